@@ -1,0 +1,108 @@
+"""Every error Timbre reports to a person or a client.
+
+Each class carries what the edges need, so that no edge keeps a table of its own:
+`status` for HTTP, `close_code` for WebSocket (RFC 6455), `title` for the problem document.
+
+    TimbreError
+    ├── InputError             the sender's bytes or fields are wrong
+    │   ├── UnsupportedMedia   not a sound or picture we read
+    │   ├── TooLarge           past a stated bound
+    │   └── Unprocessable      well-formed, but cannot be answered
+    ├── NotFound               unknown model, version or path
+    ├── NotAllowed             refused by policy
+    ├── Busy                   over capacity now; worth trying again
+    ├── Late                   the deadline passed before the work was done
+    ├── Leaving                the server is shutting down
+    └── ArtefactError          an artefact on disk is refused
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TimbreError(Exception):
+    """Base of all errors whose message is fit for a stranger's eyes."""
+
+    status: ClassVar[int] = 500
+    close_code: ClassVar[int] = 1011
+    title: ClassVar[str] = "Internal error"
+
+
+class InputError(TimbreError):
+    """What was sent cannot be read: malformed, empty, truncated."""
+
+    status = 400
+    close_code = 1007
+    title = "Bad input"
+
+
+class UnsupportedMedia(InputError):
+    """The bytes are of no kind that is read here."""
+
+    status = 415
+    close_code = 1003
+    title = "Unsupported media type"
+
+
+class TooLarge(InputError):
+    """A size is past its bound; the message names both."""
+
+    status = 413
+    close_code = 1009
+    title = "Too large"
+
+
+class Unprocessable(InputError):
+    """Well-formed, but outside what can be answered: rate, range, NaN, too long."""
+
+    status = 422
+    title = "Cannot be processed"
+
+
+class NotFound(TimbreError):
+    """No such model, version or path; the message names what there is."""
+
+    status = 404
+    close_code = 1008
+    title = "Not found"
+
+
+class NotAllowed(TimbreError):
+    """Refused by policy: missing or wrong key, origin, idle for too long."""
+
+    status = 403
+    close_code = 1008
+    title = "Not allowed"
+
+
+class Busy(TimbreError):
+    """No room now. Clients may try again after `retry_after` seconds."""
+
+    status = 503
+    close_code = 1013
+    title = "Busy"
+    retry_after: ClassVar[int] = 1
+
+
+class Late(TimbreError):
+    """The deadline passed before an answer was there."""
+
+    status = 504
+    close_code = 1011
+    title = "Deadline passed"
+
+
+class Leaving(TimbreError):
+    """The server is shutting down and takes no new work."""
+
+    status = 503
+    close_code = 1001
+    title = "Shutting down"
+    retry_after: ClassVar[int] = 5
+
+
+class ArtefactError(TimbreError):
+    """An artefact is refused: wrong hash, unknown field, foreign fingerprint, other scores."""
+
+    title = "Artefact refused"
