@@ -1,0 +1,268 @@
+"""The messages of a live stream: the one file that knows their shape.
+
+Pure: text and bytes in, values out. Both ends use it: the server reads with `parse_client` and the client with
+`parse_server`; both write with `encode`. What the messages mean is told in PROTOCOL.md.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import MISSING, Field, asdict, dataclass, fields
+from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
+
+from features.errors import InputError, TimbreError, Unprocessable
+
+Encoding: TypeAlias = Literal["pcm_s16le", "pcm_f32le"]
+OnOverload: TypeAlias = Literal["latest", "complete"]
+DropReason: TypeAlias = Literal["overload", "late", "gap"]
+WarningKind: TypeAlias = Literal["clipping", "silence", "dc_offset", "sample_rate", "header"]
+EndReason: TypeAlias = Literal["client ended", "idle", "server leaves"]
+
+SAMPLE_BYTES: dict[str, int] = {"pcm_s16le": 2, "pcm_f32le": 4}
+RATES = (8_000, 192_000)
+"""Hertz, lowest and highest that a client may send."""
+CHANNELS = (1, 8)
+JSON_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
+"""What a field's annotation allows; every other field is a string."""
+MAX_SAMPLE = 2**53
+"""Past every sample index: what JSON numbers carry exactly everywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Client: what the audio will look like. The first message of every stream."""
+
+    type: ClassVar[str] = "start"
+    sample_rate: int
+    """Hertz, 8000 to 192000."""
+    encoding: Encoding = "pcm_s16le"
+    """How one sample is written."""
+    channels: int = 1
+    """1 to 8, interleaved, mixed down."""
+    hop: float = 0.5
+    """Seconds between windows; the server takes the nearest it can do and says which in `ready`."""
+    on_overload: OnOverload = "latest"
+    """`latest` drops the oldest waiting window, `complete` slows the client down."""
+    numbered: bool = False
+    """Whether each binary frame begins with the index of its first sample."""
+    first_sample: int = 0
+    """Index of the first sample to come; windows stay on the grid that begins at sample 0."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without knowing the model. Raises Unprocessable."""
+        _within("sample_rate", self.sample_rate, *RATES)
+        _within("channels", self.channels, *CHANNELS)
+        _within("first_sample", self.first_sample, 0, MAX_SAMPLE - 1)
+        _one_of("encoding", self.encoding, get_args(Encoding))
+        _one_of("on_overload", self.on_overload, get_args(OnOverload))
+        if not self.hop > 0:
+            raise Unprocessable(f"hop={self.hop} must be more than 0 s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Client: no more audio. Named `end` on the wire."""
+
+    type: ClassVar[str] = "end"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """Server: the stream is accepted; audio may come."""
+
+    type: ClassVar[str] = "ready"
+    stream: str
+    """Name of the stream, as in the server's log."""
+    model: str
+    version: str
+    labels: tuple[str, ...]
+    """In the model's order."""
+    window: float
+    """Seconds."""
+    hop: float
+    """Seconds, the hop really used."""
+    sample_rate: int
+    """Hertz the model works at; window and hop are whole numbers of its samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Age:
+    """Milliseconds a window took, by stage."""
+
+    total: float
+    """From the arrival of the last byte it needed to sending."""
+    features: float
+    queue: float
+    model: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Server: what one window holds."""
+
+    type: ClassVar[str] = "window"
+    start: float
+    """Seconds since sample 0."""
+    end: float
+    """Seconds since sample 0."""
+    start_sample: int
+    """At the client's rate, rounded."""
+    end_sample: int
+    """At the client's rate, rounded; one past the last."""
+    scores: dict[str, float]
+    """Every label, best first."""
+    labels: tuple[str, ...]
+    """Those over their threshold, best first."""
+    version: str
+    age_ms: Age
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """Server: no answer will come for these samples as a whole; parts may be in other windows."""
+
+    type: ClassVar[str] = "dropped"
+    from_sample: int
+    to_sample: int
+    """One past the last, at the client's rate as in `window`."""
+    reason: DropReason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warn:
+    """Server: the audio looks wrong; the stream goes on."""
+
+    type: ClassVar[str] = "warning"
+    kind: WarningKind
+    detail: str
+    """One sentence for a person."""
+    from_sample: int
+    """Where it was noticed, at the client's rate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Server: the stream is over; received = processed + dropped + tail. Named `end` on the wire."""
+
+    type: ClassVar[str] = "end"
+    reason: EndReason
+    samples_received: int
+    samples_processed: int
+    """In at least one answered window."""
+    samples_dropped: int
+    """In a dropped window and in no answered one."""
+    samples_tail: int
+    """In no window at all."""
+    windows: int
+    """Answered windows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Server: why it closes the stream. Named `error` on the wire; the last message before the close."""
+
+    type: ClassVar[str] = "error"
+    code: str
+    """As in the `type` of a problem document, for programs."""
+    title: str
+    detail: str
+    """For a person."""
+
+
+ClientMessage: TypeAlias = Start | Stop
+ServerMessage: TypeAlias = Ready | Window | Dropped | Warn | Summary | Failure
+FROM_CLIENT: tuple[type[ClientMessage], ...] = get_args(ClientMessage)
+FROM_SERVER: tuple[type[ServerMessage], ...] = get_args(ServerMessage)
+
+
+def code_of(error: TimbreError) -> str:
+    """Return the short name of an error's class for programs, such as `bad-input`."""
+    return error.title.lower().replace(" ", "-")
+
+
+def failure(error: TimbreError) -> Failure:
+    """Return the message that reports an error."""
+    return Failure(code=code_of(error), title=error.title, detail=str(error))
+
+
+def encode(message: ClientMessage | ServerMessage) -> str:
+    """Return a message as JSON text."""
+    return json.dumps({"type": message.type, **asdict(message)}, separators=(",", ":"), allow_nan=False)
+
+
+def parse_client(text: str) -> ClientMessage:
+    """Read a client's message. Strict: raises InputError for what is not a message, Unprocessable for a bad value."""
+    kind, values = _read(text, FROM_CLIENT)
+    known = {field.name: field for field in fields(kind)}
+    for name, value in values.items():
+        if name not in known:
+            raise InputError(f"unknown field {name!r} in {kind.type!r}; fields: {', '.join(known) or 'none'}")
+        _check_type(known[name], value)
+    return cast("ClientMessage", kind(**values))
+
+
+def parse_server(text: str) -> ServerMessage:
+    """Read a server's message. Lenient: fields of a later version are left out. Raises InputError."""
+    kind, values = _read(text, FROM_SERVER)
+    kept = {field.name: values[field.name] for field in fields(kind) if field.name in values}
+    if "labels" in kept:
+        kept["labels"] = tuple(kept["labels"])
+    if kind is Window:
+        ages = kept["age_ms"]
+        kept["age_ms"] = Age(**{field.name: ages[field.name] for field in fields(Age)})
+    return cast("ServerMessage", kind(**kept))
+
+
+def number(first_sample: int, pcm: bytes) -> bytes:
+    """Return a numbered binary frame: the index of its first sample, then the audio."""
+    return struct.pack("<Q", first_sample) + pcm
+
+
+def unnumber(frame: bytes) -> tuple[int, memoryview]:
+    """Split a numbered frame into the index of its first sample and the audio. Raises InputError."""
+    if len(frame) < struct.calcsize("<Q"):
+        raise InputError(f"a numbered frame begins with 8 bytes of sample index; this one has {len(frame)} bytes")
+    (first,) = struct.unpack_from("<Q", frame)
+    _within("sample index", first, 0, MAX_SAMPLE - 1)
+    return first, memoryview(frame)[8:]
+
+
+def _read(text: str, kinds: tuple[type[Any], ...]) -> tuple[type[Any], dict[str, Any]]:
+    """Return the class of a message and its fields, all required ones present."""
+    try:
+        values = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError("a message is a JSON object with a field 'type'")
+    name = values.pop("type", None)
+    kind = next((each for each in kinds if each.type == name), None)
+    if kind is None:
+        raise InputError(f"unknown message type {name!r:.40}; known: {', '.join(each.type for each in kinds)}")
+    missing = [field.name for field in fields(kind) if field.default is MISSING and field.name not in values]
+    if missing:
+        raise InputError(f"{name!r} lacks {', '.join(missing)}")
+    return kind, values
+
+
+def _check_type(field: Field[Any], value: object) -> None:
+    """Raise InputError unless a value is of the JSON type its field needs."""
+    wanted = JSON_TYPES.get(str(field.type), (str,))
+    # bool is a subclass of int in Python; in JSON `true` is no number.
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise InputError(f"{field.name}={value!r:.40} is not of type {'string' if str in wanted else field.type}")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise Unprocessable(f"{name}={value} must be between {low} and {high}")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise Unprocessable(f"{name}={value!r:.40} must be one of {', '.join(known)}")
