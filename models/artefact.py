@@ -1,0 +1,106 @@
+"""Writes artefacts: all of it or nothing, and only what the store will load."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.config import DEFAULT, AudioConfig, Kind
+from features.errors import ArtefactError
+from models.manifest import InputSpec, Label, Manifest, Source, Task
+from models.session import Session
+from models.store import Store, read
+
+if TYPE_CHECKING:
+    from features.config import Tensor
+
+
+def write(
+    folder: Path,
+    *,
+    name: str,
+    version: str | None = None,
+    task: Task,
+    kind: Kind,
+    config: AudioConfig = DEFAULT,
+    labels: Sequence[Label],
+    onnx: bytes,
+    golden_inputs: Tensor,
+    report: str,
+    metrics: dict[str, Any],
+    provenance: list[Source],
+    libraries: dict[str, str],
+) -> Path:
+    """Write an artefact into folder/NAME/VERSION/ and return that path.
+
+    version: a positive integer as text; None takes the one after the latest.
+    kind, config: how the tensors were made; shape and fingerprint follow from them, dtype from the graph.
+    labels: Label(name=..., threshold=...) in the order of the scores.
+    onnx: a graph with one input (n, *config.shape(kind)) and one output of scores (n, labels).
+    golden_inputs: tensors (n, *config.shape(kind)), a few dozen typical windows; their scores are computed here and
+    compared at every load.
+    metrics: any finite JSON. provenance: {"source", "licence", "use"} each. libraries: {"scikit-learn": "1.9.1", ...}.
+
+    The artefact appears complete or not at all. Raises ArtefactError if the version exists already, or if the parts
+    do not fit together: what is written is loaded once, with every check of the store.
+    """
+    version = version or _next_version(Store(folder), name)
+    session = Session(onnx)
+    files = {"model.onnx": onnx, "golden.npz": _golden(session, golden_inputs), "report.md": report.encode()}
+    shape = tuple(config.shape(kind))
+    spec = InputSpec(
+        kind=kind,
+        dtype="uint8" if session.dtype == np.uint8 else "float32",
+        shape=shape,
+        configuration=asdict(config),
+        fingerprint=config.fingerprint(kind),
+    )
+    manifest = Manifest(
+        name=name,
+        version=version,
+        task=task,
+        input=spec,
+        labels=tuple(labels),
+        files={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
+        metrics=metrics,
+        provenance=provenance,
+        libraries=libraries,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return _place(Path(folder) / name / version, {**files, "manifest.json": manifest.to_json().encode()})
+
+
+def _next_version(store: Store, name: str) -> str:
+    return str(int(store.versions(name)[-1]) + 1) if name in store.names() else "1"
+
+
+def _golden(session: Session, inputs: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, inputs=inputs, scores=session.predict(inputs))
+    return buffer.getvalue()
+
+
+def _place(target: Path, files: dict[str, bytes]) -> Path:
+    """Write beside the target, check, then rename: a reader never sees half an artefact."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
+    try:
+        for name, content in files.items():
+            (draft / name).write_bytes(content)
+        read(draft)
+        draft.chmod(0o755)
+        if target.exists():
+            raise ArtefactError(f"{target.parent.name} {target.name} exists already")
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target

@@ -1,0 +1,164 @@
+"""What an artefact says of itself, and the strict reading of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import typing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from features.config import AudioConfig, Kind
+from features.errors import ArtefactError
+
+Task: TypeAlias = Literal["multi-label", "multi-class"]
+
+FILES = ("model.onnx", "golden.npz", "report.md")
+"""What lies beside manifest.json."""
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """The tensor of one window, and the settings that shaped it."""
+
+    kind: Kind
+    """What is computed from a window."""
+    dtype: Literal["float32", "uint8"]
+    """Type of the tensor's numbers."""
+    shape: tuple[int, ...]
+    """Shape of one window's tensor, without the batch."""
+    configuration: dict[str, int]
+    """The fields of the AudioConfig the model was trained with."""
+    fingerprint: str
+    """Their sha256, together with the version of the arithmetic."""
+
+    def config(self) -> AudioConfig:
+        """Return the configuration. Raises ArtefactError if it names a setting this code does not have."""
+        try:
+            return AudioConfig(**self.configuration)
+        except TypeError as error:
+            raise ArtefactError(f"input.configuration: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """A thing a model can hear."""
+
+    name: str
+    """As clients see it."""
+    threshold: float
+    """Scores at or above it count as present."""
+
+
+class Source(TypedDict):
+    """Where training material came from."""
+
+    source: str
+    licence: str
+    use: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One artefact's manifest.json."""
+
+    name: str
+    """Name of the model: lower-case words joined by hyphens."""
+    version: str
+    """A positive integer, as text."""
+    task: Task
+    """Any number of labels at once, or exactly one of them."""
+    input: InputSpec
+    """The tensor the model takes."""
+    labels: tuple[Label, ...]
+    """In the order of the scores."""
+    files: dict[str, str]
+    """sha256 (hex) of model.onnx, golden.npz and report.md."""
+    metrics: dict[str, Any]
+    """What the evaluation measured."""
+    provenance: list[Source]
+    """Everything the model was trained and judged on."""
+    libraries: dict[str, str]
+    """Versions that made it, by distribution name."""
+    created: str
+    """ISO 8601, UTC."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no model can mean."""
+        names = [label.name for label in self.labels]
+        rules = {
+            f"name={self.name!r} must be lower-case words joined by hyphens": NAME.fullmatch(self.name),
+            f"version={self.version!r} must be a positive integer": VERSION.fullmatch(self.version),
+            "labels must be named, each once": names and all(names) and len(set(names)) == len(names),
+            "thresholds must lie between 0 and 1": all(0 <= label.threshold <= 1 for label in self.labels),
+            f"files must be {', '.join(FILES)}": set(self.files) == set(FILES),
+            f"created={self.created!r} must be an ISO 8601 time in UTC": _is_utc(self.created),
+        }
+        broken = [rule for rule, holds in rules.items() if not holds]
+        if broken:
+            raise ArtefactError("; ".join(broken))
+
+    def to_json(self) -> str:
+        """Return the text of manifest.json. Raises ArtefactError if a metric is NaN or infinite."""
+        try:
+            return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        except (TypeError, ValueError) as error:
+            raise ArtefactError(f"the manifest cannot be written as JSON: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Manifest:
+        """Read manifest.json. Raises ArtefactError on anything but exactly the fields and types above."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ArtefactError(f"manifest.json is not JSON: {error}") from error
+        manifest: Manifest = _read(cls, data, where="manifest")
+        return manifest
+
+
+def _is_utc(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).utcoffset() == timedelta(0)
+    except ValueError:
+        return False
+
+
+def _read(wanted: Any, value: Any, *, where: str) -> Any:
+    """Return `value` as the type `wanted`, converting lists to tuples and objects to dataclasses, nothing else."""
+    origin, inner = typing.get_origin(wanted), typing.get_args(wanted)
+    if wanted is Any:
+        return value
+    if origin is Literal:
+        if value not in inner or isinstance(value, bool):
+            raise ArtefactError(f"{where}={value!r} must be {' or '.join(map(repr, inner))}")
+        return value
+    if origin in (list, tuple):
+        _expect(list, value, where=where)
+        return origin(_read(inner[0], item, where=f"{where}[{at}]") for at, item in enumerate(value))
+    if origin is dict:
+        _expect(dict, value, where=where)
+        return {key: _read(inner[1], item, where=f"{where}.{key}") for key, item in value.items()}
+    if dataclasses.is_dataclass(wanted) or typing.is_typeddict(wanted):
+        return _read_fields(wanted, value, where=where)
+    _expect((int, float) if wanted is float else wanted, value, where=where)
+    return wanted(value)
+
+
+def _read_fields(wanted: Any, value: Any, *, where: str) -> Any:
+    _expect(dict, value, where=where)
+    fields = typing.get_type_hints(wanted)
+    for problem, names in (("unknown", value.keys() - fields.keys()), ("missing", fields.keys() - value.keys())):
+        if names:
+            raise ArtefactError(f"{where}: {problem} field {', '.join(sorted(names))}")
+    return wanted(**{name: _read(kind, value[name], where=f"{where}.{name}") for name, kind in fields.items()})
+
+
+def _expect(wanted: type | tuple[type, ...], value: object, *, where: str) -> None:
+    # JSON's true is an int to Python.
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        name = getattr(wanted, "__name__", "number")
+        raise ArtefactError(f"{where}={value!r} must be of type {name}")

@@ -1,0 +1,58 @@
+"""The one file that knows ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import ArtefactError, Unprocessable
+
+if TYPE_CHECKING:
+    from features.config import Tensor
+
+PREFERENCE = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+
+
+class Session:
+    """An ONNX graph with one input and one output, ready to run. Safe to share between threads."""
+
+    def __init__(self, graph: bytes) -> None:
+        """Load the graph on the best provider there is. Raises ArtefactError if it is no graph we run."""
+        # Imported here so that `timbre --help` does not wait for it.
+        import onnxruntime  # type: ignore[import-untyped]
+
+        options = onnxruntime.SessionOptions()
+        # One thread a session: parallelism is processes, and a small graph loses more to a pool than it gains.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        providers = [name for name in PREFERENCE if name in onnxruntime.get_available_providers()]
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=providers)
+        except Exception as error:
+            raise ArtefactError(f"ONNX Runtime refuses the graph: {error}") from error
+        self.provider: str = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        self._read_signature()
+
+    def _read_signature(self) -> None:
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1 or len(outputs[0].shape) != 2 or inputs[0].type not in DTYPES:
+            raise ArtefactError("a graph has one float32 or uint8 input and one output (n, labels)")
+        self._input, self._outputs = inputs[0].name, [outputs[0].name]
+        self.dtype = np.dtype(DTYPES[inputs[0].type])
+        self.shape: tuple[Any, ...] = tuple(inputs[0].shape[1:])
+        self.labels: Any = outputs[0].shape[1]
+
+    def predict(self, batch: Tensor) -> npt.NDArray[np.float32]:
+        """Return scores (n, labels) of a batch (n, *shape).
+
+        Raises Unprocessable if the batch is of another dtype or shape, or empty.
+        """
+        if batch.dtype != self.dtype or batch.shape[1:] != self.shape or len(batch) == 0:
+            raise Unprocessable(
+                f"the model takes {self.dtype} (n, {', '.join(map(str, self.shape))}), not {batch.dtype} {batch.shape}"
+            )
+        scores: npt.NDArray[np.float32] = self._session.run(self._outputs, {self._input: batch})[0]
+        return scores

@@ -1,0 +1,169 @@
+"""Artefacts on disk: found by name and version, checked, warmed, kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import ArtefactError, NotFound
+from models.manifest import FILES, NAME, VERSION, Manifest
+from models.session import Session
+
+if TYPE_CHECKING:
+    from features.config import AudioConfig, Kind, Tensor
+
+DEFAULT_PATH = Path(__file__).parent / "artefacts"
+GOLDEN_TOLERANCE = 1e-4
+LARGEST_BATCH = 32
+"""Windows of the largest batch that is warmed."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checked and warmed artefact. Safe to share between threads."""
+
+    manifest: Manifest
+    """All the artefact says of itself."""
+    config: AudioConfig
+    """The settings its tensors are made with."""
+    thresholds: npt.NDArray[np.float32]
+    """Shape (labels,): scores at or above count as present."""
+    session: Session
+    """The graph, ready to run."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        """An integer, as text."""
+        return self.manifest.version
+
+    @property
+    def kind(self) -> Kind:
+        """What is computed from a window for this model."""
+        return self.manifest.input.kind
+
+    @property
+    def labels(self) -> list[str]:
+        """Names in the order of the scores."""
+        return [label.name for label in self.manifest.labels]
+
+    def predict(self, batch: Tensor) -> npt.NDArray[np.float32]:
+        """Return scores (n, labels) of tensors (n, *shape). Raises Unprocessable on another dtype or shape."""
+        return self.session.predict(batch)
+
+
+class Store:
+    """The artefacts below one folder, NAME/VERSION/. Safe to share between threads."""
+
+    def __init__(self, path: Path | str = DEFAULT_PATH) -> None:
+        self.path = Path(path)
+        self._loaded: dict[tuple[str, str], Model] = {}
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Return the names that have at least one version, sorted."""
+        folders = self.path.iterdir() if self.path.is_dir() else ()
+        return sorted(folder.name for folder in folders if NAME.fullmatch(folder.name) and self._versions(folder))
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions of a model, oldest first. Raises NotFound, naming the models there are."""
+        versions = self._versions(self.path / name) if NAME.fullmatch(name) else []
+        if not versions:
+            raise NotFound(f"no model {name!r}; there is {_listing(self.names())}")
+        return versions
+
+    def load(self, name: str, version: str | None = None) -> Model:
+        """Return a model, by default its latest version, checked and warmed; the same object every time.
+
+        Raises NotFound, naming what there is, or ArtefactError with the reason why the artefact is refused.
+        """
+        versions = self.versions(name)
+        version = versions[-1] if version is None else version
+        if version not in versions:
+            raise NotFound(f"no version {version!r} of {name!r}; there is {_listing(versions)}")
+        key = (name, version)
+        if key not in self._loaded:
+            with self._lock:
+                if key not in self._loaded:
+                    self._loaded[key] = self._read(name, version)
+        return self._loaded[key]
+
+    def _read(self, name: str, version: str) -> Model:
+        try:
+            model = read(self.path / name / version)
+            if (model.name, model.version) != (name, version):
+                raise ArtefactError(f"the manifest is that of {model.name} {model.version}")
+        except ArtefactError as error:
+            raise ArtefactError(f"{name} {version}: {error}") from error
+        return model
+
+    @staticmethod
+    def _versions(folder: Path) -> list[str]:
+        entries = folder.iterdir() if folder.is_dir() else ()
+        return sorted((entry.name for entry in entries if VERSION.fullmatch(entry.name)), key=int)
+
+
+def read(folder: Path) -> Model:
+    """Return the artefact in a folder, checked and warmed. Raises ArtefactError with the reason if it is refused."""
+    manifest = Manifest.from_json(_bytes(folder / "manifest.json"))
+    files = {name: _bytes(folder / name) for name in FILES}
+    for name, content in files.items():
+        if hashlib.sha256(content).hexdigest() != manifest.files[name]:
+            raise ArtefactError(f"{name} is not the file the manifest was made with: its sha256 differs")
+    config = manifest.input.config()
+    if config.fingerprint(manifest.input.kind) != manifest.input.fingerprint:
+        raise ArtefactError("made with another feature arithmetic: its fingerprint is not the running code's")
+    thresholds = np.array([label.threshold for label in manifest.labels], np.float32)
+    model = Model(manifest, config, thresholds, Session(files["model.onnx"]))
+    _check_signature(model)
+    _replay(model, files["golden.npz"])
+    _warm(model)
+    return model
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"{path.name} cannot be read: {error.strerror}") from error
+
+
+def _check_signature(model: Model) -> None:
+    spec, session = model.manifest.input, model.session
+    wanted = (spec.dtype, spec.shape, len(model.labels))
+    found = (str(session.dtype), session.shape, session.labels)
+    if wanted != found or spec.shape != model.config.shape(spec.kind):
+        raise ArtefactError(f"the manifest speaks of (dtype, shape, labels) = {wanted}, the graph of {found}")
+
+
+def _replay(model: Model, golden: bytes) -> None:
+    """Compare with the scores of the day the artefact was made."""
+    try:
+        with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
+            inputs, expected = arrays["inputs"], arrays["scores"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ArtefactError(f"golden.npz cannot be read: {error}") from error
+    scores = model.predict(inputs)
+    if scores.shape != expected.shape or not np.allclose(scores, expected, rtol=0, atol=GOLDEN_TOLERANCE):
+        raise ArtefactError("the golden inputs give other scores than on the day the artefact was made")
+
+
+def _warm(model: Model) -> None:
+    """Run every batch size once: the first request is then as fast as the thousandth."""
+    for size in range(LARGEST_BATCH, 0, -1):
+        model.predict(np.zeros((size, *model.session.shape), model.session.dtype))
+
+
+def _listing(names: list[str]) -> str:
+    return ", ".join(names) or "none"
