@@ -231,4 +231,5 @@ def _check_rows(forest: Any, *, scaler: Any, pca: Any) -> npt.NDArray[np.float32
     if scaler is not None:
         rows = scaler.inverse_transform(rows)
     nearest = rows.astype(np.float32)
-    return np.nextafter(nearest, nearest + rng.integers(-1, 2, nearest.shape))
+    beside: npt.NDArray[np.float32] = np.nextafter(nearest, nearest + rng.integers(-1, 2, nearest.shape, np.int8))
+    return beside
