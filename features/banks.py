@@ -1,0 +1,109 @@
+"""Filter banks and tables, each built once per configuration.
+
+Formulas: librosa 0.11, `filters.mel`, `filters.chroma`, `core.hz_to_octs`; Slaney's mel scale; Ellis's chroma.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from features.config import AudioConfig
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Doubles: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+N_CHROMA = 12
+# A tuning estimate is the left edge of one of 100 histogram bins, so there are only 100 chroma banks.
+TUNING_EDGES: Doubles = np.linspace(-0.5, 0.5, 101)
+PITCH_RANGE = (150.0, 4000.0)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything the kernels read besides the samples."""
+
+    window: Doubles
+    """Periodic Hann, shape (n_fft,)."""
+    twiddles: Doubles
+    """w, w**2, w**3 as (re, im) for the radix-4 butterflies, shape (n_fft / 8 * 6,)."""
+    untangle: Doubles
+    """exp(-2 pi i k / n_fft) as (re, im) for k = 0 .. n_fft / 4, flat."""
+    mel_start: Integers
+    """First bin of each mel band, shape (n_mels,)."""
+    mel_offset: Integers
+    """Where each band's weights begin in `mel_weights`, shape (n_mels + 1,)."""
+    mel_weights: Floats
+    """Non-zero mel weights, band after band."""
+    dct: Doubles
+    """Orthonormal DCT-II, shape (n_mfcc, n_mels)."""
+    bin_hz: float
+    """Hertz between bins."""
+    peak_bins: tuple[int, int]
+    """First and one past the last bin in which tuning looks for peaks."""
+
+
+@lru_cache(maxsize=8)
+def tables(config: AudioConfig) -> Tables:
+    """Return the tables of a configuration."""
+    n = config.n_fft
+    phase = np.exp(-2j * np.pi * np.outer(np.arange(n // 8), [1, 2, 3]) / (n // 2))
+    untangle = np.exp(-2j * np.pi * np.arange(n // 4 + 1) / n)
+    bank = mel_bank(config)
+    rows = [np.flatnonzero(row) for row in bank]
+    frequencies = np.fft.rfftfreq(n, 1.0 / config.sample_rate)
+    peaks = np.flatnonzero((frequencies >= PITCH_RANGE[0]) & (frequencies < PITCH_RANGE[1]))
+    return Tables(
+        window=0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n),
+        twiddles=np.ascontiguousarray(phase).view(np.float64).ravel(),
+        untangle=untangle.view(np.float64),
+        mel_start=np.array([row[0] for row in rows]),
+        mel_offset=np.cumsum([0, *(row[-1] - row[0] + 1 for row in rows)]),
+        mel_weights=np.concatenate([bank[i, row[0] : row[-1] + 1] for i, row in enumerate(rows)]),
+        dct=scipy.fft.dct(np.eye(config.n_mels), axis=0, type=2, norm="ortho")[: config.n_mfcc].copy(),
+        bin_hz=config.sample_rate / n,
+        peak_bins=(int(peaks[0]), int(peaks[-1]) + 1),
+    )
+
+
+def mel_bank(config: AudioConfig) -> Floats:
+    """Return Slaney's mel bank, area-normalised, shape (n_mels, 1 + n_fft / 2)."""
+    edges = _mel_to_hz(np.linspace(0.0, _hz_to_mel(config.sample_rate / 2), config.n_mels + 2))
+    ramps = np.subtract.outer(edges, np.fft.rfftfreq(config.n_fft, 1.0 / config.sample_rate))
+    width = np.diff(edges)[:, None]
+    triangles = np.maximum(0, np.minimum(-ramps[:-2] / width[:-1], ramps[2:] / width[1:])).astype(np.float32)
+    triangles *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    return triangles
+
+
+@lru_cache(maxsize=400)
+def chroma_bank(config: AudioConfig, tuning_bin: int) -> Floats:
+    """Return the chroma bank for the tuning `TUNING_EDGES[tuning_bin]`, shape (12, 1 + n_fft / 2)."""
+    n = config.n_fft
+    a440 = 440.0 * 2.0 ** (TUNING_EDGES[tuning_bin] / N_CHROMA)
+    notes = N_CHROMA * np.log2(np.linspace(0, config.sample_rate, n, endpoint=False)[1:] / (a440 / 16))
+    notes = np.concatenate(([notes[0] - 1.5 * N_CHROMA], notes))
+    widths = np.concatenate((np.maximum(np.diff(notes), 1.0), [1.0]))
+    distance = np.subtract.outer(notes, np.arange(N_CHROMA, dtype=np.float64)).T
+    distance = np.remainder(distance + N_CHROMA / 2 + 10 * N_CHROMA, N_CHROMA) - N_CHROMA / 2
+    bumps = np.exp(-0.5 * (2 * distance / widths) ** 2)
+    bumps /= np.sqrt((bumps**2).sum(axis=0))
+    bumps *= np.exp(-0.5 * ((notes / N_CHROMA - 5.0) / 2.0) ** 2)
+    bumps = np.roll(bumps, -3, axis=0)
+    return np.ascontiguousarray(bumps[:, : 1 + n // 2], np.float32)
+
+
+def _hz_to_mel(hz: float) -> float:
+    """Slaney: linear to 1 kHz, logarithmic above."""
+    return float(15.0 + np.log(hz / 1000.0) / (np.log(6.4) / 27.0))
+
+
+def _mel_to_hz(mels: Doubles) -> Doubles:
+    linear = 200.0 / 3.0 * mels
+    return np.where(mels >= 15.0, 1000.0 * np.exp(np.log(6.4) / 27.0 * (mels - 15.0)), linear)

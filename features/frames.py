@@ -1,0 +1,84 @@
+"""Tables of analysed frames, and what a window makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from features import kernels
+from features.banks import TUNING_EDGES, Integers, chroma_bank, tables
+from features.config import AudioConfig, Kind, Samples, Tensor
+from features.errors import Unprocessable
+from features.simd import LANES
+
+_PEAKS = 180  # more local maxima do not fit between 150 and 4000 Hz
+
+
+class Frames:
+    """One row per analysed frame, and the scratch to analyse more. Not thread-safe; one per thread or stream."""
+
+    def __init__(self, config: AudioConfig, *, rows: int, kind: Kind) -> None:
+        if (config.n_fft, config.hop_length) != (kernels.N_FFT, kernels.HOP):
+            raise Unprocessable(f"n_fft {config.n_fft} and hop_length {config.hop_length}: only 2048 and 512 are built")
+        self.config, self.kind = config, kind
+        self._full = kind == "features"
+        self._tables = tables(config)
+        t = self._tables
+        self._kernel_tables = (
+            t.window, t.twiddles, t.untangle, t.mel_start, t.mel_offset, t.mel_weights, t.bin_hz, t.peak_bins,
+        )  # fmt: skip
+        full_rows = rows if self._full else 0
+        self._stats = np.zeros((full_rows, 5))
+        self._mel = np.zeros((rows, config.n_mels), np.float32)
+        self._power = np.zeros((full_rows, kernels.BINS), np.float32)
+        # Ones, so that the logarithm of a place without a peak is harmless.
+        self._pitches = np.ones((full_rows, _PEAKS), np.float32)
+        self._heights = np.zeros((full_rows, _PEAKS), np.float32)
+        self._counts = np.zeros(full_rows, np.int64)
+        self._rows = (self._stats, self._mel, self._power, self._pitches, self._heights, self._counts)
+        self._all_heights = np.empty(full_rows * _PEAKS, np.float32)
+        self._scratch = _scratch()
+
+    def analyse(self, signal: Samples, *, offset: int, real: tuple[int, int], row: int, count: int) -> None:
+        """Analyse `count` frames of `signal` from `offset` on, 512 samples apart, into rows from `row` on.
+
+        `real` says which samples are no padding. `signal` must hold 2048 samples behind the last block of eight frames.
+        """
+        kernels.analyse(
+            signal, offset, *real, self._kernel_tables, self._scratch, self._rows, row, count, self._full,
+        )  # fmt: skip
+        mel = self._mel[row : row + count]
+        np.maximum(mel, np.float32(1e-10), out=mel)
+        np.log10(mel, out=mel)
+        np.multiply(mel, np.float32(10), out=mel)
+        if self._full:
+            # numpy's own float32 logarithm, because one unit in the last place can move a peak to the next bin.
+            pitches = self._pitches[row : row + count]
+            np.divide(pitches, np.float32(27.5), out=pitches)
+            np.log2(pitches, out=pitches)
+
+    def tensor(self, rows: Integers) -> Tensor:
+        """Return what the window of these rows is to a model: (26,) or (n_mels, frames), float32."""
+        if not self._full:
+            image = np.empty((self.config.n_mels, rows.size), np.float32)
+            kernels.spectrogram(rows, self._mel, image)
+            return image
+        tuning = kernels.tuning_bin(
+            rows, self._pitches, self._heights, self._counts, TUNING_EDGES, self._all_heights
+        )
+        vector = np.empty(6 + self.config.n_mfcc, np.float32)
+        kernels.summarise(rows, self._rows, chroma_bank(self.config, tuning), self._tables.dct, vector)
+        return vector
+
+
+def reach(count: int) -> int:
+    """Samples from the first sample of `count` frames to the end of their last block of eight."""
+    blocks = -(-count // LANES)
+    return (blocks * LANES - 1) * kernels.HOP + kernels.N_FFT
+
+
+def _scratch() -> tuple[npt.NDArray[np.floating], ...]:
+    half, bins, lanes = kernels.HALF, kernels.BINS, LANES
+    columns = np.zeros(kernels.HOP * kernels.STRIDE, np.float32)
+    work = [np.empty(half * lanes) for _ in range(4)]
+    return (columns, *work, np.empty(bins * lanes, np.float32), np.empty(bins * lanes, np.float32))
