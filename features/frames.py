@@ -31,11 +31,10 @@ class Frames:
         self._stats = np.zeros((full_rows, 5))
         self._mel = np.zeros((rows, config.n_mels), np.float32)
         self._power = np.zeros((full_rows, kernels.BINS), np.float32)
-        # Ones, so that the logarithm of a place without a peak is harmless.
-        self._pitches = np.ones((full_rows, _PEAKS), np.float32)
+        self._notes = np.zeros((full_rows, _PEAKS), np.float32)
         self._heights = np.zeros((full_rows, _PEAKS), np.float32)
         self._counts = np.zeros(full_rows, np.int64)
-        self._rows = (self._stats, self._mel, self._power, self._pitches, self._heights, self._counts)
+        self._rows = (self._stats, self._mel, self._power, self._notes, self._heights, self._counts)
         self._all_heights = np.empty(full_rows * _PEAKS, np.float32)
         self._scratch = _scratch()
 
@@ -53,9 +52,8 @@ class Frames:
         np.multiply(mel, np.float32(10), out=mel)
         if self._full:
             # numpy's own float32 logarithm, because one unit in the last place can move a peak to the next bin.
-            pitches = self._pitches[row : row + count]
-            np.divide(pitches, np.float32(27.5), out=pitches)
-            np.log2(pitches, out=pitches)
+            notes = self._notes[row : row + count]
+            np.log2(notes, out=notes)
 
     def tensor(self, rows: Integers) -> Tensor:
         """Return what the window of these rows is to a model: (26,) or (n_mels, frames), float32."""
@@ -64,7 +62,7 @@ class Frames:
             kernels.spectrogram(rows, self._mel, image)
             return image
         tuning = kernels.tuning_bin(
-            rows, self._pitches, self._heights, self._counts, TUNING_EDGES, self._all_heights
+            rows, self._notes, self._heights, self._counts, TUNING_EDGES, self._all_heights
         )
         vector = np.empty(6 + self.config.n_mfcc, np.float32)
         kernels.summarise(rows, self._rows, chroma_bank(self.config, tuning), self._tables.dct, vector)

@@ -13,11 +13,14 @@ from numba import njit
 from features.simd import (
     LANES,
     abs8,
+    count_ones,
     divide8,
     fma8,
+    greater8,
     lane,
     load32,
     load64,
+    lowest_bit,
     max8,
     min8,
     narrow,
@@ -26,6 +29,7 @@ from features.simd import (
     sqrt8,
     store32,
     store64,
+    transpose8,
     widen,
 )
 
@@ -44,7 +48,9 @@ jit = njit(nogil=True, cache=True, error_model="numpy")
 @jit
 def _interleave(signal, offset, columns):
     """Put sample `m` of each of the block's 11 hops side by side, so that eight frames load as one vector."""
-    for j in range(BLOCK // HOP):
+    for m in range(0, HOP, LANES):
+        transpose8(signal, offset + m, HOP, columns, m * STRIDE, STRIDE)
+    for j in range(LANES, BLOCK // HOP):
         start = offset + j * HOP
         for m in range(HOP):
             columns[m * STRIDE + j] = signal[start + m]
@@ -195,49 +201,90 @@ def _power(spectrum, power):
 
 
 @jit
-def _keep_power(power, rows, row, used):
-    for k in range(BINS):
+def _keep_power(power, tile, rows, row, used):
+    """Write the power spectra frame by frame, through a tile of eight bins."""
+    for k in range(0, HALF, LANES):
+        transpose8(power, k * LANES, LANES, tile, 0, LANES)
         for i in range(used):
-            rows[row + i, k] = power[k * LANES + i]
+            store32(rows, (row + i) * BINS + k, load32(tile, i * LANES))
+    for i in range(used):
+        rows[row + i, HALF] = power[HALF * LANES + i]
 
 
 @jit
-def _peaks(spectrum, largest, peak_bins, bin_hz, pitches, heights, counts, row):
-    """Find the peaks of one frame from which tuning is estimated (librosa `piptrack`), with its float32 steps."""
+def _peaks(power, largest, peak_bins, bin_hz, notes, heights, counts, row):
+    """Find the peaks of one frame from which tuning is estimated (librosa `piptrack`), with its float32 steps.
+
+    notes: gets the frequencies over 27.5 Hz; 1 where there is no peak.
+    """
     found = 0
     reference = np.float32(np.float32(0.1) * largest)
-    for k in range(peak_bins[0], peak_bins[1]):
-        here, left, right = spectrum[row, k], spectrum[row, k - 1], spectrum[row, k + 1]
-        # A neighbour at or below the reference counts as zero; `here` is above it.
-        if here > reference and (left <= reference or here > left) and (right <= reference or here >= right):
-            a = float(np.float32(right + left)) - 2.0 * float(here)
-            b = float(np.float32(right - left)) / 2.0
-            shift = np.float32(0.0) if abs(b) >= abs(a) else np.float32(-b / a)
-            skew = np.float32(np.float32(np.float32(0.5) * np.float32(np.float32(right - left) / np.float32(2))) * shift)
-            pitches[row, found] = np.float32((k + float(shift)) * bin_hz)
-            heights[row, found] = np.float32(here + skew)
+    level = splat32(reference)
+    places = np.empty(notes.shape[1], np.int64)
+    for k in range(peak_bins[0], peak_bins[1], LANES):
+        at = row * BINS + k
+        here, left, right = load32(power, at), load32(power, at - 1), load32(power, at + 1)
+        # A neighbour at or below the reference counts as zero.
+        above = greater8(here, level)
+        bits = above & (greater8(here, left) | ~greater8(left, level)) & (~greater8(right, here) | ~greater8(right, level))
+        bits &= (1 << min(LANES, peak_bins[1] - k)) - 1
+        while bits:
+            places[found] = k + lowest_bit(bits)
+            bits &= bits - 1
             found += 1
+    spectrum = power[row]
+    for i in range(found):
+        k = places[i]
+        here, left, right = spectrum[k], spectrum[k - 1], spectrum[k + 1]
+        a = float(np.float32(right + left)) - 2.0 * float(here)
+        b = float(np.float32(right - left)) / 2.0
+        shift = np.float32(0.0) if abs(b) >= abs(a) else np.float32(-b / a)
+        skew = np.float32(np.float32(np.float32(0.5) * np.float32(np.float32(right - left) / np.float32(2))) * shift)
+        notes[row, i] = np.float32(np.float32((k + float(shift)) * bin_hz) / np.float32(27.5))
+        heights[row, i] = np.float32(here + skew)
+    notes[row, found:] = np.float32(1)
     counts[row] = found
+
+
+@jit
+def _energy(signal, begin):
+    """Sum of squares over one hop."""
+    total = splat64(0.0)
+    for n in range(begin, begin + HOP, LANES):
+        wide = widen(load32(signal, n))
+        total = total + wide * wide
+    result = 0.0
+    for i in range(LANES):
+        result += lane(total, i)
+    return result
+
+
+@jit
+def _crossings(signal, begin, end):
+    """Changes of sign from one sample to the next, for the second of each pair in begin..end."""
+    quiet = np.float32(-1e-10)
+    limit = splat32(quiet)
+    count, n = 0, begin
+    while n + LANES <= end:
+        count += count_ones(greater8(limit, load32(signal, n)) ^ greater8(limit, load32(signal, n - 1)))
+        n += LANES
+    for i in range(n, end):
+        count += (signal[i] < quiet) != (signal[i - 1] < quiet)
+    return count
 
 
 @jit
 def _in_time(signal, offset, start, stop, stats, row, used):
     """RMS and zero-crossing rate; a crossing counts only between two samples of start..stop (no padding)."""
-    squares = np.zeros(BLOCK // HOP)
-    crossings = np.zeros(BLOCK // HOP, np.int64)
-    at_start = np.zeros(BLOCK // HOP, np.int64)
-    for j in range(BLOCK // HOP):
+    hops = BLOCK // HOP
+    squares, crossings, at_start = np.zeros(hops), np.zeros(hops, np.int64), np.zeros(hops, np.int64)
+    for j in range(hops):
         begin = offset + j * HOP
-        total = 0.0
-        for n in range(begin, begin + HOP):
-            total += float(signal[n]) * float(signal[n])
-        squares[j] = total
-        count = 0
-        for n in range(max(begin, start + 1), min(begin + HOP, stop)):
-            count += (signal[n] < -1e-10) != (signal[n - 1] < -1e-10)
-        crossings[j] = count
+        squares[j] = _energy(signal, begin)
+        crossings[j] = _crossings(signal, max(begin, start + 1), min(begin + HOP, stop))
         if start < begin < stop:
-            at_start[j] = (signal[begin] < -1e-10) != (signal[begin - 1] < -1e-10)
+            # The first sample of a frame has no predecessor in it.
+            at_start[j] = _crossings(signal, begin, begin + 1)
     for i in range(used):
         energy, count = 0.0, -at_start[i]
         for j in range(i, i + N_FFT // HOP):
@@ -255,7 +302,7 @@ def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, use
     """
     window, twiddles, untangle, mel_start, mel_offset, mel_weights, bin_hz, peak_bins = tables
     columns, re, im, re2, im2, spectrum, power = scratch
-    stats, mel, rows, pitches, heights, counts = frames
+    stats, mel, rows, notes, heights, counts = frames
     _interleave(signal, offset, columns)
     _first_stage(columns, window, twiddles, re, im)
     _stage(re, im, re2, im2, twiddles, 64, 4)
@@ -266,11 +313,11 @@ def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, use
     largest = _power(spectrum, power)
     _mel(power, mel_start, mel_offset, mel_weights, mel, row, used)
     if full:
-        _keep_power(power, rows, row, used)
+        _keep_power(power, columns, rows, row, used)
         _shape(spectrum, power, bin_hz, stats, row, used)
         _in_time(signal, offset, start, stop, stats, row, used)
         for i in range(used):
-            _peaks(rows, lane(largest, i), peak_bins, bin_hz, pitches, heights, counts, row + i)
+            _peaks(rows, lane(largest, i), peak_bins, bin_hz, notes, heights, counts, row + i)
 
 
 @jit

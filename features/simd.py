@@ -5,7 +5,8 @@ AVX-512 register, two of AVX2, four of NEON). Loops over lanes written in plain 
 LLVM cannot prove that the arrays do not overlap.
 
 Inside kernels: `load64(array, i)`, `store64(array, i, v)`, `splat64(x)` and their 32-bit twins on flat contiguous
-arrays (i in elements, not checked), `+ - *`, `divide8`, `fma8`, `sqrt8`, `abs8`, `max8`, `min8`, `narrow(v)`, `widen(v)`, `lane(v, i)`.
+arrays (i in elements, not checked), `+ - *`, `divide8`, `fma8`, `sqrt8`, `abs8`, `max8`, `min8`, `narrow(v)`, `widen(v)`, `lane(v, i)`,
+`greater8` (a bit per lane), `transpose8`.
 Source: numba's extension interface (`numba.extending`).
 """
 
@@ -81,8 +82,7 @@ def _make_splat(vector: _Vector) -> Any:
     def splat(typingctx, value):
         def codegen(context, builder, signature, args):
             first = builder.insert_element(ir.Constant(_llvm(vector), ir.Undefined), args[0], ir.IntType(32)(0))
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-            return builder.shuffle_vector(first, ir.Constant(_llvm(vector), ir.Undefined), mask)
+            return builder.shuffle_vector(first, ir.Constant(_llvm(vector), ir.Undefined), _mask([0] * LANES))
 
         return vector(_SCALAR[vector.bits]), codegen
 
@@ -205,3 +205,63 @@ def lane(typingctx, value, index):
         return builder.extract_element(args[0], builder.trunc(args[1], ir.IntType(32)))
 
     return _SCALAR[value.bits](value, types.intp), codegen
+
+
+@intrinsic
+def greater8(typingctx, left, right):
+    """Lane-wise comparison as bits: bit i is set where left > right in lane i."""
+
+    def codegen(context, builder, signature, args):
+        bits = builder.bitcast(builder.fcmp_ordered(">", *args), ir.IntType(LANES))
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.int64(left, left), codegen
+
+
+@intrinsic
+def count_ones(typingctx, bits):
+    """How many bits are set."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def lowest_bit(typingctx, bits):
+    """Index of the lowest set bit; `bits` must not be 0."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.IntType(1)(1))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def transpose8(typingctx, source, at, source_step, target, to, target_step):
+    """Copy an 8 x 8 tile of floats turned: row i of `source` (at + i * source_step) becomes column i of `target`."""
+
+    def codegen(context, builder, signature, args):
+        from_type, to_type = signature.args[0], signature.args[3]
+        integer = ir.IntType(64)
+        rows = []
+        for i in range(LANES):
+            index = builder.add(args[1], builder.mul(args[2], integer(i)))
+            rows.append(builder.load(_pointer(context, builder, from_type, args[0], index, F32x8), align=4))
+        # Three rounds of the perfect shuffle of rows i and i + 4 leave every element at its mirror place.
+        low, high = _mask([0, 8, 1, 9, 2, 10, 3, 11]), _mask([4, 12, 5, 13, 6, 14, 7, 15])
+        for _ in range(3):
+            pairs = [(rows[i], rows[i + 4]) for i in range(4)]
+            rows = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in (low, high)]
+        for i in range(LANES):
+            index = builder.add(args[4], builder.mul(args[5], integer(i)))
+            builder.store(rows[i], _pointer(context, builder, to_type, args[3], index, F32x8), align=4)
+        return context.get_dummy_value()
+
+    size = types.intp
+    return types.none(source, size, size, target, size, size), codegen
+
+
+def _mask(lanes):
+    return ir.Constant(ir.VectorType(ir.IntType(32), LANES), lanes)
