@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from features.config import AudioConfig
 
@@ -41,8 +40,6 @@ class Tables:
     """Where each band's weights begin in `mel_weights`, shape (n_mels + 1,)."""
     mel_weights: Floats
     """Non-zero mel weights, band after band."""
-    dct: Doubles
-    """Orthonormal DCT-II, shape (n_mfcc, n_mels)."""
     bin_hz: float
     """Hertz between bins."""
     peak_bins: tuple[int, int]
@@ -66,7 +63,6 @@ def tables(config: AudioConfig) -> Tables:
         mel_start=np.array([row[0] for row in rows]),
         mel_offset=np.cumsum([0, *(row[-1] - row[0] + 1 for row in rows)]),
         mel_weights=np.concatenate([bank[i, row[0] : row[-1] + 1] for i, row in enumerate(rows)]),
-        dct=scipy.fft.dct(np.eye(config.n_mels), axis=0, type=2, norm="ortho")[: config.n_mfcc].copy(),
         bin_hz=config.sample_rate / n,
         peak_bins=(int(peaks[0]), int(peaks[-1]) + 1),
     )

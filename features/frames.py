@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import scipy.fft
 
 from features import kernels
 from features.banks import TUNING_EDGES, Integers, chroma_bank, tables
@@ -57,15 +58,16 @@ class Frames:
 
     def tensor(self, rows: Integers) -> Tensor:
         """Return what the window of these rows is to a model: (26,) or (n_mels, frames), float32."""
+        decibels = np.empty((rows.size, self.config.n_mels), np.float32)
+        kernels.clamp(rows, self._mel, decibels)
         if not self._full:
-            image = np.empty((self.config.n_mels, rows.size), np.float32)
-            kernels.spectrogram(rows, self._mel, image)
-            return image
-        tuning = kernels.tuning_bin(
-            rows, self._notes, self._heights, self._counts, TUNING_EDGES, self._all_heights
-        )
+            return np.ascontiguousarray(decibels.T)
+        tuning = kernels.tuning_bin(rows, self._notes, self._heights, self._counts, TUNING_EDGES, self._all_heights)
         vector = np.empty(6 + self.config.n_mfcc, np.float32)
-        kernels.summarise(rows, self._rows, chroma_bank(self.config, tuning), self._tables.dct, vector)
+        kernels.summarise(rows, self._stats, self._power, chroma_bank(self.config, tuning), vector)
+        # Frame by frame in float32, rounding and all, as librosa does it: in a mean near zero the rounding shows.
+        cepstra = scipy.fft.dct(decibels, type=2, norm="ortho", axis=1, overwrite_x=True)
+        vector[6:] = cepstra[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)
         return vector
 
 

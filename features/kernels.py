@@ -435,41 +435,24 @@ def _mean_chroma(rows, power, bank):
 
 
 @jit
-def floor_of(rows, decibels):
-    """80 dB below the loudest band of the window."""
-    largest = np.float32(-np.inf)
-    for row in rows:
-        for value in decibels[row]:
-            largest = max(largest, value)
-    return np.float32(largest - np.float32(80))
-
-
-@jit
-def summarise(rows, frames, bank, dct, out):
-    """Write the 26 features of the window that consists of `rows` to `out`; `frames[1]` holds decibels by now."""
-    stats, decibels, power = frames[0], frames[1], frames[2]
+def summarise(rows, stats, power, bank, out):
+    """Write the six features of the window that consists of `rows` which need no mel bands."""
     out[0] = _mean_chroma(rows, power, bank)
     for column in range(5):
         total = 0.0
         for row in rows:
             total += stats[row, column]
         out[1 + column] = total / rows.size
-    floor = floor_of(rows, decibels)
-    mean = np.zeros(decibels.shape[1])
-    for row in rows:
-        for band in range(mean.size):
-            mean[band] += max(decibels[row, band], floor)
-    for i in range(dct.shape[0]):
-        total = 0.0
-        for band in range(mean.size):
-            total += dct[i, band] * mean[band]
-        out[6 + i] = total / rows.size
 
 
 @jit
-def spectrogram(rows, decibels, out):
-    """Write the log-mel spectrogram (bands, frames) of `rows` to `out`, cut at 80 dB below its maximum."""
-    floor = floor_of(rows, decibels)
+def clamp(rows, decibels, out):
+    """Write the mel bands of `rows`, (frames, bands), cut at 80 dB below their maximum."""
+    largest = np.float32(-np.inf)
+    for row in rows:
+        for value in decibels[row]:
+            largest = max(largest, value)
+    floor = np.float32(largest - np.float32(80))
     for t in range(rows.size):
         for band in range(decibels.shape[1]):
-            out[band, t] = max(decibels[rows[t], band], floor)
+            out[t, band] = max(decibels[rows[t], band], floor)
