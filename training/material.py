@@ -1,0 +1,185 @@
+"""Single notes by label: folders of recordings (or rendered fonts) decoded once into a library.
+
+A *library* holds every note of one source, mono at 22,050 Hz, without the silence before it and at one common
+loudness, so that real recordings and rendered sound fonts are material of the same kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+import soxr
+
+from features.config import DEFAULT
+from features.errors import TimbreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from features.config import Samples
+
+RATE = DEFAULT.sample_rate
+LABELS = (
+    "piano", "harpsichord", "violin", "viola", "cello", "contrabass", "horn", "oboe", "bassoon", "clarinet", "flute",
+)  # fmt: skip
+RANGES = {
+    "piano": (24, 103), "harpsichord": (31, 86), "violin": (55, 98), "viola": (48, 86), "cello": (36, 79),
+    "contrabass": (28, 64), "horn": (36, 77), "oboe": (58, 91), "bassoon": (34, 74), "clarinet": (50, 92),
+    "flute": (59, 96),
+}  # fmt: skip
+"""Lowest and highest MIDI pitch that a part of the label plays."""
+
+LONGEST = 10 * RATE
+LOUDNESS = 0.1
+"""RMS of the loudest 0.1 s of every note in a library."""
+SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
+# Raised whenever what is stored changes, so that no older library is taken for a new one.
+LAYOUT = 1
+_NAMES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_ACCIDENTALS = {"": 0, "s": 1, "#": 1, "b": -1}
+
+Index: TypeAlias = npt.NDArray[np.int64]
+
+
+class MaterialError(TimbreError):
+    """Material to train on is missing or cannot be read; the message says what to do."""
+
+    title = "No material"
+
+
+class Note(NamedTuple):
+    """One note on its way into a library. `pitch` is MIDI, NaN where unknown."""
+
+    label: str
+    pitch: float
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Library:
+    """All notes of one source. Note i is audio[start[i]:end[i]] (int16), label[i] an index of LABELS."""
+
+    source: str
+    audio: npt.NDArray[np.int16]
+    label: Index
+    pitch: npt.NDArray[np.float32]
+    start: Index
+    end: Index
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels that have at least one note."""
+        return [LABELS[i] for i in np.unique(self.label)]
+
+    def notes(self, label: str) -> Index:
+        """Return the indices of the notes of one label."""
+        return np.flatnonzero(self.label == LABELS.index(label))
+
+    def length(self, index: Index | int) -> Index:
+        """Return the length in samples of one note or of several."""
+        return np.asarray(self.end[index] - self.start[index])
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of notes per label."""
+        return {label: len(self.notes(label)) for label in self.labels}
+
+
+def pitch_of(name: str) -> float:
+    """Return the MIDI pitch that a file name tells: `flute_Gs6_15_piano`, `Bb2-soft`, `074_14`; else NaN."""
+    if number := re.match(r"(\d{2,3})_", name):
+        return float(number[1])
+    if note := re.search(r"(?:^|[_-])([A-G])(s|#|b)?(-?\d)(?=[_.-]|$)", name):
+        return 12.0 * (int(note[3]) + 1) + _NAMES[note[1]] + _ACCIDENTALS[note[2] or ""]
+    return float("nan")
+
+
+def decode_file(path: Path) -> Samples:
+    """Return the whole file, mono at 22,050 Hz. Raises MaterialError when it is no sound."""
+    try:
+        samples, rate = sf.read(path, dtype="float32", always_2d=True)
+    except sf.LibsndfileError as error:
+        msg = f"{path} cannot be read as sound: {error}"
+        raise MaterialError(msg) from error
+    mono: Samples = samples.mean(axis=1)
+    return soxr.resample(mono, rate, RATE).astype(np.float32)
+
+
+def tidy(samples: Samples) -> Samples:
+    """Return the note without silence around it (40 dB below its peak) and at the common loudness.
+
+    Empty when there is nothing to hear.
+    """
+    frame = RATE // 50
+    frames = samples[: len(samples) // frame * frame].reshape(-1, frame)
+    rms = np.sqrt(np.mean(frames**2, axis=1)) if len(frames) else np.zeros(1)
+    if rms.max() < 1e-4:  # noqa: PLR2004
+        return np.zeros(0, np.float32)
+    heard = np.flatnonzero(rms > rms.max() * 10 ** (-40 / 20))
+    begin = max(0, int(heard[0]) - 1) * frame
+    note = samples[begin : min(begin + LONGEST, (int(heard[-1]) + 2) * frame)]
+    loudest = np.sqrt(np.convolve(rms**2, np.ones(5) / 5).max())
+    # A click is all peak and no loudness; it must still fit into int16.
+    return (note * min(LOUDNESS / loudest, 0.99 / np.abs(note).max())).astype(np.float32)
+
+
+def read_folder(folder: Path) -> Iterable[Note]:
+    """Yield the notes of FOLDER/LABEL/*, in the order of their names; labels not in LABELS are left out."""
+    for label in LABELS:
+        for path in sorted((folder / label).glob("*")):
+            if path.suffix.lower() in SUFFIXES:
+                yield Note(label, pitch_of(path.stem), decode_file(path))
+
+
+def build_library(notes: Iterable[Note], source: str, folder: Path) -> Library:
+    """Store the notes as a library in `folder`, whole or not at all, and return it opened."""
+    tidied = [(note, tidied) for note in notes if len(tidied := tidy(note.samples))]
+    if not tidied:
+        msg = f"no sounds of any label found for {source}; expected folders named {', '.join(LABELS)}"
+        raise MaterialError(msg)
+    ends = np.cumsum([len(samples) for _, samples in tidied])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        np.save(Path(work, "audio.npy"), np.round(np.concatenate([s for _, s in tidied]) * 32767).astype(np.int16))
+        np.savez(
+            Path(work, "table.npz"),
+            label=np.array([LABELS.index(note.label) for note, _ in tidied]),
+            pitch=np.array([note.pitch for note, _ in tidied], np.float32),
+            start=np.concatenate([[0], ends[:-1]]),
+            end=ends,
+        )
+        Path(work).chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(work, folder)
+    return open_library(source, folder)
+
+
+def open_library(source: str, folder: Path) -> Library:
+    """Open a stored library; the audio stays on disk until it is touched."""
+    with np.load(folder / "table.npz") as table:
+        return Library(source, np.load(folder / "audio.npy", mmap_mode="r"), **{key: table[key] for key in table.files})
+
+
+def library_of_folder(folder: Path, cache: Path, *, source: str | None = None) -> Library:
+    """Return the library of FOLDER/LABEL/*, decoded at the first call and kept in `cache`."""
+    name = source or folder.name
+    if not folder.is_dir():
+        msg = f"no folder {folder}: give a folder that holds LABEL/*.wav (or flac, ogg, mp3)"
+        raise MaterialError(msg)
+    files = [[str(path.relative_to(folder)), path.stat().st_size] for path in sorted(folder.rglob("*.*"))]
+    kept = cache / f"{name}-{fingerprint(files)}"
+    return open_library(name, kept) if kept.is_dir() else build_library(read_folder(folder), name, kept)
+
+
+def fingerprint(settings: object) -> str:
+    """Return 16 hex digits that stand for settings (anything JSON can hold) and the layout of this file."""
+    return hashlib.sha256(json.dumps([LAYOUT, settings], sort_keys=True).encode()).hexdigest()[:16]
