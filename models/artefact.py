@@ -6,7 +6,6 @@ import hashlib
 import io
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,8 @@ from models.session import Session
 from models.store import Store, read
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from features.config import Tensor
 
 

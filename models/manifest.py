@@ -113,11 +113,15 @@ class Manifest:
     def from_json(cls, text: str | bytes) -> Manifest:
         """Read manifest.json. Raises ArtefactError on anything but exactly the fields and types above."""
         try:
-            data = json.loads(text)
+            data = json.loads(text, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             raise ArtefactError(f"manifest.json is not JSON: {error}") from error
         manifest: Manifest = _read(cls, data, where="manifest")
         return manifest
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _is_utc(text: str) -> bool:

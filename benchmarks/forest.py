@@ -1,0 +1,130 @@
+"""The forest three ways in one run: our graph, scikit-learn, and the graph of the usual converter (skl2onnx).
+
+All take 26 features through scaler and PCA(16) to the scores of 11 labels, on one thread. The forest has 200 trees
+trained on 5,000 synthetic windows with min_samples_split=20: the usual converter needs minutes and gigabytes for trees
+of full depth.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import ArtefactError
+from models.forest import export, predict_proba
+from models.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Rows = npt.NDArray[np.float32]
+    Subject = Callable[[Rows], Any]
+
+FEATURES, COMPONENTS, LABELS = 26, 16, 11
+ROWS = (1, 32)
+BUDGET_MS = {1: 0.12, 32: 0.8}
+OURS = "timbre"
+
+
+def run(*, tiny: bool = False) -> list[dict[str, Any]]:
+    """Return one row a subject and batch size: name, rows, median_ms, p10_ms, p90_ms, ratio (its median by ours).
+
+    tiny: a few trees and calls, to see that it runs.
+    Raises ArtefactError if the subjects do not give the same scores: then there is nothing to compare.
+    """
+    pool, steps = _train(trees=5 if tiny else 200, windows=200 if tiny else 5_000)
+    subjects = _subjects(*steps, pool)
+    table = []
+    for rows in ROWS:
+        times = _measure(subjects, pool, rows=rows, rounds=2 if tiny else 10, calls=3 if tiny else 20)
+        ours = float(np.median(times[OURS]))
+        for name, measured in times.items():
+            p10, median, p90 = (float(value) for value in np.percentile(measured, (10, 50, 90)))
+            row = {"name": name, "rows": rows, "median_ms": median, "p10_ms": p10, "p90_ms": p90}
+            table.append({**row, "ratio": median / ours})
+    return table
+
+
+def _train(*, trees: int, windows: int) -> tuple[Rows, tuple[Any, Any, Any]]:
+    """Return float32 windows (n, 26) and the scaler, PCA and forest fitted to them."""
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    present = rng.random((windows, LABELS)) < np.linspace(0.05, 0.4, LABELS)
+    mixed = present @ rng.normal(size=(LABELS, FEATURES)) + 0.7 * rng.normal(size=(windows, FEATURES))
+    # Features of music differ in size as these do: a zero-crossing rate beside hertz.
+    pool = (mixed * np.geomspace(0.01, 1_000, FEATURES)).astype(np.float32)
+    scaler = StandardScaler().fit(pool.astype(np.float64))
+    scaled = scaler.transform(pool.astype(np.float64))
+    pca = PCA(COMPONENTS, random_state=0).fit(scaled)
+    forest = RandomForestClassifier(trees, min_samples_split=20, random_state=0, n_jobs=-1)
+    forest.fit(pca.transform(scaled), present.astype(int)).set_params(n_jobs=1)
+    return pool, (scaler, pca, forest)
+
+
+def _subjects(scaler: Any, pca: Any, forest: Any, pool: Rows) -> dict[str, Subject]:
+    """Return what is compared: functions of rows (n, 26), checked to agree."""
+    from skl2onnx import to_onnx
+    from sklearn.pipeline import make_pipeline
+
+    ours = Session(export(forest, scaler=scaler, pca=pca))
+    pipeline = make_pipeline(scaler, pca, forest)
+    # ZipMap makes dictionaries of the scores, and refuses several labels.
+    usual_graph = to_onnx(pipeline, pool[:1], options={id(pipeline): {"zipmap": False}})
+    usual = _usual_session(usual_graph.SerializeToString())
+    subjects = {OURS: ours.predict, "scikit-learn": pipeline.predict_proba, "skl2onnx": usual}
+    probe = pool[:100]
+    expected = predict_proba(forest, probe, scaler=scaler, pca=pca)
+    # The usual graph works in float32 throughout: a row near a split may fall to the other side in a tree or two.
+    difference = float(np.abs(np.asarray(usual(probe))[:, :, 1].T - expected).max())
+    if difference > 3 / len(forest.estimators_):
+        raise ArtefactError(f"skl2onnx differs from scikit-learn by {difference:.2g}")
+    return subjects
+
+
+def _usual_session(graph: bytes) -> Subject:
+    """Return the converter's graph with the same session options as ours; it has two outputs, so not our Session."""
+    import onnxruntime  # type: ignore[import-untyped]
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return lambda rows: session.run(["probabilities"], {session.get_inputs()[0].name: rows})[0]
+
+
+def _measure(
+    subjects: dict[str, Subject], pool: Rows, *, rows: int, rounds: int, calls: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return milliseconds of each call. Subjects take turns in blocks, so that a slow moment hits them all."""
+    times: dict[str, list[float]] = {name: [] for name in subjects}
+    batches = [pool[start : start + rows] for start in range(0, len(pool) - rows, rows)]
+    for at in range(rounds):
+        for name, subject in subjects.items():
+            subject(batches[0])
+            for call in range(at * calls, (at + 1) * calls):
+                batch = batches[call % len(batches)]
+                begin = time.perf_counter()
+                subject(batch)
+                times[name].append(1_000 * (time.perf_counter() - begin))
+    return {name: np.array(measured) for name, measured in times.items()}
+
+
+def main() -> int:
+    """Print the table; 1 if a budget of DESIGN.md is not met."""
+    table = run(tiny="--tiny" in sys.argv)
+    print(f"{'':14}{'rows':>6}{'median ms':>12}{'p10':>10}{'p90':>10}{'ratio':>9}{'budget':>9}")
+    for row in table:
+        budget = f"{BUDGET_MS[row['rows']]:9.2f}" if row["name"] == OURS else ""
+        times = f"{row['median_ms']:12.4f}{row['p10_ms']:10.4f}{row['p90_ms']:10.4f}"
+        print(f"{row['name']:14}{row['rows']:6}{times}{row['ratio']:9.1f}{budget}")
+    return int(any(row["name"] == OURS and row["median_ms"] > BUDGET_MS[row["rows"]] for row in table))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""`timbre models`: what is there, what an artefact says of itself, and whether it would be loaded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from features.errors import ArtefactError, NotFound
+from models.store import DEFAULT_PATH, Store
+
+if TYPE_CHECKING:
+    from models.manifest import InputSpec, Manifest
+
+OK, REFUSED, UNKNOWN = 0, 1, 3
+EXIT_CODES = "exit codes: 0 all is well, 1 an artefact is refused, 2 wrong usage, 3 no such model or version"
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre models` with these arguments and return the exit code."""
+    args = _parser().parse_args(argv)
+    store = Store(args.artefacts)
+    try:
+        code: int = args.run(store, args)
+    except NotFound as error:
+        print(f"timbre models: {error}", file=sys.stderr)
+        return UNKNOWN
+    except ArtefactError as error:
+        print(f"timbre models: refused: {error}", file=sys.stderr)
+        return REFUSED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--artefacts", type=Path, default=DEFAULT_PATH, metavar="DIR", help="folder of NAME/VERSION/")
+    common.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser = argparse.ArgumentParser(prog="timbre models", description=__doc__, epilog=EXIT_CODES)
+    actions = parser.add_subparsers(required=True, metavar="list | show | verify")
+    listing = actions.add_parser("list", parents=[common], help="every model and version, and whether it loads")
+    listing.set_defaults(run=_list)
+    showing = actions.add_parser("show", parents=[common], help="labels, metrics and provenance of one artefact")
+    showing.add_argument("name", metavar="NAME")
+    showing.add_argument("version", metavar="VERSION", nargs="?", help="the latest by default")
+    showing.set_defaults(run=_show)
+    verifying = actions.add_parser("verify", parents=[common], help="load every version, fail if one is refused")
+    verifying.add_argument("name", metavar="NAME", nargs="?", help="all models by default")
+    verifying.set_defaults(run=_verify)
+    return parser
+
+
+def _list(store: Store, args: argparse.Namespace) -> int:
+    _print_rows([_examine(store, *found) for found in _found(store, store.names())], as_json=args.json)
+    return OK
+
+
+def _verify(store: Store, args: argparse.Namespace) -> int:
+    names = store.names() if args.name is None else [args.name]
+    if not names:
+        raise NotFound(f"no models in {store.path}")
+    rows = [_examine(store, *found) for found in _found(store, names)]
+    _print_rows(rows, as_json=args.json)
+    return OK if all(row["status"] == "ok" for row in rows) else REFUSED
+
+
+def _show(store: Store, args: argparse.Namespace) -> int:
+    manifest = store.load(args.name, args.version).manifest
+    if args.json:
+        print(manifest.to_json(), end="")
+    else:
+        _print_manifest(manifest)
+    return OK
+
+
+def _found(store: Store, names: list[str]) -> list[tuple[str, str]]:
+    return [(name, version) for name in names for version in store.versions(name)]
+
+
+def _examine(store: Store, name: str, version: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "version": version}
+    try:
+        model = store.load(name, version)
+    except ArtefactError as error:
+        return {**row, "status": f"refused: {error}"}
+    size = sum(file.stat().st_size for file in (store.path / name / version).iterdir())
+    return {
+        **row,
+        "task": model.manifest.task,
+        "input": _describe(model.manifest.input),
+        "labels": len(model.labels),
+        "mb": round(size / 1e6, 1),
+        "provider": model.session.provider,
+        "status": "ok",
+    }
+
+
+def _describe(spec: InputSpec) -> str:
+    return f"{spec.kind} {'x'.join(map(str, spec.shape))} {spec.dtype}"
+
+
+def _print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        _print_table(("name", "version", "task", "input", "labels", "mb", "provider", "status"), rows)
+
+
+def _print_manifest(manifest: Manifest) -> None:
+    facts = {
+        "model": f"{manifest.name} {manifest.version}",
+        "task": manifest.task,
+        "created": manifest.created,
+        "input": _describe(manifest.input),
+        "fingerprint": manifest.input.fingerprint,
+        **manifest.input.configuration,
+    }
+    _print_pairs(("", " "), facts)
+    _print_pairs(("label", "threshold"), {label.name: label.threshold for label in manifest.labels})
+    _print_pairs(("metric", "value"), manifest.metrics)
+    _print_table(("source", "licence", "use"), [dict(source) for source in manifest.provenance])
+    _print_pairs(("library", "version"), manifest.libraries)
+    _print_pairs(("file", "sha256"), manifest.files)
+
+
+def _print_pairs(columns: tuple[str, str], pairs: dict[str, Any]) -> None:
+    _print_table(columns, [dict(zip(columns, pair, strict=True)) for pair in pairs.items()])
+
+
+def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+    """Print what fits, and fold the rest: nothing is cut off."""
+    table = Table(*(Column(column, overflow="fold") for column in columns), box=box.SIMPLE)
+    for row in rows:
+        table.add_row(*(escape(str(row.get(column, ""))) for column in columns))
+    Console().print(table)
