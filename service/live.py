@@ -6,15 +6,15 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
-from typing import ClassVar, Literal, TypeAlias
 
 import aiohttp
 import numpy as np
 import numpy.typing as npt
 
 from features.errors import Busy, InputError, Leaving, TimbreError
+from service.events import End, Event, Lost, Reconnect
 from service.reach import Socket, Unreachable, closed, dial, greet, refusal
 from service.replay import Ledger, Tape
 from service.wire import (
@@ -37,48 +37,11 @@ PATIENCE_S = 300.0
 """How long a stream tries to come back before it gives up."""
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
-SEND_SAMPLES = 8_192
+SEND_BYTES = 65_536
+REPLAY_AHEAD = 6
+"""Windows on their way while a replay catches up: faster, and a server that favours the latest would drop them."""
 EVENTS_WAITING = 10_000
 """Events kept for a caller who does not read them; then the server has to wait."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lost:
-    """The client gave up sound that had waited too long for the server; named `dropped`, as on the wire."""
-
-    type: ClassVar[str] = "dropped"
-    from_sample: int
-    to_sample: int
-    """Windows that begin here or later still come."""
-    reason: Literal["client"] = "client"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reconnect:
-    """The connection is gone; the next attempt follows after `wait_s`."""
-
-    type: ClassVar[str] = "reconnect"
-    attempt: int
-    wait_s: float
-    detail: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class End:
-    """The last event: totals over all connections of the stream."""
-
-    type: ClassVar[str] = "end"
-    reason: str
-    samples: int
-    """Captured."""
-    windows: int
-    """Answered."""
-    dropped: int
-    """Windows given up, by the server or here."""
-    reconnects: int
-
-
-Event: TypeAlias = Ready | Window | Dropped | Warn | Lost | Reconnect | End
 
 
 class Stream:
@@ -221,13 +184,14 @@ class Stream:
 
     async def _feed(self, socket: Socket, position: int) -> None:
         """Send what the tape holds from `position` on, then what is added to it, then the end."""
+        live = self._tape.end
         with suppress(ConnectionError):
             while position >= self._tape.start:
-                data = self._tape.read(position, limit=SEND_SAMPLES)
-                position += len(data) // self._tape.frame_bytes
-                if data:
+                data = self._tape.read(position, limit=SEND_BYTES // self._tape.frame_bytes)
+                if data and not (position < live and self._ahead(position)):
+                    position += len(data) // self._tape.frame_bytes
                     await socket.send_bytes(data)
-                elif self._finishing:
+                elif self._finishing and not data:
                     await socket.send_str(encode(Stop()))
                     return
                 else:
@@ -235,6 +199,11 @@ class Stream:
                     await self._fed.wait()
             # The server took so little for so long that sound fell off the tape: start anew after the hole.
             await socket.close()
+
+    def _ahead(self, position: int) -> bool:
+        """Whether enough windows without an answer have been sent, if everything before `position` has."""
+        ledger = self._ledger
+        return ledger is not None and position > ledger.start(ledger.next + REPLAY_AHEAD) + ledger.window
 
     async def _take(self, event: Ready | Window | Dropped | Warn) -> None:
         """Pass on what is new; a window that had its answer before the connection was lost comes again."""
@@ -252,6 +221,7 @@ class Stream:
                 self.dropped += count
         self._tape.forget(ledger.needed())
         self._room.set()
+        self._fed.set()
         self._attempt, self._trouble_since = 0, None
         await self._events.put(event)
 

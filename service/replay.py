@@ -6,6 +6,8 @@ import math
 
 PRE_ROLL_S = 0.1
 """Sound replayed before a window when the server resamples: its filter rings for about 10 ms."""
+ROUNDING = 2
+"""Samples by which the ends of a window may be off at the client's rate."""
 
 
 class Tape:
@@ -82,8 +84,8 @@ class Ledger:
 
     def drop(self, from_sample: int, to_sample: int) -> int:
         """Note that every window wholly in a range is given up; return how many of them had no answer."""
-        first = math.ceil((from_sample - 0.5) / self.hop)
-        last = math.floor((to_sample + 0.5 - self.window) / self.hop)
+        first = math.ceil((from_sample - ROUNDING) / self.hop)
+        last = math.floor((to_sample + ROUNDING - self.window) / self.hop)
         return sum(self.answer(self.start(index)) for index in range(max(first, self.next), last + 1))
 
     def needed(self) -> int:
