@@ -412,20 +412,18 @@ def _mean_chroma(rows, power, bank):
     chroma = np.zeros(12, np.float32)
     for row in rows:
         base = row * BINS
-        for c in range(0, 12, 4):
-            a, b = c * BINS, (c + 1) * BINS
-            d, e = (c + 2) * BINS, (c + 3) * BINS
-            s0, s1 = splat32(np.float32(0)), splat32(np.float32(0))
-            s2, s3 = splat32(np.float32(0)), splat32(np.float32(0))
+        for c in range(0, 12, 6):
+            b = c * BINS
+            s0 = s1 = s2 = s3 = s4 = s5 = splat32(np.float32(0))
             for k in range(0, HALF, LANES):
                 p = load32(power, base + k)
-                s0, s1 = s0 + p * load32(bank, a + k), s1 + p * load32(bank, b + k)
-                s2, s3 = s2 + p * load32(bank, d + k), s3 + p * load32(bank, e + k)
-            last = power[row, HALF]
-            chroma[c] = _sum8(s0) + last * bank[c, HALF]
-            chroma[c + 1] = _sum8(s1) + last * bank[c + 1, HALF]
-            chroma[c + 2] = _sum8(s2) + last * bank[c + 2, HALF]
-            chroma[c + 3] = _sum8(s3) + last * bank[c + 3, HALF]
+                s0, s1 = s0 + p * load32(bank, b + k), s1 + p * load32(bank, b + BINS + k)
+                s2, s3 = s2 + p * load32(bank, b + 2 * BINS + k), s3 + p * load32(bank, b + 3 * BINS + k)
+                s4, s5 = s4 + p * load32(bank, b + 4 * BINS + k), s5 + p * load32(bank, b + 5 * BINS + k)
+            chroma[c], chroma[c + 1], chroma[c + 2] = _sum8(s0), _sum8(s1), _sum8(s2)
+            chroma[c + 3], chroma[c + 4], chroma[c + 5] = _sum8(s3), _sum8(s4), _sum8(s5)
+        for c in range(12):
+            chroma[c] += power[row, HALF] * bank[c, HALF]
         largest = chroma.max()
         if largest < np.finfo(np.float32).tiny:
             largest = np.float32(1)

@@ -1,0 +1,141 @@
+"""Features of a live stream: each frame is computed once, whatever the overlap of the windows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from features.config import DEFAULT, AudioConfig, Kind, Samples, Tensor
+from features.errors import Unprocessable
+from features.banks import Integers
+from features.extract import checked, compute
+from features.frames import Frames, reach
+from features.simd import LANES
+
+
+class Window(NamedTuple):
+    """A window and what it is to a model; positions in samples at `config.sample_rate`, from the stream's sample 0."""
+
+    start: int
+    end: int
+    tensor: Tensor
+
+
+class StreamingExtractor:
+    """Turn chunks of any size into windows, each equal to `compute` on the same samples.
+
+    Windows begin at the multiples of `hop`, counted from sample 0, that are not before `first_sample`; they depend
+    on the samples alone, not on the chunks. Only the frames at a window's two ends see its zero padding; all others
+    are shared between windows. Bounded memory: one window of samples and frames. Not thread-safe.
+
+    hop: samples, a multiple of config.hop_length and at most config.window, else Unprocessable.
+    """
+
+    def __init__(
+        self, config: AudioConfig = DEFAULT, *, hop: int, kind: Kind = "features", first_sample: int = 0
+    ) -> None:
+        if hop % config.hop_length or not 0 < hop <= config.window:
+            raise Unprocessable(f"hop {hop}: must be a multiple of {config.hop_length} from 1 to {config.window} samples")
+        if first_sample < 0:
+            raise Unprocessable(f"first_sample {first_sample}: must not be negative")
+        if config.window < config.n_fft:
+            raise Unprocessable(f"window {config.window}: a live stream needs at least {config.n_fft} samples")
+        self.config, self.hop, self.kind = config, hop, kind
+        self.position = first_sample
+        """Where the next sample to be fed stands in the stream."""
+        self._next = -(-first_sample // hop) * hop
+        self._covered = first_sample
+        self._core: _Core | None = None  # made by the first samples: an idle stream costs nothing
+
+    @property
+    def pending(self) -> int:
+        """Samples taken in that no window holds yet."""
+        return self.position - self._covered
+
+    def feed(self, samples: Samples) -> list[Window]:
+        """Take in a chunk, float32 (n,), and return the windows it completes. Raises Unprocessable if not finite."""
+        if len(samples) == 0:
+            return []
+        samples = checked(samples)
+        core = self._core = self._core or _Core(self.config, hop=self.hop, kind=self.kind, start=self._next)
+        windows = []
+        for at in range(0, samples.size, self.hop):
+            piece = samples[at : at + self.hop]
+            # What stands before the first window is in none.
+            core.append(piece[max(0, self._next - self.position) :])
+            self.position += piece.size
+            while self.position >= self._next + self.config.window:
+                windows.append(Window(self._next, self._next + self.config.window, core.cut()))
+                self._covered = self._next + self.config.window
+                self._next += self.hop
+        return windows
+
+    def finish(self) -> list[Window]:
+        """Return the zero-padded last window if some samples are in none; its `end` is where the sound ends."""
+        if self._core is None or self.position <= max(self._covered, self._next):
+            return []
+        rest = self._core.samples()
+        padded = np.pad(rest, (0, self.config.window - rest.size))
+        self._covered = self.position
+        return [Window(self._next, self.position, compute(padded, kind=self.kind, config=self.config))]
+
+
+class _Core:
+    """The samples from the next window's start on, and the frames computed from them so far."""
+
+    def __init__(self, config: AudioConfig, *, hop: int, kind: Kind, start: int) -> None:
+        self._config, self._hop, self._start = config, hop, start
+        step, half = config.hop_length, config.n_fft // 2
+        # A frame between these two, counted from its window's start, lies inside the window: no padding in it.
+        self._first, self._last = half // step, (config.window - half) // step
+        self._ring = self._last - self._first + 1
+        self._frame = start // step + self._first
+        self._frames = Frames(config, rows=self._ring + LANES, kind=kind)
+        self._buffer = np.zeros(config.window + hop + reach(LANES), np.float32)
+        self._size = 0
+        self._edges = np.zeros(reach(LANES), np.float32)
+
+    def append(self, samples: Samples) -> None:
+        self._buffer[self._size : self._size + samples.size] = samples
+        self._size += samples.size
+
+    def samples(self) -> Samples:
+        return self._buffer[: self._size]
+
+    def cut(self) -> Tensor:
+        """Return the next window's tensor and move on by one hop."""
+        self._analyse_inner()
+        rows = self._rows(self._analyse_edges())
+        tensor = self._frames.tensor(rows)
+        self._buffer[: self._size - self._hop] = self._buffer[self._hop : self._size]
+        self._size -= self._hop
+        self._start += self._hop
+        return tensor
+
+    def _analyse_inner(self) -> None:
+        step, half = self._config.hop_length, self._config.n_fft // 2
+        end = self._start // step + self._last + 1
+        while self._frame < end:
+            row = self._frame % self._ring
+            count = min(end - self._frame, self._ring - row)
+            offset = self._frame * step - half - self._start
+            self._frames.analyse(self._buffer, offset=offset, real=(-1, self._buffer.size), row=row, count=count)
+            self._frame += count
+
+    def _analyse_edges(self) -> Integers:
+        """Analyse the two first and two last frames as the outer lanes of one block; return their rows."""
+        step, half, window = self._config.hop_length, self._config.n_fft // 2, self._config.window
+        self._edges[half : 2 * half + step] = self._buffer[: half + step]
+        tail = self._buffer[(self._last + 1) * step - half : window]
+        right = (LANES - 2) * step
+        self._edges[right : right + tail.size] = tail
+        real = (half, right + tail.size)
+        self._frames.analyse(self._edges, offset=0, real=real, row=self._ring, count=LANES)
+        return self._ring + np.array([0, 1, LANES - 2, LANES - 1])
+
+    def _rows(self, edges: Integers) -> Integers:
+        """Return the rows of the window's frames, in order."""
+        first = self._start // self._config.hop_length + self._first
+        inner = (first + np.arange(self._ring)) % self._ring
+        return np.concatenate((edges[:2], inner, edges[2:]))
