@@ -1,0 +1,43 @@
+"""Sample-rate conversion, whole or in chunks, with the same result (soxr, HQ)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import soxr
+
+from features.config import Samples
+
+_NOTHING = np.zeros(0, np.float32)
+
+
+class StreamingResampler:
+    """Convert a stream from one rate to another; the output depends on the samples, never on the chunks.
+
+    Output trails input by the filter's length (a few milliseconds) until `finish`. Equal rates pass through.
+    """
+
+    def __init__(self, from_rate: int, to_rate: int) -> None:
+        self._soxr = None
+        if from_rate != to_rate:
+            self._soxr = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+
+    def feed(self, samples: Samples) -> Samples:
+        """Take in a chunk, float32 (n,), and return what is ready."""
+        return samples if self._soxr is None else self._soxr.resample_chunk(samples)
+
+    def finish(self) -> Samples:
+        """Return the rest. Feed nothing afterwards."""
+        return _NOTHING if self._soxr is None else self._soxr.resample_chunk(_NOTHING, last=True)
+
+
+def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
+    """Convert a whole signal, float32 (n,)."""
+    resampler = StreamingResampler(from_rate, to_rate)
+    return np.concatenate((resampler.feed(samples), resampler.finish()))
+
+
+def aligned(from_rate: int, to_rate: int) -> int:
+    """Return the distance in samples at `from_rate` between instants that fall on a sample of both rates."""
+    return from_rate // math.gcd(from_rate, to_rate)
