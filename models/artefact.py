@@ -52,7 +52,8 @@ def write(
     metrics: any finite JSON. provenance: {"source", "licence", "use"} each. libraries: {"scikit-learn": "1.9.1", ...}.
 
     The artefact appears complete or not at all. Raises ArtefactError if the version exists already, or if the parts
-    do not fit together: what is written is loaded once, with every check of the store.
+    do not fit together: what is written is loaded once, with every check of the store. Raises Unprocessable if the
+    golden inputs are none the graph takes.
     """
     version = version or _next_version(Store(folder), name)
     session = Session(onnx)

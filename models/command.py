@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from features.errors import ArtefactError, NotFound
 from models.store import DEFAULT_PATH, Store
@@ -102,7 +102,7 @@ def _examine(store: Store, name: str, version: str) -> dict[str, Any]:
 
 
 def _describe(spec: InputSpec) -> str:
-    return f"{spec.kind} {'x'.join(map(str, spec.shape))} {spec.dtype}"
+    return f"{spec.kind} {'x'.join(map(str, spec.shape))}"
 
 
 def _print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -118,6 +118,7 @@ def _print_manifest(manifest: Manifest) -> None:
         "task": manifest.task,
         "created": manifest.created,
         "input": _describe(manifest.input),
+        "dtype": manifest.input.dtype,
         "fingerprint": manifest.input.fingerprint,
         **manifest.input.configuration,
     }
@@ -134,8 +135,10 @@ def _print_pairs(columns: tuple[str, str], pairs: dict[str, Any]) -> None:
 
 
 def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    """Print what fits, and fold the rest: nothing is cut off."""
-    table = Table(*(Column(column, overflow="fold") for column in columns), box=box.SIMPLE)
+    """Print a table in which nothing is cut off: what does not fit is folded."""
+    table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
     for row in rows:
         table.add_row(*(escape(str(row.get(column, ""))) for column in columns))
     Console().print(table)

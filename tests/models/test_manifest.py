@@ -1,0 +1,161 @@
+"""A manifest is read to the letter, or refused."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.config import DEFAULT
+from features.errors import ArtefactError
+from models.manifest import InputSpec, Label, Manifest
+
+MANIFEST = Manifest(
+    name="instruments-net",
+    version="12",
+    task="multi-label",
+    input=InputSpec(
+        kind="log_mel",
+        dtype="float32",
+        shape=(128, 87),
+        configuration={"sample_rate": 22_050},
+        fingerprint=DEFAULT.fingerprint("log_mel"),
+    ),
+    labels=(Label(name="piano", threshold=0.5), Label(name="flûte", threshold=0.25)),
+    files=dict.fromkeys(("model.onnx", "golden.npz", "report.md"), "0" * 64),
+    metrics={"micro_f1": 0.9, "table": [[1, None], ["a", True]]},
+    provenance=[{"source": "a library", "licence": "CC0-1.0", "use": "training"}],
+    libraries={"numpy": "2.0"},
+    created="2026-01-02T03:04:05+00:00",
+)
+
+
+def changed(path, value):
+    """The manifest's JSON with one thing changed; `...` takes it away."""
+    data = json.loads(MANIFEST.to_json())
+    *outer, last = path
+    place = data
+    for key in outer:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return json.dumps(data)
+
+
+def test_writing_and_reading_gives_the_same_manifest():
+    assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
+    assert Manifest.from_json(MANIFEST.to_json().encode()) == MANIFEST
+
+
+@pytest.mark.parametrize(
+    "path", [("colour",), ("input", "colour"), ("labels", 1, "colour"), ("provenance", 0, "colour")]
+)
+def test_an_unknown_field_is_refused_by_name(path):
+    with pytest.raises(ArtefactError, match="unknown field colour"):
+        Manifest.from_json(changed(path, "blue"))
+
+
+@pytest.mark.parametrize("name", json.loads(MANIFEST.to_json()))
+def test_a_missing_field_is_refused_by_name(name):
+    with pytest.raises(ArtefactError, match=f"missing field {name}"):
+        Manifest.from_json(changed((name,), ...))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("name",), 5),
+        (("version",), 1),
+        (("task",), "regression"),
+        (("task",), ["multi-label"]),
+        (("input",), []),
+        (("input", "kind"), "pixels"),
+        (("input", "dtype"), "float64"),
+        (("input", "shape"), [128, 87.0]),
+        (("input", "shape"), 26),
+        (("input", "shape", 0), True),
+        (("input", "configuration", "window"), "44100"),
+        (("input", "fingerprint"), None),
+        (("labels",), {"piano": 0.5}),
+        (("labels", 0), "piano"),
+        (("labels", 0, "threshold"), "0.5"),
+        (("labels", 0, "threshold"), True),
+        (("files", "model.onnx"), 3),
+        (("metrics",), []),
+        (("provenance",), {}),
+        (("provenance", 0, "licence"), None),
+        (("libraries", "numpy"), 2.0),
+    ],
+)
+def test_a_wrong_type_is_refused_with_its_place(path, value):
+    with pytest.raises(ArtefactError, match=rf"manifest\.{path[0]}.* must be"):
+        Manifest.from_json(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("name",), "../secrets", "lower-case words"),
+        (("name",), "Piano", "lower-case words"),
+        (("name",), "piano\n", "lower-case words"),
+        (("version",), "0", "positive integer"),
+        (("version",), "01", "positive integer"),
+        (("version",), "1.2", "positive integer"),
+        (("version",), "٣", "positive integer"),
+        (("labels",), [], "labels must be named"),
+        (("labels", 0, "name"), "", "labels must be named"),
+        (("labels", 0, "name"), "flûte", "each once"),
+        (("labels", 0, "threshold"), 1.5, "between 0 and 1"),
+        (("labels", 0, "threshold"), -0.1, "between 0 and 1"),
+        (("files", "extra.py"), "0", "files must be"),
+        (("files", "report.md"), ..., "files must be"),
+        (("created",), "yesterday", "ISO 8601"),
+        (("created",), "2026-01-02T03:04:05", "UTC"),
+        (("created",), "2026-01-02T03:04:05+02:00", "UTC"),
+    ],
+)
+def test_a_value_without_meaning_is_refused(path, value, reason):
+    with pytest.raises(ArtefactError, match=reason):
+        Manifest.from_json(changed(path, value))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"name": NaN}', b"\xff\xfe", "[" * 100_000])
+def test_what_is_not_a_json_object_is_refused(text):
+    with pytest.raises(ArtefactError):
+        Manifest.from_json(text)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
+def test_a_metric_that_json_cannot_say_is_not_written(value):
+    manifest = Manifest(**{**vars(MANIFEST), "metrics": {"f1": value}})
+    with pytest.raises(ArtefactError, match="cannot be written as JSON"):
+        manifest.to_json()
+
+
+def test_whole_thresholds_are_read_as_floats():
+    label = Manifest.from_json(changed(("labels", 0, "threshold"), 1)).labels[0]
+    assert isinstance(label.threshold, float)
+
+
+def test_the_configuration_becomes_an_audio_config():
+    assert MANIFEST.input.config() == DEFAULT
+    with pytest.raises(ArtefactError, match="colour"):
+        Manifest.from_json(changed(("input", "configuration", "colour"), 3)).input.config()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(name=st.sampled_from(sorted(json.loads(MANIFEST.to_json()))), value=json_values)
+def test_any_value_in_any_field_is_read_or_refused_and_never_crashes(name, value):
+    try:
+        manifest = Manifest.from_json(changed((name,), value))
+    except ArtefactError:
+        return
+    assert Manifest.from_json(manifest.to_json()) == manifest

@@ -1,0 +1,210 @@
+"""What lies on disk is found by name, checked, and refused with the reason."""
+
+import io
+import json
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from features.config import DEFAULT
+from features.errors import ArtefactError, NotFound, Unprocessable
+from models.artefact import write
+from models.store import DEFAULT_PATH, Store
+
+
+def save_golden(folder, **arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    (folder / "golden.npz").write_bytes(buffer.getvalue())
+
+
+def test_a_loaded_model_says_what_it_is_and_predicts(artefacts, windows):
+    model = Store(artefacts).load("trio")
+    assert (model.name, model.version, model.kind, model.config) == ("trio", "1", "features", DEFAULT)
+    assert model.labels == ["piano", "violin", "flute"]
+    assert model.thresholds.dtype == np.float32
+    np.testing.assert_array_equal(model.thresholds, [0.5, 0.5, 0.5])
+    rows, present = windows
+    scores = model.predict(rows)
+    assert scores.shape == (400, 3)
+    assert ((scores > 0.5) == present).mean() > 0.9
+
+
+def test_a_tensor_of_another_shape_is_refused(artefacts):
+    with pytest.raises(Unprocessable):
+        Store(artefacts).load("trio").predict(np.zeros((1, 25), np.float32))
+
+
+def test_every_batch_size_gives_the_scores_of_single_rows(artefacts, windows):
+    model = Store(artefacts).load("trio")
+    singly = np.concatenate([model.predict(windows[0][at : at + 1]) for at in range(40)])
+    for size in range(1, 41):
+        np.testing.assert_allclose(model.predict(windows[0][:size]), singly[:size], atol=1e-6)
+
+
+def test_versions_are_sorted_as_numbers_and_the_latest_is_the_default(artefacts, fields):
+    for version in ("10", "9"):
+        write(artefacts, **fields, version=version)
+    store = Store(artefacts)
+    assert store.versions("trio") == ["1", "9", "10"]
+    assert store.load("trio").version == "10"
+    assert store.load("trio", "9").version == "9"
+
+
+def test_a_new_version_is_seen_without_a_restart(artefacts, fields):
+    store = Store(artefacts)
+    assert store.load("trio").version == "1"
+    write(artefacts, **fields)
+    assert store.load("trio").version == "2"
+
+
+def test_names_are_folders_with_a_version(artefacts):
+    (artefacts / "empty").mkdir()
+    (artefacts / "README.md").write_text("not a model")
+    (artefacts / "trio" / ".draft-x").mkdir()
+    (artefacts / "trio" / "old").mkdir()
+    shutil.copytree(artefacts / "trio", artefacts / "Not a Name")
+    store = Store(artefacts)
+    assert store.names() == ["trio"]
+    assert store.versions("trio") == ["1"]
+
+
+def test_an_unknown_model_is_not_found_and_the_others_are_named(artefacts):
+    with pytest.raises(NotFound, match="no model 'quartet'; there is trio"):
+        Store(artefacts).load("quartet")
+    with pytest.raises(NotFound, match="no version '3' of 'trio'; there is 1"):
+        Store(artefacts).load("trio", "3")
+
+
+def test_a_folder_that_does_not_exist_holds_nothing(tmp_path):
+    store = Store(tmp_path / "nowhere")
+    assert store.names() == []
+    with pytest.raises(NotFound, match="there is none"):
+        store.load("trio")
+
+
+@pytest.mark.parametrize(
+    "name", ["../artefacts/trio", "trio/../trio", "/etc", "", ".", "..", "trio\0", "TRIO", "trio/"]
+)
+def test_a_name_that_is_a_path_is_not_found(artefacts, name):
+    with pytest.raises(NotFound, match="there is trio"):
+        Store(artefacts).load(name)
+
+
+@pytest.mark.parametrize("version", ["../1", "01", "1/", "", "-1", "1\n", "latest"])
+def test_a_version_that_is_no_number_is_not_found(artefacts, version):
+    with pytest.raises(NotFound, match="there is 1"):
+        Store(artefacts).load("trio", version)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "golden.npz", "report.md"])
+def test_one_changed_byte_is_refused(artefacts, trio, file):
+    content = bytearray((trio / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (trio / file).write_bytes(content)
+    with pytest.raises(ArtefactError, match=f"^trio 1: {file} .* sha256 differs"):
+        Store(artefacts).load("trio")
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "golden.npz", "report.md", "manifest.json"])
+def test_a_missing_file_is_refused_by_name(artefacts, trio, file):
+    (trio / file).unlink()
+    with pytest.raises(ArtefactError, match=f"{file} cannot be read: No such file"):
+        Store(artefacts).load("trio")
+
+
+def test_another_fingerprint_is_refused(artefacts, trio, rewrite):
+    manifest = json.loads((trio / "manifest.json").read_text())
+    rewrite(trio, input=manifest["input"] | {"fingerprint": "0" * 64})
+    with pytest.raises(ArtefactError, match="fingerprint is not the running code's"):
+        Store(artefacts).load("trio")
+
+
+def test_another_configuration_is_refused(artefacts, trio, rewrite):
+    spec = json.loads((trio / "manifest.json").read_text())["input"]
+    rewrite(trio, input=spec | {"configuration": spec["configuration"] | {"hop_length": 256}})
+    with pytest.raises(ArtefactError, match="fingerprint"):
+        Store(artefacts).load("trio")
+
+
+def test_golden_scores_that_differ_are_refused_and_rounding_is_not(artefacts, trio, rewrite):
+    with np.load(trio / "golden.npz") as golden:
+        inputs, scores = golden["inputs"], golden["scores"]
+    save_golden(trio, inputs=inputs, scores=scores + np.float32(5e-5))
+    rewrite(trio)
+    assert Store(artefacts).load("trio").version == "1"
+    save_golden(trio, inputs=inputs, scores=scores + np.float32(2e-4))
+    rewrite(trio)
+    with pytest.raises(ArtefactError, match="golden inputs give other scores"):
+        Store(artefacts).load("trio")
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"inputs": np.zeros((1, 26), np.float32)},
+        {"inputs": np.zeros((1, 25), np.float32), "scores": np.zeros((1, 3))},
+        {"inputs": np.zeros((1, 26), np.float32), "scores": np.zeros((2, 3))},
+        {"inputs": np.zeros((0, 26), np.float32), "scores": np.zeros((0, 3))},
+        {"inputs": np.array([{"a": "pickle"}]), "scores": np.zeros((1, 3))},
+    ],
+    ids=["no scores", "other shape", "other length", "empty", "pickle"],
+)
+def test_a_golden_file_that_cannot_be_replayed_is_refused(artefacts, trio, rewrite, arrays):
+    save_golden(trio, **arrays)
+    rewrite(trio)
+    with pytest.raises(ArtefactError, match="golden inputs"):
+        Store(artefacts).load("trio")
+
+
+def test_labels_that_the_graph_does_not_have_are_refused(artefacts, trio, rewrite):
+    rewrite(trio, labels=[{"name": "piano", "threshold": 0.5}])
+    with pytest.raises(ArtefactError, match="the manifest speaks of"):
+        Store(artefacts).load("trio")
+
+
+def test_an_artefact_in_another_one_s_place_is_refused(artefacts, trio):
+    shutil.copytree(trio, artefacts / "duo" / "1")
+    with pytest.raises(ArtefactError, match="duo 1: the manifest is that of trio 1"):
+        Store(artefacts).load("duo")
+
+
+def test_a_broken_latest_version_is_refused_and_older_ones_still_load(artefacts, fields):
+    (write(artefacts, **fields) / "model.onnx").write_bytes(b"")
+    store = Store(artefacts)
+    with pytest.raises(ArtefactError, match="trio 2: model.onnx"):
+        store.load("trio")
+    assert store.load("trio", "1").version == "1"
+
+
+def test_a_model_is_loaded_once_even_by_many_threads(artefacts):
+    store, together = Store(artefacts), threading.Barrier(8)
+
+    def load(_):
+        together.wait()
+        return store.load("trio")
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len({id(model) for model in threads.map(load, range(8))}) == 1
+
+
+def test_threads_may_share_a_model(artefacts, windows):
+    model = Store(artefacts).load("trio")
+    expected = model.predict(windows[0])
+    with ThreadPoolExecutor(4) as threads:
+        for scores in threads.map(model.predict, [windows[0]] * 50):
+            np.testing.assert_array_equal(scores, expected)
+
+
+def test_the_shipped_artefacts_load_and_stay_small():
+    store = Store()
+    if not store.names():
+        pytest.skip("no artefacts are shipped yet")
+    for name in store.names():
+        for version in store.versions(name):
+            store.load(name, version)
+            size = sum(file.stat().st_size for file in (DEFAULT_PATH / name / version).iterdir())
+            assert size <= 20e6, f"{name} {version} has {size} bytes"
