@@ -1,0 +1,79 @@
+"""The gateway as an aiohttp application."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from service import rest
+from service.bodies import Buffers
+from service.clips import Pool
+from service.gateway import Gateway
+from service.log import log, reference
+from service.problems import Handler, problems
+from service.settings import Settings
+from service.stream import stream
+
+REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+"""What is taken as an X-Request-Id; anything else is replaced."""
+QUIET = ("/livez", "/readyz")
+"""Asked every few seconds by machines; not worth a log line."""
+
+
+def build(settings: Settings) -> web.Application:
+    """Return the application. It loads the models when it starts, and answers 503 until they are ready."""
+    app = web.Application(middlewares=[identify, problems], client_max_size=settings.max_body)
+    app[rest.GATEWAY] = Gateway(settings)
+    app[rest.POOL] = Pool(threads=settings.decode_threads, limit=settings.max_clips)
+    app[rest.BUFFERS] = Buffers(limit=settings.max_buffered)
+    app.add_routes(
+        [
+            web.get("/livez", rest.livez),
+            web.get("/readyz", rest.readyz),
+            web.get("/v1/models", rest.models),
+            web.get("/v1/models/{name}", rest.model),
+            web.post("/v1/models/{name}/classify", rest.classify),
+            web.get("/v1/models/{name}/stream", stream, allow_head=False),
+        ]
+    )
+    app.on_response_prepare.append(name_response)
+    app.on_shutdown.append(leave)
+    app.cleanup_ctx.append(life)
+    return app
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Bind the request's id for log lines, and log how it went."""
+    given = request.headers.get("X-Request-Id", "")
+    token = reference.set(given if REQUEST_ID.fullmatch(given) else request.app[rest.GATEWAY].new_id())
+    begin = time.perf_counter()
+    try:
+        response = await handler(request)
+        if request.path not in QUIET:
+            ms = 1e3 * (time.perf_counter() - begin)
+            log(request.method, path=request.path, status=response.status, ms=ms)
+        return response
+    finally:
+        reference.reset(token)
+
+
+async def name_response(_: web.Request, response: web.StreamResponse) -> None:
+    """Give the request's id back."""
+    response.headers["X-Request-Id"] = reference.get()
+
+
+async def leave(app: web.Application) -> None:
+    """Finish what is accepted before connections are closed."""
+    await app[rest.GATEWAY].leave()
+
+
+async def life(app: web.Application) -> AsyncIterator[None]:
+    """Load the models while the application runs; let go of its threads after."""
+    app[rest.GATEWAY].open()
+    yield
+    app[rest.GATEWAY].opening.cancel()
+    app[rest.POOL].close()

@@ -1,0 +1,66 @@
+"""The command `timbre`: finds its sub-commands through entry points, and loads only the one that is asked for."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+
+from features.errors import TimbreError
+
+GROUP = "timbre.commands"
+SUMMARIES = {
+    "serve": "serve the models over HTTP and WebSocket",
+    "worker": "run models for gateways on other machines",
+    "listen": "stream a microphone or a sound file, and watch what plays",
+    "classify": "tell what plays in sound files, without a server",
+    "models": "list, show and verify artefacts",
+    "data": "look at and prepare collections",
+    "train": "make an artefact from a recipe",
+    "bench": "measure speed and load",
+}
+"""One line each. Kept here because asking a command for its own would import it."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `timbre`; return the exit code: 0 done, 1 failed, 2 not understood."""
+    arguments = sys.argv[1:] if argv is None else argv
+    commands = {entry.name: entry for entry in importlib.metadata.entry_points(group=GROUP)}
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help(sorted(commands)))
+        return 0
+    name, *rest = arguments
+    if name in ("-V", "--version"):
+        print(f"timbre {importlib.metadata.version('timbre')}")
+        return 0
+    if name not in commands:
+        print(f"timbre: unknown command {name!r}; see timbre --help", file=sys.stderr)
+        return 2
+    return _run(commands[name], rest)
+
+
+def _run(entry: importlib.metadata.EntryPoint, arguments: list[str]) -> int:
+    try:
+        code: int = entry.load()(arguments)
+    except TimbreError as error:
+        print(f"timbre {entry.name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read us has seen enough; stdout must not be flushed again at exit.
+        sys.stdout = None
+        return 0
+    return code
+
+
+def _help(names: list[str]) -> str:
+    lines = [f"  {name:<10}{SUMMARIES.get(name, '')}".rstrip() for name in names]
+    return "\n".join(
+        [
+            "usage: timbre COMMAND ...   (timbre COMMAND --help tells its options)",
+            "",
+            *lines,
+            "",
+            "  --version shows the version",
+        ]
+    )

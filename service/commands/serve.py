@@ -1,0 +1,83 @@
+"""`timbre serve`: the server."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from features.errors import NotAllowed, TimbreError
+
+
+def main(argv: list[str]) -> int:
+    """Serve until SIGTERM or SIGINT; return 0, 1 when it cannot, 2 when the arguments make no sense."""
+    since = time.monotonic()
+    from service.settings import Settings
+
+    try:
+        settings = Settings(**_arguments(argv))
+        check_exposure(settings.host, insecure=settings.insecure)
+    except TimbreError as error:
+        print(f"timbre serve: {error}", file=sys.stderr)
+        return 2
+    _name_process()
+    try:
+        return _serve(settings, since)
+    except OSError as error:
+        print(f"timbre serve: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def check_exposure(host: str, *, insecure: bool) -> None:
+    """Refuse to listen beyond loopback unless told so in words. Raises NotAllowed."""
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if not loopback and not insecure:
+        raise NotAllowed(
+            f"{host or 'every address'} can be reached from other machines and there are no keys; "
+            "say --insecure if that is what you want"
+        )
+
+
+def _serve(settings: Any, since: float) -> int:
+    if settings.gateways > 1:
+        from service.supervisor import Supervisor
+
+        return Supervisor(settings, since=since).run()
+    from service import process
+    from service.listener import bind
+
+    return process.run(settings, bind(settings), since=since)
+
+
+def _arguments(argv: list[str]) -> dict[str, Any]:
+    """Return the settings named on the command line."""
+    parser = argparse.ArgumentParser(prog="timbre serve", description="Serve the models over HTTP and WebSocket.")
+    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on, 0 for any (8000)")
+    parser.add_argument("--gateways", type=int, metavar="N", help="processes that share the port (1)")
+    parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
+    parser.add_argument("--insecure", action="store_true", default=None, help="listen beyond loopback without keys")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other setting, see BEHAVIOUR.md; may be repeated",
+    )
+    given = vars(parser.parse_args(argv))
+    from service.settings import parse
+
+    others = parse(given.pop("set"))
+    return others | {name: value for name, value in given.items() if value is not None}
+
+
+def _name_process() -> None:
+    from setproctitle import setproctitle
+
+    setproctitle("timbre serve")

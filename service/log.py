@@ -1,0 +1,27 @@
+"""Log lines for the eye: time, event, what it is about, and the request or stream it belongs to."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextvars import ContextVar
+
+reference: ContextVar[str] = ContextVar("reference", default="-")
+"""The request or stream that the running task works for."""
+
+
+def log(event: str, **details: object) -> None:
+    """Write one line to stderr: `12:34:56.789 reference event key=value ...`."""
+    now = time.time()
+    clock = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
+    pairs = "".join(f" {key}={_shown(value)}" for key, value in details.items())
+    # One write, so that lines of several gateways never mix.
+    sys.stderr.write(f"{clock} {reference.get()} {event}{pairs}\n")
+    sys.stderr.flush()
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    text = str(value)
+    return text if text.isprintable() and text and " " not in text else repr(text)

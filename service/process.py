@@ -1,0 +1,95 @@
+"""One gateway process: from its socket to its last breath."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+
+from features.errors import ArtefactError
+from service.app import build
+from service.log import log
+from service.rest import GATEWAY
+from service.settings import Settings
+
+BACKLOG = 1_024
+"""Connections the kernel keeps until they are accepted."""
+BEAT_S = 1.0
+
+
+def run(settings: Settings, listener: socket.socket, *, since: float, beat: Callable[[], None] | None = None) -> int:
+    """Serve until told to leave; return the exit code.
+
+    since: time.monotonic() at the start of the program. beat: called every second while the loop is alive.
+    """
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.run(_serve(settings, listener, since=since, beat=beat))
+    return uvloop.run(_serve(settings, listener, since=since, beat=beat))
+
+
+async def _serve(settings: Settings, listener: socket.socket, *, since: float, beat: Callable[[], None] | None) -> int:
+    told = _signals()
+    app = build(settings)
+    # handler_cancellation: a client that leaves takes its jobs along.
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.SockSite(runner, listener, backlog=BACKLOG).start()
+    beating = asyncio.create_task(_beat(beat)) if beat else None
+    try:
+        return await _until_told(app, told, listener, since=since)
+    finally:
+        if beating:
+            beating.cancel()
+        await runner.cleanup()
+
+
+async def _until_told(app: web.Application, told: asyncio.Event, listener: socket.socket, *, since: float) -> int:
+    gateway = app[GATEWAY]
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait((gateway.opening, waiting), return_when=asyncio.FIRST_COMPLETED)
+    if gateway.opening.done():
+        try:
+            gateway.opening.result()
+        except ArtefactError as error:
+            waiting.cancel()
+            log("cannot serve", why=error)
+            return 1
+        host, port = listener.getsockname()[:2]
+        log(
+            "ready",
+            url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+            models=",".join(f"{model.name}:{model.version}" for model in gateway.models),
+            provider=",".join(sorted({model.session.provider for model in gateway.models})),
+            seconds=time.monotonic() - since,
+        )
+    await waiting
+    log("leaving", grace=gateway.settings.grace)
+    await gateway.leave()
+    return 0
+
+
+def _signals() -> asyncio.Event:
+    """Return what SIGTERM and SIGINT set; a second one ends the process at once."""
+    told = asyncio.Event()
+
+    def tell() -> None:
+        if told.is_set():
+            os._exit(1)
+        told.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, tell)
+    return told
+
+
+async def _beat(beat: Callable[[], None]) -> None:
+    while True:
+        beat()
+        await asyncio.sleep(BEAT_S)

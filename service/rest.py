@@ -1,0 +1,78 @@
+"""The HTTP routes: what is served, how the server is, and clips to answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from features.errors import Unprocessable
+from service.bodies import Buffers, announced, read_body
+from service.clips import Pool, Query, answer, hop_samples
+from service.gateway import Gateway
+
+GATEWAY = web.AppKey("gateway", Gateway)
+POOL = web.AppKey("pool", Pool)
+BUFFERS = web.AppKey("buffers", Buffers)
+
+
+async def livez(_: web.Request) -> web.Response:
+    """Say that the process lives."""
+    return web.json_response({"status": "alive"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Say whether new work is taken. Raises Busy while loading, Leaving at the end."""
+    with request.app[GATEWAY].working():
+        return web.json_response({"status": "ready"})
+
+
+async def models(request: web.Request) -> web.Response:
+    """List what is served."""
+    catalogue = request.app[GATEWAY].catalogue
+    return web.json_response({"models": [catalogue.describe(name) for name in catalogue.names]})
+
+
+async def model(request: web.Request) -> web.Response:
+    """Describe one model."""
+    return web.json_response(request.app[GATEWAY].catalogue.describe(request.match_info["name"]))
+
+
+async def classify(request: web.Request) -> web.Response:
+    """Answer one sound file."""
+    begin = time.perf_counter()
+    gateway, pool = request.app[GATEWAY], request.app[POOL]
+    with gateway.working(), pool.place():
+        query = await _query(request)
+        with request.app[BUFFERS].hold(announced(request, gateway.settings)):
+            found = await answer(gateway, pool, query, await read_body(request, gateway.settings))
+    found["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
+    return web.json_response(found)
+
+
+async def _query(request: web.Request) -> Query:
+    gateway = request.app[GATEWAY]
+    asked = read_query(request, top_k=int, hop=float, version=str)
+    target = await gateway.catalogue.get(request.match_info["name"], asked.get("version"))
+    top_k = asked.get("top_k")
+    if top_k is not None and top_k < 1:
+        raise Unprocessable(f"top_k={top_k} must be at least 1")
+    hop = hop_samples(asked.get("hop"), config=target.config, min_hop=gateway.settings.min_hop)
+    return Query(model=target, hop=hop, top_k=top_k)
+
+
+def read_query(request: web.Request, **readers: Callable[[str], Any]) -> dict[str, Any]:
+    """Return the query's parameters, read. Raises Unprocessable naming what is unknown, repeated or unreadable."""
+    values: dict[str, Any] = {}
+    for name, text in request.query.items():
+        if name not in readers:
+            raise Unprocessable(f"unknown query parameter {name!r:.80}; known: {', '.join(readers)}")
+        if name in values:
+            raise Unprocessable(f"query parameter {name!r} is given twice")
+        try:
+            values[name] = readers[name](text)
+        except ValueError:
+            raise Unprocessable(f"{name}={text!r:.80} is not a number") from None
+    return values

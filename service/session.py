@@ -1,0 +1,120 @@
+"""One live stream without its socket: bytes in, windows out, every sample accounted for. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from features.config import AudioConfig, Kind, Samples, Tensor
+from features.errors import Unprocessable
+from features.resample import StreamingResampler
+from features.streaming import StreamingExtractor
+from service import pcm, wire
+from service.grid import Grid
+from service.ledger import Ledger
+from service.checks import Watch
+
+PARTS_PER_S = 4
+"""Longer messages are worked on in parts, so that others get their turn."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """A window ready for the model, with its place at both rates."""
+
+    start: int
+    """At the model's rate."""
+    end: int
+    start_sample: int
+    """At the client's rate, rounded."""
+    end_sample: int
+    tensor: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Samples that never came, at the client's rate."""
+
+    start_sample: int
+    end_sample: int
+
+
+Event = Cut | Gap | wire.Warn
+
+
+class Session:
+    """Cuts a stream into windows on the grid that begins at sample 0, whatever the chunks."""
+
+    def __init__(
+        self, start: wire.Start, *, config: AudioConfig, kind: Kind, min_hop: float, warn_every: float
+    ) -> None:
+        """Raises Unprocessable when the hop is out of range."""
+        if not min_hop <= start.hop <= config.window / config.sample_rate:
+            raise Unprocessable(f"hop={start.hop} must be between {min_hop} and {config.window / config.sample_rate} s")
+        self.hop = config.live_hop(start.hop)
+        """Samples at the model's rate."""
+        self.ledger = Ledger()
+        self._start = start
+        self._config = config
+        self._kind: Kind = kind
+        self._grid = Grid(client_rate=start.sample_rate, model_rate=config.sample_rate)
+        self._watch = Watch(start.sample_rate, every=warn_every)
+        self._next = start.first_sample
+        self._begin(start.first_sample)
+
+    def take(self, frame: bytes) -> Iterator[list[Event]]:
+        """Take in one binary message, yielding what each part of it completes. Exhaust before the next.
+
+        Raises InputError or Unprocessable when the bytes are no audio as announced.
+        """
+        first, audio = wire.unnumber(frame) if self._start.numbered else (self._next, memoryview(frame))
+        samples = pcm.mono(audio, encoding=self._start.encoding, channels=self._start.channels)
+        events = self._opening(audio) + self._jump(first)
+        samples = samples[max(0, self._next - first) :]
+        step = self._start.sample_rate // PARTS_PER_S
+        for at in range(0, len(samples), step):
+            yield events + self._feed(samples[at : at + step])
+            events = []
+        if events:
+            yield events
+
+    def finish(self) -> list[Event]:
+        """Return the windows that the end of the stream completes. What fills no window is the tail."""
+        return [*self._cuts(self._resampler.finish())]
+
+    def _begin(self, first_sample: int) -> None:
+        """Start cutting at a sample; nothing from before it is in any window."""
+        self._segment = first_sample
+        self._resampler = StreamingResampler(self._start.sample_rate, self._config.sample_rate)
+        self._extractor = StreamingExtractor(
+            self._config, hop=self.hop, kind=self._kind, first_sample=self._grid.to_model(first_sample)
+        )
+
+    def _opening(self, audio: memoryview) -> list[Event]:
+        """Warn when the stream begins like a file."""
+        kind = pcm.header(audio) if not self.ledger.received else None
+        if kind is None:
+            return []
+        detail = f"the audio begins like a {kind} file; a stream carries bare samples, the header is heard as noise"
+        return [wire.Warn(kind="header", detail=detail, from_sample=self._next)]
+
+    def _jump(self, first: int) -> list[Event]:
+        """Go to the first sample of a frame if some before it are missing."""
+        if first <= self._next:
+            return []
+        events: list[Event] = [*self.finish(), Gap(self._next, first)]
+        self._next = first
+        self._begin(first)
+        return events
+
+    def _feed(self, samples: Samples) -> list[Event]:
+        warnings = self._watch.look(samples, at=self._next)
+        self._next += len(samples)
+        self.ledger.received += len(samples)
+        return [*warnings, *self._cuts(self._resampler.feed(samples))]
+
+    def _cuts(self, samples: Samples) -> Iterator[Cut]:
+        for start, end, tensor in self._extractor.feed(samples):
+            # The resampler's last sample may round to one past what came.
+            end_sample = min(self._grid.to_client(end), self._next)
+            yield Cut(start, end, self._grid.to_client(start), end_sample, tensor)

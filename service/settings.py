@@ -1,0 +1,112 @@
+"""Every setting of the server, with its unit and default. PROTOCOL.md and BEHAVIOUR.md say what they promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from features.errors import Unprocessable
+from models.store import DEFAULT_PATH
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a server listens, what it serves and where its bounds lie."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 8000
+    """Port to listen on; 0 takes a free one."""
+    gateways: int = 1
+    """Processes that share the port."""
+    artefacts: Path = DEFAULT_PATH
+    """Folder of NAME/VERSION/ artefacts."""
+    models: tuple[str, ...] = ()
+    """Names to serve; none means all there are."""
+    insecure: bool = False
+    """Allow listening beyond loopback without keys."""
+    allowed_origins: tuple[str, ...] = ()
+    """Browser origins, such as https://example.org, that may open streams besides the server's own; * means any."""
+
+    max_body: int = 32 * MIB
+    """Bytes of one request's body."""
+    max_buffered: int = 256 * MIB
+    """Bytes of all request bodies held at one time."""
+    body_timeout: float = 30.0
+    """Seconds within which a body must have arrived."""
+    max_seconds: float = 600.0
+    """Seconds of one clip."""
+    max_windows: int = 1_200
+    """Windows of one clip."""
+    max_clips: int = 256
+    """Clips accepted and not yet answered."""
+    decode_threads: int = 2
+    """Threads that decode clips and compute their features."""
+    clip_deadline: float = 30.0
+    """Seconds within which a clip must be answered once its body is there."""
+
+    max_batch: int = 32
+    """Windows per model call."""
+    max_jobs: int = 4_096
+    """Jobs waiting for one model: so many of live streams, and so many of clips."""
+
+    max_streams: int = 1_200
+    """Streams open at one time."""
+    max_streams_per_client: int = 1_200
+    """Streams open at one time from one address."""
+    max_message: int = MIB // 4
+    """Bytes of one WebSocket message."""
+    max_text: int = 4_096
+    """Characters of one text message."""
+    min_hop: float = 0.1
+    """Seconds, the shortest hop of streams and clips."""
+    max_waiting: int = 16
+    """Windows of one stream that wait for an answer."""
+    window_deadline: float = 5.0
+    """Seconds after which a live window is no longer worth answering (on_overload `latest`)."""
+    start_timeout: float = 10.0
+    """Seconds within which `start` must have arrived."""
+    idle_timeout: float = 30.0
+    """Seconds without any message after which a stream is ended."""
+    send_timeout: float = 10.0
+    """Seconds a client may take to read one message."""
+    heartbeat: float = 20.0
+    """Seconds of quiet after which a client is pinged; half of it later it must have answered."""
+    warn_every: float = 30.0
+    """Seconds of sound between two warnings of one kind."""
+    grace: float = 10.0
+    """Seconds between SIGTERM and the end."""
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "Path": Path,
+    "bool": lambda text: bool(("false", "true").index(text)),
+}
+TYPES = {field.name: str(field.type) for field in fields(Settings)}
+
+
+def parse(assignments: list[str]) -> dict[str, object]:
+    """Read `name=value` texts; lists are separated by commas. Raises Unprocessable naming what is unknown or wrong."""
+    return dict(_parse_one(assignment) for assignment in assignments)
+
+
+def _parse_one(assignment: str) -> tuple[str, object]:
+    name, _, text = assignment.partition("=")
+    if name not in TYPES:
+        raise Unprocessable(f"unknown setting {name!r}; settings: {', '.join(TYPES)}")
+    try:
+        return name, _value(TYPES[name], text)
+    except ValueError as error:
+        raise Unprocessable(f"setting {name}={text!r} is not of type {TYPES[name]}") from error
+
+
+def _value(kind: str, text: str) -> object:
+    if kind.startswith("tuple"):
+        return tuple(filter(None, text.split(",")))
+    return READERS[kind](text)

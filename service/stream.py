@@ -1,0 +1,224 @@
+"""A live stream over WebSocket: one client's audio in, an answer for every window out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from aiohttp import WSCloseCode, web
+
+from features.errors import Leaving, NotAllowed, TimbreError
+from models.store import Model
+from service import wire
+from service.channel import CLOSE_TIMEOUT, Channel, Gone
+from service.gateway import Gateway
+from service.ledger import Ledger
+from service.log import log
+from service.problems import unexpected
+from service.rest import GATEWAY, read_query
+from service.session import Event, Session
+from service.teller import Teller
+from service.waiting import Waiting, WaitingRoom
+
+Result = TypeVar("Result")
+
+PATIENCE = 0.25
+"""Share of the hop that a new window waits for room before the oldest is dropped: a burst is no overload."""
+CLOSE_CODES: dict[wire.EndReason, int] = {
+    "client ended": WSCloseCode.OK,
+    "idle": WSCloseCode.POLICY_VIOLATION,
+    "server leaves": WSCloseCode.GOING_AWAY,
+}
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Serve one stream. What can be refused before the upgrade is refused as a problem document."""
+    gateway = request.app[GATEWAY]
+    settings = gateway.settings
+    with gateway.working():
+        check_origin(request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins)
+        version = read_query(request, version=str).get("version")
+        model = await gateway.catalogue.get(request.match_info["name"], version)
+        websocket = web.WebSocketResponse(
+            heartbeat=settings.heartbeat, max_msg_size=settings.max_message, compress=False, timeout=CLOSE_TIMEOUT
+        )
+        await websocket.prepare(request)
+        await LiveStream(gateway, model, Channel(websocket, settings)).run(client=request.remote or "")
+    return websocket
+
+
+def check_origin(origin: str | None, *, host: str, allowed: tuple[str, ...]) -> None:
+    """Refuse pages of other hosts: a browser sends their Origin along, other clients send none. Raises NotAllowed."""
+    if origin is None or "*" in allowed or origin in allowed or urlsplit(origin).netloc == host:
+        return
+    raise NotAllowed(f"origin {origin!r:.80} is not allowed; see the setting allowed_origins")
+
+
+class LiveStream:
+    """The conversation on one channel: one task reads and cuts, another asks and tells."""
+
+    def __init__(self, gateway: Gateway, model: Model, channel: Channel) -> None:
+        self.id = gateway.new_id()
+        self._gateway = gateway
+        self._settings = gateway.settings
+        self._model = model
+        self._channel = channel
+        self._room = WaitingRoom(limit=self._settings.max_waiting)
+        self._reader: asyncio.Task[Any] | None = None
+        self._leaving = False
+
+    async def run(self, *, client: str) -> None:
+        """Speak from `start` to the close. Whatever happens, nothing is left behind."""
+        try:
+            with self._gateway.streaming(self, client):
+                reason = await self._converse()
+            await self._channel.close(CLOSE_CODES[reason])
+        except Gone as gone:
+            log("stream gone", stream=self.id, why=gone)
+            self._channel.abort()
+        except TimbreError as error:
+            log("stream refused", stream=self.id, why=error)
+            await self._channel.refuse(error)
+        except Exception as error:  # noqa: BLE001 - a fault ends this stream, not the gateway
+            await self._channel.refuse(unexpected(error))
+
+    def leave(self) -> None:
+        """End soon: no more is read, what was accepted is answered."""
+        self._leaving = True
+        if self._reader:
+            self._reader.cancel()
+
+    async def _converse(self) -> wire.EndReason:
+        """Return why it ended, all told. Raises TimbreError to be told to the client, Gone."""
+        opened = await self._leavable(self._open())
+        if opened.cancelled():
+            raise Leaving("the server is shutting down")
+        start, session = opened.result()
+        teller = Teller(
+            self._gateway,
+            self._model,
+            stream=self.id,
+            complete=start.on_overload == "complete",
+            ledger=session.ledger,
+        )
+        telling = asyncio.create_task(teller.run(self._room, self._channel))
+        try:
+            reading = await self._leavable(self._read_all(start, session), telling)
+            return await self._finish(session, reading, telling)
+        finally:
+            await _cancel(telling)
+
+    async def _finish(
+        self, session: Session, reading: asyncio.Task[wire.EndReason], telling: asyncio.Task[None]
+    ) -> wire.EndReason:
+        """Tell what was accepted, then how it ended."""
+        if telling.done():
+            telling.result()
+        error = None if reading.cancelled() else reading.exception()
+        if error and not isinstance(error, TimbreError):
+            raise error
+        if not error:
+            self._put(session.finish(), arrived=time.monotonic(), begin=time.perf_counter())
+        self._room.close()
+        await telling
+        if error:
+            raise error
+        reason: wire.EndReason = "server leaves" if reading.cancelled() else reading.result()
+        await self._channel.send(summary(session.ledger, reason))
+        log("stream ended", stream=self.id, reason=reason, windows=session.ledger.windows)
+        return reason
+
+    async def _leavable(self, work: Coroutine[Any, Any, Result], *others: asyncio.Task[None]) -> asyncio.Task[Result]:
+        """Return the task of `work` once it is done; `leave` cancels it, and so does the end of another task."""
+        self._reader = task = asyncio.create_task(work)
+        if self._leaving:
+            task.cancel()
+        try:
+            await asyncio.wait((task, *others), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancel(task)
+        return task
+
+    async def _open(self) -> tuple[wire.Start, Session]:
+        """Read `start`, answer `ready`."""
+        try:
+            start = await self._channel.receive(seconds=self._settings.start_timeout)
+        except TimeoutError:
+            raise NotAllowed(f"no `start` within {self._settings.start_timeout:g} s") from None
+        if not isinstance(start, wire.Start):
+            raise NotAllowed("the first message must be `start`")
+        model, config = self._model, self._model.config
+        session = Session(
+            start,
+            config=config,
+            kind=model.kind,
+            min_hop=self._settings.min_hop,
+            warn_every=self._settings.warn_every,
+        )
+        ready = wire.Ready(
+            stream=self.id,
+            model=model.name,
+            version=model.version,
+            labels=tuple(model.labels),
+            window=config.window / config.sample_rate,
+            hop=session.hop / config.sample_rate,
+            sample_rate=config.sample_rate,
+        )
+        await self._channel.send(ready)
+        log("stream begins", stream=self.id, model=model.name, rate=start.sample_rate, hop=ready.hop)
+        return start, session
+
+    async def _read_all(self, start: wire.Start, session: Session) -> wire.EndReason:
+        """Read until the client ends or is idle. Raises TimbreError on what must not come, Gone."""
+        patience = None if start.on_overload == "complete" else PATIENCE * start.hop
+        while True:
+            try:
+                message = await self._channel.receive(seconds=self._settings.idle_timeout)
+            except TimeoutError:
+                return "idle"
+            if isinstance(message, bytes):
+                await self._take(session, message, patience=patience)
+            elif isinstance(message, wire.Stop):
+                return "client ended"
+            else:
+                raise NotAllowed("a second `start`; open another stream for other audio")
+
+    async def _take(self, session: Session, frame: bytes, *, patience: float | None) -> None:
+        """Cut a message into windows; wait while too many wait."""
+        arrived = time.monotonic()
+        begin = time.perf_counter()
+        for part, events in enumerate(session.take(frame)):
+            self._put(events, arrived=arrived, begin=begin)
+            await self._room.room(patience=patience)
+            if part:
+                # A long message must not keep the others from their turn.
+                await asyncio.sleep(0)
+            begin = time.perf_counter()
+
+    def _put(self, events: list[Event], *, arrived: float, begin: float) -> None:
+        features_ms = 1e3 * (time.perf_counter() - begin)
+        for event in events:
+            self._room.put(Waiting(event, arrived, features_ms))
+
+
+def summary(ledger: Ledger, reason: wire.EndReason) -> wire.Summary:
+    """Return the last message of a stream."""
+    return wire.Summary(
+        reason=reason,
+        samples_received=ledger.received,
+        samples_processed=ledger.processed,
+        samples_dropped=ledger.dropped,
+        samples_tail=ledger.tail,
+        windows=ledger.windows,
+    )
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel and wait; an outcome that nobody asks for is no news."""
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()

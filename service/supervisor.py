@@ -1,0 +1,126 @@
+"""Several gateways on one port: started, watched, restarted, ended together."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import socket
+import time
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from service import process
+from service.listener import bind
+from service.log import log
+from service.settings import Settings
+
+SILENCE_S = 20.0
+"""A gateway whose loop has not turned for so long is replaced."""
+BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Pauses before a gateway that keeps dying is started again."""
+STEADY_S = 30.0
+"""A gateway that lived so long begins again at the shortest pause."""
+context = multiprocessing.get_context("spawn")
+
+
+@dataclass
+class Child:
+    """One gateway process, or the wait for its next start."""
+
+    number: int
+    process: BaseProcess | None = None
+    pulse: Connection | None = None
+    started: float = 0.0
+    heard: float = 0.0
+    deaths: int = 0
+    due: float = 0.0
+
+
+class Supervisor:
+    """Keeps as many gateways alive as the settings ask for, until told to stop."""
+
+    def __init__(self, settings: Settings, *, since: float) -> None:
+        """Bind the port without listening, so that it stays ours. Raises OSError when it is taken."""
+        # Without SO_REUSEPORT first: otherwise another server's port would be shared in silence.
+        bind(settings).close()
+        self._reserved = bind(settings, shared=True)
+        self.settings = replace(settings, port=self._reserved.getsockname()[1])
+        self._since = since
+        self._children = [Child(number) for number in range(settings.gateways)]
+        self._signals: list[int] = []
+        self._wake, waker = socket.socketpair()
+        waker.setblocking(False)
+        self._waker = waker
+
+    def run(self) -> int:
+        """Start, watch, restart; on SIGTERM or SIGINT end all and return."""
+        signal.set_wakeup_fd(self._waker.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda received, _: self._signals.append(received))
+        while not self._signals:
+            self._watch()
+        self._end()
+        return 0
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is None:
+                if child.due <= now:
+                    self._start(child)
+            elif not child.process.is_alive():
+                self._bury(child, now)
+            elif now - child.heard > SILENCE_S:
+                log("gateway hangs", gateway=child.number, pid=child.process.pid)
+                child.process.kill()
+        self._wait()
+
+    def _wait(self) -> None:
+        """Block until something happens: a signal, a death, a pulse, or a second."""
+        pulses = {child.pulse: child for child in self._children if child.pulse}
+        sentinels = [child.process.sentinel for child in self._children if child.process]
+        for each in wait([self._wake, *pulses, *sentinels], timeout=1.0):
+            if isinstance(each, Connection):
+                self._hear(pulses[each])
+
+    def _hear(self, child: Child) -> None:
+        try:
+            if child.pulse:
+                child.pulse.recv_bytes()
+            child.heard = time.monotonic()
+        except EOFError:
+            child.pulse = None  # its end is seen by the sentinel
+
+    def _start(self, child: Child) -> None:
+        receiver, sender = context.Pipe(duplex=False)
+        child.process = context.Process(target=_gateway, args=(self.settings, sender, self._since))
+        child.process.start()
+        sender.close()
+        child.pulse = receiver
+        child.started = child.heard = time.monotonic()
+        log("gateway started", gateway=child.number, pid=child.process.pid)
+
+    def _bury(self, child: Child, now: float) -> None:
+        assert child.process is not None
+        child.deaths = 1 if now - child.started > STEADY_S else child.deaths + 1
+        pause = BACKOFF_S[min(child.deaths, len(BACKOFF_S)) - 1]
+        log("gateway died", gateway=child.number, code=child.process.exitcode, again_in_s=pause)
+        child.process, child.pulse, child.due = None, None, now + pause
+
+    def _end(self) -> None:
+        """Pass the word on, wait a little longer than the grace, then insist."""
+        alive = [child.process for child in self._children if child.process]
+        for each in alive:
+            each.terminate()
+        until = time.monotonic() + self.settings.grace + 5
+        for each in alive:
+            each.join(max(0.0, until - time.monotonic()))
+            if each.is_alive():
+                each.kill()
+
+
+def _gateway(settings: Settings, pulse: Connection, since: float) -> None:
+    """Be one gateway, in a process of its own."""
+    listener = bind(settings, shared=True)
+    raise SystemExit(process.run(settings, listener, since=since, beat=lambda: pulse.send_bytes(b".")))

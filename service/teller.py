@@ -1,0 +1,90 @@
+"""Tells a client, in order, what became of each window of its stream."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from features.errors import Busy, Late
+from models.store import Model
+from service import wire
+from service.channel import Channel
+from service.gateway import Gateway, Verdict
+from service.ledger import Ledger
+from service.session import Cut, Gap
+from service.waiting import Waiting, WaitingRoom
+
+RETRY_PAUSE = 0.05
+"""Seconds before a full queue is asked again."""
+
+
+class Teller:
+    """Takes windows from the waiting room, one at a time, to the model and the answers to the client."""
+
+    def __init__(self, gateway: Gateway, model: Model, *, stream: str, complete: bool, ledger: Ledger) -> None:
+        """complete: no window is dropped because the server is busy; the client is slowed down instead."""
+        self._gateway = gateway
+        self._model = model
+        self._stream = stream
+        self._complete = complete
+        self._ledger = ledger
+
+    async def run(self, room: WaitingRoom, channel: Channel) -> None:
+        """Tell all until the room is closed and empty. Raises Gone, or what the model raises."""
+        while (waiting := await room.take()) is not None:
+            await channel.send(await self._message(waiting))
+
+    async def _message(self, waiting: Waiting) -> wire.ServerMessage:
+        what = waiting.what
+        if isinstance(what, wire.Warn):
+            return what
+        if isinstance(what, Gap):
+            return wire.Dropped(from_sample=what.start_sample, to_sample=what.end_sample, reason="gap")
+        if waiting.dropped:
+            return self._drop(what, "overload")
+        try:
+            verdict = await self._ask(what, waiting.arrived)
+        except Busy:
+            return self._drop(what, "overload")
+        except Late:
+            return self._drop(what, "late")
+        return self._window(what, waiting, verdict)
+
+    async def _ask(self, cut: Cut, arrived: float) -> Verdict:
+        """Return what the model says. Raises Late, and Busy unless the client wants every window."""
+        settings = self._gateway.settings
+        while True:
+            deadline = (
+                time.monotonic() + settings.clip_deadline if self._complete else arrived + settings.window_deadline
+            )
+            try:
+                return await self._gateway.ask(
+                    self._model, cut.tensor, deadline=deadline, live=True, stream=self._stream
+                )
+            except Busy:
+                if not self._complete:
+                    raise
+                await asyncio.sleep(RETRY_PAUSE)
+
+    def _drop(self, cut: Cut, reason: wire.DropReason) -> wire.Dropped:
+        self._ledger.drop(cut.start_sample, cut.end_sample)
+        return wire.Dropped(from_sample=cut.start_sample, to_sample=cut.end_sample, reason=reason)
+
+    def _window(self, cut: Cut, waiting: Waiting, verdict: Verdict) -> wire.Window:
+        self._ledger.answer(cut.start_sample, cut.end_sample)
+        rate = self._model.config.sample_rate
+        return wire.Window(
+            start=round(cut.start / rate, 6),
+            end=round(cut.end / rate, 6),
+            start_sample=cut.start_sample,
+            end_sample=cut.end_sample,
+            scores=verdict.scores,
+            labels=verdict.labels,
+            version=self._model.version,
+            age_ms=wire.Age(
+                total=round(1e3 * (time.monotonic() - waiting.arrived), 3),
+                features=round(waiting.features_ms, 3),
+                queue=round(verdict.queue_ms, 3),
+                model=round(verdict.model_ms, 3),
+            ),
+        )

@@ -1,0 +1,68 @@
+"""The windows of one stream that wait for their answer: bounded, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from service.session import Cut, Event
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """Something to be told to the client when its turn comes."""
+
+    what: Event
+    arrived: float
+    """time.monotonic() of the last byte it needed."""
+    features_ms: float
+    dropped: bool = False
+    """Pushed out by newer ones: it keeps its place, so that everything is told in order."""
+
+
+class WaitingRoom:
+    """One producer puts in and may have to wait, one consumer takes out."""
+
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._line: deque[Waiting] = deque()
+        self._fresh: deque[Waiting] = deque()  # those in line that are not dropped
+        self._came = asyncio.Event()
+        self._left = asyncio.Event()
+        self._closed = False
+
+    def put(self, waiting: Waiting) -> None:
+        """Add at the end. Follow with `room`, which is where the bound is kept."""
+        self._line.append(waiting)
+        if isinstance(waiting.what, Cut):
+            self._fresh.append(waiting)
+        self._came.set()
+
+    async def room(self, *, patience: float | None) -> None:
+        """Wait until no more than the limit wait; after `patience` seconds (None: for ever) drop the oldest."""
+        while len(self._fresh) > self._limit:
+            self._left.clear()
+            try:
+                async with asyncio.timeout(patience):
+                    await self._left.wait()
+            except TimeoutError:
+                self._fresh.popleft().dropped = True
+
+    async def take(self) -> Waiting | None:
+        """Return the next in line, None once closed and empty."""
+        while not self._line:
+            if self._closed:
+                return None
+            self._came.clear()
+            await self._came.wait()
+        waiting = self._line.popleft()
+        if self._fresh and self._fresh[0] is waiting:
+            self._fresh.popleft()
+            self._left.set()
+        return waiting
+
+    def close(self) -> None:
+        """Nothing more comes; `take` gives out what is left."""
+        self._closed = True
+        self._came.set()
