@@ -75,7 +75,8 @@ def mel_bank(config: AudioConfig) -> Floats:
     width = np.diff(edges)[:, None]
     triangles = np.maximum(0, np.minimum(-ramps[:-2] / width[:-1], ramps[2:] / width[1:])).astype(np.float32)
     triangles *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
-    return triangles
+    bank: Floats = triangles
+    return bank
 
 
 @lru_cache(maxsize=400)

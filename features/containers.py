@@ -43,10 +43,10 @@ def _check_wav(data: bytes) -> None:
     for name, body, size in _chunks(data):
         if name != b"data":
             continue
-        if data[:4] == b"RF64" and size == _UNKNOWN:
-            size = _rf64_size(data)
-        if size > len(data) - body:
-            raise InputError(f"truncated: the header promises {size} bytes of sound, {max(0, len(data) - body)} are there")
+        promised = _rf64_size(data) if data[:4] == b"RF64" and size == _UNKNOWN else size
+        there = max(0, len(data) - body)
+        if promised > there:
+            raise InputError(f"truncated: the header promises {promised} bytes of sound, {there} are there")
         return
     raise InputError("truncated: a WAV file without its data chunk")
 

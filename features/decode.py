@@ -24,7 +24,7 @@ def decode(data: bytes, *, sample_rate: int = 22_050, max_seconds: float = MAX_S
     """Return a WAV, FLAC, OGG (Vorbis, Opus) or MP3 file as mono float32 (n,) at `sample_rate`, channels averaged.
 
     Raises UnsupportedMedia (of no such kind), InputError (empty, truncated, damaged), TooLarge (longer than
-    `max_seconds`, by its header or in truth), Unprocessable (no samples, NaN or infinity, rate or channels out of range).
+    `max_seconds`, by its header or in truth), Unprocessable (no samples, NaN, infinity, rate or channels out of range).
     """
     kind = sniff(data)
     check_complete(data, kind)

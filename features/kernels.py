@@ -226,7 +226,9 @@ def _peaks(power, largest, peak_bins, bin_hz, notes, heights, counts, row):
         here, left, right = load32(power, at), load32(power, at - 1), load32(power, at + 1)
         # A neighbour at or below the reference counts as zero.
         above = greater8(here, level)
-        bits = above & (greater8(here, left) | ~greater8(left, level)) & (~greater8(right, here) | ~greater8(right, level))
+        bits = (
+            above & (greater8(here, left) | ~greater8(left, level)) & (~greater8(right, here) | ~greater8(right, level))
+        )
         bits &= (1 << min(LANES, peak_bins[1] - k)) - 1
         while bits:
             places[found] = k + lowest_bit(bits)

@@ -5,8 +5,8 @@ AVX-512 register, two of AVX2, four of NEON). Loops over lanes written in plain 
 LLVM cannot prove that the arrays do not overlap.
 
 Inside kernels: `load64(array, i)`, `store64(array, i, v)`, `splat64(x)` and their 32-bit twins on flat contiguous
-arrays (i in elements, not checked), `+ - *`, `divide8`, `fma8`, `sqrt8`, `abs8`, `max8`, `min8`, `narrow(v)`, `widen(v)`, `lane(v, i)`,
-`greater8` (a bit per lane), `transpose8`.
+arrays (i in elements, not checked), `+ - *`, `divide8`, `fma8`, `sqrt8`, `abs8`, `max8`, `min8`, `narrow(v)`,
+`widen(v)`, `lane(v, i)`, `greater8` (a bit per lane), `transpose8`.
 Source: numba's extension interface (`numba.extending`).
 """
 
@@ -106,7 +106,7 @@ def _overload_binary(python_operator: Any, instruction: str) -> None:
     @overload(python_operator)
     def operate(left, right):
         if isinstance(left, _Vector) and left == right:
-            return lambda left, right: apply(left, right)
+            return lambda left, right: apply(left, right)  # noqa: PLW0108 (numba reads its source)
         return None
 
 

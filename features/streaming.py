@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from features.banks import Integers
 from features.config import DEFAULT, AudioConfig, Kind, Samples, Tensor
 from features.errors import Unprocessable
-from features.banks import Integers
 from features.extract import checked, compute
 from features.frames import Frames, reach
 from features.simd import LANES
@@ -36,7 +36,9 @@ class StreamingExtractor:
         self, config: AudioConfig = DEFAULT, *, hop: int, kind: Kind = "features", first_sample: int = 0
     ) -> None:
         if hop % config.hop_length or not 0 < hop <= config.window:
-            raise Unprocessable(f"hop {hop}: must be a multiple of {config.hop_length} from 1 to {config.window} samples")
+            raise Unprocessable(
+                f"hop {hop}: must be a multiple of {config.hop_length} from 1 to {config.window} samples"
+            )
         if first_sample < 0:
             raise Unprocessable(f"first_sample {first_sample}: must not be negative")
         if config.window < config.n_fft:

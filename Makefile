@@ -1,0 +1,46 @@
+# Everything a developer or a user types; each target says what it does.
+PYTHON ?= python3
+BIN := .venv/bin
+SHELL := /bin/bash
+
+help:  ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+serve: .venv/serve  ## set up what is missing and serve the shipped models on http://127.0.0.1:8000
+	$(BIN)/timbre serve
+
+test: .venv/dev lint  ## set up what is missing, then lint, type-check and run the tests
+	$(BIN)/python -m pytest
+
+test-slow: .venv/dev  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/dev  ## ruff and mypy --strict
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy features models service training benchmarks
+
+bench: .venv/dev  ## speed, side by side with the alternatives, in one run
+	$(BIN)/timbre bench features
+	$(BIN)/timbre bench forest
+
+train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA names the folder of recordings)
+	tools/system-packages training
+	$(BIN)/timbre train instruments --out models/artefacts
+
+# One environment; each level adds to the one before. The stamp files make the second call start at once.
+.venv/serve: pyproject.toml constraints.txt
+	tools/python-environment "cpu,mic"
+	tools/system-packages microphone
+	$(BIN)/python -m features.warm
+	touch $@
+
+.venv/dev: pyproject.toml constraints.txt
+	tools/python-environment "cpu,mic,train,dev"
+	tools/system-packages microphone tests
+	touch $@ .venv/serve
+
+clean:  ## remove the environment and all caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help serve test test-slow lint bench train clean
