@@ -11,13 +11,16 @@ from service.wire import Dropped, Ready, Warn, Window
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """The client gave up sound that had waited too long for the server; named `dropped`, as on the wire."""
+    """Sound lost on this side: by the `client`, after it had waited too long for the server, or by the `device`.
+
+    Named `dropped`, as on the wire. A device does not say how much it lost: from_sample = to_sample.
+    """
 
     type: ClassVar[str] = "dropped"
     from_sample: int
     to_sample: int
     """Windows that begin here or later still come."""
-    reason: Literal["client"] = "client"
+    reason: Literal["client", "device"] = "client"
 
 
 @dataclass(frozen=True, kw_only=True)

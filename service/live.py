@@ -64,6 +64,11 @@ class Stream:
         self._failure: Exception | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def captured(self) -> int:
+        """Samples taken in so far."""
+        return self._tape.end
+
     async def open(self) -> None:
         """Connect without patience, so that a wrong address or a refusal is known at once."""
         self._task = asyncio.create_task(self._run(*await self._connect()))
@@ -228,7 +233,7 @@ class Stream:
     def _end(self, summary: Summary) -> End:
         return End(
             reason=summary.reason,
-            samples=self._tape.end,
+            samples=self.captured,
             windows=self.windows,
             dropped=self.dropped,
             reconnects=self.reconnects,

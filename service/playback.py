@@ -1,0 +1,48 @@
+"""Sound from a file, as if it were played: each chunk at its time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import soundfile
+
+from features.config import Samples
+from features.errors import InputError
+
+CHUNKS_PER_S = 20
+
+
+class Playback:
+    """A sound file at its own rate and with its own channels."""
+
+    def __init__(self, path: Path) -> None:
+        """Look into the file. Raises InputError if it cannot be read."""
+        self.path = path
+        self.name = path.name
+        try:
+            with path.open("rb") as file:
+                info = soundfile.info(file)
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        except soundfile.SoundFileError as error:
+            raise InputError(f"{path} is not a sound file that can be read: {error}") from error
+        self.sample_rate, self.channels = int(info.samplerate), int(info.channels)
+
+    async def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
+        """Yield chunks of shape (n,) or (n, channels) at real speed; a file loses none, so the second is False.
+
+        Raises InputError if the file ends badly.
+        """
+        loop = asyncio.get_running_loop()
+        # Times are absolute, so that a late chunk does not delay the ones after it.
+        start, chunk = loop.time(), self.sample_rate // CHUNKS_PER_S
+        with self.path.open("rb") as opened, soundfile.SoundFile(opened) as file:
+            for index in range(-(-file.frames // chunk)):
+                await asyncio.sleep(max(0.0, start + index * chunk / self.sample_rate - loop.time()))
+                try:
+                    samples = file.read(chunk, dtype="float32")
+                except soundfile.SoundFileError as error:
+                    raise InputError(f"{self.path} cannot be read to its end: {error}") from error
+                yield samples, False
