@@ -1,0 +1,140 @@
+"""A live window equals the whole-window function on the same samples, bit for bit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from features.config import DEFAULT, AudioConfig
+from features.errors import Unprocessable
+from features.extract import compute
+from features.resample import StreamingResampler, resample
+from features.streaming import StreamingExtractor
+from tests.features import oracle
+
+SOUND = np.concatenate([oracle.melody(0), oracle.noise(1), oracle.clicks(7, 30_000), oracle.melody(5)])
+
+
+def chunks(sound, sizes):
+    """Cut `sound` into chunks of the given sizes, over and over."""
+    at, i = 0, 0
+    while at < len(sound):
+        size = sizes[i % len(sizes)]
+        yield sound[at : at + size]
+        at, i = at + size, i + 1
+
+
+def stream(extractor, sound, sizes):
+    return [window for chunk in chunks(sound, sizes) for window in extractor.feed(chunk)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 30_000), min_size=1, max_size=6),
+    hop=st.sampled_from([1, 3, 22, 43, 86]).map(lambda frames: frames * 512),
+    kind=st.sampled_from(["features", "log_mel"]),
+    first=st.integers(0, 40_000),
+)
+def test_every_window_equals_the_offline_function_however_chunked(sizes, hop, kind, first):
+    extractor = StreamingExtractor(hop=hop, kind=kind, first_sample=first)
+    sound = SOUND[first : first + DEFAULT.window + min(3 * hop, 60_000) + 100]
+    windows = stream(extractor, sound, [size if sum(sizes) > 2_000 else size + 2_000 for size in sizes])
+    starts = [window.start for window in windows]
+    grid = -(-first // hop) * hop
+    assert starts == list(range(grid, first + sound.size - DEFAULT.window + 1, hop))
+    for window in windows:
+        assert window.end - window.start == DEFAULT.window
+        samples = SOUND[window.start : window.end]
+        assert_array_equal(window.tensor, compute(samples, kind=kind))
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100, 48_000, 96_000, 192_000])
+def test_windows_of_a_resampled_stream_equal_those_of_the_whole_resampled_file(rate):
+    sound = np.interp(np.arange(3 * rate) / rate, np.arange(SOUND.size) / 22_050, SOUND).astype(np.float32)
+    resampler, extractor = StreamingResampler(rate, 22_050), StreamingExtractor(hop=11_264)
+    windows = [w for chunk in chunks(sound, [rate // 50, 999, 1]) for w in extractor.feed(resampler.feed(chunk))]
+    windows += extractor.feed(resampler.finish())
+    whole = resample(sound, rate, 22_050)
+    assert len(windows) == 1 + (whole.size - DEFAULT.window) // 11_264
+    for window in windows:
+        assert_array_equal(window.tensor, compute(whole[window.start : window.end], kind="features"))
+
+
+def test_finish_gives_the_padded_rest_once():
+    extractor = StreamingExtractor(hop=22_016)
+    assert len(extractor.feed(SOUND[:60_000])) == 1
+    assert extractor.pending == 60_000 - 44_100
+    (rest,) = extractor.finish()
+    assert (rest.start, rest.end) == (22_016, 60_000)
+    assert_array_equal(rest.tensor, compute(np.pad(SOUND[22_016:60_000], (0, 44_100 - 37_984)), kind="features"))
+    assert extractor.pending == 0
+    assert extractor.finish() == []
+
+
+@pytest.mark.parametrize("size", [0, 44_100])
+def test_finish_gives_nothing_when_every_sample_was_in_a_window(size):
+    extractor = StreamingExtractor(hop=22_016)
+    extractor.feed(SOUND[:size])
+    assert extractor.finish() == []
+    assert extractor.pending == 0
+
+
+def test_samples_before_the_first_grid_point_are_pending_and_in_no_window():
+    extractor = StreamingExtractor(hop=512, first_sample=1)
+    assert extractor.feed(SOUND[1:100]) == []
+    assert extractor.pending == 99
+    assert extractor.finish() == []
+
+
+def test_one_hour_does_not_drift():
+    extractor = StreamingExtractor(AudioConfig(), hop=44_032, kind="log_mel")
+    hour, last = 3_600 * 22_050, None
+    second = SOUND[:44_032]
+    for _ in range(hour // second.size):
+        for window in extractor.feed(second):
+            last = window
+    assert last.start % 44_032 == 0
+    assert extractor.position - last.end < 44_032
+    assert_array_equal(last.tensor, compute(np.concatenate([second, second[:68]]), kind="log_mel"))
+
+
+@pytest.mark.parametrize("hop", [0, -512, 511, 513, 44_544])
+def test_a_hop_off_the_frame_grid_or_past_the_window_is_refused(hop):
+    with pytest.raises(Unprocessable, match=f"hop {hop}"):
+        StreamingExtractor(hop=hop)
+
+
+@pytest.mark.parametrize("hop", [512, 44_032])
+def test_the_smallest_and_largest_hop_are_taken(hop):
+    assert StreamingExtractor(hop=hop).hop == hop
+
+
+def test_a_negative_first_sample_is_refused():
+    with pytest.raises(Unprocessable, match="first_sample -1"):
+        StreamingExtractor(hop=512, first_sample=-1)
+
+
+def test_a_window_shorter_than_a_frame_is_refused():
+    with pytest.raises(Unprocessable, match="2047"):
+        StreamingExtractor(AudioConfig(window=2_047), hop=512)
+
+
+@pytest.mark.parametrize("window", [2_048, 2_560, 11_025, 22_528, 330_750])
+def test_windows_of_other_lengths_equal_the_offline_function(window):
+    config = AudioConfig(window=window)
+    extractor = StreamingExtractor(config, hop=1_024)
+    sound = np.tile(SOUND, 2)[: window + 2_100]
+    windows = stream(extractor, sound, [5_000])
+    assert len(windows) == 3
+    for start, end, vector in windows:
+        assert_array_equal(vector, compute(sound[start:end], kind="features", config=config))
+
+
+def test_a_chunk_that_is_not_finite_is_refused_and_the_stream_goes_on():
+    extractor = StreamingExtractor(hop=11_264)
+    extractor.feed(SOUND[:40_000])
+    with pytest.raises(Unprocessable):
+        extractor.feed(np.array([0, np.nan], np.float32))
+    (window,) = extractor.feed(SOUND[40_000:44_100])
+    assert_array_equal(window.tensor, compute(SOUND[:44_100], kind="features"))
