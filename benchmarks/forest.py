@@ -90,7 +90,7 @@ def _subjects(scaler: Any, pca: Any, forest: Any, pool: Rows) -> dict[str, Subje
 
 def _usual_session(graph: bytes) -> Subject:
     """Return the converter's graph with the same session options as ours; it has two outputs, so not our Session."""
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

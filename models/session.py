@@ -27,7 +27,7 @@ class Session:
         Raises ArtefactError if it is no graph we run.
         """
         # Imported here so that `timbre --help` does not wait for it.
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
 
         options = onnxruntime.SessionOptions()
         # One thread a session: parallelism is processes, and a small graph loses more to a pool than it gains.

@@ -25,7 +25,7 @@ WARM_BATCHES = (32, 16, 8, 4, 2, 1)
 """Largest first: memory is then taken once, and the sizes between need nothing more (measured)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A checked and warmed artefact. Safe to share between threads."""
 

@@ -72,7 +72,7 @@ def test_a_version_is_never_overwritten(tmp_path, fields):
         {"provenance": [{"source": "made up", "licence": "CC0-1.0", "use": "training", "price": "3"}]},
         {"task": "regression"},
     ],
-    ids=lambda changes: " ".join(changes),
+    ids=" ".join,
 )
 def test_parts_that_do_not_fit_are_refused_and_leave_nothing(tmp_path, fields, changes):
     inside = tmp_path / "a" / "b"
