@@ -17,6 +17,7 @@ from service.problems import Handler, problems
 from service.settings import Settings
 from service.stream import stream
 
+ID = web.RequestKey("id", str)
 REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """What is taken as an X-Request-Id; anything else is replaced."""
 QUIET = ("/livez", "/readyz")
@@ -49,7 +50,8 @@ def build(settings: Settings) -> web.Application:
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Bind the request's id for log lines, and log how it went."""
     given = request.headers.get("X-Request-Id", "")
-    token = reference.set(given if REQUEST_ID.fullmatch(given) else request.app[rest.GATEWAY].new_id())
+    request[ID] = given if REQUEST_ID.fullmatch(given) else request.app[rest.GATEWAY].new_id()
+    token = reference.set(request[ID])
     begin = time.perf_counter()
     try:
         response = await handler(request)
@@ -61,9 +63,12 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
         reference.reset(token)
 
 
-async def name_response(_: web.Request, response: web.StreamResponse) -> None:
-    """Give the request's id back."""
-    response.headers["X-Request-Id"] = reference.get()
+async def name_response(request: web.Request, response: web.StreamResponse) -> None:
+    """Give the request's id back, and no version numbers."""
+    response.headers["Server"] = "timbre"
+    # Not there on what aiohttp refuses before any middleware runs.
+    if ID in request:
+        response.headers["X-Request-Id"] = request[ID]
 
 
 async def leave(app: web.Application) -> None:

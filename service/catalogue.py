@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from features.config import Kind
+from features.config import AudioConfig, Kind
 from features.errors import ArtefactError, NotFound
 from models.store import Model, Store
 
@@ -75,11 +75,13 @@ class Catalogue:
         }
 
 
-def _warm(kind: Kind, config: Any) -> None:
+def _warm(kind: Kind, config: AudioConfig) -> None:
     """Compute one window both ways, so that kernels are compiled and tables built before the first client."""
     from features.extract import extract_many
+    from features.resample import resample
     from features.streaming import StreamingExtractor
 
-    sound = np.sin(np.arange(config.window, dtype=np.float32))
-    extract_many([sound], kind=kind, config=config)
+    sound = np.sin(np.arange(config.window + config.hop_length, dtype=np.float32))
+    extract_many([sound[: config.window]], kind=kind, config=config)
+    StreamingExtractor(config, hop=config.hop_length, kind=kind).feed(resample(sound, 48_000, 44_100))
     StreamingExtractor(config, hop=config.hop_length, kind=kind).feed(sound)
