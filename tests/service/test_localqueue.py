@@ -1,0 +1,164 @@
+"""The queue in the process: batches what waits, answers each job once, does no work that nobody wants."""
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from features.errors import Busy, Late, Leaving
+from service.jobs import Job
+from service.localqueue import LocalQueue
+
+MS = 1e-3
+
+
+class Doubler:
+    """A model that answers twice its input, once it is let."""
+
+    def __init__(self):
+        self.open = threading.Event()
+        self.open.set()
+        self.batches = []
+
+    def predict(self, batch):
+        self.open.wait(5)
+        self.batches.append(batch[:, 0].tolist())
+        if (batch < 0).any():
+            raise ArithmeticError("negative")
+        return batch * 2
+
+
+@pytest.fixture
+def model():
+    return Doubler()
+
+
+@pytest.fixture
+async def queue(model):
+    queue = LocalQueue(lambda name, version: model, max_batch=4, max_jobs=6)
+    await queue.open()
+    yield queue
+    model.open.set()
+    await queue.close()
+
+
+def job(number, *, seconds=5.0, live=True, stream="s"):
+    return Job(
+        id=str(number),
+        model="doubler",
+        version="1",
+        tensor=np.array([number], np.float32),
+        deadline=time.monotonic() + seconds,
+        live=live,
+        stream=stream,
+    )
+
+
+async def hold(model, queue):
+    """Keep the model busy with job 0, so that what follows has to wait."""
+    model.open.clear()
+    held = asyncio.create_task(queue.ask(job(0)))
+    await asyncio.sleep(20 * MS)
+    return held
+
+
+async def ask_all(queue, jobs):
+    tasks = [asyncio.create_task(queue.ask(each)) for each in jobs]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_an_answer_carries_its_scores_and_its_times(queue):
+    answer = await queue.ask(job(3))
+    assert (answer.job_id, answer.scores.tolist()) == ("3", [6.0])
+    assert answer.queue_ms >= 0
+    assert answer.model_ms > 0
+
+
+async def test_what_waits_is_batched_and_each_gets_its_own_answer(model, queue):
+    held = await hold(model, queue)
+    tasks = await ask_all(queue, [job(n, stream=f"s{n}") for n in range(1, 6)])
+    assert queue.depth == 5
+    model.open.set()
+    answers = await asyncio.gather(held, *tasks)
+    assert [answer.scores[0] for answer in answers] == [0, 2, 4, 6, 8, 10]
+    assert model.batches == [[0], [1, 2, 3, 4], [5]]
+    assert queue.depth == 0
+
+
+async def test_live_jobs_run_before_clips(model, queue):
+    held = await hold(model, queue)
+    clips = await ask_all(queue, [job(n, live=False, stream="clip") for n in (1, 2, 3)])
+    lives = await ask_all(queue, [job(n) for n in (4, 5)])
+    model.open.set()
+    await asyncio.gather(held, *clips, *lives)
+    assert model.batches[1] == [4, 5, 1, 2]
+
+
+async def test_a_full_queue_refuses_at_once_and_counts_live_and_clips_apart(model, queue):
+    held = await hold(model, queue)
+    tasks = await ask_all(queue, [job(n) for n in range(1, 7)])
+    with pytest.raises(Busy, match="6 jobs"):
+        await queue.ask(job(7))
+    tasks += await ask_all(queue, [job(8, live=False)])
+    model.open.set()
+    assert len(await asyncio.gather(held, *tasks)) == 8
+
+
+async def test_a_late_job_is_told_so_and_never_run(model, queue):
+    held = await hold(model, queue)
+    with pytest.raises(Late):
+        await queue.ask(job(1, seconds=20 * MS))
+    with pytest.raises(Late):
+        await queue.ask(job(2, seconds=-1))
+    assert queue.depth == 0
+    model.open.set()
+    await held
+    await queue.ask(job(3))
+    assert model.batches == [[0], [3]]
+
+
+async def test_a_hanging_model_does_not_hang_its_callers(model, queue):
+    model.open.clear()
+    with pytest.raises(Late):
+        await queue.ask(job(1, seconds=30 * MS))
+
+
+async def test_a_cancelled_job_is_withdrawn(model, queue):
+    held = await hold(model, queue)
+    (task,) = await ask_all(queue, [job(1)])
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert queue.depth == 0
+    model.open.set()
+    await held
+    await queue.ask(job(2))
+    assert model.batches == [[0], [2]]
+
+
+async def test_a_job_cancelled_while_the_model_runs_disturbs_nobody(model, queue):
+    held = await hold(model, queue)
+    held.cancel()
+    model.open.set()
+    assert (await queue.ask(job(1))).scores[0] == 2
+
+
+async def test_a_model_that_fails_fails_its_batch_and_the_next_works(queue):
+    with pytest.raises(ArithmeticError):
+        await queue.ask(job(-1))
+    assert (await queue.ask(job(1))).scores[0] == 2
+
+
+async def test_closing_answers_what_was_accepted_and_refuses_the_rest(model, queue):
+    held = await hold(model, queue)
+    tasks = await ask_all(queue, [job(n) for n in (1, 2, 3, 4, 5)])
+    closing = asyncio.create_task(queue.close())
+    await asyncio.sleep(0)
+    with pytest.raises(Leaving):
+        await queue.ask(job(9))
+    model.open.set()
+    assert len(await asyncio.gather(held, *tasks)) == 6
+    await closing
