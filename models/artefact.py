@@ -44,7 +44,7 @@ def write(
     """Write an artefact into folder/NAME/VERSION/ and return that path.
 
     version: a positive integer as text; None takes the one after the latest.
-    kind, config: how the tensors were made; shape and fingerprint follow from them, dtype from the graph.
+    kind, config: how the tensors were made; shape and fingerprint follow from them.
     labels: Label(name=..., threshold=...) in the order of the scores.
     onnx: a graph with one input (n, *config.shape(kind)) and one output of scores (n, labels).
     golden_inputs: tensors (n, *config.shape(kind)), a few dozen typical windows; their scores are computed here and
@@ -55,22 +55,12 @@ def write(
     do not fit together: what is written is loaded once, with every check of the store. Raises Unprocessable if the
     golden inputs are none the graph takes.
     """
-    version = version or _next_version(Store(folder), name)
-    session = Session(onnx)
-    files = {"model.onnx": onnx, "golden.npz": _golden(session, golden_inputs), "report.md": report.encode()}
-    shape = tuple(config.shape(kind))
-    spec = InputSpec(
-        kind=kind,
-        dtype="uint8" if session.dtype == np.uint8 else "float32",
-        shape=shape,
-        configuration=asdict(config),
-        fingerprint=config.fingerprint(kind),
-    )
+    files = {"model.onnx": onnx, "golden.npz": _golden(onnx, golden_inputs), "report.md": report.encode()}
     manifest = Manifest(
         name=name,
-        version=version,
+        version=version or _next_version(Store(folder), name),
         task=task,
-        input=spec,
+        input=_spec(golden_inputs, kind=kind, config=config),
         labels=tuple(labels),
         files={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
         metrics=metrics,
@@ -78,16 +68,26 @@ def write(
         libraries=libraries,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return _place(Path(folder) / name / version, {**files, "manifest.json": manifest.to_json().encode()})
+    return _place(Path(folder) / name / manifest.version, {**files, "manifest.json": manifest.to_json().encode()})
+
+
+def _spec(inputs: Tensor, *, kind: Kind, config: AudioConfig) -> InputSpec:
+    return InputSpec(
+        kind=kind,
+        dtype="uint8" if inputs.dtype == np.uint8 else "float32",
+        shape=config.shape(kind),
+        configuration=asdict(config),
+        fingerprint=config.fingerprint(kind),
+    )
 
 
 def _next_version(store: Store, name: str) -> str:
     return str(int(store.versions(name)[-1]) + 1) if name in store.names() else "1"
 
 
-def _golden(session: Session, inputs: Tensor) -> bytes:
+def _golden(onnx: bytes, inputs: Tensor) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, inputs=inputs, scores=session.predict(inputs))
+    np.savez_compressed(buffer, inputs=inputs, scores=Session(onnx).predict(inputs))
     return buffer.getvalue()
 
 

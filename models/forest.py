@@ -77,6 +77,7 @@ class _Chain:
         domain: str = "",
         attributes: dict[str, Any] | None = None,
     ) -> None:
+        """Append an operator that takes the last result, and a constant if given."""
         from onnx import helper, numpy_helper
 
         name = f"{operator.lower()}_{len(self.nodes)}"
