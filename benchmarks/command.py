@@ -1,0 +1,58 @@
+"""`timbre bench`: speed side by side with the alternatives, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+OK, SHORT = 0, 1
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre bench` with these arguments; 1 when a budget is not met."""
+    args = _parser().parse_args(argv)
+    if args.what == "streams":
+        from benchmarks import streams
+
+        return streams.main(args.rest)
+    from benchmarks import features, forest, measure
+
+    subject = {"features": features, "forest": forest}[args.what]
+    table, where = subject.run(tiny=args.tiny), measure.machine()
+    missed = subject.shortfalls(table)
+    if args.json:
+        print(json.dumps({"machine": where, "rows": table, "missed": missed}))
+    else:
+        _show(table, where)
+        for line in missed:
+            print(f"not met: {line}", file=sys.stderr)
+    return SHORT if missed else OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="timbre bench", description=__doc__)
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="features | forest | streams")
+    for name, text in {
+        "features": "the 26 features beside librosa",
+        "forest": "the forest beside scikit-learn",
+    }.items():
+        kind = kinds.add_parser(name, help=text)
+        kind.add_argument("--json", action="store_true", help="print JSON")
+        kind.add_argument("--tiny", action="store_true", help="a few rounds, to see that it runs")
+    streams = kinds.add_parser("streams", help="many live streams against a server", add_help=False)
+    streams.add_argument("rest", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _show(table: list[dict[str, Any]], where: dict[str, Any]) -> None:
+    grid = Table(caption=", ".join(f"{name} {value}" for name, value in where.items()))
+    for name in table[0]:
+        grid.add_column(name.replace("_", " "), justify="left" if isinstance(table[0][name], str) else "right")
+    for row in table:
+        grid.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console().print(grid)
