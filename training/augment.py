@@ -68,22 +68,22 @@ class Augmentation:
 
 def draw(rng: np.random.Generator) -> Augmentation:
     """Return what happens to one window; about one in eight stays clean but for its level."""
-    peak_db = float(-rng.exponential(9.0)) if rng.random() < 0.8 else float(rng.uniform(-40, 0))  # noqa: PLR2004
-    if rng.random() < 0.12:  # noqa: PLR2004
+    peak_db = float(-rng.exponential(9.0)) if rng.random() < 0.8 else float(rng.uniform(-40, 0))
+    if rng.random() < 0.12:
         return Augmentation(peak_db=peak_db)
     sometimes = rng.random(8)
     return Augmentation(
         tilt=float(rng.normal(0, 1.5)),
         bumps=tuple((rng.uniform(-4, 4), rng.uniform(0.3, 1.5), rng.normal(0, 4)) for _ in range(rng.integers(4))),
-        low_cut=float(np.exp(rng.uniform(np.log(30), np.log(250)))) if sometimes[0] < 0.3 else 0.0,  # noqa: PLR2004
-        high_cut=float(np.exp(rng.uniform(np.log(3400), np.log(11000)))) if sometimes[1] < 0.3 else 0.0,  # noqa: PLR2004
-        room=int(rng.integers(ROOMS)) if sometimes[2] < 0.6 else None,  # noqa: PLR2004
+        low_cut=float(np.exp(rng.uniform(np.log(30), np.log(250)))) if sometimes[0] < 0.3 else 0.0,
+        high_cut=float(np.exp(rng.uniform(np.log(3400), np.log(11000)))) if sometimes[1] < 0.3 else 0.0,
+        room=int(rng.integers(ROOMS)) if sometimes[2] < 0.6 else None,
         wet=float(rng.uniform(0.05, 0.9)),
-        comb=(rng.uniform(0.0003, 0.012), rng.uniform(-0.7, 0.7)) if sometimes[3] < 0.2 else (0.0, 0.0),  # noqa: PLR2004
-        noise=(rng.uniform(-6, 0.5), rng.uniform(12, 60), int(rng.integers(2**31))) if sometimes[4] < 0.6 else None,  # noqa: PLR2004
-        drive=float(rng.uniform(0.3, 2.5)) if sometimes[5] < 0.12 else 0.0,  # noqa: PLR2004
-        clip=float(rng.uniform(0.3, 0.95)) if sometimes[6] < 0.06 else 1.0,  # noqa: PLR2004
-        codec=float(rng.uniform(0.3, 1.0)) if sometimes[7] < 0.06 else None,  # noqa: PLR2004
+        comb=(rng.uniform(0.0003, 0.012), rng.uniform(-0.7, 0.7)) if sometimes[3] < 0.2 else (0.0, 0.0),
+        noise=(rng.uniform(-6, 0.5), rng.uniform(12, 60), int(rng.integers(2**31))) if sometimes[4] < 0.6 else None,
+        drive=float(rng.uniform(0.3, 2.5)) if sometimes[5] < 0.12 else 0.0,
+        clip=float(rng.uniform(0.3, 0.95)) if sometimes[6] < 0.06 else 1.0,
+        codec=float(rng.uniform(0.3, 1.0)) if sometimes[7] < 0.06 else None,
         peak_db=peak_db,
     )
 
@@ -108,17 +108,18 @@ def response(drawn: Augmentation) -> Spectrum:
     if drawn.low_cut:
         decibels = decibels - 10 * np.log10(1 + (drawn.low_cut / _GRID) ** 4)
     coarse = (10 ** (np.clip(decibels, -60, 24) / 20)).astype(np.float32)
-    gain = coarse[_BIN_LOW] * (1 - _BIN_PART) + coarse[_BIN_LOW + 1] * _BIN_PART
+    gain: Spectrum = (coarse[_BIN_LOW] * (1 - _BIN_PART) + coarse[_BIN_LOW + 1] * _BIN_PART).astype(np.complex64)
     if drawn.high_cut:
         gain[int(drawn.high_cut / _FREQUENCIES[1]) :] = 0.0
     if drawn.room is None and not drawn.comb[1]:
-        return gain.astype(np.complex64)
+        return gain
     paths = np.ones(len(gain), np.complex64)
     if drawn.room is not None:
         paths += np.float32(drawn.wet) * room(drawn.room)
     if drawn.comb[1]:
         paths += drawn.comb[1] * np.exp(-2j * np.pi * drawn.comb[0] * _FREQUENCIES).astype(np.complex64)
-    return paths * gain
+    paths *= gain
+    return paths
 
 
 @lru_cache(maxsize=ROOMS)
@@ -166,7 +167,7 @@ def compress(samples: Samples, strength: float) -> Samples:
     """Return the samples after MP3 and back, same shape; the encoder's own delay is left in."""
     peak = max(1e-9, float(np.abs(samples).max()))
     file = io.BytesIO()
-    sf.write(file, samples / peak * 0.9, RATE, format="MP3", compression_level=strength)
+    sf.write(file, samples / peak * 0.9, RATE, format="MP3", compression_level=min(strength, 0.999))
     decoded, _ = sf.read(io.BytesIO(file.getvalue()), dtype="float32")
     return np.pad(decoded[: len(samples)], (0, max(0, len(samples) - len(decoded)))) * np.float32(peak / 0.9)
 

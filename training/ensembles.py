@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.material import LABELS, RATE
-from training.mixtures import BEFORE, WINDOW, Take, into_range, mix, play_note, section
+from training.mixtures import BEFORE, WINDOW, Take, fade_out, into_range, mix, section, sound_note
 from training.parts import Event, generate
 
 if TYPE_CHECKING:
@@ -32,27 +32,30 @@ FORMATIONS = (
     ("harpsichord", "flute", "cello"), ("harpsichord", "oboe", "bassoon"), ("harpsichord", "violin", "violin", "cello"),
     ("flute", "oboe", "clarinet", "horn", "bassoon"), ("flute", "clarinet", "bassoon"), ("oboe", "clarinet", "bassoon"),
     ("flute", "oboe"), ("clarinet", "bassoon"), ("horn", "bassoon"), ("oboe", "horn", "bassoon"),
-    ("flute", "violin", "viola", "cello"), ("oboe", "violin", "viola", "cello"), ("clarinet", "violin", "viola", "cello"),
+    ("flute", "violin", "viola", "cello"), ("oboe", "violin", "viola", "cello"),
+    ("clarinet", "violin", "viola", "cello"),
     ("horn", "violin", "viola", "viola", "cello"), ("clarinet", "horn", "bassoon", "violin", "cello"),
 )  # fmt: skip
 
 
-def take_note(library: Library, label: str, rng: np.random.Generator) -> Take:
-    """Return one note, moved by at most a semitone, that begins before, at, or within the window's first half."""
+def take_note(library: Library, label: str, rng: np.random.Generator, *, exact: bool = False) -> Take:
+    """Return one note that begins before, at, or within the first half of the window.
+
+    `exact`: as it was recorded. Else moved by up to a semitone and a half and now and then cut short.
+    """
     notes = library.notes(label)
     index = int(notes[rng.integers(len(notes))])
-    length = int(library.length(index))
-    pitch = float(library.pitch[index]) + rng.uniform(-1, 1)
-    # A known pitch finds its neighbours too; what matters is that every note has its turn.
-    event = Event(0.0, rng.choice([length / RATE, rng.uniform(0.15, 2.0)]), pitch)
-    note = play_note(library, label, event, rng)
-    early = int(rng.uniform(0, max(0, len(note) - 0.3 * RATE)))
-    begin = BEFORE + int(rng.choice([0, -min(early, BEFORE), rng.uniform(0, WINDOW / 2)], p=[0.5, 0.2, 0.3]))
+    shortened = not exact and rng.random() < 0.4
+    length = int(rng.uniform(0.2, 2.0) * RATE) if shortened else SAMPLES
+    note = sound_note(library, index, samples=length, moved=0.0 if exact else rng.uniform(-1.5, 1.5))
+    fade_out(note, RATE // 50)
+    early = rng.uniform(0, max(0.0, min(BEFORE, len(note) - 0.3 * RATE)))
+    begin = BEFORE + int(rng.choice([0, -early, rng.uniform(0, WINDOW / 2)], p=[0.5, 0.2, 0.3]))
     samples = np.zeros(SAMPLES, np.float32)
     part = note[: SAMPLES - begin]
     samples[begin : begin + len(part)] = part
     labels = np.zeros(len(LABELS), np.bool_)
-    labels[LABELS.index(label)] = bool(np.any(samples[BEFORE:]))
+    labels[LABELS.index(label)] = True
     return Take(samples, labels)
 
 
@@ -73,10 +76,10 @@ def take_mix(libraries: Sequence[Library], rng: np.random.Generator) -> Take:
 
 def take_score(libraries: Sequence[Library], scores: Sequence[Score], rng: np.random.Generator) -> Take:
     """Return a piece of a score, played as written where its instruments are there, else or by chance by others."""
-    score = scores[rng.integers(len(scores))]
+    score = scores[int(rng.integers(len(scores)))]
     available = sorted({label for library in libraries for label in library.labels})
     written = list(score.labels)
-    as_written = rng.random() < 0.5 and all(label in available for label in written)  # noqa: PLR2004
+    as_written = rng.random() < 0.5 and all(label in available for label in written)
     names = written if as_written else list(rng.permutation(ensemble(available, rng)))
     parts = score.excerpt(rng.uniform(0, max(0.0, score.seconds - SECONDS)), SECONDS)
     chosen = range(len(parts)) if as_written else sorted(rng.permutation(len(parts))[: len(names)])
@@ -87,7 +90,7 @@ def take_score(libraries: Sequence[Library], scores: Sequence[Score], rng: np.ra
 def ensemble(available: Sequence[str], rng: np.random.Generator) -> list[str]:
     """Return the labels of two to five players: a formation that exists, or any combination."""
     known = [f for f in FORMATIONS if set(f) <= set(available)]
-    if known and rng.random() < 0.5:  # noqa: PLR2004
+    if known and rng.random() < 0.5:
         return list(known[rng.integers(len(known))])
     size = int(rng.choice([2, 3, 4, 5], p=[0.4, 0.3, 0.2, 0.1]))
     return [str(name) for name in rng.choice(available, size=size, replace=size > len(available))]
@@ -99,5 +102,5 @@ def _perform(
     stems = []
     for name, events in zip(names, parts, strict=True):
         having = [library for library in libraries if name in library.labels]
-        stems.append(section(having[rng.integers(len(having))], name, events, SAMPLES, rng))
+        stems.append(section(having[int(rng.integers(len(having)))], name, events, SAMPLES, rng))
     return mix(stems, names, rng)

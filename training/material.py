@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import soundfile as sf
-import soxr
 
 from features.config import DEFAULT
-from features.errors import TimbreError
+from features.decode import decode
+from features.errors import InputError, TimbreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,11 +39,13 @@ RANGES = {
 """Lowest and highest MIDI pitch that a part of the label plays."""
 
 LONGEST = 10 * RATE
+SHORTEST = RATE // 10
+"""Shorter sounds are left out: loops of a single wave, clicks of keys."""
 LOUDNESS = 0.1
 """RMS of the loudest 0.1 s of every note in a library."""
-SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
+SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
 # Raised whenever what is stored changes, so that no older library is taken for a new one.
-LAYOUT = 1
+LAYOUT = 2
 _NAMES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS = {"": 0, "s": 1, "#": 1, "b": -1}
 
@@ -106,30 +107,30 @@ def pitch_of(name: str) -> float:
 def decode_file(path: Path) -> Samples:
     """Return the whole file, mono at 22,050 Hz. Raises MaterialError when it is no sound."""
     try:
-        samples, rate = sf.read(path, dtype="float32", always_2d=True)
-    except sf.LibsndfileError as error:
-        msg = f"{path} cannot be read as sound: {error}"
-        raise MaterialError(msg) from error
-    mono: Samples = samples.mean(axis=1)
-    return soxr.resample(mono, rate, RATE).astype(np.float32)
+        return decode(path.read_bytes(), sample_rate=RATE, max_seconds=7200)
+    except InputError as error:
+        raise MaterialError(f"{path} cannot be read as sound: {error}") from error
 
 
 def tidy(samples: Samples) -> Samples:
     """Return the note without silence around it (40 dB below its peak) and at the common loudness.
 
-    Empty when there is nothing to hear.
+    Empty when there is nothing to hear, or too little of it.
     """
     frame = RATE // 50
     frames = samples[: len(samples) // frame * frame].reshape(-1, frame)
     rms = np.sqrt(np.mean(frames**2, axis=1)) if len(frames) else np.zeros(1)
-    if rms.max() < 1e-4:  # noqa: PLR2004
+    if rms.max() < 1e-4:
         return np.zeros(0, np.float32)
     heard = np.flatnonzero(rms > rms.max() * 10 ** (-40 / 20))
     begin = max(0, int(heard[0]) - 1) * frame
     note = samples[begin : min(begin + LONGEST, (int(heard[-1]) + 2) * frame)]
     loudest = np.sqrt(np.convolve(rms**2, np.ones(5) / 5).max())
+    if len(note) < SHORTEST:
+        return np.zeros(0, np.float32)
     # A click is all peak and no loudness; it must still fit into int16.
-    return (note * min(LOUDNESS / loudest, 0.99 / np.abs(note).max())).astype(np.float32)
+    levelled: Samples = note * np.float32(min(LOUDNESS / loudest, 0.99 / np.abs(note).max()))
+    return levelled
 
 
 def read_folder(folder: Path) -> Iterable[Note]:
@@ -144,8 +145,7 @@ def build_library(notes: Iterable[Note], source: str, folder: Path) -> Library:
     """Store the notes as a library in `folder`, whole or not at all, and return it opened."""
     tidied = [(note, tidied) for note in notes if len(tidied := tidy(note.samples))]
     if not tidied:
-        msg = f"no sounds of any label found for {source}; expected folders named {', '.join(LABELS)}"
-        raise MaterialError(msg)
+        raise MaterialError(f"no sounds of any label found for {source}; expected folders named {', '.join(LABELS)}")
     ends = np.cumsum([len(samples) for _, samples in tidied])
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
@@ -173,8 +173,7 @@ def library_of_folder(folder: Path, cache: Path, *, source: str | None = None) -
     """Return the library of FOLDER/LABEL/*, decoded at the first call and kept in `cache`."""
     name = source or folder.name
     if not folder.is_dir():
-        msg = f"no folder {folder}: give a folder that holds LABEL/*.wav (or flac, ogg, mp3)"
-        raise MaterialError(msg)
+        raise MaterialError(f"no folder {folder}: give a folder that holds LABEL/*.wav (or flac, ogg, mp3)")
     files = [[str(path.relative_to(folder)), path.stat().st_size] for path in sorted(folder.rglob("*.*"))]
     kept = cache / f"{name}-{fingerprint(files)}"
     return open_library(name, kept) if kept.is_dir() else build_library(read_folder(folder), name, kept)

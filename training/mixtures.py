@@ -41,77 +41,114 @@ class Take:
     labels: npt.NDArray[np.bool_]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _stretch(
-    audio: npt.NDArray[np.int16], out: Samples, start: float, ratio: float, depth: float, speed: float, phase: float
-) -> int:
+@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _stretch(audio: npt.NDArray[np.int16], out: Samples, start: float, ratio: float, depth: float, turn: float) -> int:
     """Write audio, read `ratio` times as fast with a vibrato, into out (cubic); return how much was written."""
     position = start
+    step = ratio
     for i in range(len(out)):
+        if i % 64 == 0:
+            step = ratio * (1 + depth * np.sin(turn * i))
         k = int(position)
         if k + 2 >= len(audio):
             return i
-        x = position - k
-        a = float(audio[k - 1]) if k > 0 else 0.0
-        b, c, d = float(audio[k]), float(audio[k + 1]), float(audio[k + 2])
-        out[i] = b + 0.5 * x * (c - a + x * (2 * a - 5 * b + 4 * c - d + x * (3 * (b - c) + d - a)))
-        position += ratio * (1 + depth * np.sin(phase + speed * i))
+        x = np.float32(position - k)
+        b, c, d = np.float32(audio[k]), np.float32(audio[k + 1]), np.float32(audio[k + 2])
+        a = np.float32(audio[k - 1]) if k > 0 else b
+        bend = np.float32(3) * (b - c) + d - a
+        lift = np.float32(2) * a - np.float32(5) * b + np.float32(4) * c - d
+        out[i] = b + np.float32(0.5) * x * (c - a + x * (lift + x * bend))
+        position += step
     return len(out)
 
 
 def choose(library: Library, label: str, pitch: float, samples: int, rng: np.random.Generator) -> tuple[int, float]:
-    """Return a note to play `pitch` with, and the pitch it will really have (moved into reach where none is near).
+    """Return a note to play `pitch` with and by how many semitones to move it: at most REACH, octaves set aside.
 
-    Among the notes in reach those that last long enough come first.
+    Among the notes in reach those that last long enough come first. Notes of unknown pitch are never moved.
     """
     notes = library.notes(label)
     distance = np.abs(library.pitch[notes] - pitch)
     distance[np.isnan(distance)] = REACH
     near = notes[distance <= max(REACH, float(distance.min()))]
     lasting = near[library.length(near) >= samples]
-    pool: Index = lasting if len(lasting) >= 2 else near  # noqa: PLR2004
+    pool: Index = lasting if len(lasting) >= 2 else near
     index = int(pool[rng.integers(len(pool))])
-    recorded = float(library.pitch[index])
-    if np.isnan(recorded):
-        return index, recorded
+    if np.isnan(library.pitch[index]):
+        return index, 0.0
+    moved = pitch - float(library.pitch[index])
     # Whole octaves first: a part that leaves the material's range stays in tune with the others.
-    moved = pitch - recorded
     moved -= 12 * round(moved / 12) if abs(moved) > REACH else 0
-    return index, recorded + float(np.clip(moved, -REACH, REACH))
+    return index, float(np.clip(moved, -REACH, REACH))
 
 
-def play_note(library: Library, label: str, event: Event, rng: np.random.Generator, *, detune: float = 0.0) -> Samples:
-    """Return one note of the part, at most `event.duration` long plus its release, float32 in about [-1, 1]."""
-    release = int(rng.uniform(0.02, 0.25) * RATE)
-    wanted = int(event.duration * RATE) + release
-    index, pitch = choose(library, label, event.pitch, wanted, rng)
-    recorded = float(library.pitch[index])
-    ratio = 1.0 if np.isnan(recorded) else 2 ** ((pitch + detune - recorded) / 12)
+def sound_note(
+    library: Library,
+    index: int,
+    *,
+    samples: int,
+    moved: float = 0.0,
+    start: float = 0.0,
+    vibrato: tuple[float, float] = (0.0, 0.0),
+) -> Samples:
+    """Return up to `samples` of one note, moved by semitones, from `start` samples into it.
+
+    `vibrato` is its width in semitones and its turns a second.
+    """
     audio = library.audio[library.start[index] : library.end[index]]
-    spare = len(audio) - wanted * ratio
-    # Held instruments may enter in the middle of a long recording: another bow, another breath, a slur.
-    slurred = label not in KEYS and spare > 0 and rng.random() < 0.3  # noqa: PLR2004
-    start = rng.uniform(0, spare) if slurred else 0.0
-    depth = rng.uniform(0, 0.006) if label not in KEYS and rng.random() < 0.3 else 0.0  # noqa: PLR2004
-    out = np.zeros(wanted, np.float32)
-    speed = 2 * np.pi * rng.uniform(4, 7) / RATE
-    written = _stretch(audio, out, start, ratio, depth, speed, rng.uniform(0, 6.28))
+    out = np.empty(samples, np.float32)
+    width, hertz = vibrato
+    written = _stretch(audio, out, start, 2 ** (moved / 12), 0.058 * width, 2 * np.pi * hertz / RATE)
     out = out[:written]
-    out *= 10 ** (event.gain / 20) / 32768
-    fade_in = int(rng.uniform(0.01, 0.06) * RATE) if slurred else RATE // 500
-    _fade(out, fade_in, min(release, written // 2))
+    out /= np.float32(32768)
     return out
 
 
-def _fade(note: Samples, into: int, out_of: int) -> None:
-    into = min(into, len(note))
-    note[:into] *= np.linspace(0, 1, into, dtype=np.float32)
-    if out_of:
-        note[-out_of:] *= np.linspace(1, 0, out_of, dtype=np.float32) ** 2
+def play_note(library: Library, label: str, event: Event, rng: np.random.Generator, *, detune: float = 0.0) -> Samples:
+    """Return one note of a part, at most `event.duration` long plus its release, float32 in about [-1, 1]."""
+    release = int(rng.uniform(0.02, 0.25) * RATE)
+    wanted = int(event.duration * RATE) + release
+    index, moved = choose(library, label, event.pitch, wanted, rng)
+    spare = float(library.length(index)) - wanted * 2 ** ((moved + detune) / 12)
+    held = label not in KEYS
+    # Held instruments may enter in the middle of a long recording: another bow, another breath, a slur.
+    slurred = held and spare > 0 and rng.random() < 0.3
+    start = rng.uniform(0, spare) if slurred else 0.0
+    vibrato = (rng.uniform(0, 0.12), rng.uniform(4, 7)) if held and rng.random() < 0.3 else (0.0, 0.0)
+    out = sound_note(library, index, samples=wanted, moved=moved + detune, start=start, vibrato=vibrato)
+    swell = rng.uniform(-12, 12) if held and rng.random() < 0.25 else 0.0
+    out *= _ramp(event.gain - swell, event.gain, len(out))
+    fade_in(out, int(rng.uniform(0.01, 0.06) * RATE) if slurred else RATE // 500)
+    fade_out(out, min(release, len(out) // 2))
+    return out
+
+
+def _ramp(first_db: float, last_db: float, length: int) -> Samples:
+    if first_db == last_db:
+        return np.full(length, 10 ** (last_db / 20), np.float32)
+    return np.power(np.float32(10), np.linspace(first_db / 20, last_db / 20, length, dtype=np.float32))
+
+
+def fade_in(note: Samples, samples: int) -> None:
+    """Let the note begin from nothing, in place."""
+    samples = min(samples, len(note))
+    note[:samples] *= np.linspace(0, 1, samples, dtype=np.float32)
+
+
+def fade_out(note: Samples, samples: int) -> None:
+    """Let the note end in nothing, in place."""
+    samples = min(samples, len(note))
+    note[len(note) - samples :] *= np.linspace(1, 0, samples, dtype=np.float32) ** 2
 
 
 def play(
-    library: Library, label: str, events: Sequence[Event], samples: int, rng: np.random.Generator, *, detune: float = 0.0
+    library: Library,
+    label: str,
+    events: Sequence[Event],
+    samples: int,
+    rng: np.random.Generator,
+    *,
+    detune: float = 0.0,
 ) -> Samples:
     """Return a part played from the library's notes, shape (samples,)."""
     stem = np.zeros(samples, np.float32)
@@ -126,7 +163,7 @@ def play(
 
 def section(library: Library, label: str, events: Sequence[Event], samples: int, rng: np.random.Generator) -> Samples:
     """Return the part played by one, or now and then by two to four players a little apart in time and tuning."""
-    if label in KEYS or rng.random() > 0.2:  # noqa: PLR2004
+    if label in KEYS or rng.random() > 0.2:
         return play(library, label, events, samples, rng, detune=rng.normal(0, 0.08))
     stem = np.zeros(samples, np.float32)
     for _ in range(rng.integers(2, 5)):
@@ -148,7 +185,8 @@ def into_range(events: Sequence[Event], label: str) -> list[Event]:
 def frame_rms(samples: Samples) -> Samples:
     """Return the RMS of the window's frames of 512 samples, shape (86,)."""
     frames = samples[-WINDOW:][: WINDOW // FRAME * FRAME].reshape(-1, FRAME)
-    return np.sqrt(np.einsum("ij,ij->i", frames, frames) / FRAME)
+    rms: Samples = np.sqrt(np.einsum("ij,ij->i", frames, frames) / FRAME)
+    return rms
 
 
 def mix(stems: Sequence[Samples], names: Sequence[str], rng: np.random.Generator, *, spread_db: float = 12.0) -> Take:

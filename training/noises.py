@@ -5,9 +5,10 @@ They belong to two families, so that one can be held out: what is called noise m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from scipy import fft, signal
 
 from training.material import RATE
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from features.config import Samples
 
+Wave: TypeAlias = npt.NDArray[np.floating[Any]]
 _TIME = np.arange(WINDOW) / RATE
 _FREQUENCIES = np.maximum(np.fft.rfftfreq(WINDOW, 1 / RATE), 10.0)
 
@@ -41,24 +43,24 @@ def noise(family: str, rng: np.random.Generator) -> Samples:
     return (sound / max(1e-9, float(np.abs(sound).max()))).astype(np.float32)
 
 
-def _shaped(rng: np.random.Generator, gain: Samples) -> Samples:
+def _shaped(rng: np.random.Generator, gain: Wave) -> Wave:
     flat = rng.standard_normal(2 * len(_FREQUENCIES), np.float32).view(np.complex64)
-    result: Samples = fft.irfft(flat * gain.astype(np.float32), WINDOW)
+    result: Wave = fft.irfft(flat * gain.astype(np.float32), WINDOW)
     return result
 
 
-def _slow(rng: np.random.Generator, per_second: float) -> Samples:
+def _slow(rng: np.random.Generator, per_second: float) -> Wave:
     """Return a smooth random curve in [0, 1] that changes about `per_second` times a second."""
     points = rng.random(max(4, int(per_second * WINDOW / RATE) + 3))
     return np.interp(_TIME, np.linspace(0, WINDOW / RATE, len(points)), points).astype(np.float32)
 
 
-def coloured(rng: np.random.Generator) -> Samples:
+def coloured(rng: np.random.Generator) -> Wave:
     """Return noise between brown and blue."""
     return _shaped(rng, _FREQUENCIES ** rng.uniform(-1.2, 0.5))
 
 
-def band(rng: np.random.Generator) -> Samples:
+def band(rng: np.random.Generator) -> Wave:
     """Return one to three noisy bands: hiss, a fan, a kettle, the sea."""
     octave = np.log2(_FREQUENCIES)
     gain = np.full(len(octave), 10 ** rng.uniform(-4, -1.5))
@@ -67,39 +69,39 @@ def band(rng: np.random.Generator) -> Samples:
     return _shaped(rng, gain) * (0.2 + _slow(rng, rng.uniform(0.5, 6)))
 
 
-def wind(rng: np.random.Generator) -> Samples:
+def wind(rng: np.random.Generator) -> Wave:
     """Return gusts: dark noise whose strength wanders."""
     cut = rng.uniform(60, 600)
     return _shaped(rng, 1 / (1 + (_FREQUENCIES / cut) ** rng.uniform(1.5, 3))) * _slow(rng, rng.uniform(1, 5)) ** 2
 
 
-def room_tone(rng: np.random.Generator) -> Samples:
+def room_tone(rng: np.random.Generator) -> Wave:
     """Return a quiet room: dark noise with a little hum in it."""
     dark = _shaped(rng, _FREQUENCIES ** rng.uniform(-1.5, -0.7))
     tone = hum(rng)
     return dark / np.abs(dark).max() + tone / np.abs(tone).max() * rng.uniform(0, 0.3)
 
 
-def hum(rng: np.random.Generator) -> Samples:
+def hum(rng: np.random.Generator) -> Wave:
     """Return mains hum at 50 or 60 Hz with its harmonics."""
     base = rng.choice([50.0, 60.0]) * rng.uniform(0.998, 1.002)
     orders = np.arange(1, int(rng.integers(2, 30)))
     strengths = rng.random(len(orders)) / orders ** rng.uniform(0.3, 2)
     phases = rng.uniform(0, 2 * np.pi, (len(orders), 1))
-    waves: Samples = np.einsum("i,ij->j", strengths, np.sin(2 * np.pi * base * orders[:, None] * _TIME + phases))
+    waves: Wave = np.einsum("i,ij->j", strengths, np.sin(2 * np.pi * base * orders[:, None] * _TIME + phases))
     return waves.astype(np.float32) + rng.normal(0, 0.01, WINDOW).astype(np.float32)
 
 
-def clicks(rng: np.random.Generator) -> Samples:
+def clicks(rng: np.random.Generator) -> Wave:
     """Return clicks and crackle: single samples through a short resonance."""
     sparse = np.where(rng.random(WINDOW) < 10 ** rng.uniform(-4.3, -2), rng.normal(size=WINDOW), 0.0)
     sparse[rng.integers(WINDOW)] = 1.0
     radius, angle = rng.uniform(0.0, 0.97), rng.uniform(0.1, 3.0)
-    result: Samples = signal.lfilter([1.0], [1.0, -2 * radius * np.cos(angle), radius**2], sparse)
+    result: Wave = signal.lfilter([1.0], [1.0, -2 * radius * np.cos(angle), radius**2], sparse)
     return result + rng.normal(0, 10 ** rng.uniform(-5, -2.5), WINDOW)
 
 
-def tones(rng: np.random.Generator) -> Samples:
+def tones(rng: np.random.Generator) -> Wave:
     """Return beeps, sweeps and sirens: one or two bare oscillators."""
     sound = np.zeros(WINDOW)
     for _ in range(rng.integers(1, 3)):
@@ -107,13 +109,13 @@ def tones(rng: np.random.Generator) -> Samples:
         swing = rng.choice([0.0, 1.0]) * np.sin(2 * np.pi * rng.uniform(0.3, 8) * _TIME) * 0.5 + 0.5
         pitch = rng.choice([np.full(WINDOW, start), np.geomspace(start, stop, WINDOW), start + (stop - start) * swing])
         phase = 2 * np.pi * np.cumsum(pitch) / RATE
-        sound += np.sin(phase) if rng.random() < 0.6 else signal.sawtooth(phase, rng.uniform(0, 1))  # noqa: PLR2004
-    if rng.random() < 0.4:  # noqa: PLR2004
+        sound += np.sin(phase) if rng.random() < 0.6 else signal.sawtooth(phase, rng.uniform(0, 1))
+    if rng.random() < 0.4:
         sound *= signal.square(2 * np.pi * rng.uniform(1, 8) * _TIME) > 0
     return sound + rng.normal(0, 10 ** rng.uniform(-5, -2), WINDOW)
 
 
-def drums(rng: np.random.Generator) -> Samples:
+def drums(rng: np.random.Generator) -> Wave:
     """Return bursts: noisy and low-pitched strokes that die quickly."""
     sound = rng.normal(0, 1e-4, WINDOW)
     for start in rng.integers(0, WINDOW - 2000, int(rng.integers(1, 16))):
@@ -126,7 +128,7 @@ def drums(rng: np.random.Generator) -> Samples:
     return sound
 
 
-def voice(rng: np.random.Generator) -> Samples:
+def voice(rng: np.random.Generator) -> Wave:
     """Return something like speech: a buzzing, gliding source through wandering formants, in syllables."""
     base = np.exp(rng.uniform(np.log(80), np.log(280)))
     pitch = base * 2 ** ((_slow(rng, rng.uniform(2, 6)) - 0.5) * rng.uniform(0.3, 1.2))
@@ -142,12 +144,13 @@ def voice(rng: np.random.Generator) -> Samples:
     return sound * _slow(rng, rng.uniform(3, 9))
 
 
-def babble(rng: np.random.Generator) -> Samples:
+def babble(rng: np.random.Generator) -> Wave:
     """Return several voices at once."""
-    return np.sum([voice(rng) * rng.uniform(0.2, 1) for _ in range(int(rng.integers(3, 6)))], axis=0)
+    voices: Wave = np.sum([voice(rng) * rng.uniform(0.2, 1) for _ in range(int(rng.integers(3, 6)))], axis=0)
+    return voices
 
 
-FAMILIES: dict[str, tuple[Callable[[np.random.Generator], Samples], ...]] = {
+FAMILIES: dict[str, tuple[Callable[[np.random.Generator], Wave], ...]] = {
     "a": (coloured, hum, clicks, tones, voice),
     "b": (band, wind, room_tone, drums, babble, coloured),
 }

@@ -30,9 +30,9 @@ class Event(NamedTuple):
 def generate(label: str, seconds: float, rng: np.random.Generator) -> list[Event]:
     """Return a part of one instrument that lasts about `seconds`; keys get two hands, strings double stops."""
     melody = list(_melody(label, seconds, rng))
-    if label in KEYS and rng.random() < 0.7:  # noqa: PLR2004
+    if label in KEYS and rng.random() < 0.7:
         return sorted(melody + list(_left_hand(label, seconds, rng)))
-    if label in STRINGS and rng.random() < 0.15:  # noqa: PLR2004
+    if label in STRINGS and rng.random() < 0.15:
         low, high = RANGES[label]
         seconds_voice = [e._replace(pitch=e.pitch + rng.choice([3, 4, 5, 7, 8, 9])) for e in melody]
         return sorted(melody + [e for e in seconds_voice if low <= e.pitch <= high])
@@ -65,7 +65,7 @@ def _left_hand(label: str, seconds: float, rng: np.random.Generator) -> Iterator
     low, _ = RANGES[label]
     root = int(rng.integers(low + 2, low + 30))
     pace = float(np.exp(rng.uniform(np.log(0.25), np.log(2.0))))
-    arpeggio = rng.random() < 0.5  # noqa: PLR2004
+    arpeggio = rng.random() < 0.5
     onset = -rng.uniform(0, pace)
     while onset < seconds:
         chord = _CHORDS[rng.integers(len(_CHORDS))]

@@ -24,8 +24,10 @@ FOLDERS = (Path("/usr/share/sounds/sf2"), Path("/usr/share/sounds/sf3"), Path("/
 INSTALL = "apt install fluidsynth fluid-soundfont-gm musescore-general-soundfont timgm6mb-soundfont"
 RELATED = 0.2
 """Fonts that share more than this part of their sample names are one source."""
-TAKES = ((36, 1.6), (68, 0.25), (84, 2.5), (112, 1.2))
-"""Velocity and seconds of each rendering of a note."""
+TAKES = ((36, 1.6, 0), (68, 0.25, 0), (84, 2.5, 90), (112, 1.2, 0))
+"""Velocity, seconds and modulation (vibrato, 0 to 127) of each rendering of a note."""
+BORROWED = {("MuseScore_General_Full", "cello"), ("MuseScore_General", "cello"), ("TimGM6mb", "oboe")}
+"""The very recordings of GeneralUser GS, found by comparing waveforms (tests/training/test_kinship.py)."""
 TAIL = 0.5
 _BEAT = 480
 
@@ -37,6 +39,7 @@ class Struck(NamedTuple):
     duration: float
     pitch: int
     velocity: int
+    modulation: int = 0
 
 
 def installed_fonts() -> tuple[Path, ...]:
@@ -56,7 +59,7 @@ def families(fonts: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
 
 def library_of_fonts(source: str, fonts: Sequence[Path], cache: Path, *, jobs: int = 1) -> Library:
     """Return the library of one family of fonts, rendered at the first call and kept in `cache`."""
-    kept = cache / f"{source}-{fingerprint([TAKES, [[f.name, f.stat().st_size] for f in fonts]])}"
+    kept = cache / f"{source}-{fingerprint([TAKES, sorted(BORROWED), [[f.name, f.stat().st_size] for f in fonts]])}"
     if kept.is_dir():
         return open_library(source, kept)
     work = [(font, label) for font in fonts for label in honest_labels(font)]
@@ -66,8 +69,9 @@ def library_of_fonts(source: str, fonts: Sequence[Path], cache: Path, *, jobs: i
 
 
 def honest_labels(font: Path) -> list[str]:
-    """Return the labels that the font plays with samples of their own."""
-    return [label for label in label_samples(font) if label not in liars(font)]
+    """Return the labels that the font plays with samples of its own, and of that instrument."""
+    lies = liars(font)
+    return [label for label in label_samples(font) if label not in lies and (font.stem, label) not in BORROWED]
 
 
 def render_notes(font: Path, label: str) -> Iterator[Note]:
@@ -76,8 +80,8 @@ def render_notes(font: Path, label: str) -> Iterator[Note]:
     low, high = RANGES[label]
     score, now = [], 0.0
     for pitch in range(low, high + 1):
-        for velocity, seconds in TAKES:
-            score.append(Struck(now, seconds, pitch, velocity))
+        for velocity, seconds, modulation in TAKES:
+            score.append(Struck(now, seconds, pitch, velocity, modulation))
             now += seconds + TAIL
     audio = render(font, program, score)
     for note in score:
@@ -88,8 +92,7 @@ def render_notes(font: Path, label: str) -> Iterator[Note]:
 def render(font: Path, program: int, notes: Sequence[Struck]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Return one part played by one program, dry, mono at 22,050 Hz. Raises MaterialError without FluidSynth."""
     if not shutil.which("fluidsynth"):
-        msg = f"FluidSynth is not installed; run: {INSTALL}"
-        raise MaterialError(msg)
+        raise MaterialError(f"FluidSynth is not installed; run: {INSTALL}")
     with tempfile.TemporaryDirectory() as folder:
         midi, wave = Path(folder, "part.mid"), Path(folder, "part.wav")
         write_midi(midi, program, notes)
@@ -98,14 +101,13 @@ def render(font: Path, program: int, notes: Sequence[Struck]) -> np.ndarray[tupl
             [*command, "-F", str(wave), str(font), str(midi)], capture_output=True, text=True, check=False
         )
         if done.returncode or not wave.is_file():
-            msg = f"FluidSynth failed on {font.name}: {done.stderr.strip() or done.stdout.strip()}"
-            raise MaterialError(msg)
+            raise MaterialError(f"FluidSynth failed on {font.name}: {done.stderr.strip() or done.stdout.strip()}")
         return decode_file(wave)
 
 
 def write_midi(path: Path, program: int, notes: Sequence[Struck]) -> None:
     """Write one channel at 120 beats a minute; 960 ticks a second."""
-    import mido  # noqa: PLC0415  only rendering needs it
+    import mido
 
     ticks = [(round(n.onset * 2 * _BEAT), True, n) for n in notes]
     ticks += [(round((n.onset + n.duration) * 2 * _BEAT), False, n) for n in notes]
@@ -113,6 +115,9 @@ def write_midi(path: Path, program: int, notes: Sequence[Struck]) -> None:
     now = 0
     # Where one note ends as another begins, the end comes first.
     for tick, on, note in sorted(ticks, key=lambda item: (item[0], item[1])):
+        if on:
+            track.append(mido.Message("control_change", control=1, value=note.modulation, time=tick - now))
+            now = tick
         kind = "note_on" if on else "note_off"
         track.append(mido.Message(kind, note=note.pitch, velocity=note.velocity if on else 0, time=tick - now))
         now = tick

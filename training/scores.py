@@ -6,8 +6,8 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
-from xml.etree import ElementTree as Xml
+from typing import TYPE_CHECKING, Any, TypeAlias
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ PROGRAMS = {
 }  # fmt: skip
 """General MIDI programs counted from 0."""
 SUFFIXES = {".mxl", ".musicxml", ".xml", ".mid", ".midi"}
+DRUMS = 9
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
@@ -60,7 +61,7 @@ def read_all(paths: Sequence[Path], cache: Path) -> list[Score]:
     kept = cache / f"scores-{fingerprint([[f.name, f.stat().st_size] for f in files])}.npz"
     if not kept.is_file():
         scores = [score for f in files if len((score := read(f)).labels)]
-        arrays = {f"{i}_{j}": n for i, score in enumerate(scores) for j, n in enumerate(score.notes)}
+        arrays: dict[str, Any] = {f"{i}_{j}": n for i, score in enumerate(scores) for j, n in enumerate(score.notes)}
         kept.parent.mkdir(parents=True, exist_ok=True)
         with kept.with_suffix(".part").open("wb") as file:
             np.savez(file, names=np.array(json.dumps([score.labels for score in scores])), **arrays)
@@ -74,9 +75,8 @@ def read(path: Path) -> Score:
     """Return a score. Parts that have none of the labels are left out. Raises MaterialError on what is no score."""
     try:
         parts = read_midi(path) if path.suffix.lower() in {".mid", ".midi"} else read_musicxml(path)
-    except (Xml.ParseError, zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
-        msg = f"{path} cannot be read as a score: {error!r}"
-        raise MaterialError(msg) from error
+    except (ET.ParseError, zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+        raise MaterialError(f"{path} cannot be read as a score: {error!r}") from error
     known = [(label, sort(notes)) for label, notes in parts if label in LABELS and len(notes)]
     return Score(tuple(label for label, _ in known), tuple(notes for _, notes in known))
 
@@ -89,7 +89,7 @@ def sort(notes: Iterable[tuple[float, float, float]]) -> Notes:
 
 def read_musicxml(path: Path) -> list[tuple[str, list[tuple[float, float, float]]]]:
     """Return (label or "", notes in seconds) of every part. Repeats are played once, grace notes left out."""
-    root = Xml.fromstring(_document(path))  # noqa: S314
+    root = ET.fromstring(_document(path))  # noqa: S314
     programs = {part.get("id"): _label(part) for part in root.iter("score-part")}
     voices = [(programs.get(part.get("id"), ""), *_walk(part)) for part in root.iter("part")]
     # A tempo stands in one part and holds for all of them.
@@ -110,19 +110,19 @@ def _document(path: Path) -> bytes:
     if path.suffix.lower() != ".mxl":
         return path.read_bytes()
     with zipfile.ZipFile(path) as archive:
-        container = Xml.fromstring(archive.read("META-INF/container.xml"))  # noqa: S314
+        container = ET.fromstring(archive.read("META-INF/container.xml"))  # noqa: S314
         name = next(e.attrib["full-path"] for e in container.iter() if e.tag.endswith("rootfile"))
         return archive.read(name)
 
 
-def _label(part: Xml.Element) -> str:
+def _label(part: ET.Element) -> str:
     program = int(part.findtext("midi-instrument/midi-program") or 0) - 1
     name = (part.findtext("score-instrument/instrument-name") or part.findtext("part-name") or "").lower()
     named = {"violoncello": "cello", "double bass": "contrabass", "french horn": "horn"}.get(name, name)
     return PROGRAMS.get(program, named if named in LABELS else "")
 
 
-def _walk(part: Xml.Element) -> tuple[list[tuple[float, float, float]], dict[float, float]]:
+def _walk(part: ET.Element) -> tuple[list[tuple[float, float, float]], dict[float, float]]:
     """Return notes as (begin, end, pitch) and tempo marks, all in quarter notes from the beginning."""
     notes: list[tuple[float, float, float]] = []
     tied: dict[float, int] = {}
@@ -150,7 +150,7 @@ def _walk(part: Xml.Element) -> tuple[list[tuple[float, float, float]], dict[flo
     return notes, tempi
 
 
-def _transposition(attributes: Xml.Element, before: float) -> float:
+def _transposition(attributes: ET.Element, before: float) -> float:
     if attributes.find("transpose") is None:
         return before
     octaves = float(attributes.findtext("transpose/octave-change") or 0)
@@ -158,7 +158,7 @@ def _transposition(attributes: Xml.Element, before: float) -> float:
 
 
 def _add(
-    note: Xml.Element,
+    note: ET.Element,
     begin: float,
     end: float,
     transpose: float,
@@ -183,7 +183,7 @@ def _add(
 
 def read_midi(path: Path) -> list[tuple[str, list[tuple[float, float, float]]]]:
     """Return (label or "", notes in seconds) of every channel and program that plays; drums are left out."""
-    import mido  # noqa: PLC0415  only training on MIDI needs it
+    import mido
 
     voices: dict[tuple[int, int], list[tuple[float, float, float]]] = {}
     program: dict[int, int] = {}
@@ -193,7 +193,7 @@ def read_midi(path: Path) -> list[tuple[str, list[tuple[float, float, float]]]]:
         now += message.time
         if message.type == "program_change":
             program[message.channel] = message.program
-        if message.type not in ("note_on", "note_off") or message.channel == 9:  # noqa: PLR2004  the drums
+        if message.type not in ("note_on", "note_off") or message.channel == DRUMS:
             continue
         key = (message.channel, message.note)
         if key in sounding:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 from training.material import MaterialError
@@ -30,8 +31,7 @@ def program_samples(path: Path) -> dict[int, set[str]]:
         headers = [struct.unpack_from("<20x3H", tables["phdr"], i) for i in range(0, len(tables["phdr"]), 38)]
         used = _generators([first for _, _, first in headers], tables["pbag"], tables["pgen"], _INSTRUMENT)
     except (KeyError, struct.error, IndexError, OSError, ValueError) as error:
-        msg = f"{path} is no sound font: {error!r}"
-        raise MaterialError(msg) from error
+        raise MaterialError(f"{path} is no sound font: {error!r}") from error
     return {
         program: {names[sample] for instrument in parts for sample in played[instrument]}
         for (program, bank, _), parts in zip(headers, used, strict=False)
@@ -47,8 +47,7 @@ def _chunks(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the tables of the `pdta` list: the only part of the file that is read."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
-            msg = "it does not begin with RIFF .... sfbk"
-            raise ValueError(msg)
+            raise ValueError("it does not begin with RIFF .... sfbk")
         begin = 12
         while data[begin : begin + 4] == b"LIST" and data[begin + 8 : begin + 12] != b"pdta":
             begin += 8 + struct.unpack_from("<I", data, begin + 4)[0]
@@ -64,7 +63,7 @@ def _generators(firsts: list[int], bags: bytes, generators: bytes, wanted: int) 
     """Return, for each owner of a run of bags, the amounts of its generators of the wanted kind."""
     starts = [first for first, _ in struct.iter_unpack("<HH", bags)]
     values = list(struct.iter_unpack("<HH", generators))
-    runs = [range(starts[begin], starts[end]) for begin, end in zip(firsts, firsts[1:], strict=False)]
+    runs = [range(starts[begin], starts[end]) for begin, end in pairwise(firsts)]
     return [[values[i][1] for i in run if values[i][0] == wanted] for run in runs]
 
 

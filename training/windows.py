@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from training.augment import Augmentation, apply, draw
 from training.ensembles import take_mix, take_note, take_score, take_solo
 from training.material import LABELS, Library, MaterialError, fingerprint, library_of_folder
 from training.mixtures import BEFORE, WINDOW
-from training.render import families, library_of_fonts
+from training.render import INSTALL, families, library_of_fonts
 from training.scores import Score, read_all
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Task(NamedTuple):
 
     kind: str
     source: str
-    label: str | None
+    label: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class WindowSet:
         """Return the number of windows."""
         return len(self.labels)
 
-    def read(self, index: npt.ArrayLike | slice) -> npt.NDArray[np.float32]:
+    def read(self, index: npt.NDArray[Any] | list[int] | slice) -> npt.NDArray[np.float32]:
         """Return some windows as float32 (k, 44100), in memory."""
         return np.asarray(self.samples[index], np.float32)
 
@@ -155,8 +155,7 @@ def gather(spec: Spec, cache: Path, *, jobs: int = 1) -> Material:
     libraries = [library_of_folder(folder, cache) for folder in spec.folders]
     libraries += [library_of_fonts(name, fonts, cache, jobs=jobs) for name, fonts in families(spec.fonts).items()]
     if not libraries:
-        msg = "nothing to train on: give folders of recordings or sound fonts (apt install fluid-soundfont-gm)"
-        raise MaterialError(msg)
+        raise MaterialError(f"nothing to train on: give folders of recordings, or sound fonts: {INSTALL}")
     scores = read_all(spec.scores, cache)
     shape = [[lib.source, len(lib.audio), lib.counts()] for lib in libraries]
     return Material({lib.source: lib for lib in libraries}, scores, fingerprint([shape, len(scores)]))
@@ -168,20 +167,20 @@ def plan(spec: Spec, material: Material) -> list[Task]:
     for source, library in material.libraries.items():
         for label in library.labels:
             tasks += [Task("note", source, label)] * spec.note + [Task("solo", source, label)] * spec.solo
-        tasks += [Task("mix", source, None)] * spec.mix
-        tasks += [Task("score", source, None)] * (spec.score if material.scores else 0)
+        tasks += [Task("mix", source, "")] * spec.mix
+        tasks += [Task("score", source, "")] * (spec.score if material.scores else 0)
     tasks += _across(spec, material)
     for family in noises.FAMILIES:
-        tasks += [Task("silence", f"noise-{family}", None)] * spec.silence
-        tasks += [Task("noise", f"noise-{family}", None)] * spec.noise
+        tasks += [Task("silence", f"noise-{family}", "")] * spec.silence
+        tasks += [Task("noise", f"noise-{family}", "")] * spec.noise
     return tasks
 
 
 def _across(spec: Spec, material: Material) -> list[Task]:
     names = list(material.libraries)
-    pairs = ["+".join((a, b)) for i, a in enumerate(names) for b in names[i + 1 :]]
+    pairs = [f"{a}+{b}" for i, a in enumerate(names) for b in names[i + 1 :]]
     kinds = ("mix", "score") if material.scores else ("mix",)
-    return [Task(kinds[i % len(kinds)], pairs[i // len(kinds) % len(pairs)], None) for i in range(spec.across) if pairs]
+    return [Task(kinds[i % len(kinds)], pairs[i // len(kinds) % len(pairs)], "") for i in range(spec.across) if pairs]
 
 
 def draw_window(task: Task, material: Material, rng: np.random.Generator, *, augment: bool) -> tuple[Samples, Mask]:
@@ -194,8 +193,10 @@ def draw_window(task: Task, material: Material, rng: np.random.Generator, *, aug
         take = take_mix(libraries, rng)
     elif task.kind == "score":
         take = take_score(libraries, material.scores, rng)
+    elif task.kind == "solo":
+        take = take_solo(libraries[0], task.label, rng)
     else:
-        take = {"note": take_note, "solo": take_solo}[task.kind](libraries[0], task.label or "", rng)
+        take = take_note(libraries[0], task.label, rng, exact=not augment)
     return apply(take.samples, augmentation), take.labels
 
 
@@ -229,8 +230,8 @@ def _fill(
             labels[start : start + len(drawn)] = drawn
             if progress:
                 progress(start + len(drawn), len(tasks))
-    columns = {"source": [task.source for task in tasks], "kind": [task.kind for task in tasks]}
-    np.savez(folder / "table.npz", labels=labels, **{key: np.array(value) for key, value in columns.items()})
+    source, kind = np.array([task.source for task in tasks]), np.array([task.kind for task in tasks])
+    np.savez(folder / "table.npz", labels=labels, source=source, kind=kind)
 
 
 _opened: dict[str, Material] = {}
