@@ -24,3 +24,7 @@ class Grid:
         So a client that begins again at a window's `start_sample` gets that window.
         """
         return max(0, -(-(self.model_rate * (2 * position - 1)) // (2 * self.client_rate)))
+
+    def nearest(self, position: int) -> int:
+        """Return the sample of the model's rate nearest to a client's sample (half rounds up)."""
+        return (2 * position * self.model_rate + self.client_rate) // (2 * self.client_rate)

@@ -213,7 +213,7 @@ class Stream:
     async def _take(self, event: Ready | Window | Dropped | Warn) -> None:
         """Pass on what is new; a window that had its answer before the connection was lost comes again."""
         ledger = self._ledger
-        assert ledger is not None  # noqa: S101 - set before the first message is read
+        assert ledger is not None  # set before the first message is read
         match event:
             case Window() if not ledger.answer(event.start_sample):
                 return

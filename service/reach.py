@@ -29,6 +29,10 @@ class Unreachable(TimbreError):
     title = "Unreachable"
 
 
+# Statuses of proxies and of ours that name no class of their own; what stands between us and a server comes and goes.
+OTHERS: dict[int, type[TimbreError]] = {401: NotAllowed, 429: Busy, 502: Unreachable, 504: Unreachable}
+
+
 async def ask(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> Answer:
     """Return the JSON a server answers. Raises the error it answers with, or Unreachable."""
     try:
@@ -53,11 +57,20 @@ async def dial(session: aiohttp.ClientSession, url: str) -> Socket:
         return await session.ws_connect(url, heartbeat=HEARTBEAT_S)
     except aiohttp.WSServerHandshakeError as error:
         if error.status >= REFUSED:
-            # The handshake's refusal comes without its body; the same request without the upgrade tells the reason.
-            await ask(session, "GET", url)
+            raise await _reason(session, url, error.status) from error
         raise unreachable(url, error) from error
     except (aiohttp.ClientError, OSError) as error:
         raise unreachable(url, error) from error
+
+
+async def _reason(session: aiohttp.ClientSession, url: str, status: int) -> TimbreError:
+    """Return why a handshake was refused: its body is out of reach, but the same request without the upgrade has it."""
+    try:
+        await ask(session, "GET", url)
+    except TimbreError as error:
+        if error.status == status:
+            return error
+    return problem(status, None)
 
 
 async def greet(socket: Socket, start: Start) -> Ready:
@@ -87,13 +100,9 @@ def problem(status: int, answer: object) -> TimbreError:
     """Return the error a problem document (RFC 9457) tells of; anything else stays a bare status."""
     document = answer if isinstance(answer, dict) else {}
     title, detail = document.get("title"), document.get("detail") or f"the server answered HTTP {status}"
-    for kind in _kinds():
-        if kind.title == title:
-            return kind(detail)
-    for kind in _kinds():
-        if kind.status == status != TimbreError.status:
-            return kind(detail)
-    return {401: NotAllowed, 429: Busy}.get(status, TimbreError)(detail)
+    by_title = next((kind for kind in _kinds() if kind.title == title), None)
+    by_status = next((kind for kind in _kinds() if kind.status == status != TimbreError.status), None)
+    return (by_title or OTHERS.get(status) or by_status or TimbreError)(detail)
 
 
 def refusal(event: Failure) -> TimbreError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from features.config import AudioConfig, Kind, Samples, Tensor
 from features.errors import Unprocessable
 from features.resample import StreamingResampler
@@ -86,9 +88,11 @@ class Session:
         """Start cutting at a sample; nothing from before it is in any window."""
         self._segment = first_sample
         self._resampler = StreamingResampler(self._start.sample_rate, self._config.sample_rate)
-        self._extractor = StreamingExtractor(
-            self._config, hop=self.hop, kind=self._kind, first_sample=self._grid.to_model(first_sample)
-        )
+        first = self._grid.to_model(first_sample)
+        self._extractor = StreamingExtractor(self._config, hop=self.hop, kind=self._kind, first_sample=first)
+        # At a low rate a window may begin a sample or two before the first sound: without these zeros all that
+        # follows would be heard too early, and a stream taken up again would differ from an unbroken one.
+        self._extractor.feed(np.zeros(max(0, self._grid.nearest(first_sample) - first), np.float32))
 
     def _opening(self, audio: memoryview) -> list[Event]:
         """Warn when the stream begins like a file."""
