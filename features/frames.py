@@ -29,13 +29,14 @@ class Frames:
             t.window, t.twiddles, t.untangle, t.mel_start, t.mel_offset, t.mel_weights, t.bin_hz, t.peak_bins,
         )  # fmt: skip
         full_rows = rows if self._full else 0
-        self._stats = np.zeros((full_rows, 5))
+        self._stats = np.zeros((full_rows, 6))
         self._mel = np.zeros((rows, config.n_mels), np.float32)
         self._power = np.zeros((full_rows, kernels.BINS), np.float32)
         self._notes = np.zeros((full_rows, _PEAKS), np.float32)
         self._heights = np.zeros((full_rows, _PEAKS), np.float32)
         self._counts = np.zeros(full_rows, np.int64)
-        self._rows = (self._stats, self._mel, self._power, self._notes, self._heights, self._counts)
+        self._tuned = np.zeros(full_rows, np.int64)
+        self._rows = (self._stats, self._mel, self._power, self._notes, self._heights, self._counts, self._tuned)
         self._all_heights = np.empty(full_rows * _PEAKS, np.float32)
         self._scratch = _scratch()
 
@@ -64,7 +65,8 @@ class Frames:
             return np.ascontiguousarray(decibels.T)
         tuning = kernels.tuning_bin(rows, self._notes, self._heights, self._counts, TUNING_EDGES, self._all_heights)
         vector = np.empty(6 + self.config.n_mfcc, np.float32)
-        kernels.summarise(rows, self._stats, self._power, chroma_bank(self.config, tuning), vector)
+        bank = chroma_bank(self.config, tuning)
+        kernels.summarise(rows, self._stats, self._power, self._tuned, tuning, bank, vector)
         # Frame by frame in float32, rounding and all, as librosa does it: in a mean near zero the rounding shows.
         cepstra = scipy.fft.dct(decibels, type=2, norm="ortho", axis=1, overwrite_x=True)
         vector[6:] = cepstra[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)

@@ -40,7 +40,7 @@ BINS = HALF + 1
 BLOCK = N_FFT + (LANES - 1) * HOP
 STRIDE = 16  # the 11 hops of a block, padded
 
-RMS, CENTROID, BANDWIDTH, ROLLOFF, CROSSINGS = range(5)
+CHROMA, RMS, CENTROID, BANDWIDTH, ROLLOFF, CROSSINGS = range(6)
 
 jit = njit(nogil=True, cache=True, error_model="numpy")
 
@@ -304,7 +304,7 @@ def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, use
     """
     window, twiddles, untangle, mel_start, mel_offset, mel_weights, bin_hz, peak_bins = tables
     columns, re, im, re2, im2, spectrum, power = scratch
-    stats, mel, rows, notes, heights, counts = frames
+    stats, mel, rows, notes, heights, counts, tuned = frames
     _interleave(signal, offset, columns)
     _first_stage(columns, window, twiddles, re, im)
     _stage(re, im, re2, im2, twiddles, 64, 4)
@@ -319,6 +319,7 @@ def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, use
         _shape(spectrum, power, bin_hz, stats, row, used)
         _in_time(signal, offset, start, stop, stats, row, used)
         for i in range(used):
+            tuned[row + i] = -1
             _peaks(rows, lane(largest, i), peak_bins, bin_hz, notes, heights, counts, row + i)
 
 
@@ -408,41 +409,46 @@ def _sum8(value):
 
 
 @jit
-def _mean_chroma(rows, power, bank):
-    """Mean over frames and pitch classes of chroma, each frame scaled to a maximum of 1."""
+def _chroma(power, row, bank, chroma):
+    """Mean of one frame's 12 chroma values, scaled to a maximum of 1; `chroma` is scratch."""
+    base = row * BINS
+    for c in range(0, 12, 6):
+        b = c * BINS
+        s0 = s1 = s2 = s3 = s4 = s5 = splat32(np.float32(0))
+        for k in range(0, HALF, LANES):
+            p = load32(power, base + k)
+            s0, s1 = s0 + p * load32(bank, b + k), s1 + p * load32(bank, b + BINS + k)
+            s2, s3 = s2 + p * load32(bank, b + 2 * BINS + k), s3 + p * load32(bank, b + 3 * BINS + k)
+            s4, s5 = s4 + p * load32(bank, b + 4 * BINS + k), s5 + p * load32(bank, b + 5 * BINS + k)
+        chroma[c], chroma[c + 1], chroma[c + 2] = _sum8(s0), _sum8(s1), _sum8(s2)
+        chroma[c + 3], chroma[c + 4], chroma[c + 5] = _sum8(s3), _sum8(s4), _sum8(s5)
+    for c in range(12):
+        chroma[c] += power[row, HALF] * bank[c, HALF]
+    largest = chroma.max()
+    if largest < np.finfo(np.float32).tiny:
+        largest = np.float32(1)
     total = 0.0
-    chroma = np.zeros(12, np.float32)
-    for row in rows:
-        base = row * BINS
-        for c in range(0, 12, 6):
-            b = c * BINS
-            s0 = s1 = s2 = s3 = s4 = s5 = splat32(np.float32(0))
-            for k in range(0, HALF, LANES):
-                p = load32(power, base + k)
-                s0, s1 = s0 + p * load32(bank, b + k), s1 + p * load32(bank, b + BINS + k)
-                s2, s3 = s2 + p * load32(bank, b + 2 * BINS + k), s3 + p * load32(bank, b + 3 * BINS + k)
-                s4, s5 = s4 + p * load32(bank, b + 4 * BINS + k), s5 + p * load32(bank, b + 5 * BINS + k)
-            chroma[c], chroma[c + 1], chroma[c + 2] = _sum8(s0), _sum8(s1), _sum8(s2)
-            chroma[c + 3], chroma[c + 4], chroma[c + 5] = _sum8(s3), _sum8(s4), _sum8(s5)
-        for c in range(12):
-            chroma[c] += power[row, HALF] * bank[c, HALF]
-        largest = chroma.max()
-        if largest < np.finfo(np.float32).tiny:
-            largest = np.float32(1)
-        for value in chroma:
-            total += value / largest
-    return total / (12 * rows.size)
+    for value in chroma:
+        total += value / largest
+    return total / 12
 
 
 @jit
-def summarise(rows, stats, power, bank, out):
-    """Write the six features of the window that consists of `rows` which need no mel bands."""
-    out[0] = _mean_chroma(rows, power, bank)
-    for column in range(5):
+def summarise(rows, stats, power, tuned, tuning, bank, out):
+    """Write the six features of the window that consists of `rows` which need no mel bands.
+
+    tuned: the tuning bin for which a row's chroma stands in `stats`; most live frames keep theirs from hop to hop.
+    """
+    scratch = np.empty(12, np.float32)
+    for row in rows:
+        if tuned[row] != tuning:
+            stats[row, CHROMA] = _chroma(power, row, bank, scratch)
+            tuned[row] = tuning
+    for column in range(6):
         total = 0.0
         for row in rows:
             total += stats[row, column]
-        out[1 + column] = total / rows.size
+        out[column] = total / rows.size
 
 
 @jit

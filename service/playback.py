@@ -26,8 +26,8 @@ class Playback:
                 info = soundfile.info(file)
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
-        except soundfile.SoundFileError as error:
-            raise InputError(f"{path} is not a sound file that can be read: {error}") from error
+        except soundfile.LibsndfileError as error:
+            raise InputError(f"{path} is not a sound file that can be read: {error.error_string}") from error
         self.sample_rate, self.channels = int(info.samplerate), int(info.channels)
 
     async def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
@@ -43,6 +43,6 @@ class Playback:
                 await asyncio.sleep(max(0.0, start + index * chunk / self.sample_rate - loop.time()))
                 try:
                     samples = file.read(chunk, dtype="float32")
-                except soundfile.SoundFileError as error:
-                    raise InputError(f"{self.path} cannot be read to its end: {error}") from error
+                except soundfile.LibsndfileError as error:
+                    raise InputError(f"{self.path} cannot be read to its end: {error.error_string}") from error
                 yield samples, False

@@ -10,6 +10,7 @@ from features.errors import Unprocessable
 from models.store import DEFAULT_PATH
 
 MIB = 2**20
+MAX_PORT = 65_535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,16 @@ class Settings:
     """Seconds of sound between two warnings of one kind."""
     grace: float = 10.0
     """Seconds between SIGTERM and the end."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no sense. Raises Unprocessable."""
+        if not 0 <= self.port <= MAX_PORT:
+            raise Unprocessable(f"port={self.port} must be between 0 and {MAX_PORT}")
+        for name, kind in TYPES.items():
+            value = getattr(self, name)
+            # Written so that NaN fails it too.
+            if kind in ("int", "float") and name != "port" and not value > 0:
+                raise Unprocessable(f"{name}={value} must be more than 0")
 
 
 READERS: dict[str, Callable[[str], object]] = {

@@ -108,17 +108,17 @@ def response(drawn: Augmentation) -> Spectrum:
     if drawn.low_cut:
         decibels = decibels - 10 * np.log10(1 + (drawn.low_cut / _GRID) ** 4)
     coarse = (10 ** (np.clip(decibels, -60, 24) / 20)).astype(np.float32)
-    gain: Spectrum = (coarse[_BIN_LOW] * (1 - _BIN_PART) + coarse[_BIN_LOW + 1] * _BIN_PART).astype(np.complex64)
+    curve = coarse[_BIN_LOW] * (1 - _BIN_PART) + coarse[_BIN_LOW + 1] * _BIN_PART
     if drawn.high_cut:
-        gain[int(drawn.high_cut / _FREQUENCIES[1]) :] = 0.0
+        curve[int(drawn.high_cut / _FREQUENCIES[1]) :] = 0.0
     if drawn.room is None and not drawn.comb[1]:
-        return gain
-    paths = np.ones(len(gain), np.complex64)
+        return curve.astype(np.complex64)
+    paths = np.ones(len(curve), np.complex64)
     if drawn.room is not None:
         paths += np.float32(drawn.wet) * room(drawn.room)
     if drawn.comb[1]:
         paths += drawn.comb[1] * np.exp(-2j * np.pi * drawn.comb[0] * _FREQUENCIES).astype(np.complex64)
-    paths *= gain
+    paths *= curve
     return paths
 
 

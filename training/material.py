@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -23,7 +24,7 @@ from features.decode import decode
 from features.errors import InputError, TimbreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from features.config import Samples
 
@@ -104,10 +105,10 @@ def pitch_of(name: str) -> float:
     return float("nan")
 
 
-def decode_file(path: Path) -> Samples:
-    """Return the whole file, mono at 22,050 Hz. Raises MaterialError when it is no sound."""
+def decode_file(path: Path, *, rate: int = RATE) -> Samples:
+    """Return the whole file, mono at `rate` Hz. Raises MaterialError when it is no sound."""
     try:
-        return decode(path.read_bytes(), sample_rate=RATE, max_seconds=7200)
+        return decode(path.read_bytes(), sample_rate=rate, max_seconds=7200)
     except InputError as error:
         raise MaterialError(f"{path} cannot be read as sound: {error}") from error
 
@@ -147,20 +148,31 @@ def build_library(notes: Iterable[Note], source: str, folder: Path) -> Library:
     if not tidied:
         raise MaterialError(f"no sounds of any label found for {source}; expected folders named {', '.join(LABELS)}")
     ends = np.cumsum([len(samples) for _, samples in tidied])
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-        np.save(Path(work, "audio.npy"), np.round(np.concatenate([s for _, s in tidied]) * 32767).astype(np.int16))
+    with whole_folder(folder) as work:
+        np.save(work / "audio.npy", np.round(np.concatenate([s for _, s in tidied]) * 32767).astype(np.int16))
         np.savez(
-            Path(work, "table.npz"),
+            work / "table.npz",
             label=np.array([LABELS.index(note.label) for note, _ in tidied]),
             pitch=np.array([note.pitch for note, _ in tidied], np.float32),
             start=np.concatenate([[0], ends[:-1]]),
             end=ends,
         )
-        Path(work).chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(work, folder)
     return open_library(source, folder)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into that becomes `folder` when all went well, and vanishes otherwise."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
+    try:
+        yield work
+        work.chmod(0o755)
+        # Another process may have made the same in the meantime; it is as good as ours.
+        if not folder.is_dir():
+            work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def open_library(source: str, folder: Path) -> Library:

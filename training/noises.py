@@ -79,7 +79,8 @@ def room_tone(rng: np.random.Generator) -> Wave:
     """Return a quiet room: dark noise with a little hum in it."""
     dark = _shaped(rng, _FREQUENCIES ** rng.uniform(-1.5, -0.7))
     tone = hum(rng)
-    return dark / np.abs(dark).max() + tone / np.abs(tone).max() * rng.uniform(0, 0.3)
+    mixed: Wave = dark / np.abs(dark).max() + tone / np.abs(tone).max() * rng.uniform(0, 0.3)
+    return mixed
 
 
 def hum(rng: np.random.Generator) -> Wave:

@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from training.material import RANGES, RATE, MaterialError, Note, build_library, decode_file, fingerprint, open_library
 from training.scores import PROGRAMS
 from training.soundfont import label_samples, liars, shared
@@ -18,6 +16,7 @@ from training.soundfont import label_samples, liars, shared
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from features.config import Samples
     from training.material import Library
 
 FOLDERS = (Path("/usr/share/sounds/sf2"), Path("/usr/share/sounds/sf3"), Path("/usr/share/soundfonts"))
@@ -89,8 +88,8 @@ def render_notes(font: Path, label: str) -> Iterator[Note]:
         yield Note(label, float(note.pitch), audio[begin:end].copy())
 
 
-def render(font: Path, program: int, notes: Sequence[Struck]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Return one part played by one program, dry, mono at 22,050 Hz. Raises MaterialError without FluidSynth."""
+def render(font: Path, program: int, notes: Sequence[Struck], *, rate: int = RATE) -> Samples:
+    """Return one part played by one program, dry, mono at `rate` Hz. Raises MaterialError without FluidSynth."""
     if not shutil.which("fluidsynth"):
         raise MaterialError(f"FluidSynth is not installed; run: {INSTALL}")
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +101,7 @@ def render(font: Path, program: int, notes: Sequence[Struck]) -> np.ndarray[tupl
         )
         if done.returncode or not wave.is_file():
             raise MaterialError(f"FluidSynth failed on {font.name}: {done.stderr.strip() or done.stdout.strip()}")
-        return decode_file(wave)
+        return decode_file(wave, rate=rate)
 
 
 def write_midi(path: Path, program: int, notes: Sequence[Struck]) -> None:

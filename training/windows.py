@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +23,7 @@ import numpy.typing as npt
 from training import noises
 from training.augment import Augmentation, apply, draw
 from training.ensembles import take_mix, take_note, take_score, take_solo
-from training.material import LABELS, Library, MaterialError, fingerprint, library_of_folder
+from training.material import LABELS, Library, MaterialError, fingerprint, library_of_folder, whole_folder
 from training.mixtures import BEFORE, WINDOW
 from training.render import INSTALL, families, library_of_fonts
 from training.scores import Score, read_all
@@ -133,12 +132,8 @@ def build(
     settings = [VERSION, seed, spec.augment, material.fingerprint, tasks]
     folder = out_dir / f"windows-{fingerprint(settings)}"
     if not folder.is_dir():
-        out_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out_dir, ignore_cleanup_errors=True) as work:
-            _fill(Path(work), tasks, spec, seed=seed, jobs=jobs, progress=progress, cache=out_dir / "material")
-            Path(work).rename(folder)
-            Path(work).mkdir()
-        folder.chmod(0o755)
+        with whole_folder(folder) as work:
+            _fill(work, tasks, spec, seed=seed, jobs=jobs, progress=progress, cache=out_dir / "material")
     return open_windows(folder)
 
 

@@ -18,7 +18,10 @@ from tests.service.proxy import proxied
 
 def music(seconds, *, rate=RATE):
     """Tones and noise by turns, so that windows differ."""
-    parts = [tone(0.7, 200 + 90 * index, rate=rate) if index % 3 else noise(0.6, rate=rate, seed=index) for index in range(40)]
+    parts = [
+        tone(0.7, 200 + 90 * index, rate=rate) if index % 3 else noise(0.6, rate=rate, seed=index)
+        for index in range(40)
+    ]
     return np.concatenate(parts)[: round(seconds * rate)]
 
 

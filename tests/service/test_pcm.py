@@ -26,7 +26,9 @@ def test_channels_are_averaged(encoding):
     assert samples.tolist() == [0.25, 0.25]
 
 
-@pytest.mark.parametrize(("size", "encoding", "channels"), [(3, "pcm_s16le", 1), (6, "pcm_s16le", 2), (6, "pcm_f32le", 1)])
+@pytest.mark.parametrize(
+    ("size", "encoding", "channels"), [(3, "pcm_s16le", 1), (6, "pcm_s16le", 2), (6, "pcm_f32le", 1)]
+)
 def test_bytes_that_end_within_a_sample_are_refused(size, encoding, channels):
     with pytest.raises(InputError, match=f"{size} bytes"):
         pcm.mono(bytes(size), encoding=encoding, channels=channels)
@@ -38,7 +40,9 @@ def test_floats_that_are_no_audio_are_refused(value):
         pcm.mono(np.array([0, value], "<f4").tobytes(), encoding="pcm_f32le", channels=1)
 
 
-@pytest.mark.parametrize(("data", "kind"), [(b"RIFF\0\0", "WAV"), (b"fLaC", "FLAC"), (b"OggS", "Ogg"), (b"ID3\4", "MP3")])
+@pytest.mark.parametrize(
+    ("data", "kind"), [(b"RIFF\0\0", "WAV"), (b"fLaC", "FLAC"), (b"OggS", "Ogg"), (b"ID3\4", "MP3")]
+)
 def test_files_are_known_by_how_they_begin(data, kind):
     assert pcm.header(data) == kind
 
