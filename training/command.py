@@ -1,0 +1,67 @@
+"""`timbre train`: carry a recipe out."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.errors import TimbreError
+from training.recipe import FOLDER, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def main(argv: list[str]) -> int:
+    """Train what the recipe says and return the exit code: 0 done, 1 refused, 130 interrupted."""
+    options = _parser().parse_args(argv)
+    try:
+        recipe = load(options.recipe, options.set)
+        # Only now: torch and scikit-learn take seconds to load.
+        steps = importlib.import_module(recipe.steps)
+        for folder in steps.run(recipe, options.out, stage):
+            print(folder)
+    except TimbreError as error:
+        print(f"timbre train: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"timbre train: {error}; training needs more: pip install 'timbre[train]'", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    recipes = ", ".join(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    parser = argparse.ArgumentParser(prog="timbre train", description="Make an artefact from material.")
+    parser.add_argument("recipe", metavar="RECIPE", help=f"a name ({recipes}) or a .toml file")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a setting, such as data=FOLDER, profile=quick, holdout=vsco, network.epochs=3",
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("artefacts"), help="default: %(default)s")
+    return parser
+
+
+@contextmanager
+def stage(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show one stage at work: a bar on a terminal, and a line with its seconds when it is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    began = time.monotonic()
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(name, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+    console.print(f"{time.monotonic() - began:7.1f} s  {name}", highlight=False)

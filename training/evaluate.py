@@ -1,0 +1,113 @@
+"""What a table of scores is worth: multi-label metrics, each beside the figure of a model that knows nothing.
+
+Definitions: *element-wise accuracy* is the share of right cells in the windows x labels table; its baseline is the
+share of cells that are off. F1 of a label that never occurs is undefined: macro-F1 and mAP leave such labels out and
+`labels_left_out` names them. *Top-1* is over windows with exactly one label: the highest score is that label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Scores: TypeAlias = npt.NDArray[np.float32]
+"""(windows, labels), in [0, 1]."""
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Metrics: TypeAlias = dict[str, Any]
+
+SINGLE = ("note", "solo")
+"""Kinds of window that hold one instrument."""
+QUIET = ("silence", "noise")
+"""Kinds of window that hold none."""
+
+
+def measure(
+    scores: Scores,
+    labels: Mask,
+    kind: npt.NDArray[np.str_],
+    *,
+    thresholds: npt.NDArray[np.floating[Any]],
+    names: Sequence[str],
+) -> Metrics:
+    """Return every figure of the report for windows scored by a model that never saw their source.
+
+    labels: bool, same shape as scores. kind: (windows,). thresholds: (labels,). Windows of noise and silence count
+    only in `quiet_without_label`; a figure that nothing supports is None.
+    """
+    quiet = np.isin(kind, QUIET)
+    sounding, truth = scores[~quiet], labels[~quiet]
+    said = sounding >= thresholds
+    single = np.isin(kind[~quiet], SINGLE) & (truth.sum(axis=1) == 1)
+    precision = [average_precision(sounding[:, i], truth[:, i]) for i in range(len(names))]
+    f1 = f1_by_label(said, truth)
+    known = [value for value in f1 if value is not None]
+    return {
+        "windows": len(truth),
+        "accuracy": _share(~(said ^ truth)),
+        "accuracy_all_negative": _share(~truth),
+        "micro_f1": _f1(said, truth),
+        "macro_f1": float(np.mean(known)) if known else None,
+        "mean_average_precision": float(np.mean([p for p in precision if p is not None])) if known else None,
+        "labels_left_out": [name for name, value in zip(names, f1, strict=True) if value is None],
+        "f1": dict(zip(names, f1, strict=True)),
+        "support": {name: int(count) for name, count in zip(names, truth.sum(axis=0), strict=True)},
+        **top1(sounding[single], truth[single]),
+        **{f"top1_{part}": top1(*_of_kind(sounding, truth, single, kind[~quiet], part))["top1"] for part in SINGLE},
+        "quiet_windows": int(quiet.sum()),
+        "quiet_without_label": _share(~(scores[quiet] >= thresholds).any(axis=1)),
+    }
+
+
+def _of_kind(scores: Scores, labels: Mask, single: Mask, kind: npt.NDArray[np.str_], part: str) -> tuple[Scores, Mask]:
+    chosen = single & (kind == part)
+    return scores[chosen], labels[chosen]
+
+
+def top1(scores: Scores, labels: Mask) -> Metrics:
+    """Return top-1 over windows of one instrument, the same averaged over labels, and the majority-class baseline."""
+    if not len(scores):
+        return {"top1": None, "top1_macro": None, "top1_majority": None, "top1_windows": 0}
+    truth, right = labels.argmax(axis=1), scores.argmax(axis=1) == labels.argmax(axis=1)
+    return {
+        "top1": _share(right),
+        "top1_macro": float(np.mean([right[truth == label].mean() for label in np.unique(truth)])),
+        "top1_majority": float(np.bincount(truth).max() / len(truth)),
+        "top1_windows": len(truth),
+    }
+
+
+def confusion(scores: Scores, labels: Mask) -> npt.NDArray[np.int64]:
+    """Return how often (true label, label with the highest score) came, (labels, labels), over single windows."""
+    single = labels.sum(axis=1) == 1
+    table = np.zeros((labels.shape[1], labels.shape[1]), np.int64)
+    np.add.at(table, (labels[single].argmax(axis=1), scores[single].argmax(axis=1)), 1)
+    return table
+
+
+def f1_by_label(said: Mask, truth: Mask) -> list[float | None]:
+    """Return F1 of each label, None where the label never occurs."""
+    return [_f1(said[:, i], truth[:, i]) if truth[:, i].any() else None for i in range(truth.shape[1])]
+
+
+def average_precision(scores: npt.NDArray[np.floating[Any]], truth: Mask) -> float | None:
+    """Return sum over ranks of (recall gained) x precision, ties counted as one rank; None without a positive."""
+    if not truth.any():
+        return None
+    order = np.argsort(-scores, kind="stable")
+    hits, ranked = np.cumsum(truth[order]), scores[order]
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    recall = hits[last] / hits[-1]
+    return float(np.sum(np.diff(recall, prepend=0.0) * hits[last] / (last + 1)))
+
+
+def _f1(said: Mask, truth: Mask) -> float:
+    wrong = int(np.count_nonzero(said != truth))
+    right = int(np.count_nonzero(said & truth))
+    return 2 * right / (2 * right + wrong) if right + wrong else 0.0
+
+
+def _share(mask: Mask) -> float | None:
+    return float(mask.mean()) if mask.size else None

@@ -1,0 +1,223 @@
+"""The recipe `instruments`: windows -> tensors -> two models, each judged without each source -> artefacts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.config import DEFAULT
+from features.extract import extract_many
+from models.artefact import write
+from models.manifest import Label, Source
+from training import folds, forest_model, report
+from training.evaluate import measure
+from training.material import LABELS, decode_file
+from training.table import tensors
+from training.windows import Spec, WindowSet, build
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from features.config import Kind
+    from training.recipe import Counts, Recipe
+
+Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+"""Opens one line of progress; the function it gives takes (done, total)."""
+
+KINDS: dict[str, Kind] = {"forest": "features", "network": "log_mel"}
+"""What each of the two models takes."""
+ABOUT = {
+    "forest": "Which of eleven instruments sound in 2 s: 26 features, standardised, projected by PCA, random forest.",
+    "network": "Which of eleven instruments sound in 2 s: a small convolutional network on the log-mel spectrogram.",
+}
+GOLDEN = 32
+LIBRARIES = {"forest": ("numpy", "scikit-learn", "onnx"), "network": ("numpy", "torch", "onnx")}
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows to train on and, not augmented, those to judge with."""
+
+    train: WindowSet
+    test: WindowSet
+    excluded: tuple[str, ...]
+    """Sources that are judged, never trained on."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the two models, trained on everything it may, with what the evaluation says of it."""
+
+    model: str
+    fitted: folds.Fitted
+    judged: list[folds.Judged]
+    thresholds: npt.NDArray[np.float32]
+    metrics: dict[str, Any]
+
+
+def run(recipe: Recipe, out: Path, stage: Stage) -> list[Path]:
+    """Carry the recipe out and return the folders of the artefacts, the better model first."""
+    windows = gather(recipe, stage)
+    candidates = [train(recipe, model, windows, stage) for model in recipe.models]
+    candidates.sort(key=lambda candidate: -candidate.metrics.get("mean", {}).get("macro_f1", 0.0))
+    names = artefact_names([candidate.model for candidate in candidates])
+    table = {name: candidate.metrics for candidate, name in zip(candidates, names, strict=True)}
+    return [ship(recipe, c, name, out, windows, table) for c, name in zip(candidates, names, strict=True)]
+
+
+def artefact_names(models: list[str]) -> list[str]:
+    """Return names for models in order of merit: the best is `instruments`, the others say what they are."""
+    other = {"forest": "instruments-forest", "network": "instruments-net"}
+    return ["instruments", *(other[model] for model in models[1:])]
+
+
+def data_folder(recipe: Recipe) -> Path:
+    """Return the folder that the recipe's paths start from."""
+    return Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data").resolve()
+
+
+def cache_folder(recipe: Recipe) -> Path:
+    """Return the folder for windows and tensors."""
+    return Path(recipe.cache or "~/.cache/timbre").expanduser()
+
+
+def gather(recipe: Recipe, stage: Stage) -> Windows:
+    """Return the windows, drawn at the first call; the test windows have another seed and are not augmented."""
+    material, jobs = recipe.material, recipe.jobs
+    sets = []
+    for name, fonts, counts, augment in (
+        ("train", material.fonts, recipe.train, True),
+        ("test", material.fonts + material.judges, recipe.test, False),
+    ):
+        with stage(f"{name} windows") as progress:
+            spec = _spec(recipe, fonts, counts, augment=augment)
+            seed = 2 * recipe.seed + (not augment)
+            sets.append(build(spec, cache_folder(recipe), seed=seed, jobs=jobs, progress=progress))
+    train, test = sets
+    judges = [source for source in folds.sources_of(test) if source not in folds.sources_of(train)]
+    return Windows(train, test, (*judges, *recipe.holdout))
+
+
+def _spec(recipe: Recipe, fonts: tuple[str, ...], counts: Counts, *, augment: bool) -> Spec:
+    data, material = data_folder(recipe), recipe.material
+    # Fonts that a machine does not have are left out: the recipe runs anywhere, on less.
+    there = [path for path in (data / font for font in fonts) if path.is_file()]
+    return Spec(
+        folders=tuple(path for path in (data / folder for folder in material.folders) if path.is_dir()),
+        fonts=tuple(there),
+        scores=tuple(path for path in (data / score for score in material.scores) if path.exists()),
+        augment=augment,
+        **asdict(counts),
+    )
+
+
+def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candidate:
+    """Return one model trained on everything it may train on, judged without each source in turn."""
+    kind = KINDS[model]
+    with stage(f"{model}: {kind} of training windows") as progress:
+        table = tensors(windows.train, kind=kind, jobs=recipe.jobs, progress=progress)
+    with stage(f"{model}: {kind} of test windows") as progress:
+        test = tensors(windows.test, kind=kind, jobs=recipe.jobs, progress=progress)
+    fit = _learner(recipe, model, table, windows.train.labels, stage)
+    judged = []
+    if recipe.evaluate:
+        judged = folds.leave_one_out(windows.train, windows.test, test, fit, excluded=windows.excluded)
+    fitted = fit("everything", np.flatnonzero(windows.train.held_out(*windows.excluded)[0]))
+    limits = folds.thresholds(judged, quiet=recipe.quiet) if judged else np.full(len(LABELS), 0.5, np.float32)
+    metrics = _metrics(recipe, windows, fitted, test, judged, limits)
+    return Candidate(model, fitted, judged, limits, metrics | _ensemble(recipe, fitted, kind, limits))
+
+
+def _metrics(
+    recipe: Recipe,
+    windows: Windows,
+    fitted: folds.Fitted,
+    test: npt.NDArray[Any],
+    judged: list[folds.Judged],
+    limits: npt.NDArray[np.float32],
+) -> dict[str, Any]:
+    """Return the metrics per source left out, their mean, and those of the sources that are never trained on."""
+    left_out = folds.measure_each(judged, LABELS, quiet=recipe.quiet)
+    extra = {}
+    for source in windows.excluded:
+        one = folds.judge(fitted, windows.test, test, source, windows.test.held_out(source)[1])
+        extra[source] = measure(one.scores, one.labels, one.kind, thresholds=limits, names=LABELS)
+    mean = folds.mean(left_out) if left_out else {}
+    return {"left_out": left_out, "mean": mean, "never_trained_on": extra}
+
+
+def _learner(
+    recipe: Recipe, model: str, table: npt.NDArray[Any], labels: npt.NDArray[np.bool_], stage: Stage
+) -> folds.Fit:
+    """Return the function that trains on some rows of the table."""
+
+    def fit(name: str, rows: npt.NDArray[np.int64]) -> folds.Fitted:
+        with stage(f"{model}: {name}") as progress:
+            if model == "forest":
+                return forest_model.fit(table[rows], labels[rows], recipe.forest, seed=recipe.seed, jobs=recipe.jobs)
+            # torch is not there on a machine that only makes forests.
+            from training import network
+
+            return network.fit(table, labels, rows, recipe.network, seed=recipe.seed, progress=progress)
+
+    return fit
+
+
+def _ensemble(recipe: Recipe, fitted: folds.Fitted, kind: Kind, limits: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """Return the share of windows per label in recordings of an ensemble that no model trained on."""
+    folder = data_folder(recipe) / recipe.material.ensemble
+    if not recipe.material.ensemble or not folder.is_dir():
+        return {}
+    windows = []
+    for path in sorted(folder.iterdir()):
+        sound = decode_file(path)
+        starts = range(0, len(sound) - DEFAULT.window + 1, DEFAULT.sample_rate)
+        windows += [sound[start : start + DEFAULT.window] for start in starts]
+    on = fitted.scores(extract_many(windows, kind=kind)) >= limits
+    shares = dict(zip(LABELS, on.mean(axis=0).tolist(), strict=True))
+    playing = np.isin(LABELS, recipe.material.ensemble_labels)
+    return {
+        "ensemble": {
+            "windows": len(windows),
+            "share_by_label": shares,
+            "some_right_label": float(on[:, playing].any(axis=1).mean()),
+            "some_wrong_label": float(on[:, ~playing].any(axis=1).mean()),
+        }
+    }
+
+
+def ship(recipe: Recipe, candidate: Candidate, name: str, out: Path, windows: Windows, table: dict[str, Any]) -> Path:
+    """Write the artefact of a candidate and return its folder. table: the metrics of all candidates by name."""
+    kind = KINDS[candidate.model]
+    chosen = np.random.default_rng(recipe.seed).permutation(len(windows.test))[:GOLDEN]
+    limits = {label: round(limit, 4) for label, limit in zip(LABELS, candidate.thresholds.tolist(), strict=True)}
+    text = report.write(
+        name,
+        about=ABOUT[candidate.model],
+        candidates=table,
+        metrics=candidate.metrics,
+        judged=candidate.judged,
+        thresholds=limits,
+        provenance=recipe.provenance,
+    )
+    return write(
+        out,
+        name=name,
+        version=recipe.version or None,
+        task="multi-label",
+        kind=kind,
+        labels=[Label(name=label, threshold=limit) for label, limit in limits.items()],
+        onnx=candidate.fitted.onnx(),
+        golden_inputs=extract_many(windows.test.read(np.sort(chosen)), kind=kind),
+        report=text,
+        metrics=candidate.metrics,
+        provenance=[Source(source=p["source"], licence=p["licence"], use=p["use"]) for p in recipe.provenance],
+        libraries={library: version(library) for library in LIBRARIES[candidate.model]},
+    )

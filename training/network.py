@@ -1,0 +1,210 @@
+"""A small convolutional network on the log-mel spectrogram, trained with torch.
+
+Level does not matter to it: the first thing the graph does is to set the loudest point of a window to 0 dB and to cut
+`depth_db` below. Random smooth tilts, shifts and masks on the spectrogram stand for microphones, rooms and tunings
+that the material does not have. `training.network_graph` writes it as ONNX.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from features.config import DEFAULT
+from training.network_graph import export
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from training.evaluate import Mask, Scores
+    from training.recipe import Network
+
+Progress: TypeAlias = Callable[[int, int], None]
+Curve: TypeAlias = list[float]
+"""Mean training loss of each epoch."""
+
+WARM_UP = 0.2
+"""Share of the steps in which the learning rate rises."""
+TILT_POINTS = 8
+
+
+class Spectrogram(nn.Module):  # type: ignore[misc]
+    """Convolutions with batch norm over (bands, frames), then mean and maximum over time, then one linear layer."""
+
+    def __init__(self, settings: Network, *, bands: int, labels: int) -> None:
+        """Build it with random weights, drawn from torch's generator."""
+        super().__init__()
+        self.depth_db = settings.depth_db
+        before = (1, *settings.channels[:-1])
+        steps = zip(before, settings.channels, settings.strides, strict=True)
+        self.convolutions = nn.ModuleList(nn.Conv2d(i, o, 3, s, padding=1, bias=False) for i, o, s in steps)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in settings.channels)
+        first = -(-bands // settings.strides[0][0])
+        for high, _ in settings.strides:
+            bands = -(-bands // high)
+            # What a partial means depends on its pitch, so the first layer may treat every band differently.
+        self.place = nn.Parameter(torch.zeros(settings.channels[0], first, 1))
+        self.dropout = nn.Dropout(0.3)
+        self.head = nn.Linear(2 * bands * settings.channels[-1], labels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, labels) of spectrograms in dB, (n, bands, frames)."""
+        x = (x - x.amax((1, 2), keepdim=True)).clamp(min=-self.depth_db) * (2 / self.depth_db) + 1
+        x = x.unsqueeze(1)
+        for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            x = norm(convolution(x))
+            x = functional.relu(x + self.place if number == 0 else x)
+        x = torch.cat([x.mean(3).flatten(1), x.amax(3).flatten(1)], dim=1)
+        logits: torch.Tensor = self.head(self.dropout(x))
+        return logits
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """Trained networks whose scores are averaged."""
+
+    members: list[Spectrogram]
+    curve: Curve
+
+    def scores(self, spectrograms: npt.NDArray[Any]) -> Scores:
+        """Return the mean score over the networks, (n, labels), of spectrograms (n, bands, frames)."""
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(spectrograms), 256):
+                x = torch.from_numpy(np.asarray(spectrograms[start : start + 256], np.float32))
+                parts.append(torch.stack([member(x).sigmoid() for member in self.members]).mean(0).numpy())
+        return np.concatenate(parts)
+
+    def onnx(self) -> bytes:
+        """Return all members as one graph."""
+        return export(self.members, bands=DEFAULT.n_mels, frames=DEFAULT.frames)
+
+
+def fit(
+    spectrograms: npt.NDArray[Any],
+    labels: Mask,
+    rows: npt.NDArray[np.int64],
+    settings: Network,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> FittedNetwork:
+    """Return `members` networks trained on the given rows, and the loss of each epoch, averaged over them.
+
+    spectrograms: (n, bands, frames) in dB, may lie on disk. labels: bool (n, labels). rows: which of them to train on.
+    progress(done, total) counts epochs.
+    """
+    members, curves = [], []
+    for number in range(settings.members):
+        at = number * settings.epochs
+        step = partial(_report, progress, at, settings.members * settings.epochs)
+        member, curve = _fit_one(spectrograms, labels, rows, settings, seed=seed + 1000 * number, step=step)
+        members.append(member)
+        curves.append(curve)
+    return FittedNetwork(members, np.mean(curves, axis=0).tolist())
+
+
+def _report(progress: Progress | None, at: int, total: int, epoch: int) -> None:
+    if progress:
+        progress(at + epoch, total)
+
+
+def _fit_one(
+    spectrograms: npt.NDArray[Any],
+    labels: Mask,
+    rows: npt.NDArray[np.int64],
+    settings: Network,
+    *,
+    seed: int,
+    step: Callable[[int], None],
+) -> tuple[Spectrogram, Curve]:
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    bands = spectrograms.shape[1]
+    network = Spectrogram(settings, bands=bands, labels=labels.shape[1])
+    network = network.to(memory_format=torch.channels_last)
+    size = min(settings.batch, len(rows))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    steps = settings.epochs * (len(rows) // size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=steps))
+    curve = []
+    for epoch in range(settings.epochs):
+        order = rng.permutation(rows)[: len(rows) // size * size].reshape(-1, size)
+        batches = (_batch(spectrograms, labels, some, settings, rng) for some in order)
+        curve.append(float(np.mean([_learn(network, optimizer, schedule, x, targets) for x, targets in batches])))
+        step(epoch + 1)
+    return network.eval(), curve
+
+
+def _rate(step: int, *, steps: int) -> float:
+    """Return the learning rate as a share of the highest: up in a straight line, down along a cosine."""
+    rise = WARM_UP * steps
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / (steps - rise))
+
+
+def _batch(
+    spectrograms: npt.NDArray[Any],
+    labels: Mask,
+    rows: npt.NDArray[np.int64],
+    settings: Network,
+    rng: np.random.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    # Sorted, because the rows lie on disk.
+    some = np.sort(rows)
+    x = vary(np.asarray(spectrograms[some], np.float32), settings, rng)
+    targets = labels[some] * (1 - 2 * settings.smoothing) + settings.smoothing
+    return torch.from_numpy(x), torch.from_numpy(targets.astype(np.float32))
+
+
+def _learn(network: Spectrogram, optimizer: Any, schedule: Any, x: torch.Tensor, targets: torch.Tensor) -> float:
+    network.train()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
+        logits = network(x).float()
+    loss = functional.binary_cross_entropy_with_logits(logits, targets)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    schedule.step()
+    return float(loss.item())
+
+
+def half_precision() -> bool:
+    """Return whether this processor multiplies bfloat16 at twice the speed; training then does so."""
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+
+
+def vary(x: npt.NDArray[np.float32], settings: Network, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return spectrograms (n, bands, frames) as other microphones, rooms and tunings would have them."""
+    count, bands, frames = x.shape
+    points = rng.normal(0, settings.tilt_db, (count, TILT_POINTS)).astype(np.float32)
+    at = np.linspace(0, TILT_POINTS - 1, bands)
+    low = np.minimum(at.astype(int), TILT_POINTS - 2)
+    part = (at - low).astype(np.float32)
+    x = x + (points[:, low] * (1 - part) + points[:, low + 1] * part)[:, :, None]
+    x = np.roll(x, rng.integers(-settings.shift, settings.shift + 1), axis=1)
+    # The floor of a recording: from very clean to rather noisy.
+    top = x.max(axis=(1, 2), keepdims=True)
+    x = np.maximum(x, top - rng.uniform(40, 80, (count, 1, 1)).astype(np.float32))
+    for axis, length in ((1, bands), (2, frames)):
+        blank = _stretches(count, length, rng) & (rng.random((count, 1)) < settings.masks)
+        x = np.where(np.expand_dims(blank, 3 - axis), x.min(axis=(1, 2), keepdims=True), x)
+    return x
+
+
+def _stretches(count: int, length: int, rng: np.random.Generator) -> Mask:
+    """Return one stretch of up to a quarter of the length per row, bool (count, length)."""
+    width = rng.uniform(0, length / 4, (count, 1))
+    start = rng.uniform(0, length - width)
+    place = np.arange(length)
+    mask: Mask = (place >= start) & (place < start + width)
+    return mask

@@ -1,0 +1,220 @@
+"""Recipes: one TOML file with every knob, one dataclass that reads it, and `key=value` changes on top."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from features.errors import InputError, NotFound
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+class RecipeError(InputError):
+    """A recipe holds something that is no setting, or a value of another type."""
+
+    title = "Bad recipe"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """Where sounds come from. Paths are relative to `data` unless they are absolute."""
+
+    folders: tuple[str, ...] = ()
+    """Folders of LABEL/recordings; the folder's name is the source."""
+    fonts: tuple[str, ...] = ()
+    """Sound fonts to train and judge with."""
+    judges: tuple[str, ...] = ()
+    """Sound fonts to judge with only."""
+    scores: tuple[str, ...] = ()
+    """MusicXML or MIDI files, or folders of them."""
+    ensemble: str = ""
+    """A folder of recordings for a last look, never trained on."""
+    ensemble_labels: tuple[str, ...] = ()
+    """Which labels play there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many windows of each kind; the fields of `training.windows.Spec`."""
+
+    note: int
+    """Per source and label."""
+    solo: int
+    """Per source and label."""
+    mix: int
+    """Per source."""
+    score: int
+    """Per source."""
+    across: int
+    """Mixtures across sources."""
+    silence: int
+    """Per family of noises."""
+    noise: int
+    """Per family of noises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forest:
+    """Scaler, PCA and random forest on the 26 features."""
+
+    components: int
+    """Kept by the PCA."""
+    trees: int
+    """In the forest."""
+    leaves: int
+    """At most, per tree; the artefact's size follows from it."""
+    min_samples_split: int
+    """Windows that a node needs to be split."""
+    rows: int
+    """Training windows at most, drawn at random."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Convolutions over the log-mel spectrogram."""
+
+    channels: tuple[int, ...]
+    """Of each layer."""
+    strides: tuple[tuple[int, int], ...]
+    """Of each layer, in bands and frames."""
+    depth_db: float
+    """Below the loudest point of a window nothing is heard."""
+    members: int
+    """Networks whose scores are averaged, in one graph."""
+    epochs: int
+    """Passes over the training windows."""
+    batch: int
+    """Windows per step."""
+    rate: float
+    """Highest learning rate."""
+    decay: float
+    """Weight decay."""
+    smoothing: float
+    """How far targets stay away from 0 and 1."""
+    tilt_db: float
+    """Standard deviation of random smooth changes over frequency."""
+    shift: int
+    """Bands, at most, by which a batch is moved."""
+    masks: float
+    """Share of windows in which a stretch of bands or frames is blanked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides an artefact, but the code."""
+
+    steps: str
+    """The module in `training` that carries the recipe out."""
+    data: str = ""
+    """Folder that material paths start from; else the environment's TIMBRE_DATA, else ../shared/data."""
+    cache: str = ""
+    """Folder for windows and tensors that may be used again; else ~/.cache/timbre."""
+    seed: int = 1
+    """Of everything random."""
+    jobs: int = 2
+    """Processes or threads."""
+    holdout: tuple[str, ...] = ()
+    """Sources that must not be trained on."""
+    profile: str = ""
+    """One of [profiles]: a set of changes by name."""
+    evaluate: bool = True
+    """Whether to leave one source out in turn. Without it thresholds are 0.5 and the metrics empty."""
+    quiet: float = 0.99
+    """Share of noise and silence windows that must get no label."""
+    models: tuple[str, ...] = ("forest", "network")
+    """Which of the two to make."""
+    version: str = ""
+    """Of the artefacts; empty takes the one after the latest."""
+    material: Material
+    train: Counts
+    test: Counts
+    forest: Forest
+    network: Network
+    provenance: tuple[dict[str, str], ...] = ()
+    """source, licence, use of everything in [material]."""
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Named changes: dotted key to value."""
+
+
+def load(name: str, changes: typing.Iterable[str] = ()) -> Recipe:
+    """Return the recipe of that name (or TOML file) with its profile and the `key=value` changes applied.
+
+    A key is dotted (`network.epochs=3`); values are TOML, or plain text for texts; a list may be a,b,c.
+    Raises NotFound for an unknown recipe, RecipeError for anything in it that is no setting.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
+        raise NotFound(f"no recipe {name!r}; there is {there}")
+    table = tomllib.loads(path.read_text())
+    pairs = [_pair(change) for change in changes]
+    profile = dict(pairs).get("profile", table.get("profile", ""))
+    if profile and profile not in table.get("profiles", {}):
+        raise RecipeError(f"no profile {profile!r}; there is {', '.join(table.get('profiles', {}))}")
+    for key, value in [*table.get("profiles", {}).get(profile, {}).items(), *pairs]:
+        _put(table, key, value)
+    recipe: Recipe = _read(Recipe, table, where="recipe")
+    return recipe
+
+
+def _pair(change: str) -> tuple[str, str]:
+    key, equals, value = change.partition("=")
+    if not equals:
+        raise RecipeError(f"{change!r} is not key=value")
+    return key.strip(), value.strip()
+
+
+def _put(table: dict[str, Any], key: str, value: Any) -> None:
+    *outer, last = key.split(".")
+    for part in outer:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"{key}: {part} is not a section")
+    table[last] = value
+
+
+def _read(wanted: Any, value: Any, *, where: str) -> Any:
+    """Return `value`, from TOML or from text, as the type `wanted`."""
+    origin, inner = typing.get_origin(wanted), typing.get_args(wanted)
+    if dataclasses.is_dataclass(wanted):
+        return _section(wanted, value, where=where)
+    if wanted is Any or origin is dict:
+        return value
+    if isinstance(value, str) and wanted is not str:
+        value = _parse(value, many=origin is tuple)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise RecipeError(f"{where}={value!r} must be a list")
+        parts = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(_read(part, item, where=where) for part, item in zip(parts, value, strict=True))
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise RecipeError(f"{where}={value!r} must be of type {wanted.__name__}")
+    return value
+
+
+def _section(wanted: Any, value: Any, *, where: str) -> Any:
+    fields = typing.get_type_hints(wanted)
+    if not isinstance(value, dict):
+        raise RecipeError(f"{where}={value!r} must be a section")
+    if unknown := value.keys() - fields.keys():
+        raise RecipeError(f"{where}: unknown setting {', '.join(sorted(unknown))}; there is {', '.join(fields)}")
+    try:
+        return wanted(**{key: _read(fields[key], item, where=f"{where}.{key}") for key, item in value.items()})
+    except TypeError as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _parse(text: str, *, many: bool) -> Any:
+    if many and not text.startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
