@@ -59,8 +59,8 @@ class Frames:
 
     def tensor(self, rows: Integers) -> Tensor:
         """Return what the window of these rows is to a model: (26,) or (n_mels, frames), float32."""
-        decibels = np.empty((rows.size, self.config.n_mels), np.float32)
-        kernels.clamp(rows, self._mel, decibels)
+        decibels = self._mel[rows]
+        np.maximum(decibels, decibels.max() - np.float32(80), out=decibels)
         if not self._full:
             return np.ascontiguousarray(decibels.T)
         tuning = kernels.tuning_bin(rows, self._notes, self._heights, self._counts, TUNING_EDGES, self._all_heights)

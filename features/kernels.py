@@ -449,16 +449,3 @@ def summarise(rows, stats, power, tuned, tuning, bank, out):
         for row in rows:
             total += stats[row, column]
         out[column] = total / rows.size
-
-
-@jit
-def clamp(rows, decibels, out):
-    """Write the mel bands of `rows`, (frames, bands), cut at 80 dB below their maximum."""
-    largest = np.float32(-np.inf)
-    for row in rows:
-        for value in decibels[row]:
-            largest = max(largest, value)
-    floor = np.float32(largest - np.float32(80))
-    for t in range(rows.size):
-        for band in range(decibels.shape[1]):
-            out[t, band] = max(decibels[rows[t], band], floor)

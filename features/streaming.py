@@ -110,8 +110,10 @@ class _Core:
         self._analyse_inner()
         rows = self._rows(self._analyse_edges())
         tensor = self._frames.tensor(rows)
-        self._buffer[: self._size - self._hop] = self._buffer[self._hop : self._size]
         self._size -= self._hop
+        # A memoryview moves overlapping memory in place; numpy would copy it aside first.
+        view = memoryview(self._buffer)
+        view[: self._size] = view[self._hop : self._hop + self._size]
         self._start += self._hop
         return tensor
 

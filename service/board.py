@@ -41,8 +41,8 @@ class Board:
         self.message = ""
         self.history: deque[Heard] = deque(maxlen=HISTORY)
         self.windows = self.dropped = self.reconnects = 0
-        self.heard_s = 0.0
-        """Seconds of sound taken in."""
+        self.heard = 0
+        """Samples taken in."""
         self.level_db = self.peak_db = SILENT_DB
         self.ages_ms: deque[float] = deque(maxlen=AGES)
         self.played: Counter[str] = Counter()
@@ -54,13 +54,18 @@ class Board:
         return self.history[-1] if self.history else Heard({}, frozenset())
 
     @property
+    def heard_s(self) -> float:
+        """Seconds of sound taken in."""
+        return self.heard / self.rate
+
+    @property
     def age_p50_ms(self) -> float:
         """Median age of the last windows."""
         return median(self.ages_ms) if self.ages_ms else 0.0
 
     def hear(self, samples: Samples) -> None:
         """Take in a chunk, shape (n,) or (n, channels), for the level and the time."""
-        self.heard_s += len(samples) / self.rate
+        self.heard += len(samples)
         if samples.size:
             self.level_db = _decibels(float(np.sqrt(np.mean(np.square(samples)))))
             self.peak_db = max(_decibels(float(np.abs(samples).max())), self.peak_db - PEAK_FALL_DB)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
+from features.errors import InputError
 from service.live import PATIENCE_S, Stream
 from service.reach import Answer, ask
 from service.wire import Encoding, OnOverload, Start
@@ -18,7 +19,10 @@ class Client:
     """A Timbre server as seen from Python. It holds no connection: each call opens its own."""
 
     def __init__(self, url: str = "http://127.0.0.1:8000", token: str | None = None) -> None:
+        """Raises InputError if the address is none of a web server: ws://, wss://, http:// or https://."""
         self.url = ("http" + url[2:] if url.startswith(("ws://", "wss://")) else url).rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            raise InputError(f"{url!r} is no address of a server, such as ws://127.0.0.1:8000")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async def classify(self, source: str | Path | bytes, model: str = "instruments", **options: str | float) -> Answer:

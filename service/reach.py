@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -92,8 +93,9 @@ async def greet(socket: Socket, start: Start) -> Ready:
 
 def unreachable(url: str, error: Exception) -> Unreachable:
     """Return the error that says where nobody answers, and what that means."""
-    base = url.partition("/v1/")[0]
-    return Unreachable(f"cannot reach {base} ({error or type(error).__name__}): is `timbre serve` running?")
+    base, errno = url.partition("/v1/")[0], getattr(error, "errno", None)
+    reason = os.strerror(errno).lower() if errno and errno > 0 else str(error) or type(error).__name__
+    return Unreachable(f"cannot reach {base} ({reason}): is `timbre serve` running?")
 
 
 def problem(status: int, answer: object) -> TimbreError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Group
@@ -18,6 +19,7 @@ OFF = "#5c636d"
 MARGIN = 2
 CHROME = 6
 """Rows that are not lanes."""
+LOST = "red"
 FLOOR_DB = -60.0
 LOUD_DB, TOO_LOUD_DB = -12.0, -3.0
 STATES = {"live": "green", "connecting": "yellow", "reconnecting": "red", "ended": QUIET}
@@ -82,32 +84,31 @@ def bar(score: float, threshold: float, columns: int, style: str) -> Text:
     """Return a bar from 0 to 1 with a mark at the threshold, in half columns."""
     halves = round(max(0.0, min(1.0, score)) * 2 * columns)
     mark = min(columns - 1, int(threshold * columns))
-    text = Text()
-    for column in range(columns):
-        filled = halves - 2 * column
-        if column == mark:
-            text.append("┃" if score >= threshold else "│", style=style if score >= threshold else "default")
-        elif filled > 0:
-            text.append("━" if filled > 1 else "╸", style=style)
-        else:
-            text.append("─", style=OFF)
-    return text
+    fill = "━" * (halves // 2) + "╸" * (halves % 2)
+    text = Text(fill, style=style)
+    text.append("─" * (columns - len(fill)), style=OFF)
+    over = score >= threshold
+    return text[:mark] + Text("┃" if over else "│", style=style if over else "default") + text[mark + 1 :]
 
 
 def strip(history: list[Heard], label: str, layout: Layout, style: str) -> list[Text]:
     """Return the history of a label from top row to bottom row, the latest window at the right."""
     shown = history[-layout.strip :]
     rows = [Text(" " * (layout.strip - len(shown))) for _ in range(layout.rows)]
-    for heard in shown:
-        colour = style if label in heard.labels else OFF
-        eighths = max(1, round(heard.scores.get(label, 0.0) * 8 * layout.rows))
+    for colour, group in groupby(shown, lambda heard: _colour(heard, label, style)):
+        heights = [max(1, round(heard.scores.get(label, 0.0) * 8 * layout.rows)) for heard in group]
         for row, text in enumerate(rows):
-            level = eighths - 8 * (layout.rows - 1 - row)
-            if heard.scores:
-                text.append(EIGHTHS[max(0, min(8, level))], style=colour)
-            else:
-                text.append("╎" if row == layout.rows - 1 else " ", style="red")
+            below = 8 * (layout.rows - 1 - row)
+            blocks = "".join(EIGHTHS[max(0, min(8, height - below))] for height in heights)
+            # Where windows were dropped there is a gap to be seen, not silence.
+            text.append("╎" * len(heights) if colour == LOST else blocks, style=colour)
     return rows
+
+
+def _colour(heard: Heard, label: str, style: str) -> str:
+    if not heard.scores:
+        return LOST
+    return style if label in heard.labels else OFF
 
 
 def _lane(board: Board, label: str, colour: str, layout: Layout) -> list[Text]:
@@ -160,10 +161,8 @@ def _level(board: Board, *, columns: int) -> Text:
     for column in range(columns):
         decibels = FLOOR_DB * (1 - (column + 0.5) / columns)
         colour = "green" if decibels < LOUD_DB else "yellow" if decibels < TOO_LOUD_DB else "red"
-        lit = decibels < board.level_db
-        text.append(
-            "▮" if lit or column == min(peak, columns - 1) else "▯", style=colour if lit or column == peak else QUIET
-        )
+        lit = decibels < board.level_db or column == peak
+        text.append("▮" if lit else "▯", style=colour if lit else OFF)
     return text
 
 

@@ -46,7 +46,7 @@ def measure(
     known = [value for value in f1 if value is not None]
     return {
         "windows": len(truth),
-        "accuracy": _share(~(said ^ truth)),
+        "accuracy": _share(np.asarray(said == truth)),
         "accuracy_all_negative": _share(~truth),
         "micro_f1": _f1(said, truth),
         "macro_f1": float(np.mean(known)) if known else None,
