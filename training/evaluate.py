@@ -46,7 +46,7 @@ def measure(
     known = [value for value in f1 if value is not None]
     return {
         "windows": len(truth),
-        "accuracy": _share(np.asarray(said == truth)),
+        "accuracy": _share(said == truth),
         "accuracy_all_negative": _share(~truth),
         "micro_f1": _f1(said, truth),
         "macro_f1": float(np.mean(known)) if known else None,
@@ -109,5 +109,6 @@ def _f1(said: Mask, truth: Mask) -> float:
     return 2 * right / (2 * right + wrong) if right + wrong else 0.0
 
 
-def _share(mask: Mask) -> float | None:
-    return float(mask.mean()) if mask.size else None
+def _share(cells: npt.ArrayLike) -> float | None:
+    cells = np.asarray(cells)
+    return float(cells.mean()) if cells.size else None

@@ -1,0 +1,90 @@
+"""The network: that it learns, that level does not matter, that the graph is the network."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+
+from features.config import DEFAULT
+from models.session import Session
+from training import network
+from training.recipe import load
+
+SHAPE = DEFAULT.shape("log_mel")
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return load("instruments", ["profile=quick", "network.epochs=12", "network.members=2", "network.batch=32"]).network
+
+
+@pytest.fixture(scope="module")
+def material():
+    """Two labels: energy in low bands, energy in high bands; at any level, over a floor."""
+    rng = np.random.default_rng(0)
+    labels = rng.random((256, 2)) < 0.5
+    spectrograms = rng.normal(-60, 3, (256, *SHAPE)).astype(np.float32)
+    spectrograms[:, 10:40] += 40 * labels[:, 0, None, None]
+    spectrograms[:, 80:110] += 40 * labels[:, 1, None, None]
+    return (spectrograms + rng.uniform(-30, 30, (256, 1, 1))).astype(np.float16), labels
+
+
+@pytest.fixture(scope="module")
+def fitted(settings, material):
+    spectrograms, labels = material
+    return network.fit(spectrograms, labels, np.arange(192), settings, seed=1)
+
+
+def test_it_learns_what_tells_the_labels_apart(fitted, material):
+    spectrograms, labels = material
+    scores = fitted.scores(spectrograms[192:])
+    assert np.mean((scores >= 0.5) == labels[192:]) > 0.9
+    assert fitted.curve[-1] < fitted.curve[0]
+
+
+def test_the_level_of_a_window_does_not_matter(fitted, material):
+    some = material[0][:8].astype(np.float32)
+    np.testing.assert_allclose(fitted.scores(some - 35), fitted.scores(some), atol=1e-5)
+
+
+def test_the_graph_gives_the_scores_of_the_network(fitted, material):
+    graph = fitted.onnx()
+    some = material[0][:16].astype(np.float32)
+    np.testing.assert_allclose(Session(graph).predict(some), fitted.scores(some), atol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_network(settings, material):
+    spectrograms, labels = material
+    rows = np.arange(64)
+    one, same = (network.fit(spectrograms, labels, rows, settings, seed=7).curve for _ in range(2))
+    assert one == same
+    assert one != network.fit(spectrograms, labels, rows, settings, seed=8).curve
+
+
+def test_progress_counts_every_epoch_of_every_member(settings, material):
+    calls = []
+    network.fit(*material, np.arange(32), settings, seed=1, progress=lambda *call: calls.append(call))
+    assert calls == list(zip(itertools.count(1), [24] * 24, strict=False))
+
+
+def test_the_shipped_shape_is_small_and_fast_enough():
+    """At most 3 MB and 5 ms a window; the bound here is wider, for a busy machine."""
+    settings = load("instruments", ["network.epochs=1"]).network
+    spectrograms = np.random.default_rng(0).normal(-40, 10, (8, *SHAPE)).astype(np.float32)
+    graph = network.fit(spectrograms, np.ones((8, 11), bool), np.arange(8), settings, seed=1).onnx()
+    session, times = Session(graph), []
+    for _ in range(20):
+        start = time.perf_counter()
+        session.predict(spectrograms[:1])
+        times.append(time.perf_counter() - start)
+    assert len(graph) <= 3_000_000
+    assert min(times) <= 0.010
+
+
+def test_varied_spectrograms_keep_shape_and_type_and_differ(settings, material):
+    some = material[0][:4].astype(np.float32)
+    varied = network.vary(some, settings, np.random.default_rng(0))
+    assert (varied.shape, varied.dtype) == (some.shape, some.dtype)
+    assert not np.allclose(varied, some)
+    assert np.isfinite(varied).all()
