@@ -15,6 +15,8 @@ from service.wire import Dropped, Ready, Warn, Window
 HISTORY = 400
 AGES = 200
 SILENT_DB = -90.0
+MESSAGE_WINDOWS = 12
+"""How many windows a message stays."""
 PEAK_FALL_DB = 1.5
 """How far the peak mark falls with each chunk of sound."""
 
@@ -39,6 +41,7 @@ class Board:
         self.hop_s = self.window_s = 0.0
         self.state = "connecting"
         self.message = ""
+        self._message_age = 0
         self.history: deque[Heard] = deque(maxlen=HISTORY)
         self.windows = self.dropped = self.reconnects = 0
         self.heard = 0
@@ -81,9 +84,10 @@ class Board:
             case Dropped() | Lost():
                 self._drop(event)
             case Warn():
-                self.message = event.detail
+                self._say(event.detail)
             case Reconnect():
-                self.state, self.message = "reconnecting", event.detail
+                self.state = "reconnecting"
+                self._say(event.detail)
                 self.reconnects += event.attempt == 1
             case End():
                 self.state, self.message = "ended", ""
@@ -94,21 +98,27 @@ class Board:
         line = f"{self.windows} windows in {clock(self.heard_s)}, {self.dropped} dropped"
         return f"{line}: {', '.join(shares) or 'no instrument over its threshold'}" if self.windows else line
 
+    def _say(self, message: str) -> None:
+        self.message, self._message_age = message, 0
+
     def _answer(self, event: Window) -> None:
         self.windows += 1
+        self._message_age += 1
+        if self._message_age > MESSAGE_WINDOWS:
+            self.message = ""
         self.history.append(Heard(event.scores, frozenset(event.labels)))
         self.played.update(event.labels)
         self.ages_ms.append(event.age_ms.total)
 
     def _drop(self, event: Dropped | Lost) -> None:
         if event.reason == "device":
-            self.message = "the sound card lost some sound"
+            self._say("the sound card lost some sound")
             return
         seconds = (event.to_sample - event.from_sample) / self.rate
         count = round((seconds - (self.window_s - self.hop_s if isinstance(event, Dropped) else 0)) / self.hop_s)
         self.dropped += max(1, count)
         self.history.extend([Heard({}, frozenset())] * min(HISTORY, max(1, count)))
-        self.message = f"dropped {seconds:.1f} s ({event.reason})"
+        self._say(f"dropped {seconds:.1f} s ({event.reason})")
 
 
 def clock(seconds: float) -> str:
