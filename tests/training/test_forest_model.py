@@ -1,0 +1,31 @@
+"""The forest of the recipe: its graph is its scores, its size is bounded."""
+
+import numpy as np
+import pytest
+
+from models.session import Session
+from training import forest_model
+from training.recipe import load
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    settings = load("instruments", ["forest.trees=20", "forest.leaves=30", "forest.rows=400"]).forest
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(500, 26)).astype(np.float32) * np.geomspace(1e-3, 1e4, 26).astype(np.float32)
+    labels = np.stack([rows[:, 25] > 0, rows[:, 0] > 0, np.zeros(500, bool)], axis=1)
+    return forest_model.fit(rows, labels, settings, seed=1), rows, labels
+
+
+def test_it_learns_whatever_the_scale_of_a_feature(fitted):
+    model, rows, labels = fitted
+    assert np.mean((model.scores(rows) >= 0.5) == labels) > 0.85
+
+
+def test_the_graph_gives_its_scores(fitted):
+    model, rows, _ = fitted
+    np.testing.assert_allclose(Session(model.onnx()).predict(rows), model.scores(rows), atol=1e-5)
+
+
+def test_no_tree_grows_past_the_stated_leaves(fitted):
+    assert max(tree.get_n_leaves() for tree in fitted[0].forest.estimators_) <= 30
