@@ -6,13 +6,13 @@ SHELL := /bin/bash
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-serve: .venv/serve  ## set up what is missing and serve the shipped models on http://127.0.0.1:8000
+serve: .venv/serve .venv/kernels  ## set up what is missing and serve the shipped models on http://127.0.0.1:8000
 	$(BIN)/timbre serve
 
-test: .venv/dev lint  ## set up what is missing, then lint, type-check and run the tests
+test: .venv/dev lint .venv/kernels  ## set up what is missing, then lint, type-check and run the tests
 	$(BIN)/python -m pytest
 
-test-slow: .venv/dev  ## the tests that take minutes
+test-slow: .venv/dev .venv/kernels  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 lint: .venv/dev  ## ruff and mypy --strict
@@ -20,7 +20,7 @@ lint: .venv/dev  ## ruff and mypy --strict
 	$(BIN)/ruff format --check
 	$(BIN)/mypy features models service training benchmarks
 
-bench: .venv/dev  ## speed, side by side with the alternatives, in one run
+bench: .venv/dev .venv/kernels  ## speed, side by side with the alternatives, in one run
 	$(BIN)/timbre bench features
 	$(BIN)/timbre bench forest
 
@@ -32,6 +32,11 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 .venv/serve: pyproject.toml constraints.txt
 	tools/python-environment "cpu,mic"
 	tools/system-packages microphone
+	touch $@
+
+# numba looks for changes in a function's own file only, not in those it calls.
+.venv/kernels: $(wildcard features/*.py) .venv/serve
+	rm -f features/__pycache__/*.nbi features/__pycache__/*.nbc
 	$(BIN)/python -m features.warm
 	touch $@
 

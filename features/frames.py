@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from features import kernels
+from features import kernels, transform, window
 from features.banks import TUNING_EDGES, Integers, chroma_bank, tables
 from features.config import AudioConfig, Kind, Samples, Tensor
 from features.errors import Unprocessable
@@ -19,7 +19,7 @@ class Frames:
     """One row per analysed frame, and the scratch to analyse more. Not thread-safe; one per thread or stream."""
 
     def __init__(self, config: AudioConfig, *, rows: int, kind: Kind) -> None:
-        if (config.n_fft, config.hop_length) != (kernels.N_FFT, kernels.HOP):
+        if (config.n_fft, config.hop_length) != (transform.N_FFT, transform.HOP):
             raise Unprocessable(f"n_fft {config.n_fft} and hop_length {config.hop_length}: only 2048 and 512 are built")
         self.config, self.kind = config, kind
         self._full = kind == "features"
@@ -31,7 +31,7 @@ class Frames:
         full_rows = rows if self._full else 0
         self._stats = np.zeros((full_rows, 6))
         self._mel = np.zeros((rows, config.n_mels), np.float32)
-        self._power = np.zeros((full_rows, kernels.BINS), np.float32)
+        self._power = np.zeros((full_rows, transform.BINS), np.float32)
         self._notes = np.zeros((full_rows, _PEAKS), np.float32)
         self._heights = np.zeros((full_rows, _PEAKS), np.float32)
         self._counts = np.zeros(full_rows, np.int64)
@@ -63,10 +63,10 @@ class Frames:
         np.maximum(decibels, decibels.max() - np.float32(80), out=decibels)
         if not self._full:
             return np.ascontiguousarray(decibels.T)
-        tuning = kernels.tuning_bin(rows, self._notes, self._heights, self._counts, TUNING_EDGES, self._all_heights)
+        tuning = window.tuning_bin(rows, self._notes, self._heights, self._counts, TUNING_EDGES, self._all_heights)
         vector = np.empty(6 + self.config.n_mfcc, np.float32)
         bank = chroma_bank(self.config, tuning)
-        kernels.summarise(rows, self._stats, self._power, self._tuned, tuning, bank, vector)
+        window.summarise(rows, self._stats, self._power, self._tuned, tuning, bank, vector)
         # Frame by frame in float32, rounding and all, as librosa does it: in a mean near zero the rounding shows.
         cepstra = scipy.fft.dct(decibels, type=2, norm="ortho", axis=1, overwrite_x=True)
         vector[6:] = cepstra[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)
@@ -76,11 +76,11 @@ class Frames:
 def reach(count: int) -> int:
     """Samples from the first sample of `count` frames to the end of their last block of eight."""
     blocks = -(-count // LANES)
-    return (blocks * LANES - 1) * kernels.HOP + kernels.N_FFT
+    return (blocks * LANES - 1) * transform.HOP + transform.N_FFT
 
 
 def _scratch() -> tuple[npt.NDArray[np.floating], ...]:
-    half, bins, lanes = kernels.HALF, kernels.BINS, LANES
-    columns = np.zeros(kernels.HOP * kernels.STRIDE, np.float32)
+    half, bins, lanes = transform.HALF, transform.BINS, LANES
+    columns = np.zeros(transform.HOP * transform.STRIDE, np.float32)
     work = [np.empty(half * lanes) for _ in range(4)]
     return (columns, *work, np.empty(bins * lanes, np.float32), np.empty(bins * lanes, np.float32))

@@ -112,7 +112,7 @@ class _Core:
         tensor = self._frames.tensor(rows)
         self._size -= self._hop
         # A memoryview moves overlapping memory in place; numpy would copy it aside first.
-        view = memoryview(self._buffer)
+        view = self._buffer.data
         view[: self._size] = view[self._hop : self._hop + self._size]
         self._start += self._hop
         return tensor

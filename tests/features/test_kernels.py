@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from features import kernels
+from features import transform, window
 from features.config import DEFAULT
 from features.frames import Frames, reach
 from tests.features import oracle
@@ -29,13 +29,13 @@ def test_the_power_spectrum_is_librosas_to_the_last_bit_of_nearly_all_values():
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 10, 101, 1_000])
 def test_the_median_is_numpys(size):
     values = np.random.default_rng(size).integers(0, 50, size).astype(np.float32)
-    assert kernels._median(values.copy(), size) == np.median(values)
+    assert window.median(values.copy(), size) == np.median(values)
 
 
 def test_eight_by_eight_tiles_are_turned():
     _, signal = analysed(oracle.noise(0))
-    columns = np.zeros(kernels.HOP * kernels.STRIDE, np.float32)
-    kernels._interleave(signal, 0, columns)
+    columns = np.zeros(transform.HOP * transform.STRIDE, np.float32)
+    transform.interleave(signal, 0, columns)
     assert_array_equal(columns.reshape(512, 16)[:, :11], signal[: 11 * 512].reshape(11, 512).T)
 
 
