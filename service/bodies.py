@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from features.errors import Busy, InputError, TooLarge, Unprocessable
 from service.settings import Settings
@@ -22,55 +23,65 @@ class Buffers:
         self._held = 0
 
     @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Reserve bytes while a body lives. Raises Busy when there is no room."""
-        if self._held + size > self._limit:
-            raise Busy(f"requests of {self._held} bytes are being worked on; no room for {size} more")
-        self._held += size
+    def hold(self) -> Iterator[Held]:
+        """Give the share of one body, free again when the block is left."""
+        held = Held(self._take)
         try:
-            yield
+            yield held
         finally:
-            self._held -= size
+            self._held -= held.size
+
+    def _take(self, size: int) -> None:
+        if self._held + size > self._limit:
+            raise Busy(f"bodies of {self._held} bytes are being worked on; there is no room for {size} more")
+        self._held += size
 
 
-def announced(request: web.Request, settings: Settings) -> int:
-    """Return how many bytes a body may have, from its Content-Length or the bound. Raises TooLarge."""
-    length = request.content_length
-    if length is not None and length > settings.max_body:
-        raise TooLarge(f"a body of {length} bytes; at most {settings.max_body} are taken")
-    return settings.max_body if length is None else length
+class Held:
+    """One body's share of the memory."""
+
+    def __init__(self, take: Callable[[int], None]) -> None:
+        self._take = take
+        self.size = 0
+
+    def reach(self, size: int) -> None:
+        """Grow to at least so many bytes. Raises Busy when there is no room."""
+        if size > self.size:
+            self._take(size - self.size)
+            self.size = size
 
 
-async def read_body(request: web.Request, settings: Settings) -> bytes:
-    """Return the file in a request. Raises InputError, TooLarge, Unprocessable or Busy's kin for what is wrong."""
+async def read_body(request: web.Request, settings: Settings, held: Held) -> bytes:
+    """Return the file in a request. Raises InputError and its kinds for what is wrong with it, Busy."""
+    if request.content_length is not None:
+        held.reach(_allowed(request.content_length, settings.max_body))
     try:
         async with asyncio.timeout(settings.body_timeout):
-            return await _file(request, settings.max_body)
+            data = await _file(request, settings.max_body, held)
     except TimeoutError:
         raise InputError(f"the body did not arrive within {settings.body_timeout:g} s") from None
-
-
-async def _file(request: web.Request, limit: int) -> bytes:
-    if request.content_type.startswith("multipart/"):
-        data = await _from_form(request, limit)
-    else:
-        data = await _bounded(request.content.iter_chunked(CHUNK), limit)
     if not data:
         raise InputError("the body is empty; send a sound file")
     return data
 
 
-async def _from_form(request: web.Request, limit: int) -> bytes:
+async def _file(request: web.Request, limit: int, held: Held) -> bytes:
+    if request.content_type.startswith("multipart/"):
+        return await _from_form(request, limit, held)
+    return await _bounded(request.content.iter_chunked(CHUNK), limit, held)
+
+
+async def _from_form(request: web.Request, limit: int, held: Held) -> bytes:
     try:
         reader = await request.multipart()
         part = await reader.next()
         if not isinstance(part, BodyPartReader) or part.name != "file":
             found = getattr(part, "name", None)
             raise Unprocessable(f"a form has one field, 'file'; this one has {found!r:.80}")
-        data = await _bounded(_chunks(part), limit)
+        data = await _bounded(_chunks(part), limit, held)
         if await reader.next() is not None:
             raise Unprocessable("a form has one field, 'file'; this one has more")
-    except (ValueError, AssertionError, RuntimeError) as error:
+    except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
         raise InputError(f"the form cannot be read: {error}") from error
     return data
 
@@ -80,11 +91,16 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _bounded(chunks: AsyncIterator[bytes], limit: int) -> bytes:
-    """Collect chunks up to a limit. Raises TooLarge."""
+async def _bounded(chunks: AsyncIterator[bytes], limit: int, held: Held) -> bytes:
+    """Collect chunks up to a limit. Raises TooLarge, Busy."""
     data = bytearray()
     async for chunk in chunks:
+        held.reach(_allowed(len(data) + len(chunk), limit))
         data += chunk
-        if len(data) > limit:
-            raise TooLarge(f"a body of more than {limit} bytes")
     return bytes(data)
+
+
+def _allowed(size: int, limit: int) -> int:
+    if size > limit:
+        raise TooLarge(f"a body of {size} bytes or more; at most {limit} are taken")
+    return size

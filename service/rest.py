@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from features.errors import Unprocessable
-from service.bodies import Buffers, announced, read_body
+from service.bodies import Buffers, read_body
 from service.clips import Pool, Query, answer, hop_samples
 from service.gateway import Gateway
 
@@ -46,8 +46,8 @@ async def classify(request: web.Request) -> web.Response:
     gateway, pool = request.app[GATEWAY], request.app[POOL]
     with gateway.working(), pool.place():
         query = await _query(request)
-        with request.app[BUFFERS].hold(announced(request, gateway.settings)):
-            found = await answer(gateway, pool, query, await read_body(request, gateway.settings))
+        with request.app[BUFFERS].hold() as held:
+            found = await answer(gateway, pool, query, await read_body(request, gateway.settings, held))
     found["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
     return web.json_response(found)
 

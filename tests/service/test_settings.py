@@ -1,0 +1,42 @@
+"""Settings from text, refused when unknown or unreadable."""
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import Unprocessable
+from service.settings import TYPES, Settings, parse
+
+
+def test_every_kind_of_setting_is_read():
+    texts = ["port=9", "grace=2.5", "insecure=true", "host=::1", "models=a,b", "allowed_origins=", "artefacts=/x"]
+    assert parse(texts) == {
+        "port": 9,
+        "grace": 2.5,
+        "insecure": True,
+        "host": "::1",
+        "models": ("a", "b"),
+        "allowed_origins": (),
+        "artefacts": Path("/x"),
+    }
+
+
+def test_every_default_reads_back_from_its_own_text():
+    defaults = Settings()
+    for name in TYPES:
+        value = getattr(defaults, name)
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        text = text.lower() if isinstance(value, bool) else text
+        assert parse([f"{name}={text}"]) == {name: value}
+
+
+@pytest.mark.parametrize("text", ["prot=1", "port=x", "port", "insecure=yes", "grace="])
+def test_a_setting_that_is_unknown_or_unreadable_is_named(text):
+    with pytest.raises(Unprocessable, match=text.partition("=")[0]):
+        parse([text])
+
+
+@pytest.mark.parametrize("text", ["port=-1", "port=65536", "gateways=0", "grace=nan", "max_batch=-1", "idle_timeout=0"])
+def test_a_number_that_makes_no_sense_is_refused(text):
+    with pytest.raises(Unprocessable, match=text.partition("=")[0]):
+        Settings(**parse([text]))
