@@ -112,7 +112,8 @@ def response(drawn: Augmentation) -> Spectrum:
     if drawn.high_cut:
         curve[int(drawn.high_cut / _FREQUENCIES[1]) :] = 0.0
     if drawn.room is None and not drawn.comb[1]:
-        return curve.astype(np.complex64)
+        plain: Spectrum = curve.astype(np.complex64)
+        return plain
     paths = np.ones(len(curve), np.complex64)
     if drawn.room is not None:
         paths += np.float32(drawn.wet) * room(drawn.room)
@@ -147,8 +148,9 @@ def _noise(spectrum: Spectrum, slope: float, ratio_db: float, seed: int) -> Spec
     flat = rng.standard_normal(2 * len(spectrum), np.float32).view(np.complex64)
     coarse = (10 ** (np.clip(slope * _OCTAVES, -60, 24) / 20)).astype(np.float32)
     noise: Spectrum = flat * coarse[_BIN_LOW]
-    energy = np.linalg.norm(noise)
-    return noise * np.float32(np.linalg.norm(spectrum) * 10 ** (-ratio_db / 20) / energy)
+    # The noise fills all of the transform, the sound only what is not padding.
+    wanted = np.linalg.norm(spectrum) * 10 ** (-ratio_db / 20) * np.sqrt(_SIZE / (BEFORE + WINDOW))
+    return noise * np.float32(wanted / np.linalg.norm(noise))
 
 
 def distort(samples: Samples, drawn: Augmentation) -> Samples:

@@ -71,6 +71,8 @@ def _left_hand(label: str, seconds: float, rng: np.random.Generator) -> Iterator
         chord = _CHORDS[rng.integers(len(_CHORDS))]
         for i, step in enumerate(chord):
             delay = i * pace / len(chord) if arpeggio else rng.uniform(0, 0.02)
-            yield Event(max(0.0, onset + delay), pace * rng.uniform(0.6, 1.0), root + step, rng.uniform(-10, -2))
+            begin = max(0.0, onset + delay)
+            if begin < seconds:
+                yield Event(begin, pace * rng.uniform(0.6, 1.0), root + step, rng.uniform(-10, -2))
         onset += pace
         root = int(np.clip(root + rng.choice([-5, -2, 0, 2, 5, 7]), low, low + 34))
