@@ -7,22 +7,21 @@ of full depth.
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import cycle
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import measure
 from features.errors import ArtefactError
 from models.forest import export, predict_proba
 from models.session import Session
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Rows = npt.NDArray[np.float32]
-    Subject = Callable[[Rows], Any]
+Rows: TypeAlias = npt.NDArray[np.float32]
+Subject: TypeAlias = Callable[[Rows], Any]
 
 FEATURES, COMPONENTS, LABELS = 26, 16, 11
 ROWS = (1, 32)
@@ -40,13 +39,24 @@ def run(*, tiny: bool = False) -> list[dict[str, Any]]:
     subjects = _subjects(*steps, pool)
     table = []
     for rows in ROWS:
-        times = _measure(subjects, pool, rows=rows, rounds=2 if tiny else 10, calls=3 if tiny else 20)
-        ours = float(np.median(times[OURS]))
-        for name, measured in times.items():
-            p10, median, p90 = (float(value) for value in np.percentile(measured, (10, 50, 90)))
-            row = {"name": name, "rows": rows, "median_ms": median, "p10_ms": p10, "p90_ms": p90}
-            table.append({**row, "ratio": median / ours})
+        batches = cycle([pool[start : start + rows] for start in range(0, len(pool) - rows, rows)])
+        calls = {name: partial(_call, subject, batches) for name, subject in subjects.items()}
+        table += measure.rows(measure.in_turn(calls, rounds=1 if tiny else 20), ours=OURS, rows=rows)
     return table
+
+
+def shortfalls(table: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each budget that is not met."""
+    ours = (row for row in table if row["name"] == OURS)
+    return [
+        f"{row['rows']} rows: {row['median_ms']:.3f} ms, budget {BUDGET_MS[row['rows']]} ms"
+        for row in ours
+        if row["median_ms"] > BUDGET_MS[row["rows"]]
+    ]
+
+
+def _call(subject: Subject, batches: Iterator[Rows]) -> None:
+    subject(next(batches))
 
 
 def _train(*, trees: int, windows: int) -> tuple[Rows, tuple[Any, Any, Any]]:
@@ -96,35 +106,3 @@ def _usual_session(graph: bytes) -> Subject:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     return lambda rows: session.run(["probabilities"], {session.get_inputs()[0].name: rows})[0]
-
-
-def _measure(
-    subjects: dict[str, Subject], pool: Rows, *, rows: int, rounds: int, calls: int
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Return milliseconds of each call. Subjects take turns in blocks, so that a slow moment hits them all."""
-    times: dict[str, list[float]] = {name: [] for name in subjects}
-    batches = [pool[start : start + rows] for start in range(0, len(pool) - rows, rows)]
-    for at in range(rounds):
-        for name, subject in subjects.items():
-            subject(batches[0])
-            for call in range(at * calls, (at + 1) * calls):
-                batch = batches[call % len(batches)]
-                begin = time.perf_counter()
-                subject(batch)
-                times[name].append(1_000 * (time.perf_counter() - begin))
-    return {name: np.array(measured) for name, measured in times.items()}
-
-
-def main() -> int:
-    """Print the table; 1 if a budget of DESIGN.md is not met."""
-    table = run(tiny="--tiny" in sys.argv)
-    print(f"{'':14}{'rows':>6}{'median ms':>12}{'p10':>10}{'p90':>10}{'ratio':>9}{'budget':>9}")
-    for row in table:
-        budget = f"{BUDGET_MS[row['rows']]:9.2f}" if row["name"] == OURS else ""
-        times = f"{row['median_ms']:12.4f}{row['p10_ms']:10.4f}{row['p90_ms']:10.4f}"
-        print(f"{row['name']:14}{row['rows']:6}{times}{row['ratio']:9.1f}{budget}")
-    return int(any(row["name"] == OURS and row["median_ms"] > BUDGET_MS[row["rows"]] for row in table))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

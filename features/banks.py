@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.config import AudioConfig
+from features.transform import digit_reversed
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -34,6 +35,8 @@ class Tables:
     """w, w**2, w**3 as (re, im) for the radix-4 butterflies, shape (n_fft / 8 * 6,)."""
     untangle: Doubles
     """exp(-2 pi i k / n_fft) as (re, im) for k = 0 .. n_fft / 4, flat."""
+    places: Integers
+    """Where the transform leaves each bin, shape (n_fft / 2,)."""
     mel_start: Integers
     """First bin of each mel band, shape (n_mels,)."""
     mel_offset: Integers
@@ -60,6 +63,7 @@ def tables(config: AudioConfig) -> Tables:
         window=0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n),
         twiddles=np.ascontiguousarray(phase).view(np.float64).ravel(),
         untangle=untangle.view(np.float64),
+        places=digit_reversed(),
         mel_start=np.array([row[0] for row in rows]),
         mel_offset=np.cumsum([0, *(row[-1] - row[0] + 1 for row in rows)]),
         mel_weights=np.concatenate([bank[i, row[0] : row[-1] + 1] for i, row in enumerate(rows)]),

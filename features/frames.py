@@ -26,7 +26,7 @@ class Frames:
         self._tables = tables(config)
         t = self._tables
         self._kernel_tables = (
-            t.window, t.twiddles, t.untangle, t.mel_start, t.mel_offset, t.mel_weights, t.bin_hz, t.peak_bins,
+            t.window, t.twiddles, t.untangle, t.places, t.mel_start, t.mel_offset, t.mel_weights, t.bin_hz, t.peak_bins,
         )  # fmt: skip
         full_rows = rows if self._full else 0
         self._stats = np.zeros((full_rows, 6))
@@ -81,6 +81,13 @@ def reach(count: int) -> int:
 
 def _scratch() -> tuple[npt.NDArray[np.floating], ...]:
     half, bins, lanes = transform.HALF, transform.BINS, LANES
-    columns = np.zeros(transform.HOP * transform.STRIDE, np.float32)
-    work = [np.empty(half * lanes) for _ in range(4)]
-    return (columns, *work, np.empty(bins * lanes, np.float32), np.empty(bins * lanes, np.float32))
+    columns = _aligned(transform.HOP * transform.STRIDE, np.float32)
+    work = [_aligned(half * lanes, np.float64) for _ in range(2)]
+    return (columns, *work, _aligned(bins * lanes, np.float32), _aligned(bins * lanes, np.float32))
+
+
+def _aligned(size: int, dtype: type) -> npt.NDArray[np.floating]:
+    """Zeros that begin on a cache line: a vector that lies across two costs twice."""
+    raw = np.zeros(size * np.dtype(dtype).itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size * np.dtype(dtype).itemsize].view(dtype)

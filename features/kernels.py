@@ -191,10 +191,10 @@ def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, use
 
     signal: float32, padding included; only samples start..stop are real. `full` False leaves all but mel out.
     """
-    window, twiddles, untangle, mel_start, mel_offset, mel_weights, bin_hz, peak_bins = tables
-    columns, _, _, _, _, spectrum, power = scratch
+    window, twiddles, untangle, places, mel_start, mel_offset, mel_weights, bin_hz, peak_bins = tables
+    columns, _, _, spectrum, power = scratch
     stats, mel, rows, notes, heights, counts, tuned = frames
-    magnitudes_of_block(signal, offset, window, twiddles, untangle, scratch)
+    magnitudes_of_block(signal, offset, window, twiddles, untangle, places, scratch)
     largest = _power(spectrum, power)
     _mel(power, mel_start, mel_offset, mel_weights, mel, row, used)
     if full:

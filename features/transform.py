@@ -1,13 +1,15 @@
 """The short-time Fourier transform: the magnitudes of eight neighbouring frames at once, one lane each.
 
-A real FFT of 2048 samples as a complex one of 1024 (even and odd samples), in five radix-4 passes of Stockham's
-self-sorting form, in float64 as librosa's. Layout: [bin][lane]; re and im apart.
+A real FFT of 2048 samples as a complex one of 1024 (even and odd samples): five radix-4 passes in place, decimated in
+frequency, in float64 as librosa's. After the first pass each quarter is finished while it lies in the nearest cache.
+Layout: [bin][lane]; re and im apart; bins come out in the order of their reversed base-4 digits (`digit_reversed`).
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from features.simd import (
@@ -66,7 +68,7 @@ def first_stage(columns, window, twiddles, re, im):
         ci = widen(load32(columns, odd + 2)) * splat64(window[2 * p + 2 * HOP + 1])
         dr = widen(load32(columns, even + 3)) * splat64(window[2 * p + 3 * HOP])
         di = widen(load32(columns, odd + 3)) * splat64(window[2 * p + 3 * HOP + 1])
-        _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, 4 * p * LANES, LANES)
+        _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, p * LANES, HALF // 4 * LANES)
 
 
 @njit(nogil=True, error_model="numpy", inline="always")
@@ -92,17 +94,19 @@ def _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, out, step):
 
 
 @jit
-def stage(re, im, out_re, out_im, twiddles, groups, step):
-    """One radix-4 pass of Stockham's self-sorting FFT over `groups` twiddles, `step` butterflies each."""
-    quarter = groups * step * LANES
-    for p in range(groups):
-        for q in range(step):
-            a = (p * step + q) * LANES
-            b, c, d = a + quarter, a + 2 * quarter, a + 3 * quarter
+def stage(re, im, twiddles, base, groups, quarter):
+    """One radix-4 pass in place over `groups` transforms of 4 * `quarter` points each, from point `base` on."""
+    turn = HALF // (4 * quarter)
+    step = quarter * LANES
+    for group in range(groups):
+        start = (base + 4 * quarter * group) * LANES
+        for p in range(quarter):
+            a = start + p * LANES
+            b, c, d = a + step, a + 2 * step, a + 3 * step
             _butterfly(
                 load64(re, a), load64(im, a), load64(re, b), load64(im, b),
                 load64(re, c), load64(im, c), load64(re, d), load64(im, d),
-                twiddles, p * step, out_re, out_im, (4 * p * step + q) * LANES, step * LANES,
+                twiddles, p * turn, re, im, a, step,
             )  # fmt: skip
 
 
@@ -119,28 +123,36 @@ def _magnitude(re, im):
 
 
 @jit
-def magnitudes(re, im, untangle, spectrum):
+def magnitudes(re, im, untangle, places, spectrum):
     """Untangle the packed transform into the 1025 magnitudes of each frame."""
     half = splat64(0.5)
     for k in range(HALF // 2 + 1):
-        a, b = k * LANES, ((HALF - k) % HALF) * LANES
+        a, b = places[k] * LANES, places[(HALF - k) % HALF] * LANES
         z_r, z_i, y_r, y_i = load64(re, a), load64(im, a), load64(re, b), load64(im, b)
         even_r, even_i = half * (z_r + y_r), half * (z_i - y_i)
         odd_r, odd_i = half * (z_i + y_i), half * (y_r - z_r)
         w_r, w_i = splat64(untangle[2 * k]), splat64(untangle[2 * k + 1])
         turn_r, turn_i = odd_r * w_r - odd_i * w_i, odd_r * w_i + odd_i * w_r
-        store32(spectrum, a, _magnitude(even_r + turn_r, even_i + turn_i))
+        store32(spectrum, k * LANES, _magnitude(even_r + turn_r, even_i + turn_i))
         store32(spectrum, (HALF - k) * LANES, _magnitude(even_r - turn_r, even_i - turn_i))
 
 
 @jit
-def magnitudes_of_block(signal, offset, window, twiddles, untangle, scratch):
+def magnitudes_of_block(signal, offset, window, twiddles, untangle, places, scratch):
     """Write |X| of the eight frames that begin at `offset`, `HOP` apart, to the scratch's spectrum, [bin][lane]."""
-    columns, re, im, re2, im2, spectrum, _ = scratch
+    columns, re, im, spectrum, _ = scratch
     interleave(signal, offset, columns)
     first_stage(columns, window, twiddles, re, im)
-    stage(re, im, re2, im2, twiddles, 64, 4)
-    stage(re2, im2, re, im, twiddles, 16, 16)
-    stage(re, im, re2, im2, twiddles, 4, 64)
-    stage(re2, im2, re, im, twiddles, 1, 256)
-    magnitudes(re, im, untangle, spectrum)
+    for quarter in range(4):
+        base = quarter * HALF // 4
+        stage(re, im, twiddles, base, 1, 64)
+        stage(re, im, twiddles, base, 4, 16)
+        stage(re, im, twiddles, base, 16, 4)
+        stage(re, im, twiddles, base, 64, 1)
+    magnitudes(re, im, untangle, places, spectrum)
+
+
+def digit_reversed() -> npt.NDArray[np.int64]:
+    """Where each of the `HALF` bins stands after the passes: its five base-4 digits, reversed."""
+    digits = np.arange(HALF)[:, None] // 4 ** np.arange(5) % 4
+    return digits @ 4 ** np.arange(4, -1, -1)
