@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
-from features.errors import InputError, TimbreError, TooLarge
+from features.errors import TimbreError, TooLarge
 from service import wire
 from service.settings import Settings
 
@@ -33,7 +34,7 @@ class Channel:
 
     async def receive(self, *, seconds: float) -> wire.ClientMessage | bytes:
         """Return the next message. Raises TimeoutError, InputError on text that is no message, Gone."""
-        message = await self._websocket.receive(timeout=seconds)
+        message = await self._next(seconds)
         if message.type is WSMsgType.BINARY:
             return bytes(message.data)
         if message.type is not WSMsgType.TEXT:
@@ -44,9 +45,25 @@ class Channel:
 
     async def send(self, message: wire.ServerMessage) -> None:
         """Send, waiting while the client does not read. Raises Gone when it takes too long."""
+        await self._bounded(self._websocket.send_str(wire.encode(message)))
+
+    async def _next(self, seconds: float) -> WSMessage:
+        """Return the next message of any kind, with pings in times of quiet. Raises TimeoutError, Gone."""
+        # aiohttp's own heartbeat re-arms itself after the close, and so keeps every closed stream in memory.
+        while True:
+            wait = min(seconds, self._settings.heartbeat)
+            try:
+                return await self._websocket.receive(timeout=wait)
+            except TimeoutError:
+                seconds -= wait
+                if seconds <= 0:
+                    raise
+                await self._bounded(self._websocket.ping())
+
+    async def _bounded(self, sending: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self._settings.send_timeout):
-                await self._websocket.send_str(wire.encode(message))
+                await sending
         except (TimeoutError, ConnectionError) as error:
             raise Gone(f"did not read within {self._settings.send_timeout:g} s: {error!r}") from error
 

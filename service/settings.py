@@ -75,7 +75,7 @@ class Settings:
     send_timeout: float = 10.0
     """Seconds a client may take to read one message."""
     heartbeat: float = 20.0
-    """Seconds of quiet after which a client is pinged; half of it later it must have answered."""
+    """Seconds of quiet after which a client is pinged, so that nothing between takes the line for dead."""
     warn_every: float = 30.0
     """Seconds of sound between two warnings of one kind."""
     grace: float = 10.0

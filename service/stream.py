@@ -42,9 +42,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         check_origin(request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins)
         version = read_query(request, version=str).get("version")
         model = await gateway.catalogue.get(request.match_info["name"], version)
-        websocket = web.WebSocketResponse(
-            heartbeat=settings.heartbeat, max_msg_size=settings.max_message, compress=False, timeout=CLOSE_TIMEOUT
-        )
+        websocket = web.WebSocketResponse(max_msg_size=settings.max_message, compress=False, timeout=CLOSE_TIMEOUT)
         await websocket.prepare(request)
         await LiveStream(gateway, model, Channel(websocket, settings)).run(client=request.remote or "")
     return websocket
@@ -69,6 +67,7 @@ class LiveStream:
         self._room = WaitingRoom(limit=self._settings.max_waiting)
         self._reader: asyncio.Task[Any] | None = None
         self._leaving = False
+        self._listening = True
 
     async def run(self, *, client: str) -> None:
         """Speak from `start` to the close. Whatever happens, nothing is left behind."""
@@ -88,7 +87,8 @@ class LiveStream:
     def leave(self) -> None:
         """End soon: no more is read, what was accepted is answered."""
         self._leaving = True
-        if self._reader:
+        # A message that is being worked on is accepted.
+        if self._reader and self._listening:
             self._reader.cancel()
 
     async def _converse(self) -> wire.EndReason:
@@ -174,17 +174,20 @@ class LiveStream:
     async def _read_all(self, start: wire.Start, session: Session) -> wire.EndReason:
         """Read until the client ends or is idle. Raises TimbreError on what must not come, Gone."""
         patience = None if start.on_overload == "complete" else PATIENCE * start.hop
-        while True:
+        while not self._leaving:
+            self._listening = True
             try:
                 message = await self._channel.receive(seconds=self._settings.idle_timeout)
             except TimeoutError:
                 return "idle"
+            self._listening = False
             if isinstance(message, bytes):
                 await self._take(session, message, patience=patience)
             elif isinstance(message, wire.Stop):
                 return "client ended"
             else:
                 raise NotAllowed("a second `start`; open another stream for other audio")
+        return "server leaves"
 
     async def _take(self, session: Session, frame: bytes, *, patience: float | None) -> None:
         """Cut a message into windows; wait while too many wait."""
