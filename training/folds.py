@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from training.windows import WindowSet
 
 NOISE = "noise-"
-"""Sources whose names begin so are families of noise: one is held out with every source."""
+"""Sources whose names begin so are families of noise: other draws of them train and judge."""
 
 
 class Fitted(Protocol):
@@ -65,12 +65,13 @@ def leave_one_out(
     excluded: Sequence[str] = (),
 ) -> list[Judged]:
     """Return one Judged per source of `train`, `excluded` (never trained on) aside; tensors are those of `test`."""
-    noises = [source for source in train.sources if source.startswith(NOISE)]
+    noises = [source for source in test.sources if source.startswith(NOISE)]
     judged = []
-    for number, source in enumerate(s for s in sources_of(train) if s not in excluded):
-        out = (source, *noises[number % len(noises) :][:1])
-        rows = np.flatnonzero(train.held_out(*out, *excluded)[0])
-        judged.append(judge(fit(f"without {' and '.join(out)}", rows), test, tensors, source, test.held_out(*out)[1]))
+    for source in sources_of(train):
+        if source not in excluded:
+            rows = np.flatnonzero(train.held_out(source, *excluded)[0])
+            chosen = test.held_out(source, *noises)[1]
+            judged.append(judge(fit(f"without {source}", rows), test, tensors, source, chosen))
     return judged
 
 

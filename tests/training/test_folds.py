@@ -53,8 +53,7 @@ def test_no_window_that_contains_the_held_out_source_trains(windows):
         trained = set("+".join(windows.source[model.rows].tolist()).split("+"))
         assert one.source not in trained
         tested = set(windows.source[model.seen[0].astype(int)].tolist())
-        assert not trained & tested
-        assert len(tested) == 2, "the source and one family of noises"
+        assert tested == {one.source, "noise-x", "noise-y"}
 
 
 def test_excluded_sources_neither_train_nor_are_left_out_in_turn(windows):
@@ -62,11 +61,6 @@ def test_excluded_sources_neither_train_nor_are_left_out_in_turn(windows):
     assert [one.source for one in judged] == ["a", "b"]
     for model in models.values():
         assert "c" not in windows.source[model.rows]
-
-
-def test_the_noise_families_take_turns(windows):
-    _, models = leave_out(windows)
-    assert list(models) == ["without a and noise-x", "without b and noise-y", "without c and noise-x"]
 
 
 def judged(source, score, *, sounding=True):

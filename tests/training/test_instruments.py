@@ -1,0 +1,102 @@
+"""The recipe from material to artefacts, on a handful of windows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from features.config import DEFAULT
+from models.store import Store
+from training.command import main
+from training.instruments import artefact_names
+
+RATE = 22_050
+
+
+def tone(pitch, partials, *, seconds=1.0):
+    time = np.arange(int(seconds * RATE)) / RATE
+    wave = sum(np.sin(2 * np.pi * pitch * n * time) / n**2 for n in partials)
+    return 0.3 * np.exp(-time) * wave
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two sources of two instruments: flutes of odd partials, cellos of all of them."""
+    folder = tmp_path_factory.mktemp("data")
+    for number, source in enumerate(("here", "there")):
+        for label, base, partials in (("flute", 520, range(1, 8, 2)), ("cello", 130, range(1, 20))):
+            (folder / source / label).mkdir(parents=True)
+            for step in range(4):
+                pitch = base * 2 ** ((step + number / 2) / 12)
+                soundfile.write(folder / source / label / f"{step}.wav", tone(pitch, partials), RATE)
+    return folder
+
+
+def train(data, folder, *changes):
+    settings = ["profile=quick", f"data={data}", f"cache={data / 'cache'}", "jobs=1", "material.fonts=[]"]
+    settings += ["material.judges=[]", "material.folders=here,there", "material.ensemble=''", *changes]
+    return main(["instruments", "--out", str(folder), *(word for change in settings for word in ("--set", change))])
+
+
+@pytest.fixture(scope="module")
+def made(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("artefacts")
+    assert train(data, folder) == 0
+    return Store(folder)
+
+
+def test_one_command_makes_both_artefacts_and_the_store_accepts_them(made):
+    assert len(made.names()) == 2
+    assert "instruments" in made.names()
+    assert {made.load(name).kind for name in made.names()} == {"features", "log_mel"}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_artefact_answers_with_eleven_scores(made, number):
+    model = made.load(made.names()[number])
+    scores = model.predict(np.zeros((3, *DEFAULT.shape(model.kind)), np.float32))
+    assert scores.shape == (3, 11)
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_the_manifest_holds_the_figures_of_every_source_left_out(made):
+    metrics = made.load("instruments").manifest.metrics
+    assert set(metrics["left_out"]) == {"here", "there"}
+    for figures in metrics["left_out"].values():
+        assert figures["quiet_windows"] > 0
+        assert set(figures["labels_left_out"]) | {"flute", "cello"} == set(figures["f1"])
+    assert 0 <= metrics["mean"]["macro_f1"] <= 1
+
+
+def test_the_better_of_the_two_is_named_instruments(made):
+    figures = {name: made.load(name).manifest.metrics["mean"]["macro_f1"] for name in made.names()}
+    assert figures["instruments"] == max(figures.values())
+
+
+def test_the_report_shows_both_models_and_the_baselines(made):
+    report = Path(made.path, "instruments", "1", "report.md").read_text()
+    for text in (*made.names(), "all negative", "majority", "left out", "| here |", "| there |", "licence"):
+        assert text in report
+
+
+def test_a_source_held_out_is_judged_and_never_trained_on(data, tmp_path):
+    assert train(data, tmp_path, "holdout=there", "models=forest") == 0
+    metrics = Store(tmp_path).load("instruments").manifest.metrics
+    assert set(metrics["left_out"]) == {"here"}
+    assert set(metrics["never_trained_on"]) == {"there"}
+
+
+def test_without_material_it_says_what_to_do(data, tmp_path, capsys):
+    assert train(data, tmp_path, "material.folders=nowhere", "models=forest") == 1
+    assert "nothing to train on" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_ends_with_one_line_and_exit_code_1(data, tmp_path, capsys):
+    assert train(data, tmp_path, "network.layers=9") == 1
+    assert "unknown setting layers" in capsys.readouterr().err
+
+
+def test_the_best_takes_the_name_and_the_other_says_what_it_is():
+    assert artefact_names(["network", "forest"]) == ["instruments", "instruments-forest"]
+    assert artefact_names(["forest", "network"]) == ["instruments", "instruments-net"]
