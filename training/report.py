@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from training.folds import Judged
 
 DEFINITIONS = """\
-Every row is judged by a model, and by thresholds, that never met the source in the row; windows that are judged are not
-augmented. Noises to judge with are other draws of the generators that noises to train on come from. *Accuracy* is element-wise (right cells of windows x labels), beside that of
-a model that always says nothing. Macro-F1 and mAP leave out labels that the source does not have. *Top-1*: on windows
-of one instrument (single notes and phrases) the highest score is the right label; the baseline always says the most
-frequent one. *Quiet*: share of noise and silence windows that get no label.
+Every row is judged by a model, and by thresholds, that never met the source in the row; windows that are judged are
+not augmented. Noises to judge with are other draws of the generators that noises to train on come from. *Accuracy* is
+element-wise (right cells of windows x labels), beside that of a model that always says nothing. Macro-F1 and mAP leave
+out labels that the source does not have. *Top-1*: on windows of one instrument (single notes and phrases) the highest
+score is the right label; the baseline always says the most frequent one. *Quiet*: share of noise and silence windows
+that get no label.
 """
 
 COLUMNS: dict[str, str] = {
