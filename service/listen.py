@@ -16,7 +16,7 @@ from rich.live import Live
 from features.config import Samples
 from service.board import Board
 from service.client import Client
-from service.events import Event, Lost, as_json
+from service.events import Event, Lost
 from service.live import PATIENCE_S, Stream
 from service.view import render
 
@@ -45,15 +45,17 @@ class Wish:
     model: str
     hop: float
     """Seconds."""
-    json: bool
 
 
-async def listen(source: Source, wish: Wish) -> Board:
-    """Stream a source to its end, or to Ctrl-C; return what was seen. Raises what `Client.stream` raises."""
+async def listen(source: Source, wish: Wish, *, tell: Callable[[Event], None] | None = None) -> Board:
+    """Stream a source to its end, or to Ctrl-C; return what was seen. Raises what `Client.stream` raises.
+
+    tell: called with each event, instead of showing the board on the terminal.
+    """
     client = Client(wish.url, wish.token)
     board = await _board(client, source, wish)
     patience_s = math.inf if source.name == "mic" else PATIENCE_S
-    screen = nullcontext() if wish.json else _screen(board)
+    screen = nullcontext() if tell else _screen(board)
     async with (
         client.stream(
             wish.model,
@@ -64,11 +66,11 @@ async def listen(source: Source, wish: Wish) -> Board:
         ) as stream,
         screen,
     ):
-        await _converse(source, stream, board, tell=_print if wish.json else None)
+        await _converse(source, stream, board, tell)
     return board
 
 
-async def _converse(source: Source, stream: Stream, board: Board, *, tell: Callable[[Event], None] | None) -> None:
+async def _converse(source: Source, stream: Stream, board: Board, tell: Callable[[Event], None] | None) -> None:
     def note(event: Event) -> None:
         board.note(event)
         if tell:
@@ -159,7 +161,3 @@ async def _screen(board: Board) -> AsyncIterator[None]:
             yield
         finally:
             refreshing.cancel()
-
-
-def _print(event: Event) -> None:
-    print(as_json(event), flush=True)

@@ -13,7 +13,8 @@ from features.errors import TimbreError
 
 if TYPE_CHECKING:
     from service.board import Board
-    from service.listen import Source, Wish
+    from service.events import Event
+    from service.listen import Source
 
 DONE, NOT_UNDERSTOOD, UNREACHABLE, REFUSED = 0, 2, 3, 4
 LAST_VIEW = 20
@@ -32,13 +33,14 @@ def main(argv: list[str]) -> int:
     from service.listen import Wish, listen
     from service.reach import Unreachable
 
-    wish = Wish(url=asked.url, token=asked.token, model=asked.model, hop=asked.hop, json=_plain(asked))
+    wish = Wish(url=asked.url, token=asked.token, model=asked.model, hop=asked.hop)
+    plain = asked.json or not sys.stdout.isatty()
     try:
-        board = asyncio.run(listen(_source(asked), wish))
+        board = asyncio.run(listen(_source(asked), wish, tell=_tell if plain else None))
     except TimbreError as error:
         print(f"timbre listen: {error}", file=sys.stderr)
         return UNREACHABLE if isinstance(error, Unreachable) else REFUSED
-    _conclude(board, wish, asked.picture)
+    _conclude(board, plain=plain, picture=asked.picture)
     return DONE
 
 
@@ -59,8 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plain(asked: argparse.Namespace) -> bool:
-    return asked.json or not sys.stdout.isatty()
+def _tell(event: Event) -> None:
+    from service.events import as_json
+
+    print(as_json(event), flush=True)
 
 
 def _source(asked: argparse.Namespace) -> Source:
@@ -74,16 +78,16 @@ def _source(asked: argparse.Namespace) -> Source:
     return Playback(Path(asked.source))
 
 
-def _conclude(board: Board, wish: Wish, picture: Path | None) -> None:
+def _conclude(board: Board, *, plain: bool, picture: Path | None) -> None:
     """Leave the last view and one line behind; with JSON the line goes to stderr, out of the way of pipes."""
     from rich.console import Console
 
     from service.view import render
 
-    if not wish.json:
+    if not plain:
         console = Console()
         console.print(render(board, width=console.width, height=min(LAST_VIEW, console.height)))
-    print(board.summary(), file=sys.stderr if wish.json else sys.stdout)
+    print(board.summary(), file=sys.stderr if plain else sys.stdout)
     if picture:
         width, height = PICTURE
         paper = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")

@@ -27,7 +27,6 @@ def music(seconds, *, rate=RATE):
 
 async def run(url, sound, *, model="toy", rate=RATE, disturb=None, speed=20, **options):
     """Stream a sound at so many times real speed; return the events. disturb(second) is called at each second sent."""
-    events = []
     async with Client(url).stream(model, sample_rate=rate, **options) as stream:
 
         async def feed():
@@ -40,8 +39,7 @@ async def run(url, sound, *, model="toy", rate=RATE, disturb=None, speed=20, **o
             await stream.finish()
 
         feeding = asyncio.create_task(feed())
-        async for event in stream:
-            events.append(event)
+        events = [event async for event in stream]
         await feeding
     return events
 
@@ -94,7 +92,7 @@ async def test_a_cut_between_the_clients_end_and_the_servers_loses_nothing(serve
     server = await serve()
     async with proxied(server.url) as (proxy, url), Client(url).stream("toy", sample_rate=RATE) as stream:
         await stream.send(music(6))
-        while not stream.windows:
+        while not stream.windows:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.005)
         finishing = asyncio.create_task(stream.finish())
         await asyncio.sleep(0)
@@ -206,5 +204,5 @@ async def test_leaving_the_block_without_finishing_closes_the_connection(serve):
     async with Client(server.url).stream("toy", sample_rate=RATE) as stream:
         await stream.send(tone(1))
     async with asyncio.timeout(5):
-        while server.gateway._streams:
+        while server.gateway._streams:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)

@@ -12,7 +12,19 @@ from service.view import arrange, bar, hue, render
 from service.wire import Dropped
 from tests.service.test_board import board, window
 
-INSTRUMENTS = "piano harpsichord violin viola cello contrabass horn oboe bassoon clarinet flute".split()
+INSTRUMENTS = [
+    "piano",
+    "harpsichord",
+    "violin",
+    "viola",
+    "cello",
+    "contrabass",
+    "horn",
+    "oboe",
+    "bassoon",
+    "clarinet",
+    "flute",
+]
 
 
 def lines(seen, width, height):
