@@ -6,15 +6,19 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from features.errors import InputError, TimbreError
 from models.store import DEFAULT_PATH
 from service.clips import Pool, Query, answer, hop_samples
 from service.gateway import Gateway
 from service.settings import Settings
+
+Found: TypeAlias = dict[str, Any] | TimbreError
+"""The answer to a file, or why there is none."""
+Waiting: TypeAlias = tuple[Path, asyncio.Task[Found]]
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
 """What is taken from a folder; a file that is named is always tried."""
@@ -33,27 +37,21 @@ def sound_files(paths: list[Path]) -> list[Path]:
 
 async def classify(
     files: list[Path], *, model: str, hop: float | None, artefacts: Path | None
-) -> AsyncIterator[tuple[Path, dict[str, Any] | TimbreError]]:
+) -> AsyncGenerator[tuple[Path, Found]]:
     """Yield each file with its answer, or with the error that says why there is none, in order.
 
     hop: seconds; None is the window itself. Raises ArtefactError when the model cannot be had, Unprocessable when the
     hop is out of range.
     """
     threads = os.cpu_count() or 1
-    settings = Settings(
-        artefacts=artefacts or DEFAULT_PATH,
-        models=(model,),
-        max_seconds=LONGEST_S,
-        max_windows=round(LONGEST_S / Settings.min_hop),
-        clip_deadline=DAY_S,
-    )
+    settings = _settings(model, artefacts or DEFAULT_PATH)
     gateway, pool = Gateway(settings), Pool(threads=threads, limit=len(files))
+    waiting: deque[Waiting] = deque()
     gateway.open()
-    await gateway.opening
     try:
+        await gateway.opening
         target = gateway.catalogue.find(model)
         query = Query(model=target, hop=hop_samples(hop, config=target.config, min_hop=settings.min_hop), top_k=None)
-        waiting: deque[tuple[Path, asyncio.Task[dict[str, Any] | TimbreError]]] = deque()
         for path in files:
             waiting.append((path, asyncio.create_task(_answer(gateway, pool, query, path))))
             # Enough to keep every thread at work; more would only hold more files in memory.
@@ -62,25 +60,42 @@ async def classify(
         while waiting:
             yield await _first(waiting)
     finally:
+        for _, task in waiting:
+            task.cancel()
         pool.close()
         await gateway.leave()
 
 
-async def _first(
-    waiting: deque[tuple[Path, asyncio.Task[dict[str, Any] | TimbreError]]],
-) -> tuple[Path, dict[str, Any] | TimbreError]:
+def _settings(model: str, artefacts: Path) -> Settings:
+    """Return a server's settings, with the patience of somebody who works alone."""
+    return Settings(
+        artefacts=artefacts,
+        models=(model,),
+        max_seconds=LONGEST_S,
+        max_windows=round(LONGEST_S / Settings.min_hop),
+        clip_deadline=DAY_S,
+    )
+
+
+async def _first(waiting: deque[Waiting]) -> tuple[Path, Found]:
     path, task = waiting.popleft()
     return path, await task
 
 
-async def _answer(gateway: Gateway, pool: Pool, query: Query, path: Path) -> dict[str, Any] | TimbreError:
+async def _answer(gateway: Gateway, pool: Pool, query: Query, path: Path) -> Found:
     begin = time.perf_counter()
     try:
-        data = await asyncio.to_thread(path.read_bytes)
-        found = await answer(gateway, pool, query, data)
-    except OSError as error:
-        return InputError(error.strerror or str(error))
+        found = await answer(gateway, pool, query, await asyncio.to_thread(_read, path))
     except TimbreError as error:
         return error
     found["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
     return found
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise InputError("no sound files in this folder")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(error.strerror or str(error)) from error
