@@ -1,4 +1,4 @@
-"""Many live streams at real speed against a running server: what is answered, dropped, missing, and how old answers are.
+"""Many live streams at real speed against a running server: answers, drops, what is missing, and the age of answers.
 
 Open loop: every chunk is sent at the absolute time of its last sample, however late the server is, so that waiting
 cannot hide. Run it in a process of its own, never in the server's.
@@ -76,11 +76,12 @@ def run(
 def report(tally: Tally, *, streams: int, seconds: float) -> str:
     """Return the result as text."""
     dropped = {fate: count for fate, count in tally.fates.items() if fate != "answered"}
-    lines = [
+    counts = (
         f"{streams} streams of {seconds:g} s: {tally.expected} windows, {tally.fates['answered']} answered, "
         f"{sum(dropped.values())} dropped {dropped or ''}, {tally.missing} missing, "
         f"{tally.failed.total()} streams failed {dict(tally.failed) or ''}"
-    ]
+    )
+    lines = [counts]
     for name, values in (
         ("age, end to end", tally.ages_ms),
         ("age, as told", tally.told_ms),

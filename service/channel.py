@@ -18,7 +18,7 @@ CLOSE_TIMEOUT = 2.0
 """Seconds a client has to answer a close."""
 
 
-class Gone(Exception):  # noqa: N818 - it is no error to leave
+class Gone(Exception):
     """The client is not there any more, or does not read: there is nobody to tell anything."""
 
 

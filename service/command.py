@@ -64,3 +64,7 @@ def _help(names: list[str]) -> str:
             "  --version shows the version",
         ]
     )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

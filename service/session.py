@@ -12,9 +12,9 @@ from features.errors import Unprocessable
 from features.resample import StreamingResampler
 from features.streaming import StreamingExtractor
 from service import pcm, wire
+from service.checks import Watch
 from service.grid import Grid
 from service.ledger import Ledger
-from service.checks import Watch
 
 PARTS_PER_S = 4
 """Longer messages are worked on in parts, so that others get their turn."""

@@ -67,7 +67,8 @@ def artefacts(tmp_path_factory):
     present = np.repeat([[1, 0], [0, 1]], 20, axis=0)
     for seed in (1, 2):
         forest = RandomForestClassifier(10, random_state=seed).fit(rows, present)
-        write(folder, name="toy", kind="features", labels=labels, onnx=export(forest), golden_inputs=rows[::4], **COMMON)
+        graph = export(forest)
+        write(folder, name="toy", kind="features", labels=labels, onnx=graph, golden_inputs=rows[::4], **COMMON)
     images = extract_many(sounds[::4], kind="log_mel")
     write(folder, name="toy-net", kind="log_mel", labels=labels, onnx=_net(), golden_inputs=images, **COMMON)
     return folder
@@ -131,6 +132,13 @@ async def serve(artefacts):
             return server
 
         yield start
+
+
+async def until(condition, *, seconds=5):
+    """Wait for something that has no event of its own."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.005)
 
 
 async def begin(socket, sample_rate=RATE, **fields):

@@ -11,7 +11,7 @@ import pytest
 
 from features.extract import compute
 from models.store import Store
-from tests.service.conftest import RATE, noise, pcm, tone, wav
+from tests.service.conftest import RATE, noise, pcm, tone, until, wav
 
 CLASSIFY = "/v1/models/toy/classify"
 
@@ -242,8 +242,7 @@ async def test_past_its_bounds_the_server_says_busy_and_when_to_come_back(serve)
             await arrived.wait()
 
         held = asyncio.create_task(server.post(CLASSIFY, data=slow()))
-        while not server.gateway._work:
-            await asyncio.sleep(0.01)
+        await until(lambda server=server: server.gateway._work)
         status, answer, headers = await server.post(CLASSIFY, data=wav(tone(2)))
         assert status == 503
         assert is_problem(status, answer, headers)
@@ -259,12 +258,9 @@ async def test_a_client_that_leaves_takes_its_work_along(serve):
         await asyncio.sleep(60)
 
     held = asyncio.create_task(server.post(CLASSIFY, data=slow()))
-    while not server.gateway._work:
-        await asyncio.sleep(0.01)
+    await until(lambda: server.gateway._work)
     held.cancel()
-    async with asyncio.timeout(2):
-        while server.gateway._work:
-            await asyncio.sleep(0.01)
+    await until(lambda: not server.gateway._work)
 
 
 async def test_a_fault_of_ours_is_500_without_a_traceback(serve, monkeypatch, capsys):
@@ -318,9 +314,7 @@ async def test_leaving_finishes_what_was_accepted(serve):
     server = await serve()
     clip = io.BytesIO(wav(noise(100)))
     held = asyncio.create_task(server.post(f"{CLASSIFY}?hop=0.1", data=clip))
-    while not server.gateway._work:
-        assert not held.done(), held.result()
-        await asyncio.sleep(0.001)
+    await until(lambda: server.gateway._work)
     await server.gateway.leave()
     status, answer, _ = await held
     assert status == 200

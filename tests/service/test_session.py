@@ -1,5 +1,7 @@
 """The stream without its socket: windows on the grid, whatever the chunks, gaps and repeats."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -48,7 +50,7 @@ def test_every_window_is_that_of_the_offline_function():
 @given(sizes=st.lists(st.integers(1, 30_000), min_size=1, max_size=20))
 def test_chunks_of_any_size_give_the_same_windows(sizes):
     bounds = np.cumsum([0, *sizes, len(SOUND) // 2]).clip(0, len(SOUND) // 2) * 2
-    frames = [SOUND[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    frames = [SOUND[a:b] for a, b in pairwise(bounds)]
     whole, parts = cuts(feed(session(), SOUND)), cuts(feed(session(), *frames))
     assert [(cut.start, cut.end) for cut in whole] == [(cut.start, cut.end) for cut in parts]
     for one, other in zip(whole, parts, strict=True):

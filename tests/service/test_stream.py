@@ -11,7 +11,7 @@ import pytest
 from aiohttp import WSMsgType
 
 from service import wire
-from tests.service.conftest import RATE, begin, noise, pcm, rest_of, tone
+from tests.service.conftest import RATE, begin, noise, pcm, rest_of, tone, until, wav
 
 MS = 1e-3
 HOP = 11_264
@@ -39,9 +39,7 @@ async def slow_model(server, seconds):
 async def settled(server):
     """Wait until nothing is left of any stream."""
     gateway = server.gateway
-    async with asyncio.timeout(5):
-        while gateway._work or gateway._streams or gateway._per_client or gateway.queue.depth:
-            await asyncio.sleep(10 * MS)
+    await until(lambda: not (gateway._work or gateway._streams or gateway._per_client or gateway.queue.depth))
 
 
 async def test_every_window_is_answered_in_order_and_every_sample_accounted_for(serve):
@@ -84,8 +82,6 @@ async def test_every_window_is_answered_in_order_and_every_sample_accounted_for(
 async def test_a_stream_and_a_clip_hear_the_same(serve):
     server = await serve()
     sound = noise(2)
-    from tests.service.conftest import wav
-
     _, clip, _ = await server.post("/v1/models/toy/classify", data=wav(sound))
     async with server.stream() as socket:
         await begin(socket)

@@ -1,0 +1,153 @@
+"""`timbre serve` as a process: starts, says so, obeys signals, restarts what dies."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import aiohttp
+import pytest
+
+from service.commands.serve import check_exposure, main
+from tests.service.conftest import RATE, begin, noise, pcm, rest_of
+
+
+class Process:
+    """A running `timbre serve` and its log so far."""
+
+    def __init__(self, *arguments):
+        command = [sys.executable, "-m", "service.command", "serve", "--port", "0", *map(str, arguments)]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.log = []
+
+    def until(self, pattern, *, times=1):
+        """Read the log until a pattern was seen so many times in all; return the last match."""
+        found = [match for line in self.log if (match := re.search(pattern, line))]
+        while len(found) < times:
+            line = self.process.stderr.readline()
+            assert line, "".join(self.log)
+            self.log.append(line)
+            if match := re.search(pattern, line):
+                found.append(match)
+        return found[-1]
+
+    def end(self, *, signal_number=signal.SIGTERM):
+        self.process.send_signal(signal_number)
+        self.log += self.process.stderr.readlines()
+        return self.process.wait(10)
+
+
+@pytest.fixture
+def serve_process(artefacts):
+    started = []
+
+    def start(*arguments):
+        started.append(Process("--artefacts", artefacts, *arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.wait()
+        each.process.stderr.close()
+
+
+def test_it_says_what_it_serves_and_where(serve_process):
+    server = serve_process()
+    line = server.until("ready").string
+    assert "url=http://127.0.0.1:" in line
+    assert "models=toy:2,toy-net:1" in line
+    assert "provider=CPU" in line
+    assert re.search(r"seconds=\d", line)
+    assert server.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_told_to_leave_it_ends_streams_properly_and_exits_with_0(serve_process, number):
+    server = serve_process()
+    url = (await asyncio.to_thread(server.until, r"url=(http\S+)"))[1]
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/v1/models/toy/stream") as socket:
+        await begin(socket)
+        await socket.send_bytes(pcm(noise(4)))
+        assert (await socket.receive_json())["type"] == "window"
+        ending = asyncio.create_task(asyncio.to_thread(server.end, signal_number=number))
+        *messages, code = await rest_of(socket)
+        assert messages[-1]["reason"] == "server leaves"
+        assert messages[-1]["windows"] == 4
+        assert messages[-1]["samples_received"] == 4 * RATE
+        assert code == 1001
+        assert await ending == 0
+
+
+def test_it_ends_within_the_grace_whatever_clients_do(serve_process):
+    server = serve_process("--set", "grace=0.5")
+    port = int(server.until(r"url=http://127.0.0.1:(\d+)")[1])
+    import socket
+
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"POST /v1/models/toy/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        time.sleep(0.2)
+        begun = time.monotonic()
+        assert server.end() == 0
+        assert time.monotonic() - begun < 4
+    assert any("grace is over" in line for line in server.log)
+
+
+def test_several_gateways_share_the_port_and_the_dead_are_replaced(serve_process):
+    server = serve_process("--gateways", 2)
+    port = server.until(r"url=http://127.0.0.1:(\d+)", times=2)[1]
+    pids = [int(re.search(r"pid=(\d+)", line)[1]) for line in server.log if "gateway started" in line]
+    assert len(set(pids)) == 2
+    os.kill(pids[0], signal.SIGKILL)
+    server.until("gateway died")
+    server.until("ready", times=3)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+        assert answer.status == 200
+    assert server.end() == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[1], 0)
+
+
+def test_without_a_model_it_says_why_and_fails(tmp_path):
+    server = Process("--artefacts", tmp_path)
+    assert "no artefact" in server.until("cannot serve").string
+    assert server.process.wait(10) == 1
+    server.process.stderr.close()
+
+
+def test_a_port_that_is_taken_is_said_plainly(serve_process, capsys):
+    port = serve_process().until(r"url=http://127.0.0.1:(\d+)")[1]
+    for more in ([], ["--gateways", "2"]):
+        assert main(["--port", port, *more]) == 1
+        assert f"127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
+def test_it_does_not_listen_beyond_loopback_unless_told_so_in_words(host, capsys):
+    assert main(["--host", host]) == 2
+    assert "--insecure" in capsys.readouterr().err
+    check_exposure(host, insecure=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_is_free(host):
+    check_exposure(host, insecure=False)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--set", "prot=1"], ["--set", "grace=-1"], ["--gateways", "0"]], ids=lambda each: each[-1]
+)
+def test_settings_that_make_no_sense_are_refused_with_2(arguments, capsys):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith("timbre serve: ")
+
+
+def test_unknown_options_are_refused_with_2():
+    with pytest.raises(SystemExit) as caught:
+        main(["--prot", "1"])
+    assert caught.value.code == 2
