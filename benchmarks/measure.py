@@ -6,14 +6,14 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 
-def in_turn(subjects: dict[str, Callable[[], Any]], *, rounds: int, calls: int = 10) -> dict[str, list[float]]:
+def in_turn(subjects: Mapping[str, Callable[[], Any]], *, rounds: int, calls: int = 10) -> dict[str, list[float]]:
     """Return milliseconds of each call. Subjects take turns in blocks, so that a slow moment hits them all.
 
     The first call of a block is not counted: it pays for the caches that the other subject filled.
