@@ -75,7 +75,7 @@ def run(recipe: Recipe, out: Path, stage: Stage) -> list[Path]:
 def artefact_names(models: list[str]) -> list[str]:
     """Return names for models in order of merit: the best is `instruments`, the others say what they are."""
     other = {"forest": "instruments-forest", "network": "instruments-net"}
-    return ["instruments", *(other[model] for model in models[1:])]
+    return ["instruments", *(other[model] for model in models[1:])][: len(models)]
 
 
 def data_folder(recipe: Recipe) -> Path:

@@ -139,7 +139,7 @@ def _fit_one(
     for epoch in range(settings.epochs):
         order = rng.permutation(rows)[: len(rows) // size * size].reshape(-1, size)
         batches = (_batch(spectrograms, labels, some, settings, rng) for some in order)
-        curve.append(float(np.mean([_learn(network, optimizer, schedule, x, targets) for x, targets in batches])))
+        curve.append(float(np.mean([_learn(network, optimizer, schedule, x, on, settings) for x, on in batches])))
         step(epoch + 1)
     return network.eval(), curve
 
@@ -161,16 +161,17 @@ def _batch(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     # Sorted, because the rows lie on disk.
     some = np.sort(rows)
-    x = vary(np.asarray(spectrograms[some], np.float32), settings, rng)
-    targets = labels[some] * (1 - 2 * settings.smoothing) + settings.smoothing
-    return torch.from_numpy(x), torch.from_numpy(targets.astype(np.float32))
+    x, on = blend(np.asarray(spectrograms[some], np.float32), labels[some], settings, rng)
+    return torch.from_numpy(vary(x, settings, rng)), torch.from_numpy(on.astype(np.float32))
 
 
-def _learn(network: Spectrogram, optimizer: Any, schedule: Any, x: torch.Tensor, targets: torch.Tensor) -> float:
+def _learn(
+    network: Spectrogram, optimizer: Any, schedule: Any, x: torch.Tensor, on: torch.Tensor, settings: Network
+) -> float:
     network.train()
     with torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
         logits = network(x).float()
-    loss = functional.binary_cross_entropy_with_logits(logits, targets)
+    loss = loss_of(logits, on, settings)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -178,9 +179,33 @@ def _learn(network: Spectrogram, optimizer: Any, schedule: Any, x: torch.Tensor,
     return float(loss.item())
 
 
+def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.Tensor:
+    """Return the loss: every label by itself and, where only one instrument plays, which one of them."""
+    targets = on * (1 - 2 * settings.smoothing) + settings.smoothing
+    loss = functional.binary_cross_entropy_with_logits(logits, targets)
+    alone = on.sum(1) == 1
+    if alone.any():
+        loss = loss + settings.single * functional.cross_entropy(logits[alone], on[alone].argmax(1))
+    return loss
+
+
 def half_precision() -> bool:
     """Return whether this processor multiplies bfloat16 at twice the speed; training then does so."""
     return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+
+
+def blend(
+    x: npt.NDArray[np.float32], on: Mask, settings: Network, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float32], Mask]:
+    """Return a batch in which a share of the windows sound together with another one, 0 to 15 dB below."""
+    count = int(len(x) * settings.blends)
+    if not count:
+        return x, on
+    other = rng.permutation(len(x))[:count]
+    powers = [np.exp((part - part.max((1, 2), keepdims=True)) * (np.log(10) / 10)) for part in (x[:count], x[other])]
+    gain = 10 ** (rng.uniform(-1.5, 0, (count, 1, 1)).astype(np.float32))
+    both = np.log(powers[0] + gain * powers[1]) * np.float32(10 / np.log(10))
+    return np.concatenate([both, x[count:]]), np.concatenate([on[:count] | on[other], on[count:]])
 
 
 def vary(x: npt.NDArray[np.float32], settings: Network, rng: np.random.Generator) -> npt.NDArray[np.float32]:

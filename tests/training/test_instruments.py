@@ -100,3 +100,4 @@ def test_a_wrong_setting_ends_with_one_line_and_exit_code_1(data, tmp_path, caps
 def test_the_best_takes_the_name_and_the_other_says_what_it_is():
     assert artefact_names(["network", "forest"]) == ["instruments", "instruments-forest"]
     assert artefact_names(["forest", "network"]) == ["instruments", "instruments-net"]
+    assert artefact_names([]) == []
