@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -189,14 +190,15 @@ class Stream:
 
     async def _feed(self, socket: Socket, position: int) -> None:
         """Send what the tape holds from `position` on, then what is added to it, then the end."""
-        live = self._tape.end
+        replaying = True
         with suppress(ConnectionError):
             while position >= self._tape.start:
-                data = self._tape.read(position, limit=SEND_BYTES // self._tape.frame_bytes)
-                if data and not (position < live and self._ahead(position)):
+                replaying = replaying and position < self._tape.end
+                data = self._tape.read(position, limit=self._allowed(position, replaying=replaying))
+                if data:
                     position += len(data) // self._tape.frame_bytes
                     await socket.send_bytes(data)
-                elif self._finishing and not data:
+                elif self._finishing and position == self._tape.end:
                     await socket.send_str(encode(Stop()))
                     return
                 else:
@@ -205,10 +207,12 @@ class Stream:
             # The server took so little for so long that sound fell off the tape: start anew after the hole.
             await socket.close()
 
-    def _ahead(self, position: int) -> bool:
-        """Whether enough windows without an answer have been sent, if everything before `position` has."""
-        ledger = self._ledger
-        return ledger is not None and position > ledger.start(ledger.next + REPLAY_AHEAD) + ledger.window
+    def _allowed(self, position: int, *, replaying: bool) -> int:
+        """Return how many samples may be sent from `position` on."""
+        limit, ledger = SEND_BYTES // self._tape.frame_bytes, self._ledger
+        if ledger is None or not replaying:
+            return limit
+        return min(limit, max(0, ledger.start(ledger.next + REPLAY_AHEAD) + math.ceil(ledger.window) - position))
 
     async def _take(self, event: Ready | Window | Dropped | Warn) -> None:
         """Pass on what is new; a window that had its answer before the connection was lost comes again."""

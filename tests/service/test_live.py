@@ -53,18 +53,18 @@ def told(windows):
     return [(each.start_sample, each.end_sample, each.labels) for each in windows]
 
 
-@pytest.mark.parametrize("rate", [RATE, 48_000, 11_025, 8_000])
-async def test_a_stream_cut_three_times_gives_the_windows_of_an_unbroken_one(serve, rate):
+@pytest.mark.parametrize(("rate", "hop"), [(RATE, 0.5), (48_000, 0.5), (11_025, 0.5), (8_000, 0.5), (44_099, 0.1)])
+async def test_a_stream_cut_three_times_gives_the_windows_of_an_unbroken_one(serve, rate, hop):
     server = await serve()
     sound = music(14, rate=rate)
     # Its scores tell a window from one that begins a sample later; those of a forest would not.
-    options = {"model": "toy-net", "rate": rate, "encoding": "pcm_f32le"}
+    options = {"model": "toy-net", "rate": rate, "encoding": "pcm_f32le", "hop": hop}
     whole = await run(server.url, sound, **options)
     async with proxied(server.url) as (proxy, url):
         broken = await run(url, sound, disturb=lambda second: proxy.cut() if second in (3, 6, 10) else None, **options)
     expected, got = of(Window, whole), of(Window, broken)
     assert told(got) == told(expected)
-    assert len(got) == 1 + (14 * 22_050 - 44_100) // 11_264
+    assert len(got) == 1 + (14 * 22_050 - 44_100) // (round(hop * 22_050 / 512) * 512)
     for one, other in zip(got, expected, strict=True):
         assert one.scores == pytest.approx(other.scores, abs=2e-6)
     assert proxy.connections == 4
@@ -86,6 +86,27 @@ async def test_sound_captured_while_the_server_is_away_is_answered_when_it_is_ba
         events = await run(url, sound, disturb=away, speed=8)
     assert told(of(Window, events)) == told(of(Window, await run(server.url, sound)))
     assert of(Reconnect, events)[-1].attempt > 1
+
+
+async def test_catching_up_is_no_faster_than_a_slow_server_answers(serve, monkeypatch):
+    server = await serve(max_waiting=8)
+    ask = server.gateway.queue.ask
+
+    async def slowly(job):
+        await asyncio.sleep(0.02)
+        return await ask(job)
+
+    monkeypatch.setattr(server.gateway.queue, "ask", slowly)
+    async with proxied(server.url) as (proxy, url):
+
+        def away(second):
+            proxy.refusing = 3 <= second < 8
+            if second == 3:
+                proxy.cut()
+
+        events = await run(url, music(12), disturb=away, hop=0.1, speed=3)
+    assert (events[-1].dropped, events[-1].reconnects) == (0, 1)
+    assert events[-1].windows == 1 + (12 * RATE - 44_100) // 2_048
 
 
 async def test_a_cut_between_the_clients_end_and_the_servers_loses_nothing(serve):
