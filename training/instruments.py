@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from models.manifest import Label, Source
 from training import folds, forest_model, report
 from training.evaluate import measure
 from training.material import LABELS, decode_file
+from training.recipe import RecipeError
 from training.table import tensors
 from training.windows import Spec, WindowSet, build
 
@@ -101,21 +103,25 @@ def gather(recipe: Recipe, stage: Stage) -> Windows:
             seed = 2 * recipe.seed + (not augment)
             sets.append(build(spec, cache_folder(recipe), seed=seed, jobs=jobs, progress=progress))
     train, test = sets
+    if unknown := set(recipe.holdout) - set(folds.sources_of(train)):
+        raise RecipeError(f"holdout: no source {', '.join(unknown)}; there is {', '.join(folds.sources_of(train))}")
     judges = [source for source in folds.sources_of(test) if source not in folds.sources_of(train)]
     return Windows(train, test, (*judges, *recipe.holdout))
 
 
 def _spec(recipe: Recipe, fonts: tuple[str, ...], counts: Counts, *, augment: bool) -> Spec:
-    data, material = data_folder(recipe), recipe.material
-    # Fonts that a machine does not have are left out: the recipe runs anywhere, on less.
-    there = [path for path in (data / font for font in fonts) if path.is_file()]
-    return Spec(
-        folders=tuple(path for path in (data / folder for folder in material.folders) if path.is_dir()),
-        fonts=tuple(there),
-        scores=tuple(path for path in (data / score for score in material.scores) if path.exists()),
-        augment=augment,
-        **asdict(counts),
+    folders, fonts_there, scores = (
+        _there(recipe, paths) for paths in (recipe.material.folders, fonts, recipe.material.scores)
     )
+    return Spec(folders=folders, fonts=fonts_there, scores=scores, augment=augment, **asdict(counts))
+
+
+def _there(recipe: Recipe, paths: tuple[str, ...]) -> tuple[Path, ...]:
+    """Return the paths that this machine has, and say which it has not: the recipe runs anywhere, on less."""
+    whole = [data_folder(recipe) / path for path in paths]
+    if absent := [str(path) for path in whole if not path.exists()]:
+        print(f"not on this machine, done without: {', '.join(absent)}", file=sys.stderr)
+    return tuple(path for path in whole if path.exists())
 
 
 def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candidate:
@@ -127,7 +133,7 @@ def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candida
         test = tensors(windows.test, kind=kind, jobs=recipe.jobs, progress=progress)
     fit = _learner(recipe, model, table, windows.train.labels, stage)
     judged = []
-    if recipe.evaluate:
+    if recipe.evaluate and len(set(folds.sources_of(windows.train)) - set(windows.excluded)) > 1:
         judged = folds.leave_one_out(windows.train, windows.test, test, fit, excluded=windows.excluded)
     fitted = fit("everything", np.flatnonzero(windows.train.held_out(*windows.excluded)[0]))
     limits = folds.thresholds(judged, quiet=recipe.quiet) if judged else np.full(len(LABELS), 0.5, np.float32)

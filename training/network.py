@@ -34,6 +34,8 @@ Curve: TypeAlias = list[float]
 WARM_UP = 0.2
 """Share of the steps in which the learning rate rises."""
 TILT_POINTS = 8
+NEPER = np.float32(np.log(10) / 10)
+"""Natural logarithm of the power of 1 dB."""
 
 
 class Spectrogram(nn.Module):  # type: ignore[misc]
@@ -202,9 +204,9 @@ def blend(
     if not count:
         return x, on
     other = rng.permutation(len(x))[:count]
-    powers = [np.exp((part - part.max((1, 2), keepdims=True)) * (np.log(10) / 10)) for part in (x[:count], x[other])]
+    powers = [np.exp((part - part.max((1, 2), keepdims=True)) * NEPER) for part in (x[:count], x[other])]
     gain = 10 ** (rng.uniform(-1.5, 0, (count, 1, 1)).astype(np.float32))
-    both = np.log(powers[0] + gain * powers[1]) * np.float32(10 / np.log(10))
+    both = np.log(powers[0] + gain * powers[1]) / NEPER
     return np.concatenate([both, x[count:]]), np.concatenate([on[:count] | on[other], on[count:]])
 
 

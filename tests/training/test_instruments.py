@@ -83,8 +83,13 @@ def test_the_report_shows_both_models_and_the_baselines(made):
 def test_a_source_held_out_is_judged_and_never_trained_on(data, tmp_path):
     assert train(data, tmp_path, "holdout=there", "models=forest") == 0
     metrics = Store(tmp_path).load("instruments").manifest.metrics
-    assert set(metrics["left_out"]) == {"here"}
+    assert metrics["left_out"] == {}, "one source is left, and nothing to leave out"
     assert set(metrics["never_trained_on"]) == {"there"}
+
+
+def test_a_holdout_that_is_no_source_is_refused(data, tmp_path, capsys):
+    assert train(data, tmp_path, "holdout=elsewhere", "models=forest") == 1
+    assert "no source elsewhere; there is here, there" in capsys.readouterr().err
 
 
 def test_without_material_it_says_what_to_do(data, tmp_path, capsys):

@@ -88,3 +88,20 @@ def test_varied_spectrograms_keep_shape_and_type_and_differ(settings, material):
     assert (varied.shape, varied.dtype) == (some.shape, some.dtype)
     assert not np.allclose(varied, some)
     assert np.isfinite(varied).all()
+
+
+def test_a_blend_is_the_sum_of_powers_with_the_labels_of_both():
+    settings = load("instruments", ["network.blends=0.5"]).network
+    x = np.full((2, *SHAPE), -80, np.float32)
+    x[0, 10], x[1, 90] = 0, -20
+    on = np.eye(2, dtype=bool)
+    for seed in range(10):
+        mixed, labels = network.blend(x, on, settings, np.random.default_rng(seed))
+        assert mixed.dtype == np.float32
+        np.testing.assert_array_equal(mixed[1], x[1])
+        if labels[0].all():
+            assert mixed[0, 10].min() == pytest.approx(0, abs=0.01)
+            assert -15.1 <= mixed[0, 90].max() <= 0.1
+            break
+    else:
+        pytest.fail("no window was mixed with the other")
