@@ -65,6 +65,7 @@ class Channel:
             async with asyncio.timeout(self._settings.send_timeout):
                 await sending
         except (TimeoutError, ConnectionError) as error:
+            self._abort()
             raise Gone(f"did not read within {self._settings.send_timeout:g} s: {error!r}") from error
 
     async def refuse(self, error: TimbreError) -> None:
@@ -72,7 +73,7 @@ class Channel:
         try:
             await self.send(wire.failure(error))
         except Gone:
-            self.abort()
+            return
         await self.close(error.close_code)
 
     async def close(self, code: int) -> None:
@@ -81,9 +82,9 @@ class Channel:
             async with asyncio.timeout(2 * CLOSE_TIMEOUT):
                 await self._websocket.close(code=code)
         except TimeoutError:
-            self.abort()
+            self._abort()
 
-    def abort(self) -> None:
+    def _abort(self) -> None:
         """Drop the connection, with all that waits to be sent."""
         transport = self._websocket.get_extra_info("transport")
         if transport is not None:

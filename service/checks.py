@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
 from features.config import Samples
@@ -23,14 +25,17 @@ EMPTY_PERIODS = 5
 class Watch:
     """Judges a stream period by period; says each kind of thing at most once every so often."""
 
+    _sum: float
+    _peak: float
+    _clipped: int
+
     def __init__(self, sample_rate: int, *, every: float) -> None:
         self._sample_rate = sample_rate
         self._pause = round(every * sample_rate)
         self._quiet_until: dict[str, int] = {}
         self._empty_periods = 0
-        self._count = self._clipped = 0
-        self._sum = self._peak = 0.0
-        self._tail: Samples = np.zeros(0, np.float32)
+        self._tail: deque[Samples] = deque()
+        self._reset()
 
     def look(self, samples: Samples, *, at: int) -> list[Warn]:
         """Take in samples, the first of which has index `at`; return what became noticeable."""
@@ -42,16 +47,19 @@ class Watch:
         self._peak = max(self._peak, peak)
         if peak >= FULL_SCALE:
             self._clipped += int(np.count_nonzero(np.abs(samples) >= FULL_SCALE))
-        self._tail = samples[-SPECTRUM:] if len(samples) >= SPECTRUM else self._joined(samples)
+        self._keep(samples)
         if self._count < PERIOD_S * self._sample_rate:
             return []
         found = self._judge()
         self._reset()
         return [warning for kind, detail in found.items() if (warning := self._say(kind, detail, at=at))]
 
-    def _joined(self, samples: Samples) -> Samples:
-        joined: Samples = np.concatenate((self._tail, samples))[-SPECTRUM:]
-        return joined
+    def _keep(self, samples: Samples) -> None:
+        """Keep the last chunks, enough for a spectrum."""
+        self._tail.append(samples)
+        self._kept += len(samples)
+        while self._kept - len(self._tail[0]) >= SPECTRUM:
+            self._kept -= len(self._tail.popleft())
 
     def _judge(self) -> dict[WarningKind, str]:
         found: dict[WarningKind, str] = {}
@@ -70,7 +78,8 @@ class Watch:
 
     def _is_empty_above(self) -> bool:
         """Tell whether several periods in a row had sound, but none above a quarter of the rate."""
-        block = self._tail - self._tail.mean()
+        block = np.concatenate(self._tail)[-SPECTRUM:]
+        block -= block.mean()
         power = np.abs(np.fft.rfft(block * np.hanning(len(block)))) ** 2
         total = power.sum()
         empty = self._peak >= SILENCE_PEAK and power[len(power) // 2 :].sum() <= EMPTY_ABOVE * total
@@ -84,6 +93,6 @@ class Watch:
         return Warn(kind=kind, detail=detail, from_sample=at)
 
     def _reset(self) -> None:
-        self._count = self._clipped = 0
+        self._count = self._clipped = self._kept = 0
         self._sum = self._peak = 0.0
-        self._tail = np.zeros(0, np.float32)
+        self._tail.clear()

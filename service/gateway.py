@@ -124,6 +124,8 @@ class Gateway:
 
     async def leave(self) -> None:
         """Shut down in steps: refuse new work, end the streams, finish what is accepted, stop the queue."""
+        if self.leaving:
+            return
         self.leaving = True
         until = time.monotonic() + self.settings.grace
         for stream in tuple(self._streams):

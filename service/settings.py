@@ -64,9 +64,9 @@ class Settings:
     """Characters of one text message."""
     min_hop: float = 0.1
     """Seconds, the shortest hop of streams and clips."""
-    max_waiting: int = 16
+    max_waiting: int = 8
     """Windows of one stream that wait for an answer."""
-    window_deadline: float = 5.0
+    window_deadline: float = 2.0
     """Seconds after which a live window is no longer worth answering (on_overload `latest`)."""
     start_timeout: float = 10.0
     """Seconds within which `start` must have arrived."""

@@ -77,7 +77,6 @@ class LiveStream:
             await self._channel.close(CLOSE_CODES[reason])
         except Gone as gone:
             log("stream gone", stream=self.id, why=gone)
-            self._channel.abort()
         except TimbreError as error:
             log("stream refused", stream=self.id, why=error)
             await self._channel.refuse(error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import MISSING, Field, asdict, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 from features.errors import InputError, TimbreError, Unprocessable
@@ -188,7 +188,8 @@ def failure(error: TimbreError) -> Failure:
 
 def encode(message: ClientMessage | ServerMessage) -> str:
     """Return a message as JSON text."""
-    return json.dumps({"type": message.type, **asdict(message)}, separators=(",", ":"), allow_nan=False)
+    # Not asdict: it copies deeply, which takes longer than all the rest.
+    return json.dumps({"type": message.type, **vars(message)}, separators=(",", ":"), allow_nan=False, default=vars)
 
 
 def parse_client(text: str) -> ClientMessage:
