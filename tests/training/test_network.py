@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from features.config import DEFAULT
 from models.session import Session
@@ -105,3 +106,12 @@ def test_a_blend_is_the_sum_of_powers_with_the_labels_of_both():
             break
     else:
         pytest.fail("no window was mixed with the other")
+
+
+def test_naming_the_one_or_none_is_rewarded(settings):
+    on = torch.eye(3)[[0, 1]].repeat(2, 1) * torch.tensor([1, 1, 0, 0])[:, None]
+    right = 6 * on - 3
+    wrong = right.roll(1, dims=1)
+    loud = torch.where(on.sum(1, keepdim=True) == 0, 3.0, right)
+    losses = [float(network.loss_of(logits, on, settings)) for logits in (right, wrong, loud)]
+    assert losses[0] < min(losses[1:])

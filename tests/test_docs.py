@@ -1,0 +1,117 @@
+"""What the documents say is true: their commands run, and they leave out no setting, error, message or command."""
+
+import asyncio
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from features import errors
+from service import wire
+from service.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README, PROTOCOL, BEHAVIOUR = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "PROTOCOL.md", "BEHAVIOUR.md")
+)
+BIN = Path(sys.executable).parent
+
+
+def blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def lines(text):
+    """The commands of the README's shell blocks, without what a person reads beside them."""
+    commands = [line.split("  #")[0].strip() for block in blocks(text, "sh") for line in block.splitlines()]
+    return [command for command in commands if command]
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The command of the README, on a free port."""
+    command = [BIN / "timbre", "serve", "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    address = None
+    for line in process.stderr:
+        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+            address = found[0]
+        if "ready" in line:
+            break
+    # Whoever stops reading a pipe stops the writer in the end.
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    yield address
+    process.terminate()
+    assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
+def test_every_setting_is_documented(name):
+    assert f"| `{name}` |" in BEHAVIOUR
+
+
+@pytest.mark.parametrize(
+    "error", [e for e in vars(errors).values() if inspect.isclass(e) and issubclass(e, errors.TimbreError)]
+)
+def test_every_error_is_documented_with_its_status_and_close_code(error):
+    assert re.search(rf"\| `{wire.code_of(error(''))}` \| {error.status} \| {error.close_code} \|", PROTOCOL)
+
+
+@pytest.mark.parametrize(
+    "message", [m for m in vars(wire).values() if inspect.isclass(m) and isinstance(getattr(m, "type", None), str)]
+)
+def test_every_message_and_every_field_is_documented(message):
+    assert f"**`{message.type}`**" in PROTOCOL
+    for field in fields(message):
+        assert re.search(rf'[`"]{field.name}[`"]', PROTOCOL), field.name
+
+
+def test_every_make_target_of_the_documents_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:`|^|\s)make ([a-z-]+)", README + contributing, flags=re.MULTILINE)) - {"throws"}
+    assert {"serve", "test", "bench"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:.*## ", makefile, flags=re.MULTILINE), target
+
+
+def test_every_path_of_the_readme_exists():
+    for path in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("command", [line for line in lines(README) if "curl" in line])
+def test_the_readmes_rest_calls_answer(command, server):
+    if not shutil.which("curl"):
+        pytest.skip("no curl on this machine")
+    command = command.replace("http://127.0.0.1:8000", server)
+    answer = subprocess.run(
+        ["bash", "-c", f"{command} --fail --silent --show-error"], capture_output=True, check=False, cwd=ROOT
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert b'"labels"' in answer.stdout
+
+
+@pytest.mark.parametrize("command", [line for line in lines(README) if "/timbre " in line])
+def test_the_readmes_commands_run(command, server):
+    command = command.replace(".venv/bin", str(BIN))
+    if "listen" in command:
+        command += f" --url {server} --json"
+    answer = subprocess.run(command.split(), capture_output=True, text=True, check=False, cwd=ROOT)
+    assert answer.returncode == 0, answer.stderr
+    assert "flute" in answer.stdout
+
+
+def test_the_readmes_python_runs(server, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for block in blocks(README, "python"):
+        body = "".join(f"    {line}\n" for line in block.replace("http://127.0.0.1:8000", server).splitlines())
+        scope = {}
+        exec(f"async def example():\n{body}", scope)
+        asyncio.run(scope["example"]())
