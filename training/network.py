@@ -182,12 +182,15 @@ def _learn(
 
 
 def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.Tensor:
-    """Return the loss: every label by itself and, where only one instrument plays, which one of them."""
+    """Return the loss: every label by itself and, where at most one instrument plays, which one of them or none."""
     targets = on * (1 - 2 * settings.smoothing) + settings.smoothing
     loss = functional.binary_cross_entropy_with_logits(logits, targets)
-    alone = on.sum(1) == 1
+    alone = on.sum(1) <= 1
     if alone.any():
-        loss = loss + settings.single * functional.cross_entropy(logits[alone], on[alone].argmax(1))
+        # "None" has the logit 0, where a label's own score is one half.
+        none = 1 - on[alone].sum(1, keepdim=True)
+        choices = torch.cat([logits[alone], torch.zeros_like(none)], 1)
+        loss = loss + settings.single * functional.cross_entropy(choices, torch.cat([on[alone], none], 1))
     return loss
 
 

@@ -40,7 +40,7 @@ def _floors(scores: Scores, quiet: float) -> npt.NDArray[np.float64]:
     """
     if not len(scores):
         return np.zeros(scores.shape[1])
-    given_up = int(len(scores) * (1 - quiet))
+    given_up = min(int(len(scores) * (1 - quiet)), len(scores) - 1)
     kept = scores[np.argsort(scores.max(axis=1))[: len(scores) - given_up]]
     return np.asarray(kept.max(axis=0) + 1e-4, np.float64)
 
