@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import socket
+import threading
 
 import aiohttp
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from features.extract import compute
 from models.store import Store
+from service.catalogue import Catalogue
 from tests.service.conftest import RATE, noise, pcm, tone, until, wav
 
 CLASSIFY = "/v1/models/toy/classify"
@@ -294,13 +296,17 @@ async def test_only_the_models_asked_for_are_served(serve):
     assert (await server.get("/v1/models/toy-net"))[0] == 404
 
 
-async def test_a_server_lives_before_it_is_ready_and_after_it_began_to_leave(serve):
+async def test_a_server_lives_before_it_is_ready_and_after_it_began_to_leave(serve, monkeypatch):
+    load, let = Catalogue.load, threading.Event()
+    monkeypatch.setattr(Catalogue, "load", lambda catalogue: let.wait(5) and load(catalogue))
     server = await serve(ready=False)
+    assert (await server.get("/livez"))[0] == 200
     status, answer, headers = await server.get("/readyz")
     assert status == 503
     assert is_problem(status, answer, headers)
     assert headers["Retry-After"]
     assert (await server.post(CLASSIFY, data=wav(tone(2))))[0] == 503
+    let.set()
     await server.gateway.opening
     assert (await server.get("/readyz"))[0] == 200
     await server.gateway.leave()
