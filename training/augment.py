@@ -73,10 +73,10 @@ def draw(rng: np.random.Generator) -> Augmentation:
         return Augmentation(peak_db=peak_db)
     sometimes = rng.random(8)
     return Augmentation(
-        tilt=float(rng.normal(0, 1.5)),
-        bumps=tuple((rng.uniform(-4, 4), rng.uniform(0.3, 1.5), rng.normal(0, 4)) for _ in range(rng.integers(4))),
+        tilt=float(rng.normal(0, 0.8)),
+        bumps=tuple((rng.uniform(-4, 4), rng.uniform(0.3, 1.5), rng.normal(0, 3)) for _ in range(rng.integers(4))),
         low_cut=float(np.exp(rng.uniform(np.log(30), np.log(250)))) if sometimes[0] < 0.3 else 0.0,
-        high_cut=float(np.exp(rng.uniform(np.log(3400), np.log(11000)))) if sometimes[1] < 0.3 else 0.0,
+        high_cut=float(np.exp(rng.uniform(np.log(3400), np.log(11000)))) if sometimes[1] < 0.12 else 0.0,
         room=int(rng.integers(ROOMS)) if sometimes[2] < 0.6 else None,
         wet=float(rng.uniform(0.05, 0.9)),
         comb=(rng.uniform(0.0003, 0.012), rng.uniform(-0.7, 0.7)) if sometimes[3] < 0.2 else (0.0, 0.0),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from training.material import Library
 
 FOLDERS = (Path("/usr/share/sounds/sf2"), Path("/usr/share/sounds/sf3"), Path("/usr/share/soundfonts"))
-INSTALL = "apt install fluidsynth fluid-soundfont-gm musescore-general-soundfont timgm6mb-soundfont"
+INSTALL = "apt install fluidsynth fluid-soundfont-gm musescore-general-soundfont csound-soundfont"
 RELATED = 0.2
 """Fonts that share more than this part of their sample names are one source."""
 TAKES = ((36, 1.6, 0), (68, 0.25, 0), (84, 2.5, 90), (112, 1.2, 0))
@@ -58,7 +58,7 @@ def families(fonts: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
 
 def library_of_fonts(source: str, fonts: Sequence[Path], cache: Path, *, jobs: int = 1) -> Library:
     """Return the library of one family of fonts, rendered at the first call and kept in `cache`."""
-    kept = cache / f"{source}-{fingerprint([TAKES, sorted(BORROWED), [[f.name, f.stat().st_size] for f in fonts]])}"
+    kept = cache / f"{source}-{fingerprint([TAKES, [[f.name, f.stat().st_size, honest_labels(f)] for f in fonts]])}"
     if kept.is_dir():
         return open_library(source, kept)
     work = [(font, label) for font in fonts for label in honest_labels(font)]

@@ -7,36 +7,49 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
-from training.material import MaterialError
+from training.material import LABELS, RANGES, MaterialError
 from training.scores import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_INSTRUMENT, _SAMPLE = 41, 53
-Records: TypeAlias = list[tuple[int, ...]]
+_INSTRUMENT, _KEYS, _SAMPLE = 41, 43, 53
+_FOREIGN = ("tuba", "trombone", "trumpet", "english horn", "sax", "piccolo", "strings")
 
 
-def program_samples(path: Path) -> dict[int, set[str]]:
-    """Return the names of the samples, by program number (from 0), of bank 0. Raises MaterialError on other files."""
+class Zone(NamedTuple):
+    """A sample (or an instrument) and the MIDI pitches that it is played for."""
+
+    name: str
+    low: int
+    high: int
+
+
+def program_zones(path: Path) -> dict[int, list[Zone]]:
+    """Return the samples by program number (from 0), of bank 0. Raises MaterialError on other files."""
     try:
         tables = dict(_chunks(path))
         names = [_name(tables["shdr"][i : i + 20]) for i in range(0, len(tables["shdr"]) - 46, 46)]
         instruments = [struct.unpack_from("<20xH", tables["inst"], i)[0] for i in range(0, len(tables["inst"]), 22)]
-        played = _generators(instruments, tables["ibag"], tables["igen"], _SAMPLE)
+        played = _zones(instruments, tables["ibag"], tables["igen"], _SAMPLE)
         headers = [struct.unpack_from("<20x3H", tables["phdr"], i) for i in range(0, len(tables["phdr"]), 38)]
-        used = _generators([first for _, _, first in headers], tables["pbag"], tables["pgen"], _INSTRUMENT)
+        used = _zones([first for _, _, first in headers], tables["pbag"], tables["pgen"], _INSTRUMENT)
+        return {
+            program: [
+                Zone(names[sample], max(low, lowest), min(high, highest))
+                for instrument, lowest, highest in parts
+                for sample, low, high in played[instrument]
+            ]
+            for (program, bank, _), parts in zip(headers, used, strict=False)
+            if bank == 0
+        }
     except (KeyError, struct.error, IndexError, OSError, ValueError) as error:
         raise MaterialError(f"{path} is no sound font: {error!r}") from error
-    return {
-        program: {names[sample] for instrument in parts for sample in played[instrument]}
-        for (program, bank, _), parts in zip(headers, used, strict=False)
-        if bank == 0
-    }
 
 
 def _name(raw: bytes) -> str:
@@ -59,34 +72,47 @@ def _chunks(path: Path) -> Iterator[tuple[str, bytes]]:
             begin += 8 + size + size % 2
 
 
-def _generators(firsts: list[int], bags: bytes, generators: bytes, wanted: int) -> list[list[int]]:
-    """Return, for each owner of a run of bags, the amounts of its generators of the wanted kind."""
+def _zones(firsts: list[int], bags: bytes, generators: bytes, wanted: int) -> list[list[tuple[int, int, int]]]:
+    """Return, for each owner of a run of bags, what the wanted generator says, with the lowest and highest key."""
     starts = [first for first, _ in struct.iter_unpack("<HH", bags)]
     values = list(struct.iter_unpack("<HH", generators))
-    runs = [range(starts[begin], starts[end]) for begin, end in pairwise(firsts)]
-    return [[values[i][1] for i in run if values[i][0] == wanted] for run in runs]
+    zones: list[tuple[int, int, int] | None] = []
+    for begin, end in pairwise(starts):
+        zone = dict(values[begin:end])
+        keys = zone.get(_KEYS, 127 << 8)
+        zones.append((zone[wanted], keys & 255, keys >> 8) if wanted in zone else None)
+    return [[zone for zone in zones[begin:end] if zone] for begin, end in pairwise(firsts)]
 
 
 def label_samples(path: Path) -> dict[str, set[str]]:
-    """Return the names of the samples that a font plays for each label's own (first) program."""
-    samples = program_samples(path)
+    """Return the names of the samples that a font plays in each label's range, with its own (first) program."""
+    zones = program_zones(path)
     firsts = {label: program for program, label in reversed(PROGRAMS.items())}
-    return {label: samples[program] for label, program in firsts.items() if samples.get(program)}
+    found = {}
+    for label, program in firsts.items():
+        low, high = RANGES[label]
+        found[label] = {zone.name for zone in zones.get(program, ()) if zone.low <= high and zone.high >= low}
+    return {label: names for label, names in found.items() if names}
 
 
 def liars(path: Path) -> dict[str, str]:
-    """Return the labels whose program plays the samples of another label, and which: {"viola": "violin"}.
+    """Return the labels whose program plays samples of another instrument, and which: {"viola": "violin"}.
 
-    A program lies when most of its samples are another label's and carry that label's name, not its own.
+    A program lies when half of its samples or more carry another instrument's name and not its own.
     """
-    samples = label_samples(path)
     found = {}
-    for label, names in samples.items():
-        for other, others in samples.items():
-            borrowed = [n for n in names & others if other in n.lower() and label not in n.lower()]
-            if other != label and 2 * len(borrowed) > len(names):
-                found[label] = other
+    for label, names in label_samples(path).items():
+        others = Counter(filter(None, (_other(name.lower(), label) for name in names)))
+        if 2 * others.total() >= len(names):
+            found[label] = min(others, key=lambda other: (-others[other], other))
     return found
+
+
+def _other(name: str, label: str) -> str | None:
+    """Return the instrument that a sample is named after, if it is not the label."""
+    if label in name.replace("english horn", ""):
+        return None
+    return next((other for other in (*_FOREIGN, *LABELS) if other in name), None)
 
 
 def shared(one: Path, other: Path) -> float:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 # Raised whenever the same settings would give other windows.
-VERSION = 1
+VERSION = 2
 _CHUNK = 128
 
 

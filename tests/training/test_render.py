@@ -15,7 +15,7 @@ from training.render import (
     render,
     render_notes,
 )
-from training.soundfont import label_samples, liars, program_samples, shared
+from training.soundfont import label_samples, liars, program_zones, shared
 
 
 def test_a_rendered_note_has_its_pitch_and_its_time(small_font, pitch_heard):
@@ -50,14 +50,21 @@ def test_a_viola_that_plays_violin_samples_is_left_out(small_font):
 
 def test_programs_name_their_samples(small_font):
     assert "Oboe A5" in label_samples(small_font)["oboe"]
-    assert all(program_samples(small_font)[program] for program in range(128))
+    assert all(program_zones(small_font)[program] for program in range(128))
+
+
+def test_samples_outside_an_instruments_range_do_not_count(small_font):
+    zones = program_zones(small_font)[43]
+    assert "Arco Cello D6" in {zone.name for zone in zones}
+    assert min(zone.low for zone in zones if zone.name == "Arco Cello D6") > 64
+    assert "Arco Cello D6" not in label_samples(small_font)["contrabass"]
 
 
 def test_other_files_are_no_sound_fonts(tmp_path):
     for content in (b"", b"RIFF", b"RIFF\0\0\0\0sfbk" + bytes(100), bytes(1000)):
         (tmp_path / "x.sf2").write_bytes(content)
         with pytest.raises(MaterialError, match=r"x\.sf2 is no sound font"):
-            program_samples(tmp_path / "x.sf2")
+            program_zones(tmp_path / "x.sf2")
 
 
 def test_fonts_that_share_samples_are_one_source(small_font, tmp_path):
@@ -72,7 +79,16 @@ def test_musescore_general_and_fluid_are_kin_and_timgm_is_not(small_font):
         pytest.skip("the sound fonts fluid-soundfont-gm and musescore-general-soundfont are not installed")
     groups = families(installed_fonts())
     assert set(groups["font-fluidr3_gm"]) >= {fonts["FluidR3_GM"], fonts["MuseScore_General_Full"]}
-    assert groups["font-timgm6mb"] == (small_font,)
+    assert small_font in groups["font-timgm6mb"]
+    assert not {fonts["FluidR3_GM"], fonts["MuseScore_General_Full"]} & set(groups["font-timgm6mb"])
+
+
+def test_the_bank_of_csound_is_kin_to_timgm_and_its_horn_is_a_tuba(small_font):
+    fonts = {font.stem: font for font in installed_fonts()}
+    if "sf_GMbank" not in fonts:
+        pytest.skip("the sound font csound-soundfont is not installed")
+    assert liars(fonts["sf_GMbank"]) == {"viola": "violin", "horn": "tuba"}
+    assert families([fonts["sf_GMbank"], small_font]) == {"font-sf_gmbank": (fonts["sf_GMbank"], small_font)}
 
 
 @pytest.mark.slow
