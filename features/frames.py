@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
@@ -12,11 +14,12 @@ from features.config import AudioConfig, Kind, Samples, Tensor
 from features.errors import Unprocessable
 from features.simd import LANES
 
+_local = threading.local()
 _PEAKS = 180  # more local maxima do not fit between 150 and 4000 Hz
 
 
 class Frames:
-    """One row per analysed frame, and the scratch to analyse more. Not thread-safe; one per thread or stream."""
+    """One row per analysed frame of one stream or thread."""
 
     def __init__(self, config: AudioConfig, *, rows: int, kind: Kind) -> None:
         if (config.n_fft, config.hop_length) != (transform.N_FFT, transform.HOP):
@@ -37,8 +40,6 @@ class Frames:
         self._counts = np.zeros(full_rows, np.int64)
         self._tuned = np.zeros(full_rows, np.int64)
         self._rows = (self._stats, self._mel, self._power, self._notes, self._heights, self._counts, self._tuned)
-        self._all_heights = np.empty(full_rows * _PEAKS, np.float32)
-        self._scratch = _scratch()
 
     def analyse(self, signal: Samples, *, offset: int, real: tuple[int, int], row: int, count: int) -> None:
         """Analyse `count` frames of `signal` from `offset` on, 512 samples apart, into rows from `row` on.
@@ -46,7 +47,7 @@ class Frames:
         `real` says which samples are no padding. `signal` must hold 2048 samples behind the last block of eight frames.
         """
         kernels.analyse(
-            signal, offset, *real, self._kernel_tables, self._scratch, self._rows, row, count, self._full,
+            signal, offset, *real, self._kernel_tables, _scratch(), self._rows, row, count, self._full,
         )  # fmt: skip
         mel = self._mel[row : row + count]
         np.maximum(mel, np.float32(1e-10), out=mel)
@@ -63,7 +64,7 @@ class Frames:
         np.maximum(decibels, decibels.max() - np.float32(80), out=decibels)
         if not self._full:
             return np.ascontiguousarray(decibels.T)
-        tuning = window.tuning_bin(rows, self._notes, self._heights, self._counts, TUNING_EDGES, self._all_heights)
+        tuning = window.tuning_bin(rows, self._notes, self._heights, self._counts, TUNING_EDGES, _heights(rows.size))
         vector = np.empty(6 + self.config.n_mfcc, np.float32)
         bank = chroma_bank(self.config, tuning)
         window.summarise(rows, self._stats, self._power, self._tuned, tuning, bank, vector)
@@ -80,10 +81,22 @@ def reach(count: int) -> int:
 
 
 def _scratch() -> tuple[npt.NDArray[np.floating], ...]:
-    half, bins, lanes = transform.HALF, transform.BINS, LANES
-    columns = _aligned(transform.HOP * transform.STRIDE, np.float32)
-    work = [_aligned(half * lanes, np.float64) for _ in range(2)]
-    return (columns, *work, _aligned(bins * lanes, np.float32), _aligned(bins * lanes, np.float32))
+    """Return this thread's room for one block of eight frames: 260 kB that thousands of streams need not have each."""
+    if not hasattr(_local, "scratch"):
+        half, bins = transform.HALF * LANES, transform.BINS * LANES
+        columns = _aligned(transform.HOP * transform.STRIDE, np.float32)
+        parts = [_aligned(half, np.float64) for _ in range(2)]
+        _local.scratch = (columns, *parts, _aligned(bins, np.float32), _aligned(bins, np.float32))
+    scratch: tuple[npt.NDArray[np.floating], ...] = _local.scratch
+    return scratch
+
+
+def _heights(rows: int) -> npt.NDArray[np.float32]:
+    """Return this thread's room for all peaks of a window."""
+    if not hasattr(_local, "heights") or _local.heights.size < rows * _PEAKS:
+        _local.heights = np.empty(rows * _PEAKS, np.float32)
+    heights: npt.NDArray[np.float32] = _local.heights
+    return heights
 
 
 def _aligned(size: int, dtype: type) -> npt.NDArray[np.floating]:

@@ -10,6 +10,7 @@ import numpy as np
 from features.config import AudioConfig, Kind
 from features.errors import ArtefactError, NotFound
 from models.store import Model, Store
+from service.memory import give_back
 
 Description = dict[str, Any]
 
@@ -34,7 +35,12 @@ class Catalogue:
         if missing or not names:
             raise ArtefactError(f"no artefact of {', '.join(sorted(missing)) or 'any model'} in {self._store.path}")
         latest = {name: self._store.load(name) for name in names if not self._wanted or name in self._wanted}
-        for kind, config in {(model.kind, model.config) for model in latest.values()}:
+        kinds = {(model.kind, model.config) for model in latest.values()}
+        for kind, config in kinds:
+            _warm(kind, config)
+        give_back()
+        # Once more: what runs from now on shall be there.
+        for kind, config in kinds:
             _warm(kind, config)
         self._latest = latest
         return list(latest.values())
