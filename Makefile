@@ -22,7 +22,6 @@ lint: .venv/dev  ## ruff and mypy --strict
 
 bench: .venv/dev .venv/kernels  ## speed, side by side with the alternatives, in one run
 	$(BIN)/timbre bench features
-	$(BIN)/timbre bench forest
 
 train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA names the folder of recordings)
 	tools/system-packages training

@@ -25,6 +25,7 @@ Subject: TypeAlias = Callable[[Rows], Any]
 
 FEATURES, COMPONENTS, LABELS = 26, 16, 11
 ROWS = (1, 32)
+TITLE = "scaler + PCA + forest: 200 trees, 11 labels, one thread"
 BUDGET_MS = {1: 0.12, 32: 0.8}
 OURS = "timbre"
 
