@@ -29,7 +29,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 
 # One environment; each level adds to the one before. The stamp files make the second call start at once.
 .venv/serve: pyproject.toml constraints.txt
-	tools/python-environment "cpu,mic"
+	tools/python-environment "mic"
 	tools/system-packages microphone
 	touch $@
 
@@ -40,11 +40,16 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt
-	tools/python-environment "cpu,mic,train,dev"
+	tools/python-environment "mic,train,dev"
 	tools/system-packages microphone tests
 	touch $@ .venv/serve
+
+gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
+	$(BIN)/python -m pip install --quiet --editable ".[gpu]"
+	$(BIN)/python -m pip uninstall --quiet --yes onnxruntime
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps onnxruntime-gpu
 
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test test-slow lint bench train clean
+.PHONY: help serve test test-slow lint bench train gpu clean
