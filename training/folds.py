@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +31,6 @@ class Fitted(Protocol):
         """Return the model as an ONNX graph."""
 
 
-Fit: TypeAlias = Callable[[str, npt.NDArray[np.int64]], Fitted]
-"""Trains on these rows of the training windows; the text is for people who watch."""
-
-
 @dataclass(frozen=True)
 class Judged:
     """Scores of windows by a model that did not train on `source`."""
@@ -56,23 +51,18 @@ def sources_of(windows: WindowSet) -> list[str]:
     return [source for source in windows.sources if not source.startswith(NOISE)]
 
 
-def leave_one_out(
-    train: WindowSet,
-    test: WindowSet,
-    tensors: npt.NDArray[Any],
-    fit: Fit,
-    *,
-    excluded: Sequence[str] = (),
-) -> list[Judged]:
-    """Return one Judged per source of `train`, `excluded` (never trained on) aside; tensors are those of `test`."""
+def splits(train: WindowSet, *, excluded: Sequence[str] = ()) -> dict[str, npt.NDArray[np.int64]]:
+    """Return by source the rows of all others; `excluded` ones are nowhere. Empty when fewer than two are left."""
+    sources = [source for source in sources_of(train) if source not in excluded]
+    if len(sources) < 2:
+        return {}
+    return {source: np.flatnonzero(train.held_out(source, *excluded)[0]) for source in sources}
+
+
+def leave_one_out(models: dict[str, Fitted], test: WindowSet, tensors: npt.NDArray[Any]) -> list[Judged]:
+    """Return what each model says of the source it was trained without, and of all noises."""
     noises = [source for source in test.sources if source.startswith(NOISE)]
-    judged = []
-    for source in sources_of(train):
-        if source not in excluded:
-            rows = np.flatnonzero(train.held_out(source, *excluded)[0])
-            chosen = test.held_out(source, *noises)[1]
-            judged.append(judge(fit(f"without {source}", rows), test, tensors, source, chosen))
-    return judged
+    return [judge(model, test, tensors, out, test.held_out(out, *noises)[1]) for out, model in models.items()]
 
 
 def judge(model: Fitted, test: WindowSet, tensors: npt.NDArray[Any], source: str, chosen: Mask) -> Judged:

@@ -131,11 +131,10 @@ def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candida
         table = tensors(windows.train, kind=kind, jobs=recipe.jobs, progress=progress)
     with stage(f"{model}: {kind} of test windows") as progress:
         test = tensors(windows.test, kind=kind, jobs=recipe.jobs, progress=progress)
-    fit = _learner(recipe, model, table, windows.train.labels, stage)
-    judged = []
-    if recipe.evaluate and len(set(folds.sources_of(windows.train)) - set(windows.excluded)) > 1:
-        judged = folds.leave_one_out(windows.train, windows.test, test, fit, excluded=windows.excluded)
-    fitted = fit("everything", np.flatnonzero(windows.train.held_out(*windows.excluded)[0]))
+    rows = folds.splits(windows.train, excluded=windows.excluded) if recipe.evaluate else {}
+    everything = np.flatnonzero(windows.train.held_out(*windows.excluded)[0])
+    *without, fitted = fit_all(recipe, model, table, windows.train.labels, [*rows.values(), everything], stage)
+    judged = folds.leave_one_out(dict(zip(rows, without, strict=True)), windows.test, test)
     limits = folds.thresholds(judged, quiet=recipe.quiet) if judged else np.full(len(LABELS), 0.5, np.float32)
     metrics = _metrics(recipe, windows, fitted, test, judged, limits)
     return Candidate(model, fitted, judged, limits, metrics | _ensemble(recipe, fitted, kind, limits))
@@ -159,21 +158,39 @@ def _metrics(
     return {"left_out": left_out, "mean": mean, "never_trained_on": extra}
 
 
-def _learner(
-    recipe: Recipe, model: str, table: npt.NDArray[Any], labels: npt.NDArray[np.bool_], stage: Stage
-) -> folds.Fit:
-    """Return the function that trains on some rows of the table."""
+def fit_all(
+    recipe: Recipe,
+    model: str,
+    table: npt.NDArray[Any],
+    labels: npt.NDArray[np.bool_],
+    rows: list[npt.NDArray[np.int64]],
+    stage: Stage,
+) -> list[folds.Fitted]:
+    """Return a model per choice of rows, trained side by side, each in a process of one thread."""
+    from joblib import Parallel, delayed
 
-    def fit(name: str, rows: npt.NDArray[np.int64]) -> folds.Fitted:
-        with stage(f"{model}: {name}") as progress:
-            if model == "forest":
-                return forest_model.fit(table[rows], labels[rows], recipe.forest, seed=recipe.seed, jobs=recipe.jobs)
-            # torch is not there on a machine that only makes forests.
-            from training import network
+    fitted = []
+    with stage(f"{model}: {len(rows)} trainings") as progress:
+        work = Parallel(n_jobs=min(recipe.jobs, len(rows)), return_as="generator")
+        for one in work(delayed(fit)(recipe, model, table, labels, some) for some in rows):
+            fitted.append(one)
+            progress(len(fitted), len(rows))
+    return fitted
 
-            return network.fit(table, labels, rows, recipe.network, seed=recipe.seed, progress=progress)
 
-    return fit
+def fit(
+    recipe: Recipe, model: str, table: npt.NDArray[Any], labels: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64]
+) -> folds.Fitted:
+    """Return one model trained on some rows of the table."""
+    if model == "forest":
+        return forest_model.fit(table[rows], labels[rows], recipe.forest, seed=recipe.seed)
+    # torch is not there on a machine that only makes forests.
+    import torch
+
+    from training import network
+
+    torch.set_num_threads(1)
+    return network.fit(table, labels, rows, recipe.network, seed=recipe.seed)
 
 
 def _ensemble(recipe: Recipe, fitted: folds.Fitted, kind: Kind, limits: npt.NDArray[np.float32]) -> dict[str, Any]:

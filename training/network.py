@@ -8,7 +8,6 @@ that the material does not have. `training.network_graph` writes it as ONNX.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from training.evaluate import Mask, Scores
     from training.recipe import Network
 
-Progress: TypeAlias = Callable[[int, int], None]
 Curve: TypeAlias = list[float]
 """Mean training loss of each epoch."""
 
@@ -97,26 +95,14 @@ def fit(
     settings: Network,
     *,
     seed: int,
-    progress: Progress | None = None,
 ) -> FittedNetwork:
     """Return `members` networks trained on the given rows, and the loss of each epoch, averaged over them.
 
     spectrograms: (n, bands, frames) in dB, may lie on disk. labels: bool (n, labels). rows: which of them to train on.
-    progress(done, total) counts epochs.
     """
-    members, curves = [], []
-    for number in range(settings.members):
-        at = number * settings.epochs
-        step = partial(_report, progress, at, settings.members * settings.epochs)
-        member, curve = _fit_one(spectrograms, labels, rows, settings, seed=seed + 1000 * number, step=step)
-        members.append(member)
-        curves.append(curve)
-    return FittedNetwork(members, np.mean(curves, axis=0).tolist())
-
-
-def _report(progress: Progress | None, at: int, total: int, epoch: int) -> None:
-    if progress:
-        progress(at + epoch, total)
+    seeds = [seed + 1000 * number for number in range(settings.members)]
+    trained = [_fit_one(spectrograms, labels, rows, settings, seed=one) for one in seeds]
+    return FittedNetwork([member for member, _ in trained], np.mean([curve for _, curve in trained], axis=0).tolist())
 
 
 def _fit_one(
@@ -126,7 +112,6 @@ def _fit_one(
     settings: Network,
     *,
     seed: int,
-    step: Callable[[int], None],
 ) -> tuple[Spectrogram, Curve]:
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -138,11 +123,10 @@ def _fit_one(
     steps = settings.epochs * (len(rows) // size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=steps))
     curve = []
-    for epoch in range(settings.epochs):
+    for _ in range(settings.epochs):
         order = rng.permutation(rows)[: len(rows) // size * size].reshape(-1, size)
         batches = (_batch(spectrograms, labels, some, settings, rng) for some in order)
         curve.append(float(np.mean([_learn(network, optimizer, schedule, x, on, settings) for x, on in batches])))
-        step(epoch + 1)
     return network.eval(), curve
 
 

@@ -1,6 +1,5 @@
 """Leave one source out: nothing of a source reaches the model or the thresholds that judge it."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,46 +20,36 @@ def windows():
     return WindowSet(np.zeros((60, 1), np.float16), labels, source, kind, Path(), "")
 
 
-@dataclass
-class Remembering:
-    """A model that knows only what it was trained on."""
-
-    rows: np.ndarray
-    seen: list = field(default_factory=list)
-
-    def scores(self, tensors):
-        self.seen.append(tensors[:, 0])
-        return np.tile(np.float32([0.9, 0.1]), (len(tensors), 1))
-
-    def onnx(self):
-        return b""
-
-
-def leave_out(windows, **more):
-    models = {}
-
-    def fit(name, rows):
-        return models.setdefault(name, Remembering(rows))
-
-    tensors = np.arange(len(windows), dtype=np.float32)[:, None]
-    return folds.leave_one_out(windows, windows, tensors, fit, **more), models
-
-
 def test_no_window_that_contains_the_held_out_source_trains(windows):
-    judged, models = leave_out(windows)
-    assert [one.source for one in judged] == ["a", "b", "c"]
-    for one, model in zip(judged, models.values(), strict=True):
-        trained = set("+".join(windows.source[model.rows].tolist()).split("+"))
-        assert one.source not in trained
-        tested = set(windows.source[model.seen[0].astype(int)].tolist())
-        assert tested == {one.source, "noise-x", "noise-y"}
+    splits = folds.splits(windows)
+    assert list(splits) == ["a", "b", "c"]
+    for source, rows in splits.items():
+        trained = set(windows.source[rows].tolist())
+        assert source not in {part for name in trained for part in name.split("+")}
+        assert {"noise-x", "noise-y"} < trained
 
 
 def test_excluded_sources_neither_train_nor_are_left_out_in_turn(windows):
-    judged, models = leave_out(windows, excluded=("c",))
-    assert [one.source for one in judged] == ["a", "b"]
-    for model in models.values():
-        assert "c" not in windows.source[model.rows]
+    splits = folds.splits(windows, excluded=("c",))
+    assert list(splits) == ["a", "b"]
+    assert not any("c" in windows.source[rows] for rows in splits.values())
+
+
+def test_where_one_source_is_left_nothing_can_be_left_out(windows):
+    assert folds.splits(windows, excluded=("b", "c")) == {}
+
+
+def test_a_model_is_asked_about_its_source_and_all_noises(windows):
+    class Asked:
+        def scores(self, tensors):
+            self.rows = tensors[:, 0].astype(int)
+            return np.tile(np.float32([0.9, 0.1]), (len(tensors), 1))
+
+    model = Asked()
+    judged = folds.leave_one_out({"a": model}, windows, np.arange(len(windows), dtype=np.float32)[:, None])
+    assert set(windows.source[model.rows].tolist()) == {"a", "noise-x", "noise-y"}
+    assert judged[0].source == "a"
+    np.testing.assert_array_equal(judged[0].labels, windows.labels[model.rows])
 
 
 def judged(source, score, *, sounding=True):

@@ -1,6 +1,5 @@
 """The network: that it learns, that level does not matter, that the graph is the network."""
 
-import itertools
 import time
 
 import numpy as np
@@ -61,12 +60,6 @@ def test_the_same_seed_gives_the_same_network(settings, material):
     one, same = (network.fit(spectrograms, labels, rows, settings, seed=7).curve for _ in range(2))
     assert one == same
     assert one != network.fit(spectrograms, labels, rows, settings, seed=8).curve
-
-
-def test_progress_counts_every_epoch_of_every_member(settings, material):
-    calls = []
-    network.fit(*material, np.arange(32), settings, seed=1, progress=lambda *call: calls.append(call))
-    assert calls == list(zip(itertools.count(1), [24] * 24, strict=False))
 
 
 def test_the_shipped_shape_is_small_and_fast_enough():
