@@ -35,6 +35,9 @@ Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 KINDS: dict[str, Kind] = {"forest": "features", "network": "log_mel"}
 """What each of the two models takes."""
+NAMES = {"forest": "instruments-forest", "network": "instruments-net"}
+BEST = "instruments"
+"""The name under which the model that generalises better is shipped once more."""
 ABOUT = {
     "forest": "Which of eleven instruments sound in 2 s: 26 features, standardised, projected by PCA, random forest.",
     "network": "Which of eleven instruments sound in 2 s: a small convolutional network on the log-mel spectrogram.",
@@ -69,15 +72,9 @@ def run(recipe: Recipe, out: Path, stage: Stage) -> list[Path]:
     windows = gather(recipe, stage)
     candidates = [train(recipe, model, windows, stage) for model in recipe.models]
     candidates.sort(key=lambda candidate: -candidate.metrics.get("mean", {}).get("macro_f1", 0.0))
-    names = artefact_names([candidate.model for candidate in candidates])
-    table = {name: candidate.metrics for candidate, name in zip(candidates, names, strict=True)}
-    return [ship(recipe, c, name, out, windows, table) for c, name in zip(candidates, names, strict=True)]
-
-
-def artefact_names(models: list[str]) -> list[str]:
-    """Return names for models in order of merit: the best is `instruments`, the others say what they are."""
-    other = {"forest": "instruments-forest", "network": "instruments-net"}
-    return ["instruments", *(other[model] for model in models[1:])][: len(models)]
+    table = {NAMES[candidate.model]: candidate.metrics for candidate in candidates}
+    ships = [(BEST, candidates[0]), *((NAMES[candidate.model], candidate) for candidate in candidates)]
+    return [ship(recipe, candidate, name, out, windows, table) for name, candidate in ships]
 
 
 def data_folder(recipe: Recipe) -> Path:
@@ -221,9 +218,12 @@ def ship(recipe: Recipe, candidate: Candidate, name: str, out: Path, windows: Wi
     kind = KINDS[candidate.model]
     chosen = np.random.default_rng(recipe.seed).permutation(len(windows.test))[:GOLDEN]
     limits = {label: round(limit, 4) for label, limit in zip(LABELS, candidate.thresholds.tolist(), strict=True)}
+    about = ABOUT[candidate.model]
+    if name == BEST:
+        about += f" It is `{NAMES[candidate.model]}`, the best of {', '.join(table)} by mean macro-F1."
     text = report.write(
         name,
-        about=ABOUT[candidate.model],
+        about=about,
         candidates=table,
         metrics=candidate.metrics,
         judged=candidate.judged,
