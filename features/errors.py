@@ -12,6 +12,7 @@ Each class carries what the edges need, so that no edge keeps a table of its own
     ├── NotAllowed             refused by policy
     ├── Busy                   over capacity now; worth trying again
     ├── Late                   the deadline passed before the work was done
+    ├── Failed                 tried several times, and the work broke off each time
     ├── Leaving                the server is shutting down
     └── ArtefactError          an artefact on disk is refused
 """
@@ -91,6 +92,12 @@ class Late(TimbreError):
     status = 504
     close_code = 1011
     title = "Deadline passed"
+
+
+class Failed(TimbreError):
+    """Tried several times; each time the process that worked on it ended."""
+
+    title = "Work failed"
 
 
 class Leaving(TimbreError):

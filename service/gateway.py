@@ -47,7 +47,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.catalogue = Catalogue(Store(settings.artefacts), names=settings.models)
-        self.queue: JobQueue = LocalQueue(self.catalogue.find, max_batch=settings.max_batch, max_jobs=settings.max_jobs)
+        self.queue = _queue(settings, self.catalogue)
         self.models: list[Model] = []
         """Loaded and warmed; empty until then."""
         self.leaving = False
@@ -62,15 +62,15 @@ class Gateway:
     @property
     def ready(self) -> bool:
         """Whether new work is taken."""
-        return bool(self.models) and not self.leaving
+        return bool(self.models) and not self.leaving and not self.queue.trouble
 
     def open(self) -> None:
         """Begin to load and warm the models; `opening` ends when they are ready, or raises ArtefactError."""
         self.opening = asyncio.create_task(self._open())
 
     async def _open(self) -> None:
-        await self.queue.open()
         self.models = await asyncio.to_thread(self.catalogue.load)
+        await self.queue.open()
 
     def new_id(self) -> str:
         """Return a name that no other job, request or stream of any gateway has."""
@@ -93,11 +93,13 @@ class Gateway:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Hold the server open for a piece of accepted work. Raises Busy while loading, Leaving at the end."""
+        """Hold the server open for accepted work. Raises Busy while loading or in trouble, Leaving at the end."""
         if self.leaving:
             raise Leaving("the server is shutting down")
         if not self.models:
             raise Busy("the models are still being loaded")
+        if self.queue.trouble:
+            raise Busy(self.queue.trouble)
         self._work += 1
         try:
             yield
@@ -138,6 +140,15 @@ class Gateway:
                 await self.queue.close()
         except TimeoutError:
             log("grace is over", unfinished=self._work)
+
+
+def _queue(settings: Settings, catalogue: Catalogue) -> JobQueue:
+    if not settings.redis:
+        return LocalQueue(catalogue.find, max_batch=settings.max_batch, max_jobs=settings.max_jobs)
+    # Imported here so that a server without Redis never pays for it.
+    from service.redisqueue import RedisQueue
+
+    return RedisQueue(settings.redis, max_jobs=settings.max_jobs)
 
 
 def verdict(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> Verdict:

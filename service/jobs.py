@@ -37,7 +37,7 @@ class Answer:
     scores: npt.NDArray[np.float32]
     """Shape (labels,)."""
     queue_ms: float
-    """From being asked to the start of the model."""
+    """From being asked to the start of the model; in Redis, the way back as well."""
     model_ms: float
     """The model call that the job was part of."""
 
@@ -47,10 +47,14 @@ class JobQueue(Protocol):
 
     @property
     def depth(self) -> int:
-        """Jobs that wait and have not begun."""
+        """Jobs of this process that wait; those that have begun elsewhere may be among them."""
+
+    @property
+    def trouble(self) -> str:
+        """Why no new work should be taken now; empty when all is well."""
 
     async def open(self) -> None:
-        """Make ready to be asked. Safe to call twice."""
+        """Return once jobs are taken. Safe to call twice."""
 
     async def ask(self, job: Job) -> Answer:
         """Return the answer. Cancelling withdraws the job. Raises Busy when full, Late past the deadline, Leaving."""

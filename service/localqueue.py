@@ -47,6 +47,11 @@ class LocalQueue:
         """Jobs that wait and have not begun."""
         return sum(len(lane.backlog) for lane in self._lanes.values())
 
+    @property
+    def trouble(self) -> str:
+        """Nothing that does not end the process."""
+        return ""
+
     async def open(self) -> None:
         """Nothing to prepare: lanes begin with the first job of their model."""
 

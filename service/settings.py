@@ -11,6 +11,7 @@ from models.store import DEFAULT_PATH
 
 MIB = 2**20
 MAX_PORT = 65_535
+MAY_BE_NONE = ("port", "workers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,10 @@ class Settings:
     """Folder of NAME/VERSION/ artefacts."""
     models: tuple[str, ...] = ()
     """Names to serve; none means all there are."""
+    redis: str = ""
+    """Address of Redis: redis://, rediss://, unix:// or redis+sentinel://; none: the queue is in the process."""
+    workers: int = 1
+    """With `redis`, processes that run models on this machine; 0 leaves all work to others."""
     insecure: bool = False
     """Allow listening beyond loopback without keys."""
     allowed_origins: tuple[str, ...] = ()
@@ -52,7 +57,7 @@ class Settings:
     max_batch: int = 32
     """Windows per model call."""
     max_jobs: int = 4_096
-    """Jobs waiting for one model: so many of live streams, and so many of clips."""
+    """Jobs waiting for one model, in Redis for all: so many of live streams, and so many of clips."""
 
     max_streams: int = 1_200
     """Streams open at one time."""
@@ -88,8 +93,10 @@ class Settings:
         for name, kind in TYPES.items():
             value = getattr(self, name)
             # Written so that NaN fails it too.
-            if kind in ("int", "float") and name != "port" and not value > 0:
+            if kind in ("int", "float") and name not in MAY_BE_NONE and not value > 0:
                 raise Unprocessable(f"{name}={value} must be more than 0")
+        if self.workers < 0:
+            raise Unprocessable(f"workers={self.workers} must not be negative")
 
 
 READERS: dict[str, Callable[[str], object]] = {

@@ -1,4 +1,4 @@
-"""Several gateways on one port: started, watched, restarted, ended together."""
+"""Several gateways on one port, and workers: started, watched, restarted, ended together."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from service import process
+from setproctitle import setproctitle
+
 from service.listener import bind
 from service.log import log
 from service.settings import Settings
 
 SILENCE_S = 20.0
-"""A gateway whose loop has not turned for so long is replaced."""
+"""A process whose loop has not turned for so long is replaced."""
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Pauses before a gateway that keeps dying is started again."""
+"""Pauses before a process that keeps dying is started again."""
 STEADY_S = 30.0
-"""A gateway that lived so long begins again at the shortest pause."""
+"""A process that lived so long begins again at the shortest pause."""
 context = multiprocessing.get_context("spawn")
 
 
 @dataclass
 class Child:
-    """One gateway process, or the wait for its next start."""
+    """One gateway or worker process, or the wait for its next start."""
 
+    role: str
     number: int
     process: BaseProcess | None = None
     pulse: Connection | None = None
@@ -38,7 +40,7 @@ class Child:
 
 
 class Supervisor:
-    """Keeps as many gateways alive as the settings ask for, until told to stop."""
+    """Keeps as many gateways and workers alive as the settings ask for, until told to stop."""
 
     def __init__(self, settings: Settings, *, since: float) -> None:
         """Bind the port without listening, so that it stays ours. Raises OSError when it is taken."""
@@ -47,7 +49,8 @@ class Supervisor:
         self._reserved = bind(settings, shared=True)
         self.settings = replace(settings, port=self._reserved.getsockname()[1])
         self._since = since
-        self._children = [Child(number) for number in range(settings.gateways)]
+        counts = {"gateway": settings.gateways, "worker": settings.workers if settings.redis else 0}
+        self._children = [Child(role, number) for role, count in counts.items() for number in range(count)]
         self._signals: list[int] = []
         self._wake, waker = socket.socketpair()
         waker.setblocking(False)
@@ -72,7 +75,7 @@ class Supervisor:
             elif not child.process.is_alive():
                 self._bury(child, now)
             elif now - child.heard > SILENCE_S:
-                log("gateway hangs", gateway=child.number, pid=child.process.pid)
+                log(f"{child.role} hangs", number=child.number, pid=child.process.pid)
                 child.process.kill()
         self._wait()
 
@@ -94,33 +97,46 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         receiver, sender = context.Pipe(duplex=False)
-        child.process = context.Process(target=_gateway, args=(self.settings, sender, self._since))
+        arguments = (child.role, child.number, self.settings, sender, self._since)
+        child.process = context.Process(target=_be, args=arguments)
         child.process.start()
         sender.close()
         child.pulse = receiver
         child.started = child.heard = time.monotonic()
-        log("gateway started", gateway=child.number, pid=child.process.pid)
+        log(f"{child.role} started", number=child.number, pid=child.process.pid)
 
     def _bury(self, child: Child, now: float) -> None:
         assert child.process is not None
         child.deaths = 1 if now - child.started > STEADY_S else child.deaths + 1
         pause = BACKOFF_S[min(child.deaths, len(BACKOFF_S)) - 1]
-        log("gateway died", gateway=child.number, code=child.process.exitcode, again_in_s=pause)
+        log(f"{child.role} died", number=child.number, code=child.process.exitcode, again_in_s=pause)
         child.process, child.pulse, child.due = None, None, now + pause
 
     def _end(self) -> None:
-        """Pass the word on, wait a little longer than the grace, then insist."""
-        alive = [child.process for child in self._children if child.process]
-        for each in alive:
-            each.terminate()
-        until = time.monotonic() + self.settings.grace + 5
-        for each in alive:
-            each.join(max(0.0, until - time.monotonic()))
-            if each.is_alive():
-                each.kill()
+        """Pass the word on, wait a little longer than the grace, then insist; workers last, for gateways need them."""
+        for role in ("gateway", "worker"):
+            alive = [child.process for child in self._children if child.process and child.role == role]
+            for each in alive:
+                each.terminate()
+            until = time.monotonic() + self.settings.grace + 5
+            for each in alive:
+                each.join(max(0.0, until - time.monotonic()))
+                if each.is_alive():
+                    each.kill()
 
 
-def _gateway(settings: Settings, pulse: Connection, since: float) -> None:
-    """Be one gateway, in a process of its own."""
+def _be(role: str, number: int, settings: Settings, pulse: Connection, since: float) -> None:
+    """Be one gateway or worker, in a process of its own."""
+    setproctitle(f"timbre: {role} {number}")
+
+    def beat() -> None:
+        pulse.send_bytes(b".")
+
+    if role == "worker":
+        from service import worker
+
+        raise SystemExit(worker.run(settings, number=number, pulse=beat))
+    from service import process
+
     listener = bind(settings, shared=True)
-    raise SystemExit(process.run(settings, listener, since=since, beat=lambda: pulse.send_bytes(b".")))
+    raise SystemExit(process.run(settings, listener, since=since, beat=beat))

@@ -18,6 +18,7 @@ MAY_IMPORT = {
 }
 ONE_FILE_KNOWS = {
     "onnxruntime": {"models/session.py", "benchmarks/forest.py"},
+    "redis": {"service/redisqueue.py"},
     "sounddevice": {"service/microphone.py"},
 }
 HEAVY = ("torch", "keras", "sklearn", "librosa", "matplotlib", "onnx", "joblib", "audiomentations")
@@ -70,6 +71,10 @@ def test_nothing_heavy_is_loaded_to_serve_or_to_listen(module):
     assert loaded_by(f"import {module}").isdisjoint(HEAVY)
 
 
+def test_redis_is_loaded_only_where_it_is_asked_for():
+    assert "redis" not in loaded_by("import service.app, service.commands.serve, service.client")
+
+
 def test_help_loads_no_arithmetic():
     code = "from service.command import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert loaded_by(code).isdisjoint({*HEAVY, "numpy", "scipy", "numba", "onnxruntime", "aiohttp"})
@@ -107,5 +112,7 @@ COVERED_ELSEWHERE = {
     "features/simd.py",  # test_kernels
     "features/transform.py",  # test_kernels
     "features/window.py",  # test_kernels, test_extract
+    "service/localqueue.py",  # test_queues
+    "service/queuestate.py",  # test_queue
     "features/warm.py",  # run by make before any test
 }

@@ -20,6 +20,7 @@ def main(argv: list[str]) -> int:
     try:
         settings = Settings(**_arguments(argv))
         check_exposure(settings.host, insecure=settings.insecure)
+        check_redis(settings.redis)
     except TimbreError as error:
         print(f"timbre serve: {error}", file=sys.stderr)
         return 2
@@ -44,8 +45,16 @@ def check_exposure(host: str, *, insecure: bool) -> None:
         )
 
 
+def check_redis(url: str) -> None:
+    """Refuse an address of Redis that makes no sense, before anything is started. Raises Unprocessable."""
+    if url:
+        from service.redisqueue import connect
+
+        connect(url)
+
+
 def _serve(settings: Any, since: float) -> int:
-    if settings.gateways > 1:
+    if settings.gateways > 1 or (settings.redis and settings.workers):
         from service.supervisor import Supervisor
 
         return Supervisor(settings, since=since).run()
@@ -61,6 +70,8 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any (8000)")
     parser.add_argument("--gateways", type=int, metavar="N", help="processes that share the port (1)")
+    parser.add_argument("--redis", metavar="URL", help="share work through Redis (the queue is in the process)")
+    parser.add_argument("--workers", type=int, metavar="N", help="with --redis, processes that run models (1)")
     parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
     parser.add_argument("--insecure", action="store_true", default=None, help="listen beyond loopback without keys")
     parser.add_argument(

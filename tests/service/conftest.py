@@ -21,6 +21,7 @@ from models.manifest import Label
 from service.app import build
 from service.rest import GATEWAY
 from service.settings import Settings
+from tests.service.redisserver import start_redis
 
 RATE = 22_050
 COMMON = {
@@ -88,6 +89,21 @@ def _net():
     graph = helper.make_graph(nodes, "net", inputs, outputs, [numpy_helper.from_array(weights, "weights")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return model.SerializeToString()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory):
+    """A redis-server for all tests that do not harm it."""
+    server = start_redis(tmp_path_factory)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def redis_url(redis_server):
+    """Its address, with nothing in it."""
+    redis_server.client.flushall()
+    return redis_server.url
 
 
 class Server:

@@ -1,4 +1,4 @@
-"""The queue in the process: batches what waits, answers each job once, does no work that nobody wants."""
+"""What every queue promises, in the process or in Redis: one answer or one error each, no work that nobody wants."""
 
 import asyncio
 import threading
@@ -7,11 +7,16 @@ import time
 import numpy as np
 import pytest
 
-from features.errors import Busy, Late, Leaving
+from features.errors import Busy, Late, Leaving, TimbreError
 from service.jobs import Job
 from service.localqueue import LocalQueue
+from service.redisjobs import RedisJobs
+from service.redisqueue import RedisQueue
+from service.worker import Worker
+from tests.service.conftest import until
 
 MS = 1e-3
+TRAVEL = 30 * MS
 
 
 class Doubler:
@@ -20,9 +25,11 @@ class Doubler:
     def __init__(self):
         self.open = threading.Event()
         self.open.set()
+        self.calls = 0
         self.batches = []
 
     def predict(self, batch):
+        self.calls += 1
         self.open.wait(5)
         self.batches.append(batch[:, 0].tolist())
         if (batch < 0).any():
@@ -35,13 +42,25 @@ def model():
     return Doubler()
 
 
-@pytest.fixture
-async def queue(model):
-    queue = LocalQueue(lambda name, version: model, max_batch=4, max_jobs=6)
+@pytest.fixture(params=["local", "redis"])
+async def queue(request, model):
+    if request.param == "local":
+        queue = LocalQueue(lambda name, version: model, max_batch=4, max_jobs=6)
+        await queue.open()
+        yield queue
+        model.open.set()
+        await queue.close()
+        return
+    url = request.getfixturevalue("redis_url")
+    worker = Worker(RedisJobs(url, name="w"), lambda name, version: model, max_batch=4, pulse=lambda: None)
+    working = asyncio.create_task(worker.run())
+    queue = RedisQueue(url, max_jobs=6)
     await queue.open()
     yield queue
     model.open.set()
     await queue.close()
+    worker.leave()
+    await working
 
 
 def job(number, *, seconds=5.0, live=True, stream="s"):
@@ -60,13 +79,13 @@ async def hold(model, queue):
     """Keep the model busy with job 0, so that what follows has to wait."""
     model.open.clear()
     held = asyncio.create_task(queue.ask(job(0)))
-    await asyncio.sleep(20 * MS)
+    await until(lambda: model.calls)
     return held
 
 
 async def ask_all(queue, jobs):
     tasks = [asyncio.create_task(queue.ask(each)) for each in jobs]
-    await asyncio.sleep(0)
+    await asyncio.sleep(TRAVEL)
     return tasks
 
 
@@ -80,7 +99,7 @@ async def test_an_answer_carries_its_scores_and_its_times(queue):
 async def test_what_waits_is_batched_and_each_gets_its_own_answer(model, queue):
     held = await hold(model, queue)
     tasks = await ask_all(queue, [job(n, stream=f"s{n}") for n in range(1, 6)])
-    assert queue.depth == 5
+    assert queue.depth - 5 in (0, 1)  # in Redis, the one that runs is not told apart
     model.open.set()
     answers = await asyncio.gather(held, *tasks)
     assert [answer.scores[0] for answer in answers] == [0, 2, 4, 6, 8, 10]
@@ -99,12 +118,17 @@ async def test_live_jobs_run_before_clips(model, queue):
 
 async def test_a_full_queue_refuses_at_once_and_counts_live_and_clips_apart(model, queue):
     held = await hold(model, queue)
-    tasks = await ask_all(queue, [job(n) for n in range(1, 7)])
-    with pytest.raises(Busy, match="6 jobs"):
-        await queue.ask(job(7))
-    tasks += await ask_all(queue, [job(8, live=False)])
+    tasks = await ask_all(queue, [job(n) for n in range(1, 10)])
+    refused = [task for task in tasks if task.done()]
+    assert 9 - len(refused) in (5, 6)  # in Redis, the one that runs counts
+    for task in refused:
+        with pytest.raises(Busy, match="6 jobs"):
+            await task
+    accepted = [task for task in tasks if task not in refused]
+    accepted += await ask_all(queue, [job(10, live=False)])
     model.open.set()
-    assert len(await asyncio.gather(held, *tasks)) == 8
+    answers = await asyncio.gather(held, *accepted)
+    assert len({answer.job_id for answer in answers}) == len(accepted) + 1
 
 
 async def test_a_late_job_is_told_so_and_never_run(model, queue):
@@ -113,7 +137,7 @@ async def test_a_late_job_is_told_so_and_never_run(model, queue):
         await queue.ask(job(1, seconds=20 * MS))
     with pytest.raises(Late):
         await queue.ask(job(2, seconds=-1))
-    assert queue.depth == 0
+    assert queue.depth <= 1
     model.open.set()
     await held
     await queue.ask(job(3))
@@ -132,7 +156,8 @@ async def test_a_cancelled_job_is_withdrawn(model, queue):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert queue.depth == 0
+    assert queue.depth <= 1
+    await asyncio.sleep(TRAVEL)
     model.open.set()
     await held
     await queue.ask(job(2))
@@ -147,7 +172,7 @@ async def test_a_job_cancelled_while_the_model_runs_disturbs_nobody(model, queue
 
 
 async def test_a_model_that_fails_fails_its_batch_and_the_next_works(queue):
-    with pytest.raises(ArithmeticError):
+    with pytest.raises((ArithmeticError, TimbreError)):
         await queue.ask(job(-1))
     assert (await queue.ask(job(1))).scores[0] == 2
 
@@ -156,9 +181,18 @@ async def test_closing_answers_what_was_accepted_and_refuses_the_rest(model, que
     held = await hold(model, queue)
     tasks = await ask_all(queue, [job(n) for n in (1, 2, 3, 4, 5)])
     closing = asyncio.create_task(queue.close())
-    await asyncio.sleep(0)
+    await asyncio.sleep(TRAVEL)
     with pytest.raises(Leaving):
         await queue.ask(job(9))
     model.open.set()
     assert len(await asyncio.gather(held, *tasks)) == 6
     await closing
+
+
+async def test_opening_twice_does_no_harm(queue):
+    await queue.open()
+    assert (await queue.ask(job(1))).scores[0] == 2
+
+
+async def test_a_queue_that_is_well_has_no_trouble(queue):
+    assert not queue.trouble

@@ -1,0 +1,283 @@
+"""The queue in Redis: any number of gateways and workers, on any machines. The one file that knows redis-py.
+
+Jobs travel on two streams with one consumer group, answers on one stream for each gateway. All keys share the hash tag
+`{timbre}`. This is the gateways' side; the workers' is `service/redisjobs.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from redis.asyncio import Redis, Sentinel
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from features.errors import Busy, InputError, Late, Leaving, Unprocessable
+from service.codec import Reply, decode_replies, encode_job
+from service.jobs import Answer, Job
+from service.log import log
+from service.replies import Replies
+
+LIVE, CLIPS = "{timbre}:jobs:live", "{timbre}:jobs:clips"
+ANSWERS = "{timbre}:answers:"
+WORKERS = "{timbre}:workers"
+"""Sorted set: each worker and when it was last seen, in seconds of Redis' clock."""
+DEAD = "{timbre}:dead"
+PROBE = "{timbre}:probe"
+"""Written to see whether Redis takes writes: it may be full, or a replica."""
+GROUP = "workers"
+TROUBLE = (RedisError, OSError)
+"""What goes wrong between us and Redis."""
+TIMEOUT_S = 5.0
+"""Silence of Redis after which it counts as lost. Blocking reads are shorter."""
+UNUSABLE = "the queue cannot be used"
+"""What clients are told; why stands in the log."""
+BLOCK_MS = 2_000
+WATCH_S = 1.0
+RETRY_S = 0.2
+ALIVE_S = 4.0
+"""A worker that was not seen for so long does not count."""
+ADD = """
+local room, ids = tonumber(ARGV[1]) - redis.call('XLEN', KEYS[1]), {}
+for i = 2, #ARGV do
+    ids[i - 1] = i - 1 <= room and redis.call('XADD', KEYS[1], '*', 'job', ARGV[i])
+end
+return ids
+"""
+"""Adds jobs while there is room; gives their entries' ids, null for those refused."""
+
+
+def connect(url: str) -> Any:
+    """Return a client; nothing is sent yet. Raises Unprocessable on an address that makes no sense.
+
+    url: redis://, rediss:// (TLS), unix://PATH or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, with USER:PASSWORD@.
+    """
+    # No retries of redis-py's own: a job that is sent twice runs twice.
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
+    }
+    try:
+        if not url.startswith("redis+sentinel://"):
+            return Redis.from_url(url, **options)
+        parts = urlsplit(url)
+        pairs = [host.rsplit(":", 1) for host in parts.netloc.rpartition("@")[2].split(",")]
+        password = unquote(parts.password) if parts.password else None
+        sentinel: Any = Sentinel([(host, int(port)) for host, port in pairs], sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
+        return sentinel.master_for(parts.path.strip("/"), username=parts.username or None, password=password)
+    except ValueError as error:
+        raise Unprocessable(f"{shown(url)!r} is no address of Redis: {error}") from None
+
+
+def shown(url: str) -> str:
+    """Return an address without what must not be told."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+async def prepare(redis: Any) -> None:
+    """Create streams and group. Safe to call twice."""
+    for stream in (LIVE, CLIPS):
+        try:
+            # "0": a job added before the first worker starts must not be lost.
+            await redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+
+
+async def seen(redis: Any) -> dict[str, float]:
+    """Return the seconds since each worker was last seen."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.time()
+        pipe.zrange(WORKERS, 0, -1, withscores=True)
+        (seconds, microseconds), workers = await pipe.execute()
+    return {name.decode(): max(0.0, seconds + microseconds / 1e6 - last) for name, last in workers}
+
+
+class RedisQueue:
+    """Sends jobs to workers through Redis; whatever comes back finds the one that waits."""
+
+    def __init__(self, url: str, *, max_jobs: int) -> None:
+        self._redis = connect(url)
+        self._where = shown(url)
+        self._max_jobs = max_jobs
+        self._name = uuid.uuid4().hex[:12]
+        self._replies = Replies()
+        self._outbox: dict[str, tuple[str, bytes]] = {}  # job: stream, bytes
+        self._entries: dict[str, tuple[str, bytes]] = {}  # job: stream, entry
+        self._withdrawn: list[tuple[str, bytes]] = []
+        self._read: list[bytes] = []
+        self._work = asyncio.Event()
+        self._well = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._leaving = self._closed = False
+        self._lost = "the queue was not reached yet"
+        self._deserted = ""
+
+    @property
+    def depth(self) -> int:
+        """Jobs of this gateway that wait for their answer."""
+        return len(self._replies)
+
+    @property
+    def trouble(self) -> str:
+        """Why no new work should be taken now; empty when all is well."""
+        return self._lost or self._deserted
+
+    async def open(self) -> None:
+        """Return once Redis is there and a worker lives, however long that takes. Safe to call twice."""
+        if not self._tasks:
+            steps = (self._send, self._receive, self._watch)
+            self._tasks = [asyncio.create_task(self._forever(step)) for step in steps]
+        await self._well.wait()
+
+    async def ask(self, job: Job) -> Answer:
+        """Return the answer. Cancelling withdraws the job. Raises Busy, Late, Leaving, Failed, what the model did."""
+        now = time.monotonic()
+        if self._leaving:
+            raise Leaving("the queue takes no new jobs")
+        if self._lost:
+            raise Busy(self._lost)
+        if job.deadline <= now:
+            raise Late("the deadline passed before the job was asked")
+        data = encode_job(job, reply_to=self._name, now=now)
+        with self._replies.expect(job.id) as future:
+            self._outbox[job.id] = (LIVE if job.live else CLIPS, data)
+            self._work.set()
+            try:
+                async with asyncio.timeout(job.deadline - now):
+                    reply = await future
+            except TimeoutError:
+                raise Late(f"no answer from {job.model!r} within the deadline") from None
+            finally:
+                self._forget(job, withdraw=not future.done() or future.cancelled())
+        if isinstance(reply.result, Exception):
+            raise reply.result
+        queue_ms = max(0.0, 1e3 * (time.monotonic() - now) - reply.model_ms)
+        return Answer(job_id=job.id, scores=reply.result, queue_ms=queue_ms, model_ms=reply.model_ms)
+
+    async def close(self) -> None:
+        """Wait for the answers to what was accepted, each no longer than its deadline; then part from Redis."""
+        self._leaving = True
+        try:
+            await self._replies.empty()
+        finally:
+            self._closed = True
+            await _end(self._tasks)
+            with suppress(*TROUBLE):
+                await self._redis.delete(ANSWERS + self._name)
+            with suppress(*TROUBLE):
+                await self._redis.aclose()
+
+    def _forget(self, job: Job, *, withdraw: bool) -> None:
+        self._outbox.pop(job.id, None)
+        entry = self._entries.pop(job.id, None)
+        if entry and withdraw:
+            self._withdrawn.append(entry)
+            self._work.set()
+
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        while not self._closed:
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001 - a loop that ended would leave its askers waiting
+                if not isinstance(error, TROUBLE):
+                    traceback.print_exception(error)
+                self._note(lost=UNUSABLE, why=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def _send(self) -> None:
+        """Send all that gathered while the last was under way, in one go."""
+        await self._work.wait()
+        self._work.clear()
+        jobs, self._outbox = self._outbox, {}
+        withdrawn, self._withdrawn = self._withdrawn, []
+        lanes = {stream: [job for job, sent in jobs.items() if sent[0] == stream] for stream in (LIVE, CLIPS)}
+        lanes = {stream: lane for stream, lane in lanes.items() if lane}
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for stream, lane in lanes.items():
+                    pipe.eval(ADD, 1, stream, self._max_jobs, *(jobs[job][1] for job in lane))
+                for stream, entry in withdrawn:
+                    pipe.xack(stream, GROUP, entry)
+                    pipe.xdel(stream, entry)
+                results = await pipe.execute(raise_on_error=False)
+        except TROUBLE:
+            self._refuse(jobs, UNUSABLE)
+            raise
+        for (stream, lane), result in zip(lanes.items(), results, strict=False):
+            self._sent(stream, lane, result)
+
+    def _sent(self, stream: str, jobs: list[str], result: Any) -> None:
+        """Note what became of jobs: each an entry, or refused. Raises what Redis has against all of them."""
+        if isinstance(result, Exception):
+            self._refuse(jobs, UNUSABLE)
+            raise result
+        for job, entry in zip(jobs, result, strict=True):
+            if entry is None:
+                self._refuse([job], f"{self._max_jobs} jobs wait in the queue")
+            elif job in self._replies:
+                self._entries[job] = (stream, entry)
+            else:  # given up while it was under way
+                self._withdrawn.append((stream, entry))
+                self._work.set()
+
+    def _refuse(self, jobs: Any, why: str) -> None:
+        for job in jobs:
+            self._replies.resolve(Reply(job, Busy(why), 0.0))
+
+    async def _receive(self) -> None:
+        """Wait for answers. The stream holds what was not read yet, so nothing is lost when the connection is."""
+        key = ANSWERS + self._name
+        async with self._redis.pipeline(transaction=False) as pipe:
+            if self._read:
+                pipe.xdel(key, *self._read)
+            pipe.xread({key: "0-0"}, block=BLOCK_MS)
+            *_, found = await pipe.execute()
+        entries = found[0][1] if found else []
+        self._read = [entry for entry, _ in entries]
+        for _, fields in entries:
+            try:
+                for reply in decode_replies(fields.get(b"answers", b"")):
+                    self._replies.resolve(reply)
+            except InputError as error:
+                log("queue answer not understood", why=error)
+
+    async def _watch(self) -> None:
+        """See whether Redis takes writes and at least one worker is there."""
+        if self._lost:
+            await prepare(self._redis)
+        await self._redis.set(PROBE, self._name)
+        alive = [name for name, ago in (await seen(self._redis)).items() if ago < ALIVE_S]
+        self._note(lost="", deserted="" if alive else "no worker takes jobs")
+        await asyncio.sleep(WATCH_S if alive else RETRY_S)
+
+    def _note(self, *, lost: str, deserted: str = "", why: str = "") -> None:
+        before = self.trouble
+        self._lost, self._deserted = lost, deserted
+        if self.trouble != before:
+            log("queue trouble" if self.trouble else "queue is well", redis=self._where, why=why or self.trouble or "-")
+        if self.trouble:
+            self._well.clear()
+        else:
+            self._well.set()
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: redis-py swallows a cancellation now and then."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)

@@ -1,0 +1,52 @@
+"""A private real redis-server: on a socket of its own, gone with the test."""
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+import redis
+
+
+class RedisServer:
+    """One that can be killed, started again, stopped for a while and let go on."""
+
+    def __init__(self, folder, *arguments):
+        self.folder = folder
+        self.url = f"unix://{folder}/redis.sock"
+        self.client = redis.Redis.from_url(self.url, protocol=2)
+        self._arguments = ["--save", "", "--port", "0", "--dir", folder, "--unixsocket", f"{folder}/redis.sock"]
+        self._arguments += arguments
+        self.start()
+
+    def start(self):
+        command = ["redis-server", *map(str, self._arguments)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            with contextlib.suppress(redis.ConnectionError):
+                self.client.ping()
+                return
+            time.sleep(0.01)
+        raise TimeoutError("redis-server does not come up")
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def end(self):
+        self.client.close()
+        self.process.send_signal(signal.SIGCONT)
+        self.kill()
+
+
+def start_redis(tmp_path_factory, *arguments):
+    """Start one, or skip where there is none to start."""
+    if not shutil.which("redis-server"):
+        pytest.skip("no redis-server on this machine: run 'apt-get install redis-server'")
+    return RedisServer(tmp_path_factory.mktemp("redis"), *arguments)
