@@ -73,7 +73,7 @@ def run(recipe: Recipe, out: Path, stage: Stage) -> list[Path]:
     candidates = [train(recipe, model, windows, stage) for model in recipe.models]
     candidates.sort(key=lambda candidate: -candidate.metrics.get("mean", {}).get("macro_f1", 0.0))
     table = {NAMES[candidate.model]: candidate.metrics for candidate in candidates}
-    ships = [(BEST, candidates[0]), *((NAMES[candidate.model], candidate) for candidate in candidates)]
+    ships = [*zip([BEST], candidates, strict=False), *zip(table, candidates, strict=True)]
     return [ship(recipe, candidate, name, out, windows, table) for name, candidate in ships]
 
 
