@@ -14,6 +14,7 @@ OK, SHORT = 0, 1
 HELP = {
     "features": "the 26 features beside librosa, and the forest beside scikit-learn",
     "forest": "the forest alone",
+    "queues": "a job through both queues",
 }
 
 
@@ -24,9 +25,13 @@ def main(argv: list[str]) -> int:
         from benchmarks import streams
 
         return streams.main(args.rest)
-    from benchmarks import features, forest, measure
+    from benchmarks import features, forest, measure, queues
 
-    subjects: dict[str, tuple[Any, ...]] = {"features": (features, forest), "forest": (forest,)}
+    subjects: dict[str, tuple[Any, ...]] = {
+        "features": (features, forest),
+        "forest": (forest,),
+        "queues": (queues,),
+    }
     tables = [(subject, subject.run(tiny=args.tiny)) for subject in subjects[args.what]]
     where = measure.machine()
     missed = [line for subject, table in tables for line in subject.shortfalls(table)]
@@ -42,7 +47,7 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench", description=__doc__)
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="features | forest | streams")
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="features | forest | queues | streams")
     for name, text in HELP.items():
         kind = kinds.add_parser(name, help=text)
         kind.add_argument("--json", action="store_true", help="print JSON")

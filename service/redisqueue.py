@@ -253,6 +253,8 @@ class RedisQueue:
                     self._replies.resolve(reply)
             except InputError as error:
                 log("queue answer not understood", why=error)
+        # Those who were answered go first; a tenth of a round trip.
+        await asyncio.sleep(0)
 
     async def _watch(self) -> None:
         """See whether Redis takes writes and at least one worker is there."""
