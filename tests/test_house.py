@@ -100,19 +100,33 @@ def lines_of(function):
     return function.end_lineno - function.lineno + 1 - docstring
 
 
-def test_every_module_has_a_test_file_of_its_name_or_is_covered_by_one_that_says_so(trees):
+def test_every_module_has_a_test_file_of_its_name_or_is_named_here(trees):
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").rglob("test_*.py")}
     bare = {str(path) for path in trees if path.stem not in {*tested, "__init__"} and path.parts[0] != "benchmarks"}
-    assert bare == COVERED_ELSEWHERE
+    assert bare == set(COVERED_ELSEWHERE)
 
 
 COVERED_ELSEWHERE = {
-    "features/containers.py",  # test_decode
-    "features/frames.py",  # test_extract, test_streaming
-    "features/simd.py",  # test_kernels
-    "features/transform.py",  # test_kernels
-    "features/window.py",  # test_kernels, test_extract
-    "service/localqueue.py",  # test_queues
-    "service/queuestate.py",  # test_queue
-    "features/warm.py",  # run by make before any test
+    "features/containers.py": "test_decode",
+    "features/frames.py": "test_extract, test_streaming",
+    "features/simd.py": "test_kernels",
+    "features/transform.py": "test_kernels",
+    "features/window.py": "test_kernels, test_extract",
+    "features/warm.py": "what make runs before any test",
+    "service/app.py": "test_rest",
+    "service/bodies.py": "test_rest",
+    "service/catalogue.py": "test_rest",
+    "service/channel.py": "test_stream",
+    "service/jobs.py": "test_queues",
+    "service/listener.py": "test_serve",
+    "service/localqueue.py": "test_queues",
+    "service/log.py": "test_rest",
+    "service/problems.py": "test_rest",
+    "service/process.py": "test_serve",
+    "service/queuestate.py": "test_queues",
+    "service/supervisor.py": "test_serve",
+    "service/teller.py": "test_stream",
+    "training/network_graph.py": "test_network",
+    "training/report.py": "test_instruments",
+    "training/soundfont.py": "test_kinship, test_render",
 }
