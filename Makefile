@@ -15,6 +15,9 @@ test: .venv/dev lint .venv/kernels  ## set up what is missing, then lint, type-c
 test-slow: .venv/dev .venv/kernels  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times over
+	ROUNDS=10 $(BIN)/python -m pytest tests/chaos
+
 lint: .venv/dev  ## ruff and mypy --strict
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -52,4 +55,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test test-slow lint bench train gpu clean
+.PHONY: help serve test test-slow chaos lint bench train gpu clean

@@ -31,8 +31,9 @@ ANSWERS = "{timbre}:answers:"
 WORKERS = "{timbre}:workers"
 """Sorted set: each worker and when it was last seen, in seconds of Redis' clock."""
 DEAD = "{timbre}:dead"
-PROBE = "{timbre}:probe"
-"""Written to see whether Redis takes writes: it may be full, or a replica."""
+GATEWAYS = "{timbre}:gateway:"
+"""Written all the time by each gateway: Redis may be full or a replica, or have forgotten what it was told."""
+MARK_S = 3_600
 GROUP = "workers"
 TROUBLE = (RedisError, OSError)
 """What goes wrong between us and Redis."""
@@ -115,7 +116,7 @@ class RedisQueue:
         self._name = uuid.uuid4().hex[:12]
         self._replies = Replies()
         self._outbox: dict[str, tuple[str, bytes]] = {}  # job: stream, bytes
-        self._entries: dict[str, tuple[str, bytes]] = {}  # job: stream, entry
+        self._entries: dict[str, tuple[str, bytes, bytes]] = {}  # job: stream, entry, bytes
         self._withdrawn: list[tuple[str, bytes]] = []
         self._read: list[bytes] = []
         self._work = asyncio.Event()
@@ -176,7 +177,7 @@ class RedisQueue:
             self._closed = True
             await _end(self._tasks)
             with suppress(*TROUBLE):
-                await self._redis.delete(ANSWERS + self._name)
+                await self._redis.delete(ANSWERS + self._name, GATEWAYS + self._name)
             with suppress(*TROUBLE):
                 await self._redis.aclose()
 
@@ -184,7 +185,7 @@ class RedisQueue:
         self._outbox.pop(job.id, None)
         entry = self._entries.pop(job.id, None)
         if entry and withdraw:
-            self._withdrawn.append(entry)
+            self._withdrawn.append(entry[:2])
             self._work.set()
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -217,21 +218,27 @@ class RedisQueue:
             self._refuse(jobs, UNUSABLE)
             raise
         for (stream, lane), result in zip(lanes.items(), results, strict=False):
-            self._sent(stream, lane, result)
+            self._sent(stream, {job: jobs[job][1] for job in lane}, result)
 
-    def _sent(self, stream: str, jobs: list[str], result: Any) -> None:
+    def _sent(self, stream: str, jobs: dict[str, bytes], result: Any) -> None:
         """Note what became of jobs: each an entry, or refused. Raises what Redis has against all of them."""
         if isinstance(result, Exception):
             self._refuse(jobs, UNUSABLE)
             raise result
-        for job, entry in zip(jobs, result, strict=True):
+        for (job, data), entry in zip(jobs.items(), result, strict=True):
             if entry is None:
                 self._refuse([job], f"{self._max_jobs} jobs wait in the queue")
             elif job in self._replies:
-                self._entries[job] = (stream, entry)
+                self._entries[job] = (stream, entry, data)
             else:  # given up while it was under way
                 self._withdrawn.append((stream, entry))
                 self._work.set()
+
+    def _send_again(self) -> None:
+        """Send what waits once more: Redis is new, or came back empty. A second answer would be dropped."""
+        self._outbox |= {job: (stream, data) for job, (stream, _, data) in self._entries.items()}
+        self._entries.clear()
+        self._work.set()
 
     def _refuse(self, jobs: Any, why: str) -> None:
         for job in jobs:
@@ -260,7 +267,8 @@ class RedisQueue:
         """See whether Redis takes writes and at least one worker is there."""
         if self._lost:
             await prepare(self._redis)
-        await self._redis.set(PROBE, self._name)
+        if not await self._redis.set(GATEWAYS + self._name, "here", ex=MARK_S, get=True):
+            self._send_again()
         alive = [name for name, ago in (await seen(self._redis)).items() if ago < ALIVE_S]
         self._note(lost="", deserted="" if alive else "no worker takes jobs")
         await asyncio.sleep(WATCH_S if alive else RETRY_S)

@@ -128,18 +128,31 @@ async def test_redis_that_is_lost_is_told_at_once_and_all_goes_on_when_it_is_bac
     assert (await queue.ask(job(3))).scores[0] == 6
 
 
-async def test_a_job_lost_with_redis_ends_at_its_deadline(own, start):
+async def test_jobs_that_redis_forgot_are_sent_again(own, start):
     model = Doubler()
     queue = start(own.url, model=model)
     await queue.open()
     model.open.clear()
-    asked = asyncio.create_task(queue.ask(job(1, seconds=1.0)))
-    await until(lambda: model.calls)
+    asked = [asyncio.create_task(queue.ask(job(n))) for n in range(6)]
+    await until(lambda: model.calls and len(queue._entries) == 6)
     own.kill()
     own.start()
+    model.open.set()
+    assert [answer.scores[0] for answer in await asyncio.gather(*asked)] == [2 * n for n in range(6)]
+
+
+async def test_a_job_that_is_on_its_way_when_redis_is_gone_ends_at_its_deadline(own, start):
+    model = Doubler()
+    queue = start(own.url, model=model)
+    await queue.open()
+    model.open.clear()
+    asked = asyncio.create_task(queue.ask(job(1, seconds=0.5)))
+    await until(lambda: model.calls)
+    own.kill()
     with pytest.raises(Late):
         await asked
     model.open.set()
+    own.start()
     await until(lambda: not queue.trouble)
     assert (await queue.ask(job(2))).scores[0] == 4
 

@@ -1,0 +1,43 @@
+"""A worker whose model answers twice its input, slowly when told so, and that dies of one number."""
+
+import os
+import signal
+import sys
+import time
+
+import uvloop
+
+from service.log import log
+from service.redisjobs import RedisJobs
+from service.worker import Worker
+
+POISON = 666.0
+
+
+class Doubler:
+    """Doubles after `seconds`."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def predict(self, batch):
+        log("begins", jobs=len(batch))
+        if (batch == POISON).any():
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(self.seconds)
+        return batch * 2
+
+
+async def main(url, seconds="0"):
+    worker = Worker(
+        RedisJobs(url, name=f"w{os.getpid()}"),
+        lambda *_: Doubler(float(seconds)),
+        max_batch=8,
+        pulse=lambda: None,
+    )
+    log("worker ready")
+    await worker.run()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(*sys.argv[1:]))

@@ -1,0 +1,130 @@
+"""Redis is killed, stopped and filled under live streams: every window has one fate, the sums hold, all goes on."""
+
+import asyncio
+import contextlib
+import signal
+
+import pytest
+
+from tests.service.conftest import RATE, begin, noise, pcm, rest_of, until, wav
+
+WORKER = ("-m", "service.command", "worker")
+CHUNK_S = 0.1
+
+
+@pytest.fixture
+async def served(serve, victim, own_redis, artefacts):
+    """A gateway here, a worker elsewhere, and a Redis between them that may be harmed."""
+    worker = victim(*WORKER, "--redis", own_redis.url, "--artefacts", artefacts)
+    server = await serve(redis=own_redis.url)
+    yield server, own_redis, worker
+    own_redis.signal(signal.SIGCONT)
+    with contextlib.suppress(Exception):
+        own_redis.client.config_set("maxmemory", 0)
+
+
+async def play(server, harm, *, seconds=6.0, **start):
+    """Stream at real speed while `harm` happens; return the messages."""
+    async with server.stream() as socket:
+        assert (await begin(socket, **start))["type"] == "ready"
+        collecting = asyncio.create_task(rest_of(socket, seconds=40))
+        harming = asyncio.create_task(harm())
+        loop = asyncio.get_running_loop()
+        sound, size, zero = pcm(noise(seconds)), 2 * round(CHUNK_S * RATE), loop.time()
+        for n, at in enumerate(range(0, len(sound), size)):
+            await asyncio.sleep(zero + n * CHUNK_S - loop.time())
+            await socket.send_bytes(sound[at : at + size])
+        await harming
+        await socket.send_json({"type": "end"})
+        return await collecting
+
+
+def check(messages, *, seconds=6.0):
+    """Each window has one fate, in order; the end accounts for every sample. Returns the fates."""
+    *told, end, code = messages
+    assert (end["type"], end["reason"], code) == ("end", "client ended", 1000)
+    fates = [message for message in told if message["type"] in ("window", "dropped")]
+    starts = [fate["start_sample"] if fate["type"] == "window" else fate["from_sample"] for fate in fates]
+    hop = round(0.5 * RATE / 512) * 512
+    assert starts == [n * hop for n in range(len(starts))]
+    assert starts[-1] + 2 * RATE + hop > seconds * RATE
+    assert end["samples_received"] == round(seconds * RATE)
+    assert end["samples_received"] == end["samples_processed"] + end["samples_dropped"] + end["samples_tail"]
+    return [fate["type"] for fate in fates]
+
+
+async def test_redis_killed_and_started_again_under_a_live_stream(served):
+    server, redis, _ = served
+
+    async def harm():
+        await asyncio.sleep(2.7)
+        redis.kill()
+        await until(lambda: not server.gateway.ready)
+        status, problem, headers = await server.get("/readyz")
+        assert (status, problem["title"], headers["Retry-After"]) == (503, "Busy", "1")
+        status, _, headers = await server.post("/v1/models/toy/classify", data=wav(noise(2)))
+        assert (status, headers["Retry-After"]) == (503, "1")
+        await asyncio.sleep(0.7)
+        redis.start()
+        await until(lambda: server.gateway.ready)
+
+    fates = check(await play(server, harm))
+    assert fates[0] == fates[-1] == "window"
+    assert "dropped" in fates
+    assert (await server.post("/v1/models/toy/classify", data=wav(noise(2))))[0] == 200
+
+
+async def test_redis_stopped_for_a_while_makes_windows_late_and_nothing_hang(served):
+    server, redis, _ = served
+
+    async def harm():
+        await asyncio.sleep(2.2)
+        redis.signal(signal.SIGSTOP)
+        await asyncio.sleep(1.5)
+        redis.signal(signal.SIGCONT)
+
+    fates = check(await play(server, harm))
+    assert fates[0] == fates[-1] == "window"
+
+
+async def test_full_redis_drops_windows_and_all_goes_on(served):
+    server, redis, _ = served
+
+    async def harm():
+        await asyncio.sleep(2.2)
+        redis.client.config_set("maxmemory", 1)
+        await until(lambda: not server.gateway.ready)
+        await asyncio.sleep(1.0)
+        redis.client.config_set("maxmemory", 0)
+        await until(lambda: server.gateway.ready)
+
+    fates = check(await play(server, harm))
+    assert "dropped" in fates
+    assert fates[-1] == "window"
+
+
+async def test_a_stream_that_wants_every_window_gets_every_window(served):
+    server, redis, _ = served
+
+    async def harm():
+        await asyncio.sleep(2.5)
+        redis.kill()
+        await asyncio.sleep(0.5)
+        redis.start()
+
+    fates = check(await play(server, harm, on_overload="complete"))
+    assert "dropped" not in fates
+
+
+async def test_a_worker_killed_under_a_live_stream_costs_at_most_a_window(served, victim, artefacts):
+    server, redis, worker = served
+    other = victim(*WORKER, "--redis", redis.url, "--artefacts", artefacts)
+    await asyncio.to_thread(other.until, "worker ready")
+
+    async def harm():
+        await asyncio.sleep(2.5)
+        worker.kill()
+
+    fates = check(await play(server, harm))
+    assert fates.count("dropped") <= 1
+    assert fates[-1] == "window"

@@ -1,0 +1,119 @@
+"""Workers are killed, stopped and poisoned: every job still ends in one answer or one named error."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from features.errors import Failed
+from service.commands import queue as queue_command
+from service.redisqueue import CLIPS, GROUP, LIVE, RedisQueue
+from tests.chaos.doubler import POISON
+from tests.service.conftest import until
+from tests.service.test_queues import job
+
+DOUBLER = ("-m", "tests.chaos.doubler")
+
+
+@asynccontextmanager
+async def queue_at(url):
+    queue = RedisQueue(url, max_jobs=1_000)
+    try:
+        await queue.open()
+        yield queue
+    finally:
+        await queue.close()
+
+
+def nothing_left(client):
+    return all(client.xlen(stream) == 0 and client.xpending(stream, GROUP)["pending"] == 0 for stream in (LIVE, CLIPS))
+
+
+async def test_a_worker_killed_in_the_middle_of_a_batch_loses_no_job(victim, redis_url, redis_server):
+    slow = victim(*DOUBLER, redis_url, 30)
+    async with queue_at(redis_url) as queue:
+        asked = [asyncio.create_task(queue.ask(job(n, seconds=20, live=n % 2 == 0))) for n in range(16)]
+        await asyncio.to_thread(slow.until, "begins")
+        slow.kill()
+        victim(*DOUBLER, redis_url)
+        answers = await asyncio.gather(*asked)
+        assert [answer.scores[0] for answer in answers] == [2 * n for n in range(16)]
+    assert nothing_left(redis_server.client)
+
+
+async def test_all_workers_killed_and_the_next_one_does_the_work(victim, redis_url, redis_server):
+    slow = [victim(*DOUBLER, redis_url, 30) for _ in range(2)]
+    async with queue_at(redis_url) as queue:
+        asked = [asyncio.create_task(queue.ask(job(n, seconds=25))) for n in range(40)]
+        for each in slow:
+            await asyncio.to_thread(each.until, "begins")
+        for each in slow:
+            each.kill()
+        await until(lambda: "no worker" in queue.trouble, seconds=10)
+        victim(*DOUBLER, redis_url)
+        answers = await asyncio.gather(*asked)
+        assert sorted(answer.scores[0] for answer in answers) == [2 * n for n in range(40)]
+        await until(lambda: not queue.trouble)
+    assert nothing_left(redis_server.client)
+
+
+async def test_a_stopped_workers_jobs_are_done_once_and_it_may_come_back(victim, redis_url, redis_server):
+    stopped = victim(*DOUBLER, redis_url, 0.3)
+    async with queue_at(redis_url) as queue:
+        asked = [asyncio.create_task(queue.ask(job(n, seconds=20))) for n in range(8)]
+        await asyncio.to_thread(stopped.until, "begins")
+        stopped.signal(signal.SIGSTOP)
+        other = victim(*DOUBLER, redis_url)
+        answers = await asyncio.gather(*asked)
+        assert [answer.scores[0] for answer in answers] == [2 * n for n in range(8)]
+        stopped.signal(signal.SIGCONT)
+        other.kill()
+        assert (await queue.ask(job(100, seconds=10))).scores[0] == 200
+        await until(lambda: nothing_left(redis_server.client))
+    assert stopped.end() == -signal.SIGTERM or stopped.process.returncode == 0
+
+
+@pytest.mark.timeout(90)
+async def test_a_job_that_ends_its_workers_is_buried_and_takes_no_other_along(victim, redis_url, redis_server, capsys):
+    worker = victim(*DOUBLER, redis_url)
+    async with queue_at(redis_url) as queue:
+        numbers = [1, 2, POISON, 3, 4]
+        asked = [asyncio.create_task(queue.ask(job(n, seconds=60, live=False))) for n in numbers]
+        deaths = 0
+        while not asked[2].done():
+            if worker.process.poll() is not None:
+                deaths += 1
+                worker = victim(*DOUBLER, redis_url)
+            await asyncio.sleep(0.05)
+        with pytest.raises(Failed, match="3 workers ended"):
+            await asked[2]
+        others = [task for task in asked if task is not asked[2]]
+        assert [answer.scores[0] for answer in await asyncio.gather(*others)] == [2, 4, 6, 8]
+        assert deaths == 3
+    assert nothing_left(redis_server.client)
+    assert await asyncio.to_thread(queue_command.main, ["dead", "--redis", redis_url, "--json"]) == 1
+    (letter,) = json.loads(capsys.readouterr().out)
+    assert (letter["job"], letter["model"]) == (str(POISON), "doubler")
+
+
+async def test_one_machine_keeps_its_workers_and_ends_them_last(victim, redis_url, artefacts):
+    command = ("-m", "service.command", "serve", "--port", 0, "--redis", redis_url, "--workers", 2)
+    server = victim(*command, "--artefacts", artefacts)
+    await asyncio.to_thread(server.until, "worker ready", times=2)
+    await asyncio.to_thread(server.until, " ready url")
+    pids = [int(match[1]) for match in server.find(r"worker started number=\d pid=(\d+)")]
+    titles = {Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0 ") for pid in pids}  # noqa: ASYNC240
+    assert titles == {"timbre: worker 0", "timbre: worker 1"}
+    os.kill(pids[0], signal.SIGKILL)
+    await asyncio.to_thread(server.until, "worker died number=0")
+    await asyncio.to_thread(server.until, "worker ready", times=3)
+    begin = time.monotonic()
+    assert await asyncio.to_thread(server.end) == 0
+    assert time.monotonic() - begin < 5
+    ends = [line for line in server.log if "leaving" in line or "worker leaves" in line]
+    assert ["leaving" in line for line in ends] == [True, False, False]
