@@ -38,32 +38,42 @@ def measure(
     only in `quiet_without_label`; a figure that nothing supports is None.
     """
     quiet = np.isin(kind, QUIET)
-    sounding, truth = scores[~quiet], labels[~quiet]
-    said = sounding >= thresholds
-    single = np.isin(kind[~quiet], SINGLE) & (truth.sum(axis=1) == 1)
-    precision = [average_precision(sounding[:, i], truth[:, i]) for i in range(len(names))]
-    f1 = f1_by_label(said, truth)
-    known = [value for value in f1 if value is not None]
     return {
-        "windows": len(truth),
-        "accuracy": _share(said == truth),
-        "accuracy_all_negative": _share(~truth),
-        "micro_f1": _f1(said, truth),
-        "macro_f1": float(np.mean(known)) if known else None,
-        "mean_average_precision": float(np.mean([p for p in precision if p is not None])) if known else None,
-        "labels_left_out": [name for name, value in zip(names, f1, strict=True) if value is None],
-        "f1": dict(zip(names, f1, strict=True)),
-        "support": {name: int(count) for name, count in zip(names, truth.sum(axis=0), strict=True)},
-        **top1(sounding[single], truth[single]),
-        **{f"top1_{part}": top1(*_of_kind(sounding, truth, single, kind[~quiet], part))["top1"] for part in SINGLE},
+        **multi_label(scores[~quiet], labels[~quiet], thresholds=thresholds, names=names),
+        **top1_by_kind(scores[~quiet], labels[~quiet], kind[~quiet]),
         "quiet_windows": int(quiet.sum()),
         "quiet_without_label": _share(~(scores[quiet] >= thresholds).any(axis=1)),
     }
 
 
-def _of_kind(scores: Scores, labels: Mask, single: Mask, kind: npt.NDArray[np.str_], part: str) -> tuple[Scores, Mask]:
-    chosen = single & (kind == part)
-    return scores[chosen], labels[chosen]
+def multi_label(
+    scores: Scores, labels: Mask, *, thresholds: npt.NDArray[np.floating[Any]], names: Sequence[str]
+) -> Metrics:
+    """Return accuracy, F1 and average precision, with their baseline, over windows that all sound."""
+    said = scores >= thresholds
+    precision = [average_precision(scores[:, i], labels[:, i]) for i in range(len(names))]
+    f1 = f1_by_label(said, labels)
+    return {
+        "windows": len(labels),
+        "accuracy": _share(said == labels),
+        "accuracy_all_negative": _share(~labels),
+        "micro_f1": _f1(said, labels),
+        "macro_f1": _mean(f1),
+        "mean_average_precision": _mean(precision),
+        "labels_left_out": [name for name, value in zip(names, f1, strict=True) if value is None],
+        "f1": dict(zip(names, f1, strict=True)),
+        "support": dict(zip(names, labels.sum(axis=0).tolist(), strict=True)),
+    }
+
+
+def top1_by_kind(scores: Scores, labels: Mask, kind: npt.NDArray[np.str_]) -> Metrics:
+    """Return top-1 over all windows of one instrument, and over each kind of them."""
+    single = np.isin(kind, SINGLE) & (labels.sum(axis=1) == 1)
+    parts = {part: single & (kind == part) for part in SINGLE}
+    return {
+        **top1(scores[single], labels[single]),
+        **{f"top1_{part}": top1(scores[chosen], labels[chosen])["top1"] for part, chosen in parts.items()},
+    }
 
 
 def top1(scores: Scores, labels: Mask) -> Metrics:
@@ -112,3 +122,8 @@ def _f1(said: Mask, truth: Mask) -> float:
 def _share(cells: npt.ArrayLike) -> float | None:
     cells = np.asarray(cells)
     return float(cells.mean()) if cells.size else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

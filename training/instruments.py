@@ -218,12 +218,12 @@ def ship(recipe: Recipe, candidate: Candidate, name: str, out: Path, windows: Wi
     kind = KINDS[candidate.model]
     chosen = np.random.default_rng(recipe.seed).permutation(len(windows.test))[:GOLDEN]
     limits = {label: round(limit, 4) for label, limit in zip(LABELS, candidate.thresholds.tolist(), strict=True)}
-    about = ABOUT[candidate.model]
-    if name == BEST:
-        about += f" It is `{NAMES[candidate.model]}`, the best of {', '.join(table)} by mean macro-F1."
+    best = (
+        f" It is `{NAMES[candidate.model]}`, the best of {', '.join(table)} by mean macro-F1." if name == BEST else ""
+    )
     text = report.write(
         name,
-        about=about,
+        about=ABOUT[candidate.model] + best,
         candidates=table,
         metrics=candidate.metrics,
         judged=candidate.judged,
