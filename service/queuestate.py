@@ -6,7 +6,7 @@ from typing import Any
 
 from features.errors import InputError
 from service.codec import decode_job
-from service.redisqueue import CLIPS, DEAD, GROUP, LIVE, connect, prepare, seen
+from service.redislink import CLIPS, DEAD, GROUP, LIVE, connect, part, prepare, seen
 
 
 async def status(url: str) -> dict[str, Any]:
@@ -24,7 +24,7 @@ async def status(url: str) -> dict[str, Any]:
         }
         return {"jobs": lanes, "workers": list(workers.values()), "dead": await redis.xlen(DEAD)}
     finally:
-        await redis.aclose()
+        await part(redis)
 
 
 async def _lane(redis: Any, stream: str, workers: dict[str, dict[str, Any]], *, now: float) -> dict[str, Any]:
@@ -46,7 +46,7 @@ async def dead(url: str) -> list[dict[str, Any]]:
     try:
         return [_letter(entry, fields) for entry, fields in await redis.xrevrange(DEAD)]
     finally:
-        await redis.aclose()
+        await part(redis)
 
 
 def _letter(entry: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:

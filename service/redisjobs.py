@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from features.errors import Failed, InputError
 from service.codec import Order, Reply, decode_job, encode_reply
 from service.log import log
-from service.redisqueue import ANSWERS, CLIPS, DEAD, GROUP, LIVE, TROUBLE, WORKERS, connect, prepare
+from service.redislink import ANSWERS, CLIPS, DEAD, GROUP, LIVE, TROUBLE, WORKERS, connect, part, prepare
 
 BEAT_S = 0.5
 """How often a worker shows that it lives and looks for jobs of the dead."""
@@ -112,8 +112,7 @@ class RedisJobs:
         with suppress(*TROUBLE):
             await self._redis.zrem(WORKERS, self.name)
             await self._strike(self.name)
-        with suppress(*TROUBLE):
-            await self._redis.aclose()
+        await part(self._redis)
 
     async def tidy(self) -> None:
         """Strike workers off the list that are long gone."""

@@ -1,8 +1,4 @@
-"""The queue in Redis: any number of gateways and workers, on any machines. The one file that knows redis-py.
-
-Jobs travel on two streams with one consumer group, answers on one stream for each gateway. All keys share the hash tag
-`{timbre}`. This is the gateways' side; the workers' is `service/redisjobs.py`.
-"""
+"""The queue in Redis: any number of gateways and workers, on any machines. This is the gateways' side."""
 
 from __future__ import annotations
 
@@ -13,37 +9,32 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
-from redis.asyncio import Redis, Sentinel
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
-
-from features.errors import Busy, InputError, Late, Leaving, Unprocessable
+from features.errors import Busy, InputError, Late, Leaving
 from service.codec import Reply, decode_replies, encode_job
 from service.jobs import Answer, Job
 from service.log import log
+from service.redislink import (
+    ANSWERS,
+    CLIPS,
+    GATEWAYS,
+    GROUP,
+    LIVE,
+    RETRY_S,
+    TROUBLE,
+    connect,
+    part,
+    prepare,
+    seen,
+    shown,
+)
 from service.replies import Replies
 
-LIVE, CLIPS = "{timbre}:jobs:live", "{timbre}:jobs:clips"
-ANSWERS = "{timbre}:answers:"
-WORKERS = "{timbre}:workers"
-"""Sorted set: each worker and when it was last seen, in seconds of Redis' clock."""
-DEAD = "{timbre}:dead"
-GATEWAYS = "{timbre}:gateway:"
-"""Written all the time by each gateway: Redis may be full or a replica, or have forgotten what it was told."""
 MARK_S = 3_600
-GROUP = "workers"
-TROUBLE = (RedisError, OSError)
-"""What goes wrong between us and Redis."""
-TIMEOUT_S = 5.0
-"""Silence of Redis after which it counts as lost. Blocking reads are shorter."""
 UNUSABLE = "the queue cannot be used"
 """What clients are told; why stands in the log."""
 BLOCK_MS = 2_000
 WATCH_S = 1.0
-RETRY_S = 0.2
 ALIVE_S = 4.0
 """A worker that was not seen for so long does not count."""
 ADD = """
@@ -54,56 +45,6 @@ end
 return ids
 """
 """Adds jobs while there is room; gives their entries' ids, null for those refused."""
-
-
-def connect(url: str) -> Any:
-    """Return a client; nothing is sent yet. Raises Unprocessable on an address that makes no sense.
-
-    url: redis://, rediss:// (TLS), unix://PATH or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, with USER:PASSWORD@.
-    """
-    # No retries of redis-py's own: a job that is sent twice runs twice.
-    options: dict[str, Any] = {
-        "protocol": 2,
-        "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": TIMEOUT_S,
-        "socket_connect_timeout": TIMEOUT_S,
-    }
-    try:
-        if not url.startswith("redis+sentinel://"):
-            return Redis.from_url(url, **options)
-        parts = urlsplit(url)
-        pairs = [host.rsplit(":", 1) for host in parts.netloc.rpartition("@")[2].split(",")]
-        password = unquote(parts.password) if parts.password else None
-        sentinel: Any = Sentinel([(host, int(port)) for host, port in pairs], sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
-        return sentinel.master_for(parts.path.strip("/"), username=parts.username or None, password=password)
-    except ValueError as error:
-        raise Unprocessable(f"{shown(url)!r} is no address of Redis: {error}") from None
-
-
-def shown(url: str) -> str:
-    """Return an address without what must not be told."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
-
-
-async def prepare(redis: Any) -> None:
-    """Create streams and group. Safe to call twice."""
-    for stream in (LIVE, CLIPS):
-        try:
-            # "0": a job added before the first worker starts must not be lost.
-            await redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
-                raise
-
-
-async def seen(redis: Any) -> dict[str, float]:
-    """Return the seconds since each worker was last seen."""
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.time()
-        pipe.zrange(WORKERS, 0, -1, withscores=True)
-        (seconds, microseconds), workers = await pipe.execute()
-    return {name.decode(): max(0.0, seconds + microseconds / 1e6 - last) for name, last in workers}
 
 
 class RedisQueue:
@@ -178,8 +119,7 @@ class RedisQueue:
             await _end(self._tasks)
             with suppress(*TROUBLE):
                 await self._redis.delete(ANSWERS + self._name, GATEWAYS + self._name)
-            with suppress(*TROUBLE):
-                await self._redis.aclose()
+            await part(self._redis)
 
     def _forget(self, job: Job, *, withdraw: bool) -> None:
         self._outbox.pop(job.id, None)

@@ -22,7 +22,7 @@ from service.codec import Reply
 from service.localqueue import Predictor
 from service.log import log
 from service.redisjobs import BEAT_S, Delivery, RedisJobs
-from service.redisqueue import RETRY_S, TROUBLE
+from service.redislink import RETRY_S, TROUBLE
 from service.settings import Settings
 
 

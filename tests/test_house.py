@@ -18,7 +18,7 @@ MAY_IMPORT = {
 }
 ONE_FILE_KNOWS = {
     "onnxruntime": {"models/session.py", "benchmarks/forest.py"},
-    "redis": {"service/redisqueue.py"},
+    "redis": {"service/redislink.py"},
     "sounddevice": {"service/microphone.py"},
 }
 HEAVY = ("torch", "keras", "sklearn", "librosa", "matplotlib", "onnx", "joblib", "audiomentations")

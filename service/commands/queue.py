@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     """Run `timbre queue`; return the exit code."""
     args = _parser().parse_args(argv)
     from service import queuestate
-    from service.redisqueue import TROUBLE, shown
+    from service.redislink import TROUBLE, shown
 
     try:
         found: Any = asyncio.run(getattr(queuestate, args.what)(args.redis))

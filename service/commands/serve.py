@@ -48,7 +48,7 @@ def check_exposure(host: str, *, insecure: bool) -> None:
 def check_redis(url: str) -> None:
     """Refuse an address of Redis that makes no sense, before anything is started. Raises Unprocessable."""
     if url:
-        from service.redisqueue import connect
+        from service.redislink import connect
 
         connect(url)
 

@@ -14,7 +14,7 @@ def main(argv: list[str]) -> int:
     """Work until SIGTERM or SIGINT; return 0, 1 when it cannot, 2 when the arguments make no sense."""
     given = _arguments(argv)
     burst, others = given.pop("burst"), given.pop("set")
-    from service.redisqueue import connect
+    from service.redislink import connect
     from service.settings import Settings, parse
 
     try:

@@ -12,7 +12,8 @@ import pytest
 
 from features.errors import Failed
 from service.commands import queue as queue_command
-from service.redisqueue import CLIPS, GROUP, LIVE, RedisQueue
+from service.redislink import CLIPS, GROUP, LIVE
+from service.redisqueue import RedisQueue
 from tests.chaos.doubler import POISON
 from tests.service.conftest import until
 from tests.service.test_queues import job

@@ -13,16 +13,16 @@ import redis
 class RedisServer:
     """One that can be killed, started again, stopped for a while and let go on."""
 
-    def __init__(self, folder, *arguments):
+    def __init__(self, folder, *arguments, url=None):
         self.folder = folder
-        self.url = f"unix://{folder}/redis.sock"
+        self.url = url or f"unix://{folder}/redis.sock"
         self.client = redis.Redis.from_url(self.url, protocol=2)
         self._arguments = ["--save", "", "--port", "0", "--dir", folder, "--unixsocket", f"{folder}/redis.sock"]
         self._arguments += arguments
         self.start()
 
     def start(self):
-        command = ["redis-server", *map(str, self._arguments)]
+        command = ["redis-server", *map(str, self._arguments)]  # the last of two equal options counts
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         until = time.monotonic() + 10
         while time.monotonic() < until:
@@ -45,8 +45,8 @@ class RedisServer:
         self.kill()
 
 
-def start_redis(tmp_path_factory, *arguments):
+def start_redis(tmp_path_factory, *arguments, url=None):
     """Start one, or skip where there is none to start."""
     if not shutil.which("redis-server"):
         pytest.skip("no redis-server on this machine: run 'apt-get install redis-server'")
-    return RedisServer(tmp_path_factory.mktemp("redis"), *arguments)
+    return RedisServer(tmp_path_factory.mktemp("redis"), *arguments, url=url)

@@ -11,7 +11,7 @@ from service.codec import encode_job
 from service.commands.queue import main
 from service.jobs import Job
 from service.redisjobs import RedisJobs
-from service.redisqueue import CLIPS, DEAD, LIVE
+from service.redislink import CLIPS, DEAD, LIVE
 
 
 @pytest.fixture

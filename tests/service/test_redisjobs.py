@@ -12,7 +12,7 @@ from service import redisjobs
 from service.codec import Reply, decode_replies, encode_job
 from service.jobs import Job
 from service.redisjobs import RedisJobs
-from service.redisqueue import ANSWERS, CLIPS, DEAD, GROUP, LIVE, WORKERS, seen
+from service.redislink import ANSWERS, CLIPS, DEAD, GROUP, LIVE, WORKERS, seen
 
 MS = 1e-3
 

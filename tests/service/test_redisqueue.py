@@ -9,7 +9,8 @@ import pytest
 from features.errors import Busy, Late, Unprocessable
 from service.codec import Reply, encode_reply
 from service.redisjobs import RedisJobs
-from service.redisqueue import ANSWERS, CLIPS, GROUP, LIVE, RedisQueue, connect, prepare, shown
+from service.redislink import ANSWERS, CLIPS, GROUP, LIVE, connect, prepare, shown
+from service.redisqueue import RedisQueue
 from service.worker import Worker
 from tests.service.conftest import until
 from tests.service.redisserver import start_redis

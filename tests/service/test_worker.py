@@ -15,7 +15,8 @@ from service.codec import Order
 from service.commands.worker import main
 from service.jobs import Job
 from service.redisjobs import Delivery, RedisJobs
-from service.redisqueue import CLIPS, LIVE, RedisQueue
+from service.redislink import CLIPS, LIVE
+from service.redisqueue import RedisQueue
 from service.worker import Worker, batches
 from tests.service.conftest import until
 from tests.service.test_queues import MS, Doubler, job
