@@ -19,3 +19,9 @@ def test_an_empty_command_line_is_wrong_usage(capsys):
         command.main([])
     assert caught.value.code == 2
     assert "features" in capsys.readouterr().err
+
+
+def test_streams_have_a_command_line_of_their_own(capsys, unused_tcp_port):
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    assert command.main(["streams", "--streams", "1", "--seconds", "0.1", "--url", url]) == 1
+    assert "1 streams failed" in capsys.readouterr().out
