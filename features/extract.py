@@ -16,6 +16,8 @@ FEATURE_NAMES: tuple[str, ...] = (
     "chroma", "rms", "centroid", "bandwidth", "rolloff", "zcr", *(f"mfcc{i}" for i in range(1, 21)),
 )  # fmt: skip
 
+KEPT = 1_000
+"""Frames, some 20 s, up to which a thread keeps its scratch for the next call."""
 _local = threading.local()
 
 
@@ -76,5 +78,7 @@ class _Work:
 def _work(config: AudioConfig, kind: Kind, count: int) -> _Work:
     work: _Work | None = getattr(_local, "work", None)
     if work is None or work.key != (config, kind, count):
-        work = _local.work = _Work(config, kind, count)
+        work = _Work(config, kind, count)
+        if count <= KEPT:
+            _local.work = work
     return work

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from features.config import DEFAULT, AudioConfig
 from features.decode import decode
 from features.errors import Unprocessable
-from features.extract import FEATURE_NAMES, compute, extract, extract_many, log_mel
+from features.extract import FEATURE_NAMES, KEPT, _local, compute, extract, extract_many, log_mel
 from tests.features import oracle
 
 
@@ -100,3 +100,8 @@ def test_another_rate_equals_librosa_at_that_rate():
     assert_allclose(extract(sound, config=config)[6:], expected, rtol=1e-5, atol=1e-6)
     chroma = librosa.feature.chroma_stft(y=sound, sr=44_100).mean()
     assert_allclose(extract(sound, config=config)[0], chroma, rtol=1e-5)
+
+
+def test_a_long_sound_leaves_no_memory_behind():
+    extract(np.tile(oracle.melody(0), 20))
+    assert _local.work.frames._power.shape[0] <= KEPT
