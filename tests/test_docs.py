@@ -45,10 +45,13 @@ def server():
         if "ready" in line:
             break
     # Whoever stops reading a pipe stops the writer in the end.
-    threading.Thread(target=process.stderr.read, daemon=True).start()
+    reader = threading.Thread(target=process.stderr.read, daemon=True)
+    reader.start()
     yield address
     process.terminate()
     assert process.wait(20) == 0
+    reader.join(5)
+    process.stderr.close()
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
