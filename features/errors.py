@@ -10,7 +10,9 @@ Each class carries what the edges need, so that no edge keeps a table of its own
     │   └── Unprocessable      well-formed, but cannot be answered
     ├── NotFound               unknown model, version or path
     ├── NotAllowed             refused by policy
+    │   └── Unauthorised       no key, or none that is known
     ├── Busy                   over capacity now; worth trying again
+    │   └── TooMany            past what one key may do
     ├── Late                   the deadline passed before the work was done
     ├── Failed                 tried several times, and the work broke off each time
     ├── Leaving                the server is shutting down
@@ -70,11 +72,18 @@ class NotFound(TimbreError):
 
 
 class NotAllowed(TimbreError):
-    """Refused by policy: missing or wrong key, origin, idle for too long."""
+    """Refused by policy: scope, origin, idle for too long."""
 
     status = 403
     close_code = 1008
     title = "Not allowed"
+
+
+class Unauthorised(NotAllowed):
+    """A key is needed, and none came that is known and good."""
+
+    status = 401
+    title = "Unauthorised"
 
 
 class Busy(TimbreError):
@@ -83,7 +92,19 @@ class Busy(TimbreError):
     status = 503
     close_code = 1013
     title = "Busy"
-    retry_after: ClassVar[int] = 1
+    retry_after: int = 1
+
+
+class TooMany(Busy):
+    """More than one key may ask for."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        """retry_after: seconds until there is room."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Late(TimbreError):

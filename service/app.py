@@ -11,7 +11,10 @@ from aiohttp import web
 from service import rest
 from service.bodies import Buffers
 from service.clips import Pool
+from service.cors import cors
 from service.gateway import Gateway
+from service.guard import PERMIT, Guard
+from service.keys import Ring, open_store
 from service.log import log, reference
 from service.problems import Handler, problems
 from service.settings import Settings
@@ -26,7 +29,10 @@ QUIET = ("/livez", "/readyz")
 
 def build(settings: Settings) -> web.Application:
     """Return the application. It loads the models when it starts, and answers 503 until they are ready."""
-    app = web.Application(middlewares=[identify, problems], client_max_size=settings.max_body)
+    middlewares = [identify, cors(settings.cors_origins), problems] if settings.cors_origins else [identify, problems]
+    app = web.Application(middlewares=middlewares, client_max_size=settings.max_body)
+    if settings.keys:
+        require_keys(app, settings)
     app[rest.GATEWAY] = Gateway(settings)
     app[rest.POOL] = Pool(threads=settings.decode_threads, limit=settings.max_clips)
     app[rest.BUFFERS] = Buffers(limit=settings.max_buffered)
@@ -46,6 +52,13 @@ def build(settings: Settings) -> web.Application:
     return app
 
 
+def require_keys(app: web.Application, settings: Settings) -> None:
+    """Let in only who has a key. Raises Unprocessable when the setting names no place of keys."""
+    guard = Guard(Ring(open_store(settings.keys, redis=settings.redis)))
+    app.middlewares.append(guard.check)
+    app.cleanup_ctx.append(guard.watch)
+
+
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Bind the request's id for log lines, and log how it went."""
@@ -57,7 +70,8 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
         response = await handler(request)
         if request.path not in QUIET:
             ms = 1e3 * (time.perf_counter() - begin)
-            log(request.method, path=request.path, status=response.status, ms=ms)
+            who = {"key": request[PERMIT].key.id} if PERMIT in request else {}
+            log(request.method, path=request.path, status=response.status, ms=ms, **who)
         return response
     finally:
         reference.reset(token)

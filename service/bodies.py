@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from features.errors import Busy, InputError, TooLarge, Unprocessable
+from features.errors import Busy, InputError, TooLarge, Unprocessable, UnsupportedMedia
 from service.settings import Settings
 
 CHUNK = 2**16
@@ -53,6 +53,9 @@ class Held:
 
 async def read_body(request: web.Request, settings: Settings, held: Held) -> bytes:
     """Return the file in a request. Raises InputError and its kinds for what is wrong with it, Busy."""
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedMedia(f"a body in the encoding {encoding!r:.40}; send it as it is")
     if request.content_length is not None:
         held.reach(_allowed(request.content_length, settings.max_body))
     try:

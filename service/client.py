@@ -12,18 +12,25 @@ import aiohttp
 from features.errors import InputError
 from service.live import PATIENCE_S, Stream
 from service.reach import Answer, ask
+from service.tls import client_context
 from service.wire import Encoding, OnOverload, Start
 
 
 class Client:
     """A Timbre server as seen from Python. It holds no connection: each call opens its own."""
 
-    def __init__(self, url: str = "http://127.0.0.1:8000", token: str | None = None) -> None:
-        """Raises InputError if the address is none of a web server: ws://, wss://, http:// or https://."""
+    def __init__(
+        self, url: str = "http://127.0.0.1:8000", token: str | None = None, *, authorities: str | None = None
+    ) -> None:
+        """Raises InputError if the address is none of a web server: ws://, wss://, http:// or https://.
+
+        token: API key. authorities: PEM file of the certificates to trust, in the place of the system's.
+        """
         self.url = ("http" + url[2:] if url.startswith(("ws://", "wss://")) else url).rstrip("/")
         if not self.url.startswith(("http://", "https://")):
             raise InputError(f"{url!r} is no address of a server, such as ws://127.0.0.1:8000")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._tls = client_context(authorities) if authorities else True
 
     async def classify(self, source: str | Path | bytes, model: str = "instruments", **options: str | float) -> Answer:
         """Return the answer about one sound or picture file, given by its path or as its bytes.
@@ -32,12 +39,12 @@ class Client:
         Raises the error the server answered with, Unreachable, or OSError for a path that cannot be read.
         """
         data = source if isinstance(source, bytes) else await asyncio.to_thread(Path(source).read_bytes)
-        async with aiohttp.ClientSession(headers=self._headers) as session:
+        async with self._session() as session:
             return await ask(session, "POST", f"{self.url}/v1/models/{model}/classify", data=data, params=options)
 
     async def describe(self, model: str = "instruments") -> Answer:
         """Return what the server says about a model. Raises as `classify` does."""
-        async with aiohttp.ClientSession(headers=self._headers) as session:
+        async with self._session() as session:
             return await ask(session, "GET", f"{self.url}/v1/models/{model}")
 
     @asynccontextmanager
@@ -58,10 +65,13 @@ class Client:
         sending waits. Raises the server's refusal, or Unreachable.
         """
         start = Start(sample_rate=sample_rate, encoding=encoding, channels=channels, hop=hop, on_overload=on_overload)
-        async with aiohttp.ClientSession(headers=self._headers) as session:
+        async with self._session() as session:
             stream = Stream(session, f"{self.url}/v1/models/{model}/stream", start, patience_s=patience_s)
             await stream.open()
             try:
                 yield stream
             finally:
                 await stream.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(headers=self._headers, connector=aiohttp.TCPConnector(ssl=self._tls))

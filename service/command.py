@@ -11,6 +11,7 @@ GROUP = "timbre.commands"
 SUMMARIES = {
     "serve": "serve the models over HTTP and WebSocket",
     "worker": "run models for gateways on other machines",
+    "keys": "make, list and revoke API keys",
     "queue": "show what waits in Redis, who works, what failed",
     "listen": "stream a microphone or a sound file, and watch what plays",
     "classify": "tell what plays in sound files, without a server",

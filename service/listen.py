@@ -45,6 +45,8 @@ class Wish:
     model: str
     hop: float
     """Seconds."""
+    authorities: str | None = None
+    """PEM file of the certificates to trust."""
 
 
 async def listen(source: Source, wish: Wish, *, tell: Callable[[Event], None] | None = None) -> Board:
@@ -52,7 +54,7 @@ async def listen(source: Source, wish: Wish, *, tell: Callable[[Event], None] | 
 
     tell: called with each event, instead of showing the board on the terminal.
     """
-    client = Client(wish.url, wish.token)
+    client = Client(wish.url, wish.token, authorities=wish.authorities)
     board = await _board(client, source, wish)
     patience_s = math.inf if source.name == "mic" else PATIENCE_S
     screen = nullcontext() if tell else _screen(board)

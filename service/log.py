@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextvars import ContextVar
 
 reference: ContextVar[str] = ContextVar("reference", default="-")
 """The request or stream that the running task works for."""
+SECRET = re.compile(r"(timbre_[0-9a-f]{12}_)[\w-]+", re.ASCII)
+"""An API key, wherever it stands."""
 
 
 def log(event: str, **details: object) -> None:
@@ -16,8 +19,13 @@ def log(event: str, **details: object) -> None:
     clock = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
     pairs = "".join(f" {key}={_shown(value)}" for key, value in details.items())
     # One write, so that lines of several gateways never mix.
-    sys.stderr.write(f"{clock} {reference.get()} {event}{pairs}\n")
+    sys.stderr.write(redact(f"{clock} {reference.get()} {event}{pairs}\n"))
     sys.stderr.flush()
+
+
+def redact(text: str) -> str:
+    """Return a text without the secrets of keys in it."""
+    return SECRET.sub(r"\1...", text)
 
 
 def _shown(value: object) -> str:

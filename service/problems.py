@@ -7,8 +7,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from features.errors import Busy, Leaving, TimbreError
-from service.log import log, reference
+from features.errors import Busy, Leaving, TimbreError, Unauthorised
+from service.log import log, redact, reference
 from service.wire import code_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,6 +34,8 @@ def of(error: TimbreError) -> web.Response:
     headers = {}
     if isinstance(error, Busy | Leaving):
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorised):
+        headers["WWW-Authenticate"] = 'Bearer realm="timbre"'
     return _document(error.status, code_of(error), error.title, str(error), headers)
 
 
@@ -63,7 +65,7 @@ def unexpected(error: Exception) -> TimbreError:
 
 def _document(status: int, code: str, title: str, detail: str, headers: dict[str, str]) -> web.Response:
     return web.json_response(
-        {"type": f"urn:timbre:problem:{code}", "title": title, "status": status, "detail": detail},
+        {"type": f"urn:timbre:problem:{code}", "title": title, "status": status, "detail": redact(detail)},
         status=status,
         headers=headers,
         content_type="application/problem+json",

@@ -14,13 +14,12 @@ from aiohttp import web
 
 from features.errors import ArtefactError
 from service.app import build
+from service.door import open_door, runner
 from service.gateway import Gateway
 from service.log import log
 from service.rest import GATEWAY
 from service.settings import Settings
 
-BACKLOG = 1_024
-"""Connections the kernel keeps until they are accepted."""
 BEAT_S = 1.0
 
 
@@ -39,17 +38,17 @@ def run(settings: Settings, listener: socket.socket, *, since: float, beat: Call
 async def _serve(settings: Settings, listener: socket.socket, *, since: float, beat: Callable[[], None] | None) -> int:
     told = _signals()
     app = build(settings)
-    # handler_cancellation: a client that leaves takes its jobs along.
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.SockSite(runner, listener, backlog=BACKLOG).start()
+    running = runner(app, settings, shutdown_s=1.0)
+    await running.setup()
+    door = await open_door(running, listener, settings)
     beating = asyncio.create_task(_beat(beat)) if beat else None
     try:
         return await _until_told(app, told, listener, since=since)
     finally:
         if beating:
             beating.cancel()
-        await runner.cleanup()
+        door.close()
+        await running.cleanup()
 
 
 async def _until_told(app: web.Application, told: asyncio.Event, listener: socket.socket, *, since: float) -> int:
@@ -77,7 +76,7 @@ def _say_ready(gateway: Gateway, listener: socket.socket, *, seconds: float) -> 
     host, port = listener.getsockname()[:2]
     log(
         "ready",
-        url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+        url=f"{'https' if gateway.settings.tls_key else 'http'}://{f'[{host}]' if ':' in host else host}:{port}",
         models=",".join(f"{model.name}:{model.version}" for model in gateway.models),
         provider=",".join(sorted({model.session.provider for model in gateway.models})),
         seconds=seconds,

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import aiohttp
 
-from features.errors import Busy, NotAllowed, TimbreError
+from features.errors import Busy, TimbreError
 from service.wire import Failure, Ready, Start, code_of, encode, parse_server
 
 Answer: TypeAlias = dict[str, Any]
@@ -31,7 +31,7 @@ class Unreachable(TimbreError):
 
 
 # Statuses of proxies and of ours that name no class of their own; what stands between us and a server comes and goes.
-OTHERS: dict[int, type[TimbreError]] = {401: NotAllowed, 429: Busy, 502: Unreachable, 504: Unreachable}
+OTHERS: dict[int, type[TimbreError]] = {502: Unreachable, 503: Busy, 504: Unreachable}
 
 
 async def ask(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> Answer:
@@ -94,6 +94,11 @@ async def greet(socket: Socket, start: Start) -> Ready:
 def unreachable(url: str, error: Exception) -> Unreachable:
     """Return the error that says where nobody answers, and what that means."""
     base, errno = url.partition("/v1/")[0], getattr(error, "errno", None)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", error.certificate_error)
+        return Unreachable(f"{base} shows a certificate that is not trusted here: {why}")
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Unreachable(f"{base} speaks no TLS that is understood here: {error}")
     reason = os.strerror(errno).lower() if errno and errno > 0 else str(error) or type(error).__name__
     return Unreachable(f"cannot reach {base} ({reason}): is `timbre serve` running?")
 

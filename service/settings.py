@@ -32,11 +32,23 @@ class Settings:
     """Address of Redis: redis://, rediss://, unix:// or redis+sentinel://; none: the queue is in the process."""
     workers: int = 1
     """With `redis`, processes that run models on this machine; 0 leaves all work to others."""
+    keys: str = ""
+    """File of API keys, or `redis` for those in Redis; none: everybody who can connect is let in."""
+    tls_certificate: str = ""
+    """PEM file of the certificate and those that lead to its root; with it, https and wss only."""
+    tls_key: str = ""
+    """PEM file of the certificate's key, without a passphrase."""
     insecure: bool = False
     """Allow listening beyond loopback without keys."""
     allowed_origins: tuple[str, ...] = ()
     """Browser origins, such as https://example.org, that may open streams besides the server's own; * means any."""
+    cors_origins: tuple[str, ...] = ()
+    """Browser origins whose pages may call the HTTP routes; * means any."""
 
+    max_connections: int = 4_096
+    """Connections open at one time in one gateway; past it idle ones are closed, oldest first."""
+    head_timeout: float = 75.0
+    """Seconds within which the whole head of a connection's next request must have arrived."""
     max_body: int = 32 * MIB
     """Bytes of one request's body."""
     max_buffered: int = 256 * MIB

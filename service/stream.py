@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from models.store import Model
 from service import wire
 from service.channel import CLOSE_TIMEOUT, Channel, Gone
 from service.gateway import Gateway
+from service.guard import SUBPROTOCOL, streaming
 from service.ledger import Ledger
 from service.log import log
 from service.problems import unexpected
@@ -42,9 +44,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
         check_origin(request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins)
         version = read_query(request, version=str).get("version")
         model = await gateway.catalogue.get(request.match_info["name"], version)
-        websocket = web.WebSocketResponse(max_msg_size=settings.max_message, compress=False, timeout=CLOSE_TIMEOUT)
+        websocket = web.WebSocketResponse(
+            max_msg_size=settings.max_message, compress=False, timeout=CLOSE_TIMEOUT, protocols=(SUBPROTOCOL,)
+        )
         await websocket.prepare(request)
-        await LiveStream(gateway, model, Channel(websocket, settings)).run(client=request.remote or "")
+        live = LiveStream(gateway, model, Channel(websocket, settings))
+        await live.run(client=request.remote or "", permit=streaming(request, live))
     return websocket
 
 
@@ -69,10 +74,10 @@ class LiveStream:
         self._leaving = False
         self._listening = True
 
-    async def run(self, *, client: str) -> None:
+    async def run(self, *, client: str, permit: AbstractContextManager[None]) -> None:
         """Speak from `start` to the close. Whatever happens, nothing is left behind."""
         try:
-            with self._gateway.streaming(self, client):
+            with permit, self._gateway.streaming(self, client):
                 reason = await self._converse()
             await self._channel.close(CLOSE_CODES[reason])
         except Gone as gone:

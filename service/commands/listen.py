@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,10 @@ def main(argv: list[str]) -> int:
     from service.listen import Wish, listen
     from service.reach import Unreachable
 
-    wish = Wish(url=asked.url, token=asked.token, model=asked.model, hop=asked.hop)
+    if asked.token:
+        _hide_arguments()
+    token = asked.token or os.environ.get("TIMBRE_TOKEN")
+    wish = Wish(url=asked.url, token=token, authorities=asked.ca, model=asked.model, hop=asked.hop)
     plain = asked.json or not sys.stdout.isatty()
     try:
         board = asyncio.run(listen(_source(asked), wish, tell=_tell if plain else None))
@@ -54,11 +58,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--url", default="ws://127.0.0.1:8000", help="the server (%(default)s)")
     parser.add_argument("--model", default="instruments", metavar="NAME", help="who listens (%(default)s)")
     parser.add_argument("--hop", type=float, default=0.5, metavar="S", help="seconds between windows (%(default)s)")
-    parser.add_argument("--token", help="API key, if the server wants one")
+    parser.add_argument("--token", help="API key, if the server wants one; better in the environment: TIMBRE_TOKEN")
+    parser.add_argument("--ca", metavar="FILE", help="certificates to trust, PEM (those of the system)")
     parser.add_argument("--device", help="input device, by number or part of its name (the system's default)")
     parser.add_argument("--json", action="store_true", help="one line of JSON an event; so too when piped")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="save the last view as a picture")
     return parser
+
+
+def _hide_arguments() -> None:
+    """Keep the key out of what `ps` shows."""
+    from setproctitle import setproctitle
+
+    setproctitle("timbre listen")
 
 
 def _tell(event: Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import ipaddress
 import sys
 import time
@@ -19,8 +20,9 @@ def main(argv: list[str]) -> int:
 
     try:
         settings = Settings(**_arguments(argv))
-        check_exposure(settings.host, insecure=settings.insecure)
+        check_exposure(settings.host, free=settings.insecure or bool(settings.keys))
         check_redis(settings.redis)
+        check_secrets(settings)
     except TimbreError as error:
         print(f"timbre serve: {error}", file=sys.stderr)
         return 2
@@ -32,16 +34,16 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-def check_exposure(host: str, *, insecure: bool) -> None:
-    """Refuse to listen beyond loopback unless told so in words. Raises NotAllowed."""
+def check_exposure(host: str, *, free: bool) -> None:
+    """Refuse to listen beyond loopback without keys, unless told so in words. Raises NotAllowed."""
     try:
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         loopback = host == "localhost"
-    if not loopback and not insecure:
+    if not loopback and not free:
         raise NotAllowed(
             f"{host or 'every address'} can be reached from other machines and there are no keys; "
-            "say --insecure if that is what you want"
+            "make some with `timbre keys create` and say --keys FILE, or --insecure if that is what you want"
         )
 
 
@@ -51,6 +53,18 @@ def check_redis(url: str) -> None:
         from service.redislink import connect
 
         connect(url)
+
+
+def check_secrets(settings: Any) -> None:
+    """Refuse files of keys, certificate and its key that cannot be used. Raises Unprocessable."""
+    from service.keys import FileStore, open_store
+    from service.tls import server_context
+
+    server_context(settings.tls_certificate, settings.tls_key)
+    if settings.keys:
+        store = open_store(settings.keys, redis=settings.redis)
+        if isinstance(store, FileStore):
+            asyncio.run(store.all())
 
 
 def _serve(settings: Any, since: float) -> int:
@@ -73,6 +87,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
     parser.add_argument("--redis", metavar="URL", help="share work through Redis (the queue is in the process)")
     parser.add_argument("--workers", type=int, metavar="N", help="with --redis, processes that run models (1)")
     parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
+    parser.add_argument("--keys", metavar="FILE", help="let in only who has a key; `redis` for those kept there")
     parser.add_argument("--insecure", action="store_true", default=None, help="listen beyond loopback without keys")
     parser.add_argument(
         "--set",

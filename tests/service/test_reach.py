@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from features.errors import Busy, InputError, Leaving, NotAllowed, NotFound, TimbreError
+from features.errors import Busy, InputError, Leaving, NotAllowed, NotFound, TimbreError, TooMany, Unauthorised
 from service.reach import Unreachable, ask, dial, greet, problem, refusal
 from service.wire import Start, failure
 
@@ -34,8 +34,9 @@ async def answering(handler):
         (503, "Shutting down", Leaving),
         (503, "Busy", Busy),
         (503, None, Busy),
-        (401, None, NotAllowed),
-        (429, "Too many requests", Busy),
+        (401, None, Unauthorised),
+        (429, "Too many requests", TooMany),
+        (429, None, TooMany),
         (502, None, Unreachable),
         (418, None, TimbreError),
         (500, "Internal error", TimbreError),

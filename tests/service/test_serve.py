@@ -131,12 +131,12 @@ def test_a_port_that_is_taken_is_said_plainly(serve_process, capsys):
 def test_it_does_not_listen_beyond_loopback_unless_told_so_in_words(host, capsys):
     assert main(["--host", host]) == 2
     assert "--insecure" in capsys.readouterr().err
-    check_exposure(host, insecure=True)
+    check_exposure(host, free=True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_loopback_is_free(host):
-    check_exposure(host, insecure=False)
+    check_exposure(host, free=False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""Who may do what: keys on requests, their scopes, and how much each may do."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from aiohttp import web
+
+from features.errors import InputError, NotAllowed, TooMany, Unauthorised
+from service.gateway import Leaver
+from service.keys import REFRESH_S, Key, Ring, Scope
+from service.log import SECRET
+from service.problems import Handler
+
+SUBPROTOCOL = "timbre"
+IN_SUBPROTOCOL = "timbre.key."
+"""How a page, which cannot set headers on a WebSocket, offers its key: as a subprotocol beside `timbre`."""
+OPEN = ("/livez", "/readyz")
+"""For machines that watch; they tell nothing."""
+NEEDED: dict[str, Scope | None] = {
+    "/v1/models": None,
+    "/v1/models/{name}": None,
+    "/v1/models/{name}/classify": "classify",
+    "/v1/models/{name}/stream": "stream",
+}
+"""Any good key will do where there is None; a route that is not named here needs `admin`."""
+NO_PLACE = ("key", "api_key", "apikey", "token", "access_token")
+"""Names of query parameters under which people send keys."""
+
+
+class Permit:
+    """What one key may still do in this process: a bucket of requests that fills by the second, and open streams."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self._tokens = max(1.0, key.rate)
+        self._at = time.monotonic()
+        self._streams: set[Leaver] = set()
+
+    def spend(self, at: float) -> None:
+        """Count a request at a time (monotonic, seconds). Raises TooMany when there were too many before it."""
+        self._tokens = min(max(1.0, self.key.rate), self._tokens + (at - self._at) * self.key.rate)
+        self._at = at
+        if self._tokens < 1:
+            wait_s = math.ceil((1 - self._tokens) / self.key.rate)
+            raise TooMany(f"more than {self.key.rate:g} requests per second with this key", retry_after=wait_s)
+        self._tokens -= 1
+
+    @contextmanager
+    def streaming(self, stream: Leaver) -> Iterator[None]:
+        """Count a stream while it lasts. Raises TooMany past the bound."""
+        if len(self._streams) >= self.key.streams:
+            raise TooMany(f"{len(self._streams)} streams are open with this key, as many as it may have")
+        self._streams.add(stream)
+        try:
+            yield
+        finally:
+            self._streams.discard(stream)
+
+    def leave(self) -> None:
+        """End the streams that are open."""
+        for stream in tuple(self._streams):
+            stream.leave()
+
+
+PERMIT = web.RequestKey("permit", Permit)
+
+
+class Guard:
+    """Lets only good keys pass, each within its scopes and its rate."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._permits: dict[str, Permit] = {}
+
+    @web.middleware
+    async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Be the middleware. Raises Unauthorised, NotAllowed, TooMany; InputError for a key in the URL."""
+        if request.path not in OPEN:
+            key = await _identify(request, self._ring)
+            permit = request[PERMIT] = self._permits.setdefault(key.id, Permit(key))
+            permit.key = key
+            permit.spend(time.monotonic())
+            _check_scope(request, key)
+        return await handler(request)
+
+    async def watch(self, _: web.Application) -> AsyncIterator[None]:
+        """End the streams of keys that are revoked, while the application runs."""
+        watching = asyncio.create_task(self._watch())
+        yield
+        watching.cancel()
+        await asyncio.wait((watching,))
+        await self._ring.close()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            for permit in tuple(self._permits.values()):
+                if not await self._ring.good(permit.key):
+                    permit.leave()
+                    del self._permits[permit.key.id]
+
+
+def streaming(request: web.Request, stream: Leaver) -> AbstractContextManager[None]:
+    """Return what counts a stream of the request's key while it lasts; nothing where there are no keys."""
+    permit = request.get(PERMIT)
+    return permit.streaming(stream) if permit else nullcontext()
+
+
+async def _identify(request: web.Request, ring: Ring) -> Key:
+    if SECRET.search(request.path + "?" + request.query_string) or any(name in request.query for name in NO_PLACE):
+        raise InputError("a key does not belong into a URL, where histories and logs keep it: send it as a header")
+    text = _offered(request)
+    if text is None:
+        raise Unauthorised("a key is needed: send the header 'Authorization: Bearer KEY'")
+    key = await ring.find(text)
+    if key is None:
+        raise Unauthorised("the key is not known here, or was revoked")
+    return key
+
+
+def _offered(request: web.Request) -> str | None:
+    """Return what a request offers as its key."""
+    given = request.headers.getall("Authorization", [])
+    if given:
+        scheme, _, text = given[0].partition(" ")
+        return text.strip() if scheme.lower() == "bearer" and len(given) == 1 else None
+    names = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    return next((name.removeprefix(IN_SUBPROTOCOL) for name in names if name.startswith(IN_SUBPROTOCOL)), None)
+
+
+def _check_scope(request: web.Request, key: Key) -> None:
+    resource = request.match_info.route.resource
+    # A path that does not exist is told so.
+    needed = NEEDED.get(resource.canonical, "admin") if resource else None
+    if needed and needed not in key.scopes:
+        raise NotAllowed(f"this needs a key with the scope {needed!r}; this one has {', '.join(key.scopes)}")

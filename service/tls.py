@@ -1,0 +1,52 @@
+"""TLS from files: the server's certificate and key, and whom a client trusts."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from features.errors import InputError, Unprocessable
+
+
+def server_context(certificate: str, key: str) -> ssl.SSLContext | None:
+    """Return what a server speaks TLS with; None when no files are named.
+
+    certificate, key: PEM files; the certificate first, then those that lead from it to the root.
+    Raises Unprocessable naming the file that is missing, unreadable or belongs to another.
+    """
+    if not certificate and not key:
+        return None
+    if not certificate or not key:
+        raise Unprocessable("TLS needs both tls_certificate and tls_key")
+    for name, path in (("tls_certificate", certificate), ("tls_key", key)):
+        _check(name, path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # Without a callback OpenSSL would ask for a passphrase on the terminal, and a server would wait for ever.
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
+    except (ssl.SSLError, ValueError) as error:
+        mismatch = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
+        why = "the key belongs to another certificate" if mismatch else f"not PEM files that can be used: {error}"
+        raise Unprocessable(f"tls_certificate={certificate} and tls_key={key}: {why}") from None
+    return context
+
+
+def client_context(authorities: str) -> ssl.SSLContext:
+    """Return what a client trusts: the certificates in a PEM file, and no others. Raises InputError."""
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:  # ssl.SSLError is one
+        raise InputError(f"{authorities} is no file of certificates: {error.strerror or error}") from None
+
+
+def _check(name: str, path: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise Unprocessable(f"{name}={path}: {error.strerror}") from error
+
+
+def _no_passphrase() -> str:
+    raise ValueError("the key is encrypted; it has to be without a passphrase")

@@ -1,0 +1,97 @@
+"""TLS with certificates made by openssl for the test: who speaks, who trusts, and files that are wrong."""
+
+import shutil
+import ssl
+import subprocess
+
+import aiohttp
+import numpy as np
+import pytest
+
+from features.errors import InputError, Unprocessable
+from service.client import Client
+from service.commands.serve import main
+from service.reach import Unreachable
+from service.tls import client_context, server_context
+from tests.service.conftest import RATE, tone, wav
+from tests.service.test_door import opened
+
+
+def certificate(folder, name):
+    """A self-signed certificate for 127.0.0.1, and its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl on this machine: run 'apt-get install openssl'")
+    files = [str(folder / f"{name}.pem"), str(folder / f"{name}.key")]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=timbre", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    return files
+
+
+@pytest.fixture(scope="session")
+def ours(tmp_path_factory):
+    return certificate(tmp_path_factory.mktemp("tls"), "ours")
+
+
+@pytest.fixture(scope="session")
+def theirs(tmp_path_factory):
+    return certificate(tmp_path_factory.mktemp("tls"), "theirs")
+
+
+async def test_clips_and_streams_go_over_tls(artefacts, ours):
+    async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
+        client = Client(f"wss://127.0.0.1:{server.port}", authorities=ours[0])
+        assert (await client.classify(wav(tone(2)), "toy"))["labels"] == ["tone"]
+        async with client.stream("toy", sample_rate=RATE) as stream:
+            await stream.send(np.zeros(2 * RATE))
+            await stream.finish()
+            assert stream.windows == 1
+
+
+async def test_a_client_that_does_not_trust_the_certificate_does_not_speak(artefacts, ours, theirs):
+    async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
+        for client in (
+            Client(f"https://127.0.0.1:{server.port}", "secret", authorities=each) for each in (None, theirs[0])
+        ):
+            with pytest.raises(Unreachable, match="not trusted here"):
+                await client.describe("toy")
+
+
+async def test_neither_plain_http_nor_old_tls_is_spoken(artefacts, ours):
+    async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
+        async with aiohttp.ClientSession() as http:
+            with pytest.raises(aiohttp.ClientError):
+                await http.get(f"http://127.0.0.1:{server.port}/livez")
+        context = server_context(*ours)
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_files_that_are_wrong_are_named(ours, theirs, tmp_path):
+    (tmp_path / "text").write_text("no certificate")
+    for files, named in [
+        ((ours[0], ""), "both"),
+        (("", ours[1]), "both"),
+        ((str(tmp_path / "none"), ours[1]), "none: No such file"),
+        ((ours[0], str(tmp_path)), "directory"),
+        ((str(tmp_path / "text"), ours[1]), "text"),
+        ((ours[0], theirs[1]), "another certificate"),
+    ]:
+        with pytest.raises(Unprocessable, match=named):
+            server_context(*files)
+    assert server_context("", "") is None
+    for path in (tmp_path / "none", tmp_path / "text"):
+        with pytest.raises(InputError, match=path.name):
+            client_context(str(path))
+
+
+def test_an_encrypted_key_is_refused_instead_of_asked_for(ours, tmp_path):
+    locked = tmp_path / "locked.key"
+    command = ["openssl", "pkcs8", "-topk8", "-in", ours[1], "-out", str(locked), "-passout", "pass:hidden"]
+    subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(Unprocessable, match="passphrase"):
+        server_context(ours[0], str(locked))
+
+
+def test_serve_says_so_before_it_starts(ours, theirs, capsys):
+    assert main(["--set", f"tls_certificate={ours[0]}", "--set", f"tls_key={theirs[1]}"]) == 2
+    assert "another certificate" in capsys.readouterr().err
