@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from contextlib import suppress
+from typing import cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -16,6 +18,8 @@ from service.tls import server_context
 BACKLOG = 1_024
 """Connections the kernel keeps until they are accepted."""
 HANDSHAKE_S = 10.0
+OTHER_HANDLES = 256
+"""Files, pipes and connections that are no client's."""
 FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"
     b"Connection: close\r\n\r\n"
@@ -44,6 +48,7 @@ async def open_door(running: web.AppRunner, listener: socket.socket, settings: S
     """Accept connections from now on. Raises Unprocessable when the TLS files cannot be used."""
     assert running.server is not None  # it is set up
     context = server_context(settings.tls_certificate, settings.tls_key)
+    _allow_handles(settings.max_connections + OTHER_HANDLES)
     return await asyncio.get_running_loop().create_server(
         Doorman(running.server, limit=settings.max_connections),
         sock=listener,
@@ -78,9 +83,26 @@ class Refusal(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer before anything is asked."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(FULL)
-        transport.close()
+        # A cast, for uvloop's transports are of no class of asyncio's.
+        writable = cast("asyncio.Transport", transport)
+        writable.write(FULL)
+        writable.close()
+
+
+def _allow_handles(count: int) -> None:
+    """Raise the process's own limit of open handles as far as it may: 1,024, as it often is, are soon taken."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    if soft != resource.RLIM_INFINITY and soft < count:
+        log("few handles", allowed=soft, wanted=count, see="ulimit -n, max_connections")
 
 
 def _idle(connection: RequestHandler) -> bool:
