@@ -18,6 +18,8 @@ from service.tls import server_context
 BACKLOG = 1_024
 """Connections the kernel keeps until they are accepted."""
 HANDSHAKE_S = 10.0
+STALLED_S = 30.0
+"""Where the kernel can: a connection that takes nothing of what was sent for so long is cut."""
 OTHER_HANDLES = 256
 """Files, pipes and connections that are no client's."""
 FULL = (
@@ -48,6 +50,8 @@ async def open_door(running: web.AppRunner, listener: socket.socket, settings: S
     """Accept connections from now on. Raises Unprocessable when the TLS files cannot be used."""
     assert running.server is not None  # it is set up
     context = server_context(settings.tls_certificate, settings.tls_key)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; the connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1e3 * STALLED_S))
     _allow_handles(settings.max_connections + OTHER_HANDLES)
     return await asyncio.get_running_loop().create_server(
         Doorman(running.server, limit=settings.max_connections),
@@ -74,7 +78,7 @@ class Doorman:
             log("too many connections", open=len(connections), closed="the newest" if idle is None else "an idle one")
             if idle is None:
                 return Refusal()
-            idle.force_close()
+            _abort(idle)
         return self._server()
 
 
@@ -87,6 +91,14 @@ class Refusal(asyncio.Protocol):
         writable = cast("asyncio.Transport", transport)
         writable.write(FULL)
         writable.close()
+
+
+def _abort(connection: RequestHandler) -> None:
+    """Close without waiting for what was not taken yet."""
+    transport = connection.transport
+    connection.force_close()
+    if transport is not None:
+        transport.abort()
 
 
 def _allow_handles(count: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import socket
 import struct
 import time
 from contextlib import asynccontextmanager, suppress
@@ -164,12 +165,12 @@ async def test_a_broken_head_leaves_one_line_in_the_log_and_none_of_its_bytes(ar
     assert "Traceback" not in log
 
 
-async def test_a_key_offered_without_timbre_is_not_logged(artefacts, capfd):
+async def test_a_key_offered_without_timbre_is_not_logged(artefacts, caplog, capfd):
     async with opened(artefacts) as server:
         secret = "timbre_0123456789ab_" + "s" * 43
         async with server.http.ws_connect(f"{server.url}/v1/models/toy/stream", protocols=(f"timbre.key.{secret}",)):
             pass
-    assert "sssss" not in capfd.readouterr().err
+    assert "sssss" not in caplog.text + capfd.readouterr().err
 
 
 async def test_bodies_that_are_compressed_are_refused_unread(artefacts):
@@ -189,6 +190,25 @@ async def test_a_body_that_drips_holds_one_place_for_a_while_only(artefacts):
         reader, writer = await server.connect(head("Content-Length: 1000", method="GET", path="/livez"))
         assert b" 200 " in await asyncio.wait_for(reader.readline(), 2)
         writer.close()
+
+
+async def test_who_asks_without_reading_the_answers_is_cut_off(artefacts, monkeypatch):
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        pytest.skip("this kernel has no time limit for what is not taken")
+    monkeypatch.setattr("service.door.STALLED_S", 0.5)
+    async with opened(artefacts) as server:
+        _, writer = await server.connect()
+        # Nothing is read: more than both kernels keep.
+        writer.transport.pause_reading()
+        begun = time.monotonic()
+        with suppress(ConnectionError):
+            while time.monotonic() < begun + 15:
+                writer.write(100 * head(method="GET", path="/v1/models"))
+                await asyncio.wait_for(writer.drain(), 15)
+                await asyncio.sleep(0.001)
+        assert time.monotonic() - begun < 15
+        await until(lambda: server.connections == 0)
+        assert await server.status() == 200
 
 
 async def raw_stream(server):
