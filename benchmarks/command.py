@@ -20,10 +20,14 @@ HELP = {
 
 def main(argv: list[str]) -> int:
     """Run `timbre bench` with these arguments; 1 when a budget is not met."""
-    if argv[:1] == ["streams"]:
-        from benchmarks import streams
+    if argv[:1] == ["load"]:
+        from benchmarks import load
 
-        return streams.main(argv[1:])
+        return load.main(argv[1:])
+    if argv[:1] == ["capacity"]:
+        from benchmarks import capacity
+
+        return capacity.main(argv[1:])
     args = _parser().parse_args(argv)
     from benchmarks import features, forest, measure, queues
 
@@ -47,12 +51,14 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench", description=__doc__)
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="features | forest | queues | streams")
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="features | forest | queues | load | capacity")
     for name, text in HELP.items():
         kind = kinds.add_parser(name, help=text)
         kind.add_argument("--json", action="store_true", help="print JSON")
         kind.add_argument("--tiny", action="store_true", help="a few rounds, to see that it runs")
-    kinds.add_parser("streams", help="many live streams against a server")  # has a command line of its own
+    # These two have command lines of their own.
+    kinds.add_parser("load", help="clips and live streams against a server: answers, latencies, a report")
+    kinds.add_parser("capacity", help="the largest number of live streams without a drop")
     return parser
 
 

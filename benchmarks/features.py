@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measure
+from benchmarks.sounds import plucked
 from features.config import DEFAULT, Samples
 from features.extract import extract
 from features.streaming import StreamingExtractor
@@ -31,7 +32,7 @@ def run(*, tiny: bool = False) -> list[dict[str, Any]]:
 
 
 def _run(*, rounds: int) -> list[dict[str, Any]]:
-    sound = _sound(seconds=12)
+    sound = plucked(12)
     window = sound[: DEFAULT.window]
     whole = {"timbre": lambda: extract(window), "librosa": lambda: _librosa(window)}
     table = measure.rows(measure.in_turn(whole, rounds=rounds), ours="timbre", what="window")
@@ -62,18 +63,6 @@ def _live(sound: Samples) -> Any:
         (_,) = extractor.feed(next(pieces))
 
     return step
-
-
-def _sound(*, seconds: int) -> Samples:
-    rng, rate = np.random.default_rng(0), DEFAULT.sample_rate
-    t = np.arange(seconds * rate) / rate
-    sound = 0.01 * rng.standard_normal(t.size)
-    for onset in rng.uniform(0, seconds, 6 * seconds):
-        pitch = 440 * 2 ** (rng.integers(-24, 24) / 12)
-        after = np.maximum(t - onset, 0)
-        partials = sum(np.sin(2 * np.pi * k * pitch * after) / k for k in range(1, 6))
-        sound += 0.1 * (t >= onset) * np.exp(-3 * after) * partials
-    return sound.astype(np.float32)
 
 
 def _librosa(y: Samples) -> Any:

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import measure
+from benchmarks.server import redis
 from features.config import Tensor
-from features.errors import TimbreError
 from service.jobs import Job, JobQueue
 from service.localqueue import LocalQueue
 
@@ -45,7 +42,7 @@ def run(*, tiny: bool = False) -> list[dict[str, Any]]:
     """Return rows: name, what, median_ms, p10_ms, p90_ms, ratio. Raises TimbreError without a redis-server."""
     import uvloop
 
-    with _redis() as url, _worker(url):
+    with redis() as url, _worker(url):
         return uvloop.run(_run(url, rounds=2 if tiny else 40))
 
 
@@ -101,20 +98,6 @@ def _job() -> Job:
         live=True,
         stream=str(number),
     )
-
-
-@contextmanager
-def _redis() -> Iterator[str]:
-    if not shutil.which("redis-server"):
-        raise TimbreError("there is no redis-server on this machine: run 'apt-get install redis-server'")
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["redis-server", "--save", "", "--port", "0", "--dir", folder, "--unixsocket", f"{folder}/redis.sock"]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
-        try:
-            yield f"unix://{folder}/redis.sock"
-        finally:
-            server.kill()
-            server.wait()
 
 
 @contextmanager

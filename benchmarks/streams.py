@@ -1,28 +1,51 @@
 """Many live streams at real speed against a running server: answers, drops, what is missing, and the age of answers.
 
-Open loop: every chunk is sent at the absolute time of its last sample, however late the server is, so that waiting
-cannot hide. Run it in a process of its own, never in the server's.
+Open loop: every chunk is sent at its own time, however late the server is, and a window's age counts from the time at
+which its last sample was due to be sent, so that waiting cannot hide.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import math
-import sys
 import time
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate
 
 import aiohttp
 import numpy as np
 
+from benchmarks import schedule, sounds
+from features.resample import StreamingResampler
 from service import wire
 
-CHUNK_S = 0.1
-"""Seconds of sound in one message."""
 PATIENCE_S = 15.0
 """Seconds to wait for the last answers."""
+LOOP_S = 10
+"""Seconds of sound that all streams repeat, each from a place of its own."""
+
+
+@dataclass
+class Load:
+    """What is asked for."""
+
+    streams: int
+    seconds: float = 60.0
+    """Length of each."""
+    hop: float = 0.5
+    sample_rate: int = 16_000
+    chunk: float = 0.1
+    """Seconds of sound in one message."""
+    ramp: float = 0.0
+    """Seconds over which the streams open."""
+    jitter: float = 0.0
+    """Seconds at most by which a chunk is sent later than it was recorded."""
+    drops: float = 0.0
+    """Share of the streams that hang up at some moment, without a word."""
+    model: str = "instruments"
 
 
 @dataclass
@@ -30,15 +53,16 @@ class Tally:
     """What happened to all streams together."""
 
     expected: int = 0
-    """Windows that the sound sent makes."""
+    """Windows that the sound sent makes; of those who hung up, what they were told."""
     fates: Counter[str] = field(default_factory=Counter)
     """`answered`, and `dropped` by reason."""
     failed: Counter[str] = field(default_factory=Counter)
     """Streams that did not end as they should, by what happened."""
-    ages_ms: list[float] = field(default_factory=list)
-    """As measured here: from the time the window's last sample was due to the answer's arrival."""
+    hung_up: int = 0
+    points: schedule.Points = field(default_factory=list)
+    """Of each answer: when it was due, and its age as measured here."""
     told_ms: list[float] = field(default_factory=list)
-    """As the server tells."""
+    """Ages as the server tells."""
     lag_ms: list[float] = field(default_factory=list)
     """How late this program itself sent: above a few ms it measures itself."""
 
@@ -47,146 +71,128 @@ class Tally:
         """Windows neither answered nor dropped."""
         return self.expected - self.fates.total()
 
-
-def run(
-    *,
-    streams: int = 100,
-    seconds: float = 60.0,
-    url: str = "http://127.0.0.1:8000",
-    model: str = "instruments",
-    sample_rate: int = 22_050,
-    hop: float = 0.5,
-) -> Tally:
-    """Run `streams` streams for `seconds` each, print the tally and return it."""
-    try:
-        import uvloop
-    except ImportError:
-        runner = asyncio.run
-    else:
-        runner = uvloop.run
-    tally = runner(
-        _run_all(
-            streams=streams, seconds=seconds, url=f"{url}/v1/models/{model}/stream", sample_rate=sample_rate, hop=hop
-        )
-    )
-    print(report(tally, streams=streams, seconds=seconds))
-    return tally
+    @property
+    def dropped(self) -> int:
+        """Windows the server told it did not answer."""
+        return self.fates.total() - self.fates["answered"]
 
 
-def report(tally: Tally, *, streams: int, seconds: float) -> str:
-    """Return the result as text."""
-    dropped = {fate: count for fate, count in tally.fates.items() if fate != "answered"}
-    counts = (
-        f"{streams} streams of {seconds:g} s: {tally.expected} windows, {tally.fates['answered']} answered, "
-        f"{sum(dropped.values())} dropped {dropped or ''}, {tally.missing} missing, "
-        f"{tally.failed.total()} streams failed {dict(tally.failed) or ''}"
-    )
-    lines = [counts]
-    for name, values in (
-        ("age, end to end", tally.ages_ms),
-        ("age, as told", tally.told_ms),
-        ("sender's lag", tally.lag_ms),
-    ):
-        p50, p99, most = np.percentile(values or [math.nan], [50, 99, 100])
-        lines.append(f"{name:16} p50 {p50:7.2f} ms   p99 {p99:7.2f} ms   max {most:7.2f} ms")
-    return "\n".join(lines)
+def sound_of(load: Load) -> bytes:
+    """Return the sound that all streams repeat."""
+    return sounds.pcm(sounds.plucked(LOOP_S, rate=load.sample_rate))
 
 
-async def _run_all(*, streams: int, seconds: float, url: str, sample_rate: int, hop: float) -> Tally:
-    tally = Tally()
-    start = wire.Start(sample_rate=sample_rate, hop=hop)
-    rng = np.random.default_rng(0)
-    sound = (rng.standard_normal(5 * sample_rate) * 3_000).astype("<i2")
+async def run(url: str, load: Load, sound: bytes) -> Tally:
+    """Run the streams and return what happened."""
+    rng, tally = np.random.default_rng(0), Tally()
+    starts = schedule.stream_times(load.streams, ramp=load.ramp, hop=load.hop, rng=rng)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        # Microphones are not switched on at the same moment.
-        delays = rng.uniform(0, hop, streams)
-        await asyncio.gather(
-            *(_one(http, url, start, tally, sound=sound, seconds=seconds, delay=delay) for delay in delays)
-        )
+        streams = [_Stream(http, url, load, tally, sound, rng) for _ in starts]
+        begin = time.monotonic()
+        await asyncio.gather(*(stream.run(begin, at) for stream, at in zip(streams, starts, strict=True)))
     return tally
 
 
-async def _one(
-    http: aiohttp.ClientSession,
-    url: str,
-    start: wire.Start,
-    tally: Tally,
-    *,
-    sound: np.ndarray,
-    seconds: float,
-    delay: float,
-) -> None:
-    await asyncio.sleep(delay)
-    try:
-        async with http.ws_connect(url, max_msg_size=0, compress=0) as socket:
-            await socket.send_str(wire.encode(start))
-            ready = wire.parse_server((await socket.receive()).data)
-            if not isinstance(ready, wire.Ready):
-                tally.failed[str(ready)] += 1
+class _Stream:
+    """One client with its microphone."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        load: Load,
+        tally: Tally,
+        sound: bytes,
+        rng: np.random.Generator,
+    ) -> None:
+        self._http, self._load, self._tally, self._sound = http, load, tally, sound
+        self._url = f"{url}/v1/models/{load.model}/stream"
+        self._plan = schedule.chunk_times(load.seconds, chunk=load.chunk, jitter=load.jitter, rng=rng).tolist()
+        self._from = 2 * int(rng.integers(LOOP_S * load.sample_rate // 2))
+        hangs_up = rng.random() < load.drops
+        self._last = int(rng.integers(len(self._plan))) if hangs_up else None
+        self._size = round(load.chunk * load.sample_rate)
+        self._told = 0
+
+    async def run(self, since: float, start: float) -> None:
+        """Live from `start` seconds after `since`, and count what becomes of it."""
+        await asyncio.sleep(since + start - time.monotonic())
+        try:
+            async with self._http.ws_connect(self._url, max_msg_size=0, compress=0) as socket:
+                await self._converse(socket, since)
+        except (aiohttp.ClientError, OSError, TimeoutError, TypeError) as error:
+            self._tally.failed[type(error).__name__] += 1
+
+    async def _converse(self, socket: aiohttp.ClientWebSocketResponse, since: float) -> None:
+        await socket.send_str(wire.encode(wire.Start(sample_rate=self._load.sample_rate, hop=self._load.hop)))
+        ready = wire.parse_server((await socket.receive()).data)
+        if not isinstance(ready, wire.Ready):
+            self._tally.failed[str(ready)] += 1
+            return
+        begin = time.monotonic()
+        listening = asyncio.create_task(self._listen(socket, ready, begin, since))
+        try:
+            await self._send(socket, begin)
+            if self._last is not None:
+                self._tally.hung_up += 1
+                self._tally.expected += self._told
                 return
-            tally.expected += _windows(ready, seconds)
-            begin = time.monotonic()
-            listening = asyncio.create_task(_listen(socket, tally, begin, start.sample_rate))
-            await _send(socket, tally, start.sample_rate, sound=sound, seconds=seconds, begin=begin)
+            self._tally.expected += windows(ready, self._load.seconds)
             async with asyncio.timeout(PATIENCE_S):
                 await listening
-    except (aiohttp.ClientError, OSError, TimeoutError, TypeError) as error:
-        tally.failed[type(error).__name__] += 1
+        finally:
+            listening.cancel()
+
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse, begin: float) -> None:
+        total = 2 * round(self._load.seconds * self._load.sample_rate)
+        for number, at in enumerate(self._plan):
+            await asyncio.sleep(begin + at - time.monotonic())
+            if number == self._last:
+                return
+            self._tally.lag_ms.append(1e3 * (time.monotonic() - begin - at))
+            left = total - 2 * number * self._size
+            place = (self._from + 2 * number * self._size) % (len(self._sound) - 2 * self._size)
+            await socket.send_bytes(self._sound[place : place + min(left, 2 * self._size)])
+        await socket.send_str(wire.encode(wire.Stop()))
+
+    async def _listen(
+        self, socket: aiohttp.ClientWebSocketResponse, ready: wire.Ready, begin: float, since: float
+    ) -> None:
+        grown = growth(self._load.seconds, self._load.chunk, self._load.sample_rate, ready.sample_rate)
+        async for message in socket:
+            now = time.monotonic()
+            told = wire.parse_server(message.data)
+            if isinstance(told, wire.Window):
+                # A chunk that holds the last sample the window needs is due when the plan says.
+                chunk = bisect_left(grown, round(told.end * ready.sample_rate))
+                due = begin + self._plan[min(chunk, len(self._plan) - 1)]
+                self._tally.points.append((due - since, 1e3 * (now - due)))
+                self._tally.told_ms.append(told.age_ms.total)
+                self._count("answered")
+            elif isinstance(told, wire.Dropped):
+                self._count(told.reason)
+            elif isinstance(told, wire.Summary):
+                return
+            elif isinstance(told, wire.Failure):
+                self._tally.failed[told.code] += 1
+                return
+        self._tally.failed["closed without an end"] += 1
+
+    def _count(self, fate: str) -> None:
+        self._tally.fates[fate] += 1
+        self._told += 1
 
 
-async def _send(
-    socket: aiohttp.ClientWebSocketResponse, tally: Tally, rate: int, *, sound: np.ndarray, seconds: float, begin: float
-) -> None:
-    size = round(CHUNK_S * rate)
-    for position in range(0, round(seconds * rate), size):
-        end = min(position + size, round(seconds * rate))
-        due = begin + end / rate
-        await asyncio.sleep(due - time.monotonic())
-        tally.lag_ms.append(1e3 * (time.monotonic() - due))
-        at = position % (len(sound) - size)
-        await socket.send_bytes(sound[at : at + end - position].tobytes())
-    await socket.send_str(wire.encode(wire.Stop()))
+@lru_cache
+def growth(seconds: float, chunk: float, from_rate: int, to_rate: int) -> list[int]:
+    """Return how many samples at the model's rate there are after each chunk: the resampler holds some back."""
+    resampler = StreamingResampler(from_rate, to_rate)
+    size, total = round(chunk * from_rate), round(seconds * from_rate)
+    pieces = [np.zeros(min(size, total - at), np.float32) for at in range(0, total, size)]
+    return list(accumulate(len(resampler.feed(piece)) for piece in pieces))
 
 
-async def _listen(socket: aiohttp.ClientWebSocketResponse, tally: Tally, begin: float, rate: int) -> None:
-    size = round(CHUNK_S * rate)
-    async for message in socket:
-        now = time.monotonic()
-        told = wire.parse_server(message.data)
-        if isinstance(told, wire.Window):
-            # The chunk that holds the window's last sample is due when its own last sample is.
-            due = begin + -(-told.end_sample // size) * size / rate
-            tally.ages_ms.append(1e3 * (now - due))
-            tally.told_ms.append(told.age_ms.total)
-            tally.fates["answered"] += 1
-        elif isinstance(told, wire.Dropped):
-            tally.fates[told.reason] += 1
-        elif isinstance(told, wire.Summary):
-            return
-        elif isinstance(told, wire.Failure):
-            tally.failed[told.code] += 1
-            return
-    tally.failed["closed without an end"] += 1
-
-
-def _windows(ready: wire.Ready, seconds: float) -> int:
+def windows(ready: wire.Ready, seconds: float) -> int:
     """Return how many windows fit into so much sound."""
     length, hop = round(ready.window * ready.sample_rate), round(ready.hop * ready.sample_rate)
     return max(0, 1 + (math.floor(seconds * ready.sample_rate) - length) // hop)
-
-
-def main(argv: list[str]) -> int:
-    """Run `timbre bench streams`; 1 when a window is missing or a stream failed."""
-    parser = argparse.ArgumentParser(prog="timbre bench streams", description=__doc__)
-    parser.add_argument("--streams", type=int, default=100, metavar="N", help="streams at one time (100)")
-    parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="length of each (60)")
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server (http://127.0.0.1:8000)")
-    parser.add_argument("--model", default="instruments", metavar="NAME", help="the model (instruments)")
-    parser.add_argument("--sample-rate", type=int, default=22_050, metavar="HZ", help="what is sent (22050)")
-    parser.add_argument("--hop", type=float, default=0.5, metavar="S", help="between windows (0.5)")
-    tally = run(**vars(parser.parse_args(argv)))
-    return 1 if tally.missing or tally.failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

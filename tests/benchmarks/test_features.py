@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.features import _librosa, _sound, run, shortfalls
+from benchmarks.features import _librosa, run, shortfalls
+from benchmarks.sounds import plucked
 from features.extract import extract
 
 
@@ -19,7 +20,7 @@ def test_both_are_measured_whole_and_live(table):
 
 
 def test_what_is_compared_gives_the_same_numbers():
-    window = _sound(seconds=2)
+    window = plucked(2)
     np.testing.assert_allclose(extract(window), _librosa(window), rtol=1e-5, atol=1e-6)
 
 

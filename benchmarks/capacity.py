@@ -1,0 +1,105 @@
+"""The largest number of live streams this machine serves without a drop, each window answered in time.
+
+The number is doubled until it is too much, then halved in between. Every try has a fresh server, unless --url names
+one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks import load, measure, schedule, server, streams
+
+LIMIT_MS = 100.0
+"""What the 99th percentile of the ages may be."""
+OPENINGS = 200.0
+"""Streams opened a second; a crowd comes by and by."""
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre bench capacity`; 1 when not even the first number holds."""
+    given = _parser().parse_args(argv)
+    tried: list[dict[str, Any]] = []
+
+    def good(count: int) -> bool:
+        tried.append(attempt(count, given))
+        print(told(tried[-1]), file=sys.stderr if given.json else sys.stdout, flush=True)
+        return bool(tried[-1]["good"])
+
+    most = schedule.largest(good, start=min(given.start, given.most), most=given.most, precision=given.precision)
+    where = measure.machine()
+    if given.json:
+        print(json.dumps({"machine": where, "streams": most, "tried": tried}))
+    else:
+        print(f"{most} live streams with p99 age <= {LIMIT_MS:g} ms and no drop")
+        print(", ".join(f"{name} {value}" for name, value in where.items()))
+    return 0 if most else 1
+
+
+def attempt(count: int, given: argparse.Namespace) -> dict[str, Any]:
+    """Return how `count` streams fared, and whether that was good."""
+    wanted = streams.Load(
+        streams=count,
+        seconds=given.seconds,
+        hop=given.hop,
+        sample_rate=given.sample_rate,
+        chunk=given.chunk,
+        ramp=count / OPENINGS,
+        model=given.model,
+    )
+    with ExitStack() as stack:
+        where = (
+            (given.url, 0)
+            if given.url
+            else stack.enter_context(server.served(shlex.split(given.serve), through_redis=given.redis))
+        )
+        report = load.run(*where, clip_load=None, stream_load=wanted)
+    return judge(report)
+
+
+def judge(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of the table: what was found, and whether every window was answered in time."""
+    found = report["streams"]
+    p99 = found["ms"]["p99"]
+    lost = sum(found["dropped"].values()) + found["missing"] + sum(found["failed"].values())
+    return {
+        "streams": found["streams"],
+        "good": p99 is not None and p99 <= LIMIT_MS and not lost,
+        "p50_ms": found["ms"]["p50"],
+        "p99_ms": p99,
+        "told_p99_ms": found["told_ms"]["p99"],
+        "dropped": sum(found["dropped"].values()),
+        "missing": found["missing"],
+        "failed": sum(found["failed"].values()),
+        "lag_p99_ms": found["lag_ms"]["p99"],
+        "server_cpu": report.get("server", {}).get("cpu"),
+        "load_cpu": report["generator"]["cpu"],
+    }
+
+
+def told(row: dict[str, Any]) -> str:
+    """Return a row as a line."""
+    rest = "   ".join(
+        f"{name} {'-' if row[name] is None else row[name]}" for name in row if name not in {"streams", "good"}
+    )
+    return f"{row['streams']:6} {'good' if row['good'] else 'TOO MANY'}   {rest}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="timbre bench capacity", description=__doc__)
+    load.add_server(parser)
+    load.add_sound(parser, seconds=15.0, hop=1.0)
+    parser.add_argument("--start", type=int, default=125, metavar="N", help="first number tried (125)")
+    parser.add_argument("--most", type=int, default=8_000, metavar="N", help="largest number tried (8000)")
+    parser.add_argument("--precision", type=float, default=0.05, metavar="SHARE", help="of the answer (0.05)")
+    parser.add_argument("--json", action="store_true", help="print JSON; the table goes to stderr")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

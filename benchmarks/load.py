@@ -1,0 +1,288 @@
+"""Load on a server: clips by REST, live streams, or both at once; what came back, and how late.
+
+Clips: N clients in a closed loop (each sends its next clip when the last is answered), or with --rate in an open loop
+(the schedule is kept whatever comes back, and latency counts from the scheduled time). Live streams are always an open
+loop. Without --url, a server of its own is started on this machine, which then carries load and server both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shlex
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from benchmarks import clips, measure, page, schedule, server, streams
+
+WORK_A_S = 51.348
+"""What 1,000 requests of 100 clients took the service this one succeeds."""
+PULSE_S = 0.05
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre bench load`; 1 when a clip or a window has no answer or a stream failed."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    if given.report is not None and not given.report.parent.is_dir():
+        parser.error(f"no folder {given.report.parent}")
+    if given.requests is None:
+        given.requests = 0 if given.streams else 1_000
+    with ExitStack() as stack:
+        where = (
+            (given.url, 0)
+            if given.url
+            else stack.enter_context(server.served(shlex.split(given.serve), through_redis=given.redis))
+        )
+        report = run(*where, clip_load=_clip_load(given), stream_load=_stream_load(given))
+    report["command"] = shlex.join(["timbre", "bench", "load", *argv])
+    print(text(report))
+    if given.report:
+        given.report.with_suffix(".json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+        given.report.with_suffix(".html").write_text(page.render(report), encoding="utf-8")
+        print(f"report   {given.report.with_suffix('.html')}, {given.report.with_suffix('.json')}")
+    return 0 if report["right"] else 1
+
+
+def run(url: str, pid: int, *, clip_load: clips.Load | None, stream_load: streams.Load | None) -> dict[str, Any]:
+    """Put the load on the server and return the report; pid: the server's process, 0 when it is not ours."""
+    from uvloop import run as in_loop
+
+    machine = measure.machine()
+    # Made before the clock runs.
+    bodies = clips.bodies_of(clip_load) if clip_load else []
+    sound = streams.sound_of(stream_load) if stream_load else b""
+    cpu, own, begin = server.cost(pid)[0] if pid else 0.0, time.process_time(), time.monotonic()
+    both = _Both(url, clip_load, stream_load)
+    in_loop(both.run(bodies, sound))
+    seconds = time.monotonic() - begin
+    report: dict[str, Any] = {
+        "machine": machine,
+        "seconds": round(seconds, 3),
+        "pulse_ms": schedule.summary(both.pulse_ms),
+        "lag_ms": schedule.summary(both.lag_ms),
+        "generator": {"cpu": round((time.process_time() - own) / seconds, 3)},
+        "right": both.right,
+    }
+    if pid:
+        now, mib = server.cost(pid)
+        report["server"] = {"cpu": round((now - cpu) / seconds, 3), "mib": round(mib)}
+    if clip_load and both.clips:
+        report["clips"] = told_of_clips(clip_load, both.clips)
+    if stream_load and both.streams:
+        report["streams"] = told_of_streams(stream_load, both.streams)
+    return report
+
+
+class _Both:
+    """Clips and streams at one time, and the server's pulse meanwhile."""
+
+    def __init__(self, url: str, clip_load: clips.Load | None, stream_load: streams.Load | None) -> None:
+        self.clips: clips.Tally | None = None
+        self.streams: streams.Tally | None = None
+        self.pulse_ms: list[float] = []
+        """How late /livez answered."""
+        self.lag_ms: list[float] = []
+        """How late this program asked."""
+        self._url, self._clip_load, self._stream_load = url, clip_load, stream_load
+
+    @property
+    def right(self) -> bool:
+        """Whether every clip and every window has one right answer, or was said to be dropped."""
+        lost = self.streams is not None and (self.streams.missing or self.streams.failed)
+        return not lost and not (self.clips is not None and self.clips.bad)
+
+    async def run(self, bodies: list[bytes], sound: bytes) -> None:
+        feeling = asyncio.create_task(self._feel())
+        await asyncio.gather(self._run_clips(bodies), self._run_streams(sound))
+        feeling.cancel()
+        with suppress(asyncio.CancelledError, aiohttp.ClientError, OSError):
+            await feeling
+
+    async def _run_clips(self, bodies: list[bytes]) -> None:
+        if self._clip_load:
+            self.clips = await clips.run(self._url, self._clip_load, bodies)
+
+    async def _run_streams(self, sound: bytes) -> None:
+        if self._stream_load:
+            self.streams = await streams.run(self._url, self._stream_load, sound)
+
+    async def _feel(self) -> None:
+        """Ask /livez at fixed times: for how long the server's loop does not turn is at most this, less our lag."""
+        async with aiohttp.ClientSession() as http:
+            due = time.monotonic()
+            while True:
+                due += PULSE_S
+                await asyncio.sleep(due - time.monotonic())
+                self.lag_ms.append(1e3 * (time.monotonic() - due))
+                async with http.get(f"{self._url}/livez") as response:
+                    await response.read()
+                self.pulse_ms.append(1e3 * (time.monotonic() - due))
+
+
+def told_of_clips(load: clips.Load, tally: clips.Tally) -> dict[str, Any]:
+    """Return what became of the clips, ready for JSON."""
+    values = [value for _, value in tally.points]
+    return {
+        "loop": f"open loop, {load.rate:g} a second" if load.rate else f"closed loop of {load.clients} clients",
+        "requests": load.requests,
+        "ok": tally.ok,
+        "bad": dict(tally.bad),
+        "hung_up": tally.hung_up,
+        "seconds": round(tally.seconds, 3),
+        "ms": schedule.summary(values),
+        "told_ms": schedule.summary(tally.told_ms),
+        "quantiles": schedule.quantiles(values),
+        "slices": schedule.slices(tally.points),
+    }
+
+
+def told_of_streams(load: streams.Load, tally: streams.Tally) -> dict[str, Any]:
+    """Return what became of the streams, ready for JSON."""
+    ages = [value for _, value in tally.points]
+    return {
+        "streams": load.streams,
+        "seconds": load.seconds,
+        "hop": load.hop,
+        "sample_rate": load.sample_rate,
+        "expected": tally.expected,
+        "answered": tally.fates["answered"],
+        "dropped": {fate: count for fate, count in tally.fates.items() if fate != "answered"},
+        "missing": tally.missing,
+        "failed": dict(tally.failed),
+        "hung_up": tally.hung_up,
+        "ms": schedule.summary(ages),
+        "told_ms": schedule.summary(tally.told_ms),
+        "lag_ms": schedule.summary(tally.lag_ms),
+        "quantiles": schedule.quantiles(ages),
+        "slices": schedule.slices(tally.points),
+    }
+
+
+def text(report: dict[str, Any]) -> str:
+    """Return the report for a terminal."""
+    lines = []
+    if found := report.get("clips"):
+        bad = sum(found["bad"].values())
+        lines += [
+            f"clips    {found['ok']} OK, {bad} BAD{_told(found['bad'])} in {found['seconds']:.3f} s, {found['loop']}"
+            + _left(found),
+            f"         work A: 1000 OK, 0 BAD in {WORK_A_S} s",
+            line("latency", found["ms"]),
+            line("as told", found["told_ms"]),
+        ]
+    if found := report.get("streams"):
+        lines += [
+            _fates(found),
+            line("age", found["ms"]),
+            line("as told", found["told_ms"]),
+            line("sending", found["lag_ms"]),
+        ]
+    cost = report.get("server", {})
+    costs = f"server {cost['cpu']:.2f} cores, {cost['mib']} MiB; " if cost else ""
+    machine = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
+    return "\n".join(
+        [
+            *lines,
+            line("/livez", report["pulse_ms"]),
+            line("our lag", report["lag_ms"]),
+            f"cost     {costs}load {report['generator']['cpu']:.2f} cores",
+            machine,
+        ]
+    )
+
+
+def _fates(found: dict[str, Any]) -> str:
+    return (
+        f"streams  {found['streams']} of {found['seconds']:g} s: {found['expected']} windows, "
+        f"{found['answered']} answered, {sum(found['dropped'].values())} dropped{_told(found['dropped'])}, "
+        f"{found['missing']} missing, {sum(found['failed'].values())} streams failed{_told(found['failed'])}"
+        + _left(found)
+    )
+
+
+def _told(counts: dict[str, int]) -> str:
+    return f" ({', '.join(f'{count} {name}' for name, count in counts.items())})" if counts else ""
+
+
+def _left(found: dict[str, Any]) -> str:
+    return f", {found['hung_up']} clients hung up" if found["hung_up"] else ""
+
+
+def line(name: str, found: dict[str, float | None]) -> str:
+    """Return percentiles as a line."""
+    return f"{name:<9}" + "   ".join(f"{at} {'-' if ms is None else f'{ms:.2f}'}" for at, ms in found.items()) + " ms"
+
+
+def _clip_load(given: argparse.Namespace) -> clips.Load | None:
+    if not given.requests:
+        return None
+    return clips.Load(
+        requests=given.requests,
+        clients=given.clients,
+        rate=given.rate,
+        ramp=given.ramp,
+        jitter=given.jitter,
+        drops=given.drops,
+        model=given.model,
+    )
+
+
+def _stream_load(given: argparse.Namespace) -> streams.Load | None:
+    if not given.streams:
+        return None
+    return streams.Load(
+        streams=given.streams,
+        seconds=given.seconds,
+        hop=given.hop,
+        sample_rate=given.sample_rate,
+        chunk=given.chunk,
+        ramp=given.ramp,
+        jitter=given.jitter,
+        drops=given.drops,
+        model=given.model,
+    )
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which server is loaded."""
+    parser.add_argument("--url", help="a server that runs already (none: one is started)")
+    parser.add_argument("--redis", action="store_true", help="start it with a private redis-server and a worker")
+    parser.add_argument("--serve", default="", metavar="OPTIONS", help="options for `timbre serve`, as one word")
+    parser.add_argument("--model", default="instruments", metavar="NAME", help="the model (instruments)")
+
+
+def add_sound(parser: argparse.ArgumentParser, *, seconds: float, hop: float) -> None:
+    """Add the options that say what each live stream is."""
+    parser.add_argument("--seconds", type=float, default=seconds, metavar="S", help=f"length of each ({seconds:g})")
+    parser.add_argument("--hop", type=float, default=hop, metavar="S", help=f"between windows ({hop:g})")
+    parser.add_argument("--sample-rate", type=int, default=16_000, metavar="HZ", help="what is sent (16000)")
+    parser.add_argument("--chunk", type=float, default=0.1, metavar="S", help="sound in one message (0.1)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="timbre bench load", description=__doc__)
+    add_server(parser)
+    rest = parser.add_argument_group("clips of two seconds")
+    rest.add_argument("--requests", type=int, metavar="N", help="in all (1000; 0 with --streams)")
+    rest.add_argument("--clients", type=int, default=100, metavar="N", help="clients of the closed loop (100)")
+    rest.add_argument("--rate", type=float, default=0.0, metavar="R", help="open loop: requests a second")
+    live = parser.add_argument_group("live streams")
+    live.add_argument("--streams", type=int, default=0, metavar="N", help="at one time (0)")
+    add_sound(live, seconds=60.0, hop=0.5)  # type: ignore[arg-type]
+    both = parser.add_argument_group("both")
+    both.add_argument("--ramp", type=float, default=0.0, metavar="S", help="seconds until the load is full (0)")
+    both.add_argument("--jitter", type=float, default=0.0, metavar="S", help="what is sent comes up to S later (0)")
+    both.add_argument("--drops", type=float, default=0.0, metavar="SHARE", help="share of clients that hang up (0)")
+    parser.add_argument("--report", type=Path, metavar="PATH", help="write PATH.html and PATH.json")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
