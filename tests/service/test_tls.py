@@ -14,7 +14,7 @@ from service.commands.serve import main
 from service.reach import Unreachable
 from service.tls import client_context, server_context
 from tests.service.conftest import RATE, tone, wav
-from tests.service.test_door import opened
+from tests.service.test_door import closed_after, opened
 
 
 def certificate(folder, name):
@@ -95,3 +95,11 @@ def test_an_encrypted_key_is_refused_instead_of_asked_for(ours, tmp_path):
 def test_serve_says_so_before_it_starts(ours, theirs, capsys):
     assert main(["--set", f"tls_certificate={ours[0]}", "--set", f"tls_key={theirs[1]}"]) == 2
     assert "another certificate" in capsys.readouterr().err
+
+
+async def test_a_handshake_that_does_not_come_is_hung_up_on(artefacts, ours, monkeypatch):
+    monkeypatch.setattr("service.door.HANDSHAKE_S", 0.3)
+    async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
+        reader, writer = await server.connect(b"\x16\x03")
+        assert await closed_after(reader) < 2
+        writer.close()
