@@ -133,6 +133,7 @@ def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candida
     *without, fitted = fit_all(recipe, model, table, windows.train.labels, [*rows.values(), everything], stage)
     judged = folds.leave_one_out(dict(zip(rows, without, strict=True)), windows.test, test)
     limits = folds.thresholds(judged, quiet=recipe.quiet) if judged else np.full(len(LABELS), 0.5, np.float32)
+    limits = np.maximum(limits, [recipe.least.get(label, 0.0) for label in LABELS], dtype=np.float32)
     metrics = _metrics(recipe, windows, fitted, test, judged, limits)
     return Candidate(model, fitted, judged, limits, metrics | _ensemble(recipe, fitted, kind, limits))
 
@@ -213,17 +214,27 @@ def _ensemble(recipe: Recipe, fitted: folds.Fitted, kind: Kind, limits: npt.NDAr
     }
 
 
+def _about(recipe: Recipe, model: str, name: str, table: dict[str, Any]) -> str:
+    """Return the first paragraph of a report."""
+    about = ABOUT[model]
+    if name == BEST:
+        about += f" It is `{NAMES[model]}`, the best of {', '.join(table)} by mean macro-F1."
+    if recipe.least:
+        raised = ", ".join(f"{label} {least}" for label, least in recipe.least.items())
+        about += (
+            f" Thresholds are no lower than: {raised}; the ensemble below, which showed the need, is no test of these."
+        )
+    return about
+
+
 def ship(recipe: Recipe, candidate: Candidate, name: str, out: Path, windows: Windows, table: dict[str, Any]) -> Path:
     """Write the artefact of a candidate and return its folder. table: the metrics of all candidates by name."""
     kind = KINDS[candidate.model]
     chosen = np.random.default_rng(recipe.seed).permutation(len(windows.test))[:GOLDEN]
     limits = {label: round(limit, 4) for label, limit in zip(LABELS, candidate.thresholds.tolist(), strict=True)}
-    best = (
-        f" It is `{NAMES[candidate.model]}`, the best of {', '.join(table)} by mean macro-F1." if name == BEST else ""
-    )
     text = report.write(
         name,
-        about=ABOUT[candidate.model] + best,
+        about=_about(recipe, candidate.model, name, table),
         candidates=table,
         metrics=candidate.metrics,
         judged=candidate.judged,

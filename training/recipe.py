@@ -130,6 +130,8 @@ class Recipe:
     """Whether to leave one source out in turn. Without it thresholds are 0.5 and the metrics empty."""
     quiet: float = 0.99
     """Share of noise and silence windows that must get no label."""
+    least: dict[str, float] = field(default_factory=dict)
+    """Lowest thresholds by label, where the calibrated ones are known to be too low."""
     models: tuple[str, ...] = ("forest", "network")
     """Which of the two to make."""
     version: str = ""
