@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from contextlib import ExitStack
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
     if given.json:
         print(json.dumps({"machine": where, "streams": most, "tried": tried}))
     else:
-        print(f"{most} live streams with p99 age <= {LIMIT_MS:g} ms and no drop")
+        print(f"{most} live streams, hop {given.hop:g} s, with p99 age <= {LIMIT_MS:g} ms and no drop")
         print(", ".join(f"{name} {value}" for name, value in where.items()))
     return 0 if most else 1
 
@@ -92,8 +93,8 @@ def told(row: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench capacity", description=__doc__)
-    load.add_server(parser)
-    load.add_sound(parser, seconds=15.0, hop=1.0)
+    load.add_server(parser, options=f"--gateways {os.cpu_count() or 1}")
+    load.add_sound(parser, seconds=10.0, hop=1.0)
     parser.add_argument("--start", type=int, default=125, metavar="N", help="first number tried (125)")
     parser.add_argument("--most", type=int, default=8_000, metavar="N", help="largest number tried (8000)")
     parser.add_argument("--precision", type=float, default=0.05, metavar="SHARE", help="of the answer (0.05)")

@@ -89,7 +89,7 @@ class _Both:
         self.pulse_ms: list[float] = []
         """How late /livez answered."""
         self.lag_ms: list[float] = []
-        """How late this program asked."""
+        """How late this program woke up to ask."""
         self._url, self._clip_load, self._stream_load = url, clip_load, stream_load
 
     @property
@@ -119,8 +119,9 @@ class _Both:
             due = time.monotonic()
             while True:
                 due += PULSE_S
-                await asyncio.sleep(due - time.monotonic())
-                self.lag_ms.append(1e3 * (time.monotonic() - due))
+                wake = max(due, time.monotonic())
+                await asyncio.sleep(wake - time.monotonic())
+                self.lag_ms.append(1e3 * (time.monotonic() - wake))
                 async with http.get(f"{self._url}/livez") as response:
                     await response.read()
                 self.pulse_ms.append(1e3 * (time.monotonic() - due))
@@ -250,11 +251,12 @@ def _stream_load(given: argparse.Namespace) -> streams.Load | None:
     )
 
 
-def add_server(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which server is loaded."""
+def add_server(parser: argparse.ArgumentParser, *, options: str = "") -> None:
+    """Add the options that say which server is loaded; options: those of `timbre serve` unless told otherwise."""
     parser.add_argument("--url", help="a server that runs already (none: one is started)")
     parser.add_argument("--redis", action="store_true", help="start it with a private redis-server and a worker")
-    parser.add_argument("--serve", default="", metavar="OPTIONS", help="options for `timbre serve`, as one word")
+    told = f"options for `timbre serve`, as one word ({options or 'none'})"
+    parser.add_argument("--serve", default=options, metavar="OPTIONS", help=told)
     parser.add_argument("--model", default="instruments", metavar="NAME", help="the model (instruments)")
 
 
