@@ -33,7 +33,10 @@ class Catalogue:
         names = self._store.names()
         missing = set(self._wanted).difference(names)
         if missing or not names:
-            raise ArtefactError(f"no artefact of {', '.join(sorted(missing)) or 'any model'} in {self._store.path}")
+            there = f"; there is {', '.join(names)}" if names else ""
+            raise ArtefactError(
+                f"no artefact of {', '.join(sorted(missing)) or 'any model'} in {self._store.path}{there}"
+            )
         latest = {name: self._store.load(name) for name in names if not self._wanted or name in self._wanted}
         kinds = {(model.kind, model.config) for model in latest.values()}
         for kind, config in kinds:

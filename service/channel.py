@@ -14,6 +14,8 @@ from service.settings import Settings
 
 SEND_BUFFER = 2**17
 """Bytes the kernel keeps for a client that does not read; more would only hide that it does not."""
+UNREAD = 4
+"""Times the bound of a message up to which one is read, so as to say what is wrong; a longer one is cut off."""
 CLOSE_TIMEOUT = 2.0
 """Seconds a client has to answer a close."""
 
@@ -36,6 +38,9 @@ class Channel:
         """Return the next message. Raises TimeoutError, InputError on text that is no message, Gone."""
         message = await self._next(seconds)
         if message.type is WSMsgType.BINARY:
+            if len(message.data) > self._settings.max_message:
+                bound = self._settings.max_message
+                raise TooLarge(f"a message of {len(message.data)} bytes; at most {bound} are taken")
             return bytes(message.data)
         if message.type is not WSMsgType.TEXT:
             raise Gone(f"{message.type.name.lower()} {message.data or ''}")

@@ -72,7 +72,8 @@ class Stream:
 
     async def open(self) -> None:
         """Connect without patience, so that a wrong address or a refusal is known at once."""
-        self._task = asyncio.create_task(self._run(*await self._connect()))
+        self._socket, first_sample = await self._connect()
+        self._task = asyncio.create_task(self._run(self._socket, first_sample))
 
     async def close(self) -> None:
         """Let go of the connection, finished or not."""
@@ -80,6 +81,8 @@ class Stream:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+            # A task that is cancelled before its first step closes nothing.
+            await self._socket.close()
 
     async def send(self, samples: npt.ArrayLike | bytes) -> None:
         """Take in bytes in the stream's encoding, or float samples in [-1, 1], shape (n,) or (n, channels).

@@ -75,7 +75,7 @@ class Settings:
     """Streams open at one time."""
     max_streams_per_client: int = 1_200
     """Streams open at one time from one address."""
-    max_message: int = MIB // 4
+    max_message: int = MIB
     """Bytes of one WebSocket message."""
     max_text: int = 4_096
     """Characters of one text message."""

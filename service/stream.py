@@ -14,7 +14,7 @@ from aiohttp import WSCloseCode, web
 from features.errors import Leaving, NotAllowed, TimbreError
 from models.store import Model
 from service import wire
-from service.channel import CLOSE_TIMEOUT, Channel, Gone
+from service.channel import CLOSE_TIMEOUT, UNREAD, Channel, Gone
 from service.gateway import Gateway
 from service.guard import SUBPROTOCOL, streaming
 from service.ledger import Ledger
@@ -45,7 +45,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         version = read_query(request, version=str).get("version")
         model = await gateway.catalogue.get(request.match_info["name"], version)
         websocket = web.WebSocketResponse(
-            max_msg_size=settings.max_message, compress=False, timeout=CLOSE_TIMEOUT, protocols=(SUBPROTOCOL,)
+            max_msg_size=UNREAD * settings.max_message, compress=False, timeout=CLOSE_TIMEOUT, protocols=(SUBPROTOCOL,)
         )
         await websocket.prepare(request)
         live = LiveStream(gateway, model, Channel(websocket, settings))

@@ -233,7 +233,7 @@ async def raw_stream(server):
     ids=["announced", "fragments", "compressed though refused", "a long ping"],
 )
 async def test_giant_and_compressed_frames_close_the_stream(artefacts, frames, code):
-    async with opened(artefacts, max_message=2**16) as server:
+    async with opened(artefacts, max_message=2**14) as server:
         reader, writer = await raw_stream(server)
         for frame in frames:
             writer.write(frame)

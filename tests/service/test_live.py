@@ -227,3 +227,10 @@ async def test_leaving_the_block_without_finishing_closes_the_connection(serve):
     async with asyncio.timeout(5):
         while server.gateway._streams:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
+
+
+async def test_a_stream_that_is_left_at_once_leaves_no_socket_behind(serve):
+    server = await serve()
+    async with Client(server.url).stream("toy", sample_rate=22_050) as stream:
+        pass
+    assert stream._socket.closed

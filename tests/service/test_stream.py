@@ -261,7 +261,7 @@ async def test_windows_accepted_before_a_mistake_are_still_answered(serve):
     assert code == 1007
 
 
-@pytest.mark.parametrize("size", [300_000, 10_000_000])
+@pytest.mark.parametrize("size", [1_200_000, 10_000_000])
 @pytest.mark.parametrize("kind", ["text", "binary"])
 async def test_a_message_past_the_bound_is_closed_with_1009(serve, size, kind):
     server = await serve()
@@ -273,6 +273,23 @@ async def test_a_message_past_the_bound_is_closed_with_1009(serve, size, kind):
             return  # refused while it was being sent
         *_, code = await rest_of(socket)
     assert code in (1009, 1006)
+    await settled(server)
+
+
+@pytest.mark.parametrize(("more", "good"), [(0, True), (2, False)])
+async def test_the_bound_of_a_message_holds_at_both_sides_and_is_named(serve, more, good):
+    server = await serve(max_message=2**16)
+    async with server.stream() as socket:
+        await begin(socket)
+        await socket.send_bytes(bytes(2**16 + more))
+        if good:
+            await socket.send_json({"type": "end"})
+        *messages, code = await rest_of(socket)
+    if good:
+        assert (messages[-1]["type"], messages[-1]["samples_received"], code) == ("end", 2**15, 1000)
+    else:
+        assert (messages[-1]["type"], messages[-1]["code"], code) == ("error", "too-large", 1009)
+        assert "65538 bytes; at most 65536" in messages[-1]["detail"]
     await settled(server)
 
 
