@@ -43,7 +43,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt
-	tools/python-environment "mic,train,dev"
+	tools/python-environment "mic,train,cluster,dev"
 	tools/system-packages microphone tests
 	touch $@ .venv/serve
 
