@@ -68,7 +68,7 @@ def write(
         libraries=libraries,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return _place(Path(folder) / name / manifest.version, {**files, "manifest.json": manifest.to_json().encode()})
+    return place(Path(folder) / name / manifest.version, {**files, "manifest.json": manifest.to_json().encode()})
 
 
 def _spec(inputs: Tensor, *, kind: Kind, config: AudioConfig) -> InputSpec:
@@ -91,8 +91,11 @@ def _golden(onnx: bytes, inputs: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _place(target: Path, files: dict[str, bytes]) -> Path:
-    """Write beside the target, check, then rename: a reader never sees half an artefact."""
+def place(target: Path, files: dict[str, bytes]) -> Path:
+    """Write an artefact's files beside the target, check, then rename: a reader never sees half of one.
+
+    Raises ArtefactError if the target exists, or if the store would refuse what is written.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
     try:

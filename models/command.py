@@ -1,8 +1,9 @@
-"""`timbre models`: what is there, what an artefact says of itself, and whether it would be loaded."""
+"""`timbre models`: what is there, what it says of itself, whether it loads, and what may take its place."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -14,12 +15,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from features.errors import ArtefactError, NotFound
+from models.promote import Limits, promote
 from models.store import DEFAULT_PATH, Store
 
 if TYPE_CHECKING:
     from models.manifest import InputSpec, Manifest
 
 OK, REFUSED, UNKNOWN = 0, 1, 3
+LIMITS = {
+    "latency_ms": "longest time of one window, in ms",
+    "size_mb": "largest size, in MB",
+    "quiet": "least share of noise and silence without a label",
+    "loss": "how far macro-F1 and top-1 may fall",
+}
 EXIT_CODES = "exit codes: 0 all is well, 1 an artefact is refused, 2 wrong usage, 3 no such model or version"
 
 
@@ -43,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--artefacts", type=Path, default=DEFAULT_PATH, metavar="DIR", help="folder of NAME/VERSION/")
     common.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser = argparse.ArgumentParser(prog="timbre models", description=__doc__, epilog=EXIT_CODES)
-    actions = parser.add_subparsers(required=True, metavar="list | show | verify")
+    actions = parser.add_subparsers(required=True, metavar="list | show | verify | promote")
     listing = actions.add_parser("list", parents=[common], help="every model and version, and whether it loads")
     listing.set_defaults(run=_list)
     showing = actions.add_parser("show", parents=[common], help="labels, metrics and provenance of one artefact")
@@ -53,7 +61,21 @@ def _parser() -> argparse.ArgumentParser:
     verifying = actions.add_parser("verify", parents=[common], help="load every version, fail if one is refused")
     verifying.add_argument("name", metavar="NAME", nargs="?", help="all models by default")
     verifying.set_defaults(run=_verify)
+    _add_promotion(actions.add_parser("promote", help="serve a trained candidate, if it is an improvement"))
     return parser
+
+
+def _add_promotion(promoting: argparse.ArgumentParser) -> None:
+    promoting.add_argument("name", metavar="NAME")
+    promoting.add_argument("version", metavar="VERSION", help="of the candidate")
+    options = promoting.add_argument
+    options("--from", dest="source", type=Path, default=Path("artefacts"), metavar="DIR", help="%(default)s as default")
+    options("--to", dest="artefacts", type=Path, default=DEFAULT_PATH, metavar="DIR", help="what is served, or shipped")
+    for field in dataclasses.fields(Limits):
+        option, what = f"--{field.name.replace('_', '-')}", LIMITS[field.name]
+        options(option, type=float, default=field.default, metavar="X", help=f"{what} (%(default)s)")
+    options("--force", action="store_true", help="say why it would be refused, and serve it")
+    promoting.set_defaults(run=_promote)
 
 
 def _list(store: Store, args: argparse.Namespace) -> int:
@@ -76,6 +98,17 @@ def _show(store: Store, args: argparse.Namespace) -> int:
         print(manifest.to_json(), end="")
     else:
         _print_manifest(manifest)
+    return OK
+
+
+def _promote(store: Store, args: argparse.Namespace) -> int:
+    limits = Limits(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Limits)})
+    where, found = promote(
+        args.name, args.version, source=args.source, target=store.path, limits=limits, force=args.force
+    )
+    for reason in found.reasons:
+        print(f"timbre models: would be refused: {reason}", file=sys.stderr)
+    print(where, *(f"{name} {value:.3g}" for name, value in found.measured.items()), sep="  ")
     return OK
 
 

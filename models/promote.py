@@ -1,0 +1,159 @@
+"""The gate between training and serving: a candidate is measured, and takes its place only if it is an improvement.
+
+Training writes candidates to a folder of its own; a server reads another. `promote` examines a candidate as it would
+be served and copies it over complete, under the version after the latest there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.errors import ArtefactError
+from features.extract import extract_many
+from models.artefact import place
+from models.manifest import FILES
+from models.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from features.config import AudioConfig, Samples
+    from models.store import Model
+
+HEARD = ("features", "log_mel")
+"""Kinds of input that sound becomes."""
+FIGURES = ("macro_f1", "top1")
+"""What a new version may not be worse in."""
+QUIET_WINDOWS = 200
+RUNS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a candidate must keep to."""
+
+    latency_ms: float = 10.0
+    """Median time of one window through the graph."""
+    size_mb: float = 20.0
+    """All files of the artefact, in millions of bytes."""
+    quiet: float = 0.99
+    """Share of windows of noise and silence that get no label."""
+    loss: float = 0.005
+    """How far a figure may fall below that of the version it replaces: the spread from seed to seed."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was measured of a candidate, and why it should not be served."""
+
+    measured: dict[str, float]
+    reasons: list[str]
+
+
+def examine(candidate: Model, size: int, replaced: Model | None, limits: Limits) -> Examination:
+    """Measure a candidate. size: bytes of all its files. replaced: the version served now, if there is one."""
+    measured = {"latency_ms": latency_ms(candidate), "size_mb": size / 1e6}
+    reasons = [
+        f"{name} {measured[name]:.3g} is over the budget of {getattr(limits, name):g}"
+        for name in ("latency_ms", "size_mb")
+        if measured[name] > getattr(limits, name)
+    ]
+    if candidate.kind in HEARD and candidate.manifest.task == "multi-label":
+        measured["quiet"] = share_without_label(candidate)
+        if measured["quiet"] < limits.quiet:
+            reasons.append(
+                f"it labels noise or silence: {measured['quiet']:.1%} of {QUIET_WINDOWS} such windows get no label, "
+                f"and {limits.quiet:.1%} must"
+            )
+    return Examination(measured, reasons + (list(_worse(candidate, replaced, limits.loss)) if replaced else []))
+
+
+def latency_ms(model: Model) -> float:
+    """Return the median time in milliseconds of one window through the graph."""
+    one = np.zeros((1, *model.session.shape), model.session.dtype)
+    times = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        model.predict(one)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)) * 1e3
+
+
+def share_without_label(model: Model) -> float:
+    """Return the share of windows of noise and silence, made here from a fixed seed, that get no label."""
+    rng = np.random.default_rng(1)
+    windows = [quiet_window(number, model.config, rng) for number in range(QUIET_WINDOWS)]
+    scores = model.predict(extract_many(windows, kind=model.kind, config=model.config))
+    return float(1 - (scores >= model.thresholds).any(axis=1).mean())
+
+
+def quiet_window(number: int, config: AudioConfig, rng: np.random.Generator) -> Samples:
+    """Return a window without any instrument: silence, a constant, mains hum, or noise from brown to white."""
+    peak = 10 ** (rng.uniform(-70, 0) / 20)
+    if number % 10 < 2:
+        return np.full(config.window, peak / 50 if number % 10 else 0, np.float32)
+    if number % 10 == 2:
+        time_s = np.arange(config.window) / config.sample_rate
+        base = (50, 60)[number // 10 % 2]
+        wave = sum(np.sin(2 * np.pi * base * order * time_s) / order for order in range(1, 12, 2))
+        wave = np.asarray(wave) + rng.normal(0, 0.01, config.window)
+    else:
+        frequencies = np.maximum(np.fft.rfftfreq(config.window, 1 / config.sample_rate), 20)
+        flat = np.fft.rfft(rng.standard_normal(config.window))
+        wave = np.fft.irfft(flat * frequencies ** -rng.uniform(0, 1), config.window)
+    samples: npt.NDArray[np.float32] = (wave * (peak / np.abs(wave).max())).astype(np.float32)
+    return samples
+
+
+def _worse(candidate: Model, replaced: Model, loss: float) -> Iterator[str]:
+    """Name every way in which the candidate falls behind."""
+    if gone := set(replaced.labels) - set(candidate.labels):
+        yield f"it does not know {', '.join(sorted(gone))}, which version {replaced.version} does"
+    before, now = (figures(model.manifest.metrics) for model in (replaced, candidate))
+    for name in FIGURES:
+        if name not in before:
+            continue
+        if name not in now:
+            yield f"its metrics hold no {name}, those of version {replaced.version} do"
+        elif now[name] < before[name] - loss:
+            yield f"{name} {now[name]:.3f} is below the {before[name]:.3f} of version {replaced.version}"
+
+
+def figures(metrics: dict[str, Any]) -> dict[str, float]:
+    """Return what versions are compared by: the mean over sources left out where there is one, else the metrics."""
+    found = metrics.get("mean") or metrics
+    return {name: found[name] for name in FIGURES if isinstance(found.get(name), float)}
+
+
+def promote(
+    name: str, version: str, *, source: Path, target: Path, limits: Limits, force: bool
+) -> tuple[Path, Examination]:
+    """Copy a candidate from one artefacts folder to another and return where it lies and what was measured.
+
+    It gets the version after the latest one there, if its own is not newer already. Raises NotFound, or ArtefactError
+    if the candidate does not load (golden scores included) or, unless `force`, if there is a reason not to serve it.
+    """
+    candidate = Store(source).load(name, version)
+    files = {file: (source / name / version / file).read_bytes() for file in FILES}
+    served = Store(target)
+    replaced = served.load(name) if name in served.names() else None
+    found = examine(candidate, sum(map(len, files.values())), replaced, limits)
+    if found.reasons and not force:
+        raise ArtefactError(f"{name} {version} is not promoted: {'; '.join(found.reasons)}")
+    newer = replaced is None or int(version) > int(replaced.version)
+    manifest = dataclasses.replace(
+        candidate.manifest, version=version if newer or replaced is None else str(int(replaced.version) + 1)
+    )
+    where = target / name / manifest.version
+    try:
+        return place(where, {**files, "manifest.json": manifest.to_json().encode()}), found
+    except OSError as error:
+        raise ArtefactError(f"{where} cannot be written: {error.strerror}") from error

@@ -1,0 +1,170 @@
+"""The gate: what is worse, slow, large or hears instruments in noise is not served, and the reason is said."""
+
+import json
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from features.config import DEFAULT
+from models.artefact import write
+from models.command import main
+from models.manifest import Label
+from models.promote import Limits, figures, quiet_window
+from models.store import DEFAULT_PATH, Store
+
+GOOD = {"mean": {"macro_f1": 0.7, "top1": 0.8}}
+
+
+@pytest.fixture
+def candidate(fields, tmp_path):
+    """Write a candidate that hears nothing in noise: its thresholds are out of reach."""
+
+    def make(folder="candidates", **changes):
+        deaf = [Label(name=name, threshold=1.0) for name in ("piano", "violin", "flute")]
+        return write(tmp_path / folder, **fields | {"labels": deaf, "metrics": GOOD} | changes)
+
+    return make
+
+
+@pytest.fixture
+def promote(tmp_path):
+    def run(*options, version="1"):
+        folders = ["--from", str(tmp_path / "candidates"), "--to", str(tmp_path / "served")]
+        return main(["promote", "trio", version, *folders, *options])
+
+    return run
+
+
+@pytest.fixture
+def served(tmp_path):
+    return Store(tmp_path / "served")
+
+
+def test_a_good_candidate_is_served_as_it_is(candidate, promote, served, capsys):
+    folder = candidate()
+    assert promote() == 0
+    assert served.load("trio").version == "1"
+    for file in folder.iterdir():
+        assert (served.path / "trio" / "1" / file.name).read_bytes() == file.read_bytes()
+    assert "latency_ms" in capsys.readouterr().out
+
+
+def test_it_takes_the_version_after_the_one_that_is_served(candidate, promote, served):
+    candidate()
+    for version in ("1", "2", "3"):
+        assert promote() == 0
+        assert served.load("trio", version).version == version
+    candidate(version="9")
+    assert promote(version="9") == 0
+    assert served.versions("trio") == ["1", "2", "3", "9"]
+
+
+@pytest.mark.parametrize(("macro_f1", "exit_code"), [(0.6951, 0), (0.694, 1)])
+def test_worse_than_what_it_replaces_is_refused_and_the_seed_s_spread_is_not(
+    candidate, promote, served, capsys, macro_f1, exit_code
+):
+    candidate("served")
+    candidate(metrics={"mean": {"macro_f1": macro_f1, "top1": 0.9}})
+    assert promote() == exit_code
+    assert ("macro_f1 0.694 is below the 0.700 of version 1" in capsys.readouterr().err) == bool(exit_code)
+    assert len(served.versions("trio")) == 2 - exit_code
+
+
+def test_a_candidate_without_the_figures_or_labels_of_the_old_one_is_refused(candidate, promote, capsys):
+    candidate("served")
+    others = [Label(name=name, threshold=1.0) for name in ("piano", "violin", "harp")]
+    candidate(metrics={}, labels=others)
+    assert promote() == 1
+    said = capsys.readouterr().err
+    assert "does not know flute" in said
+    assert "hold no macro_f1" in said
+    assert "hold no top1" in said
+
+
+def test_what_labels_noise_is_refused_at_the_very_share(candidate, promote, capsys):
+    candidate(labels=[Label(name=name, threshold=0.0) for name in ("piano", "violin", "flute")])
+    assert promote() == 1
+    assert "labels noise or silence: 0.0% of 200" in capsys.readouterr().err
+    assert promote("--quiet", "0") == 0
+
+
+@pytest.mark.parametrize("limit", ["latency-ms", "size-mb"])
+def test_over_budget_is_refused_with_figure_and_budget(candidate, promote, served, capsys, limit):
+    candidate()
+    assert promote(f"--{limit}", "1e-6") == 1
+    assert f"{limit.replace('-', '_')} " in capsys.readouterr().err
+    assert served.names() == []
+    assert promote(f"--{limit}", "1e6") == 0
+
+
+def test_force_says_why_it_would_be_refused_and_serves_it(candidate, promote, served, capsys):
+    candidate()
+    assert promote("--size-mb", "1e-6", "--force") == 0
+    assert "would be refused: size_mb" in capsys.readouterr().err
+    assert served.names() == ["trio"]
+
+
+def test_force_does_not_serve_what_would_not_load(candidate, promote, served, capsys):
+    (candidate() / "model.onnx").write_bytes(b"no graph")
+    assert promote("--force") == 1
+    assert "model.onnx" in capsys.readouterr().err
+    assert served.names() == []
+
+
+def test_no_such_candidate_answers_3(candidate, promote, capsys):
+    candidate()
+    assert promote(version="7") == 3
+    assert "there is 1" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_nothing_behind_and_says_so(candidate, promote, served, tmp_path):
+    """A bound on the size of files stands for the disk: the system refuses the write in the same place."""
+    candidate()
+    code = "import sys; from models.command import main; sys.exit(main(sys.argv[1:]))"
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "promote", "trio", "1", "--from", tmp_path / "candidates", "--to", served.path],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert answer.returncode == 1
+    assert "cannot be written: File too large" in answer.stderr
+    assert list((served.path / "trio").iterdir()) == []
+
+
+def test_what_is_shipped_would_pass_the_gate(tmp_path):
+    """Wider bounds on time: the machine of the tests is a busy one."""
+    store = Store(DEFAULT_PATH)
+    for name in ("instruments", "instruments-forest"):
+        options = ["--from", str(DEFAULT_PATH), "--to", str(tmp_path), "--latency-ms", "100"]
+        assert main(["promote", name, store.versions(name)[-1], *options]) == 0
+
+
+def test_quiet_windows_are_of_the_model_s_length_bounded_and_of_several_kinds():
+    rng = np.random.default_rng(0)
+    windows = [quiet_window(number, DEFAULT, rng) for number in range(10)]
+    assert {window.shape for window in windows} == {(DEFAULT.window,)}
+    assert all(np.abs(window).max() <= 1 for window in windows)
+    assert not windows[0].any()
+    assert windows[1].std() < 1e-6 < np.abs(windows[1]).max()
+    assert len({float(window.std()) for window in windows}) == 9, (
+        "silence and the constant have none, every other its own"
+    )
+
+
+def test_figures_are_those_of_sources_left_out_where_there_are_any():
+    assert figures({"macro_f1": 0.9, "mean": {"macro_f1": 0.6}}) == {"macro_f1": 0.6}
+    assert figures({"macro_f1": 0.9, "top1": None}) == {"macro_f1": 0.9}
+
+
+def test_every_limit_is_an_option(capsys):
+    with pytest.raises(SystemExit):
+        main(["promote", "--help"])
+    shown = capsys.readouterr().out
+    for name in Limits.__dataclass_fields__:
+        assert f"--{name.replace('_', '-')}" in shown
+    assert json.dumps(Limits().latency_ms) in shown
