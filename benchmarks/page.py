@@ -179,6 +179,8 @@ def _nines(value: float) -> str:
 
 def _table(report: dict[str, Any]) -> str:
     rows = {"/livez": report["pulse_ms"], "this program's own delay": report["lag_ms"]}
+    if "loop_lag_ms" in report:
+        rows["the server's loop, how late it turned"] = report["loop_lag_ms"]
     for name, what in (("clips", "clip"), ("streams", "window")):
         if name in report:
             rows |= {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -37,9 +38,12 @@ def redis() -> Iterator[str]:
 
 
 @contextmanager
-def served(options: list[str], *, through_redis: bool = False) -> Iterator[tuple[str, int]]:
+def served(
+    options: list[str], *, through_redis: bool = False, lag: dict[str, float] | None = None
+) -> Iterator[tuple[str, int]]:
     """Give address and process id of `timbre serve` with these options on a free port.
 
+    lag: gets, once the server has ended, for how long its event loops did not turn, in ms, the worst of all gateways.
     Raises TimbreError with the server's last words if it does not get ready.
     """
     with ExitStack() as stack:
@@ -64,6 +68,19 @@ def served(options: list[str], *, through_redis: bool = False) -> Iterator[tuple
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+            if lag is not None:
+                words.seek(0)
+                lag.update(lag_of(words))
+
+
+def lag_of(words: Iterable[str]) -> dict[str, float]:
+    """Return the largest of each number that gateways said of their loops' lag when they left."""
+    worst: dict[str, float] = {}
+    for line in words:
+        if " loop lag " in line:
+            for name, value in re.findall(r"([\w.]+)=([\d.e+-]+)", line):
+                worst[name] = max(worst.get(name, 0.0), float(value))
+    return worst
 
 
 def free_port() -> int:

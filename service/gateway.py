@@ -17,6 +17,7 @@ from features.errors import Busy, Leaving, TimbreError
 from models.store import Model, Store
 from service.catalogue import Catalogue
 from service.jobs import Job, JobQueue
+from service.lag import Lag
 from service.localqueue import LocalQueue
 from service.log import log
 from service.settings import Settings
@@ -52,6 +53,8 @@ class Gateway:
         """Loaded and warmed; empty until then."""
         self.leaving = False
         self.opening: asyncio.Task[None]
+        self.lag = Lag()
+        """Of the event loop, from the moment the server is ready."""
         self._streams: set[Leaver] = set()
         self._per_client: Counter[str] = Counter()
         self._work = 0

@@ -16,6 +16,7 @@ from features.errors import ArtefactError
 from service.app import build
 from service.door import open_door, runner
 from service.gateway import Gateway
+from service.lag import Histogram
 from service.log import log
 from service.rest import GATEWAY
 from service.settings import Settings
@@ -66,7 +67,10 @@ async def _until_told(app: web.Application, told: asyncio.Event, listener: socke
         gc.collect()
         gc.freeze()
         _say_ready(gateway, listener, seconds=time.monotonic() - since)
+        gateway.lag.start()
     await waiting
+    gateway.lag.stop()
+    _say_lag(gateway.lag.histogram)
     log("leaving", grace=gateway.settings.grace)
     await gateway.leave()
     return 0
@@ -81,6 +85,11 @@ def _say_ready(gateway: Gateway, listener: socket.socket, *, seconds: float) -> 
         provider=",".join(sorted({model.session.provider for model in gateway.models})),
         seconds=seconds,
     )
+
+
+def _say_lag(found: Histogram) -> None:
+    quantiles = {f"p{100 * share:g}": found.quantile(share) for share in (0.5, 0.9, 0.99, 0.999)}
+    log("loop lag", **quantiles, max=found.max_ms)
 
 
 def _signals() -> asyncio.Event:

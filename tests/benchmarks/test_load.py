@@ -26,6 +26,8 @@ def test_clips_and_streams_at_once_make_a_report(toy, tmp_path, capsys):
     report = json.loads((tmp_path / "r.json").read_text())
     assert (report["clips"]["ok"], report["streams"]["answered"]) == (20, 2)
     assert report["server"]["mib"] > 10
+    assert 0 < report["loop_lag_ms"]["max"] < 10_000
+    assert "loop lag" in told
     html = (tmp_path / "r.html").read_text()
     assert html.count("<svg") == 6
     assert not re.search(r"(src|href)=|NaN|None", html)
@@ -50,6 +52,12 @@ def test_a_server_that_is_not_there_is_told_and_reported(unused_tcp_port, tmp_pa
 def test_a_server_that_cannot_start_gives_its_last_words():
     with pytest.raises(TimbreError, match="unknown setting"), server.served(["--set", "nonsense=1"]):
         pass
+
+
+def test_the_lag_of_several_gateways_is_that_of_the_worst():
+    words = ["12:00:00.000 - loop lag p50=1 p99.9=20 max=21.5", "12:00:00.000 - leaving grace=10"]
+    words.append("12:00:00.001 - loop lag p50=2 p99.9=10 max=1.2e+03")
+    assert server.lag_of(words) == {"p50": 2.0, "p99.9": 20.0, "max": 1200.0}
 
 
 def test_a_report_into_nowhere_is_refused_before_any_load(tmp_path, capsys):

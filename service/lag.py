@@ -1,0 +1,77 @@
+"""How late the event loop runs what is due: a histogram, and what feels it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_left
+from itertools import accumulate
+
+BOUNDS_MS = (
+    1.0,
+    2.0,
+    3.0,
+    5.0,
+    7.0,
+    10.0,
+    15.0,
+    20.0,
+    30.0,
+    50.0,
+    70.0,
+    100.0,
+    200.0,
+    500.0,
+    1_000.0,
+    2_000.0,
+    5_000.0,
+)
+"""Upper bounds of the buckets; one more holds what is above."""
+TICK_S = 0.01
+
+
+class Histogram:
+    """Counts of durations in buckets that grow with them. Pure."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_MS) + 1)
+        """How many fell into each bucket: over the bound before, not over its own."""
+        self.sum_ms = 0.0
+        self.max_ms = 0.0
+
+    def note(self, ms: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(BOUNDS_MS, ms)] += 1
+        self.sum_ms += ms
+        self.max_ms = max(self.max_ms, ms)
+
+    def quantile(self, share: float) -> float:
+        """Return what at least this share (0..1) does not exceed, ms: a bucket's bound, or the largest noted."""
+        wanted = share * sum(self.counts)
+        for bound, below in zip(BOUNDS_MS, accumulate(self.counts), strict=False):
+            if below >= wanted:
+                return min(bound, self.max_ms)
+        return self.max_ms
+
+
+class Lag:
+    """Wakes up every 10 ms and notes how much too late it was, which is for how long the loop did not turn."""
+
+    def __init__(self) -> None:
+        self.histogram = Histogram()
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to measure, in the running loop."""
+        self._due = time.monotonic() + TICK_S
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def stop(self) -> None:
+        """Stop; what was noted stays."""
+        if self._timer:
+            self._timer.cancel()
+
+    def _tick(self) -> None:
+        self.histogram.note(max(0.0, 1e3 * (time.monotonic() - self._due)))
+        self.start()

@@ -1,0 +1,48 @@
+"""How late the loop is: counted in the right bucket, and felt when it blocks."""
+
+import asyncio
+import time
+
+import pytest
+
+from service.lag import BOUNDS_MS, TICK_S, Histogram, Lag
+
+
+def test_each_bucket_holds_its_upper_bound_and_nothing_above():
+    histogram = Histogram()
+    for bound in BOUNDS_MS:
+        histogram.note(bound)
+        histogram.note(bound + 1e-6)
+    assert histogram.counts == [1, *[2] * (len(BOUNDS_MS) - 1), 1]
+    assert histogram.max_ms == BOUNDS_MS[-1] + 1e-6
+    assert histogram.sum_ms == pytest.approx(2 * sum(BOUNDS_MS), rel=1e-6)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 1.0), (0.9, 1.0), (0.91, 20.0), (0.99, 20.0), (1.0, 33.0)])
+def test_a_quantile_is_the_bound_that_so_many_do_not_exceed(share, expected):
+    histogram = Histogram()
+    for ms in [0.5] * 90 + [17.0] * 9 + [33.0]:
+        histogram.note(ms)
+    assert histogram.quantile(share) == expected
+
+
+def test_a_quantile_is_never_more_than_the_largest_and_zero_of_nothing():
+    histogram = Histogram()
+    assert histogram.quantile(0.99) == 0.0
+    histogram.note(6_000.0)
+    histogram.note(0.25)
+    assert (histogram.quantile(0.5), histogram.quantile(1.0)) == (1.0, 6_000.0)
+
+
+async def test_a_loop_that_is_blocked_is_seen_and_one_that_is_stopped_counts_no_more():
+    lag = Lag()
+    lag.start()
+    await asyncio.sleep(5 * TICK_S)
+    assert sum(lag.histogram.counts) >= 1
+    time.sleep(0.1)  # noqa: ASYNC251 - it is to block
+    await asyncio.sleep(2 * TICK_S)
+    assert lag.histogram.max_ms >= 100 - 1e3 * TICK_S
+    lag.stop()
+    before = list(lag.histogram.counts)
+    await asyncio.sleep(3 * TICK_S)
+    assert lag.histogram.counts == before
