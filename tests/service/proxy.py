@@ -14,17 +14,26 @@ class Proxy:
         self.refusing = False
         self._writers = set()
 
+    @property
+    def connected(self):
+        """Whether anybody speaks through it now."""
+        return bool(self._writers)
+
     def cut(self):
         """Tear every connection, as a pulled cable or a killed process does."""
         for writer in self._writers:
             writer.transport.abort()
+        self._writers.clear()
 
     async def handle(self, reader, writer):
         self.connections += 1
-        if self.refusing:
+        try:
+            if self.refusing:
+                raise ConnectionRefusedError
+            upstream, server = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
             writer.transport.abort()
             return
-        upstream, server = await asyncio.open_connection("127.0.0.1", self.port)
         pair = {writer, server}
         self._writers |= pair
         await asyncio.gather(self._pump(reader, server, up=True), self._pump(upstream, writer, up=False))
