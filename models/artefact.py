@@ -40,6 +40,7 @@ def write(
     metrics: dict[str, Any],
     provenance: list[Source],
     libraries: dict[str, str],
+    origin: dict[str, Any] | None = None,
 ) -> Path:
     """Write an artefact into folder/NAME/VERSION/ and return that path.
 
@@ -50,6 +51,7 @@ def write(
     golden_inputs: tensors (n, *config.shape(kind)), a few dozen typical windows; their scores are computed here and
     compared at every load.
     metrics: any finite JSON. provenance: {"source", "licence", "use"} each. libraries: {"scikit-learn": "1.9.1", ...}.
+    origin: what it takes to make it again; any finite JSON.
 
     The artefact appears complete or not at all. Raises ArtefactError if the version exists already, or if the parts
     do not fit together: what is written is loaded once, with every check of the store. Raises Unprocessable if the
@@ -67,8 +69,9 @@ def write(
         provenance=provenance,
         libraries=libraries,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        origin=origin or {},
     )
-    return place(Path(folder) / name / manifest.version, {**files, "manifest.json": manifest.to_json().encode()})
+    return place(Path(folder) / name / manifest.version, files | {"manifest.json": manifest.to_json().encode()})
 
 
 def _spec(inputs: Tensor, *, kind: Kind, config: AudioConfig) -> InputSpec:

@@ -160,6 +160,7 @@ def _print_manifest(manifest: Manifest) -> None:
     _print_pairs(("metric", "value"), manifest.metrics)
     _print_table(("source", "licence", "use"), [dict(source) for source in manifest.provenance])
     _print_pairs(("library", "version"), manifest.libraries)
+    _print_pairs(("origin", " "), manifest.origin)
     _print_pairs(("file", "sha256"), manifest.files)
 
 

@@ -86,6 +86,8 @@ class Manifest:
     """Versions that made it, by distribution name."""
     created: str
     """ISO 8601, UTC."""
+    origin: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What it takes to make it again: the recipe's text, its seed, the commit of the code."""
 
     def __post_init__(self) -> None:
         """Refuse what no model can mean."""
@@ -155,10 +157,16 @@ def _read(wanted: Any, value: Any, *, where: str) -> Any:
 def _read_fields(wanted: Any, value: Any, *, where: str) -> Any:
     _expect(dict, value, where=where)
     fields = typing.get_type_hints(wanted)
-    for problem, names in (("unknown", value.keys() - fields.keys()), ("missing", fields.keys() - value.keys())):
+    needed = fields.keys() - _optional(wanted)
+    for problem, names in (("unknown", value.keys() - fields.keys()), ("missing", needed - value.keys())):
         if names:
             raise ArtefactError(f"{where}: {problem} field {', '.join(sorted(names))}")
-    return wanted(**{name: _read(kind, value[name], where=f"{where}.{name}") for name, kind in fields.items()})
+    return wanted(**{name: _read(fields[name], item, where=f"{where}.{name}") for name, item in value.items()})
+
+
+def _optional(wanted: Any) -> set[str]:
+    fields = dataclasses.fields(wanted) if dataclasses.is_dataclass(wanted) else ()
+    return {field.name for field in fields if field.default_factory is not dataclasses.MISSING}
 
 
 def _expect(wanted: type | tuple[type, ...], value: object, *, where: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluate import Metrics, measure
+from training.evaluate import Metrics, average_precision, measure
 from training.thresholds import calibrate
 
 if TYPE_CHECKING:
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from training.evaluate import Mask, Scores
     from training.windows import WindowSet
 
+Watch: TypeAlias = tuple[npt.NDArray[Any], "Mask"]
+"""Tensors and labels of windows to look at during training and to learn nothing from."""
+Look: TypeAlias = dict[str, float]
+"""How far a training is: `loss` or `trees`, and on windows to watch `held_out_loss` and `held_out_map`."""
+WATCHED = 400
 NOISE = "noise-"
 """Sources whose names begin so are families of noise: other draws of them train and judge."""
 
 
 class Fitted(Protocol):
     """A trained model of either kind."""
+
+    @property
+    def history(self) -> list[Look]:
+        """What was seen on the way."""
 
     def scores(self, tensors: npt.NDArray[Any]) -> Scores:
         """Return scores (n, labels) of tensors (n, *shape)."""
@@ -39,6 +48,8 @@ class Judged:
     scores: Scores
     labels: Mask
     kind: npt.NDArray[np.str_]
+    rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Which of the test windows these are."""
 
     @property
     def sources(self) -> npt.NDArray[np.str_]:
@@ -68,7 +79,23 @@ def leave_one_out(models: dict[str, Fitted], test: WindowSet, tensors: npt.NDArr
 def judge(model: Fitted, test: WindowSet, tensors: npt.NDArray[Any], source: str, chosen: Mask) -> Judged:
     """Return the model's scores of the chosen test windows."""
     rows = np.flatnonzero(chosen)
-    return Judged(source, model.scores(tensors[rows]), test.labels[rows], test.kind[rows])
+    return Judged(source, model.scores(tensors[rows]), test.labels[rows], test.kind[rows], rows)
+
+
+def look(scores: Scores, labels: Mask) -> Look:
+    """Return mean cross-entropy and mean average precision of windows that nothing was learnt from."""
+    right = np.where(labels, scores, 1 - scores)
+    precision = [average_precision(scores[:, i], labels[:, i]) for i in np.flatnonzero(labels.any(axis=0))]
+    known = [value for value in precision if value is not None]
+    loss = float(-np.log(np.maximum(right, 1e-6)).mean())
+    return {"held_out_loss": loss, "held_out_map": float(np.mean(known)) if known else 0.0}
+
+
+def watched(test: WindowSet, tensors: npt.NDArray[Any], source: str) -> Watch:
+    """Return up to 400 test windows of a source, spread over all of them."""
+    rows = np.flatnonzero(test.held_out(source)[1])
+    rows = rows[:: -(-len(rows) // WATCHED) or 1]
+    return tensors[rows], test.labels[rows]
 
 
 def thresholds(judged: Sequence[Judged], *, quiet: float) -> npt.NDArray[np.float32]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.forest import export, predict_proba
+from training.folds import look
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from training.evaluate import Mask, Scores
+    from training.folds import Look, Watch
     from training.recipe import Forest
+
+STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 @dataclass(frozen=True)
@@ -23,18 +28,34 @@ class FittedForest:
     scaler: Any
     pca: Any
     forest: Any
+    history: list[Look]
+    """What more and more trees bring."""
 
     def scores(self, rows: npt.NDArray[np.float32]) -> Scores:
         """Return P(label), (n, labels), of feature vectors (n, 26)."""
         return np.asarray(predict_proba(self.forest, rows, scaler=self.scaler, pca=self.pca), np.float32)
+
+    def pipeline(self) -> Any:
+        """Return all three as a scikit-learn pipeline."""
+        from sklearn.pipeline import Pipeline
+
+        return Pipeline([("scaler", self.scaler), ("pca", self.pca), ("forest", self.forest)])
 
     def onnx(self) -> bytes:
         """Return all three as one graph."""
         return export(self.forest, scaler=self.scaler, pca=self.pca)
 
 
-def fit(rows: npt.NDArray[np.float32], labels: Mask, settings: Forest, *, seed: int, jobs: int = 1) -> FittedForest:
-    """Return the estimators fitted on feature vectors (n, 26) and labels (n, labels)."""
+def fit(
+    rows: npt.NDArray[np.float32],
+    labels: Mask,
+    settings: Forest,
+    *,
+    seed: int,
+    jobs: int = 1,
+    watch: Watch | None = None,
+) -> FittedForest:
+    """Return the estimators fitted on feature vectors (n, 26) and labels (n, labels); `watch` fills the history."""
     from sklearn.decomposition import PCA
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.preprocessing import StandardScaler
@@ -51,4 +72,16 @@ def fit(rows: npt.NDArray[np.float32], labels: Mask, settings: Forest, *, seed: 
         random_state=seed,
         n_jobs=jobs,
     )
-    return FittedForest(scaler, pca, forest.fit(pca.transform(scaler.transform(exact)), labels))
+    forest.fit(pca.transform(scaler.transform(exact)), labels)
+    return FittedForest(scaler, pca, forest, _history(scaler, pca, forest, watch) if watch else [])
+
+
+def _history(scaler: Any, pca: Any, forest: Any, watch: Watch) -> list[Look]:
+    """Return what the first trees alone say: a forest of fewer trees is the beginning of the larger one."""
+    history = []
+    for trees in sorted({min(step, len(forest.estimators_)) for step in STEPS}):
+        part = copy(forest).set_params(n_estimators=trees)
+        part.estimators_ = forest.estimators_[:trees]
+        scores = FittedForest(scaler, pca, part, []).scores(watch[0])
+        history.append({"trees": float(trees), **look(scores, watch[1])})
+    return history

@@ -20,6 +20,7 @@ from models.manifest import Label, Source
 from training import folds, forest_model, report
 from training.evaluate import measure
 from training.material import LABELS, decode_file
+from training.origin import origin
 from training.recipe import RecipeError
 from training.table import tensors
 from training.windows import Spec, WindowSet, build
@@ -65,6 +66,8 @@ class Candidate:
     judged: list[folds.Judged]
     thresholds: npt.NDArray[np.float32]
     metrics: dict[str, Any]
+    history: dict[str, list[folds.Look]]
+    """How the training without each source went, seen from that source."""
 
 
 def run(recipe: Recipe, out: Path, stage: Stage) -> list[Path]:
@@ -129,13 +132,17 @@ def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candida
     with stage(f"{model}: {kind} of test windows") as progress:
         test = tensors(windows.test, kind=kind, jobs=recipe.jobs, progress=progress)
     rows = folds.splits(windows.train, excluded=windows.excluded) if recipe.evaluate else {}
+    watch = [folds.watched(windows.test, test, source) for source in rows]
     everything = np.flatnonzero(windows.train.held_out(*windows.excluded)[0])
-    *without, fitted = fit_all(recipe, model, table, windows.train.labels, [*rows.values(), everything], stage)
+    work = list(zip([*rows.values(), everything], [*watch, None], strict=True))
+    *without, fitted = fit_all(recipe, model, table, windows.train.labels, work, stage)
     judged = folds.leave_one_out(dict(zip(rows, without, strict=True)), windows.test, test)
     limits = folds.thresholds(judged, quiet=recipe.quiet) if judged else np.full(len(LABELS), 0.5, np.float32)
     limits = np.maximum(limits, [recipe.least.get(label, 0.0) for label in LABELS], dtype=np.float32)
     metrics = _metrics(recipe, windows, fitted, test, judged, limits)
-    return Candidate(model, fitted, judged, limits, metrics | _ensemble(recipe, fitted, kind, limits))
+    metrics |= _ensemble(recipe, fitted, kind, limits)
+    history = {source: one.history for source, one in zip(rows, without, strict=True)}
+    return Candidate(model, fitted, judged, limits, metrics, history)
 
 
 def _metrics(
@@ -161,34 +168,39 @@ def fit_all(
     model: str,
     table: npt.NDArray[Any],
     labels: npt.NDArray[np.bool_],
-    rows: list[npt.NDArray[np.int64]],
+    parts: list[tuple[npt.NDArray[np.int64], folds.Watch | None]],
     stage: Stage,
 ) -> list[folds.Fitted]:
-    """Return a model per choice of rows, trained side by side, each in a process of one thread."""
+    """Return a model per choice of rows (and of windows to watch), side by side, each in a process of one thread."""
     from joblib import Parallel, delayed
 
     fitted = []
-    with stage(f"{model}: {len(rows)} trainings") as progress:
-        work = Parallel(n_jobs=min(recipe.jobs, len(rows)), return_as="generator")
-        for one in work(delayed(fit)(recipe, model, table, labels, some) for some in rows):
+    with stage(f"{model}: {len(parts)} trainings") as progress:
+        work = Parallel(n_jobs=min(recipe.jobs, len(parts)), return_as="generator")
+        for one in work(delayed(fit)(recipe, model, table, labels, rows, watch) for rows, watch in parts):
             fitted.append(one)
-            progress(len(fitted), len(rows))
+            progress(len(fitted), len(parts))
     return fitted
 
 
 def fit(
-    recipe: Recipe, model: str, table: npt.NDArray[Any], labels: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64]
+    recipe: Recipe,
+    model: str,
+    table: npt.NDArray[Any],
+    labels: npt.NDArray[np.bool_],
+    rows: npt.NDArray[np.int64],
+    watch: folds.Watch | None = None,
 ) -> folds.Fitted:
-    """Return one model trained on some rows of the table."""
+    """Return one model trained on some rows of the table, looked at on the way on windows to `watch`."""
     if model == "forest":
-        return forest_model.fit(table[rows], labels[rows], recipe.forest, seed=recipe.seed)
+        return forest_model.fit(table[rows], labels[rows], recipe.forest, seed=recipe.seed, watch=watch)
     # torch is not there on a machine that only makes forests.
     import torch
 
     from training import network
 
     torch.set_num_threads(1)
-    return network.fit(table, labels, rows, recipe.network, seed=recipe.seed)
+    return network.fit(table, labels, rows, recipe.network, seed=recipe.seed, watch=watch)
 
 
 def _ensemble(recipe: Recipe, fitted: folds.Fitted, kind: Kind, limits: npt.NDArray[np.float32]) -> dict[str, Any]:
@@ -254,4 +266,5 @@ def ship(recipe: Recipe, candidate: Candidate, name: str, out: Path, windows: Wi
         metrics=candidate.metrics,
         provenance=[Source(source=p["source"], licence=p["licence"], use=p["use"]) for p in recipe.provenance],
         libraries={library: version(library) for library in LIBRARIES[candidate.model]},
+        origin=origin(recipe),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,16 +18,15 @@ from torch import nn
 from torch.nn import functional
 
 from features.config import DEFAULT
+from training.folds import look
 from training.network_graph import export
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from training.evaluate import Mask, Scores
+    from training.folds import Look, Watch
     from training.recipe import Network
-
-Curve: TypeAlias = list[float]
-"""Mean training loss of each epoch."""
 
 WARM_UP = 0.2
 """Share of the steps in which the learning rate rises."""
@@ -72,7 +71,8 @@ class FittedNetwork:
     """Trained networks whose scores are averaged."""
 
     members: list[Spectrogram]
-    curve: Curve
+    history: list[Look]
+    """One entry an epoch, averaged over the members."""
 
     def scores(self, spectrograms: npt.NDArray[Any]) -> Scores:
         """Return the mean score over the networks, (n, labels), of spectrograms (n, bands, frames)."""
@@ -95,14 +95,18 @@ def fit(
     settings: Network,
     *,
     seed: int,
+    watch: Watch | None = None,
 ) -> FittedNetwork:
-    """Return `members` networks trained on the given rows, and the loss of each epoch, averaged over them.
+    """Return `members` networks trained on the given rows, and what each epoch brought, averaged over them.
 
     spectrograms: (n, bands, frames) in dB, may lie on disk. labels: bool (n, labels). rows: which of them to train on.
+    watch: windows that nothing is learnt from.
     """
     seeds = [seed + 1000 * number for number in range(settings.members)]
-    trained = [_fit_one(spectrograms, labels, rows, settings, seed=one) for one in seeds]
-    return FittedNetwork([member for member, _ in trained], np.mean([curve for _, curve in trained], axis=0).tolist())
+    trained = [_fit_one(spectrograms, labels, rows, settings, seed=one, watch=watch) for one in seeds]
+    epochs = zip(*(history for _, history in trained), strict=True)
+    history = [{key: float(np.mean([one[key] for one in epoch])) for key in epoch[0]} for epoch in epochs]
+    return FittedNetwork([member for member, _ in trained], history)
 
 
 def _fit_one(
@@ -112,7 +116,8 @@ def _fit_one(
     settings: Network,
     *,
     seed: int,
-) -> tuple[Spectrogram, Curve]:
+    watch: Watch | None,
+) -> tuple[Spectrogram, list[Look]]:
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     bands = spectrograms.shape[1]
@@ -122,12 +127,14 @@ def _fit_one(
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=settings.decay)
     steps = settings.epochs * (len(rows) // size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=steps))
-    curve = []
+    history = []
     for _ in range(settings.epochs):
         order = rng.permutation(rows)[: len(rows) // size * size].reshape(-1, size)
         batches = (_batch(spectrograms, labels, some, settings, rng) for some in order)
-        curve.append(float(np.mean([_learn(network, optimizer, schedule, x, on, settings) for x, on in batches])))
-    return network.eval(), curve
+        loss = float(np.mean([_learn(network, optimizer, schedule, x, on, settings) for x, on in batches]))
+        seen = look(FittedNetwork([network.eval()], []).scores(watch[0]), watch[1]) if watch else {}
+        history.append({"loss": loss, **seen})
+    return network.eval(), history
 
 
 def _rate(step: int, *, steps: int) -> float:

@@ -29,3 +29,18 @@ def test_the_graph_gives_its_scores(fitted):
 
 def test_no_tree_grows_past_the_stated_leaves(fitted):
     assert max(tree.get_n_leaves() for tree in fitted[0].forest.estimators_) <= 30
+
+
+def test_its_history_ends_with_all_trees_and_more_of_them_do_not_harm(fitted):
+    model, rows, labels = fitted
+    settings = load("instruments", ["forest.trees=20", "forest.leaves=30", "forest.rows=400"]).forest
+    history = forest_model.fit(rows[:400], labels[:400], settings, seed=1, watch=(rows[400:], labels[400:])).history
+    assert [entry["trees"] for entry in history] == [1, 2, 5, 10, 20]
+    assert history[-1]["held_out_loss"] < history[0]["held_out_loss"]
+    assert model.history == []
+
+
+def test_as_a_pipeline_it_is_plain_scikit_learn(fitted):
+    model, rows, _ = fitted
+    said = model.pipeline().predict_proba(rows[:5].astype(np.float64))
+    np.testing.assert_allclose(said[0][:, 1], model.scores(rows[:5])[:, 0], atol=1e-6)

@@ -100,3 +100,17 @@ def test_without_material_it_says_what_to_do(data, tmp_path, capsys):
 def test_a_wrong_setting_ends_with_one_line_and_exit_code_1(data, tmp_path, capsys):
     assert train(data, tmp_path, "network.layers=9") == 1
     assert "unknown setting layers" in capsys.readouterr().err
+
+
+def test_the_artefact_holds_the_recipe_that_makes_it_again_with_the_same_scores(made, data, tmp_path):
+    model = made.load("instruments-forest")
+    again = tmp_path / "again.toml"
+    again.write_text(model.manifest.origin["recipe"])
+    where = (f"data={data}", f"cache={data / 'cache'}", "jobs=1")
+    assert main([str(again), "--out", str(tmp_path), *(word for one in where for word in ("--set", one))]) == 0
+    for name in ("instruments-forest", "instruments-net"):
+        first, second = (Path(folder, name, "1", "golden.npz") for folder in (made.path, tmp_path))
+        with np.load(first) as one, np.load(second) as other:
+            np.testing.assert_array_equal(one["inputs"], other["inputs"])
+            np.testing.assert_array_equal(one["scores"], other["scores"])
+        assert made.load(name).manifest.metrics == Store(tmp_path).load(name).manifest.metrics

@@ -33,14 +33,16 @@ def material():
 @pytest.fixture(scope="module")
 def fitted(settings, material):
     spectrograms, labels = material
-    return network.fit(spectrograms, labels, np.arange(192), settings, seed=1)
+    return network.fit(spectrograms, labels, np.arange(192), settings, seed=1, watch=(spectrograms[192:], labels[192:]))
 
 
 def test_it_learns_what_tells_the_labels_apart(fitted, material):
     spectrograms, labels = material
     scores = fitted.scores(spectrograms[192:])
     assert np.mean((scores >= 0.5) == labels[192:]) > 0.9
-    assert fitted.curve[-1] < fitted.curve[0]
+    assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
+    assert fitted.history[-1]["held_out_map"] > 0.95
+    assert fitted.history[-1]["held_out_loss"] < fitted.history[0]["held_out_loss"]
 
 
 def test_the_level_of_a_window_does_not_matter(fitted, material):
@@ -57,9 +59,9 @@ def test_the_graph_gives_the_scores_of_the_network(fitted, material):
 def test_the_same_seed_gives_the_same_network(settings, material):
     spectrograms, labels = material
     rows = np.arange(64)
-    one, same = (network.fit(spectrograms, labels, rows, settings, seed=7).curve for _ in range(2))
+    one, same = (network.fit(spectrograms, labels, rows, settings, seed=7).history for _ in range(2))
     assert one == same
-    assert one != network.fit(spectrograms, labels, rows, settings, seed=8).curve
+    assert one != network.fit(spectrograms, labels, rows, settings, seed=8).history
 
 
 def test_the_shipped_shape_is_small_and_fast_enough():

@@ -1,0 +1,60 @@
+"""What it takes to make an artefact again: its recipe as a file, its seed, the commit of the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from training.recipe import Recipe
+
+WHERE = ("data", "cache", "jobs", "profile", "profiles")
+"""Fields that say where and how fast, not what; a profile's changes are in the other fields."""
+
+
+def origin(recipe: Recipe) -> dict[str, Any]:
+    """Return the origin of an artefact for its manifest: `recipe` (TOML text), `seed`, `commit`, `python`."""
+    return {"recipe": to_toml(recipe), "seed": recipe.seed, "commit": commit(), "python": platform.python_version()}
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Return the recipe as it is carried out, profile and changes applied, as TOML that `timbre train` takes."""
+    fields = {key: value for key, value in dataclasses.asdict(recipe).items() if key not in WHERE}
+    sections = {key: value for key, value in fields.items() if isinstance(value, dict)}
+    tables = {key: value for key, value in fields.items() if _is_tables(value)}
+    parts = [_lines({key: value for key, value in fields.items() if key not in {*sections, *tables}})]
+    parts += [f"[{key}]\n{_lines(section)}" for key, section in sections.items() if section]
+    parts += [f"[[{key}]]\n{_lines(entry)}" for key, entries in tables.items() for entry in entries]
+    return "\n".join(parts)
+
+
+def commit() -> str:
+    """Return the commit of this code, with `-changed` if files differ from it; empty outside of a checkout."""
+    folder = Path(__file__).parent
+    if not shutil.which("git"):
+        return ""
+    said = [
+        subprocess.run(["git", *words], capture_output=True, text=True, check=False, cwd=folder)  # noqa: S603, S607
+        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+    ]
+    if any(answer.returncode for answer in said):
+        return ""
+    return said[0].stdout.strip() + ("-changed" if said[1].stdout.strip() else "")
+
+
+def _is_tables(value: Any) -> bool:
+    return bool(value) and isinstance(value, tuple) and isinstance(value[0], dict)
+
+
+def _lines(section: dict[str, Any]) -> str:
+    # TOML's texts, numbers, truths and lists are those of JSON; a key may always stand in quotes.
+    return "".join(f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in section.items())
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
