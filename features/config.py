@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from features.errors import Unprocessable
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono audio, shape (n,), float32 in [-1, 1]."""
@@ -16,9 +18,20 @@ Tensor: TypeAlias = npt.NDArray[np.float32]
 """What a model takes for one window: fixed shape and dtype."""
 Kind: TypeAlias = Literal["features", "log_mel"]
 """What is computed from a window: the 26 numbers, or the log-mel spectrogram (bands, frames)."""
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""A picture, shape (height, width, 3): red, green, blue."""
+Fit: TypeAlias = Literal["squash", "crop", "pad"]
+"""How a picture gets the shape a model takes: stretched; its middle cut out; or whole, on white."""
+Resample: TypeAlias = Literal["box", "bilinear", "bicubic", "lanczos"]
+"""Filter of the resizing, antialiased when it shrinks; as Pillow names and computes them."""
 
 # Raised whenever the arithmetic changes, so that artefacts made with the old arithmetic are refused.
 ARITHMETIC = 1
+PICTURE_ARITHMETIC = 1
+MAX_SIDE = 4_096
+"""Pixels, of what a model takes."""
+RESERVED = ("file", "hop", "top_k", "version")
+"""Names that metadata cannot have: a request has fields of these names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +66,75 @@ class AudioConfig:
 
     def fingerprint(self, kind: Kind) -> str:
         """Return the sha256 (hex) of everything that decides the numbers of a tensor."""
-        settings = {"kind": kind, "arithmetic": ARITHMETIC, **asdict(self)}
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        return _sha256({"kind": kind, "arithmetic": ARITHMETIC, **asdict(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """One thing told beside a picture, such as the region it comes from."""
+
+    name: str
+    """Of the form field or query parameter."""
+    values: tuple[str, ...]
+    """All it may be, in the order of the model's input."""
+    required: bool = True
+    """If not, it may be left out: then all its inputs are 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureConfig:
+    """How a picture file becomes numbers: uint8 RGB. Scaling and normalising belong to the model's graph."""
+
+    height: int = 224
+    """Pixels."""
+    width: int = 224
+    """Pixels."""
+    fit: Fit = "crop"
+    """What becomes of another aspect ratio."""
+    resample: Resample = "bilinear"
+    """Filter of the resizing."""
+    metadata: tuple[Metadata, ...] = ()
+    """What is told beside the picture, in the order of the model's input."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no picture can become. Raises Unprocessable."""
+        names = [field.name for field in self.metadata]
+        lists = [names, *(field.values for field in self.metadata)]
+        rules = {
+            f"{self.height} x {self.width}: sides must be between 1 and {MAX_SIDE} pixels": (
+                1 <= min(self.height, self.width) <= max(self.height, self.width) <= MAX_SIDE
+            ),
+            f"fit={self.fit!r} must be one of {', '.join(get_args(Fit))}": self.fit in get_args(Fit),
+            f"resample={self.resample!r} must be one of {', '.join(get_args(Resample))}": (
+                self.resample in get_args(Resample)
+            ),
+            f"metadata cannot be called {', '.join(RESERVED)}": not set(names) & set(RESERVED),
+            "metadata and its values must be named, each once": all(
+                all(each) and len(set(each)) == len(each) for each in lists
+            ),
+            "metadata must have values": all(field.values for field in self.metadata),
+        }
+        broken = [rule for rule, holds in rules.items() if not holds]
+        if broken:
+            raise Unprocessable("; ".join(broken))
+
+    @property
+    def extra(self) -> int:
+        """Numbers that follow the pixels: one for each value of the metadata."""
+        return sum(len(field.values) for field in self.metadata)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one tensor: (height, width, 3), or flat when metadata follows the pixels."""
+        return (3 * self.height * self.width + self.extra,) if self.metadata else (self.height, self.width, 3)
+
+    def fingerprint(self) -> str:
+        """Return the sha256 (hex) of everything that decides the numbers of a tensor."""
+        return _sha256({"kind": "picture", "arithmetic": PICTURE_ARITHMETIC, **asdict(self)})
+
+
+def _sha256(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 DEFAULT = AudioConfig()

@@ -3,7 +3,8 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
-from features.config import DEFAULT, AudioConfig
+from features.config import DEFAULT, AudioConfig, Metadata, PictureConfig
+from features.errors import Unprocessable
 
 
 def test_the_default_is_two_seconds_at_22050_hertz():
@@ -30,3 +31,39 @@ def test_the_kind_changes_the_fingerprint():
 def test_the_fingerprint_survives_json():
     again = AudioConfig(**json.loads(json.dumps(asdict(DEFAULT))))
     assert again.fingerprint("features") == DEFAULT.fingerprint("features")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"height": 223},
+        {"fit": "pad"},
+        {"resample": "box"},
+        {"metadata": (Metadata(name="region", values=("north",)),)},
+    ],
+)
+def test_every_setting_of_a_picture_changes_its_fingerprint(changes):
+    assert PictureConfig(**changes).fingerprint() != PictureConfig().fingerprint() == PictureConfig().fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"height": 0}, "between 1 and 4096"),
+        ({"width": 4_097}, "between 1 and 4096"),
+        ({"fit": "stretch"}, "squash, crop, pad"),
+        ({"resample": "nearest"}, "box, bilinear"),
+        ({"metadata": (Metadata(name="top_k", values=("1",)),)}, "cannot be called"),
+        ({"metadata": (Metadata(name="", values=("1",)),)}, "named, each once"),
+        ({"metadata": (Metadata(name="a", values=("1", "1")),)}, "named, each once"),
+        ({"metadata": (Metadata(name="a", values=("1",)), Metadata(name="a", values=("1",)))}, "named, each once"),
+        ({"metadata": (Metadata(name="a", values=()),)}, "must have values"),
+    ],
+)
+def test_a_picture_that_cannot_be_is_refused(changes, words):
+    with pytest.raises(Unprocessable, match=words):
+        PictureConfig(**changes)
+
+
+def test_the_largest_and_the_smallest_picture_are_taken():
+    assert PictureConfig(height=1, width=4_096).shape == (1, 4_096, 3)

@@ -1,0 +1,135 @@
+"""Picture files as bytes to uint8 RGB of the shape a model takes; the same function in training and in serving.
+
+Colour profiles are not applied. A JPEG much larger than asked for is decoded at a half, a quarter or an eighth of its
+size, never below twice the size asked for; this is part of the arithmetic, for training as for serving.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from features.config import PictureConfig, Pixels
+from features.errors import InputError, TooLarge, Unprocessable
+from features.imagefile import Bare, unwrap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_PIXELS = 50_000_000
+"""Of one picture, as stored: what today's telephones take. Decoding needs up to ten bytes of memory a pixel."""
+HIGHEST_MAX_PIXELS = 89_000_000
+"""Beyond, Pillow itself warns."""
+MAX_ASPECT = 50
+"""Longer side over shorter: beyond, there is nothing left to see."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF orientation, what makes it upright."""
+_GAP = 3.0
+"""Pillow first shrinks by whole numbers to three times the size asked for; it calls the result indistinguishable."""
+
+
+def decode(data: bytes, config: PictureConfig, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Return a JPEG, PNG, WebP, GIF (its first picture), BMP or TIFF file as uint8 (config.height, config.width, 3).
+
+    Turned upright as EXIF says; transparency on white; grey, palette, 16-bit and CMYK become RGB. Size and shape are
+    checked before anything is decoded.
+
+    Raises UnsupportedMedia (of no such kind), InputError (empty, truncated, damaged), TooLarge (over `max_pixels`),
+    Unprocessable (no pixels, an aspect ratio beyond `MAX_ASPECT`, pixels that are no colours).
+    """
+    bare = unwrap(data)
+    _check_size(bare.width, bare.height, min(max_pixels, HIGHEST_MAX_PIXELS))
+    try:
+        return _decode(bare, config)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # whatever a decoder stumbles over is a fault of the file
+        raise InputError(f"this {bare.kind} file is damaged or truncated: {error}") from error
+
+
+def tensor(pixels: Pixels, config: PictureConfig, metadata: Mapping[str, str] | None = None) -> Pixels:
+    """Return what a model takes: the pixels, or flat with a 0 or 1 for each value of the metadata behind them.
+
+    metadata: a value for each field of `config.metadata`. Raises Unprocessable naming what is missing or unknown.
+    """
+    given = dict(metadata or {})
+    known = {field.name: field for field in config.metadata}
+    if unknown := given.keys() - known.keys():
+        raise Unprocessable(f"unknown metadata {min(unknown)!r:.80}; known: {', '.join(known) or 'none'}")
+    for name, field in known.items():
+        if name not in given and field.required:
+            raise Unprocessable(f"metadata {name!r} is missing; it must be one of {', '.join(field.values)}")
+        if name in given and given[name] not in field.values:
+            raise Unprocessable(f"{name}={given[name]!r:.80} must be one of {', '.join(field.values)}")
+    if not config.metadata:
+        return pixels
+    hot = [value == given.get(field.name) for field in config.metadata for value in field.values]
+    return np.concatenate([pixels.ravel(), np.array(hot, np.uint8)])
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width <= 0 or height <= 0:
+        raise Unprocessable(f"{width} x {height}: the picture has no pixels")
+    if width * height > max_pixels:
+        raise TooLarge(f"{width} x {height} = {width * height} pixels: at most {max_pixels}")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise Unprocessable(f"{width} x {height}: the longer side may be at most {MAX_ASPECT} times the shorter")
+
+
+def _decode(bare: Bare, config: PictureConfig) -> Pixels:
+    sideways = bare.orientation > 4
+    width, height = (config.height, config.width) if sideways else (config.width, config.height)
+    with Image.open(io.BytesIO(bare.data), formats=(bare.kind,)) as image:
+        if image.size != (bare.width, bare.height):
+            raise InputError(f"damaged: {bare.width} x {bare.height} pixels by the header, {image.size} in truth")
+        image.draft(None, (2 * width, 2 * height))
+        small = _resized(_coloured(image), config, width=width, height=height)
+    if bare.orientation in _TURNS:
+        small = small.transpose(_TURNS[bare.orientation])
+    return np.asarray(_on_white(small, config))
+
+
+def _coloured(image: Image.Image) -> Image.Image:
+    """Return the picture as RGB, or RGBA where something is transparent."""
+    if image.mode in ("I", "F", "LAB"):
+        raise Unprocessable(f"pixels of mode {image.mode} (32-bit numbers, or L*a*b*) are not read here")
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    transparent = image.has_transparency_data
+    return image.convert("RGBA" if transparent else "RGB")
+
+
+def _resized(image: Image.Image, config: PictureConfig, *, width: int, height: int) -> Image.Image:
+    """Return the picture, or the middle of it, in the size asked for; padded pictures may be smaller."""
+    size, box = (width, height), (0.0, 0.0, float(image.width), float(image.height))
+    across, down = image.width / width, image.height / height
+    if config.fit == "crop":
+        scale = min(across, down)
+        left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+        # Rounding may push the box out of the picture by a hair.
+        box = (max(0.0, left), max(0.0, top), min(box[2], left + scale * width), min(box[3], top + scale * height))
+    if config.fit == "pad":
+        scale = max(across, down)
+        size = (max(1, round(image.width / scale)), max(1, round(image.height / scale)))
+    return image.resize(size, Image.Resampling[config.resample.upper()], box=box, reducing_gap=_GAP)
+
+
+def _on_white(small: Image.Image, config: PictureConfig) -> Image.Image:
+    """Return the picture as RGB in the middle of white."""
+    if small.mode == "RGB" and small.size == (config.width, config.height):
+        return small
+    white = Image.new("RGB", (config.width, config.height), "white")
+    corner = ((config.width - small.width) // 2, (config.height - small.height) // 2)
+    white.paste(small, corner, small if small.mode == "RGBA" else None)
+    return white

@@ -1,0 +1,281 @@
+"""Pictures of every kind become the pixels they show; what is no picture is refused, and memory stays flat."""
+
+import gc
+import io
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from features.config import Metadata, PictureConfig
+from features.errors import InputError, TooLarge, Unprocessable
+from features.picture import HIGHEST_MAX_PIXELS, MAX_ASPECT, decode, tensor
+from tests.features.pictures import FILES, chunk, exif, png, save, scene, tiff
+
+SAME = PictureConfig(height=48, width=64)
+SMALL = PictureConfig(height=24, width=32)
+
+
+def distance(one, other):
+    return np.abs(np.asarray(one).astype(int) - np.asarray(other)).max()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_kind_shows_the_same_scene(name):
+    pixels = decode(FILES[name](), SAME)
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (48, 64, 3))
+    exact = name.split()[0] in {"BMP", "TIFF", "PNG"} or "lossless" in name
+    assert np.abs(pixels.astype(int) - np.asarray(scene())).mean() <= (0 if exact else 8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("fit", ["squash", "crop", "pad"])
+def test_a_picture_is_turned_upright(orientation, fit):
+    config = PictureConfig(height=20, width=40, fit=fit)
+    data = save(scene(), "PNG", exif=exif(orientation))
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    # The two passes of a resize round in another order.
+    assert distance(decode(data, config), decode(save(upright, "PNG"), config)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]), "PNG"),
+        (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]), "WEBP"),
+        (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]), "TIFF"),
+        (lambda alpha: Image.merge("LA", [scene().convert("L"), alpha]), "PNG"),
+        (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]), "GIF"),
+        (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]).quantize(), "PNG"),
+    ],
+)
+def test_what_is_transparent_is_white(make, kind):
+    alpha = Image.new("L", (64, 48), 255)
+    alpha.paste(0, (0, 0, 32, 48))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    pixels = decode(save(make(alpha), kind, **options), SAME)
+    assert (pixels[:, :31] == 255).all()
+    assert (pixels[:, 33:] < 250).any(axis=2).all()
+
+
+def test_a_transparent_colour_of_a_picture_without_alpha_is_white():
+    picture = Image.new("RGB", (8, 8), (10, 20, 30))
+    picture.paste((200, 0, 0), (0, 0, 4, 8))
+    pixels = decode(save(picture, "PNG", transparency=(200, 0, 0)), PictureConfig(height=8, width=8))
+    assert (pixels[:, :4] == 255).all()
+    assert (pixels[:, 4:] == (10, 20, 30)).all()
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("L", "PNG"), ("1", "PNG"), ("L", "JPEG"), ("1", "TIFF"), ("L", "BMP")])
+def test_grey_becomes_three_equal_colours(mode, kind):
+    pixels = decode(save(scene().convert(mode), kind), SAME)
+    expected = np.asarray(scene().convert(mode).convert("RGB"))
+    assert distance(pixels, expected) <= (8 if kind == "JPEG" else 0)
+    assert (pixels[..., 0] == pixels[..., 2]).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_keep_the_upper_eight(kind):
+    deep = (np.arange(48 * 64, dtype=np.uint16) * 21).reshape(48, 64)
+    pixels = decode(save(Image.fromarray(deep), kind), SAME)
+    np.testing.assert_array_equal(pixels, np.repeat((deep >> 8)[..., None], 3, axis=2))
+
+
+def test_sixteen_bit_colours_keep_the_upper_eight():
+    rows = np.random.default_rng(0).integers(0, 2**16, (6, 8, 3)).astype(">u2")
+    body = b"".join(b"\0" + row.tobytes() for row in rows)
+    pixels = decode(png(8, 6, pixels=body, depth=16), PictureConfig(height=6, width=8))
+    np.testing.assert_array_equal(pixels, rows >> 8)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk_becomes_rgb(kind):
+    pixels = decode(save(scene().convert("CMYK"), kind), SAME)
+    assert np.abs(pixels.astype(int) - np.asarray(scene())).mean() < 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_numbers_that_are_no_colours_are_refused(dtype):
+    data = save(Image.fromarray(np.zeros((4, 4), dtype)), "TIFF")
+    with pytest.raises(Unprocessable, match="32-bit"):
+        decode(data, SMALL)
+
+
+def test_a_gif_shows_its_first_picture():
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "green")]
+    for kind in ("GIF", "PNG", "WEBP", "TIFF"):
+        data = save(frames[0], kind, save_all=True, append_images=frames[1:])
+        np.testing.assert_allclose(decode(data, SMALL)[12, 16], (255, 0, 0), atol=6)
+
+
+def test_squash_keeps_the_corners_and_crop_cuts_them_off():
+    picture = Image.new("RGB", (90, 30), "blue")
+    picture.paste("red", (30, 0, 60, 30))
+    data, config = save(picture, "PNG"), PictureConfig(height=30, width=30, resample="box")
+    assert (decode(data, config) == (255, 0, 0)).all()
+    squashed = decode(data, replace(config, fit="squash"))
+    np.testing.assert_array_equal(squashed[0, ::10], [(0, 0, 255), (255, 0, 0), (0, 0, 255)])
+    padded = decode(data, replace(config, fit="pad"))
+    assert (padded[:10] == 255).all()
+    assert (padded[20:] == 255).all()
+    np.testing.assert_array_equal(padded[15, ::10], [(0, 0, 255), (255, 0, 0), (0, 0, 255)])
+
+
+@pytest.mark.parametrize("fit", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("size", [(1, 1), (1, MAX_ASPECT), (MAX_ASPECT, 1), (3, 2), (641, 479)])
+def test_every_shape_fits(size, fit):
+    config = PictureConfig(height=17, width=23, fit=fit)
+    assert decode(save(Image.new("RGB", size, "white"), "PNG"), config).min() == 255
+
+
+def test_a_large_jpeg_is_decoded_small_and_looks_the_same():
+    large = scene(1_600, 1_200)
+    config = PictureConfig(height=48, width=64)
+    by_draft, in_full = decode(save(large, "JPEG", quality=95), config), decode(save(large, "PNG"), config)
+    assert np.abs(by_draft.astype(int) - in_full).mean() < 1
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file_is_refused(name):
+    data = FILES[name]()
+    with pytest.raises(InputError):
+        decode(data[: len(data) // 2], SAME)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if not name.startswith(("JPEG", "GIF"))])
+def test_an_end_that_is_missing_is_noticed(name):
+    # The last bytes of these TIFF files are a directory that need not be there.
+    with pytest.raises(InputError):
+        decode(FILES[name]()[: -200 if name.startswith("TIFF") else -1], SAME)
+
+
+@settings(max_examples=200, deadline=None)
+@given(name=st.sampled_from(sorted(FILES)), data=st.data())
+def test_damage_is_refused_or_decoded_and_never_crashes(name, data):
+    content = bytearray(FILES[name]())
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        pixels = decode(bytes(content), SMALL)
+    except InputError:
+        return
+    assert pixels.shape == (24, 32, 3)
+
+
+@given(content=st.binary(max_size=300), head=st.sampled_from([b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0", b"MM\0*"]))
+def test_noise_behind_a_good_beginning_is_refused(content, head):
+    with pytest.raises(InputError):
+        decode(head + content, SMALL, max_pixels=100)
+
+
+def test_pixels_are_counted_before_decoding_at_both_sides_of_the_bound():
+    data = save(Image.new("RGB", (40, 25)), "PNG")
+    assert decode(data, SMALL, max_pixels=1_000).shape == (24, 32, 3)
+    with pytest.raises(TooLarge, match="40 x 25 = 1000 pixels: at most 999"):
+        decode(data, SMALL, max_pixels=999)
+
+
+def test_the_bound_cannot_be_lifted_beyond_what_the_decoder_takes():
+    with pytest.raises(TooLarge, match=f"at most {HIGHEST_MAX_PIXELS}"):
+        decode(png(10_000, 10_000), SMALL, max_pixels=10**12)
+
+
+@pytest.mark.parametrize("size", [(1, MAX_ASPECT + 1), (MAX_ASPECT + 1, 1), (1, 100_000), (100_000, 1)])
+def test_a_sliver_is_refused(size):
+    with pytest.raises(Unprocessable, match="times the shorter"):
+        decode(save(Image.new("L", size), "PNG"), SMALL)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
+def test_a_picture_without_pixels_is_refused(size):
+    with pytest.raises(Unprocessable, match="no pixels"):
+        decode(png(*size), SMALL)
+    with pytest.raises(Unprocessable, match="no pixels"):
+        decode(tiff([(256, 3, 1, size[0]), (257, 3, 1, size[1])]), SMALL)
+
+
+def bombs():
+    """Small files that would cost gigabytes, or minutes."""
+    zeros = zlib.compress(b"\0" * 10_000_000, 9)
+    side = 60_000
+    webp = b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + b"\0" * 4
+    size = [(256, 3, 1, 64), (257, 3, 1, 64)]
+    return {
+        "png": png(side, side, pixels=b"\0" * 10_000_000),
+        "png text": png(8, 8, pixels=b"\0" * 200, extra=b"".join(chunk(b"zTXt", b"a\0\0" + zeros) for _ in range(50))),
+        "png profile": png(8, 8, pixels=b"\0" * 200, extra=chunk(b"iCCP", b"a\0\0" + zeros)),
+        "gif screen": b"GIF89a" + struct.pack("<HHBBB", 65_535, 65_535, 0, 0, 0)
+        + save(Image.new("P", (1, 1)), "GIF")[13:],
+        "webp canvas": webp + (side - 1).to_bytes(3, "little") * 2,
+        "bmp": b"BM" + bytes(12) + struct.pack("<IiiHHIIiiII", 40, side, -side, 1, 4, 2, 0, 0, 0, 0, 0),
+        "jpeg": b"\xff\xd8\xff\xc0\0\x0b\x08" + struct.pack(">HH", side, side) + b"\1\1\x11\0\xff\xda\0\2",
+        "tiff": tiff([(256, 4, 1, side), (257, 4, 1, side)]),
+        "tiff tags": tiff([*size, *((tag, 1, 2_000_000, 8) for tag in range(700, 1_700))], bytes(2_000_000)),
+        "tiff tiles": tiff([*size, (322, 4, 1, side), (323, 4, 1, side)]),
+        "exif tags": png(8, 8, pixels=b"\0" * 200, extra=chunk(
+            b"eXIf", tiff([(tag, 1, 2_000_000, 8) for tag in range(700, 1_700)], bytes(2_000_000))
+        )),
+    }  # fmt: skip
+
+
+def resident_mib():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux' /proc")
+@pytest.mark.parametrize("name", bombs())
+def test_a_bomb_costs_no_memory(name):
+    data = bombs()[name]
+    decode(save(scene(), "PNG"), SMALL)
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = resident_mib()
+    harmless = {"png text", "png profile", "exif tags"}
+    if name in harmless:
+        assert decode(data, SMALL).shape == (24, 32, 3)
+    else:
+        with pytest.raises(InputError):
+            decode(data, SMALL)
+    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 2**10
+    assert peak - before < 12
+
+
+def test_metadata_stands_behind_the_pixels():
+    region = Metadata(name="region", values=("north", "south", "east"))
+    season = Metadata(name="season", values=("dry", "wet"), required=False)
+    config = replace(SMALL, metadata=(region, season))
+    pixels = decode(FILES["PNG"](), config)
+    assert config.shape == (24 * 32 * 3 + 5,)
+    packed = tensor(pixels, config, {"season": "wet", "region": "south"})
+    assert packed.dtype == np.uint8
+    np.testing.assert_array_equal(packed[:-5].reshape(24, 32, 3), pixels)
+    np.testing.assert_array_equal(packed[-5:], [0, 1, 0, 0, 1])
+    np.testing.assert_array_equal(tensor(pixels, config, {"region": "east"})[-5:], [0, 0, 1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "'region' is missing; it must be one of north, south"),
+        ({"region": "west"}, "region='west' must be one of north, south"),
+        ({"region": ""}, "region='' must be one of"),
+        ({"region": "north", "colour": "red"}, "unknown metadata 'colour'; known: region"),
+    ],
+)
+def test_metadata_is_held_against_the_values(given, words):
+    config = replace(SMALL, metadata=(Metadata(name="region", values=("north", "south")),))
+    with pytest.raises(Unprocessable, match=words):
+        tensor(np.zeros((24, 32, 3), np.uint8), config, given)
+
+
+def test_a_model_without_metadata_takes_none():
+    pixels = np.zeros((24, 32, 3), np.uint8)
+    assert tensor(pixels, SMALL) is pixels
+    with pytest.raises(Unprocessable, match="known: none"):
+        tensor(pixels, SMALL, {"region": "north"})
