@@ -147,11 +147,16 @@ class Gateway:
 
 def _queue(settings: Settings, catalogue: Catalogue) -> JobQueue:
     if not settings.redis:
-        return LocalQueue(catalogue.find, max_batch=settings.max_batch, max_jobs=settings.max_jobs)
+        return LocalQueue(
+            catalogue.find,
+            max_batch=settings.max_batch,
+            max_jobs=settings.max_jobs,
+            max_job_bytes=settings.max_job_bytes,
+        )
     # Imported here so that a server without Redis never pays for it.
     from service.redisqueue import RedisQueue
 
-    return RedisQueue(settings.redis, max_jobs=settings.max_jobs)
+    return RedisQueue(settings.redis, max_jobs=settings.max_jobs, max_job_bytes=settings.max_job_bytes)
 
 
 def verdict(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> Verdict:

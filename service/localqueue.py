@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ from features.config import Tensor
 from features.errors import Busy, Late, Leaving
 from service.backlog import Backlog
 from service.jobs import Answer, Job
+
+STALE = 0.25
+"""Share of its time after which a job that waits is overtaken by newer ones of its stream: late answers help nobody."""
 
 
 class Predictor(Protocol):
@@ -35,10 +39,13 @@ class _Asked:
 class LocalQueue:
     """Runs each model in a thread of its own, on whatever waits at the moment it is free."""
 
-    def __init__(self, find: Callable[[str, str], Predictor], *, max_batch: int, max_jobs: int) -> None:
+    def __init__(
+        self, find: Callable[[str, str], Predictor], *, max_batch: int, max_jobs: int, max_job_bytes: int = 2**28
+    ) -> None:
+        """max_jobs, max_job_bytes: of live streams that wait for one model, and again of clips."""
         self._find = find
         self._max_batch = max_batch
-        self._max_jobs = max_jobs
+        self._bounds = {"limit": max_jobs, "max_size": max_job_bytes}
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._leaving = False
 
@@ -61,7 +68,7 @@ class LocalQueue:
             raise Leaving("the queue takes no new jobs")
         key = (job.model, job.version)
         if key not in self._lanes:
-            self._lanes[key] = _Lane(self._find(*key), max_batch=self._max_batch, max_jobs=self._max_jobs)
+            self._lanes[key] = _Lane(self._find(*key), Backlog(**self._bounds), max_batch=self._max_batch)
         return await self._lanes[key].ask(job)
 
     async def close(self) -> None:
@@ -71,70 +78,101 @@ class LocalQueue:
 
 
 class _Lane:
-    """One model, its thread and the jobs that wait for it."""
+    """One model, its thread and the jobs that wait for it.
 
-    def __init__(self, model: Predictor, *, max_batch: int, max_jobs: int) -> None:
-        self.backlog: Backlog[_Asked] = Backlog(limit=max_jobs)
+    The thread helps itself: were it handed its work, a busy event loop would let it run once a turn.
+    """
+
+    def __init__(self, model: Predictor, backlog: Backlog[_Asked], *, max_batch: int) -> None:
+        self.backlog = backlog
         self._model = model
         self._max_batch = max_batch
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._work = asyncio.Event()
+        self._change = threading.Condition()
         self._closing = False
-        self._runner = asyncio.create_task(self._run())
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        threading.Thread(target=self._run, name="model", daemon=True).start()
 
     async def ask(self, job: Job) -> Answer:
-        if self.backlog.full(live=job.live):
-            raise Busy(f"{len(self.backlog)} jobs wait for {job.model!r}")
         now = time.monotonic()
         if job.deadline <= now:
             raise Late("the deadline passed before the job was asked")
-        asked = _Asked(job, now, asyncio.get_running_loop().create_future())
-        self.backlog.add(job.stream, job.id, asked, live=job.live)
-        self._work.set()
+        asked = _Asked(job, now, self._loop.create_future())
+        with self._change:
+            self._admit(asked)
+            self._change.notify()
         try:
             async with asyncio.timeout(job.deadline - now):
                 return await asked.future
         except TimeoutError:
             raise Late(f"no answer from {job.model!r} within the deadline") from None
         finally:
-            self.backlog.discard(job.stream, job.id, live=job.live)
+            with self._change:
+                self.backlog.discard(job.stream, job.id, live=job.live)
 
     async def close(self) -> None:
         """Answer what waits; each job's own deadline bounds how long that takes."""
-        self._closing = True
-        self._work.set()
-        await self._runner
-        self._thread.shutdown(wait=False)
+        with self._change:
+            self._closing = True
+            self._change.notify()
+        await self._ended.wait()
 
-    async def _run(self) -> None:
-        while not self._closing:
-            await self._work.wait()
-            self._work.clear()
-            while len(self.backlog):
-                await self._answer(self.backlog.take(self._max_batch))
+    def _admit(self, asked: _Asked) -> None:
+        """Put a job in its place, if need be in that of its stream's oldest. Raises Busy when there is none."""
+        job, size = asked.job, asked.job.tensor.nbytes
+        if self.backlog.full(live=job.live, size=size):
+            pushed = self.backlog.push_out(job.stream) if job.live else None
+            if pushed is None or self.backlog.full(live=job.live, size=size):
+                raise Busy(f"{len(self.backlog)} jobs wait for {job.model!r}")
+            _fail([pushed], Busy("pushed out by a newer window"))
+        stale = asked.since + STALE * (job.deadline - asked.since)
+        self.backlog.add(job.stream, job.id, asked, live=job.live, size=size, stale=stale)
 
-    async def _answer(self, taken: list[_Asked]) -> None:
-        begin = time.monotonic()
-        # The late ones are told so by the timeout in `ask`.
-        batch = [asked for asked in taken if asked.job.deadline > begin]
+    def _run(self) -> None:
+        """Work until closed and empty. In the thread."""
+        while (found := self._take()) is not None:
+            begin = time.monotonic()
+            # The late ones are told so by the timeout in `ask`.
+            batch = [asked for asked in found[0] if asked.job.deadline > begin]
+            outcome = self._predict(batch)
+            self._post(self._told, batch, outcome, begin, time.monotonic())
+        self._post(self._ended.set)
+
+    def _take(self) -> tuple[list[_Asked], list[_Asked]] | None:
+        with self._change:
+            while not len(self.backlog):
+                if self._closing:
+                    return None
+                self._change.wait()
+            found = self.backlog.take(self._max_batch, now=time.monotonic())
+        if found[1]:
+            self._post(_fail, found[1], Busy("overtaken by a newer window"))
+        return found
+
+    def _predict(self, batch: list[_Asked]) -> Any:
+        """Return the scores, or what the model raised: that is the answer as well."""
+        if not batch:
+            return ()
         try:
-            scores = await asyncio.get_running_loop().run_in_executor(self._thread, self._predict, batch)
-        except Exception as error:  # noqa: BLE001 - whatever a model raises is the answer to its jobs
-            _fail(batch, error)
+            return self._model.predict(np.stack([asked.job.tensor for asked in batch]))
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            return error
+
+    def _post(self, call: Callable[..., object], *arguments: object) -> None:
+        # A loop that is closed has nobody left who waits.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    @staticmethod
+    def _told(batch: list[_Asked], outcome: Any, begin: float, end: float) -> None:
+        if isinstance(outcome, Exception):
+            _fail(batch, outcome)
             return
-        model_ms = 1e3 * (time.monotonic() - begin)
-        for asked, row in zip(batch, scores, strict=True):
+        for asked, row in zip(batch, outcome, strict=True):
             # A client that left while the model ran has cancelled its future.
             if not asked.future.done():
-                queue_ms = 1e3 * (begin - asked.since)
-                answer = Answer(job_id=asked.job.id, scores=row, queue_ms=queue_ms, model_ms=model_ms)
-                asked.future.set_result(answer)
-
-    def _predict(self, batch: list[_Asked]) -> npt.NDArray[np.float32]:
-        if not batch:
-            return np.empty((0, 0), np.float32)
-        tensors: Any = np.stack([asked.job.tensor for asked in batch])
-        return self._model.predict(tensors)
+                queue_ms, model_ms = 1e3 * (begin - asked.since), 1e3 * (end - begin)
+                asked.future.set_result(Answer(job_id=asked.job.id, scores=row, queue_ms=queue_ms, model_ms=model_ms))
 
 
 def _fail(batch: list[_Asked], error: Exception) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from features.errors import Busy, InputError, Late, Leaving
@@ -50,10 +50,13 @@ return ids
 class RedisQueue:
     """Sends jobs to workers through Redis; whatever comes back finds the one that waits."""
 
-    def __init__(self, url: str, *, max_jobs: int) -> None:
+    def __init__(self, url: str, *, max_jobs: int, max_job_bytes: int = 2**28) -> None:
+        """max_jobs: of live streams in Redis, and again of clips. max_job_bytes: of each, of this gateway."""
         self._redis = connect(url)
         self._where = shown(url)
         self._max_jobs = max_jobs
+        self._max_job_bytes = max_job_bytes
+        self._bytes = {LIVE: 0, CLIPS: 0}
         self._name = uuid.uuid4().hex[:12]
         self._replies = Replies()
         self._outbox: dict[str, tuple[str, bytes]] = {}  # job: stream, bytes
@@ -93,9 +96,9 @@ class RedisQueue:
             raise Busy(self._lost)
         if job.deadline <= now:
             raise Late("the deadline passed before the job was asked")
-        data = encode_job(job, reply_to=self._name, now=now)
-        with self._replies.expect(job.id) as future:
-            self._outbox[job.id] = (LIVE if job.live else CLIPS, data)
+        data, stream = encode_job(job, reply_to=self._name, now=now), LIVE if job.live else CLIPS
+        with self._room(stream, job.tensor.nbytes), self._replies.expect(job.id) as future:
+            self._outbox[job.id] = (stream, data)
             self._work.set()
             try:
                 async with asyncio.timeout(job.deadline - now):
@@ -120,6 +123,16 @@ class RedisQueue:
             with suppress(*TROUBLE):
                 await self._redis.delete(ANSWERS + self._name, GATEWAYS + self._name)
             await part(self._redis)
+
+    @contextmanager
+    def _room(self, stream: str, size: int) -> Iterator[None]:
+        if self._bytes[stream] + size > self._max_job_bytes:
+            raise Busy(f"{self._bytes[stream]} bytes of jobs wait in the queue")
+        self._bytes[stream] += size
+        try:
+            yield
+        finally:
+            self._bytes[stream] -= size
 
     def _forget(self, job: Job, *, withdraw: bool) -> None:
         self._outbox.pop(job.id, None)

@@ -70,6 +70,8 @@ class Settings:
     """Windows per model call."""
     max_jobs: int = 4_096
     """Jobs waiting for one model, in Redis for all: so many of live streams, and so many of clips."""
+    max_job_bytes: int = 256 * MIB
+    """Bytes of the tensors of those jobs, counted in the same way; with Redis, of those of one gateway."""
 
     max_streams: int = 1_200
     """Streams open at one time."""

@@ -69,7 +69,7 @@ class LiveStream:
         self._settings = gateway.settings
         self._model = model
         self._channel = channel
-        self._room = WaitingRoom(limit=self._settings.max_waiting)
+        self._room: WaitingRoom
         self._reader: asyncio.Task[Any] | None = None
         self._leaving = False
         self._listening = True
@@ -108,12 +108,14 @@ class LiveStream:
             complete=start.on_overload == "complete",
             ledger=session.ledger,
         )
+        self._room = WaitingRoom(limit=self._settings.max_waiting, ask=teller.ask_ahead)
         telling = asyncio.create_task(teller.run(self._room, self._channel))
         try:
             reading = await self._leavable(self._read_all(start, session), telling)
             return await self._finish(session, reading, telling)
         finally:
             await _cancel(telling)
+            self._room.clear()
 
     async def _finish(
         self, session: Session, reading: asyncio.Task[wire.EndReason], telling: asyncio.Task[None]

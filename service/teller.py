@@ -29,6 +29,12 @@ class Teller:
         self._complete = complete
         self._ledger = ledger
 
+    def ask_ahead(self, waiting: Waiting) -> asyncio.Task[Verdict] | None:
+        """Begin to ask for a window before its turn to be told. A stream that must not lose any asks one by one."""
+        if self._complete or not isinstance(waiting.what, Cut):
+            return None
+        return asyncio.create_task(self._ask(waiting.what, waiting.arrived))
+
     async def run(self, room: WaitingRoom, channel: Channel) -> None:
         """Tell all until the room is closed and empty. Raises Gone, or what the model raises."""
         while (waiting := await room.take()) is not None:
@@ -43,7 +49,7 @@ class Teller:
         if waiting.dropped:
             return self._drop(what, "overload")
         try:
-            verdict = await self._ask(what, waiting.arrived)
+            verdict = await (waiting.asking or self._ask(what, waiting.arrived))
         except Busy:
             return self._drop(what, "overload")
         except Late:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.gateway import Verdict
 from service.session import Cut, Event
 
 
@@ -19,24 +21,38 @@ class Waiting:
     features_ms: float
     dropped: bool = False
     """Pushed out by newer ones: it keeps its place, so that everything is told in order."""
+    asking: asyncio.Task[Verdict] | None = None
+    """What asks the model already, while others are in front of it."""
+
+    def withdraw(self) -> None:
+        """Ask no more: nobody wants to know."""
+        if self.asking:
+            self.asking.cancel()
+            # An outcome that nobody asks for is no news.
+            self.asking.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
 class WaitingRoom:
     """One producer puts in and may have to wait, one consumer takes out."""
 
-    def __init__(self, *, limit: int) -> None:
+    def __init__(self, *, limit: int, ask: Callable[[Waiting], asyncio.Task[Verdict] | None] = lambda _: None) -> None:
+        """ask: begins to ask for a window that is not the first in line, so that the queue knows all that wait."""
         self._limit = limit
+        self._ask = ask
         self._line: deque[Waiting] = deque()
         self._fresh: deque[Waiting] = deque()  # those in line that are not dropped
         self._came = asyncio.Event()
         self._left = asyncio.Event()
         self._closed = False
+        self._busy = False  # with what was taken out last
 
     def put(self, waiting: Waiting) -> None:
         """Add at the end. Follow with `room`, which is where the bound is kept."""
-        self._line.append(waiting)
         if isinstance(waiting.what, Cut):
+            if self._line or self._busy:
+                waiting.asking = self._ask(waiting)
             self._fresh.append(waiting)
+        self._line.append(waiting)
         self._came.set()
 
     async def room(self, *, patience: float | None) -> None:
@@ -47,15 +63,19 @@ class WaitingRoom:
                 async with asyncio.timeout(patience):
                     await self._left.wait()
             except TimeoutError:
-                self._fresh.popleft().dropped = True
+                oldest = self._fresh.popleft()
+                oldest.dropped = True
+                oldest.withdraw()
 
     async def take(self) -> Waiting | None:
         """Return the next in line, None once closed and empty."""
+        self._busy = False
         while not self._line:
             if self._closed:
                 return None
             self._came.clear()
             await self._came.wait()
+        self._busy = True
         waiting = self._line.popleft()
         if self._fresh and self._fresh[0] is waiting:
             self._fresh.popleft()
@@ -66,3 +86,10 @@ class WaitingRoom:
         """Nothing more comes; `take` gives out what is left."""
         self._closed = True
         self._came.set()
+
+    def clear(self) -> None:
+        """Withdraw what is left."""
+        for waiting in self._line:
+            waiting.withdraw()
+        self._line.clear()
+        self._fresh.clear()

@@ -119,7 +119,6 @@ COVERED_ELSEWHERE = {
     "service/channel.py": "test_stream",
     "service/jobs.py": "test_queues",
     "service/listener.py": "test_serve",
-    "service/localqueue.py": "test_queues",
     "service/log.py": "test_rest",
     "service/problems.py": "test_rest",
     "service/process.py": "test_serve",

@@ -17,6 +17,7 @@ from tests.service.conftest import until
 
 MS = 1e-3
 TRAVEL = 30 * MS
+MAX_BYTES = 4_000
 
 
 class Doubler:
@@ -45,7 +46,7 @@ def model():
 @pytest.fixture(params=["local", "redis"])
 async def queue(request, model):
     if request.param == "local":
-        queue = LocalQueue(lambda name, version: model, max_batch=4, max_jobs=6)
+        queue = LocalQueue(lambda name, version: model, max_batch=4, max_jobs=6, max_job_bytes=MAX_BYTES)
         await queue.open()
         yield queue
         model.open.set()
@@ -54,7 +55,7 @@ async def queue(request, model):
     url = request.getfixturevalue("redis_url")
     worker = Worker(RedisJobs(url, name="w"), lambda name, version: model, max_batch=4, pulse=lambda: None)
     working = asyncio.create_task(worker.run())
-    queue = RedisQueue(url, max_jobs=6)
+    queue = RedisQueue(url, max_jobs=6, max_job_bytes=MAX_BYTES)
     await queue.open()
     yield queue
     model.open.set()
@@ -63,12 +64,12 @@ async def queue(request, model):
     await working
 
 
-def job(number, *, seconds=5.0, live=True, stream="s"):
+def job(number, *, seconds=5.0, live=True, stream="s", size=1):
     return Job(
         id=str(number),
         model="doubler",
         version="1",
-        tensor=np.array([number], np.float32),
+        tensor=np.full(size, number, np.float32),
         deadline=time.monotonic() + seconds,
         live=live,
         stream=stream,
@@ -118,7 +119,7 @@ async def test_live_jobs_run_before_clips(model, queue):
 
 async def test_a_full_queue_refuses_at_once_and_counts_live_and_clips_apart(model, queue):
     held = await hold(model, queue)
-    tasks = await ask_all(queue, [job(n) for n in range(1, 10)])
+    tasks = await ask_all(queue, [job(n, stream=f"s{n}") for n in range(1, 10)])
     refused = [task for task in tasks if task.done()]
     assert 9 - len(refused) in (5, 6)  # in Redis, the one that runs counts
     for task in refused:
@@ -129,6 +130,21 @@ async def test_a_full_queue_refuses_at_once_and_counts_live_and_clips_apart(mode
     model.open.set()
     answers = await asyncio.gather(held, *accepted)
     assert len({answer.job_id for answer in answers}) == len(accepted) + 1
+
+
+@pytest.mark.parametrize(("size", "good"), [(500, True), (501, False)])
+async def test_the_bound_in_bytes_holds_at_both_sides_and_counts_live_and_clips_apart(model, queue, size, good):
+    held = await hold(model, queue)
+    begun = 0 if isinstance(queue, LocalQueue) else 4  # bytes of the one that runs
+    tasks = await ask_all(queue, [job(1, stream="a", size=500 - begun // 4), job(2, stream="b", size=size)])
+    assert tasks[1].done() == (not good)
+    tasks += await ask_all(queue, [job(3, live=False, stream="c", size=500)])
+    model.open.set()
+    if not good:
+        with pytest.raises(Busy):
+            await tasks.pop(1)
+    assert [answer.scores.size for answer in await asyncio.gather(held, *tasks)][-1] == 500
+    assert (await queue.ask(job(4, size=1_000))).scores.size == 1_000
 
 
 async def test_a_late_job_is_told_so_and_never_run(model, queue):
