@@ -17,6 +17,7 @@ Each class carries what the edges need, so that no edge keeps a table of its own
     ├── Failed                 tried several times, and the work broke off each time
     ├── Leaving                the server is shutting down
     └── ArtefactError          an artefact on disk is refused
+        └── Refused            and so it is not served; what was served goes on
 """
 
 from __future__ import annotations
@@ -134,3 +135,10 @@ class ArtefactError(TimbreError):
     """An artefact is refused: wrong hash, unknown field, foreign fingerprint, other scores."""
 
     title = "Artefact refused"
+
+
+class Refused(ArtefactError):
+    """A version that was to be served is refused; the one before it goes on being served."""
+
+    status = 409
+    title = "Version refused"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from features.errors import ArtefactError, NotFound
+from models.choice import Choice, in_line, read_choice, write_choice
 from models.manifest import FILES, NAME, VERSION, Manifest
 from models.session import Session
 
@@ -23,6 +26,8 @@ DEFAULT_PATH = Path(__file__).parent / "artefacts"
 GOLDEN_TOLERANCE = 1e-4
 WARM_BATCHES = (32, 16, 8, 4, 2, 1)
 """Largest first: memory is then taken once, and the sizes between need nothing more (measured)."""
+Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
+"""Name, inode, size and time of the files in a folder: equal as long as nothing was done to them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,17 @@ class Model:
         """Names in the order of the scores."""
         return [label.name for label in self.manifest.labels]
 
+    def unlike(self, other: Model) -> str:
+        """Return what of another model differs so that none of its clients may be handed over; empty if nothing."""
+        ours, theirs = self.manifest, other.manifest
+        parts = {
+            "labels": self.labels != other.labels,
+            "task": ours.task != theirs.task,
+            "input": (ours.input.fingerprint, ours.input.shape, ours.input.dtype)
+            != (theirs.input.fingerprint, theirs.input.shape, theirs.input.dtype),
+        }
+        return " and ".join(name for name, differs in parts.items() if differs)
+
     def predict(self, batch: Tensor) -> npt.NDArray[np.float32]:
         """Return scores (n, labels) of tensors (n, *shape). Raises Unprocessable on another dtype or shape."""
         return self.session.predict(batch)
@@ -69,7 +85,8 @@ class Store:
     def __init__(self, path: Path | str = DEFAULT_PATH) -> None:
         """Look below `path`, which need not exist yet."""
         self.path = Path(path)
-        self._loaded: dict[tuple[str, str], Model] = {}
+        # A model lives as long as somebody uses it.
+        self._loaded: weakref.WeakValueDictionary[tuple[str, str], Model] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -85,20 +102,59 @@ class Store:
         return versions
 
     def load(self, name: str, version: str | None = None) -> Model:
-        """Return a model, by default its latest version, checked and warmed; the same object every time.
+        """Return a model, by default its latest version, checked and warmed; the same object while it is in use.
 
         Raises NotFound, naming what there is, or ArtefactError with the reason why the artefact is refused.
         """
+        if version and (model := self._loaded.get((name, version))):
+            return model
         versions = self.versions(name)
         version = versions[-1] if version is None else version
         if version not in versions:
-            raise NotFound(f"no version {version!r} of {name!r}; there is {_listing(versions)}")
-        key = (name, version)
-        if key not in self._loaded:
-            with self._lock:
-                if key not in self._loaded:
-                    self._loaded[key] = self._read(name, version)
-        return self._loaded[key]
+            raise NotFound(f"no version {version!r:.80} of {name!r}; there is {_listing(versions)}")
+        with self._lock:
+            model = self._loaded.get((name, version))
+            if model is None:
+                model = self._loaded[name, version] = self._read(name, version)
+        return model
+
+    def first(self, name: str) -> tuple[Model, dict[str, str]]:
+        """Return the model to begin with, and why the versions that come before it were refused.
+
+        It is the newest version that is whole, unless another one was chosen. Raises NotFound, and ArtefactError with
+        the first reason when every version is refused.
+        """
+        refused: dict[str, str] = {}
+        for version in in_line(self.versions(name), self._begun_with(name)):
+            try:
+                return self.load(name, version), refused
+            except ArtefactError as error:
+                refused[version] = str(error)
+        raise ArtefactError(next(iter(refused.values())))
+
+    def choice(self, name: str) -> Choice | None:
+        """Return the choice that was made for a model. Raises ArtefactError if it cannot be read."""
+        return read_choice(self.path / name)
+
+    def choose(self, name: str, choice: Choice | None) -> None:
+        """Keep a choice for this and other processes, and for the next start; None: the newest. Raises OSError."""
+        write_choice(self.path / name, choice)
+
+    def signature(self, name: str, version: str) -> Signature:
+        """Return what changes when a version's files do; empty where nothing can be read."""
+        try:
+            with os.scandir(self.path / name / version) as entries:
+                files = [(entry.name, entry.stat()) for entry in entries]
+        except OSError:
+            return ()
+        return tuple(sorted((file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in files))
+
+    def _begun_with(self, name: str) -> Choice | None:
+        """Return the choice to begin with: one that cannot be read must not keep a server from starting."""
+        try:
+            return self.choice(name)
+        except ArtefactError:
+            return None
 
     def _read(self, name: str, version: str) -> Model:
         try:

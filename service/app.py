@@ -43,6 +43,7 @@ def build(settings: Settings) -> web.Application:
             web.get("/v1/models", rest.models),
             web.get("/v1/models/{name}", rest.model),
             web.post("/v1/models/{name}/classify", rest.classify),
+            web.post("/v1/models/{name}/load", rest.load),
             web.get("/v1/models/{name}/stream", stream, allow_head=False),
         ]
     )

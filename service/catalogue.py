@@ -1,4 +1,4 @@
-"""The models a server offers: found in the store, loaded and warmed, described."""
+"""The models a server offers: found in the store, loaded and warmed, replaced, described."""
 
 from __future__ import annotations
 
@@ -9,27 +9,43 @@ import numpy as np
 
 from features.config import AudioConfig, Kind
 from features.errors import ArtefactError, NotFound
+from models.shelf import Shelf
 from models.store import Model, Store
+from service.lookout import Candidate, Lookout
 from service.memory import give_back
 
 Description = dict[str, Any]
 
 
 class Catalogue:
-    """The latest version of every model offered is ready from the start, older ones from their first use."""
+    """The current version of every model offered is ready from the start, others from their first use."""
 
     def __init__(self, store: Store, *, names: tuple[str, ...] = ()) -> None:
+        self.lookout = Lookout(store, offers=self.offers)
         self._store = store
         self._wanted = names
-        self._latest: dict[str, Model] = {}
+        self._current: dict[str, Model] = {}
+        self._shelf = Shelf(store)
 
     @property
     def names(self) -> list[str]:
         """Names offered, sorted; none until loaded."""
-        return list(self._latest)
+        return list(self._current)
+
+    @property
+    def models(self) -> list[Model]:
+        """The current version of each, in the order of their names."""
+        return list(self._current.values())
+
+    def offers(self, name: str) -> bool:
+        """Return whether a model of this name may be served."""
+        return not self._wanted or name in self._wanted
 
     def load(self) -> list[Model]:
-        """Load and warm everything offered; takes a second. Raises ArtefactError, also when there is nothing."""
+        """Load and warm everything offered; takes a second. Raises ArtefactError, also when there is nothing.
+
+        Where the newest version is refused, the newest that is whole is served.
+        """
         names = self._store.names()
         missing = set(self._wanted).difference(names)
         if missing or not names:
@@ -37,27 +53,46 @@ class Catalogue:
             raise ArtefactError(
                 f"no artefact of {', '.join(sorted(missing)) or 'any model'} in {self._store.path}{there}"
             )
-        latest = {name: self._store.load(name) for name in names if not self._wanted or name in self._wanted}
-        kinds = {(model.kind, model.config) for model in latest.values()}
+        current = {name: self.lookout.begin(name) for name in names if self.offers(name)}
+        kinds = {(model.kind, model.config) for model in current.values()}
         for kind, config in kinds:
             _warm(kind, config)
         give_back()
         # Once more: what runs from now on shall be there.
         for kind, config in kinds:
             _warm(kind, config)
-        self._latest = latest
-        return list(latest.values())
+        self._current = current
+        return self.models
 
     def find(self, name: str, version: str | None = None) -> Model:
         """Return a model, loading it if need be. Raises NotFound, naming what there is."""
-        if name not in self._latest:
+        if name not in self._current:
             raise NotFound(f"no model {name!r:.80}; there is {', '.join(self.names)}")
-        latest = self._latest[name]
-        return latest if version in (None, latest.version) else self._store.load(name, version)
+        current = self._current[name]
+        return current if version is None or version == current.version else self._shelf.find(name, version)
 
     async def get(self, name: str, version: str | None = None) -> Model:
         """Return a model without holding up the loop. Raises NotFound, naming what there is."""
         return self.find(name) if version is None else await asyncio.to_thread(self.find, name, version)
+
+    def look(self) -> list[Candidate]:
+        """Return what should be served in the place of what is; let go of what nobody asks for. Raises OSError."""
+        self._shelf.tidy()
+        return self.lookout.look({name: model.version for name, model in self._current.items()})
+
+    def read(self, name: str, version: str) -> Model:
+        """Return a version that may take over at once. Raises NotFound, or ArtefactError when it is refused."""
+        model = self.lookout.read(name, version)
+        if all((model.kind, model.config) != (other.kind, other.config) for other in self.models):
+            _warm(model.kind, model.config)
+        return model
+
+    def take(self, model: Model) -> str | None:
+        """Serve a version from now on; return the one before it."""
+        before = self._current.get(model.name)
+        # Anew and sorted: others may be walking through it.
+        self._current = dict(sorted({**self._current, model.name: model}.items()))
+        return before.version if before else None
 
     def describe(self, name: str) -> Description:
         """Return what clients may want to know of a model. Raises NotFound, naming what there is."""
@@ -66,7 +101,8 @@ class Catalogue:
         return {
             "name": model.name,
             "version": model.version,
-            "versions": self._store.versions(name),
+            "versions": self._versions(model),
+            "refused": self.lookout.refused(name),
             "task": manifest.task,
             "labels": [{"name": label.name, "threshold": label.threshold} for label in manifest.labels],
             "input": {
@@ -82,6 +118,11 @@ class Catalogue:
             "provenance": manifest.provenance,
             "created": manifest.created,
         }
+
+    def _versions(self, model: Model) -> list[str]:
+        """Return the versions on disk, and the one that is served, which may be gone from there."""
+        there = self._store.versions(model.name) if model.name in self._store.names() else []
+        return sorted({*there, model.version}, key=int)
 
 
 def _warm(kind: Kind, config: AudioConfig) -> None:

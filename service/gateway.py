@@ -21,6 +21,7 @@ from service.lag import Lag
 from service.localqueue import LocalQueue
 from service.log import log
 from service.settings import Settings
+from service.takeover import Takeover
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +48,26 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.catalogue = Catalogue(Store(settings.artefacts), names=settings.models)
-        self.queue = _queue(settings, self.catalogue)
-        self.models: list[Model] = []
-        """Loaded and warmed; empty until then."""
+        store = Store(settings.artefacts)
+        self.catalogue = Catalogue(store, names=settings.models)
+        self.queue = _queue(settings, store)
+        self.takeover = Takeover(self.catalogue, store, prepare=self._prepare)
         self.leaving = False
         self.opening: asyncio.Task[None]
         self.lag = Lag()
         """Of the event loop, from the moment the server is ready."""
+        self._watching: asyncio.Task[None] | None = None
         self._streams: set[Leaver] = set()
         self._per_client: Counter[str] = Counter()
         self._work = 0
         self._idle = asyncio.Event()
         self._ids = itertools.count()
         self._origin = uuid.uuid4().hex[:8]
+
+    @property
+    def models(self) -> list[Model]:
+        """What is served, loaded and warmed; empty until then."""
+        return self.catalogue.models
 
     @property
     def ready(self) -> bool:
@@ -72,8 +79,13 @@ class Gateway:
         self.opening = asyncio.create_task(self._open())
 
     async def _open(self) -> None:
-        self.models = await asyncio.to_thread(self.catalogue.load)
+        await asyncio.to_thread(self.catalogue.load)
         await self.queue.open()
+        if not self.leaving:
+            self._watching = asyncio.create_task(self.takeover.watch())
+
+    async def _prepare(self, model: Model) -> None:
+        """A queue in the process runs what the catalogue has."""
 
     def new_id(self) -> str:
         """Return a name that no other job, request or stream of any gateway has."""
@@ -132,6 +144,8 @@ class Gateway:
         if self.leaving:
             return
         self.leaving = True
+        if self._watching:
+            self._watching.cancel()
         until = time.monotonic() + self.settings.grace
         for stream in tuple(self._streams):
             stream.leave()
@@ -145,10 +159,10 @@ class Gateway:
             log("grace is over", unfinished=self._work)
 
 
-def _queue(settings: Settings, catalogue: Catalogue) -> JobQueue:
+def _queue(settings: Settings, store: Store) -> JobQueue:
     if not settings.redis:
         return LocalQueue(
-            catalogue.find,
+            store.load,
             max_batch=settings.max_batch,
             max_jobs=settings.max_jobs,
             max_job_bytes=settings.max_job_bytes,

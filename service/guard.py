@@ -15,6 +15,7 @@ from service.gateway import Leaver
 from service.keys import REFRESH_S, Key, Ring, Scope
 from service.log import SECRET
 from service.problems import Handler
+from service.settings import is_loopback
 
 SUBPROTOCOL = "timbre"
 IN_SUBPROTOCOL = "timbre.key."
@@ -26,8 +27,11 @@ NEEDED: dict[str, Scope | None] = {
     "/v1/models/{name}": None,
     "/v1/models/{name}/classify": "classify",
     "/v1/models/{name}/stream": "stream",
+    "/v1/models/{name}/load": "admin",
 }
 """Any good key will do where there is None; a route that is not named here needs `admin`."""
+FOREIGN = ("Origin", "Forwarded", "X-Forwarded-For")
+"""Headers of pages and of proxies."""
 NO_PLACE = ("key", "api_key", "apikey", "token", "access_token")
 """Names of query parameters under which people send keys."""
 
@@ -109,6 +113,21 @@ def streaming(request: web.Request, stream: Leaver) -> AbstractContextManager[No
     """Return what counts a stream of the request's key while it lasts; nothing where there are no keys."""
     permit = request.get(PERMIT)
     return permit.streaming(stream) if permit else nullcontext()
+
+
+def check_admin(request: web.Request, *, host: str) -> None:
+    """Refuse to change the server for whom no key vouches, but for programs of this machine. Raises NotAllowed.
+
+    host: the address the server listens on.
+    """
+    if PERMIT in request:
+        return
+    if not is_loopback(host):
+        raise NotAllowed("this changes the server, and without keys it is not open to other machines")
+    # A page that the user looks at reaches loopback too, and so does a proxy for whoever is behind it.
+    found = [name for name in FOREIGN if name in request.headers]
+    if found:
+        raise NotAllowed(f"this changes the server, and without keys it is not open to what sends {found[0]}")
 
 
 async def _identify(request: web.Request, ring: Ring) -> Key:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,8 @@ from service.jobs import Answer, Job
 
 STALE = 0.25
 """Share of its time after which a job that waits is overtaken by newer ones of its stream: late answers help nobody."""
+IDLE_S = 30.0
+"""A model that was not asked for so long gives its thread back."""
 
 
 class Predictor(Protocol):
@@ -42,7 +45,10 @@ class LocalQueue:
     def __init__(
         self, find: Callable[[str, str], Predictor], *, max_batch: int, max_jobs: int, max_job_bytes: int = 2**28
     ) -> None:
-        """max_jobs, max_job_bytes: of live streams that wait for one model, and again of clips."""
+        """max_jobs, max_job_bytes: of live streams that wait for one model, and again of clips.
+
+        find: called in a model's thread for each batch, so that the queue keeps no model alive.
+        """
         self._find = find
         self._max_batch = max_batch
         self._bounds = {"limit": max_jobs, "max_size": max_job_bytes}
@@ -68,7 +74,7 @@ class LocalQueue:
             raise Leaving("the queue takes no new jobs")
         key = (job.model, job.version)
         if key not in self._lanes:
-            self._lanes[key] = _Lane(self._find(*key), Backlog(**self._bounds), max_batch=self._max_batch)
+            self._lanes[key] = _Lane(partial(self._find, *key), Backlog(**self._bounds), max_batch=self._max_batch)
         return await self._lanes[key].ask(job)
 
     async def close(self) -> None:
@@ -83,15 +89,15 @@ class _Lane:
     The thread helps itself: were it handed its work, a busy event loop would let it run once a turn.
     """
 
-    def __init__(self, model: Predictor, backlog: Backlog[_Asked], *, max_batch: int) -> None:
+    def __init__(self, find: Callable[[], Predictor], backlog: Backlog[_Asked], *, max_batch: int) -> None:
         self.backlog = backlog
-        self._model = model
+        self._find = find
         self._max_batch = max_batch
         self._change = threading.Condition()
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
-        threading.Thread(target=self._run, name="model", daemon=True).start()
+        self._running = False
 
     async def ask(self, job: Job) -> Answer:
         now = time.monotonic()
@@ -100,6 +106,7 @@ class _Lane:
         asked = _Asked(job, now, self._loop.create_future())
         with self._change:
             self._admit(asked)
+            self._begin()
             self._change.notify()
         try:
             async with asyncio.timeout(job.deadline - now):
@@ -114,8 +121,15 @@ class _Lane:
         """Answer what waits; each job's own deadline bounds how long that takes."""
         with self._change:
             self._closing = True
+            self._begin()
             self._change.notify()
         await self._ended.wait()
+
+    def _begin(self) -> None:
+        """Have a thread; the one before may have gone for want of work."""
+        if not self._running:
+            self._running = True
+            threading.Thread(target=self._run, name="model", daemon=True).start()
 
     def _admit(self, asked: _Asked) -> None:
         """Put a job in its place, if need be in that of its stream's oldest. Raises Busy when there is none."""
@@ -129,21 +143,22 @@ class _Lane:
         self.backlog.add(job.stream, job.id, asked, live=job.live, size=size, stale=stale)
 
     def _run(self) -> None:
-        """Work until closed and empty. In the thread."""
+        """Work until there is nothing to do for a while, or closed and empty. In the thread."""
         while (found := self._take()) is not None:
             begin = time.monotonic()
             # The late ones are told so by the timeout in `ask`.
             batch = [asked for asked in found[0] if asked.job.deadline > begin]
             outcome = self._predict(batch)
             self._post(self._told, batch, outcome, begin, time.monotonic())
-        self._post(self._ended.set)
+        if self._closing:
+            self._post(self._ended.set)
 
     def _take(self) -> tuple[list[_Asked], list[_Asked]] | None:
         with self._change:
             while not len(self.backlog):
-                if self._closing:
+                if self._closing or not (self._change.wait(IDLE_S) or len(self.backlog)):
+                    self._running = False
                     return None
-                self._change.wait()
             found = self.backlog.take(self._max_batch, now=time.monotonic())
         if found[1]:
             self._post(_fail, found[1], Busy("overtaken by a newer window"))
@@ -154,7 +169,7 @@ class _Lane:
         if not batch:
             return ()
         try:
-            return self._model.predict(np.stack([asked.job.tensor for asked in batch]))
+            return self._find().predict(np.stack([asked.job.tensor for asked in batch]))
         except Exception as error:  # noqa: BLE001 - whatever it is
             return error
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from features.errors import Unprocessable
+from features.errors import InputError, Unprocessable
 from service.bodies import Buffers, read_body
 from service.clips import Pool, Query, answer, hop_samples
 from service.gateway import Gateway
+from service.guard import check_admin
 
 GATEWAY = web.AppKey("gateway", Gateway)
 POOL = web.AppKey("pool", Pool)
@@ -38,6 +40,32 @@ async def models(request: web.Request) -> web.Response:
 async def model(request: web.Request) -> web.Response:
     """Describe one model."""
     return web.json_response(request.app[GATEWAY].catalogue.describe(request.match_info["name"]))
+
+
+async def load(request: web.Request) -> web.Response:
+    """Serve another version of a model. Raises NotFound, and Refused when it is not fit to be served."""
+    gateway = request.app[GATEWAY]
+    check_admin(request, host=gateway.settings.host)
+    read_query(request)
+    with gateway.working():
+        with request.app[BUFFERS].hold() as held:
+            body = await read_body(request, gateway.settings, held) if request.can_read_body else b"{}"
+        version = wanted_version(body)
+        return web.json_response(await gateway.takeover.load(request.match_info["name"], version))
+
+
+def wanted_version(body: bytes) -> str | None:
+    """Return the version named in the body of `load`; None: the latest. Raises InputError, Unprocessable."""
+    try:
+        wanted = json.loads(body)
+    except (ValueError, RecursionError):
+        raise InputError("the body is not JSON") from None
+    if not isinstance(wanted, dict) or set(wanted) - {"version"}:
+        raise Unprocessable('the body must be like {"version": "2"}; without a version, the latest is loaded')
+    version = wanted.get("version")
+    if not (version is None or isinstance(version, str)):
+        raise Unprocessable(f"version={version!r:.80} must be text")
+    return version
 
 
 async def classify(request: web.Request) -> web.Response:
@@ -68,7 +96,7 @@ def read_query(request: web.Request, **readers: Callable[[str], Any]) -> dict[st
     values: dict[str, Any] = {}
     for name, text in request.query.items():
         if name not in readers:
-            raise Unprocessable(f"unknown query parameter {name!r:.80}; known: {', '.join(readers)}")
+            raise Unprocessable(f"unknown query parameter {name!r:.80}; known: {', '.join(readers) or 'none'}")
         if name in values:
             raise Unprocessable(f"query parameter {name!r} is given twice")
         try:

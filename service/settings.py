@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -111,6 +112,14 @@ class Settings:
                 raise Unprocessable(f"{name}={value} must be more than 0")
         if self.workers < 0:
             raise Unprocessable(f"workers={self.workers} must not be negative")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address to listen on is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 READERS: dict[str, Callable[[str], object]] = {

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from aiohttp import WSCloseCode, web
 
 from features.errors import Leaving, NotAllowed, TimbreError
-from models.store import Model
 from service import wire
 from service.channel import CLOSE_TIMEOUT, UNREAD, Channel, Gone
+from service.follower import Follower, follower
 from service.gateway import Gateway
 from service.guard import SUBPROTOCOL, streaming
 from service.ledger import Ledger
@@ -43,12 +43,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
     with gateway.working():
         check_origin(request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins)
         version = read_query(request, version=str).get("version")
-        model = await gateway.catalogue.get(request.match_info["name"], version)
+        following = await follower(gateway.catalogue, request.match_info["name"], version)
         websocket = web.WebSocketResponse(
             max_msg_size=UNREAD * settings.max_message, compress=False, timeout=CLOSE_TIMEOUT, protocols=(SUBPROTOCOL,)
         )
         await websocket.prepare(request)
-        live = LiveStream(gateway, model, Channel(websocket, settings))
+        live = LiveStream(gateway, following, Channel(websocket, settings))
         await live.run(client=request.remote or "", permit=streaming(request, live))
     return websocket
 
@@ -63,11 +63,11 @@ def check_origin(origin: str | None, *, host: str, allowed: tuple[str, ...]) -> 
 class LiveStream:
     """The conversation on one channel: one task reads and cuts, another asks and tells."""
 
-    def __init__(self, gateway: Gateway, model: Model, channel: Channel) -> None:
+    def __init__(self, gateway: Gateway, following: Follower, channel: Channel) -> None:
         self.id = gateway.new_id()
         self._gateway = gateway
         self._settings = gateway.settings
-        self._model = model
+        self._follower = following
         self._channel = channel
         self._room: WaitingRoom
         self._reader: asyncio.Task[Any] | None = None
@@ -103,7 +103,7 @@ class LiveStream:
         start, session = opened.result()
         teller = Teller(
             self._gateway,
-            self._model,
+            self._follower,
             stream=self.id,
             complete=start.on_overload == "complete",
             ledger=session.ledger,
@@ -156,7 +156,7 @@ class LiveStream:
             raise NotAllowed(f"no `start` within {self._settings.start_timeout:g} s") from None
         if not isinstance(start, wire.Start):
             raise NotAllowed("the first message must be `start`")
-        model, config = self._model, self._model.config
+        model, config = self._follower.model, self._follower.model.config
         session = Session(
             start,
             config=config,

@@ -6,9 +6,9 @@ import asyncio
 import time
 
 from features.errors import Busy, Late
-from models.store import Model
 from service import wire
 from service.channel import Channel
+from service.follower import Follower
 from service.gateway import Gateway, Verdict
 from service.ledger import Ledger
 from service.session import Cut, Gap
@@ -21,10 +21,10 @@ RETRY_PAUSE = 0.05
 class Teller:
     """Takes windows from the waiting room, one at a time, to the model and the answers to the client."""
 
-    def __init__(self, gateway: Gateway, model: Model, *, stream: str, complete: bool, ledger: Ledger) -> None:
+    def __init__(self, gateway: Gateway, follower: Follower, *, stream: str, complete: bool, ledger: Ledger) -> None:
         """complete: no window is dropped because the server is busy; the client is slowed down instead."""
         self._gateway = gateway
-        self._model = model
+        self._follower = follower
         self._stream = stream
         self._complete = complete
         self._ledger = ledger
@@ -38,6 +38,8 @@ class Teller:
     async def run(self, room: WaitingRoom, channel: Channel) -> None:
         """Tell all until the room is closed and empty. Raises Gone, or what the model raises."""
         while (waiting := await room.take()) is not None:
+            if isinstance(waiting.what, Cut) and (why := self._follower.follow()):
+                await channel.send(wire.Warn(kind="version", detail=why, from_sample=waiting.what.start_sample))
             await channel.send(await self._message(waiting))
 
     async def _message(self, waiting: Waiting) -> wire.ServerMessage:
@@ -58,15 +60,13 @@ class Teller:
 
     async def _ask(self, cut: Cut, arrived: float) -> Verdict:
         """Return what the model says. Raises Late, and Busy unless the client wants every window."""
-        settings = self._gateway.settings
+        settings, model = self._gateway.settings, self._follower.model
         while True:
             deadline = (
                 time.monotonic() + settings.clip_deadline if self._complete else arrived + settings.window_deadline
             )
             try:
-                return await self._gateway.ask(
-                    self._model, cut.tensor, deadline=deadline, live=True, stream=self._stream
-                )
+                return await self._gateway.ask(model, cut.tensor, deadline=deadline, live=True, stream=self._stream)
             except Busy:
                 if not self._complete:
                     raise
@@ -78,7 +78,8 @@ class Teller:
 
     def _window(self, cut: Cut, waiting: Waiting, verdict: Verdict) -> wire.Window:
         self._ledger.answer(cut.start_sample, cut.end_sample)
-        rate = self._model.config.sample_rate
+        model = self._follower.model
+        rate = model.config.sample_rate
         return wire.Window(
             start=round(cut.start / rate, 6),
             end=round(cut.end / rate, 6),
@@ -86,7 +87,7 @@ class Teller:
             end_sample=cut.end_sample,
             scores=verdict.scores,
             labels=verdict.labels,
-            version=self._model.version,
+            version=model.version,
             age_ms=wire.Age(
                 total=round(1e3 * (time.monotonic() - waiting.arrived), 3),
                 features=round(waiting.features_ms, 3),

@@ -16,7 +16,7 @@ from features.errors import InputError, TimbreError, Unprocessable
 Encoding: TypeAlias = Literal["pcm_s16le", "pcm_f32le"]
 OnOverload: TypeAlias = Literal["latest", "complete"]
 DropReason: TypeAlias = Literal["overload", "late", "gap"]
-WarningKind: TypeAlias = Literal["clipping", "silence", "dc_offset", "sample_rate", "header"]
+WarningKind: TypeAlias = Literal["clipping", "silence", "dc_offset", "sample_rate", "header", "version"]
 EndReason: TypeAlias = Literal["client ended", "idle", "server leaves"]
 
 SAMPLE_BYTES: dict[str, int] = {"pcm_s16le": 2, "pcm_f32le": 4}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ipaddress
 import sys
 import time
 from pathlib import Path
@@ -36,18 +35,13 @@ def main(argv: list[str]) -> int:
 
 def check_exposure(host: str, *, free: bool) -> None:
     """Refuse to listen beyond loopback without keys, unless told so in words. Raises NotAllowed."""
-    if not _is_loopback(host) and not free:
+    from service.settings import is_loopback
+
+    if not is_loopback(host) and not free:
         raise NotAllowed(
             f"{host or 'every address'} can be reached from other machines and there are no keys; "
             "make some with `timbre keys create` and say --keys FILE, or --insecure if that is what you want"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_redis(url: str) -> None:
@@ -62,6 +56,7 @@ def check_secrets(settings: Any) -> None:
     """Refuse files of keys, certificate and its key that cannot be used. Raises Unprocessable."""
     from service.keys import FileStore, open_store
     from service.log import log
+    from service.settings import is_loopback
     from service.tls import server_context
 
     server_context(settings.tls_certificate, settings.tls_key)
@@ -69,7 +64,7 @@ def check_secrets(settings: Any) -> None:
         store = open_store(settings.keys, redis=settings.redis)
         if isinstance(store, FileStore):
             asyncio.run(store.all())
-        if not settings.tls_key and not _is_loopback(settings.host):
+        if not settings.tls_key and not is_loopback(settings.host):
             log("keys travel in the clear", see="tls_certificate, or a proxy that speaks TLS")
 
 

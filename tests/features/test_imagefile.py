@@ -70,9 +70,7 @@ def test_nothing_is_not_a_picture():
 
 
 def test_comments_profiles_and_further_pictures_are_taken_out():
-    jpeg = save(
-        scene(), "JPEG", comment=b"secret", exif=b"Exif\0\0" + exif(3) + b"secret"
-    )
+    jpeg = save(scene(), "JPEG", comment=b"secret", exif=b"Exif\0\0" + exif(3) + b"secret")
     frames = [scene().rotate(90 * turn).quantize(8) for turn in range(1, 4)]
     gif = save(frames[0], "GIF", save_all=True, append_images=frames[1:], comment=b"secret")
     text = png(1, 1, pixels=b"\0\0\0\0", extra=chunk(b"zTXt", b"secret") + chunk(b"iCCP", b"secret"))

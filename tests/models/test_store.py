@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from features.config import DEFAULT
 from features.errors import ArtefactError, NotFound, Unprocessable
 from models.artefact import write
+from models.choice import FILE, Choice
 from models.store import DEFAULT_PATH, Store
 
 
@@ -220,3 +222,72 @@ def test_the_shipped_artefacts_load_and_stay_small():
             store.load(name, version)
             size = sum(file.stat().st_size for file in (DEFAULT_PATH / name / version).iterdir())
             assert size <= 20e6, f"{name} {version} has {size} bytes"
+
+
+def test_a_model_lives_as_long_as_it_is_used(artefacts):
+    store = Store(artefacts)
+    model = store.load("trio", "1")
+    assert store.load("trio") is model
+    gone, graph = weakref.ref(model), weakref.ref(model.session)
+    del model
+    assert (gone(), graph()) == (None, None)
+    assert store.load("trio").version == "1"
+
+
+def test_what_is_loaded_is_there_when_its_folder_is_not(artefacts, trio):
+    store = Store(artefacts)
+    model = store.load("trio")
+    shutil.rmtree(trio)
+    assert store.load("trio", "1") is model
+    with pytest.raises(NotFound):
+        store.load("trio")
+
+
+def test_the_first_is_the_newest_that_is_whole_and_the_others_reasons_are_told(artefacts, fields):
+    for _ in range(3):
+        write(artefacts, **fields)
+    for version in ("3", "4"):
+        (artefacts / "trio" / version / "model.onnx").write_bytes(b"")
+    model, refused = Store(artefacts).first("trio")
+    assert model.version == "2"
+    assert list(refused) == ["4", "3"]
+    assert "model.onnx" in refused["4"]
+
+
+def test_the_first_is_the_one_chosen_and_nonsense_chooses_nothing(artefacts, fields):
+    for _ in range(2):
+        write(artefacts, **fields)
+    store = Store(artefacts)
+    store.choose("trio", Choice(version="2", newest="3"))
+    assert store.first("trio")[0].version == "2"
+    write(artefacts, **fields)
+    assert store.first("trio")[0].version == "4"
+    (artefacts / "trio" / FILE).write_text("nonsense")
+    assert store.first("trio")[0].version == "4"
+
+
+def test_where_every_version_is_refused_the_newest_says_why(artefacts, trio, fields):
+    (write(artefacts, **fields) / "model.onnx").unlink()
+    (trio / "report.md").unlink()
+    with pytest.raises(ArtefactError, match=r"trio 2: model\.onnx cannot be read"):
+        Store(artefacts).first("trio")
+
+
+def test_a_signature_changes_with_the_files_and_is_empty_where_there_are_none(artefacts, trio):
+    store = Store(artefacts)
+    before = store.signature("trio", "1")
+    assert store.signature("trio", "1") == before
+    (trio / "report.md").write_text("# Other\n")
+    assert store.signature("trio", "1") != before
+    assert store.signature("trio", "2") == ()
+
+
+def test_models_are_unlike_when_a_client_would_notice(artefacts, fields, trio, rewrite):
+    write(artefacts, **fields)
+    other = shutil.copytree(trio, artefacts / "trio" / "3")
+    names = [{"name": name, "threshold": 0.9} for name in ("piano", "violin", "oboe")]
+    rewrite(other, version="3", labels=names, task="multi-class")
+    store = Store(artefacts)
+    one, two, three = (store.load("trio", version) for version in "123")
+    assert two.unlike(one) == ""
+    assert three.unlike(one) == "labels and task"

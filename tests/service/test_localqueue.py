@@ -1,6 +1,7 @@
 """The queue under more than it can do: full speed, young answers, and nobody pays for another's greed."""
 
 import asyncio
+import threading
 import time
 from collections import Counter
 
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 
 from features.errors import Busy, Late
+from service import localqueue
 from service.jobs import Job
 from service.localqueue import LocalQueue
+from tests.service.conftest import until
 
 MS = 1e-3
 DEADLINE = 0.4
@@ -142,3 +145,17 @@ async def test_a_busy_event_loop_does_not_keep_the_model_waiting(queue, slow):
         time.sleep(MS)  # noqa: ASYNC251 - the loop is to be blocked
     assert slow.rows == 32
     assert len(await asyncio.gather(*tasks)) == 32
+
+
+async def test_a_model_nobody_asks_gives_its_thread_back_and_has_one_again_when_asked(queue, monkeypatch):
+    def threads():
+        return [thread for thread in threading.enumerate() if thread.name == "model"]
+
+    monkeypatch.setattr(localqueue, "IDLE_S", 0.02)
+    before = len(threads())
+    for _ in range(20):
+        assert (await queue.ask(job(1, "s"))).scores[0] == 1
+        await until(lambda: len(threads()) <= before)
+    for pause in np.linspace(0.018, 0.022, 50):
+        await queue.ask(job(1, "s"))
+        await asyncio.sleep(pause)
