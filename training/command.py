@@ -60,8 +60,14 @@ def stage(name: str) -> Iterator[Callable[[int, int], None]]:
 
     began = time.monotonic()
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), rate, TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task(name, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+        task = bars.add_task(name, total=None, rate="")
+
+        def progress(done: int, total: int) -> None:
+            speed = done / (time.monotonic() - began)
+            bars.update(task, completed=done, total=total, rate=f"{done:,} of {total:,}, {speed:,.3g} a second")
+
+        yield progress
     console.print(f"{time.monotonic() - began:7.1f} s  {name}", highlight=False)

@@ -1,0 +1,104 @@
+"""Sets of pictures that show the same."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.pictures import facts, twins
+
+
+def table_of(tmp_path, pictures):
+    for name, data in pictures.items():
+        (tmp_path / name).write_bytes(data)
+    return facts.table(tmp_path, list(pictures), progress=lambda done, total: None)
+
+
+def named(rows, pictures):
+    names = list(pictures)
+    return {tuple(names[i] for i in pair) for pair in rows.tolist()}
+
+
+def pairs_of(hashes, distance):
+    parts = [part for part in twins.near_pairs(np.array(hashes, np.uint64), distance=distance) if len(part)]
+    return {tuple(pair) for part in parts for pair in part.tolist()}
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=30), st.integers(0, 20), st.randoms())
+def test_exactly_the_pairs_within_the_distance_are_found(hashes, distance, random):
+    for near in hashes[:10]:
+        flipped = sum(1 << bit for bit in random.sample(range(64), random.randrange(24)))
+        hashes.append(near ^ flipped)
+    expected = {(i, j) for j in range(len(hashes)) for i in range(j) if (hashes[i] ^ hashes[j]).bit_count() <= distance}
+    assert pairs_of(hashes, distance) == expected
+
+
+def test_sets_larger_than_a_tile_are_compared_whole():
+    count = twins.TILE + 3
+    assert len(pairs_of([7] * count, 0)) == count * (count - 1) // 2
+
+
+@pytest.mark.parametrize(("distance", "near"), [(9, False), (10, True)])
+def test_the_distance_counts_on_both_sides(distance, near):
+    assert bool(pairs_of([0, 2**10 - 1], distance)) is near
+
+
+def test_copies_changed_a_little_are_found_and_others_are_not(tmp_path, draw, encode):
+    whole = draw(3, size=200)
+    pictures = {
+        "whole.png": encode(whole),
+        "small.jpg": encode(whole.resize((120, 120)), "JPEG", quality=60),
+        "darker.png": encode(whole.point(lambda level: level * 0.8)),
+        "other.png": encode(draw(4)),
+        "mirrored.png": encode(whole.transpose(0)),
+    }
+    found = named(twins.near_duplicates(table_of(tmp_path, pictures)), pictures)
+    assert found == {("whole.png", "small.jpg"), ("whole.png", "darker.png"), ("small.jpg", "darker.png")}
+
+
+def test_flags_of_one_shape_in_other_colours_are_not_near_duplicates(tmp_path, encode):
+    from PIL import Image
+
+    def flag(*colours):
+        picture = Image.new("RGB", (90, 60))
+        for i, colour in enumerate(colours):
+            picture.paste(colour, (30 * i, 0, 30 * i + 30, 60))
+        return encode(picture)
+
+    pictures = {"a.png": flag("#002395", "white", "#ed2939"), "b.png": flag("#008c45", "#fafafa", "#ffcc00")}
+    assert len(twins.near_duplicates(table_of(tmp_path, pictures))) == 0
+
+
+def test_equal_files_and_blank_pictures_are_no_near_duplicates(tmp_path, draw, encode):
+    from PIL import Image
+
+    blank = {f"{colour}.png": encode(Image.new("RGB", (20, 20), colour)) for colour in ("white", "grey", "#888880")}
+    pictures = {"a.png": encode(draw(1)), "b.png": encode(draw(1)), **blank}
+    table = table_of(tmp_path, pictures)
+    assert len(twins.near_duplicates(table)) == 0
+    assert [rows.tolist() for rows in twins.equal_files(table)] == [[0, 1]]
+
+
+def test_groups_join_sources_equal_files_and_near_duplicates(tmp_path, draw, encode):
+    pictures = {
+        "1.png": encode(draw(1)),
+        "1-copy.png": encode(draw(1)),
+        "1-jpeg.jpg": encode(draw(1), "JPEG", quality=80),
+        "2.png": encode(draw(2)),
+        "3.png": encode(draw(3)),
+        "4.png": encode(draw(4)),
+    }
+    group = twins.groups(table_of(tmp_path, pictures), ["", "anna", "", "anna", "", ""])
+    assert len(set(group[:4].tolist())) == 1
+    assert len(set(group.tolist())) == 3
+
+
+def test_a_hundred_thousand_hashes_take_seconds():
+    hashes = np.random.default_rng(0).integers(0, 2**63, 100_000, np.uint64)
+    hashes[7] = hashes[99_000] ^ np.uint64(0b111)
+    began = time.monotonic()
+    found = np.concatenate(list(twins.near_pairs(hashes, distance=6)))
+    assert [7, 99_000] in found.tolist()
+    assert time.monotonic() - began < 30

@@ -1,0 +1,82 @@
+"""Pictures per class and part, as text and as a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+ROWS = 40
+"""Classes shown one by one; of more, the largest and the smallest are."""
+WIDTH = 30
+COLOURS = ("#3b6fb6", "#e0a030", "#c4473a")
+
+
+def text(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str]) -> str:
+    """Return a table with a bar per class. counts: (classes, parts)."""
+    shown = chosen(counts)
+    head = max(5, *(len(classes[i]) for i in shown))
+    width = max(7, *(len(f"{total:,}") for total in counts.sum(axis=0)), *map(len, names))
+    lines = [f"{'class':{head}}" + "".join(f"{name:>{width + 1}}" for name in names)]
+    scale = WIDTH / counts.sum(axis=1).max()
+    for before, i in zip([None, *shown], shown, strict=False):
+        if before is not None and i != before + 1 and len(shown) < len(classes):
+            lines.append(f"... {len(classes) - len(shown):,} more classes")
+        bar = "█" * max(1, round(scale * counts[i].sum()))
+        lines.append(f"{classes[i]:{head}}" + "".join(f"{n:>{width + 1},}" for n in counts[i]) + f"  {bar}")
+    total = counts.sum(axis=0)
+    lines.append(f"{'all':{head}}" + "".join(f"{n:>{width + 1},}" for n in total))
+    shares = "".join(f"{n / total.sum():>{width + 1}.1%}" for n in total)
+    return "\n".join([*lines, " " * head + shares])
+
+
+def chosen(counts: npt.NDArray[np.int64]) -> list[int]:
+    """Return the classes to show, in their order: all, or the largest and the smallest."""
+    if len(counts) <= ROWS:
+        return list(range(len(counts)))
+    by_size = np.argsort(-counts.sum(axis=1), kind="stable")
+    return sorted([*by_size[: ROWS // 2].tolist(), *by_size[-ROWS // 2 :].tolist()])
+
+
+def draw(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str], path: Path) -> None:
+    """Write the histogram as a PNG: a bar per class with its parts side by side, or curves where there are many."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    import matplotlib.pyplot as plt
+
+    many = len(classes) > ROWS
+    figure, axes = plt.subplots(figsize=(9, 5 if many else 1.6 + 0.28 * len(classes)), layout="constrained")
+    if many:
+        order = np.argsort(-counts.sum(axis=1), kind="stable")
+        for column, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
+            axes.plot(
+                np.arange(1, len(classes) + 1), counts[order, column], color=colour, label=name, drawstyle="steps"
+            )
+        axes.set(xlabel="classes, from the largest to the smallest", ylabel="pictures", yscale="symlog", ylim=(0, None))
+    else:
+        left = np.zeros(len(classes))
+        for column, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
+            axes.barh(np.arange(len(classes)), counts[:, column], left=left, height=0.72, color=colour, label=name)
+            left += counts[:, column]
+        for row, total in enumerate(left):
+            axes.text(total, row, f" {total:,.0f}", va="center", fontsize=8, color="#555555")
+        axes.set_yticks(np.arange(len(classes)), classes)
+        axes.invert_yaxis()
+        axes.set_xlabel("pictures")
+        axes.margins(x=0.08, y=0.02)
+    axes.spines[["top", "right"]].set_visible(False)
+    titles = (
+        f"{name} {total:,} ({total / counts.sum():.0%})" for name, total in zip(names, counts.sum(axis=0), strict=True)
+    )
+    axes.set_title(
+        f"{counts.sum():,} pictures of {len(classes):,} classes: " + ", ".join(titles), loc="left", fontsize=10
+    )
+    figure.legend(loc="outside lower left", ncols=len(names), frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

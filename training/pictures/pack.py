@@ -1,0 +1,176 @@
+"""`timbre data pack`: a folder of pictures as arrays that are mapped instead of read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from features.config import PictureConfig
+from features.errors import InputError
+from features.picture import decode
+from training.command import stage
+from training.material import MaterialError
+from training.pictures.draft import draft
+from training.pictures.facts import facts, read_file, spread_out
+from training.pictures.folders import (
+    Layout,
+    Listing,
+    Picture,
+    Problem,
+    empty_classes,
+    listing,
+    some,
+    thin_classes,
+)
+from training.pictures.options import add_config, add_layout, config_of, layout_of, told
+from training.pictures.packed import COLUMNS, LAYOUT, ImageFile, write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from features.config import Pixels
+    from training.pictures.facts import Facts
+
+PREPARED = 16
+"""Pictures per task of a thread: few, because they wait in memory to be written."""
+
+
+class Packed(NamedTuple):
+    """One picture ready to be written."""
+
+    picture: Picture
+    pixels: Pixels
+    facts: Facts
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre data pack` and return the exit code: 0 done, 1 refused."""
+    options = _parser().parse_args(argv)
+    return told("pack", lambda: _run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="timbre data pack", description="Pack a folder of pictures into arrays.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds LABEL/picture.jpg")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the pack, a new folder")
+    add_layout(parser)
+    add_config(parser)
+    parser.add_argument("--seed", type=int, default=1, help="of the order of the rows (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=2, help="threads (default: %(default)s)")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    layout = layout_of(options)
+    with stage("list the pictures"):
+        found = listing(options.folder, layout)
+    for warning in warnings(found, layout):
+        print(warning)
+    with stage(f"pack {len(found.pictures):,} pictures") as progress:
+        about = pack(
+            found,
+            options.out,
+            config_of(options),
+            metadata=layout.metadata,
+            seed=options.seed,
+            jobs=options.jobs,
+            progress=progress,
+        )
+    print(f"{options.out}: {about['rows']:,} pictures of {about['classes']:,} classes, {about['problems']:,} left out")
+
+
+def warnings(found: Listing, layout: Layout) -> Iterator[str]:
+    """Yield what a person should know of a folder before it is used."""
+    if empty := empty_classes(found, layout):
+        yield f"left out, no picture in: {some(empty)}"
+    if thin := thin_classes(found.pictures):
+        yield f"a single picture, too few to train on and judge with: {some(thin)}"
+    if found.problems:
+        reasons = Counter(problem.reason for problem in found.problems)
+        yield "left out: " + "; ".join(f"{count:,} files, {reason}" for reason, count in reasons.most_common())
+
+
+def pack(
+    found: Listing,
+    out: Path,
+    config: PictureConfig,
+    *,
+    metadata: tuple[str, ...] = (),
+    seed: int = 1,
+    jobs: int = 2,
+    progress: Callable[[int, int], None],
+) -> dict[str, int]:
+    """Write the pack `out`, whole or not at all, rows in an order of chance; return rows, classes and problems.
+
+    metadata: the names of what the pictures' metadata tell. Raises MaterialError when `out` exists, the disk is too
+    small, or no picture can be read.
+    """
+    order = np.random.default_rng(seed).permutation(len(found.pictures))
+    pictures = [found.pictures[i] for i in order]
+    shape = (config.height, config.width, 3)
+    with draft(out) as work:
+        _check_room(work, len(pictures) * int(np.prod(shape)))
+        problems = list(found.problems)
+        with (work / "images.npy").open("wb") as file:
+            images, rows, thumbs = ImageFile(file, shape), [], []
+            for done, made in enumerate(prepared(found.root, pictures, config, jobs=jobs), 1):
+                if isinstance(made, Problem):
+                    problems.append(made)
+                else:
+                    images.add(made.pixels)
+                    rows.append(_row(made))
+                    thumbs.append(made.facts.thumb)
+                if done % PREPARED == 0 or done == len(pictures):
+                    progress(done, len(pictures))
+            images.finish()
+        if not rows:
+            raise MaterialError(f"none of {len(pictures):,} pictures can be read; the first: {problems[-1].reason}")
+        np.save(work / "thumbs.npy", np.array(thumbs))
+        counts = _write_tables(work, rows, problems, metadata)
+        about = {"layout": LAYOUT, "seed": seed, "config": asdict(config), "metadata": metadata, **counts}
+        (work / "pack.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return counts
+
+
+def prepared(root: Path, pictures: list[Picture], config: PictureConfig, *, jobs: int) -> Iterator[Packed | Problem]:
+    """Yield every picture decoded, or why it cannot be, in their order."""
+
+    def prepare(picture: Picture) -> Packed | Problem:
+        try:
+            data = read_file(root / picture.path)
+            pixels = decode(data, config)
+        except InputError as error:
+            return Problem(picture.path, str(error))
+        return Packed(picture, pixels, facts(pixels, data))
+
+    yield from spread_out(prepare, pictures, jobs=jobs, chunk=PREPARED)
+
+
+def _row(made: Packed) -> tuple[str, ...]:
+    picture, known = made.picture, made.facts
+    of_file = (known.sha256, f"{known.dhash:016x}", f"{known.spread:.2f}")
+    return (picture.path, picture.label, picture.source, *picture.metadata, *of_file)
+
+
+def _write_tables(
+    work: Path, rows: list[tuple[str, ...]], problems: list[Problem], metadata: tuple[str, ...]
+) -> dict[str, int]:
+    classes = sorted({row[1] for row in rows})
+    numbers = {label: i for i, label in enumerate(classes)}
+    np.save(work / "labels.npy", np.array([numbers[row[1]] for row in rows], np.int32))
+    (work / "classes.json").write_text(json.dumps(classes, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    write_table(work / "index.csv", (*COLUMNS, *metadata, "sha256", "dhash", "spread"), rows)
+    write_table(work / "problems.csv", ("path", "reason"), sorted(problems))
+    return {"rows": len(rows), "classes": len(classes), "problems": len(problems)}
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    if needed > (free := shutil.disk_usage(folder).free):
+        raise MaterialError(f"the pack takes {needed / 1e9:.1f} GB, and {folder.parent} has {free / 1e9:.1f} GB left")
