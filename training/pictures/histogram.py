@@ -24,8 +24,8 @@ def text(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[
     width = max(7, *(len(f"{total:,}") for total in counts.sum(axis=0)), *map(len, names))
     lines = [f"{'class':{head}}" + "".join(f"{name:>{width + 1}}" for name in names)]
     scale = WIDTH / counts.sum(axis=1).max()
-    for before, i in zip([None, *shown], shown, strict=False):
-        if before is not None and i != before + 1 and len(shown) < len(classes):
+    for row, i in enumerate(shown):
+        if row == ROWS // 2 and len(shown) < len(classes):
             lines.append(f"... {len(classes) - len(shown):,} more classes")
         bar = "█" * max(1, round(scale * counts[i].sum()))
         lines.append(f"{classes[i]:{head}}" + "".join(f"{n:>{width + 1},}" for n in counts[i]) + f"  {bar}")
@@ -36,11 +36,11 @@ def text(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[
 
 
 def chosen(counts: npt.NDArray[np.int64]) -> list[int]:
-    """Return the classes to show, in their order: all, or the largest and the smallest."""
+    """Return the classes to show: all in their order, or of many the largest, then the smallest."""
     if len(counts) <= ROWS:
         return list(range(len(counts)))
     by_size = np.argsort(-counts.sum(axis=1), kind="stable")
-    return sorted([*by_size[: ROWS // 2].tolist(), *by_size[-ROWS // 2 :].tolist()])
+    return [*by_size[: ROWS // 2].tolist(), *by_size[-(ROWS // 2) :].tolist()]
 
 
 def draw(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str], path: Path) -> None:
