@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,31 +52,32 @@ def draw(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[
 
     many = len(classes) > ROWS
     figure, axes = plt.subplots(figsize=(9, 5 if many else 1.6 + 0.28 * len(classes)), layout="constrained")
-    if many:
-        order = np.argsort(-counts.sum(axis=1), kind="stable")
-        for column, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
-            axes.plot(
-                np.arange(1, len(classes) + 1), counts[order, column], color=colour, label=name, drawstyle="steps"
-            )
-        axes.set(xlabel="classes, from the largest to the smallest", ylabel="pictures", yscale="symlog", ylim=(0, None))
-    else:
-        left = np.zeros(len(classes))
-        for column, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
-            axes.barh(np.arange(len(classes)), counts[:, column], left=left, height=0.72, color=colour, label=name)
-            left += counts[:, column]
-        for row, total in enumerate(left):
-            axes.text(total, row, f" {total:,.0f}", va="center", fontsize=8, color="#555555")
-        axes.set_yticks(np.arange(len(classes)), classes)
-        axes.invert_yaxis()
-        axes.set_xlabel("pictures")
-        axes.margins(x=0.08, y=0.02)
+    (_curves if many else _bars)(axes, counts, classes, names)
     axes.spines[["top", "right"]].set_visible(False)
-    titles = (
-        f"{name} {total:,} ({total / counts.sum():.0%})" for name, total in zip(names, counts.sum(axis=0), strict=True)
-    )
-    axes.set_title(
-        f"{counts.sum():,} pictures of {len(classes):,} classes: " + ", ".join(titles), loc="left", fontsize=10
-    )
+    total = counts.sum(axis=0)
+    titles = (f"{name} {n:,} ({n / total.sum():.0%})" for name, n in zip(names, total, strict=True))
+    heading = f"{total.sum():,} pictures of {len(classes):,} classes: " + ", ".join(titles)
+    axes.set_title(heading, loc="left", fontsize=10)
     figure.legend(loc="outside lower left", ncols=len(names), frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _bars(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str]) -> None:
+    left = np.zeros(len(classes))
+    for column, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
+        axes.barh(np.arange(len(classes)), counts[:, column], left=left, height=0.72, color=colour, label=name)
+        left += counts[:, column]
+    for row, total in enumerate(left):
+        axes.text(total, row, f" {total:,.0f}", va="center", fontsize=8, color="#555555")
+    axes.set_yticks(np.arange(len(classes)), classes)
+    axes.invert_yaxis()
+    axes.set_xlabel("pictures")
+    axes.margins(x=0.08, y=0.02)
+
+
+def _curves(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str]) -> None:
+    order = np.argsort(-counts.sum(axis=1), kind="stable")
+    for column, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
+        axes.plot(np.arange(1, len(classes) + 1), counts[order, column], color=colour, label=name, drawstyle="steps")
+    axes.set(xlabel="classes, from the largest to the smallest", ylabel="pictures", yscale="symlog", ylim=(0, None))

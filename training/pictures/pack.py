@@ -6,7 +6,7 @@ import argparse
 import json
 import shutil
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -113,44 +113,55 @@ def pack(
     small, or no picture can be read.
     """
     order = np.random.default_rng(seed).permutation(len(found.pictures))
-    pictures = [found.pictures[i] for i in order]
-    shape = (config.height, config.width, 3)
+    shuffled = replace(found, pictures=[found.pictures[i] for i in order])
     with draft(out) as work:
-        _check_room(work, len(pictures) * int(np.prod(shape)))
-        problems = list(found.problems)
-        with (work / "images.npy").open("wb") as file:
-            images, rows, thumbs = ImageFile(file, shape), [], []
-            for done, made in enumerate(prepared(found.root, pictures, config, jobs=jobs), 1):
-                if isinstance(made, Problem):
-                    problems.append(made)
-                else:
-                    images.add(made.pixels)
-                    rows.append(_row(made))
-                    thumbs.append(made.facts.thumb)
-                if done % PREPARED == 0 or done == len(pictures):
-                    progress(done, len(pictures))
-            images.finish()
-        if not rows:
-            raise MaterialError(f"none of {len(pictures):,} pictures can be read; the first: {problems[-1].reason}")
-        np.save(work / "thumbs.npy", np.array(thumbs))
-        counts = _write_tables(work, rows, problems, metadata)
+        _check_room(work, len(shuffled.pictures) * 3 * config.height * config.width)
+        counts = _write(shuffled, work, config, metadata, jobs=jobs, progress=progress)
         about = {"layout": LAYOUT, "seed": seed, "config": asdict(config), "metadata": metadata, **counts}
         (work / "pack.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return counts
 
 
-def prepared(root: Path, pictures: list[Picture], config: PictureConfig, *, jobs: int) -> Iterator[Packed | Problem]:
+def _write(
+    found: Listing,
+    work: Path,
+    config: PictureConfig,
+    metadata: tuple[str, ...],
+    *,
+    jobs: int,
+    progress: Callable[[int, int], None],
+) -> dict[str, int]:
+    problems, rows, thumbs, total = list(found.problems), [], [], len(found.pictures)
+    with (work / "images.npy").open("wb") as file:
+        images = ImageFile(file, (config.height, config.width, 3))
+        for done, made in enumerate(prepared(found, config, jobs=jobs), 1):
+            if isinstance(made, Problem):
+                problems.append(made)
+            else:
+                images.add(made.pixels)
+                rows.append(_row(made))
+                thumbs.append(made.facts.thumb)
+            if done % PREPARED == 0 or done == total:
+                progress(done, total)
+        images.finish()
+    if not rows:
+        raise MaterialError(f"none of {total:,} pictures can be read; the first: {problems[-1].reason}")
+    np.save(work / "thumbs.npy", np.array(thumbs))
+    return _write_tables(work, rows, problems, metadata)
+
+
+def prepared(found: Listing, config: PictureConfig, *, jobs: int) -> Iterator[Packed | Problem]:
     """Yield every picture decoded, or why it cannot be, in their order."""
 
     def prepare(picture: Picture) -> Packed | Problem:
         try:
-            data = read_file(root / picture.path)
+            data = read_file(found.root / picture.path)
             pixels = decode(data, config)
         except InputError as error:
             return Problem(picture.path, str(error))
         return Packed(picture, pixels, facts(pixels, data))
 
-    yield from spread_out(prepare, pictures, jobs=jobs, chunk=PREPARED)
+    yield from spread_out(prepare, found.pictures, jobs=jobs, chunk=PREPARED)
 
 
 def _row(made: Packed) -> tuple[str, ...]:
