@@ -130,7 +130,6 @@ COVERED_ELSEWHERE = {
     "training/network_graph.py": "test_network",
     "training/report.py": "test_instruments",
     "training/search/cuts.py": "test_path",
-    "training/search/forest.py": "test_path",
     "training/search/kernel.py": "test_path",
     "training/search/results.py": "test_path, test_grid",
     "training/soundfont.py": "test_kinship, test_render",
