@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import tomllib
 import typing
 from dataclasses import dataclass, field
@@ -147,25 +148,53 @@ class Recipe:
     """Named changes: dotted key to value."""
 
 
-def load(name: str, changes: typing.Iterable[str] = ()) -> Recipe:
+def load(name: str, changes: typing.Iterable[str] = ()) -> Any:
     """Return the recipe of that name (or TOML file) with its profile and the `key=value` changes applied.
 
-    A key is dotted (`network.epochs=3`); values are TOML, or plain text for texts; a list may be a,b,c.
-    Raises NotFound for an unknown recipe, RecipeError for anything in it that is no setting.
+    It is a `Recipe`, or what the module that `steps` names has as RECIPE. A recipe that says `base = NAME` needs only
+    what differs from that one. A key is dotted (`network.epochs=3`); values are TOML, or plain text for texts; a list
+    may be a,b,c. Raises NotFound for an unknown recipe, RecipeError for anything in it that is no setting.
     """
-    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
-    if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
-        raise NotFound(f"no recipe {name!r}; there is {there}")
-    table = tomllib.loads(path.read_text())
+    table = _table(name)
     pairs = [_pair(change) for change in changes]
     profile = dict(pairs).get("profile", table.get("profile", ""))
     if profile and profile not in table.get("profiles", {}):
         raise RecipeError(f"no profile {profile!r}; there is {', '.join(table.get('profiles', {}))}")
     for key, value in [*table.get("profiles", {}).get(profile, {}).items(), *pairs]:
         _put(table, key, value)
-    recipe: Recipe = _read(Recipe, table, where="recipe")
-    return recipe
+    return _read(_kind(table.get("steps")), table, where="recipe")
+
+
+def _table(name: str, *, seen: tuple[str, ...] = ()) -> dict[str, Any]:
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
+        raise NotFound(f"no recipe {name!r}; there is {there}")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    base = table.pop("base", None)
+    if base in seen:
+        raise RecipeError(f"{path}: base {base!r} goes in a circle")
+    return _over(_table(base, seen=(*seen, base)), table) if base else table
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    sections = [key for key in below.keys() & above.keys() if isinstance(below[key], dict)]
+    inner = {key: _over(below[key], above[key]) for key in sections if isinstance(above[key], dict)}
+    return below | above | inner
+
+
+def _kind(steps: Any) -> Any:
+    if not isinstance(steps, str) or not steps.startswith("training."):
+        raise RecipeError(f"steps={steps!r} must name a module in training; or say base = NAME of a shipped recipe")
+    try:
+        return getattr(importlib.import_module(steps), "RECIPE", Recipe)
+    except ModuleNotFoundError as error:
+        if error.name != steps:
+            raise
+        raise RecipeError(f"steps={steps!r}: there is no such module") from error
 
 
 def _pair(change: str) -> tuple[str, str]:

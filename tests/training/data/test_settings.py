@@ -1,0 +1,63 @@
+import pytest
+
+from training.data.settings import WindowSpec
+from training.recipe import RecipeError, load
+
+
+def test_a_recipe_of_ones_own_says_only_what_differs(tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        'base = "sounds"\nname = "mine"\n[windows]\nlength = 3.0\n[forest]\ntrees = 50\n'
+    )
+    recipe = load(str(tmp_path / "mine.toml"), ["collection.path=here"])
+    assert (recipe.name, recipe.windows.length, recipe.windows.hop) == ("mine", 3.0, 1.0)
+    assert (recipe.forest.trees, recipe.forest.components, recipe.collection.path) == (50, 16, "here")
+
+
+def test_the_label_rule_is_told_in_words():
+    assert WindowSpec(length=3, share=0.25).rule.startswith(
+        "a label is on when it sounds in at least 0.25 of the 3-s window"
+    )
+
+
+@pytest.mark.parametrize("change", ["windows.length=0.5", "windows.length=15", "windows.share=1", "windows.hop=15"])
+def test_bounds_hold(change):
+    load("sounds", [change])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("windows.length=0.49", "must be from 0.5 to 15.0 s"),
+        ("windows.length=15.1", "must be from 0.5 to 15.0 s"),
+        ("windows.hop=0.009", "windows.hop=0.009"),
+        ("windows.share=0", "above 0 and at most 1"),
+        ("windows.share=1.01", "above 0 and at most 1"),
+        ("windows.shortest=2.1", "windows.shortest=2.1"),
+        ("split.shares=[0.5, 0.5]", "three parts that add up to 1"),
+        ("split.shares=[0.5, 0.3, 0.3]", "three parts that add up to 1"),
+        ("split.shares=[0, 0.5, 0.5]", "three parts that add up to 1"),
+        ("collection.kind=zip", "must be one of folders, csv, audacity, musicnet"),
+        ("collection.folder=x", "unknown setting folder"),
+        ("steps=os.path", "must name a module in training"),
+        ("steps=training.nothing", "there is no such module"),
+    ],
+)
+def test_what_cannot_be_is_refused(change, message):
+    with pytest.raises(RecipeError, match=message):
+        load("sounds", [change])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("base = 'sounds", "is not TOML"), ("seed = 1", "or say base = NAME of a shipped recipe")]
+)
+def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, message):
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        load(str(tmp_path / "mine.toml"))
+
+
+def test_a_base_that_goes_in_a_circle_is_refused(tmp_path):
+    for name, base in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{name}.toml").write_text(f'base = "{tmp_path / base}.toml"')
+    with pytest.raises(RecipeError, match="in a circle"):
+        load(str(tmp_path / "a.toml"))
