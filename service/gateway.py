@@ -50,8 +50,8 @@ class Gateway:
         self.settings = settings
         store = Store(settings.artefacts)
         self.catalogue = Catalogue(store, names=settings.models)
-        self.queue = _queue(settings, store)
-        self.takeover = Takeover(self.catalogue, store, prepare=self._prepare)
+        self.queue = _queue(settings, store, self.catalogue)
+        self.takeover = Takeover(self.catalogue, store, prepare=self.queue.prepare)
         self.leaving = False
         self.opening: asyncio.Task[None]
         self.lag = Lag()
@@ -83,9 +83,6 @@ class Gateway:
         await self.queue.open()
         if not self.leaving:
             self._watching = asyncio.create_task(self.takeover.watch())
-
-    async def _prepare(self, model: Model) -> None:
-        """A queue in the process runs what the catalogue has."""
 
     def new_id(self) -> str:
         """Return a name that no other job, request or stream of any gateway has."""
@@ -159,7 +156,7 @@ class Gateway:
             log("grace is over", unfinished=self._work)
 
 
-def _queue(settings: Settings, store: Store) -> JobQueue:
+def _queue(settings: Settings, store: Store, catalogue: Catalogue) -> JobQueue:
     if not settings.redis:
         return LocalQueue(
             store.load,
@@ -170,7 +167,12 @@ def _queue(settings: Settings, store: Store) -> JobQueue:
     # Imported here so that a server without Redis never pays for it.
     from service.redisqueue import RedisQueue
 
-    return RedisQueue(settings.redis, max_jobs=settings.max_jobs, max_job_bytes=settings.max_job_bytes)
+    return RedisQueue(
+        settings.redis,
+        max_jobs=settings.max_jobs,
+        max_job_bytes=settings.max_job_bytes,
+        served=lambda: [f"{model.name}:{model.version}" for model in catalogue.models],
+    )
 
 
 def verdict(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> Verdict:

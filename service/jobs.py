@@ -56,6 +56,9 @@ class JobQueue(Protocol):
     async def open(self) -> None:
         """Return once jobs are taken. Safe to call twice."""
 
+    async def prepare(self, model: str, version: str) -> None:
+        """Return when this version can be asked for without a wait. Raises ArtefactError when it cannot be had."""
+
     async def ask(self, job: Job) -> Answer:
         """Return the answer. Cancelling withdraws the job. Raises Busy when full, Late past the deadline, Leaving."""
 

@@ -68,6 +68,9 @@ class LocalQueue:
     async def open(self) -> None:
         """Nothing to prepare: lanes begin with the first job of their model."""
 
+    async def prepare(self, model: str, version: str) -> None:
+        """Nothing to prepare: who asks has the model, and it is the same one."""
+
     async def ask(self, job: Job) -> Answer:
         """Return the answer. Cancelling withdraws the job. Raises Busy when full, Late past the deadline, Leaving."""
         if self._leaving:

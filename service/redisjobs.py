@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from features.errors import Failed, InputError
 from service.codec import Order, Reply, decode_job, encode_reply
 from service.log import log
-from service.redislink import ANSWERS, CLIPS, DEAD, GROUP, LIVE, TROUBLE, WORKERS, connect, part, prepare
+from service.redislink import ANSWERS, CLIPS, DEAD, GROUP, HELD, LIVE, TROUBLE, WORKERS, connect, part, prepare
+from service.redismodels import tell, wanted
 
 BEAT_S = 0.5
 """How often a worker shows that it lives and looks for jobs of the dead."""
@@ -90,6 +91,11 @@ class RedisJobs:
                 pipe.xclaim(stream, GROUP, self.name, 0, entries, justid=True)
             self._set_clock((await pipe.execute())[0])
 
+    async def wanted(self, held: Iterable[str]) -> set[str]:
+        """Tell which versions this worker has, as NAME:VERSION; return those that gateways want."""
+        await tell(self._redis, self.name, held)
+        return await wanted(self._redis)
+
     async def rescue(self) -> Delivery | None:
         """Take over one job of a worker that fell silent. What was tried too often is buried. None: there is none.
 
@@ -111,6 +117,7 @@ class RedisJobs:
         """Leave no trace. Jobs this worker still holds are left to be taken over."""
         with suppress(*TROUBLE):
             await self._redis.zrem(WORKERS, self.name)
+            await self._redis.hdel(HELD, self.name)
             await self._strike(self.name)
         await part(self._redis)
 
@@ -119,6 +126,7 @@ class RedisJobs:
         before = time.monotonic() + self._offset - GONE_S
         for name in await self._redis.zrangebyscore(WORKERS, "-inf", before):
             await self._redis.zrem(WORKERS, name)
+            await self._redis.hdel(HELD, name)
             await self._strike(name)
 
     def _set_clock(self, told: tuple[int, int]) -> None:

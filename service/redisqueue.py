@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from features.errors import Busy, InputError, Late, Leaving
+from service import redismodels
 from service.codec import Reply, decode_replies, encode_job
 from service.jobs import Answer, Job
 from service.log import log
@@ -35,8 +36,6 @@ UNUSABLE = "the queue cannot be used"
 """What clients are told; why stands in the log."""
 BLOCK_MS = 2_000
 WATCH_S = 1.0
-ALIVE_S = 4.0
-"""A worker that was not seen for so long does not count."""
 ADD = """
 local room, ids = tonumber(ARGV[1]) - redis.call('XLEN', KEYS[1]), {}
 for i = 2, #ARGV do
@@ -50,8 +49,14 @@ return ids
 class RedisQueue:
     """Sends jobs to workers through Redis; whatever comes back finds the one that waits."""
 
-    def __init__(self, url: str, *, max_jobs: int, max_job_bytes: int = 2**28) -> None:
-        """max_jobs: of live streams in Redis, and again of clips. max_job_bytes: of each, of this gateway."""
+    def __init__(
+        self, url: str, *, max_jobs: int, max_job_bytes: int = 2**28, served: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        """max_jobs: of live streams in Redis, and again of clips. max_job_bytes: of each, of this gateway.
+
+        served: gives the versions that workers should hold, as NAME:VERSION.
+        """
+        self._served = served
         self._redis = connect(url)
         self._where = shown(url)
         self._max_jobs = max_jobs
@@ -86,6 +91,10 @@ class RedisQueue:
             steps = (self._send, self._receive, self._watch)
             self._tasks = [asyncio.create_task(self._forever(step)) for step in steps]
         await self._well.wait()
+
+    async def prepare(self, model: str, version: str) -> None:
+        """Return when every worker that lives has this version. Raises ArtefactError naming those that have not."""
+        await redismodels.prepare(self._redis, f"{model}:{version}")
 
     async def ask(self, job: Job) -> Answer:
         """Return the answer. Cancelling withdraws the job. Raises Busy, Late, Leaving, Failed, what the model did."""
@@ -222,7 +231,8 @@ class RedisQueue:
             await prepare(self._redis)
         if not await self._redis.set(GATEWAYS + self._name, "here", ex=MARK_S, get=True):
             self._send_again()
-        alive = [name for name, ago in (await seen(self._redis)).items() if ago < ALIVE_S]
+        await redismodels.want(self._redis, self._served())
+        alive = [name for name, ago in (await seen(self._redis)).items() if ago < redismodels.ALIVE_S]
         self._note(lost="", deserted="" if alive else "no worker takes jobs")
         await asyncio.sleep(WATCH_S if alive else RETRY_S)
 

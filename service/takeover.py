@@ -21,7 +21,7 @@ WATCH_S = 1.0
 class Takeover:
     """Keeps a catalogue at the versions that should be served."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, *, prepare: Callable[[Model], Awaitable[None]]) -> None:
+    def __init__(self, catalogue: Catalogue, store: Store, *, prepare: Callable[[str, str], Awaitable[None]]) -> None:
         """prepare: returns when whoever runs the models has this one as well; raises ArtefactError if that fails."""
         self._catalogue = catalogue
         self._store = store
@@ -74,7 +74,7 @@ class Takeover:
         """Return a version that may take over at once. Raises NotFound, ArtefactError."""
         model = await asyncio.to_thread(self._catalogue.read, name, version)
         try:
-            await self._prepare(model)
+            await self._prepare(name, version)
         except ArtefactError as error:
             self._catalogue.lookout.refuse(name, version, str(error), ())
             raise

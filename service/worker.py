@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import signal
 import socket
@@ -16,27 +15,38 @@ from typing import Any
 
 import numpy as np
 
-from features.errors import ArtefactError, TimbreError
-from models.store import Model, Store
+from features.errors import TimbreError
+from models.store import Store
 from service.codec import Reply
 from service.localqueue import Predictor
 from service.log import log
 from service.redisjobs import BEAT_S, Delivery, RedisJobs
 from service.redislink import RETRY_S, TROUBLE
 from service.settings import Settings
+from service.stock import Stock
 
 
 class Worker:
     """Runs what waits, live jobs first, jobs of one model together; takes over what other workers left."""
 
     def __init__(
-        self, jobs: RedisJobs, find: Callable[[str, str], Predictor], *, max_batch: int, pulse: Callable[[], None]
+        self,
+        jobs: RedisJobs,
+        find: Callable[[str, str], Predictor],
+        *,
+        max_batch: int,
+        pulse: Callable[[], None],
+        stock: Stock | None = None,
     ) -> None:
-        """find: called in a thread; what it raises is the answer. pulse: called often while all is well."""
+        """find: called in a thread; what it raises is the answer. pulse: called often while all is well.
+
+        stock: told what gateways want.
+        """
         self._jobs = jobs
         self._find = find
         self._max_batch = max_batch
         self._pulse = pulse
+        self._stock = stock
         # One: a second model call at the same time would only take the first one's core.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._leaving = False
@@ -79,6 +89,8 @@ class Worker:
         """Show that we live, take over from those that do not."""
         self._pulse()
         await self._jobs.beat([])
+        if self._stock:
+            self._stock.want(await self._jobs.wanted(self._stock.held))
         while not self._leaving and (delivery := await self._jobs.rescue()):
             await self._answer([delivery])
         await self._jobs.tidy()
@@ -144,33 +156,24 @@ def run(settings: Settings, *, number: int = 0, burst: bool = False, pulse: Call
 
 
 async def _run(settings: Settings, *, number: int, burst: bool, pulse: Callable[[], None]) -> int:
-    store = Store(settings.artefacts)
+    stock = Stock(Store(settings.artefacts))
     name = f"{socket.gethostname()}-{os.getpid()}"
-    # What is not found is asked for again: it may have come by then.
-    find = functools.cache(store.load)
-    worker = Worker(RedisJobs(settings.redis, name=name), find, max_batch=settings.max_batch, pulse=pulse)
+    jobs = RedisJobs(settings.redis, name=name)
+    worker = Worker(jobs, stock.find, max_batch=settings.max_batch, pulse=pulse, stock=stock)
     _heed_signals(worker)
-    loading = asyncio.create_task(asyncio.to_thread(_load, store, settings.models))
+    loading = asyncio.create_task(asyncio.to_thread(stock.begin, settings.models))
     while not loading.done():
         await asyncio.wait((loading,), timeout=BEAT_S)
         pulse()
     try:
-        models = loading.result()
+        loading.result()
     except TimbreError as error:
         log("cannot work", why=error)
         return 1
-    log("worker ready", number=number, name=name, models=",".join(f"{model.name}:{model.version}" for model in models))
+    log("worker ready", number=number, name=name, models=",".join(stock.held))
     await worker.run(burst=burst)
     log("worker leaves", number=number, name=name)
     return 0
-
-
-def _load(store: Store, names: tuple[str, ...]) -> list[Model]:
-    """Load and warm what will be asked for. Raises ArtefactError, NotFound."""
-    models = [store.load(name) for name in names or store.names()]
-    if not models:
-        raise ArtefactError(f"no artefact of any model in {store.path}")
-    return models
 
 
 def _heed_signals(worker: Worker) -> None:
