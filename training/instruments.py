@@ -22,6 +22,7 @@ from training.evaluate import measure
 from training.material import LABELS, decode_file
 from training.origin import origin
 from training.recipe import RecipeError
+from training.reporting import folder
 from training.table import tensors
 from training.windows import Spec, WindowSet, build
 
@@ -77,7 +78,12 @@ def run(recipe: Recipe, out: Path, stage: Stage) -> list[Path]:
     candidates.sort(key=lambda candidate: -candidate.metrics.get("mean", {}).get("macro_f1", 0.0))
     table = {NAMES[candidate.model]: candidate.metrics for candidate in candidates}
     ships = [*zip([BEST], candidates, strict=False), *zip(table, candidates, strict=True)]
-    return [ship(recipe, candidate, name, out, windows, table) for name, candidate in ships]
+    made = []
+    for name, candidate in ships:
+        made.append(ship(recipe, candidate, name, out, windows, table))
+        with stage(f"report of {name}"):
+            present(made[-1], candidate, windows, about=_about(recipe, candidate.model, name, table))
+    return made
 
 
 def data_folder(recipe: Recipe) -> Path:
@@ -237,6 +243,18 @@ def _about(recipe: Recipe, model: str, name: str, table: dict[str, Any]) -> str:
             f" Thresholds are no lower than: {raised}; the ensemble below, which showed the need, is no test of these."
         )
     return about
+
+
+def present(artefact: Path, candidate: Candidate, windows: Windows, *, about: str) -> None:
+    """Write the report of an artefact, with sounds and pictures, to a folder beside all artefacts."""
+    folder.write(
+        artefact,
+        about=about,
+        judged=candidate.judged,
+        history=candidate.history,
+        windows=windows.test,
+        estimator=candidate.fitted.pipeline() if isinstance(candidate.fitted, forest_model.FittedForest) else None,
+    )
 
 
 def ship(recipe: Recipe, candidate: Candidate, name: str, out: Path, windows: Windows, table: dict[str, Any]) -> Path:

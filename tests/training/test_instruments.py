@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import soundfile
@@ -114,3 +115,14 @@ def test_the_artefact_holds_the_recipe_that_makes_it_again_with_the_same_scores(
             np.testing.assert_array_equal(one["inputs"], other["inputs"])
             np.testing.assert_array_equal(one["scores"], other["scores"])
         assert made.load(name).manifest.metrics == Store(tmp_path).load(name).manifest.metrics
+
+
+def test_beside_the_artefacts_lie_reports_and_the_forest_for_scikit_learn(made):
+    folder = made.path / "reports"
+    assert {path.name for path in folder.iterdir()} == {f"{name}-1" for name in made.names()}
+    page = (folder / "instruments-net-1" / "report.html").read_text()
+    assert "loss on the source left out" in page
+    model, row = made.load("instruments-forest"), np.ones((1, 26), np.float32)
+    said = joblib.load(folder / "instruments-forest-1" / "model.joblib").predict_proba(row.astype(np.float64))
+    flute = model.labels.index("flute")
+    assert said[flute][0, 1] == pytest.approx(model.predict(row)[0, flute], abs=1e-4)

@@ -1,0 +1,66 @@
+"""Charts take the colours of their page, or stand alone in the light ones."""
+
+import re
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from training.reporting import charts
+
+X = np.linspace(0, 1, 5)
+
+
+@pytest.fixture(
+    params=[
+        lambda: charts.intervals(
+            {"F1": {"a": 0.5, "b": None}, "mAP": {"a": 0.1, "b": 1.0}}, dict.fromkeys(["F1", "mAP"], (0.5, 0.4, 0.6))
+        ),
+        lambda: charts.lines([("loss", "epoch", {"a $x$": ([1, 2], [3, 2]), "b": ([1, 2], [2, 1])})]),
+        lambda: charts.multiples(
+            dict.fromkeys("abcde", (X, X)),
+            marks=dict.fromkeys("abcde", (0.5, 0.5)),
+            notes=dict.fromkeys("abcde", ""),
+            below="x",
+            beside="y",
+        ),
+        lambda: charts.reliability(
+            [{"score": 0.1, "share": 0.2, "count": 9}, {"score": 0.0, "share": 0.0, "count": 0}]
+        ),
+    ],
+    ids=["intervals", "lines", "multiples", "reliability"],
+)
+def svg(request):
+    return request.param()
+
+
+def test_a_chart_is_well_formed_and_as_wide_as_there_is_room(svg):
+    root = ET.fromstring(svg)
+    assert root.tag.endswith("svg")
+    assert "viewBox" in root.attrib
+    assert not {"width", "height"} & root.attrib.keys()
+
+
+def test_no_colour_is_fixed(svg):
+    assert "var(--" in svg
+    assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= set()
+
+
+def test_names_are_text_and_no_formula(svg):
+    assert "mathdefault" not in svg
+    assert "<text" in svg
+
+
+def test_in_a_file_of_its_own_a_chart_has_the_light_colours():
+    with charts.panels(1, columns=1) as (figure, (axes,)):
+        axes.plot([0, 1], [0, 1], color=charts.SERIES[0])
+        text = charts.alone(figure)
+    assert charts.LIGHT[charts.SERIES[0]] in text
+    assert "var(" not in text
+    ET.fromstring(text)
+
+
+def test_the_same_figures_give_the_same_bytes():
+    assert charts.reliability([{"score": 0.1, "share": 0.2, "count": 9}]) == charts.reliability(
+        [{"score": 0.1, "share": 0.2, "count": 9}]
+    )

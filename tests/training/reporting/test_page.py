@@ -1,0 +1,75 @@
+"""Pages stand alone, and what people call their labels stays text."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from training.reporting.page import Html, bar, cards, chart, escape, folded, join, matrix, page, paragraph, table
+
+VOID = {"meta", "img", "br", "link"}
+
+
+class Strict(HTMLParser):
+    """Fails on a tag that is closed out of turn."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def parsed(text):
+    parser = Strict()
+    parser.feed(text)
+    assert parser.open == []
+    return parser.seen
+
+
+@pytest.fixture
+def whole():
+    parts = join(
+        table(["label", "F1"], [["<b>flute</b>", 0.51239], ["all", None]], strong="all"),
+        matrix(["a", "b", "none"], [[3, 1], [0, 4], [0, 0]]),
+        folded("More", "a < b"),
+        chart("<svg><g></g></svg>", "x & y"),
+        bar(0.25),
+    )
+    lead = paragraph("Which <i>instrument</i>?")
+    return page("A & B", [("One two", parts), ("Empty", Html())], lead=lead, before=cards([("0.5", "F1")]))
+
+
+def test_every_tag_is_closed_in_turn_and_every_link_has_its_target(whole):
+    seen = parsed(whole)
+    ids = {attributes.get("id") for _, attributes in seen}
+    links = [attributes["href"] for tag, attributes in seen if tag == "a"]
+    assert links == ["#one-two"], "a section without content is left out"
+    assert {link.removeprefix("#") for link in links} <= ids
+
+
+def test_nothing_is_asked_of_the_network(whole):
+    assert not re.search(r"https?://|@import|url\(|<script|<link", whole)
+
+
+def test_words_of_others_stay_words(whole):
+    assert "<b>flute</b>" not in whole
+    assert "&lt;b&gt;flute&lt;/b&gt;" in whole
+    assert "<title>A &amp; B</title>" in whole
+    assert "<i>instrument" not in whole
+
+
+def test_numbers_have_three_decimals_and_nothing_is_a_dash():
+    assert [escape(value) for value in (0.51239, 7, None, Html("<b>"))] == ["0.512", "7", "-", "<b>"]
+    assert bar(None) == "-"
+
+
+def test_a_matrix_shows_percentages_of_its_rows_and_leaves_out_empty_ones(whole):
+    assert re.findall(r'title="(\d+)"[^>]*>(\d*)<', whole) == [("3", "75"), ("1", "25"), ("0", ""), ("4", "100")]
+    assert "<td>none</td>" not in whole

@@ -1,0 +1,110 @@
+"""The folder of a report: report.html, report.json, the recipe, and for scikit-learn users the model as joblib."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from models.promote import latency_ms
+from models.store import read
+from training.reporting.facts import facts
+from training.reporting.page import cards, join, page, paragraph
+from training.reporting.playable import audio, picture
+from training.reporting.sections import sections
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from training.folds import Judged, Look
+    from training.reporting.sections import Play
+    from training.windows import WindowSet
+
+FOLDER = "reports"
+"""Beside the models; no model can have a version in it."""
+
+
+def write(
+    artefact: Path,
+    *,
+    about: str,
+    judged: Sequence[Judged],
+    history: dict[str, list[Look]],
+    windows: WindowSet,
+    estimator: Any = None,
+) -> Path:
+    """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it; complete or not at all.
+
+    about: one paragraph. windows: those whose rows `judged` names. estimator: what scikit-learn users want to load.
+    """
+    model = read(artefact)
+    target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
+    report = _report(artefact, about, judged, history)
+    report["files"] = {
+        "size": f"{_size(artefact) / 1e6:.1f} MB",
+        "one window on the machine that trained": f"{latency_ms(model):.2f} ms",
+    }
+
+    def play(row: int) -> tuple[str, str]:
+        samples = windows.read([row])[0]
+        return audio(samples, model.config.sample_rate), picture(samples)
+
+    draft = target.with_name(f".{target.name}-{os.getpid()}")
+    draft.mkdir(parents=True)
+    try:
+        _fill(draft, report, play, estimator)
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def _fill(folder: Path, report: dict[str, Any], play: Play, estimator: Any) -> None:
+    (folder / "report.html").write_text(render(report, play), encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / "recipe.toml").write_text(report["origin"].get("recipe", ""), encoding="utf-8")
+    if estimator is not None:
+        import joblib
+
+        joblib.dump(estimator, folder / "model.joblib", compress=3)
+
+
+def render(report: dict[str, Any], play: Play) -> str:
+    """Return report.html of report.json."""
+    shown = {what: (figures[0], figures[1:]) for what, figures in report.get("intervals", {}).items()}
+    facts_on_cards = [
+        (f"{mean:.2f}", f"{what}, sources never heard ({low:.2f} to {high:.2f})")
+        for what, (mean, (low, high)) in shown.items()
+    ]
+    quiet = report["mean"].get("quiet_without_label")
+    facts_on_cards += [(f"{quiet:.1%}", "of noise and silence stays without a label")] if quiet is not None else []
+    facts_on_cards += [(text, what) for what, text in report["files"].items()]
+    return page(
+        f"{report['name']}, version {report['version']}",
+        sections(report, play),
+        lead=paragraph(report["about"]),
+        before=join(cards(facts_on_cards)),
+    )
+
+
+def _report(artefact: Path, about: str, judged: Sequence[Judged], history: dict[str, list[Look]]) -> dict[str, Any]:
+    manifest = read(artefact).manifest
+    thresholds = {label.name: label.threshold for label in manifest.labels}
+    found = facts(judged, manifest.metrics, thresholds, history=history) if judged else {}
+    keys = ("name", "version", "created", "libraries", "provenance", "origin")
+    return {
+        **{key: asdict(manifest)[key] for key in keys},
+        "about": about,
+        "thresholds": thresholds,
+        "mean": manifest.metrics.get("mean", {}),
+        "ensemble": manifest.metrics.get("ensemble"),
+        **found,
+    }
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())

@@ -1,0 +1,127 @@
+"""HTML that stands alone: one file, no request to anywhere, light and dark, readable on a phone."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+STYLE = Path(__file__).with_name("page.css")
+MATRIX_SHADE = 78
+"""Percent of the accent colour behind a cell that holds everything."""
+
+
+class Html(str):
+    """Text that is HTML already and is not escaped again."""
+
+    __slots__ = ()
+
+
+def page(title: str, sections: Iterable[tuple[str, Html]], *, lead: Html, before: Html) -> str:
+    """Return a whole page: title, lead, what stands before the table of contents, then (heading, content) each."""
+    parts = [(heading, content) for heading, content in sections if content]
+    links = "".join(f'<a href="#{_anchor(heading)}">{escape(heading)}</a>' for heading, _ in parts)
+    body = "".join(
+        f'<section><h2 id="{_anchor(name)}">{escape(name)}</h2>{content}</section>' for name, content in parts
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head><body><main>"
+        f'<h1>{escape(title)}</h1><div class="lead">{lead}</div>{before}<nav>{links}</nav>{body}</main></body></html>\n'
+    )
+
+
+def escape(value: Any) -> Html:
+    """Return a value as HTML text, numbers with three decimals, nothing as a dash."""
+    if isinstance(value, Html):
+        return value
+    if value is None:
+        return Html("-")
+    return Html(html.escape(f"{value:.3f}" if isinstance(value, float) else str(value)))
+
+
+def paragraph(text: str, *, note: bool = False) -> Html:
+    """Return a paragraph; a note is set smaller."""
+    return Html(f"<p{' class=note' if note else ''}>{escape(text)}</p>")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, strong: str = "", words: Sequence[str] = ()) -> Html:
+    """Return a table; the first column is text. strong: first cell of rows to stress. words: columns of text."""
+    kinds = ["words" if name in words else "" for name in head]
+    top = _row("th", [escape(name) for name in head], kinds)
+    body = "".join(
+        f"<tr{' class=strong' if strong and row[0] == strong else ''}>{_row('td', map(escape, row), kinds)}</tr>"
+        for row in rows
+    )
+    return Html(f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def bar(share: float | None) -> Html:
+    """Return a share as a small bar with its figure."""
+    if share is None:
+        return Html("-")
+    return Html(f'<span class="bar"><i style="width:{100 * share:.0f}%"></i></span>{share:.3f}')
+
+
+def cards(facts: Iterable[tuple[str, str]]) -> Html:
+    """Return (figure, what it is) pairs as a row of cards."""
+    return Html(
+        '<div class="cards">'
+        + "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(what)}</span></div>' for value, what in facts)
+        + "</div>"
+    )
+
+
+def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
+    """Return counts (row: what is, column: what was said) as a table, shaded by the share of the row."""
+    head = "".join(f"<th>{escape(label)}</th>" for label in ("", *labels))
+    body = "".join(
+        f"<tr><td>{escape(label)}</td>{_shaded(row)}</tr>"
+        for label, row in zip(labels, counts, strict=True)
+        if sum(row)
+    )
+    return Html(
+        f'<div class="scroll"><table class="matrix"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def chart(svg: str, caption: str) -> Html:
+    """Return an inline chart with its caption."""
+    return Html(f'<figure><div class="scroll chart">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>')
+
+
+def join(*parts: Html) -> Html:
+    """Return the parts one after the other."""
+    return Html("".join(parts))
+
+
+def folded(summary: str, text: str) -> Html:
+    """Return text as it is, shown when asked for."""
+    return Html(f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>")
+
+
+def _shaded(row: Sequence[int]) -> str:
+    shades = [(count, count / sum(row)) for count in row]
+    return "".join(
+        f'<td class="cell" title="{count}" style="background:color-mix(in srgb, var(--accent) '
+        f'{MATRIX_SHADE * share:.0f}%, transparent)">{_percent(share)}</td>'
+        for count, share in shades
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}" if share >= 0.005 else ""
+
+
+def _row(tag: str, cells: Iterable[Html], kinds: Sequence[str]) -> str:
+    return "".join(
+        f"<{tag}{f' class={kind}' if kind else ''}>{cell}</{tag}>" for cell, kind in zip(cells, kinds, strict=True)
+    )
+
+
+def _anchor(heading: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in heading.lower())

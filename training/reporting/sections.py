@@ -1,0 +1,202 @@
+"""From the figures of report.json to the sections of report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from training.reporting import charts
+from training.reporting.page import Html, bar, chart, escape, folded, join, matrix, paragraph, table
+
+Play: TypeAlias = Callable[[int], tuple[str, str]]
+"""From the row of a test window to its sound and its picture, as data URIs."""
+SOURCE_COLUMNS = {
+    "windows": "windows",
+    "accuracy": "accuracy",
+    "all negative": "accuracy_all_negative",
+    "micro-F1": "micro_f1",
+    "macro-F1": "macro_f1",
+    "mAP": "mean_average_precision",
+    "top-1": "top1",
+    "majority": "top1_majority",
+    "quiet": "quiet_without_label",
+}
+HOW = (
+    "Every row is judged by a model, and by thresholds, that never met the source in the row, on windows that are "
+    "not augmented. Accuracy is element-wise, beside that of a model that always says nothing; top-1 is over windows "
+    "of one instrument, beside the most frequent one. Quiet: share of noise and silence windows that get no label."
+)
+
+
+def sections(report: dict[str, Any], play: Play) -> list[tuple[str, Html]]:
+    """Return heading and content of every section that the report has something for."""
+    judged = bool(report.get("sources"))
+    made = [
+        ("Sources", _sources(report))
+        if judged
+        else ("Sources", paragraph("No source was left out: nothing is judged.")),
+        ("Labels", _labels(report)) if judged else ("Thresholds", _thresholds(report)),
+        ("Learning", _learning(report["history"]) if report.get("history") else Html()),
+    ]
+    if judged:
+        made += [
+            ("Confusion", _confusion(report)),
+            ("Precision and recall", _curves(report)),
+            ("Thresholds", _sweeps(report)),
+            ("Calibration", _calibration(report["reliability"])),
+            ("Worst mistakes", _mistakes(report["mistakes"], play)),
+        ]
+    return [
+        *made,
+        ("Ensemble", _ensemble(report.get("ensemble"))),
+        ("Material", _material(report)),
+        ("Origin", _origin(report)),
+    ]
+
+
+def _sources(report: dict[str, Any]) -> Html:
+    rows = [[source, *(m.get(key) for key in SOURCE_COLUMNS.values())] for source, m in report["sources"].items()]
+    rows += [["mean", *(report["mean"].get(key) for key in SOURCE_COLUMNS.values())]]
+    extra = report["never_trained_on"].items()
+    rows += [[f"{source} (never trained on)", *(m.get(key) for key in SOURCE_COLUMNS.values())] for source, m in extra]
+    caption = (
+        "Dots: one source left out each. Line and band: mean over the sources and its 95 % interval, "
+        "sources drawn with replacement."
+    )
+    drawn = charts.intervals(report["figures"], report["intervals"])
+    return join(
+        paragraph(HOW, note=True), chart(drawn, caption), table(["left out", *SOURCE_COLUMNS], rows, strong="mean")
+    )
+
+
+def _labels(report: dict[str, Any]) -> Html:
+    rows = [
+        [
+            name,
+            one["support"],
+            one["threshold"],
+            one["precision"],
+            one["recall"],
+            bar(one["f1"]),
+            bar(one["average_precision"]),
+        ]
+        for name, one in report["labels"].items()
+    ]
+    note = paragraph(
+        "All sources together, each scored by the model that never met it, with the thresholds that are shipped.",
+        note=True,
+    )
+    return join(note, table(["label", "windows", "threshold", "precision", "recall", "F1", "average precision"], rows))
+
+
+def _thresholds(report: dict[str, Any]) -> Html:
+    return table(["label", "threshold"], list(report["thresholds"].items()))
+
+
+def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
+    entries = next(iter(history.values()))
+    unit = "trees" if "trees" in entries[0] else "epoch"
+    names = {
+        "loss": "training loss",
+        "held_out_loss": "loss on the source left out",
+        "held_out_map": "mAP on the source left out",
+    }
+    plots = []
+    for key, title in names.items():
+        if key in entries[0]:
+            series = {
+                source: ([e.get("trees", at + 1) for at, e in enumerate(looks)], [e[key] for e in looks])
+                for source, looks in history.items()
+            }
+            plots.append((title, unit, series))
+    return (
+        chart(charts.lines(plots), "One training without each source, looked at from that source.") if plots else Html()
+    )
+
+
+def _confusion(report: dict[str, Any]) -> Html:
+    note = (
+        "Windows of one instrument, all sources: of those in which the row plays, "
+        "the percentage in which the column has the highest score."
+    )
+    return join(paragraph(note, note=True), matrix(list(report["thresholds"]), report["confusion"]))
+
+
+def _curves(report: dict[str, Any]) -> Html:
+    known = {name: one for name, one in report["labels"].items() if one["support"]}
+    drawn = charts.multiples(
+        {name: (np.array(one["curve"]["recall"]), np.array(one["curve"]["precision"])) for name, one in known.items()},
+        marks={name: (one["recall"], one["precision"] or 0.0) for name, one in known.items()},
+        notes={name: f"AP {one['average_precision']:.2f}" for name, one in known.items()},
+        below="recall",
+        beside="precision",
+    )
+    return chart(drawn, "The dot is where the threshold puts the label.")
+
+
+def _sweeps(report: dict[str, Any]) -> Html:
+    known = {name: one for name, one in report["labels"].items() if one["support"]}
+    drawn = charts.multiples(
+        {name: (np.array(one["sweep"]["threshold"]), np.array(one["sweep"]["f1"])) for name, one in known.items()},
+        marks={name: (one["threshold"], one["f1"]) for name, one in known.items()},
+        notes={name: f"{one['threshold']:.2f}" for name, one in known.items()},
+        below="threshold",
+        beside="F1",
+    )
+    caption = "A dot away from the top of its curve: noise and silence, or a lowest threshold of the recipe, decided."
+    return chart(drawn, caption)
+
+
+def _calibration(reliability: dict[str, Any]) -> Html:
+    distance = reliability["expected_calibration_error"]
+    caption = f"On the dashed line a score is a probability. Mean distance from it: {distance:.3f}."
+    return chart(charts.reliability(reliability["bins"]), caption)
+
+
+def _mistakes(mistakes: list[dict[str, Any]], play: Play) -> Html:
+    note = "The answers furthest on the wrong side of a threshold, no two alike. All are played at one loudness."
+    clips = "".join(_clip(mistake, *play(mistake["row"])) for mistake in mistakes)
+    return join(paragraph(note, note=True), Html(f'<div class="clips">{clips}</div>')) if mistakes else Html()
+
+
+def _clip(mistake: dict[str, Any], sound: str, picture: str) -> str:
+    scores = ", ".join(f"{_named(name, mistake)} {score:.2f}" for name, score in mistake["scores"].items())
+    wrong = f"{'misses' if mistake['missed'] else 'hears'} {mistake['label']}"
+    return (
+        f'<div class="clip"><img alt="spectrogram" src="{picture}">'
+        f'<audio controls preload="metadata" src="{sound}"></audio>'
+        f"<dl><dt>plays</dt><dd>{escape(', '.join(mistake['plays']) or 'nothing')}</dd>"
+        f'<dt>mistake</dt><dd class="wrong">{escape(wrong)}</dd><dt>scores</dt><dd>{scores}</dd>'
+        f"<dt>source</dt><dd>{escape(mistake['source'])}</dd></dl></div>"
+    )
+
+
+def _named(name: str, mistake: dict[str, Any]) -> str:
+    kind = "wrong" if name == mistake["label"] else "right" if name in mistake["plays"] else "neither"
+    return f"<span class={kind}>{escape(name)}</span>"
+
+
+def _ensemble(ensemble: dict[str, Any] | None) -> Html:
+    if not ensemble:
+        return Html()
+    note = (
+        f"A real recording, never trained on: of {ensemble['windows']} windows {ensemble['some_right_label']:.0%} "
+        f"get a label of what plays, {ensemble['some_wrong_label']:.0%} one of what does not."
+    )
+    rows = [[label, bar(share)] for label, share in ensemble["share_by_label"].items()]
+    return join(paragraph(note), table(["label", "share of windows"], rows))
+
+
+def _material(report: dict[str, Any]) -> Html:
+    columns = ["source", "licence", "use"]
+    return table(columns, [[entry[key] for key in columns] for entry in report["provenance"]], words=columns)
+
+
+def _origin(report: dict[str, Any]) -> Html:
+    origin = dict(report["origin"])
+    recipe = origin.pop("recipe", "")
+    facts = {"created": report["created"], **origin, **report["libraries"], **report["files"]}
+    rows = [[name, value if value != "" else None] for name, value in facts.items()]
+    return join(table(["", " "], rows, words=[" "]), folded("The exact recipe", recipe) if recipe else Html())
