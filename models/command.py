@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.metadata
 import json
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from models.manifest import InputSpec, Manifest
 
 OK, REFUSED, UNKNOWN = 0, 1, 3
+GROUP = "timbre.models"
+"""Entry points of what needs more than the folder, such as a server."""
 LIMITS = {
     "latency_ms": "longest time of one window, in ms",
     "size_mb": "largest size, in MB",
@@ -33,10 +36,14 @@ EXIT_CODES = "exit codes: 0 all is well, 1 an artefact is refused, 2 wrong usage
 
 def main(argv: list[str]) -> int:
     """Run `timbre models` with these arguments and return the exit code."""
+    others = importlib.metadata.entry_points(group=GROUP)
+    if argv and argv[0] in others.names:
+        code: int = others[argv[0]].load()(argv[1:])
+        return code
     args = _parser().parse_args(argv)
     store = Store(args.artefacts)
     try:
-        code: int = args.run(store, args)
+        code = args.run(store, args)
     except NotFound as error:
         print(f"timbre models: {error}", file=sys.stderr)
         return UNKNOWN
@@ -51,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--artefacts", type=Path, default=DEFAULT_PATH, metavar="DIR", help="folder of NAME/VERSION/")
     common.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser = argparse.ArgumentParser(prog="timbre models", description=__doc__, epilog=EXIT_CODES)
-    actions = parser.add_subparsers(required=True, metavar="list | show | verify | promote")
+    actions = parser.add_subparsers(required=True, metavar="list | show | verify | promote | load")
     listing = actions.add_parser("list", parents=[common], help="every model and version, and whether it loads")
     listing.set_defaults(run=_list)
     showing = actions.add_parser("show", parents=[common], help="labels, metrics and provenance of one artefact")
@@ -61,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     verifying = actions.add_parser("verify", parents=[common], help="load every version, fail if one is refused")
     verifying.add_argument("name", metavar="NAME", nargs="?", help="all models by default")
     verifying.set_defaults(run=_verify)
+    for name in importlib.metadata.entry_points(group=GROUP).names:
+        actions.add_parser(name, help=f"see timbre models {name} --help", add_help=False)
     _add_promotion(actions.add_parser("promote", help="serve a trained candidate, if it is an improvement"))
     return parser
 

@@ -47,6 +47,15 @@ class Client:
         async with self._session() as session:
             return await ask(session, "GET", f"{self.url}/v1/models/{model}")
 
+    async def load(self, model: str, version: str | None = None) -> Answer:
+        """Have the server serve a version from now on, by default the latest on its disk; return what was done.
+
+        Raises Refused when the version is not fit to be served, and as `classify` does.
+        """
+        wanted = {} if version is None else {"version": version}
+        async with self._session() as session:
+            return await ask(session, "POST", f"{self.url}/v1/models/{model}/load", json=wanted)
+
     @asynccontextmanager
     async def stream(
         self,
