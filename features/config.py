@@ -14,8 +14,8 @@ from features.errors import Unprocessable
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono audio, shape (n,), float32 in [-1, 1]."""
-Tensor: TypeAlias = npt.NDArray[np.float32]
-"""What a model takes for one window: fixed shape and dtype."""
+Tensor: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+"""What a model takes for one window or picture: fixed shape and dtype."""
 Kind: TypeAlias = Literal["features", "log_mel"]
 """What is computed from a window: the 26 numbers, or the log-mel spectrogram (bands, frames)."""
 Pixels: TypeAlias = npt.NDArray[np.uint8]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from features.banks import Floats
-from features.config import DEFAULT, AudioConfig, Kind, Samples, Tensor
+from features.config import DEFAULT, AudioConfig, Kind, Samples
 from features.errors import Unprocessable
 from features.frames import Frames, reach
 
@@ -38,7 +38,7 @@ def log_mel(samples: Samples, *, config: AudioConfig = DEFAULT) -> Floats:
     return compute(samples, kind="log_mel", config=config)
 
 
-def compute(samples: Samples, *, kind: Kind, config: AudioConfig = DEFAULT) -> Tensor:
+def compute(samples: Samples, *, kind: Kind, config: AudioConfig = DEFAULT) -> Floats:
     """Return the tensor of the given kind for one window (see `extract` and `log_mel`)."""
     samples = checked(samples)
     count = 1 + samples.size // config.hop_length

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import scipy.fft
 
 from features import kernels, transform, window
-from features.banks import TUNING_EDGES, Integers, chroma_bank, tables
-from features.config import AudioConfig, Kind, Samples, Tensor
+from features.banks import TUNING_EDGES, Floats, Integers, chroma_bank, tables
+from features.config import AudioConfig, Kind, Samples
 from features.errors import Unprocessable
 from features.simd import LANES
 
@@ -58,7 +58,7 @@ class Frames:
             notes = self._notes[row : row + count]
             np.log2(notes, out=notes)
 
-    def tensor(self, rows: Integers) -> Tensor:
+    def tensor(self, rows: Integers) -> Floats:
         """Return what the window of these rows is to a model: (26,) or (n_mels, frames), float32."""
         decibels = self._mel[rows]
         np.maximum(decibels, decibels.max() - np.float32(80), out=decibels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.config import DEFAULT, AudioConfig, Kind
+from features.config import DEFAULT
 from features.errors import ArtefactError
-from models.manifest import InputSpec, Label, Manifest, Source, Task
+from models.manifest import Config, InputKind, InputSpec, Label, Manifest, Source, Task, describe
 from models.session import Session
 from models.store import Store, read
 
@@ -31,8 +32,8 @@ def write(
     name: str,
     version: str | None = None,
     task: Task,
-    kind: Kind,
-    config: AudioConfig = DEFAULT,
+    kind: InputKind,
+    config: Config = DEFAULT,
     labels: Sequence[Label],
     onnx: bytes,
     golden_inputs: Tensor,
@@ -45,11 +46,15 @@ def write(
     """Write an artefact into folder/NAME/VERSION/ and return that path.
 
     version: a positive integer as text; None takes the one after the latest.
-    kind, config: how the tensors were made; shape and fingerprint follow from them.
+    kind, config: how the tensors were made; shape and fingerprint follow from them. Sound: "features" or "log_mel"
+    and an AudioConfig. Pictures: "picture" and a PictureConfig.
     labels: Label(name=..., threshold=...) in the order of the scores.
-    onnx: a graph with one input (n, *config.shape(kind)) and one output of scores (n, labels).
-    golden_inputs: tensors (n, *config.shape(kind)), a few dozen typical windows; their scores are computed here and
-    compared at every load.
+    onnx: a graph with one input (n, *shape) and one output of scores (n, labels), float32; of several classes, they
+    add up to 1. The shape of sound is config.shape(kind), float32. Pictures are uint8 (height, width, 3), RGB; with
+    metadata uint8 (3 * height * width + config.extra,), as features.picture.tensor makes them. Scaling, normalising,
+    moving the channels and taking pixels and metadata apart belong to the graph.
+    golden_inputs: tensors (n, *shape), a few dozen typical ones; their scores are computed here and compared at every
+    load.
     metrics: any finite JSON. provenance: {"source", "licence", "use"} each. libraries: {"scikit-learn": "1.9.1", ...}.
     origin: what it takes to make it again; any finite JSON.
 
@@ -74,13 +79,15 @@ def write(
     return place(Path(folder) / name / manifest.version, files | {"manifest.json": manifest.to_json().encode()})
 
 
-def _spec(inputs: Tensor, *, kind: Kind, config: AudioConfig) -> InputSpec:
+def _spec(inputs: Tensor, *, kind: InputKind, config: Config) -> InputSpec:
+    shape, fingerprint = describe(kind, config)
     return InputSpec(
         kind=kind,
         dtype="uint8" if inputs.dtype == np.uint8 else "float32",
-        shape=config.shape(kind),
-        configuration=asdict(config),
-        fingerprint=config.fingerprint(kind),
+        shape=shape,
+        # As it is read again: JSON has no tuples.
+        configuration=json.loads(json.dumps(asdict(config))),
+        fingerprint=fingerprint,
     )
 
 

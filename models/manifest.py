@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from features.config import AudioConfig, Kind
-from features.errors import ArtefactError
+from features.config import AudioConfig, PictureConfig
+from features.errors import ArtefactError, Unprocessable
 
 Task: TypeAlias = Literal["multi-label", "multi-class"]
+InputKind: TypeAlias = Literal["features", "log_mel", "picture"]
+"""What is computed from a window of sound, or a picture."""
+Config: TypeAlias = AudioConfig | PictureConfig
 
 FILES = ("model.onnx", "golden.npz", "report.md")
 """What lies beside manifest.json."""
@@ -23,30 +26,38 @@ VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """The tensor of one window, and the settings that shaped it."""
+    """The tensor of one window or picture, and the settings that shaped it."""
 
-    kind: Kind
-    """What is computed from a window."""
+    kind: InputKind
+    """What is computed from a window; or a picture."""
     dtype: Literal["float32", "uint8"]
     """Type of the tensor's numbers."""
     shape: tuple[int, ...]
-    """Shape of one window's tensor, without the batch."""
-    configuration: dict[str, int]
-    """The fields of the AudioConfig the model was trained with."""
+    """Shape of one tensor, without the batch. A picture with metadata is flat: pixels row by row, then the metadata."""
+    configuration: dict[str, Any]
+    """The fields of the AudioConfig, or of the PictureConfig, that the model was trained with."""
     fingerprint: str
     """Their sha256, together with the version of the arithmetic."""
 
-    def config(self) -> AudioConfig:
+    def __post_init__(self) -> None:
+        """Refuse a configuration that is none. Raises ArtefactError."""
+        self.config()
+
+    def config(self) -> Config:
         """Return the configuration. Raises ArtefactError if it names a setting this code does not have."""
+        where = "manifest.input.configuration"
         try:
-            return AudioConfig(**self.configuration)
-        except TypeError as error:
-            raise ArtefactError(f"input.configuration: {error}") from error
+            if self.kind == "picture":
+                config: PictureConfig = _read(PictureConfig, self.configuration, where=where)
+                return config
+            return AudioConfig(**_read(dict[str, int], self.configuration, where=where))
+        except (TypeError, Unprocessable) as error:
+            raise ArtefactError(f"{where}: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """A thing a model can hear."""
+    """A thing a model can hear or see."""
 
     name: str
     """As clients see it."""
@@ -122,6 +133,15 @@ class Manifest:
         return manifest
 
 
+def describe(kind: InputKind, config: Config) -> tuple[tuple[int, ...], str]:
+    """Return shape and fingerprint of the tensors of a configuration. Raises ArtefactError if it is of another kind."""
+    if kind == "picture" and isinstance(config, PictureConfig):
+        return config.shape, config.fingerprint()
+    if kind != "picture" and isinstance(config, AudioConfig):
+        return config.shape(kind), config.fingerprint(kind)
+    raise ArtefactError(f"kind={kind!r} cannot be made as {type(config).__name__} says")
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
@@ -136,7 +156,7 @@ def _is_utc(text: str) -> bool:
 def _read(wanted: Any, value: Any, *, where: str) -> Any:
     """Return `value` as the type `wanted`, converting lists to tuples and objects to dataclasses, nothing else."""
     origin, inner = typing.get_origin(wanted), typing.get_args(wanted)
-    if wanted is Any:
+    if wanted is Any or (wanted is bool and isinstance(value, bool)):
         return value
     if origin is Literal:
         if value not in inner or isinstance(value, bool):

@@ -90,8 +90,9 @@ def latency_ms(model: Model) -> float:
 def share_without_label(model: Model) -> float:
     """Return the share of windows of noise and silence, made here from a fixed seed, that get no label."""
     rng = np.random.default_rng(1)
-    windows = [quiet_window(number, model.config, rng) for number in range(QUIET_WINDOWS)]
-    scores = model.predict(extract_many(windows, kind=model.kind, config=model.config))
+    config, kind = model.sound
+    windows = [quiet_window(number, config, rng) for number in range(QUIET_WINDOWS)]
+    scores = model.predict(extract_many(windows, kind=kind, config=config))
     return float(1 - (scores >= model.thresholds).any(axis=1).mean())
 
 

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import ArtefactError, NotFound
+from features.config import AudioConfig, PictureConfig
+from features.errors import ArtefactError, NotFound, UnsupportedMedia
 from models.choice import Choice, in_line, read_choice, write_choice
-from models.manifest import FILES, NAME, VERSION, Manifest
+from models.manifest import FILES, NAME, VERSION, Manifest, describe
 from models.session import Session
 
 if TYPE_CHECKING:
-    from features.config import AudioConfig, Kind, Tensor
+    from features.config import Kind, Tensor
+    from models.manifest import Config, InputKind
 
 DEFAULT_PATH = Path(__file__).parent / "artefacts"
 GOLDEN_TOLERANCE = 1e-4
@@ -36,7 +38,7 @@ class Model:
 
     manifest: Manifest
     """All the artefact says of itself."""
-    config: AudioConfig
+    config: Config
     """The settings its tensors are made with."""
     thresholds: npt.NDArray[np.float32]
     """Shape (labels,): scores at or above count as present."""
@@ -54,9 +56,24 @@ class Model:
         return self.manifest.version
 
     @property
-    def kind(self) -> Kind:
-        """What is computed from a window for this model."""
+    def kind(self) -> InputKind:
+        """What is computed from a window for this model; or a picture."""
         return self.manifest.input.kind
+
+    @property
+    def sound(self) -> tuple[AudioConfig, Kind]:
+        """Settings, and what is computed from a window. Raises UnsupportedMedia if it takes pictures."""
+        kind = self.manifest.input.kind
+        if kind == "picture" or isinstance(self.config, PictureConfig):
+            raise UnsupportedMedia(f"model {self.name!r} takes pictures, not sound")
+        return self.config, kind
+
+    @property
+    def picture(self) -> PictureConfig:
+        """Settings of its pictures. Raises UnsupportedMedia if it takes sound."""
+        if isinstance(self.config, AudioConfig):
+            raise UnsupportedMedia(f"model {self.name!r} takes sound, not pictures")
+        return self.config
 
     @property
     def labels(self) -> list[str]:
@@ -179,7 +196,7 @@ def read(folder: Path) -> Model:
         if hashlib.sha256(content).hexdigest() != manifest.files[name]:
             raise ArtefactError(f"{name} is not the file the manifest was made with: its sha256 differs")
     config = manifest.input.config()
-    if config.fingerprint(manifest.input.kind) != manifest.input.fingerprint:
+    if describe(manifest.input.kind, config)[1] != manifest.input.fingerprint:
         raise ArtefactError("made with another feature arithmetic: its fingerprint is not the running code's")
     thresholds = np.array([label.threshold for label in manifest.labels], np.float32)
     # Copying 26 numbers to an accelerator takes longer than the forest does.
@@ -207,7 +224,7 @@ def _check_signature(model: Model) -> None:
     spec, session = model.manifest.input, model.session
     wanted = (spec.dtype, spec.shape, len(model.labels))
     found = (str(session.dtype), session.shape, session.labels)
-    if wanted != found or spec.shape != model.config.shape(spec.kind):
+    if wanted != found or spec.shape != describe(spec.kind, model.config)[0]:
         raise ArtefactError(f"the manifest speaks of (dtype, shape, labels) = {wanted}, the graph of {found}")
 
 

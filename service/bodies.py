@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from aiohttp import BodyPartReader, web
@@ -13,6 +13,8 @@ from features.errors import Busy, InputError, TooLarge, Unprocessable, Unsupport
 from service.settings import Settings
 
 CHUNK = 2**16
+MAX_FIELD = 1_024
+"""Bytes of a form's field that is not the file."""
 
 
 class Buffers:
@@ -53,6 +55,16 @@ class Held:
 
 async def read_body(request: web.Request, settings: Settings, held: Held) -> bytes:
     """Return the file in a request. Raises InputError and its kinds for what is wrong with it, Busy."""
+    return (await read_form(request, settings, held, fields=()))[0]
+
+
+async def read_form(
+    request: web.Request, settings: Settings, held: Held, *, fields: Collection[str]
+) -> tuple[bytes, dict[str, str]]:
+    """Return the file in a request and the fields beside it. Raises InputError and its kinds, Busy.
+
+    fields: names that a multipart form may have beside `file`.
+    """
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise UnsupportedMedia(f"a body in the encoding {encoding!r:.40}; send it as it is")
@@ -60,33 +72,38 @@ async def read_body(request: web.Request, settings: Settings, held: Held) -> byt
         held.reach(_allowed(request.content_length, settings.max_body))
     try:
         async with asyncio.timeout(settings.body_timeout):
-            data = await _file(request, settings.max_body, held)
+            data, values = await _file(request, settings.max_body, held, fields)
     except TimeoutError:
         raise InputError(f"the body did not arrive within {settings.body_timeout:g} s") from None
     if not data:
-        raise InputError("the body is empty; send a sound file")
-    return data
+        raise InputError("the body is empty; send a file")
+    return data, values
 
 
-async def _file(request: web.Request, limit: int, held: Held) -> bytes:
+async def _file(request: web.Request, limit: int, held: Held, fields: Collection[str]) -> tuple[bytes, dict[str, str]]:
     if request.content_type.startswith("multipart/"):
-        return await _from_form(request, limit, held)
-    return await _bounded(request.content.iter_chunked(CHUNK), limit, held)
+        return await _from_form(request, limit, held, fields)
+    return await _bounded(request.content.iter_chunked(CHUNK), limit, held), {}
 
 
-async def _from_form(request: web.Request, limit: int, held: Held) -> bytes:
+async def _from_form(
+    request: web.Request, limit: int, held: Held, fields: Collection[str]
+) -> tuple[bytes, dict[str, str]]:
+    found: dict[str, bytes] = {}
+    wanted = f"a form has the field 'file'{', and may have ' if fields else ''}{', '.join(fields)}, each once"
     try:
         reader = await request.multipart()
-        part = await reader.next()
-        if not isinstance(part, BodyPartReader) or part.name != "file":
-            found = getattr(part, "name", None)
-            raise Unprocessable(f"a form has one field, 'file'; this one has {found!r:.80}")
-        data = await _bounded(_chunks(part), limit, held)
-        if await reader.next() is not None:
-            raise Unprocessable("a form has one field, 'file'; this one has more")
+        while (part := await reader.next()) is not None:
+            name = part.name if isinstance(part, BodyPartReader) else None
+            if not isinstance(part, BodyPartReader) or name is None or name not in {"file", *fields} or name in found:
+                raise Unprocessable(f"{wanted}; this one has {'a second ' if name in found else ''}{name!r:.80}")
+            found[name] = await _bounded(_chunks(part), limit if name == "file" else MAX_FIELD, held)
+        values = {name: value.decode() for name, value in found.items() if name != "file"}
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
         raise InputError(f"the form cannot be read: {error}") from error
-    return data
+    if "file" not in found:
+        raise Unprocessable(f"{wanted}; this one has no 'file'")
+    return found["file"], values
 
 
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from features.config import AudioConfig, Kind
+from features.config import PictureConfig
 from features.errors import ArtefactError, NotFound
+from models.manifest import Config, InputKind
 from models.shelf import Shelf
 from models.store import Model, Store
 from service.lookout import Candidate, Lookout
@@ -97,7 +99,7 @@ class Catalogue:
     def describe(self, name: str) -> Description:
         """Return what clients may want to know of a model. Raises NotFound, naming what there is."""
         model = self.find(name)
-        manifest, config = model.manifest, model.config
+        manifest = model.manifest
         return {
             "name": model.name,
             "version": model.version,
@@ -105,14 +107,7 @@ class Catalogue:
             "refused": self.lookout.refused(name),
             "task": manifest.task,
             "labels": [{"name": label.name, "threshold": label.threshold} for label in manifest.labels],
-            "input": {
-                "kind": model.kind,
-                "dtype": manifest.input.dtype,
-                "shape": list(manifest.input.shape),
-                "sample_rate": config.sample_rate,
-                "window": config.window / config.sample_rate,
-                "fingerprint": manifest.input.fingerprint,
-            },
+            "input": _input(model),
             "provider": model.session.provider,
             "metrics": manifest.metrics,
             "provenance": manifest.provenance,
@@ -125,8 +120,28 @@ class Catalogue:
         return sorted({*there, model.version}, key=int)
 
 
-def _warm(kind: Kind, config: AudioConfig) -> None:
+def _input(model: Model) -> Description:
+    spec, config = model.manifest.input, model.config
+    if isinstance(config, PictureConfig):
+        how: Description = asdict(config)
+    else:
+        how = {"sample_rate": config.sample_rate, "window": config.window / config.sample_rate}
+    return {
+        "kind": spec.kind,
+        "dtype": spec.dtype,
+        "shape": list(spec.shape),
+        **how,
+        "fingerprint": spec.fingerprint,
+    }
+
+
+def _warm(kind: InputKind, config: Config) -> None:
     """Compute one window both ways, so that kernels are compiled and tables built before the first client."""
+    if kind == "picture" or isinstance(config, PictureConfig):
+        # Loads the decoder.
+        import features.picture  # noqa: F401
+
+        return
     from features.extract import extract_many
     from features.resample import resample
     from features.streaming import StreamingExtractor

@@ -39,7 +39,7 @@ class Pool:
     def place(self) -> Iterator[None]:
         """Hold a place from acceptance to answer. Raises Busy when there is none."""
         if self._accepted >= self._limit:
-            raise Busy(f"{self._accepted} clips are being worked on")
+            raise Busy(f"{self._accepted} files are being worked on")
         self._accepted += 1
         try:
             yield
@@ -101,13 +101,13 @@ def read_clip(data: bytes, query: Query, settings: Settings) -> Clip:
     from features.decode import decode
 
     begin = time.perf_counter()
-    config = query.model.config
+    config, kind = query.model.sound
     samples = decode(data, sample_rate=config.sample_rate, max_seconds=settings.max_seconds)
     decoded = time.perf_counter()
     spans = cut(len(samples), window=config.window, hop=query.hop)
     if len(spans) > settings.max_windows:
         raise Unprocessable(f"{len(spans)} windows, more than the {settings.max_windows} allowed: ask for a longer hop")
-    tensors = extract_many(_padded(samples, spans, config.window), kind=query.model.kind, config=config)
+    tensors = extract_many(_padded(samples, spans, config.window), kind=kind, config=config)
     end = time.perf_counter()
     return Clip(spans, tensors, 1e3 * (decoded - begin), 1e3 * (end - decoded))
 
@@ -139,7 +139,7 @@ async def answer(gateway: Gateway, pool: Pool, query: Query, data: bytes) -> dic
         "model": query.model.name,
         "version": query.model.version,
         "windows": _windows(clip, verdicts, query),
-        "labels": clip_labels(clip.spans, verdicts, window=query.model.config.window),
+        "labels": clip_labels(clip.spans, verdicts, window=query.model.sound[0].window),
         "timing_ms": {stage: round(ms, 3) for stage, ms in timing.items()},
     }
 
@@ -182,7 +182,7 @@ def _padded(samples: Samples, spans: list[Span], window: int) -> Iterator[Sample
 
 
 def _windows(clip: Clip, verdicts: list[Verdict], query: Query) -> list[dict[str, Any]]:
-    rate = query.model.config.sample_rate
+    rate = query.model.sound[0].sample_rate
     return [
         {
             "start": round(start / rate, 6),

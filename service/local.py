@@ -51,7 +51,7 @@ async def classify(
     try:
         await gateway.opening
         target = gateway.catalogue.find(model)
-        query = Query(model=target, hop=hop_samples(hop, config=target.config, min_hop=settings.min_hop), top_k=None)
+        query = Query(model=target, hop=hop_samples(hop, config=target.sound[0], min_hop=settings.min_hop), top_k=None)
         for path in files:
             waiting.append((path, asyncio.create_task(_answer(gateway, pool, query, path))))
             # Enough to keep every thread at work; more would only hold more files in memory.

@@ -172,7 +172,8 @@ class _Lane:
         if not batch:
             return ()
         try:
-            return self._find().predict(np.stack([asked.job.tensor for asked in batch]))
+            tensors: Any = np.stack([asked.job.tensor for asked in batch])
+            return self._find().predict(tensors)
         except Exception as error:  # noqa: BLE001 - whatever it is
             return error
 

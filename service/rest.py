@@ -1,4 +1,4 @@
-"""The HTTP routes: what is served, how the server is, and clips to answers."""
+"""The HTTP routes: what is served, how the server is, and clips and pictures to answers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 from aiohttp import web
 
 from features.errors import InputError, Unprocessable
-from service.bodies import Buffers, read_body
-from service.clips import Pool, Query, answer, hop_samples
+from models.store import Model
+from service import clips, pictures
+from service.bodies import Buffers, Held, read_body, read_form
+from service.clips import Pool
 from service.gateway import Gateway
 from service.guard import check_admin
 
@@ -69,29 +71,48 @@ def wanted_version(body: bytes) -> str | None:
 
 
 async def classify(request: web.Request) -> web.Response:
-    """Answer one sound file."""
+    """Answer one sound or picture file."""
     begin = time.perf_counter()
     gateway, pool = request.app[GATEWAY], request.app[POOL]
-    with gateway.working(), pool.place():
-        query = await _query(request)
-        with request.app[BUFFERS].hold() as held:
-            found = await answer(gateway, pool, query, await read_body(request, gateway.settings, held))
+    with gateway.working(), pool.place(), request.app[BUFFERS].hold() as held:
+        target = await gateway.catalogue.get(request.match_info["name"], request.query.get("version"))
+        found = await (_see if target.kind == "picture" else _hear)(request, target, held)
     found["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
     return web.json_response(found)
 
 
-async def _query(request: web.Request) -> Query:
+async def _hear(request: web.Request, target: Model, held: Held) -> dict[str, Any]:
     gateway = request.app[GATEWAY]
     asked = read_query(request, top_k=int, hop=float, version=str)
-    target = await gateway.catalogue.get(request.match_info["name"], asked.get("version"))
     top_k = asked.get("top_k")
-    if top_k is not None and top_k < 1:
+    if top_k is not None:
+        check_top_k(top_k)
+    hop = clips.hop_samples(asked.get("hop"), config=target.sound[0], min_hop=gateway.settings.min_hop)
+    query = clips.Query(model=target, hop=hop, top_k=top_k)
+    return await clips.answer(gateway, request.app[POOL], query, await read_body(request, gateway.settings, held))
+
+
+async def _see(request: web.Request, target: Model, held: Held) -> dict[str, Any]:
+    gateway = request.app[GATEWAY]
+    names = [field.name for field in target.picture.metadata]
+    asked = read_query(request, top_k=int, version=str, **dict.fromkeys(names, str))
+    top_k = asked.get("top_k", pictures.TOP_K)
+    check_top_k(top_k)
+    data, form = await read_form(request, gateway.settings, held, fields=names)
+    metadata = {name: asked[name] for name in names if name in asked}
+    if twice := metadata.keys() & form.keys():
+        raise Unprocessable(f"{min(twice)!r} stands in the query and in the form")
+    query = pictures.Query(model=target, top_k=top_k, metadata=metadata | form)
+    return await pictures.answer(gateway, request.app[POOL], query, data)
+
+
+def check_top_k(top_k: int) -> None:
+    """Raise Unprocessable when it is less than 1."""
+    if top_k < 1:
         raise Unprocessable(f"top_k={top_k} must be at least 1")
-    hop = hop_samples(asked.get("hop"), config=target.config, min_hop=gateway.settings.min_hop)
-    return Query(model=target, hop=hop, top_k=top_k)
 
 
-def read_query(request: web.Request, **readers: Callable[[str], Any]) -> dict[str, Any]:
+def read_query(request: web.Request, /, **readers: Callable[[str], Any]) -> dict[str, Any]:
     """Return the query's parameters, read. Raises Unprocessable naming what is unknown, repeated or unreadable."""
     values: dict[str, Any] = {}
     for name, text in request.query.items():

@@ -60,12 +60,14 @@ class Settings:
     """Seconds of one clip."""
     max_windows: int = 1_200
     """Windows of one clip."""
+    max_pixels: int = 50_000_000
+    """Pixels of one picture, at most 89 million; read from its header, before it is decoded."""
     max_clips: int = 256
-    """Clips accepted and not yet answered."""
+    """Clips and pictures accepted and not yet answered."""
     decode_threads: int = 2
-    """Threads that decode clips and compute their features."""
+    """Threads that decode clips and pictures and compute features."""
     clip_deadline: float = 30.0
-    """Seconds within which a clip must be answered once its body is there."""
+    """Seconds within which a clip or picture must be answered once its body is there."""
 
     max_batch: int = 32
     """Windows per model call."""

@@ -44,6 +44,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         check_origin(request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins)
         version = read_query(request, version=str).get("version")
         following = await follower(gateway.catalogue, request.match_info["name"], version)
+        following.model.sound  # noqa: B018 - refuses a model of pictures before the upgrade
         websocket = web.WebSocketResponse(
             max_msg_size=UNREAD * settings.max_message, compress=False, timeout=CLOSE_TIMEOUT, protocols=(SUBPROTOCOL,)
         )
@@ -156,11 +157,11 @@ class LiveStream:
             raise NotAllowed(f"no `start` within {self._settings.start_timeout:g} s") from None
         if not isinstance(start, wire.Start):
             raise NotAllowed("the first message must be `start`")
-        model, config = self._follower.model, self._follower.model.config
+        model, (config, kind) = self._follower.model, self._follower.model.sound
         session = Session(
             start,
             config=config,
-            kind=model.kind,
+            kind=kind,
             min_hop=self._settings.min_hop,
             warn_every=self._settings.warn_every,
         )

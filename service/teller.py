@@ -79,7 +79,7 @@ class Teller:
     def _window(self, cut: Cut, waiting: Waiting, verdict: Verdict) -> wire.Window:
         self._ledger.answer(cut.start_sample, cut.end_sample)
         model = self._follower.model
-        rate = model.config.sample_rate
+        rate = model.sound[0].sample_rate
         return wire.Window(
             start=round(cut.start / rate, 6),
             end=round(cut.end / rate, 6),

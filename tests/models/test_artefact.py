@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from features.config import DEFAULT
-from features.errors import ArtefactError, Unprocessable
+from features.errors import ArtefactError, Unprocessable, UnsupportedMedia
 from models.artefact import write
 from models.manifest import Label, Manifest
 from models.store import Store
+from tests.models import colours
 
 
 def test_what_is_written_can_be_loaded_and_says_the_same(tmp_path, fields, windows):
@@ -107,3 +108,37 @@ def test_the_manifest_is_readable_json(tmp_path, fields):
     text = (write(tmp_path, **fields) / "manifest.json").read_text()
     assert json.loads(text)["name"] == "trio"
     assert text.count("\n") > 20
+
+
+@pytest.mark.parametrize("config", [colours.CONFIG, replace(colours.CONFIG, metadata=(colours.REGION, colours.SEASON))])
+def test_an_artefact_of_pictures_is_written_and_loaded(tmp_path, config):
+    write(tmp_path, name="colours", **colours.fields(config))
+    model = Store(tmp_path).load("colours")
+    assert (model.kind, model.config, model.picture) == ("picture", config, config)
+    assert (model.manifest.input.dtype, model.manifest.input.shape) == ("uint8", config.shape)
+    with pytest.raises(UnsupportedMedia, match="takes pictures, not sound"):
+        _ = model.sound
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": DEFAULT},
+        {"kind": "features"},
+        {"config": replace(colours.CONFIG, height=25)},
+        {"config": replace(colours.CONFIG, metadata=(colours.REGION,))},
+        {"onnx": colours.graph(replace(colours.CONFIG, width=31))},
+    ],
+)
+def test_parts_of_pictures_that_do_not_fit_are_refused(tmp_path, changes):
+    with pytest.raises((ArtefactError, Unprocessable)):
+        write(tmp_path, name="colours", **colours.fields() | changes)
+    assert not any(tmp_path.rglob("*.*"))
+
+
+def test_a_model_of_sound_has_no_pictures(tmp_path, fields):
+    write(tmp_path, **fields)
+    model = Store(tmp_path).load("trio")
+    assert model.sound == (DEFAULT, "features")
+    with pytest.raises(UnsupportedMedia, match="takes sound, not pictures"):
+        _ = model.picture

@@ -6,6 +6,7 @@ import pytest
 
 from models.artefact import write
 from models.command import main
+from tests.models.colours import write_colours
 
 
 @pytest.fixture
@@ -90,3 +91,15 @@ def test_wrong_usage_answers_2(arguments, capsys):
         main(arguments)
     assert left.value.code == 2
     assert "usage: timbre models" in capsys.readouterr().err
+
+
+def test_models_of_pictures_are_listed_shown_and_verified(tmp_path, capsys):
+    write_colours(tmp_path)
+    there = ["--artefacts", str(tmp_path)]
+    assert main(["list", *there]) == 0
+    assert "picture 24x32x3" in capsys.readouterr().out
+    assert main(["show", "places", *there]) == 0
+    shown = capsys.readouterr().out
+    for expected in ("crop", "bilinear", "region", "land", "uint8"):
+        assert expected in shown
+    assert main(["verify", *there]) == 0

@@ -1,14 +1,15 @@
 """A manifest is read to the letter, or refused."""
 
+import dataclasses
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.config import DEFAULT
+from features.config import DEFAULT, Metadata, PictureConfig
 from features.errors import ArtefactError
-from models.manifest import InputSpec, Label, Manifest
+from models.manifest import InputSpec, Label, Manifest, describe
 
 MANIFEST = Manifest(
     name="instruments-net",
@@ -163,3 +164,68 @@ def test_any_value_in_any_field_is_read_or_refused_and_never_crashes(name, value
     except ArtefactError:
         return
     assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+PICTURES = PictureConfig(
+    height=8,
+    width=9,
+    fit="pad",
+    resample="lanczos",
+    metadata=(Metadata(name="region", values=("land", "sea")), Metadata(name="day", values=("1",), required=False)),
+)
+SEEN = dataclasses.replace(
+    MANIFEST,
+    input=InputSpec(
+        kind="picture",
+        dtype="uint8",
+        shape=PICTURES.shape,
+        configuration=json.loads(json.dumps(dataclasses.asdict(PICTURES))),
+        fingerprint=PICTURES.fingerprint(),
+    ),
+)
+
+
+def test_a_manifest_of_pictures_says_the_same_when_it_is_read():
+    assert Manifest.from_json(SEEN.to_json()) == SEEN
+    assert Manifest.from_json(SEEN.to_json()).input.config() == PICTURES
+    assert describe("picture", PICTURES) == (PICTURES.shape, PICTURES.fingerprint())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("height",), "8"),
+        (("height",), ...),
+        (("height",), 0),
+        (("fit",), "stretch"),
+        (("resample",), "nearest"),
+        (("colour",), 3),
+        (("metadata",), {}),
+        (("metadata", 0, "name"), 3),
+        (("metadata", 0, "name"), "top_k"),
+        (("metadata", 0, "values"), "land"),
+        (("metadata", 0, "values"), []),
+        (("metadata", 0, "values", 0), "sea"),
+        (("metadata", 0, "required"), 1),
+        (("metadata", 0, "required"), "true"),
+        (("metadata", 1, "name"), "region"),
+    ],
+)
+def test_pictures_that_cannot_be_are_refused(path, value):
+    data = json.loads(SEEN.to_json())
+    *outer, last = path
+    place = data["input"]["configuration"]
+    for key in outer:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    with pytest.raises(ArtefactError, match=r"manifest\.input\.configuration"):
+        Manifest.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(("kind", "config"), [("picture", DEFAULT), ("features", PICTURES), ("log_mel", PICTURES)])
+def test_sound_cannot_be_made_of_pictures_nor_pictures_of_sound(kind, config):
+    with pytest.raises(ArtefactError, match="cannot be made"):
+        describe(kind, config)

@@ -50,7 +50,7 @@ def write(
 
     def play(row: int) -> tuple[str, str]:
         samples = windows.read([row])[0]
-        return audio(samples, model.config.sample_rate), picture(samples)
+        return audio(samples, model.sound[0].sample_rate), picture(samples)
 
     draft = target.with_name(f".{target.name}-{os.getpid()}")
     draft.mkdir(parents=True)
