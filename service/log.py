@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import time
+import traceback
+from contextlib import suppress
 from contextvars import ContextVar
 
 reference: ContextVar[str] = ContextVar("reference", default="-")
@@ -18,9 +20,20 @@ def log(event: str, **details: object) -> None:
     now = time.time()
     clock = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
     pairs = "".join(f" {key}={_shown(value)}" for key, value in details.items())
-    # One write, so that lines of several gateways never mix.
-    sys.stderr.write(redact(f"{clock} {reference.get()} {event}{pairs}\n"))
-    sys.stderr.flush()
+    _write(f"{clock} {reference.get()} {event}{pairs}\n")
+
+
+def trace(error: BaseException) -> None:
+    """Write where a fault of ours came from."""
+    _write("".join(traceback.format_exception(error)))
+
+
+def _write(text: str) -> None:
+    # A full disk, or a reader of ours that ended, must not end us.
+    with suppress(OSError):
+        # One write, so that lines of several gateways never mix.
+        sys.stderr.write(redact(text))
+        sys.stderr.flush()
 
 
 def redact(text: str) -> str:

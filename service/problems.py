@@ -8,7 +8,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from features.errors import Busy, Leaving, TimbreError, Unauthorised
-from service.log import log, redact, reference
+from service.log import log, redact, reference, trace
 from service.wire import code_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -56,10 +56,8 @@ def of_http(error: web.HTTPException) -> web.Response:
 
 def unexpected(error: Exception) -> TimbreError:
     """Log a fault of ours and return what strangers are told about it."""
-    import traceback
-
     log("fault", error=type(error).__name__)
-    traceback.print_exception(error)
+    trace(error)
     return TimbreError(f"a fault in the server; its log has it under {reference.get()}")
 
 

@@ -25,6 +25,10 @@ ANSWERS_LIVE_MS = 60_000
 MAX_DEAD = 1_000
 GONE_S = 600
 """A worker that was not seen for so long is struck off the list."""
+STEP_S = 1.0
+"""Redis' clock against ours: what moves by more between two looks was set."""
+DOUBT_S = 60.0
+"""How long the age of jobs is not taken from Redis' clock once that was set."""
 
 
 class Delivery(NamedTuple):
@@ -43,12 +47,13 @@ class RedisJobs:
         self._redis = connect(url)
         self._offset = 0.0
         """Redis' clock less ours, seconds."""
+        self._doubt_until = 0.0
         self._crowded = False
 
     async def open(self) -> None:
         """Make ready to take jobs. Safe to call twice, and to be called again when Redis has lost everything."""
         await prepare(self._redis)
-        self._set_clock(await self._redis.time())
+        self._set_clock(await self._redis.time(), first=True)
         await self.beat([])
 
     async def take(self, count: int, *, wait_s: float) -> list[Delivery]:
@@ -123,14 +128,23 @@ class RedisJobs:
 
     async def tidy(self) -> None:
         """Strike workers off the list that are long gone."""
+        if self._doubtful():
+            return
         before = time.monotonic() + self._offset - GONE_S
         for name in await self._redis.zrangebyscore(WORKERS, "-inf", before):
             await self._redis.zrem(WORKERS, name)
             await self._redis.hdel(HELD, name)
             await self._strike(name)
 
-    def _set_clock(self, told: tuple[int, int]) -> None:
-        self._offset = told[0] + told[1] / 1e6 - time.monotonic()
+    def _set_clock(self, told: tuple[int, int], *, first: bool = False) -> None:
+        offset = told[0] + told[1] / 1e6 - time.monotonic()
+        if not first and abs(offset - self._offset) > STEP_S:
+            log("the clock of Redis was set", by_s=offset - self._offset)
+            self._doubt_until = time.monotonic() + DOUBT_S
+        self._offset = offset
+
+    def _doubtful(self) -> bool:
+        return time.monotonic() < self._doubt_until
 
     async def _strike(self, name: str | bytes) -> None:
         for stream in (LIVE, CLIPS):
@@ -155,7 +169,7 @@ class RedisJobs:
         """Return the job of an entry; one that is none is buried."""
         now = time.monotonic()
         # Entries carry the time of Redis' clock, which may have been set back.
-        since = min(now, int(entry.split(b"-")[0]) / 1e3 - self._offset)
+        since = now if self._doubtful() else min(now, int(entry.split(b"-")[0]) / 1e3 - self._offset)
         try:
             return Delivery(stream, entry, decode_job(fields.get(b"job", b""), since=since))
         except InputError as error:

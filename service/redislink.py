@@ -88,10 +88,16 @@ async def prepare(redis: Any) -> None:
                 raise
 
 
-async def seen(redis: Any) -> dict[str, float]:
-    """Return the seconds since each worker was last seen."""
+async def beats(redis: Any) -> tuple[float, dict[str, float]]:
+    """Return Redis' clock, seconds, and when each worker was last seen by it."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.zrange(WORKERS, 0, -1, withscores=True)
         (seconds, microseconds), workers = await pipe.execute()
-    return {name.decode(): max(0.0, seconds + microseconds / 1e6 - last) for name, last in workers}
+    return seconds + microseconds / 1e6, {name.decode(): last for name, last in workers}
+
+
+async def seen(redis: Any) -> dict[str, float]:
+    """Return the seconds since each worker was last seen."""
+    now, workers = await beats(redis)
+    return {name: max(0.0, now - last) for name, last in workers.items()}

@@ -13,13 +13,13 @@ from typing import Any
 
 from features.errors import ArtefactError
 from models.manifest import NAME, VERSION
+from service.pulses import ALIVE_S
 from service.redislink import HELD, TROUBLE, WANTED, seen
 
 FORM = re.compile(f"{NAME.pattern}:{VERSION.pattern}")
 WANT_S = 30.0
 """A version that no gateway wanted for so long is wanted no more."""
-ALIVE_S = 4.0
-"""A worker that was not seen for so long does not count."""
+
 PREPARE_S = 5.0
 """How long workers have to load a version."""
 PAUSE_S = 0.05

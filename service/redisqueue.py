@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,8 @@ from features.errors import Busy, InputError, Late, Leaving
 from service import redismodels
 from service.codec import Reply, decode_replies, encode_job
 from service.jobs import Answer, Job
-from service.log import log
+from service.log import log, trace
+from service.pulses import Pulses
 from service.redislink import (
     ANSWERS,
     CLIPS,
@@ -23,10 +23,10 @@ from service.redislink import (
     LIVE,
     RETRY_S,
     TROUBLE,
+    beats,
     connect,
     part,
     prepare,
-    seen,
     shown,
 )
 from service.replies import Replies
@@ -44,6 +44,14 @@ end
 return ids
 """
 """Adds jobs while there is room; gives their entries' ids, null for those refused."""
+MISSING = """
+local missing = {}
+for _, id in ipairs(ARGV) do
+    if #redis.call('XRANGE', KEYS[1], id, id) == 0 then missing[#missing + 1] = id end
+end
+return missing
+"""
+"""Gives those of some entries that are not there."""
 
 
 class RedisQueue:
@@ -72,6 +80,7 @@ class RedisQueue:
         self._well = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = self._closed = False
+        self._pulses = Pulses()
         self._lost = "the queue was not reached yet"
         self._deserted = ""
 
@@ -156,7 +165,7 @@ class RedisQueue:
                 await step()
             except Exception as error:  # noqa: BLE001 - a loop that ended would leave its askers waiting
                 if not isinstance(error, TROUBLE):
-                    traceback.print_exception(error)
+                    trace(error)
                 self._note(lost=UNUSABLE, why=str(error))
                 await asyncio.sleep(RETRY_S)
 
@@ -196,10 +205,16 @@ class RedisQueue:
                 self._withdrawn.append((stream, entry))
                 self._work.set()
 
-    def _send_again(self) -> None:
-        """Send what waits once more: Redis is new, or came back empty. A second answer would be dropped."""
-        self._outbox |= {job: (stream, data) for job, (stream, _, data) in self._entries.items()}
-        self._entries.clear()
+    async def _send_again(self) -> None:
+        """Send again what waits and is in no stream: Redis came back empty, older than it was, or as a late replica.
+
+        What was answered meanwhile is run twice; the second answer is dropped.
+        """
+        for stream in (LIVE, CLIPS):
+            entries = {entry: job for job, (at, entry, _) in self._entries.items() if at == stream}
+            for entry in await self._redis.eval(MISSING, 1, stream, *entries) if entries else ():
+                if kept := self._entries.pop(entries[entry], None):
+                    self._outbox[entries[entry]] = (stream, kept[2])
         self._work.set()
 
     def _refuse(self, jobs: Any, why: str) -> None:
@@ -227,12 +242,13 @@ class RedisQueue:
 
     async def _watch(self) -> None:
         """See whether Redis takes writes and at least one worker is there."""
-        if self._lost:
+        lost = bool(self._lost)
+        if lost:
             await prepare(self._redis)
-        if not await self._redis.set(GATEWAYS + self._name, "here", ex=MARK_S, get=True):
-            self._send_again()
+        if not await self._redis.set(GATEWAYS + self._name, "here", ex=MARK_S, get=True) or lost:
+            await self._send_again()
         await redismodels.want(self._redis, self._served())
-        alive = [name for name, ago in (await seen(self._redis)).items() if ago < redismodels.ALIVE_S]
+        alive = self._pulses.look(*await beats(self._redis), now=time.monotonic())
         self._note(lost="", deserted="" if alive else "no worker takes jobs")
         await asyncio.sleep(WATCH_S if alive else RETRY_S)
 

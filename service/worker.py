@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from features.errors import TimbreError
 from models.store import Store
 from service.codec import Reply
 from service.localqueue import Predictor
-from service.log import log
+from service.log import log, trace
 from service.redisjobs import BEAT_S, Delivery, RedisJobs
 from service.redislink import RETRY_S, TROUBLE
 from service.settings import Settings
@@ -127,7 +126,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever a model raises is the answer to its jobs
             if not isinstance(error, TimbreError):
                 log("fault", error=type(error).__name__, model=jobs[0].model, job=jobs[0].id)
-                traceback.print_exception(error)
+                trace(error)
                 error = TimbreError(f"{jobs[0].model!r} failed in a worker; its log has it under {jobs[0].id}")
             return [Reply(job.id, error, 0.0) for job in jobs]
 

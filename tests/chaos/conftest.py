@@ -12,12 +12,14 @@ import pytest
 from tests.service.conftest import artefacts, redis_server, redis_url, serve  # noqa: F401 - fixtures
 from tests.service.redisserver import start_redis
 
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
+LONG = ROUNDS > 1
+
 
 def pytest_generate_tests(metafunc):
-    rounds = int(os.environ.get("ROUNDS", "1"))
-    if rounds > 1:
+    if LONG:
         metafunc.fixturenames.append("round_number")
-        metafunc.parametrize("round_number", range(rounds))
+        metafunc.parametrize("round_number", range(ROUNDS))
 
 
 class Victim:

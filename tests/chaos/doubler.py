@@ -9,7 +9,7 @@ import uvloop
 
 from service.log import log
 from service.redisjobs import RedisJobs
-from service.worker import Worker
+from service.worker import Worker, _heed_signals
 
 POISON = 666.0
 
@@ -35,6 +35,7 @@ async def main(url, seconds="0"):
         max_batch=8,
         pulse=lambda: None,
     )
+    _heed_signals(worker)
     log("worker ready")
     await worker.run()
 

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
+import struct
+import subprocess
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +17,10 @@ from features.errors import Failed
 from service.commands import queue as queue_command
 from service.redislink import CLIPS, GROUP, LIVE
 from service.redisqueue import RedisQueue
+from tests.chaos.conftest import LONG
 from tests.chaos.doubler import POISON
 from tests.service.conftest import until
+from tests.service.redisserver import start_redis
 from tests.service.test_queues import job
 
 DOUBLER = ("-m", "tests.chaos.doubler")
@@ -72,11 +77,95 @@ async def test_a_stopped_workers_jobs_are_done_once_and_it_may_come_back(victim,
         other = victim(*DOUBLER, redis_url)
         answers = await asyncio.gather(*asked)
         assert [answer.scores[0] for answer in answers] == [2 * n for n in range(8)]
+        await asyncio.sleep(10 if LONG else 0)
         stopped.signal(signal.SIGCONT)
         other.kill()
         assert (await queue.ask(job(100, seconds=10))).scores[0] == 200
         await until(lambda: nothing_left(redis_server.client))
-    assert stopped.end() == -signal.SIGTERM or stopped.process.returncode == 0
+    assert stopped.end() == 0
+
+
+async def test_a_worker_told_to_leave_under_load_answers_what_it_took_and_leaves_the_rest(
+    victim, redis_url, redis_server
+):
+    leaver = victim(*DOUBLER, redis_url, 0.2)
+    async with queue_at(redis_url) as queue:
+        asked = [asyncio.create_task(queue.ask(job(n, seconds=20))) for n in range(60)]
+        await asyncio.to_thread(leaver.until, "begins")
+        leaver.signal(signal.SIGTERM)
+        assert await asyncio.to_thread(leaver.process.wait, 5) == 0
+        assert 0 < sum(task.done() for task in asked) < 60
+        victim(*DOUBLER, redis_url)
+        begin = time.monotonic()
+        answers = await asyncio.gather(*asked)
+        assert [answer.scores[0] for answer in answers] == [2 * n for n in range(60)]
+        # Nothing was left in its hands to be taken over.
+        assert time.monotonic() - begin < 1.5 + 3
+    assert nothing_left(redis_server.client)
+
+
+@pytest.mark.parametrize("kept", ["all", "what was there before the jobs", "nothing"])
+async def test_jobs_outlive_a_redis_that_is_killed_whatever_it_kept(victim, tmp_path_factory, kept):
+    redis = start_redis(tmp_path_factory, *(["--appendonly", "yes"] if kept == "all" else ["--dbfilename", "dump.rdb"]))
+    try:
+        slow = victim(*DOUBLER, redis.url, 0.1)
+        async with queue_at(redis.url) as queue:
+            if kept == "what was there before the jobs":
+                redis.client.save()
+            asked = [asyncio.create_task(queue.ask(job(n, seconds=20, live=n % 2 == 0))) for n in range(60)]
+            await asyncio.to_thread(slow.until, "begins", times=2)
+            redis.kill()
+            redis.start()
+            answers = await asyncio.gather(*asked)
+            assert [answer.scores[0] for answer in answers] == [2 * n for n in range(60)]
+            await until(lambda: nothing_left(redis.client))
+    finally:
+        redis.end()
+
+
+@pytest.fixture
+def clock(tmp_path, monkeypatch):
+    """Give what sets the clock of every redis-server started from now on, by so many seconds ahead of the true one."""
+    if not (compiler := shutil.which("cc")):
+        pytest.skip("no C compiler on this machine, which a program's own clock needs")
+    library, offset = tmp_path / "clock.so", tmp_path / "offset"
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
+    offset.write_bytes(struct.pack("l", 0))
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("CLOCK_OFFSET", str(offset))
+
+    def step(seconds):
+        with offset.open("r+b") as file:
+            file.write(struct.pack("l", seconds))
+
+    return step
+
+
+@pytest.mark.parametrize("seconds", [3_600, -3_600])
+async def test_a_clock_that_is_set_loses_no_job(victim, clock, tmp_path_factory, monkeypatch, seconds):
+    redis = start_redis(tmp_path_factory)
+    monkeypatch.delenv("LD_PRELOAD")
+    try:
+        workers = [victim(*DOUBLER, redis.url, 0.1) for _ in range(2)]
+        for each in workers:
+            await asyncio.to_thread(each.until, "worker ready")
+        async with queue_at(redis.url) as queue:
+            asked = []
+            for n in range(100):
+                # In the middle more wait than can be done until the workers look at the clock again.
+                for number in [n] if n != 50 else range(1_000, 1_160):
+                    asked.append(asyncio.create_task(queue.ask(job(number, seconds=5))))  # noqa: PERF401
+                await asyncio.sleep(0.02)
+                assert not queue.trouble
+                if n == 50:
+                    clock(seconds)
+            assert abs(redis.client.time()[0] - time.time() - seconds) < 10
+            answers = await asyncio.gather(*asked)
+            assert all(answer.scores[0] == 2 * float(answer.job_id) for answer in answers)
+        assert all(each.find(r"clock of Redis was set by_s=-?3\.6e\+03") for each in workers)
+    finally:
+        redis.end()
 
 
 @pytest.mark.timeout(90)
