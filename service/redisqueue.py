@@ -78,6 +78,7 @@ class RedisQueue:
         self._read: list[bytes] = []
         self._work = asyncio.Event()
         self._well = asyncio.Event()
+        self._failed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = self._closed = False
         self._pulses = Pulses()
@@ -167,6 +168,7 @@ class RedisQueue:
                 if not isinstance(error, TROUBLE):
                     trace(error)
                 self._note(lost=UNUSABLE, why=str(error))
+                self._failed.set()
                 await asyncio.sleep(RETRY_S)
 
     async def _send(self) -> None:
@@ -228,21 +230,26 @@ class RedisQueue:
             if self._read:
                 pipe.xdel(key, *self._read)
             pipe.xread({key: "0-0"}, block=BLOCK_MS)
-            *_, found = await pipe.execute()
+            *deleted, found = await pipe.execute(raise_on_error=False)
+        if isinstance(found, Exception):
+            raise found
         entries = found[0][1] if found else []
-        self._read = [entry for entry, _ in entries]
+        refused = any(isinstance(each, Exception) for each in deleted)
+        if entries or not refused:
+            self._read = [entry for entry, _ in entries]
         for _, fields in entries:
             try:
                 for reply in decode_replies(fields.get(b"answers", b"")):
                     self._replies.resolve(reply)
             except InputError as error:
                 log("queue answer not understood", why=error)
-        # Those who were answered go first; a tenth of a round trip.
-        await asyncio.sleep(0)
+        # Those who were answered go first; a tenth of a round trip. What is not deleted would be read without a pause.
+        await asyncio.sleep(RETRY_S if entries and refused else 0)
 
     async def _watch(self) -> None:
-        """See whether Redis takes writes and at least one worker is there."""
+        """See whether Redis takes writes and at least one worker is there; soon again when something failed."""
         lost = bool(self._lost)
+        self._failed.clear()
         if lost:
             await prepare(self._redis)
         if not await self._redis.set(GATEWAYS + self._name, "here", ex=MARK_S, get=True) or lost:
@@ -250,7 +257,10 @@ class RedisQueue:
         await redismodels.want(self._redis, self._served())
         alive = self._pulses.look(*await beats(self._redis), now=time.monotonic())
         self._note(lost="", deserted="" if alive else "no worker takes jobs")
-        await asyncio.sleep(WATCH_S if alive else RETRY_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_S if alive else RETRY_S):
+                await self._failed.wait()
+            await asyncio.sleep(RETRY_S)
 
     def _note(self, *, lost: str, deserted: str = "", why: str = "") -> None:
         before = self.trouble

@@ -1,0 +1,49 @@
+"""The disk that logs go to is full: the server goes on."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from service.client import Client
+from tests.service.conftest import begin, noise, pcm, rest_of, wav
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("gateways", [1, 2])
+async def test_a_full_disk_under_the_log_costs_nobody_an_answer(artefacts, unused_tcp_port, gateways):
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    command = [sys.executable, "-m", "service.command", "serve", "--port", unused_tcp_port]
+    command += ["--gateways", gateways, "--artefacts", artefacts]
+    full = os.open("/dev/full", os.O_WRONLY)
+    server = subprocess.Popen([*map(str, command)], stdout=full, stderr=full)  # noqa: ASYNC220 - it takes no time
+    os.close(full)
+    try:
+        async with asyncio.timeout(20), aiohttp.ClientSession() as http:
+            while not await ready(http, url):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.05)
+            async with http.ws_connect(f"{url}/v1/models/toy/stream") as socket:
+                assert (await begin(socket))["type"] == "ready"
+                await socket.send_bytes(pcm(noise(3)))
+                await socket.send_json({"type": "end"})
+                *windows, end, code = await rest_of(socket)
+            assert (["window"] * len(windows), end["windows"], code) == ([each["type"] for each in windows], 2, 1000)
+            for _ in range(5):
+                assert (await Client(url).classify(wav(noise(2)), "toy"))["windows"]
+            async with http.get(f"{url}/nowhere") as response:
+                assert response.status == 404
+    finally:
+        server.terminate()
+    assert await asyncio.to_thread(server.wait, 10) == 0
+
+
+async def ready(http, url):
+    try:
+        async with http.get(f"{url}/readyz") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
