@@ -19,7 +19,6 @@ from service.redislink import HELD, TROUBLE, WANTED, seen
 FORM = re.compile(f"{NAME.pattern}:{VERSION.pattern}")
 WANT_S = 30.0
 """A version that no gateway wanted for so long is wanted no more."""
-
 PREPARE_S = 5.0
 """How long workers have to load a version."""
 PAUSE_S = 0.05
