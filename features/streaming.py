@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ class Window(NamedTuple):
 
     start: int
     end: int
-    tensor: Tensor
+    tensor: Tensor | None
+    """None if it was not wanted."""
 
 
 class StreamingExtractor:
@@ -55,8 +57,16 @@ class StreamingExtractor:
         """Samples taken in that no window holds yet."""
         return self.position - self._covered
 
-    def feed(self, samples: Samples) -> list[Window]:
-        """Take in a chunk, float32 (n,), and return the windows it completes. Raises Unprocessable if not finite."""
+    @property
+    def due(self) -> int:
+        """Where the next window ends."""
+        return self._next + self.config.window
+
+    def feed(self, samples: Samples, *, wanted: Callable[[int], bool] | None = None) -> list[Window]:
+        """Take in a chunk, float32 (n,), and return the windows it completes. Raises Unprocessable if not finite.
+
+        wanted: says by its start whether a window is to be computed; frames of unwanted windows alone never are.
+        """
         if len(samples) == 0:
             return []
         samples = checked(samples)
@@ -68,7 +78,9 @@ class StreamingExtractor:
             core.append(piece[max(0, self._next - self.position) :])
             self.position += piece.size
             while self.position >= self._next + self.config.window:
-                windows.append(Window(self._next, self._next + self.config.window, core.cut()))
+                tensor = core.tensor() if wanted is None or wanted(self._next) else None
+                core.move()
+                windows.append(Window(self._next, self._next + self.config.window, tensor))
                 self._covered = self._next + self.config.window
                 self._next += self.hop
         return windows
@@ -105,21 +117,23 @@ class _Core:
     def samples(self) -> Samples:
         return self._buffer[: self._size]
 
-    def cut(self) -> Tensor:
-        """Return the next window's tensor and move on by one hop."""
+    def tensor(self) -> Tensor:
+        """Return the tensor of the window that begins here."""
         self._analyse_inner()
-        rows = self._rows(self._analyse_edges())
-        tensor = self._frames.tensor(rows)
+        return self._frames.tensor(self._rows(self._analyse_edges()))
+
+    def move(self) -> None:
+        """Go to the next window."""
         self._size -= self._hop
         # A memoryview moves overlapping memory in place; numpy would copy it aside first.
         view = self._buffer.data
         view[: self._size] = view[self._hop : self._hop + self._size]
         self._start += self._hop
-        return tensor
 
     def _analyse_inner(self) -> None:
         step, half = self._config.hop_length, self._config.n_fft // 2
-        end = self._start // step + self._last + 1
+        first, end = self._start // step + self._first, self._start // step + self._last + 1
+        self._frame = max(self._frame, first)
         while self._frame < end:
             row = self._frame % self._ring
             count = min(end - self._frame, self._ring - row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+import scipy.fft
 
 from features.config import Samples
 from service.wire import Warn, WarningKind
@@ -20,6 +21,7 @@ SPECTRUM = 4_096
 EMPTY_ABOVE = 10 ** (-70 / 10)
 """Power above a quarter of the rate, relative to all, that counts as nothing."""
 EMPTY_PERIODS = 5
+_TAPER: Samples = np.hanning(SPECTRUM).astype(np.float32)
 
 
 class Watch:
@@ -42,7 +44,7 @@ class Watch:
         if not len(samples):
             return []
         self._count += len(samples)
-        self._sum += float(samples.sum(dtype=np.float64))
+        self._sum += float(samples.sum())
         peak = max(-float(samples.min()), float(samples.max()))
         self._peak = max(self._peak, peak)
         if peak >= FULL_SCALE:
@@ -80,7 +82,7 @@ class Watch:
         """Tell whether several periods in a row had sound, but none above a quarter of the rate."""
         block = np.concatenate(self._tail)[-SPECTRUM:]
         block -= block.mean()
-        power = np.abs(np.fft.rfft(block * np.hanning(len(block)))) ** 2
+        power = np.abs(scipy.fft.rfft(block * _TAPER)) ** 2
         total = power.sum()
         empty = self._peak >= SILENCE_PEAK and power[len(power) // 2 :].sum() <= EMPTY_ABOVE * total
         self._empty_periods = self._empty_periods + 1 if empty else 0

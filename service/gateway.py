@@ -34,6 +34,8 @@ class Verdict:
     """Those at or over their threshold, best first."""
     queue_ms: float
     model_ms: float
+    version: str
+    """Of the model that said it."""
 
 
 class Leaver(Protocol):
@@ -143,6 +145,7 @@ class Gateway:
         self.leaving = True
         if self._watching:
             self._watching.cancel()
+        self.lag.stop()
         until = time.monotonic() + self.settings.grace
         for stream in tuple(self._streams):
             stream.leave()
@@ -186,4 +189,5 @@ def verdict(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> V
         labels=tuple(name for name, _, over in ranked if over),
         queue_ms=queue_ms,
         model_ms=model_ms,
+        version=model.version,
     )

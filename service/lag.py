@@ -1,4 +1,4 @@
-"""How late the event loop runs what is due: a histogram, and what feels it."""
+"""How late the event loop runs what is due: a histogram, what feels it, and what is to be done about it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ BOUNDS_MS = (
 )
 """Upper bounds of the buckets; one more holds what is above."""
 TICK_S = 0.01
+TOO_LATE_MS = 100.0
+"""A loop that turns later than this has more to do than it can."""
+IN_TIME_MS = 20.0
+CALM_TICKS = 20
+"""Ticks in a row in time after which a little more work is tried."""
+MAX_THINNING = 64
 
 
 class Histogram:
@@ -54,11 +60,29 @@ class Histogram:
         return self.max_ms
 
 
+class Thinning:
+    """Of how many windows of each stream one is computed, so that the loop keeps up. Pure."""
+
+    def __init__(self) -> None:
+        self.one_of = 1
+        self._calm = 0
+
+    def note(self, ms: float) -> None:
+        """Take in how late the loop was: too late, and fewer are computed; calm brings them back."""
+        self._calm = self._calm + 1 if ms <= IN_TIME_MS else 0
+        if ms > TOO_LATE_MS:
+            self.one_of = min(MAX_THINNING, self.one_of + max(1, self.one_of // 2))
+        elif self._calm >= CALM_TICKS:
+            self.one_of = max(1, self.one_of - max(1, self.one_of // 4))
+            self._calm = 0
+
+
 class Lag:
     """Wakes up every 10 ms and notes how much too late it was, which is for how long the loop did not turn."""
 
     def __init__(self) -> None:
         self.histogram = Histogram()
+        self.thinning = Thinning()
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -67,11 +91,18 @@ class Lag:
         self._due = time.monotonic() + TICK_S
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
+    def stalled(self, now: float) -> float:
+        """Return for how many seconds too long the loop has been in this turn; what is handled now came before it."""
+        return max(0.0, now - self._due) if self._timer else 0.0
+
     def stop(self) -> None:
         """Stop; what was noted stays."""
         if self._timer:
             self._timer.cancel()
+            self._timer = None
 
     def _tick(self) -> None:
-        self.histogram.note(max(0.0, 1e3 * (time.monotonic() - self._due)))
+        late_ms = max(0.0, 1e3 * (time.monotonic() - self._due))
+        self.histogram.note(late_ms)
+        self.thinning.note(late_ms)
         self.start()

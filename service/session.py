@@ -17,7 +17,7 @@ from service.grid import Grid
 from service.ledger import Ledger
 
 PARTS_PER_S = 4
-"""Longer messages are worked on in parts, so that others get their turn."""
+"""Longer messages are worked on in parts, so that others get their turn; shorter ones are gathered first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,8 @@ class Cut:
     start_sample: int
     """At the client's rate, rounded."""
     end_sample: int
-    tensor: Tensor
+    tensor: Tensor | None
+    """None if the window was not computed, because there was no time for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Session:
             raise Unprocessable(f"hop={start.hop} must be between {min_hop} and {config.window / config.sample_rate} s")
         self.hop = config.live_hop(start.hop)
         """Samples at the model's rate."""
+        self.thinning = (1, 0)
+        """Of how many windows one is computed, and which: its number in the grid, divided, leaves this."""
         self.ledger = Ledger()
         self._start = start
         self._config = config
@@ -62,6 +65,9 @@ class Session:
         self._grid = Grid(client_rate=start.sample_rate, model_rate=config.sample_rate)
         self._watch = Watch(start.sample_rate, every=warn_every)
         self._next = start.first_sample
+        self._step = start.sample_rate // PARTS_PER_S
+        self._gathered: list[Samples] = []
+        self._held = 0
         self._begin(start.first_sample)
 
     def take(self, frame: bytes) -> Iterator[list[Event]]:
@@ -73,16 +79,15 @@ class Session:
         samples = pcm.mono(audio, encoding=self._start.encoding, channels=self._start.channels)
         events = self._opening(audio) + self._jump(first)
         samples = samples[max(0, self._next - first) :]
-        step = self._start.sample_rate // PARTS_PER_S
-        for at in range(0, len(samples), step):
-            yield events + self._feed(samples[at : at + step])
+        for at in range(0, len(samples), self._step):
+            yield events + self._feed(samples[at : at + self._step])
             events = []
         if events:
             yield events
 
     def finish(self) -> list[Event]:
         """Return the windows that the end of the stream completes. What fills no window is the tail."""
-        return [*self._cuts(self._resampler.finish())]
+        return [*self._work(), *self._cuts(self._resampler.finish())]
 
     def _begin(self, first_sample: int) -> None:
         """Start cutting at a sample; nothing from before it is in any window."""
@@ -93,6 +98,7 @@ class Session:
         # At a low rate a window may begin a sample or two before the first sound: without these zeros all that
         # follows would be heard too early, and a stream taken up again would differ from an unbroken one.
         self._extractor.feed(np.zeros(max(0, self._grid.nearest(first_sample) - first), np.float32))
+        self._due = self._grid.to_client(self._extractor.due)
 
     def _opening(self, audio: memoryview) -> list[Event]:
         """Warn when the stream begins like a file."""
@@ -112,13 +118,30 @@ class Session:
         return events
 
     def _feed(self, samples: Samples) -> list[Event]:
-        warnings = self._watch.look(samples, at=self._next)
+        """Take in samples; work on them as soon as they are many, or can complete a window."""
+        self._gathered.append(samples)
+        self._held += len(samples)
         self._next += len(samples)
         self.ledger.received += len(samples)
-        return [*warnings, *self._cuts(self._resampler.feed(samples))]
+        return self._work() if self._held >= self._step or self._next >= self._due else []
+
+    def _work(self) -> list[Event]:
+        if not self._gathered:
+            return []
+        samples = self._gathered[0] if len(self._gathered) == 1 else np.concatenate(self._gathered)
+        self._gathered.clear()
+        self._held = 0
+        warnings = self._watch.look(samples, at=self._next - len(samples))
+        events: list[Event] = [*warnings, *self._cuts(self._resampler.feed(samples))]
+        self._due = self._grid.to_client(self._extractor.due)
+        return events
 
     def _cuts(self, samples: Samples) -> Iterator[Cut]:
-        for start, end, tensor in self._extractor.feed(samples):
+        for start, end, tensor in self._extractor.feed(samples, wanted=self._wanted):
             # The resampler's last sample may round to one past what came.
             end_sample = min(self._grid.to_client(end), self._next)
             yield Cut(start, end, self._grid.to_client(start), end_sample, tensor)
+
+    def _wanted(self, start: int) -> bool:
+        keep, which = self.thinning
+        return start // self.hop % keep == which % keep

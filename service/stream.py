@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Coroutine
 from contextlib import AbstractContextManager
@@ -21,7 +22,7 @@ from service.ledger import Ledger
 from service.log import log
 from service.problems import unexpected
 from service.rest import GATEWAY, read_query
-from service.session import Event, Session
+from service.session import Cut, Event, Session
 from service.teller import Teller
 from service.waiting import Waiting, WaitingRoom
 
@@ -29,6 +30,9 @@ Result = TypeVar("Result")
 
 PATIENCE = 0.25
 """Share of the hop that a new window waits for room before the oldest is dropped: a burst is no overload."""
+TURN_S = 0.002
+"""Seconds of work after which a stream lets others have their turn."""
+_numbers = itertools.count()
 CLOSE_CODES: dict[wire.EndReason, int] = {
     "client ended": WSCloseCode.OK,
     "idle": WSCloseCode.POLICY_VIOLATION,
@@ -74,6 +78,9 @@ class LiveStream:
         self._reader: asyncio.Task[Any] | None = None
         self._leaving = False
         self._listening = True
+        self._worked = 0.0
+        # Streams that are thinned take turns.
+        self._which = next(_numbers)
 
     async def run(self, *, client: str, permit: AbstractContextManager[None]) -> None:
         """Speak from `start` to the close. Whatever happens, nothing is left behind."""
@@ -198,20 +205,26 @@ class LiveStream:
 
     async def _take(self, session: Session, frame: bytes, *, patience: float | None) -> None:
         """Cut a message into windows; wait while too many wait."""
-        arrived = time.monotonic()
+        now = time.monotonic()
+        arrived = now - self._gateway.lag.stalled(now)
+        if patience is not None:
+            session.thinning = (self._gateway.lag.thinning.one_of, self._which)
         begin = time.perf_counter()
         for part, events in enumerate(session.take(frame)):
             self._put(events, arrived=arrived, begin=begin)
             await self._room.room(patience=patience)
-            if part:
-                # A long message must not keep the others from their turn.
+            self._worked += time.perf_counter() - begin
+            if part or self._worked > TURN_S:
+                # A long message, or many short ones that came at once, must not keep the others from their turn.
+                self._worked = 0.0
                 await asyncio.sleep(0)
             begin = time.perf_counter()
 
     def _put(self, events: list[Event], *, arrived: float, begin: float) -> None:
         features_ms = 1e3 * (time.perf_counter() - begin)
         for event in events:
-            self._room.put(Waiting(event, arrived, features_ms))
+            thinned = isinstance(event, Cut) and event.tensor is None
+            self._room.put(Waiting(event, arrived, features_ms, dropped=thinned))
 
 
 def summary(ledger: Ledger, reason: wire.EndReason) -> wire.Summary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from features.config import Tensor
 from features.errors import Busy, Late
 from service import wire
 from service.channel import Channel
@@ -31,9 +32,10 @@ class Teller:
 
     def ask_ahead(self, waiting: Waiting) -> asyncio.Task[Verdict] | None:
         """Begin to ask for a window before its turn to be told. A stream that must not lose any asks one by one."""
-        if self._complete or not isinstance(waiting.what, Cut):
+        what = waiting.what
+        if self._complete or not isinstance(what, Cut) or what.tensor is None:
             return None
-        return asyncio.create_task(self._ask(waiting.what, waiting.arrived))
+        return asyncio.create_task(self._ask(what.tensor, waiting.arrived))
 
     async def run(self, room: WaitingRoom, channel: Channel) -> None:
         """Tell all until the room is closed and empty. Raises Gone, or what the model raises."""
@@ -48,17 +50,24 @@ class Teller:
             return what
         if isinstance(what, Gap):
             return wire.Dropped(from_sample=what.start_sample, to_sample=what.end_sample, reason="gap")
-        if waiting.dropped:
+        if waiting.dropped or what.tensor is None:
             return self._drop(what, "overload")
         try:
-            verdict = await (waiting.asking or self._ask(what, waiting.arrived))
+            verdict = await self._verdict(what.tensor, waiting)
         except Busy:
             return self._drop(what, "overload")
         except Late:
             return self._drop(what, "late")
         return self._window(what, waiting, verdict)
 
-    async def _ask(self, cut: Cut, arrived: float) -> Verdict:
+    async def _verdict(self, tensor: Tensor, waiting: Waiting) -> Verdict:
+        """Return what the model says, asked for now if not before. Raises as `_ask` does."""
+        verdict = await (waiting.asking or self._ask(tensor, waiting.arrived))
+        if not self._complete and time.monotonic() > waiting.arrived + self._gateway.settings.window_deadline:
+            raise Late("the answer came in time, but the event loop was late")
+        return verdict
+
+    async def _ask(self, tensor: Tensor, arrived: float) -> Verdict:
         """Return what the model says. Raises Late, and Busy unless the client wants every window."""
         settings, model = self._gateway.settings, self._follower.model
         while True:
@@ -66,7 +75,7 @@ class Teller:
                 time.monotonic() + settings.clip_deadline if self._complete else arrived + settings.window_deadline
             )
             try:
-                return await self._gateway.ask(model, cut.tensor, deadline=deadline, live=True, stream=self._stream)
+                return await self._gateway.ask(model, tensor, deadline=deadline, live=True, stream=self._stream)
             except Busy:
                 if not self._complete:
                     raise
@@ -78,8 +87,7 @@ class Teller:
 
     def _window(self, cut: Cut, waiting: Waiting, verdict: Verdict) -> wire.Window:
         self._ledger.answer(cut.start_sample, cut.end_sample)
-        model = self._follower.model
-        rate = model.sound[0].sample_rate
+        rate = self._follower.model.sound[0].sample_rate
         return wire.Window(
             start=round(cut.start / rate, 6),
             end=round(cut.end / rate, 6),
@@ -87,7 +95,7 @@ class Teller:
             end_sample=cut.end_sample,
             scores=verdict.scores,
             labels=verdict.labels,
-            version=model.version,
+            version=verdict.version,
             age_ms=wire.Age(
                 total=round(1e3 * (time.monotonic() - waiting.arrived), 3),
                 features=round(waiting.features_ms, 3),

@@ -20,7 +20,7 @@ class Waiting:
     """time.monotonic() of the last byte it needed."""
     features_ms: float
     dropped: bool = False
-    """Pushed out by newer ones: it keeps its place, so that everything is told in order."""
+    """Not computed, or pushed out by newer ones: it keeps its place, so that everything is told in order."""
     asking: asyncio.Task[Verdict] | None = None
     """What asks the model already, while others are in front of it."""
 
@@ -48,7 +48,7 @@ class WaitingRoom:
 
     def put(self, waiting: Waiting) -> None:
         """Add at the end. Follow with `room`, which is where the bound is kept."""
-        if isinstance(waiting.what, Cut):
+        if isinstance(waiting.what, Cut) and not waiting.dropped:
             if self._line or self._busy:
                 waiting.asking = self._ask(waiting)
             self._fresh.append(waiting)
@@ -63,9 +63,11 @@ class WaitingRoom:
                 async with asyncio.timeout(patience):
                     await self._left.wait()
             except TimeoutError:
-                oldest = self._fresh.popleft()
-                oldest.dropped = True
-                oldest.withdraw()
+                # When the loop is late, others may have left since.
+                if len(self._fresh) > self._limit:
+                    oldest = self._fresh.popleft()
+                    oldest.dropped = True
+                    oldest.withdraw()
 
     async def take(self) -> Waiting | None:
         """Return the next in line, None once closed and empty."""

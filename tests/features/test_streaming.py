@@ -49,6 +49,29 @@ def test_every_window_equals_the_offline_function_however_chunked(sizes, hop, ki
         assert_array_equal(window.tensor, compute(samples, kind=kind))
 
 
+@pytest.mark.parametrize("kind", ["features", "log_mel"])
+@pytest.mark.parametrize("one_of", [2, 3, 50, 1_000])
+def test_windows_that_are_not_wanted_are_not_computed_and_change_no_other(kind, one_of):
+    extractor = StreamingExtractor(hop=1_024, kind=kind)
+    windows = [
+        window
+        for chunk in chunks(SOUND[:150_000], [5_513])
+        for window in extractor.feed(chunk, wanted=lambda start: start // 1_024 % one_of == 0)
+    ]
+    assert [window.start for window in windows] == list(range(0, 150_000 - DEFAULT.window + 1, 1_024))
+    for window in windows:
+        assert (window.tensor is not None) == (window.start // 1_024 % one_of == 0)
+        if window.tensor is not None:
+            assert_array_equal(window.tensor, compute(SOUND[window.start : window.end], kind=kind))
+
+
+def test_it_says_where_the_next_window_ends():
+    extractor = StreamingExtractor(hop=1_024, first_sample=1)
+    assert extractor.due == 1_024 + DEFAULT.window
+    extractor.feed(SOUND[1 : extractor.due])
+    assert extractor.due == 2_048 + DEFAULT.window
+
+
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100, 48_000, 96_000, 192_000])
 def test_windows_of_a_resampled_stream_equal_those_of_the_whole_resampled_file(rate):
     sound = np.interp(np.arange(3 * rate) / rate, np.arange(SOUND.size) / 22_050, SOUND).astype(np.float32)

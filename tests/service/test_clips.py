@@ -35,7 +35,7 @@ def test_the_last_window_is_padded_only_when_samples_are_left(length, spans):
 
 
 def verdict(**scores):
-    return Verdict(scores, tuple(name for name, score in scores.items() if score >= 0.5), 0.0, 0.0)
+    return Verdict(scores, tuple(name for name, score in scores.items() if score >= 0.5), 0.0, 0.0, "1")
 
 
 def test_the_labels_of_a_clip_are_those_of_its_windows_best_first():

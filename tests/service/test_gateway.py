@@ -24,13 +24,13 @@ async def gateway(artefacts):
 
 def test_scores_are_named_ranked_and_judged_by_each_labels_threshold():
     class Model:
-        name = "m"
+        name, version = "m", "7"
         labels = ("a", "b", "c")
         thresholds = np.array([0.5, 0.2, 0.9], np.float32)
 
     found = verdict(Model, np.array([0.5, 0.3, 0.8], np.float32), queue_ms=1.0, model_ms=2.0)
     assert list(found.scores.items()) == [("c", 0.8), ("a", 0.5), ("b", 0.3)]
-    assert found.labels == ("a", "b")
+    assert (found.labels, found.version) == (("a", "b"), "7")
 
 
 async def test_a_tensor_gets_its_scores(gateway):

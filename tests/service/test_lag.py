@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from service.lag import BOUNDS_MS, TICK_S, Histogram, Lag
+from service.lag import BOUNDS_MS, CALM_TICKS, IN_TIME_MS, MAX_THINNING, TICK_S, TOO_LATE_MS, Histogram, Lag, Thinning
 
 
 def test_each_bucket_holds_its_upper_bound_and_nothing_above():
@@ -46,3 +46,34 @@ async def test_a_loop_that_is_blocked_is_seen_and_one_that_is_stopped_counts_no_
     before = list(lag.histogram.counts)
     await asyncio.sleep(3 * TICK_S)
     assert lag.histogram.counts == before
+
+
+def test_a_late_loop_thins_until_it_is_in_time_and_calm_brings_all_back():
+    thinning, seen = Thinning(), []
+    thinning.note(TOO_LATE_MS)
+    assert thinning.one_of == 1
+    for _ in range(100):
+        thinning.note(TOO_LATE_MS + 1)
+        seen.append(thinning.one_of)
+    assert seen[:4] == [2, 3, 4, 6]
+    assert seen[-1] == MAX_THINNING
+    for _ in range(CALM_TICKS - 1):
+        thinning.note(IN_TIME_MS)
+    assert thinning.one_of == MAX_THINNING
+    thinning.note(IN_TIME_MS + 1)
+    for _ in range(CALM_TICKS):
+        thinning.note(IN_TIME_MS)
+    assert thinning.one_of == MAX_THINNING * 3 // 4
+    for _ in range(100 * CALM_TICKS):
+        thinning.note(0)
+    assert thinning.one_of == 1
+
+
+async def test_what_is_handled_late_in_a_turn_is_known_to_have_come_before():
+    lag = Lag()
+    assert lag.stalled(time.monotonic() + 9) == 0.0
+    lag.start()
+    begin = time.monotonic()
+    assert lag.stalled(begin) == 0.0
+    assert lag.stalled(begin + 0.2) == pytest.approx(0.2 - TICK_S, abs=5e-3)
+    lag.stop()

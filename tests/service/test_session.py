@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from features.config import DEFAULT
 from features.errors import InputError, Unprocessable
 from features.extract import compute
+from features.resample import StreamingResampler
+from features.streaming import StreamingExtractor
 from service import wire
 from service.session import Cut, Gap, Session
 from tests.service.conftest import noise, pcm
@@ -115,6 +117,21 @@ def test_a_gap_of_centuries_costs_nothing():
 
 def test_a_long_message_is_worked_on_in_parts():
     assert len(list(session().take(SOUND))) > 10
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 48_000])
+def test_small_messages_are_gathered_but_no_window_waits_for_more_than_it_needs(rate):
+    data, size = pcm(noise(4, rate=rate)), 2 * (rate // 100)
+    stream, ready, soonest, at_work = session(sample_rate=rate), {}, {}, 0
+    resampler, extractor = StreamingResampler(rate, 22_050), StreamingExtractor(hop=HOP)
+    for n in range(400):
+        frame = data[n * size : (n + 1) * size]
+        ready |= {cut.start: n for cut in cuts(feed(stream, frame, finish=False))}
+        at_work += not stream._gathered
+        samples = resampler.feed(np.frombuffer(frame, "<i2").astype(np.float32))
+        soonest |= {window.start: n for window in extractor.feed(samples)}
+    assert ready == soonest
+    assert at_work < 400 / 5
 
 
 def test_an_empty_message_is_nothing():
