@@ -1,0 +1,99 @@
+"""Versions come, broken ones too, and go back under a hundred live streams: each window is answered once."""
+
+import asyncio
+import itertools
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.service.conftest import RATE, begin, noise, pcm, until
+from tests.service.versions import copied, put
+
+STREAMS = 100
+HOP = 11_264
+SOUND = [pcm(noise(HOP / RATE, seed=seed)) for seed in range(10)]
+
+
+class Listening:
+    """One live stream at real speed, until it is told that it is enough."""
+
+    def __init__(self, session, url):
+        self.session = session
+        self.url = url
+        self.versions = []
+        self.messages = []
+        self.sent = 0
+
+    async def run(self, enough, *, delay):
+        async with self.session.ws_connect(f"{self.url}/v1/models/toy/stream") as socket:
+            assert (await begin(socket))["type"] == "ready"
+            await asyncio.sleep(delay)
+            reading = asyncio.create_task(self._read(socket))
+            due = asyncio.get_running_loop().time()
+            while not enough.is_set():
+                await socket.send_bytes(SOUND[self.sent % len(SOUND)])
+                self.sent += 1
+                due += HOP / RATE
+                await asyncio.sleep(due - asyncio.get_running_loop().time())
+            await socket.send_json({"type": "end"})
+            await reading
+
+    async def _read(self, socket):
+        async for message in socket:
+            self.messages.append(json.loads(message.data))
+            self.versions.append(self.messages[-1].get("version"))
+
+    def check(self):
+        """Every window was answered once, in order; return the versions in the order in which they came."""
+        *told, end = self.messages
+        assert {message["type"] for message in told} == {"window"}
+        assert [message["start_sample"] for message in told] == [n * HOP for n in range(len(told))]
+        assert (end["type"], end["reason"], end["windows"]) == ("end", "client ended", len(told))
+        assert end["samples_received"] == self.sent * HOP == end["samples_processed"] + end["samples_tail"]
+        return [version for version, _ in itertools.groupby(message["version"] for message in told)]
+
+
+def handles(pids):
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one process", "gateways and workers"])
+async def test_versions_come_and_go_under_a_hundred_live_streams(victim, artefacts, tmp_path, request, several):
+    folder = copied(artefacts, tmp_path)
+    command = ["-m", "service.command", "serve", "--port", 0, "--artefacts", folder]
+    if several:
+        command += ["--gateways", 2, "--redis", request.getfixturevalue("redis_url"), "--workers", 1]
+    server = victim(*command)
+    url = (await asyncio.to_thread(server.until, r" ready url=(http\S+)", times=2 if several else 1))[0][1]
+    pids = [int(match[1]) for match in server.find(r"(?:gateway|worker) started number=\d pid=(\d+)")]
+    pids = pids or [server.process.pid]
+    before, enough = handles(pids), asyncio.Event()
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        listeners = [Listening(session, url) for _ in range(STREAMS)]
+        async with asyncio.TaskGroup() as group:
+            for n, each in enumerate(listeners):
+                group.create_task(each.run(enough, delay=0.5 * n / STREAMS))
+
+            async def heard_by_all(version):
+                await until(lambda: all(version in each.versions[-3:] for each in listeners), seconds=15)
+
+            await heard_by_all("2")
+            put(folder, 3)
+            await heard_by_all("3")
+            put(folder, 4, broken=True)
+            await asyncio.to_thread(server.until, "version refused model=toy version=4", times=2 if several else 1)
+            async with session.post(f"{url}/v1/models/toy/load", json={"version": "1"}) as answer:
+                assert answer.status == 200
+            await heard_by_all("1")
+            put(folder, 5, of=folder / "toy" / "2")
+            await heard_by_all("5")
+            enough.set()
+        for each in listeners:
+            assert each.check() == ["2", "3", "1", "5"]
+    refusals = server.find("version refused model=toy version=4")
+    assert len(refusals) == (2 if several else 1)
+    assert not server.find("fault|Traceback|died")
+    await until(lambda: handles(pids) <= before + 10)
