@@ -162,7 +162,7 @@ def load(name: str, changes: typing.Iterable[str] = ()) -> Any:
         raise RecipeError(f"no profile {profile!r}; there is {', '.join(table.get('profiles', {}))}")
     for key, value in [*table.get("profiles", {}).get(profile, {}).items(), *pairs]:
         _put(table, key, value)
-    return _read(_kind(table.get("steps")), table, where="recipe")
+    return read_value(_kind(table.get("steps")), table, where="recipe")
 
 
 def _table(name: str, *, seen: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
     table[last] = value
 
 
-def _read(wanted: Any, value: Any, *, where: str) -> Any:
+def read_value(wanted: Any, value: Any, *, where: str) -> Any:
     """Return `value`, from TOML or from text, as the type `wanted`."""
     origin, inner = typing.get_origin(wanted), typing.get_args(wanted)
     if dataclasses.is_dataclass(wanted):
@@ -226,7 +226,7 @@ def _read(wanted: Any, value: Any, *, where: str) -> Any:
         if not isinstance(value, list):
             raise RecipeError(f"{where}={value!r} must be a list")
         parts = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(_read(part, item, where=where) for part, item in zip(parts, value, strict=True))
+        return tuple(read_value(part, item, where=where) for part, item in zip(parts, value, strict=True))
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:
@@ -241,7 +241,7 @@ def _section(wanted: Any, value: Any, *, where: str) -> Any:
     if unknown := value.keys() - fields.keys():
         raise RecipeError(f"{where}: unknown setting {', '.join(sorted(unknown))}; there is {', '.join(fields)}")
     try:
-        return wanted(**{key: _read(fields[key], item, where=f"{where}.{key}") for key, item in value.items()})
+        return wanted(**{key: read_value(fields[key], item, where=f"{where}.{key}") for key, item in value.items()})
     except TypeError as error:
         raise RecipeError(f"{where}: {error}") from error
 

@@ -1,0 +1,187 @@
+"""Fetching as a guest: at the rate the host allows, where robots.txt allows, a bounded number of bytes and tries."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urljoin, urlsplit
+from urllib.robotparser import RobotFileParser
+
+import aiohttp
+
+from features.errors import TimbreError
+from training.recipe import RecipeError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+REDIRECTS = 5
+ROBOTS_BYTES = 512 * 1024
+LONGEST_WAIT_S = 120.0
+"""A host that asks for more is left alone."""
+TROUBLE = (aiohttp.ClientError, TimeoutError, OSError)
+AGAIN = {408, 425, 429, 500, 502, 503, 504}
+
+
+class Refused(TimbreError):
+    """A file was not fetched; the message says why."""
+
+    title = "Not fetched"
+
+    def __init__(self, message: str, *, again: bool = False) -> None:
+        """again: whether another try, later, may do better."""
+        super().__init__(message)
+        self.again = again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manners:
+    """How to behave towards hosts."""
+
+    agent: str = "Timbre/0.1"
+    """User-Agent, and the name looked for in robots.txt; add a way to reach you."""
+    rate: float = 1.0
+    """Requests a second to one host at most."""
+    timeout: float = 20.0
+    """Seconds for one request."""
+    tries: int = 4
+    """Of a request that fails in a way that may pass."""
+    backoff: float = 2.0
+    """Seconds before the second try; doubled for each one after."""
+    page_bytes: int = 5_000_000
+    """Of a page at most."""
+    picture_bytes: int = 20_000_000
+    """Of a picture at most."""
+    robots: bool = True
+    """Whether to obey robots.txt; false only on a host of your own."""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense. Raises RecipeError."""
+        if min(self.rate, self.timeout, self.tries, self.page_bytes, self.picture_bytes) <= 0 or self.backoff < 0:
+            raise RecipeError("manners: rate, timeout, tries and bytes must be above 0, and backoff not below")
+
+
+class Fetched(NamedTuple):
+    """What came, and from where after redirects."""
+
+    url: str
+    kind: str
+    """Content type, in lower case, without parameters."""
+    charset: str
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        try:
+            return self.body.decode(self.charset or "utf-8", "replace")
+        except LookupError:
+            return self.body.decode("utf-8", "replace")
+
+
+class Fetcher:
+    """Fetches from any hosts, from each at its rate."""
+
+    def __init__(self, manners: Manners, hosts: frozenset[str] | None = None) -> None:
+        """hosts: `host:port` as in addresses that may be asked; None is all."""
+        self.manners, self.hosts = manners, hosts
+        self._robots: dict[str, RobotFileParser] = {}
+        self._next: dict[str, float] = {}
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=self.manners.timeout)
+        self._session = aiohttp.ClientSession(headers={"User-Agent": self.manners.agent}, timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def fetch(self, url: str, *, most: int, robots: bool = True) -> Fetched:
+        """Return what is at an address, following redirects.
+
+        most: bytes. robots: false for an interface made for programs. Raises Refused.
+        """
+        for _ in range(REDIRECTS + 1):
+            self._check_host(url)
+            if robots and self.manners.robots and not (await self._rules(url)).can_fetch(self.manners.agent, url):
+                raise Refused("robots.txt forbids it")
+            answer = await self._persist(url, most)
+            if isinstance(answer, Fetched):
+                return answer
+            url = urljoin(url, answer)
+        raise Refused(f"more than {REDIRECTS} redirects")
+
+    def _check_host(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise Refused(f"{parts.scheme or 'nothing'}: is neither http nor https")
+        if self.hosts is not None and parts.netloc not in self.hosts:
+            raise Refused(f"{parts.netloc} is another host; allow it in `hosts`")
+
+    async def _rules(self, url: str) -> RobotFileParser:
+        """Return the rules of a host (RFC 9309): none where there is no robots.txt, all forbidden while it fails."""
+        root = urljoin(url, "/robots.txt")
+        if root not in self._robots:
+            rules = RobotFileParser()
+            try:
+                answer = await self._persist(root, ROBOTS_BYTES)
+                rules.parse(answer.text.splitlines() if isinstance(answer, Fetched) else [])
+            except Refused as refused:
+                missing = str(refused).startswith("status 4")
+                rules.parse([] if missing else ["User-agent: *", "Disallow: /"])
+            self._robots[root] = rules
+        return self._robots[root]
+
+    async def _persist(self, url: str, most: int) -> Fetched | str:
+        reason = ""
+        for attempt in range(self.manners.tries):
+            await self._wait_turn(url)
+            try:
+                return await self._once(url, most)
+            except _Passing as passing:
+                reason, wait = passing.reason, passing.wait
+            except TROUBLE as error:
+                reason, wait = f"{type(error).__name__}: {error}".rstrip(": "), 0.0
+            if wait > LONGEST_WAIT_S:
+                break
+            if attempt + 1 < self.manners.tries:
+                await asyncio.sleep(max(wait, self.manners.backoff * 2**attempt))
+        raise Refused(f"{reason}, after {attempt + 1} tries", again=True)
+
+    async def _wait_turn(self, url: str) -> None:
+        """Keep the distance between requests to one host that we, or its robots.txt, ask for."""
+        host, rules = urlsplit(url).netloc, self._robots.get(urljoin(url, "/robots.txt"))
+        delay = rules.crawl_delay(self.manners.agent) if rules and self.manners.robots else None
+        now = time.monotonic()
+        turn = max(now, self._next.get(host, now))
+        self._next[host] = turn + max(1 / self.manners.rate, min(float(delay or 0), LONGEST_WAIT_S))
+        await asyncio.sleep(turn - now)
+
+    async def _once(self, url: str, most: int) -> Fetched | str:
+        async with self._session.get(url, allow_redirects=False) as answer:
+            if answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers:
+                return answer.headers["Location"]
+            if answer.status in AGAIN:
+                after = answer.headers.get("Retry-After", "")
+                raise _Passing(f"status {answer.status}", float(after) if after.isdecimal() else 0.0)
+            if answer.status != 200:
+                raise Refused(f"status {answer.status}")
+            body = bytearray()
+            async for chunk in answer.content.iter_chunked(65_536):
+                body += chunk
+                if len(body) > most:
+                    raise Refused(f"more than {most:,} bytes")
+            return Fetched(url, answer.content_type.lower(), answer.charset or "", bytes(body))
+
+
+class _Passing(Exception):
+    """A failure that may pass, and the seconds the host asks to wait."""
+
+    def __init__(self, reason: str, wait: float) -> None:
+        super().__init__(reason)
+        self.reason, self.wait = reason, wait
