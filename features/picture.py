@@ -63,7 +63,14 @@ def tensor(pixels: Pixels, config: PictureConfig, metadata: Mapping[str, str] | 
 
     metadata: a value for each field of `config.metadata`. Raises Unprocessable naming what is missing or unknown.
     """
-    given = dict(metadata or {})
+    if not config.metadata and not metadata:
+        return pixels
+    return np.concatenate([pixels.ravel(), facts(config, metadata or {})])
+
+
+def facts(config: PictureConfig, metadata: Mapping[str, str]) -> Pixels:
+    """Return a 0 or 1 for each value of the metadata, uint8 (config.extra,). Raises Unprocessable as `tensor` does."""
+    given = dict(metadata)
     known = {field.name: field for field in config.metadata}
     if unknown := given.keys() - known.keys():
         raise Unprocessable(f"unknown metadata {min(unknown)!r:.80}; known: {', '.join(known) or 'none'}")
@@ -72,10 +79,22 @@ def tensor(pixels: Pixels, config: PictureConfig, metadata: Mapping[str, str] | 
             raise Unprocessable(f"metadata {name!r} is missing; it must be one of {', '.join(field.values)}")
         if name in given and given[name] not in field.values:
             raise Unprocessable(f"{name}={given[name]!r:.80} must be one of {', '.join(field.values)}")
-    if not config.metadata:
-        return pixels
     hot = [value == given.get(field.name) for field in config.metadata for value in field.values]
-    return np.concatenate([pixels.ravel(), np.array(hot, np.uint8)])
+    return np.array(hot, np.uint8)
+
+
+def thumbnail(data: bytes, *, side: int, max_pixels: int = MAX_PIXELS) -> bytes:
+    """Return a picture file as a small JPEG, all of it, no side longer than `side` pixels. Raises as `decode` does."""
+    bare = unwrap(data)
+    _check_size(bare.width, bare.height, min(max_pixels, HIGHEST_MAX_PIXELS))
+    scale = min(1.0, side / max(bare.width, bare.height))
+    width, height = (max(1, round(scale * length)) for length in (bare.width, bare.height))
+    if bare.orientation > 4:
+        width, height = height, width
+    small = decode(data, PictureConfig(height=height, width=width, fit="squash"), max_pixels=max_pixels)
+    buffer = io.BytesIO()
+    Image.fromarray(small).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

@@ -125,6 +125,7 @@ COVERED_ELSEWHERE = {
     "service/problems.py": "test_rest",
     "service/process.py": "test_serve",
     "service/queuestate.py": "test_queues",
+    "service/sheet.py": "commands/test_classify",
     "service/supervisor.py": "test_serve",
     "service/teller.py": "test_stream",
     "training/data/pickled.py": "test_musicnet",

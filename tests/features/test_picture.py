@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from features.config import Metadata, PictureConfig
 from features.errors import InputError, TooLarge, Unprocessable
-from features.picture import HIGHEST_MAX_PIXELS, MAX_ASPECT, decode, tensor
+from features.picture import HIGHEST_MAX_PIXELS, MAX_ASPECT, decode, tensor, thumbnail
 from tests.features.pictures import FILES, chunk, exif, png, save, scene, tiff
 
 SAME = PictureConfig(height=48, width=64)
@@ -279,3 +279,16 @@ def test_a_model_without_metadata_takes_none():
     assert tensor(pixels, SMALL) is pixels
     with pytest.raises(Unprocessable, match="known: none"):
         tensor(pixels, SMALL, {"region": "north"})
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "small"), [((64, 48), 1, (40, 30)), ((64, 48), 6, (30, 40)), ((8, 4), 1, (8, 4))]
+)
+def test_a_thumbnail_shows_all_of_a_picture_and_never_enlarges_it(size, orientation, small):
+    made = Image.open(io.BytesIO(thumbnail(save(scene(*size), "PNG", exif=exif(orientation)), side=40)))
+    assert (made.format, made.size) == ("JPEG", small)
+
+
+def test_a_thumbnail_of_a_bomb_is_refused():
+    with pytest.raises(TooLarge):
+        thumbnail(png(60_000, 60_000), side=40)

@@ -1,13 +1,19 @@
 """`timbre classify`: files and folders, without a server."""
 
 import asyncio
+import base64
+import csv
+import io
 import json
+import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from service.client import Client
 from service.commands.classify import main
+from tests.models.colours import write_colours
 from tests.service.conftest import noise, tone, wav
 
 
@@ -98,4 +104,116 @@ def test_a_model_that_is_not_there_ends_with_4(classify, sounds):
 def test_no_path_is_not_understood():
     with pytest.raises(SystemExit) as ended:
         main([])
+    assert ended.value.code == 2
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory):
+    """An artefacts folder of picture models."""
+    return write_colours(tmp_path_factory.mktemp("seeing"))
+
+
+@pytest.fixture
+def album(tmp_path):
+    """A folder of pictures, one of them broken."""
+    folder = tmp_path / "album"
+    (folder / "deeper").mkdir(parents=True)
+    for name, colour in {"a.png": "red", "b.jpg": "blue", "deeper/<c>.webp": "lime"}.items():
+        Image.new("RGB", (50, 40), colour).save(folder / name)
+    Image.new("RGB", (50, 40), "gray").save(folder / "grey.bmp")
+    (folder / "broken.gif").write_bytes(b"GIF89a")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+@pytest.fixture
+def look(seeing, capsys):
+    """Run the command on a picture model; return exit code, stdout and stderr."""
+
+    def run(*arguments, model="colours"):
+        code = main([*map(str, arguments), "--model", model, "--artefacts", str(seeing)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_pictures_are_told_with_their_best_labels(look, album):
+    code, out, errors = look(album, "--top-k", "2")
+    lines = [line.split() for line in out.splitlines()]
+    assert code == 1
+    assert [(line[0].rsplit("/")[-1], line[1], len(line)) for line in lines] == [
+        ("a.png", "red", 5),
+        ("b.jpg", "blue", 5),
+        ("<c>.webp", "green", 5),
+        ("grey.bmp", "red", 5),
+    ]
+    assert "broken.gif: truncated" in errors
+    assert "notes.txt" not in errors
+
+
+def test_pictures_as_json_and_as_csv_say_the_same(look, album):
+    _, out, _ = look(album, "--json")
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [len(answer["predictions"]) for answer in answers] == [3] * 4
+    code, out, _ = look(album, "--csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 1
+    assert [(row["path"], row["label"], float(row["score"])) for row in rows if row["label"]] == [
+        (answer["path"], each["label"], each["score"]) for answer in answers for each in answer["predictions"]
+    ]
+    [broken] = [row for row in rows if row["error"]]
+    assert broken["path"].endswith("broken.gif")
+
+
+def test_sounds_as_csv_have_a_row_for_each_window_and_label(classify, sounds):
+    _, out, _ = classify(sounds / "both.wav", "--csv", "--top-k", "1")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [(row["start"], row["end"], row["rank"], row["label"]) for row in rows] == [
+        ("0.0", "2.0", "1", "tone"),
+        ("2.0", "4.0", "1", "noise"),
+    ]
+
+
+def test_a_model_is_told_what_it_wants_to_know_beside_a_picture(look, album):
+    for region, label in (("land", "red"), ("sea", "blue")):
+        _, out, _ = look(album / "a.png", "--with", f"region={region}", "--json", model="places")
+        assert json.loads(out)["predictions"][0]["label"] == label
+    assert look(album, model="places")[0] == 4
+    assert look(album, "--with", "region=air", model="places")[0] == 4
+
+
+def test_the_sheet_shows_the_surest_first_and_lists_what_could_not_be_read(look, album, tmp_path):
+    target = tmp_path / "sheet.html"
+    code, _, _ = look(album, "--sheet", target, "--json")
+    page = target.read_text()
+    assert code == 1
+    cards = re.findall(r"<figure.*?</figure>", page, flags=re.DOTALL)
+    sure = [int(re.search(r"<i>(\d+) %", card)[1]) for card in cards]
+    assert len(cards) == 4
+    assert sure == sorted(sure, reverse=True)
+    assert "grey.bmp" in cards[-1]
+    assert "&lt;c&gt;.webp" in page
+    assert "<c>" not in page
+    assert "broken.gif</b> truncated" in page
+    for card in cards:
+        thumbnail = base64.b64decode(re.search(r"base64,([^>]*)>", card)[1])
+        assert Image.open(io.BytesIO(thumbnail)).size == (50, 40)
+    assert not re.search(r"(src|href)=[\"']?(?!data:)", page)
+    assert [path.name for path in tmp_path.iterdir() if "sheet" in path.name] == ["sheet.html"]
+
+
+def test_a_sheet_that_cannot_be_written_or_has_nothing_to_show_is_refused(look, classify, album, sounds, tmp_path):
+    code, _, errors = look(album, "--sheet", tmp_path / "none" / "sheet.html")
+    assert code == 4
+    assert "sheet.html cannot be written: No such file" in errors
+    code, _, errors = classify(sounds, "--sheet", tmp_path / "sheet.html")
+    assert code == 4
+    assert "takes sound" in errors
+    assert not (tmp_path / "sheet.html").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--top-k", "0"], ["--with", "region"], ["--json", "--csv"]])
+def test_options_that_make_no_sense_end_with_2(look, album, arguments):
+    with pytest.raises(SystemExit) as ended:
+        look(album, *arguments)
     assert ended.value.code == 2
