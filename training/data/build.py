@@ -15,18 +15,19 @@ from training.data import variants
 from training.data.collection import Clip, Collection, CollectionError, Problem
 from training.data.extract import LAYOUT, Task, compute_all, key, seed_of, sweep
 from training.data.split import PARTS
-from training.data.table import Table, open_table, write_table
+from training.data.table import DTYPES, Table, open_table, write_table
 from training.data.windows import labels, starts
 from training.material import RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
     from features.config import Kind
     from training.data.extract import Progress, Settings
     from training.data.split import Split
+    from training.data.table import Tensors
 
 
 class Entry(NamedTuple):
@@ -60,8 +61,9 @@ def tasks(collection: Collection, entries: Sequence[Entry], settings: Settings) 
     names = ("", *settings.augment.variants)
     for entry in entries:
         first = collection.clips[entry.clips[0]]
+        rows = sum(len(starts(collection.clips[number], settings.windows)) for number in entry.clips)
         for kind, file in entry.files.items():
-            if not file.is_file():
+            if not _whole(file, rows, settings.config.shape(kind), kind):
                 missing[first.path, first.inner].append((entry.clips, names[entry.copy], kind, file))
     found = []
     for (path, inner), parts in missing.items():
@@ -71,6 +73,12 @@ def tasks(collection: Collection, entries: Sequence[Entry], settings: Settings) 
             todo = tuple(part[1:] for part in parts if part[0] == numbers)
             found.append(Task(path, inner, clips, todo, rows * len(todo)))
     return found
+
+
+def _whole(file: Path, rows: int, shape: tuple[int, ...], kind: Kind) -> bool:
+    """Return whether the rows are all there: after a loss of power a file may have its name but not its content."""
+    least = rows * int(np.prod(shape)) * np.dtype(DTYPES[kind]).itemsize
+    return file.is_file() and file.stat().st_size > least
 
 
 def build(
@@ -150,7 +158,7 @@ def _assemble(
 ) -> Table:
     columns = {name: np.concatenate(parts) for name, parts in _columns(collection, split, settings, entries).items()}
     count = len(columns["parts"])
-    tensors: dict[str, tuple[tuple[int, ...], Iterable[npt.NDArray[Any]]]] = {
+    tensors: dict[str, Tensors] = {
         kind: ((count, *settings.config.shape(kind)), (np.load(entry.files[kind], mmap_mode="r") for entry in entries))
         for kind in settings.kinds
     }

@@ -12,7 +12,7 @@ from features.decode import decode
 from features.errors import InputError
 from features.resample import resample
 from training.data.collection import CollectionError
-from training.material import SUFFIXES
+from training.material import RATE, SUFFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,10 +55,13 @@ def _why(path: Path, error: Exception) -> str:
 def read(path: Path, inner: str = "", *, rate: int) -> Samples:
     """Return a whole recording, mono at `rate` Hz. Raises CollectionError, with the reason only, when it cannot be."""
     try:
+        if path.is_dir():
+            # Windows of training.windows, which are at RATE already.
+            return resample(np.load(path / "samples.npy", mmap_mode="r")[int(inner)].astype(np.float32), RATE, rate)
         if path.suffix.lower() not in CONTAINERS:
             return decode(path.read_bytes(), sample_rate=rate, max_seconds=MAX_SECONDS)
         return resample(_inside(path, inner), MUSICNET_RATE, rate)
-    except (InputError, OSError, KeyError) as error:
+    except (InputError, OSError, KeyError, ValueError) as error:
         raise CollectionError(f"cannot be read as sound: {error}") from error
 
 

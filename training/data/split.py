@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from training.data.collection import CollectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import numpy.typing as npt
-
     from training.data.collection import Collection
 
 PARTS = ("train", "valid", "test")
+Index: TypeAlias = npt.NDArray[np.int64]
+Shares: TypeAlias = npt.NDArray[np.float64]
+"""Of the hours of each label (and, last, of all)."""
+ROUNDS = 10
+TRIES = 6_000
+"""Swaps in one round, at most; where there are more sources than this, the beginning is good enough."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,8 @@ class Split:
 def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> Split:
     """Return a split of the sources whose hours come near `shares`, (train, valid, test), label by label.
 
-    Each label comes into every part where it has sources enough; then the largest sources are placed first, each where
-    the hours of its labels are missed most. Raises CollectionError when there are fewer sources than parts.
+    Each part has a source and, if it can be, each label, training first. Raises CollectionError when there are too
+    few sources.
     """
     wanted = [part for part, share in zip(PARTS, shares, strict=True) if share]
     sources, hours = table(collection)
@@ -46,31 +51,56 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
         )
     # Every label counts the same, however rare; the last column stands for the hours as a whole.
     weight = hours / np.maximum(hours.sum(axis=0), 1e-12)
-    order = np.lexsort((np.random.default_rng(seed).random(len(sources)), -weight.sum(axis=1)))
-    placed = _spread(weight, order, len(wanted))
-    lack = np.outer([shares[PARTS.index(part)] for part in wanted], np.ones(weight.shape[1]))
-    for index, part in placed.items():
-        lack[part] -= weight[index]
-    for index in (index for index in order.tolist() if index not in placed):
-        placed[index] = int(np.argmax(lack @ weight[index]))
-        lack[placed[index]] -= weight[index]
-    return Split({source: wanted[placed[number]] for number, source in enumerate(sources)})
+    part = _assign(weight, np.array([shares[PARTS.index(name)] for name in wanted]), np.random.default_rng(seed))
+    return Split({source: wanted[where] for source, where in zip(sources, part.tolist(), strict=True)})
 
 
-def _spread(weight: npt.NDArray[np.float64], order: npt.NDArray[np.int64], parts: int) -> dict[int, int]:
-    """Return places that give every part one source of each label where there are enough, rare labels first.
+def _assign(weight: Shares, shares: Shares, rng: np.random.Generator) -> Index:
+    """Return a part for each row: large ones first, to where they are missed most; then moves and swaps that help."""
+    order = np.argsort(-weight.sum(axis=1) * rng.uniform(0.7, 1.0, len(weight)))
+    part, held = np.full(len(weight), -1), np.zeros((len(shares), weight.shape[1]))
+    for left, row in zip(range(len(order), 0, -1), order.tolist(), strict=True):
+        wish = (shares[:, None] - held) @ weight[row]
+        bare = ~np.isin(np.arange(len(shares)), part)
+        part[row] = int(np.argmax(np.where(bare, wish, -np.inf) if left <= bare.sum() else wish))
+        held[part[row]] += weight[row]
+    # A label can be in every part only if it has a source for each.
+    everywhere = (weight > 0).sum(axis=0) >= len(shares)
+    for _ in range(ROUNDS):
+        tried = [
+            _better(part, row, held, weight, shares, everywhere, rng) for row in rng.permutation(len(part)).tolist()
+        ]
+        if not any(tried):
+            break
+    return part
 
-    Training takes the largest, the other parts the smallest.
-    """
-    placed: dict[int, int] = {}
-    for label in np.argsort((weight > 0).sum(axis=0), kind="stable").tolist():
-        for part in range(parts):
-            if any(where == part and weight[index, label] > 0 for index, where in placed.items()):
-                continue
-            free = [index for index in order.tolist() if index not in placed and weight[index, label] > 0]
-            if free:
-                placed[free[0 if part == 0 else -1]] = part
-    return placed
+
+def _better(
+    part: Index, row: int, held: Shares, weight: Shares, shares: Shares, everywhere: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> bool:  # fmt: skip
+    """Move a row, or swap it with another, where that lowers the cost; return whether it did."""
+    cost = _cost(held, shares, everywhere)
+    others = rng.permutation(len(part))[: TRIES // len(part)].tolist()
+    moves = [[(row, where)] for where in range(len(shares)) if (part == part[row]).sum() > 1]
+    swaps = [[(row, int(part[other])), (other, int(part[row]))] for other in others]
+    for changes in moves + swaps:
+        after = held.copy()
+        for which, where in changes:
+            after[part[which]] -= weight[which]
+            after[where] += weight[which]
+        if _cost(after, shares, everywhere) < cost - 1e-9:
+            held[:] = after
+            for which, where in changes:
+                part[which] = where
+            return True
+    return False
+
+
+def _cost(held: Shares, shares: Shares, everywhere: npt.NDArray[np.bool_]) -> float:
+    """Return how far the parts are from their shares, and how many labels they lack; training must have every label."""
+    lacking = held < 1e-9
+    return float(np.abs(held - shares[:, None]).sum() + (lacking & everywhere).sum() + 3 * lacking[0].sum())
 
 
 def table(collection: Collection) -> tuple[list[str], npt.NDArray[np.float64]]:

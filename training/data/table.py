@@ -12,12 +12,11 @@ from __future__ import annotations
 import csv
 import errno
 import json
-import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +38,9 @@ COLUMNS = {
 }  # fmt: skip
 CLIP_COLUMNS = ("path", "inner", "start", "end", "labels", "source", "part")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-Rows = npt.NDArray[np.int64]
+Rows: TypeAlias = npt.NDArray[np.int64]
+Tensors: TypeAlias = "tuple[tuple[int, ...], Iterable[npt.NDArray[Any]]]"
+"""The shape of all rows, and blocks of them that follow each other."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +119,14 @@ def write_table(
     *,
     about: Mapping[str, Any],
     columns: Mapping[str, npt.NDArray[Any]],
-    tensors: Mapping[str, tuple[tuple[int, ...], Iterable[npt.NDArray[Any]]]],
+    tensors: Mapping[str, Tensors],
     clips: Sequence[Sequence[Any]] = (),
 ) -> Table:
     """Write a table and return it opened. A table at `path` is replaced once the new one is whole.
 
-    about: table.json but for kinds. columns: one array per name of COLUMNS. tensors: by kind, the shape of all rows
-    and blocks that follow each other. clips: lines of clips.csv. Raises CollectionError when the disk is full, when
-    `path` is something else, or when windows of one source are on two sides.
+    about: table.json but for kinds. columns: one array per name of COLUMNS. clips: lines of clips.csv.
+    Raises CollectionError when the disk is full, when `path` is something else, or when windows of one source are on
+    two sides.
     """
     check_sides(columns["groups"], columns["parts"], about["sources"])
     with replacing(path) as draft:
@@ -152,8 +153,6 @@ def write_npy(path: Path, shape: tuple[int, ...], dtype: Any, blocks: Iterable[n
         for block in blocks:
             file.write(np.ascontiguousarray(block, dtype).data)
             count += len(block)
-        file.flush()
-        os.fsync(file.fileno())
     assert count == shape[0], f"{count} of {shape[0]} rows"
 
 

@@ -29,6 +29,20 @@ def test_a_rare_label_reaches_every_part():
     assert missing(whole, split) == {"train": [], "valid": [], "test": []}
 
 
+def test_a_label_of_one_source_goes_into_training():
+    rare = Clip(Path("rare.wav"), 0.0, 1.0, ("rare",), "small")
+    for seed in range(5):
+        split = by_source(collect([*collection(3).clips, rare], []), (0.8, 0.1, 0.1), seed=seed)
+        assert split.part["small"] == "train"
+
+
+def test_thousands_of_sources_are_divided_in_seconds():
+    whole = collect([Clip(Path(f"{n}.wav"), 0.0, 1 + n % 7, (str(n % 11),), f"s{n}") for n in range(5000)], [])
+    total = counts(whole, by_source(whole, (0.7, 0.15, 0.15), seed=1))[-1]
+    hours = [total[f"{part} hours"] for part in PARTS]
+    assert [hour / sum(hours) for hour in hours] == pytest.approx([0.7, 0.15, 0.15], abs=0.002)
+
+
 def test_the_seed_decides_and_nothing_else():
     splits = [by_source(collection(12), (0.5, 0.25, 0.25), seed=seed).part for seed in (1, 1, 2, 3)]
     assert splits[0] == splits[1]
