@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -86,22 +86,15 @@ def sheet(heard: dict[str, Samples], path: Path, *, title: str) -> None:
 
     columns = min(5, len(heard))
     rows = -(-len(heard) // columns)
+    size = (3.2 * columns, 2.1 * rows + 0.4)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(3.2 * columns, 2.1 * rows + 0.4), layout="constrained", squeeze=False, sharex=True,
-        sharey=True,
-    )  # fmt: skip
+        rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=True, sharey=True
+    )
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     pictures = {name: log_mel(samples) for name, samples in heard.items()}
     top = max(float(picture.max()) for picture in pictures.values())
-    image = None
     for axis, (name, picture) in zip(axes.flat, pictures.items(), strict=False):
-        seconds = len(heard[name]) / RATE
-        image = axis.imshow(
-            picture, origin="lower", aspect="auto", cmap="magma", vmin=top - 80, vmax=top, extent=(0, seconds, 0, 128)
-        )
-        axis.set_title(name.replace("_", " "), loc="left", fontsize=9, weight="bold" if name == "original" else None)
-        axis.set_yticks([16, 48, 80, 112], _hertz([16, 48, 80, 112]), fontsize=7)
-        axis.tick_params(labelsize=7)
+        image = _picture(axis, name, picture, seconds=len(heard[name]) / RATE, top=top)
     for axis in axes.flat[len(heard) :]:
         axis.set_visible(False)
     for axis in axes[-1]:
@@ -109,6 +102,16 @@ def sheet(heard: dict[str, Samples], path: Path, *, title: str) -> None:
     figure.colorbar(image, ax=axes, shrink=0.6, label="dB", pad=0.01)
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def _picture(axis: Any, name: str, picture: Any, *, seconds: float, top: float) -> Any:
+    image = axis.imshow(
+        picture, origin="lower", aspect="auto", cmap="magma", vmin=top - 80, vmax=top, extent=(0, seconds, 0, 128)
+    )
+    axis.set_title(name.replace("_", " "), loc="left", fontsize=9, weight="bold" if name == "original" else None)
+    axis.set_yticks([16, 48, 80, 112], _hertz([16, 48, 80, 112]), fontsize=7)
+    axis.tick_params(labelsize=7)
+    return image
 
 
 def _hertz(bands: list[int]) -> list[str]:
