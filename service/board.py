@@ -103,6 +103,7 @@ class Board:
 
     def _answer(self, event: Window) -> None:
         self.windows += 1
+        self.version = event.version
         self._message_age += 1
         if self._message_age > MESSAGE_WINDOWS:
             self.message = ""

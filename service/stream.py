@@ -111,7 +111,6 @@ class LiveStream:
         start, session = opened.result()
         teller = Teller(
             self._gateway,
-            self._follower,
             stream=self.id,
             complete=start.on_overload == "complete",
             ledger=session.ledger,
@@ -224,7 +223,11 @@ class LiveStream:
         features_ms = 1e3 * (time.perf_counter() - begin)
         for event in events:
             thinned = isinstance(event, Cut) and event.tensor is None
-            self._room.put(Waiting(event, arrived, features_ms, dropped=thinned))
+            if isinstance(event, Cut) and (why := self._follower.follow()):
+                warning = wire.Warn(kind="version", detail=why, from_sample=event.start_sample)
+                self._room.put(Waiting(warning, arrived, features_ms))
+            waiting = Waiting(event, arrived, features_ms, dropped=thinned, model=self._follower.model)
+            self._room.put(waiting)
 
 
 def summary(ledger: Ledger, reason: wire.EndReason) -> wire.Summary:

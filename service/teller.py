@@ -9,7 +9,6 @@ from features.config import Tensor
 from features.errors import Busy, Late
 from service import wire
 from service.channel import Channel
-from service.follower import Follower
 from service.gateway import Gateway, Verdict
 from service.ledger import Ledger
 from service.session import Cut, Gap
@@ -22,10 +21,9 @@ RETRY_PAUSE = 0.05
 class Teller:
     """Takes windows from the waiting room, one at a time, to the model and the answers to the client."""
 
-    def __init__(self, gateway: Gateway, follower: Follower, *, stream: str, complete: bool, ledger: Ledger) -> None:
+    def __init__(self, gateway: Gateway, *, stream: str, complete: bool, ledger: Ledger) -> None:
         """complete: no window is dropped because the server is busy; the client is slowed down instead."""
         self._gateway = gateway
-        self._follower = follower
         self._stream = stream
         self._complete = complete
         self._ledger = ledger
@@ -35,13 +33,11 @@ class Teller:
         what = waiting.what
         if self._complete or not isinstance(what, Cut) or what.tensor is None:
             return None
-        return asyncio.create_task(self._ask(what.tensor, waiting.arrived))
+        return asyncio.create_task(self._ask(what.tensor, waiting))
 
     async def run(self, room: WaitingRoom, channel: Channel) -> None:
         """Tell all until the room is closed and empty. Raises Gone, or what the model raises."""
         while (waiting := await room.take()) is not None:
-            if isinstance(waiting.what, Cut) and (why := self._follower.follow()):
-                await channel.send(wire.Warn(kind="version", detail=why, from_sample=waiting.what.start_sample))
             await channel.send(await self._message(waiting))
 
     async def _message(self, waiting: Waiting) -> wire.ServerMessage:
@@ -62,18 +58,18 @@ class Teller:
 
     async def _verdict(self, tensor: Tensor, waiting: Waiting) -> Verdict:
         """Return what the model says, asked for now if not before. Raises as `_ask` does."""
-        verdict = await (waiting.asking or self._ask(tensor, waiting.arrived))
+        verdict = await (waiting.asking or self._ask(tensor, waiting))
         if not self._complete and time.monotonic() > waiting.arrived + self._gateway.settings.window_deadline:
             raise Late("the answer came in time, but the event loop was late")
         return verdict
 
-    async def _ask(self, tensor: Tensor, arrived: float) -> Verdict:
+    async def _ask(self, tensor: Tensor, waiting: Waiting) -> Verdict:
         """Return what the model says. Raises Late, and Busy unless the client wants every window."""
-        settings, model = self._gateway.settings, self._follower.model
+        settings, model = self._gateway.settings, waiting.model
+        assert model is not None  # it was cut for one
         while True:
-            deadline = (
-                time.monotonic() + settings.clip_deadline if self._complete else arrived + settings.window_deadline
-            )
+            now = time.monotonic()
+            deadline = now + settings.clip_deadline if self._complete else waiting.arrived + settings.window_deadline
             try:
                 return await self._gateway.ask(model, tensor, deadline=deadline, live=True, stream=self._stream)
             except Busy:
@@ -87,7 +83,8 @@ class Teller:
 
     def _window(self, cut: Cut, waiting: Waiting, verdict: Verdict) -> wire.Window:
         self._ledger.answer(cut.start_sample, cut.end_sample)
-        rate = self._follower.model.sound[0].sample_rate
+        assert waiting.model is not None  # it answered
+        rate = waiting.model.sound[0].sample_rate
         return wire.Window(
             start=round(cut.start / rate, 6),
             end=round(cut.end / rate, 6),

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from models.store import Model
 from service.gateway import Verdict
 from service.session import Cut, Event
 
@@ -21,6 +22,8 @@ class Waiting:
     features_ms: float
     dropped: bool = False
     """Not computed, or pushed out by newer ones: it keeps its place, so that everything is told in order."""
+    model: Model | None = None
+    """Who is to answer: of every window the version that was served when it was cut."""
     asking: asyncio.Task[Verdict] | None = None
     """What asks the model already, while others are in front of it."""
 

@@ -1,5 +1,7 @@
 """What the view knows, event by event."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,13 @@ def test_windows_are_counted_with_their_ages_and_shares():
     assert seen.age_p50_ms == 5.5
     assert seen.now.labels == {"cello"}
     assert seen.summary() == "4 windows in 0:00, 0 dropped: violin 75%, cello 25%"
+
+
+def test_the_version_shown_is_that_of_the_last_window():
+    seen = board()
+    assert seen.version == "3"
+    seen.note(replace(window(), version="4"))
+    assert seen.version == "4"
 
 
 def test_a_drop_by_the_server_is_one_window_and_a_loss_here_as_many_as_begin_in_it():

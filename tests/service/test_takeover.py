@@ -4,12 +4,14 @@ import asyncio
 import os
 import shutil
 import threading
+import time
 import weakref
 from pathlib import Path
 
 import pytest
 
 from models.choice import FILE
+from models.session import Session
 from service import localqueue, takeover
 from service.keys import FileStore, mint
 from tests.service.conftest import RATE, begin, noise, pcm, rest_of, tone, until, wav
@@ -52,9 +54,18 @@ class Listener:
     async def hear(self, count=1):
         """Send what completes so many windows more, and wait for them."""
         for _ in range(count):
+            await self.send()
+            version = await self.wait()
+        return version
+
+    async def send(self, count=1):
+        for _ in range(count):
             size = HOP if self.sent else 2 * RATE
             await self.socket.send_bytes(pcm(noise(size / RATE, seed=self.sent)))
             self.sent += size
+
+    async def wait(self, count=1):
+        for _ in range(count):
             while (message := await self.socket.receive_json(timeout=5))["type"] != "window":
                 self.heard.append(message)
             self.heard.append(message)
@@ -125,6 +136,26 @@ async def test_twelve_swaps_lose_no_window_and_leave_no_old_model_behind(server,
     assert {ref() for ref in gone} <= {None, current, current.session._session}
     del current
     await until(lambda: sum(thread.name.startswith("model") for thread in threading.enumerate()) <= 1)
+
+
+async def test_windows_that_wait_are_answered_by_the_version_they_were_cut_for(server, folder, monkeypatch):
+    predict = Session.predict
+
+    def slowly(session, batch):
+        time.sleep(0.02)
+        return predict(session, batch)
+
+    monkeypatch.setattr(Session, "predict", slowly)
+    listener = await listen(server)
+    await listener.hear()
+    for version in range(3, 7):
+        await listener.send(6)
+        put(folder, version)
+        await server.post(LOAD)
+        await listener.send(2)
+        await listener.wait(8)
+    versions = await listener.end()
+    assert versions == [2] * 7 + [3] * 8 + [4] * 8 + [5] * 8 + [6] * 2
 
 
 async def test_a_broken_version_is_never_taken_said_once_and_taken_when_it_is_mended(server, folder, capsys):
