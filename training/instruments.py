@@ -124,7 +124,7 @@ def _spec(recipe: Recipe, fonts: tuple[str, ...], counts: Counts, *, augment: bo
 
 def _there(recipe: Recipe, paths: tuple[str, ...]) -> tuple[Path, ...]:
     """Return the paths that this machine has, and say which it has not: the recipe runs anywhere, on less."""
-    whole = [data_folder(recipe) / path for path in paths]
+    whole = [data_folder(recipe) / Path(path).expanduser() for path in paths]
     if absent := [str(path) for path in whole if not path.exists()]:
         print(f"not on this machine, done without: {', '.join(absent)}", file=sys.stderr)
     return tuple(path for path in whole if path.exists())

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -181,14 +182,19 @@ def open_library(source: str, folder: Path) -> Library:
         return Library(source, np.load(folder / "audio.npy", mmap_mode="r"), **{key: table[key] for key in table.files})
 
 
-def library_of_folder(folder: Path, cache: Path, *, source: str | None = None) -> Library:
-    """Return the library of FOLDER/LABEL/*, decoded at the first call and kept in `cache`."""
+def library_of_folder(folder: Path, cache: Path, *more: Path, source: str | None = None) -> Library:
+    """Return the library of FOLDER/LABEL/*, and of `more` such folders, decoded at the first call and kept in `cache`."""
     name = source or folder.name
-    if not folder.is_dir():
-        raise MaterialError(f"no folder {folder}: give a folder that holds LABEL/*.wav (or flac, ogg, mp3)")
-    files = [[str(path.relative_to(folder)), path.stat().st_size] for path in sorted(folder.rglob("*.*"))]
+    folders = (folder, *more)
+    if absent := [str(each) for each in folders if not each.is_dir()]:
+        raise MaterialError(f"no folder {', '.join(absent)}: give a folder that holds LABEL/*.wav (or flac, ogg, mp3)")
+    files = [
+        [str(path.relative_to(each)), path.stat().st_size] for each in folders for path in sorted(each.rglob("*.*"))
+    ]
     kept = cache / f"{name}-{fingerprint(files)}"
-    return open_library(name, kept) if kept.is_dir() else build_library(read_folder(folder), name, kept)
+    if kept.is_dir():
+        return open_library(name, kept)
+    return build_library(chain.from_iterable(read_folder(each) for each in folders), name, kept)
 
 
 def fingerprint(settings: object) -> str:

@@ -23,10 +23,10 @@ class RecipeError(InputError):
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """Where sounds come from. Paths are relative to `data` unless they are absolute."""
+    """Where sounds come from. Paths are relative to `data` unless they are absolute or begin with ~."""
 
     folders: tuple[str, ...] = ()
-    """Folders of LABEL/recordings; the folder's name is the source."""
+    """Folders of LABEL/recordings; the folder's name is the source, so folders of one name are one source."""
     fonts: tuple[str, ...] = ()
     """Sound fonts to train and judge with."""
     judges: tuple[str, ...] = ()

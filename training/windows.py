@@ -44,7 +44,7 @@ class Spec:
     """What to draw. Counts are windows."""
 
     folders: tuple[Path, ...] = ()
-    """Folders of LABEL/recordings; the folder's name is the source."""
+    """Folders of LABEL/recordings; the folder's name is the source, so folders of one name are one source."""
     fonts: tuple[Path, ...] = ()
     """Sound fonts; those that share samples make one source."""
     scores: tuple[Path, ...] = ()
@@ -147,13 +147,21 @@ def open_windows(folder: Path) -> WindowSet:
 
 def gather(spec: Spec, cache: Path, *, jobs: int = 1) -> Material:
     """Return the libraries and scores of a spec, decoded and rendered at the first call."""
-    libraries = [library_of_folder(folder, cache) for folder in spec.folders]
+    libraries = [library_of_folder(first, cache, *more) for first, *more in _by_name(spec.folders)]
     libraries += [library_of_fonts(name, fonts, cache, jobs=jobs) for name, fonts in families(spec.fonts).items()]
     if not libraries:
         raise MaterialError(f"nothing to train on: give folders of recordings, or sound fonts: {INSTALL}")
     scores = read_all(spec.scores, cache)
     shape = [[lib.source, len(lib.audio), lib.counts()] for lib in libraries]
     return Material({lib.source: lib for lib in libraries}, scores, fingerprint([shape, len(scores)]))
+
+
+def _by_name(folders: Sequence[Path]) -> list[list[Path]]:
+    """Return the folders grouped by their name, which is their source."""
+    groups: dict[str, list[Path]] = {}
+    for folder in folders:
+        groups.setdefault(folder.name, []).append(folder)
+    return list(groups.values())
 
 
 def plan(spec: Spec, material: Material) -> list[Task]:
