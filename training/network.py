@@ -52,10 +52,10 @@ class Spectrogram(nn.Module):  # type: ignore[misc]
             # What a partial means depends on its pitch, so the first layer may treat every band differently.
         self.place = nn.Parameter(torch.zeros(settings.channels[0], first, 1))
         self.dropout = nn.Dropout(0.3)
-        self.head = nn.Linear(2 * bands * settings.channels[-1], labels)
+        self.head = nn.Linear(2 * bands * settings.channels[-1], labels + 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, labels) of spectrograms in dB, (n, bands, frames)."""
+        """Return logits (n, labels + 1) of spectrograms in dB, (n, bands, frames); the last: anything plays at all."""
         x = (x - x.amax((1, 2), keepdim=True)).clamp(min=-self.depth_db) * (2 / self.depth_db) + 1
         x = x.unsqueeze(1)
         for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
@@ -64,6 +64,12 @@ class Spectrogram(nn.Module):  # type: ignore[misc]
         x = torch.cat([x.mean(3).flatten(1), x.amax(3).flatten(1)], dim=1)
         logits: torch.Tensor = self.head(self.dropout(x))
         return logits
+
+    def scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return scores (n, labels): P(anything plays) x P(label | something plays)."""
+        parts = self(x).sigmoid()
+        product: torch.Tensor = parts[:, :-1] * parts[:, -1:]
+        return product
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class FittedNetwork:
         with torch.inference_mode():
             for start in range(0, len(spectrograms), 256):
                 x = torch.from_numpy(np.asarray(spectrograms[start : start + 256], np.float32))
-                parts.append(torch.stack([member(x).sigmoid() for member in self.members]).mean(0).numpy())
+                parts.append(torch.stack([member.scores(x) for member in self.members]).mean(0).numpy())
         return np.concatenate(parts)
 
     def onnx(self) -> bytes:
@@ -173,15 +179,16 @@ def _learn(
 
 
 def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.Tensor:
-    """Return the loss: every label by itself and, where at most one instrument plays, which one of them or none."""
+    """Return the loss: does anything play; if so, every label by itself and, where one plays alone, which one."""
     targets = on * (1 - 2 * settings.smoothing) + settings.smoothing
-    loss = functional.binary_cross_entropy_with_logits(logits, targets)
-    alone = on.sum(1) <= 1
+    count = on.sum(1)
+    anything = (count > 0).float() * (1 - 2 * settings.smoothing) + settings.smoothing
+    loss = functional.binary_cross_entropy_with_logits(logits[:, -1], anything)
+    heard, alone = count > 0, count == 1
+    if heard.any():
+        loss = loss + functional.binary_cross_entropy_with_logits(logits[heard, :-1], targets[heard])
     if alone.any():
-        # "None" has the logit 0, where a label's own score is one half.
-        none = 1 - on[alone].sum(1, keepdim=True)
-        choices = torch.cat([logits[alone], torch.zeros_like(none)], 1)
-        loss = loss + settings.single * functional.cross_entropy(choices, torch.cat([on[alone], none], 1))
+        loss = loss + settings.single * functional.cross_entropy(logits[alone, :-1], on[alone])
     return loss
 
 

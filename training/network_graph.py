@@ -45,7 +45,7 @@ def export(members: list[Spectrogram], *, bands: int, frames: int) -> bytes:
     graph = _Graph()
     outputs = [_member(graph, member) for member in members]
     graph.add("Mean", *outputs)
-    content = _model(graph, bands=bands, frames=frames, labels=members[0].head.out_features)
+    content = _model(graph, bands=bands, frames=frames, labels=members[0].head.out_features - 1)
     _check(content, members, bands=bands, frames=frames)
     return content
 
@@ -65,7 +65,11 @@ def _member(graph: _Graph, network: Spectrogram) -> str:
         x = graph.add("Relu", x)
     pooled = [graph.add("Flatten", graph.add(how, x, axes=[3], keepdims=0)) for how in ("ReduceMean", "ReduceMax")]
     weight, bias = (graph.constant(value.detach().numpy()) for value in (network.head.weight, network.head.bias))
-    return graph.add("Sigmoid", graph.add("Gemm", graph.add("Concat", *pooled, axis=1), weight, bias, transB=1))
+    parts = graph.add("Sigmoid", graph.add("Gemm", graph.add("Concat", *pooled, axis=1), weight, bias, transB=1))
+    labels = graph.constant(np.array([len(network.head.bias) - 1], np.int64))
+    start, end, axis = (graph.constant(np.array([value], np.int64)) for value in (0, 2**31, 1))
+    each = graph.add("Slice", parts, start, labels, axis)
+    return graph.add("Mul", each, graph.add("Slice", parts, labels, end, axis))
 
 
 def _folded(convolution: Any, norm: Any) -> tuple[Any, Any]:
@@ -89,7 +93,7 @@ def _model(graph: _Graph, *, bands: int, frames: int, labels: int) -> bytes:
 def _check(content: bytes, members: list[Spectrogram], *, bands: int, frames: int) -> None:
     x = np.random.default_rng(0).uniform(-100, 40, (8, bands, frames)).astype(np.float32)
     with torch.inference_mode():
-        expected = torch.stack([member(torch.from_numpy(x)).sigmoid() for member in members]).mean(0).numpy()
+        expected = torch.stack([member.scores(torch.from_numpy(x)) for member in members]).mean(0).numpy()
     difference = float(np.abs(Session(content).predict(x) - expected).max())
     if not difference <= TOLERANCE:
         raise ArtefactError(f"the graph's scores differ from the network's by {difference:.2g}")

@@ -98,7 +98,7 @@ class Network:
     smoothing: float
     """How far targets stay away from 0 and 1."""
     single: float
-    """Weight of naming the one instrument of a window, or none, beside judging every label by itself."""
+    """Weight of naming the one instrument of a window beside judging every label by itself."""
     blends: float
     """Share of windows that are mixed with another one."""
     tilt_db: float

@@ -103,10 +103,20 @@ def test_a_blend_is_the_sum_of_powers_with_the_labels_of_both():
         pytest.fail("no window was mixed with the other")
 
 
-def test_naming_the_one_or_none_is_rewarded(settings):
+def test_naming_the_one_instrument_or_saying_that_none_plays_is_rewarded(settings):
     on = torch.eye(3)[[0, 1]].repeat(2, 1) * torch.tensor([1, 1, 0, 0])[:, None]
-    right = 6 * on - 3
-    wrong = right.roll(1, dims=1)
-    loud = torch.where(on.sum(1, keepdim=True) == 0, 3.0, right)
+    right = 6 * torch.cat([on, on.sum(1, keepdim=True)], 1) - 3
+    wrong = torch.cat([right[:, :-1].roll(1, dims=1), right[:, -1:]], 1)
+    loud = torch.cat([right[:, :-1], torch.full((4, 1), 3.0)], 1)
     losses = [float(network.loss_of(logits, on, settings)) for logits in (right, wrong, loud)]
     assert losses[0] < min(losses[1:])
+
+
+def test_nothing_is_said_of_a_window_in_which_nothing_plays(settings):
+    one = network.Spectrogram(settings, bands=128, labels=11).eval()
+    with torch.no_grad():
+        one.head.weight.zero_()
+        one.head.bias.copy_(torch.tensor([9.0] * 11 + [-9.0]))
+        assert one.scores(torch.zeros(2, 128, 87)).max() < 1e-3
+        one.head.bias[-1] = 9.0
+        assert one.scores(torch.zeros(2, 128, 87)).min() > 0.999
