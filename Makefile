@@ -28,6 +28,7 @@ bench: .venv/dev .venv/kernels  ## speed, side by side with the alternatives, in
 
 train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA names the folder of recordings)
 	tools/system-packages training
+	tools/more-recordings
 	$(BIN)/timbre train instruments --out models/artefacts
 
 # One environment; each level adds to the one before. The stamp files make the second call start at once.

@@ -183,7 +183,7 @@ def open_library(source: str, folder: Path) -> Library:
 
 
 def library_of_folder(folder: Path, cache: Path, *more: Path, source: str | None = None) -> Library:
-    """Return the library of FOLDER/LABEL/*, and of `more` such folders, decoded at the first call and kept in `cache`."""
+    """Return the library of FOLDER/LABEL/* and of `more` such folders, decoded once and kept in `cache`."""
     name = source or folder.name
     folders = (folder, *more)
     if absent := [str(each) for each in folders if not each.is_dir()]:

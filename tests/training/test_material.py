@@ -60,6 +60,14 @@ def test_the_second_call_decodes_nothing(notes_folder, tmp_path):
     assert np.array_equal(first.audio, second.audio)
 
 
+def test_several_folders_make_one_library(notes_folder, tmp_path, make_tone):
+    (tmp_path / "more" / "oboe").mkdir(parents=True)
+    sf.write(tmp_path / "more" / "oboe" / "C5.wav", make_tone(72, 1.0), RATE)
+    alone = library_of_folder(notes_folder, tmp_path / "cache").counts()
+    both = library_of_folder(notes_folder, tmp_path / "cache", tmp_path / "more").counts()
+    assert both == {**alone, "oboe": alone.get("oboe", 0) + 1}
+
+
 def test_a_missing_folder_says_what_is_expected(tmp_path):
     with pytest.raises(MaterialError, match=r"no folder .*LABEL"):
         library_of_folder(tmp_path / "nowhere", tmp_path)
