@@ -114,17 +114,3 @@ async def test_redis_stopped_paused_full_and_read_only_under_a_live_stream(serve
     fates = check(await play(server, harm))
     assert fates[0] == fates[-1] == "window"
     assert "dropped" in fates
-
-
-async def test_a_worker_killed_under_a_live_stream_costs_at_most_a_window(served, victim, artefacts):
-    server, redis, worker = served
-    other = victim(*WORKER, "--redis", redis.url, "--artefacts", artefacts)
-    await asyncio.to_thread(other.until, "worker ready")
-
-    async def harm():
-        await asyncio.sleep(0.5)
-        worker.kill()
-
-    fates = check(await play(server, harm))
-    assert fates.count("dropped") <= 1
-    assert fates[-1] == "window"

@@ -1,6 +1,7 @@
 """A private real redis-server: on a socket of its own, gone with the test."""
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,9 @@ import time
 
 import pytest
 import redis
+
+PROGRAM = os.environ.get("TIMBRE_REDIS_SERVER", "redis-server")
+"""Any server that speaks as Redis does: `TIMBRE_REDIS_SERVER=/path/to/valkey-server make test`."""
 
 
 class RedisServer:
@@ -22,7 +26,7 @@ class RedisServer:
         self.start()
 
     def start(self):
-        command = ["redis-server", *map(str, self._arguments)]  # the last of two equal options counts
+        command = [PROGRAM, *map(str, self._arguments)]  # the last of two equal options counts
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         until = time.monotonic() + 10
         while time.monotonic() < until:
@@ -30,6 +34,7 @@ class RedisServer:
                 self.client.ping()
                 return
             time.sleep(0.01)
+        self.kill()
         raise TimeoutError("redis-server does not come up")
 
     def signal(self, number):
@@ -47,6 +52,6 @@ class RedisServer:
 
 def start_redis(tmp_path_factory, *arguments, url=None):
     """Start one, or skip where there is none to start."""
-    if not shutil.which("redis-server"):
-        pytest.skip("no redis-server on this machine: run 'apt-get install redis-server'")
+    if not shutil.which(PROGRAM):
+        pytest.skip(f"no {PROGRAM} on this machine: run 'apt-get install redis-server'")
     return RedisServer(tmp_path_factory.mktemp("redis"), *arguments, url=url)

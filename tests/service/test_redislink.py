@@ -12,7 +12,7 @@ from service.redisjobs import RedisJobs
 from service.redisqueue import RedisQueue
 from service.worker import Worker
 from tests.service.conftest import until
-from tests.service.redisserver import start_redis
+from tests.service.redisserver import PROGRAM, start_redis
 from tests.service.test_queues import Doubler, job
 
 
@@ -64,6 +64,8 @@ async def test_a_port_with_a_password_and_a_database_of_its_own(start, unused_tc
 async def test_tls_with_an_authority_named_in_the_url(start, unused_tcp_port, tmp_path):
     if not shutil.which("openssl"):
         pytest.skip("no openssl on this machine")
+    if b"Bad directive" in subprocess.run([PROGRAM, "--tls-port", "x"], check=False, capture_output=True).stderr:  # noqa: ASYNC221
+        pytest.skip(f"{PROGRAM} was built without TLS")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=timbre -addext subjectAltName=IP:127.0.0.1"
     await asyncio.to_thread(
@@ -93,7 +95,7 @@ async def test_sentinel_is_followed_to_the_new_master(start, unused_tcp_port_fac
         f"port {ports[2]}\ndir {tmp_path}\nsentinel monitor timbre 127.0.0.1 {ports[0]} 1\n"
         "sentinel down-after-milliseconds timbre 500\nsentinel failover-timeout timbre 3000\n"
     )
-    command = ["redis-server", configuration, "--sentinel"]
+    command = [PROGRAM, configuration, "--sentinel"]
     sentinel = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220 - it takes no time
     try:
         await asyncio.sleep(0.5)

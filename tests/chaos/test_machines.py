@@ -1,0 +1,140 @@
+"""Gateways and workers in processes of their own are killed and told to leave under load; then all is as it was."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+
+from features.errors import TimbreError
+from service.client import Client
+from service.events import End
+from service.redislink import CLIPS, GROUP, LIVE
+from tests.chaos.conftest import LONG
+from tests.service.conftest import noise, tone, until, wav
+from tests.service.proxy import proxied
+
+RATE = 22_050
+STREAMS = 40 if LONG else 8
+HOP = 11_264
+SPARE = 2
+"""Connections to Redis that are kept once there was so much to tell at one time."""
+GROWTH = 40 * 2**20
+"""Bytes: allocators keep what was freed, but not for every stream that ever was."""
+
+
+class Machines:
+    """Two doors to gateways and workers that share one Redis."""
+
+    def __init__(self, victim, url, artefacts):
+        self._start = lambda *command: victim(
+            "-m", "service.command", *command, "--redis", url, "--artefacts", artefacts
+        )
+
+    async def gateway(self, *, port=0):
+        process = self._start("serve", "--workers", 0, "--port", port)
+        (ready,) = await asyncio.to_thread(process.until, r" ready url=(\S+)")
+        return process, ready[1]
+
+    async def worker(self):
+        process = self._start("worker")
+        await asyncio.to_thread(process.until, "worker ready")
+        return process
+
+
+async def listen(url, seconds, over):
+    """Stream at real speed until told that it is over; return how many samples were sent, and the end."""
+    sound = np.concatenate([tone(1, 300), noise(1), tone(1, 700), noise(1, seed=1)] * (seconds // 4 + 1))
+    async with Client(url).stream("toy", sample_rate=RATE) as stream:
+
+        async def feed():
+            loop = asyncio.get_running_loop()
+            zero, at = loop.time(), 0
+            while not over.is_set():
+                await stream.send(sound[at : at + RATE // 4])
+                at += RATE // 4
+                await asyncio.sleep(zero + at / RATE - loop.time())
+            await stream.finish()
+
+        feeding = asyncio.create_task(feed())
+        *_, end = [event async for event in stream]
+        await feeding
+    return end
+
+
+async def classify(url, over):
+    """Send clip after clip until told that it is over; return how many were sent, answered and refused."""
+    sent = answered = refused = 0
+    clip = wav(noise(2))
+    while not over.is_set():
+        sent += 1
+        try:
+            async with asyncio.timeout(20):
+                answered += len((await Client(url).classify(clip, "toy"))["windows"]) == 1
+        except TimbreError:
+            refused += 1
+            await asyncio.sleep(0.05)
+    return sent, answered, refused
+
+
+def handles(process):
+    return len(list(Path(f"/proc/{process.process.pid}/fd").iterdir()))
+
+
+def resident(process):
+    return int(Path(f"/proc/{process.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_left(victim, own_redis, artefacts):
+    machines = Machines(victim, own_redis.url, artefacts)
+    workers = await asyncio.gather(machines.worker(), machines.worker())
+    (one, first), (two, second) = await asyncio.gather(machines.gateway(), machines.gateway())
+    ports = [int(url.rsplit(":", 1)[1]) for url in (first, second)]
+    over = asyncio.Event()
+    idle = handles(two)
+    async with proxied(first) as (proxy, url):
+        # The proxy stands for what spreads clients over gateways and turns away from a dead one.
+        listening = [asyncio.create_task(listen(url if n % 2 else second, 40, over)) for n in range(STREAMS)]
+        asking = [asyncio.create_task(classify(each, over)) for each in (url, second)]
+        await asyncio.sleep(2.5)
+        workers[0].kill()
+        workers.append(await machines.worker())
+        workers[1].signal(signal.SIGTERM)
+        assert await asyncio.to_thread(workers[1].process.wait, 10) == 0
+        proxy.port = ports[1]
+        one.kill()
+        three, third = await machines.gateway()
+        proxy.port = int(third.rsplit(":", 1)[1])
+        grown = resident(two)
+        two.signal(signal.SIGTERM)
+        assert await asyncio.to_thread(two.process.wait, 15) == 0
+        four, _ = await machines.gateway(port=ports[1])
+        workers[2].kill()
+        workers.append(await machines.worker())
+        await asyncio.sleep(2)
+        over.set()
+        ends = await asyncio.gather(*listening)
+        counts = await asyncio.gather(*asking)
+    for end in ends:
+        assert end == End(
+            reason="client ended",
+            samples=end.samples,
+            windows=end.windows,
+            dropped=end.dropped,
+            reconnects=end.reconnects,
+        )
+        assert end.windows + end.dropped == 1 + (end.samples - 2 * RATE) // HOP
+    assert all(end.reconnects for end in ends)
+    # A window that a killed worker held comes late; nothing else is lost.
+    assert sum(end.dropped for end in ends) <= 2 * STREAMS
+    for sent, answered, refused in counts:
+        assert sent == answered + refused
+        assert answered > 10
+    client = own_redis.client
+    await until(
+        lambda: all(client.xlen(each) == client.xpending(each, GROUP)["pending"] == 0 for each in (LIVE, CLIPS))
+    )
+    for gateway in (three, four):
+        await until(lambda gateway=gateway: handles(gateway) <= idle + SPARE)
+        assert resident(gateway) < grown + GROWTH
