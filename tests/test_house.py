@@ -139,6 +139,7 @@ COVERED_ELSEWHERE = {
     "training/sounds.py": "nothing but a name yet",
     "training/report.py": "test_instruments",
     "training/search/cuts.py": "test_path",
+    "training/search/journal.py": "test_grid",
     "training/search/kernel.py": "test_path",
     "training/search/results.py": "test_path, test_grid",
     "training/reporting/sections.py": "test_folder",

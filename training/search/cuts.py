@@ -16,6 +16,7 @@ from training.search.splits import Fold, SearchError
 
 PATH = ("n_estimators", "max_features", "max_depth", "criterion", "min_samples_split")
 """The axes that a path search knows."""
+_ELSE = "use ResumableGridSearchCV, timbre search --method grid"
 _SUMS_BYTES = 2**28
 _UNSET: dict[str, tuple[Any, ...]] = {
     "class_weight": (None,), "max_leaf_nodes": (None,), "min_impurity_decrease": (0,),
@@ -61,10 +62,10 @@ def forest_of(estimator: Any) -> tuple[Any, str]:
         prefix += f"{name}__"
     if type(estimator) is not RandomForestClassifier:
         kind = type(estimator).__name__
-        raise SearchError(f"a path search takes a RandomForestClassifier, not {kind}: use ResumableGridSearchCV")
+        raise SearchError(f"a path search takes a RandomForestClassifier, not {kind}: {_ELSE}")
     for key, allowed in _UNSET.items():
         if getattr(estimator, key, allowed[0]) not in allowed:
-            raise SearchError(f"{key}={getattr(estimator, key)!r} is not for a path search: use ResumableGridSearchCV")
+            raise SearchError(f"{key}={getattr(estimator, key)!r} is not for a path search: {_ELSE}")
     return estimator, prefix
 
 

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 
 from training.search import results
 from training.search.cuts import PATH, accepted, evaluate, forest_of, parts, resolve, sides
-from training.search.scoring import Scorer, Truth, encode, probabilities, scorer
+from training.search.scoring import Scorer, Scores, Truth, encode, probabilities, scorer
 from training.search.splits import Fold, SearchError, check_grid, folds_of
 
 
@@ -36,7 +35,7 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
     random_state. Refused: class weights, max_leaf_nodes, impurity thresholds, pruning.
     param_grid, cv: as GridSearchCV's. scoring: a name of `training.search.scoring.NAMED`, or a function of (truth,
     probabilities); None is accuracy. y: classes (n,), or labels 0 and 1 (n, labels).
-    n_jobs: threads. progress: called with (tasks done, tasks).
+    n_jobs: threads. progress: called with (tasks done, tasks), a fold to confirm counted as one.
 
     After `fit`: cv_results_, best_index_, best_score_, best_params_ (auto is given as sqrt, which scikit-learn still
     takes), n_splits_, search_time_ (s); with refit best_estimator_, refit_time_ (s); with confirm confirmed_scores_
@@ -77,23 +76,24 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
         if len(truth) != len(rows):
             raise SearchError(f"{len(rows)} rows, but labels of {len(truth)}")
         folds = folds_of(self.cv, rows, np.asarray(y), groups)
-        self._search(rows, truth, folds)
+        tasks = self._search(rows, truth, folds)
         self.search_time_ = time.perf_counter() - began
         self.n_features_in_, self.n_splits_ = rows.shape[1], len(folds)
         if self.confirm:
-            self.confirmed_scores_ = self._confirm(rows, np.asarray(y), truth, folds)
+            self.confirmed_scores_ = self._confirm(rows, np.asarray(y), truth, folds, tasks)
         if self.refit:
             began = time.perf_counter()
             self.best_estimator_ = self._plain().fit(rows, np.asarray(y))
             self.refit_time_ = time.perf_counter() - began
         return self
 
-    def _search(self, rows: Any, truth: Truth, folds: list[Fold]) -> None:
+    def _search(self, rows: Any, truth: Truth, folds: list[Fold]) -> int:
+        """Search, and return the number of tasks."""
         from joblib import Parallel, delayed
         from sklearn.utils import check_random_state
 
         forest, prefix = forest_of(self.estimator)
-        hint = f"the path search knows {', '.join(prefix + key for key in PATH)}; others need ResumableGridSearchCV"
+        hint = f"the path search knows {', '.join(prefix + key for key in PATH)}; else ResumableGridSearchCV"
         combinations = check_grid(self.param_grid, [prefix + key for key in PATH], hint=hint)
         seed = int(check_random_state(forest.random_state).randint(2**31 - 1))
         columns = truth.shape[1] if truth.ndim == 2 else len(self.classes_)
@@ -109,12 +109,16 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
             for j, cut in enumerate(plans[each.fold]):
                 if cut in each.scores:
                     scores[:, j, each.fold] = each.scores[cut], each.fit_s, each.score_s
-            if self.progress:
-                self.progress(done, len(tasks))
+            self._tell(done, len(tasks), len(folds))
         self.cv_results_ = results.table(combinations, test=scores[0], fit_s=scores[1], score_s=scores[2])
         self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         self.best_params_ = accepted(combinations[self.best_index_])
+        return len(tasks)
+
+    def _tell(self, done: int, tasks: int, folds: int) -> None:
+        if self.progress:
+            self.progress(done, tasks + folds * self.confirm)
 
     def _plain(self) -> Any:
         """Return the winner, not fitted yet."""
@@ -124,12 +128,14 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
             forest.set_params(n_jobs=self.n_jobs)
         return plain
 
-    def _confirm(self, rows: Any, labels: Any, truth: Truth, folds: list[Fold]) -> npt.NDArray[np.float64]:
-        score = scorer(self.scoring)
-        scores = []
-        for train, test in folds:
+    def _confirm(self, rows: Any, labels: Any, truth: Truth, folds: list[Fold], tasks: int) -> Scores:
+        """Return the score of each fold of the winner as a plain forest."""
+        score, scores = scorer(self.scoring), []
+        for done, (train, test) in enumerate(folds, 1):
             plain = self._plain().fit(rows[train], labels[train])
-            scores.append(score(truth[test], probabilities(plain, rows[test], self.classes_, labels=truth.ndim == 2)))
+            found = probabilities(plain, rows[test], self.classes_, labels=truth.ndim == 2)
+            scores.append(score(truth[test], found))
+            self._tell(tasks + done, tasks, len(folds))
         return np.array(scores)
 
     def predict(self, X: Any) -> Any:  # noqa: N803

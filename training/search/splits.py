@@ -72,12 +72,12 @@ class BySource:
         return [frozenset(each) for each in held]
 
 
-def folds_of(cv: Any, rows: Any, labels: npt.NDArray[Any], groups: Any) -> list[Fold]:
+def folds_of(cv: Any, rows: Any, labels: npt.NDArray[Any], groups: Any, *, classifier: bool = True) -> list[Fold]:
     """Return the folds of `cv`, anything that scikit-learn takes. Raises SearchError when it cannot be split so."""
     from sklearn.model_selection import check_cv
 
     try:
-        folds = list(check_cv(cv, labels, classifier=True).split(rows, labels, groups))
+        folds = list(check_cv(cv, labels, classifier=classifier).split(rows, labels, groups))
     except SearchError:
         raise
     except ValueError as error:

@@ -1,0 +1,81 @@
+"""The rows of a feature table that a search may see, and their folds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training.search.splits import BySource, Fold, SearchError, folds_of
+
+TEST = 2
+"""The value of `parts.npy` for rows of the test part."""
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Rows that are not of the test part."""
+
+    features: npt.NDArray[np.float64]
+    """(n, features)"""
+    labels: npt.NDArray[np.bool_]
+    """(n, labels)"""
+    sources: npt.NDArray[np.str_]
+    """(n,)"""
+    copies: npt.NDArray[np.bool_]
+    """(n,), whether the row is an augmented copy of another."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def drawn(self, rows: int | None, *, seed: int) -> FeatureTable:
+        """Return so many rows drawn at random, in their order; all of them when None or no more are there."""
+        if rows is None or rows >= len(self):
+            return self
+        return self[np.sort(np.random.default_rng(seed).permutation(len(self))[:rows])]
+
+    def __getitem__(self, index: npt.NDArray[Any]) -> FeatureTable:
+        return FeatureTable(self.features[index], self.labels[index], self.sources[index], self.copies[index])
+
+    def split(self, folds: int | None, *, by_source: bool, seed: int) -> tuple[FeatureTable, list[Fold]]:
+        """Return the rows to search on and their folds: shuffled rows, or sources (all, one by one, without `folds`).
+
+        Copies train where their source trains, and judge nothing; among shuffled rows they would let a model judge
+        what it trained on, so there they are left out.
+        """
+        from sklearn.model_selection import KFold
+
+        if by_source:
+            found = folds_of(BySource(folds), self.features, self.labels, self.sources)
+            return self, [(train, test[~self.copies[test]]) for train, test in found]
+        kept = self[~self.copies]
+        cv = KFold(folds or 10, shuffle=True, random_state=seed)
+        return kept, folds_of(cv, kept.features, kept.labels, None)
+
+
+def open_table(path: Path) -> FeatureTable:
+    """Return the rows of a folder that `timbre data` wrote; those of its test part stay out.
+
+    Read: table.json (labels, sources), features.npy float32 (n, features), labels.npy bool (n, labels), groups.npy
+    int32 (n,), which counts sources; where there are, parts.npy and copies.npy (n,). Raises SearchError when it is no
+    such folder.
+    """
+    try:
+        sources = json.loads((path / "table.json").read_text(encoding="utf-8"))["sources"]
+        features, labels, groups = (np.load(path / f"{name}.npy") for name in ("features", "labels", "groups"))
+        parts, copies = (_optional(path / f"{name}.npy", len(labels)) for name in ("parts", "copies"))
+        names = np.array(sources, np.str_)[groups]
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise SearchError(f"{path} is no table of features, as `timbre data` makes them: {error}") from error
+    if not len(features) == len(labels) == len(groups):
+        raise SearchError(f"{path}: {len(features)} rows of features, {len(labels)} of labels, {len(groups)} of groups")
+    table = FeatureTable(features.astype(np.float64), labels, names, copies > 0)
+    return table[parts != TEST]
+
+
+def _optional(path: Path, rows: int) -> npt.NDArray[np.uint8]:
+    return np.asarray(np.load(path)) if path.exists() else np.zeros(rows, np.uint8)
