@@ -6,14 +6,17 @@ Jobs travel on two streams with one consumer group, answers on one stream for ea
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from redis.asyncio import Redis, Sentinel
+from redis.asyncio import Connection, ConnectionPool, Redis, Sentinel, SSLConnection
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.crc import key_slot
+from redis.exceptions import AskError, ClusterDownError, RedisError, ResponseError, TryAgainError
 
 from features.errors import Unprocessable
 
@@ -35,12 +38,16 @@ RETRY_S = 0.2
 """Pause before Redis is tried again."""
 TIMEOUT_S = 5.0
 """Silence of Redis after which it counts as lost. Blocking reads are shorter than it."""
+ASK_S = 1.0
+"""How long one node of a cluster may take to say who owns our keys."""
+CLUSTER = ("redis+cluster://", "rediss+cluster://")
 
 
 def connect(url: str) -> Any:
     """Return a client; nothing is sent yet. Raises Unprocessable on an address that makes no sense.
 
-    url: redis://, rediss:// (TLS), unix://PATH or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, with USER:PASSWORD@.
+    url: redis://, rediss:// (TLS), unix://PATH, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE or
+    redis+cluster://HOST:PORT,HOST:PORT (rediss+cluster:// with TLS), with USER:PASSWORD@.
     """
     # No retries of redis-py's own: a job that is sent twice runs twice.
     options: dict[str, Any] = {
@@ -50,6 +57,8 @@ def connect(url: str) -> Any:
         "socket_connect_timeout": TIMEOUT_S,
     }
     try:
+        if url.startswith(CLUSTER):
+            return _cluster(url, options)
         if not url.startswith("redis+sentinel://"):
             return Redis.from_url(url, **options)
         parts = urlsplit(url)
@@ -59,6 +68,76 @@ def connect(url: str) -> Any:
         return sentinel.master_for(parts.path.strip("/"), username=parts.username or None, password=password)
     except ValueError as error:
         raise Unprocessable(f"{shown(url)!r} is no address of Redis: {error}") from None
+
+
+def _cluster(url: str, options: dict[str, Any]) -> Any:
+    """Return a client of the one node that owns all our keys. Raises ValueError."""
+    parts = urlsplit(url.replace("+cluster", "", 1))
+    login, at, hosts = parts.netloc.rpartition("@")
+    pairs = [host.rsplit(":", 1) for host in hosts.split(",")]
+    given = parse_url(urlunsplit(parts._replace(netloc=login + at + hosts.split(",")[0], path="")))
+    kind = _EncryptedOwner if given.pop("connection_class", Connection) is SSLConnection else _Owner
+    options |= {**given, "nodes": deque((host, int(port)) for host, port in pairs)}
+    return Redis(connection_pool=ConnectionPool(connection_class=kind, **options))
+
+
+class _Owner(Connection):
+    """A connection to the node that owns our keys, whichever that is when it is opened.
+
+    They share a hash tag, so one node has them all: what is asked for together can be, and there is one clock.
+    """
+
+    def __init__(self, *, nodes: deque[tuple[str, int]], **options: Any) -> None:
+        """nodes: those known, shared by all connections of a client."""
+        self._nodes = nodes
+        self._options = options | {"socket_timeout": ASK_S, "socket_connect_timeout": ASK_S}
+        super().__init__(**options)
+
+    async def connect(self) -> None:
+        """Look for the owner first."""
+        if not self.is_connected:
+            self.host, self.port = await self._find()
+        await super().connect()  # type: ignore[no-untyped-call]
+
+    async def _find(self) -> tuple[str, int]:
+        """Ask one node after the other. Raises what the last one gave."""
+        trouble: Exception = ClusterDownError("no node owns the keys")
+        for node in tuple(self._nodes):
+            # Whoever answered is asked last the next time: it may be cut off from the others, and know old things.
+            self._nodes.rotate(-1)
+            try:
+                if owner := await self._ask(*node):
+                    return owner
+            except TROUBLE as error:
+                trouble = error
+        raise ConnectionError(str(trouble)) from trouble
+
+    async def _ask(self, host: str, port: int) -> tuple[str, int] | None:
+        kind: Any = SSLConnection if isinstance(self, SSLConnection) else Connection
+        asking: Any = Redis(
+            connection_pool=ConnectionPool(connection_class=kind, **(self._options | {"host": host, "port": port}))
+        )
+        try:
+            slots = await asking.execute_command("CLUSTER SLOTS")
+        finally:
+            await asking.aclose(close_connection_pool=True)
+        slot = key_slot(LIVE.encode())
+        # Each: first slot, last slot, owner, replicas. A node that knows no address of its own gives none.
+        owners = [((each[2][0] or host.encode()).decode(), int(each[2][1])) for each in slots]
+        self._nodes.extend(node for node in dict.fromkeys(owners) if node not in self._nodes)
+        return next((node for node, each in zip(owners, slots, strict=True) if each[0] <= slot <= each[1]), None)
+
+    async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        """Part from who does not own the keys any more."""
+        try:
+            return await super().read_response(*arguments, **options)
+        except (AskError, TryAgainError, ClusterDownError) as error:  # MOVED is an AskError
+            await self.disconnect()
+            raise ConnectionError(f"the keys have moved, or are about to: {error}") from error
+
+
+class _EncryptedOwner(_Owner, SSLConnection):
+    pass
 
 
 def shown(url: str) -> str:

@@ -1,4 +1,4 @@
-"""The ways to reach Redis: a port with a password, TLS, and Sentinel through a failover."""
+"""The ways to reach Redis: a port with a password, TLS, Sentinel and a cluster through a failover."""
 
 import asyncio
 import shutil
@@ -7,8 +7,10 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
+from redis.crc import key_slot
 
 from service.redisjobs import RedisJobs
+from service.redislink import LIVE
 from service.redisqueue import RedisQueue
 from service.worker import Worker
 from tests.service.conftest import until
@@ -120,3 +122,64 @@ def sentinel_info(port):
 
     with redis.Redis(port=port, protocol=2) as client:
         return "slave0" if client.execute_command("SENTINEL", "REPLICAS", "timbre") else ""
+
+
+THIRD = 5_462
+
+
+class Cluster:
+    """Three nodes that own a third each, and a replica of the one that owns our keys."""
+
+    def __init__(self, start, ports):
+        urls = [f"redis://127.0.0.1:{port}" for port in ports]
+        options = ["--cluster-enabled", "yes", "--cluster-node-timeout", 500]
+        self.nodes = [start("--port", port, *options, url=url) for port, url in zip(ports, urls, strict=True)]
+        self.ids = [node.client.execute_command("CLUSTER MYID").decode() for node in self.nodes]
+        self.ports = ports
+
+    async def form(self):
+        for n, node in enumerate(self.nodes[:3]):
+            node.client.execute_command("CLUSTER ADDSLOTS", *range(n * THIRD, min(16_384, (n + 1) * THIRD)))
+            node.client.execute_command("CLUSTER SET-CONFIG-EPOCH", n + 1)
+        for port in self.ports[1:]:
+            self.nodes[0].client.execute_command("CLUSTER MEET", "127.0.0.1", port)
+        await until(lambda: all(self.state(node) for node in self.nodes), seconds=20)
+
+    def state(self, node):
+        info = node.client.execute_command("CLUSTER INFO")
+        return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "4"
+
+    def move(self, slot, source, target):
+        """Hand a slot over while its keys are in use."""
+        there, here = self.nodes[target].client, self.nodes[source].client
+        there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", self.ids[source])
+        here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", self.ids[target])
+        while keys := here.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
+            here.execute_command("MIGRATE", "127.0.0.1", self.ports[target], "", 0, 5_000, "KEYS", *keys)
+        for client in (there, here):
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", self.ids[target])
+
+
+async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(start, unused_tcp_port_factory):
+    # The nodes speak with each other on ports ten thousand higher.
+    ports = [port for _ in range(60) if (port := unused_tcp_port_factory()) < 55_000][:4]
+    cluster = Cluster(start, ports)
+    await cluster.form()
+    slot = key_slot(LIVE.encode())
+    owner = slot // THIRD
+    target = (owner + 1) % 3
+    cluster.nodes[3].client.execute_command("CLUSTER REPLICATE", cluster.ids[target])
+    # Any node will do to begin with, and one that is not there does no harm.
+    async with queue_at(f"redis+cluster://127.0.0.1:1,127.0.0.1:{ports[(owner + 2) % 3]}") as queue:
+        assert (await queue.ask(job(1))).scores[0] == 2
+        assert cluster.nodes[owner].client.exists(LIVE) == 1
+        cluster.move(slot, owner, target)
+        await until(lambda: queue.trouble, seconds=5)
+        await until(lambda: not queue.trouble, seconds=10)
+        assert (await queue.ask(job(2))).scores[0] == 4
+        replica = cluster.nodes[3].client
+        await until(lambda: replica.info("replication").get("master_link_status") == "up", seconds=10)
+        cluster.nodes[target].kill()
+        await until(lambda: queue.trouble, seconds=5)
+        await until(lambda: not queue.trouble, seconds=20)
+        assert (await queue.ask(job(3))).scores[0] == 6

@@ -195,7 +195,7 @@ async def test_preparing_twice_is_no_error_and_other_errors_are_not_swallowed(re
         await client.aclose()
 
 
-@pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost", "redis+sentinel://a/b", "redis://h:port"])
+@pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost", "redis+sentinel://a/b", "redis://h:port", "redis+cluster://a"])
 def test_an_address_that_makes_no_sense_is_refused(url):
     with pytest.raises(Unprocessable, match="address of Redis"):
         connect(url)
@@ -208,6 +208,7 @@ def test_an_address_that_makes_no_sense_is_refused(url):
         ("rediss://:secret@host?password=secret", "rediss://host"),
         ("unix:///tmp/redis.sock", "unix:/tmp/redis.sock"),
         ("redis+sentinel://:secret@a:1,b:2/name", "redis+sentinel://a:1,b:2/name"),
+        ("rediss+cluster://me:secret@a:1,b:2?ssl_ca_certs=x", "rediss+cluster://a:1,b:2"),
     ],
 )
 def test_an_address_is_shown_without_its_password(url, told):
