@@ -17,7 +17,7 @@ from service.pulses import ALIVE_S
 from service.redislink import HELD, TROUBLE, WANTED, seen
 
 FORM = re.compile(f"{NAME.pattern}:{VERSION.pattern}")
-WANT_S = 30.0
+WANT_S = 10.0
 """A version that no gateway wanted for so long is wanted no more."""
 PREPARE_S = 5.0
 """How long workers have to load a version."""

@@ -32,7 +32,7 @@ async def test_what_is_wanted_is_forgotten_when_nobody_wants_it_any_more(redis):
     await want(redis, ["toy:1", "toy:2"])
     assert await wanted(redis) == {"toy:1", "toy:2"}
     now = time.time()
-    await redis.zadd(WANTED, {"toy:1": now - 31, "toy:2": now - 28, "../x:1": now, "toy": now, "toy:1:2": now})
+    await redis.zadd(WANTED, {"toy:1": now - 11, "toy:2": now - 8, "../x:1": now, "toy": now, "toy:1:2": now})
     assert await wanted(redis) == {"toy:2"}
     assert await redis.zscore(WANTED, "toy:1") is None
 
