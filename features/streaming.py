@@ -15,6 +15,10 @@ from features.frames import Frames, reach
 from features.simd import LANES
 
 
+PIECE = 8 * 512
+"""Samples that are taken in at one time: so many more than a window have to be kept."""
+
+
 class Window(NamedTuple):
     """A window and what it is to a model; positions in samples at `config.sample_rate`, from the stream's sample 0."""
 
@@ -72,8 +76,9 @@ class StreamingExtractor:
         samples = checked(samples)
         core = self._core = self._core or _Core(self.config, hop=self.hop, kind=self.kind, start=self._next)
         windows = []
-        for at in range(0, samples.size, self.hop):
-            piece = samples[at : at + self.hop]
+        size = min(PIECE, self.hop)
+        for at in range(0, samples.size, size):
+            piece = samples[at : at + size]
             # What stands before the first window is in none.
             core.append(piece[max(0, self._next - self.position) :])
             self.position += piece.size
@@ -106,9 +111,8 @@ class _Core:
         self._ring = self._last - self._first + 1
         self._frame = start // step + self._first
         self._frames = Frames(config, rows=self._ring + LANES, kind=kind)
-        self._buffer = np.zeros(config.window + hop + reach(LANES), np.float32)
+        self._buffer = np.zeros(config.window + min(PIECE, hop) + reach(LANES), np.float32)
         self._size = 0
-        self._edges = np.zeros(reach(LANES), np.float32)
 
     def append(self, samples: Samples) -> None:
         self._buffer[self._size : self._size + samples.size] = samples
@@ -144,12 +148,13 @@ class _Core:
     def _analyse_edges(self) -> Integers:
         """Analyse the two first and two last frames as the outer lanes of one block; return their rows."""
         step, half, window = self._config.hop_length, self._config.n_fft // 2, self._config.window
-        self._edges[half : 2 * half + step] = self._buffer[: half + step]
+        edges = np.zeros(reach(LANES), np.float32)
+        edges[half : 2 * half + step] = self._buffer[: half + step]
         tail = self._buffer[(self._last + 1) * step - half : window]
         right = (LANES - 2) * step
-        self._edges[right : right + tail.size] = tail
+        edges[right : right + tail.size] = tail
         real = (half, right + tail.size)
-        self._frames.analyse(self._edges, offset=0, real=real, row=self._ring, count=LANES)
+        self._frames.analyse(edges, offset=0, real=real, row=self._ring, count=LANES)
         return self._ring + np.array([0, 1, LANES - 2, LANES - 1])
 
     def _rows(self, edges: Integers) -> Integers:

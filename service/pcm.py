@@ -41,7 +41,8 @@ def header(data: bytes | memoryview) -> str | None:
 
 
 def _from_s16(data: bytes | memoryview) -> Samples:
-    return np.frombuffer(data, "<i2").astype(np.float32) * np.float32(1 / 32_768)
+    samples: Samples = np.multiply(np.frombuffer(data, "<i2"), np.float32(1 / 32_768), dtype=np.float32)
+    return samples
 
 
 def _from_f32(data: bytes | memoryview) -> Samples:

@@ -17,7 +17,9 @@ from service.grid import Grid
 from service.ledger import Ledger
 
 PARTS_PER_S = 4
-"""Longer messages are worked on in parts, so that others get their turn; shorter ones are gathered first."""
+"""Longer messages are worked on in parts, so that others get their turn."""
+GATHERED_S = 0.5
+"""Seconds of sound up to which messages that complete no window are gathered: each piece of work has its cost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +68,7 @@ class Session:
         self._watch = Watch(start.sample_rate, every=warn_every)
         self._next = start.first_sample
         self._step = start.sample_rate // PARTS_PER_S
+        self._enough = round(GATHERED_S * start.sample_rate)
         self._gathered: list[Samples] = []
         self._held = 0
         self._begin(start.first_sample)
@@ -123,7 +126,7 @@ class Session:
         self._held += len(samples)
         self._next += len(samples)
         self.ledger.received += len(samples)
-        return self._work() if self._held >= self._step or self._next >= self._due else []
+        return self._work() if self._held >= self._enough or self._next >= self._due else []
 
     def _work(self) -> list[Event]:
         if not self._gathered:
