@@ -14,7 +14,6 @@ from features.extract import checked, compute
 from features.frames import Frames, reach
 from features.simd import LANES
 
-
 PIECE = 8 * 512
 """Samples that are taken in at one time: so many more than a window have to be kept."""
 

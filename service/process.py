@@ -67,7 +67,7 @@ async def _until_told(app: web.Application, told: asyncio.Event, listener: socke
         gc.collect()
         gc.freeze()
         # And what streams make seldom lies in cycles: looking for those every 700 objects took a tenth of the time.
-        gc.set_threshold(10_000, 5, 20)
+        gc.set_threshold(2_000, 5, 50)
         _say_ready(gateway, listener, seconds=time.monotonic() - since)
         gateway.lag.start()
     await waiting

@@ -92,6 +92,11 @@ class Session:
         """Return the windows that the end of the stream completes. What fills no window is the tail."""
         return [*self._work(), *self._cuts(self._resampler.finish())]
 
+    def release(self) -> None:
+        """Let go of all that is large; nothing can be taken in afterwards."""
+        del self._resampler, self._extractor, self._watch
+        self._gathered.clear()
+
     def _begin(self, first_sample: int) -> None:
         """Start cutting at a sample; nothing from before it is in any window."""
         self._segment = first_sample

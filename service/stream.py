@@ -123,6 +123,8 @@ class LiveStream:
         finally:
             await _cancel(telling)
             self._room.clear()
+            # An error that ended us holds on to all of this, in a circle, until somebody looks for those.
+            session.release()
 
     async def _finish(
         self, session: Session, reading: asyncio.Task[wire.EndReason], telling: asyncio.Task[None]

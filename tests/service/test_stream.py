@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from aiohttp import WSMsgType
 
+from features.streaming import StreamingExtractor
 from service import wire
 from tests.service.conftest import RATE, begin, noise, pcm, rest_of, tone, until, wav
 
@@ -463,6 +464,29 @@ async def test_a_fault_of_the_model_ends_the_stream_with_an_error(serve):
     assert (messages[-1]["code"], code) == ("internal-error", 1011)
     assert "ZeroDivision" not in messages[-1]["detail"]
     await settled(server)
+
+
+@pytest.mark.parametrize("last", [{"type": "end"}, "nonsense", None], ids=str)
+async def test_what_is_large_is_let_go_at_once_however_a_stream_ends(serve, last):
+    server = await serve()
+    gc.collect()
+    gc.disable()
+    try:
+        async with aiohttp.ClientSession() as http:
+            socket = await http.ws_connect(f"{server.url}/v1/models/toy/stream")
+            await begin(socket)
+            await socket.send_bytes(pcm(noise(2.5)))
+            await socket.receive_json(timeout=5)
+            assert any(isinstance(each, StreamingExtractor) for each in gc.get_objects())
+            if last:
+                await socket.send_str(json.dumps(last))
+                await rest_of(socket)
+            else:
+                socket._response.connection.transport.abort()
+        await settled(server)
+        await until(lambda: not any(isinstance(each, StreamingExtractor) for each in gc.get_objects()))
+    finally:
+        gc.enable()
 
 
 async def test_memory_returns_to_where_it_was(serve):
