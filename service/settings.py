@@ -30,7 +30,7 @@ class Settings:
     models: tuple[str, ...] = ()
     """Names to serve; none means all there are."""
     redis: str = ""
-    """Address of Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; none: the queue is in here."""
+    """Address of Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; none: a queue in here."""
     workers: int = 1
     """With `redis`, processes that run models on this machine; 0 leaves all work to others."""
     keys: str = ""
