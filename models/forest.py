@@ -116,7 +116,9 @@ def _project(chain: _Chain, pca: Any) -> None:
 def _columns(forest: Any) -> list[Column]:
     _expect(forest, "RandomForestClassifier", "ExtraTreesClassifier")
     if forest.n_outputs_ == 1:
-        return [(0, at) for at in range(len(forest.classes_))]
+        # Truth values are one label that is on or off, anything else is a class each.
+        truths = np.asarray(forest.classes_).dtype == np.bool_
+        return [(0, at) for at, one in enumerate(forest.classes_) if one or not truths]
     for label, classes in enumerate(forest.classes_):
         if not set(np.asarray(classes).tolist()) <= {0, 1}:
             raise ArtefactError(f"label {label} of the forest has the classes {list(classes)}, not 0 and 1")

@@ -72,7 +72,7 @@ def fit(
         random_state=seed,
         n_jobs=jobs,
     )
-    forest.fit(pca.transform(scaler.transform(exact)), labels)
+    forest.fit(pca.transform(scaler.transform(exact)), labels.ravel() if labels.shape[1] == 1 else labels)
     return FittedForest(scaler, pca, forest, _history(scaler, pca, forest, watch) if watch else [])
 
 

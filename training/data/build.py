@@ -98,6 +98,7 @@ def build(
     Raises CollectionError when nothing is left, or the disk is full.
     """
     variants.check_names(settings.augment.variants)
+    cache = cache.absolute()
     entries = plan(collection, split, settings, cache)
     # A recording that could not be read may be there the next time, so such a table has none.
     fingerprint = _fingerprint(collection, split, settings, entries)

@@ -28,7 +28,8 @@ def load(spec: CollectionSpec) -> Collection:
     Files that are no sound and lines that cannot be are its `problems`. Raises CollectionError when there is nothing
     to train on.
     """
-    path = Path(spec.path).expanduser()
+    # Absolute, because processes that read it may have begun elsewhere.
+    path = Path(spec.path).expanduser().absolute()
     if not spec.path:
         raise CollectionError("no collection: say where the sounds are, collection.path=FOLDER")
     if not path.exists():

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.manifest import NAME
 from training.recipe import Forest, Network, RecipeError
 
 LENGTHS = (0.5, 15.0)
@@ -119,6 +120,17 @@ class SoundsRecipe:
     """source, licence, use of the collection."""
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Named changes: dotted key to value."""
+    profile: str = ""
+    """One of them."""
+
+    def __post_init__(self) -> None:
+        """Refuse now what would be found out after the training."""
+        _check(NAME.fullmatch(self.name) is not None, f"name={self.name!r} must be lower-case words joined by hyphens")
+        models = set(self.models) <= {"forest", "network"} and bool(self.models)
+        _check(models, f"models={list(self.models)} must be forest, network or both")
+        _check(self.jobs >= 1, f"jobs={self.jobs} must be at least 1")
+        complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
+        _check(complete, "each [[provenance]] says source, licence and use, and nothing else")
 
 
 def _check(holds: bool, message: str) -> None:  # noqa: FBT001

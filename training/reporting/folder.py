@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from models.promote import latency_ms
 from models.store import read
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
     from training.folds import Judged, Look
     from training.reporting.sections import Play
-    from training.windows import WindowSet
+
+
+class Sounds(Protocol):
+    """Windows that can be heard."""
+
+    def read(self, index: list[int]) -> Any:
+        """Return the samples of some windows, one after the other."""
+
 
 FOLDER = "reports"
 """Beside the models; no model can have a version in it."""
@@ -33,7 +40,7 @@ def write(
     about: str,
     judged: Sequence[Judged],
     history: dict[str, list[Look]],
-    windows: WindowSet,
+    windows: Sounds,
     estimator: Any = None,
 ) -> Path:
     """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it; complete or not at all.

@@ -1,0 +1,121 @@
+"""`timbre train` on recordings of one's own: from a folder to an artefact that serves."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from models.store import Store
+from training.command import main
+
+QUICK = ("profile=quick", "forest.components=8", "windows.length=1", "windows.hop=0.5", "cache=cache")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def collection(by_source, tmp_path, write_sound):
+    """High, low and, in a folder of its own, noise, of six sources."""
+    for number in range(6):
+        noise = np.random.default_rng(number).normal(0, 0.1, 60_000)
+        path = tmp_path / "collection" / f"player{number}" / "street" / "n.wav"
+        path.parent.mkdir()
+        sf.write(path, noise, 22_050)
+    return ("collection.path=collection", "collection.background=street", *QUICK)
+
+
+def words(changes):
+    return [word for change in changes for word in ("--set", change)]
+
+
+def test_one_command_makes_an_artefact_that_hears_what_it_was_shown(collection, tmp_path, capsys):
+    broken = tmp_path / "collection" / "player2" / "high" / "more.wav"
+    broken.write_bytes(b"RIFF....WAVE")
+    variants = "augment.variants=volume,random_noise"
+    assert main(["sounds", *words([*collection, variants, "name=pitches"]), "--out", "out"]) == 0
+    printed = capsys.readouterr().out
+    assert "more.wav: cannot be read as sound" in printed
+    model = Store(Path("out")).load("pitches")
+    assert list(model.labels) == ["high", "low"]
+    manifest = model.manifest
+    assert manifest.origin["label_rule"].startswith("a label is on when it sounds in at least 0.5 of the 1-s window")
+    assert 'path = "collection"' in manifest.origin["recipe"]
+    assert manifest.input.configuration["window"] == 22_050
+    assert manifest.metrics["mean"]["macro_f1"] > 0.75
+    assert manifest.metrics["mean"]["quiet_without_label"] >= 0.9
+    assert len(manifest.metrics["left_out"]) == 1
+    folder = Path("out/reports/pitches-1")
+    assert json.loads((folder / "report.json").read_text())["name"] == "pitches"
+    assert (folder / "model.joblib").is_file()
+    assert "more.wav" in Path("out/reports/pitches-problems.csv").read_text()
+
+
+def test_the_same_recipe_and_seed_give_the_same_scores(collection):
+    def golden(out, *changes):
+        assert main(["sounds", *words([*collection, *changes]), "--out", out]) == 0
+        with np.load(Path(out, "sounds", "1", "golden.npz")) as file:
+            return file["scores"]
+
+    first = golden("one", "augment.variants=pitch_change")
+    assert np.array_equal(first, golden("two", "augment.variants=pitch_change", "jobs=1", "cache=elsewhere"))
+    assert not np.array_equal(first, golden("three", "augment.variants=pitch_change", "seed=2"))
+
+
+def test_the_network_takes_windows_of_another_length(collection):
+    assert main(["sounds", *words([*collection, "models=network", "network.epochs=1"]), "--out", "out"]) == 0
+    assert Store(Path("out")).load("sounds").manifest.input.shape == (128, 44)
+
+
+def test_of_two_models_the_one_that_is_better_on_validation_is_written(collection):
+    assert main(["sounds", *words([*collection, "models=forest,network", "network.epochs=1"]), "--out", "out"]) == 0
+    manifest = Store(Path("out")).load("sounds").manifest
+    assert manifest.input.kind == "features"
+    assert "**network**" in Path("out/sounds/1/report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["collection.background=street,low", "collection.labels=high"], None),
+        (["windows.hop=10", "forest.components=20"], "12 training windows: at least 21 are needed"),
+        (["split.shares=[0.2, 0.4, 0.4]", "collection.path=nowhere"], "no folder or file"),
+        (["name=My Sounds"], "name='My Sounds' must be lower-case words"),
+        (["models=tree"], "must be forest, network or both"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_and_nothing_is_written(collection, changes, message, capsys):
+    code = main(["sounds", *words([*collection, *changes]), "--out", "out"])
+    assert code == (1 if message else 0)
+    if message:
+        assert message in capsys.readouterr().err
+        assert not list(Path("out").glob("sounds/*"))
+
+
+def test_one_label_with_nothing_beside_it_cannot_be_learnt(tmp_path, write_sound, capsys):
+    for number in range(8):
+        write_sound(tmp_path / "collection" / "high" / f"{number}.wav", hertz=2000 + number)
+    assert main(["sounds", *words(["collection.path=collection", *QUICK]), "--out", "out"]) == 1
+    assert "label 'high' is on in every training window, so there is nothing to tell it from" in capsys.readouterr().err
+
+
+def test_a_label_that_no_training_window_holds_is_named(tmp_path, write_sound, capsys):
+    write_sound(tmp_path / "one.wav", seconds=10)
+    rows = [f"one.wav,{n / 2},{n / 2 + 1},{'high' if n % 2 else ''},s{n}" for n in range(18)]
+    (tmp_path / "list.csv").write_text(
+        "path,start,end,labels,source\n" + "\n".join([*rows, "one.wav,9.9,9.98,low,s20"])
+    )
+    changes = ["collection.kind=csv", "collection.path=list.csv", *QUICK]
+    assert main(["sounds", *words(changes), "--out", "out"]) == 1
+    assert "label 'low' is on in no training window: add recordings of it" in capsys.readouterr().err
+
+
+def test_a_part_without_a_share_leaves_thresholds_at_one_half(collection):
+    assert main(["sounds", *words([*collection, "split.shares=[1, 0, 0]"]), "--out", "out"]) == 0
+    manifest = Store(Path("out")).load("sounds").manifest
+    assert [label.threshold for label in manifest.labels] == [0.5, 0.5]
+    assert manifest.metrics["left_out"] == {}
