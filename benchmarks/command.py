@@ -15,6 +15,7 @@ HELP = {
     "features": "the 26 features beside librosa, and the forest beside scikit-learn",
     "forest": "the forest alone",
     "queues": "a job through both queues",
+    "pictures": "a picture by REST beside the bare ONNX Runtime call",
 }
 
 
@@ -29,12 +30,13 @@ def main(argv: list[str]) -> int:
 
         return capacity.main(argv[1:])
     args = _parser().parse_args(argv)
-    from benchmarks import features, forest, measure, queues
+    from benchmarks import features, forest, measure, pictures, queues
 
     subjects: dict[str, tuple[Any, ...]] = {
         "features": (features, forest),
         "forest": (forest,),
         "queues": (queues,),
+        "pictures": (pictures,),
     }
     tables = [(subject, subject.run(tiny=args.tiny)) for subject in subjects[args.what]]
     where = measure.machine()
@@ -51,7 +53,9 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench", description=__doc__)
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="features | forest | queues | load | capacity")
+    kinds = parser.add_subparsers(
+        dest="what", required=True, metavar="features | forest | queues | pictures | load | capacity"
+    )
     for name, text in HELP.items():
         kind = kinds.add_parser(name, help=text)
         kind.add_argument("--json", action="store_true", help="print JSON")
