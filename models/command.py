@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from features.errors import ArtefactError, NotFound
+from features.errors import ArtefactError, InputError, NotFound
 from models.promote import Limits, promote
 from models.store import DEFAULT_PATH, Store
 
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     except NotFound as error:
         print(f"timbre models: {error}", file=sys.stderr)
         return UNKNOWN
-    except ArtefactError as error:
+    except (ArtefactError, InputError) as error:
         print(f"timbre models: refused: {error}", file=sys.stderr)
         return REFUSED
     return code
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--artefacts", type=Path, default=DEFAULT_PATH, metavar="DIR", help="folder of NAME/VERSION/")
     common.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser = argparse.ArgumentParser(prog="timbre models", description=__doc__, epilog=EXIT_CODES)
-    actions = parser.add_subparsers(required=True, metavar="list | show | verify | promote | load")
+    actions = parser.add_subparsers(required=True, metavar="list | show | verify | promote | quantize | load")
     listing = actions.add_parser("list", parents=[common], help="every model and version, and whether it loads")
     listing.set_defaults(run=_list)
     showing = actions.add_parser("show", parents=[common], help="labels, metrics and provenance of one artefact")
@@ -70,8 +70,21 @@ def _parser() -> argparse.ArgumentParser:
     verifying.set_defaults(run=_verify)
     for name in importlib.metadata.entry_points(group=GROUP).names:
         actions.add_parser(name, help=f"see timbre models {name} --help", add_help=False)
+    _add_quantising(actions.add_parser("quantize", parents=[common], help="write a network in lower precision"))
     _add_promotion(actions.add_parser("promote", help="serve a trained candidate, if it is an improvement"))
     return parser
+
+
+def _add_quantising(quantising: argparse.ArgumentParser) -> None:
+    quantising.add_argument("name", metavar="NAME")
+    quantising.add_argument("version", metavar="VERSION", nargs="?", help="the latest by default")
+    how = quantising.add_mutually_exclusive_group(required=True)
+    how.add_argument("--fp16", dest="how", action="store_const", const="fp16", help="half precision, for accelerators")
+    how.add_argument("--int8", dest="how", action="store_const", const="int8", help="8-bit integers, for processors")
+    text = "pictures or sounds to calibrate and to judge on; sub-folders named after labels give top-1"
+    quantising.add_argument("--calibration", type=Path, metavar="FOLDER", help=text)
+    quantising.add_argument("--out", type=Path, default=Path("artefacts"), metavar="DIR", help="%(default)s as default")
+    quantising.set_defaults(run=_quantize)
 
 
 def _add_promotion(promoting: argparse.ArgumentParser) -> None:
@@ -118,6 +131,17 @@ def _promote(store: Store, args: argparse.Namespace) -> int:
     for reason in found.reasons:
         print(f"timbre models: would be refused: {reason}", file=sys.stderr)
     print(where, *(f"{name} {value:.3g}" for name, value in found.measured.items()), sep="  ")
+    return OK
+
+
+def _quantize(store: Store, args: argparse.Namespace) -> int:
+    from models.quantize import quantize
+
+    where, measured = quantize(store, args.name, args.version, how=args.how, calibration=args.calibration, out=args.out)
+    if args.json:
+        print(json.dumps({"path": str(where), **measured}))
+    else:
+        _print_pairs((str(where), " "), measured)
     return OK
 
 

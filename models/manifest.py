@@ -20,6 +20,7 @@ Config: TypeAlias = AudioConfig | PictureConfig
 
 FILES = ("model.onnx", "golden.npz", "report.md")
 """What lies beside manifest.json."""
+GOLDEN_TOLERANCE, MAX_TOLERANCE = 1e-4, 0.1
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -99,6 +100,8 @@ class Manifest:
     """ISO 8601, UTC."""
     origin: dict[str, Any] = dataclasses.field(default_factory=dict)
     """What it takes to make it again: the recipe's text, its seed, the commit of the code."""
+    tolerance: float = dataclasses.field(default_factory=lambda: GOLDEN_TOLERANCE)
+    """How far golden scores may be off: more where numbers are few bits long, and processors round differently."""
 
     def __post_init__(self) -> None:
         """Refuse what no model can mean."""
@@ -109,6 +112,7 @@ class Manifest:
             "labels must be named, each once": names and all(names) and len(set(names)) == len(names),
             "thresholds must lie between 0 and 1": all(0 <= label.threshold <= 1 for label in self.labels),
             f"files must be {', '.join(FILES)}": set(self.files) == set(FILES),
+            f"tolerance={self.tolerance} must lie between 0 and {MAX_TOLERANCE}": 0 < self.tolerance <= MAX_TOLERANCE,
             f"created={self.created!r} must be an ISO 8601 time in UTC": _is_utc(self.created),
         }
         broken = [rule for rule, holds in rules.items() if not holds]

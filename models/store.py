@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from models.manifest import Config, InputKind
 
 DEFAULT_PATH = Path(__file__).parent / "artefacts"
-GOLDEN_TOLERANCE = 1e-4
 WARM_BATCHES = (32, 16, 8, 4, 2, 1)
 """Largest first: memory is then taken once, and the sizes between need nothing more (measured)."""
 Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
@@ -233,7 +232,7 @@ def _replay(model: Model, golden: bytes) -> None:
     with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
         inputs, expected = arrays["inputs"], arrays["scores"]
     scores = model.predict(inputs)
-    if scores.shape != expected.shape or not np.allclose(scores, expected, rtol=0, atol=GOLDEN_TOLERANCE):
+    if scores.shape != expected.shape or not np.allclose(scores, expected, rtol=0, atol=model.manifest.tolerance):
         raise ArtefactError("the golden inputs give other scores than on the day the artefact was made")
 
 

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "benchmarks": {"features", "models", "service", "training", "benchmarks"},
 }
 ONE_FILE_KNOWS = {
-    "onnxruntime": {"models/session.py", "benchmarks/forest.py"},
+    "onnxruntime": {"models/session.py", "models/quantize.py", "benchmarks/forest.py"},
     "redis": {"service/redislink.py"},
     "sounddevice": {"service/microphone.py"},
 }

@@ -101,7 +101,8 @@ def test_no_other_file_knows_onnx_runtime():
         for path in ROOT.glob(f"{folder}/**/*.py")
         if "import onnxruntime" in path.read_text() or "from onnxruntime" in path.read_text()
     ]
-    assert knowing == [ROOT / "models" / "session.py"]
+    # Quantising works on graphs, with tools of ONNX Runtime that no session needs.
+    assert knowing == [ROOT / "models" / "quantize.py", ROOT / "models" / "session.py"]
 
 
 def test_make_really_makes_valid_graphs():

@@ -1,0 +1,293 @@
+"""Smaller and faster versions of a network: half precision, or eight-bit integers, with what that costs in accuracy.
+
+With models/session.py the one place that knows ONNX Runtime: its tools for this work on graphs, not on sessions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import ArtefactError, InputError, Unprocessable
+from models.artefact import place
+from models.session import Session
+from models.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from models.store import Model
+
+How: TypeAlias = Literal["fp16", "int8"]
+TOLERANCE: dict[How, float] = {"fp16": 0.02, "int8": 0.08}
+"""How far golden scores may be off elsewhere: processors round such sums in different ways."""
+MOST = 512
+"""Tensors that are looked at, spread over all there are."""
+BATCHES = (1, 32)
+RUNS, RUN_S = 5, 2.0
+"""At least so many calls, and so many seconds, of each pair."""
+QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat")
+HEAVY = ("Conv", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a graph is calibrated on, and what both are judged on."""
+
+    calibration: npt.NDArray[Any]
+    judged: npt.NDArray[Any]
+    truth: list[int] | None
+    """Label of each that is judged, where the folders are named after labels."""
+    about: str
+
+
+def quantize(
+    store: Store, name: str, version: str | None, *, how: How, calibration: Path | None, out: Path
+) -> tuple[Path, dict[str, Any]]:
+    """Write a version of a network in lower precision below `out`; return where it is and what was measured.
+
+    calibration: folder of pictures or sounds that the model may meet; sub-folders named after labels also give top-1.
+    Without it, the golden inputs serve. Raises NotFound, InputError, Unprocessable, ArtefactError.
+    """
+    model = store.load(name, version)
+    folder = store.path / name / model.version
+    graph = (folder / "model.onnx").read_bytes()
+    material = _golden(folder) if calibration is None else _collected(model, calibration)
+    smaller = _half(graph) if how == "fp16" else _integers(graph, material.calibration)
+    try:
+        session = Session(smaller)
+    except ArtefactError as error:
+        raise Unprocessable(f"{name} {model.version} cannot be made {how}: {error}") from error
+    measured = {
+        "from": f"{name} {model.version}",
+        "how": how,
+        "material": material.about,
+        "provider": session.provider,
+        "mb": [len(graph) / 1e6, len(smaller) / 1e6],
+        **_accuracy(model, session, material),
+        **_speed(model.session, session, material.judged),
+    }
+    return _write(model, smaller, measured, how=how, original=folder, out=out), measured
+
+
+def _golden(folder: Path) -> Material:
+    with np.load(folder / "golden.npz", allow_pickle=False) as arrays:
+        inputs = arrays["inputs"]
+    return Material(inputs, inputs, None, f"{len(inputs)} golden inputs, for calibration and for judging")
+
+
+def _collected(model: Model, folder: Path) -> Material:
+    """Read a folder; every second tensor calibrates, the others judge."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = [paths[at] for at in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MOST)).astype(int))]
+    found = [(path, tensor) for number, path in enumerate(paths) for tensor in _tensors(model, path, number)][
+        : 4 * MOST
+    ]
+    if len(found) < 2:
+        raise InputError(f"{folder}: fewer than two files that {model.name!r} can read")
+    tensors = np.stack([tensor for _, tensor in found])
+    names = [path.parent.name for path, _ in found[1::2]]
+    guessed = model.kind == "picture" and model.picture.metadata
+    truth = [model.labels.index(name) for name in names] if set(names) <= set(model.labels) and not guessed else None
+    return Material(tensors[::2], tensors[1::2], truth, f"{len(found)} from {folder.name}/, half each")
+
+
+def _tensors(model: Model, path: Path, number: int) -> Iterator[npt.NDArray[Any]]:
+    """Give what a file becomes; nothing when it cannot be read."""
+    try:
+        if model.kind == "picture":
+            from features.picture import decode as see
+            from features.picture import tensor
+
+            config = model.picture
+            # Nobody says what belongs to the picture; to learn the ranges, all values in turn will do.
+            told = {field.name: field.values[number % len(field.values)] for field in config.metadata}
+            yield tensor(see(path.read_bytes(), config), config, told)
+        else:
+            yield from _windows(model, path.read_bytes())
+    except InputError:
+        return
+
+
+def _windows(model: Model, data: bytes) -> Iterable[npt.NDArray[Any]]:
+    from features.decode import decode as hear
+    from features.extract import extract_many
+
+    config, kind = model.sound
+    samples = hear(data, sample_rate=config.sample_rate)
+    samples = np.pad(samples, (0, max(0, config.window - len(samples))))
+    starts = range(0, len(samples) - config.window + 1, config.window)
+    return extract_many([samples[at : at + config.window] for at in starts], kind=kind, config=config)
+
+
+def _half(graph: bytes) -> bytes:
+    """Return the graph with half-precision numbers inside, and inputs and scores as they were."""
+    onnx = _onnx()
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+
+    model = _heavy(onnx.load_from_string(graph))
+    # A cast writes the type it says; the converter would say another.
+    half = convert_float_to_float16(model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, "Cast"])
+    made: bytes = half.SerializeToString()
+    return made
+
+
+def _integers(graph: bytes, calibration: npt.NDArray[Any]) -> bytes:
+    """Return the graph with 8-bit weights and activations, but for the last layer; weights have 7 bits.
+
+    Seven, because the products of two times eight overflow on processors without VNNI.
+    """
+    onnx = _onnx()
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quant_pre_process, quantize_static
+
+    model = _heavy(onnx.load_from_string(graph))
+    name, batches = model.graph.input[0].name, iter(np.array_split(calibration, range(32, len(calibration), 32)))
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
+            batch = next(batches, None)
+            return None if batch is None else {name: batch}
+
+    with tempfile.TemporaryDirectory() as folder:
+        given, ready, made = (Path(folder) / name for name in ("given.onnx", "ready.onnx", "made.onnx"))
+        given.write_bytes(model.SerializeToString())
+        quant_pre_process(given, ready, skip_symbolic_shape=True)
+        quantize_static(
+            ready,
+            made,
+            Reader(),
+            op_types_to_quantize=list(QUANTISED),
+            nodes_to_exclude=_last_layers(onnx.load(ready)),
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return made.read_bytes()
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+    except ImportError as error:
+        raise Unprocessable("quantising needs the package onnx: pip install 'timbre[train]'") from error
+    return onnx
+
+
+def _heavy(model: Any) -> Any:
+    """Return the graph with all its nodes named. Raises Unprocessable where there is nothing to gain."""
+    kinds = {node.op_type for node in model.graph.node}
+    if any(node.domain == "ai.onnx.ml" for node in model.graph.node) or not kinds & set(HEAVY):
+        raise Unprocessable("only networks are quantised: this graph has trees, or no Conv, Gemm or MatMul")
+    for number, node in enumerate(model.graph.node):
+        # What is left out goes by its name.
+        node.name = node.name or f"node{number}"
+    return model
+
+
+def _last_layers(model: Any) -> list[str]:
+    """Return the names of the last layer, whose sums become the scores, and of what follows it."""
+    heavy = [at for at, node in enumerate(model.graph.node) if node.op_type in HEAVY]
+    return [node.name for node in model.graph.node[heavy[-1] :]]
+
+
+def _accuracy(model: Model, session: Session, material: Material) -> dict[str, Any]:
+    before, after = (_predict(each, material.judged) for each in (model.session, session))
+    if model.manifest.task == "multi-class":
+        same = before.argmax(axis=1) == after.argmax(axis=1)
+    else:
+        same = (before >= model.thresholds) == (after >= model.thresholds)
+    found = {"agreement": float(same.mean()), "score_off": float(np.abs(before - after).mean())}
+    if material.truth is None:
+        return found
+    truth = np.array(material.truth)
+    return {**found, "top1": [float((scores.argmax(axis=1) == truth).mean()) for scores in (before, after)]}
+
+
+def _predict(session: Session, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    return np.concatenate([session.predict(tensors[at : at + 32]) for at in range(0, len(tensors), 32)])
+
+
+def _speed(before: Session, after: Session, tensors: npt.NDArray[Any]) -> dict[str, list[float]]:
+    """Return median milliseconds of both for each batch size, measured in turn."""
+    found = {}
+    for size in BATCHES:
+        batch = np.resize(tensors, (size, *tensors.shape[1:]))
+        times: list[list[float]] = [[], []]
+        until = time.perf_counter() + RUN_S
+        while len(times[0]) < RUNS or time.perf_counter() < until:
+            for each, session in zip(times, (before, after), strict=True):
+                begin = time.perf_counter()
+                session.predict(batch)
+                each.append(1e3 * (time.perf_counter() - begin))
+        found[f"ms_{size}"] = [float(np.median(each)) for each in times]
+    return found
+
+
+def _write(model: Model, graph: bytes, measured: dict[str, Any], *, how: How, original: Path, out: Path) -> Path:
+    files = {
+        "model.onnx": graph,
+        "golden.npz": _golden_scores(graph, original),
+        "report.md": _report(model, measured, (original / "report.md").read_text(encoding="utf-8")).encode(),
+    }
+    versions = [model.version, *_versions(Store(out), model.name), *_versions(Store(original.parents[1]), model.name)]
+    metrics: dict[str, Any] = {"quantised": measured, "original": model.manifest.metrics}
+    if "top1" in measured:
+        metrics["top1"] = measured["top1"][1]
+    manifest = dataclasses.replace(
+        model.manifest,
+        version=str(max(map(int, versions)) + 1),
+        files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        metrics=metrics,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tolerance=TOLERANCE[how],
+    )
+    where = out / model.name / manifest.version
+    return place(where, files | {"manifest.json": manifest.to_json().encode()})
+
+
+def _versions(store: Store, name: str) -> list[str]:
+    return store.versions(name) if name in store.names() else []
+
+
+def _golden_scores(graph: bytes, original: Path) -> bytes:
+    inputs, buffer = _golden(original).judged, io.BytesIO()
+    np.savez_compressed(buffer, inputs=inputs, scores=Session(graph).predict(inputs))
+    return buffer.getvalue()
+
+
+def _report(model: Model, measured: dict[str, Any], original: str) -> str:
+    """Return what was measured as Markdown, before the report of the original."""
+    rows = [("size, MB", measured["mb"], ".2f"), *((f"{n} at a time, ms", measured[f"ms_{n}"], ".2f") for n in BATCHES)]
+    if "top1" in measured:
+        rows.append(("top-1", measured["top1"], ".3f"))
+    lines = [f"| {what} | {before:{form}} | {after:{form}} |" for what, (before, after), form in rows]
+    alike = "of the pictures keep their best label" if model.manifest.task == "multi-class" else "of all labels stay"
+    return "\n".join(
+        [
+            f"# {model.name}: {measured['from']} in {measured['how']}",
+            "",
+            f"Measured on {measured['material']}; on {measured['provider']}, one thread.",
+            f"{measured['agreement']:.1%} {alike}; scores are off by {measured['score_off']:.4f} on average.",
+            "",
+            f"| | {measured['from']} | {measured['how']} |",
+            "|---|---:|---:|",
+            *lines,
+            "",
+            "What follows is the report of the original, which judges the original.",
+            "",
+            original,
+        ]
+    )
