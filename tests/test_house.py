@@ -141,5 +141,6 @@ COVERED_ELSEWHERE = {
     "training/search/kernel.py": "test_path",
     "training/search/results.py": "test_path, test_grid",
     "training/reporting/sections.py": "test_folder",
+    "training/studies/study.py": "test_command, test_windows",
     "training/soundfont.py": "test_kinship, test_render",
 }

@@ -1,0 +1,52 @@
+"""A group that tells the labels falls when shuffled; one that tells nothing does not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from features.extract import FEATURE_NAMES
+from training.studies import importance
+from training.studies.protocol import Options, honest
+
+OPTIONS = Options(rows=300, jobs=1)
+
+
+@pytest.fixture(scope="module")
+def telling(table):
+    """The table, but only rms tells, and only the first label."""
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=table.features.shape).astype(np.float32)
+    features[:, FEATURE_NAMES.index("rms")] += 4 * np.asarray(table.labels)[:, 0]
+    return replace(table, features=features)
+
+
+def test_groups_hold_every_feature_once():
+    assert sorted(column for columns in importance.GROUPS.values() for column in columns) == list(range(26))
+    assert list(importance.GROUPS) == ["chroma", "rms", "centroid", "bandwidth", "rolloff", "zcr", "mfcc"]
+
+
+def test_only_the_telling_group_falls(telling):
+    whole, falls = importance.importance(telling, honest(telling, OPTIONS), OPTIONS)
+    fall = {group: mean for group, (mean, _) in falls.items()}
+    assert fall["rms"] > 0.1
+    assert all(abs(value) < 0.08 for group, value in fall.items() if group != "rms")
+    assert 0 < whole <= 1
+
+
+def test_every_source_is_left_out_in_turn_and_judged_by_its_originals(table):
+    parts = importance.left_out(table, OPTIONS)
+    assert list(parts) == ["a", "b", "c", "d", "e"]
+    groups, copies = np.asarray(table.groups), np.asarray(table.copies)
+    for number, one in enumerate(parts.values()):
+        assert number not in groups[one.train]
+        assert set(groups[one.test].tolist()) == {number}
+        assert not copies[one.test].any()
+
+
+def test_the_study_has_the_test_part_the_leaky_one_and_a_column_a_source(telling):
+    study = importance.run(telling, replace(OPTIONS, rows=60), lambda _done, _total: None)
+    assert list(study.sheets[0].head) == [
+        "shuffled", "test part", "test part (leaky)", *(f"without {name}" for name in "abcde")
+    ]  # fmt: skip
+    assert [row[0] for row in study.sheets[0].rows][1:] == list(importance.GROUPS)

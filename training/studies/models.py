@@ -1,0 +1,235 @@
+"""Which model: the original work's eight and seven more, side by side on the same windows, honest and leaky."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from training.data.collection import CollectionError
+from training.data.split import PARTS
+from training.reporting.charts import MUTED, SERIES, panels
+from training.studies import estimators
+from training.studies.probe import probe
+from training.studies.protocol import LEAKY, choose, honest, leaky, measure
+from training.studies.study import Sheet, Study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from features.config import Kind
+    from training.data.table import Table
+    from training.studies.estimators import Learner
+    from training.studies.protocol import Options, Parts
+
+WORK_A = {
+    "RandomForestClassifier": (0.9981, 0.9572, 0.9490, 0.79),
+    "LogisticRegression": (0.9218, 0.9236, 0.9072, 1.86),
+    "DecisionTreeClassifier": (1.0, 0.9254, 0.9145, 1.15),
+    "DummyClassifier": (0.8554, 0.8563, 0.8154, 3.1),
+    "KNeighborsClassifier": (0.9663, 0.9672, 0.96, 2.3),
+    "GaussianNB": (0.9063, 0.9081, 0.89, 1.82),
+    "neural network, 122,000 parameters": (0.9036, 0.9027, 0.9009, 0.06),
+    "experimental neural network": (0.7863, 0.7872, 0.8009, 0.32),
+}
+"""Accuracy on train, valid, test and seconds for the whole test set, as the original work published them."""
+EPOCHS = {"dense": 30, "log_mel": 8}
+LIBRARIES = ("sklearn.ensemble", "sklearn.linear_model", "sklearn.neighbors", "sklearn.decomposition", "lightgbm")
+TORCH = ("sklearn.decomposition", "training.studies.dense")
+
+
+class Contestant(NamedTuple):
+    """A model to compare; `make` gives a fresh one."""
+
+    name: str
+    takes: str
+    kind: Kind
+    make: Callable[[], Learner]
+    modules: tuple[str, ...]
+
+
+def contestants(table: Table, options: Options) -> list[Contestant]:
+    """Return all that the table has tensors for, the original work's in their order first."""
+    from training.studies import dense
+
+    chance = {"seed": options.seed, "jobs": options.jobs}
+    epochs = options.epochs or EPOCHS["dense"]
+    networks = [
+        Contestant(name, "26 features", "features", partial(_network, name, options.seed, epochs), TORCH)
+        for name in dense.SHAPES
+    ]
+    classic, recent = (
+        [
+            Contestant(name, takes, "features", partial(_one_of, makers, name, **chance), LIBRARIES)
+            for name in makers(**chance)
+        ]
+        for takes, makers in (("16 components", estimators.of_work_a), ("26 features", estimators.of_today))
+    )
+    found = [*classic, *networks[:2], *recent, *networks[2:]]
+    if table.log_mel is not None:
+        make = partial(dense.LogMel, options.seed, options.epochs or EPOCHS["log_mel"])
+        found.append(Contestant("network on log-mel", "log-mel", "log_mel", make, TORCH))
+    return found
+
+
+def _one_of(makers: Callable[..., dict[str, Learner]], name: str, **chance: int) -> Learner:
+    return makers(**chance)[name]
+
+
+def _network(name: str, seed: int, epochs: int) -> Learner:
+    from training.studies.dense import Dense
+
+    return estimators.Prepared(Dense(name, seed, epochs))
+
+
+def run(table: Table, options: Options, progress: Callable[[int, int], None]) -> Study:
+    """Return the comparison. `progress(done, total)` counts trainings."""
+    field = [one for one in contestants(table, options) if not options.only or one.name in options.only]
+    if not field:
+        names = ", ".join(one.name for one in contestants(table, options))
+        raise CollectionError(f"only={', '.join(options.only)} is none of the models; there is {names}")
+    protocols = {"honest": honest(table, options), LEAKY: leaky(table, options)}
+    results: dict[str, dict[str, Any]] = {}
+    for one in field:
+        results[one.name] = {"takes": one.takes, "work_a": WORK_A.get(one.name)}
+        for protocol, parts in protocols.items():
+            results[one.name][protocol] = judge(one, table, parts, costs=protocol == "honest")
+            progress(2 * (len(results) - 1) + (protocol == LEAKY) + 1, 2 * len(field))
+    return Study(
+        "models",
+        "Which model",
+        _about(table, protocols["honest"], results),
+        [_accuracy(results), _quality(results), _costs(results)],
+        _draw(results),
+        f"Filled: sources the model never met. Open: the original work's protocol, {LEAKY}. The distance is leakage.",
+        {"models": results, "parts": {name: len(rows) for name, rows in zip(PARTS, protocols["honest"], strict=True)}},
+    )
+
+
+def judge(one: Contestant, table: Table, parts: Parts, *, costs: bool) -> dict[str, Any]:
+    """Return the metrics of a model on every part after learning from the first, with times and, if so, costs."""
+    tensors, learner = table.tensors(one.kind), one.make()
+    rows = {name: np.asarray(tensors[some]) for name, some in zip(PARTS, parts, strict=True)}
+    labels = {name: np.asarray(table.labels[some]) for name, some in zip(PARTS, parts, strict=True)}
+    from threadpoolctl import threadpool_limits
+
+    start = time.perf_counter()
+    # One thread, but for forests, which take `jobs`: pools of several libraries would fight for the cores.
+    with threadpool_limits(1):
+        learner.fit(rows["train"], labels["train"])
+    fit_s = time.perf_counter() - start
+    start = time.perf_counter()
+    scores = {"test": learner.scores(rows["test"])}
+    test_s = time.perf_counter() - start
+    scores |= {name: learner.scores(rows[name]) for name in ("train", "valid")}
+    limits = choose(scores["valid"], labels["valid"], np.asarray(table.groups[parts.valid]))
+    found: dict[str, Any] = {
+        name: measure(scores[name], labels[name], thresholds=limits, names=table.names) for name in PARTS
+    }
+    found |= {"fit_s": fit_s, "test_s": test_s}
+    return found | (probe(learner, rows["test"][:1], one.modules) if costs else {})
+
+
+def _about(table: Table, parts: Parts, results: dict[str, Any]) -> str:
+    first = next(iter(results.values()))["honest"]["test"]
+    length = f"{table.about['window_s']:g} s"
+    return (
+        f"{len(parts.train)} windows of {length} to train, {len(parts.valid)} to choose thresholds, "
+        f"{len(parts.test)} to judge, from {len(table.sources)} sources, none in two parts; {len(table.names)} labels. "
+        f"A model that always says nothing has an element-wise accuracy of {first['accuracy_all_negative']:.4f} on the "
+        f"test part. Columns marked {LEAKY} follow the work that Timbre began with: windows shuffled, copies made "
+        "before the split."
+    )
+
+
+def _accuracy(results: dict[str, Any]) -> Sheet:
+    rows: list[list[Any]] = []
+    for name, one in results.items():
+        published = one["work_a"][:3] if one["work_a"] else (None,) * 3
+        ours = [one[protocol][part]["accuracy"] for protocol in ("honest", LEAKY) for part in PARTS]
+        rows.append([name, one["takes"], *ours, *published])
+    nothing = [
+        next(iter(results.values()))[p][part]["accuracy_all_negative"] for p in ("honest", LEAKY) for part in PARTS
+    ]
+    rows.append(["always says nothing", "", *nothing, None, None, None])
+    head = [
+        "model",
+        "takes",
+        *PARTS,
+        *(f"{part} ({LEAKY})" for part in PARTS),
+        *(f"{part} (original)" for part in PARTS),
+    ]
+    return Sheet(
+        "Element-wise accuracy",
+        "Right cells of windows x labels, at a score of 0.5 as the original work counted.",
+        head,
+        rows,
+    )
+
+
+def _quality(results: dict[str, Any]) -> Sheet:
+    figures = {"micro-F1": "micro_f1", "macro-F1": "macro_f1", "mAP": "mean_average_precision"}
+    rows = [
+        [
+            name,
+            *(one["honest"][part][key] for key in figures.values() for part in PARTS),
+            *(one[LEAKY]["test"][key] for key in figures.values()),
+        ]
+        for name, one in results.items()
+    ]
+    head = [
+        "model",
+        *(f"{what} {part}" for what in figures for part in PARTS),
+        *(f"{what} test ({LEAKY})" for what in figures),
+    ]
+    return Sheet(
+        "F1 and mAP", "Thresholds are chosen on the validation part; labels without a window are left out.", head, rows
+    )
+
+
+def _costs(results: dict[str, Any]) -> Sheet:
+    rows = [
+        [
+            name,
+            *(one["honest"][key] for key in ("fit_s", "test_s", "ms", "mb", "size_mb")),
+            one["work_a"][3] if one["work_a"] else None,
+        ]
+        for name, one in results.items()
+    ]
+    head = [
+        "model",
+        "fit, s",
+        "whole test part, s",
+        "one window, ms",
+        "memory, MB",
+        "size, MB",
+        "test set in the original work, s",
+    ]
+    note = (
+        "One window and memory: a fresh process of one thread that loads the model as its library keeps it; memory is "
+        "what it grows by. Served models are ONNX graphs and faster."
+    )
+    return Sheet("Cost", note, head, rows)
+
+
+def _draw(results: dict[str, Any]) -> Any:
+    figures = {"macro-F1": "macro_f1", "mAP": "mean_average_precision", "element-wise accuracy": "accuracy"}
+    order = sorted(results, key=lambda name: results[name]["honest"]["test"]["macro_f1"] or 0)
+    with panels(3, columns=3, height=1.0 + 0.3 * len(order)) as (figure, axes):
+        for ax, (title, key) in zip(axes, figures.items(), strict=True):
+            for at, name in enumerate(order):
+                honest_one, leaky_one = (results[name][protocol]["test"][key] or 0 for protocol in ("honest", LEAKY))
+                ax.plot([honest_one, leaky_one], [at, at], color=MUTED, linewidth=1)
+                ax.plot(leaky_one, at, "o", color=SERIES[1], markerfacecolor="none", markersize=7)
+                ax.plot(honest_one, at, "o", color=SERIES[0], markersize=7)
+            if key == "accuracy":
+                nothing = results[order[0]]["honest"]["test"]["accuracy_all_negative"]
+                ax.axvline(nothing, color=MUTED, linestyle="--", linewidth=1)
+                ax.annotate(
+                    "always nothing", (nothing, -0.6), (4, 0), textcoords="offset points", fontsize=8.5, color=MUTED
+                )
+            ax.set(title=title, ylim=(-0.8, len(order) - 0.2))
+            ax.set_yticks(range(len(order)), order if ax is axes[0] else [""] * len(order))
+        return figure

@@ -1,0 +1,76 @@
+"""How many principal components: information lost, beside what the original work read off its own table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.reporting.charts import MUTED, SERIES, panels
+from training.studies.protocol import LEAKY, honest, leaky
+from training.studies.study import Sheet, Study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from training.data.table import Table
+    from training.studies.protocol import Options, Parts
+
+WORK_A = {23: 0.01, 21: 0.02, 19: 0.03, 18: 0.04, 17: 0.05, 16: 0.07, 15: 0.08, 14: 0.10}
+"""Information lost by number of components, as the original work published it."""
+CHOSEN = 16
+
+
+def run(table: Table, options: Options, progress: Callable[[int, int], None]) -> Study:
+    """Return what every number of components loses."""
+    features = table.tensors("features")
+    progress(0, 2)
+    parts = honest(table, options)
+    columns = dict(zip(("training windows", "sources never met"), lost(features, parts), strict=True))
+    progress(1, 2)
+    columns[f"test windows ({LEAKY})"] = lost(features, leaky(table, options))[1]
+    progress(2, 2)
+    count = features.shape[1]
+    rows: list[list[Any]] = [
+        [str(number), *(float(column[number - 1]) for column in columns.values()), WORK_A.get(number)]
+        for number in range(count, 0, -1)
+    ]
+    note = (
+        "Share of the variance of the standardised features that the components do not hold: 1 minus the explained "
+        "variance on the windows they were fitted on; on others, what reconstruction leaves of their distance from the "
+        f"training mean. {LEAKY}: fitted on windows of the same recordings."
+    )
+    return Study(
+        "pca",
+        "How many components",
+        f"{len(parts.train)} windows to fit, {len(parts.test)} of other sources to test, {count} features.",
+        [Sheet("Information lost", note, ["components", *columns, "original work"], rows)],
+        _draw(columns, count),
+        f"The dashed line is at {CHOSEN} components, which the original work chose.",
+        {"lost": {name: column.tolist() for name, column in columns.items()}, "work_a": WORK_A},
+    )
+
+
+def lost(features: npt.NDArray[Any], parts: Parts) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return by number of components - 1 the share lost on the training windows and on the test windows."""
+    train, test = (np.asarray(features[rows], np.float64) for rows in (parts.train, parts.test))
+    spread = train.std(axis=0)
+    scale = np.where(spread > 0, spread, 1)
+    train, test = ((rows - train.mean(axis=0)) / scale for rows in (train, test))
+    axes = np.linalg.svd(train, full_matrices=False)[2]
+    held = [np.cumsum(((rows @ axes.T) ** 2).sum(axis=0)) / (rows**2).sum() for rows in (train, test)]
+    on_train, on_test = (np.maximum(0.0, 1 - share) for share in held)
+    return on_train, on_test
+
+
+def _draw(columns: dict[str, npt.NDArray[np.float64]], count: int) -> Any:
+    with panels(1, columns=1, height=4.2, width=8.5) as (figure, (ax,)):
+        for number, (name, column) in enumerate(columns.items()):
+            ax.plot(range(1, count + 1), 100 * column, "o-", markersize=4, color=SERIES[number], label=name)
+        ax.plot(list(WORK_A), [100 * share for share in WORK_A.values()], "s", color=SERIES[3], label="original work")
+        ax.axvline(CHOSEN, color=MUTED, linestyle="--", linewidth=1)
+        ax.set(title="Information lost, %", xlabel="components", ylim=(0, None), xlim=(0.5, count + 0.5))
+        ax.legend()
+        return figure

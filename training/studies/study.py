@@ -1,0 +1,75 @@
+"""What a study gives: tables in Markdown, HTML and JSON, and a plot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from training.report import table as markdown_table
+from training.reporting import charts
+from training.reporting.page import Html, chart, page, paragraph, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class Sheet(NamedTuple):
+    """One table, the first column text."""
+
+    title: str
+    note: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished study."""
+
+    name: str
+    title: str
+    about: str
+    """One paragraph: what was asked, on what."""
+    sheets: list[Sheet]
+    figure: Any
+    """Of matplotlib."""
+    caption: str
+    """What the plot shows."""
+    data: dict[str, Any]
+    """All figures, for programs."""
+
+
+def markdown(study: Study) -> str:
+    """Return the study as Markdown."""
+    parts = [f"# {study.title}", study.about]
+    for sheet in study.sheets:
+        parts += [f"## {sheet.title}", sheet.note, markdown_table(sheet.head, sheet.rows)]
+    parts += [f"![{study.caption}]({study.name}.svg)", study.caption]
+    return "\n\n".join(parts) + "\n"
+
+
+def html(study: Study) -> str:
+    """Return the study as a page that stands alone."""
+    drawn = chart(charts.inline(study.figure), study.caption)
+    sheets = [
+        (sheet.title, Html(paragraph(sheet.note, note=True) + table(sheet.head, sheet.rows))) for sheet in study.sheets
+    ]
+    return page(study.title, [("Plot", drawn), *sheets], lead=paragraph(study.about), before=Html())
+
+
+def write(study: Study, folder: Path) -> list[Path]:
+    """Write NAME.md, NAME.html, NAME.svg and NAME.json to a folder and return their paths; no file is ever half."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "md": markdown(study),
+        "html": html(study),
+        "svg": charts.alone(study.figure),
+        "json": json.dumps(study.data, indent=1, allow_nan=False) + "\n",
+    }
+    for ending, text in texts.items():
+        draft = folder / f".{study.name}.{ending}"
+        draft.write_text(text, encoding="utf-8")
+        draft.rename(folder / f"{study.name}.{ending}")
+    return [folder / f"{study.name}.{ending}" for ending in texts]

@@ -1,0 +1,117 @@
+"""How long a window: one forest per length, on the same recordings, split by source and leaky."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from training.data.build import build
+from training.data.extract import Settings
+from training.data.load import load as load_collection
+from training.data.settings import SoundsRecipe
+from training.data.split import by_source
+from training.recipe import RecipeError, load
+from training.reporting.charts import MUTED, SERIES, panels
+from training.studies.estimators import COMPONENTS, Prepared, forest
+from training.studies.protocol import LEAKY, choose, honest, leaky, measure
+from training.studies.study import Sheet, Study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from training.data.table import Table
+    from training.evaluate import Metrics
+    from training.studies.protocol import Options, Parts
+
+    Stage: TypeAlias = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+CHOSEN = 2.0
+NAMES = ("accuracy", "micro-F1", "macro-F1", "mAP")
+FIGURES = {"macro-F1": "macro_f1", "mAP": "mean_average_precision", "element-wise accuracy": "accuracy"}
+
+
+def recipe_of(name: str, changes: Sequence[str]) -> SoundsRecipe:
+    """Return a recipe of labelled recordings. Raises RecipeError for a recipe of another kind."""
+    recipe = load(name, changes)
+    if not isinstance(recipe, SoundsRecipe):
+        raise RecipeError(f"{name} has no collection of labelled recordings: give a recipe like `sounds`")
+    return recipe
+
+
+def lengths_of(text: str) -> list[float]:
+    """Return lengths in seconds out of `1,2,4.5`. Raises RecipeError for anything else."""
+    try:
+        return sorted({float(part) for part in text.split(",")})
+    except ValueError as error:
+        raise RecipeError(f"lengths={text!r} must be seconds such as 1,2,4.5") from error
+
+
+def run(recipe: SoundsRecipe, lengths: Sequence[float], options: Options, stage: Stage) -> Study:
+    """Return what a forest hears in windows of each length; all have the recipe's hop, so that there are as many."""
+    found = {}
+    for length in lengths:
+        with stage(f"windows of {length:g} s") as progress:
+            table = _table(recipe, length, progress)
+        with stage(f"forests on {length:g} s"):
+            parts = {"honest": honest(table, options), LEAKY: leaky(table, options)}
+            found[length] = {name: _judge(table, some, options) for name, some in parts.items()}
+    return Study(
+        "windows",
+        "How long a window",
+        f"{len(found)} lengths, judged on the same recordings, whose sources the forest never met.",
+        [_sheet(recipe, found)],
+        _draw(found),
+        f"Filled: sources never met. Open: the original work's protocol, {LEAKY}.",
+        {f"{length:g}": one for length, one in found.items()},
+    )
+
+
+def _sheet(recipe: SoundsRecipe, found: dict[float, dict[str, Any]]) -> Sheet:
+    keys = ("accuracy", "micro_f1", "macro_f1", "mean_average_precision")
+    rows = []
+    for length, one in found.items():
+        fair, easy = ([one[name][key] for key in keys] for name in ("honest", LEAKY))
+        rows.append([f"{length:g}", one["honest"]["windows"], *fair, one["honest"]["accuracy_all_negative"], *easy])
+    note = (
+        f"The forest of the original work on {COMPONENTS} components. A label is on when it sounds in "
+        f"{recipe.windows.share:g} of the window; clips shorter than a window are filled with silence. The original "
+        f"work chose {CHOSEN:g} s."
+    )
+    head = ["window, s", "windows", *NAMES, "all negative", *(f"{name} ({LEAKY})" for name in NAMES)]
+    return Sheet("Scores by length", note, head, rows)
+
+
+def _table(recipe: SoundsRecipe, length: float, progress: Callable[[int, int], None]) -> Table:
+    collection = load_collection(recipe.collection)
+    split = by_source(collection, recipe.split.shares, seed=recipe.seed)
+    windows = replace(recipe.windows, length=length, shortest=min(recipe.windows.shortest, length))
+    settings = Settings(windows, recipe.augment, recipe.seed, ("features",))
+    cache = Path(recipe.cache or "~/.cache/timbre").expanduser()
+    path = cache / "studies" / f"windows-{length:g}"
+    return build(collection, split, settings, path, cache=cache / "rows", jobs=recipe.jobs, progress=progress)[0]
+
+
+def _judge(table: Table, parts: Parts, options: Options) -> Metrics:
+    features, labels = table.tensors("features"), np.asarray(table.labels)
+    learner = Prepared(forest(seed=options.seed, jobs=options.jobs), min(COMPONENTS, len(parts.train)))
+    learner.fit(np.asarray(features[parts.train]), labels[parts.train])
+    said = [learner.scores(np.asarray(features[rows])) for rows in (parts.valid, parts.test)]
+    limits = choose(said[0], labels[parts.valid], np.asarray(table.groups[parts.valid]))
+    return measure(said[1], labels[parts.test], thresholds=limits, names=table.names)
+
+
+def _draw(found: dict[float, dict[str, Any]]) -> Any:
+    lengths = list(found)
+    with panels(3, columns=3, height=3.0) as (figure, axes):
+        for ax, (title, key) in zip(axes, FIGURES.items(), strict=True):
+            values = {name: [found[at][name][key] or 0.0 for at in lengths] for name in ("honest", LEAKY)}
+            ax.plot(lengths, values[LEAKY], "o-", color=SERIES[1], markerfacecolor="none", label=LEAKY)
+            ax.plot(lengths, values["honest"], "o-", color=SERIES[0], label="sources never met")
+            ax.axvline(CHOSEN, color=MUTED, linestyle="--", linewidth=1)
+            ax.set(title=title, xlabel="window, s")
+        axes[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
+        return figure
