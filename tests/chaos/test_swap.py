@@ -28,7 +28,8 @@ class Listening:
 
     async def run(self, enough, *, delay):
         async with self.session.ws_connect(f"{self.url}/v1/models/toy/stream") as socket:
-            assert (await begin(socket))["type"] == "ready"
+            # A machine that is busy with other things may drop windows of `latest`; here whatever is lost is our fault.
+            assert (await begin(socket, on_overload="complete"))["type"] == "ready"
             await asyncio.sleep(delay)
             reading = asyncio.create_task(self._read(socket))
             due = asyncio.get_running_loop().time()
