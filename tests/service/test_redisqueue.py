@@ -195,7 +195,9 @@ async def test_preparing_twice_is_no_error_and_other_errors_are_not_swallowed(re
         await client.aclose()
 
 
-@pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost", "redis+sentinel://a/b", "redis://h:port", "redis+cluster://a"])
+@pytest.mark.parametrize(
+    "url", ["", "localhost:6379", "http://localhost", "redis+sentinel://a/b", "redis://h:port", "redis+cluster://a"]
+)
 def test_an_address_that_makes_no_sense_is_refused(url):
     with pytest.raises(Unprocessable, match="address of Redis"):
         connect(url)
