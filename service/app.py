@@ -55,7 +55,13 @@ def build(settings: Settings) -> web.Application:
 
 def require_keys(app: web.Application, settings: Settings) -> None:
     """Let in only who has a key. Raises Unprocessable when the setting names no place of keys."""
-    guard = Guard(Ring(open_store(settings.keys, redis=settings.redis)))
+    allowance = None
+    if settings.redis:
+        # Imported here so that a server without Redis never pays for it.
+        from service.allowance import Allowance
+
+        allowance = Allowance(settings.redis)
+    guard = Guard(Ring(open_store(settings.keys, redis=settings.redis)), allowance)
     app.middlewares.append(guard.check)
     app.cleanup_ctx.append(guard.watch)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -15,6 +16,9 @@ from service.gateway import Leaver
 from service.keys import REFRESH_S, Key, Ring, Scope
 from service.log import SECRET
 from service.problems import Handler
+
+if TYPE_CHECKING:  # a server without Redis never loads it
+    from service.allowance import Allowance
 from service.settings import is_loopback
 
 SUBPROTOCOL = "timbre"
@@ -37,10 +41,14 @@ NO_PLACE = ("key", "api_key", "apikey", "token", "access_token")
 
 
 class Permit:
-    """What one key may still do in this process: a bucket of requests that fills by the second, and open streams."""
+    """What one key may still do in this process: a bucket of requests that fills by the second, and open streams.
 
-    def __init__(self, key: Key) -> None:
+    With an allowance, all gateways count together besides.
+    """
+
+    def __init__(self, key: Key, allowance: Allowance | None = None) -> None:
         self.key = key
+        self._allowance = allowance
         self._tokens = max(1.0, key.rate)
         self._at = time.monotonic()
         self._streams: set[Leaver] = set()
@@ -54,14 +62,21 @@ class Permit:
             raise TooMany(f"more than {self.key.rate:g} requests per second with this key", retry_after=wait_s)
         self._tokens -= 1
 
-    @contextmanager
-    def streaming(self, stream: Leaver) -> Iterator[None]:
+    async def spend_everywhere(self) -> None:
+        """Count a request here and for all gateways. Raises TooMany."""
+        self.spend(time.monotonic())
+        if self._allowance:
+            await self._allowance.spend(self.key)
+
+    @asynccontextmanager
+    async def streaming(self, stream: Leaver) -> AsyncIterator[None]:
         """Count a stream while it lasts. Raises TooMany past the bound."""
         if len(self._streams) >= self.key.streams:
             raise TooMany(f"{len(self._streams)} streams are open with this key, as many as it may have")
         self._streams.add(stream)
         try:
-            yield
+            async with self._allowance.streaming(self.key) if self._allowance else nullcontext():
+                yield
         finally:
             self._streams.discard(stream)
 
@@ -77,8 +92,9 @@ PERMIT = web.RequestKey("permit", Permit)
 class Guard:
     """Lets only good keys pass, each within its scopes and its rate."""
 
-    def __init__(self, ring: Ring) -> None:
+    def __init__(self, ring: Ring, allowance: Allowance | None = None) -> None:
         self._ring = ring
+        self._allowance = allowance
         self._permits: dict[str, Permit] = {}
 
     @web.middleware
@@ -86,19 +102,24 @@ class Guard:
         """Be the middleware. Raises Unauthorised, NotAllowed, TooMany; InputError for a key in the URL."""
         if request.path not in OPEN:
             key = await _identify(request, self._ring)
-            permit = request[PERMIT] = self._permits.setdefault(key.id, Permit(key))
+            permit = request[PERMIT] = self._permits.setdefault(key.id, Permit(key, self._allowance))
             permit.key = key
-            permit.spend(time.monotonic())
+            await permit.spend_everywhere()
             _check_scope(request, key)
         return await handler(request)
 
     async def watch(self, _: web.Application) -> AsyncIterator[None]:
         """End the streams of keys that are revoked, while the application runs."""
-        watching = asyncio.create_task(self._watch())
+        watching = [asyncio.create_task(self._watch())]
+        if self._allowance:
+            watching.append(asyncio.create_task(self._allowance.watch()))
         yield
-        watching.cancel()
-        await asyncio.wait((watching,))
+        for each in watching:
+            each.cancel()
+        await asyncio.wait(watching)
         await self._ring.close()
+        if self._allowance:
+            await self._allowance.close()
 
     async def _watch(self) -> None:
         while True:
@@ -109,7 +130,7 @@ class Guard:
                     del self._permits[permit.key.id]
 
 
-def streaming(request: web.Request, stream: Leaver) -> AbstractContextManager[None]:
+def streaming(request: web.Request, stream: Leaver) -> AbstractAsyncContextManager[None]:
     """Return what counts a stream of the request's key while it lasts; nothing where there are no keys."""
     permit = request.get(PERMIT)
     return permit.streaming(stream) if permit else nullcontext()

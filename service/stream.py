@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Coroutine
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -82,11 +82,12 @@ class LiveStream:
         # Streams that are thinned take turns.
         self._which = next(_numbers)
 
-    async def run(self, *, client: str, permit: AbstractContextManager[None]) -> None:
+    async def run(self, *, client: str, permit: AbstractAsyncContextManager[None]) -> None:
         """Speak from `start` to the close. Whatever happens, nothing is left behind."""
         try:
-            with permit, self._gateway.streaming(self, client):
-                reason = await self._converse()
+            with self._gateway.streaming(self, client):
+                async with permit:
+                    reason = await self._converse()
             await self._channel.close(CLOSE_CODES[reason])
         except Gone as gone:
             log("stream gone", stream=self.id, why=gone)
