@@ -71,7 +71,7 @@ def _compare(hashes: npt.NDArray[np.uint64], rows: Index, distance: int) -> Iter
 def _levelled(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return tiny copies (n, 192) without the mean of each colour and of length 1: their products are correlations."""
     levelled = thumbs - thumbs.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
-    rows: npt.NDArray[np.float32] = levelled.reshape(len(thumbs), -1)
+    rows: npt.NDArray[np.float32] = levelled.reshape(-1, thumbs[0].size if len(thumbs) else 1)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
     return rows
 
@@ -86,6 +86,8 @@ def _alike(thumbs: npt.NDArray[np.float32], pairs: Index, likeness: float) -> np
 
 def joined(count: int, pairs: Index) -> Index:
     """Return a group number for each of `count` rows, so that both rows of every pair have the same."""
+    if not count:
+        return np.zeros(0, np.int64)
     links = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (count, count))
     return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
