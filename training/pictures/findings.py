@@ -98,7 +98,7 @@ def _labels(
     names = sorted(set(labels))
     for doubt in doubted:
         suggested = names[doubt.suggested]
-        why = f"looks like {suggested}; {doubt.given:.1%} sure of {labels[doubt.row]}"
+        why = f"looks like {suggested}, not {labels[doubt.row]} ({doubt.given:.1%})"
         yield Finding("label", (int(rows[doubt.row]),), why, suggested)
 
 

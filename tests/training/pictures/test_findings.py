@@ -48,7 +48,7 @@ def test_a_picture_in_the_wrong_class_is_doubted_with_a_better_one(tmp_path):
     doubted = [finding for finding in examined.findings if finding.kind == "label"]
     assert examined.found.pictures[doubted[0].pictures[0]].path == "cold/wrong.png"
     assert doubted[0].suggested == "warm"
-    assert doubted[0].why.startswith("looks like warm; ")
+    assert doubted[0].why.startswith("looks like warm, not cold (")
 
 
 def test_a_folder_of_nothing_readable_is_examined_too(tmp_path):
