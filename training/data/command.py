@@ -1,4 +1,4 @@
-"""`timbre data`: look at collections, divide them, make tables of them, hear what augmentation does."""
+"""`timbre data`: look at collections of sounds, divide them, make tables of them; bring, clean and pack pictures."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "check": ("training.data.check", "read everything, count labels and sources, list what cannot be used"),
-    "split": ("training.data.show_split", "show which sources train, choose and judge, with clips and hours"),
+    "split": ("training.data.show_split", "show which sources train, choose and judge; or split pictures"),
     "table": ("training.data.make_table", "compute the windows' features, in parallel and only once"),
     "hear": ("training.data.hear", "write windows before and after each variant, and their spectrograms"),
+    "crawl": ("training.pictures.crawl", "bring pictures from a shop or from open collections, as a recipe says"),
     "match": ("training.pictures.match", "find the classes of pictures in their names"),
+    "clean": (
+        "training.pictures.clean",
+        "find duplicates, blank pictures and doubtful labels; set them right on a page",
+    ),
     "pack": ("training.pictures.pack", "pack a folder of pictures into arrays"),
 }
 """Module with main(argv), and a line of help; `split` of pictures is found by what it is given."""
