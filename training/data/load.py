@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.data import audacity, musicnet
+from training.data import audacity, musicnet, rendered
 from training.data.collection import Clip, Collection, CollectionError, Problem, collect
 from training.data.sounds import is_sound, seconds_of
 
@@ -134,4 +134,6 @@ READERS: dict[str, Callable[[Path, CollectionSpec], Iterable[Found]]] = {
     "csv": listed,
     "audacity": audacity.tracks,
     "musicnet": musicnet.recordings,
+    "scores": rendered.scores,
+    "mixtures": rendered.mixtures,
 }

@@ -11,7 +11,7 @@ from training.recipe import Forest, Network, RecipeError
 
 LENGTHS = (0.5, 15.0)
 """Seconds, shortest and longest window."""
-KINDS = ("folders", "csv", "audacity", "musicnet")
+KINDS = ("folders", "csv", "audacity", "musicnet", "scores", "mixtures")
 TABLES = ("features", "log_mel")
 
 
@@ -20,7 +20,7 @@ class CollectionSpec:
     """Where the clips are, and in which form."""
 
     kind: str = "folders"
-    """folders (LABEL/file or SOURCE/LABEL/file), csv, audacity or musicnet."""
+    """folders (LABEL/file or SOURCE/LABEL/file), csv, audacity, musicnet, scores or mixtures."""
     path: str = ""
     """A folder; the list itself for csv; for musicnet also its .h5 or .npz file."""
     labels: tuple[str, ...] = ()
@@ -29,10 +29,17 @@ class CollectionSpec:
     """Labels, or folders, that stand for nothing: their clips train as examples without any label."""
     group: tuple[str, ...] = ("composer", "composition", "ensemble", "source")
     """Columns of MusicNet's metadata that together make one source."""
+    fonts: tuple[str, ...] = ()
+    """Sound fonts that play scores; empty: all that the system has."""
+    into: str = ""
+    """Folder for what is played; else ~/.cache/timbre/rendered."""
+    longest: float = 120.0
+    """Seconds of a score that are played."""
 
     def __post_init__(self) -> None:
         """Refuse a kind that is not there."""
         _check(self.kind in KINDS, f"collection.kind={self.kind!r} must be one of {', '.join(KINDS)}")
+        _check(1 <= self.longest <= 3600, f"collection.longest={self.longest} must be from 1 to 3600 s")
 
 
 @dataclass(frozen=True, kw_only=True)
