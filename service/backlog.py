@@ -7,6 +7,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 
+STALE = 0.25
+"""Share of its time after which a job that waits is overtaken by newer ones of its stream: late answers help nobody."""
+
 
 class _Place(NamedTuple, Generic[Item]):
     item: Item

@@ -16,11 +16,9 @@ import numpy.typing as npt
 
 from features.config import Tensor
 from features.errors import Busy, Late, Leaving
-from service.backlog import Backlog
+from service.backlog import STALE, Backlog
 from service.jobs import Answer, Job
 
-STALE = 0.25
-"""Share of its time after which a job that waits is overtaken by newer ones of its stream: late answers help nobody."""
 IDLE_S = 5.0
 """A model that was not asked for so long gives its thread back, and the memory that ONNX Runtime keeps for that."""
 

@@ -13,6 +13,7 @@ from features.errors import Busy, InputError, Late, Leaving
 from service import redismodels
 from service.codec import Reply, decode_replies, encode_job
 from service.jobs import Answer, Job
+from service.line import Line
 from service.log import log, trace
 from service.pulses import Pulses
 from service.redislink import (
@@ -72,6 +73,7 @@ class RedisQueue:
         self._bytes = {LIVE: 0, CLIPS: 0}
         self._name = uuid.uuid4().hex[:12]
         self._replies = Replies()
+        self._line = Line(limit=max_jobs)
         self._outbox: dict[str, tuple[str, bytes]] = {}  # job: stream, bytes
         self._entries: dict[str, tuple[str, bytes, bytes]] = {}  # job: stream, entry, bytes
         self._withdrawn: list[tuple[str, bytes]] = []
@@ -88,7 +90,7 @@ class RedisQueue:
     @property
     def depth(self) -> int:
         """Jobs of this gateway that wait for their answer."""
-        return len(self._replies)
+        return len(self._replies) + len(self._line)
 
     @property
     def trouble(self) -> str:
@@ -115,26 +117,44 @@ class RedisQueue:
             raise Busy(self._lost)
         if job.deadline <= now:
             raise Late("the deadline passed before the job was asked")
-        data, stream = encode_job(job, reply_to=self._name, now=now), LIVE if job.live else CLIPS
-        with self._room(stream, job.tensor.nbytes), self._replies.expect(job.id) as future:
+        stream = LIVE if job.live else CLIPS
+        with self._room(stream, job.tensor.nbytes):
+            try:
+                async with asyncio.timeout(job.deadline - now):
+                    return await (self._in_line(job, now) if job.live else self._ask(job, stream, now))
+            except TimeoutError:
+                raise Late(f"no answer from {job.model!r} within the deadline") from None
+
+    async def _in_line(self, job: Job, since: float) -> Answer:
+        """Ask when the job's turn has come."""
+        await self._line.enter(job)
+        begin, wait_s = time.monotonic(), None
+        try:
+            answer = await self._ask(job, LIVE, since)
+            wait_s = time.monotonic() - begin - answer.model_ms / 1e3
+        finally:
+            self._line.leave(wait_s)
+        return answer
+
+    async def _ask(self, job: Job, stream: str, since: float) -> Answer:
+        data = encode_job(job, reply_to=self._name, now=time.monotonic())
+        with self._replies.expect(job.id) as future:
             self._outbox[job.id] = (stream, data)
             self._work.set()
             try:
-                async with asyncio.timeout(job.deadline - now):
-                    reply = await future
-            except TimeoutError:
-                raise Late(f"no answer from {job.model!r} within the deadline") from None
+                reply = await future
             finally:
                 self._forget(job, withdraw=not future.done() or future.cancelled())
         if isinstance(reply.result, Exception):
             raise reply.result
-        queue_ms = max(0.0, 1e3 * (time.monotonic() - now) - reply.model_ms)
+        queue_ms = max(0.0, 1e3 * (time.monotonic() - since) - reply.model_ms)
         return Answer(job_id=job.id, scores=reply.result, queue_ms=queue_ms, model_ms=reply.model_ms)
 
     async def close(self) -> None:
         """Wait for the answers to what was accepted, each no longer than its deadline; then part from Redis."""
         self._leaving = True
         try:
+            await self._line.empty()
             await self._replies.empty()
         finally:
             self._closed = True
