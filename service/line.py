@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from features.errors import Busy
 from service.backlog import STALE, Turns
@@ -15,6 +17,25 @@ FIRST, LEAST = 256.0, 64.0
 """Jobs under way at first, and at least."""
 GROWTH, DECAY = 0.25, 0.5
 """What one answer that came soon, or late, changes."""
+
+
+class Weight:
+    """Bytes of the jobs that are held at one time, bounded."""
+
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Count so many bytes while the block lasts. Raises Busy past the limit."""
+        if self._held + size > self._limit:
+            raise Busy(f"{self._held} bytes of jobs wait in the queue")
+        self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
 
 
 class Line:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from features.errors import Busy, InputError, Late, Leaving
 from service import redismodels
 from service.codec import Reply, decode_replies, encode_job
 from service.jobs import Answer, Job
-from service.line import Line
+from service.line import Line, Weight
 from service.log import log, trace
 from service.pulses import Pulses
 from service.redislink import (
@@ -69,8 +69,7 @@ class RedisQueue:
         self._redis = connect(url)
         self._where = shown(url)
         self._max_jobs = max_jobs
-        self._max_job_bytes = max_job_bytes
-        self._bytes = {LIVE: 0, CLIPS: 0}
+        self._weights = {stream: Weight(limit=max_job_bytes) for stream in (LIVE, CLIPS)}
         self._name = uuid.uuid4().hex[:12]
         self._replies = Replies()
         self._line = Line(limit=max_jobs)
@@ -118,7 +117,7 @@ class RedisQueue:
         if job.deadline <= now:
             raise Late("the deadline passed before the job was asked")
         stream = LIVE if job.live else CLIPS
-        with self._room(stream, job.tensor.nbytes):
+        with self._weights[stream].hold(job.tensor.nbytes):
             try:
                 async with asyncio.timeout(job.deadline - now):
                     return await (self._in_line(job, now) if job.live else self._ask(job, stream, now))
@@ -162,16 +161,6 @@ class RedisQueue:
             with suppress(*TROUBLE):
                 await self._redis.delete(ANSWERS + self._name, GATEWAYS + self._name)
             await part(self._redis)
-
-    @contextmanager
-    def _room(self, stream: str, size: int) -> Iterator[None]:
-        if self._bytes[stream] + size > self._max_job_bytes:
-            raise Busy(f"{self._bytes[stream]} bytes of jobs wait in the queue")
-        self._bytes[stream] += size
-        try:
-            yield
-        finally:
-            self._bytes[stream] -= size
 
     def _forget(self, job: Job, *, withdraw: bool) -> None:
         self._outbox.pop(job.id, None)

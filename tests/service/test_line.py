@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from features.errors import Busy
-from service.line import DECAY, FIRST, GROWTH, LEAST, SOON_S, Line
+from service.line import DECAY, FIRST, GROWTH, LEAST, SOON_S, Line, Weight
 from service.redisjobs import RedisJobs
 from service.redisqueue import RedisQueue
 from service.worker import Worker
@@ -74,6 +74,20 @@ async def test_who_is_cancelled_leaves_no_trace_not_even_at_the_moment_of_its_tu
     await asyncio.wait_for(last, 1)
     line.leave(None)
     assert line._under_way == 0
+
+
+@pytest.mark.parametrize(("size", "good"), [(3, True), (4, False)])
+def test_the_bound_in_bytes_holds_at_both_sides_and_what_ends_is_given_back(size, good):
+    weight = Weight(limit=10)
+    with weight.hold(7):
+        if good:
+            with weight.hold(size):
+                pass
+        else:
+            with pytest.raises(Busy, match="7 bytes"), weight.hold(size):
+                pass
+    with weight.hold(10):
+        pass
 
 
 async def test_credit_grows_while_answers_come_soon_and_shrinks_while_they_do_not():
