@@ -13,7 +13,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from service.log import log
 from service.settings import Settings
-from service.tls import server_context
+from service.tls import Certificate
 
 BACKLOG = 1_024
 """Connections the kernel keeps until they are accepted."""
@@ -46,40 +46,115 @@ def runner(app: web.Application, settings: Settings, *, shutdown_s: float) -> we
     )
 
 
-async def open_door(running: web.AppRunner, listener: socket.socket, settings: Settings) -> asyncio.Server:
+async def open_door(running: web.AppRunner, listener: socket.socket, settings: Settings) -> Door:
     """Accept connections from now on. Raises Unprocessable when the TLS files cannot be used."""
     assert running.server is not None  # it is set up
-    context = server_context(settings.tls_certificate, settings.tls_key)
+    certificate = Certificate(settings.tls_certificate, settings.tls_key)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; the connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1e3 * STALLED_S))
     _allow_handles(settings.max_connections + OTHER_HANDLES)
-    return await asyncio.get_running_loop().create_server(
-        Doorman(running.server, limit=settings.max_connections),
-        sock=listener,
-        backlog=BACKLOG,
-        ssl=context,
-        ssl_handshake_timeout=HANDSHAKE_S if context else None,
-    )
+    doorman = Doorman(running.server, limit=settings.max_connections, certificate=certificate)
+    accepting = await asyncio.get_running_loop().create_server(doorman, sock=listener, backlog=BACKLOG)
+    return Door(accepting, doorman)
+
+
+class Door:
+    """What lets connections in until it is closed."""
+
+    def __init__(self, accepting: asyncio.Server, doorman: Doorman) -> None:
+        self._accepting = accepting
+        self._doorman = doorman
+
+    def close(self) -> None:
+        """Let nobody in any more; those who only began to speak TLS are sent away."""
+        self._accepting.close()
+        self._doorman.close()
 
 
 class Doorman:
     """Makes the protocol of each new connection. When the house is full, one that asks for nothing has to go."""
 
-    def __init__(self, server: web.Server, *, limit: int) -> None:
+    def __init__(self, server: web.Server, *, limit: int, certificate: Certificate) -> None:
         self._server = server
         self._limit = limit
+        self._certificate = certificate
+        self._greeting: dict[Greeting, None] = {}
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol of one more connection."""
         connections = self._server.connections
-        if len(connections) >= self._limit:
-            # The oldest come first.
-            idle = next((each for each in connections if _idle(each)), None)
-            log("too many connections", open=len(connections), closed="the newest" if idle is None else "an idle one")
-            if idle is None:
+        if len(connections) + len(self._greeting) >= self._limit:
+            # Who has not even finished to greet goes first; the oldest come first.
+            greeting = next(iter(self._greeting), None)
+            idle = None if greeting else next((each for each in connections if _idle(each)), None)
+            closed = "the newest" if not greeting and idle is None else "an idle one"
+            log("too many connections", open=len(connections), greeting=len(self._greeting), closed=closed)
+            if greeting:
+                greeting.end()
+            elif idle is None:
                 return Refusal()
-            _abort(idle)
-        return self._server()
+            else:
+                _abort(idle)
+        if not self._certificate.named:
+            return self._server()
+        return Greeting(self._server, self._certificate, self._greeting)
+
+    def close(self) -> None:
+        """Send away who has not finished to greet."""
+        for each in tuple(self._greeting):
+            each.end()
+
+
+class Greeting(asyncio.Protocol):
+    """A connection whose TLS is being agreed on; after that it is the server's."""
+
+    def __init__(self, server: web.Server, certificate: Certificate, others: dict[Greeting, None]) -> None:
+        """others: all that are at it; this one is among them as long as it is."""
+        self._server, self._certificate, self._others = server, certificate, others
+        self._early = b""
+        self._lost = False
+        others[self] = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to agree."""
+        self._plain = cast("asyncio.Transport", transport)
+        self._plain.pause_reading()
+        self._agreeing = asyncio.ensure_future(self._agree())
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what comes between the agreement and the handing over."""
+        self._early += data
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """There is nobody to be handed over."""
+        self._lost = True
+        self._others.pop(self, None)
+
+    def end(self) -> None:
+        """Hang up."""
+        self._others.pop(self, None)
+        self._plain.abort()
+        self._agreeing.cancel()
+
+    async def _agree(self) -> None:
+        loop, context = asyncio.get_running_loop(), self._certificate.context()
+        assert context is not None  # there is a certificate
+        try:
+            encrypted = await loop.start_tls(
+                self._plain, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S
+            )
+        except OSError:  # ssl.SSLError is one, and so is what a timeout raises
+            self._plain.abort()
+            return
+        finally:
+            self._others.pop(self, None)
+        if self._lost or encrypted is None:
+            return
+        handler = self._server()
+        encrypted.set_protocol(handler)
+        handler.connection_made(encrypted)
+        if self._early:
+            handler.data_received(self._early)
 
 
 class Refusal(asyncio.Protocol):

@@ -3,9 +3,58 @@
 from __future__ import annotations
 
 import ssl
+import time
 from pathlib import Path
 
 from features.errors import InputError, Unprocessable
+from service.log import log
+
+LOOK_S = 1.0
+"""How old a server's knowledge of its certificate's files may be."""
+
+
+class Certificate:
+    """A server's certificate, taken anew when its files change; connections that are open keep what they have."""
+
+    def __init__(self, certificate: str, key: str) -> None:
+        """Raises Unprocessable when the files cannot be used, or only one is named."""
+        self._files = (certificate, key)
+        self._context = server_context(certificate, key)
+        self._state = self._look()
+        self._due = time.monotonic() + LOOK_S
+
+    @property
+    def named(self) -> bool:
+        """Whether there is one; without, no TLS is spoken."""
+        return self._context is not None
+
+    def context(self) -> ssl.SSLContext | None:
+        """Return what the next connection is spoken with. Files that cannot be used change nothing, and are logged."""
+        if self._context and time.monotonic() >= self._due:
+            self._due = time.monotonic() + LOOK_S
+            state = self._look()
+            if state != self._state:
+                self._state = state
+                self._take()
+        return self._context
+
+    def _look(self) -> list[tuple[int, ...]]:
+        found: list[tuple[int, ...]] = []
+        for path in filter(None, self._files):
+            try:
+                status = Path(path).stat()
+                found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+            except OSError:
+                found.append(())
+        return found
+
+    def _take(self) -> None:
+        try:
+            self._context = server_context(*self._files)
+        except Unprocessable as error:
+            log("the old certificate is kept", why=error)
+        else:
+            log("a new certificate is taken", file=self._files[0])
 
 
 def server_context(certificate: str, key: str) -> ssl.SSLContext | None:

@@ -1,5 +1,6 @@
 """TLS with certificates made by openssl for the test: who speaks, who trusts, and files that are wrong."""
 
+import asyncio
 import shutil
 import ssl
 import subprocess
@@ -15,6 +16,7 @@ from service.reach import Unreachable
 from service.tls import client_context, server_context
 from tests.service.conftest import RATE, tone, wav
 from tests.service.test_door import closed_after, opened
+from tests.service.test_serve import Process
 
 
 def certificate(folder, name):
@@ -103,3 +105,75 @@ async def test_a_handshake_that_does_not_come_is_hung_up_on(artefacts, ours, mon
         reader, writer = await server.connect(b"\x16\x03")
         assert await closed_after(reader) < 2
         writer.close()
+
+
+async def test_connections_that_only_began_to_greet_count_and_give_way(artefacts, ours, capsys):
+    async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1], max_connections=4) as server:
+        greeting = [await server.connect(data) for data in (b"", b"\x16\x03\x01", b"\x16", b"", b"", b"")]
+        for reader, _ in greeting[:2]:
+            assert await closed_after(reader) < 2
+        client = Client(f"https://127.0.0.1:{server.port}", authorities=ours[0])
+        assert (await client.describe("toy"))["name"] == "toy"
+        for reader, _ in greeting[2:3]:
+            assert await closed_after(reader) < 2
+        for _, writer in greeting:
+            writer.close()
+    assert "greeting=4" in capsys.readouterr().err
+
+
+async def test_a_new_certificate_is_taken_while_streams_go_on(artefacts, ours, theirs, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("service.tls.LOOK_S", 0.0)
+    files = [tmp_path / "certificate.pem", tmp_path / "key.pem"]
+
+    def put(pair):
+        for path, source in zip(files, pair, strict=True):
+            draft = path.with_suffix(".draft")
+            shutil.copy(source, draft)
+            draft.replace(path)
+
+    async def trusted(by):
+        try:
+            await Client(f"https://127.0.0.1:{server.port}", authorities=by).describe("toy")
+        except Unreachable:
+            return False
+        return True
+
+    put(ours)
+    async with opened(artefacts, tls_certificate=str(files[0]), tls_key=str(files[1])) as server:
+        assert [await trusted(each) for each in (ours[0], theirs[0])] == [True, False]
+        old = Client(f"https://127.0.0.1:{server.port}", authorities=ours[0])
+        async with old.stream("toy", sample_rate=RATE) as stream:
+            await stream.send(np.zeros(RATE))
+            put(theirs)
+            assert [await trusted(each) for each in (ours[0], theirs[0])] == [False, True]
+            files[1].write_text("no key")
+            assert [await trusted(each) for each in (ours[0], theirs[0])] == [False, True]
+            files[0].unlink()
+            assert await trusted(theirs[0])
+            assert await trusted(theirs[0])
+            put(ours)
+            assert [await trusted(each) for each in (ours[0], theirs[0])] == [True, False]
+            await stream.send(np.zeros(RATE))
+            await stream.finish()
+            assert (stream.windows, stream.reconnects) == (1, 0)
+    told = capfd.readouterr().err
+    assert (told.count("old certificate is kept"), told.count("new certificate is taken")) == (2, 2)
+
+
+async def test_the_real_server_speaks_tls_too_and_ends_whoever_never_greets(artefacts, ours):
+    server = Process("--artefacts", artefacts, "--set", f"tls_certificate={ours[0]}", "--set", f"tls_key={ours[1]}")
+    try:
+        port = int((await asyncio.to_thread(server.until, r" ready url=https://127.0.0.1:(\d+)"))[1])
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        client = Client(f"https://127.0.0.1:{port}", authorities=ours[0])
+        answers = await asyncio.gather(*(client.classify(wav(tone(2)), "toy") for _ in range(20)))
+        assert all(answer["labels"] == ["tone"] for answer in answers)
+        assert await asyncio.to_thread(server.end) == 0
+        for reader, writer in silent:
+            assert await closed_after(reader) < 2
+            writer.close()
+        assert not [line for line in server.log if "Traceback" in line or "rror" in line]
+    finally:
+        server.process.kill()
+        server.process.wait()
+        server.process.stderr.close()
