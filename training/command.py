@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
         steps = importlib.import_module(recipe.steps)
         for folder in steps.run(recipe, options.out, stage):
             print(folder)
-    except TimbreError as error:
+    except (TimbreError, OSError) as error:
         print(f"timbre train: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from features.config import DEFAULT
 from features.extract import extract_many
+from training.room import array_on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ def _fill(
     from joblib import Parallel, delayed
 
     dtype = np.float32 if kind == "features" else np.float16
-    table = np.lib.format.open_memmap(path, "w+", dtype, (len(windows), *DEFAULT.shape(kind)))
+    table = array_on_disk(path, dtype, (len(windows), *DEFAULT.shape(kind)))
     starts = range(0, len(windows), _CHUNK)
     # Threads: the work is FFTs and compiled loops, which leave the interpreter alone.
     work = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")

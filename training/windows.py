@@ -26,6 +26,7 @@ from training.ensembles import take_mix, take_note, take_score, take_solo
 from training.material import LABELS, Library, MaterialError, fingerprint, library_of_folder, whole_folder
 from training.mixtures import BEFORE, WINDOW
 from training.render import INSTALL, families, library_of_fonts
+from training.room import array_on_disk
 from training.scores import Score, read_all
 
 if TYPE_CHECKING:
@@ -221,9 +222,7 @@ def _fill(
     cache: Path,
 ) -> None:
     """Draw all windows into samples.npy and table.npz, in chunks that any process may take."""
-    samples = np.lib.format.open_memmap(folder / "samples.npy", "w+", np.float16, (len(tasks), WINDOW))
-    samples.flush()
-    del samples
+    array_on_disk(folder / "samples.npy", np.float16, (len(tasks), WINDOW))
     labels = np.zeros((len(tasks), len(LABELS)), np.bool_)
     starts = range(0, len(tasks), _CHUNK)
     work = partial(_draw_chunk, folder / "samples.npy", spec, cache, seed)

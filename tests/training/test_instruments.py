@@ -121,7 +121,7 @@ def test_beside_the_artefacts_lie_reports_and_the_forest_for_scikit_learn(made):
     folder = made.path / "reports"
     assert {path.name for path in folder.iterdir()} == {f"{name}-1" for name in made.names()}
     page = (folder / "instruments-net-1" / "report.html").read_text()
-    assert "loss on the source left out" in page
+    assert "loss on what is left out" in page
     model, row = made.load("instruments-forest"), np.ones((1, 26), np.float32)
     said = joblib.load(folder / "instruments-forest-1" / "model.joblib").predict_proba(row.astype(np.float64))
     flute = model.labels.index("flute")

@@ -96,12 +96,15 @@ def _thresholds(report: dict[str, Any]) -> Html:
 
 
 def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
+    history = {name: looks for name, looks in history.items() if looks}
+    if not history:
+        return Html()
     entries = next(iter(history.values()))
     unit = "trees" if "trees" in entries[0] else "epoch"
     names = {
         "loss": "training loss",
-        "held_out_loss": "loss on the source left out",
-        "held_out_map": "mAP on the source left out",
+        "held_out_loss": "loss on what is left out",
+        "held_out_map": "mAP on what is left out",
     }
     plots = []
     for key, title in names.items():
@@ -112,7 +115,9 @@ def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
             }
             plots.append((title, unit, series))
     return (
-        chart(charts.lines(plots), "One training without each source, looked at from that source.") if plots else Html()
+        chart(charts.lines(plots), "One training each, looked at from what it was not to learn from.")
+        if plots
+        else Html()
     )
 
 
