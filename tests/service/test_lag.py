@@ -5,7 +5,18 @@ import time
 
 import pytest
 
-from service.lag import BOUNDS_MS, CALM_TICKS, IN_TIME_MS, MAX_THINNING, TICK_S, TOO_LATE_MS, Histogram, Lag, Thinning
+from service.lag import (
+    BOUNDS_MS,
+    CALM_TICKS,
+    IN_TIME_MS,
+    LATE_TICKS,
+    MAX_THINNING,
+    TICK_S,
+    TOO_LATE_MS,
+    Histogram,
+    Lag,
+    Thinning,
+)
 
 
 def test_each_bucket_holds_its_upper_bound_and_nothing_above():
@@ -50,8 +61,9 @@ async def test_a_loop_that_is_blocked_is_seen_and_one_that_is_stopped_counts_no_
 
 def test_a_late_loop_thins_until_it_is_in_time_and_calm_brings_all_back():
     thinning, seen = Thinning(), []
-    thinning.note(TOO_LATE_MS)
-    assert thinning.one_of == 1
+    for ms in (TOO_LATE_MS, *[9_999.0] * (LATE_TICKS - 1), TOO_LATE_MS, *[TOO_LATE_MS + 1] * (LATE_TICKS - 1)):
+        thinning.note(ms)
+        assert thinning.one_of == 1
     for _ in range(100):
         thinning.note(TOO_LATE_MS + 1)
         seen.append(thinning.one_of)
