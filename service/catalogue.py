@@ -14,7 +14,7 @@ from models.manifest import Config, InputKind
 from models.shelf import Shelf
 from models.store import Model, Store
 from service.lookout import Candidate, Lookout
-from service.memory import give_back
+from service.memory import give_back, let_go_of_large_blocks
 
 Description = dict[str, Any]
 
@@ -141,6 +141,7 @@ def _warm(kind: InputKind, config: Config) -> None:
         # Loads the decoder.
         import features.picture  # noqa: F401
 
+        let_go_of_large_blocks()
         return
     from features.extract import extract_many
     from features.resample import resample

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
 from service.log import log
 
+LARGE = 4 * 2**20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of mallopt(3)."""
 MADV_PAGEOUT = 21
 """Linux 5.4 and later: drop these pages now; those of a file are read again when touched."""
 
@@ -26,6 +30,18 @@ def give_back() -> None:
         if libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_PAGEOUT):
             log("memory is kept", why="this kernel knows no MADV_PAGEOUT")
             return
+
+
+def let_go_of_large_blocks() -> None:
+    """Have blocks of `LARGE` bytes and more returned to the system as soon as they are free; beside glibc, nothing.
+
+    glibc begins to keep such blocks once some have been freed: after a few large pictures, hundreds of megabytes.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
+        # To set one of the two ends glibc's own adjusting of both: it would trim after every picture.
+        libc.mallopt(M_TRIM_THRESHOLD, 4 * LARGE)
 
 
 def _read_only_files(lines: list[str]) -> Iterator[tuple[int, int]]:

@@ -1,11 +1,14 @@
 import mmap
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from service.memory import _read_only_files, give_back
 
+ROOT = Path(__file__).parents[2]
 SMAPS = Path("/proc/self/smaps")
 pytestmark = pytest.mark.skipif(not SMAPS.exists(), reason="resident pages are read from Linux's /proc")
 
@@ -35,3 +38,34 @@ def test_what_can_be_written_or_is_of_no_file_is_left_alone():
         "5000-6000 rw-p 00000000 00:00 0 [heap]",
     ]
     assert list(_read_only_files(lines)) == [(0x1000, 0x2000), (0x2000, 0x3000)]
+
+
+GROWN = """
+import ctypes, sys
+from pathlib import Path
+from service.memory import LARGE, let_go_of_large_blocks
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.memset.argtypes, libc.free.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t], [ctypes.c_void_p]
+if len(sys.argv) > 1:
+    let_go_of_large_blocks()
+for _ in range(3):
+    # The last one stays, and keeps the heap below it from shrinking.
+    blocks = [libc.malloc(2 * LARGE) for _ in range(20)] + [libc.malloc(200_000)]
+    for block in blocks[:-1]:
+        libc.memset(block, 1, 2 * LARGE)
+    for block in blocks[:-1]:
+        libc.free(block)
+print(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+"""
+
+
+def test_large_blocks_go_back_to_the_system_when_they_are_free():
+    kept, after = (
+        int(subprocess.run([sys.executable, "-c", GROWN, *told], capture_output=True, check=True, cwd=ROOT).stdout)
+        for told in ([], ["let go"])
+    )
+    if kept < 100e6:
+        pytest.skip("the allocator of this machine keeps nothing anyway")
+    assert after < 50e6
