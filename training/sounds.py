@@ -51,6 +51,8 @@ ABOUT = {
 ONE_BY_ONE = 40
 """Test sources up to which the report has a row for each."""
 GOLDEN = 32
+BLOCK = 1024
+"""Windows that are scored at a time, so that their tensors need not fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,9 @@ def _judge(
     names = np.array(table.sources)[groups]
     if together and len(np.unique(groups)) > ONE_BY_ONE:
         names = np.full(len(rows), f"{len(np.unique(groups))} sources")
-    scores = fitted.scores(np.asarray(table.tensors(KINDS[model])[rows], np.float32))
+    tensors = table.tensors(KINDS[model])
+    blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
+    scores = np.concatenate([fitted.scores(np.asarray(tensors[some], np.float32)) for some in blocks])
     labels = np.asarray(table.labels[rows])
     kind = np.array(["noise", "solo", "mix"])[np.minimum(labels.sum(axis=1), 2)]
     parts = [(str(name), np.flatnonzero(names == name)) for name in np.unique(names)]
@@ -186,11 +190,14 @@ def _judge(
 def about(recipe: SoundsRecipe, candidate: Candidate, table: Table) -> str:
     """Return the first paragraph of a report."""
     counts = {part: len(table.rows(part)) for part in PARTS}
+    recordings = len(np.unique(np.asarray(table.clips)))
+    warning = " Every recording counts as a source of its own: those from elsewhere will be heard less well."
     copies = f", {len(recipe.augment.variants)} variants of each among them" if recipe.augment.variants else ""
     return (
         f"Which of {len(table.names)} labels sound in {table.about['window_s']:g} s: {ABOUT[candidate.model]}. "
         f"Trained on {counts['train']:,} windows{copies}; thresholds from {counts['valid']:,} windows of other "
         f"sources; judged on {counts['test']:,} windows of sources that are in neither. Rule: {table.about['rule']}."
+        f"{warning if len(table.sources) >= recordings else ''}"
     )
 
 

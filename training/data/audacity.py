@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from training.data.collection import Clip, CollectionError, Interval, Problem, merge
-from training.data.sounds import is_sound, seconds_of
+from training.data.sounds import below, is_sound, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,12 +27,13 @@ def tracks(root: Path, spec: CollectionSpec) -> Iterator[Found]:
     del spec
     if not root.is_dir():
         raise CollectionError(f"{root} is no folder: give one with label tracks (NAME.txt) beside sounds")
-    sounds = [path for path in sorted(root.rglob("*")) if is_sound(path) and not path.name.startswith(".")]
+    files, _ = below(root)
+    sounds = [path for path in files if is_sound(path)]
     for path in sounds:
         yield from _sound(path, root)
     stems = {path.with_suffix("") for path in sounds}
-    for track in sorted(root.rglob("*.txt")):
-        if track.with_suffix("") not in stems:
+    for track in files:
+        if track.suffix == ".txt" and track.with_suffix("") not in stems:
             yield Problem(track, "no sound of this name lies beside it")
 
 

@@ -101,12 +101,12 @@ def build(
     cache = cache.absolute()
     entries = plan(collection, split, settings, cache)
     # A recording that could not be read may be there the next time, so such a table has none.
-    fingerprint = _fingerprint(collection, split, settings, entries)
+    fingerprint, short = _fingerprint(collection, split, settings, entries), _too_short(collection, settings)
     if _is_there(path, fingerprint):
-        return open_table(path), ()
+        return open_table(path), short
     sweep(cache)
     unread = compute_all(tasks(collection, entries, settings), settings, jobs=jobs, progress=progress)
-    problems = (*_too_short(collection, settings), *unread)
+    problems = (*short, *unread)
     there = [entry for entry in entries if all(file.is_file() for file in entry.files.values())]
     if not there:
         raise CollectionError(f"no window could be cut; the first problem: {problems[0].path}: {problems[0].why}")
@@ -114,10 +114,10 @@ def build(
     return _assemble(collection, split, settings, there, path, said), problems
 
 
-def _too_short(collection: Collection, settings: Settings) -> list[Problem]:
+def _too_short(collection: Collection, settings: Settings) -> tuple[Problem, ...]:
     least = settings.windows.shortest
     short = [clip for clip in collection.clips if not len(starts(clip, settings.windows))]
-    return [Problem(c.path, f"{c.seconds:.2f} s from {c.start:g} s on: shorter than {least:g} s") for c in short]
+    return tuple(Problem(c.path, f"{c.seconds:.2f} s from {c.start:g} s on: shorter than {least:g} s") for c in short)
 
 
 def _said(collection: Collection, settings: Settings) -> dict[str, Any]:

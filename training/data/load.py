@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from training.data import audacity, musicnet, rendered
 from training.data.collection import Clip, Collection, CollectionError, Problem, collect
-from training.data.sounds import is_sound, seconds_of
+from training.data.sounds import below, is_sound, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,7 +57,7 @@ def folders(root: Path, spec: CollectionSpec) -> Iterator[Found]:
     del spec
     if not root.is_dir():
         raise CollectionError(f"{root} is no folder: give one that holds LABEL/file or SOURCE/LABEL/file")
-    files = [path for path in sorted(root.rglob("*")) if path.is_file() and not _hidden(path, root)]
+    files, empty = below(root)
     depths = Counter(len(path.relative_to(root).parts) for path in files if is_sound(path))
     depth = 3 if depths[3] > depths[2] else 2
     wanted = "SOURCE/LABEL/file" if depth == 3 else "LABEL/file"
@@ -70,15 +70,7 @@ def folders(root: Path, spec: CollectionSpec) -> Iterator[Found]:
             yield Problem(path, f"lies outside of {wanted}, the layout of most files here")
         else:
             yield whole(path, (label,), parts[0] if depth == 3 else "/".join(parts))
-    yield from (Problem(path, "an empty folder") for path in sorted(root.rglob("*")) if _empty(path))
-
-
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
-
-
-def _empty(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+    yield from (Problem(path, "an empty folder") for path in empty)
 
 
 def whole(path: Path, labels: tuple[str, ...], source: str) -> Found:

@@ -12,6 +12,7 @@ from training.data.check import report
 from training.data.command import cache_of, parser, recipe_of
 from training.data.extract import Settings
 from training.data.load import load
+from training.data.show_split import show
 from training.data.split import PARTS, by_source
 from training.data.table import KINDS
 
@@ -53,6 +54,7 @@ def table_of(recipe: SoundsRecipe, out: Path, *, kinds: tuple[str, ...]) -> tupl
     with stage("list the collection"):
         collection = load(recipe.collection)
         split = by_source(collection, recipe.split.shares, seed=recipe.seed)
+    show(collection, split)
     wanted = tuple(kind for kind in KINDS if kind in kinds)
     settings = Settings(recipe.windows, recipe.augment, recipe.seed, wanted)
     begun, computed = time.monotonic(), 0
@@ -67,7 +69,8 @@ def table_of(recipe: SoundsRecipe, out: Path, *, kinds: tuple[str, ...]) -> tupl
             collection, split, settings, out, cache=cache_of(recipe), jobs=recipe.jobs, progress=count
         )
     seconds = time.monotonic() - begun
-    print(f"{computed:,} windows computed in {seconds:.1f} s, {computed / seconds:,.0f} a second")
+    if computed:
+        print(f"{computed:,} windows computed in {seconds:.1f} s, {computed / seconds:,.0f} a second")
     return table, (*collection.problems, *problems)
 
 

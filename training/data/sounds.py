@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +17,6 @@ from training.data.collection import CollectionError
 from training.material import RATE, SUFFIXES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from features.config import Samples
 
 MAX_SECONDS = 7200.0
@@ -28,6 +28,19 @@ CONTAINERS = {".h5", ".hdf5", ".npz"}
 def is_sound(path: Path) -> bool:
     """Return whether the name says that the file is a sound."""
     return path.suffix.lower() in SUFFIXES
+
+
+def below(root: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files below a folder and its empty folders, sorted; links are followed, names with a dot are not."""
+    files, empty, seen = [], [], set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        here = [Path(folder, name) for name in names if real not in seen and not name.startswith(".")]
+        empty += [] if folders or names or real in seen else [Path(folder)]
+        files += here
+        seen.add(real)
+    return sorted(files), sorted(empty)
 
 
 def seconds_of(path: Path) -> float:

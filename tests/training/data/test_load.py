@@ -58,6 +58,15 @@ def test_whatever_is_not_used_is_listed_with_the_reason(tmp_path, write_sound):
     }
 
 
+def test_links_are_followed_and_circles_are_not(tmp_path, write_sound):
+    write_sound(tmp_path / "elsewhere" / "1.wav")
+    (tmp_path / "c" / "oboe").mkdir(parents=True)
+    (tmp_path / "c" / "horn").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "c" / "oboe" / "again").symlink_to(tmp_path / "c")
+    found = load(CollectionSpec(path=str(tmp_path / "c")))
+    assert [(clip.labels, clip.path.name) for clip in found.clips] == [(("horn",), "1.wav")]
+
+
 def test_background_folders_train_without_a_label(tmp_path, write_sound):
     for name in ("oboe/1.wav", "street/2.wav"):
         write_sound(tmp_path / name)
