@@ -29,6 +29,10 @@ def main(argv: list[str]) -> int:
         from benchmarks import capacity
 
         return capacity.main(argv[1:])
+    if argv[:1] == ["search"]:
+        from benchmarks import search
+
+        return search.main(argv[1:])
     args = _parser().parse_args(argv)
     from benchmarks import features, forest, measure, pictures, queues
 
@@ -54,14 +58,15 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench", description=__doc__)
     kinds = parser.add_subparsers(
-        dest="what", required=True, metavar="features | forest | queues | pictures | load | capacity"
+        dest="what", required=True, metavar="features | forest | queues | pictures | search | load | capacity"
     )
     for name, text in HELP.items():
         kind = kinds.add_parser(name, help=text)
         kind.add_argument("--json", action="store_true", help="print JSON")
         kind.add_argument("--tiny", action="store_true", help="a few rounds, to see that it runs")
-    # These two have command lines of their own.
+    # These have command lines of their own.
     kinds.add_parser("load", help="clips and live streams against a server: answers, latencies, a report")
+    kinds.add_parser("search", help="a forest's whole grid beside GridSearchCV: time, and whether the rankings agree")
     kinds.add_parser("capacity", help="the largest number of live streams without a drop")
     return parser
 

@@ -39,7 +39,8 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
 
     After `fit`: cv_results_, best_index_, best_score_, best_params_ (auto is given as sqrt, which scikit-learn still
     takes), n_splits_, search_time_ (s); with refit best_estimator_, refit_time_ (s); with confirm confirmed_scores_
-    (folds,), of the winner as a plain scikit-learn forest. mean_fit_time is the combination's share of its forest.
+    (folds,), of the winner as a plain scikit-learn forest, and confirm_time_ (s). mean_fit_time is the combination's
+    share of its forest.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
         self.search_time_ = time.perf_counter() - began
         self.n_features_in_, self.n_splits_ = rows.shape[1], len(folds)
         if self.confirm:
+            began = time.perf_counter()
             self.confirmed_scores_ = self._confirm(rows, np.asarray(y), truth, folds, tasks)
+            self.confirm_time_ = time.perf_counter() - began
         if self.refit:
             began = time.perf_counter()
             self.best_estimator_ = self._plain().fit(rows, np.asarray(y))

@@ -1,0 +1,220 @@
+"""`timbre bench search`: the path search over a forest beside scikit-learn's GridSearchCV, in one run.
+
+First whether they agree: a small grid with several seeds each, so that the difference between the two stands beside the
+difference between two seeds of the same. Then how long work A's 2,952 combinations take: the path search does them all;
+GridSearchCV does single folds of a few combinations of 100 trees, and its whole time is the seconds per tree and
+criterion times all trees of the grid. It is told in seconds of one core, which others on the machine disturb less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import measure
+
+BUDGET_S = 600
+SCORING = "f1_macro"
+SMALL = {
+    "model__n_estimators": [20, 60],
+    "model__max_depth": [4, 8, None],
+    "model__min_samples_split": [2, 20],
+    "model__criterion": ["gini", "entropy"],
+}
+SAMPLED = 100
+"""Trees of the combinations that GridSearchCV is timed on."""
+Rows: TypeAlias = npt.NDArray[np.float64]
+Labels: TypeAlias = npt.NDArray[np.bool_]
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre bench search` with these arguments; 1 when the budget is not met or the rankings disagree."""
+    options = _parser().parse_args(argv)
+    rows, labels = draw(options.table, options.rows, seed=0)
+    small = (rows[: options.small], labels[: options.small])
+    agreed = agreement(*small, seeds=options.seeds, jobs=options.jobs)
+    timed = whole(rows, labels, folds=options.folds, jobs=options.jobs, trees=options.trees, sample=options.sample)
+    missed = shortfalls(agreed, timed)
+    report = {"machine": measure.machine(), "agreement": agreed, "whole": timed, "missed": missed}
+    if options.json:
+        print(json.dumps(report))
+    else:
+        _show(report)
+    for line in missed:
+        print(f"not met: {line}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="timbre bench search", description=__doc__)
+    parser.add_argument("--table", metavar="TABLE", type=Path, help="a table of `timbre data`; else drawn by a seed")
+    parser.add_argument("--rows", metavar="N", type=int, default=20_000, help="default: %(default)s")
+    parser.add_argument("--small", metavar="N", type=int, default=2_000, help="rows of the small grid (%(default)s)")
+    parser.add_argument("--folds", metavar="N", type=int, default=10, help="default: %(default)s")
+    parser.add_argument("--seeds", metavar="N", type=int, default=4, help="of the small grid (default: %(default)s)")
+    parser.add_argument("--sample", metavar="N", type=int, default=6, help="combinations to time (%(default)s)")
+    parser.add_argument(
+        "--trees", metavar="N", type=int, default=700, help="most trees of the whole grid (%(default)s)"
+    )
+    parser.add_argument("--jobs", metavar="N", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def draw(table: Path | None, rows: int, *, seed: int) -> tuple[Rows, Labels]:
+    """Return features (n, 26) and labels (n, 11) of a table, in an order of their own; without one, made by a seed."""
+    from training.search.feature_table import open_table
+
+    rng = np.random.default_rng(seed)
+    if table:
+        found = open_table(table)
+        kept = rng.permutation(len(found))[:rows]
+        return found.features[kept], found.labels[kept]
+    present = rng.random((rows, 11)) < np.linspace(0.05, 0.2, 11)
+    mixed = present @ rng.normal(size=(11, 26)) + 1.5 * rng.normal(size=(rows, 26))
+    return np.asarray(np.float32(mixed), np.float64), present
+
+
+def _pipeline(seed: int) -> Any:
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    steps = [("scaler", StandardScaler()), ("pca", PCA(16, random_state=0))]
+    return Pipeline([*steps, ("model", RandomForestClassifier(random_state=seed))])
+
+
+def agreement(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> dict[str, Any]:
+    """Return the mean scores of both on the small grid, their difference, and how much one seed differs from another.
+
+    ranks_alike: Spearman's correlation of the two rankings; ranks_of_seeds: of two halves of GridSearchCV's seeds.
+    """
+    from scipy.stats import spearmanr
+    from sklearn.model_selection import GridSearchCV, KFold, ParameterGrid
+
+    from training.search import ForestPathSearchCV
+
+    cv = KFold(3, shuffle=True, random_state=0)
+    given = {"cv": cv, "scoring": SCORING, "n_jobs": jobs, "refit": False}
+    theirs, ours = [], []
+    for seed in range(seeds):
+        search = GridSearchCV(_pipeline(seed), SMALL, **given).fit(rows, labels)
+        theirs.append(search.cv_results_["mean_test_score"])
+        path = ForestPathSearchCV(_pipeline(seed), SMALL, confirm=False, **given).fit(rows, labels)
+        ours.append(path.cv_results_["mean_test_score"])
+    mean_theirs, mean_ours = np.mean(theirs, axis=0), np.mean(ours, axis=0)
+    spread = float(np.sqrt(np.var(theirs, axis=0, ddof=1).mean()))
+    # Two means over as many seeds, from the same distribution, would differ by this much.
+    chance = spread * (2 / seeds) ** 0.5
+    halves = np.mean(theirs[::2], axis=0), np.mean(theirs[1::2], axis=0)
+    return {
+        "rows": [
+            {**params, "path": float(p), "grid": float(g)}
+            for params, p, g in zip(ParameterGrid(SMALL), mean_ours, mean_theirs, strict=True)
+        ],
+        "seeds": seeds,
+        "difference": float(np.sqrt(np.mean((mean_ours - mean_theirs) ** 2))),
+        "bias": float(np.mean(mean_ours - mean_theirs)),
+        "by_chance": chance,
+        "ranks_alike": float(spearmanr(mean_ours, mean_theirs).statistic),
+        "ranks_of_seeds": float(spearmanr(*halves).statistic),
+    }
+
+
+def whole(rows: Rows, labels: Labels, *, folds: int, jobs: int, trees: int, sample: int) -> dict[str, Any]:
+    """Return seconds of work A's whole grid, and those that GridSearchCV would take by a sample of its fits."""
+    from sklearn.model_selection import KFold, ParameterGrid
+
+    from training.search import ForestPathSearchCV, gridfile
+
+    grid = gridfile.load("forest", seed=0).grid
+    grid["model__n_estimators"] = [count for count in grid["model__n_estimators"] if count <= trees] or [trees]
+    cv = KFold(folds, shuffle=True, random_state=0)
+    cpu = time.process_time()
+    path = ForestPathSearchCV(_pipeline(0), grid, cv=cv, scoring=SCORING, n_jobs=jobs, refit=False, confirm=False)
+    path.fit(rows, labels)
+    cpu = time.process_time() - cpu
+    per_tree = _seconds_per_tree(rows, labels, next(cv.split(rows)), grid, min(SAMPLED, trees), sample)
+    combinations = list(ParameterGrid(grid))
+    theirs = folds * sum(each["model__n_estimators"] * per_tree[each["model__criterion"]] for each in combinations)
+    return {
+        "windows": len(rows),
+        "combinations": len(path.cv_results_["params"]),
+        "folds": folds,
+        "jobs": jobs,
+        "search_s": path.search_time_,
+        "cpu_s": cpu,
+        "best": {key.removeprefix("model__"): value for key, value in path.best_params_.items()},
+        "score": path.best_score_,
+        "grid_s_per_tree": per_tree,
+        "grid_cpu_s": theirs,
+    }
+
+
+def _seconds_per_tree(
+    rows: Rows, labels: Labels, fold: Any, grid: dict[str, Any], trees: int, sample: int
+) -> dict[str, float]:
+    """Return seconds of one core per tree by criterion, fits and scores of GridSearchCV on one fold."""
+    from sklearn.model_selection import GridSearchCV
+
+    rng = np.random.default_rng(0)
+    seconds = {}
+    for criterion in grid["model__criterion"]:
+        drawn = [
+            {
+                "model__criterion": [criterion],
+                "model__n_estimators": [trees],
+                "model__max_depth": [grid["model__max_depth"][rng.integers(len(grid["model__max_depth"]))]],
+                "model__min_samples_split": [int(rng.choice(grid["model__min_samples_split"]))],
+            }
+            for _ in range(max(1, sample // 2))
+        ]
+        begin = time.process_time()
+        GridSearchCV(_pipeline(0), drawn, cv=[fold], scoring=SCORING, refit=False).fit(rows, labels)
+        seconds[criterion] = (time.process_time() - begin) / trees / len(drawn)
+    return seconds
+
+
+def shortfalls(agreed: dict[str, Any], timed: dict[str, Any]) -> list[str]:
+    """Return a line for each promise that is not kept."""
+    missed = []
+    if timed["search_s"] > BUDGET_S:
+        missed.append(f"the whole grid took {timed['search_s']:.0f} s, budget {BUDGET_S} s")
+    if agreed["difference"] > 2 * agreed["by_chance"]:
+        missed.append(f"scores differ by {agreed['difference']:.4f}, seeds alone by {agreed['by_chance']:.4f}")
+    return missed
+
+
+def _show(report: dict[str, Any]) -> None:
+    agreed, timed, where = report["agreement"], report["whole"], report["machine"]
+    shown = Table(title=f"{SCORING}, mean of {agreed['seeds']} seeds", title_justify="left")
+    for name in agreed["rows"][0]:
+        shown.add_column(name.removeprefix("model__").replace("_", " "), justify="right")
+    for row in sorted(agreed["rows"], key=lambda row: -row["grid"]):
+        shown.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()))
+    console = Console(highlight=False)
+    console.print(shown)
+    hours = timed["grid_cpu_s"] / 3600
+    per_tree = ", ".join(f"{criterion} {1000 * s:.0f} ms" for criterion, s in timed["grid_s_per_tree"].items())
+    lines = [
+        f"path - grid: {agreed['bias']:+.4f} in the mean, {agreed['difference']:.4f} rms,",
+        f"by seeds alone: {agreed['by_chance']:.4f} rms",
+        f"rankings alike: {agreed['ranks_alike']:.3f}; halves of grid's seeds: {agreed['ranks_of_seeds']:.3f}",
+        f"{timed['combinations']:,} combinations x {timed['folds']} folds, {timed['windows']:,} windows:",
+        f"    path, {timed['jobs']} jobs: {timed['search_s']:.0f} s; {timed['cpu_s']:.0f} s of one core",
+        f"    GridSearchCV: {hours / 24:.1f} days of one core ({per_tree} a tree),",
+        f"    {timed['grid_cpu_s'] / timed['cpu_s']:,.0f} times as long",
+        ", ".join(f"{name} {value}" for name, value in where.items()),
+    ]
+    for line in lines:
+        console.print(line)
