@@ -42,9 +42,9 @@ class Trees:
             self.levels[f, : len(level)], self.ranks[f] = level, rank
         self.binary = truth.ndim == 2
         dense = truth if self.binary else truth[:, None] == np.arange(columns)
-        self.dense = np.ascontiguousarray(dense, np.int32)
-        self.starts = np.concatenate([[0], np.cumsum(self.dense.sum(axis=1))]).astype(np.int32)
-        self.columns = np.nonzero(self.dense)[1].astype(np.int32)
+        self.wide = dense.shape[1]
+        self.starts = np.concatenate([[0], np.cumsum(dense.sum(axis=1))]).astype(np.int32)
+        self.columns = np.nonzero(dense)[1].astype(np.int32)
 
     def cut(
         self,
@@ -61,7 +61,7 @@ class Trees:
         """
         one = 2 ** min(20, 30 - int(trees[-1]).bit_length())
         limits, cuts = (splits[0], depths[-1]), (np.array(depths), np.array(splits))
-        sums = np.zeros((len(held), len(splits), len(depths), self.dense.shape[1]), np.int32)
+        sums = np.zeros((len(held), len(splits), len(depths), self.wide), np.int32)
         rows, settings, scratch, tree = self._memory(growth)
         done = 0
         for wanted in trees:
@@ -77,10 +77,10 @@ class Trees:
     def _memory(self, growth: Growth) -> tuple[Any, ...]:
         """Return the arrays that one thread grows trees in."""
         features, n = self.ranks.shape
-        columns, nodes, weight = self.dense.shape[1], 2 * n, max(n, growth.draws) + 1
+        columns, nodes, weight = self.wide, 2 * n, max(n, growth.draws) + 1
         counts = np.arange(1, weight)
         logs = np.concatenate([[0.0], counts * np.log2(counts)])
-        rows = (np.zeros(n, np.int32), self.starts, self.columns, self.dense, logs)
+        rows = (np.zeros(n, np.int32), self.starts, self.columns, logs)
         criterion = kernel.GINI if growth.criterion == "gini" else kernel.ENTROPY
         passes = (int(self.ranks.max()).bit_length() + 7) // 8
         settings = (criterion, self.binary, growth.features, growth.smallest, passes)

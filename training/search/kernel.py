@@ -80,7 +80,7 @@ def _sort(keys, spare, m, passes, counters):
 @jit
 def _scan_gini(keys, m, total, smallest, rows, totals, left):
     """Return the best (score, index of the last row to the left); score: summed squares over sizes, to be largest."""
-    weights, starts, columns, _, _ = rows
+    weights, starts, columns, _ = rows
     squares_left, squares_right = np.int64(0), np.int64(0)
     for c in range(len(totals)):
         left[c] = 0
@@ -102,25 +102,30 @@ def _scan_gini(keys, m, total, smallest, rows, totals, left):
     return best, at
 
 
-@jit
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})  # else no sum uses vectors
 def _scan_entropy(keys, m, total, smallest, binary, rows, totals, left):
     """Return the best (score, index of the last row to the left); score: -n times entropy of both, to be largest."""
-    weights, _, _, dense, logs = rows
+    weights, starts, columns, logs = rows
     outputs = len(totals) if binary else 1
-    left[:] = 0
+    there = 0.0
+    for c in range(len(totals)):
+        left[c] = 0
+        there += logs[totals[c]]
     best, at, size = -np.inf, -1, np.int64(0)
     for i in range(m - smallest):
         row = np.int64(keys[i] & _LOW)
-        w = np.int32(weights[row])
+        w = np.int64(weights[row])
         size += w
-        for c in range(len(totals)):
-            left[c] += w * dense[row, c]
+        for q in range(starts[row], starts[row + 1]):
+            c = columns[q]
+            before, after = left[c], left[c] + w
+            there += logs[after] - logs[before] + logs[totals[c] - after] - logs[totals[c] - before]
+            left[c] = after
         if (keys[i] >> _32) != (keys[i + 1] >> _32) and i + 1 >= smallest:
             rest = total - size
-            score = -outputs * (logs[size] + logs[rest])
-            for c in range(len(totals)):
-                score += logs[left[c]] + logs[totals[c] - left[c]]
-                if binary:
+            score = there - outputs * (logs[size] + logs[rest])
+            if binary:
+                for c in range(len(totals)):
                     score += logs[size - left[c]] + logs[rest - totals[c] + left[c]]
             if score > best:
                 best, at = score, i
