@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from typing import Any
@@ -17,22 +18,19 @@ HELP = {
     "queues": "a job through both queues",
     "pictures": "a picture by REST beside the bare ONNX Runtime call",
 }
+# These have command lines of their own.
+OWN = {
+    "load": "clips and live streams against a server: answers, latencies, a report",
+    "capacity": "the largest number of live streams without a drop",
+    "search": "a forest's whole grid beside GridSearchCV: time, and whether the rankings agree",
+}
 
 
 def main(argv: list[str]) -> int:
     """Run `timbre bench` with these arguments; 1 when a budget is not met."""
-    if argv[:1] == ["load"]:
-        from benchmarks import load
-
-        return load.main(argv[1:])
-    if argv[:1] == ["capacity"]:
-        from benchmarks import capacity
-
-        return capacity.main(argv[1:])
-    if argv[:1] == ["search"]:
-        from benchmarks import search
-
-        return search.main(argv[1:])
+    if argv and argv[0] in OWN:
+        code: int = importlib.import_module(f"benchmarks.{argv[0]}").main(argv[1:])
+        return code
     args = _parser().parse_args(argv)
     from benchmarks import features, forest, measure, pictures, queues
 
@@ -57,17 +55,13 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench", description=__doc__)
-    kinds = parser.add_subparsers(
-        dest="what", required=True, metavar="features | forest | queues | pictures | search | load | capacity"
-    )
+    kinds = parser.add_subparsers(dest="what", required=True, metavar=" | ".join([*HELP, *OWN]))
     for name, text in HELP.items():
         kind = kinds.add_parser(name, help=text)
         kind.add_argument("--json", action="store_true", help="print JSON")
         kind.add_argument("--tiny", action="store_true", help="a few rounds, to see that it runs")
-    # These have command lines of their own.
-    kinds.add_parser("load", help="clips and live streams against a server: answers, latencies, a report")
-    kinds.add_parser("search", help="a forest's whole grid beside GridSearchCV: time, and whether the rankings agree")
-    kinds.add_parser("capacity", help="the largest number of live streams without a drop")
+    for name, text in OWN.items():
+        kinds.add_parser(name, help=text)
     return parser
 
 

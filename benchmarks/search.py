@@ -100,23 +100,11 @@ def agreement(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> dict[str,
     ranks_alike: Spearman's correlation of the two rankings; ranks_of_seeds: of two halves of GridSearchCV's seeds.
     """
     from scipy.stats import spearmanr
-    from sklearn.model_selection import GridSearchCV, KFold, ParameterGrid
+    from sklearn.model_selection import ParameterGrid
 
-    from training.search import ForestPathSearchCV
-
-    cv = KFold(3, shuffle=True, random_state=0)
-    given = {"cv": cv, "scoring": SCORING, "n_jobs": jobs, "refit": False}
-    theirs, ours = [], []
-    for seed in range(seeds):
-        search = GridSearchCV(_pipeline(seed), SMALL, **given).fit(rows, labels)
-        theirs.append(search.cv_results_["mean_test_score"])
-        path = ForestPathSearchCV(_pipeline(seed), SMALL, confirm=False, **given).fit(rows, labels)
-        ours.append(path.cv_results_["mean_test_score"])
-    mean_theirs, mean_ours = np.mean(theirs, axis=0), np.mean(ours, axis=0)
-    spread = float(np.sqrt(np.var(theirs, axis=0, ddof=1).mean()))
-    # Two means over as many seeds, from the same distribution, would differ by this much.
-    chance = spread * (2 / seeds) ** 0.5
-    halves = np.mean(theirs[::2], axis=0), np.mean(theirs[1::2], axis=0)
+    theirs, ours = _both(rows, labels, seeds=seeds, jobs=jobs)
+    mean_theirs, mean_ours = theirs.mean(axis=0), ours.mean(axis=0)
+    spread = float(np.sqrt(theirs.var(axis=0, ddof=1).mean()))
     return {
         "rows": [
             {**params, "path": float(p), "grid": float(g)}
@@ -125,10 +113,27 @@ def agreement(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> dict[str,
         "seeds": seeds,
         "difference": float(np.sqrt(np.mean((mean_ours - mean_theirs) ** 2))),
         "bias": float(np.mean(mean_ours - mean_theirs)),
-        "by_chance": chance,
+        # Two means over as many seeds, from the same distribution, would differ by this much.
+        "by_chance": spread * (2 / seeds) ** 0.5,
         "ranks_alike": float(spearmanr(mean_ours, mean_theirs).statistic),
-        "ranks_of_seeds": float(spearmanr(*halves).statistic),
+        "ranks_of_seeds": float(spearmanr(theirs[::2].mean(axis=0), theirs[1::2].mean(axis=0)).statistic),
     }
+
+
+def _both(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> tuple[Rows, Rows]:
+    """Return mean scores of the small grid, (seeds, combinations), by GridSearchCV and by the path search."""
+    from sklearn.model_selection import GridSearchCV, KFold
+
+    from training.search import ForestPathSearchCV
+
+    given = {"cv": KFold(3, shuffle=True, random_state=0), "scoring": SCORING, "n_jobs": jobs, "refit": False}
+    theirs, ours = [], []
+    for seed in range(seeds):
+        search = GridSearchCV(_pipeline(seed), SMALL, **given).fit(rows, labels)
+        theirs.append(search.cv_results_["mean_test_score"])
+        path = ForestPathSearchCV(_pipeline(seed), SMALL, confirm=False, **given).fit(rows, labels)
+        ours.append(path.cv_results_["mean_test_score"])
+    return np.array(theirs), np.array(ours)
 
 
 def whole(rows: Rows, labels: Labels, *, folds: int, jobs: int, trees: int, sample: int) -> dict[str, Any]:
