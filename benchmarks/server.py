@@ -59,7 +59,7 @@ def served(
             url = f"http://127.0.0.1:{port}"
             if not _ready(url, server):
                 words.seek(0)
-                raise TimbreError(f"the server did not get ready: {words.read()[-500:].strip()}")
+                raise TimbreError(f"the server did not get ready: {words.read()[-2_000:].strip()}")
             yield url, server.pid
         finally:
             server.terminate()
