@@ -10,7 +10,7 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from features.config import PictureConfig, Pixels
 from features.errors import InputError, TooLarge, Unprocessable
@@ -19,6 +19,8 @@ from features.imagefile import Bare, unwrap
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Pillow would load them, and forty others, when the first picture of a kind comes.
+PLUGINS = (BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 MAX_PIXELS = 50_000_000
 """Of one picture, as stored: what today's telephones take. Decoding needs up to ten bytes of memory a pixel."""
 HIGHEST_MAX_PIXELS = 89_000_000

@@ -35,7 +35,8 @@ class Client:
     async def classify(self, source: str | Path | bytes, model: str = "instruments", **options: str | float) -> Answer:
         """Return the answer about one sound or picture file, given by its path or as its bytes.
 
-        `options` go into the query: `hop` in seconds, `top_k`, `version`.
+        `options` go into the query: `hop` in seconds of a sound, `top_k`, `version`, and what a model of pictures wants
+        to be told beside one.
         Raises the error the server answered with, Unreachable, or OSError for a path that cannot be read.
         """
         data = source if isinstance(source, bytes) else await asyncio.to_thread(Path(source).read_bytes)

@@ -2,7 +2,10 @@
 
 import gc
 import io
+import pickle
 import struct
+import subprocess
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +21,7 @@ from features.errors import InputError, TooLarge, Unprocessable
 from features.picture import HIGHEST_MAX_PIXELS, MAX_ASPECT, decode, tensor, thumbnail
 from tests.features.pictures import FILES, chunk, exif, png, save, scene, tiff
 
+ROOT = Path(__file__).parents[2]
 SAME = PictureConfig(height=48, width=64)
 SMALL = PictureConfig(height=24, width=32)
 
@@ -292,3 +296,23 @@ def test_a_thumbnail_shows_all_of_a_picture_and_never_enlarges_it(size, orientat
 def test_a_thumbnail_of_a_bomb_is_refused():
     with pytest.raises(TooLarge):
         thumbnail(png(60_000, 60_000), side=40)
+
+
+FIRST = """
+import pickle, sys
+from features.config import PictureConfig
+from features.picture import decode
+
+plugins = lambda: {name for name in sys.modules if name.startswith("PIL.") and "Plugin" in name}
+before = plugins()
+for data in pickle.load(sys.stdin.buffer):
+    decode(data, PictureConfig())
+print(*(plugins() - before))
+"""
+
+
+def test_the_first_picture_of_a_kind_waits_for_no_plugin():
+    files = pickle.dumps([make() for make in FILES.values()])
+    answer = subprocess.run([sys.executable, "-c", FIRST], input=files, capture_output=True, check=True, cwd=ROOT)
+    # Pillow loads this one itself, whatever is asked for.
+    assert set(answer.stdout.decode().split()) <= {"PIL.PpmImagePlugin"}
