@@ -28,7 +28,10 @@ MOST = 0.05
 """Share of the pictures that are doubted at most, the least likely ones."""
 SHRINKAGE = 0.02
 """Of the covariance towards a round one."""
-ROWS = 4096
+TRAINED = 20_000
+"""Pictures that one model is trained on at most."""
+SCORES = 4_000_000
+"""Computed at a time."""
 
 
 class Doubt(NamedTuple):
@@ -75,9 +78,9 @@ def doubts(
     if len(names) < 2 or len(label) < FOLDS * 2:
         return []
     fold = assign(labels, group, [1 / FOLDS] * FOLDS, seed=seed)
-    given, suggested = np.ones(len(label)), label.copy()
+    given, suggested, rng = np.ones(len(label)), label.copy(), np.random.default_rng(seed)
     for number in range(FOLDS):
-        train, judged = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        train, judged = rng.permutation(np.flatnonzero(fold != number))[:TRAINED], np.flatnonzero(fold == number)
         if len(judged) and len(np.unique(label[train])) > 1:
             given[judged], suggested[judged] = _judge(described, label, train, judged, seed)
         progress(number + 1, FOLDS)
@@ -103,8 +106,9 @@ def _judge(
     classes, known = np.unique(label[train], return_inverse=True)
     weights, offsets = _discriminant(mapped.transform(described[train]), known)
     given, best = np.ones(len(judged)), np.zeros(len(judged), np.int64)
-    for first in range(0, len(judged), ROWS):
-        part = slice(first, first + ROWS)
+    rows = max(1, SCORES // max(len(classes), LANDMARKS))
+    for first in range(0, len(judged), rows):
+        part = slice(first, first + rows)
         scores, own = mapped.transform(described[judged[part]]) @ weights + offsets, label[judged[part]]
         best[part] = classes[scores.argmax(axis=1)]
         likely = np.exp(scores - scores.max(axis=1, keepdims=True))

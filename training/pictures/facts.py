@@ -81,7 +81,8 @@ def facts(pixels: Pixels, data: bytes) -> Facts:
     grey = picture.convert("L")
     spots = np.asarray(grey.resize((THUMB + 1, THUMB), Image.Resampling.BOX), np.int16)
     bits = np.packbits(spots[:, 1:] - spots[:, :-1] > STEP).tobytes()
-    thumb = np.asarray(picture.resize((THUMB, THUMB), Image.Resampling.BOX))
+    # A copy: the bytes that Pillow gives lie in a block of 64 kB, of which a few would be kept.
+    thumb = np.array(picture.resize((THUMB, THUMB), Image.Resampling.BOX))
     return Facts(hashlib.sha256(data).hexdigest(), int.from_bytes(bits, "big"), thumb, float(np.asarray(grey).std()))
 
 

@@ -4,11 +4,13 @@ import asyncio
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -224,6 +226,15 @@ def test_a_recipe_that_makes_no_sense_is_refused(tmp_path, text, said):
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(RecipeError, match=said):
         crawl.load(tmp_path / "r.toml")
+
+
+def test_the_readmes_recipe_is_one(tmp_path):
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (text,) = (block for block in re.findall(r"```toml\n(.*?)```", readme, flags=re.DOTALL) if "[shop]" in block)
+    (tmp_path / "r.toml").write_text(text)
+    read = crawl.load(tmp_path / "r.toml")
+    assert read.place.start()[0].url == "https://shop.example/instruments/"
+    assert read.place.label(("Electric basses",)) == "guitar"
 
 
 def test_a_recipe_is_read_and_named(tmp_path):

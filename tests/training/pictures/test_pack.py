@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,19 +105,16 @@ def test_metadata_and_sources_travel_along(folder, tmp_path):
 def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, draw):
     (tmp_path / "a").mkdir()
     draw(1).save(tmp_path / "a" / "1.png")
-    config = PictureConfig(height=128, width=128)
+    config = PictureConfig(height=64, width=64)
 
-    def most(count):
+    def resident(count):
+        """Bytes after packing so many."""
         found = Listing(tmp_path, [Picture("a/1.png", "a")] * count)
-        tracemalloc.start()
-        try:
-            pack.pack(found, tmp_path / f"out{count}", config, progress=quiet)
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
+        pack.pack(found, tmp_path / f"out{count}", config, progress=quiet)
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    few, many = most(200), most(800)
-    assert many - few < 600 * 2_000 < 600 * 128 * 128 * 3
+    few, many = resident(500), resident(4_000)
+    assert many - few < 3_500 * 64 * 64 * 3 / 4
 
 
 def test_killed_while_packing_nothing_is_half_written(tmp_path, draw):
