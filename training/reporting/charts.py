@@ -121,8 +121,12 @@ def lines(
                 ax.plot(x, y, "o-" if dots else "-", markersize=4, color=SERIES[number % 7], label=name)
             ax.set(title=title, xlabel=below)
             ax.margins(y=0.12)
-            if max((len(x) for x, _ in series.values()), default=0) <= 12:
-                ax.set_xticks(sorted({value for x, _ in series.values() for value in x}))
+            at = sorted({value for x, _ in series.values() for value in x})
+            if at and at[0] > 0 and at[-1] > 30 * at[0]:
+                ax.set_xscale("log")
+                ax.minorticks_off()
+            if len(at) <= 12:
+                ax.set_xticks(at, [f"{value:g}" for value in at])
         if len(plots[-1][2]) > 1:
             axes[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
         return inline(figure)
@@ -140,7 +144,7 @@ def multiples(
     with panels(len(curves), columns=4, height=2.05) as (figure, axes):
         for number, (ax, (label, (x, y))) in enumerate(zip(axes, curves.items(), strict=True)):
             ax.plot(x, y, color=SERIES[0])
-            ax.plot(*marks[label], "o", color=SERIES[1], markersize=6, markeredgecolor=PAPER)
+            ax.plot(*marks[label], "o", color=SERIES[1], markersize=6, markeredgecolor=PAPER, clip_on=False, zorder=4)
             ax.set_title(label)
             ax.set_title(notes[label], loc="right", fontsize=9, fontweight="normal", color=MUTED)
             ax.set(xlim=(0, 1), ylim=(0, 1.02))

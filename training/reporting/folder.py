@@ -82,10 +82,9 @@ def _fill(folder: Path, report: dict[str, Any], play: Play, estimator: Any) -> N
 
 def render(report: dict[str, Any], play: Play) -> str:
     """Return report.html of report.json."""
-    shown = {what: (figures[0], figures[1:]) for what, figures in report.get("intervals", {}).items()}
     facts_on_cards = [
-        (f"{mean:.2f}", f"{what}, sources never heard ({low:.2f} to {high:.2f})")
-        for what, (mean, (low, high)) in shown.items()
+        (f"{mean:.2f}", f"{what}, sources never heard" + (f" ({low:.2f} to {high:.2f})" if low < high else ""))
+        for what, (mean, low, high) in report.get("intervals", {}).items()
     ]
     quiet = report["mean"].get("quiet_without_label")
     facts_on_cards += [(f"{quiet:.1%}", "of noise and silence stays without a label")] if quiet is not None else []

@@ -26,7 +26,7 @@ SOURCE_COLUMNS = {
 HOW = (
     "Every row is judged by a model, and by thresholds, that never met the source in the row, on windows that are "
     "not augmented. Accuracy is element-wise, beside that of a model that always says nothing; top-1 is over windows "
-    "of one instrument, beside the most frequent one. Quiet: share of noise and silence windows that get no label."
+    "of one label, beside the most frequent one. Quiet: share of noise and silence windows that get no label."
 )
 
 
@@ -123,7 +123,7 @@ def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
 
 def _confusion(report: dict[str, Any]) -> Html:
     note = (
-        "Windows of one instrument, all sources: of those in which the row plays, "
+        "Windows of one label, all sources: of those in which the row plays, "
         "the percentage in which the column has the highest score."
     )
     return join(paragraph(note, note=True), matrix(list(report["thresholds"]), report["confusion"]))

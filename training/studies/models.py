@@ -103,7 +103,8 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
         _about(table, protocols["honest"], results),
         [_accuracy(results), _quality(results), _costs(results)],
         _draw(results),
-        f"Filled: sources the model never met. Open: the original work's protocol, {LEAKY}. The distance is leakage.",
+        f"Filled: sources the model never met. Open: the original work's protocol, {LEAKY}. The two judge different "
+        "windows; who can learn by heart gains most.",
         {"models": results, "parts": {name: len(rows) for name, rows in zip(PARTS, protocols["honest"], strict=True)}},
     )
 

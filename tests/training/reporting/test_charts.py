@@ -64,3 +64,9 @@ def test_the_same_figures_give_the_same_bytes():
     assert charts.reliability([{"score": 0.1, "share": 0.2, "count": 9}]) == charts.reliability(
         [{"score": 0.1, "share": 0.2, "count": 9}]
     )
+
+
+def test_every_number_of_trees_has_its_tick_however_far_apart():
+    series = {"a": ([1, 2, 5, 10, 20, 50, 100, 200], list(range(8)))}
+    svg = charts.lines([("loss", "trees", series)])
+    assert [re.search(rf">{number}</text>", svg) is not None for number in series["a"][0]] == [True] * 8
