@@ -141,8 +141,14 @@ def _quantize(store: Store, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"path": str(where), **measured}))
     else:
-        _print_pairs((str(where), " "), measured)
+        _print_pairs((str(where), " "), {name: _before_and_after(value) for name, value in measured.items()})
     return OK
+
+
+def _before_and_after(value: Any) -> str:
+    if isinstance(value, list):
+        return " -> ".join(f"{each:.3g}" for each in value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _found(store: Store, names: list[str]) -> list[tuple[str, str]]:

@@ -125,7 +125,7 @@ def test_the_command_writes_a_candidate_and_tells_where(seeing, album, tmp_path,
     out = ["--artefacts", str(seeing), "--out", str(tmp_path / "out")]
     assert main(["quantize", "colours", "--int8", "--calibration", str(album), *out]) == 0
     told = capsys.readouterr().out
-    assert all(word in told for word in ("out/colours/2", "agreement", "top1", "ms_32"))
+    assert all(word in told for word in ("out/colours/2", "agreement", "1 -> 1", "ms_32"))
     assert main(["quantize", "colours", "--fp16", "--calibration", str(tmp_path / "none"), *out]) == 1
     assert "is no folder" in capsys.readouterr().err
     for arguments in ([], ["--int8", "--fp16"]):
