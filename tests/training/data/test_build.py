@@ -112,6 +112,13 @@ make(CollectionSpec(path=sys.argv[1]), Path(sys.argv[2]), settings("pitch_change
 """
 
 
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except FileNotFoundError:
+        return False
+
+
 def test_after_a_kill_what_was_computed_is_used_and_the_table_is_the_same(by_source, tmp_path, write_sound):
     for number in range(6):
         write_sound(Path(by_source.path) / f"player{number}" / "high" / "long.wav", hertz=900 + number, seconds=15)
@@ -126,6 +133,9 @@ def test_after_a_kill_what_was_computed_is_used_and_the_table_is_the_same(by_sou
     for victim in [process.pid, *map(int, children)]:
         os.kill(victim, signal.SIGKILL)
     process.wait()
+    while any(alive(child) for child in children):
+        assert time.monotonic() - begun < 50
+        time.sleep(0.01)
     assert not (tmp_path / "table").exists()
     some = settings("pitch_change")
     *_, table, _, computed = make(by_source, tmp_path, some)
