@@ -146,7 +146,7 @@ def _keep(crawl: Crawl, item: Item, fetched: Fetched, ledger: Ledger, out: Path)
     if twin := ledger.files.get(facts.sha256):
         raise Refused(f"the same picture as {twin}")
     suffix = next((kind for start, kind in KINDS.items() if fetched.body.startswith(start)), "tif")
-    name = f"{slug(item.about.get('title', ''))[:60]}-{facts.sha256[:10]}.{suffix}"
+    name = f"{slug(item.about.get('title', ''))}-{facts.sha256[:10]}.{suffix}"
     path = out / "pictures" / slug(crawl.place.label(item.path)) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out / ".picture"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,17 +30,11 @@ def draft(folder: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise MaterialError(f"another process is at work on {folder}") from None
-        _empty(work)
+        shutil.rmtree(work)
+        work.mkdir()
         try:
             yield work
             work.rename(folder)
         finally:
-            if work.is_dir():
-                _empty(work)
-                work.rmdir()
+            shutil.rmtree(work, ignore_errors=True)
             (folder.parent / f".{folder.name}.lock").unlink()
-
-
-def _empty(folder: Path) -> None:
-    for left in folder.iterdir():
-        left.unlink()

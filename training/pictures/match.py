@@ -133,7 +133,8 @@ def _run(options: argparse.Namespace) -> None:
         write_table(work / "match.csv", columns, rows)
         (work / "report.md").write_text(report(names, matches), encoding="utf-8")
         if options.folders:
-            sort_into(options.folder, matches, options.folders)
+            with draft(options.folders) as folders:
+                sort_into(options.folder, matches, folders)
     counts = Counter(match.result for match in matches)
     labels = {match.label for match in matches} - {""}
     print(f"{len(matches):,} pictures: " + ", ".join(f"{n:,} {result}" for result, n in counts.most_common()))
@@ -142,8 +143,6 @@ def _run(options: argparse.Namespace) -> None:
 
 def sort_into(root: Path, matches: Iterable[Match], folder: Path) -> None:
     """Make folder/CLASS/ with a link to every matched picture, or a copy where the disk has no links."""
-    if folder.exists():
-        raise MaterialError(f"{folder} is there already: remove it, or name another")
     for match in matches:
         if match.label:
             # Pictures of one name in two folders stay two pictures.

@@ -115,5 +115,6 @@ class Shop:
 
 
 def slug(name: str) -> str:
-    """Return a name that is a folder's on every machine: letters and digits in lower case, joined by hyphens."""
-    return re.sub(r"[^\w]+", "-", name.lower()).strip("-_")[:80] or "unnamed"
+    """Return a name for a file or folder: letters and digits in lower case, joined by hyphens, of 80 bytes at most."""
+    plain = re.sub(r"[^\w]+", "-", name.lower()).strip("-_")
+    return plain.encode()[:80].decode(errors="ignore") or "unnamed"

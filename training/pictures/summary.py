@@ -30,7 +30,7 @@ p, small { color: var(--soft) } small { font-weight: 400 }
   border-radius: 6px; box-sizing: border-box }
 table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .35rem .8rem .35rem 0;
   border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere } th { font-weight: 600; border: 0 }
-td:first-child { text-align: right; font-variant-numeric: tabular-nums; width: 5rem }
+tr > :first-child { text-align: right; font-variant-numeric: tabular-nums; width: 5rem }
 a { color: inherit }
 </style></head><body>
 <h1>$title</h1><p>$line</p>

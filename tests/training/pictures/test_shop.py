@@ -75,7 +75,13 @@ def test_labels_are_named_by_the_recipe_or_the_last_category():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("../../etc", "etc"), ("Été / Hiver", "été-hiver"), ("...", "unnamed"), ("a" * 200, "a" * 80)],
+    [
+        ("../../etc", "etc"),
+        ("Été / Hiver", "été-hiver"),
+        ("...", "unnamed"),
+        ("a" * 200, "a" * 80),
+        ("日" * 90, "日" * 26),
+    ],
 )
 def test_a_name_becomes_a_folder_that_stays_inside(name, expected):
     assert slug(name) == expected
