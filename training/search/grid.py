@@ -232,7 +232,7 @@ def _machines(address: str | None, arrays: list[Any]) -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise SearchError(f"{error}: a search over machines needs pip install 'timbre[cluster]'") from error
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        client = Client(address, timeout=5, set_as_default=False)
     except (OSError, ValueError) as error:
         raise SearchError(f"no Dask scheduler answers at {address}: {error}") from error
     with client, joblib.parallel_config("dask", client=client, scatter=arrays):

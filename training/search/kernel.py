@@ -5,8 +5,9 @@ same way whatever became of the nodes beside it, and a tree cut at a depth or a 
 that limit, bit for bit. Splits are those of CART: among features drawn at random, the threshold of the lowest summed
 impurity, at the middle between two neighbouring values (Breiman, "Random Forests", 2001).
 
-Values of a feature are told by their ranks, so that sorting is counting; impurities come from whole counts, so that no
-sum depends on its order; probabilities are added in fixed point, so that what one cut adds another takes away exactly.
+Values of a feature are told by their ranks, so that sorting is counting; Gini impurities come from whole counts, and
+entropies are summed over the sorted rows, whose order the node's path fixes; probabilities are added in fixed point, so
+that what one cut adds another takes away exactly.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"

@@ -58,6 +58,6 @@ def test_arrays_of_different_lengths_are_refused(table):
     with pytest.raises(SearchError, match="159 rows of features, 160 of labels, 160 of groups"):
         open_table(table)
     np.save(table / "features.npy", np.zeros((160, 26), np.float32))
-    np.save(table / "groups.npy", np.full(160, 4, np.int32))
+    np.save(table / "groups.npy", np.full(160, 5, np.int32))
     with pytest.raises(SearchError, match="is no table"):
         open_table(table)
