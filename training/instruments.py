@@ -19,7 +19,7 @@ from models.artefact import write
 from models.manifest import Label, Source
 from training import folds, forest_model, report
 from training.evaluate import measure
-from training.material import LABELS, decode_file
+from training.material import LABELS, MaterialError, decode_file
 from training.origin import origin
 from training.recipe import RecipeError
 from training.reporting import folder
@@ -109,10 +109,20 @@ def gather(recipe: Recipe, stage: Stage) -> Windows:
             seed = 2 * recipe.seed + (not augment)
             sets.append(build(spec, cache_folder(recipe), seed=seed, jobs=jobs, progress=progress))
     train, test = sets
+    _check_labels(train)
     if unknown := set(recipe.holdout) - set(folds.sources_of(train)):
         raise RecipeError(f"holdout: no source {', '.join(unknown)}; there is {', '.join(folds.sources_of(train))}")
     judges = [source for source in folds.sources_of(test) if source not in folds.sources_of(train)]
     return Windows(train, test, (*judges, *recipe.holdout))
+
+
+def _check_labels(train: WindowSet) -> None:
+    heard = [label for number, label in enumerate(LABELS) if train.labels[:, number].any()]
+    absent = ", ".join(label for label in LABELS if label not in heard)
+    if len(heard) < 2:
+        raise MaterialError(f"only {', '.join(heard)} to train on: add folders or sound fonts that have {absent}")
+    if absent:
+        print(f"no material for {absent}: the models will not know these", file=sys.stderr)
 
 
 def _spec(recipe: Recipe, fonts: tuple[str, ...], counts: Counts, *, augment: bool) -> Spec:

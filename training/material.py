@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 import re
 import shutil
 import tempfile
@@ -165,7 +167,8 @@ def build_library(notes: Iterable[Note], source: str, folder: Path) -> Library:
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Give a folder to write into that becomes `folder` when all went well, and vanishes otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
+    _sweep(folder.parent)
+    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".unfinished-{platform.node()}-{os.getpid()}-"))
     try:
         yield work
         work.chmod(0o755)
@@ -174,6 +177,24 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             work.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes of this machine that were killed have left."""
+    mine = f".unfinished-{platform.node()}-"
+    for left in folder.glob(f"{mine}*"):
+        if not _alive(int(left.name.removeprefix(mine).partition("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def open_library(source: str, folder: Path) -> Library:

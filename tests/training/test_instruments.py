@@ -1,5 +1,6 @@
 """The recipe from material to artefacts, on a handful of windows."""
 
+import shutil
 from pathlib import Path
 
 import joblib
@@ -96,6 +97,19 @@ def test_a_holdout_that_is_no_source_is_refused(data, tmp_path, capsys):
 def test_without_material_it_says_what_to_do(data, tmp_path, capsys):
     assert train(data, tmp_path, "material.folders=nowhere", "models=forest") == 1
     assert "nothing to train on" in capsys.readouterr().err
+
+
+def test_one_label_alone_is_refused_with_what_to_add(data, tmp_path, capsys):
+    for source in ("here", "there"):
+        shutil.copytree(data / source / "flute", tmp_path / source / "flute")
+    assert train(tmp_path, tmp_path / "out", "models=forest") == 1
+    assert "only flute to train on: add folders or sound fonts that have piano" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_without_an_example_are_named(data, tmp_path, capsys):
+    assert train(data, tmp_path, "models=forest", "evaluate=false") == 0
+    assert "no material for piano, harpsichord, violin, viola, contrabass" in capsys.readouterr().err
 
 
 def test_a_wrong_setting_ends_with_one_line_and_exit_code_1(data, tmp_path, capsys):
