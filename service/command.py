@@ -14,10 +14,12 @@ SUMMARIES = {
     "keys": "make, list and revoke API keys",
     "queue": "show what waits in Redis, who works, what failed",
     "listen": "stream a microphone or a sound file, and watch what plays",
-    "classify": "tell what plays in sound files, without a server",
-    "models": "list, show and verify artefacts",
-    "data": "look at and prepare collections",
+    "classify": "tell what is in sound and picture files, without a server",
+    "models": "list, show, verify, promote, quantize and load artefacts",
+    "data": "bring, look at, clean, split and tabulate collections",
     "train": "make an artefact from a recipe",
+    "search": "find the best settings of a forest, or of any estimator",
+    "study": "answer one question about a feature table, with a plot",
     "bench": "measure speed and load",
 }
 """One line each. Kept here because asking a command for its own would import it."""

@@ -1,17 +1,20 @@
 """The command `timbre`: quick, and plain about what it does not know."""
 
+import importlib.metadata
 import subprocess
 import sys
 
 import pytest
 
-from service.command import main
+from service.command import GROUP, main
 
 
 def test_help_names_every_command_with_a_line_each(capsys):
     assert main([]) == main(["--help"]) == 0
     listing = capsys.readouterr().out
-    for name in ("serve", "listen", "classify", "models", "train", "bench"):
+    names = {entry.name for entry in importlib.metadata.entry_points(group=GROUP)}
+    assert {"serve", "listen", "classify", "models", "train", "bench"} <= names
+    for name in names:
         assert any(line.split()[:1] == [name] and len(line.split()) > 3 for line in listing.splitlines())
 
 
