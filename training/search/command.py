@@ -33,6 +33,9 @@ def main(argv: list[str]) -> int:
     except ModuleNotFoundError as error:
         print(f"timbre search: {error}; training needs more: pip install 'timbre[train]'", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"timbre search: {error}; what --out has is whole, make room or give another folder", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0
@@ -123,12 +126,10 @@ def _write(options: argparse.Namespace, search: Any, table: FeatureTable, folds:
     options.out.mkdir(parents=True, exist_ok=True)
     found = search.cv_results_
     columns = [key for key in found if key != "params"]
-    draft = options.out / "results.csv.draft"
-    with draft.open("w", newline="", encoding="utf-8") as file:
+    with _whole(options.out / "results.csv") as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(zip(*(found[key] for key in columns), strict=True))
-    draft.rename(options.out / "results.csv")
     best = {
         "params": search.best_params_,
         "score": search.best_score_,
@@ -142,9 +143,19 @@ def _write(options: argparse.Namespace, search: Any, table: FeatureTable, folds:
         "by_source": options.by_source,
         "seed": options.seed,
     }
-    draft = options.out / "best.json.draft"
-    draft.write_text(json.dumps(best, indent=2, default=lambda array: array.tolist()) + "\n", encoding="utf-8")
-    draft.rename(options.out / "best.json")
+    with _whole(options.out / "best.json") as draft:
+        draft.write_text(json.dumps(best, indent=2, default=lambda array: array.tolist()) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a place to write to that becomes `path` when all went well, and vanishes otherwise."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        yield draft
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _show(options: argparse.Namespace, search: Any, table: FeatureTable, folds: list[Fold]) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,22 @@ def test_what_is_refused_is_said_in_one_line(table, grid, tmp_path, capsys):
     assert main([str(table), "--folds", "2", *out]) == 1
     assert "every label is in all rows or in none" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_without_room_leaves_nothing_half_written(table, grid, tmp_path, capsys):
+    out = tmp_path / "out"
+    argv = [str(table), "--grid", grid, "--folds", "2", "--no-confirm", "--out", str(out)]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        assert main(argv) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "File too large; what --out has is whole, make room" in capsys.readouterr().err
+    assert list(out.iterdir()) == []
+    (tmp_path / "file").touch()
+    assert main([*argv[:-1], str(tmp_path / "file")]) == 1
+    assert "File exists" in capsys.readouterr().err
 
 
 def test_help_loads_nothing_heavy():
