@@ -141,7 +141,10 @@ def _quantize(store: Store, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"path": str(where), **measured}))
     else:
-        _print_pairs((str(where), " "), {name: _before_and_after(value) for name, value in measured.items()})
+        print(where)
+        _print_pairs(
+            ("measured", "before -> after"), {name: _before_and_after(value) for name, value in measured.items()}
+        )
     return OK
 
 
