@@ -1,10 +1,13 @@
 """What the commands for pictures share."""
 
 import argparse
+import subprocess
+import sys
 
 import pytest
 
 from features.errors import TimbreError
+from training.data import command
 from training.material import MaterialError
 from training.pictures.options import add_config, config_of, told
 
@@ -44,3 +47,22 @@ def test_every_end_has_its_exit_code_and_message(error, code, said, capsys):
 
     assert told("x", work) == code
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["crawl", "match", "clean", "pack"])
+def test_every_command_for_pictures_is_found_and_tells_its_options(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        command.main([name, "--help"])
+    assert f"usage: timbre data {name}" in capsys.readouterr().out
+
+
+def test_split_is_for_pictures_where_there_are_pictures(folder, tmp_path, capsys):
+    assert command.main(["split", str(folder), str(tmp_path / "out"), "--ratios", "50/50"]) == 0
+    assert "boat" in capsys.readouterr().out
+
+
+def test_nothing_heavy_is_loaded_to_bring_pack_and_clean_pictures():
+    modules = "training.pictures.clean, training.pictures.crawl, training.pictures.pack, training.pictures.split"
+    script = f"import sys, {modules}\nprint(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert {"torch", "keras", "sklearn", "librosa", "matplotlib", "pandas"}.isdisjoint(loaded)
