@@ -56,6 +56,7 @@ def _run(options: argparse.Namespace) -> None:
     examined = examine(found, distance=options.distance, jobs=options.jobs, stage=stage)
     counts = examined.counts()
     print(f"{len(found.pictures):,} pictures: " + ", ".join(f"{counts[kind]:,} {name}" for kind, name in NAMES.items()))
+    print(f"labels are doubted by models that are right about {examined.accuracy:.0%} of the pictures they never saw")
     if options.list:
         write_list(examined, options.list)
         return

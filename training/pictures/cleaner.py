@@ -73,6 +73,7 @@ class Cleaner:
             "label": [self._label(path) for path in self.paths],
             "findings": [finding._asdict() for finding in self.examined.findings],
             "kept": [i for i, path in enumerate(self.paths) if path in kept],
+            "accuracy": self.examined.accuracy,
             "undo": bool(self.journal.steps),
         }
 

@@ -40,6 +40,8 @@ class Examined:
 
     found: Listing
     findings: list[Finding]
+    accuracy: float
+    """Share of the pictures whose label the models that doubt others name right."""
 
     def counts(self) -> Counter[str]:
         """Return how many findings there are of each kind."""
@@ -63,8 +65,8 @@ def examine(
     with stage("find duplicates"):
         findings += _duplicates(table, distance)
         findings += [Finding("blank", (int(table.rows[i]),), "nothing to see") for i in np.flatnonzero(table.blank)]
-    findings += _labels(found, table, distance=distance, seed=seed, jobs=jobs, stage=stage)
-    return Examined(found, findings)
+    doubted, accuracy = _labels(found, table, distance=distance, seed=seed, jobs=jobs, stage=stage)
+    return Examined(found, findings + doubted, accuracy)
 
 
 def _duplicates(table: facts.Table, distance: int) -> Iterator[Finding]:
@@ -85,21 +87,22 @@ def _labels(
     seed: int,
     jobs: int,
     stage: Callable[[str], AbstractContextManager[Callable[[int, int], None]]],
-) -> Iterator[Finding]:
+) -> tuple[list[Finding], float]:
     rows = table.rows[~table.blank]
     if not len(rows):
-        return
+        return [], 0.0
     with stage("describe the pictures") as progress:
         described = _described(found, rows.tolist(), jobs, progress)
     labels = [found.pictures[row].label for row in rows]
     group = twins.groups(table, [found.pictures[row].source for row in table.rows], distance=distance)[~table.blank]
     with stage("doubt labels") as progress:
         doubted = doubts(described, labels, group, seed=seed, progress=progress)
-    names = sorted(set(labels))
-    for doubt in doubted:
+    names, findings = sorted(set(labels)), []
+    for doubt in doubted.found:
         suggested = names[doubt.suggested]
         why = f"looks like {suggested}, not {labels[doubt.row]} ({doubt.given:.1%})"
-        yield Finding("label", (int(rows[doubt.row]),), why, suggested)
+        findings.append(Finding("label", (int(rows[doubt.row]),), why, suggested))
+    return findings, doubted.accuracy
 
 
 def _described(

@@ -95,7 +95,8 @@ function go(change) {
 function render() {
   const [title, about] = KINDS[view.kind];
   $("title").textContent = title + (view.label ? ` in ${view.label}` : "");
-  $("about").textContent = about;
+  const right = view.kind === "label" ? ` It is right about ${Math.round(state.accuracy * 100)} % of the pictures.` : "";
+  $("about").textContent = about + right;
   const findings = shown(view.kind);
   const size = ["equal", "near"].includes(view.kind) ? MANY : PICTURES;
   const pages = Math.max(1, Math.ceil(findings.length / size));
