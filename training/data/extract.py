@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.config import Kind
-    from training.data.settings import AugmentSpec, WindowSpec
+    from training.data.settings import AugmentSpec, SoundsRecipe, WindowSpec
 
 Progress: TypeAlias = Callable[[int, int], None]
 LAYOUT = 1
@@ -48,6 +48,19 @@ class Settings:
     augment: AugmentSpec
     seed: int
     kinds: tuple[Kind, ...]
+
+    @classmethod
+    def of(cls, recipe: SoundsRecipe, kinds: tuple[Kind, ...]) -> Settings:
+        """Return the settings of a recipe. Raises CollectionError for variants that cannot be made."""
+        variants.check_names(recipe.augment.variants)
+        augment = recipe.augment
+        if augment.background:
+            # Absolute, because processes that read it may have begun elsewhere.
+            folder = Path(augment.background).expanduser().absolute()
+            if not any(sounds.is_sound(path) for path in sounds.below(folder)[0]):
+                raise CollectionError(f"augment.background: no sounds in {folder}")
+            augment = replace(augment, background=str(folder))
+        return cls(recipe.windows, augment, recipe.seed, kinds)
 
     @property
     def config(self) -> AudioConfig:

@@ -15,7 +15,7 @@ from training.data.command import parser, recipe_of
 from training.data.extract import Settings, window
 from training.data.load import load
 from training.data.split import by_source
-from training.data.variants import VARIANTS, check_names
+from training.data.variants import VARIANTS
 from training.data.windows import starts
 from training.material import RATE
 
@@ -42,10 +42,9 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
     Without variants in the recipe all of VARIANTS are heard.
     """
     names = recipe.augment.variants or tuple(VARIANTS)
-    check_names(names)
     collection = load(recipe.collection)
     split = by_source(collection, recipe.split.shares, seed=recipe.seed)
-    settings = Settings(recipe.windows, recipe.augment, recipe.seed, ("features",))
+    settings = Settings.of(recipe, ("features",))
     clips = [c for c in collection.clips if split.part[c.source] == "train" and len(starts(c, recipe.windows))]
     # There is more to hear in a window that its clip fills.
     clips = [clip for clip in clips if clip.seconds >= recipe.windows.length] or clips

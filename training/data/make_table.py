@@ -56,7 +56,7 @@ def table_of(recipe: SoundsRecipe, out: Path, *, kinds: tuple[str, ...]) -> tupl
         split = by_source(collection, recipe.split.shares, seed=recipe.seed)
     show(collection, split)
     wanted = tuple(kind for kind in KINDS if kind in kinds)
-    settings = Settings(recipe.windows, recipe.augment, recipe.seed, wanted)
+    settings = Settings.of(recipe, wanted)
     begun, computed = time.monotonic(), 0
     with stage(" and ".join(wanted).replace("_", "-")) as progress:
 

@@ -88,6 +88,10 @@ def test_hear_writes_sounds_and_a_sheet(by_source, tmp_path, capsys):
         (["check", "nowhere"], "no recipe 'nowhere'"),
         (["split", "one"], r"1 source \(only\) for 3 parts"),
         (["table", "one", "--set", "augment.variants=echo", "--set", "split.shares=[1, 0, 0]"], "no variant 'echo'"),
+        (
+            ["table", "one", "--set", "augment.background=none", "--set", "split.shares=[1, 0, 0]"],
+            "no sounds in .*none",
+        ),
         (["hear", "one", "--set", "windows.length=20"], "must be from 0.5 to 15.0 s"),
         (["check", "instruments"], "instruments is no recipe with a"),
     ],
