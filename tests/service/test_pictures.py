@@ -13,10 +13,11 @@ from features.picture import decode
 from models.store import Store
 from service.client import Client
 from service.redisjobs import RedisJobs
+from service.rest import POOL
 from service.worker import Worker
 from tests.features.pictures import FILES, exif, png, save, scene
 from tests.models.colours import write_colours
-from tests.service.conftest import tone, wav
+from tests.service.conftest import tone, until, wav
 
 CLASSIFY = "/v1/models/colours/classify"
 
@@ -251,3 +252,29 @@ async def test_the_served_answer_is_the_models(server, pictured):
     _, answer, _ = await server.post(CLASSIFY, data=data)
     served = {each["label"]: each["score"] for each in answer["predictions"]}
     np.testing.assert_allclose([served[label] for label in model.labels], scores, atol=1e-6)
+
+
+async def test_a_picture_that_takes_too_long_is_told_so(serve, pictured):
+    server = await serve(artefacts=pictured, clip_deadline=1e-4)
+    status, problem, _ = await server.post(CLASSIFY, data=save(scene(2_000, 1_500), "PNG"))
+    assert (status, problem["type"]) == (504, "urn:timbre:problem:deadline-passed")
+
+
+async def test_pictures_past_the_bound_are_told_to_come_back_and_none_is_lost(serve, pictured):
+    server = await serve(artefacts=pictured, max_clips=4, decode_threads=1)
+    large = save(scene(1_600, 1_200), "PNG")
+    answers = await asyncio.gather(*(server.post(CLASSIFY, data=large) for _ in range(16)))
+    statuses = [status for status, _, _ in answers]
+    assert set(statuses) == {200, 503}
+    assert all("Retry-After" in headers for status, _, headers in answers if status == 503)
+    assert (await server.post(CLASSIFY, data=large))[0] == 200
+
+
+async def test_a_client_that_leaves_gives_its_place_back(serve, pictured):
+    server = await serve(artefacts=pictured, max_clips=1)
+    pool, large = server.app[POOL], save(scene(4_000, 3_000), "PNG", compress_level=1)
+    asking = asyncio.create_task(server.post(CLASSIFY, data=large))
+    await until(lambda: pool._accepted == 1)
+    asking.cancel()
+    await until(lambda: pool._accepted == 0)
+    assert (await server.post(CLASSIFY, data=plain("red")))[0] == 200
