@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from training.pictures.polite import Manners
 from training.pictures.shop import Select, Shop
 from training.recipe import RecipeError
 
-MANNERS = Manners(rate=1000, backoff=0.01, timeout=0.4, tries=2, picture_bytes=200_000)
+MANNERS = Manners(rate=1000, backoff=0.01, timeout=10, tries=2, picture_bytes=200_000)
 SELECT = Select(categories=".tree a", products=".product", title="h3")
 
 
@@ -42,7 +43,7 @@ def quiet(done, total):
     pass
 
 
-def recipe(url, *, bounds=None, **changes):
+def recipe(url, *, bounds=None, manners=MANNERS, **changes):
     labels = {"guitar": "guitar", "electric": "guitar", "bass": "bass"}
     shop = {
         "root": url,
@@ -51,7 +52,7 @@ def recipe(url, *, bounds=None, **changes):
         "select": SELECT,
         "ignore": ("sid",),
     }
-    return crawl.Crawl(place=Shop(**{**shop, **changes}), bounds=bounds or crawl.Bounds(), manners=MANNERS)
+    return crawl.Crawl(place=Shop(**{**shop, **changes}), bounds=bounds or crawl.Bounds(), manners=manners)
 
 
 async def test_the_shop_is_walked_once_and_every_trap_is_named(pictures, tmp_path):
@@ -128,9 +129,9 @@ async def test_a_picture_that_stands_for_none_can_be_named(pictures, tmp_path):
 
 async def test_slow_pages_are_left_and_tried_again_by_the_next_crawl(pictures, tmp_path):
     shop = TheShop(pictures)
-    shop.slow = {"/c/electric": 2}
+    shop.slow = {"/c/electric": 2.5}
     async with served(shop.answer) as url:
-        steps, _ = await crawl.carry_out(recipe(url), tmp_path, quiet)
+        steps, _ = await crawl.carry_out(recipe(url, manners=replace(MANNERS, timeout=1)), tmp_path, quiet)
         assert "TimeoutError, after 2 tries" in {step["result"] for step in steps}
         shop.slow = {}
         steps, _ = await crawl.carry_out(recipe(url), tmp_path, quiet)

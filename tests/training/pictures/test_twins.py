@@ -35,8 +35,9 @@ def test_exactly_the_pairs_within_the_distance_are_found(hashes, distance, rando
     assert pairs_of(hashes, distance) == expected
 
 
-def test_sets_larger_than_a_tile_are_compared_whole():
-    count = twins.TILE + 3
+def test_sets_larger_than_a_tile_are_compared_whole(monkeypatch):
+    monkeypatch.setattr(twins, "TILE", 16)
+    count = 2 * 16 + 3
     found = np.concatenate(list(twins.near_pairs(np.full(count, 7, np.uint64), distance=0)))
     assert len(np.unique(found, axis=0)) == count * (count - 1) // 2
 
