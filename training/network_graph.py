@@ -9,32 +9,12 @@ import torch
 
 from features.errors import ArtefactError
 from models.session import Session
+from training.graph import Graph
 
 if TYPE_CHECKING:
     from training.network import Spectrogram
 
-OPSET, IR_VERSION = 17, 8
 TOLERANCE = 1e-4
-
-
-class _Graph:
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def constant(self, value: Any) -> str:
-        from onnx import numpy_helper
-
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        from onnx import helper
-
-        name = f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
-        return name
 
 
 def export(members: list[Spectrogram], *, bands: int, frames: int) -> bytes:
@@ -42,7 +22,7 @@ def export(members: list[Spectrogram], *, bands: int, frames: int) -> bytes:
 
     Raises ArtefactError if its scores differ from torch's by more than 1e-4.
     """
-    graph = _Graph()
+    graph = Graph()
     outputs = [_member(graph, member) for member in members]
     graph.add("Mean", *outputs)
     content = _model(graph, bands=bands, frames=frames, labels=members[0].head.out_features - 1)
@@ -50,7 +30,7 @@ def export(members: list[Spectrogram], *, bands: int, frames: int) -> bytes:
     return content
 
 
-def _member(graph: _Graph, network: Spectrogram) -> str:
+def _member(graph: Graph, network: Spectrogram) -> str:
     """Add one network, from the input to its scores."""
     depth = np.float32(network.depth_db)
     relative = graph.add("Sub", "log_mel", graph.add("ReduceMax", "log_mel", axes=[1, 2], keepdims=1))
@@ -79,15 +59,11 @@ def _folded(convolution: Any, norm: Any) -> tuple[Any, Any]:
     return weight.detach().contiguous().numpy(), (norm.bias - norm.running_mean * scale).detach().numpy()
 
 
-def _model(graph: _Graph, *, bands: int, frames: int, labels: int) -> bytes:
+def _model(graph: Graph, *, bands: int, frames: int, labels: int) -> bytes:
     from onnx import TensorProto, helper
 
     takes = helper.make_tensor_value_info("log_mel", TensorProto.FLOAT, ["n", bands, frames])
-    gives = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", labels])
-    graph.nodes[-1].output[0] = "scores"
-    whole = helper.make_graph(graph.nodes, "network", [takes], [gives], graph.constants)
-    model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    return bytes(model.SerializeToString())
+    return graph.serialise(takes, labels=labels)
 
 
 def _check(content: bytes, members: list[Spectrogram], *, bands: int, frames: int) -> None:

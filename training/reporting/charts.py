@@ -157,8 +157,8 @@ def multiples(
         return inline(figure)
 
 
-def reliability(bins: Sequence[dict[str, float]]) -> str:
-    """Return two panels: how often a score came true, and how often each score was given."""
+def reliability(bins: Sequence[dict[str, float]], *, of: str = "windows x labels") -> str:
+    """Return two panels: how often a score came true, and how often each score was given. of: what is counted."""
     known = [one for one in bins if one["count"]]
     with panels(2, columns=2, height=3.4) as (figure, (left, right)):
         left.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)
@@ -168,7 +168,7 @@ def reliability(bins: Sequence[dict[str, float]]) -> str:
         right.bar(
             edges[:-1], [max(b["count"], 0.8) for b in bins], width=0.92 / len(bins), align="edge", color=SERIES[0]
         )
-        right.set(title="How often it was given", xlabel="score", ylabel="windows x labels", yscale="log", xlim=(0, 1))
+        right.set(title="How often it was given", xlabel="score", ylabel=of, yscale="log", xlim=(0, 1))
         right.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         right.yaxis.set_minor_formatter(lambda _value, _at: "")
         right.grid(visible=False, axis="x")

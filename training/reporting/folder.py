@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,7 @@ from training.reporting.playable import audio, picture
 from training.reporting.sections import sections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from training.folds import Judged, Look
@@ -51,7 +52,7 @@ def write(
     target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
     report = _report(artefact, about, judged, history)
     report["files"] = {
-        "size": f"{_size(artefact) / 1e6:.1f} MB",
+        "size": f"{size_of(artefact) / 1e6:.1f} MB",
         "one window on the machine that trained": f"{latency_ms(model):.2f} ms",
     }
 
@@ -59,15 +60,22 @@ def write(
         samples = windows.read([row])[0]
         return audio(samples, model.sound[0].sample_rate), picture(samples)
 
+    with placed(target) as draft:
+        _fill(draft, report, play, estimator)
+    return target
+
+
+@contextmanager
+def placed(target: Path) -> Iterator[Path]:
+    """Give an empty folder to write into, which takes the target's place when all went well."""
     draft = target.with_name(f".{target.name}-{os.getpid()}")
     draft.mkdir(parents=True)
     try:
-        _fill(draft, report, play, estimator)
+        yield draft
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return target
 
 
 def _fill(folder: Path, report: dict[str, Any], play: Play, estimator: Any) -> None:
@@ -112,5 +120,6 @@ def _report(artefact: Path, about: str, judged: Sequence[Judged], history: dict[
     }
 
 
-def _size(folder: Path) -> int:
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files of a folder."""
     return sum(file.stat().st_size for file in folder.iterdir())

@@ -1,4 +1,4 @@
-"""Windows as a page holds them: sound that plays and a picture of it, without another file."""
+"""Windows and pictures as a page holds them: sound that plays and a picture of it, without another file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
+from PIL import Image
 
 from features.extract import log_mel
 
 if TYPE_CHECKING:
-    from features.config import Samples
+    from features.config import Pixels, Samples
 
 LOUD, FAINT = 0.8, 1e-4
 """Peak that sounds are played at; what is fainter than the second stays as it is."""
@@ -35,6 +36,13 @@ def picture(samples: Samples) -> str:
     buffer = io.BytesIO()
     bands = log_mel(samples)
     imsave(buffer, np.maximum(bands, bands.max() - 70), cmap="magma", origin="lower", format="png")
+    return _uri("image/png", buffer)
+
+
+def pixels(image: Pixels) -> str:
+    """Return uint8 RGB (height, width, 3) as a data URI, pixel by pixel."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", optimize=True)
     return _uri("image/png", buffer)
 
 

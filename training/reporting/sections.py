@@ -51,8 +51,8 @@ def sections(report: dict[str, Any], play: Play) -> list[tuple[str, Html]]:
     return [
         *made,
         ("Ensemble", _ensemble(report.get("ensemble"))),
-        ("Material", _material(report)),
-        ("Origin", _origin(report)),
+        ("Material", material(report)),
+        ("Origin", origin(report)),
     ]
 
 
@@ -194,14 +194,16 @@ def _ensemble(ensemble: dict[str, Any] | None) -> Html:
     return join(paragraph(note), table(["label", "share of windows"], rows))
 
 
-def _material(report: dict[str, Any]) -> Html:
+def material(report: dict[str, Any]) -> Html:
+    """Return the table of what was trained and judged on."""
     columns = ["source", "licence", "use"]
     return table(columns, [[entry[key] for key in columns] for entry in report["provenance"]], words=columns)
 
 
-def _origin(report: dict[str, Any]) -> Html:
-    origin = dict(report["origin"])
-    recipe = origin.pop("recipe", "")
-    facts = {"created": report["created"], **origin, **report["libraries"], **report["files"]}
+def origin(report: dict[str, Any]) -> Html:
+    """Return what it takes to make the artefact again."""
+    made_by = dict(report["origin"])
+    recipe = made_by.pop("recipe", "")
+    facts = {"created": report["created"], **made_by, **report["libraries"], **report["files"]}
     rows = [[name, value if value != "" else None] for name, value in facts.items()]
     return join(table(["", " "], rows, words=[" "]), folded("The exact recipe", recipe) if recipe else Html())

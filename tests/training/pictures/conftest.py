@@ -1,6 +1,7 @@
 """Folders of pictures that tests draw themselves."""
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -47,3 +48,16 @@ def folder(tmp_path):
             drawing(seed).save(root / label / f"{label}-{i}.png")
             seed += 1
     return root
+
+
+@pytest.fixture(scope="session")
+def zipped():
+    """Return a function that packs a folder as a zip, paths from the folder's parent on."""
+
+    def pack(folder, target):
+        with zipfile.ZipFile(target, "w") as archive:
+            for path in sorted(folder.rglob("*.png")):
+                archive.write(path, path.relative_to(folder.parent))
+        return target
+
+    return pack

@@ -9,7 +9,7 @@ import soundfile
 from matplotlib.image import imread
 
 from features.config import DEFAULT
-from training.reporting.playable import audio, picture
+from training.reporting.playable import audio, picture, pixels
 
 TONE = np.sin(np.arange(DEFAULT.window) * 0.2).astype(np.float32)
 
@@ -41,3 +41,10 @@ def test_the_picture_has_a_pixel_a_band_and_frame_with_low_bands_below():
     assert pixels.shape[:2] == DEFAULT.shape("log_mel")
     brightness = pixels[:, :, :3].sum(axis=(1, 2))
     assert brightness[64:].sum() > 2 * brightness[:64].sum(), "700 Hz lies in the lower half"
+
+
+def test_a_picture_is_shown_pixel_by_pixel():
+    image = np.random.default_rng(0).integers(0, 256, (6, 9, 3)).astype(np.uint8)
+    kind, data = content(pixels(image))
+    assert kind == "data:image/png"
+    assert np.array_equal((imread(data, format="png") * 255).round().astype(np.uint8), image)

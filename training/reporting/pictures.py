@@ -1,0 +1,205 @@
+"""Reports on models of pictures: report.md for the artefact; a folder with report.html and report.json beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from models.promote import latency_ms
+from models.store import read
+from training.pictures.judge import LARGEST_MATRIX
+from training.report import table as markdown_table
+from training.reporting import charts
+from training.reporting.folder import FOLDER, placed, size_of
+from training.reporting.page import Html, bar, cards, chart, escape, join, matrix, page, paragraph, table
+from training.reporting.sections import material, origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Facts = dict[str, Any]
+NETWORKS = {
+    "minimum loss": "minimum_loss",
+    "best epoch": "best_epoch",
+    "validation macro-F1": "valid_macro_f1",
+    "test accuracy": "test_accuracy",
+    "macro-F1": "macro_f1",
+    "majority": "majority",
+    "s to best": "seconds_to_best",
+    "s in all": "seconds",
+    "weights": "weights",
+}
+NETWORKS_NOTE = (
+    "The best on the validation part first. Minimum loss: of that part, after the best epoch. Majority: the accuracy "
+    "of always saying the most frequent class. Macro-F1: every class counts alike. Seconds are of the machine that "
+    "trained, whatever else it did."
+)
+TESTS_NOTE = "Every row is judged by a network that saw none of its pictures. Top-k: one of k guesses is right."
+
+
+def write(artefact: Path, facts: Facts, shown: Callable[[int], str]) -> Path:
+    """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it; complete or not at all.
+
+    shown: from a row of the pack to its picture as a data URI.
+    """
+    model = read(artefact)
+    target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
+    kept = {key: asdict(model.manifest)[key] for key in ("version", "created", "libraries", "origin")}
+    files = {
+        "size": f"{size_of(artefact) / 1e6:.2f} MB",
+        "one picture on the machine that trained": f"{latency_ms(model):.2f} ms",
+    }
+    report = {**facts, **kept, "files": files}
+    with placed(target) as draft:
+        (draft / "report.html").write_text(render(report, shown), encoding="utf-8")
+        (draft / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        (draft / "recipe.toml").write_text(kept["origin"].get("recipe", ""), encoding="utf-8")
+    return target
+
+
+def render(report: Facts, shown: Callable[[int], str]) -> str:
+    """Return report.html of report.json."""
+    mean, files = report["mean"], report["files"]
+    figures = [
+        (f"{mean['top1']:.1%}", f"right at the first guess (always the most frequent: {mean['majority']:.1%})"),
+        *((f"{mean[f'top{k}']:.1%}", f"right within {k} guesses") for k in (report["top"],) if k > 1),
+        (f"{mean['macro_f1']:.3f}", "macro-F1"),
+        *((text, what) for what, text in files.items()),
+    ]
+    sections = [
+        ("Tests", _tests(report)),
+        ("Networks", join(paragraph(NETWORKS_NOTE, note=True), table(*_networks(report)))),
+        ("Classes", _classes(report)),
+        ("Learning", _learning(report["history"])),
+        ("Confusion", _confusion(report)),
+        ("Calibration", _calibration(report["reliability"])),
+        ("Worst mistakes", _mistakes(report["mistakes"], shown)),
+        ("Material", material(report)),
+        ("Origin", origin(report)),
+    ]
+    title = f"{report['name']}, version {report['version']}"
+    return page(title, sections, lead=paragraph(report["about"]), before=cards(figures))
+
+
+def markdown(facts: Facts) -> str:
+    """Return report.md."""
+    confused = [[is_it, said, often] for is_it, said, often in facts["confused"]]
+    labels = [[one["label"], one["support"], one["f1"], *_tops(one, facts)] for one in facts["labels"]]
+    parts = [
+        f"# {facts['name']}",
+        facts["about"],
+        "## Tests",
+        TESTS_NOTE,
+        markdown_table(*_test_rows(facts)),
+        "## Networks",
+        NETWORKS_NOTE,
+        markdown_table(*_networks(facts)),
+        "## Classes, the hardest first",
+        markdown_table(["class", "pictures", "F1", *_top_names(facts)], labels),
+        "## What is most often taken for what",
+        markdown_table(["is", "said", "pictures"], confused),
+        "## Material",
+        markdown_table(["source", "licence", "use"], [list(one.values()) for one in facts["provenance"]]),
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _test_rows(report: Facts) -> tuple[list[str], list[list[Any]]]:
+    tops = [key for key in report["mean"] if key.startswith("top")]
+    keys = [*tops, "macro_f1", "majority", "calibration_error"]
+    head = ["judged on", "pictures", *(f"top-{key[3:]}" for key in tops), "macro-F1", "majority", "calibration error"]
+    rows = [
+        [_what(name, question), one["pictures"], *(one.get(key) for key in keys)]
+        for name, questions in report["tests"].items()
+        for question, one in questions.items()
+    ]
+    mean = [["mean of the first of each", None, *(report["mean"][key] for key in keys)]] if len(rows) > 1 else []
+    return head, rows + mean
+
+
+def _what(name: str, question: str) -> str:
+    return question if name == "all" else f"{name}, never seen: {question}"
+
+
+def _tests(report: Facts) -> Html:
+    head, rows = _test_rows(report)
+    return join(paragraph(TESTS_NOTE, note=True), table(head, rows, strong="mean of the first of each"))
+
+
+def _networks(report: Facts) -> tuple[list[str], list[list[Any]]]:
+    rows = [[name, *(_shown(one[key], key) for key in NETWORKS.values())] for name, one in report["networks"].items()]
+    return ["network", *NETWORKS], rows
+
+
+def _shown(value: Any, key: str) -> Any:
+    return f"{value:,.1f}" if key.startswith("seconds") else f"{value:,}" if key == "weights" else value
+
+
+def _classes(report: Facts) -> Html:
+    rows = [[one["label"], one["support"], bar(one["f1"]), *map(bar, _tops(one, report))] for one in report["labels"]]
+    note = paragraph(f"The hardest first; at most {LARGEST_MATRIX} are shown.", note=True)
+    return join(note, table(["class", "pictures", "F1", *_top_names(report)], rows))
+
+
+def _top_names(report: Facts) -> list[str]:
+    return ["top-1", f"top-{report['top']}"] if report["top"] > 1 else ["top-1"]
+
+
+def _tops(one: Facts, report: Facts) -> list[float]:
+    return [one["top1"], one["topk"]] if report["top"] > 1 else [one["top1"]]
+
+
+def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
+    names = {
+        "loss": "training loss",
+        "valid_loss": "validation loss",
+        "valid_accuracy": "validation accuracy",
+    }
+    plots = [
+        (
+            title,
+            "epoch",
+            {name: (range(1, len(looks) + 1), [one[key] for one in looks]) for name, looks in history.items()},
+        )
+        for key, title in names.items()
+    ]
+    said = "One line a training, named after the source it was without." if len(history) > 1 else "The best network."
+    dots = max(map(len, history.values())) <= 12
+    return chart(
+        charts.lines(plots, dots=dots), f"{said} Networks are taken as they were at the lowest validation loss."
+    )
+
+
+def _confusion(report: Facts) -> Html:
+    pairs = table(["is", "said", "pictures"], report["confused"], words=["said"])
+    heading = Html("<h3>Most often taken for each other</h3>")
+    if not report["confusion"]:
+        return join(heading, pairs)
+    note = paragraph("Of the pictures of the row, the percentage that was taken for the column.", note=True)
+    return join(note, matrix(report["classes"], report["confusion"]), heading, pairs)
+
+
+def _calibration(reliability: Facts) -> Html:
+    distance = reliability["expected_calibration_error"]
+    caption = (
+        f"The score of the first guess. On the dashed line it is a probability. Mean distance from it: {distance:.3f}."
+    )
+    return chart(charts.reliability(reliability["bins"], of="pictures"), caption)
+
+
+def _mistakes(mistakes: list[Facts], shown: Callable[[int], str]) -> Html:
+    note = paragraph("Wrong answers given with the highest scores, each pair of classes once.", note=True)
+    clips = "".join(_mistake(one, shown(one["row"])) for one in mistakes)
+    return join(note, Html(f'<div class="clips pictures">{clips}</div>')) if mistakes else Html()
+
+
+def _mistake(one: Facts, picture: str) -> str:
+    source = f"<dt>source</dt><dd>{escape(one['source'])}</dd>" if one["source"] != "all" else ""
+    return (
+        f'<div class="clip"><img alt="{escape(one["path"])}" src="{picture}"><dl>'
+        f'<dt>is</dt><dd><span class="right">{escape(one["is"])}</span> {one["right"]:.2f}</dd>'
+        f'<dt>said</dt><dd><span class="wrong">{escape(one["said"])}</span> {one["score"]:.2f}</dd>'
+        f"<dt>file</dt><dd>{escape(one['path'].rsplit('/', 1)[-1])}</dd>{source}</dl></div>"
+    )
