@@ -8,23 +8,27 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from training.data.settings import SoundsRecipe
+    from training.pictures.described import DescribedRecipe
     from training.pictures.settings import PicturesRecipe
     from training.recipe import Recipe
+
+    AnyRecipe: TypeAlias = Recipe | SoundsRecipe | PicturesRecipe | DescribedRecipe
+
 
 WHERE = ("data", "cache", "jobs", "profile", "profiles")
 """Fields that say where and how fast, not what; a profile's changes are in the other fields."""
 
 
-def origin(recipe: Recipe | SoundsRecipe | PicturesRecipe) -> dict[str, Any]:
+def origin(recipe: AnyRecipe) -> dict[str, Any]:
     """Return the origin of an artefact for its manifest: `recipe` (TOML text), `seed`, `commit`, `python`."""
     return {"recipe": to_toml(recipe), "seed": recipe.seed, "commit": commit(), "python": platform.python_version()}
 
 
-def to_toml(recipe: Recipe | SoundsRecipe | PicturesRecipe) -> str:
+def to_toml(recipe: AnyRecipe) -> str:
     """Return the recipe as it is carried out, profile and changes applied, as TOML that `timbre train` takes."""
     fields = {key: value for key, value in dataclasses.asdict(recipe).items() if key not in WHERE}
     sections = {key: value for key, value in fields.items() if isinstance(value, dict)}

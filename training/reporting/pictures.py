@@ -72,8 +72,10 @@ def render(report: Facts, shown: Callable[[int], str]) -> str:
         ("Tests", _tests(report)),
         ("Networks", join(paragraph(NETWORKS_NOTE, note=True), table(*_networks(report)))),
         ("Classes", _classes(report)),
-        ("Learning", _learning(report["history"])),
+        *_tables(report),
+        ("Learning", _learning(report["history"]) if report["history"] else Html()),
         ("Confusion", _confusion(report)),
+        ("Confusion after each stage", _stages(report)),
         ("Calibration", _calibration(report["reliability"])),
         ("Worst mistakes", _mistakes(report["mistakes"], shown)),
         ("Material", material(report)),
@@ -179,6 +181,19 @@ def _confusion(report: Facts) -> Html:
         return join(heading, pairs)
     note = paragraph("Of the pictures of the row, the percentage that was taken for the column.", note=True)
     return join(note, matrix(report["classes"], report["confusion"]), heading, pairs)
+
+
+def _tables(report: Facts) -> list[tuple[str, Html]]:
+    """Return the tables that only some models have."""
+    return [
+        (heading, join(paragraph(one["note"], note=True), table(one["head"], one["rows"])))
+        for heading, one in report.get("tables", {}).items()
+    ]
+
+
+def _stages(report: Facts) -> Html:
+    drawn = ((name, counts) for name, counts in report.get("matrices", {}).items() if counts)
+    return join(*(join(Html(f"<h3>{escape(name)}</h3>"), matrix(report["classes"], counts)) for name, counts in drawn))
 
 
 def _calibration(reliability: Facts) -> Html:

@@ -1,0 +1,173 @@
+"""Recipes with a frozen network: pictures -> descriptors -> support vector machines -> one graph as artefact."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from models.manifest import NAME
+from training.material import MaterialError
+from training.pictures import descriptors, outcome, svm, svm_graph
+from training.pictures.cut import cut, load
+from training.pictures.judge import Judged
+from training.pictures.obtain import cache_folder, obtain
+from training.pictures.parts import Part, parts
+from training.pictures.settings import Pictures, PicturesRecipe, Split
+from training.recipe import RecipeError
+
+if TYPE_CHECKING:
+    from training.pictures.packed import Pack
+
+Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+LIBRARIES = ("numpy", "scikit-learn", "onnx")
+COLUMNS = ("kernel", "C", "gamma", "top-1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """The network that describes pictures and learns nothing."""
+
+    path: str = ""
+    """An ONNX file; relative to the current folder, or to `data`."""
+    layer: str = ""
+    """Whose output describes a picture; empty: the last that is not merely a form of the one before."""
+    mean: tuple[float, ...] = (0.0,)
+    """Subtracted from pixels of 0 to 255, one number or one a channel, where the network takes floats."""
+    scale: tuple[float, ...] = (255.0,)
+    """What they are divided by then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribedRecipe:
+    """Everything that decides an artefact of a frozen network and a support vector machine, but the code."""
+
+    steps: str
+    """The module in `training` that carries the recipe out."""
+    name: str
+    """Of the artefact."""
+    about: str = ""
+    """What the model tells; the first sentence of its report."""
+    seed: int = 1
+    """Of everything random."""
+    data: str = ""
+    """Folder that relative paths start from, where they are not below the current one; else $TIMBRE_DATA."""
+    cache: str = ""
+    """Folder for packed pictures and descriptors; else ~/.cache/timbre."""
+    top: tuple[int, ...] = (1, 2, 3, 5)
+    """How many guesses the tables count."""
+    pictures: Pictures = field(default_factory=Pictures)
+    split: Split = field(default_factory=Split)
+    network: Frozen = field(default_factory=Frozen)
+    svm: svm.Grid = field(default_factory=svm.Grid)
+    version: str = ""
+    """Of the artefact; empty takes the one after the latest."""
+    provenance: tuple[dict[str, str], ...] = ()
+    """source, licence, use of the pictures and of the network."""
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Named changes: dotted key to value."""
+    profile: str = ""
+    """One of them."""
+
+    def __post_init__(self) -> None:
+        """Refuse now what would be found out after the work. Raises RecipeError."""
+        if not NAME.fullmatch(self.name):
+            raise RecipeError(f"name={self.name!r} must be lower-case words joined by hyphens")
+        if not self.top or min(self.top) < 1:
+            raise RecipeError(f"top={list(self.top)} must name numbers of guesses")
+        if not all({"source", "licence", "use"} == entry.keys() for entry in self.provenance):
+            raise RecipeError("each [[provenance]] says source, licence and use, and nothing else")
+
+
+RECIPE = DescribedRecipe
+"""What `training.recipe.load` reads these recipes as."""
+
+
+def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
+    """Carry the recipe out and return the folder of the artefact and that of its report."""
+    graph = cut(load(_network(recipe)), recipe.network.layer, mean=recipe.network.mean, scale=recipe.network.scale)
+    as_pictures = cast("PicturesRecipe", recipe)  # obtain and parts read nothing that is not here too
+    pack = obtain(as_pictures, stage)
+    svm.check_classes(pack.labels.astype(np.int64), pack.classes)
+    with stage(f"describe {len(pack.images):,} pictures") as progress:
+        file = descriptors.extract(pack, graph, cache_folder(as_pictures) / "descriptors", progress=progress)
+    x, began = descriptors.read(file), time.monotonic()
+    with stage("split"):
+        every = parts(as_pictures, pack)
+    found = {part.name: _search(recipe, part, pack, x, stage) for part in every}
+    judged = [
+        Judged(part.name, question, found[part.name].machine.scores(x[rows]), pack.labels[rows], rows)
+        for part in every
+        for question, rows in part.tests.items()
+    ]
+    made = _outcome(recipe, pack, every[-1], judged, found[every[-1].name], graph, time.monotonic() - began)
+    with stage("artefact and report"):
+        return outcome.ship(made, out)
+
+
+def _network(recipe: DescribedRecipe) -> Path:
+    wanted = Path(recipe.network.path).expanduser()
+    if not recipe.network.path:
+        raise MaterialError("no network: say which describes the pictures, --set network.path=FILE.onnx")
+    places = [wanted, Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / wanted]
+    return next((place for place in places if place.is_file()), wanted)
+
+
+def _search(recipe: DescribedRecipe, part: Part, pack: Pack, x: svm.Matrix, stage: Stage) -> svm.Found:
+    rows = np.concatenate([part.train, part.valid])
+    labels = pack.labels[rows].astype(np.int64)
+    if absent := set(range(len(pack.classes))) - set(labels.tolist()):
+        raise MaterialError(f"no picture to learn {pack.classes[min(absent)]} from: add pictures")
+    wanting = [question for question, test in part.tests.items() if not len(test)]
+    if wanting:
+        raise MaterialError(f"no pictures for {', '.join(wanting)}: too few to be split; add pictures")
+    sources = [pack.pictures[row].source for row in rows.tolist()]
+    with stage(f"support vectors, {len(rows):,} pictures ({part.name})") as progress:
+        return svm.search(x[rows], labels, sources, recipe.svm, seed=recipe.seed, progress=progress)
+
+
+def _outcome(
+    recipe: DescribedRecipe,
+    pack: Pack,
+    part: Part,
+    judged: list[Judged],
+    best: svm.Found,
+    graph: bytes,
+    seconds: float,
+) -> outcome.Outcome:
+    machine = best.machine
+    name = f"frozen network + SVM ({machine.point.kernel})"
+    known = {"seconds": seconds, "seconds_to_best": seconds, "weights": machine.weights.size + machine.support.size}
+    rows = outcome.golden_rows(part.train, seed=recipe.seed)
+    table = [[point.kernel, point.cost, point.gamma, rate] for point, rate in best.table]
+    note = f"Cross-validation, the best first; gamma is over {len(machine.mean):,}."
+    return outcome.Outcome(
+        recipe,
+        _about(recipe, pack, part, best),
+        pack,
+        recipe.pictures.config(),
+        judged,
+        {name: outcome.line(outcome.counted(judged), top=recipe.top, **known)},
+        svm_graph.export(graph, machine),
+        np.array(pack.images[rows]),
+        LIBRARIES,
+        tables={"Search": {"note": note, "head": COLUMNS, "rows": table}},
+    )
+
+
+def _about(recipe: DescribedRecipe, pack: Pack, part: Part, best: svm.Found) -> str:
+    machine, point = best.machine, best.machine.point
+    what = recipe.about or f"Which of {len(pack.classes):,} classes a picture shows"
+    return (
+        f"{what}: {len(machine.mean):,} numbers that {Path(recipe.network.path).name} makes of a picture, frozen, and "
+        f"one support vector machine a class on {len(machine.support):,} of {len(part.train) + len(part.valid):,} "
+        f"pictures ({point.kernel}, C {point.cost:g}, gamma {point.gamma:g} / {len(machine.mean):,}), chosen by "
+        "cross-validation that leaves sources out where they are known. Tests are by machines searched for and trained "
+        "alike, on pictures that they never saw."
+    )
