@@ -66,7 +66,7 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
     kept: list[Path] = []
     candidates = [train(recipe, network, pack, every, kept, stage) for network in recipe.chosen()]
     candidates.sort(key=lambda one: (-one.line["valid_macro_f1"], one.line["minimum_loss"]))
-    artefact = ship(recipe, candidates, pack, every[-1], out)
+    artefact = ship(recipe, candidates, pack, every, out)
     with stage("report"):
         written = report.write(artefact, facts(recipe, candidates, pack, every), _shown(pack))
     for file in kept:
@@ -159,12 +159,12 @@ def metrics(recipe: PicturesRecipe, candidates: list[Candidate]) -> Metrics:
     return {"mean": mean, "tests": tests, "networks": {one.network.name: one.line for one in candidates}}
 
 
-def ship(recipe: PicturesRecipe, candidates: list[Candidate], pack: Pack, part: Part, out: Path) -> Path:
+def ship(recipe: PicturesRecipe, candidates: list[Candidate], pack: Pack, every: list[Part], out: Path) -> Path:
     """Write the artefact of the best network and return its folder."""
     from training.pictures.network_onnx import export
 
     fitted = candidates[0].fitted[WHOLE]
-    rows = np.sort(np.random.default_rng(recipe.seed).permutation(part.train)[:GOLDEN])
+    rows = np.sort(np.random.default_rng(recipe.seed).permutation(every[-1].train)[:GOLDEN])
     golden = np.array(pack.images[rows])
     return write(
         out,
@@ -176,7 +176,7 @@ def ship(recipe: PicturesRecipe, candidates: list[Candidate], pack: Pack, part: 
         labels=[Label(name=name, threshold=THRESHOLD) for name in pack.classes],
         onnx=export(fitted, golden),
         golden_inputs=golden,
-        report=report.markdown(facts(recipe, candidates, pack, [part])),
+        report=report.markdown(facts(recipe, candidates, pack, every)),
         metrics=metrics(recipe, candidates),
         provenance=_provenance(recipe),
         libraries={library: version(library) for library in LIBRARIES},
@@ -193,8 +193,8 @@ def _provenance(recipe: PicturesRecipe) -> list[Source]:
 def facts(recipe: PicturesRecipe, candidates: list[Candidate], pack: Pack, every: list[Part]) -> dict[str, Any]:
     """Return all that the report shows, as JSON: lists, texts and numbers."""
     best = candidates[0]
-    first = {part.name: next(iter(part.tests), "") for part in every}
-    counted = [one for one in best.judged if first.get(one.name, one.question) == one.question]
+    first = {(part.name, next(iter(part.tests), "")) for part in every}
+    counted = [one for one in best.judged if (one.name, one.question) in first]
     scores, labels = (np.concatenate([getattr(one, what) for one in counted]) for what in ("scores", "labels"))
     top = max([k for k in recipe.top if k < len(pack.classes)], default=1)
     return {

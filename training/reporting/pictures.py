@@ -23,7 +23,7 @@ Facts = dict[str, Any]
 NETWORKS = {
     "minimum loss": "minimum_loss",
     "best epoch": "best_epoch",
-    "validation macro-F1": "valid_macro_f1",
+    "valid F1": "valid_macro_f1",
     "test accuracy": "test_accuracy",
     "macro-F1": "macro_f1",
     "majority": "majority",
@@ -36,7 +36,10 @@ NETWORKS_NOTE = (
     "of always saying the most frequent class. Macro-F1: every class counts alike. Seconds are of the machine that "
     "trained, whatever else it did."
 )
-TESTS_NOTE = "Every row is judged by a network that saw none of its pictures. Top-k: one of k guesses is right."
+TESTS_NOTE = (
+    "Every row is judged by a network that saw none of its pictures. Top-k: one of k guesses is right. The mean is "
+    "over the first row of each source."
+)
 
 
 def write(artefact: Path, facts: Facts, shown: Callable[[int], str]) -> Path:
@@ -117,7 +120,7 @@ def _test_rows(report: Facts) -> tuple[list[str], list[list[Any]]]:
         for name, questions in report["tests"].items()
         for question, one in questions.items()
     ]
-    mean = [["mean of the first of each", None, *(report["mean"][key] for key in keys)]] if len(rows) > 1 else []
+    mean = [["mean", None, *(report["mean"][key] for key in keys)]] if len(rows) > 1 else []
     return head, rows + mean
 
 
@@ -127,7 +130,7 @@ def _what(name: str, question: str) -> str:
 
 def _tests(report: Facts) -> Html:
     head, rows = _test_rows(report)
-    return join(paragraph(TESTS_NOTE, note=True), table(head, rows, strong="mean of the first of each"))
+    return join(paragraph(TESTS_NOTE, note=True), table(head, rows, strong="mean"))
 
 
 def _networks(report: Facts) -> tuple[list[str], list[list[Any]]]:

@@ -112,6 +112,8 @@ def test_the_report_shows_figures_and_pictures_and_loads_nothing(styles):
     assert page.count('<div class="clip">') == len(facts["mistakes"])
     text = (styles / "out" / "clip-art" / "1" / "report.md").read_text(encoding="utf-8")
     assert "filled, never seen: new things" in text
+    in_classes = re.findall(r"^\| (?:box|disc|wedge) \| (\d+) \|", text, flags=re.MULTILINE)
+    assert sum(map(int, in_classes)) == np.array(facts["confusion"]).sum()
 
 
 def test_ten_classes_in_a_zip_are_unfolded_and_learnt(tmp_path, zipped):
