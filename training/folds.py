@@ -50,6 +50,8 @@ class Judged:
     kind: npt.NDArray[np.str_]
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Which of the test windows these are."""
+    groups: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    """The sources by number, where `source` stands for many."""
 
     @property
     def sources(self) -> npt.NDArray[np.str_]:

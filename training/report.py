@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 
     from training.folds import Judged
 
-DEFINITIONS = """\
-Every row is judged by a model, and by thresholds, that never met the source in the row; windows that are judged are
-not augmented. Noises to judge with are other draws of the generators that noises to train on come from. *Accuracy* is
-element-wise (right cells of windows x labels), beside that of a model that always says nothing. Macro-F1 and mAP leave
-out labels that the source does not have. *Top-1*: on windows of one instrument (single notes and phrases) the highest
-score is the right label; the baseline always says the most frequent one. *Quiet*: share of noise and silence windows
-that get no label.
+FIGURES = """\
+*Accuracy* is element-wise (right cells of windows x labels), beside that of a model that always says nothing. Macro-F1
+and mAP leave out labels that the source does not have. *Top-1*: on windows of one label (for instruments: single notes
+and phrases) the highest score is the right label; the baseline always says the most frequent one. *Quiet*: share of
+noise and silence windows that get no label.
 """
+HOW = (
+    "One source left out at a time",
+    "Every row is judged by a model, and by thresholds, that never met the source in the row; windows that are judged "
+    "are\nnot augmented. Noises to judge with are other draws of the generators that noises to train on come from.\n"
+    + FIGURES,
+)
+"""Heading and text: how a left-out source is judged."""
 
 COLUMNS: dict[str, str] = {
     "windows": "windows",
@@ -46,15 +51,16 @@ def write(
     judged: Sequence[Judged],
     thresholds: dict[str, float],
     provenance: Sequence[dict[str, str]],
+    how: tuple[str, str] = HOW,
 ) -> str:
     """Return the report as Markdown.
 
     about: one paragraph. candidates: the metrics of every model that was made, the best first. metrics, judged,
-    thresholds: those of this one.
+    thresholds: those of this one. how: heading and text that say how they were judged.
     """
     parts = [f"# {name}", about]
     if metrics["left_out"]:
-        parts += ["## One source left out at a time", DEFINITIONS, *_summaries(candidates)]
+        parts += [f"## {how[0]}", how[1], *_summaries(candidates)]
         parts += ["## F1 (windows) per label", _labels(metrics, thresholds)]
         parts += ["## What is taken for what", *_confusions(judged, list(thresholds))]
     if "ensemble" in metrics:
@@ -97,12 +103,13 @@ def _labels(metrics: Metrics, thresholds: dict[str, float]) -> str:
 
 def _confusions(judged: Sequence[Judged], labels: Sequence[str]) -> list[str]:
     """Return one table per source: rows are what plays, columns the highest score, in windows of one instrument."""
-    parts = []
+    parts, short = [], [label[:5] for label in labels]
+    heads = short if len(set(short)) == len(short) else labels
     for one in judged:
         single = np.isin(one.kind, SINGLE)
         counts = confusion(one.scores[single], one.labels[single])
         rows = [[label, *line] for label, line in zip(labels, counts.tolist(), strict=True) if any(line)]
-        parts += [f"**{one.source}**", table(["plays", *(label[:5] for label in labels)], rows)]
+        parts += [f"**{one.source}**", table(["plays", *heads], rows)]
     return parts
 
 

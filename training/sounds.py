@@ -50,6 +50,10 @@ ABOUT = {
 }
 ONE_BY_ONE = 40
 """Test sources up to which the report has a row for each."""
+HOW = (
+    "Sources of the test part",
+    "One model, trained and calibrated on other sources; windows that are judged are not augmented. " + report.FIGURES,
+)
 GOLDEN = 32
 BLOCK = 1024
 """Windows that are scored at a time, so that their tensors need not fit into memory."""
@@ -184,7 +188,7 @@ def _judge(
     labels = np.asarray(table.labels[rows])
     kind = np.array(["noise", "solo", "mix"])[np.minimum(labels.sum(axis=1), 2)]
     parts = [(str(name), np.flatnonzero(names == name)) for name in np.unique(names)]
-    return [folds.Judged(name, scores[at], labels[at], kind[at], rows[at]) for name, at in parts]
+    return [folds.Judged(name, scores[at], labels[at], kind[at], rows[at], groups[at]) for name, at in parts]
 
 
 def about(recipe: SoundsRecipe, candidate: Candidate, table: Table) -> str:
@@ -223,7 +227,7 @@ def ship(recipe: SoundsRecipe, candidate: Candidate, table: Table, every: dict[s
     order = {candidate.model: candidate.metrics, **every}
     text = report.write(
         recipe.name, about=about(recipe, candidate, table), candidates=order, metrics=candidate.metrics,
-        judged=candidate.judged, thresholds=limits, provenance=provenance,
+        judged=candidate.judged, thresholds=limits, provenance=provenance, how=HOW,
     )  # fmt: skip
     return write(
         out,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from training.data import audacity, musicnet, rendered
 from training.data.collection import Clip, Collection, CollectionError, Problem, collect
 from training.data.sounds import below, is_sound, seconds_of
+from training.data.twins import without_twins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,8 +26,8 @@ SLACK = 0.05
 def load(spec: CollectionSpec) -> Collection:
     """Return the collection of a recipe's section [collection].
 
-    Files that are no sound and lines that cannot be are its `problems`. Raises CollectionError when there is nothing
-    to train on.
+    Files that are no sound, or twice there, and lines that cannot be are its `problems`. Raises CollectionError when
+    there is nothing to train on.
     """
     # Absolute, because processes that read it may have begun elsewhere.
     path = Path(spec.path).expanduser().absolute()
@@ -35,8 +36,8 @@ def load(spec: CollectionSpec) -> Collection:
     if not path.exists():
         raise CollectionError(f"no folder or file {path}")
     found = list(READERS[spec.kind](path, spec))
-    clips = [one for one in found if isinstance(one, Clip)]
-    problems = [one for one in found if isinstance(one, Problem)]
+    clips, twins = without_twins([one for one in found if isinstance(one, Clip)])
+    problems = [*(one for one in found if isinstance(one, Problem)), *twins]
     return collect([_without(clip, spec.background) for clip in clips], problems, spec.labels)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluate import QUIET, average_precision, confusion
+from training.evaluate import QUIET, average_precision, confusion, measure
 from training.thresholds import GRID
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FIGURES = {"macro-F1": "macro_f1", "top-1": "top1", "mAP": "mean_average_precision"}
 RESAMPLES = 2000
+DRAWS = 200
+"""Of sources whose windows are measured anew."""
 POINTS = 100
 BINS = 10
 EXAMPLES = 12
@@ -52,7 +54,7 @@ def facts(
         "never_trained_on": metrics["never_trained_on"],
         "ensemble": metrics.get("ensemble"),
         "figures": known,
-        "intervals": {what: bootstrap(list(values.values())) for what, values in known.items()},
+        "intervals": intervals(judged, known, np.array(list(thresholds.values()))),
         "labels": {
             name: label_facts(scores[sounds, i], labels[sounds, i], thresholds[name]) for i, name in enumerate(names)
         },
@@ -66,6 +68,30 @@ def facts(
 def by_source(metrics: Metrics, key: str) -> dict[str, float | None]:
     """Return one figure by source left out."""
     return {source: found[key] for source, found in metrics["left_out"].items()}
+
+
+def intervals(
+    judged: Sequence[Judged], known: dict[str, dict[str, float | None]], limits: npt.NDArray[np.float64]
+) -> dict[str, tuple[float, float, float]]:
+    """Return by figure its mean over the sources and the 95 % interval of it, sources drawn with replacement.
+
+    Where many sources are judged as one, the figure of all windows, and of the windows of the sources drawn.
+    """
+    one = judged[0]
+    if len(judged) > 1 or len(np.unique(one.groups)) < 2:
+        return {what: bootstrap(list(values.values())) for what, values in known.items()}
+    rows = [np.flatnonzero(one.groups == group) for group in np.unique(one.groups)]
+    draws = np.random.default_rng(0).integers(len(rows), size=(DRAWS, len(rows)))
+    found = [_figures(one, np.concatenate([rows[i] for i in draw.tolist()]), limits) for draw in draws]
+    whole = _figures(one, np.concatenate(rows), limits)
+    ranges = {what: np.quantile([each[what] for each in found], (0.025, 0.975)).tolist() for what in known}
+    return {what: (whole[what], low, high) for what, (low, high) in ranges.items()}
+
+
+def _figures(one: Judged, rows: npt.NDArray[np.int64], limits: npt.NDArray[np.float64]) -> dict[str, float]:
+    names = [str(number) for number in range(len(limits))]
+    found = measure(one.scores[rows], one.labels[rows], one.kind[rows], thresholds=limits, names=names)
+    return {what: found[key] or 0.0 for what, key in FIGURES.items()}
 
 
 def bootstrap(values: Sequence[float | None]) -> tuple[float, float, float]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from training.studies.study import Study
 
 STUDIES = {
-    "windows": "length of the window against scores; takes a recipe of labelled recordings instead of a table",
-    "models": "the original work's eight models and seven more: accuracy, F1, mAP, times, memory, size",
+    "windows": "length of the window against scores; takes recordings instead of a table: a folder, a list or a recipe",
+    "models": "the original work's eight models and six more: accuracy, F1, mAP, times, memory, size",
     "pca": "components against information lost",
     "importance": "which groups of features matter, by permutation and by source",
 }
@@ -49,7 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre study", description=__doc__, epilog=listing)
     parser.add_argument("study", metavar="NAME", choices=STUDIES, help=", ".join(STUDIES))
     parser.add_argument(
-        "table", metavar="TABLE", type=Path, help="a table, as `timbre data` makes it; for windows a recipe"
+        "table",
+        metavar="TABLE",
+        type=Path,
+        help="a folder that `timbre data table` made; for windows what `timbre data table` takes",
     )
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("studies"), help="default: %(default)s")
     parser.add_argument("--rows", type=int, default=20_000, help="training windows at most (%(default)s)")
@@ -71,9 +74,10 @@ def _run(options: argparse.Namespace) -> Study:
     only = tuple(name.strip() for name in options.only.split(";") if name.strip())
     told = Options(rows=options.rows, seed=options.seed, jobs=options.jobs, epochs=options.epochs, only=only)
     if options.study == "windows":
+        from training.data.command import recipe_of
         from training.studies import windows
 
-        recipe = windows.recipe_of(str(options.table), options.set)
+        recipe = recipe_of(str(options.table), options.set)
         return windows.run(recipe, windows.lengths_of(options.lengths), told, stage)
     table = open_table(options.table)
     with stage(f"study {options.study}") as progress:

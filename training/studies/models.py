@@ -1,4 +1,4 @@
-"""Which model: the original work's eight and seven more, side by side on the same windows, honest and leaky."""
+"""Which model: the original work's eight and six more, side by side on the same windows, honest and leaky."""
 
 from __future__ import annotations
 

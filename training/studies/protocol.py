@@ -29,6 +29,8 @@ LEAKY = "leaky"
 """How every score under the original work's own protocol is marked."""
 JUDGING = 3
 """A part to judge with has at most a third of the windows that train."""
+LEAST = 27
+"""Training windows: one more than there are features, or nothing can be projected."""
 
 
 class Parts(NamedTuple):
@@ -56,12 +58,16 @@ class Options:
 
 
 def honest(table: Table, options: Options) -> Parts:
-    """Return the table's parts, cut to size. Raises CollectionError where one is empty."""
+    """Return the table's parts, cut to size. Raises CollectionError where one is empty, or training too small."""
     rng = np.random.default_rng(options.seed)
     found = [_some(table.rows(part, copies=part == "train"), part, options, rng) for part in PARTS]
     if empty := [part for part, rows in zip(PARTS, found, strict=True) if not len(rows)]:
         raise CollectionError(
             f"{table.path} has no window in {', '.join(empty)}: a study needs sources to train, to choose and to judge"
+        )
+    if len(found[0]) < LEAST:
+        raise CollectionError(
+            f"{len(found[0])} training windows: a study needs at least {LEAST}; add some, or more --rows"
         )
     return Parts(*found)
 

@@ -12,9 +12,8 @@ import numpy as np
 from training.data.build import build
 from training.data.extract import Settings
 from training.data.load import load as load_collection
-from training.data.settings import SoundsRecipe
 from training.data.split import by_source
-from training.recipe import RecipeError, load
+from training.recipe import RecipeError
 from training.reporting.charts import MUTED, SERIES, panels
 from training.studies.estimators import COMPONENTS, Prepared, forest
 from training.studies.protocol import LEAKY, choose, honest, leaky, measure
@@ -23,6 +22,7 @@ from training.studies.study import Sheet, Study
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from training.data.settings import SoundsRecipe
     from training.data.table import Table
     from training.evaluate import Metrics
     from training.studies.protocol import Options, Parts
@@ -32,14 +32,6 @@ if TYPE_CHECKING:
 CHOSEN = 2.0
 NAMES = ("accuracy", "micro-F1", "macro-F1", "mAP")
 FIGURES = {"macro-F1": "macro_f1", "mAP": "mean_average_precision", "element-wise accuracy": "accuracy"}
-
-
-def recipe_of(name: str, changes: Sequence[str]) -> SoundsRecipe:
-    """Return a recipe of labelled recordings. Raises RecipeError for a recipe of another kind."""
-    recipe = load(name, changes)
-    if not isinstance(recipe, SoundsRecipe):
-        raise RecipeError(f"{name} has no collection of labelled recordings: give a recipe like `sounds`")
-    return recipe
 
 
 def lengths_of(text: str) -> list[float]:
@@ -97,7 +89,7 @@ def _table(recipe: SoundsRecipe, length: float, progress: Callable[[int, int], N
 
 def _judge(table: Table, parts: Parts, options: Options) -> Metrics:
     features, labels = table.tensors("features"), np.asarray(table.labels)
-    learner = Prepared(forest(seed=options.seed, jobs=options.jobs), min(COMPONENTS, len(parts.train)))
+    learner = Prepared(forest(seed=options.seed, jobs=options.jobs), COMPONENTS)
     learner.fit(np.asarray(features[parts.train]), labels[parts.train])
     said = [learner.scores(np.asarray(features[rows])) for rows in (parts.valid, parts.test)]
     limits = choose(said[0], labels[parts.valid], np.asarray(table.groups[parts.valid]))

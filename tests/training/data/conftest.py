@@ -1,6 +1,7 @@
 """Small collections, written as files in every form that is read."""
 
 import csv
+import zlib
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ def sound(hertz, seconds, rate=22_050, seed=0):
 
 def write(path, hertz=440.0, seconds=3.0, rate=22_050):
     path.parent.mkdir(parents=True, exist_ok=True)
-    sf.write(path, sound(hertz, seconds, rate), rate)
+    # No two files alike, as no two recordings are.
+    sf.write(path, sound(hertz, seconds, rate, seed=zlib.crc32("/".join(path.parts[-3:]).encode())), rate)
     return path
 
 
@@ -48,7 +50,7 @@ def musicnet(tmp_path_factory):
         ("train", "2494", "Partita", [(1000, 100000, 74, 80)]),
         ("test", "1759", "Sonata", [(0, 88200, 1, 60)]),
     ):
-        write(root / "musicnet" / f"{part}_data" / f"{name}.wav", 440, 3.0, MUSICNET)
+        write(root / "musicnet" / f"{part}_data" / f"{name}.wav", 440 + len(rows), 3.0, MUSICNET)
         labels = root / "musicnet" / f"{part}_labels" / f"{name}.csv"
         labels.parent.mkdir(exist_ok=True)
         with labels.open("w", newline="") as file:

@@ -1,5 +1,6 @@
 """`timbre train` on recordings of one's own: from a folder to an artefact that serves."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import soundfile as sf
 
 from models.store import Store
 from training.command import main
+from training.recipe import load
 
 QUICK = ("profile=quick", "forest.components=8", "windows.length=1", "windows.hop=0.5", "cache=cache")
 
@@ -120,3 +122,50 @@ def test_a_part_without_a_share_leaves_thresholds_at_one_half(collection):
     manifest = Store(Path("out")).load("sounds").manifest
     assert [label.threshold for label in manifest.labels] == [0.5, 0.5]
     assert manifest.metrics["left_out"] == {}
+
+
+@pytest.fixture
+def small_musicnet(tmp_path, write_sound):
+    """MusicNet as published, of seven pieces for a high flute and a low cello, 5 s of each and of both."""
+    root, rows = tmp_path / "musicnet", []
+    for number in range(7):
+        name = str(1700 + number)
+        part = "train" if number < 5 else "test"
+        notes = []
+        for program, hertz in ((74, 2000), (43, 200)):
+            notes.append((44_100 * 5 * len(notes), 44_100 * 5 * (len(notes) + 1), program))
+            write_sound(tmp_path / f"{program}.wav", hertz + 20 * number, 5, 44_100)
+        halves = [sf.read(tmp_path / f"{program}.wav")[0] for *_, program in notes]
+        (root / f"{part}_data").mkdir(parents=True, exist_ok=True)
+        (root / f"{part}_labels").mkdir(exist_ok=True)
+        sf.write(root / f"{part}_data" / f"{name}.wav", np.concatenate([*halves, 0.5 * sum(halves)]), 44_100)
+        notes += [(44_100 * 10, 44_100 * 15, program) for *_, program in notes]
+        with (root / f"{part}_labels" / f"{name}.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["start_time", "end_time", "instrument", "note", "start_beat", "end_beat", "note_value"])
+            table.writerows([*note, 60, 0.0, 1.0, "Whole"] for note in notes)
+        rows.append([name, "Bach", f"Piece {number}", "1", "Duo", "Museum", "x", "BWV", "15"])
+    with (tmp_path / "musicnet_metadata.csv").open("w", newline="") as file:
+        head = "id,composer,composition,movement,ensemble,source,transcriber,catalog_name,seconds"
+        csv.writer(file).writerows([head.split(","), *rows])
+    return root
+
+
+def test_the_recipe_for_musicnet_is_one_command(small_musicnet, capsys):
+    changes = [f"collection.path={small_musicnet}", "forest.trees=20", "cache=cache"]
+    assert main(["musicnet", *words(changes), "--out", "out"]) == 0
+    assert "train: 5 sources: Bach | Piece" in capsys.readouterr().out
+    model = Store(Path("out")).load("musicnet")
+    assert list(model.labels) == ["cello", "flute"]
+    text = Path("out/musicnet/1/report.md").read_text()
+    assert "9 variants of each among them" in text
+    assert "350 windows" in text, "five pieces of seven windows, each ten times"
+    assert model.manifest.metrics["mean"]["macro_f1"] > 0.8
+
+
+def test_the_recipe_for_musicnet_is_that_of_the_original_work():
+    recipe = load("musicnet")
+    assert (recipe.collection.kind, recipe.models, recipe.windows.length) == ("musicnet", ("forest",), 2.0)
+    assert (recipe.forest.components, recipe.forest.trees, recipe.forest.min_samples_split) == (16, 200, 20)
+    assert len(recipe.augment.variants) == 9
+    assert load("musicnet", ["augment.variants="]).augment.variants == ()

@@ -1,11 +1,13 @@
 """The figures of the report, beside scikit-learn's and beside cases small enough to count."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve
 
 from training.folds import Judged
-from training.reporting.facts import bootstrap, label_facts, mistakes, precision_recall, reliability
+from training.reporting.facts import bootstrap, intervals, label_facts, mistakes, precision_recall, reliability
 
 LIMITS = {"a": 0.5, "b": 0.5}
 
@@ -63,6 +65,21 @@ def test_reliability_counts_every_cell_once_and_is_0_for_honest_scores():
 def judged(scores, labels, *, source="here", kind="solo", first=0):
     rows = np.arange(first, first + len(scores))
     return Judged(source, np.float32(scores), np.array(labels, bool), np.full(len(rows), kind), rows)
+
+
+def test_many_sources_judged_as_one_still_have_an_interval_over_sources():
+    rng = np.random.default_rng(0)
+    labels = np.eye(2, dtype=bool)[rng.integers(2, size=600)]
+    groups = np.repeat(np.arange(60), 10)
+    # Half of the sources are heard well, the others not at all.
+    scores = np.where(labels ^ (groups % 2 == 1)[:, None], 0.9, 0.1)
+    one = replace(judged(scores, labels), groups=groups)
+    known = {"top-1": {"60 sources": 0.5}}
+    mean, low, high = intervals([one], known, np.array([0.5, 0.5]))["top-1"]
+    assert mean == pytest.approx(0.5)
+    assert 2 * 1.96 * 0.5 / np.sqrt(60) == pytest.approx(high - low, rel=0.2), "as wide as 60 draws make it, not 600"
+    alone = replace(one, groups=np.zeros(600))
+    assert intervals([alone], known, np.array([0.5, 0.5])) == {"top-1": (0.5, 0.5, 0.5)}
 
 
 def test_the_worst_mistake_comes_first_and_says_what_is_wrong():

@@ -32,9 +32,14 @@ def test_leaky_parts_are_as_large_disjoint_and_of_the_same_sources(table):
     assert np.asarray(table.copies)[parts.test].any(), "copies judge, as they did"
 
 
-@pytest.mark.parametrize(("rows", "sizes"), [(90, [90, 30, 30]), (359, [359, 60, 60]), (2, [2, 1, 1])])
+@pytest.mark.parametrize(("rows", "sizes"), [(90, [90, 30, 30]), (359, [359, 60, 60]), (27, [27, 9, 9])])
 def test_parts_keep_to_the_rows_asked_for(table, rows, sizes):
     assert [len(part) for part in honest(table, replace(OPTIONS, rows=rows))] == sizes
+
+
+def test_fewer_training_windows_than_a_projection_needs_are_refused(table):
+    with pytest.raises(CollectionError, match="26 training windows: a study needs at least 27"):
+        honest(table, replace(OPTIONS, rows=26))
 
 
 def test_the_same_seed_draws_the_same_windows(table):

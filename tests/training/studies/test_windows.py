@@ -25,9 +25,14 @@ def recordings(tmp_path_factory):
 
 
 def test_one_command_makes_a_table_a_length(recordings, tmp_path, capsys):
-    settings = [f"collection.path={recordings}", f"cache={tmp_path / 'cache'}", "jobs=1", "windows.hop=0.2"]
-    changes = [word for change in settings for word in ("--set", change)]
-    assert main(["windows", "sounds", "--lengths", "1,3", "--jobs", "1", "--out", str(tmp_path / "out"), *changes]) == 0
+    settings = [f"cache={tmp_path / 'cache'}", "jobs=1", "windows.hop=0.2"]
+    words = [word for change in settings for word in ("--set", change)] + [
+        "--jobs",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main(["windows", str(recordings), "--lengths", "1,3", *words]) == 0
     shown = capsys.readouterr().out
     rows = [line.split("|")[1:-1] for line in shown.splitlines() if line.startswith(("| 1 ", "| 3 "))]
     assert [row[0].strip() for row in rows] == ["1", "3"]
@@ -45,7 +50,7 @@ def test_lengths_are_seconds():
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    (["windows", "instruments"], "no collection of labelled recordings"),
+    (["windows", "instruments"], "no recipe with a [collection]"),
     (["windows", "sounds", "--lengths", "x"], "seconds such as"),
     (["windows", "sounds", "--set", "windows.colour=1"], "unknown setting colour"),
 ])  # fmt: skip
