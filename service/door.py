@@ -112,14 +112,19 @@ class Greeting(asyncio.Protocol):
         """others: all that are at it; this one is among them as long as it is."""
         self._server, self._certificate, self._others = server, certificate, others
         self._early = b""
+        self._plain: asyncio.Transport | None = None
+        self._agreeing: asyncio.Task[None] | None = None
         self._lost = False
         others[self] = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to agree."""
-        self._plain = cast("asyncio.Transport", transport)
-        self._plain.pause_reading()
-        self._agreeing = asyncio.ensure_future(self._agree())
+        self._plain = plain = cast("asyncio.Transport", transport)
+        if self._lost:
+            plain.abort()
+            return
+        plain.pause_reading()
+        self._agreeing = asyncio.create_task(self._agree(plain))
 
     def data_received(self, data: bytes) -> None:
         """Keep what comes between the agreement and the handing over."""
@@ -131,20 +136,22 @@ class Greeting(asyncio.Protocol):
         self._others.pop(self, None)
 
     def end(self) -> None:
-        """Hang up."""
+        """Hang up, at once or as soon as there is a line: several may come in one turn of the loop."""
         self._others.pop(self, None)
-        self._plain.abort()
-        self._agreeing.cancel()
+        self._lost = True
+        if self._plain and self._agreeing:
+            self._plain.abort()
+            self._agreeing.cancel()
 
-    async def _agree(self) -> None:
+    async def _agree(self, plain: asyncio.Transport) -> None:
         loop, context = asyncio.get_running_loop(), self._certificate.context()
         assert context is not None  # there is a certificate
         try:
             encrypted = await loop.start_tls(
-                self._plain, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S
+                plain, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S
             )
         except OSError:  # ssl.SSLError is one, and so is what a timeout raises
-            self._plain.abort()
+            plain.abort()
             return
         finally:
             self._others.pop(self, None)

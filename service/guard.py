@@ -34,7 +34,7 @@ NEEDED: dict[str, Scope | None] = {
     "/v1/models/{name}/load": "admin",
 }
 """Any good key will do where there is None; a route that is not named here needs `admin`."""
-FOREIGN = ("Origin", "Forwarded", "X-Forwarded-For")
+FOREIGN = ("Origin", "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 """Headers of pages and of proxies."""
 NO_PLACE = ("key", "api_key", "apikey", "token", "access_token")
 """Names of query parameters under which people send keys."""

@@ -64,8 +64,8 @@ class Line:
         try:
             await future
         except asyncio.CancelledError:
-            if not future.cancelled():
-                # It had its turn at the same moment.
+            if future.done() and not future.cancelled() and not future.exception():
+                # It had its turn at the same moment; one that was refused then had none.
                 self.leave(None)
             raise
         finally:

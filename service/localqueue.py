@@ -106,8 +106,8 @@ class _Lane:
             raise Late("the deadline passed before the job was asked")
         asked = _Asked(job, now, self._loop.create_future())
         with self._change:
-            self._admit(asked)
             self._begin()
+            self._admit(asked)
             self._change.notify()
         try:
             async with asyncio.timeout(job.deadline - now):
@@ -122,15 +122,19 @@ class _Lane:
         """Answer what waits; each job's own deadline bounds how long that takes."""
         with self._change:
             self._closing = True
-            self._begin()
             self._change.notify()
+            if not self._running:
+                self._ended.set()
         await self._ended.wait()
 
     def _begin(self) -> None:
-        """Have a thread; the one before may have gone for want of work."""
+        """Have a thread; the one before may have gone for want of work. Raises Busy when the machine has none left."""
         if not self._running:
+            try:
+                threading.Thread(target=self._run, name="model", daemon=True).start()
+            except RuntimeError as error:
+                raise Busy("no thread can be had for the model") from error
             self._running = True
-            threading.Thread(target=self._run, name="model", daemon=True).start()
 
     def _admit(self, asked: _Asked) -> None:
         """Put a job in its place, if need be in that of its stream's oldest. Raises Busy when there is none."""
@@ -151,14 +155,14 @@ class _Lane:
             batch = [asked for asked in found[0] if asked.job.deadline > begin]
             outcome = self._predict(batch)
             self._post(self._told, batch, outcome, begin, time.monotonic())
-        if self._closing:
-            self._post(self._ended.set)
 
     def _take(self) -> tuple[list[_Asked], list[_Asked]] | None:
         with self._change:
             while not len(self.backlog):
                 if self._closing or not (self._change.wait(IDLE_S) or len(self.backlog)):
                     self._running = False
+                    if self._closing:
+                        self._post(self._ended.set)
                     return None
             found = self.backlog.take(self._max_batch, now=time.monotonic())
         if found[1]:

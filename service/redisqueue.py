@@ -201,12 +201,15 @@ class RedisQueue:
             raise
         for (stream, lane), result in zip(lanes.items(), results, strict=False):
             self._sent(stream, {job: jobs[job][1] for job in lane}, result)
+        for result in results[: len(lanes)]:
+            if isinstance(result, Exception):
+                raise result
 
     def _sent(self, stream: str, jobs: dict[str, bytes], result: Any) -> None:
-        """Note what became of jobs: each an entry, or refused. Raises what Redis has against all of them."""
+        """Note what became of jobs: each an entry, or refused."""
         if isinstance(result, Exception):
             self._refuse(jobs, UNUSABLE)
-            raise result
+            return
         for (job, data), entry in zip(jobs.items(), result, strict=True):
             if entry is None:
                 self._refuse([job], f"{self._max_jobs} jobs wait in the queue")

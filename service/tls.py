@@ -19,8 +19,9 @@ class Certificate:
     def __init__(self, certificate: str, key: str) -> None:
         """Raises Unprocessable when the files cannot be used, or only one is named."""
         self._files = (certificate, key)
-        self._context = server_context(certificate, key)
+        # Looked at before they are read: what changes in between is then seen later.
         self._state = self._look()
+        self._context = server_context(certificate, key)
         self._due = time.monotonic() + LOOK_S
 
     @property
@@ -74,7 +75,7 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext | None:
     try:
         # Without a callback OpenSSL would ask for a passphrase on the terminal, and a server would wait for ever.
         context.load_cert_chain(certificate, key, password=_no_passphrase)
-    except (ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         mismatch = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
         why = "the key belongs to another certificate" if mismatch else f"not PEM files that can be used: {error}"
         raise Unprocessable(f"tls_certificate={certificate} and tls_key={key}: {why}") from None

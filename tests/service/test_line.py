@@ -76,6 +76,17 @@ async def test_who_is_cancelled_leaves_no_trace_not_even_at_the_moment_of_its_tu
     assert line._under_way == 0
 
 
+async def test_who_is_cancelled_at_the_moment_it_is_refused_gives_no_credit_away(line):
+    await entering(line, job(0, "a"))
+    refused, *others = await entering(line, *(job(n, "a") for n in (1, 2, 3)))
+    others.append(asyncio.create_task(line.enter(job(4, "a"))))
+    asyncio.get_running_loop().call_soon(refused.cancel)
+    await asyncio.wait((refused,))
+    assert refused.cancelled()
+    await asyncio.sleep(0)
+    assert (done(others), len(line), line._under_way) == ([False] * 3, 3, 1)
+
+
 @pytest.mark.parametrize(("size", "good"), [(3, True), (4, False)])
 def test_the_bound_in_bytes_holds_at_both_sides_and_what_ends_is_given_back(size, good):
     weight = Weight(limit=10)

@@ -159,3 +159,24 @@ async def test_a_model_nobody_asks_gives_its_thread_back_and_has_one_again_when_
     for pause in np.linspace(0.018, 0.022, 50):
         await queue.ask(job(1, "s"))
         await asyncio.sleep(pause)
+
+
+async def test_a_machine_without_a_thread_left_refuses_and_is_asked_again(queue):
+    before = threading.stack_size(2**46)  # more than can be had
+    try:
+        with pytest.raises(Busy, match="no thread"):
+            await queue.ask(job(1, "s"))
+    finally:
+        threading.stack_size(before)
+    assert queue.depth == 0
+    assert (await queue.ask(job(2, "s"))).scores[0] == 2
+
+
+async def test_closing_ends_whether_the_models_thread_is_there_or_gone(slow, monkeypatch):
+    for idle in (5.0, 0.01):
+        monkeypatch.setattr(localqueue, "IDLE_S", idle)
+        queue = LocalQueue(lambda *_: slow, max_batch=8, max_jobs=10)
+        await queue.ask(job(1, "s"))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(1):
+            await queue.close()

@@ -162,8 +162,12 @@ async def test_full_memory_refuses_jobs_and_ends_by_itself(own, start):
     queue = start(own.url)
     await queue.open()
     own.client.config_set("maxmemory", 1)
-    with pytest.raises(Busy, match="cannot be used"):
-        await queue.ask(job(1))
+    begin = time.monotonic()
+    asked = [queue.ask(job(n, live=live, seconds=5)) for n, live in enumerate((True, False))]
+    for error in await asyncio.gather(*asked, return_exceptions=True):
+        assert isinstance(error, Busy)
+        assert "cannot be used" in str(error)
+    assert time.monotonic() - begin < 2
     assert queue.trouble
     await asyncio.sleep(1.5)
     assert queue.trouble

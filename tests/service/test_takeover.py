@@ -17,6 +17,7 @@ from models.choice import FILE
 from models.manifest import Label
 from models.session import Session
 from service import localqueue, takeover
+from service.guard import FOREIGN
 from service.keys import FileStore, mint
 from tests.service.conftest import COMMON, RATE, begin, noise, pcm, rest_of, tone, until, wav
 from tests.service.versions import copied, put
@@ -338,7 +339,7 @@ async def test_with_keys_only_an_admin_loads(serve, folder, tmp_path):
 
 
 async def test_without_keys_only_programs_of_this_machine_load(serve, server, folder):
-    for name in ("Origin", "Forwarded", "X-Forwarded-For"):
+    for name in FOREIGN:
         status, problem, _ = await server.post(LOAD, headers={name: server.url})
         assert (status, name in problem["detail"]) == (403, True)
     open_server = await serve(artefacts=folder, host="0.0.0.0", insecure=True)

@@ -1,7 +1,9 @@
 """TLS with certificates made by openssl for the test: who speaks, who trusts, and files that are wrong."""
 
 import asyncio
+import contextlib
 import shutil
+import socket
 import ssl
 import subprocess
 
@@ -119,6 +121,19 @@ async def test_connections_that_only_began_to_greet_count_and_give_way(artefacts
         for _, writer in greeting:
             writer.close()
     assert "greeting=4" in capsys.readouterr().err
+
+
+async def test_connections_that_come_in_one_turn_of_a_busy_loop_make_room_too(artefacts, ours):
+    async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1], max_connections=1) as server:
+        crowd = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(4)]
+        for each in crowd[:-1]:
+            each.settimeout(2)
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.to_thread(each.recv, 1) == b""
+        client = Client(f"https://127.0.0.1:{server.port}", authorities=ours[0])
+        assert (await client.describe("toy"))["name"] == "toy"
+        for each in crowd:
+            each.close()
 
 
 async def test_a_new_certificate_is_taken_while_streams_go_on(artefacts, ours, theirs, tmp_path, monkeypatch, capfd):
