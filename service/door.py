@@ -147,9 +147,7 @@ class Greeting(asyncio.Protocol):
         loop, context = asyncio.get_running_loop(), self._certificate.context()
         assert context is not None  # there is a certificate
         try:
-            encrypted = await loop.start_tls(
-                plain, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S
-            )
+            encrypted = await loop.start_tls(plain, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S)
         except OSError:  # ssl.SSLError is one, and so is what a timeout raises
             plain.abort()
             return

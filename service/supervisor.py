@@ -130,7 +130,15 @@ def _be(role: str, number: int, settings: Settings, pulse: Connection, since: fl
     setproctitle(f"timbre: {role} {number}")
 
     def beat() -> None:
-        pulse.send_bytes(b".")
+        if pulse.closed:
+            return
+        try:
+            pulse.send_bytes(b".")
+        except OSError:
+            # Nobody would end us any more, and we would keep the port.
+            log("the supervisor is gone", role=role, number=number)
+            pulse.close()
+            signal.raise_signal(signal.SIGTERM)
 
     if role == "worker":
         from service import worker

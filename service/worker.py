@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import time
@@ -156,7 +157,8 @@ def run(settings: Settings, *, number: int = 0, burst: bool = False, pulse: Call
 
 async def _run(settings: Settings, *, number: int, burst: bool, pulse: Callable[[], None]) -> int:
     stock = Stock(Store(settings.artefacts))
-    name = f"{socket.gethostname()}-{os.getpid()}"
+    # Containers on one machine may share its name, and all have the same process id.
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     jobs = RedisJobs(settings.redis, name=name)
     worker = Worker(jobs, stock.find, max_batch=settings.max_batch, pulse=pulse, stock=stock)
     _heed_signals(worker)

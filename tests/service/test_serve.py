@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -111,6 +112,14 @@ def test_several_gateways_share_the_port_and_the_dead_are_replaced(serve_process
     assert server.end() == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pids[1], 0)
+
+
+def test_when_the_supervisor_is_killed_its_processes_leave_and_give_the_port_back(serve_process, redis_url):
+    server = serve_process("--gateways", 2, "--redis", redis_url)
+    port = int(server.until(r"url=http://127.0.0.1:(\d+)", times=2)[1])
+    assert server.end(signal_number=signal.SIGKILL) == -signal.SIGKILL  # at the end of the log all are gone
+    assert len([line for line in server.log if "supervisor is gone" in line]) == 3
+    socket.create_server(("127.0.0.1", port)).close()
 
 
 def test_without_a_model_it_says_why_and_fails(tmp_path):
