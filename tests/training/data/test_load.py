@@ -30,10 +30,9 @@ def test_folders_of_sources_hold_folders_of_labels(by_source):
 
 
 def test_one_corrupt_file_among_many_is_listed_and_the_others_are_there(tmp_path, write_sound):
-    first = write_sound(tmp_path / "oboe" / "0.wav", seconds=0.2)
+    first = write_sound(tmp_path / "oboe" / "0.wav", seconds=0.2).read_bytes()
     for number in range(1, 1000):
-        (tmp_path / "oboe" / f"{number}.wav").hardlink_to(first)
-    (tmp_path / "oboe" / "500.wav").unlink()
+        (tmp_path / "oboe" / f"{number}.wav").write_bytes(first[:-2] + number.to_bytes(2, "little"))
     (tmp_path / "oboe" / "500.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEnonsense")
     found = load(CollectionSpec(path=str(tmp_path)))
     assert len(found.clips) == 999
