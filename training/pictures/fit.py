@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from training.pictures.network import Fitted, build, keras_on_torch, temperature, tensor
 from training.pictures.vary import vary
+from training.recipe import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,19 @@ class Material:
     valid: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
     """Of each class in the loss."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A training under way."""
+
+    model: Any
+    optimizer: Any
+    network: Network
+    augment: Augment
+    material: Material
+    seed: int
+    progress: Callable[[int, int], None]
 
 
 @dataclass
@@ -65,7 +79,29 @@ def fit(
     """Return the network as it was after the epoch of the lowest validation loss.
 
     kept: a file that holds the state after each epoch; found again, training goes on from it. Same seed, same network.
+    progress: is told pictures done and in all. Raises RecipeError when the loss is no longer a number.
     """
+    work = _begin(network, augment, material, seed=seed, progress=progress)
+    state = _restore(kept, work.model, work.optimizer)
+    for epoch in range(len(state.history), network.epochs):
+        began = time.monotonic()
+        loss = _epoch(work, epoch)
+        seen = _look(work.model, material)
+        if not math.isfinite(loss + seen["valid_loss"]):
+            raise RecipeError(f"network {network.name!r} diverges in epoch {epoch + 1}: lower rate={network.rate:g}")
+        before = state.history[-1]["seconds"] if state.history else 0.0
+        if not state.history or seen["valid_loss"] < min(one["valid_loss"] for one in state.history):
+            state.best = _numbers(work.model.weights)
+        state.history.append({"loss": loss, **seen, "seconds": before + time.monotonic() - began})
+        _keep(kept, work.model, work.optimizer, state)
+    work.model.set_weights(state.best)
+    logits = Fitted(work.model).logits(material.images, material.valid)
+    return Fitted(work.model, temperature(logits, material.labels[material.valid]), state.history)
+
+
+def _begin(
+    network: Network, augment: Augment, material: Material, *, seed: int, progress: Callable[[int, int], None]
+) -> _Work:
     keras = keras_on_torch()
     _, height, width, _ = material.images.shape
     model = build(network, height=height, width=width, labels=len(material.weights), seed=seed)
@@ -73,20 +109,7 @@ def fit(
     extra = {"momentum": network.momentum} if network.optimizer == "sgd" else {"weight_decay": network.decay}
     optimizer = make(learning_rate=network.rate, **extra)
     optimizer.build(model.trainable_variables)
-    state = _restore(kept, model, optimizer)
-    for epoch in range(len(state.history), network.epochs):
-        began = time.monotonic()
-        loss = _epoch(model, optimizer, network, augment, material, seed=seed, epoch=epoch)
-        seen = _look(model, material)
-        before = state.history[-1]["seconds"] if state.history else 0.0
-        if not state.history or seen["valid_loss"] < min(one["valid_loss"] for one in state.history):
-            state.best = _numbers(model.weights)
-        state.history.append({"loss": loss, **seen, "seconds": before + time.monotonic() - began})
-        _keep(kept, model, optimizer, state)
-        progress(epoch + 1, network.epochs)
-    model.set_weights(state.best)
-    logits = Fitted(model).logits(material.images, material.valid)
-    return Fitted(model, temperature(logits, material.labels[material.valid]), state.history)
+    return _Work(model, optimizer, network, augment, material, seed, progress)
 
 
 def best_epoch(history: list[dict[str, float]]) -> int:
@@ -94,34 +117,41 @@ def best_epoch(history: list[dict[str, float]]) -> int:
     return int(np.argmin([one["valid_loss"] for one in history])) + 1
 
 
-def _epoch(
-    model: Any, optimizer: Any, network: Network, augment: Augment, material: Material, *, seed: int, epoch: int
-) -> float:
+def _epoch(work: _Work, epoch: int) -> float:
     """Train one epoch, all of whose randomness comes from seed and epoch, and return its mean loss."""
+    import torch
+
+    material, size, epochs = work.material, work.network.batch, work.network.epochs
+    random = torch.Generator().manual_seed(work.seed * 1_000_003 + epoch)
+    # Dropout draws from here.
+    torch.manual_seed(work.seed * 1_000_003 + epoch)
+    order = material.train[torch.randperm(len(material.train), generator=random).numpy()]
+    steps, losses = math.ceil(len(order) / size), []
+    for start in range(0, len(order), size):
+        # Sorted, because the rows lie on disk.
+        rows = np.sort(order[start : start + size])
+        if work.network.schedule == "one-cycle":
+            share = rise_and_fall((epoch * steps + start // size) / (epochs * steps))
+            work.optimizer.learning_rate = work.network.rate * share
+        x = vary(tensor(material.images, rows), work.augment, random)
+        losses.append(_step(work, x, material.labels[rows]))
+        work.progress(epoch * len(order) + start + len(rows), epochs * len(order))
+    return float(np.mean(losses))
+
+
+def _step(work: _Work, x: Any, labels: npt.NDArray[np.integer[Any]]) -> float:
+    """Learn from one batch and return its loss."""
     import torch
     from torch.nn import functional
 
-    random = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    # Dropout draws from here.
-    torch.manual_seed(seed * 1_000_003 + epoch)
-    order = material.train[torch.randperm(len(material.train), generator=random).numpy()]
-    weights = torch.from_numpy(material.weights)
-    steps, losses = math.ceil(len(order) / network.batch), []
-    for step in range(steps):
-        # Sorted, because the rows lie on disk.
-        rows = np.sort(order[step * network.batch : (step + 1) * network.batch])
-        x = vary(tensor(material.images, rows), augment, random)
-        y = torch.from_numpy(material.labels[rows].astype(np.int64))
-        model.zero_grad()
-        loss = functional.cross_entropy(model(x, training=True), y, weights, label_smoothing=network.smoothing)
-        loss.backward()
-        if network.schedule == "one-cycle":
-            optimizer.learning_rate = network.rate * rise_and_fall((epoch * steps + step) / (network.epochs * steps))
-        variables = model.trainable_weights
-        with torch.no_grad():
-            optimizer.apply([variable.value.grad for variable in variables], variables)
-        losses.append(loss.item())
-    return float(np.mean(losses))
+    y, weights = torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(work.material.weights)
+    work.model.zero_grad()
+    loss = functional.cross_entropy(work.model(x, training=True), y, weights, label_smoothing=work.network.smoothing)
+    loss.backward()
+    variables = work.model.trainable_weights
+    with torch.no_grad():
+        work.optimizer.apply([variable.value.grad for variable in variables], variables)
+    return float(loss.item())
 
 
 def rise_and_fall(at: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from models.manifest import Label, Source
 from training.material import MaterialError
 from training.origin import origin
 from training.pictures import judge
+from training.pictures.histogram import text
 from training.pictures.network import keras_on_torch
 from training.pictures.obtain import cache_folder, check, obtain
 from training.pictures.parts import WHOLE, Part, parts
@@ -63,6 +65,7 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
     with stage("split"):
         every = parts(recipe, pack)
     _check(pack, every)
+    print(counted(pack, every[-1]), file=sys.stderr)
     kept: list[Path] = []
     candidates = [train(recipe, network, pack, every, kept, stage) for network in recipe.chosen()]
     candidates.sort(key=lambda one: (-one.line["valid_macro_f1"], one.line["minimum_loss"]))
@@ -85,6 +88,13 @@ def _check(pack: Pack, every: list[Part]) -> None:
                 f"no pictures for {', '.join(wanting)}: {len(pack.pictures):,} pictures in few sets of near-duplicates "
                 f"or sources cannot be split; add pictures"
             )
+
+
+def counted(pack: Pack, part: Part) -> str:
+    """Return how many pictures of each class a training learns from, chooses by and is judged on, as a table."""
+    rows = {"train": part.train, "valid": part.valid, **part.tests}
+    counts = [np.bincount(pack.labels[some], minlength=len(pack.classes)) for some in rows.values()]
+    return text(np.stack(counts, axis=1), pack.classes, list(rows))
 
 
 def train(

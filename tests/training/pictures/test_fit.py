@@ -5,6 +5,7 @@ import pytest
 
 from training.pictures.fit import Material, best_epoch, class_weights, fit, rise_and_fall
 from training.pictures.settings import Augment, Network
+from training.recipe import RecipeError
 
 NET = Network(name="a", maps=(6,), dropout=0.3, epochs=4, batch=16, optimizer="adamw", rate=0.01, schedule="one-cycle")
 HOW = Augment(flip=True, shift=0.1, noise=4)
@@ -26,7 +27,10 @@ def material():
 
 
 def trained(material, kept, *, stop=0, network=NET):
+    """Train; stop: pictures after which it is broken off."""
+
     def progress(done, total):
+        assert 0 < done <= total == network.epochs * 90
         if done == stop:
             raise Stop
 
@@ -48,11 +52,18 @@ def test_what_is_broken_off_goes_on_to_the_same_scores(optimizer, material, tmp_
     network = Network(name="b", maps=(6,), dropout=0.3, epochs=3, batch=16, optimizer=optimizer)
     whole = trained(material, tmp_path / "whole.npz", network=network)
     with pytest.raises(Stop):
-        trained(material, tmp_path / "broken.npz", stop=2, network=network)
+        trained(material, tmp_path / "broken.npz", stop=2 * 90 + 32, network=network)
     again = trained(material, tmp_path / "broken.npz", network=network)
     assert [one["valid_loss"] for one in again.history] == [one["valid_loss"] for one in whole.history]
     rows = np.arange(120)
     assert np.array_equal(whole.scores(material.images, rows), again.scores(material.images, rows))
+
+
+def test_a_training_that_diverges_says_so_and_what_to_change(material, tmp_path):
+    wild = Network(name="wild", maps=(6,), norm=False, epochs=3, rate=1e30)
+    with pytest.raises(RecipeError, match=r"'wild' diverges in epoch 1: lower rate=1e\+30"):
+        trained(material, tmp_path / "state.npz", network=wild)
+    assert not list(tmp_path.iterdir())
 
 
 def test_rare_classes_weigh_more_and_absent_ones_do_not_divide_by_zero():

@@ -76,6 +76,7 @@ def test_what_cannot_be_read_is_left_out_and_told(shop, tmp_path, capsys):
     told = capsys.readouterr().err
     assert "1 files, not a picture by its name" in told
     assert "2 files left out" in told
+    assert re.search(r"class +train +valid +test\nbass +\d+ +\d+ +\d+ ", told)
 
 
 def test_a_style_never_seen_judges_and_no_thing_is_on_two_sides(styles):
