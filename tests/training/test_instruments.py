@@ -102,7 +102,8 @@ def test_without_material_it_says_what_to_do(data, tmp_path, capsys):
 def test_one_label_alone_is_refused_with_what_to_add(data, tmp_path, capsys):
     for source in ("here", "there"):
         shutil.copytree(data / source / "flute", tmp_path / source / "flute")
-    assert train(tmp_path, tmp_path / "out", "models=forest") == 1
+    few = [f"{part}.{kind}=1" for part in ("train", "test") for kind in ("note", "solo", "mix", "silence", "noise")]
+    assert train(tmp_path, tmp_path / "out", "models=forest", *few) == 1
     assert "only flute to train on: add folders or sound fonts that have piano" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
