@@ -68,5 +68,5 @@ def test_a_recipe_of_ones_own_is_read_from_its_file(tmp_path):
 
 
 def test_an_unknown_recipe_names_what_there_is():
-    with pytest.raises(NotFound, match="there is .*instruments.*sounds"):
+    with pytest.raises(NotFound, match=r"there is .*instruments.*sounds"):
         load("instrumentz")
