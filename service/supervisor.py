@@ -18,6 +18,8 @@ from service.settings import Settings
 
 SILENCE_S = 20.0
 """A process whose loop has not turned for so long is replaced."""
+START_S = 60.0
+"""The same, before its first turn: on a busy machine what it imports takes a while."""
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses before a process that keeps dying is started again."""
 STEADY_S = 30.0
@@ -77,6 +79,8 @@ class Supervisor:
             elif now - child.heard > SILENCE_S:
                 log(f"{child.role} hangs", number=child.number, pid=child.process.pid)
                 child.process.kill()
+                # Until its end is seen.
+                child.heard = now
         self._wait()
 
     def _wait(self) -> None:
@@ -102,7 +106,8 @@ class Supervisor:
         child.process.start()
         sender.close()
         child.pulse = receiver
-        child.started = child.heard = time.monotonic()
+        child.started = time.monotonic()
+        child.heard = child.started + START_S - SILENCE_S
         log(f"{child.role} started", number=child.number, pid=child.process.pid)
 
     def _bury(self, child: Child, now: float) -> None:

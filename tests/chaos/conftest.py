@@ -38,7 +38,7 @@ class Victim:
                 self.log.append(line)
                 self._changed.notify_all()
 
-    def until(self, pattern, *, times=1, seconds=20):
+    def until(self, pattern, *, times=1, seconds=40):
         """Wait until the log has held a pattern so many times; return the matches."""
         with self._changed:
             found = self._changed.wait_for(lambda: len(self.find(pattern)) >= times, seconds)

@@ -13,7 +13,10 @@ import urllib.request
 import aiohttp
 import pytest
 
+from service import supervisor
 from service.commands.serve import check_exposure, main
+from service.settings import Settings
+from service.supervisor import Supervisor
 from tests.service.conftest import RATE, begin, noise, pcm, rest_of
 
 
@@ -112,6 +115,32 @@ def test_several_gateways_share_the_port_and_the_dead_are_replaced(serve_process
     assert server.end() == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pids[1], 0)
+
+
+def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(artefacts, monkeypatch, capsys):
+    monkeypatch.setattr(supervisor, "SILENCE_S", 1.0)
+    watching = Supervisor(Settings(port=0, artefacts=artefacts), since=time.monotonic())
+    (child,) = watching._children
+    watching._watch()
+    first = child.process
+    try:
+        os.kill(first.pid, signal.SIGSTOP)
+        while time.monotonic() < child.started + 2 * supervisor.SILENCE_S:
+            watching._watch()
+        os.kill(first.pid, signal.SIGCONT)
+        while child.heard > time.monotonic():  # not before its first turn
+            watching._watch()
+        assert child.process is first
+        os.kill(first.pid, signal.SIGSTOP)
+        while child.process is first:
+            watching._watch()
+        assert first.exitcode == -signal.SIGKILL
+    finally:
+        first.kill()
+        watching._end()
+        for each in (watching._reserved, watching._wake, watching._waker):
+            each.close()
+    assert capsys.readouterr().err.count("gateway hangs") == 1
 
 
 def test_when_the_supervisor_is_killed_its_processes_leave_and_give_the_port_back(serve_process, redis_url):
