@@ -38,6 +38,7 @@ def test_one_command_makes_a_table_a_length(recordings, tmp_path, capsys):
     assert [row[0].strip() for row in rows] == ["1", "3"]
     assert all(float(row[5]) > 0.9 for row in rows), "high and low are easily told apart"
     assert "macro-F1 (leaky)" in shown
+    assert all(0.4 < float(row[6]) < 0.6 and 0.4 < float(row[-1]) < 0.6 for row in rows), "half of the cells are off"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         f"windows.{e}" for e in ("html", "json", "md", "svg")
     ]
