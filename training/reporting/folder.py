@@ -52,7 +52,7 @@ def write(
     target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
     report = _report(artefact, about, judged, history)
     report["files"] = {
-        "size": f"{size_of(artefact) / 1e6:.2g} MB",
+        "size": f"{size_of(artefact) / 1e6:.3g} MB",
         "one window on the machine that trained": f"{latency_ms(model):.2f} ms",
     }
 
