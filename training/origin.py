@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from training.data.settings import SoundsRecipe
     from training.pictures.described import DescribedRecipe
     from training.pictures.settings import PicturesRecipe
+    from training.pictures.transfer_settings import TransferRecipe
     from training.recipe import Recipe
 
-    AnyRecipe: TypeAlias = Recipe | SoundsRecipe | PicturesRecipe | DescribedRecipe
+    AnyRecipe: TypeAlias = Recipe | SoundsRecipe | PicturesRecipe | DescribedRecipe | TransferRecipe
 
 
 WHERE = ("data", "cache", "jobs", "profile", "profiles")

@@ -1,0 +1,136 @@
+"""Recipes that teach a known network new classes: every knob, and what no run can mean refused before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.manifest import NAME
+from training.pictures.backbones import GROUPS, check
+from training.pictures.folders import Layout
+from training.pictures.settings import Augment, Pictures, Split
+from training.recipe import RecipeError
+
+OPTIMIZERS = ("sgd", "adamw")
+PARTS = (*GROUPS, "classifier")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One stage of the training. Rates are of the thirds of the backbone and of what follows it; 0 learns nothing."""
+
+    epochs: int = 10
+    """Passes over the training pictures at most."""
+    low: float = 0.0
+    """Learning rate of the backbone's first third."""
+    middle: float = 0.0
+    """Learning rate of its second third."""
+    high: float = 0.0
+    """Learning rate of its last third."""
+    classifier: float = 1e-3
+    """Learning rate of what follows the pooling."""
+    resets: tuple[str, ...] = ()
+    """Parts that begin from chance: low, middle, high, classifier."""
+    frozen: int = 0
+    """Epochs at first in which only the classifier learns."""
+    one_cycle: bool = True
+    """Whether rates rise in the first fifth of the stage and fall to nothing after; else they stay."""
+    patience: int = 3
+    """Epochs without a lower validation loss that end the stage."""
+    plateau: int = 2
+    """Epochs without a lower validation loss after which rates are halved."""
+    batch: int = 16
+    """Pictures per step."""
+    optimizer: str = "adamw"
+    """sgd (momentum 0.9) or adamw."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no training."""
+        whole = {"epochs": self.epochs, "batch": self.batch, "patience": self.patience, "plateau": self.plateau}
+        for name, value in whole.items():
+            _check(value >= 1, f"{name}={value} must be at least 1")
+        for name in PARTS:
+            _check(0 <= getattr(self, name) <= 10, f"{name}={getattr(self, name)} must lie between 0 and 10")
+        _check(0 <= self.frozen <= self.epochs, f"frozen={self.frozen} must lie between 0 and epochs={self.epochs}")
+        _check(self.optimizer in OPTIMIZERS, f"optimizer={self.optimizer!r} must be {' or '.join(OPTIMIZERS)}")
+        _check(not set(self.resets) - set(PARTS), f"resets={list(self.resets)} must be some of {', '.join(PARTS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The network that is taught."""
+
+    backbone: str = "resnext50-32x4d"
+    """A name of `training.pictures.backbones`."""
+    weights: str = "keras"
+    """keras (ImageNet's, fetched), none (by chance), or a .weights.h5, .h5 or .keras file."""
+    dense: tuple[int, ...] = ()
+    """Units of dense layers between pooling and classes."""
+    dropout: float = 0.2
+    """Share of the last layer's inputs that are dropped."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no network."""
+        check(self.backbone, self.weights)
+        _check(all(units >= 1 for units in self.dense), f"network.dense={list(self.dense)} must be 1 or more each")
+        _check(0 <= self.dropout < 1, f"network.dropout={self.dropout} must lie between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferRecipe:
+    """Everything that decides an artefact of a known network that learnt new classes, but the code."""
+
+    steps: str
+    """The module in `training` that carries the recipe out."""
+    name: str
+    """Of the artefact."""
+    about: str = ""
+    """What the model tells; the first sentence of its report."""
+    seed: int = 1
+    """Of everything random."""
+    jobs: int = 1
+    """Threads."""
+    data: str = ""
+    """Folder that a relative path starts from, where it is not below the current one; else $TIMBRE_DATA."""
+    cache: str = ""
+    """Folder for packed pictures and unfinished trainings; else ~/.cache/timbre."""
+    class_weights: bool = True
+    """Whether rare classes weigh as much as frequent ones."""
+    top: tuple[int, ...] = (1, 2, 3, 5)
+    """How many guesses the tables count."""
+    metadata: tuple[str, ...] = ()
+    """What is told beside the picture, of the names in pictures.layout; joined to the pooled vector."""
+    tensorboard: bool = False
+    """Whether to write TensorBoard's files beside the curves; needs tensorboard."""
+    pictures: Pictures = field(default_factory=Pictures)
+    split: Split = field(default_factory=Split)
+    augment: Augment = field(default_factory=Augment)
+    network: Network = field(default_factory=Network)
+    head: Training = field(default_factory=Training)
+    fine: Training = field(default_factory=Training)
+    version: str = ""
+    """Of the artefact; empty takes the one after the latest."""
+    provenance: tuple[dict[str, str], ...] = ()
+    """source, licence, use of the pictures."""
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Named changes: dotted key to value."""
+    profile: str = ""
+    """One of them."""
+
+    def __post_init__(self) -> None:
+        """Refuse now what would be found out after the training."""
+        _check(NAME.fullmatch(self.name) is not None, f"name={self.name!r} must be lower-case words joined by hyphens")
+        told = Layout.parse(self.pictures.layout, self.pictures.source).metadata
+        for name in self.metadata:
+            _check(name in told, f"metadata {name!r} is missing in pictures.layout={self.pictures.layout!r}")
+        _check(not self.split.by_source, "split.by_source is for small networks; here sources stay on one side")
+        _check(self.jobs >= 1, f"jobs={self.jobs} must be at least 1")
+        _check(bool(self.top) and min(self.top) >= 1, f"top={list(self.top)} must name numbers of guesses")
+        _check(not any(getattr(self.head, part) for part in GROUPS), "[head] trains the classifier only")
+        complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
+        _check(complete, "each [[provenance]] says source, licence and use, and nothing else")
+
+
+def _check(holds: bool, message: str) -> None:  # noqa: FBT001
+    if not holds:
+        raise RecipeError(message)

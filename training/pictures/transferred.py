@@ -1,0 +1,233 @@
+"""Recipes that teach a known network new classes: pictures -> pack -> the classifier, then all of it -> artefact."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from features.config import Metadata, PictureConfig
+from features.errors import Unprocessable
+from features.picture import facts as told_facts
+from training.material import MaterialError
+from training.pictures import curves, judge, outcome
+from training.pictures.network import keras_on_torch, softmax, temperature
+from training.pictures.obtain import cache_folder, check, obtain
+from training.pictures.parts import parts
+from training.pictures.settings import PicturesRecipe
+from training.pictures.transfer_settings import TransferRecipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from training.pictures.packed import Pack
+    from training.pictures.parts import Part
+    from training.pictures.transfer import Learner, Look, Material
+
+RECIPE = TransferRecipe
+"""What `training.recipe.load` reads these recipes as."""
+Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+LIBRARIES = ("numpy", "keras", "torch", "onnx")
+STATE = 1
+"""Raised whenever unfinished trainings can no longer be gone on with."""
+MOVED = ("layer", "part", "squared difference", "share of the squares before")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a stage came to."""
+
+    name: str
+    history: list[Look]
+    weights: list[npt.NDArray[Any]]
+    temperature: float
+    judged: judge.Judged
+    valid: judge.Judged
+
+
+def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
+    """Carry the recipe out and return the folder of the artefact and that of its report."""
+    curves.check(tensorboard=recipe.tensorboard)
+    keras_on_torch()
+    import torch
+
+    from training.pictures.transfer import build
+
+    # More threads than asked for would fight over the same cores; and sums depend on how they are shared out.
+    torch.set_num_threads(recipe.jobs)
+    as_pictures = cast("PicturesRecipe", recipe)  # obtain and parts read nothing that is not here too
+    pack = obtain(as_pictures, stage)
+    with stage("split"):
+        part = parts(as_pictures, pack)[-1]
+    _check(pack, part)
+    config = config_of(recipe, pack)
+    material = material_of(recipe, pack, part, config)
+    with stage(f"{recipe.network.backbone}, weights: {recipe.network.weights}"):
+        size = {"height": config.height, "width": config.width}
+        learner = build(recipe.network, labels=len(pack.classes), extra=config.extra, seed=recipe.seed, **size)
+    before = [array.copy() for array in learner.model.get_weights()]
+    kept: list[Path] = []
+    trained = _stages(recipe, learner, material, part, kept, stage)
+    trained.sort(key=lambda one: min(look["valid_loss"] for look in one.history))
+    learner.model.set_weights(trained[0].weights)
+    moved = _moved(learner, before)
+    with stage("artefact and report"):
+        made = outcome.ship(_outcome(recipe, pack, part, config, material, learner, trained, moved), out)
+    for file in kept:
+        file.unlink(missing_ok=True)
+    return made
+
+
+def _check(pack: Pack, part: Part) -> None:
+    check(pack, pack.labels[part.train].tolist())
+    for name, rows in {"valid": part.valid, **part.tests}.items():
+        if not len(rows):
+            raise MaterialError(f"no pictures for {name}: {len(pack.pictures):,} cannot be split; add pictures")
+
+
+def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
+    """Return how a picture becomes a tensor: metadata takes the values that the pictures have."""
+    named = pack.about["metadata"]
+    if missing := [name for name in recipe.metadata if name not in named]:
+        raise MaterialError(f"metadata {missing[0]!r} is missing in the pack, which has {', '.join(named) or 'none'}")
+    columns = {
+        name: sorted({picture.metadata[named.index(name)] for picture in pack.pictures}) for name in recipe.metadata
+    }
+    try:
+        told = tuple(Metadata(name=name, values=tuple(values)) for name, values in columns.items())
+        return replace(recipe.pictures.config(), metadata=told)
+    except Unprocessable as error:
+        raise MaterialError(f"metadata: {error}") from error
+
+
+def material_of(recipe: TransferRecipe, pack: Pack, part: Part, config: PictureConfig) -> Material:
+    """Return what is learnt from."""
+    from training.pictures.fit import class_weights
+    from training.pictures.transfer import Material
+
+    named, classes = pack.about["metadata"], len(pack.classes)
+    told = [{name: picture.metadata[named.index(name)] for name in recipe.metadata} for picture in pack.pictures]
+    facts = np.array([told_facts(config, one) for one in told], np.uint8).reshape(len(told), config.extra)
+    weights = class_weights(pack.labels[part.train], classes) if recipe.class_weights else np.ones(classes, np.float32)
+    return Material(pack.images, facts, pack.labels, part.train, part.valid, weights)
+
+
+def _stages(
+    recipe: TransferRecipe, learner: Learner, material: Material, part: Part, kept: list[Path], stage: Stage
+) -> list[Trained]:
+    """Return what each stage came to. kept: is told the files of unfinished trainings."""
+    from training.pictures.transfer import reset, train
+
+    folder = cache_folder(cast("PicturesRecipe", recipe)) / "trainings"
+    key, done = _key(recipe, learner, material), []
+    drawn = curves.Curves(folder / f"{recipe.name}-{key}", tensorboard=recipe.tensorboard)
+    for name, how in {"head": recipe.head, "fine": recipe.fine}.items():
+        reset(learner, how.resets, recipe.network, seed=recipe.seed + 1)
+        kept.append(folder / f"{recipe.name}-{key}-{name}.pt")
+        with stage(f"{name}: at most {how.epochs} epochs of {len(material.train):,} pictures") as progress:
+
+            def tell(history: list[Look], name: str = name, epochs: int = how.epochs, bar: Any = progress) -> None:
+                drawn.tell(name, history)
+                bar(len(history), epochs)
+
+            history = train(learner, how, recipe.augment, material, seed=recipe.seed, kept=kept[-1], tell=tell)
+        done.append(_judged(name, history, learner, material, part))
+    return done
+
+
+def _judged(name: str, history: list[Look], learner: Learner, material: Material, part: Part) -> Trained:
+    logits = learner.logits(material, part.valid)
+    sharp = np.float32(temperature(logits, material.labels[part.valid]))
+    found = []
+    for question, rows in {"test": part.tests["test"], "valid": part.valid}.items():
+        scores = softmax(learner.logits(material, rows) / sharp)
+        found.append(judge.Judged(part.name, question, scores, material.labels[rows], rows))
+    return Trained(name, history, learner.model.get_weights(), float(sharp), *found)
+
+
+def _key(recipe: TransferRecipe, learner: Learner, material: Material) -> str:
+    """Return what tells one training from another: all that decides it."""
+    digest = hashlib.sha256()
+    for array in (material.labels, material.facts, material.train, material.valid, *learner.model.get_weights()):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    sections = [asdict(one) for one in (recipe.network, recipe.head, recipe.fine, recipe.augment)]
+    config = recipe.pictures.config().fingerprint()
+    digest.update(json.dumps([sections, recipe.seed, recipe.class_weights, config, STATE]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _moved(learner: Learner, before: list[npt.NDArray[Any]]) -> list[list[Any]]:
+    """Return how far the weights of each layer moved: the squared difference, and over the squares before."""
+    names = {id(weight): at for at, weight in enumerate(learner.model.weights)}
+    after, rows = learner.model.get_weights(), []
+    for part, layers in learner.parts.items():
+        for layer in layers:
+            at = [names[id(weight)] for weight in layer.weights]
+            far = sum(float(np.square(after[i] - before[i]).sum()) for i in at)
+            was = sum(float(np.square(before[i]).sum()) for i in at)
+            rows.append([layer.name, part, far, far / was if was else None])
+    return rows
+
+
+def _outcome(
+    recipe: TransferRecipe,
+    pack: Pack,
+    part: Part,
+    config: PictureConfig,
+    material: Material,
+    learner: Learner,
+    trained: list[Trained],
+    moved: list[list[Any]],
+) -> outcome.Outcome:
+    from training.pictures.transfer_onnx import export, stacked
+
+    rows = outcome.golden_rows(part.train, seed=recipe.seed)
+    note = "From before the first stage to the artefact."
+    return outcome.Outcome(
+        recipe,
+        _about(recipe, pack, part, trained[0]),
+        pack,
+        config,
+        [trained[0].judged],
+        {one.name: _line(one, recipe, learner) for one in trained},
+        export(learner, config, trained[0].temperature, material, rows),
+        stacked(material, rows, config),
+        LIBRARIES,
+        history={one.name: one.history for one in trained},
+        matrices={one.name: judge.matrix(one.judged.scores, one.judged.labels) for one in trained},
+        tables={"How far weights moved": {"note": note, "head": MOVED, "rows": moved}},
+    )
+
+
+def _line(one: Trained, recipe: TransferRecipe, learner: Learner) -> dict[str, Any]:
+    losses = [look["valid_loss"] for look in one.history]
+    at = int(np.argmin(losses))
+    return outcome.line(
+        [one.judged],
+        top=recipe.top,
+        minimum_loss=losses[at],
+        best_epoch=at + 1,
+        valid_macro_f1=judge.measure(one.valid.scores, one.valid.labels)["macro_f1"],
+        seconds_to_best=one.history[at]["seconds"],
+        seconds=one.history[-1]["seconds"],
+        weights=learner.model.count_params(),
+    )
+
+
+def _about(recipe: TransferRecipe, pack: Pack, part: Part, best: Trained) -> str:
+    what = recipe.about or f"Which of {len(pack.classes):,} classes a picture shows"
+    beside = f", with {', '.join(recipe.metadata)} joined after the pooling" if recipe.metadata else ""
+    weights = {"none": "weights by chance", "keras": "ImageNet's weights"}.get(
+        recipe.network.weights, "weights of a file"
+    )
+    return (
+        f"{what}: {recipe.network.backbone} with {weights}{beside}; the classifier learnt first, then the whole, on "
+        f"{len(part.train):,} pictures; the best epoch, of stage {best.name}, was chosen on {len(part.valid):,} "
+        "others, and it is judged on a third part. Near-duplicates, and pictures of one source, are in one part only."
+    )
