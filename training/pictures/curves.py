@@ -64,8 +64,8 @@ class Curves:
         right = {"validation": (at, [one["valid_accuracy"] for one in looks])}
         with charts.panels(2, columns=2, height=3.2) as (figure, axes):
             for ax, (title, series) in zip(axes, {"loss": losses, "accuracy": right}.items(), strict=True):
-                for number, (name, (x, y)) in enumerate(series.items()):
-                    ax.plot(x, y, "o-", markersize=4, color=charts.SERIES[number], label=name)
+                for name, (x, y) in series.items():
+                    ax.plot(x, y, "o-", markersize=4, color=charts.SERIES[name == "validation"], label=name)
                 for border in self._borders():
                     ax.axvline(border, color=charts.MUTED, linewidth=1, linestyle="--")
                 ax.set(title=title, xlabel="epoch")
