@@ -100,23 +100,29 @@ def watched(test: WindowSet, tensors: npt.NDArray[Any], source: str) -> Watch:
     return tensors[rows], test.labels[rows]
 
 
-def thresholds(judged: Sequence[Judged], *, quiet: float) -> npt.NDArray[np.float32]:
-    """Return thresholds calibrated on everything judged."""
-    return calibrate(
+def thresholds(
+    judged: Sequence[Judged], *, quiet: float, beta: float = 1.0, least: Sequence[float] = ()
+) -> npt.NDArray[np.float32]:
+    """Return thresholds calibrated on everything judged, none lower than in `least`."""
+    found = calibrate(
         np.concatenate([j.scores for j in judged]),
         np.concatenate([j.labels for j in judged]),
         source=np.concatenate([j.sources for j in judged]),
         kind=np.concatenate([j.kind for j in judged]),
         quiet=quiet,
+        beta=beta,
     )
+    return np.maximum(found, least, dtype=np.float32) if least else found
 
 
-def measure_each(judged: Sequence[Judged], names: Sequence[str], *, quiet: float) -> dict[str, Metrics]:
+def measure_each(
+    judged: Sequence[Judged], names: Sequence[str], *, quiet: float, beta: float = 1.0, least: Sequence[float] = ()
+) -> dict[str, Metrics]:
     """Return the metrics per source, each with thresholds from all the other sources."""
     metrics = {}
     for one in judged:
         others = [other for other in judged if other is not one] or [one]
-        limits = thresholds(others, quiet=quiet)
+        limits = thresholds(others, quiet=quiet, beta=beta, least=least)
         metrics[one.source] = measure(one.scores, one.labels, one.kind, thresholds=limits, names=names)
     return metrics
 

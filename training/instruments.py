@@ -153,12 +153,17 @@ def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candida
     work = list(zip([*rows.values(), everything], [*watch, None], strict=True))
     *without, fitted = fit_all(recipe, model, table, windows.train.labels, work, stage)
     judged = folds.leave_one_out(dict(zip(rows, without, strict=True)), windows.test, test)
-    limits = folds.thresholds(judged, quiet=recipe.quiet) if judged else np.full(len(LABELS), 0.5, np.float32)
-    limits = np.maximum(limits, [recipe.least.get(label, 0.0) for label in LABELS], dtype=np.float32)
+    limits = folds.thresholds(judged, **_rule(recipe)) if judged else np.full(len(LABELS), 0.5, np.float32)
     metrics = _metrics(recipe, windows, fitted, test, judged, limits)
     metrics |= _ensemble(recipe, fitted, kind, limits)
     history = {source: one.history for source, one in zip(rows, without, strict=True)}
     return Candidate(model, fitted, judged, limits, metrics, history)
+
+
+def _rule(recipe: Recipe) -> dict[str, Any]:
+    """Return how thresholds are chosen."""
+    least = [recipe.least.get(label, 0.0) for label in LABELS]
+    return {"quiet": recipe.quiet, "beta": recipe.beta, "least": least}
 
 
 def _metrics(
@@ -170,7 +175,7 @@ def _metrics(
     limits: npt.NDArray[np.float32],
 ) -> dict[str, Any]:
     """Return the metrics per source left out, their mean, and those of the sources that are never trained on."""
-    left_out = folds.measure_each(judged, LABELS, quiet=recipe.quiet)
+    left_out = folds.measure_each(judged, LABELS, **_rule(recipe))
     extra = {}
     for source in windows.excluded:
         one = folds.judge(fitted, windows.test, test, source, windows.test.held_out(source)[1])
@@ -250,7 +255,8 @@ def _about(recipe: Recipe, model: str, name: str, table: dict[str, Any]) -> str:
     if recipe.least:
         raised = ", ".join(f"{label} {least}" for label, least in recipe.least.items())
         about += (
-            f" Thresholds are no lower than: {raised}; the ensemble below, which showed the need, is no test of these."
+            f" Thresholds have the best F-{recipe.beta:g} and are no lower than: {raised}; the ensemble below, which"
+            " showed the need, is no test of these."
         )
     return about
 

@@ -131,6 +131,8 @@ class Recipe:
     """Whether to leave one source out in turn. Without it thresholds are 0.5 and the metrics empty."""
     quiet: float = 0.99
     """Share of noise and silence windows that must get no label."""
+    beta: float = 1.0
+    """Thresholds have the best F-beta: below 1 a false label weighs more than a missing one."""
     least: dict[str, float] = field(default_factory=dict)
     """Lowest thresholds by label, where the calibrated ones are known to be too low."""
     models: tuple[str, ...] = ("forest", "network")

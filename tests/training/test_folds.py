@@ -69,6 +69,16 @@ def test_thresholds_of_a_source_come_from_the_others():
     assert strict["loud"]["quiet_without_label"] == 0.0, "its own noise did not help its own threshold"
 
 
+def test_no_threshold_is_lower_than_the_least():
+    both = [judged("a", 0.4), judged("b", 0.4)]
+    free = folds.thresholds(both, quiet=0.99)
+    raised = folds.thresholds(both, quiet=0.99, least=[0.9] + [0.0] * (len(free) - 1))
+    assert free[0] < raised[0] == np.float32(0.9)
+    assert raised[1:].tolist() == free[1:].tolist()
+    missed = folds.measure_each(both, ["x"] * len(free), quiet=0.99, least=[0.9] * len(free))
+    assert missed["a"]["micro_f1"] == 0.0
+
+
 def test_the_mean_skips_what_a_source_does_not_have():
     metrics = {"a": {"top1": 0.5, "f1": {}, "quiet": 1.0}, "b": {"top1": None, "f1": {}, "quiet": 0.0}}
     assert folds.mean(metrics) == {"top1": 0.5, "quiet": 0.5}

@@ -1,4 +1,4 @@
-"""Calibration: noise stays silent first, then F1, every source with the same weight."""
+"""Calibration: noise stays silent first, then F-beta, every source with the same weight."""
 
 import numpy as np
 import pytest
@@ -43,6 +43,14 @@ def test_every_source_counts_the_same():
     pooled = calibrate(scores, labels, source=np.full(len(scores), "one"), kind=rest["kind"])
     assert pooled[0] == pytest.approx(alone[0])
     assert both[0] == pytest.approx(alone[0])
+
+
+def test_a_smaller_beta_would_rather_miss_than_be_wrong():
+    rng = np.random.default_rng(1)
+    there, absent = rng.normal(0.6, 0.15, (400, 1)), rng.normal(0.4, 0.15, (400, 1))
+    scores, labels, rest = columns((there, np.ones((400, 1)), "a", "note"), (absent, np.zeros((400, 1)), "a", "note"))
+    careful, even, bold = (calibrate(scores, labels, **rest, beta=beta)[0] for beta in (0.5, 1.0, 2.0))
+    assert careful > even > bold
 
 
 def test_a_label_nobody_plays_gets_one_half():
