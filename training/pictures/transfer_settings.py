@@ -77,6 +77,30 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is tried for [fine] before the training: a rate for each part, and whether it begins from chance."""
+
+    minutes: float = 0.0
+    """Time for it; 0 searches nothing. A trial under way then ends after its epoch."""
+    trials: int = 100
+    """Settings tried at most."""
+    epochs: int = 3
+    """Of a trial."""
+    lowest: float = 1e-6
+    """Lowest rate that is tried."""
+    highest: float = 1e-1
+    """Highest."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no search."""
+        _check(0 <= self.minutes < float("inf"), f"search.minutes={self.minutes} must be 0 or more")
+        for name, value in {"trials": self.trials, "epochs": self.epochs}.items():
+            _check(value >= 1, f"search.{name}={value} must be at least 1")
+        ordered = 0 < self.lowest < self.highest <= 10
+        _check(ordered, f"search.lowest={self.lowest} and highest={self.highest} must rise from above 0 to at most 10")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransferRecipe:
     """Everything that decides an artefact of a known network that learnt new classes, but the code."""
 
@@ -108,6 +132,7 @@ class TransferRecipe:
     network: Network = field(default_factory=Network)
     head: Training = field(default_factory=Training)
     fine: Training = field(default_factory=Training)
+    search: Search = field(default_factory=Search)
     version: str = ""
     """Of the artefact; empty takes the one after the latest."""
     provenance: tuple[dict[str, str], ...] = ()

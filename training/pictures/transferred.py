@@ -21,7 +21,7 @@ from training.pictures.network import keras_on_torch, softmax, temperature
 from training.pictures.obtain import cache_folder, check, obtain
 from training.pictures.parts import parts
 from training.pictures.settings import PicturesRecipe
-from training.pictures.transfer_settings import TransferRecipe
+from training.pictures.transfer_settings import Search, TransferRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,13 +72,13 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
         size = {"height": config.height, "width": config.width}
         learner = build(recipe.network, labels=len(pack.classes), extra=config.extra, seed=recipe.seed, **size)
     before = [array.copy() for array in learner.model.get_weights()]
+    recipe, tables = _searched(recipe, learner, material, stage)
     kept: list[Path] = []
     trained = _stages(recipe, learner, material, part, kept, stage)
-    trained.sort(key=lambda one: min(look["valid_loss"] for look in one.history))
     learner.model.set_weights(trained[0].weights)
-    moved = _moved(learner, before)
+    tables["How far weights moved"] = _moved(learner, before)
     with stage("artefact and report"):
-        made = outcome.ship(_outcome(recipe, pack, part, config, material, learner, trained, moved), out)
+        made = outcome.ship(_outcome(recipe, pack, part, config, material, learner, trained, tables), out)
     for file in kept:
         file.unlink(missing_ok=True)
     return made
@@ -118,10 +118,26 @@ def material_of(recipe: TransferRecipe, pack: Pack, part: Part, config: PictureC
     return Material(pack.images, facts, pack.labels, part.train, part.valid, weights)
 
 
+def _searched(
+    recipe: TransferRecipe, learner: Learner, material: Material, stage: Stage
+) -> tuple[TransferRecipe, dict[str, dict[str, Any]]]:
+    """Return the recipe with the rates and resets that were found, which searches no more, and the table of trials."""
+    if not recipe.search.minutes:
+        return recipe, {}
+    from training.pictures.search import say, search
+
+    folder = cache_folder(cast("PicturesRecipe", recipe)) / "trainings"
+    journal = folder / f"{recipe.name}-{_key(recipe, learner, material)}-search.log"
+    with stage(f"search: at most {recipe.search.minutes:g} minutes") as progress:
+        found = search(recipe, learner, material, journal, progress)
+    say(found)
+    return replace(recipe, fine=found.fine, search=Search()), {"Search": found.table}
+
+
 def _stages(
     recipe: TransferRecipe, learner: Learner, material: Material, part: Part, kept: list[Path], stage: Stage
 ) -> list[Trained]:
-    """Return what each stage came to. kept: is told the files of unfinished trainings."""
+    """Return what each stage came to, the best first. kept: is told the files of unfinished trainings."""
     from training.pictures.transfer import reset, train
 
     folder = cache_folder(cast("PicturesRecipe", recipe)) / "trainings"
@@ -138,7 +154,7 @@ def _stages(
 
             history = train(learner, how, recipe.augment, material, seed=recipe.seed, kept=kept[-1], tell=tell)
         done.append(_judged(name, history, learner, material, part))
-    return done
+    return sorted(done, key=lambda one: min(look["valid_loss"] for look in one.history))
 
 
 def _judged(name: str, history: list[Look], learner: Learner, material: Material, part: Part) -> Trained:
@@ -162,7 +178,7 @@ def _key(recipe: TransferRecipe, learner: Learner, material: Material) -> str:
     return digest.hexdigest()[:16]
 
 
-def _moved(learner: Learner, before: list[npt.NDArray[Any]]) -> list[list[Any]]:
+def _moved(learner: Learner, before: list[npt.NDArray[Any]]) -> dict[str, Any]:
     """Return how far the weights of each layer moved: the squared difference, and over the squares before."""
     names = {id(weight): at for at, weight in enumerate(learner.model.weights)}
     after, rows = learner.model.get_weights(), []
@@ -172,7 +188,7 @@ def _moved(learner: Learner, before: list[npt.NDArray[Any]]) -> list[list[Any]]:
             far = sum(float(np.square(after[i] - before[i]).sum()) for i in at)
             was = sum(float(np.square(before[i]).sum()) for i in at)
             rows.append([layer.name, part, far, far / was if was else None])
-    return rows
+    return {"note": "From before the first stage to the artefact.", "head": MOVED, "rows": rows}
 
 
 def _outcome(
@@ -183,12 +199,11 @@ def _outcome(
     material: Material,
     learner: Learner,
     trained: list[Trained],
-    moved: list[list[Any]],
+    tables: dict[str, dict[str, Any]],
 ) -> outcome.Outcome:
     from training.pictures.transfer_onnx import export, stacked
 
     rows = outcome.golden_rows(part.train, seed=recipe.seed)
-    note = "From before the first stage to the artefact."
     return outcome.Outcome(
         recipe,
         _about(recipe, pack, part, trained[0]),
@@ -201,7 +216,7 @@ def _outcome(
         LIBRARIES,
         history={one.name: one.history for one in trained},
         matrices={one.name: judge.matrix(one.judged.scores, one.judged.labels) for one in trained},
-        tables={"How far weights moved": {"note": note, "head": MOVED, "rows": moved}},
+        tables=tables,
     )
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from training.pictures.transfer_settings import Network, Training
+from training.pictures.transfer_settings import Network, Search, Training
 from training.recipe import RecipeError, load
 
 
@@ -33,6 +33,27 @@ def test_bounds_themselves_are_allowed():
 def test_a_network_that_means_nothing_is_refused(wrong):
     with pytest.raises(RecipeError, match="network"):
         Network(backbone="vgg19", **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"minutes": -0.1},
+        {"minutes": float("inf")},
+        {"trials": 0},
+        {"epochs": 0},
+        {"lowest": 0.0},
+        {"highest": 1e-6},
+        {"highest": 10.1},
+    ],
+)
+def test_a_search_that_means_nothing_is_refused(wrong):
+    with pytest.raises(RecipeError, match=f"search.*{next(iter(wrong))}"):
+        Search(**wrong)
+
+
+def test_bounds_of_a_search_are_allowed():
+    Search(minutes=0.0, trials=1, epochs=1, lowest=1e-9, highest=10.0)
 
 
 def test_the_recipes_hold_the_works_they_follow():
