@@ -51,6 +51,8 @@ class Outcome:
     """Confusion by stage."""
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     """More tables of the report: heading to note, head and rows."""
+    looked: Callable[[int], str] | None = None
+    """From a row of the pack to its picture, as a data URI, with where the network looked."""
 
 
 def line(judged: Sequence[judge.Judged], *, top: Sequence[int], **known: float | None) -> Metrics:
@@ -128,7 +130,7 @@ def ship(outcome: Outcome, out: Path) -> list[Path]:
         libraries={library: version(library) for library in outcome.libraries},
         origin=origin(outcome.recipe),
     )
-    return [artefact, report.write(artefact, found, shown(outcome.pack))]
+    return [artefact, report.write(artefact, found, shown(outcome.pack), outcome.looked)]
 
 
 def shown(pack: Pack) -> Callable[[int], str]:

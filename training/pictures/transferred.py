@@ -217,7 +217,20 @@ def _outcome(
         history={one.name: one.history for one in trained},
         matrices={one.name: judge.matrix(one.judged.scores, one.judged.labels) for one in trained},
         tables=tables,
+        looked=_looked(learner, material),
     )
+
+
+def _looked(learner: Learner, material: Material) -> Callable[[int], str]:
+    from training.pictures.saliency import heat, over
+    from training.pictures.transfer import inputs
+    from training.reporting.playable import pixels
+
+    def looked(row: int) -> str:
+        (found,) = heat(learner.model, inputs(material, np.array([row])))
+        return pixels(over(np.array(material.images[row]), found))
+
+    return looked
 
 
 def _line(one: Trained, recipe: TransferRecipe, learner: Learner) -> dict[str, Any]:

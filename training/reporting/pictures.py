@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from models.promote import latency_ms
 from models.store import read
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Facts = dict[str, Any]
+Shown: TypeAlias = "Callable[[int], str]"
+LOOKS = 6
+LOOKED_NOTE = (
+    "The first of these mistakes again; the hotter, the more what was said owes to the place (Grad-CAM on the last "
+    "feature maps). It is as coarse as these maps are."
+)
 NETWORKS = {
     "minimum loss": "minimum_loss",
     "best epoch": "best_epoch",
@@ -42,10 +48,10 @@ TESTS_NOTE = (
 )
 
 
-def write(artefact: Path, facts: Facts, shown: Callable[[int], str]) -> Path:
+def write(artefact: Path, facts: Facts, shown: Shown, looked: Shown | None = None) -> Path:
     """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it; complete or not at all.
 
-    shown: from a row of the pack to its picture as a data URI.
+    shown: from a row of the pack to its picture as a data URI. looked: the same with where the network looked.
     """
     model = read(artefact)
     target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
@@ -56,13 +62,13 @@ def write(artefact: Path, facts: Facts, shown: Callable[[int], str]) -> Path:
     }
     report = {**facts, **kept, "files": files}
     with placed(target) as draft:
-        (draft / "report.html").write_text(render(report, shown), encoding="utf-8")
+        (draft / "report.html").write_text(render(report, shown, looked), encoding="utf-8")
         (draft / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         (draft / "recipe.toml").write_text(kept["origin"].get("recipe", ""), encoding="utf-8")
     return target
 
 
-def render(report: Facts, shown: Callable[[int], str]) -> str:
+def render(report: Facts, shown: Shown, looked: Shown | None = None) -> str:
     """Return report.html of report.json."""
     mean, files = report["mean"], report["files"]
     figures = [
@@ -81,6 +87,7 @@ def render(report: Facts, shown: Callable[[int], str]) -> str:
         ("Confusion after each stage", _stages(report)),
         ("Calibration", _calibration(report["reliability"])),
         ("Worst mistakes", _mistakes(report["mistakes"], shown)),
+        ("Where it looked", _looked(report["mistakes"][:LOOKS], looked) if looked else Html()),
         ("Material", material(report)),
         ("Origin", origin(report)),
     ]
@@ -207,7 +214,13 @@ def _calibration(reliability: Facts) -> Html:
     return chart(charts.reliability(reliability["bins"], of="pictures"), caption)
 
 
-def _mistakes(mistakes: list[Facts], shown: Callable[[int], str]) -> Html:
+def _looked(mistakes: list[Facts], looked: Shown) -> Html:
+    note = paragraph(LOOKED_NOTE, note=True)
+    clips = "".join(_mistake(one, looked(one["row"])) for one in mistakes)
+    return join(note, Html(f'<div class="clips pictures">{clips}</div>')) if mistakes else Html()
+
+
+def _mistakes(mistakes: list[Facts], shown: Shown) -> Html:
     note = paragraph("Wrong answers given with the highest scores, each pair of classes once.", note=True)
     clips = "".join(_mistake(one, shown(one["row"])) for one in mistakes)
     return join(note, Html(f'<div class="clips pictures">{clips}</div>')) if mistakes else Html()

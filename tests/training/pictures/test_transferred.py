@@ -66,6 +66,7 @@ def test_the_report_holds_both_stages_and_how_far_weights_moved(species):
     assert sum(row[2] for row in moved if row[1] == "classifier") > 0
     page = (species / "out/reports/cone-snails-1/report.html").read_text(encoding="utf-8")
     assert "Confusion after each stage" in page
+    assert ("Where it looked" in page) == bool(report["mistakes"])
 
 
 def test_nothing_unfinished_is_left_but_the_curves(species):
