@@ -162,8 +162,7 @@ def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candida
 
 def _rule(recipe: Recipe) -> dict[str, Any]:
     """Return how thresholds are chosen."""
-    least = [recipe.least.get(label, 0.0) for label in LABELS]
-    return {"quiet": recipe.quiet, "beta": recipe.beta, "least": least}
+    return {"quiet": recipe.quiet, "beta": recipe.beta, "least": [recipe.least.get(label, 0.0) for label in LABELS]}
 
 
 def _metrics(
@@ -235,12 +234,11 @@ def _ensemble(recipe: Recipe, fitted: folds.Fitted, kind: Kind, limits: npt.NDAr
         starts = range(0, len(sound) - DEFAULT.window + 1, DEFAULT.sample_rate)
         windows += [sound[start : start + DEFAULT.window] for start in starts]
     on = fitted.scores(extract_many(windows, kind=kind)) >= limits
-    shares = dict(zip(LABELS, on.mean(axis=0).tolist(), strict=True))
     playing = np.isin(LABELS, recipe.material.ensemble_labels)
     return {
         "ensemble": {
             "windows": len(windows),
-            "share_by_label": shares,
+            "share_by_label": dict(zip(LABELS, on.mean(axis=0).tolist(), strict=True)),
             "some_right_label": float(on[:, playing].any(axis=1).mean()),
             "some_wrong_label": float(on[:, ~playing].any(axis=1).mean()),
         }
@@ -254,10 +252,8 @@ def _about(recipe: Recipe, model: str, name: str, table: dict[str, Any]) -> str:
         about += f" It is `{NAMES[model]}`, the best of {', '.join(table)} by mean macro-F1."
     if recipe.least:
         raised = ", ".join(f"{label} {least}" for label, least in recipe.least.items())
-        about += (
-            f" Thresholds have the best F-{recipe.beta:g} and are no lower than: {raised}; the ensemble below, which"
-            " showed the need, is no test of these."
-        )
+        about += f" Thresholds have the best F-{recipe.beta:g} and are no lower than: {raised}; the ensemble below,"
+        about += " which showed the need, is no test of these."
     return about
 
 
