@@ -121,7 +121,7 @@ def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(artefacts, 
     monkeypatch.setattr(supervisor, "SILENCE_S", 1.0)
     watching = Supervisor(Settings(port=0, artefacts=artefacts), since=time.monotonic())
     (child,) = watching._children
-    watching._watch()
+    watching._start(child)  # without the wait that gives it time for its first turn
     first = child.process
     try:
         os.kill(first.pid, signal.SIGSTOP)

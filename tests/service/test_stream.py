@@ -477,14 +477,14 @@ async def test_what_is_large_is_let_go_at_once_however_a_stream_ends(serve, last
             await begin(socket)
             await socket.send_bytes(pcm(noise(2.5)))
             await socket.receive_json(timeout=5)
-            assert any(isinstance(each, StreamingExtractor) for each in gc.get_objects())
+            assert any(type(each) is StreamingExtractor for each in gc.get_objects())
             if last:
                 await socket.send_str(json.dumps(last))
                 await rest_of(socket)
             else:
                 socket._response.connection.transport.abort()
         await settled(server)
-        await until(lambda: not any(isinstance(each, StreamingExtractor) for each in gc.get_objects()))
+        await until(lambda: not any(type(each) is StreamingExtractor for each in gc.get_objects()))
     finally:
         gc.enable()
 
