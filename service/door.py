@@ -46,7 +46,7 @@ def runner(app: web.Application, settings: Settings, *, shutdown_s: float) -> we
     )
 
 
-async def open_door(running: web.AppRunner, listener: socket.socket, settings: Settings) -> Door:
+async def open_door(running: web.AppRunner, listener: socket.socket, settings: Settings) -> asyncio.Server:
     """Accept connections from now on. Raises Unprocessable when the TLS files cannot be used."""
     assert running.server is not None  # it is set up
     certificate = Certificate(settings.tls_certificate, settings.tls_key)
@@ -54,21 +54,13 @@ async def open_door(running: web.AppRunner, listener: socket.socket, settings: S
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1e3 * STALLED_S))
     _allow_handles(settings.max_connections + OTHER_HANDLES)
     doorman = Doorman(running.server, limit=settings.max_connections, certificate=certificate)
-    accepting = await asyncio.get_running_loop().create_server(doorman, sock=listener, backlog=BACKLOG)
-    return Door(accepting, doorman)
-
-
-class Door:
-    """What lets connections in until it is closed."""
-
-    def __init__(self, accepting: asyncio.Server, doorman: Doorman) -> None:
-        self._accepting = accepting
-        self._doorman = doorman
-
-    def close(self) -> None:
-        """Let nobody in any more; those who only began to speak TLS are sent away."""
-        self._accepting.close()
-        self._doorman.close()
+    return await asyncio.get_running_loop().create_server(
+        doorman,
+        sock=listener,
+        backlog=BACKLOG,
+        ssl=certificate.context,
+        ssl_handshake_timeout=HANDSHAKE_S if certificate.context else None,
+    )
 
 
 class Doorman:
@@ -78,88 +70,20 @@ class Doorman:
         self._server = server
         self._limit = limit
         self._certificate = certificate
-        self._greeting: dict[Greeting, None] = {}
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol of one more connection."""
+        # What it is spoken with from its first byte on.
+        self._certificate.refresh()
         connections = self._server.connections
-        if len(connections) + len(self._greeting) >= self._limit:
-            # Who has not even finished to greet goes first; the oldest come first.
-            greeting = next(iter(self._greeting), None)
-            idle = None if greeting else next((each for each in connections if _idle(each)), None)
-            closed = "the newest" if not greeting and idle is None else "an idle one"
-            log("too many connections", open=len(connections), greeting=len(self._greeting), closed=closed)
-            if greeting:
-                greeting.end()
-            elif idle is None:
+        if len(connections) >= self._limit:
+            # The oldest come first.
+            idle = next((each for each in connections if _idle(each)), None)
+            log("too many connections", open=len(connections), closed="the newest" if idle is None else "an idle one")
+            if idle is None:
                 return Refusal()
-            else:
-                _abort(idle)
-        if not self._certificate.named:
-            return self._server()
-        return Greeting(self._server, self._certificate, self._greeting)
-
-    def close(self) -> None:
-        """Send away who has not finished to greet."""
-        for each in tuple(self._greeting):
-            each.end()
-
-
-class Greeting(asyncio.Protocol):
-    """A connection whose TLS is being agreed on; after that it is the server's."""
-
-    def __init__(self, server: web.Server, certificate: Certificate, others: dict[Greeting, None]) -> None:
-        """others: all that are at it; this one is among them as long as it is."""
-        self._server, self._certificate, self._others = server, certificate, others
-        self._early = b""
-        self._plain: asyncio.Transport | None = None
-        self._agreeing: asyncio.Task[None] | None = None
-        self._lost = False
-        others[self] = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to agree."""
-        self._plain = plain = cast("asyncio.Transport", transport)
-        if self._lost:
-            plain.abort()
-            return
-        plain.pause_reading()
-        self._agreeing = asyncio.create_task(self._agree(plain))
-
-    def data_received(self, data: bytes) -> None:
-        """Keep what comes between the agreement and the handing over."""
-        self._early += data
-
-    def connection_lost(self, _: Exception | None) -> None:
-        """There is nobody to be handed over."""
-        self._lost = True
-        self._others.pop(self, None)
-
-    def end(self) -> None:
-        """Hang up, at once or as soon as there is a line: several may come in one turn of the loop."""
-        self._others.pop(self, None)
-        self._lost = True
-        if self._plain and self._agreeing:
-            self._plain.abort()
-            self._agreeing.cancel()
-
-    async def _agree(self, plain: asyncio.Transport) -> None:
-        loop, context = asyncio.get_running_loop(), self._certificate.context()
-        assert context is not None  # there is a certificate
-        try:
-            encrypted = await loop.start_tls(plain, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S)
-        except OSError:  # ssl.SSLError is one, and so is what a timeout raises
-            plain.abort()
-            return
-        finally:
-            self._others.pop(self, None)
-        if self._lost or encrypted is None:
-            return
-        handler = self._server()
-        encrypted.set_protocol(handler)
-        handler.connection_made(encrypted)
-        if self._early:
-            handler.data_received(self._early)
+            _abort(idle)
+        return self._server()
 
 
 class Refusal(asyncio.Protocol):

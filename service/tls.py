@@ -21,23 +21,18 @@ class Certificate:
         self._files = (certificate, key)
         # Looked at before they are read: what changes in between is then seen later.
         self._state = self._look()
-        self._context = server_context(certificate, key)
+        self.context = server_context(certificate, key)
+        """What is spoken; None without a certificate."""
         self._due = time.monotonic() + LOOK_S
 
-    @property
-    def named(self) -> bool:
-        """Whether there is one; without, no TLS is spoken."""
-        return self._context is not None
-
-    def context(self) -> ssl.SSLContext | None:
-        """Return what the next connection is spoken with. Files that cannot be used change nothing, and are logged."""
-        if self._context and time.monotonic() >= self._due:
+    def refresh(self) -> None:
+        """Take changed files for the connections to come. Files that cannot be used change nothing, and are logged."""
+        if self.context and time.monotonic() >= self._due:
             self._due = time.monotonic() + LOOK_S
             state = self._look()
             if state != self._state:
                 self._state = state
                 self._take()
-        return self._context
 
     def _look(self) -> list[tuple[int, ...]]:
         found: list[tuple[int, ...]] = []
@@ -51,8 +46,11 @@ class Certificate:
 
     def _take(self) -> None:
         try:
-            self._context = server_context(*self._files)
-        except Unprocessable as error:
+            # Tried first: what does not fit must not take the place of what does.
+            server_context(*self._files)
+            assert self.context is not None  # there were files
+            self.context.load_cert_chain(*self._files)
+        except (Unprocessable, OSError) as error:
             log("the old certificate is kept", why=error)
         else:
             log("a new certificate is taken", file=self._files[0])
