@@ -17,6 +17,7 @@ from training.material import MaterialError
 from training.pictures import descriptors, outcome, svm, svm_graph
 from training.pictures.cut import cut, load
 from training.pictures.judge import Judged
+from training.pictures.map import drawn
 from training.pictures.obtain import cache_folder, obtain
 from training.pictures.parts import Part, parts
 from training.pictures.settings import Pictures, PicturesRecipe, Split
@@ -66,6 +67,8 @@ class DescribedRecipe:
     split: Split = field(default_factory=Split)
     network: Frozen = field(default_factory=Frozen)
     svm: svm.Grid = field(default_factory=svm.Grid)
+    map: bool = False
+    """Whether map.html beside the report shows which pictures look alike to the network (t-SNE)."""
     version: str = ""
     """Of the artefact; empty takes the one after the latest."""
     provenance: tuple[dict[str, str], ...] = ()
@@ -97,7 +100,8 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
     with stage(f"describe {len(pack.images):,} pictures") as progress:
         file = descriptors.extract(pack, graph, cache_folder(as_pictures) / "descriptors", progress=progress)
-    x, began = descriptors.read(file), time.monotonic()
+    x = descriptors.read(file)
+    beside, began = _map(recipe, pack, x, stage), time.monotonic()
     with stage("split"):
         every = parts(as_pictures, pack)
     found = {part.name: _search(recipe, part, pack, x, stage) for part in every}
@@ -107,8 +111,17 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
         for question, rows in part.tests.items()
     ]
     made = _outcome(recipe, pack, every[-1], judged, found[every[-1].name], graph, time.monotonic() - began)
+    made.beside.update(beside)
     with stage("artefact and report"):
         return outcome.ship(made, out)
+
+
+def _map(recipe: DescribedRecipe, pack: Pack, x: svm.Matrix, stage: Stage) -> dict[str, str]:
+    """Return map.html where it is asked for."""
+    if not recipe.map:
+        return {}
+    with stage("map"):
+        return {"map.html": drawn(pack, x, title=f"Map of {recipe.name}", seed=recipe.seed)}
 
 
 def _network(recipe: DescribedRecipe) -> Path:

@@ -50,7 +50,9 @@ class Outcome:
     matrices: dict[str, list[list[int]] | None] = field(default_factory=dict)
     """Confusion by stage."""
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """More tables of the report: heading to note, head and rows."""
+    """More tables of the report: heading to note, head and rows; bars names the columns of name, value and group."""
+    beside: dict[str, str] = field(default_factory=dict)
+    """More pages in the folder of the report: file name to HTML."""
     looked: Callable[[int], str] | None = None
     """From a row of the pack to its picture, as a data URI, with where the network looked."""
 
@@ -130,7 +132,7 @@ def ship(outcome: Outcome, out: Path) -> list[Path]:
         libraries={library: version(library) for library in outcome.libraries},
         origin=origin(outcome.recipe),
     )
-    return [artefact, report.write(artefact, found, shown(outcome.pack), outcome.looked)]
+    return [artefact, report.write(artefact, found, shown(outcome.pack), outcome.looked, beside=outcome.beside)]
 
 
 def shown(pack: Pack) -> Callable[[int], str]:

@@ -37,6 +37,7 @@ LIBRARIES = ("numpy", "keras", "torch", "onnx")
 STATE = 1
 """Raised whenever unfinished trainings can no longer be gone on with."""
 MOVED = ("layer", "part", "squared difference", "share of the squares before")
+DRAWN = ("layer", "squared difference", "part")
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def _moved(learner: Learner, before: list[npt.NDArray[Any]]) -> dict[str, Any]:
             far = sum(float(np.square(after[i] - before[i]).sum()) for i in at)
             was = sum(float(np.square(before[i]).sum()) for i in at)
             rows.append([layer.name, part, far, far / was if was else None])
-    return {"note": "From before the first stage to the artefact.", "head": MOVED, "rows": rows}
+    return {"note": "From before the first stage to the artefact.", "head": MOVED, "rows": rows, "bars": DRAWN}
 
 
 def _outcome(

@@ -132,6 +132,25 @@ def lines(
         return inline(figure)
 
 
+def bars(rows: Sequence[Sequence[Any]], *, beside: str) -> str:
+    """Return a bar for each (name, value, group), a colour a group, on a logarithmic scale where values are above 0."""
+    groups = list(dict.fromkeys(group for _, _, group in rows))
+    with panels(1, columns=1, height=3.4) as (figure, (ax,)):
+        for number, group in enumerate(groups):
+            those = [(at, value) for at, (_, value, of) in enumerate(rows) if of == group]
+            ax.bar(*zip(*those, strict=True), width=0.8, color=SERIES[number % 7], label=group)
+        ax.set(ylabel=beside, xlim=(-0.6, len(rows) - 0.4))
+        if any(value > 0 for _, value, _ in rows):
+            ax.set_yscale("log")
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            ax.yaxis.set_minor_formatter(lambda _value, _at: "")
+        names = [name for name, _, _ in rows] if len(rows) <= 40 else [""] * len(rows)
+        ax.set_xticks(range(len(rows)), names, rotation=90, fontsize=7.5)
+        ax.grid(visible=False, axis="x")
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
+        return inline(figure)
+
+
 def multiples(
     curves: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]],
     *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from models.promote import latency_ms
@@ -16,7 +17,7 @@ from training.reporting.page import Html, bar, cards, chart, escape, join, matri
 from training.reporting.sections import material, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 Facts = dict[str, Any]
@@ -48,10 +49,18 @@ TESTS_NOTE = (
 )
 
 
-def write(artefact: Path, facts: Facts, shown: Shown, looked: Shown | None = None) -> Path:
+def write(
+    artefact: Path,
+    facts: Facts,
+    shown: Shown,
+    looked: Shown | None = None,
+    *,
+    beside: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it; complete or not at all.
 
     shown: from a row of the pack to its picture as a data URI. looked: the same with where the network looked.
+    beside: more pages, file name to HTML.
     """
     model = read(artefact)
     target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
@@ -60,11 +69,12 @@ def write(artefact: Path, facts: Facts, shown: Shown, looked: Shown | None = Non
         "size": f"{size_of(artefact) / 1e6:.2f} MB",
         "one picture on the machine that trained": f"{latency_ms(model):.2f} ms",
     }
-    report = {**facts, **kept, "files": files}
+    report = {**facts, **kept, "files": files, "beside": list(beside)}
     with placed(target) as draft:
         (draft / "report.html").write_text(render(report, shown, looked), encoding="utf-8")
         (draft / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        (draft / "recipe.toml").write_text(kept["origin"].get("recipe", ""), encoding="utf-8")
+        for name, text in {"recipe.toml": kept["origin"].get("recipe", ""), **beside}.items():
+            (draft / name).write_text(text, encoding="utf-8")
     return target
 
 
@@ -83,6 +93,7 @@ def render(report: Facts, shown: Shown, looked: Shown | None = None) -> str:
         ("Classes", _classes(report)),
         *_tables(report),
         ("Learning", _learning(report["history"]) if report["history"] else Html()),
+        ("Map", _beside(report.get("beside", []))),
         ("Confusion", _confusion(report)),
         ("Confusion after each stage", _stages(report)),
         ("Calibration", _calibration(report["reliability"])),
@@ -196,9 +207,24 @@ def _confusion(report: Facts) -> Html:
 def _tables(report: Facts) -> list[tuple[str, Html]]:
     """Return the tables that only some models have."""
     return [
-        (heading, join(paragraph(one["note"], note=True), table(one["head"], one["rows"])))
+        (heading, join(paragraph(one["note"], note=True), _bars(one), table(one["head"], one["rows"])))
         for heading, one in report.get("tables", {}).items()
     ]
+
+
+def _bars(one: Facts) -> Html:
+    if "bars" not in one:
+        return Html()
+    at = [one["head"].index(column) for column in one["bars"]]
+    return chart(
+        charts.bars([[row[i] for i in at] for row in one["rows"]], beside=one["bars"][1]),
+        "A bar a layer, in the order of the network; the scale is logarithmic.",
+    )
+
+
+def _beside(names: Sequence[str]) -> Html:
+    links = "".join(f'<p><a href="{name}">{name}</a>: which pictures look alike to the network.</p>' for name in names)
+    return Html(links)
 
 
 def _stages(report: Facts) -> Html:

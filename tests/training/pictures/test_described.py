@@ -63,6 +63,8 @@ def test_the_report_shows_the_search(styles):
     assert "sigmoid" in page
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert len(report["tables"]["Search"]["rows"]) == 3
+    assert '<a href="map.html">' in page
+    assert "Map of clip-art-svm" in (folder / "map.html").read_text(encoding="utf-8")
     assert report["mean"]["majority"] == pytest.approx(1 / 3, abs=0.1)
 
 

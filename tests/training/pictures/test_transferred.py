@@ -67,6 +67,7 @@ def test_the_report_holds_both_stages_and_how_far_weights_moved(species):
     page = (species / "out/reports/cone-snails-1/report.html").read_text(encoding="utf-8")
     assert "Confusion after each stage" in page
     assert ("Where it looked" in page) == bool(report["mistakes"])
+    assert "squared difference" in page.split("<svg", 1)[1].split("<table", 1)[0]
 
 
 def test_nothing_unfinished_is_left_but_the_curves(species):

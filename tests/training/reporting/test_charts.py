@@ -27,8 +27,10 @@ X = np.linspace(0, 1, 5)
         lambda: charts.reliability(
             [{"score": 0.1, "share": 0.2, "count": 9}, {"score": 0.0, "share": 0.0, "count": 0}]
         ),
+        lambda: charts.bars([["a $x$", 0.002, "low"], ["b", 0.0, "low"], ["c", 30.0, "high"]], beside="y"),
+        lambda: charts.bars([["a", 0.0, "low"]], beside="y"),
     ],
-    ids=["intervals", "lines", "multiples", "reliability"],
+    ids=["intervals", "lines", "multiples", "reliability", "bars", "bars of nothing"],
 )
 def svg(request):
     return request.param()
