@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -113,9 +114,12 @@ def place(target: Path, files: dict[str, bytes]) -> Path:
             (draft / name).write_bytes(content)
         read(draft)
         draft.chmod(0o755)
-        if target.exists():
-            raise ArtefactError(f"{target.parent.name} {target.name} exists already")
-        draft.rename(target)
+        try:
+            draft.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            raise ArtefactError(f"{target.parent.name} {target.name} exists already") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target

@@ -11,6 +11,7 @@ import pytest
 
 from features.config import DEFAULT
 from features.errors import ArtefactError, Unprocessable, UnsupportedMedia
+from models import artefact
 from models.artefact import write
 from models.manifest import Label, Manifest
 from models.store import Store
@@ -101,6 +102,18 @@ def test_two_writers_of_one_version_leave_one_whole_artefact(tmp_path, fields):
     winners = [number for number, outcome in enumerate(outcomes) if not isinstance(outcome, ArtefactError)]
     assert len(winners) == 1
     assert Store(tmp_path).load("trio").manifest.metrics == {"writer": winners[0]}
+    assert [path.name for path in (tmp_path / "trio").iterdir()] == ["1"]
+
+
+def test_a_target_that_appears_while_the_files_are_written_is_left_as_it_is(tmp_path, fields, monkeypatch):
+    def read_and_come_second(draft):
+        (tmp_path / "trio" / "1").mkdir()
+        (tmp_path / "trio" / "1" / "first.txt").write_text("mine")
+
+    monkeypatch.setattr(artefact, "read", read_and_come_second)
+    with pytest.raises(ArtefactError, match="trio 1 exists already"):
+        write(tmp_path, **fields, version="1")
+    assert [path.name for path in (tmp_path / "trio" / "1").iterdir()] == ["first.txt"]
     assert [path.name for path in (tmp_path / "trio").iterdir()] == ["1"]
 
 
