@@ -8,16 +8,17 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, ClassVar, Protocol
 
-if TYPE_CHECKING:
-    from training.data.settings import SoundsRecipe
-    from training.pictures.described import DescribedRecipe
-    from training.pictures.settings import PicturesRecipe
-    from training.pictures.transfer_settings import TransferRecipe
-    from training.recipe import Recipe
 
-    AnyRecipe: TypeAlias = Recipe | SoundsRecipe | PicturesRecipe | DescribedRecipe | TransferRecipe
+class AnyRecipe(Protocol):
+    """A dataclass of settings with a seed, as every recipe is."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything random."""
 
 
 WHERE = ("data", "cache", "jobs", "profile", "profiles")
