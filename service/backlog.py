@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
@@ -29,7 +30,7 @@ class Turns(Generic[Item]):
     def __len__(self) -> int:
         return self._count
 
-    def add(self, stream: str, key: str, item: Item, *, size: int = 0, stale: float = float("inf")) -> None:
+    def add(self, stream: str, key: str, item: Item, *, size: int = 0, stale: float = math.inf) -> None:
         """Put an item last in its stream; a new stream comes last in turn. stale: when it has waited for too long."""
         self._streams.setdefault(stream, {})[key] = _Place(item, size, stale)
         self._count += 1
@@ -89,8 +90,8 @@ class Backlog(Generic[Item]):
         return len(turns) >= self._limit or turns.size + size > self._max_size
 
     def add(self, stream: str, key: str, item: Item, *, live: bool, size: int, stale: float) -> None:
-        """Put an item in its place."""
-        self._turns[live].add(stream, key, item, size=size, stale=stale)
+        """Put an item in its place. A clip is never overtaken: it is answered as a whole, or not at all."""
+        self._turns[live].add(stream, key, item, size=size, stale=stale if live else math.inf)
 
     def discard(self, stream: str, key: str, *, live: bool) -> None:
         """Forget an item; one that is not there is no error."""

@@ -73,6 +73,12 @@ def test_what_is_overtaken_takes_no_place_of_what_is_taken(backlog):
     assert backlog.take(2, now=1.0) == (["a2", "b1"], ["a1"])
 
 
+def test_windows_of_a_clip_are_never_overtaken_however_long_they_wait(backlog):
+    for key in ("c1", "c2", "d1"):
+        put(backlog, key, live=False, stale=1.0)
+    assert backlog.take(3, now=9.0) == (["c1", "d1", "c2"], [])
+
+
 def test_clips_cannot_take_the_room_of_live_items(backlog):
     for key in "123":
         put(backlog, key, live=False)
