@@ -102,6 +102,22 @@ def test_a_header_that_promises_gigabytes_is_refused():
         decode(head + struct.pack("<4sI", b"data", 0xFFFFFFF0) + bytes(56))
 
 
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x80000000, 0x7FFFFF00, 0x7FFFF000])
+def test_a_recording_that_came_through_a_pipe_is_as_long_as_it_is(size):
+    whole = encode(tone(22_050), 22_050)
+    at = whole.index(b"data") + 4
+    piped = whole[:4] + struct.pack("<I", size) + whole[8:at] + struct.pack("<I", size) + whole[at + 4 :]
+    assert_allclose(decode(piped), decode(whole))
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFE, 0x80000001, 0x7FFFEFFF])
+def test_any_other_size_that_is_not_there_is_refused(size):
+    whole = encode(tone(22_050), 22_050)
+    at = whole.index(b"data") + 4
+    with pytest.raises(InputError, match=f"promises {size} bytes"):
+        decode(whole[:at] + struct.pack("<I", size) + whole[at + 4 :])
+
+
 def test_a_flac_header_that_promises_days_is_refused():
     data = bytearray(encode(tone(44_100), kind="FLAC")[:100])
     data[21] |= 0x0F
