@@ -16,10 +16,10 @@ from service.gateway import Leaver
 from service.keys import REFRESH_S, Key, Ring, Scope
 from service.log import SECRET
 from service.problems import Handler
+from service.settings import is_loopback
 
 if TYPE_CHECKING:  # a server without Redis never loads it
     from service.allowance import Allowance
-from service.settings import is_loopback
 
 SUBPROTOCOL = "timbre"
 IN_SUBPROTOCOL = "timbre.key."
