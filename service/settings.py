@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,8 @@ from models.store import DEFAULT_PATH
 MIB = 2**20
 MAX_PORT = 65_535
 MAY_BE_NONE = ("port", "workers")
+REDIS_VARIABLE = "TIMBRE_REDIS"
+"""In the environment: the address of Redis where no option gives it. A command line is read by all of a machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +117,13 @@ class Settings:
                 raise Unprocessable(f"{name}={value} must be more than 0")
         if self.workers < 0:
             raise Unprocessable(f"workers={self.workers} must not be negative")
+
+
+def redis_address(given: str | None = None) -> str:
+    """Return the address of Redis, from the environment where none is given. Raises Unprocessable without either."""
+    if address := given or os.environ.get(REDIS_VARIABLE):
+        return address
+    raise Unprocessable(f"the address of Redis is missing: --redis URL, or {REDIS_VARIABLE} in the environment")
 
 
 def is_loopback(host: str) -> bool:

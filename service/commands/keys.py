@@ -21,9 +21,11 @@ def main(argv: list[str]) -> int:
     """Run `timbre keys`; return 0 when done, 1 for no such key, 2 when not understood, 3 when no Redis is reached."""
     asked = _parser().parse_args(argv)
     from service.keys import open_store
+    from service.settings import redis_address
 
     try:
-        store = open_store("redis" if asked.redis else asked.keys, redis=asked.redis or "")
+        in_redis = asked.redis or asked.keys == "redis"
+        store = open_store("redis", redis=redis_address(asked.redis)) if in_redis else open_store(asked.keys, redis="")
         asyncio.run(_run(asked, store))
     except TimbreError as error:
         print(f"timbre keys: {error}", file=sys.stderr)
@@ -69,8 +71,8 @@ async def _revoke(asked: argparse.Namespace, store: Store) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("--keys", default=DEFAULT_FILE, metavar="FILE", help="the file of keys (%(default)s)")
-    place.add_argument("--redis", metavar="URL", help="keep them in Redis instead; the server says --keys redis")
+    place.add_argument("--keys", default=DEFAULT_FILE, metavar="FILE", help="file of keys (%(default)s), or `redis`")
+    place.add_argument("--redis", metavar="URL", help="keep them in this Redis; without it, `redis` is TIMBRE_REDIS")
     parser = argparse.ArgumentParser(prog="timbre keys", description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
     create = what.add_parser("create", parents=[place], help="make a key, and show it once")

@@ -20,14 +20,16 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from service import queuestate
     from service.redislink import TROUBLE, shown
+    from service.settings import redis_address
 
     try:
-        found: Any = asyncio.run(getattr(queuestate, args.what)(args.redis))
+        address = redis_address(args.redis)
+        found: Any = asyncio.run(getattr(queuestate, args.what)(address))
     except TimbreError as error:
         print(f"timbre queue: {error}", file=sys.stderr)
         return WRONG
     except TROUBLE as error:
-        print(f"timbre queue: {shown(args.redis)}: {error}", file=sys.stderr)
+        print(f"timbre queue: {shown(address)}: {error}", file=sys.stderr)
         return UNREACHED
     if args.json:
         print(json.dumps(found))
@@ -43,9 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what", choices=("status", "dead"), help="what waits and who works; jobs that ended their workers"
     )
-    parser.add_argument(
-        "--redis", required=True, metavar="URL", help="redis://, rediss://, unix:// or redis+sentinel://"
-    )
+    parser.add_argument("--redis", metavar="URL", help="as in BEHAVIOUR.md; better in the environment: TIMBRE_REDIS")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

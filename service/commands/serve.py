@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from pathlib import Path
@@ -85,7 +86,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any (8000)")
     parser.add_argument("--gateways", type=int, metavar="N", help="processes that share the port (1)")
-    parser.add_argument("--redis", metavar="URL", help="share work through Redis (the queue is in the process)")
+    parser.add_argument("--redis", metavar="URL", help="share work through Redis (TIMBRE_REDIS, or none)")
     parser.add_argument("--workers", type=int, metavar="N", help="with --redis, processes that run models (1)")
     parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
     parser.add_argument("--keys", metavar="FILE", help="let in only who has a key; `redis` for those kept there")
@@ -98,9 +99,9 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         help="any other setting, see BEHAVIOUR.md; may be repeated",
     )
     given = vars(parser.parse_args(argv))
-    from service.settings import parse
+    from service.settings import REDIS_VARIABLE, parse
 
-    others = parse(given.pop("set"))
+    others = {"redis": os.environ.get(REDIS_VARIABLE, "")} | parse(given.pop("set"))
     return others | {name: value for name, value in given.items() if value is not None}
 
 

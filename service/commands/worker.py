@@ -15,10 +15,11 @@ def main(argv: list[str]) -> int:
     given = _arguments(argv)
     burst, others = given.pop("burst"), given.pop("set")
     from service.redislink import connect
-    from service.settings import Settings, parse
+    from service.settings import Settings, parse, redis_address
 
     try:
         given |= parse(others)
+        given["redis"] = redis_address(given.get("redis"))
         settings = Settings(**given)
         connect(settings.redis)
     except TimbreError as error:
@@ -34,9 +35,7 @@ def main(argv: list[str]) -> int:
 
 def _arguments(argv: list[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="timbre worker", description=__doc__)
-    parser.add_argument(
-        "--redis", required=True, metavar="URL", help="redis://, rediss://, unix:// or redis+sentinel://"
-    )
+    parser.add_argument("--redis", metavar="URL", help="as in BEHAVIOUR.md; better in the environment: TIMBRE_REDIS")
     parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
     parser.add_argument("--burst", action="store_true", help="leave when nothing waits any more")
     parser.add_argument(

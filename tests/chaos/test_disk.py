@@ -26,7 +26,8 @@ async def test_a_full_disk_under_the_log_costs_nobody_an_answer(artefacts, unuse
             while not await ready(http, url):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
             async with http.ws_connect(f"{url}/v1/models/toy/stream") as socket:
-                assert (await begin(socket))["type"] == "ready"
+                # A machine that is busy with other things may drop windows of `latest`.
+                assert (await begin(socket, on_overload="complete"))["type"] == "ready"
                 await socket.send_bytes(pcm(noise(3)))
                 await socket.send_json({"type": "end"})
                 *windows, end, code = await rest_of(socket)

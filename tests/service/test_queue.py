@@ -80,6 +80,16 @@ def test_no_redis_is_told_with_3_and_nonsense_with_2(tmp_path, capsys):
     assert "timbre queue: " in capsys.readouterr().err
 
 
+def test_the_address_may_come_from_the_environment_and_is_asked_for_without_it(redis_url, monkeypatch, capsys):
+    assert main(["dead"]) == 2
+    assert "--redis URL, or TIMBRE_REDIS" in capsys.readouterr().err
+    monkeypatch.setenv("TIMBRE_REDIS", redis_url)
+    assert main(["dead"]) == 0
+    monkeypatch.setenv("TIMBRE_REDIS", "nonsense")
+    assert main(["dead"]) == 2
+    assert main(["dead", "--redis", redis_url]) == 0
+
+
 def test_an_empty_command_line_is_wrong_usage():
     with pytest.raises(SystemExit) as caught:
         main([])

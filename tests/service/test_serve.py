@@ -1,6 +1,7 @@
 """`timbre serve` as a process: starts, says so, obeys signals, restarts what dies."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -18,6 +20,7 @@ from service.commands.serve import check_exposure, main
 from service.settings import Settings
 from service.supervisor import Supervisor
 from tests.service.conftest import RATE, begin, noise, pcm, rest_of
+from tests.service.redisserver import start_redis
 
 
 class Process:
@@ -149,6 +152,32 @@ def test_when_the_supervisor_is_killed_its_processes_leave_and_give_the_port_bac
     assert server.end(signal_number=signal.SIGKILL) == -signal.SIGKILL  # at the end of the log all are gone
     assert len([line for line in server.log if "supervisor is gone" in line]) == 3
     socket.create_server(("127.0.0.1", port)).close()
+
+
+def command_lines():
+    """What every process of this machine shows of itself."""
+    shown = b""
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            shown += each.read_bytes()
+    return shown
+
+
+def test_a_password_that_comes_in_the_environment_is_seen_by_nobody(serve_process, tmp_path_factory, monkeypatch):
+    redis = start_redis(tmp_path_factory)
+    try:
+        redis.client.config_set("requirepass", "sesame")
+        monkeypatch.setenv("TIMBRE_REDIS", redis.url.replace("unix://", "unix://:sesame@"))
+        server = serve_process()
+        shown = command_lines()
+        for stage in ("worker started", "worker ready", " ready url"):
+            server.until(stage)
+            shown += command_lines()
+        assert server.end() == 0
+        assert b"timbre: worker 0" in shown
+        assert "sesame" not in shown.decode(errors="replace") + "".join(server.log)
+    finally:
+        redis.end()
 
 
 def test_without_a_model_it_says_why_and_fails(tmp_path):

@@ -179,7 +179,6 @@ def test_arguments_that_make_no_sense_are_refused_with_2(arguments, capsys):
     assert capsys.readouterr().err.startswith("timbre worker: ")
 
 
-def test_an_empty_command_line_is_wrong_usage():
-    with pytest.raises(SystemExit) as caught:
-        main([])
-    assert caught.value.code == 2
+def test_without_an_address_it_is_wrong_usage(capsys):
+    assert main([]) == 2
+    assert "TIMBRE_REDIS" in capsys.readouterr().err

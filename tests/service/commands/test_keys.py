@@ -39,6 +39,15 @@ def test_a_key_is_made_listed_and_revoked(place, capsys):
     assert main(["revoke", "none", *place]) == 1
 
 
+def test_the_address_of_redis_may_come_from_the_environment(redis_url, monkeypatch, capsys):
+    assert main(["create", "bob", "--keys", "redis"]) == 2
+    assert "TIMBRE_REDIS" in capsys.readouterr().err
+    monkeypatch.setenv("TIMBRE_REDIS", redis_url)
+    assert main(["create", "bob", "--keys", "redis"]) == 0
+    assert main(["list", "--redis", redis_url]) == 0
+    assert "bob: " in capsys.readouterr().out
+
+
 def test_without_a_scope_it_classifies_and_streams(place, capsys):
     assert main(["create", "bob", *place]) == 0
     assert "classify, stream" in capsys.readouterr().err
