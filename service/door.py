@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from contextlib import suppress
-from typing import cast
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -17,6 +17,10 @@ from service.tls import Certificate
 
 BACKLOG = 1_024
 """Connections the kernel keeps until they are accepted."""
+ACCEPTS = 64
+"""Connections accepted in one turn of the loop."""
+PAUSE_S = 1.0
+"""How long nobody is let in when the system has no handle for one more."""
 HANDSHAKE_S = 10.0
 STALLED_S = 30.0
 """Where the kernel can: a connection that takes nothing of what was sent for so long is cut."""
@@ -46,44 +50,106 @@ def runner(app: web.Application, settings: Settings, *, shutdown_s: float) -> we
     )
 
 
-async def open_door(running: web.AppRunner, listener: socket.socket, settings: Settings) -> asyncio.Server:
+class Door(Protocol):
+    """What lets connections in until it is closed."""
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+
+
+async def open_door(running: web.AppRunner, listener: socket.socket, settings: Settings) -> Door:
     """Accept connections from now on. Raises Unprocessable when the TLS files cannot be used."""
     assert running.server is not None  # it is set up
     certificate = Certificate(settings.tls_certificate, settings.tls_key)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; the connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1e3 * STALLED_S))
-    _allow_handles(settings.max_connections + OTHER_HANDLES)
-    doorman = Doorman(running.server, limit=settings.max_connections, certificate=certificate)
-    return await asyncio.get_running_loop().create_server(
-        doorman,
-        sock=listener,
-        backlog=BACKLOG,
-        ssl=certificate.context,
-        ssl_handshake_timeout=HANDSHAKE_S if certificate.context else None,
-    )
+    doorman = Doorman(running.server, limit=_allow_handles(settings.max_connections))
+    if certificate.context:
+        return Porch(listener, doorman, certificate)
+    return await asyncio.get_running_loop().create_server(doorman, sock=listener, backlog=BACKLOG)
 
 
 class Doorman:
     """Makes the protocol of each new connection. When the house is full, one that asks for nothing has to go."""
 
-    def __init__(self, server: web.Server, *, limit: int, certificate: Certificate) -> None:
+    def __init__(self, server: web.Server, *, limit: int) -> None:
         self._server = server
         self._limit = limit
-        self._certificate = certificate
+        self.greeting: dict[asyncio.Task[Any], None] = {}
+        """Connections whose TLS is being agreed on, the oldest first."""
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol of one more connection."""
-        # What it is spoken with from its first byte on.
-        self._certificate.refresh()
         connections = self._server.connections
-        if len(connections) >= self._limit:
-            # The oldest come first.
-            idle = next((each for each in connections if _idle(each)), None)
-            log("too many connections", open=len(connections), closed="the newest" if idle is None else "an idle one")
-            if idle is None:
-                return Refusal()
+        if len(connections) + len(self.greeting) < self._limit:
+            return self._server()
+        # Who has not even finished to greet goes first; the oldest come first.
+        greeting = next(iter(self.greeting), None)
+        idle = None if greeting else next((each for each in connections if _idle(each)), None)
+        closed = "one that did not greet" if greeting else "the newest" if idle is None else "an idle one"
+        log("too many connections", open=len(connections), greeting=len(self.greeting), closed=closed)
+        if greeting:
+            self.greeting.pop(greeting)
+            greeting.cancel()
+        elif idle is None:
+            return Refusal()
+        else:
             _abort(idle)
         return self._server()
+
+
+class Porch:
+    """Where TLS is agreed on: within a time, and by so many at once as there may be connections."""
+
+    def __init__(self, listener: socket.socket, doorman: Doorman, certificate: Certificate) -> None:
+        """Accept connections from now on."""
+        self._listener, self._doorman, self._certificate = listener, doorman, certificate
+        self._loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        listener.listen(BACKLOG)
+        self._loop.add_reader(listener, self._accept)
+
+    def close(self) -> None:
+        """Let nobody in any more; those who only began to greet are sent away."""
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        for each in tuple(self._doorman.greeting):
+            each.cancel()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                connection, _ = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # What is lacking may be there again later; asked at once, it would be asked without a pause.
+                log("cannot accept connections", why=error.strerror)
+                self._loop.remove_reader(self._listener)
+                self._loop.call_later(PAUSE_S, self._go_on)
+                return
+            self._greet(connection)
+
+    def _go_on(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _greet(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        # What it is spoken with from its first byte on.
+        self._certificate.refresh()
+        protocol = self._doorman()
+        agreeing = self._loop.connect_accepted_socket(
+            lambda: protocol, connection, ssl=self._certificate.context, ssl_handshake_timeout=HANDSHAKE_S
+        )
+        greeting = self._loop.create_task(agreeing)
+        self._doorman.greeting[greeting] = None
+        greeting.add_done_callback(lambda task: self._agreed(task, connection))
+
+    def _agreed(self, greeting: asyncio.Task[Any], connection: socket.socket) -> None:
+        self._doorman.greeting.pop(greeting, None)
+        if greeting.cancelled() or greeting.exception():
+            connection.close()
 
 
 class Refusal(asyncio.Protocol):
@@ -105,20 +171,28 @@ def _abort(connection: RequestHandler) -> None:
         transport.abort()
 
 
-def _allow_handles(count: int) -> None:
-    """Raise the process's own limit of open handles as far as it may: 1,024, as it often is, are soon taken."""
+def _allow_handles(connections: int) -> int:
+    """Return how many connections there may be, at most so many; raise the process's limit of handles as far as it may.
+
+    1,024, as it often is, are soon taken; without one left not even a refusal can be said, and no file be read.
+    """
     try:
         import resource
     except ImportError:  # Windows
-        return
+        return connections
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    wanted = connections + OTHER_HANDLES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
-    if soft != resource.RLIM_INFINITY and soft < count:
-        log("few handles", allowed=soft, wanted=count, see="ulimit -n, max_connections")
+    if soft == resource.RLIM_INFINITY or soft >= connections + OTHER_HANDLES:
+        return connections
+    room = max(soft - OTHER_HANDLES, soft // 2)
+    log("few handles", allowed=soft, wanted=connections + OTHER_HANDLES, connections=room, see="ulimit -n")
+    return min(connections, room)
 
 
 def _idle(connection: RequestHandler) -> bool:

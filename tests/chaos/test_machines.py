@@ -18,6 +18,7 @@ from tests.service.proxy import proxied
 RATE = 22_050
 STREAMS = 40 if LONG else 8
 HOP = 11_264
+OVERLOAD = ("complete", "latest")
 SPARE = 2
 """Connections to Redis that are kept once there was so much to tell at one time."""
 GROWTH = 40 * 2**20
@@ -43,10 +44,10 @@ class Machines:
         return process
 
 
-async def listen(url, seconds, over):
-    """Stream at real speed until told that it is over; return how many samples were sent, and the end."""
+async def listen(url, seconds, over, **start):
+    """Stream at real speed until told that it is over; return the end."""
     sound = np.concatenate([tone(1, 300), noise(1), tone(1, 700), noise(1, seed=1)] * (seconds // 4 + 1))
-    async with Client(url).stream("toy", sample_rate=RATE) as stream:
+    async with Client(url).stream("toy", sample_rate=RATE, **start) as stream:
 
         async def feed():
             loop = asyncio.get_running_loop()
@@ -95,7 +96,10 @@ async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_le
     idle = handles(two)
     async with proxied(first) as (proxy, url):
         # The proxy stands for what spreads clients over gateways and turns away from a dead one.
-        listening = [asyncio.create_task(listen(url if n % 2 else second, 40, over)) for n in range(STREAMS)]
+        listening = [
+            asyncio.create_task(listen(url if n % 2 else second, 40, over, on_overload=OVERLOAD[n // 2 % 2]))
+            for n in range(STREAMS)
+        ]
         asking = [asyncio.create_task(classify(each, over)) for each in (url, second)]
         await asyncio.sleep(2.5)
         workers[0].kill()
@@ -126,8 +130,8 @@ async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_le
         )
         assert end.windows + end.dropped == 1 + (end.samples - 2 * RATE) // HOP
     assert all(end.reconnects for end in ends)
-    # A window that a killed worker held comes late; nothing else is lost.
-    assert sum(end.dropped for end in ends) <= 2 * STREAMS
+    # Of `latest`, windows that a killed worker held come late, and others on a machine that is busy with other things.
+    assert [end.dropped for n, end in enumerate(ends) if OVERLOAD[n // 2 % 2] == "complete"] == [0] * (STREAMS // 2)
     for sent, answered, refused in counts:
         assert sent == answered + refused
         assert answered > 10

@@ -26,8 +26,10 @@ from tests.service.redisserver import start_redis
 class Process:
     """A running `timbre serve` and its log so far."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, shell=""):
         command = [sys.executable, "-m", "service.command", "serve", "--port", "0", *map(str, arguments)]
+        if shell:
+            command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.log = []
 
@@ -52,8 +54,8 @@ class Process:
 def serve_process(artefacts):
     started = []
 
-    def start(*arguments):
-        started.append(Process("--artefacts", artefacts, *arguments))
+    def start(*arguments, **options):
+        started.append(Process("--artefacts", artefacts, *arguments, **options))
         return started[-1]
 
     yield start
@@ -178,6 +180,23 @@ def test_a_password_that_comes_in_the_environment_is_seen_by_nobody(serve_proces
         assert "sesame" not in shown.decode(errors="replace") + "".join(server.log)
     finally:
         redis.end()
+
+
+async def test_a_process_with_few_handles_takes_fewer_connections_and_none_is_wanting(serve_process):
+    server = serve_process(shell="ulimit -n 200")
+    url = (await asyncio.to_thread(server.until, r" ready url=(\S+)"))[1]
+    idle = [await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1])) for _ in range(250)]
+    async with aiohttp.ClientSession() as http:
+        for path in ("/livez", "/v1/models"):
+            async with http.get(url + path) as response:
+                assert response.status == 200
+        await asyncio.sleep(1.2)  # the artefacts are looked at every second
+    for _, writer in idle:
+        writer.close()
+    assert await asyncio.to_thread(server.end) == 0
+    log = "".join(server.log)
+    assert "few handles allowed=200 wanted=4352 connections=100" in log
+    assert "Too many open files" not in log
 
 
 def test_without_a_model_it_says_why_and_fails(tmp_path):

@@ -1,10 +1,13 @@
 """TLS with certificates made by openssl for the test: who speaks, who trusts, and files that are wrong."""
 
 import asyncio
+import os
+import resource
 import shutil
 import socket
 import ssl
 import subprocess
+from pathlib import Path
 
 import aiohttp
 import numpy as np
@@ -106,6 +109,54 @@ async def test_a_handshake_that_does_not_come_is_hung_up_on(artefacts, ours, mon
         reader, writer = await server.connect(b"\x16\x03")
         assert await closed_after(reader) < 2
         writer.close()
+
+
+async def test_those_who_do_not_greet_are_counted_and_give_way(artefacts, ours, capfd):
+    async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1], max_connections=10) as server:
+        client = Client(f"https://127.0.0.1:{server.port}", authorities=ours[0])
+        async with client.stream("toy", sample_rate=RATE) as stream:
+            silent = [await server.connect() for _ in range(9)]
+            await asyncio.sleep(0.2)
+            assert "too many" not in capfd.readouterr().err
+            others = [await server.connect() for _ in range(5)]
+            # The oldest go, and nobody else.
+            for reader, _ in silent[:5]:
+                assert await closed_after(reader) < 2
+            with pytest.raises(TimeoutError):
+                await closed_after(silent[5][0], seconds=0.2)
+            await client.describe("toy")
+            await stream.send(np.zeros(2 * RATE))
+            await stream.finish()
+            assert (stream.windows, stream.reconnects) == (1, 0)
+        assert "open=1 greeting=9 closed='one that did not greet'" in capfd.readouterr().err
+    for reader, writer in [*silent, *others]:
+        assert await closed_after(reader) < 2
+        writer.close()
+
+
+async def test_without_a_handle_left_the_server_waits_and_goes_on(artefacts, ours, monkeypatch, capfd):
+    monkeypatch.setattr("service.door.PAUSE_S", 0.1)
+    async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as late:
+            late.setblocking(False)
+            # Handles are given from below: once there is no gap, the next would be the last so far and one.
+            last = max(int(each.name) for each in Path("/proc/self/fd").iterdir())  # noqa: ASYNC240
+            filling = [os.open(os.devnull, os.O_RDONLY)]
+            while filling[-1] < last:
+                filling.append(os.open(os.devnull, os.O_RDONLY))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (filling[-1] + 1, hard))
+            try:
+                await asyncio.get_running_loop().sock_connect(late, ("127.0.0.1", server.port))
+                told = ""
+                while "cannot accept connections why='Too many open files'" not in told:
+                    await asyncio.sleep(0.01)
+                    told += capfd.readouterr().err
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                for each in filling:
+                    os.close(each)
+        await Client(f"https://127.0.0.1:{server.port}", authorities=ours[0]).describe("toy")
 
 
 async def test_a_new_certificate_is_taken_while_streams_go_on(artefacts, ours, theirs, tmp_path, monkeypatch, capfd):
