@@ -12,8 +12,8 @@ from features.errors import InputError, UnsupportedMedia
 
 KINDS = ("WAV", "FLAC", "OGG", "MP3")
 _UNKNOWN = 0xFFFFFFFF
-PIPED = range(0x7FFFF000, 0x80000001)
-"""Sizes by which sox and arecord say, into a pipe, that they do not know; ffmpeg says `_UNKNOWN`."""
+_PIPED = range(0x7FFFF000, 0x80000001)
+"""Sizes of sound by which sox and arecord say, into a pipe, that they do not know; ffmpeg says `_UNKNOWN`."""
 
 
 def sniff(data: bytes) -> str:
@@ -47,10 +47,16 @@ def _check_wav(data: bytes) -> None:
             continue
         promised = _rf64_size(data) if data[:4] == b"RF64" and size == _UNKNOWN else size
         there = max(0, len(data) - body)
-        if promised > there and promised != _UNKNOWN and promised not in PIPED:
+        if promised > there and not _piped(data, body, size):
             raise InputError(f"truncated: the header promises {promised} bytes of sound, {there} are there")
         return
     raise InputError("truncated: a WAV file without its data chunk")
+
+
+def _piped(data: bytes, body: int, size: int) -> bool:
+    """Tell whether whoever wrote this could not know how much would come: both sizes of the file say so."""
+    whole = struct.unpack_from("<I", data, 4)[0]
+    return data[:4] == b"RIFF" and (size == whole == _UNKNOWN or (size in _PIPED and whole == body - 8 + size))
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

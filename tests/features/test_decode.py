@@ -102,20 +102,28 @@ def test_a_header_that_promises_gigabytes_is_refused():
         decode(head + struct.pack("<4sI", b"data", 0xFFFFFFF0) + bytes(56))
 
 
-@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x80000000, 0x7FFFFF00, 0x7FFFF000])
-def test_a_recording_that_came_through_a_pipe_is_as_long_as_it_is(size):
-    whole = encode(tone(22_050), 22_050)
+def through_a_pipe(whole, size, file_size):
     at = whole.index(b"data") + 4
-    piped = whole[:4] + struct.pack("<I", size) + whole[8:at] + struct.pack("<I", size) + whole[at + 4 :]
-    assert_allclose(decode(piped), decode(whole))
+    return whole[:4] + struct.pack("<I", file_size) + whole[8:at] + struct.pack("<I", size) + whole[at + 4 :]
 
 
-@pytest.mark.parametrize("size", [0xFFFFFFFE, 0x80000001, 0x7FFFEFFF])
-def test_any_other_size_that_is_not_there_is_refused(size):
+PIPED = [(0xFFFFFFFF, 0xFFFFFFFF), (0x80000000, 0x80000024), (0x7FFFFF00, 0x7FFFFF24), (0x7FFFF000, 0x7FFFF024)]
+
+
+@pytest.mark.parametrize(("size", "file_size"), PIPED)
+def test_a_recording_that_came_through_a_pipe_is_as_long_as_it_is(size, file_size):
     whole = encode(tone(22_050), 22_050)
-    at = whole.index(b"data") + 4
+    assert_allclose(decode(through_a_pipe(whole, size, file_size)), decode(whole))
+
+
+@pytest.mark.parametrize(
+    ("size", "file_size"),
+    [(0xFFFFFFFE, 0xFFFFFFFF), (0x80000001, 0x80000025), (0x7FFFEFFF, 0x7FFFF023), (0x80000000, 0x80000023)]
+    + [(size, 44_136) for size, _ in PIPED],
+)
+def test_a_size_that_is_not_there_and_means_nothing_else_is_refused(size, file_size):
     with pytest.raises(InputError, match=f"promises {size} bytes"):
-        decode(whole[:at] + struct.pack("<I", size) + whole[at + 4 :])
+        decode(through_a_pipe(encode(tone(22_050), 22_050), size, file_size))
 
 
 def test_a_flac_header_that_promises_days_is_refused():

@@ -1,5 +1,8 @@
 """One graph, one input, one output, and nothing that does not fit gets in."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +94,13 @@ def test_the_graph_s_signature_can_be_read():
 def test_it_says_what_it_runs_on():
     assert Session(make()).provider in {"Tensorrt", "CUDA", "CPU"}
     assert Session(make(), accelerate=False).provider == "CPU"
+
+
+def test_nobody_is_told_what_runs_here(tmp_path):
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_", "CI"))}
+    run = [sys.executable, "-c", "from models.store import Store; Store().load('clip-art')"]
+    subprocess.run(run, check=True, cwd=ROOT, env=quiet | {"HOME": str(tmp_path)})
+    assert not list(tmp_path.rglob("*onnxruntime*"))
 
 
 def test_no_other_file_knows_onnx_runtime():
