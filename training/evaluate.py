@@ -2,7 +2,8 @@
 
 Definitions: *element-wise accuracy* is the share of right cells in the windows x labels table; its baseline is the
 share of cells that are off. F1 of a label that never occurs is undefined: macro-F1 and mAP leave such labels out and
-`labels_left_out` names them. *Top-1* is over windows with exactly one label: the highest score is that label.
+`labels_left_out` names them; `macro_f1_mixture` is over windows of two to four labels. *Top-1* is over windows with
+exactly one label: the highest score is that label.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ SINGLE = ("note", "solo")
 """Kinds of window that hold one instrument."""
 QUIET = ("silence", "noise")
 """Kinds of window that hold none."""
+MIXTURE = (2, 4)
+"""Fewest and most labels of the windows that `macro_f1_mixture` looks at."""
 
 
 def measure(
@@ -38,8 +41,11 @@ def measure(
     only in `quiet_without_label`; a figure that nothing supports is None.
     """
     quiet = np.isin(kind, QUIET)
+    mixture = (labels.sum(axis=1) >= MIXTURE[0]) & (labels.sum(axis=1) <= MIXTURE[1])
     return {
         **multi_label(scores[~quiet], labels[~quiet], thresholds=thresholds, names=names),
+        "macro_f1_mixture": _mean(f1_by_label(scores[mixture] >= thresholds, labels[mixture])),
+        "mixture_windows": int(mixture.sum()),
         **top1_by_kind(scores[~quiet], labels[~quiet], kind[~quiet]),
         "quiet_windows": int(quiet.sum()),
         "quiet_without_label": _share(~(scores[quiet] >= thresholds).any(axis=1)),

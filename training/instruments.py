@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.config import DEFAULT
 from features.extract import extract_many
 from models.artefact import write
 from models.manifest import Label, Source
-from training import folds, forest_model, report
+from training import folds, forest_model, recordings, report
 from training.evaluate import measure
-from training.material import LABELS, MaterialError, decode_file
+from training.material import LABELS, MaterialError
 from training.origin import origin
 from training.recipe import RecipeError
 from training.reporting import folder
 from training.table import tensors
 from training.windows import Spec, WindowSet, build
+from training.windows import gather as open_material
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.config import Kind
+    from training.material import Library
     from training.recipe import Counts, Recipe
 
 Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
@@ -56,6 +57,8 @@ class Windows:
     test: WindowSet
     excluded: tuple[str, ...]
     """Sources that are judged, never trained on."""
+    libraries: dict[str, Library]
+    """The single notes of every source."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,13 @@ def gather(recipe: Recipe, stage: Stage) -> Windows:
             spec = _spec(recipe, fonts, counts, augment=augment)
             seed = 2 * recipe.seed + (not augment)
             sets.append(build(spec, cache_folder(recipe), seed=seed, jobs=jobs, progress=progress))
+    libraries = open_material(spec, cache_folder(recipe) / "material", jobs=jobs).libraries
     train, test = sets
     _check_labels(train)
     if unknown := set(recipe.holdout) - set(folds.sources_of(train)):
         raise RecipeError(f"holdout: no source {', '.join(unknown)}; there is {', '.join(folds.sources_of(train))}")
     judges = [source for source in folds.sources_of(test) if source not in folds.sources_of(train)]
-    return Windows(train, test, (*judges, *recipe.holdout))
+    return Windows(train, test, (*judges, *recipe.holdout), libraries)
 
 
 def _check_labels(train: WindowSet) -> None:
@@ -155,6 +159,11 @@ def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candida
     judged = folds.leave_one_out(dict(zip(rows, without, strict=True)), windows.test, test)
     limits = folds.thresholds(judged, **_rule(recipe)) if judged else np.full(len(LABELS), 0.5, np.float32)
     metrics = _metrics(recipe, windows, fitted, test, judged, limits)
+    with stage(f"{model}: whole recordings"):
+        for source, one in zip(rows, without, strict=True):
+            found = recordings.judge(one, windows.libraries[source], kind=kind, seed=recipe.seed)
+            metrics["left_out"][source].update(found)
+    metrics["mean"] = folds.mean(metrics["left_out"]) if judged else {}
     metrics |= _ensemble(recipe, fitted, kind, limits)
     history = {source: one.history for source, one in zip(rows, without, strict=True)}
     return Candidate(model, fitted, judged, limits, metrics, history)
@@ -173,14 +182,13 @@ def _metrics(
     judged: list[folds.Judged],
     limits: npt.NDArray[np.float32],
 ) -> dict[str, Any]:
-    """Return the metrics per source left out, their mean, and those of the sources that are never trained on."""
+    """Return the metrics per source left out, and those of the sources that are never trained on."""
     left_out = folds.measure_each(judged, LABELS, **_rule(recipe))
     extra = {}
     for source in windows.excluded:
         one = folds.judge(fitted, windows.test, test, source, windows.test.held_out(source)[1])
         extra[source] = measure(one.scores, one.labels, one.kind, thresholds=limits, names=LABELS)
-    mean = folds.mean(left_out) if left_out else {}
-    return {"left_out": left_out, "mean": mean, "never_trained_on": extra}
+    return {"left_out": left_out, "never_trained_on": extra}
 
 
 def fit_all(
@@ -224,25 +232,10 @@ def fit(
 
 
 def _ensemble(recipe: Recipe, fitted: folds.Fitted, kind: Kind, limits: npt.NDArray[np.float32]) -> dict[str, Any]:
-    """Return the share of windows per label in recordings of an ensemble that no model trained on."""
-    folder = data_folder(recipe) / recipe.material.ensemble
-    if not recipe.material.ensemble or not folder.is_dir():
+    there, playing = data_folder(recipe) / recipe.material.ensemble, recipe.material.ensemble_labels
+    if not recipe.material.ensemble or not there.is_dir():
         return {}
-    windows = []
-    for path in sorted(folder.iterdir()):
-        sound = decode_file(path)
-        starts = range(0, len(sound) - DEFAULT.window + 1, DEFAULT.sample_rate)
-        windows += [sound[start : start + DEFAULT.window] for start in starts]
-    on = fitted.scores(extract_many(windows, kind=kind)) >= limits
-    playing = np.isin(LABELS, recipe.material.ensemble_labels)
-    return {
-        "ensemble": {
-            "windows": len(windows),
-            "share_by_label": dict(zip(LABELS, on.mean(axis=0).tolist(), strict=True)),
-            "some_right_label": float(on[:, playing].any(axis=1).mean()),
-            "some_wrong_label": float(on[:, ~playing].any(axis=1).mean()),
-        }
-    }
+    return {"ensemble": recordings.ensemble(there, playing, fitted, kind=kind, limits=limits)}
 
 
 def _about(recipe: Recipe, model: str, name: str, table: dict[str, Any]) -> str:

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 FIGURES = """\
 *Accuracy* is element-wise (right cells of windows x labels), beside that of a model that always says nothing. Macro-F1
-and mAP leave out labels that the source does not have. *Top-1*: on windows of one label (for instruments: single notes
-and phrases) the highest score is the right label; the baseline always says the most frequent one. *Quiet*: share of
-noise and silence windows that get no label.
+and mAP leave out labels that the source does not have; *mixtures* is macro-F1 on windows of two to four labels.
+*Top-1*: on windows of one label (for instruments: single notes and phrases) the highest score is the right label; the
+baseline always says the most frequent one. *Quiet*: share of noise and silence windows that get no label.
+"""
+RECORDINGS = """\
+*Whole notes* and *10-s solos*: top-1 once per recording, by the mean score of its windows; the solos are performed with
+the notes of the source left out.
 """
 HOW = (
     "One source left out at a time",
@@ -33,10 +37,13 @@ COLUMNS: dict[str, str] = {
     "all negative": "accuracy_all_negative",
     "micro-F1": "micro_f1",
     "macro-F1": "macro_f1",
+    "mixtures": "macro_f1_mixture",
     "mAP": "mean_average_precision",
     "top-1": "top1",
     "notes": "top1_note",
     "phrases": "top1_solo",
+    "whole notes": "top1_recording_note",
+    "10-s solos": "top1_recording_solo",
     "majority": "top1_majority",
     "quiet": "quiet_without_label",
 }
@@ -60,7 +67,8 @@ def write(
     """
     parts = [f"# {name}", about]
     if metrics["left_out"]:
-        parts += [f"## {how[0]}", how[1], *_summaries(candidates)]
+        recordings = [RECORDINGS] if "recordings" in next(iter(metrics["left_out"].values())) else []
+        parts += [f"## {how[0]}", how[1], *recordings, *_summaries(candidates)]
         parts += ["## F1 (windows) per label", _labels(metrics, thresholds)]
         parts += ["## What is taken for what", *_confusions(judged, list(thresholds))]
     if "ensemble" in metrics:
@@ -84,11 +92,12 @@ def _text(cell: Any) -> str:
 def _summaries(candidates: dict[str, Metrics]) -> list[str]:
     parts = []
     for name, metrics in candidates.items():
-        rows = [[source, *(m[key] for key in COLUMNS.values())] for source, m in metrics["left_out"].items()]
-        rows += [["mean", *(metrics["mean"].get(key) for key in COLUMNS.values())]]
-        extra = metrics["never_trained_on"].items()
-        rows += [[f"{source} (never trained on)", *(m[key] for key in COLUMNS.values())] for source, m in extra]
-        parts += [f"**{name}**", table(["left out", *COLUMNS], rows)]
+        never = {f"{source} (never trained on)": m for source, m in metrics["never_trained_on"].items()}
+        each = metrics["left_out"] | {"mean": metrics["mean"]} | never
+        # Artefacts of other recipes have no whole recordings, older ones fewer figures.
+        columns = {head: key for head, key in COLUMNS.items() if any(key in m for m in each.values())}
+        rows = [[source, *(m.get(key) for key in columns.values())] for source, m in each.items()]
+        parts += [f"**{name}**", table(["left out", *columns], rows)]
     return parts
 
 

@@ -30,6 +30,18 @@ def test_f1_and_accuracy_are_those_of_scikit_learn(case):
     assert found["macro_f1"] == pytest.approx(oracle.f1_score(truth[:, :3], said[:, :3], average="macro"))
 
 
+def test_mixtures_are_the_windows_of_two_to_four_labels():
+    labels = np.tri(6, 5, -1, dtype=bool)
+    scores = np.where(labels, 0.9, 0.1).astype(np.float32)
+    scores[[0, 1, 5]] = 1 - scores[[0, 1, 5]]
+    found = measure(scores, labels, np.full(6, "mix"), thresholds=np.full(5, 0.5), names=list("abcde"))
+    assert (found["macro_f1_mixture"], found["mixture_windows"]) == (1.0, 3), "none, one and five labels do not count"
+    scores[2] = 0
+    assert measure(scores, labels, np.full(6, "mix"), thresholds=np.full(5, 0.5), names=list("abcde"))[
+        "macro_f1_mixture"
+    ] == pytest.approx((0.8 + 0.8 + 1 + 1) / 4), "the label that only the fifth has is left out"
+
+
 def test_average_precision_counts_ties_as_scikit_learn_does(case):
     scores, labels, _ = case
     expected = oracle.average_precision_score(labels[:, 0], scores[:, 0])

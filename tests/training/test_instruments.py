@@ -66,8 +66,10 @@ def test_the_manifest_holds_the_figures_of_every_source_left_out(made):
     assert set(metrics["left_out"]) == {"here", "there"}
     for figures in metrics["left_out"].values():
         assert figures["quiet_windows"] > 0
+        assert figures["recordings"] == 2 * (4 + 20), "four notes and twenty solos of either label"
         assert set(figures["labels_left_out"]) | {"flute", "cello"} == set(figures["f1"])
-    assert 0 <= metrics["mean"]["macro_f1"] <= 1
+    for figure in ("macro_f1", "macro_f1_mixture", "top1_recording_note", "top1_recording_solo"):
+        assert 0 <= metrics["mean"][figure] <= 1
 
 
 def test_the_better_of_the_two_is_named_instruments(made):
@@ -78,8 +80,9 @@ def test_the_better_of_the_two_is_named_instruments(made):
 
 def test_the_report_shows_both_models_and_the_baselines(made):
     report = Path(made.path, "instruments", "1", "report.md").read_text()
-    for text in (*made.names(), "all negative", "majority", "left out", "| here |", "| there |", "licence"):
+    for text in (*made.names(), "all negative", "majority", "left out", "10-s solos", "| here |", "| there |"):
         assert text in report
+    assert "licence" in report
 
 
 def test_a_source_held_out_is_judged_and_never_trained_on(data, tmp_path):
