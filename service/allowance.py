@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from features.errors import TooMany
-from service.keys import Key
+from service.keys import Key, too_many, too_often
 from service.log import log
 from service.redislink import TROUBLE, connect, part
 
@@ -69,7 +68,7 @@ class Allowance:
     async def spend(self, key: Key) -> None:
         """Count a request. Raises TooMany when there were too many before it."""
         if wait_s := await self._ask(SPEND, RATE + key.id, key.rate):
-            raise TooMany(f"more than {key.rate:g} requests per second with this key", retry_after=wait_s)
+            raise too_often(key, wait_s)
 
     @asynccontextmanager
     async def streaming(self, key: Key) -> AsyncIterator[None]:
@@ -77,7 +76,7 @@ class Allowance:
         lease = uuid.uuid4().hex
         found = await self._ask(BEGIN, STREAMS + key.id, lease, key.streams, LEASE_S)
         if found is not None and found >= 0:
-            raise TooMany(f"{found} streams are open with this key, as many as it may have")
+            raise too_many(found)
         leases = self._leases.setdefault(key.id, set())
         leases.add(lease)
         try:

@@ -13,7 +13,7 @@ from service.bodies import Buffers
 from service.clips import Pool
 from service.cors import cors
 from service.gateway import Gateway
-from service.guard import PERMIT, Guard
+from service.guard import PERMIT, Allowance, Guard
 from service.keys import Ring, open_store
 from service.log import log, reference
 from service.problems import Handler, problems
@@ -27,12 +27,15 @@ QUIET = ("/livez", "/readyz")
 """Asked every few seconds by machines; not worth a log line."""
 
 
-def build(settings: Settings) -> web.Application:
-    """Return the application. It loads the models when it starts, and answers 503 until they are ready."""
+def build(settings: Settings, *, tally: Allowance | None = None) -> web.Application:
+    """Return the application. It loads the models when it starts, and answers 503 until they are ready.
+
+    tally: what gateways of this machine count together.
+    """
     middlewares = [identify, cors(settings.cors_origins), problems] if settings.cors_origins else [identify, problems]
     app = web.Application(middlewares=middlewares, client_max_size=settings.max_body)
     if settings.keys:
-        require_keys(app, settings)
+        require_keys(app, settings, tally)
     app[rest.GATEWAY] = Gateway(settings)
     app[rest.POOL] = Pool(threads=settings.decode_threads, limit=settings.max_clips)
     app[rest.BUFFERS] = Buffers(limit=settings.max_buffered)
@@ -53,15 +56,14 @@ def build(settings: Settings) -> web.Application:
     return app
 
 
-def require_keys(app: web.Application, settings: Settings) -> None:
+def require_keys(app: web.Application, settings: Settings, tally: Allowance | None) -> None:
     """Let in only who has a key. Raises Unprocessable when the setting names no place of keys."""
-    allowance = None
     if settings.redis:
         # Imported here so that a server without Redis never pays for it.
-        from service.allowance import Allowance
+        from service import allowance
 
-        allowance = Allowance(settings.redis)
-    guard = Guard(Ring(open_store(settings.keys, redis=settings.redis)), allowance)
+        tally = allowance.Allowance(settings.redis)
+    guard = Guard(Ring(open_store(settings.keys, redis=settings.redis)), tally)
     app.middlewares.append(guard.check)
     app.cleanup_ctx.append(guard.watch)
 

@@ -7,19 +7,16 @@ import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp import web
 
-from features.errors import InputError, NotAllowed, TooMany, Unauthorised
+from features.errors import InputError, NotAllowed, Unauthorised
 from service.gateway import Leaver
-from service.keys import REFRESH_S, Key, Ring, Scope
+from service.keys import REFRESH_S, Key, Ring, Scope, too_many, too_often
 from service.log import SECRET
 from service.problems import Handler
 from service.settings import is_loopback
-
-if TYPE_CHECKING:  # a server without Redis never loads it
-    from service.allowance import Allowance
 
 SUBPROTOCOL = "timbre"
 IN_SUBPROTOCOL = "timbre.key."
@@ -38,6 +35,22 @@ FOREIGN = ("Origin", "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", 
 """Headers of pages and of proxies."""
 NO_PLACE = ("key", "api_key", "apikey", "token", "access_token")
 """Names of query parameters under which people send keys."""
+
+
+class Allowance(Protocol):
+    """What all gateways count together: through Redis, or on one machine."""
+
+    async def spend(self, key: Key) -> None:
+        """Count a request. Raises TooMany."""
+
+    def streaming(self, key: Key) -> AbstractAsyncContextManager[None]:
+        """Count a stream while it lasts. Raises TooMany."""
+
+    async def watch(self) -> None:
+        """Keep what is counted good."""
+
+    async def close(self) -> None:
+        """Let go of what is held."""
 
 
 class Permit:
@@ -59,7 +72,7 @@ class Permit:
         self._at = at
         if self._tokens < 1:
             wait_s = math.ceil((1 - self._tokens) / self.key.rate)
-            raise TooMany(f"more than {self.key.rate:g} requests per second with this key", retry_after=wait_s)
+            raise too_often(self.key, wait_s)
         self._tokens -= 1
 
     async def spend_everywhere(self) -> None:
@@ -72,7 +85,7 @@ class Permit:
     async def streaming(self, stream: Leaver) -> AsyncIterator[None]:
         """Count a stream while it lasts. Raises TooMany past the bound."""
         if len(self._streams) >= self.key.streams:
-            raise TooMany(f"{len(self._streams)} streams are open with this key, as many as it may have")
+            raise too_many(len(self._streams))
         self._streams.add(stream)
         try:
             async with self._allowance.streaming(self.key) if self._allowance else nullcontext():

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
-from features.errors import Busy, TimbreError, Unprocessable
+from features.errors import Busy, TimbreError, TooMany, Unprocessable
 from service.log import log
 
 Scope: TypeAlias = Literal["classify", "stream", "admin"]
@@ -61,6 +61,16 @@ class Key:
     def opens_with(self, text: str) -> bool:
         """Return whether a text is this key, and it is still good."""
         return hmac.compare_digest(_digest(text), self.digest) and not self.revoked
+
+
+def too_often(key: Key, wait_s: int) -> TooMany:
+    """Return the error that tells of a key's rate, and in how many seconds there will be room."""
+    return TooMany(f"more than {key.rate:g} requests per second with this key", retry_after=wait_s)
+
+
+def too_many(streams: int) -> TooMany:
+    """Return the error that tells how many streams are open with a key."""
+    return TooMany(f"{streams} streams are open with this key, as many as it may have")
 
 
 class Store(Protocol):

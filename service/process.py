@@ -16,6 +16,7 @@ from features.errors import ArtefactError
 from service.app import build
 from service.door import open_door, runner
 from service.gateway import Gateway
+from service.guard import Allowance
 from service.lag import Histogram
 from service.log import log
 from service.rest import GATEWAY
@@ -24,21 +25,37 @@ from service.settings import Settings
 BEAT_S = 1.0
 
 
-def run(settings: Settings, listener: socket.socket, *, since: float, beat: Callable[[], None] | None = None) -> int:
+def run(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    since: float,
+    beat: Callable[[], None] | None = None,
+    tally: Allowance | None = None,
+) -> int:
     """Serve until told to leave; return the exit code.
 
     since: time.monotonic() at the start of the program. beat: called every second while the loop is alive.
+    tally: what the gateways of this machine count together.
     """
+    serving = _serve(settings, listener, since=since, beat=beat, tally=tally)
     try:
         import uvloop
     except ImportError:  # there is none for Windows
-        return asyncio.run(_serve(settings, listener, since=since, beat=beat))
-    return uvloop.run(_serve(settings, listener, since=since, beat=beat))
+        return asyncio.run(serving)
+    return uvloop.run(serving)
 
 
-async def _serve(settings: Settings, listener: socket.socket, *, since: float, beat: Callable[[], None] | None) -> int:
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    since: float,
+    beat: Callable[[], None] | None,
+    tally: Allowance | None,
+) -> int:
     told = _signals()
-    app = build(settings)
+    app = build(settings, tally=tally)
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()
     door = await open_door(running, listener, settings)

@@ -80,9 +80,9 @@ class Settings:
     """Bytes of the tensors of those jobs, counted in the same way; with Redis, of those of one gateway."""
 
     max_streams: int = 1_200
-    """Streams open at one time."""
+    """Streams open at one time in one gateway."""
     max_streams_per_client: int = 1_200
-    """Streams open at one time from one address."""
+    """Streams open at one time from one address, in one gateway."""
     max_message: int = MIB
     """Bytes of one WebSocket message."""
     max_text: int = 4_096

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import shutil
 import signal
 import socket
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from setproctitle import setproctitle
 
@@ -24,6 +28,8 @@ BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses before a process that keeps dying is started again."""
 STEADY_S = 30.0
 """A process that lived so long begins again at the shortest pause."""
+MEMORY = Path("/dev/shm")  # noqa: S108 - only folders made by mkdtemp are put there
+"""Where files are that no disk has."""
 context = multiprocessing.get_context("spawn")
 
 
@@ -51,6 +57,7 @@ class Supervisor:
         self._reserved = bind(settings, shared=True)
         self.settings = replace(settings, port=self._reserved.getsockname()[1])
         self._since = since
+        self._tallies = _folder() if settings.keys and not settings.redis and settings.gateways > 1 else None
         counts = {"gateway": settings.gateways, "worker": settings.workers if settings.redis else 0}
         self._children = [Child(role, number) for role, count in counts.items() for number in range(count)]
         self._signals: list[int] = []
@@ -101,7 +108,7 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         receiver, sender = context.Pipe(duplex=False)
-        arguments = (child.role, child.number, self.settings, sender, self._since)
+        arguments = (child.role, child.number, self.settings, sender, self._since, self._tallies)
         child.process = context.Process(target=_be, args=arguments)
         child.process.start()
         sender.close()
@@ -128,9 +135,16 @@ class Supervisor:
                 each.join(max(0.0, until - time.monotonic()))
                 if each.is_alive():
                     each.kill()
+        if self._tallies:
+            shutil.rmtree(self._tallies, ignore_errors=True)
 
 
-def _be(role: str, number: int, settings: Settings, pulse: Connection, since: float) -> None:
+def _folder() -> Path:
+    """Return a new folder for what gateways count together, in memory where that can be."""
+    return Path(tempfile.mkdtemp(prefix="timbre-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+
+
+def _be(role: str, number: int, settings: Settings, pulse: Connection, since: float, tallies: Path | None) -> None:
     """Be one gateway or worker, in a process of its own."""
     setproctitle(f"timbre: {role} {number}")
 
@@ -143,6 +157,8 @@ def _be(role: str, number: int, settings: Settings, pulse: Connection, since: fl
             # Nobody would end us any more, and we would keep the port.
             log("the supervisor is gone", role=role, number=number)
             pulse.close()
+            if tallies:
+                shutil.rmtree(tallies, ignore_errors=True)
             signal.raise_signal(signal.SIGTERM)
 
     if role == "worker":
@@ -152,4 +168,9 @@ def _be(role: str, number: int, settings: Settings, pulse: Connection, since: fl
     from service import process
 
     listener = bind(settings, shared=True)
-    raise SystemExit(process.run(settings, listener, since=since, beat=beat))
+    tally = None
+    if tallies:
+        from service.tally import Tally
+
+        tally = Tally(tallies, number=number)
+    raise SystemExit(process.run(settings, listener, since=since, beat=beat, tally=tally))
