@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import tomllib
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from features.errors import InputError
 from training.command import stage
+from training.material import MaterialError
 from training.pictures import summary
 from training.pictures.facts import BLANK, look
 from training.pictures.ledger import Item, Ledger
@@ -86,6 +88,10 @@ def _run(crawl: Crawl, out: Path) -> None:
         steps, waiting = asyncio.run(carry_out(crawl, out, progress))
     page = summary.write(out, steps, title_of(crawl), waiting=waiting)
     got = sum(1 for step in steps if "file" in step)
+    if not got and not waiting:
+        reasons = Counter(step["result"] for step in steps if step["result"] != "ok").most_common(1)
+        why = f"most often because: {reasons[0][0]}" if reasons else "no product has been found: look at the selectors"
+        raise MaterialError(f"no picture came, {why}; what became of every address: {page}")
     rest = f"; a bound was reached, {waiting:,} addresses wait" if waiting else ""
     print(f"{got:,} pictures in {out / 'pictures'}; what became of every address: {page}{rest}")
 

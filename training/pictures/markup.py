@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from html import unescape
 from typing import TYPE_CHECKING
 
+from features.errors import InputError
 from training.recipe import RecipeError
 
 if TYPE_CHECKING:
@@ -21,6 +22,13 @@ CLOSED_BY_NEXT = {"li", "p", "tr", "td", "th", "option", "dt", "dd"}
 """Whose end tag may be left out."""
 DEEPEST = 200
 """Elements inside one another; deeper ones become neighbours."""
+MOST = 200_000
+"""Elements of one page: some hundred times as many as a shop's page has."""
+RAW = {name: re.compile(f"</{name}(?=[\\s/>])", re.IGNORECASE) for name in ("script", "style")}
+"""What is in them is no markup, up to these."""
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
+_ATTRIBUTE = re.compile(r"""[\s/]*([^\s/>][^\s/>=]*)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]*))?""")
+_TAG_END = re.compile(r"[\s/]*>")
 _PART = re.compile(
     r"(?P<tag>^[a-zA-Z][\w-]*|^\*)|\.(?P<cls>[\w-]+)|#(?P<id>[\w-]+)|\[(?P<attr>[\w:-]+)(?:=(?P<value>[^\]]*))?\]"
 )
@@ -48,39 +56,79 @@ def _texts(element: Element) -> Iterator[str]:
             yield from _texts(child)
 
 
-class _Builder(HTMLParser):
+class _Builder:
+    """A tree that grows by one tag or text at a time."""
+
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.root = Element("")
+        self.root, self.count = Element(""), 0
         self.open = [self.root]
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def start(self, tag: str, attributes: dict[str, str], *, closed: bool) -> None:
+        """Add an element. Raises InputError past `MOST` of them."""
+        self.count += 1
+        if self.count > MOST:
+            raise InputError(f"a page of more than {MOST:,} elements")
         if tag in CLOSED_BY_NEXT and self.open[-1].tag == tag:
             self.open.pop()
-        element = Element(tag, {name: value or "" for name, value in attrs})
+        element = Element(tag, attributes)
         self.open[-1].children.append(element)
-        if tag not in VOID and len(self.open) < DEEPEST:
+        if not closed and tag not in VOID and len(self.open) < DEEPEST:
             self.open.append(element)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.open[-1].children.append(Element(tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, tag: str) -> None:
         for i in range(len(self.open) - 1, 0, -1):
             if self.open[i].tag == tag:
                 del self.open[i:]
                 return
 
-    def handle_data(self, data: str) -> None:
-        self.open[-1].children.append(data)
+    def text(self, text: str) -> None:
+        if text:
+            self.open[-1].children.append(unescape(text))
 
 
 def parse(html: str) -> Element:
-    """Return the tree of a page, however badly it is written."""
-    builder = _Builder()
-    builder.feed(html)
-    builder.close()
+    """Return the tree of a page, however badly it is written, in a time that grows as its length.
+
+    What has no end (a comment, a tag) takes the rest of the page with it, as in browsers.
+    Raises InputError for more than `MOST` elements.
+    """
+    builder, at = _Builder(), 0
+    while (sign := html.find("<", at)) >= 0:
+        builder.text(html[at:sign])
+        at = _markup(html, sign, builder)
+    builder.text(html[at:])
     return builder.root
+
+
+def _markup(html: str, at: int, builder: _Builder) -> int:
+    """Read what begins with a `<`, and return where it ends."""
+    if tag := _TAG.match(html, at):
+        return _tag(html, tag, builder)
+    if not html.startswith(("<!", "<?", "</"), at):
+        builder.text("<")
+        return at + 1
+    closing = "-->" if html.startswith("<!--", at) else ">"
+    end = html.find(closing, at + 2)
+    return len(html) if end < 0 else end + len(closing)
+
+
+def _tag(html: str, tag: re.Match[str], builder: _Builder) -> int:
+    name, attributes, at = tag[2].lower(), dict[str, str](), tag.end()
+    while found := _ATTRIBUTE.match(html, at):
+        attributes.setdefault(found[1].lower(), unescape(_unquoted(found[2]) or ""))
+        at = found.end()
+    end = _TAG_END.match(html, at)
+    if not end:
+        return len(html)
+    if tag[1]:
+        builder.end(name)
+        return end.end()
+    closed = "/" in end[0]
+    builder.start(name, attributes, closed=closed)
+    if name not in RAW or closed:
+        return end.end()
+    after = RAW[name].search(html, end.end())
+    return after.start() if after else len(html)
 
 
 @dataclass(frozen=True)
@@ -115,7 +163,17 @@ class Selector:
 
     def all(self, root: Element) -> list[Element]:
         """Return the elements inside `root` that fit, in the order of the page."""
-        return [element for element, above in _walk(root, ()) if any(_fits(c, element, above) for c in self.chains)]
+        found, nothing = [], [0] * len(self.chains)
+        # Of each element, by chain, the bits of the parts that its parent, and that any element above it, fits.
+        waiting = [(child, nothing, nothing) for child in reversed(root.children) if isinstance(child, Element)]
+        while waiting:
+            element, parent, above = waiting.pop()
+            here = [_fits(*each, element) for each in zip(self.chains, parent, above, strict=True)]
+            if any(bits >> len(chain) - 1 for bits, chain in zip(here, self.chains, strict=True)):
+                found.append(element)
+            higher = [a | b for a, b in zip(above, here, strict=True)]
+            waiting += [(child, here, higher) for child in reversed(element.children) if isinstance(child, Element)]
+        return found
 
     def first(self, root: Element) -> Element | None:
         """Return the first element inside `root` that fits."""
@@ -147,18 +205,11 @@ def _unquoted(value: str | None) -> str | None:
     return value if value is None else value.strip("\"'")
 
 
-def _walk(root: Element, above: tuple[Element, ...]) -> Iterator[tuple[Element, tuple[Element, ...]]]:
-    for child in root.children:
-        if isinstance(child, Element):
-            yield child, above
-            yield from _walk(child, (*above, child))
-
-
-def _fits(chain: tuple[_Simple, ...], element: Element, above: tuple[Element, ...]) -> bool:
-    *outer, last = chain
-    if not last.fits(element):
-        return False
-    if not outer:
-        return True
-    candidates = range(len(above) - 1, -1, -1) if not last.child else range(len(above) - 1, len(above) - 2, -1)
-    return any(i >= 0 and _fits(tuple(outer), above[i], above[:i]) for i in candidates)
+def _fits(chain: tuple[_Simple, ...], parent: int, above: int, element: Element) -> int:
+    """Return the bits of the chain's parts that an element fits, with all that must stand around it."""
+    bits = 0
+    for number, part in enumerate(chain):
+        before = not number or (parent if part.child else above) >> number - 1 & 1
+        if before and part.fits(element):
+            bits |= 1 << number
+    return bits

@@ -66,12 +66,13 @@ class Search:
         try:
             answer = json.loads(fetched.text)
             found = list(self._openverse(answer) if self.collection == "openverse" else self._commons(answer))
+            more = self._more(answer, item.number)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refused(f"is no answer of {self.collection}: {error!r}") from error
         before = (item.number - 1) * PAGES[self.collection]
         wanted = [one for one in found if _abbreviated(one["licence"]) in self.licences][: self.count - before]
         items = [Item(kind="picture", url=one.pop("url"), path=item.path, about=one) for one in wanted]
-        if self._more(answer, item.number) and item.number * PAGES[self.collection] < self.count:
+        if more and item.number * PAGES[self.collection] < self.count:
             following = self._page(self.queries[item.path[0]], item.number + 1)
             items.append(Item(kind="page", url=following, path=item.path, number=item.number + 1))
         return items

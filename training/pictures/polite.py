@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin, urlsplit
-from urllib.robotparser import RobotFileParser
 
 import aiohttp
 
 from features.errors import TimbreError
+from training.pictures.robots import Robots
 from training.recipe import RecipeError
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ class Fetched(NamedTuple):
         """The body as text."""
         try:
             return self.body.decode(self.charset or "utf-8", "replace")
-        except LookupError:
+        except (LookupError, ValueError):  # an encoding that is unknown, or none of texts
             return self.body.decode("utf-8", "replace")
 
 
@@ -88,7 +90,7 @@ class Fetcher:
     def __init__(self, manners: Manners, hosts: frozenset[str] | None = None) -> None:
         """hosts: `host:port` as in addresses that may be asked; None is all."""
         self.manners, self.hosts = manners, hosts
-        self._robots: dict[str, RobotFileParser] = {}
+        self._robots: dict[str, Robots | Refused] = {}
         self._next: dict[str, float] = {}
 
     async def __aenter__(self) -> Self:
@@ -108,34 +110,50 @@ class Fetcher:
         """
         for _ in range(REDIRECTS + 1):
             self._check_host(url)
-            if robots and self.manners.robots and not (await self._rules(url)).can_fetch(self.manners.agent, url):
+            if robots and self.manners.robots and not (await self._rules(url)).allow(url):
                 raise Refused("robots.txt forbids it")
             answer = await self._persist(url, most)
             if isinstance(answer, Fetched):
                 return answer
-            url = urljoin(url, answer)
+            url = _joined(url, answer)
         raise Refused(f"more than {REDIRECTS} redirects")
 
     def _check_host(self, url: str) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise Refused(f"is no address: {error}") from error
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Refused(f"{parts.scheme or 'nothing'}: is neither http nor https")
         if self.hosts is not None and parts.netloc not in self.hosts:
             raise Refused(f"{parts.netloc} is another host; allow it in `hosts`")
 
-    async def _rules(self, url: str) -> RobotFileParser:
-        """Return the rules of a host (RFC 9309): none where there is no robots.txt, all forbidden while it fails."""
+    async def _rules(self, url: str) -> Robots:
+        """Return the rules of a host (RFC 9309), none where there is no robots.txt. Raises Refused while it fails."""
         root = urljoin(url, "/robots.txt")
         if root not in self._robots:
-            rules = RobotFileParser()
             try:
-                answer = await self._persist(root, ROBOTS_BYTES)
-                rules.parse(answer.text.splitlines() if isinstance(answer, Fetched) else [])
+                self._robots[root] = await self._ask_rules(root)
             except Refused as refused:
-                missing = str(refused).startswith("status 4")
-                rules.parse([] if missing else ["User-agent: *", "Disallow: /"])
-            self._robots[root] = rules
-        return self._robots[root]
+                self._robots[root] = refused
+        rules = self._robots[root]
+        if isinstance(rules, Refused):
+            raise Refused(f"robots.txt cannot be read, which forbids all: {rules}", again=rules.again)
+        return rules
+
+    async def _ask_rules(self, url: str) -> Robots:
+        for _ in range(REDIRECTS + 1):
+            self._check_host(url)
+            try:
+                answer = await self._persist(url, ROBOTS_BYTES)
+            except Refused as refused:
+                if str(refused).startswith("status 4") and not refused.again:
+                    return Robots()
+                raise
+            if isinstance(answer, Fetched):
+                return Robots.parse(answer.text, self.manners.agent)
+            url = _joined(url, answer)
+        raise Refused(f"more than {REDIRECTS} redirects")
 
     async def _persist(self, url: str, most: int) -> Fetched | str:
         reason = ""
@@ -156,10 +174,10 @@ class Fetcher:
     async def _wait_turn(self, url: str) -> None:
         """Keep the distance between requests to one host that we, or its robots.txt, ask for."""
         host, rules = urlsplit(url).netloc, self._robots.get(urljoin(url, "/robots.txt"))
-        delay = rules.crawl_delay(self.manners.agent) if rules and self.manners.robots else None
+        delay = rules.delay if isinstance(rules, Robots) and self.manners.robots else 0.0
         now = time.monotonic()
         turn = max(now, self._next.get(host, now))
-        self._next[host] = turn + max(1 / self.manners.rate, min(float(delay or 0), LONGEST_WAIT_S))
+        self._next[host] = turn + max(1 / self.manners.rate, min(delay, LONGEST_WAIT_S))
         await asyncio.sleep(turn - now)
 
     async def _once(self, url: str, most: int) -> Fetched | str:
@@ -167,8 +185,7 @@ class Fetcher:
             if answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers:
                 return answer.headers["Location"]
             if answer.status in AGAIN:
-                after = answer.headers.get("Retry-After", "")
-                raise _Passing(f"status {answer.status}", float(after) if after.isdecimal() else 0.0)
+                raise _Passing(f"status {answer.status}", _seconds(answer.headers.get("Retry-After", "")))
             if answer.status != 200:
                 raise Refused(f"status {answer.status}")
             body = bytearray()
@@ -177,6 +194,25 @@ class Fetcher:
                 if len(body) > most:
                     raise Refused(f"more than {most:,} bytes")
             return Fetched(url, answer.content_type.lower(), answer.charset or "", bytes(body))
+
+
+def _joined(url: str, link: str) -> str:
+    """Return where a redirect leads to. Raises Refused."""
+    try:
+        return urljoin(url, link)
+    except ValueError as error:
+        raise Refused(f"leads to no address: {error}") from error
+
+
+def _seconds(after: str) -> float:
+    """Return how long to wait by Retry-After: seconds or a date; 0 for what is neither."""
+    if after.isdecimal():
+        return float(after)
+    try:
+        when = parsedate_to_datetime(after)
+    except ValueError:
+        return 0.0
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 class _Passing(Exception):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 IMAGE_ATTRIBUTES = ("data-src", "data-original", "src")
 """Where a thumbnail's address stands, those of pages that load it late first."""
 
+LONGEST_TITLE = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class Select:
@@ -80,7 +82,7 @@ class Shop:
             image = thumbnail.first(product)
             source = image and next((image.attributes[a] for a in IMAGE_ATTRIBUTES if image.attributes.get(a)), "")
             if image and source and not source.startswith("data:"):
-                title = self._title(product, image)
+                title = self._title(product, image)[:LONGEST_TITLE]
                 address = self._address(url, source)
                 yield Item(kind="picture", url=address, path=item.path, about={"title": title, "page": url})
 
@@ -107,7 +109,10 @@ class Shop:
 
     def _address(self, base: str, link: str) -> str:
         """Return one address for all that mean one page: whole, without fragment and ignored parameters."""
-        parts = urlsplit(urljoin(base, link.strip()))
+        try:
+            parts = urlsplit(urljoin(base, link.strip()))
+        except ValueError:  # no address; whoever fetches it says so
+            return link.strip()
         query = urlencode(
             [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in self.ignore]
         )

@@ -241,3 +241,13 @@ def test_the_readmes_recipe_is_one(tmp_path):
 def test_a_recipe_is_read_and_named(tmp_path):
     (tmp_path / "r.toml").write_text(RECIPE.replace("URL", "http://s.example"))
     assert crawl.title_of(crawl.load(tmp_path / "r.toml")) == "http://s.example"
+
+
+def test_a_crawl_that_brings_nothing_says_why(tmp_path, capsys):
+    recipe = tmp_path / "r.toml"
+    shop = '[shop]\nroot = "http://127.0.0.1:9/"\n[shop.select]\ncategories = "a"\nproducts = "p"\n'
+    recipe.write_text(f"{shop}[manners]\ntries = 1\n")
+    assert crawl.main([str(recipe), str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert "no picture came, most often because: robots.txt cannot be read" in told
+    assert (tmp_path / "out" / "index.html").is_file()

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from training.pictures.markup import Selector, parse
+from features.errors import InputError
+from training.pictures.markup import MOST, Selector, parse
 from training.recipe import RecipeError
 
 PAGE = """
@@ -37,6 +38,9 @@ def found(selector, html=PAGE):
         ("p img", ["img"]),
         ("video", []),
         ("A", ["/a", "/c"]),
+        ("body > nav li a", ["/a", "/c"]),
+        ("body > ul li > a", []),
+        ("div > p img, div > div", ["img"]),
     ],
 )
 def test_a_selector_finds_what_it_says_in_the_order_of_the_page(selector, expected):
@@ -67,3 +71,46 @@ def test_elements_nested_without_end_do_not_end_the_program():
 @pytest.mark.parametrize("html", ["", "<", "<a", "</p></p>", "<!--", "<![CDATA[", "\0<a href=>", "<a href='x"])
 def test_broken_pages_are_read_as_far_as_they_go(html):
     assert found("a", "<a href=/y>y</a>" + html)[0] == "/y"
+
+
+@pytest.mark.parametrize(
+    ("html", "attributes"),
+    [
+        ("<a href=/x/ CLASS='b c'>", {"href": "/x/", "class": "b c"}),
+        ("<a href = '/x' href=/y>", {"href": "/x"}),
+        ('<a data-a="1 > 0" b>', {"data-a": "1 > 0", "b": ""}),
+        ("<a href=/x?a=1&amp;b=2 / >", {"href": "/x?a=1&b=2"}),
+        ("<a =b c=d>e", {"=b": "", "c": "d"}),
+        ("<a\nhref\n=\n/x\n>", {"href": "/x"}),
+    ],
+)
+def test_attributes_are_read_as_browsers_do(html, attributes):
+    assert Selector.parse("a").all(parse(html))[0].attributes == attributes
+
+
+def test_what_is_no_tag_is_passed_over():
+    head = "<!doctype html><?xml x?><![if mso]></3><!-- <a> > -->"
+    page = parse(f"{head}<p>1 < 2<style>p{{}}</style ><STYLE><a></sTyLe> ok")
+    assert Selector.parse("a").all(page) == []
+    assert page.text == "1 < 2 ok"
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["<", "<a", "<a b='", "<!--", "<!", "<?", "</a", "</a>", "<![CDATA[", "<script>", "<a x ", "&", "&#x", "x=\"'"],
+)
+def test_a_page_made_to_take_for_ever_is_read_at_once(part):
+    html = part * 100_000
+    assert parse(html).tag == ""
+    assert Selector.parse("nav div a").all(parse("<a " + html)) == []
+
+
+def test_a_selector_is_quick_however_deep_the_page_is():
+    html = "<ul>" * 150 + "<a>" * (MOST - 150)
+    assert Selector.parse("nav ul ul ul a, nav > ul ul > a").all(parse(html)) == []
+
+
+def test_the_elements_of_a_page_are_bounded():
+    assert len(parse("<br>" * MOST).children) == MOST
+    with pytest.raises(InputError, match="more than 200,000 elements"):
+        parse("<br>" * (MOST + 1))

@@ -114,7 +114,10 @@ def test_what_is_no_picture_of_pixels_is_passed_over():
     assert read(search("commons"), commons(3, mime="image/svg+xml"))[0] == []
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"results": [{"id": 1}]}', b"null"])
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"[]", b"{}", b'{"results": [{"id": 1}]}', b"null", b'{"results": [], "page_count": "x"}'],
+)
 def test_an_answer_that_is_none_is_refused(body):
     with pytest.raises(Refused, match="is no answer of openverse"):
         read(search(), body)

@@ -1,14 +1,17 @@
 """Fetching as a guest."""
 
 import asyncio
+import gzip
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import pairwise
 
 import pytest
 from aiohttp import web
 
 from tests.training.pictures.shops import served
-from training.pictures.polite import REDIRECTS, Fetcher, Manners, Refused
+from training.pictures.polite import REDIRECTS, Fetched, Fetcher, Manners, Refused
 from training.recipe import RecipeError
 
 QUICK = Manners(rate=1000, backoff=0.01, timeout=10, tries=3)
@@ -75,11 +78,10 @@ async def test_more_bytes_than_allowed_are_refused():
         (ROBOTS, "/private/1", False),
         (None, "/private/1", True),
         (403, "/private/1", True),
-        (503, "/public/1", False),
         ("User-agent: timbre\nDisallow: /", "/public/1", False),
     ],
 )
-async def test_robots_txt_is_obeyed_and_one_that_fails_forbids_all(robots, path, allowed):
+async def test_robots_txt_is_obeyed(robots, path, allowed):
     host = Host(robots)
     if allowed:
         assert (await fetch(host, path)).body
@@ -88,6 +90,43 @@ async def test_robots_txt_is_obeyed_and_one_that_fails_forbids_all(robots, path,
     with pytest.raises(Refused, match=r"robots\.txt forbids it"):
         await fetch(host, path)
     assert host.paths == []
+
+
+@pytest.mark.parametrize(("status", "again"), [(500, True), (503, True), (429, True)])
+async def test_robots_txt_that_fails_forbids_all_until_it_can_be_read(status, again):
+    async def busy(request):
+        asked.append(request.path)
+        return web.Response(status=status if request.path == "/robots.txt" and len(asked) <= QUICK.tries else 200)
+
+    asked = []
+    async with served(busy) as url:
+        async with Fetcher(QUICK) as fetcher:
+            for _ in range(2):
+                with pytest.raises(Refused, match=rf"robots\.txt cannot be read.* status {status}") as refused:
+                    await fetcher.fetch(f"{url}/page", most=10)
+                assert refused.value.again == again
+        assert asked == ["/robots.txt"] * QUICK.tries
+        async with Fetcher(QUICK) as fetcher:
+            assert await fetcher.fetch(f"{url}/page", most=10)
+
+
+async def test_robots_txt_is_read_where_it_moved_to_but_not_on_a_host_that_may_not_be_asked():
+    async def moved(request):
+        if request.path == "/robots.txt":
+            raise web.HTTPMovedPermanently(away[0])
+        return web.Response(text="User-agent: *\nDisallow: /private" if request.path == "/rules" else "x")
+
+    away = ["/rules"]
+    async with served(moved) as url:
+        host = frozenset({url.removeprefix("http://")})
+        async with Fetcher(QUICK, host) as fetcher:
+            assert (await fetcher.fetch(f"{url}/public", most=10)).body == b"x"
+            with pytest.raises(Refused, match=r"robots\.txt forbids it"):
+                await fetcher.fetch(f"{url}/private", most=10)
+        for away[0], words in [("http://127.0.0.1:9/rules", "another host"), ("/robots.txt", "more than 5 redirects")]:
+            async with Fetcher(QUICK, host) as fetcher:
+                with pytest.raises(Refused, match=rf"robots\.txt cannot be read.* {words}"):
+                    await fetcher.fetch(f"{url}/public", most=10)
 
 
 async def test_on_a_host_of_ones_own_robots_txt_may_be_passed_over():
@@ -135,8 +174,43 @@ async def test_a_host_that_asks_to_wait_is_waited_for_unless_too_long():
     with pytest.raises(Refused, match="status 429, after 2 tries"):
         await fetch(host, "/wait/1", manners=Manners(rate=1000, backoff=0, tries=2))
     assert time.monotonic() - began >= 1
-    with pytest.raises(Refused, match="status 429, after 1 tries"):
-        await fetch(host, "/wait/3600")
+    for long in ("3600", "9" * 400, "Fri, 31 Dec 2099 23:59:59 GMT"):
+        with pytest.raises(Refused, match="status 429, after 1 tries"):
+            await fetch(host, f"/wait/{long}")
+
+
+async def test_the_wait_may_be_a_date():
+    host, until = Host(), datetime.now(UTC) + timedelta(seconds=3)
+    with pytest.raises(Refused, match="status 429, after 2 tries"):
+        await fetch(
+            host, f"/wait/{format_datetime(until, usegmt=True)}", manners=Manners(rate=1000, backoff=0, tries=2)
+        )
+    # Such dates have no fractions of a second.
+    assert datetime.now(UTC) >= until - timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("after", ["soon", "-1", "Mon, 99 Foo 2026", "\u00b2", "Wed, 21 Oct 2015 07:28:00 GMT"])
+async def test_a_wait_that_makes_no_sense_or_is_over_is_none(after):
+    began = time.monotonic()
+    with pytest.raises(Refused, match="status 429, after 3 tries"):
+        await fetch(Host(), f"/wait/{after}")
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("charset", ["undefined", "idna", "hex", "punycode", "nothing"])
+async def test_an_encoding_that_is_none_of_texts_is_taken_for_utf_8(charset):
+    fetched = Fetched("http://s.example/", "text/html", charset, "caf\u00e9 \u2013".encode() + b"\xff")
+    assert fetched.text.startswith("caf")
+
+
+async def test_bytes_are_counted_when_they_are_unpacked():
+    async def bomb(_):
+        kind = {"Content-Encoding": "gzip", "Content-Type": "text/html"}
+        return web.Response(body=gzip.compress(bytes(50_000_000)), headers=kind)
+
+    async with served(bomb) as url, Fetcher(QUICK) as fetcher:
+        with pytest.raises(Refused, match="more than 1,000 bytes"):
+            await fetcher.fetch(f"{url}/page", most=1_000, robots=False)
 
 
 async def test_redirects_are_followed_so_far_and_no_further():
@@ -167,6 +241,18 @@ async def test_what_is_no_web_address_is_refused(url):
     async with Fetcher(QUICK) as fetcher:
         with pytest.raises(Refused, match="neither http nor https"):
             await fetcher.fetch(url, most=10)
+
+
+@pytest.mark.parametrize("link", ["http://[", "http://[::1", "http://a\u2100b/"])
+async def test_what_is_no_address_at_all_is_refused_wherever_it_stands(link):
+    async def astray(_):
+        return web.Response(status=302, headers={"Location": link})
+
+    async with served(astray) as url, Fetcher(QUICK) as fetcher:
+        with pytest.raises(Refused, match="no address"):
+            await fetcher.fetch(link, most=10, robots=False)
+        with pytest.raises(Refused, match="no address"):
+            await fetcher.fetch(url, most=10, robots=False)
 
 
 @pytest.mark.parametrize(("rate", "robots"), [(10, None), (1000, "User-agent: *\nCrawl-delay: 1\n")])
