@@ -63,23 +63,27 @@ async def test_a_port_with_a_password_and_a_database_of_its_own(start, unused_tc
     assert not any(word in told for word in ("sesame", "secret"))
 
 
-async def test_tls_with_an_authority_named_in_the_url(start, unused_tcp_port, tmp_path):
+@pytest.fixture
+def tls(tmp_path):
+    """The options of a server that speaks TLS only, but for its port, and what to append to its address."""
     if not shutil.which("openssl"):
         pytest.skip("no openssl on this machine")
     # One that can looks for its certificate; none of them starts.
-    trial = subprocess.run([PROGRAM, "--port", "0", "--tls-port", "1"], check=False, capture_output=True)  # noqa: ASYNC221
+    trial = subprocess.run([PROGRAM, "--port", "0", "--tls-port", "1"], check=False, capture_output=True)
     if b"No tls-cert-file" not in trial.stdout:
         pytest.skip(f"{PROGRAM} was built without TLS")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=timbre -addext subjectAltName=IP:127.0.0.1"
-    await asyncio.to_thread(
-        subprocess.run, [*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True
-    )
-    arguments = ["--tls-port", unused_tcp_port, "--tls-cert-file", certificate, "--tls-key-file", key]
-    arguments += ["--tls-ca-cert-file", certificate, "--tls-auth-clients", "no"]
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    options = ["--tls-cert-file", certificate, "--tls-key-file", key]
+    return [*options, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no"], f"?ssl_ca_certs={certificate}"
+
+
+async def test_tls_with_an_authority_named_in_the_url(start, unused_tcp_port, tls):
+    options, authority = tls
     url = f"rediss://127.0.0.1:{unused_tcp_port}"
-    start(*arguments, url=f"{url}?ssl_ca_certs={certificate}")
-    async with queue_at(f"{url}?ssl_ca_certs={certificate}") as queue:
+    start("--tls-port", unused_tcp_port, *options, url=url + authority)
+    async with queue_at(url + authority) as queue:
         assert (await queue.ask(job(1))).scores[0] == 2
     stranger = RedisQueue(url, max_jobs=1)
     opening = asyncio.create_task(stranger.open())
@@ -124,6 +128,30 @@ def sentinel_info(port):
 
     with redis.Redis(port=port, protocol=2) as client:
         return "slave0" if client.execute_command("SENTINEL", "REPLICAS", "timbre") else ""
+
+
+async def test_a_cluster_that_speaks_tls_and_wants_a_password_is_asked_in_the_same_way(
+    start, unused_tcp_port_factory, tls
+):
+    options, authority = tls
+    options += ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--tls-replication", "yes"]
+    options += ["--requirepass", "sesame", "--masterauth", "sesame"]
+    ports = [port for _ in range(60) if (port := unused_tcp_port_factory()) < 55_000][:2]
+    urls = [f"rediss://:sesame@127.0.0.1:{port}{authority}" for port in ports]
+    owner, other = (start("--tls-port", port, *options, url=url) for port, url in zip(ports, urls, strict=True))
+    owner.client.execute_command("CLUSTER ADDSLOTS", *range(16_384))
+    other.client.execute_command("CLUSTER MEET", "127.0.0.1", ports[0])
+    await until(lambda: other.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", seconds=20)
+    url = f"rediss+cluster://:sesame@127.0.0.1:{ports[1]}"
+    async with queue_at(url + authority) as queue:
+        assert (await queue.ask(job(1))).scores[0] == 2
+        assert owner.client.exists(LIVE) == 1
+    for wrong in (url, url.replace("sesame", "secret") + authority):
+        stranger = RedisQueue(wrong, max_jobs=1)
+        opening = asyncio.create_task(stranger.open())
+        await until(lambda stranger=stranger: "cannot be used" in stranger.trouble)
+        opening.cancel()
+        await stranger.close()
 
 
 THIRD = 5_462
