@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from redis.asyncio import Connection, ConnectionPool, Redis, Sentinel, SSLConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, RedisError, ResponseError, TryAgainError
@@ -41,13 +42,14 @@ TIMEOUT_S = 5.0
 ASK_S = 1.0
 """How long one node of a cluster may take to say who owns our keys."""
 CLUSTER = ("redis+cluster://", "rediss+cluster://")
+SENTINEL = ("redis+sentinel://", "rediss+sentinel://")
 
 
 def connect(url: str) -> Any:
     """Return a client; nothing is sent yet. Raises Unprocessable on an address that makes no sense.
 
-    url: redis://, rediss:// (TLS), unix://PATH, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE or
-    redis+cluster://HOST:PORT,HOST:PORT (rediss+cluster:// with TLS), with USER:PASSWORD@.
+    url: redis://, rediss:// (TLS), unix://PATH, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DATABASE or
+    redis+cluster://HOST:PORT,HOST:PORT (rediss+ with TLS), with USER:PASSWORD@ and ?ssl_...=.
     """
     # No retries of redis-py's own: a job that is sent twice runs twice.
     options: dict[str, Any] = {
@@ -57,28 +59,68 @@ def connect(url: str) -> Any:
         "socket_connect_timeout": TIMEOUT_S,
     }
     try:
-        if url.startswith(CLUSTER):
-            return _cluster(url, options)
-        if not url.startswith("redis+sentinel://"):
-            return Redis.from_url(url, **options)
-        parts = urlsplit(url)
-        pairs = [host.rsplit(":", 1) for host in parts.netloc.rpartition("@")[2].split(",")]
-        password = unquote(parts.password) if parts.password else None
-        sentinel: Any = Sentinel([(host, int(port)) for host, port in pairs], sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
-        return sentinel.master_for(parts.path.strip("/"), username=parts.username or None, password=password)
-    except ValueError as error:
+        _check_options(url)
+        kind = _cluster if url.startswith(CLUSTER) else _sentinel if url.startswith(SENTINEL) else Redis.from_url
+        client: Any = kind(url, **options)
+        # What redis-py would say with the first command.
+        client.connection_pool.make_connection()
+    except (ValueError, TypeError) as error:
         raise Unprocessable(f"{shown(url)!r} is no address of Redis: {error}") from None
+    return client
 
 
-def _cluster(url: str, options: dict[str, Any]) -> Any:
+def _check_options(url: str) -> None:
+    """Raises ValueError on what would change how we speak with Redis."""
+    for name in parse_qs(urlsplit(url).query):
+        if name != "db" and not name.startswith("ssl_"):
+            raise ValueError(f"after the ? may stand ssl_ca_certs and its like, but not {name!r}")
+
+
+def _cluster(url: str, **options: Any) -> Any:
     """Return a client of the one node that owns all our keys. Raises ValueError."""
-    parts = urlsplit(url.replace("+cluster", "", 1))
+    nodes, path, given = _taken_apart(url)
+    if path:
+        raise ValueError(f"a cluster has no databases, and so no {path!r}")
+    kind = _EncryptedOwner if given.pop("ssl") else _Owner
+    return Redis(connection_pool=ConnectionPool(connection_class=kind, nodes=deque(nodes), **options, **given))
+
+
+def _sentinel(url: str, **options: Any) -> Any:
+    """Return a client of whoever is master of a service. Raises ValueError."""
+    nodes, path, given = _taken_apart(url)
+    service, _, database = path.partition("/")
+    if not service:
+        raise ValueError("the name of the service is missing: HOST:PORT/SERVICE")
+    options |= {name: value for name, value in given.items() if name.startswith("ssl")}
+    sentinel = _Sentinel(nodes, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
+    login = {name: given[name] for name in ("username", "password") if name in given}
+    return sentinel.master_for(service, db=int(database or given.get("db", 0)), **login)
+
+
+def _taken_apart(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
+    """Return the nodes that an address names, its path, and the other options of redis-py. Raises ValueError."""
+    parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")
-    pairs = [host.rsplit(":", 1) for host in hosts.split(",")]
-    given = parse_url(urlunsplit(parts._replace(netloc=login + at + hosts.split(",")[0], path="")))
-    kind = _EncryptedOwner if given.pop("connection_class", Connection) is SSLConnection else _Owner
-    options |= {**given, "nodes": deque((host, int(port)) for host, port in pairs)}
-    return Redis(connection_pool=ConnectionPool(connection_class=kind, **options))
+    nodes = []
+    for each in hosts.split(","):
+        host, _, port = each.rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError(f"{each!r} is not HOST:PORT")
+        nodes.append((host.strip("[]"), int(port)))
+    scheme = parts.scheme.partition("+")[0]
+    given: dict[str, Any] = dict(parse_url(urlunsplit((scheme, f"{login}{at}localhost", "", parts.query, ""))))
+    given.pop("host")
+    given["ssl"] = given.pop("connection_class", None) is SSLConnection
+    return nodes, parts.path.strip("/"), given
+
+
+class _Sentinel(Sentinel):
+    async def discover_master(self, service_name: str) -> Any:
+        """Say who is asked, and not with what options."""
+        try:
+            return await super().discover_master(service_name)  # type: ignore[no-untyped-call]
+        except MasterNotFoundError:
+            raise MasterNotFoundError(f"no Sentinel that answers knows a master named {service_name!r}") from None
 
 
 class _Owner(Connection):

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 from redis.crc import key_slot
+from redis.exceptions import RedisError
 
+from features.errors import Unprocessable
 from service.redisjobs import RedisJobs
-from service.redislink import LIVE
+from service.redislink import LIVE, connect
 from service.redisqueue import RedisQueue
 from service.worker import Worker
 from tests.service.conftest import until
@@ -120,6 +122,69 @@ async def test_sentinel_is_followed_to_the_new_master(start, unused_tcp_port_fac
     finally:
         sentinel.kill()
         sentinel.wait()
+
+
+async def test_a_sentinel_that_speaks_tls_knows_a_master_that_does_and_wants_a_password(
+    start, unused_tcp_port_factory, tls, tmp_path
+):
+    options, authority = tls
+    options += ["--tls-replication", "yes"]
+    ports = [unused_tcp_port_factory() for _ in range(2)]
+    master = start(
+        "--tls-port", ports[0], *options, "--requirepass", "sesame",
+        url=f"rediss://:sesame@127.0.0.1:{ports[0]}/2{authority}",
+    )  # fmt: skip
+    configuration = tmp_path / "sentinel.conf"
+    lines = [f"{name.removeprefix('--')} {value}" for name, value in zip(options[::2], options[1::2], strict=True)]
+    lines += ["port 0", f"tls-port {ports[1]}", f"dir {tmp_path}", f"sentinel monitor timbre 127.0.0.1 {ports[0]} 1"]
+    configuration.write_text("\n".join([*lines, "sentinel auth-pass timbre sesame", ""]))
+    sentinel = subprocess.Popen([PROGRAM, configuration, "--sentinel"], stdout=subprocess.DEVNULL)  # noqa: ASYNC220
+    try:
+        async with queue_at(f"rediss+sentinel://:sesame@127.0.0.1:{ports[1]}/timbre/2{authority}") as queue:
+            assert (await queue.ask(job(1))).scores[0] == 2
+        assert master.client.info("keyspace").keys() == {"db2"}
+        stranger = RedisQueue(f"redis+sentinel://:sesame@127.0.0.1:{ports[1]}/timbre/2", max_jobs=1)
+        opening = asyncio.create_task(stranger.open())
+        await until(lambda: "cannot be used" in stranger.trouble)
+        opening.cancel()
+        await stranger.close()
+    finally:
+        sentinel.kill()
+        sentinel.wait()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://h", "redis://"),
+        ("redis://h:x", "x"),
+        ("redis://h:1?socket_timeout=1", "socket_timeout"),
+        ("redis://h:1?ssl_ca_certs=x", "ssl_ca_certs"),
+        ("rediss://h:1?ssl_shoes=x", "ssl_shoes"),
+        ("redis+sentinel://:sesame@h/s", "'h' is not HOST:PORT"),
+        ("redis+sentinel://:sesame@h:1", "name of the service"),
+        ("redis+sentinel://:sesame@h:1/s/x", "'x'"),
+        ("redis+cluster://:sesame@h:1,h:", "'h:' is not HOST:PORT"),
+        ("redis+cluster://:sesame@h:1/2", "no databases"),
+    ],
+)
+def test_addresses_that_make_no_sense_are_refused_before_anything_is_sent(url, why):
+    with pytest.raises(Unprocessable, match="no address of Redis") as caught:
+        connect(url)
+    assert why in str(caught.value)
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis+cluster://:p@[::1]:1,[::2]:2", "redis+sentinel://h:1,i:2/s", "rediss://h?ssl_cert_reqs=none&db=2"]
+)
+def test_addresses_that_make_sense_are_taken(url):
+    assert connect(url)
+
+
+async def test_a_master_that_no_sentinel_knows_is_said_plainly(start, unused_tcp_port):
+    with pytest.raises(RedisError, match=r"^no Sentinel that answers knows a master named 'timbre'$"):
+        await connect(f"redis+sentinel://127.0.0.1:{unused_tcp_port}/timbre").ping()
 
 
 def sentinel_info(port):
