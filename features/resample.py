@@ -19,13 +19,17 @@ class StreamingResampler:
     """
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
-        self._soxr = None
-        if from_rate != to_rate:
-            self._soxr = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+        self._rates = from_rate, to_rate
+        self._soxr: soxr.ResampleStream | None = None  # made by the first samples: an idle stream costs nothing
 
     def feed(self, samples: Samples) -> Samples:
         """Take in a chunk, float32 (n,), and return what is ready."""
-        return samples if self._soxr is None else self._soxr.resample_chunk(samples)
+        if self._rates[0] == self._rates[1]:
+            return samples
+        if self._soxr is None:
+            self._soxr = soxr.ResampleStream(*self._rates, 1, dtype="float32", quality="HQ")
+        resampled: Samples = self._soxr.resample_chunk(samples)
+        return resampled
 
     def finish(self) -> Samples:
         """Return the rest. Feed nothing afterwards."""

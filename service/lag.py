@@ -1,4 +1,4 @@
-"""How late the event loop runs what is due: a histogram, what feels it, and what is to be done about it."""
+"""How late the event loop runs what is due: a histogram, what feels it, and what is done about it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ BOUNDS_MS = (
 )
 """Upper bounds of the buckets; one more holds what is above."""
 TICK_S = 0.01
+SHARE_S = 0.005
+"""Seconds of streams' work in one turn of the loop; what else came waits for the next turn."""
 TOO_LATE_MS = 100.0
 LATE_TICKS = 3
 """A loop that turns later than this, so often in a row, has more to do than it can; once, it makes up for."""
@@ -86,12 +88,26 @@ class Lag:
         self.histogram = Histogram()
         self.thinning = Thinning()
         self._due = 0.0
+        self._turn: float | None = None  # when the first piece of work of this turn began
+        self._waited = 0.0  # by who came last
+        self._felt_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to measure, in the running loop."""
         self._due = time.monotonic() + TICK_S
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    async def turn(self) -> None:
+        """Wait, in line, for a turn of the loop that has time for a piece of work.
+
+        However much comes at once, the loop goes on turning; a wait is felt by the thinning as a late loop is.
+        """
+        since = now = time.monotonic()
+        while self._is_full(now):
+            await asyncio.sleep(0)
+            now = time.monotonic()
+        self._waited = now - since
 
     def stalled(self, now: float) -> float:
         """Return for how many seconds too long the loop has been in this turn; what is handled now came before it."""
@@ -103,8 +119,22 @@ class Lag:
             self._timer.cancel()
             self._timer = None
 
+    def _is_full(self, now: float) -> bool:
+        if self._turn is None:
+            self._turn = now
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        return now - self._turn > SHARE_S
+
+    def _begin_turn(self) -> None:
+        self._turn = None
+
     def _tick(self) -> None:
-        late_ms = max(0.0, 1e3 * (time.monotonic() - self._due))
-        self.histogram.note(late_ms)
-        self.thinning.note(late_ms)
+        now = time.monotonic()
+        late = max(0.0, now - self._due)
+        self.histogram.note(1e3 * late)
+        delay = max(late, self._waited)
+        # Many wait for the same reason: one delay is felt once while it lasts.
+        if 1e3 * delay <= TOO_LATE_MS or now >= self._felt_until:
+            self.thinning.note(1e3 * delay)
+            self._felt_until = now + delay
         self.start()

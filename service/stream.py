@@ -30,8 +30,8 @@ Result = TypeVar("Result")
 
 PATIENCE = 0.25
 """Share of the hop that a new window waits for room before the oldest is dropped: a burst is no overload."""
-TURN_S = 0.002
-"""Seconds of work after which a stream lets others have their turn."""
+PAUSE_S = 0.001
+"""A message that is taken so soon after the one before was there already."""
 _numbers = itertools.count()
 CLOSE_CODES: dict[wire.EndReason, int] = {
     "client ended": WSCloseCode.OK,
@@ -44,6 +44,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Serve one stream. What can be refused before the upgrade is refused as a problem document."""
     gateway = request.app[GATEWAY]
     settings = gateway.settings
+    await gateway.lag.turn()
     with gateway.working():
         check_origin(request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins)
         version = read_query(request, version=str).get("version")
@@ -78,7 +79,7 @@ class LiveStream:
         self._reader: asyncio.Task[Any] | None = None
         self._leaving = False
         self._listening = True
-        self._worked = 0.0
+        self._taken = self._done = 0.0
         # Streams that are thinned take turns.
         self._which = next(_numbers)
 
@@ -207,20 +208,26 @@ class LiveStream:
 
     async def _take(self, session: Session, frame: bytes, *, patience: float | None) -> None:
         """Cut a message into windows; wait while too many wait."""
-        now = time.monotonic()
-        arrived = now - self._gateway.lag.stalled(now)
+        arrived = self._arrival(time.monotonic())
         if patience is not None:
             session.thinning = (self._gateway.lag.thinning.one_of, self._which)
-        begin = time.perf_counter()
-        for part, events in enumerate(session.take(frame)):
+        parts = session.take(frame)
+        while True:
+            # A long message, or many that came at once, must not keep the others from their turn.
+            await self._gateway.lag.turn()
+            begin = time.perf_counter()
+            if (events := next(parts, None)) is None:
+                break
             self._put(events, arrived=arrived, begin=begin)
             await self._room.room(patience=patience)
-            self._worked += time.perf_counter() - begin
-            if part or self._worked > TURN_S:
-                # A long message, or many short ones that came at once, must not keep the others from their turn.
-                self._worked = 0.0
-                await asyncio.sleep(0)
-            begin = time.perf_counter()
+        self._done = time.monotonic()
+
+    def _arrival(self, now: float) -> float:
+        """Return when the message that is taken now can have come at the earliest."""
+        before, self._taken = self._taken, now
+        # It may have come while the one before waited for its turn.
+        there = before if now - self._done < PAUSE_S else now
+        return min(there, now - self._gateway.lag.stalled(now))
 
     def _put(self, events: list[Event], *, arrived: float, begin: float) -> None:
         features_ms = 1e3 * (time.perf_counter() - begin)

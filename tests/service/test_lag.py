@@ -1,6 +1,7 @@
 """How late the loop is: counted in the right bucket, and felt when it blocks."""
 
 import asyncio
+import itertools
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from service.lag import (
     IN_TIME_MS,
     LATE_TICKS,
     MAX_THINNING,
+    SHARE_S,
     TICK_S,
     TOO_LATE_MS,
     Histogram,
@@ -88,4 +90,48 @@ async def test_what_is_handled_late_in_a_turn_is_known_to_have_come_before():
     begin = time.monotonic()
     assert lag.stalled(begin) == 0.0
     assert lag.stalled(begin + 0.2) == pytest.approx(0.2 - TICK_S, abs=5e-3)
+    lag.stop()
+
+
+def spin(seconds):
+    """Work, by the clock of this thread: what else the machine does is none of ours."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+async def test_however_much_comes_at_once_the_loop_goes_on_turning_first_come_first_served():
+    lag, done, turns = Lag(), [], [time.thread_time()]
+
+    async def work(number):
+        await lag.turn()
+        spin(0.001)
+        done.append(number)
+
+    tasks = [asyncio.create_task(work(number)) for number in range(100)]
+    while len(done) < len(tasks):
+        await asyncio.sleep(0)
+        turns.append(time.thread_time())
+    assert done == list(range(100))
+    assert max(late - early for early, late in itertools.pairwise(turns)) < SHARE_S + 0.003
+
+
+async def test_one_burst_that_waits_is_no_reason_to_thin_and_waiting_again_and_again_is():
+    lag = Lag()
+    lag.start()
+
+    async def work():
+        await lag.turn()
+        spin(0.005)
+
+    await asyncio.gather(*(work() for _ in range(60)))
+    await asyncio.sleep(2 * TICK_S)
+    assert lag.thinning.one_of == 1
+    tasks = []
+    async with asyncio.timeout(20):
+        while lag.thinning.one_of == 1:
+            tasks += [asyncio.create_task(work()) for _ in range(4)]
+            await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
     lag.stop()
