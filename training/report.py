@@ -20,8 +20,8 @@ and mAP leave out labels that the source does not have; *mixtures* is macro-F1 o
 baseline always says the most frequent one. *Quiet*: share of noise and silence windows that get no label.
 """
 RECORDINGS = """\
-*Whole notes* and *10-s solos*: top-1 once per recording, by the mean score of its windows; the solos are performed with
-the notes of the source left out.
+*Whole notes* and *whole solos*: top-1 once per recording, by the mean score of its windows; solos of 10 s are performed
+with the notes of the source left out.
 """
 HOW = (
     "One source left out at a time",
@@ -43,7 +43,7 @@ COLUMNS: dict[str, str] = {
     "notes": "top1_note",
     "phrases": "top1_solo",
     "whole notes": "top1_recording_note",
-    "10-s solos": "top1_recording_solo",
+    "whole solos": "top1_recording_solo",
     "majority": "top1_majority",
     "quiet": "quiet_without_label",
 }
@@ -95,7 +95,7 @@ def _summaries(candidates: dict[str, Metrics]) -> list[str]:
         never = {f"{source} (never trained on)": m for source, m in metrics["never_trained_on"].items()}
         each = metrics["left_out"] | {"mean": metrics["mean"]} | never
         # Artefacts of other recipes have no whole recordings, older ones fewer figures.
-        columns = {head: key for head, key in COLUMNS.items() if any(key in m for m in each.values())}
+        columns = {head: key for head, key in COLUMNS.items() if any(m.get(key) is not None for m in each.values())}
         rows = [[source, *(m.get(key) for key in columns.values())] for source, m in each.items()]
         parts += [f"**{name}**", table(["left out", *columns], rows)]
     return parts

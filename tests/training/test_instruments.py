@@ -80,7 +80,7 @@ def test_the_better_of_the_two_is_named_instruments(made):
 
 def test_the_report_shows_both_models_and_the_baselines(made):
     report = Path(made.path, "instruments", "1", "report.md").read_text()
-    for text in (*made.names(), "all negative", "majority", "left out", "10-s solos", "| here |", "| there |"):
+    for text in (*made.names(), "all negative", "majority", "left out", "whole solos", "| here |", "| there |"):
         assert text in report
     assert "licence" in report
 

@@ -18,15 +18,19 @@ SOURCE_COLUMNS = {
     "all negative": "accuracy_all_negative",
     "micro-F1": "micro_f1",
     "macro-F1": "macro_f1",
+    "mixtures": "macro_f1_mixture",
     "mAP": "mean_average_precision",
     "top-1": "top1",
+    "whole notes": "top1_recording_note",
+    "whole solos": "top1_recording_solo",
     "majority": "top1_majority",
     "quiet": "quiet_without_label",
 }
 HOW = (
     "Every row is judged by a model, and by thresholds, that never met the source in the row, on windows that are "
-    "not augmented. Accuracy is element-wise, beside that of a model that always says nothing; top-1 is over windows "
-    "of one label, beside the most frequent one. Quiet: share of noise and silence windows that get no label."
+    "not augmented. Accuracy is element-wise, beside that of a model that always says nothing; mixtures is macro-F1 "
+    "over windows of two to four labels; top-1 is over windows of one label, beside the most frequent one (whole notes "
+    "and solos of 10 s: over recordings). Quiet: share of noise and silence windows that get no label."
 )
 
 
@@ -57,18 +61,16 @@ def sections(report: dict[str, Any], play: Play) -> list[tuple[str, Html]]:
 
 
 def _sources(report: dict[str, Any]) -> Html:
-    rows = [[source, *(m.get(key) for key in SOURCE_COLUMNS.values())] for source, m in report["sources"].items()]
-    rows += [["mean", *(report["mean"].get(key) for key in SOURCE_COLUMNS.values())]]
-    extra = report["never_trained_on"].items()
-    rows += [[f"{source} (never trained on)", *(m.get(key) for key in SOURCE_COLUMNS.values())] for source, m in extra]
+    never = {f"{source} (never trained on)": m for source, m in report["never_trained_on"].items()}
+    each = report["sources"] | {"mean": report["mean"]} | never
+    columns = {head: key for head, key in SOURCE_COLUMNS.items() if any(m.get(key) is not None for m in each.values())}
+    rows = [[source, *(m.get(key) for key in columns.values())] for source, m in each.items()]
     caption = (
         "Dots: one source left out each. Line and band: mean over the sources and its 95 % interval, "
         "sources drawn with replacement."
     )
     drawn = charts.intervals(report["figures"], report["intervals"])
-    return join(
-        paragraph(HOW, note=True), chart(drawn, caption), table(["left out", *SOURCE_COLUMNS], rows, strong="mean")
-    )
+    return join(paragraph(HOW, note=True), chart(drawn, caption), table(["left out", *columns], rows, strong="mean"))
 
 
 def _labels(report: dict[str, Any]) -> Html:
