@@ -8,9 +8,9 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from features.errors import TimbreError
+from features.errors import ArtefactError, TimbreError
 from training.recipe import FOLDER, load
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     try:
         recipe = load(options.recipe, options.set)
+        _check_version(recipe, options.out)
         # Only now: torch and scikit-learn take seconds to load.
         steps = importlib.import_module(recipe.steps)
         for folder in steps.run(recipe, options.out, stage):
@@ -35,6 +36,13 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _check_version(recipe: Any, out: Path) -> None:
+    """Refuse now what would be found out after the training."""
+    place = out / getattr(recipe, "name", "") / recipe.version
+    if recipe.version and place.exists():
+        raise ArtefactError(f"{place} exists already: name another version, or none for the one after the latest")
 
 
 def _parser() -> argparse.ArgumentParser:

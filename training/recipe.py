@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import tomllib
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from features.config import DEFAULT
 from features.errors import InputError, NotFound
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -19,6 +21,20 @@ class RecipeError(InputError):
     """A recipe holds something that is no setting, or a value of another type."""
 
     title = "Bad recipe"
+
+
+def check(holds: bool, message: str) -> None:  # noqa: FBT001
+    """Raise RecipeError with the message unless it holds."""
+    if not holds:
+        raise RecipeError(message)
+
+
+def check_limits(section: Any, where: str, **limits: tuple[float, float]) -> None:
+    """Raise RecipeError for the first number that does not lie from the lowest to the highest; NaN never does."""
+    for name, (low, high) in limits.items():
+        value = getattr(section, name)
+        span = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+        check(low <= value <= high and value < math.inf, f"{where}{name}={value} must be {span}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +90,13 @@ class Forest:
     rows: int
     """Training windows at most, drawn at random."""
 
+    def __post_init__(self) -> None:
+        """Refuse what no forest can be."""
+        (features,) = DEFAULT.shape("features")
+        many = dict.fromkeys(("leaves", "min_samples_split"), (2, math.inf))
+        check_limits(self, "forest.", components=(1, features), trees=(1, 10_000), **many)
+        check_limits(self, "forest.", rows=(self.components + 1, math.inf))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
@@ -107,6 +130,20 @@ class Network:
     """Bands, at most, by which a batch is moved."""
     masks: float
     """Share of windows in which a stretch of bands or frames is blanked."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no network can be."""
+        steps = [*self.channels, *(step for pair in self.strides for step in pair)]
+        fits = 0 < len(self.channels) == len(self.strides) and min(steps) >= 1
+        check(
+            fits,
+            f"network.channels={list(self.channels)} and strides={[list(pair) for pair in self.strides]} must be "
+            f"whole numbers above 0, a pair of strides for each layer",
+        )
+        whole = dict.fromkeys(("members", "epochs", "batch"), (1, math.inf))
+        shares = dict.fromkeys(("blends", "masks"), (0, 1)) | {"smoothing": (0, 0.49)}
+        zero = dict.fromkeys(("decay", "single", "tilt_db", "shift"), (0, math.inf))
+        check_limits(self, "network.", **whole, **shares, **zero, depth_db=(1, 200), rate=(1e-9, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +265,8 @@ def read_value(wanted: Any, value: Any, *, where: str) -> Any:
         if not isinstance(value, list):
             raise RecipeError(f"{where}={value!r} must be a list")
         parts = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        if len(parts) != len(value):
+            raise RecipeError(f"{where}={value!r} must be a list of {len(parts)}")
         return tuple(read_value(part, item, where=where) for part, item in zip(parts, value, strict=True))
     if wanted is float and type(value) is int:
         return float(value)

@@ -25,7 +25,8 @@ def test_what_is_gpl_does_not_train():
     [
         ("network.epochs=3", lambda r: r.network.epochs, 3),
         ("network.rate=1", lambda r: r.network.rate, 1.0),
-        ("network.strides=[[1, 2]]", lambda r: r.network.strides, ((1, 2),)),
+        ("material.fonts=a.sf2", lambda r: r.material.fonts, ("a.sf2",)),
+        (f"network.strides={[[1, 2]] * 5}", lambda r: r.network.strides, ((1, 2),) * 5),
         ("holdout=vsco", lambda r: r.holdout, ("vsco",)),
         ("holdout=vsco, philharmonia", lambda r: r.holdout, ("vsco", "philharmonia")),
         ("data=/some/where=odd", lambda r: r.data, "/some/where=odd"),

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.manifest import NAME
-from training.recipe import Forest, Network, RecipeError
+from models.manifest import NAME, VERSION
+from training.recipe import Forest, Network, check, check_limits
 
 LENGTHS = (0.5, 15.0)
 """Seconds, shortest and longest window."""
@@ -38,8 +38,10 @@ class CollectionSpec:
 
     def __post_init__(self) -> None:
         """Refuse a kind that is not there."""
-        _check(self.kind in KINDS, f"collection.kind={self.kind!r} must be one of {', '.join(KINDS)}")
-        _check(1 <= self.longest <= 3600, f"collection.longest={self.longest} must be from 1 to 3600 s")
+        check(self.kind in KINDS, f"collection.kind={self.kind!r} must be one of {', '.join(KINDS)}")
+        check(1 <= self.longest <= 3600, f"collection.longest={self.longest} must be from 1 to 3600 s")
+        twice = [label for label in self.labels if self.labels.count(label) > 1]
+        check(not twice, f"collection.labels names {twice[0] if twice else ''!r} twice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +60,10 @@ class WindowSpec:
     def __post_init__(self) -> None:
         """Refuse what cannot be cut."""
         low, high = LENGTHS
-        _check(low <= self.length <= high, f"windows.length={self.length} must be from {low} to {high} s")
-        _check(0.01 <= self.hop <= high, f"windows.hop={self.hop} must be from 0.01 to {high} s")
-        _check(0 < self.share <= 1, f"windows.share={self.share} must be above 0 and at most 1")
-        _check(
-            0 < self.shortest <= self.length, f"windows.shortest={self.shortest} must be above 0, at most the length"
-        )
+        check(low <= self.length <= high, f"windows.length={self.length} must be from {low} to {high} s")
+        check(0.01 <= self.hop <= high, f"windows.hop={self.hop} must be from 0.01 to {high} s")
+        check(0 < self.share <= 1, f"windows.share={self.share} must be above 0 and at most 1")
+        check(0 < self.shortest <= self.length, f"windows.shortest={self.shortest} must be above 0, at most the length")
 
     @property
     def rule(self) -> str:
@@ -84,7 +84,7 @@ class SplitSpec:
     def __post_init__(self) -> None:
         """Refuse shares that are none."""
         fits = len(self.shares) == 3 and all(share >= 0 for share in self.shares) and math.isclose(sum(self.shares), 1)
-        _check(fits and self.shares[0] > 0, f"split.shares={list(self.shares)} must be three parts that add up to 1")
+        check(fits and self.shares[0] > 0, f"split.shares={list(self.shares)} must be three parts that add up to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,14 +132,13 @@ class SoundsRecipe:
 
     def __post_init__(self) -> None:
         """Refuse now what would be found out after the training."""
-        _check(NAME.fullmatch(self.name) is not None, f"name={self.name!r} must be lower-case words joined by hyphens")
+        check(NAME.fullmatch(self.name) is not None, f"name={self.name!r} must be lower-case words joined by hyphens")
         models = set(self.models) <= {"forest", "network"} and bool(self.models)
-        _check(models, f"models={list(self.models)} must be forest, network or both")
-        _check(self.jobs >= 1, f"jobs={self.jobs} must be at least 1")
+        check(models, f"models={list(self.models)} must be forest, network or both")
+        check_limits(self, "", jobs=(1, math.inf), seed=(0, 2**32 - 1), quiet=(0, 1))
+        check(
+            not self.version or VERSION.fullmatch(self.version) is not None,
+            f"version={self.version!r} must be a positive integer",
+        )
         complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
-        _check(complete, "each [[provenance]] says source, licence and use, and nothing else")
-
-
-def _check(holds: bool, message: str) -> None:  # noqa: FBT001
-    if not holds:
-        raise RecipeError(message)
+        check(complete, "each [[provenance]] says source, licence and use, and nothing else")

@@ -55,17 +55,24 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
 
 
 def left_out(table: Table, options: Options) -> dict[str, Parts]:
-    """Return for each of the largest sources the windows of all others to train, and its originals to judge."""
+    """Return for each of the largest sources the windows of all others to train, and its originals to judge.
+
+    Sources without any label, such as noise, are not judged; those mixed of several ("a+b") judge none of these and
+    do not train when one of these is left out.
+    """
     groups, copies = np.asarray(table.groups), np.asarray(table.copies)
     originals = np.flatnonzero(copies == 0)
     sizes = np.bincount(groups[originals], minlength=len(table.sources))
+    labelled = set(groups[originals[np.asarray(table.labels)[originals].any(axis=1)]].tolist())
+    chosen = [s for s in np.argsort(-sizes, kind="stable").tolist() if s in labelled and "+" not in table.sources[s]]
     found = {}
-    for source in np.argsort(-sizes, kind="stable")[:SOURCES].tolist():
-        rng = np.random.default_rng([options.seed, source])
-        others, own = np.flatnonzero(groups != source), originals[groups[originals] == source]
-        if len(others) and len(own):
+    for source in chosen[:SOURCES]:
+        name, rng = table.sources[source], np.random.default_rng([options.seed, source])
+        kin = [number for number, other in enumerate(table.sources) if name in other.split("+")]
+        others, own = np.flatnonzero(~np.isin(groups, kin)), originals[groups[originals] == source]
+        if len(others):
             train = np.sort(rng.permutation(others)[: options.rows])
-            found[table.sources[source]] = Parts(train, own[:0], np.sort(rng.permutation(own)[: options.rows]))
+            found[name] = Parts(train, own[:0], np.sort(rng.permutation(own)[: options.rows]))
     return found
 
 

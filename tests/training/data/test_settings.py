@@ -19,7 +19,15 @@ def test_the_label_rule_is_told_in_words():
     )
 
 
-@pytest.mark.parametrize("change", ["windows.length=0.5", "windows.length=15", "windows.share=1", "windows.hop=15"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("windows.length=0.5", "windows.length=15", "windows.share=1", "windows.hop=15"),
+        *("forest.components=26", "forest.trees=1", "forest.leaves=2", "forest.min_samples_split=2", "forest.rows=17"),
+        *("network.members=1", "network.batch=1", "network.masks=1", "network.shift=0", "network.rate=1"),
+        *("seed=0", f"seed={2**32 - 1}", "quiet=0", "quiet=1", "jobs=1", "version=1"),
+    ],
+)
 def test_bounds_hold(change):
     load("sounds", [change])
 
@@ -40,6 +48,29 @@ def test_bounds_hold(change):
         ("collection.longest=0.9", "from 1 to 3600 s"),
         ("collection.longest=3601", "from 1 to 3600 s"),
         ("collection.folder=x", "unknown setting folder"),
+        ("collection.labels=a,b,a", "names 'a' twice"),
+        ("forest.components=0", "forest.components=0 must be from 1 to 26"),
+        ("forest.components=27", "forest.components=27 must be from 1 to 26"),
+        ("forest.trees=0", "forest.trees=0 must be from 1 to 10000"),
+        ("forest.leaves=1", "forest.leaves=1 must be at least 2"),
+        ("forest.min_samples_split=1", "forest.min_samples_split=1 must be at least 2"),
+        ("forest.rows=16", "forest.rows=16 must be at least 17"),
+        ("network.channels=", "a pair of strides for each layer"),
+        ("network.channels=8", "a pair of strides for each layer"),
+        ("network.strides=[[2, 2, 2]]", "must be a list of 2"),
+        ("network.members=0", "network.members=0 must be at least 1"),
+        ("network.epochs=0", "network.epochs=0 must be at least 1"),
+        ("network.masks=1.1", "network.masks=1.1 must be from 0 to 1"),
+        ("network.shift=-1", "network.shift=-1 must be at least 0"),
+        ("network.rate=nan", "network.rate=nan must be from 1e-09 to 1"),
+        ("network.decay=inf", "network.decay=inf must be at least 0"),
+        ("network.depth_db=0", "network.depth_db=0.0 must be from 1 to 200"),
+        ("seed=-1", "seed=-1 must be from 0 to"),
+        (f"seed={2**32}", "must be from 0 to"),
+        ("quiet=1.01", "quiet=1.01 must be from 0 to 1"),
+        ("jobs=0", "jobs=0 must be at least 1"),
+        ("version=x", "version='x' must be a positive integer"),
+        ("version=0", "version='0' must be a positive integer"),
         ("steps=os.path", "must name a module in training"),
         ("steps=training.nothing", "there is no such module"),
     ],

@@ -99,6 +99,13 @@ def test_what_cannot_be_trained_is_told_and_nothing_is_written(collection, chang
         assert not list(Path("out").glob("sounds/*"))
 
 
+def test_a_version_that_exists_is_refused_before_anything_is_read(capsys):
+    Path("out/sounds/3").mkdir(parents=True)
+    assert main(["sounds", "--set", "version=3", "--out", "out"]) == 1
+    told = "out/sounds/3 exists already: name another version, or none for the one after the latest"
+    assert told in capsys.readouterr().err
+
+
 def test_one_label_with_nothing_beside_it_cannot_be_learnt(tmp_path, write_sound, capsys):
     for number in range(8):
         write_sound(tmp_path / "collection" / "high" / f"{number}.wav", hertz=2000 + number)

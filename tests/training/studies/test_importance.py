@@ -44,6 +44,15 @@ def test_every_source_is_left_out_in_turn_and_judged_by_its_originals(table):
         assert not copies[one.test].any()
 
 
+def test_mixtures_and_noise_are_not_left_out_and_mixtures_do_not_train_for_their_parts(table):
+    labels = np.where((np.asarray(table.groups) == 3)[:, None], False, table.labels)
+    mixed = replace(table, labels=labels, about={**table.about, "sources": ["a", "b", "a+b", "noise", "e"]})
+    parts = importance.left_out(mixed, OPTIONS)
+    assert list(parts) == ["a", "b", "e"]
+    groups = np.asarray(table.groups)
+    assert [set(groups[one.train].tolist()) for one in parts.values()] == [{1, 3, 4}, {0, 3, 4}, {0, 1, 2, 3}]
+
+
 def test_the_study_has_the_test_part_the_leaky_one_and_a_column_a_source(telling):
     study = importance.run(telling, replace(OPTIONS, rows=60), lambda _done, _total: None)
     assert list(study.sheets[0].head) == [
