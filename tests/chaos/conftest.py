@@ -2,18 +2,26 @@
 
 import os
 import re
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.service.conftest import artefacts, redis_server, redis_url, serve  # noqa: F401 - fixtures
+from tests.service.conftest import artefacts, redis_server, redis_url, serve, until  # noqa: F401 - fixtures
 from tests.service.redisserver import start_redis
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 LONG = ROUNDS > 1
+SPARE = 2
+"""Connections to Redis that are kept once there was so much to tell at one time."""
+GROWTH = 40 * 2**20
+"""Bytes: allocators keep what was freed, but not for every stream that ever was."""
 
 
 def pytest_generate_tests(metafunc):
@@ -67,6 +75,34 @@ class Victim:
             self.process.stderr.close()
 
 
+def handles(*pids):
+    """How many files and sockets processes have open."""
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+
+
+def resident(pid):
+    """Bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@asynccontextmanager
+async def returning(*pids):
+    """Whatever happens in between, processes hold no more after it than before."""
+    before = [(pid, handles(pid), resident(pid)) for pid in pids]
+    yield
+    for pid, held, size in before:
+        await until(lambda pid=pid, held=held: handles(pid) <= held + SPARE)
+        assert resident(pid) < size + GROWTH
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open():
+    """The first fixture of each test, and so the last that ends: clients, queues and servers of ours are all closed."""
+    before = handles(os.getpid())
+    yield
+    assert handles(os.getpid()) <= before + SPARE
+
+
 @pytest.fixture
 def victim():
     """Start processes; they end with the test."""
@@ -87,3 +123,22 @@ def own_redis(tmp_path_factory):
     server = start_redis(tmp_path_factory)
     yield server
     server.end()
+
+
+@pytest.fixture
+def clock(tmp_path, monkeypatch):
+    """Give what sets the clock of every process started from now on, by so many seconds ahead of the true one."""
+    if not (compiler := shutil.which("cc")):
+        pytest.skip("no C compiler on this machine, which a program's own clock needs")
+    library, offset = tmp_path / "clock.so", tmp_path / "offset"
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
+    offset.write_bytes(struct.pack("l", 0))
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("CLOCK_OFFSET", str(offset))
+
+    def step(seconds):
+        with offset.open("r+b") as file:
+            file.write(struct.pack("l", seconds))
+
+    return step

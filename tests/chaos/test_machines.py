@@ -1,9 +1,7 @@
 """Gateways and workers in processes of their own are killed and told to leave under load; then all is as it was."""
 
 import asyncio
-import os
 import signal
-from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +9,7 @@ from features.errors import TimbreError
 from service.client import Client
 from service.events import End
 from service.redislink import CLIPS, GROUP, LIVE
-from tests.chaos.conftest import LONG
+from tests.chaos.conftest import GROWTH, LONG, SPARE, handles, resident
 from tests.service.conftest import noise, tone, until, wav
 from tests.service.proxy import proxied
 
@@ -19,10 +17,6 @@ RATE = 22_050
 STREAMS = 40 if LONG else 8
 HOP = 11_264
 OVERLOAD = ("complete", "latest")
-SPARE = 2
-"""Connections to Redis that are kept once there was so much to tell at one time."""
-GROWTH = 40 * 2**20
-"""Bytes: allocators keep what was freed, but not for every stream that ever was."""
 
 
 class Machines:
@@ -79,21 +73,13 @@ async def classify(url, over):
     return sent, answered, refused
 
 
-def handles(process):
-    return len(list(Path(f"/proc/{process.process.pid}/fd").iterdir()))
-
-
-def resident(process):
-    return int(Path(f"/proc/{process.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
 async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_left(victim, own_redis, artefacts):
     machines = Machines(victim, own_redis.url, artefacts)
     workers = await asyncio.gather(machines.worker(), machines.worker())
     (one, first), (two, second) = await asyncio.gather(machines.gateway(), machines.gateway())
     ports = [int(url.rsplit(":", 1)[1]) for url in (first, second)]
     over = asyncio.Event()
-    idle = handles(two)
+    idle = handles(two.process.pid)
     async with proxied(first) as (proxy, url):
         # The proxy stands for what spreads clients over gateways and turns away from a dead one.
         listening = [
@@ -110,7 +96,7 @@ async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_le
         one.kill()
         three, third = await machines.gateway()
         proxy.port = int(third.rsplit(":", 1)[1])
-        grown = resident(two)
+        grown = resident(two.process.pid)
         two.signal(signal.SIGTERM)
         assert await asyncio.to_thread(two.process.wait, 15) == 0
         four, _ = await machines.gateway(port=ports[1])
@@ -140,5 +126,5 @@ async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_le
         lambda: all(client.xlen(each) == client.xpending(each, GROUP)["pending"] == 0 for each in (LIVE, CLIPS))
     )
     for gateway in (three, four):
-        await until(lambda gateway=gateway: handles(gateway) <= idle + SPARE)
-        assert resident(gateway) < grown + GROWTH
+        await until(lambda gateway=gateway: handles(gateway.process.pid) <= idle + SPARE)
+        assert resident(gateway.process.pid) < grown + GROWTH

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 
 import pytest
 
+from tests.chaos.conftest import returning
 from tests.service.conftest import RATE, begin, noise, pcm, rest_of, until, wav
 
 WORKER = ("-m", "service.command", "worker")
@@ -17,7 +19,9 @@ async def served(serve, victim, own_redis, artefacts):
     """A gateway here, a worker elsewhere, and a Redis between them that may be harmed."""
     worker = victim(*WORKER, "--redis", own_redis.url, "--artefacts", artefacts)
     server = await serve(redis=own_redis.url)
-    yield server, own_redis, worker
+    assert (await server.post("/v1/models/toy/classify", data=wav(noise(2))))[0] == 200
+    async with returning(os.getpid(), worker.process.pid):
+        yield server, own_redis
     own_redis.signal(signal.SIGCONT)
     with contextlib.suppress(Exception):
         own_redis.client.config_set("maxmemory", 0)
@@ -58,7 +62,7 @@ def check(messages):
 
 
 async def test_redis_killed_and_started_again_under_live_streams(served):
-    server, redis, _ = served
+    server, redis = served
 
     async def harm(*, after):
         await asyncio.sleep(after + 0.7)
@@ -86,7 +90,7 @@ async def test_redis_killed_and_started_again_under_live_streams(served):
 
 
 async def test_redis_stopped_paused_full_and_read_only_under_a_live_stream(served):
-    server, redis, _ = served
+    server, redis = served
 
     async def harm():
         await asyncio.sleep(0.3)

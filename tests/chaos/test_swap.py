@@ -3,11 +3,11 @@
 import asyncio
 import itertools
 import json
-from pathlib import Path
 
 import aiohttp
 import pytest
 
+from tests.chaos.conftest import handles
 from tests.service.conftest import RATE, begin, noise, pcm, until
 from tests.service.versions import copied, put
 
@@ -56,10 +56,6 @@ class Listening:
         return [version for version, _ in itertools.groupby(message["version"] for message in told)]
 
 
-def handles(pids):
-    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
-
-
 @pytest.mark.parametrize("several", [False, True], ids=["one process", "gateways and workers"])
 async def test_versions_come_and_go_under_a_hundred_live_streams(victim, artefacts, tmp_path, request, several):
     folder = copied(artefacts, tmp_path)
@@ -70,7 +66,7 @@ async def test_versions_come_and_go_under_a_hundred_live_streams(victim, artefac
     url = (await asyncio.to_thread(server.until, r" ready url=(http\S+)", times=2 if several else 1))[0][1]
     pids = [int(match[1]) for match in server.find(r"(?:gateway|worker) started number=\d pid=(\d+)")]
     pids = pids or [server.process.pid]
-    before, enough = handles(pids), asyncio.Event()
+    before, enough = handles(*pids), asyncio.Event()
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector) as session:
         listeners = [Listening(session, url) for _ in range(STREAMS)]
@@ -97,4 +93,4 @@ async def test_versions_come_and_go_under_a_hundred_live_streams(victim, artefac
     refusals = server.find("version refused model=toy version=4")
     assert len(refusals) == (2 if several else 1)
     assert not server.find("fault|Traceback|died")
-    await until(lambda: handles(pids) <= before + 10)
+    await until(lambda: handles(*pids) <= before + 10)

@@ -3,10 +3,7 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
-import struct
-import subprocess
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +14,7 @@ from features.errors import Failed
 from service.commands import queue as queue_command
 from service.redislink import CLIPS, GROUP, LIVE
 from service.redisqueue import RedisQueue
-from tests.chaos.conftest import LONG
+from tests.chaos.conftest import LONG, returning
 from tests.chaos.doubler import POISON
 from tests.service.conftest import until
 from tests.service.redisserver import start_redis
@@ -73,15 +70,16 @@ async def test_a_stopped_workers_jobs_are_done_once_and_it_may_come_back(victim,
     async with queue_at(redis_url) as queue:
         asked = [asyncio.create_task(queue.ask(job(n, seconds=20))) for n in range(8)]
         await asyncio.to_thread(stopped.until, "begins")
-        stopped.signal(signal.SIGSTOP)
-        other = victim(*DOUBLER, redis_url)
-        answers = await asyncio.gather(*asked)
-        assert [answer.scores[0] for answer in answers] == [2 * n for n in range(8)]
-        await asyncio.sleep(10 if LONG else 0)
-        stopped.signal(signal.SIGCONT)
-        other.kill()
-        assert (await queue.ask(job(100, seconds=10))).scores[0] == 200
-        await until(lambda: nothing_left(redis_server.client))
+        async with returning(stopped.process.pid):
+            stopped.signal(signal.SIGSTOP)
+            other = victim(*DOUBLER, redis_url)
+            answers = await asyncio.gather(*asked)
+            assert [answer.scores[0] for answer in answers] == [2 * n for n in range(8)]
+            await asyncio.sleep(10 if LONG else 0)
+            stopped.signal(signal.SIGCONT)
+            other.kill()
+            assert (await queue.ask(job(100, seconds=10))).scores[0] == 200
+            await until(lambda: nothing_left(redis_server.client))
     assert stopped.end() == 0
 
 
@@ -114,32 +112,14 @@ async def test_jobs_outlive_a_redis_that_is_killed_whatever_it_kept(victim, tmp_
                 redis.client.save()
             asked = [asyncio.create_task(queue.ask(job(n, seconds=20, live=n % 2 == 0))) for n in range(60)]
             await asyncio.to_thread(slow.until, "begins", times=2)
-            redis.kill()
-            redis.start()
-            answers = await asyncio.gather(*asked)
-            assert [answer.scores[0] for answer in answers] == [2 * n for n in range(60)]
-            await until(lambda: nothing_left(redis.client))
+            async with returning(slow.process.pid):
+                redis.kill()
+                redis.start()
+                answers = await asyncio.gather(*asked)
+                assert [answer.scores[0] for answer in answers] == [2 * n for n in range(60)]
+                await until(lambda: nothing_left(redis.client))
     finally:
         redis.end()
-
-
-@pytest.fixture
-def clock(tmp_path, monkeypatch):
-    """Give what sets the clock of every redis-server started from now on, by so many seconds ahead of the true one."""
-    if not (compiler := shutil.which("cc")):
-        pytest.skip("no C compiler on this machine, which a program's own clock needs")
-    library, offset = tmp_path / "clock.so", tmp_path / "offset"
-    source = Path(__file__).with_name("clock.c")
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
-    offset.write_bytes(struct.pack("l", 0))
-    monkeypatch.setenv("LD_PRELOAD", str(library))
-    monkeypatch.setenv("CLOCK_OFFSET", str(offset))
-
-    def step(seconds):
-        with offset.open("r+b") as file:
-            file.write(struct.pack("l", seconds))
-
-    return step
 
 
 @pytest.mark.parametrize("seconds", [3_600, -3_600])
