@@ -155,7 +155,7 @@ def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candida
     watch = [folds.watched(windows.test, test, source) for source in rows]
     everything = np.flatnonzero(windows.train.held_out(*windows.excluded)[0])
     work = list(zip([*rows.values(), everything], [*watch, None], strict=True))
-    *without, fitted = fit_all(recipe, model, table, windows.train.labels, work, stage)
+    *without, fitted = fit_all(recipe, model, table, windows.train, work, stage)
     judged = folds.leave_one_out(dict(zip(rows, without, strict=True)), windows.test, test)
     limits = folds.thresholds(judged, **_rule(recipe)) if judged else np.full(len(LABELS), 0.5, np.float32)
     metrics = _metrics(recipe, windows, fitted, test, judged, limits)
@@ -195,7 +195,7 @@ def fit_all(
     recipe: Recipe,
     model: str,
     table: npt.NDArray[Any],
-    labels: npt.NDArray[np.bool_],
+    windows: WindowSet,
     parts: list[tuple[npt.NDArray[np.int64], folds.Watch | None]],
     stage: Stage,
 ) -> list[folds.Fitted]:
@@ -205,7 +205,9 @@ def fit_all(
     fitted = []
     with stage(f"{model}: {len(parts)} trainings") as progress:
         work = Parallel(n_jobs=min(recipe.jobs, len(parts)), return_as="generator")
-        for one in work(delayed(fit)(recipe, model, table, labels, rows, watch) for rows, watch in parts):
+        # Not `windows` itself: its sounds must not travel to the processes.
+        made = (recipe, model, table, windows.labels, windows.folder / "networks")
+        for one in work(delayed(fit)(*made, rows, watch) for rows, watch in parts):
             fitted.append(one)
             progress(len(fitted), len(parts))
     return fitted
@@ -216,10 +218,14 @@ def fit(
     model: str,
     table: npt.NDArray[Any],
     labels: npt.NDArray[np.bool_],
+    kept: Path,
     rows: npt.NDArray[np.int64],
     watch: folds.Watch | None = None,
 ) -> folds.Fitted:
-    """Return one model trained on some rows of the table, looked at on the way on windows to `watch`."""
+    """Return one model trained on some rows of the table, looked at on the way on windows to `watch`.
+
+    kept: folder for networks that are done, so that a killed recipe goes on with the first that is not.
+    """
     if model == "forest":
         return forest_model.fit(table[rows], labels[rows], recipe.forest, seed=recipe.seed, watch=watch)
     # torch is not there on a machine that only makes forests.
@@ -228,7 +234,7 @@ def fit(
     from training import network
 
     torch.set_num_threads(1)
-    return network.fit(table, labels, rows, recipe.network, seed=recipe.seed, watch=watch)
+    return network.fit(table, labels, rows, recipe.network, seed=recipe.seed, watch=watch, kept=kept)
 
 
 def _ensemble(recipe: Recipe, fitted: folds.Fitted, kind: Kind, limits: npt.NDArray[np.float32]) -> dict[str, Any]:

@@ -18,10 +18,13 @@ from torch import nn
 from torch.nn import functional
 
 from features.config import DEFAULT
+from training import network_file
 from training.folds import look
 from training.network_graph import export
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from training.evaluate import Mask, Scores
@@ -102,17 +105,41 @@ def fit(
     *,
     seed: int,
     watch: Watch | None = None,
+    kept: Path | None = None,
 ) -> FittedNetwork:
     """Return `members` networks trained on the given rows, and what each epoch brought, averaged over them.
 
     spectrograms: (n, bands, frames) in dB, may lie on disk. labels: bool (n, labels). rows: which of them to train on.
-    watch: windows that nothing is learnt from.
+    watch: windows that nothing is learnt from. kept: a folder for networks of these spectrograms alone: each lies there
+    once it is done, and is not trained again.
     """
     seeds = [seed + 1000 * number for number in range(settings.members)]
-    trained = [_fit_one(spectrograms, labels, rows, settings, seed=one, watch=watch) for one in seeds]
+    trained = [_fit_once(kept, spectrograms, labels, rows, settings, seed=one, watch=watch) for one in seeds]
     epochs = zip(*(history for _, history in trained), strict=True)
     history = [{key: float(np.mean([one[key] for one in epoch])) for key in epoch[0]} for epoch in epochs]
     return FittedNetwork([member for member, _ in trained], history)
+
+
+def _fit_once(
+    kept: Path | None,
+    spectrograms: npt.NDArray[Any],
+    labels: Mask,
+    rows: npt.NDArray[np.int64],
+    settings: Network,
+    *,
+    seed: int,
+    watch: Watch | None,
+) -> tuple[Spectrogram, list[Look]]:
+    path = kept and kept / network_file.name(spectrograms.shape, labels, rows, settings, seed=seed, watch=watch)
+    if path and path.is_file():
+        weights, history = network_file.read(path)
+        network = Spectrogram(settings, bands=spectrograms.shape[1], labels=labels.shape[1])
+        network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        return network.eval(), history
+    network, history = _fit_one(spectrograms, labels, rows, settings, seed=seed, watch=watch)
+    if path:
+        network_file.write(path, {key: value.numpy() for key, value in network.state_dict().items()}, history)
+    return network, history
 
 
 def _fit_one(

@@ -126,6 +126,9 @@ def test_the_artefact_holds_the_recipe_that_makes_it_again_with_the_same_scores(
     again = tmp_path / "again.toml"
     again.write_text(model.manifest.origin["recipe"])
     where = (f"data={data}", f"cache={data / 'cache'}", "jobs=1")
+    # Else the networks would only be read again.
+    for kept in (data / "cache").glob("windows-*/networks"):
+        shutil.rmtree(kept)
     assert main([str(again), "--out", str(tmp_path), *(word for one in where for word in ("--set", one))]) == 0
     for name in ("instruments-forest", "instruments-net"):
         first, second = (Path(folder, name, "1", "golden.npz") for folder in (made.path, tmp_path))
@@ -133,6 +136,18 @@ def test_the_artefact_holds_the_recipe_that_makes_it_again_with_the_same_scores(
             np.testing.assert_array_equal(one["inputs"], other["inputs"])
             np.testing.assert_array_equal(one["scores"], other["scores"])
         assert made.load(name).manifest.metrics == Store(tmp_path).load(name).manifest.metrics
+
+
+def test_a_killed_recipe_goes_on_with_the_networks_that_were_not_done(made, data, tmp_path):
+    done = {path: path.stat().st_mtime_ns for path in (data / "cache").glob("windows-*/networks/*")}
+    assert len(done) == 3 * 2, "without here, without there, of everything; two members each"
+    lost = min(done)
+    lost.unlink()
+    assert train(data, tmp_path, "models=network") == 0
+    now = {path: path.stat().st_mtime_ns for path in (data / "cache").glob("windows-*/networks/*")}
+    assert {path for path in now if now[path] != done[path]} == {lost}
+    first, second = (Store(path).load("instruments-net").manifest.metrics for path in (made.path, tmp_path))
+    assert first == second
 
 
 def test_beside_the_artefacts_lie_reports_and_the_forest_for_scikit_learn(made):
