@@ -179,8 +179,12 @@ async def test_a_person_cleans_with_the_keyboard(page):
         await tab.press("m")
         await tab.until("document.getElementById('mover').open")
         await tab.run(
-            "document.getElementById('target').value = 'boat'; document.querySelector('#mover .primary').click()"
+            "document.getElementById('target').value = ''; document.querySelector('#mover [value=\"\"]').click()"
         )
+        assert await tab.run("!document.getElementById('mover').open && document.getElementById('undo').disabled")
+        await tab.press("m")
+        await tab.run("document.getElementById('target').value = 'boat'")
+        await tab.press("Enter")
         await tab.until("!document.getElementById('undo').disabled")
         assert (page.root / "boat" / "copy.png").is_file()
         await tab.press("3")
@@ -188,3 +192,19 @@ async def test_a_person_cleans_with_the_keyboard(page):
         await tab.press("k")
         await tab.until("document.querySelector('.empty') && document.querySelectorAll('.card').length === 0")
         assert page.cleaner.journal.kept == {"cup/plain.png"}
+
+
+async def test_the_page_fits_a_phone_and_two_clicks_look_closely(page):
+    url = str(page.client.make_url(f"/{page.cleaner.token}/"))
+    async with opened(url) as tab:
+        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        await tab.send("Emulation.setDeviceMetricsOverride", **size)
+        await tab.until("document.querySelectorAll('.card').length > 0")
+        await tab.until("innerWidth === 390 && document.documentElement.scrollWidth === 390")
+        assert await tab.run("document.querySelector('footer').getBoundingClientRect().bottom") == 844
+        x, y = await tab.run("(({x, y}) => [x + 30, y + 30])(document.querySelector('.card').getBoundingClientRect())")
+        for count in (1, 2):
+            for kind in ("mousePressed", "mouseReleased"):
+                await tab.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=count)
+        await tab.until("document.getElementById('closer').open")
+        await tab.until("document.querySelector('#closer img').naturalWidth === 640")

@@ -61,6 +61,7 @@ function card(n, finding) {
   made.setAttribute("aria-pressed", view.chosen.has(n));
   made.setAttribute("aria-label", `${state.label[n]}, ${name}${finding.why ? ", " + finding.why : ""}`);
   made.onclick = () => { focused = n; toggle(n); };
+  made.ondblclick = () => { focused = n; look(); };
   made.onfocus = () => { focused = n; bar(); };
   made.finding = finding;
   return made;
