@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Pillow would load them, and forty others, when the first picture of a kind comes.
 PLUGINS = (BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 MAX_PIXELS = 50_000_000
-"""Of one picture, as stored: what today's telephones take. Decoding needs up to ten bytes of memory a pixel."""
+"""Of one picture, as stored: what telephones take. Decoding takes nine bytes of memory a pixel, WebP sixteen."""
 HIGHEST_MAX_PIXELS = 89_000_000
 """Beyond, Pillow itself warns."""
 MAX_ASPECT = 50
@@ -122,13 +122,16 @@ def _decode(bare: Bare, config: PictureConfig) -> Pixels:
 
 
 def _coloured(image: Image.Image) -> Image.Image:
-    """Return the picture as RGB, or RGBA where something is transparent."""
+    """Return the picture as RGB or L, or as RGBA or LA where something is transparent; itself, if it is so already."""
     if image.mode in ("I", "F", "LAB"):
         raise Unprocessable(f"pixels of mode {image.mode} (32-bit numbers, or L*a*b*) are not read here")
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    transparent = image.has_transparency_data
-    return image.convert("RGBA" if transparent else "RGB")
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        return image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
+    if image.mode in ("L", "RGB"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
 def _resized(image: Image.Image, config: PictureConfig, *, width: int, height: int) -> Image.Image:
@@ -150,6 +153,8 @@ def _on_white(small: Image.Image, config: PictureConfig) -> Image.Image:
     """Return the picture as RGB in the middle of white."""
     if small.mode == "RGB" and small.size == (config.width, config.height):
         return small
+    # Grey is resized as such, which is less work, and becomes three equal colours here.
+    small = small.convert({"L": "RGB", "LA": "RGBA"}.get(small.mode, small.mode))
     white = Image.new("RGB", (config.width, config.height), "white")
     corner = ((config.width - small.width) // 2, (config.height - small.height) // 2)
     white.paste(small, corner, small if small.mode == "RGBA" else None)

@@ -86,7 +86,9 @@ def _page(title: str, entries: list[Entry], failed: list[tuple[Path, TimbreError
     yield f"<header><h1>{escape(title)}</h1><p>{_summary(len(entries), len(failed))}</p></header>"
     yield from _legend(counts)
     yield "<main>"
-    for entry in ranked[:MOST]:
+    if len(ranked) > MOST:
+        ranked = ranked[: MOST // 2] + ranked[-(MOST // 2) :]
+    for entry in ranked:
         spool.seek(entry.at)
         yield _card(entry, numbers[entry.label], spool.read(entry.size))
     yield "</main>"
@@ -99,7 +101,7 @@ def _page(title: str, entries: list[Entry], failed: list[tuple[Path, TimbreError
 def _summary(shown: int, failed: int) -> str:
     parts = [f"{shown:,} picture{'s' * (shown != 1)}, the surest first"]
     if shown > MOST:
-        parts.append(f"the first {MOST:,} are shown")
+        parts.append(f"the {MOST // 2:,} surest and the {MOST // 2:,} least sure are shown")
     if failed:
         parts.append(f"{failed:,} could not be read, see below")
     return "; ".join(parts)

@@ -62,16 +62,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of 1 or more")
+    return int(text)
 
 
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=VALUE, such as region=atlantic")
     return name, value
 
 
@@ -128,8 +127,10 @@ def _shower(asked: argparse.Namespace) -> Callable[[Path, Found], None]:
 
 
 def _show_json(path: Path, found: Found) -> None:
-    if not isinstance(found, TimbreError):
-        print(json.dumps({"path": str(path), **found}), flush=True)
+    print(
+        json.dumps({"path": str(path), **({"error": str(found)} if isinstance(found, TimbreError) else found)}),
+        flush=True,
+    )
 
 
 def _rows(path: Path, found: Found) -> Iterator[dict[str, Any]]:

@@ -84,6 +84,17 @@ def test_grey_becomes_three_equal_colours(mode, kind):
     assert (pixels[..., 0] == pixels[..., 2]).all()
 
 
+@pytest.mark.parametrize("fit", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grey_is_the_same_as_colours_that_are_equal(fit, mode):
+    config = PictureConfig(height=24, width=32, fit=fit, resample="bicubic")
+    grey = scene(301, 257).convert("L")
+    if mode == "LA":
+        grey.putalpha(scene(301, 257).getchannel(0))
+    coloured = grey.convert("RGBA" if mode == "LA" else "RGB")
+    np.testing.assert_array_equal(decode(save(grey, "PNG"), config), decode(save(coloured, "PNG"), config))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_sixteen_bits_keep_the_upper_eight(kind):
     deep = (np.arange(48 * 64, dtype=np.uint16) * 21).reshape(48, 64)
@@ -232,22 +243,42 @@ def resident_mib():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 
+def peak_mib(work):
+    """Memory that work takes on top of what is there."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = resident_mib()
+    work()
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 2**10 - before
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux' /proc")
 @pytest.mark.parametrize("name", bombs())
 def test_a_bomb_costs_no_memory(name):
     data = bombs()[name]
     decode(save(scene(), "PNG"), SMALL)
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = resident_mib()
-    harmless = {"png text", "png profile", "exif tags"}
-    if name in harmless:
-        assert decode(data, SMALL).shape == (24, 32, 3)
-    else:
-        with pytest.raises(InputError):
-            decode(data, SMALL)
-    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 2**10
-    assert peak - before < 12
+
+    def work():
+        if name in {"png text", "png profile", "exif tags"}:
+            assert decode(data, SMALL).shape == (24, 32, 3)
+        else:
+            with pytest.raises(InputError):
+                decode(data, SMALL)
+
+    assert peak_mib(work) < 12
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux' /proc")
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("WEBP", "RGBA"), ("WEBP", "RGB"), ("PNG", "RGBA"), ("PNG", "LA"), ("PNG", "P"), ("JPEG", "CMYK"), ("BMP", "RGB"),
+     ("TIFF", "RGBA"), ("GIF", "P")],
+)  # fmt: skip
+def test_decoding_takes_no_more_memory_than_is_told(kind, mode):
+    data = save(Image.new(mode, (4_000, 2_000), 1), kind, **({"lossless": True} if kind == "WEBP" else {}))
+    decode(save(scene(), kind), SMALL)
+    per_pixel = 16 if kind == "WEBP" else 9
+    assert peak_mib(lambda: decode(data, SMALL)) < 8_000_000 * per_pixel / 2**20 + 6
 
 
 def test_metadata_stands_behind_the_pixels():

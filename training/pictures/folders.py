@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +78,8 @@ class Layout:
         if self.source:
             found = re.search(self.source, path)
             source = (found[1] or "") if found else ""
-        return Picture(path, named["label"], source, tuple(named[name] for name in self.metadata))
+        # One text for all pictures of a class, not one each.
+        return Picture(path, sys.intern(named["label"]), source, tuple(named[name] for name in self.metadata))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from array import array
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from features.picture import decode
 from training.command import stage
 from training.material import MaterialError
 from training.pictures.draft import draft
-from training.pictures.facts import facts, read_file, spread_out
+from training.pictures.facts import THUMB, facts, read_file, spread_out
 from training.pictures.folders import (
     Layout,
     Listing,
@@ -34,6 +35,8 @@ from training.pictures.packed import COLUMNS, LAYOUT, ImageFile, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import numpy.typing as npt
 
     from features.config import Pixels
     from training.pictures.facts import Facts
@@ -116,7 +119,8 @@ def pack(
     shuffled = replace(found, pictures=[found.pictures[i] for i in order])
     with draft(out) as work:
         _check_room(work, len(shuffled.pictures) * 3 * config.height * config.width)
-        counts = _write(shuffled, work, config, metadata, jobs=jobs, progress=progress)
+        made = _counted(prepared(shuffled, config, jobs=jobs), len(order), progress)
+        counts = _write(shuffled, work, metadata, made, (config.height, config.width, 3))
         about = {"layout": LAYOUT, "seed": seed, "config": asdict(config), "metadata": metadata, **counts}
         (work / "pack.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return counts
@@ -125,29 +129,31 @@ def pack(
 def _write(
     found: Listing,
     work: Path,
-    config: PictureConfig,
     metadata: tuple[str, ...],
-    *,
-    jobs: int,
-    progress: Callable[[int, int], None],
+    made: Iterator[Packed | Problem],
+    shape: tuple[int, ...],
 ) -> dict[str, int]:
-    problems, rows, thumbs, total = list(found.problems), [], [], len(found.pictures)
-    with (work / "images.npy").open("wb") as file:
-        images = ImageFile(file, (config.height, config.width, 3))
-        for done, made in enumerate(prepared(found, config, jobs=jobs), 1):
-            if isinstance(made, Problem):
-                problems.append(made)
-            else:
-                images.add(made.pixels)
-                rows.append(_row(made))
-                thumbs.append(made.facts.thumb)
-            if done % PREPARED == 0 or done == total:
-                progress(done, total)
+    problems, labels = list(found.problems), array("i")
+    numbers = {label: number for number, label in enumerate(found.classes)}
+    with (work / "images.npy").open("wb") as pixels, (work / "thumbs.npy").open("wb") as small:
+        images, thumbs = ImageFile(pixels, shape), ImageFile(small, (THUMB, THUMB, 3))
+
+        def rows() -> Iterator[tuple[str, ...]]:
+            for one in made:
+                if isinstance(one, Problem):
+                    problems.append(one)
+                else:
+                    labels.append(numbers[one.picture.label])
+                    yield _keep(one, images, thumbs)
+
+        write_table(work / "index.csv", (*COLUMNS, *metadata, "sha256", "dhash", "spread"), rows())
         images.finish()
-    if not rows:
-        raise MaterialError(f"none of {total:,} pictures can be read; the first: {problems[-1].reason}")
-    np.save(work / "thumbs.npy", np.array(thumbs))
-    return _write_tables(work, rows, problems, metadata)
+        thumbs.finish()
+    write_table(work / "problems.csv", ("path", "reason"), sorted(problems))
+    if not labels:
+        raise MaterialError(f"none of {len(problems):,} files can be read; the first: {problems[-1].reason}")
+    classes = _write_labels(work, np.array(labels, np.int32), found.classes)
+    return {"rows": len(labels), "classes": classes, "problems": len(problems)}
 
 
 def prepared(found: Listing, config: PictureConfig, *, jobs: int) -> Iterator[Packed | Problem]:
@@ -164,22 +170,31 @@ def prepared(found: Listing, config: PictureConfig, *, jobs: int) -> Iterator[Pa
     yield from spread_out(prepare, found.pictures, jobs=jobs, chunk=PREPARED)
 
 
-def _row(made: Packed) -> tuple[str, ...]:
+def _counted(
+    made: Iterator[Packed | Problem], total: int, progress: Callable[[int, int], None]
+) -> Iterator[Packed | Problem]:
+    for done, one in enumerate(made, 1):
+        yield one
+        if done % PREPARED == 0 or done == total:
+            progress(done, total)
+
+
+def _keep(made: Packed, images: ImageFile, thumbs: ImageFile) -> tuple[str, ...]:
+    """Write the picture, and return its row of the index."""
     picture, known = made.picture, made.facts
+    images.add(made.pixels)
+    thumbs.add(known.thumb)
     of_file = (known.sha256, f"{known.dhash:016x}", f"{known.spread:.2f}")
     return (picture.path, picture.label, picture.source, *picture.metadata, *of_file)
 
 
-def _write_tables(
-    work: Path, rows: list[tuple[str, ...]], problems: list[Problem], metadata: tuple[str, ...]
-) -> dict[str, int]:
-    classes = sorted({row[1] for row in rows})
-    numbers = {label: i for i, label in enumerate(classes)}
-    np.save(work / "labels.npy", np.array([numbers[row[1]] for row in rows], np.int32))
+def _write_labels(work: Path, labels: npt.NDArray[np.int32], names: list[str]) -> int:
+    """Write labels.npy and the classes that occur; return how many. labels: indices of the names."""
+    there, numbers = np.unique(labels, return_inverse=True)
+    np.save(work / "labels.npy", numbers.astype(np.int32))
+    classes = [names[number] for number in there.tolist()]
     (work / "classes.json").write_text(json.dumps(classes, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-    write_table(work / "index.csv", (*COLUMNS, *metadata, "sha256", "dhash", "spread"), rows)
-    write_table(work / "problems.csv", ("path", "reason"), sorted(problems))
-    return {"rows": len(rows), "classes": len(classes), "problems": len(problems)}
+    return len(classes)
 
 
 def _check_room(folder: Path, needed: int) -> None:

@@ -3,7 +3,8 @@
 images.npy    uint8 (n, height, width, 3)
 labels.npy    int32 (n,), indices of the classes
 classes.json  the names of the classes
-index.csv     of each row: path, label, source, metadata, sha256, dhash
+thumbs.npy    uint8 (n, 8, 8, 3), to know near-duplicates by
+index.csv     of each row: path, label, source, metadata, sha256, dhash, spread
 problems.csv  what was left out, and why
 pack.json     how it was made
 """

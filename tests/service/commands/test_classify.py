@@ -75,7 +75,9 @@ def test_people_get_the_clip_and_each_window(classify, sounds):
 def test_a_file_that_cannot_be_read_is_told_of_and_the_others_go_on(classify, sounds):
     code, out, errors = classify(sounds / "notes.txt", sounds / "none.wav", sounds / "a-tone.wav", "--json")
     assert code == 1
-    assert len(out.splitlines()) == 1
+    said = [json.loads(line) for line in out.splitlines()]
+    assert [("error" in one, "labels" in one) for one in said] == [(True, False), (True, False), (False, True)]
+    assert said[1]["error"] == "No such file or directory"
     assert "notes.txt: not a sound file" in errors
     assert "none.wav: No such file" in errors
 
@@ -154,6 +156,8 @@ def test_pictures_are_told_with_their_best_labels(look, album):
 def test_pictures_as_json_and_as_csv_say_the_same(look, album):
     _, out, _ = look(album, "--json")
     answers = [json.loads(line) for line in out.splitlines()]
+    [unread] = [answer for answer in answers if "error" in answer]
+    answers.remove(unread)
     assert [len(answer["predictions"]) for answer in answers] == [3] * 4
     code, out, _ = look(album, "--csv")
     rows = list(csv.DictReader(io.StringIO(out)))
@@ -163,6 +167,7 @@ def test_pictures_as_json_and_as_csv_say_the_same(look, album):
     ]
     [broken] = [row for row in rows if row["error"]]
     assert broken["path"].endswith("broken.gif")
+    assert unread == {"path": broken["path"], "error": broken["error"]}
 
 
 def test_sounds_as_csv_have_a_row_for_each_window_and_label(classify, sounds):
@@ -202,6 +207,17 @@ def test_the_sheet_shows_the_surest_first_and_lists_what_could_not_be_read(look,
     assert [path.name for path in tmp_path.iterdir() if "sheet" in path.name] == ["sheet.html"]
 
 
+@pytest.mark.parametrize("most", [3, 4])
+def test_a_sheet_of_very_many_shows_the_surest_and_the_least_sure(look, album, tmp_path, monkeypatch, most):
+    monkeypatch.setattr("service.sheet.MOST", most)
+    look(album, "--sheet", tmp_path / "sheet.html")
+    page = (tmp_path / "sheet.html").read_text()
+    names = re.findall(r"<small class=p>(.*?)</small>", page)
+    assert len(names) == most // 2 * 2
+    assert names[-1] == "grey.bmp"
+    assert ("the 1 surest and the 1 least sure are shown" in page) == (most == 3)
+
+
 def test_a_sheet_that_cannot_be_written_or_has_nothing_to_show_is_refused(look, classify, album, sounds, tmp_path):
     code, _, errors = look(album, "--sheet", tmp_path / "none" / "sheet.html")
     assert code == 4
@@ -212,8 +228,17 @@ def test_a_sheet_that_cannot_be_written_or_has_nothing_to_show_is_refused(look, 
     assert not (tmp_path / "sheet.html").exists()
 
 
-@pytest.mark.parametrize("arguments", [["--top-k", "0"], ["--with", "region"], ["--json", "--csv"]])
-def test_options_that_make_no_sense_end_with_2(look, album, arguments):
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--top-k", "0"], "'0' must be a number of 1 or more"),
+        (["--top-k", "two"], "'two' must be a number"),
+        (["--with", "region"], "'region' must be NAME=VALUE"),
+        (["--json", "--csv"], "not allowed with"),
+    ],
+)
+def test_options_that_make_no_sense_end_with_2(look, album, capsys, arguments, words):
     with pytest.raises(SystemExit) as ended:
         look(album, *arguments)
     assert ended.value.code == 2
+    assert words in capsys.readouterr().err
