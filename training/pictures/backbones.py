@@ -46,7 +46,7 @@ def check(name: str, weights: str) -> None:
     if name not in BACKBONES:
         raise RecipeError(f"backbone={name!r} must be one of {', '.join(BACKBONES)}")
     if weights == "keras" and not BACKBONES[name].maker:
-        raise RecipeError(f"Keras has no weights of {name}: give a file of them, or weights=none")
+        raise RecipeError(f"Keras has no weights of {name}: give a file of them, or network.weights=none")
 
 
 def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any:
@@ -86,13 +86,15 @@ def load(body: Any, name: str, weights: str, *, shape: tuple[int, int, int]) -> 
         except Exception as error:
             raise MaterialError(
                 f"Keras could not fetch the weights of {name} ({error}); fetch them where there is a network, and "
-                f"give the file: weights=FILE"
+                f"give the file: network.weights=FILE"
             ) from error
         body.set_weights(fetched.get_weights())
         return
     path = Path(weights).expanduser()
     if not path.is_file():
-        raise MaterialError(f"no weights {path}: give keras, none, or a .weights.h5, .h5 or .keras file")
+        raise MaterialError(
+            f"no weights {path}: network.weights takes keras, none, or a .weights.h5, .h5 or .keras file"
+        )
     try:
         if path.suffix == ".keras":
             body.set_weights(keras_on_torch().saving.load_model(path, compile=False).get_weights())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 from training.recipe import RecipeError
-from training.reporting import charts
+from training.reporting.page import Html, page, paragraph
+from training.reporting.pictures import learning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +20,8 @@ Look = dict[str, float]
 BLOCKS = "▁▂▃▄▅▆▇█"
 EVERY = 5
 """Seconds after which a browser loads the page again."""
+TAGS = {"loss/training": "loss", "loss/validation": "valid_loss", "accuracy/validation": "valid_accuracy"}
+"""Of TensorBoard, and what they show."""
 WIDTH = 40
 """Epochs in a line of blocks."""
 
@@ -31,57 +35,55 @@ def check(*, tensorboard: bool) -> None:
 class Curves:
     """Told the looks of a stage after each epoch, keeps curves.jsonl and curves.html of a folder up to date."""
 
-    def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
-        self.folder, self.stages = folder, dict[str, list[Look]]()
+    def __init__(self, folder: Path, *, name: str, tensorboard: bool = False) -> None:
+        self.folder, self.name, self.stages = folder, name, dict[str, list[Look]]()
         self._writer: Any = None
+        self._written = 0
         folder.mkdir(parents=True, exist_ok=True)
+        print(f"curves: {folder / 'curves.html'}", file=sys.stderr)
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
+            # Begun anew, because what a killed training wrote would be there twice.
+            shutil.rmtree(folder / "tensorboard", ignore_errors=True)
             self._writer = SummaryWriter(str(folder / "tensorboard"))
 
     def tell(self, stage: str, history: list[Look]) -> None:
         """Show the looks of a stage so far."""
+        self.know(stage, history)
+        self._write(renewed=True)
+        print(spoken(stage, history), file=sys.stderr)
+
+    def know(self, stage: str, history: list[Look]) -> None:
+        """Take in the looks of a stage that was trained before."""
         self.stages[stage] = history
+
+    def close(self) -> None:
+        """Write everything once more, as a page that no longer renews itself."""
+        self._write(renewed=False)
+        if self._writer:
+            self._writer.close()
+
+    def _write(self, *, renewed: bool) -> None:
         rows = [
             {"stage": name, "epoch": at, **one} for name, some in self.stages.items() for at, one in enumerate(some, 1)
         ]
         _replace(self.folder / "curves.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-        _replace(self.folder / "curves.html", self._page())
-        print(spoken(stage, history), file=sys.stderr)
+        _replace(self.folder / "curves.html", self._page(renewed=renewed))
         if self._writer:
-            for name in ("loss", "valid_loss", "valid_accuracy"):
-                self._writer.add_scalar(name, history[-1][name], len(rows))
+            for at in range(self._written, len(rows)):
+                for tag, key in TAGS.items():
+                    self._writer.add_scalar(tag, rows[at][key], at + 1)
+            self._written = len(rows)
             self._writer.flush()
 
-    def _page(self) -> str:
-        looks = [one for some in self.stages.values() for one in some]
-        at = range(1, len(looks) + 1)
-        losses = {
-            "training": (at, [one["loss"] for one in looks]),
-            "validation": (at, [one["valid_loss"] for one in looks]),
-        }
-        right = {"validation": (at, [one["valid_accuracy"] for one in looks])}
-        with charts.panels(2, columns=2, height=3.2) as (figure, axes):
-            for ax, (title, series) in zip(axes, {"loss": losses, "accuracy": right}.items(), strict=True):
-                for name, (x, y) in series.items():
-                    ax.plot(x, y, "o-", markersize=4, color=charts.SERIES[name == "validation"], label=name)
-                for border in self._borders():
-                    ax.axvline(border, color=charts.MUTED, linewidth=1, linestyle="--")
-                ax.set(title=title, xlabel="epoch")
-                ax.legend()
-            drawn = charts.alone(figure)
-        head = (
-            f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="{EVERY}"><title>curves</title>'
+    def _page(self, *, renewed: bool) -> str:
+        state = f"At work: the page renews itself every {EVERY} seconds." if renewed else "The training has ended."
+        drawn = page(
+            f"{self.name}: training", [("Learning", learning(self.stages))], lead=paragraph(state), before=Html()
         )
-        return f"{head}{drawn}<p>{', then '.join(self.stages)}</p>\n"
-
-    def _borders(self) -> list[float]:
-        ends, total = [], 0
-        for some in self.stages.values():
-            total += len(some)
-            ends.append(total + 0.5)
-        return ends[:-1]
+        head = '<head><meta charset="utf-8">'
+        return drawn.replace(head, f'{head}<meta http-equiv="refresh" content="{EVERY}">', 1) if renewed else drawn
 
 
 def spoken(stage: str, history: list[Look]) -> str:

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.manifest import NAME
 from training.material import MaterialError
 from training.pictures import descriptors, outcome, svm, svm_graph
 from training.pictures.cut import cut, load
@@ -20,8 +19,7 @@ from training.pictures.judge import Judged
 from training.pictures.map import drawn
 from training.pictures.obtain import cache_folder, obtain
 from training.pictures.parts import Part, parts
-from training.pictures.settings import Pictures, PicturesRecipe, Split
-from training.recipe import RecipeError
+from training.pictures.settings import CommonRecipe
 
 if TYPE_CHECKING:
     from training.pictures.packed import Pack
@@ -46,46 +44,13 @@ class Frozen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescribedRecipe:
+class DescribedRecipe(CommonRecipe):
     """Everything that decides an artefact of a frozen network and a support vector machine, but the code."""
 
-    steps: str
-    """The module in `training` that carries the recipe out."""
-    name: str
-    """Of the artefact."""
-    about: str = ""
-    """What the model tells; the first sentence of its report."""
-    seed: int = 1
-    """Of everything random."""
-    data: str = ""
-    """Folder that relative paths start from, where they are not below the current one; else $TIMBRE_DATA."""
-    cache: str = ""
-    """Folder for packed pictures and descriptors; else ~/.cache/timbre."""
-    top: tuple[int, ...] = (1, 2, 3, 5)
-    """How many guesses the tables count."""
-    pictures: Pictures = field(default_factory=Pictures)
-    split: Split = field(default_factory=Split)
     network: Frozen = field(default_factory=Frozen)
     svm: svm.Grid = field(default_factory=svm.Grid)
     map: bool = False
     """Whether map.html beside the report shows which pictures look alike to the network (t-SNE)."""
-    version: str = ""
-    """Of the artefact; empty takes the one after the latest."""
-    provenance: tuple[dict[str, str], ...] = ()
-    """source, licence, use of the pictures and of the network."""
-    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Named changes: dotted key to value."""
-    profile: str = ""
-    """One of them."""
-
-    def __post_init__(self) -> None:
-        """Refuse now what would be found out after the work. Raises RecipeError."""
-        if not NAME.fullmatch(self.name):
-            raise RecipeError(f"name={self.name!r} must be lower-case words joined by hyphens")
-        if not self.top or min(self.top) < 1:
-            raise RecipeError(f"top={list(self.top)} must name numbers of guesses")
-        if not all({"source", "licence", "use"} == entry.keys() for entry in self.provenance):
-            raise RecipeError("each [[provenance]] says source, licence and use, and nothing else")
 
 
 RECIPE = DescribedRecipe
@@ -95,15 +60,14 @@ RECIPE = DescribedRecipe
 def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
     """Carry the recipe out and return the folder of the artefact and that of its report."""
     graph = cut(load(_network(recipe)), recipe.network.layer, mean=recipe.network.mean, scale=recipe.network.scale)
-    as_pictures = cast("PicturesRecipe", recipe)  # obtain and parts read nothing that is not here too
-    pack = obtain(as_pictures, stage)
+    pack = obtain(recipe, stage)
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
     with stage(f"describe {len(pack.images):,} pictures") as progress:
-        file = descriptors.extract(pack, graph, cache_folder(as_pictures) / "descriptors", progress=progress)
+        file = descriptors.extract(pack, graph, cache_folder(recipe) / "descriptors", progress=progress)
     x = descriptors.read(file)
     beside, began = _map(recipe, pack, x, stage), time.monotonic()
     with stage("split"):
-        every = parts(as_pictures, pack)
+        every = parts(recipe, pack)
     found = {part.name: _search(recipe, part, pack, x, stage) for part in every}
     judged = [
         Judged(part.name, question, found[part.name].machine.scores(x[rows]), pack.labels[rows], rows)

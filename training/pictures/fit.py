@@ -38,6 +38,12 @@ class Material:
     valid: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
     """Of each class in the loss."""
+    facts: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    """(n, values of the metadata)"""
+
+
+class Diverged(RecipeError):
+    """The loss is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,10 @@ class _State:
     best: Arrays = field(default_factory=list)
 
 
-def class_weights(labels: npt.NDArray[np.integer[Any]], classes: int) -> npt.NDArray[np.float32]:
-    """Return weights by which every class counts alike: pictures / (classes x pictures of the class)."""
+def class_weights(labels: npt.NDArray[np.integer[Any]], classes: int, *, alike: bool = True) -> npt.NDArray[np.float32]:
+    """Return weights by which every class counts alike: pictures / (classes x pictures of the class); or all 1."""
+    if not alike:
+        return np.ones(classes, np.float32)
     counts = np.maximum(np.bincount(labels, minlength=classes), 1)
     return (len(labels) / (classes * counts)).astype(np.float32)
 
@@ -79,20 +87,20 @@ def fit(
     """Return the network as it was after the epoch of the lowest validation loss.
 
     kept: a file that holds the state after each epoch; found again, training goes on from it. Same seed, same network.
-    progress: is told pictures done and in all. Raises RecipeError when the loss is no longer a number.
+    progress: is told pictures done and in all. Raises Diverged when the loss is no longer a number.
     """
     work = _begin(network, augment, material, seed=seed, progress=progress)
     state = _restore(kept, work.model, work.optimizer)
     for epoch in range(len(state.history), network.epochs):
         began = time.monotonic()
         loss = _epoch(work, epoch)
-        seen = _look(work.model, material)
+        seen = look(loss, Fitted(work.model).logits(material.images, material.valid), material)
         if not math.isfinite(loss + seen["valid_loss"]):
-            raise RecipeError(f"network {network.name!r} diverges in epoch {epoch + 1}: lower rate={network.rate:g}")
+            raise Diverged(f"network {network.name!r} diverges in epoch {epoch + 1}: lower rate={network.rate:g}")
         before = state.history[-1]["seconds"] if state.history else 0.0
         if not state.history or seen["valid_loss"] < min(one["valid_loss"] for one in state.history):
             state.best = _numbers(work.model.weights)
-        state.history.append({"loss": loss, **seen, "seconds": before + time.monotonic() - began})
+        state.history.append({**seen, "seconds": before + time.monotonic() - began})
         _keep(kept, work.model, work.optimizer, state)
     work.model.set_weights(state.best)
     logits = Fitted(work.model).logits(material.images, material.valid)
@@ -161,14 +169,21 @@ def rise_and_fall(at: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (at - WARM_UP) / (1 - WARM_UP))
 
 
-def _look(model: Any, material: Material) -> dict[str, float]:
+def look(loss: float, logits: npt.NDArray[np.float32], material: Material) -> dict[str, float]:
+    """Return loss, valid_loss and valid_accuracy after an epoch. logits: of the validation part."""
     import torch
     from torch.nn import functional
 
-    logits = torch.from_numpy(Fitted(model).logits(material.images, material.valid))
-    truth = torch.from_numpy(material.labels[material.valid].astype(np.int64))
-    loss = functional.cross_entropy(logits, truth, torch.from_numpy(material.weights))
-    return {"valid_loss": float(loss), "valid_accuracy": float((logits.argmax(1) == truth).float().mean())}
+    found, truth = torch.from_numpy(logits), torch.from_numpy(material.labels[material.valid].astype(np.int64))
+    valid_loss = functional.cross_entropy(found, truth, torch.from_numpy(material.weights))
+    right = (found.argmax(1) == truth).float().mean()
+    return {"loss": loss, "valid_loss": float(valid_loss), "valid_accuracy": float(right)}
+
+
+def forget(kept: Path) -> None:
+    """Remove the state of a training, and what a kill in the middle of writing it left."""
+    for left in kept.parent.glob(f"{kept.stem}.*"):
+        left.unlink()
 
 
 def _keep(kept: Path, model: Any, optimizer: Any, state: _State) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from training.pictures.packed import Pack
-    from training.pictures.settings import PicturesRecipe
+    from training.pictures.settings import CommonRecipe
 
     Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
@@ -31,7 +31,7 @@ MOST_BYTES, MOST_FILES = 100_000_000_000, 5_000_000
 """What a zip may unfold to."""
 
 
-def obtain(recipe: PicturesRecipe, stage: Stage) -> Pack:
+def obtain(recipe: CommonRecipe, stage: Stage) -> Pack:
     """Return the recipe's pictures as a pack, made in the cache where it is none yet.
 
     Raises MaterialError where there are none, and for two classes that differ only in case, or fewer than two classes.
@@ -43,7 +43,7 @@ def obtain(recipe: PicturesRecipe, stage: Stage) -> Pack:
     return opened
 
 
-def find(recipe: PicturesRecipe) -> Path:
+def find(recipe: CommonRecipe) -> Path:
     """Return the path of the pictures. Raises MaterialError, telling where it was looked for."""
     wanted = Path(recipe.pictures.path).expanduser()
     if not recipe.pictures.path:
@@ -55,19 +55,19 @@ def find(recipe: PicturesRecipe) -> Path:
     return found[0].resolve()
 
 
-def cache_folder(recipe: PicturesRecipe) -> Path:
+def cache_folder(recipe: CommonRecipe) -> Path:
     """Return the folder for packs and unfinished trainings."""
     return Path(recipe.cache or "~/.cache/timbre").expanduser() / "pictures"
 
 
-def _same_size(opened: Pack, recipe: PicturesRecipe) -> Pack:
+def _same_size(opened: Pack, recipe: CommonRecipe) -> Pack:
     config = json.loads(json.dumps(asdict(recipe.pictures.config())))
     if opened.about["config"] != config:
         raise MaterialError(f"the pack was made with {opened.about['config']}, and the recipe says {config}")
     return opened
 
 
-def _packed(path: Path, recipe: PicturesRecipe, stage: Stage) -> Pack:
+def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
     layout, config = Layout.parse(recipe.pictures.layout, recipe.pictures.source), recipe.pictures.config()
     if path.is_file():
         with stage(f"unfold {path.name}"):

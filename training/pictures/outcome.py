@@ -142,6 +142,21 @@ def shown(pack: Pack) -> Callable[[int], str]:
     return lambda row: pixels(np.array(pack.images[row]))
 
 
+def looked(pack: Pack, asked: Callable[[int], tuple[Any, Any]]) -> Callable[[int], str]:
+    """Return what gives the picture of a row as a data URI, with where a network looked.
+
+    asked: from a row to the network that judged it, and what that takes.
+    """
+    from training.pictures.saliency import heat, over
+    from training.reporting.playable import pixels
+
+    def drawn(row: int) -> str:
+        (found,) = heat(*asked(row))
+        return pixels(over(np.array(pack.images[row]), found))
+
+    return drawn
+
+
 def golden_rows(rows: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.int64]:
     """Return some rows whose scores are kept in the artefact."""
     return np.sort(np.random.default_rng(seed).permutation(rows)[:GOLDEN])

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from training.material import MaterialError
 from training.pictures import twins
+from training.pictures.obtain import check as learnable
 from training.pictures.split import Index, assign
 
 if TYPE_CHECKING:
     from training.pictures.packed import Pack
-    from training.pictures.settings import PicturesRecipe
+    from training.pictures.settings import CommonRecipe
 
 TRAIN, VALID, TEST = range(3)
 WHOLE = "all"
@@ -34,7 +35,7 @@ class Part:
     """Rows by what they ask; the first one is the figure that counts."""
 
 
-def parts(recipe: PicturesRecipe, pack: Pack) -> list[Part]:
+def parts(recipe: CommonRecipe, pack: Pack) -> list[Part]:
     """Return the trainings of one network, the one that is shipped last.
 
     By chance: one, judged on its test part. By source: without each source in turn, judged on that source, on things
@@ -54,6 +55,18 @@ def parts(recipe: PicturesRecipe, pack: Pack) -> list[Part]:
         raise MaterialError(f"split.by_source wants two sources or more, and the pictures have {len(names)}")
     everything = Part(WHOLE, np.flatnonzero(part != VALID), np.flatnonzero(part == VALID), {})
     return [*(_without(name, source, part, shares_things=bool(recipe.pictures.thing)) for name in names), everything]
+
+
+def check(pack: Pack, every: list[Part]) -> None:
+    """Raise MaterialError where there is nothing to learn a class from, to choose the best epoch by, or to judge by."""
+    for part in every:
+        learnable(pack, pack.labels[part.train].tolist())
+        wanting = [name for name, rows in {"valid": part.valid, **part.tests}.items() if not len(rows)]
+        if wanting:
+            raise MaterialError(
+                f"no pictures for {', '.join(wanting)}: {len(pack.pictures):,} pictures in few sets of near-duplicates "
+                f"or sources cannot be split; add pictures"
+            )
 
 
 def _without(name: str, source: npt.NDArray[np.str_], part: Index, *, shares_things: bool) -> Part:

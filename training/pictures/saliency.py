@@ -30,7 +30,7 @@ def heat(model: Any, x: Any) -> npt.NDArray[np.float32]:
         logits = model(x, training=False)
     logits.max(dim=1).values.sum().backward()
     maps, slopes = seen[-1].detach(), seen[-1].grad
-    if pooling.data_format == "channels_last":
+    if _order(model) == "channels_last":
         maps, slopes = maps.permute(0, 3, 1, 2), slopes.permute(0, 3, 1, 2)
     found = (maps * slopes.mean(dim=(2, 3), keepdim=True)).sum(dim=1).relu()
     most = found.amax(dim=(1, 2), keepdim=True)
@@ -52,6 +52,13 @@ def _pooling(model: Any) -> Any:
     layers = keras_on_torch().layers
     ends = [layer for layer in model.layers if isinstance(layer, layers.GlobalAveragePooling2D | layers.Flatten)]
     return ends[-1] if ends else _pooling([layer for layer in model.layers if hasattr(layer, "layers")][-1])
+
+
+def _order(model: Any) -> str:
+    """Return where the channels of the feature maps are, which flattening does not know."""
+    every = model._flatten_layers(include_self=False, recursive=True)  # noqa: SLF001
+    order: str = [layer for layer in every if hasattr(layer, "kernel_size")][-1].data_format
+    return order
 
 
 @contextmanager

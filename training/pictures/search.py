@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import tempfile
 import time
@@ -10,13 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.pictures.fit import Diverged
 from training.pictures.transfer import reset, train
 from training.pictures.transfer_settings import PARTS, Training, TransferRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from training.pictures.transfer import Learner, Look, Material
+    from training.pictures.fit import Material
+    from training.pictures.transfer import Learner, Look
 
 HEAD = ("trial", *PARTS, "resets", "epochs", "validation loss", "seconds")
 NOTE = (
@@ -120,8 +121,6 @@ def _trial(study: Any, recipe: TransferRecipe, learner: Learner, material: Mater
     def tell(history: list[Look]) -> None:
         loss = history[-1]["valid_loss"]
         late = before + time.monotonic() - began > recipe.search.minutes * 60
-        if not math.isfinite(loss):
-            raise optuna.TrialPruned
         trial.report(loss, len(history))
         if may_end and len(history) < how.epochs and (late or trial.should_prune()):
             raise optuna.TrialPruned
@@ -132,7 +131,7 @@ def _trial(study: Any, recipe: TransferRecipe, learner: Learner, material: Mater
         kept = Path(folder) / "trial.pt"
         try:
             history = train(learner, how, recipe.augment, material, seed=recipe.seed, kept=kept, tell=tell)
-        except optuna.TrialPruned:
+        except (optuna.TrialPruned, Diverged):
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
             study.tell(trial, min(one["valid_loss"] for one in history))

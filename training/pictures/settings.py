@@ -154,8 +154,8 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PicturesRecipe:
-    """Everything that decides an artefact made from pictures by small networks, but the code."""
+class CommonRecipe:
+    """What every recipe on pictures says."""
 
     steps: str
     """The module in `training` that carries the recipe out."""
@@ -165,33 +165,59 @@ class PicturesRecipe:
     """What the model tells; the first sentence of its report."""
     seed: int = 1
     """Of everything random."""
-    jobs: int = 1
-    """Threads."""
     data: str = ""
-    """Folder that a relative path starts from, where it is not below the current one; else $TIMBRE_DATA."""
+    """Folder that relative paths start from, where they are not below the current one; else $TIMBRE_DATA."""
     cache: str = ""
-    """Folder for packed pictures and unfinished trainings; else ~/.cache/timbre."""
-    class_weights: bool = True
-    """Whether rare classes weigh as much as frequent ones."""
+    """Folder for packed pictures and unfinished work; else ~/.cache/timbre."""
     top: tuple[int, ...] = (1, 2, 3, 5)
     """How many guesses the tables count."""
     pictures: Pictures = field(default_factory=Pictures)
     split: Split = field(default_factory=Split)
+    version: str = ""
+    """Of the artefact; empty takes the one after the latest."""
+    provenance: tuple[dict[str, str], ...] = ()
+    """source, licence, use of the pictures, and of the network where it is another's."""
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Named changes: dotted key to value."""
+    profile: str = ""
+    """One of them."""
+
+    def __post_init__(self) -> None:
+        """Refuse now what would be found out after the work. Raises RecipeError."""
+        _check(NAME.fullmatch(self.name) is not None, f"name={self.name!r} must be lower-case words joined by hyphens")
+        _check(bool(self.top) and min(self.top) >= 1, f"top={list(self.top)} must name numbers of guesses")
+        complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
+        _check(complete, "each [[provenance]] says source, licence and use, and nothing else")
+        by_source = not self.split.by_source or self.pictures.source or "source" in self.pictures.layout.split("/")
+        _check(bool(by_source), "split.by_source wants sources: say pictures.source or a layout with source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRecipe(CommonRecipe):
+    """What every recipe that trains networks on pictures says."""
+
+    jobs: int = 1
+    """Threads."""
+    class_weights: bool = True
+    """Whether rare classes weigh as much as frequent ones."""
     augment: Augment = field(default_factory=Augment)
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can mean. Raises RecipeError."""
+        super().__post_init__()
+        _check(self.jobs >= 1, f"jobs={self.jobs} must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturesRecipe(TrainedRecipe):
+    """Everything that decides an artefact made from pictures by small networks, but the code."""
+
     networks: tuple[Network, ...]
     """Those that are compared; the best on the validation part becomes the artefact."""
     only: tuple[str, ...] = ()
     """Names of the networks to train; empty: all."""
     epochs: int = 0
     """Passes of every network; 0: as many as each says."""
-    version: str = ""
-    """Of the artefact; empty takes the one after the latest."""
-    provenance: tuple[dict[str, str], ...] = ()
-    """source, licence, use of the pictures."""
-    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Named changes: dotted key to value."""
-    profile: str = ""
-    """One of them."""
 
     def chosen(self) -> list[Network]:
         """Return the networks to train."""
@@ -199,19 +225,13 @@ class PicturesRecipe:
         return [replace(network, epochs=self.epochs or network.epochs) for network in some]
 
     def __post_init__(self) -> None:
-        """Refuse now what would be found out after the training."""
-        _check(NAME.fullmatch(self.name) is not None, f"name={self.name!r} must be lower-case words joined by hyphens")
+        """Refuse now what would be found out after the training. Raises RecipeError."""
+        super().__post_init__()
         names = [network.name for network in self.networks]
         _check(bool(names) and len(set(names)) == len(names), "networks must be one or more, each named once")
         unknown = set(self.only) - set(names)
         _check(not unknown, f"only: no network {', '.join(sorted(unknown))}; there is {', '.join(names)}")
         _check(self.epochs >= 0, f"epochs={self.epochs} must not be negative")
-        _check(self.jobs >= 1, f"jobs={self.jobs} must be at least 1")
-        _check(bool(self.top) and min(self.top) >= 1, f"top={list(self.top)} must name numbers of guesses")
-        complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
-        _check(complete, "each [[provenance]] says source, licence and use, and nothing else")
-        by_source = not self.split.by_source or self.pictures.source or "source" in self.pictures.layout.split("/")
-        _check(bool(by_source), "split.by_source wants sources: say pictures.source or a layout with source")
         small = min(self.pictures.height, self.pictures.width)
         for network in self.networks:
             fits = small >> len(network.maps)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.pictures import backbones
-from training.pictures.fit import rise_and_fall
+from training.pictures.fit import Diverged, look, rise_and_fall
 from training.pictures.network import keras_on_torch
 from training.pictures.transfer_settings import PARTS
 from training.pictures.vary import vary
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from training.pictures.fit import Material
     from training.pictures.settings import Augment
     from training.pictures.transfer_settings import Network, Training
 
@@ -28,21 +29,6 @@ MOMENTUM = 0.9
 SCORED = 64
 """Pictures scored at a time."""
 Look = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Material:
-    """What is learnt from, and what chooses the best epoch."""
-
-    images: npt.NDArray[np.uint8]
-    """(n, height, width, 3); may lie on disk."""
-    facts: npt.NDArray[np.uint8]
-    """(n, values of the metadata)"""
-    labels: npt.NDArray[np.integer[Any]]
-    train: npt.NDArray[np.int64]
-    valid: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float32]
-    """Of each class in the loss."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +110,8 @@ def train(
 ) -> list[Look]:
     """Train one stage, leave the network as it was at the lowest validation loss, and return a look at each epoch.
 
-    kept: a file that holds the state after each epoch; found again, the stage goes on from it to the same end.
+    kept: a file that holds the state after each epoch; found again, the stage goes on from it to the same end. Raises
+    Diverged when the loss is no longer a number.
     """
     optimizer = _optimizer(learner, stage)
     history, best = _restore(kept, learner, optimizer)
@@ -133,10 +120,12 @@ def train(
         _unfreeze(learner, stage, frozen=epoch < stage.frozen)
         loss = _epoch(learner, optimizer, stage, augment, material, seed=seed, history=history)
         before = history[-1]["seconds"] if history else 0.0
-        look = {"loss": loss, **_look(learner, material), "seconds": before + time.monotonic() - began}
-        if not history or look["valid_loss"] < min(one["valid_loss"] for one in history):
+        seen = look(loss, learner.logits(material, material.valid), material)
+        if not math.isfinite(loss + seen["valid_loss"]):
+            raise Diverged(f"the network diverges in epoch {epoch + 1} of a stage: lower {_rates(stage)}")
+        if not history or seen["valid_loss"] < min(one["valid_loss"] for one in history):
             best = [np.array(value) for value in learner.model.get_weights()]
-        history = [*history, look]
+        history = [*history, {**seen, "seconds": before + time.monotonic() - began}]
         _keep(kept, learner, optimizer, history, best)
         tell(history)
     learner.model.set_weights(best)
@@ -159,6 +148,10 @@ def halvings(history: list[Look], plateau: int) -> int:
         if since == plateau:
             count, since = count + 1, 0
     return count
+
+
+def _rates(stage: Training) -> str:
+    return ", ".join(f"{part}={getattr(stage, part):g}" for part in PARTS if getattr(stage, part))
 
 
 def _over(history: list[Look], stage: Training) -> bool:
@@ -233,16 +226,6 @@ def _varied(x: Any, augment: Augment, random: Any) -> Any:
     pixels, *rest = x if isinstance(x, list) else [x]
     pixels = vary(pixels.permute(0, 3, 1, 2), augment, random).permute(0, 2, 3, 1).contiguous()
     return [pixels, *rest] if rest else pixels
-
-
-def _look(learner: Learner, material: Material) -> Look:
-    import torch
-    from torch.nn import functional
-
-    logits = torch.from_numpy(learner.logits(material, material.valid))
-    truth = torch.from_numpy(material.labels[material.valid].astype(np.int64))
-    loss = functional.cross_entropy(logits, truth, torch.from_numpy(material.weights))
-    return {"valid_loss": float(loss), "valid_accuracy": float((logits.argmax(1) == truth).float().mean())}
 
 
 def _keep(kept: Path, learner: Learner, optimizer: Any, history: list[Look], best: list[Any]) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.config import PictureConfig
-    from training.pictures.transfer import Learner, Material
+    from training.pictures.fit import Material
+    from training.pictures.transfer import Learner
 
 OPSET = 17
 TOLERANCE = 1e-4

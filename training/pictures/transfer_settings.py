@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from models.manifest import NAME
 from training.pictures.backbones import GROUPS, check
 from training.pictures.folders import Layout
-from training.pictures.settings import Augment, Pictures, Split
+from training.pictures.settings import TrainedRecipe
 from training.recipe import RecipeError
 
 OPTIMIZERS = ("sgd", "adamw")
@@ -101,59 +99,26 @@ class Search:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferRecipe:
+class TransferRecipe(TrainedRecipe):
     """Everything that decides an artefact of a known network that learnt new classes, but the code."""
 
-    steps: str
-    """The module in `training` that carries the recipe out."""
-    name: str
-    """Of the artefact."""
-    about: str = ""
-    """What the model tells; the first sentence of its report."""
-    seed: int = 1
-    """Of everything random."""
-    jobs: int = 1
-    """Threads."""
-    data: str = ""
-    """Folder that a relative path starts from, where it is not below the current one; else $TIMBRE_DATA."""
-    cache: str = ""
-    """Folder for packed pictures and unfinished trainings; else ~/.cache/timbre."""
-    class_weights: bool = True
-    """Whether rare classes weigh as much as frequent ones."""
-    top: tuple[int, ...] = (1, 2, 3, 5)
-    """How many guesses the tables count."""
     metadata: tuple[str, ...] = ()
     """What is told beside the picture, of the names in pictures.layout; joined to the pooled vector."""
     tensorboard: bool = False
     """Whether to write TensorBoard's files beside the curves; needs tensorboard."""
-    pictures: Pictures = field(default_factory=Pictures)
-    split: Split = field(default_factory=Split)
-    augment: Augment = field(default_factory=Augment)
     network: Network = field(default_factory=Network)
     head: Training = field(default_factory=Training)
     fine: Training = field(default_factory=Training)
     search: Search = field(default_factory=Search)
-    version: str = ""
-    """Of the artefact; empty takes the one after the latest."""
-    provenance: tuple[dict[str, str], ...] = ()
-    """source, licence, use of the pictures."""
-    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Named changes: dotted key to value."""
-    profile: str = ""
-    """One of them."""
 
     def __post_init__(self) -> None:
-        """Refuse now what would be found out after the training."""
-        _check(NAME.fullmatch(self.name) is not None, f"name={self.name!r} must be lower-case words joined by hyphens")
+        """Refuse now what would be found out after the training. Raises RecipeError."""
+        super().__post_init__()
         told = Layout.parse(self.pictures.layout, self.pictures.source).metadata
         for name in self.metadata:
             _check(name in told, f"metadata {name!r} is missing in pictures.layout={self.pictures.layout!r}")
         _check(not self.split.by_source, "split.by_source is for small networks; here sources stay on one side")
-        _check(self.jobs >= 1, f"jobs={self.jobs} must be at least 1")
-        _check(bool(self.top) and min(self.top) >= 1, f"top={list(self.top)} must name numbers of guesses")
         _check(not any(getattr(self.head, part) for part in GROUPS), "[head] trains the classifier only")
-        complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
-        _check(complete, "each [[provenance]] says source, licence and use, and nothing else")
 
 
 def _check(holds: bool, message: str) -> None:  # noqa: FBT001

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +18,17 @@ from features.picture import facts as told_facts
 from training.material import MaterialError
 from training.pictures import curves, judge, outcome
 from training.pictures.network import keras_on_torch, softmax, temperature
-from training.pictures.obtain import cache_folder, check, obtain
-from training.pictures.parts import parts
-from training.pictures.settings import PicturesRecipe
+from training.pictures.obtain import cache_folder, obtain
+from training.pictures.parts import check, parts
 from training.pictures.transfer_settings import Search, TransferRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from training.pictures.fit import Material
     from training.pictures.packed import Pack
     from training.pictures.parts import Part
-    from training.pictures.transfer import Learner, Look, Material
+    from training.pictures.transfer import Learner, Look
 
 RECIPE = TransferRecipe
 """What `training.recipe.load` reads these recipes as."""
@@ -58,15 +58,15 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     keras_on_torch()
     import torch
 
+    from training.pictures.fit import forget
     from training.pictures.transfer import build
 
     # More threads than asked for would fight over the same cores; and sums depend on how they are shared out.
     torch.set_num_threads(recipe.jobs)
-    as_pictures = cast("PicturesRecipe", recipe)  # obtain and parts read nothing that is not here too
-    pack = obtain(as_pictures, stage)
+    pack = obtain(recipe, stage)
     with stage("split"):
-        part = parts(as_pictures, pack)[-1]
-    _check(pack, part)
+        part = parts(recipe, pack)[-1]
+    check(pack, [part])
     config = config_of(recipe, pack)
     material = material_of(recipe, pack, part, config)
     with stage(f"{recipe.network.backbone}, weights: {recipe.network.weights}"):
@@ -81,15 +81,8 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     with stage("artefact and report"):
         made = outcome.ship(_outcome(recipe, pack, part, config, material, learner, trained, tables), out)
     for file in kept:
-        file.unlink(missing_ok=True)
+        forget(file)
     return made
-
-
-def _check(pack: Pack, part: Part) -> None:
-    check(pack, pack.labels[part.train].tolist())
-    for name, rows in {"valid": part.valid, **part.tests}.items():
-        if not len(rows):
-            raise MaterialError(f"no pictures for {name}: {len(pack.pictures):,} cannot be split; add pictures")
 
 
 def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
@@ -109,14 +102,13 @@ def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
 
 def material_of(recipe: TransferRecipe, pack: Pack, part: Part, config: PictureConfig) -> Material:
     """Return what is learnt from."""
-    from training.pictures.fit import class_weights
-    from training.pictures.transfer import Material
+    from training.pictures.fit import Material, class_weights
 
-    named, classes = pack.about["metadata"], len(pack.classes)
+    named = pack.about["metadata"]
     told = [{name: picture.metadata[named.index(name)] for name in recipe.metadata} for picture in pack.pictures]
     facts = np.array([told_facts(config, one) for one in told], np.uint8).reshape(len(told), config.extra)
-    weights = class_weights(pack.labels[part.train], classes) if recipe.class_weights else np.ones(classes, np.float32)
-    return Material(pack.images, facts, pack.labels, part.train, part.valid, weights)
+    weights = class_weights(pack.labels[part.train], len(pack.classes), alike=recipe.class_weights)
+    return Material(pack.images, pack.labels, part.train, part.valid, weights, facts)
 
 
 def _searched(
@@ -127,7 +119,7 @@ def _searched(
         return recipe, {}
     from training.pictures.search import say, search
 
-    folder = cache_folder(cast("PicturesRecipe", recipe)) / "trainings"
+    folder = cache_folder(recipe) / "trainings"
     journal = folder / f"{recipe.name}-{_key(recipe, learner, material)}-search.log"
     with stage(f"search: at most {recipe.search.minutes:g} minutes") as progress:
         found = search(recipe, learner, material, journal, progress)
@@ -141,20 +133,24 @@ def _stages(
     """Return what each stage came to, the best first. kept: is told the files of unfinished trainings."""
     from training.pictures.transfer import reset, train
 
-    folder = cache_folder(cast("PicturesRecipe", recipe)) / "trainings"
+    folder = cache_folder(recipe) / "trainings"
     key, done = _key(recipe, learner, material), []
-    drawn = curves.Curves(folder / f"{recipe.name}-{key}", tensorboard=recipe.tensorboard)
+    drawn = curves.Curves(folder / f"{recipe.name}-{key}", name=recipe.name, tensorboard=recipe.tensorboard)
     for name, how in {"head": recipe.head, "fine": recipe.fine}.items():
         reset(learner, how.resets, recipe.network, seed=recipe.seed + 1)
         kept.append(folder / f"{recipe.name}-{key}-{name}.pt")
-        with stage(f"{name}: at most {how.epochs} epochs of {len(material.train):,} pictures") as progress:
+        with stage(
+            f"{name}: at most {how.epochs} epoch{'s' * (how.epochs > 1)} of {len(material.train):,} pictures"
+        ) as progress:
 
             def tell(history: list[Look], name: str = name, epochs: int = how.epochs, bar: Any = progress) -> None:
                 drawn.tell(name, history)
                 bar(len(history), epochs)
 
             history = train(learner, how, recipe.augment, material, seed=recipe.seed, kept=kept[-1], tell=tell)
+        drawn.know(name, history)
         done.append(_judged(name, history, learner, material, part))
+    drawn.close()
     return sorted(done, key=lambda one: min(look["valid_loss"] for look in one.history))
 
 
@@ -202,6 +198,7 @@ def _outcome(
     trained: list[Trained],
     tables: dict[str, dict[str, Any]],
 ) -> outcome.Outcome:
+    from training.pictures.transfer import inputs
     from training.pictures.transfer_onnx import export, stacked
 
     rows = outcome.golden_rows(part.train, seed=recipe.seed)
@@ -218,20 +215,8 @@ def _outcome(
         history={one.name: one.history for one in trained},
         matrices={one.name: judge.matrix(one.judged.scores, one.judged.labels) for one in trained},
         tables=tables,
-        looked=_looked(learner, material),
+        looked=outcome.looked(pack, lambda row: (learner.model, inputs(material, np.array([row])))),
     )
-
-
-def _looked(learner: Learner, material: Material) -> Callable[[int], str]:
-    from training.pictures.saliency import heat, over
-    from training.pictures.transfer import inputs
-    from training.reporting.playable import pixels
-
-    def looked(row: int) -> str:
-        (found,) = heat(learner.model, inputs(material, np.array([row])))
-        return pixels(over(np.array(material.images[row]), found))
-
-    return looked
 
 
 def _line(one: Trained, recipe: TransferRecipe, learner: Learner) -> dict[str, Any]:

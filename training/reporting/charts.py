@@ -11,8 +11,6 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -181,13 +179,12 @@ def reliability(bins: Sequence[dict[str, float]], *, of: str = "windows x labels
     known = [one for one in bins if one["count"]]
     with panels(2, columns=2, height=3.4) as (figure, (left, right)):
         left.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)
-        left.plot([b["score"] for b in known], [b["share"] for b in known], "o-", color=SERIES[0])
+        left.plot([b["score"] for b in known], [b["share"] for b in known], "o-", color=SERIES[0], clip_on=False)
         left.set(title="What a score is worth", xlabel="score", ylabel="share that was true", xlim=(0, 1), ylim=(0, 1))
-        edges = np.linspace(0, 1, len(bins) + 1)
-        right.bar(
-            edges[:-1], [max(b["count"], 0.8) for b in bins], width=0.92 / len(bins), align="edge", color=SERIES[0]
-        )
+        given = [(at / len(bins), b["count"]) for at, b in enumerate(bins) if b["count"]]
+        right.bar(*zip(*given, strict=True), width=0.92 / len(bins), align="edge", color=SERIES[0])
         right.set(title="How often it was given", xlabel="score", ylabel=of, yscale="log", xlim=(0, 1))
+        right.set_ylim(bottom=0.7)  # so that a single one has a bar
         right.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         right.yaxis.set_minor_formatter(lambda _value, _at: "")
         right.grid(visible=False, axis="x")

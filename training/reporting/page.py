@@ -100,8 +100,9 @@ def join(*parts: Html) -> Html:
 
 
 def folded(summary: str, text: str) -> Html:
-    """Return text as it is, shown when asked for."""
-    return Html(f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>")
+    """Return text as it is, or HTML, shown when asked for."""
+    shown = text if isinstance(text, Html) else f"<pre>{escape(text)}</pre>"
+    return Html(f"<details><summary>{escape(summary)}</summary>{shown}</details>")
 
 
 def _shaded(row: Sequence[int]) -> str:

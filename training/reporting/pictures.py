@@ -13,7 +13,7 @@ from training.pictures.judge import LARGEST_MATRIX
 from training.report import table as markdown_table
 from training.reporting import charts
 from training.reporting.folder import FOLDER, placed, size_of
-from training.reporting.page import Html, bar, cards, chart, escape, join, matrix, page, paragraph, table
+from training.reporting.page import Html, bar, cards, chart, escape, folded, join, matrix, page, paragraph, table
 from training.reporting.sections import material, origin
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ NETWORKS_NOTE = (
     "of always saying the most frequent class. Macro-F1: every class counts alike. Seconds are of the machine that "
     "trained, whatever else it did."
 )
+TAKEN_NOTE = "Networks are taken as they were at the lowest validation loss."
+BEST_NOTE = "The best network."
+STAGES_NOTE = f"One line a stage, in their order. {TAKEN_NOTE}"
 TESTS_NOTE = (
     "Every row is judged by a network that saw none of its pictures. Top-k: one of k guesses is right. The mean is "
     "over the first row of each source."
@@ -92,7 +95,7 @@ def render(report: Facts, shown: Shown, looked: Shown | None = None) -> str:
         ("Networks", join(paragraph(NETWORKS_NOTE, note=True), table(*_networks(report)))),
         ("Classes", _classes(report)),
         *_tables(report),
-        ("Learning", _learning(report["history"]) if report["history"] else Html()),
+        ("Learning", _learnt(report)),
         ("Map", _beside(report.get("beside", []))),
         ("Confusion", _confusion(report)),
         ("Confusion after each stage", _stages(report)),
@@ -174,7 +177,8 @@ def _tops(one: Facts, report: Facts) -> list[float]:
     return [one["top1"], one["topk"]] if report["top"] > 1 else [one["top1"]]
 
 
-def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
+def learning(history: dict[str, list[dict[str, float]]], *, said: str = STAGES_NOTE) -> Html:
+    """Return the curves of trainings by name."""
     names = {
         "loss": "training loss",
         "valid_loss": "validation loss",
@@ -188,11 +192,15 @@ def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
         )
         for key, title in names.items()
     ]
-    said = "One line a training, named after the source it was without." if len(history) > 1 else "The best network."
     dots = max(map(len, history.values())) <= 12
-    return chart(
-        charts.lines(plots, dots=dots), f"{said} Networks are taken as they were at the lowest validation loss."
-    )
+    return chart(charts.lines(plots, dots=dots), said)
+
+
+def _learnt(report: Facts) -> Html:
+    if not report["history"]:
+        return Html()
+    said = "One line a training, named after the source it was without." if len(report["history"]) > 1 else BEST_NOTE
+    return learning(report["history"], said=STAGES_NOTE if report.get("matrices") else f"{said} {TAKEN_NOTE}")
 
 
 def _confusion(report: Facts) -> Html:
@@ -206,20 +214,19 @@ def _confusion(report: Facts) -> Html:
 
 def _tables(report: Facts) -> list[tuple[str, Html]]:
     """Return the tables that only some models have."""
-    return [
-        (heading, join(paragraph(one["note"], note=True), _bars(one), table(one["head"], one["rows"])))
-        for heading, one in report.get("tables", {}).items()
-    ]
+    return [(heading, _table(one)) for heading, one in report.get("tables", {}).items()]
 
 
-def _bars(one: Facts) -> Html:
+def _table(one: Facts) -> Html:
+    """Return a table; one that is drawn as bars lies folded below them, its small numbers told apart."""
+    note = paragraph(one["note"], note=True)
     if "bars" not in one:
-        return Html()
+        return join(note, table(one["head"], one["rows"]))
     at = [one["head"].index(column) for column in one["bars"]]
-    return chart(
-        charts.bars([[row[i] for i in at] for row in one["rows"]], beside=one["bars"][1]),
-        "A bar a layer, in the order of the network; the scale is logarithmic.",
-    )
+    drawn = charts.bars([[row[i] for i in at] for row in one["rows"]], beside=one["bars"][1])
+    rows = [[f"{cell:.2g}" if isinstance(cell, float) else cell for cell in row] for row in one["rows"]]
+    caption = "A bar a layer, in the order of the network; the scale is logarithmic."
+    return join(note, chart(drawn, caption), folded(f"All {len(rows)} layers", table(one["head"], rows)))
 
 
 def _beside(names: Sequence[str]) -> Html:

@@ -12,7 +12,7 @@ def looks(*losses):
 
 
 def test_lines_and_page_hold_every_epoch_of_every_stage(tmp_path, capsys):
-    curves = Curves(tmp_path / "curves")
+    curves = Curves(tmp_path / "curves", name="birds")
     curves.tell("head", looks(2.0))
     curves.tell("head", looks(2.0, 1.0))
     curves.tell("fine", looks(0.5))
@@ -26,7 +26,42 @@ def test_lines_and_page_hold_every_epoch_of_every_stage(tmp_path, capsys):
     assert "<svg" in page
     assert "http-equiv" in page
     assert sorted(path.name for path in (tmp_path / "curves").iterdir()) == ["curves.html", "curves.jsonl"]
-    assert capsys.readouterr().err.count("\n") == 3
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"curves: {tmp_path / 'curves/curves.html'}"
+    assert len(told) == 4
+
+
+def test_a_stage_that_was_trained_before_stays_in_the_curves(tmp_path):
+    curves = Curves(tmp_path, name="birds")
+    curves.know("head", looks(2.0, 1.0))
+    curves.tell("fine", looks(0.5))
+    rows = [json.loads(line) for line in (tmp_path / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["stage"] for row in rows] == ["head", "head", "fine"]
+    page = (tmp_path / "curves.html").read_text(encoding="utf-8")
+    assert ">head</text>" in page
+    assert ">fine</text>" in page
+
+
+def test_the_page_renews_itself_until_the_training_has_ended(tmp_path):
+    curves = Curves(tmp_path, name="birds")
+    curves.tell("head", looks(2.0))
+    assert 'http-equiv="refresh"' in (tmp_path / "curves.html").read_text(encoding="utf-8")
+    curves.close()
+    assert 'http-equiv="refresh"' not in (tmp_path / "curves.html").read_text(encoding="utf-8")
+
+
+def test_tensorboard_reads_every_epoch_once_even_after_a_kill(tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    Curves(tmp_path, name="birds", tensorboard=True).tell("head", looks(2.0))  # killed: never closed
+    again = Curves(tmp_path, name="birds", tensorboard=True)
+    again.know("head", looks(2.0, 1.0))
+    again.tell("fine", looks(0.5))
+    again.close()
+    read = events.EventAccumulator(str(tmp_path / "tensorboard"))
+    read.Reload()
+    assert set(read.Tags()["scalars"]) == {"loss/training", "loss/validation", "accuracy/validation"}
+    losses = [(one.step, one.value) for one in read.Scalars("loss/training")]
+    assert losses == [(1, 2.0), (2, 1.0), (3, 0.5)]
 
 
 def test_an_epoch_is_told_in_one_line():

@@ -13,7 +13,8 @@ def bright(*, order, ending):
     """A network whose one map is brightness, and whose first label is the more likely the brighter."""
     keras = keras_on_torch()
     shape = (3, 32, 32) if order == "channels_first" else (32, 32, 3)
-    pooling = getattr(keras.layers, ending)(data_format=order)
+    # A small network's own flattening does not know where its channels are.
+    pooling = getattr(keras.layers, ending)(**({} if ending == "Flatten" else {"data_format": order}))
     convolution = keras.layers.Conv2D(1, 4, strides=4, data_format=order, kernel_initializer="ones", use_bias=False)
     model = keras.Sequential([keras.Input(shape), convolution, pooling, keras.layers.Dense(2)])
     weights = model.layers[-1].get_weights()

@@ -7,9 +7,9 @@ import pytest
 
 from tests.training.pictures.shapes import collection
 from training.command import main
-from training.pictures.fit import class_weights
+from training.pictures.fit import Material, class_weights
 from training.pictures.search import HEAD, _study, search, toml
-from training.pictures.transfer import Material, build
+from training.pictures.transfer import build
 from training.pictures.transfer_settings import PARTS, Network, Search, Training
 from training.recipe import load
 
@@ -29,7 +29,7 @@ def material():
     rng, labels = np.random.default_rng(0), np.arange(12) % 2
     images = rng.integers(0, 100, (12, 32, 32, 3), np.uint8)
     facts = np.zeros((12, 0), np.uint8)
-    return Material(images, facts, labels, np.arange(8), np.arange(8, 12), class_weights(labels, 2))
+    return Material(images, labels, np.arange(8), np.arange(8, 12), class_weights(labels, 2), facts)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from training.pictures.fit import class_weights
+from training.pictures.fit import Diverged, Material, class_weights
 from training.pictures.settings import Augment
-from training.pictures.transfer import Material, build, halvings, reset, stale, train
+from training.pictures.transfer import build, halvings, reset, stale, train
 from training.pictures.transfer_settings import PARTS, Network, Training
 
 pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
@@ -18,7 +18,7 @@ def material():
     images = rng.integers(0, 100, (24, 32, 32, 3), np.uint8)
     images[labels == 1, :16] += 150
     facts = np.eye(2, dtype=np.uint8)[labels]
-    return Material(images, facts, labels, np.arange(16), np.arange(16, 24), class_weights(labels, 2))
+    return Material(images, labels, np.arange(16), np.arange(16, 24), class_weights(labels, 2), facts)
 
 
 def learner(seed=1, extra=2):
@@ -110,3 +110,9 @@ def test_a_stage_ends_when_patience_does(material, tmp_path):
     history = train(learner(), stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)
     assert len(history) < 20
     assert stale(history) == 1
+
+
+def test_a_training_that_diverges_says_which_rates_to_lower(material, tmp_path):
+    stage = Training(epochs=3, low=10, high=10, classifier=10, batch=8, optimizer="sgd", one_cycle=False)
+    with pytest.raises(Diverged, match=r"diverges in epoch \d of a stage: lower low=10, high=10, classifier=10$"):
+        train(learner(), stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)

@@ -8,8 +8,9 @@ from features.errors import ArtefactError
 from features.picture import tensor
 from models.session import Session
 from training.pictures import transfer_onnx
+from training.pictures.fit import Material
 from training.pictures.network import softmax
-from training.pictures.transfer import Material, build
+from training.pictures.transfer import build
 from training.pictures.transfer_settings import Network
 
 pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
@@ -25,7 +26,7 @@ def made(size, *, backbone="mobilenet-v3-small", metadata=()):
     images = rng.integers(0, 256, (5, size, size, 3), np.uint8)
     facts = np.eye(2, dtype=np.uint8)[[0, 1, 0, 1, 0]][:, : config.extra]
     rows = np.arange(5)
-    return learner, config, Material(images, facts, np.zeros(5, np.int64), rows, rows, np.ones(3, np.float32))
+    return learner, config, Material(images, np.zeros(5, np.int64), rows, rows, np.ones(3, np.float32), facts)
 
 
 @pytest.mark.parametrize("metadata", [(), (REGION,)])

@@ -68,12 +68,15 @@ def test_the_report_holds_both_stages_and_how_far_weights_moved(species):
     assert "Confusion after each stage" in page
     assert ("Where it looked" in page) == bool(report["mistakes"])
     assert "squared difference" in page.split("<svg", 1)[1].split("<table", 1)[0]
+    assert f"<summary>All {len(moved)} layers</summary>" in page
+    assert "One line a stage" in page
 
 
 def test_nothing_unfinished_is_left_but_the_curves(species):
     (folder,) = (species / "cache/pictures/trainings").iterdir()
     rows = [json.loads(line) for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [row["stage"] for row in rows][-1] == "fine"
+    assert [row["stage"] for row in rows] == ["head", "head", "fine"]
+    assert "refresh" not in (folder / "curves.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -93,7 +96,11 @@ def test_a_killed_training_goes_on_to_the_same_scores(snails, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "out").exists()
+    (trainings / f"{next(trainings.glob('*-head.pt')).stem}.draft-1").write_bytes(b"half")
     assert main(words) == 0
+    (folder,) = trainings.iterdir()
+    rows = [json.loads(line) for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["stage"] for row in rows] == ["head", "head", "fine"]
     model = Store(tmp_path / "out").load("cone-snails")
     assert model.manifest.metrics["networks"].keys() == {"head", "fine"}
 

@@ -72,3 +72,8 @@ def test_every_number_of_trees_has_its_tick_however_far_apart():
     series = {"a": ([1, 2, 5, 10, 20, 50, 100, 200], list(range(8)))}
     svg = charts.lines([("loss", "trees", series)])
     assert [re.search(rf">{number}</text>", svg) is not None for number in series["a"][0]] == [True] * 8
+
+
+def test_scores_never_given_have_no_bar():
+    bins = [{"score": at / 10, "share": 0.5, "count": count} for at, count in enumerate((0, 1, 0, 30))]
+    assert charts.reliability(bins).count('z\n" clip-path') == 2
