@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from features.config import Tensor
 
 PREFERENCE = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
+"""Options of providers: products of 10 bits (TF32) would give other scores than those an artefact is checked by."""
 DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 
 
@@ -33,12 +35,9 @@ class Session:
         # One thread a session: parallelism is processes, and a small graph loses more to a pool than it gains.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        wanted = PREFERENCE if accelerate else PREFERENCE[-1:]
-        providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
-        try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=providers)
-        except Exception as error:
-            raise ArtefactError(f"ONNX Runtime refuses the graph: {error}") from error
+        names = PREFERENCE if accelerate else PREFERENCE[-1:]
+        providers = [(name, EXACT.get(name, {})) for name in names if name in onnxruntime.get_available_providers()]
+        self._session = _opened(graph, options, providers)
         self.provider: str = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         """What it runs on: TensorRT, CUDA or CPU as ONNX Runtime spells them."""
         self._read_signature()
@@ -67,6 +66,19 @@ class Session:
             )
         scores: npt.NDArray[np.float32] = self._session.run(self._outputs, {self._input: batch})[0]
         return scores
+
+
+def _opened(graph: bytes, options: Any, providers: list[tuple[str, dict[str, str]]]) -> Any:
+    """Return ONNX Runtime's session on the first of the providers whose libraries are there. Raises ArtefactError."""
+    import onnxruntime
+
+    try:
+        # Left to itself, ONNX Runtime prints what is missing and goes on without the other providers' options.
+        return onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    except Exception as error:
+        if len(providers) > 1:
+            return _opened(graph, options, providers[1:])
+        raise ArtefactError(f"ONNX Runtime refuses the graph: {error}") from error
 
 
 def _give_back_memory() -> None:

@@ -232,8 +232,13 @@ def _replay(model: Model, golden: bytes) -> None:
     with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
         inputs, expected = arrays["inputs"], arrays["scores"]
     scores = model.predict(inputs)
-    if scores.shape != expected.shape or not np.allclose(scores, expected, rtol=0, atol=model.manifest.tolerance):
-        raise ArtefactError("the golden inputs give other scores than on the day the artefact was made")
+    if scores.shape != expected.shape:
+        raise ArtefactError(f"the golden inputs give scores of shape {scores.shape}, not {expected.shape}")
+    if not (off := float(np.abs(scores - expected).max())) <= model.manifest.tolerance:
+        raise ArtefactError(
+            "the golden inputs give other scores than on the day the artefact was made: "
+            f"off by {off:.2g} on {model.session.provider}, at most {model.manifest.tolerance:g} is allowed"
+        )
 
 
 def _warm(model: Model) -> None:

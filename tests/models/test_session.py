@@ -96,6 +96,13 @@ def test_it_says_what_it_runs_on():
     assert Session(make(), accelerate=False).provider == "CPU"
 
 
+def test_a_gpu_computes_as_exactly_as_the_processor():
+    session = Session(make())
+    if session.provider != "CUDA":
+        pytest.skip(f"runs on {session.provider}, not on CUDA")
+    assert session._session.get_provider_options()["CUDAExecutionProvider"]["use_tf32"] == "0"
+
+
 def test_nobody_is_told_what_runs_here(tmp_path):
     quiet = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_", "CI"))}
     run = [sys.executable, "-c", "from models.store import Store; Store().load('clip-art')"]
