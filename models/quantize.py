@@ -270,7 +270,7 @@ def _golden_scores(graph: bytes, original: Path) -> bytes:
 
 def _report(model: Model, measured: dict[str, Any], original: str) -> str:
     """Return what was measured as Markdown, before the report of the original."""
-    rows = [("size, MB", measured["mb"], ".2f"), *((f"{n} at a time, ms", measured[f"ms_{n}"], ".2f") for n in BATCHES)]
+    rows = [("size, MB", measured["mb"], ".3g"), *((f"{n} at a time, ms", measured[f"ms_{n}"], ".3g") for n in BATCHES)]
     if "top1" in measured:
         rows.append(("top-1", measured["top1"], ".3f"))
     lines = [f"| {what} | {before:{form}} | {after:{form}} |" for what, (before, after), form in rows]

@@ -72,7 +72,7 @@ def examine(
 def _duplicates(table: facts.Table, distance: int) -> Iterator[Finding]:
     for rows in twins.equal_files(table):
         yield Finding("equal", tuple(table.rows[rows].tolist()), "the same file")
-    group = twins.joined(len(table.rows), twins.near_duplicates(table, distance=distance))
+    group = twins.joined(len(table.rows), twins.near_duplicates(table, distance=distance, mirrored=True))
     order = np.argsort(group, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
         if len(rows) > 1:
@@ -94,7 +94,8 @@ def _labels(
     with stage("describe the pictures") as progress:
         described = _described(found, rows.tolist(), jobs, progress)
     labels = [found.pictures[row].label for row in rows]
-    group = twins.groups(table, [found.pictures[row].source for row in table.rows], distance=distance)[~table.blank]
+    sources = [found.pictures[row].source for row in table.rows]
+    group = twins.groups(table, sources, distance=distance, mirrored=True)[~table.blank]
     with stage("doubt labels") as progress:
         doubted = doubts(described, labels, group, seed=seed, progress=progress)
     names, findings = sorted(set(labels)), []

@@ -78,7 +78,8 @@ def _run(options: argparse.Namespace) -> None:
     ratios = ratios_of(options.ratios)
     pictures, table = gather(options)
     with stage("find near-duplicates"):
-        group = twins.groups(table, [picture.source for picture in pictures], distance=options.distance)
+        sources = [picture.source for picture in pictures]
+        group = twins.groups(table, sources, distance=options.distance, mirrored=True)
     names = NAMES[len(ratios)]
     classes = sorted({picture.label for picture in pictures})
     part = assign([picture.label for picture in pictures], group, ratios, seed=options.seed)

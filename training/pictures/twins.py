@@ -11,6 +11,8 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from training.pictures.facts import STEP, THUMB
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -34,14 +36,42 @@ def equal_files(table: Table) -> list[Index]:
     return [np.array(rows) for rows in by_hash.values() if len(rows) > 1]
 
 
-def near_duplicates(table: Table, *, distance: int = DISTANCE, likeness: float = LIKENESS) -> Index:
-    """Return the pairs of rows (m, 2) that show nearly the same; of equal files only the first row, no blank ones."""
+def near_duplicates(
+    table: Table, *, distance: int = DISTANCE, likeness: float = LIKENESS, mirrored: bool = False
+) -> Index:
+    """Return the pairs of rows (m, 2) that show nearly the same; of equal files only the first row, no blank ones.
+
+    mirrored: whether what shows the same once left and right are exchanged counts, too. Crops are found as long as
+    they take less than about 8 % of a side.
+    """
     _, first = np.unique(table.sha256, return_index=True)
     rows = np.sort(first[~table.blank[first]])
     hashes, thumbs = table.dhash[rows], _levelled(table.thumbs[rows])
-    kept = [pairs[_alike(thumbs, pairs, likeness)] for pairs in near_pairs(hashes, distance=distance)]
+    kept = [pairs[_alike(thumbs, thumbs, pairs, likeness)] for pairs in near_pairs(hashes, distance=distance)]
+    if mirrored:
+        kept += _mirrored(table.thumbs[rows], distance, likeness)
     pairs: Index = np.concatenate([*kept, np.zeros((0, 2), np.int64)])
     return np.unique(rows[pairs], axis=0) if len(pairs) else pairs
+
+
+def _mirrored(thumbs: npt.NDArray[np.uint8], distance: int, likeness: float) -> Iterator[Index]:
+    """Yield the pairs of which one looks like the other in a mirror, the lower row first."""
+    flipped, count = thumbs[:, :, ::-1], len(thumbs)
+    here, there = _levelled(thumbs), _levelled(flipped)
+    hashes = np.concatenate((_rough_hash(thumbs), _rough_hash(flipped)))
+    for pairs in near_pairs(hashes, distance=distance):
+        across = pairs[(pairs[:, 0] < count) & (pairs[:, 1] >= count)] - (0, count)
+        across = across[across[:, 0] < across[:, 1]]
+        yield across[_alike(here, there, across, likeness)]
+
+
+def _rough_hash(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """Return what `facts` calls dhash, as well as tiny copies (n, 8, 8, 3) can tell it: a mirror needs no picture."""
+    at = np.linspace(0, THUMB - 1, THUMB + 1)
+    between = np.maximum(0, 1 - np.abs(at - np.arange(THUMB)[:, None])).astype(np.float32)
+    spots = thumbs.mean(axis=3, dtype=np.float32) @ between
+    bits = np.packbits(np.diff(spots, axis=2) > STEP, axis=None)
+    return bits.view(">u8").astype(np.uint64)
 
 
 def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int) -> Iterator[Index]:
@@ -76,11 +106,14 @@ def _levelled(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return rows
 
 
-def _alike(thumbs: npt.NDArray[np.float32], pairs: Index, likeness: float) -> npt.NDArray[np.bool_]:
+def _alike(
+    left: npt.NDArray[np.float32], right: npt.NDArray[np.float32], pairs: Index, likeness: float
+) -> npt.NDArray[np.bool_]:
+    """Return which pairs of rows, one of the left and one of the right, have such a correlation at least."""
     alike = np.zeros(len(pairs), bool)
     for i in range(0, len(pairs), TILE):
-        left, right = thumbs[pairs[i : i + TILE].T]
-        alike[i : i + TILE] = np.einsum("ij,ij->i", left, right) >= likeness
+        first, second = pairs[i : i + TILE].T
+        alike[i : i + TILE] = np.einsum("ij,ij->i", left[first], right[second]) >= likeness
     return alike
 
 
@@ -92,10 +125,10 @@ def joined(count: int, pairs: Index) -> Index:
     return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
 
-def groups(table: Table, sources: Sequence[str], *, distance: int = DISTANCE) -> Index:
+def groups(table: Table, sources: Sequence[str], *, distance: int = DISTANCE, mirrored: bool = False) -> Index:
     """Return a group number for each row, equal for what must not be torn apart: one source, or nearly one picture.
 
-    sources: of each row; "" is unknown and joins nothing.
+    sources: of each row; "" is unknown and joins nothing. mirrored: see `near_duplicates`.
     """
     by_source = defaultdict(list)
     for row, source in enumerate(sources):
@@ -103,4 +136,5 @@ def groups(table: Table, sources: Sequence[str], *, distance: int = DISTANCE) ->
     by_source.pop("", None)
     chains = [np.array(rows) for rows in by_source.values()] + equal_files(table)
     pairs = [np.stack((rows[:-1], rows[1:]), axis=1) for rows in chains]
-    return joined(len(table.sha256), np.concatenate([near_duplicates(table, distance=distance), *pairs]))
+    pairs.append(near_duplicates(table, distance=distance, mirrored=mirrored))
+    return joined(len(table.sha256), np.concatenate(pairs))

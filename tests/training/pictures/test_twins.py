@@ -60,6 +60,35 @@ def test_copies_changed_a_little_are_found_and_others_are_not(tmp_path, draw, en
     assert found == {("whole.png", "small.jpg"), ("whole.png", "darker.png"), ("small.jpg", "darker.png")}
 
 
+def test_mirrored_copies_are_found_where_asked_for_and_in_any_size(tmp_path, draw, encode):
+    whole = {f"{i}.png": draw(i, size=200) for i in range(5)}
+    turned = {f"mirrored-{name}": each.transpose(0).resize((130, 130)) for name, each in whole.items()}
+    pictures = {name: encode(each) for name, each in {**turned, **whole}.items()}
+    table = table_of(tmp_path, pictures)
+    assert named(twins.near_duplicates(table), pictures) == set()
+    assert named(twins.near_duplicates(table, mirrored=True), pictures) == {
+        (f"mirrored-{name}", name) for name in whole
+    }
+    group = twins.groups(table, [""] * 10, mirrored=True)
+    assert group[:5].tolist() == group[5:].tolist()
+    assert len(set(group.tolist())) == 5
+
+
+def test_a_picture_that_is_its_own_mirror_image_is_no_duplicate_of_itself(tmp_path, encode):
+    from PIL import Image
+
+    picture = Image.linear_gradient("L").rotate(180)
+    picture.paste(255, (100, 20, 156, 90))
+    assert len(twins.near_duplicates(table_of(tmp_path, {"a.png": encode(picture)}), mirrored=True)) == 0
+
+
+@pytest.mark.parametrize(("cut", "found"), [(3, True), (30, False)])
+def test_crops_are_found_while_they_take_little(tmp_path, draw, encode, cut, found):
+    whole = draw(3, size=200)
+    pictures = {"whole.png": encode(whole), "crop.png": encode(whole.crop((cut, cut, 200 - cut, 200 - cut)))}
+    assert bool(len(twins.near_duplicates(table_of(tmp_path, pictures)))) is found
+
+
 def test_flags_of_one_shape_in_other_colours_are_not_near_duplicates(tmp_path, encode):
     from PIL import Image
 

@@ -2,7 +2,7 @@
 
 const KINDS = {
   equal: ["Equal files", "The same bytes more than once. Of each set one is enough: F keeps the one you are on."],
-  near: ["Near-duplicates", "The same picture in another size, quality or colour. A split never cuts through such a set."],
+  near: ["Near-duplicates", "The same picture in another size, quality or colour, cropped a little, or mirrored. A split never cuts through such a set."],
   blank: ["Blank", "Pictures of nearly one colour."],
   unreadable: ["Unreadable", "Files that cannot be read as a picture."],
   label: ["Doubtful labels", "A small classifier that never saw the picture takes it for another class, the least likely first."],
