@@ -162,17 +162,17 @@ async def _ask(gateway: Gateway, model: Model, clip: Clip, *, deadline: float) -
 
 
 def clip_labels(spans: list[Span], verdicts: list[Verdict], *, window: int) -> list[str]:
-    """Return the labels of all windows, best first; a padded last one counts if half of it is sound or it is alone."""
+    """Return the labels of all windows, that of the highest mean score first.
+
+    A padded last window counts if half of it is sound or it is alone.
+    """
     counted = [
         verdict
         for (start, end), verdict in zip(spans, verdicts, strict=True)
         if end - start >= WHOLE * window or len(spans) == 1
     ]
-    best: dict[str, float] = {}
-    for verdict in counted:
-        for label in verdict.labels:
-            best[label] = max(best.get(label, 0.0), verdict.scores[label])
-    return sorted(best, key=lambda label: -best[label])
+    heard = dict.fromkeys(label for verdict in counted for label in verdict.labels)
+    return sorted(heard, key=lambda label: -sum(verdict.scores.get(label, 0.0) for verdict in counted))
 
 
 def _padded(samples: Samples, spans: list[Span], window: int) -> Iterator[Samples]:

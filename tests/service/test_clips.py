@@ -38,9 +38,14 @@ def verdict(**scores):
     return Verdict(scores, tuple(name for name, score in scores.items() if score >= 0.5), 0.0, 0.0, "1")
 
 
-def test_the_labels_of_a_clip_are_those_of_its_windows_best_first():
-    verdicts = [verdict(horn=0.6, flute=0.1), verdict(flute=0.9, oboe=0.7, horn=0.2)]
-    assert clip_labels([(0, 10), (10, 20)], verdicts, window=10) == ["flute", "oboe", "horn"]
+def test_the_labels_of_a_clip_are_those_of_its_windows_highest_mean_first():
+    verdicts = [verdict(horn=0.6, flute=0.1, oboe=0.1), verdict(flute=0.9, oboe=0.65, horn=0.2)]
+    assert clip_labels([(0, 10), (10, 20)], verdicts, window=10) == ["flute", "horn", "oboe"]
+
+
+def test_one_loud_mistake_does_not_come_before_what_plays_all_the_time():
+    verdicts = [verdict(horn=0.7, piano=0.0)] * 4 + [verdict(horn=0.4, piano=0.95)]
+    assert clip_labels([(at, at + 10) for at in range(0, 50, 10)], verdicts, window=10) == ["horn", "piano"]
 
 
 def test_a_last_window_that_is_mostly_padding_does_not_count():
