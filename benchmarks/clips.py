@@ -26,8 +26,8 @@ VARIETY = 50
 """Different clips; sent again and again in turn."""
 
 
-@dataclass
-class Load:
+@dataclass(kw_only=True)
+class Load(schedule.Manner):
     """What is asked for."""
 
     requests: int
@@ -35,24 +35,14 @@ class Load:
     """Connections; each carries one request at a time."""
     rate: float = 0.0
     """Requests a second; 0 is the closed loop."""
-    ramp: float = 0.0
-    jitter: float = 0.0
-    drops: float = 0.0
-    """Share of requests whose client hangs up before the answer."""
-    model: str = "instruments"
 
 
-@dataclass
-class Tally:
+@dataclass(kw_only=True)
+class Tally(schedule.Answers):
     """What happened to all clips together."""
 
-    points: schedule.Points = field(default_factory=list)
-    """Of each answered clip: when it was due, and milliseconds from then to the answer."""
     bad: Counter[str] = field(default_factory=Counter)
     """Clips without a right answer, by what happened."""
-    hung_up: int = 0
-    told_ms: list[float] = field(default_factory=list)
-    """As the server tells, from the request's head to the answer."""
     seconds: float = 0.0
     """From the first request due to the last answer."""
 

@@ -14,8 +14,9 @@ import shlex
 import sys
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -24,6 +25,7 @@ from benchmarks import clips, measure, page, schedule, server, streams
 WORK_A_S = 51.348
 """What 1,000 requests of 100 clients took the service this one succeeds."""
 PULSE_S = 0.05
+Kind = TypeVar("Kind", clips.Load, streams.Load)
 
 
 def main(argv: list[str]) -> int:
@@ -34,6 +36,8 @@ def main(argv: list[str]) -> int:
         parser.error(f"no folder {given.report.parent}")
     if given.requests is None:
         given.requests = 0 if given.streams else 1_000
+    clip_load = _asked(clips.Load, given) if given.requests else None
+    stream_load = _asked(streams.Load, given) if given.streams else None
     lag: dict[str, float] = {}
     with ExitStack() as stack:
         where = (
@@ -41,7 +45,7 @@ def main(argv: list[str]) -> int:
             if given.url
             else stack.enter_context(server.served(shlex.split(given.serve), through_redis=given.redis, lag=lag))
         )
-        report = run(*where, clip_load=_clip_load(given), stream_load=_stream_load(given))
+        report = run(*where, clip_load=clip_load, stream_load=stream_load)
     if lag:
         report["loop_lag_ms"] = lag
     report["command"] = shlex.join(["timbre", "bench", "load", *argv])
@@ -132,24 +136,18 @@ class _Both:
 
 def told_of_clips(load: clips.Load, tally: clips.Tally) -> dict[str, Any]:
     """Return what became of the clips, ready for JSON."""
-    values = [value for _, value in tally.points]
     return {
         "loop": f"open loop, {load.rate:g} a second" if load.rate else f"closed loop of {load.clients} clients",
         "requests": load.requests,
         "ok": tally.ok,
         "bad": dict(tally.bad),
-        "hung_up": tally.hung_up,
         "seconds": round(tally.seconds, 3),
-        "ms": schedule.summary(values),
-        "told_ms": schedule.summary(tally.told_ms),
-        "quantiles": schedule.quantiles(values),
-        "slices": schedule.slices(tally.points),
+        **_answers(tally),
     }
 
 
 def told_of_streams(load: streams.Load, tally: streams.Tally) -> dict[str, Any]:
     """Return what became of the streams, ready for JSON."""
-    ages = [value for _, value in tally.points]
     return {
         "streams": load.streams,
         "seconds": load.seconds,
@@ -160,11 +158,18 @@ def told_of_streams(load: streams.Load, tally: streams.Tally) -> dict[str, Any]:
         "dropped": {fate: count for fate, count in tally.fates.items() if fate != "answered"},
         "missing": tally.missing,
         "failed": dict(tally.failed),
-        "hung_up": tally.hung_up,
-        "ms": schedule.summary(ages),
-        "told_ms": schedule.summary(tally.told_ms),
         "lag_ms": schedule.summary(tally.lag_ms),
-        "quantiles": schedule.quantiles(ages),
+        **_answers(tally),
+    }
+
+
+def _answers(tally: schedule.Answers) -> dict[str, Any]:
+    late_ms = [value for _, value in tally.points]
+    return {
+        "hung_up": tally.hung_up,
+        "ms": schedule.summary(late_ms),
+        "told_ms": schedule.summary(tally.told_ms),
+        "quantiles": schedule.quantiles(late_ms),
         "slices": schedule.slices(tally.points),
     }
 
@@ -224,34 +229,9 @@ def line(name: str, found: dict[str, float | None]) -> str:
     return f"{name:<9}" + "   ".join(f"{at} {'-' if ms is None else f'{ms:.2f}'}" for at, ms in found.items()) + " ms"
 
 
-def _clip_load(given: argparse.Namespace) -> clips.Load | None:
-    if not given.requests:
-        return None
-    return clips.Load(
-        requests=given.requests,
-        clients=given.clients,
-        rate=given.rate,
-        ramp=given.ramp,
-        jitter=given.jitter,
-        drops=given.drops,
-        model=given.model,
-    )
-
-
-def _stream_load(given: argparse.Namespace) -> streams.Load | None:
-    if not given.streams:
-        return None
-    return streams.Load(
-        streams=given.streams,
-        seconds=given.seconds,
-        hop=given.hop,
-        sample_rate=given.sample_rate,
-        chunk=given.chunk,
-        ramp=given.ramp,
-        jitter=given.jitter,
-        drops=given.drops,
-        model=given.model,
-    )
+def _asked(kind: type[Kind], given: argparse.Namespace) -> Kind:
+    """Return the load that the options tell."""
+    return kind(**{each.name: getattr(given, each.name) for each in fields(kind)})
 
 
 def add_server(parser: argparse.ArgumentParser, *, options: str = "") -> None:

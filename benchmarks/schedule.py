@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +14,30 @@ Points: TypeAlias = list[tuple[float, float]]
 """Seconds since the load began, and milliseconds."""
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+
+
+@dataclass(kw_only=True)
+class Manner:
+    """How a load of any kind comes."""
+
+    ramp: float = 0.0
+    """Seconds until it is full."""
+    jitter: float = 0.0
+    """Seconds at most by which something is sent later than it was due."""
+    drops: float = 0.0
+    """Share of the clients that hang up without a word: before the answer, or at some moment of their stream."""
+    model: str = "instruments"
+
+
+@dataclass(kw_only=True)
+class Answers:
+    """What came back to all clients together."""
+
+    points: Points = field(default_factory=list)
+    """Of each answer: when it was due, and milliseconds from then until it came."""
+    told_ms: list[float] = field(default_factory=list)
+    """As the server tells."""
+    hung_up: int = 0
 
 
 def clip_times(requests: int, *, rate: float, ramp: float, jitter: float, rng: np.random.Generator) -> Times:

@@ -28,8 +28,8 @@ LOOP_S = 10
 """Seconds of sound that all streams repeat, each from a place of its own."""
 
 
-@dataclass
-class Load:
+@dataclass(kw_only=True)
+class Load(schedule.Manner):
     """What is asked for."""
 
     streams: int
@@ -39,17 +39,10 @@ class Load:
     sample_rate: int = 16_000
     chunk: float = 0.1
     """Seconds of sound in one message."""
-    ramp: float = 0.0
-    """Seconds over which the streams open."""
-    jitter: float = 0.0
-    """Seconds at most by which a chunk is sent later than it was recorded."""
-    drops: float = 0.0
-    """Share of the streams that hang up at some moment, without a word."""
-    model: str = "instruments"
 
 
-@dataclass
-class Tally:
+@dataclass(kw_only=True)
+class Tally(schedule.Answers):
     """What happened to all streams together."""
 
     expected: int = 0
@@ -58,11 +51,6 @@ class Tally:
     """`answered`, and `dropped` by reason."""
     failed: Counter[str] = field(default_factory=Counter)
     """Streams that did not end as they should, by what happened."""
-    hung_up: int = 0
-    points: schedule.Points = field(default_factory=list)
-    """Of each answer: when it was due, and its age as measured here."""
-    told_ms: list[float] = field(default_factory=list)
-    """Ages as the server tells."""
     lag_ms: list[float] = field(default_factory=list)
     """How late this program itself sent: above a few ms it measures itself."""
 
