@@ -37,9 +37,8 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	tools/system-packages microphone
 	touch $@
 
-# numba looks for changes in a function's own file only, not in those it calls.
 .venv/kernels: $(wildcard features/*.py) .venv/serve
-	rm -f features/__pycache__/*.nbi features/__pycache__/*.nbc
+	rm -f features/__pycache__/kernels-*.o
 	$(BIN)/python -m features.warm
 	touch $@
 

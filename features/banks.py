@@ -6,14 +6,15 @@ Formulas: librosa 0.11, `filters.mel`, `filters.chroma`, `core.hz_to_octs`; Slan
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from features.config import AudioConfig
-from features.transform import digit_reversed
+from features.layout import digit_reversed
+from features.native import address
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -43,10 +44,19 @@ class Tables:
     """Where each band's weights begin in `mel_weights`, shape (n_mels + 1,)."""
     mel_weights: Floats
     """Non-zero mel weights, band after band."""
-    bin_hz: float
-    """Hertz between bins."""
+    bin_hz: Doubles
+    """Hertz between bins, shape (1,)."""
     peak_bins: tuple[int, int]
     """First and one past the last bin in which tuning looks for peaks."""
+
+    @cached_property
+    def given(self) -> Integers:
+        """What `features.compiled` takes of all this: addresses, the number of bands, `peak_bins`."""
+        arrays = (
+            self.window, self.twiddles, self.untangle, self.places, self.mel_start, self.mel_offset, self.mel_weights,
+            self.bin_hz,
+        )  # fmt: skip
+        return np.array([*(address(each) for each in arrays), self.mel_start.size, *self.peak_bins])
 
 
 @lru_cache(maxsize=8)
@@ -67,7 +77,7 @@ def tables(config: AudioConfig) -> Tables:
         mel_start=np.array([row[0] for row in rows]),
         mel_offset=np.cumsum([0, *(row[-1] - row[0] + 1 for row in rows)]),
         mel_weights=np.concatenate([bank[i, row[0] : row[-1] + 1] for i, row in enumerate(rows)]),
-        bin_hz=config.sample_rate / n,
+        bin_hz=np.array([config.sample_rate / n]),
         peak_bins=(int(peaks[0]), int(peaks[-1]) + 1),
     )
 

@@ -8,47 +8,44 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from features import kernels, transform, window
+from features import layout
 from features.banks import TUNING_EDGES, Floats, Integers, chroma_bank, tables
 from features.config import AudioConfig, Kind, Samples
 from features.errors import Unprocessable
-from features.simd import LANES
+from features.layout import LANES, PEAKS
+from features.native import address, entries
 
 _local = threading.local()
-_PEAKS = 180  # more local maxima do not fit between 150 and 4000 Hz
 
 
 class Frames:
     """One row per analysed frame of one stream or thread."""
 
     def __init__(self, config: AudioConfig, *, rows: int, kind: Kind) -> None:
-        if (config.n_fft, config.hop_length) != (transform.N_FFT, transform.HOP):
+        if (config.n_fft, config.hop_length) != (layout.N_FFT, layout.HOP):
             raise Unprocessable(f"n_fft {config.n_fft} and hop_length {config.hop_length}: only 2048 and 512 are built")
         self.config, self.kind = config, kind
         self._full = kind == "features"
-        self._tables = tables(config)
-        t = self._tables
-        self._kernel_tables = (
-            t.window, t.twiddles, t.untangle, t.places, t.mel_start, t.mel_offset, t.mel_weights, t.bin_hz, t.peak_bins,
-        )  # fmt: skip
+        self._tables = tables(config).given
+        self._entries = entries()
         full_rows = rows if self._full else 0
         self._stats = np.zeros((full_rows, 6))
         self._mel = np.zeros((rows, config.n_mels), np.float32)
-        self._power = np.zeros((full_rows, transform.BINS), np.float32)
-        self._notes = np.zeros((full_rows, _PEAKS), np.float32)
-        self._heights = np.zeros((full_rows, _PEAKS), np.float32)
+        self._power = np.zeros((full_rows, layout.BINS), np.float32)
+        self._notes = np.zeros((full_rows, PEAKS), np.float32)
+        self._heights = np.zeros((full_rows, PEAKS), np.float32)
         self._counts = np.zeros(full_rows, np.int64)
         self._tuned = np.zeros(full_rows, np.int64)
-        self._rows = (self._stats, self._mel, self._power, self._notes, self._heights, self._counts, self._tuned)
+        rows_of = (self._stats, self._mel, self._power, self._notes, self._heights, self._counts, self._tuned)
+        self._rows = np.array([address(each) for each in rows_of])
 
     def analyse(self, signal: Samples, *, offset: int, real: tuple[int, int], row: int, count: int) -> None:
         """Analyse `count` frames of `signal` from `offset` on, 512 samples apart, into rows from `row` on.
 
         `real` says which samples are no padding. `signal` must hold 2048 samples behind the last block of eight frames.
         """
-        kernels.analyse(
-            signal, offset, *real, self._kernel_tables, _scratch(), self._rows, row, count, self._full,
-        )  # fmt: skip
+        places = (address(self._tables), _scratch(), address(self._rows), address(signal))
+        self._entries["analyse"](*places, offset, *real, row, count, self._full)
         mel = self._mel[row : row + count]
         np.maximum(mel, np.float32(1e-10), out=mel)
         np.log10(mel, out=mel)
@@ -64,10 +61,11 @@ class Frames:
         np.maximum(decibels, decibels.max() - np.float32(80), out=decibels)
         if not self._full:
             return np.ascontiguousarray(decibels.T)
-        tuning = window.tuning_bin(rows, self._notes, self._heights, self._counts, TUNING_EDGES, _heights(rows.size))
+        window = (address(rows), rows.size, address(self._rows))
+        tuning = self._entries["tuning_bin"](*window, address(TUNING_EDGES), address(_heights(rows.size)))
         vector = np.empty(6 + self.config.n_mfcc, np.float32)
         bank = chroma_bank(self.config, tuning)
-        window.summarise(rows, self._stats, self._power, self._tuned, tuning, bank, vector)
+        self._entries["summarise"](*window, tuning, address(bank), address(vector))
         # Frame by frame in float32, rounding and all, as librosa does it: in a mean near zero the rounding shows.
         cepstra = scipy.fft.dct(decibels, type=2, norm="ortho", axis=1, overwrite_x=True)
         vector[6:] = cepstra[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)
@@ -77,24 +75,24 @@ class Frames:
 def reach(count: int) -> int:
     """Samples from the first sample of `count` frames to the end of their last block of eight."""
     blocks = -(-count // LANES)
-    return (blocks * LANES - 1) * transform.HOP + transform.N_FFT
+    return (blocks * LANES - 1) * layout.HOP + layout.N_FFT
 
 
-def _scratch() -> tuple[npt.NDArray[np.floating], ...]:
-    """Return this thread's room for one block of eight frames: 260 kB that thousands of streams need not have each."""
+def _scratch() -> int:
+    """Return where this thread's room for one block of eight frames is: 260 kB that no stream need have for itself."""
     if not hasattr(_local, "scratch"):
-        half, bins = transform.HALF * LANES, transform.BINS * LANES
-        columns = _aligned(transform.HOP * transform.STRIDE, np.float32)
+        half, bins = layout.HALF * LANES, layout.BINS * LANES
+        columns = _aligned(layout.HOP * layout.STRIDE, np.float32)
         parts = [_aligned(half, np.float64) for _ in range(2)]
-        _local.scratch = (columns, *parts, _aligned(bins, np.float32), _aligned(bins, np.float32))
-    scratch: tuple[npt.NDArray[np.floating], ...] = _local.scratch
-    return scratch
+        _local.blocks = (columns, *parts, _aligned(bins, np.float32), _aligned(bins, np.float32))
+        _local.scratch = np.array([address(each) for each in _local.blocks])
+    return address(_local.scratch)
 
 
 def _heights(rows: int) -> npt.NDArray[np.float32]:
     """Return this thread's room for all peaks of a window."""
-    if not hasattr(_local, "heights") or _local.heights.size < rows * _PEAKS:
-        _local.heights = np.empty(rows * _PEAKS, np.float32)
+    if not hasattr(_local, "heights") or _local.heights.size < rows * PEAKS:
+        _local.heights = np.empty(rows * PEAKS, np.float32)
     heights: npt.NDArray[np.float32] = _local.heights
     return heights
 

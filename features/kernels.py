@@ -9,8 +9,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.simd import (
+from features.arrays import doubles, integers, room
+from features.layout import (
+    BANDWIDTH,
+    BINS,
+    BLOCK,
+    CENTROID,
+    CROSSINGS,
+    HALF,
+    HOP,
     LANES,
+    N_FFT,
+    PEAKS,
+    RMS,
+    ROLLOFF,
+)
+from features.simd import (
     count_ones,
     greater8,
     lane,
@@ -23,9 +37,9 @@ from features.simd import (
     transpose8,
     widen,
 )
-from features.transform import BINS, BLOCK, HALF, HOP, N_FFT, jit, magnitudes_of_block
+from features.transform import jit, magnitudes_of_block
 
-CHROMA, RMS, CENTROID, BANDWIDTH, ROLLOFF, CROSSINGS = range(6)
+HOPS = BLOCK // HOP
 
 
 @jit
@@ -109,7 +123,7 @@ def _peaks(power, largest, peak_bins, bin_hz, notes, heights, counts, row):
     found = 0
     reference = np.float32(np.float32(0.1) * largest)
     level = splat32(reference)
-    places = np.empty(notes.shape[1], np.int64)
+    places = integers(room(8 * 180), PEAKS)
     for k in range(peak_bins[0], peak_bins[1], LANES):
         at = row * BINS + k
         here, left, right = load32(power, at), load32(power, at - 1), load32(power, at + 1)
@@ -167,15 +181,15 @@ def _crossings(signal, begin, end):
 @jit
 def _in_time(signal, offset, start, stop, stats, row, used):
     """RMS and zero-crossing rate; a crossing counts only between two samples of start..stop (no padding)."""
-    hops = BLOCK // HOP
-    squares, crossings, at_start = np.zeros(hops), np.zeros(hops, np.int64), np.zeros(hops, np.int64)
-    for j in range(hops):
+    squares = doubles(room(8 * 11), HOPS)
+    crossings, at_start = integers(room(8 * 11), HOPS), integers(room(8 * 11), HOPS)
+    for j in range(HOPS):
         begin = offset + j * HOP
         squares[j] = _energy(signal, begin)
-        crossings[j] = _crossings(signal, max(begin, start + 1), min(begin + HOP, stop))
-        if start < begin < stop:
-            # The first sample of a frame has no predecessor in it.
-            at_start[j] = _crossings(signal, begin, begin + 1)
+        # Not the first of all samples: there may be none before it, and no frame would count it.
+        crossings[j] = _crossings(signal, max(begin, start + 1, offset + 1), min(begin + HOP, stop))
+        # The first sample of a frame has no predecessor in it.
+        at_start[j] = _crossings(signal, begin, begin + 1) if j > 0 and start < begin < stop else 0
     for i in range(used):
         energy, count = 0.0, -at_start[i]
         for j in range(i, i + N_FFT // HOP):

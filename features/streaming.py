@@ -12,7 +12,7 @@ from features.config import DEFAULT, AudioConfig, Kind, Samples, Tensor
 from features.errors import Unprocessable
 from features.extract import checked, compute
 from features.frames import Frames, reach
-from features.simd import LANES
+from features.layout import LANES
 
 PIECE = 8 * 512
 """Samples that are taken in at one time: so many more than a window have to be kept."""

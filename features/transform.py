@@ -9,11 +9,10 @@ Layout: [bin][lane]; re and im apart; bins come out in the order of their revers
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from features.layout import BLOCK, HALF, HOP, LANES, STRIDE
 from features.simd import (
-    LANES,
     abs8,
     divide8,
     fma8,
@@ -31,14 +30,8 @@ from features.simd import (
     widen,
 )
 
-N_FFT = 2048
-HOP = 512
-HALF = N_FFT // 2
-BINS = HALF + 1
-BLOCK = N_FFT + (LANES - 1) * HOP
-STRIDE = 16  # the 11 hops of a block, padded
-
-jit = njit(nogil=True, cache=True, error_model="numpy")
+# Without numba's reference counts, and so without its run-time library: what is compiled stands on its own.
+jit = njit(nogil=True, error_model="numpy", _nrt=False)
 
 
 @jit
@@ -71,7 +64,7 @@ def first_stage(columns, window, twiddles, re, im):
         _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, p * LANES, HALF // 4 * LANES)
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy", inline="always", _nrt=False)
 def _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, out, step):
     """Radix-4 decimation in frequency; the four results go `step` apart."""
     t = 6 * p
@@ -150,9 +143,3 @@ def magnitudes_of_block(signal, offset, window, twiddles, untangle, places, scra
         stage(re, im, twiddles, base, 16, 4)
         stage(re, im, twiddles, base, 64, 1)
     magnitudes(re, im, untangle, places, spectrum)
-
-
-def digit_reversed() -> npt.NDArray[np.int64]:
-    """Where each of the `HALF` bins stands after the passes: its five base-4 digits, reversed."""
-    digits = np.arange(HALF)[:, None] // 4 ** np.arange(5) % 4
-    return digits @ 4 ** np.arange(4, -1, -1)

@@ -5,14 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.kernels import CHROMA
-from features.simd import (
-    LANES,
-    lane,
-    load32,
-    splat32,
-)
-from features.transform import BINS, HALF, jit
+from features.arrays import floats, integers, room
+from features.layout import BINS, CHROMA, HALF, LANES
+from features.simd import lane, load32, splat32
+from features.transform import jit
 
 
 @jit
@@ -66,7 +62,8 @@ def tuning_bin(rows, notes, heights, counts, edges, scratch):
     if size == 0:
         return 50
     threshold = median(scratch, size)
-    histogram = np.zeros(100, np.int64)
+    histogram = integers(room(8 * 100), 100)
+    histogram[:] = 0
     for row in rows:
         for i in range(counts[row]):
             if heights[row, i] >= threshold:
@@ -80,7 +77,17 @@ def tuning_bin(rows, notes, heights, counts, edges, scratch):
                 while at < 99 and edges[at + 1] <= residual:
                     at += 1
                 histogram[at] += 1
-    return np.argmax(histogram)
+    return _fullest(histogram)
+
+
+@jit
+def _fullest(histogram):
+    """Return the first of the largest."""
+    best = 0
+    for i in range(1, histogram.size):
+        if histogram[i] > histogram[best]:
+            best = i
+    return best
 
 
 @jit
@@ -107,12 +114,14 @@ def _chroma(power, row, bank, chroma):
         chroma[c + 3], chroma[c + 4], chroma[c + 5] = _sum8(s3), _sum8(s4), _sum8(s5)
     for c in range(12):
         chroma[c] += power[row, HALF] * bank[c, HALF]
-    largest = chroma.max()
+    largest = np.float32(0)
+    for c in range(12):
+        largest = max(largest, chroma[c])
     if largest < np.finfo(np.float32).tiny:
         largest = np.float32(1)
     total = 0.0
-    for value in chroma:
-        total += value / largest
+    for c in range(12):
+        total += chroma[c] / largest
     return total / 12
 
 
@@ -122,7 +131,7 @@ def summarise(rows, stats, power, tuned, tuning, bank, out):
 
     tuned: the tuning bin for which a row's chroma stands in `stats`; most live frames keep theirs from hop to hop.
     """
-    scratch = np.empty(12, np.float32)
+    scratch = floats(room(4 * 12), 12)
     for row in rows:
         if tuned[row] != tuning:
             stats[row, CHROMA] = _chroma(power, row, bank, scratch)

@@ -38,6 +38,8 @@ class Session:
         names = PREFERENCE if accelerate else PREFERENCE[-1:]
         providers = [(name, EXACT.get(name, {})) for name in names if name in onnxruntime.get_available_providers()]
         self._session = _opened(graph, options, providers)
+        # Kept for a second start on another provider, which there never is: 12 MB of a forest.
+        self._session._model_bytes = None  # noqa: SLF001 - there is no other way
         self.provider: str = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         """What it runs on: TensorRT, CUDA or CPU as ONNX Runtime spells them."""
         self._read_signature()

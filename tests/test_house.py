@@ -75,6 +75,11 @@ def test_redis_is_loaded_only_where_it_is_asked_for():
     assert "redis" not in loaded_by("import service.app, service.commands.serve, service.client")
 
 
+def test_what_serves_holds_no_compiler():
+    code = "import service.app\nfrom features.warm import warm\nwarm()"
+    assert loaded_by(code).isdisjoint({*HEAVY, "numba"})
+
+
 def test_help_loads_no_arithmetic():
     code = "from service.command import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert loaded_by(code).isdisjoint({*HEAVY, "numpy", "scipy", "numba", "onnxruntime", "aiohttp"})
@@ -107,8 +112,11 @@ def test_every_module_has_a_test_file_of_its_name_or_is_named_here(trees):
 
 
 COVERED_ELSEWHERE = {
+    "features/arrays.py": "test_kernels",
     "features/containers.py": "test_decode",
+    "features/compiled.py": "test_native",
     "features/frames.py": "test_extract, test_streaming",
+    "features/layout.py": "test_kernels",
     "features/simd.py": "test_kernels",
     "features/transform.py": "test_kernels",
     "features/window.py": "test_kernels, test_extract",

@@ -41,3 +41,14 @@ def test_eight_by_eight_tiles_are_turned():
 
 def test_reach_is_the_end_of_the_last_block():
     assert [reach(count) for count in (1, 8, 9, 87)] == [5_632, 5_632, 9_728, 46_592]
+
+
+@pytest.mark.parametrize("before", [-1, 1])
+def test_what_stands_before_the_first_sample_is_no_crossing(before):
+    frames = Frames(DEFAULT, rows=8, kind="features")
+    around = np.full(1 + reach(8), before, np.float32)
+    signal = around[1:-1]
+    signal[:] = oracle.noise(3)[: signal.size]
+    frames.analyse(signal, offset=0, real=(-1, signal.size), row=0, count=7)
+    expected = librosa.feature.zero_crossing_rate(signal, center=False)[0][:7]
+    assert_allclose(frames._stats[:7, 5], expected, rtol=1e-12)

@@ -1,0 +1,22 @@
+"""Sizes that kernels and their callers share; nothing is compiled for knowing them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+LANES = 8
+N_FFT = 2048
+HOP = 512
+HALF = N_FFT // 2
+BINS = HALF + 1
+BLOCK = N_FFT + (LANES - 1) * HOP
+STRIDE = 16  # the 11 hops of a block, padded
+PEAKS = 180  # more local maxima do not fit between 150 and 4000 Hz
+CHROMA, RMS, CENTROID, BANDWIDTH, ROLLOFF, CROSSINGS = range(6)
+
+
+def digit_reversed() -> npt.NDArray[np.int64]:
+    """Where each of the `HALF` bins stands after the transform's passes: its five base-4 digits, reversed."""
+    digits = np.arange(HALF)[:, None] // 4 ** np.arange(5) % 4
+    return digits @ 4 ** np.arange(4, -1, -1)
