@@ -70,8 +70,10 @@ def build() -> bytes:
         cpu=binding.get_host_cpu_name(),
         features=binding.get_host_cpu_features().flatten(),
         opt=3,
-        reloc="pic",
+        # As numba does for code that is loaded into a running process.
+        reloc="static" if target.name.startswith("x86") else "default",
         codemodel="jitdefault",
+        jit=True,
     )
     whole = binding.parse_assembly("")
     for entry in (analyse, tuning_bin, summarise):
