@@ -15,7 +15,7 @@ from training.pictures import twins
 from training.pictures.cleaner import Cleaner, build
 from training.pictures.findings import Examined, examine
 from training.pictures.folders import listing
-from training.pictures.options import add_layout, layout_of, told
+from training.pictures.options import add_layout, layout_of, told, within
 from training.pictures.packed import write_table
 from training.pictures.trash import Journal
 
@@ -38,9 +38,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre data clean", description="Find what is wrong with pictures.")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds LABEL/picture.jpg")
     parser.add_argument("--list", type=Path, metavar="FILE", help="write the findings to a new CSV file, show no page")
-    parser.add_argument("--port", type=int, default=0, help="of the page, on 127.0.0.1 (default: one that is free)")
-    parser.add_argument("--distance", type=int, default=twins.DISTANCE, metavar="BITS", help="see timbre data split")
-    parser.add_argument("--jobs", type=int, default=2, help="threads (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=within(0, 65_535), default=0, help="of the page, on 127.0.0.1 (default: one that is free)"
+    )
+    parser.add_argument(
+        "--distance",
+        type=within(0, twins.FARTHEST),
+        default=twins.DISTANCE,
+        metavar="BITS",
+        help="see timbre data split",
+    )
+    parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
     add_layout(parser)
     return parser
 

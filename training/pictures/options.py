@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def within(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number of at least `low` and at most `high` for argparse."""
+
+    def read(text: str) -> int:
+        bounds = f"of {low} or more" if high is None else f"from {low} to {high}"
+        number = int(text) if text.removeprefix("-").isdecimal() else low - 1
+        if number < low or (high is not None and number > high):
+            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number {bounds}")
+        return number
+
+    return read
+
+
 def told(name: str, work: Callable[[], None]) -> int:
     """Do the work of `timbre data NAME` and return the exit code: 0 done, 1 refused and told why, 130 interrupted."""
     try:
@@ -65,7 +78,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def config_of(options: argparse.Namespace) -> PictureConfig:
     """Return the configuration that the options ask for. Raises MaterialError or Unprocessable."""
-    height, _, width = options.size.partition("x")
-    if not (height.isdecimal() and (width or height).isdecimal()):
+    height, by, width = options.size.partition("x")
+    if not (height.isdecimal() and (width.isdecimal() if by else not width)):
         raise MaterialError(f"size {options.size!r}: give pixels, such as 64 or 48x96")
     return PictureConfig(height=int(height), width=int(width or height), fit=options.fit, resample=options.resample)

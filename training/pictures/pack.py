@@ -30,7 +30,7 @@ from training.pictures.folders import (
     some,
     thin_classes,
 )
-from training.pictures.options import add_config, add_layout, config_of, layout_of, told
+from training.pictures.options import add_config, add_layout, config_of, layout_of, told, within
 from training.pictures.packed import COLUMNS, LAYOUT, ImageFile, write_table
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path, metavar="OUT", help="the pack, a new folder")
     add_layout(parser)
     add_config(parser)
-    parser.add_argument("--seed", type=int, default=1, help="of the order of the rows (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=2, help="threads (default: %(default)s)")
+    parser.add_argument("--seed", type=within(0), default=1, help="of the order of the rows (default: %(default)s)")
+    parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
     return parser
 
 

@@ -17,7 +17,7 @@ from training.pictures import facts, twins
 from training.pictures.draft import draft
 from training.pictures.folders import listing, some
 from training.pictures.histogram import draw, text
-from training.pictures.options import add_layout, layout_of, told
+from training.pictures.options import add_layout, layout_of, told, within
 from training.pictures.packed import is_pack, open_pack, write_table
 
 if TYPE_CHECKING:
@@ -61,15 +61,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a pack, or a folder that holds LABEL/picture.jpg")
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder for the lists and histograms")
     parser.add_argument("--ratios", default="70/15/15", help="train/valid/test or train/test (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--seed", type=within(0), default=1, help="default: %(default)s")
     parser.add_argument(
         "--distance",
-        type=int,
+        type=within(0, twins.FARTHEST),
         default=twins.DISTANCE,
         metavar="BITS",
         help="hashes of near-duplicates differ in so many of 64 bits at most (default: %(default)s)",
     )
-    parser.add_argument("--jobs", type=int, default=2, help="threads (default: %(default)s)")
+    parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
     add_layout(parser)
     return parser
 
@@ -120,7 +120,8 @@ def ratios_of(text: str) -> tuple[float, ...]:
 def assign(labels: Sequence[str], group: Index, ratios: Sequence[float], *, seed: int) -> Index:
     """Return the part of each picture, so that no group is cut and each class is shared out by the ratios.
 
-    Large groups first, each to the part that lacks most of its classes; so small ones can even out.
+    Large groups first, each to the part that lacks most of its classes; so small ones can even out. Classes too small
+    to give each part a picture keep to the ratios within one picture, and together.
     """
     numbers = {label: i for i, label in enumerate(sorted(set(labels)))}
     label = np.array([numbers[name] for name in labels])
@@ -130,13 +131,18 @@ def assign(labels: Sequence[str], group: Index, ratios: Sequence[float], *, seed
     members = [members[i] for i in rng.permutation(len(members))]
     members.sort(key=len, reverse=True)
     lacking = np.bincount(label)[:, None] * np.array(ratios)
-    overall = lacking.sum(axis=0)
+    overall, whole = lacking.sum(axis=0), lacking.sum(axis=0)
+    small, begun = lacking.min(axis=1) < 1, np.zeros(len(lacking), bool)
     part = np.zeros(len(label), np.int64)
     for rows in members:
         classes, counts = np.unique(label[rows], return_counts=True)
-        # Among parts that lack a class alike, the one that lacks most of all.
-        wanted = (lacking[classes] * counts[:, None]).sum(axis=0) / len(rows) + 1e-6 * overall
-        chosen = int(np.argmax(wanted))
+        wanted = (lacking[classes] * counts[:, None]).sum(axis=0) / len(rows)
+        if (small & begun)[classes].all():
+            chosen = int(np.argmax(np.where(wanted > wanted.max() - 1, overall / whole, -np.inf)))
+        else:
+            # Among parts that lack a class alike, the one that lacks most of all.
+            chosen = int(np.argmax(wanted + 1e-6 * overall))
+        begun[classes] = True
         part[rows] = chosen
         lacking[classes, chosen] -= counts
         overall[chosen] -= len(rows)
@@ -166,15 +172,13 @@ def remarks(split: Split, ratios: Sequence[float]) -> list[str]:
     """Return what a person should know of the split: sets kept together, classes missing in a part, shares missed."""
     counts = split.counts()
     sizes = np.bincount(split.group)
-    lines = (
-        [f"{(sizes > 1).sum():,} sets of 2 to {sizes.max():,} pictures were kept together"] if sizes.max() > 1 else []
-    )
+    sets, largest = int((sizes > 1).sum()), int(sizes.max())
+    lines = [f"kept together: sets of 2 to {largest:,} pictures, {sets:,} in all"] if sets else []
     for number, name in enumerate(split.names):
         if absent := [split.classes[i] for i in np.flatnonzero(counts[:, number] == 0)]:
             lines.append(f"no picture in {name} of: {some(absent)}")
         share = counts[:, number].sum() / counts.sum()
         if abs(share - ratios[number]) > 0.02:
-            lines.append(
-                f"{name} has {share:.0%} instead of {ratios[number]:.0%}: some sets are too large to share out"
-            )
+            why = "sets are too large, or classes too small, to share out"
+            lines.append(f"{name} has {share:.0%} instead of {ratios[number]:.0%}: {why}")
     return lines

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Index = npt.NDArray[np.int64]
 DISTANCE = 10
 """Bits of 64 in which the hashes of near-duplicates differ at most."""
+FARTHEST = 20
+"""More bits would join pictures that have little in common, and take long."""
 LIKENESS = 0.93
 """Correlation of the tiny copies of near-duplicates at least, whatever their brightness, contrast and tint."""
 BITS = 64

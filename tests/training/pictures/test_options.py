@@ -9,7 +9,7 @@ import pytest
 from features.errors import TimbreError
 from training.data import command
 from training.material import MaterialError
-from training.pictures.options import add_config, config_of, told
+from training.pictures.options import add_config, config_of, told, within
 
 
 def config(*argv):
@@ -24,10 +24,32 @@ def test_a_size_is_a_side_or_height_and_width():
     assert (wide.height, wide.width, wide.fit, wide.resample) == (48, 96, "pad", "lanczos")
 
 
-@pytest.mark.parametrize("size", ["", "x", "-3", "a", "0", "4097"])
+@pytest.mark.parametrize("size", ["", "x", "-3", "a", "0", "4097", "64x", "x64", "64x64x64"])
 def test_a_size_that_is_none_is_refused(size):
     with pytest.raises(TimbreError):
         config(f"--size={size}")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "good", "bad"), [((1, 9), ["1", "9"], ["0", "10", "x", "-1", ""]), ((0,), ["0", "99999"], ["-1", "1.5"])]
+)
+def test_numbers_have_bounds_on_both_sides(bounds, good, bad):
+    read = within(*bounds)
+    assert [str(read(text)) for text in good] == good
+    for text in bad:
+        with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number"):
+            read(text)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["pack", "--jobs", "0"], ["pack", "--seed", "-1"], ["clean", "--port", "65536"], ["split", "--distance", "21"]],
+)
+def test_a_number_that_makes_no_sense_is_not_understood(words, folder, tmp_path, capsys):
+    out = [] if words[0] == "clean" else [str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match="2"):
+        command.main([words[0], str(folder), *out, *words[1:]])
+    assert f"{words[1]}: '{words[2]}' must be a whole number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,17 @@ def test_no_group_is_ever_cut(pictures, seed):
     assert all(len(set(part[group == number])) == 1 for number in group)
 
 
-def test_many_tiny_classes_do_not_starve_a_part():
-    labels = [f"{i:05}" for i in range(10_000) for _ in range(3)]
-    part = assign(labels, np.arange(len(labels)), (0.7, 0.15, 0.15), seed=1)
-    train, valid, test = np.bincount(part)
-    assert train == 20_000
-    assert abs(valid - test) <= 1
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 6])
+def test_many_tiny_classes_starve_no_part_and_each_is_trained_on(size):
+    labels = [f"{i:05}" for i in range(2_000) for _ in range(size)]
+    ratios = np.array([0.7, 0.15, 0.15])
+    part = assign(labels, np.arange(len(labels)), ratios, seed=1)
+    counts = np.zeros((2_000, 3), int)
+    np.add.at(counts, (np.array(labels).astype(int), part), 1)
+    assert (counts[:, 0] > 0).all()
+    assert np.abs(counts - size * ratios).max() < 1.8
+    shares = [1, 0, 0] if size == 1 else ratios
+    assert counts.sum(axis=0) / len(labels) == pytest.approx(shares, abs=0.01)
 
 
 def test_a_seed_decides_and_another_seed_decides_otherwise():
@@ -98,7 +103,7 @@ def test_what_a_split_cannot_do_is_told(tmp_path, draw, capsys):
     assert main([str(tmp_path / "in"), str(tmp_path / "out"), "--source", r"x(m)\d"]) == 0
     said = capsys.readouterr().out
     assert "no picture in test of: lone" in said
-    assert "some sets are too large to share out" in said
+    assert "sets are too large, or classes too small, to share out" in said
 
 
 def test_unreadable_pictures_are_left_out_and_named(folder, tmp_path, capsys):
