@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import ArtefactError, TimbreError
+from features.errors import ArtefactError
+from training.options import told
 from training.recipe import FOLDER, load
 
 if TYPE_CHECKING:
@@ -20,22 +20,16 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     """Train what the recipe says and return the exit code: 0 done, 1 refused, 130 interrupted."""
     options = _parser().parse_args(argv)
-    try:
-        recipe = load(options.recipe, options.set)
-        _check_version(recipe, options.out)
-        # Only now: torch and scikit-learn take seconds to load.
-        steps = importlib.import_module(recipe.steps)
-        for folder in steps.run(recipe, options.out, stage):
-            print(folder)
-    except (TimbreError, OSError) as error:
-        print(f"timbre train: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"timbre train: {error}; training needs more: pip install 'timbre[train]'", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return told("train", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    recipe = load(options.recipe, options.set)
+    _check_version(recipe, options.out)
+    # Only now: torch and scikit-learn take seconds to load.
+    steps = importlib.import_module(recipe.steps)
+    for folder in steps.run(recipe, options.out, stage):
+        print(folder)
 
 
 def _check_version(recipe: Any, out: Path) -> None:

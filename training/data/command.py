@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.errors import TimbreError
+from training.options import told
 
 if TYPE_CHECKING:
     from training.data.settings import SoundsRecipe
@@ -44,17 +44,7 @@ def main(argv: list[str]) -> int:
     module = COMMANDS[name][0]
     if name == "split" and any(_has_pictures(Path(word)) for word in rest):
         module = "training.pictures.split"
-    try:
-        code: int = importlib.import_module(module).main(rest)
-    except TimbreError as error:
-        print(f"timbre data {name}: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"timbre data {name}: {error}; it needs more: pip install 'timbre[train]'", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return code
+    return told(f"data {name}", lambda: importlib.import_module(module).main(rest))
 
 
 def _has_pictures(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from training.data.split import by_source
 from training.data.variants import VARIANTS
 from training.data.windows import starts
 from training.material import RATE
+from training.options import within
 
 if TYPE_CHECKING:
     from features.config import Samples
@@ -29,7 +30,7 @@ def main(argv: list[str]) -> int:
     """Run `timbre data hear`."""
     options = parser("hear", __doc__ or "")
     options.add_argument("--out", type=Path, metavar="DIR", default=Path("hear"), help="default: %(default)s")
-    options.add_argument("--windows", type=int, default=3, help="how many (default: %(default)s)")
+    options.add_argument("--windows", type=within(1), default=3, help="how many (default: %(default)s)")
     args = options.parse_args(argv)
     for path in write(recipe_of(args.spec, args.set), args.out, windows=args.windows):
         print(path)

@@ -11,11 +11,12 @@ from aiohttp import web
 
 from training.command import stage
 from training.material import MaterialError
+from training.options import told, within
 from training.pictures import twins
 from training.pictures.cleaner import Cleaner, build
 from training.pictures.findings import Examined, examine
 from training.pictures.folders import listing
-from training.pictures.options import add_layout, layout_of, told, within
+from training.pictures.options import add_layout, layout_of
 from training.pictures.packed import write_table
 from training.pictures.trash import Journal
 
@@ -31,7 +32,7 @@ NAMES = {
 def main(argv: list[str]) -> int:
     """Run `timbre data clean` and return the exit code: 0 done, 1 refused, 130 interrupted."""
     options = _parser().parse_args(argv)
-    return told("clean", lambda: _run(options))
+    return told("data clean", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 from features.errors import InputError
 from training.command import stage
 from training.material import MaterialError
+from training.options import told
 from training.pictures import summary
 from training.pictures.facts import BLANK, look
 from training.pictures.ledger import Item, Ledger
 from training.pictures.opensearch import Search
-from training.pictures.options import told
 from training.pictures.packed import write_table
 from training.pictures.polite import Fetched, Fetcher, Manners, Refused
 from training.pictures.shop import Shop, slug
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a .toml file with [shop] or [search]")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder; a crawl that was broken off goes on there")
     options = parser.parse_args(argv)
-    return told("crawl", lambda: _run(load(options.recipe), options.out))
+    return told("data crawl", lambda: _run(load(options.recipe), options.out))
 
 
 def _run(crawl: Crawl, out: Path) -> None:

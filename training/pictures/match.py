@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from training.command import stage
 from training.material import MaterialError
+from training.options import told
 from training.pictures.draft import draft
 from training.pictures.folders import SHOWN, picture_files, some
-from training.pictures.options import told
 from training.pictures.packed import write_table
 from training.pictures.words import words
 
@@ -118,7 +118,7 @@ def main(argv: list[str]) -> int:
         "--folders", type=Path, metavar="DIR", help="also put what matched into a new folder DIR/CLASS/"
     )
     options = parser.parse_args(argv)
-    return told("match", lambda: _run(options))
+    return told("data match", lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:

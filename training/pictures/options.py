@@ -1,49 +1,13 @@
-"""What the commands for pictures share: options, and how they end."""
+"""Options that the commands for pictures share."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from features.config import Fit, PictureConfig, Resample
-from features.errors import TimbreError
 from training.material import MaterialError
 from training.pictures.folders import Layout
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-def within(low: int, high: int | None = None) -> Callable[[str], int]:
-    """Return what reads a whole number of at least `low` and at most `high` for argparse."""
-
-    def read(text: str) -> int:
-        bounds = f"of {low} or more" if high is None else f"from {low} to {high}"
-        number = int(text) if text.removeprefix("-").isdecimal() else low - 1
-        if number < low or (high is not None and number > high):
-            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number {bounds}")
-        return number
-
-    return read
-
-
-def told(name: str, work: Callable[[], None]) -> int:
-    """Do the work of `timbre data NAME` and return the exit code: 0 done, 1 refused and told why, 130 interrupted."""
-    try:
-        work()
-    except TimbreError as error:
-        print(f"timbre data {name}: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"timbre data {name}: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"timbre data {name}: {error}; it needs more: pip install 'timbre[train]'", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
 
 
 def add_layout(parser: argparse.ArgumentParser) -> None:

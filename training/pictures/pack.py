@@ -18,6 +18,7 @@ from features.errors import InputError
 from features.picture import decode
 from training.command import stage
 from training.material import MaterialError
+from training.options import told, within
 from training.pictures.draft import draft
 from training.pictures.facts import THUMB, facts, read_file, spread_out
 from training.pictures.folders import (
@@ -30,7 +31,7 @@ from training.pictures.folders import (
     some,
     thin_classes,
 )
-from training.pictures.options import add_config, add_layout, config_of, layout_of, told, within
+from training.pictures.options import add_config, add_layout, config_of, layout_of
 from training.pictures.packed import COLUMNS, LAYOUT, ImageFile, write_table
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Packed(NamedTuple):
 def main(argv: list[str]) -> int:
     """Run `timbre data pack` and return the exit code: 0 done, 1 refused."""
     options = _parser().parse_args(argv)
-    return told("pack", lambda: _run(options))
+    return told("data pack", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

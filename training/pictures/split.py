@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from training.command import stage
 from training.material import MaterialError
+from training.options import told, within
 from training.pictures import facts, twins
 from training.pictures.draft import draft
 from training.pictures.folders import listing, some
 from training.pictures.histogram import draw, text
-from training.pictures.options import add_layout, layout_of, told, within
+from training.pictures.options import add_layout, layout_of
 from training.pictures.packed import is_pack, open_pack, write_table
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Split:
 def main(argv: list[str]) -> int:
     """Run `timbre data split` on pictures and return the exit code: 0 done, 1 refused."""
     options = _parser().parse_args(argv)
-    return told("split", lambda: _run(options))
+    return told("data split", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,13 +6,12 @@ import argparse
 import csv
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import TimbreError
+from training.options import told, within
 
 if TYPE_CHECKING:
     from training.search.feature_table import FeatureTable
@@ -25,20 +24,8 @@ SCORINGS = ("elementwise_accuracy", "accuracy", "f1_macro", "f1_micro", "neg_log
 def main(argv: list[str]) -> int:
     """Search and return the exit code: 0 done, 1 refused, 130 interrupted."""
     options = _parser().parse_args(argv)
-    try:
-        _run(options)
-    except TimbreError as error:
-        print(f"timbre search: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"timbre search: {error}; training needs more: pip install 'timbre[train]'", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"timbre search: {error}; what --out has is whole, make room or give another folder", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    full = "what --out has is whole, make room or give another folder"
+    return told("search", lambda: _run(options), full=full)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,10 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--scoring", choices=SCORINGS, default="f1_macro", help="default: %(default)s")
     parser.add_argument("--by-source", action="store_true", help="no source on two sides (else rows are shuffled)")
-    parser.add_argument("--folds", metavar="N", type=int, help="default: 10, or by source as many as there are")
-    parser.add_argument("--rows", metavar="N", type=int, help="draw so many rows of the table")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--jobs", metavar="N", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--folds", metavar="N", type=within(2), help="default: 10, or by source as many as there are")
+    parser.add_argument("--rows", metavar="N", type=within(1), help="draw so many rows of the table")
+    parser.add_argument("--seed", type=within(0), default=0, help="default: %(default)s")
+    parser.add_argument("--jobs", metavar="N", type=within(1), default=1, help="default: %(default)s")
     parser.add_argument("--no-confirm", action="store_true", help="leave out the best as a plain scikit-learn forest")
     parser.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler whose workers do the work (--method grid)")
     parser.add_argument(

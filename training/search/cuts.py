@@ -77,7 +77,11 @@ def sides(estimator: Any, rows: npt.NDArray[np.float64], truth: Truth, fold: Fol
     train, held = rows[fold[0]], rows[fold[1]]
     while isinstance(estimator, Pipeline):
         before = clone(estimator[:-1])
-        train, held = before.fit_transform(train), before.transform(held)
+        try:
+            train, held = before.fit_transform(train), before.transform(held)
+        except ValueError as error:
+            steps = ", ".join(name for name, _ in before.steps)
+            raise SearchError(f"{steps} cannot be fitted on {len(train)} rows of {train.shape[1]}: {error}") from error
         estimator = estimator.steps[-1][1]
     return Sides(np.float32(train), truth[fold[0]], np.float32(held), truth[fold[1]])  # type: ignore[arg-type]
 

@@ -65,7 +65,11 @@ def open_table(path: Path) -> FeatureTable:
     such folder.
     """
     try:
-        sources = json.loads((path / "table.json").read_text(encoding="utf-8"))["sources"]
+        about = json.loads((path / "table.json").read_text(encoding="utf-8"))
+        sources = about["sources"]
+        if "features" not in about.get("kinds", ["features"]):
+            kinds = ", ".join(about["kinds"])
+            raise SearchError(f"{path} holds {kinds}, no features: make it with `timbre data table --kind features`")
         features, labels, groups = (np.load(path / f"{name}.npy") for name in ("features", "labels", "groups"))
         parts, copies = (_optional(path / f"{name}.npy", len(labels)) for name in ("parts", "copies"))
         names = np.array(sources, np.str_)[groups]

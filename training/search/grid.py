@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -231,6 +232,8 @@ def _machines(address: str | None, arrays: list[Any]) -> Iterator[None]:
         from distributed import Client
     except ModuleNotFoundError as error:
         raise SearchError(f"{error}: a search over machines needs pip install 'timbre[cluster]'") from error
+    if not re.fullmatch(r"(\w+://)?[^/\s]+:\d+", address):
+        raise SearchError(f"{address!r} is no address of a Dask scheduler, such as tcp://10.0.0.5:8786")
     try:
         client = Client(address, timeout=5, set_as_default=False)
     except (OSError, ValueError) as error:

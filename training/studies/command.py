@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.errors import TimbreError
 from training.command import stage
+from training.options import told, within
 
 if TYPE_CHECKING:
     from training.studies.study import Study
@@ -25,23 +25,17 @@ STUDIES = {
 def main(argv: list[str]) -> int:
     """Carry a study out and return the exit code: 0 done, 1 refused, 130 interrupted."""
     options = _parser().parse_args(argv)
-    try:
-        study = _run(options)
-        # Only now: what is written needs matplotlib.
-        from training.studies.study import markdown, write
+    return told("study", lambda: _tell(options))
 
-        print(markdown(study))
-        for path in write(study, options.out):
-            print(path, file=sys.stderr)
-    except (TimbreError, OSError) as error:
-        print(f"timbre study: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"timbre study: {error}; studies need more: pip install 'timbre[train]'", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+
+def _tell(options: argparse.Namespace) -> None:
+    study = _run(options)
+    # Only now: what is written needs matplotlib.
+    from training.studies.study import markdown, write
+
+    print(markdown(study))
+    for path in write(study, options.out):
+        print(path, file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,10 +49,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a folder that `timbre data table` made; for windows what `timbre data table` takes",
     )
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("studies"), help="default: %(default)s")
-    parser.add_argument("--rows", type=int, default=20_000, help="training windows at most (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of everything random (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=2, help="threads, where a model can use them (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=0, help="of the networks; 0 is what each is made for")
+    parser.add_argument("--rows", type=within(1), default=20_000, help="training windows at most (%(default)s)")
+    parser.add_argument("--seed", type=within(0), default=1, help="of everything random (%(default)s)")
+    parser.add_argument("--jobs", type=within(1), default=2, help="threads, where a model can use them (%(default)s)")
+    parser.add_argument("--epochs", type=within(0), default=0, help="of the networks; 0 is what each is made for")
     parser.add_argument("--only", default="", metavar="NAME;NAME", help="of the models, these")
     parser.add_argument("--lengths", default="1,2,3,4,5,6,7,8,9,10,11,12", help="of windows, s (%(default)s)")
     parser.add_argument(

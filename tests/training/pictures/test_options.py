@@ -8,8 +8,7 @@ import pytest
 
 from features.errors import TimbreError
 from training.data import command
-from training.material import MaterialError
-from training.pictures.options import add_config, config_of, told, within
+from training.pictures.options import add_config, config_of
 
 
 def config(*argv):
@@ -31,17 +30,6 @@ def test_a_size_that_is_none_is_refused(size):
 
 
 @pytest.mark.parametrize(
-    ("bounds", "good", "bad"), [((1, 9), ["1", "9"], ["0", "10", "x", "-1", ""]), ((0,), ["0", "99999"], ["-1", "1.5"])]
-)
-def test_numbers_have_bounds_on_both_sides(bounds, good, bad):
-    read = within(*bounds)
-    assert [str(read(text)) for text in good] == good
-    for text in bad:
-        with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number"):
-            read(text)
-
-
-@pytest.mark.parametrize(
     "words",
     [["pack", "--jobs", "0"], ["pack", "--seed", "-1"], ["clean", "--port", "65536"], ["split", "--distance", "21"]],
 )
@@ -50,25 +38,6 @@ def test_a_number_that_makes_no_sense_is_not_understood(words, folder, tmp_path,
     with pytest.raises(SystemExit, match="2"):
         command.main([words[0], str(folder), *out, *words[1:]])
     assert f"{words[1]}: '{words[2]}' must be a whole number" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "said"),
-    [
-        (None, 0, ""),
-        (MaterialError("no pictures"), 1, "timbre data x: no pictures\n"),
-        (OSError(28, "No space left on device"), 1, "No space left on device"),
-        (ModuleNotFoundError("No module named 'sklearn'"), 1, "pip install 'timbre[train]'"),
-        (KeyboardInterrupt(), 130, ""),
-    ],
-)
-def test_every_end_has_its_exit_code_and_message(error, code, said, capsys):
-    def work():
-        if error:
-            raise error
-
-    assert told("x", work) == code
-    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["crawl", "match", "clean", "pack"])

@@ -74,6 +74,11 @@ def test_what_is_refused_is_said_in_one_line(table, grid, tmp_path, capsys):
     assert "is no table of features" in capsys.readouterr().err
     assert main([str(table), "--folds", "500", *out]) == 1
     assert "100 rows cannot be split" in capsys.readouterr().err
+    about = json.loads((table / "table.json").read_text())
+    (table / "table.json").write_text(json.dumps({**about, "kinds": ["log_mel"]}))
+    assert main([str(table), *out]) == 1
+    assert "holds log_mel, no features: make it with" in capsys.readouterr().err
+    (table / "table.json").write_text(json.dumps(about))
     np.save(table / "groups.npy", np.zeros(160, np.int32))
     assert main([str(table), "--by-source", *out]) == 1
     assert "1 source cannot make 2 folds by source" in capsys.readouterr().err
@@ -81,6 +86,16 @@ def test_what_is_refused_is_said_in_one_line(table, grid, tmp_path, capsys):
     assert main([str(table), "--folds", "2", *out]) == 1
     assert "every label is in all rows or in none" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--folds", "1"), ("--rows", "0"), ("--jobs", "0"), ("--seed", "-1"), ("--rows", "x")]
+)
+def test_numbers_that_cannot_be_are_not_understood(table, arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([str(table), *arguments])
+    assert ended.value.code == 2
+    assert f"argument {arguments[0]}: " in capsys.readouterr().err
 
 
 def test_a_disk_without_room_leaves_nothing_half_written(table, grid, tmp_path, capsys):

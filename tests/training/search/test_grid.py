@@ -206,6 +206,7 @@ def test_a_fit_that_fails_scores_nothing_and_is_tried_again(tmp_path):
         ({"max_depth": [1]}, LABELS, {"cv": KFold(121)}, "fewer folds"),
         ({"max_depth": [1]}, LABELS, {"scoring": "best"}, "unknown scoring 'best'"),
         ({"max_depth": [1]}, LABELS, {"cv": BySource()}, "1 source cannot"),
+        ({"max_depth": [1]}, LABELS, {"dask": "foo:bar"}, "'foo:bar' is no address of a Dask scheduler"),
         ({"max_depth": [1]}, LABELS, {"dask": "tcp://127.0.0.1:9"}, "no Dask scheduler answers at tcp://127.0.0.1:9"),
     ],
 )

@@ -176,6 +176,11 @@ def test_little_memory_gives_the_same_scores(monkeypatch):
     ("grid", "estimator", "message"),
     [
         ({}, None, "grid is empty"),
+        (
+            {"randomforestclassifier__max_depth": [1]},
+            make_pipeline(PCA(9), RandomForestClassifier()),
+            "pca cannot be fitted on .* rows of 8: .*n_components=9",
+        ),
         ({"max_depth": []}, None, "at least one value"),
         ({"max_depth": 3}, None, "at least one value"),
         ({"min_samples_leaf": [1]}, None, "unknown grid key 'min_samples_leaf'.*ResumableGridSearchCV"),

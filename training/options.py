@@ -1,0 +1,48 @@
+"""What the commands of training share: how they end, and numbers among their options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from features.errors import TimbreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def told(name: str, work: Callable[[], int | None], *, full: str = "") -> int:
+    """Do the work of `timbre NAME` and return the exit code: its own, 0 done, 1 refused and told why, 130 interrupted.
+
+    full: what to do when files cannot be read or written.
+    """
+    try:
+        return work() or 0
+    except TimbreError as error:
+        why = str(error)
+    except BrokenPipeError:
+        # Whoever read us has seen enough; the program's own end knows what to do.
+        raise
+    except OSError as error:
+        named = [str(part) for part in (error.filename, error.strerror) if part]
+        why = (": ".join(named) or str(error)) + (full and f"; {full}")
+    except ModuleNotFoundError as error:
+        why = f"{error}; it needs more: pip install 'timbre[train]'"
+    except KeyboardInterrupt:
+        return 130
+    print(f"timbre {name}: {why}", file=sys.stderr)
+    return 1
+
+
+def within(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number of at least `low` and at most `high` for argparse."""
+
+    def read(text: str) -> int:
+        bounds = f"of {low} or more" if high is None else f"from {low} to {high}"
+        number = int(text) if text.removeprefix("-").isdecimal() else low - 1
+        if number < low or (high is not None and number > high):
+            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number {bounds}")
+        return number
+
+    return read
