@@ -57,7 +57,7 @@ def show(collection: Collection, split: Split) -> None:
     for part in PARTS:
         sources = split.sources(part)
         few = ", ".join(sources[:6]) + (", ..." if len(sources) > 6 else "")
-        console.print(f"{part}: {len(sources)} sources: {few}", highlight=False, markup=False)
+        console.print(f"{part}: {len(sources)} source{'s' * (len(sources) != 1)}: {few}", highlight=False, markup=False)
     for part, labels in missing(collection, split).items():
         if labels:
             console.print(f"nothing in {part}: {', '.join(labels)}", highlight=False, markup=False)

@@ -22,7 +22,9 @@ from training.studies.study import Sheet, Study
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from training.data.collection import Collection
     from training.data.settings import SoundsRecipe
+    from training.data.split import Split
     from training.data.table import Table
     from training.evaluate import Metrics
     from training.studies.protocol import Options, Parts
@@ -45,9 +47,12 @@ def lengths_of(text: str) -> list[float]:
 def run(recipe: SoundsRecipe, lengths: Sequence[float], options: Options, stage: Stage) -> Study:
     """Return what a forest hears in windows of each length; all have the recipe's hop, so that there are as many."""
     found = {}
+    with stage("list the collection"):
+        collection = load_collection(recipe.collection)
+        split = by_source(collection, recipe.split.shares, seed=recipe.seed)
     for length in lengths:
         with stage(f"windows of {length:g} s") as progress:
-            table = _table(recipe, length, progress)
+            table = _table(recipe, collection, split, length, progress)
         with stage(f"forests on {length:g} s"):
             parts = {"honest": honest(table, options), LEAKY: leaky(table, options)}
             found[length] = {name: _judge(table, some, options) for name, some in parts.items()}
@@ -78,11 +83,11 @@ def _sheet(recipe: SoundsRecipe, found: dict[float, dict[str, Any]]) -> Sheet:
     return Sheet("Scores by length", note, head, rows)
 
 
-def _table(recipe: SoundsRecipe, length: float, progress: Callable[[int, int], None]) -> Table:
-    collection = load_collection(recipe.collection)
-    split = by_source(collection, recipe.split.shares, seed=recipe.seed)
+def _table(
+    recipe: SoundsRecipe, collection: Collection, split: Split, length: float, progress: Callable[[int, int], None]
+) -> Table:
     windows = replace(recipe.windows, length=length, shortest=min(recipe.windows.shortest, length))
-    settings = Settings(windows, recipe.augment, recipe.seed, ("features",))
+    settings = Settings.of(replace(recipe, windows=windows), ("features",))
     cache = Path(recipe.cache or "~/.cache/timbre").expanduser()
     path = cache / "studies" / f"windows-{length:g}"
     return build(collection, split, settings, path, cache=cache / "rows", jobs=recipe.jobs, progress=progress)[0]
