@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from benchmarks import load, measure, schedule, server, streams
+from features.errors import TimbreError
 
 LIMIT_MS = 100.0
 """What the 99th percentile of the ages may be."""
@@ -60,6 +61,8 @@ def attempt(count: int, given: argparse.Namespace) -> dict[str, Any]:
             else stack.enter_context(server.served(shlex.split(given.serve), through_redis=given.redis))
         )
         report = load.run(*where, clip_load=None, stream_load=wanted)
+    if not report["streams"]["expected"] and not report["streams"]["failed"]:
+        raise TimbreError(f"no window of the model fits into {given.seconds:g} s: say more --seconds")
     return judge(report)
 
 
@@ -95,9 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench capacity", description=__doc__)
     load.add_server(parser, options=f"--gateways {os.cpu_count() or 1}")
     load.add_sound(parser, seconds=10.0, hop=1.0)
-    parser.add_argument("--start", type=int, default=125, metavar="N", help="first number tried (125)")
-    parser.add_argument("--most", type=int, default=8_000, metavar="N", help="largest number tried (8000)")
-    parser.add_argument("--precision", type=float, default=0.05, metavar="SHARE", help="of the answer (0.05)")
+    count = measure.within(1, 10**5, int)
+    parser.add_argument("--start", type=count, default=125, metavar="N", help="first number tried (125)")
+    parser.add_argument("--most", type=count, default=8_000, metavar="N", help="largest number tried (8000)")
+    share = measure.within(0, 1)
+    parser.add_argument("--precision", type=share, default=0.05, metavar="SHARE", help="of the answer (0.05)")
     parser.add_argument("--json", action="store_true", help="print JSON; the table goes to stderr")
     return parser
 

@@ -44,7 +44,7 @@ class Tally(schedule.Answers):
     bad: Counter[str] = field(default_factory=Counter)
     """Clips without a right answer, by what happened."""
     seconds: float = 0.0
-    """From the first request due to the last answer."""
+    """From the first request to the last answer; who came when nothing was left to ask counts for nothing."""
 
     @property
     def ok(self) -> int:
@@ -73,7 +73,6 @@ async def run(url: str, load: Load, bodies: list[bytes]) -> Tally:
         else:
             starts = np.arange(load.clients) * load.ramp / load.clients
             await asyncio.gather(*(_client(http, target, work, tally, begin=begin, start=at) for at in starts))
-        tally.seconds = time.monotonic() - begin
     return tally
 
 
@@ -116,6 +115,7 @@ async def _one(
         tally.bad[type(error).__name__] += 1
     else:
         _judge(response.status, answer, tally, begin=begin, due=due)
+    tally.seconds = time.monotonic() - begin
 
 
 def _judge(status: int, answer: bytes, tally: Tally, *, begin: float, due: float) -> None:

@@ -36,6 +36,8 @@ def main(argv: list[str]) -> int:
         parser.error(f"no folder {given.report.parent}")
     if given.requests is None:
         given.requests = 0 if given.streams else 1_000
+    if not given.requests and not given.streams:
+        parser.error("nothing to do: say --requests or --streams")
     clip_load = _asked(clips.Load, given) if given.requests else None
     stream_load = _asked(streams.Load, given) if given.streams else None
     lag: dict[str, float] = {}
@@ -245,26 +247,32 @@ def add_server(parser: argparse.ArgumentParser, *, options: str = "") -> None:
 
 def add_sound(parser: argparse.ArgumentParser, *, seconds: float, hop: float) -> None:
     """Add the options that say what each live stream is."""
-    parser.add_argument("--seconds", type=float, default=seconds, metavar="S", help=f"length of each ({seconds:g})")
-    parser.add_argument("--hop", type=float, default=hop, metavar="S", help=f"between windows ({hop:g})")
-    parser.add_argument("--sample-rate", type=int, default=16_000, metavar="HZ", help="what is sent (16000)")
-    parser.add_argument("--chunk", type=float, default=0.1, metavar="S", help="sound in one message (0.1)")
+    length, step, chunk = measure.within(0.1, 86_400), measure.within(0.01, 10), measure.within(0.001, 10)
+    parser.add_argument("--seconds", type=length, default=seconds, metavar="S", help=f"length of each ({seconds:g})")
+    parser.add_argument("--hop", type=step, default=hop, metavar="S", help=f"between windows ({hop:g})")
+    rate = measure.within(8_000, 192_000, int)
+    parser.add_argument("--sample-rate", type=rate, default=16_000, metavar="HZ", help="what is sent (16000)")
+    parser.add_argument("--chunk", type=chunk, default=0.1, metavar="S", help="sound in one message (0.1)")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench load", description=__doc__)
     add_server(parser)
     rest = parser.add_argument_group("clips of two seconds")
-    rest.add_argument("--requests", type=int, metavar="N", help="in all (1000; 0 with --streams)")
-    rest.add_argument("--clients", type=int, default=100, metavar="N", help="clients of the closed loop (100)")
-    rest.add_argument("--rate", type=float, default=0.0, metavar="R", help="open loop: requests a second")
+    many, clients, late = measure.within(0, 10**7, int), measure.within(1, 10**5, int), measure.within(0, 3_600)
+    rest.add_argument("--requests", type=many, metavar="N", help="in all (1000; 0 with --streams)")
+    rest.add_argument("--clients", type=clients, default=100, metavar="N", help="clients of the closed loop (100)")
+    rest.add_argument(
+        "--rate", type=measure.within(0, 10**6), default=0.0, metavar="R", help="open loop: requests a second"
+    )
     live = parser.add_argument_group("live streams")
-    live.add_argument("--streams", type=int, default=0, metavar="N", help="at one time (0)")
+    live.add_argument("--streams", type=measure.within(0, 10**5, int), default=0, metavar="N", help="at one time (0)")
     add_sound(live, seconds=60.0, hop=0.5)  # type: ignore[arg-type]
     both = parser.add_argument_group("both")
-    both.add_argument("--ramp", type=float, default=0.0, metavar="S", help="seconds until the load is full (0)")
-    both.add_argument("--jitter", type=float, default=0.0, metavar="S", help="what is sent comes up to S later (0)")
-    both.add_argument("--drops", type=float, default=0.0, metavar="SHARE", help="share of clients that hang up (0)")
+    both.add_argument("--ramp", type=late, default=0.0, metavar="S", help="seconds until the load is full (0)")
+    both.add_argument("--jitter", type=late, default=0.0, metavar="S", help="what is sent comes up to S later (0)")
+    share = measure.within(0, 1)
+    both.add_argument("--drops", type=share, default=0.0, metavar="SHARE", help="share of clients that hang up (0)")
     parser.add_argument("--report", type=Path, metavar="PATH", help="write PATH.html and PATH.json")
     return parser
 

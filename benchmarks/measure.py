@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+Number = TypeVar("Number", int, float)
 
 
 def in_turn(subjects: Mapping[str, Callable[[], Any]], *, rounds: int, calls: int = 10) -> dict[str, list[float]]:
@@ -64,3 +67,16 @@ def _commit() -> str:
     command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     return answer.stdout.strip() or "unknown"
+
+
+def within(low: float, high: float, kind: Callable[[str], Number] = float) -> Callable[[str], Number]:  # type: ignore[assignment]
+    """Return what reads an option that must be a number from `low` to `high`."""
+
+    def read(text: str) -> Number:
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} must be between {low:,g} and {high:,g}")
+        return value
+
+    read.__name__ = getattr(kind, "__name__", "number")
+    return read

@@ -56,16 +56,17 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench search", description=__doc__)
+    rows, folds, count = (measure.within(least, most, int) for least, most in ((100, 10**7), (2, 100), (1, 10**5)))
     parser.add_argument("--table", metavar="TABLE", type=Path, help="a table of `timbre data`; else drawn by a seed")
-    parser.add_argument("--rows", metavar="N", type=int, default=20_000, help="default: %(default)s")
-    parser.add_argument("--small", metavar="N", type=int, default=2_000, help="rows of the small grid (%(default)s)")
-    parser.add_argument("--folds", metavar="N", type=int, default=10, help="default: %(default)s")
-    parser.add_argument("--seeds", metavar="N", type=int, default=4, help="of the small grid (default: %(default)s)")
-    parser.add_argument("--sample", metavar="N", type=int, default=6, help="combinations to time (%(default)s)")
+    parser.add_argument("--rows", metavar="N", type=rows, default=20_000, help="default: %(default)s")
+    parser.add_argument("--small", metavar="N", type=rows, default=2_000, help="rows of the small grid (%(default)s)")
+    parser.add_argument("--folds", metavar="N", type=folds, default=10, help="default: %(default)s")
+    parser.add_argument("--seeds", metavar="N", type=count, default=4, help="of the small grid (default: %(default)s)")
+    parser.add_argument("--sample", metavar="N", type=count, default=6, help="combinations to time (%(default)s)")
     parser.add_argument(
-        "--trees", metavar="N", type=int, default=700, help="most trees of the whole grid (%(default)s)"
+        "--trees", metavar="N", type=count, default=700, help="most trees of the whole grid (%(default)s)"
     )
-    parser.add_argument("--jobs", metavar="N", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--jobs", metavar="N", type=count, default=2, help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -22,6 +22,13 @@ async def test_every_clip_is_counted_in_the_closed_loop(serve):  # noqa: F811
     assert all(told < 1e3 * tally.seconds for told in tally.told_ms)
 
 
+async def test_clients_that_find_nothing_left_to_ask_cost_no_time(serve):  # noqa: F811
+    server = await serve()
+    tally = await put(server.url, requests=1, clients=2, ramp=2.0)
+    assert tally.ok == 1
+    assert tally.seconds < 1
+
+
 async def test_a_clip_that_is_refused_is_bad(serve):  # noqa: F811
     server = await serve(max_body=1_000)
     tally = await put(server.url, requests=3, clients=2)

@@ -75,6 +75,11 @@ def test_capacity_tells_what_was_tried_and_what_held(toy, capsys):
     assert [(each["streams"], each["good"]) for each in told["tried"]] == [(1, True), (2, True)]
 
 
+def test_streams_too_short_for_a_window_measure_nothing(toy):
+    with pytest.raises(TimbreError, match="say more --seconds"):
+        command.main(["capacity", "--start", "1", "--seconds", "0.5", *toy])
+
+
 def test_capacity_of_a_server_that_is_not_there_is_none(unused_tcp_port, capsys):
     wanted = ["--seconds", "0.1", "--start", "1", "--most", "1", "--url", f"http://127.0.0.1:{unused_tcp_port}"]
     assert command.main(["capacity", *wanted]) == 1
