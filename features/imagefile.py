@@ -24,6 +24,8 @@ _FOREIGN = {
     b"%PDF": "PDF is not",
     b"RIFF": "a RIFF file is, if it is WebP",
     b"\x00\x00\x00": "HEIC and AVIF are not",
+    b"II+\x00": "BigTIFF is not",
+    b"MM\x00+": "BigTIFF is not",
 }
 
 

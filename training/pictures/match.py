@@ -122,7 +122,11 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    names = Names.parse(options.classes.read_text(encoding="utf-8").splitlines())
+    try:
+        lines = options.classes.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise MaterialError(f"{options.classes} is no text in UTF-8: {error}") from error
+    names = Names.parse(lines)
     with stage("match names"):
         matches = [names.match(path) for path in picture_files(options.folder)]
     if not matches:

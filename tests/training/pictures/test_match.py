@@ -106,3 +106,13 @@ def test_the_command_writes_a_table_and_folders(tmp_path, folder, capsys):
 def test_what_is_not_there_is_told(tmp_path, folder, capsys):
     assert main([str(folder), str(tmp_path / "gone.txt"), str(tmp_path / "out")]) == 1
     assert "gone.txt: No such file" in capsys.readouterr().err
+
+
+def test_a_list_of_classes_may_begin_with_a_byte_order_mark_and_must_be_utf_8(tmp_path, folder, capsys):
+    classes = tmp_path / "classes.txt"
+    classes.write_bytes("\ufeffcup\nboat".encode())
+    assert main([str(folder), str(classes), str(tmp_path / "out")]) == 0
+    assert "2 of 2 classes have pictures" in capsys.readouterr().out
+    classes.write_bytes("caf\u00e9".encode("latin-1"))
+    assert main([str(folder), str(classes), str(tmp_path / "other")]) == 1
+    assert "classes.txt is no text in UTF-8" in capsys.readouterr().err
