@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 ROWS = 40
 """Classes shown one by one; of more, the largest and the smallest are."""
 WIDTH = 30
+STEEP = 60
+"""Pictures of a class from which on the scale of many classes is logarithmic."""
 COLOURS = ("#3b6fb6", "#e0a030", "#c4473a")
 
 
@@ -77,7 +79,25 @@ def _bars(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], name
 
 
 def _curves(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str]) -> None:
-    order = np.argsort(-counts.sum(axis=1), kind="stable")
+    """Draw, for each part, how many classes have how many pictures there: side by side, thousands would be a blur."""
+    from matplotlib.ticker import MaxNLocator
+
     for column, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
-        axes.plot(np.arange(1, len(classes) + 1), counts[order, column], color=colour, label=name, drawstyle="steps")
-    axes.set(xlabel="classes, from the largest to the smallest", ylabel="pictures", yscale="symlog", ylim=(0, None))
+        part = np.sort(counts[:, column])[::-1]
+        # The later the thinner: equal curves lie on each other.
+        axes.plot(
+            np.arange(1, len(classes) + 1),
+            part,
+            color=colour,
+            label=name,
+            drawstyle="steps",
+            linewidth=4.5 - 1.5 * column,
+        )
+    axes.set(xlabel="classes, those with most pictures in a part first", ylabel="pictures of a class")
+    if counts.max() > STEEP:
+        axes.set_yscale("symlog")
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(0, None)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")

@@ -102,7 +102,8 @@ class Ledger:
         self._take(json.loads(json.dumps(step)))
 
     def _take(self, step: dict[str, Any]) -> None:
-        self.counts[step["kind"]] += 1
+        # What is tried again does not count again.
+        self.counts[step["kind"]] += step["url"] not in self.done
         self.done[step["url"]] = step
         self.seen.add(step["url"])
         if "file" in step:

@@ -60,6 +60,7 @@ def test_what_may_pass_is_tried_again_the_next_time_only(opened):
     ledger = opened()
     assert ledger.next() == FIRST
     ledger.finish(FIRST, "ok", file="pictures/1.png", sha256="ab")
+    assert ledger.counts["picture"] == 1
     assert opened().next() is None
 
 
