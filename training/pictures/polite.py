@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,8 +63,13 @@ class Manners:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense. Raises RecipeError."""
-        if min(self.rate, self.timeout, self.tries, self.page_bytes, self.picture_bytes) <= 0 or self.backoff < 0:
+        numbers = (self.rate, self.timeout, self.tries, self.page_bytes, self.picture_bytes)
+        if not (all(0 < number < math.inf for number in numbers) and 0 <= self.backoff < math.inf):
             raise RecipeError("manners: rate, timeout, tries and bytes must be above 0, and backoff not below")
+        if not (self.agent.isascii() and self.agent.isprintable() and self.agent.strip()):
+            raise RecipeError(
+                f"manners: agent={self.agent!r:.80} must be printable ASCII, such as 'my-crawler (me@example.org)'"
+            )
 
 
 class Fetched(NamedTuple):

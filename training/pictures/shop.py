@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from training.pictures.ledger import Item
 from training.pictures.markup import Element, Selector, parse
+from training.recipe import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,11 @@ class Select:
     next: str = "a[rel=next]"
     """The link to the next page of results."""
 
+    def __post_init__(self) -> None:
+        """Refuse selectors that are not understood. Raises RecipeError."""
+        for selector in filter(None, (self.categories, self.products, self.thumbnail, self.title, self.next)):
+            Selector.parse(selector)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
@@ -56,6 +62,11 @@ class Shop:
     select: Select
     labels: dict[str, str] = field(default_factory=dict)
     """Beginning of a category's name to the label of what is in it; others get the name of their last category."""
+
+    def __post_init__(self) -> None:
+        """Refuse a root that cannot be asked. Raises RecipeError."""
+        if not re.match(r"https?://[^\s/\[\]]+(/|\?|$)", self.root):
+            raise RecipeError(f"root={self.root!r:.80} must be an address such as https://shop.example/instruments/")
 
     def start(self) -> list[Item]:
         """Return where to begin."""
