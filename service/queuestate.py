@@ -49,6 +49,18 @@ async def dead(url: str) -> list[dict[str, Any]]:
         await part(redis)
 
 
+async def clear(url: str) -> int:
+    """Forget the dead letters; return how many there were."""
+    redis = connect(url)
+    try:
+        entries = [entry for entry, _ in await redis.xrange(DEAD)]
+        if entries:
+            await redis.xdel(DEAD, *entries)
+        return len(entries)
+    finally:
+        await part(redis)
+
+
 def _letter(entry: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
     letter: dict[str, Any] = {name: fields.get(name.encode(), b"").decode() for name in ("why", "stream", "worker")}
     letter["at"] = int(entry.split(b"-")[0]) / 1e3

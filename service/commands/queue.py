@@ -33,17 +33,22 @@ def main(argv: list[str]) -> int:
         return UNREACHED
     if args.json:
         print(json.dumps(found))
+    elif args.what == "clear":
+        print(f"{found} dead letters forgotten")
     elif args.what == "status":
         _show_status(found)
     else:
         _show_dead(found)
-    return AMISS if found and (args.what == "dead" or not found["workers"]) else OK
+    amiss = not found["workers"] if args.what == "status" else found and args.what == "dead"
+    return AMISS if amiss else OK
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre queue", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument(
-        "what", choices=("status", "dead"), help="what waits and who works; jobs that ended their workers"
+        "what",
+        choices=("status", "dead", "clear"),
+        help="what waits and who works; jobs that ended their workers; forget those",
     )
     parser.add_argument("--redis", metavar="URL", help="as in BEHAVIOUR.md; better in the environment: TIMBRE_REDIS")
     parser.add_argument("--json", action="store_true", help="print JSON")

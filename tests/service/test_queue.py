@@ -67,6 +67,15 @@ async def test_dead_letters_are_listed_with_their_reason(filled, capsys):
     assert "j1  toy:2 [26]  3 workers ended" in capsys.readouterr().out
 
 
+async def test_dead_letters_that_were_seen_to_can_be_forgotten(filled, capsys):
+    assert await run("clear", "--redis", filled) == 0
+    assert capsys.readouterr().out == "2 dead letters forgotten\n"
+    assert await run("dead", "--redis", filled) == 0
+    assert await run("status", "--redis", filled, "--json") == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (found["dead"], found["jobs"]["live"]["held"]) == (0, 1)
+
+
 def test_an_empty_queue_without_workers_says_so(redis_url, capsys):
     assert main(["status", "--redis", redis_url]) == 1
     assert "none" in capsys.readouterr().out
