@@ -138,11 +138,12 @@ def assign(labels: Sequence[str], group: Index, ratios: Sequence[float], *, seed
     for rows in members:
         classes, counts = np.unique(label[rows], return_counts=True)
         wanted = (lacking[classes] * counts[:, None]).sum(axis=0) / len(rows)
-        if (small & begun)[classes].all():
-            chosen = int(np.argmax(np.where(wanted > wanted.max() - 1, overall / whole, -np.inf)))
-        else:
-            # Among parts that lack a class alike, the one that lacks most of all.
-            chosen = int(np.argmax(wanted + 1e-6 * overall))
+        # Among parts that lack a class alike, the one that lacks most of all.
+        wanted += 1e-6 * overall
+        fair = (wanted > wanted.max() - 1) & (overall >= len(rows) / 2)
+        if (small & begun)[classes].all() and fair.any():
+            wanted = np.where(fair, overall / whole, -np.inf)
+        chosen = int(np.argmax(wanted))
         begun[classes] = True
         part[rows] = chosen
         lacking[classes, chosen] -= counts
