@@ -26,7 +26,9 @@ class Frames:
             raise Unprocessable(f"n_fft {config.n_fft} and hop_length {config.hop_length}: only 2048 and 512 are built")
         self.config, self.kind = config, kind
         self._full = kind == "features"
-        self._tables = tables(config).given
+        # The kernels are given addresses only: whoever made the tables first may have dropped them by now.
+        self._tables = tables(config)
+        self._given = self._tables.given
         self._entries = entries()
         full_rows = rows if self._full else 0
         self._stats = np.zeros((full_rows, 6))
@@ -44,7 +46,7 @@ class Frames:
 
         `real` says which samples are no padding. `signal` must hold 2048 samples behind the last block of eight frames.
         """
-        places = (address(self._tables), _scratch(), address(self._rows), address(signal))
+        places = (address(self._given), _scratch(), address(self._rows), address(signal))
         self._entries["analyse"](*places, offset, *real, row, count, self._full)
         mel = self._mel[row : row + count]
         np.maximum(mel, np.float32(1e-10), out=mel)

@@ -1,15 +1,19 @@
 """The oracle is librosa 0.11; the bar is 1e-5 relative, 1e-6 absolute near zero."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from features.banks import tables
 from features.config import DEFAULT, AudioConfig
 from features.decode import decode
 from features.errors import Unprocessable
 from features.extract import FEATURE_NAMES, KEPT, _local, compute, extract, extract_many, log_mel
+from features.frames import Frames
 from tests.features import oracle
 
 
@@ -58,6 +62,18 @@ def test_no_state_is_carried_from_one_window_to_the_next():
     extract(oracle.noise(2, level=10))
     log_mel(oracle.noise(2))
     assert_array_equal(extract(oracle.melody(0)), before)
+
+
+def test_its_tables_live_as_long_as_the_frames_that_point_into_them():
+    config = AudioConfig(sample_rate=12_345)
+    frames = Frames(config, rows=8, kind="log_mel")
+    made = weakref.ref(tables(config))
+    tables.cache_clear()
+    gc.collect()
+    assert made() is not None
+    del frames
+    gc.collect()
+    assert made() is None
 
 
 def test_threads_do_not_disturb_each_other():
