@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
@@ -19,6 +20,8 @@ BACKLOG = 1_024
 """Connections the kernel keeps until they are accepted."""
 ACCEPTS = 64
 """Connections accepted in one turn of the loop."""
+TELL_S = 1.0
+"""How often a full house is logged."""
 PAUSE_S = 1.0
 """How long nobody is let in when the system has no handle for one more."""
 HANDSHAKE_S = 10.0
@@ -77,6 +80,8 @@ class Doorman:
         self._limit = limit
         self.greeting: dict[asyncio.Task[Any], None] = {}
         """Connections whose TLS is being agreed on, the oldest first."""
+        self._unsaid = 0
+        self._silent_until = 0.0
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol of one more connection."""
@@ -87,7 +92,7 @@ class Doorman:
         greeting = next(iter(self.greeting), None)
         idle = None if greeting else next((each for each in connections if _idle(each)), None)
         closed = "one that did not greet" if greeting else "the newest" if idle is None else "an idle one"
-        log("too many connections", open=len(connections), greeting=len(self.greeting), closed=closed)
+        self._tell(closed)
         if greeting:
             self.greeting.pop(greeting)
             greeting.cancel()
@@ -96,6 +101,15 @@ class Doorman:
         else:
             _abort(idle)
         return self._server()
+
+    def _tell(self, closed: str) -> None:
+        """Log a line, but not one for each connection: whoever opens thousands would fill the disk with them."""
+        self._unsaid += 1
+        if time.monotonic() >= self._silent_until:
+            self._silent_until = time.monotonic() + TELL_S
+            opened, greeting = len(self._server.connections), len(self.greeting)
+            log("too many connections", open=opened, greeting=greeting, closed=closed, times=self._unsaid)
+            self._unsaid = 0
 
 
 class Porch:

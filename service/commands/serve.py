@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from features.errors import NotAllowed, TimbreError
+from features.errors import NotAllowed, TimbreError, Unprocessable
 
 
 def main(argv: list[str]) -> int:
@@ -19,7 +19,9 @@ def main(argv: list[str]) -> int:
     from service.settings import Settings
 
     try:
-        settings = Settings(**_arguments(argv))
+        given = _arguments(argv)
+        settings = Settings(**given)
+        check_workers(given, settings.redis)
         check_exposure(settings.host, free=settings.insecure or bool(settings.keys))
         check_redis(settings.redis)
         check_secrets(settings)
@@ -43,6 +45,12 @@ def check_exposure(host: str, *, free: bool) -> None:
             f"{host or 'every address'} can be reached from other machines and there are no keys; "
             "make some with `timbre keys create` and say --keys FILE, or --insecure if that is what you want"
         )
+
+
+def check_workers(given: dict[str, Any], redis: str) -> None:
+    """Refuse to start no workers where some are asked for. Raises Unprocessable."""
+    if given.get("workers") and not redis:
+        raise Unprocessable("workers take jobs from Redis: say --redis URL, or leave out --workers")
 
 
 def check_redis(url: str) -> None:

@@ -245,10 +245,12 @@ async def test_giant_and_compressed_frames_close_the_stream(artefacts, frames, c
         await until(lambda: not server.running.app[GATEWAY]._streams)
 
 
-async def test_idle_sockets_give_way_to_those_who_ask(artefacts):
+async def test_idle_sockets_give_way_to_those_who_ask(artefacts, capfd):
     async with opened(artefacts, max_connections=20) as server:
         idle = [await server.connect() for _ in range(60)]
         assert server.connections <= 21
+        # One line a second, however many there are.
+        assert 1 <= capfd.readouterr().err.count("too many connections") <= 3
         assert await server.status() == 200
         assert await server.status(CLASSIFY, data=wav(tone(2))) == 200
         for _, writer in idle:

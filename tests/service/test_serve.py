@@ -226,7 +226,9 @@ def test_loopback_is_free(host):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--set", "prot=1"], ["--set", "grace=-1"], ["--gateways", "0"]], ids=lambda each: each[-1]
+    "arguments",
+    [["--set", "prot=1"], ["--set", "grace=-1"], ["--gateways", "0"], ["--workers", "2"], ["--redis", "redis://h?x=1"]],
+    ids=lambda each: each[-1],
 )
 def test_settings_that_make_no_sense_are_refused_with_2(arguments, capsys):
     assert main(arguments) == 2
