@@ -30,6 +30,8 @@ Result = TypeVar("Result")
 
 PATIENCE = 0.25
 """Share of the hop that a new window waits for room before the oldest is dropped: a burst is no overload."""
+TURN_S = 0.002
+"""Seconds of work after which a stream waits for another turn of the event loop, behind the others."""
 PAUSE_S = 0.001
 """A message that is taken so soon after the one before was there already."""
 _numbers = itertools.count()
@@ -79,7 +81,7 @@ class LiveStream:
         self._reader: asyncio.Task[Any] | None = None
         self._leaving = False
         self._listening = True
-        self._taken = self._done = 0.0
+        self._asked = self._admitted = self._done = 0.0
         # Streams that are thinned take turns.
         self._which = next(_numbers)
 
@@ -213,8 +215,7 @@ class LiveStream:
             session.thinning = (self._gateway.lag.thinning.one_of, self._which)
         parts = session.take(frame)
         while True:
-            # A long message, or many that came at once, must not keep the others from their turn.
-            await self._gateway.lag.turn()
+            await self._turn()
             begin = time.perf_counter()
             if (events := next(parts, None)) is None:
                 break
@@ -224,10 +225,18 @@ class LiveStream:
 
     def _arrival(self, now: float) -> float:
         """Return when the message that is taken now can have come at the earliest."""
-        before, self._taken = self._taken, now
-        # It may have come while the one before waited for its turn.
-        there = before if now - self._done < PAUSE_S else now
-        return min(there, now - self._gateway.lag.stalled(now))
+        if now - self._done >= PAUSE_S:
+            self._asked, self._admitted = now, 0.0
+        # Otherwise it may have come while the one before waited for its turn.
+        return min(self._asked, now - self._gateway.lag.stalled(now))
+
+    async def _turn(self) -> None:
+        """Wait for a turn if this one is used up: a long message, or many, must not keep the others from theirs."""
+        now = time.monotonic()
+        if now - self._admitted > TURN_S:
+            self._asked = now
+            await self._gateway.lag.turn()
+            self._admitted = time.monotonic()
 
     def _put(self, events: list[Event], *, arrived: float, begin: float) -> None:
         features_ms = 1e3 * (time.perf_counter() - begin)
