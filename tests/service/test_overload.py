@@ -151,6 +151,29 @@ async def test_no_client_keeps_the_loop_from_turning(serve, size):
     assert max(stints) < 20 * MS
 
 
+async def test_what_waits_for_a_turn_of_the_loop_is_as_old_as_it_is(serve):
+    server = await serve()
+
+    async def work():
+        await server.gateway.lag.turn()
+        until = time.thread_time() + 5 * MS
+        while time.thread_time() < until:
+            pass
+
+    async with server.stream() as socket:
+        await begin(socket)
+        await socket.send_bytes(SOUND[: 2 * 19 * CHUNK])
+        await asyncio.sleep(0.1)
+        works = [asyncio.create_task(work()) for _ in range(60)]
+        sent = time.monotonic()
+        for at in (2 * 19 * CHUNK, 2 * 20 * CHUNK):
+            await socket.send_bytes(SOUND[at : at + 2 * CHUNK])
+        told = (await socket.receive_json())["age_ms"]["total"]
+        assert time.monotonic() - sent > 0.2
+        assert told > 0.2 / MS
+        await asyncio.gather(*works)
+
+
 async def test_a_loop_that_is_late_computes_fewer_windows_and_says_which(serve):
     server = await serve()
     server.gateway.lag.thinning.one_of = 3
