@@ -56,6 +56,8 @@ class Gateway:
         self.takeover = Takeover(self.catalogue, store, prepare=self.queue.prepare)
         self.leaving = False
         self.opening: asyncio.Task[None]
+        self.loaded = asyncio.Event()
+        """The models are there; the queue may be on its way."""
         self.lag = Lag()
         """Of the event loop, from the moment the server is ready."""
         self._watching: asyncio.Task[None] | None = None
@@ -82,6 +84,7 @@ class Gateway:
 
     async def _open(self) -> None:
         await asyncio.to_thread(self.catalogue.load)
+        self.loaded.set()
         await self.queue.open()
         if not self.leaving:
             self._watching = asyncio.create_task(self.takeover.watch())

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from features.errors import ArtefactError
 from service.app import build
-from service.door import open_door, runner
+from service.door import Door, open_door, runner
 from service.gateway import Gateway
 from service.guard import Allowance
 from service.lag import Histogram
@@ -23,6 +23,8 @@ from service.rest import GATEWAY
 from service.settings import Settings
 
 BEAT_S = 1.0
+QUEUE_S = 1.0
+"""How long one of several gateways waits for the queue before it lets clients in."""
 
 
 def run(
@@ -58,15 +60,29 @@ async def _serve(
     app = build(settings, tally=tally)
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()
-    door = await open_door(running, listener, settings)
     beating = asyncio.create_task(_beat(beat)) if beat else None
+    door: Door | None = None
     try:
+        if settings.gateways > 1:
+            await _until_useful(app[GATEWAY], told)
+        door = await open_door(running, listener, settings)
         return await _until_told(app, told, listener, since=since)
     finally:
         if beating:
             beating.cancel()
-        door.close()
+        if door:
+            door.close()
         await running.cleanup()
+
+
+async def _until_useful(gateway: Gateway, told: asyncio.Event) -> None:
+    """Wait until work can be taken: until then the other gateways take it, who share the port with whoever listens."""
+    waiting = [asyncio.create_task(event.wait()) for event in (told, gateway.loaded)]
+    await asyncio.wait((*waiting, gateway.opening), return_when=asyncio.FIRST_COMPLETED)
+    # A queue that is in trouble is for the clients to know.
+    await asyncio.wait((waiting[0], gateway.opening), timeout=QUEUE_S, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
 
 
 async def _until_told(app: web.Application, told: asyncio.Event, listener: socket.socket, *, since: float) -> int:

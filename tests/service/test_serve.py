@@ -122,6 +122,25 @@ def test_several_gateways_share_the_port_and_the_dead_are_replaced(serve_process
         os.kill(pids[1], 0)
 
 
+async def test_while_one_gateway_is_replaced_the_others_take_all_that_comes(serve_process):
+    server = serve_process("--gateways", 2)
+    url = (await asyncio.to_thread(server.until, r" ready url=(\S+)", times=2))[1]
+    pid = int(server.until(r"gateway started number=0 pid=(\d+)")[1])
+    back = asyncio.create_task(asyncio.to_thread(server.until, " ready url", times=3))
+    statuses, lost = [], 0
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http:
+        os.kill(pid, signal.SIGKILL)
+        while not back.done() or len(statuses) < 100:
+            try:
+                async with http.get(url + "/readyz") as response:
+                    statuses.append(response.status)
+            except aiohttp.ClientError:
+                lost += 1
+    assert set(statuses) == {200}
+    assert lost <= 2  # one that was on its way to the dead
+    assert await asyncio.to_thread(server.end) == 0
+
+
 def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(artefacts, monkeypatch, capsys):
     monkeypatch.setattr(supervisor, "SILENCE_S", 1.0)
     watching = Supervisor(Settings(port=0, artefacts=artefacts), since=time.monotonic())
