@@ -81,8 +81,8 @@ def _add_quantising(quantising: argparse.ArgumentParser) -> None:
     how = quantising.add_mutually_exclusive_group(required=True)
     how.add_argument("--fp16", dest="how", action="store_const", const="fp16", help="half precision, for accelerators")
     how.add_argument("--int8", dest="how", action="store_const", const="int8", help="8-bit integers, for processors")
-    text = "pictures or sounds to calibrate and to judge on; sub-folders named after labels give top-1"
-    quantising.add_argument("--calibration", type=Path, metavar="FOLDER", help=text)
+    text = "pictures or sounds to calibrate and judge on: a folder, zip or pack; folders named after labels give top-1"
+    quantising.add_argument("--calibration", type=Path, metavar="PATH", help=text)
     quantising.add_argument("--out", type=Path, default=Path("artefacts"), metavar="DIR", help="%(default)s as default")
     quantising.set_defaults(run=_quantize)
 

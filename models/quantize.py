@@ -10,7 +10,6 @@ import hashlib
 import io
 import tempfile
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -18,21 +17,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import ArtefactError, InputError, Unprocessable
+from features.errors import ArtefactError, Unprocessable
 from models.artefact import place
+from models.calibration import Material, collected, golden
 from models.session import Session
 from models.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from models.store import Model
 
 How: TypeAlias = Literal["fp16", "int8"]
 TOLERANCE: dict[How, float] = {"fp16": 0.02, "int8": 0.08}
 """How far golden scores may be off elsewhere: processors round such sums in different ways."""
-MOST = 512
-"""Tensors that are looked at, spread over all there are."""
 BATCHES = (1, 32)
 RUNS, RUN_S = 5, 2.0
 """At least so many calls, and so many seconds, of each pair."""
@@ -40,29 +36,18 @@ QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool", "Averag
 HEAVY = ("Conv", "Gemm", "MatMul")
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a graph is calibrated on, and what both are judged on."""
-
-    calibration: npt.NDArray[Any]
-    judged: npt.NDArray[Any]
-    truth: list[int] | None
-    """Label of each that is judged, where the folders are named after labels."""
-    about: str
-
-
 def quantize(
     store: Store, name: str, version: str | None, *, how: How, calibration: Path | None, out: Path
 ) -> tuple[Path, dict[str, Any]]:
     """Write a version of a network in lower precision below `out`; return where it is and what was measured.
 
-    calibration: folder of pictures or sounds that the model may meet; sub-folders named after labels also give top-1.
+    calibration: folder, zip or pack of what the model may meet; sub-folders named after labels also give top-1.
     Without it, the golden inputs serve. Raises NotFound, InputError, Unprocessable, ArtefactError.
     """
     model = store.load(name, version)
     folder = store.path / name / model.version
     graph = (folder / "model.onnx").read_bytes()
-    material = _golden(folder) if calibration is None else _collected(model, calibration)
+    material = golden(folder) if calibration is None else collected(model, calibration)
     smaller = _half(graph) if how == "fp16" else _integers(graph, material.calibration)
     try:
         session = Session(smaller)
@@ -78,58 +63,6 @@ def quantize(
         **_speed(model.session, session, material.judged),
     }
     return _write(model, smaller, measured, how=how, original=folder, out=out), measured
-
-
-def _golden(folder: Path) -> Material:
-    with np.load(folder / "golden.npz", allow_pickle=False) as arrays:
-        inputs = arrays["inputs"]
-    return Material(inputs, inputs, None, f"{len(inputs)} golden inputs, for calibration and for judging")
-
-
-def _collected(model: Model, folder: Path) -> Material:
-    """Read a folder; every second tensor calibrates, the others judge."""
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder")
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    paths = [paths[at] for at in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MOST)).astype(int))]
-    found = [(path, tensor) for number, path in enumerate(paths) for tensor in _tensors(model, path, number)][
-        : 4 * MOST
-    ]
-    if len(found) < 2:
-        raise InputError(f"{folder}: fewer than two files that {model.name!r} can read")
-    tensors = np.stack([tensor for _, tensor in found])
-    names = [path.parent.name for path, _ in found[1::2]]
-    guessed = model.kind == "picture" and model.picture.metadata
-    truth = [model.labels.index(name) for name in names] if set(names) <= set(model.labels) and not guessed else None
-    return Material(tensors[::2], tensors[1::2], truth, f"{len(found)} from {folder.name}/, half each")
-
-
-def _tensors(model: Model, path: Path, number: int) -> Iterator[npt.NDArray[Any]]:
-    """Give what a file becomes; nothing when it cannot be read."""
-    try:
-        if model.kind == "picture":
-            from features.picture import decode as see
-            from features.picture import tensor
-
-            config = model.picture
-            # Nobody says what belongs to the picture; to learn the ranges, all values in turn will do.
-            told = {field.name: field.values[number % len(field.values)] for field in config.metadata}
-            yield tensor(see(path.read_bytes(), config), config, told)
-        else:
-            yield from _windows(model, path.read_bytes())
-    except InputError:
-        return
-
-
-def _windows(model: Model, data: bytes) -> Iterable[npt.NDArray[Any]]:
-    from features.decode import decode as hear
-    from features.extract import extract_many
-
-    config, kind = model.sound
-    samples = hear(data, sample_rate=config.sample_rate)
-    samples = np.pad(samples, (0, max(0, config.window - len(samples))))
-    starts = range(0, len(samples) - config.window + 1, config.window)
-    return extract_many([samples[at : at + config.window] for at in starts], kind=kind, config=config)
 
 
 def _half(graph: bytes) -> bytes:
@@ -263,7 +196,7 @@ def _versions(store: Store, name: str) -> list[str]:
 
 
 def _golden_scores(graph: bytes, original: Path) -> bytes:
-    inputs, buffer = _golden(original).judged, io.BytesIO()
+    inputs, buffer = golden(original).judged, io.BytesIO()
     np.savez_compressed(buffer, inputs=inputs, scores=Session(graph).predict(inputs))
     return buffer.getvalue()
 

@@ -1,0 +1,142 @@
+"""What a network in lower precision is calibrated on and judged by, from whatever a recipe reads."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import InputError, TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from models.store import Model
+
+Item = TypeVar("Item")
+Found: TypeAlias = list[tuple[str, npt.NDArray[Any]]]
+"""Tensors, and the folder that each comes from."""
+MOST = 512
+"""Files that are looked at, spread over all there are."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Of one file."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a graph is calibrated on, and what both are judged on."""
+
+    calibration: npt.NDArray[Any]
+    judged: npt.NDArray[Any]
+    truth: list[int] | None
+    """Label of each that is judged, where the folders are named after labels."""
+    about: str
+
+
+def golden(folder: Path) -> Material:
+    """Return the golden inputs of an artefact's folder, for both."""
+    with np.load(folder / "golden.npz", allow_pickle=False) as arrays:
+        inputs = arrays["inputs"]
+    return Material(inputs, inputs, None, f"{len(inputs)} golden inputs, for calibration and for judging")
+
+
+def collected(model: Model, source: Path) -> Material:
+    """Return what a folder, a zip or a pack of `timbre data pack` holds: every second calibrates, the others judge.
+
+    Raises InputError when there is nothing that the model takes.
+    """
+    if (source / "pack.json").is_file():
+        found = _from_pack(model, source)
+    elif source.is_file():
+        found = _from_zip(model, source)
+    elif source.is_dir():
+        paths = _spread(sorted(path for path in source.rglob("*") if path.is_file()))
+        found = _read(model, ((path.parent.name, path.read_bytes) for path in paths))
+    else:
+        raise InputError(f"{source} is not there: give a folder, a zip or a pack")
+    if len(found) < 2:
+        raise InputError(f"{source}: fewer than two files that {model.name!r} can read")
+    tensors, names = np.stack([tensor for _, tensor in found]), [name for name, _ in found[1::2]]
+    guessed = model.kind == "picture" and model.picture.metadata
+    truth = [model.labels.index(name) for name in names] if set(names) <= set(model.labels) and not guessed else None
+    return Material(tensors[::2], tensors[1::2], truth, f"{len(found)} from {source.name}, half each")
+
+
+def _spread(items: Sequence[Item]) -> list[Item]:
+    return [items[at] for at in np.unique(np.linspace(0, len(items) - 1, min(len(items), MOST)).astype(int))]
+
+
+def _read(model: Model, files: Iterable[tuple[str, Callable[[], bytes]]]) -> Found:
+    found: Found = []
+    for number, (name, read) in enumerate(files):
+        try:
+            found += [(name, tensor) for tensor in _tensors(model, read(), number)]
+        except InputError:  # no file of the model's kind
+            continue
+    return found[: 4 * MOST]
+
+
+def _from_zip(model: Model, source: Path) -> Found:
+    def read(entry: zipfile.ZipInfo) -> bytes:
+        if entry.file_size > MOST_BYTES:
+            raise TooLarge(f"{entry.filename}: {entry.file_size} bytes")
+        return archive.read(entry)
+
+    try:
+        with zipfile.ZipFile(source) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            chosen = _spread(sorted(entries, key=lambda entry: entry.filename))
+            return _read(model, ((PurePosixPath(each.filename).parent.name, partial(read, each)) for each in chosen))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise InputError(f"{source} cannot be read as a zip: {error}") from error
+
+
+def _from_pack(model: Model, source: Path) -> Found:
+    """Read tensors as they are. Raises InputError where pictures were packed in another way than the model takes."""
+    from features.picture import tensor
+
+    try:
+        config = json.loads((source / "pack.json").read_text(encoding="utf-8"))["config"]
+        images, labels = np.load(source / "images.npy", mmap_mode="r"), np.load(source / "labels.npy")
+        classes = json.loads((source / "classes.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{source} is no whole pack: {error}") from error
+    wanted = asdict(model.picture) if model.kind == "picture" else {}
+    differing = [name for name in wanted if name != "metadata" and wanted[name] != config.get(name)]
+    if differing or not wanted:
+        takes = ", ".join(f"{name} {wanted[name]}" for name in differing) or "sound"
+        raise InputError(f"{source} was packed otherwise than {model.name!r} takes pictures: it takes {takes}")
+    rows = _spread(range(len(images)))
+    return [(classes[labels[row]], tensor(images[row], model.picture, _told(model, row))) for row in rows]
+
+
+def _tensors(model: Model, data: bytes, number: int) -> Iterator[npt.NDArray[Any]]:
+    """Give what a file becomes. Raises InputError when it cannot be read."""
+    if model.kind == "picture":
+        from features.picture import decode, tensor
+
+        yield tensor(decode(data, model.picture), model.picture, _told(model, number))
+    else:
+        yield from _windows(model, data)
+
+
+def _told(model: Model, number: int) -> dict[str, str]:
+    """Return metadata: nobody says what belongs to a picture; to learn the ranges, all values in turn will do."""
+    return {field.name: field.values[number % len(field.values)] for field in model.picture.metadata}
+
+
+def _windows(model: Model, data: bytes) -> Iterable[npt.NDArray[Any]]:
+    from features.decode import decode
+    from features.extract import extract_many
+
+    config, kind = model.sound
+    samples = decode(data, sample_rate=config.sample_rate)
+    samples = np.pad(samples, (0, max(0, config.window - len(samples))))
+    starts = range(0, len(samples) - config.window + 1, config.window)
+    return extract_many([samples[at : at + config.window] for at in starts], kind=kind, config=config)
