@@ -21,7 +21,7 @@ class AnyRecipe(Protocol):
         """The seed of everything random."""
 
 
-WHERE = ("data", "cache", "jobs", "profile", "profiles")
+WHERE = ("data", "cache", "jobs", "profile", "profiles", "save_weights")
 """Fields that say where and how fast, not what; a profile's changes are in the other fields."""
 
 

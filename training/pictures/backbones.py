@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -104,6 +105,21 @@ def load(body: Any, name: str, weights: str, *, shape: tuple[int, int, int]) -> 
         raise MaterialError(f"{path} does not hold weights of {name}, without its top: {error}") from error
 
 
+def save(backbone: Any, path: Path) -> None:
+    """Write the weights of a backbone that `build` made, complete or not at all, as `build` takes them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        _body_of(backbone).save_weights(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _body_of(backbone: Any) -> Any:
+    return next(layer for layer in backbone.layers if hasattr(layer, "layers"))
+
+
 def _prepared(keras: Any, pixels: Any, wanted: str) -> Any:
     if wanted == "own":
         return pixels
@@ -147,7 +163,7 @@ def _norm(keras: Any, x: Any, *, relu: bool = False) -> Any:
 
 def groups(backbone: Any) -> dict[str, list[Any]]:
     """Return the layers with weights by group, from the pixels on."""
-    body = next(layer for layer in backbone.layers if hasattr(layer, "layers"))
+    body = _body_of(backbone)
     learnt = [layer for layer in body._flatten_layers(include_self=False, recursive=True) if _own(layer)]  # noqa: SLF001
     ends = [round(len(learnt) * third / len(GROUPS)) for third in range(len(GROUPS) + 1)]
     return {name: learnt[ends[i] : ends[i + 1]] for i, name in enumerate(GROUPS)}

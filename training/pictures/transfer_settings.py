@@ -106,6 +106,8 @@ class TransferRecipe(TrainedRecipe):
     """What is told beside the picture, of the names in pictures.layout; joined to the pooled vector."""
     tensorboard: bool = False
     """Whether to write TensorBoard's files beside the curves; needs tensorboard."""
+    save_weights: str = ""
+    """A .weights.h5 file for the backbone's weights at the end, which network.weights of another training takes."""
     network: Network = field(default_factory=Network)
     head: Training = field(default_factory=Training)
     fine: Training = field(default_factory=Training)
@@ -118,6 +120,8 @@ class TransferRecipe(TrainedRecipe):
         for name in self.metadata:
             _check(name in told, f"metadata {name!r} is missing in pictures.layout={self.pictures.layout!r}")
         _check(not self.split.by_source, "split.by_source is for small networks; here sources stay on one side")
+        fits = not self.save_weights or self.save_weights.endswith(".weights.h5")
+        _check(fits, f"save_weights={self.save_weights!r} must end with .weights.h5")
         _check(not any(getattr(self.head, part) for part in GROUPS), "[head] trains the classifier only")
 
 

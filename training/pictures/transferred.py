@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,15 +17,13 @@ from features.config import Metadata, PictureConfig
 from features.errors import Unprocessable
 from features.picture import facts as told_facts
 from training.material import MaterialError
-from training.pictures import curves, judge, outcome
+from training.pictures import backbones, curves, judge, outcome
 from training.pictures.network import keras_on_torch, softmax, temperature
 from training.pictures.obtain import cache_folder, obtain
 from training.pictures.parts import check, parts
 from training.pictures.transfer_settings import Search, TransferRecipe
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from training.pictures.fit import Material
     from training.pictures.packed import Pack
     from training.pictures.parts import Part
@@ -80,6 +79,8 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     tables["How far weights moved"] = _moved(learner, before)
     with stage("artefact and report"):
         made = outcome.ship(_outcome(recipe, pack, part, config, material, learner, trained, tables), out)
+    if recipe.save_weights:
+        backbones.save(learner.backbone, Path(recipe.save_weights).expanduser())
     for file in kept:
         forget(file)
     return made

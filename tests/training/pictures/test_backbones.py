@@ -64,6 +64,14 @@ def test_weights_come_from_a_file(kind, body, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(made.get_weights(), body.get_weights(), strict=True))
 
 
+def test_weights_that_were_saved_are_weights_to_begin_with(tmp_path):
+    made, path = small(seed=3), tmp_path / "new" / "known.weights.h5"
+    backbones.save(made, path)
+    again = small(weights=str(path), seed=4)
+    assert all(np.array_equal(a, b) for a, b in zip(made.get_weights(), again.get_weights(), strict=True))
+    assert [file.name for file in path.parent.iterdir()] == ["known.weights.h5"]
+
+
 def test_weights_of_another_architecture_are_refused(body, tmp_path):
     for kind in ("weights.h5", "keras"):
         path = tmp_path / f"body.{kind}"

@@ -105,12 +105,18 @@ def test_a_killed_training_goes_on_to_the_same_scores(snails, tmp_path):
     assert model.manifest.metrics["networks"].keys() == {"head", "fine"}
 
 
-def test_birds_are_told_from_pictures_alone(tmp_path):
+def test_birds_are_told_from_pictures_alone_and_pass_on_what_they_learnt(tmp_path, capsys):
     pictures = collection(tmp_path / "pictures", {"crane": 12, "robin": 12})
-    changes = ["head.epochs=1", "fine.epochs=1"]
-    assert main(["birds", *settings(pictures, tmp_path, *changes)]) == 0
+    changes, known = ["head.epochs=1", "fine.epochs=1"], tmp_path / "known.weights.h5"
+    assert main(["birds", *settings(pictures, tmp_path, *changes, f"save_weights={known}")]) == 0
     model = Store(tmp_path / "out").load("birds")
     assert (model.labels, model.session.shape) == (["crane", "robin"], (32, 32, 3))
+    assert "save_weights" not in model.manifest.origin["recipe"]
+    changes = ["head.epochs=1", "fine.epochs=1", f"network.weights={known}"]
+    assert main(["birds", *settings(pictures, tmp_path, *changes)]) == 0
+    assert "weights of a file" in (tmp_path / "out/birds/2/report.md").read_text(encoding="utf-8")
+    assert main(["birds", *settings(pictures, tmp_path, *changes, "network.backbone=vgg19")]) == 1
+    assert f"{known} does not hold weights of vgg19" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -121,6 +127,7 @@ def test_birds_are_told_from_pictures_alone(tmp_path):
         (("network.weights=none.weights.h5",), "no weights none.weights.h5"),
         (("network.dense=[0]",), "network.dense=[0]"),
         (("head.low=0.1",), "[head] trains the classifier only"),
+        (("save_weights=known.h5",), "save_weights='known.h5' must end with .weights.h5"),
         (("fine.resets=top",), "resets=['top'] must be some of low, middle, high, classifier"),
         (("fine.frozen=2",), "frozen=2 must lie between 0 and epochs=1"),
         (("name=Cone Snails",), "lower-case words"),
