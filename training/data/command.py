@@ -24,6 +24,7 @@ COMMANDS = {
         "training.pictures.clean",
         "find duplicates, blank pictures and doubtful labels; set them right on a page",
     ),
+    "describe": ("training.pictures.describe", "write what a layer of a network makes of each picture, as HDF5"),
     "pack": ("training.pictures.pack", "pack a folder of pictures into arrays"),
 }
 """Module with main(argv), and a line of help; `split` of pictures is found by what it is given."""
@@ -32,7 +33,7 @@ COMMANDS = {
 def main(argv: list[str]) -> int:
     """Run `timbre data` and return the exit code: 0 done, 1 refused or with problems, 2 not understood."""
     if not argv or argv[0] in {"-h", "--help"}:
-        lines = [f"  {name:<8}{about}" for name, (_, about) in COMMANDS.items()]
+        lines = [f"  {name:<10}{about}" for name, (_, about) in COMMANDS.items()]
         print(
             "\n".join(["usage: timbre data COMMAND ...   (timbre data COMMAND --help tells its options)", "", *lines])
         )

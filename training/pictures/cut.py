@@ -9,6 +9,7 @@ import numpy as np
 
 from models.session import Session
 from training.material import MaterialError
+from training.pictures import cut_keras
 from training.pictures.folders import some
 
 if TYPE_CHECKING:
@@ -21,6 +22,28 @@ TOLERANCE = 1e-3
 """Between a picture alone and among others, relative to the largest number."""
 
 
+def graph_of(
+    path: Path, layer: str = "", *, mean: Sequence[float], scale: Sequence[float], size: tuple[int, int]
+) -> bytes:
+    """Return the graph of `cut` of an ONNX or Keras file.
+
+    size: height and width for a Keras network that takes any. Raises MaterialError as `cut` does, and when there is no
+    network.
+    """
+    if path.suffix not in cut_keras.SUFFIXES:
+        return cut(load(path), layer, mean=mean, scale=scale)
+    content, layer = cut_keras.cut(cut_keras.load(path), layer, mean=mean, scale=scale, size=size)
+    _check(content, layer)
+    return content
+
+
+def names_of(path: Path) -> list[str]:
+    """Return the names of the layers of an ONNX or Keras file. Raises MaterialError when there is no network."""
+    if path.suffix in cut_keras.SUFFIXES:
+        return cut_keras.layers(cut_keras.load(path))
+    return layers(load(path))
+
+
 def load(path: Path) -> Any:
     """Return the ONNX network of a file. Raises MaterialError when there is none."""
     import onnx
@@ -28,7 +51,7 @@ def load(path: Path) -> Any:
     try:
         return onnx.load(path)
     except FileNotFoundError:
-        raise MaterialError(f"no network {path}: give an ONNX file") from None
+        raise MaterialError(f"no network {path}: give an ONNX, .keras or .h5 file") from None
     except Exception as error:  # protobuf has its own errors
         raise MaterialError(f"{path} is no ONNX network: {error}") from error
 

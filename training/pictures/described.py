@@ -14,7 +14,7 @@ import numpy as np
 
 from training.material import MaterialError
 from training.pictures import descriptors, outcome, svm, svm_graph
-from training.pictures.cut import cut, load
+from training.pictures.cut import graph_of
 from training.pictures.judge import Judged
 from training.pictures.map import drawn
 from training.pictures.obtain import cache_folder, obtain
@@ -34,7 +34,7 @@ class Frozen:
     """The network that describes pictures and learns nothing."""
 
     path: str = ""
-    """An ONNX file; relative to the current folder, or to `data`."""
+    """An ONNX, .keras or .h5 file; relative to the current folder, or to `data`."""
     layer: str = ""
     """Whose output describes a picture; empty: the last that is not merely a form of the one before."""
     mean: tuple[float, ...] = (0.0,)
@@ -59,7 +59,8 @@ RECIPE = DescribedRecipe
 
 def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
     """Carry the recipe out and return the folder of the artefact and that of its report."""
-    graph = cut(load(_network(recipe)), recipe.network.layer, mean=recipe.network.mean, scale=recipe.network.scale)
+    how, size = recipe.network, (recipe.pictures.height, recipe.pictures.width)
+    graph = graph_of(_network(recipe), how.layer, mean=how.mean, scale=how.scale, size=size)
     pack = obtain(recipe, stage)
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
     with stage(f"describe {len(pack.images):,} pictures") as progress:
@@ -91,7 +92,7 @@ def _map(recipe: DescribedRecipe, pack: Pack, x: svm.Matrix, stage: Stage) -> di
 def _network(recipe: DescribedRecipe) -> Path:
     wanted = Path(recipe.network.path).expanduser()
     if not recipe.network.path:
-        raise MaterialError("no network: say which describes the pictures, --set network.path=FILE.onnx")
+        raise MaterialError("no network: say which describes the pictures, --set network.path=FILE (ONNX or Keras)")
     places = [wanted, Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / wanted]
     return next((place for place in places if place.is_file()), wanted)
 

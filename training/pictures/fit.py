@@ -17,7 +17,7 @@ from training.pictures.vary import vary
 from training.recipe import RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from training.pictures.settings import Augment, Network
@@ -180,10 +180,11 @@ def look(loss: float, logits: npt.NDArray[np.float32], material: Material) -> di
     return {"loss": loss, "valid_loss": float(valid_loss), "valid_accuracy": float(right)}
 
 
-def forget(kept: Path) -> None:
-    """Remove the state of a training, and what a kill in the middle of writing it left."""
-    for left in kept.parent.glob(f"{kept.stem}.*"):
-        left.unlink()
+def forget(kept: Iterable[Path]) -> None:
+    """Remove the states of trainings, and what a kill in the middle of writing them left."""
+    for file in kept:
+        for left in file.parent.glob(f"{file.stem}.*"):
+            left.unlink()
 
 
 def _keep(kept: Path, model: Any, optimizer: Any, state: _State) -> None:

@@ -66,8 +66,7 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
     candidates.sort(key=lambda one: (-one.line["valid_macro_f1"], one.line["minimum_loss"]))
     with stage("artefact and report"):
         made = outcome.ship(_outcome(recipe, candidates, pack, every), out)
-    for file in kept:
-        forget(file)
+    forget(kept)
     return made
 
 

@@ -32,7 +32,7 @@ def export(
 
     rows: of pictures to compare with. Raises ArtefactError if scores differ from Keras's by more than 1e-4.
     """
-    content = _written(_module(learner, config, temperature), config)
+    content = written(_module(learner, config, temperature), config.shape, gives="scores")
     tensors = stacked(material, rows, config)
     expected = softmax(learner.logits(material, rows) / np.float32(temperature))
     difference = float(np.abs(Session(content).predict(tensors) - expected).max())
@@ -67,28 +67,29 @@ def _module(learner: Learner, config: PictureConfig, temperature: float) -> Any:
     return Whole().eval()
 
 
-def _written(module: Any, config: PictureConfig) -> bytes:
+def written(module: Any, shape: tuple[int, ...], *, gives: str) -> bytes:
+    """Return a torch module as the graph from `pixels`, uint8 (n, *shape), to what it is said to give."""
     import torch
 
-    example = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, *config.shape), np.uint8))
+    example = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns of every shape it takes for a constant; they are compared
         try:
-            return _traced(module, example)
+            return _traced(module, example, gives)
         except Exception:  # noqa: BLE001 some layers' shapes cannot be traced, but be worked out beforehand
             batch = torch.export.Dim("n", min=1, max=MOST)
             worked_out = torch.export.export(module, (example,), dynamic_shapes=({0: batch},), strict=False)
             plain = worked_out.run_decompositions({}).module()
             # It is for inference only, and refuses to be told so.
             plain.train = lambda _mode=True: plain
-            return _traced(plain, example)
+            return _traced(plain, example, gives)
 
 
-def _traced(module: Any, example: Any) -> bytes:
+def _traced(module: Any, example: Any, gives: str) -> bytes:
     import torch
 
     buffer = io.BytesIO()
-    names: dict[str, Any] = {"input_names": ["pixels"], "output_names": ["scores"]}
-    axes = {"pixels": {0: "n"}, "scores": {0: "n"}}
+    names: dict[str, Any] = {"input_names": ["pixels"], "output_names": [gives]}
+    axes = {"pixels": {0: "n"}, gives: {0: "n"}}
     torch.onnx.export(module, (example,), buffer, dynamo=False, opset_version=OPSET, dynamic_axes=axes, **names)
     return buffer.getvalue()

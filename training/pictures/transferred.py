@@ -62,10 +62,7 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
 
     # More threads than asked for would fight over the same cores; and sums depend on how they are shared out.
     torch.set_num_threads(recipe.jobs)
-    pack = obtain(recipe, stage)
-    with stage("split"):
-        part = parts(recipe, pack)[-1]
-    check(pack, [part])
+    pack, part = _divided(recipe, stage)
     config = config_of(recipe, pack)
     material = material_of(recipe, pack, part, config)
     with stage(f"{recipe.network.backbone}, weights: {recipe.network.weights}"):
@@ -81,9 +78,16 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
         made = outcome.ship(_outcome(recipe, pack, part, config, material, learner, trained, tables), out)
     if recipe.save_weights:
         backbones.save(learner.backbone, Path(recipe.save_weights).expanduser())
-    for file in kept:
-        forget(file)
+    forget(kept)
     return made
+
+
+def _divided(recipe: TransferRecipe, stage: Stage) -> tuple[Pack, Part]:
+    pack = obtain(recipe, stage)
+    with stage("split"):
+        part = parts(recipe, pack)[-1]
+    check(pack, [part])
+    return pack, part
 
 
 def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
