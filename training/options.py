@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Numbers of errors that mean that there is no room left."""
+
+
 def told(name: str, work: Callable[[], int | None], *, full: str = "") -> int:
     """Do the work of `timbre NAME` and return the exit code: its own, 0 done, 1 refused and told why, 130 interrupted.
 
-    full: what to do when files cannot be read or written.
+    full: what to do when there is no room left.
     """
     try:
         return work() or 0
@@ -26,7 +31,9 @@ def told(name: str, work: Callable[[], int | None], *, full: str = "") -> int:
         raise
     except OSError as error:
         named = [str(part) for part in (error.filename, error.strerror) if part]
-        why = (": ".join(named) or str(error)) + (full and f"; {full}")
+        why = ": ".join(named) or str(error)
+        if error.errno in FULL:
+            why += f"; {full or 'make room, or name another place: what is there is whole'}"
     except ModuleNotFoundError as error:
         why = f"{error}; it needs more: pip install 'timbre[train]'"
     except KeyboardInterrupt:

@@ -13,7 +13,8 @@ from training.options import told, within
     [
         (NotFound("no table x"), 1, "timbre x: no table x\n"),
         (OSError(28, "No space left on device", "/d/f"), 1, "timbre x: /d/f: No space left on device; make room\n"),
-        (OSError("odd"), 1, "timbre x: odd; make room\n"),
+        (OSError("odd"), 1, "timbre x: odd\n"),
+        (FileNotFoundError(2, "No such file", "f"), 1, "timbre x: f: No such file\n"),
         (ModuleNotFoundError("No module named 'y'"), 1, "timbre x: No module named 'y'; it needs more: pip install"),
         (KeyboardInterrupt(), 130, ""),
     ],

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.errors import NotFound
 from training.options import told
 
 if TYPE_CHECKING:
@@ -78,9 +79,11 @@ def parser(name: str, about: str) -> argparse.ArgumentParser:
 def recipe_of(spec: str, changes: list[str]) -> SoundsRecipe:
     """Return the recipe that a SPEC means: its file, or the shipped `sounds` on a folder or a file."""
     from training.data.settings import SoundsRecipe
-    from training.recipe import RecipeError, load
+    from training.recipe import FOLDER, RecipeError, load
 
     path = Path(spec)
+    if not path.exists() and not (FOLDER / f"{spec}.toml").is_file():
+        raise NotFound(f"no folder, file or recipe {spec!r}")
     if spec.endswith(".toml") or not path.exists():
         recipe = load(spec, changes)
         if not isinstance(recipe, SoundsRecipe):

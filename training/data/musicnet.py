@@ -38,7 +38,8 @@ def recordings(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     says so. Between notes nothing sounds.
     """
     folder = path if path.is_dir() else path.parent
-    place = next((p for p in (folder / METADATA, folder.parent / METADATA) if p.is_file()), None)
+    # Copies of the data set put one folder into another, and the metadata beside the outer one.
+    place = next((p / METADATA for p in (folder, *folder.parents[:2]) if (p / METADATA).is_file()), None)
     if not place:
         yield Problem(folder / METADATA, "not there: each recording is taken for a source of its own")
     sources = _sources(place, spec.group)

@@ -10,7 +10,6 @@ original, k the k-th of `variants`).
 from __future__ import annotations
 
 import csv
-import errno
 import json
 import shutil
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from features.config import AudioConfig
 from training.data.collection import CollectionError
 from training.data.split import PARTS, check_sides
+from training.options import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +37,6 @@ COLUMNS = {
     "copies": np.uint8,
 }  # fmt: skip
 CLIP_COLUMNS = ("path", "inner", "start", "end", "labels", "source", "part")
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 Rows: TypeAlias = npt.NDArray[np.int64]
 Tensors: TypeAlias = "tuple[tuple[int, ...], Iterable[npt.NDArray[Any]]]"
 """The shape of all rows, and blocks of them that follow each other."""

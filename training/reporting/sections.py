@@ -152,7 +152,7 @@ def _sweeps(report: dict[str, Any]) -> Html:
         below="threshold",
         beside="F1",
     )
-    caption = "A dot away from the top of its curve: noise and silence, or a lowest threshold of the recipe, decided."
+    caption = "A dot away from the top of its curve: other sources, noise and silence, or a lowest threshold decided."
     return chart(drawn, caption)
 
 

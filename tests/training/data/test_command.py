@@ -85,7 +85,7 @@ def test_hear_writes_sounds_and_a_sheet(by_source, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["check", "nowhere"], "no recipe 'nowhere'"),
+        (["check", "nowhere"], "no folder, file or recipe 'nowhere'"),
         (["split", "one"], r"1 source \(only\) for 3 parts"),
         (["table", "one", "--set", "augment.variants=echo", "--set", "split.shares=[1, 0, 0]"], "no variant 'echo'"),
         (

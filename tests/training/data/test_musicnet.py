@@ -43,6 +43,14 @@ def test_movements_of_one_piece_are_one_source(musicnet):
     assert len(read(musicnet / "musicnet", group=("source",)).sources) == 1
 
 
+def test_metadata_are_found_beside_the_folder_and_one_higher(musicnet, tmp_path):
+    shutil.copytree(musicnet / "musicnet", tmp_path / "musicnet" / "musicnet")
+    shutil.copy(musicnet / "musicnet_metadata.csv", tmp_path)
+    found = read(tmp_path / "musicnet" / "musicnet")
+    assert not found.problems
+    assert len(found.sources) == 3
+
+
 def test_without_metadata_each_recording_is_a_source_and_that_is_said(musicnet, tmp_path):
     shutil.copytree(musicnet / "musicnet", tmp_path / "musicnet")
     found = read(tmp_path / "musicnet")
