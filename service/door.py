@@ -12,14 +12,12 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from service.log import log
+from service.log import log, trace
 from service.settings import Settings
 from service.tls import Certificate
 
 BACKLOG = 1_024
 """Connections the kernel keeps until they are accepted."""
-ACCEPTS = 64
-"""Connections accepted in one turn of the loop."""
 TELL_S = 1.0
 """How often a full house is logged."""
 PAUSE_S = 1.0
@@ -118,45 +116,39 @@ class Porch:
     def __init__(self, listener: socket.socket, doorman: Doorman, certificate: Certificate) -> None:
         """Accept connections from now on."""
         self._listener, self._doorman, self._certificate = listener, doorman, certificate
-        self._loop = asyncio.get_running_loop()
         listener.setblocking(False)
         listener.listen(BACKLOG)
-        self._loop.add_reader(listener, self._accept)
+        self._accepting = asyncio.create_task(self._accept())
+        self._accepting.add_done_callback(lambda _: listener.close())
 
     def close(self) -> None:
         """Let nobody in any more; those who only began to greet are sent away."""
-        self._loop.remove_reader(self._listener)
-        self._listener.close()
-        for each in tuple(self._doorman.greeting):
+        for each in (self._accepting, *self._doorman.greeting):
             each.cancel()
 
-    def _accept(self) -> None:
-        for _ in range(ACCEPTS):
+    async def _accept(self) -> None:
+        while True:
             try:
-                connection, _ = self._listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
+                connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
             except OSError as error:
                 # What is lacking may be there again later; asked at once, it would be asked without a pause.
                 log("cannot accept connections", why=error.strerror)
-                self._loop.remove_reader(self._listener)
-                self._loop.call_later(PAUSE_S, self._go_on)
-                return
-            self._greet(connection)
-
-    def _go_on(self) -> None:
-        if self._listener.fileno() >= 0:
-            self._loop.add_reader(self._listener, self._accept)
+                await asyncio.sleep(PAUSE_S)
+                continue
+            try:
+                self._greet(connection)
+            except Exception as error:  # noqa: BLE001 - a door that falls shut stays shut
+                trace(error)
+                connection.close()
 
     def _greet(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
         # What it is spoken with from its first byte on.
         self._certificate.refresh()
         protocol = self._doorman()
-        agreeing = self._loop.connect_accepted_socket(
+        agreeing = asyncio.get_running_loop().connect_accepted_socket(
             lambda: protocol, connection, ssl=self._certificate.context, ssl_handshake_timeout=HANDSHAKE_S
         )
-        greeting = self._loop.create_task(agreeing)
+        greeting = asyncio.create_task(agreeing)
         self._doorman.greeting[greeting] = None
         greeting.add_done_callback(lambda task: self._agreed(task, connection))
 
