@@ -58,20 +58,35 @@ def entries() -> dict[str, Entry]:
 
 def _object() -> bytes:
     """Return the object file for this code and processor, made if need be."""
-    kept = FOLDER / "__pycache__" / f"kernels-{_key()}.o"
-    with suppress(OSError):
-        return kept.read_bytes()
+    name = f"kernels-{_key()}.o"
+    for place in _places():
+        with suppress(OSError):
+            return (place / name).read_bytes()
     # In a process of its own, so that this one stays without numba.
     paths = os.pathsep.join([str(FOLDER.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "features.compiled"]
     made = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": paths}).stdout  # noqa: S603 - ours
-    draft = kept.with_suffix(f".{os.getpid()}")
-    # Where nothing can be kept, every start makes it anew.
-    with suppress(OSError):
-        kept.parent.mkdir(exist_ok=True)
-        draft.write_bytes(made)
-        draft.replace(kept)
+    _keep(name, made)
     return made
+
+
+def _places() -> list[Path]:
+    """Return where object files may be: beside the code, or else, where that cannot be written, with the user."""
+    users = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - knows who has no home
+    return [FOLDER / "__pycache__", *([Path(users, "timbre")] if Path(users).is_absolute() else [])]
+
+
+def _keep(name: str, made: bytes) -> None:
+    """Write an object file to the first place that takes it; where none does, every start makes it anew."""
+    for place in _places():
+        draft = place / f"{name}.{os.getpid()}"
+        with suppress(OSError):
+            place.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(made)
+            draft.replace(place / name)
+            return
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _key() -> str:

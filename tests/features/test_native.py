@@ -40,6 +40,22 @@ def test_the_first_process_makes_the_object_file_and_keeps_it(tmp_path):
     assert [float(each) for each in vector] == extract(oracle.melody(3)).tolist()
     (made,) = (folder / "features/__pycache__").glob("kernels-*")
     assert made.suffix == ".o"
+    made.write_bytes(b"")
+    assert ran(folder, "from features import native; print(native._object())") == "b''"
+
+
+def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(tmp_path, monkeypatch):
+    folder = copied(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
+    (folder / "features/__pycache__").write_text("no folder")
+    keep = "from features import native; name = f'kernels-{native._key()}.o'; native._keep(name, b'code'); print(name)"
+    name = ran(folder, keep)
+    assert [path.name for path in (folder / "cache/timbre").iterdir()] == [name]
+    assert ran(folder, "from features import native; print(native._object())") == "b'code'"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", f"{folder}/home")
+    assert ran(folder, keep) == name
+    assert (folder / "home/.cache/timbre" / name).exists()
 
 
 def test_other_code_is_another_object_file(tmp_path):
