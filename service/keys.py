@@ -162,6 +162,7 @@ class RedisStore:
         self._redis = redislink.connect(url)
         self._trouble = redislink.TROUBLE
         self._where = redislink.shown(url)
+        self._part = redislink.part
 
     async def all(self) -> dict[str, Key]:
         """Return every key."""
@@ -182,7 +183,7 @@ class RedisStore:
 
     async def close(self) -> None:
         """Part from Redis."""
-        await self._redis.aclose()
+        await self._part(self._redis)
 
 
 class Ring:

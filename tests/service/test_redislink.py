@@ -11,6 +11,9 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from features.errors import Unprocessable
+from service import queuestate
+from service.allowance import Allowance
+from service.keys import RedisStore, mint
 from service.redisjobs import RedisJobs
 from service.redislink import LIVE, connect
 from service.redisqueue import RedisQueue
@@ -63,6 +66,26 @@ async def test_a_port_with_a_password_and_a_database_of_its_own(start, unused_tc
     told = capfd.readouterr().err
     assert "queue trouble" in told
     assert not any(word in told for word in ("sesame", "secret"))
+
+
+async def test_a_user_who_may_touch_our_keys_alone_and_nothing_dangerous_is_enough(redis_server, redis_url):
+    allowed = ("~{timbre}:*", "+@all", "-@dangerous", "-@admin")
+    redis_server.client.execute_command("ACL", "SETUSER", "timbre", "on", ">sesame", *allowed)
+    url = redis_url.replace("unix://", "unix://timbre:sesame@")
+    someone, _ = mint("someone", scopes=("classify",), rate=3, streams=2)
+    store, allowance = RedisStore(url), Allowance(url)
+    async with queue_at(url) as queue:
+        assert (await queue.ask(job(1))).scores[0] == 2
+        await queuestate.status(url)
+        await queuestate.clear(url)
+        await store.put(someone)
+        assert await store.all() == {someone.id: someone}
+        await allowance.spend(someone)
+        async with allowance.streaming(someone):
+            pass
+    for each in (store, allowance):
+        await each.close()
+    assert redis_server.client.execute_command("ACL", "LOG") == []
 
 
 @pytest.fixture
