@@ -68,8 +68,9 @@ def stage(name: str) -> Iterator[Callable[[int, int], None]]:
         task = bars.add_task(name, total=None, rate="")
 
         def progress(done: int, total: int) -> None:
-            speed = done / (time.monotonic() - began)
-            bars.update(task, completed=done, total=total, rate=f"{done:,} of {total:,}, {speed:,.3g} a second")
+            """Show how far it is; a total of 0 is not known."""
+            speed, of = done / (time.monotonic() - began), f" of {total:,}" if total else ""
+            bars.update(task, completed=done, total=total or None, rate=f"{done:,}{of}, {speed:,.3g} a second")
 
         yield progress
     console.print(f"{time.monotonic() - began:7.1f} s  {name}", highlight=False)

@@ -28,8 +28,8 @@ def main(argv: list[str]) -> int:
     options.add_argument("--problems", type=Path, default=Path("problems.csv"), help="written if there are any")
     args = options.parse_args(argv)
     recipe = recipe_of(args.spec, args.set)
-    with stage("list the collection"):
-        collection = load(recipe.collection)
+    with stage("list the collection") as progress:
+        collection = load(recipe.collection, progress)
     with stage("read every recording") as progress:
         unread = unreadable(collection, jobs=recipe.jobs, progress=progress)
     show(collection)

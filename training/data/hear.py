@@ -43,7 +43,8 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
     Without variants in the recipe all of VARIANTS are heard.
     """
     names = recipe.augment.variants or tuple(VARIANTS)
-    collection = load(recipe.collection)
+    with stage("list the collection") as progress:
+        collection = load(recipe.collection, progress)
     split = by_source(collection, recipe.split.shares, seed=recipe.seed)
     settings = Settings.of(recipe, ("features",))
     clips = [c for c in collection.clips if split.part[c.source] == "train" and len(starts(c, recipe.windows))]

@@ -23,8 +23,8 @@ SLACK = 0.05
 """Seconds by which a list may claim more than the file has: rounding, the padding of MP3."""
 
 
-def load(spec: CollectionSpec) -> Collection:
-    """Return the collection of a recipe's section [collection].
+def load(spec: CollectionSpec, progress: Callable[[int, int], None] | None = None) -> Collection:
+    """Return the collection of a recipe's section [collection]. `progress(found, 0)` counts what is come upon.
 
     Files that are no sound, or twice there, and lines that cannot be are its `problems`. Raises CollectionError when
     there is nothing to train on.
@@ -35,7 +35,11 @@ def load(spec: CollectionSpec) -> Collection:
         raise CollectionError("no collection: say where the sounds are, collection.path=FOLDER")
     if not path.exists():
         raise CollectionError(f"no folder or file {path}")
-    found = list(READERS[spec.kind](path, spec))
+    found: list[Found] = []
+    for one in READERS[spec.kind](path, spec):
+        found.append(one)
+        if progress:
+            progress(len(found), 0)
     clips, twins = without_twins([one for one in found if isinstance(one, Clip)])
     problems = [*(one for one in found if isinstance(one, Problem)), *twins]
     return collect([_without(clip, spec.background) for clip in clips], problems, spec.labels)

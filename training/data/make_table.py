@@ -51,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def table_of(recipe: SoundsRecipe, out: Path, *, kinds: tuple[str, ...]) -> tuple[Table, tuple[Problem, ...]]:
     """Return the table of a recipe's collection, and everything that it does without."""
-    with stage("list the collection"):
-        collection = load(recipe.collection)
+    with stage("list the collection") as progress:
+        collection = load(recipe.collection, progress)
         split = by_source(collection, recipe.split.shares, seed=recipe.seed)
     show(collection, split)
     wanted = tuple(kind for kind in KINDS if kind in kinds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from training.command import stage
 from training.data.command import parser, recipe_of
 from training.data.load import load
 from training.data.split import PARTS, Split, by_source, counts, missing
@@ -25,7 +26,8 @@ def main(argv: list[str]) -> int:
     options.add_argument("--plot", type=Path, metavar="PNG", help="write the hours per label and part as a picture")
     args = options.parse_args(argv)
     recipe = recipe_of(args.spec, args.set)
-    collection = load(recipe.collection)
+    with stage("list the collection") as progress:
+        collection = load(recipe.collection, progress)
     split = by_source(collection, recipe.split.shares, seed=recipe.seed)
     show(collection, split)
     if args.plot:

@@ -47,8 +47,8 @@ def lengths_of(text: str) -> list[float]:
 def run(recipe: SoundsRecipe, lengths: Sequence[float], options: Options, stage: Stage) -> Study:
     """Return what a forest hears in windows of each length; all have the recipe's hop, so that there are as many."""
     found = {}
-    with stage("list the collection"):
-        collection = load_collection(recipe.collection)
+    with stage("list the collection") as progress:
+        collection = load_collection(recipe.collection, progress)
         split = by_source(collection, recipe.split.shares, seed=recipe.seed)
     for length in lengths:
         with stage(f"windows of {length:g} s") as progress:

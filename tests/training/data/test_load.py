@@ -34,7 +34,9 @@ def test_one_corrupt_file_among_many_is_listed_and_the_others_are_there(tmp_path
     for number in range(1, 1000):
         (tmp_path / "oboe" / f"{number}.wav").write_bytes(first[:-2] + number.to_bytes(2, "little"))
     (tmp_path / "oboe" / "500.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEnonsense")
-    found = load(CollectionSpec(path=str(tmp_path)))
+    told = []
+    found = load(CollectionSpec(path=str(tmp_path)), lambda done, total: told.append((done, total)))
+    assert told == [(done, 0) for done in range(1, 1001)]
     assert len(found.clips) == 999
     assert list(problems(found)) == ["500.wav"]
     assert "cannot be read as sound" in problems(found)["500.wav"]
