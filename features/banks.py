@@ -100,14 +100,15 @@ def chroma_bank(config: AudioConfig, tuning_bin: int) -> Floats:
     a440 = 440.0 * 2.0 ** (TUNING_EDGES[tuning_bin] / N_CHROMA)
     notes = N_CHROMA * np.log2(np.linspace(0, config.sample_rate, n, endpoint=False)[1:] / (a440 / 16))
     notes = np.concatenate(([notes[0] - 1.5 * N_CHROMA], notes))
-    widths = np.concatenate((np.maximum(np.diff(notes), 1.0), [1.0]))
+    widths = np.maximum(np.diff(notes), 1.0)[: 1 + n // 2]
+    notes = notes[: 1 + n // 2]
     distance = np.subtract.outer(notes, np.arange(N_CHROMA, dtype=np.float64)).T
     distance = np.remainder(distance + N_CHROMA / 2 + 10 * N_CHROMA, N_CHROMA) - N_CHROMA / 2
     bumps = np.exp(-0.5 * (2 * distance / widths) ** 2)
     bumps /= np.sqrt((bumps**2).sum(axis=0))
     bumps *= np.exp(-0.5 * ((notes / N_CHROMA - 5.0) / 2.0) ** 2)
     bumps = np.roll(bumps, -3, axis=0)
-    return np.ascontiguousarray(bumps[:, : 1 + n // 2], np.float32)
+    return np.ascontiguousarray(bumps, np.float32)
 
 
 def _hz_to_mel(hz: float) -> float:
