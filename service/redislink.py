@@ -44,6 +44,8 @@ ASK_S = 1.0
 CLUSTER = ("redis+cluster://", "rediss+cluster://")
 SENTINEL = ("redis+sentinel://", "rediss+sentinel://")
 
+QUERY = ("db", "username", "password")
+
 
 def connect(url: str) -> Any:
     """Return a client; nothing is sent yet. Raises Unprocessable on an address that makes no sense.
@@ -72,8 +74,8 @@ def connect(url: str) -> Any:
 def _check_options(url: str) -> None:
     """Raises ValueError on what would change how we speak with Redis."""
     for name in parse_qs(urlsplit(url).query):
-        if name != "db" and not name.startswith("ssl_"):
-            raise ValueError(f"after the ? may stand ssl_ca_certs and its like, but not {name!r}")
+        if name not in QUERY and not name.startswith("ssl_"):
+            raise ValueError(f"after the ? may stand {', '.join(QUERY)}, ssl_ca_certs and its like, but not {name!r}")
 
 
 def _cluster(url: str, **options: Any) -> Any:

@@ -85,7 +85,8 @@ async def test_a_user_who_may_touch_our_keys_alone_and_nothing_dangerous_is_enou
             pass
     for each in (store, allowance):
         await each.close()
-    assert redis_server.client.execute_command("ACL", "LOG") == []
+    # redis-py tells its own name, which Redis 6.2 calls dangerous, and does without.
+    assert {each["object"] for each in redis_server.client.acl_log()} <= {"client"}
 
 
 @pytest.fixture
