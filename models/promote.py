@@ -71,7 +71,7 @@ def examine(candidate: Model, size: int, replaced: Model | None, limits: Limits)
         if measured["quiet"] < limits.quiet:
             reasons.append(
                 f"it labels noise or silence: {measured['quiet']:.1%} of {QUIET_WINDOWS} such windows get no label, "
-                f"and {limits.quiet:.1%} must: train on examples of nothing too (collection.background), or allow it "
+                f"and {limits.quiet:.1%} must: train on examples of nothing too (collection.nothing=0.2), or allow it "
                 "with --quiet"
             )
     return Examination(measured, reasons + (list(_worse(candidate, replaced, limits.loss)) if replaced else []))

@@ -63,7 +63,7 @@ def multi_label(
         "windows": len(labels),
         "accuracy": _share(said == labels),
         "accuracy_all_negative": _share(~labels),
-        "micro_f1": _f1(said, labels),
+        "micro_f1": _f1(said, labels) if len(labels) else None,
         "macro_f1": _mean(f1),
         "mean_average_precision": _mean(precision),
         "labels_left_out": [name for name, value in zip(names, f1, strict=True) if value is None],

@@ -129,6 +129,7 @@ def measure_each(
 
 def mean(metrics: dict[str, Metrics]) -> Metrics:
     """Return the plain mean over the sources of every figure that is one number."""
-    figures = [key for key, value in next(iter(metrics.values())).items() if isinstance(value, float)]
+    # A source of nothing but noise knows few figures.
+    figures = dict.fromkeys(key for one in metrics.values() for key, value in one.items() if isinstance(value, float))
     known = {key: [m[key] for m in metrics.values() if m[key] is not None] for key in figures}
     return {key: float(np.mean(values)) for key, values in known.items()}

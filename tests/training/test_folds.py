@@ -82,3 +82,5 @@ def test_no_threshold_is_lower_than_the_least():
 def test_the_mean_skips_what_a_source_does_not_have():
     metrics = {"a": {"top1": 0.5, "f1": {}, "quiet": 1.0}, "b": {"top1": None, "f1": {}, "quiet": 0.0}}
     assert folds.mean(metrics) == {"top1": 0.5, "quiet": 0.5}
+    first = {"noise": {"top1": None, "f1": {}, "quiet": 0.5}, **metrics}
+    assert folds.mean(first) == {"quiet": 0.5, "top1": 0.5}

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.data import audacity, musicnet, rendered
+from training.data import audacity, musicnet, nothing, rendered
 from training.data.collection import Clip, Collection, CollectionError, Problem, collect
 from training.data.sounds import below, is_sound, seconds_of
 from training.data.twins import without_twins
@@ -42,7 +42,10 @@ def load(spec: CollectionSpec, progress: Callable[[int, int], None] | None = Non
             progress(len(found), 0)
     clips, twins = without_twins([one for one in found if isinstance(one, Clip)])
     problems = [*(one for one in found if isinstance(one, Problem)), *twins]
-    return collect([_without(clip, spec.background) for clip in clips], problems, spec.labels)
+    clips = [_without(clip, spec.background) for clip in clips]
+    if spec.nothing and clips:
+        clips += nothing.clips(spec.nothing * sum(clip.seconds for clip in clips), rendered.folder_of(spec))
+    return collect(clips, problems, spec.labels)
 
 
 def _without(clip: Clip, background: tuple[str, ...]) -> Clip:

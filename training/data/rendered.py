@@ -44,11 +44,16 @@ def scores(path: Path, spec: CollectionSpec) -> Iterator[Found]:
         raise CollectionError(f"{path} holds no scores ({', '.join(sorted(SUFFIXES))})")
     if not fonts:
         raise CollectionError(f"no sound font to play scores with; run: {INSTALL}")
-    into = Path(spec.into or "~/.cache/timbre/rendered").expanduser().absolute()
+    into = folder_of(spec)
     for source, kin in families(fonts).items():
         for font in kin:
             honest = honest_labels(font)
             yield from (_played(file, font, source, honest, into, spec.longest) for file in files)
+
+
+def folder_of(spec: CollectionSpec) -> Path:
+    """Return the folder of sounds that are made."""
+    return Path(spec.into or "~/.cache/timbre/rendered").expanduser().absolute()
 
 
 def _played(file: Path, font: Path, source: str, honest: list[str], into: Path, longest: float) -> Found:

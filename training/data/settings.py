@@ -27,12 +27,14 @@ class CollectionSpec:
     """Labels there must be, in the order of the scores; empty: all that are found, sorted."""
     background: tuple[str, ...] = ()
     """Labels, or folders, that stand for nothing: their clips train as examples without any label."""
+    nothing: float = 0.0
+    """Noise and silence that are made here, as examples without any label: their share of the collection's hours."""
     group: tuple[str, ...] = ("composer", "composition", "ensemble", "source")
     """Columns of MusicNet's metadata that together make one source."""
     fonts: tuple[str, ...] = ()
     """Sound fonts that play scores; empty: all that the system has."""
     into: str = ""
-    """Folder for what is played; else ~/.cache/timbre/rendered."""
+    """Folder for what is played or made; else ~/.cache/timbre/rendered."""
     longest: float = 120.0
     """Seconds of a score that are played."""
 
@@ -40,6 +42,7 @@ class CollectionSpec:
         """Refuse a kind that is not there."""
         check(self.kind in KINDS, f"collection.kind={self.kind!r} must be one of {', '.join(KINDS)}")
         check(1 <= self.longest <= 3600, f"collection.longest={self.longest} must be from 1 to 3600 s")
+        check_limits(self, "collection.", nothing=(0, 1))
         twice = [label for label in self.labels if self.labels.count(label) > 1]
         check(not twice, f"collection.labels names {twice[0] if twice else ''!r} twice")
 

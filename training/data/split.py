@@ -49,7 +49,11 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
             f"{len(sources)} source ({', '.join(sources)}) for {len(wanted)} parts ({', '.join(wanted)}): name where "
             f"the clips come from (SOURCE/LABEL/file, or the column source of a list), or add recordings from elsewhere"
         )
-    # Every label counts the same, however rare; the last column stands for the hours as a whole.
+    # Every label counts the same, however rare, and so do hours without any, and the hours as a whole.
+    nothing = dict.fromkeys(sources, 0.0)
+    for clip in collection.clips:
+        nothing[clip.source] += 0.0 if clip.labels else clip.seconds / 3600
+    hours = np.column_stack([hours, list(nothing.values())])
     weight = hours / np.maximum(hours.sum(axis=0), 1e-12)
     part = _assign(weight, np.array([shares[PARTS.index(name)] for name in wanted]), np.random.default_rng(seed))
     return Split({source: wanted[where] for source, where in zip(sources, part.tolist(), strict=True)})

@@ -25,6 +25,7 @@ def test_the_label_rule_is_told_in_words():
         *("windows.length=0.5", "windows.length=15", "windows.share=1", "windows.hop=15"),
         *("forest.components=26", "forest.trees=1", "forest.leaves=2", "forest.min_samples_split=2", "forest.rows=17"),
         *("network.members=1", "network.batch=1", "network.masks=1", "network.shift=0", "network.rate=1"),
+        *("collection.nothing=0", "collection.nothing=1"),
         *("seed=0", f"seed={2**32 - 1}", "quiet=0", "quiet=1", "jobs=1", "version=1"),
     ],
 )
@@ -48,6 +49,8 @@ def test_bounds_hold(change):
         ("collection.longest=0.9", "from 1 to 3600 s"),
         ("collection.longest=3601", "from 1 to 3600 s"),
         ("collection.folder=x", "unknown setting folder"),
+        ("collection.nothing=-0.1", "collection.nothing=-0.1 must be from 0 to 1"),
+        ("collection.nothing=1.1", "collection.nothing=1.1 must be from 0 to 1"),
         ("collection.labels=a,b,a", "names 'a' twice"),
         ("forest.components=0", "forest.components=0 must be from 1 to 26"),
         ("forest.components=27", "forest.components=27 must be from 1 to 26"),

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
+from models.promote import share_without_label
 from models.store import Store
 from training.command import main
 from training.recipe import load
@@ -55,6 +57,18 @@ def test_one_command_makes_an_artefact_that_hears_what_it_was_shown(collection, 
     assert json.loads((folder / "report.json").read_text())["name"] == "pitches"
     assert (folder / "model.joblib").is_file()
     assert "more.wav" in Path("out/reports/pitches-problems.csv").read_text()
+
+
+def test_with_made_noise_it_learns_to_keep_quiet(collection, tmp_path):
+    for path in tmp_path.glob("collection/*/street"):
+        shutil.rmtree(path)
+    changes = [*collection[2:], "collection.path=collection", "collection.nothing=1", "collection.into=made"]
+    assert main(["sounds", *words([*changes, "forest.trees=40"]), "--out", "out"]) == 0
+    mean = Store(Path("out")).load("sounds").manifest.metrics["mean"]
+    assert mean["quiet_without_label"] >= 0.9
+    assert min(mean["macro_f1"], mean["micro_f1"]) > 0.75
+    assert share_without_label(Store(Path("out")).load("sounds")) >= 0.8
+    assert len(list(Path("made").glob("nothing-*.wav"))) == 9
 
 
 def test_the_same_recipe_and_seed_give_the_same_scores(collection):

@@ -36,6 +36,13 @@ def test_a_label_of_one_source_goes_into_training():
         assert split.part["small"] == "train"
 
 
+def test_sounds_of_nothing_reach_every_part():
+    quiet = [Clip(Path(f"n{n}.wav"), 0.0, 5.0, (), f"nothing {n}") for n in range(9)]
+    split = by_source(collect([*collection(12).clips, *quiet], []), (0.7, 0.15, 0.15), seed=1)
+    assert {split.part[clip.source] for clip in quiet} == set(PARTS)
+    assert sum(split.part[clip.source] == "train" for clip in quiet) >= 5
+
+
 def test_thousands_of_sources_are_divided_in_seconds():
     whole = collect([Clip(Path(f"{n}.wav"), 0.0, 1 + n % 7, (str(n % 11),), f"s{n}") for n in range(5000)], [])
     total = counts(whole, by_source(whole, (0.7, 0.15, 0.15), seed=1))[-1]
