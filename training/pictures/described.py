@@ -63,12 +63,13 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
     graph = graph_of(_network(recipe), how.layer, mean=how.mean, scale=how.scale, size=size)
     pack = obtain(recipe, stage)
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
+    with stage("split"):
+        every = parts(recipe, pack)
+    svm.check_count(max(len(part.train) + len(part.valid) for part in every), recipe.svm)
     with stage(f"describe {len(pack.images):,} pictures") as progress:
         file = descriptors.extract(pack, graph, cache_folder(recipe) / "descriptors", progress=progress)
     x = descriptors.read(file)
     beside, began = _map(recipe, pack, x, stage), time.monotonic()
-    with stage("split"):
-        every = parts(recipe, pack)
     found = {part.name: _search(recipe, part, pack, x, stage) for part in every}
     judged = [
         Judged(part.name, question, found[part.name].machine.scores(x[rows]), pack.labels[rows], rows)
@@ -123,7 +124,7 @@ def _outcome(
     name = f"frozen network + SVM ({machine.point.kernel})"
     known = {"seconds": seconds, "seconds_to_best": seconds, "weights": machine.weights.size + machine.support.size}
     rows = outcome.golden_rows(part.train, seed=recipe.seed)
-    table = [[point.kernel, point.cost, point.gamma, rate] for point, rate in best.table]
+    table = [[point.kernel, f"{point.cost:g}", f"{point.gamma:g}", rate] for point, rate in best.table]
     note = f"Cross-validation, the best first; gamma is over {len(machine.mean):,}."
     return outcome.Outcome(
         recipe,

@@ -23,6 +23,8 @@ STRENGTH = 0.7
 def heat(model: Any, x: Any) -> npt.NDArray[np.float32]:
     """Return Grad-CAM of the first guess (n, rows, columns), 0 to 1 (R. Selvaraju et al., 2017).
 
+    Slopes are not averaged over the places (HiResCAM, R. Draelos and L. Carin, 2020): after a pooling that is the same,
+    after a flattening only so places that speak for the guess are found.
     x: what the model takes. The maps are those that the last global pooling, or the flattening, takes.
     """
     pooling = _pooling(model)
@@ -32,7 +34,7 @@ def heat(model: Any, x: Any) -> npt.NDArray[np.float32]:
     maps, slopes = seen[-1].detach(), seen[-1].grad
     if _order(model) == "channels_last":
         maps, slopes = maps.permute(0, 3, 1, 2), slopes.permute(0, 3, 1, 2)
-    found = (maps * slopes.mean(dim=(2, 3), keepdim=True)).sum(dim=1).relu()
+    found = (maps * slopes).sum(dim=1).relu()
     most = found.amax(dim=(1, 2), keepdim=True)
     array: npt.NDArray[np.float32] = (found / most.clamp(min=1e-12)).numpy()
     return array

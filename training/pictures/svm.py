@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 KERNELS = ("linear", "rbf", "sigmoid")
+MOST_CLASSES = 1000
+"""Each has a machine of its own."""
+BYTES = 24
+"""Of memory at most, for each pair of pictures."""
 Matrix = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
@@ -35,6 +39,8 @@ class Grid:
     """Of the cross-validation; with sources each of them is left out, up to `most_sources`."""
     most_sources: int = 5
     """With more sources than that, they are put into `folds` groups."""
+    most: int = 12_000
+    """Pictures a machine learns from at most: memory grows with their square, and so does time."""
 
     def __post_init__(self) -> None:
         """Refuse a grid that holds nothing, or what is no kernel."""
@@ -44,6 +50,8 @@ class Grid:
             raise RecipeError("svm.costs and svm.gammas must be numbers above 0")
         if self.folds < 2:
             raise RecipeError(f"svm.folds={self.folds} must be at least 2")
+        if self.most < 4:
+            raise RecipeError(f"svm.most={self.most} must be at least 4")
 
     def points(self) -> list[Point]:
         """Return all combinations."""
@@ -122,8 +130,22 @@ def check_classes(labels: Labels, classes: Sequence[str]) -> None:
     counts = np.bincount(labels, minlength=len(classes))
     if len(classes) < 2:
         raise MaterialError(f"one class only, {', '.join(classes)}: there is nothing to tell apart")
+    if len(classes) > MOST_CLASSES:
+        raise MaterialError(
+            f"{len(classes):,} classes, each of which wants a machine of its own: at most {MOST_CLASSES:,}; "
+            "a network of timbre train cifar-10 or birds has no such limit"
+        )
     if thin := [name for name, count in zip(classes, counts, strict=True) if count < 2]:
         raise MaterialError(f"a single picture, too few to learn from: {some(thin)}; add pictures or remove the folder")
+
+
+def check_count(count: int, grid: Grid) -> None:
+    """Refuse more pictures than there may be memory for. Raises MaterialError."""
+    if count > grid.most:
+        raise MaterialError(
+            f"{count:,} pictures to learn from take about {BYTES * count**2 / 1e9:.0f} GB of memory, and svm.most is "
+            f"{grid.most:,}: give fewer pictures, or raise it"
+        )
 
 
 def search(
@@ -135,30 +157,28 @@ def search(
     is on two sides of a fold.
     """
     points, folds = grid.points(), list(_folds(labels, sources, grid, seed))
-    classes = int(labels.max()) + 1
-    decisions = {point: np.zeros((len(x), classes), np.float32) for point in points}
-    rates = dict.fromkeys(points, 0.0)
-    done = 0
-    for train, test in folds:
-        mean, scale = _standard(x[train])
-        inner, outer = (x[train] - mean) / scale, (x[test] - mean) / scale
-        for point in points:
-            weights, offsets = _fit(point, kernel(point, inner, inner), labels[train], classes)
-            decisions[point][test] = kernel(point, outer, inner) @ weights + offsets
-            rates[point] += float(np.mean(decisions[point][test].argmax(axis=1) == labels[test])) / len(folds)
-            progress(done := done + 1, len(folds) * len(points) + 1)
+    total, rates, found = len(folds) * len(points) + 1, dict[Point, float](), x[:, :0]
+    for number, point in enumerate(points):
+        decisions = np.zeros((len(x), int(labels.max()) + 1), np.float32)
+        for at, (train, test) in enumerate(folds):
+            decisions[test] = fit(point, x[train], labels[train], classes=decisions.shape[1]).decide(x[test])
+            progress(number * len(folds) + at + 1, total)
+        right = decisions.argmax(axis=1) == labels
+        rate = float(np.mean([right[test].mean() for _, test in folds]))
+        if rate > max(rates.values(), default=-1.0):
+            found = decisions
+        rates[point] = rate
     table = sorted(rates.items(), key=lambda item: -item[1])
-    best = table[0][0]
-    machine = fit(best, x, labels, sharpness=_sharpness(decisions[best], labels))
-    progress(done + 1, done + 1)
-    return Found(machine, table, decisions[best])
+    machine = fit(table[0][0], x, labels, sharpness=_sharpness(found, labels))
+    progress(total, total)
+    return Found(machine, table, found)
 
 
-def fit(point: Point, x: Matrix, labels: Labels, *, sharpness: float = 1.0) -> Machine:
-    """Return the machine of one combination."""
+def fit(point: Point, x: Matrix, labels: Labels, *, classes: int = 0, sharpness: float = 1.0) -> Machine:
+    """Return the machine of one combination. classes: where labels may lack the last ones."""
     mean, scale = _standard(x)
     standard = (x - mean) / scale
-    weights, offsets = _fit(point, kernel(point, standard, standard), labels, int(labels.max()) + 1)
+    weights, offsets = _fit(point, kernel(point, standard, standard), labels, classes or int(labels.max()) + 1)
     used = np.flatnonzero(weights.any(axis=1))
     return Machine(point, mean, scale, standard[used], weights[used], offsets, sharpness)
 

@@ -217,11 +217,17 @@ def _outcome(
         export(learner, config, trained[0].temperature, material, rows),
         stacked(material, rows, config),
         LIBRARIES,
-        history={one.name: one.history for one in trained},
-        matrices={one.name: judge.matrix(one.judged.scores, one.judged.labels) for one in trained},
         tables=tables,
+        **_by_stage(trained),
         looked=outcome.looked(pack, lambda row: (learner.model, inputs(material, np.array([row])))),
     )
+
+
+def _by_stage(trained: list[Trained]) -> dict[str, dict[str, Any]]:
+    """Return the looks and the confusion of each stage, in the order they were trained in."""
+    stages = sorted(trained, key=lambda one: one.name != "head")
+    matrices = {one.name: judge.matrix(one.judged.scores, one.judged.labels) for one in stages}
+    return {"history": {one.name: one.history for one in stages}, "matrices": matrices}
 
 
 def _line(one: Trained, recipe: TransferRecipe, learner: Learner) -> dict[str, Any]:

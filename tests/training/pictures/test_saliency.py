@@ -40,6 +40,19 @@ def test_the_heat_lies_where_the_answer_comes_from(order, ending):
     np.testing.assert_array_equal(heat(model, x), found)
 
 
+def test_a_flattened_network_is_hot_where_the_guess_comes_from_though_other_places_speak_against_it():
+    import torch
+
+    model = bright(order="channels_last", ending="Flatten")
+    weights = model.layers[-1].get_weights()
+    weights[0][:] = -1
+    weights[0][0, 0] = 9  # the first of 8 x 8 places speaks for the first label, all others speak against both
+    model.layers[-1].set_weights(weights)
+    found = heat(model, torch.full((1, 32, 32, 3), 200.0))
+    assert found[0, 0, 0] == 1
+    assert found.sum() == 1
+
+
 def test_a_taught_network_with_metadata_has_heat_of_its_last_maps():
     import torch
 

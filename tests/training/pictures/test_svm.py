@@ -6,7 +6,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from training.material import MaterialError
-from training.pictures.svm import KERNELS, Grid, Point, check_classes, fit, search
+from training.pictures.svm import KERNELS, Grid, Point, check_classes, check_count, fit, search
 from training.recipe import RecipeError
 
 
@@ -90,3 +90,18 @@ def test_one_class_and_a_class_of_one_picture_are_refused():
 def test_a_grid_that_means_nothing_is_refused(wrong):
     with pytest.raises(RecipeError, match=r"svm\."):
         Grid(**wrong)
+
+
+def test_more_pictures_than_there_is_memory_for_are_refused():
+    check_count(200, Grid(most=200))
+    with pytest.raises(MaterialError, match=r"45,000 pictures .* about 49 GB of memory, and svm\.most is 12,000"):
+        check_count(45_000, Grid())
+    Grid(most=4)
+    with pytest.raises(RecipeError, match=r"svm\.most=3 must be at least 4"):
+        Grid(most=3)
+
+
+def test_thousands_of_classes_are_refused_before_anything_is_described():
+    check_classes(np.repeat(np.arange(1000), 2), [str(number) for number in range(1000)])
+    with pytest.raises(MaterialError, match=r"1,001 classes, each of which wants a machine of its own: at most 1,000"):
+        check_classes(np.repeat(np.arange(1001), 2), [str(number) for number in range(1001)])
