@@ -29,6 +29,8 @@ WARM_BATCHES = (32, 16, 8, 4, 2, 1)
 """Largest first: memory is then taken once, and the sizes between need nothing more (measured)."""
 Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of the files in a folder: equal as long as nothing was done to them."""
+Sessions: TypeAlias = weakref.WeakValueDictionary[tuple[str, bool], Session]
+"""Graphs that are open, by their sha256 and whether on an accelerator if there is one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +105,8 @@ class Store:
         self.path = Path(path)
         # A model lives as long as somebody uses it.
         self._loaded: weakref.WeakValueDictionary[tuple[str, str], Model] = weakref.WeakValueDictionary()
+        # Two names for one network need its memory once.
+        self._sessions: Sessions = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -174,7 +178,7 @@ class Store:
 
     def _read(self, name: str, version: str) -> Model:
         try:
-            model = read(self.path / name / version)
+            model = read(self.path / name / version, sessions=self._sessions)
         except ArtefactError as error:
             raise ArtefactError(f"{name} {version}: {error}") from error
         if (model.name, model.version) != (name, version):
@@ -187,8 +191,11 @@ class Store:
         return sorted((entry.name for entry in entries if VERSION.fullmatch(entry.name)), key=int)
 
 
-def read(folder: Path) -> Model:
-    """Return the artefact in a folder, checked and warmed. Raises ArtefactError with the reason if it is refused."""
+def read(folder: Path, *, sessions: Sessions | None = None) -> Model:
+    """Return the artefact in a folder, checked and warmed. Raises ArtefactError with the reason if it is refused.
+
+    sessions: those of other artefacts, one of which is taken if it has the very same graph; gets the new one.
+    """
     manifest = Manifest.from_json(_bytes(folder / "manifest.json"))
     files = {name: _bytes(folder / name) for name in FILES}
     for name, content in files.items():
@@ -199,7 +206,12 @@ def read(folder: Path) -> Model:
         raise ArtefactError("made with another feature arithmetic: its fingerprint is not the running code's")
     thresholds = np.array([label.threshold for label in manifest.labels], np.float32)
     # Copying 26 numbers to an accelerator takes longer than the forest does.
-    session = Session(files["model.onnx"], accelerate=manifest.input.kind != "features")
+    accelerate = manifest.input.kind != "features"
+    sessions = weakref.WeakValueDictionary() if sessions is None else sessions
+    session = sessions.get((manifest.files["model.onnx"], accelerate)) or Session(
+        files["model.onnx"], accelerate=accelerate
+    )
+    sessions[manifest.files["model.onnx"], accelerate] = session
     model = Model(manifest, config, thresholds, session)
     _check_signature(model)
     try:

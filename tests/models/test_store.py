@@ -234,6 +234,18 @@ def test_a_model_lives_as_long_as_it_is_used(artefacts):
     assert store.load("trio").version == "1"
 
 
+def test_two_names_for_one_graph_share_it_and_are_two_models(tmp_path):
+    for name in ("instruments", "instruments-net"):
+        shutil.copytree(DEFAULT_PATH / "instruments", tmp_path / name)
+        for path in tmp_path.glob(f"{name}/*/manifest.json"):
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"name": name}))
+    store = Store(tmp_path)
+    one, other = store.load("instruments"), store.load("instruments-net")
+    assert one is not other
+    assert one.session is other.session
+    assert Store(tmp_path).load("instruments").session is not one.session
+
+
 def test_what_is_loaded_is_there_when_its_folder_is_not(artefacts, trio):
     store = Store(artefacts)
     model = store.load("trio")

@@ -1,5 +1,6 @@
 """Puts versions of the toy models in place, whole and broken ones."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,10 +11,16 @@ def put(folder, version, *, name="toy", of=None, broken=False, **changes):
     newest = max((int(each.name) for each in (folder / name).iterdir() if each.name.isdigit()), default=0)
     draft = folder / name / f".draft-{version}"
     shutil.copytree(of or folder / name / str(newest), draft)
-    path = draft / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"name": name, "version": str(version), **changes}))
+    graph, path = draft / "model.onnx", draft / "manifest.json"
+    manifest = json.loads(path.read_text())
     if broken:
-        (draft / "model.onnx").write_bytes(b"half of it")
+        graph.write_bytes(b"half of it")
+    else:
+        # Every version is another graph: a doc_string at the end of the protobuf makes it one.
+        told = f"version {version}".encode()
+        graph.write_bytes(graph.read_bytes() + b"\x32" + bytes([len(told)]) + told)
+        manifest["files"]["model.onnx"] = hashlib.sha256(graph.read_bytes()).hexdigest()
+    path.write_text(json.dumps(manifest | {"name": name, "version": str(version), **changes}))
     return draft.rename(folder / name / str(version))
 
 
