@@ -1,16 +1,18 @@
-"""What the commands of training share: how they end, and numbers among their options."""
+"""What the commands of training share: how they end, numbers among their options, files that are whole or not there."""
 
 from __future__ import annotations
 
 import argparse
 import errno
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from features.errors import TimbreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -53,3 +55,14 @@ def within(low: int, high: int | None = None) -> Callable[[str], int]:
         return number
 
     return read
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a place to write to that becomes `path` when all went well, and vanishes otherwise."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        yield draft
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)

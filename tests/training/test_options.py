@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from features.errors import NotFound
-from training.options import told, within
+from training.options import told, whole, within
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,17 @@ def test_numbers_have_bounds_on_both_sides(bounds, good, bad):
     for text in bad:
         with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number"):
             read(text)
+
+
+def test_a_file_is_whole_or_not_there_and_no_draft_is_left(tmp_path):
+    def write(name, problem=None):
+        with whole(tmp_path / name) as draft:
+            draft.write_text("a part")
+            assert not (tmp_path / name).exists()
+            if problem:
+                raise problem
+
+    write("a.txt")
+    with pytest.raises(OSError, match="full"):
+        write("b.txt", OSError("full"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

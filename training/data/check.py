@@ -11,6 +11,7 @@ from training.data.collection import Collection, CollectionError, Problem, probl
 from training.data.command import parser, recipe_of
 from training.data.load import load
 from training.material import RATE
+from training.options import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,7 +87,8 @@ def report(problems: Sequence[Problem], path: Path) -> int:
     """Print the first problems, write all to a CSV file, and return the exit code: 1 if there are any."""
     if not problems:
         return 0
-    path.write_text(problems_csv(problems), encoding="utf-8")
+    with whole(path) as draft:
+        draft.write_text(problems_csv(problems), encoding="utf-8")
     for problem in problems[:SHOWN]:
         print(f"{problem.path}: {problem.why}")
     more = f", {len(problems) - SHOWN:,} more than shown" if len(problems) > SHOWN else ""

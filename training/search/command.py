@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.options import told, within
+from training.options import told, whole, within
 
 if TYPE_CHECKING:
     from training.search.feature_table import FeatureTable
@@ -113,7 +113,7 @@ def _write(options: argparse.Namespace, search: Any, table: FeatureTable, folds:
     options.out.mkdir(parents=True, exist_ok=True)
     found = search.cv_results_
     columns = [key for key in found if key != "params"]
-    with _whole(options.out / "results.csv") as draft, draft.open("w", newline="", encoding="utf-8") as file:
+    with whole(options.out / "results.csv") as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(zip(*(found[key] for key in columns), strict=True))
@@ -130,19 +130,8 @@ def _write(options: argparse.Namespace, search: Any, table: FeatureTable, folds:
         "by_source": options.by_source,
         "seed": options.seed,
     }
-    with _whole(options.out / "best.json") as draft:
+    with whole(options.out / "best.json") as draft:
         draft.write_text(json.dumps(best, indent=2, default=lambda array: array.tolist()) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Give a place to write to that becomes `path` when all went well, and vanishes otherwise."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        yield draft
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _show(options: argparse.Namespace, search: Any, table: FeatureTable, folds: list[Fold]) -> None:

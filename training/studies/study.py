@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from training.options import whole
 from training.report import table as markdown_table
 from training.reporting import charts
 from training.reporting.page import Html, chart, page, paragraph, table
@@ -70,7 +71,6 @@ def write(study: Study, folder: Path) -> list[Path]:
         "json": json.dumps(study.data, indent=1, allow_nan=False) + "\n",
     }
     for ending, text in texts.items():
-        draft = folder / f".{study.name}.{ending}"
-        draft.write_text(text, encoding="utf-8")
-        draft.rename(folder / f"{study.name}.{ending}")
+        with whole(folder / f"{study.name}.{ending}") as draft:
+            draft.write_text(text, encoding="utf-8")
     return [folder / f"{study.name}.{ending}" for ending in texts]
