@@ -82,7 +82,18 @@ def written(module: Any, shape: tuple[int, ...], *, gives: str) -> bytes:
             plain = worked_out.run_decompositions({}).module()
             # It is for inference only, and refuses to be told so.
             plain.train = lambda _mode=True: plain
+            torch.onnx.register_custom_op_symbolic("aten::_to_copy", _cast(), OPSET)
             return _traced(plain, example, gives)
+
+
+def _cast() -> Any:
+    """Return the ONNX form of a change of type as `torch.export` writes it, for which torch has none."""
+    from torch.onnx import JitScalarType, symbolic_helper
+
+    def cast(graph: Any, x: Any, dtype: int | None, *_rest: Any) -> Any:
+        return x if dtype is None else graph.op("Cast", x, to_i=JitScalarType(dtype).onnx_type())
+
+    return symbolic_helper.parse_args("v", "i", "v", "v", "v", "v", "v")(cast)
 
 
 def _traced(module: Any, example: Any, gives: str) -> bytes:

@@ -8,6 +8,7 @@ from features.errors import ArtefactError
 from features.picture import tensor
 from models.session import Session
 from training.pictures import transfer_onnx
+from training.pictures.backbones import BACKBONES
 from training.pictures.fit import Material
 from training.pictures.network import softmax
 from training.pictures.transfer import build
@@ -18,12 +19,12 @@ pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine t
 REGION = Metadata(name="region", values=("east", "west"))
 
 
-def made(size, *, backbone="mobilenet-v3-small", metadata=()):
-    config = PictureConfig(height=size, width=size, metadata=metadata)
+def made(size, *, backbone="mobilenet-v3-small", metadata=(), width=0):
+    config = PictureConfig(height=size, width=width or size, metadata=metadata)
     network = Network(backbone=backbone, weights="none")
-    learner = build(network, height=size, width=size, labels=3, extra=config.extra, seed=1)
+    learner = build(network, height=size, width=config.width, labels=3, extra=config.extra, seed=1)
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (5, size, size, 3), np.uint8)
+    images = rng.integers(0, 256, (5, size, config.width, 3), np.uint8)
     facts = np.eye(2, dtype=np.uint8)[[0, 1, 0, 1, 0]][:, : config.extra]
     rows = np.arange(5)
     return learner, config, Material(images, np.zeros(5, np.int64), rows, rows, np.ones(3, np.float32), facts)
@@ -49,11 +50,14 @@ def test_metadata_changes_the_scores():
 
 
 @pytest.mark.slow
-def test_layers_that_cannot_be_traced_are_worked_out_beforehand():
-    """Xception's separable convolutions."""
-    learner, config, material = made(71, backbone="xception")
-    graph = transfer_onnx.export(learner, config, 1.0, material, np.arange(2))
-    assert Session(graph).predict(material.images).shape == (5, 3)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_becomes_a_graph_of_the_size_asked_for(backbone):
+    """Layers that cannot be traced, as Xception's separable convolutions, are worked out beforehand."""
+    learner, config, material = made(80, backbone=backbone, width=96)
+    session = Session(transfer_onnx.export(learner, config, 0.5, material, np.arange(2)))
+    assert session.shape == (80, 96, 3)
+    expected = softmax(learner.logits(material, np.arange(5)) / np.float32(0.5))
+    np.testing.assert_allclose(session.predict(material.images), expected, atol=1e-4)
 
 
 def test_a_graph_that_says_something_else_is_refused(monkeypatch):
