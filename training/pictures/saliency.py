@@ -41,12 +41,13 @@ def heat(model: Any, x: Any) -> npt.NDArray[np.float32]:
 
 
 def over(image: Pixels, found: npt.NDArray[np.float32]) -> Pixels:
-    """Return a picture (height, width, 3) with its heat over it: red, then yellow, then white."""
+    """Return a picture (height, width, 3) in grey with its heat over it, from yellow to red, which no ground hides."""
     height, width, _ = image.shape
     smooth = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BILINEAR))[..., None]
-    colours = np.clip(3 * smooth - np.arange(3), 0, 1) * 255
+    grey = np.asarray(Image.fromarray(image).convert("L"), np.float32)[..., None]
+    colours = np.concatenate((np.full_like(smooth, 255), 230 * (1 - smooth), np.zeros_like(smooth)), axis=2)
     share = STRENGTH * smooth
-    return np.clip(image * (1 - share) + colours * share, 0, 255).astype(np.uint8)
+    return np.clip(grey * (1 - share) + colours * share, 0, 255).astype(np.uint8)
 
 
 def _pooling(model: Any) -> Any:

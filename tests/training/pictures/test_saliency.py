@@ -66,11 +66,12 @@ def test_a_taught_network_with_metadata_has_heat_of_its_last_maps():
     np.testing.assert_allclose(learner.model(takes, training=False).detach().numpy(), before, atol=1e-5)
 
 
-def test_heat_is_drawn_over_the_picture_and_spares_the_cold():
-    image = np.full((32, 64, 3), 100, np.uint8)
+@pytest.mark.parametrize("ground", [0, 100, 255])
+def test_heat_is_red_on_any_ground_and_spares_the_cold(ground):
+    image = np.full((32, 64, 3), ground, np.uint8)
     found = np.zeros((4, 4), np.float32)
     found[0, 0] = 1
     drawn = over(image, found)
     assert (drawn.shape, drawn.dtype) == (image.shape, np.uint8)
-    assert drawn[0, 0].min() > 200
+    assert drawn[0, 0, 0].astype(int) - drawn[0, 0, 1:].max() > 120
     np.testing.assert_array_equal(drawn[16:], image[16:])
