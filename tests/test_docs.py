@@ -17,8 +17,8 @@ from service import wire
 from service.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-README, PROTOCOL, BEHAVIOUR = (
-    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "PROTOCOL.md", "BEHAVIOUR.md")
+README, PROTOCOL, BEHAVIOUR, TRAINING = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "PROTOCOL.md", "BEHAVIOUR.md", "TRAINING.md")
 )
 BIN = Path(sys.executable).parent
 
@@ -84,9 +84,18 @@ def test_every_make_target_of_the_documents_exists():
         assert re.search(rf"^{target}:.*## ", makefile, flags=re.MULTILINE), target
 
 
-def test_every_path_of_the_readme_exists():
-    for path in re.findall(r"\]\(([^)#]+)\)", README):
+@pytest.mark.parametrize("text", [README, TRAINING], ids=["README", "TRAINING"])
+def test_every_path_and_heading_that_is_pointed_at_exists(text):
+    for path, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text):
         assert (ROOT / path).exists(), path
+        pointed_at = (ROOT / path).read_text(encoding="utf-8") if path.endswith(".md") else text
+        headings = re.findall(r"^#+ (.*)$", pointed_at, flags=re.MULTILINE)
+        assert heading in {"", *(each.lower().replace(" ", "-") for each in headings)}, heading
+
+
+@pytest.mark.parametrize("recipe", sorted(path.name for path in (ROOT / "training" / "recipes").glob("*.toml")))
+def test_every_recipe_is_documented(recipe):
+    assert f"(training/recipes/{recipe})" in README
 
 
 @pytest.mark.parametrize("command", [line for line in lines(README) if "curl" in line])

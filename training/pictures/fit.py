@@ -45,6 +45,8 @@ class Material:
 class Diverged(RecipeError):
     """The loss is no longer a number."""
 
+    title = "Diverged"
+
 
 @dataclass(frozen=True)
 class _Work:

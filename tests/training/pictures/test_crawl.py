@@ -232,9 +232,9 @@ def test_a_recipe_that_makes_no_sense_is_refused(tmp_path, text, said):
         crawl.load(tmp_path / "r.toml")
 
 
-def test_the_readmes_recipe_is_one(tmp_path):
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    (text,) = (block for block in re.findall(r"```toml\n(.*?)```", readme, flags=re.DOTALL) if "[shop]" in block)
+def test_the_documented_recipe_is_one(tmp_path):
+    document = (Path(__file__).parents[3] / "TRAINING.md").read_text(encoding="utf-8")
+    (text,) = (block for block in re.findall(r"```toml\n(.*?)```", document, flags=re.DOTALL) if "[shop]" in block)
     (tmp_path / "r.toml").write_text(text)
     read = crawl.load(tmp_path / "r.toml")
     assert read.place.start()[0].url == "https://shop.example/instruments/"
