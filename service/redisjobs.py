@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from features.errors import Failed, InputError
 from service.codec import Order, Reply, decode_job, encode_reply
 from service.log import log
-from service.redislink import ANSWERS, CLIPS, DEAD, GROUP, HELD, LIVE, TROUBLE, WORKERS, connect, part, prepare
+from service.redislink import ANSWERS, CLIPS, DEAD, GROUP, HELD, LIVE, PART_S, TROUBLE, WORKERS, connect, part, prepare
 from service.redismodels import tell, wanted
 
 BEAT_S = 0.5
@@ -121,9 +122,10 @@ class RedisJobs:
     async def close(self) -> None:
         """Leave no trace. Jobs this worker still holds are left to be taken over."""
         with suppress(*TROUBLE):
-            await self._redis.zrem(WORKERS, self.name)
-            await self._redis.hdel(HELD, self.name)
-            await self._strike(self.name)
+            async with asyncio.timeout(PART_S):
+                await self._redis.zrem(WORKERS, self.name)
+                await self._redis.hdel(HELD, self.name)
+                await self._strike(self.name)
         await part(self._redis)
 
     async def tidy(self) -> None:

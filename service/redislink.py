@@ -39,6 +39,8 @@ RETRY_S = 0.2
 """Pause before Redis is tried again."""
 TIMEOUT_S = 5.0
 """Silence of Redis after which it counts as lost. Blocking reads are shorter than it."""
+PART_S = 1.0
+"""How long who leaves waits for Redis to take what is left to say; what is not said expires."""
 ASK_S = 1.0
 """How long one node of a cluster may take to say who owns our keys."""
 CLUSTER = ("redis+cluster://", "rediss+cluster://")

@@ -22,6 +22,7 @@ from service.redislink import (
     GATEWAYS,
     GROUP,
     LIVE,
+    PART_S,
     RETRY_S,
     TROUBLE,
     beats,
@@ -159,7 +160,8 @@ class RedisQueue:
             self._closed = True
             await _end(self._tasks)
             with suppress(*TROUBLE):
-                await self._redis.delete(ANSWERS + self._name, GATEWAYS + self._name)
+                async with asyncio.timeout(PART_S):
+                    await self._redis.delete(ANSWERS + self._name, GATEWAYS + self._name)
             await part(self._redis)
 
     def _forget(self, job: Job, *, withdraw: bool) -> None:

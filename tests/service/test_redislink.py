@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from service import queuestate
 from service.allowance import Allowance
 from service.keys import RedisStore, mint
 from service.redisjobs import RedisJobs
-from service.redislink import LIVE, connect
+from service.redislink import LIVE, PART_S, connect
 from service.redisqueue import RedisQueue
 from service.worker import Worker
 from tests.service.conftest import until
@@ -302,3 +303,16 @@ async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(st
         await until(lambda: queue.trouble, seconds=5)
         await until(lambda: not queue.trouble, seconds=20)
         assert (await queue.ask(job(3))).scores[0] == 6
+
+
+async def test_a_redis_that_is_stopped_keeps_nobody_from_leaving(tmp_path_factory):
+    redis = start_redis(tmp_path_factory)
+    jobs, queue = RedisJobs(redis.url, name="worker"), RedisQueue(redis.url, max_jobs=9)
+    try:
+        await jobs.open()
+        await queue.open()
+        redis.signal(signal.SIGSTOP)
+        async with asyncio.timeout(PART_S + 1.5):
+            await asyncio.gather(queue.close(), jobs.close())
+    finally:
+        redis.end()
