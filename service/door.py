@@ -76,7 +76,7 @@ class Doorman:
     def __init__(self, server: web.Server, *, limit: int) -> None:
         self._server = server
         self._limit = limit
-        self.greeting: dict[asyncio.Task[Any], None] = {}
+        self.handshakes: dict[asyncio.Task[Any], None] = {}
         """Connections whose TLS is being agreed on, the oldest first."""
         self._unsaid = 0
         self._silent_until = 0.0
@@ -84,16 +84,16 @@ class Doorman:
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol of one more connection."""
         connections = self._server.connections
-        if len(connections) + len(self.greeting) < self._limit:
+        if len(connections) + len(self.handshakes) < self._limit:
             return self._server()
-        # Who has not even finished to greet goes first; the oldest come first.
-        greeting = next(iter(self.greeting), None)
-        idle = None if greeting else next((each for each in connections if _idle(each)), None)
-        closed = "one that did not greet" if greeting else "the newest" if idle is None else "an idle one"
+        # Who has not even finished the handshake goes first; the oldest come first.
+        handshake = next(iter(self.handshakes), None)
+        idle = None if handshake else next((each for each in connections if _idle(each)), None)
+        closed = "one without TLS yet" if handshake else "the newest" if idle is None else "an idle one"
         self._tell(closed)
-        if greeting:
-            self.greeting.pop(greeting)
-            greeting.cancel()
+        if handshake:
+            self.handshakes.pop(handshake)
+            handshake.cancel()
         elif idle is None:
             return Refusal()
         else:
@@ -105,8 +105,8 @@ class Doorman:
         self._unsaid += 1
         if time.monotonic() >= self._silent_until:
             self._silent_until = time.monotonic() + TELL_S
-            opened, greeting = len(self._server.connections), len(self.greeting)
-            log("too many connections", open=opened, greeting=greeting, closed=closed, times=self._unsaid)
+            opened, shaking = len(self._server.connections), len(self.handshakes)
+            log("too many connections", open=opened, handshakes=shaking, closed=closed, times=self._unsaid)
             self._unsaid = 0
 
 
@@ -122,8 +122,8 @@ class Porch:
         self._accepting.add_done_callback(lambda _: listener.close())
 
     def close(self) -> None:
-        """Let nobody in any more; those who only began to greet are sent away."""
-        for each in (self._accepting, *self._doorman.greeting):
+        """Let nobody in any more; those in the middle of a handshake are sent away."""
+        for each in (self._accepting, *self._doorman.handshakes):
             each.cancel()
 
     async def _accept(self) -> None:
@@ -136,25 +136,25 @@ class Porch:
                 await asyncio.sleep(PAUSE_S)
                 continue
             try:
-                self._greet(connection)
+                self._shake_hands(connection)
             except Exception as error:  # noqa: BLE001 - a door that falls shut stays shut
                 trace(error)
                 connection.close()
 
-    def _greet(self, connection: socket.socket) -> None:
+    def _shake_hands(self, connection: socket.socket) -> None:
         # What it is spoken with from its first byte on.
         self._certificate.refresh()
         protocol = self._doorman()
         agreeing = asyncio.get_running_loop().connect_accepted_socket(
             lambda: protocol, connection, ssl=self._certificate.context, ssl_handshake_timeout=HANDSHAKE_S
         )
-        greeting = asyncio.create_task(agreeing)
-        self._doorman.greeting[greeting] = None
-        greeting.add_done_callback(lambda task: self._agreed(task, connection))
+        handshake = asyncio.create_task(agreeing)
+        self._doorman.handshakes[handshake] = None
+        handshake.add_done_callback(lambda task: self._agreed(task, connection))
 
-    def _agreed(self, greeting: asyncio.Task[Any], connection: socket.socket) -> None:
-        self._doorman.greeting.pop(greeting, None)
-        if greeting.cancelled() or greeting.exception():
+    def _agreed(self, handshake: asyncio.Task[Any], connection: socket.socket) -> None:
+        self._doorman.handshakes.pop(handshake, None)
+        if handshake.cancelled() or handshake.exception():
             connection.close()
 
 

@@ -11,6 +11,7 @@ from service import allowance
 from service.allowance import RATE, STREAMS, Allowance
 from service.keys import FileStore, mint
 from tests.service.conftest import begin, noise, pcm, rest_of, until
+from tests.service.permits import key, opened
 from tests.service.redisserver import start_redis
 
 
@@ -21,17 +22,6 @@ async def gateways(redis_url):
     yield made
     for each in made:
         await each.close()
-
-
-def key(*, rate=1_000.0, streams=10):
-    return mint("someone", scopes=("classify", "stream"), rate=rate, streams=streams)[0]
-
-
-async def opened(gateway, of):
-    """Open a stream, to be closed by what is returned."""
-    stack = contextlib.AsyncExitStack()
-    await stack.enter_async_context(gateway.streaming(of))
-    return stack
 
 
 async def test_requests_are_counted_by_all_gateways_together_and_by_key(gateways):

@@ -12,23 +12,12 @@ import pytest
 from features.errors import TooMany
 from service import supervisor
 from service import tally as module
-from service.keys import mint
 from service.settings import Settings
 from service.tally import Tally
 from tests.service.commands.test_keys import run
 from tests.service.conftest import begin
+from tests.service.permits import key, opened
 from tests.service.test_serve import serve_process  # noqa: F401 - a fixture
-
-
-def key(*, rate=1_000.0, streams=10):
-    return mint("someone", scopes=("classify", "stream"), rate=rate, streams=streams)[0]
-
-
-async def opened(gateway, of):
-    """Open a stream, to be closed by what is returned."""
-    stack = contextlib.AsyncExitStack()
-    await stack.enter_async_context(gateway.streaming(of))
-    return stack
 
 
 async def test_requests_are_counted_together_and_by_key(tmp_path):

@@ -111,7 +111,7 @@ async def test_a_handshake_that_does_not_come_is_hung_up_on(artefacts, ours, mon
         writer.close()
 
 
-async def test_those_who_do_not_greet_are_counted_and_give_way(artefacts, ours, capfd):
+async def test_those_who_do_not_finish_the_handshake_are_counted_and_give_way(artefacts, ours, capfd):
     async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1], max_connections=10) as server:
         client = Client(f"https://127.0.0.1:{server.port}", authorities=ours[0])
         async with client.stream("toy", sample_rate=RATE) as stream:
@@ -128,7 +128,7 @@ async def test_those_who_do_not_greet_are_counted_and_give_way(artefacts, ours, 
             await stream.send(np.zeros(2 * RATE))
             await stream.finish()
             assert (stream.windows, stream.reconnects) == (1, 0)
-        assert "open=1 greeting=9 closed='one that did not greet'" in capfd.readouterr().err
+        assert "open=1 handshakes=9 closed='one without TLS yet'" in capfd.readouterr().err
     for reader, writer in [*silent, *others]:
         assert await closed_after(reader) < 2
         writer.close()
@@ -209,7 +209,7 @@ def greet(port, authorities):
         return secure.recv(12)
 
 
-async def test_the_real_server_speaks_tls_too_and_ends_whoever_never_greets(artefacts, ours):
+async def test_the_real_server_speaks_tls_too_and_ends_whoever_never_begins_a_handshake(artefacts, ours):
     server = Process("--artefacts", artefacts, "--set", f"tls_certificate={ours[0]}", "--set", f"tls_key={ours[1]}")
     try:
         port = int((await asyncio.to_thread(server.until, r" ready url=https://127.0.0.1:(\d+)"))[1])

@@ -39,14 +39,16 @@ class Split:
 def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> Split:
     """Return a split of the sources whose hours come near `shares`, (train, valid, test), label by label.
 
-    Each part has a source and, if it can be, each label, training first. Raises CollectionError when there are too
-    few sources.
+    Each part has a source with labels and, if it can be, each label, training first. Raises CollectionError when there
+    are too few of those.
     """
     wanted = [part for part, share in zip(PARTS, shares, strict=True) if share]
     sources, hours = table(collection)
-    if len(sources) < len(wanted):
+    labelled: npt.NDArray[np.bool_] = hours[:, :-1].sum(axis=1) > 0
+    named = [source for source, sounds in zip(sources, labelled, strict=True) if sounds]
+    if len(named) < len(wanted):
         raise CollectionError(
-            f"{len(sources)} source ({', '.join(sources)}) for {len(wanted)} parts ({', '.join(wanted)}): name where "
+            f"{len(named)} source ({', '.join(named)}) for {len(wanted)} parts ({', '.join(wanted)}): name where "
             f"the clips come from (SOURCE/LABEL/file, or the column source of a list), or add recordings from elsewhere"
         )
     # Every label counts the same, however rare, and so do hours without any, and the hours as a whole.
@@ -54,8 +56,13 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
     for clip in collection.clips:
         nothing[clip.source] += 0.0 if clip.labels else clip.seconds / 3600
     hours = np.column_stack([hours, list(nothing.values())])
-    weight = hours / np.maximum(hours.sum(axis=0), 1e-12)
-    part = _assign(weight, np.array([shares[PARTS.index(name)] for name in wanted]), np.random.default_rng(seed))
+    part, rng = np.full(len(sources), -1), np.random.default_rng(seed)
+    # Apart, for no number of sources without labels makes up for one with some, in any part.
+    for group in (labelled, ~labelled):
+        if not group.any():
+            continue
+        weight = hours[group] / np.maximum(hours[group].sum(axis=0), 1e-12)
+        part[group] = _assign(weight, np.array([shares[PARTS.index(name)] for name in wanted]), rng)
     return Split({source: wanted[where] for source, where in zip(sources, part.tolist(), strict=True)})
 
 

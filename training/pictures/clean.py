@@ -12,11 +12,10 @@ from aiohttp import web
 from training.command import stage
 from training.material import MaterialError
 from training.options import told, within
-from training.pictures import twins
 from training.pictures.cleaner import Cleaner, build
 from training.pictures.findings import Examined, examine
 from training.pictures.folders import listing
-from training.pictures.options import add_layout, layout_of
+from training.pictures.options import add_distance, add_layout, layout_of
 from training.pictures.packed import write_table
 from training.pictures.trash import Journal
 
@@ -42,13 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=within(0, 65_535), default=0, help="of the page, on 127.0.0.1 (default: one that is free)"
     )
-    parser.add_argument(
-        "--distance",
-        type=within(0, twins.FARTHEST),
-        default=twins.DISTANCE,
-        metavar="BITS",
-        help="see timbre data split",
-    )
+    add_distance(parser)
     parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
     add_layout(parser)
     return parser

@@ -7,6 +7,8 @@ from typing import get_args
 
 from features.config import Fit, PictureConfig, Resample
 from training.material import MaterialError
+from training.options import within
+from training.pictures import twins
 from training.pictures.folders import Layout
 
 
@@ -23,6 +25,17 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="REGEX",
         help="what its first group finds in a path is the source, such as '(IMG_\\d+)'",
+    )
+
+
+def add_distance(parser: argparse.ArgumentParser) -> None:
+    """Add how alike near-duplicates are."""
+    parser.add_argument(
+        "--distance",
+        type=within(0, twins.FARTHEST),
+        default=twins.DISTANCE,
+        metavar="BITS",
+        help="hashes of near-duplicates differ in so many of 64 bits at most (default: %(default)s)",
     )
 
 

@@ -18,7 +18,7 @@ from training.pictures import facts, twins
 from training.pictures.draft import draft
 from training.pictures.folders import listing, some
 from training.pictures.histogram import draw, text
-from training.pictures.options import add_layout, layout_of
+from training.pictures.options import add_distance, add_layout, layout_of
 from training.pictures.packed import is_pack, open_pack, write_table
 
 if TYPE_CHECKING:
@@ -63,13 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder for the lists and histograms")
     parser.add_argument("--ratios", default="70/15/15", help="train/valid/test or train/test (default: %(default)s)")
     parser.add_argument("--seed", type=within(0), default=1, help="default: %(default)s")
-    parser.add_argument(
-        "--distance",
-        type=within(0, twins.FARTHEST),
-        default=twins.DISTANCE,
-        metavar="BITS",
-        help="hashes of near-duplicates differ in so many of 64 bits at most (default: %(default)s)",
-    )
+    add_distance(parser)
     parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
     add_layout(parser)
     return parser

@@ -92,7 +92,7 @@ def intervals(figures: dict[str, dict[str, float | None]], means: dict[str, tupl
             ax.axvspan(low, high, color=SERIES[0], alpha=0.14, linewidth=0)
             ax.axvline(mean, color=SERIES[0], linewidth=1.4)
             known = [(value, at) for at, value in enumerate(values.values()) if value is not None]
-            ax.scatter(*zip(*known, strict=True), s=42, color=SERIES[0], zorder=3)
+            ax.scatter([value for value, _ in known], [at for _, at in known], s=42, color=SERIES[0], zorder=3)
             for value, at in known:
                 ax.annotate(
                     f"{value:.2f}",

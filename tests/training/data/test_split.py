@@ -43,6 +43,20 @@ def test_sounds_of_nothing_reach_every_part():
     assert sum(split.part[clip.source] == "train" for clip in quiet) >= 5
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_sources_without_labels_take_no_part_the_last_source_with_some(seed):
+    quiet = [Clip(Path(f"n{n}.wav"), 0.0, 60.0, (), f"nothing {n}") for n in range(9)]
+    # As unlike in size as real ones: one source is ten times the others.
+    clips = [Clip(Path(f"{n}.wav"), 0.0, 60.0, ("a",), f"s{max(0, n - 9)}") for n in range(12)]
+    split = by_source(collect([*clips, *quiet], []), (0.7, 0.15, 0.15), seed=seed)
+    for part in PARTS:
+        sources = split.sources(part)
+        assert any(each.startswith("s") for each in sources), (part, sources)
+        assert any(each.startswith("nothing") for each in sources), (part, sources)
+    with pytest.raises(CollectionError, match="2 source"):
+        by_source(collect([*clips[:11], *quiet], []), (0.7, 0.15, 0.15), seed=seed)
+
+
 def test_thousands_of_sources_are_divided_in_seconds():
     whole = collect([Clip(Path(f"{n}.wav"), 0.0, 1 + n % 7, (str(n % 11),), f"s{n}") for n in range(5000)], [])
     total = counts(whole, by_source(whole, (0.7, 0.15, 0.15), seed=1))[-1]

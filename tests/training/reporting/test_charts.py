@@ -14,7 +14,8 @@ X = np.linspace(0, 1, 5)
 @pytest.fixture(
     params=[
         lambda: charts.intervals(
-            {"F1": {"a": 0.5, "b": None}, "mAP": {"a": 0.1, "b": 1.0}}, dict.fromkeys(["F1", "mAP"], (0.5, 0.4, 0.6))
+            {"F1": {"a": 0.5, "b": None}, "mAP": {"a": 0.1, "b": 1.0}, "top-1": {"a": None, "b": None}},
+            dict.fromkeys(["F1", "mAP", "top-1"], (0.5, 0.4, 0.6)),
         ),
         lambda: charts.lines([("loss", "epoch", {"a $x$": ([1, 2], [3, 2]), "b": ([1, 2], [2, 1])})]),
         lambda: charts.multiples(
