@@ -65,8 +65,8 @@ def test_with_made_noise_it_learns_to_keep_quiet(collection, tmp_path):
     changes = [*collection[2:], "collection.path=collection", "collection.nothing=1", "collection.into=made"]
     assert main(["sounds", *words([*changes, "forest.trees=40"]), "--out", "out"]) == 0
     mean = Store(Path("out")).load("sounds").manifest.metrics["mean"]
-    assert mean["quiet_without_label"] >= 0.9
     assert min(mean["macro_f1"], mean["micro_f1"]) > 0.75
+    # Of 200 windows that were never seen; the collection's own test part has seven.
     assert share_without_label(Store(Path("out")).load("sounds")) >= 0.8
     assert len(list(Path("made").glob("nothing-*.wav"))) == 9
 
