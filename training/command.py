@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import ArtefactError
 from training.options import told
-from training.recipe import FOLDER, load
+from training.recipe import FOLDER, load, pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +26,7 @@ def _run(options: argparse.Namespace) -> None:
     recipe = load(options.recipe, options.set)
     _check_version(recipe, options.out)
     # Only now: torch and scikit-learn take seconds to load.
-    steps = importlib.import_module(recipe.steps)
-    for folder in steps.run(recipe, options.out, stage):
+    for folder in pipeline(recipe.steps).run(recipe, options.out, stage):
         print(folder)
 
 

@@ -9,12 +9,29 @@ import tomllib
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from features.config import DEFAULT
 from features.errors import InputError, NotFound
 
 FOLDER = Path(__file__).parent / "recipes"
+PIPELINES = {
+    "instruments": "training.instruments",
+    "sounds": "training.sounds",
+    "picture-networks": "training.pictures.small",
+    "picture-transfer": "training.pictures.transferred",
+    "picture-svm": "training.pictures.described",
+}
+"""The module behind each name that `steps` may have: names last, in recipes and in manifests; modules move."""
+ALIASES = {
+    "training.instruments": "instruments",
+    "training.sounds": "sounds",
+    "training.pictures.small": "picture-networks",
+    "training.pictures.transferred": "picture-transfer",
+    "training.pictures.described": "picture-svm",
+}
+"""What `steps` was called when the first artefacts were made."""
 
 
 class RecipeError(InputError):
@@ -151,7 +168,7 @@ class Recipe:
     """Everything that decides an artefact, but the code."""
 
     steps: str
-    """The module in `training` that carries the recipe out."""
+    """The pipeline that runs the recipe, one of PIPELINES."""
     data: str = ""
     """Folder that material paths start from; else the environment's TIMBRE_DATA, else ../shared/data."""
     cache: str = ""
@@ -190,7 +207,7 @@ class Recipe:
 def load(name: str, changes: typing.Iterable[str] = ()) -> Any:
     """Return the recipe of that name (or TOML file) with its profile and the `key=value` changes applied.
 
-    It is a `Recipe`, or what the module that `steps` names has as RECIPE. A recipe that says `base = NAME` needs only
+    It is a `Recipe`, or what the pipeline that `steps` names has as RECIPE. A recipe that says `base = NAME` needs only
     what differs from that one. A key is dotted (`network.epochs=3`); values are TOML, or plain text for texts; a list
     may be a,b,c. Raises NotFound for an unknown recipe, RecipeError for anything in it that is no setting.
     """
@@ -201,7 +218,14 @@ def load(name: str, changes: typing.Iterable[str] = ()) -> Any:
         raise RecipeError(f"no profile {profile!r}; there is {', '.join(table.get('profiles', {}))}")
     for key, value in [*table.get("profiles", {}).get(profile, {}).items(), *pairs]:
         _put(table, key, value)
-    return read_value(_kind(table.get("steps")), table, where="recipe")
+    table["steps"] = _steps(table.get("steps"))
+    kind = getattr(pipeline(table["steps"]), "RECIPE", Recipe)
+    return read_value(kind, table, where="recipe")
+
+
+def pipeline(steps: str) -> ModuleType:
+    """Return the module that runs recipes with these `steps`."""
+    return importlib.import_module(PIPELINES[steps])
 
 
 def _table(name: str, *, seen: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -225,15 +249,12 @@ def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return below | above | inner
 
 
-def _kind(steps: Any) -> Any:
-    if not isinstance(steps, str) or not steps.startswith("training."):
-        raise RecipeError(f"steps={steps!r} must name a module in training; or say base = NAME of a shipped recipe")
-    try:
-        return getattr(importlib.import_module(steps), "RECIPE", Recipe)
-    except ModuleNotFoundError as error:
-        if error.name != steps:
-            raise
-        raise RecipeError(f"steps={steps!r}: there is no such module") from error
+def _steps(value: Any) -> str:
+    name = ALIASES.get(value, value) if isinstance(value, str) else None
+    if name not in PIPELINES:
+        there = ", ".join(PIPELINES)
+        raise RecipeError(f"steps={value!r} must be one of {there}; or say base = NAME of a shipped recipe")
+    return name
 
 
 def _pair(change: str) -> tuple[str, str]:

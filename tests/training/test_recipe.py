@@ -3,12 +3,13 @@
 import pytest
 
 from features.errors import NotFound
-from training.recipe import RecipeError, load
+from models.store import DEFAULT_PATH, Store
+from training.recipe import ALIASES, PIPELINES, RecipeError, load, pipeline
 
 
 def test_the_shipped_recipe_is_read_whole():
     recipe = load("instruments")
-    assert recipe.steps == "training.instruments"
+    assert recipe.steps == "instruments"
     assert recipe.forest.components == 16
     assert len(recipe.network.channels) == len(recipe.network.strides)
     assert all(entry.keys() == {"source", "licence", "use"} for entry in recipe.provenance)
@@ -51,6 +52,7 @@ def test_a_profile_is_a_set_of_changes_and_single_changes_win():
         ("colour=red", "unknown setting colour"),
         ("network.epochs=many", "must be of type int"),
         ("evaluate=1", "must be of type bool"),
+        ("steps=training.nothing", "must be one of instruments, sounds, picture-networks"),
         ("steps.deeper=1", "steps is not a section"),
         ("forest=1", "must be a section"),
         ("profile=slow", "no profile 'slow'; there is quick"),
@@ -63,7 +65,7 @@ def test_what_is_no_setting_is_refused_with_its_name(change, message):
 
 
 def test_a_recipe_of_ones_own_is_read_from_its_file(tmp_path):
-    (tmp_path / "mine.toml").write_text('steps = "training.instruments"')
+    (tmp_path / "mine.toml").write_text('steps = "instruments"')
     with pytest.raises(RecipeError, match="material"):
         load(str(tmp_path / "mine.toml"))
 
@@ -71,3 +73,19 @@ def test_a_recipe_of_ones_own_is_read_from_its_file(tmp_path):
 def test_an_unknown_recipe_names_what_there_is():
     with pytest.raises(NotFound, match=r"there is .*instruments.*sounds"):
         load("instrumentz")
+
+
+@pytest.mark.parametrize("name", ["clip-art", "instruments", "instruments-forest", "instruments-net"])
+def test_the_recipe_in_a_shipped_manifest_is_one_that_can_be_run(name, tmp_path):
+    (tmp_path / "again.toml").write_text(Store(DEFAULT_PATH).load(name).manifest.origin["recipe"])
+    recipe = load(str(tmp_path / "again.toml"))
+    assert recipe.steps in PIPELINES
+    assert callable(pipeline(recipe.steps).run)
+
+
+@pytest.mark.parametrize("old", ALIASES)
+def test_the_names_that_steps_had_are_read_as_those_they_have(old, tmp_path):
+    base = {"instruments": "instruments", "sounds": "sounds", "picture-svm": "clip-art-svm"}
+    base |= {"picture-networks": "clip-art", "picture-transfer": "birds"}
+    (tmp_path / "mine.toml").write_text(f'base = "{base[ALIASES[old]]}"\nsteps = "{old}"')
+    assert load(str(tmp_path / "mine.toml")).steps == ALIASES[old]

@@ -6,7 +6,7 @@ from training.pictures.settings import Augment, Network, Pictures, PicturesRecip
 from training.recipe import RecipeError, load
 
 NET = Network(name="a", maps=(4,))
-BASE = {"steps": "training.pictures.small", "name": "toy"}
+BASE = {"steps": "picture-networks", "name": "toy"}
 
 
 @pytest.mark.parametrize("name", ["guitar-or-bass", "clip-art", "cifar-10"])
