@@ -14,7 +14,7 @@ import sys
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks import load, measure, schedule, server, streams
+from benchmarks import load, measure, schedule, server_process, streams
 from features.errors import TimbreError
 
 LIMIT_MS = 100.0
@@ -58,7 +58,7 @@ def attempt(count: int, given: argparse.Namespace) -> dict[str, Any]:
         where = (
             (given.url, 0)
             if given.url
-            else stack.enter_context(server.served(shlex.split(given.serve), through_redis=given.redis))
+            else stack.enter_context(server_process.served(shlex.split(given.serve), through_redis=given.redis))
         )
         report = load.run(*where, clip_load=None, stream_load=wanted)
     if not report["streams"]["expected"] and not report["streams"]["failed"]:

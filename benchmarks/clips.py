@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from benchmarks import schedule, sounds
+from benchmarks import schedule, signals
 
 PATIENCE_S = 60.0
 """Seconds after which a request counts as unanswered."""
@@ -54,7 +54,7 @@ class Tally(schedule.Answers):
 
 def bodies_of(load: Load) -> list[bytes]:
     """Return the files to send in turn."""
-    return [sounds.wav(sounds.plucked(2, seed=seed)) for seed in range(min(VARIETY, load.requests))]
+    return [signals.wav(signals.plucked(2, seed=seed)) for seed in range(min(VARIETY, load.requests))]
 
 
 async def run(url: str, load: Load, bodies: list[bytes]) -> Tally:

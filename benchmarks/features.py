@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import measure
-from benchmarks.sounds import plucked
+from benchmarks.signals import plucked
 from features.config import DEFAULT, Samples
 from features.extract import extract
 from features.streaming import StreamingExtractor
@@ -86,6 +86,6 @@ def _librosa(y: Samples) -> Any:
 if __name__ == "__main__":
     import sys
 
-    from benchmarks.command import main
+    from benchmarks.cli import main
 
     sys.exit(main(["features", *sys.argv[1:]]))

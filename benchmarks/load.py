@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from benchmarks import clips, measure, page, schedule, server, streams
+from benchmarks import clips, measure, report_page, schedule, server_process, streams
 
 WORK_A_S = 51.348
 """What 1,000 requests of 100 clients took the service this one succeeds."""
@@ -45,7 +45,9 @@ def main(argv: list[str]) -> int:
         where = (
             (given.url, 0)
             if given.url
-            else stack.enter_context(server.served(shlex.split(given.serve), through_redis=given.redis, lag=lag))
+            else stack.enter_context(
+                server_process.served(shlex.split(given.serve), through_redis=given.redis, lag=lag)
+            )
         )
         report = run(*where, clip_load=clip_load, stream_load=stream_load)
     if lag:
@@ -54,7 +56,7 @@ def main(argv: list[str]) -> int:
     print(text(report))
     if given.report:
         given.report.with_suffix(".json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-        given.report.with_suffix(".html").write_text(page.render(report), encoding="utf-8")
+        given.report.with_suffix(".html").write_text(report_page.render(report), encoding="utf-8")
         print(f"report   {given.report.with_suffix('.html')}, {given.report.with_suffix('.json')}")
     return 0 if report["right"] else 1
 
@@ -67,7 +69,7 @@ def run(url: str, pid: int, *, clip_load: clips.Load | None, stream_load: stream
     # Made before the clock runs.
     bodies = clips.bodies_of(clip_load) if clip_load else []
     sound = streams.sound_of(stream_load) if stream_load else b""
-    cpu, own, begin = server.cost(pid)[0] if pid else 0.0, time.process_time(), time.monotonic()
+    cpu, own, begin = server_process.cost(pid)[0] if pid else 0.0, time.process_time(), time.monotonic()
     both = _Both(url, clip_load, stream_load)
     in_loop(both.run(bodies, sound))
     seconds = time.monotonic() - begin
@@ -80,7 +82,7 @@ def run(url: str, pid: int, *, clip_load: clips.Load | None, stream_load: stream
         "right": both.right,
     }
     if pid:
-        now, mib = server.cost(pid)
+        now, mib = server_process.cost(pid)
         report["server"] = {"cpu": round((now - cpu) / seconds, 3), "mib": round(mib)}
     if clip_load and both.clips:
         report["clips"] = told_of_clips(clip_load, both.clips)

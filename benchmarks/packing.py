@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks import measure
 from features.config import PictureConfig
-from training.pictures.folders import listing
-from training.pictures.pack import pack
+from training.pictures.dataset.folders import listing
+from training.pictures.dataset.pack import pack
 
 TITLE = "Pictures packed to 64 x 64, two threads, beside Pillow one by one"
 A_SECOND = 500

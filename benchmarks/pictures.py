@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import measure
-from benchmarks.server import served
+from benchmarks.server_process import served
 from features.config import PictureConfig
 
 TITLE = "A picture by REST beside the bare ONNX Runtime call"

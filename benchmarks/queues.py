@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import measure
-from benchmarks.server import redis
+from benchmarks.server_process import redis
 from features.config import Tensor
-from service.jobs import Job, JobQueue
-from service.localqueue import LocalQueue
+from service.queue.base import Job, JobQueue
+from service.queue.local import LocalQueue
 
 TITLE = "A job of 26 numbers to a model and back"
 ALONE, CROWD = "one at a time", "100 at a time, each"
@@ -56,7 +56,7 @@ def shortfalls(table: list[dict[str, Any]]) -> list[str]:
 
 
 async def _run(url: str, *, rounds: int) -> list[dict[str, Any]]:
-    from service.redisqueue import RedisQueue
+    from service.queue.redis import RedisQueue
 
     queues: dict[str, JobQueue] = {
         "local": LocalQueue(lambda *_: Echo(), max_batch=MAX_BATCH, max_jobs=MAX_JOBS),
@@ -114,7 +114,7 @@ def _worker(url: str) -> Iterator[None]:
 def _work(url: str) -> None:
     import uvloop
 
-    from service.redisjobs import RedisJobs
-    from service.worker import Worker
+    from service.queue.redis_consumer import RedisJobs
+    from service.server.worker import Worker
 
     uvloop.run(Worker(RedisJobs(url, name="bench"), lambda *_: Echo(), max_batch=MAX_BATCH, pulse=lambda: None).run())

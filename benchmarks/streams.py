@@ -18,9 +18,9 @@ from itertools import accumulate
 import aiohttp
 import numpy as np
 
-from benchmarks import schedule, sounds
+from benchmarks import schedule, signals
 from features.resample import StreamingResampler
-from service import wire
+from service import protocol
 
 PATIENCE_S = 15.0
 """Seconds to wait for the last answers."""
@@ -67,7 +67,7 @@ class Tally(schedule.Answers):
 
 def sound_of(load: Load) -> bytes:
     """Return the sound that all streams repeat."""
-    return sounds.pcm(sounds.plucked(LOOP_S, rate=load.sample_rate))
+    return signals.pcm(signals.plucked(LOOP_S, rate=load.sample_rate))
 
 
 async def run(url: str, load: Load, sound: bytes) -> Tally:
@@ -112,9 +112,9 @@ class _Stream:
             self._tally.failed[type(error).__name__] += 1
 
     async def _converse(self, socket: aiohttp.ClientWebSocketResponse, since: float) -> None:
-        await socket.send_str(wire.encode(wire.Start(sample_rate=self._load.sample_rate, hop=self._load.hop)))
-        ready = wire.parse_server((await socket.receive()).data)
-        if not isinstance(ready, wire.Ready):
+        await socket.send_str(protocol.encode(protocol.Start(sample_rate=self._load.sample_rate, hop=self._load.hop)))
+        ready = protocol.parse_server((await socket.receive()).data)
+        if not isinstance(ready, protocol.Ready):
             self._tally.failed[str(ready)] += 1
             return
         begin = time.monotonic()
@@ -141,27 +141,27 @@ class _Stream:
             left = total - 2 * number * self._size
             place = (self._from + 2 * number * self._size) % (len(self._sound) - 2 * self._size)
             await socket.send_bytes(self._sound[place : place + min(left, 2 * self._size)])
-        await socket.send_str(wire.encode(wire.Stop()))
+        await socket.send_str(protocol.encode(protocol.Stop()))
 
     async def _listen(
-        self, socket: aiohttp.ClientWebSocketResponse, ready: wire.Ready, begin: float, since: float
+        self, socket: aiohttp.ClientWebSocketResponse, ready: protocol.Ready, begin: float, since: float
     ) -> None:
         grown = growth(self._load.seconds, self._load.chunk, self._load.sample_rate, ready.sample_rate)
         async for message in socket:
             now = time.monotonic()
-            told = wire.parse_server(message.data)
-            if isinstance(told, wire.Window):
+            told = protocol.parse_server(message.data)
+            if isinstance(told, protocol.Window):
                 # A chunk that holds the last sample the window needs is due when the plan says.
                 chunk = bisect_left(grown, round(told.end * ready.sample_rate))
                 due = begin + self._plan[min(chunk, len(self._plan) - 1)]
                 self._tally.points.append((due - since, 1e3 * (now - due)))
                 self._tally.told_ms.append(told.age_ms.total)
                 self._count("answered")
-            elif isinstance(told, wire.Dropped):
+            elif isinstance(told, protocol.Dropped):
                 self._count(told.reason)
-            elif isinstance(told, wire.Summary):
+            elif isinstance(told, protocol.Summary):
                 return
-            elif isinstance(told, wire.Failure):
+            elif isinstance(told, protocol.Failure):
                 self._tally.failed[told.code] += 1
                 return
         self._tally.failed["closed without an end"] += 1
@@ -180,7 +180,7 @@ def growth(seconds: float, chunk: float, from_rate: int, to_rate: int) -> list[i
     return list(accumulate(len(resampler.feed(piece)) for piece in pieces))
 
 
-def windows(ready: wire.Ready, seconds: float) -> int:
+def windows(ready: protocol.Ready, seconds: float) -> int:
     """Return how many windows fit into so much sound."""
     length, hop = round(ready.window * ready.sample_rate), round(ready.hop * ready.sample_rate)
     return max(0, 1 + (math.floor(seconds * ready.sample_rate) - length) // hop)

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from features.config import AudioConfig
+from features.kernel_loader import address
 from features.layout import digit_reversed
-from features.native import address
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -51,7 +51,7 @@ class Tables:
 
     @cached_property
     def given(self) -> Integers:
-        """What `features.compiled` takes of all this: addresses, the number of bands, `peak_bins`."""
+        """What `features.kernel_compiler` takes of all this: addresses, the number of bands, `peak_bins`."""
         arrays = (
             self.window, self.twiddles, self.untangle, self.places, self.mel_start, self.mel_offset, self.mel_weights,
             self.bin_hz,

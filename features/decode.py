@@ -9,9 +9,9 @@ import numpy as np
 import soundfile
 
 from features.config import Samples
-from features.containers import check_complete, sniff
 from features.errors import InputError, TooLarge, Unprocessable
 from features.resample import StreamingResampler
+from features.sound_header import check_complete, sniff
 
 RATES = (1_000, 384_000)
 """Hertz, lowest and highest of a file."""

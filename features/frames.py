@@ -12,8 +12,8 @@ from features import layout
 from features.banks import TUNING_EDGES, Floats, Integers, chroma_bank, tables
 from features.config import AudioConfig, Kind, Samples
 from features.errors import Unprocessable
+from features.kernel_loader import address, entries
 from features.layout import LANES, PEAKS
-from features.native import address, entries
 
 _local = threading.local()
 

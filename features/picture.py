@@ -14,7 +14,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImage
 
 from features.config import PictureConfig, Pixels
 from features.errors import InputError, TooLarge, Unprocessable
-from features.imagefile import Bare, unwrap
+from features.image_header import Bare, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from features.config import AudioConfig, PictureConfig
 from features.errors import ArtefactError, NotFound, UnsupportedMedia
-from models.choice import Choice, in_line, read_choice, write_choice
 from models.manifest import FILES, NAME, VERSION, Manifest, describe
+from models.pin import Choice, in_line, read_choice, write_choice
 from models.session import Session
 
 if TYPE_CHECKING:

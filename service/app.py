@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from service import rest
-from service.bodies import Buffers
-from service.clips import Pool
-from service.cors import cors
-from service.gateway import Gateway
-from service.guard import PERMIT, Allowance, Guard
-from service.keys import Ring, open_store
+from service.api import routes
+from service.api.authentication import PERMIT, Allowance, Guard
+from service.api.bodies import Buffers
+from service.api.cors import cors
+from service.api.problems import Handler, problems
+from service.auth.keys import Ring, open_store
+from service.inference.clips import Pool
+from service.inference.gateway import Gateway
 from service.log import log, reference
-from service.problems import Handler, problems
 from service.settings import Settings
-from service.stream import stream
+from service.streaming.handler import stream
 
 ID = web.RequestKey("id", str)
 REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
@@ -36,17 +36,17 @@ def build(settings: Settings, *, tally: Allowance | None = None) -> web.Applicat
     app = web.Application(middlewares=middlewares, client_max_size=settings.max_body)
     if settings.keys:
         require_keys(app, settings, tally)
-    app[rest.GATEWAY] = Gateway(settings)
-    app[rest.POOL] = Pool(threads=settings.decode_threads, limit=settings.max_clips)
-    app[rest.BUFFERS] = Buffers(limit=settings.max_buffered)
+    app[routes.GATEWAY] = Gateway(settings)
+    app[routes.POOL] = Pool(threads=settings.decode_threads, limit=settings.max_clips)
+    app[routes.BUFFERS] = Buffers(limit=settings.max_buffered)
     app.add_routes(
         [
-            web.get("/livez", rest.livez),
-            web.get("/readyz", rest.readyz),
-            web.get("/v1/models", rest.models),
-            web.get("/v1/models/{name}", rest.model),
-            web.post("/v1/models/{name}/classify", rest.classify),
-            web.post("/v1/models/{name}/load", rest.load),
+            web.get("/livez", routes.livez),
+            web.get("/readyz", routes.readyz),
+            web.get("/v1/models", routes.models),
+            web.get("/v1/models/{name}", routes.model),
+            web.post("/v1/models/{name}/classify", routes.classify),
+            web.post("/v1/models/{name}/load", routes.load),
             web.get("/v1/models/{name}/stream", stream, allow_head=False),
         ]
     )
@@ -60,9 +60,9 @@ def require_keys(app: web.Application, settings: Settings, tally: Allowance | No
     """Let in only who has a key. Raises Unprocessable when the setting names no place of keys."""
     if settings.redis:
         # Imported here so that a server without Redis never pays for it.
-        from service import allowance
+        from service.auth import redis_limits
 
-        tally = allowance.Allowance(settings.redis)
+        tally = redis_limits.Allowance(settings.redis)
     guard = Guard(Ring(open_store(settings.keys, redis=settings.redis)), tally)
     app.middlewares.append(guard.check)
     app.cleanup_ctx.append(guard.watch)
@@ -72,7 +72,7 @@ def require_keys(app: web.Application, settings: Settings, tally: Allowance | No
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Bind the request's id for log lines, and log how it went."""
     given = request.headers.get("X-Request-Id", "")
-    request[ID] = given if REQUEST_ID.fullmatch(given) else request.app[rest.GATEWAY].new_id()
+    request[ID] = given if REQUEST_ID.fullmatch(given) else request.app[routes.GATEWAY].new_id()
     token = reference.set(request[ID])
     begin = time.perf_counter()
     try:
@@ -96,12 +96,12 @@ async def name_response(request: web.Request, response: web.StreamResponse) -> N
 
 async def leave(app: web.Application) -> None:
     """Finish what is accepted before connections are closed."""
-    await app[rest.GATEWAY].leave()
+    await app[routes.GATEWAY].leave()
 
 
 async def life(app: web.Application) -> AsyncIterator[None]:
     """Load the models while the application runs; let go of its threads after."""
-    app[rest.GATEWAY].open()
+    app[routes.GATEWAY].open()
     yield
-    app[rest.GATEWAY].opening.cancel()
-    app[rest.POOL].close()
+    app[routes.GATEWAY].opening.cancel()
+    app[routes.POOL].close()

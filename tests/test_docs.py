@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from features import errors
-from service import wire
+from service import protocol
 from service.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -63,11 +63,11 @@ def test_every_setting_is_documented(name):
     "error", [e for e in vars(errors).values() if inspect.isclass(e) and issubclass(e, errors.TimbreError)]
 )
 def test_every_error_is_documented_with_its_status_and_close_code(error):
-    assert re.search(rf"\| `{wire.code_of(error(''))}` \| {error.status} \| {error.close_code} \|", PROTOCOL)
+    assert re.search(rf"\| `{protocol.code_of(error(''))}` \| {error.status} \| {error.close_code} \|", PROTOCOL)
 
 
 @pytest.mark.parametrize(
-    "message", [m for m in vars(wire).values() if inspect.isclass(m) and isinstance(getattr(m, "type", None), str)]
+    "message", [m for m in vars(protocol).values() if inspect.isclass(m) and isinstance(getattr(m, "type", None), str)]
 )
 def test_every_message_and_every_field_is_documented(message):
     assert f"**`{message.type}`**" in PROTOCOL

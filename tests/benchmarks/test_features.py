@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.features import _librosa, run, shortfalls
-from benchmarks.sounds import plucked
+from benchmarks.signals import plucked
 from features.extract import extract
 
 

@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 
-from benchmarks import command, queues
+from benchmarks import cli, queues
 from features.errors import TimbreError
 
 
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server on this machine")
 def test_both_queues_are_measured(capsys):
-    code = command.main(["queues", "--tiny"])
+    code = cli.main(["queues", "--tiny"])
     told = capsys.readouterr()
     assert all(word in told.out for word in ("local", "redis", queues.ALONE.split()[0]))
     assert code == (1 if "not met" in told.err else 0)

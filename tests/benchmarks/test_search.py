@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import command, search
+from benchmarks import cli, search
 
 TINY = [
     "--rows",
@@ -27,7 +27,7 @@ TINY = [
 
 def test_it_tells_both_times_and_how_far_they_agree(capsys, monkeypatch):
     monkeypatch.setitem(search.SMALL, "model__n_estimators", [1, 2])
-    code = command.main(["search", *TINY, "--json"])
+    code = cli.main(["search", *TINY, "--json"])
     report = json.loads(capsys.readouterr().out)
     assert code == (1 if report["missed"] else 0)
     timed, agreed = report["whole"], report["agreement"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.conftest import artefacts, redis_server, redis_url, serve, until  # noqa: F401 - fixtures
-from tests.service.redisserver import start_redis
+from tests.service.helpers.redis_server import start_redis
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 LONG = ROUNDS > 1

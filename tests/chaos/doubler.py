@@ -8,8 +8,8 @@ import time
 import uvloop
 
 from service.log import log
-from service.redisjobs import RedisJobs
-from service.worker import Worker, _heed_signals
+from service.queue.redis_consumer import RedisJobs
+from service.server.worker import Worker, _heed_signals
 
 POISON = 666.0
 

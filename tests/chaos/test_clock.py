@@ -3,12 +3,12 @@
 import asyncio
 
 from service.client import Client
-from service.events import End
-from service.wire import Window
+from service.client.events import End
+from service.protocol import Window
 from tests.chaos.conftest import returning
-from tests.service.commands.test_keys import run
+from tests.service.cli.test_keys import run
+from tests.service.client.test_stream import of
 from tests.service.conftest import RATE, noise, wav
-from tests.service.test_live import of
 
 HOUR_S = 3_600
 STEPS_S = (0, HOUR_S, -HOUR_S, 0)
@@ -18,7 +18,7 @@ HOP = 11_264
 async def test_a_gateway_whose_clock_is_set_answers_as_if_nothing_were(victim, clock, artefacts, tmp_path):
     keys = tmp_path / "keys.json"
     key = (await asyncio.to_thread(run, "keys", "create", "someone", "--keys", keys, "--rate", 3, "--streams", 1))[1]
-    command = ("-m", "service.command", "serve", "--port", 0, "--artefacts", artefacts, "--keys", keys)
+    command = ("-m", "service.cli.main", "serve", "--port", 0, "--artefacts", artefacts, "--keys", keys)
     server = victim(*command)
     (ready,) = await asyncio.to_thread(server.until, r" ready url=(\S+)")
     client, clip = Client(ready[1], key.strip()), wav(noise(2))

@@ -7,11 +7,11 @@ import numpy as np
 
 from features.errors import TimbreError
 from service.client import Client
-from service.events import End
-from service.redislink import CLIPS, GROUP, LIVE
+from service.client.events import End
+from service.queue.redis_connection import CLIPS, GROUP, LIVE
 from tests.chaos.conftest import GROWTH, LONG, SPARE, handles, resident
 from tests.service.conftest import noise, tone, until, wav
-from tests.service.proxy import proxied
+from tests.service.helpers.proxy import proxied
 
 RATE = 22_050
 STREAMS = 40 if LONG else 8
@@ -24,7 +24,7 @@ class Machines:
 
     def __init__(self, victim, url, artefacts):
         self._start = lambda *command: victim(
-            "-m", "service.command", *command, "--redis", url, "--artefacts", artefacts
+            "-m", "service.cli.main", *command, "--redis", url, "--artefacts", artefacts
         )
 
     async def gateway(self, *, port=0):

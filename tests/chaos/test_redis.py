@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.conftest import returning
 from tests.service.conftest import RATE, begin, noise, pcm, rest_of, until, wav
 
-WORKER = ("-m", "service.command", "worker")
+WORKER = ("-m", "service.cli.main", "worker")
 CHUNK_S = 0.1
 
 

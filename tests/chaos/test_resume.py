@@ -6,10 +6,10 @@ import random
 import pytest
 
 from service.client import Client
-from service.events import End
-from service.wire import Window
-from tests.service.proxy import proxied
-from tests.service.test_live import music, of, told
+from service.client.events import End
+from service.protocol import Window
+from tests.service.client.test_stream import music, of, told
+from tests.service.helpers.proxy import proxied
 
 CUTS = 50
 SECONDS = 25
@@ -21,7 +21,7 @@ OPTIONS = {"sample_rate": RATE, "encoding": "pcm_f32le", "hop": 0.1, "on_overloa
 
 async def serve(victim, artefacts, *, port=0):
     """Return a server in a process of its own, and its address."""
-    server = victim("-m", "service.command", "serve", "--port", port, "--artefacts", artefacts)
+    server = victim("-m", "service.cli.main", "serve", "--port", port, "--artefacts", artefacts)
     (ready,) = await asyncio.to_thread(server.until, r" ready url=(\S+)")
     return server, ready[1]
 

@@ -12,11 +12,11 @@ import time
 import pytest
 
 from features.errors import Busy, Failed, Late
-from service.redislink import ANSWERS, CLIPS, GATEWAYS, GROUP, LIVE, WORKERS
+from service.queue.redis_connection import ANSWERS, CLIPS, GATEWAYS, GROUP, LIVE, WORKERS
 from tests.chaos.conftest import LONG, returning
 from tests.chaos.test_workers import DOUBLER, nothing_left, queue_at
 from tests.service.conftest import until
-from tests.service.test_queues import job
+from tests.service.queue.test_contract import job
 
 SECONDS = 40 if LONG else 8
 LATE_S = 3.0

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.conftest import handles
 from tests.service.conftest import RATE, begin, noise, pcm, until
-from tests.service.versions import copied, put
+from tests.service.helpers.versions import copied, put
 
 STREAMS = 100
 HOP = 11_264
@@ -66,7 +66,7 @@ class Listening:
 @pytest.mark.parametrize("several", [False, True], ids=["one process", "gateways and workers"])
 async def test_versions_come_and_go_under_a_hundred_live_streams(victim, artefacts, tmp_path, request, several):
     folder = copied(artefacts, tmp_path)
-    command = ["-m", "service.command", "serve", "--port", 0, "--artefacts", folder]
+    command = ["-m", "service.cli.main", "serve", "--port", 0, "--artefacts", folder]
     if several:
         command += ["--gateways", 2, "--redis", request.getfixturevalue("redis_url"), "--workers", 1]
     server = victim(*command)

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from features.errors import Failed
-from service.commands import queue as queue_command
-from service.redislink import CLIPS, GROUP, LIVE
-from service.redisqueue import RedisQueue
+from service.cli import queue as queue_command
+from service.queue.redis import RedisQueue
+from service.queue.redis_connection import CLIPS, GROUP, LIVE
 from tests.chaos.conftest import LONG, returning
 from tests.chaos.doubler import POISON
 from tests.service.conftest import until
-from tests.service.redisserver import start_redis
-from tests.service.test_queues import job
+from tests.service.helpers.redis_server import start_redis
+from tests.service.queue.test_contract import job
 
 DOUBLER = ("-m", "tests.chaos.doubler")
 
@@ -172,7 +172,7 @@ async def test_a_job_that_ends_its_workers_is_buried_and_takes_no_other_along(vi
 
 
 async def test_one_machine_keeps_its_workers_and_ends_them_last(victim, redis_url, artefacts):
-    command = ("-m", "service.command", "serve", "--port", 0, "--redis", redis_url, "--workers", 2)
+    command = ("-m", "service.cli.main", "serve", "--port", 0, "--redis", redis_url, "--workers", 2)
     server = victim(*command, "--artefacts", artefacts)
     await asyncio.to_thread(server.until, "worker ready", times=2)
     await asyncio.to_thread(server.until, " ready url")

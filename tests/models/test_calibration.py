@@ -15,8 +15,8 @@ from models import calibration
 from models.calibration import collected
 from models.store import Store
 from tests.models.colours import CONFIG, write_colours
-from training.pictures.folders import listing
-from training.pictures.pack import pack
+from training.pictures.dataset.folders import listing
+from training.pictures.dataset.pack import pack
 
 COLOURS = {"red": (230, 20, 30), "green": (20, 200, 40), "blue": (10, 40, 220)}
 

@@ -10,7 +10,7 @@ import pytest
 
 from features.config import DEFAULT
 from models.artefact import write
-from models.command import main
+from models.cli import main
 from models.manifest import Label
 from models.promote import Limits, figures, quiet_window
 from models.store import DEFAULT_PATH, Store
@@ -123,7 +123,7 @@ def test_no_such_candidate_answers_3(candidate, promote, capsys):
 def test_a_full_disk_leaves_nothing_behind_and_says_so(candidate, promote, served, tmp_path):
     """A bound on the size of files stands for the disk: the system refuses the write in the same place."""
     candidate()
-    code = "import sys; from models.command import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from models.cli import main; sys.exit(main(sys.argv[1:]))"
     answer = subprocess.run(
         [sys.executable, "-c", code, "promote", "trio", "1", "--from", tmp_path / "candidates", "--to", served.path],
         capture_output=True,

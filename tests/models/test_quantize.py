@@ -10,7 +10,7 @@ from PIL import Image
 
 from features.errors import ArtefactError, NotFound, Unprocessable
 from models import quantize as module
-from models.command import main
+from models.cli import main
 from models.quantize import TOLERANCE, quantize
 from models.store import Store
 from tests.models.colours import write_colours

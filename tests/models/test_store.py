@@ -14,7 +14,7 @@ import pytest
 from features.config import DEFAULT
 from features.errors import ArtefactError, NotFound, Unprocessable
 from models.artefact import write
-from models.choice import FILE, Choice
+from models.pin import FILE, Choice
 from models.store import DEFAULT_PATH, Store
 
 

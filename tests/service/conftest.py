@@ -18,10 +18,10 @@ from features.extract import extract_many
 from models.artefact import write
 from models.forest import export
 from models.manifest import Label
+from service.api.routes import GATEWAY
 from service.app import build
-from service.rest import GATEWAY
 from service.settings import Settings
-from tests.service.redisserver import start_redis
+from tests.service.helpers.redis_server import start_redis
 
 RATE = 22_050
 COMMON = {

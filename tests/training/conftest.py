@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from training.material import RATE, library_of_folder
-from training.render import installed_fonts
+from training.notes.library import RATE, library_of_folder
+from training.notes.render import installed_fonts
 
 
 def tone(pitch, seconds=1.0, *, harmonics=(1.0, 0.5, 0.25), decay=0.0, rate=RATE):

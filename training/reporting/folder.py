@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from models.promote import latency_ms
 from models.store import read
-from training.reporting.facts import facts
+from training.reporting.data import facts
 from training.reporting.page import cards, join, page, paragraph
 from training.reporting.playable import audio, picture
 from training.reporting.sections import sections
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from training.folds import Judged, Look
+    from training.evaluation.leave_one_out import Judged, Look
     from training.reporting.sections import Play
 
 

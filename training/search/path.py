@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 
 from training.search import results
-from training.search.cuts import PATH, accepted, evaluate, forest_of, parts, resolve, sides
+from training.search.limits import PATH, accepted, evaluate, forest_of, parts, resolve, sides
 from training.search.scoring import Scorer, Scores, Truth, encode, probabilities, scorer
 from training.search.splits import Fold, SearchError, check_grid, folds_of
 

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training import network
-from training.recipe import load
+from training.common.recipe import load
+from training.sound_models import network
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from training.evaluate import Mask, Scores
+    from training.evaluation.metrics import Mask, Scores
 
 NAMED = 122_000
 """Parameters of the original work's network. Its layout is not known; here two hidden layers of one width."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from training.evaluate import Mask, Scores
+    from training.evaluation.metrics import Mask, Scores
 
 COMPONENTS = 16
 """What the original work kept of the 26."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.extract import FEATURE_NAMES
-from training.evaluate import average_precision
+from training.evaluation.metrics import average_precision
 from training.reporting.charts import SERIES, panels
 from training.studies.estimators import forest
 from training.studies.protocol import LEAKY, Parts, honest, leaky
@@ -16,8 +16,8 @@ from training.studies.study import Sheet, Study
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from training.data.table import Table
-    from training.evaluate import Mask, Scores
+    from training.evaluation.metrics import Mask, Scores
+    from training.recordings.table import Table
     from training.studies.protocol import Options
 
 GROUPS = {name: [FEATURE_NAMES.index(name)] for name in FEATURE_NAMES[:6]} | {"mfcc": list(range(6, 26))}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from training.data.collection import CollectionError
-from training.data.split import PARTS
+from training.recordings.collection import CollectionError
+from training.recordings.split import PARTS
 from training.reporting.charts import MUTED, SERIES, panels
 from training.studies import estimators
 from training.studies.probe import probe
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from features.config import Kind
-    from training.data.table import Table
+    from training.recordings.table import Table
     from training.studies.estimators import Learner
     from training.studies.protocol import Options, Parts
 

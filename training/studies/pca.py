@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from training.data.table import Table
+    from training.recordings.table import Table
     from training.studies.protocol import Options, Parts
 
 WORK_A = {23: 0.01, 21: 0.02, 19: 0.03, 18: 0.04, 17: 0.05, 16: 0.07, 15: 0.08, 14: 0.10}

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from training.data.collection import CollectionError
-from training.data.split import PARTS
-from training.evaluate import multi_label
-from training.thresholds import calibrate
+from training.evaluation.metrics import multi_label
+from training.evaluation.thresholds import calibrate
+from training.recordings.collection import CollectionError
+from training.recordings.split import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from training.data.table import Rows, Table
-    from training.evaluate import Mask, Metrics, Scores
+    from training.evaluation.metrics import Mask, Metrics, Scores
+    from training.recordings.table import Rows, Table
 
 LEAKY = "leaky"
 """How every score under the original work's own protocol is marked."""

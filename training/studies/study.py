@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from training.options import whole
-from training.report import table as markdown_table
+from training.common.cli_helpers import whole
 from training.reporting import charts
+from training.reporting.markdown import table as markdown_table
 from training.reporting.page import Html, chart, page, paragraph, table
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from training.data.build import build
-from training.data.extract import Settings
-from training.data.load import load as load_collection
-from training.data.split import by_source
-from training.recipe import RecipeError
+from training.common.recipe import RecipeError
+from training.recordings.build import build
+from training.recordings.extract import Settings
+from training.recordings.load import load as load_collection
+from training.recordings.split import by_source
 from training.reporting.charts import MUTED, SERIES, panels
 from training.studies.estimators import COMPONENTS, Prepared, forest
 from training.studies.protocol import LEAKY, choose, honest, leaky, measure
@@ -22,11 +22,11 @@ from training.studies.study import Sheet, Study
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from training.data.collection import Collection
-    from training.data.settings import SoundsRecipe
-    from training.data.split import Split
-    from training.data.table import Table
-    from training.evaluate import Metrics
+    from training.evaluation.metrics import Metrics
+    from training.recordings.collection import Collection
+    from training.recordings.settings import SoundsRecipe
+    from training.recordings.split import Split
+    from training.recordings.table import Table
     from training.studies.protocol import Options, Parts
 
     Stage: TypeAlias = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]

@@ -11,9 +11,9 @@ import pytest
 
 from features.config import DEFAULT
 from models.store import DEFAULT_PATH, Store
-from training.folds import Judged
+from training.evaluation.leave_one_out import Judged
+from training.notes.window_set import WindowSet
 from training.reporting import folder
-from training.windows import WindowSet
 
 SECTIONS = (
     "Sources", "Labels", "Learning", "Confusion", "Precision and recall", "Thresholds", "Calibration",

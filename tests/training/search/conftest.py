@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.data.table import write_table
+from training.recordings.table import write_table
 
 SOURCES = ["cello-a", "cello-b", "flute-a", "noise", "of-the-test"]
 

@@ -168,7 +168,7 @@ def test_it_splits_by_source_and_follows_the_habits_of_scikit_learn():
 def test_little_memory_gives_the_same_scores(monkeypatch):
     rows, labels = sounds()
     whole = search(SMALL).fit(rows, labels).cv_results_["mean_test_score"]
-    monkeypatch.setattr("training.search.cuts._SUMS_BYTES", 1)
+    monkeypatch.setattr("training.search.limits._SUMS_BYTES", 1)
     np.testing.assert_array_equal(search(SMALL).fit(rows, labels).cv_results_["mean_test_score"], whole)
 
 

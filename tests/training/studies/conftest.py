@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.data.table import open_table, write_table
+from training.recordings.table import open_table, write_table
 
 LABELS = ("high", "low", "middle")
 SIDES = {"a": 0, "b": 0, "c": 0, "d": 1, "e": 2}

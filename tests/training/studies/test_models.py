@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from training.data.collection import CollectionError
+from training.recordings.collection import CollectionError
 from training.studies import models
 from training.studies.protocol import Options
 

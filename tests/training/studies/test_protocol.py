@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.data.collection import CollectionError
-from training.evaluate import multi_label
+from training.evaluation.metrics import multi_label
+from training.recordings.collection import CollectionError
 from training.studies.estimators import Prepared, forest
 from training.studies.protocol import Options, choose, honest, leaky, measure
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from training.recipe import RecipeError
+from training.common.recipe import RecipeError
 from training.studies import windows
-from training.studies.command import main
+from training.studies.cli import main
 
 
 @pytest.fixture(scope="module")

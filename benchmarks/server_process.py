@@ -1,0 +1,123 @@
+"""Servers for benchmarks, in processes of their own, and what they cost."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from features.errors import TimbreError
+
+READY_S = 60.0
+UNBOUNDED = ("max_streams=100000", "max_streams_per_client=100000", "max_connections=100000")
+"""Settings under which the machine, not a bound, says how many streams there can be."""
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Give the address of a private redis-server on a Unix socket. Raises TimbreError where there is none."""
+    if not shutil.which("redis-server"):
+        raise TimbreError("there is no redis-server on this machine: run 'apt-get install redis-server'")
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["redis-server", "--save", "", "--port", "0", "--dir", folder, "--unixsocket", f"{folder}/redis.sock"]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
+        try:
+            yield f"unix://{folder}/redis.sock"
+        finally:
+            server.kill()
+            server.wait()
+
+
+@contextmanager
+def served(
+    options: list[str], *, through_redis: bool = False, lag: dict[str, float] | None = None
+) -> Iterator[tuple[str, int]]:
+    """Give address and process id of `timbre serve` with these options on a free port.
+
+    lag: gets, once the server has ended, for how long its event loops did not turn, in ms, the worst of all gateways.
+    Raises TimbreError with the server's last words if it does not get ready.
+    """
+    with ExitStack() as stack:
+        if through_redis:
+            options = ["--redis", stack.enter_context(redis()), *options]
+        words = stack.enter_context(tempfile.TemporaryFile("w+"))
+        port = free_port()
+        bounds = [part for bound in UNBOUNDED for part in ("--set", bound)]
+        call = "import sys; from service.cli.main import main; sys.exit(main(sys.argv[1:]))"
+        command = [sys.executable, "-c", call, "serve", "--port", str(port), *bounds, *options]
+        server = subprocess.Popen(command, stdout=words, stderr=words)  # noqa: S603
+        try:
+            url = f"http://127.0.0.1:{port}"
+            if not _ready(url, server):
+                words.seek(0)
+                raise TimbreError(f"the server did not get ready: {words.read()[-2_000:].strip()}")
+            yield url, server.pid
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+            if lag is not None:
+                words.seek(0)
+                lag.update(lag_of(words))
+
+
+def lag_of(words: Iterable[str]) -> dict[str, float]:
+    """Return the largest of each number that gateways said of their loops' lag when they left."""
+    worst: dict[str, float] = {}
+    for line in words:
+        if " loop lag " in line:
+            for name, value in re.findall(r"([\w.]+)=([\d.e+-]+)", line):
+                worst[name] = max(worst.get(name, 0.0), float(value))
+    return worst
+
+
+def free_port() -> int:
+    """Return a port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _ready(url: str, server: subprocess.Popen[bytes] | subprocess.Popen[str]) -> bool:
+    until = time.monotonic() + READY_S
+    while server.poll() is None and time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 - the address is ours
+                return True
+        except OSError:
+            time.sleep(0.05)
+    return False
+
+
+def cost(pid: int) -> tuple[float, float]:
+    """Return CPU seconds so far and MiB resident now, of a process and its children; zeros where /proc is not."""
+    cpu = mib = 0.0
+    for each in (pid, *_children(pid)):
+        try:
+            fields = Path(f"/proc/{each}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        except OSError:
+            continue
+        cpu += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        mib += int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return cpu, mib
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, listing.read_text(encoding="utf-8").split()):
+            found += [child, *_children(child)]
+    return found

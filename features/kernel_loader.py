@@ -1,0 +1,99 @@
+"""The compiled kernels, loaded from an object file: numba is needed to make it, not to use it.
+
+So a process that computes features holds neither numba nor what its compiling leaves behind, 50 MB.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+from llvmlite import binding
+
+Entry: TypeAlias = Callable[..., int]
+ENTRIES = {"analyse": 10, "tuning_bin": 5, "summarise": 6}
+"""The functions of `features.kernel_compiler`, and how many numbers each takes."""
+SOURCES = ("layout", "arrays", "simd", "transform", "kernels", "window", "kernel_compiler")
+FOLDER = Path(__file__).parent
+_engines: list[binding.ExecutionEngine] = []
+
+
+def symbol(name: str) -> str:
+    """Return the name of an entry in the object file."""
+    return f"timbre_{name}"
+
+
+def address(array: npt.NDArray[Any]) -> int:
+    """Return where an array begins. It has to be contiguous, and kept as long as somebody uses the address."""
+    begin: int = array.__array_interface__["data"][0]
+    return begin
+
+
+@cache
+def entries() -> dict[str, Entry]:
+    """Return the entries by name; they let other threads run. The first call on a machine takes ten seconds."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(codemodel="jitdefault")
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+    # Without the engine its code would go.
+    _engines.append(engine)
+    engine.add_object_file(binding.ObjectFileRef.from_data(_object()))
+    engine.finalize_object()
+    found: dict[str, Entry] = {}
+    for name, count in ENTRIES.items():
+        kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)
+        found[name] = kind(engine.get_function_address(symbol(name)))
+    return found
+
+
+def _object() -> bytes:
+    """Return the object file for this code and processor, made if need be."""
+    name = f"kernels-{_key()}.o"
+    for place in _places():
+        with suppress(OSError):
+            return (place / name).read_bytes()
+    # In a process of its own, so that this one stays without numba.
+    paths = os.pathsep.join([str(FOLDER.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "features.kernel_compiler"]
+    made = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": paths}).stdout  # noqa: S603 - ours
+    _keep(name, made)
+    return made
+
+
+def _places() -> list[Path]:
+    """Return where object files may be: beside the code, or else, where that cannot be written, with the user."""
+    users = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - knows who has no home
+    return [FOLDER / "__pycache__", *([Path(users, "timbre")] if Path(users).is_absolute() else [])]
+
+
+def _keep(name: str, made: bytes) -> None:
+    """Write an object file to the first place that takes it; where none does, every start makes it anew."""
+    for place in _places():
+        draft = place / f"{name}.{os.getpid()}"
+        with suppress(OSError):
+            place.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(made)
+            draft.replace(place / name)
+            return
+        with suppress(OSError):
+            draft.unlink()
+
+
+def _key() -> str:
+    """Return what the object file depends on, hashed."""
+    told = hashlib.sha256()
+    for name in SOURCES:
+        told.update((FOLDER / f"{name}.py").read_bytes())
+    machine = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), binding.llvm_version_info)
+    told.update(repr(machine).encode())
+    return told.hexdigest()[:16]

@@ -1,0 +1,194 @@
+"""Who may do what: keys on requests, their scopes, and how much each may do."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Protocol
+
+from aiohttp import web
+
+from features.errors import InputError, NotAllowed, Unauthorised
+from service.api.problems import Handler
+from service.auth.keys import REFRESH_S, Key, Ring, Scope, too_many, too_often
+from service.inference.gateway import Leaver
+from service.log import SECRET
+from service.settings import is_loopback
+
+SUBPROTOCOL = "timbre"
+IN_SUBPROTOCOL = "timbre.key."
+"""How a page, which cannot set headers on a WebSocket, offers its key: as a subprotocol beside `timbre`."""
+OPEN = ("/livez", "/readyz")
+"""For machines that watch; they tell nothing."""
+NEEDED: dict[str, Scope | None] = {
+    "/v1/models": None,
+    "/v1/models/{name}": None,
+    "/v1/models/{name}/classify": "classify",
+    "/v1/models/{name}/stream": "stream",
+    "/v1/models/{name}/load": "admin",
+}
+"""Any good key will do where there is None; a route that is not named here needs `admin`."""
+FOREIGN = ("Origin", "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+"""Headers of pages and of proxies."""
+NO_PLACE = ("key", "api_key", "apikey", "token", "access_token")
+"""Names of query parameters under which people send keys."""
+
+
+class Allowance(Protocol):
+    """What all gateways count together: through Redis, or on one machine."""
+
+    async def spend(self, key: Key) -> None:
+        """Count a request. Raises TooMany."""
+
+    def streaming(self, key: Key) -> AbstractAsyncContextManager[None]:
+        """Count a stream while it lasts. Raises TooMany."""
+
+    async def watch(self) -> None:
+        """Keep what is counted good."""
+
+    async def close(self) -> None:
+        """Let go of what is held."""
+
+
+class Permit:
+    """What one key may still do in this process: a bucket of requests that fills by the second, and open streams.
+
+    With an allowance, all gateways count together besides.
+    """
+
+    def __init__(self, key: Key, allowance: Allowance | None = None) -> None:
+        self.key = key
+        self._allowance = allowance
+        self._tokens = max(1.0, key.rate)
+        self._at = time.monotonic()
+        self._streams: set[Leaver] = set()
+
+    def spend(self, at: float) -> None:
+        """Count a request at a time (monotonic, seconds). Raises TooMany when there were too many before it."""
+        self._tokens = min(max(1.0, self.key.rate), self._tokens + (at - self._at) * self.key.rate)
+        self._at = at
+        if self._tokens < 1:
+            wait_s = math.ceil((1 - self._tokens) / self.key.rate)
+            raise too_often(self.key, wait_s)
+        self._tokens -= 1
+
+    async def spend_everywhere(self) -> None:
+        """Count a request here and for all gateways. Raises TooMany."""
+        self.spend(time.monotonic())
+        if self._allowance:
+            await self._allowance.spend(self.key)
+
+    @asynccontextmanager
+    async def streaming(self, stream: Leaver) -> AsyncIterator[None]:
+        """Count a stream while it lasts. Raises TooMany past the bound."""
+        if len(self._streams) >= self.key.streams:
+            raise too_many(len(self._streams))
+        self._streams.add(stream)
+        try:
+            async with self._allowance.streaming(self.key) if self._allowance else nullcontext():
+                yield
+        finally:
+            self._streams.discard(stream)
+
+    def leave(self) -> None:
+        """End the streams that are open."""
+        for stream in tuple(self._streams):
+            stream.leave()
+
+
+PERMIT = web.RequestKey("permit", Permit)
+
+
+class Guard:
+    """Lets only good keys pass, each within its scopes and its rate."""
+
+    def __init__(self, ring: Ring, allowance: Allowance | None = None) -> None:
+        self._ring = ring
+        self._allowance = allowance
+        self._permits: dict[str, Permit] = {}
+
+    @web.middleware
+    async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Be the middleware. Raises Unauthorised, NotAllowed, TooMany; InputError for a key in the URL."""
+        if request.path not in OPEN:
+            key = await _identify(request, self._ring)
+            permit = request[PERMIT] = self._permits.setdefault(key.id, Permit(key, self._allowance))
+            permit.key = key
+            await permit.spend_everywhere()
+            _check_scope(request, key)
+        return await handler(request)
+
+    async def watch(self, _: web.Application) -> AsyncIterator[None]:
+        """End the streams of keys that are revoked, while the application runs."""
+        watching = [asyncio.create_task(self._watch())]
+        if self._allowance:
+            watching.append(asyncio.create_task(self._allowance.watch()))
+        yield
+        for each in watching:
+            each.cancel()
+        await asyncio.wait(watching)
+        await self._ring.close()
+        if self._allowance:
+            await self._allowance.close()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            for permit in tuple(self._permits.values()):
+                if not await self._ring.good(permit.key):
+                    permit.leave()
+                    del self._permits[permit.key.id]
+
+
+def streaming(request: web.Request, stream: Leaver) -> AbstractAsyncContextManager[None]:
+    """Return what counts a stream of the request's key while it lasts; nothing where there are no keys."""
+    permit = request.get(PERMIT)
+    return permit.streaming(stream) if permit else nullcontext()
+
+
+def check_admin(request: web.Request, *, host: str) -> None:
+    """Refuse to change the server for whom no key vouches, but for programs of this machine. Raises NotAllowed.
+
+    host: the address the server listens on.
+    """
+    if PERMIT in request:
+        return
+    if not is_loopback(host):
+        raise NotAllowed("this changes the server, and without keys it is not open to other machines")
+    # A page that the user looks at reaches loopback too, and so does a proxy for whoever is behind it.
+    found = [name for name in FOREIGN if name in request.headers]
+    if found:
+        raise NotAllowed(f"this changes the server, and without keys it is not open to what sends {found[0]}")
+
+
+async def _identify(request: web.Request, ring: Ring) -> Key:
+    if SECRET.search(request.path + "?" + request.query_string) or any(name in request.query for name in NO_PLACE):
+        raise InputError("a key does not belong into a URL, where histories and logs keep it: send it as a header")
+    text = _offered(request)
+    if text is None:
+        raise Unauthorised("a key is needed: send the header 'Authorization: Bearer KEY'")
+    key = await ring.find(text)
+    if key is None:
+        raise Unauthorised("the key is not known here, or was revoked")
+    return key
+
+
+def _offered(request: web.Request) -> str | None:
+    """Return what a request offers as its key."""
+    given = request.headers.getall("Authorization", [])
+    if given:
+        scheme, _, text = given[0].partition(" ")
+        return text.strip() if scheme.lower() == "bearer" and len(given) == 1 else None
+    names = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    return next((name.removeprefix(IN_SUBPROTOCOL) for name in names if name.startswith(IN_SUBPROTOCOL)), None)
+
+
+def _check_scope(request: web.Request, key: Key) -> None:
+    resource = request.match_info.route.resource
+    # A path that does not exist is told so.
+    needed = NEEDED.get(resource.canonical, "admin") if resource else None
+    if needed and needed not in key.scopes:
+        raise NotAllowed(f"this needs a key with the scope {needed!r}; this one has {', '.join(key.scopes)}")

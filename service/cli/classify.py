@@ -1,0 +1,178 @@
+"""`timbre classify`: what plays in sound files, or what pictures show, in this process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import TimbreError, Unprocessable
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from rich.progress import Progress
+
+    from service.cli.offline import Found, Local
+
+DONE, SOME_FAILED, NO_MODEL = 0, 1, 4
+MANY = 5
+"""Files from which on a progress bar is worth its line."""
+COLUMNS = ("path", "start", "end", "rank", "label", "score", "error")
+
+
+def main(argv: list[str]) -> int:
+    """Classify files; return 0, 1 when some could not be read, 2 when not understood, 4 when the model is refused."""
+    asked = _parser().parse_args(argv)
+    try:
+        failed = asyncio.run(_classify(asked))
+    except TimbreError as error:
+        print(f"timbre classify: {error}", file=sys.stderr)
+        return NO_MODEL
+    return SOME_FAILED if failed else DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="timbre classify",
+        description="Tell what plays in sound files (WAV, FLAC, OGG, MP3), or what pictures show (JPEG, PNG, WebP, "
+        "GIF, BMP, TIFF), without a server.",
+        epilog="Exit codes: 0 done, 1 some files could not be read, 2 not understood, 4 model or option refused.",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file, or a folder of them")
+    parser.add_argument("--model", default="instruments", metavar="NAME", help="who listens or looks (%(default)s)")
+    parser.add_argument("--hop", type=float, metavar="S", help="seconds between windows (the window's own length)")
+    parser.add_argument("--top-k", type=_positive, metavar="N", help="labels told, best first (5 of a picture)")
+    parser.add_argument(
+        "--with", dest="metadata", action="append", default=[], type=_assignment, metavar="NAME=VALUE",
+        help="what the model is told beside each picture, such as region=atlantic",
+    )  # fmt: skip
+    parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="write the pictures as one HTML page, surest first")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one line of JSON a file")
+    form.add_argument("--csv", action="store_true", help="one row a label")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of 1 or more")
+    return int(text)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=VALUE, such as region=atlantic")
+    return name, value
+
+
+async def _classify(asked: argparse.Namespace) -> int:
+    """Print the answers; return how many files have none."""
+    from service.cli.offline import opened
+
+    async with opened(asked.model, artefacts=asked.artefacts) as local:
+        ask = local.asking(hop=asked.hop, top_k=asked.top_k, metadata=dict(asked.metadata))
+        files = local.files(asked.paths)
+        sheet = _sheet(asked.sheet, local)
+        show, failed = _shower(asked), 0
+        with _progress(len(files)) as progress, sheet as page:
+            task = progress.add_task("classify", total=len(files)) if progress else None
+            async for path, found in local.answers(files, ask):
+                if isinstance(found, TimbreError):
+                    failed += 1
+                    print(f"timbre classify: {path}: {found}", file=sys.stderr)
+                show(path, found)
+                if page:
+                    await asyncio.to_thread(page, path, found)
+                if progress and task is not None:
+                    progress.advance(task)
+    return failed
+
+
+def _sheet(target: Path | None, local: Local) -> AbstractContextManager[Callable[[Path, Found], None] | None]:
+    if target is None:
+        return nullcontext()
+    if not local.sees:
+        raise Unprocessable(f"model {local.model.name!r} takes sound: there are no pictures to lay on a sheet")
+    from service.cli.contact_sheet import writing
+
+    return writing(target, title=f"{local.model.name} {local.model.version}")
+
+
+def _shower(asked: argparse.Namespace) -> Callable[[Path, Found], None]:
+    """Return what prints an answer in the form asked for."""
+    if asked.json:
+        return _show_json
+    if asked.csv:
+        table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        return lambda path, found: table.writerows(_rows(path, found))
+    from rich.console import Console
+
+    out = Console(highlight=False, soft_wrap=True)
+
+    def show(path: Path, found: Found) -> None:
+        for line in _lines(path, found):
+            out.print(line)
+
+    return show
+
+
+def _show_json(path: Path, found: Found) -> None:
+    print(
+        json.dumps({"path": str(path), **({"error": str(found)} if isinstance(found, TimbreError) else found)}),
+        flush=True,
+    )
+
+
+def _rows(path: Path, found: Found) -> Iterator[dict[str, Any]]:
+    if isinstance(found, TimbreError):
+        yield {"path": path, "error": found}
+        return
+    windows = found.get("windows") or [{"scores": {each["label"]: each["score"] for each in found["predictions"]}}]
+    for window in windows:
+        times = {name: window[name] for name in ("start", "end") if name in window}
+        for rank, (label, score) in enumerate(window["scores"].items(), start=1):
+            yield {"path": path, **times, "rank": rank, "label": label, "score": score}
+
+
+def _lines(path: Path, found: Found) -> Iterator[Any]:
+    """Give what the whole file holds, then each window of a sound, if there is more than one."""
+    from rich.text import Text
+
+    if isinstance(found, TimbreError):
+        return
+    if "predictions" in found:
+        text = Text.assemble((str(path), "bold"), "  ")
+        for rank, each in enumerate(found["predictions"]):
+            text.append(f"{each['label']} ", style="default" if rank else "green")
+            text.append(f"{each['score']:.2f}   ", style="bright_black")
+        yield text
+        return
+    yield Text.assemble((str(path), "bold"), "  ", (", ".join(found["labels"]) or "nothing known", "green"))
+    for window in found["windows"] if len(found["windows"]) > 1 else []:
+        text = Text(f"  {window['start']:8.2f} {window['end']:8.2f} s  ", style="bright_black")
+        for label in window["labels"]:
+            text.append(f"{label} ", style="default")
+            if label in window["scores"]:
+                text.append(f"{window['scores'][label]:.2f}   ", style="bright_black")
+        yield text
+
+
+def _progress(count: int) -> AbstractContextManager[Progress | None]:
+    """Return a bar on stderr for many files, when somebody is there to see it."""
+    if count < MANY or not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.0f} a second"), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)

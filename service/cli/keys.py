@@ -1,0 +1,85 @@
+"""`timbre keys`: make, list and revoke the keys of a server."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from features.errors import Busy, NotFound, TimbreError, Unprocessable
+
+if TYPE_CHECKING:
+    from service.auth.keys import Store
+
+DEFAULT_FILE = "timbre-keys.json"
+OK, AMISS, WRONG, UNREACHED = 0, 1, 2, 3
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre keys`; return 0 when done, 1 for no such key, 2 when not understood, 3 when no Redis is reached."""
+    asked = _parser().parse_args(argv)
+    from service.auth.keys import open_store
+    from service.settings import redis_address
+
+    try:
+        in_redis = asked.redis or asked.keys == "redis"
+        store = open_store("redis", redis=redis_address(asked.redis)) if in_redis else open_store(asked.keys, redis="")
+        asyncio.run(_run(asked, store))
+    except TimbreError as error:
+        print(f"timbre keys: {error}", file=sys.stderr)
+        return {NotFound: AMISS, Busy: UNREACHED}.get(type(error), WRONG)
+    return OK
+
+
+async def _run(asked: argparse.Namespace, store: Store) -> None:
+    try:
+        await {"create": _create, "list": _list, "revoke": _revoke}[asked.what](asked, store)
+    finally:
+        await store.close()
+
+
+async def _create(asked: argparse.Namespace, store: Store) -> None:
+    """Add a key. Only its text goes to stdout, so that a script can take it from there."""
+    from service.auth.keys import mint
+
+    scopes = tuple(dict.fromkeys(asked.scope or ("classify", "stream")))
+    key, text = mint(asked.name, scopes=scopes, rate=asked.rate, streams=asked.streams)
+    await store.put(key)
+    print(f"key {key.id} for {key.name}: {', '.join(scopes)}. This is the only time it is shown:", file=sys.stderr)
+    print(text)
+
+
+async def _list(_: argparse.Namespace, store: Store) -> None:
+    for key in (await store.all()).values():
+        state = f"revoked {key.revoked}" if key.revoked else f"{key.rate:g} requests/s, {key.streams} streams"
+        print(f"{key.id}  {key.created}  {','.join(key.scopes):22}  {key.name}: {state}")
+
+
+async def _revoke(asked: argparse.Namespace, store: Store) -> None:
+    from service.auth.keys import now
+
+    known = await store.all()
+    if asked.id not in known:
+        raise NotFound(f"no key {asked.id!r}; see `timbre keys list`")
+    if known[asked.id].revoked:
+        raise Unprocessable(f"{asked.id} was revoked {known[asked.id].revoked}")
+    await store.put(replace(known[asked.id], revoked=now()))
+    print(f"{asked.id} is revoked; servers know within a second", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument("--keys", default=DEFAULT_FILE, metavar="FILE", help="file of keys (%(default)s), or `redis`")
+    place.add_argument("--redis", metavar="URL", help="keep them in this Redis; without it, `redis` is TIMBRE_REDIS")
+    parser = argparse.ArgumentParser(prog="timbre keys", description=__doc__)
+    what = parser.add_subparsers(dest="what", required=True)
+    create = what.add_parser("create", parents=[place], help="make a key, and show it once")
+    create.add_argument("name", metavar="NAME", help="whose it is")
+    create.add_argument("--scope", action="append", help="classify, stream or admin; repeatable (classify and stream)")
+    create.add_argument("--rate", type=float, default=100.0, metavar="N", help="requests per second (%(default)g)")
+    create.add_argument("--streams", type=int, default=100, metavar="N", help="streams at one time (%(default)s)")
+    what.add_parser("list", parents=[place], help="show all keys, without their secrets")
+    what.add_parser("revoke", parents=[place], help="end a key").add_argument("id", metavar="ID")
+    return parser

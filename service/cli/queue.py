@@ -1,0 +1,76 @@
+"""`timbre queue`: the queue in Redis as it is now, and the jobs that could not be done."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+from features.errors import TimbreError
+
+EXIT_CODES = "exit codes: 0 told, 1 dead letters (dead) or no worker (status), 2 wrong usage, 3 no Redis reached"
+OK, AMISS, WRONG, UNREACHED = 0, 1, 2, 3
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre queue`; return the exit code."""
+    args = _parser().parse_args(argv)
+    from service.queue import status
+    from service.queue.redis_connection import TROUBLE, shown
+    from service.settings import redis_address
+
+    try:
+        address = redis_address(args.redis)
+        found: Any = asyncio.run(getattr(status, args.what)(address))
+    except TimbreError as error:
+        print(f"timbre queue: {error}", file=sys.stderr)
+        return WRONG
+    except TROUBLE as error:
+        print(f"timbre queue: {shown(address)}: {error}", file=sys.stderr)
+        return UNREACHED
+    if args.json:
+        print(json.dumps(found))
+    elif args.what == "clear":
+        print(f"{found} dead letters forgotten")
+    elif args.what == "status":
+        _show_status(found)
+    else:
+        _show_dead(found)
+    amiss = not found["workers"] if args.what == "status" else found and args.what == "dead"
+    return AMISS if amiss else OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="timbre queue", description=__doc__, epilog=EXIT_CODES)
+    parser.add_argument(
+        "what",
+        choices=("status", "dead", "clear"),
+        help="what waits and who works; jobs that ended their workers; forget those",
+    )
+    parser.add_argument("--redis", metavar="URL", help="as in BEHAVIOUR.md; better in the environment: TIMBRE_REDIS")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _show_status(found: dict[str, Any]) -> None:
+    for kind, lane in found["jobs"].items():
+        print(
+            f"{kind:8} {lane['waiting']} waiting, {lane['held']} held by workers, the oldest {lane['oldest_s']:.1f} s"
+        )
+    for worker in found["workers"]:
+        seen = "lost" if worker["seen_s"] is None else f"seen {worker['seen_s']:.1f} s ago"
+        print(f"worker   {worker['name']}: {seen}, holds {worker['held']}")
+    if not found["workers"]:
+        print("worker   none")
+    print(f"dead     {found['dead']}")
+
+
+def _show_dead(found: list[dict[str, Any]]) -> None:
+    for letter in found:
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter["at"]))
+        print(f"{at}  {letter['job']}  {letter['model']}:{letter['version']} {letter['shape']}  {letter['why']}")
+    if not found:
+        print("no dead letters")

@@ -1,0 +1,119 @@
+"""`timbre serve`: the server."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from features.errors import NotAllowed, TimbreError, Unprocessable
+
+
+def main(argv: list[str]) -> int:
+    """Serve until SIGTERM or SIGINT; return 0, 1 when it cannot, 2 when the arguments make no sense."""
+    since = time.monotonic()
+    from service.settings import Settings
+
+    try:
+        given = _arguments(argv)
+        settings = Settings(**given)
+        check_workers(given, settings.redis)
+        check_exposure(settings.host, free=settings.insecure or bool(settings.keys))
+        check_redis(settings.redis)
+        check_secrets(settings)
+    except TimbreError as error:
+        print(f"timbre serve: {error}", file=sys.stderr)
+        return 2
+    _name_process()
+    try:
+        return _serve(settings, since)
+    except OSError as error:
+        print(f"timbre serve: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def check_exposure(host: str, *, free: bool) -> None:
+    """Refuse to listen beyond loopback without keys, unless told so in words. Raises NotAllowed."""
+    from service.settings import is_loopback
+
+    if not is_loopback(host) and not free:
+        raise NotAllowed(
+            f"{host or 'every address'} can be reached from other machines and there are no keys; "
+            "make some with `timbre keys create` and say --keys FILE, or --insecure if that is what you want"
+        )
+
+
+def check_workers(given: dict[str, Any], redis: str) -> None:
+    """Refuse to start no workers where some are asked for. Raises Unprocessable."""
+    if given.get("workers") and not redis:
+        raise Unprocessable("workers take jobs from Redis: say --redis URL, or leave out --workers")
+
+
+def check_redis(url: str) -> None:
+    """Refuse an address of Redis that makes no sense, before anything is started. Raises Unprocessable."""
+    if url:
+        from service.queue.redis_connection import connect
+
+        connect(url)
+
+
+def check_secrets(settings: Any) -> None:
+    """Refuse files of keys, certificate and its key that cannot be used. Raises Unprocessable."""
+    from service.auth.keys import FileStore, open_store
+    from service.log import log
+    from service.server.tls import server_context
+    from service.settings import is_loopback
+
+    server_context(settings.tls_certificate, settings.tls_key)
+    if settings.keys:
+        store = open_store(settings.keys, redis=settings.redis)
+        if isinstance(store, FileStore):
+            asyncio.run(store.all())
+        if not settings.tls_key and not is_loopback(settings.host):
+            log("keys travel in the clear", see="tls_certificate, or a proxy that speaks TLS")
+
+
+def _serve(settings: Any, since: float) -> int:
+    if settings.gateways > 1 or (settings.redis and settings.workers):
+        from service.server.supervisor import Supervisor
+
+        return Supervisor(settings, since=since).run()
+    from service.server import gateway_process
+    from service.server.sockets import bind
+
+    return gateway_process.run(settings, bind(settings), since=since)
+
+
+def _arguments(argv: list[str]) -> dict[str, Any]:
+    """Return the settings named on the command line."""
+    parser = argparse.ArgumentParser(prog="timbre serve", description="Serve the models over HTTP and WebSocket.")
+    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on, 0 for any (8000)")
+    parser.add_argument("--gateways", type=int, metavar="N", help="processes that share the port (1)")
+    parser.add_argument("--redis", metavar="URL", help="share work through Redis (TIMBRE_REDIS, or none)")
+    parser.add_argument("--workers", type=int, metavar="N", help="with --redis, processes that run models (1)")
+    parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
+    parser.add_argument("--keys", metavar="FILE", help="let in only who has a key; `redis` for those kept there")
+    parser.add_argument("--insecure", action="store_true", default=None, help="listen beyond loopback without keys")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other setting, see BEHAVIOUR.md; may be repeated",
+    )
+    given = vars(parser.parse_args(argv))
+    from service.settings import REDIS_VARIABLE, parse
+
+    others = {"redis": os.environ.get(REDIS_VARIABLE, "")} | parse(given.pop("set"))
+    return others | {name: value for name, value in given.items() if value is not None}
+
+
+def _name_process() -> None:
+    from setproctitle import setproctitle
+
+    setproctitle("timbre serve")

@@ -1,0 +1,190 @@
+"""The terminal's picture of a live stream: one lane per label."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+from itertools import groupby
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Group
+from rich.text import Text
+
+from service.cli.stream_state import Board, Heard, clock
+
+EIGHTHS = " ▁▂▃▄▅▆▇█"
+QUIET = "bright_black"
+OFF = "#5c636d"
+"""Below the threshold: readable on dark and on light."""
+MARGIN = 2
+CHROME = 6
+"""Rows that are not lanes."""
+LOST = "red"
+FLOOR_DB = -60.0
+LOUD_DB, TOO_LOUD_DB = -12.0, -3.0
+STATES = {"live": "green", "connecting": "yellow", "reconnecting": "red", "ended": QUIET}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things stand, in columns and rows."""
+
+    name: int
+    bar: int
+    strip: int
+    """Columns of history, one per window."""
+    rows: int
+    """Rows of history in a lane."""
+    gap: int
+    """Empty rows between lanes."""
+    lanes: int
+    """Lanes that fit."""
+
+    @property
+    def left(self) -> int:
+        """Columns before the history: dot, name, bar and score."""
+        return MARGIN + 2 + self.name + 1 + self.bar + 7
+
+
+def arrange(labels: list[str], *, width: int, height: int) -> Layout:
+    """Fit the lanes into a terminal: bars and history share the width, histories grow with the height."""
+    name = min(max(map(len, labels), default=0), width // 4)
+    free = max(12, width - 2 * MARGIN - name - 10)
+    bar = max(6, free // 3)
+    pitch = max(1, (height - CHROME) // max(1, len(labels)))
+    rows = min(3, max(1, pitch - 1))
+    return Layout(
+        name=name,
+        bar=bar,
+        strip=max(1, free - bar),
+        rows=rows,
+        gap=min(1, pitch - rows),
+        lanes=max(1, (height - CHROME) // (rows + min(1, pitch - rows))),
+    )
+
+
+def render(board: Board, *, width: int, height: int) -> Group:
+    """Return the picture of a board for a terminal of this size."""
+    labels = list(board.thresholds)
+    layout = arrange(labels, width=width, height=height)
+    lines = [_title(board, width), _meters(board, width), Text()]
+    for index, label in enumerate(labels[: layout.lanes]):
+        lines += _lane(board, label, hue(index, len(labels)), layout)
+        lines += [Text()] * layout.gap
+    return Group(*lines, _axis(board, layout), _foot(board, width, hidden=len(labels) - layout.lanes))
+
+
+def hue(index: int, count: int) -> str:
+    """Return the colour of a lane: neighbours are alike, and every lane has its own."""
+    red, green, blue = colorsys.hls_to_rgb(0.08 + 0.80 * index / max(1, count), 0.60, 0.62)
+    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+
+
+def bar(score: float, threshold: float, columns: int, style: str) -> Text:
+    """Return a bar from 0 to 1 with a mark at the threshold, in half columns."""
+    halves = round(max(0.0, min(1.0, score)) * 2 * columns)
+    mark = min(columns - 1, int(threshold * columns))
+    fill = "━" * (halves // 2) + "╸" * (halves % 2)
+    text = Text(fill, style=style)
+    text.append("─" * (columns - len(fill)), style=OFF)
+    over = score >= threshold
+    return text[:mark] + Text("┃" if over else "│", style=style if over else "default") + text[mark + 1 :]
+
+
+def strip(history: list[Heard], label: str, layout: Layout, style: str) -> list[Text]:
+    """Return the history of a label from top row to bottom row, the latest window at the right."""
+    shown = history[-layout.strip :]
+    rows = [Text(" " * (layout.strip - len(shown))) for _ in range(layout.rows)]
+    for colour, group in groupby(shown, lambda heard: _colour(heard, label, style)):
+        heights = [max(1, round(heard.scores.get(label, 0.0) * 8 * layout.rows)) for heard in group]
+        for row, text in enumerate(rows):
+            below = 8 * (layout.rows - 1 - row)
+            blocks = "".join(EIGHTHS[max(0, min(8, height - below))] for height in heights)
+            # Where windows were dropped there is a gap to be seen, not silence.
+            text.append("╎" * len(heights) if colour == LOST else blocks, style=colour)
+    return rows
+
+
+def _colour(heard: Heard, label: str, style: str) -> str:
+    if not heard.scores:
+        return LOST
+    return style if label in heard.labels else OFF
+
+
+def _lane(board: Board, label: str, colour: str, layout: Layout) -> list[Text]:
+    score = board.now.scores.get(label, 0.0)
+    on = label in board.now.labels
+    style = colour if on else QUIET
+    strips = strip(list(board.history), label, layout, colour)
+    above = [Text(" " * layout.left) + text for text in strips[:-1]]
+    bottom = Text(" " * MARGIN)
+    bottom.append("● " if on else "  ", style=style)
+    bottom.append(set_cell_size(label, layout.name) + " ", style=f"bold {colour}" if on else "")
+    bottom += bar(score, board.thresholds[label], layout.bar, style)
+    bottom.append(f" {score:.2f}  ", style=f"bold {colour}" if on else QUIET)
+    return [*above, bottom + strips[-1]]
+
+
+def _title(board: Board, width: int) -> Text:
+    left = Text(" " * MARGIN)
+    left.append("timbre ", style="bold")
+    left.append(f" {board.source}")
+    left.append(f"  {board.model} {board.version}  {board.url.partition('//')[2]}", style=QUIET)
+    right = Text()
+    right.append(f"● {board.state}", style=STATES[board.state])
+    right.append(f"  {clock(board.heard_s)}", style="bold")
+    return _ends(left, right, width)
+
+
+def _meters(board: Board, width: int) -> Text:
+    left = Text(" " * MARGIN)
+    left.append("level ", style=QUIET)
+    left += _level(board, columns=max(8, width // 6))
+    left.append(f" {board.level_db:4.0f} dB", style="" if board.level_db > FLOOR_DB else QUIET)
+    right = Text()
+    age = board.ages_ms[-1] if board.ages_ms else 0.0
+    numbers = [
+        ("age ", f"{age:.1f} ms"),
+        ("  p50 ", f"{board.age_p50_ms:.1f} ms"),
+        ("  windows ", f"{board.windows}"),
+        ("  dropped ", f"{board.dropped}"),
+    ]
+    for name, value in numbers:
+        right.append(name, style=QUIET)
+        right.append(value, style="bold red" if name.strip() == "dropped" and board.dropped else "")
+    return _ends(left, right, width)
+
+
+def _level(board: Board, *, columns: int) -> Text:
+    text = Text()
+    peak = min(columns - 1, int((board.peak_db - FLOOR_DB) / -FLOOR_DB * columns))
+    for column in range(columns):
+        decibels = FLOOR_DB * (1 - (column + 0.5) / columns)
+        colour = "green" if decibels < LOUD_DB else "yellow" if decibels < TOO_LOUD_DB else "red"
+        lit = decibels < board.level_db or column == peak
+        text.append("▮" if lit else "▯", style=colour if lit else OFF)
+    return text
+
+
+def _axis(board: Board, layout: Layout) -> Text:
+    """Tell how far back the history goes."""
+    span = f"-{layout.strip * board.hop_s:.0f} s" if board.hop_s else ""
+    text = Text(" " * layout.left)
+    text.append(span + "now".rjust(max(0, layout.strip - len(span))), style=QUIET)
+    return text
+
+
+def _foot(board: Board, width: int, *, hidden: int) -> Text:
+    text = Text(" " * MARGIN)
+    if hidden > 0:
+        text.append(f"{hidden} more labels need a taller terminal  ", style=QUIET)
+    text.append(board.message, style="red" if board.state == "reconnecting" else "yellow")
+    text.truncate(width - MARGIN, overflow="ellipsis")
+    return text
+
+
+def _ends(left: Text, right: Text, width: int) -> Text:
+    """Return one line with a text at either end; the left one gives way."""
+    room = width - 2 * MARGIN - cell_len(right.plain)
+    left.truncate(max(0, room + MARGIN - 1), overflow="ellipsis")
+    return left + Text(" " * max(1, room + MARGIN - cell_len(left.plain))) + right

@@ -1,0 +1,48 @@
+"""`timbre worker`: runs models for gateways, here or on other machines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from features.errors import TimbreError
+
+
+def main(argv: list[str]) -> int:
+    """Work until SIGTERM or SIGINT; return 0, 1 when it cannot, 2 when the arguments make no sense."""
+    given = _arguments(argv)
+    burst, others = given.pop("burst"), given.pop("set")
+    from service.queue.redis_connection import connect
+    from service.settings import Settings, parse, redis_address
+
+    try:
+        given |= parse(others)
+        given["redis"] = redis_address(given.get("redis"))
+        settings = Settings(**given)
+        connect(settings.redis)
+    except TimbreError as error:
+        print(f"timbre worker: {error}", file=sys.stderr)
+        return 2
+    from setproctitle import setproctitle
+
+    from service.server import worker
+
+    setproctitle("timbre: worker")
+    return worker.run(settings, burst=burst)
+
+
+def _arguments(argv: list[str]) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(prog="timbre worker", description=__doc__)
+    parser.add_argument("--redis", metavar="URL", help="as in BEHAVIOUR.md; better in the environment: TIMBRE_REDIS")
+    parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
+    parser.add_argument("--burst", action="store_true", help="leave when nothing waits any more")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="models or max_batch, see BEHAVIOUR.md; may be repeated",
+    )
+    return {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}

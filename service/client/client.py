@@ -1,0 +1,87 @@
+"""Speak with a Timbre server: classify files and stream live sound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from features.errors import InputError
+from service.client.stream import PATIENCE_S, Stream
+from service.client.transport import Answer, ask
+from service.protocol import Encoding, OnOverload, Start
+from service.server.tls import client_context
+
+
+class Client:
+    """A Timbre server as seen from Python. It holds no connection: each call opens its own."""
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:8000", token: str | None = None, *, authorities: str | None = None
+    ) -> None:
+        """Raises InputError if the address is none of a web server: ws://, wss://, http:// or https://.
+
+        token: API key. authorities: PEM file of the certificates to trust, in the place of the system's.
+        """
+        self.url = ("http" + url[2:] if url.startswith(("ws://", "wss://")) else url).rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            raise InputError(f"{url!r} is no address of a server, such as ws://127.0.0.1:8000")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._tls = client_context(authorities) if authorities else True
+
+    async def classify(self, source: str | Path | bytes, model: str = "instruments", **options: str | float) -> Answer:
+        """Return the answer about one sound or picture file, given by its path or as its bytes.
+
+        `options` go into the query: `hop` in seconds of a sound, `top_k`, `version`, and what a model of pictures wants
+        to be told beside one.
+        Raises the error the server answered with, Unreachable, or OSError for a path that cannot be read.
+        """
+        data = source if isinstance(source, bytes) else await asyncio.to_thread(Path(source).read_bytes)
+        async with self._session() as session:
+            return await ask(session, "POST", f"{self.url}/v1/models/{model}/classify", data=data, params=options)
+
+    async def describe(self, model: str = "instruments") -> Answer:
+        """Return what the server says about a model. Raises as `classify` does."""
+        async with self._session() as session:
+            return await ask(session, "GET", f"{self.url}/v1/models/{model}")
+
+    async def load(self, model: str, version: str | None = None) -> Answer:
+        """Have the server serve a version from now on, by default the latest on its disk; return what was done.
+
+        Raises Refused when the version is not fit to be served, and as `classify` does.
+        """
+        wanted = {} if version is None else {"version": version}
+        async with self._session() as session:
+            return await ask(session, "POST", f"{self.url}/v1/models/{model}/load", json=wanted)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        model: str = "instruments",
+        *,
+        sample_rate: int,
+        encoding: Encoding = "pcm_s16le",
+        channels: int = 1,
+        hop: float = 0.5,
+        on_overload: OnOverload = "latest",
+        patience_s: float = PATIENCE_S,
+    ) -> AsyncIterator[Stream]:
+        """Open a live stream, which outlives its socket for `patience_s` without losing or repeating a window.
+
+        `on_overload` holds on both sides: with `latest` the oldest sound is dropped and reported, with `complete`
+        sending waits. Raises the server's refusal, or Unreachable.
+        """
+        start = Start(sample_rate=sample_rate, encoding=encoding, channels=channels, hop=hop, on_overload=on_overload)
+        async with self._session() as session:
+            stream = Stream(session, f"{self.url}/v1/models/{model}/stream", start, patience_s=patience_s)
+            await stream.open()
+            try:
+                yield stream
+            finally:
+                await stream.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(headers=self._headers, connector=aiohttp.TCPConnector(ssl=self._tls))

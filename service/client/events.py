@@ -1,0 +1,56 @@
+"""What a live stream gives its reader: the server's messages, and three of the client's own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from service.protocol import Dropped, Ready, Warn, Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """Sound lost on this side: by the `client`, after it had waited too long for the server, or by the `device`.
+
+    Named `dropped`, as on the wire. A device does not say how much it lost: from_sample = to_sample.
+    """
+
+    type: ClassVar[str] = "dropped"
+    from_sample: int
+    to_sample: int
+    """Windows that begin here or later still come."""
+    reason: Literal["client", "device"] = "client"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconnect:
+    """The connection is gone; the next attempt follows after `wait_s`."""
+
+    type: ClassVar[str] = "reconnect"
+    attempt: int
+    wait_s: float
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """The last event: totals over all connections of the stream."""
+
+    type: ClassVar[str] = "end"
+    reason: str
+    samples: int
+    """Captured."""
+    windows: int
+    """Answered."""
+    dropped: int
+    """Windows given up, by the server or here."""
+    reconnects: int
+
+
+Event: TypeAlias = Ready | Window | Dropped | Warn | Lost | Reconnect | End
+
+
+def as_json(event: Event) -> str:
+    """Return an event as one line of JSON, `type` first."""
+    return json.dumps({"type": event.type, **asdict(event)})

@@ -1,0 +1,196 @@
+"""The one use case behind every door: a tensor goes to a model, scores come back."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from features.config import Tensor
+from features.errors import Busy, Leaving, TimbreError
+from models.store import Model, Store
+from service.inference.loop_monitor import Lag
+from service.inference.registry import Catalogue
+from service.inference.version_updater import Takeover
+from service.log import log
+from service.queue.base import Job, JobQueue
+from service.queue.local import LocalQueue
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a model says of one tensor."""
+
+    scores: dict[str, float]
+    """Every label, best first."""
+    labels: tuple[str, ...]
+    """Those at or over their threshold, best first."""
+    queue_ms: float
+    model_ms: float
+    version: str
+    """Of the model that said it."""
+
+
+class Leaver(Protocol):
+    """Something long-lived that must be told when the server leaves."""
+
+    def leave(self) -> None:
+        """Finish soon."""
+
+
+class Gateway:
+    """Models, the queue before them, and whether the server is open for work."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        store = Store(settings.artefacts)
+        self.catalogue = Catalogue(store, names=settings.models)
+        self.queue = _queue(settings, store, self.catalogue)
+        self.takeover = Takeover(self.catalogue, store, prepare=self.queue.prepare)
+        self.leaving = False
+        self.opening: asyncio.Task[None]
+        self.loaded = asyncio.Event()
+        """The models are there; the queue may be on its way."""
+        self.lag = Lag()
+        """Of the event loop, from the moment the server is ready."""
+        self._watching: asyncio.Task[None] | None = None
+        self._streams: set[Leaver] = set()
+        self._per_client: Counter[str] = Counter()
+        self._work = 0
+        self._idle = asyncio.Event()
+        self._ids = itertools.count()
+        self._origin = uuid.uuid4().hex[:8]
+
+    @property
+    def models(self) -> list[Model]:
+        """What is served, loaded and warmed; empty until then."""
+        return self.catalogue.models
+
+    @property
+    def ready(self) -> bool:
+        """Whether new work is taken."""
+        return bool(self.models) and not self.leaving and not self.queue.trouble
+
+    def open(self) -> None:
+        """Begin to load and warm the models; `opening` ends when they are ready, or raises ArtefactError."""
+        self.opening = asyncio.create_task(self._open())
+
+    async def _open(self) -> None:
+        await asyncio.to_thread(self.catalogue.load)
+        self.loaded.set()
+        await self.queue.open()
+        if not self.leaving:
+            self._watching = asyncio.create_task(self.takeover.watch())
+
+    def new_id(self) -> str:
+        """Return a name that no other job, request or stream of any gateway has."""
+        return f"{self._origin}-{next(self._ids):x}"
+
+    async def ask(self, model: Model, tensor: Tensor, *, deadline: float, live: bool, stream: str) -> Verdict:
+        """Return what the model says. Cancelling withdraws the job. Raises Busy, Late, Leaving."""
+        answer = await self.queue.ask(
+            Job(
+                id=self.new_id(),
+                model=model.name,
+                version=model.version,
+                tensor=tensor,
+                deadline=deadline,
+                live=live,
+                stream=stream,
+            )
+        )
+        return verdict(model, answer.scores, queue_ms=answer.queue_ms, model_ms=answer.model_ms)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the server open for accepted work. Raises Busy while loading or in trouble, Leaving at the end."""
+        if self.leaving:
+            raise Leaving("the server is shutting down")
+        if not self.models:
+            raise Busy("the models are still being loaded")
+        if self.queue.trouble:
+            raise Busy(self.queue.trouble)
+        self._work += 1
+        try:
+            yield
+        finally:
+            self._work -= 1
+            self._idle.set()
+
+    @contextmanager
+    def streaming(self, stream: Leaver, client: str) -> Iterator[None]:
+        """Count a stream while it lasts. Raises Busy past the bounds."""
+        if len(self._streams) >= self.settings.max_streams:
+            raise Busy(f"{len(self._streams)} streams are open, as many as this server takes")
+        if self._per_client[client] >= self.settings.max_streams_per_client:
+            raise Busy(f"{self._per_client[client]} streams are open from {client}, as many as one client may")
+        self._streams.add(stream)
+        self._per_client[client] += 1
+        try:
+            yield
+        finally:
+            self._streams.discard(stream)
+            self._per_client[client] -= 1
+            if not self._per_client[client]:
+                del self._per_client[client]
+
+    async def leave(self) -> None:
+        """Shut down in steps: refuse new work, end the streams, finish what is accepted, stop the queue."""
+        if self.leaving:
+            return
+        self.leaving = True
+        if self._watching:
+            self._watching.cancel()
+        self.lag.stop()
+        until = time.monotonic() + self.settings.grace
+        for stream in tuple(self._streams):
+            stream.leave()
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                while self._work:
+                    self._idle.clear()
+                    await self._idle.wait()
+                await self.queue.close()
+        except TimeoutError:
+            log("grace is over", unfinished=self._work)
+
+
+def _queue(settings: Settings, store: Store, catalogue: Catalogue) -> JobQueue:
+    if not settings.redis:
+        return LocalQueue(
+            store.load,
+            max_batch=settings.max_batch,
+            max_jobs=settings.max_jobs,
+            max_job_bytes=settings.max_job_bytes,
+        )
+    # Imported here so that a server without Redis never pays for it.
+    from service.queue.redis import RedisQueue
+
+    return RedisQueue(
+        settings.redis,
+        max_jobs=settings.max_jobs,
+        max_job_bytes=settings.max_job_bytes,
+        served=lambda: [f"{model.name}:{model.version}" for model in catalogue.models],
+    )
+
+
+def verdict(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> Verdict:
+    """Put names to scores, best first."""
+    if len(scores) != len(model.labels):
+        raise TimbreError(f"{model.name} gave {len(scores)} scores for {len(model.labels)} labels")
+    named = zip(model.labels, scores.tolist(), (scores >= model.thresholds).tolist(), strict=True)
+    ranked = sorted(named, key=lambda each: -each[1])
+    return Verdict(
+        scores={name: round(score, 6) for name, score, _ in ranked},
+        labels=tuple(name for name, _, over in ranked if over),
+        queue_ms=queue_ms,
+        model_ms=model_ms,
+        version=model.version,
+    )

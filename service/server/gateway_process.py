@@ -1,0 +1,147 @@
+"""One gateway process: from its socket to its last breath."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+
+from features.errors import ArtefactError
+from service.api.authentication import Allowance
+from service.api.routes import GATEWAY
+from service.app import build
+from service.inference.gateway import Gateway
+from service.inference.loop_monitor import Histogram
+from service.log import log
+from service.server.connections import Door, open_door, runner
+from service.settings import Settings
+
+BEAT_S = 1.0
+QUEUE_S = 1.0
+"""How long one of several gateways waits for the queue before it lets clients in."""
+
+
+def run(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    since: float,
+    beat: Callable[[], None] | None = None,
+    tally: Allowance | None = None,
+) -> int:
+    """Serve until told to leave; return the exit code.
+
+    since: time.monotonic() at the start of the program. beat: called every second while the loop is alive.
+    tally: what the gateways of this machine count together.
+    """
+    serving = _serve(settings, listener, since=since, beat=beat, tally=tally)
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.run(serving)
+    return uvloop.run(serving)
+
+
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    since: float,
+    beat: Callable[[], None] | None,
+    tally: Allowance | None,
+) -> int:
+    told = _signals()
+    app = build(settings, tally=tally)
+    running = runner(app, settings, shutdown_s=1.0)
+    await running.setup()
+    beating = asyncio.create_task(_beat(beat)) if beat else None
+    door: Door | None = None
+    try:
+        if settings.gateways > 1:
+            await _until_useful(app[GATEWAY], told)
+        door = await open_door(running, listener, settings)
+        return await _until_told(app, told, listener, since=since)
+    finally:
+        if beating:
+            beating.cancel()
+        if door:
+            door.close()
+        await running.cleanup()
+
+
+async def _until_useful(gateway: Gateway, told: asyncio.Event) -> None:
+    """Wait until work can be taken: until then the other gateways take it, who share the port with whoever listens."""
+    waiting = [asyncio.create_task(event.wait()) for event in (told, gateway.loaded)]
+    await asyncio.wait((*waiting, gateway.opening), return_when=asyncio.FIRST_COMPLETED)
+    # A queue that is in trouble is for the clients to know.
+    await asyncio.wait((waiting[0], gateway.opening), timeout=QUEUE_S, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
+
+
+async def _until_told(app: web.Application, told: asyncio.Event, listener: socket.socket, *, since: float) -> int:
+    gateway = app[GATEWAY]
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait((gateway.opening, waiting), return_when=asyncio.FIRST_COMPLETED)
+    if gateway.opening.done():
+        try:
+            gateway.opening.result()
+        except ArtefactError as error:
+            waiting.cancel()
+            log("cannot serve", why=error)
+            return 1
+        # What is loaded stays: without this every full collection would walk it, for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        # And what streams make seldom lies in cycles: looking for those every 700 objects took a tenth of the time.
+        gc.set_threshold(2_000, 5, 50)
+        _say_ready(gateway, listener, seconds=time.monotonic() - since)
+        gateway.lag.start()
+    await waiting
+    gateway.lag.stop()
+    _say_lag(gateway.lag.histogram)
+    log("leaving", grace=gateway.settings.grace)
+    await gateway.leave()
+    return 0
+
+
+def _say_ready(gateway: Gateway, listener: socket.socket, *, seconds: float) -> None:
+    host, port = listener.getsockname()[:2]
+    log(
+        "ready",
+        url=f"{'https' if gateway.settings.tls_key else 'http'}://{f'[{host}]' if ':' in host else host}:{port}",
+        models=",".join(f"{model.name}:{model.version}" for model in gateway.models),
+        provider=",".join(sorted({model.session.provider for model in gateway.models})),
+        seconds=seconds,
+    )
+
+
+def _say_lag(found: Histogram) -> None:
+    quantiles = {f"p{100 * share:g}": found.quantile(share) for share in (0.5, 0.9, 0.99, 0.999)}
+    log("loop lag", **quantiles, max=found.max_ms)
+
+
+def _signals() -> asyncio.Event:
+    """Return what SIGTERM and SIGINT set; a second one ends the process at once."""
+    told = asyncio.Event()
+
+    def tell() -> None:
+        if told.is_set():
+            os._exit(1)
+        told.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, tell)
+    return told
+
+
+async def _beat(beat: Callable[[], None]) -> None:
+    while True:
+        beat()
+        await asyncio.sleep(BEAT_S)

@@ -1,0 +1,100 @@
+"""Looks at the sound of a stream for what is most often wrong with it. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import scipy.fft
+
+from features.config import Samples
+from service.protocol import Warn, WarningKind
+
+PERIOD_S = 2
+"""Seconds of sound that are judged together."""
+FULL_SCALE = 0.999
+CLIPPED_SHARE = 1e-3
+SILENCE_PEAK = 10 ** (-80 / 20)
+DC_SHARE = 0.05
+SPECTRUM = 4_096
+"""Samples of the spectrum that stands for a period."""
+EMPTY_ABOVE = 10 ** (-70 / 10)
+"""Power above a quarter of the rate, relative to all, that counts as nothing."""
+EMPTY_PERIODS = 5
+_TAPER: Samples = np.hanning(SPECTRUM).astype(np.float32)
+
+
+class Watch:
+    """Judges a stream period by period; says each kind of thing at most once every so often."""
+
+    _sum: float
+    _peak: float
+    _clipped: int
+
+    def __init__(self, sample_rate: int, *, every: float) -> None:
+        self._sample_rate = sample_rate
+        self._pause = round(every * sample_rate)
+        self._quiet_until: dict[str, int] = {}
+        self._empty_periods = 0
+        self._tail: deque[Samples] = deque()
+        self._reset()
+
+    def look(self, samples: Samples, *, at: int) -> list[Warn]:
+        """Take in samples, the first of which has index `at`; return what became noticeable."""
+        if not len(samples):
+            return []
+        self._count += len(samples)
+        self._sum += float(samples.sum())
+        peak = max(-float(samples.min()), float(samples.max()))
+        self._peak = max(self._peak, peak)
+        if peak >= FULL_SCALE:
+            self._clipped += int(np.count_nonzero(np.abs(samples) >= FULL_SCALE))
+        self._keep(samples)
+        if self._count < PERIOD_S * self._sample_rate:
+            return []
+        found = self._judge()
+        self._reset()
+        return [warning for kind, detail in found.items() if (warning := self._say(kind, detail, at=at))]
+
+    def _keep(self, samples: Samples) -> None:
+        """Keep the last chunks, enough for a spectrum."""
+        self._tail.append(samples)
+        self._kept += len(samples)
+        while self._kept - len(self._tail[0]) >= SPECTRUM:
+            self._kept -= len(self._tail.popleft())
+
+    def _judge(self) -> dict[WarningKind, str]:
+        found: dict[WarningKind, str] = {}
+        mean = self._sum / self._count
+        if self._clipped > CLIPPED_SHARE * self._count:
+            found["clipping"] = f"{self._clipped / self._count:.1%} of the samples are at full scale: too loud"
+        if self._peak < SILENCE_PEAK:
+            found["silence"] = "no sample above -80 dB: is the microphone on?"
+        if abs(mean) > DC_SHARE:
+            found["dc_offset"] = f"the mean is {mean:+.2f} instead of 0: a fault of the device or of the encoding"
+        if self._is_empty_above():
+            found["sample_rate"] = (
+                f"nothing above {self._sample_rate // 4} Hz: is the sample rate really {self._sample_rate}?"
+            )
+        return found
+
+    def _is_empty_above(self) -> bool:
+        """Tell whether several periods in a row had sound, but none above a quarter of the rate."""
+        block = np.concatenate(self._tail)[-SPECTRUM:]
+        block -= block.mean()
+        power = np.abs(scipy.fft.rfft(block * _TAPER)) ** 2
+        total = power.sum()
+        empty = self._peak >= SILENCE_PEAK and power[len(power) // 2 :].sum() <= EMPTY_ABOVE * total
+        self._empty_periods = self._empty_periods + 1 if empty else 0
+        return self._empty_periods >= EMPTY_PERIODS
+
+    def _say(self, kind: WarningKind, detail: str, *, at: int) -> Warn | None:
+        if at < self._quiet_until.get(kind, 0):
+            return None
+        self._quiet_until[kind] = at + self._pause
+        return Warn(kind=kind, detail=detail, from_sample=at)
+
+    def _reset(self) -> None:
+        self._count = self._clipped = self._kept = 0
+        self._sum = self._peak = 0.0
+        self._tail.clear()

@@ -1,0 +1,75 @@
+"""The object file is made where there is none, kept, and never taken for other code's."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from features import kernel_loader
+from features.extract import extract
+from tests.features import oracle
+
+
+def ran(folder, code):
+    """What Python code prints that finds `features` in this folder only."""
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+    )
+    return shown.stdout.strip()
+
+
+def copied(folder):
+    shutil.copytree(kernel_loader.FOLDER, folder / "features", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def test_the_first_process_makes_the_object_file_and_keeps_it(tmp_path):
+    folder = copied(tmp_path)
+    np.save(folder / "sound.npy", oracle.melody(3))
+    code = "import numpy as np, features.extract as e; print(e.__file__, *e.extract(np.load('sound.npy')).tolist())"
+    where, *vector = ran(folder, code).split()
+    assert Path(where).parent == folder / "features"
+    assert [float(each) for each in vector] == extract(oracle.melody(3)).tolist()
+    (made,) = (folder / "features/__pycache__").glob("kernels-*")
+    assert made.suffix == ".o"
+    made.write_bytes(b"")
+    assert ran(folder, "from features import kernel_loader; print(kernel_loader._object())") == "b''"
+
+
+def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(tmp_path, monkeypatch):
+    folder = copied(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
+    (folder / "features/__pycache__").write_text("no folder")
+    keep = "from features import kernel_loader; name = f'kernels-{kernel_loader._key()}.o'; kernel_loader._keep(name, b'code'); print(name)"
+    name = ran(folder, keep)
+    assert [path.name for path in (folder / "cache/timbre").iterdir()] == [name]
+    assert ran(folder, "from features import kernel_loader; print(kernel_loader._object())") == "b'code'"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", f"{folder}/home")
+    assert ran(folder, keep) == name
+    assert (folder / "home/.cache/timbre" / name).exists()
+
+
+def test_other_code_is_another_object_file(tmp_path):
+    folder, code = copied(tmp_path), "from features import kernel_loader; print(kernel_loader._key())"
+    before = ran(folder, code)
+    assert before == kernel_loader._key()
+    for name in kernel_loader.SOURCES:
+        with (folder / f"features/{name}.py").open("a") as source:
+            source.write("# changed\n")
+        after = ran(folder, code)
+        assert after != before
+        before = after
+
+
+def test_all_that_knows_the_compiler_is_one_of_the_sources():
+    knowing = {path.stem for path in kernel_loader.FOLDER.glob("*.py") if "from numba" in path.read_text()}
+    assert knowing <= set(kernel_loader.SOURCES)

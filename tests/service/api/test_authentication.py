@@ -1,0 +1,216 @@
+"""Who may do what: no key, a wrong one, one without the scope, one used too much; and secrets that stay secret."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from features.errors import NotAllowed, TooMany, Unauthorised
+from service.api.authentication import NEEDED, Permit
+from service.auth.keys import FileStore, mint, now
+from service.client import Client
+from tests.service.conftest import begin, noise, pcm, rest_of, tone, until, wav
+
+CLASSIFY = "/v1/models/toy/classify"
+
+
+@pytest.fixture
+async def keys(tmp_path):
+    """A file of keys, and what adds one to it."""
+    store = FileStore(tmp_path / "keys.json")
+    store.path = tmp_path / "keys.json"
+
+    async def add(*scopes, rate=1_000.0, streams=10):
+        key, text = mint("someone", scopes=scopes or ("classify", "stream"), rate=rate, streams=streams)
+        await store.put(key)
+        return key, text
+
+    store.add = add
+    return store
+
+
+@pytest.fixture
+def guarded(serve, keys):
+    """Starts servers with the keys."""
+    return lambda **settings: serve(keys=str(keys.path), **settings)
+
+
+def bearer(text):
+    return {"Authorization": f"Bearer {text}"}
+
+
+async def test_without_a_key_only_the_watchers_routes_answer(guarded, keys):
+    _, text = await keys.add()
+    server = await guarded()
+    for path in ("/livez", "/readyz"):
+        assert (await server.get(path))[0] == 200
+    wrong = text[:-1] + ("a" if text[-1] != "a" else "b")
+    for headers in ({}, bearer(wrong), bearer(""), bearer("x"), {"Authorization": f"Basic {text}"}, {"X-Key": text}):
+        for path in ("/v1/models", "/v1/models/toy", "/v1/models/toy/stream", "/v1/nothing", "/metrics"):
+            status, answer, told = await server.get(path, headers=headers)
+            assert (status, answer["type"]) == (401, "urn:timbre:problem:unauthorised"), path
+            assert told["WWW-Authenticate"].startswith("Bearer")
+        assert (await server.post(CLASSIFY, headers=headers, data=wav(tone(2))))[0] == 401
+
+
+async def test_a_good_key_opens_what_its_scopes_name(guarded, keys):
+    _, clips = await keys.add("classify")
+    _, live = await keys.add("stream")
+    server = await guarded()
+    for text, expected in ((clips, 200), (live, 403)):
+        assert (await server.get("/v1/models", headers=bearer(text)))[0] == 200
+        status, answer, _ = await server.post(CLASSIFY, headers=bearer(text), data=wav(tone(2)))
+        assert status == expected
+        if status == 403:
+            assert "classify" in answer["detail"]
+    async with server.stream(headers=bearer(live)) as socket:
+        assert (await begin(socket))["type"] == "ready"
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await server.stream(headers=bearer(clips))
+    assert caught.value.status == 403
+
+
+async def test_what_is_not_named_needs_the_admins_key(guarded, keys, monkeypatch):
+    monkeypatch.delitem(NEEDED, "/v1/models")
+    (_, anyone), (_, admin) = await keys.add(), await keys.add("admin")
+    server = await guarded()
+    assert (await server.get("/v1/models", headers=bearer(anyone)))[0] == 403
+    assert (await server.get("/v1/models", headers=bearer(admin)))[0] == 200
+
+
+async def test_a_page_offers_its_key_as_a_subprotocol(guarded, keys):
+    _, text = await keys.add()
+    server = await guarded()
+    async with server.stream(protocols=("timbre", f"timbre.key.{text}")) as socket:
+        assert socket.protocol == "timbre"
+        assert (await begin(socket))["type"] == "ready"
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await server.stream(protocols=("timbre", f"timbre.key.{text[:-2]}"))
+    assert caught.value.status == 401
+
+
+async def test_too_many_requests_are_told_when_to_come_back(guarded, keys):
+    _, slow = await keys.add(rate=2.0)
+    _, other = await keys.add()
+    server = await guarded()
+    statuses = [(await server.get("/v1/models", headers=bearer(slow)))[0] for _ in range(2)]
+    assert statuses == [200, 200]
+    status, answer, headers = await server.get("/v1/models", headers=bearer(slow))
+    assert (status, answer["type"]) == (429, "urn:timbre:problem:too-many-requests")
+    assert headers["Retry-After"] == "1"
+    assert (await server.get("/v1/models", headers=bearer(other)))[0] == 200
+    await asyncio.sleep(0.6)
+    assert (await server.get("/v1/models", headers=bearer(slow)))[0] == 200
+
+
+def test_a_bucket_fills_by_the_second_and_not_past_its_rim():
+    permit = Permit(mint("x", scopes=("stream",), rate=0.5, streams=1)[0])
+    at = permit._at
+    permit.spend(at)
+    with pytest.raises(TooMany) as caught:
+        permit.spend(at + 1.9)
+    assert caught.value.retry_after == 1
+    permit.spend(at + 2.1)
+    permit.spend(at + 1_000)
+    with pytest.raises(TooMany):
+        permit.spend(at + 1_000.1)
+
+
+async def test_streams_of_one_key_are_counted_and_given_back(guarded, keys):
+    _, text = await keys.add(streams=1)
+    _, other = await keys.add(streams=1)
+    server = await guarded()
+    async with server.stream(headers=bearer(text)) as first:
+        await begin(first)
+        async with server.stream(headers=bearer(text)) as second:
+            *messages, code = await rest_of(second)
+        assert (messages[-1]["code"], code) == ("too-many-requests", 1013)
+        async with server.stream(headers=bearer(other)) as third:
+            assert (await begin(third))["type"] == "ready"
+    await until(lambda: not server.gateway._streams)
+    async with server.stream(headers=bearer(text)) as again:
+        assert (await begin(again))["type"] == "ready"
+
+
+async def test_revoking_ends_requests_and_open_streams_but_loses_no_window(guarded, keys, monkeypatch):
+    monkeypatch.setattr("service.auth.keys.REFRESH_S", 0.05)
+    monkeypatch.setattr("service.api.authentication.REFRESH_S", 0.05)
+    key, text = await keys.add()
+    _, other = await keys.add()
+    server = await guarded()
+    async with server.stream(headers=bearer(text)) as socket, server.stream(headers=bearer(other)) as untouched:
+        await begin(socket)
+        await begin(untouched)
+        await socket.send_bytes(pcm(noise(2.5)))
+        assert (await socket.receive_json())["type"] == "window"
+        await keys.put(replace(key, revoked=now()))
+        *messages, code = await rest_of(socket)
+        assert (messages[-1]["type"], messages[-1]["reason"], code) == ("end", "server leaves", 1001)
+        assert (await server.get("/v1/models", headers=bearer(text)))[0] == 401
+        await untouched.send_json({"type": "end"})
+        assert (await rest_of(untouched))[-2]["reason"] == "client ended"
+
+
+async def test_a_key_added_while_the_server_runs_is_good(guarded, keys, monkeypatch):
+    monkeypatch.setattr("service.auth.keys.REFRESH_S", 0.01)
+    await keys.add()
+    server = await guarded()
+    _, text = await keys.add()
+    await asyncio.sleep(0.02)
+    assert (await server.get("/v1/models", headers=bearer(text)))[0] == 200
+
+
+async def test_keys_may_be_kept_in_redis(serve, redis_url):
+    from service.auth.keys import RedisStore
+
+    server = await serve(keys="redis", redis=redis_url, ready=False)
+    store = RedisStore(redis_url)
+    key, text = mint("x", scopes=("classify",), rate=10.0, streams=1)
+    await store.put(key)
+    # Known, but there is no worker.
+    assert (await server.get("/v1/models", headers=bearer(text)))[0] != 401
+    assert (await server.get("/v1/models", headers=bearer(text[:-2])))[0] == 401
+    await store.close()
+
+
+@pytest.mark.parametrize("query", ["{}", "x={}", "token=hello", "api_key=1", "timbre%5F{rest}"])
+async def test_a_key_in_the_url_is_refused_even_beside_a_good_header(guarded, keys, query, capsys):
+    _, text = await keys.add()
+    server = await guarded()
+    query = query.format(text, rest=text.removeprefix("timbre_"))
+    status, answer, _ = await server.get(f"/v1/models?{query}", headers=bearer(text))
+    assert (status, answer["type"]) == (400, "urn:timbre:problem:bad-input")
+    assert text not in json.dumps(answer)
+    assert text not in capsys.readouterr().err
+
+
+async def test_secrets_are_in_no_log_and_no_answer(guarded, keys, capfd):
+    key, text = await keys.add()
+    secret = text.removeprefix(f"timbre_{key.id}_")
+    server = await guarded()
+    answers = [
+        await server.get("/v1/models", headers={**bearer(text), "X-Request-Id": text}),
+        await server.get(f"/v1/models/{text}", headers=bearer(text)),
+        await server.post(f"{CLASSIFY}?version={text}", headers=bearer(text), data=wav(tone(2))),
+        await server.post(f"/{text}", headers=bearer(text)),
+    ]
+    async with server.stream(headers=bearer(text)) as socket:
+        await socket.send_str(json.dumps({"type": text}))
+        answers.append(await rest_of(socket))
+    log = capfd.readouterr().err
+    assert f"key={key.id}" in log
+    assert secret not in log
+    assert secret not in json.dumps([answer[1] for answer in answers[1:4]])
+
+
+async def test_the_client_brings_its_key_and_hears_what_is_wrong(guarded, keys):
+    _, text = await keys.add("classify")
+    server = await guarded()
+    assert (await Client(server.url, text).classify(wav(tone(2)), "toy"))["labels"] == ["tone"]
+    with pytest.raises(Unauthorised, match="key"):
+        await Client(server.url).describe("toy")
+    with pytest.raises(NotAllowed, match="scope 'stream'"):
+        async with Client(server.url, text).stream("toy", sample_rate=16_000):
+            pass

@@ -1,0 +1,151 @@
+"""What a key may do, counted by gateways of one machine: in one process, in two, and by those that die."""
+
+import asyncio
+import contextlib
+import fcntl
+import multiprocessing
+import time
+
+import aiohttp
+import pytest
+
+from features.errors import TooMany
+from service.auth import file_limits as module
+from service.auth.file_limits import Tally
+from service.server import supervisor
+from service.settings import Settings
+from tests.service.cli.test_keys import run
+from tests.service.cli.test_serve import serve_process  # noqa: F401 - a fixture
+from tests.service.conftest import begin
+from tests.service.helpers.permits import key, opened
+
+
+async def test_requests_are_counted_together_and_by_key(tmp_path):
+    gateways, mine, other = [Tally(tmp_path, number=n) for n in range(2)], key(rate=4.0), key(rate=4.0)
+    for n in range(4):
+        await gateways[n % 2].spend(mine)
+    for gateway in gateways:
+        with pytest.raises(TooMany, match="4 requests per second") as caught:
+            await gateway.spend(mine)
+        assert caught.value.retry_after == 1
+    await gateways[0].spend(other)
+    await asyncio.sleep(0.3)
+    await gateways[1].spend(mine)
+    with pytest.raises(TooMany):
+        await gateways[0].spend(mine)
+
+
+async def test_a_slow_bucket_says_how_long_to_wait(tmp_path):
+    mine = key(rate=0.1)
+    await Tally(tmp_path, number=0).spend(mine)
+    with pytest.raises(TooMany) as caught:
+        await Tally(tmp_path, number=1).spend(mine)
+    assert caught.value.retry_after == 10
+
+
+async def test_streams_are_counted_together_and_given_back_also_by_one_that_died(tmp_path):
+    gateways, mine = [Tally(tmp_path, number=n) for n in range(2)], key(streams=2)
+    one, two = await opened(gateways[0], mine), await opened(gateways[1], mine)
+    for gateway in gateways:
+        with pytest.raises(TooMany, match="2 streams are open with this key"):
+            await opened(gateway, mine)
+    await one.aclose()
+    three = await opened(gateways[1], mine)
+    # Another in the place of the second, which died with its two.
+    gateways[1] = Tally(tmp_path, number=1)
+    again = [await opened(gateways[1], mine) for _ in range(2)]
+    with pytest.raises(TooMany):
+        await opened(gateways[0], mine)
+    for each in (two, three, *again):
+        await each.aclose()
+    assert (await opened(gateways[0], mine)) is not None
+
+
+def _spend(folder, number, of, together, made):
+    """Ask as fast as can be for a second; tell how often it was allowed, from when and until when."""
+
+    async def ask():
+        gateway, allowed, begun = Tally(folder, number=number), 0, time.monotonic()
+        while time.monotonic() < begun + 1:
+            with contextlib.suppress(TooMany):
+                await gateway.spend(of)
+                allowed += 1
+        made.put((allowed, begun, time.monotonic()))
+
+    together.wait(30)
+    asyncio.run(ask())
+
+
+def test_two_processes_at_once_get_no_more_than_one_would(tmp_path):
+    mine = key(rate=50.0)
+    context = multiprocessing.get_context("spawn")
+    made, together = context.Queue(), context.Barrier(2)
+    processes = [context.Process(target=_spend, args=(tmp_path, n, mine, together, made)) for n in range(2)]
+    for each in processes:
+        each.start()
+    told = [made.get(timeout=30) for _ in processes]
+    for each in processes:
+        each.join()
+    allowed = sum(each[0] for each in told)
+    seconds = max(each[2] for each in told) - min(each[1] for each in told)
+    assert 90 < allowed <= 50 + 50 * seconds
+
+
+async def test_when_the_files_cannot_be_used_each_gateway_counts_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "ALONE_S", 0.2)
+    monkeypatch.setattr(module, "LOCK_S", 0.05)
+    mine = key(rate=0.1, streams=1)
+    gateway = Tally(tmp_path, number=0)
+    await gateway.spend(mine)
+    with (tmp_path / mine.id).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        await gateway.spend(mine)
+        stream = await opened(gateway, mine)
+    assert capsys.readouterr().err.count("counted by each gateway alone") == 1
+    await asyncio.sleep(0.25)
+    with pytest.raises(TooMany):
+        await gateway.spend(mine)
+    await stream.aclose()
+    # What was not counted is not given back.
+    await opened(gateway, mine)
+    with pytest.raises(TooMany):
+        await opened(gateway, mine)
+
+
+async def test_two_gateways_of_a_server_count_together(
+    serve_process,  # noqa: F811
+    tmp_path,
+):
+    keys = tmp_path / "keys.json"
+    text = run("keys", "create", "carol", "--keys", keys, "--streams", 6, "--rate", 1_000)[1].strip()
+    server = serve_process("--gateways", 2, "--keys", keys)
+    url = (await asyncio.to_thread(server.until, r"url=(\S+)", times=2))[1]
+    headers = {"Authorization": f"Bearer {text}"}
+    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(force_close=True)) as http:
+        stream = f"{url}/v1/models/toy/stream"
+        sockets = [await http.ws_connect(stream) for _ in range(30)]
+        answers = [await begin(each) for each in sockets]
+        assert [answer["type"] for answer in answers].count("ready") == 6
+        assert {answer.get("code") for answer in answers} == {None, "too-many-requests"}
+        for each in sockets:
+            await each.close()
+
+        async def free():
+            async with http.ws_connect(stream) as socket:
+                return (await begin(socket))["type"] == "ready"
+
+        async with asyncio.timeout(5):
+            while not await free():
+                pass
+    assert await asyncio.to_thread(server.end) == 0
+
+
+@pytest.mark.parametrize(("gateways", "keys", "folders"), [(2, "keys.json", 1), (2, "", 0), (1, "keys.json", 0)])
+def test_the_files_are_gone_with_the_supervisor(tmp_path, monkeypatch, gateways, keys, folders):
+    monkeypatch.setattr(supervisor, "MEMORY", tmp_path)
+    one = supervisor.Supervisor(Settings(port=0, gateways=gateways, keys=keys), since=0.0)
+    assert [each.stat().st_mode & 0o777 for each in tmp_path.iterdir()] == [0o700] * folders
+    one._end()
+    assert not list(tmp_path.iterdir())
+    for each in (one._reserved, one._wake, one._waker):
+        each.close()

@@ -1,0 +1,142 @@
+"""What a key may do, counted by several gateways together, some of which die, and without Redis for a while."""
+
+import asyncio
+import contextlib
+import signal
+
+import pytest
+
+from features.errors import TooMany
+from service.auth import redis_limits
+from service.auth.keys import FileStore, mint
+from service.auth.redis_limits import RATE, STREAMS, Allowance
+from tests.service.conftest import begin, noise, pcm, rest_of, until
+from tests.service.helpers.permits import key, opened
+from tests.service.helpers.redis_server import start_redis
+
+
+@pytest.fixture
+async def gateways(redis_url):
+    """Two gateways' counts."""
+    made = [Allowance(redis_url) for _ in range(2)]
+    yield made
+    for each in made:
+        await each.close()
+
+
+async def test_requests_are_counted_by_all_gateways_together_and_by_key(gateways):
+    mine, other = key(rate=4.0), key(rate=4.0)
+    for n in range(4):
+        await gateways[n % 2].spend(mine)
+    for gateway in gateways:
+        with pytest.raises(TooMany, match="4 requests per second") as caught:
+            await gateway.spend(mine)
+        assert caught.value.retry_after == 1
+    await gateways[0].spend(other)
+    await asyncio.sleep(0.3)
+    await gateways[1].spend(mine)
+    with pytest.raises(TooMany):
+        await gateways[0].spend(mine)
+
+
+async def test_a_slow_bucket_says_how_long_to_wait_and_is_forgotten_when_full(gateways, redis_server):
+    mine = key(rate=0.1)
+    await gateways[0].spend(mine)
+    with pytest.raises(TooMany) as caught:
+        await gateways[1].spend(mine)
+    assert caught.value.retry_after == 10
+    assert 9 < redis_server.client.ttl(RATE + mine.id) <= 11
+
+
+async def test_streams_are_counted_by_all_gateways_together_and_given_back(gateways, redis_server):
+    mine = key(streams=2)
+    one, two = await opened(gateways[0], mine), await opened(gateways[1], mine)
+    for gateway in gateways:
+        with pytest.raises(TooMany, match="2 streams are open with this key"):
+            await opened(gateway, mine)
+    await one.aclose()
+    three = await opened(gateways[1], mine)
+    await two.aclose()
+    await three.aclose()
+    assert redis_server.client.exists(STREAMS + mine.id) == 0
+
+
+async def test_streams_of_a_gateway_that_died_are_given_back_and_those_of_one_that_lives_are_not(gateways, monkeypatch):
+    monkeypatch.setattr(redis_limits, "LEASE_S", 0.4)
+    monkeypatch.setattr(redis_limits, "RENEW_S", 0.1)
+    mine = key(streams=2)
+    living, dead = gateways
+    renewing = asyncio.create_task(living.watch())
+    held, _ = await opened(living, mine), await opened(dead, mine)
+    with pytest.raises(TooMany):
+        await opened(living, mine)
+    await asyncio.sleep(0.6)
+    again = await opened(living, mine)
+    with pytest.raises(TooMany):
+        await opened(dead, mine)
+    renewing.cancel()
+    await held.aclose()
+    await again.aclose()
+
+
+async def test_a_clock_that_was_set_back_keeps_nobody_out(gateways, redis_server):
+    mine = key(rate=1.0, streams=1)
+    ahead = redis_server.client.time()[0] + 3_600
+    redis_server.client.hset(RATE + mine.id, mapping={"tokens": 0, "at": ahead})
+    redis_server.client.zadd(STREAMS + mine.id, {"before": ahead})
+    await (await opened(gateways[0], mine)).aclose()
+    with pytest.raises(TooMany):
+        await gateways[0].spend(mine)
+    await asyncio.sleep(1.05)
+    await gateways[0].spend(mine)
+
+
+async def test_without_redis_nobody_is_kept_waiting_or_out(tmp_path_factory, capfd):
+    redis = start_redis(tmp_path_factory)
+    alone = Allowance(redis.url)
+    mine = key(rate=1.0, streams=1)
+    try:
+        await alone.spend(mine)
+        redis.signal(signal.SIGSTOP)
+        async with asyncio.timeout(2):
+            for _ in range(5):
+                await alone.spend(mine)
+                await (await opened(alone, mine)).aclose()
+        assert capfd.readouterr().err.count("counted by each gateway alone") == 1
+        redis.signal(signal.SIGCONT)
+        alone._alone_until = 0.0
+        with contextlib.suppress(TooMany):
+            await alone.spend(mine)
+        with pytest.raises(TooMany):
+            await alone.spend(mine)
+    finally:
+        redis.end()
+        await alone.close()
+
+
+async def test_a_server_counts_with_the_others_and_by_itself_while_redis_is_away(serve, tmp_path, redis_url):
+    kept, text = mint("someone", scopes=("classify", "stream"), rate=1_000.0, streams=1)
+    store = FileStore(tmp_path / "keys.json")
+    await store.put(kept)
+    settings = {"keys": str(tmp_path / "keys.json"), "redis": redis_url, "ready": False}
+    one, other = await serve(**settings), await serve(**settings)
+    bearer = {"Authorization": f"Bearer {text}"}
+    from service.queue.redis_consumer import RedisJobs
+    from service.server.worker import Worker
+
+    worker = Worker(RedisJobs(redis_url, name="w"), one.gateway.catalogue.find, max_batch=8, pulse=lambda: None)
+    working = asyncio.create_task(worker.run())
+    await asyncio.gather(one.gateway.opening, other.gateway.opening)
+    async with one.stream(headers=bearer) as first:
+        assert (await begin(first))["type"] == "ready"
+        async with other.stream(headers=bearer) as second:
+            *messages, code = await rest_of(second)
+        assert (messages[-1]["code"], code) == ("too-many-requests", 1013)
+        await first.send_bytes(pcm(noise(2)))
+        await first.send_json({"type": "end"})
+        assert (await rest_of(first))[-2]["windows"] == 1
+    await until(lambda: not one.gateway._streams)
+    async with other.stream(headers=bearer) as again:
+        assert (await begin(again))["type"] == "ready"
+    worker.leave()
+    await working

@@ -1,0 +1,71 @@
+"""Listening to sources that behave and to those that do not."""
+
+import asyncio
+
+import pytest
+
+from features.errors import InputError
+from service.cli.listen_session import Wish, listen
+from tests.service.conftest import RATE, noise, tone
+from tests.service.helpers.proxy import proxied
+
+
+class Chunks:
+    """A source of given chunks, faster than real time, that may fail at its end."""
+
+    name = "test"
+    sample_rate = RATE
+    channels = 1
+
+    def __init__(self, sound, *, lost=(), error=None):
+        self.sound, self.lost, self.error = sound, lost, error
+
+    async def chunks(self):
+        for index, at in enumerate(range(0, len(self.sound), RATE // 4)):
+            yield self.sound[at : at + RATE // 4], index in self.lost
+            await asyncio.sleep(0.01)
+        if self.error:
+            raise self.error
+
+
+def wish(url):
+    return Wish(url=url, token=None, model="toy", hop=0.5)
+
+
+async def test_what_was_heard_is_on_the_board(serve):
+    server = await serve()
+    events = []
+    board = await listen(Chunks(tone(6)), wish(server.url), tell=events.append)
+    assert board.windows == board.played["tone"] == 8
+    assert board.thresholds == {"tone": 0.5, "noise": 0.5}
+    assert (board.state, board.heard_s, board.dropped) == ("ended", 6.0, 0)
+    assert [event.type for event in events] == ["ready", *["window"] * 8, "end"]
+
+
+async def test_sound_lost_in_the_device_is_reported_where_it_was_lost(serve):
+    server = await serve()
+    events = []
+    await listen(Chunks(noise(3), lost={4}), wish(server.url), tell=events.append)
+    [lost] = [event for event in events if event.type == "dropped"]
+    assert (lost.reason, lost.from_sample) == ("device", 4 * (RATE // 4))
+
+
+async def test_a_source_that_breaks_has_its_windows_answered_and_then_its_error_raised(serve):
+    server = await serve()
+    events = []
+    with pytest.raises(InputError, match="cable"):
+        await listen(Chunks(tone(4), error=InputError("cable")), wish(server.url), tell=events.append)
+    assert events[-1].type == "end"
+    assert events[-1].windows == 4
+
+
+async def test_a_connection_cut_while_listening_shows_on_the_board(serve):
+    server = await serve()
+    async with proxied(server.url) as (proxy, url):
+
+        def tell(event):
+            if event.type == "window" and event.start_sample == 11_264:
+                proxy.cut()
+
+        board = await listen(Chunks(tone(6)), wish(url), tell=tell)
+    assert (board.windows, board.reconnects) == (8, 1)

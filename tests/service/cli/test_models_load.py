@@ -1,0 +1,57 @@
+"""`timbre models load` tells a server which version to serve, and tells its user what came of it."""
+
+import asyncio
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from models.cli import main as models
+from service.cli.models_load import main
+from tests.service.helpers.versions import put
+from tests.service.inference.test_version_updater import folder, served, server  # noqa: F401 - fixtures
+
+
+async def run(*arguments):
+    """Away from this loop, for the command has its own."""
+    return await asyncio.to_thread(main, list(arguments))
+
+
+async def test_another_version_is_served_and_the_latest_again(server, capsys):  # noqa: F811
+    assert await run("toy", "--version", "1", "--url", server.url) == 0
+    assert served(server) == "1"
+    assert capsys.readouterr().out == "toy 1 is served, 2 was before\n"
+    assert await run("toy", "--url", server.url) == 0
+    assert served(server) == "2"
+
+
+async def test_what_goes_wrong_is_told_apart_by_its_exit_code(server, folder, capsys, tmp_path):  # noqa: F811
+    put(folder, 3, broken=True)
+    assert await run("toy", "--url", server.url) == 1
+    assert "sha256" in capsys.readouterr().err
+    assert await run("tuba", "--url", server.url) == 3
+    assert await run("toy", "--version", "9", "--url", server.url) == 3
+    assert await run("toy", "--url", "http://127.0.0.1:9") == 4
+    assert "timbre models load: " in capsys.readouterr().err
+    assert served(server) == "2"
+
+
+async def test_a_choice_that_was_not_kept_is_said(server, folder, capsys):  # noqa: F811
+    (folder / "toy" / "current.json").mkdir()
+    assert await run("toy", "--version", "1", "--url", server.url) == 0
+    assert "could not be written" in capsys.readouterr().err
+
+
+def test_it_is_found_behind_timbre_models(capsys, monkeypatch, tmp_path):
+    points = tomllib.loads(Path("pyproject.toml").read_text())["project"]["entry-points"]["timbre.models"]
+    installed = tmp_path / "other-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
+    lines = [f"{name} = {target}" for name, target in points.items()]
+    (installed / "entry_points.txt").write_text("\n".join(["[timbre.models]", *lines]))
+    monkeypatch.syspath_prepend(tmp_path)
+    for arguments, told in ((["load", "--help"], "timbre models load"), (["--help"], "timbre models load --help")):
+        with pytest.raises(SystemExit) as caught:
+            models(arguments)
+        assert caught.value.code == 0
+        assert told in capsys.readouterr().out

@@ -1,0 +1,68 @@
+"""Which files are meant, and what stays bounded."""
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import ArtefactError, InputError, Unprocessable
+from service.cli.offline import PICTURES, SOUNDS, files_in, opened
+from tests.models.colours import write_colours
+from tests.service.conftest import tone, wav
+
+PLAIN = {"hop": None, "top_k": None, "metadata": {}}
+
+
+def test_folders_give_their_sound_files_and_named_files_are_always_tried(tmp_path):
+    for name in ("b.mp3", "a.OGG", "c.txt", "in/d.flac", "e.png", "in/f.JPG"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    odd = tmp_path / "c.txt"
+    found = files_in([odd, tmp_path], SOUNDS)
+    assert found == [odd, *(tmp_path / name for name in ("a.OGG", "b.mp3", "in/d.flac"))]
+    assert files_in([tmp_path], PICTURES) == [tmp_path / "e.png", tmp_path / "in/f.JPG"]
+    assert files_in([Path("none.wav")], SOUNDS) == [Path("none.wav")]
+
+
+async def test_a_folder_without_sounds_is_an_error_of_its_own(tmp_path, artefacts):
+    async with opened("toy", artefacts=artefacts) as local:
+        [(path, error)] = [each async for each in local.answers(local.files([tmp_path]), local.asking(**PLAIN))]
+    assert path == tmp_path
+    assert isinstance(error, InputError)
+    assert str(error) == "no sound files in this folder"
+
+
+async def test_a_reader_who_has_enough_leaves_nothing_running(tmp_path, artefacts):
+    for index in range(40):
+        (tmp_path / f"{index:02}.wav").write_bytes(wav(tone(2)))
+    async with opened("toy", artefacts=artefacts) as local:
+        answers = local.answers(local.files([tmp_path]), local.asking(**PLAIN))
+        path, answer = await anext(answers)
+        await answers.aclose()
+    assert (path.name, answer["labels"]) == ("00.wav", ["tone"])
+
+
+async def test_a_model_that_is_not_there_is_refused_before_any_file_is_read(artefacts):
+    with pytest.raises(ArtefactError, match="tuba"):
+        async with opened("tuba", artefacts=artefacts):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ("toy", {"metadata": {"region": "sea"}}, "told nothing"),
+        ("toy", {"hop": 9.0}, "hop=9"),
+        ("colours", {"hop": 1.0}, "no hop"),
+        ("colours", {"metadata": {"region": "sea"}}, "unknown metadata"),
+        ("places", {}, "'region' is missing"),
+        ("places", {"metadata": {"region": "air"}}, "land, sea"),
+    ],
+)
+async def test_what_makes_no_sense_to_a_model_is_refused_before_any_file_is_read(
+    tmp_path, artefacts, model, options, words
+):
+    folder = artefacts if model == "toy" else write_colours(tmp_path)
+    async with opened(model, artefacts=folder) as local:
+        with pytest.raises(Unprocessable, match=words):
+            local.asking(**PLAIN | options)

@@ -1,0 +1,105 @@
+"""`timbre queue` tells what is in Redis, in words and as JSON."""
+
+import asyncio
+import json
+import re
+
+import numpy as np
+import pytest
+
+from service.cli.queue import main
+from service.queue.base import Job
+from service.queue.codec import encode_job
+from service.queue.redis_connection import CLIPS, DEAD, LIVE
+from service.queue.redis_consumer import RedisJobs
+
+
+@pytest.fixture
+async def filled(redis_server, redis_url):
+    """One worker that holds one of three live jobs, a clip, and two dead letters."""
+    tensor = np.zeros(26, np.float32)
+    data = encode_job(
+        Job(id="j1", model="toy", version="2", tensor=tensor, deadline=9, live=True, stream="s"), reply_to="g", now=0
+    )
+    for stream in (LIVE, LIVE, LIVE, CLIPS):
+        redis_server.client.xadd(stream, {"job": data})
+    redis_server.client.xadd(DEAD, {"job": data, "why": "3 workers ended", "stream": LIVE, "worker": "w"})
+    redis_server.client.xadd(DEAD, {"job": b"junk", "why": "no job", "stream": LIVE, "worker": "w"})
+    worker = RedisJobs(redis_url, name="w")
+    await worker.open()
+    worker._crowded = True
+    await worker.take(1, wait_s=0)
+    yield redis_url
+    await worker._redis.aclose()
+
+
+async def run(*arguments):
+    """Away from this loop, for the command has its own."""
+    return await asyncio.to_thread(main, list(arguments))
+
+
+async def test_status_counts_what_waits_what_is_held_and_who_works(filled, capsys):
+    assert await run("status", "--redis", filled, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["jobs"]["live"]["waiting"], found["jobs"]["live"]["held"]) == (2, 1)
+    assert (found["jobs"]["clips"]["waiting"], found["jobs"]["clips"]["held"]) == (1, 0)
+    assert 0 <= found["jobs"]["live"]["oldest_s"] < 5
+    assert [(worker["name"], worker["held"]) for worker in found["workers"]] == [("w", 1)]
+    assert found["dead"] == 2
+    await run("status", "--redis", filled)
+    told = capsys.readouterr().out
+    assert "2 waiting, 1 held" in told
+    assert re.search(r"w: seen \d+\.\d s ago, holds 1", told)
+
+
+async def test_a_killed_workers_jobs_are_shown_as_held_by_one_that_is_lost(filled, redis_server, capsys):
+    redis_server.client.zrem("{timbre}:workers", "w")
+    assert await run("status", "--redis", filled) == 0
+    assert "w: lost, holds 1" in capsys.readouterr().out
+
+
+async def test_dead_letters_are_listed_with_their_reason(filled, capsys):
+    assert await run("dead", "--redis", filled, "--json") == 1
+    junk, letter = json.loads(capsys.readouterr().out)
+    assert (junk["job"], letter["job"], letter["model"], letter["shape"]) == ("not a job", "j1", "toy", [26])
+    assert letter["why"] == "3 workers ended"
+    await run("dead", "--redis", filled)
+    assert "j1  toy:2 [26]  3 workers ended" in capsys.readouterr().out
+
+
+async def test_dead_letters_that_were_seen_to_can_be_forgotten(filled, capsys):
+    assert await run("clear", "--redis", filled) == 0
+    assert capsys.readouterr().out == "2 dead letters forgotten\n"
+    assert await run("dead", "--redis", filled) == 0
+    assert await run("status", "--redis", filled, "--json") == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (found["dead"], found["jobs"]["live"]["held"]) == (0, 1)
+
+
+def test_an_empty_queue_without_workers_says_so(redis_url, capsys):
+    assert main(["status", "--redis", redis_url]) == 1
+    assert "none" in capsys.readouterr().out
+    assert main(["dead", "--redis", redis_url]) == 0
+    assert "no dead letters" in capsys.readouterr().out
+
+
+def test_no_redis_is_told_with_3_and_nonsense_with_2(tmp_path, capsys):
+    assert main(["status", "--redis", f"unix://{tmp_path}/none"]) == 3
+    assert main(["status", "--redis", "nonsense"]) == 2
+    assert "timbre queue: " in capsys.readouterr().err
+
+
+def test_the_address_may_come_from_the_environment_and_is_asked_for_without_it(redis_url, monkeypatch, capsys):
+    assert main(["dead"]) == 2
+    assert "--redis URL, or TIMBRE_REDIS" in capsys.readouterr().err
+    monkeypatch.setenv("TIMBRE_REDIS", redis_url)
+    assert main(["dead"]) == 0
+    monkeypatch.setenv("TIMBRE_REDIS", "nonsense")
+    assert main(["dead"]) == 2
+    assert main(["dead", "--redis", redis_url]) == 0
+
+
+def test_an_empty_command_line_is_wrong_usage():
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2

@@ -1,0 +1,260 @@
+"""`timbre serve` as a process: starts, says so, obeys signals, restarts what dies."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from service.cli.serve import check_exposure, main
+from service.server import supervisor
+from service.server.supervisor import Supervisor
+from service.settings import Settings
+from tests.service.conftest import RATE, begin, noise, pcm, rest_of
+from tests.service.helpers.redis_server import start_redis
+
+
+class Process:
+    """A running `timbre serve` and its log so far."""
+
+    def __init__(self, *arguments, shell=""):
+        command = [sys.executable, "-m", "service.cli.main", "serve", "--port", "0", *map(str, arguments)]
+        if shell:
+            command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.log = []
+
+    def until(self, pattern, *, times=1):
+        """Read the log until a pattern was seen so many times in all; return the last match."""
+        found = [match for line in self.log if (match := re.search(pattern, line))]
+        while len(found) < times:
+            line = self.process.stderr.readline()
+            assert line, "".join(self.log)
+            self.log.append(line)
+            if match := re.search(pattern, line):
+                found.append(match)
+        return found[-1]
+
+    def end(self, *, signal_number=signal.SIGTERM):
+        self.process.send_signal(signal_number)
+        self.log += self.process.stderr.readlines()
+        return self.process.wait(10)
+
+
+@pytest.fixture
+def serve_process(artefacts):
+    started = []
+
+    def start(*arguments, **options):
+        started.append(Process("--artefacts", artefacts, *arguments, **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.wait()
+        each.process.stderr.close()
+
+
+def test_it_says_what_it_serves_and_where(serve_process):
+    server = serve_process()
+    line = server.until("ready").string
+    assert "url=http://127.0.0.1:" in line
+    assert "models=toy:2,toy-net:1" in line
+    assert "provider=CPU" in line
+    assert re.search(r"seconds=\d", line)
+    assert server.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_told_to_leave_it_ends_streams_properly_and_exits_with_0(serve_process, number):
+    server = serve_process()
+    url = (await asyncio.to_thread(server.until, r"url=(http\S+)"))[1]
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/v1/models/toy/stream") as socket:
+        await begin(socket)
+        await socket.send_bytes(pcm(noise(4)))
+        assert (await socket.receive_json())["type"] == "window"
+        ending = asyncio.create_task(asyncio.to_thread(server.end, signal_number=number))
+        *messages, code = await rest_of(socket)
+        assert messages[-1]["reason"] == "server leaves"
+        assert messages[-1]["windows"] == 4
+        assert messages[-1]["samples_received"] == 4 * RATE
+        assert code == 1001
+        assert await ending == 0
+
+
+def test_it_ends_within_the_grace_whatever_clients_do(serve_process):
+    server = serve_process("--set", "grace=0.5")
+    port = int(server.until(r"url=http://127.0.0.1:(\d+)")[1])
+    import socket
+
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"POST /v1/models/toy/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        time.sleep(0.2)
+        begun = time.monotonic()
+        assert server.end() == 0
+        assert time.monotonic() - begun < 4
+    assert any("grace is over" in line for line in server.log)
+
+
+def test_several_gateways_share_the_port_and_the_dead_are_replaced(serve_process):
+    server = serve_process("--gateways", 2)
+    port = server.until(r"url=http://127.0.0.1:(\d+)", times=2)[1]
+    pids = [int(re.search(r"pid=(\d+)", line)[1]) for line in server.log if "gateway started" in line]
+    assert len(set(pids)) == 2
+    os.kill(pids[0], signal.SIGKILL)
+    server.until("gateway died")
+    server.until("ready", times=3)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+        assert answer.status == 200
+    assert server.end() == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[1], 0)
+
+
+async def test_while_one_gateway_is_replaced_the_others_take_all_that_comes(serve_process):
+    server = serve_process("--gateways", 2)
+    url = (await asyncio.to_thread(server.until, r" ready url=(\S+)", times=2))[1]
+    pid = int(server.until(r"gateway started number=0 pid=(\d+)")[1])
+    back = asyncio.create_task(asyncio.to_thread(server.until, " ready url", times=3))
+    statuses, lost = [], 0
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http:
+        os.kill(pid, signal.SIGKILL)
+        while not back.done() or len(statuses) < 100:
+            try:
+                async with http.get(url + "/readyz") as response:
+                    statuses.append(response.status)
+            except aiohttp.ClientError:
+                lost += 1
+    assert set(statuses) == {200}
+    assert lost <= 2  # one that was on its way to the dead
+    assert await asyncio.to_thread(server.end) == 0
+
+
+def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(artefacts, monkeypatch, capsys):
+    monkeypatch.setattr(supervisor, "SILENCE_S", 1.0)
+    watching = Supervisor(Settings(port=0, artefacts=artefacts), since=time.monotonic())
+    (child,) = watching._children
+    watching._start(child)  # without the wait that gives it time for its first turn
+    first = child.process
+    try:
+        os.kill(first.pid, signal.SIGSTOP)
+        while time.monotonic() < child.started + 2 * supervisor.SILENCE_S:
+            watching._watch()
+        os.kill(first.pid, signal.SIGCONT)
+        while child.heard > time.monotonic():  # not before its first turn
+            watching._watch()
+        assert child.process is first
+        os.kill(first.pid, signal.SIGSTOP)
+        while child.process is first:
+            watching._watch()
+        assert first.exitcode == -signal.SIGKILL
+    finally:
+        first.kill()
+        watching._end()
+        for each in (watching._reserved, watching._wake, watching._waker):
+            each.close()
+    assert capsys.readouterr().err.count("gateway hangs") == 1
+
+
+def test_when_the_supervisor_is_killed_its_processes_leave_and_give_the_port_back(serve_process, redis_url):
+    server = serve_process("--gateways", 2, "--redis", redis_url)
+    port = int(server.until(r"url=http://127.0.0.1:(\d+)", times=2)[1])
+    assert server.end(signal_number=signal.SIGKILL) == -signal.SIGKILL  # at the end of the log all are gone
+    assert len([line for line in server.log if "supervisor is gone" in line]) == 3
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+def command_lines():
+    """What every process of this machine shows of itself."""
+    shown = b""
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            shown += each.read_bytes()
+    return shown
+
+
+def test_a_password_that_comes_in_the_environment_is_seen_by_nobody(serve_process, tmp_path_factory, monkeypatch):
+    redis = start_redis(tmp_path_factory)
+    try:
+        redis.client.config_set("requirepass", "sesame")
+        monkeypatch.setenv("TIMBRE_REDIS", redis.url.replace("unix://", "unix://:sesame@"))
+        server = serve_process()
+        shown = command_lines()
+        for stage in ("worker started", "worker ready", " ready url"):
+            server.until(stage)
+            shown += command_lines()
+        assert server.end() == 0
+        assert b"timbre: worker 0" in shown
+        assert "sesame" not in shown.decode(errors="replace") + "".join(server.log)
+    finally:
+        redis.end()
+
+
+async def test_a_process_with_few_handles_takes_fewer_connections_and_none_is_wanting(serve_process):
+    server = serve_process(shell="ulimit -n 200")
+    url = (await asyncio.to_thread(server.until, r" ready url=(\S+)"))[1]
+    idle = [await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1])) for _ in range(250)]
+    async with aiohttp.ClientSession() as http:
+        for path in ("/livez", "/v1/models"):
+            async with http.get(url + path) as response:
+                assert response.status == 200
+        await asyncio.sleep(1.2)  # the artefacts are looked at every second
+    for _, writer in idle:
+        writer.close()
+    assert await asyncio.to_thread(server.end) == 0
+    log = "".join(server.log)
+    assert "few handles allowed=200 wanted=4352 connections=100" in log
+    assert "Too many open files" not in log
+
+
+def test_without_a_model_it_says_why_and_fails(tmp_path):
+    server = Process("--artefacts", tmp_path)
+    assert "no artefact" in server.until("cannot serve").string
+    assert server.process.wait(10) == 1
+    server.process.stderr.close()
+
+
+def test_a_port_that_is_taken_is_said_plainly(serve_process, capsys):
+    port = serve_process().until(r"url=http://127.0.0.1:(\d+)")[1]
+    for more in ([], ["--gateways", "2"]):
+        assert main(["--port", port, *more]) == 1
+        assert f"127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
+def test_it_does_not_listen_beyond_loopback_unless_told_so_in_words(host, capsys):
+    assert main(["--host", host]) == 2
+    assert "--insecure" in capsys.readouterr().err
+    check_exposure(host, free=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_is_free(host):
+    check_exposure(host, free=False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--set", "prot=1"], ["--set", "grace=-1"], ["--gateways", "0"], ["--workers", "2"], ["--redis", "redis://h?x=1"]],
+    ids=lambda each: each[-1],
+)
+def test_settings_that_make_no_sense_are_refused_with_2(arguments, capsys):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith("timbre serve: ")
+
+
+def test_unknown_options_are_refused_with_2():
+    with pytest.raises(SystemExit) as caught:
+        main(["--prot", "1"])
+    assert caught.value.code == 2

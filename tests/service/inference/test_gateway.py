@@ -1,0 +1,83 @@
+"""The one use case, and the order of leaving."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from features.errors import ArtefactError, Busy, Leaving
+from service.inference.gateway import Gateway, verdict
+from service.settings import Settings
+
+MS = 1e-3
+
+
+@pytest.fixture
+async def gateway(artefacts):
+    gateway = Gateway(Settings(artefacts=artefacts, grace=0.1))
+    gateway.open()
+    await gateway.opening
+    yield gateway
+    await gateway.leave()
+
+
+def test_scores_are_named_ranked_and_judged_by_each_labels_threshold():
+    class Model:
+        name, version = "m", "7"
+        labels = ("a", "b", "c")
+        thresholds = np.array([0.5, 0.2, 0.9], np.float32)
+
+    found = verdict(Model, np.array([0.5, 0.3, 0.8], np.float32), queue_ms=1.0, model_ms=2.0)
+    assert list(found.scores.items()) == [("c", 0.8), ("a", 0.5), ("b", 0.3)]
+    assert (found.labels, found.version) == (("a", "b"), "7")
+
+
+async def test_a_tensor_gets_its_scores(gateway):
+    model = gateway.catalogue.find("toy")
+    found = await gateway.ask(
+        model, np.zeros(26, np.float32), deadline=time.monotonic() + 1, live=True, stream=gateway.new_id()
+    )
+    expected = model.predict(np.zeros((1, 26), np.float32))[0]
+    assert found.scores == pytest.approx(dict(zip(model.labels, expected.tolist(), strict=True)), abs=1e-6)
+
+
+async def test_no_work_is_taken_before_the_models_are_there(artefacts):
+    gateway = Gateway(Settings(artefacts=artefacts))
+    with pytest.raises(Busy), gateway.working():
+        pass
+
+
+async def test_a_folder_without_models_and_a_model_that_is_not_there_are_refused_by_name(artefacts, tmp_path):
+    for settings, named in (
+        (Settings(artefacts=tmp_path), "any model"),
+        (Settings(artefacts=artefacts, models=("x",)), "x"),
+    ):
+        gateway = Gateway(settings)
+        gateway.open()
+        with pytest.raises(ArtefactError, match=named):
+            await gateway.opening
+
+
+async def test_leaving_waits_for_work_and_refuses_new(gateway):
+    with gateway.working():
+        leaving = asyncio.create_task(gateway.leave())
+        await asyncio.sleep(10 * MS)
+        assert not leaving.done()
+        with pytest.raises(Leaving), gateway.working():
+            pass
+    await leaving
+
+
+async def test_leaving_waits_no_longer_than_the_grace(gateway):
+    with gateway.working():
+        begin = time.monotonic()
+        await gateway.leave()
+        assert 0.1 <= time.monotonic() - begin < 1
+        await gateway.leave()
+
+
+async def test_names_are_never_used_twice(artefacts):
+    one, other = Gateway(Settings(artefacts=artefacts)), Gateway(Settings(artefacts=artefacts))
+    names = [gateway.new_id() for gateway in (one, other) for _ in range(100)]
+    assert len(set(names)) == 200

@@ -1,0 +1,387 @@
+"""New versions take over under live streams, broken ones never do, and what was before can be had back."""
+
+import asyncio
+import os
+import shutil
+import threading
+import time
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from models.artefact import write
+from models.manifest import Label
+from models.pin import FILE
+from models.session import Session
+from service.api.authentication import FOREIGN
+from service.auth.keys import FileStore, mint
+from service.inference import version_updater
+from service.queue import local
+from tests.service.conftest import COMMON, RATE, begin, noise, pcm, rest_of, tone, until, wav
+from tests.service.helpers.versions import copied, put
+
+LOAD = "/v1/models/toy/load"
+CLASSIFY = "/v1/models/toy/classify"
+HOP = 11_264
+
+
+@pytest.fixture
+def folder(artefacts, tmp_path, monkeypatch):
+    """Toy 1 and 2, looked at often."""
+    monkeypatch.setattr(version_updater, "WATCH_S", 0.02)
+    return copied(artefacts, tmp_path)
+
+
+@pytest.fixture
+async def server(serve, folder):
+    return await serve(artefacts=folder)
+
+
+def resident():
+    """Bytes of memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def model_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "model"]
+
+
+def served(server, name="toy"):
+    return server.gateway.catalogue.find(name).version
+
+
+class Listener:
+    """A live stream that sends a hop at a time and keeps what it hears."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.sent = 0
+        self.heard = []
+
+    async def hear(self, count=1):
+        """Send what completes so many windows more, and wait for them."""
+        for _ in range(count):
+            await self.send()
+            version = await self.wait()
+        return version
+
+    async def send(self, count=1):
+        for _ in range(count):
+            size = HOP if self.sent else 2 * RATE
+            await self.socket.send_bytes(pcm(noise(size / RATE, seed=self.sent)))
+            self.sent += size
+
+    async def wait(self, count=1):
+        for _ in range(count):
+            while (message := await self.socket.receive_json(timeout=5))["type"] != "window":
+                self.heard.append(message)
+            self.heard.append(message)
+        return message["version"]
+
+    async def end(self):
+        """Return the versions of all windows, after a look at whether each is there once."""
+        await self.socket.send_json({"type": "end"})
+        *messages, end, code = self.heard + await rest_of(self.socket)
+        assert (end["reason"], end["samples_dropped"], code) == ("client ended", 0, 1000)
+        windows = [message for message in messages if message["type"] == "window"]
+        assert [window["start_sample"] for window in windows] == [n * HOP for n in range(len(windows))]
+        assert len(windows) == end["windows"] == 1 + (self.sent - 2 * RATE) // HOP
+        return [int(window["version"]) for window in windows]
+
+
+async def listen(server, *, query="", model="toy"):
+    socket = await server.http.ws_connect(f"{server.url}/v1/models/{model}/stream{query}")
+    ready = await begin(socket)
+    assert ready["type"] == "ready"
+    return Listener(socket)
+
+
+async def test_a_live_stream_goes_over_to_a_new_version_and_a_pinned_one_does_not(server, folder):
+    moving, pinned, old = (
+        await listen(server),
+        await listen(server, query="?version=2"),
+        await listen(server, query="?version=1"),
+    )
+    assert [await each.hear() for each in (moving, pinned, old)] == ["2", "2", "1"]
+    put(folder, 3)
+    await until(lambda: served(server) == "3")
+    assert [await each.hear(2) for each in (moving, pinned, old)] == ["3", "2", "1"]
+    assert await moving.end() == [2, 3, 3]
+    assert await pinned.end() == [2, 2, 2]
+    assert await old.end() == [1, 1, 1]
+    _, answer, _ = await server.post(CLASSIFY, data=wav(tone(2)))
+    assert answer["version"] == "3"
+
+
+async def test_twelve_swaps_lose_no_window_and_leave_no_old_model_behind(server, folder, monkeypatch):
+    monkeypatch.setattr(local, "IDLE_S", 0.1)
+    listeners = [await listen(server) for _ in range(4)]
+    gone = []
+
+    async def play(listener):
+        while len(gone) < 12 or listener.heard[-1]["version"] != "14":
+            await listener.hear()
+            await asyncio.sleep(0.01)
+
+    playing = [asyncio.create_task(play(listener)) for listener in listeners]
+    await until(lambda: all(listener.heard for listener in listeners))
+    for version in range(3, 15):
+        before = server.gateway.catalogue.find("toy")
+        gone += [weakref.ref(before), weakref.ref(before.session._session)]
+        del before
+        put(folder, version, of=folder / "toy" / "2", broken=version == 7)
+        if version != 7:
+            await until(lambda: served(server) == str(version))  # noqa: B023 - asked at once
+    await asyncio.gather(*playing)
+    for listener in listeners:
+        versions = await listener.end()
+        assert versions == sorted(versions)
+        assert (versions[0], versions[-1]) == (2, 14)
+        assert 7 not in versions
+    await until(lambda: not any(ref() for ref in gone[:-4]))
+    current = server.gateway.catalogue.find("toy")
+    assert {ref() for ref in gone} <= {None, current, current.session._session}
+    del current
+    await until(lambda: len(model_threads()) <= 1)
+
+
+async def test_windows_that_wait_are_answered_by_the_version_they_were_cut_for(server, folder, monkeypatch):
+    predict = Session.predict
+
+    def slowly(session, batch):
+        time.sleep(0.02)
+        return predict(session, batch)
+
+    monkeypatch.setattr(Session, "predict", slowly)
+    listener = await listen(server)
+    await listener.hear()
+    for version in range(3, 7):
+        await listener.send(6)
+        put(folder, version)
+        await server.post(LOAD)
+        await listener.send(2)
+        await listener.wait(8)
+    versions = await listener.end()
+    assert versions == [2] * 7 + [3] * 8 + [4] * 8 + [5] * 8 + [6] * 2
+
+
+async def test_a_broken_version_is_never_taken_said_once_and_taken_when_it_is_mended(server, folder, capsys):
+    listener = await listen(server)
+    await listener.hear()
+    broken = put(folder, 3, broken=True)
+    await until(lambda: server.gateway.catalogue.lookout.refused("toy"))
+    await asyncio.sleep(0.2)
+    assert await listener.hear() == "2"
+    assert (await server.get("/readyz"))[0] == 200
+    _, described, _ = await server.get("/v1/models/toy")
+    assert (described["version"], described["versions"]) == ("2", ["1", "2", "3"])
+    assert list(described["refused"]) == ["3"]
+    assert "sha256" in described["refused"]["3"]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "version refused" in line]
+    assert len(lines) == 1
+    assert "model=toy version=3" in lines[0]
+    shutil.copy(folder / "toy" / "2" / "model.onnx", broken / "model.onnx")
+    await until(lambda: served(server) == "3")
+    assert (await server.get("/v1/models/toy"))[1]["refused"] == {}
+    assert await listener.hear() == "3"
+    assert await listener.end() == [2, 2, 3]
+
+
+async def test_a_copy_that_is_not_finished_is_waited_for_and_not_refused(server, folder):
+    target = folder / "toy" / "3"
+    ready = put(folder, 4).rename(folder / "ready")
+    target.mkdir()
+    (ready / "manifest.json").write_text((ready / "manifest.json").read_text().replace('"4"', '"3"'))
+    for file in sorted(ready.iterdir()):
+        content = file.read_bytes()
+        for at in range(0, len(content), -(-len(content) // 4)):
+            with (target / file.name).open("ab") as half:
+                half.write(content[at : at + -(-len(content) // 4)])
+            await asyncio.sleep(0.01)
+    await until(lambda: served(server) == "3")
+
+
+async def test_an_older_version_loaded_by_hand_stays_until_a_newer_one_than_all_comes(server, folder):
+    listener = await listen(server)
+    assert await listener.hear() == "2"
+    status, answer, _ = await server.post(LOAD, json={"version": "1"})
+    assert status == 200
+    assert set(answer) == {"name", "version", "previous", "kept", "seconds"}
+    assert (answer["name"], answer["version"], answer["previous"], answer["kept"]) == ("toy", "1", "2", True)
+    await asyncio.sleep(0.2)
+    assert await listener.hear() == "1"
+    put(folder, 3)
+    await until(lambda: served(server) == "3")
+    assert await listener.hear() == "3"
+    await server.post(LOAD, json={"version": "2"})
+    assert await listener.hear() == "2"
+    _, answer, _ = await server.post(LOAD)
+    assert (answer["version"], answer["previous"]) == ("3", "2")
+    assert not (folder / "toy" / FILE).exists()
+    assert await listener.hear() == "3"
+
+
+async def test_a_choice_reaches_other_gateways_and_the_next_start(server, folder, serve):
+    other = await serve(artefacts=folder)
+    await server.post(LOAD, json={"version": "1"})
+    await until(lambda: served(other) == "1")
+    third = await serve(artefacts=folder)
+    assert served(third) == "1"
+    await other.post(LOAD, json={})
+    await until(lambda: (served(server), served(third)) == ("2", "2"))
+
+
+async def test_a_choice_that_cannot_be_kept_holds_here_and_says_so(server, folder, capsys):
+    (folder / "toy" / FILE).mkdir()
+    _, answer, _ = await server.post(LOAD, json={"version": "1"})
+    assert (answer["version"], answer["kept"]) == ("1", False)
+    await asyncio.sleep(0.2)
+    assert served(server) == "1"
+    assert "choice not kept" in capsys.readouterr().err
+    assert FILE in (await server.get("/v1/models/toy"))[1]["refused"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "detail"),
+    [
+        ("/v1/models/tuba/load", None, 404, "no model 'tuba'"),
+        (LOAD, {"version": "9"}, 404, "there is 1, 2, 3"),
+        (LOAD, {"version": "3"}, 409, "sha256"),
+        (LOAD, None, 409, "sha256"),
+        (LOAD, {"version": 1}, 422, "text"),
+        (LOAD, {"verzion": "1"}, 422, '{"version": "2"}'),
+        (LOAD, [], 422, '{"version": "2"}'),
+        (LOAD, "nonsense", 400, "JSON"),
+        (LOAD + "?version=1", None, 422, "unknown query parameter"),
+    ],
+)
+async def test_what_cannot_be_loaded_is_refused_with_the_reason_and_all_stays(
+    server, folder, path, body, status, detail
+):
+    put(folder, 3, broken=True)
+    data = {"data": body} if isinstance(body, str) else {"json": body} if body is not None else {}
+    found, problem, _ = await server.post(path, **data)
+    assert (found, problem["status"]) == (status, status)
+    assert detail in problem["detail"]
+    assert served(server) == "2"
+
+
+async def test_other_labels_do_not_take_over_a_stream_and_it_is_told_once(server, folder):
+    listener = await listen(server)
+    await listener.hear()
+    put(folder, 3, labels=[{"name": name, "threshold": 0.5} for name in ("tone", "hiss")])
+    await until(lambda: served(server) == "3")
+    assert await listener.hear(3) == "2"
+    (warning,) = [message for message in listener.heard if message["type"] == "warning"]
+    assert (warning["kind"], warning["from_sample"]) == ("version", HOP)
+    assert "labels" in warning["detail"]
+    assert await listener.end() == [2, 2, 2, 2]
+    other = await listen(server)
+    assert await other.hear() == "3"
+    assert "hiss" in other.heard[-1]["scores"]
+
+
+async def test_another_input_does_not_take_over_a_stream_but_serves_new_ones(server, folder):
+    listener = await listen(server)
+    await listener.hear()
+    put(folder, 3, of=folder / "toy-net" / "1")
+    await until(lambda: served(server) == "3")
+    assert await listener.hear() == "2"
+    assert "input" in next(message for message in listener.heard if message["type"] == "warning")["detail"]
+    assert await (await listen(server)).hear() == "3"
+
+
+async def test_what_is_served_goes_on_when_its_folder_is_removed(server, folder):
+    listener = await listen(server)
+    await listener.hear()
+    shutil.rmtree(folder / "toy")
+    await asyncio.sleep(0.1)
+    assert await listener.hear(2) == "2"
+    assert (await server.post(CLASSIFY, data=wav(tone(2))))[1]["version"] == "2"
+    assert (await server.get("/v1/models/toy"))[1]["versions"] == ["2"]
+    shutil.rmtree(folder)
+    await asyncio.sleep(0.1)
+    assert await listener.hear() == "2"
+
+
+async def test_a_start_with_a_broken_latest_version_serves_the_one_before(serve, folder, capsys):
+    put(folder, 3, broken=True)
+    server = await serve(artefacts=folder)
+    assert served(server) == "2"
+    assert list((await server.get("/v1/models/toy"))[1]["refused"]) == ["3"]
+    assert "version refused model=toy version=3" in capsys.readouterr().err
+
+
+async def test_a_new_model_is_served_when_its_first_version_comes_unless_others_are_named(serve, server, folder):
+    narrow = await serve(artefacts=folder, models=("toy",))
+    assert (await server.get("/v1/models/other"))[0] == 404
+    (folder / "other").mkdir()
+    put(folder, 1, name="other", of=folder / "toy" / "2")
+    await until(lambda: "other" in server.gateway.catalogue.names)
+    assert await (await listen(server, model="other")).hear() == "1"
+    assert [each["name"] for each in (await server.get("/v1/models"))[1]["models"]] == ["other", "toy", "toy-net"]
+    assert (await narrow.post("/v1/models/other/load"))[0] == 404
+
+
+async def test_with_keys_only_an_admin_loads(serve, folder, tmp_path):
+    store = FileStore(tmp_path / "keys.json")
+    texts = {}
+    for scope in ("classify", "admin"):
+        key, texts[scope] = mint("someone", scopes=(scope,), rate=100.0, streams=1)
+        await store.put(key)
+    server = await serve(artefacts=folder, keys=str(tmp_path / "keys.json"))
+    for scope, expected in (("classify", 403), ("admin", 200)):
+        headers = {"Authorization": f"Bearer {texts[scope]}", "X-Forwarded-For": "192.0.2.1"}
+        assert (await server.post(LOAD, json={"version": "1"}, headers=headers))[0] == expected
+    assert (await server.post(LOAD))[0] == 401
+
+
+async def test_without_keys_only_programs_of_this_machine_load(serve, server, folder):
+    for name in FOREIGN:
+        status, problem, _ = await server.post(LOAD, headers={name: server.url})
+        assert (status, name in problem["detail"]) == (403, True)
+    open_server = await serve(artefacts=folder, host="0.0.0.0", insecure=True)
+    assert (await open_server.post(LOAD))[0] == 403
+    assert (await open_server.get("/v1/models"))[0] == 200
+    assert (await server.post(LOAD))[0] == 200
+
+
+def bulky():
+    """A graph from the features to two scores that takes 8 MB."""
+    weights = {"wide": np.full((26, 70_000), 1e-6, np.float32), "narrow": np.full((70_000, 2), 1e-6, np.float32)}
+    nodes = [
+        helper.make_node("MatMul", ["row", "wide"], ["many"]),
+        helper.make_node("MatMul", ["many", "narrow"], ["sums"]),
+        helper.make_node("Sigmoid", ["sums"], ["scores"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "bulky",
+        [helper.make_tensor_value_info("row", TensorProto.FLOAT, ["n", 26])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
+async def test_memory_does_not_grow_with_swaps(serve, folder, monkeypatch):
+    monkeypatch.setattr(local, "IDLE_S", 0.05)
+    labels = [Label(name=name, threshold=0.5) for name in ("tone", "noise")]
+    inputs = np.zeros((2, 26), np.float32)
+    write(folder, name="bulky", kind="features", labels=labels, onnx=bulky(), golden_inputs=inputs, **COMMON)
+    server = await serve(artefacts=folder)
+    sizes = []
+    for version in range(2, 14):
+        put(folder, version, name="bulky", of=folder / "bulky" / "1")
+        assert (await server.post("/v1/models/bulky/load"))[0] == 200
+        _, answer, _ = await server.post("/v1/models/bulky/classify", data=wav(tone(2)))
+        assert answer["version"] == str(version)
+        # What the model's thread has set aside goes with it.
+        await until(lambda: not model_threads())
+        sizes.append(resident())
+    # It goes up and down by what threads keep for their next call; five models more would take 150 MB.
+    assert min(sizes[8:]) - max(sizes[:4]) < 60e6

@@ -1,0 +1,214 @@
+"""What every queue promises, in the process or in Redis: one answer or one error each, no work that nobody wants."""
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from features.errors import Busy, Late, Leaving, TimbreError
+from service.queue.base import Job
+from service.queue.local import LocalQueue
+from service.queue.redis import RedisQueue
+from service.queue.redis_consumer import RedisJobs
+from service.server.worker import Worker
+from tests.service.conftest import until
+
+MS = 1e-3
+TRAVEL = 30 * MS
+MAX_BYTES = 4_000
+
+
+class Doubler:
+    """A model that answers twice its input, once it is let."""
+
+    def __init__(self):
+        self.open = threading.Event()
+        self.open.set()
+        self.calls = 0
+        self.batches = []
+
+    def predict(self, batch):
+        self.calls += 1
+        self.open.wait(5)
+        self.batches.append(batch[:, 0].tolist())
+        if (batch < 0).any():
+            raise ArithmeticError("negative")
+        return batch * 2
+
+
+@pytest.fixture
+def model():
+    return Doubler()
+
+
+@pytest.fixture(params=["local", "redis"])
+async def queue(request, model):
+    if request.param == "local":
+        queue = LocalQueue(lambda name, version: model, max_batch=4, max_jobs=6, max_job_bytes=MAX_BYTES)
+        await queue.open()
+        yield queue
+        model.open.set()
+        await queue.close()
+        return
+    url = request.getfixturevalue("redis_url")
+    worker = Worker(RedisJobs(url, name="w"), lambda name, version: model, max_batch=4, pulse=lambda: None)
+    working = asyncio.create_task(worker.run())
+    queue = RedisQueue(url, max_jobs=6, max_job_bytes=MAX_BYTES)
+    await queue.open()
+    yield queue
+    model.open.set()
+    await queue.close()
+    worker.leave()
+    await working
+
+
+def job(number, *, seconds=5.0, live=True, stream="s", size=1):
+    return Job(
+        id=str(number),
+        model="doubler",
+        version="1",
+        tensor=np.full(size, number, np.float32),
+        deadline=time.monotonic() + seconds,
+        live=live,
+        stream=stream,
+    )
+
+
+async def hold(model, queue):
+    """Keep the model busy with job 0, so that what follows has to wait."""
+    model.open.clear()
+    held = asyncio.create_task(queue.ask(job(0)))
+    await until(lambda: model.calls)
+    return held
+
+
+async def ask_all(queue, jobs):
+    tasks = [asyncio.create_task(queue.ask(each)) for each in jobs]
+    await asyncio.sleep(TRAVEL)
+    return tasks
+
+
+async def test_an_answer_carries_its_scores_and_its_times(queue):
+    answer = await queue.ask(job(3))
+    assert (answer.job_id, answer.scores.tolist()) == ("3", [6.0])
+    assert answer.queue_ms >= 0
+    assert answer.model_ms > 0
+
+
+async def test_what_waits_is_batched_and_each_gets_its_own_answer(model, queue):
+    held = await hold(model, queue)
+    tasks = await ask_all(queue, [job(n, stream=f"s{n}") for n in range(1, 6)])
+    assert queue.depth - 5 in (0, 1)  # in Redis, the one that runs is not told apart
+    model.open.set()
+    answers = await asyncio.gather(held, *tasks)
+    assert [answer.scores[0] for answer in answers] == [0, 2, 4, 6, 8, 10]
+    assert model.batches == [[0], [1, 2, 3, 4], [5]]
+    assert queue.depth == 0
+
+
+async def test_live_jobs_run_before_clips(model, queue):
+    held = await hold(model, queue)
+    clips = await ask_all(queue, [job(n, live=False, stream="clip") for n in (1, 2, 3)])
+    lives = await ask_all(queue, [job(n) for n in (4, 5)])
+    model.open.set()
+    await asyncio.gather(held, *clips, *lives)
+    assert model.batches[1] == [4, 5, 1, 2]
+
+
+async def test_a_full_queue_refuses_at_once_and_counts_live_and_clips_apart(model, queue):
+    held = await hold(model, queue)
+    tasks = await ask_all(queue, [job(n, stream=f"s{n}") for n in range(1, 10)])
+    refused = [task for task in tasks if task.done()]
+    assert 9 - len(refused) in (5, 6)  # in Redis, the one that runs counts
+    for task in refused:
+        with pytest.raises(Busy, match="6 jobs"):
+            await task
+    accepted = [task for task in tasks if task not in refused]
+    accepted += await ask_all(queue, [job(10, live=False)])
+    model.open.set()
+    answers = await asyncio.gather(held, *accepted)
+    assert len({answer.job_id for answer in answers}) == len(accepted) + 1
+
+
+@pytest.mark.parametrize(("size", "good"), [(500, True), (501, False)])
+async def test_the_bound_in_bytes_holds_at_both_sides_and_counts_live_and_clips_apart(model, queue, size, good):
+    held = await hold(model, queue)
+    begun = 0 if isinstance(queue, LocalQueue) else 4  # bytes of the one that runs
+    tasks = await ask_all(queue, [job(1, stream="a", size=500 - begun // 4), job(2, stream="b", size=size)])
+    assert tasks[1].done() == (not good)
+    tasks += await ask_all(queue, [job(3, live=False, stream="c", size=500)])
+    model.open.set()
+    if not good:
+        with pytest.raises(Busy):
+            await tasks.pop(1)
+    assert [answer.scores.size for answer in await asyncio.gather(held, *tasks)][-1] == 500
+    assert (await queue.ask(job(4, size=1_000))).scores.size == 1_000
+
+
+async def test_a_late_job_is_told_so_and_never_run(model, queue):
+    held = await hold(model, queue)
+    with pytest.raises(Late):
+        await queue.ask(job(1, seconds=20 * MS))
+    with pytest.raises(Late):
+        await queue.ask(job(2, seconds=-1))
+    assert queue.depth <= 1
+    model.open.set()
+    await held
+    await queue.ask(job(3))
+    assert model.batches == [[0], [3]]
+
+
+async def test_a_hanging_model_does_not_hang_its_callers(model, queue):
+    model.open.clear()
+    with pytest.raises(Late):
+        await queue.ask(job(1, seconds=30 * MS))
+
+
+async def test_a_cancelled_job_is_withdrawn(model, queue):
+    held = await hold(model, queue)
+    (task,) = await ask_all(queue, [job(1)])
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert queue.depth <= 1
+    await asyncio.sleep(TRAVEL)
+    model.open.set()
+    await held
+    await queue.ask(job(2))
+    assert model.batches == [[0], [2]]
+
+
+async def test_a_job_cancelled_while_the_model_runs_disturbs_nobody(model, queue):
+    held = await hold(model, queue)
+    held.cancel()
+    model.open.set()
+    assert (await queue.ask(job(1))).scores[0] == 2
+
+
+async def test_a_model_that_fails_fails_its_batch_and_the_next_works(queue):
+    with pytest.raises((ArithmeticError, TimbreError)):
+        await queue.ask(job(-1))
+    assert (await queue.ask(job(1))).scores[0] == 2
+
+
+async def test_closing_answers_what_was_accepted_and_refuses_the_rest(model, queue):
+    held = await hold(model, queue)
+    tasks = await ask_all(queue, [job(n) for n in (1, 2, 3, 4, 5)])
+    closing = asyncio.create_task(queue.close())
+    await asyncio.sleep(TRAVEL)
+    with pytest.raises(Leaving):
+        await queue.ask(job(9))
+    model.open.set()
+    assert len(await asyncio.gather(held, *tasks)) == 6
+    await closing
+
+
+async def test_opening_twice_does_no_harm(queue):
+    await queue.open()
+    assert (await queue.ask(job(1))).scores[0] == 2
+
+
+async def test_a_queue_that_is_well_has_no_trouble(queue):
+    assert not queue.trouble

@@ -1,0 +1,97 @@
+"""Who is next: live before clips, streams in turn, nobody for ever."""
+
+import pytest
+
+from service.queue.fair import Backlog, Turns
+
+
+@pytest.fixture
+def backlog():
+    return Backlog(limit=3, max_size=10)
+
+
+def put(backlog, key, *, live=True, size=1, stale=9.0):
+    backlog.add(key[0], key, key, live=live, size=size, stale=stale)
+
+
+def test_streams_take_turns_and_keep_their_own_order():
+    turns = Turns()
+    for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
+        turns.add(item[0], item, item)
+    assert [turns.pop() for _ in range(len(turns))] == [(item, []) for item in ("a1", "b1", "c1", "a2", "b2", "a3")]
+
+
+def test_what_is_discarded_never_comes_and_leaves_no_trace():
+    turns = Turns()
+    turns.add("a", "a1", 1, size=5)
+    turns.add("a", "a2", 2, size=7)
+    turns.discard("a", "a1")
+    turns.discard("a", "a1")
+    turns.discard("b", "b1")
+    assert (len(turns), turns.size, turns.pop(), len(turns), turns.size) == (1, 7, (2, []), 0, 0)
+    with pytest.raises(KeyError):
+        turns.pop()
+    assert turns._streams == {}
+
+
+@pytest.mark.parametrize(("now", "found"), [(4.9, [("a1", []), ("b1", []), ("a2", []), ("a3", [])]),
+                                            (5.0, [("a3", ["a1", "a2"]), ("b1", [])])])  # fmt: skip
+def test_once_the_oldest_of_a_stream_is_stale_its_newest_goes_in_its_turn(now, found):
+    turns = Turns()
+    for at, item in enumerate(("a1", "b1", "a2", "a3")):
+        turns.add(item[0], item, item, stale=5.0 + at)
+    assert [turns.pop(now=now) for _ in found] == found
+    assert len(turns) == 0
+
+
+def test_a_stream_that_was_late_once_keeps_its_place_in_turn():
+    turns = Turns()
+    for item in ("a1", "b1", "a2"):
+        turns.add(item[0], item, item)
+    turns.discard("a", "a1")
+    assert [turns.pop()[0], turns.pop()[0]] == ["a2", "b1"]
+
+
+def test_only_a_streams_own_oldest_is_pushed_out():
+    turns = Turns()
+    for item in ("a1", "b1", "a2"):
+        turns.add(item[0], item, item)
+    assert (turns.push_out("a"), turns.push_out("c"), len(turns)) == ("a1", None, 2)
+
+
+def test_live_items_come_before_clips_that_wait_longer(backlog):
+    for key, live in (("c1", False), ("c2", False), ("s1", True)):
+        put(backlog, key, live=live)
+    assert backlog.take(2, now=0.0) == (["s1", "c1"], [])
+    assert backlog.take(2, now=0.0) == (["c2"], [])
+    assert backlog.take(2, now=0.0) == ([], [])
+
+
+def test_what_is_overtaken_takes_no_place_of_what_is_taken(backlog):
+    for key in ("a1", "a2", "b1"):
+        put(backlog, key, stale=1.0)
+    assert backlog.take(2, now=1.0) == (["a2", "b1"], ["a1"])
+
+
+def test_windows_of_a_clip_are_never_overtaken_however_long_they_wait(backlog):
+    for key in ("c1", "c2", "d1"):
+        put(backlog, key, live=False, stale=1.0)
+    assert backlog.take(3, now=9.0) == (["c1", "d1", "c2"], [])
+
+
+def test_clips_cannot_take_the_room_of_live_items(backlog):
+    for key in "123":
+        put(backlog, key, live=False)
+    assert backlog.full(live=False, size=0)
+    assert not backlog.full(live=True, size=0)
+    backlog.discard("2", "2", live=False)
+    assert not backlog.full(live=False, size=0)
+
+
+@pytest.mark.parametrize(("size", "full"), [(3, False), (4, True)])
+def test_the_bound_in_size_holds_at_both_sides(backlog, size, full):
+    put(backlog, "a1", size=7)
+    assert backlog.full(live=True, size=size) == full
+    assert not backlog.full(live=False, size=10)
+    backlog.take(1, now=0.0)
+    assert not backlog.full(live=True, size=10)

@@ -1,0 +1,50 @@
+"""Each reply finds the one that waits, and nothing is left of those that do not."""
+
+import asyncio
+
+import pytest
+
+from service.queue.codec import Reply
+from service.queue.pending import Replies
+
+REPLY = Reply("a", None, 1.0)
+
+
+async def test_a_reply_finds_the_one_that_waits():
+    replies = Replies()
+    with replies.expect("a") as future, replies.expect("b") as other:
+        assert replies.resolve(REPLY)
+        assert await future is REPLY
+        assert not other.done()
+        assert "a" in replies
+    assert len(replies) == 0
+
+
+async def test_late_second_and_foreign_replies_are_dropped():
+    replies = Replies()
+    assert not replies.resolve(REPLY)
+    with replies.expect("a"):
+        assert replies.resolve(REPLY)
+        assert not replies.resolve(REPLY)
+    assert not replies.resolve(REPLY)
+
+
+async def test_whoever_leaves_is_forgotten_however_it_leaves():
+    replies = Replies()
+    with pytest.raises(RuntimeError), replies.expect("a"):
+        raise RuntimeError
+    with replies.expect("a") as future:
+        future.cancel()
+        assert not replies.resolve(REPLY)
+    assert "a" not in replies
+
+
+async def test_empty_waits_for_the_last_to_leave():
+    replies = Replies()
+    waiting = asyncio.create_task(replies.empty())
+    with replies.expect("a"):
+        with replies.expect("b"):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await waiting

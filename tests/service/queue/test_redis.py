@@ -1,0 +1,222 @@
+"""The gateways' side, where it is more than every queue's: Redis lost, full or junk, and workers that are not there."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from features.errors import Busy, Late, Unprocessable
+from service.queue.codec import Reply, encode_reply
+from service.queue.redis import RedisQueue
+from service.queue.redis_connection import ANSWERS, CLIPS, GROUP, LIVE, connect, prepare, shown
+from service.queue.redis_consumer import RedisJobs
+from service.server.worker import Worker
+from tests.service.conftest import until
+from tests.service.helpers.redis_server import start_redis
+from tests.service.queue.test_contract import MS, Doubler, job
+
+
+@pytest.fixture
+async def start(redis_url):
+    """Make queues, and workers for them."""
+    made = []
+
+    def make(url=redis_url, *, worker=True, model=None, max_jobs=6):
+        queue = RedisQueue(url, max_jobs=max_jobs)
+        made.append((queue, None, None))
+        if worker:
+            name = f"w{len(made)}"
+            find = lambda *_: model or Doubler()  # noqa: E731
+            worker = Worker(RedisJobs(url, name=name), find, max_batch=4, pulse=lambda: None)
+            made[-1] = (queue, worker, asyncio.create_task(worker.run()))
+        return queue
+
+    yield make
+    for queue, worker, working in made:
+        await queue.close()
+        if worker:
+            worker.leave()
+            await working
+
+
+@pytest.fixture
+async def own(tmp_path_factory):
+    """A redis-server that may be harmed."""
+    server = start_redis(tmp_path_factory)
+    yield server
+    server.end()
+
+
+async def test_without_a_worker_there_is_trouble_that_ends_when_one_comes(start, redis_url):
+    queue = start(worker=False)
+    opening = asyncio.create_task(queue.open())
+    await until(lambda: "no worker" in queue.trouble)
+    assert not opening.done()
+    waiting = asyncio.create_task(queue.ask(job(1)))
+    start()
+    await opening
+    assert (await waiting).scores[0] == 2
+    assert not queue.trouble
+
+
+async def test_two_gateways_share_one_worker_and_each_gets_its_own(start):
+    one = start(max_jobs=20)
+    other = start(worker=False, max_jobs=20)
+    await asyncio.gather(one.open(), other.open())
+    answers = await asyncio.gather(
+        *(queue.ask(job(n + 100 * i)) for n in range(5) for i, queue in enumerate((one, other)))
+    )
+    assert [answer.scores[0] for answer in answers] == [2 * (n + 100 * i) for n in range(5) for i in (0, 1)]
+
+
+async def test_the_bound_holds_for_all_gateways_together(start):
+    model = Doubler()
+    one, other = start(model=model), start(worker=False)
+    await asyncio.gather(one.open(), other.open())
+    model.open.clear()
+    tasks = [asyncio.create_task(one.ask(job(n))) for n in range(6)]
+    await until(lambda: len(one._entries) == 6)
+    with pytest.raises(Busy, match="6 jobs wait"):
+        await other.ask(job(7))
+    model.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_late_double_and_junk_answers_are_dropped(start, redis_server):
+    queue = start()
+    await queue.open()
+    key = ANSWERS + queue._name
+    for data in (encode_reply(Reply("nobody", np.ones(1, np.float32), 0.0)), b"junk"):
+        redis_server.client.xadd(key, {"answers": data})
+    redis_server.client.xadd(key, {"other": b"x"})
+    assert (await queue.ask(job(1))).scores[0] == 2
+    await asyncio.sleep(20 * MS)
+    redis_server.client.xadd(key, {"answers": encode_reply(Reply("1", np.zeros(1, np.float32), 0.0))})
+    assert (await queue.ask(job(2))).scores[0] == 4
+    await until(lambda: redis_server.client.xlen(key) == 0)
+
+
+async def test_nothing_is_left_in_redis(start, redis_server, redis_url):
+    model = Doubler()
+    queue = start(model=model)
+    await queue.open()
+    await asyncio.gather(*(queue.ask(job(n)) for n in range(5)))
+    model.open.clear()
+    with pytest.raises(Late):
+        await queue.ask(job(6, seconds=50 * MS))
+    model.open.set()
+    await queue.ask(job(7))
+    await queue.close()
+    client = redis_server.client
+    await until(lambda: client.xlen(LIVE) == 0)
+    assert client.exists(ANSWERS + queue._name) == 0
+    assert (len(queue._entries), len(queue._outbox), queue.depth) == (0, 0, 0)
+
+
+async def test_redis_that_is_lost_is_told_at_once_and_all_goes_on_when_it_is_back(own, start):
+    queue = start(own.url)
+    await queue.open()
+    assert (await queue.ask(job(1))).scores[0] == 2
+    own.kill()
+    await until(lambda: queue.trouble)
+    begin = time.monotonic()
+    with pytest.raises(Busy, match="cannot be used"):
+        await queue.ask(job(2))
+    assert time.monotonic() - begin < 50 * MS
+    own.start()  # and it has forgotten everything
+    await until(lambda: not queue.trouble)
+    assert (await queue.ask(job(3))).scores[0] == 6
+
+
+async def test_jobs_that_redis_forgot_are_sent_again(own, start):
+    model = Doubler()
+    queue = start(own.url, model=model)
+    await queue.open()
+    model.open.clear()
+    asked = [asyncio.create_task(queue.ask(job(n))) for n in range(6)]
+    await until(lambda: model.calls and len(queue._entries) == 6)
+    own.kill()
+    own.start()
+    model.open.set()
+    assert [answer.scores[0] for answer in await asyncio.gather(*asked)] == [2 * n for n in range(6)]
+
+
+async def test_a_job_that_is_on_its_way_when_redis_is_gone_ends_at_its_deadline(own, start):
+    model = Doubler()
+    queue = start(own.url, model=model)
+    await queue.open()
+    model.open.clear()
+    asked = asyncio.create_task(queue.ask(job(1, seconds=0.5)))
+    await until(lambda: model.calls)
+    own.kill()
+    with pytest.raises(Late):
+        await asked
+    model.open.set()
+    own.start()
+    await until(lambda: not queue.trouble)
+    assert (await queue.ask(job(2))).scores[0] == 4
+
+
+async def test_full_memory_refuses_jobs_and_ends_by_itself(own, start):
+    queue = start(own.url)
+    await queue.open()
+    own.client.config_set("maxmemory", 1)
+    begin = time.monotonic()
+    asked = [queue.ask(job(n, live=live, seconds=5)) for n, live in enumerate((True, False))]
+    for error in await asyncio.gather(*asked, return_exceptions=True):
+        assert isinstance(error, Busy)
+        assert "cannot be used" in str(error)
+    assert time.monotonic() - begin < 2
+    assert queue.trouble
+    await asyncio.sleep(1.5)
+    assert queue.trouble
+    own.client.config_set("maxmemory", 0)
+    await until(lambda: not queue.trouble)
+    assert (await queue.ask(job(2))).scores[0] == 4
+
+
+async def test_closing_before_redis_was_ever_there_ends(tmp_path):
+    queue = RedisQueue(f"unix://{tmp_path}/none", max_jobs=1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(50 * MS):
+            await queue.open()
+    assert "cannot be used" in queue.trouble
+    await queue.close()
+
+
+async def test_preparing_twice_is_no_error_and_other_errors_are_not_swallowed(redis_server, redis_url):
+    client = connect(redis_url)
+    try:
+        await prepare(client)
+        await prepare(client)
+        assert redis_server.client.xinfo_groups(CLIPS)[0]["name"] == GROUP.encode()
+        redis_server.client.flushall()
+        redis_server.client.set(LIVE, "not a stream")
+        with pytest.raises(Exception, match="WRONGTYPE"):
+            await prepare(client)
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:6379", "http://localhost", "redis+sentinel://a/b", "redis://h:port", "redis+cluster://a"]
+)
+def test_an_address_that_makes_no_sense_is_refused(url):
+    with pytest.raises(Unprocessable, match="address of Redis"):
+        connect(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://me:secret@host:1/2", "redis://host:1/2"),
+        ("rediss://:secret@host?password=secret", "rediss://host"),
+        ("unix:///tmp/redis.sock", "unix:/tmp/redis.sock"),
+        ("redis+sentinel://:secret@a:1,b:2/name", "redis+sentinel://a:1,b:2/name"),
+        ("rediss+cluster://me:secret@a:1,b:2?ssl_ca_certs=x", "rediss+cluster://a:1,b:2"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url, told):
+    assert shown(url) == told
+    connect(url)

@@ -1,0 +1,136 @@
+"""A version is taken over through Redis when every worker that lives has it, and not before."""
+
+import asyncio
+import shutil
+import time
+
+import pytest
+
+from features.errors import ArtefactError
+from models.store import Store
+from service.inference import version_updater
+from service.queue import redis_versions
+from service.queue.redis_connection import HELD, WANTED, WORKERS, connect
+from service.queue.redis_consumer import RedisJobs
+from service.queue.redis_versions import prepare, tell, want, wanted
+from service.server.worker import Worker
+from service.server.worker_models import Stock
+from tests.service.conftest import noise, until, wav
+from tests.service.helpers.versions import copied, put
+from tests.service.inference.test_version_updater import LOAD, listen, served
+
+
+@pytest.fixture
+async def redis(redis_url):
+    client = connect(redis_url)
+    yield client
+    await client.aclose()
+
+
+async def test_what_is_wanted_is_forgotten_when_nobody_wants_it_any_more(redis):
+    await want(redis, [])
+    assert await wanted(redis) == set()
+    await want(redis, ["toy:1", "toy:2"])
+    assert await wanted(redis) == {"toy:1", "toy:2"}
+    now = time.time()
+    await redis.zadd(WANTED, {"toy:1": now - 11, "toy:2": now - 8, "../x:1": now, "toy": now, "toy:1:2": now})
+    assert await wanted(redis) == {"toy:2"}
+    assert await redis.zscore(WANTED, "toy:1") is None
+
+
+async def test_who_lives_and_has_not_loaded_it_is_waited_for_and_named(redis, monkeypatch):
+    monkeypatch.setattr(redis_versions, "PREPARE_S", 0.2)
+    await prepare(redis, "toy:2")  # nobody lives
+    now = time.time()
+    await redis.zadd(WORKERS, {"fresh": now, "a": now, "dead": now - 5})
+    await tell(redis, "dead", [])
+    await tell(redis, "a", ["toy:1"])
+    with pytest.raises(ArtefactError, match=r"^toy 2: not loaded by worker a$"):
+        await prepare(redis, "toy:2")
+    waiting = asyncio.create_task(prepare(redis, "toy:2"))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await tell(redis, "a", ["toy:1", "toy:2"])
+    await waiting
+
+
+async def test_a_queue_that_cannot_be_used_prepares_nothing(tmp_path):
+    client = connect(f"unix://{tmp_path}/none")
+    with pytest.raises(ArtefactError, match="the queue cannot be used"):
+        await prepare(client, "toy:2")
+    await client.aclose()
+
+
+@pytest.fixture
+def folder(artefacts, tmp_path, monkeypatch):
+    monkeypatch.setattr(version_updater, "WATCH_S", 0.05)
+    monkeypatch.setattr("service.server.worker.BEAT_S", 0.05)
+    return copied(artefacts, tmp_path)
+
+
+@pytest.fixture
+async def work(redis_url):
+    """Start workers on folders; each knows what its folder holds."""
+    begun = []
+
+    async def start(folder, name="w"):
+        stock = Stock(Store(folder))
+        await asyncio.to_thread(stock.begin, ())
+        jobs = RedisJobs(redis_url, name=name)
+        worker = Worker(jobs, stock.find, max_batch=8, pulse=lambda: None, stock=stock)
+        begun.append((worker, asyncio.create_task(worker.run())))
+        return stock
+
+    yield start
+    for worker, running in begun:
+        worker.leave()
+        await running
+
+
+async def test_streams_go_over_through_redis_and_no_window_waits_for_a_model(serve, folder, work, redis_url, redis):
+    stock = await work(folder)
+    server = await serve(artefacts=folder, redis=redis_url)
+    listener = await listen(server)
+    assert await listener.hear() == "2"
+    for version in range(3, 6):
+        put(folder, version)
+        await until(lambda: served(server) == str(version))  # noqa: B023 - asked at once
+        assert f"toy:{version}" in stock.held
+        assert await listener.hear(2) == str(version)
+    assert (await server.post(LOAD, json={"version": "1"}))[1]["previous"] == "5"
+    assert "toy:1" in stock.held
+    assert await listener.hear() == "1"
+    await redis.zadd(WANTED, dict.fromkeys(["toy:2", "toy:3", "toy:4", "toy:5"], 0))
+    await until(lambda: set(stock.held) == {"toy:1", "toy-net:1"})
+    assert await listener.end() == [2, 3, 3, 4, 4, 5, 5, 1]
+
+
+async def test_a_version_that_one_worker_cannot_have_is_not_taken_until_it_can(
+    serve, folder, work, redis_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(redis_versions, "PREPARE_S", 0.3)
+    far = shutil.copytree(folder, tmp_path / "far")
+    await work(folder, "near")
+    await work(far, "far")
+    server = await serve(artefacts=folder, redis=redis_url)
+    listener = await listen(server)
+    put(folder, 3)
+    await until(lambda: server.gateway.catalogue.lookout.refused("toy"))
+    assert served(server) == "2"
+    assert (await server.get("/v1/models/toy"))[1]["refused"] == {"3": "toy 3: not loaded by worker far"}
+    status, problem, _ = await server.post(LOAD, json={"version": "3"})
+    assert (status, problem["type"]) == (409, "urn:timbre:problem:version-refused")
+    assert await listener.hear(2) == "2"
+    put(far, 3)
+    await until(lambda: served(server) == "3")
+    assert await listener.hear() == "3"
+    assert await listener.end() == [2, 2, 3]
+
+
+async def test_a_worker_that_leaves_is_not_waited_for(serve, folder, work, redis_url, redis):
+    await work(folder)
+    server = await serve(artefacts=folder, redis=redis_url)
+    await redis.hset(HELD, "gone", "toy:2")
+    put(folder, 3)
+    await until(lambda: served(server) == "3")
+    assert (await server.post("/v1/models/toy/classify", data=wav(noise(2))))[1]["version"] == "3"

@@ -1,0 +1,288 @@
+"""What strangers do to a socket: say nothing, say it slowly, say too much; the others are served all the while."""
+
+import asyncio
+import gzip
+import socket
+import struct
+import time
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+
+from service.api.routes import GATEWAY
+from service.app import build
+from service.server.connections import open_door, runner
+from service.server.sockets import bind
+from service.settings import Settings
+from tests.service.conftest import begin, tone, until, wav
+
+CLASSIFY = "/v1/models/toy/classify"
+PART = b"\xfe" + struct.pack(">H", 2**14) + bytes(4 + 2**14)
+"""A masked fragment, after its first byte."""
+
+
+@dataclass
+class Opened:
+    """A server behind our own door, as `timbre serve` opens it."""
+
+    port: int
+    running: object
+    http: aiohttp.ClientSession
+
+    async def connect(self, data=b""):
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(data)
+        return reader, writer
+
+    async def status(self, path="/livez", **options):
+        async with self.http.request("POST" if options else "GET", self.url + path, **options) as response:
+            await response.read()
+            return response.status
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def connections(self):
+        return len(self.running.server.connections)
+
+
+@asynccontextmanager
+async def opened(artefacts, **settings):
+    settings = Settings(port=0, artefacts=artefacts, grace=1.0, **settings)
+    app = build(settings)
+    running = runner(app, settings, shutdown_s=0.5)
+    await running.setup()
+    listener = bind(settings)
+    door = await open_door(running, listener, settings)
+    await app[GATEWAY].opening
+    try:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http:
+            yield Opened(listener.getsockname()[1], running, http)
+    finally:
+        door.close()
+        await running.cleanup()
+
+
+def head(*lines, method="POST", path=CLASSIFY):
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+
+
+async def closed_after(reader, *, seconds=5):
+    """Seconds until the server hangs up."""
+    begun = time.monotonic()
+    with suppress(ConnectionError):
+        await asyncio.wait_for(reader.read(), seconds)
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /livez HTTP/1.1\r\nHost", b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: b\r\n"])
+async def test_a_head_that_is_never_whole_is_hung_up_on(artefacts, said):
+    async with opened(artefacts, head_timeout=0.3) as server:
+        reader, writer = await server.connect(said)
+        assert 0.2 < await closed_after(reader) < 2
+        writer.close()
+
+
+async def test_a_head_that_drips_gains_no_time(artefacts):
+    async with opened(artefacts, head_timeout=0.5) as server:
+        reader, writer = await server.connect(b"GET /livez HTTP/1.1\r\n")
+
+        async def drip():
+            while True:
+                writer.write(b"X-Drop: 1\r\n")
+                await asyncio.sleep(0.05)
+
+        dripping = asyncio.create_task(drip())
+        assert await closed_after(reader) < 2
+        dripping.cancel()
+        writer.close()
+
+
+async def test_the_head_of_a_later_request_is_bounded_too(artefacts):
+    async with opened(artefacts, head_timeout=0.5) as server:
+        reader, writer = await server.connect(head(method="GET", path="/livez"))
+        assert b" 200 " in await reader.readline()
+        writer.write(b"GET /livez HT")
+        assert await closed_after(reader) < 2
+        writer.close()
+
+
+async def test_a_stream_outlives_the_time_for_a_head(artefacts):
+    async with (
+        opened(artefacts, head_timeout=0.2) as server,
+        server.http.ws_connect(f"{server.url}/v1/models/toy/stream") as socket,
+    ):
+        await begin(socket)
+        await asyncio.sleep(0.6)
+        await socket.send_json({"type": "end"})
+        assert (await socket.receive_json(timeout=2))["type"] == "end"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["X-Long: " + "x" * 9_000],
+        [f"X-{n}: x" for n in range(200)],
+        ["X" * 9_000 + ": x"],
+    ],
+    ids=["long value", "many headers", "long name"],
+)
+async def test_a_flood_of_headers_is_refused(artefacts, lines, capfd):
+    async with opened(artefacts) as server:
+        reader, writer = await server.connect(head(*lines, method="GET", path="/livez"))
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 2)
+        writer.close()
+    assert len(capfd.readouterr().err) < 1_000
+
+
+async def test_headers_without_end_are_cut_off_soon(artefacts):
+    async with opened(artefacts) as server:
+        reader, writer = await server.connect(head(method="GET", path="/livez")[:-2])
+        sent = 0
+        with suppress(ConnectionError):
+            while not reader.at_eof() and sent < 2**24:
+                writer.write(b"X-A: " + b"x" * 1_000 + b"\r\n")
+                sent += 1_007
+                await writer.drain()
+                await asyncio.sleep(0)
+        assert sent < 2**22
+        writer.close()
+
+
+async def test_a_broken_head_leaves_one_line_in_the_log_and_none_of_its_bytes(artefacts, capfd):
+    async with opened(artefacts) as server:
+        secret = "timbre_0123456789ab_" + "s" * 43
+        reader, writer = await server.connect(head(f"Authorization: Bearer {secret}\x01", method="GET"))
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 2)
+        writer.close()
+    log = capfd.readouterr().err
+    assert "http trouble" in log
+    assert "sssss" not in log
+    assert "Traceback" not in log
+
+
+async def test_a_key_offered_without_timbre_is_not_logged(artefacts, caplog, capfd):
+    async with opened(artefacts) as server:
+        secret = "timbre_0123456789ab_" + "s" * 43
+        async with server.http.ws_connect(f"{server.url}/v1/models/toy/stream", protocols=(f"timbre.key.{secret}",)):
+            pass
+    assert "sssss" not in caplog.text + capfd.readouterr().err
+
+
+async def test_bodies_that_are_compressed_are_refused_unread(artefacts):
+    bomb = gzip.compress(bytes(2**24))
+    async with opened(artefacts, max_body=2**18) as server:
+        for name in ("gzip", "deflate", "br", "zstd", "x-anything", "gzip, gzip"):
+            assert await server.status(CLASSIFY, data=bomb, headers={"Content-Encoding": name}) == 415, name
+        assert await server.status(CLASSIFY, data=wav(tone(2)), headers={"Content-Encoding": "identity"}) == 200
+
+
+async def test_a_body_that_drips_holds_one_place_for_a_while_only(artefacts):
+    async with opened(artefacts, body_timeout=0.3) as server:
+        reader, writer = await server.connect(head("Content-Length: 1000") + b"x")
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 2)
+        writer.close()
+        # A body nobody reads, on a route that wants none, keeps no handler busy.
+        reader, writer = await server.connect(head("Content-Length: 1000", method="GET", path="/livez"))
+        assert b" 200 " in await asyncio.wait_for(reader.readline(), 2)
+        writer.close()
+
+
+async def test_who_asks_without_reading_the_answers_is_cut_off(artefacts, monkeypatch):
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        pytest.skip("this kernel has no time limit for what is not taken")
+    monkeypatch.setattr("service.server.connections.STALLED_S", 0.5)
+    async with opened(artefacts) as server:
+        _, writer = await server.connect()
+        # Nothing is read: more than both kernels keep.
+        writer.transport.pause_reading()
+        begun = time.monotonic()
+        with suppress(ConnectionError):
+            while time.monotonic() < begun + 15:
+                writer.write(100 * head(method="GET", path="/v1/models"))
+                await asyncio.wait_for(writer.drain(), 15)
+                await asyncio.sleep(0.001)
+        assert time.monotonic() - begun < 15
+        await until(lambda: server.connections == 0)
+        assert await server.status() == 200
+
+
+async def raw_stream(server):
+    """A WebSocket by hand."""
+    lines = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+    lines += ["Sec-WebSocket-Key: " + "A" * 22 + "==", "Sec-WebSocket-Extensions: permessage-deflate"]
+    reader, writer = await server.connect(head(*lines, method="GET", path="/v1/models/toy/stream"))
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+    assert b" 101 " in answer
+    assert b"deflate" not in answer
+    return reader, writer
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        ([b"\x82\xff" + struct.pack(">Q", 2**40) + bytes(4)], 1009),
+        ([b"\x02" + PART, *4 * [b"\x00" + PART]], 1009),
+        ([b"\xc2\x84" + bytes(8)], 1002),
+        ([b"\x89\xfe" + struct.pack(">H", 200) + bytes(204)], 1002),
+    ],
+    ids=["announced", "fragments", "compressed though refused", "a long ping"],
+)
+async def test_giant_and_compressed_frames_close_the_stream(artefacts, frames, code):
+    async with opened(artefacts, max_message=2**14) as server:
+        reader, writer = await raw_stream(server)
+        for frame in frames:
+            writer.write(frame)
+            # What is still unread when a socket is closed takes the close message with it.
+            await asyncio.sleep(0.05)
+        told = await asyncio.wait_for(reader.read(), 5)
+        assert struct.pack(">H", code) in told
+        writer.close()
+        await until(lambda: not server.running.app[GATEWAY]._streams)
+
+
+async def test_idle_sockets_give_way_to_those_who_ask(artefacts, capfd):
+    async with opened(artefacts, max_connections=20) as server:
+        idle = [await server.connect() for _ in range(60)]
+        assert server.connections <= 21
+        # One line a second, however many there are.
+        assert 1 <= capfd.readouterr().err.count("too many connections") <= 3
+        assert await server.status() == 200
+        assert await server.status(CLASSIFY, data=wav(tone(2))) == 200
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_streams_are_not_closed_for_newcomers_who_are_told_so(artefacts, capsys):
+    async with opened(artefacts, max_connections=3) as server:
+        url = f"{server.url}/v1/models/toy/stream"
+        streams = [await server.http.ws_connect(url) for _ in range(3)]
+        for stream in streams:
+            assert (await begin(stream))["type"] == "ready"
+        async with server.http.get(server.url + "/livez") as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "1")
+            assert (await response.json(content_type="application/problem+json"))["title"] == "Busy"
+        await streams.pop().close()
+        await until(lambda: server.connections < 3)
+        assert await server.status() == 200
+        for stream in streams:
+            await stream.send_json({"type": "end"})
+            assert (await stream.receive_json(timeout=2))["type"] == "end"
+            await stream.close()
+    assert "too many connections" in capsys.readouterr().err
+
+
+async def test_a_thousand_idle_sockets_cost_others_nothing(artefacts):
+    async with opened(artefacts, max_connections=500) as server:
+        idle = [await server.connect(b"GET / HT") for _ in range(1_000)]
+        for _ in range(5):
+            begun = time.monotonic()
+            assert await server.status() == 200
+            assert time.monotonic() - begun < 1
+        assert server.connections <= 501
+        for _, writer in idle:
+            writer.close()

@@ -1,0 +1,184 @@
+"""A worker runs what waits, tells what went wrong, and leaves as told; as an object and as the command."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from features.errors import NotFound, TimbreError
+from service.cli.worker import main
+from service.queue.base import Job
+from service.queue.codec import Order
+from service.queue.redis import RedisQueue
+from service.queue.redis_connection import CLIPS, LIVE
+from service.queue.redis_consumer import Delivery, RedisJobs
+from service.server import worker as module
+from service.server.worker import Worker, batches
+from tests.service.conftest import until
+from tests.service.queue.test_contract import MS, Doubler, job
+
+
+def delivery(name, *, model="a", version="1", shape=(2,), live=True):
+    tensor = np.zeros(shape, np.float32)
+    made = Job(id=name, model=model, version=version, tensor=tensor, deadline=0, live=live, stream="s")
+    return Delivery(LIVE if live else CLIPS, b"1-0", Order(made, "g"))
+
+
+def test_what_one_call_can_run_runs_together_in_order_and_no_more_than_the_limit():
+    taken = [delivery("1"), delivery("2", model="b"), delivery("3"), delivery("4", version="2")]
+    taken += [delivery("5", shape=(3,)), delivery("6"), delivery("7")]
+    found = [[each.order.job.id for each in batch] for batch in batches(taken, limit=3)]
+    assert found == [["1", "3", "6"], ["7"], ["2"], ["4"], ["5"]]
+    assert batches([], limit=3) == []
+
+
+@pytest.fixture
+async def work(redis_url):
+    """Start a worker on a model, and a queue to ask it through."""
+    ends = []
+
+    async def start(model, *, find=None, pulse=lambda: None):
+        worker = Worker(RedisJobs(redis_url, name="w"), find or (lambda *_: model), max_batch=4, pulse=pulse)
+        working = asyncio.create_task(worker.run())
+        queue = RedisQueue(redis_url, max_jobs=100)
+        await queue.open()
+        ends.append((queue, worker, working))
+        return queue, worker, working
+
+    yield start
+    for queue, worker, working in ends:
+        await queue.close()
+        worker.leave()
+        await working
+
+
+async def test_the_models_own_errors_reach_the_one_who_asked(work):
+    def find(name, version):
+        raise NotFound(f"no version {version!r} of {name!r}")
+
+    queue, _, _ = await work(None, find=find)
+    with pytest.raises(NotFound, match="no version '1' of 'doubler'"):
+        await queue.ask(job(1))
+
+
+async def test_a_fault_is_told_by_its_job_and_not_by_its_traceback(work, capsys):
+    queue, _, _ = await work(Doubler())
+    with pytest.raises(TimbreError, match="log has it under -3") as caught:
+        await queue.ask(job(-3))
+    assert "negative" not in str(caught.value)
+    assert "ArithmeticError: negative" in capsys.readouterr().err
+
+
+async def test_told_to_leave_it_finishes_what_it_took(work):
+    model = Doubler()
+    queue, worker, working = await work(model)
+    model.open.clear()
+    asked = asyncio.create_task(queue.ask(job(1)))
+    await until(lambda: model.calls)
+    worker.leave()
+    await asyncio.sleep(20 * MS)
+    assert not working.done()
+    model.open.set()
+    assert (await asked).scores[0] == 2
+    await working
+
+
+async def test_a_slow_model_keeps_its_jobs_and_its_pulse(work, redis_url, monkeypatch):
+    monkeypatch.setattr(module, "BEAT_S", 0.05)
+    monkeypatch.setattr("service.queue.redis_consumer.SILENCE_MS", 150)
+    slow, other, beats = Doubler(), Doubler(), []
+    queue, _, _ = await work(slow, pulse=lambda: beats.append(time.monotonic()))
+    slow.open.clear()
+    asked = asyncio.create_task(queue.ask(job(1)))
+    await until(lambda: slow.calls)
+    rival = Worker(RedisJobs(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None)
+    await rival.run(burst=True)
+    count = len(beats)
+    await asyncio.sleep(500 * MS)
+    assert len(beats) > count + 4
+    await Worker(RedisJobs(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None).run(burst=True)
+    slow.open.set()
+    assert (await asked).scores[0] == 2
+    assert (slow.calls, other.calls) == (1, 0)
+
+
+async def test_a_model_that_hangs_past_its_deadline_gets_no_pulse(work, monkeypatch):
+    monkeypatch.setattr(module, "BEAT_S", 0.02)
+    model, beats = Doubler(), []
+    queue, _, _ = await work(model, pulse=lambda: beats.append(1))
+    model.open.clear()
+    with pytest.raises(TimbreError):
+        await queue.ask(job(1, seconds=100 * MS))
+    await asyncio.sleep(50 * MS)
+    count = len(beats)
+    await asyncio.sleep(100 * MS)
+    assert len(beats) == count
+    model.open.set()
+
+
+async def test_a_burst_ends_when_nothing_waits(redis_url):
+    model = Doubler()
+    queue = RedisQueue(redis_url, max_jobs=100)
+    opening = asyncio.create_task(queue.open())
+    await until(lambda: "no worker" in queue.trouble)
+    asked = [asyncio.create_task(queue.ask(job(n, live=n % 2 == 0))) for n in range(1, 12)]
+    await until(lambda: len(queue._entries) == 11)
+    await Worker(RedisJobs(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None).run(burst=True)
+    assert [answer.scores[0] for answer in await asyncio.gather(*asked)] == [2 * n for n in range(1, 12)]
+    opening.cancel()
+    await queue.close()
+
+
+async def test_late_jobs_are_not_run(redis_url):
+    model = Doubler()
+    queue = RedisQueue(redis_url, max_jobs=100)
+    opening = asyncio.create_task(queue.open())
+    await until(lambda: "no worker" in queue.trouble)
+    with pytest.raises(TimbreError):
+        await queue.ask(job(1, seconds=20 * MS))
+    await Worker(RedisJobs(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None).run(burst=True)
+    assert model.calls == 0
+    opening.cancel()
+    await queue.close()
+
+
+def test_the_command_works_off_what_waits_with_the_shipped_kind_of_model(redis_url, artefacts, capfd):
+    assert main(["--redis", redis_url, "--artefacts", str(artefacts), "--burst"]) == 0
+    assert "models=toy:2,toy-net:1" in capfd.readouterr().err
+
+
+def test_the_command_obeys_sigterm_and_carries_a_title(redis_url, artefacts):
+    command = [sys.executable, "-m", "service.cli.main", "worker", "--redis", redis_url, "--artefacts", artefacts]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            if "worker ready" in line:
+                break
+        title = subprocess.run(["ps", "-o", "args=", str(process.pid)], capture_output=True, text=True, check=True)
+        assert title.stdout.strip() == "timbre: worker"
+        process.send_signal(signal.SIGTERM)
+        assert "worker leaves" in process.stderr.read()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.stderr.close()
+
+
+def test_without_an_artefact_the_command_says_so_and_fails(redis_url, tmp_path, capfd):
+    assert main(["--redis", redis_url, "--artefacts", str(tmp_path)]) == 1
+    assert "no artefact" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--redis", "localhost"], ["--redis", "redis://h", "--set", "max_batch=0"]])
+def test_arguments_that_make_no_sense_are_refused_with_2(arguments, capsys):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith("timbre worker: ")
+
+
+def test_without_an_address_it_is_wrong_usage(capsys):
+    assert main([]) == 2
+    assert "TIMBRE_REDIS" in capsys.readouterr().err

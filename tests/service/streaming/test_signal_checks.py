@@ -1,0 +1,42 @@
+"""What is most often wrong with the sound of a stream is noticed, once, and what is right is not."""
+
+import numpy as np
+import pytest
+
+from service.streaming.signal_checks import Watch
+from tests.service.conftest import noise, tone
+
+RATE = 16_000
+
+
+def kinds(samples, *, chunk=1_600, every=30.0):
+    watch = Watch(RATE, every=every)
+    found = [warning for at in range(0, len(samples), chunk) for warning in watch.look(samples[at : at + chunk], at=at)]
+    return [warning.kind for warning in found]
+
+
+def test_good_sound_gives_no_warning():
+    assert kinds(noise(20, rate=RATE)) == []
+    assert kinds(np.tile(noise(2, rate=RATE), 10) * np.linspace(0.1, 1, 20 * RATE, dtype=np.float32)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "samples"),
+    [
+        ("clipping", np.clip(noise(3, rate=RATE, level=0.7), -1, 1)),
+        ("silence", np.zeros(3 * RATE, np.float32)),
+        ("dc_offset", noise(3, rate=RATE) + np.float32(0.2)),
+        ("sample_rate", tone(12, 440, rate=RATE)),
+    ],
+)
+@pytest.mark.parametrize("chunk", [7, 1_600, 16_000])
+def test_each_fault_is_noticed_whatever_the_chunks(kind, samples, chunk):
+    assert kinds(samples, chunk=chunk) == [kind]
+
+
+def test_silence_is_not_taken_for_a_wrong_rate():
+    assert "sample_rate" not in kinds(np.zeros(20 * RATE, np.float32))
+
+
+def test_a_warning_is_repeated_only_after_the_pause():
+    assert kinds(np.zeros(20 * RATE, np.float32), every=9.0) == ["silence", "silence"]

@@ -1,0 +1,134 @@
+"""Messages: strict about what clients send, exact about what the server says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from features.errors import InputError, NotFound, TimbreError, Unprocessable
+from service import protocol
+
+WINDOW = protocol.Window(
+    start=0.0,
+    end=2.0,
+    start_sample=0,
+    end_sample=96_000,
+    scores={"violin": 0.75, "piano": 0.25},
+    labels=("violin",),
+    version="1",
+    age_ms=protocol.Age(total=3.0, features=1.0, queue=0.5, model=0.5),
+)
+SERVER_MESSAGES = [
+    protocol.Ready(stream="a1", model="m", version="1", labels=("x", "y"), window=2.0, hop=0.5, sample_rate=22_050),
+    WINDOW,
+    protocol.Dropped(from_sample=1, to_sample=2, reason="late"),
+    protocol.Warn(kind="clipping", detail="too loud", from_sample=7),
+    protocol.Summary(
+        reason="idle", samples_received=9, samples_processed=5, samples_dropped=3, samples_tail=1, windows=2
+    ),
+    protocol.failure(NotFound("no such thing")),
+]
+
+
+def start(**fields: object) -> str:
+    return json.dumps({"type": "start", "sample_rate": 48_000, **fields})
+
+
+def test_a_start_needs_only_its_sample_rate_and_has_the_documented_defaults() -> None:
+    assert protocol.parse_client(start()) == protocol.Start(
+        sample_rate=48_000,
+        encoding="pcm_s16le",
+        channels=1,
+        hop=0.5,
+        on_overload="latest",
+        numbered=False,
+        first_sample=0,
+    )
+
+
+@pytest.mark.parametrize("message", SERVER_MESSAGES, ids=lambda message: message.type)
+def test_every_server_message_reads_back_as_it_was_written(message: protocol.ServerMessage) -> None:
+    assert protocol.parse_server(protocol.encode(message)) == message
+
+
+@pytest.mark.parametrize("message", [protocol.Stop(), protocol.Start(sample_rate=8_000, hop=1, numbered=True)])
+def test_every_client_message_reads_back_as_it_was_written(message: protocol.ClientMessage) -> None:
+    assert protocol.parse_client(protocol.encode(message)) == message
+
+
+def test_a_client_ignores_fields_that_a_later_server_may_add() -> None:
+    text = json.dumps({**json.loads(protocol.encode(WINDOW)), "mood": "calm"})
+    assert protocol.parse_server(text) == WINDOW
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "JSON"),
+        ("{", "JSON"),
+        ("[" * 100_000, "JSON"),
+        ("[1]", "object"),
+        ("null", "object"),
+        ("{}", "type"),
+        ('{"type": "begin"}', "begin"),
+        ('{"type": ["start"]}', "start"),
+        ('{"type": "start"}', "sample_rate"),
+        (start(sample_rat=1), "sample_rat"),
+        ('{"type": "end", "reason": "tired"}', "reason"),
+        (start(sample_rate="48000"), "sample_rate"),
+        (start(sample_rate=48_000.0), "sample_rate"),
+        (start(sample_rate=True), "sample_rate"),
+        (start(numbered=1), "numbered"),
+        (start(hop="0.5"), "hop"),
+        (start(encoding=7), "encoding"),
+        (start(hop=float("nan")), "NaN"),
+        ('{"type":"start","sample_rate":' + "9" * 5_000 + "}", "JSON"),
+    ],
+)
+def test_what_is_not_a_message_is_refused_and_named(text: str, named: str) -> None:
+    with pytest.raises(InputError, match=named) as caught:
+        protocol.parse_client(text)
+    assert not isinstance(caught.value, Unprocessable)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sample_rate": 7_999},
+        {"sample_rate": 192_001},
+        {"channels": 0},
+        {"channels": 9},
+        {"first_sample": -1},
+        {"first_sample": 2**53},
+        {"hop": 0},
+        {"hop": -1.5},
+        {"encoding": "mp3"},
+        {"on_overload": "panic"},
+    ],
+    ids=str,
+)
+def test_a_value_out_of_range_is_refused_by_name(fields: dict[str, object]) -> None:
+    with pytest.raises(Unprocessable, match=next(iter(fields))):
+        protocol.parse_client(start(**fields))
+
+
+def test_a_numbered_frame_carries_its_index_and_its_audio() -> None:
+    first, pcm = protocol.unnumber(protocol.number(2**40, b"\1\2\3\4"))
+    assert (first, bytes(pcm)) == (2**40, b"\1\2\3\4")
+
+
+@pytest.mark.parametrize("frame", [b"", b"1234567", b"\xff" * 10])
+def test_a_numbered_frame_without_a_sensible_index_is_refused(frame: bytes) -> None:
+    with pytest.raises(InputError):
+        protocol.unnumber(frame)
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    def tree(kind: type[TimbreError]) -> list[type[TimbreError]]:
+        return [kind, *(each for child in kind.__subclasses__() for each in tree(child))]
+
+    codes = [protocol.code_of(kind("")) for kind in tree(TimbreError)]
+    assert len(set(codes)) == len(codes)
+    assert "bad-input" in codes

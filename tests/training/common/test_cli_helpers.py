@@ -1,0 +1,67 @@
+"""How commands of training end."""
+
+import argparse
+
+import pytest
+
+from features.errors import NotFound
+from training.common.cli_helpers import told, whole, within
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (NotFound("no table x"), 1, "timbre x: no table x\n"),
+        (OSError(28, "No space left on device", "/d/f"), 1, "timbre x: /d/f: No space left on device; make room\n"),
+        (OSError("odd"), 1, "timbre x: odd\n"),
+        (FileNotFoundError(2, "No such file", "f"), 1, "timbre x: f: No such file\n"),
+        (ModuleNotFoundError("No module named 'y'"), 1, "timbre x: No module named 'y'; it needs more: pip install"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_went_wrong_is_one_line_and_an_exit_code(error, code, line, capsys):
+    def work():
+        raise error
+
+    assert told("x", work, full="make room") == code
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    assert said.count("\n") == (code == 1)
+
+
+def test_a_reader_that_left_is_not_told():
+    def work():
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        told("x", work)
+
+
+@pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (3, 3)])
+def test_its_own_exit_code_goes_first(answer, code):
+    assert told("x", lambda: answer) == code
+
+
+@pytest.mark.parametrize(
+    ("bounds", "good", "bad"), [((1, 9), ["1", "9"], ["0", "10", "x", "-1", ""]), ((0,), ["0", "99999"], ["-1", "1.5"])]
+)
+def test_numbers_have_bounds_on_both_sides(bounds, good, bad):
+    read = within(*bounds)
+    assert [str(read(text)) for text in good] == good
+    for text in bad:
+        with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number"):
+            read(text)
+
+
+def test_a_file_is_whole_or_not_there_and_no_draft_is_left(tmp_path):
+    def write(name, problem=None):
+        with whole(tmp_path / name) as draft:
+            draft.write_text("a part")
+            assert not (tmp_path / name).exists()
+            if problem:
+                raise problem
+
+    write("a.txt")
+    with pytest.raises(OSError, match="full"):
+        write("b.txt", OSError("full"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

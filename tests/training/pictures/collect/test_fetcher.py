@@ -1,0 +1,275 @@
+"""Fetching as a guest."""
+
+import asyncio
+import gzip
+import math
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+
+import pytest
+from aiohttp import web
+
+from tests.training.pictures.helpers.shops import served
+from training.common.recipe import RecipeError
+from training.pictures.collect.fetcher import REDIRECTS, Fetched, Fetcher, Manners, Refused
+
+QUICK = Manners(rate=1000, backoff=0.01, timeout=10, tries=3)
+ROBOTS = "User-agent: other\nDisallow: /\n\nUser-agent: *\nDisallow: /private\nAllow: /\n"
+
+
+class Host:
+    """Answers by path, and remembers what was asked when."""
+
+    def __init__(self, robots=None):
+        self.robots, self.asked, self.failures = robots, [], 0
+
+    async def __call__(self, request):
+        self.asked.append((request.path, time.monotonic(), request.headers["User-Agent"]))
+        if request.path == "/robots.txt":
+            if isinstance(self.robots, int):
+                raise web.HTTPServiceUnavailable if self.robots > 499 else web.HTTPForbidden
+            return web.Response(text=self.robots) if self.robots is not None else web.Response(status=404)
+        if self.failures:
+            self.failures -= 1
+            return web.Response(status=503)
+        return await self.answer(request)
+
+    async def answer(self, request):
+        kind, _, rest = request.path[1:].partition("/")
+        if kind == "status":
+            return web.Response(status=int(rest))
+        if kind == "redirect":
+            raise web.HTTPFound(f"/redirect/{int(rest) - 1}" if rest != "0" else "/bytes/3")
+        if kind == "slow":
+            await asyncio.sleep(1)
+        if kind == "wait":
+            return web.Response(status=429, headers={"Retry-After": rest})
+        return web.Response(body=bytes(int(rest or 1)), content_type="image/png")
+
+    @property
+    def paths(self):
+        return [path for path, _, _ in self.asked if path != "/robots.txt"]
+
+
+async def fetch(host, path, *, manners=QUICK, most=100, hosts=None, times=1):
+    async with served(host) as url, Fetcher(manners, hosts) as fetcher:
+        for _ in range(times - 1):
+            await fetcher.fetch(url + path, most=most)
+        return await fetcher.fetch(url + path, most=most)
+
+
+async def test_what_is_there_comes_with_its_kind_and_our_name_is_told():
+    host = Host()
+    fetched = await fetch(host, "/bytes/100", manners=Manners(agent="Tester/1 (me@example.org)", rate=1000))
+    assert (len(fetched.body), fetched.kind) == (100, "image/png")
+    assert {agent for _, _, agent in host.asked} == {"Tester/1 (me@example.org)"}
+
+
+async def test_more_bytes_than_allowed_are_refused():
+    with pytest.raises(Refused, match="more than 100 bytes"):
+        await fetch(Host(), "/bytes/101")
+
+
+@pytest.mark.parametrize(
+    ("robots", "path", "allowed"),
+    [
+        (ROBOTS, "/public/1", True),
+        (ROBOTS, "/private/1", False),
+        (None, "/private/1", True),
+        (403, "/private/1", True),
+        ("User-agent: timbre\nDisallow: /", "/public/1", False),
+    ],
+)
+async def test_robots_txt_is_obeyed(robots, path, allowed):
+    host = Host(robots)
+    if allowed:
+        assert (await fetch(host, path)).body
+        assert [path for path, _, _ in host.asked] == ["/robots.txt", path]
+        return
+    with pytest.raises(Refused, match=r"robots\.txt forbids it"):
+        await fetch(host, path)
+    assert host.paths == []
+
+
+@pytest.mark.parametrize(("status", "again"), [(500, True), (503, True), (429, True)])
+async def test_robots_txt_that_fails_forbids_all_until_it_can_be_read(status, again):
+    async def busy(request):
+        asked.append(request.path)
+        return web.Response(status=status if request.path == "/robots.txt" and len(asked) <= QUICK.tries else 200)
+
+    asked = []
+    async with served(busy) as url:
+        async with Fetcher(QUICK) as fetcher:
+            for _ in range(2):
+                with pytest.raises(Refused, match=rf"robots\.txt cannot be read.* status {status}") as refused:
+                    await fetcher.fetch(f"{url}/page", most=10)
+                assert refused.value.again == again
+        assert asked == ["/robots.txt"] * QUICK.tries
+        async with Fetcher(QUICK) as fetcher:
+            assert await fetcher.fetch(f"{url}/page", most=10)
+
+
+async def test_robots_txt_is_read_where_it_moved_to_but_not_on_a_host_that_may_not_be_asked():
+    async def moved(request):
+        if request.path == "/robots.txt":
+            raise web.HTTPMovedPermanently(away[0])
+        return web.Response(text="User-agent: *\nDisallow: /private" if request.path == "/rules" else "x")
+
+    away = ["/rules"]
+    async with served(moved) as url:
+        host = frozenset({url.removeprefix("http://")})
+        async with Fetcher(QUICK, host) as fetcher:
+            assert (await fetcher.fetch(f"{url}/public", most=10)).body == b"x"
+            with pytest.raises(Refused, match=r"robots\.txt forbids it"):
+                await fetcher.fetch(f"{url}/private", most=10)
+        for away[0], words in [("http://127.0.0.1:9/rules", "another host"), ("/robots.txt", "more than 5 redirects")]:
+            async with Fetcher(QUICK, host) as fetcher:
+                with pytest.raises(Refused, match=rf"robots\.txt cannot be read.* {words}"):
+                    await fetcher.fetch(f"{url}/public", most=10)
+
+
+async def test_on_a_host_of_ones_own_robots_txt_may_be_passed_over():
+    assert await fetch(Host("User-agent: *\nDisallow: /"), "/bytes/1", manners=Manners(robots=False, rate=1000))
+
+
+async def test_what_may_pass_is_tried_again_and_not_for_ever():
+    host = Host()
+    host.failures = 2
+    assert (await fetch(host, "/bytes/1")).body
+    assert len(host.paths) == 3
+    host.failures = 3
+    with pytest.raises(Refused, match="status 503, after 3 tries") as refused:
+        await fetch(host, "/bytes/1")
+    assert refused.value.again
+    assert len(host.paths) == 6
+
+
+async def test_the_pause_between_tries_doubles():
+    host = Host()
+    host.failures = 2
+    await fetch(host, "/bytes/1", manners=Manners(rate=1000, backoff=0.1, tries=3))
+    first, second, third = [at for path, at, _ in host.asked if path != "/robots.txt"]
+    assert second - first >= 0.1
+    assert third - second >= 0.2
+
+
+@pytest.mark.parametrize("path", ["/status/404", "/status/410", "/status/403"])
+async def test_what_will_not_pass_is_asked_once(path):
+    host = Host()
+    with pytest.raises(Refused, match="status 4") as refused:
+        await fetch(host, path)
+    assert not refused.value.again
+    assert host.paths == [path]
+
+
+async def test_a_page_that_does_not_end_is_left_after_the_timeout():
+    with pytest.raises(Refused, match="TimeoutError, after 2 tries"):
+        await fetch(Host(), "/slow/1", manners=Manners(rate=1000, backoff=0, timeout=0.2, tries=2))
+
+
+async def test_a_host_that_asks_to_wait_is_waited_for_unless_too_long():
+    host = Host()
+    began = time.monotonic()
+    with pytest.raises(Refused, match="status 429, after 2 tries"):
+        await fetch(host, "/wait/1", manners=Manners(rate=1000, backoff=0, tries=2))
+    assert time.monotonic() - began >= 1
+    for long in ("3600", "9" * 400, "Fri, 31 Dec 2099 23:59:59 GMT"):
+        with pytest.raises(Refused, match="status 429, after 1 tries"):
+            await fetch(host, f"/wait/{long}")
+
+
+async def test_the_wait_may_be_a_date():
+    host, until = Host(), datetime.now(UTC) + timedelta(seconds=3)
+    with pytest.raises(Refused, match="status 429, after 2 tries"):
+        await fetch(
+            host, f"/wait/{format_datetime(until, usegmt=True)}", manners=Manners(rate=1000, backoff=0, tries=2)
+        )
+    # Such dates have no fractions of a second.
+    assert datetime.now(UTC) >= until - timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("after", ["soon", "-1", "Mon, 99 Foo 2026", "\u00b2", "Wed, 21 Oct 2015 07:28:00 GMT"])
+async def test_a_wait_that_makes_no_sense_or_is_over_is_none(after):
+    began = time.monotonic()
+    with pytest.raises(Refused, match="status 429, after 3 tries"):
+        await fetch(Host(), f"/wait/{after}")
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("charset", ["undefined", "idna", "hex", "punycode", "nothing"])
+async def test_an_encoding_that_is_none_of_texts_is_taken_for_utf_8(charset):
+    fetched = Fetched("http://s.example/", "text/html", charset, "caf\u00e9 \u2013".encode() + b"\xff")
+    assert fetched.text.startswith("caf")
+
+
+async def test_bytes_are_counted_when_they_are_unpacked():
+    async def bomb(_):
+        kind = {"Content-Encoding": "gzip", "Content-Type": "text/html"}
+        return web.Response(body=gzip.compress(bytes(50_000_000)), headers=kind)
+
+    async with served(bomb) as url, Fetcher(QUICK) as fetcher:
+        with pytest.raises(Refused, match="more than 1,000 bytes"):
+            await fetcher.fetch(f"{url}/page", most=1_000, robots=False)
+
+
+async def test_redirects_are_followed_so_far_and_no_further():
+    assert len((await fetch(Host(), f"/redirect/{REDIRECTS - 1}")).body) == 3
+    with pytest.raises(Refused, match="more than 5 redirects"):
+        await fetch(Host(), f"/redirect/{REDIRECTS}")
+
+
+async def test_a_redirect_does_not_lead_to_another_host_or_past_robots_txt():
+    there = Host()
+    async with served(there) as other:
+
+        async def astray(request):
+            if request.path == "/robots.txt":
+                return web.Response(text="User-agent: *\nDisallow: /private")
+            raise web.HTTPFound(f"{other}/bytes/1" if request.path == "/out" else "/private")
+
+        async with served(astray) as url, Fetcher(QUICK, frozenset({url.removeprefix("http://")})) as fetcher:
+            with pytest.raises(Refused, match="is another host"):
+                await fetcher.fetch(f"{url}/out", most=10)
+            with pytest.raises(Refused, match=r"robots\.txt forbids it"):
+                await fetcher.fetch(f"{url}/in", most=10)
+    assert there.asked == []
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "file:///etc/passwd", "javascript:void(0)", "http:///x", ""])
+async def test_what_is_no_web_address_is_refused(url):
+    async with Fetcher(QUICK) as fetcher:
+        with pytest.raises(Refused, match="neither http nor https"):
+            await fetcher.fetch(url, most=10)
+
+
+@pytest.mark.parametrize("link", ["http://[", "http://[::1", "http://a\u2100b/"])
+async def test_what_is_no_address_at_all_is_refused_wherever_it_stands(link):
+    async def astray(_):
+        return web.Response(status=302, headers={"Location": link})
+
+    async with served(astray) as url, Fetcher(QUICK) as fetcher:
+        with pytest.raises(Refused, match="no address"):
+            await fetcher.fetch(link, most=10, robots=False)
+        with pytest.raises(Refused, match="no address"):
+            await fetcher.fetch(url, most=10, robots=False)
+
+
+@pytest.mark.parametrize(("rate", "robots"), [(10, None), (1000, "User-agent: *\nCrawl-delay: 1\n")])
+async def test_requests_to_a_host_keep_their_distance(rate, robots):
+    host = Host(robots)
+    await fetch(host, "/bytes/1", manners=Manners(rate=rate), times=3)
+    times = [at for path, at, _ in host.asked if path != "/robots.txt"]
+    distance = 1 if robots else 0.1
+    assert all(b - a > distance * 0.9 for a, b in pairwise(times))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rate": 0}, {"rate": math.inf}, {"rate": math.nan}, {"tries": 0}, {"timeout": -1}, {"backoff": -0.1},
+     {"picture_bytes": 0}, {"agent": ""}, {"agent": "a\r\nCookie: b"}, {"agent": "caf\u00e9"}],
+)  # fmt: skip
+def test_manners_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(RecipeError, match="manners"):
+        Manners(**wrong)

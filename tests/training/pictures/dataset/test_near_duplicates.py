@@ -1,0 +1,135 @@
+"""Sets of pictures that show the same."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.pictures.dataset import image_hash, near_duplicates
+
+
+def table_of(tmp_path, pictures):
+    for name, data in pictures.items():
+        (tmp_path / name).write_bytes(data)
+    return image_hash.table(tmp_path, list(pictures), progress=lambda done, total: None)
+
+
+def named(rows, pictures):
+    names = list(pictures)
+    return {tuple(names[i] for i in pair) for pair in rows.tolist()}
+
+
+def pairs_of(hashes, distance):
+    parts = [part for part in near_duplicates.near_pairs(np.array(hashes, np.uint64), distance=distance) if len(part)]
+    return {tuple(pair) for part in parts for pair in part.tolist()}
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=30), st.integers(0, 20), st.randoms())
+def test_exactly_the_pairs_within_the_distance_are_found(hashes, distance, random):
+    for near in hashes[:10]:
+        flipped = sum(1 << bit for bit in random.sample(range(64), random.randrange(24)))
+        hashes.append(near ^ flipped)
+    expected = {(i, j) for j in range(len(hashes)) for i in range(j) if (hashes[i] ^ hashes[j]).bit_count() <= distance}
+    assert pairs_of(hashes, distance) == expected
+
+
+def test_sets_larger_than_a_tile_are_compared_whole(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "TILE", 16)
+    count = 2 * 16 + 3
+    found = np.concatenate(list(near_duplicates.near_pairs(np.full(count, 7, np.uint64), distance=0)))
+    assert len(np.unique(found, axis=0)) == count * (count - 1) // 2
+
+
+@pytest.mark.parametrize(("distance", "near"), [(9, False), (10, True)])
+def test_the_distance_counts_on_both_sides(distance, near):
+    assert bool(pairs_of([0, 2**10 - 1], distance)) is near
+
+
+def test_copies_changed_a_little_are_found_and_others_are_not(tmp_path, draw, encode):
+    whole = draw(3, size=200)
+    pictures = {
+        "whole.png": encode(whole),
+        "small.jpg": encode(whole.resize((120, 120)), "JPEG", quality=60),
+        "darker.png": encode(whole.point(lambda level: level * 0.8)),
+        "other.png": encode(draw(4)),
+        "mirrored.png": encode(whole.transpose(0)),
+    }
+    found = named(near_duplicates.near_duplicates(table_of(tmp_path, pictures)), pictures)
+    assert found == {("whole.png", "small.jpg"), ("whole.png", "darker.png"), ("small.jpg", "darker.png")}
+
+
+def test_mirrored_copies_are_found_where_asked_for_and_in_any_size(tmp_path, draw, encode):
+    whole = {f"{i}.png": draw(i, size=200) for i in range(5)}
+    turned = {f"mirrored-{name}": each.transpose(0).resize((130, 130)) for name, each in whole.items()}
+    pictures = {name: encode(each) for name, each in {**turned, **whole}.items()}
+    table = table_of(tmp_path, pictures)
+    assert named(near_duplicates.near_duplicates(table), pictures) == set()
+    assert named(near_duplicates.near_duplicates(table, mirrored=True), pictures) == {
+        (f"mirrored-{name}", name) for name in whole
+    }
+    group = near_duplicates.groups(table, [""] * 10, mirrored=True)
+    assert group[:5].tolist() == group[5:].tolist()
+    assert len(set(group.tolist())) == 5
+
+
+def test_a_picture_that_is_its_own_mirror_image_is_no_duplicate_of_itself(tmp_path, encode):
+    from PIL import Image
+
+    picture = Image.linear_gradient("L").rotate(180)
+    picture.paste(255, (100, 20, 156, 90))
+    assert len(near_duplicates.near_duplicates(table_of(tmp_path, {"a.png": encode(picture)}), mirrored=True)) == 0
+
+
+@pytest.mark.parametrize(("cut", "found"), [(3, True), (30, False)])
+def test_crops_are_found_while_they_take_little(tmp_path, draw, encode, cut, found):
+    whole = draw(3, size=200)
+    pictures = {"whole.png": encode(whole), "crop.png": encode(whole.crop((cut, cut, 200 - cut, 200 - cut)))}
+    assert bool(len(near_duplicates.near_duplicates(table_of(tmp_path, pictures)))) is found
+
+
+def test_flags_of_one_shape_in_other_colours_are_not_near_duplicates(tmp_path, encode):
+    from PIL import Image
+
+    def flag(*colours):
+        picture = Image.new("RGB", (90, 60))
+        for i, colour in enumerate(colours):
+            picture.paste(colour, (30 * i, 0, 30 * i + 30, 60))
+        return encode(picture)
+
+    pictures = {"a.png": flag("#002395", "white", "#ed2939"), "b.png": flag("#008c45", "#fafafa", "#ffcc00")}
+    assert len(near_duplicates.near_duplicates(table_of(tmp_path, pictures))) == 0
+
+
+def test_equal_files_and_blank_pictures_are_no_near_duplicates(tmp_path, draw, encode):
+    from PIL import Image
+
+    blank = {f"{colour}.png": encode(Image.new("RGB", (20, 20), colour)) for colour in ("white", "grey", "#888880")}
+    pictures = {"a.png": encode(draw(1)), "b.png": encode(draw(1)), **blank}
+    table = table_of(tmp_path, pictures)
+    assert len(near_duplicates.near_duplicates(table)) == 0
+    assert [rows.tolist() for rows in near_duplicates.equal_files(table)] == [[0, 1]]
+
+
+def test_groups_join_sources_equal_files_and_near_duplicates(tmp_path, draw, encode):
+    pictures = {
+        "1.png": encode(draw(1)),
+        "1-copy.png": encode(draw(1)),
+        "1-jpeg.jpg": encode(draw(1), "JPEG", quality=80),
+        "2.png": encode(draw(2)),
+        "3.png": encode(draw(3)),
+        "4.png": encode(draw(4)),
+    }
+    group = near_duplicates.groups(table_of(tmp_path, pictures), ["", "anna", "", "anna", "", ""])
+    assert len(set(group[:4].tolist())) == 1
+    assert len(set(group.tolist())) == 3
+
+
+def test_a_hundred_thousand_hashes_take_seconds():
+    hashes = np.random.default_rng(0).integers(0, 2**63, 100_000, np.uint64)
+    hashes[7] = hashes[99_000] ^ np.uint64(0b111)
+    began = time.monotonic()
+    found = np.concatenate(list(near_duplicates.near_pairs(hashes, distance=6)))
+    assert [7, 99_000] in found.tolist()
+    assert time.monotonic() - began < 30

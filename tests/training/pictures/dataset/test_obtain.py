@@ -1,0 +1,86 @@
+"""From what a recipe names to a pack: folders, zips and packs, and what is none of them."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.pictures.helpers.shapes import collection
+from training.cli import stage
+from training.common.recipe import load
+from training.data_cli.main import main as data
+from training.notes.library import MaterialError
+from training.pictures.dataset.obtain import check, obtain, unfold
+
+
+def recipe(path, cache, *changes):
+    return load("guitar-or-bass", [f"pictures.path={path}", f"cache={cache}", "profile=quick", *changes])
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return collection(tmp_path_factory.mktemp("obtain") / "pictures", {"box": 5, "disc": 4})
+
+
+def test_a_folder_is_packed_once_and_anew_when_a_picture_changes(pictures, tmp_path):
+    first = obtain(recipe(pictures, tmp_path), stage)
+    again = obtain(recipe(pictures, tmp_path), stage)
+    assert first.images.filename == again.images.filename
+    assert first.images.shape == (9, 16, 16, 3)
+    (pictures / "box" / "0.png").touch()
+    assert obtain(recipe(pictures, tmp_path), stage).images.filename != first.images.filename
+
+
+def test_a_zip_gives_what_its_folder_gives(pictures, tmp_path, zipped):
+    archive = zipped(pictures, tmp_path / "some.zip")
+    one, other = (obtain(recipe(path, tmp_path / "cache"), stage) for path in (pictures, archive))
+    assert one.classes == other.classes
+    assert np.array_equal(np.sort(one.images, axis=0), np.sort(other.images, axis=0))
+
+
+@pytest.mark.parametrize(("levels", "inner"), [(1, "outer/pictures"), (2, "outer"), (3, ".")])
+def test_folders_above_those_of_the_layout_are_stepped_into(levels, inner, pictures, tmp_path):
+    with zipfile.ZipFile(tmp_path / "deep.zip", "w") as archive:
+        for path in pictures.rglob("*.png"):
+            archive.write(path, Path("outer") / path.relative_to(pictures.parent))
+    top = unfold(tmp_path / "deep.zip", tmp_path / "cache", levels=3)
+    assert unfold(tmp_path / "deep.zip", tmp_path / "cache", levels=levels) == top / inner
+
+
+def test_a_pack_is_taken_as_it_is_and_refused_when_of_another_size(pictures, tmp_path):
+    words = ["pack", str(pictures), str(tmp_path / "pack"), "--size", "16", "--fit", "pad", "--resample", "box"]
+    assert data(words) == 0
+    assert len(obtain(recipe(tmp_path / "pack", tmp_path), stage).images) == 9
+    with pytest.raises(MaterialError, match="the pack was made with"):
+        obtain(recipe(tmp_path / "pack", tmp_path, "pictures.height=17"), stage)
+
+
+def test_a_relative_path_is_found_below_data(pictures, tmp_path):
+    found = recipe(pictures.name, tmp_path, f"data={pictures.parent}")
+    assert len(obtain(found, stage).images) == 9
+
+
+@pytest.mark.parametrize(("path", "message"), [("", "no pictures: say where"), ("nowhere", "no folder, zip or pack")])
+def test_what_is_not_there_is_told(path, message, tmp_path):
+    with pytest.raises(MaterialError, match=message):
+        obtain(recipe(path, tmp_path), stage)
+
+
+def test_a_file_that_is_no_zip_and_one_that_climbs_out_are_refused(tmp_path):
+    (tmp_path / "no.zip").write_bytes(b"PK no")
+    with pytest.raises(MaterialError, match="cannot be read as a zip"):
+        unfold(tmp_path / "no.zip", tmp_path / "cache")
+    with zipfile.ZipFile(tmp_path / "climbs.zip", "w") as archive:
+        archive.writestr("../outside.png", b"x")
+    with pytest.raises(MaterialError, match="lies outside"):
+        unfold(tmp_path / "climbs.zip", tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+    assert not (tmp_path / "outside.png").exists()
+
+
+def test_a_class_without_a_training_picture_is_told(pictures, tmp_path):
+    pack = obtain(recipe(pictures, tmp_path), stage)
+    check(pack, [0, 1])
+    with pytest.raises(MaterialError, match="no training picture of disc"):
+        check(pack, [0])

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+
+from training.common.recipe import RecipeError
+from training.notes.library import MaterialError
+from training.pictures.learn import backbones
+from training.pictures.learn.backbones import BACKBONES, GROUPS, build, groups
+
+pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
+
+
+def small(weights="none", seed=1, size=32, name="mobilenet-v3-small"):
+    return build(name, height=size, width=size, weights=weights, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def body():
+    """A backbone as Keras makes it, whose weights are files."""
+    return backbones._body("mobilenet-v3-small", height=32, width=32)
+
+
+def test_resnext_has_the_weights_of_its_paper():
+    """25.0 million with the last layer's 2,049,000 (S. Xie et al., 2017)."""
+    made = small(name="resnext50-32x4d")
+    trainable = sum(int(np.prod(weight.shape)) for weight in made.trainable_weights)
+    assert trainable + 2_049_000 == 25_028_904
+    assert made.output_shape == (None, 2048)
+
+
+@pytest.mark.parametrize("name", ["resnext50-32x4d", "vgg19", "mobilenet-v3-small"])
+def test_groups_hold_every_weight_once_from_the_pixels_on(name):
+    made = small(name=name)
+    parts = groups(made)
+    assert tuple(parts) == GROUPS
+    held = [id(weight) for layers in parts.values() for layer in layers for weight in layer.weights]
+    assert sorted(held) == sorted(id(weight) for weight in made.weights)
+
+
+def test_pixels_become_what_each_network_was_trained_on():
+    keras = backbones.keras_on_torch()
+    picture = torch.full((1, 2, 2, 3), 0.0) + torch.tensor([255.0, 0.0, 127.5])
+    takes = keras.Input((2, 2, 3))
+
+    def prepared(wanted):
+        return keras.Model(takes, backbones._prepared(keras, takes, wanted))(picture)[0, 0, 0].tolist()
+
+    assert prepared("unit") == pytest.approx([1, -1, 0])
+    assert prepared("blue-first") == pytest.approx([127.5 - 103.939, -116.779, 255 - 123.68])
+    assert prepared("standard") == pytest.approx([(1 - 0.485) / 0.229, -0.456 / 0.224, (0.5 - 0.406) / 0.225], abs=1e-5)
+
+
+def test_the_seed_decides_weights_by_chance():
+    first, again, other = (small(seed=seed).get_weights() for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["weights.h5", "keras"])
+def test_weights_come_from_a_file(kind, body, tmp_path):
+    path = tmp_path / f"body.{kind}"
+    body.save_weights(path) if kind == "weights.h5" else body.save(path)
+    made = small(weights=str(path), seed=5)
+    assert all(np.array_equal(a, b) for a, b in zip(made.get_weights(), body.get_weights(), strict=True))
+
+
+def test_weights_that_were_saved_are_weights_to_begin_with(tmp_path):
+    made, path = small(seed=3), tmp_path / "new" / "known.weights.h5"
+    backbones.save(made, path)
+    again = small(weights=str(path), seed=4)
+    assert all(np.array_equal(a, b) for a, b in zip(made.get_weights(), again.get_weights(), strict=True))
+    assert [file.name for file in path.parent.iterdir()] == ["known.weights.h5"]
+
+
+def test_weights_of_another_architecture_are_refused(body, tmp_path):
+    for kind in ("weights.h5", "keras"):
+        path = tmp_path / f"body.{kind}"
+        body.save_weights(path) if kind == "weights.h5" else body.save(path)
+        with pytest.raises(MaterialError, match="does not hold weights of vgg19"):
+            small(weights=str(path), name="vgg19")
+
+
+def test_damaged_and_absent_weights_are_refused(body, tmp_path):
+    (tmp_path / "a.weights.h5").write_bytes(b"nothing of the kind")
+    with pytest.raises(MaterialError, match="does not hold weights"):
+        small(weights=str(tmp_path / "a.weights.h5"))
+    with pytest.raises(MaterialError, match="no weights"):
+        small(weights=str(tmp_path / "b.weights.h5"))
+
+
+def test_weights_that_cannot_be_fetched_say_what_to_do(monkeypatch, tmp_path):
+    keras = backbones.keras_on_torch()
+
+    def unreachable(**_):
+        raise OSError("URL fetch failure")
+
+    real = keras.applications.MobileNetV3Small
+    monkeypatch.setattr(
+        keras.applications, "MobileNetV3Small", lambda **how: unreachable() if how["weights"] else real(**how)
+    )
+    with pytest.raises(MaterialError, match=r"could not fetch the weights.*weights=FILE"):
+        small(weights="keras")
+
+
+def test_what_there_is_not_is_refused():
+    with pytest.raises(RecipeError, match="must be one of resnet50"):
+        small(name="alexnet")
+    with pytest.raises(RecipeError, match="Keras has no weights of resnext50-32x4d"):
+        small(name="resnext50-32x4d", weights="keras")
+    with pytest.raises(RecipeError, match="xception on 32 x 32 pixels"):
+        small(name="xception")
+    assert len(BACKBONES) == 8

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from training.pictures.learn.metrics import Judged
+from training.pictures.learn.outcome import counted, golden_rows, line
+
+
+def judged(name, question, right, labels):
+    """Scores of two classes that are right where `right` says so."""
+    labels = np.array(labels)
+    said = np.where(right, labels, 1 - labels)
+    return Judged(name, question, np.eye(2, dtype=np.float32)[said], labels, np.arange(len(labels)))
+
+
+def test_the_first_question_of_each_name_counts():
+    those = [judged(name, question, [True], [0]) for name in "ab" for question in ("new", "met")]
+    assert [(one.name, one.question) for one in counted(those)] == [("a", "new"), ("b", "new")]
+
+
+def test_a_candidates_row_holds_means_and_blanks_for_what_is_not_known():
+    tests = [judged("a", "new", [True, True, True, False], [0, 0, 1, 1]), judged("b", "new", [True, True], [0, 1])]
+    row = line(tests, top=(1,), seconds=3.0)
+    assert row["test_accuracy"] == pytest.approx((0.75 + 1) / 2)
+    assert row["majority"] == pytest.approx(0.5)
+    assert row["seconds"] == 3.0
+    assert row["best_epoch"] is None
+
+
+def test_golden_rows_are_a_few_of_those_given_in_order():
+    rows = golden_rows(np.arange(100, 200), seed=1)
+    assert len(rows) == 16
+    assert set(rows.tolist()) <= set(range(100, 200))
+    assert (np.diff(rows) > 0).all()
+    assert golden_rows(np.arange(3), seed=1).tolist() == [0, 1, 2]

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+
+from training.pictures.dataset.settings import Augment
+from training.pictures.learn.fit import Diverged, Material, class_weights
+from training.pictures.learn.transfer import build, halvings, reset, stale, train
+from training.pictures.learn.transfer_settings import PARTS, Network, Training
+
+pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
+
+NETWORK = Network(backbone="mobilenet-v3-small", weights="none", dense=(8,))
+
+
+@pytest.fixture(scope="module")
+def material():
+    rng = np.random.default_rng(0)
+    labels = np.arange(24) % 2
+    images = rng.integers(0, 100, (24, 32, 32, 3), np.uint8)
+    images[labels == 1, :16] += 150
+    facts = np.eye(2, dtype=np.uint8)[labels]
+    return Material(images, labels, np.arange(16), np.arange(16, 24), class_weights(labels, 2), facts)
+
+
+def learner(seed=1, extra=2):
+    return build(NETWORK, height=32, width=32, labels=2, extra=extra, seed=seed)
+
+
+def nothing(history):
+    pass
+
+
+def weights(made):
+    return {part: [w for layer in made.parts[part] for w in layer.get_weights()] for part in PARTS}
+
+
+def changed(before, after):
+    return {
+        part for part in PARTS if any(not np.array_equal(a, b) for a, b in zip(before[part], after[part], strict=True))
+    }
+
+
+def test_the_head_learns_alone_and_then_everything_at_its_rate(material, tmp_path):
+    made = learner()
+    start = weights(made)
+    head = Training(epochs=1, classifier=1e-2, batch=8)
+    train(made, head, Augment(), material, seed=1, kept=tmp_path / "head.pt", tell=nothing)
+    assert changed(start, weights(made)) == {"classifier"}
+    after = weights(made)
+    fine = Training(epochs=1, middle=1e-3, high=1e-3, classifier=1e-3, batch=8, one_cycle=False)
+    train(made, fine, Augment(), material, seed=1, kept=tmp_path / "fine.pt", tell=nothing)
+    assert changed(after, weights(made)) == {"middle", "high", "classifier"}
+
+
+def test_a_frozen_epoch_leaves_the_backbone_as_it_was(material, tmp_path):
+    made = learner()
+    start = weights(made)
+    stage = Training(epochs=1, frozen=1, low=1e-2, middle=1e-2, high=1e-2, classifier=1e-2, batch=8)
+    train(made, stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)
+    assert changed(start, weights(made)) == {"classifier"}
+
+
+def test_resets_begin_from_chance_and_spare_the_rest():
+    made = learner()
+    start = weights(made)
+    reset(made, ("low", "classifier"), NETWORK, seed=2)
+    assert changed(start, weights(made)) == {"low", "classifier"}
+    reset(made, (), NETWORK, seed=3)
+    assert changed(start, weights(made)) == {"low", "classifier"}
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_training_that_was_broken_off_ends_as_one_that_was_not(material, tmp_path):
+    stage = Training(epochs=3, high=1e-3, classifier=1e-2, batch=8, frozen=1)
+    whole = learner()
+    expected = train(whole, stage, Augment(flip=True), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)
+
+    def kill(history):
+        if len(history) == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(learner(), stage, Augment(flip=True), material, seed=1, kept=tmp_path / "b.pt", tell=kill)
+    again, told = learner(), []
+    history = train(again, stage, Augment(flip=True), material, seed=1, kept=tmp_path / "b.pt", tell=told.append)
+    assert len(told) == 1
+    for key in ("loss", "valid_loss", "valid_accuracy"):
+        assert [one[key] for one in history] == pytest.approx([one[key] for one in expected], rel=1e-4)
+    rows = np.arange(24)
+    np.testing.assert_allclose(again.logits(material, rows), whole.logits(material, rows), atol=1e-4)
+
+
+def test_the_classifier_learns_what_metadata_tells(material, tmp_path):
+    made = learner()
+    stage = Training(epochs=12, classifier=3e-2, batch=8, patience=12)
+    history = train(made, stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)
+    assert history[-1]["valid_accuracy"] == 1.0
+
+
+def test_patience_and_plateau_count_epochs_since_the_lowest_loss():
+    history = [{"valid_loss": loss} for loss in (3.0, 2.0, 2.5, 2.5, 2.4, 2.3)]
+    assert [stale(history[:n]) for n in range(7)] == [0, 0, 0, 1, 2, 3, 4]
+    assert [halvings(history[:n], 2) for n in range(7)] == [0, 0, 0, 0, 1, 1, 2]
+
+
+def test_a_stage_ends_when_patience_does(material, tmp_path):
+    stage = Training(epochs=20, classifier=1e-9, patience=1, batch=16, one_cycle=False, optimizer="sgd")
+    history = train(learner(), stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)
+    assert len(history) < 20
+    assert stale(history) == 1
+
+
+def test_a_training_that_diverges_says_which_rates_to_lower(material, tmp_path):
+    stage = Training(epochs=3, low=10, high=10, classifier=10, batch=8, optimizer="sgd", one_cycle=False)
+    with pytest.raises(Diverged, match=r"diverges in epoch \d of a stage: lower low=10, high=10, classifier=10$"):
+        train(learner(), stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)

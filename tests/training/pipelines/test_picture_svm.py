@@ -1,0 +1,104 @@
+"""The recipe with a frozen network, on pictures and a network that the tests make."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.store import Store
+from tests.training.pictures.helpers.shapes import collection, in_styles
+from training.cli import main
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """Convolutions by chance on 16 x 16 pixels, pooled to 4 x 4 places."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = np.random.default_rng(0).normal(size=(12, 3, 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["image", "weight"], ["maps"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["maps"], ["relu"]),
+        helper.make_node("AveragePool", ["relu"], ["pooled"], kernel_shape=[4, 4], strides=[4, 4]),
+    ]
+    takes = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, 16])
+    gives = helper.make_tensor_value_info("pooled", TensorProto.FLOAT, [1, 12, 4, 4])
+    graph = helper.make_graph(nodes, "toy", [takes], [gives], [numpy_helper.from_array(weight, "weight")])
+    path = tmp_path_factory.mktemp("network") / "toy.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def train(pictures, network, folder, *changes):
+    settings = ["profile=quick", f"pictures.path={pictures}", f"network.path={network}", f"cache={folder / 'cache'}"]
+    words = [word for one in (*settings, *changes) for word in ("--set", one)]
+    return main(["clip-art-svm", "--out", str(folder / "out"), *words])
+
+
+@pytest.fixture(scope="module")
+def styles(network, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("styles")
+    assert train(in_styles(folder / "pictures"), network, folder) == 0
+    return folder
+
+
+def test_network_and_machine_are_one_artefact_judged_on_styles_never_seen(styles):
+    model = Store(styles / "out").load("clip-art-svm")
+    assert (model.kind, model.labels, model.session.shape) == ("picture", ["box", "disc", "wedge"], (16, 16, 3))
+    tests = model.manifest.metrics["tests"]
+    assert set(tests) == {"filled", "outlined", "thick"}
+    assert list(tests["thick"]) == ["new things", "things met in another source"]
+    images = [np.array(Image.open(path).resize((16, 16))) for path in sorted(styles.glob("pictures/thick/*/*.png"))]
+    scores = model.predict(np.stack(images))
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+    assert np.mean(scores.argmax(axis=1) == np.repeat([0, 1, 2], 12)) > 0.8
+
+
+def test_the_report_shows_the_search(styles):
+    folder = styles / "out/reports/clip-art-svm-1"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Search" in page
+    assert "sigmoid" in page
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert len(report["tables"]["Search"]["rows"]) == 3
+    assert '<a href="map.html">' in page
+    assert "Map of clip-art-svm" in (folder / "map.html").read_text(encoding="utf-8")
+    assert report["mean"]["majority"] == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_the_recipe_of_an_artefact_makes_it_again(styles, tmp_path):
+    first = Store(styles / "out").load("clip-art-svm")
+    (tmp_path / "again.toml").write_text(first.manifest.origin["recipe"], encoding="utf-8")
+    words = ["--out", str(tmp_path / "out"), "--set", f"cache={styles / 'cache'}"]
+    assert main([str(tmp_path / "again.toml"), *words]) == 0
+    assert (
+        Store(tmp_path / "out").load("clip-art-svm").manifest.files["model.onnx"] == first.manifest.files["model.onnx"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (("network.path=none.onnx",), "no network none.onnx"),
+        (("network.path=",), "no network: say which"),
+        (("network.layer=top",), "no layer 'top'; there is maps, relu, pooled"),
+        (("pictures.height=20",), "another size than the network's"),
+        (("svm.kernels=cubic",), "svm.kernels=['cubic']"),
+        (("name=Clip Art",), "lower-case words"),
+        (("top=[0]",), "numbers of guesses"),
+    ],
+)
+def test_what_cannot_be_is_told_and_leaves_nothing(changes, told, styles, network, tmp_path, capsys):
+    assert train(styles / "pictures", network, tmp_path, *changes) == 1
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("counts", "told"), [({"box": 5}, "one class"), ({"box": 5, "disc": 1}, "a single picture")])
+def test_too_little_to_learn_from_is_told(counts, told, network, tmp_path, capsys):
+    pictures = collection(tmp_path / "pictures", counts)
+    assert train(pictures, network, tmp_path, "pictures.layout=label", "pictures.thing=", "split.by_source=false") == 1
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

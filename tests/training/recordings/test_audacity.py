@@ -1,0 +1,61 @@
+import pytest
+
+from training.recordings.collection import Interval
+from training.recordings.load import load
+from training.recordings.settings import CollectionSpec
+
+
+def read(folder):
+    return load(CollectionSpec(kind="audacity", path=str(folder)))
+
+
+def test_regions_become_intervals_and_gaps_count_as_nothing(tmp_path, write_sound):
+    write_sound(tmp_path / "garden" / "dawn.wav", seconds=10)
+    track = "0.500000\t2.000000\tblackbird\n\\\t1800.0\t4000.0\n1.500000\t4.000000\trobin;blackbird\n6,0\t99,0\trobin\n"
+    (tmp_path / "garden" / "dawn.txt").write_text(track)
+    (clip,) = read(tmp_path).clips
+    assert clip.source == "garden"
+    assert clip.labels == ("blackbird", "robin")
+    assert clip.intervals == (
+        Interval(0.5, 4.0, "blackbird"),
+        Interval(1.5, 4.0, "robin"),
+        Interval(6.0, pytest.approx(10.0), "robin"),
+    )
+
+
+def test_a_file_right_under_the_root_is_its_own_source(tmp_path, write_sound):
+    write_sound(tmp_path / "dawn.wav")
+    (tmp_path / "dawn.txt").write_text("0\t1\trobin\n")
+    assert read(tmp_path).sources == ("dawn.wav",)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("1\t1\trobin", "'robin' is a point"),
+        ("3\t4\trobin", "lies outside of the sound, 3 s"),
+        ("-1\t1\trobin", "lies outside"),
+        ("0\t1\t", "without a label"),
+        ("0;1;robin", "is not START, tab, END, tab, LABEL"),
+    ],
+)
+def test_a_line_that_cannot_be_is_a_problem_and_the_others_hold(tmp_path, write_sound, line, why):
+    write_sound(tmp_path / "dawn.wav")
+    (tmp_path / "dawn.txt").write_text(f"0\t1\trobin\n{line}\n")
+    found = read(tmp_path)
+    assert len(found.clips[0].intervals) == 1
+    (problem,) = found.problems
+    assert problem.why.startswith("line 2: ")
+    assert why in problem.why
+
+
+def test_sounds_and_tracks_without_each_other_are_listed(tmp_path, write_sound):
+    for name in ("one", "two", "broken"):
+        write_sound(tmp_path / f"{name}.wav")
+    (tmp_path / "broken.wav").write_bytes(b"noise")
+    for name in ("one", "three", "broken"):
+        (tmp_path / f"{name}.txt").write_text("0\t1\trobin\n")
+    problems = {problem.path.name: problem.why for problem in read(tmp_path).problems}
+    assert problems.keys() == {"two.wav", "three.txt", "broken.wav"}
+    assert problems["two.wav"] == "no label track two.txt lies beside it"
+    assert problems["three.txt"] == "no sound of this name lies beside it"

@@ -1,0 +1,192 @@
+"""`timbre train` on recordings of one's own: from a folder to an artefact that serves."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from models.promote import share_without_label
+from models.store import Store
+from training.cli import main
+from training.common.recipe import load
+
+QUICK = ("profile=quick", "forest.components=8", "windows.length=1", "windows.hop=0.5", "cache=cache")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def collection(by_source, tmp_path, write_sound):
+    """High, low and, in a folder of its own, noise, of six sources."""
+    for number in range(6):
+        noise = np.random.default_rng(number).normal(0, 0.1, 60_000)
+        path = tmp_path / "collection" / f"player{number}" / "street" / "n.wav"
+        path.parent.mkdir()
+        sf.write(path, noise, 22_050)
+    return ("collection.path=collection", "collection.background=street", *QUICK)
+
+
+def words(changes):
+    return [word for change in changes for word in ("--set", change)]
+
+
+def test_one_command_makes_an_artefact_that_hears_what_it_was_shown(collection, tmp_path, capsys):
+    broken = tmp_path / "collection" / "player2" / "high" / "more.wav"
+    broken.write_bytes(b"RIFF....WAVE")
+    variants = "augment.variants=volume,random_noise"
+    assert main(["sounds", *words([*collection, variants, "name=pitches"]), "--out", "out"]) == 0
+    printed = capsys.readouterr().out
+    assert "more.wav: cannot be read as sound" in printed
+    model = Store(Path("out")).load("pitches")
+    assert list(model.labels) == ["high", "low"]
+    manifest = model.manifest
+    assert manifest.origin["label_rule"].startswith("a label is on when it sounds in at least 0.5 of the 1-s window")
+    assert 'path = "collection"' in manifest.origin["recipe"]
+    assert manifest.input.configuration["window"] == 22_050
+    assert manifest.metrics["mean"]["macro_f1"] > 0.75
+    assert manifest.metrics["mean"]["quiet_without_label"] >= 0.9
+    assert len(manifest.metrics["left_out"]) == 1
+    folder = Path("out/reports/pitches-1")
+    assert json.loads((folder / "report.json").read_text())["name"] == "pitches"
+    assert (folder / "model.joblib").is_file()
+    assert "more.wav" in Path("out/reports/pitches-problems.csv").read_text()
+
+
+def test_with_made_noise_it_learns_to_keep_quiet(collection, tmp_path):
+    for path in tmp_path.glob("collection/*/street"):
+        shutil.rmtree(path)
+    changes = [*collection[2:], "collection.path=collection", "collection.nothing=1", "collection.into=made"]
+    assert main(["sounds", *words([*changes, "forest.trees=40"]), "--out", "out"]) == 0
+    mean = Store(Path("out")).load("sounds").manifest.metrics["mean"]
+    assert min(mean["macro_f1"], mean["micro_f1"]) > 0.75
+    # Of 200 windows that were never seen; the collection's own test part has seven.
+    assert share_without_label(Store(Path("out")).load("sounds")) >= 0.8
+    assert len(list(Path("made").glob("nothing-*.wav"))) == 9
+
+
+def test_the_same_recipe_and_seed_give_the_same_scores(collection):
+    def golden(out, *changes):
+        assert main(["sounds", *words([*collection, *changes]), "--out", out]) == 0
+        with np.load(Path(out, "sounds", "1", "golden.npz")) as file:
+            return file["scores"]
+
+    first = golden("one", "augment.variants=pitch_change")
+    assert np.array_equal(first, golden("two", "augment.variants=pitch_change", "jobs=1", "cache=elsewhere"))
+    assert not np.array_equal(first, golden("three", "augment.variants=pitch_change", "seed=2"))
+
+
+def test_the_network_takes_windows_of_another_length(collection):
+    assert main(["sounds", *words([*collection, "models=network", "network.epochs=1"]), "--out", "out"]) == 0
+    assert Store(Path("out")).load("sounds").manifest.input.shape == (128, 44)
+
+
+def test_of_two_models_the_one_that_is_better_on_validation_is_written(collection):
+    assert main(["sounds", *words([*collection, "models=forest,network", "network.epochs=1"]), "--out", "out"]) == 0
+    manifest = Store(Path("out")).load("sounds").manifest
+    text = Path("out/sounds/1/report.md").read_text()
+    assert (text.index("**forest**") < text.index("**network**")) is (manifest.input.kind == "features")
+    assert [folder.name for folder in Path("out/sounds").iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["collection.background=street,low", "collection.labels=high"], None),
+        (["windows.hop=10", "forest.components=20"], "12 training windows: at least 21 are needed"),
+        (["split.shares=[0.2, 0.4, 0.4]", "collection.path=nowhere"], "no folder or file"),
+        (["name=My Sounds"], "name='My Sounds' must be lower-case words"),
+        (["models=tree"], "must be forest, network or both"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_and_nothing_is_written(collection, changes, message, capsys):
+    code = main(["sounds", *words([*collection, *changes]), "--out", "out"])
+    assert code == (1 if message else 0)
+    if message:
+        assert message in capsys.readouterr().err
+        assert not list(Path("out").glob("sounds/*"))
+
+
+def test_a_version_that_exists_is_refused_before_anything_is_read(capsys):
+    Path("out/sounds/3").mkdir(parents=True)
+    assert main(["sounds", "--set", "version=3", "--out", "out"]) == 1
+    told = "out/sounds/3 exists already: name another version, or none for the one after the latest"
+    assert told in capsys.readouterr().err
+
+
+def test_one_label_with_nothing_beside_it_cannot_be_learnt(tmp_path, write_sound, capsys):
+    for number in range(8):
+        write_sound(tmp_path / "collection" / "high" / f"{number}.wav", hertz=2000 + number)
+    assert main(["sounds", *words(["collection.path=collection", *QUICK]), "--out", "out"]) == 1
+    assert "label 'high' is on in every training window, so there is nothing to tell it from" in capsys.readouterr().err
+
+
+def test_a_label_that_no_training_window_holds_is_named(tmp_path, write_sound, capsys):
+    write_sound(tmp_path / "one.wav", seconds=10)
+    rows = [f"one.wav,{n / 2},{n / 2 + 1},{'high' if n % 2 else ''},s{n}" for n in range(18)]
+    (tmp_path / "list.csv").write_text(
+        "path,start,end,labels,source\n" + "\n".join([*rows, "one.wav,9.9,9.98,low,s20"])
+    )
+    changes = ["collection.kind=csv", "collection.path=list.csv", *QUICK]
+    assert main(["sounds", *words(changes), "--out", "out"]) == 1
+    assert "label 'low' is on in no training window: add recordings of it" in capsys.readouterr().err
+
+
+def test_a_part_without_a_share_leaves_thresholds_at_one_half(collection):
+    assert main(["sounds", *words([*collection, "split.shares=[1, 0, 0]"]), "--out", "out"]) == 0
+    manifest = Store(Path("out")).load("sounds").manifest
+    assert [label.threshold for label in manifest.labels] == [0.5, 0.5]
+    assert manifest.metrics["left_out"] == {}
+
+
+@pytest.fixture
+def small_musicnet(tmp_path, write_sound):
+    """MusicNet as published, of seven pieces for a high flute and a low cello, 5 s of each and of both."""
+    root, rows = tmp_path / "musicnet", []
+    for number in range(7):
+        name = str(1700 + number)
+        part = "train" if number < 5 else "test"
+        notes = []
+        for program, hertz in ((74, 2000), (43, 200)):
+            notes.append((44_100 * 5 * len(notes), 44_100 * 5 * (len(notes) + 1), program))
+            write_sound(tmp_path / f"{program}.wav", hertz + 20 * number, 5, 44_100)
+        halves = [sf.read(tmp_path / f"{program}.wav")[0] for *_, program in notes]
+        (root / f"{part}_data").mkdir(parents=True, exist_ok=True)
+        (root / f"{part}_labels").mkdir(exist_ok=True)
+        sf.write(root / f"{part}_data" / f"{name}.wav", np.concatenate([*halves, 0.5 * sum(halves)]), 44_100)
+        notes += [(44_100 * 10, 44_100 * 15, program) for *_, program in notes]
+        with (root / f"{part}_labels" / f"{name}.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["start_time", "end_time", "instrument", "note", "start_beat", "end_beat", "note_value"])
+            table.writerows([*note, 60, 0.0, 1.0, "Whole"] for note in notes)
+        rows.append([name, "Bach", f"Piece {number}", "1", "Duo", "Museum", "x", "BWV", "15"])
+    with (tmp_path / "musicnet_metadata.csv").open("w", newline="") as file:
+        head = "id,composer,composition,movement,ensemble,source,transcriber,catalog_name,seconds"
+        csv.writer(file).writerows([head.split(","), *rows])
+    return root
+
+
+def test_the_recipe_for_musicnet_is_one_command(small_musicnet, capsys):
+    changes = [f"collection.path={small_musicnet}", "forest.trees=20", "cache=cache"]
+    assert main(["musicnet", *words(changes), "--out", "out"]) == 0
+    assert "train: 5 sources: Bach | Piece" in capsys.readouterr().out
+    model = Store(Path("out")).load("musicnet")
+    assert list(model.labels) == ["cello", "flute"]
+    text = Path("out/musicnet/1/report.md").read_text()
+    assert "9 variants of each among them" in text
+    assert "350 windows" in text, "five pieces of seven windows, each ten times"
+    assert model.manifest.metrics["mean"]["macro_f1"] > 0.8
+
+
+def test_the_recipe_for_musicnet_is_that_of_the_original_work():
+    recipe = load("musicnet")
+    assert (recipe.collection.kind, recipe.models, recipe.windows.length) == ("musicnet", ("forest",), 2.0)
+    assert (recipe.forest.components, recipe.forest.trees, recipe.forest.min_samples_split) == (16, 200, 20)
+    assert len(recipe.augment.variants) == 9
+    assert load("musicnet", ["augment.variants="]).augment.variants == ()

@@ -1,0 +1,139 @@
+"""Folders and CSV lists: what is read, and what is listed as a problem."""
+
+import re
+
+import pytest
+
+from training.recordings.collection import CollectionError
+from training.recordings.load import load
+from training.recordings.settings import CollectionSpec
+
+
+def problems(collection):
+    return {problem.path.name: problem.why for problem in collection.problems}
+
+
+def test_each_file_of_label_folders_is_a_source_of_its_own(tmp_path, write_sound):
+    for name in ("oboe/1.wav", "oboe/2.flac", "horn/1.ogg"):
+        write_sound(tmp_path / name, seconds=1.0)
+    found = load(CollectionSpec(path=str(tmp_path)))
+    assert found.labels == ("horn", "oboe")
+    assert found.sources == ("horn/1.ogg", "oboe/1.wav", "oboe/2.flac")
+    assert [(clip.labels, round(clip.seconds, 2)) for clip in found.clips][1] == (("oboe",), 1.0)
+    assert not found.problems
+
+
+def test_folders_of_sources_hold_folders_of_labels(by_source):
+    found = load(by_source)
+    assert found.sources == tuple(f"player{n}" for n in range(6))
+    assert found.counts() == {"high": 6, "low": 6}
+
+
+def test_one_corrupt_file_among_many_is_listed_and_the_others_are_there(tmp_path, write_sound):
+    first = write_sound(tmp_path / "oboe" / "0.wav", seconds=0.2).read_bytes()
+    for number in range(1, 1000):
+        (tmp_path / "oboe" / f"{number}.wav").write_bytes(first[:-2] + number.to_bytes(2, "little"))
+    (tmp_path / "oboe" / "500.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEnonsense")
+    told = []
+    found = load(CollectionSpec(path=str(tmp_path)), lambda done, total: told.append((done, total)))
+    assert told == [(done, 0) for done in range(1, 1001)]
+    assert len(found.clips) == 999
+    assert list(problems(found)) == ["500.wav"]
+    assert "cannot be read as sound" in problems(found)["500.wav"]
+
+
+def test_whatever_is_not_used_is_listed_with_the_reason(tmp_path, write_sound):
+    for name in ("oboe/1.wav", "oboe/2.wav", "oboe/low/3.wav", "4.wav"):
+        write_sound(tmp_path / name)
+    (tmp_path / "oboe" / "notes.doc").write_text("x")
+    (tmp_path / "oboe" / "empty.wav").touch()
+    (tmp_path / "README.txt").write_text("about the collection as a whole")
+    (tmp_path / "oboe" / ".hidden.wav").touch()
+    (tmp_path / "horn").mkdir()
+    assert problems(load(CollectionSpec(path=str(tmp_path)))) == {
+        "3.wav": "lies outside of LABEL/file, the layout of most files here",
+        "4.wav": "lies outside of LABEL/file, the layout of most files here",
+        "notes.doc": "not a sound file (.doc)",
+        "empty.wav": "the file is empty",
+        "horn": "an empty folder",
+    }
+
+
+def test_links_are_followed_and_circles_are_not(tmp_path, write_sound):
+    write_sound(tmp_path / "elsewhere" / "1.wav")
+    (tmp_path / "c" / "oboe").mkdir(parents=True)
+    (tmp_path / "c" / "horn").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "c" / "oboe" / "again").symlink_to(tmp_path / "c")
+    found = load(CollectionSpec(path=str(tmp_path / "c")))
+    assert [(clip.labels, clip.path.name) for clip in found.clips] == [(("horn",), "1.wav")]
+
+
+def test_background_folders_train_without_a_label(tmp_path, write_sound):
+    for name in ("oboe/1.wav", "street/2.wav"):
+        write_sound(tmp_path / name)
+    found = load(CollectionSpec(path=str(tmp_path), background=("street",)))
+    assert found.labels == ("oboe",)
+    assert [clip.labels for clip in found.clips] == [("oboe",), ()]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("", "say where the sounds are"), ("nowhere", "no folder or file"), (".", "nothing to train on")],
+)
+def test_a_collection_that_is_not_there_is_refused(path, message, tmp_path):
+    spec = CollectionSpec(path=path and str(tmp_path / path))
+    with pytest.raises(CollectionError, match=message):
+        load(spec)
+
+
+def csv_list(folder, text):
+    (folder / "list.csv").write_text(text)
+    return CollectionSpec(kind="csv", path=str(folder / "list.csv"))
+
+
+def test_a_list_gives_start_end_labels_and_source(tmp_path, write_sound):
+    write_sound(tmp_path / "one.wav")
+    found = load(csv_list(tmp_path, "path,start,end,labels,source\none.wav,0.5,2,oboe; horn,anna\none.wav,2,,,anna\n"))
+    assert [(c.start, c.end, c.labels, c.source) for c in found.clips] == [
+        (0.5, 2.0, ("horn", "oboe"), "anna"),
+        (2.0, 3.0, (), "anna"),
+    ]
+
+
+def test_a_list_without_times_and_sources_means_whole_files(tmp_path, write_sound):
+    write_sound(tmp_path / "one.wav")
+    (found,) = load(csv_list(tmp_path, "path,labels\none.wav,oboe\n")).clips
+    assert (found.start, found.end, found.source) == (0.0, 3.0, "one.wav")
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("two.wav,0,1,oboe,s", "there is no such file"),
+        ("one.wav,2,1,oboe,s", "start 2 and end 1"),
+        ("one.wav,-1,1,oboe,s", "start -1"),
+        ("one.wav,0,3.06,oboe,s", "end 3.06 s lies behind the end of the file, 3 s"),
+        ("one.wav,zero,1,oboe,s", "could not convert"),
+        (",0,1,oboe,s", "no path"),
+    ],
+)
+def test_a_line_that_cannot_be_is_a_problem_with_its_number(tmp_path, write_sound, line, why):
+    write_sound(tmp_path / "one.wav")
+    found = load(csv_list(tmp_path, f"path,start,end,labels,source\none.wav,0,3.04,oboe,s\n{line}\n"))
+    assert len(found.clips) == 1
+    (problem,) = found.problems
+    assert re.search(f"line 3 of list.csv: .*{re.escape(why)}", problem.why)
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [("path,start", "no column labels; columns are path, start"), ("path,labels,lable", "unknown column lable")],
+)
+def test_a_list_with_other_columns_is_refused(tmp_path, head, message):
+    with pytest.raises(CollectionError, match=message):
+        load(csv_list(tmp_path, f"{head}\n"))
+
+
+def test_a_folder_is_no_list(tmp_path):
+    with pytest.raises(CollectionError, match="give the CSV file itself"):
+        load(CollectionSpec(kind="csv", path=str(tmp_path)))

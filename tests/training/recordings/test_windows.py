@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.recordings.collection import Clip, Interval
+from training.recordings.settings import WindowSpec
+from training.recordings.windows import cut, labels, starts
+
+
+def clip(start, end, intervals=(), names=("a",)):
+    return Clip(Path("x.wav"), start, end, names, "s", tuple(Interval(*one) for one in intervals))
+
+
+@pytest.mark.parametrize(
+    ("end", "count"), [(0.09, 0), (0.1, 1), (1.0, 1), (2.0, 1), (2.98, 1), (3.0, 2), (2.9999, 2), (10.0, 9)]
+)
+def test_windows_lie_whole_in_a_clip_and_short_clips_have_one(end, count):
+    assert len(starts(clip(0.0, end), WindowSpec())) == count
+
+
+def test_windows_begin_with_the_clip_and_lie_a_hop_apart():
+    assert starts(clip(1.5, 5.0), WindowSpec(length=2, hop=0.5)).tolist() == [1.5, 2.0, 2.5, 3.0]
+
+
+def test_a_label_is_on_from_the_share_on():
+    one = clip(0, 10, [(0, 1, "a"), (1.02, 10, "b")], ("a", "b"))
+    on = labels(one, np.array([0.0, 0.02, 1.0]), WindowSpec(share=0.5), ("a", "b"))
+    assert on.tolist() == [[True, False], [False, True], [False, True]]
+
+
+def test_a_clip_shorter_than_the_window_counts_by_its_own_length():
+    one = clip(0, 1.0, [(0, 0.4, "a"), (0.4, 1.0, "b")], ("a", "b"))
+    assert labels(one, np.array([0.0]), WindowSpec(share=0.5), ("a", "b")).tolist() == [[False, True]]
+
+
+def test_the_smallest_share_needs_some_sound():
+    one = clip(0, 4, [(2.5, 4, "a")])
+    assert labels(one, np.array([0.0, 1.0]), WindowSpec(share=1e-6), ("a",)).tolist() == [[False], [True]]
+
+
+def test_a_faster_window_holds_more_of_the_clip():
+    one = clip(0, 10, [(2.0, 10, "a")])
+    at = np.array([0.5])
+    spec = WindowSpec(share=0.3)
+    assert not labels(one, at, spec, ("a",))
+    assert labels(one, at, spec, ("a",), speed=1.25)
+
+
+def test_what_lies_behind_the_clip_is_silence():
+    sound = np.ones(100, np.float32)
+    assert cut(sound, clip(0, 5), 1.0, samples=20, rate=10).tolist() == [1.0] * 20
+    assert cut(sound, clip(0, 2), 1.0, samples=20, rate=10).tolist() == [1.0] * 10 + [0.0] * 10
+    assert cut(sound, clip(0, 50), 9.5, samples=20, rate=10).tolist() == [1.0] * 5 + [0.0] * 15

@@ -1,0 +1,96 @@
+"""`timbre data check`: everything in a collection is read once; labels and sources are counted, problems listed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from training.cli import stage
+from training.common.cli_helpers import whole
+from training.data_cli.main import parser, recipe_of
+from training.notes.library import RATE
+from training.recordings import audio
+from training.recordings.collection import Collection, CollectionError, Problem, problems_csv
+from training.recordings.load import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+SHOWN = 20
+"""Problems that a terminal is shown; a file has them all."""
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre data check`; 1 when there are problems."""
+    from pathlib import Path
+
+    options = parser("check", __doc__ or "")
+    options.add_argument("--problems", type=Path, default=Path("problems.csv"), help="written if there are any")
+    args = options.parse_args(argv)
+    recipe = recipe_of(args.spec, args.set)
+    with stage("list the collection") as progress:
+        collection = load(recipe.collection, progress)
+    with stage("read every recording") as progress:
+        unread = unreadable(collection, jobs=recipe.jobs, progress=progress)
+    show(collection)
+    return report((*collection.problems, *unread), args.problems)
+
+
+def unreadable(
+    collection: Collection, *, jobs: int, progress: Callable[[int, int], None] | None = None
+) -> list[Problem]:
+    """Return the recordings that cannot be decoded from beginning to end."""
+    from joblib import Parallel, delayed
+
+    recordings = sorted({(clip.path, clip.inner) for clip in collection.clips})
+    work = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
+    problems = []
+    for number, problem in enumerate(work(delayed(_decode)(*one) for one in recordings), 1):
+        problems += [problem] if problem else []
+        if progress:
+            progress(number, len(recordings))
+    return problems
+
+
+def _decode(path: Path, inner: str) -> Problem | None:
+    try:
+        audio.read(path, inner, rate=RATE)
+    except CollectionError as error:
+        return Problem(path / inner if inner else path, str(error))
+    return None
+
+
+def show(collection: Collection) -> None:
+    """Print how many clips, hours and sources each label has."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    clips = collection.counts()
+    seconds: Counter[str] = Counter()
+    for clip in collection.clips:
+        seconds.update(clip.sounding(clip.start, clip.end))
+    table = Table("label", box=box.SIMPLE, pad_edge=False)
+    for column in ("clips", "hours", "sources"):
+        table.add_column(column, justify="right")
+    for label in collection.labels:
+        sources = {clip.source for clip in collection.clips if label in clip.labels}
+        table.add_row(escape(label), f"{clips[label]:,}", f"{seconds[label] / 3600:.2f}", f"{len(sources):,}")
+    table.add_section()
+    table.add_row("all", f"{len(collection.clips):,}", f"{collection.hours:.2f}", f"{len(collection.sources):,}")
+    Console().print(table)
+
+
+def report(problems: Sequence[Problem], path: Path) -> int:
+    """Print the first problems, write all to a CSV file, and return the exit code: 1 if there are any."""
+    if not problems:
+        return 0
+    with whole(path) as draft:
+        draft.write_text(problems_csv(problems), encoding="utf-8")
+    for problem in problems[:SHOWN]:
+        print(f"{problem.path}: {problem.why}")
+    more = f", {len(problems) - SHOWN:,} more than shown" if len(problems) > SHOWN else ""
+    print(f"{len(problems):,} cannot be used{more}; all are in {path}")
+    return 1

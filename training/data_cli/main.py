@@ -1,0 +1,105 @@
+"""`timbre data`: look at collections of sounds, divide them, make tables of them; bring, clean and pack pictures."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.errors import NotFound
+from training.common.cli_helpers import told
+
+if TYPE_CHECKING:
+    from training.recordings.settings import SoundsRecipe
+
+COMMANDS = {
+    "check": ("training.data_cli.check", "read everything, count labels and sources, list what cannot be used"),
+    "split": ("training.data_cli.split", "show which sources train, choose and judge; or split pictures"),
+    "table": ("training.data_cli.table", "compute the windows' features, in parallel and only once"),
+    "hear": ("training.data_cli.hear", "write windows before and after each variant, and their spectrograms"),
+    "crawl": (
+        "training.pictures.collect.crawl",
+        "bring pictures from a shop or from open collections, as a recipe says",
+    ),
+    "match": ("training.pictures.dataset.match", "find the classes of pictures in their names"),
+    "clean": (
+        "training.pictures.clean.command",
+        "find duplicates, blank pictures and doubtful labels; set them right on a page",
+    ),
+    "describe": ("training.pictures.learn.describe", "write what a layer of a network makes of each picture, as HDF5"),
+    "pack": ("training.pictures.dataset.pack", "pack a folder of pictures into arrays"),
+}
+"""Module with main(argv), and a line of help; `split` of pictures is found by what it is given."""
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre data` and return the exit code: 0 done, 1 refused or with problems, 2 not understood."""
+    if not argv or argv[0] in {"-h", "--help"}:
+        lines = [f"  {name:<10}{about}" for name, (_, about) in COMMANDS.items()]
+        print(
+            "\n".join(["usage: timbre data COMMAND ...   (timbre data COMMAND --help tells its options)", "", *lines])
+        )
+        return 0
+    name, *rest = argv
+    if name not in COMMANDS:
+        print(f"timbre data: unknown command {name!r}; see timbre data --help", file=sys.stderr)
+        return 2
+    module = COMMANDS[name][0]
+    if name == "split" and any(_has_pictures(Path(word)) for word in rest):
+        module = "training.pictures.dataset.split"
+    return told(f"data {name}", lambda: importlib.import_module(module).main(rest))
+
+
+def _has_pictures(folder: Path) -> bool:
+    from training.pictures.dataset.folders import SUFFIXES
+    from training.pictures.dataset.packed import is_pack
+
+    if not folder.is_dir():
+        return False
+    return is_pack(folder) or any(path.suffix.lower() in SUFFIXES for path in folder.rglob("*"))
+
+
+def parser(name: str, about: str) -> argparse.ArgumentParser:
+    """Return the options that all commands for sound share."""
+    options = argparse.ArgumentParser(prog=f"timbre data {name}", description=about)
+    options.add_argument(
+        "spec",
+        metavar="SPEC",
+        help="a folder, a CSV list, MusicNet's .h5 or .npz, or a recipe (.toml) with [collection]",
+    )
+    options.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a setting, such as collection.kind=audacity, windows.length=3, split.shares=[0.6,0.2,0.2]",
+    )
+    return options
+
+
+def recipe_of(spec: str, changes: list[str]) -> SoundsRecipe:
+    """Return the recipe that a SPEC means: its file, or the shipped `sounds` on a folder or a file."""
+    from training.common.recipe import FOLDER, RecipeError, load
+    from training.recordings.settings import SoundsRecipe
+
+    path = Path(spec)
+    if not path.exists() and not (FOLDER / f"{spec}.toml").is_file():
+        raise NotFound(f"no folder, file or recipe {spec!r}")
+    if spec.endswith(".toml") or not path.exists():
+        recipe = load(spec, changes)
+        if not isinstance(recipe, SoundsRecipe):
+            raise RecipeError(f"{spec} is no recipe with a [collection]")
+        return recipe
+    kind = {".csv": "csv", ".h5": "musicnet", ".hdf5": "musicnet", ".npz": "musicnet"}.get(path.suffix.lower())
+    if (path / "train_data").is_dir() or (path / "test_data").is_dir():
+        kind = "musicnet"
+    recipe = load("sounds", [f"collection.path={spec}", f"collection.kind={kind or 'folders'}", *changes])
+    assert isinstance(recipe, SoundsRecipe)
+    return recipe
+
+
+def cache_of(recipe: SoundsRecipe) -> Path:
+    """Return the folder of what may be used again."""
+    return Path(recipe.cache or "~/.cache/timbre").expanduser() / "tables"

@@ -1,0 +1,135 @@
+"""Leave one source out: every source is judged by a model, and by thresholds, that never met it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation.metrics import Metrics, average_precision, measure
+from training.evaluation.thresholds import calibrate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.evaluation.metrics import Mask, Scores
+    from training.notes.window_set import WindowSet
+
+Watch: TypeAlias = tuple[npt.NDArray[Any], "Mask"]
+"""Tensors and labels of windows to look at during training and to learn nothing from."""
+Look: TypeAlias = dict[str, float]
+"""How far a training is: `loss` or `trees`, and on windows to watch `held_out_loss` and `held_out_map`."""
+WATCHED = 400
+NOISE = "noise-"
+"""Sources whose names begin so are families of noise: other draws of them train and judge."""
+
+
+class Fitted(Protocol):
+    """A trained model of either kind."""
+
+    @property
+    def history(self) -> list[Look]:
+        """What was seen on the way."""
+
+    def scores(self, tensors: npt.NDArray[Any]) -> Scores:
+        """Return scores (n, labels) of tensors (n, *shape)."""
+
+    def onnx(self) -> bytes:
+        """Return the model as an ONNX graph."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scores of windows by a model that did not train on `source`."""
+
+    source: str
+    scores: Scores
+    labels: Mask
+    kind: npt.NDArray[np.str_]
+    rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Which of the test windows these are."""
+    groups: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    """The sources by number, where `source` stands for many."""
+
+    @property
+    def sources(self) -> npt.NDArray[np.str_]:
+        """The source once per window."""
+        return np.full(len(self.labels), self.source)
+
+
+def sources_of(windows: WindowSet) -> list[str]:
+    """Return the sources of instruments, noise families left out."""
+    return [source for source in windows.sources if not source.startswith(NOISE)]
+
+
+def splits(train: WindowSet, *, excluded: Sequence[str] = ()) -> dict[str, npt.NDArray[np.int64]]:
+    """Return by source the rows of all others; `excluded` ones are nowhere. Empty when fewer than two are left."""
+    sources = [source for source in sources_of(train) if source not in excluded]
+    if len(sources) < 2:
+        return {}
+    return {source: np.flatnonzero(train.held_out(source, *excluded)[0]) for source in sources}
+
+
+def leave_one_out(models: dict[str, Fitted], test: WindowSet, tensors: npt.NDArray[Any]) -> list[Judged]:
+    """Return what each model says of the source it was trained without, and of all noises."""
+    noises = [source for source in test.sources if source.startswith(NOISE)]
+    return [judge(model, test, tensors, out, test.held_out(out, *noises)[1]) for out, model in models.items()]
+
+
+def judge(model: Fitted, test: WindowSet, tensors: npt.NDArray[Any], source: str, chosen: Mask) -> Judged:
+    """Return the model's scores of the chosen test windows."""
+    rows = np.flatnonzero(chosen)
+    return Judged(source, model.scores(tensors[rows]), test.labels[rows], test.kind[rows], rows)
+
+
+def look(scores: Scores, labels: Mask) -> Look:
+    """Return mean cross-entropy and mean average precision of windows that nothing was learnt from."""
+    right = np.where(labels, scores, 1 - scores)
+    precision = [average_precision(scores[:, i], labels[:, i]) for i in np.flatnonzero(labels.any(axis=0))]
+    known = [value for value in precision if value is not None]
+    loss = float(-np.log(np.maximum(right, 1e-6)).mean())
+    return {"held_out_loss": loss, "held_out_map": float(np.mean(known)) if known else 0.0}
+
+
+def watched(test: WindowSet, tensors: npt.NDArray[Any], source: str) -> Watch:
+    """Return up to 400 test windows of a source, spread over all of them."""
+    rows = np.flatnonzero(test.held_out(source)[1])
+    rows = rows[:: -(-len(rows) // WATCHED) or 1]
+    return tensors[rows], test.labels[rows]
+
+
+def thresholds(
+    judged: Sequence[Judged], *, quiet: float, beta: float = 1.0, least: Sequence[float] = ()
+) -> npt.NDArray[np.float32]:
+    """Return thresholds calibrated on everything judged, none lower than in `least`."""
+    found = calibrate(
+        np.concatenate([j.scores for j in judged]),
+        np.concatenate([j.labels for j in judged]),
+        source=np.concatenate([j.sources for j in judged]),
+        kind=np.concatenate([j.kind for j in judged]),
+        quiet=quiet,
+        beta=beta,
+    )
+    return np.maximum(found, least, dtype=np.float32) if least else found
+
+
+def measure_each(
+    judged: Sequence[Judged], names: Sequence[str], *, quiet: float, beta: float = 1.0, least: Sequence[float] = ()
+) -> dict[str, Metrics]:
+    """Return the metrics per source, each with thresholds from all the other sources."""
+    metrics = {}
+    for one in judged:
+        others = [other for other in judged if other is not one] or [one]
+        limits = thresholds(others, quiet=quiet, beta=beta, least=least)
+        metrics[one.source] = measure(one.scores, one.labels, one.kind, thresholds=limits, names=names)
+    return metrics
+
+
+def mean(metrics: dict[str, Metrics]) -> Metrics:
+    """Return the plain mean over the sources of every figure that is one number."""
+    # A source of nothing but noise knows few figures.
+    figures = dict.fromkeys(key for one in metrics.values() for key, value in one.items() if isinstance(value, float))
+    known = {key: [m[key] for m in metrics.values() if m[key] is not None] for key in figures}
+    return {key: float(np.mean(values)) for key, values in known.items()}

@@ -1,0 +1,69 @@
+"""The score from which a label is said to be on, chosen on sources that the model did not train on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation.metrics import QUIET
+
+if TYPE_CHECKING:
+    from training.evaluation.metrics import Mask, Scores
+
+LEAST, MOST = 0.05, 0.95
+GRID = np.linspace(LEAST, MOST, 91)
+
+
+def calibrate(
+    scores: Scores,
+    labels: Mask,
+    *,
+    source: npt.NDArray[np.str_],
+    kind: npt.NDArray[np.str_],
+    quiet: float = 0.99,
+    beta: float = 1.0,
+) -> npt.NDArray[np.float32]:
+    """Return a threshold per label, (labels,): best F-beta over the sources, among those that keep noise silent.
+
+    scores, labels: (windows, labels) out of fold. Each source counts the same, whatever its size. At least the share
+    `quiet` of noise and silence windows gets no label at all; that comes before F. With `beta` below 1 a false label
+    weighs more than a missing one (van Rijsbergen, Information Retrieval, 1979, chapter 7).
+    A label without a positive window gets 0.5, or what silence asks for.
+    """
+    still = np.isin(kind, QUIET)
+    floors = _floors(scores[still], quiet)
+    weight = _weights(source[~still])
+    return np.array(
+        [_best(scores[~still, i], labels[~still, i], weight, floor, beta) for i, floor in enumerate(floors)], np.float32
+    )
+
+
+def _floors(scores: Scores, quiet: float) -> npt.NDArray[np.float64]:
+    """Return the lowest thresholds that leave at most 1 - quiet of these windows with a label.
+
+    The windows with the loudest false scores are given up; what remains decides label by label.
+    """
+    if not len(scores):
+        return np.zeros(scores.shape[1])
+    given_up = min(int(len(scores) * (1 - quiet)), len(scores) - 1)
+    kept = scores[np.argsort(scores.max(axis=1))[: len(scores) - given_up]]
+    return np.asarray(kept.max(axis=0) + 1e-4, np.float64)
+
+
+def _best(scores: Scores, truth: Mask, weight: npt.NDArray[np.float64], floor: float, beta: float) -> float:
+    allowed = np.append(GRID[floor < GRID], min(max(floor, LEAST), 1.0))
+    if not truth.any():
+        return float(max(0.5, floor))
+    return float(max(allowed, key=lambda threshold: _f(scores >= threshold, truth, weight, beta)))
+
+
+def _f(said: Mask, truth: Mask, weight: npt.NDArray[np.float64], beta: float) -> float:
+    right, false, missed = (float(weight[part].sum()) for part in (said & truth, said & ~truth, ~said & truth))
+    return (1 + beta**2) * right / max(1e-12, (1 + beta**2) * right + false + beta**2 * missed)
+
+
+def _weights(source: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
+    _, where, counts = np.unique(source, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / counts[where], np.float64)

@@ -1,0 +1,132 @@
+"""Sound fonts as material: every note of every label, rendered once by FluidSynth into a library."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from training.notes.library import (
+    RANGES,
+    RATE,
+    MaterialError,
+    Note,
+    build_library,
+    decode_file,
+    fingerprint,
+    open_library,
+)
+from training.notes.sheet_music import PROGRAMS
+from training.notes.soundfont import label_samples, liars, shared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from features.config import Samples
+    from training.notes.library import Library
+
+FOLDERS = (Path("/usr/share/sounds/sf2"), Path("/usr/share/sounds/sf3"), Path("/usr/share/soundfonts"))
+INSTALL = "apt install fluidsynth fluid-soundfont-gm musescore-general-soundfont csound-soundfont"
+RELATED = 0.2
+"""Fonts that share more than this part of their sample names are one source."""
+TAKES = ((36, 1.6, 0), (68, 0.25, 0), (84, 2.5, 90), (112, 1.2, 0))
+"""Velocity, seconds and modulation (vibrato, 0 to 127) of each rendering of a note."""
+BORROWED = {("MuseScore_General_Full", "cello"), ("MuseScore_General", "cello"), ("TimGM6mb", "oboe")}
+"""The very recordings of GeneralUser GS, found by comparing waveforms (tests/training/notes/test_source_leakage.py)."""
+TAIL = 0.5
+_BEAT = 480
+
+
+class Struck(NamedTuple):
+    """A note in a MIDI file: seconds, MIDI pitch, velocity."""
+
+    onset: float
+    duration: float
+    pitch: int
+    velocity: int
+    modulation: int = 0
+
+
+def installed_fonts() -> tuple[Path, ...]:
+    """Return the sound fonts that the system has, each once, sorted by name."""
+    files = {file.resolve() for folder in FOLDERS for file in folder.glob("*.sf[23]")}
+    return tuple(sorted(files, key=lambda file: file.name))
+
+
+def families(fonts: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
+    """Return the fonts grouped into sources: those that share samples are one, named after its first."""
+    groups: list[list[Path]] = []
+    for font in fonts:
+        kin = [group for group in groups if any(shared(font, other) > RELATED for other in group)]
+        groups = [group for group in groups if group not in kin] + [[*(f for group in kin for f in group), font]]
+    return {f"font-{group[0].stem.lower()}": tuple(group) for group in groups}
+
+
+def library_of_fonts(source: str, fonts: Sequence[Path], cache: Path, *, jobs: int = 1) -> Library:
+    """Return the library of one family of fonts, rendered at the first call and kept in `cache`."""
+    kept = cache / f"{source}-{fingerprint([TAKES, [[f.name, f.stat().st_size, honest_labels(f)] for f in fonts]])}"
+    if kept.is_dir():
+        return open_library(source, kept)
+    work = [(font, label) for font in fonts for label in honest_labels(font)]
+    with ThreadPoolExecutor(jobs) as pool:
+        notes = [note for some in pool.map(lambda pair: list(render_notes(*pair)), work) for note in some]
+    return build_library(notes, source, kept)
+
+
+def honest_labels(font: Path) -> list[str]:
+    """Return the labels that the font plays with samples of its own, and of that instrument."""
+    lies = liars(font)
+    return [label for label in label_samples(font) if label not in lies and (font.stem, label) not in BORROWED]
+
+
+def render_notes(font: Path, label: str) -> Iterator[Note]:
+    """Yield the label's whole range, note by note, in every one of TAKES."""
+    program = next(number for number, name in PROGRAMS.items() if name == label)
+    low, high = RANGES[label]
+    score, now = [], 0.0
+    for pitch in range(low, high + 1):
+        for velocity, seconds, modulation in TAKES:
+            score.append(Struck(now, seconds, pitch, velocity, modulation))
+            now += seconds + TAIL
+    audio = render(font, program, score)
+    for note in score:
+        begin, end = int(note.onset * RATE), int((note.onset + note.duration + TAIL) * RATE)
+        yield Note(label, float(note.pitch), audio[begin:end].copy())
+
+
+def render(font: Path, program: int, notes: Sequence[Struck], *, rate: int = RATE) -> Samples:
+    """Return one part played by one program, dry, mono at `rate` Hz. Raises MaterialError without FluidSynth."""
+    if not shutil.which("fluidsynth"):
+        raise MaterialError(f"FluidSynth is not installed; run: {INSTALL}")
+    with tempfile.TemporaryDirectory() as folder:
+        midi, wave = Path(folder, "part.mid"), Path(folder, "part.wav")
+        write_midi(midi, program, notes)
+        command = ["fluidsynth", "-ni", "-q", "-R", "0", "-C", "0", "-g", "0.4", "-r", "44100", "-O", "s16"]
+        done = subprocess.run(  # noqa: S603
+            [*command, "-F", str(wave), str(font), str(midi)], capture_output=True, text=True, check=False
+        )
+        if done.returncode or not wave.is_file():
+            raise MaterialError(f"FluidSynth failed on {font.name}: {done.stderr.strip() or done.stdout.strip()}")
+        return decode_file(wave, rate=rate)
+
+
+def write_midi(path: Path, program: int, notes: Sequence[Struck]) -> None:
+    """Write one channel at 120 beats a minute; 960 ticks a second."""
+    import mido
+
+    ticks = [(round(n.onset * 2 * _BEAT), True, n) for n in notes]
+    ticks += [(round((n.onset + n.duration) * 2 * _BEAT), False, n) for n in notes]
+    track = mido.MidiTrack([mido.Message("program_change", program=program, time=0)])
+    now = 0
+    # Where one note ends as another begins, the end comes first.
+    for tick, on, note in sorted(ticks, key=lambda item: (item[0], item[1])):
+        if on:
+            track.append(mido.Message("control_change", control=1, value=note.modulation, time=tick - now))
+            now = tick
+        kind = "note_on" if on else "note_off"
+        track.append(mido.Message(kind, note=note.pitch, velocity=note.velocity if on else 0, time=tick - now))
+        now = tick
+    mido.MidiFile(ticks_per_beat=_BEAT, tracks=[track]).save(path)

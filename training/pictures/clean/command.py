@@ -1,0 +1,90 @@
+"""`timbre data clean`: what is wrong with a folder of pictures, as a list and as a page to set it right on."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from training.cli import stage
+from training.common.cli_helpers import told, within
+from training.notes.library import MaterialError
+from training.pictures.clean.findings import Examined, examine
+from training.pictures.clean.moves import Journal
+from training.pictures.clean.review_server import Cleaner, build
+from training.pictures.dataset.folders import listing
+from training.pictures.dataset.options import add_distance, add_layout, layout_of
+from training.pictures.dataset.packed import write_table
+
+NAMES = {
+    "equal": "sets of equal files",
+    "near": "sets of near-duplicates",
+    "blank": "blank pictures",
+    "unreadable": "unreadable files",
+    "label": "doubtful labels",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre data clean` and return the exit code: 0 done, 1 refused, 130 interrupted."""
+    options = _parser().parse_args(argv)
+    return told("data clean", lambda: _run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="timbre data clean", description="Find what is wrong with pictures.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds LABEL/picture.jpg")
+    parser.add_argument("--list", type=Path, metavar="FILE", help="write the findings to a new CSV file, show no page")
+    parser.add_argument(
+        "--port", type=within(0, 65_535), default=0, help="of the page, on 127.0.0.1 (default: one that is free)"
+    )
+    add_distance(parser)
+    parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
+    add_layout(parser)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    layout = layout_of(options)
+    if options.list and options.list.exists():
+        raise MaterialError(f"{options.list} is there already: remove it, or name another")
+    # First, so that what a killed process left half done is in its place.
+    journal = Journal(options.folder)
+    with stage("list the pictures"):
+        found = listing(options.folder, layout)
+    examined = examine(found, distance=options.distance, jobs=options.jobs, stage=stage)
+    counts = examined.counts()
+    print(f"{len(found.pictures):,} pictures: " + ", ".join(f"{counts[kind]:,} {name}" for kind, name in NAMES.items()))
+    print(f"labels are doubted by models that are right about {examined.accuracy:.0%} of the pictures they never saw")
+    if options.list:
+        write_list(examined, options.list)
+        return
+    asyncio.run(_show(Cleaner(examined, layout, journal), options.port))
+
+
+def write_list(examined: Examined, path: Path) -> None:
+    """Write a row for each picture of each finding."""
+    pictures = examined.found.pictures
+    rows = (
+        (set_, finding.kind, pictures[i].path, pictures[i].label, finding.suggested, finding.why)
+        for set_, finding in enumerate(examined.findings)
+        for i in finding.pictures
+    )
+    write_table(path, ("finding", "kind", "path", "label", "suggested", "why"), rows)
+
+
+async def _show(cleaner: Cleaner, port: int) -> None:
+    runner = web.AppRunner(build(cleaner), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
+        host, bound = runner.addresses[0][:2]
+        print(f"http://{host}:{bound}/{cleaner.token}/  (Ctrl+C ends it)", flush=True)
+        await asyncio.Event().wait()
+    finally:
+        print(f"deleted pictures lie in {cleaner.journal.path.parent}", file=sys.stderr)
+        await runner.cleanup()

@@ -1,0 +1,126 @@
+"""What is wrong, or may be, with the pictures of a folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from features.errors import InputError
+from features.picture import decode
+from training.pictures.clean.suspect_labels import CONFIG, describe, doubts
+from training.pictures.dataset import image_hash, near_duplicates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from training.pictures.dataset.folders import Listing
+
+KINDS = ("equal", "near", "blank", "unreadable", "label")
+
+
+class Finding(NamedTuple):
+    """Pictures that are wrong together, or one that is wrong by itself."""
+
+    kind: str
+    """One of `KINDS`."""
+    pictures: tuple[int, ...]
+    """Indices of the pictures."""
+    why: str
+    suggested: str = ""
+    """A likelier label."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """All pictures of a folder, with what was found."""
+
+    found: Listing
+    findings: list[Finding]
+    accuracy: float
+    """Share of the pictures whose label the models that doubt others name right."""
+
+    def counts(self) -> Counter[str]:
+        """Return how many findings there are of each kind."""
+        return Counter(finding.kind for finding in self.findings)
+
+
+def examine(
+    found: Listing,
+    *,
+    distance: int = near_duplicates.DISTANCE,
+    seed: int = 1,
+    jobs: int = 2,
+    stage: Callable[[str], AbstractContextManager[Callable[[int, int], None]]],
+) -> Examined:
+    """Return everything that is found: equal files, near-duplicates, blank and unreadable pictures, doubtful labels."""
+    paths = [picture.path for picture in found.pictures]
+    numbers = {path: i for i, path in enumerate(paths)}
+    with stage(f"look at {len(paths):,} pictures") as progress:
+        table = image_hash.table(found.root, paths, jobs=jobs, progress=progress)
+    findings = [Finding("unreadable", (numbers[problem.path],), problem.reason) for problem in table.problems]
+    with stage("find duplicates"):
+        findings += _duplicates(table, distance)
+        findings += [Finding("blank", (int(table.rows[i]),), "nothing to see") for i in np.flatnonzero(table.blank)]
+    doubted, accuracy = _labels(found, table, distance=distance, seed=seed, jobs=jobs, stage=stage)
+    return Examined(found, findings + doubted, accuracy)
+
+
+def _duplicates(table: image_hash.Table, distance: int) -> Iterator[Finding]:
+    for rows in near_duplicates.equal_files(table):
+        yield Finding("equal", tuple(table.rows[rows].tolist()), "the same file")
+    group = near_duplicates.joined(
+        len(table.rows), near_duplicates.near_duplicates(table, distance=distance, mirrored=True)
+    )
+    order = np.argsort(group, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        if len(rows) > 1:
+            yield Finding("near", tuple(table.rows[rows].tolist()), "nearly the same")
+
+
+def _labels(
+    found: Listing,
+    table: image_hash.Table,
+    *,
+    distance: int,
+    seed: int,
+    jobs: int,
+    stage: Callable[[str], AbstractContextManager[Callable[[int, int], None]]],
+) -> tuple[list[Finding], float]:
+    rows = table.rows[~table.blank]
+    if not len(rows):
+        return [], 0.0
+    with stage("describe the pictures") as progress:
+        described = _described(found, rows.tolist(), jobs, progress)
+    labels = [found.pictures[row].label for row in rows]
+    sources = [found.pictures[row].source for row in table.rows]
+    group = near_duplicates.groups(table, sources, distance=distance, mirrored=True)[~table.blank]
+    with stage("doubt labels") as progress:
+        doubted = doubts(described, labels, group, seed=seed, progress=progress)
+    names, findings = sorted(set(labels)), []
+    for doubt in doubted.found:
+        suggested = names[doubt.suggested]
+        why = f"looks like {suggested}, not {labels[doubt.row]} ({doubt.given:.1%})"
+        findings.append(Finding("label", (int(rows[doubt.row]),), why, suggested))
+    return findings, doubted.accuracy
+
+
+def _described(
+    found: Listing, rows: list[int], jobs: int, progress: Callable[[int, int], None]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def of(row: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        try:
+            return describe(decode(image_hash.read_file(found.root / found.pictures[row].path), CONFIG))
+        # It was readable a minute ago: somebody works on the folder meanwhile.
+        except InputError:
+            return np.zeros(320, np.float32)
+
+    described = np.empty((len(rows), 320), np.float32)
+    for i, numbers in enumerate(image_hash.spread_out(of, rows, jobs=jobs)):
+        described[i] = numbers
+        if i % image_hash.CHUNK == 0 or i + 1 == len(rows):
+            progress(i + 1, len(rows))
+    return described

@@ -1,0 +1,213 @@
+"""The page on which a person keeps, moves and deletes pictures; it listens on loopback only.
+
+Every address begins with a secret that is told to the person alone, requests that change something carry it in a
+header as well, and requests in another host's name are refused: no page of another origin can read or do anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import io
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from PIL import Image
+
+from features.config import PictureConfig
+from features.errors import InputError, TimbreError
+from features.picture import decode
+from training.notes.library import MaterialError
+from training.pictures.clean.findings import Examined
+from training.pictures.clean.moves import FOLDER, Journal, Step
+from training.pictures.dataset.folders import Layout
+from training.pictures.dataset.image_hash import read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+ASSETS = Path(__file__).parent / "page"
+FILES = {
+    "": ("clean.html", "text/html"),
+    "clean.js": ("clean.js", "text/javascript"),
+    "clean.css": ("clean.css", "text/css"),
+}
+SIDES = (160, 640)
+"""Pixels of pictures on the page: small, and looked at closely."""
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+MOST_BYTES = 4 * 1024 * 1024
+
+
+@dataclass
+class Cleaner:
+    """What the page shows and what became of it."""
+
+    examined: Examined
+    layout: Layout
+    journal: Journal
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    paths: list[str] = field(init=False)
+    """Where each picture is now, below the root."""
+
+    def __post_init__(self) -> None:
+        """Begin with where the pictures were found."""
+        self.paths = [picture.path for picture in self.examined.found.pictures]
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the page needs."""
+        kept = self.journal.kept
+        return {
+            "root": str(self.examined.found.root),
+            "labels": self.examined.found.classes,
+            "paths": self.paths,
+            "label": [self._label(path) for path in self.paths],
+            "findings": [finding._asdict() for finding in self.examined.findings],
+            "kept": [i for i, path in enumerate(self.paths) if path in kept],
+            "accuracy": self.examined.accuracy,
+            "undo": bool(self.journal.steps),
+        }
+
+    def act(self, action: Any, numbers: list[int], label: str = "") -> dict[str, Any]:
+        """Keep, move or delete pictures, and return what changed. Raises MaterialError."""
+        steps: list[Step] = []
+        by_folder: dict[str, list[str]] = {}
+        for number in numbers:
+            folder = self._folder(self.paths[number], label) if action == "move" else ""
+            by_folder.setdefault(folder, []).append(self.paths[number])
+        for folder, paths in by_folder.items():
+            steps += self.journal.do(action, paths, folder=folder)
+        return self._changed([(step.path, step.to, step.action == "keep") for step in steps])
+
+    def undo(self) -> dict[str, Any]:
+        """Undo what was done last, and return what changed. Raises MaterialError."""
+        return self._changed([(step.to, step.path, False) for step in self.journal.undo()])
+
+    def _changed(self, moves: list[tuple[str, str, bool]]) -> dict[str, Any]:
+        numbers = {path: i for i, path in enumerate(self.paths)}
+        pictures = []
+        for here, there, kept in moves:
+            if (number := numbers.get(here)) is not None:
+                self.paths[number] = there
+                pictures.append({"number": number, "path": there, "label": self._label(there), "kept": kept})
+        return {"pictures": pictures, "undo": bool(self.journal.steps)}
+
+    def _label(self, path: str) -> str:
+        """Return the label of a picture by where it is; "" in the trash."""
+        picture = None if path.startswith(f"{FOLDER}/") else self.layout.read(path)
+        return picture.label if picture else ""
+
+    def _folder(self, path: str, label: str) -> str:
+        if not label or not label.isprintable() or label.startswith(".") or "/" in label or "\\" in label:
+            raise MaterialError(f"{label!r} cannot be the name of a class: no slashes, no dot in front")
+        folders = path.split("/")[:-1]
+        folders[self.layout.levels.index("label")] = label
+        return "/".join(folders)
+
+
+CLEANER = web.AppKey("cleaner", Cleaner)
+
+
+def build(cleaner: Cleaner) -> web.Application:
+    """Return the application that serves the page below /TOKEN/."""
+    app = web.Application(middlewares=[_guard], client_max_size=MOST_BYTES)
+    app[CLEANER] = cleaner
+    app.add_routes(
+        [
+            web.get("/{token}/{name:(clean.js|clean.css)?}", _file),
+            web.get("/{token}/state", _state),
+            web.get("/{token}/picture/{number:[0-9]{1,9}}/{side:[0-9]{1,4}}", _picture),
+            web.post("/{token}/act", _act),
+            web.post("/{token}/undo", _undo),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _guard(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        _refuse_strangers(request)
+        response = await handler(request)
+    except web.HTTPException as error:
+        response = web.json_response({"error": error.reason}, status=error.status)
+    except TimbreError as error:
+        response = web.json_response({"error": str(error)}, status=409)
+    except OSError as error:
+        response = web.json_response({"error": f"{error.filename or ''}: {error.strerror}"}, status=409)
+    response.headers.update(HEADERS)
+    return response
+
+
+def _refuse_strangers(request: web.Request) -> None:
+    token = request.app[CLEANER].token.encode()
+    if request.host.rsplit(":", 1)[0] not in {"127.0.0.1", "localhost"}:
+        raise web.HTTPForbidden(reason="another host's name")
+    if not hmac.compare_digest(request.path.split("/")[1].encode(), token):
+        raise web.HTTPNotFound(reason="open the address that timbre data clean printed")
+    if request.method != "GET":
+        same = request.headers.get("Origin", f"http://{request.host}") == f"http://{request.host}"
+        if not same or not hmac.compare_digest(request.headers.get("X-Timbre-Token", "").encode(), token):
+            raise web.HTTPForbidden(reason="not from this page")
+
+
+async def _file(request: web.Request) -> web.Response:
+    name, kind = FILES[request.match_info["name"]]
+    return web.Response(text=(ASSETS / name).read_text(encoding="utf-8"), content_type=kind)
+
+
+async def _state(request: web.Request) -> web.Response:
+    return web.json_response(request.app[CLEANER].state())
+
+
+async def _picture(request: web.Request) -> web.Response:
+    cleaner, number, side = request.app[CLEANER], int(request.match_info["number"]), int(request.match_info["side"])
+    if number >= len(cleaner.paths) or side not in SIDES:
+        raise web.HTTPNotFound(reason="no such picture")
+    try:
+        path = cleaner.examined.found.root / cleaner.paths[number]
+        return web.Response(body=await asyncio.to_thread(_shown, path, side), content_type="image/png")
+    except InputError as error:
+        raise web.HTTPNotFound(reason="cannot be shown") from error
+
+
+def _shown(path: Path, side: int) -> bytes:
+    pixels = decode(read_file(path), PictureConfig(height=side, width=side, fit="pad"))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+async def _act(request: web.Request) -> web.Response:
+    asked = await _asked(request)
+    cleaner, numbers, label = request.app[CLEANER], asked.get("numbers"), asked.get("label", "")
+    if not isinstance(numbers, list) or not numbers or not isinstance(label, str):
+        raise web.HTTPBadRequest(reason="numbers of pictures and a label are needed")
+    if not all(type(number) is int and 0 <= number < len(cleaner.paths) for number in numbers):
+        raise web.HTTPBadRequest(reason="no such picture")
+    return web.json_response(cleaner.act(asked.get("action"), numbers, label))
+
+
+async def _undo(request: web.Request) -> web.Response:
+    return web.json_response(request.app[CLEANER].undo())
+
+
+async def _asked(request: web.Request) -> dict[str, Any]:
+    try:
+        asked = await request.json()
+    except ValueError:
+        asked = None
+    if not isinstance(asked, dict):
+        raise web.HTTPBadRequest(reason="a JSON object is needed")
+    return asked

@@ -1,0 +1,144 @@
+"""Labels that look wrong: those that a small classifier, which never saw the picture, finds unlikely."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from features.config import PictureConfig
+from training.pictures.dataset.split import assign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from features.config import Pixels
+
+SIDE = 32
+CELLS = 4
+ANGLES = 8
+CONFIG = PictureConfig(height=SIDE, width=SIDE, fit="squash", resample="box")
+"""How pictures are decoded to be described."""
+FOLDS = 5
+LANDMARKS = 600
+UNLIKELY = 0.1
+"""Probability of its own label below which a picture is doubted."""
+MOST = 0.05
+"""Share of the pictures that are doubted at most, the least likely ones."""
+SHRINKAGE = 0.02
+"""Of the covariance towards a round one."""
+TRAINED = 20_000
+"""Pictures that one model is trained on at most."""
+SCORES = 4_000_000
+"""Computed at a time."""
+
+
+class Doubt(NamedTuple):
+    """A picture whose label is unlikely."""
+
+    row: int
+    suggested: int
+    """The likeliest label."""
+    given: float
+    """Probability of the label it has."""
+
+
+class Doubts(NamedTuple):
+    """The doubted pictures, and how far to believe it."""
+
+    found: list[Doubt]
+    accuracy: float
+    """Share of all pictures whose label the models that never saw them name; 0 where nothing could be judged."""
+
+
+def describe(pixels: Pixels) -> npt.NDArray[np.float32]:
+    """Return 320 numbers of a picture (32, 32, 3): edges by direction in 16 cells, and colours in 64.
+
+    Histograms of oriented gradients (N. Dalal, B. Triggs, 2005) with the square root of all shares.
+    """
+    grey = pixels.astype(np.float32).mean(axis=2)
+    down, right = np.gradient(grey)
+    direction = (np.arctan2(down, right) % np.pi * (ANGLES / np.pi)).astype(int) % ANGLES
+    step = np.arange(SIDE) // (SIDE // CELLS)
+    cell = step[:, None] * CELLS + step
+    edges = np.bincount((cell * ANGLES + direction).ravel(), np.hypot(down, right).ravel(), CELLS * CELLS * ANGLES)
+    side = SIDE // 4
+    colours = pixels.reshape(side, 4, side, 4, 3).mean(axis=(1, 3)).ravel() / 255
+    return np.concatenate([np.sqrt(edges / max(float(edges.sum()), 1e-6)), colours]).astype(np.float32)
+
+
+def doubts(
+    described: npt.NDArray[np.float32],
+    labels: Sequence[str],
+    group: npt.NDArray[np.int64],
+    *,
+    seed: int = 1,
+    progress: Callable[[int, int], None],
+) -> Doubts:
+    """Return the pictures whose label is unlikely, the least likely first, judged by models trained without them.
+
+    described: (n, 320). group: of each picture; no group is both trained on and judged. `suggested` is an index of
+    the sorted labels. Nothing is doubted by models that are right no more often than the largest class is large.
+    """
+    names = {name: i for i, name in enumerate(sorted(set(labels)))}
+    label = np.array([names[name] for name in labels])
+    if len(names) < 2 or len(label) < FOLDS * 2:
+        return Doubts([], 0.0)
+    fold = assign(labels, group, [1 / FOLDS] * FOLDS, seed=seed)
+    given, suggested, rng = np.ones(len(label)), np.full(len(label), -1), np.random.default_rng(seed)
+    for number in range(FOLDS):
+        train, judged = rng.permutation(np.flatnonzero(fold != number))[:TRAINED], np.flatnonzero(fold == number)
+        if len(judged) and len(np.unique(label[train])) > 1:
+            given[judged], suggested[judged] = _judge(described, label, train, judged, seed)
+        progress(number + 1, FOLDS)
+    found = np.flatnonzero((suggested != label) & (suggested >= 0) & (given < UNLIKELY))
+    ranked = found[np.argsort(given[found], kind="stable")][: max(1, round(MOST * len(label)))]
+    right, largest = suggested == label, np.bincount(label).max()
+    believed = ranked if right.sum() > largest else ranked[:0]
+    return Doubts([Doubt(int(row), int(suggested[row]), float(given[row])) for row in believed], float(right.mean()))
+
+
+def _judge(
+    described: npt.NDArray[np.float32],
+    label: npt.NDArray[np.int64],
+    train: npt.NDArray[np.int64],
+    judged: npt.NDArray[np.int64],
+    seed: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return the probability of the own label, and the likeliest label; 1 where the own label was never seen."""
+    from sklearn.kernel_approximation import Nystroem
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    marks = Nystroem(gamma=0.5 / described.shape[1], n_components=min(LANDMARKS, len(train)), random_state=seed)
+    mapped = make_pipeline(StandardScaler(), marks).fit(described[train])
+    classes, known = np.unique(label[train], return_inverse=True)
+    weights, offsets = _discriminant(mapped.transform(described[train]), known)
+    given, best = np.ones(len(judged)), np.zeros(len(judged), np.int64)
+    rows = max(1, SCORES // max(len(classes), LANDMARKS))
+    for first in range(0, len(judged), rows):
+        part = slice(first, first + rows)
+        scores, own = mapped.transform(described[judged[part]]) @ weights + offsets, label[judged[part]]
+        best[part] = classes[scores.argmax(axis=1)]
+        likely = np.exp(scores - scores.max(axis=1, keepdims=True))
+        column = np.searchsorted(classes, own).clip(max=len(classes) - 1)
+        seen = classes[column] == own
+        given[part] = np.where(seen, likely[np.arange(len(own)), column] / likely.sum(axis=1), 1.0)
+    return given, best
+
+
+def _discriminant(
+    mapped: npt.NDArray[np.float64], known: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the weights (d, classes) and offsets of a linear discriminant analysis with one shrunk covariance."""
+    counts = np.bincount(known)
+    means = np.zeros((len(counts), mapped.shape[1]))
+    np.add.at(means, known, mapped)
+    means /= counts[:, None]
+    within = mapped - means[known]
+    covariance = within.T @ within / len(known)
+    level = np.trace(covariance) / len(covariance)
+    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * max(level, 1e-9) * np.eye(len(covariance))
+    weights = np.linalg.solve(covariance, means.T)
+    return weights, np.log(counts / len(known)) - 0.5 * (means.T * weights).sum(axis=0)

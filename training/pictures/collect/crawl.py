@@ -1,0 +1,170 @@
+"""`timbre data crawl`: pictures from a shop's categories, or from searches in open collections, as a recipe says."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tomllib
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from features.errors import InputError
+from training.cli import stage
+from training.common.cli_helpers import told
+from training.common.recipe import RecipeError, read_value
+from training.notes.library import MaterialError
+from training.pictures.collect import crawl_report
+from training.pictures.collect.crawl_state import Item, Ledger
+from training.pictures.collect.fetcher import Fetched, Fetcher, Manners, Refused
+from training.pictures.collect.open_collections import Search
+from training.pictures.collect.shop import Shop, slug
+from training.pictures.dataset.image_hash import BLANK, look
+from training.pictures.dataset.packed import write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KINDS = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp", b"BM": "bmp"}
+CREDITS = ("file", "title", "author", "licence", "licence_url", "page", "url", "sha256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """How much a crawl brings, and what it leaves out."""
+
+    pages: int = 2_000
+    """At most."""
+    pictures: int = 50_000
+    """Asked for at most."""
+    blank: float = BLANK
+    """Pictures whose grey levels spread less (0 to 127) are empty: there is no picture of the product."""
+    empty: tuple[str, ...] = ()
+    """sha256 of pictures that stand for none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crawl:
+    """Everything that decides what a crawl brings."""
+
+    place: Shop | Search
+    bounds: Bounds = field(default_factory=Bounds)
+    manners: Manners = field(default_factory=Manners)
+
+
+def load(path: Path) -> Crawl:
+    """Return a crawl's recipe: [shop] or [search], [bounds], [manners]. Raises RecipeError for what is no setting."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: {error}") from error
+    if unknown := table.keys() - SECTIONS.keys():
+        raise RecipeError(f"{path}: unknown section {', '.join(sorted(unknown))}; there is {', '.join(SECTIONS)}")
+    if len(table.keys() & {"shop", "search"}) != 1:
+        raise RecipeError(f"{path}: give either [shop] or [search]")
+    read = {name: read_value(SECTIONS[name], value, where=name) for name, value in table.items()}
+    place = read.pop("shop", None) or read.pop("search")
+    return Crawl(place=place, **read)
+
+
+SECTIONS = {"shop": Shop, "search": Search, "bounds": Bounds, "manners": Manners}
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre data crawl` and return the exit code: 0 done, 1 refused, 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="timbre data crawl", description="Bring pictures, as a recipe says.")
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a .toml file with [shop] or [search]")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder; a crawl that was broken off goes on there")
+    options = parser.parse_args(argv)
+    return told("data crawl", lambda: _run(load(options.recipe), options.out))
+
+
+def _run(crawl: Crawl, out: Path) -> None:
+    with stage("crawl") as progress:
+        steps, waiting = asyncio.run(carry_out(crawl, out, progress))
+    page = crawl_report.write(out, steps, title_of(crawl), waiting=waiting)
+    got = sum(1 for step in steps if "file" in step)
+    if not got and not waiting:
+        reasons = Counter(step["result"] for step in steps if step["result"] != "ok").most_common(1)
+        why = f"most often because: {reasons[0][0]}" if reasons else "no product has been found: look at the selectors"
+        raise MaterialError(f"no picture came, {why}; what became of every address: {page}")
+    rest = f"; a bound was reached, {waiting:,} addresses wait" if waiting else ""
+    print(f"{got:,} pictures in {out / 'pictures'}; what became of every address: {page}{rest}")
+
+
+def title_of(crawl: Crawl) -> str:
+    """Return what is crawled, in a line."""
+    place = crawl.place
+    return place.root if isinstance(place, Shop) else f"{place.collection}: {', '.join(place.queries.values())}"
+
+
+async def carry_out(crawl: Crawl, out: Path, progress: Callable[[int, int], None]) -> tuple[list[dict[str, Any]], int]:
+    """Crawl until nothing is left to do, or a bound is reached; return all steps, and how many addresses wait.
+
+    Goes on where an earlier call, however it ended, left off. Writes OUT/pictures/, provenance.jsonl and credits.csv.
+    """
+    ledger = Ledger(out, json.loads(json.dumps(asdict(crawl.place))))
+    bounds = {"page": crawl.bounds.pages, "picture": crawl.bounds.pictures}
+    try:
+        ledger.begin(crawl.place.start())
+        async with Fetcher(crawl.manners, _hosts(crawl.place)) as fetcher:
+            while (item := ledger.next()) and ledger.counts[item.kind] < bounds[item.kind]:
+                await _deal_with(crawl, fetcher, ledger, item, out)
+                progress(len(ledger.done), len(ledger.seen))
+        steps = list(ledger.done.values())
+        _write_lists(out, steps)
+        return steps, len(ledger.pages) + len(ledger.pictures)
+    finally:
+        ledger.close()
+
+
+def _hosts(place: Shop | Search) -> frozenset[str] | None:
+    return frozenset({urlsplit(place.root).netloc.lower(), *place.hosts}) if isinstance(place, Shop) else None
+
+
+async def _deal_with(crawl: Crawl, fetcher: Fetcher, ledger: Ledger, item: Item, out: Path) -> None:
+    try:
+        if item.kind == "page":
+            # An interface for programs is no page that robots are kept from.
+            robots = isinstance(crawl.place, Shop)
+            fetched = await fetcher.fetch(item.url, most=crawl.manners.page_bytes, robots=robots)
+            ledger.finish(item, "ok", crawl.place.read(item, fetched))
+        else:
+            fetched = await fetcher.fetch(item.url, most=crawl.manners.picture_bytes)
+            ledger.finish(item, "ok", **_keep(crawl, item, fetched, ledger, out))
+    except Refused as refused:
+        ledger.finish(item, str(refused), again=refused.again)
+    except InputError as error:
+        ledger.finish(item, str(error))
+
+
+def _keep(crawl: Crawl, item: Item, fetched: Fetched, ledger: Ledger, out: Path) -> dict[str, Any]:
+    """Store a picture and return what is to be remembered of it. Raises Refused and InputError on what is none."""
+    if fetched.kind.startswith("text/"):
+        raise Refused(f"{fetched.kind} instead of a picture")
+    facts = look(fetched.body)
+    if facts.sha256 in crawl.bounds.empty or facts.spread < crawl.bounds.blank:
+        raise Refused("an empty picture")
+    if twin := ledger.files.get(facts.sha256):
+        raise Refused(f"the same picture as {twin}")
+    suffix = next((kind for start, kind in KINDS.items() if fetched.body.startswith(start)), "tif")
+    name = f"{slug(item.about.get('title', ''))}-{facts.sha256[:10]}.{suffix}"
+    path = out / "pictures" / slug(crawl.place.label(item.path)) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out / ".picture"
+    unfinished.write_bytes(fetched.body)
+    unfinished.replace(path)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"file": path.relative_to(out).as_posix(), "sha256": facts.sha256, "when": when}
+
+
+def _write_lists(out: Path, steps: list[dict[str, Any]]) -> None:
+    kept = [{**step, **step["about"]} for step in steps if "file" in step]
+    names = ("file", "path", "title", "url", "page", "author", "licence", "licence_url", "sha256", "when")
+    lines = (json.dumps({name: one[name] for name in names if name in one}, ensure_ascii=False) for one in kept)
+    (out / "provenance.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_table(out / "credits.csv", CREDITS, ([one.get(name, "") for name in CREDITS] for one in kept))

@@ -1,0 +1,124 @@
+"""What a crawl has done and has still to do, on disk after every step, so that a killed one goes on where it was."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import Counter, deque
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from training.notes.library import MaterialError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One address to fetch."""
+
+    kind: str
+    """`page` or `picture`."""
+    url: str
+    path: tuple[str, ...] = ()
+    """The names of the categories that led here."""
+    number: int = 1
+    """Of a page of results: which one of its category."""
+    about: dict[str, str] = field(default_factory=dict)
+    """Of a picture: title, page, author, licence."""
+
+
+ITEM = ("kind", "url", "number", "about")
+
+
+class Ledger:
+    """A journal of steps: one JSON line for each address that was dealt with, with what it led to."""
+
+    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
+        """Open or begin the journal of a crawl. Raises MaterialError when it is of another crawl, or in use.
+
+        about: what makes it this crawl and no other, in JSON.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "journal.jsonl"
+        self.pages: deque[Item] = deque()
+        self.pictures: deque[Item] = deque()
+        self.seen: set[str] = set()
+        self.done: dict[str, dict[str, Any]] = {}
+        self.counts: Counter[str] = Counter()
+        self.files: dict[str, str] = {}
+        self._file = self.path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise MaterialError(f"another process crawls into {folder}") from None
+        steps = self._read()
+        if steps and steps[0] != {"crawl": about}:
+            self._file.close()
+            raise MaterialError(f"{folder} holds a crawl of another recipe: name another folder, or the same recipe")
+        if not steps:
+            self._append({"crawl": about})
+        for step in steps[1:]:
+            self._take(step)
+        for step in [step for step in self.done.values() if step["again"]]:
+            item = Item(**{name: step[name] for name in ITEM}, path=tuple(step["path"]))
+            (self.pictures if item.kind == "picture" else self.pages).append(item)
+
+    def _read(self) -> list[dict[str, Any]]:
+        """Return the steps, and cut off a last line that a kill left unfinished."""
+        self._file.seek(0)
+        data = self._file.read()
+        whole = data.rfind(b"\n") + 1
+        self._file.truncate(whole)
+        return [json.loads(line) for line in data[:whole].splitlines()]
+
+    def _append(self, step: dict[str, Any]) -> None:
+        self._file.write(json.dumps(step, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def begin(self, items: Iterable[Item]) -> None:
+        """Add the first addresses, unless they were there before."""
+        for item in items:
+            self._add(item)
+
+    def next(self) -> Item | None:
+        """Return what to do next: pictures first, so that few wait; None when all is done."""
+        waiting = self.pictures or self.pages
+        return waiting[0] if waiting else None
+
+    def finish(self, item: Item, result: str, found: Iterable[Item] = (), *, again: bool = False, **about: Any) -> None:
+        """Write down what became of an address.
+
+        result: `ok` or the reason why not. again: whether it is worth another try when the crawl is taken up again.
+        """
+        new = [asdict(other) for other in found if other.url not in self.seen]
+        step = {**asdict(item), "result": result, "again": again, **about, "found": new}
+        self._append(step)
+        self._take(json.loads(json.dumps(step)))
+
+    def _take(self, step: dict[str, Any]) -> None:
+        # What is tried again does not count again.
+        self.counts[step["kind"]] += step["url"] not in self.done
+        self.done[step["url"]] = step
+        self.seen.add(step["url"])
+        if "file" in step:
+            self.files[step["sha256"]] = step["file"]
+        waiting = self.pictures if step["kind"] == "picture" else self.pages
+        if waiting and waiting[0].url == step["url"]:
+            waiting.popleft()
+        for found in step.pop("found"):
+            self._add(Item(**{**found, "path": tuple(found["path"])}))
+
+    def _add(self, item: Item) -> None:
+        if item.url not in self.seen:
+            self.seen.add(item.url)
+            (self.pictures if item.kind == "picture" else self.pages).append(item)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._file.close()

@@ -1,0 +1,143 @@
+"""What is known of a picture without looking at it: its hash, a tiny copy of it, and how much there is to see."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from features.config import PictureConfig, Pixels
+from features.errors import InputError
+from features.picture import decode
+from training.pictures.dataset.folders import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+THUMB = 8
+"""Side of the tiny copy."""
+STEP = 2
+"""Grey levels; less is what JPEG makes of a plain surface."""
+BLANK = 4.0
+"""Standard deviation of grey levels (0 to 255) below which a picture shows nothing."""
+SMALL = PictureConfig(height=64, width=64, fit="squash", resample="box")
+"""What is enough to know a picture by."""
+MOST_BYTES = 64 * 1024 * 1024
+CHUNK = 64
+"""Pictures per task of a thread."""
+
+
+class Facts(NamedTuple):
+    """Of one picture."""
+
+    sha256: str
+    dhash: int
+    """64 bits; close pictures differ in few of them."""
+    thumb: Pixels
+    """(8, 8, 3)"""
+    spread: float
+    """Standard deviation of the grey levels, 0 to 127."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The facts of many pictures, row by row."""
+
+    rows: npt.NDArray[np.int64]
+    """Which of the pictures that were asked for; unreadable ones have no row."""
+    sha256: npt.NDArray[np.str_]
+    dhash: npt.NDArray[np.uint64]
+    thumbs: Pixels
+    """(n, 8, 8, 3)"""
+    spread: npt.NDArray[np.float32]
+    problems: list[Problem]
+
+    @property
+    def blank(self) -> npt.NDArray[np.bool_]:
+        """Which rows show nothing."""
+        return self.spread < BLANK
+
+
+def look(data: bytes) -> Facts:
+    """Return the facts of a file. Raises InputError on what is no picture or too large a one."""
+    return facts(decode(data, SMALL), data)
+
+
+def facts(pixels: Pixels, data: bytes) -> Facts:
+    """Return the facts of a decoded picture, whatever its shape; the hash is that of `data`.
+
+    dhash: whether each of 8 x 8 spots is darker than its right neighbour (N. Krawetz, "Kind of like that", 2013).
+    """
+    picture = Image.fromarray(pixels)
+    grey = picture.convert("L")
+    spots = np.asarray(grey.resize((THUMB + 1, THUMB), Image.Resampling.BOX), np.int16)
+    bits = np.packbits(spots[:, 1:] - spots[:, :-1] > STEP).tobytes()
+    # A copy: the bytes that Pillow gives lie in a block of 64 kB, of which a few would be kept.
+    thumb = np.array(picture.resize((THUMB, THUMB), Image.Resampling.BOX))
+    return Facts(hashlib.sha256(data).hexdigest(), int.from_bytes(bits, "big"), thumb, float(np.asarray(grey).std()))
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes. Raises InputError when it is empty, gone, or larger than 64 MB."""
+    try:
+        size = path.stat().st_size
+        if not 0 < size <= MOST_BYTES:
+            raise InputError("an empty file" if not size else f"{size:,} bytes; at most {MOST_BYTES:,} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be opened: {error.strerror}") from error
+
+
+def table(root: Path, paths: Sequence[str], *, jobs: int = 2, progress: Callable[[int, int], None]) -> Table:
+    """Return the facts of all files that can be read, and the problems of the others."""
+
+    def known_of(path: str) -> Facts | Problem:
+        try:
+            return look(read_file(root / path))
+        except InputError as error:
+            return Problem(path, str(error))
+
+    rows, known, problems = [], [], []
+    for i, fact in enumerate(spread_out(known_of, paths, jobs=jobs)):
+        if isinstance(fact, Problem):
+            problems.append(fact)
+        else:
+            rows.append(i)
+            known.append(fact)
+        if i % CHUNK == 0 or i + 1 == len(paths):
+            progress(i + 1, len(paths))
+    return Table(
+        np.array(rows, np.int64),
+        np.array([fact.sha256 for fact in known], "U64"),
+        np.array([fact.dhash for fact in known], np.uint64),
+        np.array([fact.thumb for fact in known], np.uint8).reshape(-1, THUMB, THUMB, 3),
+        np.array([fact.spread for fact in known], np.float32),
+        problems,
+    )
+
+
+def spread_out(
+    work: Callable[[Given], Made], items: Sequence[Given], *, jobs: int, chunk: int = CHUNK
+) -> Iterator[Made]:
+    """Yield work(item) for all items in their order, done by threads that run ahead by a few chunks and no more."""
+
+    def some(first: int) -> list[Made]:
+        return [work(item) for item in items[first : first + chunk]]
+
+    ahead: deque[Future[list[Made]]] = deque()
+    with ThreadPoolExecutor(jobs) as threads:
+        for first in range(0, len(items), chunk):
+            ahead.append(threads.submit(some, first))
+            if len(ahead) > 2 * jobs:
+                yield from ahead.popleft().result()
+        while ahead:
+            yield from ahead.popleft().result()

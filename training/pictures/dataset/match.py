@@ -1,0 +1,242 @@
+"""`timbre data match`: classes of pictures by the words of their names, with the traps of doing so."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from training.cli import stage
+from training.common.cli_helpers import told
+from training.common.draft import draft
+from training.notes.library import MaterialError
+from training.pictures.dataset.folders import SHOWN, picture_files, some
+from training.pictures.dataset.packed import write_table
+from training.pictures.dataset.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+MATCHED, AMBIGUOUS, NONE = "matched", "ambiguous", "no class"
+
+
+class Match(NamedTuple):
+    """What the name of one picture says."""
+
+    path: str
+    result: str
+    """`matched`, `ambiguous` or `no class`."""
+    classes: tuple[str, ...]
+    """The one matched, or those between which the name does not decide."""
+    words: tuple[str, ...] = ()
+    """Of the name."""
+    span: tuple[int, int] = (0, 0)
+    """Which of the words matched: from, to."""
+    inner: tuple[str, ...] = ()
+    """Classes named only inside the name of the matched one: dog in hot dog."""
+
+    @property
+    def label(self) -> str:
+        """The class, or "" where the name does not tell."""
+        return self.classes[0] if self.result == MATCHED else ""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Classes by every name they have."""
+
+    classes: list[str]
+    by_key: dict[str, tuple[str, ...]]
+    """The words of a name in one (`hotdog`) to the classes so called."""
+    longest: int
+    """Words of the longest name, and one more for those that a file name cuts in two."""
+
+    @classmethod
+    def parse(cls, lines: Iterable[str]) -> Names:
+        """Return the classes of lines like `tench, Tinca tinca`: the first name is the label, the others mean it too.
+
+        Of several lines with one first name each is a class of its own, numbered. Raises MaterialError.
+        """
+        texts = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        firsts = Counter(text.split(",")[0].strip() for text in texts)
+        seen: Counter[str] = Counter()
+        classes, by_key, longest = [], defaultdict(list), 1
+        for text in texts:
+            first, *others = (name.strip() for name in text.split(","))
+            seen[first] += 1
+            label = f"{first} ({seen[first]})" if firsts[first] > 1 else first
+            classes.append(label)
+            parts = [words(name) for name in (first, *others)]
+            longest = max(longest, *map(len, parts))
+            for key in {"".join(part) for part in parts} - {""}:
+                by_key[key].append(label)
+        if not classes:
+            raise MaterialError("no class names: give a file with one class a line, such as 'tench, Tinca tinca'")
+        if empty := sorted(set(classes).difference(*by_key.values())):
+            raise MaterialError(f"no words to match by in: {some(empty)}")
+        return cls(classes, {key: tuple(labels) for key, labels in by_key.items()}, longest + 1)
+
+    @property
+    def shared(self) -> dict[str, tuple[str, ...]]:
+        """Names that two or more classes have: crane, the bird and the machine."""
+        return {key: labels for key, labels in self.by_key.items() if len(labels) > 1}
+
+    def match(self, path: str) -> Match:
+        """Return what the words of a path's last part say. Names inside longer names do not count."""
+        named = words(Path(path).stem)
+        spans = list(self._spans(named))
+        outer = [span for span in spans if not any(_inside(span, other) for other in spans)]
+        found = {label for i, j in outer for label in self.by_key["".join(named[i:j])]}
+        inner = {label for i, j in spans for label in self.by_key["".join(named[i:j])]} - found
+        result = (NONE, MATCHED)[len(found)] if len(found) < 2 else AMBIGUOUS
+        return Match(path, result, tuple(sorted(found)), named, outer[0] if outer else (0, 0), tuple(sorted(inner)))
+
+    def _spans(self, named: Sequence[str]) -> Iterator[tuple[int, int]]:
+        for i in range(len(named)):
+            for j in range(i + 1, min(i + self.longest, len(named)) + 1):
+                if "".join(named[i:j]) in self.by_key:
+                    yield i, j
+
+
+def _inside(span: tuple[int, int], other: tuple[int, int]) -> bool:
+    return other != span and other[0] <= span[0] and span[1] <= other[1]
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre data match` and return the exit code: 0 done, 1 refused."""
+    parser = argparse.ArgumentParser(prog="timbre data match", description="Find classes in the names of pictures.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="pictures at any depth")
+    parser.add_argument(
+        "classes", type=Path, metavar="CLASSES", help="a text file: a class a line, synonyms after commas"
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder for match.csv and report.md")
+    parser.add_argument(
+        "--folders", type=Path, metavar="DIR", help="also put what matched into a new folder DIR/CLASS/"
+    )
+    options = parser.parse_args(argv)
+    return told("data match", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    try:
+        lines = options.classes.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise MaterialError(f"{options.classes} is no text in UTF-8: {error}") from error
+    names = Names.parse(lines)
+    with stage("match names"):
+        matches = [names.match(path) for path in picture_files(options.folder)]
+    if not matches:
+        raise MaterialError(f"no pictures in {options.folder}")
+    with draft(options.out) as work:
+        columns = ("path", "result", "label", "classes", "words")
+        rows = ((m.path, m.result, m.label, ", ".join(m.classes), " ".join(m.words)) for m in matches)
+        write_table(work / "match.csv", columns, rows)
+        (work / "report.md").write_text(report(names, matches), encoding="utf-8")
+        if options.folders:
+            with draft(options.folders) as folders:
+                sort_into(options.folder, matches, folders)
+    counts = Counter(match.result for match in matches)
+    labels = {match.label for match in matches} - {""}
+    print(f"{len(matches):,} pictures: " + ", ".join(f"{n:,} {result}" for result, n in counts.most_common()))
+    print(f"{len(labels):,} of {len(names.classes):,} classes have pictures; traps: {options.out / 'report.md'}")
+
+
+def sort_into(root: Path, matches: Iterable[Match], folder: Path) -> None:
+    """Make folder/CLASS/ with a link to every matched picture, or a copy where the disk has no links."""
+    for match in matches:
+        if match.label:
+            # Pictures of one name in two folders stay two pictures.
+            to = folder / match.label.replace("/", "-") / match.path.replace("/", "__")
+            to.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(root / match.path, to)
+            except OSError:
+                shutil.copy2(root / match.path, to)
+
+
+def report(names: Names, matches: Sequence[Match]) -> str:
+    """Return what matched, and what may have matched wrongly, as Markdown."""
+    parts = ["# Classes by name\n", _summary(matches), *_shared(names, matches), *_ambiguous(matches)]
+    parts += [*_inner(matches), *_company(matches), *_places(matches), *_rest(names, matches)]
+    return "\n".join(parts) + "\n"
+
+
+def _summary(matches: Sequence[Match]) -> str:
+    counts = Counter(match.result for match in matches)
+    return "\n".join(f"- {result}: {counts[result]:,}" for result in (MATCHED, AMBIGUOUS, NONE)) + "\n"
+
+
+def _listed(title: str, lines: Iterable[str]) -> list[str]:
+    bullets = [f"- {line}" for line in lines]
+    return [
+        f"## {title}\n",
+        *bullets[:100],
+        *([f"- and {len(bullets) - 100:,} more"] * (len(bullets) > 100)),
+        "",
+    ] * bool(bullets)
+
+
+def _shared(names: Names, matches: Sequence[Match]) -> list[str]:
+    met = Counter(frozenset(match.classes) for match in matches if match.result == AMBIGUOUS)
+    lines = (
+        f"`{key}`: {', '.join(labels)}; {met[frozenset(labels)]:,} pictures" for key, labels in names.shared.items()
+    )
+    return _listed("One name, several classes: none of them is chosen", lines)
+
+
+def _ambiguous(matches: Sequence[Match]) -> list[str]:
+    met: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for match in matches:
+        if match.result == AMBIGUOUS:
+            met[match.classes].append(match.path)
+    ranked = sorted(met.items(), key=lambda pair: -len(pair[1]))
+    return _listed("Several classes in one name", (f"{' / '.join(labels)}: {some(paths)}" for labels, paths in ranked))
+
+
+def _inner(matches: Sequence[Match]) -> list[str]:
+    met = Counter((label, match.classes[0]) for match in matches if match.label for label in match.inner)
+    lines = (f"{inner} in {outer}: {count:,} pictures, taken as {outer}" for (inner, outer), count in met.most_common())
+    return _listed("A class inside another's name", lines)
+
+
+def _company(matches: Sequence[Match]) -> list[str]:
+    """Return, for each class, the words that stand right before it: where dog is a hot dog or a sheep dog."""
+    before: dict[str, Counter[str]] = defaultdict(Counter)
+    for match in matches:
+        if match.label and match.span[0]:
+            before[match.label][match.words[match.span[0] - 1]] += 1
+    ranked = sorted(before.items(), key=lambda pair: -pair[1].total())
+    lines = (
+        f"{label}: " + ", ".join(f"{word} {label} ({count:,})" for word, count in counts.most_common(SHOWN))
+        for label, counts in ranked
+    )
+    return _listed("Words before a class that may make it another thing", lines)
+
+
+def _places(matches: Sequence[Match]) -> list[str]:
+    """Return the classes found in several folders: where a crane is among birds and among buildings."""
+    met: dict[str, Counter[str]] = defaultdict(Counter)
+    for match in matches:
+        if match.label:
+            met[match.label][match.path.rpartition("/")[0] or "."] += 1
+    ranked = sorted(met.items(), key=lambda pair: -len(pair[1]))
+    lines = (
+        f"{label}: " + ", ".join(f"{place} ({count:,})" for place, count in counts.most_common(SHOWN))
+        for label, counts in ranked
+        if len(counts) > 1
+    )
+    return _listed("A class in several folders", lines)
+
+
+def _rest(names: Names, matches: Sequence[Match]) -> list[str]:
+    counts = Counter(match.label for match in matches if match.label)
+    lost = Counter(word for match in matches if match.result == NONE for word in match.words)
+    return [
+        *_listed("Words of names without a class", (f"{word} ({count:,})" for word, count in lost.most_common(30))),
+        *_listed("Pictures per class", (f"{label}: {count:,}" for label, count in counts.most_common())),
+        *_listed("Classes without a picture", (label for label in names.classes if not counts[label])),
+    ]

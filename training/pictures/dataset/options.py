@@ -1,0 +1,61 @@
+"""Options that the commands for pictures share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import get_args
+
+from features.config import Fit, PictureConfig, Resample
+from training.common.cli_helpers import within
+from training.notes.library import MaterialError
+from training.pictures.dataset import near_duplicates
+from training.pictures.dataset.folders import Layout
+
+
+def add_layout(parser: argparse.ArgumentParser) -> None:
+    """Add what the folders below the root mean."""
+    parser.add_argument(
+        "--layout",
+        default="label",
+        help="what the folders mean, from the root: label, source, _ for nothing, or the name of metadata; "
+        "such as source/label (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--source",
+        default="",
+        metavar="REGEX",
+        help="what its first group finds in a path is the source, such as '(IMG_\\d+)'",
+    )
+
+
+def add_distance(parser: argparse.ArgumentParser) -> None:
+    """Add how alike near-duplicates are."""
+    parser.add_argument(
+        "--distance",
+        type=within(0, near_duplicates.FARTHEST),
+        default=near_duplicates.DISTANCE,
+        metavar="BITS",
+        help="hashes of near-duplicates differ in so many of 64 bits at most (default: %(default)s)",
+    )
+
+
+def layout_of(options: argparse.Namespace) -> Layout:
+    """Return the layout that the options ask for."""
+    return Layout.parse(options.layout, options.source)
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add how a picture becomes an array."""
+    parser.add_argument(
+        "--size", default="224", metavar="N", help="side in pixels, or HEIGHTxWIDTH (default: %(default)s)"
+    )
+    parser.add_argument("--fit", default="crop", choices=get_args(Fit), help="default: %(default)s")
+    parser.add_argument("--resample", default="bilinear", choices=get_args(Resample), help="default: %(default)s")
+
+
+def config_of(options: argparse.Namespace) -> PictureConfig:
+    """Return the configuration that the options ask for. Raises MaterialError or Unprocessable."""
+    height, by, width = options.size.partition("x")
+    if not (height.isdecimal() and (width.isdecimal() if by else not width)):
+        raise MaterialError(f"size {options.size!r}: give pixels, such as 64 or 48x96")
+    return PictureConfig(height=int(height), width=int(width or height), fit=options.fit, resample=options.resample)

@@ -1,0 +1,203 @@
+"""`timbre data pack`: a folder of pictures as arrays that are mapped instead of read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from array import array
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from features.config import PictureConfig
+from features.errors import InputError
+from features.picture import decode
+from training.cli import stage
+from training.common.cli_helpers import told, within
+from training.common.draft import draft
+from training.notes.library import MaterialError
+from training.pictures.dataset.folders import (
+    Layout,
+    Listing,
+    Picture,
+    Problem,
+    empty_classes,
+    listing,
+    some,
+    thin_classes,
+)
+from training.pictures.dataset.image_hash import THUMB, facts, read_file, spread_out
+from training.pictures.dataset.options import add_config, add_layout, config_of, layout_of
+from training.pictures.dataset.packed import COLUMNS, LAYOUT, ImageFile, write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy.typing as npt
+
+    from features.config import Pixels
+    from training.pictures.dataset.image_hash import Facts
+
+PREPARED = 16
+"""Pictures per task of a thread: few, because they wait in memory to be written."""
+
+
+class Packed(NamedTuple):
+    """One picture ready to be written."""
+
+    picture: Picture
+    pixels: Pixels
+    facts: Facts
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre data pack` and return the exit code: 0 done, 1 refused."""
+    options = _parser().parse_args(argv)
+    return told("data pack", lambda: _run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="timbre data pack", description="Pack a folder of pictures into arrays.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds LABEL/picture.jpg")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the pack, a new folder")
+    add_layout(parser)
+    add_config(parser)
+    parser.add_argument("--seed", type=within(0), default=1, help="of the order of the rows (default: %(default)s)")
+    parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    layout = layout_of(options)
+    with stage("list the pictures"):
+        found = listing(options.folder, layout)
+    for warning in warnings(found, layout):
+        print(warning)
+    with stage(f"pack {len(found.pictures):,} pictures") as progress:
+        about = pack(
+            found,
+            options.out,
+            config_of(options),
+            metadata=layout.metadata,
+            seed=options.seed,
+            jobs=options.jobs,
+            progress=progress,
+        )
+    print(f"{options.out}: {about['rows']:,} pictures of {about['classes']:,} classes, {about['problems']:,} left out")
+
+
+def warnings(found: Listing, layout: Layout) -> Iterator[str]:
+    """Yield what a person should know of a folder before it is used."""
+    if empty := empty_classes(found, layout):
+        yield f"left out, no picture in: {some(empty)}"
+    if thin := thin_classes(found.pictures):
+        yield f"a single picture, too few to train on and judge with: {some(thin)}"
+    if found.problems:
+        reasons = Counter(problem.reason for problem in found.problems)
+        yield "left out: " + "; ".join(f"{count:,} files, {reason}" for reason, count in reasons.most_common())
+
+
+def pack(
+    found: Listing,
+    out: Path,
+    config: PictureConfig,
+    *,
+    metadata: tuple[str, ...] = (),
+    seed: int = 1,
+    jobs: int = 2,
+    progress: Callable[[int, int], None],
+) -> dict[str, int]:
+    """Write the pack `out`, whole or not at all, rows in an order of chance; return rows, classes and problems.
+
+    metadata: the names of what the pictures' metadata tell. Raises MaterialError when `out` exists, the disk is too
+    small, or no picture can be read.
+    """
+    order = np.random.default_rng(seed).permutation(len(found.pictures))
+    shuffled = replace(found, pictures=[found.pictures[i] for i in order])
+    with draft(out) as work:
+        _check_room(work, len(shuffled.pictures) * 3 * config.height * config.width)
+        made = _counted(prepared(shuffled, config, jobs=jobs), len(order), progress)
+        counts = _write(shuffled, work, metadata, made, (config.height, config.width, 3))
+        about = {"layout": LAYOUT, "seed": seed, "config": asdict(config), "metadata": metadata, **counts}
+        (work / "pack.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return counts
+
+
+def _write(
+    found: Listing,
+    work: Path,
+    metadata: tuple[str, ...],
+    made: Iterator[Packed | Problem],
+    shape: tuple[int, ...],
+) -> dict[str, int]:
+    problems, labels = list(found.problems), array("i")
+    numbers = {label: number for number, label in enumerate(found.classes)}
+    with (work / "images.npy").open("wb") as pixels, (work / "thumbs.npy").open("wb") as small:
+        images, thumbs = ImageFile(pixels, shape), ImageFile(small, (THUMB, THUMB, 3))
+
+        def rows() -> Iterator[tuple[str, ...]]:
+            for one in made:
+                if isinstance(one, Problem):
+                    problems.append(one)
+                else:
+                    labels.append(numbers[one.picture.label])
+                    yield _keep(one, images, thumbs)
+
+        write_table(work / "index.csv", (*COLUMNS, *metadata, "sha256", "dhash", "spread"), rows())
+        images.finish()
+        thumbs.finish()
+    write_table(work / "problems.csv", ("path", "reason"), sorted(problems))
+    if not labels:
+        raise MaterialError(f"none of {len(problems):,} files can be read; the first: {problems[-1].reason}")
+    classes = _write_labels(work, np.array(labels, np.int32), found.classes)
+    return {"rows": len(labels), "classes": classes, "problems": len(problems)}
+
+
+def prepared(found: Listing, config: PictureConfig, *, jobs: int) -> Iterator[Packed | Problem]:
+    """Yield every picture decoded, or why it cannot be, in their order."""
+
+    def prepare(picture: Picture) -> Packed | Problem:
+        try:
+            data = read_file(found.root / picture.path)
+            pixels = decode(data, config)
+        except InputError as error:
+            return Problem(picture.path, str(error))
+        return Packed(picture, pixels, facts(pixels, data))
+
+    yield from spread_out(prepare, found.pictures, jobs=jobs, chunk=PREPARED)
+
+
+def _counted(
+    made: Iterator[Packed | Problem], total: int, progress: Callable[[int, int], None]
+) -> Iterator[Packed | Problem]:
+    for done, one in enumerate(made, 1):
+        yield one
+        if done % PREPARED == 0 or done == total:
+            progress(done, total)
+
+
+def _keep(made: Packed, images: ImageFile, thumbs: ImageFile) -> tuple[str, ...]:
+    """Write the picture, and return its row of the index."""
+    picture, known = made.picture, made.facts
+    images.add(made.pixels)
+    thumbs.add(known.thumb)
+    of_file = (known.sha256, f"{known.dhash:016x}", f"{known.spread:.2f}")
+    return (picture.path, picture.label, picture.source, *picture.metadata, *of_file)
+
+
+def _write_labels(work: Path, labels: npt.NDArray[np.int32], names: list[str]) -> int:
+    """Write labels.npy and the classes that occur; return how many. labels: indices of the names."""
+    there, numbers = np.unique(labels, return_inverse=True)
+    np.save(work / "labels.npy", numbers.astype(np.int32))
+    classes = [names[number] for number in there.tolist()]
+    (work / "classes.json").write_text(json.dumps(classes, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    return len(classes)
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    if needed > (free := shutil.disk_usage(folder).free):
+        raise MaterialError(f"the pack takes {needed / 1e9:.1f} GB, and {folder.parent} has {free / 1e9:.1f} GB left")

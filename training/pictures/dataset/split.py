@@ -1,0 +1,180 @@
+"""`timbre data split`: parts to train on, choose by and judge with, that share no source and no near-duplicate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from training.cli import stage
+from training.common.cli_helpers import told, within
+from training.common.draft import draft
+from training.notes.library import MaterialError
+from training.pictures.dataset import image_hash, near_duplicates
+from training.pictures.dataset.folders import listing, some
+from training.pictures.dataset.histogram import draw, text
+from training.pictures.dataset.options import add_distance, add_layout, layout_of
+from training.pictures.dataset.packed import is_pack, open_pack, write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.pictures.dataset.folders import Picture
+
+NAMES = {2: ("train", "test"), 3: ("train", "valid", "test")}
+Index = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which part each picture is in."""
+
+    pictures: list[Picture]
+    group: Index
+    """Of each picture; a group is never cut."""
+    part: Index
+    """Of each picture: an index of the names."""
+    names: tuple[str, ...]
+    classes: list[str]
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Return how many pictures there are, shape (classes, parts)."""
+        numbers = {label: i for i, label in enumerate(self.classes)}
+        labels = np.array([numbers[picture.label] for picture in self.pictures])
+        table = np.zeros((len(self.classes), len(self.names)), np.int64)
+        np.add.at(table, (labels, self.part), 1)
+        return table
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre data split` on pictures and return the exit code: 0 done, 1 refused."""
+    options = _parser().parse_args(argv)
+    return told("data split", lambda: _run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="timbre data split", description="Split pictures into parts.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a pack, or a folder that holds LABEL/picture.jpg")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder for the lists and histograms")
+    parser.add_argument("--ratios", default="70/15/15", help="train/valid/test or train/test (default: %(default)s)")
+    parser.add_argument("--seed", type=within(0), default=1, help="default: %(default)s")
+    add_distance(parser)
+    parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
+    add_layout(parser)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    ratios = ratios_of(options.ratios)
+    pictures, table = gather(options)
+    with stage("find near-duplicates"):
+        sources = [picture.source for picture in pictures]
+        group = near_duplicates.groups(table, sources, distance=options.distance, mirrored=True)
+    names = NAMES[len(ratios)]
+    classes = sorted({picture.label for picture in pictures})
+    part = assign([picture.label for picture in pictures], group, ratios, seed=options.seed)
+    split = Split(pictures, group, part, names, classes)
+    write(split, options.out, ratios=ratios, seed=options.seed)
+    print(text(split.counts(), classes, names))
+    for line in remarks(split, ratios):
+        print(line)
+
+
+def gather(options: argparse.Namespace) -> tuple[list[Picture], image_hash.Table]:
+    """Return the pictures of a pack or a folder that can be read, and what is known of each."""
+    if is_pack(options.folder):
+        pack = open_pack(options.folder)
+        return pack.pictures, pack.table
+    found = listing(options.folder, layout_of(options))
+    with stage(f"look at {len(found.pictures):,} pictures") as progress:
+        paths = [picture.path for picture in found.pictures]
+        table = image_hash.table(found.root, paths, jobs=options.jobs, progress=progress)
+    if not len(table.rows):
+        raise MaterialError(f"none of {len(paths):,} pictures can be read; the first: {table.problems[0].reason}")
+    if table.problems:
+        print(f"left out, cannot be read: {some([problem.path for problem in table.problems])}")
+    return [found.pictures[row] for row in table.rows], table
+
+
+def ratios_of(text: str) -> tuple[float, ...]:
+    """Return the parts' shares of 1. The numbers may sum to anything. Raises MaterialError."""
+    try:
+        ratios = np.array([float(number) for number in text.split("/")])
+    except ValueError:
+        ratios = np.zeros(0)
+    if len(ratios) not in NAMES or not np.all(np.isfinite(ratios) & (ratios > 0)):
+        raise MaterialError(f"ratios {text!r}: give two or three numbers above 0, such as 90/10 or 56/18/25")
+    return tuple((ratios / ratios.sum()).tolist())
+
+
+def assign(labels: Sequence[str], group: Index, ratios: Sequence[float], *, seed: int) -> Index:
+    """Return the part of each picture, so that no group is cut and each class is shared out by the ratios.
+
+    Large groups first, each to the part that lacks most of its classes; so small ones can even out. Classes too small
+    to give each part a picture keep to the ratios within one picture, and together.
+    """
+    numbers = {label: i for i, label in enumerate(sorted(set(labels)))}
+    label = np.array([numbers[name] for name in labels])
+    order = np.argsort(group, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    rng = np.random.default_rng(seed)
+    members = [members[i] for i in rng.permutation(len(members))]
+    members.sort(key=len, reverse=True)
+    lacking = np.bincount(label)[:, None] * np.array(ratios)
+    overall, whole = lacking.sum(axis=0), lacking.sum(axis=0)
+    small, begun = lacking.min(axis=1) < 1, np.zeros(len(lacking), bool)
+    part = np.zeros(len(label), np.int64)
+    for rows in members:
+        classes, counts = np.unique(label[rows], return_counts=True)
+        wanted = (lacking[classes] * counts[:, None]).sum(axis=0) / len(rows)
+        # Among parts that lack a class alike, the one that lacks most of all.
+        wanted += 1e-6 * overall
+        fair = (wanted > wanted.max() - 1) & (overall >= len(rows) / 2)
+        if (small & begun)[classes].all() and fair.any():
+            wanted = np.where(fair, overall / whole, -np.inf)
+        chosen = int(np.argmax(wanted))
+        begun[classes] = True
+        part[rows] = chosen
+        lacking[classes, chosen] -= counts
+        overall[chosen] -= len(rows)
+    return part
+
+
+def write(split: Split, out: Path, *, ratios: Sequence[float], seed: int) -> None:
+    """Write split.csv, the rows of each part as NAME.npy, split.json and histogram.png, all of them or none."""
+    counts = split.counts()
+    with draft(out) as work:
+        rows = zip(split.pictures, split.part.tolist(), split.group.tolist(), strict=True)
+        lines = ((picture.path, picture.label, split.names[part], group) for picture, part, group in rows)
+        write_table(work / "split.csv", ("path", "label", "part", "group"), lines)
+        for number, name in enumerate(split.names):
+            np.save(work / f"{name}.npy", np.flatnonzero(split.part == number))
+        draw(counts, split.classes, split.names, work / "histogram.png")
+        about = {
+            "ratios": [round(ratio, 6) for ratio in ratios],
+            "seed": seed,
+            "pictures": dict(zip(split.names, counts.sum(axis=0).tolist(), strict=True)),
+            "groups": len(np.unique(split.group)),
+        }
+        (work / "split.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def remarks(split: Split, ratios: Sequence[float]) -> list[str]:
+    """Return what a person should know of the split: sets kept together, classes missing in a part, shares missed."""
+    counts = split.counts()
+    sizes = np.bincount(split.group)
+    sets, largest = int((sizes > 1).sum()), int(sizes.max())
+    lines = [f"kept together: sets of 2 to {largest:,} pictures, {sets:,} in all"] if sets else []
+    for number, name in enumerate(split.names):
+        if absent := [split.classes[i] for i in np.flatnonzero(counts[:, number] == 0)]:
+            lines.append(f"no picture in {name} of: {some(absent)}")
+        share = counts[:, number].sum() / counts.sum()
+        if abs(share - ratios[number]) > 0.02:
+            why = "sets are too large, or classes too small, to share out"
+            lines.append(f"{name} has {share:.0%} instead of {ratios[number]:.0%}: {why}")
+    return lines

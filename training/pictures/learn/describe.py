@@ -1,0 +1,63 @@
+"""`timbre data describe`: what a layer of a network makes of each picture of a pack, as HDF5."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from training.cli import stage
+from training.common.cli_helpers import told
+from training.notes.library import MaterialError
+from training.pictures.dataset.packed import open_pack
+from training.pictures.learn import descriptors
+from training.pictures.learn.layer_onnx import graph_of, names_of
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre data describe` and return the exit code: 0 done, 1 refused."""
+    options = _parser().parse_args(argv)
+    return told("data describe", lambda: _run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="timbre data describe", description="Write what a layer of a network makes of each picture, as HDF5."
+    )
+    parser.add_argument("pack", type=Path, metavar="PACK", help="made by `timbre data pack`, of the network's size")
+    parser.add_argument("network", type=Path, metavar="NETWORK", help="an ONNX, .keras or .h5 file")
+    parser.add_argument("out", type=Path, metavar="OUT.h5", nargs="?", help="new; without it the layers are listed")
+    parser.add_argument("--layer", default="", help="whose output describes a picture (default: the last)")
+    for name, default, what in (("mean", "0", "subtracted from pixels of 0 to 255"), ("scale", "255", "divisor then")):
+        told_as = f"{what}, one number or one a channel, where the network takes floats (default: %(default)s)"
+        parser.add_argument(f"--{name}", default=default, metavar="N[,N,N]", help=told_as)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    if not options.out:
+        print("\n".join(names_of(options.network)))
+        return
+    if options.out.exists():
+        raise MaterialError(f"{options.out} is there already: remove it, or give another name")
+    pack = open_pack(options.pack)
+    _, height, width, _ = pack.images.shape
+    mean, scale = (_numbers(getattr(options, name), name) for name in ("mean", "scale"))
+    graph = graph_of(options.network, options.layer, mean=mean, scale=scale, size=(height, width))
+    parts = options.out.with_name(f".{options.out.name}.parts")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with stage(f"describe {len(pack.images):,} pictures") as progress:
+        made = descriptors.extract(pack, graph, parts, progress=progress)
+    made.replace(options.out)
+    shutil.rmtree(parts)
+    print(options.out)
+
+
+def _numbers(text: str, name: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise MaterialError(f"--{name} {text!r}: give numbers, such as 127.5 or 124,117,104") from None
+    if len(values) not in {1, 3} or (name == "scale" and 0 in values):
+        raise MaterialError(f"--{name} {text!r}: give one number or three, and none to divide by may be 0")
+    return values

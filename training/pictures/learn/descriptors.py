@@ -1,0 +1,113 @@
+"""Descriptors: what a layer of a network makes of each picture of a pack, as HDF5."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import Unprocessable
+from models.session import Session
+from training.notes.library import MaterialError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from training.pictures.dataset.packed import Pack
+
+PART = 256
+"""Pictures whose descriptors are written at once: what a kill costs at most."""
+BATCH = 16
+Matrix = npt.NDArray[np.float32]
+
+
+def extract(pack: Pack, graph: bytes, folder: Path, *, progress: Callable[[int, int], None]) -> Path:
+    """Return the HDF5 file, below `folder`, of the descriptors of a pack; made once, and after a kill gone on with.
+
+    graph: from uint8 pictures of the pack's size to float32 (n, numbers), as `training.pictures.learn.layer_onnx` makes it. The
+    file holds `descriptors` (n, numbers), `labels` (n,), `paths` (n,), and `classes`, rows in the pack's order. Raises
+    MaterialError when the graph wants pictures of another size.
+    """
+    target = folder / f"{_key(pack, graph)}.h5"
+    if target.exists():
+        return target
+    parts = target.with_suffix(".parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    session, total = Session(graph), len(pack.images)
+    starts = range(0, total, PART)
+    files = [parts / f"{start:09d}.npy" for start in starts]
+    for start, part in zip(starts, files, strict=True):
+        if not part.exists():
+            _whole(part, partial(_save, describe(session, pack.images[start : start + PART])))
+        progress(min(total, start + PART), total)
+    _whole(target, lambda draft: _join(draft, files, pack))
+    shutil.rmtree(parts, ignore_errors=True)
+    return target
+
+
+def describe(session: Session, images: npt.NDArray[np.uint8]) -> Matrix:
+    """Return the descriptors of pictures. Raises MaterialError when the network wants another size."""
+    batches = [np.asarray(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+    try:
+        return np.concatenate([session.predict(batch) for batch in batches])
+    except Unprocessable as error:
+        raise MaterialError(f"pictures of another size than the network's: {error}") from error
+
+
+def read(path: Path) -> Matrix:
+    """Return the descriptors of a file. Raises MaterialError when it holds none."""
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            values: Matrix = file["descriptors"][:]
+            return values
+    except (OSError, KeyError) as error:
+        raise MaterialError(f"{path} holds no descriptors: {error}; remove it") from error
+
+
+def _key(pack: Pack, graph: bytes) -> str:
+    digest = hashlib.sha256(graph)
+    digest.update(json.dumps(pack.about.get("config"), sort_keys=True).encode())
+    digest.update(json.dumps([*pack.table.sha256.tolist(), *(picture.path for picture in pack.pictures)]).encode())
+    return digest.hexdigest()[:20]
+
+
+def _save(values: Matrix, draft: Path) -> None:
+    with draft.open("wb") as file:
+        np.save(file, values)
+
+
+def _join(draft: Path, files: Sequence[Path], pack: Pack) -> None:
+    import h5py
+
+    matrices = [np.load(file, mmap_mode="r") for file in files]
+    with h5py.File(draft, "w") as file:
+        shape = (len(pack.images), matrices[0].shape[1])
+        whole = file.create_dataset("descriptors", shape, "f4", chunks=(min(PART, shape[0]), shape[1]))
+        for number, matrix in enumerate(matrices):
+            whole[number * PART : number * PART + len(matrix)] = matrix
+        text = h5py.string_dtype()
+        file.create_dataset("labels", data=pack.labels)
+        file.create_dataset("classes", data=pack.classes, dtype=text)
+        file.create_dataset("paths", data=[picture.path for picture in pack.pictures], dtype=text)
+
+
+def _whole(target: Path, fill: Callable[[Path], Any]) -> None:
+    """Let `fill` write a file that appears under its name when it is complete."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    os.close(handle)
+    draft = Path(name)
+    try:
+        fill(draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)

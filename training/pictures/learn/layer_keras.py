@@ -1,0 +1,94 @@
+"""Keras networks cut at a layer: from uint8 pictures, any number at once, to that layer's numbers as one row each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.notes.library import MaterialError
+from training.pictures.dataset.folders import some
+from training.pictures.learn.network import keras_on_torch
+from training.pictures.learn.transfer_onnx import written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+SUFFIXES = {".keras", ".h5"}
+
+
+def load(path: Path) -> Any:
+    """Return the network of a .keras or .h5 file. Raises MaterialError when there is none in it."""
+    if not path.is_file():
+        raise MaterialError(f"no network {path}: give an ONNX, .keras or .h5 file")
+    try:
+        return keras_on_torch().saving.load_model(path, compile=False)
+    except Exception as error:  # zipfile, h5py, json and Keras have their own errors
+        raise MaterialError(f"{path} is no Keras network (of weights alone none can be made): {error}") from error
+
+
+def layers(model: Any) -> list[str]:
+    """Return the names of the layers of a network, and of networks inside it, in order."""
+    return [layer.name for layer in _every(model)]
+
+
+def _every(model: Any) -> Iterator[Any]:
+    """Yield the layers in order, those of a network inside it after it; Keras's own walk turns these round."""
+    for layer in model.layers:
+        yield layer
+        yield from _every(layer) if hasattr(layer, "layers") else ()
+
+
+def cut(
+    model: Any, layer: str = "", *, mean: Sequence[float], scale: Sequence[float], size: tuple[int, int]
+) -> tuple[bytes, str]:
+    """Return the graph from uint8 `pixels` (n, height, width, 3) to float32 `descriptor` (n, numbers), and the layer.
+
+    layer: a name of `layers`; empty takes the last. mean, scale: as `training.pictures.learn.layer_onnx.cut` takes them. size:
+    height and width for a network that takes any. Raises MaterialError for an unknown layer or a network that takes no
+    pictures.
+    """
+    names = layers(model)
+    layer = layer or model.layers[-1].name
+    if layer not in names:
+        raise MaterialError(f"no layer {layer!r}; there is {some(names)}")
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+        raise MaterialError(f"the network takes {shape}: pictures have three channels, first or last, and stand alone")
+    first = shape[3] != 3
+    height, width = (known or asked for known, asked in zip(shape[2:] if first else shape[1:3], size, strict=True))
+    module = _module(model, layer, mean=mean, scale=scale, first=first)
+    try:
+        return written(module, (height, width, 3), gives="descriptor"), layer
+    except Exception as error:
+        raise MaterialError(f"up to layer {layer!r} the network cannot become an ONNX graph: {error}") from error
+
+
+def _module(model: Any, name: str, *, mean: Sequence[float], scale: Sequence[float], first: bool) -> Any:
+    import torch
+
+    layer = next(layer for layer in _every(model) if layer.name == name)
+    minus, over = (torch.from_numpy(np.array(values, np.float32)) for values in (mean, scale))
+
+    class Whole(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, pixels: Any) -> Any:
+            seen, own = list[Any](), layer.call
+
+            def call(*given: Any, **how: Any) -> Any:
+                seen.append(own(*given, **how))
+                return seen[-1]
+
+            layer.call = call
+            try:
+                x = (pixels.float() - minus) / over
+                self.model(x.permute(0, 3, 1, 2) if first else x, training=False)
+            finally:
+                del layer.call
+            return seen[-1].flatten(1)
+
+    return Whole().eval()

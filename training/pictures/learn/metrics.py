@@ -1,0 +1,131 @@
+"""What scores of one class each are worth: top-k, F1, calibration and the worst mistakes, beside the majority."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from training.reporting.data import reliability
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from training.evaluation.metrics import Metrics, Scores
+
+Labels = npt.NDArray[np.integer[Any]]
+LARGEST_MATRIX = 40
+"""Classes up to which everything is told of each; beyond, of the hardest."""
+EXAMPLES = 12
+
+
+class Judged(NamedTuple):
+    """Scores of pictures that nothing was learnt from."""
+
+    name: str
+    """The source left out, or what part it is."""
+    question: str
+    """What the pictures have in common."""
+    scores: Scores
+    labels: Labels
+    """(rows,)"""
+    rows: npt.NDArray[np.int64]
+    """Of the pack."""
+
+
+def measure(scores: Scores, labels: Labels, *, top: Sequence[int] = (1, 3, 5)) -> Metrics:
+    """Return the figures of pictures (n, classes): top-k, macro-F1, the majority's share, calibration.
+
+    Macro-F1 is over the classes that occur. Figures that nothing supports are None.
+    """
+    count, classes = scores.shape
+    if not count:
+        return {"pictures": 0, **dict.fromkeys(("top1", "macro_f1", "majority", "calibration_error"))}
+    place = rank(scores, labels)
+    said, f1 = scores.argmax(axis=1), f1_by_class(scores, labels)
+    best = scores[np.arange(count), said]
+    return {
+        "pictures": count,
+        **{f"top{k}": float((place < k).mean()) for k in top if k == 1 or k < classes},
+        "macro_f1": float(np.mean([value for value in f1 if value is not None])),
+        "majority": float(np.bincount(labels).max() / count),
+        "calibration_error": reliability(best, said == labels)["expected_calibration_error"],
+    }
+
+
+def rank(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
+    """Return how many classes score higher than the right one, (n,); of ties, those before it."""
+    right = scores[np.arange(len(labels)), labels][:, None]
+    before = np.arange(scores.shape[1]) < np.asarray(labels)[:, None]
+    return np.asarray(((scores > right) | ((scores == right) & before)).sum(axis=1), np.int64)
+
+
+def f1_by_class(scores: Scores, labels: Labels) -> list[float | None]:
+    """Return F1 of each class, None where it does not occur."""
+    said, classes = scores.argmax(axis=1), scores.shape[1]
+    there, called, hits = (np.bincount(x, minlength=classes) for x in (labels, said, labels[said == labels]))
+    return [
+        2 * hit / (a + b) if a else None
+        for a, b, hit in zip(there.tolist(), called.tolist(), hits.tolist(), strict=True)
+    ]
+
+
+def by_class(scores: Scores, labels: Labels, names: Sequence[str], *, top: int) -> list[dict[str, Any]]:
+    """Return support, top-1, top-k and F1 of each class that occurs, the hardest first; at most 40."""
+    place, f1 = rank(scores, labels), f1_by_class(scores, labels)
+    found: list[dict[str, Any]] = []
+    for label in np.unique(labels).tolist():
+        here = place[labels == label]
+        shares = {"top1": float((here < 1).mean()), "topk": float((here < top).mean())}
+        found.append({"label": names[label], "support": len(here), **shares, "f1": f1[label]})
+    return sorted(found, key=lambda one: (one["f1"], one["label"]))[:LARGEST_MATRIX]
+
+
+def confused(scores: Scores, labels: Labels, names: Sequence[str], *, count: int = 10) -> list[tuple[str, str, int]]:
+    """Return what is most often taken for what: (what it is, what was said, how often)."""
+    said = scores.argmax(axis=1)
+    wrong = said != labels
+    pairs, often = np.unique(np.stack((labels[wrong], said[wrong]), axis=1), axis=0, return_counts=True)
+    order = np.argsort(-often, kind="stable")[:count]
+    return [(names[pairs[i, 0]], names[pairs[i, 1]], int(often[i])) for i in order]
+
+
+def matrix(scores: Scores, labels: Labels) -> list[list[int]] | None:
+    """Return how often each class was taken for each, or None for more than 40 classes."""
+    classes = scores.shape[1]
+    if classes > LARGEST_MATRIX:
+        return None
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (labels, scores.argmax(axis=1)), 1)
+    table: list[list[int]] = counts.tolist()
+    return table
+
+
+def mistakes(judged: Sequence[Judged], names: Sequence[str], *, count: int = EXAMPLES) -> list[dict[str, Any]]:
+    """Return the wrong answers given with the highest scores, no two with the same pair of classes."""
+    found = [mistake for one in judged for mistake in _wrong(one, names)]
+    chosen: dict[tuple[str, str], dict[str, Any]] = {}
+    for mistake in sorted(found, key=lambda each: -each["score"]):
+        chosen.setdefault((mistake["is"], mistake["said"]), mistake)
+    return list(chosen.values())[:count]
+
+
+def _wrong(one: Judged, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    said = one.scores.argmax(axis=1)
+    for at in np.flatnonzero(said != one.labels).tolist():
+        yield {
+            "source": one.name,
+            "row": int(one.rows[at]),
+            "is": names[one.labels[at]],
+            "said": names[said[at]],
+            "score": float(one.scores[at, said[at]]),
+            "right": float(one.scores[at, one.labels[at]]),
+        }
+
+
+def calibration(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Return how often the first guess was right, by tenth of its score."""
+    scores, labels = (np.concatenate([getattr(one, what) for one in judged]) for what in ("scores", "labels"))
+    said = scores.argmax(axis=1)
+    return reliability(scores[np.arange(len(said)), said], said == labels)

@@ -1,0 +1,230 @@
+"""Support vector machines on descriptors, one class against the rest; kernel, C and gamma by cross-validation."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training.common.recipe import RecipeError
+from training.notes.library import MaterialError
+from training.pictures.dataset.folders import some
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+KERNELS = ("linear", "rbf", "sigmoid")
+MOST_CLASSES = 1000
+"""Each has a machine of its own."""
+BYTES = 24
+"""Of memory at most, for each pair of pictures."""
+Matrix = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What cross-validation chooses from."""
+
+    kernels: tuple[str, ...] = KERNELS
+    """linear, rbf, sigmoid."""
+    costs: tuple[float, ...] = (0.3, 3.0, 30.0)
+    """C."""
+    gammas: tuple[float, ...] = (0.25, 1.0, 4.0)
+    """Times one over the number of descriptors; the linear kernel takes only C."""
+    folds: int = 3
+    """Of the cross-validation; with sources each of them is left out, up to `most_sources`."""
+    most_sources: int = 5
+    """With more sources than that, they are put into `folds` groups."""
+    most: int = 12_000
+    """Pictures a machine learns from at most: memory grows with their square, and so does time."""
+
+    def __post_init__(self) -> None:
+        """Refuse a grid that holds nothing, or what is no kernel."""
+        if not self.kernels or set(self.kernels) - set(KERNELS):
+            raise RecipeError(f"svm.kernels={list(self.kernels)} must be some of {', '.join(KERNELS)}")
+        if not self.costs or not self.gammas or min(*self.costs, *self.gammas, 1.0) <= 0:
+            raise RecipeError("svm.costs and svm.gammas must be numbers above 0")
+        if self.folds < 2:
+            raise RecipeError(f"svm.folds={self.folds} must be at least 2")
+        if self.most < 4:
+            raise RecipeError(f"svm.most={self.most} must be at least 4")
+
+    def points(self) -> list[Point]:
+        """Return all combinations."""
+        gammas = {kernel: (1.0,) if kernel == "linear" else self.gammas for kernel in self.kernels}
+        return [Point(k, c, g) for k in self.kernels for g, c in itertools.product(gammas[k], self.costs)]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination."""
+
+    kernel: str
+    cost: float
+    gamma: float
+    """Times one over the number of descriptors."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Standardisation, support vectors and a softmax over their decisions; everything a graph needs."""
+
+    point: Point
+    mean: Matrix
+    scale: Matrix
+    support: Matrix
+    """(vectors, numbers), standardised."""
+    weights: Matrix
+    """(vectors, classes)"""
+    offsets: Matrix
+    """(classes,)"""
+    sharpness: float = 1.0
+    """What decisions are multiplied by before the softmax."""
+
+    def decide(self, x: Matrix) -> Matrix:
+        """Return the decisions (n, classes) on descriptors."""
+        decided: Matrix = kernel(self.point, (x - self.mean) / self.scale, self.support) @ self.weights + self.offsets
+        return decided
+
+    def scores(self, x: Matrix) -> Matrix:
+        """Return scores (n, classes) that add up to 1."""
+        return softmax(self.sharpness * self.decide(x))
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best combination, and what each came to."""
+
+    machine: Machine
+    table: list[tuple[Point, float]]
+    """Mean over the folds of the share of right answers, best first."""
+    decisions: Matrix
+    """(n, classes) on every picture, by a machine that never saw its fold."""
+
+
+def kernel(point: Point, x: Matrix, y: Matrix) -> Matrix:
+    """Return the kernel matrix (len(x), len(y)) of standardised descriptors."""
+    gamma = np.float32(point.gamma / x.shape[1])
+    products: Matrix = gamma * (x @ y.T)
+    if point.kernel == "sigmoid":
+        products = np.tanh(products)
+    if point.kernel == "rbf":
+        squares = gamma * np.einsum("ij,ij->i", x, x)[:, None] + gamma * np.einsum("ij,ij->i", y, y)
+        products = np.exp(np.minimum(2 * products - squares, 0))
+    return products
+
+
+def softmax(values: Matrix) -> Matrix:
+    """Return the softmax of each row."""
+    raised = np.exp(values - values.max(axis=1, keepdims=True))
+    shares: Matrix = raised / raised.sum(axis=1, keepdims=True)
+    return shares
+
+
+def check_classes(labels: Labels, classes: Sequence[str]) -> None:
+    """Refuse what nothing can be learnt from. Raises MaterialError."""
+    counts = np.bincount(labels, minlength=len(classes))
+    if len(classes) < 2:
+        raise MaterialError(f"one class only, {', '.join(classes)}: there is nothing to tell apart")
+    if len(classes) > MOST_CLASSES:
+        raise MaterialError(
+            f"{len(classes):,} classes, each of which wants a machine of its own: at most {MOST_CLASSES:,}; "
+            "a network of timbre train cifar-10 or birds has no such limit"
+        )
+    if thin := [name for name, count in zip(classes, counts, strict=True) if count < 2]:
+        raise MaterialError(f"a single picture, too few to learn from: {some(thin)}; add pictures or remove the folder")
+
+
+def check_count(count: int, grid: Grid) -> None:
+    """Refuse more pictures than there may be memory for. Raises MaterialError."""
+    if count > grid.most:
+        raise MaterialError(
+            f"{count:,} pictures to learn from take about {BYTES * count**2 / 1e9:.0f} GB of memory, and svm.most is "
+            f"{grid.most:,}: give fewer pictures, or raise it"
+        )
+
+
+def search(
+    x: Matrix, labels: Labels, sources: Sequence[str], grid: Grid, *, seed: int, progress: Callable[[int, int], None]
+) -> Found:
+    """Return the machine with the best combination, fitted on all rows.
+
+    x: (n, numbers). labels: 0 to classes - 1, each at least twice. sources: of each row; where there are several, none
+    is on two sides of a fold.
+    """
+    points, folds = grid.points(), list(_folds(labels, sources, grid, seed))
+    total, rates, found = len(folds) * len(points) + 1, dict[Point, float](), x[:, :0]
+    for number, point in enumerate(points):
+        decisions = np.zeros((len(x), int(labels.max()) + 1), np.float32)
+        for at, (train, test) in enumerate(folds):
+            decisions[test] = fit(point, x[train], labels[train], classes=decisions.shape[1]).decide(x[test])
+            progress(number * len(folds) + at + 1, total)
+        right = decisions.argmax(axis=1) == labels
+        rate = float(np.mean([right[test].mean() for _, test in folds]))
+        if rate > max(rates.values(), default=-1.0):
+            found = decisions
+        rates[point] = rate
+    table = sorted(rates.items(), key=lambda item: -item[1])
+    machine = fit(table[0][0], x, labels, sharpness=_sharpness(found, labels))
+    progress(total, total)
+    return Found(machine, table, found)
+
+
+def fit(point: Point, x: Matrix, labels: Labels, *, classes: int = 0, sharpness: float = 1.0) -> Machine:
+    """Return the machine of one combination. classes: where labels may lack the last ones."""
+    mean, scale = _standard(x)
+    standard = (x - mean) / scale
+    weights, offsets = _fit(point, kernel(point, standard, standard), labels, classes or int(labels.max()) + 1)
+    used = np.flatnonzero(weights.any(axis=1))
+    return Machine(point, mean, scale, standard[used], weights[used], offsets, sharpness)
+
+
+def _fit(point: Point, gram: Matrix, labels: Labels, classes: int) -> tuple[Matrix, Matrix]:
+    """Return weights (n, classes) and offsets (classes,) of one machine for each class against the rest."""
+    from sklearn.svm import SVC
+
+    weights, offsets = np.zeros((len(gram), classes), np.float32), np.full(classes, -1, np.float32)
+    wide = gram.astype(np.float64)
+    for number in range(classes):
+        here = labels == number
+        if here.all() or not here.any():
+            offsets[number] = 1 if here.all() else -1
+            continue
+        machine = SVC(C=point.cost, kernel="precomputed", cache_size=400).fit(wide, here)
+        weights[machine.support_, number] = machine.dual_coef_[0]
+        offsets[number] = machine.intercept_[0]
+    return weights, offsets
+
+
+def _standard(x: Matrix) -> tuple[Matrix, Matrix]:
+    scale = x.std(axis=0)
+    return x.mean(axis=0), np.where(scale > 1e-6, scale, 1).astype(np.float32)
+
+
+def _folds(labels: Labels, sources: Sequence[str], grid: Grid, seed: int) -> Iterator[tuple[Any, Any]]:
+    from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
+
+    known = set(sources)
+    if len(known) < 2:
+        count = max(2, min(grid.folds, int(np.bincount(labels).min())))
+        yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
+    elif len(known) <= grid.most_sources:
+        yield from LeaveOneGroupOut().split(labels, labels, list(sources))
+    else:
+        folds = StratifiedGroupKFold(grid.folds, shuffle=True, random_state=seed)
+        yield from folds.split(labels, labels, list(sources))
+
+
+def _sharpness(decisions: Matrix, labels: Labels) -> float:
+    """Return what makes the softmax of decisions on rows never seen most likely to be right (temperature scaling)."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(logarithm: float) -> float:
+        scores = softmax(np.float32(np.exp(logarithm)) * decisions)
+        return float(-np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-12)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 5), method="bounded").x))

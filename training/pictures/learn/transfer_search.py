@@ -1,0 +1,169 @@
+"""Rates and resets of the second stage by trial: a seeded search within a time, which goes on after a kill."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.pictures.learn.fit import Diverged
+from training.pictures.learn.transfer import reset, train
+from training.pictures.learn.transfer_settings import PARTS, Training, TransferRecipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.pictures.learn.fit import Material
+    from training.pictures.learn.transfer import Learner, Look
+
+HEAD = ("trial", *PARTS, "resets", "epochs", "validation loss", "seconds")
+NOTE = (
+    "What was tried for the second stage, the lowest validation loss first: a learning rate for each part, and which "
+    "parts began from chance. Trials worse than the median of the others, or under way at the end of the time, have no "
+    "loss. The first row was trained in full."
+)
+BEFORE_PRUNING = 3
+"""Whole trials before others may end early."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to."""
+
+    fine: Training
+    """The second stage with the best rates and resets; the recipe's own where no trial came to an end."""
+    table: dict[str, Any]
+    """Of the report: note, head and rows."""
+
+
+def search(
+    recipe: TransferRecipe, learner: Learner, material: Material, journal: Path, progress: Callable[[int, int], None]
+) -> Found:
+    """Return the best rates and resets found within the recipe's time, and leave the network as it was.
+
+    journal: a file that holds every trial; found again, the search goes on from it, and its time counts.
+    """
+    budget = recipe.search.minutes * 60
+    study, before = _study(recipe, journal), [array.copy() for array in learner.model.get_weights()]
+    if _seconds(study) < budget:
+        start = _after_head(recipe, learner, material, journal.with_suffix(".head.pt"))
+        while _seconds(study) < budget and len(_ended(study)) < recipe.search.trials:
+            progress(int(_seconds(study)), int(budget))
+            _trial(study, recipe, learner, material, start)
+        learner.model.set_weights(before)
+    whole = sorted(_whole(study), key=lambda trial: trial.value)
+    others = [trial for trial in _ended(study) if trial not in whole]
+    fine = _settings(whole[0].params, recipe.fine) if whole else recipe.fine
+    return Found(fine, {"note": NOTE, "head": HEAD, "rows": [_row(trial) for trial in whole + others]})
+
+
+def toml(fine: Training) -> str:
+    """Return the found settings as a section to paste into a recipe."""
+    rates = "".join(f"{part} = {getattr(fine, part)}\n" for part in PARTS)
+    resets = ", ".join(f'"{part}"' for part in fine.resets)
+    return f"[fine]\n{rates}resets = [{resets}]\n"
+
+
+def say(found: Found) -> None:
+    """Write the found settings to the terminal."""
+    print(f"best of {len(found.table['rows'])} trials:\n{toml(found.fine)}", file=sys.stderr, end="")
+
+
+def _study(recipe: TransferRecipe, journal: Path) -> Any:
+    """Return the study of a file; what a killed process was trying is given up."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    asked = recipe.search
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(journal))),
+        study_name=f"{asked.epochs} epochs, {asked.lowest} to {asked.highest}",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=BEFORE_PRUNING),
+        load_if_exists=True,
+    )
+    for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    return study
+
+
+def _ended(study: Any) -> list[Any]:
+    return [trial for trial in study.get_trials() if trial.state.name in {"COMPLETE", "PRUNED"}]
+
+
+def _whole(study: Any) -> list[Any]:
+    return [trial for trial in _ended(study) if trial.state.name == "COMPLETE"]
+
+
+def _seconds(study: Any) -> float:
+    return float(sum(trial.duration.total_seconds() for trial in _ended(study)))
+
+
+def _after_head(recipe: TransferRecipe, learner: Learner, material: Material, kept: Path) -> list[Any]:
+    """Return the weights that every trial begins with: those after the first stage."""
+    reset(learner, recipe.head.resets, recipe.network, seed=recipe.seed + 1)
+    train(learner, recipe.head, recipe.augment, material, seed=recipe.seed, kept=kept, tell=lambda _: None)
+    kept.unlink()
+    return [array.copy() for array in learner.model.get_weights()]
+
+
+def _trial(study: Any, recipe: TransferRecipe, learner: Learner, material: Material, start: list[Any]) -> None:
+    import optuna
+
+    trial, how = _ask(study, recipe)
+    before, began = _seconds(study), time.monotonic()
+    may_end = bool(_whole(study))
+
+    def tell(history: list[Look]) -> None:
+        loss = history[-1]["valid_loss"]
+        late = before + time.monotonic() - began > recipe.search.minutes * 60
+        trial.report(loss, len(history))
+        if may_end and len(history) < how.epochs and (late or trial.should_prune()):
+            raise optuna.TrialPruned
+
+    learner.model.set_weights(start)
+    reset(learner, how.resets, recipe.network, seed=recipe.seed + 1)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / "trial.pt"
+        try:
+            history = train(learner, how, recipe.augment, material, seed=recipe.seed, kept=kept, tell=tell)
+        except (optuna.TrialPruned, Diverged):
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            study.tell(trial, min(one["valid_loss"] for one in history))
+
+
+def _ask(study: Any, recipe: TransferRecipe) -> tuple[Any, Training]:
+    """Return a trial and its stage. What is tried depends on the seed and on the trials that ended, on no kill."""
+    import optuna
+
+    ended, asked = len(_ended(study)), recipe.search
+    study.sampler = optuna.samplers.TPESampler(seed=recipe.seed * 1_000_003 + ended)
+    if not ended:  # the recipe's own settings, so that nothing worse is found
+        rates = {part: min(max(getattr(recipe.fine, part), asked.lowest), asked.highest) for part in PARTS}
+        study.enqueue_trial({**rates, **{f"reset {part}": part in recipe.fine.resets for part in PARTS}})
+    trial = study.ask()
+    for part in PARTS:
+        trial.suggest_float(part, asked.lowest, asked.highest, log=True)
+        trial.suggest_categorical(f"reset {part}", [False, True])
+    frozen = min(recipe.fine.frozen, asked.epochs - 1)
+    return trial, replace(_settings(trial.params, recipe.fine), epochs=asked.epochs, frozen=frozen)
+
+
+def _settings(params: dict[str, Any], fine: Training) -> Training:
+    """Return a stage with the rates of a trial, to three digits: what is told is what was tried."""
+    low, middle, high, classifier = (float(f"{params[part]:.3g}") for part in PARTS)
+    resets = tuple(part for part in PARTS if params[f"reset {part}"])
+    return replace(fine, low=low, middle=middle, high=high, classifier=classifier, resets=resets)
+
+
+def _row(trial: Any) -> list[Any]:
+    rates = [f"{trial.params[part]:.3g}" for part in PARTS]
+    resets = ", ".join(part for part in PARTS if trial.params[f"reset {part}"])
+    seconds = f"{trial.duration.total_seconds():.1f}"
+    loss = trial.value if trial.state.name == "COMPLETE" else None  # Optuna gives the others their last one
+    return [trial.number + 1, *rates, resets or "none", len(trial.intermediate_values), loss, seconds]

@@ -1,0 +1,130 @@
+"""Recipes that teach a known network new classes: every knob, and what no run can mean refused before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from training.common.recipe import RecipeError
+from training.pictures.dataset.folders import Layout
+from training.pictures.dataset.settings import TrainedRecipe
+from training.pictures.learn.backbones import GROUPS, check
+
+OPTIMIZERS = ("sgd", "adamw")
+PARTS = (*GROUPS, "classifier")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One stage of the training. Rates are of the thirds of the backbone and of what follows it; 0 learns nothing."""
+
+    epochs: int = 10
+    """Passes over the training pictures at most."""
+    low: float = 0.0
+    """Learning rate of the backbone's first third."""
+    middle: float = 0.0
+    """Learning rate of its second third."""
+    high: float = 0.0
+    """Learning rate of its last third."""
+    classifier: float = 1e-3
+    """Learning rate of what follows the pooling."""
+    resets: tuple[str, ...] = ()
+    """Parts that begin from chance: low, middle, high, classifier."""
+    frozen: int = 0
+    """Epochs at first in which only the classifier learns."""
+    one_cycle: bool = True
+    """Whether rates rise in the first fifth of the stage and fall to nothing after; else they stay."""
+    patience: int = 3
+    """Epochs without a lower validation loss that end the stage."""
+    plateau: int = 2
+    """Epochs without a lower validation loss after which rates are halved."""
+    batch: int = 16
+    """Pictures per step."""
+    optimizer: str = "adamw"
+    """sgd (momentum 0.9) or adamw."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no training."""
+        whole = {"epochs": self.epochs, "batch": self.batch, "patience": self.patience, "plateau": self.plateau}
+        for name, value in whole.items():
+            _check(value >= 1, f"{name}={value} must be at least 1")
+        for name in PARTS:
+            _check(0 <= getattr(self, name) <= 10, f"{name}={getattr(self, name)} must lie between 0 and 10")
+        _check(0 <= self.frozen <= self.epochs, f"frozen={self.frozen} must lie between 0 and epochs={self.epochs}")
+        _check(self.optimizer in OPTIMIZERS, f"optimizer={self.optimizer!r} must be {' or '.join(OPTIMIZERS)}")
+        _check(not set(self.resets) - set(PARTS), f"resets={list(self.resets)} must be some of {', '.join(PARTS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The network that is taught."""
+
+    backbone: str = "resnext50-32x4d"
+    """A name of `training.pictures.learn.backbones`."""
+    weights: str = "keras"
+    """keras (ImageNet's, fetched), none (by chance), or a .weights.h5, .h5 or .keras file."""
+    dense: tuple[int, ...] = ()
+    """Units of dense layers between pooling and classes."""
+    dropout: float = 0.2
+    """Share of the last layer's inputs that are dropped."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no network."""
+        check(self.backbone, self.weights)
+        _check(all(units >= 1 for units in self.dense), f"network.dense={list(self.dense)} must be 1 or more each")
+        _check(0 <= self.dropout < 1, f"network.dropout={self.dropout} must lie between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is tried for [fine] before the training: a rate for each part, and whether it begins from chance."""
+
+    minutes: float = 0.0
+    """Time for it; 0 searches nothing. A trial under way then ends after its epoch."""
+    trials: int = 100
+    """Settings tried at most."""
+    epochs: int = 3
+    """Of a trial."""
+    lowest: float = 1e-6
+    """Lowest rate that is tried."""
+    highest: float = 1e-1
+    """Highest."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no search."""
+        _check(0 <= self.minutes < float("inf"), f"search.minutes={self.minutes} must be 0 or more")
+        for name, value in {"trials": self.trials, "epochs": self.epochs}.items():
+            _check(value >= 1, f"search.{name}={value} must be at least 1")
+        ordered = 0 < self.lowest < self.highest <= 10
+        _check(ordered, f"search.lowest={self.lowest} and highest={self.highest} must rise from above 0 to at most 10")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferRecipe(TrainedRecipe):
+    """Everything that decides an artefact of a known network that learnt new classes, but the code."""
+
+    metadata: tuple[str, ...] = ()
+    """What is told beside the picture, of the names in pictures.layout; joined to the pooled vector."""
+    tensorboard: bool = False
+    """Whether to write TensorBoard's files beside the curves; needs tensorboard."""
+    save_weights: str = ""
+    """A .weights.h5 file for the backbone's weights at the end, which network.weights of another training takes."""
+    network: Network = field(default_factory=Network)
+    head: Training = field(default_factory=Training)
+    fine: Training = field(default_factory=Training)
+    search: Search = field(default_factory=Search)
+
+    def __post_init__(self) -> None:
+        """Refuse now what would be found out after the training. Raises RecipeError."""
+        super().__post_init__()
+        told = Layout.parse(self.pictures.layout, self.pictures.source).metadata
+        for name in self.metadata:
+            _check(name in told, f"metadata {name!r} is missing in pictures.layout={self.pictures.layout!r}")
+        _check(not self.split.by_source, "split.by_source is for small networks; here sources stay on one side")
+        fits = not self.save_weights or self.save_weights.endswith(".weights.h5")
+        _check(fits, f"save_weights={self.save_weights!r} must end with .weights.h5")
+        _check(not any(getattr(self.head, part) for part in GROUPS), "[head] trains the classifier only")
+
+
+def _check(holds: bool, message: str) -> None:  # noqa: FBT001
+    if not holds:
+        raise RecipeError(message)

@@ -1,0 +1,112 @@
+"""A map of pictures: what lies close looks alike to a network; one page that stands alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training.notes.library import MaterialError
+from training.reporting.page import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.pictures.dataset.packed import Pack
+
+PAGE = Path(__file__).with_name("map.html")
+MOST = 3000
+"""Pictures on a map; of more, as many are drawn by chance."""
+FEWEST = 5
+COMPONENTS = 50
+PERPLEXITY = 30.0
+SIDE = 40
+"""Pixels of a thumbnail."""
+QUALITY = 75
+"""Of the thumbnails as JPEG: about a kilobyte each."""
+GRID = 10_000
+"""Places are whole numbers from 0 to this."""
+Matrix = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+def drawn(pack: Pack, x: Matrix, *, title: str, seed: int) -> str:
+    """Return the map of a pack as HTML.
+
+    x: (n, numbers), descriptors in the pack's order. Raises MaterialError with fewer than 5 pictures.
+    """
+    rows = chosen(len(x), seed=seed)
+    labels, sources = pack.labels[rows].tolist(), sorted({picture.source for picture in pack.pictures})
+    points = [
+        [*place, label, sources.index(pack.pictures[row].source), pack.pictures[row].path]
+        for place, label, row in zip(places(x[rows], seed=seed).tolist(), labels, rows.tolist(), strict=True)
+    ]
+    of = f"{len(rows):,} of {len(x):,} pictures, drawn by chance" if len(rows) < len(x) else f"{len(x):,} pictures"
+    return render(
+        {"labels": list(pack.classes), "sources": sources, "points": points},
+        sprite([np.array(pack.images[row]) for row in rows.tolist()]),
+        title=title,
+        note=f"{of}: t-SNE of {x.shape[1]:,} numbers that the network makes of each, over {COMPONENTS} principal "
+        "components at most. Who lies close looks alike to the network; distances between groups, and their sizes, "
+        "mean nothing.",
+    )
+
+
+def chosen(count: int, *, seed: int) -> Rows:
+    """Return the rows that a map of so many pictures shows, in order."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:MOST])
+
+
+def places(x: Matrix, *, seed: int) -> Rows:
+    """Return the place (n, 2) of each row, whole numbers from 0 to 10,000 with the proportions of the embedding.
+
+    t-SNE (van der Maaten and Hinton 2008) of the first principal components of the standardised numbers; the same
+    seed gives the same map. Raises MaterialError with fewer than 5 rows, or with rows that are all alike.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    spread = x.std(axis=0)
+    if len(x) < FEWEST or not spread.max() > 0:
+        raise MaterialError(f"no map: {len(x)} pictures, and it takes {FEWEST} that differ; leave map=false")
+    standard = (x - x.mean(axis=0)) / np.where(spread > 1e-6, spread, 1)
+    fewer = PCA(min(COMPONENTS, *x.shape), svd_solver="randomized", random_state=seed).fit_transform(standard)
+    perplexity = min(PERPLEXITY, (len(x) - 1) / 3)
+    start = "pca" if fewer.shape[1] > 1 else "random"
+    found = TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1).fit_transform(fewer)
+    low, span = found.min(axis=0), float(np.ptp(found, axis=0).max()) or 1.0
+    scaled: Rows = np.rint((found - low) / span * GRID).astype(np.int64)
+    return scaled
+
+
+def sprite(images: Sequence[npt.NDArray[np.uint8]]) -> str:
+    """Return thumbnails of uint8 (height, width, 3), row after row of a square sheet, as a data URI."""
+    from PIL import Image, ImageOps
+
+    columns = across(len(images))
+    sheet = Image.new("RGB", (columns * SIDE, -(-len(images) // columns) * SIDE), "white")
+    for number, image in enumerate(images):
+        small = ImageOps.pad(Image.fromarray(image), (SIDE, SIDE), color="white")
+        sheet.paste(small, (number % columns * SIDE, number // columns * SIDE))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def across(count: int) -> int:
+    """Return how many thumbnails stand side by side."""
+    return int(np.ceil(np.sqrt(count)))
+
+
+def render(shown: dict[str, Any], thumbnails: str, *, title: str, note: str) -> str:
+    """Return the page. shown: labels, sources, and points [x, y, label, source, path]. thumbnails: in their order."""
+    # In a script, only "<" could end it.
+    data = json.dumps({**shown, "side": SIDE, "across": across(len(shown["points"]))}).replace("<", "\\u003c")
+    values = {"title": escape(title), "note": escape(note), "sprite": thumbnails, "data": data}
+    parts = PAGE.read_text(encoding="utf-8").split("%%")
+    return "".join(values[part] if number % 2 else part for number, part in enumerate(parts))

@@ -1,0 +1,152 @@
+"""Recipes with a frozen network: pictures -> descriptors -> support vector machines -> one graph as artefact."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.notes.library import MaterialError
+from training.pictures.dataset.obtain import cache_folder, obtain
+from training.pictures.dataset.parts import Part, parts
+from training.pictures.dataset.settings import CommonRecipe
+from training.pictures.learn import descriptors, outcome, svm, svm_onnx
+from training.pictures.learn.layer_onnx import graph_of
+from training.pictures.learn.metrics import Judged
+from training.pictures.learn.tsne_map import drawn
+
+if TYPE_CHECKING:
+    from training.pictures.dataset.packed import Pack
+
+Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+LIBRARIES = ("numpy", "scikit-learn", "onnx")
+COLUMNS = ("kernel", "C", "gamma", "top-1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """The network that describes pictures and learns nothing."""
+
+    path: str = ""
+    """An ONNX, .keras or .h5 file; relative to the current folder, or to `data`."""
+    layer: str = ""
+    """Whose output describes a picture; empty: the last that is not merely a form of the one before."""
+    mean: tuple[float, ...] = (0.0,)
+    """Subtracted from pixels of 0 to 255, one number or one a channel, where the network takes floats."""
+    scale: tuple[float, ...] = (255.0,)
+    """What they are divided by then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribedRecipe(CommonRecipe):
+    """Everything that decides an artefact of a frozen network and a support vector machine, but the code."""
+
+    network: Frozen = field(default_factory=Frozen)
+    svm: svm.Grid = field(default_factory=svm.Grid)
+    map: bool = False
+    """Whether map.html beside the report shows which pictures look alike to the network (t-SNE)."""
+
+
+RECIPE = DescribedRecipe
+"""What `training.common.recipe.load` reads these recipes as."""
+
+
+def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
+    """Carry the recipe out and return the folder of the artefact and that of its report."""
+    how, size = recipe.network, (recipe.pictures.height, recipe.pictures.width)
+    graph = graph_of(_network(recipe), how.layer, mean=how.mean, scale=how.scale, size=size)
+    pack = obtain(recipe, stage)
+    svm.check_classes(pack.labels.astype(np.int64), pack.classes)
+    with stage("split"):
+        every = parts(recipe, pack)
+    svm.check_count(max(len(part.train) + len(part.valid) for part in every), recipe.svm)
+    with stage(f"describe {len(pack.images):,} pictures") as progress:
+        file = descriptors.extract(pack, graph, cache_folder(recipe) / "descriptors", progress=progress)
+    x = descriptors.read(file)
+    beside, began = _map(recipe, pack, x, stage), time.monotonic()
+    found = {part.name: _search(recipe, part, pack, x, stage) for part in every}
+    judged = [
+        Judged(part.name, question, found[part.name].machine.scores(x[rows]), pack.labels[rows], rows)
+        for part in every
+        for question, rows in part.tests.items()
+    ]
+    made = _outcome(recipe, pack, every[-1], judged, found[every[-1].name], graph, time.monotonic() - began)
+    made.beside.update(beside)
+    with stage("artefact and report"):
+        return outcome.ship(made, out)
+
+
+def _map(recipe: DescribedRecipe, pack: Pack, x: svm.Matrix, stage: Stage) -> dict[str, str]:
+    """Return map.html where it is asked for."""
+    if not recipe.map:
+        return {}
+    with stage("map"):
+        return {"map.html": drawn(pack, x, title=f"Map of {recipe.name}", seed=recipe.seed)}
+
+
+def _network(recipe: DescribedRecipe) -> Path:
+    wanted = Path(recipe.network.path).expanduser()
+    if not recipe.network.path:
+        raise MaterialError("no network: say which describes the pictures, --set network.path=FILE (ONNX or Keras)")
+    places = [wanted, Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / wanted]
+    return next((place for place in places if place.is_file()), wanted)
+
+
+def _search(recipe: DescribedRecipe, part: Part, pack: Pack, x: svm.Matrix, stage: Stage) -> svm.Found:
+    rows = np.concatenate([part.train, part.valid])
+    labels = pack.labels[rows].astype(np.int64)
+    if absent := set(range(len(pack.classes))) - set(labels.tolist()):
+        raise MaterialError(f"no picture to learn {pack.classes[min(absent)]} from: add pictures")
+    wanting = [question for question, test in part.tests.items() if not len(test)]
+    if wanting:
+        raise MaterialError(f"no pictures for {', '.join(wanting)}: too few to be split; add pictures")
+    sources = [pack.pictures[row].source for row in rows.tolist()]
+    with stage(f"support vectors, {len(rows):,} pictures ({part.name})") as progress:
+        return svm.search(x[rows], labels, sources, recipe.svm, seed=recipe.seed, progress=progress)
+
+
+def _outcome(
+    recipe: DescribedRecipe,
+    pack: Pack,
+    part: Part,
+    judged: list[Judged],
+    best: svm.Found,
+    graph: bytes,
+    seconds: float,
+) -> outcome.Outcome:
+    machine = best.machine
+    name = f"frozen network + SVM ({machine.point.kernel})"
+    known = {"seconds": seconds, "seconds_to_best": seconds, "weights": machine.weights.size + machine.support.size}
+    rows = outcome.golden_rows(part.train, seed=recipe.seed)
+    table = [[point.kernel, f"{point.cost:g}", f"{point.gamma:g}", rate] for point, rate in best.table]
+    note = f"Cross-validation, the best first; gamma is over {len(machine.mean):,}."
+    return outcome.Outcome(
+        recipe,
+        _about(recipe, pack, part, best),
+        pack,
+        recipe.pictures.config(),
+        judged,
+        {name: outcome.line(outcome.counted(judged), top=recipe.top, **known)},
+        svm_onnx.export(graph, machine),
+        np.array(pack.images[rows]),
+        LIBRARIES,
+        tables={"Search": {"note": note, "head": COLUMNS, "rows": table}},
+    )
+
+
+def _about(recipe: DescribedRecipe, pack: Pack, part: Part, best: svm.Found) -> str:
+    machine, point = best.machine, best.machine.point
+    what = recipe.about or f"Which of {len(pack.classes):,} classes a picture shows"
+    return (
+        f"{what}: {len(machine.mean):,} numbers that {Path(recipe.network.path).name} makes of a picture, frozen, and "
+        f"one support vector machine a class on {len(machine.support):,} of {len(part.train) + len(part.valid):,} "
+        f"pictures ({point.kernel}, C {point.cost:g}, gamma {point.gamma:g} / {len(machine.mean):,}), chosen by "
+        "cross-validation that leaves sources out where they are known. Tests are by machines searched for and trained "
+        "alike, on pictures that they never saw."
+    )

@@ -1,0 +1,84 @@
+"""Collections from Audacity label tracks: NAME.txt, exported beside NAME.wav.
+
+Format: https://manual.audacityteam.org/man/importing_and_exporting_labels.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from training.recordings.audio import below, is_sound, seconds_of
+from training.recordings.collection import Clip, CollectionError, Interval, Problem, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from training.recordings.collection import Found
+    from training.recordings.settings import CollectionSpec
+
+
+def tracks(root: Path, spec: CollectionSpec) -> Iterator[Found]:
+    """Yield a clip per sound of ROOT/**/NAME that has a label track NAME.txt beside it, and what is wrong with others.
+
+    What no label covers counts as nothing. Labels may be joined by ";". The source is the folder under ROOT, or, right
+    under ROOT, the file itself. Points (labels without a length) and labels outside the sound are problems.
+    """
+    del spec
+    if not root.is_dir():
+        raise CollectionError(f"{root} is no folder: give one with label tracks (NAME.txt) beside sounds")
+    files, _ = below(root)
+    sounds = [path for path in files if is_sound(path)]
+    for path in sounds:
+        yield from _sound(path, root)
+    stems = {path.with_suffix("") for path in sounds}
+    for track in files:
+        if track.suffix == ".txt" and track.with_suffix("") not in stems:
+            yield Problem(track, "no sound of this name lies beside it")
+
+
+def _sound(path: Path, root: Path) -> Iterator[Found]:
+    track = path.with_suffix(".txt")
+    if not track.is_file():
+        yield Problem(path, f"no label track {track.name} lies beside it")
+        return
+    try:
+        seconds = seconds_of(path)
+    except CollectionError as error:
+        yield Problem(path, str(error))
+        return
+    found = list(_regions(track, seconds))
+    yield from (one for one in found if isinstance(one, Problem))
+    intervals = merge(one for one in found if isinstance(one, Interval))
+    parts = path.relative_to(root).parts
+    labels = tuple(sorted({one.label for one in intervals}))
+    yield Clip(path, 0.0, seconds, labels, parts[0] if len(parts) > 1 else path.name, intervals)
+
+
+def _regions(track: Path, seconds: float) -> Iterator[Interval | Problem]:
+    text = track.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        # The second line of a label with a spectral selection holds frequencies only.
+        if not line.strip() or line.startswith("\\"):
+            continue
+        try:
+            yield from _region(line, seconds)
+        except ValueError as error:
+            yield Problem(track, f"line {number}: {error}")
+
+
+def _region(line: str, seconds: float) -> Iterator[Interval]:
+    begin, _, rest = line.partition("\t")
+    finish, _, text = rest.partition("\t")
+    try:
+        start, end = (float(number.replace(",", ".")) for number in (begin, finish))
+    except ValueError:
+        raise ValueError(f"{line!r} is not START, tab, END, tab, LABEL") from None
+    if start == end:
+        raise ValueError(f"{text!r} is a point, not a region: give it a length")
+    if not 0 <= start < min(end, seconds):
+        raise ValueError(f"{text!r} from {start:g} to {end:g} s lies outside of the sound, {seconds:g} s")
+    names = {part.strip() for part in text.split(";")} - {""}
+    if not names:
+        raise ValueError("a region without a label")
+    yield from (Interval(start, min(end, seconds), name) for name in sorted(names))

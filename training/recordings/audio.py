@@ -1,0 +1,98 @@
+"""Sound of clips: files of every kind that serving reads, and recordings inside HDF5 and npz files."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+
+from features.decode import decode
+from features.errors import InputError
+from features.resample import resample
+from training.notes.library import RATE, SUFFIXES
+from training.recordings.collection import CollectionError
+
+if TYPE_CHECKING:
+    from features.config import Samples
+
+MAX_SECONDS = 7200.0
+"""Of one file: what is decoded at a time is held in memory."""
+MUSICNET_RATE = 44_100
+CONTAINERS = {".h5", ".hdf5", ".npz"}
+
+
+def is_sound(path: Path) -> bool:
+    """Return whether the name says that the file is a sound."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def below(root: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files below a folder and its empty folders, sorted; links are followed, names with a dot are not."""
+    files, empty, seen = [], [], set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        here = [Path(folder, name) for name in names if real not in seen and not name.startswith(".")]
+        empty += [] if folders or names or real in seen else [Path(folder)]
+        files += here
+        seen.add(real)
+    return sorted(files), sorted(empty)
+
+
+def seconds_of(path: Path) -> float:
+    """Return the length that a sound file's header tells. Raises CollectionError when it is no sound, or too long."""
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise CollectionError(_why(path, error)) from error
+    seconds = float(info.frames / info.samplerate) if info.samplerate else 0.0
+    if not seconds:
+        raise CollectionError("holds no sound")
+    if seconds > MAX_SECONDS:
+        raise CollectionError(f"{seconds:.0f} s long: at most {MAX_SECONDS:.0f} s; cut it into parts")
+    return seconds
+
+
+def _why(path: Path, error: Exception) -> str:
+    if not path.exists():
+        return "there is no such file"
+    if not path.stat().st_size:
+        return "the file is empty"
+    return f"cannot be read as sound: {getattr(error, 'error_string', error)}"
+
+
+def read(path: Path, inner: str = "", *, rate: int) -> Samples:
+    """Return a whole recording, mono at `rate` Hz. Raises CollectionError, with the reason only, when it cannot be."""
+    try:
+        if path.is_dir():
+            # Windows of training.notes.window_set, which are at RATE already.
+            return resample(np.load(path / "samples.npy", mmap_mode="r")[int(inner)].astype(np.float32), RATE, rate)
+        if path.suffix.lower() not in CONTAINERS:
+            return decode(path.read_bytes(), sample_rate=rate, max_seconds=MAX_SECONDS)
+        return resample(_inside(path, inner), MUSICNET_RATE, rate)
+    except (InputError, OSError, KeyError, ValueError) as error:
+        raise CollectionError(f"cannot be read as sound: {error}") from error
+
+
+def _inside(path: Path, inner: str) -> Samples:
+    if path.suffix.lower() == ".npz":
+        from training.recordings.safe_pickle import recording
+
+        return recording(path, inner)[0]
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return np.asarray(file[inner]["data"], np.float32)
+
+
+def write_wav(path: Path, samples: Samples, *, rate: int) -> None:
+    """Write mono samples in [-1, 1] as a 16-bit WAV file, whole or not at all."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="WAV", subtype="PCM_16")
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(buffer.getvalue())
+    draft.rename(path)

@@ -1,0 +1,68 @@
+"""The same recording twice: under two sources it would train and judge, under two labels one is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from training.recordings.collection import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from training.recordings.collection import Clip
+
+BEGINNING = 1 << 16
+"""Bytes that are compared before whole files are read."""
+
+
+def without_twins(clips: Sequence[Clip]) -> tuple[list[Clip], list[Problem]]:
+    """Return the clips without files that are, byte for byte, another one, and a problem for each such file.
+
+    Of files with the same labels the first by name stays; where the labels differ, none does. The same sound in
+    another encoding, or cut elsewhere, is not found.
+    """
+    told: dict[Path, set[tuple[object, ...]]] = defaultdict(set)
+    for clip in clips:
+        if not clip.inner:
+            told[clip.path].add((clip.start, clip.end, clip.labels, clip.intervals))
+    problems: dict[Path, Problem] = {}
+    for first, *others in _same(sorted(told)):
+        if all(told[other] == told[first] for other in others):
+            problems |= {other: Problem(other, f"the same sound as {first}, which is used") for other in others}
+        else:
+            pairs = [(first, others[0]), *((other, first) for other in others)]
+            why = "the same sound as {}, with other labels: keep the one that is right"
+            problems |= {path: Problem(path, why.format(twin)) for path, twin in pairs}
+    return [clip for clip in clips if clip.path not in problems], list(problems.values())
+
+
+def _same(paths: Iterable[Path]) -> list[list[Path]]:
+    """Return groups of two or more files of the same content; few files are read as a whole."""
+    groups = [list(paths)]
+    for look in (_size, _beginning, _whole):
+        groups = [part for group in groups for part in _parted(group, look)]
+    return groups
+
+
+def _parted(paths: list[Path], look: Callable[[Path], object]) -> list[list[Path]]:
+    alike: dict[object, list[Path]] = defaultdict(list)
+    for path in paths:
+        alike[look(path)].append(path)
+    return [group for group in alike.values() if len(group) > 1]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(BEGINNING)
+
+
+def _whole(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,175 @@
+"""Tensors of recordings' windows: in parallel, cached per recording and variant, resumable after a kill.
+
+What is computed lies in a cache under a key of the recording (path, size, time), its clips, the cut, the variant and
+the arithmetic. Nothing is computed twice, and no key ever holds half a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from features.config import AudioConfig
+from features.extract import compute
+from training.notes.library import RATE
+from training.recordings import audio
+from training.recordings import augment as variants
+from training.recordings.collection import Clip, CollectionError, Problem
+from training.recordings.table import DTYPES, room_for, write_npy
+from training.recordings.windows import cut, starts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from features.config import Kind
+    from training.recordings.settings import AugmentSpec, SoundsRecipe, WindowSpec
+
+Progress: TypeAlias = Callable[[int, int], None]
+LAYOUT = 1
+"""Raised whenever what is stored under a key changes."""
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything but the recordings that decides a table's tensors."""
+
+    windows: WindowSpec
+    augment: AugmentSpec
+    seed: int
+    kinds: tuple[Kind, ...]
+
+    @classmethod
+    def of(cls, recipe: SoundsRecipe, kinds: tuple[Kind, ...]) -> Settings:
+        """Return the settings of a recipe. Raises CollectionError for variants that cannot be made."""
+        variants.check_names(recipe.augment.variants)
+        augment = recipe.augment
+        if augment.background:
+            # Absolute, because processes that read it may have begun elsewhere.
+            folder = Path(augment.background).expanduser().absolute()
+            if not any(audio.is_sound(path) for path in audio.below(folder)[0]):
+                raise CollectionError(f"augment.background: no sounds in {folder}")
+            augment = replace(augment, background=str(folder))
+        return cls(recipe.windows, augment, recipe.seed, kinds)
+
+    @property
+    def config(self) -> AudioConfig:
+        """How sound becomes numbers."""
+        return AudioConfig(window=round(self.windows.length * RATE))
+
+
+class Task(NamedTuple):
+    """One recording: its clips, and what of it is still to be computed."""
+
+    path: Path
+    inner: str
+    clips: tuple[Clip, ...]
+    missing: tuple[tuple[str, Kind, Path], ...]
+    """Variant (empty: as it is), kind, and where the rows go."""
+    rows: int
+
+
+def identity(path: Path) -> list[Any]:
+    """Return what changes when the file does: its path, size and time of change."""
+    stat = path.stat()
+    return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+
+
+def key(path: Path, inner: str, clips: Sequence[Clip], settings: Settings, *, variant: str, kind: Kind) -> str:
+    """Return the name, 40 hex digits, under which the rows of these clips are kept."""
+    what: list[Any] = [LAYOUT, identity(path), inner, [[clip.start, clip.end] for clip in clips]]
+    spec = settings.windows
+    what += [spec.length, spec.hop, spec.shortest, kind, settings.config.fingerprint(kind)]
+    if variant:
+        what += [variants.VERSION, variant, settings.seed, settings.augment.background]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:40]
+
+
+def fill(task: Task, settings: Settings) -> tuple[int, Problem | None]:
+    """Compute what a recording misses in the cache; return its rows, and the problem when it cannot be read."""
+    try:
+        sound = audio.read(task.path, task.inner, rate=RATE)
+    except CollectionError as error:
+        return task.rows, Problem(task.path / task.inner if task.inner else task.path, str(error))
+    for variant, kind, file in task.missing:
+        shape = (task.rows // len(task.missing), *settings.config.shape(kind))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            with room_for(file.parent), draft.open("wb") as held:
+                # The lock tells `sweep` that somebody is at work; it ends with the process, however that ends.
+                fcntl.flock(held, fcntl.LOCK_EX)
+                write_npy(draft, shape, DTYPES[kind], _blocks(sound, task, settings, variant=variant, kind=kind))
+                draft.rename(file)
+        finally:
+            draft.unlink(missing_ok=True)
+    return task.rows, None
+
+
+def _blocks(
+    sound: npt.NDArray[np.float32], task: Task, settings: Settings, *, variant: str, kind: Kind
+) -> Iterator[npt.NDArray[np.float32]]:
+    config = settings.config
+    for clip in task.clips:
+        at = starts(clip, settings.windows).tolist()
+        for first in range(0, len(at), _BLOCK):
+            block = at[first : first + _BLOCK]
+            yield np.stack(
+                [compute(window(sound, clip, begin, settings, variant), kind=kind, config=config) for begin in block]
+            )
+
+
+def window(
+    sound: npt.NDArray[np.float32], clip: Clip, begin: float, settings: Settings, variant: str = ""
+) -> npt.NDArray[np.float32]:
+    """Return the samples of one window of a recording, as it is or varied."""
+    size = settings.config.window
+    if not variant:
+        return cut(sound, clip, begin, samples=size, rate=RATE)
+    seed = seed_of(clip, begin, settings.seed, variant)
+    longer = int(np.ceil(size * variants.speed_of(variant, seed)))
+    piece = cut(sound, clip, begin, samples=longer, rate=RATE)
+    return variants.vary(piece, variant, seed, length=size, background=settings.augment.background)
+
+
+def seed_of(clip: Clip, begin: float, seed: int, variant: str) -> int:
+    """Return the seed of one window. It knows the file by its last three names: moving a collection changes nothing."""
+    return variants.seed_of(seed, "/".join([*clip.path.parts[-3:], clip.inner]), begin, variant)
+
+
+def sweep(cache: Path) -> None:
+    """Remove what processes that are no more have left half written."""
+    for draft in cache.glob("*/.*.npy.*"):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), draft.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            draft.unlink()
+
+
+def compute_all(
+    work: Sequence[Task], settings: Settings, *, jobs: int, progress: Progress | None
+) -> tuple[Problem, ...]:
+    """Compute what is missing, the largest recordings first; return what could not be read."""
+    from joblib import Parallel, delayed
+
+    total, done, problems = sum(task.rows for task in work), 0, []
+    order = sorted(work, key=lambda task: -task.rows)
+    # Threads are enough for what leaves the interpreter alone; audiomentations does not.
+    prefer = "processes" if settings.augment.variants else "threads"
+    parallel = Parallel(n_jobs=jobs, prefer=prefer, return_as="generator_unordered")
+    for rows, problem in parallel(delayed(fill)(task, settings) for task in order):
+        done += rows
+        problems += [problem] if problem else []
+        if progress:
+            progress(done, total)
+    return tuple(sorted(problems))

@@ -1,0 +1,147 @@
+"""The sections of a recipe that say where sounds come from and how they become a table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.manifest import NAME, VERSION
+from training.common.recipe import Forest, Network, check, check_limits
+
+LENGTHS = (0.5, 15.0)
+"""Seconds, shortest and longest window."""
+KINDS = ("folders", "csv", "audacity", "musicnet", "scores", "mixtures")
+TABLES = ("features", "log_mel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionSpec:
+    """Where the clips are, and in which form."""
+
+    kind: str = "folders"
+    """folders (LABEL/file or SOURCE/LABEL/file), csv, audacity, musicnet, scores or mixtures."""
+    path: str = ""
+    """A folder; the list itself for csv; for musicnet also its .h5 or .npz file."""
+    labels: tuple[str, ...] = ()
+    """Labels there must be, in the order of the scores; empty: all that are found, sorted."""
+    background: tuple[str, ...] = ()
+    """Labels, or folders, that stand for nothing: their clips train as examples without any label."""
+    nothing: float = 0.0
+    """Noise and silence that are made here, as examples without any label: their share of the collection's hours."""
+    group: tuple[str, ...] = ("composer", "composition", "ensemble", "source")
+    """Columns of MusicNet's metadata that together make one source."""
+    fonts: tuple[str, ...] = ()
+    """Sound fonts that play scores; empty: all that the system has."""
+    into: str = ""
+    """Folder for what is played or made; else ~/.cache/timbre/rendered."""
+    longest: float = 120.0
+    """Seconds of a score that are played."""
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that is not there."""
+        check(self.kind in KINDS, f"collection.kind={self.kind!r} must be one of {', '.join(KINDS)}")
+        check(1 <= self.longest <= 3600, f"collection.longest={self.longest} must be from 1 to 3600 s")
+        check_limits(self, "collection.", nothing=(0, 1))
+        twice = [label for label in self.labels if self.labels.count(label) > 1]
+        check(not twice, f"collection.labels names {twice[0] if twice else ''!r} twice")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowSpec:
+    """How clips are cut, and when a label counts."""
+
+    length: float = 2.0
+    """Seconds of one window, 0.5 to 15."""
+    hop: float = 1.0
+    """Seconds between the beginnings of windows."""
+    share: float = 0.5
+    """Part of the window in which a label must sound to be on; of the clip, where that is shorter."""
+    shortest: float = 0.1
+    """Seconds; shorter clips are not used. From here to `length`, silence fills the window."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be cut."""
+        low, high = LENGTHS
+        check(low <= self.length <= high, f"windows.length={self.length} must be from {low} to {high} s")
+        check(0.01 <= self.hop <= high, f"windows.hop={self.hop} must be from 0.01 to {high} s")
+        check(0 < self.share <= 1, f"windows.share={self.share} must be above 0 and at most 1")
+        check(0 < self.shortest <= self.length, f"windows.shortest={self.shortest} must be above 0, at most the length")
+
+    @property
+    def rule(self) -> str:
+        """The label rule in words, for manifests and reports."""
+        return (
+            f"a label is on when it sounds in at least {self.share:g} of the {self.length:g}-s window "
+            f"(of the clip, where that is shorter)"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSpec:
+    """How sources are divided."""
+
+    shares: tuple[float, ...] = (0.7, 0.15, 0.15)
+    """Of the hours, for training, validation and test; they add up to 1."""
+
+    def __post_init__(self) -> None:
+        """Refuse shares that are none."""
+        fits = len(self.shares) == 3 and all(share >= 0 for share in self.shares) and math.isclose(sum(self.shares), 1)
+        check(fits and self.shares[0] > 0, f"split.shares={list(self.shares)} must be three parts that add up to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentSpec:
+    """Copies of training windows."""
+
+    variants: tuple[str, ...] = ()
+    """One copy of every training window per name, in this order; names of training.recordings.augment."""
+    background: str = ""
+    """A folder of sounds for the variant background_mask; without it, coloured noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundsRecipe:
+    """Everything that decides an artefact made from labelled recordings, but the code."""
+
+    steps: str
+    """The module in `training` that carries the recipe out."""
+    name: str = "sounds"
+    """Of the artefact."""
+    seed: int = 1
+    """Of everything random."""
+    jobs: int = 2
+    """Processes."""
+    cache: str = ""
+    """Folder for tables that may be used again; else ~/.cache/timbre."""
+    collection: CollectionSpec = field(default_factory=CollectionSpec)
+    windows: WindowSpec = field(default_factory=WindowSpec)
+    split: SplitSpec = field(default_factory=SplitSpec)
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
+    models: tuple[str, ...] = ("forest",)
+    """forest, network or both; the better one on the validation part is written."""
+    quiet: float = 0.99
+    """Share of windows without any label that must get none, where there are such windows."""
+    version: str = ""
+    """Of the artefact; empty takes the one after the latest."""
+    forest: Forest
+    network: Network
+    provenance: tuple[dict[str, str], ...] = ()
+    """source, licence, use of the collection."""
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Named changes: dotted key to value."""
+    profile: str = ""
+    """One of them."""
+
+    def __post_init__(self) -> None:
+        """Refuse now what would be found out after the training."""
+        check(NAME.fullmatch(self.name) is not None, f"name={self.name!r} must be lower-case words joined by hyphens")
+        models = set(self.models) <= {"forest", "network"} and bool(self.models)
+        check(models, f"models={list(self.models)} must be forest, network or both")
+        check_limits(self, "", jobs=(1, math.inf), seed=(0, 2**32 - 1), quiet=(0, 1))
+        check(
+            not self.version or VERSION.fullmatch(self.version) is not None,
+            f"version={self.version!r} must be a positive integer",
+        )
+        complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
+        check(complete, "each [[provenance]] says source, licence and use, and nothing else")

@@ -1,0 +1,57 @@
+"""Windows cut from clips: where each one begins, and what sounds in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from training.recordings.collection import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from features.config import Samples
+    from training.recordings.collection import Clip
+    from training.recordings.settings import WindowSpec
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Seconds: TypeAlias = npt.NDArray[np.float64]
+TOLERANCE = 1e-3
+"""Seconds that a window may miss at the end of its clip, and a label of its share."""
+
+
+def starts(clip: Clip, spec: WindowSpec) -> Seconds:
+    """Return where the windows of a clip begin, in seconds on the file's clock.
+
+    They lie whole inside the clip, `hop` apart from its beginning on; a clip shorter than a window has one, and one
+    shorter than `shortest` none.
+    """
+    if clip.seconds < spec.shortest:
+        return np.zeros(0)
+    count = 1 + int(max(0.0, clip.seconds - spec.length + TOLERANCE) / spec.hop)
+    return np.asarray(clip.start + spec.hop * np.arange(count), np.float64)
+
+
+def labels(clip: Clip, at: Seconds, spec: WindowSpec, names: Sequence[str], *, speed: float = 1.0) -> Mask:
+    """Return which labels are on in the windows that begin `at`, (len(at), len(names)).
+
+    The rule is `spec.rule`. speed: how many seconds of the clip one second of the window holds.
+    """
+    end = np.minimum(at + spec.length * speed, clip.end)
+    heard = np.zeros((len(at), len(names)))
+    for one in clip.intervals or [Interval(clip.start, clip.end, label) for label in clip.labels]:
+        heard[:, names.index(one.label)] += np.maximum(0.0, np.minimum(end, one.end) - np.maximum(at, one.start))
+    least = np.maximum(spec.share * (end - at) - TOLERANCE, 1e-9)
+    on: Mask = heard >= least[:, None]
+    return on
+
+
+def cut(sound: Samples, clip: Clip, begin: float, *, samples: int, rate: int) -> Samples:
+    """Return `samples` samples of a recording from `begin` s on, float32; what lies behind the clip is silence."""
+    first, last = round(begin * rate), min(round(clip.end * rate), len(sound))
+    piece = sound[first : min(first + samples, last)]
+    if len(piece) == samples:
+        return piece
+    return np.concatenate([piece, np.zeros(samples - len(piece), np.float32)])

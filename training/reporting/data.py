@@ -1,0 +1,190 @@
+"""What report.json holds: every figure and every curve of the page, computed from scores out of fold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation.metrics import QUIET, average_precision, confusion, measure
+from training.evaluation.thresholds import GRID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.evaluation.leave_one_out import Judged
+    from training.evaluation.metrics import Mask, Metrics, Scores
+
+FIGURES = {"macro-F1": "macro_f1", "top-1": "top1", "mAP": "mean_average_precision"}
+RESAMPLES = 2000
+DRAWS = 200
+"""Of sources whose windows are measured anew."""
+POINTS = 100
+BINS = 10
+EXAMPLES = 12
+
+
+class Mistake(NamedTuple):
+    """One window and what is worst about its answer."""
+
+    source: str
+    """The one left out; noise belongs to none."""
+    row: int
+    """Which of the test windows it is."""
+    label: str
+    """Heard and not there, or there and not heard."""
+    missed: bool
+    plays: list[str]
+    scores: dict[str, float]
+    """The highest scores, and those of what plays."""
+
+
+def facts(
+    judged: Sequence[Judged], metrics: Metrics, thresholds: dict[str, float], *, history: dict[str, Any]
+) -> dict[str, Any]:
+    """Return all that the page shows, as JSON: lists, texts and numbers. judged: at least one."""
+    scores = np.concatenate([one.scores for one in judged])
+    labels = np.concatenate([one.labels for one in judged])
+    sounds = ~np.isin(np.concatenate([one.kind for one in judged]), QUIET)
+    names = list(thresholds)
+    known = {what: by_source(metrics, key) for what, key in FIGURES.items()}
+    return {
+        "sources": metrics["left_out"],
+        "never_trained_on": metrics["never_trained_on"],
+        "ensemble": metrics.get("ensemble"),
+        "figures": known,
+        "intervals": intervals(judged, known, np.array(list(thresholds.values()))),
+        "labels": {
+            name: label_facts(scores[sounds, i], labels[sounds, i], thresholds[name]) for i, name in enumerate(names)
+        },
+        "confusion": confusion(scores[sounds], labels[sounds]).tolist(),
+        "reliability": reliability(scores, labels),
+        "history": history,
+        "mistakes": [mistake._asdict() for mistake in mistakes(judged, thresholds)],
+    }
+
+
+def by_source(metrics: Metrics, key: str) -> dict[str, float | None]:
+    """Return one figure by source left out."""
+    return {source: found[key] for source, found in metrics["left_out"].items()}
+
+
+def intervals(
+    judged: Sequence[Judged], known: dict[str, dict[str, float | None]], limits: npt.NDArray[np.float64]
+) -> dict[str, tuple[float, float, float]]:
+    """Return by figure its mean over the sources and the 95 % interval of it, sources drawn with replacement.
+
+    Where many sources are judged as one, the figure of all windows, and of the windows of the sources drawn.
+    """
+    one = judged[0]
+    if len(judged) > 1 or len(np.unique(one.groups)) < 2:
+        return {what: bootstrap(list(values.values())) for what, values in known.items()}
+    rows = [np.flatnonzero(one.groups == group) for group in np.unique(one.groups)]
+    draws = np.random.default_rng(0).integers(len(rows), size=(DRAWS, len(rows)))
+    found = [_figures(one, np.concatenate([rows[i] for i in draw.tolist()]), limits) for draw in draws]
+    whole = _figures(one, np.concatenate(rows), limits)
+    ranges = {what: np.quantile([each[what] for each in found], (0.025, 0.975)).tolist() for what in known}
+    return {what: (whole[what], low, high) for what, (low, high) in ranges.items()}
+
+
+def _figures(one: Judged, rows: npt.NDArray[np.int64], limits: npt.NDArray[np.float64]) -> dict[str, float]:
+    names = [str(number) for number in range(len(limits))]
+    found = measure(one.scores[rows], one.labels[rows], one.kind[rows], thresholds=limits, names=names)
+    return {what: found[key] or 0.0 for what, key in FIGURES.items()}
+
+
+def bootstrap(values: Sequence[float | None]) -> tuple[float, float, float]:
+    """Return the mean over sources and the 95 % interval of that mean, sources drawn with replacement."""
+    known = np.array([value for value in values if value is not None] or [0.0])
+    draws = np.random.default_rng(0).integers(len(known), size=(RESAMPLES, len(known)))
+    low, high = np.quantile(known[draws].mean(axis=1), (0.025, 0.975))
+    return float(known.mean()), float(low), float(high)
+
+
+def label_facts(scores: npt.NDArray[np.float32], truth: Mask, threshold: float) -> dict[str, Any]:
+    """Return curves of one label, and where its threshold lies on them."""
+    said = scores >= threshold
+    right = int(np.count_nonzero(said & truth))
+    return {
+        "threshold": threshold,
+        "support": int(truth.sum()),
+        "precision": right / int(said.sum()) if said.any() else None,
+        "recall": right / int(truth.sum()) if truth.any() else None,
+        "f1": f1(said, truth),
+        "average_precision": average_precision(scores, truth),
+        "curve": precision_recall(scores, truth),
+        "sweep": {"threshold": GRID.tolist(), "f1": [f1(scores >= at, truth) for at in GRID]},
+    }
+
+
+def f1(said: Mask, truth: Mask) -> float:
+    """Return F1, 0 where nothing is said and nothing is there."""
+    return 2 * int(np.count_nonzero(said & truth)) / max(1, int(said.sum() + truth.sum()))
+
+
+def precision_recall(scores: npt.NDArray[np.float32], truth: Mask) -> dict[str, list[float]]:
+    """Return at most 100 points of the curve, from the highest score down; empty without a positive."""
+    if not truth.any():
+        return {"recall": [], "precision": []}
+    hits = np.cumsum(truth[np.argsort(-scores, kind="stable")])
+    at = np.unique(np.searchsorted(hits, np.linspace(1, hits[-1], POINTS).round()))
+    return {"recall": (hits[at] / hits[-1]).tolist(), "precision": (hits[at] / (at + 1)).tolist()}
+
+
+def reliability(scores: Scores, truth: Mask) -> dict[str, Any]:
+    """Return by tenth of the score how many cells had it and which share was true, and the mean distance of both."""
+    place = np.minimum((scores * BINS).astype(int), BINS - 1).ravel()
+    counts = np.bincount(place, minlength=BINS)
+    sums = [np.bincount(place, cells.ravel().astype(float), minlength=BINS) for cells in (scores, truth)]
+    score, share = (total / np.maximum(counts, 1) for total in sums)
+    error = float((counts * np.abs(score - share)).sum() / counts.sum())
+    bins = [
+        {"score": s, "share": t, "count": c}
+        for s, t, c in zip(score.tolist(), share.tolist(), counts.tolist(), strict=True)
+    ]
+    return {"bins": bins, "expected_calibration_error": error}
+
+
+def mistakes(judged: Sequence[Judged], thresholds: dict[str, float], *, count: int = EXAMPLES) -> list[Mistake]:
+    """Return the windows whose answers are furthest on the wrong side of a threshold.
+
+    No two alike (the same label, missed or made up), and of every source as many as of the others.
+    """
+    found = [mistake for one in judged for mistake in _worst(one, thresholds)]
+    found.sort(key=lambda pair: -pair[0])
+    most = -(-count // len({one.source for _, one in found})) if found else 0
+    chosen: list[Mistake] = []
+    for _, one in found:
+        kin = sum(other.source == one.source for other in chosen)
+        alike = any((other.label, other.missed) == (one.label, one.missed) or other.row == one.row for other in chosen)
+        if kin < most and not alike:
+            chosen.append(one)
+    return chosen[:count]
+
+
+def _worst(one: Judged, thresholds: dict[str, float]) -> list[tuple[float, Mistake]]:
+    """Return for each label the worst miss and the worst invention, with how bad it is in [0, 1]."""
+    limits = np.array(list(thresholds.values()))
+    excess = one.scores - limits
+    found = []
+    for missed, badness in (
+        (True, np.where(one.labels, -excess / np.maximum(limits, 1e-6), -1)),
+        (False, np.where(one.labels, -1, excess / np.maximum(1 - limits, 1e-6))),
+    ):
+        for column, label in enumerate(thresholds):
+            at = int(badness[:, column].argmax()) if len(badness) else 0
+            if len(one.rows) and badness[at, column] > 0:
+                found.append((float(badness[at, column]), _mistake(one, at, label, list(thresholds), missed=missed)))
+    return found
+
+
+def _mistake(one: Judged, at: int, label: str, names: list[str], *, missed: bool) -> Mistake:
+    plays = [name for name, on in zip(names, one.labels[at], strict=True) if on]
+    highest = sorted(zip(one.scores[at].tolist(), names, strict=True), reverse=True)
+    shown = {
+        name: round(score, 3)
+        for score, name in highest
+        if name in plays or name == label or score >= highest[:3][-1][0]
+    }
+    return Mistake("noise" if one.kind[at] in QUIET else one.source, int(one.rows[at]), label, missed, plays, shown)

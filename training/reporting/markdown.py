@@ -1,0 +1,130 @@
+"""report.md of an artefact: the tables a person needs to decide whether to trust the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.evaluation.metrics import SINGLE, Metrics, confusion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.evaluation.leave_one_out import Judged
+
+FIGURES = """\
+*Accuracy* is element-wise (right cells of windows x labels), beside that of a model that always says nothing. Macro-F1
+and mAP leave out labels that the source does not have; *mixtures* is macro-F1 on windows of two to four labels.
+*Top-1*: on windows of one label (for instruments: single notes and phrases) the highest score is the right label; the
+baseline always says the most frequent one. *Quiet*: share of noise and silence windows that get no label.
+"""
+RECORDINGS = """\
+*Whole notes* and *whole solos*: top-1 once per recording, by the mean score of its windows; solos of 10 s are performed
+with the notes of the source left out.
+"""
+HOW = (
+    "One source left out at a time",
+    "Every row is judged by a model, and by thresholds, that never met the source in the row; windows that are judged "
+    "are\nnot augmented. Noises to judge with are other draws of the generators that noises to train on come from.\n"
+    + FIGURES,
+)
+"""Heading and text: how a left-out source is judged."""
+
+COLUMNS: dict[str, str] = {
+    "windows": "windows",
+    "accuracy": "accuracy",
+    "all negative": "accuracy_all_negative",
+    "micro-F1": "micro_f1",
+    "macro-F1": "macro_f1",
+    "mixtures": "macro_f1_mixture",
+    "mAP": "mean_average_precision",
+    "top-1": "top1",
+    "notes": "top1_note",
+    "phrases": "top1_solo",
+    "whole notes": "top1_recording_note",
+    "whole solos": "top1_recording_solo",
+    "majority": "top1_majority",
+    "quiet": "quiet_without_label",
+}
+
+
+def write(
+    name: str,
+    *,
+    about: str,
+    candidates: dict[str, Metrics],
+    metrics: Metrics,
+    judged: Sequence[Judged],
+    thresholds: dict[str, float],
+    provenance: Sequence[dict[str, str]],
+    how: tuple[str, str] = HOW,
+) -> str:
+    """Return the report as Markdown.
+
+    about: one paragraph. candidates: the metrics of every model that was made, the best first. metrics, judged,
+    thresholds: those of this one. how: heading and text that say how they were judged.
+    """
+    parts = [f"# {name}", about]
+    if metrics["left_out"]:
+        recordings = [RECORDINGS] if "recordings" in next(iter(metrics["left_out"].values())) else []
+        parts += [f"## {how[0]}", how[1], *recordings, *_summaries(candidates)]
+        parts += ["## F1 (windows) per label", _labels(metrics, thresholds)]
+        parts += ["## What is taken for what", *_confusions(judged, list(thresholds))]
+    if "ensemble" in metrics:
+        parts += ["## A real ensemble, never trained on", _ensemble(metrics["ensemble"])]
+    parts += ["## Material", table(["source", "licence", "use"], [list(p.values()) for p in provenance])]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a Markdown table; the first column is text, the others are numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *([_text(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+
+
+def _summaries(candidates: dict[str, Metrics]) -> list[str]:
+    parts = []
+    for name, metrics in candidates.items():
+        never = {f"{source} (never trained on)": m for source, m in metrics["never_trained_on"].items()}
+        each = metrics["left_out"] | {"mean": metrics["mean"]} | never
+        # Artefacts of other recipes have no whole recordings, older ones fewer figures.
+        columns = {head: key for head, key in COLUMNS.items() if any(m.get(key) is not None for m in each.values())}
+        rows = [[source, *(m.get(key) for key in columns.values())] for source, m in each.items()]
+        parts += [f"**{name}**", table(["left out", *columns], rows)]
+    return parts
+
+
+def _labels(metrics: Metrics, thresholds: dict[str, float]) -> str:
+    sources = metrics["left_out"] | metrics["never_trained_on"]
+    cells = [
+        [label, threshold, *(f"{_text(m['f1'][label])} ({m['support'][label]})" for m in sources.values())]
+        for label, threshold in thresholds.items()
+    ]
+    return table(["label", "threshold", *sources], cells)
+
+
+def _confusions(judged: Sequence[Judged], labels: Sequence[str]) -> list[str]:
+    """Return one table per source: rows are what plays, columns the highest score, in windows of one instrument."""
+    parts, short = [], [label[:5] for label in labels]
+    heads = short if len(set(short)) == len(short) else labels
+    for one in judged:
+        single = np.isin(one.kind, SINGLE)
+        counts = confusion(one.scores[single], one.labels[single])
+        rows = [[label, *line] for label, line in zip(labels, counts.tolist(), strict=True) if any(line)]
+        parts += [f"**{one.source}**", table(["plays", *heads], rows)]
+    return parts
+
+
+def _ensemble(ensemble: Metrics) -> str:
+    shares = [[label, share] for label, share in ensemble["share_by_label"].items()]
+    return (
+        f"{ensemble['windows']} windows: {ensemble['some_right_label']:.0%} get a label of what plays, "
+        f"{ensemble['some_wrong_label']:.0%} one of what does not.\n\n{table(['label', 'share of windows'], shares)}"
+    )

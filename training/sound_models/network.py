@@ -1,0 +1,265 @@
+"""A small convolutional network on the log-mel spectrogram, trained with torch.
+
+Level does not matter to it: the first thing the graph does is to set the loudest point of a window to 0 dB and to cut
+`depth_db` below. Random smooth tilts, shifts and masks on the spectrogram stand for microphones, rooms and tunings
+that the material does not have. `training.sound_models.network_onnx` writes it as ONNX.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from features.config import DEFAULT
+from training.evaluation.leave_one_out import look
+from training.sound_models import network_cache
+from training.sound_models.network_onnx import export
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from training.common.recipe import Network
+    from training.evaluation.leave_one_out import Look, Watch
+    from training.evaluation.metrics import Mask, Scores
+
+WARM_UP = 0.2
+"""Share of the steps in which the learning rate rises."""
+TILT_POINTS = 8
+NEPER = np.float32(np.log(10) / 10)
+"""Natural logarithm of the power of 1 dB."""
+
+
+class Spectrogram(nn.Module):  # type: ignore[misc]
+    """Convolutions with batch norm over (bands, frames), then mean and maximum over time, then one linear layer."""
+
+    def __init__(self, settings: Network, *, bands: int, labels: int) -> None:
+        """Build it with random weights, drawn from torch's generator."""
+        super().__init__()
+        self.depth_db = settings.depth_db
+        before = (1, *settings.channels[:-1])
+        steps = zip(before, settings.channels, settings.strides, strict=True)
+        self.convolutions = nn.ModuleList(nn.Conv2d(i, o, 3, s, padding=1, bias=False) for i, o, s in steps)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in settings.channels)
+        first = -(-bands // settings.strides[0][0])
+        for high, _ in settings.strides:
+            bands = -(-bands // high)
+            # What a partial means depends on its pitch, so the first layer may treat every band differently.
+        self.place = nn.Parameter(torch.zeros(settings.channels[0], first, 1))
+        self.dropout = nn.Dropout(0.3)
+        self.head = nn.Linear(2 * bands * settings.channels[-1], labels + 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, labels + 1) of spectrograms in dB, (n, bands, frames); the last: anything plays at all."""
+        x = (x - x.amax((1, 2), keepdim=True)).clamp(min=-self.depth_db) * (2 / self.depth_db) + 1
+        x = x.unsqueeze(1)
+        for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            x = norm(convolution(x))
+            x = functional.relu(x + self.place if number == 0 else x)
+        x = torch.cat([x.mean(3).flatten(1), x.amax(3).flatten(1)], dim=1)
+        logits: torch.Tensor = self.head(self.dropout(x))
+        return logits
+
+    def scores(self, x: torch.Tensor) -> torch.Tensor:
+        """Return scores (n, labels): P(anything plays) x P(label | something plays)."""
+        parts = self(x).sigmoid()
+        product: torch.Tensor = parts[:, :-1] * parts[:, -1:]
+        return product
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """Trained networks whose scores are averaged."""
+
+    members: list[Spectrogram]
+    history: list[Look]
+    """One entry an epoch, averaged over the members."""
+
+    def scores(self, spectrograms: npt.NDArray[Any]) -> Scores:
+        """Return the mean score over the networks, (n, labels), of spectrograms (n, bands, frames)."""
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(spectrograms), 256):
+                x = torch.from_numpy(np.asarray(spectrograms[start : start + 256], np.float32))
+                parts.append(torch.stack([member.scores(x) for member in self.members]).mean(0).numpy())
+        return np.concatenate(parts)
+
+    def onnx(self) -> bytes:
+        """Return all members as one graph."""
+        return export(self.members, bands=DEFAULT.n_mels, frames=DEFAULT.frames)
+
+
+def fit(
+    spectrograms: npt.NDArray[Any],
+    labels: Mask,
+    rows: npt.NDArray[np.int64],
+    settings: Network,
+    *,
+    seed: int,
+    watch: Watch | None = None,
+    kept: Path | None = None,
+) -> FittedNetwork:
+    """Return `members` networks trained on the given rows, and what each epoch brought, averaged over them.
+
+    spectrograms: (n, bands, frames) in dB, may lie on disk. labels: bool (n, labels). rows: which of them to train on.
+    watch: windows that nothing is learnt from. kept: a folder for networks of these spectrograms alone: each lies there
+    once it is done, and is not trained again.
+    """
+    seeds = [seed + 1000 * number for number in range(settings.members)]
+    trained = [_fit_once(kept, spectrograms, labels, rows, settings, seed=one, watch=watch) for one in seeds]
+    epochs = zip(*(history for _, history in trained), strict=True)
+    history = [{key: float(np.mean([one[key] for one in epoch])) for key in epoch[0]} for epoch in epochs]
+    return FittedNetwork([member for member, _ in trained], history)
+
+
+def _fit_once(
+    kept: Path | None,
+    spectrograms: npt.NDArray[Any],
+    labels: Mask,
+    rows: npt.NDArray[np.int64],
+    settings: Network,
+    *,
+    seed: int,
+    watch: Watch | None,
+) -> tuple[Spectrogram, list[Look]]:
+    path = kept and kept / network_cache.name(spectrograms.shape, labels, rows, settings, seed=seed, watch=watch)
+    if path and path.is_file():
+        weights, history = network_cache.read(path)
+        network = Spectrogram(settings, bands=spectrograms.shape[1], labels=labels.shape[1])
+        network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        return network.eval(), history
+    network, history = _fit_one(spectrograms, labels, rows, settings, seed=seed, watch=watch)
+    if path:
+        network_cache.write(path, {key: value.numpy() for key, value in network.state_dict().items()}, history)
+    return network, history
+
+
+def _fit_one(
+    spectrograms: npt.NDArray[Any],
+    labels: Mask,
+    rows: npt.NDArray[np.int64],
+    settings: Network,
+    *,
+    seed: int,
+    watch: Watch | None,
+) -> tuple[Spectrogram, list[Look]]:
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    bands = spectrograms.shape[1]
+    network = Spectrogram(settings, bands=bands, labels=labels.shape[1])
+    network = network.to(memory_format=torch.channels_last)
+    size = min(settings.batch, len(rows))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    steps = settings.epochs * (len(rows) // size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=steps))
+    history = []
+    for _ in range(settings.epochs):
+        order = rng.permutation(rows)[: len(rows) // size * size].reshape(-1, size)
+        batches = (_batch(spectrograms, labels, some, settings, rng) for some in order)
+        loss = float(np.mean([_learn(network, optimizer, schedule, x, on, settings) for x, on in batches]))
+        seen = look(FittedNetwork([network.eval()], []).scores(watch[0]), watch[1]) if watch else {}
+        history.append({"loss": loss, **seen})
+    return network.eval(), history
+
+
+def _rate(step: int, *, steps: int) -> float:
+    """Return the learning rate as a share of the highest: up in a straight line, down along a cosine."""
+    rise = WARM_UP * steps
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / (steps - rise))
+
+
+def _batch(
+    spectrograms: npt.NDArray[Any],
+    labels: Mask,
+    rows: npt.NDArray[np.int64],
+    settings: Network,
+    rng: np.random.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    # Sorted, because the rows lie on disk.
+    some = np.sort(rows)
+    x, on = blend(np.asarray(spectrograms[some], np.float32), labels[some], settings, rng)
+    return torch.from_numpy(vary(x, settings, rng)), torch.from_numpy(on.astype(np.float32))
+
+
+def _learn(
+    network: Spectrogram, optimizer: Any, schedule: Any, x: torch.Tensor, on: torch.Tensor, settings: Network
+) -> float:
+    network.train()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
+        logits = network(x).float()
+    loss = loss_of(logits, on, settings)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    schedule.step()
+    return float(loss.item())
+
+
+def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.Tensor:
+    """Return the loss: does anything play; if so, every label by itself and, where one plays alone, which one."""
+    targets = on * (1 - 2 * settings.smoothing) + settings.smoothing
+    count = on.sum(1)
+    anything = (count > 0).float() * (1 - 2 * settings.smoothing) + settings.smoothing
+    loss = functional.binary_cross_entropy_with_logits(logits[:, -1], anything)
+    heard, alone = count > 0, count == 1
+    if heard.any():
+        loss = loss + functional.binary_cross_entropy_with_logits(logits[heard, :-1], targets[heard])
+    if alone.any():
+        loss = loss + settings.single * functional.cross_entropy(logits[alone, :-1], on[alone])
+    return loss
+
+
+def half_precision() -> bool:
+    """Return whether this processor multiplies bfloat16 at twice the speed; training then does so."""
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+
+
+def blend(
+    x: npt.NDArray[np.float32], on: Mask, settings: Network, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float32], Mask]:
+    """Return a batch in which a share of the windows sound together with another one, 0 to 15 dB below."""
+    count = int(len(x) * settings.blends)
+    if not count:
+        return x, on
+    other = rng.permutation(len(x))[:count]
+    powers = [np.exp((part - part.max((1, 2), keepdims=True)) * NEPER) for part in (x[:count], x[other])]
+    gain = 10 ** (rng.uniform(-1.5, 0, (count, 1, 1)).astype(np.float32))
+    both = np.log(powers[0] + gain * powers[1]) / NEPER
+    return np.concatenate([both, x[count:]]), np.concatenate([on[:count] | on[other], on[count:]])
+
+
+def vary(x: npt.NDArray[np.float32], settings: Network, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return spectrograms (n, bands, frames) as other microphones, rooms and tunings would have them."""
+    count, bands, frames = x.shape
+    points = rng.normal(0, settings.tilt_db, (count, TILT_POINTS)).astype(np.float32)
+    at = np.linspace(0, TILT_POINTS - 1, bands)
+    low = np.minimum(at.astype(int), TILT_POINTS - 2)
+    part = (at - low).astype(np.float32)
+    x = x + (points[:, low] * (1 - part) + points[:, low + 1] * part)[:, :, None]
+    x = np.roll(x, rng.integers(-settings.shift, settings.shift + 1), axis=1)
+    # The floor of a recording: from very clean to rather noisy.
+    top = x.max(axis=(1, 2), keepdims=True)
+    x = np.maximum(x, top - rng.uniform(40, 80, (count, 1, 1)).astype(np.float32))
+    for axis, length in ((1, bands), (2, frames)):
+        blank = _stretches(count, length, rng) & (rng.random((count, 1)) < settings.masks)
+        x = np.where(np.expand_dims(blank, 3 - axis), x.min(axis=(1, 2), keepdims=True), x)
+    return x
+
+
+def _stretches(count: int, length: int, rng: np.random.Generator) -> Mask:
+    """Return one stretch of up to a quarter of the length per row, bool (count, length)."""
+    width = rng.uniform(0, length / 4, (count, 1))
+    start = rng.uniform(0, length - width)
+    place = np.arange(length)
+    mask: Mask = (place >= start) & (place < start + width)
+    return mask

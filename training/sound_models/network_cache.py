@@ -1,0 +1,57 @@
+"""Trained networks on disk: what a killed training had finished is read again, not trained again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.notes.library import fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from training.common.recipe import Network
+    from training.evaluation.leave_one_out import Look, Watch
+    from training.evaluation.metrics import Mask
+
+# Raised whenever the same settings would train another network.
+VERSION = 1
+_WEIGHTS = "weights/"
+
+
+def name(
+    shape: tuple[int, ...],
+    labels: Mask,
+    rows: npt.NDArray[np.int64],
+    settings: Network,
+    *,
+    seed: int,
+    watch: Watch | None,
+) -> str:
+    """Return a file name that stands for one network: its windows, its settings, what watches it, its seed."""
+    known = [hashlib.sha256(array.tobytes()).hexdigest() for array in (rows, labels[rows], *(watch or ()))]
+    # How many networks there are in all does not matter to one of them.
+    return f"{fingerprint([VERSION, shape, labels.shape, known, asdict(replace(settings, members=1)), seed])}.npz"
+
+
+def write(path: Path, weights: dict[str, npt.NDArray[Any]], history: list[Look]) -> None:
+    """Write a network beside its place and rename it: it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".draft-{os.getpid()}.npz")
+    arrays: dict[str, Any] = {_WEIGHTS + key: value for key, value in weights.items()}
+    np.savez(draft, history=np.array(json.dumps(history)), **arrays)
+    draft.rename(path)
+
+
+def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], list[Look]]:
+    """Return weights by name and what each epoch brought."""
+    with np.load(path, allow_pickle=False) as arrays:
+        weights = {key.removeprefix(_WEIGHTS): arrays[key] for key in arrays if key.startswith(_WEIGHTS)}
+        return weights, json.loads(str(arrays["history"]))

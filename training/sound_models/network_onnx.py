@@ -1,0 +1,75 @@
+"""The network as an ONNX graph: normalisation, convolutions with batch norm folded in, sigmoid, mean of members."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from features.errors import ArtefactError
+from models.session import Session
+from training.common.onnx_graph import Graph
+
+if TYPE_CHECKING:
+    from training.sound_models.network import Spectrogram
+
+TOLERANCE = 1e-4
+
+
+def export(members: list[Spectrogram], *, bands: int, frames: int) -> bytes:
+    """Return the graph from `log_mel` (n, bands, frames) float32 to `scores` (n, labels) float32.
+
+    Raises ArtefactError if its scores differ from torch's by more than 1e-4.
+    """
+    graph = Graph()
+    outputs = [_member(graph, member) for member in members]
+    graph.add("Mean", *outputs)
+    content = _model(graph, bands=bands, frames=frames, labels=members[0].head.out_features - 1)
+    _check(content, members, bands=bands, frames=frames)
+    return content
+
+
+def _member(graph: Graph, network: Spectrogram) -> str:
+    """Add one network, from the input to its scores."""
+    depth = np.float32(network.depth_db)
+    relative = graph.add("Sub", "log_mel", graph.add("ReduceMax", "log_mel", axes=[1, 2], keepdims=1))
+    clipped = graph.add("Clip", relative, graph.constant(-depth), graph.constant(np.float32(0)))
+    x = graph.add("Add", graph.add("Mul", clipped, graph.constant(2 / depth)), graph.constant(np.float32(1)))
+    x = graph.add("Unsqueeze", x, graph.constant(np.array([1], np.int64)))
+    for number, (convolution, norm) in enumerate(zip(network.convolutions, network.norms, strict=True)):
+        weight, bias = (graph.constant(value) for value in _folded(convolution, norm))
+        x = graph.add("Conv", x, weight, bias, strides=list(convolution.stride), pads=[1, 1, 1, 1])
+        if number == 0:
+            x = graph.add("Add", x, graph.constant(network.place.detach().numpy()[None]))
+        x = graph.add("Relu", x)
+    pooled = [graph.add("Flatten", graph.add(how, x, axes=[3], keepdims=0)) for how in ("ReduceMean", "ReduceMax")]
+    weight, bias = (graph.constant(value.detach().numpy()) for value in (network.head.weight, network.head.bias))
+    parts = graph.add("Sigmoid", graph.add("Gemm", graph.add("Concat", *pooled, axis=1), weight, bias, transB=1))
+    labels = graph.constant(np.array([len(network.head.bias) - 1], np.int64))
+    start, end, axis = (graph.constant(np.array([value], np.int64)) for value in (0, 2**31, 1))
+    each = graph.add("Slice", parts, start, labels, axis)
+    return graph.add("Mul", each, graph.add("Slice", parts, labels, end, axis))
+
+
+def _folded(convolution: Any, norm: Any) -> tuple[Any, Any]:
+    """Return weight and bias of a convolution that does what it and its batch norm did."""
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    weight = convolution.weight * scale[:, None, None, None]
+    return weight.detach().contiguous().numpy(), (norm.bias - norm.running_mean * scale).detach().numpy()
+
+
+def _model(graph: Graph, *, bands: int, frames: int, labels: int) -> bytes:
+    from onnx import TensorProto, helper
+
+    takes = helper.make_tensor_value_info("log_mel", TensorProto.FLOAT, ["n", bands, frames])
+    return graph.serialise(takes, labels=labels)
+
+
+def _check(content: bytes, members: list[Spectrogram], *, bands: int, frames: int) -> None:
+    x = np.random.default_rng(0).uniform(-100, 40, (8, bands, frames)).astype(np.float32)
+    with torch.inference_mode():
+        expected = torch.stack([member.scores(torch.from_numpy(x)) for member in members]).mean(0).numpy()
+    difference = float(np.abs(Session(content).predict(x) - expected).max())
+    if not difference <= TOLERANCE:
+        raise ArtefactError(f"the graph's scores differ from the network's by {difference:.2g}")

@@ -1,0 +1,79 @@
+"""`timbre study`: one question about a table, answered by tables and a plot."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.cli import stage
+from training.common.cli_helpers import told, within
+
+if TYPE_CHECKING:
+    from training.studies.study import Study
+
+STUDIES = {
+    "windows": "length of the window against scores; takes recordings instead of a table: a folder, a list or a recipe",
+    "models": "the original work's eight models and six more: accuracy, F1, mAP, times, memory, size",
+    "pca": "components against information lost",
+    "importance": "which groups of features matter, by permutation and by source",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Carry a study out and return the exit code: 0 done, 1 refused, 130 interrupted."""
+    options = _parser().parse_args(argv)
+    return told("study", lambda: _tell(options))
+
+
+def _tell(options: argparse.Namespace) -> None:
+    study = _run(options)
+    # Only now: what is written needs matplotlib.
+    from training.studies.study import markdown, write
+
+    print(markdown(study))
+    for path in write(study, options.out):
+        print(path, file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    listing = "; ".join(f"{name}: {what}" for name, what in STUDIES.items())
+    parser = argparse.ArgumentParser(prog="timbre study", description=__doc__, epilog=listing)
+    parser.add_argument("study", metavar="NAME", choices=STUDIES, help=", ".join(STUDIES))
+    parser.add_argument(
+        "table",
+        metavar="TABLE",
+        type=Path,
+        help="a folder that `timbre data table` made; for windows what `timbre data table` takes",
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("studies"), help="default: %(default)s")
+    parser.add_argument("--rows", type=within(1), default=20_000, help="training windows at most (%(default)s)")
+    parser.add_argument("--seed", type=within(0), default=1, help="of everything random (%(default)s)")
+    parser.add_argument("--jobs", type=within(1), default=2, help="threads, where a model can use them (%(default)s)")
+    parser.add_argument("--epochs", type=within(0), default=0, help="of the networks; 0 is what each is made for")
+    parser.add_argument("--only", default="", metavar="NAME;NAME", help="of the models, these")
+    parser.add_argument("--lengths", default="1,2,3,4,5,6,7,8,9,10,11,12", help="of windows, s (%(default)s)")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="change a setting of the recipe"
+    )
+    return parser
+
+
+def _run(options: argparse.Namespace) -> Study:
+    from training.recordings.table import open_table
+    from training.studies.protocol import Options
+
+    only = tuple(name.strip() for name in options.only.split(";") if name.strip())
+    told = Options(rows=options.rows, seed=options.seed, jobs=options.jobs, epochs=options.epochs, only=only)
+    if options.study == "windows":
+        from training.data_cli.main import recipe_of
+        from training.studies import windows
+
+        recipe = recipe_of(str(options.table), options.set)
+        return windows.run(recipe, windows.lengths_of(options.lengths), told, stage)
+    table = open_table(options.table)
+    with stage(f"study {options.study}") as progress:
+        study: Study = importlib.import_module(f"training.studies.{options.study}").run(table, told, progress)
+    return study
