@@ -1,7 +1,7 @@
 """The largest number of live streams this machine serves without a drop, each window answered in time.
 
-The number is doubled until it is too much, then halved in between. Every try has a fresh server, unless --url names
-one.
+The number is doubled until it is too much, then halved in between. Every try has a fresh server,
+unless --url names one.
 """
 
 from __future__ import annotations
@@ -33,12 +33,16 @@ def main(argv: list[str]) -> int:
         print(told(tried[-1]), file=sys.stderr if given.json else sys.stdout, flush=True)
         return bool(tried[-1]["good"])
 
-    most = schedule.largest(good, start=min(given.start, given.most), most=given.most, precision=given.precision)
+    most = schedule.largest(
+        good, start=min(given.start, given.most), most=given.most, precision=given.precision
+    )
     where = measure.machine()
     if given.json:
         print(json.dumps({"machine": where, "streams": most, "tried": tried}))
     else:
-        print(f"{most} live streams, hop {given.hop:g} s, with p99 age <= {LIMIT_MS:g} ms and no drop")
+        print(
+            f"{most} live streams, hop {given.hop:g} s, with p99 age <= {LIMIT_MS:g} ms and no drop"
+        )
         print(", ".join(f"{name} {value}" for name, value in where.items()))
     return 0 if most else 1
 
@@ -58,11 +62,15 @@ def attempt(count: int, given: argparse.Namespace) -> dict[str, Any]:
         where = (
             (given.url, 0)
             if given.url
-            else stack.enter_context(server_process.served(shlex.split(given.serve), through_redis=given.redis))
+            else stack.enter_context(
+                server_process.served(shlex.split(given.serve), through_redis=given.redis)
+            )
         )
         report = load.run(*where, clip_load=None, stream_load=wanted)
     if not report["streams"]["expected"] and not report["streams"]["failed"]:
-        raise TimbreError(f"no window of the model fits into {given.seconds:g} s: say more --seconds")
+        raise TimbreError(
+            f"no window of the model fits into {given.seconds:g} s: say more --seconds"
+        )
     return judge(report)
 
 
@@ -89,7 +97,9 @@ def judge(report: dict[str, Any]) -> dict[str, Any]:
 def told(row: dict[str, Any]) -> str:
     """Return a row as a line."""
     rest = "   ".join(
-        f"{name} {'-' if row[name] is None else row[name]}" for name in row if name not in {"streams", "good"}
+        f"{name} {'-' if row[name] is None else row[name]}"
+        for name in row
+        if name not in {"streams", "good"}
     )
     return f"{row['streams']:6} {'good' if row['good'] else 'TOO MANY'}   {rest}"
 
@@ -99,10 +109,16 @@ def _parser() -> argparse.ArgumentParser:
     load.add_server(parser, options=f"--gateways {os.cpu_count() or 1}")
     load.add_sound(parser, seconds=10.0, hop=1.0)
     count = measure.within(1, 10**5, int)
-    parser.add_argument("--start", type=count, default=125, metavar="N", help="first number tried (125)")
-    parser.add_argument("--most", type=count, default=8_000, metavar="N", help="largest number tried (8000)")
+    parser.add_argument(
+        "--start", type=count, default=125, metavar="N", help="first number tried (125)"
+    )
+    parser.add_argument(
+        "--most", type=count, default=8_000, metavar="N", help="largest number tried (8000)"
+    )
     share = measure.within(0, 1)
-    parser.add_argument("--precision", type=share, default=0.05, metavar="SHARE", help="of the answer (0.05)")
+    parser.add_argument(
+        "--precision", type=share, default=0.05, metavar="SHARE", help="of the answer (0.05)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON; the table goes to stderr")
     return parser
 

@@ -46,7 +46,15 @@ def main(argv: list[str]) -> int:
     where = measure.machine()
     missed = [line for subject, table in tables for line in subject.shortfalls(table)]
     if args.json:
-        print(json.dumps({"machine": where, "rows": [row for _, table in tables for row in table], "missed": missed}))
+        print(
+            json.dumps(
+                {
+                    "machine": where,
+                    "rows": [row for _, table in tables for row in table],
+                    "missed": missed,
+                }
+            )
+        )
         return SHORT if missed else OK
     for subject, table in tables:
         _show(subject.TITLE, table, where)
@@ -70,7 +78,11 @@ def _parser() -> argparse.ArgumentParser:
 def _show(title: str, table: list[dict[str, Any]], where: dict[str, Any]) -> None:
     grid = Table(title=title, caption=", ".join(f"{name} {value}" for name, value in where.items()))
     for name in table[0]:
-        grid.add_column(name.replace("_", " "), justify="left" if isinstance(table[0][name], str) else "right")
+        grid.add_column(
+            name.replace("_", " "), justify="left" if isinstance(table[0][name], str) else "right"
+        )
     for row in table:
-        grid.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+        grid.add_row(
+            *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())
+        )
     Console().print(grid)

@@ -1,8 +1,8 @@
 """Many clips by REST against a running server: which were answered, and how long each took.
 
-Closed loop: each of N clients sends its next clip when the last is answered, as work A's stress test did. Open loop
-(`rate`): every clip is sent at its time, whatever comes back, and its latency counts from that time, so that waiting
-cannot hide.
+Closed loop: each of N clients sends its next clip when the last is answered, as work A's stress
+test did. Open loop (`rate`): every clip is sent at its time, whatever comes back, and its latency
+counts from that time, so that waiting cannot hide.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Tally(schedule.Answers):
     bad: Counter[str] = field(default_factory=Counter)
     """Clips without a right answer, by what happened."""
     seconds: float = 0.0
-    """From the first request to the last answer; who came when nothing was left to ask counts for nothing."""
+    """From the first request to the last answer; who came when nothing was left to ask counts for
+    nothing."""
 
     @property
     def ok(self) -> int:
@@ -54,7 +55,9 @@ class Tally(schedule.Answers):
 
 def bodies_of(load: Load) -> list[bytes]:
     """Return the files to send in turn."""
-    return [signals.wav(signals.plucked(2, seed=seed)) for seed in range(min(VARIETY, load.requests))]
+    return [
+        signals.wav(signals.plucked(2, seed=seed)) for seed in range(min(VARIETY, load.requests))
+    ]
 
 
 async def run(url: str, load: Load, bodies: list[bytes]) -> Tally:
@@ -63,7 +66,10 @@ async def run(url: str, load: Load, bodies: list[bytes]) -> Tally:
     due = _due(load, rng)
     leaving = rng.random(load.requests) < load.drops
     work = iter(
-        [(at, bodies[n % len(bodies)], leaves) for n, (at, leaves) in enumerate(zip(due, leaving, strict=True))]
+        [
+            (at, bodies[n % len(bodies)], leaves)
+            for n, (at, leaves) in enumerate(zip(due, leaving, strict=True))
+        ]
     )
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         begin = time.monotonic()
@@ -72,18 +78,28 @@ async def run(url: str, load: Load, bodies: list[bytes]) -> Tally:
             await _open_loop(http, target, work, tally, begin)
         else:
             starts = np.arange(load.clients) * load.ramp / load.clients
-            await asyncio.gather(*(_client(http, target, work, tally, begin=begin, start=at) for at in starts))
+            await asyncio.gather(
+                *(_client(http, target, work, tally, begin=begin, start=at) for at in starts)
+            )
     return tally
 
 
 def _due(load: Load, rng: np.random.Generator) -> Any:
     if not load.rate:
         return rng.uniform(0, load.jitter, load.requests)
-    return schedule.clip_times(load.requests, rate=load.rate, ramp=load.ramp, jitter=load.jitter, rng=rng)
+    return schedule.clip_times(
+        load.requests, rate=load.rate, ramp=load.ramp, jitter=load.jitter, rng=rng
+    )
 
 
 async def _client(
-    http: aiohttp.ClientSession, url: str, work: Iterator[Any], tally: Tally, *, begin: float, start: float
+    http: aiohttp.ClientSession,
+    url: str,
+    work: Iterator[Any],
+    tally: Tally,
+    *,
+    begin: float,
+    start: float,
 ) -> None:
     """Send one clip after the other; in the closed loop a clip's time is a pause before it."""
     await asyncio.sleep(start)
@@ -92,19 +108,33 @@ async def _client(
         await _one(http, url, body, tally, begin=begin, due=time.monotonic(), leaves=leaves)
 
 
-async def _open_loop(http: aiohttp.ClientSession, url: str, work: Iterator[Any], tally: Tally, begin: float) -> None:
+async def _open_loop(
+    http: aiohttp.ClientSession, url: str, work: Iterator[Any], tally: Tally, begin: float
+) -> None:
     async with asyncio.TaskGroup() as group:
         for at, body, leaves in work:
             await asyncio.sleep(begin + at - time.monotonic())
-            group.create_task(_one(http, url, body, tally, begin=begin, due=begin + at, leaves=leaves))
+            group.create_task(
+                _one(http, url, body, tally, begin=begin, due=begin + at, leaves=leaves)
+            )
 
 
 async def _one(
-    http: aiohttp.ClientSession, url: str, body: bytes, tally: Tally, *, begin: float, due: float, leaves: bool
+    http: aiohttp.ClientSession,
+    url: str,
+    body: bytes,
+    tally: Tally,
+    *,
+    begin: float,
+    due: float,
+    leaves: bool,
 ) -> None:
     try:
         # Who hangs up does so while the server is at work.
-        async with asyncio.timeout(0.002 if leaves else PATIENCE_S), http.post(url, data=body) as response:
+        async with (
+            asyncio.timeout(0.002 if leaves else PATIENCE_S),
+            http.post(url, data=body) as response,
+        ):
             answer = await response.read()
     except TimeoutError:
         if leaves:

@@ -1,7 +1,8 @@
 """The 26 features in one run: ours and librosa's, of a whole window and of a live hop.
 
-librosa is called as its users call it, one function a feature. The sound is seeded: plucked notes over noise. Both
-run on one thread with the allocator's defaults; a tuned allocator makes librosa, not us, up to 1.7 times faster.
+librosa is called as its users call it, one function a feature. The sound is seeded: plucked notes
+over noise. Both run on one thread with the allocator's defaults; a tuned allocator makes librosa,
+not us, up to 1.7 times faster.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def _run(*, rounds: int) -> list[dict[str, Any]]:
     whole = {"timbre": lambda: extract(window), "librosa": lambda: _librosa(window)}
     table = measure.rows(measure.in_turn(whole, rounds=rounds), ours="timbre", what="window")
     live = {"timbre": _live(sound), "librosa": lambda: _librosa(window)}
-    return table + measure.rows(measure.in_turn(live, rounds=rounds), ours="timbre", what="live hop 0.5 s")
+    return table + measure.rows(
+        measure.in_turn(live, rounds=rounds), ours="timbre", what="live hop 0.5 s"
+    )
 
 
 def shortfalls(table: list[dict[str, Any]]) -> list[str]:

@@ -1,8 +1,8 @@
 """The forest three ways in one run: our graph, scikit-learn, and the graph of the usual converter (skl2onnx).
 
-All take 26 features through scaler and PCA(16) to the scores of 11 labels, on one thread. The forest has 200 trees
-trained on 5,000 synthetic windows with min_samples_split=20: the usual converter needs minutes and gigabytes for trees
-of full depth.
+All take 26 features through scaler and PCA(16) to the scores of 11 labels, on one thread. The
+forest has 200 trees trained on 5,000 synthetic windows with min_samples_split=20: the usual
+converter needs minutes and gigabytes for trees of full depth.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ OURS = "timbre"
 def run(*, tiny: bool = False) -> list[dict[str, Any]]:
     """Return one row a subject and batch size: name, rows, median_ms, p10_ms, p90_ms, ratio (its median by ours).
 
-    tiny: a few trees and calls, to see that it runs.
-    Raises ArtefactError if the subjects do not give the same scores: then there is nothing to compare.
+    tiny: a few trees and calls, to see that it runs. Raises ArtefactError if the subjects do not
+    give the same scores: then there is nothing to compare.
     """
     pool, steps = _train(trees=5 if tiny else 200, windows=200 if tiny else 5_000)
     subjects = _subjects(*steps, pool)
@@ -42,7 +42,9 @@ def run(*, tiny: bool = False) -> list[dict[str, Any]]:
     for rows in ROWS:
         batches = cycle([pool[start : start + rows] for start in range(0, len(pool) - rows, rows)])
         calls = {name: partial(_call, subject, batches) for name, subject in subjects.items()}
-        table += measure.rows(measure.in_turn(calls, rounds=1 if tiny else 20), ours=OURS, rows=rows)
+        table += measure.rows(
+            measure.in_turn(calls, rounds=1 if tiny else 20), ours=OURS, rows=rows
+        )
     return table
 
 
@@ -68,7 +70,9 @@ def _train(*, trees: int, windows: int) -> tuple[Rows, tuple[Any, Any, Any]]:
 
     rng = np.random.default_rng(0)
     present = rng.random((windows, LABELS)) < np.linspace(0.05, 0.4, LABELS)
-    mixed = present @ rng.normal(size=(LABELS, FEATURES)) + 0.7 * rng.normal(size=(windows, FEATURES))
+    mixed = present @ rng.normal(size=(LABELS, FEATURES)) + 0.7 * rng.normal(
+        size=(windows, FEATURES)
+    )
     # Features of music differ in size as these do: a zero-crossing rate beside hertz.
     pool = (mixed * np.geomspace(0.01, 1_000, FEATURES)).astype(np.float32)
     scaler = StandardScaler().fit(pool.astype(np.float64))
@@ -92,7 +96,8 @@ def _subjects(scaler: Any, pca: Any, forest: Any, pool: Rows) -> dict[str, Subje
     subjects = {OURS: ours.predict, "scikit-learn": pipeline.predict_proba, "skl2onnx": usual}
     probe = pool[:100]
     expected = predict_proba(forest, probe, scaler=scaler, pca=pca)
-    # The usual graph works in float32 throughout: a row near a split may fall to the other side in a tree or two.
+    # The usual graph works in float32 throughout: a row near a split may fall to the other side in
+    # a tree or two.
     difference = float(np.abs(np.asarray(usual(probe))[:, :, 1].T - expected).max())
     if difference > 3 / len(forest.estimators_):
         raise ArtefactError(f"skl2onnx differs from scikit-learn by {difference:.2g}")

@@ -1,8 +1,9 @@
 """Load on a server: clips by REST, live streams, or both at once; what came back, and how late.
 
-Clips: N clients in a closed loop (each sends its next clip when the last is answered), or with --rate in an open loop
-(the schedule is kept whatever comes back, and latency counts from the scheduled time). Live streams are always an open
-loop. Without --url, a server of its own is started on this machine, which then carries load and server both.
+Clips: N clients in a closed loop (each sends its next clip when the last is answered), or with
+--rate in an open loop (the schedule is kept whatever comes back, and latency counts from the
+scheduled time). Live streams are always an open loop. Without --url, a server of its own is started
+on this machine, which then carries load and server both.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def main(argv: list[str]) -> int:
     return 0 if report["right"] else 1
 
 
-def run(url: str, pid: int, *, clip_load: clips.Load | None, stream_load: streams.Load | None) -> dict[str, Any]:
+def run(
+    url: str, pid: int, *, clip_load: clips.Load | None, stream_load: streams.Load | None
+) -> dict[str, Any]:
     """Put the load on the server and return the report; pid: the server's process, 0 when it is not ours."""
     from uvloop import run as in_loop
 
@@ -69,7 +72,11 @@ def run(url: str, pid: int, *, clip_load: clips.Load | None, stream_load: stream
     # Made before the clock runs.
     bodies = clips.bodies_of(clip_load) if clip_load else []
     sound = streams.sound_of(stream_load) if stream_load else b""
-    cpu, own, begin = server_process.cost(pid)[0] if pid else 0.0, time.process_time(), time.monotonic()
+    cpu, own, begin = (
+        server_process.cost(pid)[0] if pid else 0.0,
+        time.process_time(),
+        time.monotonic(),
+    )
     both = _Both(url, clip_load, stream_load)
     in_loop(both.run(bodies, sound))
     seconds = time.monotonic() - begin
@@ -94,7 +101,9 @@ def run(url: str, pid: int, *, clip_load: clips.Load | None, stream_load: stream
 class _Both:
     """Clips and streams at one time, and the server's pulse meanwhile."""
 
-    def __init__(self, url: str, clip_load: clips.Load | None, stream_load: streams.Load | None) -> None:
+    def __init__(
+        self, url: str, clip_load: clips.Load | None, stream_load: streams.Load | None
+    ) -> None:
         self.clips: clips.Tally | None = None
         self.streams: streams.Tally | None = None
         self.pulse_ms: list[float] = []
@@ -141,7 +150,9 @@ class _Both:
 def told_of_clips(load: clips.Load, tally: clips.Tally) -> dict[str, Any]:
     """Return what became of the clips, ready for JSON."""
     return {
-        "loop": f"open loop, {load.rate:g} a second" if load.rate else f"closed loop of {load.clients} clients",
+        "loop": f"open loop, {load.rate:g} a second"
+        if load.rate
+        else f"closed loop of {load.clients} clients",
         "requests": load.requests,
         "ok": tally.ok,
         "bad": dict(tally.bad),
@@ -230,7 +241,11 @@ def _left(found: dict[str, Any]) -> str:
 
 def line(name: str, found: dict[str, float | None]) -> str:
     """Return percentiles as a line."""
-    return f"{name:<9}" + "   ".join(f"{at} {'-' if ms is None else f'{ms:.2f}'}" for at, ms in found.items()) + " ms"
+    return (
+        f"{name:<9}"
+        + "   ".join(f"{at} {'-' if ms is None else f'{ms:.2f}'}" for at, ms in found.items())
+        + " ms"
+    )
 
 
 def _asked(kind: type[Kind], given: argparse.Namespace) -> Kind:
@@ -241,40 +256,82 @@ def _asked(kind: type[Kind], given: argparse.Namespace) -> Kind:
 def add_server(parser: argparse.ArgumentParser, *, options: str = "") -> None:
     """Add the options that say which server is loaded; options: those of `timbre serve` unless told otherwise."""
     parser.add_argument("--url", help="a server that runs already (none: one is started)")
-    parser.add_argument("--redis", action="store_true", help="start it with a private redis-server and a worker")
+    parser.add_argument(
+        "--redis", action="store_true", help="start it with a private redis-server and a worker"
+    )
     told = f"options for `timbre serve`, as one word ({options or 'none'})"
     parser.add_argument("--serve", default=options, metavar="OPTIONS", help=told)
-    parser.add_argument("--model", default="instruments", metavar="NAME", help="the model (instruments)")
+    parser.add_argument(
+        "--model", default="instruments", metavar="NAME", help="the model (instruments)"
+    )
 
 
 def add_sound(parser: argparse.ArgumentParser, *, seconds: float, hop: float) -> None:
     """Add the options that say what each live stream is."""
-    length, step, chunk = measure.within(0.1, 86_400), measure.within(0.01, 10), measure.within(0.001, 10)
-    parser.add_argument("--seconds", type=length, default=seconds, metavar="S", help=f"length of each ({seconds:g})")
-    parser.add_argument("--hop", type=step, default=hop, metavar="S", help=f"between windows ({hop:g})")
+    length, step, chunk = (
+        measure.within(0.1, 86_400),
+        measure.within(0.01, 10),
+        measure.within(0.001, 10),
+    )
+    parser.add_argument(
+        "--seconds", type=length, default=seconds, metavar="S", help=f"length of each ({seconds:g})"
+    )
+    parser.add_argument(
+        "--hop", type=step, default=hop, metavar="S", help=f"between windows ({hop:g})"
+    )
     rate = measure.within(8_000, 192_000, int)
-    parser.add_argument("--sample-rate", type=rate, default=16_000, metavar="HZ", help="what is sent (16000)")
-    parser.add_argument("--chunk", type=chunk, default=0.1, metavar="S", help="sound in one message (0.1)")
+    parser.add_argument(
+        "--sample-rate", type=rate, default=16_000, metavar="HZ", help="what is sent (16000)"
+    )
+    parser.add_argument(
+        "--chunk", type=chunk, default=0.1, metavar="S", help="sound in one message (0.1)"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench load", description=__doc__)
     add_server(parser)
     rest = parser.add_argument_group("clips of two seconds")
-    many, clients, late = measure.within(0, 10**7, int), measure.within(1, 10**5, int), measure.within(0, 3_600)
+    many, clients, late = (
+        measure.within(0, 10**7, int),
+        measure.within(1, 10**5, int),
+        measure.within(0, 3_600),
+    )
     rest.add_argument("--requests", type=many, metavar="N", help="in all (1000; 0 with --streams)")
-    rest.add_argument("--clients", type=clients, default=100, metavar="N", help="clients of the closed loop (100)")
     rest.add_argument(
-        "--rate", type=measure.within(0, 10**6), default=0.0, metavar="R", help="open loop: requests a second"
+        "--clients", type=clients, default=100, metavar="N", help="clients of the closed loop (100)"
+    )
+    rest.add_argument(
+        "--rate",
+        type=measure.within(0, 10**6),
+        default=0.0,
+        metavar="R",
+        help="open loop: requests a second",
     )
     live = parser.add_argument_group("live streams")
-    live.add_argument("--streams", type=measure.within(0, 10**5, int), default=0, metavar="N", help="at one time (0)")
+    live.add_argument(
+        "--streams",
+        type=measure.within(0, 10**5, int),
+        default=0,
+        metavar="N",
+        help="at one time (0)",
+    )
     add_sound(live, seconds=60.0, hop=0.5)  # type: ignore[arg-type]
     both = parser.add_argument_group("both")
-    both.add_argument("--ramp", type=late, default=0.0, metavar="S", help="seconds until the load is full (0)")
-    both.add_argument("--jitter", type=late, default=0.0, metavar="S", help="what is sent comes up to S later (0)")
+    both.add_argument(
+        "--ramp", type=late, default=0.0, metavar="S", help="seconds until the load is full (0)"
+    )
+    both.add_argument(
+        "--jitter", type=late, default=0.0, metavar="S", help="what is sent comes up to S later (0)"
+    )
     share = measure.within(0, 1)
-    both.add_argument("--drops", type=share, default=0.0, metavar="SHARE", help="share of clients that hang up (0)")
+    both.add_argument(
+        "--drops",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of clients that hang up (0)",
+    )
     parser.add_argument("--report", type=Path, metavar="PATH", help="write PATH.html and PATH.json")
     return parser
 

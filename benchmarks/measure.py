@@ -16,7 +16,9 @@ import numpy as np
 Number = TypeVar("Number", int, float)
 
 
-def in_turn(subjects: Mapping[str, Callable[[], Any]], *, rounds: int, calls: int = 10) -> dict[str, list[float]]:
+def in_turn(
+    subjects: Mapping[str, Callable[[], Any]], *, rounds: int, calls: int = 10
+) -> dict[str, list[float]]:
     """Return milliseconds of each call. Subjects take turns in blocks, so that a slow moment hits them all.
 
     The first call of a block is not counted: it pays for the caches that the other subject filled.
@@ -69,7 +71,11 @@ def _commit() -> str:
     return answer.stdout.strip() or "unknown"
 
 
-def within(low: float, high: float, kind: Callable[[str], Number] = float) -> Callable[[str], Number]:  # type: ignore[assignment]
+def within(
+    low: float,
+    high: float,
+    kind: Callable[[str], Number] = float,  # type: ignore[assignment]
+) -> Callable[[str], Number]:
     """Return what reads an option that must be a number from `low` to `high`."""
 
     def read(text: str) -> Number:

@@ -1,7 +1,8 @@
 """`timbre data pack` on folders of several kinds of pictures, beside Pillow on one picture after the other.
 
-What a picture costs is decoding: PNG unpacks and unfilters every pixel, while a large JPEG is decoded small. So each
-kind has its own row, and the budget is held for pictures as data sets have them.
+What a picture costs is decoding: PNG unpacks and unfilters every pixel, while a large JPEG is
+decoded small. So each kind has its own row, and the budget is held for pictures as data sets have
+them.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def run(*, tiny: bool = False) -> list[dict[str, Any]]:
     table = []
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:
-            table += _rows(kind, Path(folder), rounds=1 if tiny else 5, count=2 if tiny else kind.pictures)
+            table += _rows(
+                kind, Path(folder), rounds=1 if tiny else 5, count=2 if tiny else kind.pictures
+            )
     return [{**row, "a_second": 1e3 / row["median_ms"]} for row in table]
 
 
@@ -91,7 +94,10 @@ def _one_by_one(pictures: Path) -> object:
     from PIL import Image
 
     size = (CONFIG.width, CONFIG.height)
-    return [np.asarray(Image.open(path).convert("RGB").resize(size)) for path in sorted((pictures / "a").iterdir())]
+    return [
+        np.asarray(Image.open(path).convert("RGB").resize(size))
+        for path in sorted((pictures / "a").iterdir())
+    ]
 
 
 def _picture(kind: Kind, seed: int) -> bytes:

@@ -1,7 +1,8 @@
 """A picture by REST beside the bare ONNX Runtime call: what a request adds, and how much throughput serving keeps.
 
-A network of 0.33 billion multiplications a picture, as many as MobileNetV2 has; a server in a process of its own; JPEGs
-of 320 x 240 from clients in this process, on the same cores. The bare call is the same graph on one thread, as there.
+A network of 0.33 billion multiplications a picture, as many as MobileNetV2 has; a server in a
+process of its own; JPEGs of 320 x 240 from clients in this process, on the same cores. The bare
+call is the same graph on one thread, as there.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def shortfalls(table: list[dict[str, Any]]) -> list[str]:
     medians = {(row["what"], row["name"]): row["median_ms"] for row in table}
     missed = []
     if (overhead := medians[ALONE, "overhead"]) > OVERHEAD_MS:
-        missed.append(f"a request adds {overhead:.2f} ms to decoding and model, budget {OVERHEAD_MS} ms")
+        missed.append(
+            f"a request adds {overhead:.2f} ms to decoding and model, budget {OVERHEAD_MS} ms"
+        )
     if (kept := medians[CROWD, "bare"] / medians[CROWD, "served"]) < KEPT:
         missed.append(f"serving keeps {kept:.0%} of the bare throughput, budget {KEPT:.0%}")
     return missed
@@ -56,12 +59,21 @@ async def _run(url: str, bare: Callable[[int], Any], *, tiny: bool) -> list[dict
     bodies = cycle(_jpegs())
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         alone = await _one_at_a_time(http, url, bare, bodies, calls=5 if tiny else 200)
-        crowd = await _crowd(http, url, bare, bodies, rounds=1 if tiny else 4, number=BATCH if tiny else 1_024)
-    return measure.rows(alone, ours="bare", what=ALONE) + measure.rows(crowd, ours="bare", what=CROWD)
+        crowd = await _crowd(
+            http, url, bare, bodies, rounds=1 if tiny else 4, number=BATCH if tiny else 1_024
+        )
+    return measure.rows(alone, ours="bare", what=ALONE) + measure.rows(
+        crowd, ours="bare", what=CROWD
+    )
 
 
 async def _one_at_a_time(
-    http: aiohttp.ClientSession, url: str, bare: Callable[[int], Any], bodies: Iterator[bytes], *, calls: int
+    http: aiohttp.ClientSession,
+    url: str,
+    bare: Callable[[int], Any],
+    bodies: Iterator[bytes],
+    *,
+    calls: int,
 ) -> dict[str, list[float]]:
     """Return milliseconds: of the call, of decoding, of the request, and what the request adds to the two."""
     times: dict[str, list[float]] = {name: [] for name in ("bare", "decode", "request", "overhead")}
@@ -90,7 +102,8 @@ async def _crowd(
 ) -> dict[str, list[float]]:
     """Return milliseconds a picture in each round of `number`: by the bare call on full batches, and served.
 
-    idle: of the time served, how much the model did not run; other work on the machine does not blur it.
+    idle: of the time served, how much the model did not run; other work on the machine does not
+    blur it.
     """
     times: dict[str, list[float]] = {"bare": [], "served": [], "idle": []}
     for _ in range(rounds):
@@ -180,7 +193,9 @@ def network(widths: tuple[int, ...] = (32, 64, 128, 256)) -> bytes:
         constants[f"deep{number}"] = _random(rng, width, width, 3, 3)
         taken, given = f"planes{number}", f"planes{number + 1}"
         nodes += [
-            helper.make_node("Conv", [taken, f"kernel{number}"], [f"a{number}"], strides=[2, 2], pads=[1] * 4),
+            helper.make_node(
+                "Conv", [taken, f"kernel{number}"], [f"a{number}"], strides=[2, 2], pads=[1] * 4
+            ),
             helper.make_node("Relu", [f"a{number}"], [f"b{number}"]),
             helper.make_node("Conv", [f"b{number}", f"deep{number}"], [f"c{number}"], pads=[1] * 4),
             helper.make_node("Relu", [f"c{number}"], [given]),

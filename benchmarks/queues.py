@@ -1,6 +1,7 @@
 """The round trip of a job through both queues, beside each other: in the process, and by Redis to a worker and back.
 
-The model is an echo, so that what is measured is the way. A private redis-server on a Unix socket, a worker process.
+The model is an echo, so that what is measured is the way. A private redis-server on a Unix socket,
+a worker process.
 """
 
 from __future__ import annotations
@@ -117,4 +118,8 @@ def _work(url: str) -> None:
     from service.queue.redis_consumer import RedisJobs
     from service.server.worker import Worker
 
-    uvloop.run(Worker(RedisJobs(url, name="bench"), lambda *_: Echo(), max_batch=MAX_BATCH, pulse=lambda: None).run())
+    uvloop.run(
+        Worker(
+            RedisJobs(url, name="bench"), lambda *_: Echo(), max_batch=MAX_BATCH, pulse=lambda: None
+        ).run()
+    )

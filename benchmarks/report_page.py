@@ -45,7 +45,11 @@ def render(report: dict[str, Any]) -> str:
         f"<p><code>{escape(report.get('command', ''))}</code></p><p>{escape(machine)}</p>",
     ]
     if found := report.get("clips"):
-        parts += [f"<h2>Clips: {escape(found['loop'])}</h2>", _clip_cards(found), _plots(found, "answers a second")]
+        parts += [
+            f"<h2>Clips: {escape(found['loop'])}</h2>",
+            _clip_cards(found),
+            _plots(found, "answers a second"),
+        ]
     if found := report.get("streams"):
         title = f"{found['streams']} live streams of {found['seconds']:g} s, hop {found['hop']:g} s"
         parts += [f"<h2>{title}</h2>", _stream_cards(found), _plots(found, "windows a second")]
@@ -72,9 +76,17 @@ def _clip_cards(found: dict[str, Any]) -> str:
 def _stream_cards(found: dict[str, Any]) -> str:
     dropped, lost = sum(found["dropped"].values()), found["missing"] + sum(found["failed"].values())
     cards = [
-        _card(f"{found['answered']:,}", f"of {found['expected']:,} windows answered{_left(found)}", "good"),
+        _card(
+            f"{found['answered']:,}",
+            f"of {found['expected']:,} windows answered{_left(found)}",
+            "good",
+        ),
         _card(f"{dropped:,}", f"dropped {_told(found['dropped'])}", "bad" if dropped else ""),
-        _card(f"{lost:,}", f"missing windows, failed streams {_told(found['failed'])}", "bad" if lost else ""),
+        _card(
+            f"{lost:,}",
+            f"missing windows, failed streams {_told(found['failed'])}",
+            "bad" if lost else "",
+        ),
         _card(_ms(found["ms"]["p50"]), "median age"),
         _card(_ms(found["ms"]["p99"]), "p99 age"),
     ]
@@ -151,13 +163,17 @@ def _svg(drawn: str, right: float, top: float, name_x: Callable[[float], str]) -
     axes = []
     for level in (top * quarter / 4 for quarter in range(5)):
         y = _y(level, top)
-        axes.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        axes.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
         axes.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{level:,g}</text>')
     step = 1.0 if name_x is _nines else nice(right / 5)
     for number in range(int(right / step) + 1):
         x = _x(number * step, right)
         anchor = "end" if x > WIDTH - RIGHT - 20 else "middle"
-        axes.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{name_x(number * step)}</text>')
+        axes.append(
+            f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{name_x(number * step)}</text>'
+        )
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(axes)}{drawn}</svg>'
 
 
@@ -198,6 +214,8 @@ def _cells(row: dict[str, float | None]) -> str:
 
 def _costs(report: dict[str, Any]) -> str:
     cost = report.get("server")
-    server = f"The server kept {cost['cpu']:.2f} cores busy and held {cost['mib']} MiB; " if cost else ""
+    server = (
+        f"The server kept {cost['cpu']:.2f} cores busy and held {cost['mib']} MiB; " if cost else ""
+    )
     own = f"this program kept {report['generator']['cpu']:.2f} cores busy."
     return (server + own)[:1].upper() + (server + own)[1:]

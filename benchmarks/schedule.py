@@ -25,7 +25,8 @@ class Manner:
     jitter: float = 0.0
     """Seconds at most by which something is sent later than it was due."""
     drops: float = 0.0
-    """Share of the clients that hang up without a word: before the answer, or at some moment of their stream."""
+    """Share of the clients that hang up without a word: before the answer, or at some moment of
+    their stream."""
     model: str = "instruments"
 
 
@@ -40,16 +41,20 @@ class Answers:
     hung_up: int = 0
 
 
-def clip_times(requests: int, *, rate: float, ramp: float, jitter: float, rng: np.random.Generator) -> Times:
+def clip_times(
+    requests: int, *, rate: float, ramp: float, jitter: float, rng: np.random.Generator
+) -> Times:
     """Return when each request is due, in seconds, ascending.
 
-    rate: requests a second, reached by a straight climb from none in `ramp` seconds. jitter: seconds at most by which
-    each comes later.
+    rate: requests a second, reached by a straight climb from none in `ramp` seconds. jitter:
+    seconds at most by which each comes later.
     """
     numbers = np.arange(requests, dtype=np.float64)
     climbed = rate * ramp / 2
     climb = np.sqrt(2 * ramp * np.minimum(numbers, climbed) / rate)
-    return np.sort(climb + np.maximum(numbers - climbed, 0) / rate + rng.uniform(0, jitter, requests))
+    return np.sort(
+        climb + np.maximum(numbers - climbed, 0) / rate + rng.uniform(0, jitter, requests)
+    )
 
 
 def stream_times(streams: int, *, ramp: float, hop: float, rng: np.random.Generator) -> Times:
@@ -93,7 +98,8 @@ def largest(good: Callable[[int], bool], *, start: int, most: int, precision: fl
 def slices(points: Points, *, count: int = 40) -> list[dict[str, Any]]:
     """Return at most `count` equal slices of the time, none shorter than 50 ms.
 
-    Each has `at` (s, its begin), `per_s` (answers that came in it) and the percentiles of what was due in it.
+    Each has `at` (s, its begin), `per_s` (answers that came in it) and the percentiles of what was
+    due in it.
     """
     if not points:
         return []

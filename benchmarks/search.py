@@ -1,9 +1,10 @@
 """`timbre bench search`: the path search over a forest beside scikit-learn's GridSearchCV, in one run.
 
-First whether they agree: a small grid with several seeds each, so that the difference between the two stands beside the
-difference between two seeds of the same. Then how long work A's 2,952 combinations take: the path search does them all;
-GridSearchCV does single folds of a few combinations of 100 trees, and its whole time is the seconds per tree and
-criterion times all trees of the grid. It is told in seconds of one core, which others on the machine disturb less.
+First whether they agree: a small grid with several seeds each, so that the difference between the
+two stands beside the difference between two seeds of the same. Then how long work A's 2,952
+combinations take: the path search does them all; GridSearchCV does single folds of a few
+combinations of 100 trees, and its whole time is the seconds per tree and criterion times all trees
+of the grid. It is told in seconds of one core, which others on the machine disturb less.
 """
 
 from __future__ import annotations
@@ -42,7 +43,14 @@ def main(argv: list[str]) -> int:
     rows, labels = draw(options.table, options.rows, seed=0)
     small = (rows[: options.small], labels[: options.small])
     agreed = agreement(*small, seeds=options.seeds, jobs=options.jobs)
-    timed = whole(rows, labels, folds=options.folds, jobs=options.jobs, trees=options.trees, sample=options.sample)
+    timed = whole(
+        rows,
+        labels,
+        folds=options.folds,
+        jobs=options.jobs,
+        trees=options.trees,
+        sample=options.sample,
+    )
     missed = shortfalls(agreed, timed)
     report = {"machine": measure.machine(), "agreement": agreed, "whole": timed, "missed": missed}
     if options.json:
@@ -56,15 +64,39 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench search", description=__doc__)
-    rows, folds, count = (measure.within(least, most, int) for least, most in ((100, 10**7), (2, 100), (1, 10**5)))
-    parser.add_argument("--table", metavar="TABLE", type=Path, help="a table of `timbre data`; else drawn by a seed")
-    parser.add_argument("--rows", metavar="N", type=rows, default=20_000, help="default: %(default)s")
-    parser.add_argument("--small", metavar="N", type=rows, default=2_000, help="rows of the small grid (%(default)s)")
-    parser.add_argument("--folds", metavar="N", type=folds, default=10, help="default: %(default)s")
-    parser.add_argument("--seeds", metavar="N", type=count, default=4, help="of the small grid (default: %(default)s)")
-    parser.add_argument("--sample", metavar="N", type=count, default=6, help="combinations to time (%(default)s)")
+    rows, folds, count = (
+        measure.within(least, most, int) for least, most in ((100, 10**7), (2, 100), (1, 10**5))
+    )
     parser.add_argument(
-        "--trees", metavar="N", type=count, default=700, help="most trees of the whole grid (%(default)s)"
+        "--table", metavar="TABLE", type=Path, help="a table of `timbre data`; else drawn by a seed"
+    )
+    parser.add_argument(
+        "--rows", metavar="N", type=rows, default=20_000, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--small",
+        metavar="N",
+        type=rows,
+        default=2_000,
+        help="rows of the small grid (%(default)s)",
+    )
+    parser.add_argument("--folds", metavar="N", type=folds, default=10, help="default: %(default)s")
+    parser.add_argument(
+        "--seeds",
+        metavar="N",
+        type=count,
+        default=4,
+        help="of the small grid (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--sample", metavar="N", type=count, default=6, help="combinations to time (%(default)s)"
+    )
+    parser.add_argument(
+        "--trees",
+        metavar="N",
+        type=count,
+        default=700,
+        help="most trees of the whole grid (%(default)s)",
     )
     parser.add_argument("--jobs", metavar="N", type=count, default=2, help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -98,7 +130,8 @@ def _pipeline(seed: int) -> Any:
 def agreement(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> dict[str, Any]:
     """Return the mean scores of both on the small grid, their difference, and how much one seed differs from another.
 
-    ranks_alike: Spearman's correlation of the two rankings; ranks_of_seeds: of two halves of GridSearchCV's seeds.
+    ranks_alike: Spearman's correlation of the two rankings; ranks_of_seeds: of two halves of
+    GridSearchCV's seeds.
     """
     from scipy.stats import spearmanr
     from sklearn.model_selection import ParameterGrid
@@ -117,7 +150,9 @@ def agreement(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> dict[str,
         # Two means over as many seeds, from the same distribution, would differ by this much.
         "by_chance": spread * (2 / seeds) ** 0.5,
         "ranks_alike": float(spearmanr(mean_ours, mean_theirs).statistic),
-        "ranks_of_seeds": float(spearmanr(theirs[::2].mean(axis=0), theirs[1::2].mean(axis=0)).statistic),
+        "ranks_of_seeds": float(
+            spearmanr(theirs[::2].mean(axis=0), theirs[1::2].mean(axis=0)).statistic
+        ),
     }
 
 
@@ -127,7 +162,12 @@ def _both(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> tuple[Rows, R
 
     from training.search import ForestPathSearchCV
 
-    given = {"cv": KFold(3, shuffle=True, random_state=0), "scoring": SCORING, "n_jobs": jobs, "refit": False}
+    given = {
+        "cv": KFold(3, shuffle=True, random_state=0),
+        "scoring": SCORING,
+        "n_jobs": jobs,
+        "refit": False,
+    }
     theirs, ours = [], []
     for seed in range(seeds):
         search = GridSearchCV(_pipeline(seed), SMALL, **given).fit(rows, labels)
@@ -137,22 +177,32 @@ def _both(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> tuple[Rows, R
     return np.array(theirs), np.array(ours)
 
 
-def whole(rows: Rows, labels: Labels, *, folds: int, jobs: int, trees: int, sample: int) -> dict[str, Any]:
+def whole(
+    rows: Rows, labels: Labels, *, folds: int, jobs: int, trees: int, sample: int
+) -> dict[str, Any]:
     """Return seconds of work A's whole grid, and those that GridSearchCV would take by a sample of its fits."""
     from sklearn.model_selection import KFold, ParameterGrid
 
     from training.search import ForestPathSearchCV, gridfile
 
     grid = gridfile.load("forest", seed=0).grid
-    grid["model__n_estimators"] = [count for count in grid["model__n_estimators"] if count <= trees] or [trees]
+    grid["model__n_estimators"] = [
+        count for count in grid["model__n_estimators"] if count <= trees
+    ] or [trees]
     cv = KFold(folds, shuffle=True, random_state=0)
     cpu = time.process_time()
-    path = ForestPathSearchCV(_pipeline(0), grid, cv=cv, scoring=SCORING, n_jobs=jobs, refit=False, confirm=False)
+    path = ForestPathSearchCV(
+        _pipeline(0), grid, cv=cv, scoring=SCORING, n_jobs=jobs, refit=False, confirm=False
+    )
     path.fit(rows, labels)
     cpu = time.process_time() - cpu
-    per_tree = _seconds_per_tree(rows, labels, next(cv.split(rows)), grid, min(SAMPLED, trees), sample)
+    per_tree = _seconds_per_tree(
+        rows, labels, next(cv.split(rows)), grid, min(SAMPLED, trees), sample
+    )
     combinations = list(ParameterGrid(grid))
-    theirs = folds * sum(each["model__n_estimators"] * per_tree[each["model__criterion"]] for each in combinations)
+    theirs = folds * sum(
+        each["model__n_estimators"] * per_tree[each["model__criterion"]] for each in combinations
+    )
     return {
         "windows": len(rows),
         "combinations": len(path.cv_results_["params"]),
@@ -180,7 +230,9 @@ def _seconds_per_tree(
             {
                 "model__criterion": [criterion],
                 "model__n_estimators": [trees],
-                "model__max_depth": [grid["model__max_depth"][rng.integers(len(grid["model__max_depth"]))]],
+                "model__max_depth": [
+                    grid["model__max_depth"][rng.integers(len(grid["model__max_depth"]))]
+                ],
                 "model__min_samples_split": [int(rng.choice(grid["model__min_samples_split"]))],
             }
             for _ in range(max(1, sample // 2))
@@ -197,7 +249,9 @@ def shortfalls(agreed: dict[str, Any], timed: dict[str, Any]) -> list[str]:
     if timed["search_s"] > BUDGET_S:
         missed.append(f"the whole grid took {timed['search_s']:.0f} s, budget {BUDGET_S} s")
     if agreed["difference"] > 2 * agreed["by_chance"]:
-        missed.append(f"scores differ by {agreed['difference']:.4f}, seeds alone by {agreed['by_chance']:.4f}")
+        missed.append(
+            f"scores differ by {agreed['difference']:.4f}, seeds alone by {agreed['by_chance']:.4f}"
+        )
     return missed
 
 
@@ -207,11 +261,15 @@ def _show(report: dict[str, Any]) -> None:
     for name in agreed["rows"][0]:
         shown.add_column(name.removeprefix("model__").replace("_", " "), justify="right")
     for row in sorted(agreed["rows"], key=lambda row: -row["grid"]):
-        shown.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()))
+        shown.add_row(
+            *(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values())
+        )
     console = Console(highlight=False)
     console.print(shown)
     hours = timed["grid_cpu_s"] / 3600
-    per_tree = ", ".join(f"{criterion} {1000 * s:.0f} ms" for criterion, s in timed["grid_s_per_tree"].items())
+    per_tree = ", ".join(
+        f"{criterion} {1000 * s:.0f} ms" for criterion, s in timed["grid_s_per_tree"].items()
+    )
     lines = [
         f"path - grid: {agreed['bias']:+.4f} in the mean, {agreed['difference']:.4f} rms,",
         f"by seeds alone: {agreed['by_chance']:.4f} rms",

@@ -26,9 +26,21 @@ UNBOUNDED = ("max_streams=100000", "max_streams_per_client=100000", "max_connect
 def redis() -> Iterator[str]:
     """Give the address of a private redis-server on a Unix socket. Raises TimbreError where there is none."""
     if not shutil.which("redis-server"):
-        raise TimbreError("there is no redis-server on this machine: run 'apt-get install redis-server'")
+        raise TimbreError(
+            "there is no redis-server on this machine: run 'apt-get install redis-server'"
+        )
     with tempfile.TemporaryDirectory() as folder:
-        command = ["redis-server", "--save", "", "--port", "0", "--dir", folder, "--unixsocket", f"{folder}/redis.sock"]
+        command = [
+            "redis-server",
+            "--save",
+            "",
+            "--port",
+            "0",
+            "--dir",
+            folder,
+            "--unixsocket",
+            f"{folder}/redis.sock",
+        ]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
         try:
             yield f"unix://{folder}/redis.sock"
@@ -43,8 +55,8 @@ def served(
 ) -> Iterator[tuple[str, int]]:
     """Give address and process id of `timbre serve` with these options on a free port.
 
-    lag: gets, once the server has ended, for how long its event loops did not turn, in ms, the worst of all gateways.
-    Raises TimbreError with the server's last words if it does not get ready.
+    lag: gets, once the server has ended, for how long its event loops did not turn, in ms, the
+    worst of all gateways. Raises TimbreError with the server's last words if it does not get ready.
     """
     with ExitStack() as stack:
         if through_redis:
@@ -107,7 +119,9 @@ def cost(pid: int) -> tuple[float, float]:
     cpu = mib = 0.0
     for each in (pid, *_children(pid)):
         try:
-            fields = Path(f"/proc/{each}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            fields = (
+                Path(f"/proc/{each}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            )
         except OSError:
             continue
         cpu += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,7 +1,7 @@
 """Many live streams at real speed against a running server: answers, drops, what is missing, and the age of answers.
 
-Open loop: every chunk is sent at its own time, however late the server is, and a window's age counts from the time at
-which its last sample was due to be sent, so that waiting cannot hide.
+Open loop: every chunk is sent at its own time, however late the server is, and a window's age
+counts from the time at which its last sample was due to be sent, so that waiting cannot hide.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ async def run(url: str, load: Load, sound: bytes) -> Tally:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         streams = [_Stream(http, url, load, tally, sound, rng) for _ in starts]
         begin = time.monotonic()
-        await asyncio.gather(*(stream.run(begin, at) for stream, at in zip(streams, starts, strict=True)))
+        await asyncio.gather(
+            *(stream.run(begin, at) for stream, at in zip(streams, starts, strict=True))
+        )
     return tally
 
 
@@ -95,7 +97,9 @@ class _Stream:
     ) -> None:
         self._http, self._load, self._tally, self._sound = http, load, tally, sound
         self._url = f"{url}/v1/models/{load.model}/stream"
-        self._plan = schedule.chunk_times(load.seconds, chunk=load.chunk, jitter=load.jitter, rng=rng).tolist()
+        self._plan = schedule.chunk_times(
+            load.seconds, chunk=load.chunk, jitter=load.jitter, rng=rng
+        ).tolist()
         self._from = 2 * int(rng.integers(LOOP_S * load.sample_rate // 2))
         hangs_up = rng.random() < load.drops
         self._last = int(rng.integers(len(self._plan))) if hangs_up else None
@@ -112,7 +116,9 @@ class _Stream:
             self._tally.failed[type(error).__name__] += 1
 
     async def _converse(self, socket: aiohttp.ClientWebSocketResponse, since: float) -> None:
-        await socket.send_str(protocol.encode(protocol.Start(sample_rate=self._load.sample_rate, hop=self._load.hop)))
+        await socket.send_str(
+            protocol.encode(protocol.Start(sample_rate=self._load.sample_rate, hop=self._load.hop))
+        )
         ready = protocol.parse_server((await socket.receive()).data)
         if not isinstance(ready, protocol.Ready):
             self._tally.failed[str(ready)] += 1
@@ -144,9 +150,15 @@ class _Stream:
         await socket.send_str(protocol.encode(protocol.Stop()))
 
     async def _listen(
-        self, socket: aiohttp.ClientWebSocketResponse, ready: protocol.Ready, begin: float, since: float
+        self,
+        socket: aiohttp.ClientWebSocketResponse,
+        ready: protocol.Ready,
+        begin: float,
+        since: float,
     ) -> None:
-        grown = growth(self._load.seconds, self._load.chunk, self._load.sample_rate, ready.sample_rate)
+        grown = growth(
+            self._load.seconds, self._load.chunk, self._load.sample_rate, ready.sample_rate
+        )
         async for message in socket:
             now = time.monotonic()
             told = protocol.parse_server(message.data)

@@ -25,7 +25,9 @@ def _make_array(scalar: Any, dimensions: int) -> Any:
             shape = [ir.IntType(64)(2**31)] * (dimensions - 1) + [count]
             strides = [builder.mul(count, item)] * (dimensions - 1) + [item]
             data = builder.inttoptr(args[0], built.data.type)
-            populate_array(built, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
+            populate_array(
+                built, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None
+            )
             return built._getvalue()  # noqa: SLF001 - numba's own way
 
         return kind(types.int64, types.int64), codegen
@@ -33,7 +35,9 @@ def _make_array(scalar: Any, dimensions: int) -> Any:
     return array
 
 
-floats, doubles, integers = (_make_array(kind, 1) for kind in (types.float32, types.float64, types.int64))
+floats, doubles, integers = (
+    _make_array(kind, 1) for kind in (types.float32, types.float64, types.int64)
+)
 rows32, rows64 = (_make_array(kind, 2) for kind in (types.float32, types.float64))
 
 

@@ -1,6 +1,7 @@
 """Filter banks and tables, each built once per configuration.
 
-Formulas: librosa 0.11, `filters.mel`, `filters.chroma`, `core.hz_to_octs`; Slaney's mel scale; Ellis's chroma.
+Formulas: librosa 0.11, `filters.mel`, `filters.chroma`, `core.hz_to_octs`; Slaney's mel scale;
+Ellis's chroma.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 N_CHROMA = 12
-# A tuning estimate is the left edge of one of 100 histogram bins, so there are only 100 chroma banks.
+# A tuning estimate is the left edge of one of 100 histogram bins, so there are only 100 chroma
+# banks.
 TUNING_EDGES: Doubles = np.linspace(-0.5, 0.5, 101)
 PITCH_RANGE = (150.0, 4000.0)
 
@@ -87,7 +89,9 @@ def mel_bank(config: AudioConfig) -> Floats:
     edges = _mel_to_hz(np.linspace(0.0, _hz_to_mel(config.sample_rate / 2), config.n_mels + 2))
     ramps = np.subtract.outer(edges, np.fft.rfftfreq(config.n_fft, 1.0 / config.sample_rate))
     width = np.diff(edges)[:, None]
-    triangles = np.maximum(0, np.minimum(-ramps[:-2] / width[:-1], ramps[2:] / width[1:])).astype(np.float32)
+    triangles = np.maximum(0, np.minimum(-ramps[:-2] / width[:-1], ramps[2:] / width[1:])).astype(
+        np.float32
+    )
     triangles *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
     bank: Floats = triangles
     return bank
@@ -98,7 +102,9 @@ def chroma_bank(config: AudioConfig, tuning_bin: int) -> Floats:
     """Return the chroma bank for the tuning `TUNING_EDGES[tuning_bin]`, shape (12, 1 + n_fft / 2)."""
     n = config.n_fft
     a440 = 440.0 * 2.0 ** (TUNING_EDGES[tuning_bin] / N_CHROMA)
-    notes = N_CHROMA * np.log2(np.linspace(0, config.sample_rate, n, endpoint=False)[1:] / (a440 / 16))
+    notes = N_CHROMA * np.log2(
+        np.linspace(0, config.sample_rate, n, endpoint=False)[1:] / (a440 / 16)
+    )
     notes = np.concatenate(([notes[0] - 1.5 * N_CHROMA], notes))
     widths = np.maximum(np.diff(notes), 1.0)[: 1 + n // 2]
     notes = notes[: 1 + n // 2]

@@ -25,7 +25,8 @@ Fit: TypeAlias = Literal["squash", "crop", "pad"]
 Resample: TypeAlias = Literal["box", "bilinear", "bicubic", "lanczos"]
 """Filter of the resizing, antialiased when it shrinks; as Pillow names and computes them."""
 
-# Raised whenever the arithmetic changes, so that artefacts made with the old arithmetic are refused.
+# Raised whenever the arithmetic changes, so that artefacts made with the old arithmetic are
+# refused.
 ARITHMETIC = 1
 PICTURE_ARITHMETIC = 1
 MAX_SIDE = 4_096
@@ -104,7 +105,8 @@ class PictureConfig:
             f"{self.height} x {self.width}: sides must be between 1 and {MAX_SIDE} pixels": (
                 1 <= min(self.height, self.width) <= max(self.height, self.width) <= MAX_SIDE
             ),
-            f"fit={self.fit!r} must be one of {', '.join(get_args(Fit))}": self.fit in get_args(Fit),
+            f"fit={self.fit!r} must be one of {', '.join(get_args(Fit))}": self.fit
+            in get_args(Fit),
             f"resample={self.resample!r} must be one of {', '.join(get_args(Resample))}": (
                 self.resample in get_args(Resample)
             ),
@@ -126,7 +128,11 @@ class PictureConfig:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one tensor: (height, width, 3), or flat when metadata follows the pixels."""
-        return (3 * self.height * self.width + self.extra,) if self.metadata else (self.height, self.width, 3)
+        return (
+            (3 * self.height * self.width + self.extra,)
+            if self.metadata
+            else (self.height, self.width, 3)
+        )
 
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of everything that decides the numbers of a tensor."""

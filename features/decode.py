@@ -23,8 +23,9 @@ _BLOCK = 1 << 20  # values decoded at a time, all channels together
 def decode(data: bytes, *, sample_rate: int = 22_050, max_seconds: float = MAX_SECONDS) -> Samples:
     """Return a WAV, FLAC, OGG (Vorbis, Opus) or MP3 file as mono float32 (n,) at `sample_rate`, channels averaged.
 
-    Raises UnsupportedMedia (of no such kind), InputError (empty, truncated, damaged), TooLarge (longer than
-    `max_seconds`, by its header or in truth), Unprocessable (no samples, NaN, infinity, rate or channels out of range).
+    Raises UnsupportedMedia (of no such kind), InputError (empty, truncated, damaged), TooLarge
+    (longer than `max_seconds`, by its header or in truth), Unprocessable (no samples, NaN,
+    infinity, rate or channels out of range).
     """
     kind = sniff(data)
     check_complete(data, kind)
@@ -38,7 +39,9 @@ def decode(data: bytes, *, sample_rate: int = 22_050, max_seconds: float = MAX_S
 
 def _check_header(file: soundfile.SoundFile, max_seconds: float) -> None:
     if not RATES[0] <= file.samplerate <= RATES[1]:
-        raise Unprocessable(f"sample rate {file.samplerate} Hz: must be from {RATES[0]} to {RATES[1]}")
+        raise Unprocessable(
+            f"sample rate {file.samplerate} Hz: must be from {RATES[0]} to {RATES[1]}"
+        )
     if not 1 <= file.channels <= MAX_CHANNELS:
         raise Unprocessable(f"{file.channels} channels: at most {MAX_CHANNELS}")
     if file.frames > max_seconds * file.samplerate:

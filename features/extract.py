@@ -24,8 +24,8 @@ _local = threading.local()
 def extract(samples: Samples, *, config: AudioConfig = DEFAULT) -> Floats:
     """Return the feature vector, float32 (26,): means over frames, in the order of `FEATURE_NAMES`.
 
-    samples: mono float32 (n,) at config.sample_rate, n >= 1. Raises Unprocessable when empty, not 1-D or not finite.
-    Definitions: librosa 0.11 with its defaults (centred frames, zero padding).
+    samples: mono float32 (n,) at config.sample_rate, n >= 1. Raises Unprocessable when empty, not
+    1-D or not finite. Definitions: librosa 0.11 with its defaults (centred frames, zero padding).
     """
     return compute(samples, kind="features", config=config)
 
@@ -50,7 +50,9 @@ def compute(samples: Samples, *, kind: Kind, config: AudioConfig = DEFAULT) -> F
     return work.frames.tensor(work.rows)
 
 
-def extract_many(windows: Iterable[Samples], *, kind: Kind = "features", config: AudioConfig = DEFAULT) -> Floats:
+def extract_many(
+    windows: Iterable[Samples], *, kind: Kind = "features", config: AudioConfig = DEFAULT
+) -> Floats:
     """Return the tensors of many windows, stacked; each exactly as if computed alone."""
     return np.stack([compute(window, kind=kind, config=config) for window in windows])
 
@@ -59,7 +61,9 @@ def checked(samples: Samples) -> Samples:
     """Return the samples as contiguous float32; raise Unprocessable when empty, not 1-D or not finite."""
     samples = np.ascontiguousarray(samples, np.float32)
     if samples.ndim != 1 or samples.size == 0:
-        raise Unprocessable(f"samples of shape {samples.shape}: a non-empty one-dimensional array is needed")
+        raise Unprocessable(
+            f"samples of shape {samples.shape}: a non-empty one-dimensional array is needed"
+        )
     # A sum of squares is finite only if all are, and found in a fraction of the time.
     if not np.isfinite(np.dot(samples, samples)) and not np.isfinite(samples).all():
         raise Unprocessable("samples hold NaN or infinity")

@@ -23,10 +23,13 @@ class Frames:
 
     def __init__(self, config: AudioConfig, *, rows: int, kind: Kind) -> None:
         if (config.n_fft, config.hop_length) != (layout.N_FFT, layout.HOP):
-            raise Unprocessable(f"n_fft {config.n_fft} and hop_length {config.hop_length}: only 2048 and 512 are built")
+            raise Unprocessable(
+                f"n_fft {config.n_fft} and hop_length {config.hop_length}: only 2048 and 512 are built"
+            )
         self.config, self.kind = config, kind
         self._full = kind == "features"
-        # The kernels are given addresses only: whoever made the tables first may have dropped them by now.
+        # The kernels are given addresses only: whoever made the tables first may have dropped them
+        # by now.
         self._tables = tables(config)
         self._given = self._tables.given
         self._entries = entries()
@@ -38,13 +41,24 @@ class Frames:
         self._heights = np.zeros((full_rows, PEAKS), np.float32)
         self._counts = np.zeros(full_rows, np.int64)
         self._tuned = np.zeros(full_rows, np.int64)
-        rows_of = (self._stats, self._mel, self._power, self._notes, self._heights, self._counts, self._tuned)
+        rows_of = (
+            self._stats,
+            self._mel,
+            self._power,
+            self._notes,
+            self._heights,
+            self._counts,
+            self._tuned,
+        )
         self._rows = np.array([address(each) for each in rows_of])
 
-    def analyse(self, signal: Samples, *, offset: int, real: tuple[int, int], row: int, count: int) -> None:
+    def analyse(
+        self, signal: Samples, *, offset: int, real: tuple[int, int], row: int, count: int
+    ) -> None:
         """Analyse `count` frames of `signal` from `offset` on, 512 samples apart, into rows from `row` on.
 
-        `real` says which samples are no padding. `signal` must hold 2048 samples behind the last block of eight frames.
+        `real` says which samples are no padding. `signal` must hold 2048 samples behind the last
+        block of eight frames.
         """
         places = (address(self._given), _scratch(), address(self._rows), address(signal))
         self._entries["analyse"](*places, offset, *real, row, count, self._full)
@@ -53,7 +67,8 @@ class Frames:
         np.log10(mel, out=mel)
         np.multiply(mel, np.float32(10), out=mel)
         if self._full:
-            # numpy's own float32 logarithm, because one unit in the last place can move a peak to the next bin.
+            # numpy's own float32 logarithm, because one unit in the last place can move a peak to
+            # the next bin.
             notes = self._notes[row : row + count]
             np.log2(notes, out=notes)
 
@@ -64,11 +79,14 @@ class Frames:
         if not self._full:
             return np.ascontiguousarray(decibels.T)
         window = (address(rows), rows.size, address(self._rows))
-        tuning = self._entries["tuning_bin"](*window, address(TUNING_EDGES), address(_heights(rows.size)))
+        tuning = self._entries["tuning_bin"](
+            *window, address(TUNING_EDGES), address(_heights(rows.size))
+        )
         vector = np.empty(6 + self.config.n_mfcc, np.float32)
         bank = chroma_bank(self.config, tuning)
         self._entries["summarise"](*window, tuning, address(bank), address(vector))
-        # Frame by frame in float32, rounding and all, as librosa does it: in a mean near zero the rounding shows.
+        # Frame by frame in float32, rounding and all, as librosa does it: in a mean near zero the
+        # rounding shows.
         cepstra = scipy.fft.dct(decibels, type=2, norm="ortho", axis=1, overwrite_x=True)
         vector[6:] = cepstra[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)
         return vector

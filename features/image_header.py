@@ -1,7 +1,7 @@
 """What stands around the pixels of a picture file: its kind, size and orientation, read before anything is decoded.
 
-All else (comments, profiles, thumbnails, further frames) is taken out, so that the decoder never meets it: most ways
-to make a small file cost much memory or time lie there.
+All else (comments, profiles, thumbnails, further frames) is taken out, so that the decoder never
+meets it: most ways to make a small file cost much memory or time lie there.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def sniff(data: bytes) -> str:
     for kind, pattern in _MAGIC.items():
         if pattern.match(data):
             return kind
-    hint = next((f"; {text}" for head, text in _FOREIGN.items() if data.lstrip()[: len(head)] == head), "")
+    hint = next(
+        (f"; {text}" for head, text in _FOREIGN.items() if data.lstrip()[: len(head)] == head), ""
+    )
     raise UnsupportedMedia(f"not a picture of a kind that is read here ({', '.join(KINDS)}){hint}")
 
 
@@ -66,7 +68,8 @@ _MAGIC = {
 def unwrap(data: bytes) -> Bare:
     """Return what the decoder needs of a file, and its size.
 
-    Raises UnsupportedMedia (none of `KINDS`), InputError (truncated, damaged), Unprocessable (too many parts).
+    Raises UnsupportedMedia (none of `KINDS`), InputError (truncated, damaged), Unprocessable (too
+    many parts).
     """
     kind = sniff(data)
     try:
@@ -111,7 +114,11 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
-        length = 0 if 0xD0 <= marker <= 0xD8 or marker == 0x01 else struct.unpack_from(">H", data, at + 2)[0]
+        length = (
+            0
+            if 0xD0 <= marker <= 0xD8 or marker == 0x01
+            else struct.unpack_from(">H", data, at + 2)[0]
+        )
         yield marker, at, at + 2 + length
         at += 2 + length
 
@@ -178,7 +185,9 @@ def _gif(data: bytes) -> Bare:
     end = _blocks_end(data, at + 11 + _colours(flags))
     screen = struct.unpack_from("<HH", data, 6)
     kept += [data[at:end], b";"]
-    return Bare("GIF", b"".join(kept), max(screen[0], left + width), max(screen[1], top + height), 1)
+    return Bare(
+        "GIF", b"".join(kept), max(screen[0], left + width), max(screen[1], top + height), 1
+    )
 
 
 def _colours(flags: int) -> int:
@@ -202,9 +211,29 @@ def _bmp(data: bytes) -> Bare:
     return Bare("BMP", data, width, abs(height), 1)
 
 
-_TIFF_KEPT = {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, *range(322, 326), 332, 338}
+_TIFF_KEPT = {
+    256,
+    257,
+    258,
+    259,
+    262,
+    266,
+    273,
+    277,
+    278,
+    279,
+    284,
+    292,
+    293,
+    317,
+    320,
+    *range(322, 326),
+    332,
+    338,
+}
 _TIFF_KEPT |= {339, 347, *range(529, 533)}
-"""Tags that say how the pixels are stored. TIFF 6.0, section 8 and the lists of the sections after it."""
+"""Tags that say how the pixels are stored. TIFF 6.0, section 8 and the lists of the sections after
+it."""
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 
 
@@ -213,7 +242,9 @@ def _tiff(data: bytes) -> Bare:
     order, entries = _directory(data)
     held = sum(_TIFF_SIZES.get(kind, 1) * count for _, kind, count, _ in entries)
     if held > len(data):
-        raise InputError(f"damaged: the tags of the TIFF file speak of {held} bytes, the file has {len(data)}")
+        raise InputError(
+            f"damaged: the tags of the TIFF file speak of {held} bytes, the file has {len(data)}"
+        )
     _counted("TIFF", max((count for tag, _, count, _ in entries if tag in (273, 324)), default=0))
     value = {tag: _number(order, kind, raw) for tag, kind, _, raw in entries}
     tile = value.get(322, 0) * value.get(323, 0)
@@ -221,12 +252,20 @@ def _tiff(data: bytes) -> Bare:
     if tile > 4 * max(width * height, 2**20):
         raise Unprocessable(f"a TIFF file of {width} x {height} pixels with tiles of {tile}")
     rows = [
-        struct.pack(f"{order}HHI", tag, kind, count) + raw for tag, kind, count, raw in entries if tag in _TIFF_KEPT
+        struct.pack(f"{order}HHI", tag, kind, count) + raw
+        for tag, kind, count, raw in entries
+        if tag in _TIFF_KEPT
     ]
     padding = b"\0" * (len(data) % 2)
     directory = struct.pack(f"{order}H", len(rows)) + b"".join(rows) + b"\0\0\0\0"
     head = data[:4] + struct.pack(f"{order}I", len(data) + len(padding))
-    return Bare("TIFF", b"".join((head, data[8:], padding, directory)), width, height, _upright(value.get(274, 1)))
+    return Bare(
+        "TIFF",
+        b"".join((head, data[8:], padding, directory)),
+        width,
+        height,
+        _upright(value.get(274, 1)),
+    )
 
 
 def _directory(data: bytes) -> tuple[str, list[tuple[int, int, int, bytes]]]:
@@ -234,7 +273,9 @@ def _directory(data: bytes) -> tuple[str, list[tuple[int, int, int, bytes]]]:
     order = "<" if data[:2] == b"II" else ">"
     at = struct.unpack_from(f"{order}I", data, 4)[0]
     count = struct.unpack_from(f"{order}H", data, at)[0]
-    return order, [struct.unpack_from(f"{order}HHI4s", data, at + 2 + 12 * entry) for entry in range(count)]
+    return order, [
+        struct.unpack_from(f"{order}HHI4s", data, at + 2 + 12 * entry) for entry in range(count)
+    ]
 
 
 def _number(order: str, kind: int, raw: bytes) -> int:
@@ -249,7 +290,9 @@ def _orientation(exif: bytes) -> int:
         order, entries = _directory(exif)
     except struct.error:
         return 1
-    return next((_upright(_number(order, kind, raw)) for tag, kind, _, raw in entries if tag == 274), 1)
+    return next(
+        (_upright(_number(order, kind, raw)) for tag, kind, _, raw in entries if tag == 274), 1
+    )
 
 
 def _upright(orientation: int) -> int:

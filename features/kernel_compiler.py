@@ -52,14 +52,24 @@ def tuning_bin(rows, count, frames, edges, scratch):
     """Run `window.tuning_bin`; rows: the address of `count` numbers of rows."""
     f = integers(frames, 7)
     chosen, notes, heights = integers(rows, count), rows32(f[3], PEAKS), rows32(f[4], PEAKS)
-    return window.tuning_bin(chosen, notes, heights, integers(f[5], MANY), doubles(edges, 101), floats(scratch, MANY))
+    return window.tuning_bin(
+        chosen, notes, heights, integers(f[5], MANY), doubles(edges, 101), floats(scratch, MANY)
+    )
 
 
 def summarise(rows, count, frames, tuning, bank, out):
     """Run `window.summarise`."""
     f = integers(frames, 7)
     chosen, tuned = integers(rows, count), integers(f[6], MANY)
-    window.summarise(chosen, rows64(f[0], 6), rows32(f[2], BINS), tuned, tuning, rows32(bank, BINS), floats(out, 6))
+    window.summarise(
+        chosen,
+        rows64(f[0], 6),
+        rows32(f[2], BINS),
+        tuned,
+        tuning,
+        rows32(bank, BINS),
+        floats(out, 6),
+    )
     return 0
 
 

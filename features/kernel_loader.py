@@ -43,7 +43,9 @@ def entries() -> dict[str, Entry]:
     """Return the entries by name; they let other threads run. The first call on a machine takes ten seconds."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(codemodel="jitdefault")
+    machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(
+        codemodel="jitdefault"
+    )
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
     # Without the engine its code would go.
     _engines.append(engine)
@@ -65,7 +67,9 @@ def _object() -> bytes:
     # In a process of its own, so that this one stays without numba.
     paths = os.pathsep.join([str(FOLDER.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "features.kernel_compiler"]
-    made = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": paths}).stdout  # noqa: S603 - ours
+    made = subprocess.run(  # noqa: S603 - ours
+        command, check=True, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": paths}
+    ).stdout
     _keep(name, made)
     return made
 
@@ -94,6 +98,10 @@ def _key() -> str:
     told = hashlib.sha256()
     for name in SOURCES:
         told.update((FOLDER / f"{name}.py").read_bytes())
-    machine = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), binding.llvm_version_info)
+    machine = (
+        binding.get_host_cpu_name(),
+        binding.get_host_cpu_features().flatten(),
+        binding.llvm_version_info,
+    )
     told.update(repr(machine).encode())
     return told.hexdigest()[:16]

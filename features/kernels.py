@@ -1,7 +1,8 @@
 """Compiled measures of single frames: eight neighbouring frames at once, one lane each.
 
-`analyse` reads blocks of `BLOCK` consecutive samples, which hold eight frames `HOP` apart, and writes one row per frame
-to the arrays of a `Frames` table. Layout inside a block: [bin][lane]. The arrays are the caller's.
+`analyse` reads blocks of `BLOCK` consecutive samples, which hold eight frames `HOP` apart, and
+writes one row per frame to the arrays of a `Frames` table. Layout inside a block: [bin][lane]. The
+arrays are the caller's.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -46,7 +47,8 @@ HOPS = BLOCK // HOP
 def _shape(spectrum, cumulated, bin_hz, stats, row, used):
     """Spectral centroid, bandwidth (p=2) and roll-off (0.85) of each lane.
 
-    The running sum stays float32 and in order, as numpy's cumsum does for librosa: only so is roll-off bit-equal.
+    The running sum stays float32 and in order, as numpy's cumsum does for librosa: only so is
+    roll-off bit-equal.
     """
     running = splat32(np.float32(0))
     total, first, second = splat64(0.0), splat64(0.0), splat64(0.0)
@@ -130,7 +132,9 @@ def _peaks(power, largest, peak_bins, bin_hz, notes, heights, counts, row):
         # A neighbour at or below the reference counts as zero.
         above = greater8(here, level)
         bits = (
-            above & (greater8(here, left) | ~greater8(left, level)) & (~greater8(right, here) | ~greater8(right, level))
+            above
+            & (greater8(here, left) | ~greater8(left, level))
+            & (~greater8(right, here) | ~greater8(right, level))
         )
         bits &= (1 << min(LANES, peak_bins[1] - k)) - 1
         while bits:
@@ -144,7 +148,10 @@ def _peaks(power, largest, peak_bins, bin_hz, notes, heights, counts, row):
         a = float(np.float32(right + left)) - 2.0 * float(here)
         b = float(np.float32(right - left)) / 2.0
         shift = np.float32(0.0) if abs(b) >= abs(a) else np.float32(-b / a)
-        skew = np.float32(np.float32(np.float32(0.5) * np.float32(np.float32(right - left) / np.float32(2))) * shift)
+        skew = np.float32(
+            np.float32(np.float32(0.5) * np.float32(np.float32(right - left) / np.float32(2)))
+            * shift
+        )
         notes[row, i] = np.float32(np.float32((k + float(shift)) * bin_hz) / np.float32(27.5))
         heights[row, i] = np.float32(here + skew)
     notes[row, found:] = np.float32(1)
@@ -171,7 +178,9 @@ def _crossings(signal, begin, end):
     limit = splat32(quiet)
     count, n = 0, begin
     while n + LANES <= end:
-        count += count_ones(greater8(limit, load32(signal, n)) ^ greater8(limit, load32(signal, n - 1)))
+        count += count_ones(
+            greater8(limit, load32(signal, n)) ^ greater8(limit, load32(signal, n - 1))
+        )
         n += LANES
     for i in range(n, end):
         count += (signal[i] < quiet) != (signal[i - 1] < quiet)
@@ -203,9 +212,12 @@ def _in_time(signal, offset, start, stop, stats, row, used):
 def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, used, full):
     """Analyse the eight frames that begin at `offset`, `HOP` apart, and write the first `used` from `row` on.
 
-    signal: float32, padding included; only samples start..stop are real. `full` False leaves all but mel out.
+    signal: float32, padding included; only samples start..stop are real. `full` False leaves all
+    but mel out.
     """
-    window, twiddles, untangle, places, mel_start, mel_offset, mel_weights, bin_hz, peak_bins = tables
+    window, twiddles, untangle, places, mel_start, mel_offset, mel_weights, bin_hz, peak_bins = (
+        tables
+    )
     columns, _, _, spectrum, power = scratch
     stats, mel, rows, notes, heights, counts, tuned = frames
     magnitudes_of_block(signal, offset, window, twiddles, untangle, places, scratch)

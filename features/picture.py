@@ -1,7 +1,8 @@
 """Picture files as bytes to uint8 RGB of the shape a model takes; the same function in training and in serving.
 
-Colour profiles are not applied. A JPEG much larger than asked for is decoded at a half, a quarter or an eighth of its
-size, never below twice the size asked for; this is part of the arithmetic, for training as for serving.
+Colour profiles are not applied. A JPEG much larger than asked for is decoded at a half, a quarter
+or an eighth of its size, never below twice the size asked for; this is part of the arithmetic, for
+training as for serving.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from features.config import PictureConfig, Pixels
 from features.errors import InputError, TooLarge, Unprocessable
@@ -20,9 +29,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Pillow would load them, and forty others, when the first picture of a kind comes.
-PLUGINS = (BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
+PLUGINS = (
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 MAX_PIXELS = 50_000_000
-"""Of one picture, as stored: what telephones take. Decoding takes nine bytes of memory a pixel, WebP sixteen."""
+"""Of one picture, as stored: what telephones take. Decoding takes nine bytes of memory a pixel,
+WebP sixteen."""
 HIGHEST_MAX_PIXELS = 89_000_000
 """Beyond, Pillow itself warns."""
 MAX_ASPECT = 50
@@ -38,17 +55,19 @@ _TURNS = {
 }
 """By EXIF orientation, what makes it upright."""
 _GAP = 3.0
-"""Pillow first shrinks by whole numbers to three times the size asked for; it calls the result indistinguishable."""
+"""Pillow first shrinks by whole numbers to three times the size asked for; it calls the result
+indistinguishable."""
 
 
 def decode(data: bytes, config: PictureConfig, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Return a JPEG, PNG, WebP, GIF (its first picture), BMP or TIFF file as uint8 (config.height, config.width, 3).
 
-    Turned upright as EXIF says; transparency on white; grey, palette, 16-bit and CMYK become RGB. Size and shape are
-    checked before anything is decoded.
+    Turned upright as EXIF says; transparency on white; grey, palette, 16-bit and CMYK become RGB.
+    Size and shape are checked before anything is decoded.
 
-    Raises UnsupportedMedia (of no such kind), InputError (empty, truncated, damaged), TooLarge (over `max_pixels`),
-    Unprocessable (no pixels, an aspect ratio beyond `MAX_ASPECT`, pixels that are no colours).
+    Raises UnsupportedMedia (of no such kind), InputError (empty, truncated, damaged), TooLarge
+    (over `max_pixels`), Unprocessable (no pixels, an aspect ratio beyond `MAX_ASPECT`, pixels that
+    are no colours).
     """
     bare = unwrap(data)
     _check_size(bare.width, bare.height, min(max_pixels, HIGHEST_MAX_PIXELS))
@@ -60,10 +79,13 @@ def decode(data: bytes, config: PictureConfig, *, max_pixels: int = MAX_PIXELS) 
         raise InputError(f"this {bare.kind} file is damaged or truncated: {error}") from error
 
 
-def tensor(pixels: Pixels, config: PictureConfig, metadata: Mapping[str, str] | None = None) -> Pixels:
+def tensor(
+    pixels: Pixels, config: PictureConfig, metadata: Mapping[str, str] | None = None
+) -> Pixels:
     """Return what a model takes: the pixels, or flat with a 0 or 1 for each value of the metadata behind them.
 
-    metadata: a value for each field of `config.metadata`. Raises Unprocessable naming what is missing or unknown.
+    metadata: a value for each field of `config.metadata`. Raises Unprocessable naming what is
+    missing or unknown.
     """
     if not config.metadata and not metadata:
         return pixels
@@ -75,12 +97,18 @@ def facts(config: PictureConfig, metadata: Mapping[str, str]) -> Pixels:
     given = dict(metadata)
     known = {field.name: field for field in config.metadata}
     if unknown := given.keys() - known.keys():
-        raise Unprocessable(f"unknown metadata {min(unknown)!r:.80}; known: {', '.join(known) or 'none'}")
+        raise Unprocessable(
+            f"unknown metadata {min(unknown)!r:.80}; known: {', '.join(known) or 'none'}"
+        )
     for name, field in known.items():
         if name not in given and field.required:
-            raise Unprocessable(f"metadata {name!r} is missing; it must be one of {', '.join(field.values)}")
+            raise Unprocessable(
+                f"metadata {name!r} is missing; it must be one of {', '.join(field.values)}"
+            )
         if name in given and given[name] not in field.values:
-            raise Unprocessable(f"{name}={given[name]!r:.80} must be one of {', '.join(field.values)}")
+            raise Unprocessable(
+                f"{name}={given[name]!r:.80} must be one of {', '.join(field.values)}"
+            )
     hot = [value == given.get(field.name) for field in config.metadata for value in field.values]
     return np.array(hot, np.uint8)
 
@@ -93,7 +121,9 @@ def thumbnail(data: bytes, *, side: int, max_pixels: int = MAX_PIXELS) -> bytes:
     width, height = (max(1, round(scale * length)) for length in (bare.width, bare.height))
     if bare.orientation > 4:
         width, height = height, width
-    small = decode(data, PictureConfig(height=height, width=width, fit="squash"), max_pixels=max_pixels)
+    small = decode(
+        data, PictureConfig(height=height, width=width, fit="squash"), max_pixels=max_pixels
+    )
     buffer = io.BytesIO()
     Image.fromarray(small).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
@@ -105,7 +135,9 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise TooLarge(f"{width} x {height} = {width * height} pixels: at most {max_pixels}")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise Unprocessable(f"{width} x {height}: the longer side may be at most {MAX_ASPECT} times the shorter")
+        raise Unprocessable(
+            f"{width} x {height}: the longer side may be at most {MAX_ASPECT} times the shorter"
+        )
 
 
 def _decode(bare: Bare, config: PictureConfig) -> Pixels:
@@ -113,7 +145,9 @@ def _decode(bare: Bare, config: PictureConfig) -> Pixels:
     width, height = (config.height, config.width) if sideways else (config.width, config.height)
     with Image.open(io.BytesIO(bare.data), formats=(bare.kind,)) as image:
         if image.size != (bare.width, bare.height):
-            raise InputError(f"damaged: {bare.width} x {bare.height} pixels by the header, {image.size} in truth")
+            raise InputError(
+                f"damaged: {bare.width} x {bare.height} pixels by the header, {image.size} in truth"
+            )
         image.draft(None, (2 * width, 2 * height))
         small = _resized(_coloured(image), config, width=width, height=height)
     if bare.orientation in _TURNS:
@@ -124,7 +158,9 @@ def _decode(bare: Bare, config: PictureConfig) -> Pixels:
 def _coloured(image: Image.Image) -> Image.Image:
     """Return the picture as RGB or L, or as RGBA or LA where something is transparent; itself, if it is so already."""
     if image.mode in ("I", "F", "LAB"):
-        raise Unprocessable(f"pixels of mode {image.mode} (32-bit numbers, or L*a*b*) are not read here")
+        raise Unprocessable(
+            f"pixels of mode {image.mode} (32-bit numbers, or L*a*b*) are not read here"
+        )
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
@@ -142,7 +178,12 @@ def _resized(image: Image.Image, config: PictureConfig, *, width: int, height: i
         scale = min(across, down)
         left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
         # Rounding may push the box out of the picture by a hair.
-        box = (max(0.0, left), max(0.0, top), min(box[2], left + scale * width), min(box[3], top + scale * height))
+        box = (
+            max(0.0, left),
+            max(0.0, top),
+            min(box[2], left + scale * width),
+            min(box[3], top + scale * height),
+        )
     if config.fit == "pad":
         scale = max(across, down)
         size = (max(1, round(image.width / scale)), max(1, round(image.height / scale)))

@@ -15,12 +15,15 @@ _NOTHING = np.zeros(0, np.float32)
 class StreamingResampler:
     """Convert a stream from one rate to another; the output depends on the samples, never on the chunks.
 
-    Output trails input by the filter's length (a few milliseconds) until `finish`. Equal rates pass through.
+    Output trails input by the filter's length (a few milliseconds) until `finish`. Equal rates pass
+    through.
     """
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
         self._rates = from_rate, to_rate
-        self._soxr: soxr.ResampleStream | None = None  # made by the first samples: an idle stream costs nothing
+        self._soxr: soxr.ResampleStream | None = (
+            None  # made by the first samples: an idle stream costs nothing
+        )
 
     def feed(self, samples: Samples) -> Samples:
         """Take in a chunk, float32 (n,), and return what is ready."""

@@ -1,12 +1,12 @@
 """Eight lanes of arithmetic at once, for numba kernels.
 
-`F64x8` and `F32x8` are numba types for a vector of eight floats; LLVM maps them to whatever the machine has (one
-AVX-512 register, two of AVX2, four of NEON). Loops over lanes written in plain Python do not vectorise here, because
-LLVM cannot prove that the arrays do not overlap.
+`F64x8` and `F32x8` are numba types for a vector of eight floats; LLVM maps them to whatever the
+machine has (one AVX-512 register, two of AVX2, four of NEON). Loops over lanes written in plain
+Python do not vectorise here, because LLVM cannot prove that the arrays do not overlap.
 
-Inside kernels: `load64(array, i)`, `store64(array, i, v)`, `splat64(x)` and their 32-bit twins on flat contiguous
-arrays (i in elements, not checked), `+ - *`, `divide8`, `fma8`, `sqrt8`, `abs8`, `max8`, `min8`, `narrow(v)`,
-`widen(v)`, `lane(v, i)`, `greater8` (a bit per lane), `transpose8`.
+Inside kernels: `load64(array, i)`, `store64(array, i, v)`, `splat64(x)` and their 32-bit twins on
+flat contiguous arrays (i in elements, not checked), `+ - *`, `divide8`, `fma8`, `sqrt8`, `abs8`,
+`max8`, `min8`, `narrow(v)`, `widen(v)`, `lane(v, i)`, `greater8` (a bit per lane), `transpose8`.
 Source: numba's extension interface (`numba.extending`).
 """
 
@@ -47,7 +47,9 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, _llvm(fe_type))
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: _Vector) -> Any:
+def _pointer(
+    context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: _Vector
+) -> Any:
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), _llvm(vector).as_pointer())
 
@@ -81,8 +83,12 @@ def _make_splat(vector: _Vector) -> Any:
     @intrinsic
     def splat(typingctx, value):
         def codegen(context, builder, signature, args):
-            first = builder.insert_element(ir.Constant(_llvm(vector), ir.Undefined), args[0], ir.IntType(32)(0))
-            return builder.shuffle_vector(first, ir.Constant(_llvm(vector), ir.Undefined), _mask([0] * LANES))
+            first = builder.insert_element(
+                ir.Constant(_llvm(vector), ir.Undefined), args[0], ir.IntType(32)(0)
+            )
+            return builder.shuffle_vector(
+                first, ir.Constant(_llvm(vector), ir.Undefined), _mask([0] * LANES)
+            )
 
         return vector(_SCALAR[vector.bits]), codegen
 
@@ -129,7 +135,9 @@ def divide8(typingctx, left, right):
 def _library(builder, name, vector, args):
     """Call an LLVM intrinsic that works lane by lane."""
     kind = ir.FunctionType(_llvm(vector), [_llvm(vector)] * len(args))
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f{vector.bits}"), args)
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, kind, f"{name}.v{LANES}f{vector.bits}"), args
+    )
 
 
 @intrinsic
@@ -248,15 +256,20 @@ def transpose8(typingctx, source, at, source_step, target, to, target_step):
         rows = []
         for i in range(LANES):
             index = builder.add(args[1], builder.mul(args[2], integer(i)))
-            rows.append(builder.load(_pointer(context, builder, from_type, args[0], index, F32x8), align=4))
-        # Three rounds of the perfect shuffle of rows i and i + 4 leave every element at its mirror place.
+            rows.append(
+                builder.load(_pointer(context, builder, from_type, args[0], index, F32x8), align=4)
+            )
+        # Three rounds of the perfect shuffle of rows i and i + 4 leave every element at its mirror
+        # place.
         low, high = _mask([0, 8, 1, 9, 2, 10, 3, 11]), _mask([4, 12, 5, 13, 6, 14, 7, 15])
         for _ in range(3):
             pairs = [(rows[i], rows[i + 4]) for i in range(4)]
             rows = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in (low, high)]
         for i in range(LANES):
             index = builder.add(args[4], builder.mul(args[5], integer(i)))
-            builder.store(rows[i], _pointer(context, builder, to_type, args[3], index, F32x8), align=4)
+            builder.store(
+                rows[i], _pointer(context, builder, to_type, args[3], index, F32x8), align=4
+            )
         return context.get_dummy_value()
 
     size = types.intp

@@ -13,7 +13,8 @@ from features.errors import InputError, UnsupportedMedia
 KINDS = ("WAV", "FLAC", "OGG", "MP3")
 _UNKNOWN = 0xFFFFFFFF
 _PIPED = range(0x7FFFF000, 0x80000001)
-"""Sizes of sound by which sox and arecord say, into a pipe, that they do not know; ffmpeg says `_UNKNOWN`."""
+"""Sizes of sound by which sox and arecord say, into a pipe, that they do not know; ffmpeg says
+`_UNKNOWN`."""
 
 
 def sniff(data: bytes) -> str:
@@ -48,7 +49,9 @@ def _check_wav(data: bytes) -> None:
         promised = _rf64_size(data) if data[:4] == b"RF64" and size == _UNKNOWN else size
         there = max(0, len(data) - body)
         if promised > there and not _piped(data, body, size):
-            raise InputError(f"truncated: the header promises {promised} bytes of sound, {there} are there")
+            raise InputError(
+                f"truncated: the header promises {promised} bytes of sound, {there} are there"
+            )
         return
     raise InputError("truncated: a WAV file without its data chunk")
 
@@ -56,7 +59,9 @@ def _check_wav(data: bytes) -> None:
 def _piped(data: bytes, body: int, size: int) -> bool:
     """Tell whether whoever wrote this could not know how much would come: both sizes of the file say so."""
     whole = struct.unpack_from("<I", data, 4)[0]
-    return data[:4] == b"RIFF" and (size == whole == _UNKNOWN or (size in _PIPED and whole == body - 8 + size))
+    return data[:4] == b"RIFF" and (
+        size == whole == _UNKNOWN or (size in _PIPED and whole == body - 8 + size)
+    )
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -95,7 +100,9 @@ def _check_mp3(data: bytes) -> None:
     """Compare with the byte count of a Xing or Info tag, where there is one (LAME writes it)."""
     start = 0
     if data[:3] == b"ID3" and len(data) >= 10:
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
+        start = 10 + sum(
+            (byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True)
+        )
     head = data[start : start + 200]
     tag = max(head.find(b"Xing"), head.find(b"Info"))
     if tag < 0 or len(head) < tag + 16:
@@ -105,4 +112,6 @@ def _check_mp3(data: bytes) -> None:
         at = tag + 8 + (4 if flags & 1 else 0)
         size = struct.unpack_from(">I", head, at)[0]
         if size > len(data) - start:
-            raise InputError(f"truncated: the MP3 file promises {size} bytes, {len(data) - start} are there")
+            raise InputError(
+                f"truncated: the MP3 file promises {size} bytes, {len(data) - start} are there"
+            )

@@ -30,15 +30,21 @@ class Window(NamedTuple):
 class StreamingExtractor:
     """Turn chunks of any size into windows, each equal to `compute` on the same samples.
 
-    Windows begin at the multiples of `hop`, counted from sample 0, that are not before `first_sample`; they depend
-    on the samples alone, not on the chunks. Only the frames at a window's two ends see its zero padding; all others
-    are shared between windows. Bounded memory: one window of samples and frames. Not thread-safe.
+    Windows begin at the multiples of `hop`, counted from sample 0, that are not before
+    `first_sample`; they depend on the samples alone, not on the chunks. Only the frames at a
+    window's two ends see its zero padding; all others are shared between windows. Bounded memory:
+    one window of samples and frames. Not thread-safe.
 
     hop: samples, a multiple of config.hop_length and at most config.window, else Unprocessable.
     """
 
     def __init__(
-        self, config: AudioConfig = DEFAULT, *, hop: int, kind: Kind = "features", first_sample: int = 0
+        self,
+        config: AudioConfig = DEFAULT,
+        *,
+        hop: int,
+        kind: Kind = "features",
+        first_sample: int = 0,
     ) -> None:
         if hop % config.hop_length or not 0 < hop <= config.window:
             raise Unprocessable(
@@ -47,7 +53,9 @@ class StreamingExtractor:
         if first_sample < 0:
             raise Unprocessable(f"first_sample {first_sample}: must not be negative")
         if config.window < config.n_fft:
-            raise Unprocessable(f"window {config.window}: a live stream needs at least {config.n_fft} samples")
+            raise Unprocessable(
+                f"window {config.window}: a live stream needs at least {config.n_fft} samples"
+            )
         self.config, self.hop, self.kind = config, hop, kind
         self.position = first_sample
         """Where the next sample to be fed stands in the stream."""
@@ -65,15 +73,20 @@ class StreamingExtractor:
         """Where the next window ends."""
         return self._next + self.config.window
 
-    def feed(self, samples: Samples, *, wanted: Callable[[int], bool] | None = None) -> list[Window]:
+    def feed(
+        self, samples: Samples, *, wanted: Callable[[int], bool] | None = None
+    ) -> list[Window]:
         """Take in a chunk, float32 (n,), and return the windows it completes. Raises Unprocessable if not finite.
 
-        wanted: says by its start whether a window is to be computed; frames of unwanted windows alone never are.
+        wanted: says by its start whether a window is to be computed; frames of unwanted windows
+        alone never are.
         """
         if len(samples) == 0:
             return []
         samples = checked(samples)
-        core = self._core = self._core or _Core(self.config, hop=self.hop, kind=self.kind, start=self._next)
+        core = self._core = self._core or _Core(
+            self.config, hop=self.hop, kind=self.kind, start=self._next
+        )
         windows = []
         size = min(PIECE, self.hop)
         for at in range(0, samples.size, size):
@@ -96,7 +109,9 @@ class StreamingExtractor:
         rest = self._core.samples()
         padded = np.pad(rest, (0, self.config.window - rest.size))
         self._covered = self.position
-        return [Window(self._next, self.position, compute(padded, kind=self.kind, config=self.config))]
+        return [
+            Window(self._next, self.position, compute(padded, kind=self.kind, config=self.config))
+        ]
 
 
 class _Core:
@@ -105,7 +120,8 @@ class _Core:
     def __init__(self, config: AudioConfig, *, hop: int, kind: Kind, start: int) -> None:
         self._config, self._hop, self._start = config, hop, start
         step, half = config.hop_length, config.n_fft // 2
-        # A frame between these two, counted from its window's start, lies inside the window: no padding in it.
+        # A frame between these two, counted from its window's start, lies inside the window: no
+        # padding in it.
         self._first, self._last = half // step, (config.window - half) // step
         self._ring = self._last - self._first + 1
         self._frame = start // step + self._first
@@ -141,7 +157,9 @@ class _Core:
             row = self._frame % self._ring
             count = min(end - self._frame, self._ring - row)
             offset = self._frame * step - half - self._start
-            self._frames.analyse(self._buffer, offset=offset, real=(-1, self._buffer.size), row=row, count=count)
+            self._frames.analyse(
+                self._buffer, offset=offset, real=(-1, self._buffer.size), row=row, count=count
+            )
             self._frame += count
 
     def _analyse_edges(self) -> Integers:

@@ -1,8 +1,9 @@
 """The short-time Fourier transform: the magnitudes of eight neighbouring frames at once, one lane each.
 
-A real FFT of 2048 samples as a complex one of 1024 (even and odd samples): five radix-4 passes in place, decimated in
-frequency, in float64 as librosa's. After the first pass each quarter is finished while it lies in the nearest cache.
-Layout: [bin][lane]; re and im apart; bins come out in the order of their reversed base-4 digits (`digit_reversed`).
+A real FFT of 2048 samples as a complex one of 1024 (even and odd samples): five radix-4 passes in
+place, decimated in frequency, in float64 as librosa's. After the first pass each quarter is
+finished while it lies in the nearest cache. Layout: [bin][lane]; re and im apart; bins come out in
+the order of their reversed base-4 digits (`digit_reversed`).
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -30,7 +31,8 @@ from features.simd import (
     widen,
 )
 
-# Without numba's reference counts, and so without its run-time library: what is compiled stands on its own.
+# Without numba's reference counts, and so without its run-time library: what is compiled stands on
+# its own.
 jit = njit(nogil=True, error_model="numpy", _nrt=False)
 
 
@@ -49,7 +51,8 @@ def interleave(signal, offset, columns):
 def first_stage(columns, window, twiddles, re, im):
     """Window the frames, pack even and odd samples as one complex number, and do the first radix-4 butterfly.
 
-    The four inputs of a butterfly lie a quarter frame apart, which is one hop: the same row, shifted by one lane.
+    The four inputs of a butterfly lie a quarter frame apart, which is one hop: the same row,
+    shifted by one lane.
     """
     for p in range(HALF // 4):
         even, odd = 2 * p * STRIDE, (2 * p + 1) * STRIDE
@@ -61,7 +64,9 @@ def first_stage(columns, window, twiddles, re, im):
         ci = widen(load32(columns, odd + 2)) * splat64(window[2 * p + 2 * HOP + 1])
         dr = widen(load32(columns, even + 3)) * splat64(window[2 * p + 3 * HOP])
         di = widen(load32(columns, odd + 3)) * splat64(window[2 * p + 3 * HOP + 1])
-        _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, p * LANES, HALF // 4 * LANES)
+        _butterfly(
+            ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, p * LANES, HALF // 4 * LANES
+        )
 
 
 @njit(nogil=True, error_model="numpy", inline="always", _nrt=False)
@@ -107,7 +112,8 @@ def stage(re, im, twiddles, base, groups, quarter):
 def _magnitude(re, im):
     """|X| of eight bins in float32, in the very steps of numpy's complex64 `abs`.
 
-    Where all bins are equal but for rounding (a single click), the last bit decides which are peaks.
+    Where all bins are equal but for rounding (a single click), the last bit decides which are
+    peaks.
     """
     re, im = abs8(narrow(re)), abs8(narrow(im))
     larger = max8(re, im)

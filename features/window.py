@@ -108,8 +108,14 @@ def _chroma(power, row, bank, chroma):
         for k in range(0, HALF, LANES):
             p = load32(power, base + k)
             s0, s1 = s0 + p * load32(bank, b + k), s1 + p * load32(bank, b + BINS + k)
-            s2, s3 = s2 + p * load32(bank, b + 2 * BINS + k), s3 + p * load32(bank, b + 3 * BINS + k)
-            s4, s5 = s4 + p * load32(bank, b + 4 * BINS + k), s5 + p * load32(bank, b + 5 * BINS + k)
+            s2, s3 = (
+                s2 + p * load32(bank, b + 2 * BINS + k),
+                s3 + p * load32(bank, b + 3 * BINS + k),
+            )
+            s4, s5 = (
+                s4 + p * load32(bank, b + 4 * BINS + k),
+                s5 + p * load32(bank, b + 5 * BINS + k),
+            )
         chroma[c], chroma[c + 1], chroma[c + 2] = _sum8(s0), _sum8(s1), _sum8(s2)
         chroma[c + 3], chroma[c + 4], chroma[c + 5] = _sum8(s3), _sum8(s4), _sum8(s5)
     for c in range(12):
@@ -129,7 +135,8 @@ def _chroma(power, row, bank, chroma):
 def summarise(rows, stats, power, tuned, tuning, bank, out):
     """Write the six features of the window that consists of `rows` which need no mel bands.
 
-    tuned: the tuning bin for which a row's chroma stands in `stats`; most live frames keep theirs from hop to hop.
+    tuned: the tuning bin for which a row's chroma stands in `stats`; most live frames keep theirs
+    from hop to hop.
     """
     scratch = floats(room(4 * 12), 12)
     for row in rows:

@@ -46,24 +46,27 @@ def write(
 ) -> Path:
     """Write an artefact into folder/NAME/VERSION/ and return that path.
 
-    version: a positive integer as text; None takes the one after the latest.
-    kind, config: how the tensors were made; shape and fingerprint follow from them. Sound: "features" or "log_mel"
-    and an AudioConfig. Pictures: "picture" and a PictureConfig.
-    labels: Label(name=..., threshold=...) in the order of the scores.
-    onnx: a graph with one input (n, *shape) and one output of scores (n, labels), float32; of several classes, they
-    add up to 1. The shape of sound is config.shape(kind), float32. Pictures are uint8 (height, width, 3), RGB; with
-    metadata uint8 (3 * height * width + config.extra,), as features.picture.tensor makes them. Scaling, normalising,
-    moving the channels and taking pixels and metadata apart belong to the graph.
-    golden_inputs: tensors (n, *shape), a few dozen typical ones; their scores are computed here and compared at every
-    load.
-    metrics: any finite JSON. provenance: {"source", "licence", "use"} each. libraries: {"scikit-learn": "1.9.1", ...}.
-    origin: what it takes to make it again; any finite JSON.
+    version: a positive integer as text; None takes the one after the latest. kind, config: how the
+    tensors were made; shape and fingerprint follow from them. Sound: "features" or "log_mel" and an
+    AudioConfig. Pictures: "picture" and a PictureConfig. labels: Label(name=..., threshold=...) in
+    the order of the scores. onnx: a graph with one input (n, *shape) and one output of scores (n,
+    labels), float32; of several classes, they add up to 1. The shape of sound is
+    config.shape(kind), float32. Pictures are uint8 (height, width, 3), RGB; with metadata uint8 (3
+    * height * width + config.extra,), as features.picture.tensor makes them. Scaling, normalising,
+    moving the channels and taking pixels and metadata apart belong to the graph. golden_inputs:
+    tensors (n, *shape), a few dozen typical ones; their scores are computed here and compared at
+    every load. metrics: any finite JSON. provenance: {"source", "licence", "use"} each. libraries:
+    {"scikit-learn": "1.9.1", ...}. origin: what it takes to make it again; any finite JSON.
 
-    The artefact appears complete or not at all. Raises ArtefactError if the version exists already, or if the parts
-    do not fit together: what is written is loaded once, with every check of the store. Raises Unprocessable if the
-    golden inputs are none the graph takes.
+    The artefact appears complete or not at all. Raises ArtefactError if the version exists already,
+    or if the parts do not fit together: what is written is loaded once, with every check of the
+    store. Raises Unprocessable if the golden inputs are none the graph takes.
     """
-    files = {"model.onnx": onnx, "golden.npz": _golden(onnx, golden_inputs), "report.md": report.encode()}
+    files = {
+        "model.onnx": onnx,
+        "golden.npz": _golden(onnx, golden_inputs),
+        "report.md": report.encode(),
+    }
     manifest = Manifest(
         name=name,
         version=version or _next_version(Store(folder), name),
@@ -77,7 +80,10 @@ def write(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         origin=origin or {},
     )
-    return place(Path(folder) / name / manifest.version, files | {"manifest.json": manifest.to_json().encode()})
+    return place(
+        Path(folder) / name / manifest.version,
+        files | {"manifest.json": manifest.to_json().encode()},
+    )
 
 
 def _spec(inputs: Tensor, *, kind: InputKind, config: Config) -> InputSpec:

@@ -43,7 +43,9 @@ def golden(folder: Path) -> Material:
     """Return the golden inputs of an artefact's folder, for both."""
     with np.load(folder / "golden.npz", allow_pickle=False) as arrays:
         inputs = arrays["inputs"]
-    return Material(inputs, inputs, None, f"{len(inputs)} golden inputs, for calibration and for judging")
+    return Material(
+        inputs, inputs, None, f"{len(inputs)} golden inputs, for calibration and for judging"
+    )
 
 
 def collected(model: Model, source: Path) -> Material:
@@ -64,12 +66,21 @@ def collected(model: Model, source: Path) -> Material:
         raise InputError(f"{source}: fewer than two files that {model.name!r} can read")
     tensors, names = np.stack([tensor for _, tensor in found]), [name for name, _ in found[1::2]]
     guessed = model.kind == "picture" and model.picture.metadata
-    truth = [model.labels.index(name) for name in names] if set(names) <= set(model.labels) and not guessed else None
-    return Material(tensors[::2], tensors[1::2], truth, f"{len(found)} from {source.name}, half each")
+    truth = (
+        [model.labels.index(name) for name in names]
+        if set(names) <= set(model.labels) and not guessed
+        else None
+    )
+    return Material(
+        tensors[::2], tensors[1::2], truth, f"{len(found)} from {source.name}, half each"
+    )
 
 
 def _spread(items: Sequence[Item]) -> list[Item]:
-    return [items[at] for at in np.unique(np.linspace(0, len(items) - 1, min(len(items), MOST)).astype(int))]
+    return [
+        items[at]
+        for at in np.unique(np.linspace(0, len(items) - 1, min(len(items), MOST)).astype(int))
+    ]
 
 
 def _read(model: Model, files: Iterable[tuple[str, Callable[[], bytes]]]) -> Found:
@@ -92,7 +103,13 @@ def _from_zip(model: Model, source: Path) -> Found:
         with zipfile.ZipFile(source) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             chosen = _spread(sorted(entries, key=lambda entry: entry.filename))
-            return _read(model, ((PurePosixPath(each.filename).parent.name, partial(read, each)) for each in chosen))
+            return _read(
+                model,
+                (
+                    (PurePosixPath(each.filename).parent.name, partial(read, each))
+                    for each in chosen
+                ),
+            )
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise InputError(f"{source} cannot be read as a zip: {error}") from error
 
@@ -103,7 +120,10 @@ def _from_pack(model: Model, source: Path) -> Found:
 
     try:
         config = json.loads((source / "pack.json").read_text(encoding="utf-8"))["config"]
-        images, labels = np.load(source / "images.npy", mmap_mode="r"), np.load(source / "labels.npy")
+        images, labels = (
+            np.load(source / "images.npy", mmap_mode="r"),
+            np.load(source / "labels.npy"),
+        )
         classes = json.loads((source / "classes.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{source} is no whole pack: {error}") from error
@@ -111,9 +131,14 @@ def _from_pack(model: Model, source: Path) -> Found:
     differing = [name for name in wanted if name != "metadata" and wanted[name] != config.get(name)]
     if differing or not wanted:
         takes = ", ".join(f"{name} {wanted[name]}" for name in differing) or "sound"
-        raise InputError(f"{source} was packed otherwise than {model.name!r} takes pictures: it takes {takes}")
+        raise InputError(
+            f"{source} was packed otherwise than {model.name!r} takes pictures: it takes {takes}"
+        )
     rows = _spread(range(len(images)))
-    return [(classes[labels[row]], tensor(images[row], model.picture, _told(model, row))) for row in rows]
+    return [
+        (classes[labels[row]], tensor(images[row], model.picture, _told(model, row)))
+        for row in rows
+    ]
 
 
 def _tensors(model: Model, data: bytes, number: int) -> Iterator[npt.NDArray[Any]]:
@@ -128,7 +153,9 @@ def _tensors(model: Model, data: bytes, number: int) -> Iterator[npt.NDArray[Any
 
 def _told(model: Model, number: int) -> dict[str, str]:
     """Return metadata: nobody says what belongs to a picture; to learn the ranges, all values in turn will do."""
-    return {field.name: field.values[number % len(field.values)] for field in model.picture.metadata}
+    return {
+        field.name: field.values[number % len(field.values)] for field in model.picture.metadata
+    }
 
 
 def _windows(model: Model, data: bytes) -> Iterable[npt.NDArray[Any]]:
@@ -139,4 +166,6 @@ def _windows(model: Model, data: bytes) -> Iterable[npt.NDArray[Any]]:
     samples = decode(data, sample_rate=config.sample_rate)
     samples = np.pad(samples, (0, max(0, config.window - len(samples))))
     starts = range(0, len(samples) - config.window + 1, config.window)
-    return extract_many([samples[at : at + config.window] for at in starts], kind=kind, config=config)
+    return extract_many(
+        [samples[at : at + config.window] for at in starts], kind=kind, config=config
+    )

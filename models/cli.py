@@ -31,7 +31,9 @@ LIMITS = {
     "quiet": "least share of noise and silence without a label",
     "loss": "how far macro-F1 and top-1 may fall",
 }
-EXIT_CODES = "exit codes: 0 all is well, 1 an artefact is refused, 2 wrong usage, 3 no such model or version"
+EXIT_CODES = (
+    "exit codes: 0 all is well, 1 an artefact is refused, 2 wrong usage, 3 no such model or version"
+)
 
 
 def main(argv: list[str]) -> int:
@@ -55,23 +57,41 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--artefacts", type=Path, default=DEFAULT_PATH, metavar="DIR", help="folder of NAME/VERSION/")
+    common.add_argument(
+        "--artefacts",
+        type=Path,
+        default=DEFAULT_PATH,
+        metavar="DIR",
+        help="folder of NAME/VERSION/",
+    )
     common.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser = argparse.ArgumentParser(prog="timbre models", description=__doc__, epilog=EXIT_CODES)
-    actions = parser.add_subparsers(required=True, metavar="list | show | verify | promote | quantize | load")
-    listing = actions.add_parser("list", parents=[common], help="every model and version, and whether it loads")
+    actions = parser.add_subparsers(
+        required=True, metavar="list | show | verify | promote | quantize | load"
+    )
+    listing = actions.add_parser(
+        "list", parents=[common], help="every model and version, and whether it loads"
+    )
     listing.set_defaults(run=_list)
-    showing = actions.add_parser("show", parents=[common], help="labels, metrics and provenance of one artefact")
+    showing = actions.add_parser(
+        "show", parents=[common], help="labels, metrics and provenance of one artefact"
+    )
     showing.add_argument("name", metavar="NAME")
     showing.add_argument("version", metavar="VERSION", nargs="?", help="the latest by default")
     showing.set_defaults(run=_show)
-    verifying = actions.add_parser("verify", parents=[common], help="load every version, fail if one is refused")
+    verifying = actions.add_parser(
+        "verify", parents=[common], help="load every version, fail if one is refused"
+    )
     verifying.add_argument("name", metavar="NAME", nargs="?", help="all models by default")
     verifying.set_defaults(run=_verify)
     for name in importlib.metadata.entry_points(group=GROUP).names:
         actions.add_parser(name, help=f"see timbre models {name} --help", add_help=False)
-    _add_quantising(actions.add_parser("quantize", parents=[common], help="write a network in lower precision"))
-    _add_promotion(actions.add_parser("promote", help="serve a trained candidate, if it is an improvement"))
+    _add_quantising(
+        actions.add_parser("quantize", parents=[common], help="write a network in lower precision")
+    )
+    _add_promotion(
+        actions.add_parser("promote", help="serve a trained candidate, if it is an improvement")
+    )
     return parser
 
 
@@ -79,11 +99,25 @@ def _add_quantising(quantising: argparse.ArgumentParser) -> None:
     quantising.add_argument("name", metavar="NAME")
     quantising.add_argument("version", metavar="VERSION", nargs="?", help="the latest by default")
     how = quantising.add_mutually_exclusive_group(required=True)
-    how.add_argument("--fp16", dest="how", action="store_const", const="fp16", help="half precision, for accelerators")
-    how.add_argument("--int8", dest="how", action="store_const", const="int8", help="8-bit integers, for processors")
+    how.add_argument(
+        "--fp16",
+        dest="how",
+        action="store_const",
+        const="fp16",
+        help="half precision, for accelerators",
+    )
+    how.add_argument(
+        "--int8",
+        dest="how",
+        action="store_const",
+        const="int8",
+        help="8-bit integers, for processors",
+    )
     text = "pictures or sounds to calibrate and judge on: a folder, zip or pack; folders named after labels give top-1"
     quantising.add_argument("--calibration", type=Path, metavar="PATH", help=text)
-    quantising.add_argument("--out", type=Path, default=Path("artefacts"), metavar="DIR", help="%(default)s as default")
+    quantising.add_argument(
+        "--out", type=Path, default=Path("artefacts"), metavar="DIR", help="%(default)s as default"
+    )
     quantising.set_defaults(run=_quantize)
 
 
@@ -91,17 +125,35 @@ def _add_promotion(promoting: argparse.ArgumentParser) -> None:
     promoting.add_argument("name", metavar="NAME")
     promoting.add_argument("version", metavar="VERSION", help="of the candidate")
     options = promoting.add_argument
-    options("--from", dest="source", type=Path, default=Path("artefacts"), metavar="DIR", help="%(default)s as default")
-    options("--to", dest="artefacts", type=Path, default=DEFAULT_PATH, metavar="DIR", help="what is served, or shipped")
+    options(
+        "--from",
+        dest="source",
+        type=Path,
+        default=Path("artefacts"),
+        metavar="DIR",
+        help="%(default)s as default",
+    )
+    options(
+        "--to",
+        dest="artefacts",
+        type=Path,
+        default=DEFAULT_PATH,
+        metavar="DIR",
+        help="what is served, or shipped",
+    )
     for field in dataclasses.fields(Limits):
         option, what = f"--{field.name.replace('_', '-')}", LIMITS[field.name]
-        options(option, type=float, default=field.default, metavar="X", help=f"{what} (%(default)s)")
+        options(
+            option, type=float, default=field.default, metavar="X", help=f"{what} (%(default)s)"
+        )
     options("--force", action="store_true", help="say why it would be refused, and serve it")
     promoting.set_defaults(run=_promote)
 
 
 def _list(store: Store, args: argparse.Namespace) -> int:
-    _print_rows([_examine(store, *found) for found in _found(store, store.names())], as_json=args.json)
+    _print_rows(
+        [_examine(store, *found) for found in _found(store, store.names())], as_json=args.json
+    )
     return OK
 
 
@@ -124,9 +176,16 @@ def _show(store: Store, args: argparse.Namespace) -> int:
 
 
 def _promote(store: Store, args: argparse.Namespace) -> int:
-    limits = Limits(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Limits)})
+    limits = Limits(
+        **{field.name: getattr(args, field.name) for field in dataclasses.fields(Limits)}
+    )
     where, found = promote(
-        args.name, args.version, source=args.source, target=store.path, limits=limits, force=args.force
+        args.name,
+        args.version,
+        source=args.source,
+        target=store.path,
+        limits=limits,
+        force=args.force,
     )
     for reason in found.reasons:
         print(f"timbre models: would be refused: {reason}", file=sys.stderr)
@@ -137,13 +196,16 @@ def _promote(store: Store, args: argparse.Namespace) -> int:
 def _quantize(store: Store, args: argparse.Namespace) -> int:
     from models.quantize import quantize
 
-    where, measured = quantize(store, args.name, args.version, how=args.how, calibration=args.calibration, out=args.out)
+    where, measured = quantize(
+        store, args.name, args.version, how=args.how, calibration=args.calibration, out=args.out
+    )
     if args.json:
         print(json.dumps({"path": str(where), **measured}))
     else:
         print(where)
         _print_pairs(
-            ("measured", "before -> after"), {name: _before_and_after(value) for name, value in measured.items()}
+            ("measured", "before -> after"),
+            {name: _before_and_after(value) for name, value in measured.items()},
         )
     return OK
 
@@ -184,7 +246,9 @@ def _print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2))
     else:
-        _print_table(("name", "version", "task", "input", "labels", "mb", "provider", "status"), rows)
+        _print_table(
+            ("name", "version", "task", "input", "labels", "mb", "provider", "status"), rows
+        )
 
 
 def _print_manifest(manifest: Manifest) -> None:

@@ -1,7 +1,8 @@
 """A scikit-learn forest as one ONNX graph: scale, project, and all trees in a single operator.
 
-The usual converter writes one ensemble per tree and target; here one `TreeEnsembleRegressor` holds them all. Each leaf
-carries P(label) / trees, so that the sum over the trees is what `predict_proba` averages.
+The usual converter writes one ensemble per tree and target; here one `TreeEnsembleRegressor` holds
+them all. Each leaf carries P(label) / trees, so that the sum over the trees is what `predict_proba`
+averages.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 Matrix: TypeAlias = npt.NDArray[Any]
 Column: TypeAlias = tuple[int, int | None]
-"""Where a score comes from: which output of the forest, which of its classes; None: a label that never occurred."""
+"""Where a score comes from: which output of the forest, which of its classes; None: a label that
+never occurred."""
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
 """Older than any ONNX Runtime we allow."""
@@ -29,12 +31,13 @@ TOLERANCE = 1e-5
 def export(forest: Any, *, scaler: Any = None, pca: Any = None) -> bytes:
     """Return the ONNX graph from `features` (n, features) float32 to `scores` (n, labels) float32.
 
-    forest: a fitted RandomForestClassifier or ExtraTreesClassifier. With several outputs, each a label that is 0 or 1,
-    a score is P(label = 1); with one output, a score is P(class), one for each of its classes.
-    scaler: a fitted StandardScaler; pca: a fitted PCA. Fit both on float64: float32 sums depend on the BLAS.
+    forest: a fitted RandomForestClassifier or ExtraTreesClassifier. With several outputs, each a
+    label that is 0 or 1, a score is P(label = 1); with one output, a score is P(class), one for
+    each of its classes. scaler: a fitted StandardScaler; pca: a fitted PCA. Fit both on float64:
+    float32 sums depend on the BLAS.
 
-    Raises ArtefactError if an estimator is of another kind, or if the graph differs from `predict_proba` by more than
-    1e-5 on any of 10,000 rows.
+    Raises ArtefactError if an estimator is of another kind, or if the graph differs from
+    `predict_proba` by more than 1e-5 on any of 10,000 rows.
     """
     columns = _columns(forest)
     chain = _Chain()
@@ -58,7 +61,10 @@ def predict_proba(forest: Any, rows: Matrix, *, scaler: Any = None, pca: Any = N
     answers = forest.predict_proba(rows)
     answers = [answers] if forest.n_outputs_ == 1 else answers
     nothing = np.zeros(len(rows))
-    return np.stack([nothing if at is None else answers[output][:, at] for output, at in _columns(forest)], axis=1)
+    return np.stack(
+        [nothing if at is None else answers[output][:, at] for output, at in _columns(forest)],
+        axis=1,
+    )
 
 
 class _Chain:
@@ -84,7 +90,9 @@ class _Chain:
         inputs = [self.last]
         if constant is not None:
             inputs.append(f"{name}_by")
-            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(constant), inputs[-1]))
+            self.constants.append(
+                numpy_helper.from_array(np.ascontiguousarray(constant), inputs[-1])
+            )
         node = helper.make_node(operator, inputs, [name], name=name, domain=domain)
         node.attribute.extend(_attribute(key, value) for key, value in (attributes or {}).items())
         self.nodes.append(node)
@@ -121,8 +129,13 @@ def _columns(forest: Any) -> list[Column]:
         return [(0, at) for at, one in enumerate(forest.classes_) if one or not truths]
     for label, classes in enumerate(forest.classes_):
         if not set(np.asarray(classes).tolist()) <= {0, 1}:
-            raise ArtefactError(f"label {label} of the forest has the classes {list(classes)}, not 0 and 1")
-    return [(label, list(classes).index(1) if 1 in classes else None) for label, classes in enumerate(forest.classes_)]
+            raise ArtefactError(
+                f"label {label} of the forest has the classes {list(classes)}, not 0 and 1"
+            )
+    return [
+        (label, list(classes).index(1) if 1 in classes else None)
+        for label, classes in enumerate(forest.classes_)
+    ]
 
 
 def _trees(forest: Any, columns: list[Column]) -> dict[str, Any]:
@@ -159,7 +172,9 @@ def _leaf_scores(tree: Any, columns: list[Column]) -> Matrix:
     """Return P(column), shape (nodes, columns)."""
     value = tree.value / tree.value.sum(axis=2, keepdims=True)
     nothing = np.zeros(len(value))
-    return np.stack([nothing if at is None else value[:, output, at] for output, at in columns], axis=1)
+    return np.stack(
+        [nothing if at is None else value[:, output, at] for output, at in columns], axis=1
+    )
 
 
 def _round_down(threshold: Matrix) -> npt.NDArray[np.float32]:
@@ -169,13 +184,18 @@ def _round_down(threshold: Matrix) -> npt.NDArray[np.float32]:
 
 
 def _attribute(name: str, value: int | Matrix) -> AttributeProto:
-    # helper.make_attribute looks at every element in Python, which takes seconds for a million nodes.
+    # helper.make_attribute looks at every element in Python, which takes seconds for a million
+    # nodes.
     from onnx import AttributeProto
 
     if isinstance(value, int):
         return AttributeProto(name=name, type=AttributeProto.INT, i=value)
-    field, kind = {"f": ("floats", "FLOATS"), "S": ("strings", "STRINGS"), "i": ("ints", "INTS")}[value.dtype.kind]
-    return AttributeProto(name=name, type=AttributeProto.AttributeType.Value(kind), **{field: value.tolist()})
+    field, kind = {"f": ("floats", "FLOATS"), "S": ("strings", "STRINGS"), "i": ("ints", "INTS")}[
+        value.dtype.kind
+    ]
+    return AttributeProto(
+        name=name, type=AttributeProto.AttributeType.Value(kind), **{field: value.tolist()}
+    )
 
 
 def _onnx_type(dtype: type[np.floating[Any]]) -> int:
@@ -197,7 +217,9 @@ def _model(chain: _Chain, *, inputs: int, outputs: int) -> ModelProto:
         chain.constants,
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="timbre")
+    return helper.make_model(
+        graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="timbre"
+    )
 
 
 def _expect(estimator: Any, *kinds: str) -> None:
@@ -232,5 +254,7 @@ def _check_rows(forest: Any, *, scaler: Any, pca: Any) -> npt.NDArray[np.float32
     if scaler is not None:
         rows = scaler.inverse_transform(rows)
     nearest = rows.astype(np.float32)
-    beside: npt.NDArray[np.float32] = np.nextafter(nearest, nearest + rng.integers(-1, 2, nearest.shape, np.int8))
+    beside: npt.NDArray[np.float32] = np.nextafter(
+        nearest, nearest + rng.integers(-1, 2, nearest.shape, np.int8)
+    )
     return beside

@@ -34,7 +34,8 @@ class InputSpec:
     dtype: Literal["float32", "uint8"]
     """Type of the tensor's numbers."""
     shape: tuple[int, ...]
-    """Shape of one tensor, without the batch. A picture with metadata is flat: pixels row by row, then the metadata."""
+    """Shape of one tensor, without the batch. A picture with metadata is flat: pixels row by row,
+    then the metadata."""
     configuration: dict[str, Any]
     """The fields of the AudioConfig, or of the PictureConfig, that the model was trained with."""
     fingerprint: str
@@ -101,18 +102,27 @@ class Manifest:
     origin: dict[str, Any] = dataclasses.field(default_factory=dict)
     """What it takes to make it again: the recipe's text, its seed, the commit of the code."""
     tolerance: float = dataclasses.field(default_factory=lambda: GOLDEN_TOLERANCE)
-    """How far golden scores may be off: more where numbers are few bits long, and processors round differently."""
+    """How far golden scores may be off: more where numbers are few bits long, and processors round
+    differently."""
 
     def __post_init__(self) -> None:
         """Refuse what no model can mean."""
         names = [label.name for label in self.labels]
         rules = {
-            f"name={self.name!r} must be lower-case words joined by hyphens": NAME.fullmatch(self.name),
+            f"name={self.name!r} must be lower-case words joined by hyphens": NAME.fullmatch(
+                self.name
+            ),
             f"version={self.version!r} must be a positive integer": VERSION.fullmatch(self.version),
-            "labels must be named, each once": names and all(names) and len(set(names)) == len(names),
-            "thresholds must lie between 0 and 1": all(0 <= label.threshold <= 1 for label in self.labels),
+            "labels must be named, each once": names
+            and all(names)
+            and len(set(names)) == len(names),
+            "thresholds must lie between 0 and 1": all(
+                0 <= label.threshold <= 1 for label in self.labels
+            ),
             f"files must be {', '.join(FILES)}": set(self.files) == set(FILES),
-            f"tolerance={self.tolerance} must lie between 0 and {MAX_TOLERANCE}": 0 < self.tolerance <= MAX_TOLERANCE,
+            f"tolerance={self.tolerance} must lie between 0 and {MAX_TOLERANCE}": 0
+            < self.tolerance
+            <= MAX_TOLERANCE,
             f"created={self.created!r} must be an ISO 8601 time in UTC": _is_utc(self.created),
         }
         broken = [rule for rule, holds in rules.items() if not holds]
@@ -122,7 +132,10 @@ class Manifest:
     def to_json(self) -> str:
         """Return the text of manifest.json. Raises ArtefactError if a metric is NaN or infinite."""
         try:
-            return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+            return (
+                json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False, ensure_ascii=False)
+                + "\n"
+            )
         except (TypeError, ValueError) as error:
             raise ArtefactError(f"the manifest cannot be written as JSON: {error}") from error
 
@@ -168,7 +181,9 @@ def _read(wanted: Any, value: Any, *, where: str) -> Any:
         return value
     if origin in (list, tuple):
         _expect(list, value, where=where)
-        return origin(_read(inner[0], item, where=f"{where}[{at}]") for at, item in enumerate(value))
+        return origin(
+            _read(inner[0], item, where=f"{where}[{at}]") for at, item in enumerate(value)
+        )
     if origin is dict:
         _expect(dict, value, where=where)
         return {key: _read(inner[1], item, where=f"{where}.{key}") for key, item in value.items()}
@@ -182,10 +197,15 @@ def _read_fields(wanted: Any, value: Any, *, where: str) -> Any:
     _expect(dict, value, where=where)
     fields = typing.get_type_hints(wanted)
     needed = fields.keys() - _optional(wanted)
-    for problem, names in (("unknown", value.keys() - fields.keys()), ("missing", needed - value.keys())):
+    for problem, names in (
+        ("unknown", value.keys() - fields.keys()),
+        ("missing", needed - value.keys()),
+    ):
         if names:
             raise ArtefactError(f"{where}: {problem} field {', '.join(sorted(names))}")
-    return wanted(**{name: _read(fields[name], item, where=f"{where}.{name}") for name, item in value.items()})
+    return wanted(
+        **{name: _read(fields[name], item, where=f"{where}.{name}") for name, item in value.items()}
+    )
 
 
 def _optional(wanted: Any) -> set[str]:

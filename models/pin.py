@@ -63,7 +63,8 @@ def write_choice(folder: Path, choice: Choice | None) -> None:
 def in_line(versions: list[str], choice: Choice | None) -> list[str]:
     """Return the versions in the order in which they are tried when nothing is served yet.
 
-    What is newer than all that was there when somebody chose comes first, then the choice, then the others.
+    What is newer than all that was there when somebody chose comes first, then the choice, then the
+    others.
     """
     ranked = sorted(versions, key=int, reverse=True)
     if choice is None:
@@ -73,16 +74,24 @@ def in_line(versions: list[str], choice: Choice | None) -> list[str]:
     return [*newer, *chosen, *(version for version in ranked if version not in {*newer, *chosen})]
 
 
-def successors(versions: list[str], choice: Choice | None, *, current: str, changed: bool) -> list[str]:
+def successors(
+    versions: list[str], choice: Choice | None, *, current: str, changed: bool
+) -> list[str]:
     """Return the versions that should take the place of the current one, the best first.
 
-    changed: somebody chose since the current version was taken. Only then may an older one take over: a version whose
-    folder was removed goes on being served.
+    changed: somebody chose since the current version was taken. Only then may an older one take
+    over: a version whose folder was removed goes on being served.
     """
     if not changed:
         floor = max(int(current), int(choice.newest) if choice else 0)
-        return [version for version in sorted(versions, key=int, reverse=True) if int(version) > floor]
+        return [
+            version for version in sorted(versions, key=int, reverse=True) if int(version) > floor
+        ]
     line = in_line(versions, choice)
     if choice is not None:
-        line = [version for version in line if int(version) > int(choice.newest) or version == choice.version]
+        line = [
+            version
+            for version in line
+            if int(version) > int(choice.newest) or version == choice.version
+        ]
     return line[: line.index(current)] if current in line else line

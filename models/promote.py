@@ -1,7 +1,8 @@
 """The gate between training and serving: a candidate is measured, and takes its place only if it is an improvement.
 
-Training writes candidates to a folder of its own; a server reads another. `promote` examines a candidate as it would
-be served and copies it over complete, under the version after the latest there.
+Training writes candidates to a folder of its own; a server reads another. `promote` examines a
+candidate as it would be served and copies it over complete, under the version after the latest
+there.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Limits:
     quiet: float = 0.99
     """Share of windows of noise and silence that get no label."""
     loss: float = 0.005
-    """How far a figure may fall below that of the version it replaces: the spread from seed to seed."""
+    """How far a figure may fall below that of the version it replaces: the spread from seed to
+    seed."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ def examine(candidate: Model, size: int, replaced: Model | None, limits: Limits)
                 f"and {limits.quiet:.1%} must: train on examples of nothing too (collection.nothing=0.2), or allow it "
                 "with --quiet"
             )
-    return Examination(measured, reasons + (list(_worse(candidate, replaced, limits.loss)) if replaced else []))
+    return Examination(
+        measured, reasons + (list(_worse(candidate, replaced, limits.loss)) if replaced else [])
+    )
 
 
 def latency_ms(model: Model) -> float:
@@ -140,8 +144,9 @@ def promote(
 ) -> tuple[Path, Examination]:
     """Copy a candidate from one artefacts folder to another and return where it lies and what was measured.
 
-    It gets the version after the latest one there, if its own is not newer already. Raises NotFound, or ArtefactError
-    if the candidate does not load (golden scores included) or, unless `force`, if there is a reason not to serve it.
+    It gets the version after the latest one there, if its own is not newer already. Raises
+    NotFound, or ArtefactError if the candidate does not load (golden scores included) or, unless
+    `force`, if there is a reason not to serve it.
     """
     candidate = Store(source).load(name, version)
     files = {file: (source / name / version / file).read_bytes() for file in FILES}
@@ -152,7 +157,8 @@ def promote(
         raise ArtefactError(f"{name} {version} is not promoted: {'; '.join(found.reasons)}")
     newer = replaced is None or int(version) > int(replaced.version)
     manifest = dataclasses.replace(
-        candidate.manifest, version=version if newer or replaced is None else str(int(replaced.version) + 1)
+        candidate.manifest,
+        version=version if newer or replaced is None else str(int(replaced.version) + 1),
     )
     where = target / name / manifest.version
     try:

@@ -1,6 +1,7 @@
 """Smaller and faster versions of a network: half precision, or eight-bit integers, with what that costs in accuracy.
 
-With models/session.py the one place that knows ONNX Runtime: its tools for this work on graphs, not on sessions.
+With models/session.py the one place that knows ONNX Runtime: its tools for this work on graphs, not
+on sessions.
 """
 
 from __future__ import annotations
@@ -32,7 +33,18 @@ TOLERANCE: dict[How, float] = {"fp16": 0.02, "int8": 0.08}
 BATCHES = (1, 32)
 RUNS, RUN_S = 5, 2.0
 """At least so many calls, and so many seconds, of each pair."""
-QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat")
+QUANTISED = (
+    "Conv",
+    "Gemm",
+    "MatMul",
+    "Add",
+    "Relu",
+    "Clip",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Concat",
+)
 HEAVY = ("Conv", "Gemm", "MatMul")
 
 
@@ -41,8 +53,9 @@ def quantize(
 ) -> tuple[Path, dict[str, Any]]:
     """Write a version of a network in lower precision below `out`; return where it is and what was measured.
 
-    calibration: folder, zip or pack of what the model may meet; sub-folders named after labels also give top-1.
-    Without it, the golden inputs serve. Raises NotFound, InputError, Unprocessable, ArtefactError.
+    calibration: folder, zip or pack of what the model may meet; sub-folders named after labels also
+    give top-1. Without it, the golden inputs serve. Raises NotFound, InputError, Unprocessable,
+    ArtefactError.
     """
     model = store.load(name, version)
     folder = store.path / name / model.version
@@ -72,7 +85,9 @@ def _half(graph: bytes) -> bytes:
 
     model = _heavy(onnx.load_from_string(graph))
     # A cast writes the type it says; the converter would say another.
-    half = convert_float_to_float16(model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, "Cast"])
+    half = convert_float_to_float16(
+        model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, "Cast"]
+    )
     made: bytes = half.SerializeToString()
     return made
 
@@ -83,10 +98,18 @@ def _integers(graph: bytes, calibration: npt.NDArray[Any]) -> bytes:
     Seven, because the products of two times eight overflow on processors without VNNI.
     """
     onnx = _onnx()
-    from onnxruntime.quantization import CalibrationDataReader, QuantType, quant_pre_process, quantize_static
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantType,
+        quant_pre_process,
+        quantize_static,
+    )
 
     model = _heavy(onnx.load_from_string(graph))
-    name, batches = model.graph.input[0].name, iter(np.array_split(calibration, range(32, len(calibration), 32)))
+    name, batches = (
+        model.graph.input[0].name,
+        iter(np.array_split(calibration, range(32, len(calibration), 32))),
+    )
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
@@ -94,7 +117,9 @@ def _integers(graph: bytes, calibration: npt.NDArray[Any]) -> bytes:
             return None if batch is None else {name: batch}
 
     with tempfile.TemporaryDirectory() as folder:
-        given, ready, made = (Path(folder) / name for name in ("given.onnx", "ready.onnx", "made.onnx"))
+        given, ready, made = (
+            Path(folder) / name for name in ("given.onnx", "ready.onnx", "made.onnx")
+        )
         given.write_bytes(model.SerializeToString())
         quant_pre_process(given, ready, skip_symbolic_shape=True)
         quantize_static(
@@ -115,7 +140,9 @@ def _onnx() -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise Unprocessable("quantising needs the package onnx: pip install 'timbre[train]'") from error
+        raise Unprocessable(
+            "quantising needs the package onnx: pip install 'timbre[train]'"
+        ) from error
     return onnx
 
 
@@ -123,7 +150,9 @@ def _heavy(model: Any) -> Any:
     """Return the graph with all its nodes named. Raises Unprocessable where there is nothing to gain."""
     kinds = {node.op_type for node in model.graph.node}
     if any(node.domain == "ai.onnx.ml" for node in model.graph.node) or not kinds & set(HEAVY):
-        raise Unprocessable("only networks are quantised: this graph has trees, or no Conv, Gemm or MatMul")
+        raise Unprocessable(
+            "only networks are quantised: this graph has trees, or no Conv, Gemm or MatMul"
+        )
     for number, node in enumerate(model.graph.node):
         # What is left out goes by its name.
         node.name = node.name or f"node{number}"
@@ -146,11 +175,16 @@ def _accuracy(model: Model, session: Session, material: Material) -> dict[str, A
     if material.truth is None:
         return found
     truth = np.array(material.truth)
-    return {**found, "top1": [float((scores.argmax(axis=1) == truth).mean()) for scores in (before, after)]}
+    return {
+        **found,
+        "top1": [float((scores.argmax(axis=1) == truth).mean()) for scores in (before, after)],
+    }
 
 
 def _predict(session: Session, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    return np.concatenate([session.predict(tensors[at : at + 32]) for at in range(0, len(tensors), 32)])
+    return np.concatenate(
+        [session.predict(tensors[at : at + 32]) for at in range(0, len(tensors), 32)]
+    )
 
 
 def _speed(before: Session, after: Session, tensors: npt.NDArray[Any]) -> dict[str, list[float]]:
@@ -169,13 +203,21 @@ def _speed(before: Session, after: Session, tensors: npt.NDArray[Any]) -> dict[s
     return found
 
 
-def _write(model: Model, graph: bytes, measured: dict[str, Any], *, how: How, original: Path, out: Path) -> Path:
+def _write(
+    model: Model, graph: bytes, measured: dict[str, Any], *, how: How, original: Path, out: Path
+) -> Path:
     files = {
         "model.onnx": graph,
         "golden.npz": _golden_scores(graph, original),
-        "report.md": _report(model, measured, (original / "report.md").read_text(encoding="utf-8")).encode(),
+        "report.md": _report(
+            model, measured, (original / "report.md").read_text(encoding="utf-8")
+        ).encode(),
     }
-    versions = [model.version, *_versions(Store(out), model.name), *_versions(Store(original.parents[1]), model.name)]
+    versions = [
+        model.version,
+        *_versions(Store(out), model.name),
+        *_versions(Store(original.parents[1]), model.name),
+    ]
     metrics: dict[str, Any] = {"quantised": measured, "original": model.manifest.metrics}
     if "top1" in measured:
         metrics["top1"] = measured["top1"][1]
@@ -203,11 +245,20 @@ def _golden_scores(graph: bytes, original: Path) -> bytes:
 
 def _report(model: Model, measured: dict[str, Any], original: str) -> str:
     """Return what was measured as Markdown, before the report of the original."""
-    rows = [("size, MB", measured["mb"], ".3g"), *((f"{n} at a time, ms", measured[f"ms_{n}"], ".3g") for n in BATCHES)]
+    rows = [
+        ("size, MB", measured["mb"], ".3g"),
+        *((f"{n} at a time, ms", measured[f"ms_{n}"], ".3g") for n in BATCHES),
+    ]
     if "top1" in measured:
         rows.append(("top-1", measured["top1"], ".3f"))
-    lines = [f"| {what} | {before:{form}} | {after:{form}} |" for what, (before, after), form in rows]
-    alike = "of the pictures keep their best label" if model.manifest.task == "multi-class" else "of all labels stay"
+    lines = [
+        f"| {what} | {before:{form}} | {after:{form}} |" for what, (before, after), form in rows
+    ]
+    alike = (
+        "of the pictures keep their best label"
+        if model.manifest.task == "multi-class"
+        else "of all labels stay"
+    )
     return "\n".join(
         [
             f"# {model.name}: {measured['from']} in {measured['how']}",

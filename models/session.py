@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 PREFERENCE = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
-"""Options of providers: products of 10 bits (TF32) would give other scores than those an artefact is checked by."""
+"""Options of providers: products of 10 bits (TF32) would give other scores than those an artefact
+is checked by."""
 DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 
 
@@ -32,11 +33,16 @@ class Session:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        # One thread a session: parallelism is processes, and a small graph loses more to a pool than it gains.
+        # One thread a session: parallelism is processes, and a small graph loses more to a pool
+        # than it gains.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         names = PREFERENCE if accelerate else PREFERENCE[-1:]
-        providers = [(name, EXACT.get(name, {})) for name in names if name in onnxruntime.get_available_providers()]
+        providers = [
+            (name, EXACT.get(name, {}))
+            for name in names
+            if name in onnxruntime.get_available_providers()
+        ]
         self._session = _opened(graph, options, providers)
         # Kept for a second start on another provider, which there never is: 12 MB of a forest.
         self._session._model_bytes = None  # noqa: SLF001 - there is no other way
@@ -47,9 +53,14 @@ class Session:
 
     def _read_signature(self) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        takes, gives = [item.type for item in inputs], [(item.type, len(item.shape)) for item in outputs]
+        takes, gives = (
+            [item.type for item in inputs],
+            [(item.type, len(item.shape)) for item in outputs],
+        )
         if gives != [("tensor(float)", 2)] or len(takes) != 1 or takes[0] not in DTYPES:
-            raise ArtefactError("a graph must have one float32 or uint8 input and one float32 output (n, labels)")
+            raise ArtefactError(
+                "a graph must have one float32 or uint8 input and one float32 output (n, labels)"
+            )
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
         self.dtype = np.dtype(DTYPES[takes[0]])
         self.shape: tuple[Any, ...] = tuple(inputs[0].shape[1:])
@@ -75,7 +86,8 @@ def _opened(graph: bytes, options: Any, providers: list[tuple[str, dict[str, str
     import onnxruntime
 
     try:
-        # Left to itself, ONNX Runtime prints what is missing and goes on without the other providers' options.
+        # Left to itself, ONNX Runtime prints what is missing and goes on without the other
+        # providers' options.
         return onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     except Exception as error:
         if len(providers) > 1:

@@ -28,7 +28,8 @@ DEFAULT_PATH = Path(__file__).parent / "artefacts"
 WARM_BATCHES = (32, 16, 8, 4, 2, 1)
 """Largest first: memory is then taken once, and the sizes between need nothing more (measured)."""
 Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
-"""Name, inode, size and time of the files in a folder: equal as long as nothing was done to them."""
+"""Name, inode, size and time of the files in a folder: equal as long as nothing was done to them.
+"""
 Sessions: TypeAlias = weakref.WeakValueDictionary[tuple[str, bool], Session]
 """Graphs that are open, by their sha256 and whether on an accelerator if there is one."""
 
@@ -104,7 +105,9 @@ class Store:
         """Look below `path`, which need not exist yet."""
         self.path = Path(path)
         # A model lives as long as somebody uses it.
-        self._loaded: weakref.WeakValueDictionary[tuple[str, str], Model] = weakref.WeakValueDictionary()
+        self._loaded: weakref.WeakValueDictionary[tuple[str, str], Model] = (
+            weakref.WeakValueDictionary()
+        )
         # Two names for one network need its memory once.
         self._sessions: Sessions = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
@@ -112,7 +115,11 @@ class Store:
     def names(self) -> list[str]:
         """Return the names that have at least one version, sorted."""
         folders = self.path.iterdir() if self.path.is_dir() else ()
-        return sorted(folder.name for folder in folders if NAME.fullmatch(folder.name) and self._versions(folder))
+        return sorted(
+            folder.name
+            for folder in folders
+            if NAME.fullmatch(folder.name) and self._versions(folder)
+        )
 
     def versions(self, name: str) -> list[str]:
         """Return the versions of a model, oldest first. Raises NotFound, naming the models there are."""
@@ -124,7 +131,8 @@ class Store:
     def load(self, name: str, version: str | None = None) -> Model:
         """Return a model, by default its latest version, checked and warmed; the same object while it is in use.
 
-        Raises NotFound, naming what there is, or ArtefactError with the reason why the artefact is refused.
+        Raises NotFound, naming what there is, or ArtefactError with the reason why the artefact is
+        refused.
         """
         if version and (model := self._loaded.get((name, version))):
             return model
@@ -141,8 +149,8 @@ class Store:
     def first(self, name: str) -> tuple[Model, dict[str, str]]:
         """Return the model to begin with, and why the versions that come before it were refused.
 
-        It is the newest version that is whole, unless another one was chosen. Raises NotFound, and ArtefactError with
-        the first reason when every version is refused.
+        It is the newest version that is whole, unless another one was chosen. Raises NotFound, and
+        ArtefactError with the first reason when every version is refused.
         """
         refused: dict[str, str] = {}
         for version in in_line(self.versions(name), self._begun_with(name)):
@@ -167,7 +175,9 @@ class Store:
                 files = [(entry.name, entry.stat()) for entry in entries]
         except OSError:
             return ()
-        return tuple(sorted((file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in files))
+        return tuple(
+            sorted((file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in files)
+        )
 
     def _begun_with(self, name: str) -> Choice | None:
         """Return the choice to begin with: one that cannot be read must not keep a server from starting."""
@@ -182,7 +192,9 @@ class Store:
         except ArtefactError as error:
             raise ArtefactError(f"{name} {version}: {error}") from error
         if (model.name, model.version) != (name, version):
-            raise ArtefactError(f"{name} {version}: the manifest is that of {model.name} {model.version}")
+            raise ArtefactError(
+                f"{name} {version}: the manifest is that of {model.name} {model.version}"
+            )
         return model
 
     @staticmethod
@@ -194,16 +206,21 @@ class Store:
 def read(folder: Path, *, sessions: Sessions | None = None) -> Model:
     """Return the artefact in a folder, checked and warmed. Raises ArtefactError with the reason if it is refused.
 
-    sessions: those of other artefacts, one of which is taken if it has the very same graph; gets the new one.
+    sessions: those of other artefacts, one of which is taken if it has the very same graph; gets
+    the new one.
     """
     manifest = Manifest.from_json(_bytes(folder / "manifest.json"))
     files = {name: _bytes(folder / name) for name in FILES}
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != manifest.files[name]:
-            raise ArtefactError(f"{name} is not the file the manifest was made with: its sha256 differs")
+            raise ArtefactError(
+                f"{name} is not the file the manifest was made with: its sha256 differs"
+            )
     config = manifest.input.config()
     if describe(manifest.input.kind, config)[1] != manifest.input.fingerprint:
-        raise ArtefactError("made with another feature arithmetic: its fingerprint is not the running code's")
+        raise ArtefactError(
+            "made with another feature arithmetic: its fingerprint is not the running code's"
+        )
     thresholds = np.array([label.threshold for label in manifest.labels], np.float32)
     # Copying 26 numbers to an accelerator takes longer than the forest does.
     accelerate = manifest.input.kind != "features"
@@ -236,7 +253,9 @@ def _check_signature(model: Model) -> None:
     wanted = (spec.dtype, spec.shape, len(model.labels))
     found = (str(session.dtype), session.shape, session.labels)
     if wanted != found or spec.shape != describe(spec.kind, model.config)[0]:
-        raise ArtefactError(f"the manifest speaks of (dtype, shape, labels) = {wanted}, the graph of {found}")
+        raise ArtefactError(
+            f"the manifest speaks of (dtype, shape, labels) = {wanted}, the graph of {found}"
+        )
 
 
 def _replay(model: Model, golden: bytes) -> None:
@@ -245,7 +264,9 @@ def _replay(model: Model, golden: bytes) -> None:
         inputs, expected = arrays["inputs"], arrays["scores"]
     scores = model.predict(inputs)
     if scores.shape != expected.shape:
-        raise ArtefactError(f"the golden inputs give scores of shape {scores.shape}, not {expected.shape}")
+        raise ArtefactError(
+            f"the golden inputs give scores of shape {scores.shape}, not {expected.shape}"
+        )
     if not (off := float(np.abs(scores - expected).max())) <= model.manifest.tolerance:
         raise ArtefactError(
             "the golden inputs give other scores than on the day the artefact was made: "

@@ -32,7 +32,11 @@ def build(settings: Settings, *, tally: Allowance | None = None) -> web.Applicat
 
     tally: what gateways of this machine count together.
     """
-    middlewares = [identify, cors(settings.cors_origins), problems] if settings.cors_origins else [identify, problems]
+    middlewares = (
+        [identify, cors(settings.cors_origins), problems]
+        if settings.cors_origins
+        else [identify, problems]
+    )
     app = web.Application(middlewares=middlewares, client_max_size=settings.max_body)
     if settings.keys:
         require_keys(app, settings, tally)

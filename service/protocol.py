@@ -1,7 +1,7 @@
 """The messages of a live stream: the one file that knows their shape.
 
-Pure: text and bytes in, values out. Both ends use it: the server reads with `parse_client` and the client with
-`parse_server`; both write with `encode`. What the messages mean is told in PROTOCOL.md.
+Pure: text and bytes in, values out. Both ends use it: the server reads with `parse_client` and the
+client with `parse_server`; both write with `encode`. What the messages mean is told in PROTOCOL.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from features.errors import InputError, TimbreError, Unprocessable
 Encoding: TypeAlias = Literal["pcm_s16le", "pcm_f32le"]
 OnOverload: TypeAlias = Literal["latest", "complete"]
 DropReason: TypeAlias = Literal["overload", "late", "gap"]
-WarningKind: TypeAlias = Literal["clipping", "silence", "dc_offset", "sample_rate", "header", "version"]
+WarningKind: TypeAlias = Literal[
+    "clipping", "silence", "dc_offset", "sample_rate", "header", "version"
+]
 EndReason: TypeAlias = Literal["client ended", "idle", "server leaves"]
 
 SAMPLE_BYTES: dict[str, int] = {"pcm_s16le": 2, "pcm_f32le": 4}
@@ -189,7 +191,12 @@ def failure(error: TimbreError) -> Failure:
 def encode(message: ClientMessage | ServerMessage) -> str:
     """Return a message as JSON text."""
     # Not asdict: it copies deeply, which takes longer than all the rest.
-    return json.dumps({"type": message.type, **vars(message)}, separators=(",", ":"), allow_nan=False, default=vars)
+    return json.dumps(
+        {"type": message.type, **vars(message)},
+        separators=(",", ":"),
+        allow_nan=False,
+        default=vars,
+    )
 
 
 def parse_client(text: str) -> ClientMessage:
@@ -198,7 +205,9 @@ def parse_client(text: str) -> ClientMessage:
     known = {field.name: field for field in fields(kind)}
     for name, value in values.items():
         if name not in known:
-            raise InputError(f"unknown field {name!r} in {kind.type!r}; fields: {', '.join(known) or 'none'}")
+            raise InputError(
+                f"unknown field {name!r} in {kind.type!r}; fields: {', '.join(known) or 'none'}"
+            )
         _check_type(known[name], value)
     return cast("ClientMessage", kind(**values))
 
@@ -223,7 +232,9 @@ def number(first_sample: int, pcm: bytes) -> bytes:
 def unnumber(frame: bytes) -> tuple[int, memoryview]:
     """Split a numbered frame into the index of its first sample and the audio. Raises InputError."""
     if len(frame) < struct.calcsize("<Q"):
-        raise InputError(f"a numbered frame begins with 8 bytes of sample index; this one has {len(frame)} bytes")
+        raise InputError(
+            f"a numbered frame begins with 8 bytes of sample index; this one has {len(frame)} bytes"
+        )
     (first,) = struct.unpack_from("<Q", frame)
     _within("sample index", first, 0, MAX_SAMPLE - 1)
     return first, memoryview(frame)[8:]
@@ -240,8 +251,14 @@ def _read(text: str, kinds: tuple[type[Any], ...]) -> tuple[type[Any], dict[str,
     name = values.pop("type", None)
     kind = next((each for each in kinds if each.type == name), None)
     if kind is None:
-        raise InputError(f"unknown message type {name!r:.40}; known: {', '.join(each.type for each in kinds)}")
-    missing = [field.name for field in fields(kind) if field.default is MISSING and field.name not in values]
+        raise InputError(
+            f"unknown message type {name!r:.40}; known: {', '.join(each.type for each in kinds)}"
+        )
+    missing = [
+        field.name
+        for field in fields(kind)
+        if field.default is MISSING and field.name not in values
+    ]
     if missing:
         raise InputError(f"{name!r} lacks {', '.join(missing)}")
     return kind, values
@@ -252,7 +269,9 @@ def _check_type(field: Field[Any], value: object) -> None:
     wanted = JSON_TYPES.get(str(field.type), (str,))
     # bool is a subclass of int in Python; in JSON `true` is no number.
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        raise InputError(f"{field.name}={value!r:.40} is not of type {'string' if str in wanted else field.type}")
+        raise InputError(
+            f"{field.name}={value!r:.40} is not of type {'string' if str in wanted else field.type}"
+        )
 
 
 def _refuse_constant(name: str) -> None:

@@ -15,7 +15,8 @@ MIB = 2**20
 MAX_PORT = 65_535
 MAY_BE_NONE = ("port", "workers")
 REDIS_VARIABLE = "TIMBRE_REDIS"
-"""In the environment: the address of Redis where no option gives it. A command line is read by all of a machine."""
+"""In the environment: the address of Redis where no option gives it. A command line is read by all
+of a machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +34,13 @@ class Settings:
     models: tuple[str, ...] = ()
     """Names to serve; none means all there are."""
     redis: str = ""
-    """Address of Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; none: a queue in here."""
+    """Address of Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; none:
+    a queue in here."""
     workers: int = 1
     """With `redis`, processes that run models on this machine; 0 leaves all work to others."""
     keys: str = ""
-    """File of API keys, or `redis` for those in Redis; none: everybody who can connect is let in."""
+    """File of API keys, or `redis` for those in Redis; none: everybody who can connect is let in.
+    """
     tls_certificate: str = ""
     """PEM file of the certificate and those that lead to its root; with it, https and wss only."""
     tls_key: str = ""
@@ -45,7 +48,8 @@ class Settings:
     insecure: bool = False
     """Allow listening beyond loopback without keys."""
     allowed_origins: tuple[str, ...] = ()
-    """Browser origins, such as https://example.org, that may open streams besides the server's own; * means any."""
+    """Browser origins, such as https://example.org, that may open streams besides the server's own;
+    * means any."""
     cors_origins: tuple[str, ...] = ()
     """Browser origins whose pages may call the HTTP routes; * means any."""
 
@@ -75,9 +79,11 @@ class Settings:
     max_batch: int = 32
     """Windows per model call."""
     max_jobs: int = 4_096
-    """Jobs waiting for one model, in Redis for all: so many of live streams, and so many of clips."""
+    """Jobs waiting for one model, in Redis for all: so many of live streams, and so many of clips.
+    """
     max_job_bytes: int = 256 * MIB
-    """Bytes of the tensors of those jobs, counted in the same way; with Redis, of those of one gateway."""
+    """Bytes of the tensors of those jobs, counted in the same way; with Redis, of those of one
+    gateway."""
 
     max_streams: int = 1_200
     """Streams open at one time in one gateway."""
@@ -100,7 +106,8 @@ class Settings:
     send_timeout: float = 10.0
     """Seconds a client may take to read one message."""
     heartbeat: float = 20.0
-    """Seconds of quiet after which a client is pinged, so that nothing between takes the line for dead."""
+    """Seconds of quiet after which a client is pinged, so that nothing between takes the line for
+    dead."""
     warn_every: float = 30.0
     """Seconds of sound between two warnings of one kind."""
     grace: float = 10.0
@@ -123,7 +130,9 @@ def redis_address(given: str | None = None) -> str:
     """Return the address of Redis, from the environment where none is given. Raises Unprocessable without either."""
     if address := given or os.environ.get(REDIS_VARIABLE):
         return address
-    raise Unprocessable(f"the address of Redis is missing: --redis URL, or {REDIS_VARIABLE} in the environment")
+    raise Unprocessable(
+        f"the address of Redis is missing: --redis URL, or {REDIS_VARIABLE} in the environment"
+    )
 
 
 def is_loopback(host: str) -> bool:

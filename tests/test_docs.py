@@ -18,7 +18,8 @@ from service.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README, PROTOCOL, BEHAVIOUR, TRAINING = (
-    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "PROTOCOL.md", "BEHAVIOUR.md", "TRAINING.md")
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "PROTOCOL.md", "BEHAVIOUR.md", "TRAINING.md")
 )
 BIN = Path(sys.executable).parent
 
@@ -29,7 +30,9 @@ def blocks(text, language):
 
 def lines(text):
     """The commands of the README's shell blocks, without what a person reads beside them."""
-    commands = [line.split("  #")[0].strip() for block in blocks(text, "sh") for line in block.splitlines()]
+    commands = [
+        line.split("  #")[0].strip() for block in blocks(text, "sh") for line in block.splitlines()
+    ]
     return [command for command in commands if command]
 
 
@@ -60,14 +63,22 @@ def test_every_setting_is_documented(name):
 
 
 @pytest.mark.parametrize(
-    "error", [e for e in vars(errors).values() if inspect.isclass(e) and issubclass(e, errors.TimbreError)]
+    "error",
+    [e for e in vars(errors).values() if inspect.isclass(e) and issubclass(e, errors.TimbreError)],
 )
 def test_every_error_is_documented_with_its_status_and_close_code(error):
-    assert re.search(rf"\| `{protocol.code_of(error(''))}` \| {error.status} \| {error.close_code} \|", PROTOCOL)
+    assert re.search(
+        rf"\| `{protocol.code_of(error(''))}` \| {error.status} \| {error.close_code} \|", PROTOCOL
+    )
 
 
 @pytest.mark.parametrize(
-    "message", [m for m in vars(protocol).values() if inspect.isclass(m) and isinstance(getattr(m, "type", None), str)]
+    "message",
+    [
+        m
+        for m in vars(protocol).values()
+        if inspect.isclass(m) and isinstance(getattr(m, "type", None), str)
+    ],
 )
 def test_every_message_and_every_field_is_documented(message):
     assert f"**`{message.type}`**" in PROTOCOL
@@ -78,7 +89,9 @@ def test_every_message_and_every_field_is_documented(message):
 def test_every_make_target_of_the_documents_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:`|^|\s)make ([a-z-]+)", README + contributing, flags=re.MULTILINE)) - {"throws"}
+    named = set(
+        re.findall(r"(?:`|^|\s)make ([a-z-]+)", README + contributing, flags=re.MULTILINE)
+    ) - {"throws"}
     assert {"serve", "test", "bench"} <= named
     for target in named:
         assert re.search(rf"^{target}:.*## ", makefile, flags=re.MULTILINE), target
@@ -93,7 +106,9 @@ def test_every_path_and_heading_that_is_pointed_at_exists(text):
         assert heading in {"", *(each.lower().replace(" ", "-") for each in headings)}, heading
 
 
-@pytest.mark.parametrize("recipe", sorted(path.name for path in (ROOT / "training" / "recipes").glob("*.toml")))
+@pytest.mark.parametrize(
+    "recipe", sorted(path.name for path in (ROOT / "training" / "recipes").glob("*.toml"))
+)
 def test_every_recipe_is_documented(recipe):
     assert f"(training/recipes/{recipe})" in README
 
@@ -104,7 +119,10 @@ def test_the_readmes_rest_calls_answer(command, server):
         pytest.skip("no curl on this machine")
     command = command.replace("http://127.0.0.1:8000", server)
     answer = subprocess.run(
-        ["bash", "-c", f"{command} --fail --silent --show-error"], capture_output=True, check=False, cwd=ROOT
+        ["bash", "-c", f"{command} --fail --silent --show-error"],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
     )
     assert answer.returncode == 0, answer.stderr
     assert b'"labels"' in answer.stdout or b'"predictions"' in answer.stdout
@@ -123,7 +141,9 @@ def test_the_readmes_commands_run(command, server):
 def test_the_readmes_python_runs(server, monkeypatch):
     monkeypatch.chdir(ROOT)
     for block in blocks(README, "python"):
-        body = "".join(f"    {line}\n" for line in block.replace("http://127.0.0.1:8000", server).splitlines())
+        body = "".join(
+            f"    {line}\n" for line in block.replace("http://127.0.0.1:8000", server).splitlines()
+        )
         scope = {}
         exec(f"async def example():\n{body}", scope)
         asyncio.run(scope["example"]())

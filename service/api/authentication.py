@@ -20,7 +20,8 @@ from service.settings import is_loopback
 
 SUBPROTOCOL = "timbre"
 IN_SUBPROTOCOL = "timbre.key."
-"""How a page, which cannot set headers on a WebSocket, offers its key: as a subprotocol beside `timbre`."""
+"""How a page, which cannot set headers on a WebSocket, offers its key: as a subprotocol beside
+`timbre`."""
 OPEN = ("/livez", "/readyz")
 """For machines that watch; they tell nothing."""
 NEEDED: dict[str, Scope | None] = {
@@ -31,7 +32,15 @@ NEEDED: dict[str, Scope | None] = {
     "/v1/models/{name}/load": "admin",
 }
 """Any good key will do where there is None; a route that is not named here needs `admin`."""
-FOREIGN = ("Origin", "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+FOREIGN = (
+    "Origin",
+    "Forwarded",
+    "Via",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+)
 """Headers of pages and of proxies."""
 NO_PLACE = ("key", "api_key", "apikey", "token", "access_token")
 """Names of query parameters under which people send keys."""
@@ -115,7 +124,9 @@ class Guard:
         """Be the middleware. Raises Unauthorised, NotAllowed, TooMany; InputError for a key in the URL."""
         if request.path not in OPEN:
             key = await _identify(request, self._ring)
-            permit = request[PERMIT] = self._permits.setdefault(key.id, Permit(key, self._allowance))
+            permit = request[PERMIT] = self._permits.setdefault(
+                key.id, Permit(key, self._allowance)
+            )
             permit.key = key
             await permit.spend_everywhere()
             _check_scope(request, key)
@@ -157,16 +168,25 @@ def check_admin(request: web.Request, *, host: str) -> None:
     if PERMIT in request:
         return
     if not is_loopback(host):
-        raise NotAllowed("this changes the server, and without keys it is not open to other machines")
-    # A page that the user looks at reaches loopback too, and so does a proxy for whoever is behind it.
+        raise NotAllowed(
+            "this changes the server, and without keys it is not open to other machines"
+        )
+    # A page that the user looks at reaches loopback too, and so does a proxy for whoever is behind
+    # it.
     found = [name for name in FOREIGN if name in request.headers]
     if found:
-        raise NotAllowed(f"this changes the server, and without keys it is not open to what sends {found[0]}")
+        raise NotAllowed(
+            f"this changes the server, and without keys it is not open to what sends {found[0]}"
+        )
 
 
 async def _identify(request: web.Request, ring: Ring) -> Key:
-    if SECRET.search(request.path + "?" + request.query_string) or any(name in request.query for name in NO_PLACE):
-        raise InputError("a key does not belong into a URL, where histories and logs keep it: send it as a header")
+    if SECRET.search(request.path + "?" + request.query_string) or any(
+        name in request.query for name in NO_PLACE
+    ):
+        raise InputError(
+            "a key does not belong into a URL, where histories and logs keep it: send it as a header"
+        )
     text = _offered(request)
     if text is None:
         raise Unauthorised("a key is needed: send the header 'Authorization: Bearer KEY'")
@@ -183,7 +203,10 @@ def _offered(request: web.Request) -> str | None:
         scheme, _, text = given[0].partition(" ")
         return text.strip() if scheme.lower() == "bearer" and len(given) == 1 else None
     names = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-    return next((name.removeprefix(IN_SUBPROTOCOL) for name in names if name.startswith(IN_SUBPROTOCOL)), None)
+    return next(
+        (name.removeprefix(IN_SUBPROTOCOL) for name in names if name.startswith(IN_SUBPROTOCOL)),
+        None,
+    )
 
 
 def _check_scope(request: web.Request, key: Key) -> None:
@@ -191,4 +214,6 @@ def _check_scope(request: web.Request, key: Key) -> None:
     # A path that does not exist is told so.
     needed = NEEDED.get(resource.canonical, "admin") if resource else None
     if needed and needed not in key.scopes:
-        raise NotAllowed(f"this needs a key with the scope {needed!r}; this one has {', '.join(key.scopes)}")
+        raise NotAllowed(
+            f"this needs a key with the scope {needed!r}; this one has {', '.join(key.scopes)}"
+        )

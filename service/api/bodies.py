@@ -35,7 +35,9 @@ class Buffers:
 
     def _take(self, size: int) -> None:
         if self._held + size > self._limit:
-            raise Busy(f"bodies of {self._held} bytes are being worked on; there is no room for {size} more")
+            raise Busy(
+                f"bodies of {self._held} bytes are being worked on; there is no room for {size} more"
+            )
         self._held += size
 
 
@@ -80,7 +82,9 @@ async def read_form(
     return data, values
 
 
-async def _file(request: web.Request, limit: int, held: Held, fields: Collection[str]) -> tuple[bytes, dict[str, str]]:
+async def _file(
+    request: web.Request, limit: int, held: Held, fields: Collection[str]
+) -> tuple[bytes, dict[str, str]]:
     if request.content_type.startswith("multipart/"):
         return await _from_form(request, limit, held, fields)
     return await _bounded(request.content.iter_chunked(CHUNK), limit, held), {}
@@ -95,9 +99,18 @@ async def _from_form(
         reader = await request.multipart()
         while (part := await reader.next()) is not None:
             name = part.name if isinstance(part, BodyPartReader) else None
-            if not isinstance(part, BodyPartReader) or name is None or name not in {"file", *fields} or name in found:
-                raise Unprocessable(f"{wanted}; this one has {'a second ' if name in found else ''}{name!r:.80}")
-            found[name] = await _bounded(_chunks(part), limit if name == "file" else MAX_FIELD, held)
+            if (
+                not isinstance(part, BodyPartReader)
+                or name is None
+                or name not in {"file", *fields}
+                or name in found
+            ):
+                raise Unprocessable(
+                    f"{wanted}; this one has {'a second ' if name in found else ''}{name!r:.80}"
+                )
+            found[name] = await _bounded(
+                _chunks(part), limit if name == "file" else MAX_FIELD, held
+            )
         values = {name: value.decode() for name, value in found.items() if name != "file"}
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
         raise InputError(f"the form cannot be read: {error}") from error

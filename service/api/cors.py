@@ -20,13 +20,22 @@ def cors(origins: tuple[str, ...]) -> Middleware:
     @web.middleware
     async def share(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin", "")
-        welcome = bool(origin) and request.path.startswith("/v1/") and ("*" in origins or origin in origins)
-        if welcome and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        welcome = (
+            bool(origin)
+            and request.path.startswith("/v1/")
+            and ("*" in origins or origin in origins)
+        )
+        if (
+            welcome
+            and request.method == "OPTIONS"
+            and "Access-Control-Request-Method" in request.headers
+        ):
             response: web.StreamResponse = web.Response(status=204, headers=_preflight(origin))
         else:
             response = await handler(request)
         if not response.prepared:
-            # Also for those who are not welcome: a cache between must not give them a page's answer.
+            # Also for those who are not welcome: a cache between must not give them a page's
+            # answer.
             response.headers["Vary"] = "Origin"
             if welcome:
                 response.headers["Access-Control-Allow-Origin"] = origin

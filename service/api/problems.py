@@ -61,9 +61,16 @@ def unexpected(error: Exception) -> TimbreError:
     return TimbreError(f"a fault in the server; its log has it under {reference.get()}")
 
 
-def _document(status: int, code: str, title: str, detail: str, headers: dict[str, str]) -> web.Response:
+def _document(
+    status: int, code: str, title: str, detail: str, headers: dict[str, str]
+) -> web.Response:
     return web.json_response(
-        {"type": f"urn:timbre:problem:{code}", "title": title, "status": status, "detail": redact(detail)},
+        {
+            "type": f"urn:timbre:problem:{code}",
+            "title": title,
+            "status": status,
+            "detail": redact(detail),
+        },
         status=status,
         headers=headers,
         content_type="application/problem+json",

@@ -51,7 +51,9 @@ async def load(request: web.Request) -> web.Response:
     read_query(request)
     with gateway.working():
         with request.app[BUFFERS].hold() as held:
-            body = await read_body(request, gateway.settings, held) if request.can_read_body else b"{}"
+            body = (
+                await read_body(request, gateway.settings, held) if request.can_read_body else b"{}"
+            )
         version = wanted_version(body)
         return web.json_response(await gateway.takeover.load(request.match_info["name"], version))
 
@@ -63,7 +65,9 @@ def wanted_version(body: bytes) -> str | None:
     except (ValueError, RecursionError):
         raise InputError("the body is not JSON") from None
     if not isinstance(wanted, dict) or set(wanted) - {"version"}:
-        raise Unprocessable('the body must be like {"version": "2"}; without a version, the latest is loaded')
+        raise Unprocessable(
+            'the body must be like {"version": "2"}; without a version, the latest is loaded'
+        )
     version = wanted.get("version")
     if not (version is None or isinstance(version, str)):
         raise Unprocessable(f"version={version!r:.80} must be text")
@@ -75,7 +79,9 @@ async def classify(request: web.Request) -> web.Response:
     begin = time.perf_counter()
     gateway, pool = request.app[GATEWAY], request.app[POOL]
     with gateway.working(), pool.place(), request.app[BUFFERS].hold() as held:
-        target = await gateway.catalogue.get(request.match_info["name"], request.query.get("version"))
+        target = await gateway.catalogue.get(
+            request.match_info["name"], request.query.get("version")
+        )
         found = await (_see if target.kind == "picture" else _hear)(request, target, held)
     found["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
     return web.json_response(found)
@@ -87,9 +93,13 @@ async def _hear(request: web.Request, target: Model, held: Held) -> dict[str, An
     top_k = asked.get("top_k")
     if top_k is not None:
         check_top_k(top_k)
-    hop = clips.hop_samples(asked.get("hop"), config=target.sound[0], min_hop=gateway.settings.min_hop)
+    hop = clips.hop_samples(
+        asked.get("hop"), config=target.sound[0], min_hop=gateway.settings.min_hop
+    )
     query = clips.Query(model=target, hop=hop, top_k=top_k)
-    return await clips.answer(gateway, request.app[POOL], query, await read_body(request, gateway.settings, held))
+    return await clips.answer(
+        gateway, request.app[POOL], query, await read_body(request, gateway.settings, held)
+    )
 
 
 async def _see(request: web.Request, target: Model, held: Held) -> dict[str, Any]:
@@ -117,7 +127,9 @@ def read_query(request: web.Request, /, **readers: Callable[[str], Any]) -> dict
     values: dict[str, Any] = {}
     for name, text in request.query.items():
         if name not in readers:
-            raise Unprocessable(f"unknown query parameter {name!r:.80}; known: {', '.join(readers) or 'none'}")
+            raise Unprocessable(
+                f"unknown query parameter {name!r:.80}; known: {', '.join(readers) or 'none'}"
+            )
         if name in values:
             raise Unprocessable(f"query parameter {name!r} is given twice")
         try:

@@ -17,7 +17,8 @@ from service.auth.keys import Key, too_many, too_often
 from service.log import log
 
 Counts: TypeAlias = "array[float]"
-"""Of one key: requests it may make, when that was (monotonic, the same in all processes), streams of each gateway."""
+"""Of one key: requests it may make, when that was (monotonic, the same in all processes), streams
+of each gateway."""
 FIRST = 2
 """Where the streams of gateway 0 stand."""
 MOST_BYTES = 65_536

@@ -27,7 +27,12 @@ PATTERN = re.compile(r"timbre_([0-9a-f]{12})_([\w-]{43})", re.ASCII)
 REFRESH_S = 1.0
 """How old a server's knowledge of its keys may be."""
 IN_REDIS = "{timbre}:keys"
-TYPES: dict[str, tuple[type, ...]] = {"float": (int, float), "int": (int,), "str": (str,), "tuple[str, ...]": (list,)}
+TYPES: dict[str, tuple[type, ...]] = {
+    "float": (int, float),
+    "int": (int,),
+    "str": (str,),
+    "tuple[str, ...]": (list,),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,8 @@ class Key:
     """For people: whose it is."""
     scopes: tuple[str, ...]
     digest: str
-    """SHA-256 of the whole key, hex. The secret is random and long, so that nothing slower is needed."""
+    """SHA-256 of the whole key, hex. The secret is random and long, so that nothing slower is
+    needed."""
     rate: float
     """Requests per second, and as many at once."""
     streams: int
@@ -53,10 +59,14 @@ class Key:
         """Raises Unprocessable on what makes no sense."""
         unknown = [scope for scope in self.scopes if scope not in SCOPES]
         if unknown or not self.scopes:
-            raise Unprocessable(f"scopes of key {self.id!r} are {unknown or 'none'}; known: {', '.join(SCOPES)}")
+            raise Unprocessable(
+                f"scopes of key {self.id!r} are {unknown or 'none'}; known: {', '.join(SCOPES)}"
+            )
         # Written so that NaN fails it too.
         if not 0 < self.rate < float("inf") or self.streams < 1:
-            raise Unprocessable(f"rate={self.rate} and streams={self.streams} of key {self.id!r} must be more than 0")
+            raise Unprocessable(
+                f"rate={self.rate} and streams={self.streams} of key {self.id!r} must be more than 0"
+            )
 
     def opens_with(self, text: str) -> bool:
         """Return whether a text is this key, and it is still good."""
@@ -136,7 +146,9 @@ class FileStore:
                 self._seen = seen
         except (OSError, ValueError, Unprocessable) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise Unprocessable(f"{self._path}: {reason}; `timbre keys create` makes such a file") from None
+            raise Unprocessable(
+                f"{self._path}: {reason}; `timbre keys create` makes such a file"
+            ) from None
         return self._keys
 
     async def put(self, key: Key) -> None:
@@ -172,7 +184,9 @@ class RedisStore:
         except self._trouble as error:
             raise Busy(f"{self._where}: {error}") from error
         except ValueError as error:
-            raise Unprocessable(f"{self._where}: {IN_REDIS} holds what is no key: {error}") from error
+            raise Unprocessable(
+                f"{self._where}: {IN_REDIS} holds what is no key: {error}"
+            ) from error
 
     async def put(self, key: Key) -> None:
         """Write one key."""
@@ -248,7 +262,9 @@ def _key(values: Any) -> Key:
     known = {field.name: str(field.type) for field in fields(Key)}
     wrong = values.keys() ^ known.keys() if isinstance(values, dict) else known
     if wrong:
-        raise Unprocessable(f"a key has exactly the fields {', '.join(known)}: look at {', '.join(wrong)}")
+        raise Unprocessable(
+            f"a key has exactly the fields {', '.join(known)}: look at {', '.join(wrong)}"
+        )
     for name, value in values.items():
         if not isinstance(value, TYPES[known[name]]) or isinstance(value, bool):
             raise Unprocessable(f"{name} of a key is not of type {known[name]}")

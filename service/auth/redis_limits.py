@@ -33,7 +33,8 @@ redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', string.format('%.6f', now))
 redis.call('EXPIRE', KEYS[1], math.ceil(rim / rate) + 1)
 return wait
 """
-"""Takes a token from a bucket that fills by the second; gives 0, or in how many seconds there will be one."""
+"""Takes a token from a bucket that fills by the second; gives 0, or in how many seconds there will
+be one."""
 BEGIN = """
 local time = redis.call('TIME')
 local now, lease = time[1] + time[2] / 1e6, tonumber(ARGV[3])

@@ -45,16 +45,34 @@ def _parser() -> argparse.ArgumentParser:
         "GIF, BMP, TIFF), without a server.",
         epilog="Exit codes: 0 done, 1 some files could not be read, 2 not understood, 4 model or option refused.",
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file, or a folder of them")
-    parser.add_argument("--model", default="instruments", metavar="NAME", help="who listens or looks (%(default)s)")
-    parser.add_argument("--hop", type=float, metavar="S", help="seconds between windows (the window's own length)")
-    parser.add_argument("--top-k", type=_positive, metavar="N", help="labels told, best first (5 of a picture)")
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="a file, or a folder of them"
+    )
+    parser.add_argument(
+        "--model", default="instruments", metavar="NAME", help="who listens or looks (%(default)s)"
+    )
+    parser.add_argument(
+        "--hop", type=float, metavar="S", help="seconds between windows (the window's own length)"
+    )
+    parser.add_argument(
+        "--top-k", type=_positive, metavar="N", help="labels told, best first (5 of a picture)"
+    )
     parser.add_argument(
         "--with", dest="metadata", action="append", default=[], type=_assignment, metavar="NAME=VALUE",
         help="what the model is told beside each picture, such as region=atlantic",
     )  # fmt: skip
-    parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="write the pictures as one HTML page, surest first")
+    parser.add_argument(
+        "--artefacts",
+        type=Path,
+        metavar="DIR",
+        help="folder of NAME/VERSION/ artefacts (the shipped)",
+    )
+    parser.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="FILE",
+        help="write the pictures as one HTML page, surest first",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one line of JSON a file")
     form.add_argument("--csv", action="store_true", help="one row a label")
@@ -97,11 +115,15 @@ async def _classify(asked: argparse.Namespace) -> int:
     return failed
 
 
-def _sheet(target: Path | None, local: Local) -> AbstractContextManager[Callable[[Path, Found], None] | None]:
+def _sheet(
+    target: Path | None, local: Local
+) -> AbstractContextManager[Callable[[Path, Found], None] | None]:
     if target is None:
         return nullcontext()
     if not local.sees:
-        raise Unprocessable(f"model {local.model.name!r} takes sound: there are no pictures to lay on a sheet")
+        raise Unprocessable(
+            f"model {local.model.name!r} takes sound: there are no pictures to lay on a sheet"
+        )
     from service.cli.contact_sheet import writing
 
     return writing(target, title=f"{local.model.name} {local.model.version}")
@@ -128,7 +150,12 @@ def _shower(asked: argparse.Namespace) -> Callable[[Path, Found], None]:
 
 def _show_json(path: Path, found: Found) -> None:
     print(
-        json.dumps({"path": str(path), **({"error": str(found)} if isinstance(found, TimbreError) else found)}),
+        json.dumps(
+            {
+                "path": str(path),
+                **({"error": str(found)} if isinstance(found, TimbreError) else found),
+            }
+        ),
         flush=True,
     )
 
@@ -137,7 +164,9 @@ def _rows(path: Path, found: Found) -> Iterator[dict[str, Any]]:
     if isinstance(found, TimbreError):
         yield {"path": path, "error": found}
         return
-    windows = found.get("windows") or [{"scores": {each["label"]: each["score"] for each in found["predictions"]}}]
+    windows = found.get("windows") or [
+        {"scores": {each["label"]: each["score"] for each in found["predictions"]}}
+    ]
     for window in windows:
         times = {name: window[name] for name in ("start", "end") if name in window}
         for rank, (label, score) in enumerate(window["scores"].items(), start=1):
@@ -157,7 +186,9 @@ def _lines(path: Path, found: Found) -> Iterator[Any]:
             text.append(f"{each['score']:.2f}   ", style="bright_black")
         yield text
         return
-    yield Text.assemble((str(path), "bold"), "  ", (", ".join(found["labels"]) or "nothing known", "green"))
+    yield Text.assemble(
+        (str(path), "bold"), "  ", (", ".join(found["labels"]) or "nothing known", "green")
+    )
     for window in found["windows"] if len(found["windows"]) > 1 else []:
         text = Text(f"  {window['start']:8.2f} {window['end']:8.2f} s  ", style="bright_black")
         for label in window["labels"]:
@@ -172,7 +203,18 @@ def _progress(count: int) -> AbstractContextManager[Progress | None]:
     if count < MANY or not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.0f} a second"), TimeRemainingColumn())
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:.0f} a second"),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True), transient=True)

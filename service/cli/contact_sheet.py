@@ -43,10 +43,13 @@ class Entry:
 
 
 @contextmanager
-def writing(target: Path, *, title: str) -> Iterator[Callable[[Path, TimbreError | dict[str, Any]], None]]:
+def writing(
+    target: Path, *, title: str
+) -> Iterator[Callable[[Path, TimbreError | dict[str, Any]], None]]:
     """Give what takes each picture and its answer; write the sheet, surest first, when the block is left in peace.
 
-    Thumbnails wait on disk, so that memory stays flat. Raises Unprocessable if `target` cannot be written.
+    Thumbnails wait on disk, so that memory stays flat. Raises Unprocessable if `target` cannot be
+    written.
     """
     from features.picture import thumbnail
 
@@ -64,7 +67,9 @@ def writing(target: Path, *, title: str) -> Iterator[Callable[[Path, TimbreError
             except OSError as error:  # it was there a moment ago
                 failed.append((path, InputError(error.strerror or str(error))))
                 return
-            entries.append(Entry(path, found["predictions"], spool.seek(0, os.SEEK_END), len(small)))
+            entries.append(
+                Entry(path, found["predictions"], spool.seek(0, os.SEEK_END), len(small))
+            )
             spool.write(small)
 
         try:
@@ -78,7 +83,9 @@ def writing(target: Path, *, title: str) -> Iterator[Callable[[Path, TimbreError
             draft.unlink(missing_ok=True)
 
 
-def _page(title: str, entries: list[Entry], failed: list[tuple[Path, TimbreError]], spool: IO[bytes]) -> Iterator[str]:
+def _page(
+    title: str, entries: list[Entry], failed: list[tuple[Path, TimbreError]], spool: IO[bytes]
+) -> Iterator[str]:
     ranked = sorted(entries, key=lambda entry: -entry.score)
     counts = Counter(entry.label for entry in entries)
     numbers = {label: number for number, (label, _) in enumerate(counts.most_common())}
@@ -93,7 +100,9 @@ def _page(title: str, entries: list[Entry], failed: list[tuple[Path, TimbreError
         yield _card(entry, numbers[entry.label], spool.read(entry.size))
     yield "</main>"
     if failed:
-        rows = "".join(f"<li><b>{escape(str(path))}</b> {escape(str(error))}</li>" for path, error in failed)
+        rows = "".join(
+            f"<li><b>{escape(str(path))}</b> {escape(str(error))}</li>" for path, error in failed
+        )
         yield f"<section><h2>Could not be read</h2><ul>{rows}</ul></section>"
     yield f"<script>{_SCRIPT}</script>\n"
 

@@ -27,7 +27,9 @@ class Playback:
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         except soundfile.LibsndfileError as error:
-            raise InputError(f"{path} is not a sound file that can be read: {error.error_string}") from error
+            raise InputError(
+                f"{path} is not a sound file that can be read: {error.error_string}"
+            ) from error
         self.sample_rate, self.channels = int(info.samplerate), int(info.channels)
 
     async def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
@@ -40,9 +42,13 @@ class Playback:
         start, chunk = loop.time(), self.sample_rate // CHUNKS_PER_S
         with self.path.open("rb") as opened, soundfile.SoundFile(opened) as file:
             for index in range(-(-file.frames // chunk)):
-                await asyncio.sleep(max(0.0, start + index * chunk / self.sample_rate - loop.time()))
+                await asyncio.sleep(
+                    max(0.0, start + index * chunk / self.sample_rate - loop.time())
+                )
                 try:
                     samples = file.read(chunk, dtype="float32")
                 except soundfile.LibsndfileError as error:
-                    raise InputError(f"{self.path} cannot be read to its end: {error.error_string}") from error
+                    raise InputError(
+                        f"{self.path} cannot be read to its end: {error.error_string}"
+                    ) from error
                 yield samples, False

@@ -25,7 +25,11 @@ def main(argv: list[str]) -> int:
 
     try:
         in_redis = asked.redis or asked.keys == "redis"
-        store = open_store("redis", redis=redis_address(asked.redis)) if in_redis else open_store(asked.keys, redis="")
+        store = (
+            open_store("redis", redis=redis_address(asked.redis))
+            if in_redis
+            else open_store(asked.keys, redis="")
+        )
         asyncio.run(_run(asked, store))
     except TimbreError as error:
         print(f"timbre keys: {error}", file=sys.stderr)
@@ -47,13 +51,20 @@ async def _create(asked: argparse.Namespace, store: Store) -> None:
     scopes = tuple(dict.fromkeys(asked.scope or ("classify", "stream")))
     key, text = mint(asked.name, scopes=scopes, rate=asked.rate, streams=asked.streams)
     await store.put(key)
-    print(f"key {key.id} for {key.name}: {', '.join(scopes)}. This is the only time it is shown:", file=sys.stderr)
+    print(
+        f"key {key.id} for {key.name}: {', '.join(scopes)}. This is the only time it is shown:",
+        file=sys.stderr,
+    )
     print(text)
 
 
 async def _list(_: argparse.Namespace, store: Store) -> None:
     for key in (await store.all()).values():
-        state = f"revoked {key.revoked}" if key.revoked else f"{key.rate:g} requests/s, {key.streams} streams"
+        state = (
+            f"revoked {key.revoked}"
+            if key.revoked
+            else f"{key.rate:g} requests/s, {key.streams} streams"
+        )
         print(f"{key.id}  {key.created}  {','.join(key.scopes):22}  {key.name}: {state}")
 
 
@@ -71,15 +82,32 @@ async def _revoke(asked: argparse.Namespace, store: Store) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("--keys", default=DEFAULT_FILE, metavar="FILE", help="file of keys (%(default)s), or `redis`")
-    place.add_argument("--redis", metavar="URL", help="keep them in this Redis; without it, `redis` is TIMBRE_REDIS")
+    place.add_argument(
+        "--keys",
+        default=DEFAULT_FILE,
+        metavar="FILE",
+        help="file of keys (%(default)s), or `redis`",
+    )
+    place.add_argument(
+        "--redis",
+        metavar="URL",
+        help="keep them in this Redis; without it, `redis` is TIMBRE_REDIS",
+    )
     parser = argparse.ArgumentParser(prog="timbre keys", description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
     create = what.add_parser("create", parents=[place], help="make a key, and show it once")
     create.add_argument("name", metavar="NAME", help="whose it is")
-    create.add_argument("--scope", action="append", help="classify, stream or admin; repeatable (classify and stream)")
-    create.add_argument("--rate", type=float, default=100.0, metavar="N", help="requests per second (%(default)g)")
-    create.add_argument("--streams", type=int, default=100, metavar="N", help="streams at one time (%(default)s)")
+    create.add_argument(
+        "--scope",
+        action="append",
+        help="classify, stream or admin; repeatable (classify and stream)",
+    )
+    create.add_argument(
+        "--rate", type=float, default=100.0, metavar="N", help="requests per second (%(default)g)"
+    )
+    create.add_argument(
+        "--streams", type=int, default=100, metavar="N", help="streams at one time (%(default)s)"
+    )
     what.add_parser("list", parents=[place], help="show all keys, without their secrets")
     what.add_parser("revoke", parents=[place], help="end a key").add_argument("id", metavar="ID")
     return parser

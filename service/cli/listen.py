@@ -27,8 +27,8 @@ PICTURE = (100, 20)
 def main(argv: list[str]) -> int:
     """Listen to the end or to Ctrl-C.
 
-    Returns 0 when heard, 2 when not understood, 3 when no server can be reached, 4 when the server refuses or the
-    source cannot be read.
+    Returns 0 when heard, 2 when not understood, 3 when no server can be reached, 4 when the server
+    refuses or the source cannot be read.
     """
     asked = _parser().parse_args(argv)
     from service.cli.listen_session import Wish, listen
@@ -56,13 +56,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("source", metavar="SOURCE", help="mic, or a sound file")
     parser.add_argument("--url", default="ws://127.0.0.1:8000", help="the server (%(default)s)")
-    parser.add_argument("--model", default="instruments", metavar="NAME", help="who listens (%(default)s)")
-    parser.add_argument("--hop", type=float, default=0.5, metavar="S", help="seconds between windows (%(default)s)")
-    parser.add_argument("--token", help="API key, if the server wants one; better in the environment: TIMBRE_TOKEN")
-    parser.add_argument("--ca", metavar="FILE", help="certificates to trust, PEM (those of the system)")
-    parser.add_argument("--device", help="input device, by number or part of its name (the system's default)")
-    parser.add_argument("--json", action="store_true", help="one line of JSON an event; so too when piped")
-    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="save the last view as a picture")
+    parser.add_argument(
+        "--model", default="instruments", metavar="NAME", help="who listens (%(default)s)"
+    )
+    parser.add_argument(
+        "--hop", type=float, default=0.5, metavar="S", help="seconds between windows (%(default)s)"
+    )
+    parser.add_argument(
+        "--token", help="API key, if the server wants one; better in the environment: TIMBRE_TOKEN"
+    )
+    parser.add_argument(
+        "--ca", metavar="FILE", help="certificates to trust, PEM (those of the system)"
+    )
+    parser.add_argument(
+        "--device", help="input device, by number or part of its name (the system's default)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one line of JSON an event; so too when piped"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE.svg", help="save the last view as a picture"
+    )
     return parser
 
 
@@ -102,6 +116,12 @@ def _conclude(board: Board, *, plain: bool, picture: Path | None) -> None:
     print(board.summary(), file=sys.stderr if plain else sys.stdout)
     if picture:
         width, height = PICTURE
-        paper = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+        paper = Console(
+            record=True,
+            width=width,
+            file=io.StringIO(),
+            force_terminal=True,
+            color_system="truecolor",
+        )
         paper.print(render(board, width=width, height=height))
         paper.save_svg(str(picture), title=f"timbre listen {board.source}")

@@ -49,7 +49,9 @@ class Wish:
     """PEM file of the certificates to trust."""
 
 
-async def listen(source: Source, wish: Wish, *, tell: Callable[[Event], None] | None = None) -> Board:
+async def listen(
+    source: Source, wish: Wish, *, tell: Callable[[Event], None] | None = None
+) -> Board:
     """Stream a source to its end, or to Ctrl-C; return what was seen. Raises what `Client.stream` raises.
 
     tell: called with each event, instead of showing the board on the terminal.
@@ -72,7 +74,9 @@ async def listen(source: Source, wish: Wish, *, tell: Callable[[Event], None] | 
     return board
 
 
-async def _converse(source: Source, stream: Stream, board: Board, tell: Callable[[Event], None] | None) -> None:
+async def _converse(
+    source: Source, stream: Stream, board: Board, tell: Callable[[Event], None] | None
+) -> None:
     def note(event: Event) -> None:
         board.note(event)
         if tell:
@@ -94,7 +98,12 @@ async def _converse(source: Source, stream: Stream, board: Board, tell: Callable
 
 
 async def _feed(
-    source: Source, stream: Stream, board: Board, *, note: Callable[[Event], None], enough: asyncio.Event
+    source: Source,
+    stream: Stream,
+    board: Board,
+    *,
+    note: Callable[[Event], None],
+    enough: asyncio.Event,
 ) -> None:
     try:
         async with aclosing(source.chunks()) as chunks:
@@ -102,7 +111,11 @@ async def _feed(
                 if enough.is_set():
                     break
                 if lost:
-                    note(Lost(from_sample=stream.captured, to_sample=stream.captured, reason="device"))
+                    note(
+                        Lost(
+                            from_sample=stream.captured, to_sample=stream.captured, reason="device"
+                        )
+                    )
                 board.hear(samples)
                 await stream.send(samples)
     finally:
@@ -156,7 +169,8 @@ async def _screen(board: Board) -> AsyncIterator[None]:
             live.update(picture(), refresh=True)
             await asyncio.sleep(1 / FRAMES_PER_S)
 
-    # Drawn from this loop, not from the thread rich would start: the board changes between frames only.
+    # Drawn from this loop, not from the thread rich would start: the board changes between frames
+    # only.
     with Live(picture(), console=console, screen=True, auto_refresh=False) as live:
         refreshing = asyncio.create_task(refresh())
         try:

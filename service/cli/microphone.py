@@ -63,7 +63,11 @@ class Microphone:
             for index, device in enumerate(self._sounddevice.query_devices())
             if device["max_input_channels"]
         ]
-        return f"choose one with --device: {', '.join(inputs)}" if inputs else "connect one, or listen to a sound file"
+        return (
+            f"choose one with --device: {', '.join(inputs)}"
+            if inputs
+            else "connect one, or listen to a sound file"
+        )
 
 
 def load() -> Any:
@@ -71,7 +75,9 @@ def load() -> Any:
     try:
         import sounddevice
     except ImportError as error:
-        raise InputError("the microphone needs the package sounddevice: pip install 'timbre[mic]'") from error
+        raise InputError(
+            "the microphone needs the package sounddevice: pip install 'timbre[mic]'"
+        ) from error
     except OSError as error:
         message = "the microphone needs the library PortAudio: apt-get install libportaudio2, or your system's package"
         raise InputError(message) from error

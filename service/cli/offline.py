@@ -58,8 +58,12 @@ class Local:
         if self.sees:
             return self._seeing(hop=hop, top_k=top_k, metadata=metadata)
         if metadata:
-            raise Unprocessable(f"model {self.model.name!r} takes sound, and is told nothing beside it")
-        samples = clips.hop_samples(hop, config=self.model.sound[0], min_hop=self.gateway.settings.min_hop)
+            raise Unprocessable(
+                f"model {self.model.name!r} takes sound, and is told nothing beside it"
+            )
+        samples = clips.hop_samples(
+            hop, config=self.model.sound[0], min_hop=self.gateway.settings.min_hop
+        )
         query = clips.Query(model=self.model, hop=samples, top_k=top_k)
         return lambda data: clips.answer(self.gateway, self.pool, query, data)
 
@@ -75,7 +79,8 @@ class Local:
     async def answers(self, files: list[Path], ask: Ask) -> AsyncGenerator[tuple[Path, Found]]:
         """Yield each file with its answer, or with the error that says why there is none, in order."""
         waiting: deque[Waiting] = deque()
-        # Enough to keep every thread at work, and to fill batches; more would only hold more files in memory.
+        # Enough to keep every thread at work, and to fill batches; more would only hold more files
+        # in memory.
         limit = 4 * self.threads if self.sees else 2 * self.threads
         try:
             for path in files:
@@ -110,7 +115,11 @@ def files_in(paths: list[Path], suffixes: tuple[str, ...]) -> list[Path]:
     """Return the files named and, of the folders named, the files below them with one of these suffixes, in order."""
     found: list[Path] = []
     for path in paths:
-        inside = sorted(each for each in path.rglob("*") if each.suffix.lower() in suffixes) if path.is_dir() else []
+        inside = (
+            sorted(each for each in path.rglob("*") if each.suffix.lower() in suffixes)
+            if path.is_dir()
+            else []
+        )
         found += inside or [path]
     return found
 

@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=("status", "dead", "clear"),
         help="what waits and who works; jobs that ended their workers; forget those",
     )
-    parser.add_argument("--redis", metavar="URL", help="as in BEHAVIOUR.md; better in the environment: TIMBRE_REDIS")
+    parser.add_argument(
+        "--redis", metavar="URL", help="as in BEHAVIOUR.md; better in the environment: TIMBRE_REDIS"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -71,6 +73,8 @@ def _show_status(found: dict[str, Any]) -> None:
 def _show_dead(found: list[dict[str, Any]]) -> None:
     for letter in found:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter["at"]))
-        print(f"{at}  {letter['job']}  {letter['model']}:{letter['version']} {letter['shape']}  {letter['why']}")
+        print(
+            f"{at}  {letter['job']}  {letter['model']}:{letter['version']} {letter['shape']}  {letter['why']}"
+        )
     if not found:
         print("no dead letters")

@@ -32,7 +32,10 @@ def main(argv: list[str]) -> int:
     try:
         return _serve(settings, since)
     except OSError as error:
-        print(f"timbre serve: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
+        print(
+            f"timbre serve: cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -90,15 +93,32 @@ def _serve(settings: Any, since: float) -> int:
 
 def _arguments(argv: list[str]) -> dict[str, Any]:
     """Return the settings named on the command line."""
-    parser = argparse.ArgumentParser(prog="timbre serve", description="Serve the models over HTTP and WebSocket.")
+    parser = argparse.ArgumentParser(
+        prog="timbre serve", description="Serve the models over HTTP and WebSocket."
+    )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any (8000)")
-    parser.add_argument("--gateways", type=int, metavar="N", help="processes that share the port (1)")
-    parser.add_argument("--redis", metavar="URL", help="share work through Redis (TIMBRE_REDIS, or none)")
-    parser.add_argument("--workers", type=int, metavar="N", help="with --redis, processes that run models (1)")
-    parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
-    parser.add_argument("--keys", metavar="FILE", help="let in only who has a key; `redis` for those kept there")
-    parser.add_argument("--insecure", action="store_true", default=None, help="listen beyond loopback without keys")
+    parser.add_argument(
+        "--gateways", type=int, metavar="N", help="processes that share the port (1)"
+    )
+    parser.add_argument(
+        "--redis", metavar="URL", help="share work through Redis (TIMBRE_REDIS, or none)"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="with --redis, processes that run models (1)"
+    )
+    parser.add_argument(
+        "--artefacts",
+        type=Path,
+        metavar="DIR",
+        help="folder of NAME/VERSION/ artefacts (the shipped)",
+    )
+    parser.add_argument(
+        "--keys", metavar="FILE", help="let in only who has a key; `redis` for those kept there"
+    )
+    parser.add_argument(
+        "--insecure", action="store_true", default=None, help="listen beyond loopback without keys"
+    )
     parser.add_argument(
         "--set",
         action="append",

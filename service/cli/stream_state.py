@@ -33,7 +33,9 @@ class Heard:
 class Board:
     """The state behind the view of one stream."""
 
-    def __init__(self, *, source: str, rate: int, url: str, model: str, thresholds: dict[str, float]) -> None:
+    def __init__(
+        self, *, source: str, rate: int, url: str, model: str, thresholds: dict[str, float]
+    ) -> None:
         self.source, self.rate, self.url, self.model = source, rate, url, model
         self.thresholds = thresholds
         """Threshold by label, in the model's order."""
@@ -94,9 +96,15 @@ class Board:
 
     def summary(self) -> str:
         """Return one line: windows, drops, and the instruments with their share of the time."""
-        shares = [f"{name} {count / self.windows:.0%}" for name, count in self.played.most_common(5)]
+        shares = [
+            f"{name} {count / self.windows:.0%}" for name, count in self.played.most_common(5)
+        ]
         line = f"{self.windows} windows in {clock(self.heard_s)}, {self.dropped} dropped"
-        return f"{line}: {', '.join(shares) or 'no instrument over its threshold'}" if self.windows else line
+        return (
+            f"{line}: {', '.join(shares) or 'no instrument over its threshold'}"
+            if self.windows
+            else line
+        )
 
     def _say(self, message: str) -> None:
         self.message, self._message_age = message, 0
@@ -116,7 +124,10 @@ class Board:
             self._say("the sound card lost some sound")
             return
         seconds = (event.to_sample - event.from_sample) / self.rate
-        count = round((seconds - (self.window_s - self.hop_s if isinstance(event, Dropped) else 0)) / self.hop_s)
+        count = round(
+            (seconds - (self.window_s - self.hop_s if isinstance(event, Dropped) else 0))
+            / self.hop_s
+        )
         self.dropped += max(1, count)
         self.history.extend([Heard({}, frozenset())] * min(HISTORY, max(1, count)))
         self._say(f"dropped {seconds:.1f} s ({event.reason})")

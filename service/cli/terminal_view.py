@@ -71,7 +71,9 @@ def render(board: Board, *, width: int, height: int) -> Group:
     for index, label in enumerate(labels[: layout.lanes]):
         lines += _lane(board, label, hue(index, len(labels)), layout)
         lines += [Text()] * layout.gap
-    return Group(*lines, _axis(board, layout), _foot(board, width, hidden=len(labels) - layout.lanes))
+    return Group(
+        *lines, _axis(board, layout), _foot(board, width, hidden=len(labels) - layout.lanes)
+    )
 
 
 def hue(index: int, count: int) -> str:
@@ -88,7 +90,11 @@ def bar(score: float, threshold: float, columns: int, style: str) -> Text:
     text = Text(fill, style=style)
     text.append("─" * (columns - len(fill)), style=OFF)
     over = score >= threshold
-    return text[:mark] + Text("┃" if over else "│", style=style if over else "default") + text[mark + 1 :]
+    return (
+        text[:mark]
+        + Text("┃" if over else "│", style=style if over else "default")
+        + text[mark + 1 :]
+    )
 
 
 def strip(history: list[Heard], label: str, layout: Layout, style: str) -> list[Text]:

@@ -35,8 +35,15 @@ def main(argv: list[str]) -> int:
 
 def _arguments(argv: list[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="timbre worker", description=__doc__)
-    parser.add_argument("--redis", metavar="URL", help="as in BEHAVIOUR.md; better in the environment: TIMBRE_REDIS")
-    parser.add_argument("--artefacts", type=Path, metavar="DIR", help="folder of NAME/VERSION/ artefacts (the shipped)")
+    parser.add_argument(
+        "--redis", metavar="URL", help="as in BEHAVIOUR.md; better in the environment: TIMBRE_REDIS"
+    )
+    parser.add_argument(
+        "--artefacts",
+        type=Path,
+        metavar="DIR",
+        help="folder of NAME/VERSION/ artefacts (the shipped)",
+    )
     parser.add_argument("--burst", action="store_true", help="leave when nothing waits any more")
     parser.add_argument(
         "--set",
@@ -45,4 +52,6 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         metavar="NAME=VALUE",
         help="models or max_batch, see BEHAVIOUR.md; may be repeated",
     )
-    return {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    return {
+        name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None
+    }

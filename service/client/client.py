@@ -20,11 +20,16 @@ class Client:
     """A Timbre server as seen from Python. It holds no connection: each call opens its own."""
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8000", token: str | None = None, *, authorities: str | None = None
+        self,
+        url: str = "http://127.0.0.1:8000",
+        token: str | None = None,
+        *,
+        authorities: str | None = None,
     ) -> None:
         """Raises InputError if the address is none of a web server: ws://, wss://, http:// or https://.
 
-        token: API key. authorities: PEM file of the certificates to trust, in the place of the system's.
+        token: API key. authorities: PEM file of the certificates to trust, in the place of the
+        system's.
         """
         self.url = ("http" + url[2:] if url.startswith(("ws://", "wss://")) else url).rstrip("/")
         if not self.url.startswith(("http://", "https://")):
@@ -32,16 +37,24 @@ class Client:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._tls = client_context(authorities) if authorities else True
 
-    async def classify(self, source: str | Path | bytes, model: str = "instruments", **options: str | float) -> Answer:
+    async def classify(
+        self, source: str | Path | bytes, model: str = "instruments", **options: str | float
+    ) -> Answer:
         """Return the answer about one sound or picture file, given by its path or as its bytes.
 
-        `options` go into the query: `hop` in seconds of a sound, `top_k`, `version`, and what a model of pictures wants
-        to be told beside one.
-        Raises the error the server answered with, Unreachable, or OSError for a path that cannot be read.
+        `options` go into the query: `hop` in seconds of a sound, `top_k`, `version`, and what a
+        model of pictures wants to be told beside one. Raises the error the server answered with,
+        Unreachable, or OSError for a path that cannot be read.
         """
-        data = source if isinstance(source, bytes) else await asyncio.to_thread(Path(source).read_bytes)
+        data = (
+            source
+            if isinstance(source, bytes)
+            else await asyncio.to_thread(Path(source).read_bytes)
+        )
         async with self._session() as session:
-            return await ask(session, "POST", f"{self.url}/v1/models/{model}/classify", data=data, params=options)
+            return await ask(
+                session, "POST", f"{self.url}/v1/models/{model}/classify", data=data, params=options
+            )
 
     async def describe(self, model: str = "instruments") -> Answer:
         """Return what the server says about a model. Raises as `classify` does."""
@@ -71,12 +84,20 @@ class Client:
     ) -> AsyncIterator[Stream]:
         """Open a live stream, which outlives its socket for `patience_s` without losing or repeating a window.
 
-        `on_overload` holds on both sides: with `latest` the oldest sound is dropped and reported, with `complete`
-        sending waits. Raises the server's refusal, or Unreachable.
+        `on_overload` holds on both sides: with `latest` the oldest sound is dropped and reported,
+        with `complete` sending waits. Raises the server's refusal, or Unreachable.
         """
-        start = Start(sample_rate=sample_rate, encoding=encoding, channels=channels, hop=hop, on_overload=on_overload)
+        start = Start(
+            sample_rate=sample_rate,
+            encoding=encoding,
+            channels=channels,
+            hop=hop,
+            on_overload=on_overload,
+        )
         async with self._session() as session:
-            stream = Stream(session, f"{self.url}/v1/models/{model}/stream", start, patience_s=patience_s)
+            stream = Stream(
+                session, f"{self.url}/v1/models/{model}/stream", start, patience_s=patience_s
+            )
             await stream.open()
             try:
                 yield stream
@@ -84,4 +105,6 @@ class Client:
                 await stream.close()
 
     def _session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(headers=self._headers, connector=aiohttp.TCPConnector(ssl=self._tls))
+        return aiohttp.ClientSession(
+            headers=self._headers, connector=aiohttp.TCPConnector(ssl=self._tls)
+        )

@@ -13,7 +13,8 @@ from service.protocol import Dropped, Ready, Warn, Window
 class Lost:
     """Sound lost on this side: by the `client`, after it had waited too long for the server, or by the `device`.
 
-    Named `dropped`, as on the wire. A device does not say how much it lost: from_sample = to_sample.
+    Named `dropped`, as on the wire. A device does not say how much it lost: from_sample =
+    to_sample.
     """
 
     type: ClassVar[str] = "dropped"

@@ -56,8 +56,8 @@ class Tape:
 class Ledger:
     """Which windows have had their one answer, and where a replay must begin.
 
-    Windows lie on a grid that begins at sample 0. `hop` and `window` count samples of the client's rate, in which they
-    need not be whole.
+    Windows lie on a grid that begins at sample 0. `hop` and `window` count samples of the client's
+    rate, in which they need not be whole.
     """
 
     def __init__(self, *, hop: float, window: float, sample_rate: int, model_rate: int) -> None:
@@ -65,7 +65,8 @@ class Ledger:
         self.window = window
         self.next = 0
         self._ahead: set[int] = set()
-        # Only sample indices that fall on whole samples of the model's rate give the resampler the same phase again.
+        # Only sample indices that fall on whole samples of the model's rate give the resampler the
+        # same phase again.
         self._step = sample_rate // math.gcd(sample_rate, model_rate)
         self._pre_roll = 0 if sample_rate == model_rate else math.ceil(PRE_ROLL_S * sample_rate)
 
@@ -86,7 +87,9 @@ class Ledger:
         """Note that every window wholly in a range is given up; return how many of them had no answer."""
         first = math.ceil((from_sample - ROUNDING) / self.hop)
         last = math.floor((to_sample + ROUNDING - self.window) / self.hop)
-        return sum(self.answer(self.start(index)) for index in range(max(first, self.next), last + 1))
+        return sum(
+            self.answer(self.start(index)) for index in range(max(first, self.next), last + 1)
+        )
 
     def needed(self) -> int:
         """Return the first sample still needed: replay from here gives the windows an unbroken stream gives."""

@@ -40,7 +40,8 @@ FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 SEND_BYTES = 65_536
 REPLAY_AHEAD = 6
-"""Windows on their way while a replay catches up: faster, and a server that favours the latest would drop them."""
+"""Windows on their way while a replay catches up: faster, and a server that favours the latest
+would drop them."""
 EVENTS_WAITING = 10_000
 """Events kept for a caller who does not read them; then the server has to wait."""
 
@@ -51,7 +52,9 @@ class Stream:
     Read the events while you send. They end with `End`, or raise the error that ended the stream.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, start: Start, *, patience_s: float) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, start: Start, *, patience_s: float
+    ) -> None:
         frame_bytes = start.channels * SAMPLE_BYTES[start.encoding]
         self.windows = self.dropped = self.reconnects = 0
         self._session, self._url, self._start, self._patience_s = session, url, start, patience_s
@@ -92,7 +95,9 @@ class Stream:
         data = samples if isinstance(samples, bytes) else pcm(samples, self._start)
         step = self._start.sample_rate * self._tape.frame_bytes
         for at in range(0, len(data), step):
-            while self._start.on_overload == "complete" and self._tape.room < self._start.sample_rate:
+            while (
+                self._start.on_overload == "complete" and self._tape.room < self._start.sample_rate
+            ):
                 self._room.clear()
                 await self._room.wait()
             if self._over.is_set():
@@ -144,13 +149,16 @@ class Stream:
         """Return the sample to replay from, having reported what is no longer there to be replayed."""
         if self._ledger is None:
             return 0
-        # While the tape is full every new sample pushes out the oldest: stay a second ahead of that.
+        # While the tape is full every new sample pushes out the oldest: stay a second ahead of
+        # that.
         margin = max(0, self._start.sample_rate - self._tape.room)
         from_sample = self._ledger.start(self._ledger.next)
         first_sample, lost = self._ledger.resume(self._tape.start + margin)
         if lost:
             self.dropped += lost
-            await self._events.put(Lost(from_sample=from_sample, to_sample=self._ledger.start(self._ledger.next)))
+            await self._events.put(
+                Lost(from_sample=from_sample, to_sample=self._ledger.start(self._ledger.next))
+            )
         return first_sample
 
     async def _reconnect(self, reason: TimbreError) -> tuple[Socket, int]:
@@ -161,7 +169,9 @@ class Stream:
                 break
             wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._attempt) * random.uniform(0.5, 1)  # noqa: S311
             self._attempt += 1
-            await self._events.put(Reconnect(attempt=self._attempt, wait_s=round(wait_s, 3), detail=str(reason)))
+            await self._events.put(
+                Reconnect(attempt=self._attempt, wait_s=round(wait_s, 3), detail=str(reason))
+            )
             await asyncio.sleep(wait_s)
             try:
                 connected = await self._connect()
@@ -183,7 +193,11 @@ class Stream:
                 if isinstance(event, Failure):
                     return refusal(event)
                 if isinstance(event, Summary):
-                    return event if event.reason == "client ended" else Leaving(f"the server ended it: {event.reason}")
+                    return (
+                        event
+                        if event.reason == "client ended"
+                        else Leaving(f"the server ended it: {event.reason}")
+                    )
                 await self._take(event)
             return closed(socket)
         finally:
@@ -207,7 +221,8 @@ class Stream:
                 else:
                     self._fed.clear()
                     await self._fed.wait()
-            # The server took so little for so long that sound fell off the tape: start anew after the hole.
+            # The server took so little for so long that sound fell off the tape: start anew after
+            # the hole.
             await socket.close()
 
     def _allowed(self, position: int, *, replaying: bool) -> int:
@@ -215,7 +230,10 @@ class Stream:
         limit, ledger = SEND_BYTES // self._tape.frame_bytes, self._ledger
         if ledger is None or not replaying:
             return limit
-        return min(limit, max(0, ledger.start(ledger.next + REPLAY_AHEAD) + math.ceil(ledger.window) - position))
+        return min(
+            limit,
+            max(0, ledger.start(ledger.next + REPLAY_AHEAD) + math.ceil(ledger.window) - position),
+        )
 
     async def _take(self, event: Ready | Window | Dropped | Warn) -> None:
         """Pass on what is new; a window that had its answer before the connection was lost comes again."""
@@ -250,11 +268,18 @@ class Stream:
 def pcm(samples: npt.ArrayLike, start: Start) -> bytes:
     """Return float samples in [-1, 1] as the bytes a stream carries; what is louder is clipped in `pcm_s16le`.
 
-    Raises InputError for a shape that does not fit the channels, or for samples that are not floats.
+    Raises InputError for a shape that does not fit the channels, or for samples that are not
+    floats.
     """
     array = np.asarray(samples)
-    if array.dtype.kind != "f" or array.ndim not in (1, 2) or (array.ndim == 1) != (start.channels == 1):
-        raise InputError(f"expected float samples, shape (n, {start.channels}); got {array.dtype}, shape {array.shape}")
+    if (
+        array.dtype.kind != "f"
+        or array.ndim not in (1, 2)
+        or (array.ndim == 1) != (start.channels == 1)
+    ):
+        raise InputError(
+            f"expected float samples, shape (n, {start.channels}); got {array.dtype}, shape {array.shape}"
+        )
     if start.encoding == "pcm_f32le":
         return bytes(array.astype("<f4").data)
     return bytes(np.clip(np.rint(array * 32_768), -32_768, 32_767).astype("<i2").data)

@@ -30,7 +30,8 @@ class Unreachable(TimbreError):
     title = "Unreachable"
 
 
-# Statuses of proxies and of ours that name no class of their own; what stands between us and a server comes and goes.
+# Statuses of proxies and of ours that name no class of their own; what stands between us and a
+# server comes and goes.
 OTHERS: dict[int, type[TimbreError]] = {502: Unreachable, 503: Busy, 504: Unreachable}
 
 
@@ -99,16 +100,23 @@ def unreachable(url: str, error: Exception) -> Unreachable:
         return Unreachable(f"{base} shows a certificate that is not trusted here: {why}")
     if isinstance(error, aiohttp.ClientSSLError):
         return Unreachable(f"{base} speaks no TLS that is understood here: {error}")
-    reason = os.strerror(errno).lower() if errno and errno > 0 else str(error) or type(error).__name__
+    reason = (
+        os.strerror(errno).lower() if errno and errno > 0 else str(error) or type(error).__name__
+    )
     return Unreachable(f"cannot reach {base} ({reason}): is `timbre serve` running?")
 
 
 def problem(status: int, answer: object) -> TimbreError:
     """Return the error a problem document (RFC 9457) tells of; anything else stays a bare status."""
     document = answer if isinstance(answer, dict) else {}
-    title, detail = document.get("title"), document.get("detail") or f"the server answered HTTP {status}"
+    title, detail = (
+        document.get("title"),
+        document.get("detail") or f"the server answered HTTP {status}",
+    )
     by_title = next((kind for kind in _kinds() if kind.title == title), None)
-    by_status = next((kind for kind in _kinds() if kind.status == status != TimbreError.status), None)
+    by_status = next(
+        (kind for kind in _kinds() if kind.status == status != TimbreError.status), None
+    )
     return (by_title or OTHERS.get(status) or by_status or TimbreError)(detail)
 
 
@@ -121,7 +129,10 @@ def refusal(event: Failure) -> TimbreError:
 def closed(socket: Socket) -> TimbreError:
     """Return the error a close code stands for; a lost connection is Unreachable."""
     code = socket.close_code
-    kind = next((kind for kind in _kinds() if kind.close_code == code != TimbreError.close_code), Unreachable)
+    kind = next(
+        (kind for kind in _kinds() if kind.close_code == code != TimbreError.close_code),
+        Unreachable,
+    )
     return kind(f"the connection closed with code {code}")
 
 

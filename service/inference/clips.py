@@ -32,7 +32,8 @@ class Pool:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._limit = limit
         self._accepted = 0
-        # Two for each thread: while the model answers one clip the next is being decoded, and memory stays bounded.
+        # Two for each thread: while the model answers one clip the next is being decoded, and
+        # memory stays bounded.
         self._decoded = asyncio.Semaphore(2 * threads)
 
     @contextmanager
@@ -78,7 +79,8 @@ class Clip:
     """A decoded sound as tensors."""
 
     spans: list[Span]
-    """Start and end of each window, in samples at the model's rate; the last end is that of the sound."""
+    """Start and end of each window, in samples at the model's rate; the last end is that of the
+    sound."""
     tensors: Any
     """Shape (windows, ...)."""
     decode_ms: float
@@ -106,7 +108,9 @@ def read_clip(data: bytes, query: Query, settings: Settings) -> Clip:
     decoded = time.perf_counter()
     spans = cut(len(samples), window=config.window, hop=query.hop)
     if len(spans) > settings.max_windows:
-        raise Unprocessable(f"{len(spans)} windows, more than the {settings.max_windows} allowed: ask for a longer hop")
+        raise Unprocessable(
+            f"{len(spans)} windows, more than the {settings.max_windows} allowed: ask for a longer hop"
+        )
     tensors = extract_many(_padded(samples, spans, config.window), kind=kind, config=config)
     end = time.perf_counter()
     return Clip(spans, tensors, 1e3 * (decoded - begin), 1e3 * (end - decoded))
@@ -150,7 +154,9 @@ async def _ask(gateway: Gateway, model: Model, clip: Clip, *, deadline: float) -
     verdicts: list[Verdict] = []
     for at in range(0, len(clip.spans), size):
         asked = [
-            asyncio.create_task(gateway.ask(model, tensor, deadline=deadline, live=False, stream=stream))
+            asyncio.create_task(
+                gateway.ask(model, tensor, deadline=deadline, live=False, stream=stream)
+            )
             for tensor in clip.tensors[at : at + size]
         ]
         try:
@@ -172,7 +178,9 @@ def clip_labels(spans: list[Span], verdicts: list[Verdict], *, window: int) -> l
         if end - start >= WHOLE * window or len(spans) == 1
     ]
     heard = dict.fromkeys(label for verdict in counted for label in verdict.labels)
-    return sorted(heard, key=lambda label: -sum(verdict.scores.get(label, 0.0) for verdict in counted))
+    return sorted(
+        heard, key=lambda label: -sum(verdict.scores.get(label, 0.0) for verdict in counted)
+    )
 
 
 def _padded(samples: Samples, spans: list[Span], window: int) -> Iterator[Samples]:

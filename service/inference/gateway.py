@@ -93,7 +93,9 @@ class Gateway:
         """Return a name that no other job, request or stream of any gateway has."""
         return f"{self._origin}-{next(self._ids):x}"
 
-    async def ask(self, model: Model, tensor: Tensor, *, deadline: float, live: bool, stream: str) -> Verdict:
+    async def ask(
+        self, model: Model, tensor: Tensor, *, deadline: float, live: bool, stream: str
+    ) -> Verdict:
         """Return what the model says. Cancelling withdraws the job. Raises Busy, Late, Leaving."""
         answer = await self.queue.ask(
             Job(
@@ -130,7 +132,9 @@ class Gateway:
         if len(self._streams) >= self.settings.max_streams:
             raise Busy(f"{len(self._streams)} streams are open, as many as this server takes")
         if self._per_client[client] >= self.settings.max_streams_per_client:
-            raise Busy(f"{self._per_client[client]} streams are open from {client}, as many as one client may")
+            raise Busy(
+                f"{self._per_client[client]} streams are open from {client}, as many as one client may"
+            )
         self._streams.add(stream)
         self._per_client[client] += 1
         try:

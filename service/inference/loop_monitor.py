@@ -32,7 +32,8 @@ SHARE_S = 0.005
 """Seconds of streams' work in one turn of the loop; what else came waits for the next turn."""
 TOO_LATE_MS = 100.0
 LATE_TICKS = 3
-"""A loop that turns later than this, so often in a row, has more to do than it can; once, it makes up for."""
+"""A loop that turns later than this, so often in a row, has more to do than it can; once, it makes
+up for."""
 IN_TIME_MS = 20.0
 CALM_TICKS = 20
 """Ticks in a row in time after which a little more work is tried."""
@@ -101,7 +102,8 @@ class Lag:
     async def turn(self) -> None:
         """Wait, in line, for a turn of the loop that has time for a piece of work.
 
-        However much comes at once, the loop goes on turning; a wait is felt by the thinning as a late loop is.
+        However much comes at once, the loop goes on turning; a wait is felt by the thinning as a
+        late loop is.
         """
         since = now = time.monotonic()
         while self._is_full(now):

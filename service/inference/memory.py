@@ -19,8 +19,8 @@ MADV_PAGEOUT = 21
 def give_back() -> None:
     """Let go of what loading left free, and of the pages of libraries that it touched; does nothing beside Linux.
 
-    A third of a fresh gateway's resident memory is code that never runs again, most of it LLVM's. Only read-only pages
-    of files are dropped, so nothing is written and nothing can be lost.
+    A third of a fresh gateway's resident memory is code that never runs again, most of it LLVM's.
+    Only read-only pages of files are dropped, so nothing is written and nothing can be lost.
     """
     maps = Path("/proc/self/maps")
     if not maps.exists():
@@ -37,12 +37,14 @@ def give_back() -> None:
 def let_go_of_large_blocks() -> None:
     """Have blocks of `LARGE` bytes and more returned to the system as soon as they are free; beside glibc, nothing.
 
-    glibc begins to keep such blocks once some have been freed: after a few large pictures, hundreds of megabytes.
+    glibc begins to keep such blocks once some have been freed: after a few large pictures, hundreds
+    of megabytes.
     """
     with contextlib.suppress(AttributeError, OSError):
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, LARGE)
-        # To set one of the two ends glibc's own adjusting of both: it would trim after every picture.
+        # To set one of the two ends glibc's own adjusting of both: it would trim after every
+        # picture.
         libc.mallopt(M_TRIM_THRESHOLD, 4 * LARGE)
 
 

@@ -35,10 +35,15 @@ async def answer(gateway: Gateway, pool: Pool, query: Query, data: bytes) -> dic
     deadline = time.monotonic() + seconds
     try:
         async with asyncio.timeout(seconds):
-            # A turn is over with the decoding: the tensor is small, and waits in the queue to share a call with others.
+            # A turn is over with the decoding: the tensor is small, and waits in the queue to share
+            # a call with others.
             async with pool.turn() as waited_ms:
-                tensor, decode_ms = await pool.run(lambda: read_picture(data, query, gateway.settings.max_pixels))
-            verdict = await gateway.ask(query.model, tensor, deadline=deadline, live=False, stream=gateway.new_id())
+                tensor, decode_ms = await pool.run(
+                    lambda: read_picture(data, query, gateway.settings.max_pixels)
+                )
+            verdict = await gateway.ask(
+                query.model, tensor, deadline=deadline, live=False, stream=gateway.new_id()
+            )
     except TimeoutError:
         raise Late(f"the picture was not answered within {seconds:g} s") from None
     timing = {"decode": decode_ms, "queue": waited_ms + verdict.queue_ms, "model": verdict.model_ms}
@@ -46,7 +51,8 @@ async def answer(gateway: Gateway, pool: Pool, query: Query, data: bytes) -> dic
         "model": query.model.name,
         "version": query.model.version,
         "predictions": [
-            {"label": label, "score": score} for label, score in list(verdict.scores.items())[: query.top_k]
+            {"label": label, "score": score}
+            for label, score in list(verdict.scores.items())[: query.top_k]
         ],
         "timing_ms": {stage: round(ms, 3) for stage, ms in timing.items()},
     }

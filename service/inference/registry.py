@@ -71,11 +71,19 @@ class Catalogue:
         if name not in self._current:
             raise NotFound(f"no model {name!r:.80}; there is {', '.join(self.names)}")
         current = self._current[name]
-        return current if version is None or version == current.version else self._shelf.find(name, version)
+        return (
+            current
+            if version is None or version == current.version
+            else self._shelf.find(name, version)
+        )
 
     async def get(self, name: str, version: str | None = None) -> Model:
         """Return a model without holding up the loop. Raises NotFound, naming what there is."""
-        return self.find(name) if version is None else await asyncio.to_thread(self.find, name, version)
+        return (
+            self.find(name)
+            if version is None
+            else await asyncio.to_thread(self.find, name, version)
+        )
 
     def look(self) -> list[Candidate]:
         """Return what should be served in the place of what is; let go of what nobody asks for. Raises OSError."""
@@ -106,7 +114,9 @@ class Catalogue:
             "versions": self._versions(model),
             "refused": self.lookout.refused(name),
             "task": manifest.task,
-            "labels": [{"name": label.name, "threshold": label.threshold} for label in manifest.labels],
+            "labels": [
+                {"name": label.name, "threshold": label.threshold} for label in manifest.labels
+            ],
             "input": _input(model),
             "provider": model.session.provider,
             "metrics": manifest.metrics,
@@ -149,5 +159,7 @@ def _warm(kind: InputKind, config: Config) -> None:
 
     sound = np.sin(np.arange(config.window + config.hop_length, dtype=np.float32))
     extract_many([sound[: config.window]], kind=kind, config=config)
-    StreamingExtractor(config, hop=config.hop_length, kind=kind).feed(resample(sound, 48_000, 44_100))
+    StreamingExtractor(config, hop=config.hop_length, kind=kind).feed(
+        resample(sound, 48_000, 44_100)
+    )
     StreamingExtractor(config, hop=config.hop_length, kind=kind).feed(sound)

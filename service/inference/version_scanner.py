@@ -43,8 +43,8 @@ class Lookout:
     def look(self, served: Mapping[str, str]) -> list[Candidate]:
         """Return what should be served in the place of what is, the best of a name first.
 
-        A version that was refused is left out until its files change, and one that is new until they lie still
-        between two calls: it may be a copy that is not finished. Raises OSError.
+        A version that was refused is left out until its files change, and one that is new until
+        they lie still between two calls: it may be a copy that is not finished. Raises OSError.
         """
         found = []
         for name in filter(self._offers, self._store.names()):
@@ -55,7 +55,9 @@ class Lookout:
             if not line:
                 self._choices[name] = choice
             self._forget(name, versions)
-            found += [Candidate(name, version, choice) for version in line if self._rests(name, version)]
+            found += [
+                Candidate(name, version, choice) for version in line if self._rests(name, version)
+            ]
         return found
 
     def read(self, name: str, version: str) -> Model:
@@ -70,7 +72,8 @@ class Lookout:
     def refuse(self, name: str, version: str, why: str, signature: Signature | None = None) -> None:
         """Remember why a version is not taken; say it once for each change.
 
-        signature: of the files that were refused; an empty one lets the version be tried again at the next look.
+        signature: of the files that were refused; an empty one lets the version be tried again at
+        the next look.
         """
         signature = self._store.signature(name, version) if signature is None else signature
         if self._refused.get((name, version)) != (signature, why):
@@ -84,7 +87,9 @@ class Lookout:
 
     def refused(self, name: str) -> dict[str, str]:
         """Return the versions of a model that are refused as they are, and why."""
-        return {version: why for (of, version), (_, why) in self._refused.copy().items() if of == name}
+        return {
+            version: why for (of, version), (_, why) in self._refused.copy().items() if of == name
+        }
 
     def _choice(self, name: str, otherwise: Choice | None) -> Choice | None:
         try:

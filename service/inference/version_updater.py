@@ -21,7 +21,9 @@ WATCH_S = 1.0
 class Takeover:
     """Keeps a catalogue at the versions that should be served."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, *, prepare: Callable[[str, str], Awaitable[None]]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, store: Store, *, prepare: Callable[[str, str], Awaitable[None]]
+    ) -> None:
         """prepare: returns when whoever runs the models has this one as well; raises ArtefactError if that fails."""
         self._catalogue = catalogue
         self._store = store
@@ -44,7 +46,8 @@ class Takeover:
     async def load(self, name: str, version: str | None = None) -> dict[str, Any]:
         """Serve this version from now on, by default the latest on disk, and keep the choice; return what was done.
 
-        Raises NotFound, and Refused when the version is not fit to be served: then all stays as it was.
+        Raises NotFound, and Refused when the version is not fit to be served: then all stays as it
+        was.
         """
         begin = time.monotonic()
         async with self._turn:
@@ -58,7 +61,13 @@ class Takeover:
             kept = await asyncio.to_thread(self._keep, name, choice)
             previous = self._take(model, choice, begin)
         seconds = round(time.monotonic() - begin, 3)
-        return {"name": name, "version": wanted, "previous": previous, "kept": kept, "seconds": seconds}
+        return {
+            "name": name,
+            "version": wanted,
+            "previous": previous,
+            "kept": kept,
+            "seconds": seconds,
+        }
 
     async def _look(self) -> None:
         done = set()
@@ -85,7 +94,13 @@ class Takeover:
         self._catalogue.lookout.taken(model, choice)
         if previous != model.version:
             seconds = time.monotonic() - begin
-            log("model taken", model=model.name, version=model.version, previous=previous or "-", seconds=seconds)
+            log(
+                "model taken",
+                model=model.name,
+                version=model.version,
+                previous=previous or "-",
+                seconds=seconds,
+            )
         return previous
 
     def _versions(self, name: str) -> list[str]:
@@ -103,5 +118,8 @@ class Takeover:
 
     def _note(self, trouble: str) -> None:
         if trouble != self._trouble:
-            log("artefacts cannot be looked at" if trouble else "artefacts are looked at", why=trouble or "-")
+            log(
+                "artefacts cannot be looked at" if trouble else "artefacts are looked at",
+                why=trouble or "-",
+            )
         self._trouble = trouble

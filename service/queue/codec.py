@@ -1,6 +1,7 @@
 """Jobs and answers as bytes, between gateways and workers: a versioned header, then the numbers as they are.
 
-Pure, and strict: what is not exactly of this format is refused, for it may come from another release.
+Pure, and strict: what is not exactly of this format is refused, for it may come from another
+release.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ DTYPES: tuple[np.dtype[np.generic], ...] = (np.dtype("<f4"), np.dtype("u1"))
 MAX_DIMENSIONS = 4
 MAX_MS = 2**32 - 1
 _JOB = struct.Struct("<2sBBBBIH")
-"""Magic, format, live, dtype, dimensions, milliseconds left, bytes of text; then dimensions, text, tensor."""
+"""Magic, format, live, dtype, dimensions, milliseconds left, bytes of text; then dimensions, text,
+tensor."""
 _REPLY = struct.Struct("<2sBBfHI")
-"""Magic, format, whether it is an error, milliseconds of the model, bytes of id, bytes of payload; then both."""
+"""Magic, format, whether it is an error, milliseconds of the model, bytes of id, bytes of payload;
+then both."""
 
 
 class Order(NamedTuple):
@@ -56,7 +59,9 @@ def encode_job(job: Job, *, reply_to: str, now: float) -> bytes:
     left_ms = min(MAX_MS, max(0, int(1e3 * (job.deadline - now))))
     kind = DTYPES.index(tensor.dtype)
     header = _JOB.pack(b"TJ", FORMAT, job.live, kind, tensor.ndim, left_ms, len(text))
-    return b"".join((header, struct.pack(f"<{tensor.ndim}I", *tensor.shape), text, tensor.tobytes()))
+    return b"".join(
+        (header, struct.pack(f"<{tensor.ndim}I", *tensor.shape), text, tensor.tobytes())
+    )
 
 
 def decode_job(data: bytes, *, since: float) -> Order:
@@ -69,7 +74,11 @@ def decode_job(data: bytes, *, since: float) -> Order:
         identity, model, number, stream, reply_to = data[at : at + length].decode().split("\n")
         dtype, at = DTYPES[kind], at + length
         _check(math.prod(shape) * dtype.itemsize == len(data) - at)
-        tensor = np.frombuffer(data, dtype, offset=at).reshape(shape) if len(data) > at else np.empty(shape, dtype)
+        tensor = (
+            np.frombuffer(data, dtype, offset=at).reshape(shape)
+            if len(data) > at
+            else np.empty(shape, dtype)
+        )
     except (struct.error, ValueError, IndexError) as error:
         raise InputError(f"{len(data)} bytes that are no job of format {FORMAT}") from error
     job = Job(
@@ -93,7 +102,9 @@ def encode_reply(reply: Reply) -> bytes:
         else np.asarray(reply.result, "<f4").tobytes()
     )
     name = reply.job_id.encode()
-    return b"".join((_REPLY.pack(b"TA", FORMAT, failed, reply.model_ms, len(name), len(payload)), name, payload))
+    return b"".join(
+        (_REPLY.pack(b"TA", FORMAT, failed, reply.model_ms, len(name), len(payload)), name, payload)
+    )
 
 
 def decode_replies(data: bytes) -> list[Reply]:
@@ -110,7 +121,13 @@ def _replies(data: bytes) -> Iterator[Reply]:
         magic, version, failed, model_ms, name, payload = _REPLY.unpack_from(data, at)
         begin = at + _REPLY.size
         at = begin + name + payload
-        _check(magic == b"TA" and version == FORMAT and failed <= 1 and at <= len(data) and math.isfinite(model_ms))
+        _check(
+            magic == b"TA"
+            and version == FORMAT
+            and failed <= 1
+            and at <= len(data)
+            and math.isfinite(model_ms)
+        )
         body = data[begin + name : at]
         result = _error(body.decode()) if failed else np.frombuffer(body, "<f4")
         yield Reply(data[begin : begin + name].decode(), result, model_ms)

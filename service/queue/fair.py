@@ -9,7 +9,8 @@ from typing import Generic, NamedTuple, TypeVar
 Item = TypeVar("Item")
 
 STALE = 0.25
-"""Share of its time after which a job that waits is overtaken by newer ones of its stream: late answers help nobody."""
+"""Share of its time after which a job that waits is overtaken by newer ones of its stream: late
+answers help nobody."""
 
 
 class _Place(NamedTuple, Generic[Item]):
@@ -30,7 +31,9 @@ class Turns(Generic[Item]):
     def __len__(self) -> int:
         return self._count
 
-    def add(self, stream: str, key: str, item: Item, *, size: int = 0, stale: float = math.inf) -> None:
+    def add(
+        self, stream: str, key: str, item: Item, *, size: int = 0, stale: float = math.inf
+    ) -> None:
         """Put an item last in its stream; a new stream comes last in turn. stale: when it has waited for too long."""
         self._streams.setdefault(stream, {})[key] = _Place(item, size, stale)
         self._count += 1
@@ -49,7 +52,8 @@ class Turns(Generic[Item]):
     def pop(self, *, now: float = 0.0) -> tuple[Item, list[Item]]:
         """Take the next item in turn, and those of its stream that are overtaken. Raises KeyError when there is none.
 
-        A stream's oldest item goes first, unless it is stale: then the newest does, and the others have had their time.
+        A stream's oldest item goes first, unless it is stale: then the newest does, and the others
+        have had their time.
         """
         stream = next(iter(self._streams), None)
         if stream is None:
@@ -89,7 +93,9 @@ class Backlog(Generic[Item]):
         turns = self._turns[live]
         return len(turns) >= self._limit or turns.size + size > self._max_size
 
-    def add(self, stream: str, key: str, item: Item, *, live: bool, size: int, stale: float) -> None:
+    def add(
+        self, stream: str, key: str, item: Item, *, live: bool, size: int, stale: float
+    ) -> None:
         """Put an item in its place. A clip is never overtaken: it is answered as a whole, or not at all."""
         self._turns[live].add(stream, key, item, size=size, stale=stale if live else math.inf)
 

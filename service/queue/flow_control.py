@@ -12,7 +12,8 @@ from service.queue.base import Job
 from service.queue.fair import STALE, Turns
 
 SOON_S = 0.1
-"""How long a job that is under way should wait at most; the others wait here, where newer ones overtake them."""
+"""How long a job that is under way should wait at most; the others wait here, where newer ones
+overtake them."""
 FIRST, LEAST = 256.0, 64.0
 """Jobs under way at first, and at least."""
 GROWTH, DECAY = 0.25, 0.5

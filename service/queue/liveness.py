@@ -15,9 +15,13 @@ class Pulses:
     def look(self, clock: float, beats: dict[str, float], *, now: float) -> list[str]:
         """Return the workers that live.
 
-        clock: of Redis, seconds. beats: when each was last seen by that clock. now: by ours, which is never set.
+        clock: of Redis, seconds. beats: when each was last seen by that clock. now: by ours, which
+        is never set.
         """
-        self._known = {name: (beat, self._noticed(name, beat, clock=clock, now=now)) for name, beat in beats.items()}
+        self._known = {
+            name: (beat, self._noticed(name, beat, clock=clock, now=now))
+            for name, beat in beats.items()
+        }
         return [name for name, (_, noticed) in self._known.items() if now - noticed < ALIVE_S]
 
     def _noticed(self, name: str, beat: float, *, clock: float, now: float) -> float:

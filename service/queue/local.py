@@ -20,7 +20,8 @@ from service.queue.base import Answer, Job
 from service.queue.fair import STALE, Backlog
 
 IDLE_S = 5.0
-"""A model that was not asked for so long gives its thread back, and the memory that ONNX Runtime keeps for that."""
+"""A model that was not asked for so long gives its thread back, and the memory that ONNX Runtime
+keeps for that."""
 
 
 class Predictor(Protocol):
@@ -41,7 +42,12 @@ class LocalQueue:
     """Runs each model in a thread of its own, on whatever waits at the moment it is free."""
 
     def __init__(
-        self, find: Callable[[str, str], Predictor], *, max_batch: int, max_jobs: int, max_job_bytes: int = 2**28
+        self,
+        find: Callable[[str, str], Predictor],
+        *,
+        max_batch: int,
+        max_jobs: int,
+        max_job_bytes: int = 2**28,
     ) -> None:
         """max_jobs, max_job_bytes: of live streams that wait for one model, and again of clips.
 
@@ -75,7 +81,9 @@ class LocalQueue:
             raise Leaving("the queue takes no new jobs")
         key = (job.model, job.version)
         if key not in self._lanes:
-            self._lanes[key] = _Lane(partial(self._find, *key), Backlog(**self._bounds), max_batch=self._max_batch)
+            self._lanes[key] = _Lane(
+                partial(self._find, *key), Backlog(**self._bounds), max_batch=self._max_batch
+            )
         return await self._lanes[key].ask(job)
 
     async def close(self) -> None:
@@ -87,10 +95,13 @@ class LocalQueue:
 class _Lane:
     """One model, its thread and the jobs that wait for it.
 
-    The thread helps itself: were it handed its work, a busy event loop would let it run once a turn.
+    The thread helps itself: were it handed its work, a busy event loop would let it run once a
+    turn.
     """
 
-    def __init__(self, find: Callable[[], Predictor], backlog: Backlog[_Asked], *, max_batch: int) -> None:
+    def __init__(
+        self, find: Callable[[], Predictor], backlog: Backlog[_Asked], *, max_batch: int
+    ) -> None:
         self.backlog = backlog
         self._find = find
         self._max_batch = max_batch
@@ -193,7 +204,9 @@ class _Lane:
             # A client that left while the model ran has cancelled its future.
             if not asked.future.done():
                 queue_ms, model_ms = 1e3 * (begin - asked.since), 1e3 * (end - begin)
-                asked.future.set_result(Answer(job_id=asked.job.id, scores=row, queue_ms=queue_ms, model_ms=model_ms))
+                asked.future.set_result(
+                    Answer(job_id=asked.job.id, scores=row, queue_ms=queue_ms, model_ms=model_ms)
+                )
 
 
 def _fail(batch: list[_Asked], error: Exception) -> None:

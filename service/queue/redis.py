@@ -60,7 +60,12 @@ class RedisQueue:
     """Sends jobs to workers through Redis; whatever comes back finds the one that waits."""
 
     def __init__(
-        self, url: str, *, max_jobs: int, max_job_bytes: int = 2**28, served: Callable[[], Iterable[str]] = tuple
+        self,
+        url: str,
+        *,
+        max_jobs: int,
+        max_job_bytes: int = 2**28,
+        served: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         """max_jobs: of live streams in Redis, and again of clips. max_job_bytes: of each, of this gateway.
 
@@ -121,7 +126,9 @@ class RedisQueue:
         with self._weights[stream].hold(job.tensor.nbytes):
             try:
                 async with asyncio.timeout(job.deadline - now):
-                    return await (self._in_line(job, now) if job.live else self._ask(job, stream, now))
+                    return await (
+                        self._in_line(job, now) if job.live else self._ask(job, stream, now)
+                    )
             except TimeoutError:
                 raise Late(f"no answer from {job.model!r} within the deadline") from None
 
@@ -148,7 +155,9 @@ class RedisQueue:
         if isinstance(reply.result, Exception):
             raise reply.result
         queue_ms = max(0.0, 1e3 * (time.monotonic() - since) - reply.model_ms)
-        return Answer(job_id=job.id, scores=reply.result, queue_ms=queue_ms, model_ms=reply.model_ms)
+        return Answer(
+            job_id=job.id, scores=reply.result, queue_ms=queue_ms, model_ms=reply.model_ms
+        )
 
     async def close(self) -> None:
         """Wait for the answers to what was accepted, each no longer than its deadline; then part from Redis."""
@@ -188,7 +197,10 @@ class RedisQueue:
         self._work.clear()
         jobs, self._outbox = self._outbox, {}
         withdrawn, self._withdrawn = self._withdrawn, []
-        lanes = {stream: [job for job, sent in jobs.items() if sent[0] == stream] for stream in (LIVE, CLIPS)}
+        lanes = {
+            stream: [job for job, sent in jobs.items() if sent[0] == stream]
+            for stream in (LIVE, CLIPS)
+        }
         lanes = {stream: lane for stream, lane in lanes.items() if lane}
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -257,7 +269,8 @@ class RedisQueue:
                     self._replies.resolve(reply)
             except InputError as error:
                 log("queue answer not understood", why=error)
-        # Those who were answered go first; a tenth of a round trip. What is not deleted would be read without a pause.
+        # Those who were answered go first; a tenth of a round trip. What is not deleted would be
+        # read without a pause.
         await asyncio.sleep(RETRY_S if entries and refused else 0)
 
     async def _watch(self) -> None:
@@ -280,7 +293,11 @@ class RedisQueue:
         before = self.trouble
         self._lost, self._deserted = lost, deserted
         if self.trouble != before:
-            log("queue trouble" if self.trouble else "queue is well", redis=self._where, why=why or self.trouble or "-")
+            log(
+                "queue trouble" if self.trouble else "queue is well",
+                redis=self._where,
+                why=why or self.trouble or "-",
+            )
         if self.trouble:
             self._well.clear()
         else:

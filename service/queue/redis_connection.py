@@ -1,7 +1,8 @@
 """The way to Redis: addresses, keys, and what both sides of the queue do. The one file that knows redis-py.
 
-Jobs travel on two streams with one consumer group, answers on one stream for each gateway. All keys share the hash tag
-`{timbre}`. The gateways' side is `service/queue/redis.py`, the workers' `service/queue/redis_consumer.py`.
+Jobs travel on two streams with one consumer group, answers on one stream for each gateway. All keys
+share the hash tag `{timbre}`. The gateways' side is `service/queue/redis.py`, the workers'
+`service/queue/redis_consumer.py`.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ WORKERS = "{timbre}:workers"
 HELD = "{timbre}:held"
 """Hash: the versions each worker has loaded."""
 WANTED = "{timbre}:wanted"
-"""Sorted set: each version that gateways ask for, and when it was last wanted, in seconds of Redis' clock."""
+"""Sorted set: each version that gateways ask for, and when it was last wanted, in seconds of Redis'
+clock."""
 DEAD = "{timbre}:dead"
 GATEWAYS = "{timbre}:gateway:"
-"""Written all the time by each gateway: Redis may be full or a replica, or have forgotten what it was told."""
+"""Written all the time by each gateway: Redis may be full or a replica, or have forgotten what it
+was told."""
 GROUP = "workers"
 TROUBLE = (RedisError, OSError)
 """What goes wrong between us and Redis."""
@@ -52,8 +55,9 @@ QUERY = ("db", "username", "password")
 def connect(url: str) -> Any:
     """Return a client; nothing is sent yet. Raises Unprocessable on an address that makes no sense.
 
-    url: redis://, rediss:// (TLS), unix://PATH, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DATABASE or
-    redis+cluster://HOST:PORT,HOST:PORT (rediss+ with TLS), with USER:PASSWORD@ and ?ssl_...=.
+    url: redis://, rediss:// (TLS), unix://PATH,
+    redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DATABASE or redis+cluster://HOST:PORT,HOST:PORT
+    (rediss+ with TLS), with USER:PASSWORD@ and ?ssl_...=.
     """
     # No retries of redis-py's own: a job that is sent twice runs twice.
     options: dict[str, Any] = {
@@ -64,7 +68,13 @@ def connect(url: str) -> Any:
     }
     try:
         _check_options(url)
-        kind = _cluster if url.startswith(CLUSTER) else _sentinel if url.startswith(SENTINEL) else Redis.from_url
+        kind = (
+            _cluster
+            if url.startswith(CLUSTER)
+            else _sentinel
+            if url.startswith(SENTINEL)
+            else Redis.from_url
+        )
         client: Any = kind(url, **options)
         # What redis-py would say with the first command.
         client.connection_pool.make_connection()
@@ -77,7 +87,9 @@ def _check_options(url: str) -> None:
     """Raises ValueError on what would change how we speak with Redis."""
     for name in parse_qs(urlsplit(url).query):
         if name not in QUERY and not name.startswith("ssl_"):
-            raise ValueError(f"after the ? may stand {', '.join(QUERY)}, ssl_ca_certs and its like, but not {name!r}")
+            raise ValueError(
+                f"after the ? may stand {', '.join(QUERY)}, ssl_ca_certs and its like, but not {name!r}"
+            )
 
 
 def _cluster(url: str, **options: Any) -> Any:
@@ -86,7 +98,11 @@ def _cluster(url: str, **options: Any) -> Any:
     if path:
         raise ValueError(f"a cluster has no databases, and so no {path!r}")
     kind = _EncryptedOwner if given.pop("ssl") else _Owner
-    return Redis(connection_pool=ConnectionPool(connection_class=kind, nodes=deque(nodes), **options, **given))
+    return Redis(
+        connection_pool=ConnectionPool(
+            connection_class=kind, nodes=deque(nodes), **options, **given
+        )
+    )
 
 
 def _sentinel(url: str, **options: Any) -> Any:
@@ -112,7 +128,9 @@ def _taken_apart(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
             raise ValueError(f"{each!r} is not HOST:PORT")
         nodes.append((host.strip("[]"), int(port)))
     scheme = parts.scheme.partition("+")[0]
-    given: dict[str, Any] = dict(parse_url(urlunsplit((scheme, f"{login}{at}localhost", "", parts.query, ""))))
+    given: dict[str, Any] = dict(
+        parse_url(urlunsplit((scheme, f"{login}{at}localhost", "", parts.query, "")))
+    )
     given.pop("host")
     given["ssl"] = given.pop("connection_class", None) is SSLConnection
     return nodes, parts.path.strip("/"), given
@@ -124,13 +142,16 @@ class _Sentinel(Sentinel):
         try:
             return await super().discover_master(service_name)  # type: ignore[no-untyped-call]
         except MasterNotFoundError:
-            raise MasterNotFoundError(f"no Sentinel that answers knows a master named {service_name!r}") from None
+            raise MasterNotFoundError(
+                f"no Sentinel that answers knows a master named {service_name!r}"
+            ) from None
 
 
 class _Owner(Connection):
     """A connection to the node that owns our keys, whichever that is when it is opened.
 
-    They share a hash tag, so one node has them all: what is asked for together can be, and there is one clock.
+    They share a hash tag, so one node has them all: what is asked for together can be, and there is
+    one clock.
     """
 
     def __init__(self, *, nodes: deque[tuple[str, int]], **options: Any) -> None:
@@ -149,7 +170,8 @@ class _Owner(Connection):
         """Ask one node after the other. Raises what the last one gave."""
         trouble: Exception = ClusterDownError("no node owns the keys")
         for node in tuple(self._nodes):
-            # Whoever answered is asked last the next time: it may be cut off from the others, and know old things.
+            # Whoever answered is asked last the next time: it may be cut off from the others, and
+            # know old things.
             self._nodes.rotate(-1)
             try:
                 if owner := await self._ask(*node):
@@ -161,17 +183,23 @@ class _Owner(Connection):
     async def _ask(self, host: str, port: int) -> tuple[str, int] | None:
         kind: Any = SSLConnection if isinstance(self, SSLConnection) else Connection
         asking: Any = Redis(
-            connection_pool=ConnectionPool(connection_class=kind, **(self._options | {"host": host, "port": port}))
+            connection_pool=ConnectionPool(
+                connection_class=kind, **(self._options | {"host": host, "port": port})
+            )
         )
         try:
             slots = await asking.execute_command("CLUSTER SLOTS")
         finally:
             await asking.aclose(close_connection_pool=True)
         slot = key_slot(LIVE.encode())
-        # Each: first slot, last slot, owner, replicas. A node that knows no address of its own gives none.
+        # Each: first slot, last slot, owner, replicas. A node that knows no address of its own
+        # gives none.
         owners = [((each[2][0] or host.encode()).decode(), int(each[2][1])) for each in slots]
         self._nodes.extend(node for node in dict.fromkeys(owners) if node not in self._nodes)
-        return next((node for node, each in zip(owners, slots, strict=True) if each[0] <= slot <= each[1]), None)
+        return next(
+            (node for node, each in zip(owners, slots, strict=True) if each[0] <= slot <= each[1]),
+            None,
+        )
 
     async def read_response(self, *arguments: Any, **options: Any) -> Any:
         """Part from who does not own the keys any more."""

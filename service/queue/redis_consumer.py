@@ -72,10 +72,16 @@ class RedisJobs:
 
     async def take(self, count: int, *, wait_s: float) -> list[Delivery]:
         """Return up to `count` live jobs, then up to as many clips; wait for the first. Live jobs crowd out clips."""
-        found = await self._redis.xreadgroup(GROUP, self.name, {LIVE: ">"}, count=count) if self._crowded else None
+        found = (
+            await self._redis.xreadgroup(GROUP, self.name, {LIVE: ">"}, count=count)
+            if self._crowded
+            else None
+        )
         if not found:
             wait_ms = max(1, round(1e3 * wait_s)) if wait_s else None
-            found = await self._redis.xreadgroup(GROUP, self.name, {LIVE: ">", CLIPS: ">"}, count=count, block=wait_ms)
+            found = await self._redis.xreadgroup(
+                GROUP, self.name, {LIVE: ">", CLIPS: ">"}, count=count, block=wait_ms
+            )
         entries = {name.decode(): batch for name, batch in found or []}
         self._crowded = len(entries.get(LIVE, ())) >= count
         return [
@@ -93,7 +99,12 @@ class RedisJobs:
             answers[waiting[reply.job_id]].append(encode_reply(reply))
         async with self._redis.pipeline(transaction=True) as pipe:
             for gateway, parts in answers.items():
-                pipe.xadd(ANSWERS + gateway, {"answers": b"".join(parts)}, maxlen=MAX_ANSWERS, approximate=True)
+                pipe.xadd(
+                    ANSWERS + gateway,
+                    {"answers": b"".join(parts)},
+                    maxlen=MAX_ANSWERS,
+                    approximate=True,
+                )
                 pipe.pexpire(ANSWERS + gateway, ANSWERS_LIVE_MS)
             for stream, entries in _by_stream(deliveries).items():
                 pipe.xack(stream, GROUP, *entries)
@@ -118,7 +129,8 @@ class RedisJobs:
     async def rescue(self) -> Delivery | None:
         """Take over one job of a worker that fell silent. What was tried too often is buried. None: there is none.
 
-        One at a time, and to be run alone: the job that ends its workers must not take others along.
+        One at a time, and to be run alone: the job that ends its workers must not take others
+        along.
         """
         for stream in (LIVE, CLIPS):
             cursor: Any = "0-0"
@@ -166,7 +178,9 @@ class RedisJobs:
             if not await self._redis.xpending_range(stream, GROUP, "-", "+", 1, consumername=name):
                 await self._redis.xgroup_delconsumer(stream, GROUP, name)
 
-    async def _try_again(self, stream: str, entry: bytes, fields: dict[bytes, bytes]) -> Delivery | None:
+    async def _try_again(
+        self, stream: str, entry: bytes, fields: dict[bytes, bytes]
+    ) -> Delivery | None:
         pending = await self._redis.xpending_range(stream, GROUP, entry, entry, 1)
         attempts = pending[0]["times_delivered"] if pending else 1
         if not (delivery := await self._read(stream, entry, fields)):
@@ -184,7 +198,9 @@ class RedisJobs:
         """Return the job of an entry; one that is none is buried."""
         now = time.monotonic()
         # Entries carry the time of Redis' clock, which may have been set back.
-        since = now if self._doubtful() else min(now, int(entry.split(b"-")[0]) / 1e3 - self._offset)
+        since = (
+            now if self._doubtful() else min(now, int(entry.split(b"-")[0]) / 1e3 - self._offset)
+        )
         try:
             return Delivery(stream, entry, decode_job(fields.get(b"job", b""), since=since))
         except InputError as error:
@@ -193,9 +209,17 @@ class RedisJobs:
             await self._redis.xdel(stream, entry)
             return None
 
-    async def _bury(self, stream: str, entry: bytes, fields: dict[bytes, bytes], *, why: str) -> None:
+    async def _bury(
+        self, stream: str, entry: bytes, fields: dict[bytes, bytes], *, why: str
+    ) -> None:
         log("job buried", entry=entry.decode(), why=why)
-        letter = {"job": fields.get(b"job", b""), "stream": stream, "entry": entry, "worker": self.name, "why": why}
+        letter = {
+            "job": fields.get(b"job", b""),
+            "stream": stream,
+            "entry": entry,
+            "worker": self.name,
+            "why": why,
+        }
         await self._redis.xadd(DEAD, letter, maxlen=MAX_DEAD, approximate=True)
 
 

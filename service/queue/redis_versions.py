@@ -1,6 +1,7 @@
 """Which versions gateways want and which workers have them, told through Redis.
 
-A gateway takes a version over once every worker that lives has it, so that no job waits for a model to be loaded.
+A gateway takes a version over once every worker that lives has it, so that no job waits for a model
+to be loaded.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ async def prepare(redis: Any, name: str) -> None:
         await want(redis, [name])
         while lacking := await _lacking(redis, name):
             if time.monotonic() > until:
-                raise ArtefactError(f"{name.replace(':', ' ')}: not loaded by worker {', '.join(lacking)}")
+                raise ArtefactError(
+                    f"{name.replace(':', ' ')}: not loaded by worker {', '.join(lacking)}"
+                )
             await asyncio.sleep(PAUSE_S)
     except TROUBLE as error:
         raise ArtefactError("the queue cannot be used") from error
@@ -61,6 +64,9 @@ async def prepare(redis: Any, name: str) -> None:
 
 async def _lacking(redis: Any, name: str) -> list[str]:
     alive = [worker for worker, ago in (await seen(redis)).items() if ago < ALIVE_S]
-    held = {worker.decode(): names.decode().split() for worker, names in (await redis.hgetall(HELD)).items()}
+    held = {
+        worker.decode(): names.decode().split()
+        for worker, names in (await redis.hgetall(HELD)).items()
+    }
     # One that has told nothing yet has only begun.
     return sorted(worker for worker in alive if name not in held.get(worker, [name]))

@@ -89,7 +89,9 @@ class Doorman:
         # Who has not even finished the handshake goes first; the oldest come first.
         handshake = next(iter(self.handshakes), None)
         idle = None if handshake else next((each for each in connections if _idle(each)), None)
-        closed = "one without TLS yet" if handshake else "the newest" if idle is None else "an idle one"
+        closed = (
+            "one without TLS yet" if handshake else "the newest" if idle is None else "an idle one"
+        )
         self._tell(closed)
         if handshake:
             self.handshakes.pop(handshake)
@@ -106,7 +108,13 @@ class Doorman:
         if time.monotonic() >= self._silent_until:
             self._silent_until = time.monotonic() + TELL_S
             opened, shaking = len(self._server.connections), len(self.handshakes)
-            log("too many connections", open=opened, handshakes=shaking, closed=closed, times=self._unsaid)
+            log(
+                "too many connections",
+                open=opened,
+                handshakes=shaking,
+                closed=closed,
+                times=self._unsaid,
+            )
             self._unsaid = 0
 
 
@@ -131,7 +139,8 @@ class Porch:
             try:
                 connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
             except OSError as error:
-                # What is lacking may be there again later; asked at once, it would be asked without a pause.
+                # What is lacking may be there again later; asked at once, it would be asked without
+                # a pause.
                 log("cannot accept connections", why=error.strerror)
                 await asyncio.sleep(PAUSE_S)
                 continue
@@ -146,7 +155,10 @@ class Porch:
         self._certificate.refresh()
         protocol = self._doorman()
         agreeing = asyncio.get_running_loop().connect_accepted_socket(
-            lambda: protocol, connection, ssl=self._certificate.context, ssl_handshake_timeout=HANDSHAKE_S
+            lambda: protocol,
+            connection,
+            ssl=self._certificate.context,
+            ssl_handshake_timeout=HANDSHAKE_S,
         )
         handshake = asyncio.create_task(agreeing)
         self._doorman.handshakes[handshake] = None
@@ -180,7 +192,8 @@ def _abort(connection: RequestHandler) -> None:
 def _allow_handles(connections: int) -> int:
     """Return how many connections there may be, at most so many; raise the process's limit of handles as far as it may.
 
-    1,024, as it often is, are soon taken; without one left not even a refusal can be said, and no file be read.
+    1,024, as it often is, are soon taken; without one left not even a refusal can be said, and no
+    file be read.
     """
     try:
         import resource
@@ -197,7 +210,13 @@ def _allow_handles(connections: int) -> int:
     if soft == resource.RLIM_INFINITY or soft >= connections + OTHER_HANDLES:
         return connections
     room = max(soft - OTHER_HANDLES, soft // 2)
-    log("few handles", allowed=soft, wanted=connections + OTHER_HANDLES, connections=room, see="ulimit -n")
+    log(
+        "few handles",
+        allowed=soft,
+        wanted=connections + OTHER_HANDLES,
+        connections=room,
+        see="ulimit -n",
+    )
     return min(connections, room)
 
 

@@ -37,8 +37,8 @@ def run(
 ) -> int:
     """Serve until told to leave; return the exit code.
 
-    since: time.monotonic() at the start of the program. beat: called every second while the loop is alive.
-    tally: what the gateways of this machine count together.
+    since: time.monotonic() at the start of the program. beat: called every second while the loop is
+    alive. tally: what the gateways of this machine count together.
     """
     serving = _serve(settings, listener, since=since, beat=beat, tally=tally)
     try:
@@ -80,12 +80,16 @@ async def _until_useful(gateway: Gateway, told: asyncio.Event) -> None:
     waiting = [asyncio.create_task(event.wait()) for event in (told, gateway.loaded)]
     await asyncio.wait((*waiting, gateway.opening), return_when=asyncio.FIRST_COMPLETED)
     # A queue that is in trouble is for the clients to know.
-    await asyncio.wait((waiting[0], gateway.opening), timeout=QUEUE_S, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(
+        (waiting[0], gateway.opening), timeout=QUEUE_S, return_when=asyncio.FIRST_COMPLETED
+    )
     for each in waiting:
         each.cancel()
 
 
-async def _until_told(app: web.Application, told: asyncio.Event, listener: socket.socket, *, since: float) -> int:
+async def _until_told(
+    app: web.Application, told: asyncio.Event, listener: socket.socket, *, since: float
+) -> int:
     gateway = app[GATEWAY]
     waiting = asyncio.create_task(told.wait())
     await asyncio.wait((gateway.opening, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -96,10 +100,12 @@ async def _until_told(app: web.Application, told: asyncio.Event, listener: socke
             waiting.cancel()
             log("cannot serve", why=error)
             return 1
-        # What is loaded stays: without this every full collection would walk it, for tens of milliseconds.
+        # What is loaded stays: without this every full collection would walk it, for tens of
+        # milliseconds.
         gc.collect()
         gc.freeze()
-        # And what streams make seldom lies in cycles: looking for those every 700 objects took a tenth of the time.
+        # And what streams make seldom lies in cycles: looking for those every 700 objects took a
+        # tenth of the time.
         gc.set_threshold(2_000, 5, 50)
         _say_ready(gateway, listener, seconds=time.monotonic() - since)
         gateway.lag.start()

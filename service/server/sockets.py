@@ -9,7 +9,9 @@ from service.settings import Settings
 
 def bind(settings: Settings, *, shared: bool = False) -> socket.socket:
     """Return a socket bound to the address, `shared` among processes. Raises OSError when it is taken."""
-    family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM
+    )[0]
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

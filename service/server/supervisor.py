@@ -57,9 +57,13 @@ class Supervisor:
         self._reserved = bind(settings, shared=True)
         self.settings = replace(settings, port=self._reserved.getsockname()[1])
         self._since = since
-        self._tallies = _folder() if settings.keys and not settings.redis and settings.gateways > 1 else None
+        self._tallies = (
+            _folder() if settings.keys and not settings.redis and settings.gateways > 1 else None
+        )
         counts = {"gateway": settings.gateways, "worker": settings.workers if settings.redis else 0}
-        self._children = [Child(role, number) for role, count in counts.items() for number in range(count)]
+        self._children = [
+            Child(role, number) for role, count in counts.items() for number in range(count)
+        ]
         self._signals: list[int] = []
         self._wake, waker = socket.socketpair()
         waker.setblocking(False)
@@ -121,13 +125,17 @@ class Supervisor:
         assert child.process is not None
         child.deaths = 1 if now - child.started > STEADY_S else child.deaths + 1
         pause = BACKOFF_S[min(child.deaths, len(BACKOFF_S)) - 1]
-        log(f"{child.role} died", number=child.number, code=child.process.exitcode, again_in_s=pause)
+        log(
+            f"{child.role} died", number=child.number, code=child.process.exitcode, again_in_s=pause
+        )
         child.process, child.pulse, child.due = None, None, now + pause
 
     def _end(self) -> None:
         """Pass the word on, wait a little longer than the grace, then insist; workers last, for gateways need them."""
         for role in ("gateway", "worker"):
-            alive = [child.process for child in self._children if child.process and child.role == role]
+            alive = [
+                child.process for child in self._children if child.process and child.role == role
+            ]
             for each in alive:
                 each.terminate()
             until = time.monotonic() + self.settings.grace + 5
@@ -141,10 +149,19 @@ class Supervisor:
 
 def _folder() -> Path:
     """Return a new folder for what gateways count together, in memory where that can be."""
-    return Path(tempfile.mkdtemp(prefix="timbre-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+    return Path(
+        tempfile.mkdtemp(prefix="timbre-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
+    )
 
 
-def _be(role: str, number: int, settings: Settings, pulse: Connection, since: float, tallies: Path | None) -> None:
+def _be(
+    role: str,
+    number: int,
+    settings: Settings,
+    pulse: Connection,
+    since: float,
+    tallies: Path | None,
+) -> None:
     """Be one gateway or worker, in a process of its own."""
     setproctitle(f"timbre: {role} {number}")
 

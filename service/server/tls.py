@@ -71,11 +71,16 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        # Without a callback OpenSSL would ask for a passphrase on the terminal, and a server would wait for ever.
+        # Without a callback OpenSSL would ask for a passphrase on the terminal, and a server would
+        # wait for ever.
         context.load_cert_chain(certificate, key, password=_no_passphrase)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         mismatch = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
-        why = "the key belongs to another certificate" if mismatch else f"not PEM files that can be used: {error}"
+        why = (
+            "the key belongs to another certificate"
+            if mismatch
+            else f"not PEM files that can be used: {error}"
+        )
         raise Unprocessable(f"tls_certificate={certificate} and tls_key={key}: {why}") from None
     return context
 
@@ -85,7 +90,9 @@ def client_context(authorities: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authorities)
     except OSError as error:  # ssl.SSLError is one
-        raise InputError(f"{authorities} is no file of certificates: {error.strerror or error}") from None
+        raise InputError(
+            f"{authorities} is no file of certificates: {error.strerror or error}"
+        ) from None
 
 
 def _check(name: str, path: str) -> None:

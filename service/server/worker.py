@@ -128,7 +128,9 @@ class Worker:
             if not isinstance(error, TimbreError):
                 log("fault", error=type(error).__name__, model=jobs[0].model, job=jobs[0].id)
                 trace(error)
-                error = TimbreError(f"{jobs[0].model!r} failed in a worker; its log has it under {jobs[0].id}")
+                error = TimbreError(
+                    f"{jobs[0].model!r} failed in a worker; its log has it under {jobs[0].id}"
+                )
             return [Reply(job.id, error, 0.0) for job in jobs]
 
     def _note(self, trouble: str) -> None:
@@ -143,10 +145,18 @@ def batches(taken: list[Delivery], *, limit: int) -> list[list[Delivery]]:
     for delivery in taken:
         job = delivery.order.job
         alike[job.model, job.version, job.tensor.dtype, job.tensor.shape].append(delivery)
-    return [group[at : at + limit] for group in alike.values() for at in range(0, len(group), limit)]
+    return [
+        group[at : at + limit] for group in alike.values() for at in range(0, len(group), limit)
+    ]
 
 
-def run(settings: Settings, *, number: int = 0, burst: bool = False, pulse: Callable[[], None] = lambda: None) -> int:
+def run(
+    settings: Settings,
+    *,
+    number: int = 0,
+    burst: bool = False,
+    pulse: Callable[[], None] = lambda: None,
+) -> int:
     """Be a worker until SIGTERM or SIGINT; return the exit code, 1 when there is no usable artefact."""
     try:
         import uvloop

@@ -18,7 +18,9 @@ class Ledger:
         """Answered windows."""
         self._dropped = 0
         self._answered_to = 0
-        self._lost: tuple[int, int] | None = None  # dropped, but a later answer may still cover its end
+        self._lost: tuple[int, int] | None = (
+            None  # dropped, but a later answer may still cover its end
+        )
 
     @property
     def dropped(self) -> int:

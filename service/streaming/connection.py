@@ -15,7 +15,8 @@ from service.settings import Settings
 SEND_BUFFER = 2**17
 """Bytes the kernel keeps for a client that does not read; more would only hide that it does not."""
 UNREAD = 4
-"""Times the bound of a message up to which one is read, so as to say what is wrong; a longer one is cut off."""
+"""Times the bound of a message up to which one is read, so as to say what is wrong; a longer one is
+cut off."""
 CLOSE_TIMEOUT = 2.0
 """Seconds a client has to answer a close."""
 
@@ -45,7 +46,9 @@ class Channel:
         if message.type is not WSMsgType.TEXT:
             raise Gone(f"{message.type.name.lower()} {message.data or ''}")
         if len(message.data) > self._settings.max_text:
-            raise TooLarge(f"text of {len(message.data)} characters; at most {self._settings.max_text} are taken")
+            raise TooLarge(
+                f"text of {len(message.data)} characters; at most {self._settings.max_text} are taken"
+            )
         return protocol.parse_client(message.data)
 
     async def send(self, message: protocol.ServerMessage) -> None:
@@ -54,7 +57,8 @@ class Channel:
 
     async def _next(self, seconds: float) -> WSMessage:
         """Return the next message of any kind, with pings in times of quiet. Raises TimeoutError, Gone."""
-        # aiohttp's own heartbeat re-arms itself after the close, and so keeps every closed stream in memory.
+        # aiohttp's own heartbeat re-arms itself after the close, and so keeps every closed stream
+        # in memory.
         while True:
             wait = min(seconds, self._settings.heartbeat)
             try:
@@ -71,7 +75,9 @@ class Channel:
                 await sending
         except (TimeoutError, ConnectionError) as error:
             self._abort()
-            raise Gone(f"did not read within {self._settings.send_timeout:g} s: {error!r}") from error
+            raise Gone(
+                f"did not read within {self._settings.send_timeout:g} s: {error!r}"
+            ) from error
 
     async def refuse(self, error: TimbreError) -> None:
         """Say what is wrong and close accordingly."""

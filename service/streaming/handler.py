@@ -29,9 +29,11 @@ from service.streaming.windower import Cut, Event, Session
 Result = TypeVar("Result")
 
 PATIENCE = 0.25
-"""Share of the hop that a new window waits for room before the oldest is dropped: a burst is no overload."""
+"""Share of the hop that a new window waits for room before the oldest is dropped: a burst is no
+overload."""
 TURN_S = 0.002
-"""Seconds of work after which a stream waits for another turn of the event loop, behind the others."""
+"""Seconds of work after which a stream waits for another turn of the event loop, behind the others.
+"""
 PAUSE_S = 0.001
 """A message that is taken so soon after the one before was there already."""
 _numbers = itertools.count()
@@ -48,12 +50,17 @@ async def stream(request: web.Request) -> web.StreamResponse:
     settings = gateway.settings
     await gateway.lag.turn()
     with gateway.working():
-        check_origin(request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins)
+        check_origin(
+            request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins
+        )
         version = read_query(request, version=str).get("version")
         following = await follower(gateway.catalogue, request.match_info["name"], version)
         following.model.sound  # noqa: B018 - refuses a model of pictures before the upgrade
         websocket = web.WebSocketResponse(
-            max_msg_size=UNREAD * settings.max_message, compress=False, timeout=CLOSE_TIMEOUT, protocols=(SUBPROTOCOL,)
+            max_msg_size=UNREAD * settings.max_message,
+            compress=False,
+            timeout=CLOSE_TIMEOUT,
+            protocols=(SUBPROTOCOL,),
         )
         await websocket.prepare(request)
         live = LiveStream(gateway, following, Channel(websocket, settings))
@@ -127,11 +134,15 @@ class LiveStream:
         finally:
             await _cancel(telling)
             self._room.clear()
-            # An error that ended us holds on to all of this, in a circle, until somebody looks for those.
+            # An error that ended us holds on to all of this, in a circle, until somebody looks for
+            # those.
             session.release()
 
     async def _finish(
-        self, session: Session, reading: asyncio.Task[protocol.EndReason], telling: asyncio.Task[None]
+        self,
+        session: Session,
+        reading: asyncio.Task[protocol.EndReason],
+        telling: asyncio.Task[None],
     ) -> protocol.EndReason:
         """Tell what was accepted, then how it ended."""
         if telling.done():
@@ -150,7 +161,9 @@ class LiveStream:
         log("stream ended", stream=self.id, reason=reason, windows=session.ledger.windows)
         return reason
 
-    async def _leavable(self, work: Coroutine[Any, Any, Result], *others: asyncio.Task[None]) -> asyncio.Task[Result]:
+    async def _leavable(
+        self, work: Coroutine[Any, Any, Result], *others: asyncio.Task[None]
+    ) -> asyncio.Task[Result]:
         """Return the task of `work` once it is done; `leave` cancels it, and so does the end of another task."""
         self._reader = task = asyncio.create_task(work)
         if self._leaving:
@@ -187,7 +200,9 @@ class LiveStream:
             sample_rate=config.sample_rate,
         )
         await self._channel.send(ready)
-        log("stream begins", stream=self.id, model=model.name, rate=start.sample_rate, hop=ready.hop)
+        log(
+            "stream begins", stream=self.id, model=model.name, rate=start.sample_rate, hop=ready.hop
+        )
         return start, session
 
     async def _read_all(self, start: protocol.Start, session: Session) -> protocol.EndReason:
@@ -245,7 +260,9 @@ class LiveStream:
             if isinstance(event, Cut) and (why := self._follower.follow()):
                 warning = protocol.Warn(kind="version", detail=why, from_sample=event.start_sample)
                 self._room.put(Waiting(warning, arrived, features_ms))
-            waiting = Waiting(event, arrived, features_ms, dropped=thinned, model=self._follower.model)
+            waiting = Waiting(
+                event, arrived, features_ms, dropped=thinned, model=self._follower.model
+            )
             self._room.put(waiting)
 
 

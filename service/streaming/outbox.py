@@ -21,7 +21,8 @@ class Waiting:
     """time.monotonic() of the last byte it needed."""
     features_ms: float
     dropped: bool = False
-    """Not computed, or pushed out by newer ones: it keeps its place, so that everything is told in order."""
+    """Not computed, or pushed out by newer ones: it keeps its place, so that everything is told in
+    order."""
     model: Model | None = None
     """Who is to answer: of every window the version that was served when it was cut."""
     asking: asyncio.Task[Verdict] | None = None
@@ -38,7 +39,9 @@ class Waiting:
 class WaitingRoom:
     """One producer puts in and may have to wait, one consumer takes out."""
 
-    def __init__(self, *, limit: int, ask: Callable[[Waiting], asyncio.Task[Verdict] | None] = lambda _: None) -> None:
+    def __init__(
+        self, *, limit: int, ask: Callable[[Waiting], asyncio.Task[Verdict] | None] = lambda _: None
+    ) -> None:
         """ask: begins to ask for a window that is not the first in line, so that the queue knows all that wait."""
         self._limit = limit
         self._ask = ask

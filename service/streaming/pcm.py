@@ -10,7 +10,8 @@ from features.errors import InputError, Unprocessable
 from service.protocol import SAMPLE_BYTES
 
 LOUDEST = 16.0
-"""Floats beyond this are no audio in [-1, 1], however clipped: most often integers sent as floats."""
+"""Floats beyond this are no audio in [-1, 1], however clipped: most often integers sent as floats.
+"""
 HEADERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
 """How files begin that are sent by mistake as raw audio."""
 
@@ -27,7 +28,9 @@ def mono(data: bytes | memoryview, *, encoding: str, channels: int) -> Samples:
     """
     size = frame_bytes(encoding, channels)
     if len(data) % size:
-        raise InputError(f"{len(data)} bytes are not a whole number of {size}-byte samples ({encoding} x {channels})")
+        raise InputError(
+            f"{len(data)} bytes are not a whole number of {size}-byte samples ({encoding} x {channels})"
+        )
     samples = _from_s16(data) if encoding == "pcm_s16le" else _from_f32(data)
     if channels == 1:
         return samples
@@ -41,7 +44,9 @@ def header(data: bytes | memoryview) -> str | None:
 
 
 def _from_s16(data: bytes | memoryview) -> Samples:
-    samples: Samples = np.multiply(np.frombuffer(data, "<i2"), np.float32(1 / 32_768), dtype=np.float32)
+    samples: Samples = np.multiply(
+        np.frombuffer(data, "<i2"), np.float32(1 / 32_768), dtype=np.float32
+    )
     return samples
 
 
@@ -49,5 +54,7 @@ def _from_f32(data: bytes | memoryview) -> Samples:
     samples: npt.NDArray[np.float32] = np.frombuffer(data, "<f4").astype(np.float32)
     # Written so that NaN fails it too.
     if samples.size and not (samples.min() >= -LOUDEST and samples.max() <= LOUDEST):
-        raise Unprocessable("float samples must be finite and within [-1, 1]; some are NaN or far beyond")
+        raise Unprocessable(
+            "float samples must be finite and within [-1, 1]; some are NaN or far beyond"
+        )
     return samples

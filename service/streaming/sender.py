@@ -45,7 +45,9 @@ class Teller:
         if isinstance(what, protocol.Warn):
             return what
         if isinstance(what, Gap):
-            return protocol.Dropped(from_sample=what.start_sample, to_sample=what.end_sample, reason="gap")
+            return protocol.Dropped(
+                from_sample=what.start_sample, to_sample=what.end_sample, reason="gap"
+            )
         if waiting.dropped or what.tensor is None:
             return self._drop(what, "overload")
         try:
@@ -59,7 +61,10 @@ class Teller:
     async def _verdict(self, tensor: Tensor, waiting: Waiting) -> Verdict:
         """Return what the model says, asked for now if not before. Raises as `_ask` does."""
         verdict = await (waiting.asking or self._ask(tensor, waiting))
-        if not self._complete and time.monotonic() > waiting.arrived + self._gateway.settings.window_deadline:
+        if (
+            not self._complete
+            and time.monotonic() > waiting.arrived + self._gateway.settings.window_deadline
+        ):
             raise Late("the answer came in time, but the event loop was late")
         return verdict
 
@@ -69,9 +74,15 @@ class Teller:
         assert model is not None  # it was cut for one
         while True:
             now = time.monotonic()
-            deadline = now + settings.clip_deadline if self._complete else waiting.arrived + settings.window_deadline
+            deadline = (
+                now + settings.clip_deadline
+                if self._complete
+                else waiting.arrived + settings.window_deadline
+            )
             try:
-                return await self._gateway.ask(model, tensor, deadline=deadline, live=True, stream=self._stream)
+                return await self._gateway.ask(
+                    model, tensor, deadline=deadline, live=True, stream=self._stream
+                )
             except Busy:
                 if not self._complete:
                     raise
@@ -79,7 +90,9 @@ class Teller:
 
     def _drop(self, cut: Cut, reason: protocol.DropReason) -> protocol.Dropped:
         self._ledger.drop(cut.start_sample, cut.end_sample)
-        return protocol.Dropped(from_sample=cut.start_sample, to_sample=cut.end_sample, reason=reason)
+        return protocol.Dropped(
+            from_sample=cut.start_sample, to_sample=cut.end_sample, reason=reason
+        )
 
     def _window(self, cut: Cut, waiting: Waiting, verdict: Verdict) -> protocol.Window:
         self._ledger.answer(cut.start_sample, cut.end_sample)

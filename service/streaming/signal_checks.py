@@ -54,7 +54,9 @@ class Watch:
             return []
         found = self._judge()
         self._reset()
-        return [warning for kind, detail in found.items() if (warning := self._say(kind, detail, at=at))]
+        return [
+            warning for kind, detail in found.items() if (warning := self._say(kind, detail, at=at))
+        ]
 
     def _keep(self, samples: Samples) -> None:
         """Keep the last chunks, enough for a spectrum."""
@@ -67,11 +69,15 @@ class Watch:
         found: dict[WarningKind, str] = {}
         mean = self._sum / self._count
         if self._clipped > CLIPPED_SHARE * self._count:
-            found["clipping"] = f"{self._clipped / self._count:.1%} of the samples are at full scale: too loud"
+            found["clipping"] = (
+                f"{self._clipped / self._count:.1%} of the samples are at full scale: too loud"
+            )
         if self._peak < SILENCE_PEAK:
             found["silence"] = "no sample above -80 dB: is the microphone on?"
         if abs(mean) > DC_SHARE:
-            found["dc_offset"] = f"the mean is {mean:+.2f} instead of 0: a fault of the device or of the encoding"
+            found["dc_offset"] = (
+                f"the mean is {mean:+.2f} instead of 0: a fault of the device or of the encoding"
+            )
         if self._is_empty_above():
             found["sample_rate"] = (
                 f"nothing above {self._sample_rate // 4} Hz: is the sample rate really {self._sample_rate}?"

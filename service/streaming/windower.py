@@ -20,7 +20,8 @@ from service.streaming.signal_checks import Watch
 PARTS_PER_S = 4
 """Longer messages are worked on in parts, so that others get their turn."""
 GATHERED_S = 0.5
-"""Seconds of sound up to which messages that complete no window are gathered: each piece of work has its cost."""
+"""Seconds of sound up to which messages that complete no window are gathered: each piece of work
+has its cost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,15 +53,24 @@ class Session:
     """Cuts a stream into windows on the grid that begins at sample 0, whatever the chunks."""
 
     def __init__(
-        self, start: protocol.Start, *, config: AudioConfig, kind: Kind, min_hop: float, warn_every: float
+        self,
+        start: protocol.Start,
+        *,
+        config: AudioConfig,
+        kind: Kind,
+        min_hop: float,
+        warn_every: float,
     ) -> None:
         """Raises Unprocessable when the hop is out of range."""
         if not min_hop <= start.hop <= config.window / config.sample_rate:
-            raise Unprocessable(f"hop={start.hop} must be between {min_hop} and {config.window / config.sample_rate} s")
+            raise Unprocessable(
+                f"hop={start.hop} must be between {min_hop} and {config.window / config.sample_rate} s"
+            )
         self.hop = config.live_hop(start.hop)
         """Samples at the model's rate."""
         self.thinning = (1, 0)
-        """Of how many windows one is computed, and which: its number in the grid, divided, leaves this."""
+        """Of how many windows one is computed, and which: its number in the grid, divided, leaves
+        this."""
         self.ledger = Ledger()
         self._start = start
         self._config = config
@@ -79,7 +89,9 @@ class Session:
 
         Raises InputError or Unprocessable when the bytes are no audio as announced.
         """
-        first, audio = protocol.unnumber(frame) if self._start.numbered else (self._next, memoryview(frame))
+        first, audio = (
+            protocol.unnumber(frame) if self._start.numbered else (self._next, memoryview(frame))
+        )
         samples = pcm.mono(audio, encoding=self._start.encoding, channels=self._start.channels)
         events = self._opening(audio) + self._jump(first)
         samples = samples[max(0, self._next - first) :]
@@ -103,9 +115,12 @@ class Session:
         self._segment = first_sample
         self._resampler = StreamingResampler(self._start.sample_rate, self._config.sample_rate)
         first = self._grid.to_model(first_sample)
-        self._extractor = StreamingExtractor(self._config, hop=self.hop, kind=self._kind, first_sample=first)
-        # At a low rate a window may begin a sample or two before the first sound: without these zeros all that
-        # follows would be heard too early, and a stream taken up again would differ from an unbroken one.
+        self._extractor = StreamingExtractor(
+            self._config, hop=self.hop, kind=self._kind, first_sample=first
+        )
+        # At a low rate a window may begin a sample or two before the first sound: without these
+        # zeros all that follows would be heard too early, and a stream taken up again would differ
+        # from an unbroken one.
         self._extractor.feed(np.zeros(max(0, self._grid.nearest(first_sample) - first), np.float32))
         self._due = self._grid.to_client(self._extractor.due)
 

@@ -47,7 +47,9 @@ def test_numbers_that_make_no_load_are_refused_at_both_ends(option, capsys):
         assert f"{option}: {outside} must be between" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("given", [["load", "--requests", "0"], ["load", "--hop", "nan"], ["capacity", "--start", "0"]])
+@pytest.mark.parametrize(
+    "given", [["load", "--requests", "0"], ["load", "--hop", "nan"], ["capacity", "--start", "0"]]
+)
 def test_a_load_of_nothing_is_wrong_usage(given, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(given)

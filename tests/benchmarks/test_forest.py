@@ -12,7 +12,9 @@ def table():
 
 def test_every_subject_is_measured_with_1_and_32_rows(table):
     subjects = [(row["name"], row["rows"]) for row in table]
-    assert subjects == [(name, rows) for rows in (1, 32) for name in ("timbre", "scikit-learn", "skl2onnx")]
+    assert subjects == [
+        (name, rows) for rows in (1, 32) for name in ("timbre", "scikit-learn", "skl2onnx")
+    ]
 
 
 def test_ratios_are_medians_divided_by_ours(table):

@@ -17,7 +17,18 @@ def toy(artefacts):  # noqa: F811
 
 
 def test_clips_and_streams_at_once_make_a_report(toy, tmp_path, capsys):
-    wanted = ["--requests", "20", "--clients", "5", "--streams", "2", "--seconds", "2.2", "--report", f"{tmp_path}/r"]
+    wanted = [
+        "--requests",
+        "20",
+        "--clients",
+        "5",
+        "--streams",
+        "2",
+        "--seconds",
+        "2.2",
+        "--report",
+        f"{tmp_path}/r",
+    ]
     assert cli.main(["load", *wanted, *toy]) == 0
     told = capsys.readouterr().out
     assert "20 OK, 0 BAD in" in told
@@ -50,7 +61,10 @@ def test_a_server_that_is_not_there_is_told_and_reported(unused_tcp_port, tmp_pa
 
 
 def test_a_server_that_cannot_start_gives_its_last_words():
-    with pytest.raises(TimbreError, match="unknown setting"), server_process.served(["--set", "nonsense=1"]):
+    with (
+        pytest.raises(TimbreError, match="unknown setting"),
+        server_process.served(["--set", "nonsense=1"]),
+    ):
         pass
 
 
@@ -81,20 +95,41 @@ def test_streams_too_short_for_a_window_measure_nothing(toy):
 
 
 def test_capacity_of_a_server_that_is_not_there_is_none(unused_tcp_port, capsys):
-    wanted = ["--seconds", "0.1", "--start", "1", "--most", "1", "--url", f"http://127.0.0.1:{unused_tcp_port}"]
+    wanted = [
+        "--seconds",
+        "0.1",
+        "--start",
+        "1",
+        "--most",
+        "1",
+        "--url",
+        f"http://127.0.0.1:{unused_tcp_port}",
+    ]
     assert cli.main(["capacity", *wanted]) == 1
     assert "TOO MANY" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("fault", [{"dropped": {"late": 1}}, {"missing": 1}, {"failed": {"x": 1}}, {"ms": 100.1}])
+@pytest.mark.parametrize(
+    "fault", [{"dropped": {"late": 1}}, {"missing": 1}, {"failed": {"x": 1}}, {"ms": 100.1}]
+)
 def test_only_answers_in_time_and_nothing_lost_are_good(fault):
     ages = {"p50": 1.0, "p99": fault.pop("ms", 100.0)}
-    found = {"streams": 1, "dropped": {}, "missing": 0, "failed": {}, "ms": ages, "told_ms": ages, "lag_ms": ages}
+    found = {
+        "streams": 1,
+        "dropped": {},
+        "missing": 0,
+        "failed": {},
+        "ms": ages,
+        "told_ms": ages,
+        "lag_ms": ages,
+    }
     report = {"streams": found | fault, "generator": {"cpu": 0.1}}
     assert capacity.judge(report)["good"] == (not fault and ages["p99"] <= 100)
     assert capacity.judge({**report, "streams": found | {"ms": {"p50": 1.0, "p99": 100.0}}})["good"]
 
 
-@pytest.mark.parametrize(("value", "end"), [(0, 1), (0.3, 0.4), (1, 1), (4.1, 5), (9, 10), (130, 200)])
+@pytest.mark.parametrize(
+    ("value", "end"), [(0, 1), (0.3, 0.4), (1, 1), (4.1, 5), (9, 10), (130, 200)]
+)
 def test_an_axis_ends_at_a_round_number(value, end):
     assert report_page.nice(value) == pytest.approx(end)

@@ -6,7 +6,9 @@ from benchmarks import packing
 
 
 def test_a_tiny_run_has_a_row_for_each_kind_and_subject(monkeypatch):
-    monkeypatch.setattr(packing, "KINDS", [kind for kind in packing.KINDS if max(kind.size) < 1_000])
+    monkeypatch.setattr(
+        packing, "KINDS", [kind for kind in packing.KINDS if max(kind.size) < 1_000]
+    )
     table = packing.run(tiny=True)
     wanted = [(kind.name, name) for kind in packing.KINDS for name in ("packed", "Pillow")]
     assert [(row["what"], row["name"]) for row in table] == wanted

@@ -24,5 +24,8 @@ def test_without_a_redis_server_it_says_so(monkeypatch):
 
 def test_only_what_is_over_its_budget_is_named():
     row = {"name": "redis", "what": queues.ALONE}
-    assert queues.shortfalls([row | {"median_ms": 0.5}, row | {"name": "local", "median_ms": 9.0}]) == []
+    assert (
+        queues.shortfalls([row | {"median_ms": 0.5}, row | {"name": "local", "median_ms": 9.0}])
+        == []
+    )
     assert len(queues.shortfalls([row | {"median_ms": 0.51}])) == 1

@@ -33,7 +33,9 @@ def test_jitter_only_delays_and_keeps_the_order():
 
 
 def test_the_last_chunk_may_be_shorter():
-    assert schedule.chunk_times(0.25, chunk=0.1, jitter=0, rng=rng()) == pytest.approx([0.1, 0.2, 0.25])
+    assert schedule.chunk_times(0.25, chunk=0.1, jitter=0, rng=rng()) == pytest.approx(
+        [0.1, 0.2, 0.25]
+    )
 
 
 @pytest.mark.parametrize(("ramp", "last"), [(0, 0.5), (10, 10)])
@@ -66,7 +68,10 @@ def test_the_largest_good_count_is_found_within_the_precision(most_good):
 def test_slices_count_answers_when_they_came_and_times_when_they_were_due():
     points = [(0.0, 950.0), (0.1, 10.0), (1.5, 500.0)]
     slices = schedule.slices(points, count=2)
-    assert [(each["at"], each["per_s"], each["max"]) for each in slices] == [(0, 2, 950), (1, 1, 500)]
+    assert [(each["at"], each["per_s"], each["max"]) for each in slices] == [
+        (0, 2, 950),
+        (1, 1, 500),
+    ]
 
 
 def test_the_curve_of_quantiles_ends_at_the_rarest_that_is_known():

@@ -34,9 +34,13 @@ def test_it_tells_both_times_and_how_far_they_agree(capsys, monkeypatch):
     assert timed["combinations"] == 738  # one number of trees of the four
     per_tree = timed["grid_s_per_tree"]
     # 369 combinations of each criterion, 2 folds, 2 trees
-    assert timed["grid_cpu_s"] == pytest.approx(369 * 2 * 2 * (per_tree["gini"] + per_tree["entropy"]))
+    assert timed["grid_cpu_s"] == pytest.approx(
+        369 * 2 * 2 * (per_tree["gini"] + per_tree["entropy"])
+    )
     assert len(agreed["rows"]) == 24
-    assert np.mean([row["path"] - row["grid"] for row in agreed["rows"]]) == pytest.approx(agreed["bias"])
+    assert np.mean([row["path"] - row["grid"] for row in agreed["rows"]]) == pytest.approx(
+        agreed["bias"]
+    )
     search._show(report)
     printed = " ".join(capsys.readouterr().out.split())
     assert "738 combinations x 2 folds, 300 windows: path, 1 jobs:" in printed

@@ -14,7 +14,12 @@ async def put(url, **load):
 async def test_every_window_is_counted_with_its_age(serve):  # noqa: F811
     server = await serve()
     tally = await put(server.url, streams=3, seconds=2.6)
-    assert (tally.expected, tally.fates["answered"], tally.missing, tally.failed.total()) == (6, 6, 0, 0)
+    assert (tally.expected, tally.fates["answered"], tally.missing, tally.failed.total()) == (
+        6,
+        6,
+        0,
+        0,
+    )
     assert len(tally.points) == len(tally.told_ms) == 6
     assert min(tally.told_ms) > 0
 

@@ -34,7 +34,9 @@ class Victim:
     """A process of ours and its log so far."""
 
     def __init__(self, *command):
-        self.process = subprocess.Popen([sys.executable, *map(str, command)], stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, *map(str, command)], stderr=subprocess.PIPE, text=True
+        )
         self.log = []
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)

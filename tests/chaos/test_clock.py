@@ -15,14 +15,33 @@ STEPS_S = (0, HOUR_S, -HOUR_S, 0)
 HOP = 11_264
 
 
-async def test_a_gateway_whose_clock_is_set_answers_as_if_nothing_were(victim, clock, artefacts, tmp_path):
+async def test_a_gateway_whose_clock_is_set_answers_as_if_nothing_were(
+    victim, clock, artefacts, tmp_path
+):
     keys = tmp_path / "keys.json"
-    key = (await asyncio.to_thread(run, "keys", "create", "someone", "--keys", keys, "--rate", 3, "--streams", 1))[1]
-    command = ("-m", "service.cli.main", "serve", "--port", 0, "--artefacts", artefacts, "--keys", keys)
+    key = (
+        await asyncio.to_thread(
+            run, "keys", "create", "someone", "--keys", keys, "--rate", 3, "--streams", 1
+        )
+    )[1]
+    command = (
+        "-m",
+        "service.cli.main",
+        "serve",
+        "--port",
+        0,
+        "--artefacts",
+        artefacts,
+        "--keys",
+        keys,
+    )
     server = victim(*command)
     (ready,) = await asyncio.to_thread(server.until, r" ready url=(\S+)")
     client, clip = Client(ready[1], key.strip()), wav(noise(2))
-    async with returning(server.process.pid), client.stream("toy", sample_rate=RATE, on_overload="complete") as stream:
+    async with (
+        returning(server.process.pid),
+        client.stream("toy", sample_rate=RATE, on_overload="complete") as stream,
+    ):
         for n, seconds in enumerate(STEPS_S):
             clock(seconds)
             await stream.send(noise(2, seed=n))
@@ -34,7 +53,9 @@ async def test_a_gateway_whose_clock_is_set_answers_as_if_nothing_were(victim, c
     windows = of(Window, events)
     assert len(windows) == 1 + (sent - 2 * RATE) // HOP
     assert all(0 <= each.age_ms.total < 10_000 for each in windows)
-    assert events[-1] == End(reason="client ended", samples=sent, windows=len(windows), dropped=0, reconnects=0)
+    assert events[-1] == End(
+        reason="client ended", samples=sent, windows=len(windows), dropped=0, reconnects=0
+    )
     hours = [int(match[1]) for match in server.find(r"^(\d\d):.* POST path=")]
     assert (hours[1] - hours[0]) % 24 in (1, 2)  # an hour may end in the meantime
     assert (hours[2] - hours[0]) % 24 in (23, 0)

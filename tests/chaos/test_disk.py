@@ -31,7 +31,11 @@ async def test_a_full_disk_under_the_log_costs_nobody_an_answer(artefacts, unuse
                 await socket.send_bytes(pcm(noise(3)))
                 await socket.send_json({"type": "end"})
                 *windows, end, code = await rest_of(socket)
-            assert (["window"] * len(windows), end["windows"], code) == ([each["type"] for each in windows], 2, 1000)
+            assert (["window"] * len(windows), end["windows"], code) == (
+                [each["type"] for each in windows],
+                2,
+                1000,
+            )
             for _ in range(5):
                 assert (await Client(url).classify(wav(noise(2)), "toy"))["windows"]
             async with http.get(f"{url}/nowhere") as response:

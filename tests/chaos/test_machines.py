@@ -40,7 +40,9 @@ class Machines:
 
 async def listen(url, seconds, over, **start):
     """Stream at real speed until told that it is over; return the end."""
-    sound = np.concatenate([tone(1, 300), noise(1), tone(1, 700), noise(1, seed=1)] * (seconds // 4 + 1))
+    sound = np.concatenate(
+        [tone(1, 300), noise(1), tone(1, 700), noise(1, seed=1)] * (seconds // 4 + 1)
+    )
     async with Client(url).stream("toy", sample_rate=RATE, **start) as stream:
 
         async def feed():
@@ -73,7 +75,9 @@ async def classify(url, over):
     return sent, answered, refused
 
 
-async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_left(victim, own_redis, artefacts):
+async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_left(
+    victim, own_redis, artefacts
+):
     machines = Machines(victim, own_redis.url, artefacts)
     workers = await asyncio.gather(machines.worker(), machines.worker())
     (one, first), (two, second) = await asyncio.gather(machines.gateway(), machines.gateway())
@@ -83,7 +87,9 @@ async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_le
     async with proxied(first) as (proxy, url):
         # The proxy stands for what spreads clients over gateways and turns away from a dead one.
         listening = [
-            asyncio.create_task(listen(url if n % 2 else second, 40, over, on_overload=OVERLOAD[n // 2 % 2]))
+            asyncio.create_task(
+                listen(url if n % 2 else second, 40, over, on_overload=OVERLOAD[n // 2 % 2])
+            )
             for n in range(STREAMS)
         ]
         asking = [asyncio.create_task(classify(each, over)) for each in (url, second)]
@@ -116,14 +122,20 @@ async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_le
         )
         assert end.windows + end.dropped == 1 + (end.samples - 2 * RATE) // HOP
     assert all(end.reconnects for end in ends)
-    # Of `latest`, windows that a killed worker held come late, and others on a machine that is busy with other things.
-    assert [end.dropped for n, end in enumerate(ends) if OVERLOAD[n // 2 % 2] == "complete"] == [0] * (STREAMS // 2)
+    # Of `latest`, windows that a killed worker held come late, and others on a machine that is busy
+    # with other things.
+    assert [end.dropped for n, end in enumerate(ends) if OVERLOAD[n // 2 % 2] == "complete"] == [
+        0
+    ] * (STREAMS // 2)
     for sent, answered, refused in counts:
         assert sent == answered + refused
         assert answered > 10
     client = own_redis.client
     await until(
-        lambda: all(client.xlen(each) == client.xpending(each, GROUP)["pending"] == 0 for each in (LIVE, CLIPS))
+        lambda: all(
+            client.xlen(each) == client.xpending(each, GROUP)["pending"] == 0
+            for each in (LIVE, CLIPS)
+        )
     )
     for gateway in (three, four):
         await until(lambda gateway=gateway: handles(gateway.process.pid) <= idle + SPARE)

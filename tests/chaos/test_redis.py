@@ -53,11 +53,16 @@ def check(messages):
     *told, end, code = messages
     assert (end["type"], end["reason"], code) == ("end", "client ended", 1000)
     fates = [message for message in told if message["type"] in ("window", "dropped")]
-    starts = [fate["start_sample"] if fate["type"] == "window" else fate["from_sample"] for fate in fates]
+    starts = [
+        fate["start_sample"] if fate["type"] == "window" else fate["from_sample"] for fate in fates
+    ]
     hop = round(0.5 * RATE / 512) * 512
     assert starts == [n * hop for n in range(len(starts))]
     assert starts[-1] + 2 * RATE + hop > end["samples_received"]
-    assert end["samples_received"] == end["samples_processed"] + end["samples_dropped"] + end["samples_tail"]
+    assert (
+        end["samples_received"]
+        == end["samples_processed"] + end["samples_dropped"] + end["samples_tail"]
+    )
     return [fate["type"] for fate in fates]
 
 
@@ -80,7 +85,9 @@ async def test_redis_killed_and_started_again_under_live_streams(served):
         await until(harmed.done, seconds=10)
 
     harmed = asyncio.create_task(harm(after=2))
-    latest, complete = await asyncio.gather(play(server, wait), play(server, wait, on_overload="complete"))
+    latest, complete = await asyncio.gather(
+        play(server, wait), play(server, wait, on_overload="complete")
+    )
     await harmed
     fates = check(latest)
     assert fates[0] == fates[-1] == "window"
@@ -101,8 +108,14 @@ async def test_redis_stopped_paused_full_and_read_only_under_a_live_stream(serve
         redis.client.client_pause(1_000)
         await asyncio.sleep(1.2)
         for spoil, mend in (
-            (lambda: redis.client.config_set("maxmemory", 1), lambda: redis.client.config_set("maxmemory", 0)),
-            (lambda: redis.client.replicaof("127.0.0.1", 1), lambda: redis.client.replicaof("NO", "ONE")),
+            (
+                lambda: redis.client.config_set("maxmemory", 1),
+                lambda: redis.client.config_set("maxmemory", 0),
+            ),
+            (
+                lambda: redis.client.replicaof("127.0.0.1", 1),
+                lambda: redis.client.replicaof("NO", "ONE"),
+            ),
             (
                 lambda: redis.client.config_set("min-replicas-to-write", 1),
                 lambda: redis.client.config_set("min-replicas-to-write", 0),

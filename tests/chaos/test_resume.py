@@ -16,7 +16,8 @@ SECONDS = 25
 RATE = 48_000
 WINDOWS = 1 + (SECONDS * 22_050 - 44_100) // 2_048
 OPTIONS = {"sample_rate": RATE, "encoding": "pcm_f32le", "hop": 0.1, "on_overload": "complete"}
-"""`complete`: the sound is sent as fast as it is taken, and a window that is dropped would be a fault."""
+"""`complete`: the sound is sent as fast as it is taken, and a window that is dropped would be a
+fault."""
 
 
 async def serve(victim, artefacts, *, port=0):
@@ -51,7 +52,9 @@ async def until_true(condition):
 
 
 async def test_fifty_cuts_and_two_killed_gateways_change_nothing(victim, artefacts):
-    (first, address), (second, other) = await asyncio.gather(serve(victim, artefacts), serve(victim, artefacts))
+    (first, address), (second, other) = await asyncio.gather(
+        serve(victim, artefacts), serve(victim, artefacts)
+    )
     port = int(other.rsplit(":", 1)[1])
     sound = music(SECONDS, rate=RATE)
     whole = await listen(address, sound)
@@ -60,7 +63,8 @@ async def test_fifty_cuts_and_two_killed_gateways_change_nothing(victim, artefac
 
     async def disturb(stream, n):
         nonlocal cuts
-        # Most cuts fall among the answers to this part, some before the stream has come back from the cut before.
+        # Most cuts fall among the answers to this part, some before the stream has come back from
+        # the cut before.
         if n % 5:
             await until_true(lambda: stream.windows >= (n - 4) * (WINDOWS - 40) / CUTS)
         await until_true(lambda: proxy.connected)
@@ -85,6 +89,12 @@ async def test_fifty_cuts_and_two_killed_gateways_change_nothing(victim, artefac
     for one, another in zip(got, expected, strict=True):
         assert one.scores == pytest.approx(another.scores, abs=2e-6)
     end = broken[-1]
-    assert end == End(reason="client ended", samples=len(sound), windows=WINDOWS, dropped=0, reconnects=end.reconnects)
+    assert end == End(
+        reason="client ended",
+        samples=len(sound),
+        windows=WINDOWS,
+        dropped=0,
+        reconnects=end.reconnects,
+    )
     # A connection that is cut before its first word belongs to the return that is under way.
     assert CUTS // 2 < end.reconnects <= CUTS

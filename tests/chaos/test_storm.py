@@ -20,7 +20,8 @@ from tests.service.queue.test_contract import job
 
 SECONDS = 40 if LONG else 8
 LATE_S = 3.0
-"""How much later than its deadline an outcome may come on a machine that is busy with other things."""
+"""How much later than its deadline an outcome may come on a machine that is busy with other things.
+"""
 
 
 class Storm:
@@ -103,13 +104,17 @@ async def ask(queue, numbers, over, outcomes, *, live, chance):
 
 
 @pytest.mark.timeout(150)
-async def test_a_storm_of_faults_leaves_no_job_without_an_outcome_and_nothing_behind(victim, own_redis, request):
+async def test_a_storm_of_faults_leaves_no_job_without_an_outcome_and_nothing_behind(
+    victim, own_redis, request
+):
     chance = random.Random(request.node.name)
     storm = Storm(own_redis, lambda: victim(*DOUBLER, own_redis.url, 0.01), chance=chance)
     numbers, over, outcomes = itertools.count(1_000), asyncio.Event(), collections.Counter()
     async with queue_at(own_redis.url) as one, queue_at(own_redis.url) as other:
         asking = [
-            asyncio.create_task(ask((one, other)[n % 2], numbers, over, outcomes, live=n % 3 > 0, chance=chance))
+            asyncio.create_task(
+                ask((one, other)[n % 2], numbers, over, outcomes, live=n % 3 > 0, chance=chance)
+            )
             for n in range(20)
         ]
         async with returning(os.getpid()):

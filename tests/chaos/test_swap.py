@@ -30,7 +30,8 @@ class Listening:
 
     async def run(self, enough, *, delay):
         async with self.session.ws_connect(f"{self.url}/v1/models/toy/stream") as socket:
-            # A machine that is busy with other things may drop windows of `latest`; here whatever is lost is our fault.
+            # A machine that is busy with other things may drop windows of `latest`; here whatever
+            # is lost is our fault.
             assert (await begin(socket, on_overload="complete"))["type"] == "ready"
             await asyncio.sleep(delay)
             reading = asyncio.create_task(self._read(socket))
@@ -58,20 +59,37 @@ class Listening:
         assert {message["type"] for message in told} == {"window"}
         assert [message["start_sample"] for message in told] == [n * HOP for n in range(len(told))]
         assert (end["type"], end["reason"], end["windows"]) == ("end", "client ended", len(told))
-        assert end["samples_received"] == self.sent * HOP == end["samples_processed"] + end["samples_tail"]
+        assert (
+            end["samples_received"]
+            == self.sent * HOP
+            == end["samples_processed"] + end["samples_tail"]
+        )
         return [version for version, _ in itertools.groupby(message["version"] for message in told)]
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("several", [False, True], ids=["one process", "gateways and workers"])
-async def test_versions_come_and_go_under_a_hundred_live_streams(victim, artefacts, tmp_path, request, several):
+async def test_versions_come_and_go_under_a_hundred_live_streams(
+    victim, artefacts, tmp_path, request, several
+):
     folder = copied(artefacts, tmp_path)
     command = ["-m", "service.cli.main", "serve", "--port", 0, "--artefacts", folder]
     if several:
-        command += ["--gateways", 2, "--redis", request.getfixturevalue("redis_url"), "--workers", 1]
+        command += [
+            "--gateways",
+            2,
+            "--redis",
+            request.getfixturevalue("redis_url"),
+            "--workers",
+            1,
+        ]
     server = victim(*command)
-    url = (await asyncio.to_thread(server.until, r" ready url=(http\S+)", times=2 if several else 1))[0][1]
-    pids = [int(match[1]) for match in server.find(r"(?:gateway|worker) started number=\d pid=(\d+)")]
+    url = (
+        await asyncio.to_thread(server.until, r" ready url=(http\S+)", times=2 if several else 1)
+    )[0][1]
+    pids = [
+        int(match[1]) for match in server.find(r"(?:gateway|worker) started number=\d pid=(\d+)")
+    ]
     pids = pids or [server.process.pid]
     before, enough = handles(*pids), asyncio.Event()
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
@@ -82,13 +100,17 @@ async def test_versions_come_and_go_under_a_hundred_live_streams(victim, artefac
                 group.create_task(each.run(enough, delay=0.5 * n / STREAMS))
 
             async def heard_by_all(version):
-                await until(lambda: all(version in each.versions[-3:] for each in listeners), seconds=25)
+                await until(
+                    lambda: all(version in each.versions[-3:] for each in listeners), seconds=25
+                )
 
             await heard_by_all("2")
             put(folder, 3)
             await heard_by_all("3")
             put(folder, 4, broken=True)
-            await asyncio.to_thread(server.until, "version refused model=toy version=4", times=2 if several else 1)
+            await asyncio.to_thread(
+                server.until, "version refused model=toy version=4", times=2 if several else 1
+            )
             async with session.post(f"{url}/v1/models/toy/load", json={"version": "1"}) as answer:
                 assert answer.status == 200
             await heard_by_all("1")

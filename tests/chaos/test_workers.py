@@ -34,13 +34,20 @@ async def queue_at(url):
 
 
 def nothing_left(client):
-    return all(client.xlen(stream) == 0 and client.xpending(stream, GROUP)["pending"] == 0 for stream in (LIVE, CLIPS))
+    return all(
+        client.xlen(stream) == 0 and client.xpending(stream, GROUP)["pending"] == 0
+        for stream in (LIVE, CLIPS)
+    )
 
 
-async def test_a_worker_killed_in_the_middle_of_a_batch_loses_no_job(victim, redis_url, redis_server):
+async def test_a_worker_killed_in_the_middle_of_a_batch_loses_no_job(
+    victim, redis_url, redis_server
+):
     slow = victim(*DOUBLER, redis_url, 30)
     async with queue_at(redis_url) as queue:
-        asked = [asyncio.create_task(queue.ask(job(n, seconds=20, live=n % 2 == 0))) for n in range(16)]
+        asked = [
+            asyncio.create_task(queue.ask(job(n, seconds=20, live=n % 2 == 0))) for n in range(16)
+        ]
         await asyncio.to_thread(slow.until, "begins")
         slow.kill()
         victim(*DOUBLER, redis_url)
@@ -65,7 +72,9 @@ async def test_all_workers_killed_and_the_next_one_does_the_work(victim, redis_u
     assert nothing_left(redis_server.client)
 
 
-async def test_a_stopped_workers_jobs_are_done_once_and_it_may_come_back(victim, redis_url, redis_server):
+async def test_a_stopped_workers_jobs_are_done_once_and_it_may_come_back(
+    victim, redis_url, redis_server
+):
     stopped = victim(*DOUBLER, redis_url, 0.3)
     async with queue_at(redis_url) as queue:
         asked = [asyncio.create_task(queue.ask(job(n, seconds=20))) for n in range(8)]
@@ -104,13 +113,19 @@ async def test_a_worker_told_to_leave_under_load_answers_what_it_took_and_leaves
 
 @pytest.mark.parametrize("kept", ["all", "what was there before the jobs"])
 async def test_jobs_outlive_a_redis_that_is_killed_whatever_it_kept(victim, tmp_path_factory, kept):
-    redis = start_redis(tmp_path_factory, *(["--appendonly", "yes"] if kept == "all" else ["--dbfilename", "dump.rdb"]))
+    redis = start_redis(
+        tmp_path_factory,
+        *(["--appendonly", "yes"] if kept == "all" else ["--dbfilename", "dump.rdb"]),
+    )
     try:
         slow = victim(*DOUBLER, redis.url, 0.1)
         async with queue_at(redis.url) as queue:
             if kept != "all":
                 redis.client.save()
-            asked = [asyncio.create_task(queue.ask(job(n, seconds=20, live=n % 2 == 0))) for n in range(60)]
+            asked = [
+                asyncio.create_task(queue.ask(job(n, seconds=20, live=n % 2 == 0)))
+                for n in range(60)
+            ]
             await asyncio.to_thread(slow.until, "begins", times=2)
             async with returning(slow.process.pid):
                 redis.kill()
@@ -123,7 +138,9 @@ async def test_jobs_outlive_a_redis_that_is_killed_whatever_it_kept(victim, tmp_
 
 
 @pytest.mark.parametrize("seconds", [3_600, -3_600])
-async def test_a_clock_that_is_set_loses_no_job(victim, clock, tmp_path_factory, monkeypatch, seconds):
+async def test_a_clock_that_is_set_loses_no_job(
+    victim, clock, tmp_path_factory, monkeypatch, seconds
+):
     redis = start_redis(tmp_path_factory)
     monkeypatch.delenv("LD_PRELOAD")
     try:
@@ -133,7 +150,8 @@ async def test_a_clock_that_is_set_loses_no_job(victim, clock, tmp_path_factory,
         async with queue_at(redis.url) as queue:
             asked = []
             for n in range(100):
-                # In the middle more wait than can be done until the workers look at the clock again.
+                # In the middle more wait than can be done until the workers look at the clock
+                # again.
                 for number in [n] if n != 50 else range(1_000, 1_160):
                     asked.append(asyncio.create_task(queue.ask(job(number, seconds=5))))  # noqa: PERF401
                 await asyncio.sleep(0.02)
@@ -149,7 +167,9 @@ async def test_a_clock_that_is_set_loses_no_job(victim, clock, tmp_path_factory,
 
 
 @pytest.mark.timeout(90)
-async def test_a_job_that_ends_its_workers_is_buried_and_takes_no_other_along(victim, redis_url, redis_server, capsys):
+async def test_a_job_that_ends_its_workers_is_buried_and_takes_no_other_along(
+    victim, redis_url, redis_server, capsys
+):
     worker = victim(*DOUBLER, redis_url)
     async with queue_at(redis_url) as queue:
         numbers = [1, 2, POISON, 3, 4]
@@ -166,7 +186,9 @@ async def test_a_job_that_ends_its_workers_is_buried_and_takes_no_other_along(vi
         assert [answer.scores[0] for answer in await asyncio.gather(*others)] == [2, 4, 6, 8]
         assert deaths == 3
     assert nothing_left(redis_server.client)
-    assert await asyncio.to_thread(queue_command.main, ["dead", "--redis", redis_url, "--json"]) == 1
+    assert (
+        await asyncio.to_thread(queue_command.main, ["dead", "--redis", redis_url, "--json"]) == 1
+    )
     (letter,) = json.loads(capsys.readouterr().out)
     assert (letter["job"], letter["model"]) == (str(POISON), "doubler")
 

@@ -21,7 +21,10 @@ def features(y):
             librosa.feature.spectral_rolloff(y=y, sr=RATE),
             librosa.feature.zero_crossing_rate(y),
         ]
-        return np.array([row.mean() for row in rows] + [*librosa.feature.mfcc(y=y, sr=RATE, n_mfcc=20).mean(axis=1)])
+        return np.array(
+            [row.mean() for row in rows]
+            + [*librosa.feature.mfcc(y=y, sr=RATE, n_mfcc=20).mean(axis=1)]
+        )
 
 
 def log_mel(y):
@@ -39,7 +42,9 @@ def melody(seed):
     for onset in rng.uniform(0, 1.8, 8):
         pitch = 440 * 2 ** ((rng.integers(-24, 24) + tuning) / 12)
         t = np.maximum(TIME - onset, 0)
-        note = sum(np.sin(2 * np.pi * pitch * k * t) / k for k in range(1, 9) if pitch * k < RATE / 2)
+        note = sum(
+            np.sin(2 * np.pi * pitch * k * t) / k for k in range(1, 9) if pitch * k < RATE / 2
+        )
         y += (onset <= TIME) * np.exp(-4 * t) * note
     return (0.2 * y).astype(np.float32)
 

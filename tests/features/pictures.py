@@ -24,13 +24,23 @@ def scene(width=64, height=48):
 
 def chunk(name, content):
     """A PNG chunk."""
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+    )
 
 
 def png(width, height, *, pixels=b"", extra=b"", depth=8, colour=2):
     """A PNG of any size by its header."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    parts = (chunk(b"IHDR", header), extra, chunk(b"IDAT", zlib.compress(pixels, 9)), chunk(b"IEND", b""))
+    parts = (
+        chunk(b"IHDR", header),
+        extra,
+        chunk(b"IDAT", zlib.compress(pixels, 9)),
+        chunk(b"IEND", b""),
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 

@@ -7,7 +7,9 @@ from features.banks import TUNING_EDGES, chroma_bank, mel_bank, tables
 from features.config import DEFAULT, AudioConfig
 
 
-@pytest.mark.parametrize("config", [DEFAULT, AudioConfig(sample_rate=44_100), AudioConfig(n_mels=40)])
+@pytest.mark.parametrize(
+    "config", [DEFAULT, AudioConfig(sample_rate=44_100), AudioConfig(n_mels=40)]
+)
 def test_the_mel_bank_is_librosas(config):
     expected = librosa.filters.mel(sr=config.sample_rate, n_fft=2_048, n_mels=config.n_mels)
     assert_allclose(mel_bank(config), expected, rtol=1e-6, atol=1e-9)

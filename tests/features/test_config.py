@@ -8,12 +8,19 @@ from features.errors import Unprocessable
 
 
 def test_the_default_is_two_seconds_at_22050_hertz():
-    assert (DEFAULT.sample_rate, DEFAULT.window, DEFAULT.n_fft, DEFAULT.hop_length) == (22_050, 44_100, 2_048, 512)
+    assert (DEFAULT.sample_rate, DEFAULT.window, DEFAULT.n_fft, DEFAULT.hop_length) == (
+        22_050,
+        44_100,
+        2_048,
+        512,
+    )
     assert DEFAULT.frames == 87
     assert DEFAULT.shape("features") == (26,)
 
 
-@pytest.mark.parametrize(("seconds", "samples"), [(0.5, 11_264), (1, 22_016), (2, 44_032), (0.001, 512), (0.02, 512)])
+@pytest.mark.parametrize(
+    ("seconds", "samples"), [(0.5, 11_264), (1, 22_016), (2, 44_032), (0.001, 512), (0.02, 512)]
+)
 def test_the_live_hop_is_the_nearest_multiple_of_512(seconds, samples):
     assert DEFAULT.live_hop(seconds) == samples
 
@@ -43,7 +50,11 @@ def test_the_fingerprint_survives_json():
     ],
 )
 def test_every_setting_of_a_picture_changes_its_fingerprint(changes):
-    assert PictureConfig(**changes).fingerprint() != PictureConfig().fingerprint() == PictureConfig().fingerprint()
+    assert (
+        PictureConfig(**changes).fingerprint()
+        != PictureConfig().fingerprint()
+        == PictureConfig().fingerprint()
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +67,10 @@ def test_every_setting_of_a_picture_changes_its_fingerprint(changes):
         ({"metadata": (Metadata(name="top_k", values=("1",)),)}, "cannot be called"),
         ({"metadata": (Metadata(name="", values=("1",)),)}, "named, each once"),
         ({"metadata": (Metadata(name="a", values=("1", "1")),)}, "named, each once"),
-        ({"metadata": (Metadata(name="a", values=("1",)), Metadata(name="a", values=("1",)))}, "named, each once"),
+        (
+            {"metadata": (Metadata(name="a", values=("1",)), Metadata(name="a", values=("1",)))},
+            "named, each once",
+        ),
         ({"metadata": (Metadata(name="a", values=()),)}, "must have values"),
     ],
 )

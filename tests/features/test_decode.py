@@ -24,7 +24,9 @@ KINDS = [
 
 
 def tone(rate, *, seconds=1.0, hertz=440):
-    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)).astype(np.float32)
+    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)).astype(
+        np.float32
+    )
 
 
 def encode(samples, rate=44_100, kind="WAV", subtype="PCM_16"):
@@ -64,7 +66,9 @@ def test_nothing_is_refused_by_name():
         decode(b"")
 
 
-@pytest.mark.parametrize("data", [b"hello, world" * 20, b"\x89PNG\r\n\x1a\n" + bytes(100), b"{}", bytes(200)])
+@pytest.mark.parametrize(
+    "data", [b"hello, world" * 20, b"\x89PNG\r\n\x1a\n" + bytes(100), b"{}", bytes(200)]
+)
 def test_what_is_no_sound_is_refused_with_the_kinds_that_are_read(data):
     with pytest.raises(UnsupportedMedia, match="WAV, FLAC, OGG, MP3"):
         decode(data)
@@ -97,17 +101,30 @@ def test_a_small_file_that_unpacks_to_hours_is_refused():
 
 
 def test_a_header_that_promises_gigabytes_is_refused():
-    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 0xFFFFFFF0, b"WAVE", b"fmt ", 16, 1, 1, 44_100, 88_200, 2, 16)
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH", b"RIFF", 0xFFFFFFF0, b"WAVE", b"fmt ", 16, 1, 1, 44_100, 88_200, 2, 16
+    )
     with pytest.raises(InputError, match="promises 4294967280 bytes"):
         decode(head + struct.pack("<4sI", b"data", 0xFFFFFFF0) + bytes(56))
 
 
 def through_a_pipe(whole, size, file_size):
     at = whole.index(b"data") + 4
-    return whole[:4] + struct.pack("<I", file_size) + whole[8:at] + struct.pack("<I", size) + whole[at + 4 :]
+    return (
+        whole[:4]
+        + struct.pack("<I", file_size)
+        + whole[8:at]
+        + struct.pack("<I", size)
+        + whole[at + 4 :]
+    )
 
 
-PIPED = [(0xFFFFFFFF, 0xFFFFFFFF), (0x80000000, 0x80000024), (0x7FFFFF00, 0x7FFFFF24), (0x7FFFF000, 0x7FFFF024)]
+PIPED = [
+    (0xFFFFFFFF, 0xFFFFFFFF),
+    (0x80000000, 0x80000024),
+    (0x7FFFFF00, 0x7FFFFF24),
+    (0x7FFFF000, 0x7FFFF024),
+]
 
 
 @pytest.mark.parametrize(("size", "file_size"), PIPED)
@@ -118,7 +135,12 @@ def test_a_recording_that_came_through_a_pipe_is_as_long_as_it_is(size, file_siz
 
 @pytest.mark.parametrize(
     ("size", "file_size"),
-    [(0xFFFFFFFE, 0xFFFFFFFF), (0x80000001, 0x80000025), (0x7FFFEFFF, 0x7FFFF023), (0x80000000, 0x80000023)]
+    [
+        (0xFFFFFFFE, 0xFFFFFFFF),
+        (0x80000001, 0x80000025),
+        (0x7FFFEFFF, 0x7FFFF023),
+        (0x80000000, 0x80000023),
+    ]
     + [(size, 44_136) for size, _ in PIPED],
 )
 def test_a_size_that_is_not_there_and_means_nothing_else_is_refused(size, file_size):
@@ -134,7 +156,9 @@ def test_a_flac_header_that_promises_days_is_refused():
         decode(bytes(data))
 
 
-@pytest.mark.parametrize(("rate", "good"), [(999, False), (1_000, True), (384_000, True), (384_001, False)])
+@pytest.mark.parametrize(
+    ("rate", "good"), [(999, False), (1_000, True), (384_000, True), (384_001, False)]
+)
 def test_the_bounds_of_the_rate_hold_at_both_sides(rate, good):
     data = encode(tone(rate, hertz=100), rate)
     if good:
@@ -156,7 +180,11 @@ def test_the_bound_of_the_channels_holds_at_both_sides(channels, good):
 
 def test_random_damage_never_escapes_as_another_error():
     rng = np.random.default_rng(0)
-    files = [encode(tone(8_000, seconds=0.3), 8_000, kind, sub) for kind, sub, _ in KINDS if sub != "OPUS"]
+    files = [
+        encode(tone(8_000, seconds=0.3), 8_000, kind, sub)
+        for kind, sub, _ in KINDS
+        if sub != "OPUS"
+    ]
     for data in files:
         for _ in range(40):
             bad = bytearray(data)

@@ -30,13 +30,18 @@ def test_features_equal_librosa(name):
 
 
 def test_features_equal_librosa_on_real_recordings(shared_data):
-    paths = [*sorted(shared_data.glob("audio/*/*/*.mp3"))[::80], *sorted(shared_data.glob("audio/ensemble/*.ogg"))]
+    paths = [
+        *sorted(shared_data.glob("audio/*/*/*.mp3"))[::80],
+        *sorted(shared_data.glob("audio/ensemble/*.ogg")),
+    ]
     assert len(paths) > 15
     for path in paths:
         sound = decode(path.read_bytes())
         window = np.zeros(DEFAULT.window, np.float32)
         window[: min(sound.size, window.size)] = sound[: window.size]
-        assert_allclose(extract(window), oracle.features(window), rtol=1e-5, atol=1e-6, err_msg=path.name)
+        assert_allclose(
+            extract(window), oracle.features(window), rtol=1e-5, atol=1e-6, err_msg=path.name
+        )
 
 
 @pytest.mark.parametrize("name", oracle.SOUNDS)
@@ -94,7 +99,13 @@ def test_threads_do_not_disturb_each_other():
 
 @pytest.mark.parametrize(
     "samples",
-    [np.zeros(0), np.zeros((2, 100)), np.array([0.0, np.nan]), np.array([np.inf]), np.array([np.inf, -np.inf])],
+    [
+        np.zeros(0),
+        np.zeros((2, 100)),
+        np.array([0.0, np.nan]),
+        np.array([np.inf]),
+        np.array([np.inf, -np.inf]),
+    ],
     ids=["empty", "two channels", "nan", "infinity", "both infinities"],
 )
 def test_samples_that_are_no_sound_are_refused(samples):

@@ -39,7 +39,9 @@ def test_the_orientation_is_read(kind, orientation):
     assert unwrap(data).orientation == orientation
 
 
-@pytest.mark.parametrize("block", [b"", b"II*\0", exif(0), exif(9), exif(6)[:-9], b"II*\0\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "block", [b"", b"II*\0", exif(0), exif(9), exif(6)[:-9], b"II*\0\xff\xff\xff\xff"]
+)
 def test_exif_that_makes_no_sense_means_upright(block):
     assert unwrap(save(scene(), "PNG", exif=block or b"-")).orientation == 1
 
@@ -74,7 +76,9 @@ def test_comments_profiles_and_further_pictures_are_taken_out():
     jpeg = save(scene(), "JPEG", comment=b"secret", exif=b"Exif\0\0" + exif(3) + b"secret")
     frames = [scene().rotate(90 * turn).quantize(8) for turn in range(1, 4)]
     gif = save(frames[0], "GIF", save_all=True, append_images=frames[1:], comment=b"secret")
-    text = png(1, 1, pixels=b"\0\0\0\0", extra=chunk(b"zTXt", b"secret") + chunk(b"iCCP", b"secret"))
+    text = png(
+        1, 1, pixels=b"\0\0\0\0", extra=chunk(b"zTXt", b"secret") + chunk(b"iCCP", b"secret")
+    )
     pages = save(scene(), "TIFF", save_all=True, append_images=[scene()], description="secret")
     for data in (jpeg, gif, text):
         bare = unwrap(data)
@@ -118,7 +122,12 @@ def test_scans_of_a_jpeg_are_bounded():
     [
         ("PNG", png(1, 1)[:33], chunk(b"tEXt", b""), chunk(b"IEND", b"")),
         ("JPEG", b"\xff\xd8", b"\xff\xfe\0\2", save(scene(), "JPEG")[2:]),
-        ("GIF", b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0, 0, 0) + b"\x21\xfe", b"\1-", save(scene(), "GIF")[800:]),
+        (
+            "GIF",
+            b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0, 0, 0) + b"\x21\xfe",
+            b"\1-",
+            save(scene(), "GIF")[800:],
+        ),
     ],
 )
 def test_files_of_very_many_parts_are_refused(kind, head, part, tail):

@@ -27,7 +27,9 @@ def ran(folder, code):
 
 
 def copied(folder):
-    shutil.copytree(kernel_loader.FOLDER, folder / "features", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        kernel_loader.FOLDER, folder / "features", ignore=shutil.ignore_patterns("__pycache__")
+    )
     return folder
 
 
@@ -41,17 +43,27 @@ def test_the_first_process_makes_the_object_file_and_keeps_it(tmp_path):
     (made,) = (folder / "features/__pycache__").glob("kernels-*")
     assert made.suffix == ".o"
     made.write_bytes(b"")
-    assert ran(folder, "from features import kernel_loader; print(kernel_loader._object())") == "b''"
+    assert (
+        ran(folder, "from features import kernel_loader; print(kernel_loader._object())") == "b''"
+    )
 
 
-def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(tmp_path, monkeypatch):
+def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(
+    tmp_path, monkeypatch
+):
     folder = copied(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
     (folder / "features/__pycache__").write_text("no folder")
-    keep = "from features import kernel_loader; name = f'kernels-{kernel_loader._key()}.o'; kernel_loader._keep(name, b'code'); print(name)"
+    keep = (
+        "from features import kernel_loader as loader; name = f'kernels-{loader._key()}.o'; "
+        "loader._keep(name, b'code'); print(name)"
+    )
     name = ran(folder, keep)
     assert [path.name for path in (folder / "cache/timbre").iterdir()] == [name]
-    assert ran(folder, "from features import kernel_loader; print(kernel_loader._object())") == "b'code'"
+    assert (
+        ran(folder, "from features import kernel_loader; print(kernel_loader._object())")
+        == "b'code'"
+    )
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", f"{folder}/home")
     assert ran(folder, keep) == name
@@ -59,7 +71,10 @@ def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(tm
 
 
 def test_other_code_is_another_object_file(tmp_path):
-    folder, code = copied(tmp_path), "from features import kernel_loader; print(kernel_loader._key())"
+    folder, code = (
+        copied(tmp_path),
+        "from features import kernel_loader; print(kernel_loader._key())",
+    )
     before = ran(folder, code)
     assert before == kernel_loader._key()
     for name in kernel_loader.SOURCES:
@@ -71,5 +86,7 @@ def test_other_code_is_another_object_file(tmp_path):
 
 
 def test_all_that_knows_the_compiler_is_one_of_the_sources():
-    knowing = {path.stem for path in kernel_loader.FOLDER.glob("*.py") if "from numba" in path.read_text()}
+    knowing = {
+        path.stem for path in kernel_loader.FOLDER.glob("*.py") if "from numba" in path.read_text()
+    }
     assert knowing <= set(kernel_loader.SOURCES)

@@ -71,12 +71,16 @@ def test_what_is_transparent_is_white(make, kind):
 def test_a_transparent_colour_of_a_picture_without_alpha_is_white():
     picture = Image.new("RGB", (8, 8), (10, 20, 30))
     picture.paste((200, 0, 0), (0, 0, 4, 8))
-    pixels = decode(save(picture, "PNG", transparency=(200, 0, 0)), PictureConfig(height=8, width=8))
+    pixels = decode(
+        save(picture, "PNG", transparency=(200, 0, 0)), PictureConfig(height=8, width=8)
+    )
     assert (pixels[:, :4] == 255).all()
     assert (pixels[:, 4:] == (10, 20, 30)).all()
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("L", "PNG"), ("1", "PNG"), ("L", "JPEG"), ("1", "TIFF"), ("L", "BMP")])
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("L", "PNG"), ("1", "PNG"), ("L", "JPEG"), ("1", "TIFF"), ("L", "BMP")]
+)
 def test_grey_becomes_three_equal_colours(mode, kind):
     pixels = decode(save(scene().convert(mode), kind), SAME)
     expected = np.asarray(scene().convert(mode).convert("RGB"))
@@ -92,7 +96,9 @@ def test_grey_is_the_same_as_colours_that_are_equal(fit, mode):
     if mode == "LA":
         grey.putalpha(scene(301, 257).getchannel(0))
     coloured = grey.convert("RGBA" if mode == "LA" else "RGB")
-    np.testing.assert_array_equal(decode(save(grey, "PNG"), config), decode(save(coloured, "PNG"), config))
+    np.testing.assert_array_equal(
+        decode(save(grey, "PNG"), config), decode(save(coloured, "PNG"), config)
+    )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -152,7 +158,10 @@ def test_every_shape_fits(size, fit):
 def test_a_large_jpeg_is_decoded_small_and_looks_the_same():
     large = scene(1_600, 1_200)
     config = PictureConfig(height=48, width=64)
-    by_draft, in_full = decode(save(large, "JPEG", quality=95), config), decode(save(large, "PNG"), config)
+    by_draft, in_full = (
+        decode(save(large, "JPEG", quality=95), config),
+        decode(save(large, "PNG"), config),
+    )
     assert np.abs(by_draft.astype(int) - in_full).mean() < 1
 
 
@@ -183,7 +192,10 @@ def test_damage_is_refused_or_decoded_and_never_crashes(name, data):
     assert pixels.shape == (24, 32, 3)
 
 
-@given(content=st.binary(max_size=300), head=st.sampled_from([b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0", b"MM\0*"]))
+@given(
+    content=st.binary(max_size=300),
+    head=st.sampled_from([b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0", b"MM\0*"]),
+)
 def test_noise_behind_a_good_beginning_is_refused(content, head):
     with pytest.raises(InputError):
         decode(head + content, SMALL, max_pixels=100)
@@ -201,7 +213,9 @@ def test_the_bound_cannot_be_lifted_beyond_what_the_decoder_takes():
         decode(png(10_000, 10_000), SMALL, max_pixels=10**12)
 
 
-@pytest.mark.parametrize("size", [(1, MAX_ASPECT + 1), (MAX_ASPECT + 1, 1), (1, 100_000), (100_000, 1)])
+@pytest.mark.parametrize(
+    "size", [(1, MAX_ASPECT + 1), (MAX_ASPECT + 1, 1), (1, 100_000), (100_000, 1)]
+)
 def test_a_sliver_is_refused(size):
     with pytest.raises(Unprocessable, match="times the shorter"):
         decode(save(Image.new("L", size), "PNG"), SMALL)
@@ -275,7 +289,9 @@ def test_a_bomb_costs_no_memory(name):
      ("TIFF", "RGBA"), ("GIF", "P")],
 )  # fmt: skip
 def test_decoding_takes_no_more_memory_than_is_told(kind, mode):
-    data = save(Image.new(mode, (4_000, 2_000), 1), kind, **({"lossless": True} if kind == "WEBP" else {}))
+    data = save(
+        Image.new(mode, (4_000, 2_000), 1), kind, **({"lossless": True} if kind == "WEBP" else {})
+    )
     decode(save(scene(), kind), SMALL)
     per_pixel = 16 if kind == "WEBP" else 9
     assert peak_mib(lambda: decode(data, SMALL)) < 8_000_000 * per_pixel / 2**20 + 6
@@ -317,10 +333,13 @@ def test_a_model_without_metadata_takes_none():
 
 
 @pytest.mark.parametrize(
-    ("size", "orientation", "small"), [((64, 48), 1, (40, 30)), ((64, 48), 6, (30, 40)), ((8, 4), 1, (8, 4))]
+    ("size", "orientation", "small"),
+    [((64, 48), 1, (40, 30)), ((64, 48), 6, (30, 40)), ((8, 4), 1, (8, 4))],
 )
 def test_a_thumbnail_shows_all_of_a_picture_and_never_enlarges_it(size, orientation, small):
-    made = Image.open(io.BytesIO(thumbnail(save(scene(*size), "PNG", exif=exif(orientation)), side=40)))
+    made = Image.open(
+        io.BytesIO(thumbnail(save(scene(*size), "PNG", exif=exif(orientation)), side=40))
+    )
     assert (made.format, made.size) == ("JPEG", small)
 
 
@@ -344,6 +363,8 @@ print(*(plugins() - before))
 
 def test_the_first_picture_of_a_kind_waits_for_no_plugin():
     files = pickle.dumps([make() for make in FILES.values()])
-    answer = subprocess.run([sys.executable, "-c", FIRST], input=files, capture_output=True, check=True, cwd=ROOT)
+    answer = subprocess.run(
+        [sys.executable, "-c", FIRST], input=files, capture_output=True, check=True, cwd=ROOT
+    )
     # Pillow loads this one itself, whatever is asked for.
     assert set(answer.stdout.decode().split()) <= {"PIL.PpmImagePlugin"}

@@ -40,7 +40,9 @@ def test_equal_rates_pass_through():
     assert_array_equal(resample(oracle.noise(0), 22_050, 22_050), oracle.noise(0))
 
 
-@pytest.mark.parametrize(("rate", "step"), [(44_100, 2), (48_000, 320), (22_050, 1), (16_000, 320), (8_000, 160)])
+@pytest.mark.parametrize(
+    ("rate", "step"), [(44_100, 2), (48_000, 320), (22_050, 1), (16_000, 320), (8_000, 160)]
+)
 def test_aligned_instants_fall_on_a_sample_of_both_rates(rate, step):
     assert aligned(rate, 22_050) == step
     assert step * 22_050 % rate == 0

@@ -13,7 +13,9 @@ from features.resample import StreamingResampler, resample
 from features.streaming import StreamingExtractor
 from tests.features import oracle
 
-SOUND = np.concatenate([oracle.melody(0), oracle.noise(1), oracle.clicks(7, 30_000), oracle.melody(5)])
+SOUND = np.concatenate(
+    [oracle.melody(0), oracle.noise(1), oracle.clicks(7, 30_000), oracle.melody(5)]
+)
 
 
 def chunks(sound, sizes):
@@ -39,7 +41,9 @@ def stream(extractor, sound, sizes):
 def test_every_window_equals_the_offline_function_however_chunked(sizes, hop, kind, first):
     extractor = StreamingExtractor(hop=hop, kind=kind, first_sample=first)
     sound = SOUND[first : first + DEFAULT.window + min(3 * hop, 60_000) + 100]
-    windows = stream(extractor, sound, [size if sum(sizes) > 2_000 else size + 2_000 for size in sizes])
+    windows = stream(
+        extractor, sound, [size if sum(sizes) > 2_000 else size + 2_000 for size in sizes]
+    )
     starts = [window.start for window in windows]
     grid = -(-first // hop) * hop
     assert starts == list(range(grid, first + sound.size - DEFAULT.window + 1, hop))
@@ -58,7 +62,9 @@ def test_windows_that_are_not_wanted_are_not_computed_and_change_no_other(kind, 
         for chunk in chunks(SOUND[:150_000], [5_513])
         for window in extractor.feed(chunk, wanted=lambda start: start // 1_024 % one_of == 0)
     ]
-    assert [window.start for window in windows] == list(range(0, 150_000 - DEFAULT.window + 1, 1_024))
+    assert [window.start for window in windows] == list(
+        range(0, 150_000 - DEFAULT.window + 1, 1_024)
+    )
     for window in windows:
         assert (window.tensor is not None) == (window.start // 1_024 % one_of == 0)
         if window.tensor is not None:
@@ -74,14 +80,22 @@ def test_it_says_where_the_next_window_ends():
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100, 48_000, 96_000, 192_000])
 def test_windows_of_a_resampled_stream_equal_those_of_the_whole_resampled_file(rate):
-    sound = np.interp(np.arange(3 * rate) / rate, np.arange(SOUND.size) / 22_050, SOUND).astype(np.float32)
+    sound = np.interp(np.arange(3 * rate) / rate, np.arange(SOUND.size) / 22_050, SOUND).astype(
+        np.float32
+    )
     resampler, extractor = StreamingResampler(rate, 22_050), StreamingExtractor(hop=11_264)
-    windows = [w for chunk in chunks(sound, [rate // 50, 999, 1]) for w in extractor.feed(resampler.feed(chunk))]
+    windows = [
+        w
+        for chunk in chunks(sound, [rate // 50, 999, 1])
+        for w in extractor.feed(resampler.feed(chunk))
+    ]
     windows += extractor.feed(resampler.finish())
     whole = resample(sound, rate, 22_050)
     assert len(windows) == 1 + (whole.size - DEFAULT.window) // 11_264
     for window in windows:
-        assert_array_equal(window.tensor, compute(whole[window.start : window.end], kind="features"))
+        assert_array_equal(
+            window.tensor, compute(whole[window.start : window.end], kind="features")
+        )
 
 
 def test_finish_gives_the_padded_rest_once():
@@ -90,7 +104,9 @@ def test_finish_gives_the_padded_rest_once():
     assert extractor.pending == 60_000 - 44_100
     (rest,) = extractor.finish()
     assert (rest.start, rest.end) == (22_016, 60_000)
-    assert_array_equal(rest.tensor, compute(np.pad(SOUND[22_016:60_000], (0, 44_100 - 37_984)), kind="features"))
+    assert_array_equal(
+        rest.tensor, compute(np.pad(SOUND[22_016:60_000], (0, 44_100 - 37_984)), kind="features")
+    )
     assert extractor.pending == 0
     assert extractor.finish() == []
 

@@ -46,15 +46,21 @@ def graph(config=CONFIG):
         node("GlobalAveragePool", ["positive"], ["pooled"]),
         node("Flatten", ["pooled"], ["mean"]),
         node("Gemm", ["mean", "weights", "bias"], ["colour"]),
-        node("Add", ["colour", "place"], ["sum"]) if extra else node("Identity", ["colour"], ["sum"]),
+        node("Add", ["colour", "place"], ["sum"])
+        if extra
+        else node("Identity", ["colour"], ["sum"]),
         node("Softmax", ["sum"], ["scores"], axis=1),
     ]
     inputs = [helper.make_tensor_value_info("x", TensorProto.UINT8, ["n", *config.shape])]
     outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3])]
     used = {name for each in nodes for name in each.input}
-    kept = [numpy_helper.from_array(value, name) for name, value in constants.items() if name in used]
+    kept = [
+        numpy_helper.from_array(value, name) for name, value in constants.items() if name in used
+    ]
     made = helper.make_graph(nodes, "colours", inputs, outputs, kept)
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    return helper.make_model(
+        made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
 
 
 def golden(config=CONFIG):
@@ -83,5 +89,9 @@ def fields(config=CONFIG):
 def write_colours(folder):
     """Write `colours`, and `places`, which wants a region and may be told a season."""
     write(folder, name="colours", **fields())
-    write(folder, name="places", **fields(PictureConfig(height=24, width=32, metadata=(REGION, SEASON))))
+    write(
+        folder,
+        name="places",
+        **fields(PictureConfig(height=24, width=32, metadata=(REGION, SEASON))),
+    )
     return folder

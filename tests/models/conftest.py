@@ -32,7 +32,11 @@ def steps(windows):
     scaler = StandardScaler().fit(rows.astype(np.float64))
     scaled = scaler.transform(rows.astype(np.float64))
     pca = PCA(16, random_state=0).fit(scaled)
-    return scaler, pca, RandomForestClassifier(20, random_state=0).fit(pca.transform(scaled), present.astype(int))
+    return (
+        scaler,
+        pca,
+        RandomForestClassifier(20, random_state=0).fit(pca.transform(scaled), present.astype(int)),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +87,8 @@ def rewrite():
         path = folder / "manifest.json"
         manifest = json.loads(path.read_text()) | changes
         manifest["files"] = {
-            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in manifest["files"]
+            name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name in manifest["files"]
         }
         path.write_text(json.dumps(manifest))
 

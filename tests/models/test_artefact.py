@@ -71,7 +71,11 @@ def test_a_version_is_never_overwritten(tmp_path, fields):
         {"version": "one"},
         {"version": "../1"},
         {"onnx": b"no graph"},
-        {"provenance": [{"source": "made up", "licence": "CC0-1.0", "use": "training", "price": "3"}]},
+        {
+            "provenance": [
+                {"source": "made up", "licence": "CC0-1.0", "use": "training", "price": "3"}
+            ]
+        },
         {"task": "regression"},
     ],
     ids=" ".join,
@@ -80,10 +84,16 @@ def test_parts_that_do_not_fit_are_refused_and_leave_nothing(tmp_path, fields, c
     inside = tmp_path / "a" / "b"
     with pytest.raises(ArtefactError):
         write(inside, **fields | changes)
-    assert [path for path in tmp_path.rglob("*") if path.is_file() or path.name not in {"a", "b", "trio"}] == []
+    assert [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() or path.name not in {"a", "b", "trio"}
+    ] == []
 
 
-@pytest.mark.parametrize("inputs", [np.zeros((2, 25), np.float32), np.zeros((2, 26)), np.zeros((0, 26), np.float32)])
+@pytest.mark.parametrize(
+    "inputs", [np.zeros((2, 25), np.float32), np.zeros((2, 26)), np.zeros((0, 26), np.float32)]
+)
 def test_golden_inputs_of_another_shape_or_type_are_refused(tmp_path, fields, inputs):
     with pytest.raises(Unprocessable):
         write(tmp_path, **fields | {"golden_inputs": inputs})
@@ -99,13 +109,17 @@ def test_two_writers_of_one_version_leave_one_whole_artefact(tmp_path, fields):
 
     with ThreadPoolExecutor(4) as threads:
         outcomes = list(threads.map(attempt, range(4)))
-    winners = [number for number, outcome in enumerate(outcomes) if not isinstance(outcome, ArtefactError)]
+    winners = [
+        number for number, outcome in enumerate(outcomes) if not isinstance(outcome, ArtefactError)
+    ]
     assert len(winners) == 1
     assert Store(tmp_path).load("trio").manifest.metrics == {"writer": winners[0]}
     assert [path.name for path in (tmp_path / "trio").iterdir()] == ["1"]
 
 
-def test_a_target_that_appears_while_the_files_are_written_is_left_as_it_is(tmp_path, fields, monkeypatch):
+def test_a_target_that_appears_while_the_files_are_written_is_left_as_it_is(
+    tmp_path, fields, monkeypatch
+):
     def read_and_come_second(draft):
         (tmp_path / "trio" / "1").mkdir()
         (tmp_path / "trio" / "1" / "first.txt").write_text("mine")
@@ -123,7 +137,9 @@ def test_the_manifest_is_readable_json(tmp_path, fields):
     assert text.count("\n") > 20
 
 
-@pytest.mark.parametrize("config", [colours.CONFIG, replace(colours.CONFIG, metadata=(colours.REGION, colours.SEASON))])
+@pytest.mark.parametrize(
+    "config", [colours.CONFIG, replace(colours.CONFIG, metadata=(colours.REGION, colours.SEASON))]
+)
 def test_an_artefact_of_pictures_is_written_and_loaded(tmp_path, config):
     write(tmp_path, name="colours", **colours.fields(config))
     model = Store(tmp_path).load("colours")

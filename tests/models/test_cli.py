@@ -41,7 +41,17 @@ def test_show_prints_every_part_of_the_manifest_uncut(artefacts, capsys):
     assert main(["show", "trio", "--artefacts", str(artefacts)]) == 0
     shown = "".join(capsys.readouterr().out.split())
     manifest = json.loads((artefacts / "trio" / "1" / "manifest.json").read_text())
-    for expected in ("trio1", "multi-label", "44100", "violin", "micro_f1", "madeup", "CC0-1.0", "training", "numpy"):
+    for expected in (
+        "trio1",
+        "multi-label",
+        "44100",
+        "violin",
+        "micro_f1",
+        "madeup",
+        "CC0-1.0",
+        "training",
+        "numpy",
+    ):
         assert expected in shown
     for sha256 in manifest["files"].values():
         assert sha256[:40] in shown
@@ -74,8 +84,12 @@ def test_verify_answers_1_and_the_reason_if_one_is_refused(broken, capsys):
     assert "refused" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["show", "quartet"], ["show", "trio", "7"], ["verify", "quartet"]])
-def test_an_unknown_model_or_version_answers_3_and_names_what_there_is(artefacts, capsys, arguments):
+@pytest.mark.parametrize(
+    "arguments", [["show", "quartet"], ["show", "trio", "7"], ["verify", "quartet"]]
+)
+def test_an_unknown_model_or_version_answers_3_and_names_what_there_is(
+    artefacts, capsys, arguments
+):
     assert main([*arguments, "--artefacts", str(artefacts)]) == 3
     assert "there is " in capsys.readouterr().err
 

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
-from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from features.errors import ArtefactError
@@ -19,7 +23,9 @@ TOLERANCE = 1e-5
 def fresh_rows(rows, count=10_000):
     """float32 rows like the training rows, and beyond them."""
     rng = np.random.default_rng(7)
-    return rows[rng.integers(len(rows), size=count)] * rng.uniform(0.5, 1.5, (count, 26)).astype(np.float32)
+    return rows[rng.integers(len(rows), size=count)] * rng.uniform(0.5, 1.5, (count, 26)).astype(
+        np.float32
+    )
 
 
 def scores_of_sklearn(forest, rows):
@@ -76,7 +82,9 @@ def test_a_scaler_alone_and_a_pca_alone_are_enough(windows):
         forest.fit(step.fit_transform(rows.astype(np.float64)), present.astype(int))
         probe = fresh_rows(rows)
         scores = Session(export(forest, **{kind: step})).predict(probe)
-        assert np.abs(scores - scores_of_sklearn(forest, step.transform(probe))).max() <= TOLERANCE, kind
+        assert (
+            np.abs(scores - scores_of_sklearn(forest, step.transform(probe))).max() <= TOLERANCE
+        ), kind
 
 
 def test_a_feature_that_never_changes_does_no_harm(windows):
@@ -84,7 +92,9 @@ def test_a_feature_that_never_changes_does_no_harm(windows):
     rows = rows.copy()
     rows[:, 3] = 5
     scaler = StandardScaler().fit(rows.astype(np.float64))
-    forest = RandomForestClassifier(5, random_state=0).fit(scaler.transform(rows), present.astype(int))
+    forest = RandomForestClassifier(5, random_state=0).fit(
+        scaler.transform(rows), present.astype(int)
+    )
     assert np.isfinite(Session(export(forest, scaler=scaler)).predict(rows)).all()
 
 
@@ -107,7 +117,9 @@ def test_a_forest_without_a_single_split_is_read(windows, value):
 
 def test_labels_may_be_bool_or_float(windows):
     rows, present = windows
-    expected = scores_of_sklearn(RandomForestClassifier(5, random_state=0).fit(rows, present.astype(int)), rows)
+    expected = scores_of_sklearn(
+        RandomForestClassifier(5, random_state=0).fit(rows, present.astype(int)), rows
+    )
     for dtype in (bool, float):
         forest = RandomForestClassifier(5, random_state=0).fit(rows, present.astype(dtype))
         np.testing.assert_allclose(Session(export(forest)).predict(rows), expected, atol=TOLERANCE)
@@ -116,7 +128,9 @@ def test_labels_may_be_bool_or_float(windows):
 @pytest.mark.parametrize("names", [["flute", "horn"], ["flute", "horn", "oboe", "piano"]])
 def test_one_output_gives_one_score_a_class(windows, names):
     rows, present = windows
-    forest = RandomForestClassifier(5, random_state=0).fit(rows, np.array(names)[present.sum(axis=1) % len(names)])
+    forest = RandomForestClassifier(5, random_state=0).fit(
+        rows, np.array(names)[present.sum(axis=1) % len(names)]
+    )
     probe = fresh_rows(rows)
     scores = Session(export(forest)).predict(probe)
     np.testing.assert_allclose(scores, forest.predict_proba(probe), atol=TOLERANCE)
@@ -124,7 +138,9 @@ def test_one_output_gives_one_score_a_class(windows, names):
 
 def test_rows_exactly_on_a_split_fall_on_its_left_side():
     levels = np.arange(20, dtype=np.float32)[:, None]
-    forest = RandomForestClassifier(1, bootstrap=False).fit(levels, np.column_stack([levels > 9, levels > 4]))
+    forest = RandomForestClassifier(1, bootstrap=False).fit(
+        levels, np.column_stack([levels > 9, levels > 4])
+    )
     # Midpoints of whole numbers are the splits, and representable.
     on_splits = np.arange(0, 20, 0.5, dtype=np.float32)[:, None]
     scores = Session(export(forest)).predict(on_splits)
@@ -168,7 +184,9 @@ def test_a_graph_that_differs_from_predict_proba_is_refused(windows):
 def test_other_estimators_are_refused_by_name(windows, steps):
     rows, present = windows
     _, _, forest = steps
-    with pytest.raises(ArtefactError, match="GradientBoostingClassifier cannot be exported, only RandomForest"):
+    with pytest.raises(
+        ArtefactError, match="GradientBoostingClassifier cannot be exported, only RandomForest"
+    ):
         export(GradientBoostingClassifier(n_estimators=1).fit(rows, present[:, 0]))
     with pytest.raises(ArtefactError, match="MinMaxScaler cannot be exported, only StandardScaler"):
         export(forest, scaler=MinMaxScaler().fit(rows))
@@ -187,5 +205,7 @@ def test_predict_proba_gives_the_graph_s_columns(windows, steps, graph):
     scaler, pca, forest = steps
     rows = fresh_rows(windows[0], count=50)
     np.testing.assert_allclose(
-        predict_proba(forest, rows, scaler=scaler, pca=pca), Session(graph).predict(rows), atol=TOLERANCE
+        predict_proba(forest, rows, scaler=scaler, pca=pca),
+        Session(graph).predict(rows),
+        atol=TOLERANCE,
     )

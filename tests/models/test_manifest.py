@@ -58,7 +58,9 @@ def test_an_unknown_field_is_refused_by_name(path):
         Manifest.from_json(changed(path, "blue"))
 
 
-@pytest.mark.parametrize("name", sorted(json.loads(MANIFEST.to_json()).keys() - {"origin", "tolerance"}))
+@pytest.mark.parametrize(
+    "name", sorted(json.loads(MANIFEST.to_json()).keys() - {"origin", "tolerance"})
+)
 def test_a_missing_field_is_refused_by_name(name):
     with pytest.raises(ArtefactError, match=f"missing field {name}"):
         Manifest.from_json(changed((name,), ...))
@@ -126,7 +128,9 @@ def test_a_value_without_meaning_is_refused(path, value, reason):
         Manifest.from_json(changed(path, value))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"name": NaN}', b"\xff\xfe", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "3", '{"name": NaN}', b"\xff\xfe", "[" * 100_000]
+)
 def test_what_is_not_a_json_object_is_refused(text):
     with pytest.raises(ArtefactError):
         Manifest.from_json(text)
@@ -151,8 +155,14 @@ def test_the_configuration_becomes_an_audio_config():
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 
@@ -171,7 +181,10 @@ PICTURES = PictureConfig(
     width=9,
     fit="pad",
     resample="lanczos",
-    metadata=(Metadata(name="region", values=("land", "sea")), Metadata(name="day", values=("1",), required=False)),
+    metadata=(
+        Metadata(name="region", values=("land", "sea")),
+        Metadata(name="day", values=("1",), required=False),
+    ),
 )
 SEEN = dataclasses.replace(
     MANIFEST,
@@ -225,7 +238,9 @@ def test_pictures_that_cannot_be_are_refused(path, value):
         Manifest.from_json(json.dumps(data))
 
 
-@pytest.mark.parametrize(("kind", "config"), [("picture", DEFAULT), ("features", PICTURES), ("log_mel", PICTURES)])
+@pytest.mark.parametrize(
+    ("kind", "config"), [("picture", DEFAULT), ("features", PICTURES), ("log_mel", PICTURES)]
+)
 def test_sound_cannot_be_made_of_pictures_nor_pictures_of_sound(kind, config):
     with pytest.raises(ArtefactError, match="cannot be made"):
         describe(kind, config)

@@ -21,7 +21,15 @@ def test_a_choice_is_kept_read_and_taken_back_and_leaves_nothing_beside_it(tmp_p
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "2", '{"version": "2"}', '{"version": 2, "newest": "9"}', '{"version": "../2", "newest": "9"}']
+    "text",
+    [
+        "",
+        "[]",
+        "2",
+        '{"version": "2"}',
+        '{"version": 2, "newest": "9"}',
+        '{"version": "../2", "newest": "9"}',
+    ],
 )
 def test_nonsense_is_no_choice_and_says_what_one_looks_like(tmp_path, text):
     (tmp_path / FILE).write_text(text)
@@ -47,7 +55,9 @@ def test_a_choice_that_cannot_be_written_leaves_the_one_before(tmp_path):
         (Choice(version="10", newest="9"), ["10", "9", "2", "1"]),
     ],
 )
-def test_at_the_start_newer_ones_go_before_the_choice_and_the_choice_before_the_others(choice, line):
+def test_at_the_start_newer_ones_go_before_the_choice_and_the_choice_before_the_others(
+    choice, line
+):
     assert in_line(["1", "2", "9", "10"], choice) == line
 
 
@@ -67,5 +77,7 @@ def test_at_the_start_newer_ones_go_before_the_choice_and_the_choice_before_the_
         ("11", None, True, ["10", "9", "2", "1"]),
     ],
 )
-def test_while_one_is_served_only_newer_ones_or_a_new_choice_take_over(current, choice, changed, expected):
+def test_while_one_is_served_only_newer_ones_or_a_new_choice_take_over(
+    current, choice, changed, expected
+):
     assert successors(["1", "2", "9", "10"], choice, current=current, changed=changed) == expected

@@ -69,11 +69,15 @@ def test_worse_than_what_it_replaces_is_refused_and_the_seed_s_spread_is_not(
     candidate("served")
     candidate(metrics={"mean": {"macro_f1": macro_f1, "top1": 0.9}})
     assert promote() == exit_code
-    assert ("macro_f1 0.694 is below the 0.700 of version 1" in capsys.readouterr().err) == bool(exit_code)
+    assert ("macro_f1 0.694 is below the 0.700 of version 1" in capsys.readouterr().err) == bool(
+        exit_code
+    )
     assert len(served.versions("trio")) == 2 - exit_code
 
 
-def test_a_candidate_without_the_figures_or_labels_of_the_old_one_is_refused(candidate, promote, capsys):
+def test_a_candidate_without_the_figures_or_labels_of_the_old_one_is_refused(
+    candidate, promote, capsys
+):
     candidate("served")
     others = [Label(name=name, threshold=1.0) for name in ("piano", "violin", "harp")]
     candidate(metrics={}, labels=others)
@@ -125,7 +129,18 @@ def test_a_full_disk_leaves_nothing_behind_and_says_so(candidate, promote, serve
     candidate()
     code = "import sys; from models.cli import main; sys.exit(main(sys.argv[1:]))"
     answer = subprocess.run(
-        [sys.executable, "-c", code, "promote", "trio", "1", "--from", tmp_path / "candidates", "--to", served.path],
+        [
+            sys.executable,
+            "-c",
+            code,
+            "promote",
+            "trio",
+            "1",
+            "--from",
+            tmp_path / "candidates",
+            "--to",
+            served.path,
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -45,8 +45,12 @@ def hurry(monkeypatch):
 
 @pytest.mark.parametrize("how", ["fp16", "int8"])
 @pytest.mark.parametrize("name", ["colours", "places"])
-def test_a_quantised_network_answers_nearly_as_before_and_says_how_nearly(seeing, album, tmp_path, how, name):
-    where, measured = quantize(Store(seeing), name, None, how=how, calibration=album, out=tmp_path / "out")
+def test_a_quantised_network_answers_nearly_as_before_and_says_how_nearly(
+    seeing, album, tmp_path, how, name
+):
+    where, measured = quantize(
+        Store(seeing), name, None, how=how, calibration=album, out=tmp_path / "out"
+    )
     assert where == tmp_path / "out" / name / "2"
     before, after = Store(seeing).load(name), Store(tmp_path / "out").load(name)
     assert measured["agreement"] == 1.0
@@ -66,8 +70,12 @@ def test_a_quantised_network_answers_nearly_as_before_and_says_how_nearly(seeing
     assert (where / "model.onnx").read_bytes() != (seeing / name / "1" / "model.onnx").read_bytes()
 
 
-def test_the_report_has_the_figures_before_and_after_and_the_report_of_the_original(seeing, album, tmp_path):
-    where, measured = quantize(Store(seeing), "colours", "1", how="int8", calibration=album, out=tmp_path)
+def test_the_report_has_the_figures_before_and_after_and_the_report_of_the_original(
+    seeing, album, tmp_path
+):
+    where, measured = quantize(
+        Store(seeing), "colours", "1", how="int8", calibration=album, out=tmp_path
+    )
     report = (where / "report.md").read_text()
     assert report.startswith("# colours: colours 1 in int8\n")
     assert "24 from album, half each" in report
@@ -78,14 +86,18 @@ def test_the_report_has_the_figures_before_and_after_and_the_report_of_the_origi
 
 
 def test_without_a_folder_the_golden_inputs_serve(seeing, tmp_path):
-    _, measured = quantize(Store(seeing), "colours", None, how="int8", calibration=None, out=tmp_path)
+    _, measured = quantize(
+        Store(seeing), "colours", None, how="int8", calibration=None, out=tmp_path
+    )
     assert "golden inputs" in measured["material"]
     assert "top1" not in measured
 
 
 def test_folders_that_are_not_named_after_labels_give_no_top1(seeing, album, tmp_path):
     (album / "red").rename(album / "rouge")
-    _, measured = quantize(Store(seeing), "colours", None, how="fp16", calibration=album, out=tmp_path)
+    _, measured = quantize(
+        Store(seeing), "colours", None, how="fp16", calibration=album, out=tmp_path
+    )
     assert "top1" not in measured
 
 
@@ -98,7 +110,9 @@ def test_each_gets_a_version_of_its_own(seeing, tmp_path):
 def test_trees_are_not_quantised(artefacts, tmp_path):
     for how in ("fp16", "int8"):
         with pytest.raises(Unprocessable, match="only networks"):
-            quantize(Store(artefacts), "trio", None, how=how, calibration=None, out=tmp_path / "out")
+            quantize(
+                Store(artefacts), "trio", None, how=how, calibration=None, out=tmp_path / "out"
+            )
     assert not (tmp_path / "out").exists()
 
 
@@ -118,7 +132,9 @@ def test_the_command_writes_a_candidate_and_tells_where(seeing, album, tmp_path,
     assert main(["quantize", "colours", "--int8", "--calibration", str(album), *out]) == 0
     told = capsys.readouterr().out
     assert all(word in told for word in ("out/colours/2", "agreement", "1 -> 1", "ms_32"))
-    assert main(["quantize", "colours", "--fp16", "--calibration", str(tmp_path / "none"), *out]) == 1
+    assert (
+        main(["quantize", "colours", "--fp16", "--calibration", str(tmp_path / "none"), *out]) == 1
+    )
     assert "give a folder, a zip or a pack" in capsys.readouterr().err
     for arguments in ([], ["--int8", "--fp16"]):
         with pytest.raises(SystemExit):
@@ -126,7 +142,9 @@ def test_the_command_writes_a_candidate_and_tells_where(seeing, album, tmp_path,
 
 
 @pytest.mark.parametrize(("off", "refused"), [(0.07, False), (0.09, True)])
-def test_golden_scores_may_be_as_far_off_as_the_manifest_says(seeing, tmp_path, rewrite, off, refused):
+def test_golden_scores_may_be_as_far_off_as_the_manifest_says(
+    seeing, tmp_path, rewrite, off, refused
+):
     where, _ = quantize(Store(seeing), "colours", None, how="int8", calibration=None, out=tmp_path)
     with np.load(where / "golden.npz") as arrays:
         inputs, scores = arrays["inputs"], arrays["scores"]

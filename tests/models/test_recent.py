@@ -24,7 +24,10 @@ def test_a_version_is_kept_for_the_next_who_asks(shelf):
 
 
 def test_no_more_than_the_bound_are_kept_and_those_asked_for_last(shelf):
-    found = {version: weakref.ref(shelf.find("trio", version)) for version in map(str, range(1, KEPT + 1))}
+    found = {
+        version: weakref.ref(shelf.find("trio", version))
+        for version in map(str, range(1, KEPT + 1))
+    }
     assert all(ref() for ref in found.values())
     shelf.find("trio", "1")
     shelf.find("trio", str(KEPT + 1))

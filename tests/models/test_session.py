@@ -27,7 +27,9 @@ def make(*, takes=(FLOAT, ["n", 3]), gives=(FLOAT, ["n", 3]), outputs=1):
         [helper.make_tensor_value_info("x", *takes)],
         [helper.make_tensor_value_info(name, *gives) for name in names],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
 
 
 def test_scores_come_back_for_each_row():
@@ -65,7 +67,9 @@ def test_a_batch_of_another_shape_or_type_is_refused(batch):
         Session(make()).predict(batch)
 
 
-@pytest.mark.parametrize("graph", [b"", b"not a graph", make()[:-20]], ids=["empty", "text", "truncated"])
+@pytest.mark.parametrize(
+    "graph", [b"", b"not a graph", make()[:-20]], ids=["empty", "text", "truncated"]
+)
 def test_bytes_that_are_no_graph_are_refused(graph):
     with pytest.raises(ArtefactError):
         Session(graph)
@@ -82,7 +86,9 @@ def test_bytes_that_are_no_graph_are_refused(graph):
     ids=["two outputs", "double", "whole numbers", "three dimensions"],
 )
 def test_a_graph_of_another_signature_is_refused(graph):
-    with pytest.raises(ArtefactError, match="must have one float32 or uint8 input and one float32 output"):
+    with pytest.raises(
+        ArtefactError, match="must have one float32 or uint8 input and one float32 output"
+    ):
         Session(graph)
 
 
@@ -104,7 +110,11 @@ def test_a_gpu_computes_as_exactly_as_the_processor():
 
 
 def test_nobody_is_told_what_runs_here(tmp_path):
-    quiet = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_", "CI"))}
+    quiet = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ORT_", "XDG_", "CI"))
+    }
     run = [sys.executable, "-c", "from models.store import Store; Store().load('clip-art')"]
     subprocess.run(run, check=True, cwd=ROOT, env=quiet | {"HOME": str(tmp_path)})
     assert not list(tmp_path.rglob("*onnxruntime*"))

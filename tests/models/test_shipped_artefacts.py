@@ -48,12 +48,17 @@ def test_the_better_one_has_the_plain_name(store):
 
 def test_nothing_under_the_gpl_was_trained_on(model):
     assert model.manifest.provenance
-    assert not [s for s in model.manifest.provenance if "GPL" in s["licence"] and "training" in s["use"]]
+    assert not [
+        s for s in model.manifest.provenance if "GPL" in s["licence"] and "training" in s["use"]
+    ]
 
 
 def test_noise_and_silence_get_no_label(model):
     rng = np.random.default_rng(5)
-    windows = [np.zeros(2 * RATE, np.float32), *(level * rng.normal(size=(3, 2 * RATE)) for level in (1e-4, 0.03, 0.2))]
+    windows = [
+        np.zeros(2 * RATE, np.float32),
+        *(level * rng.normal(size=(3, 2 * RATE)) for level in (1e-4, 0.03, 0.2)),
+    ]
     scores = model.predict(extract_many(np.vstack(windows).astype(np.float32), kind=model.kind))
     assert not (scores >= model.thresholds).any()
 
@@ -73,7 +78,9 @@ def test_a_string_orchestra_gives_strings_and_hardly_anything_else(store, shared
     model = store.load("instruments")
     sound = decode_file(next((shared_data / "audio" / "ensemble").iterdir()))
     starts = range(0, len(sound) - 2 * RATE, RATE)
-    batch = np.stack([compute(sound[start : start + 2 * RATE], kind=model.kind) for start in starts])
+    batch = np.stack(
+        [compute(sound[start : start + 2 * RATE], kind=model.kind) for start in starts]
+    )
     on = model.predict(batch) >= model.thresholds
     strings = np.isin(model.labels, list(STRINGS))
     assert on[:, strings].any(axis=1).mean() >= 0.6

@@ -26,7 +26,12 @@ def save_golden(folder, **arrays):
 
 def test_a_loaded_model_says_what_it_is_and_predicts(artefacts, windows):
     model = Store(artefacts).load("trio")
-    assert (model.name, model.version, model.kind, model.config) == ("trio", "1", "features", DEFAULT)
+    assert (model.name, model.version, model.kind, model.config) == (
+        "trio",
+        "1",
+        "features",
+        DEFAULT,
+    )
     assert model.labels == ["piano", "violin", "flute"]
     assert model.thresholds.dtype == np.float32
     np.testing.assert_array_equal(model.thresholds, [0.5, 0.5, 0.5])

@@ -35,12 +35,16 @@ COMMON = {
 
 def tone(seconds, frequency=440.0, *, rate=RATE, level=0.3):
     """A sine, float32."""
-    return (level * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+    return (level * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype(
+        np.float32
+    )
 
 
 def noise(seconds, *, rate=RATE, level=0.1, seed=0):
     """White noise, float32."""
-    return (level * np.random.default_rng(seed).standard_normal(round(seconds * rate))).astype(np.float32)
+    return (level * np.random.default_rng(seed).standard_normal(round(seconds * rate))).astype(
+        np.float32
+    )
 
 
 def pcm(samples):
@@ -63,15 +67,33 @@ def artefacts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("artefacts")
     labels = [Label(name=name, threshold=0.5) for name in ("tone", "noise")]
     rng = np.random.default_rng(0)
-    sounds = [tone(2, f) for f in rng.uniform(100, 2_000, 20)] + [noise(2, seed=seed) for seed in range(20)]
+    sounds = [tone(2, f) for f in rng.uniform(100, 2_000, 20)] + [
+        noise(2, seed=seed) for seed in range(20)
+    ]
     rows = extract_many(sounds)
     present = np.repeat([[1, 0], [0, 1]], 20, axis=0)
     for seed in (1, 2):
         forest = RandomForestClassifier(10, random_state=seed).fit(rows, present)
         graph = export(forest)
-        write(folder, name="toy", kind="features", labels=labels, onnx=graph, golden_inputs=rows[::4], **COMMON)
+        write(
+            folder,
+            name="toy",
+            kind="features",
+            labels=labels,
+            onnx=graph,
+            golden_inputs=rows[::4],
+            **COMMON,
+        )
     images = extract_many(sounds[::4], kind="log_mel")
-    write(folder, name="toy-net", kind="log_mel", labels=labels, onnx=_net(), golden_inputs=images, **COMMON)
+    write(
+        folder,
+        name="toy-net",
+        kind="log_mel",
+        labels=labels,
+        onnx=_net(),
+        golden_inputs=images,
+        **COMMON,
+    )
     return folder
 
 
@@ -86,7 +108,9 @@ def _net():
     ]
     inputs = [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["n", 128, 87])]
     outputs = [helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["n", 2])]
-    graph = helper.make_graph(nodes, "net", inputs, outputs, [numpy_helper.from_array(weights, "weights")])
+    graph = helper.make_graph(
+        nodes, "net", inputs, outputs, [numpy_helper.from_array(weights, "weights")]
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return model.SerializeToString()
 
@@ -136,7 +160,9 @@ async def serve(artefacts):
         async def start(*, ready=True, **settings):
             settings = {"port": 0, "artefacts": artefacts, "grace": 2.0, **settings}
             app = build(Settings(**settings))
-            runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+            runner = web.AppRunner(
+                app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
+            )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             site = web.TCPSite(runner, "127.0.0.1", 0)

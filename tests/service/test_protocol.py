@@ -20,12 +20,25 @@ WINDOW = protocol.Window(
     age_ms=protocol.Age(total=3.0, features=1.0, queue=0.5, model=0.5),
 )
 SERVER_MESSAGES = [
-    protocol.Ready(stream="a1", model="m", version="1", labels=("x", "y"), window=2.0, hop=0.5, sample_rate=22_050),
+    protocol.Ready(
+        stream="a1",
+        model="m",
+        version="1",
+        labels=("x", "y"),
+        window=2.0,
+        hop=0.5,
+        sample_rate=22_050,
+    ),
     WINDOW,
     protocol.Dropped(from_sample=1, to_sample=2, reason="late"),
     protocol.Warn(kind="clipping", detail="too loud", from_sample=7),
     protocol.Summary(
-        reason="idle", samples_received=9, samples_processed=5, samples_dropped=3, samples_tail=1, windows=2
+        reason="idle",
+        samples_received=9,
+        samples_processed=5,
+        samples_dropped=3,
+        samples_tail=1,
+        windows=2,
     ),
     protocol.failure(NotFound("no such thing")),
 ]
@@ -52,7 +65,9 @@ def test_every_server_message_reads_back_as_it_was_written(message: protocol.Ser
     assert protocol.parse_server(protocol.encode(message)) == message
 
 
-@pytest.mark.parametrize("message", [protocol.Stop(), protocol.Start(sample_rate=8_000, hop=1, numbered=True)])
+@pytest.mark.parametrize(
+    "message", [protocol.Stop(), protocol.Start(sample_rate=8_000, hop=1, numbered=True)]
+)
 def test_every_client_message_reads_back_as_it_was_written(message: protocol.ClientMessage) -> None:
     assert protocol.parse_client(protocol.encode(message)) == message
 

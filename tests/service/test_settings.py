@@ -9,7 +9,15 @@ from service.settings import TYPES, Settings, parse
 
 
 def test_every_kind_of_setting_is_read():
-    texts = ["port=9", "grace=2.5", "insecure=true", "host=::1", "models=a,b", "allowed_origins=", "artefacts=/x"]
+    texts = [
+        "port=9",
+        "grace=2.5",
+        "insecure=true",
+        "host=::1",
+        "models=a,b",
+        "allowed_origins=",
+        "artefacts=/x",
+    ]
     assert parse(texts) == {
         "port": 9,
         "grace": 2.5,
@@ -36,7 +44,9 @@ def test_a_setting_that_is_unknown_or_unreadable_is_named(text):
         parse([text])
 
 
-@pytest.mark.parametrize("text", ["port=-1", "port=65536", "gateways=0", "grace=nan", "max_batch=-1", "idle_timeout=0"])
+@pytest.mark.parametrize(
+    "text", ["port=-1", "port=65536", "gateways=0", "grace=nan", "max_batch=-1", "idle_timeout=0"]
+)
 def test_a_number_that_makes_no_sense_is_refused(text):
     with pytest.raises(Unprocessable, match=text.partition("=")[0]):
         Settings(**parse([text]))

@@ -21,8 +21,22 @@ def tone(pitch, seconds=1.0, *, harmonics=(1.0, 0.5, 0.25), decay=0.0, rate=RATE
 def notes_folder(tmp_path_factory):
     """A source `toy` with three pianos, four violins and two flutes."""
     folder = tmp_path_factory.mktemp("material") / "toy"
-    notes = {"piano": ["C3", "G4", "C5"], "violin": ["G3", "D4", "A4", "E5"], "flute": ["074_01", "081_02"]}
-    pitches = {"C3": 48, "G4": 67, "C5": 72, "G3": 55, "D4": 62, "A4": 69, "E5": 76, "074_01": 74, "081_02": 81}
+    notes = {
+        "piano": ["C3", "G4", "C5"],
+        "violin": ["G3", "D4", "A4", "E5"],
+        "flute": ["074_01", "081_02"],
+    }
+    pitches = {
+        "C3": 48,
+        "G4": 67,
+        "C5": 72,
+        "G3": 55,
+        "D4": 62,
+        "A4": 69,
+        "E5": 76,
+        "074_01": 74,
+        "081_02": 81,
+    }
     for label, names in notes.items():
         (folder / label).mkdir(parents=True)
         for name in names:
@@ -56,6 +70,8 @@ def pitch_heard():
 
     def measure(samples, rate=RATE):
         spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 1 << 18))
-        return 69 + 12 * np.log2(np.argmax(spectrum[20:]) + 20) + 12 * np.log2(rate / (1 << 18) / 440)
+        return (
+            69 + 12 * np.log2(np.argmax(spectrum[20:]) + 20) + 12 * np.log2(rate / (1 << 18) / 440)
+        )
 
     return measure

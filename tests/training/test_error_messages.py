@@ -52,7 +52,9 @@ def test_a_writer_killed_at_any_time_leaves_only_whole_artefacts(tmp_path):
     store, chance = Store(DEFAULT_PATH), random.Random(1)
     source = DEFAULT_PATH / "instruments-net" / store.versions("instruments-net")[-1]
     for _ in range(4):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, source, tmp_path], stdout=subprocess.PIPE, cwd=ROOT)
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, source, tmp_path], stdout=subprocess.PIPE, cwd=ROOT
+        )
         assert process.stdout.readline() == b"written\n"
         time.sleep(chance.uniform(0.05, 0.5))
         process.send_signal(signal.SIGKILL)
@@ -67,9 +69,20 @@ def test_a_writer_killed_at_any_time_leaves_only_whole_artefacts(tmp_path):
 @pytest.fixture
 def arguments(tmp_path, notes_folder):
     """A quick training on three instruments of one source."""
-    settings = ["profile=quick", "jobs=1", "material.fonts=[]", f"data={notes_folder.parent}", "material.folders=toy"]
+    settings = [
+        "profile=quick",
+        "jobs=1",
+        "material.fonts=[]",
+        f"data={notes_folder.parent}",
+        "material.folders=toy",
+    ]
     settings += [f"cache={tmp_path / 'cache'}", "material.ensemble=''", "models=forest"]
-    return ["instruments", "--out", tmp_path / "out", *(word for change in settings for word in ("--set", change))]
+    return [
+        "instruments",
+        "--out",
+        tmp_path / "out",
+        *(word for change in settings for word in ("--set", change)),
+    ]
 
 
 def test_a_full_disk_ends_training_with_one_line_and_no_artefact(tmp_path, arguments):

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def array_on_disk(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+def array_on_disk(
+    path: Path, dtype: type[np.generic], shape: tuple[int, ...]
+) -> np.memmap[Any, Any]:
     """Return a new .npy array to write into. Raises MaterialError when the disk has no room for all of it."""
     try:
         array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def draft(folder: Path) -> Iterator[Path]:
     """Give an empty folder to write into, which becomes `folder` when all went well.
 
-    What a killed process left of its draft is taken over. Raises MaterialError when `folder` is there already, or
-    another process is at work on it.
+    What a killed process left of its draft is taken over. Raises MaterialError when `folder` is
+    there already, or another process is at work on it.
     """
     if folder.exists():
         raise MaterialError(f"{folder} is there already: remove it, or name another")

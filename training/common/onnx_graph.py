@@ -39,5 +39,7 @@ class Graph:
         gives = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", labels])
         self.nodes[-1].output[0] = "scores"
         whole = helper.make_graph(self.nodes, "network", [takes], [gives], self.constants)
-        model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        model = helper.make_model(
+            whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+        )
         return bytes(model.SerializeToString())

@@ -27,7 +27,12 @@ WHERE = ("data", "cache", "jobs", "profile", "profiles", "save_weights")
 
 def origin(recipe: AnyRecipe) -> dict[str, Any]:
     """Return the origin of an artefact for its manifest: `recipe` (TOML text), `seed`, `commit`, `python`."""
-    return {"recipe": to_toml(recipe), "seed": recipe.seed, "commit": commit(), "python": platform.python_version()}
+    return {
+        "recipe": to_toml(recipe),
+        "seed": recipe.seed,
+        "commit": commit(),
+        "python": platform.python_version(),
+    }
 
 
 def to_toml(recipe: AnyRecipe) -> str:
@@ -35,7 +40,9 @@ def to_toml(recipe: AnyRecipe) -> str:
     fields = {key: value for key, value in dataclasses.asdict(recipe).items() if key not in WHERE}
     sections = {key: value for key, value in fields.items() if isinstance(value, dict)}
     tables = {key: value for key, value in fields.items() if _is_tables(value)}
-    parts = [_lines({key: value for key, value in fields.items() if key not in {*sections, *tables}})]
+    parts = [
+        _lines({key: value for key, value in fields.items() if key not in {*sections, *tables}})
+    ]
     parts += [f"[{key}]\n{_lines(section)}" for key, section in sections.items() if section]
     parts += [f"[[{key}]]\n{_lines(entry)}" for key, entries in tables.items() for entry in entries]
     return "\n".join(parts)
@@ -61,8 +68,14 @@ def _is_tables(value: Any) -> bool:
 
 def _lines(section: dict[str, Any]) -> str:
     # TOML's texts, numbers, truths and lists are those of JSON; a key may always stand in quotes.
-    return "".join(f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in section.items())
+    return "".join(
+        f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in section.items()
+    )
 
 
 def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
+    return (
+        key
+        if key.replace("_", "").replace("-", "").isalnum() and key.isascii()
+        else json.dumps(key)
+    )

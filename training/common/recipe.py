@@ -23,7 +23,8 @@ PIPELINES = {
     "picture-transfer": "training.pipelines.picture_transfer",
     "picture-svm": "training.pipelines.picture_svm",
 }
-"""The module behind each name that `steps` may have: names last, in recipes and in manifests; modules move."""
+"""The module behind each name that `steps` may have: names last, in recipes and in manifests;
+modules move."""
 ALIASES = {
     "training.instruments": "instruments",
     "training.sounds": "sounds",
@@ -59,7 +60,8 @@ class Material:
     """Where sounds come from. Paths are relative to `data` unless they are absolute or begin with ~."""
 
     folders: tuple[str, ...] = ()
-    """Folders of LABEL/recordings; the folder's name is the source, so folders of one name are one source."""
+    """Folders of LABEL/recordings; the folder's name is the source, so folders of one name are one
+    source."""
     fonts: tuple[str, ...] = ()
     """Sound fonts to train and judge with."""
     judges: tuple[str, ...] = ()
@@ -170,7 +172,8 @@ class Recipe:
     steps: str
     """The pipeline that runs the recipe, one of PIPELINES."""
     data: str = ""
-    """Folder that material paths start from; else the environment's TIMBRE_DATA, else ../shared/data."""
+    """Folder that material paths start from; else the environment's TIMBRE_DATA, else
+    ../shared/data."""
     cache: str = ""
     """Folder for windows and tensors that may be used again; else ~/.cache/timbre."""
     seed: int = 1
@@ -182,7 +185,8 @@ class Recipe:
     profile: str = ""
     """One of [profiles]: a set of changes by name."""
     evaluate: bool = True
-    """Whether to leave one source out in turn. Without it thresholds are 0.5 and the metrics empty."""
+    """Whether to leave one source out in turn. Without it thresholds are 0.5 and the metrics empty.
+    """
     quiet: float = 0.99
     """Share of noise and silence windows that must get no label."""
     beta: float = 1.0
@@ -207,15 +211,18 @@ class Recipe:
 def load(name: str, changes: typing.Iterable[str] = ()) -> Any:
     """Return the recipe of that name (or TOML file) with its profile and the `key=value` changes applied.
 
-    It is a `Recipe`, or what the pipeline that `steps` names has as RECIPE. A recipe that says `base = NAME` needs only
-    what differs from that one. A key is dotted (`network.epochs=3`); values are TOML, or plain text for texts; a list
-    may be a,b,c. Raises NotFound for an unknown recipe, RecipeError for anything in it that is no setting.
+    It is a `Recipe`, or what the pipeline that `steps` names has as RECIPE. A recipe that says
+    `base = NAME` needs only what differs from that one. A key is dotted (`network.epochs=3`);
+    values are TOML, or plain text for texts; a list may be a,b,c. Raises NotFound for an unknown
+    recipe, RecipeError for anything in it that is no setting.
     """
     table = _table(name)
     pairs = [_pair(change) for change in changes]
     profile = dict(pairs).get("profile", table.get("profile", ""))
     if profile and profile not in table.get("profiles", {}):
-        raise RecipeError(f"no profile {profile!r}; there is {', '.join(table.get('profiles', {}))}")
+        raise RecipeError(
+            f"no profile {profile!r}; there is {', '.join(table.get('profiles', {}))}"
+        )
     for key, value in [*table.get("profiles", {}).get(profile, {}).items(), *pairs]:
         _put(table, key, value)
     table["steps"] = _steps(table.get("steps"))
@@ -253,7 +260,9 @@ def _steps(value: Any) -> str:
     name = ALIASES.get(value, value) if isinstance(value, str) else None
     if name not in PIPELINES:
         there = ", ".join(PIPELINES)
-        raise RecipeError(f"steps={value!r} must be one of {there}; or say base = NAME of a shipped recipe")
+        raise RecipeError(
+            f"steps={value!r} must be one of {there}; or say base = NAME of a shipped recipe"
+        )
     return name
 
 
@@ -288,7 +297,9 @@ def read_value(wanted: Any, value: Any, *, where: str) -> Any:
         parts = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
         if len(parts) != len(value):
             raise RecipeError(f"{where}={value!r} must be a list of {len(parts)}")
-        return tuple(read_value(part, item, where=where) for part, item in zip(parts, value, strict=True))
+        return tuple(
+            read_value(part, item, where=where) for part, item in zip(parts, value, strict=True)
+        )
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:
@@ -301,9 +312,16 @@ def _section(wanted: Any, value: Any, *, where: str) -> Any:
     if not isinstance(value, dict):
         raise RecipeError(f"{where}={value!r} must be a section")
     if unknown := value.keys() - fields.keys():
-        raise RecipeError(f"{where}: unknown setting {', '.join(sorted(unknown))}; there is {', '.join(fields)}")
+        raise RecipeError(
+            f"{where}: unknown setting {', '.join(sorted(unknown))}; there is {', '.join(fields)}"
+        )
     try:
-        return wanted(**{key: read_value(fields[key], item, where=f"{where}.{key}") for key, item in value.items()})
+        return wanted(
+            **{
+                key: read_value(fields[key], item, where=f"{where}.{key}")
+                for key, item in value.items()
+            }
+        )
     except TypeError as error:
         raise RecipeError(f"{where}: {error}") from error
 

@@ -26,7 +26,9 @@ def main(argv: list[str]) -> int:
     from pathlib import Path
 
     options = parser("check", __doc__ or "")
-    options.add_argument("--problems", type=Path, default=Path("problems.csv"), help="written if there are any")
+    options.add_argument(
+        "--problems", type=Path, default=Path("problems.csv"), help="written if there are any"
+    )
     args = options.parse_args(argv)
     recipe = recipe_of(args.spec, args.set)
     with stage("list the collection") as progress:
@@ -77,9 +79,16 @@ def show(collection: Collection) -> None:
         table.add_column(column, justify="right")
     for label in collection.labels:
         sources = {clip.source for clip in collection.clips if label in clip.labels}
-        table.add_row(escape(label), f"{clips[label]:,}", f"{seconds[label] / 3600:.2f}", f"{len(sources):,}")
+        table.add_row(
+            escape(label), f"{clips[label]:,}", f"{seconds[label] / 3600:.2f}", f"{len(sources):,}"
+        )
     table.add_section()
-    table.add_row("all", f"{len(collection.clips):,}", f"{collection.hours:.2f}", f"{len(collection.sources):,}")
+    table.add_row(
+        "all",
+        f"{len(collection.clips):,}",
+        f"{collection.hours:.2f}",
+        f"{len(collection.sources):,}",
+    )
     Console().print(table)
 
 

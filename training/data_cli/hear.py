@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     """Run `timbre data hear`."""
     options = parser("hear", __doc__ or "")
-    options.add_argument("--out", type=Path, metavar="DIR", default=Path("hear"), help="default: %(default)s")
-    options.add_argument("--windows", type=within(1), default=3, help="how many (default: %(default)s)")
+    options.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("hear"), help="default: %(default)s"
+    )
+    options.add_argument(
+        "--windows", type=within(1), default=3, help="how many (default: %(default)s)"
+    )
     args = options.parse_args(argv)
     for path in write(recipe_of(args.spec, args.set), args.out, windows=args.windows):
         print(path)
@@ -47,7 +51,11 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
         collection = load(recipe.collection, progress)
     split = by_source(collection, recipe.split.shares, seed=recipe.seed)
     settings = Settings.of(recipe, ("features",))
-    clips = [c for c in collection.clips if split.part[c.source] == "train" and len(starts(c, recipe.windows))]
+    clips = [
+        c
+        for c in collection.clips
+        if split.part[c.source] == "train" and len(starts(c, recipe.windows))
+    ]
     # There is more to hear in a window that its clip fills.
     clips = [clip for clip in clips if clip.seconds >= recipe.windows.length] or clips
     rng = np.random.default_rng(recipe.seed)
@@ -65,10 +73,14 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
     return folders
 
 
-def _one(clip: Clip, begin: float, folder: Path, settings: Settings, names: tuple[str, ...]) -> None:
+def _one(
+    clip: Clip, begin: float, folder: Path, settings: Settings, names: tuple[str, ...]
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     sound = audio.read(clip.path, clip.inner, rate=RATE)
-    heard = {name or "original": window(sound, clip, begin, settings, name) for name in ("", *names)}
+    heard = {
+        name or "original": window(sound, clip, begin, settings, name) for name in ("", *names)
+    }
     for number, (name, samples) in enumerate(heard.items()):
         audio.write_wav(folder / f"{number:02}-{name}.wav", samples, rate=RATE)
     sheet(
@@ -107,9 +119,20 @@ def sheet(heard: dict[str, Samples], path: Path, *, title: str) -> None:
 
 def _picture(axis: Any, name: str, picture: Any, *, seconds: float, top: float) -> Any:
     image = axis.imshow(
-        picture, origin="lower", aspect="auto", cmap="magma", vmin=top - 80, vmax=top, extent=(0, seconds, 0, 128)
+        picture,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=top - 80,
+        vmax=top,
+        extent=(0, seconds, 0, 128),
     )
-    axis.set_title(name.replace("_", " "), loc="left", fontsize=9, weight="bold" if name == "original" else None)
+    axis.set_title(
+        name.replace("_", " "),
+        loc="left",
+        fontsize=9,
+        weight="bold" if name == "original" else None,
+    )
     axis.set_yticks([16, 48, 80, 112], _hertz([16, 48, 80, 112]), fontsize=7)
     axis.tick_params(labelsize=7)
     return image
@@ -120,4 +143,6 @@ def _hertz(bands: list[int]) -> list[str]:
     step = np.log(6.4) / 27
     top = 15 + np.log(RATE / 2 / 1000) / step
     mels = [(band + 1) * top / 129 for band in bands]
-    return [f"{mel * 200 / 3 if mel < 15 else 1000 * np.exp((mel - 15) * step):,.0f} Hz" for mel in mels]
+    return [
+        f"{mel * 200 / 3 if mel < 15 else 1000 * np.exp((mel - 15) * step):,.0f} Hz" for mel in mels
+    ]

@@ -47,12 +47,22 @@ def instruments(changes: Sequence[str], out: Path, *, kinds: tuple[Kind, ...]) -
 
 
 def export(
-    train: WindowSet, test: WindowSet, out: Path, *, kinds: tuple[Kind, ...], jobs: int = 1, seed: int = 1
+    train: WindowSet,
+    test: WindowSet,
+    out: Path,
+    *,
+    kinds: tuple[Kind, ...],
+    jobs: int = 1,
+    seed: int = 1,
 ) -> Table:
     """Return the table of two sets of windows, the first for training, the second for the other parts."""
     part = parts_of(train, seed=seed)
     chosen = [
-        [(row, name) for row, name in enumerate(some.source.tolist()) if _part(name, part) in wanted]
+        [
+            (row, name)
+            for row, name in enumerate(some.source.tolist())
+            if _part(name, part) in wanted
+        ]
         for some, wanted in ((train, ("train",)), (test, ("valid", "test")))
     ]
     sources = sorted({name for some in chosen for _, name in some})
@@ -61,7 +71,9 @@ def export(
     number = {name: index for index, name in enumerate(sources)}
     count = len(names)
     columns = {
-        "labels": np.concatenate([one.labels[some] for one, some in zip((train, test), rows, strict=True)]),
+        "labels": np.concatenate(
+            [one.labels[some] for one, some in zip((train, test), rows, strict=True)]
+        ),
         "groups": np.array([number[name] for name in names], np.int32),
         "clips": np.arange(count, dtype=np.int32),
         "starts": np.zeros(count, np.float32),
@@ -69,10 +81,13 @@ def export(
         "copies": np.zeros(count, np.uint8),
     }
     tensors: dict[str, Tensors] = {
-        kind: ((count, *DEFAULT.shape(kind)), _blocks((train, test), rows, kind, jobs)) for kind in kinds
+        kind: ((count, *DEFAULT.shape(kind)), _blocks((train, test), rows, kind, jobs))
+        for kind in kinds
     }
     lines = _lines((train, test), rows, names, columns)
-    return write_table(out, about=_about(train, test, sources, seed), columns=columns, tensors=tensors, clips=lines)
+    return write_table(
+        out, about=_about(train, test, sources, seed), columns=columns, tensors=tensors, clips=lines
+    )
 
 
 def parts_of(windows: WindowSet, *, seed: int) -> dict[str, str]:
@@ -110,7 +125,9 @@ def _lines(
     names: list[str],
     columns: dict[str, npt.NDArray[Any]],
 ) -> list[tuple[Any, ...]]:
-    places = [(one.folder, row) for one, some in zip(sets, rows, strict=True) for row in some.tolist()]
+    places = [
+        (one.folder, row) for one, some in zip(sets, rows, strict=True) for row in some.tolist()
+    ]
     said = [";".join(np.array(LABELS)[on].tolist()) for on in columns["labels"]]
     parts = [PARTS[part] for part in columns["parts"].tolist()]
     return [

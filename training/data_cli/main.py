@@ -15,10 +15,22 @@ if TYPE_CHECKING:
     from training.recordings.settings import SoundsRecipe
 
 COMMANDS = {
-    "check": ("training.data_cli.check", "read everything, count labels and sources, list what cannot be used"),
-    "split": ("training.data_cli.split", "show which sources train, choose and judge; or split pictures"),
-    "table": ("training.data_cli.table", "compute the windows' features, in parallel and only once"),
-    "hear": ("training.data_cli.hear", "write windows before and after each variant, and their spectrograms"),
+    "check": (
+        "training.data_cli.check",
+        "read everything, count labels and sources, list what cannot be used",
+    ),
+    "split": (
+        "training.data_cli.split",
+        "show which sources train, choose and judge; or split pictures",
+    ),
+    "table": (
+        "training.data_cli.table",
+        "compute the windows' features, in parallel and only once",
+    ),
+    "hear": (
+        "training.data_cli.hear",
+        "write windows before and after each variant, and their spectrograms",
+    ),
     "crawl": (
         "training.pictures.collect.crawl",
         "bring pictures from a shop or from open collections, as a recipe says",
@@ -28,7 +40,10 @@ COMMANDS = {
         "training.pictures.clean.command",
         "find duplicates, blank pictures and doubtful labels; set them right on a page",
     ),
-    "describe": ("training.pictures.learn.describe", "write what a layer of a network makes of each picture, as HDF5"),
+    "describe": (
+        "training.pictures.learn.describe",
+        "write what a layer of a network makes of each picture, as HDF5",
+    ),
     "pack": ("training.pictures.dataset.pack", "pack a folder of pictures into arrays"),
 }
 """Module with main(argv), and a line of help; `split` of pictures is found by what it is given."""
@@ -39,7 +54,13 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] in {"-h", "--help"}:
         lines = [f"  {name:<10}{about}" for name, (_, about) in COMMANDS.items()]
         print(
-            "\n".join(["usage: timbre data COMMAND ...   (timbre data COMMAND --help tells its options)", "", *lines])
+            "\n".join(
+                [
+                    "usage: timbre data COMMAND ...   (timbre data COMMAND --help tells its options)",
+                    "",
+                    *lines,
+                ]
+            )
         )
         return 0
     name, *rest = argv
@@ -92,10 +113,14 @@ def recipe_of(spec: str, changes: list[str]) -> SoundsRecipe:
         if not isinstance(recipe, SoundsRecipe):
             raise RecipeError(f"{spec} is no recipe with a [collection]")
         return recipe
-    kind = {".csv": "csv", ".h5": "musicnet", ".hdf5": "musicnet", ".npz": "musicnet"}.get(path.suffix.lower())
+    kind = {".csv": "csv", ".h5": "musicnet", ".hdf5": "musicnet", ".npz": "musicnet"}.get(
+        path.suffix.lower()
+    )
     if (path / "train_data").is_dir() or (path / "test_data").is_dir():
         kind = "musicnet"
-    recipe = load("sounds", [f"collection.path={spec}", f"collection.kind={kind or 'folders'}", *changes])
+    recipe = load(
+        "sounds", [f"collection.path={spec}", f"collection.kind={kind or 'folders'}", *changes]
+    )
     assert isinstance(recipe, SoundsRecipe)
     return recipe
 

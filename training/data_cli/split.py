@@ -23,7 +23,9 @@ def main(argv: list[str]) -> int:
     from pathlib import Path
 
     options = parser("split", __doc__ or "")
-    options.add_argument("--plot", type=Path, metavar="PNG", help="write the hours per label and part as a picture")
+    options.add_argument(
+        "--plot", type=Path, metavar="PNG", help="write the hours per label and part as a picture"
+    )
     args = options.parse_args(argv)
     recipe = recipe_of(args.spec, args.set)
     with stage("list the collection") as progress:
@@ -51,7 +53,9 @@ def show(collection: Collection, split: Split) -> None:
         if row["label"] == "all":
             table.add_section()
         cells = (
-            f"{row[f'{part} {what}']:,{form}}" for part in PARTS for what, form in (("clips", ""), ("hours", ".2f"))
+            f"{row[f'{part} {what}']:,{form}}"
+            for part in PARTS
+            for what, form in (("clips", ""), ("hours", ".2f"))
         )
         table.add_row(escape(str(row["label"])), *cells)
     console = Console()
@@ -59,7 +63,11 @@ def show(collection: Collection, split: Split) -> None:
     for part in PARTS:
         sources = split.sources(part)
         few = ", ".join(sources[:6]) + (", ..." if len(sources) > 6 else "")
-        console.print(f"{part}: {len(sources)} source{'s' * (len(sources) != 1)}: {few}", highlight=False, markup=False)
+        console.print(
+            f"{part}: {len(sources)} source{'s' * (len(sources) != 1)}: {few}",
+            highlight=False,
+            markup=False,
+        )
     for part, labels in missing(collection, split).items():
         if labels:
             console.print(f"nothing in {part}: {', '.join(labels)}", highlight=False, markup=False)
@@ -76,14 +84,23 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
     labels = sorted(labels, key=lambda row: -sum(row[f"{part} hours"] for part in PARTS))
     # Minutes where hours would all be nought point something.
     unit, factor = (
-        ("hours", 1) if max(sum(row[f"{p} hours"] for p in PARTS) for row in labels) >= 1 else ("minutes", 60)
+        ("hours", 1)
+        if max(sum(row[f"{p} hours"] for p in PARTS) for row in labels) >= 1
+        else ("minutes", 60)
     )
     figure, axes = plt.subplots(figsize=(8, 1.4 + 0.3 * len(labels)), layout="constrained")
     left = [0.0] * len(labels)
     for part in PARTS:
         width = [factor * row[f"{part} hours"] for row in labels]
         share = f"{part}: {total[f'{part} clips']:,} clips, {total[f'{part} hours']:.2f} h"
-        axes.barh([row["label"] for row in labels], width, left=left, color=COLOURS[part], label=share, height=0.7)
+        axes.barh(
+            [row["label"] for row in labels],
+            width,
+            left=left,
+            color=COLOURS[part],
+            label=share,
+            height=0.7,
+        )
         left = [a + b for a, b in zip(left, width, strict=True)]
     axes.invert_yaxis()
     axes.set_xlabel(f"{unit} in which the label sounds")

@@ -30,7 +30,9 @@ def main(argv: list[str]) -> int:
     if args.spec == "instruments":
         from training.data_cli.instruments_table import instruments
 
-        table = instruments(args.set, args.out or Path("tables/instruments"), kinds=tuple(args.kind or KINDS[:1]))
+        table = instruments(
+            args.set, args.out or Path("tables/instruments"), kinds=tuple(args.kind or KINDS[:1])
+        )
         tell(table)
         return 0
     recipe = recipe_of(args.spec, args.set)
@@ -42,14 +44,21 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     options = parser(
-        "table", f"{__doc__} The recipe `instruments` is a SPEC as well: the windows of the shipped models."
+        "table",
+        f"{__doc__} The recipe `instruments` is a SPEC as well: the windows of the shipped models.",
     )
-    options.add_argument("--out", type=Path, metavar="DIR", help="default: tables/NAME, by the recipe's name")
-    options.add_argument("--kind", action="append", choices=KINDS, help="default: features; may be given twice")
+    options.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: tables/NAME, by the recipe's name"
+    )
+    options.add_argument(
+        "--kind", action="append", choices=KINDS, help="default: features; may be given twice"
+    )
     return options
 
 
-def table_of(recipe: SoundsRecipe, out: Path, *, kinds: tuple[str, ...]) -> tuple[Table, tuple[Problem, ...]]:
+def table_of(
+    recipe: SoundsRecipe, out: Path, *, kinds: tuple[str, ...]
+) -> tuple[Table, tuple[Problem, ...]]:
     """Return the table of a recipe's collection, and everything that it does without."""
     with stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
@@ -66,15 +75,25 @@ def table_of(recipe: SoundsRecipe, out: Path, *, kinds: tuple[str, ...]) -> tupl
             progress(done, total)
 
         table, problems = build(
-            collection, split, settings, out, cache=cache_of(recipe), jobs=recipe.jobs, progress=count
+            collection,
+            split,
+            settings,
+            out,
+            cache=cache_of(recipe),
+            jobs=recipe.jobs,
+            progress=count,
         )
     seconds = time.monotonic() - begun
     if computed:
-        print(f"{computed:,} windows computed in {seconds:.1f} s, {computed / seconds:,.0f} a second")
+        print(
+            f"{computed:,} windows computed in {seconds:.1f} s, {computed / seconds:,.0f} a second"
+        )
     return table, (*collection.problems, *problems)
 
 
 def tell(table: Table) -> None:
     """Print where a table is and what it holds."""
     parts = ", ".join(f"{part} {len(table.rows(part)):,}" for part in PARTS)
-    print(f"{table.path}: {len(table):,} windows ({parts}) of {len(table.sources)} sources, {len(table.names)} labels")
+    print(
+        f"{table.path}: {len(table):,} windows ({parts}) of {len(table.sources)} sources, {len(table.names)} labels"
+    )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Watch: TypeAlias = tuple[npt.NDArray[Any], "Mask"]
 """Tensors and labels of windows to look at during training and to learn nothing from."""
 Look: TypeAlias = dict[str, float]
-"""How far a training is: `loss` or `trees`, and on windows to watch `held_out_loss` and `held_out_map`."""
+"""How far a training is: `loss` or `trees`, and on windows to watch `held_out_loss` and
+`held_out_map`."""
 WATCHED = 400
 NOISE = "noise-"
 """Sources whose names begin so are families of noise: other draws of them train and judge."""
@@ -72,13 +73,20 @@ def splits(train: WindowSet, *, excluded: Sequence[str] = ()) -> dict[str, npt.N
     return {source: np.flatnonzero(train.held_out(source, *excluded)[0]) for source in sources}
 
 
-def leave_one_out(models: dict[str, Fitted], test: WindowSet, tensors: npt.NDArray[Any]) -> list[Judged]:
+def leave_one_out(
+    models: dict[str, Fitted], test: WindowSet, tensors: npt.NDArray[Any]
+) -> list[Judged]:
     """Return what each model says of the source it was trained without, and of all noises."""
     noises = [source for source in test.sources if source.startswith(NOISE)]
-    return [judge(model, test, tensors, out, test.held_out(out, *noises)[1]) for out, model in models.items()]
+    return [
+        judge(model, test, tensors, out, test.held_out(out, *noises)[1])
+        for out, model in models.items()
+    ]
 
 
-def judge(model: Fitted, test: WindowSet, tensors: npt.NDArray[Any], source: str, chosen: Mask) -> Judged:
+def judge(
+    model: Fitted, test: WindowSet, tensors: npt.NDArray[Any], source: str, chosen: Mask
+) -> Judged:
     """Return the model's scores of the chosen test windows."""
     rows = np.flatnonzero(chosen)
     return Judged(source, model.scores(tensors[rows]), test.labels[rows], test.kind[rows], rows)
@@ -87,7 +95,9 @@ def judge(model: Fitted, test: WindowSet, tensors: npt.NDArray[Any], source: str
 def look(scores: Scores, labels: Mask) -> Look:
     """Return mean cross-entropy and mean average precision of windows that nothing was learnt from."""
     right = np.where(labels, scores, 1 - scores)
-    precision = [average_precision(scores[:, i], labels[:, i]) for i in np.flatnonzero(labels.any(axis=0))]
+    precision = [
+        average_precision(scores[:, i], labels[:, i]) for i in np.flatnonzero(labels.any(axis=0))
+    ]
     known = [value for value in precision if value is not None]
     loss = float(-np.log(np.maximum(right, 1e-6)).mean())
     return {"held_out_loss": loss, "held_out_map": float(np.mean(known)) if known else 0.0}
@@ -116,20 +126,29 @@ def thresholds(
 
 
 def measure_each(
-    judged: Sequence[Judged], names: Sequence[str], *, quiet: float, beta: float = 1.0, least: Sequence[float] = ()
+    judged: Sequence[Judged],
+    names: Sequence[str],
+    *,
+    quiet: float,
+    beta: float = 1.0,
+    least: Sequence[float] = (),
 ) -> dict[str, Metrics]:
     """Return the metrics per source, each with thresholds from all the other sources."""
     metrics = {}
     for one in judged:
         others = [other for other in judged if other is not one] or [one]
         limits = thresholds(others, quiet=quiet, beta=beta, least=least)
-        metrics[one.source] = measure(one.scores, one.labels, one.kind, thresholds=limits, names=names)
+        metrics[one.source] = measure(
+            one.scores, one.labels, one.kind, thresholds=limits, names=names
+        )
     return metrics
 
 
 def mean(metrics: dict[str, Metrics]) -> Metrics:
     """Return the plain mean over the sources of every figure that is one number."""
     # A source of nothing but noise knows few figures.
-    figures = dict.fromkeys(key for one in metrics.values() for key, value in one.items() if isinstance(value, float))
+    figures = dict.fromkeys(
+        key for one in metrics.values() for key, value in one.items() if isinstance(value, float)
+    )
     known = {key: [m[key] for m in metrics.values() if m[key] is not None] for key in figures}
     return {key: float(np.mean(values)) for key, values in known.items()}

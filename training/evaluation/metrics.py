@@ -1,9 +1,10 @@
 """What a table of scores is worth: multi-label metrics, each beside the figure of a model that knows nothing.
 
-Definitions: *element-wise accuracy* is the share of right cells in the windows x labels table; its baseline is the
-share of cells that are off. F1 of a label that never occurs is undefined: macro-F1 and mAP leave such labels out and
-`labels_left_out` names them; `macro_f1_mixture` is over windows of two to four labels. *Top-1* is over windows with
-exactly one label: the highest score is that label.
+Definitions: *element-wise accuracy* is the share of right cells in the windows x labels table; its
+baseline is the share of cells that are off. F1 of a label that never occurs is undefined: macro-F1
+and mAP leave such labels out and `labels_left_out` names them; `macro_f1_mixture` is over windows
+of two to four labels. *Top-1* is over windows with exactly one label: the highest score is that
+label.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def measure(
 ) -> Metrics:
     """Return every figure of the report for windows scored by a model that never saw their source.
 
-    labels: bool, same shape as scores. kind: (windows,). thresholds: (labels,). Windows of noise and silence count
-    only in `quiet_without_label`; a figure that nothing supports is None.
+    labels: bool, same shape as scores. kind: (windows,). thresholds: (labels,). Windows of noise
+    and silence count only in `quiet_without_label`; a figure that nothing supports is None.
     """
     quiet = np.isin(kind, QUIET)
     mixture = (labels.sum(axis=1) >= MIXTURE[0]) & (labels.sum(axis=1) <= MIXTURE[1])
@@ -78,7 +79,10 @@ def top1_by_kind(scores: Scores, labels: Mask, kind: npt.NDArray[np.str_]) -> Me
     parts = {part: single & (kind == part) for part in SINGLE}
     return {
         **top1(scores[single], labels[single]),
-        **{f"top1_{part}": top1(scores[chosen], labels[chosen])["top1"] for part, chosen in parts.items()},
+        **{
+            f"top1_{part}": top1(scores[chosen], labels[chosen])["top1"]
+            for part, chosen in parts.items()
+        },
     }
 
 
@@ -105,7 +109,9 @@ def confusion(scores: Scores, labels: Mask) -> npt.NDArray[np.int64]:
 
 def f1_by_label(said: Mask, truth: Mask) -> list[float | None]:
     """Return F1 of each label, None where the label never occurs."""
-    return [_f1(said[:, i], truth[:, i]) if truth[:, i].any() else None for i in range(truth.shape[1])]
+    return [
+        _f1(said[:, i], truth[:, i]) if truth[:, i].any() else None for i in range(truth.shape[1])
+    ]
 
 
 def average_precision(scores: npt.NDArray[np.floating[Any]], truth: Mask) -> float | None:

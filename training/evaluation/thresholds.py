@@ -27,16 +27,21 @@ def calibrate(
 ) -> npt.NDArray[np.float32]:
     """Return a threshold per label, (labels,): best F-beta over the sources, among those that keep noise silent.
 
-    scores, labels: (windows, labels) out of fold. Each source counts the same, whatever its size. At least the share
-    `quiet` of noise and silence windows gets no label at all; that comes before F. With `beta` below 1 a false label
-    weighs more than a missing one (van Rijsbergen, Information Retrieval, 1979, chapter 7).
-    A label without a positive window gets 0.5, or what silence asks for.
+    scores, labels: (windows, labels) out of fold. Each source counts the same, whatever its size.
+    At least the share `quiet` of noise and silence windows gets no label at all; that comes before
+    F. With `beta` below 1 a false label weighs more than a missing one (van Rijsbergen, Information
+    Retrieval, 1979, chapter 7). A label without a positive window gets 0.5, or what silence asks
+    for.
     """
     still = np.isin(kind, QUIET)
     floors = _floors(scores[still], quiet)
     weight = _weights(source[~still])
     return np.array(
-        [_best(scores[~still, i], labels[~still, i], weight, floor, beta) for i, floor in enumerate(floors)], np.float32
+        [
+            _best(scores[~still, i], labels[~still, i], weight, floor, beta)
+            for i, floor in enumerate(floors)
+        ],
+        np.float32,
     )
 
 
@@ -52,7 +57,9 @@ def _floors(scores: Scores, quiet: float) -> npt.NDArray[np.float64]:
     return np.asarray(kept.max(axis=0) + 1e-4, np.float64)
 
 
-def _best(scores: Scores, truth: Mask, weight: npt.NDArray[np.float64], floor: float, beta: float) -> float:
+def _best(
+    scores: Scores, truth: Mask, weight: npt.NDArray[np.float64], floor: float, beta: float
+) -> float:
     allowed = np.append(GRID[floor < GRID], min(max(floor, LEAST), 1.0))
     if not truth.any():
         return float(max(0.5, floor))
@@ -60,7 +67,9 @@ def _best(scores: Scores, truth: Mask, weight: npt.NDArray[np.float64], floor: f
 
 
 def _f(said: Mask, truth: Mask, weight: npt.NDArray[np.float64], beta: float) -> float:
-    right, false, missed = (float(weight[part].sum()) for part in (said & truth, said & ~truth, ~said & truth))
+    right, false, missed = (
+        float(weight[part].sum()) for part in (said & truth, said & ~truth, ~said & truth)
+    )
     return (1 + beta**2) * right / max(1e-12, (1 + beta**2) * right + false + beta**2 * missed)
 
 

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from features.config import Samples
 
 ROOMS = 200
-# Room tails of up to 1 s wrap into the part before the window, which is cut away; 88,200 = 2^3 3^2 5^2 7^2.
+# Room tails of up to 1 s wrap into the part before the window, which is cut away; 88,200 = 2^3 3^2
+# 5^2 7^2.
 _SIZE = 88_200
 _FREQUENCIES = np.fft.rfftfreq(_SIZE, 1 / RATE)
 _GRID = np.geomspace(20.0, RATE / 2, 128)
 _OCTAVES = np.log2(_GRID / 640.0)
-# Where each FFT bin lies on the coarse grid: the microphone's response is drawn there and read off for all bins.
-_BINS = np.interp(np.log(np.maximum(_FREQUENCIES, 20.0)), np.log(_GRID), np.arange(128.0)).astype(np.float32)
+# Where each FFT bin lies on the coarse grid: the microphone's response is drawn there and read off
+# for all bins.
+_BINS = np.interp(np.log(np.maximum(_FREQUENCIES, 20.0)), np.log(_GRID), np.arange(128.0)).astype(
+    np.float32
+)
 _BIN_LOW = np.minimum(_BINS.astype(np.int64), 126)
 _BIN_PART = _BINS - _BIN_LOW
 
@@ -74,13 +78,22 @@ def draw(rng: np.random.Generator) -> Augmentation:
     sometimes = rng.random(8)
     return Augmentation(
         tilt=float(rng.normal(0, 0.8)),
-        bumps=tuple((rng.uniform(-4, 4), rng.uniform(0.3, 1.5), rng.normal(0, 3)) for _ in range(rng.integers(4))),
+        bumps=tuple(
+            (rng.uniform(-4, 4), rng.uniform(0.3, 1.5), rng.normal(0, 3))
+            for _ in range(rng.integers(4))
+        ),
         low_cut=float(np.exp(rng.uniform(np.log(30), np.log(250)))) if sometimes[0] < 0.3 else 0.0,
-        high_cut=float(np.exp(rng.uniform(np.log(3400), np.log(11000)))) if sometimes[1] < 0.12 else 0.0,
+        high_cut=float(np.exp(rng.uniform(np.log(3400), np.log(11000))))
+        if sometimes[1] < 0.12
+        else 0.0,
         room=int(rng.integers(ROOMS)) if sometimes[2] < 0.6 else None,
         wet=float(rng.uniform(0.05, 0.9)),
-        comb=(rng.uniform(0.0003, 0.012), rng.uniform(-0.7, 0.7)) if sometimes[3] < 0.2 else (0.0, 0.0),
-        noise=(rng.uniform(-6, 0.5), rng.uniform(12, 60), int(rng.integers(2**31))) if sometimes[4] < 0.6 else None,
+        comb=(rng.uniform(0.0003, 0.012), rng.uniform(-0.7, 0.7))
+        if sometimes[3] < 0.2
+        else (0.0, 0.0),
+        noise=(rng.uniform(-6, 0.5), rng.uniform(12, 60), int(rng.integers(2**31)))
+        if sometimes[4] < 0.6
+        else None,
         drive=float(rng.uniform(0.3, 2.5)) if sometimes[5] < 0.12 else 0.0,
         clip=float(rng.uniform(0.3, 0.95)) if sometimes[6] < 0.06 else 1.0,
         codec=float(rng.uniform(0.3, 1.0)) if sometimes[7] < 0.06 else None,
@@ -118,7 +131,9 @@ def response(drawn: Augmentation) -> Spectrum:
     if drawn.room is not None:
         paths += np.float32(drawn.wet) * room(drawn.room)
     if drawn.comb[1]:
-        paths += drawn.comb[1] * np.exp(-2j * np.pi * drawn.comb[0] * _FREQUENCIES).astype(np.complex64)
+        paths += drawn.comb[1] * np.exp(-2j * np.pi * drawn.comb[0] * _FREQUENCIES).astype(
+            np.complex64
+        )
     paths *= curve
     return paths
 
@@ -133,7 +148,9 @@ def room(number: int) -> Spectrum:
     reverberation = float(np.exp(rng.uniform(np.log(0.1), np.log(2.5))))
     time = np.arange(BEFORE) / RATE
     size = rng.uniform(0.002, 0.03)
-    bright, dark = rng.normal(size=(2, BEFORE)) * 10 ** (-3 * time / (reverberation * np.array([[0.4], [1.0]])))
+    bright, dark = rng.normal(size=(2, BEFORE)) * 10 ** (
+        -3 * time / (reverberation * np.array([[0.4], [1.0]]))
+    )
     smoothing = int(rng.integers(2, 12))
     dark = np.convolve(dark, np.ones(smoothing) / np.sqrt(smoothing), mode="same")
     echo = (bright + dark) * (time > size)
@@ -171,10 +188,14 @@ def compress(samples: Samples, strength: float) -> Samples:
     file = io.BytesIO()
     sf.write(file, samples / peak * 0.9, RATE, format="MP3", compression_level=min(strength, 0.999))
     decoded, _ = sf.read(io.BytesIO(file.getvalue()), dtype="float32")
-    return np.pad(decoded[: len(samples)], (0, max(0, len(samples) - len(decoded)))) * np.float32(peak / 0.9)
+    return np.pad(decoded[: len(samples)], (0, max(0, len(samples) - len(decoded)))) * np.float32(
+        peak / 0.9
+    )
 
 
 def level(samples: Samples, peak_db: float) -> Samples:
     """Return the samples with their peak at peak_db; silence as it is."""
     peak = float(np.abs(samples).max())
-    return (samples * np.float32(10 ** (peak_db / 20) / peak)).astype(np.float32) if peak else samples
+    return (
+        (samples * np.float32(10 ** (peak_db / 20) / peak)).astype(np.float32) if peak else samples
+    )

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.notes.library import LABELS, RATE
-from training.notes.mixtures import BEFORE, WINDOW, Take, fade_out, into_range, mix, section, sound_note
+from training.notes.mixtures import (
+    BEFORE,
+    WINDOW,
+    Take,
+    fade_out,
+    into_range,
+    mix,
+    section,
+    sound_note,
+)
 from training.notes.phrases import Event, generate
 
 if TYPE_CHECKING:
@@ -38,16 +47,21 @@ FORMATIONS = (
 )  # fmt: skip
 
 
-def take_note(library: Library, label: str, rng: np.random.Generator, *, exact: bool = False) -> Take:
+def take_note(
+    library: Library, label: str, rng: np.random.Generator, *, exact: bool = False
+) -> Take:
     """Return one note that begins before, at, or within the first half of the window.
 
-    `exact`: as it was recorded. Else moved by up to a semitone and a half and now and then cut short.
+    `exact`: as it was recorded. Else moved by up to a semitone and a half and now and then cut
+    short.
     """
     notes = library.notes(label)
     index = int(notes[rng.integers(len(notes))])
     shortened = not exact and rng.random() < 0.4
     length = int(rng.uniform(0.2, 2.0) * RATE) if shortened else SAMPLES
-    note = sound_note(library, index, samples=length, moved=0.0 if exact else rng.uniform(-1.5, 1.5))
+    note = sound_note(
+        library, index, samples=length, moved=0.0 if exact else rng.uniform(-1.5, 1.5)
+    )
     fade_out(note, RATE // 50)
     early = rng.uniform(0, max(0.0, min(BEFORE, len(note) - 0.3 * RATE)))
     begin = BEFORE + int(rng.choice([0, -early, rng.uniform(0, WINDOW / 2)], p=[0.5, 0.2, 0.3]))
@@ -74,7 +88,9 @@ def take_mix(libraries: Sequence[Library], rng: np.random.Generator) -> Take:
     return _perform(libraries, names, [generate(name, SECONDS, rng) for name in names], rng)
 
 
-def take_score(libraries: Sequence[Library], scores: Sequence[Score], rng: np.random.Generator) -> Take:
+def take_score(
+    libraries: Sequence[Library], scores: Sequence[Score], rng: np.random.Generator
+) -> Take:
     """Return a piece of a score, played as written where its instruments are there, else or by chance by others."""
     score = scores[int(rng.integers(len(scores)))]
     available = sorted({label for library in libraries for label in library.labels})
@@ -97,7 +113,10 @@ def ensemble(available: Sequence[str], rng: np.random.Generator) -> list[str]:
 
 
 def _perform(
-    libraries: Sequence[Library], names: Sequence[str], parts: Sequence[Sequence[Event]], rng: np.random.Generator
+    libraries: Sequence[Library],
+    names: Sequence[str],
+    parts: Sequence[Sequence[Event]],
+    rng: np.random.Generator,
 ) -> Take:
     stems = []
     for name, events in zip(names, parts, strict=True):

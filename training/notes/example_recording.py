@@ -26,7 +26,8 @@ RATE = 44_100
 BEAT = 0.625
 """Seconds: 96 to the minute; eight bars of four beats are 20 s."""
 SECONDS = 20.0
-# Each entry: the bar of the first note, its level in dB, then (pitch, beats); pitch 0 is a rest, a tuple a chord.
+# Each entry: the bar of the first note, its level in dB, then (pitch, beats); pitch 0 is a rest, a
+# tuple a chord.
 PIECE: dict[str, tuple[int, float, tuple[tuple[int | tuple[int, ...], float], ...]]] = {
     "flute": (0, -2, (
         (74, 1.5), (76, 0.5), (77, 1), (81, 1), (79, 1), (77, 0.5), (76, 0.5), (74, 2),
@@ -60,7 +61,11 @@ def truth() -> list[dict[str, object]]:
     """Return when each instrument plays: label, start and end in seconds."""
     parts = {label: score(label) for label in PIECE}
     return [
-        {"label": label, "start": part[0].onset, "end": round(part[-1].onset + part[-1].duration, 3)}
+        {
+            "label": label,
+            "start": part[0].onset,
+            "end": round(part[-1].onset + part[-1].duration, 3),
+        }
         for label, part in parts.items()
     ]
 
@@ -84,7 +89,12 @@ def main(argv: list[str]) -> int:
         raise MaterialError(f"the example is played with the sound font FluidR3_GM; run: {INSTALL}")
     path.parent.mkdir(parents=True, exist_ok=True)
     sf.write(path, perform(font), RATE, format="OGG", subtype="VORBIS", compression_level=0.6)
-    about = {"title": "Example for Timbre", "licence": "Apache-2.0", "font": "FluidR3 GM, MIT", "instruments": truth()}
+    about = {
+        "title": "Example for Timbre",
+        "licence": "Apache-2.0",
+        "font": "FluidR3 GM, MIT",
+        "instruments": truth(),
+    }
     path.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
     return 0
 

@@ -1,7 +1,7 @@
 """Single notes by label: folders of recordings (or rendered fonts) decoded once into a library.
 
-A *library* holds every note of one source, mono at 22,050 Hz, without the silence before it and at one common
-loudness, so that real recordings and rendered sound fonts are material of the same kind.
+A *library* holds every note of one source, mono at 22,050 Hz, without the silence before it and at
+one common loudness, so that real recordings and rendered sound fonts are material of the same kind.
 """
 
 from __future__ import annotations
@@ -149,10 +149,15 @@ def build_library(notes: Iterable[Note], source: str, folder: Path) -> Library:
     """Store the notes as a library in `folder`, whole or not at all, and return it opened."""
     tidied = [(note, tidied) for note in notes if len(tidied := tidy(note.samples))]
     if not tidied:
-        raise MaterialError(f"no sounds of any label found for {source}; expected folders named {', '.join(LABELS)}")
+        raise MaterialError(
+            f"no sounds of any label found for {source}; expected folders named {', '.join(LABELS)}"
+        )
     ends = np.cumsum([len(samples) for _, samples in tidied])
     with whole_folder(folder) as work:
-        np.save(work / "audio.npy", np.round(np.concatenate([s for _, s in tidied]) * 32767).astype(np.int16))
+        np.save(
+            work / "audio.npy",
+            np.round(np.concatenate([s for _, s in tidied]) * 32767).astype(np.int16),
+        )
         np.savez(
             work / "table.npz",
             label=np.array([LABELS.index(note.label) for note, _ in tidied]),
@@ -168,7 +173,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """Give a folder to write into that becomes `folder` when all went well, and vanishes otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder.parent)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".unfinished-{platform.node()}-{os.getpid()}-"))
+    work = Path(
+        tempfile.mkdtemp(dir=folder.parent, prefix=f".unfinished-{platform.node()}-{os.getpid()}-")
+    )
     try:
         yield work
         work.chmod(0o755)
@@ -200,7 +207,11 @@ def _alive(process: int) -> bool:
 def open_library(source: str, folder: Path) -> Library:
     """Open a stored library; the audio stays on disk until it is touched."""
     with np.load(folder / "table.npz") as table:
-        return Library(source, np.load(folder / "audio.npy", mmap_mode="r"), **{key: table[key] for key in table.files})
+        return Library(
+            source,
+            np.load(folder / "audio.npy", mmap_mode="r"),
+            **{key: table[key] for key in table.files},
+        )
 
 
 def library_of_folder(folder: Path, cache: Path, *more: Path, source: str | None = None) -> Library:
@@ -208,9 +219,13 @@ def library_of_folder(folder: Path, cache: Path, *more: Path, source: str | None
     name = source or folder.name
     folders = (folder, *more)
     if absent := [str(each) for each in folders if not each.is_dir()]:
-        raise MaterialError(f"no folder {', '.join(absent)}: give a folder that holds LABEL/*.wav (or flac, ogg, mp3)")
+        raise MaterialError(
+            f"no folder {', '.join(absent)}: give a folder that holds LABEL/*.wav (or flac, ogg, mp3)"
+        )
     files = [
-        [str(path.relative_to(each)), path.stat().st_size] for each in folders for path in sorted(each.rglob("*.*"))
+        [str(path.relative_to(each)), path.stat().st_size]
+        for each in folders
+        for path in sorted(each.rglob("*.*"))
     ]
     kept = cache / f"{name}-{fingerprint(files)}"
     if kept.is_dir():

@@ -1,7 +1,8 @@
 """Parts played with the notes of a library, mixed at varied levels, with the labels that can be heard.
 
-A label is **on** in a window when its part is above -40 dB of the loudest 23-ms frame of the mix for at least 0.3 s
-of the window's 2 s. A window of one note is the note's label whenever any of it sounds.
+A label is **on** in a window when its part is above -40 dB of the loudest 23-ms frame of the mix
+for at least 0.3 s of the window's 2 s. A window of one note is the note's label whenever any of it
+sounds.
 """
 
 from __future__ import annotations
@@ -42,7 +43,14 @@ class Take:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
-def _stretch(audio: npt.NDArray[np.int16], out: Samples, start: float, ratio: float, depth: float, turn: float) -> int:
+def _stretch(
+    audio: npt.NDArray[np.int16],
+    out: Samples,
+    start: float,
+    ratio: float,
+    depth: float,
+    turn: float,
+) -> int:
     """Write audio, read `ratio` times as fast with a vibrato, into out (cubic); return how much was written."""
     position = start
     step = ratio
@@ -62,10 +70,13 @@ def _stretch(audio: npt.NDArray[np.int16], out: Samples, start: float, ratio: fl
     return len(out)
 
 
-def choose(library: Library, label: str, pitch: float, samples: int, rng: np.random.Generator) -> tuple[int, float]:
+def choose(
+    library: Library, label: str, pitch: float, samples: int, rng: np.random.Generator
+) -> tuple[int, float]:
     """Return a note to play `pitch` with and by how many semitones to move it: at most REACH, octaves set aside.
 
-    Among the notes in reach those that last long enough come first. Notes of unknown pitch are never moved.
+    Among the notes in reach those that last long enough come first. Notes of unknown pitch are
+    never moved.
     """
     notes = library.notes(label)
     distance = np.abs(library.pitch[notes] - pitch)
@@ -98,24 +109,33 @@ def sound_note(
     audio = library.audio[library.start[index] : library.end[index]]
     out = np.empty(samples, np.float32)
     width, hertz = vibrato
-    written = _stretch(audio, out, start, 2 ** (moved / 12), 0.058 * width, 2 * np.pi * hertz / RATE)
+    written = _stretch(
+        audio, out, start, 2 ** (moved / 12), 0.058 * width, 2 * np.pi * hertz / RATE
+    )
     out = out[:written]
     out /= np.float32(32768)
     return out
 
 
-def play_note(library: Library, label: str, event: Event, rng: np.random.Generator, *, detune: float = 0.0) -> Samples:
+def play_note(
+    library: Library, label: str, event: Event, rng: np.random.Generator, *, detune: float = 0.0
+) -> Samples:
     """Return one note of a part, at most `event.duration` long plus its release, float32 in about [-1, 1]."""
     release = int(rng.uniform(0.02, 0.25) * RATE)
     wanted = int(event.duration * RATE) + release
     index, moved = choose(library, label, event.pitch, wanted, rng)
     spare = float(library.length(index)) - wanted * 2 ** ((moved + detune) / 12)
     held = label not in KEYS
-    # Held instruments may enter in the middle of a long recording: another bow, another breath, a slur.
+    # Held instruments may enter in the middle of a long recording: another bow, another breath, a
+    # slur.
     slurred = held and spare > 0 and rng.random() < 0.3
     start = rng.uniform(0, spare) if slurred else 0.0
-    vibrato = (rng.uniform(0, 0.12), rng.uniform(4, 7)) if held and rng.random() < 0.3 else (0.0, 0.0)
-    out = sound_note(library, index, samples=wanted, moved=moved + detune, start=start, vibrato=vibrato)
+    vibrato = (
+        (rng.uniform(0, 0.12), rng.uniform(4, 7)) if held and rng.random() < 0.3 else (0.0, 0.0)
+    )
+    out = sound_note(
+        library, index, samples=wanted, moved=moved + detune, start=start, vibrato=vibrato
+    )
     swell = rng.uniform(-12, 12) if held and rng.random() < 0.25 else 0.0
     out *= _ramp(event.gain - swell, event.gain, len(out))
     fade_in(out, int(rng.uniform(0.01, 0.06) * RATE) if slurred else RATE // 500)
@@ -126,7 +146,9 @@ def play_note(library: Library, label: str, event: Event, rng: np.random.Generat
 def _ramp(first_db: float, last_db: float, length: int) -> Samples:
     if first_db == last_db:
         return np.full(length, 10 ** (last_db / 20), np.float32)
-    return np.power(np.float32(10), np.linspace(first_db / 20, last_db / 20, length, dtype=np.float32))
+    return np.power(
+        np.float32(10), np.linspace(first_db / 20, last_db / 20, length, dtype=np.float32)
+    )
 
 
 def fade_in(note: Samples, samples: int) -> None:
@@ -161,7 +183,9 @@ def play(
     return stem
 
 
-def section(library: Library, label: str, events: Sequence[Event], samples: int, rng: np.random.Generator) -> Samples:
+def section(
+    library: Library, label: str, events: Sequence[Event], samples: int, rng: np.random.Generator
+) -> Samples:
     """Return the part played by one, or now and then by two to four players a little apart in time and tuning."""
     if label in KEYS or rng.random() > 0.2:
         return play(library, label, events, samples, rng, detune=rng.normal(0, 0.08))
@@ -179,7 +203,10 @@ def into_range(events: Sequence[Event], label: str) -> list[Event]:
     low, high = RANGES[label]
     middle = float(np.median([event.pitch for event in events]))
     octaves = next((o for o in (0, -1, 1, -2, 2, -3, 3) if low <= middle + 12 * o <= high), 0)
-    return [event._replace(pitch=float(np.clip(event.pitch + 12 * octaves, low, high))) for event in events]
+    return [
+        event._replace(pitch=float(np.clip(event.pitch + 12 * octaves, low, high)))
+        for event in events
+    ]
 
 
 def frame_rms(samples: Samples) -> Samples:
@@ -189,12 +216,20 @@ def frame_rms(samples: Samples) -> Samples:
     return rms
 
 
-def mix(stems: Sequence[Samples], names: Sequence[str], rng: np.random.Generator, *, spread_db: float = 12.0) -> Take:
+def mix(
+    stems: Sequence[Samples],
+    names: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    spread_db: float = 12.0,
+) -> Take:
     """Return the stems mixed at levels of 0 to -spread_db dB and the labels by the rule of this module."""
     levels = 10 ** (-rng.uniform(0, spread_db, len(stems)) / 20)
     rms = [frame_rms(stem) for stem in stems]
     # Equal loudness before the levels, whatever the parts' density.
-    gains = [level / max(1e-4, float(np.percentile(r, 90))) for level, r in zip(levels, rms, strict=True)]
+    gains = [
+        level / max(1e-4, float(np.percentile(r, 90))) for level, r in zip(levels, rms, strict=True)
+    ]
     total = np.zeros_like(stems[0])
     for stem, gain in zip(stems, gains, strict=True):
         total += stem * np.float32(gain)

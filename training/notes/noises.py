@@ -1,6 +1,7 @@
 """Sounds that are no instrument: silence of several kinds, noises, voices, bangs, tones.
 
-They belong to two families, so that one can be held out: what is called noise must not be one generator's signature.
+They belong to two families, so that one can be held out: what is called noise must not be one
+generator's signature.
 """
 
 from __future__ import annotations
@@ -72,7 +73,10 @@ def band(rng: np.random.Generator) -> Wave:
 def wind(rng: np.random.Generator) -> Wave:
     """Return gusts: dark noise whose strength wanders."""
     cut = rng.uniform(60, 600)
-    return _shaped(rng, 1 / (1 + (_FREQUENCIES / cut) ** rng.uniform(1.5, 3))) * _slow(rng, rng.uniform(1, 5)) ** 2
+    return (
+        _shaped(rng, 1 / (1 + (_FREQUENCIES / cut) ** rng.uniform(1.5, 3)))
+        * _slow(rng, rng.uniform(1, 5)) ** 2
+    )
 
 
 def room_tone(rng: np.random.Generator) -> Wave:
@@ -89,13 +93,17 @@ def hum(rng: np.random.Generator) -> Wave:
     orders = np.arange(1, int(rng.integers(2, 30)))
     strengths = rng.random(len(orders)) / orders ** rng.uniform(0.3, 2)
     phases = rng.uniform(0, 2 * np.pi, (len(orders), 1))
-    waves: Wave = np.einsum("i,ij->j", strengths, np.sin(2 * np.pi * base * orders[:, None] * _TIME + phases))
+    waves: Wave = np.einsum(
+        "i,ij->j", strengths, np.sin(2 * np.pi * base * orders[:, None] * _TIME + phases)
+    )
     return waves.astype(np.float32) + rng.normal(0, 0.01, WINDOW).astype(np.float32)
 
 
 def clicks(rng: np.random.Generator) -> Wave:
     """Return clicks and crackle: single samples through a short resonance."""
-    sparse = np.where(rng.random(WINDOW) < 10 ** rng.uniform(-4.3, -2), rng.normal(size=WINDOW), 0.0)
+    sparse = np.where(
+        rng.random(WINDOW) < 10 ** rng.uniform(-4.3, -2), rng.normal(size=WINDOW), 0.0
+    )
     sparse[rng.integers(WINDOW)] = 1.0
     radius, angle = rng.uniform(0.0, 0.97), rng.uniform(0.1, 3.0)
     result: Wave = signal.lfilter([1.0], [1.0, -2 * radius * np.cos(angle), radius**2], sparse)
@@ -108,7 +116,13 @@ def tones(rng: np.random.Generator) -> Wave:
     for _ in range(rng.integers(1, 3)):
         start, stop = np.exp(rng.uniform(np.log(150), np.log(6000), 2))
         swing = rng.choice([0.0, 1.0]) * np.sin(2 * np.pi * rng.uniform(0.3, 8) * _TIME) * 0.5 + 0.5
-        pitch = rng.choice([np.full(WINDOW, start), np.geomspace(start, stop, WINDOW), start + (stop - start) * swing])
+        pitch = rng.choice(
+            [
+                np.full(WINDOW, start),
+                np.geomspace(start, stop, WINDOW),
+                start + (stop - start) * swing,
+            ]
+        )
         phase = 2 * np.pi * np.cumsum(pitch) / RATE
         sound += np.sin(phase) if rng.random() < 0.6 else signal.sawtooth(phase, rng.uniform(0, 1))
     if rng.random() < 0.4:
@@ -124,7 +138,9 @@ def drums(rng: np.random.Generator) -> Wave:
         decay = np.exp(-time / np.exp(rng.uniform(np.log(0.01), np.log(0.25))))
         drop = rng.uniform(40, 250) * time + rng.uniform(0, 3) * (1 - np.exp(-time * 30))
         body = np.sin(2 * np.pi * drop) * rng.random()
-        hiss = signal.lfilter([1, rng.uniform(-1, 1)], [1, rng.uniform(-0.9, 0.9)], rng.normal(size=len(time)))
+        hiss = signal.lfilter(
+            [1, rng.uniform(-1, 1)], [1, rng.uniform(-0.9, 0.9)], rng.normal(size=len(time))
+        )
         sound[start:] += (body + hiss * rng.random()) * decay * rng.uniform(0.2, 1)
     return sound
 
@@ -133,7 +149,9 @@ def voice(rng: np.random.Generator) -> Wave:
     """Return something like speech: a buzzing, gliding source through wandering formants, in syllables."""
     base = np.exp(rng.uniform(np.log(80), np.log(280)))
     pitch = base * 2 ** ((_slow(rng, rng.uniform(2, 6)) - 0.5) * rng.uniform(0.3, 1.2))
-    buzz = signal.sawtooth(2 * np.pi * np.cumsum(pitch) / RATE, 0.9) + rng.normal(0, rng.uniform(0.05, 0.6), WINDOW)
+    buzz = signal.sawtooth(2 * np.pi * np.cumsum(pitch) / RATE, 0.9) + rng.normal(
+        0, rng.uniform(0.05, 0.6), WINDOW
+    )
     step = RATE // 8
     sound = np.zeros(WINDOW)
     for begin in range(0, WINDOW, step):
@@ -141,13 +159,17 @@ def voice(rng: np.random.Generator) -> Wave:
         for low, high in ((250, 900), (800, 2400), (2200, 3500)):
             centre = rng.uniform(low, high)
             numerator, denominator = signal.iirpeak(centre, centre / rng.uniform(60, 200), fs=RATE)
-            sound[begin : begin + 2 * step] += signal.lfilter(numerator, denominator, piece) * np.hanning(len(piece))
+            sound[begin : begin + 2 * step] += signal.lfilter(
+                numerator, denominator, piece
+            ) * np.hanning(len(piece))
     return sound * _slow(rng, rng.uniform(3, 9))
 
 
 def babble(rng: np.random.Generator) -> Wave:
     """Return several voices at once."""
-    voices: Wave = np.sum([voice(rng) * rng.uniform(0.2, 1) for _ in range(int(rng.integers(3, 6)))], axis=0)
+    voices: Wave = np.sum(
+        [voice(rng) * rng.uniform(0.2, 1) for _ in range(int(rng.integers(3, 6)))], axis=0
+    )
     return voices
 
 

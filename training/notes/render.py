@@ -28,14 +28,23 @@ if TYPE_CHECKING:
     from features.config import Samples
     from training.notes.library import Library
 
-FOLDERS = (Path("/usr/share/sounds/sf2"), Path("/usr/share/sounds/sf3"), Path("/usr/share/soundfonts"))
+FOLDERS = (
+    Path("/usr/share/sounds/sf2"),
+    Path("/usr/share/sounds/sf3"),
+    Path("/usr/share/soundfonts"),
+)
 INSTALL = "apt install fluidsynth fluid-soundfont-gm musescore-general-soundfont csound-soundfont"
 RELATED = 0.2
 """Fonts that share more than this part of their sample names are one source."""
 TAKES = ((36, 1.6, 0), (68, 0.25, 0), (84, 2.5, 90), (112, 1.2, 0))
 """Velocity, seconds and modulation (vibrato, 0 to 127) of each rendering of a note."""
-BORROWED = {("MuseScore_General_Full", "cello"), ("MuseScore_General", "cello"), ("TimGM6mb", "oboe")}
-"""The very recordings of GeneralUser GS, found by comparing waveforms (tests/training/notes/test_source_leakage.py)."""
+BORROWED = {
+    ("MuseScore_General_Full", "cello"),
+    ("MuseScore_General", "cello"),
+    ("TimGM6mb", "oboe"),
+}
+"""The very recordings of GeneralUser GS, found by comparing waveforms
+(tests/training/notes/test_source_leakage.py)."""
 TAIL = 0.5
 _BEAT = 480
 
@@ -61,25 +70,36 @@ def families(fonts: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
     groups: list[list[Path]] = []
     for font in fonts:
         kin = [group for group in groups if any(shared(font, other) > RELATED for other in group)]
-        groups = [group for group in groups if group not in kin] + [[*(f for group in kin for f in group), font]]
+        groups = [group for group in groups if group not in kin] + [
+            [*(f for group in kin for f in group), font]
+        ]
     return {f"font-{group[0].stem.lower()}": tuple(group) for group in groups}
 
 
 def library_of_fonts(source: str, fonts: Sequence[Path], cache: Path, *, jobs: int = 1) -> Library:
     """Return the library of one family of fonts, rendered at the first call and kept in `cache`."""
-    kept = cache / f"{source}-{fingerprint([TAKES, [[f.name, f.stat().st_size, honest_labels(f)] for f in fonts]])}"
+    kept = (
+        cache
+        / f"{source}-{fingerprint([TAKES, [[f.name, f.stat().st_size, honest_labels(f)] for f in fonts]])}"
+    )
     if kept.is_dir():
         return open_library(source, kept)
     work = [(font, label) for font in fonts for label in honest_labels(font)]
     with ThreadPoolExecutor(jobs) as pool:
-        notes = [note for some in pool.map(lambda pair: list(render_notes(*pair)), work) for note in some]
+        notes = [
+            note for some in pool.map(lambda pair: list(render_notes(*pair)), work) for note in some
+        ]
     return build_library(notes, source, kept)
 
 
 def honest_labels(font: Path) -> list[str]:
     """Return the labels that the font plays with samples of its own, and of that instrument."""
     lies = liars(font)
-    return [label for label in label_samples(font) if label not in lies and (font.stem, label) not in BORROWED]
+    return [
+        label
+        for label in label_samples(font)
+        if label not in lies and (font.stem, label) not in BORROWED
+    ]
 
 
 def render_notes(font: Path, label: str) -> Iterator[Note]:
@@ -104,12 +124,31 @@ def render(font: Path, program: int, notes: Sequence[Struck], *, rate: int = RAT
     with tempfile.TemporaryDirectory() as folder:
         midi, wave = Path(folder, "part.mid"), Path(folder, "part.wav")
         write_midi(midi, program, notes)
-        command = ["fluidsynth", "-ni", "-q", "-R", "0", "-C", "0", "-g", "0.4", "-r", "44100", "-O", "s16"]
+        command = [
+            "fluidsynth",
+            "-ni",
+            "-q",
+            "-R",
+            "0",
+            "-C",
+            "0",
+            "-g",
+            "0.4",
+            "-r",
+            "44100",
+            "-O",
+            "s16",
+        ]
         done = subprocess.run(  # noqa: S603
-            [*command, "-F", str(wave), str(font), str(midi)], capture_output=True, text=True, check=False
+            [*command, "-F", str(wave), str(font), str(midi)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode or not wave.is_file():
-            raise MaterialError(f"FluidSynth failed on {font.name}: {done.stderr.strip() or done.stdout.strip()}")
+            raise MaterialError(
+                f"FluidSynth failed on {font.name}: {done.stderr.strip() or done.stdout.strip()}"
+            )
         return decode_file(wave, rate=rate)
 
 
@@ -124,9 +163,15 @@ def write_midi(path: Path, program: int, notes: Sequence[Struck]) -> None:
     # Where one note ends as another begins, the end comes first.
     for tick, on, note in sorted(ticks, key=lambda item: (item[0], item[1])):
         if on:
-            track.append(mido.Message("control_change", control=1, value=note.modulation, time=tick - now))
+            track.append(
+                mido.Message("control_change", control=1, value=note.modulation, time=tick - now)
+            )
             now = tick
         kind = "note_on" if on else "note_off"
-        track.append(mido.Message(kind, note=note.pitch, velocity=note.velocity if on else 0, time=tick - now))
+        track.append(
+            mido.Message(
+                kind, note=note.pitch, velocity=note.velocity if on else 0, time=tick - now
+            )
+        )
         now = tick
     mido.MidiFile(ticks_per_beat=_BEAT, tracks=[track]).save(path)

@@ -40,7 +40,9 @@ class Score:
     @property
     def seconds(self) -> float:
         """When the last note ends."""
-        return max((float(part[-1, 0] + part[-1, 1]) for part in self.notes if len(part)), default=0.0)
+        return max(
+            (float(part[-1, 0] + part[-1, 1]) for part in self.notes if len(part)), default=0.0
+        )
 
     def excerpt(self, start: float, seconds: float) -> list[list[Event]]:
         """Return each part's events that sound in [start, start + seconds), onsets from 0; held notes begin at 0."""
@@ -48,27 +50,41 @@ class Score:
 
 
 def _cut(part: Notes, start: float, stop: float) -> Iterator[Event]:
-    for onset, duration, pitch in part[(part[:, 0] < stop) & (part[:, 0] + part[:, 1] > start)].tolist():
+    for onset, duration, pitch in part[
+        (part[:, 0] < stop) & (part[:, 0] + part[:, 1] > start)
+    ].tolist():
         begin = max(onset, start)
         yield Event(begin - start, onset + duration - begin, pitch)
 
 
 def read_all(paths: Sequence[Path], cache: Path) -> list[Score]:
     """Return the scores of files and folders, sorted by name, parsed at the first call and kept in `cache`."""
-    files = sorted({f for p in paths for f in ([p] if p.is_file() else p.rglob("*")) if f.suffix.lower() in SUFFIXES})
+    files = sorted(
+        {
+            f
+            for p in paths
+            for f in ([p] if p.is_file() else p.rglob("*"))
+            if f.suffix.lower() in SUFFIXES
+        }
+    )
     if not files:
         return []
     kept = cache / f"scores-{fingerprint([[f.name, f.stat().st_size] for f in files])}.npz"
     if not kept.is_file():
         scores = [score for f in files if len((score := read(f)).labels)]
-        arrays: dict[str, Any] = {f"{i}_{j}": n for i, score in enumerate(scores) for j, n in enumerate(score.notes)}
+        arrays: dict[str, Any] = {
+            f"{i}_{j}": n for i, score in enumerate(scores) for j, n in enumerate(score.notes)
+        }
         kept.parent.mkdir(parents=True, exist_ok=True)
         with kept.with_suffix(".part").open("wb") as file:
             np.savez(file, names=np.array(json.dumps([score.labels for score in scores])), **arrays)
         kept.with_suffix(".part").rename(kept)
     with np.load(kept) as table:
         names = json.loads(str(table["names"]))
-        return [Score(tuple(n), tuple(table[f"{i}_{j}"] for j in range(len(n)))) for i, n in enumerate(names)]
+        return [
+            Score(tuple(n), tuple(table[f"{i}_{j}"] for j in range(len(n))))
+            for i, n in enumerate(names)
+        ]
 
 
 def read(path: Path) -> Score:
@@ -93,7 +109,10 @@ def read_musicxml(path: Path) -> list[tuple[str, list[tuple[float, float, float]
     programs = {part.get("id"): _label(part) for part in root.iter("score-part")}
     voices = [(programs.get(part.get("id"), ""), *_walk(part)) for part in root.iter("part")]
     # A tempo stands in one part and holds for all of them.
-    beats, tempi = np.array(sorted({0.0: 120.0} | {b: t for _, _, marks in voices for b, t in marks.items()})), {}
+    beats, tempi = (
+        np.array(sorted({0.0: 120.0} | {b: t for _, _, marks in voices for b, t in marks.items()})),
+        {},
+    )
     for _, _, marks in voices:
         tempi.update(marks)
     speed = np.array([tempi.get(beat, 120.0) for beat in beats])
@@ -103,7 +122,10 @@ def read_musicxml(path: Path) -> list[tuple[str, list[tuple[float, float, float]
         i = int(np.searchsorted(beats, beat, side="right")) - 1
         return float(clock[i] + (beat - beats[i]) * 60 / speed[i])
 
-    return [(label, [(seconds(b), seconds(e) - seconds(b), p) for b, e, p in notes]) for label, notes, _ in voices]
+    return [
+        (label, [(seconds(b), seconds(e) - seconds(b), p) for b, e, p in notes])
+        for label, notes, _ in voices
+    ]
 
 
 def _document(path: Path) -> bytes:
@@ -117,8 +139,12 @@ def _document(path: Path) -> bytes:
 
 def _label(part: ET.Element) -> str:
     program = int(part.findtext("midi-instrument/midi-program") or 0) - 1
-    name = (part.findtext("score-instrument/instrument-name") or part.findtext("part-name") or "").lower()
-    named = {"violoncello": "cello", "double bass": "contrabass", "french horn": "horn"}.get(name, name)
+    name = (
+        part.findtext("score-instrument/instrument-name") or part.findtext("part-name") or ""
+    ).lower()
+    named = {"violoncello": "cello", "double bass": "contrabass", "french horn": "horn"}.get(
+        name, name
+    )
     return PROGRAMS.get(program, named if named in LABELS else "")
 
 
@@ -169,7 +195,10 @@ def _add(
     step = note.findtext("pitch/step")
     if step is None:
         return
-    octave, alter = float(note.findtext("pitch/octave") or 4), float(note.findtext("pitch/alter") or 0)
+    octave, alter = (
+        float(note.findtext("pitch/octave") or 4),
+        float(note.findtext("pitch/alter") or 0),
+    )
     pitch = 12 * (octave + 1) + _STEPS[step] + alter + transpose
     ties = {tie.get("type") for tie in note.findall("tie")}
     if "stop" in ties and pitch in tied:

@@ -1,6 +1,7 @@
 """Which samples a sound font plays for which program: the headers of SF2 and SF3 files (SoundFont 2.04, section 7).
 
-Fonts borrow from one another, and programs from one another inside a font. The names of the samples tell both.
+Fonts borrow from one another, and programs from one another inside a font. The names of the samples
+tell both.
 """
 
 from __future__ import annotations
@@ -35,10 +36,18 @@ def program_zones(path: Path) -> dict[int, list[Zone]]:
     try:
         tables = dict(_chunks(path))
         names = [_name(tables["shdr"][i : i + 20]) for i in range(0, len(tables["shdr"]) - 46, 46)]
-        instruments = [struct.unpack_from("<20xH", tables["inst"], i)[0] for i in range(0, len(tables["inst"]), 22)]
+        instruments = [
+            struct.unpack_from("<20xH", tables["inst"], i)[0]
+            for i in range(0, len(tables["inst"]), 22)
+        ]
         played = _zones(instruments, tables["ibag"], tables["igen"], _SAMPLE)
-        headers = [struct.unpack_from("<20x3H", tables["phdr"], i) for i in range(0, len(tables["phdr"]), 38)]
-        used = _zones([first for _, _, first in headers], tables["pbag"], tables["pgen"], _INSTRUMENT)
+        headers = [
+            struct.unpack_from("<20x3H", tables["phdr"], i)
+            for i in range(0, len(tables["phdr"]), 38)
+        ]
+        used = _zones(
+            [first for _, _, first in headers], tables["pbag"], tables["pgen"], _INSTRUMENT
+        )
         return {
             program: [
                 Zone(names[sample], max(low, lowest), min(high, highest))
@@ -72,7 +81,9 @@ def _chunks(path: Path) -> Iterator[tuple[str, bytes]]:
             begin += 8 + size + size % 2
 
 
-def _zones(firsts: list[int], bags: bytes, generators: bytes, wanted: int) -> list[list[tuple[int, int, int]]]:
+def _zones(
+    firsts: list[int], bags: bytes, generators: bytes, wanted: int
+) -> list[list[tuple[int, int, int]]]:
     """Return, for each owner of a run of bags, what the wanted generator says, with the lowest and highest key."""
     starts = [first for first, _ in struct.iter_unpack("<HH", bags)]
     values = list(struct.iter_unpack("<HH", generators))
@@ -91,7 +102,9 @@ def label_samples(path: Path) -> dict[str, set[str]]:
     found = {}
     for label, program in firsts.items():
         low, high = RANGES[label]
-        found[label] = {zone.name for zone in zones.get(program, ()) if zone.low <= high and zone.high >= low}
+        found[label] = {
+            zone.name for zone in zones.get(program, ()) if zone.low <= high and zone.high >= low
+        }
     return {label: names for label, names in found.items() if names}
 
 
@@ -117,7 +130,10 @@ def _other(name: str, label: str) -> str | None:
 
 def shared(one: Path, other: Path) -> float:
     """Return how much of the smaller font's instruments is also in the other: names of samples, in [0, 1]."""
-    a, b = ({_plain(n) for names in label_samples(font).values() for n in names} for font in (one, other))
+    a, b = (
+        {_plain(n) for names in label_samples(font).values() for n in names}
+        for font in (one, other)
+    )
     return len(a & b) / max(1, min(len(a), len(b)))
 
 

@@ -23,7 +23,11 @@ _CHUNK = 256
 
 
 def tensors(
-    windows: WindowSet, *, kind: Kind, jobs: int = 1, progress: Callable[[int, int], None] | None = None
+    windows: WindowSet,
+    *,
+    kind: Kind,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return the tensors of all windows, (n, *shape), read from disk when touched.
 
@@ -39,7 +43,12 @@ def tensors(
 
 
 def _fill(
-    windows: WindowSet, path: Path, *, kind: Kind, jobs: int, progress: Callable[[int, int], None] | None
+    windows: WindowSet,
+    path: Path,
+    *,
+    kind: Kind,
+    jobs: int,
+    progress: Callable[[int, int], None] | None,
 ) -> None:
     from joblib import Parallel, delayed
 
@@ -48,7 +57,9 @@ def _fill(
     starts = range(0, len(windows), _CHUNK)
     # Threads: the work is FFTs and compiled loops, which leave the interpreter alone.
     work = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
-    for start, rows in zip(starts, work(delayed(_rows)(windows, start, kind) for start in starts), strict=True):
+    for start, rows in zip(
+        starts, work(delayed(_rows)(windows, start, kind) for start in starts), strict=True
+    ):
         table[start : start + len(rows)] = rows
         if progress:
             progress(start + len(rows), len(windows))

@@ -1,10 +1,12 @@
 """Labelled 2-s windows on disk, drawn from the libraries of several sources.
 
-The kinds: `note` one note as it is; `solo` a phrase of one instrument; `mix` two to five instruments; `score` the same
-from written scores; `silence` and `noise` without any label. The rule for labels stands in `training.mixtures`.
+The kinds: `note` one note as it is; `solo` a phrase of one instrument; `mix` two to five
+instruments; `score` the same from written scores; `silence` and `noise` without any label. The rule
+for labels stands in `training.mixtures`.
 
-A window has one source, or several joined by "+" where a mixture goes across libraries. `WindowSet.held_out` keeps
-every such window out of the training part when one of its sources is held out.
+A window has one source, or several joined by "+" where a mixture goes across libraries.
+`WindowSet.held_out` keeps every such window out of the training part when one of its sources is
+held out.
 """
 
 from __future__ import annotations
@@ -24,7 +26,14 @@ from training.common.disk import array_on_disk
 from training.notes import noises
 from training.notes.augment import Augmentation, apply, draw
 from training.notes.ensembles import take_mix, take_note, take_score, take_solo
-from training.notes.library import LABELS, Library, MaterialError, fingerprint, library_of_folder, whole_folder
+from training.notes.library import (
+    LABELS,
+    Library,
+    MaterialError,
+    fingerprint,
+    library_of_folder,
+    whole_folder,
+)
 from training.notes.mixtures import BEFORE, WINDOW
 from training.notes.render import INSTALL, families, library_of_fonts
 from training.notes.sheet_music import Score, read_all
@@ -45,7 +54,8 @@ class Spec:
     """What to draw. Counts are windows."""
 
     folders: tuple[Path, ...] = ()
-    """Folders of LABEL/recordings; the folder's name is the source, so folders of one name are one source."""
+    """Folders of LABEL/recordings; the folder's name is the source, so folders of one name are one
+    source."""
     fonts: tuple[Path, ...] = ()
     """Sound fonts; those that share samples make one source."""
     scores: tuple[Path, ...] = ()
@@ -106,7 +116,9 @@ class WindowSet:
 
     def held_out(self, *sources: str) -> tuple[Mask, Mask]:
         """Return masks (train, test): no window that contains a held-out source trains, only pure ones test."""
-        touched = np.array([bool(set(sources) & set(source.split("+"))) for source in self.source.tolist()])
+        touched = np.array(
+            [bool(set(sources) & set(source.split("+"))) for source in self.source.tolist()]
+        )
         pure = np.array([set(source.split("+")) <= set(sources) for source in self.source.tolist()])
         return ~touched, touched & pure
 
@@ -121,12 +133,17 @@ class Material:
 
 
 def build(
-    spec: Spec, out_dir: Path, *, seed: int, jobs: int = 2, progress: Callable[[int, int], None] | None = None
+    spec: Spec,
+    out_dir: Path,
+    *,
+    seed: int,
+    jobs: int = 2,
+    progress: Callable[[int, int], None] | None = None,
 ) -> WindowSet:
     """Return the windows of `spec`, drawn at the first call and kept in `out_dir`.
 
-    The same spec, material and seed give the same windows whatever `jobs` is. `progress(done, total)` is called now
-    and then. Raises MaterialError when there is nothing to draw from.
+    The same spec, material and seed give the same windows whatever `jobs` is. `progress(done,
+    total)` is called now and then. Raises MaterialError when there is nothing to draw from.
     """
     material = gather(spec, out_dir / "material", jobs=jobs)
     tasks = plan(spec, material)
@@ -134,7 +151,15 @@ def build(
     folder = out_dir / f"windows-{fingerprint(settings)}"
     if not folder.is_dir():
         with whole_folder(folder) as work:
-            _fill(work, tasks, spec, seed=seed, jobs=jobs, progress=progress, cache=out_dir / "material")
+            _fill(
+                work,
+                tasks,
+                spec,
+                seed=seed,
+                jobs=jobs,
+                progress=progress,
+                cache=out_dir / "material",
+            )
     return open_windows(folder)
 
 
@@ -143,18 +168,27 @@ def open_windows(folder: Path) -> WindowSet:
     with np.load(folder / "table.npz") as table:
         columns = {key: table[key] for key in ("labels", "source", "kind")}
     samples = np.load(folder / "samples.npy", mmap_mode="r")
-    return WindowSet(samples, **columns, folder=folder, fingerprint=folder.name.removeprefix("windows-"))
+    return WindowSet(
+        samples, **columns, folder=folder, fingerprint=folder.name.removeprefix("windows-")
+    )
 
 
 def gather(spec: Spec, cache: Path, *, jobs: int = 1) -> Material:
     """Return the libraries and scores of a spec, decoded and rendered at the first call."""
     libraries = [library_of_folder(first, cache, *more) for first, *more in _by_name(spec.folders)]
-    libraries += [library_of_fonts(name, fonts, cache, jobs=jobs) for name, fonts in families(spec.fonts).items()]
+    libraries += [
+        library_of_fonts(name, fonts, cache, jobs=jobs)
+        for name, fonts in families(spec.fonts).items()
+    ]
     if not libraries:
-        raise MaterialError(f"nothing to train on: give folders of recordings, or sound fonts: {INSTALL}")
+        raise MaterialError(
+            f"nothing to train on: give folders of recordings, or sound fonts: {INSTALL}"
+        )
     scores = read_all(spec.scores, cache)
     shape = [[lib.source, len(lib.audio), lib.counts()] for lib in libraries]
-    return Material({lib.source: lib for lib in libraries}, scores, fingerprint([shape, len(scores)]))
+    return Material(
+        {lib.source: lib for lib in libraries}, scores, fingerprint([shape, len(scores)])
+    )
 
 
 def _by_name(folders: Sequence[Path]) -> list[list[Path]]:
@@ -170,7 +204,9 @@ def plan(spec: Spec, material: Material) -> list[Task]:
     tasks = []
     for source, library in material.libraries.items():
         for label in library.labels:
-            tasks += [Task("note", source, label)] * spec.note + [Task("solo", source, label)] * spec.solo
+            tasks += [Task("note", source, label)] * spec.note + [
+                Task("solo", source, label)
+            ] * spec.solo
         tasks += [Task("mix", source, "")] * spec.mix
         tasks += [Task("score", source, "")] * (spec.score if material.scores else 0)
     tasks += _across(spec, material)
@@ -184,10 +220,16 @@ def _across(spec: Spec, material: Material) -> list[Task]:
     names = list(material.libraries)
     pairs = [f"{a}+{b}" for i, a in enumerate(names) for b in names[i + 1 :]]
     kinds = ("mix", "score") if material.scores else ("mix",)
-    return [Task(kinds[i % len(kinds)], pairs[i // len(kinds) % len(pairs)], "") for i in range(spec.across) if pairs]
+    return [
+        Task(kinds[i % len(kinds)], pairs[i // len(kinds) % len(pairs)], "")
+        for i in range(spec.across)
+        if pairs
+    ]
 
 
-def draw_window(task: Task, material: Material, rng: np.random.Generator, *, augment: bool) -> tuple[Samples, Mask]:
+def draw_window(
+    task: Task, material: Material, rng: np.random.Generator, *, augment: bool
+) -> tuple[Samples, Mask]:
     """Return one window, float32 (44100,), and its labels, bool (11,)."""
     augmentation = draw(rng) if augment else Augmentation(peak_db=float(-rng.exponential(6.0)))
     if task.kind in ("silence", "noise"):
@@ -226,20 +268,27 @@ def _fill(
     labels = np.zeros((len(tasks), len(LABELS)), np.bool_)
     starts = range(0, len(tasks), _CHUNK)
     work = partial(_draw_chunk, folder / "samples.npy", spec, cache, seed)
-    with ProcessPoolExecutor(max(1, jobs), multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(
+        max(1, jobs), multiprocessing.get_context("spawn"), initializer=_one_thread
+    ) as pool:
         chunks = [tasks[start : start + _CHUNK] for start in starts]
         for start, drawn in zip(starts, pool.map(work, starts, chunks), strict=True):
             labels[start : start + len(drawn)] = drawn
             if progress:
                 progress(start + len(drawn), len(tasks))
-    source, kind = np.array([task.source for task in tasks]), np.array([task.kind for task in tasks])
+    source, kind = (
+        np.array([task.source for task in tasks]),
+        np.array([task.kind for task in tasks]),
+    )
     np.savez(folder / "table.npz", labels=labels, source=source, kind=kind)
 
 
 _opened: dict[str, Material] = {}
 
 
-def _draw_chunk(path: Path, spec: Spec, cache: Path, seed: int, start: int, tasks: Sequence[Task]) -> Mask:
+def _draw_chunk(
+    path: Path, spec: Spec, cache: Path, seed: int, start: int, tasks: Sequence[Task]
+) -> Mask:
     material = _opened.get(str(cache)) or _opened.setdefault(str(cache), gather(spec, cache))
     samples = np.lib.format.open_memmap(path, "r+")
     labels = np.zeros((len(tasks), len(LABELS)), np.bool_)

@@ -86,7 +86,9 @@ def run(recipe: Recipe, out: Path, stage: Stage) -> list[Path]:
     for name, candidate in ships:
         made.append(ship(recipe, candidate, name, out, windows, table))
         with stage(f"report of {name}"):
-            present(made[-1], candidate, windows, about=_about(recipe, candidate.model, name, table))
+            present(
+                made[-1], candidate, windows, about=_about(recipe, candidate.model, name, table)
+            )
     return made
 
 
@@ -119,7 +121,11 @@ def gather(recipe: Recipe, stage: Stage) -> Windows:
         raise RecipeError(
             f"holdout: no source {', '.join(unknown)}; there is {', '.join(leave_one_out.sources_of(train))}"
         )
-    judges = [source for source in leave_one_out.sources_of(test) if source not in leave_one_out.sources_of(train)]
+    judges = [
+        source
+        for source in leave_one_out.sources_of(test)
+        if source not in leave_one_out.sources_of(train)
+    ]
     return Windows(train, test, (*judges, *recipe.holdout), libraries)
 
 
@@ -127,7 +133,9 @@ def _check_labels(train: WindowSet) -> None:
     heard = [label for number, label in enumerate(LABELS) if train.labels[:, number].any()]
     absent = ", ".join(label for label in LABELS if label not in heard)
     if len(heard) < 2:
-        raise MaterialError(f"only {', '.join(heard)} to train on: add folders or sound fonts that have {absent}")
+        raise MaterialError(
+            f"only {', '.join(heard)} to train on: add folders or sound fonts that have {absent}"
+        )
     if absent:
         print(f"no material for {absent}: the models will not know these", file=sys.stderr)
 
@@ -136,7 +144,9 @@ def _spec(recipe: Recipe, fonts: tuple[str, ...], counts: Counts, *, augment: bo
     folders, fonts_there, scores = (
         _there(recipe, paths) for paths in (recipe.material.folders, fonts, recipe.material.scores)
     )
-    return Spec(folders=folders, fonts=fonts_there, scores=scores, augment=augment, **asdict(counts))
+    return Spec(
+        folders=folders, fonts=fonts_there, scores=scores, augment=augment, **asdict(counts)
+    )
 
 
 def _there(recipe: Recipe, paths: tuple[str, ...]) -> tuple[Path, ...]:
@@ -160,11 +170,17 @@ def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candida
     work = list(zip([*rows.values(), everything], [*watch, None], strict=True))
     *without, fitted = fit_all(recipe, model, table, windows.train, work, stage)
     judged = leave_one_out.leave_one_out(dict(zip(rows, without, strict=True)), windows.test, test)
-    limits = leave_one_out.thresholds(judged, **_rule(recipe)) if judged else np.full(len(LABELS), 0.5, np.float32)
+    limits = (
+        leave_one_out.thresholds(judged, **_rule(recipe))
+        if judged
+        else np.full(len(LABELS), 0.5, np.float32)
+    )
     metrics = _metrics(recipe, windows, fitted, test, judged, limits)
     with stage(f"{model}: whole recordings"):
         for source, one in zip(rows, without, strict=True):
-            found = whole_recordings.judge(one, windows.libraries[source], kind=kind, seed=recipe.seed)
+            found = whole_recordings.judge(
+                one, windows.libraries[source], kind=kind, seed=recipe.seed
+            )
             metrics["left_out"][source].update(found)
     metrics["mean"] = leave_one_out.mean(metrics["left_out"]) if judged else {}
     metrics |= _ensemble(recipe, fitted, kind, limits)
@@ -174,7 +190,11 @@ def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candida
 
 def _rule(recipe: Recipe) -> dict[str, Any]:
     """Return how thresholds are chosen."""
-    return {"quiet": recipe.quiet, "beta": recipe.beta, "least": [recipe.least.get(label, 0.0) for label in LABELS]}
+    return {
+        "quiet": recipe.quiet,
+        "beta": recipe.beta,
+        "least": [recipe.least.get(label, 0.0) for label in LABELS],
+    }
 
 
 def _metrics(
@@ -189,7 +209,9 @@ def _metrics(
     left_out = leave_one_out.measure_each(judged, LABELS, **_rule(recipe))
     extra = {}
     for source in windows.excluded:
-        one = leave_one_out.judge(fitted, windows.test, test, source, windows.test.held_out(source)[1])
+        one = leave_one_out.judge(
+            fitted, windows.test, test, source, windows.test.held_out(source)[1]
+        )
         extra[source] = measure(one.scores, one.labels, one.kind, thresholds=limits, names=LABELS)
     return {"left_out": left_out, "never_trained_on": extra}
 
@@ -227,7 +249,8 @@ def fit(
 ) -> leave_one_out.Fitted:
     """Return one model trained on some rows of the table, looked at on the way on windows to `watch`.
 
-    kept: folder for networks that are done, so that a killed recipe goes on with the first that is not.
+    kept: folder for networks that are done, so that a killed recipe goes on with the first that is
+    not.
     """
     if model == "forest":
         return forest.fit(table[rows], labels[rows], recipe.forest, seed=recipe.seed, watch=watch)
@@ -237,7 +260,9 @@ def fit(
     from training.sound_models import network
 
     torch.set_num_threads(1)
-    return network.fit(table, labels, rows, recipe.network, seed=recipe.seed, watch=watch, kept=kept)
+    return network.fit(
+        table, labels, rows, recipe.network, seed=recipe.seed, watch=watch, kept=kept
+    )
 
 
 def _ensemble(
@@ -269,15 +294,27 @@ def present(artefact: Path, candidate: Candidate, windows: Windows, *, about: st
         judged=candidate.judged,
         history=candidate.history,
         windows=windows.test,
-        estimator=candidate.fitted.pipeline() if isinstance(candidate.fitted, forest.FittedForest) else None,
+        estimator=candidate.fitted.pipeline()
+        if isinstance(candidate.fitted, forest.FittedForest)
+        else None,
     )
 
 
-def ship(recipe: Recipe, candidate: Candidate, name: str, out: Path, windows: Windows, table: dict[str, Any]) -> Path:
+def ship(
+    recipe: Recipe,
+    candidate: Candidate,
+    name: str,
+    out: Path,
+    windows: Windows,
+    table: dict[str, Any],
+) -> Path:
     """Write the artefact of a candidate and return its folder. table: the metrics of all candidates by name."""
     kind = KINDS[candidate.model]
     chosen = np.random.default_rng(recipe.seed).permutation(len(windows.test))[:GOLDEN]
-    limits = {label: round(limit, 4) for label, limit in zip(LABELS, candidate.thresholds.tolist(), strict=True)}
+    limits = {
+        label: round(limit, 4)
+        for label, limit in zip(LABELS, candidate.thresholds.tolist(), strict=True)
+    }
     text = markdown.write(
         name,
         about=_about(recipe, candidate.model, name, table),
@@ -298,7 +335,10 @@ def ship(recipe: Recipe, candidate: Candidate, name: str, out: Path, windows: Wi
         golden_inputs=extract_many(windows.test.read(np.sort(chosen)), kind=kind),
         report=text,
         metrics=candidate.metrics,
-        provenance=[Source(source=p["source"], licence=p["licence"], use=p["use"]) for p in recipe.provenance],
+        provenance=[
+            Source(source=p["source"], licence=p["licence"], use=p["use"])
+            for p in recipe.provenance
+        ],
         libraries={library: version(library) for library in LIBRARIES[candidate.model]},
         origin=origin(recipe),
     )

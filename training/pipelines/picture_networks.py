@@ -54,7 +54,8 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
 
     from training.pictures.learn.fit import forget
 
-    # More threads than asked for would fight over the same cores; and sums depend on how they are shared out.
+    # More threads than asked for would fight over the same cores; and sums depend on how they are
+    # shared out.
     torch.set_num_threads(recipe.jobs)
     pack = obtain(recipe, stage)
     with stage("split"):
@@ -78,7 +79,12 @@ def counted(pack: Pack, part: Part) -> str:
 
 
 def train(
-    recipe: PicturesRecipe, network: Network, pack: Pack, every: list[Part], kept: list[Path], stage: Stage
+    recipe: PicturesRecipe,
+    network: Network,
+    pack: Pack,
+    every: list[Part],
+    kept: list[Path],
+    stage: Stage,
 ) -> Candidate:
     """Return one network trained and judged for every part. kept: is told the files of unfinished trainings."""
     from training.pictures.learn.fit import Material, class_weights, fit
@@ -95,15 +101,30 @@ def train(
         with stage(
             f"{network.name}{without}: {network.epochs} epoch{'s' * (network.epochs > 1)} of {len(labels):,} pictures"
         ) as progress:
-            one = fit(network, recipe.augment, material, seed=recipe.seed, kept=kept[-1], progress=progress)
+            one = fit(
+                network,
+                recipe.augment,
+                material,
+                seed=recipe.seed,
+                kept=kept[-1],
+                progress=progress,
+            )
         fitted[part.name] = one
         for question, rows in part.tests.items():
-            judged.append(metrics.Judged(part.name, question, one.scores(images, rows), pack.labels[rows], rows))
-        valid.append(metrics.measure(one.scores(images, part.valid), pack.labels[part.valid], top=recipe.top))
+            judged.append(
+                metrics.Judged(
+                    part.name, question, one.scores(images, rows), pack.labels[rows], rows
+                )
+            )
+        valid.append(
+            metrics.measure(one.scores(images, part.valid), pack.labels[part.valid], top=recipe.top)
+        )
     return Candidate(network, fitted, judged, _line(recipe, fitted[WHOLE], valid, judged))
 
 
-def _line(recipe: PicturesRecipe, fitted: Fitted, valid: list[Metrics], judged: list[metrics.Judged]) -> Metrics:
+def _line(
+    recipe: PicturesRecipe, fitted: Fitted, valid: list[Metrics], judged: list[metrics.Judged]
+) -> Metrics:
     from training.pictures.learn.fit import best_epoch
 
     at = best_epoch(fitted.history)
@@ -125,12 +146,21 @@ def _file(recipe: PicturesRecipe, network: Network, pack: Pack, part: Part) -> P
     for array in (pack.table.sha256, pack.labels, part.train, part.valid):
         digest.update(np.ascontiguousarray(array).tobytes())
     config = recipe.pictures.config().fingerprint()
-    settings = [asdict(network), asdict(recipe.augment), recipe.seed, recipe.class_weights, config, STATE]
+    settings = [
+        asdict(network),
+        asdict(recipe.augment),
+        recipe.seed,
+        recipe.class_weights,
+        config,
+        STATE,
+    ]
     digest.update(json.dumps(settings).encode())
     return cache_folder(recipe) / "trainings" / f"{recipe.name}-{digest.hexdigest()[:16]}.npz"
 
 
-def _outcome(recipe: PicturesRecipe, candidates: list[Candidate], pack: Pack, every: list[Part]) -> outcome.Outcome:
+def _outcome(
+    recipe: PicturesRecipe, candidates: list[Candidate], pack: Pack, every: list[Part]
+) -> outcome.Outcome:
     from training.pictures.learn.network_onnx import export
 
     best = candidates[0]
@@ -154,7 +184,9 @@ def _looked(best: Candidate, pack: Pack) -> Callable[[int], str]:
     from training.pictures.learn.network import tensor
 
     judged_by = {row: best.fitted[one.name] for one in best.judged for row in one.rows.tolist()}
-    return outcome.looked(pack, lambda row: (judged_by[row].model, tensor(pack.images, np.array([row]))))
+    return outcome.looked(
+        pack, lambda row: (judged_by[row].model, tensor(pack.images, np.array([row])))
+    )
 
 
 def about(recipe: PicturesRecipe, best: Candidate, pack: Pack, part: Part) -> str:

@@ -36,9 +36,11 @@ class Frozen:
     path: str = ""
     """An ONNX, .keras or .h5 file; relative to the current folder, or to `data`."""
     layer: str = ""
-    """Whose output describes a picture; empty: the last that is not merely a form of the one before."""
+    """Whose output describes a picture; empty: the last that is not merely a form of the one
+    before."""
     mean: tuple[float, ...] = (0.0,)
-    """Subtracted from pixels of 0 to 255, one number or one a channel, where the network takes floats."""
+    """Subtracted from pixels of 0 to 255, one number or one a channel, where the network takes
+    floats."""
     scale: tuple[float, ...] = (255.0,)
     """What they are divided by then."""
 
@@ -67,16 +69,22 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
         every = parts(recipe, pack)
     svm.check_count(max(len(part.train) + len(part.valid) for part in every), recipe.svm)
     with stage(f"describe {len(pack.images):,} pictures") as progress:
-        file = descriptors.extract(pack, graph, cache_folder(recipe) / "descriptors", progress=progress)
+        file = descriptors.extract(
+            pack, graph, cache_folder(recipe) / "descriptors", progress=progress
+        )
     x = descriptors.read(file)
     beside, began = _map(recipe, pack, x, stage), time.monotonic()
     found = {part.name: _search(recipe, part, pack, x, stage) for part in every}
     judged = [
-        Judged(part.name, question, found[part.name].machine.scores(x[rows]), pack.labels[rows], rows)
+        Judged(
+            part.name, question, found[part.name].machine.scores(x[rows]), pack.labels[rows], rows
+        )
         for part in every
         for question, rows in part.tests.items()
     ]
-    made = _outcome(recipe, pack, every[-1], judged, found[every[-1].name], graph, time.monotonic() - began)
+    made = _outcome(
+        recipe, pack, every[-1], judged, found[every[-1].name], graph, time.monotonic() - began
+    )
     made.beside.update(beside)
     with stage("artefact and report"):
         return outcome.ship(made, out)
@@ -93,19 +101,28 @@ def _map(recipe: DescribedRecipe, pack: Pack, x: svm.Matrix, stage: Stage) -> di
 def _network(recipe: DescribedRecipe) -> Path:
     wanted = Path(recipe.network.path).expanduser()
     if not recipe.network.path:
-        raise MaterialError("no network: say which describes the pictures, --set network.path=FILE (ONNX or Keras)")
-    places = [wanted, Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / wanted]
+        raise MaterialError(
+            "no network: say which describes the pictures, --set network.path=FILE (ONNX or Keras)"
+        )
+    places = [
+        wanted,
+        Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / wanted,
+    ]
     return next((place for place in places if place.is_file()), wanted)
 
 
-def _search(recipe: DescribedRecipe, part: Part, pack: Pack, x: svm.Matrix, stage: Stage) -> svm.Found:
+def _search(
+    recipe: DescribedRecipe, part: Part, pack: Pack, x: svm.Matrix, stage: Stage
+) -> svm.Found:
     rows = np.concatenate([part.train, part.valid])
     labels = pack.labels[rows].astype(np.int64)
     if absent := set(range(len(pack.classes))) - set(labels.tolist()):
         raise MaterialError(f"no picture to learn {pack.classes[min(absent)]} from: add pictures")
     wanting = [question for question, test in part.tests.items() if not len(test)]
     if wanting:
-        raise MaterialError(f"no pictures for {', '.join(wanting)}: too few to be split; add pictures")
+        raise MaterialError(
+            f"no pictures for {', '.join(wanting)}: too few to be split; add pictures"
+        )
     sources = [pack.pictures[row].source for row in rows.tolist()]
     with stage(f"support vectors, {len(rows):,} pictures ({part.name})") as progress:
         return svm.search(x[rows], labels, sources, recipe.svm, seed=recipe.seed, progress=progress)
@@ -122,9 +139,15 @@ def _outcome(
 ) -> outcome.Outcome:
     machine = best.machine
     name = f"frozen network + SVM ({machine.point.kernel})"
-    known = {"seconds": seconds, "seconds_to_best": seconds, "weights": machine.weights.size + machine.support.size}
+    known = {
+        "seconds": seconds,
+        "seconds_to_best": seconds,
+        "weights": machine.weights.size + machine.support.size,
+    }
     rows = outcome.golden_rows(part.train, seed=recipe.seed)
-    table = [[point.kernel, f"{point.cost:g}", f"{point.gamma:g}", rate] for point, rate in best.table]
+    table = [
+        [point.kernel, f"{point.cost:g}", f"{point.gamma:g}", rate] for point, rate in best.table
+    ]
     note = f"Cross-validation, the best first; gamma is over {len(machine.mean):,}."
     return outcome.Outcome(
         recipe,

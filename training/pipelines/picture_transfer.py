@@ -60,14 +60,17 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     from training.pictures.learn.fit import forget
     from training.pictures.learn.transfer import build
 
-    # More threads than asked for would fight over the same cores; and sums depend on how they are shared out.
+    # More threads than asked for would fight over the same cores; and sums depend on how they are
+    # shared out.
     torch.set_num_threads(recipe.jobs)
     pack, part = _divided(recipe, stage)
     config = config_of(recipe, pack)
     material = material_of(recipe, pack, part, config)
     with stage(f"{recipe.network.backbone}, weights: {recipe.network.weights}"):
         size = {"height": config.height, "width": config.width}
-        learner = build(recipe.network, labels=len(pack.classes), extra=config.extra, seed=recipe.seed, **size)
+        learner = build(
+            recipe.network, labels=len(pack.classes), extra=config.extra, seed=recipe.seed, **size
+        )
     before = [array.copy() for array in learner.model.get_weights()]
     recipe, tables = _searched(recipe, learner, material, stage)
     kept: list[Path] = []
@@ -75,7 +78,9 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     learner.model.set_weights(trained[0].weights)
     tables["How far weights moved"] = _moved(learner, before)
     with stage("artefact and report"):
-        made = outcome.ship(_outcome(recipe, pack, part, config, material, learner, trained, tables), out)
+        made = outcome.ship(
+            _outcome(recipe, pack, part, config, material, learner, trained, tables), out
+        )
     if recipe.save_weights:
         backbones.save(learner.backbone, Path(recipe.save_weights).expanduser())
     forget(kept)
@@ -94,9 +99,12 @@ def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
     """Return how a picture becomes a tensor: metadata takes the values that the pictures have."""
     named = pack.about["metadata"]
     if missing := [name for name in recipe.metadata if name not in named]:
-        raise MaterialError(f"metadata {missing[0]!r} is missing in the pack, which has {', '.join(named) or 'none'}")
+        raise MaterialError(
+            f"metadata {missing[0]!r} is missing in the pack, which has {', '.join(named) or 'none'}"
+        )
     columns = {
-        name: sorted({picture.metadata[named.index(name)] for picture in pack.pictures}) for name in recipe.metadata
+        name: sorted({picture.metadata[named.index(name)] for picture in pack.pictures})
+        for name in recipe.metadata
     }
     try:
         told = tuple(Metadata(name=name, values=tuple(values)) for name, values in columns.items())
@@ -110,8 +118,13 @@ def material_of(recipe: TransferRecipe, pack: Pack, part: Part, config: PictureC
     from training.pictures.learn.fit import Material, class_weights
 
     named = pack.about["metadata"]
-    told = [{name: picture.metadata[named.index(name)] for name in recipe.metadata} for picture in pack.pictures]
-    facts = np.array([told_facts(config, one) for one in told], np.uint8).reshape(len(told), config.extra)
+    told = [
+        {name: picture.metadata[named.index(name)] for name in recipe.metadata}
+        for picture in pack.pictures
+    ]
+    facts = np.array([told_facts(config, one) for one in told], np.uint8).reshape(
+        len(told), config.extra
+    )
     weights = class_weights(pack.labels[part.train], len(pack.classes), alike=recipe.class_weights)
     return Material(pack.images, pack.labels, part.train, part.valid, weights, facts)
 
@@ -133,14 +146,21 @@ def _searched(
 
 
 def _stages(
-    recipe: TransferRecipe, learner: Learner, material: Material, part: Part, kept: list[Path], stage: Stage
+    recipe: TransferRecipe,
+    learner: Learner,
+    material: Material,
+    part: Part,
+    kept: list[Path],
+    stage: Stage,
 ) -> list[Trained]:
     """Return what each stage came to, the best first. kept: is told the files of unfinished trainings."""
     from training.pictures.learn.transfer import reset, train
 
     folder = cache_folder(recipe) / "trainings"
     key, done = _key(recipe, learner, material), []
-    drawn = live_curves.Curves(folder / f"{recipe.name}-{key}", name=recipe.name, tensorboard=recipe.tensorboard)
+    drawn = live_curves.Curves(
+        folder / f"{recipe.name}-{key}", name=recipe.name, tensorboard=recipe.tensorboard
+    )
     for name, how in {"head": recipe.head, "fine": recipe.fine}.items():
         reset(learner, how.resets, recipe.network, seed=recipe.seed + 1)
         kept.append(folder / f"{recipe.name}-{key}-{name}.pt")
@@ -148,18 +168,24 @@ def _stages(
             f"{name}: at most {how.epochs} epoch{'s' * (how.epochs > 1)} of {len(material.train):,} pictures"
         ) as progress:
 
-            def tell(history: list[Look], name: str = name, epochs: int = how.epochs, bar: Any = progress) -> None:
+            def tell(
+                history: list[Look], name: str = name, epochs: int = how.epochs, bar: Any = progress
+            ) -> None:
                 drawn.tell(name, history)
                 bar(len(history), epochs)
 
-            history = train(learner, how, recipe.augment, material, seed=recipe.seed, kept=kept[-1], tell=tell)
+            history = train(
+                learner, how, recipe.augment, material, seed=recipe.seed, kept=kept[-1], tell=tell
+            )
         drawn.know(name, history)
         done.append(_judged(name, history, learner, material, part))
     drawn.close()
     return sorted(done, key=lambda one: min(look["valid_loss"] for look in one.history))
 
 
-def _judged(name: str, history: list[Look], learner: Learner, material: Material, part: Part) -> Trained:
+def _judged(
+    name: str, history: list[Look], learner: Learner, material: Material, part: Part
+) -> Trained:
     logits = learner.logits(material, part.valid)
     sharp = np.float32(temperature(logits, material.labels[part.valid]))
     found = []
@@ -172,7 +198,13 @@ def _judged(name: str, history: list[Look], learner: Learner, material: Material
 def _key(recipe: TransferRecipe, learner: Learner, material: Material) -> str:
     """Return what tells one training from another: all that decides it."""
     digest = hashlib.sha256()
-    for array in (material.labels, material.facts, material.train, material.valid, *learner.model.get_weights()):
+    for array in (
+        material.labels,
+        material.facts,
+        material.train,
+        material.valid,
+        *learner.model.get_weights(),
+    ):
         digest.update(np.ascontiguousarray(array).tobytes())
     sections = [asdict(one) for one in (recipe.network, recipe.head, recipe.fine, recipe.augment)]
     config = recipe.pictures.config().fingerprint()
@@ -190,7 +222,12 @@ def _moved(learner: Learner, before: list[npt.NDArray[Any]]) -> dict[str, Any]:
             far = sum(float(np.square(after[i] - before[i]).sum()) for i in at)
             was = sum(float(np.square(before[i]).sum()) for i in at)
             rows.append([layer.name, part, far, far / was if was else None])
-    return {"note": "From before the first stage to the artefact.", "head": MOVED, "rows": rows, "bars": DRAWN}
+    return {
+        "note": "From before the first stage to the artefact.",
+        "head": MOVED,
+        "rows": rows,
+        "bars": DRAWN,
+    }
 
 
 def _outcome(
@@ -247,7 +284,9 @@ def _line(one: Trained, recipe: TransferRecipe, learner: Learner) -> dict[str, A
 
 def _about(recipe: TransferRecipe, pack: Pack, part: Part, best: Trained) -> str:
     what = recipe.about or f"Which of {len(pack.classes):,} classes a picture shows"
-    beside = f", with {', '.join(recipe.metadata)} joined after the pooling" if recipe.metadata else ""
+    beside = (
+        f", with {', '.join(recipe.metadata)} joined after the pooling" if recipe.metadata else ""
+    )
     weights = {"none": "weights by chance", "keras": "ImageNet's weights"}.get(
         recipe.network.weights, "weights of a file"
     )

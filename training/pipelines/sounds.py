@@ -1,7 +1,7 @@
 """The recipe `sounds`: labelled recordings of your own -> table -> models -> artefact.
 
-Models learn from the training part; the validation part sets thresholds and chooses among models; the test part only
-judges. No source is in two of them.
+Models learn from the training part; the validation part sets thresholds and chooses among models;
+the test part only judges. No source is in two of them.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ class Heard:
         path, end = Path(line["path"]), float(line["end"])
         clip = Clip(path, float(line["start"]), end, (), line["source"], inner=line["inner"])
         sound = audio.read(path, clip.inner, rate=RATE)
-        return cut(sound, clip, float(self.table.starts[row]), samples=self.table.config.window, rate=RATE)
+        return cut(
+            sound, clip, float(self.table.starts[row]), samples=self.table.config.window, rate=RATE
+        )
 
 
 def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
@@ -102,7 +104,9 @@ def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     check(table, recipe)
     candidates = [train(recipe, model, table, stage) for model in recipe.models]
     best = max(candidates, key=lambda candidate: candidate.valid.get("macro_f1") or 0.0)
-    artefact = ship(recipe, best, table, {candidate.model: candidate.metrics for candidate in candidates}, out)
+    artefact = ship(
+        recipe, best, table, {candidate.model: candidate.metrics for candidate in candidates}, out
+    )
     with stage("report"):
         pipeline = best.fitted.pipeline() if isinstance(best.fitted, forest.FittedForest) else None
         written = folder.write(
@@ -121,7 +125,9 @@ def check(table: Table, recipe: SoundsRecipe) -> None:
     rows = table.rows("train")
     least = recipe.forest.components + 1
     if len(rows) < least:
-        raise CollectionError(f"{len(rows)} training windows: at least {least} are needed; add recordings")
+        raise CollectionError(
+            f"{len(rows)} training windows: at least {least} are needed; add recordings"
+        )
     on = np.asarray(table.labels[rows]).sum(axis=0)
     for name, count in zip(table.names, on.tolist(), strict=True):
         if not count:
@@ -148,24 +154,41 @@ def train(recipe: SoundsRecipe, model: str, table: Table, stage: Stage) -> Candi
         if len(rows):
             by_source = _judge(fitted, model, table, rows)
             limits = leave_one_out.thresholds(by_source, quiet=recipe.quiet)
-            whole = [np.concatenate([getattr(one, what) for one in by_source]) for what in ("scores", "labels", "kind")]
+            whole = [
+                np.concatenate([getattr(one, what) for one in by_source])
+                for what in ("scores", "labels", "kind")
+            ]
             valid = measure(*whole, thresholds=limits, names=names)
         judged = _judge(fitted, model, table, table.rows("test"), together=True)
         metrics = {
-            one.source: measure(one.scores, one.labels, one.kind, thresholds=limits, names=names) for one in judged
+            one.source: measure(one.scores, one.labels, one.kind, thresholds=limits, names=names)
+            for one in judged
         }
     mean = leave_one_out.mean(metrics) if metrics else {}
-    return Candidate(model, fitted, limits, valid, judged, {"left_out": metrics, "mean": mean, "never_trained_on": {}})
+    return Candidate(
+        model,
+        fitted,
+        limits,
+        valid,
+        judged,
+        {"left_out": metrics, "mean": mean, "never_trained_on": {}},
+    )
 
 
 def fit(recipe: SoundsRecipe, model: str, table: Table) -> leave_one_out.Fitted:
     """Return a model fitted on the training windows, varied ones included."""
-    tensors, labels, rows = table.tensors(KINDS[model]), np.asarray(table.labels), table.rows("train")
+    tensors, labels, rows = (
+        table.tensors(KINDS[model]),
+        np.asarray(table.labels),
+        table.rows("train"),
+    )
     seen = table.rows("valid")[: leave_one_out.WATCHED]
     watch = (np.asarray(tensors[seen]), labels[seen]) if len(seen) else None
     if model == "forest":
         chosen = np.asarray(tensors[rows])
-        return forest.fit(chosen, labels[rows], recipe.forest, seed=recipe.seed, jobs=recipe.jobs, watch=watch)
+        return forest.fit(
+            chosen, labels[rows], recipe.forest, seed=recipe.seed, jobs=recipe.jobs, watch=watch
+        )
     import torch
 
     from training.sound_models import network
@@ -175,7 +198,12 @@ def fit(recipe: SoundsRecipe, model: str, table: Table) -> leave_one_out.Fitted:
 
 
 def _judge(
-    fitted: leave_one_out.Fitted, model: str, table: Table, rows: npt.NDArray[np.int64], *, together: bool = False
+    fitted: leave_one_out.Fitted,
+    model: str,
+    table: Table,
+    rows: npt.NDArray[np.int64],
+    *,
+    together: bool = False,
 ) -> list[leave_one_out.Judged]:
     """Return scores by source; `together`: as one, where there are too many sources for a table."""
     if not len(rows):
@@ -186,11 +214,16 @@ def _judge(
         names = np.full(len(rows), f"{len(np.unique(groups))} sources")
     tensors = table.tensors(KINDS[model])
     blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
-    scores = np.concatenate([fitted.scores(np.asarray(tensors[some], np.float32)) for some in blocks])
+    scores = np.concatenate(
+        [fitted.scores(np.asarray(tensors[some], np.float32)) for some in blocks]
+    )
     labels = np.asarray(table.labels[rows])
     kind = np.array(["noise", "solo", "mix"])[np.minimum(labels.sum(axis=1), 2)]
     parts = [(str(name), np.flatnonzero(names == name)) for name in np.unique(names)]
-    return [leave_one_out.Judged(name, scores[at], labels[at], kind[at], rows[at], groups[at]) for name, at in parts]
+    return [
+        leave_one_out.Judged(name, scores[at], labels[at], kind[at], rows[at], groups[at])
+        for name, at in parts
+    ]
 
 
 def about(recipe: SoundsRecipe, candidate: Candidate, table: Table) -> str:
@@ -198,7 +231,11 @@ def about(recipe: SoundsRecipe, candidate: Candidate, table: Table) -> str:
     counts = {part: len(table.rows(part)) for part in PARTS}
     recordings = len(np.unique(np.asarray(table.clips)))
     warning = " Every recording counts as a source of its own: those from elsewhere will be heard less well."
-    copies = f", {len(recipe.augment.variants)} variants of each among them" if recipe.augment.variants else ""
+    copies = (
+        f", {len(recipe.augment.variants)} variants of each among them"
+        if recipe.augment.variants
+        else ""
+    )
     return (
         f"Which of {len(table.names)} labels sound in {table.about['window_s']:g} s: {ABOUT[candidate.model]}. "
         f"Trained on {counts['train']:,} windows{copies}; thresholds from {counts['valid']:,} windows of other "
@@ -219,12 +256,23 @@ def onnx(candidate: Candidate, table: Table) -> bytes:
     return export(candidate.fitted.members, bands=bands, frames=frames)
 
 
-def ship(recipe: SoundsRecipe, candidate: Candidate, table: Table, every: dict[str, Metrics], out: Path) -> Path:
+def ship(
+    recipe: SoundsRecipe, candidate: Candidate, table: Table, every: dict[str, Metrics], out: Path
+) -> Path:
     """Write the artefact and return its folder. every: the metrics of all models by name."""
     kind = KINDS[candidate.model]
-    rows = np.random.default_rng(recipe.seed).permutation(table.rows("train", copies=False))[:GOLDEN]
-    limits = {name: round(limit, 4) for name, limit in zip(table.names, candidate.thresholds.tolist(), strict=True)}
-    nothing_said = {"source": Path(recipe.collection.path).name, "licence": "not stated", "use": "training, evaluation"}
+    rows = np.random.default_rng(recipe.seed).permutation(table.rows("train", copies=False))[
+        :GOLDEN
+    ]
+    limits = {
+        name: round(limit, 4)
+        for name, limit in zip(table.names, candidate.thresholds.tolist(), strict=True)
+    }
+    nothing_said = {
+        "source": Path(recipe.collection.path).name,
+        "licence": "not stated",
+        "use": "training, evaluation",
+    }
     provenance = list(recipe.provenance) or [nothing_said]
     order = {candidate.model: candidate.metrics, **every}
     text = markdown.write(
@@ -243,7 +291,10 @@ def ship(recipe: SoundsRecipe, candidate: Candidate, table: Table, every: dict[s
         golden_inputs=np.asarray(table.tensors(kind)[np.sort(rows)], np.float32),
         report=text,
         metrics=candidate.metrics | {"valid": candidate.valid},
-        provenance=[Source(source=p["source"], licence=p["licence"], use=p["use"]) for p in provenance],
+        provenance=[
+            Source(source=p["source"], licence=p["licence"], use=p["use"]) for p in provenance
+        ],
         libraries={library: version(library) for library in LIBRARIES[candidate.model]},
-        origin=origin(recipe) | {"label_rule": table.about["rule"], "table": table.about["fingerprint"]},
+        origin=origin(recipe)
+        | {"label_rule": table.about["rule"], "table": table.about["fingerprint"]},
     )

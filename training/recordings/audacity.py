@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 def tracks(root: Path, spec: CollectionSpec) -> Iterator[Found]:
     """Yield a clip per sound of ROOT/**/NAME that has a label track NAME.txt beside it, and what is wrong with others.
 
-    What no label covers counts as nothing. Labels may be joined by ";". The source is the folder under ROOT, or, right
-    under ROOT, the file itself. Points (labels without a length) and labels outside the sound are problems.
+    What no label covers counts as nothing. Labels may be joined by ";". The source is the folder
+    under ROOT, or, right under ROOT, the file itself. Points (labels without a length) and labels
+    outside the sound are problems.
     """
     del spec
     if not root.is_dir():
-        raise CollectionError(f"{root} is no folder: give one with label tracks (NAME.txt) beside sounds")
+        raise CollectionError(
+            f"{root} is no folder: give one with label tracks (NAME.txt) beside sounds"
+        )
     files, _ = below(root)
     sounds = [path for path in files if is_sound(path)]
     for path in sounds:
@@ -77,7 +80,9 @@ def _region(line: str, seconds: float) -> Iterator[Interval]:
     if start == end:
         raise ValueError(f"{text!r} is a point, not a region: give it a length")
     if not 0 <= start < min(end, seconds):
-        raise ValueError(f"{text!r} from {start:g} to {end:g} s lies outside of the sound, {seconds:g} s")
+        raise ValueError(
+            f"{text!r} from {start:g} to {end:g} s lies outside of the sound, {seconds:g} s"
+        )
     names = {part.strip() for part in text.split(";")} - {""}
     if not names:
         raise ValueError("a region without a label")

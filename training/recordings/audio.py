@@ -36,7 +36,9 @@ def below(root: Path) -> tuple[list[Path], list[Path]]:
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
         folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
-        here = [Path(folder, name) for name in names if real not in seen and not name.startswith(".")]
+        here = [
+            Path(folder, name) for name in names if real not in seen and not name.startswith(".")
+        ]
         empty += [] if folders or names or real in seen else [Path(folder)]
         files += here
         seen.add(real)
@@ -53,7 +55,9 @@ def seconds_of(path: Path) -> float:
     if not seconds:
         raise CollectionError("holds no sound")
     if seconds > MAX_SECONDS:
-        raise CollectionError(f"{seconds:.0f} s long: at most {MAX_SECONDS:.0f} s; cut it into parts")
+        raise CollectionError(
+            f"{seconds:.0f} s long: at most {MAX_SECONDS:.0f} s; cut it into parts"
+        )
     return seconds
 
 
@@ -70,7 +74,11 @@ def read(path: Path, inner: str = "", *, rate: int) -> Samples:
     try:
         if path.is_dir():
             # Windows of training.notes.window_set, which are at RATE already.
-            return resample(np.load(path / "samples.npy", mmap_mode="r")[int(inner)].astype(np.float32), RATE, rate)
+            return resample(
+                np.load(path / "samples.npy", mmap_mode="r")[int(inner)].astype(np.float32),
+                RATE,
+                rate,
+            )
         if path.suffix.lower() not in CONTAINERS:
             return decode(path.read_bytes(), sample_rate=rate, max_seconds=MAX_SECONDS)
         return resample(_inside(path, inner), MUSICNET_RATE, rate)

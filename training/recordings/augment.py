@@ -1,8 +1,8 @@
 """Variants of a window by name: nine that vary the sound itself, and room, codec and microphone.
 
-A variant is a function of the samples and a generator, so the same seed gives the same samples in any process. What
-audiomentations has is taken from there; it draws from Python's and numpy's global generators, which are set for the
-length of a call and put back.
+A variant is a function of the samples and a generator, so the same seed gives the same samples in
+any process. What audiomentations has is taken from there; it draws from Python's and numpy's global
+generators, which are set for the length of a call and put back.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def seeded(seed: int) -> Iterator[None]:
 
 def seed_of(seed: int, name: str, start: float, variant: str) -> int:
     """Return the seed of one window: of the recipe's seed, the recording, where the window begins, and the variant."""
-    return int.from_bytes(hashlib.sha256(f"{VERSION}|{seed}|{name}|{start:.4f}|{variant}".encode()).digest()[:8])
+    return int.from_bytes(
+        hashlib.sha256(f"{VERSION}|{seed}|{name}|{start:.4f}|{variant}".encode()).digest()[:8]
+    )
 
 
 def speed_of(variant: str, seed: int) -> float:
@@ -67,11 +69,13 @@ def speed_of(variant: str, seed: int) -> float:
     return float(np.exp(np.random.default_rng([seed, 1]).uniform(np.log(low), np.log(high))))
 
 
-def vary(samples: Samples, variant: str, seed: int, *, length: int, background: str = "") -> Samples:
+def vary(
+    samples: Samples, variant: str, seed: int, *, length: int, background: str = ""
+) -> Samples:
     """Return one variant of a window, float32 (length,), peak at most 1; silence stays silence.
 
-    samples: the window at 22,050 Hz, `speed_of` times `length` long. background: a folder of sounds for
-    background_mask. Raises CollectionError for a name that is none of VARIANTS.
+    samples: the window at 22,050 Hz, `speed_of` times `length` long. background: a folder of sounds
+    for background_mask. Raises CollectionError for a name that is none of VARIANTS.
     """
     check_names([variant])
     if not samples.any():
@@ -105,11 +109,15 @@ def _transform(name: str, settings: tuple[tuple[str, Any], ...]) -> Any:
     try:
         import audiomentations
     except ModuleNotFoundError as error:
-        raise CollectionError("this variant needs audiomentations: pip install 'timbre[train]'") from error
+        raise CollectionError(
+            "this variant needs audiomentations: pip install 'timbre[train]'"
+        ) from error
     return getattr(audiomentations, name)(p=1.0, **dict(settings))
 
 
-def _audiomentation(samples: Samples, rng: np.random.Generator, name: str, **settings: Any) -> Samples:
+def _audiomentation(
+    samples: Samples, rng: np.random.Generator, name: str, **settings: Any
+) -> Samples:
     transform = _transform(name, tuple(settings.items()))
     with seeded(int(rng.integers(2**32))):
         return np.asarray(transform(np.ascontiguousarray(samples), RATE), np.float32)
@@ -144,7 +152,9 @@ def volume_sections(samples: Samples, rng: np.random.Generator) -> Samples:
     section = np.searchsorted(borders, np.arange(len(samples)))
     decibels = rng.uniform(-12, 6, count)[section]
     width = RATE * 30 // 1000
-    smooth = np.convolve(np.pad(decibels, width // 2, mode="edge"), np.full(width, 1 / width), mode="same")
+    smooth = np.convolve(
+        np.pad(decibels, width // 2, mode="edge"), np.full(width, 1 / width), mode="same"
+    )
     smooth = smooth[width // 2 : width // 2 + len(samples)]
     return (samples * 10 ** (smooth / 20)).astype(np.float32)
 
@@ -152,7 +162,8 @@ def volume_sections(samples: Samples, rng: np.random.Generator) -> Samples:
 def masked_normalisation(samples: Samples, rng: np.random.Generator) -> Samples:
     """Return the samples with everything above a mask brought nearer to one loudness; what lies below it stays.
 
-    The mask is 20 to 45 dB below the loudest 23 ms; the loudness -30 to -14 dB of full scale; 30 to 100 % of the way.
+    The mask is 20 to 45 dB below the loudest 23 ms; the loudness -30 to -14 dB of full scale; 30 to
+    100 % of the way.
     """
     frame = 512
     padded = np.pad(samples, (0, -len(samples) % frame)).reshape(-1, frame)
@@ -184,7 +195,9 @@ def through_a_microphone(samples: Samples, rng: np.random.Generator) -> Samples:
         response(
             Augmentation(
                 tilt=float(rng.normal(0, 1.2)),
-                bumps=tuple((rng.uniform(-4, 4), rng.uniform(0.3, 1.5), rng.normal(0, 4)) for _ in range(3)),
+                bumps=tuple(
+                    (rng.uniform(-4, 4), rng.uniform(0.3, 1.5), rng.normal(0, 4)) for _ in range(3)
+                ),
                 low_cut=float(np.exp(rng.uniform(np.log(30), np.log(250)))),
             )
         )
@@ -199,19 +212,30 @@ VARIANTS: dict[str, Variant] = {
         _outside("AddGaussianSNR", min_snr_db=5.0, max_snr_db=40.0), "white noise, 5 to 40 dB below"
     ),
     "background_mask": Variant(
-        _outside("AddColorNoise", min_snr_db=3.0, max_snr_db=25.0), "other sounds, or coloured noise, 3 to 25 dB below"
+        _outside("AddColorNoise", min_snr_db=3.0, max_snr_db=25.0),
+        "other sounds, or coloured noise, 3 to 25 dB below",
     ),
     "pitch_adjust": Variant(
-        _outside("PitchShift", min_semitones=-0.5, max_semitones=0.5), "out of tune by up to half a semitone"
+        _outside("PitchShift", min_semitones=-0.5, max_semitones=0.5),
+        "out of tune by up to half a semitone",
     ),
     "harmonic_noise": Variant(harmonic_noise, "a hum of up to twelve partials, 10 to 35 dB below"),
     "volume_sections": Variant(volume_sections, "two to six sections, each at its own level"),
     "pitch_change": Variant(
-        _outside("PitchShift", min_semitones=-3.0, max_semitones=3.0), "up to three semitones higher or lower"
+        _outside("PitchShift", min_semitones=-3.0, max_semitones=3.0),
+        "up to three semitones higher or lower",
     ),
-    "volume": Variant(_outside("Gain", min_gain_db=-20.0, max_gain_db=6.0), "as a whole louder or softer"),
-    "speed": Variant(lambda samples, _: samples, "0.8 to 1.25 times as fast, at the same pitch", speeds=(0.8, 1.25)),
-    "masked_normalisation": Variant(masked_normalisation, "what is above a mask brought nearer to one loudness"),
+    "volume": Variant(
+        _outside("Gain", min_gain_db=-20.0, max_gain_db=6.0), "as a whole louder or softer"
+    ),
+    "speed": Variant(
+        lambda samples, _: samples,
+        "0.8 to 1.25 times as fast, at the same pitch",
+        speeds=(0.8, 1.25),
+    ),
+    "masked_normalisation": Variant(
+        masked_normalisation, "what is above a mask brought nearer to one loudness"
+    ),
     "room": Variant(in_a_room, "in a room"),
     "codec": Variant(through_a_codec, "through MP3"),
     "microphone": Variant(through_a_microphone, "through another microphone"),

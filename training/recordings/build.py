@@ -45,11 +45,16 @@ def plan(collection: Collection, split: Split, settings: Settings, cache: Path) 
     for copy, variant in enumerate(("", *settings.augment.variants)):
         recordings: dict[tuple[Path, str], list[int]] = defaultdict(list)
         for number, clip in enumerate(collection.clips):
-            if (not copy or split.part[clip.source] == "train") and len(starts(clip, settings.windows)):
+            if (not copy or split.part[clip.source] == "train") and len(
+                starts(clip, settings.windows)
+            ):
                 recordings[clip.path, clip.inner].append(number)
         for (path, inner), numbers in recordings.items():
             clips = [collection.clips[number] for number in numbers]
-            names = {k: key(path, inner, clips, settings, variant=variant, kind=k) for k in settings.kinds}
+            names = {
+                k: key(path, inner, clips, settings, variant=variant, kind=k)
+                for k in settings.kinds
+            }
             files = {kind: cache / name[:2] / f"{name}.npy" for kind, name in names.items()}
             entries.append(Entry(tuple(numbers), copy, files))
     return entries
@@ -57,14 +62,20 @@ def plan(collection: Collection, split: Split, settings: Settings, cache: Path) 
 
 def tasks(collection: Collection, entries: Sequence[Entry], settings: Settings) -> list[Task]:
     """Return the recordings of which something is missing in the cache."""
-    missing: dict[tuple[Path, str], list[tuple[tuple[int, ...], str, Kind, Path]]] = defaultdict(list)
+    missing: dict[tuple[Path, str], list[tuple[tuple[int, ...], str, Kind, Path]]] = defaultdict(
+        list
+    )
     names = ("", *settings.augment.variants)
     for entry in entries:
         first = collection.clips[entry.clips[0]]
-        rows = sum(len(starts(collection.clips[number], settings.windows)) for number in entry.clips)
+        rows = sum(
+            len(starts(collection.clips[number], settings.windows)) for number in entry.clips
+        )
         for kind, file in entry.files.items():
             if not _whole(file, rows, settings.config.shape(kind), kind):
-                missing[first.path, first.inner].append((entry.clips, names[entry.copy], kind, file))
+                missing[first.path, first.inner].append(
+                    (entry.clips, names[entry.copy], kind, file)
+                )
     found = []
     for (path, inner), parts in missing.items():
         for numbers in sorted({part[0] for part in parts}):
@@ -94,30 +105,42 @@ def build(
 ) -> tuple[Table, tuple[Problem, ...]]:
     """Return the table of a collection and the recordings that could not be read, which it does without.
 
-    A table at `path` that was made of the same is opened as it is. `progress(done, total)` counts windows to compute.
-    Raises CollectionError when nothing is left, or the disk is full.
+    A table at `path` that was made of the same is opened as it is. `progress(done, total)` counts
+    windows to compute. Raises CollectionError when nothing is left, or the disk is full.
     """
     augment.check_names(settings.augment.variants)
     cache = cache.absolute()
     entries = plan(collection, split, settings, cache)
     # A recording that could not be read may be there the next time, so such a table has none.
-    fingerprint, short = _fingerprint(collection, split, settings, entries), _too_short(collection, settings)
+    fingerprint, short = (
+        _fingerprint(collection, split, settings, entries),
+        _too_short(collection, settings),
+    )
     if _is_there(path, fingerprint):
         return open_table(path), short
     sweep(cache)
-    unread = compute_all(tasks(collection, entries, settings), settings, jobs=jobs, progress=progress)
+    unread = compute_all(
+        tasks(collection, entries, settings), settings, jobs=jobs, progress=progress
+    )
     problems = (*short, *unread)
     there = [entry for entry in entries if all(file.is_file() for file in entry.files.values())]
     if not there:
-        raise CollectionError(f"no window could be cut; the first problem: {problems[0].path}: {problems[0].why}")
-    said = _said(collection, settings) | {"fingerprint": "" if unread else fingerprint} | (about or {})
+        raise CollectionError(
+            f"no window could be cut; the first problem: {problems[0].path}: {problems[0].why}"
+        )
+    said = (
+        _said(collection, settings) | {"fingerprint": "" if unread else fingerprint} | (about or {})
+    )
     return _assemble(collection, split, settings, there, path, said), problems
 
 
 def _too_short(collection: Collection, settings: Settings) -> tuple[Problem, ...]:
     least = settings.windows.shortest
     short = [clip for clip in collection.clips if not len(starts(clip, settings.windows))]
-    return tuple(Problem(c.path, f"{c.seconds:.2f} s from {c.start:g} s on: shorter than {least:g} s") for c in short)
+    return tuple(
+        Problem(c.path, f"{c.seconds:.2f} s from {c.start:g} s on: shorter than {least:g} s")
+        for c in short
+    )
 
 
 def _said(collection: Collection, settings: Settings) -> dict[str, Any]:
@@ -142,10 +165,19 @@ def _is_there(path: Path, fingerprint: str) -> bool:
         return False
 
 
-def _fingerprint(collection: Collection, split: Split, settings: Settings, entries: Sequence[Entry]) -> str:
+def _fingerprint(
+    collection: Collection, split: Split, settings: Settings, entries: Sequence[Entry]
+) -> str:
     clips = [[asdict(c) | {"path": str(c.path)}, split.part[c.source]] for c in collection.clips]
     files = [sorted(file.name for file in entry.files.values()) for entry in entries]
-    what = [LAYOUT, collection.labels, clips, files, asdict(settings.windows), settings.augment.variants]
+    what = [
+        LAYOUT,
+        collection.labels,
+        clips,
+        files,
+        asdict(settings.windows),
+        settings.augment.variants,
+    ]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
@@ -157,14 +189,21 @@ def _assemble(
     path: Path,
     about: dict[str, Any],
 ) -> Table:
-    columns = {name: np.concatenate(parts) for name, parts in _columns(collection, split, settings, entries).items()}
+    columns = {
+        name: np.concatenate(parts)
+        for name, parts in _columns(collection, split, settings, entries).items()
+    }
     count = len(columns["parts"])
     tensors: dict[str, Tensors] = {
-        kind: ((count, *settings.config.shape(kind)), (np.load(entry.files[kind], mmap_mode="r") for entry in entries))
+        kind: (
+            (count, *settings.config.shape(kind)),
+            (np.load(entry.files[kind], mmap_mode="r") for entry in entries),
+        )
         for kind in settings.kinds
     }
     lines = [
-        (c.path, c.inner, c.start, c.end, ";".join(c.labels), c.source, split.part[c.source]) for c in collection.clips
+        (c.path, c.inner, c.start, c.end, ";".join(c.labels), c.source, split.part[c.source])
+        for c in collection.clips
     ]
     return write_table(path, about=about, columns=columns, tensors=tensors, clips=lines)
 
@@ -182,7 +221,9 @@ def _columns(
             columns["groups"].append(np.full(len(at), source[clip.source], np.int32))
             columns["clips"].append(np.full(len(at), number, np.int32))
             columns["starts"].append(at.astype(np.float32))
-            columns["parts"].append(np.full(len(at), PARTS.index(split.part[clip.source]), np.uint8))
+            columns["parts"].append(
+                np.full(len(at), PARTS.index(split.part[clip.source]), np.uint8)
+            )
             columns["copies"].append(np.full(len(at), entry.copy, np.uint8))
     return columns
 
@@ -193,6 +234,12 @@ def _labels(
     variant = settings.augment.variants[copy - 1] if copy else ""
     if not variant or augment.VARIANTS[variant].speeds == (1.0, 1.0):
         return labels(clip, at, settings.windows, names)
-    speeds = [augment.speed_of(variant, seed_of(clip, begin, settings.seed, variant)) for begin in at.tolist()]
-    rows = [labels(clip, at[i : i + 1], settings.windows, names, speed=speed) for i, speed in enumerate(speeds)]
+    speeds = [
+        augment.speed_of(variant, seed_of(clip, begin, settings.seed, variant))
+        for begin in at.tolist()
+    ]
+    rows = [
+        labels(clip, at[i : i + 1], settings.windows, names, speed=speed)
+        for i, speed in enumerate(speeds)
+    ]
     return np.concatenate(rows)

@@ -48,7 +48,8 @@ class Clip:
     source: str
     """Where the recording comes from; splits never cut through a source."""
     intervals: tuple[Interval, ...] = ()
-    """When each label sounds, where that changes inside the clip; empty: all labels sound throughout."""
+    """When each label sounds, where that changes inside the clip; empty: all labels sound
+    throughout."""
     inner: str = ""
     """The recording inside `path`, where that holds several (HDF5, npz)."""
 
@@ -96,11 +97,13 @@ class Collection:
         return {label: found[label] for label in self.labels}
 
 
-def collect(clips: Iterable[Clip], problems: Iterable[Problem], labels: Sequence[str] = ()) -> Collection:
+def collect(
+    clips: Iterable[Clip], problems: Iterable[Problem], labels: Sequence[str] = ()
+) -> Collection:
     """Return a collection of these clips, sorted; `labels` are those it must have, in their order, else all found.
 
-    Raises CollectionError when there is no clip or no label, labels differ by case only, one has no example, or a
-    label is not among `labels`.
+    Raises CollectionError when there is no clip or no label, labels differ by case only, one has no
+    example, or a label is not among `labels`.
     """
     clips = sorted(clips, key=lambda clip: (str(clip.path), clip.inner, clip.start, clip.end))
     problems = tuple(problems)
@@ -110,13 +113,17 @@ def collect(clips: Iterable[Clip], problems: Iterable[Problem], labels: Sequence
     _check_case(found)
     if unknown := [label for label in found if labels and label not in labels]:
         where = next(clip.path for clip in clips if unknown[0] in clip.labels)
-        raise CollectionError(f"label {unknown[0]!r} of {where} is not one of those wanted: {', '.join(labels)}")
+        raise CollectionError(
+            f"label {unknown[0]!r} of {where} is not one of those wanted: {', '.join(labels)}"
+        )
     names = tuple(labels) or tuple(found)
     if not names:
         raise CollectionError("no clip has a label")
     collection = Collection(tuple(clips), names, problems)
     if bare := [label for label, count in collection.counts().items() if not count]:
-        raise CollectionError(f"label {bare[0]!r} has no example{_first(problems)}; add some or leave it out")
+        raise CollectionError(
+            f"label {bare[0]!r} has no example{_first(problems)}; add some or leave it out"
+        )
     return collection
 
 
@@ -131,7 +138,9 @@ def _check_case(labels: Sequence[str]) -> None:
     for label in labels:
         other = by_case.setdefault(label.casefold(), label)
         if other != label:
-            raise CollectionError(f"labels {other!r} and {label!r} differ only by case: give them one name")
+            raise CollectionError(
+                f"labels {other!r} and {label!r} differ only by case: give them one name"
+            )
 
 
 def merge(intervals: Iterable[Interval]) -> tuple[Interval, ...]:

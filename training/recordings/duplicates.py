@@ -21,8 +21,8 @@ BEGINNING = 1 << 16
 def without_twins(clips: Sequence[Clip]) -> tuple[list[Clip], list[Problem]]:
     """Return the clips without files that are, byte for byte, another one, and a problem for each such file.
 
-    Of files with the same labels the first by name stays; where the labels differ, none does. The same sound in
-    another encoding, or cut elsewhere, is not found.
+    Of files with the same labels the first by name stays; where the labels differ, none does. The
+    same sound in another encoding, or cut elsewhere, is not found.
     """
     told: dict[Path, set[tuple[object, ...]]] = defaultdict(set)
     for clip in clips:
@@ -31,7 +31,10 @@ def without_twins(clips: Sequence[Clip]) -> tuple[list[Clip], list[Problem]]:
     problems: dict[Path, Problem] = {}
     for first, *others in _same(sorted(told)):
         if all(told[other] == told[first] for other in others):
-            problems |= {other: Problem(other, f"the same sound as {first}, which is used") for other in others}
+            problems |= {
+                other: Problem(other, f"the same sound as {first}, which is used")
+                for other in others
+            }
         else:
             pairs = [(first, others[0]), *((other, first) for other in others)]
             why = "the same sound as {}, with other labels: keep the one that is right"

@@ -1,7 +1,7 @@
 """Tensors of recordings' windows: in parallel, cached per recording and variant, resumable after a kill.
 
-What is computed lies in a cache under a key of the recording (path, size, time), its clips, the cut, the variant and
-the arithmetic. Nothing is computed twice, and no key ever holds half a file.
+What is computed lies in a cache under a key of the recording (path, size, time), its clips, the
+cut, the variant and the arithmetic. Nothing is computed twice, and no key ever holds half a file.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def identity(path: Path) -> list[Any]:
     return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
 
 
-def key(path: Path, inner: str, clips: Sequence[Clip], settings: Settings, *, variant: str, kind: Kind) -> str:
+def key(
+    path: Path, inner: str, clips: Sequence[Clip], settings: Settings, *, variant: str, kind: Kind
+) -> str:
     """Return the name, 40 hex digits, under which the rows of these clips are kept."""
     what: list[Any] = [LAYOUT, identity(path), inner, [[clip.start, clip.end] for clip in clips]]
     spec = settings.windows
@@ -108,9 +110,15 @@ def fill(task: Task, settings: Settings) -> tuple[int, Problem | None]:
         draft = file.with_name(f".{file.name}.{os.getpid()}")
         try:
             with room_for(file.parent), draft.open("wb") as held:
-                # The lock tells `sweep` that somebody is at work; it ends with the process, however that ends.
+                # The lock tells `sweep` that somebody is at work; it ends with the process, however
+                # that ends.
                 fcntl.flock(held, fcntl.LOCK_EX)
-                write_npy(draft, shape, DTYPES[kind], _blocks(sound, task, settings, variant=variant, kind=kind))
+                write_npy(
+                    draft,
+                    shape,
+                    DTYPES[kind],
+                    _blocks(sound, task, settings, variant=variant, kind=kind),
+                )
                 draft.rename(file)
         finally:
             draft.unlink(missing_ok=True)
@@ -126,7 +134,10 @@ def _blocks(
         for first in range(0, len(at), _BLOCK):
             block = at[first : first + _BLOCK]
             yield np.stack(
-                [compute(window(sound, clip, begin, settings, variant), kind=kind, config=config) for begin in block]
+                [
+                    compute(window(sound, clip, begin, settings, variant), kind=kind, config=config)
+                    for begin in block
+                ]
             )
 
 

@@ -26,8 +26,8 @@ SLACK = 0.05
 def load(spec: CollectionSpec, progress: Callable[[int, int], None] | None = None) -> Collection:
     """Return the collection of a recipe's section [collection]. `progress(found, 0)` counts what is come upon.
 
-    Files that are no sound, or twice there, and lines that cannot be are its `problems`. Raises CollectionError when
-    there is nothing to train on.
+    Files that are no sound, or twice there, and lines that cannot be are its `problems`. Raises
+    CollectionError when there is nothing to train on.
     """
     # Absolute, because processes that read it may have begun elsewhere.
     path = Path(spec.path).expanduser().absolute()
@@ -44,7 +44,9 @@ def load(spec: CollectionSpec, progress: Callable[[int, int], None] | None = Non
     problems = [*(one for one in found if isinstance(one, Problem)), *twins]
     clips = [_without(clip, spec.background) for clip in clips]
     if spec.nothing and clips:
-        clips += silence.clips(spec.nothing * sum(clip.seconds for clip in clips), rendered.folder_of(spec))
+        clips += silence.clips(
+            spec.nothing * sum(clip.seconds for clip in clips), rendered.folder_of(spec)
+        )
     return collect(clips, problems, spec.labels)
 
 
@@ -60,11 +62,14 @@ def _without(clip: Clip, background: tuple[str, ...]) -> Clip:
 def folders(root: Path, spec: CollectionSpec) -> Iterator[Found]:
     """Yield a clip per file of ROOT/LABEL/file (each file its own source) or ROOT/SOURCE/LABEL/file.
 
-    Whichever of the two most files follow is the layout. Names that begin with a dot are not looked at.
+    Whichever of the two most files follow is the layout. Names that begin with a dot are not looked
+    at.
     """
     del spec
     if not root.is_dir():
-        raise CollectionError(f"{root} is no folder: give one that holds LABEL/file or SOURCE/LABEL/file")
+        raise CollectionError(
+            f"{root} is no folder: give one that holds LABEL/file or SOURCE/LABEL/file"
+        )
     files, empty = below(root)
     depths = Counter(len(path.relative_to(root).parts) for path in files if is_sound(path))
     depth = 3 if depths[3] > depths[2] else 2
@@ -92,8 +97,8 @@ def whole(path: Path, labels: tuple[str, ...], source: str) -> Found:
 def listed(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     """Yield a clip per line of a CSV file with a header.
 
-    Columns: path (relative to the list), labels (joined by ";", may be empty); and, if there, start and end in seconds
-    (else the whole file) and source (else every file is its own).
+    Columns: path (relative to the list), labels (joined by ";", may be empty); and, if there, start
+    and end in seconds (else the whole file) and source (else every file is its own).
     """
     del spec
     if path.is_dir():
@@ -103,9 +108,13 @@ def listed(path: Path, spec: CollectionSpec) -> Iterator[Found]:
         reader = csv.DictReader(file)
         names = [name for name in reader.fieldnames or () if name]
         if missing := {"path", "labels"} - set(names):
-            raise CollectionError(f"{path}: no column {', '.join(sorted(missing))}; columns are {', '.join(COLUMNS)}")
+            raise CollectionError(
+                f"{path}: no column {', '.join(sorted(missing))}; columns are {', '.join(COLUMNS)}"
+            )
         if unknown := set(names) - set(COLUMNS):
-            raise CollectionError(f"{path}: unknown column {', '.join(sorted(unknown))}; there is {', '.join(COLUMNS)}")
+            raise CollectionError(
+                f"{path}: unknown column {', '.join(sorted(unknown))}; there is {', '.join(COLUMNS)}"
+            )
         for row in reader:
             try:
                 yield _line(path.parent, row, lengths)
@@ -122,7 +131,9 @@ def _line(folder: Path, row: Mapping[str, str | None], lengths: dict[Path, float
     start = float(row.get("start") or 0.0)
     end = float(row.get("end") or seconds)
     if not 0 <= start < end:
-        raise CollectionError(f"start {start:g} and end {end:g}: a clip begins at 0 or later and ends after it begins")
+        raise CollectionError(
+            f"start {start:g} and end {end:g}: a clip begins at 0 or later and ends after it begins"
+        )
     if end > seconds + SLACK:
         raise CollectionError(f"end {end:g} s lies behind the end of the file, {seconds:g} s")
     labels = tuple(sorted({part.strip() for part in (row["labels"] or "").split(";")} - {""}))

@@ -1,7 +1,8 @@
 """MusicNet in each of the forms it was published in: WAV and CSV files, HDF5, and npz.
 
-Thickstun, Harchaoui, Kakade: Learning Features of Music from Scratch, ICLR 2017; https://zenodo.org/records/5120004.
-Labels are notes: start and end in samples at 44,100 Hz, the instrument as a General MIDI program counted from 1.
+Thickstun, Harchaoui, Kakade: Learning Features of Music from Scratch, ICLR 2017;
+https://zenodo.org/records/5120004. Labels are notes: start and end in samples at 44,100 Hz, the
+instrument as a General MIDI program counted from 1.
 """
 
 from __future__ import annotations
@@ -33,15 +34,19 @@ HEADER = ("start_time", "end_time", "instrument")
 def recordings(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     """Yield a clip per recording of a MusicNet folder ({train,test}_{data,labels}/ID.{wav,csv}), .h5 or .npz file.
 
-    The source is what the metadata's columns `spec.group` say together: movements of one piece by one ensemble stay
-    together. Who played is not in the metadata. Without it, every recording is a source of its own, and a problem
-    says so. Between notes nothing sounds.
+    The source is what the metadata's columns `spec.group` say together: movements of one piece by
+    one ensemble stay together. Who played is not in the metadata. Without it, every recording is a
+    source of its own, and a problem says so. Between notes nothing sounds.
     """
     folder = path if path.is_dir() else path.parent
     # Copies of the data set put one folder into another, and the metadata beside the outer one.
-    place = next((p / METADATA for p in (folder, *folder.parents[:2]) if (p / METADATA).is_file()), None)
+    place = next(
+        (p / METADATA for p in (folder, *folder.parents[:2]) if (p / METADATA).is_file()), None
+    )
     if not place:
-        yield Problem(folder / METADATA, "not there: each recording is taken for a source of its own")
+        yield Problem(
+            folder / METADATA, "not there: each recording is taken for a source of its own"
+        )
     sources = _sources(place, spec.group)
     if path.is_dir():
         yield from _files(path, sources)
@@ -50,7 +55,9 @@ def recordings(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     elif path.suffix.lower() == ".npz":
         yield from _npz(path, sources)
     else:
-        raise CollectionError(f"{path}: MusicNet is a folder with train_data and train_labels, an .h5 or an .npz file")
+        raise CollectionError(
+            f"{path}: MusicNet is a folder with train_data and train_labels, an .h5 or an .npz file"
+        )
 
 
 def _sources(metadata: Path | None, group: tuple[str, ...]) -> Sources:
@@ -60,7 +67,9 @@ def _sources(metadata: Path | None, group: tuple[str, ...]) -> Sources:
             reader = csv.DictReader(file)
             if missing := {"id", *group} - set(reader.fieldnames or ()):
                 raise CollectionError(f"{metadata}: no column {', '.join(sorted(missing))}")
-            table = {row["id"]: " | ".join(row[column].strip() for column in group) for row in reader}
+            table = {
+                row["id"]: " | ".join(row[column].strip() for column in group) for row in reader
+            }
     return lambda name: table.get(name, name)
 
 
@@ -73,7 +82,9 @@ def _files(root: Path, sources: Sources) -> Iterator[Found]:
         sounds, labels = sorted((root / f"{part}_data").glob("*.wav")), root / f"{part}_labels"
         yield from (_wav(path, labels, sources) for path in sounds)
         lonely = {path.stem for path in labels.glob("*.csv")} - {path.stem for path in sounds}
-        yield from (Problem(labels / f"{name}.csv", f"no {part}_data/{name}.wav") for name in sorted(lonely))
+        yield from (
+            Problem(labels / f"{name}.csv", f"no {part}_data/{name}.wav") for name in sorted(lonely)
+        )
 
 
 def _wav(path: Path, labels: Path, sources: Sources) -> Found:
@@ -92,7 +103,10 @@ def _notes(table: Path) -> Notes:
         if missing := set(HEADER) - set(reader.fieldnames or ()):
             raise CollectionError(f"{table.name} has no column {', '.join(sorted(missing))}")
         try:
-            return [(int(row["start_time"]), int(row["end_time"]), int(row["instrument"])) for row in reader]
+            return [
+                (int(row["start_time"]), int(row["end_time"]), int(row["instrument"]))
+                for row in reader
+            ]
         except (TypeError, ValueError) as error:
             raise CollectionError(f"{table.name}, line {reader.line_num}: {error}") from error
 
@@ -107,7 +121,13 @@ def _hdf5(path: Path, sources: Sources) -> Iterator[Found]:
                 try:
                     notes = [tuple(map(int, file[name]["labels"][field])) for field in HEADER]
                     seconds = len(file[name]["data"]) / MUSICNET_RATE
-                    yield clip(path, name, seconds, list(zip(*notes, strict=True)), sources(name.removeprefix("id_")))
+                    yield clip(
+                        path,
+                        name,
+                        seconds,
+                        list(zip(*notes, strict=True)),
+                        sources(name.removeprefix("id_")),
+                    )
                 except (KeyError, ValueError, TypeError, CollectionError) as error:
                     yield Problem(path / name, f"no recording with data and labels: {error}")
     except OSError as error:
@@ -125,15 +145,21 @@ def _npz(path: Path, sources: Sources) -> Iterator[Found]:
             yield Problem(path / name, str(error))
 
 
-def clip(path: Path, inner: str, seconds: float, notes: Iterable[tuple[int, int, int]], source: str) -> Clip:
+def clip(
+    path: Path, inner: str, seconds: float, notes: Iterable[tuple[int, int, int]], source: str
+) -> Clip:
     """Return the clip of one recording. Raises CollectionError on notes that no recording can have."""
     intervals = []
     for begin, finish, program in notes:
         start, end = begin / MUSICNET_RATE, min(finish / MUSICNET_RATE, seconds)
         if program - 1 not in PROGRAMS:
-            raise CollectionError(f"instrument {program} is none of MusicNet's, which are General MIDI counted from 1")
+            raise CollectionError(
+                f"instrument {program} is none of MusicNet's, which are General MIDI counted from 1"
+            )
         if not 0 <= start < end:
-            raise CollectionError(f"a note from sample {begin} to {finish} lies outside of the recording")
+            raise CollectionError(
+                f"a note from sample {begin} to {finish} lies outside of the recording"
+            )
         intervals.append(Interval(start, end, PROGRAMS[program - 1]))
     if not intervals:
         raise CollectionError("not a single note")

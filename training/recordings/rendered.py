@@ -33,10 +33,15 @@ LAYOUT = 1
 def scores(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     """Yield a clip per score (MusicXML or MIDI, a file or all in a folder) and sound font.
 
-    Notes become intervals, fonts that share samples one source. A score is played up to `spec.longest` seconds, the
-    first time only. A score with an instrument that a font does not have, or only pretends to have, is a problem.
+    Notes become intervals, fonts that share samples one source. A score is played up to
+    `spec.longest` seconds, the first time only. A score with an instrument that a font does not
+    have, or only pretends to have, is a problem.
     """
-    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+    )
     fonts = [Path(font).expanduser() for font in spec.fonts] or list(installed_fonts())
     if absent := [font for font in fonts if not font.is_file()]:
         raise CollectionError(f"no sound font {absent[0]}")
@@ -56,7 +61,9 @@ def folder_of(spec: CollectionSpec) -> Path:
     return Path(spec.into or "~/.cache/timbre/rendered").expanduser().absolute()
 
 
-def _played(file: Path, font: Path, source: str, honest: list[str], into: Path, longest: float) -> Found:
+def _played(
+    file: Path, font: Path, source: str, honest: list[str], into: Path, longest: float
+) -> Found:
     try:
         score = read(file)
     except MaterialError as error:
@@ -96,13 +103,16 @@ def play(score: Score, font: Path, seconds: float) -> Samples:
 def mixtures(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     """Yield a clip per window of a folder windows-FINGERPRINT, as `training.notes.window_set` mixes them from notes.
 
-    Windows of several sources would tie the sources together, so they are left out, and a problem says how many.
+    Windows of several sources would tie the sources together, so they are left out, and a problem
+    says how many.
     """
     del spec
     try:
         windows = open_windows(path)
     except (OSError, KeyError, ValueError, TimbreError) as error:
-        raise CollectionError(f"{path} holds no windows of training.notes.window_set: {error}") from error
+        raise CollectionError(
+            f"{path} holds no windows of training.notes.window_set: {error}"
+        ) from error
     seconds = windows.samples.shape[1] / RATE
     joined: Counter[str] = Counter()
     for row, (source, on) in enumerate(zip(windows.source.tolist(), windows.labels, strict=True)):
@@ -112,4 +122,6 @@ def mixtures(path: Path, spec: CollectionSpec) -> Iterator[Found]:
         labels = tuple(sorted(np.array(LABELS)[on].tolist()))
         yield Clip(path, 0.0, seconds, labels, source, inner=str(row))
     for source, count in sorted(joined.items()):
-        yield Problem(path / source, f"{count} windows of several sources, which would tie these together")
+        yield Problem(
+            path / source, f"{count} windows of several sources, which would tie these together"
+        )

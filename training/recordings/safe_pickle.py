@@ -1,8 +1,9 @@
 """MusicNet's npz form, which holds pickles, read without ever running what a pickle asks for.
 
-Each member ID.npy is an object array of two: the samples, and an `intervaltree.IntervalTree` whose data are
-(instrument, note, measure, beat, note value). A pickle may name any function to be called; here the few names that
-these files need stand for harmless classes of our own, and any other name is refused.
+Each member ID.npy is an object array of two: the samples, and an `intervaltree.IntervalTree` whose
+data are (instrument, note, measure, beat, note value). A pickle may name any function to be called;
+here the few names that these files need stand for harmless classes of our own, and any other name
+is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def names(path: Path) -> list[str]:
     """Return the recordings of the file, sorted. Raises CollectionError when it is no npz file."""
     try:
         with zipfile.ZipFile(path) as file:
-            return sorted(name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy"))
+            return sorted(
+                name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")
+            )
     except (OSError, zipfile.BadZipFile) as error:
         raise CollectionError(f"{path} cannot be read as npz: {error}") from error
 
@@ -56,10 +59,16 @@ def _note(one: _Interval) -> tuple[int, int, int]:
 
 def _skip_header(file: IO[bytes]) -> None:
     version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, _, dtype = read(file)
     if dtype.kind != "O" or shape != (2,):
-        raise CollectionError(f"an array of {dtype}, shape {shape}, where samples and labels were expected")
+        raise CollectionError(
+            f"an array of {dtype}, shape {shape}, where samples and labels were expected"
+        )
 
 
 class _Array:
@@ -137,5 +146,7 @@ class _Careful(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         known = _STAND_INS.get((module.rpartition(".")[2], name))
         if known is None or module.partition(".")[0] not in {"numpy", "intervaltree", "_codecs"}:
-            raise CollectionError(f"the pickle asks for {module}.{name}, which no recording of MusicNet needs: refused")
+            raise CollectionError(
+                f"the pickle asks for {module}.{name}, which no recording of MusicNet needs: refused"
+            )
         return known

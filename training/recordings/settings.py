@@ -26,9 +26,11 @@ class CollectionSpec:
     labels: tuple[str, ...] = ()
     """Labels there must be, in the order of the scores; empty: all that are found, sorted."""
     background: tuple[str, ...] = ()
-    """Labels, or folders, that stand for nothing: their clips train as examples without any label."""
+    """Labels, or folders, that stand for nothing: their clips train as examples without any label.
+    """
     nothing: float = 0.0
-    """Noise and silence that are made here, as examples without any label: their share of the collection's hours."""
+    """Noise and silence that are made here, as examples without any label: their share of the
+    collection's hours."""
     group: tuple[str, ...] = ("composer", "composition", "ensemble", "source")
     """Columns of MusicNet's metadata that together make one source."""
     fonts: tuple[str, ...] = ()
@@ -40,8 +42,12 @@ class CollectionSpec:
 
     def __post_init__(self) -> None:
         """Refuse a kind that is not there."""
-        check(self.kind in KINDS, f"collection.kind={self.kind!r} must be one of {', '.join(KINDS)}")
-        check(1 <= self.longest <= 3600, f"collection.longest={self.longest} must be from 1 to 3600 s")
+        check(
+            self.kind in KINDS, f"collection.kind={self.kind!r} must be one of {', '.join(KINDS)}"
+        )
+        check(
+            1 <= self.longest <= 3600, f"collection.longest={self.longest} must be from 1 to 3600 s"
+        )
         check_limits(self, "collection.", nothing=(0, 1))
         twice = [label for label in self.labels if self.labels.count(label) > 1]
         check(not twice, f"collection.labels names {twice[0] if twice else ''!r} twice")
@@ -56,17 +62,24 @@ class WindowSpec:
     hop: float = 1.0
     """Seconds between the beginnings of windows."""
     share: float = 0.5
-    """Part of the window in which a label must sound to be on; of the clip, where that is shorter."""
+    """Part of the window in which a label must sound to be on; of the clip, where that is shorter.
+    """
     shortest: float = 0.1
     """Seconds; shorter clips are not used. From here to `length`, silence fills the window."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be cut."""
         low, high = LENGTHS
-        check(low <= self.length <= high, f"windows.length={self.length} must be from {low} to {high} s")
+        check(
+            low <= self.length <= high,
+            f"windows.length={self.length} must be from {low} to {high} s",
+        )
         check(0.01 <= self.hop <= high, f"windows.hop={self.hop} must be from 0.01 to {high} s")
         check(0 < self.share <= 1, f"windows.share={self.share} must be above 0 and at most 1")
-        check(0 < self.shortest <= self.length, f"windows.shortest={self.shortest} must be above 0, at most the length")
+        check(
+            0 < self.shortest <= self.length,
+            f"windows.shortest={self.shortest} must be above 0, at most the length",
+        )
 
     @property
     def rule(self) -> str:
@@ -86,8 +99,15 @@ class SplitSpec:
 
     def __post_init__(self) -> None:
         """Refuse shares that are none."""
-        fits = len(self.shares) == 3 and all(share >= 0 for share in self.shares) and math.isclose(sum(self.shares), 1)
-        check(fits and self.shares[0] > 0, f"split.shares={list(self.shares)} must be three parts that add up to 1")
+        fits = (
+            len(self.shares) == 3
+            and all(share >= 0 for share in self.shares)
+            and math.isclose(sum(self.shares), 1)
+        )
+        check(
+            fits and self.shares[0] > 0,
+            f"split.shares={list(self.shares)} must be three parts that add up to 1",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +115,8 @@ class AugmentSpec:
     """Copies of training windows."""
 
     variants: tuple[str, ...] = ()
-    """One copy of every training window per name, in this order; names of training.recordings.augment."""
+    """One copy of every training window per name, in this order; names of
+    training.recordings.augment."""
     background: str = ""
     """A folder of sounds for the variant background_mask; without it, coloured noise."""
 
@@ -135,7 +156,10 @@ class SoundsRecipe:
 
     def __post_init__(self) -> None:
         """Refuse now what would be found out after the training."""
-        check(NAME.fullmatch(self.name) is not None, f"name={self.name!r} must be lower-case words joined by hyphens")
+        check(
+            NAME.fullmatch(self.name) is not None,
+            f"name={self.name!r} must be lower-case words joined by hyphens",
+        )
         models = set(self.models) <= {"forest", "network"} and bool(self.models)
         check(models, f"models={list(self.models)} must be forest, network or both")
         check_limits(self, "", jobs=(1, math.inf), seed=(0, 2**32 - 1), quiet=(0, 1))

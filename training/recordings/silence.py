@@ -30,7 +30,8 @@ LAYOUT = 1
 def clips(seconds: float, into: Path) -> list[Clip]:
     """Return clips without any label, together about so long, of nine sources; each is made the first time only.
 
-    Sources are of the two families of training.notes.noises in turn, at levels down to 60 dB below full scale.
+    Sources are of the two families of training.notes.noises in turn, at levels down to 60 dB below
+    full scale.
     """
     pieces = min(MOST, max(2, round(seconds * RATE / WINDOW / SOURCES)))
     into.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,8 @@ Shares: TypeAlias = npt.NDArray[np.float64]
 """Of the hours of each label (and, last, of all)."""
 ROUNDS = 10
 TRIES = 6_000
-"""Swaps in one round, at most; where there are more sources than this, the beginning is good enough."""
+"""Swaps in one round, at most; where there are more sources than this, the beginning is good
+enough."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Split:
 def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> Split:
     """Return a split of the sources whose hours come near `shares`, (train, valid, test), label by label.
 
-    Each part has a source with labels and, if it can be, each label, training first. Raises CollectionError when there
-    are too few of those.
+    Each part has a source with labels and, if it can be, each label, training first. Raises
+    CollectionError when there are too few of those.
     """
     wanted = [part for part, share in zip(PARTS, shares, strict=True) if share]
     sources, hours = table(collection)
@@ -51,7 +52,8 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
             f"{len(named)} source ({', '.join(named)}) for {len(wanted)} parts ({', '.join(wanted)}): name where "
             f"the clips come from (SOURCE/LABEL/file, or the column source of a list), or add recordings from elsewhere"
         )
-    # Every label counts the same, however rare, and so do hours without any, and the hours as a whole.
+    # Every label counts the same, however rare, and so do hours without any, and the hours as a
+    # whole.
     nothing = dict.fromkeys(sources, 0.0)
     for clip in collection.clips:
         nothing[clip.source] += 0.0 if clip.labels else clip.seconds / 3600
@@ -63,7 +65,9 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
             continue
         weight = hours[group] / np.maximum(hours[group].sum(axis=0), 1e-12)
         part[group] = _assign(weight, np.array([shares[PARTS.index(name)] for name in wanted]), rng)
-    return Split({source: wanted[where] for source, where in zip(sources, part.tolist(), strict=True)})
+    return Split(
+        {source: wanted[where] for source, where in zip(sources, part.tolist(), strict=True)}
+    )
 
 
 def _assign(weight: Shares, shares: Shares, rng: np.random.Generator) -> Index:
@@ -79,7 +83,8 @@ def _assign(weight: Shares, shares: Shares, rng: np.random.Generator) -> Index:
     everywhere = (weight > 0).sum(axis=0) >= len(shares)
     for _ in range(ROUNDS):
         tried = [
-            _better(part, row, held, weight, shares, everywhere, rng) for row in rng.permutation(len(part)).tolist()
+            _better(part, row, held, weight, shares, everywhere, rng)
+            for row in rng.permutation(len(part)).tolist()
         ]
         if not any(tried):
             break
@@ -111,7 +116,9 @@ def _better(
 def _cost(held: Shares, shares: Shares, everywhere: npt.NDArray[np.bool_]) -> float:
     """Return how far the parts are from their shares, and how many labels they lack; training must have every label."""
     lacking = held < 1e-9
-    return float(np.abs(held - shares[:, None]).sum() + (lacking & everywhere).sum() + 3 * lacking[0].sum())
+    return float(
+        np.abs(held - shares[:, None]).sum() + (lacking & everywhere).sum() + 3 * lacking[0].sum()
+    )
 
 
 def table(collection: Collection) -> tuple[list[str], npt.NDArray[np.float64]]:
@@ -146,12 +153,17 @@ def missing(collection: Collection, split: Split) -> dict[str, list[str]]:
     found = {part: set[str]() for part in PARTS if split.sources(part)}
     for clip in collection.clips:
         found[split.part[clip.source]].update(clip.labels)
-    return {part: [label for label in collection.labels if label not in there] for part, there in found.items()}
+    return {
+        part: [label for label in collection.labels if label not in there]
+        for part, there in found.items()
+    }
 
 
 def check_sides(groups: npt.ArrayLike, parts: npt.ArrayLike, sources: Sequence[str]) -> None:
     """Raise CollectionError when windows of one source lie in two parts. groups, parts: one number per window."""
-    sides = np.unique(np.stack([np.asarray(groups, np.int64), np.asarray(parts, np.int64)], axis=1), axis=0)
+    sides = np.unique(
+        np.stack([np.asarray(groups, np.int64), np.asarray(parts, np.int64)], axis=1), axis=0
+    )
     twice = np.flatnonzero(np.bincount(sides[:, 0], minlength=len(sources)) > 1)
     if len(twice):
         where = _named(sides[sides[:, 0] == twice[0], 1])

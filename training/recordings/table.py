@@ -1,10 +1,10 @@
 """Feature tables: one folder per collection, windows and settings, whole or not at all, read from disk when touched.
 
-The folder holds `table.json` (labels, sources, kinds, rule, window_s, hop_s, rate, fingerprint, and what else is
-said), `features.npy` float32 (n, 26), or `log_mel.npy` float16 (n, bands, frames), or both, and one value per window
-in `labels.npy` bool (n, labels), `groups.npy` int32 (of sources), `clips.npy` int32 (of lines of clips.csv),
-`starts.npy` float32 (seconds in the file), `parts.npy` uint8 (0 train, 1 valid, 2 test), `copies.npy` uint8 (0 the
-original, k the k-th of `variants`).
+The folder holds `table.json` (labels, sources, kinds, rule, window_s, hop_s, rate, fingerprint, and
+what else is said), `features.npy` float32 (n, 26), or `log_mel.npy` float16 (n, bands, frames), or
+both, and one value per window in `labels.npy` bool (n, labels), `groups.npy` int32 (of sources),
+`clips.npy` int32 (of lines of clips.csv), `starts.npy` float32 (seconds in the file), `parts.npy`
+uint8 (0 train, 1 valid, 2 test), `copies.npy` uint8 (0 the original, k the k-th of `variants`).
 """
 
 from __future__ import annotations
@@ -80,13 +80,18 @@ class Table:
     @property
     def config(self) -> AudioConfig:
         """How sound became numbers."""
-        return AudioConfig(sample_rate=self.about["rate"], window=round(self.about["window_s"] * self.about["rate"]))
+        return AudioConfig(
+            sample_rate=self.about["rate"],
+            window=round(self.about["window_s"] * self.about["rate"]),
+        )
 
     def tensors(self, kind: Kind) -> npt.NDArray[Any]:
         """Return the tensors of a kind. Raises CollectionError when the table has none."""
         found = getattr(self, kind)
         if found is None:
-            raise CollectionError(f"{self.path} holds {', '.join(self.kinds)}, no {kind}: make it with --kind {kind}")
+            raise CollectionError(
+                f"{self.path} holds {', '.join(self.kinds)}, no {kind}: make it with --kind {kind}"
+            )
         return cast("npt.NDArray[Any]", found)
 
     def rows(self, part: str, *, copies: bool = True) -> Rows:
@@ -107,7 +112,9 @@ def open_table(path: Path) -> Table:
         names = [*COLUMNS, *about["kinds"]]
         arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in names}
     except (OSError, ValueError, KeyError) as error:
-        raise CollectionError(f"{path} is no table: {error}; make one with `timbre data table`") from error
+        raise CollectionError(
+            f"{path} is no table: {error}; make one with `timbre data table`"
+        ) from error
     if len({len(array) for array in arrays.values()}) != 1:
         raise CollectionError(f"{path} is no table: its arrays are of different lengths")
     return Table(path, about, **arrays)
@@ -123,9 +130,9 @@ def write_table(
 ) -> Table:
     """Write a table and return it opened. A table at `path` is replaced once the new one is whole.
 
-    about: table.json but for kinds. columns: one array per name of COLUMNS. clips: lines of clips.csv.
-    Raises CollectionError when the disk is full, when `path` is something else, or when windows of one source are on
-    two sides.
+    about: table.json but for kinds. columns: one array per name of COLUMNS. clips: lines of
+    clips.csv. Raises CollectionError when the disk is full, when `path` is something else, or when
+    windows of one source are on two sides.
     """
     check_sides(columns["groups"], columns["parts"], about["sources"])
     with replacing(path) as draft:
@@ -135,18 +142,28 @@ def write_table(
             write_npy(draft / f"{kind}.npy", shape, DTYPES[kind], blocks)
         with (draft / "clips.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([CLIP_COLUMNS, *clips])
-        text = json.dumps({**about, "kind": next(iter(tensors)), "kinds": list(tensors)}, indent=2, ensure_ascii=False)
+        text = json.dumps(
+            {**about, "kind": next(iter(tensors)), "kinds": list(tensors)},
+            indent=2,
+            ensure_ascii=False,
+        )
         (draft / "table.json").write_text(text + "\n", encoding="utf-8")
     return open_table(path)
 
 
-def write_npy(path: Path, shape: tuple[int, ...], dtype: Any, blocks: Iterable[npt.NDArray[Any]]) -> None:
+def write_npy(
+    path: Path, shape: tuple[int, ...], dtype: Any, blocks: Iterable[npt.NDArray[Any]]
+) -> None:
     """Write an .npy file block by block, so that no more than one block is in memory.
 
     Plain writes: on a full disk they fail, where a memory map would end the process.
     """
     with path.open("wb") as file:
-        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+            "fortran_order": False,
+            "shape": shape,
+        }
         np.lib.format.write_array_header_2_0(file, header)
         count = 0
         for block in blocks:

@@ -25,8 +25,8 @@ TOLERANCE = 1e-3
 def starts(clip: Clip, spec: WindowSpec) -> Seconds:
     """Return where the windows of a clip begin, in seconds on the file's clock.
 
-    They lie whole inside the clip, `hop` apart from its beginning on; a clip shorter than a window has one, and one
-    shorter than `shortest` none.
+    They lie whole inside the clip, `hop` apart from its beginning on; a clip shorter than a window
+    has one, and one shorter than `shortest` none.
     """
     if clip.seconds < spec.shortest:
         return np.zeros(0)
@@ -34,7 +34,9 @@ def starts(clip: Clip, spec: WindowSpec) -> Seconds:
     return np.asarray(clip.start + spec.hop * np.arange(count), np.float64)
 
 
-def labels(clip: Clip, at: Seconds, spec: WindowSpec, names: Sequence[str], *, speed: float = 1.0) -> Mask:
+def labels(
+    clip: Clip, at: Seconds, spec: WindowSpec, names: Sequence[str], *, speed: float = 1.0
+) -> Mask:
     """Return which labels are on in the windows that begin `at`, (len(at), len(names)).
 
     The rule is `spec.rule`. speed: how many seconds of the clip one second of the window holds.
@@ -42,7 +44,9 @@ def labels(clip: Clip, at: Seconds, spec: WindowSpec, names: Sequence[str], *, s
     end = np.minimum(at + spec.length * speed, clip.end)
     heard = np.zeros((len(at), len(names)))
     for one in clip.intervals or [Interval(clip.start, clip.end, label) for label in clip.labels]:
-        heard[:, names.index(one.label)] += np.maximum(0.0, np.minimum(end, one.end) - np.maximum(at, one.start))
+        heard[:, names.index(one.label)] += np.maximum(
+            0.0, np.minimum(end, one.end) - np.maximum(at, one.start)
+        )
     least = np.maximum(spec.share * (end - at) - TOLERANCE, 1e-9)
     on: Mask = heard >= least[:, None]
     return on

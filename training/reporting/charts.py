@@ -1,7 +1,7 @@
 """Charts: drawn by matplotlib, coloured by the page they stand on.
 
-Charts are drawn in placeholder colours. Inline in a page they become CSS variables, so that a chart turns dark with
-its page; in a file of its own they become the light theme's colours.
+Charts are drawn in placeholder colours. Inline in a page they become CSS variables, so that a chart
+turns dark with its page; in a file of its own they become the light theme's colours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 INK, MUTED, LINE, PAPER = "#010101", "#020202", "#030303", "#fefefe"
 SERIES = tuple(f"#0a0a0{number}" for number in range(7))
-VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", PAPER: "paper"} | {s: f"c{i}" for i, s in enumerate(SERIES)}
+VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", PAPER: "paper"} | {
+    s: f"c{i}" for i, s in enumerate(SERIES)
+}
 LIGHT = {
     INK: "#16191f", MUTED: "#5c6573", LINE: "#dfe3e8", PAPER: "#ffffff",
     **dict(zip(SERIES, ("#2459c4", "#c2570c", "#14805e", "#8b3fb0", "#a8820a", "#c02a5e", "#4c5a6b"), strict=True)),
@@ -38,7 +40,9 @@ HALO = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.75}
 
 
 @contextmanager
-def panels(count: int, *, columns: int, width: float = 10.0, height: float = 2.6) -> Iterator[tuple[Any, list[Any]]]:
+def panels(
+    count: int, *, columns: int, width: float = 10.0, height: float = 2.6
+) -> Iterator[tuple[Any, list[Any]]]:
     """Give a figure and `count` empty axes in rows of `columns`. width: inches of a row; height: of one panel."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -58,7 +62,10 @@ def inline(figure: Any) -> str:
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
     return re.sub(
-        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1
+        r'(<svg[^>]*?) width="[^"]*"',
+        r"\1",
+        re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1),
+        count=1,
     )
 
 
@@ -75,24 +82,39 @@ def _svg(figure: Any) -> str:
 
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            buffer,
+            format="svg",
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
 
-def intervals(figures: dict[str, dict[str, float | None]], means: dict[str, tuple[float, float, float]]) -> str:
+def intervals(
+    figures: dict[str, dict[str, float | None]], means: dict[str, tuple[float, float, float]]
+) -> str:
     """Return one panel a figure: a dot a source, the mean as a line, its interval as a band.
 
     figures: by figure, by source. means: by figure (mean, low, high).
     """
     sources = list(next(iter(figures.values())))
-    with panels(len(figures), columns=len(figures), height=0.9 + 0.32 * len(sources)) as (figure, axes):
+    with panels(len(figures), columns=len(figures), height=0.9 + 0.32 * len(sources)) as (
+        figure,
+        axes,
+    ):
         for ax, (name, values) in zip(axes, figures.items(), strict=True):
             mean, low, high = means[name]
             ax.axvspan(low, high, color=SERIES[0], alpha=0.14, linewidth=0)
             ax.axvline(mean, color=SERIES[0], linewidth=1.4)
             known = [(value, at) for at, value in enumerate(values.values()) if value is not None]
-            ax.scatter([value for value, _ in known], [at for _, at in known], s=42, color=SERIES[0], zorder=3)
+            ax.scatter(
+                [value for value, _ in known],
+                [at for _, at in known],
+                s=42,
+                color=SERIES[0],
+                zorder=3,
+            )
             for value, at in known:
                 ax.annotate(
                     f"{value:.2f}",
@@ -110,13 +132,17 @@ def intervals(figures: dict[str, dict[str, float | None]], means: dict[str, tupl
 
 
 def lines(
-    plots: Sequence[tuple[str, str, Mapping[str, tuple[Sequence[float], Sequence[float]]]]], *, dots: bool = True
+    plots: Sequence[tuple[str, str, Mapping[str, tuple[Sequence[float], Sequence[float]]]]],
+    *,
+    dots: bool = True,
 ) -> str:
     """Return panels side by side, each (title, what x is, {name: (x, y)})."""
     with panels(len(plots), columns=len(plots), height=3.0) as (figure, axes):
         for ax, (title, below, series) in zip(axes, plots, strict=True):
             for number, (name, (x, y)) in enumerate(series.items()):
-                ax.plot(x, y, "o-" if dots else "-", markersize=4, color=SERIES[number % 7], label=name)
+                ax.plot(
+                    x, y, "o-" if dots else "-", markersize=4, color=SERIES[number % 7], label=name
+                )
             ax.set(title=title, xlabel=below)
             ax.margins(y=0.12)
             at = sorted({value for x, _ in series.values() for value in x})
@@ -161,7 +187,15 @@ def multiples(
     with panels(len(curves), columns=4, height=2.05) as (figure, axes):
         for number, (ax, (label, (x, y))) in enumerate(zip(axes, curves.items(), strict=True)):
             ax.plot(x, y, color=SERIES[0])
-            ax.plot(*marks[label], "o", color=SERIES[1], markersize=6, markeredgecolor=PAPER, clip_on=False, zorder=4)
+            ax.plot(
+                *marks[label],
+                "o",
+                color=SERIES[1],
+                markersize=6,
+                markeredgecolor=PAPER,
+                clip_on=False,
+                zorder=4,
+            )
             ax.set_title(label)
             ax.set_title(notes[label], loc="right", fontsize=9, fontweight="normal", color=MUTED)
             ax.set(xlim=(0, 1), ylim=(0, 1.02))
@@ -179,11 +213,25 @@ def reliability(bins: Sequence[dict[str, float]], *, of: str = "windows x labels
     known = [one for one in bins if one["count"]]
     with panels(2, columns=2, height=3.4) as (figure, (left, right)):
         left.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)
-        left.plot([b["score"] for b in known], [b["share"] for b in known], "o-", color=SERIES[0], clip_on=False)
-        left.set(title="What a score is worth", xlabel="score", ylabel="share that was true", xlim=(0, 1), ylim=(0, 1))
+        left.plot(
+            [b["score"] for b in known],
+            [b["share"] for b in known],
+            "o-",
+            color=SERIES[0],
+            clip_on=False,
+        )
+        left.set(
+            title="What a score is worth",
+            xlabel="score",
+            ylabel="share that was true",
+            xlim=(0, 1),
+            ylim=(0, 1),
+        )
         given = [(at / len(bins), b["count"]) for at, b in enumerate(bins) if b["count"]]
         right.bar(*zip(*given, strict=True), width=0.92 / len(bins), align="edge", color=SERIES[0])
-        right.set(title="How often it was given", xlabel="score", ylabel=of, yscale="log", xlim=(0, 1))
+        right.set(
+            title="How often it was given", xlabel="score", ylabel=of, yscale="log", xlim=(0, 1)
+        )
         right.set_ylim(bottom=0.7)  # so that a single one has a bar
         right.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         right.yaxis.set_minor_formatter(lambda _value, _at: "")

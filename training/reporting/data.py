@@ -41,7 +41,11 @@ class Mistake(NamedTuple):
 
 
 def facts(
-    judged: Sequence[Judged], metrics: Metrics, thresholds: dict[str, float], *, history: dict[str, Any]
+    judged: Sequence[Judged],
+    metrics: Metrics,
+    thresholds: dict[str, float],
+    *,
+    history: dict[str, Any],
 ) -> dict[str, Any]:
     """Return all that the page shows, as JSON: lists, texts and numbers. judged: at least one."""
     scores = np.concatenate([one.scores for one in judged])
@@ -56,7 +60,8 @@ def facts(
         "figures": known,
         "intervals": intervals(judged, known, np.array(list(thresholds.values()))),
         "labels": {
-            name: label_facts(scores[sounds, i], labels[sounds, i], thresholds[name]) for i, name in enumerate(names)
+            name: label_facts(scores[sounds, i], labels[sounds, i], thresholds[name])
+            for i, name in enumerate(names)
         },
         "confusion": confusion(scores[sounds], labels[sounds]).tolist(),
         "reliability": reliability(scores, labels),
@@ -71,26 +76,37 @@ def by_source(metrics: Metrics, key: str) -> dict[str, float | None]:
 
 
 def intervals(
-    judged: Sequence[Judged], known: dict[str, dict[str, float | None]], limits: npt.NDArray[np.float64]
+    judged: Sequence[Judged],
+    known: dict[str, dict[str, float | None]],
+    limits: npt.NDArray[np.float64],
 ) -> dict[str, tuple[float, float, float]]:
     """Return by figure its mean over the sources and the 95 % interval of it, sources drawn with replacement.
 
-    Where many sources are judged as one, the figure of all windows, and of the windows of the sources drawn.
+    Where many sources are judged as one, the figure of all windows, and of the windows of the
+    sources drawn.
     """
     one = judged[0]
     if len(judged) > 1 or len(np.unique(one.groups)) < 2:
         return {what: bootstrap(list(values.values())) for what, values in known.items()}
     rows = [np.flatnonzero(one.groups == group) for group in np.unique(one.groups)]
     draws = np.random.default_rng(0).integers(len(rows), size=(DRAWS, len(rows)))
-    found = [_figures(one, np.concatenate([rows[i] for i in draw.tolist()]), limits) for draw in draws]
+    found = [
+        _figures(one, np.concatenate([rows[i] for i in draw.tolist()]), limits) for draw in draws
+    ]
     whole = _figures(one, np.concatenate(rows), limits)
-    ranges = {what: np.quantile([each[what] for each in found], (0.025, 0.975)).tolist() for what in known}
+    ranges = {
+        what: np.quantile([each[what] for each in found], (0.025, 0.975)).tolist() for what in known
+    }
     return {what: (whole[what], low, high) for what, (low, high) in ranges.items()}
 
 
-def _figures(one: Judged, rows: npt.NDArray[np.int64], limits: npt.NDArray[np.float64]) -> dict[str, float]:
+def _figures(
+    one: Judged, rows: npt.NDArray[np.int64], limits: npt.NDArray[np.float64]
+) -> dict[str, float]:
     names = [str(number) for number in range(len(limits))]
-    found = measure(one.scores[rows], one.labels[rows], one.kind[rows], thresholds=limits, names=names)
+    found = measure(
+        one.scores[rows], one.labels[rows], one.kind[rows], thresholds=limits, names=names
+    )
     return {what: found[key] or 0.0 for what, key in FIGURES.items()}
 
 
@@ -136,7 +152,9 @@ def reliability(scores: Scores, truth: Mask) -> dict[str, Any]:
     """Return by tenth of the score how many cells had it and which share was true, and the mean distance of both."""
     place = np.minimum((scores * BINS).astype(int), BINS - 1).ravel()
     counts = np.bincount(place, minlength=BINS)
-    sums = [np.bincount(place, cells.ravel().astype(float), minlength=BINS) for cells in (scores, truth)]
+    sums = [
+        np.bincount(place, cells.ravel().astype(float), minlength=BINS) for cells in (scores, truth)
+    ]
     score, share = (total / np.maximum(counts, 1) for total in sums)
     error = float((counts * np.abs(score - share)).sum() / counts.sum())
     bins = [
@@ -146,7 +164,9 @@ def reliability(scores: Scores, truth: Mask) -> dict[str, Any]:
     return {"bins": bins, "expected_calibration_error": error}
 
 
-def mistakes(judged: Sequence[Judged], thresholds: dict[str, float], *, count: int = EXAMPLES) -> list[Mistake]:
+def mistakes(
+    judged: Sequence[Judged], thresholds: dict[str, float], *, count: int = EXAMPLES
+) -> list[Mistake]:
     """Return the windows whose answers are furthest on the wrong side of a threshold.
 
     No two alike (the same label, missed or made up), and of every source as many as of the others.
@@ -157,7 +177,10 @@ def mistakes(judged: Sequence[Judged], thresholds: dict[str, float], *, count: i
     chosen: list[Mistake] = []
     for _, one in found:
         kin = sum(other.source == one.source for other in chosen)
-        alike = any((other.label, other.missed) == (one.label, one.missed) or other.row == one.row for other in chosen)
+        alike = any(
+            (other.label, other.missed) == (one.label, one.missed) or other.row == one.row
+            for other in chosen
+        )
         if kin < most and not alike:
             chosen.append(one)
     return chosen[:count]
@@ -175,7 +198,12 @@ def _worst(one: Judged, thresholds: dict[str, float]) -> list[tuple[float, Mista
         for column, label in enumerate(thresholds):
             at = int(badness[:, column].argmax()) if len(badness) else 0
             if len(one.rows) and badness[at, column] > 0:
-                found.append((float(badness[at, column]), _mistake(one, at, label, list(thresholds), missed=missed)))
+                found.append(
+                    (
+                        float(badness[at, column]),
+                        _mistake(one, at, label, list(thresholds), missed=missed),
+                    )
+                )
     return found
 
 
@@ -187,4 +215,11 @@ def _mistake(one: Judged, at: int, label: str, names: list[str], *, missed: bool
         for score, name in highest
         if name in plays or name == label or score >= highest[:3][-1][0]
     }
-    return Mistake("noise" if one.kind[at] in QUIET else one.source, int(one.rows[at]), label, missed, plays, shown)
+    return Mistake(
+        "noise" if one.kind[at] in QUIET else one.source,
+        int(one.rows[at]),
+        label,
+        missed,
+        plays,
+        shown,
+    )

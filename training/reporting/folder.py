@@ -46,7 +46,8 @@ def write(
 ) -> Path:
     """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it; complete or not at all.
 
-    about: one paragraph. windows: those whose rows `judged` names. estimator: what scikit-learn users want to load.
+    about: one paragraph. windows: those whose rows `judged` names. estimator: what scikit-learn
+    users want to load.
     """
     model = read(artefact)
     target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
@@ -80,7 +81,9 @@ def placed(target: Path) -> Iterator[Path]:
 
 def _fill(folder: Path, report: dict[str, Any], play: Play, estimator: Any) -> None:
     (folder / "report.html").write_text(render(report, play), encoding="utf-8")
-    (folder / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / "report.json").write_text(
+        json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
     (folder / "recipe.toml").write_text(report["origin"].get("recipe", ""), encoding="utf-8")
     if estimator is not None:
         import joblib
@@ -91,11 +94,18 @@ def _fill(folder: Path, report: dict[str, Any], play: Play, estimator: Any) -> N
 def render(report: dict[str, Any], play: Play) -> str:
     """Return report.html of report.json."""
     facts_on_cards = [
-        (f"{mean:.2f}", f"{what}, sources never heard" + (f" ({low:.2f} to {high:.2f})" if low < high else ""))
+        (
+            f"{mean:.2f}",
+            f"{what}, sources never heard" + (f" ({low:.2f} to {high:.2f})" if low < high else ""),
+        )
         for what, (mean, low, high) in report.get("intervals", {}).items()
     ]
     quiet = report["mean"].get("quiet_without_label")
-    facts_on_cards += [(f"{quiet:.1%}", "of noise and silence stays without a label")] if quiet is not None else []
+    facts_on_cards += (
+        [(f"{quiet:.1%}", "of noise and silence stays without a label")]
+        if quiet is not None
+        else []
+    )
     facts_on_cards += [(text, what) for what, text in report["files"].items()]
     return page(
         f"{report['name']}, version {report['version']}",
@@ -105,7 +115,9 @@ def render(report: dict[str, Any], play: Play) -> str:
     )
 
 
-def _report(artefact: Path, about: str, judged: Sequence[Judged], history: dict[str, list[Look]]) -> dict[str, Any]:
+def _report(
+    artefact: Path, about: str, judged: Sequence[Judged], history: dict[str, list[Look]]
+) -> dict[str, Any]:
     manifest = read(artefact).manifest
     thresholds = {label.name: label.threshold for label in manifest.labels}
     found = facts(judged, manifest.metrics, thresholds, history=history) if judged else {}

@@ -62,24 +62,34 @@ def write(
 ) -> str:
     """Return the report as Markdown.
 
-    about: one paragraph. candidates: the metrics of every model that was made, the best first. metrics, judged,
-    thresholds: those of this one. how: heading and text that say how they were judged.
+    about: one paragraph. candidates: the metrics of every model that was made, the best first.
+    metrics, judged, thresholds: those of this one. how: heading and text that say how they were
+    judged.
     """
     parts = [f"# {name}", about]
     if metrics["left_out"]:
-        recordings = [RECORDINGS] if "recordings" in next(iter(metrics["left_out"].values())) else []
+        recordings = (
+            [RECORDINGS] if "recordings" in next(iter(metrics["left_out"].values())) else []
+        )
         parts += [f"## {how[0]}", how[1], *recordings, *_summaries(candidates)]
         parts += ["## F1 (windows) per label", _labels(metrics, thresholds)]
         parts += ["## What is taken for what", *_confusions(judged, list(thresholds))]
     if "ensemble" in metrics:
         parts += ["## A real ensemble, never trained on", _ensemble(metrics["ensemble"])]
-    parts += ["## Material", table(["source", "licence", "use"], [list(p.values()) for p in provenance])]
+    parts += [
+        "## Material",
+        table(["source", "licence", "use"], [list(p.values()) for p in provenance]),
+    ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Return a Markdown table; the first column is text, the others are numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *([_text(cell) for cell in row] for row in rows)]
+    lines = [
+        head,
+        ["---", *["---:"] * (len(head) - 1)],
+        *([_text(cell) for cell in row] for row in rows),
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -92,10 +102,16 @@ def _text(cell: Any) -> str:
 def _summaries(candidates: dict[str, Metrics]) -> list[str]:
     parts = []
     for name, metrics in candidates.items():
-        never = {f"{source} (never trained on)": m for source, m in metrics["never_trained_on"].items()}
+        never = {
+            f"{source} (never trained on)": m for source, m in metrics["never_trained_on"].items()
+        }
         each = metrics["left_out"] | {"mean": metrics["mean"]} | never
         # Artefacts of other recipes have no whole recordings, older ones fewer figures.
-        columns = {head: key for head, key in COLUMNS.items() if any(m.get(key) is not None for m in each.values())}
+        columns = {
+            head: key
+            for head, key in COLUMNS.items()
+            if any(m.get(key) is not None for m in each.values())
+        }
         rows = [[source, *(m.get(key) for key in columns.values())] for source, m in each.items()]
         parts += [f"**{name}**", table(["left out", *columns], rows)]
     return parts
@@ -104,7 +120,11 @@ def _summaries(candidates: dict[str, Metrics]) -> list[str]:
 def _labels(metrics: Metrics, thresholds: dict[str, float]) -> str:
     sources = metrics["left_out"] | metrics["never_trained_on"]
     cells = [
-        [label, threshold, *(f"{_text(m['f1'][label])} ({m['support'][label]})" for m in sources.values())]
+        [
+            label,
+            threshold,
+            *(f"{_text(m['f1'][label])} ({m['support'][label]})" for m in sources.values()),
+        ]
         for label, threshold in thresholds.items()
     ]
     return table(["label", "threshold", *sources], cells)
@@ -117,7 +137,9 @@ def _confusions(judged: Sequence[Judged], labels: Sequence[str]) -> list[str]:
     for one in judged:
         single = np.isin(one.kind, SINGLE)
         counts = confusion(one.scores[single], one.labels[single])
-        rows = [[label, *line] for label, line in zip(labels, counts.tolist(), strict=True) if any(line)]
+        rows = [
+            [label, *line] for label, line in zip(labels, counts.tolist(), strict=True) if any(line)
+        ]
         parts += [f"**{one.source}**", table(["plays", *heads], rows)]
     return parts
 

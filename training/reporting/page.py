@@ -25,7 +25,8 @@ def page(title: str, sections: Iterable[tuple[str, Html]], *, lead: Html, before
     parts = [(heading, content) for heading, content in sections if content]
     links = "".join(f'<a href="#{_anchor(heading)}">{escape(heading)}</a>' for heading, _ in parts)
     body = "".join(
-        f'<section><h2 id="{_anchor(name)}">{escape(name)}</h2>{content}</section>' for name, content in parts
+        f'<section><h2 id="{_anchor(name)}">{escape(name)}</h2>{content}</section>'
+        for name, content in parts
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -49,7 +50,13 @@ def paragraph(text: str, *, note: bool = False) -> Html:
     return Html(f"<p{' class=note' if note else ''}>{escape(text)}</p>")
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, strong: str = "", words: Sequence[str] = ()) -> Html:
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    strong: str = "",
+    words: Sequence[str] = (),
+) -> Html:
     """Return a table; the first column is text. strong: first cell of rows to stress. words: columns of text."""
     kinds = ["words" if name in words else "" for name in head]
     top = _row("th", [escape(name) for name in head], kinds)
@@ -57,7 +64,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, strong: str = "
         f"<tr{' class=strong' if strong and row[0] == strong else ''}>{_row('td', map(escape, row), kinds)}</tr>"
         for row in rows
     )
-    return Html(f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
+    return Html(
+        f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def bar(share: float | None) -> Html:
@@ -71,7 +80,10 @@ def cards(facts: Iterable[tuple[str, str]]) -> Html:
     """Return (figure, what it is) pairs as a row of cards."""
     return Html(
         '<div class="cards">'
-        + "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(what)}</span></div>' for value, what in facts)
+        + "".join(
+            f'<div class="card"><b>{escape(value)}</b><span>{escape(what)}</span></div>'
+            for value, what in facts
+        )
         + "</div>"
     )
 
@@ -91,7 +103,9 @@ def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
 
 def chart(svg: str, caption: str) -> Html:
     """Return an inline chart with its caption."""
-    return Html(f'<figure><div class="scroll chart">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>')
+    return Html(
+        f'<figure><div class="scroll chart">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
+    )
 
 
 def join(*parts: Html) -> Html:
@@ -120,7 +134,8 @@ def _percent(share: float) -> str:
 
 def _row(tag: str, cells: Iterable[Html], kinds: Sequence[str]) -> str:
     return "".join(
-        f"<{tag}{f' class={kind}' if kind else ''}>{cell}</{tag}>" for cell, kind in zip(cells, kinds, strict=True)
+        f"<{tag}{f' class={kind}' if kind else ''}>{cell}</{tag}>"
+        for cell, kind in zip(cells, kinds, strict=True)
     )
 
 

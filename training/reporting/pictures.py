@@ -13,7 +13,19 @@ from training.pictures.learn.metrics import LARGEST_MATRIX
 from training.reporting import charts
 from training.reporting.folder import FOLDER, placed, size_of
 from training.reporting.markdown import table as markdown_table
-from training.reporting.page import Html, bar, cards, chart, escape, folded, join, matrix, page, paragraph, table
+from training.reporting.page import (
+    Html,
+    bar,
+    cards,
+    chart,
+    escape,
+    folded,
+    join,
+    matrix,
+    page,
+    paragraph,
+    table,
+)
 from training.reporting.sections import material, origin
 
 if TYPE_CHECKING:
@@ -62,12 +74,14 @@ def write(
 ) -> Path:
     """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it; complete or not at all.
 
-    shown: from a row of the pack to its picture as a data URI. looked: the same with where the network looked.
-    beside: more pages, file name to HTML.
+    shown: from a row of the pack to its picture as a data URI. looked: the same with where the
+    network looked. beside: more pages, file name to HTML.
     """
     model = read(artefact)
     target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
-    kept = {key: asdict(model.manifest)[key] for key in ("version", "created", "libraries", "origin")}
+    kept = {
+        key: asdict(model.manifest)[key] for key in ("version", "created", "libraries", "origin")
+    }
     files = {
         "size": f"{size_of(artefact) / 1e6:.2f} MB",
         "one picture on the machine that trained": f"{latency_ms(model):.2f} ms",
@@ -75,7 +89,9 @@ def write(
     report = {**facts, **kept, "files": files, "beside": list(beside)}
     with placed(target) as draft:
         (draft / "report.html").write_text(render(report, shown, looked), encoding="utf-8")
-        (draft / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        (draft / "report.json").write_text(
+            json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
         for name, text in {"recipe.toml": kept["origin"].get("recipe", ""), **beside}.items():
             (draft / name).write_text(text, encoding="utf-8")
     return target
@@ -85,8 +101,15 @@ def render(report: Facts, shown: Shown, looked: Shown | None = None) -> str:
     """Return report.html of report.json."""
     mean, files = report["mean"], report["files"]
     figures = [
-        (f"{mean['top1']:.1%}", f"right at the first guess (always the most frequent: {mean['majority']:.1%})"),
-        *((f"{mean[f'top{k}']:.1%}", f"right within {k} guesses") for k in (report["top"],) if k > 1),
+        (
+            f"{mean['top1']:.1%}",
+            f"right at the first guess (always the most frequent: {mean['majority']:.1%})",
+        ),
+        *(
+            (f"{mean[f'top{k}']:.1%}", f"right within {k} guesses")
+            for k in (report["top"],)
+            if k > 1
+        ),
         (f"{mean['macro_f1']:.3f}", "macro-F1"),
         *((text, what) for what, text in files.items()),
     ]
@@ -112,7 +135,9 @@ def render(report: Facts, shown: Shown, looked: Shown | None = None) -> str:
 def markdown(facts: Facts) -> str:
     """Return report.md."""
     confused = [[is_it, said, often] for is_it, said, often in facts["confused"]]
-    labels = [[one["label"], one["support"], one["f1"], *_tops(one, facts)] for one in facts["labels"]]
+    labels = [
+        [one["label"], one["support"], one["f1"], *_tops(one, facts)] for one in facts["labels"]
+    ]
     parts = [
         f"# {facts['name']}",
         facts["about"],
@@ -127,7 +152,9 @@ def markdown(facts: Facts) -> str:
         "## What is most often taken for what",
         markdown_table(["is", "said", "pictures"], confused),
         "## Material",
-        markdown_table(["source", "licence", "use"], [list(one.values()) for one in facts["provenance"]]),
+        markdown_table(
+            ["source", "licence", "use"], [list(one.values()) for one in facts["provenance"]]
+        ),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -135,7 +162,14 @@ def markdown(facts: Facts) -> str:
 def _test_rows(report: Facts) -> tuple[list[str], list[list[Any]]]:
     tops = [key for key in report["mean"] if key.startswith("top")]
     keys = [*tops, "macro_f1", "majority", "calibration_error"]
-    head = ["judged on", "pictures", *(f"top-{key[3:]}" for key in tops), "macro-F1", "majority", "calibration error"]
+    head = [
+        "judged on",
+        "pictures",
+        *(f"top-{key[3:]}" for key in tops),
+        "macro-F1",
+        "majority",
+        "calibration error",
+    ]
     rows = [
         [_what(name, question), one["pictures"], *(one.get(key) for key in keys)]
         for name, questions in report["tests"].items()
@@ -155,16 +189,28 @@ def _tests(report: Facts) -> Html:
 
 
 def _networks(report: Facts) -> tuple[list[str], list[list[Any]]]:
-    rows = [[name, *(_shown(one[key], key) for key in NETWORKS.values())] for name, one in report["networks"].items()]
+    rows = [
+        [name, *(_shown(one[key], key) for key in NETWORKS.values())]
+        for name, one in report["networks"].items()
+    ]
     return ["network", *NETWORKS], rows
 
 
 def _shown(value: Any, key: str) -> Any:
-    return f"{value:,.1f}" if key.startswith("seconds") else f"{value:,}" if key == "weights" else value
+    return (
+        f"{value:,.1f}"
+        if key.startswith("seconds")
+        else f"{value:,}"
+        if key == "weights"
+        else value
+    )
 
 
 def _classes(report: Facts) -> Html:
-    rows = [[one["label"], one["support"], bar(one["f1"]), *map(bar, _tops(one, report))] for one in report["labels"]]
+    rows = [
+        [one["label"], one["support"], bar(one["f1"]), *map(bar, _tops(one, report))]
+        for one in report["labels"]
+    ]
     note = paragraph(f"The hardest first; at most {LARGEST_MATRIX} are shown.", note=True)
     return join(note, table(["class", "pictures", "F1", *_top_names(report)], rows))
 
@@ -188,7 +234,10 @@ def learning(history: dict[str, list[dict[str, float]]], *, said: str = STAGES_N
         (
             title,
             "epoch",
-            {name: (range(1, len(looks) + 1), [one[key] for one in looks]) for name, looks in history.items()},
+            {
+                name: (range(1, len(looks) + 1), [one[key] for one in looks])
+                for name, looks in history.items()
+            },
         )
         for key, title in names.items()
     ]
@@ -199,8 +248,14 @@ def learning(history: dict[str, list[dict[str, float]]], *, said: str = STAGES_N
 def _learnt(report: Facts) -> Html:
     if not report["history"]:
         return Html()
-    said = "One line a training, named after the source it was without." if len(report["history"]) > 1 else BEST_NOTE
-    return learning(report["history"], said=STAGES_NOTE if report.get("matrices") else f"{said} {TAKEN_NOTE}")
+    said = (
+        "One line a training, named after the source it was without."
+        if len(report["history"]) > 1
+        else BEST_NOTE
+    )
+    return learning(
+        report["history"], said=STAGES_NOTE if report.get("matrices") else f"{said} {TAKEN_NOTE}"
+    )
 
 
 def _confusion(report: Facts) -> Html:
@@ -208,7 +263,9 @@ def _confusion(report: Facts) -> Html:
     heading = Html("<h3>Most often taken for each other</h3>")
     if not report["confusion"]:
         return join(heading, pairs)
-    note = paragraph("Of the pictures of the row, the percentage that was taken for the column.", note=True)
+    note = paragraph(
+        "Of the pictures of the row, the percentage that was taken for the column.", note=True
+    )
     return join(note, matrix(report["classes"], report["confusion"]), heading, pairs)
 
 
@@ -224,25 +281,38 @@ def _table(one: Facts) -> Html:
         return join(note, table(one["head"], one["rows"]))
     at = [one["head"].index(column) for column in one["bars"]]
     drawn = charts.bars([[row[i] for i in at] for row in one["rows"]], beside=one["bars"][1])
-    rows = [[f"{cell:.2g}" if isinstance(cell, float) else cell for cell in row] for row in one["rows"]]
+    rows = [
+        [f"{cell:.2g}" if isinstance(cell, float) else cell for cell in row] for row in one["rows"]
+    ]
     caption = "A bar a layer, in the order of the network; the scale is logarithmic."
-    return join(note, chart(drawn, caption), folded(f"All {len(rows)} layers", table(one["head"], rows)))
+    return join(
+        note, chart(drawn, caption), folded(f"All {len(rows)} layers", table(one["head"], rows))
+    )
 
 
 def _beside(names: Sequence[str]) -> Html:
-    links = "".join(f'<p><a href="{name}">{name}</a>: which pictures look alike to the network.</p>' for name in names)
+    links = "".join(
+        f'<p><a href="{name}">{name}</a>: which pictures look alike to the network.</p>'
+        for name in names
+    )
     return Html(links)
 
 
 def _stages(report: Facts) -> Html:
     drawn = ((name, counts) for name, counts in report.get("matrices", {}).items() if counts)
-    return join(*(join(Html(f"<h3>{escape(name)}</h3>"), matrix(report["classes"], counts)) for name, counts in drawn))
+    return join(
+        *(
+            join(Html(f"<h3>{escape(name)}</h3>"), matrix(report["classes"], counts))
+            for name, counts in drawn
+        )
+    )
 
 
 def _calibration(reliability: Facts) -> Html:
     distance = reliability["expected_calibration_error"]
     caption = (
-        f"The score of the first guess. On the dashed line it is a probability. Mean distance from it: {distance:.3f}."
+        "The score of the first guess. On the dashed line it is a probability. "
+        f"Mean distance from it: {distance:.3f}."
     )
     return chart(charts.reliability(reliability["bins"], of="pictures"), caption)
 
@@ -254,7 +324,9 @@ def _looked(mistakes: list[Facts], looked: Shown) -> Html:
 
 
 def _mistakes(mistakes: list[Facts], shown: Shown) -> Html:
-    note = paragraph("Wrong answers given with the highest scores, each pair of classes once.", note=True)
+    note = paragraph(
+        "Wrong answers given with the highest scores, each pair of classes once.", note=True
+    )
     clips = "".join(_mistake(one, shown(one["row"])) for one in mistakes)
     return join(note, Html(f'<div class="clips pictures">{clips}</div>')) if mistakes else Html()
 

@@ -63,14 +63,22 @@ def sections(report: dict[str, Any], play: Play) -> list[tuple[str, Html]]:
 def _sources(report: dict[str, Any]) -> Html:
     never = {f"{source} (never trained on)": m for source, m in report["never_trained_on"].items()}
     each = report["sources"] | {"mean": report["mean"]} | never
-    columns = {head: key for head, key in SOURCE_COLUMNS.items() if any(m.get(key) is not None for m in each.values())}
+    columns = {
+        head: key
+        for head, key in SOURCE_COLUMNS.items()
+        if any(m.get(key) is not None for m in each.values())
+    }
     rows = [[source, *(m.get(key) for key in columns.values())] for source, m in each.items()]
     caption = (
         "Dots: one source left out each. Line and band: mean over the sources and its 95 % interval, "
         "sources drawn with replacement."
     )
     drawn = charts.intervals(report["figures"], report["intervals"])
-    return join(paragraph(HOW, note=True), chart(drawn, caption), table(["left out", *columns], rows, strong="mean"))
+    return join(
+        paragraph(HOW, note=True),
+        chart(drawn, caption),
+        table(["left out", *columns], rows, strong="mean"),
+    )
 
 
 def _labels(report: dict[str, Any]) -> Html:
@@ -90,7 +98,13 @@ def _labels(report: dict[str, Any]) -> Html:
         "All sources together, each scored by the model that never met it, with the thresholds that are shipped.",
         note=True,
     )
-    return join(note, table(["label", "windows", "threshold", "precision", "recall", "F1", "average precision"], rows))
+    return join(
+        note,
+        table(
+            ["label", "windows", "threshold", "precision", "recall", "F1", "average precision"],
+            rows,
+        ),
+    )
 
 
 def _thresholds(report: dict[str, Any]) -> Html:
@@ -112,12 +126,17 @@ def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
     for key, title in names.items():
         if key in entries[0]:
             series = {
-                source: ([e.get("trees", at + 1) for at, e in enumerate(looks)], [e[key] for e in looks])
+                source: (
+                    [e.get("trees", at + 1) for at, e in enumerate(looks)],
+                    [e[key] for e in looks],
+                )
                 for source, looks in history.items()
             }
             plots.append((title, unit, series))
     return (
-        chart(charts.lines(plots), "One training each, looked at from what it was not to learn from.")
+        chart(
+            charts.lines(plots), "One training each, looked at from what it was not to learn from."
+        )
         if plots
         else Html()
     )
@@ -134,7 +153,10 @@ def _confusion(report: dict[str, Any]) -> Html:
 def _curves(report: dict[str, Any]) -> Html:
     known = {name: one for name, one in report["labels"].items() if one["support"]}
     drawn = charts.multiples(
-        {name: (np.array(one["curve"]["recall"]), np.array(one["curve"]["precision"])) for name, one in known.items()},
+        {
+            name: (np.array(one["curve"]["recall"]), np.array(one["curve"]["precision"]))
+            for name, one in known.items()
+        },
         marks={name: (one["recall"], one["precision"] or 0.0) for name, one in known.items()},
         notes={name: f"AP {one['average_precision']:.2f}" for name, one in known.items()},
         below="recall",
@@ -146,7 +168,10 @@ def _curves(report: dict[str, Any]) -> Html:
 def _sweeps(report: dict[str, Any]) -> Html:
     known = {name: one for name, one in report["labels"].items() if one["support"]}
     drawn = charts.multiples(
-        {name: (np.array(one["sweep"]["threshold"]), np.array(one["sweep"]["f1"])) for name, one in known.items()},
+        {
+            name: (np.array(one["sweep"]["threshold"]), np.array(one["sweep"]["f1"]))
+            for name, one in known.items()
+        },
         marks={name: (one["threshold"], one["f1"]) for name, one in known.items()},
         notes={name: f"{one['threshold']:.2f}" for name, one in known.items()},
         below="threshold",
@@ -165,11 +190,17 @@ def _calibration(reliability: dict[str, Any]) -> Html:
 def _mistakes(mistakes: list[dict[str, Any]], play: Play) -> Html:
     note = "The answers furthest on the wrong side of a threshold, no two alike. All are played at one loudness."
     clips = "".join(_clip(mistake, *play(mistake["row"])) for mistake in mistakes)
-    return join(paragraph(note, note=True), Html(f'<div class="clips">{clips}</div>')) if mistakes else Html()
+    return (
+        join(paragraph(note, note=True), Html(f'<div class="clips">{clips}</div>'))
+        if mistakes
+        else Html()
+    )
 
 
 def _clip(mistake: dict[str, Any], sound: str, picture: str) -> str:
-    scores = ", ".join(f"{_named(name, mistake)} {score:.2f}" for name, score in mistake["scores"].items())
+    scores = ", ".join(
+        f"{_named(name, mistake)} {score:.2f}" for name, score in mistake["scores"].items()
+    )
     wrong = f"{'misses' if mistake['missed'] else 'hears'} {mistake['label']}"
     return (
         f'<div class="clip"><img alt="spectrogram" src="{picture}">'
@@ -181,7 +212,9 @@ def _clip(mistake: dict[str, Any], sound: str, picture: str) -> str:
 
 
 def _named(name: str, mistake: dict[str, Any]) -> str:
-    kind = "wrong" if name == mistake["label"] else "right" if name in mistake["plays"] else "neither"
+    kind = (
+        "wrong" if name == mistake["label"] else "right" if name in mistake["plays"] else "neither"
+    )
     return f"<span class={kind}>{escape(name)}</span>"
 
 
@@ -199,7 +232,9 @@ def _ensemble(ensemble: dict[str, Any] | None) -> Html:
 def material(report: dict[str, Any]) -> Html:
     """Return the table of what was trained and judged on."""
     columns = ["source", "licence", "use"]
-    return table(columns, [[entry[key] for key in columns] for entry in report["provenance"]], words=columns)
+    return table(
+        columns, [[entry[key] for key in columns] for entry in report["provenance"]], words=columns
+    )
 
 
 def origin(report: dict[str, Any]) -> Html:
@@ -208,4 +243,7 @@ def origin(report: dict[str, Any]) -> Html:
     recipe = made_by.pop("recipe", "")
     facts = {"created": report["created"], **made_by, **report["libraries"], **report["files"]}
     rows = [[name, value if value != "" else None] for name, value in facts.items()]
-    return join(table(["", " "], rows, words=[" "]), folded("The exact recipe", recipe) if recipe else Html())
+    return join(
+        table(["", " "], rows, words=[" "]),
+        folded("The exact recipe", recipe) if recipe else Html(),
+    )

@@ -29,21 +29,51 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="timbre search", description="Find the best of a grid on a feature table.")
-    parser.add_argument("table", metavar="TABLE", type=Path, help="a folder that `timbre data` made")
-    parser.add_argument("--grid", metavar="GRID", default="forest", help="a .toml file, or forest (2,952 combinations)")
+    parser = argparse.ArgumentParser(
+        prog="timbre search", description="Find the best of a grid on a feature table."
+    )
+    parser.add_argument(
+        "table", metavar="TABLE", type=Path, help="a folder that `timbre data` made"
+    )
+    parser.add_argument(
+        "--grid",
+        metavar="GRID",
+        default="forest",
+        help="a .toml file, or forest (2,952 combinations)",
+    )
     parser.add_argument(
         "--method", choices=("path", "grid"), default="path",
         help="path: a forest's whole grid in minutes; grid: any estimator, every combination by itself",
     )  # fmt: skip
-    parser.add_argument("--scoring", choices=SCORINGS, default="f1_macro", help="default: %(default)s")
-    parser.add_argument("--by-source", action="store_true", help="no source on two sides (else rows are shuffled)")
-    parser.add_argument("--folds", metavar="N", type=within(2), help="default: 10, or by source as many as there are")
-    parser.add_argument("--rows", metavar="N", type=within(1), help="draw so many rows of the table")
+    parser.add_argument(
+        "--scoring", choices=SCORINGS, default="f1_macro", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--by-source", action="store_true", help="no source on two sides (else rows are shuffled)"
+    )
+    parser.add_argument(
+        "--folds",
+        metavar="N",
+        type=within(2),
+        help="default: 10, or by source as many as there are",
+    )
+    parser.add_argument(
+        "--rows", metavar="N", type=within(1), help="draw so many rows of the table"
+    )
     parser.add_argument("--seed", type=within(0), default=0, help="default: %(default)s")
-    parser.add_argument("--jobs", metavar="N", type=within(1), default=1, help="default: %(default)s")
-    parser.add_argument("--no-confirm", action="store_true", help="leave out the best as a plain scikit-learn forest")
-    parser.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler whose workers do the work (--method grid)")
+    parser.add_argument(
+        "--jobs", metavar="N", type=within(1), default=1, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--no-confirm",
+        action="store_true",
+        help="leave out the best as a plain scikit-learn forest",
+    )
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="a Dask scheduler whose workers do the work (--method grid)",
+    )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("search"),
         help="where results go, and where a killed --method grid goes on from (default: %(default)s)",
@@ -73,9 +103,14 @@ def _search(options: argparse.Namespace, file: Any, folds: list[Fold]) -> Any:
 
     given = {"scoring": options.scoring, "cv": folds, "n_jobs": options.jobs}
     if options.method == "path":
-        return ForestPathSearchCV(file.estimator, file.grid, refit=False, confirm=not options.no_confirm, **given)
+        return ForestPathSearchCV(
+            file.estimator, file.grid, refit=False, confirm=not options.no_confirm, **given
+        )
     # What two names mean alike is done once.
-    grid = {key: list(dict.fromkeys(accepted({key: value})[key] for value in file.grid[key])) for key in file.grid}
+    grid = {
+        key: list(dict.fromkeys(accepted({key: value})[key] for value in file.grid[key]))
+        for key in file.grid
+    }
     given |= {"folder": options.out, "dask": options.dask}
     return ResumableGridSearchCV(file.estimator, grid, refit=False, **given)
 
@@ -97,23 +132,32 @@ def bar(name: str) -> Iterator[Callable[..., None]]:
     rate = TextColumn("{task.fields[rate]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate)
     times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[best]}"))
-    with Progress(*columns, *times, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(
+        *columns, *times, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
         task = bars.add_task(name, total=None, best="", rate="")
 
         def tell(done: int, total: int, best: float = float("nan")) -> None:
             speed = bars.tasks[0].speed
             told = "" if math.isnan(best) else f"best {best:.4f}"
-            bars.update(task, completed=done, total=total, best=told, rate=f"{speed:.2f}/s" if speed else "")
+            bars.update(
+                task, completed=done, total=total, best=told, rate=f"{speed:.2f}/s" if speed else ""
+            )
 
         yield tell
 
 
-def _write(options: argparse.Namespace, search: Any, table: FeatureTable, folds: list[Fold]) -> None:
+def _write(
+    options: argparse.Namespace, search: Any, table: FeatureTable, folds: list[Fold]
+) -> None:
     """Write OUT/results.csv and OUT/best.json, each whole or not at all."""
     options.out.mkdir(parents=True, exist_ok=True)
     found = search.cv_results_
     columns = [key for key in found if key != "params"]
-    with whole(options.out / "results.csv") as draft, draft.open("w", newline="", encoding="utf-8") as file:
+    with (
+        whole(options.out / "results.csv") as draft,
+        draft.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(zip(*(found[key] for key in columns), strict=True))
@@ -131,7 +175,10 @@ def _write(options: argparse.Namespace, search: Any, table: FeatureTable, folds:
         "seed": options.seed,
     }
     with whole(options.out / "best.json") as draft:
-        draft.write_text(json.dumps(best, indent=2, default=lambda array: array.tolist()) + "\n", encoding="utf-8")
+        draft.write_text(
+            json.dumps(best, indent=2, default=lambda array: array.tolist()) + "\n",
+            encoding="utf-8",
+        )
 
 
 def _show(options: argparse.Namespace, search: Any, table: FeatureTable, folds: list[Fold]) -> None:
@@ -139,8 +186,14 @@ def _show(options: argparse.Namespace, search: Any, table: FeatureTable, folds: 
     from rich.table import Table
 
     found = search.cv_results_
-    kind = "by source" if options.by_source else "of shuffled rows: windows of one recording on both sides flatter"
-    title = f"{len(found['params']):,} combinations x {len(folds)} folds {kind}; {len(table):,} rows"
+    kind = (
+        "by source"
+        if options.by_source
+        else "of shuffled rows: windows of one recording on both sides flatter"
+    )
+    title = (
+        f"{len(found['params']):,} combinations x {len(folds)} folds {kind}; {len(table):,} rows"
+    )
     names = [key for key in found if key.startswith("param_")]
     heads = (name.removeprefix("param_").split("__")[-1].replace("_", " ") for name in names)
     shown = Table("rank", options.scoring.replace("_", " "), "std", *heads, title=title)
@@ -151,7 +204,9 @@ def _show(options: argparse.Namespace, search: Any, table: FeatureTable, folds: 
     Console().print(shown)
     if hasattr(search, "confirmed_scores_"):
         scores = search.confirmed_scores_
-        print(f"the best, as a plain scikit-learn forest: {scores.mean():.4f} (std {scores.std():.4f})")
+        print(
+            f"the best, as a plain scikit-learn forest: {scores.mean():.4f} (std {scores.std():.4f})"
+        )
     print(options.out / "best.json")
 
 
@@ -159,6 +214,10 @@ def _first(found: dict[str, Any]) -> list[int]:
     """Return rows from the best on; of max_features that came to the same, only the first."""
     seen: dict[tuple[Any, ...], int] = {}
     for i in found["rank_test_score"].argsort(kind="stable").tolist():
-        other = (str(value) for key, value in found["params"][i].items() if not key.endswith("max_features"))
+        other = (
+            str(value)
+            for key, value in found["params"][i].items()
+            if not key.endswith("max_features")
+        )
         seen.setdefault((found["rank_test_score"][i], *other), i)
     return list(seen.values())

@@ -39,13 +39,17 @@ class FeatureTable:
         return self[np.sort(np.random.default_rng(seed).permutation(len(self))[:rows])]
 
     def __getitem__(self, index: npt.NDArray[Any]) -> FeatureTable:
-        return FeatureTable(self.features[index], self.labels[index], self.sources[index], self.copies[index])
+        return FeatureTable(
+            self.features[index], self.labels[index], self.sources[index], self.copies[index]
+        )
 
-    def split(self, folds: int | None, *, by_source: bool, seed: int) -> tuple[FeatureTable, list[Fold]]:
+    def split(
+        self, folds: int | None, *, by_source: bool, seed: int
+    ) -> tuple[FeatureTable, list[Fold]]:
         """Return the rows to search on and their folds: shuffled rows, or sources (all, one by one, without `folds`).
 
-        Copies train where their source trains, and judge nothing; among shuffled rows they would let a model judge
-        what it trained on, so there they are left out.
+        Copies train where their source trains, and judge nothing; among shuffled rows they would
+        let a model judge what it trained on, so there they are left out.
         """
         from sklearn.model_selection import KFold
 
@@ -60,23 +64,33 @@ class FeatureTable:
 def open_table(path: Path) -> FeatureTable:
     """Return the rows of a folder that `timbre data` wrote; those of its test part stay out.
 
-    Read: table.json (labels, sources), features.npy float32 (n, features), labels.npy bool (n, labels), groups.npy
-    int32 (n,), which counts sources; where there are, parts.npy and copies.npy (n,). Raises SearchError when it is no
-    such folder.
+    Read: table.json (labels, sources), features.npy float32 (n, features), labels.npy bool (n,
+    labels), groups.npy int32 (n,), which counts sources; where there are, parts.npy and copies.npy
+    (n,). Raises SearchError when it is no such folder.
     """
     try:
         about = json.loads((path / "table.json").read_text(encoding="utf-8"))
         sources = about["sources"]
         if "features" not in about.get("kinds", ["features"]):
             kinds = ", ".join(about["kinds"])
-            raise SearchError(f"{path} holds {kinds}, no features: make it with `timbre data table --kind features`")
-        features, labels, groups = (np.load(path / f"{name}.npy") for name in ("features", "labels", "groups"))
-        parts, copies = (_optional(path / f"{name}.npy", len(labels)) for name in ("parts", "copies"))
+            raise SearchError(
+                f"{path} holds {kinds}, no features: make it with `timbre data table --kind features`"
+            )
+        features, labels, groups = (
+            np.load(path / f"{name}.npy") for name in ("features", "labels", "groups")
+        )
+        parts, copies = (
+            _optional(path / f"{name}.npy", len(labels)) for name in ("parts", "copies")
+        )
         names = np.array(sources, np.str_)[groups]
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise SearchError(f"{path} is no table of features, as `timbre data` makes them: {error}") from error
+        raise SearchError(
+            f"{path} is no table of features, as `timbre data` makes them: {error}"
+        ) from error
     if not len(features) == len(labels) == len(groups):
-        raise SearchError(f"{path}: {len(features)} rows of features, {len(labels)} of labels, {len(groups)} of groups")
+        raise SearchError(
+            f"{path}: {len(features)} rows of features, {len(labels)} of labels, {len(groups)} of groups"
+        )
     table = FeatureTable(features.astype(np.float64), labels, names, copies > 0)
     return table[parts != TEST]
 

@@ -57,7 +57,8 @@ class Trees:
     ) -> Iterator[Scores]:
         """Yield for each number of trees the scores of the held-out rows, (n, splits, depths, columns).
 
-        All three ascend. Probabilities are whole multiples of 2**-20 / trees (coarser past 2,047 trees).
+        All three ascend. Probabilities are whole multiples of 2**-20 / trees (coarser past 2,047
+        trees).
         """
         one = 2 ** min(20, 30 - int(trees[-1]).bit_length())
         limits, cuts = (splits[0], depths[-1]), (np.array(depths), np.array(splits))
@@ -68,7 +69,16 @@ class Trees:
             for i in range(done, wanted):
                 seed = np.uint64(kernel.seed_of(growth.seed, i))
                 deepest = kernel.grow(
-                    seed, growth.draws, limits, settings, self.ranks, self.levels, rows, scratch, tree, one
+                    seed,
+                    growth.draws,
+                    limits,
+                    settings,
+                    self.ranks,
+                    self.levels,
+                    rows,
+                    scratch,
+                    tree,
+                    one,
                 )
                 kernel.walk(held, tree, *cuts, np.zeros(deepest + 1, np.int32), sums)
             done = wanted
@@ -85,7 +95,12 @@ class Trees:
         passes = (int(self.ranks.max()).bit_length() + 7) // 8
         settings = (criterion, self.binary, growth.features, growth.smallest, passes)
         keys = np.zeros((2, n), np.uint64)
-        scratch = (*keys, np.zeros(256, np.int64), np.zeros(columns, np.int64), np.zeros(features, np.int64))
+        scratch = (
+            *keys,
+            np.zeros(256, np.int64),
+            np.zeros(columns, np.int64),
+            np.zeros(features, np.int64),
+        )
         whole = [np.zeros(nodes, np.int32) for _ in range(5)]
         tree = (
             whole[0], np.zeros(nodes), *whole[1:], np.zeros(nodes, np.uint64),

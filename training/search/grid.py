@@ -25,16 +25,18 @@ from training.search.splits import Fold, SearchError, check_grid, folds_of
 class ResumableGridSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     """scikit-learn's GridSearchCV for searches of hours and days: the same folds, scores and `cv_results_`.
 
-    estimator, param_grid, cv (or a BySource), n_jobs, refit, return_train_score, error_score: as GridSearchCV's.
-    scoring: any that scikit-learn knows, and elementwise_accuracy.
-    folder: FOLDER/tasks.jsonl keeps each finished task, by a hash of data, estimator, parameters, fold and scoring. A
-    search started again after a kill does only what is missing, and one of a wider grid only what is new.
-    This needs folds that are the same again: give a shuffling KFold its random_state.
-    dask: the address of a Dask scheduler, whose workers (with Timbre installed) then do the tasks.
-    progress: called with (tasks done, tasks, best mean score so far or NaN) after each task.
+    estimator, param_grid, cv (or a BySource), n_jobs, refit, return_train_score, error_score: as
+    GridSearchCV's. scoring: any that scikit-learn knows, and elementwise_accuracy. folder:
+    FOLDER/tasks.jsonl keeps each finished task, by a hash of data, estimator, parameters, fold and
+    scoring. A search started again after a kill does only what is missing, and one of a wider grid
+    only what is new. This needs folds that are the same again: give a shuffling KFold its
+    random_state. dask: the address of a Dask scheduler, whose workers (with Timbre installed) then
+    do the tasks. progress: called with (tasks done, tasks, best mean score so far or NaN) after
+    each task.
 
-    After `fit`: cv_results_, best_index_, best_score_, best_params_, n_splits_, resumed_ (tasks found on disk); with
-    refit best_estimator_ and refit_time_ (s). A task whose fit fails scores `error_score` and is tried again next time.
+    After `fit`: cv_results_, best_index_, best_score_, best_params_, n_splits_, resumed_ (tasks
+    found on disk); with refit best_estimator_ and refit_time_ (s). A task whose fit fails scores
+    `error_score` and is tried again next time.
     """
 
     def __init__(
@@ -67,8 +69,8 @@ class ResumableGridSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[
     def fit(self, X: Any, y: Any, *, groups: Any = None) -> ResumableGridSearchCV:  # noqa: N803
         """Search, and refit the best. X: (n, ...); y: (n,) or (n, labels); groups: (n,), for a `cv` by source.
 
-        Raises SearchError for a grid or folds that cannot be searched, a folder or a scheduler out of reach, and when
-        every fit fails.
+        Raises SearchError for a grid or folds that cannot be searched, a folder or a scheduler out
+        of reach, and when every fit fails.
         """
         rows, labels = np.asarray(X), np.asarray(y)
         if is_classifier(self.estimator):
@@ -86,13 +88,17 @@ class ResumableGridSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[
             self.refit_time_ = time.perf_counter() - began
         return self
 
-    def _collect(self, rows: Any, labels: Any, folds: list[Fold], combinations: list[dict[str, Any]]) -> None:
+    def _collect(
+        self, rows: Any, labels: Any, folds: list[Fold], combinations: list[dict[str, Any]]
+    ) -> None:
         journal = Journal(Path(self.folder) if self.folder else None)
         data = joblib.hash((rows, labels, self.estimator, self.scoring, self.return_train_score))
         hashes = [joblib.hash(fold) for fold in folds]
         keys = [[joblib.hash((data, values, fold)) for fold in hashes] for values in combinations]
         known = {key for key, record in journal.records.items() if record["error"] is None}
-        missing = [(i, k) for i, row in enumerate(keys) for k, key in enumerate(row) if key not in known]
+        missing = [
+            (i, k) for i, row in enumerate(keys) for k, key in enumerate(row) if key not in known
+        ]
         self.resumed_ = len(combinations) * len(folds) - len(missing)
         scores = np.full((4, len(combinations), len(folds)), np.nan)
         left = np.full(len(combinations), len(folds))
@@ -101,26 +107,36 @@ class ResumableGridSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[
                 if key in known:
                     scores[:, i, k] = _numbers(journal.records[key])
                     left[i] -= 1
-        for done, (i, k, record) in enumerate(self._tasks(rows, labels, folds, combinations, missing), 1):
+        for done, (i, k, record) in enumerate(
+            self._tasks(rows, labels, folds, combinations, missing), 1
+        ):
             journal.add(keys[i][k], {"params": combinations[i], "fold": k, **record})
             scores[:, i, k] = _numbers(record)
             left[i] -= 1
             if self.progress:
-                self.progress(self.resumed_ + done, left.size * len(folds), _best(scores[0][left == 0]))
+                self.progress(
+                    self.resumed_ + done, left.size * len(folds), _best(scores[0][left == 0])
+                )
         self._conclude(scores, combinations, journal)
 
-    def _tasks(self, rows: Any, labels: Any, folds: list[Fold], combinations: Any, missing: Any) -> Iterator[Any]:
+    def _tasks(
+        self, rows: Any, labels: Any, folds: list[Fold], combinations: Any, missing: Any
+    ) -> Iterator[Any]:
         """Yield (combination, fold, record) in the order in which tasks end."""
         with _machines(self.dask, [rows, labels]):
             # Batches would keep finished tasks from the disk.
-            work = joblib.Parallel(n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1)
+            work = joblib.Parallel(
+                n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1
+            )
             options = {
                 "score": self.scorer_,
                 "train_too": self.return_train_score,
                 "strict": self.error_score == "raise",
             }
             yield from work(
-                joblib.delayed(_evaluate)((i, k), self.estimator, rows, labels, folds[k], combinations[i], **options)
+                joblib.delayed(_evaluate)(
+                    (i, k), self.estimator, rows, labels, folds[k], combinations[i], **options
+                )
                 for i, k in missing
             )
 
@@ -128,11 +144,15 @@ class ResumableGridSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[
         test, train, fit_s, score_s = scores
         if np.isnan(test).all():
             errors = [record["error"] for record in journal.records.values() if record["error"]]
-            raise SearchError(f"every fit failed, the first with: {errors[0] if errors else 'a score of NaN'}")
+            raise SearchError(
+                f"every fit failed, the first with: {errors[0] if errors else 'a score of NaN'}"
+            )
         if isinstance(self.error_score, int | float):
             test = np.where(np.isnan(test), self.error_score, test)
         kept = train if self.return_train_score else None
-        self.cv_results_ = results.table(combinations, test=test, fit_s=fit_s, score_s=score_s, train=kept)
+        self.cv_results_ = results.table(
+            combinations, test=test, fit_s=fit_s, score_s=score_s, train=kept
+        )
         self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         self.best_params_ = combinations[self.best_index_]
@@ -166,7 +186,9 @@ def scorer_of(estimator: Any, scoring: Any, labels: Any) -> Any:
     if scoring == "neg_log_loss" and labels.ndim == 2:
         return _log_loss
     if isinstance(scoring, str) and scoring not in get_scorer_names():
-        raise SearchError(f"unknown scoring {scoring!r}: elementwise_accuracy and scikit-learn's names are known")
+        raise SearchError(
+            f"unknown scoring {scoring!r}: elementwise_accuracy and scikit-learn's names are known"
+        )
     return check_scoring(estimator, scoring)
 
 
@@ -175,11 +197,15 @@ def _elementwise(truth: Any, said: Any) -> float:
 
 
 def _log_loss(estimator: Any, rows: Any, labels: Any) -> float:
-    return neg_log_loss(labels.astype(bool), probabilities(estimator, rows, np.array([0, 1]), labels=True))
+    return neg_log_loss(
+        labels.astype(bool), probabilities(estimator, rows, np.array([0, 1]), labels=True)
+    )
 
 
 def _with(estimator: Any, values: dict[str, Any]) -> Any:
-    return clone(estimator).set_params(**{key: clone(value, safe=False) for key, value in values.items()})
+    return clone(estimator).set_params(
+        **{key: clone(value, safe=False) for key, value in values.items()}
+    )
 
 
 def _evaluate(
@@ -197,7 +223,13 @@ def _evaluate(
     """Return where the task belongs, and its record; runs in any process on any machine."""
     train, test = fold
     began = time.perf_counter()
-    record: dict[str, Any] = {"test": np.nan, "train": np.nan, "fit_s": 0.0, "score_s": 0.0, "error": None}
+    record: dict[str, Any] = {
+        "test": np.nan,
+        "train": np.nan,
+        "fit_s": 0.0,
+        "score_s": 0.0,
+        "error": None,
+    }
     record["where"] = f"{platform.node()}:{os.getpid()}"
     try:
         model = _with(estimator, values).fit(rows[train], labels[train])
@@ -231,9 +263,13 @@ def _machines(address: str | None, arrays: list[Any]) -> Iterator[None]:
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
-        raise SearchError(f"{error}: a search over machines needs pip install 'timbre[cluster]'") from error
+        raise SearchError(
+            f"{error}: a search over machines needs pip install 'timbre[cluster]'"
+        ) from error
     if not re.fullmatch(r"(\w+://)?[^/\s]+:\d+", address):
-        raise SearchError(f"{address!r} is no address of a Dask scheduler, such as tcp://10.0.0.5:8786")
+        raise SearchError(
+            f"{address!r} is no address of a Dask scheduler, such as tcp://10.0.0.5:8786"
+        )
     try:
         client = Client(address, timeout=5, set_as_default=False)
     except (OSError, ValueError) as error:

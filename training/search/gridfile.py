@@ -40,11 +40,15 @@ def load(name: str, *, seed: int) -> GridFile:
         if key not in KEYS:
             raise SearchError(f"{path}: unknown key {key!r}; known: {', '.join(KEYS)}")
     if not settings.get("grid"):
-        raise SearchError(f"{path}: the grid is empty: give [grid] at least one key with its values")
+        raise SearchError(
+            f"{path}: the grid is empty: give [grid] at least one key with its values"
+        )
     estimator = _estimator(str(settings.get("estimator", "")), settings.get("fixed", {}), seed)
     grid = {key: _values(key, values) for key, values in settings["grid"].items()}
     components = settings.get("components")
-    return _after_pca(estimator, grid, components, seed) if components else GridFile(estimator, grid)
+    return (
+        _after_pca(estimator, grid, components, seed) if components else GridFile(estimator, grid)
+    )
 
 
 def _estimator(name: str, fixed: dict[str, Any], seed: int) -> Any:
@@ -65,14 +69,20 @@ def _after_pca(estimator: Any, grid: dict[str, list[Any]], components: int, seed
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    steps = [("scaler", StandardScaler()), ("pca", PCA(components, random_state=seed)), ("model", estimator)]
+    steps = [
+        ("scaler", StandardScaler()),
+        ("pca", PCA(components, random_state=seed)),
+        ("model", estimator),
+    ]
     return GridFile(Pipeline(steps), {f"model__{key}": values for key, values in grid.items()})
 
 
 def _values(key: str, values: Any) -> list[Any]:
     """Return the values of a key: "none" is None, "10..49" is each whole number from 10 to 49."""
     if not isinstance(values, list) or not values:
-        raise SearchError(f"grid key {key!r}: a list of at least one value is needed, got {values!r}")
+        raise SearchError(
+            f"grid key {key!r}: a list of at least one value is needed, got {values!r}"
+        )
     found: list[Any] = []
     for value in values:
         if isinstance(value, str) and (limits := re.fullmatch(r"(\d+)\.\.(\d+)", value)):

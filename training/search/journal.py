@@ -15,7 +15,8 @@ FILE = "tasks.jsonl"
 class Journal:
     """Records by key, appended to FOLDER/tasks.jsonl; without a folder they are only remembered.
 
-    One search writes to a folder at a time. Raises SearchError when the file cannot be read or written.
+    One search writes to a folder at a time. Raises SearchError when the file cannot be read or
+    written.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -25,21 +26,26 @@ class Journal:
             try:
                 self._read(self._path)
             except OSError as error:
-                raise SearchError(f"{self._path} cannot be read: {error.strerror}; give another folder") from error
+                raise SearchError(
+                    f"{self._path} cannot be read: {error.strerror}; give another folder"
+                ) from error
 
     def _read(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = path.read_bytes() if path.exists() else b""
         whole = text[: text.rfind(b"\n") + 1]
         if len(whole) < len(text):
-            # The end of a line that a kill or a full disk cut short: the next line must not begin there.
+            # The end of a line that a kill or a full disk cut short: the next line must not begin
+            # there.
             os.truncate(path, len(whole))
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 record = json.loads(line)
                 self.records[record.pop("key")] = record
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise SearchError(f"{path}, line {number} is no result of a search: remove it, or the file") from error
+                raise SearchError(
+                    f"{path}, line {number} is no result of a search: remove it, or the file"
+                ) from error
 
     def add(self, key: str, record: dict[str, Any]) -> None:
         """Remember a record, on disk before this returns."""

@@ -1,13 +1,14 @@
 """Compiled: trees whose every choice depends on the node's path alone, and one walk of a tree for all its cuts.
 
-A node draws its features from a key made of the tree's seed and the turns from the root to it. So a node splits in the
-same way whatever became of the nodes beside it, and a tree cut at a depth or a node size *is* the tree that grows under
-that limit, bit for bit. Splits are those of CART: among features drawn at random, the threshold of the lowest summed
-impurity, at the middle between two neighbouring values (Breiman, "Random Forests", 2001).
+A node draws its features from a key made of the tree's seed and the turns from the root to it. So a
+node splits in the same way whatever became of the nodes beside it, and a tree cut at a depth or a
+node size *is* the tree that grows under that limit, bit for bit. Splits are those of CART: among
+features drawn at random, the threshold of the lowest summed impurity, at the middle between two
+neighbouring values (Breiman, "Random Forests", 2001).
 
-Values of a feature are told by their ranks, so that sorting is counting; Gini impurities come from whole counts, and
-entropies are summed over the sorted rows, whose order the node's path fixes; probabilities are added in fixed point, so
-that what one cut adds another takes away exactly.
+Values of a feature are told by their ranks, so that sorting is counting; Gini impurities come from
+whole counts, and entropies are summed over the sorted rows, whose order the node's path fixes;
+probabilities are added in fixed point, so that what one cut adds another takes away exactly.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -225,11 +226,17 @@ def bootstrap(seed, draws, weights, order):
 def grow(seed, draws, limits, settings, ranks, levels, rows, scratch, tree, one):
     """Grow a tree into the arrays of `tree` and return its depth.
 
-    limits: fewest rows that split, deepest level that splits no more. one: what stands for probability 1.
-    Children stand side by side; `left` is -1 at a leaf; `size` counts different rows, as scikit-learn's does.
+    limits: fewest rows that split, deepest level that splits no more. one: what stands for
+    probability 1. Children stand side by side; `left` is -1 at a leaf; `size` counts different
+    rows, as scikit-learn's does.
     """
     feature, threshold, left, size, level, start, keys, value, order, totals = tree
-    size[0], level[0], start[0], keys[0] = bootstrap(seed, draws, rows[0], order), 0, 0, mix(seed ^ _OWN)
+    size[0], level[0], start[0], keys[0] = (
+        bootstrap(seed, draws, rows[0], order),
+        0,
+        0,
+        mix(seed ^ _OWN),
+    )
     nodes, at, deepest = 1, 0, 0
     while at < nodes:
         m, begin = size[at], start[at]
@@ -240,12 +247,18 @@ def grow(seed, draws, limits, settings, ranks, levels, rows, scratch, tree, one)
             impure |= 0 < totals[c] < total
         left[at], deepest = -1, max(deepest, level[at])
         if impure and m >= max(limits[0], 2 * settings[3]) and level[at] < limits[1]:
-            f, low, high = _best_split(order, begin, m, keys[at], settings, ranks, rows, totals, total, scratch)
+            f, low, high = _best_split(
+                order, begin, m, keys[at], settings, ranks, rows, totals, total, scratch
+            )
             if f >= 0:
                 feature[at], left[at] = f, nodes
                 threshold[at] = levels[f, low] / 2 + levels[f, high] / 2
                 size[nodes] = _partition(order, begin, m, ranks[f], low, scratch[1])
-                size[nodes + 1], start[nodes], start[nodes + 1] = m - size[nodes], begin, begin + size[nodes]
+                size[nodes + 1], start[nodes], start[nodes + 1] = (
+                    m - size[nodes],
+                    begin,
+                    begin + size[nodes],
+                )
                 for side in range(2):
                     keys[nodes + side] = mix(keys[at] + np.uint64(side + 1))
                     level[nodes + side] = level[at] + 1
@@ -258,8 +271,8 @@ def grow(seed, draws, limits, settings, ranks, levels, rows, scratch, tree, one)
 def walk(table, tree, depths, smallest, path, sums):
     """Add to `sums` what every cut of a tree says of every row: one walk from the root for all cuts.
 
-    table: float32 (n, features). depths, smallest: the cuts, ascending. sums: int32 (n, smallest, depths, columns),
-    each depth as the difference from the one before it.
+    table: float32 (n, features). depths, smallest: the cuts, ascending. sums: int32 (n, smallest,
+    depths, columns), each depth as the difference from the one before it.
     """
     feature, threshold, left, size, value = tree[0], tree[1], tree[2], tree[3], tree[7]
     for i in range(len(table)):

@@ -65,7 +65,9 @@ def forest_of(estimator: Any) -> tuple[Any, str]:
         raise SearchError(f"a path search takes a RandomForestClassifier, not {kind}: {_ELSE}")
     for key, allowed in _UNSET.items():
         if getattr(estimator, key, allowed[0]) not in allowed:
-            raise SearchError(f"{key}={getattr(estimator, key)!r} is not for a path search: {_ELSE}")
+            raise SearchError(
+                f"{key}={getattr(estimator, key)!r} is not for a path search: {_ELSE}"
+            )
     return estimator, prefix
 
 
@@ -81,7 +83,9 @@ def sides(estimator: Any, rows: npt.NDArray[np.float64], truth: Truth, fold: Fol
             train, held = before.fit_transform(train), before.transform(held)
         except ValueError as error:
             steps = ", ".join(name for name, _ in before.steps)
-            raise SearchError(f"{steps} cannot be fitted on {len(train)} rows of {train.shape[1]}: {error}") from error
+            raise SearchError(
+                f"{steps} cannot be fitted on {len(train)} rows of {train.shape[1]}: {error}"
+            ) from error
         estimator = estimator.steps[-1][1]
     return Sides(np.float32(train), truth[fold[0]], np.float32(held), truth[fold[1]])  # type: ignore[arg-type]
 
@@ -92,7 +96,9 @@ def resolve(forest: Any, values: dict[str, Any], shape: tuple[int, ...], seed: i
     given = {key: values.get(key, getattr(forest, key)) for key in PATH}
     criterion = {"log_loss": "entropy"}.get(given["criterion"], given["criterion"])
     if criterion not in {"gini", "entropy"}:
-        raise SearchError(f"criterion={criterion!r}: gini or entropy (also called log_loss) are known")
+        raise SearchError(
+            f"criterion={criterion!r}: gini or entropy (also called log_loss) are known"
+        )
     growth = Growth(
         criterion=criterion,
         features=_features(given["max_features"], features),
@@ -110,10 +116,17 @@ def resolve(forest: Any, values: dict[str, Any], shape: tuple[int, ...], seed: i
 
 def _features(value: Any, features: int) -> int:
     """Return how many features a node draws; the old auto of classifiers was sqrt."""
-    named = {"auto": math.sqrt(features), "sqrt": math.sqrt(features), "log2": math.log2(features), None: features}
+    named = {
+        "auto": math.sqrt(features),
+        "sqrt": math.sqrt(features),
+        "log2": math.log2(features),
+        None: features,
+    }
     if isinstance(value, str | None):
         if value not in named:
-            raise SearchError(f"max_features={value!r}: sqrt, log2, auto, None, a count or a share are known")
+            raise SearchError(
+                f"max_features={value!r}: sqrt, log2, auto, None, a count or a share are known"
+            )
         return max(1, int(named[value]))
     count = _share(value, features)
     if count > features:
@@ -132,7 +145,10 @@ def _share(value: float, n: int, *, up: bool = False) -> int:
 
 def accepted(values: dict[str, Any]) -> dict[str, Any]:
     """Return parameters as scikit-learn takes them today."""
-    return {key: "sqrt" if key.endswith("max_features") and v == "auto" else v for key, v in values.items()}
+    return {
+        key: "sqrt" if key.endswith("max_features") and v == "auto" else v
+        for key, v in values.items()
+    }
 
 
 def parts(cuts: Sequence[Cut], held: int, columns: int) -> list[list[Cut]]:

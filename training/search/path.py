@@ -18,29 +18,32 @@ from training.search.splits import Fold, SearchError, check_grid, folds_of
 class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     """GridSearchCV over a random forest's n_estimators, max_features, max_depth, criterion and min_samples_split.
 
-    For each fold, criterion and number of features, one forest of the largest n_estimators is grown in compiled code
-    without the limits, and every held-out row walks down each tree once: the first node at max_depth, or of fewer rows
-    than min_samples_split, is the leaf it would have had. Values of max_features that mean the same number
-    (sqrt, log2 and the old auto, which is sqrt, are all 4 of 16) are done once.
+    For each fold, criterion and number of features, one forest of the largest n_estimators is grown
+    in compiled code without the limits, and every held-out row walks down each tree once: the first
+    node at max_depth, or of fewer rows than min_samples_split, is the leaf it would have had.
+    Values of max_features that mean the same number (sqrt, log2 and the old auto, which is sqrt,
+    are all 4 of 16) are done once.
 
-    What is exact: all three path axes. A node's random choices depend on the tree's seed and the node's path only, so
-    a cut tree is, bit for bit, the tree that grows under those limits; n_estimators is a prefix; a row of the
-    table is what a search over that row alone gives. What is equal in distribution only: these forests and
-    scikit-learn's of the same seed, which draws all its choices from one stream, in the order of growth. So scores
-    differ from GridSearchCV's as those of two random states do. The winner is therefore refitted, and with `confirm`
-    scored on every fold, as a plain scikit-learn forest.
+    What is exact: all three path axes. A node's random choices depend on the tree's seed and the
+    node's path only, so a cut tree is, bit for bit, the tree that grows under those limits;
+    n_estimators is a prefix; a row of the table is what a search over that row alone gives. What is
+    equal in distribution only: these forests and scikit-learn's of the same seed, which draws all
+    its choices from one stream, in the order of growth. So scores differ from GridSearchCV's as
+    those of two random states do. The winner is therefore refitted, and with `confirm` scored on
+    every fold, as a plain scikit-learn forest.
 
-    estimator: a RandomForestClassifier, or a Pipeline that ends in one (its other steps are fitted in each fold; keys
-    of the grid then have the prefix that set_params asks for). Kept: bootstrap, max_samples, min_samples_leaf,
-    random_state. Refused: class weights, max_leaf_nodes, impurity thresholds, pruning.
-    param_grid, cv: as GridSearchCV's. scoring: a name of `training.search.scoring.NAMED`, or a function of (truth,
-    probabilities); None is accuracy. y: classes (n,), or labels 0 and 1 (n, labels).
-    n_jobs: threads. progress: called with (tasks done, tasks), a fold to confirm counted as one.
+    estimator: a RandomForestClassifier, or a Pipeline that ends in one (its other steps are fitted
+    in each fold; keys of the grid then have the prefix that set_params asks for). Kept: bootstrap,
+    max_samples, min_samples_leaf, random_state. Refused: class weights, max_leaf_nodes, impurity
+    thresholds, pruning. param_grid, cv: as GridSearchCV's. scoring: a name of
+    `training.search.scoring.NAMED`, or a function of (truth, probabilities); None is accuracy. y:
+    classes (n,), or labels 0 and 1 (n, labels). n_jobs: threads. progress: called with (tasks done,
+    tasks), a fold to confirm counted as one.
 
-    After `fit`: cv_results_, best_index_, best_score_, best_params_ (auto is given as sqrt, which scikit-learn still
-    takes), n_splits_, search_time_ (s); with refit best_estimator_, refit_time_ (s); with confirm confirmed_scores_
-    (folds,), of the winner as a plain scikit-learn forest, and confirm_time_ (s). mean_fit_time is the combination's
-    share of its forest.
+    After `fit`: cv_results_, best_index_, best_score_, best_params_ (auto is given as sqrt, which
+    scikit-learn still takes), n_splits_, search_time_ (s); with refit best_estimator_, refit_time_
+    (s); with confirm confirmed_scores_ (folds,), of the winner as a plain scikit-learn forest, and
+    confirm_time_ (s). mean_fit_time is the combination's share of its forest.
     """
 
     def __init__(
@@ -102,18 +105,32 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
         columns = truth.shape[1] if truth.ndim == 2 else len(self.classes_)
         seen = [sides(self.estimator, rows, truth, fold) for fold in folds]
         plans = [
-            [resolve(forest, _bare(values, prefix), side.train.shape, seed) for values in combinations] for side in seen
+            [
+                resolve(forest, _bare(values, prefix), side.train.shape, seed)
+                for values in combinations
+            ]
+            for side in seen
         ]
-        tasks = [(i, part) for i, plan in enumerate(plans) for part in parts(plan, len(folds[i][1]), columns)]
-        calls = (delayed(evaluate)(i, seen[i], part, scorer(self.scoring), columns) for i, part in tasks)
-        found = Parallel(n_jobs=self.n_jobs, backend="threading", return_as="generator_unordered")(calls)
+        tasks = [
+            (i, part)
+            for i, plan in enumerate(plans)
+            for part in parts(plan, len(folds[i][1]), columns)
+        ]
+        calls = (
+            delayed(evaluate)(i, seen[i], part, scorer(self.scoring), columns) for i, part in tasks
+        )
+        found = Parallel(n_jobs=self.n_jobs, backend="threading", return_as="generator_unordered")(
+            calls
+        )
         scores = np.full((3, len(combinations), len(folds)), np.nan)
         for done, each in enumerate(found, 1):
             for j, cut in enumerate(plans[each.fold]):
                 if cut in each.scores:
                     scores[:, j, each.fold] = each.scores[cut], each.fit_s, each.score_s
             self._tell(done, len(tasks), len(folds))
-        self.cv_results_ = results.table(combinations, test=scores[0], fit_s=scores[1], score_s=scores[2])
+        self.cv_results_ = results.table(
+            combinations, test=scores[0], fit_s=scores[1], score_s=scores[2]
+        )
         self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         self.best_params_ = accepted(combinations[self.best_index_])
@@ -131,7 +148,9 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
             forest.set_params(n_jobs=self.n_jobs)
         return plain
 
-    def _confirm(self, rows: Any, labels: Any, truth: Truth, folds: list[Fold], tasks: int) -> Scores:
+    def _confirm(
+        self, rows: Any, labels: Any, truth: Truth, folds: list[Fold], tasks: int
+    ) -> Scores:
         """Return the score of each fold of the winner as a plain forest."""
         score, scores = scorer(self.scoring), []
         for done, (train, test) in enumerate(folds, 1):
@@ -152,7 +171,9 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
     def score(self, X: Any, y: Any) -> float:  # noqa: N803
         """Return the best estimator's score, by the `scoring` of the search."""
         truth = np.asarray(y).astype(bool) if np.ndim(y) == 2 else np.searchsorted(self.classes_, y)
-        return scorer(self.scoring)(truth, probabilities(self._best(), X, self.classes_, labels=truth.ndim == 2))
+        return scorer(self.scoring)(
+            truth, probabilities(self._best(), X, self.classes_, labels=truth.ndim == 2)
+        )
 
     def _best(self) -> Any:
         from sklearn.exceptions import NotFittedError

@@ -38,7 +38,10 @@ def ranks(means: Numbers) -> npt.NDArray[np.int32]:
 
 def _scores(side: str, scores: Numbers) -> dict[str, Any]:
     folds: dict[str, Any] = {f"split{i}_{side}_score": scores[:, i] for i in range(scores.shape[1])}
-    return folds | {f"mean_{side}_score": scores.mean(axis=1), f"std_{side}_score": scores.std(axis=1)}
+    return folds | {
+        f"mean_{side}_score": scores.mean(axis=1),
+        f"std_{side}_score": scores.std(axis=1),
+    }
 
 
 def _keys(combinations: list[dict[str, Any]]) -> list[str]:

@@ -1,8 +1,9 @@
 """Scores of a fold from probabilities; the names that scikit-learn knows mean what they mean there.
 
-Several labels a row: probabilities (n, labels), a label counts above 0.5. One class a row: (n, classes), the largest
-counts. `accuracy` is scikit-learn's: with several labels, a row is right when all its labels are. Work A's
-`elementwise_accuracy` counts single labels; a model that always says nothing scores high in it.
+Several labels a row: probabilities (n, labels), a label counts above 0.5. One class a row: (n,
+classes), the largest counts. `accuracy` is scikit-learn's: with several labels, a row is right when
+all its labels are. Work A's `elementwise_accuracy` counts single labels; a model that always says
+nothing scores high in it.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def scorer(scoring: str | Scorer | None) -> Scorer:
         return scoring
     name = scoring or "accuracy"
     if name not in NAMED:
-        raise SearchError(f"unknown scoring {name!r}; known: {', '.join(NAMED)}, or a function of (truth, scores)")
+        raise SearchError(
+            f"unknown scoring {name!r}; known: {', '.join(NAMED)}, or a function of (truth, scores)"
+        )
     return NAMED[name]
 
 
@@ -98,7 +101,9 @@ def encode(labels: Any) -> tuple[Truth, npt.NDArray[Any]]:
             raise SearchError(f"only one class, {classes.tolist()}: there is nothing to tell apart")
         return index, classes
     if labels.ndim != 2 or not np.isin(labels, (0, 1)).all():
-        raise SearchError(f"labels of shape {labels.shape}: classes (n,), or labels 0 and 1 (n, labels), are needed")
+        raise SearchError(
+            f"labels of shape {labels.shape}: classes (n,), or labels 0 and 1 (n, labels), are needed"
+        )
     present = labels.astype(bool)
     if (present.all(axis=0) | ~present.any(axis=0)).all():
         raise SearchError("every label is in all rows or in none: there is nothing to tell apart")
@@ -110,7 +115,9 @@ def probabilities(estimator: Any, rows: Any, classes: npt.NDArray[Any], *, label
     found = estimator.predict_proba(rows)
     if not isinstance(found, list):
         # Some give (n, labels) at once where a row has several labels.
-        return np.asarray(found, np.float64) if labels else _placed(found, estimator.classes_, classes)
+        return (
+            np.asarray(found, np.float64) if labels else _placed(found, estimator.classes_, classes)
+        )
     met = estimator.classes_
     return np.column_stack([_placed(each, met[i], classes)[:, 1] for i, each in enumerate(found)])
 

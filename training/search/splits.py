@@ -23,8 +23,9 @@ class SearchError(TimbreError, ValueError):
 class BySource:
     """Folds by source, for any `cv=` of scikit-learn; `groups` are the sources, one per row.
 
-    folds: None leaves out one source at a time; else sources are dealt to this many folds of about equal size. A
-    source "a+b" (a mixture of two) never trains when a or b is held out, and judges nothing unless all of it is.
+    folds: None leaves out one source at a time; else sources are dealt to this many folds of about
+    equal size. A source "a+b" (a mixture of two) never trains when a or b is held out, and judges
+    nothing unless all of it is.
     """
 
     def __init__(self, folds: int | None = None) -> None:
@@ -56,7 +57,9 @@ class BySource:
 
     def _held(self, names: npt.NDArray[Any]) -> list[frozenset[str]]:
         """Return the sources of each fold: the largest source goes to the emptiest fold."""
-        found, counts = np.unique(names[["+" not in str(name) for name in names.tolist()]], return_counts=True)
+        found, counts = np.unique(
+            names[["+" not in str(name) for name in names.tolist()]], return_counts=True
+        )
         folds = self.folds or len(found)
         if len(found) < max(2, folds):
             raise SearchError(
@@ -72,7 +75,9 @@ class BySource:
         return [frozenset(each) for each in held]
 
 
-def folds_of(cv: Any, rows: Any, labels: npt.NDArray[Any], groups: Any, *, classifier: bool = True) -> list[Fold]:
+def folds_of(
+    cv: Any, rows: Any, labels: npt.NDArray[Any], groups: Any, *, classifier: bool = True
+) -> list[Fold]:
     """Return the folds of `cv`, anything that scikit-learn takes. Raises SearchError when it cannot be split so."""
     from sklearn.model_selection import check_cv
 
@@ -81,10 +86,16 @@ def folds_of(cv: Any, rows: Any, labels: npt.NDArray[Any], groups: Any, *, class
     except SearchError:
         raise
     except ValueError as error:
-        raise SearchError(f"{len(labels)} rows cannot be split: {error}; use fewer folds or more rows") from error
-    empty = next((i for i, (train, test) in enumerate(folds) if not len(train) or not len(test)), None)
+        raise SearchError(
+            f"{len(labels)} rows cannot be split: {error}; use fewer folds or more rows"
+        ) from error
+    empty = next(
+        (i for i, (train, test) in enumerate(folds) if not len(train) or not len(test)), None
+    )
     if empty is not None:
-        raise SearchError(f"fold {empty} of {len(folds)} has nothing to train with or to judge; use fewer folds")
+        raise SearchError(
+            f"fold {empty} of {len(folds)} has nothing to train with or to judge; use fewer folds"
+        )
     return folds
 
 
@@ -98,7 +109,9 @@ def check_grid(grid: Any, known: Sequence[str], *, hint: str) -> list[dict[str, 
             if key not in known:
                 raise SearchError(f"unknown grid key {key!r}; {hint}")
             if isinstance(values, str) or not hasattr(values, "__len__") or not len(values):
-                raise SearchError(f"grid key {key!r}: a list of at least one value is needed, got {values!r}")
+                raise SearchError(
+                    f"grid key {key!r}: a list of at least one value is needed, got {values!r}"
+                )
     if not any(parts):
         raise SearchError("the grid is empty: give at least one key with its values")
     return list(ParameterGrid(parts))

@@ -33,7 +33,9 @@ class FittedForest:
 
     def scores(self, rows: npt.NDArray[np.float32]) -> Scores:
         """Return P(label), (n, labels), of feature vectors (n, 26)."""
-        return np.asarray(predict_proba(self.forest, rows, scaler=self.scaler, pca=self.pca), np.float32)
+        return np.asarray(
+            predict_proba(self.forest, rows, scaler=self.scaler, pca=self.pca), np.float32
+        )
 
     def pipeline(self) -> Any:
         """Return all three as a scikit-learn pipeline."""
@@ -72,7 +74,9 @@ def fit(
         random_state=seed,
         n_jobs=jobs,
     )
-    forest.fit(pca.transform(scaler.transform(exact)), labels.ravel() if labels.shape[1] == 1 else labels)
+    forest.fit(
+        pca.transform(scaler.transform(exact)), labels.ravel() if labels.shape[1] == 1 else labels
+    )
     return FittedForest(scaler, pca, forest, _history(scaler, pca, forest, watch) if watch else [])
 
 

@@ -1,8 +1,9 @@
 """A small convolutional network on the log-mel spectrogram, trained with torch.
 
-Level does not matter to it: the first thing the graph does is to set the loudest point of a window to 0 dB and to cut
-`depth_db` below. Random smooth tilts, shifts and masks on the spectrogram stand for microphones, rooms and tunings
-that the material does not have. `training.sound_models.network_onnx` writes it as ONNX.
+Level does not matter to it: the first thing the graph does is to set the loudest point of a window
+to 0 dB and to cut `depth_db` below. Random smooth tilts, shifts and masks on the spectrogram stand
+for microphones, rooms and tunings that the material does not have.
+`training.sound_models.network_onnx` writes it as ONNX.
 """
 
 from __future__ import annotations
@@ -47,12 +48,15 @@ class Spectrogram(nn.Module):  # type: ignore[misc]
         self.depth_db = settings.depth_db
         before = (1, *settings.channels[:-1])
         steps = zip(before, settings.channels, settings.strides, strict=True)
-        self.convolutions = nn.ModuleList(nn.Conv2d(i, o, 3, s, padding=1, bias=False) for i, o, s in steps)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(i, o, 3, s, padding=1, bias=False) for i, o, s in steps
+        )
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in settings.channels)
         first = -(-bands // settings.strides[0][0])
         for high, _ in settings.strides:
             bands = -(-bands // high)
-            # What a partial means depends on its pitch, so the first layer may treat every band differently.
+            # What a partial means depends on its pitch, so the first layer may treat every band
+            # differently.
         self.place = nn.Parameter(torch.zeros(settings.channels[0], first, 1))
         self.dropout = nn.Dropout(0.3)
         self.head = nn.Linear(2 * bands * settings.channels[-1], labels + 1)
@@ -61,7 +65,9 @@ class Spectrogram(nn.Module):  # type: ignore[misc]
         """Return logits (n, labels + 1) of spectrograms in dB, (n, bands, frames); the last: anything plays at all."""
         x = (x - x.amax((1, 2), keepdim=True)).clamp(min=-self.depth_db) * (2 / self.depth_db) + 1
         x = x.unsqueeze(1)
-        for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+        for number, (convolution, norm) in enumerate(
+            zip(self.convolutions, self.norms, strict=True)
+        ):
             x = norm(convolution(x))
             x = functional.relu(x + self.place if number == 0 else x)
         x = torch.cat([x.mean(3).flatten(1), x.amax(3).flatten(1)], dim=1)
@@ -89,7 +95,9 @@ class FittedNetwork:
         with torch.inference_mode():
             for start in range(0, len(spectrograms), 256):
                 x = torch.from_numpy(np.asarray(spectrograms[start : start + 256], np.float32))
-                parts.append(torch.stack([member.scores(x) for member in self.members]).mean(0).numpy())
+                parts.append(
+                    torch.stack([member.scores(x) for member in self.members]).mean(0).numpy()
+                )
         return np.concatenate(parts)
 
     def onnx(self) -> bytes:
@@ -109,14 +117,19 @@ def fit(
 ) -> FittedNetwork:
     """Return `members` networks trained on the given rows, and what each epoch brought, averaged over them.
 
-    spectrograms: (n, bands, frames) in dB, may lie on disk. labels: bool (n, labels). rows: which of them to train on.
-    watch: windows that nothing is learnt from. kept: a folder for networks of these spectrograms alone: each lies there
-    once it is done, and is not trained again.
+    spectrograms: (n, bands, frames) in dB, may lie on disk. labels: bool (n, labels). rows: which
+    of them to train on. watch: windows that nothing is learnt from. kept: a folder for networks of
+    these spectrograms alone: each lies there once it is done, and is not trained again.
     """
     seeds = [seed + 1000 * number for number in range(settings.members)]
-    trained = [_fit_once(kept, spectrograms, labels, rows, settings, seed=one, watch=watch) for one in seeds]
+    trained = [
+        _fit_once(kept, spectrograms, labels, rows, settings, seed=one, watch=watch)
+        for one in seeds
+    ]
     epochs = zip(*(history for _, history in trained), strict=True)
-    history = [{key: float(np.mean([one[key] for one in epoch])) for key in epoch[0]} for epoch in epochs]
+    history = [
+        {key: float(np.mean([one[key] for one in epoch])) for key in epoch[0]} for epoch in epochs
+    ]
     return FittedNetwork([member for member, _ in trained], history)
 
 
@@ -130,7 +143,9 @@ def _fit_once(
     seed: int,
     watch: Watch | None,
 ) -> tuple[Spectrogram, list[Look]]:
-    path = kept and kept / network_cache.name(spectrograms.shape, labels, rows, settings, seed=seed, watch=watch)
+    path = kept and kept / network_cache.name(
+        spectrograms.shape, labels, rows, settings, seed=seed, watch=watch
+    )
     if path and path.is_file():
         weights, history = network_cache.read(path)
         network = Spectrogram(settings, bands=spectrograms.shape[1], labels=labels.shape[1])
@@ -138,7 +153,9 @@ def _fit_once(
         return network.eval(), history
     network, history = _fit_one(spectrograms, labels, rows, settings, seed=seed, watch=watch)
     if path:
-        network_cache.write(path, {key: value.numpy() for key, value in network.state_dict().items()}, history)
+        network_cache.write(
+            path, {key: value.numpy() for key, value in network.state_dict().items()}, history
+        )
     return network, history
 
 
@@ -157,14 +174,18 @@ def _fit_one(
     network = Spectrogram(settings, bands=bands, labels=labels.shape[1])
     network = network.to(memory_format=torch.channels_last)
     size = min(settings.batch, len(rows))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.rate, weight_decay=settings.decay
+    )
     steps = settings.epochs * (len(rows) // size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=steps))
     history = []
     for _ in range(settings.epochs):
         order = rng.permutation(rows)[: len(rows) // size * size].reshape(-1, size)
         batches = (_batch(spectrograms, labels, some, settings, rng) for some in order)
-        loss = float(np.mean([_learn(network, optimizer, schedule, x, on, settings) for x, on in batches]))
+        loss = float(
+            np.mean([_learn(network, optimizer, schedule, x, on, settings) for x, on in batches])
+        )
         seen = look(FittedNetwork([network.eval()], []).scores(watch[0]), watch[1]) if watch else {}
         history.append({"loss": loss, **seen})
     return network.eval(), history
@@ -192,7 +213,12 @@ def _batch(
 
 
 def _learn(
-    network: Spectrogram, optimizer: Any, schedule: Any, x: torch.Tensor, on: torch.Tensor, settings: Network
+    network: Spectrogram,
+    optimizer: Any,
+    schedule: Any,
+    x: torch.Tensor,
+    on: torch.Tensor,
+    settings: Network,
 ) -> float:
     network.train()
     with torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
@@ -213,7 +239,9 @@ def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.
     loss = functional.binary_cross_entropy_with_logits(logits[:, -1], anything)
     heard, alone = count > 0, count == 1
     if heard.any():
-        loss = loss + functional.binary_cross_entropy_with_logits(logits[heard, :-1], targets[heard])
+        loss = loss + functional.binary_cross_entropy_with_logits(
+            logits[heard, :-1], targets[heard]
+        )
     if alone.any():
         loss = loss + settings.single * functional.cross_entropy(logits[alone, :-1], on[alone])
     return loss
@@ -221,7 +249,8 @@ def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.
 
 def half_precision() -> bool:
     """Return whether this processor multiplies bfloat16 at twice the speed; training then does so."""
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+    supported = torch.ops.mkldnn._is_mkldnn_bf16_supported  # noqa: SLF001
+    return bool(torch.backends.mkldnn.is_available() and supported())
 
 
 def blend(
@@ -232,13 +261,17 @@ def blend(
     if not count:
         return x, on
     other = rng.permutation(len(x))[:count]
-    powers = [np.exp((part - part.max((1, 2), keepdims=True)) * NEPER) for part in (x[:count], x[other])]
+    powers = [
+        np.exp((part - part.max((1, 2), keepdims=True)) * NEPER) for part in (x[:count], x[other])
+    ]
     gain = 10 ** (rng.uniform(-1.5, 0, (count, 1, 1)).astype(np.float32))
     both = np.log(powers[0] + gain * powers[1]) / NEPER
     return np.concatenate([both, x[count:]]), np.concatenate([on[:count] | on[other], on[count:]])
 
 
-def vary(x: npt.NDArray[np.float32], settings: Network, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def vary(
+    x: npt.NDArray[np.float32], settings: Network, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
     """Return spectrograms (n, bands, frames) as other microphones, rooms and tunings would have them."""
     count, bands, frames = x.shape
     points = rng.normal(0, settings.tilt_db, (count, TILT_POINTS)).astype(np.float32)

@@ -36,7 +36,10 @@ def name(
     watch: Watch | None,
 ) -> str:
     """Return a file name that stands for one network: its windows, its settings, what watches it, its seed."""
-    known = [hashlib.sha256(array.tobytes()).hexdigest() for array in (rows, labels[rows], *(watch or ()))]
+    known = [
+        hashlib.sha256(array.tobytes()).hexdigest()
+        for array in (rows, labels[rows], *(watch or ()))
+    ]
     # How many networks there are in all does not matter to one of them.
     return f"{fingerprint([VERSION, shape, labels.shape, known, asdict(replace(settings, members=1)), seed])}.npz"
 
@@ -53,5 +56,7 @@ def write(path: Path, weights: dict[str, npt.NDArray[Any]], history: list[Look])
 def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], list[Look]]:
     """Return weights by name and what each epoch brought."""
     with np.load(path, allow_pickle=False) as arrays:
-        weights = {key.removeprefix(_WEIGHTS): arrays[key] for key in arrays if key.startswith(_WEIGHTS)}
+        weights = {
+            key.removeprefix(_WEIGHTS): arrays[key] for key in arrays if key.startswith(_WEIGHTS)
+        }
         return weights, json.loads(str(arrays["history"]))

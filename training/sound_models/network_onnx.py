@@ -33,19 +33,32 @@ def export(members: list[Spectrogram], *, bands: int, frames: int) -> bytes:
 def _member(graph: Graph, network: Spectrogram) -> str:
     """Add one network, from the input to its scores."""
     depth = np.float32(network.depth_db)
-    relative = graph.add("Sub", "log_mel", graph.add("ReduceMax", "log_mel", axes=[1, 2], keepdims=1))
+    relative = graph.add(
+        "Sub", "log_mel", graph.add("ReduceMax", "log_mel", axes=[1, 2], keepdims=1)
+    )
     clipped = graph.add("Clip", relative, graph.constant(-depth), graph.constant(np.float32(0)))
-    x = graph.add("Add", graph.add("Mul", clipped, graph.constant(2 / depth)), graph.constant(np.float32(1)))
+    x = graph.add(
+        "Add", graph.add("Mul", clipped, graph.constant(2 / depth)), graph.constant(np.float32(1))
+    )
     x = graph.add("Unsqueeze", x, graph.constant(np.array([1], np.int64)))
-    for number, (convolution, norm) in enumerate(zip(network.convolutions, network.norms, strict=True)):
+    for number, (convolution, norm) in enumerate(
+        zip(network.convolutions, network.norms, strict=True)
+    ):
         weight, bias = (graph.constant(value) for value in _folded(convolution, norm))
         x = graph.add("Conv", x, weight, bias, strides=list(convolution.stride), pads=[1, 1, 1, 1])
         if number == 0:
             x = graph.add("Add", x, graph.constant(network.place.detach().numpy()[None]))
         x = graph.add("Relu", x)
-    pooled = [graph.add("Flatten", graph.add(how, x, axes=[3], keepdims=0)) for how in ("ReduceMean", "ReduceMax")]
-    weight, bias = (graph.constant(value.detach().numpy()) for value in (network.head.weight, network.head.bias))
-    parts = graph.add("Sigmoid", graph.add("Gemm", graph.add("Concat", *pooled, axis=1), weight, bias, transB=1))
+    pooled = [
+        graph.add("Flatten", graph.add(how, x, axes=[3], keepdims=0))
+        for how in ("ReduceMean", "ReduceMax")
+    ]
+    weight, bias = (
+        graph.constant(value.detach().numpy()) for value in (network.head.weight, network.head.bias)
+    )
+    parts = graph.add(
+        "Sigmoid", graph.add("Gemm", graph.add("Concat", *pooled, axis=1), weight, bias, transB=1)
+    )
     labels = graph.constant(np.array([len(network.head.bias) - 1], np.int64))
     start, end, axis = (graph.constant(np.array([value], np.int64)) for value in (0, 2**31, 1))
     each = graph.add("Slice", parts, start, labels, axis)
@@ -56,7 +69,9 @@ def _folded(convolution: Any, norm: Any) -> tuple[Any, Any]:
     """Return weight and bias of a convolution that does what it and its batch norm did."""
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     weight = convolution.weight * scale[:, None, None, None]
-    return weight.detach().contiguous().numpy(), (norm.bias - norm.running_mean * scale).detach().numpy()
+    return weight.detach().contiguous().numpy(), (
+        norm.bias - norm.running_mean * scale
+    ).detach().numpy()
 
 
 def _model(graph: Graph, *, bands: int, frames: int, labels: int) -> bytes:
@@ -69,7 +84,9 @@ def _model(graph: Graph, *, bands: int, frames: int, labels: int) -> bytes:
 def _check(content: bytes, members: list[Spectrogram], *, bands: int, frames: int) -> None:
     x = np.random.default_rng(0).uniform(-100, 40, (8, bands, frames)).astype(np.float32)
     with torch.inference_mode():
-        expected = torch.stack([member.scores(torch.from_numpy(x)) for member in members]).mean(0).numpy()
+        expected = (
+            torch.stack([member.scores(torch.from_numpy(x)) for member in members]).mean(0).numpy()
+        )
     difference = float(np.abs(Session(content).predict(x) - expected).max())
     if not difference <= TOLERANCE:
         raise ArtefactError(f"the graph's scores differ from the network's by {difference:.2g}")

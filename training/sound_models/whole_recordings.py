@@ -39,7 +39,10 @@ def judge(fitted: Fitted, library: Library, *, kind: Kind, seed: int) -> Metrics
     rng = np.random.default_rng([seed, SECONDS])
     right: dict[str, list[bool]] = {"note": [], "solo": []}
     for label in library.labels:
-        for what, sounds in (("note", list(notes(library, label, rng))), ("solo", solos(library, label, rng))):
+        for what, sounds in (
+            ("note", list(notes(library, label, rng))),
+            ("solo", solos(library, label, rng)),
+        ):
             answers = clip_scores(fitted, sounds, kind=kind).argmax(axis=1)
             right[what] += (answers == LABELS.index(label)).tolist()
     return {
@@ -57,7 +60,9 @@ def notes(library: Library, label: str, rng: np.random.Generator) -> Iterator[Sa
 def solos(library: Library, label: str, rng: np.random.Generator) -> list[Samples]:
     """Return solos of one label, performed with the library's notes and without any room."""
     length = SECONDS * RATE
-    stems = [section(library, label, generate(label, SECONDS, rng), length, rng) for _ in range(SOLOS)]
+    stems = [
+        section(library, label, generate(label, SECONDS, rng), length, rng) for _ in range(SOLOS)
+    ]
     return [stem / np.float32(np.abs(stem).max()) for stem in stems if stem.any()]
 
 
@@ -79,7 +84,12 @@ def windows_of(sound: Samples) -> list[Samples]:
 
 
 def ensemble(
-    folder: Path, playing: Sequence[str], fitted: Fitted, *, kind: Kind, limits: npt.NDArray[np.float32]
+    folder: Path,
+    playing: Sequence[str],
+    fitted: Fitted,
+    *,
+    kind: Kind,
+    limits: npt.NDArray[np.float32],
 ) -> dict[str, Any]:
     """Return the share of windows per label in a folder of recordings in which `playing` play."""
     windows = []

@@ -48,15 +48,34 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="a folder that `timbre data table` made; for windows what `timbre data table` takes",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("studies"), help="default: %(default)s")
-    parser.add_argument("--rows", type=within(1), default=20_000, help="training windows at most (%(default)s)")
-    parser.add_argument("--seed", type=within(0), default=1, help="of everything random (%(default)s)")
-    parser.add_argument("--jobs", type=within(1), default=2, help="threads, where a model can use them (%(default)s)")
-    parser.add_argument("--epochs", type=within(0), default=0, help="of the networks; 0 is what each is made for")
-    parser.add_argument("--only", default="", metavar="NAME;NAME", help="of the models, these")
-    parser.add_argument("--lengths", default="1,2,3,4,5,6,7,8,9,10,11,12", help="of windows, s (%(default)s)")
     parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="change a setting of the recipe"
+        "--out", metavar="DIR", type=Path, default=Path("studies"), help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--rows", type=within(1), default=20_000, help="training windows at most (%(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=within(0), default=1, help="of everything random (%(default)s)"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=within(1),
+        default=2,
+        help="threads, where a model can use them (%(default)s)",
+    )
+    parser.add_argument(
+        "--epochs", type=within(0), default=0, help="of the networks; 0 is what each is made for"
+    )
+    parser.add_argument("--only", default="", metavar="NAME;NAME", help="of the models, these")
+    parser.add_argument(
+        "--lengths", default="1,2,3,4,5,6,7,8,9,10,11,12", help="of windows, s (%(default)s)"
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a setting of the recipe",
     )
     return parser
 
@@ -66,7 +85,9 @@ def _run(options: argparse.Namespace) -> Study:
     from training.studies.protocol import Options
 
     only = tuple(name.strip() for name in options.only.split(";") if name.strip())
-    told = Options(rows=options.rows, seed=options.seed, jobs=options.jobs, epochs=options.epochs, only=only)
+    told = Options(
+        rows=options.rows, seed=options.seed, jobs=options.jobs, epochs=options.epochs, only=only
+    )
     if options.study == "windows":
         from training.data_cli.main import recipe_of
         from training.studies import windows
@@ -75,5 +96,7 @@ def _run(options: argparse.Namespace) -> Study:
         return windows.run(recipe, windows.lengths_of(options.lengths), told, stage)
     table = open_table(options.table)
     with stage(f"study {options.study}") as progress:
-        study: Study = importlib.import_module(f"training.studies.{options.study}").run(table, told, progress)
+        study: Study = importlib.import_module(f"training.studies.{options.study}").run(
+            table, told, progress
+        )
     return study

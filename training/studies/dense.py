@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from training.evaluation.metrics import Mask, Scores
 
 NAMED = 122_000
-"""Parameters of the original work's network. Its layout is not known; here two hidden layers of one width."""
+"""Parameters of the original work's network. Its layout is not known; here two hidden layers of one
+width."""
 BATCH = 256
 
 
@@ -37,7 +38,11 @@ def named(inputs: int, labels: int) -> nn.Module:
     """Return the network of about 122,000 parameters."""
     hidden = width(inputs, labels)
     return nn.Sequential(
-        nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, labels)
+        nn.Linear(inputs, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, labels),
     )
 
 
@@ -77,7 +82,10 @@ class Dense:
     def fit(self, rows: npt.NDArray[Any], labels: Mask) -> None:
         """Learn with AdamW along one cycle of the learning rate."""
         torch.manual_seed(self.seed)
-        x, on = torch.from_numpy(rows.astype(np.float32)), torch.from_numpy(labels.astype(np.float32))
+        x, on = (
+            torch.from_numpy(rows.astype(np.float32)),
+            torch.from_numpy(labels.astype(np.float32)),
+        )
         self.module = SHAPES[self.shape](x.shape[1], on.shape[1])
         size = min(BATCH, len(x))
         steps = self.epochs * (len(x) // size)
@@ -85,7 +93,11 @@ class Dense:
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps + 1)
         for _ in range(self.epochs):
             order = torch.randperm(len(x))[: len(x) // size * size].reshape(-1, size)
-            self.history.append(float(np.mean([self._step(x[some], on[some], optimizer, schedule) for some in order])))
+            self.history.append(
+                float(
+                    np.mean([self._step(x[some], on[some], optimizer, schedule) for some in order])
+                )
+            )
         self.module.eval()
 
     def _step(self, x: torch.Tensor, on: torch.Tensor, optimizer: Any, schedule: Any) -> float:
@@ -99,7 +111,9 @@ class Dense:
     def scores(self, rows: npt.NDArray[Any]) -> Scores:
         """Return the logistic of the outputs."""
         with torch.inference_mode():
-            return np.asarray(self.module(torch.from_numpy(rows.astype(np.float32))).sigmoid().numpy())
+            return np.asarray(
+                self.module(torch.from_numpy(rows.astype(np.float32))).sigmoid().numpy()
+            )
 
 
 @dataclass

@@ -109,7 +109,11 @@ def forest(*, seed: int, jobs: int, trees: int = 200) -> AllAtOnce:
     """Return the forest that the original work's grid search chose."""
     from sklearn.ensemble import RandomForestClassifier
 
-    return AllAtOnce(RandomForestClassifier(trees, max_depth=75, min_samples_split=20, random_state=seed, n_jobs=jobs))
+    return AllAtOnce(
+        RandomForestClassifier(
+            trees, max_depth=75, min_samples_split=20, random_state=seed, n_jobs=jobs
+        )
+    )
 
 
 def of_work_a(*, seed: int, jobs: int) -> dict[str, Learner]:

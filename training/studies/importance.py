@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from training.recordings.table import Table
     from training.studies.protocol import Options
 
-GROUPS = {name: [FEATURE_NAMES.index(name)] for name in FEATURE_NAMES[:6]} | {"mfcc": list(range(6, 26))}
+GROUPS = {name: [FEATURE_NAMES.index(name)] for name in FEATURE_NAMES[:6]} | {
+    "mfcc": list(range(6, 26))
+}
 REPEATS = 5
 SOURCES = 8
 """Sources that are left out in turn, the largest first."""
@@ -50,21 +52,30 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
         [Sheet("Fall of mAP by group", note, ["shuffled", *plans], rows)],
         _draw(falls),
         "A dot each source left out, the bar their mean.",
-        {"map": whole, "falls": {name: {g: list(pair) for g, pair in fall.items()} for name, fall in falls.items()}},
+        {
+            "map": whole,
+            "falls": {
+                name: {g: list(pair) for g, pair in fall.items()} for name, fall in falls.items()
+            },
+        },
     )
 
 
 def left_out(table: Table, options: Options) -> dict[str, Parts]:
     """Return for each of the largest sources the windows of all others to train, and its originals to judge.
 
-    Sources without any label, such as noise, are not judged; those mixed of several ("a+b") judge none of these and
-    do not train when one of these is left out.
+    Sources without any label, such as noise, are not judged; those mixed of several ("a+b") judge
+    none of these and do not train when one of these is left out.
     """
     groups, copies = np.asarray(table.groups), np.asarray(table.copies)
     originals = np.flatnonzero(copies == 0)
     sizes = np.bincount(groups[originals], minlength=len(table.sources))
     labelled = set(groups[originals[np.asarray(table.labels)[originals].any(axis=1)]].tolist())
-    chosen = [s for s in np.argsort(-sizes, kind="stable").tolist() if s in labelled and "+" not in table.sources[s]]
+    chosen = [
+        s
+        for s in np.argsort(-sizes, kind="stable").tolist()
+        if s in labelled and "+" not in table.sources[s]
+    ]
     found = {}
     for source in chosen[:SOURCES]:
         name, rng = table.sources[source], np.random.default_rng([options.seed, source])
@@ -76,7 +87,9 @@ def left_out(table: Table, options: Options) -> dict[str, Parts]:
     return found
 
 
-def importance(table: Table, parts: Parts, options: Options) -> tuple[float, dict[str, tuple[float, float]]]:
+def importance(
+    table: Table, parts: Parts, options: Options
+) -> tuple[float, dict[str, tuple[float, float]]]:
     """Return mAP with all features, and by group the mean fall and its standard deviation over the shuffles."""
     features, labels = table.tensors("features"), np.asarray(table.labels)
     learner = forest(seed=options.seed, jobs=options.jobs, trees=TREES)
@@ -97,7 +110,9 @@ def importance(table: Table, parts: Parts, options: Options) -> tuple[float, dic
 
 def mean_average_precision(scores: Scores, truth: Mask) -> float:
     """Return mAP over the labels that occur, 0 if none does."""
-    known = [average_precision(scores[:, i], truth[:, i]) for i in np.flatnonzero(truth.any(axis=0))]
+    known = [
+        average_precision(scores[:, i], truth[:, i]) for i in np.flatnonzero(truth.any(axis=0))
+    ]
     return float(np.mean([value for value in known if value is not None])) if known else 0.0
 
 
@@ -107,9 +122,21 @@ def _draw(falls: dict[str, dict[str, tuple[float, float]]]) -> Any:
     means = {group: float(np.mean([fall[group][0] for fall in shown])) for group in GROUPS}
     order = sorted(means, key=lambda group: means[group])
     with panels(1, columns=1, height=3.4, width=8.5) as (figure, (ax,)):
-        ax.barh(range(len(order)), [means[group] for group in order], color=SERIES[0], alpha=0.35, height=0.55)
+        ax.barh(
+            range(len(order)),
+            [means[group] for group in order],
+            color=SERIES[0],
+            alpha=0.35,
+            height=0.55,
+        )
         for fall in shown:
-            ax.plot([fall[group][0] for group in order], range(len(order)), "o", color=SERIES[0], markersize=5)
+            ax.plot(
+                [fall[group][0] for group in order],
+                range(len(order)),
+                "o",
+                color=SERIES[0],
+                markersize=5,
+            )
         ax.set_yticks(range(len(order)), order)
         ax.set(title="Fall of mAP", xlabel="mAP lost")
         ax.grid(visible=False, axis="y")

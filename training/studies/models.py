@@ -34,9 +34,16 @@ WORK_A = {
     "neural network, 122,000 parameters": (0.9036, 0.9027, 0.9009, 0.06),
     "experimental neural network": (0.7863, 0.7872, 0.8009, 0.32),
 }
-"""Accuracy on train, valid, test and seconds for the whole test set, as the original work published them."""
+"""Accuracy on train, valid, test and seconds for the whole test set, as the original work published
+them."""
 EPOCHS = {"dense": 30, "log_mel": 8}
-LIBRARIES = ("sklearn.ensemble", "sklearn.linear_model", "sklearn.neighbors", "sklearn.decomposition", "lightgbm")
+LIBRARIES = (
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.neighbors",
+    "sklearn.decomposition",
+    "lightgbm",
+)
 TORCH = ("sklearn.decomposition", "training.studies.dense")
 
 
@@ -57,7 +64,9 @@ def contestants(table: Table, options: Options) -> list[Contestant]:
     chance = {"seed": options.seed, "jobs": options.jobs}
     epochs = options.epochs or EPOCHS["dense"]
     networks = [
-        Contestant(name, "26 features", "features", partial(_network, name, options.seed, epochs), TORCH)
+        Contestant(
+            name, "26 features", "features", partial(_network, name, options.seed, epochs), TORCH
+        )
         for name in dense.SHAPES
     ]
     classic, recent = (
@@ -65,7 +74,10 @@ def contestants(table: Table, options: Options) -> list[Contestant]:
             Contestant(name, takes, "features", partial(_one_of, makers, name, **chance), LIBRARIES)
             for name in makers(**chance)
         ]
-        for takes, makers in (("16 components", estimators.of_work_a), ("26 features", estimators.of_today))
+        for takes, makers in (
+            ("16 components", estimators.of_work_a),
+            ("26 features", estimators.of_today),
+        )
     )
     found = [*classic, *networks[:2], *recent, *networks[2:]]
     if table.log_mel is not None:
@@ -86,10 +98,14 @@ def _network(name: str, seed: int, epochs: int) -> Learner:
 
 def run(table: Table, options: Options, progress: Callable[[int, int], None]) -> Study:
     """Return the comparison. `progress(done, total)` counts trainings."""
-    field = [one for one in contestants(table, options) if not options.only or one.name in options.only]
+    field = [
+        one for one in contestants(table, options) if not options.only or one.name in options.only
+    ]
     if not field:
         names = ", ".join(one.name for one in contestants(table, options))
-        raise CollectionError(f"only={', '.join(options.only)} is none of the models; there is {names}")
+        raise CollectionError(
+            f"only={', '.join(options.only)} is none of the models; there is {names}"
+        )
     protocols = {"honest": honest(table, options), LEAKY: leaky(table, options)}
     results: dict[str, dict[str, Any]] = {}
     for one in field:
@@ -105,7 +121,12 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
         _draw(results),
         f"Filled: sources the model never met. Open: the original work's protocol, {LEAKY}. The two judge different "
         "windows; who can learn by heart gains most.",
-        {"models": results, "parts": {name: len(rows) for name, rows in zip(PARTS, protocols["honest"], strict=True)}},
+        {
+            "models": results,
+            "parts": {
+                name: len(rows) for name, rows in zip(PARTS, protocols["honest"], strict=True)
+            },
+        },
     )
 
 
@@ -117,7 +138,8 @@ def judge(one: Contestant, table: Table, parts: Parts, *, costs: bool) -> dict[s
     from threadpoolctl import threadpool_limits
 
     start = time.perf_counter()
-    # One thread, but for forests, which take `jobs`: pools of several libraries would fight for the cores.
+    # One thread, but for forests, which take `jobs`: pools of several libraries would fight for the
+    # cores.
     with threadpool_limits(1):
         learner.fit(rows["train"], labels["train"])
     fit_s = time.perf_counter() - start
@@ -127,7 +149,8 @@ def judge(one: Contestant, table: Table, parts: Parts, *, costs: bool) -> dict[s
     scores |= {name: learner.scores(rows[name]) for name in ("train", "valid")}
     limits = choose(scores["valid"], labels["valid"], np.asarray(table.groups[parts.valid]))
     found: dict[str, Any] = {
-        name: measure(scores[name], labels[name], thresholds=limits, names=table.names) for name in PARTS
+        name: measure(scores[name], labels[name], thresholds=limits, names=table.names)
+        for name in PARTS
     }
     found |= {"fit_s": fit_s, "test_s": test_s}
     return found | (probe(learner, rows["test"][:1], one.modules) if costs else {})
@@ -152,7 +175,9 @@ def _accuracy(results: dict[str, Any]) -> Sheet:
         ours = [one[protocol][part]["accuracy"] for protocol in ("honest", LEAKY) for part in PARTS]
         rows.append([name, one["takes"], *ours, *published])
     nothing = [
-        next(iter(results.values()))[p][part]["accuracy_all_negative"] for p in ("honest", LEAKY) for part in PARTS
+        next(iter(results.values()))[p][part]["accuracy_all_negative"]
+        for p in ("honest", LEAKY)
+        for part in PARTS
     ]
     rows.append(["always says nothing", "", *nothing, None, None, None])
     head = [
@@ -186,7 +211,10 @@ def _quality(results: dict[str, Any]) -> Sheet:
         *(f"{what} test ({LEAKY})" for what in figures),
     ]
     return Sheet(
-        "F1 and mAP", "Thresholds are chosen on the validation part; labels without a window are left out.", head, rows
+        "F1 and mAP",
+        "Thresholds are chosen on the validation part; labels without a window are left out.",
+        head,
+        rows,
     )
 
 
@@ -216,12 +244,18 @@ def _costs(results: dict[str, Any]) -> Sheet:
 
 
 def _draw(results: dict[str, Any]) -> Any:
-    figures = {"macro-F1": "macro_f1", "mAP": "mean_average_precision", "element-wise accuracy": "accuracy"}
+    figures = {
+        "macro-F1": "macro_f1",
+        "mAP": "mean_average_precision",
+        "element-wise accuracy": "accuracy",
+    }
     order = sorted(results, key=lambda name: results[name]["honest"]["test"]["macro_f1"] or 0)
     with panels(3, columns=3, height=1.0 + 0.3 * len(order)) as (figure, axes):
         for ax, (title, key) in zip(axes, figures.items(), strict=True):
             for at, name in enumerate(order):
-                honest_one, leaky_one = (results[name][protocol]["test"][key] or 0 for protocol in ("honest", LEAKY))
+                honest_one, leaky_one = (
+                    results[name][protocol]["test"][key] or 0 for protocol in ("honest", LEAKY)
+                )
                 ax.plot([honest_one, leaky_one], [at, at], color=MUTED, linewidth=1)
                 ax.plot(leaky_one, at, "o", color=SERIES[1], markerfacecolor="none", markersize=7)
                 ax.plot(honest_one, at, "o", color=SERIES[0], markersize=7)
@@ -229,7 +263,12 @@ def _draw(results: dict[str, Any]) -> Any:
                 nothing = results[order[0]]["honest"]["test"]["accuracy_all_negative"]
                 ax.axvline(nothing, color=MUTED, linestyle="--", linewidth=1)
                 ax.annotate(
-                    "always nothing", (nothing, -0.6), (4, 0), textcoords="offset points", fontsize=8.5, color=MUTED
+                    "always nothing",
+                    (nothing, -0.6),
+                    (4, 0),
+                    textcoords="offset points",
+                    fontsize=8.5,
+                    color=MUTED,
                 )
             ax.set(title=title, ylim=(-0.8, len(order) - 0.2))
             ax.set_yticks(range(len(order)), order if ax is axes[0] else [""] * len(order))

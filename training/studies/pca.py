@@ -28,13 +28,19 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
     features = table.tensors("features")
     progress(0, 2)
     parts = honest(table, options)
-    columns = dict(zip(("training windows", "sources never met"), lost(features, parts), strict=True))
+    columns = dict(
+        zip(("training windows", "sources never met"), lost(features, parts), strict=True)
+    )
     progress(1, 2)
     columns[f"test windows ({LEAKY})"] = lost(features, leaky(table, options))[1]
     progress(2, 2)
     count = features.shape[1]
     rows: list[list[Any]] = [
-        [str(number), *(float(column[number - 1]) for column in columns.values()), WORK_A.get(number)]
+        [
+            str(number),
+            *(float(column[number - 1]) for column in columns.values()),
+            WORK_A.get(number),
+        ]
         for number in range(count, 0, -1)
     ]
     note = (
@@ -53,14 +59,18 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
     )
 
 
-def lost(features: npt.NDArray[Any], parts: Parts) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def lost(
+    features: npt.NDArray[Any], parts: Parts
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return by number of components - 1 the share lost on the training windows and on the test windows."""
     train, test = (np.asarray(features[rows], np.float64) for rows in (parts.train, parts.test))
     spread = train.std(axis=0)
     scale = np.where(spread > 0, spread, 1)
     train, test = ((rows - train.mean(axis=0)) / scale for rows in (train, test))
     axes = np.linalg.svd(train, full_matrices=False)[2]
-    held = [np.cumsum(((rows @ axes.T) ** 2).sum(axis=0)) / (rows**2).sum() for rows in (train, test)]
+    held = [
+        np.cumsum(((rows @ axes.T) ** 2).sum(axis=0)) / (rows**2).sum() for rows in (train, test)
+    ]
     on_train, on_test = (np.maximum(0.0, 1 - share) for share in held)
     return on_train, on_test
 
@@ -68,9 +78,27 @@ def lost(features: npt.NDArray[Any], parts: Parts) -> tuple[npt.NDArray[np.float
 def _draw(columns: dict[str, npt.NDArray[np.float64]], count: int) -> Any:
     with panels(1, columns=1, height=4.2, width=8.5) as (figure, (ax,)):
         for number, (name, column) in enumerate(columns.items()):
-            ax.plot(range(1, count + 1), 100 * column, "o-", markersize=4, color=SERIES[number], label=name)
-        ax.plot(list(WORK_A), [100 * share for share in WORK_A.values()], "s", color=SERIES[3], label="original work")
+            ax.plot(
+                range(1, count + 1),
+                100 * column,
+                "o-",
+                markersize=4,
+                color=SERIES[number],
+                label=name,
+            )
+        ax.plot(
+            list(WORK_A),
+            [100 * share for share in WORK_A.values()],
+            "s",
+            color=SERIES[3],
+            label="original work",
+        )
         ax.axvline(CHOSEN, color=MUTED, linestyle="--", linewidth=1)
-        ax.set(title="Information lost, %", xlabel="components", ylim=(0, None), xlim=(0.5, count + 0.5))
+        ax.set(
+            title="Information lost, %",
+            xlabel="components",
+            ylim=(0, None),
+            xlim=(0.5, count + 0.5),
+        )
         ax.legend()
         return figure

@@ -2,8 +2,9 @@
 
     python -m training.studies.probe MODEL ROW.npy [MODULE ...]
 
-prints one line of JSON: `ms`, the median time of one window; `mb`, how much memory grew by loading the model and
-scoring it (null where the system does not tell). The modules are imported before, so that no library counts as model.
+prints one line of JSON: `ms`, the median time of one window; `mb`, how much memory grew by loading
+the model and scoring it (null where the system does not tell). The modules are imported before, so
+that no library counts as model.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def probe(learner: Any, row: npt.NDArray[Any], modules: Sequence[str]) -> dict[s
         root = Path(__file__).parents[2]
         path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=root)  # noqa: S603
+        answer = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, check=True, env=environment, cwd=root
+        )
         found: dict[str, float | None] = json.loads(answer.stdout)
         return {**found, "size_mb": model.stat().st_size / 1e6}
 

@@ -1,6 +1,7 @@
 """Which windows train and which judge: by source, and, to show what that is worth, as the original work did.
 
-The original work is the instrument recogniser that Timbre generalises; it published 94.90 % element-wise accuracy.
+The original work is the instrument recogniser that Timbre generalises; it published 94.90 %
+element-wise accuracy.
 
 *Honest*: the table's own parts; no source is on two sides, and only originals judge. *Leaky*: all windows shuffled,
 copies made before the split, so that parts of one recording and copies of one window stand on both sides.
@@ -86,7 +87,11 @@ def _some(rows: Rows, part: str, options: Options, rng: np.random.Generator) -> 
 
 
 def measure(
-    scores: Scores, labels: Mask, *, thresholds: npt.NDArray[np.floating[Any]] | float, names: Sequence[str]
+    scores: Scores,
+    labels: Mask,
+    *,
+    thresholds: npt.NDArray[np.floating[Any]] | float,
+    names: Sequence[str],
 ) -> Metrics:
     """Return accuracy at 0.5 as the original work counts it, and F1 at the given thresholds, and mAP."""
     limits = np.broadcast_to(np.asarray(thresholds, np.float32), (len(names),))

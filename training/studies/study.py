@@ -55,7 +55,12 @@ def html(study: Study) -> str:
     """Return the study as a page that stands alone."""
     drawn = chart(charts.inline(study.figure), study.caption)
     sheets = [
-        (sheet.title, Html(paragraph(sheet.note, note=True) + table(sheet.head, sheet.rows, words=("takes",))))
+        (
+            sheet.title,
+            Html(
+                paragraph(sheet.note, note=True) + table(sheet.head, sheet.rows, words=("takes",))
+            ),
+        )
         for sheet in study.sheets
     ]
     return page(study.title, [("Plot", drawn), *sheets], lead=paragraph(study.about), before=Html())

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 
 CHOSEN = 2.0
 NAMES = ("accuracy", "micro-F1", "macro-F1", "mAP")
-FIGURES = {"macro-F1": "macro_f1", "mAP": "mean_average_precision", "element-wise accuracy": "accuracy"}
+FIGURES = {
+    "macro-F1": "macro_f1",
+    "mAP": "mean_average_precision",
+    "element-wise accuracy": "accuracy",
+}
 
 
 def lengths_of(text: str) -> list[float]:
@@ -72,25 +76,45 @@ def _sheet(recipe: SoundsRecipe, found: dict[float, dict[str, Any]]) -> Sheet:
     rows = []
     for length, one in found.items():
         fair, easy = ([one[name][key] for key in keys] for name in ("honest", LEAKY))
-        rows.append([f"{length:g}", one["honest"]["windows"], *fair, one["honest"]["accuracy_all_negative"], *easy])
+        rows.append(
+            [
+                f"{length:g}",
+                one["honest"]["windows"],
+                *fair,
+                one["honest"]["accuracy_all_negative"],
+                *easy,
+            ]
+        )
         rows[-1].append(one[LEAKY]["accuracy_all_negative"])
     note = (
         f"The forest of the original work on {COMPONENTS} components. A label is on when it sounds in "
         f"{recipe.windows.share:g} of the window; clips shorter than a window are filled with silence. The original "
         f"work chose {CHOSEN:g} s."
     )
-    head = ["window, s", "windows", *NAMES, "all negative", *(f"{name} ({LEAKY})" for name in (*NAMES, "all negative"))]
+    head = [
+        "window, s",
+        "windows",
+        *NAMES,
+        "all negative",
+        *(f"{name} ({LEAKY})" for name in (*NAMES, "all negative")),
+    ]
     return Sheet("Scores by length", note, head, rows)
 
 
 def _table(
-    recipe: SoundsRecipe, collection: Collection, split: Split, length: float, progress: Callable[[int, int], None]
+    recipe: SoundsRecipe,
+    collection: Collection,
+    split: Split,
+    length: float,
+    progress: Callable[[int, int], None],
 ) -> Table:
     windows = replace(recipe.windows, length=length, shortest=min(recipe.windows.shortest, length))
     settings = Settings.of(replace(recipe, windows=windows), ("features",))
     cache = Path(recipe.cache or "~/.cache/timbre").expanduser()
     path = cache / "studies" / f"windows-{length:g}"
-    return build(collection, split, settings, path, cache=cache / "rows", jobs=recipe.jobs, progress=progress)[0]
+    return build(
+        collection, split, settings, path, cache=cache / "rows", jobs=recipe.jobs, progress=progress
+    )[0]
 
 
 def _judge(table: Table, parts: Parts, options: Options) -> Metrics:
@@ -106,8 +130,12 @@ def _draw(found: dict[float, dict[str, Any]]) -> Any:
     lengths = list(found)
     with panels(3, columns=3, height=3.0) as (figure, axes):
         for ax, (title, key) in zip(axes, FIGURES.items(), strict=True):
-            values = {name: [found[at][name][key] or 0.0 for at in lengths] for name in ("honest", LEAKY)}
-            ax.plot(lengths, values[LEAKY], "o-", color=SERIES[1], markerfacecolor="none", label=LEAKY)
+            values = {
+                name: [found[at][name][key] or 0.0 for at in lengths] for name in ("honest", LEAKY)
+            }
+            ax.plot(
+                lengths, values[LEAKY], "o-", color=SERIES[1], markerfacecolor="none", label=LEAKY
+            )
             ax.plot(lengths, values["honest"], "o-", color=SERIES[0], label="sources never met")
             ax.axvline(CHOSEN, color=MUTED, linestyle="--", linewidth=1)
             ax.set(title=title, xlabel="window, s")

@@ -23,7 +23,9 @@ async def keys(tmp_path):
     store.path = tmp_path / "keys.json"
 
     async def add(*scopes, rate=1_000.0, streams=10):
-        key, text = mint("someone", scopes=scopes or ("classify", "stream"), rate=rate, streams=streams)
+        key, text = mint(
+            "someone", scopes=scopes or ("classify", "stream"), rate=rate, streams=streams
+        )
         await store.put(key)
         return key, text
 
@@ -47,8 +49,21 @@ async def test_without_a_key_only_the_watchers_routes_answer(guarded, keys):
     for path in ("/livez", "/readyz"):
         assert (await server.get(path))[0] == 200
     wrong = text[:-1] + ("a" if text[-1] != "a" else "b")
-    for headers in ({}, bearer(wrong), bearer(""), bearer("x"), {"Authorization": f"Basic {text}"}, {"X-Key": text}):
-        for path in ("/v1/models", "/v1/models/toy", "/v1/models/toy/stream", "/v1/nothing", "/metrics"):
+    for headers in (
+        {},
+        bearer(wrong),
+        bearer(""),
+        bearer("x"),
+        {"Authorization": f"Basic {text}"},
+        {"X-Key": text},
+    ):
+        for path in (
+            "/v1/models",
+            "/v1/models/toy",
+            "/v1/models/toy/stream",
+            "/v1/nothing",
+            "/metrics",
+        ):
             status, answer, told = await server.get(path, headers=headers)
             assert (status, answer["type"]) == (401, "urn:timbre:problem:unauthorised"), path
             assert told["WWW-Authenticate"].startswith("Bearer")
@@ -134,20 +149,29 @@ async def test_streams_of_one_key_are_counted_and_given_back(guarded, keys):
         assert (await begin(again))["type"] == "ready"
 
 
-async def test_revoking_ends_requests_and_open_streams_but_loses_no_window(guarded, keys, monkeypatch):
+async def test_revoking_ends_requests_and_open_streams_but_loses_no_window(
+    guarded, keys, monkeypatch
+):
     monkeypatch.setattr("service.auth.keys.REFRESH_S", 0.05)
     monkeypatch.setattr("service.api.authentication.REFRESH_S", 0.05)
     key, text = await keys.add()
     _, other = await keys.add()
     server = await guarded()
-    async with server.stream(headers=bearer(text)) as socket, server.stream(headers=bearer(other)) as untouched:
+    async with (
+        server.stream(headers=bearer(text)) as socket,
+        server.stream(headers=bearer(other)) as untouched,
+    ):
         await begin(socket)
         await begin(untouched)
         await socket.send_bytes(pcm(noise(2.5)))
         assert (await socket.receive_json())["type"] == "window"
         await keys.put(replace(key, revoked=now()))
         *messages, code = await rest_of(socket)
-        assert (messages[-1]["type"], messages[-1]["reason"], code) == ("end", "server leaves", 1001)
+        assert (messages[-1]["type"], messages[-1]["reason"], code) == (
+            "end",
+            "server leaves",
+            1001,
+        )
         assert (await server.get("/v1/models", headers=bearer(text)))[0] == 401
         await untouched.send_json({"type": "end"})
         assert (await rest_of(untouched))[-2]["reason"] == "client ended"

@@ -38,7 +38,9 @@ async def test_a_page_that_is_named_may_call_and_read(serve, allowed):
         assert "Retry-After" in headers["Access-Control-Expose-Headers"]
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "https://page.example.evil.example"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "https://page.example.evil.example"]
+)
 async def test_others_may_not(serve, origin):
     server = await serve(cors_origins=(PAGE,))
     status, headers = await preflight(server, origin=origin)

@@ -37,7 +37,8 @@ async def test_a_clip_is_answered_exactly_as_promised(serve):
     assert [(window["start"], window["end"]) for window in answer["windows"]] == [(0, 2), (2, 4)]
     assert all(set(window) == {"start", "end", "scores", "labels"} for window in answer["windows"])
     assert set(answer["timing_ms"]) == {"decode", "features", "queue", "model", "total"}
-    # Of one window: where two are asked one after the other, the second waits while the first is with the model.
+    # Of one window: where two are asked one after the other, the second waits while the first is
+    # with the model.
     _, answer, _ = await server.post(CLASSIFY, data=wav(tone(2.0)))
     stages = dict(answer["timing_ms"])
     assert sum(stages.values()) - stages["total"] <= stages["total"] * 1.001
@@ -135,7 +136,9 @@ async def test_what_is_not_there_is_404_with_what_there_is(serve, path, named):
     assert named in answer["detail"]
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", CLASSIFY), ("DELETE", "/v1/models"), ("POST", "/livez")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", CLASSIFY), ("DELETE", "/v1/models"), ("POST", "/livez")]
+)
 async def test_a_wrong_method_is_405_with_the_right_ones(serve, method, path):
     server = await serve()
     async with server.http.request(method, server.url + path) as response:
@@ -207,7 +210,9 @@ async def test_too_many_bytes_are_refused_announced_or_not(serve):
 async def test_an_announced_size_is_refused_before_a_byte_is_read(serve):
     server = await serve(max_body=1_000)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
-    writer.write(f"POST {CLASSIFY} HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n".encode())
+    writer.write(
+        f"POST {CLASSIFY} HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n".encode()
+    )
     assert b" 413 " in await asyncio.wait_for(reader.readline(), 2)
     writer.close()
 
@@ -270,7 +275,9 @@ async def test_a_client_that_leaves_takes_its_work_along(serve):
 async def test_a_fault_of_ours_is_500_without_a_traceback(serve, monkeypatch, capsys):
     server = await serve()
     monkeypatch.setattr("service.inference.clips.cut", lambda *_, **__: 1 / 0)
-    status, answer, headers = await server.post(CLASSIFY, data=wav(tone(2)), headers={"X-Request-Id": "abc-7"})
+    status, answer, headers = await server.post(
+        CLASSIFY, data=wav(tone(2)), headers={"X-Request-Id": "abc-7"}
+    )
     assert status == 500
     assert is_problem(status, answer, headers)
     assert "ZeroDivision" not in json.dumps(answer)
@@ -285,7 +292,10 @@ async def test_models_are_listed_and_described(serve):
     _, toy, _ = await server.get("/v1/models/toy")
     assert toy == listing["models"][0]
     assert (toy["version"], toy["versions"]) == ("2", ["1", "2"])
-    assert toy["labels"] == [{"name": "tone", "threshold": 0.5}, {"name": "noise", "threshold": 0.5}]
+    assert toy["labels"] == [
+        {"name": "tone", "threshold": 0.5},
+        {"name": "noise", "threshold": 0.5},
+    ]
     assert toy["input"]["sample_rate"] == RATE
     assert toy["provenance"][0]["licence"] == "CC0-1.0"
     assert (await server.get("/v1/models/piano"))[0] == 404

@@ -21,7 +21,11 @@ from tests.service.helpers.permits import key, opened
 
 
 async def test_requests_are_counted_together_and_by_key(tmp_path):
-    gateways, mine, other = [Tally(tmp_path, number=n) for n in range(2)], key(rate=4.0), key(rate=4.0)
+    gateways, mine, other = (
+        [Tally(tmp_path, number=n) for n in range(2)],
+        key(rate=4.0),
+        key(rate=4.0),
+    )
     for n in range(4):
         await gateways[n % 2].spend(mine)
     for gateway in gateways:
@@ -80,7 +84,9 @@ def test_two_processes_at_once_get_no_more_than_one_would(tmp_path):
     mine = key(rate=50.0)
     context = multiprocessing.get_context("spawn")
     made, together = context.Queue(), context.Barrier(2)
-    processes = [context.Process(target=_spend, args=(tmp_path, n, mine, together, made)) for n in range(2)]
+    processes = [
+        context.Process(target=_spend, args=(tmp_path, n, mine, together, made)) for n in range(2)
+    ]
     for each in processes:
         each.start()
     told = [made.get(timeout=30) for _ in processes]
@@ -91,7 +97,9 @@ def test_two_processes_at_once_get_no_more_than_one_would(tmp_path):
     assert 90 < allowed <= 50 + 50 * seconds
 
 
-async def test_when_the_files_cannot_be_used_each_gateway_counts_alone(tmp_path, capsys, monkeypatch):
+async def test_when_the_files_cannot_be_used_each_gateway_counts_alone(
+    tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(module, "ALONE_S", 0.2)
     monkeypatch.setattr(module, "LOCK_S", 0.05)
     mine = key(rate=0.1, streams=1)
@@ -117,11 +125,15 @@ async def test_two_gateways_of_a_server_count_together(
     tmp_path,
 ):
     keys = tmp_path / "keys.json"
-    text = run("keys", "create", "carol", "--keys", keys, "--streams", 6, "--rate", 1_000)[1].strip()
+    text = run("keys", "create", "carol", "--keys", keys, "--streams", 6, "--rate", 1_000)[
+        1
+    ].strip()
     server = serve_process("--gateways", 2, "--keys", keys)
     url = (await asyncio.to_thread(server.until, r"url=(\S+)", times=2))[1]
     headers = {"Authorization": f"Bearer {text}"}
-    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(force_close=True)) as http:
+    async with aiohttp.ClientSession(
+        headers=headers, connector=aiohttp.TCPConnector(force_close=True)
+    ) as http:
         stream = f"{url}/v1/models/toy/stream"
         sockets = [await http.ws_connect(stream) for _ in range(30)]
         answers = [await begin(each) for each in sockets]
@@ -140,7 +152,9 @@ async def test_two_gateways_of_a_server_count_together(
     assert await asyncio.to_thread(server.end) == 0
 
 
-@pytest.mark.parametrize(("gateways", "keys", "folders"), [(2, "keys.json", 1), (2, "", 0), (1, "keys.json", 0)])
+@pytest.mark.parametrize(
+    ("gateways", "keys", "folders"), [(2, "keys.json", 1), (2, "", 0), (1, "keys.json", 0)]
+)
 def test_the_files_are_gone_with_the_supervisor(tmp_path, monkeypatch, gateways, keys, folders):
     monkeypatch.setattr(supervisor, "MEMORY", tmp_path)
     one = supervisor.Supervisor(Settings(port=0, gateways=gateways, keys=keys), since=0.0)

@@ -46,7 +46,14 @@ def test_a_key_opens_with_its_own_text_only_and_not_once_revoked():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"scopes": ()}, {"scopes": ("root",)}, {"rate": 0.0}, {"rate": float("nan")}, {"streams": 0}, {"name": " "}],
+    [
+        {"scopes": ()},
+        {"scopes": ("root",)},
+        {"rate": 0.0},
+        {"rate": float("nan")},
+        {"streams": 0},
+        {"name": " "},
+    ],
     ids=str,
 )
 def test_keys_that_make_no_sense_are_not_made(changes):
@@ -144,7 +151,9 @@ async def test_a_file_that_is_wrong_is_refused_by_name(tmp_path, text, named):
     assert str(path) in str(caught.value)
 
 
-async def test_keys_that_can_no_longer_be_read_go_on_and_never_read_are_busy(tmp_path, monkeypatch, capsys):
+async def test_keys_that_can_no_longer_be_read_go_on_and_never_read_are_busy(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr("service.auth.keys.REFRESH_S", 0.02)
     path = tmp_path / "keys.json"
     ring = Ring(FileStore(path))

@@ -39,7 +39,9 @@ async def test_requests_are_counted_by_all_gateways_together_and_by_key(gateways
         await gateways[0].spend(mine)
 
 
-async def test_a_slow_bucket_says_how_long_to_wait_and_is_forgotten_when_full(gateways, redis_server):
+async def test_a_slow_bucket_says_how_long_to_wait_and_is_forgotten_when_full(
+    gateways, redis_server
+):
     mine = key(rate=0.1)
     await gateways[0].spend(mine)
     with pytest.raises(TooMany) as caught:
@@ -61,7 +63,9 @@ async def test_streams_are_counted_by_all_gateways_together_and_given_back(gatew
     assert redis_server.client.exists(STREAMS + mine.id) == 0
 
 
-async def test_streams_of_a_gateway_that_died_are_given_back_and_those_of_one_that_lives_are_not(gateways, monkeypatch):
+async def test_streams_of_a_gateway_that_died_are_given_back_and_those_of_one_that_lives_are_not(
+    gateways, monkeypatch
+):
     monkeypatch.setattr(redis_limits, "LEASE_S", 0.4)
     monkeypatch.setattr(redis_limits, "RENEW_S", 0.1)
     mine = key(streams=2)
@@ -114,7 +118,9 @@ async def test_without_redis_nobody_is_kept_waiting_or_out(tmp_path_factory, cap
         await alone.close()
 
 
-async def test_a_server_counts_with_the_others_and_by_itself_while_redis_is_away(serve, tmp_path, redis_url):
+async def test_a_server_counts_with_the_others_and_by_itself_while_redis_is_away(
+    serve, tmp_path, redis_url
+):
     kept, text = mint("someone", scopes=("classify", "stream"), rate=1_000.0, streams=1)
     store = FileStore(tmp_path / "keys.json")
     await store.put(kept)
@@ -124,7 +130,9 @@ async def test_a_server_counts_with_the_others_and_by_itself_while_redis_is_away
     from service.queue.redis_consumer import RedisJobs
     from service.server.worker import Worker
 
-    worker = Worker(RedisJobs(redis_url, name="w"), one.gateway.catalogue.find, max_batch=8, pulse=lambda: None)
+    worker = Worker(
+        RedisJobs(redis_url, name="w"), one.gateway.catalogue.find, max_batch=8, pulse=lambda: None
+    )
     working = asyncio.create_task(worker.run())
     await asyncio.gather(one.gateway.opening, other.gateway.opening)
     async with one.stream(headers=bearer) as first:

@@ -47,7 +47,11 @@ def test_a_folder_gives_its_sound_files_in_order_one_json_line_each(classify, so
     assert [answer["path"] for answer in answers] == [
         str(sounds / name) for name in ("a-tone.wav", "both.wav", "deeper/noise.WAV")
     ]
-    assert [sorted(answer["labels"]) for answer in answers] == [["tone"], ["noise", "tone"], ["noise"]]
+    assert [sorted(answer["labels"]) for answer in answers] == [
+        ["tone"],
+        ["noise", "tone"],
+        ["noise"],
+    ]
     assert set(answers[0]["timing_ms"]) == {"decode", "features", "queue", "model", "total"}
 
 
@@ -73,10 +77,16 @@ def test_people_get_the_clip_and_each_window(classify, sounds):
 
 
 def test_a_file_that_cannot_be_read_is_told_of_and_the_others_go_on(classify, sounds):
-    code, out, errors = classify(sounds / "notes.txt", sounds / "none.wav", sounds / "a-tone.wav", "--json")
+    code, out, errors = classify(
+        sounds / "notes.txt", sounds / "none.wav", sounds / "a-tone.wav", "--json"
+    )
     assert code == 1
     said = [json.loads(line) for line in out.splitlines()]
-    assert [("error" in one, "labels" in one) for one in said] == [(True, False), (True, False), (False, True)]
+    assert [("error" in one, "labels" in one) for one in said] == [
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
     assert said[1]["error"] == "No such file or directory"
     assert "notes.txt: not a sound file" in errors
     assert "none.wav: No such file" in errors
@@ -87,10 +97,14 @@ def test_hundreds_of_files_are_answered_in_order(classify, tmp_path):
         (tmp_path / f"{index:03}.wav").write_bytes(wav(noise(0.3) if index % 2 else tone(2.1)))
     code, out, _ = classify(tmp_path, "--json")
     assert code == 0
-    assert [json.loads(line)["path"][-7:-4] for line in out.splitlines()] == [f"{index:03}" for index in range(120)]
+    assert [json.loads(line)["path"][-7:-4] for line in out.splitlines()] == [
+        f"{index:03}" for index in range(120)
+    ]
 
 
-@pytest.mark.parametrize(("arguments", "reason"), [(["--hop", "9"], "hop=9"), (["--hop", "0"], "hop=0")])
+@pytest.mark.parametrize(
+    ("arguments", "reason"), [(["--hop", "9"], "hop=9"), (["--hop", "0"], "hop=0")]
+)
 def test_a_hop_out_of_range_ends_with_4(classify, sounds, arguments, reason):
     code, _, errors = classify(sounds, *arguments)
     assert code == 4
@@ -163,7 +177,9 @@ def test_pictures_as_json_and_as_csv_say_the_same(look, album):
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 1
     assert [(row["path"], row["label"], float(row["score"])) for row in rows if row["label"]] == [
-        (answer["path"], each["label"], each["score"]) for answer in answers for each in answer["predictions"]
+        (answer["path"], each["label"], each["score"])
+        for answer in answers
+        for each in answer["predictions"]
     ]
     [broken] = [row for row in rows if row["error"]]
     assert broken["path"].endswith("broken.gif")
@@ -208,7 +224,9 @@ def test_the_sheet_shows_the_surest_first_and_lists_what_could_not_be_read(look,
 
 
 @pytest.mark.parametrize("most", [3, 4])
-def test_a_sheet_of_very_many_shows_the_surest_and_the_least_sure(look, album, tmp_path, monkeypatch, most):
+def test_a_sheet_of_very_many_shows_the_surest_and_the_least_sure(
+    look, album, tmp_path, monkeypatch, most
+):
     monkeypatch.setattr("service.cli.contact_sheet.MOST", most)
     look(album, "--sheet", tmp_path / "sheet.html")
     page = (tmp_path / "sheet.html").read_text()
@@ -218,7 +236,9 @@ def test_a_sheet_of_very_many_shows_the_surest_and_the_least_sure(look, album, t
     assert ("the 1 surest and the 1 least sure are shown" in page) == (most == 3)
 
 
-def test_a_sheet_that_cannot_be_written_or_has_nothing_to_show_is_refused(look, classify, album, sounds, tmp_path):
+def test_a_sheet_that_cannot_be_written_or_has_nothing_to_show_is_refused(
+    look, classify, album, sounds, tmp_path
+):
     code, _, errors = look(album, "--sheet", tmp_path / "none" / "sheet.html")
     assert code == 4
     assert "sheet.html cannot be written: No such file" in errors

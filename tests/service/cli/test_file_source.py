@@ -14,7 +14,9 @@ from tests.service.conftest import noise, wav
 async def played(path):
     loop = asyncio.get_running_loop()
     begin = loop.time()
-    chunks = [(samples, lost, loop.time() - begin) async for samples, lost in Playback(path).chunks()]
+    chunks = [
+        (samples, lost, loop.time() - begin) async for samples, lost in Playback(path).chunks()
+    ]
     return np.concatenate([samples for samples, _, _ in chunks]), chunks
 
 
@@ -51,7 +53,8 @@ async def test_channels_and_rate_are_the_files_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("none.wav", "No such file"), ("text.wav", "not a sound file"), (".", "Is a")]
+    ("name", "reason"),
+    [("none.wav", "No such file"), ("text.wav", "not a sound file"), (".", "Is a")],
 )
 def test_what_is_no_sound_file_is_refused_with_the_reason(tmp_path, name, reason):
     (tmp_path / "text.wav").write_text("hello")

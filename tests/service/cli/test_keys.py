@@ -24,7 +24,22 @@ def place(request, tmp_path):
 
 
 def test_a_key_is_made_listed_and_revoked(place, capsys):
-    assert main(["create", "alice at home", "--scope", "stream", "--rate", "5", "--streams", "3", *place]) == 0
+    assert (
+        main(
+            [
+                "create",
+                "alice at home",
+                "--scope",
+                "stream",
+                "--rate",
+                "5",
+                "--streams",
+                "3",
+                *place,
+            ]
+        )
+        == 0
+    )
     made = capsys.readouterr()
     key = PATTERN.fullmatch(made.out.strip())
     assert key[1] in made.err
@@ -53,7 +68,9 @@ def test_without_a_scope_it_classifies_and_streams(place, capsys):
     assert "classify, stream" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [["--scope", "root"], ["--rate", "0"], ["--streams", "-1"]], ids=lambda each: each[0])
+@pytest.mark.parametrize(
+    "wrong", [["--scope", "root"], ["--rate", "0"], ["--streams", "-1"]], ids=lambda each: each[0]
+)
 def test_what_makes_no_sense_is_refused_with_2_and_nothing_is_made(wrong, tmp_path, capsys):
     assert main(["create", "x", *wrong, "--keys", str(tmp_path / "keys.json")]) == 2
     assert wrong[0].strip("-") in capsys.readouterr().err
@@ -68,21 +85,33 @@ def test_places_that_are_not_there_are_said_plainly(tmp_path, capsys):
     assert "hidden" not in capsys.readouterr().err
 
 
-COMMAND = [sys.executable, "-c", "import sys; from service.cli.main import main; sys.exit(main(sys.argv[1:]))"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from service.cli.main import main; sys.exit(main(sys.argv[1:]))",
+]
 
 
 def heard(*arguments):
     """Run a listener; return its exit code, its stdout, and what `ps` shows of all processes in the meantime."""
-    with subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    ) as process:
         first = process.stdout.readline()
-        shown = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        shown = subprocess.run(
+            ["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True
+        ).stdout
         rest = process.stdout.read()
     return process.returncode, first + rest, shown
 
 
 def run(*arguments, **environment):
     answer = subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, env=environment or None
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment or None,
     )
     return answer.returncode, answer.stdout, answer.stderr
 
@@ -95,10 +124,29 @@ async def test_a_guarded_server_speaks_tls_and_listeners_bring_key_and_trust(
     keys, sound = tmp_path / "keys.json", tmp_path / "tone.wav"
     sound.write_bytes(wav(tone(2.2)))
     text = run("keys", "create", "carol", "--keys", keys)[1].strip()
-    options = ["--keys", keys, "--gateways", 2, "--set", f"tls_certificate={ours[0]}", "--set", f"tls_key={ours[1]}"]
+    options = [
+        "--keys",
+        keys,
+        "--gateways",
+        2,
+        "--set",
+        f"tls_certificate={ours[0]}",
+        "--set",
+        f"tls_key={ours[1]}",
+    ]
     server = serve_process("--host", "0.0.0.0", *options)
     port = (await asyncio.to_thread(server.until, r"url=https://0.0.0.0:(\d+)", times=2))[1]
-    listen = ["listen", sound, "--url", f"wss://127.0.0.1:{port}", "--model", "toy", "--json", "--ca", ours[0]]
+    listen = [
+        "listen",
+        sound,
+        "--url",
+        f"wss://127.0.0.1:{port}",
+        "--model",
+        "toy",
+        "--json",
+        "--ca",
+        ours[0],
+    ]
     code, out, shown = await asyncio.to_thread(heard, *listen, "--token", text)
     assert code == 0
     assert json.loads(out.splitlines()[-1])["type"] == "end"

@@ -19,7 +19,11 @@ from service.cli.listen import main
 from tests.service.conftest import noise, tone, wav
 
 ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-c", "import sys; from service.cli.listen import main; sys.exit(main(sys.argv[1:]))"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from service.cli.listen import main; sys.exit(main(sys.argv[1:]))",
+]
 
 
 @pytest.fixture
@@ -50,7 +54,13 @@ async def on_a_terminal(*arguments, columns=90, rows=24):
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color"}
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, *map(str, arguments), stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=environment
+        *COMMAND,
+        *map(str, arguments),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=ROOT,
+        env=environment,
     )
     os.close(theirs)
     shown = await asyncio.to_thread(_read_all, ours)
@@ -66,7 +76,9 @@ def _read_all(terminal):
     return shown
 
 
-async def test_in_a_pipe_every_event_is_a_line_of_json_and_the_summary_is_out_of_the_way(serve, recording):
+async def test_in_a_pipe_every_event_is_a_line_of_json_and_the_summary_is_out_of_the_way(
+    serve, recording
+):
     server = await serve()
     code, lines, errors = await run(recording, "--url", server.url, "--model", "toy")
     events = [json.loads(line) for line in lines]
@@ -78,10 +90,14 @@ async def test_in_a_pipe_every_event_is_a_line_of_json_and_the_summary_is_out_of
     assert errors.startswith("6 windows in 0:05, 0 dropped: ")
 
 
-async def test_on_a_terminal_it_draws_and_leaves_the_last_view_and_a_picture(serve, recording, tmp_path):
+async def test_on_a_terminal_it_draws_and_leaves_the_last_view_and_a_picture(
+    serve, recording, tmp_path
+):
     server = await serve()
     picture = tmp_path / "view.svg"
-    code, shown = await on_a_terminal(recording, "--url", server.url, "--model", "toy", "--picture", picture)
+    code, shown = await on_a_terminal(
+        recording, "--url", server.url, "--model", "toy", "--picture", picture
+    )
     assert code == 0
     during, after = shown.split("\x1b[?1049l")
     assert "\x1b[?1049h" in during
@@ -134,5 +150,7 @@ def test_what_is_not_understood_ends_with_2(arguments):
 def test_help_is_quick_because_nothing_heavy_is_loaded():
     code = "import sys; from service.cli.listen import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print(*sorted(sys.modules), file=sys.stderr)"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stderr
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stderr
     assert not {"numpy", "aiohttp", "rich", "soundfile", "sounddevice"} & set(loaded.split())

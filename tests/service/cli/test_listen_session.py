@@ -54,7 +54,9 @@ async def test_a_source_that_breaks_has_its_windows_answered_and_then_its_error_
     server = await serve()
     events = []
     with pytest.raises(InputError, match="cable"):
-        await listen(Chunks(tone(4), error=InputError("cable")), wish(server.url), tell=events.append)
+        await listen(
+            Chunks(tone(4), error=InputError("cable")), wish(server.url), tell=events.append
+        )
     assert events[-1].type == "end"
     assert events[-1].windows == 4
 

@@ -15,7 +15,9 @@ def test_help_names_every_command_with_a_line_each(capsys):
     names = {entry.name for entry in importlib.metadata.entry_points(group=GROUP)}
     assert {"serve", "listen", "classify", "models", "train", "bench"} <= names
     for name in names:
-        assert any(line.split()[:1] == [name] and len(line.split()) > 3 for line in listing.splitlines())
+        assert any(
+            line.split()[:1] == [name] and len(line.split()) > 3 for line in listing.splitlines()
+        )
 
 
 PROBE = """
@@ -28,7 +30,9 @@ print([name for name in heavy if name in sys.modules], file=sys.stderr)
 
 
 def test_help_loads_nothing_heavy():
-    found = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", PROBE], capture_output=True, text=True, check=True
+    )
     assert found.stderr.strip() == "[]"
 
 

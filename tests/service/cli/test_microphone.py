@@ -52,13 +52,18 @@ def test_without_portaudio_it_says_what_to_install(sounddevice):
 
 def test_without_a_device_it_says_so_in_one_line(sounddevice):
     sounddevice(PACKAGE)
-    with pytest.raises(InputError, match=r"no microphone .*connect one, or listen to a sound file") as refused:
+    with pytest.raises(
+        InputError, match=r"no microphone .*connect one, or listen to a sound file"
+    ) as refused:
         Microphone()
     assert "\n" not in str(refused.value)
 
 
 def test_a_wrong_device_is_answered_with_those_there_are(sounddevice):
-    sounddevice(PACKAGE + "DEVICES.append({'name': 'USB', 'max_input_channels': 1, 'default_samplerate': 16000.0})")
+    sounddevice(
+        PACKAGE
+        + "DEVICES.append({'name': 'USB', 'max_input_channels': 1, 'default_samplerate': 16000.0})"
+    )
     assert Microphone().sample_rate == 16_000
     assert Microphone("USB").sample_rate == 16_000
     with pytest.raises(InputError, match="choose one with --device: 1 USB"):
@@ -76,7 +81,11 @@ class InputStream:
     """Calls back from a thread of its own, with one buffer used over and over, as PortAudio does."""
 
     def __init__(self, *, callback, blocksize, **settings):
-        self.settings, self.callback, self.buffer = settings, callback, np.zeros((blocksize, 1), np.float32)
+        self.settings, self.callback, self.buffer = (
+            settings,
+            callback,
+            np.zeros((blocksize, 1), np.float32),
+        )
         self.over = threading.Event()
 
     def __enter__(self):
@@ -96,7 +105,10 @@ class InputStream:
 
 
 async def test_blocks_come_as_they_are_captured_and_overflows_with_them(sounddevice):
-    sounddevice(PACKAGE + "DEVICES.append({'name': 'USB', 'max_input_channels': 1, 'default_samplerate': 16000.0})")
+    sounddevice(
+        PACKAGE
+        + "DEVICES.append({'name': 'USB', 'max_input_channels': 1, 'default_samplerate': 16000.0})"
+    )
     microphone = Microphone()
     sys.modules["sounddevice"].InputStream = InputStream
     got = []

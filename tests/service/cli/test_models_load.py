@@ -43,14 +43,19 @@ async def test_a_choice_that_was_not_kept_is_said(server, folder, capsys):  # no
 
 
 def test_it_is_found_behind_timbre_models(capsys, monkeypatch, tmp_path):
-    points = tomllib.loads(Path("pyproject.toml").read_text())["project"]["entry-points"]["timbre.models"]
+    points = tomllib.loads(Path("pyproject.toml").read_text())["project"]["entry-points"][
+        "timbre.models"
+    ]
     installed = tmp_path / "other-1.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
     lines = [f"{name} = {target}" for name, target in points.items()]
     (installed / "entry_points.txt").write_text("\n".join(["[timbre.models]", *lines]))
     monkeypatch.syspath_prepend(tmp_path)
-    for arguments, told in ((["load", "--help"], "timbre models load"), (["--help"], "timbre models load --help")):
+    for arguments, told in (
+        (["load", "--help"], "timbre models load"),
+        (["--help"], "timbre models load --help"),
+    ):
         with pytest.raises(SystemExit) as caught:
             models(arguments)
         assert caught.value.code == 0

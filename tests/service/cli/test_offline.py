@@ -26,7 +26,9 @@ def test_folders_give_their_sound_files_and_named_files_are_always_tried(tmp_pat
 
 async def test_a_folder_without_sounds_is_an_error_of_its_own(tmp_path, artefacts):
     async with opened("toy", artefacts=artefacts) as local:
-        [(path, error)] = [each async for each in local.answers(local.files([tmp_path]), local.asking(**PLAIN))]
+        [(path, error)] = [
+            each async for each in local.answers(local.files([tmp_path]), local.asking(**PLAIN))
+        ]
     assert path == tmp_path
     assert isinstance(error, InputError)
     assert str(error) == "no sound files in this folder"

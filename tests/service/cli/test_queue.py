@@ -19,11 +19,15 @@ async def filled(redis_server, redis_url):
     """One worker that holds one of three live jobs, a clip, and two dead letters."""
     tensor = np.zeros(26, np.float32)
     data = encode_job(
-        Job(id="j1", model="toy", version="2", tensor=tensor, deadline=9, live=True, stream="s"), reply_to="g", now=0
+        Job(id="j1", model="toy", version="2", tensor=tensor, deadline=9, live=True, stream="s"),
+        reply_to="g",
+        now=0,
     )
     for stream in (LIVE, LIVE, LIVE, CLIPS):
         redis_server.client.xadd(stream, {"job": data})
-    redis_server.client.xadd(DEAD, {"job": data, "why": "3 workers ended", "stream": LIVE, "worker": "w"})
+    redis_server.client.xadd(
+        DEAD, {"job": data, "why": "3 workers ended", "stream": LIVE, "worker": "w"}
+    )
     redis_server.client.xadd(DEAD, {"job": b"junk", "why": "no job", "stream": LIVE, "worker": "w"})
     worker = RedisJobs(redis_url, name="w")
     await worker.open()
@@ -52,7 +56,9 @@ async def test_status_counts_what_waits_what_is_held_and_who_works(filled, capsy
     assert re.search(r"w: seen \d+\.\d s ago, holds 1", told)
 
 
-async def test_a_killed_workers_jobs_are_shown_as_held_by_one_that_is_lost(filled, redis_server, capsys):
+async def test_a_killed_workers_jobs_are_shown_as_held_by_one_that_is_lost(
+    filled, redis_server, capsys
+):
     redis_server.client.zrem("{timbre}:workers", "w")
     assert await run("status", "--redis", filled) == 0
     assert "w: lost, holds 1" in capsys.readouterr().out
@@ -61,7 +67,12 @@ async def test_a_killed_workers_jobs_are_shown_as_held_by_one_that_is_lost(fille
 async def test_dead_letters_are_listed_with_their_reason(filled, capsys):
     assert await run("dead", "--redis", filled, "--json") == 1
     junk, letter = json.loads(capsys.readouterr().out)
-    assert (junk["job"], letter["job"], letter["model"], letter["shape"]) == ("not a job", "j1", "toy", [26])
+    assert (junk["job"], letter["job"], letter["model"], letter["shape"]) == (
+        "not a job",
+        "j1",
+        "toy",
+        [26],
+    )
     assert letter["why"] == "3 workers ended"
     await run("dead", "--redis", filled)
     assert "j1  toy:2 [26]  3 workers ended" in capsys.readouterr().out
@@ -89,7 +100,9 @@ def test_no_redis_is_told_with_3_and_nonsense_with_2(tmp_path, capsys):
     assert "timbre queue: " in capsys.readouterr().err
 
 
-def test_the_address_may_come_from_the_environment_and_is_asked_for_without_it(redis_url, monkeypatch, capsys):
+def test_the_address_may_come_from_the_environment_and_is_asked_for_without_it(
+    redis_url, monkeypatch, capsys
+):
     assert main(["dead"]) == 2
     assert "--redis URL, or TIMBRE_REDIS" in capsys.readouterr().err
     monkeypatch.setenv("TIMBRE_REDIS", redis_url)

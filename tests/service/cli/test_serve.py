@@ -27,7 +27,15 @@ class Process:
     """A running `timbre serve` and its log so far."""
 
     def __init__(self, *arguments, shell=""):
-        command = [sys.executable, "-m", "service.cli.main", "serve", "--port", "0", *map(str, arguments)]
+        command = [
+            sys.executable,
+            "-m",
+            "service.cli.main",
+            "serve",
+            "--port",
+            "0",
+            *map(str, arguments),
+        ]
         if shell:
             command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -80,7 +88,10 @@ def test_it_says_what_it_serves_and_where(serve_process):
 async def test_told_to_leave_it_ends_streams_properly_and_exits_with_0(serve_process, number):
     server = serve_process()
     url = (await asyncio.to_thread(server.until, r"url=(http\S+)"))[1]
-    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/v1/models/toy/stream") as socket:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{url}/v1/models/toy/stream") as socket,
+    ):
         await begin(socket)
         await socket.send_bytes(pcm(noise(4)))
         assert (await socket.receive_json())["type"] == "window"
@@ -99,7 +110,9 @@ def test_it_ends_within_the_grace_whatever_clients_do(serve_process):
     import socket
 
     with socket.create_connection(("127.0.0.1", port)) as client:
-        client.sendall(b"POST /v1/models/toy/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        client.sendall(
+            b"POST /v1/models/toy/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+        )
         time.sleep(0.2)
         begun = time.monotonic()
         assert server.end() == 0
@@ -110,7 +123,9 @@ def test_it_ends_within_the_grace_whatever_clients_do(serve_process):
 def test_several_gateways_share_the_port_and_the_dead_are_replaced(serve_process):
     server = serve_process("--gateways", 2)
     port = server.until(r"url=http://127.0.0.1:(\d+)", times=2)[1]
-    pids = [int(re.search(r"pid=(\d+)", line)[1]) for line in server.log if "gateway started" in line]
+    pids = [
+        int(re.search(r"pid=(\d+)", line)[1]) for line in server.log if "gateway started" in line
+    ]
     assert len(set(pids)) == 2
     os.kill(pids[0], signal.SIGKILL)
     server.until("gateway died")
@@ -141,7 +156,9 @@ async def test_while_one_gateway_is_replaced_the_others_take_all_that_comes(serv
     assert await asyncio.to_thread(server.end) == 0
 
 
-def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(artefacts, monkeypatch, capsys):
+def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(
+    artefacts, monkeypatch, capsys
+):
     monkeypatch.setattr(supervisor, "SILENCE_S", 1.0)
     watching = Supervisor(Settings(port=0, artefacts=artefacts), since=time.monotonic())
     (child,) = watching._children
@@ -167,10 +184,14 @@ def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(artefacts, 
     assert capsys.readouterr().err.count("gateway hangs") == 1
 
 
-def test_when_the_supervisor_is_killed_its_processes_leave_and_give_the_port_back(serve_process, redis_url):
+def test_when_the_supervisor_is_killed_its_processes_leave_and_give_the_port_back(
+    serve_process, redis_url
+):
     server = serve_process("--gateways", 2, "--redis", redis_url)
     port = int(server.until(r"url=http://127.0.0.1:(\d+)", times=2)[1])
-    assert server.end(signal_number=signal.SIGKILL) == -signal.SIGKILL  # at the end of the log all are gone
+    assert (
+        server.end(signal_number=signal.SIGKILL) == -signal.SIGKILL
+    )  # at the end of the log all are gone
     assert len([line for line in server.log if "supervisor is gone" in line]) == 3
     socket.create_server(("127.0.0.1", port)).close()
 
@@ -184,7 +205,9 @@ def command_lines():
     return shown
 
 
-def test_a_password_that_comes_in_the_environment_is_seen_by_nobody(serve_process, tmp_path_factory, monkeypatch):
+def test_a_password_that_comes_in_the_environment_is_seen_by_nobody(
+    serve_process, tmp_path_factory, monkeypatch
+):
     redis = start_redis(tmp_path_factory)
     try:
         redis.client.config_set("requirepass", "sesame")
@@ -201,10 +224,14 @@ def test_a_password_that_comes_in_the_environment_is_seen_by_nobody(serve_proces
         redis.end()
 
 
-async def test_a_process_with_few_handles_takes_fewer_connections_and_none_is_wanting(serve_process):
+async def test_a_process_with_few_handles_takes_fewer_connections_and_none_is_wanting(
+    serve_process,
+):
     server = serve_process(shell="ulimit -n 200")
     url = (await asyncio.to_thread(server.until, r" ready url=(\S+)"))[1]
-    idle = [await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1])) for _ in range(250)]
+    idle = [
+        await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1])) for _ in range(250)
+    ]
     async with aiohttp.ClientSession() as http:
         for path in ("/livez", "/v1/models"):
             async with http.get(url + path) as response:
@@ -246,7 +273,13 @@ def test_loopback_is_free(host):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--set", "prot=1"], ["--set", "grace=-1"], ["--gateways", "0"], ["--workers", "2"], ["--redis", "redis://h?x=1"]],
+    [
+        ["--set", "prot=1"],
+        ["--set", "grace=-1"],
+        ["--gateways", "0"],
+        ["--workers", "2"],
+        ["--redis", "redis://h?x=1"],
+    ],
     ids=lambda each: each[-1],
 )
 def test_settings_that_make_no_sense_are_refused_with_2(arguments, capsys):

@@ -15,16 +15,35 @@ LABELS = ("violin", "cello")
 def board(**options):
     fields = {"source": "a.wav", "rate": 1_000, "url": "http://h:1", "model": "toy"}
     made = Board(thresholds={"violin": 0.4, "cello": 0.5}, **{**fields, **options})
-    made.note(Ready(stream="s", model="toy", version="3", labels=LABELS, window=2.0, hop=0.5, sample_rate=22_050))
+    made.note(
+        Ready(
+            stream="s",
+            model="toy",
+            version="3",
+            labels=LABELS,
+            window=2.0,
+            hop=0.5,
+            sample_rate=22_050,
+        )
+    )
     return made
 
 
 def window(violin=0.9, cello=0.1, *, age=3.0):
     scores = {"violin": violin, "cello": cello}
-    labels = tuple(name for name, threshold in (("violin", 0.4), ("cello", 0.5)) if scores[name] >= threshold)
+    labels = tuple(
+        name for name, threshold in (("violin", 0.4), ("cello", 0.5)) if scores[name] >= threshold
+    )
     ages = Age(total=age, features=1, queue=1, model=1)
     return Window(
-        start=0, end=2, start_sample=0, end_sample=2_000, scores=scores, labels=labels, version="3", age_ms=ages
+        start=0,
+        end=2,
+        start_sample=0,
+        end_sample=2_000,
+        scores=scores,
+        labels=labels,
+        version="3",
+        age_ms=ages,
     )
 
 

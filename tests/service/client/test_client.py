@@ -13,7 +13,10 @@ async def test_a_file_and_its_bytes_have_the_same_answer(serve, tmp_path):
     path = tmp_path / "tone.wav"
     path.write_bytes(wav(tone(5)))
     client = Client(server.url)
-    by_path, by_bytes = await client.classify(path, "toy"), await client.classify(path.read_bytes(), "toy")
+    by_path, by_bytes = (
+        await client.classify(path, "toy"),
+        await client.classify(path.read_bytes(), "toy"),
+    )
     assert by_path["labels"] == by_bytes["labels"] == ["tone"]
     assert by_path["windows"] == by_bytes["windows"]
     assert len(by_path["windows"]) == 3
@@ -29,7 +32,10 @@ async def test_options_reach_the_server(serve):
 async def test_a_model_describes_itself(serve):
     server = await serve()
     described = await Client(server.url).describe("toy")
-    assert {label["name"]: label["threshold"] for label in described["labels"]} == {"tone": 0.5, "noise": 0.5}
+    assert {label["name"]: label["threshold"] for label in described["labels"]} == {
+        "tone": 0.5,
+        "noise": 0.5,
+    }
 
 
 @pytest.mark.parametrize(
@@ -47,7 +53,9 @@ async def test_a_refusal_becomes_the_error_the_server_had(serve, data, model, er
 
 
 async def test_nobody_there_is_said_so(unused_tcp_port):
-    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:\d+ \(connection refused\): is `timbre serve` running"):
+    with pytest.raises(
+        Unreachable, match=r"127\.0\.0\.1:\d+ \(connection refused\): is `timbre serve` running"
+    ):
         await Client(f"ws://127.0.0.1:{unused_tcp_port}").classify(b"x")
 
 
@@ -57,7 +65,8 @@ async def test_a_missing_file_is_an_os_error():
 
 
 @pytest.mark.parametrize(
-    ("given", "used"), [("ws://h:1/", "http://h:1"), ("wss://h", "https://h"), ("https://h/base/", "https://h/base")]
+    ("given", "used"),
+    [("ws://h:1/", "http://h:1"), ("wss://h", "https://h"), ("https://h/base/", "https://h/base")],
 )
 def test_web_and_websocket_addresses_are_the_same(given, used):
     assert Client(given).url == used

@@ -21,4 +21,6 @@ def test_an_event_is_one_line_with_its_type_first(event, kind):
     line = as_json(event)
     assert "\n" not in line
     assert next(iter(json.loads(line).items())) == ("type", kind)
-    assert {name: value for name, value in json.loads(line).items() if name != "type"} == vars(event)
+    assert {name: value for name, value in json.loads(line).items() if name != "type"} == vars(
+        event
+    )

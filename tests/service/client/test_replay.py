@@ -61,7 +61,10 @@ def test_replay_begins_at_the_window_itself_when_nothing_is_resampled():
     assert book.needed() == 11_264
 
 
-@given(rate=st.sampled_from([8_000, 11_025, 16_000, 44_100, 48_000, 96_000, 192_000]), windows=st.integers(0, 500))
+@given(
+    rate=st.sampled_from([8_000, 11_025, 16_000, 44_100, 48_000, 96_000, 192_000]),
+    windows=st.integers(0, 500),
+)
 def test_replay_begins_where_both_rates_meet_and_early_enough_for_the_resampler(rate, windows):
     book = ledger(rate)
     for index in range(windows):
@@ -71,7 +74,11 @@ def test_replay_begins_where_both_rates_meet_and_early_enough_for_the_resampler(
     assert needed == 0 or 0.1 * rate <= book.start(windows) - needed <= 0.2 * rate
 
 
-@given(rate=st.sampled_from([8_000, 22_050, 48_000]), gone=st.integers(0, 10**7), answered=st.integers(0, 30))
+@given(
+    rate=st.sampled_from([8_000, 22_050, 48_000]),
+    gone=st.integers(0, 10**7),
+    answered=st.integers(0, 30),
+)
 def test_what_is_gone_is_given_up_and_counted_and_the_rest_is_not(rate, gone, answered):
     book = ledger(rate)
     for index in range(answered):

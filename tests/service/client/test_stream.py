@@ -53,7 +53,9 @@ def told(windows):
     return [(each.start_sample, each.end_sample, each.labels) for each in windows]
 
 
-@pytest.mark.parametrize(("rate", "hop"), [(RATE, 0.5), (48_000, 0.5), (11_025, 0.5), (8_000, 0.5), (44_099, 0.1)])
+@pytest.mark.parametrize(
+    ("rate", "hop"), [(RATE, 0.5), (48_000, 0.5), (11_025, 0.5), (8_000, 0.5), (44_099, 0.1)]
+)
 async def test_a_stream_cut_three_times_gives_the_windows_of_an_unbroken_one(serve, rate, hop):
     server = await serve()
     sound = music(14, rate=rate)
@@ -61,7 +63,12 @@ async def test_a_stream_cut_three_times_gives_the_windows_of_an_unbroken_one(ser
     options = {"model": "toy-net", "rate": rate, "encoding": "pcm_f32le", "hop": hop}
     whole = await run(server.url, sound, **options)
     async with proxied(server.url) as (proxy, url):
-        broken = await run(url, sound, disturb=lambda second: proxy.cut() if second in (3, 6, 10) else None, **options)
+        broken = await run(
+            url,
+            sound,
+            disturb=lambda second: proxy.cut() if second in (3, 6, 10) else None,
+            **options,
+        )
     expected, got = of(Window, whole), of(Window, broken)
     assert told(got) == told(expected)
     assert len(got) == 1 + (14 * 22_050 - 44_100) // (round(hop * 22_050 / 512) * 512)
@@ -69,7 +76,9 @@ async def test_a_stream_cut_three_times_gives_the_windows_of_an_unbroken_one(ser
         assert one.scores == pytest.approx(other.scores, abs=2e-6)
     assert proxy.connections == 4
     end = broken[-1]
-    assert end == End(reason="client ended", samples=len(sound), windows=len(got), dropped=0, reconnects=3)
+    assert end == End(
+        reason="client ended", samples=len(sound), windows=len(got), dropped=0, reconnects=3
+    )
     assert [event.attempt for event in of(Reconnect, broken)] == [1, 1, 1]
 
 
@@ -111,7 +120,10 @@ async def test_catching_up_is_no_faster_than_a_slow_server_answers(serve, monkey
 
 async def test_a_cut_between_the_clients_end_and_the_servers_loses_nothing(serve):
     server = await serve()
-    async with proxied(server.url) as (proxy, url), Client(url).stream("toy", sample_rate=RATE) as stream:
+    async with (
+        proxied(server.url) as (proxy, url),
+        Client(url).stream("toy", sample_rate=RATE) as stream,
+    ):
         await stream.send(music(6))
         while not stream.windows:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.005)
@@ -212,7 +224,10 @@ async def test_a_stream_refused_on_the_way_raises_for_reader_and_sender(serve):
 
 def test_samples_become_bytes_in_the_streams_encoding():
     start = Start(sample_rate=RATE)
-    assert pcm([0.0, 0.5, 1.0, -1.0, 7.0], start) == np.array([0, 16_384, 32_767, -32_768, 32_767], "<i2").tobytes()
+    assert (
+        pcm([0.0, 0.5, 1.0, -1.0, 7.0], start)
+        == np.array([0, 16_384, 32_767, -32_768, 32_767], "<i2").tobytes()
+    )
     stereo = Start(sample_rate=RATE, channels=2, encoding="pcm_f32le")
     assert pcm(np.array([[0.5, 2.0]]), stereo) == np.array([0.5, 2.0], "<f4").tobytes()
     for wrong in ([1, 2, 3], [[0.5, 0.5]], 0.5):

@@ -7,7 +7,16 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from features.errors import Busy, InputError, Leaving, NotAllowed, NotFound, TimbreError, TooMany, Unauthorised
+from features.errors import (
+    Busy,
+    InputError,
+    Leaving,
+    NotAllowed,
+    NotFound,
+    TimbreError,
+    TooMany,
+    Unauthorised,
+)
 from service.client.transport import Unreachable, ask, dial, greet, problem, refusal
 from service.protocol import Start, failure
 

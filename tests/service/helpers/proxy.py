@@ -36,7 +36,9 @@ class Proxy:
             return
         pair = {writer, server}
         self._writers |= pair
-        await asyncio.gather(self._pump(reader, server, up=True), self._pump(upstream, writer, up=False))
+        await asyncio.gather(
+            self._pump(reader, server, up=True), self._pump(upstream, writer, up=False)
+        )
         self._writers -= pair
         for each in pair:
             each.close()

@@ -21,7 +21,16 @@ class RedisServer:
         self.folder = folder
         self.url = url or f"unix://{folder}/redis.sock"
         self.client = redis.Redis.from_url(self.url, protocol=2)
-        self._arguments = ["--save", "", "--port", "0", "--dir", folder, "--unixsocket", f"{folder}/redis.sock"]
+        self._arguments = [
+            "--save",
+            "",
+            "--port",
+            "0",
+            "--dir",
+            folder,
+            "--unixsocket",
+            f"{folder}/redis.sock",
+        ]
         self._arguments += arguments
         self.start()
 

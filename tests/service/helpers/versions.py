@@ -8,7 +8,9 @@ from pathlib import Path
 
 def put(folder, version, *, name="toy", of=None, broken=False, **changes):
     """Copy a version (the model's newest, or `of`) to another number by a rename; change fields of its manifest."""
-    newest = max((int(each.name) for each in (folder / name).iterdir() if each.name.isdigit()), default=0)
+    newest = max(
+        (int(each.name) for each in (folder / name).iterdir() if each.name.isdigit()), default=0
+    )
     draft = folder / name / f".draft-{version}"
     shutil.copytree(of or folder / name / str(newest), draft)
     graph, path = draft / "model.onnx", draft / "manifest.json"

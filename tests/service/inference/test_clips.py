@@ -35,7 +35,9 @@ def test_the_last_window_is_padded_only_when_samples_are_left(length, spans):
 
 
 def verdict(**scores):
-    return Verdict(scores, tuple(name for name, score in scores.items() if score >= 0.5), 0.0, 0.0, "1")
+    return Verdict(
+        scores, tuple(name for name, score in scores.items() if score >= 0.5), 0.0, 0.0, "1"
+    )
 
 
 def test_the_labels_of_a_clip_are_those_of_its_windows_highest_mean_first():
@@ -45,7 +47,10 @@ def test_the_labels_of_a_clip_are_those_of_its_windows_highest_mean_first():
 
 def test_one_loud_mistake_does_not_come_before_what_plays_all_the_time():
     verdicts = [verdict(horn=0.7, piano=0.0)] * 4 + [verdict(horn=0.4, piano=0.95)]
-    assert clip_labels([(at, at + 10) for at in range(0, 50, 10)], verdicts, window=10) == ["horn", "piano"]
+    assert clip_labels([(at, at + 10) for at in range(0, 50, 10)], verdicts, window=10) == [
+        "horn",
+        "piano",
+    ]
 
 
 def test_a_last_window_that_is_mostly_padding_does_not_count():

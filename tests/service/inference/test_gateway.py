@@ -36,10 +36,16 @@ def test_scores_are_named_ranked_and_judged_by_each_labels_threshold():
 async def test_a_tensor_gets_its_scores(gateway):
     model = gateway.catalogue.find("toy")
     found = await gateway.ask(
-        model, np.zeros(26, np.float32), deadline=time.monotonic() + 1, live=True, stream=gateway.new_id()
+        model,
+        np.zeros(26, np.float32),
+        deadline=time.monotonic() + 1,
+        live=True,
+        stream=gateway.new_id(),
     )
     expected = model.predict(np.zeros((1, 26), np.float32))[0]
-    assert found.scores == pytest.approx(dict(zip(model.labels, expected.tolist(), strict=True)), abs=1e-6)
+    assert found.scores == pytest.approx(
+        dict(zip(model.labels, expected.tolist(), strict=True)), abs=1e-6
+    )
 
 
 async def test_no_work_is_taken_before_the_models_are_there(artefacts):
@@ -48,7 +54,9 @@ async def test_no_work_is_taken_before_the_models_are_there(artefacts):
         pass
 
 
-async def test_a_folder_without_models_and_a_model_that_is_not_there_are_refused_by_name(artefacts, tmp_path):
+async def test_a_folder_without_models_and_a_model_that_is_not_there_are_refused_by_name(
+    artefacts, tmp_path
+):
     for settings, named in (
         (Settings(artefacts=tmp_path), "any model"),
         (Settings(artefacts=artefacts, models=("x",)), "x"),

@@ -31,7 +31,9 @@ def test_each_bucket_holds_its_upper_bound_and_nothing_above():
     assert histogram.sum_ms == pytest.approx(2 * sum(BOUNDS_MS), rel=1e-6)
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 1.0), (0.9, 1.0), (0.91, 20.0), (0.99, 20.0), (1.0, 33.0)])
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.5, 1.0), (0.9, 1.0), (0.91, 20.0), (0.99, 20.0), (1.0, 33.0)]
+)
 def test_a_quantile_is_the_bound_that_so_many_do_not_exceed(share, expected):
     histogram = Histogram()
     for ms in [0.5] * 90 + [17.0] * 9 + [33.0]:
@@ -63,7 +65,12 @@ async def test_a_loop_that_is_blocked_is_seen_and_one_that_is_stopped_counts_no_
 
 def test_a_late_loop_thins_until_it_is_in_time_and_calm_brings_all_back():
     thinning, seen = Thinning(), []
-    for ms in (TOO_LATE_MS, *[9_999.0] * (LATE_TICKS - 1), TOO_LATE_MS, *[TOO_LATE_MS + 1] * (LATE_TICKS - 1)):
+    for ms in (
+        TOO_LATE_MS,
+        *[9_999.0] * (LATE_TICKS - 1),
+        TOO_LATE_MS,
+        *[TOO_LATE_MS + 1] * (LATE_TICKS - 1),
+    ):
         thinning.note(ms)
         assert thinning.one_of == 1
     for _ in range(100):

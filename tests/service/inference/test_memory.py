@@ -10,18 +10,25 @@ from service.inference.memory import _read_only_files, give_back
 
 ROOT = Path(__file__).parents[3]
 SMAPS = Path("/proc/self/smaps")
-pytestmark = pytest.mark.skipif(not SMAPS.exists(), reason="resident pages are read from Linux's /proc")
+pytestmark = pytest.mark.skipif(
+    not SMAPS.exists(), reason="resident pages are read from Linux's /proc"
+)
 
 
 def resident_kb(path):
     blocks = re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", SMAPS.read_text())
-    return sum(int(re.search(r"Rss:\s+(\d+) kB", block)[1]) for block in blocks if str(path) in block)
+    return sum(
+        int(re.search(r"Rss:\s+(\d+) kB", block)[1]) for block in blocks if str(path) in block
+    )
 
 
 def test_pages_of_files_are_dropped_and_come_back_when_read(tmp_path):
     path = tmp_path / "library"
     path.write_bytes(bytes(range(256)) * 32_768)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ, flags=mmap.MAP_PRIVATE) as pages:
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ, flags=mmap.MAP_PRIVATE) as pages,
+    ):
         first = sum(pages[::4_096])
         assert resident_kb(path) == 8_192
         give_back()
@@ -63,7 +70,11 @@ print(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
 
 def test_large_blocks_go_back_to_the_system_when_they_are_free():
     kept, after = (
-        int(subprocess.run([sys.executable, "-c", GROWN, *told], capture_output=True, check=True, cwd=ROOT).stdout)
+        int(
+            subprocess.run(
+                [sys.executable, "-c", GROWN, *told], capture_output=True, check=True, cwd=ROOT
+            ).stdout
+        )
         for told in ([], ["let go"])
     )
     if kept < 100e6:

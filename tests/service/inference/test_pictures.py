@@ -25,7 +25,9 @@ CLASSIFY = "/v1/models/colours/classify"
 @pytest.fixture(scope="session")
 def pictured(artefacts, tmp_path_factory):
     """The toy models, and two for pictures."""
-    return write_colours(shutil.copytree(artefacts, tmp_path_factory.mktemp("pictured") / "artefacts"))
+    return write_colours(
+        shutil.copytree(artefacts, tmp_path_factory.mktemp("pictured") / "artefacts")
+    )
 
 
 @pytest.fixture
@@ -101,11 +103,15 @@ def form(**fields):
 @pytest.mark.parametrize("order", [1, -1])
 async def test_metadata_comes_in_the_query_or_beside_the_file(server, order):
     for region, label in (("land", "red"), ("sea", "blue")):
-        fields = dict(list({"region": region, "file": plain("red"), "season": "wet"}.items())[::order])
+        fields = dict(
+            list({"region": region, "file": plain("red"), "season": "wet"}.items())[::order]
+        )
         answers = [
             await server.post(f"{PLACES}?region={region}", data=plain("red")),
             await server.post(PLACES, data=form(**fields)),
-            await server.post(f"{PLACES}?region={region}", data=form(file=plain("red"), season="dry")),
+            await server.post(
+                f"{PLACES}?region={region}", data=form(file=plain("red"), season="dry")
+            ),
         ]
         assert [answer["predictions"][0]["label"] for _, answer, _ in answers] == [label] * 3
 
@@ -117,7 +123,11 @@ async def test_metadata_comes_in_the_query_or_beside_the_file(server, order):
         ("?region=air", {}, "region='air' must be one of land, sea"),
         ("?region=sea&season=hot", {}, "season='hot' must be one of dry, wet"),
         ("?region=sea", {"region": "sea"}, "'region' stands in the query and in the form"),
-        ("?region=sea&colour=red", {}, "unknown query parameter 'colour'; known: top_k, version, region, season"),
+        (
+            "?region=sea&colour=red",
+            {},
+            "unknown query parameter 'colour'; known: top_k, version, region, season",
+        ),
         (
             "",
             {"colour": "red"},
@@ -159,7 +169,9 @@ async def test_a_form_without_a_file_and_a_field_that_is_no_text_are_refused(ser
         (plain("red", size=(100, 101)), 413, "at most 10000"),
     ],
 )
-async def test_what_is_no_good_picture_is_refused_and_the_next_one_is_answered(server, data, status, words):
+async def test_what_is_no_good_picture_is_refused_and_the_next_one_is_answered(
+    server, data, status, words
+):
     found, problem, headers = await server.post(CLASSIFY, data=data)
     assert (found, headers["Content-Type"]) == (status, "application/problem+json; charset=utf-8")
     assert words in problem["detail"]
@@ -183,7 +195,9 @@ async def test_a_photograph_is_turned_upright_before_it_is_classified(server):
     picture = Image.new("RGB", (60, 20), "red")
     picture.paste("blue", (40, 0, 60, 20))
     answers = [
-        await server.post(CLASSIFY, data=save(picture, "JPEG", exif=b"Exif\0\0" + exif(orientation)))
+        await server.post(
+            CLASSIFY, data=save(picture, "JPEG", exif=b"Exif\0\0" + exif(orientation))
+        )
         for orientation in (1, 3, 6)
     ]
     assert [answer["predictions"][0]["label"] for _, answer, _ in answers] == ["red"] * 3
@@ -194,7 +208,12 @@ async def test_a_model_describes_the_pictures_it_takes(server):
     assert described["task"] == "multi-class"
     told = described["input"]
     assert (told["kind"], told["dtype"], told["shape"]) == ("picture", "uint8", [24 * 32 * 3 + 4])
-    assert (told["height"], told["width"], told["fit"], told["resample"]) == (24, 32, "crop", "bilinear")
+    assert (told["height"], told["width"], told["fit"], told["resample"]) == (
+        24,
+        32,
+        "crop",
+        "bilinear",
+    )
     assert told["metadata"][0] == {"name": "region", "values": ["land", "sea"], "required": True}
 
 
@@ -210,11 +229,15 @@ async def test_pictures_of_many_clients_share_model_calls(server):
     object.__setattr__(model.session, "predict", predict)
     try:
         colours = ["red", "lime", "blue"] * 30
-        answers = await asyncio.gather(*(server.post(CLASSIFY, data=plain(colour)) for colour in colours))
+        answers = await asyncio.gather(
+            *(server.post(CLASSIFY, data=plain(colour)) for colour in colours)
+        )
     finally:
         object.__delattr__(model.session, "predict")
     names = {"red": "red", "lime": "green", "blue": "blue"}
-    assert [answer["predictions"][0]["label"] for _, answer, _ in answers] == [names[each] for each in colours]
+    assert [answer["predictions"][0]["label"] for _, answer, _ in answers] == [
+        names[each] for each in colours
+    ]
     assert sum(sizes) == 90
     assert max(sizes) > 1
 

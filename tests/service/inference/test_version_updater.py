@@ -87,7 +87,9 @@ class Listener:
         *messages, end, code = self.heard + await rest_of(self.socket)
         assert (end["reason"], end["samples_dropped"], code) == ("client ended", 0, 1000)
         windows = [message for message in messages if message["type"] == "window"]
-        assert [window["start_sample"] for window in windows] == [n * HOP for n in range(len(windows))]
+        assert [window["start_sample"] for window in windows] == [
+            n * HOP for n in range(len(windows))
+        ]
         assert len(windows) == end["windows"] == 1 + (self.sent - 2 * RATE) // HOP
         return [int(window["version"]) for window in windows]
 
@@ -116,7 +118,9 @@ async def test_a_live_stream_goes_over_to_a_new_version_and_a_pinned_one_does_no
     assert answer["version"] == "3"
 
 
-async def test_twelve_swaps_lose_no_window_and_leave_no_old_model_behind(server, folder, monkeypatch):
+async def test_twelve_swaps_lose_no_window_and_leave_no_old_model_behind(
+    server, folder, monkeypatch
+):
     monkeypatch.setattr(local, "IDLE_S", 0.1)
     listeners = [await listen(server) for _ in range(4)]
     gone = []
@@ -148,7 +152,9 @@ async def test_twelve_swaps_lose_no_window_and_leave_no_old_model_behind(server,
     await until(lambda: len(model_threads()) <= 1)
 
 
-async def test_windows_that_wait_are_answered_by_the_version_they_were_cut_for(server, folder, monkeypatch):
+async def test_windows_that_wait_are_answered_by_the_version_they_were_cut_for(
+    server, folder, monkeypatch
+):
     predict = Session.predict
 
     def slowly(session, batch):
@@ -168,7 +174,9 @@ async def test_windows_that_wait_are_answered_by_the_version_they_were_cut_for(s
     assert versions == [2] * 7 + [3] * 8 + [4] * 8 + [5] * 8 + [6] * 2
 
 
-async def test_a_broken_version_is_never_taken_said_once_and_taken_when_it_is_mended(server, folder, capsys):
+async def test_a_broken_version_is_never_taken_said_once_and_taken_when_it_is_mended(
+    server, folder, capsys
+):
     listener = await listen(server)
     await listener.hear()
     broken = put(folder, 3, broken=True)
@@ -194,7 +202,9 @@ async def test_a_copy_that_is_not_finished_is_waited_for_and_not_refused(server,
     target = folder / "toy" / "3"
     ready = put(folder, 4).rename(folder / "ready")
     target.mkdir()
-    (ready / "manifest.json").write_text((ready / "manifest.json").read_text().replace('"4"', '"3"'))
+    (ready / "manifest.json").write_text(
+        (ready / "manifest.json").read_text().replace('"4"', '"3"')
+    )
     for file in sorted(ready.iterdir()):
         content = file.read_bytes()
         for at in range(0, len(content), -(-len(content) // 4)):
@@ -204,13 +214,20 @@ async def test_a_copy_that_is_not_finished_is_waited_for_and_not_refused(server,
     await until(lambda: served(server) == "3")
 
 
-async def test_an_older_version_loaded_by_hand_stays_until_a_newer_one_than_all_comes(server, folder):
+async def test_an_older_version_loaded_by_hand_stays_until_a_newer_one_than_all_comes(
+    server, folder
+):
     listener = await listen(server)
     assert await listener.hear() == "2"
     status, answer, _ = await server.post(LOAD, json={"version": "1"})
     assert status == 200
     assert set(answer) == {"name", "version", "previous", "kept", "seconds"}
-    assert (answer["name"], answer["version"], answer["previous"], answer["kept"]) == ("toy", "1", "2", True)
+    assert (answer["name"], answer["version"], answer["previous"], answer["kept"]) == (
+        "toy",
+        "1",
+        "2",
+        True,
+    )
     await asyncio.sleep(0.2)
     assert await listener.hear() == "1"
     put(folder, 3)
@@ -290,7 +307,10 @@ async def test_another_input_does_not_take_over_a_stream_but_serves_new_ones(ser
     put(folder, 3, of=folder / "toy-net" / "1")
     await until(lambda: served(server) == "3")
     assert await listener.hear() == "2"
-    assert "input" in next(message for message in listener.heard if message["type"] == "warning")["detail"]
+    assert (
+        "input"
+        in next(message for message in listener.heard if message["type"] == "warning")["detail"]
+    )
     assert await (await listen(server)).hear() == "3"
 
 
@@ -315,14 +335,20 @@ async def test_a_start_with_a_broken_latest_version_serves_the_one_before(serve,
     assert "version refused model=toy version=3" in capsys.readouterr().err
 
 
-async def test_a_new_model_is_served_when_its_first_version_comes_unless_others_are_named(serve, server, folder):
+async def test_a_new_model_is_served_when_its_first_version_comes_unless_others_are_named(
+    serve, server, folder
+):
     narrow = await serve(artefacts=folder, models=("toy",))
     assert (await server.get("/v1/models/other"))[0] == 404
     (folder / "other").mkdir()
     put(folder, 1, name="other", of=folder / "toy" / "2")
     await until(lambda: "other" in server.gateway.catalogue.names)
     assert await (await listen(server, model="other")).hear() == "1"
-    assert [each["name"] for each in (await server.get("/v1/models"))[1]["models"]] == ["other", "toy", "toy-net"]
+    assert [each["name"] for each in (await server.get("/v1/models"))[1]["models"]] == [
+        "other",
+        "toy",
+        "toy-net",
+    ]
     assert (await narrow.post("/v1/models/other/load"))[0] == 404
 
 
@@ -351,7 +377,10 @@ async def test_without_keys_only_programs_of_this_machine_load(serve, server, fo
 
 def bulky():
     """A graph from the features to two scores that takes 8 MB."""
-    weights = {"wide": np.full((26, 70_000), 1e-6, np.float32), "narrow": np.full((70_000, 2), 1e-6, np.float32)}
+    weights = {
+        "wide": np.full((26, 70_000), 1e-6, np.float32),
+        "narrow": np.full((70_000, 2), 1e-6, np.float32),
+    }
     nodes = [
         helper.make_node("MatMul", ["row", "wide"], ["many"]),
         helper.make_node("MatMul", ["many", "narrow"], ["sums"]),
@@ -372,7 +401,15 @@ async def test_memory_does_not_grow_with_swaps(serve, folder, monkeypatch):
     monkeypatch.setattr(local, "IDLE_S", 0.05)
     labels = [Label(name=name, threshold=0.5) for name in ("tone", "noise")]
     inputs = np.zeros((2, 26), np.float32)
-    write(folder, name="bulky", kind="features", labels=labels, onnx=bulky(), golden_inputs=inputs, **COMMON)
+    write(
+        folder,
+        name="bulky",
+        kind="features",
+        labels=labels,
+        onnx=bulky(),
+        golden_inputs=inputs,
+        **COMMON,
+    )
     server = await serve(artefacts=folder)
     sizes = []
     for version in range(2, 14):
@@ -383,5 +420,6 @@ async def test_memory_does_not_grow_with_swaps(serve, folder, monkeypatch):
         # What the model's thread has set aside goes with it.
         await until(lambda: not model_threads())
         sizes.append(resident())
-    # It goes up and down by what threads keep for their next call; five models more would take 150 MB.
+    # It goes up and down by what threads keep for their next call; five models more would take 150
+    # MB.
     assert min(sizes[8:]) - max(sizes[:4]) < 60e6

@@ -11,12 +11,21 @@ from service.queue.base import Job
 from service.queue.codec import Reply, decode_job, decode_replies, encode_job, encode_reply
 
 NAMES = st.text(st.characters(blacklist_characters="\n", blacklist_categories=["Cs"]), max_size=20)
-TENSORS = arrays.arrays(st.sampled_from([np.float32, np.uint8]), arrays.array_shapes(min_dims=0, max_dims=4))
+TENSORS = arrays.arrays(
+    st.sampled_from([np.float32, np.uint8]), arrays.array_shapes(min_dims=0, max_dims=4)
+)
 
 
 def job(tensor=None, **fields):
     tensor = np.arange(6, dtype=np.float32).reshape(2, 3) if tensor is None else tensor
-    defaults = {"id": "a-1", "model": "toy", "version": "2", "deadline": 10.5, "live": True, "stream": "a-0"}
+    defaults = {
+        "id": "a-1",
+        "model": "toy",
+        "version": "2",
+        "deadline": 10.5,
+        "live": True,
+        "stream": "a-0",
+    }
     return Job(tensor=tensor, **(defaults | fields))
 
 
@@ -24,18 +33,27 @@ def job(tensor=None, **fields):
 def test_a_job_comes_back_as_it_was(tensor, names, live):
     name, model, version, stream, gateway = names
     data = encode_job(
-        job(tensor, id=name, model=model, version=version, stream=stream, live=live), reply_to=gateway, now=8.0
+        job(tensor, id=name, model=model, version=version, stream=stream, live=live),
+        reply_to=gateway,
+        now=8.0,
     )
     found, reply_to = decode_job(data, since=100.0)
-    assert (found.id, found.model, found.version, found.stream, reply_to, found.live) == (*names, live)
+    assert (found.id, found.model, found.version, found.stream, reply_to, found.live) == (
+        *names,
+        live,
+    )
     assert (found.tensor.dtype, found.tensor.shape) == (tensor.dtype, tensor.shape)
     np.testing.assert_array_equal(found.tensor, tensor)
     assert found.deadline == 102.5
 
 
-@pytest.mark.parametrize(("now", "left"), [(10.0, 0.5), (10.5, 0.0), (99.0, 0.0), (-1e9, (2**32 - 1) / 1e3)])
+@pytest.mark.parametrize(
+    ("now", "left"), [(10.0, 0.5), (10.5, 0.0), (99.0, 0.0), (-1e9, (2**32 - 1) / 1e3)]
+)
 def test_a_deadline_travels_as_time_left_and_never_as_less_than_none(now, left):
-    assert decode_job(encode_job(job(), reply_to="g", now=now), since=0.0).job.deadline == pytest.approx(left)
+    assert decode_job(
+        encode_job(job(), reply_to="g", now=now), since=0.0
+    ).job.deadline == pytest.approx(left)
 
 
 def test_tensors_that_no_model_takes_do_not_travel():
@@ -61,7 +79,10 @@ def test_another_magic_format_or_kind_is_refused(at):
 
 @given(st.binary(max_size=200))
 def test_junk_is_refused_and_nothing_else_happens(data):
-    for decode in (lambda junk: decode_job(b"TJ\x01" + junk, since=0), lambda junk: decode_replies(b"TA\x01" + junk)):
+    for decode in (
+        lambda junk: decode_job(b"TJ\x01" + junk, since=0),
+        lambda junk: decode_replies(b"TA\x01" + junk),
+    ):
         try:
             decode(data)
         except InputError:
@@ -70,7 +91,11 @@ def test_junk_is_refused_and_nothing_else_happens(data):
 
 def test_answers_and_errors_come_back_joined_and_in_order():
     scores = np.array([0.25, 1], np.float32)
-    replies = [Reply("a", scores, 1.5), Reply("b", Unprocessable("NaN: ü"), 0.0), Reply("c", Busy("full"), 0.0)]
+    replies = [
+        Reply("a", scores, 1.5),
+        Reply("b", Unprocessable("NaN: ü"), 0.0),
+        Reply("c", Busy("full"), 0.0),
+    ]
     one, two, three = decode_replies(b"".join(map(encode_reply, replies)))
     assert (one.job_id, one.result.tolist(), one.model_ms) == ("a", [0.25, 1.0], 1.5)
     assert (two.job_id, type(two.result), str(two.result)) == ("b", Unprocessable, "NaN: ü")
@@ -84,7 +109,11 @@ def test_an_error_of_a_kind_that_is_not_known_here_is_still_an_error():
 
 def test_every_shortened_answer_is_refused():
     data = encode_reply(Reply("a", np.ones(2, np.float32), 1.0))
-    for junk in [*(data[:size] for size in range(1, len(data))), data + b"T", data.replace(b"TA", b"TJ")]:
+    for junk in [
+        *(data[:size] for size in range(1, len(data))),
+        data + b"T",
+        data.replace(b"TA", b"TJ"),
+    ]:
         with pytest.raises(InputError, match="no answers"):
             decode_replies(junk)
     assert decode_replies(b"") == []

@@ -46,14 +46,18 @@ def model():
 @pytest.fixture(params=["local", "redis"])
 async def queue(request, model):
     if request.param == "local":
-        queue = LocalQueue(lambda name, version: model, max_batch=4, max_jobs=6, max_job_bytes=MAX_BYTES)
+        queue = LocalQueue(
+            lambda name, version: model, max_batch=4, max_jobs=6, max_job_bytes=MAX_BYTES
+        )
         await queue.open()
         yield queue
         model.open.set()
         await queue.close()
         return
     url = request.getfixturevalue("redis_url")
-    worker = Worker(RedisJobs(url, name="w"), lambda name, version: model, max_batch=4, pulse=lambda: None)
+    worker = Worker(
+        RedisJobs(url, name="w"), lambda name, version: model, max_batch=4, pulse=lambda: None
+    )
     working = asyncio.create_task(worker.run())
     queue = RedisQueue(url, max_jobs=6, max_job_bytes=MAX_BYTES)
     await queue.open()
@@ -133,10 +137,14 @@ async def test_a_full_queue_refuses_at_once_and_counts_live_and_clips_apart(mode
 
 
 @pytest.mark.parametrize(("size", "good"), [(500, True), (501, False)])
-async def test_the_bound_in_bytes_holds_at_both_sides_and_counts_live_and_clips_apart(model, queue, size, good):
+async def test_the_bound_in_bytes_holds_at_both_sides_and_counts_live_and_clips_apart(
+    model, queue, size, good
+):
     held = await hold(model, queue)
     begun = 0 if isinstance(queue, LocalQueue) else 4  # bytes of the one that runs
-    tasks = await ask_all(queue, [job(1, stream="a", size=500 - begun // 4), job(2, stream="b", size=size)])
+    tasks = await ask_all(
+        queue, [job(1, stream="a", size=500 - begun // 4), job(2, stream="b", size=size)]
+    )
     assert tasks[1].done() == (not good)
     tasks += await ask_all(queue, [job(3, live=False, stream="c", size=500)])
     model.open.set()

@@ -18,7 +18,9 @@ def test_streams_take_turns_and_keep_their_own_order():
     turns = Turns()
     for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
         turns.add(item[0], item, item)
-    assert [turns.pop() for _ in range(len(turns))] == [(item, []) for item in ("a1", "b1", "c1", "a2", "b2", "a3")]
+    assert [turns.pop() for _ in range(len(turns))] == [
+        (item, []) for item in ("a1", "b1", "c1", "a2", "b2", "a3")
+    ]
 
 
 def test_what_is_discarded_never_comes_and_leaves_no_trace():

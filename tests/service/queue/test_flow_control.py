@@ -118,7 +118,9 @@ async def test_credit_grows_while_answers_come_soon_and_shrinks_while_they_do_no
 
 async def test_under_overload_the_worker_never_rests_and_what_is_answered_is_young(redis_url):
     slow = Slow(row_s=2 * MS)
-    worker = Worker(RedisJobs(redis_url, name="w"), lambda *_: slow, max_batch=8, pulse=lambda: None)
+    worker = Worker(
+        RedisJobs(redis_url, name="w"), lambda *_: slow, max_batch=8, pulse=lambda: None
+    )
     working = asyncio.create_task(worker.run())
     queue = RedisQueue(redis_url, max_jobs=4_096)
     await queue.open()

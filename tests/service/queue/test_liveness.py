@@ -15,7 +15,9 @@ def test_a_clock_that_is_set_makes_nobody_dead_and_nobody_alive(step):
     pulses = Pulses()
     pulses.look(1_000.0, {"living": 999.9, "dead": 500.0}, now=5.0)
     assert pulses.look(1_001.0 + step, {"living": 999.9, "dead": 500.0}, now=6.0) == ["living"]
-    assert pulses.look(1_002.0 + step, {"living": 1_001.9 + step, "dead": 500.0}, now=7.0) == ["living"]
+    assert pulses.look(1_002.0 + step, {"living": 1_001.9 + step, "dead": 500.0}, now=7.0) == [
+        "living"
+    ]
 
 
 def test_who_beats_no_more_is_dead_after_a_while_and_alive_with_the_next_beat():

@@ -83,7 +83,9 @@ class Crowd:
         return {name: count for (name, found), count in self.fates.items() if found == fate}
 
 
-async def test_under_threefold_overload_it_keeps_its_speed_and_what_it_answers_is_young(queue, slow):
+async def test_under_threefold_overload_it_keeps_its_speed_and_what_it_answers_is_young(
+    queue, slow
+):
     crowd, seconds = Crowd(queue), 1.5
     # 75 streams every 50 ms are 1,500 rows a second; it does at most 500.
     begin = time.monotonic()
@@ -114,7 +116,9 @@ async def test_a_stream_ten_times_too_fast_delays_nobody(queue):
 
 async def test_clips_in_masses_take_no_live_window_its_turn(queue):
     crowd = Crowd(queue)
-    clips = [asyncio.create_task(queue.ask(job(n, f"c{n}", live=False, seconds=9))) for n in range(400)]
+    clips = [
+        asyncio.create_task(queue.ask(job(n, f"c{n}", live=False, seconds=9))) for n in range(400)
+    ]
     await asyncio.gather(*(crowd.stream(f"s{n}", every=100 * MS, until=0.5) for n in range(10)))
     await asyncio.gather(*crowd.tasks)
     assert crowd.count("answered") == {f"s{n}": 5 for n in range(10)}
@@ -147,7 +151,9 @@ async def test_a_busy_event_loop_does_not_keep_the_model_waiting(queue, slow):
     assert len(await asyncio.gather(*tasks)) == 32
 
 
-async def test_a_model_nobody_asks_gives_its_thread_back_and_has_one_again_when_asked(queue, monkeypatch):
+async def test_a_model_nobody_asks_gives_its_thread_back_and_has_one_again_when_asked(
+    queue, monkeypatch
+):
     def threads():
         return [thread for thread in threading.enumerate() if thread.name == "model"]
 

@@ -67,7 +67,9 @@ async def test_two_gateways_share_one_worker_and_each_gets_its_own(start):
     answers = await asyncio.gather(
         *(queue.ask(job(n + 100 * i)) for n in range(5) for i, queue in enumerate((one, other)))
     )
-    assert [answer.scores[0] for answer in answers] == [2 * (n + 100 * i) for n in range(5) for i in (0, 1)]
+    assert [answer.scores[0] for answer in answers] == [
+        2 * (n + 100 * i) for n in range(5) for i in (0, 1)
+    ]
 
 
 async def test_the_bound_holds_for_all_gateways_together(start):
@@ -92,7 +94,9 @@ async def test_late_double_and_junk_answers_are_dropped(start, redis_server):
     redis_server.client.xadd(key, {"other": b"x"})
     assert (await queue.ask(job(1))).scores[0] == 2
     await asyncio.sleep(20 * MS)
-    redis_server.client.xadd(key, {"answers": encode_reply(Reply("1", np.zeros(1, np.float32), 0.0))})
+    redis_server.client.xadd(
+        key, {"answers": encode_reply(Reply("1", np.zeros(1, np.float32), 0.0))}
+    )
     assert (await queue.ask(job(2))).scores[0] == 4
     await until(lambda: redis_server.client.xlen(key) == 0)
 
@@ -139,7 +143,9 @@ async def test_jobs_that_redis_forgot_are_sent_again(own, start):
     own.kill()
     own.start()
     model.open.set()
-    assert [answer.scores[0] for answer in await asyncio.gather(*asked)] == [2 * n for n in range(6)]
+    assert [answer.scores[0] for answer in await asyncio.gather(*asked)] == [
+        2 * n for n in range(6)
+    ]
 
 
 async def test_a_job_that_is_on_its_way_when_redis_is_gone_ends_at_its_deadline(own, start):
@@ -185,7 +191,9 @@ async def test_closing_before_redis_was_ever_there_ends(tmp_path):
     await queue.close()
 
 
-async def test_preparing_twice_is_no_error_and_other_errors_are_not_swallowed(redis_server, redis_url):
+async def test_preparing_twice_is_no_error_and_other_errors_are_not_swallowed(
+    redis_server, redis_url
+):
     client = connect(redis_url)
     try:
         await prepare(client)
@@ -200,7 +208,15 @@ async def test_preparing_twice_is_no_error_and_other_errors_are_not_swallowed(re
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:6379", "http://localhost", "redis+sentinel://a/b", "redis://h:port", "redis+cluster://a"]
+    "url",
+    [
+        "",
+        "localhost:6379",
+        "http://localhost",
+        "redis+sentinel://a/b",
+        "redis://h:port",
+        "redis+cluster://a",
+    ],
 )
 def test_an_address_that_makes_no_sense_is_refused(url):
     with pytest.raises(Unprocessable, match="address of Redis"):

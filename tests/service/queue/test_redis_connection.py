@@ -69,7 +69,9 @@ async def test_a_port_with_a_password_and_a_database_of_its_own(start, unused_tc
     assert not any(word in told for word in ("sesame", "secret"))
 
 
-async def test_a_user_who_may_touch_our_keys_alone_and_nothing_dangerous_is_enough(redis_server, redis_url):
+async def test_a_user_who_may_touch_our_keys_alone_and_nothing_dangerous_is_enough(
+    redis_server, redis_url
+):
     allowed = ("~{timbre}:*", "+@all", "-@dangerous", "-@admin")
     redis_server.client.execute_command("ACL", "SETUSER", "timbre", "on", ">sesame", *allowed)
     url = redis_url.replace("unix://", "unix://timbre:sesame@")
@@ -96,14 +98,24 @@ def tls(tmp_path):
     if not shutil.which("openssl"):
         pytest.skip("no openssl on this machine")
     # One that can looks for its certificate; none of them starts.
-    trial = subprocess.run([PROGRAM, "--port", "0", "--tls-port", "1"], check=False, capture_output=True)
+    trial = subprocess.run(
+        [PROGRAM, "--port", "0", "--tls-port", "1"], check=False, capture_output=True
+    )
     if b"No tls-cert-file" not in trial.stdout:
         pytest.skip(f"{PROGRAM} was built without TLS")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=timbre -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    subprocess.run(
+        [*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True
+    )
     options = ["--tls-cert-file", certificate, "--tls-key-file", key]
-    return [*options, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no"], f"?ssl_ca_certs={certificate}"
+    return [
+        *options,
+        "--tls-ca-cert-file",
+        certificate,
+        "--tls-auth-clients",
+        "no",
+    ], f"?ssl_ca_certs={certificate}"
 
 
 async def test_tls_with_an_authority_named_in_the_url(start, unused_tcp_port, tls):
@@ -124,7 +136,9 @@ async def test_sentinel_is_followed_to_the_new_master(start, unused_tcp_port_fac
     urls = [f"redis://127.0.0.1:{port}" for port in ports]
     master = start("--port", ports[0], url=urls[0])
     replica = start("--port", ports[1], "--replicaof", "127.0.0.1", ports[0], url=urls[1])
-    await until(lambda: replica.client.info("replication")["master_link_status"] == "up", seconds=10)
+    await until(
+        lambda: replica.client.info("replication")["master_link_status"] == "up", seconds=10
+    )
     configuration = tmp_path / "sentinel.conf"
     configuration.write_text(
         f"port {ports[2]}\ndir {tmp_path}\nsentinel monitor timbre 127.0.0.1 {ports[0]} 1\n"
@@ -160,12 +174,22 @@ async def test_a_sentinel_that_speaks_tls_knows_a_master_that_does_and_wants_a_p
         url=f"rediss://:sesame@127.0.0.1:{ports[0]}/2{authority}",
     )  # fmt: skip
     configuration = tmp_path / "sentinel.conf"
-    lines = [f"{name.removeprefix('--')} {value}" for name, value in zip(options[::2], options[1::2], strict=True)]
-    lines += ["port 0", f"tls-port {ports[1]}", f"dir {tmp_path}", f"sentinel monitor timbre 127.0.0.1 {ports[0]} 1"]
+    lines = [
+        f"{name.removeprefix('--')} {value}"
+        for name, value in zip(options[::2], options[1::2], strict=True)
+    ]
+    lines += [
+        "port 0",
+        f"tls-port {ports[1]}",
+        f"dir {tmp_path}",
+        f"sentinel monitor timbre 127.0.0.1 {ports[0]} 1",
+    ]
     configuration.write_text("\n".join([*lines, "sentinel auth-pass timbre sesame", ""]))
     sentinel = subprocess.Popen([PROGRAM, configuration, "--sentinel"], stdout=subprocess.DEVNULL)  # noqa: ASYNC220
     try:
-        async with queue_at(f"rediss+sentinel://:sesame@127.0.0.1:{ports[1]}/timbre/2{authority}") as queue:
+        async with queue_at(
+            f"rediss+sentinel://:sesame@127.0.0.1:{ports[1]}/timbre/2{authority}"
+        ) as queue:
             assert (await queue.ask(job(1))).scores[0] == 2
         assert master.client.info("keyspace").keys() == {"db2"}
         stranger = RedisQueue(f"redis+sentinel://:sesame@127.0.0.1:{ports[1]}/timbre/2", max_jobs=1)
@@ -201,14 +225,21 @@ def test_addresses_that_make_no_sense_are_refused_before_anything_is_sent(url, w
 
 
 @pytest.mark.parametrize(
-    "url", ["redis+cluster://:p@[::1]:1,[::2]:2", "redis+sentinel://h:1,i:2/s", "rediss://h?ssl_cert_reqs=none&db=2"]
+    "url",
+    [
+        "redis+cluster://:p@[::1]:1,[::2]:2",
+        "redis+sentinel://h:1,i:2/s",
+        "rediss://h?ssl_cert_reqs=none&db=2",
+    ],
 )
 def test_addresses_that_make_sense_are_taken(url):
     assert connect(url)
 
 
 async def test_a_master_that_no_sentinel_knows_is_said_plainly(start, unused_tcp_port):
-    with pytest.raises(RedisError, match=r"^no Sentinel that answers knows a master named 'timbre'$"):
+    with pytest.raises(
+        RedisError, match=r"^no Sentinel that answers knows a master named 'timbre'$"
+    ):
         await connect(f"redis+sentinel://127.0.0.1:{unused_tcp_port}/timbre").ping()
 
 
@@ -228,10 +259,14 @@ async def test_a_cluster_that_speaks_tls_and_wants_a_password_is_asked_in_the_sa
     options += ["--requirepass", "sesame", "--masterauth", "sesame"]
     ports = [port for _ in range(60) if (port := unused_tcp_port_factory()) < 55_000][:2]
     urls = [f"rediss://:sesame@127.0.0.1:{port}{authority}" for port in ports]
-    owner, other = (start("--tls-port", port, *options, url=url) for port, url in zip(ports, urls, strict=True))
+    owner, other = (
+        start("--tls-port", port, *options, url=url) for port, url in zip(ports, urls, strict=True)
+    )
     owner.client.execute_command("CLUSTER ADDSLOTS", *range(16_384))
     other.client.execute_command("CLUSTER MEET", "127.0.0.1", ports[0])
-    await until(lambda: other.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", seconds=20)
+    await until(
+        lambda: other.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", seconds=20
+    )
     url = f"rediss+cluster://:sesame@127.0.0.1:{ports[1]}"
     async with queue_at(url + authority) as queue:
         assert (await queue.ask(job(1))).scores[0] == 2
@@ -253,13 +288,17 @@ class Cluster:
     def __init__(self, start, ports):
         urls = [f"redis://127.0.0.1:{port}" for port in ports]
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", 500]
-        self.nodes = [start("--port", port, *options, url=url) for port, url in zip(ports, urls, strict=True)]
+        self.nodes = [
+            start("--port", port, *options, url=url) for port, url in zip(ports, urls, strict=True)
+        ]
         self.ids = [node.client.execute_command("CLUSTER MYID").decode() for node in self.nodes]
         self.ports = ports
 
     async def form(self):
         for n, node in enumerate(self.nodes[:3]):
-            node.client.execute_command("CLUSTER ADDSLOTS", *range(n * THIRD, min(16_384, (n + 1) * THIRD)))
+            node.client.execute_command(
+                "CLUSTER ADDSLOTS", *range(n * THIRD, min(16_384, (n + 1) * THIRD))
+            )
             node.client.execute_command("CLUSTER SET-CONFIG-EPOCH", n + 1)
         for port in self.ports[1:]:
             self.nodes[0].client.execute_command("CLUSTER MEET", "127.0.0.1", port)
@@ -275,12 +314,16 @@ class Cluster:
         there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", self.ids[source])
         here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", self.ids[target])
         while keys := here.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-            here.execute_command("MIGRATE", "127.0.0.1", self.ports[target], "", 0, 5_000, "KEYS", *keys)
+            here.execute_command(
+                "MIGRATE", "127.0.0.1", self.ports[target], "", 0, 5_000, "KEYS", *keys
+            )
         for client in (there, here):
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", self.ids[target])
 
 
-async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(start, unused_tcp_port_factory):
+async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(
+    start, unused_tcp_port_factory
+):
     # The nodes speak with each other on ports ten thousand higher.
     ports = [port for _ in range(60) if (port := unused_tcp_port_factory()) < 55_000][:4]
     cluster = Cluster(start, ports)
@@ -298,7 +341,9 @@ async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(st
         await until(lambda: not queue.trouble, seconds=10)
         assert (await queue.ask(job(2))).scores[0] == 4
         replica = cluster.nodes[3].client
-        await until(lambda: replica.info("replication").get("master_link_status") == "up", seconds=10)
+        await until(
+            lambda: replica.info("replication").get("master_link_status") == "up", seconds=10
+        )
         cluster.nodes[target].kill()
         await until(lambda: queue.trouble, seconds=5)
         await until(lambda: not queue.trouble, seconds=20)

@@ -44,8 +44,12 @@ def quick(monkeypatch):
 
 def put(client, name, *, live=True, seconds=5.0, stream=None):
     tensor = np.zeros(2, np.float32)
-    job = Job(id=name, model="m", version="1", tensor=tensor, deadline=seconds, live=live, stream="s")
-    return client.xadd(stream or (LIVE if live else CLIPS), {"job": encode_job(job, reply_to="g", now=0.0)})
+    job = Job(
+        id=name, model="m", version="1", tensor=tensor, deadline=seconds, live=live, stream="s"
+    )
+    return client.xadd(
+        stream or (LIVE if live else CLIPS), {"job": encode_job(job, reply_to="g", now=0.0)}
+    )
 
 
 def names(deliveries):
@@ -53,7 +57,11 @@ def names(deliveries):
 
 
 def answers(client):
-    return [reply for _, fields in client.xrange(ANSWERS + "g") for reply in decode_replies(fields[b"answers"])]
+    return [
+        reply
+        for _, fields in client.xrange(ANSWERS + "g")
+        for reply in decode_replies(fields[b"answers"])
+    ]
 
 
 async def test_a_job_added_before_the_first_worker_is_not_lost(client, worker):
@@ -207,7 +215,9 @@ async def test_a_worker_is_seen_while_it_lives_and_leaves_no_trace(client, worke
     assert client.xinfo_consumers(LIVE, GROUP) == []
 
 
-async def test_a_worker_that_leaves_jobs_behind_stays_on_the_books_until_they_are_done(client, worker):
+async def test_a_worker_that_leaves_jobs_behind_stays_on_the_books_until_they_are_done(
+    client, worker
+):
     first, second = await worker("first"), await worker("second")
     put(client, "a")
     await first.take(1, wait_s=0)

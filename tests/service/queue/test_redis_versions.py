@@ -33,7 +33,9 @@ async def test_what_is_wanted_is_forgotten_when_nobody_wants_it_any_more(redis):
     await want(redis, ["toy:1", "toy:2"])
     assert await wanted(redis) == {"toy:1", "toy:2"}
     now = time.time()
-    await redis.zadd(WANTED, {"toy:1": now - 11, "toy:2": now - 8, "../x:1": now, "toy": now, "toy:1:2": now})
+    await redis.zadd(
+        WANTED, {"toy:1": now - 11, "toy:2": now - 8, "../x:1": now, "toy": now, "toy:1:2": now}
+    )
     assert await wanted(redis) == {"toy:2"}
     assert await redis.zscore(WANTED, "toy:1") is None
 
@@ -87,7 +89,9 @@ async def work(redis_url):
         await running
 
 
-async def test_streams_go_over_through_redis_and_no_window_waits_for_a_model(serve, folder, work, redis_url, redis):
+async def test_streams_go_over_through_redis_and_no_window_waits_for_a_model(
+    serve, folder, work, redis_url, redis
+):
     stock = await work(folder)
     server = await serve(artefacts=folder, redis=redis_url)
     listener = await listen(server)
@@ -117,7 +121,9 @@ async def test_a_version_that_one_worker_cannot_have_is_not_taken_until_it_can(
     put(folder, 3)
     await until(lambda: server.gateway.catalogue.lookout.refused("toy"))
     assert served(server) == "2"
-    assert (await server.get("/v1/models/toy"))[1]["refused"] == {"3": "toy 3: not loaded by worker far"}
+    assert (await server.get("/v1/models/toy"))[1]["refused"] == {
+        "3": "toy 3: not loaded by worker far"
+    }
     status, problem, _ = await server.post(LOAD, json={"version": "3"})
     assert (status, problem["type"]) == (409, "urn:timbre:problem:version-refused")
     assert await listener.hear(2) == "2"

@@ -37,7 +37,9 @@ class Opened:
         return reader, writer
 
     async def status(self, path="/livez", **options):
-        async with self.http.request("POST" if options else "GET", self.url + path, **options) as response:
+        async with self.http.request(
+            "POST" if options else "GET", self.url + path, **options
+        ) as response:
             await response.read()
             return response.status
 
@@ -79,7 +81,9 @@ async def closed_after(reader, *, seconds=5):
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /livez HTTP/1.1\r\nHost", b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: b\r\n"])
+@pytest.mark.parametrize(
+    "said", [b"", b"GET /livez HTTP/1.1\r\nHost", b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: b\r\n"]
+)
 async def test_a_head_that_is_never_whole_is_hung_up_on(artefacts, said):
     async with opened(artefacts, head_timeout=0.3) as server:
         reader, writer = await server.connect(said)
@@ -156,7 +160,9 @@ async def test_headers_without_end_are_cut_off_soon(artefacts):
 async def test_a_broken_head_leaves_one_line_in_the_log_and_none_of_its_bytes(artefacts, capfd):
     async with opened(artefacts) as server:
         secret = "timbre_0123456789ab_" + "s" * 43
-        reader, writer = await server.connect(head(f"Authorization: Bearer {secret}\x01", method="GET"))
+        reader, writer = await server.connect(
+            head(f"Authorization: Bearer {secret}\x01", method="GET")
+        )
         assert b" 400 " in await asyncio.wait_for(reader.readline(), 2)
         writer.close()
     log = capfd.readouterr().err
@@ -168,7 +174,9 @@ async def test_a_broken_head_leaves_one_line_in_the_log_and_none_of_its_bytes(ar
 async def test_a_key_offered_without_timbre_is_not_logged(artefacts, caplog, capfd):
     async with opened(artefacts) as server:
         secret = "timbre_0123456789ab_" + "s" * 43
-        async with server.http.ws_connect(f"{server.url}/v1/models/toy/stream", protocols=(f"timbre.key.{secret}",)):
+        async with server.http.ws_connect(
+            f"{server.url}/v1/models/toy/stream", protocols=(f"timbre.key.{secret}",)
+        ):
             pass
     assert "sssss" not in caplog.text + capfd.readouterr().err
 
@@ -177,8 +185,15 @@ async def test_bodies_that_are_compressed_are_refused_unread(artefacts):
     bomb = gzip.compress(bytes(2**24))
     async with opened(artefacts, max_body=2**18) as server:
         for name in ("gzip", "deflate", "br", "zstd", "x-anything", "gzip, gzip"):
-            assert await server.status(CLASSIFY, data=bomb, headers={"Content-Encoding": name}) == 415, name
-        assert await server.status(CLASSIFY, data=wav(tone(2)), headers={"Content-Encoding": "identity"}) == 200
+            assert (
+                await server.status(CLASSIFY, data=bomb, headers={"Content-Encoding": name}) == 415
+            ), name
+        assert (
+            await server.status(
+                CLASSIFY, data=wav(tone(2)), headers={"Content-Encoding": "identity"}
+            )
+            == 200
+        )
 
 
 async def test_a_body_that_drips_holds_one_place_for_a_while_only(artefacts):
@@ -187,7 +202,9 @@ async def test_a_body_that_drips_holds_one_place_for_a_while_only(artefacts):
         assert b" 400 " in await asyncio.wait_for(reader.readline(), 2)
         writer.close()
         # A body nobody reads, on a route that wants none, keeps no handler busy.
-        reader, writer = await server.connect(head("Content-Length: 1000", method="GET", path="/livez"))
+        reader, writer = await server.connect(
+            head("Content-Length: 1000", method="GET", path="/livez")
+        )
         assert b" 200 " in await asyncio.wait_for(reader.readline(), 2)
         writer.close()
 
@@ -214,7 +231,10 @@ async def test_who_asks_without_reading_the_answers_is_cut_off(artefacts, monkey
 async def raw_stream(server):
     """A WebSocket by hand."""
     lines = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
-    lines += ["Sec-WebSocket-Key: " + "A" * 22 + "==", "Sec-WebSocket-Extensions: permessage-deflate"]
+    lines += [
+        "Sec-WebSocket-Key: " + "A" * 22 + "==",
+        "Sec-WebSocket-Extensions: permessage-deflate",
+    ]
     reader, writer = await server.connect(head(*lines, method="GET", path="/v1/models/toy/stream"))
     answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
     assert b" 101 " in answer

@@ -28,9 +28,20 @@ def certificate(folder, name):
     if not shutil.which("openssl"):
         pytest.skip("no openssl on this machine: run 'apt-get install openssl'")
     files = [str(folder / f"{name}.pem"), str(folder / f"{name}.key")]
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
     command += ["-days", "2", "-subj", "/CN=timbre", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True
+    )
     return files
 
 
@@ -57,7 +68,8 @@ async def test_clips_and_streams_go_over_tls(artefacts, ours):
 async def test_a_client_that_does_not_trust_the_certificate_does_not_speak(artefacts, ours, theirs):
     async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
         for client in (
-            Client(f"https://127.0.0.1:{server.port}", "secret", authorities=each) for each in (None, theirs[0])
+            Client(f"https://127.0.0.1:{server.port}", "secret", authorities=each)
+            for each in (None, theirs[0])
         ):
             with pytest.raises(Unreachable, match="not trusted here"):
                 await client.describe("toy")
@@ -92,7 +104,17 @@ def test_files_that_are_wrong_are_named(ours, theirs, tmp_path):
 
 def test_an_encrypted_key_is_refused_instead_of_asked_for(ours, tmp_path):
     locked = tmp_path / "locked.key"
-    command = ["openssl", "pkcs8", "-topk8", "-in", ours[1], "-out", str(locked), "-passout", "pass:hidden"]
+    command = [
+        "openssl",
+        "pkcs8",
+        "-topk8",
+        "-in",
+        ours[1],
+        "-out",
+        str(locked),
+        "-passout",
+        "pass:hidden",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     with pytest.raises(Unprocessable, match="passphrase"):
         server_context(ours[0], str(locked))
@@ -111,8 +133,12 @@ async def test_a_handshake_that_does_not_come_is_hung_up_on(artefacts, ours, mon
         writer.close()
 
 
-async def test_those_who_do_not_finish_the_handshake_are_counted_and_give_way(artefacts, ours, capfd):
-    async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1], max_connections=10) as server:
+async def test_those_who_do_not_finish_the_handshake_are_counted_and_give_way(
+    artefacts, ours, capfd
+):
+    async with opened(
+        artefacts, tls_certificate=ours[0], tls_key=ours[1], max_connections=10
+    ) as server:
         client = Client(f"https://127.0.0.1:{server.port}", authorities=ours[0])
         async with client.stream("toy", sample_rate=RATE) as stream:
             silent = [await server.connect() for _ in range(9)]
@@ -134,13 +160,16 @@ async def test_those_who_do_not_finish_the_handshake_are_counted_and_give_way(ar
         writer.close()
 
 
-async def test_without_a_handle_left_the_server_waits_and_goes_on(artefacts, ours, monkeypatch, capfd):
+async def test_without_a_handle_left_the_server_waits_and_goes_on(
+    artefacts, ours, monkeypatch, capfd
+):
     monkeypatch.setattr("service.server.connections.PAUSE_S", 0.1)
     async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket() as late:
             late.setblocking(False)
-            # Handles are given from below: once there is no gap, the next would be the last so far and one.
+            # Handles are given from below: once there is no gap, the next would be the last so far
+            # and one.
             last = max(int(each.name) for each in Path("/proc/self/fd").iterdir())  # noqa: ASYNC240
             filling = [os.open(os.devnull, os.O_RDONLY)]
             while filling[-1] < last:
@@ -159,7 +188,9 @@ async def test_without_a_handle_left_the_server_waits_and_goes_on(artefacts, our
         await Client(f"https://127.0.0.1:{server.port}", authorities=ours[0]).describe("toy")
 
 
-async def test_a_new_certificate_is_taken_while_streams_go_on(artefacts, ours, theirs, tmp_path, monkeypatch, capfd):
+async def test_a_new_certificate_is_taken_while_streams_go_on(
+    artefacts, ours, theirs, tmp_path, monkeypatch, capfd
+):
     monkeypatch.setattr("service.server.tls.LOOK_S", 0.0)
     files = [tmp_path / "certificate.pem", tmp_path / "key.pem"]
 
@@ -209,12 +240,25 @@ def greet(port, authorities):
         return secure.recv(12)
 
 
-async def test_the_real_server_speaks_tls_too_and_ends_whoever_never_begins_a_handshake(artefacts, ours):
-    server = Process("--artefacts", artefacts, "--set", f"tls_certificate={ours[0]}", "--set", f"tls_key={ours[1]}")
+async def test_the_real_server_speaks_tls_too_and_ends_whoever_never_begins_a_handshake(
+    artefacts, ours
+):
+    server = Process(
+        "--artefacts",
+        artefacts,
+        "--set",
+        f"tls_certificate={ours[0]}",
+        "--set",
+        f"tls_key={ours[1]}",
+    )
     try:
-        port = int((await asyncio.to_thread(server.until, r" ready url=https://127.0.0.1:(\d+)"))[1])
+        port = int(
+            (await asyncio.to_thread(server.until, r" ready url=https://127.0.0.1:(\d+)"))[1]
+        )
         # From outside our loop: what a client says first may be there before the server looks.
-        assert [await asyncio.to_thread(greet, port, ours[0]) for _ in range(60)] == [b"HTTP/1.1 200"] * 60
+        assert [await asyncio.to_thread(greet, port, ours[0]) for _ in range(60)] == [
+            b"HTTP/1.1 200"
+        ] * 60
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         client = Client(f"https://127.0.0.1:{port}", authorities=ours[0])
         answers = await asyncio.gather(*(client.classify(wav(tone(2)), "toy") for _ in range(20)))

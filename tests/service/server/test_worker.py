@@ -24,7 +24,9 @@ from tests.service.queue.test_contract import MS, Doubler, job
 
 def delivery(name, *, model="a", version="1", shape=(2,), live=True):
     tensor = np.zeros(shape, np.float32)
-    made = Job(id=name, model=model, version=version, tensor=tensor, deadline=0, live=live, stream="s")
+    made = Job(
+        id=name, model=model, version=version, tensor=tensor, deadline=0, live=live, stream="s"
+    )
     return Delivery(LIVE if live else CLIPS, b"1-0", Order(made, "g"))
 
 
@@ -42,7 +44,9 @@ async def work(redis_url):
     ends = []
 
     async def start(model, *, find=None, pulse=lambda: None):
-        worker = Worker(RedisJobs(redis_url, name="w"), find or (lambda *_: model), max_batch=4, pulse=pulse)
+        worker = Worker(
+            RedisJobs(redis_url, name="w"), find or (lambda *_: model), max_batch=4, pulse=pulse
+        )
         working = asyncio.create_task(worker.run())
         queue = RedisQueue(redis_url, max_jobs=100)
         await queue.open()
@@ -95,12 +99,16 @@ async def test_a_slow_model_keeps_its_jobs_and_its_pulse(work, redis_url, monkey
     slow.open.clear()
     asked = asyncio.create_task(queue.ask(job(1)))
     await until(lambda: slow.calls)
-    rival = Worker(RedisJobs(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None)
+    rival = Worker(
+        RedisJobs(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None
+    )
     await rival.run(burst=True)
     count = len(beats)
     await asyncio.sleep(500 * MS)
     assert len(beats) > count + 4
-    await Worker(RedisJobs(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None).run(burst=True)
+    await Worker(
+        RedisJobs(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None
+    ).run(burst=True)
     slow.open.set()
     assert (await asked).scores[0] == 2
     assert (slow.calls, other.calls) == (1, 0)
@@ -127,8 +135,12 @@ async def test_a_burst_ends_when_nothing_waits(redis_url):
     await until(lambda: "no worker" in queue.trouble)
     asked = [asyncio.create_task(queue.ask(job(n, live=n % 2 == 0))) for n in range(1, 12)]
     await until(lambda: len(queue._entries) == 11)
-    await Worker(RedisJobs(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None).run(burst=True)
-    assert [answer.scores[0] for answer in await asyncio.gather(*asked)] == [2 * n for n in range(1, 12)]
+    await Worker(
+        RedisJobs(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None
+    ).run(burst=True)
+    assert [answer.scores[0] for answer in await asyncio.gather(*asked)] == [
+        2 * n for n in range(1, 12)
+    ]
     opening.cancel()
     await queue.close()
 
@@ -140,25 +152,40 @@ async def test_late_jobs_are_not_run(redis_url):
     await until(lambda: "no worker" in queue.trouble)
     with pytest.raises(TimbreError):
         await queue.ask(job(1, seconds=20 * MS))
-    await Worker(RedisJobs(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None).run(burst=True)
+    await Worker(
+        RedisJobs(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None
+    ).run(burst=True)
     assert model.calls == 0
     opening.cancel()
     await queue.close()
 
 
-def test_the_command_works_off_what_waits_with_the_shipped_kind_of_model(redis_url, artefacts, capfd):
+def test_the_command_works_off_what_waits_with_the_shipped_kind_of_model(
+    redis_url, artefacts, capfd
+):
     assert main(["--redis", redis_url, "--artefacts", str(artefacts), "--burst"]) == 0
     assert "models=toy:2,toy-net:1" in capfd.readouterr().err
 
 
 def test_the_command_obeys_sigterm_and_carries_a_title(redis_url, artefacts):
-    command = [sys.executable, "-m", "service.cli.main", "worker", "--redis", redis_url, "--artefacts", artefacts]
+    command = [
+        sys.executable,
+        "-m",
+        "service.cli.main",
+        "worker",
+        "--redis",
+        redis_url,
+        "--artefacts",
+        artefacts,
+    ]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     try:
         for line in process.stderr:
             if "worker ready" in line:
                 break
-        title = subprocess.run(["ps", "-o", "args=", str(process.pid)], capture_output=True, text=True, check=True)
+        title = subprocess.run(
+            ["ps", "-o", "args=", str(process.pid)], capture_output=True, text=True, check=True
+        )
         assert title.stdout.strip() == "timbre: worker"
         process.send_signal(signal.SIGTERM)
         assert "worker leaves" in process.stderr.read()
@@ -173,7 +200,9 @@ def test_without_an_artefact_the_command_says_so_and_fails(redis_url, tmp_path, 
     assert "no artefact" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--redis", "localhost"], ["--redis", "redis://h", "--set", "max_batch=0"]])
+@pytest.mark.parametrize(
+    "arguments", [["--redis", "localhost"], ["--redis", "redis://h", "--set", "max_batch=0"]]
+)
 def test_arguments_that_make_no_sense_are_refused_with_2(arguments, capsys):
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith("timbre worker: ")

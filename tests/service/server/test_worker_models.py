@@ -68,7 +68,9 @@ async def test_what_nobody_wants_is_found_too_and_kept_for_a_while(stock, monkey
     assert found() is None
 
 
-async def test_a_broken_version_is_tried_once_for_each_change_and_others_are_not_kept_waiting(stock, folder, capsys):
+async def test_a_broken_version_is_tried_once_for_each_change_and_others_are_not_kept_waiting(
+    stock, folder, capsys
+):
     put(folder, 3, broken=True)
     for _ in range(10):
         stock.want({"toy:2", "toy:3", "toy:4", "tuba:1"})

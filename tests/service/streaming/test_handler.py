@@ -19,11 +19,16 @@ HOP = 11_264
 
 
 def of_type(messages, kind):
-    return [message for message in messages if isinstance(message, dict) and message["type"] == kind]
+    return [
+        message for message in messages if isinstance(message, dict) and message["type"] == kind
+    ]
 
 
 def adds_up(end):
-    return end["samples_received"] == end["samples_processed"] + end["samples_dropped"] + end["samples_tail"]
+    return (
+        end["samples_received"]
+        == end["samples_processed"] + end["samples_dropped"] + end["samples_tail"]
+    )
 
 
 async def slow_model(server, seconds):
@@ -40,7 +45,11 @@ async def slow_model(server, seconds):
 async def settled(server):
     """Wait until nothing is left of any stream."""
     gateway = server.gateway
-    await until(lambda: not (gateway._work or gateway._streams or gateway._per_client or gateway.queue.depth))
+    await until(
+        lambda: (
+            not (gateway._work or gateway._streams or gateway._per_client or gateway.queue.depth)
+        )
+    )
 
 
 async def test_every_window_is_answered_in_order_and_every_sample_accounted_for(serve):
@@ -48,7 +57,9 @@ async def test_every_window_is_answered_in_order_and_every_sample_accounted_for(
     sound = np.concatenate((tone(4), noise(4)))
     async with server.stream() as socket:
         ready = await begin(socket)
-        assert {key: ready[key] for key in ("type", "model", "version", "labels", "sample_rate")} == {
+        assert {
+            key: ready[key] for key in ("type", "model", "version", "labels", "sample_rate")
+        } == {
             "type": "ready",
             "model": "toy",
             "version": "2",
@@ -65,7 +76,9 @@ async def test_every_window_is_answered_in_order_and_every_sample_accounted_for(
     assert all(window["end_sample"] - window["start_sample"] == 2 * RATE for window in windows)
     assert windows[0]["labels"] == ["tone"]
     assert windows[-1]["labels"] == ["noise"]
-    assert all(set(window["age_ms"]) == {"total", "features", "queue", "model"} for window in windows)
+    assert all(
+        set(window["age_ms"]) == {"total", "features", "queue", "model"} for window in windows
+    )
     end = messages[-1]
     assert end == {
         "type": "end",
@@ -115,9 +128,15 @@ async def test_many_streams_together_give_what_each_gives_alone(serve):
     [
         ({"sample_rate": 48_000}, pcm),
         ({"sample_rate": 8_000}, pcm),
-        ({"sample_rate": 44_100, "encoding": "pcm_f32le"}, lambda samples: samples.astype("<f4").tobytes()),
+        (
+            {"sample_rate": 44_100, "encoding": "pcm_f32le"},
+            lambda samples: samples.astype("<f4").tobytes(),
+        ),
         ({"sample_rate": 16_000, "channels": 2}, lambda samples: pcm(np.repeat(samples, 2))),
-        ({"sample_rate": 48_000, "numbered": True}, lambda samples: protocol.number(0, pcm(samples))),
+        (
+            {"sample_rate": 48_000, "numbered": True},
+            lambda samples: protocol.number(0, pcm(samples)),
+        ),
     ],
     ids=["48 kHz", "8 kHz", "float32", "stereo", "numbered"],
 )
@@ -185,7 +204,9 @@ async def test_complete_slows_the_client_down_and_drops_nothing(serve):
         results = await asyncio.gather(rest_of(socket), rest_of(other))
     for *messages, code in results:
         assert not of_type(messages, "dropped")
-        assert [window["start_sample"] for window in of_type(messages, "window")] == [n * 2_048 for n in range(44)]
+        assert [window["start_sample"] for window in of_type(messages, "window")] == [
+            n * 2_048 for n in range(44)
+        ]
         assert code == 1000
 
 
@@ -234,7 +255,9 @@ START = {"type": "start", "sample_rate": RATE}
     ],
     ids=repr,
 )
-async def test_what_must_not_come_is_answered_with_an_error_and_the_right_code(serve, sent, code, named):
+async def test_what_must_not_come_is_answered_with_an_error_and_the_right_code(
+    serve, sent, code, named
+):
     server = await serve()
     async with server.stream() as socket:
         for message in sent:
@@ -269,7 +292,9 @@ async def test_a_message_past_the_bound_is_closed_with_1009(serve, size, kind):
     async with server.stream() as socket:
         await begin(socket)
         try:
-            await (socket.send_str("x" * size) if kind == "text" else socket.send_bytes(bytes(size)))
+            await (
+                socket.send_str("x" * size) if kind == "text" else socket.send_bytes(bytes(size))
+            )
         except ConnectionError:
             return  # refused while it was being sent
         *_, code = await rest_of(socket)
@@ -287,7 +312,11 @@ async def test_the_bound_of_a_message_holds_at_both_sides_and_is_named(serve, mo
             await socket.send_json({"type": "end"})
         *messages, code = await rest_of(socket)
     if good:
-        assert (messages[-1]["type"], messages[-1]["samples_received"], code) == ("end", 2**15, 1000)
+        assert (messages[-1]["type"], messages[-1]["samples_received"], code) == (
+            "end",
+            2**15,
+            1000,
+        )
     else:
         assert (messages[-1]["type"], messages[-1]["code"], code) == ("error", "too-large", 1009)
         assert "65538 bytes; at most 65536" in messages[-1]["detail"]
@@ -404,7 +433,11 @@ async def test_leaving_answers_what_was_accepted_and_says_goodbye(serve):
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/v1/models/piano/stream", 404), ("/v1/models/toy/stream?version=9", 404), ("/v1/models/toy/stream?x=1", 422)],
+    [
+        ("/v1/models/piano/stream", 404),
+        ("/v1/models/toy/stream?version=9", 404),
+        ("/v1/models/toy/stream?x=1", 422),
+    ],
 )
 async def test_what_can_be_known_before_the_upgrade_is_refused_as_http(serve, path, status):
     server = await serve()

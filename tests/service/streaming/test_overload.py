@@ -67,10 +67,15 @@ class Microphone:
 
 
 def adds_up(end):
-    return end["samples_received"] == end["samples_processed"] + end["samples_dropped"] + end["samples_tail"]
+    return (
+        end["samples_received"]
+        == end["samples_processed"] + end["samples_dropped"] + end["samples_tail"]
+    )
 
 
-async def test_threefold_overload_costs_neither_speed_nor_freshness_and_every_sample_is_accounted_for(serve):
+async def test_threefold_overload_costs_neither_speed_nor_freshness_and_every_sample_is_accounted_for(
+    serve,
+):
     server = await serve(window_deadline=1.0)
     slow = Slow(server, row_s=10 * MS)
     # 30 streams at a tenth of a second are 300 windows a second; the model does 100 at most.
@@ -98,7 +103,9 @@ async def test_a_client_that_sends_far_faster_than_real_time_delays_nobody(serve
             *messages, _ = await listening
         return messages[-1]
 
-    end, *found = await asyncio.gather(greedy(), *(Microphone(server, hop=0.2, seconds=2).run() for _ in range(10)))
+    end, *found = await asyncio.gather(
+        greedy(), *(Microphone(server, hop=0.2, seconds=2).run() for _ in range(10))
+    )
     assert adds_up(end)
     assert end["samples_received"] == 15 * 4 * RATE
     assert [each.dropped for each in found] == [0] * 10
@@ -126,7 +133,10 @@ async def test_no_client_keeps_the_loop_from_turning(serve, size):
     data, stints, begun = pcm(noise(8)) if size > 2 else pcm(noise(1)), [], threading.Event()
 
     async def client():
-        async with aiohttp.ClientSession() as http, http.ws_connect(f"{server.url}/v1/models/toy/stream") as socket:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"{server.url}/v1/models/toy/stream") as socket,
+        ):
             await begin(socket)
             begun.set()
             for at in range(0, len(data), size):

@@ -9,7 +9,12 @@ from service.streaming import pcm
 
 def test_16_bit_full_scale_is_one():
     data = np.array([-32_768, 0, 16_384, 32_767], "<i2").tobytes()
-    assert pcm.mono(data, encoding="pcm_s16le", channels=1).tolist() == [-1.0, 0.0, 0.5, 32_767 / 32_768]
+    assert pcm.mono(data, encoding="pcm_s16le", channels=1).tolist() == [
+        -1.0,
+        0.0,
+        0.5,
+        32_767 / 32_768,
+    ]
 
 
 def test_floats_come_as_they_are():
@@ -27,7 +32,8 @@ def test_channels_are_averaged(encoding):
 
 
 @pytest.mark.parametrize(
-    ("size", "encoding", "channels"), [(3, "pcm_s16le", 1), (6, "pcm_s16le", 2), (6, "pcm_f32le", 1)]
+    ("size", "encoding", "channels"),
+    [(3, "pcm_s16le", 1), (6, "pcm_s16le", 2), (6, "pcm_f32le", 1)],
 )
 def test_bytes_that_end_within_a_sample_are_refused(size, encoding, channels):
     with pytest.raises(InputError, match=f"{size} bytes"):

@@ -13,7 +13,9 @@ RATES = st.integers(8_000, 192_000)
 @given(rate=RATES, position=st.integers(0, 2**50))
 def test_positions_are_the_nearest_sample_even_after_years(rate, position):
     exact = Fraction(position * rate, 22_050)
-    assert abs(Grid(client_rate=rate, model_rate=22_050).to_client(position) - exact) <= Fraction(1, 2)
+    assert abs(Grid(client_rate=rate, model_rate=22_050).to_client(position) - exact) <= Fraction(
+        1, 2
+    )
 
 
 @given(rate=RATES, window=st.integers(0, 2**30))

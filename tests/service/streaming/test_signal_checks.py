@@ -11,13 +11,20 @@ RATE = 16_000
 
 def kinds(samples, *, chunk=1_600, every=30.0):
     watch = Watch(RATE, every=every)
-    found = [warning for at in range(0, len(samples), chunk) for warning in watch.look(samples[at : at + chunk], at=at)]
+    found = [
+        warning
+        for at in range(0, len(samples), chunk)
+        for warning in watch.look(samples[at : at + chunk], at=at)
+    ]
     return [warning.kind for warning in found]
 
 
 def test_good_sound_gives_no_warning():
     assert kinds(noise(20, rate=RATE)) == []
-    assert kinds(np.tile(noise(2, rate=RATE), 10) * np.linspace(0.1, 1, 20 * RATE, dtype=np.float32)) == []
+    assert (
+        kinds(np.tile(noise(2, rate=RATE), 10) * np.linspace(0.1, 1, 20 * RATE, dtype=np.float32))
+        == []
+    )
 
 
 @pytest.mark.parametrize(

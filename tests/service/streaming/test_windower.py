@@ -45,7 +45,9 @@ def test_every_window_is_that_of_the_offline_function():
     events = cuts(feed(session(), SOUND))
     assert [cut.start for cut in events] == [n * HOP for n in range(6)]
     for cut in events:
-        np.testing.assert_allclose(cut.tensor, compute(AS_HEARD[cut.start : cut.end], kind="features"), rtol=1e-4)
+        np.testing.assert_allclose(
+            cut.tensor, compute(AS_HEARD[cut.start : cut.end], kind="features"), rtol=1e-4
+        )
 
 
 @settings(max_examples=10, deadline=None)
@@ -63,7 +65,10 @@ def test_chunks_of_any_size_give_the_same_windows(sizes):
 def test_positions_are_told_at_the_clients_rate(rate):
     stream = session(sample_rate=rate)
     found = spans(feed(stream, pcm(noise(4.0, rate=rate))))
-    assert found == [(round(n * HOP * rate / 22_050), round((n * HOP + 44_100) * rate / 22_050)) for n in range(4)]
+    assert found == [
+        (round(n * HOP * rate / 22_050), round((n * HOP + 44_100) * rate / 22_050))
+        for n in range(4)
+    ]
     assert stream.ledger.received == 4 * rate
 
 
@@ -73,7 +78,9 @@ def test_a_stream_begun_in_the_middle_has_the_same_windows_as_an_unbroken_one(ra
     whole = {cut.start_sample: cut for cut in cuts(feed(session(sample_rate=rate), data))}
     begin = sorted(whole)[3]
     again = cuts(feed(session(sample_rate=rate, first_sample=begin), data[2 * begin :]))
-    assert [cut.start_sample for cut in again] == [start for start in sorted(whole) if start >= begin]
+    assert [cut.start_sample for cut in again] == [
+        start for start in sorted(whole) if start >= begin
+    ]
     for cut in again:
         # The resampler did not hear what came before: only its first milliseconds differ.
         np.testing.assert_allclose(cut.tensor, whole[cut.start_sample].tensor, rtol=0.05, atol=0.5)
@@ -100,7 +107,14 @@ def test_a_gap_is_told_and_nothing_is_cut_across_it():
 def test_repeats_and_overlaps_count_once():
     whole = spans(feed(session(), SOUND))
     stream = session(numbered=True)
-    pieces = [(0, 40_000), (0, 40_000), (30_000, 60_000), (59_999, 60_000), (10, 20), (50_000, len(SOUND) // 2)]
+    pieces = [
+        (0, 40_000),
+        (0, 40_000),
+        (30_000, 60_000),
+        (59_999, 60_000),
+        (10, 20),
+        (50_000, len(SOUND) // 2),
+    ]
     events = feed(stream, *(protocol.number(a, SOUND[2 * a : 2 * b]) for a, b in pieces))
     assert spans(events) == whole
     assert stream.ledger.received == len(SOUND) // 2

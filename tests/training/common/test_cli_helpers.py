@@ -12,10 +12,18 @@ from training.common.cli_helpers import told, whole, within
     ("error", "code", "line"),
     [
         (NotFound("no table x"), 1, "timbre x: no table x\n"),
-        (OSError(28, "No space left on device", "/d/f"), 1, "timbre x: /d/f: No space left on device; make room\n"),
+        (
+            OSError(28, "No space left on device", "/d/f"),
+            1,
+            "timbre x: /d/f: No space left on device; make room\n",
+        ),
         (OSError("odd"), 1, "timbre x: odd\n"),
         (FileNotFoundError(2, "No such file", "f"), 1, "timbre x: f: No such file\n"),
-        (ModuleNotFoundError("No module named 'y'"), 1, "timbre x: No module named 'y'; it needs more: pip install"),
+        (
+            ModuleNotFoundError("No module named 'y'"),
+            1,
+            "timbre x: No module named 'y'; it needs more: pip install",
+        ),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
@@ -43,7 +51,8 @@ def test_its_own_exit_code_goes_first(answer, code):
 
 
 @pytest.mark.parametrize(
-    ("bounds", "good", "bad"), [((1, 9), ["1", "9"], ["0", "10", "x", "-1", ""]), ((0,), ["0", "99999"], ["-1", "1.5"])]
+    ("bounds", "good", "bad"),
+    [((1, 9), ["1", "9"], ["0", "10", "x", "-1", ""]), ((0,), ["0", "99999"], ["-1", "1.5"])],
 )
 def test_numbers_have_bounds_on_both_sides(bounds, good, bad):
     read = within(*bounds)

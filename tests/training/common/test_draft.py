@@ -23,7 +23,9 @@ def begin(folder):
             print("begun", flush=True)
             time.sleep(60)
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE
+    )
     assert process.stdout.readline() == b"begun\n"
     return process
 
@@ -64,7 +66,10 @@ def test_a_killed_process_leaves_no_folder_and_the_next_one_starts_clean(tmp_pat
 def test_two_processes_do_not_write_one_folder(tmp_path):
     process = begin(tmp_path / "out")
     try:
-        with pytest.raises(MaterialError, match="another process is at work"), draft(tmp_path / "out"):
+        with (
+            pytest.raises(MaterialError, match="another process is at work"),
+            draft(tmp_path / "out"),
+        ):
             pass
     finally:
         end(process)

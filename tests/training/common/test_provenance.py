@@ -10,7 +10,9 @@ from training.common.provenance import commit, origin, to_toml
 from training.common.recipe import load
 
 
-@pytest.mark.parametrize("changes", [[], ["profile=quick", "seed=7", "data=/elsewhere", "network.rate=1e-5"]])
+@pytest.mark.parametrize(
+    "changes", [[], ["profile=quick", "seed=7", "data=/elsewhere", "network.rate=1e-5"]]
+)
 def test_the_recipe_text_is_the_recipe(tmp_path, changes):
     recipe = load("instruments", changes)
     (tmp_path / "again.toml").write_text(to_toml(recipe))
@@ -19,7 +21,9 @@ def test_the_recipe_text_is_the_recipe(tmp_path, changes):
 
 
 def test_words_in_quotes_and_other_letters_survive(tmp_path):
-    recipe = replace(load("instruments"), least={'a "piano"': 0.5, "flûte": 0.25}, holdout=('x\\"y', "ü"))
+    recipe = replace(
+        load("instruments"), least={'a "piano"': 0.5, "flûte": 0.25}, holdout=('x\\"y', "ü")
+    )
     (tmp_path / "again.toml").write_text(to_toml(recipe))
     again = load(str(tmp_path / "again.toml"))
     assert (again.least, again.holdout) == (recipe.least, recipe.holdout)

@@ -75,7 +75,9 @@ def test_an_unknown_recipe_names_what_there_is():
         load("instrumentz")
 
 
-@pytest.mark.parametrize("name", ["clip-art", "instruments", "instruments-forest", "instruments-net"])
+@pytest.mark.parametrize(
+    "name", ["clip-art", "instruments", "instruments-forest", "instruments-net"]
+)
 def test_the_recipe_in_a_shipped_manifest_is_one_that_can_be_run(name, tmp_path):
     (tmp_path / "again.toml").write_text(Store(DEFAULT_PATH).load(name).manifest.origin["recipe"])
     recipe = load(str(tmp_path / "again.toml"))

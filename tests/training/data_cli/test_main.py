@@ -64,7 +64,21 @@ def test_split_of_pictures_goes_to_pictures(tmp_path, monkeypatch):
 
 def test_table_says_its_rate_and_lists_what_is_missing(by_source, tmp_path, capsys):
     (tmp_path / "collection" / "player0" / "low" / "0.wav").write_bytes(b"RIFF....WAVE")
-    assert main(["table", by_source.path, "--kind", "features", "--kind", "log_mel", "--set", "cache=cache"]) == 1
+    assert (
+        main(
+            [
+                "table",
+                by_source.path,
+                "--kind",
+                "features",
+                "--kind",
+                "log_mel",
+                "--set",
+                "cache=cache",
+            ]
+        )
+        == 1
+    )
     printed = capsys.readouterr().out
     assert " a second" in printed
     assert "tables/sounds: 22 windows" in printed
@@ -73,7 +87,10 @@ def test_table_says_its_rate_and_lists_what_is_missing(by_source, tmp_path, caps
 
 
 def test_hear_writes_sounds_and_a_sheet(by_source, tmp_path, capsys):
-    assert main(["hear", by_source.path, "--windows", "1", "--set", "augment.variants=volume,room"]) == 0
+    assert (
+        main(["hear", by_source.path, "--windows", "1", "--set", "augment.variants=volume,room"])
+        == 0
+    )
     folder = tmp_path / capsys.readouterr().out.strip()
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["00-original.wav", "01-volume.wav", "02-room.wav", "sheet.png"]
@@ -87,7 +104,10 @@ def test_hear_writes_sounds_and_a_sheet(by_source, tmp_path, capsys):
     [
         (["check", "nowhere"], "no folder, file or recipe 'nowhere'"),
         (["split", "one"], r"1 source \(only\) for 3 parts"),
-        (["table", "one", "--set", "augment.variants=echo", "--set", "split.shares=[1, 0, 0]"], "no variant 'echo'"),
+        (
+            ["table", "one", "--set", "augment.variants=echo", "--set", "split.shares=[1, 0, 0]"],
+            "no variant 'echo'",
+        ),
         (
             ["table", "one", "--set", "augment.background=none", "--set", "split.shares=[1, 0, 0]"],
             "no sounds in .*none",
@@ -104,7 +124,9 @@ def test_what_cannot_be_done_is_told_in_one_line(words, message, tmp_path, write
 
 
 def test_a_recipe_of_ones_own_is_a_spec(by_source, tmp_path, capsys):
-    (tmp_path / "mine.toml").write_text(f'base = "sounds"\n[collection]\npath = "{by_source.path}"\n')
+    (tmp_path / "mine.toml").write_text(
+        f'base = "sounds"\n[collection]\npath = "{by_source.path}"\n'
+    )
     assert main(["split", "mine.toml"]) == 0
 
 
@@ -121,13 +143,19 @@ def test_the_windows_of_the_shipped_recipe_become_a_table(notes_folder, tmp_path
         folders.append(copy)
     counts = {"note": 2, "solo": 1, "mix": 2, "score": 0, "across": 4, "silence": 1, "noise": 1}
     train, test = (
-        build(Spec(folders=tuple(folders), **counts), tmp_path / "cache", seed=seed, jobs=1) for seed in (1, 2)
+        build(Spec(folders=tuple(folders), **counts), tmp_path / "cache", seed=seed, jobs=1)
+        for seed in (1, 2)
     )
     table = export(train, test, tmp_path / "table", kinds=("features",))
     assert set(table.sources) <= {*train.sources, "toy+two", "toy+three", "two+three"}
-    by_part = {part: {table.sources[g] for g in table.groups[table.rows(part)]} for part in ("train", "valid", "test")}
+    by_part = {
+        part: {table.sources[g] for g in table.groups[table.rows(part)]}
+        for part in ("train", "valid", "test")
+    }
     assert all(by_part.values())
-    joined = {part: {one for name in names for one in name.split("+")} for part, names in by_part.items()}
+    joined = {
+        part: {one for name in names for one in name.split("+")} for part, names in by_part.items()
+    }
     assert not joined["train"] & (joined["valid"] | joined["test"])
     row = int(table.rows("test")[0])
     clip = table.clip(row)

@@ -48,7 +48,9 @@ def test_a_model_is_asked_about_its_source_and_all_noises(windows):
             return np.tile(np.float32([0.9, 0.1]), (len(tensors), 1))
 
     model = Asked()
-    judged = leave_one_out.leave_one_out({"a": model}, windows, np.arange(len(windows), dtype=np.float32)[:, None])
+    judged = leave_one_out.leave_one_out(
+        {"a": model}, windows, np.arange(len(windows), dtype=np.float32)[:, None]
+    )
     assert set(windows.source[model.rows].tolist()) == {"a", "noise-x", "noise-y"}
     assert judged[0].source == "a"
     np.testing.assert_array_equal(judged[0].labels, windows.labels[model.rows])
@@ -62,13 +64,19 @@ def judged(source, score, *, sounding=True):
 
 
 def test_thresholds_of_a_source_come_from_the_others():
-    metrics = leave_one_out.measure_each([judged("high", 0.9), judged("low", 0.3)], ["x"], quiet=0.99)
+    metrics = leave_one_out.measure_each(
+        [judged("high", 0.9), judged("low", 0.3)], ["x"], quiet=0.99
+    )
     assert metrics["low"]["f1"]["x"] == 0.0 or metrics["high"]["f1"]["x"] == 1.0
     strict = leave_one_out.measure_each(
-        [judged("low", 0.3), judged("high", 0.9), judged("loud", 0.6, sounding=False)], ["x"], quiet=0.99
+        [judged("low", 0.3), judged("high", 0.9), judged("loud", 0.6, sounding=False)],
+        ["x"],
+        quiet=0.99,
     )
     assert strict["low"]["f1"]["x"] == 0.0, "the noise of another source forbids a low threshold"
-    assert strict["loud"]["quiet_without_label"] == 0.0, "its own noise did not help its own threshold"
+    assert strict["loud"]["quiet_without_label"] == 0.0, (
+        "its own noise did not help its own threshold"
+    )
 
 
 def test_no_threshold_is_lower_than_the_least():
@@ -77,12 +85,17 @@ def test_no_threshold_is_lower_than_the_least():
     raised = leave_one_out.thresholds(both, quiet=0.99, least=[0.9] + [0.0] * (len(free) - 1))
     assert free[0] < raised[0] == np.float32(0.9)
     assert raised[1:].tolist() == free[1:].tolist()
-    missed = leave_one_out.measure_each(both, ["x"] * len(free), quiet=0.99, least=[0.9] * len(free))
+    missed = leave_one_out.measure_each(
+        both, ["x"] * len(free), quiet=0.99, least=[0.9] * len(free)
+    )
     assert missed["a"]["micro_f1"] == 0.0
 
 
 def test_the_mean_skips_what_a_source_does_not_have():
-    metrics = {"a": {"top1": 0.5, "f1": {}, "quiet": 1.0}, "b": {"top1": None, "f1": {}, "quiet": 0.0}}
+    metrics = {
+        "a": {"top1": 0.5, "f1": {}, "quiet": 1.0},
+        "b": {"top1": None, "f1": {}, "quiet": 0.0},
+    }
     assert leave_one_out.mean(metrics) == {"top1": 0.5, "quiet": 0.5}
     first = {"noise": {"top1": None, "f1": {}, "quiet": 0.5}, **metrics}
     assert leave_one_out.mean(first) == {"quiet": 0.5, "top1": 0.5}

@@ -12,7 +12,9 @@ def case():
     rng = np.random.default_rng(0)
     labels = rng.random((200, 4)) < 0.3
     labels[:, 3] = False
-    scores = np.round(np.clip(labels * 0.3 + rng.random((200, 4)) * 0.7, 0, 1), 2).astype(np.float32)
+    scores = np.round(np.clip(labels * 0.3 + rng.random((200, 4)) * 0.7, 0, 1), 2).astype(
+        np.float32
+    )
     kind = np.array(["mix"] * 150 + ["noise"] * 50)
     labels[150:] = False
     return scores, labels, kind
@@ -20,26 +22,36 @@ def case():
 
 def figures(case, thresholds=0.5):
     scores, labels, kind = case
-    return measure(scores, labels, kind, thresholds=np.full(4, thresholds), names=["a", "b", "c", "d"])
+    return measure(
+        scores, labels, kind, thresholds=np.full(4, thresholds), names=["a", "b", "c", "d"]
+    )
 
 
 def test_f1_and_accuracy_are_those_of_scikit_learn(case):
     found, said, truth = figures(case), case[0][:150] >= 0.5, case[1][:150]
     assert found["accuracy"] == pytest.approx(1 - oracle.hamming_loss(truth, said))
     assert found["micro_f1"] == pytest.approx(oracle.f1_score(truth, said, average="micro"))
-    assert found["macro_f1"] == pytest.approx(oracle.f1_score(truth[:, :3], said[:, :3], average="macro"))
+    assert found["macro_f1"] == pytest.approx(
+        oracle.f1_score(truth[:, :3], said[:, :3], average="macro")
+    )
 
 
 def test_mixtures_are_the_windows_of_two_to_four_labels():
     labels = np.tri(6, 5, -1, dtype=bool)
     scores = np.where(labels, 0.9, 0.1).astype(np.float32)
     scores[[0, 1, 5]] = 1 - scores[[0, 1, 5]]
-    found = measure(scores, labels, np.full(6, "mix"), thresholds=np.full(5, 0.5), names=list("abcde"))
-    assert (found["macro_f1_mixture"], found["mixture_windows"]) == (1.0, 3), "none, one and five labels do not count"
+    found = measure(
+        scores, labels, np.full(6, "mix"), thresholds=np.full(5, 0.5), names=list("abcde")
+    )
+    assert (found["macro_f1_mixture"], found["mixture_windows"]) == (1.0, 3), (
+        "none, one and five labels do not count"
+    )
     scores[2] = 0
-    assert measure(scores, labels, np.full(6, "mix"), thresholds=np.full(5, 0.5), names=list("abcde"))[
-        "macro_f1_mixture"
-    ] == pytest.approx((0.8 + 0.8 + 1 + 1) / 4), "the label that only the fifth has is left out"
+    assert measure(
+        scores, labels, np.full(6, "mix"), thresholds=np.full(5, 0.5), names=list("abcde")
+    )["macro_f1_mixture"] == pytest.approx((0.8 + 0.8 + 1 + 1) / 4), (
+        "the label that only the fifth has is left out"
+    )
 
 
 def test_average_precision_counts_ties_as_scikit_learn_does(case):
@@ -76,20 +88,48 @@ def test_top1_stands_beside_the_majority_class():
     labels = np.eye(3, dtype=bool)[[0, 0, 0, 1]]
     scores = np.array([[0.9, 0, 0], [0.2, 0.1, 0], [0, 0.1, 0], [0.3, 0.2, 0]], np.float32)
     found = top1(scores, labels)
-    assert found == {"top1": 0.5, "top1_macro": pytest.approx(1 / 3), "top1_majority": 0.75, "top1_windows": 4}
+    assert found == {
+        "top1": 0.5,
+        "top1_macro": pytest.approx(1 / 3),
+        "top1_majority": 0.75,
+        "top1_windows": 4,
+    }
 
 
 def test_top1_looks_at_notes_and_phrases_only():
     labels = np.eye(2, dtype=bool)[[0, 1, 0]]
     scores = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
-    found = measure(scores, labels, np.array(["note", "solo", "mix"]), thresholds=np.full(2, 0.5), names=["a", "b"])
-    assert (found["top1"], found["top1_note"], found["top1_solo"], found["top1_windows"]) == (1.0, 1.0, 1.0, 2)
+    found = measure(
+        scores,
+        labels,
+        np.array(["note", "solo", "mix"]),
+        thresholds=np.full(2, 0.5),
+        names=["a", "b"],
+    )
+    assert (found["top1"], found["top1_note"], found["top1_solo"], found["top1_windows"]) == (
+        1.0,
+        1.0,
+        1.0,
+        2,
+    )
 
 
 def test_nothing_to_judge_gives_no_figure_instead_of_a_wrong_one():
     empty = np.zeros((0, 2))
-    found = measure(empty.astype(np.float32), empty.astype(bool), np.array([], str), thresholds=np.ones(2), names="ab")
-    assert found["accuracy"] is found["macro_f1"] is found["top1"] is found["quiet_without_label"] is None
+    found = measure(
+        empty.astype(np.float32),
+        empty.astype(bool),
+        np.array([], str),
+        thresholds=np.ones(2),
+        names="ab",
+    )
+    assert (
+        found["accuracy"]
+        is found["macro_f1"]
+        is found["top1"]
+        is found["quiet_without_label"]
+        is None
+    )
 
 
 def test_confusion_counts_windows_of_one_label():

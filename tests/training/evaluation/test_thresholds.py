@@ -18,7 +18,9 @@ def columns(*parts):
 
 
 def test_the_threshold_lies_between_what_is_there_and_what_is_not():
-    scores, labels, rest = columns(([[0.8], [0.7]], [[1], [1]], "a", "note"), ([[0.3], [0.1]], [[0], [0]], "a", "note"))
+    scores, labels, rest = columns(
+        ([[0.8], [0.7]], [[1], [1]], "a", "note"), ([[0.3], [0.1]], [[0], [0]], "a", "note")
+    )
     assert 0.3 < calibrate(scores, labels, **rest)[0] <= 0.7
 
 
@@ -26,7 +28,8 @@ def test_noise_gets_no_label_even_if_f1_would_like_it():
     rng = np.random.default_rng(0)
     noise = rng.random((1000, 2)) * [0.9, 0.2]
     scores, labels, rest = columns(
-        (np.full((50, 2), 0.5), np.ones((50, 2)), "a", "note"), (noise, np.zeros((1000, 2)), "a", "noise")
+        (np.full((50, 2), 0.5), np.ones((50, 2)), "a", "note"),
+        (noise, np.zeros((1000, 2)), "a", "noise"),
     )
     thresholds = calibrate(scores, labels, **rest, quiet=0.99)
     assert np.mean((noise.astype(np.float32) >= thresholds).any(axis=1)) <= 0.01
@@ -48,8 +51,12 @@ def test_every_source_counts_the_same():
 def test_a_smaller_beta_would_rather_miss_than_be_wrong():
     rng = np.random.default_rng(1)
     there, absent = rng.normal(0.6, 0.15, (400, 1)), rng.normal(0.4, 0.15, (400, 1))
-    scores, labels, rest = columns((there, np.ones((400, 1)), "a", "note"), (absent, np.zeros((400, 1)), "a", "note"))
-    careful, even, bold = (calibrate(scores, labels, **rest, beta=beta)[0] for beta in (0.5, 1.0, 2.0))
+    scores, labels, rest = columns(
+        (there, np.ones((400, 1)), "a", "note"), (absent, np.zeros((400, 1)), "a", "note")
+    )
+    careful, even, bold = (
+        calibrate(scores, labels, **rest, beta=beta)[0] for beta in (0.5, 1.0, 2.0)
+    )
     assert careful > even > bold
 
 
@@ -59,5 +66,7 @@ def test_a_label_nobody_plays_gets_one_half():
 
 
 def test_thresholds_stay_between_0_and_1_whatever_the_noise_scores():
-    scores, labels, rest = columns(([[1.0]], [[1]], "a", "note"), ([[1.0]] * 200, [[0]] * 200, "a", "noise"))
+    scores, labels, rest = columns(
+        ([[1.0]], [[1]], "a", "note"), ([[1.0]] * 200, [[0]] * 200, "a", "noise")
+    )
     assert 0 <= calibrate(scores, labels, **rest)[0] <= 1

@@ -52,7 +52,9 @@ def test_every_draw_gives_a_sound_window(noise):
 
 def test_silence_stays_silence():
     for seed in range(40):
-        assert not apply(np.zeros(BEFORE + WINDOW, np.float32), draw(np.random.default_rng(seed))).any()
+        assert not apply(
+            np.zeros(BEFORE + WINDOW, np.float32), draw(np.random.default_rng(seed))
+        ).any()
 
 
 def test_a_tilt_is_so_many_decibels_an_octave(noise):
@@ -62,8 +64,14 @@ def test_a_tilt_is_so_many_decibels_an_octave(noise):
 
 
 def test_a_bump_lifts_its_band(noise):
-    flat, lifted = apply(noise, Augmentation()), apply(noise, Augmentation(bumps=((1.0, 0.3, 10.0),)))
-    gain = {low: band(lifted, low, high) - band(flat, low, high) for low, high in ((1250, 1310), (100, 200))}
+    flat, lifted = (
+        apply(noise, Augmentation()),
+        apply(noise, Augmentation(bumps=((1.0, 0.3, 10.0),))),
+    )
+    gain = {
+        low: band(lifted, low, high) - band(flat, low, high)
+        for low, high in ((1250, 1310), (100, 200))
+    }
     assert gain[1250] - gain[100] == pytest.approx(10.0, abs=0.5)
 
 

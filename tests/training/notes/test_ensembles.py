@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from training.notes.ensembles import FORMATIONS, SAMPLES, ensemble, take_mix, take_note, take_score, take_solo
+from training.notes.ensembles import (
+    FORMATIONS,
+    SAMPLES,
+    ensemble,
+    take_mix,
+    take_note,
+    take_score,
+    take_solo,
+)
 from training.notes.library import LABELS
 from training.notes.mixtures import BEFORE
 from training.notes.sheet_music import Score, sort
@@ -17,8 +25,13 @@ def test_an_exact_note_is_found_in_the_recording(toy):
         assert names(take) == {"piano"}
         begin = np.flatnonzero(take.samples)[0]
         piece = take.samples[begin : begin + 2000] * 32768
-        starts = [toy.audio[toy.start[i] : toy.start[i] + 2100].astype(np.float32) for i in toy.notes("piano")]
-        assert any(np.abs(start[k : k + 2000] - piece).max() < 1 for start in starts for k in range(2))
+        starts = [
+            toy.audio[toy.start[i] : toy.start[i] + 2100].astype(np.float32)
+            for i in toy.notes("piano")
+        ]
+        assert any(
+            np.abs(start[k : k + 2000] - piece).max() < 1 for start in starts for k in range(2)
+        )
 
 
 @pytest.mark.parametrize("exact", [True, False])

@@ -43,7 +43,9 @@ def test_other_names_tell_no_pitch(name):
 
 def test_silence_before_a_note_is_cut_and_every_note_is_equally_loud(make_tone):
     for gain in (0.01, 1.0):
-        sound = np.concatenate([np.zeros(RATE, np.float32), gain * make_tone(69, 0.8), np.zeros(RATE, np.float32)])
+        sound = np.concatenate(
+            [np.zeros(RATE, np.float32), gain * make_tone(69, 0.8), np.zeros(RATE, np.float32)]
+        )
         note = tidy(sound)
         assert abs(len(note) / RATE - 0.8) < 0.1
         assert np.sqrt(np.mean(note[1000:9000] ** 2)) == pytest.approx(LOUDNESS, rel=0.1)
@@ -134,7 +136,9 @@ with whole_folder(Path(sys.argv[1])) as work:
 
 def test_what_a_killed_process_left_is_swept_and_what_a_living_one_makes_is_not(tmp_path):
     with whole_folder(tmp_path / "mine") as work:
-        other = subprocess.Popen([sys.executable, "-c", KEEPER, tmp_path / "other"], stdout=subprocess.PIPE, cwd=ROOT)
+        other = subprocess.Popen(
+            [sys.executable, "-c", KEEPER, tmp_path / "other"], stdout=subprocess.PIPE, cwd=ROOT
+        )
         assert other.stdout.readline() == b"begun\n"
         assert work.is_dir(), "this process lives"
         other.kill()

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 
 from training.notes.library import LABELS, RATE
-from training.notes.mixtures import BEFORE, REACH, WINDOW, choose, into_range, mix, play, section, sound_note
+from training.notes.mixtures import (
+    BEFORE,
+    REACH,
+    WINDOW,
+    choose,
+    into_range,
+    mix,
+    play,
+    section,
+    sound_note,
+)
 from training.notes.phrases import Event
 
 SAMPLES = BEFORE + WINDOW
@@ -36,7 +46,9 @@ def test_vibrato_moves_the_pitch_and_nothing_else(toy):
 
 def test_a_note_ends_where_its_recording_ends(toy):
     index = int(toy.notes("flute")[0])
-    assert len(sound_note(toy, index, samples=10 * RATE)) == pytest.approx(int(toy.length(index)), abs=3)
+    assert len(sound_note(toy, index, samples=10 * RATE)) == pytest.approx(
+        int(toy.length(index)), abs=3
+    )
 
 
 def test_a_pitch_is_played_with_a_note_near_it(toy):
@@ -76,14 +88,20 @@ def stem_of(make_tone, begin, seconds, gain=1.0):
 
 def test_parts_that_are_heard_are_labelled(make_tone):
     stems = [stem_of(make_tone, 0, 2.0), stem_of(make_tone, 0.5, 1.0)]
-    assert mix(stems, ["piano", "flute"], np.random.default_rng(0)).labels.tolist() == heard("piano", "flute")
+    assert mix(stems, ["piano", "flute"], np.random.default_rng(0)).labels.tolist() == heard(
+        "piano", "flute"
+    )
 
 
 def test_a_part_shorter_than_a_third_of_a_second_is_not_labelled(make_tone):
     rng = np.random.default_rng(0)
     long = stem_of(make_tone, 0, 2.0)
-    assert mix([long, stem_of(make_tone, 1.0, 0.22)], ["piano", "flute"], rng).labels.tolist() == heard("piano")
-    assert mix([long, stem_of(make_tone, 1.0, 0.4)], ["piano", "flute"], rng).labels.tolist() == heard("piano", "flute")
+    assert mix(
+        [long, stem_of(make_tone, 1.0, 0.22)], ["piano", "flute"], rng
+    ).labels.tolist() == heard("piano")
+    assert mix(
+        [long, stem_of(make_tone, 1.0, 0.4)], ["piano", "flute"], rng
+    ).labels.tolist() == heard("piano", "flute")
 
 
 def test_a_part_that_plays_only_before_the_window_is_not_labelled(make_tone):

@@ -14,7 +14,9 @@ def test_noises_fill_a_window_with_peak_one(family):
         assert np.abs(sound).max() == pytest.approx(1, rel=1e-3)
 
 
-@pytest.mark.parametrize("maker", sorted({m for some in FAMILIES.values() for m in some}, key=lambda m: m.__name__))
+@pytest.mark.parametrize(
+    "maker", sorted({m for some in FAMILIES.values() for m in some}, key=lambda m: m.__name__)
+)
 def test_every_maker_makes_sound_that_differs_by_seed(maker):
     one, other = maker(np.random.default_rng(1)), maker(np.random.default_rng(2))
     assert np.isfinite(one).all()

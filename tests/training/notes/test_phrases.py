@@ -16,7 +16,9 @@ def test_a_part_stays_in_the_range_of_its_instrument(label):
 
 
 def test_the_same_generator_gives_the_same_part():
-    assert generate("piano", 3.0, np.random.default_rng(5)) == generate("piano", 3.0, np.random.default_rng(5))
+    assert generate("piano", 3.0, np.random.default_rng(5)) == generate(
+        "piano", 3.0, np.random.default_rng(5)
+    )
 
 
 def test_parts_differ_in_speed_and_register():

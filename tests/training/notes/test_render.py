@@ -76,7 +76,9 @@ def test_fonts_that_share_samples_are_one_source(small_font, tmp_path):
 def test_musescore_general_and_fluid_are_kin_and_timgm_is_not(small_font):
     fonts = {font.stem: font for font in installed_fonts()}
     if not {"FluidR3_GM", "MuseScore_General_Full"} <= set(fonts):
-        pytest.skip("the sound fonts fluid-soundfont-gm and musescore-general-soundfont are not installed")
+        pytest.skip(
+            "the sound fonts fluid-soundfont-gm and musescore-general-soundfont are not installed"
+        )
     groups = families(installed_fonts())
     assert set(groups["font-fluidr3_gm"]) >= {fonts["FluidR3_GM"], fonts["MuseScore_General_Full"]}
     assert small_font in groups["font-timgm6mb"]
@@ -88,7 +90,9 @@ def test_the_bank_of_csound_is_kin_to_timgm_and_its_horn_is_a_tuba(small_font):
     if "sf_GMbank" not in fonts:
         pytest.skip("the sound font csound-soundfont is not installed")
     assert liars(fonts["sf_GMbank"]) == {"viola": "violin", "horn": "tuba"}
-    assert families([fonts["sf_GMbank"], small_font]) == {"font-sf_gmbank": (fonts["sf_GMbank"], small_font)}
+    assert families([fonts["sf_GMbank"], small_font]) == {
+        "font-sf_gmbank": (fonts["sf_GMbank"], small_font)
+    }
 
 
 @pytest.mark.slow

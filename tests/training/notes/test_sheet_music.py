@@ -10,19 +10,26 @@ from training.notes.sheet_music import Score, read, read_all, sort
 PART = """<score-part id="P{n}"><part-name>{name}</part-name><midi-instrument id="P{n}-I1">
 <midi-program>{program}</midi-program></midi-instrument></score-part>"""
 NOTE = (
-    "<note>{chord}<pitch><step>{step}</step><octave>{octave}</octave></pitch><duration>{length}</duration>{tie}</note>"
+    "<note>{chord}<pitch><step>{step}</step><octave>{octave}</octave></pitch>"
+    "<duration>{length}</duration>{tie}</note>"
 )
 
 
 def note(step, octave, length, *, chord=False, tie=""):
     ties = f'<tie type="{tie}"/>' if tie else ""
-    return NOTE.format(chord="<chord/>" if chord else "", step=step, octave=octave, length=length, tie=ties)
+    return NOTE.format(
+        chord="<chord/>" if chord else "", step=step, octave=octave, length=length, tie=ties
+    )
 
 
 def document(parts, *bodies):
-    head = "".join(PART.format(n=i, name=name, program=program) for i, (name, program) in enumerate(parts))
+    head = "".join(
+        PART.format(n=i, name=name, program=program) for i, (name, program) in enumerate(parts)
+    )
     body = "".join(f'<part id="P{i}">{measures}</part>' for i, measures in enumerate(bodies))
-    return f"<?xml version='1.0'?><score-partwise><part-list>{head}</part-list>{body}</score-partwise>"
+    return (
+        f"<?xml version='1.0'?><score-partwise><part-list>{head}</part-list>{body}</score-partwise>"
+    )
 
 
 def measure(*items):
@@ -41,7 +48,14 @@ def written(tmp_path, *args):
 
 def test_notes_chords_and_rests_stand_at_their_seconds(tmp_path):
     rest = "<note><rest/><duration>2</duration></note>"
-    music = measure(DIVISIONS, TEMPO.format(60), note("A", 4, 2), rest, note("C", 4, 4), note("E", 4, 4, chord=True))
+    music = measure(
+        DIVISIONS,
+        TEMPO.format(60),
+        note("A", 4, 2),
+        rest,
+        note("C", 4, 4),
+        note("E", 4, 4, chord=True),
+    )
     score = written(tmp_path, [("Violin", 41)], music)
     assert score.labels == ("violin",)
     assert score.notes[0].tolist() == [[0, 1, 69], [2, 2, 60], [2, 2, 64]]
@@ -49,18 +63,28 @@ def test_notes_chords_and_rests_stand_at_their_seconds(tmp_path):
 
 
 def test_a_tie_across_the_bar_is_one_note(tmp_path):
-    music = measure(DIVISIONS, TEMPO.format(60), note("G", 3, 4, tie="start")) + measure(note("G", 3, 2, tie="stop"))
+    music = measure(DIVISIONS, TEMPO.format(60), note("G", 3, 4, tie="start")) + measure(
+        note("G", 3, 2, tie="stop")
+    )
     assert written(tmp_path, [("Violin", 41)], music).notes[0].tolist() == [[0, 3, 55]]
 
 
 def test_a_second_voice_goes_back_to_the_bar_line(tmp_path):
     back = "<backup><duration>4</duration></backup>"
-    music = measure(DIVISIONS, TEMPO.format(60), note("C", 5, 4), back, note("C", 3, 2)) + measure(note("D", 5, 2))
-    assert written(tmp_path, [("Piano", 1)], music).notes[0].tolist() == [[0, 1, 48], [0, 2, 72], [2, 1, 74]]
+    music = measure(DIVISIONS, TEMPO.format(60), note("C", 5, 4), back, note("C", 3, 2)) + measure(
+        note("D", 5, 2)
+    )
+    assert written(tmp_path, [("Piano", 1)], music).notes[0].tolist() == [
+        [0, 1, 48],
+        [0, 2, 72],
+        [2, 1, 74],
+    ]
 
 
 def test_a_tempo_in_one_part_holds_for_all(tmp_path):
-    first = measure(DIVISIONS, TEMPO.format(60), note("C", 5, 2), TEMPO.format(120), note("C", 5, 2))
+    first = measure(
+        DIVISIONS, TEMPO.format(60), note("C", 5, 2), TEMPO.format(120), note("C", 5, 2)
+    )
     second = measure(DIVISIONS, note("C", 3, 2), note("D", 3, 2))
     score = written(tmp_path, [("Flute", 74), ("Violoncello", 43)], first, second)
     assert score.labels == ("flute", "cello")
@@ -84,7 +108,8 @@ def test_a_compressed_score_is_the_same_score(tmp_path):
     (tmp_path / "a.musicxml").write_text(text)
     with zipfile.ZipFile(tmp_path / "a.mxl", "w") as archive:
         archive.writestr(
-            "META-INF/container.xml", '<container><rootfiles><rootfile full-path="b.xml"/></rootfiles></container>'
+            "META-INF/container.xml",
+            '<container><rootfiles><rootfile full-path="b.xml"/></rootfiles></container>',
         )
         archive.writestr("b.xml", text)
     assert np.array_equal(read(tmp_path / "a.mxl").notes[0], read(tmp_path / "a.musicxml").notes[0])
@@ -108,7 +133,9 @@ def test_an_excerpt_begins_at_zero_and_keeps_held_notes():
     assert score.excerpt(4.5, 2.0) == [[(0, 5.5, 72, 0), (0, 0.5, 74, 0)]]
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.mxl", b"PK no"), ("a.musicxml", b"<score"), ("a.mid", b"MThd")])
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.mxl", b"PK no"), ("a.musicxml", b"<score"), ("a.mid", b"MThd")]
+)
 def test_what_is_no_score_is_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(MaterialError, match=f"{name} cannot be read as a score"):
@@ -117,7 +144,9 @@ def test_what_is_no_score_is_named(tmp_path, name, content):
 
 def test_a_folder_of_scores_is_parsed_once(tmp_path):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.musicxml").write_text(document([("Oboe", 69)], measure(DIVISIONS, note("C", 5, 3))))
+    (tmp_path / "in" / "a.musicxml").write_text(
+        document([("Oboe", 69)], measure(DIVISIONS, note("C", 5, 3)))
+    )
     first = read_all([tmp_path / "in"], tmp_path / "cache")
     (tmp_path / "in" / "a.musicxml").write_bytes(
         (tmp_path / "in" / "a.musicxml").read_bytes().replace(b"<pitch>", b"<pitsh>")

@@ -11,7 +11,11 @@ from training.notes.render import BORROWED, honest_labels, installed_fonts, rend
 def likeness(one, other):
     """Return the largest correlation of two beginnings over all shifts, in [0, 1]."""
     one, other = np.diff(one[:6600].astype(np.float32)), np.diff(other[:6200].astype(np.float32))
-    return np.abs(signal.fftconvolve(one, other[::-1])).max() / np.linalg.norm(one) / np.linalg.norm(other)
+    return (
+        np.abs(signal.fftconvolve(one, other[::-1])).max()
+        / np.linalg.norm(one)
+        / np.linalg.norm(other)
+    )
 
 
 def closest(library, label, rendered):
@@ -27,7 +31,9 @@ def closest(library, label, rendered):
 
 @pytest.fixture(scope="module")
 def generaluser(shared_data, tmp_path_factory):
-    return library_of_folder(shared_data / "audio" / "generaluser", tmp_path_factory.mktemp("libraries"))
+    return library_of_folder(
+        shared_data / "audio" / "generaluser", tmp_path_factory.mktemp("libraries")
+    )
 
 
 def test_what_is_called_borrowed_is_the_same_recording(generaluser, small_font):

@@ -13,7 +13,9 @@ from training.notes.window_set import WindowSet
 @pytest.fixture
 def windows(tmp_path):
     rng = np.random.default_rng(0)
-    samples = (rng.normal(size=(300, 44_100)) * np.geomspace(0.01, 0.2, 300)[:, None]).astype(np.float16)
+    samples = (rng.normal(size=(300, 44_100)) * np.geomspace(0.01, 0.2, 300)[:, None]).astype(
+        np.float16
+    )
     names = np.array(["a"] * 300)
     return WindowSet(samples, np.zeros((300, 11), bool), names, names, tmp_path, "")
 
@@ -27,7 +29,12 @@ def test_features_are_those_of_the_service(windows):
 
 def test_log_mel_is_kept_within_a_sixteenth_of_a_decibel(windows):
     windows = WindowSet(
-        windows.samples[:3], windows.labels[:3], windows.source[:3], windows.kind[:3], windows.folder, ""
+        windows.samples[:3],
+        windows.labels[:3],
+        windows.source[:3],
+        windows.kind[:3],
+        windows.folder,
+        "",
     )
     table = tensors(windows, kind="log_mel")
     assert table.shape == (3, 128, 87)

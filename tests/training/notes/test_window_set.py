@@ -56,7 +56,9 @@ def test_two_processes_draw_the_same_windows_as_one(windows, spec, tmp_path):
 
 def test_the_second_build_only_opens(windows, spec, out):
     told = []
-    again = build(spec, out, seed=1, jobs=1, progress=lambda done, total: told.append((done, total)))
+    again = build(
+        spec, out, seed=1, jobs=1, progress=lambda done, total: told.append((done, total))
+    )
     assert again.folder == windows.folder
     assert told == []
     assert len(open_windows(again.folder)) == len(windows)
@@ -64,7 +66,9 @@ def test_the_second_build_only_opens(windows, spec, out):
 
 def test_another_seed_is_another_set(windows, spec, out):
     told = []
-    other = build(spec, out, seed=2, jobs=1, progress=lambda done, total: told.append((done, total)))
+    other = build(
+        spec, out, seed=2, jobs=1, progress=lambda done, total: told.append((done, total))
+    )
     assert told[-1] == (len(other), len(other))
     assert other.fingerprint != windows.fingerprint
     assert not np.array_equal(other.samples, windows.samples)

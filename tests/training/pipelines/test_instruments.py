@@ -30,14 +30,34 @@ def data(tmp_path_factory):
             (folder / source / label).mkdir(parents=True)
             for step in range(4):
                 pitch = base * 2 ** ((step + number / 2) / 12)
-                soundfile.write(folder / source / label / f"{step}.wav", tone(pitch, partials), RATE)
+                soundfile.write(
+                    folder / source / label / f"{step}.wav", tone(pitch, partials), RATE
+                )
     return folder
 
 
 def train(data, folder, *changes):
-    settings = ["profile=quick", f"data={data}", f"cache={data / 'cache'}", "jobs=1", "material.fonts=[]"]
-    settings += ["material.judges=[]", "material.folders=here,there", "material.ensemble=''", *changes]
-    return main(["instruments", "--out", str(folder), *(word for change in settings for word in ("--set", change))])
+    settings = [
+        "profile=quick",
+        f"data={data}",
+        f"cache={data / 'cache'}",
+        "jobs=1",
+        "material.fonts=[]",
+    ]
+    settings += [
+        "material.judges=[]",
+        "material.folders=here,there",
+        "material.ensemble=''",
+        *changes,
+    ]
+    return main(
+        [
+            "instruments",
+            "--out",
+            str(folder),
+            *(word for change in settings for word in ("--set", change)),
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +100,15 @@ def test_the_better_of_the_two_is_named_instruments(made):
 
 def test_the_report_shows_both_models_and_the_baselines(made):
     report = Path(made.path, "instruments", "1", "report.md").read_text()
-    for text in (*made.names(), "all negative", "majority", "left out", "whole solos", "| here |", "| there |"):
+    for text in (
+        *made.names(),
+        "all negative",
+        "majority",
+        "left out",
+        "whole solos",
+        "| here |",
+        "| there |",
+    ):
         assert text in report
     assert "licence" in report
 
@@ -105,15 +133,24 @@ def test_without_material_it_says_what_to_do(data, tmp_path, capsys):
 def test_one_label_alone_is_refused_with_what_to_add(data, tmp_path, capsys):
     for source in ("here", "there"):
         shutil.copytree(data / source / "flute", tmp_path / source / "flute")
-    few = [f"{part}.{kind}=1" for part in ("train", "test") for kind in ("note", "solo", "mix", "silence", "noise")]
+    few = [
+        f"{part}.{kind}=1"
+        for part in ("train", "test")
+        for kind in ("note", "solo", "mix", "silence", "noise")
+    ]
     assert train(tmp_path, tmp_path / "out", "models=forest", *few) == 1
-    assert "only flute to train on: add folders or sound fonts that have piano" in capsys.readouterr().err
+    assert (
+        "only flute to train on: add folders or sound fonts that have piano"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_labels_without_an_example_are_named(data, tmp_path, capsys):
     assert train(data, tmp_path, "models=forest", "evaluate=false") == 0
-    assert "no material for piano, harpsichord, violin, viola, contrabass" in capsys.readouterr().err
+    assert (
+        "no material for piano, harpsichord, violin, viola, contrabass" in capsys.readouterr().err
+    )
 
 
 def test_a_wrong_setting_ends_with_one_line_and_exit_code_1(data, tmp_path, capsys):
@@ -121,7 +158,9 @@ def test_a_wrong_setting_ends_with_one_line_and_exit_code_1(data, tmp_path, caps
     assert "unknown setting layers" in capsys.readouterr().err
 
 
-def test_the_artefact_holds_the_recipe_that_makes_it_again_with_the_same_scores(made, data, tmp_path):
+def test_the_artefact_holds_the_recipe_that_makes_it_again_with_the_same_scores(
+    made, data, tmp_path
+):
     model = made.load("instruments-forest")
     again = tmp_path / "again.toml"
     again.write_text(model.manifest.origin["recipe"])
@@ -129,7 +168,17 @@ def test_the_artefact_holds_the_recipe_that_makes_it_again_with_the_same_scores(
     # Else the networks would only be read again.
     for kept in (data / "cache").glob("windows-*/networks"):
         shutil.rmtree(kept)
-    assert main([str(again), "--out", str(tmp_path), *(word for one in where for word in ("--set", one))]) == 0
+    assert (
+        main(
+            [
+                str(again),
+                "--out",
+                str(tmp_path),
+                *(word for one in where for word in ("--set", one)),
+            ]
+        )
+        == 0
+    )
     for name in ("instruments-forest", "instruments-net"):
         first, second = (Path(folder, name, "1", "golden.npz") for folder in (made.path, tmp_path))
         with np.load(first) as one, np.load(second) as other:
@@ -146,7 +195,9 @@ def test_a_killed_recipe_goes_on_with_the_networks_that_were_not_done(made, data
     assert train(data, tmp_path, "models=network") == 0
     now = {path: path.stat().st_mtime_ns for path in (data / "cache").glob("windows-*/networks/*")}
     assert {path for path in now if now[path] != done[path]} == {lost}
-    first, second = (Store(path).load("instruments-net").manifest.metrics for path in (made.path, tmp_path))
+    first, second = (
+        Store(path).load("instruments-net").manifest.metrics for path in (made.path, tmp_path)
+    )
     assert first == second
 
 
@@ -156,6 +207,8 @@ def test_beside_the_artefacts_lie_reports_and_the_forest_for_scikit_learn(made):
     page = (folder / "instruments-net-1" / "report.html").read_text()
     assert "loss on what is left out" in page
     model, row = made.load("instruments-forest"), np.ones((1, 26), np.float32)
-    said = joblib.load(folder / "instruments-forest-1" / "model.joblib").predict_proba(row.astype(np.float64))
+    said = joblib.load(folder / "instruments-forest-1" / "model.joblib").predict_proba(
+        row.astype(np.float64)
+    )
     flute = model.labels.index("flute")
     assert said[flute][0, 1] == pytest.approx(model.predict(row)[0, flute], abs=1e-4)

@@ -24,7 +24,14 @@ pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine t
 
 def train(recipe, pictures, folder, *changes):
     settings = ["profile=quick", f"pictures.path={pictures}", f"cache={folder / 'cache'}", *changes]
-    return main([recipe, "--out", str(folder / "out"), *(word for one in settings for word in ("--set", one))])
+    return main(
+        [
+            recipe,
+            "--out",
+            str(folder / "out"),
+            *(word for one in settings for word in ("--set", one)),
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +62,15 @@ def test_ten_networks_give_their_table_and_the_best_becomes_the_artefact(ten):
     model = Store(ten / "out").load("guitar-or-bass")
     networks = model.manifest.metrics["networks"]
     assert set(networks) == {f"T{number}" for number in range(1, 11)}
-    wanted = {"minimum_loss", "best_epoch", "test_accuracy", "macro_f1", "majority", "seconds_to_best", "seconds"}
+    wanted = {
+        "minimum_loss",
+        "best_epoch",
+        "test_accuracy",
+        "macro_f1",
+        "majority",
+        "seconds_to_best",
+        "seconds",
+    }
     for line in networks.values():
         assert wanted <= line.keys()
         assert 1 <= line["best_epoch"] <= 2
@@ -68,7 +83,11 @@ def test_ten_networks_give_their_table_and_the_best_becomes_the_artefact(ten):
 
 def test_the_artefact_takes_pictures_and_gives_probabilities(ten):
     model = Store(ten / "out").load("guitar-or-bass")
-    assert (model.kind, model.labels, model.session.shape) == ("picture", ["bass", "guitar"], (16, 16, 3))
+    assert (model.kind, model.labels, model.session.shape) == (
+        "picture",
+        ["bass", "guitar"],
+        (16, 16, 3),
+    )
     scores = model.predict(np.zeros((3, 16, 16, 3), np.uint8))
     assert scores.sum(axis=1) == pytest.approx(1)
 
@@ -98,7 +117,10 @@ def test_the_manifests_recipe_makes_the_same_artefact_again(shop, tmp_path):
     first = Store(tmp_path / "out").load("guitar-or-bass", "1")
     recipe = tmp_path / "again.toml"
     recipe.write_text(first.manifest.origin["recipe"], encoding="utf-8")
-    assert main([str(recipe), "--out", str(tmp_path / "out"), "--set", f"cache={tmp_path / 'other'}"]) == 0
+    assert (
+        main([str(recipe), "--out", str(tmp_path / "out"), "--set", f"cache={tmp_path / 'other'}"])
+        == 0
+    )
     second = Store(tmp_path / "out").load("guitar-or-bass", "2")
     batch = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype(np.uint8)
     assert np.array_equal(first.predict(batch), second.predict(batch))
@@ -107,11 +129,22 @@ def test_the_manifests_recipe_makes_the_same_artefact_again(shop, tmp_path):
 def test_the_report_shows_figures_and_pictures_and_loads_nothing(styles):
     folder = styles / "out" / "reports" / "clip-art-1"
     page = (folder / "report.html").read_text(encoding="utf-8")
-    for heading in ("Tests", "Networks", "Classes", "Learning", "Confusion", "Calibration", "Material", "Origin"):
+    for heading in (
+        "Tests",
+        "Networks",
+        "Classes",
+        "Learning",
+        "Confusion",
+        "Calibration",
+        "Material",
+        "Origin",
+    ):
         assert f">{heading}</h2>" in page
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     facts = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert np.array(facts["confusion"]).sum() == sum(q["new things"]["pictures"] for q in facts["tests"].values())
+    assert np.array(facts["confusion"]).sum() == sum(
+        q["new things"]["pictures"] for q in facts["tests"].values()
+    )
     looked = min(len(facts["mistakes"]), 6)
     assert page.count('<div class="clip">') == len(facts["mistakes"]) + looked
     assert (">Where it looked</h2>" in page) == bool(looked)
@@ -122,7 +155,9 @@ def test_the_report_shows_figures_and_pictures_and_loads_nothing(styles):
 
 
 def test_ten_classes_in_a_zip_are_unfolded_and_learnt(tmp_path, zipped):
-    pictures = collection(tmp_path / "cifar" / "train", {f"class-{number}": 24 for number in range(3)})
+    pictures = collection(
+        tmp_path / "cifar" / "train", {f"class-{number}": 24 for number in range(3)}
+    )
     archive = zipped(pictures.parent, tmp_path / "train.zip")
     assert train("cifar-10", archive, tmp_path, "epochs=1", "split.shares=[0.6, 0.2, 0.2]") == 0
     assert Store(tmp_path / "out").load("cifar-10").labels == ["class-0", "class-1", "class-2"]
@@ -150,7 +185,9 @@ def twins(root):
         (twins, "labels that differ only in case: Box and box"),
     ],
 )
-def test_a_folder_that_cannot_be_learnt_is_refused_with_the_reason(spoil, message, tmp_path, capsys):
+def test_a_folder_that_cannot_be_learnt_is_refused_with_the_reason(
+    spoil, message, tmp_path, capsys
+):
     root = collection(tmp_path / "pictures", {"box": 12, "disc": 12})
     spoil(root)
     assert train("guitar-or-bass", root, tmp_path, "only=T1", "epochs=1") == 1
@@ -167,14 +204,34 @@ def test_an_empty_class_is_told_and_left_out(tmp_path, capsys):
 
 def test_too_few_pictures_to_choose_and_judge_by_are_refused(tmp_path, capsys):
     root = collection(tmp_path / "pictures", {"box": 2, "disc": 2})
-    assert train("guitar-or-bass", root, tmp_path, "only=T1", "epochs=1", "split.shares=[0.98, 0.01, 0.01]") == 1
+    assert (
+        train(
+            "guitar-or-bass",
+            root,
+            tmp_path,
+            "only=T1",
+            "epochs=1",
+            "split.shares=[0.98, 0.01, 0.01]",
+        )
+        == 1
+    )
     assert "cannot be split; add pictures" in capsys.readouterr().err
 
 
 def test_without_keras_the_first_line_says_what_to_install(tmp_path, shop):
     code = "import sys; sys.modules['keras'] = None\nfrom training.cli import main\nsys.exit(main(sys.argv[1:]))"
-    words = ["guitar-or-bass", "--set", f"pictures.path={shop}", "--set", f"cache={tmp_path}", "--out", str(tmp_path)]
-    answer = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, cwd=ROOT)
+    words = [
+        "guitar-or-bass",
+        "--set",
+        f"pictures.path={shop}",
+        "--set",
+        f"cache={tmp_path}",
+        "--out",
+        str(tmp_path),
+    ]
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert answer.returncode == 1
     assert "pip install 'timbre[train]'" in answer.stderr
     assert not list(tmp_path.iterdir())
@@ -184,9 +241,16 @@ def test_killed_while_it_trains_it_goes_on_to_the_same_scores(tmp_path, shop):
     changes = ("only=T6", "epochs=12", "pictures.height=64", "pictures.width=64")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     settings = [f"pictures.path={shop}", f"cache={broken / 'cache'}", "profile=quick", *changes]
-    words = ["guitar-or-bass", "--out", str(broken / "out"), *(word for one in settings for word in ("--set", one))]
+    words = [
+        "guitar-or-bass",
+        "--out",
+        str(broken / "out"),
+        *(word for one in settings for word in ("--set", one)),
+    ]
     code = "import sys; from training.cli import main; sys.exit(main(sys.argv[1:]))"
-    process = subprocess.Popen([sys.executable, "-c", code, *words], cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
     trainings = broken / "cache" / "pictures" / "trainings"
     while not [path for path in trainings.glob("*.npz") if "draft" not in path.name]:
         assert process.poll() is None
@@ -197,6 +261,8 @@ def test_killed_while_it_trains_it_goes_on_to_the_same_scores(tmp_path, shop):
     assert train("guitar-or-bass", shop, broken, *changes) == 0
     assert train("guitar-or-bass", shop, whole, *changes) == 0
     batch = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3)).astype(np.uint8)
-    scores = [Store(folder / "out").load("guitar-or-bass").predict(batch) for folder in (whole, broken)]
+    scores = [
+        Store(folder / "out").load("guitar-or-bass").predict(batch) for folder in (whole, broken)
+    ]
     assert np.array_equal(*scores)
     assert not list(trainings.glob("*.npz"))

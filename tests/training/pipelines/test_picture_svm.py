@@ -25,14 +25,23 @@ def network(tmp_path_factory):
     ]
     takes = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, 16])
     gives = helper.make_tensor_value_info("pooled", TensorProto.FLOAT, [1, 12, 4, 4])
-    graph = helper.make_graph(nodes, "toy", [takes], [gives], [numpy_helper.from_array(weight, "weight")])
+    graph = helper.make_graph(
+        nodes, "toy", [takes], [gives], [numpy_helper.from_array(weight, "weight")]
+    )
     path = tmp_path_factory.mktemp("network") / "toy.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
     return path
 
 
 def train(pictures, network, folder, *changes):
-    settings = ["profile=quick", f"pictures.path={pictures}", f"network.path={network}", f"cache={folder / 'cache'}"]
+    settings = [
+        "profile=quick",
+        f"pictures.path={pictures}",
+        f"network.path={network}",
+        f"cache={folder / 'cache'}",
+    ]
     words = [word for one in (*settings, *changes) for word in ("--set", one)]
     return main(["clip-art-svm", "--out", str(folder / "out"), *words])
 
@@ -46,11 +55,18 @@ def styles(network, tmp_path_factory):
 
 def test_network_and_machine_are_one_artefact_judged_on_styles_never_seen(styles):
     model = Store(styles / "out").load("clip-art-svm")
-    assert (model.kind, model.labels, model.session.shape) == ("picture", ["box", "disc", "wedge"], (16, 16, 3))
+    assert (model.kind, model.labels, model.session.shape) == (
+        "picture",
+        ["box", "disc", "wedge"],
+        (16, 16, 3),
+    )
     tests = model.manifest.metrics["tests"]
     assert set(tests) == {"filled", "outlined", "thick"}
     assert list(tests["thick"]) == ["new things", "things met in another source"]
-    images = [np.array(Image.open(path).resize((16, 16))) for path in sorted(styles.glob("pictures/thick/*/*.png"))]
+    images = [
+        np.array(Image.open(path).resize((16, 16)))
+        for path in sorted(styles.glob("pictures/thick/*/*.png"))
+    ]
     scores = model.predict(np.stack(images))
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
     assert np.mean(scores.argmax(axis=1) == np.repeat([0, 1, 2], 12)) > 0.8
@@ -74,7 +90,8 @@ def test_the_recipe_of_an_artefact_makes_it_again(styles, tmp_path):
     words = ["--out", str(tmp_path / "out"), "--set", f"cache={styles / 'cache'}"]
     assert main([str(tmp_path / "again.toml"), *words]) == 0
     assert (
-        Store(tmp_path / "out").load("clip-art-svm").manifest.files["model.onnx"] == first.manifest.files["model.onnx"]
+        Store(tmp_path / "out").load("clip-art-svm").manifest.files["model.onnx"]
+        == first.manifest.files["model.onnx"]
     )
 
 
@@ -90,15 +107,29 @@ def test_the_recipe_of_an_artefact_makes_it_again(styles, tmp_path):
         (("top=[0]",), "numbers of guesses"),
     ],
 )
-def test_what_cannot_be_is_told_and_leaves_nothing(changes, told, styles, network, tmp_path, capsys):
+def test_what_cannot_be_is_told_and_leaves_nothing(
+    changes, told, styles, network, tmp_path, capsys
+):
     assert train(styles / "pictures", network, tmp_path, *changes) == 1
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("counts", "told"), [({"box": 5}, "one class"), ({"box": 5, "disc": 1}, "a single picture")])
+@pytest.mark.parametrize(
+    ("counts", "told"), [({"box": 5}, "one class"), ({"box": 5, "disc": 1}, "a single picture")]
+)
 def test_too_little_to_learn_from_is_told(counts, told, network, tmp_path, capsys):
     pictures = collection(tmp_path / "pictures", counts)
-    assert train(pictures, network, tmp_path, "pictures.layout=label", "pictures.thing=", "split.by_source=false") == 1
+    assert (
+        train(
+            pictures,
+            network,
+            tmp_path,
+            "pictures.layout=label",
+            "pictures.thing=",
+            "split.by_source=false",
+        )
+        == 1
+    )
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -48,16 +48,23 @@ def species(snails, tmp_path_factory):
 def test_the_artefact_takes_a_picture_and_its_region(species):
     model = Store(species / "out").load("cone-snails")
     config = model.manifest.input.config()
-    assert [(field.name, field.values) for field in config.metadata] == [("region", ("east", "west"))]
+    assert [(field.name, field.values) for field in config.metadata] == [
+        ("region", ("east", "west"))
+    ]
     assert model.session.shape == (32 * 32 * 3 + 2,)
-    told = [np.concatenate([np.zeros(3072, np.uint8), facts(config, {"region": name})]) for name in ("east", "west")]
+    told = [
+        np.concatenate([np.zeros(3072, np.uint8), facts(config, {"region": name})])
+        for name in ("east", "west")
+    ]
     scores = model.predict(np.stack(told))
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
     assert np.abs(scores[0] - scores[1]).max() > 0
 
 
 def test_the_report_holds_both_stages_and_how_far_weights_moved(species):
-    report = json.loads((species / "out/reports/cone-snails-1/report.json").read_text(encoding="utf-8"))
+    report = json.loads(
+        (species / "out/reports/cone-snails-1/report.json").read_text(encoding="utf-8")
+    )
     assert list(report["matrices"]) == list(report["history"]) == ["head", "fine"]
     assert set(report["networks"]) == {"head", "fine"}
     best = min(min(one["valid_loss"] for one in looks) for looks in report["history"].values())
@@ -75,7 +82,10 @@ def test_the_report_holds_both_stages_and_how_far_weights_moved(species):
 
 def test_nothing_unfinished_is_left_but_the_curves(species):
     (folder,) = (species / "cache/pictures/trainings").iterdir()
-    rows = [json.loads(line) for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [row["stage"] for row in rows] == ["head", "head", "fine"]
     assert "refresh" not in (folder / "curves.html").read_text(encoding="utf-8")
 
@@ -100,7 +110,10 @@ def test_a_killed_training_goes_on_to_the_same_scores(snails, tmp_path):
     (trainings / f"{next(trainings.glob('*-head.pt')).stem}.draft-1").write_bytes(b"half")
     assert main(words) == 0
     (folder,) = trainings.iterdir()
-    rows = [json.loads(line) for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [row["stage"] for row in rows] == ["head", "head", "fine"]
     model = Store(tmp_path / "out").load("cone-snails")
     assert model.manifest.metrics["networks"].keys() == {"head", "fine"}
@@ -140,7 +153,9 @@ def test_what_cannot_be_is_told_and_leaves_nothing(changes, told, snails, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("counts", "told"), [({"a": 5}, "one class"), ({"a": 5, "b": 1}, "a single picture")])
+@pytest.mark.parametrize(
+    ("counts", "told"), [({"a": 5}, "one class"), ({"a": 5, "b": 1}, "a single picture")]
+)
 def test_too_little_to_learn_from_is_told(counts, told, tmp_path, capsys):
     pictures = collection(tmp_path / "pictures", counts)
     assert main(["birds", *settings(pictures, tmp_path)]) == 1

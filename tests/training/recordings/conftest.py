@@ -21,7 +21,9 @@ def sound(hertz, seconds, rate=22_050, seed=0):
 def write(path, hertz=440.0, seconds=3.0, rate=22_050):
     path.parent.mkdir(parents=True, exist_ok=True)
     # No two files alike, as no two recordings are.
-    sf.write(path, sound(hertz, seconds, rate, seed=zlib.crc32("/".join(path.parts[-3:]).encode())), rate)
+    sf.write(
+        path, sound(hertz, seconds, rate, seed=zlib.crc32("/".join(path.parts[-3:]).encode())), rate
+    )
     return path
 
 
@@ -35,7 +37,10 @@ def by_source(tmp_path):
     """SOURCE/LABEL/file: six sources, each with a high and a low sound of 3 s."""
     for number in range(6):
         for label, hertz in (("high", 2000), ("low", 200)):
-            write(tmp_path / "collection" / f"player{number}" / label / f"{number}.wav", hertz + 20 * number)
+            write(
+                tmp_path / "collection" / f"player{number}" / label / f"{number}.wav",
+                hertz + 20 * number,
+            )
     return CollectionSpec(path=str(tmp_path / "collection"))
 
 
@@ -55,9 +60,34 @@ def musicnet(tmp_path_factory):
         labels.parent.mkdir(exist_ok=True)
         with labels.open("w", newline="") as file:
             table = csv.writer(file)
-            table.writerow(["start_time", "end_time", "instrument", "note", "start_beat", "end_beat", "note_value"])
-            table.writerows([start, end, program, note, 0.0, 1.0, "Quarter"] for start, end, program, note in notes)
-        rows.append([name, "Schubert", piece, "1. Allegro", "Quintet", "European Archive", "x", "OP114", "3"])
+            table.writerow(
+                [
+                    "start_time",
+                    "end_time",
+                    "instrument",
+                    "note",
+                    "start_beat",
+                    "end_beat",
+                    "note_value",
+                ]
+            )
+            table.writerows(
+                [start, end, program, note, 0.0, 1.0, "Quarter"]
+                for start, end, program, note in notes
+            )
+        rows.append(
+            [
+                name,
+                "Schubert",
+                piece,
+                "1. Allegro",
+                "Quintet",
+                "European Archive",
+                "x",
+                "OP114",
+                "3",
+            ]
+        )
     with (root / "musicnet_metadata.csv").open("w", newline="") as file:
         table = csv.writer(file)
         head = "id,composer,composition,movement,ensemble,source,transcriber,catalog_name,seconds"

@@ -14,7 +14,13 @@ from models.store import Store
 from training.cli import main
 from training.common.recipe import load
 
-QUICK = ("profile=quick", "forest.components=8", "windows.length=1", "windows.hop=0.5", "cache=cache")
+QUICK = (
+    "profile=quick",
+    "forest.components=8",
+    "windows.length=1",
+    "windows.hop=0.5",
+    "cache=cache",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +53,9 @@ def test_one_command_makes_an_artefact_that_hears_what_it_was_shown(collection, 
     model = Store(Path("out")).load("pitches")
     assert list(model.labels) == ["high", "low"]
     manifest = model.manifest
-    assert manifest.origin["label_rule"].startswith("a label is on when it sounds in at least 0.5 of the 1-s window")
+    assert manifest.origin["label_rule"].startswith(
+        "a label is on when it sounds in at least 0.5 of the 1-s window"
+    )
     assert 'path = "collection"' in manifest.origin["recipe"]
     assert manifest.input.configuration["window"] == 22_050
     assert manifest.metrics["mean"]["macro_f1"] > 0.75
@@ -62,7 +70,12 @@ def test_one_command_makes_an_artefact_that_hears_what_it_was_shown(collection, 
 def test_with_made_noise_it_learns_to_keep_quiet(collection, tmp_path):
     for path in tmp_path.glob("collection/*/street"):
         shutil.rmtree(path)
-    changes = [*collection[2:], "collection.path=collection", "collection.nothing=1", "collection.into=made"]
+    changes = [
+        *collection[2:],
+        "collection.path=collection",
+        "collection.nothing=1",
+        "collection.into=made",
+    ]
     assert main(["sounds", *words([*changes, "forest.trees=40"]), "--out", "out"]) == 0
     mean = Store(Path("out")).load("sounds").manifest.metrics["mean"]
     assert min(mean["macro_f1"], mean["micro_f1"]) > 0.75
@@ -78,20 +91,39 @@ def test_the_same_recipe_and_seed_give_the_same_scores(collection):
             return file["scores"]
 
     first = golden("one", "augment.variants=pitch_change")
-    assert np.array_equal(first, golden("two", "augment.variants=pitch_change", "jobs=1", "cache=elsewhere"))
+    assert np.array_equal(
+        first, golden("two", "augment.variants=pitch_change", "jobs=1", "cache=elsewhere")
+    )
     assert not np.array_equal(first, golden("three", "augment.variants=pitch_change", "seed=2"))
 
 
 def test_the_network_takes_windows_of_another_length(collection):
-    assert main(["sounds", *words([*collection, "models=network", "network.epochs=1"]), "--out", "out"]) == 0
+    assert (
+        main(
+            ["sounds", *words([*collection, "models=network", "network.epochs=1"]), "--out", "out"]
+        )
+        == 0
+    )
     assert Store(Path("out")).load("sounds").manifest.input.shape == (128, 44)
 
 
 def test_of_two_models_the_one_that_is_better_on_validation_is_written(collection):
-    assert main(["sounds", *words([*collection, "models=forest,network", "network.epochs=1"]), "--out", "out"]) == 0
+    assert (
+        main(
+            [
+                "sounds",
+                *words([*collection, "models=forest,network", "network.epochs=1"]),
+                "--out",
+                "out",
+            ]
+        )
+        == 0
+    )
     manifest = Store(Path("out")).load("sounds").manifest
     text = Path("out/sounds/1/report.md").read_text()
-    assert (text.index("**forest**") < text.index("**network**")) is (manifest.input.kind == "features")
+    assert (text.index("**forest**") < text.index("**network**")) is (
+        manifest.input.kind == "features"
+    )
     assert [folder.name for folder in Path("out/sounds").iterdir()] == ["1"]
 
 
@@ -105,7 +137,9 @@ def test_of_two_models_the_one_that_is_better_on_validation_is_written(collectio
         (["models=tree"], "must be forest, network or both"),
     ],
 )
-def test_what_cannot_be_trained_is_told_and_nothing_is_written(collection, changes, message, capsys):
+def test_what_cannot_be_trained_is_told_and_nothing_is_written(
+    collection, changes, message, capsys
+):
     code = main(["sounds", *words([*collection, *changes]), "--out", "out"])
     assert code == (1 if message else 0)
     if message:
@@ -124,7 +158,10 @@ def test_one_label_with_nothing_beside_it_cannot_be_learnt(tmp_path, write_sound
     for number in range(8):
         write_sound(tmp_path / "collection" / "high" / f"{number}.wav", hertz=2000 + number)
     assert main(["sounds", *words(["collection.path=collection", *QUICK]), "--out", "out"]) == 1
-    assert "label 'high' is on in every training window, so there is nothing to tell it from" in capsys.readouterr().err
+    assert (
+        "label 'high' is on in every training window, so there is nothing to tell it from"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_label_that_no_training_window_holds_is_named(tmp_path, write_sound, capsys):
@@ -135,7 +172,9 @@ def test_a_label_that_no_training_window_holds_is_named(tmp_path, write_sound, c
     )
     changes = ["collection.kind=csv", "collection.path=list.csv", *QUICK]
     assert main(["sounds", *words(changes), "--out", "out"]) == 1
-    assert "label 'low' is on in no training window: add recordings of it" in capsys.readouterr().err
+    assert (
+        "label 'low' is on in no training window: add recordings of it" in capsys.readouterr().err
+    )
 
 
 def test_a_part_without_a_share_leaves_thresholds_at_one_half(collection):
@@ -159,11 +198,25 @@ def small_musicnet(tmp_path, write_sound):
         halves = [sf.read(tmp_path / f"{program}.wav")[0] for *_, program in notes]
         (root / f"{part}_data").mkdir(parents=True, exist_ok=True)
         (root / f"{part}_labels").mkdir(exist_ok=True)
-        sf.write(root / f"{part}_data" / f"{name}.wav", np.concatenate([*halves, 0.5 * sum(halves)]), 44_100)
+        sf.write(
+            root / f"{part}_data" / f"{name}.wav",
+            np.concatenate([*halves, 0.5 * sum(halves)]),
+            44_100,
+        )
         notes += [(44_100 * 10, 44_100 * 15, program) for *_, program in notes]
         with (root / f"{part}_labels" / f"{name}.csv").open("w", newline="") as file:
             table = csv.writer(file)
-            table.writerow(["start_time", "end_time", "instrument", "note", "start_beat", "end_beat", "note_value"])
+            table.writerow(
+                [
+                    "start_time",
+                    "end_time",
+                    "instrument",
+                    "note",
+                    "start_beat",
+                    "end_beat",
+                    "note_value",
+                ]
+            )
             table.writerows([*note, 60, 0.0, 1.0, "Whole"] for note in notes)
         rows.append([name, "Bach", f"Piece {number}", "1", "Duo", "Museum", "x", "BWV", "15"])
     with (tmp_path / "musicnet_metadata.csv").open("w", newline="") as file:
@@ -186,7 +239,15 @@ def test_the_recipe_for_musicnet_is_one_command(small_musicnet, capsys):
 
 def test_the_recipe_for_musicnet_is_that_of_the_original_work():
     recipe = load("musicnet")
-    assert (recipe.collection.kind, recipe.models, recipe.windows.length) == ("musicnet", ("forest",), 2.0)
-    assert (recipe.forest.components, recipe.forest.trees, recipe.forest.min_samples_split) == (16, 200, 20)
+    assert (recipe.collection.kind, recipe.models, recipe.windows.length) == (
+        "musicnet",
+        ("forest",),
+        2.0,
+    )
+    assert (recipe.forest.components, recipe.forest.trees, recipe.forest.min_samples_split) == (
+        16,
+        200,
+        20,
+    )
     assert len(recipe.augment.variants) == 9
     assert load("musicnet", ["augment.variants="]).augment.variants == ()

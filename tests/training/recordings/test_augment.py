@@ -61,15 +61,21 @@ def test_silence_stays_silence(name):
 
 def test_samples_are_the_same_in_any_number_of_processes(tone):
     alone = [varied(tone, name, seed) for name in VARIANTS for seed in (1, 2)]
-    work = (delayed(vary)(tone, name, seed, length=len(tone)) for name in VARIANTS for seed in (1, 2))
+    work = (
+        delayed(vary)(tone, name, seed, length=len(tone)) for name in VARIANTS for seed in (1, 2)
+    )
     for mine, other in zip(alone, Parallel(n_jobs=2)(work), strict=True):
         assert np.array_equal(mine, other)
 
 
 def test_samples_are_the_same_in_any_number_of_threads(tone):
-    work = (delayed(vary)(tone, name, seed, length=len(tone)) for name in VARIANTS for seed in (1, 2))
+    work = (
+        delayed(vary)(tone, name, seed, length=len(tone)) for name in VARIANTS for seed in (1, 2)
+    )
     threads = Parallel(n_jobs=4, prefer="threads")(work)
-    for (name, seed), other in zip([(n, s) for n in VARIANTS for s in (1, 2)], threads, strict=True):
+    for (name, seed), other in zip(
+        [(n, s) for n in VARIANTS for s in (1, 2)], threads, strict=True
+    ):
         assert np.array_equal(varied(tone, name, seed), other)
 
 
@@ -86,7 +92,9 @@ def test_the_global_generators_are_put_back():
     assert draw() == expected != inside
 
 
-@pytest.mark.parametrize(("name", "least", "most"), [("random_noise", 5, 40), ("harmonic_noise", 10, 35)])
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("random_noise", 5, 40), ("harmonic_noise", 10, 35)]
+)
 def test_noises_stand_below_the_sound(tone, name, least, most):
     for seed in range(5):
         ratio = 20 * np.log10(rms(tone) / rms(varied(tone, name, seed) - tone))
@@ -130,7 +138,10 @@ def test_speed_keeps_the_pitch_and_reads_on_in_the_clip(tone):
         assert len(out) == len(tone)
         assert abs(pitch(out) - pitch(tone)) < 3
         # The soft half begins after 1 s of the clip.
-        softer = np.argmax(np.convolve(np.abs(out), np.ones(800) / 800, mode="same")[2000:] < 0.05) + 2000
+        softer = (
+            np.argmax(np.convolve(np.abs(out), np.ones(800) / 800, mode="same")[2000:] < 0.05)
+            + 2000
+        )
         assert softer / RATE == pytest.approx(1 / speed, abs=0.08)
 
 
@@ -143,7 +154,8 @@ def test_backgrounds_come_from_a_folder_where_one_is_named(tone, tmp_path, write
 
 def test_seeds_differ_by_recipe_recording_place_and_variant():
     seeds = {
-        seed_of(*some) for some in [(1, "a", 0.0, "x"), (2, "a", 0.0, "x"), (1, "b", 0.0, "x"), (1, "a", 1.0, "x")]
+        seed_of(*some)
+        for some in [(1, "a", 0.0, "x"), (2, "a", 0.0, "x"), (1, "b", 0.0, "x"), (1, "a", 1.0, "x")]
     }
     assert len(seeds | {seed_of(1, "a", 0.0, "y")}) == 5
 

@@ -45,9 +45,17 @@ def test_every_window_is_what_extraction_by_hand_gives(by_source, tmp_path):
     assert table.about["rule"].startswith("a label is on when")
     for row in (0, 7, 23):
         clip = collection.clips[table.clips[row]]
-        sound = cut(audio.read(clip.path, rate=22_050), clip, float(table.starts[row]), samples=44_100, rate=22_050)
+        sound = cut(
+            audio.read(clip.path, rate=22_050),
+            clip,
+            float(table.starts[row]),
+            samples=44_100,
+            rate=22_050,
+        )
         assert np.array_equal(table.features[row], extract(sound))
-        assert [name for name, on in zip(table.names, table.labels[row], strict=True) if on] == list(clip.labels)
+        assert [
+            name for name, on in zip(table.names, table.labels[row], strict=True) if on
+        ] == list(clip.labels)
         assert table.sources[table.groups[row]] == clip.source
         assert ("train", "valid", "test")[table.parts[row]] == split.part[clip.source]
 
@@ -64,8 +72,12 @@ def test_only_training_windows_are_varied_and_copies_are_counted(by_source, tmp_
 
 
 def test_any_number_of_processes_makes_the_same_table(by_source, tmp_path):
-    some = settings("pitch_change", "speed", "background_mask", kinds=("features", "log_mel"), length=1.0)
-    (*_, one, _, _), (*_, two, _, _) = (make(by_source, tmp_path / str(jobs), some, jobs=jobs) for jobs in (1, 2))
+    some = settings(
+        "pitch_change", "speed", "background_mask", kinds=("features", "log_mel"), length=1.0
+    )
+    (*_, one, _, _), (*_, two, _, _) = (
+        make(by_source, tmp_path / str(jobs), some, jobs=jobs) for jobs in (1, 2)
+    )
     assert one.log_mel.shape == (len(one), 128, 44)
     assert np.array_equal(one.features, two.features)
     assert np.array_equal(one.log_mel, two.log_mel)
@@ -82,7 +94,9 @@ def test_only_what_changed_is_computed_again(by_source, tmp_path, write_sound):
     assert make(by_source, tmp_path, settings("volume", hop=0.5))[-1] > 24
 
 
-def test_a_file_that_breaks_while_it_is_read_is_a_problem_and_the_others_are_there(by_source, tmp_path):
+def test_a_file_that_breaks_while_it_is_read_is_a_problem_and_the_others_are_there(
+    by_source, tmp_path
+):
     broken = Path(by_source.path) / "player3" / "low" / "3.wav"
     broken.write_bytes(broken.read_bytes()[:60_000])
     _, _, table, problems, _ = make(by_source, tmp_path)
@@ -119,9 +133,15 @@ def alive(pid):
         return False
 
 
-def test_after_a_kill_what_was_computed_is_used_and_the_table_is_the_same(by_source, tmp_path, write_sound):
+def test_after_a_kill_what_was_computed_is_used_and_the_table_is_the_same(
+    by_source, tmp_path, write_sound
+):
     for number in range(6):
-        write_sound(Path(by_source.path) / f"player{number}" / "high" / "long.wav", hertz=900 + number, seconds=15)
+        write_sound(
+            Path(by_source.path) / f"player{number}" / "high" / "long.wav",
+            hertz=900 + number,
+            seconds=15,
+        )
     command = [sys.executable, "-c", CODE, by_source.path, tmp_path]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     cache, begun = tmp_path / "cache", time.monotonic()

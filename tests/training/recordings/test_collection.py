@@ -2,7 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from training.recordings.collection import Clip, CollectionError, Interval, Problem, collect, merge, problems_csv
+from training.recordings.collection import (
+    Clip,
+    CollectionError,
+    Interval,
+    Problem,
+    collect,
+    merge,
+    problems_csv,
+)
 
 
 def clip(*labels, path="a.wav", source="s", intervals=()):
@@ -15,12 +23,18 @@ def test_labels_of_a_clip_without_intervals_sound_throughout():
 
 
 def test_intervals_say_when_a_label_sounds():
-    one = clip("oboe", "horn", intervals=(Interval(1, 2, "oboe"), Interval(2, 4, "horn"), Interval(4, 5, "oboe")))
+    one = clip(
+        "oboe",
+        "horn",
+        intervals=(Interval(1, 2, "oboe"), Interval(2, 4, "horn"), Interval(4, 5, "oboe")),
+    )
     assert one.sounding(1.5, 4.5) == {"oboe": 1.0, "horn": 2.0}
 
 
 def test_a_collection_is_sorted_and_knows_its_labels_sources_and_hours():
-    found = collect([clip("b", path="z.wav", source="two"), clip("a", "b", path="y.wav", source="one")], [])
+    found = collect(
+        [clip("b", path="z.wav", source="two"), clip("a", "b", path="y.wav", source="one")], []
+    )
     assert [one.path.name for one in found.clips] == ["y.wav", "z.wav"]
     assert found.labels == ("a", "b")
     assert found.sources == ("one", "two")
@@ -48,12 +62,20 @@ def test_what_cannot_be_trained_on_is_refused_with_what_to_do(clips, labels, mes
 
 
 def test_the_first_problem_is_told_when_nothing_is_left():
-    with pytest.raises(CollectionError, match=r"1 files could not be used; the first: x\.wav: the file is empty"):
+    with pytest.raises(
+        CollectionError, match=r"1 files could not be used; the first: x\.wav: the file is empty"
+    ):
         collect([], [Problem(Path("x.wav"), "the file is empty")])
 
 
 def test_intervals_of_one_label_that_touch_are_joined():
-    parts = [Interval(0, 2, "a"), Interval(2, 3, "a"), Interval(1, 2, "b"), Interval(5, 6, "a"), Interval(0, 1, "a")]
+    parts = [
+        Interval(0, 2, "a"),
+        Interval(2, 3, "a"),
+        Interval(1, 2, "b"),
+        Interval(5, 6, "a"),
+        Interval(0, 1, "a"),
+    ]
     assert merge(parts) == (Interval(0, 3, "a"), Interval(1, 2, "b"), Interval(5, 6, "a"))
 
 

@@ -78,7 +78,11 @@ def test_background_folders_train_without_a_label(tmp_path, write_sound):
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("", "say where the sounds are"), ("nowhere", "no folder or file"), (".", "nothing to train on")],
+    [
+        ("", "say where the sounds are"),
+        ("nowhere", "no folder or file"),
+        (".", "nothing to train on"),
+    ],
 )
 def test_a_collection_that_is_not_there_is_refused(path, message, tmp_path):
     spec = CollectionSpec(path=path and str(tmp_path / path))
@@ -93,7 +97,12 @@ def csv_list(folder, text):
 
 def test_a_list_gives_start_end_labels_and_source(tmp_path, write_sound):
     write_sound(tmp_path / "one.wav")
-    found = load(csv_list(tmp_path, "path,start,end,labels,source\none.wav,0.5,2,oboe; horn,anna\none.wav,2,,,anna\n"))
+    found = load(
+        csv_list(
+            tmp_path,
+            "path,start,end,labels,source\none.wav,0.5,2,oboe; horn,anna\none.wav,2,,,anna\n",
+        )
+    )
     assert [(c.start, c.end, c.labels, c.source) for c in found.clips] == [
         (0.5, 2.0, ("horn", "oboe"), "anna"),
         (2.0, 3.0, (), "anna"),
@@ -119,7 +128,9 @@ def test_a_list_without_times_and_sources_means_whole_files(tmp_path, write_soun
 )
 def test_a_line_that_cannot_be_is_a_problem_with_its_number(tmp_path, write_sound, line, why):
     write_sound(tmp_path / "one.wav")
-    found = load(csv_list(tmp_path, f"path,start,end,labels,source\none.wav,0,3.04,oboe,s\n{line}\n"))
+    found = load(
+        csv_list(tmp_path, f"path,start,end,labels,source\none.wav,0,3.04,oboe,s\n{line}\n")
+    )
     assert len(found.clips) == 1
     (problem,) = found.problems
     assert re.search(f"line 3 of list.csv: .*{re.escape(why)}", problem.why)
@@ -127,7 +138,10 @@ def test_a_line_that_cannot_be_is_a_problem_with_its_number(tmp_path, write_soun
 
 @pytest.mark.parametrize(
     ("head", "message"),
-    [("path,start", "no column labels; columns are path, start"), ("path,labels,lable", "unknown column lable")],
+    [
+        ("path,start", "no column labels; columns are path, start"),
+        ("path,labels,lable", "unknown column lable"),
+    ],
 )
 def test_a_list_with_other_columns_is_refused(tmp_path, head, message):
     with pytest.raises(CollectionError, match=message):

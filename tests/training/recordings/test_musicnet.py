@@ -17,7 +17,13 @@ from training.recordings.collection import CollectionError, Interval
 from training.recordings.load import load
 from training.recordings.settings import CollectionSpec
 
-FIELDS = [("beat", "f8"), ("end_time", "i4"), ("instrument", "i4"), ("measure", "i4"), ("note_id", "i4")]
+FIELDS = [
+    ("beat", "f8"),
+    ("end_time", "i4"),
+    ("instrument", "i4"),
+    ("measure", "i4"),
+    ("note_id", "i4"),
+]
 FIELDS += [("note_value", "S16"), ("start_time", "i4")]
 
 
@@ -107,7 +113,9 @@ def samples(musicnet):
 
 
 def test_the_hdf5_form_gives_the_same(musicnet, samples, tmp_path):
-    notes = np.array([(0, 44100, 1, 1, 60, b"Quarter", 0), (0, 66150, 41, 1, 76, b"Quarter", 22050)], FIELDS)
+    notes = np.array(
+        [(0, 44100, 1, 1, 60, b"Quarter", 0), (0, 66150, 41, 1, 76, b"Quarter", 22050)], FIELDS
+    )
     with h5py.File(tmp_path / "musicnet.h5", "w") as file:
         file["id_1727/data"], file["id_1727/labels"] = samples, notes
         file["id_9/data"] = samples
@@ -115,7 +123,11 @@ def test_the_hdf5_form_gives_the_same(musicnet, samples, tmp_path):
     found = read(tmp_path / "musicnet.h5")
     (clip,) = found.clips
     (expected,) = [c for c in read(musicnet / "musicnet").clips if c.path.stem == "1727"]
-    assert (clip.intervals, clip.source, clip.inner) == (expected.intervals, expected.source, "id_1727")
+    assert (clip.intervals, clip.source, clip.inner) == (
+        expected.intervals,
+        expected.source,
+        "id_1727",
+    )
     assert [problem.path.name for problem in found.problems] == ["id_9"]
     heard = audio.read(clip.path, clip.inner, rate=22_050)
     assert np.abs(heard - audio.read(expected.path, rate=22_050)).max() < 1e-3
@@ -131,7 +143,8 @@ def test_what_is_no_hdf5_is_refused(tmp_path):
 def intervaltree(monkeypatch):
     """Modules that pickle under the names, and by the reductions, of the package intervaltree."""
     package, trees, spans = (
-        types.ModuleType(n) for n in ("intervaltree", "intervaltree.intervaltree", "intervaltree.interval")
+        types.ModuleType(n)
+        for n in ("intervaltree", "intervaltree.intervaltree", "intervaltree.interval")
     )
 
     class Interval:
@@ -165,7 +178,9 @@ def write_npz(path, members):
             array = np.empty(2, object)
             array[:] = content
             buffer = io.BytesIO()
-            np.lib.format.write_array_header_1_0(buffer, np.lib.format.header_data_from_array_1_0(array))
+            np.lib.format.write_array_header_1_0(
+                buffer, np.lib.format.header_data_from_array_1_0(array)
+            )
             pickle.dump(array, buffer, protocol=2)
             archive.writestr(f"{name}.npy", buffer.getvalue())
 
@@ -176,7 +191,11 @@ def test_the_npz_form_gives_the_same(musicnet, samples, tmp_path, intervaltree):
     shutil.copy(musicnet / "musicnet_metadata.csv", tmp_path)
     (clip,) = read(tmp_path / "musicnet.npz").clips
     (expected,) = [c for c in read(musicnet / "musicnet").clips if c.path.stem == "1727"]
-    assert (clip.intervals, clip.source, clip.inner) == (expected.intervals, expected.source, "1727")
+    assert (clip.intervals, clip.source, clip.inner) == (
+        expected.intervals,
+        expected.source,
+        "1727",
+    )
     heard = audio.read(clip.path, clip.inner, rate=22_050)
     assert np.abs(heard - audio.read(expected.path, rate=22_050)).max() < 1e-3
 
@@ -186,7 +205,9 @@ class Trap:
         return eval, ("open('trapped', 'w')",)
 
 
-def test_a_pickle_that_wants_to_run_something_is_refused_and_runs_nothing(tmp_path, samples, monkeypatch, intervaltree):
+def test_a_pickle_that_wants_to_run_something_is_refused_and_runs_nothing(
+    tmp_path, samples, monkeypatch, intervaltree
+):
     monkeypatch.chdir(tmp_path)
     good = (samples, intervaltree([(0, 44100, 1)]))
     write_npz(tmp_path / "musicnet.npz", {"1727": good, "1728": (samples, Trap())})

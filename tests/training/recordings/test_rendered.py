@@ -16,12 +16,19 @@ def write_score(path, parts):
     tracks = []
     for channel, (program, notes) in enumerate(parts.items()):
         events = [
-            (t, kind, pitch) for start, end, pitch in notes for t, kind in ((start, "note_on"), (end, "note_off"))
+            (t, kind, pitch)
+            for start, end, pitch in notes
+            for t, kind in ((start, "note_on"), (end, "note_off"))
         ]
-        track, now = mido.MidiTrack([mido.Message("program_change", channel=channel, program=program)]), 0
+        track, now = (
+            mido.MidiTrack([mido.Message("program_change", channel=channel, program=program)]),
+            0,
+        )
         for seconds, kind, pitch in sorted(events):
             tick = round(seconds * 960)
-            track.append(mido.Message(kind, channel=channel, note=pitch, velocity=80, time=tick - now))
+            track.append(
+                mido.Message(kind, channel=channel, note=pitch, velocity=80, time=tick - now)
+            )
             now = tick
         tracks.append(track)
     path.parent.mkdir(exist_ok=True)
@@ -31,12 +38,20 @@ def write_score(path, parts):
 def test_a_score_and_a_font_give_sound_and_intervals(small_font, tmp_path):
     write_score(tmp_path / "scores" / "duo.mid", {73: [(0, 1, 76), (2, 3, 79)], 0: [(1, 6, 60)]})
     spec = CollectionSpec(
-        kind="scores", path=str(tmp_path / "scores"), fonts=(str(small_font),), into=str(tmp_path / "made"), longest=4
+        kind="scores",
+        path=str(tmp_path / "scores"),
+        fonts=(str(small_font),),
+        into=str(tmp_path / "made"),
+        longest=4,
     )
     (clip,) = load(spec).clips
     assert clip.source == "font-timgm6mb"
     assert clip.labels == ("flute", "piano")
-    assert clip.intervals == (Interval(0, 1, "flute"), Interval(1, 4, "piano"), Interval(2, 3, "flute"))
+    assert clip.intervals == (
+        Interval(0, 1, "flute"),
+        Interval(1, 4, "piano"),
+        Interval(2, 3, "flute"),
+    )
     heard = audio.read(clip.path, rate=22_050)
     assert len(heard) == 4 * 22_050
     assert np.abs(heard).max() == pytest.approx(10 ** (-3 / 20), rel=0.01)
@@ -50,7 +65,12 @@ def test_what_a_font_cannot_play_is_a_problem(small_font, tmp_path):
     write_score(tmp_path / "scores" / "drums.mid", {118: [(0, 1, 76)]})
     (tmp_path / "scores" / "bad.mid").write_bytes(b"no")
     found = load(
-        CollectionSpec(kind="scores", path=str(tmp_path / "scores"), fonts=(str(small_font),), into=str(tmp_path))
+        CollectionSpec(
+            kind="scores",
+            path=str(tmp_path / "scores"),
+            fonts=(str(small_font),),
+            into=str(tmp_path),
+        )
     )
     why = {problem.path.name: problem.why for problem in found.problems}
     assert why["oboe.mid"] == "TimGM6mb.sf2 has no oboe of its own"
@@ -59,7 +79,8 @@ def test_what_a_font_cannot_play_is_a_problem(small_font, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"), [({"fonts": ("none.sf2",)}, "no sound font none.sf2"), ({}, "holds no scores")]
+    ("settings", "message"),
+    [({"fonts": ("none.sf2",)}, "no sound font none.sf2"), ({}, "holds no scores")],
 )
 def test_without_scores_or_fonts_nothing_can_be_played(tmp_path, settings, message):
     with pytest.raises(CollectionError, match=message):
@@ -69,7 +90,9 @@ def test_without_scores_or_fonts_nothing_can_be_played(tmp_path, settings, messa
 def test_mixed_windows_are_clips_and_those_of_two_sources_are_left_out(notes_folder, tmp_path):
     (tmp_path / "two").symlink_to(notes_folder)
     counts = {"note": 1, "solo": 1, "mix": 3, "score": 0, "across": 2, "silence": 1, "noise": 1}
-    windows = build(Spec(folders=(notes_folder, tmp_path / "two"), **counts), tmp_path / "cache", seed=1, jobs=1)
+    windows = build(
+        Spec(folders=(notes_folder, tmp_path / "two"), **counts), tmp_path / "cache", seed=1, jobs=1
+    )
     found = load(CollectionSpec(kind="mixtures", path=str(windows.folder)))
     assert found.sources == ("noise-a", "noise-b", "toy", "two")
     assert [problem.why for problem in found.problems] == [

@@ -10,7 +10,11 @@ def test_a_recipe_of_ones_own_says_only_what_differs(tmp_path):
     )
     recipe = load(str(tmp_path / "mine.toml"), ["collection.path=here"])
     assert (recipe.name, recipe.windows.length, recipe.windows.hop) == ("mine", 3.0, 1.0)
-    assert (recipe.forest.trees, recipe.forest.components, recipe.collection.path) == (50, 16, "here")
+    assert (recipe.forest.trees, recipe.forest.components, recipe.collection.path) == (
+        50,
+        16,
+        "here",
+    )
 
 
 def test_the_label_rule_is_told_in_words():
@@ -23,8 +27,20 @@ def test_the_label_rule_is_told_in_words():
     "change",
     [
         *("windows.length=0.5", "windows.length=15", "windows.share=1", "windows.hop=15"),
-        *("forest.components=26", "forest.trees=1", "forest.leaves=2", "forest.min_samples_split=2", "forest.rows=17"),
-        *("network.members=1", "network.batch=1", "network.masks=1", "network.shift=0", "network.rate=1"),
+        *(
+            "forest.components=26",
+            "forest.trees=1",
+            "forest.leaves=2",
+            "forest.min_samples_split=2",
+            "forest.rows=17",
+        ),
+        *(
+            "network.members=1",
+            "network.batch=1",
+            "network.masks=1",
+            "network.shift=0",
+            "network.rate=1",
+        ),
         *("collection.nothing=0", "collection.nothing=1"),
         *("seed=0", f"seed={2**32 - 1}", "quiet=0", "quiet=1", "jobs=1", "version=1"),
     ],
@@ -45,7 +61,10 @@ def test_bounds_hold(change):
         ("split.shares=[0.5, 0.5]", "three parts that add up to 1"),
         ("split.shares=[0.5, 0.3, 0.3]", "three parts that add up to 1"),
         ("split.shares=[0, 0.5, 0.5]", "three parts that add up to 1"),
-        ("collection.kind=zip", "must be one of folders, csv, audacity, musicnet, scores, mixtures"),
+        (
+            "collection.kind=zip",
+            "must be one of folders, csv, audacity, musicnet, scores, mixtures",
+        ),
         ("collection.longest=0.9", "from 1 to 3600 s"),
         ("collection.longest=3601", "from 1 to 3600 s"),
         ("collection.folder=x", "unknown setting folder"),
@@ -84,7 +103,8 @@ def test_what_cannot_be_is_refused(change, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("base = 'sounds", "is not TOML"), ("seed = 1", "or say base = NAME of a shipped recipe")]
+    ("text", "message"),
+    [("base = 'sounds", "is not TOML"), ("seed = 1", "or say base = NAME of a shipped recipe")],
 )
 def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, message):
     (tmp_path / "mine.toml").write_text(text)

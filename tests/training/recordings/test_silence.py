@@ -18,7 +18,9 @@ def test_nine_sources_without_labels_together_last_as_long_as_asked(tmp_path):
 def test_each_is_made_once_and_the_same_everywhere(tmp_path):
     first = silence.clips(1.0, tmp_path / "a")
     made = {clip.path: clip.path.stat().st_mtime_ns for clip in first}
-    assert {clip.path: clip.path.stat().st_mtime_ns for clip in silence.clips(1.0, tmp_path / "a")} == made
+    assert {
+        clip.path: clip.path.stat().st_mtime_ns for clip in silence.clips(1.0, tmp_path / "a")
+    } == made
     again = silence.clips(1.0, tmp_path / "b")
     assert [one.path.read_bytes() for one in first] == [one.path.read_bytes() for one in again]
 

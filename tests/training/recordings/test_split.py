@@ -9,7 +9,11 @@ from training.recordings.split import PARTS, by_source, check_sides, counts, mis
 
 def collection(sources, labels=("a", "b"), seconds=60.0):
     return collect(
-        [Clip(Path(f"{s}-{label}.wav"), 0.0, seconds, (label,), f"s{s}") for s in range(sources) for label in labels],
+        [
+            Clip(Path(f"{s}-{label}.wav"), 0.0, seconds, (label,), f"s{s}")
+            for s in range(sources)
+            for label in labels
+        ],
         [],
     )
 
@@ -58,7 +62,9 @@ def test_sources_without_labels_take_no_part_the_last_source_with_some(seed):
 
 
 def test_thousands_of_sources_are_divided_in_seconds():
-    whole = collect([Clip(Path(f"{n}.wav"), 0.0, 1 + n % 7, (str(n % 11),), f"s{n}") for n in range(5000)], [])
+    whole = collect(
+        [Clip(Path(f"{n}.wav"), 0.0, 1 + n % 7, (str(n % 11),), f"s{n}") for n in range(5000)], []
+    )
     total = counts(whole, by_source(whole, (0.7, 0.15, 0.15), seed=1))[-1]
     hours = [total[f"{part} hours"] for part in PARTS]
     assert [hour / sum(hours) for hour in hours] == pytest.approx([0.7, 0.15, 0.15], abs=0.002)
@@ -71,8 +77,12 @@ def test_the_seed_decides_and_nothing_else():
 
 
 def test_as_many_sources_as_parts_are_just_enough():
-    assert sorted(by_source(collection(3), (0.9, 0.05, 0.05), seed=1).part.values()) == sorted(PARTS)
-    with pytest.raises(CollectionError, match=r"2 source \(s0, s1\) for 3 parts .*SOURCE/LABEL/file"):
+    assert sorted(by_source(collection(3), (0.9, 0.05, 0.05), seed=1).part.values()) == sorted(
+        PARTS
+    )
+    with pytest.raises(
+        CollectionError, match=r"2 source \(s0, s1\) for 3 parts .*SOURCE/LABEL/file"
+    ):
         by_source(collection(2), (0.9, 0.05, 0.05), seed=1)
 
 

@@ -13,7 +13,14 @@ from training.recordings.collection import CollectionError
 from training.recordings.table import COLUMNS, open_table, write_npy, write_table
 
 ROOT = Path(__file__).parents[3]
-ABOUT = {"labels": ["a", "b"], "sources": ["s", "t"], "rule": "-", "window_s": 2.0, "hop_s": 1.0, "rate": 22_050}
+ABOUT = {
+    "labels": ["a", "b"],
+    "sources": ["s", "t"],
+    "rule": "-",
+    "window_s": 2.0,
+    "hop_s": 1.0,
+    "rate": 22_050,
+}
 
 
 def columns(**changes):
@@ -41,7 +48,9 @@ def test_a_table_is_opened_as_it_was_written(tmp_path):
     assert table.config.window == 44_100
     assert table.features.tolist() == np.arange(78).reshape(3, 26).tolist()
     assert isinstance(table.features, np.memmap)
-    assert {name: getattr(table, name).dtype for name in COLUMNS} == {name: np.dtype(t) for name, t in COLUMNS.items()}
+    assert {name: getattr(table, name).dtype for name in COLUMNS} == {
+        name: np.dtype(t) for name, t in COLUMNS.items()
+    }
     assert table.rows("train").tolist() == [0, 2]
     assert table.rows("train", copies=False).tolist() == [0]
     assert table.rows("test").tolist() == [1]
@@ -53,7 +62,9 @@ def test_a_table_is_opened_as_it_was_written(tmp_path):
 
 
 def test_a_tensor_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(CollectionError, match="holds features, no log_mel: make it with --kind log_mel"):
+    with pytest.raises(
+        CollectionError, match="holds features, no log_mel: make it with --kind log_mel"
+    ):
         write(tmp_path / "table").tensors("log_mel")
 
 
@@ -85,7 +96,12 @@ def test_a_failure_midway_leaves_the_old_table_and_no_draft(tmp_path):
     write(tmp_path / "table")
     blocks = (np.zeros((1, 26)) for _ in range(2))
     with pytest.raises(AssertionError, match="2 of 3 rows"):
-        write_table(tmp_path / "table", about=ABOUT, columns=columns(), tensors={"features": ((3, 26), blocks)})
+        write_table(
+            tmp_path / "table",
+            about=ABOUT,
+            columns=columns(),
+            tensors={"features": ((3, 26), blocks)},
+        )
     assert open_table(tmp_path / "table").starts.tolist() == [0.0, 0.5, 0.0]
     assert [path.name for path in tmp_path.iterdir()] == ["table"]
 

@@ -13,7 +13,8 @@ def clip(start, end, intervals=(), names=("a",)):
 
 
 @pytest.mark.parametrize(
-    ("end", "count"), [(0.09, 0), (0.1, 1), (1.0, 1), (2.0, 1), (2.98, 1), (3.0, 2), (2.9999, 2), (10.0, 9)]
+    ("end", "count"),
+    [(0.09, 0), (0.1, 1), (1.0, 1), (2.0, 1), (2.98, 1), (3.0, 2), (2.9999, 2), (10.0, 9)],
 )
 def test_windows_lie_whole_in_a_clip_and_short_clips_have_one(end, count):
     assert len(starts(clip(0.0, end), WindowSpec())) == count
@@ -31,12 +32,17 @@ def test_a_label_is_on_from_the_share_on():
 
 def test_a_clip_shorter_than_the_window_counts_by_its_own_length():
     one = clip(0, 1.0, [(0, 0.4, "a"), (0.4, 1.0, "b")], ("a", "b"))
-    assert labels(one, np.array([0.0]), WindowSpec(share=0.5), ("a", "b")).tolist() == [[False, True]]
+    assert labels(one, np.array([0.0]), WindowSpec(share=0.5), ("a", "b")).tolist() == [
+        [False, True]
+    ]
 
 
 def test_the_smallest_share_needs_some_sound():
     one = clip(0, 4, [(2.5, 4, "a")])
-    assert labels(one, np.array([0.0, 1.0]), WindowSpec(share=1e-6), ("a",)).tolist() == [[False], [True]]
+    assert labels(one, np.array([0.0, 1.0]), WindowSpec(share=1e-6), ("a",)).tolist() == [
+        [False],
+        [True],
+    ]
 
 
 def test_a_faster_window_holds_more_of_the_clip():

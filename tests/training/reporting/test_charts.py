@@ -14,10 +14,16 @@ X = np.linspace(0, 1, 5)
 @pytest.fixture(
     params=[
         lambda: charts.intervals(
-            {"F1": {"a": 0.5, "b": None}, "mAP": {"a": 0.1, "b": 1.0}, "top-1": {"a": None, "b": None}},
+            {
+                "F1": {"a": 0.5, "b": None},
+                "mAP": {"a": 0.1, "b": 1.0},
+                "top-1": {"a": None, "b": None},
+            },
             dict.fromkeys(["F1", "mAP", "top-1"], (0.5, 0.4, 0.6)),
         ),
-        lambda: charts.lines([("loss", "epoch", {"a $x$": ([1, 2], [3, 2]), "b": ([1, 2], [2, 1])})]),
+        lambda: charts.lines(
+            [("loss", "epoch", {"a $x$": ([1, 2], [3, 2]), "b": ([1, 2], [2, 1])})]
+        ),
         lambda: charts.multiples(
             dict.fromkeys("abcde", (X, X)),
             marks=dict.fromkeys("abcde", (0.5, 0.5)),
@@ -28,7 +34,9 @@ X = np.linspace(0, 1, 5)
         lambda: charts.reliability(
             [{"score": 0.1, "share": 0.2, "count": 9}, {"score": 0.0, "share": 0.0, "count": 0}]
         ),
-        lambda: charts.bars([["a $x$", 0.002, "low"], ["b", 0.0, "low"], ["c", 30.0, "high"]], beside="y"),
+        lambda: charts.bars(
+            [["a $x$", 0.002, "low"], ["b", 0.0, "low"], ["c", 30.0, "high"]], beside="y"
+        ),
         lambda: charts.bars([["a", 0.0, "low"]], beside="y"),
     ],
     ids=["intervals", "lines", "multiples", "reliability", "bars", "bars of nothing"],
@@ -72,9 +80,13 @@ def test_the_same_figures_give_the_same_bytes():
 def test_every_number_of_trees_has_its_tick_however_far_apart():
     series = {"a": ([1, 2, 5, 10, 20, 50, 100, 200], list(range(8)))}
     svg = charts.lines([("loss", "trees", series)])
-    assert [re.search(rf">{number}</text>", svg) is not None for number in series["a"][0]] == [True] * 8
+    assert [re.search(rf">{number}</text>", svg) is not None for number in series["a"][0]] == [
+        True
+    ] * 8
 
 
 def test_scores_never_given_have_no_bar():
-    bins = [{"score": at / 10, "share": 0.5, "count": count} for at, count in enumerate((0, 1, 0, 30))]
+    bins = [
+        {"score": at / 10, "share": 0.5, "count": count} for at, count in enumerate((0, 1, 0, 30))
+    ]
     assert charts.reliability(bins).count('z\n" clip-path') == 2

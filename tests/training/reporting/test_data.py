@@ -7,7 +7,14 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve
 
 from training.evaluation.leave_one_out import Judged
-from training.reporting.data import bootstrap, intervals, label_facts, mistakes, precision_recall, reliability
+from training.reporting.data import (
+    bootstrap,
+    intervals,
+    label_facts,
+    mistakes,
+    precision_recall,
+    reliability,
+)
 
 LIMITS = {"a": 0.5, "b": 0.5}
 
@@ -24,14 +31,21 @@ def test_a_label_s_figures_are_scikit_learn_s(scored):
     found = label_facts(scores, truth, 0.6)
     assert found["f1"] == pytest.approx(f1_score(truth, scores >= 0.6))
     assert found["average_precision"] == pytest.approx(average_precision_score(truth, scores))
-    assert found["sweep"]["f1"][0] == pytest.approx(f1_score(truth, scores >= found["sweep"]["threshold"][0]))
+    assert found["sweep"]["f1"][0] == pytest.approx(
+        f1_score(truth, scores >= found["sweep"]["threshold"][0])
+    )
 
 
 def test_every_point_of_the_curve_lies_on_scikit_learn_s(scored):
     scores, truth = scored
     curve = precision_recall(scores, truth)
-    exact = {(round(r, 9), round(p, 9)) for p, r in zip(*precision_recall_curve(truth, scores)[:2], strict=True)}
-    ours = [(round(r, 9), round(p, 9)) for r, p in zip(curve["recall"], curve["precision"], strict=True)]
+    exact = {
+        (round(r, 9), round(p, 9))
+        for p, r in zip(*precision_recall_curve(truth, scores)[:2], strict=True)
+    }
+    ours = [
+        (round(r, 9), round(p, 9)) for r, p in zip(curve["recall"], curve["precision"], strict=True)
+    ]
     ties = len(scores) - len(np.unique(scores))
     assert sum(point not in exact for point in ours) <= ties
     assert 50 <= len(ours) <= 100
@@ -64,7 +78,9 @@ def test_reliability_counts_every_cell_once_and_is_0_for_honest_scores():
 
 def judged(scores, labels, *, source="here", kind="solo", first=0):
     rows = np.arange(first, first + len(scores))
-    return Judged(source, np.float32(scores), np.array(labels, bool), np.full(len(rows), kind), rows)
+    return Judged(
+        source, np.float32(scores), np.array(labels, bool), np.full(len(rows), kind), rows
+    )
 
 
 def test_many_sources_judged_as_one_still_have_an_interval_over_sources():
@@ -77,7 +93,9 @@ def test_many_sources_judged_as_one_still_have_an_interval_over_sources():
     known = {"top-1": {"60 sources": 0.5}}
     mean, low, high = intervals([one], known, np.array([0.5, 0.5]))["top-1"]
     assert mean == pytest.approx(0.5)
-    assert 2 * 1.96 * 0.5 / np.sqrt(60) == pytest.approx(high - low, rel=0.2), "as wide as 60 draws make it, not 600"
+    assert 2 * 1.96 * 0.5 / np.sqrt(60) == pytest.approx(high - low, rel=0.2), (
+        "as wide as 60 draws make it, not 600"
+    )
     alone = replace(one, groups=np.zeros(600))
     assert intervals([alone], known, np.array([0.5, 0.5])) == {"top-1": (0.5, 0.5, 0.5)}
 
@@ -85,7 +103,9 @@ def test_many_sources_judged_as_one_still_have_an_interval_over_sources():
 def test_the_worst_mistake_comes_first_and_says_what_is_wrong():
     one = judged([[0.9, 0.6], [0.1, 0.95], [0.45, 0.2]], [[1, 0], [1, 0], [1, 0]])
     found = mistakes([one], LIMITS)
-    assert [(m.row, m.label, m.missed) for m in found] == [(1, "b", False)], "a window is shown once"
+    assert [(m.row, m.label, m.missed) for m in found] == [(1, "b", False)], (
+        "a window is shown once"
+    )
     assert found[0].plays == ["a"]
     assert found[0].scores == {"b": pytest.approx(0.95), "a": pytest.approx(0.1)}
 

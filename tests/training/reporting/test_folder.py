@@ -47,13 +47,16 @@ def judged(windows):
     for source in ("here", "there"):
         rows = np.flatnonzero(windows.source == source)
         scores = np.clip(0.6 * windows.labels[rows] + rng.uniform(0, 0.6, (len(rows), 11)), 0, 1)
-        yield Judged(source, scores.astype(np.float32), windows.labels[rows], windows.kind[rows], rows)
+        yield Judged(
+            source, scores.astype(np.float32), windows.labels[rows], windows.kind[rows], rows
+        )
 
 
 @pytest.fixture(scope="module")
 def written(artefact, windows):
     history = {
-        source: [{"loss": 1.0, "held_out_map": 0.1}, {"loss": 0.5, "held_out_map": 0.4}] for source in ("here", "there")
+        source: [{"loss": 1.0, "held_out_map": 0.1}, {"loss": 0.5, "held_out_map": 0.4}]
+        for source in ("here", "there")
     }
     return folder.write(
         artefact,
@@ -84,7 +87,11 @@ def test_the_page_has_every_section(written, section):
 
 def test_the_page_asks_nothing_of_the_network_and_is_one_file(written):
     page = (written / "report.html").read_text()
-    outside = [link for link in re.findall(r'(?:src|href)="([^"]+)"', page) if not link.startswith(("#", "data:"))]
+    outside = [
+        link
+        for link in re.findall(r'(?:src|href)="([^"]+)"', page)
+        if not link.startswith(("#", "data:"))
+    ]
     assert outside == []
     assert "<script" not in page
     assert "Hears &lt;everything&gt;." in page
@@ -103,7 +110,9 @@ def test_the_worst_mistakes_can_be_heard_and_seen(written):
 def test_the_json_holds_what_the_page_shows(written, artefact):
     report = json.loads((written / "report.json").read_text())
     manifest = json.loads((artefact / "manifest.json").read_text())
-    assert report["thresholds"] == {label["name"]: label["threshold"] for label in manifest["labels"]}
+    assert report["thresholds"] == {
+        label["name"]: label["threshold"] for label in manifest["labels"]
+    }
     assert report["sources"] == manifest["metrics"]["left_out"]
     assert report["labels"]["piano"]["support"] == 5
     assert np.sum(report["confusion"]) == 55

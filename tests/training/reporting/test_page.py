@@ -5,7 +5,19 @@ from html.parser import HTMLParser
 
 import pytest
 
-from training.reporting.page import Html, bar, cards, chart, escape, folded, join, matrix, page, paragraph, table
+from training.reporting.page import (
+    Html,
+    bar,
+    cards,
+    chart,
+    escape,
+    folded,
+    join,
+    matrix,
+    page,
+    paragraph,
+    table,
+)
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -43,7 +55,9 @@ def whole():
         bar(0.25),
     )
     lead = paragraph("Which <i>instrument</i>?")
-    return page("A & B", [("One two", parts), ("Empty", Html())], lead=lead, before=cards([("0.5", "F1")]))
+    return page(
+        "A & B", [("One two", parts), ("Empty", Html())], lead=lead, before=cards([("0.5", "F1")])
+    )
 
 
 def test_every_tag_is_closed_in_turn_and_every_link_has_its_target(whole):
@@ -66,10 +80,20 @@ def test_words_of_others_stay_words(whole):
 
 
 def test_numbers_have_three_decimals_and_nothing_is_a_dash():
-    assert [escape(value) for value in (0.51239, 7, None, Html("<b>"))] == ["0.512", "7", "-", "<b>"]
+    assert [escape(value) for value in (0.51239, 7, None, Html("<b>"))] == [
+        "0.512",
+        "7",
+        "-",
+        "<b>",
+    ]
     assert bar(None) == "-"
 
 
 def test_a_matrix_shows_percentages_of_its_rows_and_leaves_out_empty_ones(whole):
-    assert re.findall(r'title="(\d+)"[^>]*>(\d*)<', whole) == [("3", "75"), ("1", "25"), ("0", ""), ("4", "100")]
+    assert re.findall(r'title="(\d+)"[^>]*>(\d*)<', whole) == [
+        ("3", "75"),
+        ("1", "25"),
+        ("0", ""),
+        ("4", "100"),
+    ]
     assert "<td>none</td>" not in whole

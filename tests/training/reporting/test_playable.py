@@ -30,7 +30,9 @@ def test_the_sound_is_heard_at_one_loudness_whatever_its_level(level):
 
 
 def test_silence_stays_silent():
-    samples, _ = soundfile.read(content(audio(np.zeros(DEFAULT.window, np.float32), DEFAULT.sample_rate))[1])
+    samples, _ = soundfile.read(
+        content(audio(np.zeros(DEFAULT.window, np.float32), DEFAULT.sample_rate))[1]
+    )
     assert np.abs(samples).max() < 1e-3
 
 

@@ -23,5 +23,7 @@ def table(tmp_path):
         "copies": i % 4 == 1,
     }
     about = {"labels": ["a", "b", "c"], "sources": SOURCES}
-    write_table(tmp_path / "table", about=about, columns=columns, tensors={"features": (rows.shape, [rows])})
+    write_table(
+        tmp_path / "table", about=about, columns=columns, tensors={"features": (rows.shape, [rows])}
+    )
     return tmp_path / "table"

@@ -37,12 +37,28 @@ def rows_of(path):
 
 def test_a_path_search_by_source_writes_all_rows_and_the_best(table, grid, tmp_path, capsys):
     out = tmp_path / "out"
-    argv = [str(table), "--grid", grid, "--by-source", "--scoring", "f1_micro", "--jobs", "2", "--out", str(out)]
+    argv = [
+        str(table),
+        "--grid",
+        grid,
+        "--by-source",
+        "--scoring",
+        "f1_micro",
+        "--jobs",
+        "2",
+        "--out",
+        str(out),
+    ]
     assert main(argv) == 0
     rows, best = rows_of(out / "results.csv"), json.loads((out / "best.json").read_text())
     assert len(rows) == 18
     assert best["score"] == max(float(row["mean_test_score"]) for row in rows)
-    assert (best["folds"], best["by_source"], best["rows"], len(best["confirmed"])) == (4, True, 140, 4)
+    assert (best["folds"], best["by_source"], best["rows"], len(best["confirmed"])) == (
+        4,
+        True,
+        140,
+        4,
+    )
     assert best["params"]["model__max_features"] == "sqrt"
     printed = capsys.readouterr().out
     assert "18 combinations x 4 folds by source" in " ".join(printed.split())
@@ -51,9 +67,23 @@ def test_a_path_search_by_source_writes_all_rows_and_the_best(table, grid, tmp_p
     assert sorted(path.name for path in out.iterdir()) == ["best.json", "results.csv"]
 
 
-def test_a_grid_search_does_equal_names_once_and_goes_on_from_its_folder(table, grid, tmp_path, capsys):
+def test_a_grid_search_does_equal_names_once_and_goes_on_from_its_folder(
+    table, grid, tmp_path, capsys
+):
     out = tmp_path / "out"
-    argv = [str(table), "--grid", grid, "--method", "grid", "--folds", "2", "--rows", "100", "--out", str(out)]
+    argv = [
+        str(table),
+        "--grid",
+        grid,
+        "--method",
+        "grid",
+        "--folds",
+        "2",
+        "--rows",
+        "100",
+        "--out",
+        str(out),
+    ]
     assert main(argv) == 0
     first = rows_of(out / "results.csv")
     assert len(first) == 12
@@ -89,7 +119,8 @@ def test_what_is_refused_is_said_in_one_line(table, grid, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--folds", "1"), ("--rows", "0"), ("--jobs", "0"), ("--seed", "-1"), ("--rows", "x")]
+    "arguments",
+    [("--folds", "1"), ("--rows", "0"), ("--jobs", "0"), ("--seed", "-1"), ("--rows", "x")],
 )
 def test_numbers_that_cannot_be_are_not_understood(table, arguments, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -119,7 +150,9 @@ def test_help_loads_nothing_heavy():
         "import sys\nfrom training.search.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\nprint(*sys.modules)"
     )
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert {"sklearn", "numba", "numpy", "joblib"}.isdisjoint(answer.stdout.split())
 
 

@@ -39,7 +39,9 @@ def test_copies_never_judge_and_shuffled_rows_have_none(table):
 def test_rows_are_drawn_by_a_seed(table):
     opened = open_table(table)
     assert len(opened.drawn(50, seed=0)) == 50
-    np.testing.assert_array_equal(opened.drawn(50, seed=1).features, opened.drawn(50, seed=1).features)
+    np.testing.assert_array_equal(
+        opened.drawn(50, seed=1).features, opened.drawn(50, seed=1).features
+    )
     assert (opened.drawn(50, seed=1).features != opened.drawn(50, seed=0).features).any()
     for rows in (None, 140, 141):
         assert opened.drawn(rows, seed=0) is opened
@@ -49,7 +51,9 @@ def test_rows_are_drawn_by_a_seed(table):
 @pytest.mark.parametrize("missing", ["table.json", "features.npy", "labels.npy", "groups.npy"])
 def test_what_is_no_table_is_refused(table, missing):
     (table / missing).unlink()
-    with pytest.raises(SearchError, match=f"is no table of features, as `timbre data` makes them: .*{missing}"):
+    with pytest.raises(
+        SearchError, match=f"is no table of features, as `timbre data` makes them: .*{missing}"
+    ):
         open_table(table)
 
 

@@ -44,7 +44,12 @@ def same_scores(ours, theirs):
     [
         (FOREST, {"max_depth": [1, None], "criterion": ["gini", "entropy"]}, LABELS, None),
         (FOREST, [{"max_depth": [2]}, {"max_features": [1, 3]}], CLASSES, "f1_macro"),
-        (make_pipeline(PCA(2), KNeighborsClassifier()), {"kneighborsclassifier__n_neighbors": [1, 5]}, LABELS, None),
+        (
+            make_pipeline(PCA(2), KNeighborsClassifier()),
+            {"kneighborsclassifier__n_neighbors": [1, 5]},
+            LABELS,
+            None,
+        ),
         (Ridge(), {"alpha": [0.1, 10.0]}, ROWS[:, 0], "neg_mean_squared_error"),
     ],
 )
@@ -64,13 +69,17 @@ def test_it_gives_what_grid_search_gives(estimator, grid, labels, scoring):
 def test_it_splits_by_source(cv):
     sources = np.array(["a", "b", "c"])[np.arange(120) % 3]
     theirs = GridSearchCV(FOREST, {"max_depth": [1, 2]}, cv=cv).fit(ROWS, LABELS, groups=sources)
-    ours = ResumableGridSearchCV(FOREST, {"max_depth": [1, 2]}, cv=cv).fit(ROWS, LABELS, groups=sources)
+    ours = ResumableGridSearchCV(FOREST, {"max_depth": [1, 2]}, cv=cv).fit(
+        ROWS, LABELS, groups=sources
+    )
     same_scores(ours.cv_results_, theirs.cv_results_)
 
 
 def test_own_scorings_count_labels():
     found = {
-        scoring: ResumableGridSearchCV(FOREST, {"max_depth": [2]}, scoring=scoring, cv=[(range(80), range(80, 120))])
+        scoring: ResumableGridSearchCV(
+            FOREST, {"max_depth": [2]}, scoring=scoring, cv=[(range(80), range(80, 120))]
+        )
         for scoring in ("elementwise_accuracy", "neg_log_loss")
     }
     fitted = clone(FOREST).set_params(max_depth=2).fit(ROWS[:80], LABELS[:80])
@@ -103,11 +112,21 @@ def test_results_come_with_progress_and_a_wider_grid_does_only_what_is_new(tmp_p
 def test_other_data_or_settings_find_nothing_on_disk(tmp_path, change):
     def fit(**given):
         estimator = clone(FOREST).set_params(max_features=given.get("estimator", 2))
-        options = {"cv": given.get("folds", FOLDS), "scoring": given.get("scoring"), "folder": tmp_path}
+        options = {
+            "cv": given.get("folds", FOLDS),
+            "scoring": given.get("scoring"),
+            "folder": tmp_path,
+        }
         search = ResumableGridSearchCV(estimator, {"max_depth": [1]}, refit=False, **options)
         return search.fit(given.get("rows", ROWS), given.get("labels", LABELS)).resumed_
 
-    other = {"rows": ROWS + 1e-9, "labels": ~LABELS, "estimator": 1, "scoring": "f1_macro", "folds": KFold(3)}
+    other = {
+        "rows": ROWS + 1e-9,
+        "labels": ~LABELS,
+        "estimator": 1,
+        "scoring": "f1_macro",
+        "folds": KFold(3),
+    }
     assert [fit(), fit(), fit(**{change: other[change]})] == [0, 3, 0]
 
 
@@ -136,7 +155,9 @@ print(search.resumed_, *(repr(float(score)) for score in search.cv_results_["mea
 def test_a_search_killed_midway_goes_on_and_does_nothing_twice(tmp_path):
     def start(folder, fits):
         command = [sys.executable, "-c", SCRIPT, folder, fits]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
 
     journal, fits = tmp_path / "tasks.jsonl", tmp_path / "fits"
     killed = start(tmp_path, fits)
@@ -175,7 +196,9 @@ def test_a_disk_without_room_is_told_and_what_is_finished_is_kept(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (700, limits[1]))
     try:
-        with pytest.raises(SearchError, match=r"tasks.jsonl cannot be written: File too large; .* make room"):
+        with pytest.raises(
+            SearchError, match=r"tasks.jsonl cannot be written: File too large; .* make room"
+        ):
             search.fit(ROWS, LABELS)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -185,29 +208,52 @@ def test_a_disk_without_room_is_told_and_what_is_finished_is_kept(tmp_path):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_fit_that_fails_scores_nothing_and_is_tried_again(tmp_path):
     grid = {"solver": ["lbfgs", "liblinear"]}
-    search = ResumableGridSearchCV(LogisticRegression(), grid, cv=FOLDS, folder=tmp_path).fit(ROWS, CLASSES)
+    search = ResumableGridSearchCV(LogisticRegression(), grid, cv=FOLDS, folder=tmp_path).fit(
+        ROWS, CLASSES
+    )
     scores = search.cv_results_["mean_test_score"]
     assert np.isnan(scores).tolist() == [False, True]
     assert search.cv_results_["rank_test_score"].tolist() == [1, 2]
     assert search.best_params_ == {"solver": "lbfgs"}
     assert search.fit(ROWS, CLASSES).resumed_ == 3
-    with pytest.raises(SearchError, match=r"every fit failed, the first with: ValueError: .*liblinear"):
-        ResumableGridSearchCV(LogisticRegression(), {"solver": ["liblinear"]}, cv=FOLDS).fit(ROWS, CLASSES)
+    with pytest.raises(
+        SearchError, match=r"every fit failed, the first with: ValueError: .*liblinear"
+    ):
+        ResumableGridSearchCV(LogisticRegression(), {"solver": ["liblinear"]}, cv=FOLDS).fit(
+            ROWS, CLASSES
+        )
     with pytest.raises(ValueError, match="liblinear"):
-        ResumableGridSearchCV(LogisticRegression(), grid, cv=FOLDS, error_score="raise").fit(ROWS, CLASSES)
+        ResumableGridSearchCV(LogisticRegression(), grid, cv=FOLDS, error_score="raise").fit(
+            ROWS, CLASSES
+        )
 
 
 @pytest.mark.parametrize(
     ("grid", "labels", "options", "message"),
     [
-        ({"depth": [1]}, LABELS, {}, "unknown grid key 'depth'; DecisionTreeClassifier has .*max_depth"),
+        (
+            {"depth": [1]},
+            LABELS,
+            {},
+            "unknown grid key 'depth'; DecisionTreeClassifier has .*max_depth",
+        ),
         ({}, LABELS, {}, "grid is empty"),
         ({"max_depth": [1]}, np.zeros(120), {}, "only one class"),
         ({"max_depth": [1]}, LABELS, {"cv": KFold(121)}, "fewer folds"),
         ({"max_depth": [1]}, LABELS, {"scoring": "best"}, "unknown scoring 'best'"),
         ({"max_depth": [1]}, LABELS, {"cv": BySource()}, "1 source cannot"),
-        ({"max_depth": [1]}, LABELS, {"dask": "foo:bar"}, "'foo:bar' is no address of a Dask scheduler"),
-        ({"max_depth": [1]}, LABELS, {"dask": "tcp://127.0.0.1:9"}, "no Dask scheduler answers at tcp://127.0.0.1:9"),
+        (
+            {"max_depth": [1]},
+            LABELS,
+            {"dask": "foo:bar"},
+            "'foo:bar' is no address of a Dask scheduler",
+        ),
+        (
+            {"max_depth": [1]},
+            LABELS,
+            {"dask": "tcp://127.0.0.1:9"},
+            "no Dask scheduler answers at tcp://127.0.0.1:9",
+        ),
     ],
 )
 def test_what_cannot_be_searched_is_refused(grid, labels, options, message):
@@ -223,7 +269,9 @@ def test_a_cluster_of_two_workers_gives_the_same_results(tmp_path):
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
-        spread = ResumableGridSearchCV(FOREST, grid, cv=FOLDS, dask=cluster.scheduler_address, folder=tmp_path)
+        spread = ResumableGridSearchCV(
+            FOREST, grid, cv=FOLDS, dask=cluster.scheduler_address, folder=tmp_path
+        )
         spread.fit(ROWS, LABELS)
         with distributed.Client(cluster) as client:
             pids = set(client.run(os.getpid).values())

@@ -39,11 +39,23 @@ def test_values_are_ranges_none_and_themselves(tmp_path):
     [
         (TREE, "the grid is empty"),
         (TREE + "[grid]", "the grid is empty"),
-        (TREE + "[grid]\nmax_depth = 3", "'max_depth': a list of at least one value is needed, got 3"),
+        (
+            TREE + "[grid]\nmax_depth = 3",
+            "'max_depth': a list of at least one value is needed, got 3",
+        ),
         (TREE + "[grid]\nmax_depth = []", "at least one value"),
-        (TREE + "folds = 3\n[grid]\nmax_depth = [1]", "unknown key 'folds'; known: estimator, components"),
-        (TREE + "[fixed]\ndepth = 3\n[grid]\nmax_depth = [1]", "cannot be made: Invalid parameter 'depth'"),
-        ('estimator = "sklearn.tree.Oak"\n[grid]\nmax_depth = [1]', "'sklearn.tree.Oak' .* cannot be made"),
+        (
+            TREE + "folds = 3\n[grid]\nmax_depth = [1]",
+            "unknown key 'folds'; known: estimator, components",
+        ),
+        (
+            TREE + "[fixed]\ndepth = 3\n[grid]\nmax_depth = [1]",
+            "cannot be made: Invalid parameter 'depth'",
+        ),
+        (
+            'estimator = "sklearn.tree.Oak"\n[grid]\nmax_depth = [1]',
+            "'sklearn.tree.Oak' .* cannot be made",
+        ),
         ("[grid]\nmax_depth = [1]", "estimator = '' .* cannot be made"),
         ("estimator", "is no TOML"),
     ],

@@ -72,13 +72,22 @@ def test_a_cut_is_bit_for_bit_the_forest_that_grows_under_the_limits(classes):
 def test_with_nothing_left_to_chance_its_trees_are_scikit_learns(criterion, depth):
     rows, labels = sounds(900, labels=3)
     # Splits of a few rows tie, and ties are broken by the order of the features.
-    fixed = RandomForestClassifier(1, bootstrap=False, max_features=None, min_samples_leaf=20, random_state=0)
+    fixed = RandomForestClassifier(
+        1, bootstrap=False, max_features=None, min_samples_leaf=20, random_state=0
+    )
     limits = {"criterion": criterion, "max_depth": depth, "min_samples_split": 100}
     ours = Recorded()
     folds = KFold(2)
-    search({key: [value] for key, value in limits.items()}, fixed, scoring=ours, cv=folds).fit(rows, labels)
+    search({key: [value] for key, value in limits.items()}, fixed, scoring=ours, cv=folds).fit(
+        rows, labels
+    )
     for (train, test), scores in zip(folds.split(rows), ours.seen, strict=True):
-        theirs = clone(fixed).set_params(**limits).fit(rows[train], labels[train]).predict_proba(rows[test])
+        theirs = (
+            clone(fixed)
+            .set_params(**limits)
+            .fit(rows[train], labels[train])
+            .predict_proba(rows[test])
+        )
         np.testing.assert_allclose(scores, np.stack([p[:, 1] for p in theirs], axis=1), atol=1e-6)
 
 
@@ -89,7 +98,9 @@ def test_scores_differ_from_those_of_grid_search_as_two_seeds_do(scoring):
     folds = KFold(3, shuffle=True, random_state=0)
     seeds = range(3)
     theirs = [
-        GridSearchCV(RandomForestClassifier(random_state=s), grid, scoring=scoring, cv=folds, refit=False)
+        GridSearchCV(
+            RandomForestClassifier(random_state=s), grid, scoring=scoring, cv=folds, refit=False
+        )
         .fit(rows, labels)
         .cv_results_["mean_test_score"]
         for s in seeds
@@ -109,11 +120,15 @@ def test_all_of_work_as_combinations_have_a_row_and_equal_feature_counts_are_don
     rows, labels = sounds(90, features=16)
     calls = []
     small = WORK_A | {"n_estimators": [1, 2, 3, 4]}
-    found = search(small, progress=lambda done, total: calls.append((done, total)), n_jobs=2).fit(rows, labels)
+    found = search(small, progress=lambda done, total: calls.append((done, total)), n_jobs=2).fit(
+        rows, labels
+    )
     assert found.cv_results_["params"] == list(ParameterGrid(small))
     assert len(found.cv_results_["params"]) == len(list(ParameterGrid(WORK_A))) == 2952
     assert not np.isnan(found.cv_results_["mean_test_score"]).any()
-    assert calls == [(i, 6) for i in range(1, 7)]  # three folds, two criteria; sqrt = log2 = auto = 4 of 16
+    assert calls == [
+        (i, 6) for i in range(1, 7)
+    ]  # three folds, two criteria; sqrt = log2 = auto = 4 of 16
 
 
 def test_the_table_has_the_columns_of_grid_search():
@@ -123,16 +138,22 @@ def test_the_table_has_the_columns_of_grid_search():
     theirs = GridSearchCV(RandomForestClassifier(), grid, cv=3).fit(rows, labels)
     assert list(ours.cv_results_) == list(theirs.cv_results_)
     assert ours.cv_results_["params"] == theirs.cv_results_["params"]
-    assert ours.cv_results_["param_max_depth"].mask.tolist() == theirs.cv_results_["param_max_depth"].mask.tolist()
+    assert (
+        ours.cv_results_["param_max_depth"].mask.tolist()
+        == theirs.cv_results_["param_max_depth"].mask.tolist()
+    )
 
 
 def test_the_winner_is_a_plain_forest_scored_on_every_fold():
     rows, labels = sounds()
-    found = search({"max_features": ["auto"], "max_depth": [1, 6]}, refit=True, confirm=True).fit(rows, labels)
+    found = search({"max_features": ["auto"], "max_depth": [1, 6]}, refit=True, confirm=True).fit(
+        rows, labels
+    )
     assert found.best_params_ == {"max_features": "sqrt", "max_depth": 6}
     plain = RandomForestClassifier(random_state=5, **found.best_params_)
     assert found.confirmed_scores_.tolist() == [
-        plain.fit(rows[train], labels[train]).score(rows[test], labels[test]) for train, test in found.cv.split(rows)
+        plain.fit(rows[train], labels[train]).score(rows[test], labels[test])
+        for train, test in found.cv.split(rows)
     ]
     assert np.array_equal(found.predict(rows), plain.fit(rows, labels).predict(rows))
     assert np.array_equal(found.predict_proba(rows), plain.predict_proba(rows))
@@ -149,7 +170,9 @@ def test_steps_before_the_forest_are_fitted_in_each_fold():
     search({"randomforestclassifier__max_depth": [3]}, pipeline, scoring=found).fit(rows, labels)
     for fold, (train, test) in enumerate(folds.split(rows)):
         reduced = ahead.fit(rows[train]).transform(rows)
-        search({"n_estimators": [5], "max_depth": [3]}, scoring=bare, cv=[(train, test)]).fit(reduced, labels)
+        search({"n_estimators": [5], "max_depth": [3]}, scoring=bare, cv=[(train, test)]).fit(
+            reduced, labels
+        )
         np.testing.assert_array_equal(found.seen[fold], bare.seen[fold])
 
 
@@ -160,7 +183,9 @@ def test_it_splits_by_source_and_follows_the_habits_of_scikit_learn():
     assert found.n_splits_ == 3
     assert clone(found).get_params()["param_grid"] == {"max_depth": [1, 2]}
     again = clone(found).set_params(n_jobs=1).fit(rows, labels, groups=sources)
-    np.testing.assert_array_equal(again.cv_results_["mean_test_score"], found.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(
+        again.cv_results_["mean_test_score"], found.cv_results_["mean_test_score"]
+    )
     with pytest.raises(NotFittedError, match="refit"):
         found.predict(rows)
 
@@ -169,7 +194,9 @@ def test_little_memory_gives_the_same_scores(monkeypatch):
     rows, labels = sounds()
     whole = search(SMALL).fit(rows, labels).cv_results_["mean_test_score"]
     monkeypatch.setattr("training.search.limits._SUMS_BYTES", 1)
-    np.testing.assert_array_equal(search(SMALL).fit(rows, labels).cv_results_["mean_test_score"], whole)
+    np.testing.assert_array_equal(
+        search(SMALL).fit(rows, labels).cv_results_["mean_test_score"], whole
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,7 +210,11 @@ def test_little_memory_gives_the_same_scores(monkeypatch):
         ),
         ({"max_depth": []}, None, "at least one value"),
         ({"max_depth": 3}, None, "at least one value"),
-        ({"min_samples_leaf": [1]}, None, "unknown grid key 'min_samples_leaf'.*ResumableGridSearchCV"),
+        (
+            {"min_samples_leaf": [1]},
+            None,
+            "unknown grid key 'min_samples_leaf'.*ResumableGridSearchCV",
+        ),
         ({"max_depth": [0]}, None, "max_depth=0"),
         ({"n_estimators": [0]}, None, "n_estimators=0"),
         ({"max_features": [9]}, None, "max_features=9: there are 8"),
@@ -191,7 +222,11 @@ def test_little_memory_gives_the_same_scores(monkeypatch):
         ({"min_samples_split": [0]}, None, "above 0"),
         ({"criterion": ["mse"]}, None, "criterion='mse'"),
         ({"max_depth": [1]}, ExtraTreesClassifier(), "not ExtraTreesClassifier"),
-        ({"max_depth": [1]}, RandomForestClassifier(class_weight="balanced"), "class_weight='balanced'"),
+        (
+            {"max_depth": [1]},
+            RandomForestClassifier(class_weight="balanced"),
+            "class_weight='balanced'",
+        ),
     ],
 )
 def test_what_it_cannot_search_it_says(grid, estimator, message):
@@ -200,7 +235,12 @@ def test_what_it_cannot_search_it_says(grid, estimator, message):
 
 
 def test_values_at_their_bounds_are_taken():
-    grid = {"max_depth": [1], "n_estimators": [1], "max_features": [1, 8], "min_samples_split": [2, 1.0, 1e-9]}
+    grid = {
+        "max_depth": [1],
+        "n_estimators": [1],
+        "max_features": [1, 8],
+        "min_samples_split": [2, 1.0, 1e-9],
+    }
     assert len(search(grid).fit(*sounds(40)).cv_results_["params"]) == 6
 
 

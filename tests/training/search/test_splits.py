@@ -14,7 +14,11 @@ SOURCES = np.array(["a"] * 5 + ["b"] * 3 + ["c"] * 2 + ["a+b"] * 2)
 def test_a_source_is_on_one_side_only_and_mixtures_with_it_train_nobody():
     folds = list(BySource().split(np.zeros(12), groups=SOURCES))
     assert [sorted(set(SOURCES[test])) for _, test in folds] == [["a"], ["b"], ["c"]]
-    assert [sorted(set(SOURCES[train])) for train, _ in folds] == [["b", "c"], ["a", "c"], ["a", "a+b", "b"]]
+    assert [sorted(set(SOURCES[train])) for train, _ in folds] == [
+        ["b", "c"],
+        ["a", "c"],
+        ["a", "a+b", "b"],
+    ]
 
 
 def test_sources_are_dealt_to_folds_of_about_equal_size():
@@ -26,7 +30,9 @@ def test_sources_are_dealt_to_folds_of_about_equal_size():
 
 def test_a_fold_of_both_sources_judges_their_mixtures():
     sources = np.array(["a"] * 2 + ["b"] * 2 + ["c"] * 4 + ["a+b"])
-    assert [sorted(set(sources[test])) for _, test in BySource(2).split(sources, groups=sources)] == [
+    assert [
+        sorted(set(sources[test])) for _, test in BySource(2).split(sources, groups=sources)
+    ] == [
         ["c"],
         ["a", "a+b", "b"],
     ]

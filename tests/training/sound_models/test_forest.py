@@ -10,9 +10,13 @@ from training.sound_models import forest
 
 @pytest.fixture(scope="module")
 def fitted():
-    settings = load("instruments", ["forest.trees=20", "forest.leaves=30", "forest.rows=400"]).forest
+    settings = load(
+        "instruments", ["forest.trees=20", "forest.leaves=30", "forest.rows=400"]
+    ).forest
     rng = np.random.default_rng(0)
-    rows = rng.normal(size=(500, 26)).astype(np.float32) * np.geomspace(1e-3, 1e4, 26).astype(np.float32)
+    rows = rng.normal(size=(500, 26)).astype(np.float32) * np.geomspace(1e-3, 1e4, 26).astype(
+        np.float32
+    )
     labels = np.stack([rows[:, 25] > 0, rows[:, 0] > 0, np.zeros(500, bool)], axis=1)
     return forest.fit(rows, labels, settings, seed=1), rows, labels
 
@@ -33,8 +37,12 @@ def test_no_tree_grows_past_the_stated_leaves(fitted):
 
 def test_its_history_ends_with_all_trees_and_more_of_them_do_not_harm(fitted):
     model, rows, labels = fitted
-    settings = load("instruments", ["forest.trees=20", "forest.leaves=30", "forest.rows=400"]).forest
-    history = forest.fit(rows[:400], labels[:400], settings, seed=1, watch=(rows[400:], labels[400:])).history
+    settings = load(
+        "instruments", ["forest.trees=20", "forest.leaves=30", "forest.rows=400"]
+    ).forest
+    history = forest.fit(
+        rows[:400], labels[:400], settings, seed=1, watch=(rows[400:], labels[400:])
+    ).history
     assert [entry["trees"] for entry in history] == [1, 2, 5, 10, 20]
     assert history[-1]["held_out_loss"] < history[0]["held_out_loss"]
     assert model.history == []

@@ -16,7 +16,10 @@ SHAPE = DEFAULT.shape("log_mel")
 
 @pytest.fixture(scope="module")
 def settings():
-    return load("instruments", ["profile=quick", "network.epochs=12", "network.members=2", "network.batch=32"]).network
+    return load(
+        "instruments",
+        ["profile=quick", "network.epochs=12", "network.members=2", "network.batch=32"],
+    ).network
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,14 @@ def material():
 @pytest.fixture(scope="module")
 def fitted(settings, material):
     spectrograms, labels = material
-    return network.fit(spectrograms, labels, np.arange(192), settings, seed=1, watch=(spectrograms[192:], labels[192:]))
+    return network.fit(
+        spectrograms,
+        labels,
+        np.arange(192),
+        settings,
+        seed=1,
+        watch=(spectrograms[192:], labels[192:]),
+    )
 
 
 def test_it_learns_what_tells_the_labels_apart(fitted, material):
@@ -59,7 +69,9 @@ def test_the_graph_gives_the_scores_of_the_network(fitted, material):
 def test_the_same_seed_gives_the_same_network(settings, material):
     spectrograms, labels = material
     rows = np.arange(64)
-    one, same = (network.fit(spectrograms, labels, rows, settings, seed=7).history for _ in range(2))
+    one, same = (
+        network.fit(spectrograms, labels, rows, settings, seed=7).history for _ in range(2)
+    )
     assert one == same
     assert one != network.fit(spectrograms, labels, rows, settings, seed=8).history
 

@@ -68,7 +68,13 @@ def test_one_more_member_trains_one_more_network(material, settings, tmp_path):
 
 @pytest.mark.parametrize(
     ("setting", "call"),
-    [({}, {"seed": 5}), ({}, {"rows": ROWS[:16]}), ({}, {"watched": 4}), ({"rate": 1e-4}, {}), ({"epochs": 2}, {})],
+    [
+        ({}, {"seed": 5}),
+        ({}, {"rows": ROWS[:16]}),
+        ({}, {"watched": 4}),
+        ({"rate": 1e-4}, {}),
+        ({"epochs": 2}, {}),
+    ],
 )
 def test_another_network_is_another_file(material, settings, tmp_path, setting, call):
     fit(material, settings, tmp_path)

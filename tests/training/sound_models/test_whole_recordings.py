@@ -26,7 +26,9 @@ class Listener:
 
 
 def tone(seconds, level=0.5):
-    return (level * np.sin(2 * np.pi * 440 * np.arange(int(seconds * RATE)) / RATE)).astype(np.float32)
+    return (level * np.sin(2 * np.pi * 440 * np.arange(int(seconds * RATE)) / RATE)).astype(
+        np.float32
+    )
 
 
 @pytest.fixture
@@ -39,7 +41,14 @@ def library(tmp_path):
 
 @pytest.mark.parametrize(
     ("samples", "windows"),
-    [(1, 1), (WINDOW, 1), (WINDOW * 3 // 2 - 1, 1), (WINDOW * 3 // 2, 2), (2 * WINDOW, 2), (5 * WINDOW, 5)],
+    [
+        (1, 1),
+        (WINDOW, 1),
+        (WINDOW * 3 // 2 - 1, 1),
+        (WINDOW * 3 // 2, 2),
+        (2 * WINDOW, 2),
+        (5 * WINDOW, 5),
+    ],
 )
 def test_a_rest_makes_a_window_if_it_fills_half_of_it_or_is_alone(samples, windows):
     sound = np.arange(1, samples + 1, dtype=np.float32)
@@ -85,6 +94,12 @@ def test_notes_are_whole_and_solos_last_ten_seconds(library):
 def test_an_ensemble_is_told_by_the_labels_that_play_and_those_that_do_not(tmp_path):
     soundfile.write(tmp_path / "one.wav", np.concatenate([tone(3), tone(2, 1e-4)]), RATE)
     limits = np.full(len(LABELS), 0.5, np.float32)
-    found = whole_recordings.ensemble(tmp_path, ["flute"], Listener("oboe"), kind="log_mel", limits=limits)
-    assert (found["windows"], found["some_right_label"], found["some_wrong_label"]) == (4, 0.75, 0.25)
+    found = whole_recordings.ensemble(
+        tmp_path, ["flute"], Listener("oboe"), kind="log_mel", limits=limits
+    )
+    assert (found["windows"], found["some_right_label"], found["some_wrong_label"]) == (
+        4,
+        0.75,
+        0.25,
+    )
     assert found["share_by_label"]["flute"] == 0.75

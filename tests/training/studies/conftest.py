@@ -26,15 +26,26 @@ def columns(rng, each):
 def table_folder(tmp_path_factory):
     rng, each = np.random.default_rng(0), 60
     made = columns(rng, each)
-    # What tells a label differs from source to source: learnt by heart it helps with the same source alone.
+    # What tells a label differs from source to source: learnt by heart it helps with the same
+    # source alone.
     own = rng.normal(size=(len(SIDES), 3, 26))[made["groups"]]
     common = rng.normal(size=(3, 26))
-    rows = np.einsum("nl,nlf->nf", made["labels"], common + 2 * own) + 0.5 * rng.normal(size=(len(own), 26))
+    rows = np.einsum("nl,nlf->nf", made["labels"], common + 2 * own) + 0.5 * rng.normal(
+        size=(len(own), 26)
+    )
     originals = rows[: 3 * each]
     rows[-3 * each :] = originals + 0.1 * rng.normal(size=originals.shape)
     made["labels"][-3 * each :] = made["labels"][: 3 * each]
-    spectrograms = rng.normal(-40, 3, (len(rows), 128, 87)) + 20 * made["labels"][:, [0]][:, :, None]
-    about = {"labels": LABELS, "sources": list(SIDES), "window_s": 2.0, "rate": 22050, "fingerprint": ""}
+    spectrograms = (
+        rng.normal(-40, 3, (len(rows), 128, 87)) + 20 * made["labels"][:, [0]][:, :, None]
+    )
+    about = {
+        "labels": LABELS,
+        "sources": list(SIDES),
+        "window_s": 2.0,
+        "rate": 22050,
+        "fingerprint": "",
+    }
     path = tmp_path_factory.mktemp("tables") / "colours"
     tensors = {"features": (rows.shape, [rows]), "log_mel": (spectrograms.shape, [spectrograms])}
     write_table(path, about=about, columns=made, tensors=tensors)

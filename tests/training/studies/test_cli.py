@@ -17,7 +17,12 @@ def out(table_folder, tmp_path_factory):
 
 
 def test_it_writes_a_table_a_page_a_plot_and_figures(out):
-    assert sorted(path.name for path in out.iterdir()) == ["pca.html", "pca.json", "pca.md", "pca.svg"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "pca.html",
+        "pca.json",
+        "pca.md",
+        "pca.svg",
+    ]
     assert len(json.loads((out / "pca.json").read_text())["lost"]["training windows"]) == 26
     ET.fromstring((out / "pca.svg").read_text())
     assert "| 16 |" in (out / "pca.md").read_text()

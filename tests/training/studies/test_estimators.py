@@ -9,8 +9,12 @@ from training.studies.estimators import AllAtOnce, OneByOne, Prepared
 RNG = np.random.default_rng(0)
 HIDDEN = RNG.normal(size=(300, 2))
 SCALES = np.geomspace(0.01, 1000, 26)
-ROWS = ((HIDDEN @ RNG.normal(size=(2, 26)) + 0.3 * RNG.normal(size=(300, 26))) * SCALES).astype(np.float32)
-LABELS = np.stack([HIDDEN[:, 0] > 0, HIDDEN[:, 1] > 0, np.zeros(300, bool), np.ones(300, bool)], axis=1)
+ROWS = ((HIDDEN @ RNG.normal(size=(2, 26)) + 0.3 * RNG.normal(size=(300, 26))) * SCALES).astype(
+    np.float32
+)
+LABELS = np.stack(
+    [HIDDEN[:, 0] > 0, HIDDEN[:, 1] > 0, np.zeros(300, bool), np.ones(300, bool)], axis=1
+)
 LEARNERS = {**estimators.of_work_a(seed=1, jobs=1), **estimators.of_today(seed=1, jobs=1)}
 
 
@@ -27,7 +31,9 @@ def test_it_learns_and_constant_labels_are_no_trouble(name):
     assert right > 0.8 or name == "DummyClassifier"
 
 
-@pytest.mark.parametrize("learner", [estimators.forest(seed=1, jobs=1, trees=10), LEARNERS["linear SVM"]])
+@pytest.mark.parametrize(
+    "learner", [estimators.forest(seed=1, jobs=1, trees=10), LEARNERS["linear SVM"]]
+)
 def test_one_label_is_enough(learner):
     learner.fit(ROWS, LABELS[:, :1])
     scores = learner.scores(ROWS)

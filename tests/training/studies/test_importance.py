@@ -22,8 +22,18 @@ def telling(table):
 
 
 def test_groups_hold_every_feature_once():
-    assert sorted(column for columns in importance.GROUPS.values() for column in columns) == list(range(26))
-    assert list(importance.GROUPS) == ["chroma", "rms", "centroid", "bandwidth", "rolloff", "zcr", "mfcc"]
+    assert sorted(column for columns in importance.GROUPS.values() for column in columns) == list(
+        range(26)
+    )
+    assert list(importance.GROUPS) == [
+        "chroma",
+        "rms",
+        "centroid",
+        "bandwidth",
+        "rolloff",
+        "zcr",
+        "mfcc",
+    ]
 
 
 def test_only_the_telling_group_falls(telling):
@@ -46,11 +56,17 @@ def test_every_source_is_left_out_in_turn_and_judged_by_its_originals(table):
 
 def test_mixtures_and_noise_are_not_left_out_and_mixtures_do_not_train_for_their_parts(table):
     labels = np.where((np.asarray(table.groups) == 3)[:, None], False, table.labels)
-    mixed = replace(table, labels=labels, about={**table.about, "sources": ["a", "b", "a+b", "noise", "e"]})
+    mixed = replace(
+        table, labels=labels, about={**table.about, "sources": ["a", "b", "a+b", "noise", "e"]}
+    )
     parts = importance.left_out(mixed, OPTIONS)
     assert list(parts) == ["a", "b", "e"]
     groups = np.asarray(table.groups)
-    assert [set(groups[one.train].tolist()) for one in parts.values()] == [{1, 3, 4}, {0, 3, 4}, {0, 1, 2, 3}]
+    assert [set(groups[one.train].tolist()) for one in parts.values()] == [
+        {1, 3, 4},
+        {0, 3, 4},
+        {0, 1, 2, 3},
+    ]
 
 
 def test_the_study_has_the_test_part_the_leaky_one_and_a_column_a_source(telling):

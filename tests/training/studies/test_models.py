@@ -15,7 +15,9 @@ ONLY = ("GaussianNB", "DummyClassifier")
 @pytest.fixture(scope="module")
 def study(table):
     seen = []
-    found = models.run(table, replace(OPTIONS, only=ONLY), lambda done, total: seen.append((done, total)))
+    found = models.run(
+        table, replace(OPTIONS, only=ONLY), lambda done, total: seen.append((done, total))
+    )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     return found
 
@@ -43,7 +45,8 @@ def test_every_model_has_every_figure(study):
             for part in ("train", "valid", "test"):
                 figures = one[protocol][part]
                 assert all(
-                    0 <= figures[key] <= 1 for key in ("accuracy", "micro_f1", "macro_f1", "mean_average_precision")
+                    0 <= figures[key] <= 1
+                    for key in ("accuracy", "micro_f1", "macro_f1", "mean_average_precision")
                 )
         assert all(one["honest"][key] > 0 for key in ("fit_s", "test_s", "ms", "size_mb"))
 
@@ -52,7 +55,8 @@ def test_who_always_says_nothing_is_a_row_of_the_accuracy_table(study):
     accuracy, quality, costs = study.sheets
     assert accuracy.rows[-1][0] == "always says nothing"
     dummy, nothing = (
-        next(row for row in accuracy.rows if row[0] == name) for name in ("DummyClassifier", "always says nothing")
+        next(row for row in accuracy.rows if row[0] == name)
+        for name in ("DummyClassifier", "always says nothing")
     )
     assert dummy[2:8] == pytest.approx(nothing[2:8]), "with rare labels the prior is to say nothing"
     assert dummy[8:] == [0.8554, 0.8563, 0.8154]

@@ -21,7 +21,10 @@ def test_on_training_windows_it_is_scikit_learn_s_explained_variance(table):
 def test_on_other_sources_it_is_what_reconstruction_leaves(table):
     parts = honest(table, OPTIONS)
     scaler = StandardScaler().fit(np.asarray(table.features[parts.train], np.float64))
-    train, test = (scaler.transform(np.asarray(table.features[rows], np.float64)) for rows in (parts.train, parts.test))
+    train, test = (
+        scaler.transform(np.asarray(table.features[rows], np.float64))
+        for rows in (parts.train, parts.test)
+    )
     model = PCA(5).fit(train)
     left = ((test - model.inverse_transform(model.transform(test))) ** 2).sum() / (test**2).sum()
     assert pca.lost(table.features, parts)[1][4] == pytest.approx(left)

@@ -32,7 +32,9 @@ def test_leaky_parts_are_as_large_disjoint_and_of_the_same_sources(table):
     assert np.asarray(table.copies)[parts.test].any(), "copies judge, as they did"
 
 
-@pytest.mark.parametrize(("rows", "sizes"), [(90, [90, 30, 30]), (359, [359, 60, 60]), (27, [27, 9, 9])])
+@pytest.mark.parametrize(
+    ("rows", "sizes"), [(90, [90, 30, 30]), (359, [359, 60, 60]), (27, [27, 9, 9])]
+)
 def test_parts_keep_to_the_rows_asked_for(table, rows, sizes):
     assert [len(part) for part in honest(table, replace(OPTIONS, rows=rows))] == sizes
 
@@ -45,7 +47,9 @@ def test_fewer_training_windows_than_a_projection_needs_are_refused(table):
 def test_the_same_seed_draws_the_same_windows(table):
     few = replace(OPTIONS, rows=50)
     for draw in (honest, leaky):
-        assert all(np.array_equal(a, b) for a, b in zip(draw(table, few), draw(table, few), strict=True))
+        assert all(
+            np.array_equal(a, b) for a, b in zip(draw(table, few), draw(table, few), strict=True)
+        )
         assert not np.array_equal(draw(table, few).train, draw(table, replace(few, seed=2)).train)
 
 
@@ -55,7 +59,9 @@ def test_leakage_looks_like_skill(table):
         learner = Prepared(forest(seed=1, jobs=1, trees=50))
         learner.fit(np.asarray(table.features[parts.train]), np.asarray(table.labels[parts.train]))
         said = learner.scores(np.asarray(table.features[parts.test]))
-        scores[name] = measure(said, np.asarray(table.labels[parts.test]), thresholds=0.5, names=table.names)
+        scores[name] = measure(
+            said, np.asarray(table.labels[parts.test]), thresholds=0.5, names=table.names
+        )
     assert scores["leaky"]["accuracy"] > scores["honest"]["accuracy"] + 0.05
 
 
@@ -69,7 +75,10 @@ def test_accuracy_is_at_one_half_whatever_the_thresholds():
     scores, labels = np.array([[0.6, 0.2]], np.float32), np.array([[True, True]])
     found = measure(scores, labels, thresholds=[0.7, 0.1], names=["a", "b"])
     assert found["accuracy"] == 0.5
-    assert found["f1"] == multi_label(scores, labels, thresholds=np.array([0.7, 0.1]), names=["a", "b"])["f1"]
+    assert (
+        found["f1"]
+        == multi_label(scores, labels, thresholds=np.array([0.7, 0.1]), names=["a", "b"])["f1"]
+    )
 
 
 def test_thresholds_are_those_of_best_f1():

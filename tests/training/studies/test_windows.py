@@ -19,7 +19,9 @@ def recordings(tmp_path_factory):
         for label, hertz in (("high", 2000), ("low", 200)):
             path = folder / f"player{number}" / label / "1.wav"
             path.parent.mkdir(parents=True)
-            sound = 0.3 * np.sin(2 * np.pi * (hertz + 20 * number) * time) + 0.01 * rng.normal(size=len(time))
+            sound = 0.3 * np.sin(2 * np.pi * (hertz + 20 * number) * time) + 0.01 * rng.normal(
+                size=len(time)
+            )
             soundfile.write(path, sound, 22_050)
     return folder
 
@@ -34,11 +36,15 @@ def test_one_command_makes_a_table_a_length(recordings, tmp_path, capsys):
     ]
     assert main(["windows", str(recordings), "--lengths", "1,3", *words]) == 0
     shown = capsys.readouterr().out
-    rows = [line.split("|")[1:-1] for line in shown.splitlines() if line.startswith(("| 1 ", "| 3 "))]
+    rows = [
+        line.split("|")[1:-1] for line in shown.splitlines() if line.startswith(("| 1 ", "| 3 "))
+    ]
     assert [row[0].strip() for row in rows] == ["1", "3"]
     assert all(float(row[5]) > 0.9 for row in rows), "high and low are easily told apart"
     assert "macro-F1 (leaky)" in shown
-    assert all(0.4 < float(row[6]) < 0.6 and 0.4 < float(row[-1]) < 0.6 for row in rows), "half of the cells are off"
+    assert all(0.4 < float(row[6]) < 0.6 and 0.4 < float(row[-1]) < 0.6 for row in rows), (
+        "half of the cells are off"
+    )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         f"windows.{e}" for e in ("html", "json", "md", "svg")
     ]

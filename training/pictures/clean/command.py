@@ -35,14 +35,26 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="timbre data clean", description="Find what is wrong with pictures.")
+    parser = argparse.ArgumentParser(
+        prog="timbre data clean", description="Find what is wrong with pictures."
+    )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds LABEL/picture.jpg")
-    parser.add_argument("--list", type=Path, metavar="FILE", help="write the findings to a new CSV file, show no page")
     parser.add_argument(
-        "--port", type=within(0, 65_535), default=0, help="of the page, on 127.0.0.1 (default: one that is free)"
+        "--list",
+        type=Path,
+        metavar="FILE",
+        help="write the findings to a new CSV file, show no page",
+    )
+    parser.add_argument(
+        "--port",
+        type=within(0, 65_535),
+        default=0,
+        help="of the page, on 127.0.0.1 (default: one that is free)",
     )
     add_distance(parser)
-    parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
+    parser.add_argument(
+        "--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)"
+    )
     add_layout(parser)
     return parser
 
@@ -57,8 +69,13 @@ def _run(options: argparse.Namespace) -> None:
         found = listing(options.folder, layout)
     examined = examine(found, distance=options.distance, jobs=options.jobs, stage=stage)
     counts = examined.counts()
-    print(f"{len(found.pictures):,} pictures: " + ", ".join(f"{counts[kind]:,} {name}" for kind, name in NAMES.items()))
-    print(f"labels are doubted by models that are right about {examined.accuracy:.0%} of the pictures they never saw")
+    print(
+        f"{len(found.pictures):,} pictures: "
+        + ", ".join(f"{counts[kind]:,} {name}" for kind, name in NAMES.items())
+    )
+    print(
+        f"labels are doubted by models that are right about {examined.accuracy:.0%} of the pictures they never saw"
+    )
     if options.list:
         write_list(examined, options.list)
         return

@@ -61,10 +61,16 @@ def examine(
     numbers = {path: i for i, path in enumerate(paths)}
     with stage(f"look at {len(paths):,} pictures") as progress:
         table = image_hash.table(found.root, paths, jobs=jobs, progress=progress)
-    findings = [Finding("unreadable", (numbers[problem.path],), problem.reason) for problem in table.problems]
+    findings = [
+        Finding("unreadable", (numbers[problem.path],), problem.reason)
+        for problem in table.problems
+    ]
     with stage("find duplicates"):
         findings += _duplicates(table, distance)
-        findings += [Finding("blank", (int(table.rows[i]),), "nothing to see") for i in np.flatnonzero(table.blank)]
+        findings += [
+            Finding("blank", (int(table.rows[i]),), "nothing to see")
+            for i in np.flatnonzero(table.blank)
+        ]
     doubted, accuracy = _labels(found, table, distance=distance, seed=seed, jobs=jobs, stage=stage)
     return Examined(found, findings + doubted, accuracy)
 
@@ -113,7 +119,9 @@ def _described(
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     def of(row: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         try:
-            return describe(decode(image_hash.read_file(found.root / found.pictures[row].path), CONFIG))
+            return describe(
+                decode(image_hash.read_file(found.root / found.pictures[row].path), CONFIG)
+            )
         # It was readable a minute ago: somebody works on the folder meanwhile.
         except InputError:
             return np.zeros(320, np.float32)

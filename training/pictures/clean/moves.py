@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FOLDER = ".trash"
-"""Below the root: hidden, so that nothing takes it for a class, and on the same disk, so that moving is renaming."""
+"""Below the root: hidden, so that nothing takes it for a class, and on the same disk, so that
+moving is renaming."""
 Action = Literal["keep", "move", "delete"]
 
 
@@ -76,7 +77,8 @@ class Journal:
     def do(self, action: Action, paths: Sequence[str], *, folder: str = "") -> list[Step]:
         """Do one thing to some pictures and return the steps.
 
-        folder: below the root, where to move to. Raises MaterialError before anything is done when one cannot be.
+        folder: below the root, where to move to. Raises MaterialError before anything is done when
+        one cannot be.
         """
         if action not in {"keep", "move", "delete"}:
             raise MaterialError(f"{action!r} is none of keep, move, delete")
@@ -87,7 +89,11 @@ class Journal:
         now, taken = datetime.now(UTC).isoformat(timespec="seconds"), set[str]()
         steps: list[Step] = []
         for path in dict.fromkeys(paths):
-            to = {"keep": path, "move": f"{folder}/{Path(path).name}", "delete": f"{FOLDER}/{path}"}[action]
+            to = {
+                "keep": path,
+                "move": f"{folder}/{Path(path).name}",
+                "delete": f"{FOLDER}/{path}",
+            }[action]
             to = path if to == path else self._free(to, taken)
             taken.add(to)
             steps.append(Step(self._count + len(steps), action, path, to, self._count, now))

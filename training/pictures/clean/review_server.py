@@ -1,7 +1,8 @@
 """The page on which a person keeps, moves and deletes pictures; it listens on loopback only.
 
-Every address begins with a secret that is told to the person alone, requests that change something carry it in a
-header as well, and requests in another host's name are refused: no page of another origin can read or do anything.
+Every address begins with a secret that is told to the person alone, requests that change something
+carry it in a header as well, and requests in another host's name are refused: no page of another
+origin can read or do anything.
 """
 
 from __future__ import annotations
@@ -98,7 +99,9 @@ class Cleaner:
         for here, there, kept in moves:
             if (number := numbers.get(here)) is not None:
                 self.paths[number] = there
-                pictures.append({"number": number, "path": there, "label": self._label(there), "kept": kept})
+                pictures.append(
+                    {"number": number, "path": there, "label": self._label(there), "kept": kept}
+                )
         return {"pictures": pictures, "undo": bool(self.journal.steps)}
 
     def _label(self, path: str) -> str:
@@ -107,8 +110,16 @@ class Cleaner:
         return picture.label if picture else ""
 
     def _folder(self, path: str, label: str) -> str:
-        if not label or not label.isprintable() or label.startswith(".") or "/" in label or "\\" in label:
-            raise MaterialError(f"{label!r} cannot be the name of a class: no slashes, no dot in front")
+        if (
+            not label
+            or not label.isprintable()
+            or label.startswith(".")
+            or "/" in label
+            or "\\" in label
+        ):
+            raise MaterialError(
+                f"{label!r} cannot be the name of a class: no slashes, no dot in front"
+            )
         folders = path.split("/")[:-1]
         folders[self.layout.levels.index("label")] = label
         return "/".join(folders)
@@ -145,7 +156,9 @@ async def _guard(
     except TimbreError as error:
         response = web.json_response({"error": str(error)}, status=409)
     except OSError as error:
-        response = web.json_response({"error": f"{error.filename or ''}: {error.strerror}"}, status=409)
+        response = web.json_response(
+            {"error": f"{error.filename or ''}: {error.strerror}"}, status=409
+        )
     response.headers.update(HEADERS)
     return response
 
@@ -158,7 +171,9 @@ def _refuse_strangers(request: web.Request) -> None:
         raise web.HTTPNotFound(reason="open the address that timbre data clean printed")
     if request.method != "GET":
         same = request.headers.get("Origin", f"http://{request.host}") == f"http://{request.host}"
-        if not same or not hmac.compare_digest(request.headers.get("X-Timbre-Token", "").encode(), token):
+        if not same or not hmac.compare_digest(
+            request.headers.get("X-Timbre-Token", "").encode(), token
+        ):
             raise web.HTTPForbidden(reason="not from this page")
 
 
@@ -172,12 +187,18 @@ async def _state(request: web.Request) -> web.Response:
 
 
 async def _picture(request: web.Request) -> web.Response:
-    cleaner, number, side = request.app[CLEANER], int(request.match_info["number"]), int(request.match_info["side"])
+    cleaner, number, side = (
+        request.app[CLEANER],
+        int(request.match_info["number"]),
+        int(request.match_info["side"]),
+    )
     if number >= len(cleaner.paths) or side not in SIDES:
         raise web.HTTPNotFound(reason="no such picture")
     try:
         path = cleaner.examined.found.root / cleaner.paths[number]
-        return web.Response(body=await asyncio.to_thread(_shown, path, side), content_type="image/png")
+        return web.Response(
+            body=await asyncio.to_thread(_shown, path, side), content_type="image/png"
+        )
     except InputError as error:
         raise web.HTTPNotFound(reason="cannot be shown") from error
 

@@ -49,7 +49,8 @@ class Doubts(NamedTuple):
 
     found: list[Doubt]
     accuracy: float
-    """Share of all pictures whose label the models that never saw them name; 0 where nothing could be judged."""
+    """Share of all pictures whose label the models that never saw them name; 0 where nothing could
+    be judged."""
 
 
 def describe(pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -62,10 +63,14 @@ def describe(pixels: Pixels) -> npt.NDArray[np.float32]:
     direction = (np.arctan2(down, right) % np.pi * (ANGLES / np.pi)).astype(int) % ANGLES
     step = np.arange(SIDE) // (SIDE // CELLS)
     cell = step[:, None] * CELLS + step
-    edges = np.bincount((cell * ANGLES + direction).ravel(), np.hypot(down, right).ravel(), CELLS * CELLS * ANGLES)
+    edges = np.bincount(
+        (cell * ANGLES + direction).ravel(), np.hypot(down, right).ravel(), CELLS * CELLS * ANGLES
+    )
     side = SIDE // 4
     colours = pixels.reshape(side, 4, side, 4, 3).mean(axis=(1, 3)).ravel() / 255
-    return np.concatenate([np.sqrt(edges / max(float(edges.sum()), 1e-6)), colours]).astype(np.float32)
+    return np.concatenate([np.sqrt(edges / max(float(edges.sum()), 1e-6)), colours]).astype(
+        np.float32
+    )
 
 
 def doubts(
@@ -78,17 +83,25 @@ def doubts(
 ) -> Doubts:
     """Return the pictures whose label is unlikely, the least likely first, judged by models trained without them.
 
-    described: (n, 320). group: of each picture; no group is both trained on and judged. `suggested` is an index of
-    the sorted labels. Nothing is doubted by models that are right no more often than the largest class is large.
+    described: (n, 320). group: of each picture; no group is both trained on and judged. `suggested`
+    is an index of the sorted labels. Nothing is doubted by models that are right no more often than
+    the largest class is large.
     """
     names = {name: i for i, name in enumerate(sorted(set(labels)))}
     label = np.array([names[name] for name in labels])
     if len(names) < 2 or len(label) < FOLDS * 2:
         return Doubts([], 0.0)
     fold = assign(labels, group, [1 / FOLDS] * FOLDS, seed=seed)
-    given, suggested, rng = np.ones(len(label)), np.full(len(label), -1), np.random.default_rng(seed)
+    given, suggested, rng = (
+        np.ones(len(label)),
+        np.full(len(label), -1),
+        np.random.default_rng(seed),
+    )
     for number in range(FOLDS):
-        train, judged = rng.permutation(np.flatnonzero(fold != number))[:TRAINED], np.flatnonzero(fold == number)
+        train, judged = (
+            rng.permutation(np.flatnonzero(fold != number))[:TRAINED],
+            np.flatnonzero(fold == number),
+        )
         if len(judged) and len(np.unique(label[train])) > 1:
             given[judged], suggested[judged] = _judge(described, label, train, judged, seed)
         progress(number + 1, FOLDS)
@@ -96,7 +109,10 @@ def doubts(
     ranked = found[np.argsort(given[found], kind="stable")][: max(1, round(MOST * len(label)))]
     right, largest = suggested == label, np.bincount(label).max()
     believed = ranked if right.sum() > largest else ranked[:0]
-    return Doubts([Doubt(int(row), int(suggested[row]), float(given[row])) for row in believed], float(right.mean()))
+    return Doubts(
+        [Doubt(int(row), int(suggested[row]), float(given[row])) for row in believed],
+        float(right.mean()),
+    )
 
 
 def _judge(
@@ -111,7 +127,9 @@ def _judge(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    marks = Nystroem(gamma=0.5 / described.shape[1], n_components=min(LANDMARKS, len(train)), random_state=seed)
+    marks = Nystroem(
+        gamma=0.5 / described.shape[1], n_components=min(LANDMARKS, len(train)), random_state=seed
+    )
     mapped = make_pipeline(StandardScaler(), marks).fit(described[train])
     classes, known = np.unique(label[train], return_inverse=True)
     weights, offsets = _discriminant(mapped.transform(described[train]), known)
@@ -119,7 +137,10 @@ def _judge(
     rows = max(1, SCORES // max(len(classes), LANDMARKS))
     for first in range(0, len(judged), rows):
         part = slice(first, first + rows)
-        scores, own = mapped.transform(described[judged[part]]) @ weights + offsets, label[judged[part]]
+        scores, own = (
+            mapped.transform(described[judged[part]]) @ weights + offsets,
+            label[judged[part]],
+        )
         best[part] = classes[scores.argmax(axis=1)]
         likely = np.exp(scores - scores.max(axis=1, keepdims=True))
         column = np.searchsorted(classes, own).clip(max=len(classes) - 1)
@@ -139,6 +160,8 @@ def _discriminant(
     within = mapped - means[known]
     covariance = within.T @ within / len(known)
     level = np.trace(covariance) / len(covariance)
-    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * max(level, 1e-9) * np.eye(len(covariance))
+    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * max(level, 1e-9) * np.eye(
+        len(covariance)
+    )
     weights = np.linalg.solve(covariance, means.T)
     return weights, np.log(counts / len(known)) - 0.5 * (means.T * weights).sum(axis=0)

@@ -42,7 +42,8 @@ class Bounds:
     pictures: int = 50_000
     """Asked for at most."""
     blank: float = BLANK
-    """Pictures whose grey levels spread less (0 to 127) are empty: there is no picture of the product."""
+    """Pictures whose grey levels spread less (0 to 127) are empty: there is no picture of the
+    product."""
     empty: tuple[str, ...] = ()
     """sha256 of pictures that stand for none."""
 
@@ -63,7 +64,9 @@ def load(path: Path) -> Crawl:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: {error}") from error
     if unknown := table.keys() - SECTIONS.keys():
-        raise RecipeError(f"{path}: unknown section {', '.join(sorted(unknown))}; there is {', '.join(SECTIONS)}")
+        raise RecipeError(
+            f"{path}: unknown section {', '.join(sorted(unknown))}; there is {', '.join(SECTIONS)}"
+        )
     if len(table.keys() & {"shop", "search"}) != 1:
         raise RecipeError(f"{path}: give either [shop] or [search]")
     read = {name: read_value(SECTIONS[name], value, where=name) for name, value in table.items()}
@@ -76,9 +79,15 @@ SECTIONS = {"shop": Shop, "search": Search, "bounds": Bounds, "manners": Manners
 
 def main(argv: list[str]) -> int:
     """Run `timbre data crawl` and return the exit code: 0 done, 1 refused, 130 interrupted."""
-    parser = argparse.ArgumentParser(prog="timbre data crawl", description="Bring pictures, as a recipe says.")
-    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a .toml file with [shop] or [search]")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder; a crawl that was broken off goes on there")
+    parser = argparse.ArgumentParser(
+        prog="timbre data crawl", description="Bring pictures, as a recipe says."
+    )
+    parser.add_argument(
+        "recipe", type=Path, metavar="RECIPE", help="a .toml file with [shop] or [search]"
+    )
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="folder; a crawl that was broken off goes on there"
+    )
     options = parser.parse_args(argv)
     return told("data crawl", lambda: _run(load(options.recipe), options.out))
 
@@ -90,7 +99,11 @@ def _run(crawl: Crawl, out: Path) -> None:
     got = sum(1 for step in steps if "file" in step)
     if not got and not waiting:
         reasons = Counter(step["result"] for step in steps if step["result"] != "ok").most_common(1)
-        why = f"most often because: {reasons[0][0]}" if reasons else "no product has been found: look at the selectors"
+        why = (
+            f"most often because: {reasons[0][0]}"
+            if reasons
+            else "no product has been found: look at the selectors"
+        )
         raise MaterialError(f"no picture came, {why}; what became of every address: {page}")
     rest = f"; a bound was reached, {waiting:,} addresses wait" if waiting else ""
     print(f"{got:,} pictures in {out / 'pictures'}; what became of every address: {page}{rest}")
@@ -99,13 +112,20 @@ def _run(crawl: Crawl, out: Path) -> None:
 def title_of(crawl: Crawl) -> str:
     """Return what is crawled, in a line."""
     place = crawl.place
-    return place.root if isinstance(place, Shop) else f"{place.collection}: {', '.join(place.queries.values())}"
+    return (
+        place.root
+        if isinstance(place, Shop)
+        else f"{place.collection}: {', '.join(place.queries.values())}"
+    )
 
 
-async def carry_out(crawl: Crawl, out: Path, progress: Callable[[int, int], None]) -> tuple[list[dict[str, Any]], int]:
+async def carry_out(
+    crawl: Crawl, out: Path, progress: Callable[[int, int], None]
+) -> tuple[list[dict[str, Any]], int]:
     """Crawl until nothing is left to do, or a bound is reached; return all steps, and how many addresses wait.
 
-    Goes on where an earlier call, however it ended, left off. Writes OUT/pictures/, provenance.jsonl and credits.csv.
+    Goes on where an earlier call, however it ended, left off. Writes OUT/pictures/,
+    provenance.jsonl and credits.csv.
     """
     ledger = Ledger(out, json.loads(json.dumps(asdict(crawl.place))))
     bounds = {"page": crawl.bounds.pages, "picture": crawl.bounds.pictures}
@@ -123,7 +143,11 @@ async def carry_out(crawl: Crawl, out: Path, progress: Callable[[int, int], None
 
 
 def _hosts(place: Shop | Search) -> frozenset[str] | None:
-    return frozenset({urlsplit(place.root).netloc.lower(), *place.hosts}) if isinstance(place, Shop) else None
+    return (
+        frozenset({urlsplit(place.root).netloc.lower(), *place.hosts})
+        if isinstance(place, Shop)
+        else None
+    )
 
 
 async def _deal_with(crawl: Crawl, fetcher: Fetcher, ledger: Ledger, item: Item, out: Path) -> None:
@@ -164,7 +188,23 @@ def _keep(crawl: Crawl, item: Item, fetched: Fetched, ledger: Ledger, out: Path)
 
 def _write_lists(out: Path, steps: list[dict[str, Any]]) -> None:
     kept = [{**step, **step["about"]} for step in steps if "file" in step]
-    names = ("file", "path", "title", "url", "page", "author", "licence", "licence_url", "sha256", "when")
-    lines = (json.dumps({name: one[name] for name in names if name in one}, ensure_ascii=False) for one in kept)
+    names = (
+        "file",
+        "path",
+        "title",
+        "url",
+        "page",
+        "author",
+        "licence",
+        "licence_url",
+        "sha256",
+        "when",
+    )
+    lines = (
+        json.dumps({name: one[name] for name in names if name in one}, ensure_ascii=False)
+        for one in kept
+    )
     (out / "provenance.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    write_table(out / "credits.csv", CREDITS, ([one.get(name, "") for name in CREDITS] for one in kept))
+    write_table(
+        out / "credits.csv", CREDITS, ([one.get(name, "") for name in CREDITS] for one in kept)
+    )

@@ -56,7 +56,9 @@ def write(out: Path, steps: list[dict[str, Any]], title: str, *, waiting: int = 
         line=line,
         labels="\n".join(_label(label, some) for label, some in sorted(kept.items())),
         results=_results(steps),
-        paths=_rows((count, " / ".join(path) or "(root)", "") for path, count in _paths(kept).most_common()),
+        paths=_rows(
+            (count, " / ".join(path) or "(root)", "") for path, count in _paths(kept).most_common()
+        ),
     )
     path = out / "index.html"
     path.write_text(page, encoding="utf-8")
@@ -69,7 +71,9 @@ def _label(label: str, steps: list[dict[str, Any]]) -> str:
         f'alt="{escape(step["about"].get("title", ""))}" title="{escape(step["about"].get("title", ""))}"></a>'
         for step in steps[:SHOWN]
     )
-    return f'<h2>{escape(label)} <small>{len(steps):,}</small></h2><div class="grid">{pictures}</div>'
+    return (
+        f'<h2>{escape(label)} <small>{len(steps):,}</small></h2><div class="grid">{pictures}</div>'
+    )
 
 
 def _paths(kept: dict[str, list[dict[str, Any]]]) -> Counter[tuple[str, ...]]:
@@ -80,15 +84,21 @@ def _results(steps: list[dict[str, Any]]) -> str:
     by_result = defaultdict(list)
     for step in steps:
         # The same picture as which one is for the journal; here it is one reason.
-        reason = "the same picture again" if step["result"].startswith("the same picture") else step["result"]
+        reason = (
+            "the same picture again"
+            if step["result"].startswith("the same picture")
+            else step["result"]
+        )
         by_result[f"{step['kind']}: {reason}"].append(step["url"])
     ranked = sorted(by_result.items(), key=lambda pair: -len(pair[1]))
     return _rows(
-        (len(urls), result, " ".join(urls[:EXAMPLES]) * (not result.endswith(": ok"))) for result, urls in ranked
+        (len(urls), result, " ".join(urls[:EXAMPLES]) * (not result.endswith(": ok")))
+        for result, urls in ranked
     )
 
 
 def _rows(rows: Iterable[tuple[int, str, str]]) -> str:
     return "".join(
-        f"<tr><td>{n:,}</td><td>{escape(a)}</td><td><small>{escape(b)}</small></td></tr>" for n, a, b in rows
+        f"<tr><td>{n:,}</td><td>{escape(a)}</td><td><small>{escape(b)}</small></td></tr>"
+        for n, a, b in rows
     )

@@ -59,7 +59,9 @@ class Ledger:
         steps = self._read()
         if steps and steps[0] != {"crawl": about}:
             self._file.close()
-            raise MaterialError(f"{folder} holds a crawl of another recipe: name another folder, or the same recipe")
+            raise MaterialError(
+                f"{folder} holds a crawl of another recipe: name another folder, or the same recipe"
+            )
         if not steps:
             self._append({"crawl": about})
         for step in steps[1:]:
@@ -91,10 +93,19 @@ class Ledger:
         waiting = self.pictures or self.pages
         return waiting[0] if waiting else None
 
-    def finish(self, item: Item, result: str, found: Iterable[Item] = (), *, again: bool = False, **about: Any) -> None:
+    def finish(
+        self,
+        item: Item,
+        result: str,
+        found: Iterable[Item] = (),
+        *,
+        again: bool = False,
+        **about: Any,
+    ) -> None:
         """Write down what became of an address.
 
-        result: `ok` or the reason why not. again: whether it is worth another try when the crawl is taken up again.
+        result: `ok` or the reason why not. again: whether it is worth another try when the crawl is
+        taken up again.
         """
         new = [asdict(other) for other in found if other.url not in self.seen]
         step = {**asdict(item), "result": result, "again": again, **about, "found": new}

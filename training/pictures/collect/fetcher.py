@@ -65,7 +65,9 @@ class Manners:
         """Refuse what makes no sense. Raises RecipeError."""
         numbers = (self.rate, self.timeout, self.tries, self.page_bytes, self.picture_bytes)
         if not (all(0 < number < math.inf for number in numbers) and 0 <= self.backoff < math.inf):
-            raise RecipeError("manners: rate, timeout, tries and bytes must be above 0, and backoff not below")
+            raise RecipeError(
+                "manners: rate, timeout, tries and bytes must be above 0, and backoff not below"
+            )
         if not (self.agent.isascii() and self.agent.isprintable() and self.agent.strip()):
             raise RecipeError(
                 f"manners: agent={self.agent!r:.80} must be printable ASCII, such as 'my-crawler (me@example.org)'"
@@ -101,11 +103,16 @@ class Fetcher:
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=self.manners.timeout)
-        self._session = aiohttp.ClientSession(headers={"User-Agent": self.manners.agent}, timeout=timeout)
+        self._session = aiohttp.ClientSession(
+            headers={"User-Agent": self.manners.agent}, timeout=timeout
+        )
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._session.close()
 
@@ -144,7 +151,9 @@ class Fetcher:
                 self._robots[root] = refused
         rules = self._robots[root]
         if isinstance(rules, Refused):
-            raise Refused(f"robots.txt cannot be read, which forbids all: {rules}", again=rules.again)
+            raise Refused(
+                f"robots.txt cannot be read, which forbids all: {rules}", again=rules.again
+            )
         return rules
 
     async def _ask_rules(self, url: str) -> Robots:
@@ -191,7 +200,9 @@ class Fetcher:
             if answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers:
                 return answer.headers["Location"]
             if answer.status in AGAIN:
-                raise _Passing(f"status {answer.status}", _seconds(answer.headers.get("Retry-After", "")))
+                raise _Passing(
+                    f"status {answer.status}", _seconds(answer.headers.get("Retry-After", ""))
+                )
             if answer.status != 200:
                 raise Refused(f"status {answer.status}")
             body = bytearray()

@@ -1,7 +1,8 @@
 """HTML as a tree, and the few selectors that a catalogue needs.
 
-A selector is `tag`, `.class`, `#id`, `[attribute]`, `[attribute=value]` or several of them joined (`a.next`), inside
-one another (`nav a`) or right inside (`ul > li`), or alternatives (`a.next, link[rel=next]`).
+A selector is `tag`, `.class`, `#id`, `[attribute]`, `[attribute=value]` or several of them joined
+(`a.next`), inside one another (`nav a`) or right inside (`ul > li`), or alternatives (`a.next,
+link[rel=next]`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,21 @@ from training.common.recipe import RecipeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+VOID = {
+    "area",
+    "base",
+    "br",
+    "col",
+    "embed",
+    "hr",
+    "img",
+    "input",
+    "link",
+    "meta",
+    "source",
+    "track",
+    "wbr",
+}
 CLOSED_BY_NEXT = {"li", "p", "tr", "td", "th", "option", "dt", "dd"}
 """Whose end tag may be left out."""
 DEEPEST = 200
@@ -146,7 +161,8 @@ class _Simple:
         if not self.classes <= set(element.attributes.get("class", "").split()):
             return False
         return all(
-            name in element.attributes and value in {None, element.attributes[name]} for name, value in self.attributes
+            name in element.attributes and value in {None, element.attributes[name]}
+            for name, value in self.attributes
         )
 
 
@@ -164,15 +180,24 @@ class Selector:
     def all(self, root: Element) -> list[Element]:
         """Return the elements inside `root` that fit, in the order of the page."""
         found, nothing = [], [0] * len(self.chains)
-        # Of each element, by chain, the bits of the parts that its parent, and that any element above it, fits.
-        waiting = [(child, nothing, nothing) for child in reversed(root.children) if isinstance(child, Element)]
+        # Of each element, by chain, the bits of the parts that its parent, and that any element
+        # above it, fits.
+        waiting = [
+            (child, nothing, nothing)
+            for child in reversed(root.children)
+            if isinstance(child, Element)
+        ]
         while waiting:
             element, parent, above = waiting.pop()
             here = [_fits(*each, element) for each in zip(self.chains, parent, above, strict=True)]
             if any(bits >> len(chain) - 1 for bits, chain in zip(here, self.chains, strict=True)):
                 found.append(element)
             higher = [a | b for a, b in zip(above, here, strict=True)]
-            waiting += [(child, here, higher) for child in reversed(element.children) if isinstance(child, Element)]
+            waiting += [
+                (child, here, higher)
+                for child in reversed(element.children)
+                if isinstance(child, Element)
+            ]
         return found
 
     def first(self, root: Element) -> Element | None:
@@ -189,7 +214,9 @@ def _chain(text: str, whole: str) -> tuple[_Simple, ...]:
             continue
         parts = list(_PART.finditer(word))
         if "".join(part[0] for part in parts) != word:
-            raise RecipeError(f"selector {whole!r}: {word!r} is not understood; there is tag .class #id [name=value] >")
+            raise RecipeError(
+                f"selector {whole!r}: {word!r} is not understood; there is tag .class #id [name=value] >"
+            )
         attributes = [(part["attr"], _unquoted(part["value"])) for part in parts if part["attr"]]
         attributes += [("id", part["id"]) for part in parts if part["id"]]
         classes = frozenset(part["cls"] for part in parts if part["cls"])

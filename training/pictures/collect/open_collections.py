@@ -1,6 +1,7 @@
 """Searches for pictures in open collections, with author and licence of each: Openverse and Wikimedia Commons.
 
-Their interfaces are those of api.openverse.org/v1/images/ and of MediaWiki's api.php (generator=search, imageinfo).
+Their interfaces are those of api.openverse.org/v1/images/ and of MediaWiki's api.php
+(generator=search, imageinfo).
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ class Search:
 
     def start(self) -> list[Item]:
         """Return the first page of every query."""
-        return [Item(kind="page", url=self._page(query, 1), path=(label,)) for label, query in self.queries.items()]
+        return [
+            Item(kind="page", url=self._page(query, 1), path=(label,))
+            for label, query in self.queries.items()
+        ]
 
     def label(self, path: tuple[str, ...]) -> str:
         """Return the label of what a query found."""
@@ -65,13 +69,19 @@ class Search:
         """Return the pictures of a page of answers, and the next page. Raises Refused on what is no such answer."""
         try:
             answer = json.loads(fetched.text)
-            found = list(self._openverse(answer) if self.collection == "openverse" else self._commons(answer))
+            found = list(
+                self._openverse(answer) if self.collection == "openverse" else self._commons(answer)
+            )
             more = self._more(answer, item.number)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refused(f"is no answer of {self.collection}: {error!r}") from error
         before = (item.number - 1) * PAGES[self.collection]
-        wanted = [one for one in found if _abbreviated(one["licence"]) in self.licences][: self.count - before]
-        items = [Item(kind="picture", url=one.pop("url"), path=item.path, about=one) for one in wanted]
+        wanted = [one for one in found if _abbreviated(one["licence"]) in self.licences][
+            : self.count - before
+        ]
+        items = [
+            Item(kind="picture", url=one.pop("url"), path=item.path, about=one) for one in wanted
+        ]
         if more and item.number * PAGES[self.collection] < self.count:
             following = self._page(self.queries[item.path[0]], item.number + 1)
             items.append(Item(kind="page", url=following, path=item.path, number=item.number + 1))
@@ -91,7 +101,11 @@ class Search:
         return f"{self.url or ADDRESSES[self.collection]}?{urlencode(asked)}"
 
     def _more(self, answer: dict[str, Any], number: int) -> bool:
-        return "continue" in answer if self.collection == "commons" else number < int(answer.get("page_count", 0))
+        return (
+            "continue" in answer
+            if self.collection == "commons"
+            else number < int(answer.get("page_count", 0))
+        )
 
     def _openverse(self, answer: dict[str, Any]) -> Iterator[dict[str, str]]:
         for one in answer["results"]:
@@ -108,7 +122,9 @@ class Search:
         pages = answer.get("query", {}).get("pages", {}).values()
         for page in sorted(pages, key=lambda page: page.get("index", 0)):
             info = page["imageinfo"][0]
-            facts = {name: _plain(value["value"]) for name, value in info.get("extmetadata", {}).items()}
+            facts = {
+                name: _plain(value["value"]) for name, value in info.get("extmetadata", {}).items()
+            }
             if info.get("mime", "image/jpeg") in PICTURES:
                 yield {
                     "url": str(info.get("thumburl") or info["url"]),

@@ -30,12 +30,20 @@ class Robots:
         found = _NAME.match(agent)
         name = found[0].lower() if found else "*"
         groups = list(_groups(text))
-        mine = [lines for names, lines in groups if name in names] or [lines for names, lines in groups if "*" in names]
+        mine = [lines for names, lines in groups if name in names] or [
+            lines for names, lines in groups if "*" in names
+        ]
         lines = [line for group in mine for line in group]
         rules = tuple(
-            (unquote(value), key == "allow") for key, value in lines if key in {"allow", "disallow"} and value
+            (unquote(value), key == "allow")
+            for key, value in lines
+            if key in {"allow", "disallow"} and value
         )
-        delays = [float(value) for key, value in lines if key == "crawl-delay" and _SECONDS.fullmatch(value)]
+        delays = [
+            float(value)
+            for key, value in lines
+            if key == "crawl-delay" and _SECONDS.fullmatch(value)
+        ]
         return cls(rules, max(delays, default=0.0))
 
     def allow(self, url: str) -> bool:
@@ -43,7 +51,9 @@ class Robots:
         parts = urlsplit(url)
         path = unquote(f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}")
         # Of two rules that are equally long, the one that allows.
-        fitting = [(len(pattern), allowed) for pattern, allowed in self.rules if _fits(pattern, path)]
+        fitting = [
+            (len(pattern), allowed) for pattern, allowed in self.rules if _fits(pattern, path)
+        ]
         return max(fitting, default=(0, True))[1]
 
 

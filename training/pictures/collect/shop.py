@@ -39,7 +39,9 @@ class Select:
 
     def __post_init__(self) -> None:
         """Refuse selectors that are not understood. Raises RecipeError."""
-        for selector in filter(None, (self.categories, self.products, self.thumbnail, self.title, self.next)):
+        for selector in filter(
+            None, (self.categories, self.products, self.thumbnail, self.title, self.next)
+        ):
             Selector.parse(selector)
 
 
@@ -61,12 +63,15 @@ class Shop:
     """Pages of results of one category at most."""
     select: Select
     labels: dict[str, str] = field(default_factory=dict)
-    """Beginning of a category's name to the label of what is in it; others get the name of their last category."""
+    """Beginning of a category's name to the label of what is in it; others get the name of their
+    last category."""
 
     def __post_init__(self) -> None:
         """Refuse a root that cannot be asked. Raises RecipeError."""
         if not re.match(r"https?://[^\s/\[\]]+(/|\?|$)", self.root):
-            raise RecipeError(f"root={self.root!r:.80} must be an address such as https://shop.example/instruments/")
+            raise RecipeError(
+                f"root={self.root!r:.80} must be an address such as https://shop.example/instruments/"
+            )
 
     def start(self) -> list[Item]:
         """Return where to begin."""
@@ -91,11 +96,15 @@ class Shop:
         thumbnail = Selector.parse(self.select.thumbnail)
         for product in Selector.parse(self.select.products).all(page):
             image = thumbnail.first(product)
-            source = image and next((image.attributes[a] for a in IMAGE_ATTRIBUTES if image.attributes.get(a)), "")
+            source = image and next(
+                (image.attributes[a] for a in IMAGE_ATTRIBUTES if image.attributes.get(a)), ""
+            )
             if image and source and not source.startswith("data:"):
                 title = self._title(product, image)[:LONGEST_TITLE]
                 address = self._address(url, source)
-                yield Item(kind="picture", url=address, path=item.path, about={"title": title, "page": url})
+                yield Item(
+                    kind="picture", url=address, path=item.path, about={"title": title, "page": url}
+                )
 
     def _title(self, product: Element, image: Element) -> str:
         named = Selector.parse(self.select.title).first(product) if self.select.title else None
@@ -125,7 +134,11 @@ class Shop:
         except ValueError:  # no address; whoever fetches it says so
             return link.strip()
         query = urlencode(
-            [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in self.ignore]
+            [
+                pair
+                for pair in parse_qsl(parts.query, keep_blank_values=True)
+                if pair[0] not in self.ignore
+            ]
         )
         return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path or "/", query, ""))
 

@@ -42,7 +42,8 @@ class Layout:
     """What the folders below the root stand for."""
 
     levels: tuple[str, ...] = ("label",)
-    """Meaning of each level from the root: `label`, `source`, `_` for nothing, or the name of metadata, as `region`."""
+    """Meaning of each level from the root: `label`, `source`, `_` for nothing, or the name of
+    metadata, as `region`."""
     source: str = ""
     """A regular expression; what its first group finds in the path is the source."""
 
@@ -51,7 +52,11 @@ class Layout:
         """Return the layout written as `label`, `source/label`, `_/label`. Raises MaterialError if it says no label."""
         levels = tuple(text.split("/"))
         named = [level for level in levels if level != "_"]
-        if "label" not in named or len(set(named)) < len(named) or not all(map(str.isidentifier, named)):
+        if (
+            "label" not in named
+            or len(set(named)) < len(named)
+            or not all(map(str.isidentifier, named))
+        ):
             raise MaterialError(
                 f"layout {text!r}: join label, source, _ and other names by slashes, as in source/label"
             )
@@ -60,7 +65,9 @@ class Layout:
         except re.error as error:
             raise MaterialError(f"source {source!r} is no regular expression: {error}") from error
         if source and not groups:
-            raise MaterialError(f"source {source!r} has no group: put what names the source in parentheses")
+            raise MaterialError(
+                f"source {source!r} has no group: put what names the source in parentheses"
+            )
         return cls(levels, source)
 
     @property
@@ -79,7 +86,9 @@ class Layout:
             found = re.search(self.source, path)
             source = (found[1] or "") if found else ""
         # One text for all pictures of a class, not one each.
-        return Picture(path, sys.intern(named["label"]), source, tuple(named[name] for name in self.metadata))
+        return Picture(
+            path, sys.intern(named["label"]), source, tuple(named[name] for name in self.metadata)
+        )
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,9 @@ def listing(root: Path, layout: Layout | None = None) -> Listing:
             found.pictures.append(picture)
     if not found.pictures:
         wanted = "/".join(level.upper() for level in layout.levels)
-        raise MaterialError(f"no pictures in {root}: expected {wanted}/NAME with {', '.join(sorted(SUFFIXES))}")
+        raise MaterialError(
+            f"no pictures in {root}: expected {wanted}/NAME with {', '.join(sorted(SUFFIXES))}"
+        )
     _refuse_twin_names(found.classes)
     return found
 
@@ -122,15 +133,24 @@ def empty_classes(found: Listing, layout: Layout) -> list[str]:
     """Return the folders at the label's level that hold no picture."""
     depth = len(layout.levels)
     pattern = "/".join("*" * depth)
-    full = {picture.path.rsplit("/", picture.path.count("/") - depth + 1)[0] for picture in found.pictures}
+    full = {
+        picture.path.rsplit("/", picture.path.count("/") - depth + 1)[0]
+        for picture in found.pictures
+    }
     folders = (path for path in found.root.glob(pattern) if path.is_dir())
     paths = (path.relative_to(found.root).as_posix() for path in folders)
-    return sorted(path for path in paths if path not in full and not any(p.startswith(".") for p in path.split("/")))
+    return sorted(
+        path
+        for path in paths
+        if path not in full and not any(p.startswith(".") for p in path.split("/"))
+    )
 
 
 def thin_classes(pictures: Iterable[Picture]) -> list[str]:
     """Return the classes with a single picture, which no split can both train on and judge."""
-    return sorted(label for label, count in Counter(p.label for p in pictures).items() if count == 1)
+    return sorted(
+        label for label, count in Counter(p.label for p in pictures).items() if count == 1
+    )
 
 
 def some(names: list[str]) -> str:
@@ -171,4 +191,6 @@ def _refuse_twin_names(classes: list[str]) -> None:
     for label in classes:
         by_name[label.casefold()].append(label)
     if twins := [" and ".join(labels) for labels in by_name.values() if len(labels) > 1]:
-        raise MaterialError(f"labels that differ only in case: {some(twins)}; rename one folder, or move its pictures")
+        raise MaterialError(
+            f"labels that differ only in case: {some(twins)}; rename one folder, or move its pictures"
+        )

@@ -30,7 +30,9 @@ def text(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[
         if row == ROWS // 2 and len(shown) < len(classes):
             lines.append(f"... {len(classes) - len(shown):,} more classes")
         bar = "█" * max(1, round(scale * counts[i].sum()))
-        lines.append(f"{classes[i]:{head}}" + "".join(f"{n:>{width + 1},}" for n in counts[i]) + f"  {bar}")
+        lines.append(
+            f"{classes[i]:{head}}" + "".join(f"{n:>{width + 1},}" for n in counts[i]) + f"  {bar}"
+        )
     total = counts.sum(axis=0)
     lines.append(f"{'all':{head}}" + "".join(f"{n:>{width + 1},}" for n in total))
     shares = "".join(f"{n / total.sum():>{width + 1}.1%}" for n in total)
@@ -45,7 +47,9 @@ def chosen(counts: npt.NDArray[np.int64]) -> list[int]:
     return [*by_size[: ROWS // 2].tolist(), *by_size[-(ROWS // 2) :].tolist()]
 
 
-def draw(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str], path: Path) -> None:
+def draw(
+    counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str], path: Path
+) -> None:
     """Write the histogram as a PNG: a bar per class with its parts side by side, or curves where there are many."""
     import matplotlib as mpl
 
@@ -53,7 +57,9 @@ def draw(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[
     import matplotlib.pyplot as plt
 
     many = len(classes) > ROWS
-    figure, axes = plt.subplots(figsize=(9, 5 if many else 1.6 + 0.28 * len(classes)), layout="constrained")
+    figure, axes = plt.subplots(
+        figsize=(9, 5 if many else 1.6 + 0.28 * len(classes)), layout="constrained"
+    )
     (_curves if many else _bars)(axes, counts, classes, names)
     axes.spines[["top", "right"]].set_visible(False)
     total = counts.sum(axis=0)
@@ -65,10 +71,19 @@ def draw(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[
     plt.close(figure)
 
 
-def _bars(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str]) -> None:
+def _bars(
+    axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str]
+) -> None:
     left = np.zeros(len(classes))
     for column, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
-        axes.barh(np.arange(len(classes)), counts[:, column], left=left, height=0.72, color=colour, label=name)
+        axes.barh(
+            np.arange(len(classes)),
+            counts[:, column],
+            left=left,
+            height=0.72,
+            color=colour,
+            label=name,
+        )
         left += counts[:, column]
     for row, total in enumerate(left):
         axes.text(total, row, f" {total:,.0f}", va="center", fontsize=8, color="#555555")
@@ -78,7 +93,9 @@ def _bars(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], name
     axes.margins(x=0.08, y=0.02)
 
 
-def _curves(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str]) -> None:
+def _curves(
+    axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str]
+) -> None:
     """Draw, for each part, how many classes have how many pictures there: side by side, thousands would be a blur."""
     from matplotlib.ticker import MaxNLocator
 
@@ -93,7 +110,9 @@ def _curves(axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], na
             drawstyle="steps",
             linewidth=4.5 - 1.5 * column,
         )
-    axes.set(xlabel="classes, those with most pictures in a part first", ylabel="pictures of a class")
+    axes.set(
+        xlabel="classes, those with most pictures in a part first", ylabel="pictures of a class"
+    )
     if counts.max() > STEEP:
         axes.set_yscale("symlog")
     else:

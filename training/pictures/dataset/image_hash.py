@@ -75,7 +75,8 @@ def look(data: bytes) -> Facts:
 def facts(pixels: Pixels, data: bytes) -> Facts:
     """Return the facts of a decoded picture, whatever its shape; the hash is that of `data`.
 
-    dhash: whether each of 8 x 8 spots is darker than its right neighbour (N. Krawetz, "Kind of like that", 2013).
+    dhash: whether each of 8 x 8 spots is darker than its right neighbour (N. Krawetz, "Kind of like
+    that", 2013).
     """
     picture = Image.fromarray(pixels)
     grey = picture.convert("L")
@@ -83,7 +84,12 @@ def facts(pixels: Pixels, data: bytes) -> Facts:
     bits = np.packbits(spots[:, 1:] - spots[:, :-1] > STEP).tobytes()
     # A copy: the bytes that Pillow gives lie in a block of 64 kB, of which a few would be kept.
     thumb = np.array(picture.resize((THUMB, THUMB), Image.Resampling.BOX))
-    return Facts(hashlib.sha256(data).hexdigest(), int.from_bytes(bits, "big"), thumb, float(np.asarray(grey).std()))
+    return Facts(
+        hashlib.sha256(data).hexdigest(),
+        int.from_bytes(bits, "big"),
+        thumb,
+        float(np.asarray(grey).std()),
+    )
 
 
 def read_file(path: Path) -> bytes:
@@ -91,13 +97,17 @@ def read_file(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if not 0 < size <= MOST_BYTES:
-            raise InputError("an empty file" if not size else f"{size:,} bytes; at most {MOST_BYTES:,} are read")
+            raise InputError(
+                "an empty file" if not size else f"{size:,} bytes; at most {MOST_BYTES:,} are read"
+            )
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be opened: {error.strerror}") from error
 
 
-def table(root: Path, paths: Sequence[str], *, jobs: int = 2, progress: Callable[[int, int], None]) -> Table:
+def table(
+    root: Path, paths: Sequence[str], *, jobs: int = 2, progress: Callable[[int, int], None]
+) -> Table:
     """Return the facts of all files that can be read, and the problems of the others."""
 
     def known_of(path: str) -> Facts | Problem:

@@ -59,7 +59,8 @@ class Names:
     def parse(cls, lines: Iterable[str]) -> Names:
         """Return the classes of lines like `tench, Tinca tinca`: the first name is the label, the others mean it too.
 
-        Of several lines with one first name each is a class of its own, numbered. Raises MaterialError.
+        Of several lines with one first name each is a class of its own, numbered. Raises
+        MaterialError.
         """
         texts = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         firsts = Counter(text.split(",")[0].strip() for text in texts)
@@ -75,7 +76,9 @@ class Names:
             for key in {"".join(part) for part in parts} - {""}:
                 by_key[key].append(label)
         if not classes:
-            raise MaterialError("no class names: give a file with one class a line, such as 'tench, Tinca tinca'")
+            raise MaterialError(
+                "no class names: give a file with one class a line, such as 'tench, Tinca tinca'"
+            )
         if empty := sorted(set(classes).difference(*by_key.values())):
             raise MaterialError(f"no words to match by in: {some(empty)}")
         return cls(classes, {key: tuple(labels) for key, labels in by_key.items()}, longest + 1)
@@ -93,7 +96,14 @@ class Names:
         found = {label for i, j in outer for label in self.by_key["".join(named[i:j])]}
         inner = {label for i, j in spans for label in self.by_key["".join(named[i:j])]} - found
         result = (NONE, MATCHED)[len(found)] if len(found) < 2 else AMBIGUOUS
-        return Match(path, result, tuple(sorted(found)), named, outer[0] if outer else (0, 0), tuple(sorted(inner)))
+        return Match(
+            path,
+            result,
+            tuple(sorted(found)),
+            named,
+            outer[0] if outer else (0, 0),
+            tuple(sorted(inner)),
+        )
 
     def _spans(self, named: Sequence[str]) -> Iterator[tuple[int, int]]:
         for i in range(len(named)):
@@ -108,14 +118,24 @@ def _inside(span: tuple[int, int], other: tuple[int, int]) -> bool:
 
 def main(argv: list[str]) -> int:
     """Run `timbre data match` and return the exit code: 0 done, 1 refused."""
-    parser = argparse.ArgumentParser(prog="timbre data match", description="Find classes in the names of pictures.")
+    parser = argparse.ArgumentParser(
+        prog="timbre data match", description="Find classes in the names of pictures."
+    )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="pictures at any depth")
     parser.add_argument(
-        "classes", type=Path, metavar="CLASSES", help="a text file: a class a line, synonyms after commas"
+        "classes",
+        type=Path,
+        metavar="CLASSES",
+        help="a text file: a class a line, synonyms after commas",
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder for match.csv and report.md")
     parser.add_argument(
-        "--folders", type=Path, metavar="DIR", help="also put what matched into a new folder DIR/CLASS/"
+        "out", type=Path, metavar="OUT", help="a new folder for match.csv and report.md"
+    )
+    parser.add_argument(
+        "--folders",
+        type=Path,
+        metavar="DIR",
+        help="also put what matched into a new folder DIR/CLASS/",
     )
     options = parser.parse_args(argv)
     return told("data match", lambda: _run(options))
@@ -133,7 +153,9 @@ def _run(options: argparse.Namespace) -> None:
         raise MaterialError(f"no pictures in {options.folder}")
     with draft(options.out) as work:
         columns = ("path", "result", "label", "classes", "words")
-        rows = ((m.path, m.result, m.label, ", ".join(m.classes), " ".join(m.words)) for m in matches)
+        rows = (
+            (m.path, m.result, m.label, ", ".join(m.classes), " ".join(m.words)) for m in matches
+        )
         write_table(work / "match.csv", columns, rows)
         (work / "report.md").write_text(report(names, matches), encoding="utf-8")
         if options.folders:
@@ -141,8 +163,13 @@ def _run(options: argparse.Namespace) -> None:
                 sort_into(options.folder, matches, folders)
     counts = Counter(match.result for match in matches)
     labels = {match.label for match in matches} - {""}
-    print(f"{len(matches):,} pictures: " + ", ".join(f"{n:,} {result}" for result, n in counts.most_common()))
-    print(f"{len(labels):,} of {len(names.classes):,} classes have pictures; traps: {options.out / 'report.md'}")
+    print(
+        f"{len(matches):,} pictures: "
+        + ", ".join(f"{n:,} {result}" for result, n in counts.most_common())
+    )
+    print(
+        f"{len(labels):,} of {len(names.classes):,} classes have pictures; traps: {options.out / 'report.md'}"
+    )
 
 
 def sort_into(root: Path, matches: Iterable[Match], folder: Path) -> None:
@@ -160,14 +187,21 @@ def sort_into(root: Path, matches: Iterable[Match], folder: Path) -> None:
 
 def report(names: Names, matches: Sequence[Match]) -> str:
     """Return what matched, and what may have matched wrongly, as Markdown."""
-    parts = ["# Classes by name\n", _summary(matches), *_shared(names, matches), *_ambiguous(matches)]
+    parts = [
+        "# Classes by name\n",
+        _summary(matches),
+        *_shared(names, matches),
+        *_ambiguous(matches),
+    ]
     parts += [*_inner(matches), *_company(matches), *_places(matches), *_rest(names, matches)]
     return "\n".join(parts) + "\n"
 
 
 def _summary(matches: Sequence[Match]) -> str:
     counts = Counter(match.result for match in matches)
-    return "\n".join(f"- {result}: {counts[result]:,}" for result in (MATCHED, AMBIGUOUS, NONE)) + "\n"
+    return (
+        "\n".join(f"- {result}: {counts[result]:,}" for result in (MATCHED, AMBIGUOUS, NONE)) + "\n"
+    )
 
 
 def _listed(title: str, lines: Iterable[str]) -> list[str]:
@@ -183,7 +217,8 @@ def _listed(title: str, lines: Iterable[str]) -> list[str]:
 def _shared(names: Names, matches: Sequence[Match]) -> list[str]:
     met = Counter(frozenset(match.classes) for match in matches if match.result == AMBIGUOUS)
     lines = (
-        f"`{key}`: {', '.join(labels)}; {met[frozenset(labels)]:,} pictures" for key, labels in names.shared.items()
+        f"`{key}`: {', '.join(labels)}; {met[frozenset(labels)]:,} pictures"
+        for key, labels in names.shared.items()
     )
     return _listed("One name, several classes: none of them is chosen", lines)
 
@@ -194,12 +229,20 @@ def _ambiguous(matches: Sequence[Match]) -> list[str]:
         if match.result == AMBIGUOUS:
             met[match.classes].append(match.path)
     ranked = sorted(met.items(), key=lambda pair: -len(pair[1]))
-    return _listed("Several classes in one name", (f"{' / '.join(labels)}: {some(paths)}" for labels, paths in ranked))
+    return _listed(
+        "Several classes in one name",
+        (f"{' / '.join(labels)}: {some(paths)}" for labels, paths in ranked),
+    )
 
 
 def _inner(matches: Sequence[Match]) -> list[str]:
-    met = Counter((label, match.classes[0]) for match in matches if match.label for label in match.inner)
-    lines = (f"{inner} in {outer}: {count:,} pictures, taken as {outer}" for (inner, outer), count in met.most_common())
+    met = Counter(
+        (label, match.classes[0]) for match in matches if match.label for label in match.inner
+    )
+    lines = (
+        f"{inner} in {outer}: {count:,} pictures, taken as {outer}"
+        for (inner, outer), count in met.most_common()
+    )
     return _listed("A class inside another's name", lines)
 
 
@@ -211,7 +254,8 @@ def _company(matches: Sequence[Match]) -> list[str]:
             before[match.label][match.words[match.span[0] - 1]] += 1
     ranked = sorted(before.items(), key=lambda pair: -pair[1].total())
     lines = (
-        f"{label}: " + ", ".join(f"{word} {label} ({count:,})" for word, count in counts.most_common(SHOWN))
+        f"{label}: "
+        + ", ".join(f"{word} {label} ({count:,})" for word, count in counts.most_common(SHOWN))
         for label, counts in ranked
     )
     return _listed("Words before a class that may make it another thing", lines)
@@ -225,7 +269,8 @@ def _places(matches: Sequence[Match]) -> list[str]:
             met[match.label][match.path.rpartition("/")[0] or "."] += 1
     ranked = sorted(met.items(), key=lambda pair: -len(pair[1]))
     lines = (
-        f"{label}: " + ", ".join(f"{place} ({count:,})" for place, count in counts.most_common(SHOWN))
+        f"{label}: "
+        + ", ".join(f"{place} ({count:,})" for place, count in counts.most_common(SHOWN))
         for label, counts in ranked
         if len(counts) > 1
     )
@@ -236,7 +281,14 @@ def _rest(names: Names, matches: Sequence[Match]) -> list[str]:
     counts = Counter(match.label for match in matches if match.label)
     lost = Counter(word for match in matches if match.result == NONE for word in match.words)
     return [
-        *_listed("Words of names without a class", (f"{word} ({count:,})" for word, count in lost.most_common(30))),
-        *_listed("Pictures per class", (f"{label}: {count:,}" for label, count in counts.most_common())),
-        *_listed("Classes without a picture", (label for label in names.classes if not counts[label])),
+        *_listed(
+            "Words of names without a class",
+            (f"{word} ({count:,})" for word, count in lost.most_common(30)),
+        ),
+        *_listed(
+            "Pictures per class", (f"{label}: {count:,}" for label, count in counts.most_common())
+        ),
+        *_listed(
+            "Classes without a picture", (label for label in names.classes if not counts[label])
+        ),
     ]

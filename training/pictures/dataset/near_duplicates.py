@@ -24,7 +24,8 @@ DISTANCE = 10
 FARTHEST = 20
 """More bits would join pictures that have little in common, and take long."""
 LIKENESS = 0.93
-"""Correlation of the tiny copies of near-duplicates at least, whatever their brightness, contrast and tint."""
+"""Correlation of the tiny copies of near-duplicates at least, whatever their brightness, contrast
+and tint."""
 BITS = 64
 TILE = 2048
 """Rows compared with as many others at a time."""
@@ -43,13 +44,16 @@ def near_duplicates(
 ) -> Index:
     """Return the pairs of rows (m, 2) that show nearly the same; of equal files only the first row, no blank ones.
 
-    mirrored: whether what shows the same once left and right are exchanged counts, too. Crops are found as long as
-    they take less than about 8 % of a side.
+    mirrored: whether what shows the same once left and right are exchanged counts, too. Crops are
+    found as long as they take less than about 8 % of a side.
     """
     _, first = np.unique(table.sha256, return_index=True)
     rows = np.sort(first[~table.blank[first]])
     hashes, thumbs = table.dhash[rows], _levelled(table.thumbs[rows])
-    kept = [pairs[_alike(thumbs, thumbs, pairs, likeness)] for pairs in near_pairs(hashes, distance=distance)]
+    kept = [
+        pairs[_alike(thumbs, thumbs, pairs, likeness)]
+        for pairs in near_pairs(hashes, distance=distance)
+    ]
     if mirrored:
         kept += _mirrored(table.thumbs[rows], distance, likeness)
     pairs: Index = np.concatenate([*kept, np.zeros((0, 2), np.int64)])
@@ -79,8 +83,8 @@ def _rough_hash(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
 def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int) -> Iterator[Index]:
     """Yield all pairs of rows (m, 2) whose hashes differ in at most `distance` bits, in parts, some pairs twice.
 
-    Hashes cut into distance + 1 bands that differ in so few bits agree in one band at least (multi-index hashing,
-    M. Norouzi et al., 2012), so only rows that share a band are compared.
+    Hashes cut into distance + 1 bands that differ in so few bits agree in one band at least
+    (multi-index hashing, M. Norouzi et al., 2012), so only rows that share a band are compared.
     """
     edges = np.linspace(0, BITS, distance + 2).astype(np.uint64)
     for low, high in pairwise(edges):
@@ -127,7 +131,9 @@ def joined(count: int, pairs: Index) -> Index:
     return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
 
-def groups(table: Table, sources: Sequence[str], *, distance: int = DISTANCE, mirrored: bool = False) -> Index:
+def groups(
+    table: Table, sources: Sequence[str], *, distance: int = DISTANCE, mirrored: bool = False
+) -> Index:
     """Return a group number for each row, equal for what must not be torn apart: one source, or nearly one picture.
 
     sources: of each row; "" is unknown and joins nothing. mirrored: see `near_duplicates`.

@@ -34,12 +34,15 @@ MOST_BYTES, MOST_FILES = 100_000_000_000, 5_000_000
 def obtain(recipe: CommonRecipe, stage: Stage) -> Pack:
     """Return the recipe's pictures as a pack, made in the cache where it is none yet.
 
-    Raises MaterialError where there are none, and for two classes that differ only in case, or fewer than two classes.
+    Raises MaterialError where there are none, and for two classes that differ only in case, or
+    fewer than two classes.
     """
     path = find(recipe)
     opened = _same_size(open_pack(path), recipe) if is_pack(path) else _packed(path, recipe, stage)
     if len(opened.classes) < 2:
-        raise MaterialError(f"{path} has one class, {opened.classes[0]}: there is nothing to tell it from")
+        raise MaterialError(
+            f"{path} has one class, {opened.classes[0]}: there is nothing to tell it from"
+        )
     return opened
 
 
@@ -47,11 +50,18 @@ def find(recipe: CommonRecipe) -> Path:
     """Return the path of the pictures. Raises MaterialError, telling where it was looked for."""
     wanted = Path(recipe.pictures.path).expanduser()
     if not recipe.pictures.path:
-        raise MaterialError("no pictures: say where they are, --set pictures.path=FOLDER (or a zip, or a pack)")
-    places = [wanted, Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / wanted]
+        raise MaterialError(
+            "no pictures: say where they are, --set pictures.path=FOLDER (or a zip, or a pack)"
+        )
+    places = [
+        wanted,
+        Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / wanted,
+    ]
     found = [place for place in places if place.exists()]
     if not found:
-        raise MaterialError(f"no folder, zip or pack {' or '.join(map(str, dict.fromkeys(places)))}")
+        raise MaterialError(
+            f"no folder, zip or pack {' or '.join(map(str, dict.fromkeys(places)))}"
+        )
     return found[0].resolve()
 
 
@@ -63,12 +73,17 @@ def cache_folder(recipe: CommonRecipe) -> Path:
 def _same_size(opened: Pack, recipe: CommonRecipe) -> Pack:
     config = json.loads(json.dumps(asdict(recipe.pictures.config())))
     if opened.about["config"] != config:
-        raise MaterialError(f"the pack was made with {opened.about['config']}, and the recipe says {config}")
+        raise MaterialError(
+            f"the pack was made with {opened.about['config']}, and the recipe says {config}"
+        )
     return opened
 
 
 def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
-    layout, config = Layout.parse(recipe.pictures.layout, recipe.pictures.source), recipe.pictures.config()
+    layout, config = (
+        Layout.parse(recipe.pictures.layout, recipe.pictures.source),
+        recipe.pictures.config(),
+    )
     if path.is_file():
         with stage(f"unfold {path.name}"):
             path = unfold(path, cache_folder(recipe), levels=len(layout.levels))
@@ -77,14 +92,19 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
     for warning in warnings(found, layout):
         print(warning, file=sys.stderr)
     files = [(picture.path, (path / picture.path).stat().st_mtime_ns) for picture in found.pictures]
-    key = json.dumps([str(path), files, recipe.pictures.layout, recipe.pictures.source, config.fingerprint()])
+    key = json.dumps(
+        [str(path), files, recipe.pictures.layout, recipe.pictures.source, config.fingerprint()]
+    )
     target = cache_folder(recipe) / f"{recipe.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     if not target.is_dir():
         with stage(f"pack {len(found.pictures):,} pictures") as progress:
             pack(found, target, config, metadata=layout.metadata, jobs=2, progress=progress)
     opened = open_pack(target)
     if opened.about["problems"]:
-        print(f"{opened.about['problems']:,} files left out: {target / 'problems.csv'}", file=sys.stderr)
+        print(
+            f"{opened.about['problems']:,} files left out: {target / 'problems.csv'}",
+            file=sys.stderr,
+        )
     return opened
 
 
@@ -107,7 +127,11 @@ def unfold(archive: Path, cache: Path, *, levels: int = 1) -> Path:
             shutil.rmtree(draft, ignore_errors=True)
     deep = min((path.count("/") for path in picture_files(target)), default=levels)
     for _ in range(deep - levels):
-        inside = [entry for entry in target.iterdir() if entry.is_dir() and not entry.name.startswith(("__", "."))]
+        inside = [
+            entry
+            for entry in target.iterdir()
+            if entry.is_dir() and not entry.name.startswith(("__", "."))
+        ]
         target = inside[0] if len(inside) == 1 else target
     return target
 
@@ -118,7 +142,9 @@ def _extract(archive: Path, draft: Path) -> None:
         entries = opened.infolist()
         total = sum(entry.file_size for entry in entries)
         if total > min(MOST_BYTES, shutil.disk_usage(draft).free) or len(entries) > MOST_FILES:
-            raise MaterialError(f"{archive} unfolds to {len(entries):,} files of {total / 1e9:.1f} GB: no room for it")
+            raise MaterialError(
+                f"{archive} unfolds to {len(entries):,} files of {total / 1e9:.1f} GB: no room for it"
+            )
         for entry in entries:
             parts = PurePosixPath(entry.filename).parts
             if ".." in parts or entry.filename.startswith("/"):
@@ -131,8 +157,12 @@ def check(opened: Pack, train: list[int]) -> None:
     counts = Counter(opened.labels.tolist())
     thin = [name for number, name in enumerate(opened.classes) if counts[number] < 2]
     if thin:
-        raise MaterialError(f"a single picture, too few to train on and judge with: {some(thin)}; add others")
+        raise MaterialError(
+            f"a single picture, too few to train on and judge with: {some(thin)}; add others"
+        )
     absent = sorted(set(range(len(opened.classes))) - set(train))
     if absent:
         names = some([opened.classes[number] for number in absent])
-        raise MaterialError(f"no training picture of {names}: all are near-duplicates or of one source; add others")
+        raise MaterialError(
+            f"no training picture of {names}: all are near-duplicates or of one source; add others"
+        )

@@ -47,10 +47,15 @@ def layout_of(options: argparse.Namespace) -> Layout:
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add how a picture becomes an array."""
     parser.add_argument(
-        "--size", default="224", metavar="N", help="side in pixels, or HEIGHTxWIDTH (default: %(default)s)"
+        "--size",
+        default="224",
+        metavar="N",
+        help="side in pixels, or HEIGHTxWIDTH (default: %(default)s)",
     )
     parser.add_argument("--fit", default="crop", choices=get_args(Fit), help="default: %(default)s")
-    parser.add_argument("--resample", default="bilinear", choices=get_args(Resample), help="default: %(default)s")
+    parser.add_argument(
+        "--resample", default="bilinear", choices=get_args(Resample), help="default: %(default)s"
+    )
 
 
 def config_of(options: argparse.Namespace) -> PictureConfig:
@@ -58,4 +63,6 @@ def config_of(options: argparse.Namespace) -> PictureConfig:
     height, by, width = options.size.partition("x")
     if not (height.isdecimal() and (width.isdecimal() if by else not width)):
         raise MaterialError(f"size {options.size!r}: give pixels, such as 64 or 48x96")
-    return PictureConfig(height=int(height), width=int(width or height), fit=options.fit, resample=options.resample)
+    return PictureConfig(
+        height=int(height), width=int(width or height), fit=options.fit, resample=options.resample
+    )

@@ -61,13 +61,19 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="timbre data pack", description="Pack a folder of pictures into arrays.")
+    parser = argparse.ArgumentParser(
+        prog="timbre data pack", description="Pack a folder of pictures into arrays."
+    )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds LABEL/picture.jpg")
     parser.add_argument("out", type=Path, metavar="OUT", help="the pack, a new folder")
     add_layout(parser)
     add_config(parser)
-    parser.add_argument("--seed", type=within(0), default=1, help="of the order of the rows (default: %(default)s)")
-    parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=within(0), default=1, help="of the order of the rows (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)"
+    )
     return parser
 
 
@@ -87,7 +93,9 @@ def _run(options: argparse.Namespace) -> None:
             jobs=options.jobs,
             progress=progress,
         )
-    print(f"{options.out}: {about['rows']:,} pictures of {about['classes']:,} classes, {about['problems']:,} left out")
+    print(
+        f"{options.out}: {about['rows']:,} pictures of {about['classes']:,} classes, {about['problems']:,} left out"
+    )
 
 
 def warnings(found: Listing, layout: Layout) -> Iterator[str]:
@@ -98,7 +106,9 @@ def warnings(found: Listing, layout: Layout) -> Iterator[str]:
         yield f"a single picture, too few to train on and judge with: {some(thin)}"
     if found.problems:
         reasons = Counter(problem.reason for problem in found.problems)
-        yield "left out: " + "; ".join(f"{count:,} files, {reason}" for reason, count in reasons.most_common())
+        yield "left out: " + "; ".join(
+            f"{count:,} files, {reason}" for reason, count in reasons.most_common()
+        )
 
 
 def pack(
@@ -113,8 +123,8 @@ def pack(
 ) -> dict[str, int]:
     """Write the pack `out`, whole or not at all, rows in an order of chance; return rows, classes and problems.
 
-    metadata: the names of what the pictures' metadata tell. Raises MaterialError when `out` exists, the disk is too
-    small, or no picture can be read.
+    metadata: the names of what the pictures' metadata tell. Raises MaterialError when `out` exists,
+    the disk is too small, or no picture can be read.
     """
     order = np.random.default_rng(seed).permutation(len(found.pictures))
     shuffled = replace(found, pictures=[found.pictures[i] for i in order])
@@ -122,7 +132,13 @@ def pack(
         _check_room(work, len(shuffled.pictures) * 3 * config.height * config.width)
         made = _counted(prepared(shuffled, config, jobs=jobs), len(order), progress)
         counts = _write(shuffled, work, metadata, made, (config.height, config.width, 3))
-        about = {"layout": LAYOUT, "seed": seed, "config": asdict(config), "metadata": metadata, **counts}
+        about = {
+            "layout": LAYOUT,
+            "seed": seed,
+            "config": asdict(config),
+            "metadata": metadata,
+            **counts,
+        }
         (work / "pack.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return counts
 
@@ -152,7 +168,9 @@ def _write(
         thumbs.finish()
     write_table(work / "problems.csv", ("path", "reason"), sorted(problems))
     if not labels:
-        raise MaterialError(f"none of {len(problems):,} files can be read; the first: {problems[-1].reason}")
+        raise MaterialError(
+            f"none of {len(problems):,} files can be read; the first: {problems[-1].reason}"
+        )
     classes = _write_labels(work, np.array(labels, np.int32), found.classes)
     return {"rows": len(labels), "classes": classes, "problems": len(problems)}
 
@@ -194,10 +212,14 @@ def _write_labels(work: Path, labels: npt.NDArray[np.int32], names: list[str]) -
     there, numbers = np.unique(labels, return_inverse=True)
     np.save(work / "labels.npy", numbers.astype(np.int32))
     classes = [names[number] for number in there.tolist()]
-    (work / "classes.json").write_text(json.dumps(classes, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    (work / "classes.json").write_text(
+        json.dumps(classes, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
+    )
     return len(classes)
 
 
 def _check_room(folder: Path, needed: int) -> None:
     if needed > (free := shutil.disk_usage(folder).free):
-        raise MaterialError(f"the pack takes {needed / 1e9:.1f} GB, and {folder.parent} has {free / 1e9:.1f} GB left")
+        raise MaterialError(
+            f"the pack takes {needed / 1e9:.1f} GB, and {folder.parent} has {free / 1e9:.1f} GB left"
+        )

@@ -55,7 +55,9 @@ def open_pack(folder: Path) -> Pack:
     try:
         about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         if about["layout"] != LAYOUT:
-            raise MaterialError(f"{folder} is of layout {about['layout']}, not {LAYOUT}: pack it anew")
+            raise MaterialError(
+                f"{folder} is of layout {about['layout']}, not {LAYOUT}: pack it anew"
+            )
         images = np.load(folder / "images.npy", mmap_mode="r")
         labels, thumbs = np.load(folder / "labels.npy"), np.load(folder / "thumbs.npy")
         classes = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
@@ -64,9 +66,14 @@ def open_pack(folder: Path) -> Pack:
     except (OSError, ValueError, KeyError) as error:
         raise MaterialError(f"{folder} is no whole pack: {error}") from error
     if not len(images) == len(labels) == len(rows):
-        raise MaterialError(f"{folder}: {len(images)} images, {len(labels)} labels and {len(rows)} rows do not agree")
+        raise MaterialError(
+            f"{folder}: {len(images)} images, {len(labels)} labels and {len(rows)} rows do not agree"
+        )
     named = about["metadata"]
-    pictures = [Picture(row["path"], row["label"], row["source"], tuple(row[name] for name in named)) for row in rows]
+    pictures = [
+        Picture(row["path"], row["label"], row["source"], tuple(row[name] for name in named))
+        for row in rows
+    ]
     return Pack(images, labels, classes, pictures, _table(thumbs, rows), about)
 
 

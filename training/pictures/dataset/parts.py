@@ -38,8 +38,9 @@ class Part:
 def parts(recipe: CommonRecipe, pack: Pack) -> list[Part]:
     """Return the trainings of one network, the one that is shipped last.
 
-    By chance: one, judged on its test part. By source: without each source in turn, judged on that source, on things
-    that no source showed it and on things it met in another one; then one on everything but the validation part.
+    By chance: one, judged on its test part. By source: without each source in turn, judged on that
+    source, on things that no source showed it and on things it met in another one; then one on
+    everything but the validation part.
     """
     kin = [_thing(recipe.pictures.thing, picture.path, picture.source) for picture in pack.pictures]
     group = near_duplicates.groups(pack.table, kin)
@@ -52,16 +53,26 @@ def parts(recipe: CommonRecipe, pack: Pack) -> list[Part]:
     source = np.array([picture.source for picture in pack.pictures])
     names = sorted(set(source.tolist()) - {""})
     if len(names) < 2:
-        raise MaterialError(f"split.by_source wants two sources or more, and the pictures have {len(names)}")
+        raise MaterialError(
+            f"split.by_source wants two sources or more, and the pictures have {len(names)}"
+        )
     everything = Part(WHOLE, np.flatnonzero(part != VALID), np.flatnonzero(part == VALID), {})
-    return [*(_without(name, source, part, shares_things=bool(recipe.pictures.thing)) for name in names), everything]
+    return [
+        *(
+            _without(name, source, part, shares_things=bool(recipe.pictures.thing))
+            for name in names
+        ),
+        everything,
+    ]
 
 
 def check(pack: Pack, every: list[Part]) -> None:
     """Raise MaterialError where there is nothing to learn a class from, to choose the best epoch by, or to judge by."""
     for part in every:
         learnable(pack, pack.labels[part.train].tolist())
-        wanting = [name for name, rows in {"valid": part.valid, **part.tests}.items() if not len(rows)]
+        wanting = [
+            name for name, rows in {"valid": part.valid, **part.tests}.items() if not len(rows)
+        ]
         if wanting:
             raise MaterialError(
                 f"no pictures for {', '.join(wanting)}: {len(pack.pictures):,} pictures in few sets of near-duplicates "
@@ -73,7 +84,11 @@ def _without(name: str, source: npt.NDArray[np.str_], part: Index, *, shares_thi
     here = source == name
     rows = {number: np.flatnonzero(~here & (part == number)) for number in (TRAIN, VALID)}
     tests = {"new things": np.flatnonzero(here & (part == TEST))} if shares_things else {}
-    met = {"things met in another source": np.flatnonzero(here & (part == TRAIN))} if shares_things else {}
+    met = (
+        {"things met in another source": np.flatnonzero(here & (part == TRAIN))}
+        if shares_things
+        else {}
+    )
     return Part(name, rows[TRAIN], rows[VALID], tests | met or {"test": np.flatnonzero(here)})
 
 

@@ -23,13 +23,15 @@ class Pictures:
     """Where pictures come from and how they are decoded."""
 
     path: str = ""
-    """A folder of LABEL/picture.jpg, a zip of one, or a pack; relative to the current folder, or to `data`."""
+    """A folder of LABEL/picture.jpg, a zip of one, or a pack; relative to the current folder, or to
+    `data`."""
     layout: str = "label"
     """What the folders mean, from the root: label, source, _ for nothing."""
     source: str = ""
     """A regular expression; what its first group finds in the path is the source."""
     thing: str = ""
-    """A regular expression; pictures of whose path its first group finds the same show the same thing."""
+    """A regular expression; pictures of whose path its first group finds the same show the same
+    thing."""
     height: int = 64
     """Pixels."""
     width: int = 64
@@ -55,7 +57,9 @@ class Pictures:
         try:
             groups = re.compile(self.thing).groups
         except re.error as error:
-            raise RecipeError(f"pictures.thing={self.thing!r} is no regular expression: {error}") from error
+            raise RecipeError(
+                f"pictures.thing={self.thing!r} is no regular expression: {error}"
+            ) from error
         _check(not self.thing or groups > 0, f"pictures.thing={self.thing!r} has no group")
 
 
@@ -95,7 +99,14 @@ class Augment:
 
     def __post_init__(self) -> None:
         """Refuse changes that leave no picture."""
-        amounts = {"shift": 0.5, "scale": 0.9, "turn": 180, "colour": 0.9, "background": 1, "noise": 128}
+        amounts = {
+            "shift": 0.5,
+            "scale": 0.9,
+            "turn": 180,
+            "colour": 0.9,
+            "background": 1,
+            "noise": 128,
+        }
         for name, most in amounts.items():
             value = getattr(self, name)
             _check(0 <= value <= most, f"augment.{name}={value} must lie between 0 and {most}")
@@ -139,13 +150,23 @@ class Network:
     def __post_init__(self) -> None:
         """Refuse what is no network."""
         where = f"network {self.name!r}: "
-        whole = {"kernel": self.kernel, "repeat": self.repeat, "epochs": self.epochs, "batch": self.batch}
+        whole = {
+            "kernel": self.kernel,
+            "repeat": self.repeat,
+            "epochs": self.epochs,
+            "batch": self.batch,
+        }
         for name, value in whole.items():
             _check(value >= 1, f"{where}{name}={value} must be at least 1")
         _check(self.kernel % 2 == 1, f"{where}kernel={self.kernel} must be odd")
-        _check(bool(self.maps) and min(self.maps) >= 1, f"{where}maps={list(self.maps)} must name one stage or more")
+        _check(
+            bool(self.maps) and min(self.maps) >= 1,
+            f"{where}maps={list(self.maps)} must name one stage or more",
+        )
         _check(0 <= self.dropout < 1, f"{where}dropout={self.dropout} must lie between 0 and 1")
-        _check(0 <= self.smoothing < 1, f"{where}smoothing={self.smoothing} must lie between 0 and 1")
+        _check(
+            0 <= self.smoothing < 1, f"{where}smoothing={self.smoothing} must lie between 0 and 1"
+        )
         _check(0 < self.rate < math.inf, f"{where}rate={self.rate} must be above 0")
         known = {"head": HEADS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
         for name, values in known.items():
@@ -166,7 +187,8 @@ class CommonRecipe:
     seed: int = 1
     """Of everything random."""
     data: str = ""
-    """Folder that relative paths start from, where they are not below the current one; else $TIMBRE_DATA."""
+    """Folder that relative paths start from, where they are not below the current one; else
+    $TIMBRE_DATA."""
     cache: str = ""
     """Folder for packed pictures and unfinished work; else ~/.cache/timbre."""
     top: tuple[int, ...] = (1, 2, 3, 5)
@@ -184,12 +206,25 @@ class CommonRecipe:
 
     def __post_init__(self) -> None:
         """Refuse now what would be found out after the work. Raises RecipeError."""
-        _check(NAME.fullmatch(self.name) is not None, f"name={self.name!r} must be lower-case words joined by hyphens")
-        _check(bool(self.top) and min(self.top) >= 1, f"top={list(self.top)} must name numbers of guesses")
+        _check(
+            NAME.fullmatch(self.name) is not None,
+            f"name={self.name!r} must be lower-case words joined by hyphens",
+        )
+        _check(
+            bool(self.top) and min(self.top) >= 1,
+            f"top={list(self.top)} must name numbers of guesses",
+        )
         complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
         _check(complete, "each [[provenance]] says source, licence and use, and nothing else")
-        by_source = not self.split.by_source or self.pictures.source or "source" in self.pictures.layout.split("/")
-        _check(bool(by_source), "split.by_source wants sources: say pictures.source or a layout with source")
+        by_source = (
+            not self.split.by_source
+            or self.pictures.source
+            or "source" in self.pictures.layout.split("/")
+        )
+        _check(
+            bool(by_source),
+            "split.by_source wants sources: say pictures.source or a layout with source",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,14 +263,23 @@ class PicturesRecipe(TrainedRecipe):
         """Refuse now what would be found out after the training. Raises RecipeError."""
         super().__post_init__()
         names = [network.name for network in self.networks]
-        _check(bool(names) and len(set(names)) == len(names), "networks must be one or more, each named once")
+        _check(
+            bool(names) and len(set(names)) == len(names),
+            "networks must be one or more, each named once",
+        )
         unknown = set(self.only) - set(names)
-        _check(not unknown, f"only: no network {', '.join(sorted(unknown))}; there is {', '.join(names)}")
+        _check(
+            not unknown,
+            f"only: no network {', '.join(sorted(unknown))}; there is {', '.join(names)}",
+        )
         _check(self.epochs >= 0, f"epochs={self.epochs} must not be negative")
         small = min(self.pictures.height, self.pictures.width)
         for network in self.networks:
             fits = small >> len(network.maps)
-            _check(fits >= 1, f"network {network.name!r} halves {small} pixels {len(network.maps)} times: too often")
+            _check(
+                fits >= 1,
+                f"network {network.name!r} halves {small} pixels {len(network.maps)} times: too often",
+            )
 
 
 def _check(holds: bool, message: str) -> None:  # noqa: FBT001

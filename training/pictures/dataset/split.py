@@ -58,13 +58,26 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="timbre data split", description="Split pictures into parts.")
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a pack, or a folder that holds LABEL/picture.jpg")
-    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder for the lists and histograms")
-    parser.add_argument("--ratios", default="70/15/15", help="train/valid/test or train/test (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="timbre data split", description="Split pictures into parts."
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="a pack, or a folder that holds LABEL/picture.jpg",
+    )
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="a new folder for the lists and histograms"
+    )
+    parser.add_argument(
+        "--ratios", default="70/15/15", help="train/valid/test or train/test (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=within(0), default=1, help="default: %(default)s")
     add_distance(parser)
-    parser.add_argument("--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)")
+    parser.add_argument(
+        "--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)"
+    )
     add_layout(parser)
     return parser
 
@@ -95,7 +108,9 @@ def gather(options: argparse.Namespace) -> tuple[list[Picture], image_hash.Table
         paths = [picture.path for picture in found.pictures]
         table = image_hash.table(found.root, paths, jobs=options.jobs, progress=progress)
     if not len(table.rows):
-        raise MaterialError(f"none of {len(paths):,} pictures can be read; the first: {table.problems[0].reason}")
+        raise MaterialError(
+            f"none of {len(paths):,} pictures can be read; the first: {table.problems[0].reason}"
+        )
     if table.problems:
         print(f"left out, cannot be read: {some([problem.path for problem in table.problems])}")
     return [found.pictures[row] for row in table.rows], table
@@ -108,15 +123,18 @@ def ratios_of(text: str) -> tuple[float, ...]:
     except ValueError:
         ratios = np.zeros(0)
     if len(ratios) not in NAMES or not np.all(np.isfinite(ratios) & (ratios > 0)):
-        raise MaterialError(f"ratios {text!r}: give two or three numbers above 0, such as 90/10 or 56/18/25")
+        raise MaterialError(
+            f"ratios {text!r}: give two or three numbers above 0, such as 90/10 or 56/18/25"
+        )
     return tuple((ratios / ratios.sum()).tolist())
 
 
 def assign(labels: Sequence[str], group: Index, ratios: Sequence[float], *, seed: int) -> Index:
     """Return the part of each picture, so that no group is cut and each class is shared out by the ratios.
 
-    Large groups first, each to the part that lacks most of its classes; so small ones can even out. Classes too small
-    to give each part a picture keep to the ratios within one picture, and together.
+    Large groups first, each to the part that lacks most of its classes; so small ones can even out.
+    Classes too small to give each part a picture keep to the ratios within one picture, and
+    together.
     """
     numbers = {label: i for i, label in enumerate(sorted(set(labels)))}
     label = np.array([numbers[name] for name in labels])
@@ -150,7 +168,9 @@ def write(split: Split, out: Path, *, ratios: Sequence[float], seed: int) -> Non
     counts = split.counts()
     with draft(out) as work:
         rows = zip(split.pictures, split.part.tolist(), split.group.tolist(), strict=True)
-        lines = ((picture.path, picture.label, split.names[part], group) for picture, part, group in rows)
+        lines = (
+            (picture.path, picture.label, split.names[part], group) for picture, part, group in rows
+        )
         write_table(work / "split.csv", ("path", "label", "part", "group"), lines)
         for number, name in enumerate(split.names):
             np.save(work / f"{name}.npy", np.flatnonzero(split.part == number))

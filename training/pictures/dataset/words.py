@@ -17,12 +17,16 @@ IRREGULAR = {
     "teeth": "tooth", "thieves": "thief", "tomatoes": "tomato", "wives": "wife", "wolves": "wolf", "women": "woman",
 }  # fmt: skip
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_FOLDED = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ł": "l", "Ł": "L"})
+_FOLDED = str.maketrans(
+    {"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ł": "l", "Ł": "L"}
+)
 
 
 def words(name: str) -> tuple[str, ...]:
     """Return the words of a name in the singular: `Two-DogsRunning_03` gives two, dog, running."""
-    plain = unicodedata.normalize("NFKD", name.translate(_FOLDED)).encode("ascii", "ignore").decode()
+    plain = (
+        unicodedata.normalize("NFKD", name.translate(_FOLDED)).encode("ascii", "ignore").decode()
+    )
     plain = re.sub(r"['`]s?\b", "", plain)
     found = (word.lower() for word in _WORD.findall(plain))
     return tuple(singular(word) for word in found if word not in STOP and len(word) > 1)
@@ -34,7 +38,14 @@ def singular(word: str) -> str:
         return IRREGULAR[word]
     if len(word) < 4 or word.endswith(("ss", "us", "is")):
         return word
-    for ending, instead in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("zes", "ze")):
+    for ending, instead in (
+        ("ies", "y"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("sses", "ss"),
+        ("xes", "x"),
+        ("zes", "ze"),
+    ):
         if word.endswith(ending) and len(word) > len(ending) + 1:
             return word[: -len(ending)] + instead
     return word.removesuffix("s")

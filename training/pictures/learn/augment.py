@@ -39,9 +39,14 @@ def _move(x: torch.Tensor, how: Augment, random: torch.Generator) -> torch.Tenso
     mirror = torch.where(_uniform(random, count) > 0, 1.0, -1.0) if how.flip else torch.ones(count)
     shift = 2 * how.shift * _uniform(random, count, 2)
     cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
-    rows = [torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)]
+    rows = [
+        torch.stack([cos * mirror, -sin, shift[:, 0]], 1),
+        torch.stack([sin * mirror, cos, shift[:, 1]], 1),
+    ]
     grid = functional.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
-    return WHITE - functional.grid_sample(WHITE - x, grid, padding_mode="zeros", align_corners=False)
+    return WHITE - functional.grid_sample(
+        WHITE - x, grid, padding_mode="zeros", align_corners=False
+    )
 
 
 def _background(x: torch.Tensor, share: float, random: torch.Generator) -> torch.Tensor:

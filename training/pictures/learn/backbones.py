@@ -22,7 +22,8 @@ class Backbone(NamedTuple):
 
     maker: str
     pixels: str
-    """blue-first (less the mean), unit (-1 to 1), standard (by ImageNet's mean and deviation), or own."""
+    """blue-first (less the mean), unit (-1 to 1), standard (by ImageNet's mean and deviation), or
+    own."""
 
 
 BACKBONES = {
@@ -47,15 +48,17 @@ def check(name: str, weights: str) -> None:
     if name not in BACKBONES:
         raise RecipeError(f"backbone={name!r} must be one of {', '.join(BACKBONES)}")
     if weights == "keras" and not BACKBONES[name].maker:
-        raise RecipeError(f"Keras has no weights of {name}: give a file of them, or network.weights=none")
+        raise RecipeError(
+            f"Keras has no weights of {name}: give a file of them, or network.weights=none"
+        )
 
 
 def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any:
     """Return the backbone as a Keras model from float pixels (n, height, width, 3) to (n, numbers).
 
-    weights: none (by chance, from the seed), keras (ImageNet's, fetched once by Keras), or a file of them: .weights.h5,
-    .h5 or .keras. Raises RecipeError for pictures too small for it, MaterialError for weights that cannot be had or
-    are of another architecture.
+    weights: none (by chance, from the seed), keras (ImageNet's, fetched once by Keras), or a file
+    of them: .weights.h5, .h5 or .keras. Raises RecipeError for pictures too small for it,
+    MaterialError for weights that cannot be had or are of another architecture.
     """
     check(name, weights)
     keras = keras_on_torch()
@@ -66,7 +69,9 @@ def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any
         raise RecipeError(f"{name} on {width} x {height} pixels: {error}") from error
     load(body, name, weights, shape=(height, width, 3))
     pixels = keras.Input((height, width, 3), name="pixels")
-    return keras.Model(pixels, body(_prepared(keras, pixels, BACKBONES[name].pixels)), name="backbone")
+    return keras.Model(
+        pixels, body(_prepared(keras, pixels, BACKBONES[name].pixels)), name="backbone"
+    )
 
 
 def _body(name: str, *, height: int, width: int, weights: str | None = None) -> Any:
@@ -102,7 +107,9 @@ def load(body: Any, name: str, weights: str, *, shape: tuple[int, int, int]) -> 
         else:
             body.load_weights(path)
     except Exception as error:
-        raise MaterialError(f"{path} does not hold weights of {name}, without its top: {error}") from error
+        raise MaterialError(
+            f"{path} does not hold weights of {name}, without its top: {error}"
+        ) from error
 
 
 def save(backbone: Any, path: Path) -> None:
@@ -129,13 +136,17 @@ def _prepared(keras: Any, pixels: Any, wanted: str) -> Any:
         scale = [1 / (255 * deviation) for deviation in DEVIATION]
         offset = [-mean / deviation for mean, deviation in zip(MEAN, DEVIATION, strict=True)]
         return keras.layers.Rescaling(scale, offset=offset)(pixels)
-    return keras.layers.Rescaling(1.0, offset=[-mean for mean in BLUE_FIRST_MEAN])(keras.ops.flip(pixels, axis=-1))
+    return keras.layers.Rescaling(1.0, offset=[-mean for mean in BLUE_FIRST_MEAN])(
+        keras.ops.flip(pixels, axis=-1)
+    )
 
 
 def _resnext(keras: Any, shape: Sequence[int]) -> Any:
     layers = keras.layers
     pixels = keras.Input(shape)
-    x = _norm(keras, layers.Conv2D(64, 7, strides=2, padding="same", use_bias=False)(pixels), relu=True)
+    x = _norm(
+        keras, layers.Conv2D(64, 7, strides=2, padding="same", use_bias=False)(pixels), relu=True
+    )
     x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
     for width, blocks, stride in RESNEXT:
         for block in range(blocks):
@@ -150,7 +161,9 @@ def _block(keras: Any, x: Any, width: int, *, stride: int) -> Any:
     if stride > 1 or x.shape[-1] != 2 * width:
         way = _norm(keras, convolution(2 * width, 1, strides=stride, use_bias=False)(x))
     x = _norm(keras, convolution(width, 1, use_bias=False)(x), relu=True)
-    grouped = convolution(width, 3, strides=stride, padding="same", groups=CARDINALITY, use_bias=False)
+    grouped = convolution(
+        width, 3, strides=stride, padding="same", groups=CARDINALITY, use_bias=False
+    )
     x = _norm(keras, grouped(x), relu=True)
     x = _norm(keras, convolution(2 * width, 1, use_bias=False)(x))
     return keras.layers.ReLU()(keras.layers.Add()([way, x]))
@@ -164,7 +177,8 @@ def _norm(keras: Any, x: Any, *, relu: bool = False) -> Any:
 def groups(backbone: Any) -> dict[str, list[Any]]:
     """Return the layers with weights by group, from the pixels on."""
     body = _body_of(backbone)
-    learnt = [layer for layer in body._flatten_layers(include_self=False, recursive=True) if _own(layer)]  # noqa: SLF001
+    layers = body._flatten_layers(include_self=False, recursive=True)  # noqa: SLF001
+    learnt = [layer for layer in layers if _own(layer)]
     ends = [round(len(learnt) * third / len(GROUPS)) for third in range(len(GROUPS) + 1)]
     return {name: learnt[ends[i] : ends[i + 1]] for i, name in enumerate(GROUPS)}
 

@@ -22,13 +22,23 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="timbre data describe", description="Write what a layer of a network makes of each picture, as HDF5."
+        prog="timbre data describe",
+        description="Write what a layer of a network makes of each picture, as HDF5.",
     )
-    parser.add_argument("pack", type=Path, metavar="PACK", help="made by `timbre data pack`, of the network's size")
+    parser.add_argument(
+        "pack", type=Path, metavar="PACK", help="made by `timbre data pack`, of the network's size"
+    )
     parser.add_argument("network", type=Path, metavar="NETWORK", help="an ONNX, .keras or .h5 file")
-    parser.add_argument("out", type=Path, metavar="OUT.h5", nargs="?", help="new; without it the layers are listed")
-    parser.add_argument("--layer", default="", help="whose output describes a picture (default: the last)")
-    for name, default, what in (("mean", "0", "subtracted from pixels of 0 to 255"), ("scale", "255", "divisor then")):
+    parser.add_argument(
+        "out", type=Path, metavar="OUT.h5", nargs="?", help="new; without it the layers are listed"
+    )
+    parser.add_argument(
+        "--layer", default="", help="whose output describes a picture (default: the last)"
+    )
+    for name, default, what in (
+        ("mean", "0", "subtracted from pixels of 0 to 255"),
+        ("scale", "255", "divisor then"),
+    ):
         told_as = f"{what}, one number or one a channel, where the network takes floats (default: %(default)s)"
         parser.add_argument(f"--{name}", default=default, metavar="N[,N,N]", help=told_as)
     return parser
@@ -57,7 +67,11 @@ def _numbers(text: str, name: str) -> tuple[float, ...]:
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise MaterialError(f"--{name} {text!r}: give numbers, such as 127.5 or 124,117,104") from None
+        raise MaterialError(
+            f"--{name} {text!r}: give numbers, such as 127.5 or 124,117,104"
+        ) from None
     if len(values) not in {1, 3} or (name == "scale" and 0 in values):
-        raise MaterialError(f"--{name} {text!r}: give one number or three, and none to divide by may be 0")
+        raise MaterialError(
+            f"--{name} {text!r}: give one number or three, and none to divide by may be 0"
+        )
     return values

@@ -29,12 +29,15 @@ BATCH = 16
 Matrix = npt.NDArray[np.float32]
 
 
-def extract(pack: Pack, graph: bytes, folder: Path, *, progress: Callable[[int, int], None]) -> Path:
+def extract(
+    pack: Pack, graph: bytes, folder: Path, *, progress: Callable[[int, int], None]
+) -> Path:
     """Return the HDF5 file, below `folder`, of the descriptors of a pack; made once, and after a kill gone on with.
 
-    graph: from uint8 pictures of the pack's size to float32 (n, numbers), as `training.pictures.learn.layer_onnx` makes it. The
-    file holds `descriptors` (n, numbers), `labels` (n,), `paths` (n,), and `classes`, rows in the pack's order. Raises
-    MaterialError when the graph wants pictures of another size.
+    graph: from uint8 pictures of the pack's size to float32 (n, numbers), as
+    `training.pictures.learn.layer_onnx` makes it. The file holds `descriptors` (n, numbers),
+    `labels` (n,), `paths` (n,), and `classes`, rows in the pack's order. Raises MaterialError when
+    the graph wants pictures of another size.
     """
     target = folder / f"{_key(pack, graph)}.h5"
     if target.exists():
@@ -77,7 +80,11 @@ def read(path: Path) -> Matrix:
 def _key(pack: Pack, graph: bytes) -> str:
     digest = hashlib.sha256(graph)
     digest.update(json.dumps(pack.about.get("config"), sort_keys=True).encode())
-    digest.update(json.dumps([*pack.table.sha256.tolist(), *(picture.path for picture in pack.pictures)]).encode())
+    digest.update(
+        json.dumps(
+            [*pack.table.sha256.tolist(), *(picture.path for picture in pack.pictures)]
+        ).encode()
+    )
     return digest.hexdigest()[:20]
 
 
@@ -92,7 +99,9 @@ def _join(draft: Path, files: Sequence[Path], pack: Pack) -> None:
     matrices = [np.load(file, mmap_mode="r") for file in files]
     with h5py.File(draft, "w") as file:
         shape = (len(pack.images), matrices[0].shape[1])
-        whole = file.create_dataset("descriptors", shape, "f4", chunks=(min(PART, shape[0]), shape[1]))
+        whole = file.create_dataset(
+            "descriptors", shape, "f4", chunks=(min(PART, shape[0]), shape[1])
+        )
         for number, matrix in enumerate(matrices):
             whole[number * PART : number * PART + len(matrix)] = matrix
         text = h5py.string_dtype()

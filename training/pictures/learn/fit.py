@@ -69,7 +69,9 @@ class _State:
     best: Arrays = field(default_factory=list)
 
 
-def class_weights(labels: npt.NDArray[np.integer[Any]], classes: int, *, alike: bool = True) -> npt.NDArray[np.float32]:
+def class_weights(
+    labels: npt.NDArray[np.integer[Any]], classes: int, *, alike: bool = True
+) -> npt.NDArray[np.float32]:
     """Return weights by which every class counts alike: pictures / (classes x pictures of the class); or all 1."""
     if not alike:
         return np.ones(classes, np.float32)
@@ -88,8 +90,9 @@ def fit(
 ) -> Fitted:
     """Return the network as it was after the epoch of the lowest validation loss.
 
-    kept: a file that holds the state after each epoch; found again, training goes on from it. Same seed, same network.
-    progress: is told pictures done and in all. Raises Diverged when the loss is no longer a number.
+    kept: a file that holds the state after each epoch; found again, training goes on from it. Same
+    seed, same network. progress: is told pictures done and in all. Raises Diverged when the loss is
+    no longer a number.
     """
     work = _begin(network, augment, material, seed=seed, progress=progress)
     state = _restore(kept, work.model, work.optimizer)
@@ -98,9 +101,13 @@ def fit(
         loss = _epoch(work, epoch)
         seen = look(loss, Fitted(work.model).logits(material.images, material.valid), material)
         if not math.isfinite(loss + seen["valid_loss"]):
-            raise Diverged(f"network {network.name!r} diverges in epoch {epoch + 1}: lower rate={network.rate:g}")
+            raise Diverged(
+                f"network {network.name!r} diverges in epoch {epoch + 1}: lower rate={network.rate:g}"
+            )
         before = state.history[-1]["seconds"] if state.history else 0.0
-        if not state.history or seen["valid_loss"] < min(one["valid_loss"] for one in state.history):
+        if not state.history or seen["valid_loss"] < min(
+            one["valid_loss"] for one in state.history
+        ):
             state.best = _numbers(work.model.weights)
         state.history.append({**seen, "seconds": before + time.monotonic() - began})
         _keep(kept, work.model, work.optimizer, state)
@@ -110,13 +117,22 @@ def fit(
 
 
 def _begin(
-    network: Network, augment: Augment, material: Material, *, seed: int, progress: Callable[[int, int], None]
+    network: Network,
+    augment: Augment,
+    material: Material,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None],
 ) -> _Work:
     keras = keras_on_torch()
     _, height, width, _ = material.images.shape
     model = build(network, height=height, width=width, labels=len(material.weights), seed=seed)
     make = keras.optimizers.SGD if network.optimizer == "sgd" else keras.optimizers.AdamW
-    extra = {"momentum": network.momentum} if network.optimizer == "sgd" else {"weight_decay": network.decay}
+    extra = (
+        {"momentum": network.momentum}
+        if network.optimizer == "sgd"
+        else {"weight_decay": network.decay}
+    )
     optimizer = make(learning_rate=network.rate, **extra)
     optimizer.build(model.trainable_variables)
     return _Work(model, optimizer, network, augment, material, seed, progress)
@@ -156,7 +172,9 @@ def _step(work: _Work, x: Any, labels: npt.NDArray[np.integer[Any]]) -> float:
 
     y, weights = torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(work.material.weights)
     work.model.zero_grad()
-    loss = functional.cross_entropy(work.model(x, training=True), y, weights, label_smoothing=work.network.smoothing)
+    loss = functional.cross_entropy(
+        work.model(x, training=True), y, weights, label_smoothing=work.network.smoothing
+    )
     loss.backward()
     variables = work.model.trainable_weights
     with torch.no_grad():
@@ -176,7 +194,10 @@ def look(loss: float, logits: npt.NDArray[np.float32], material: Material) -> di
     import torch
     from torch.nn import functional
 
-    found, truth = torch.from_numpy(logits), torch.from_numpy(material.labels[material.valid].astype(np.int64))
+    found, truth = (
+        torch.from_numpy(logits),
+        torch.from_numpy(material.labels[material.valid].astype(np.int64)),
+    )
     valid_loss = functional.cross_entropy(found, truth, torch.from_numpy(material.weights))
     right = (found.argmax(1) == truth).float().mean()
     return {"loss": loss, "valid_loss": float(valid_loss), "valid_accuracy": float(right)}
@@ -206,7 +227,10 @@ def _restore(kept: Path, model: Any, optimizer: Any) -> _State:
         return _State()
     with np.load(kept, allow_pickle=False) as arrays:
         values = {
-            name: [arrays[f"{name}{number}"] for number in range(sum(key.startswith(name) for key in arrays))]
+            name: [
+                arrays[f"{name}{number}"]
+                for number in range(sum(key.startswith(name) for key in arrays))
+            ]
             for name in ("now", "moment", "best")
         }
         history = json.loads(str(arrays["history"]))

@@ -23,9 +23,10 @@ STRENGTH = 0.7
 def heat(model: Any, x: Any) -> npt.NDArray[np.float32]:
     """Return Grad-CAM of the first guess (n, rows, columns), 0 to 1 (R. Selvaraju et al., 2017).
 
-    Slopes are not averaged over the places (HiResCAM, R. Draelos and L. Carin, 2020): after a pooling that is the same,
-    after a flattening only so places that speak for the guess are found.
-    x: what the model takes. The maps are those that the last global pooling, or the flattening, takes.
+    Slopes are not averaged over the places (HiResCAM, R. Draelos and L. Carin, 2020): after a
+    pooling that is the same, after a flattening only so places that speak for the guess are found.
+    x: what the model takes. The maps are those that the last global pooling, or the flattening,
+    takes.
     """
     pooling = _pooling(model)
     with _watched(pooling) as seen:
@@ -43,9 +44,13 @@ def heat(model: Any, x: Any) -> npt.NDArray[np.float32]:
 def over(image: Pixels, found: npt.NDArray[np.float32]) -> Pixels:
     """Return a picture (height, width, 3) in grey with its heat over it, from yellow to red, which no ground hides."""
     height, width, _ = image.shape
-    smooth = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BILINEAR))[..., None]
+    smooth = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BILINEAR))[
+        ..., None
+    ]
     grey = np.asarray(Image.fromarray(image).convert("L"), np.float32)[..., None]
-    colours = np.concatenate((np.full_like(smooth, 255), 230 * (1 - smooth), np.zeros_like(smooth)), axis=2)
+    colours = np.concatenate(
+        (np.full_like(smooth, 255), 230 * (1 - smooth), np.zeros_like(smooth)), axis=2
+    )
     share = STRENGTH * smooth
     return np.clip(grey * (1 - share) + colours * share, 0, 255).astype(np.uint8)
 
@@ -53,8 +58,16 @@ def over(image: Pixels, found: npt.NDArray[np.float32]) -> Pixels:
 def _pooling(model: Any) -> Any:
     """Return the layer that ends the feature maps; earlier ones only weigh channels."""
     layers = keras_on_torch().layers
-    ends = [layer for layer in model.layers if isinstance(layer, layers.GlobalAveragePooling2D | layers.Flatten)]
-    return ends[-1] if ends else _pooling([layer for layer in model.layers if hasattr(layer, "layers")][-1])
+    ends = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, layers.GlobalAveragePooling2D | layers.Flatten)
+    ]
+    return (
+        ends[-1]
+        if ends
+        else _pooling([layer for layer in model.layers if hasattr(layer, "layers")][-1])
+    )
 
 
 def _order(model: Any) -> str:

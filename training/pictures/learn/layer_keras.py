@@ -25,7 +25,9 @@ def load(path: Path) -> Any:
     try:
         return keras_on_torch().saving.load_model(path, compile=False)
     except Exception as error:  # zipfile, h5py, json and Keras have their own errors
-        raise MaterialError(f"{path} is no Keras network (of weights alone none can be made): {error}") from error
+        raise MaterialError(
+            f"{path} is no Keras network (of weights alone none can be made): {error}"
+        ) from error
 
 
 def layers(model: Any) -> list[str]:
@@ -41,13 +43,18 @@ def _every(model: Any) -> Iterator[Any]:
 
 
 def cut(
-    model: Any, layer: str = "", *, mean: Sequence[float], scale: Sequence[float], size: tuple[int, int]
+    model: Any,
+    layer: str = "",
+    *,
+    mean: Sequence[float],
+    scale: Sequence[float],
+    size: tuple[int, int],
 ) -> tuple[bytes, str]:
     """Return the graph from uint8 `pixels` (n, height, width, 3) to float32 `descriptor` (n, numbers), and the layer.
 
-    layer: a name of `layers`; empty takes the last. mean, scale: as `training.pictures.learn.layer_onnx.cut` takes them. size:
-    height and width for a network that takes any. Raises MaterialError for an unknown layer or a network that takes no
-    pictures.
+    layer: a name of `layers`; empty takes the last. mean, scale: as
+    `training.pictures.learn.layer_onnx.cut` takes them. size: height and width for a network that
+    takes any. Raises MaterialError for an unknown layer or a network that takes no pictures.
     """
     names = layers(model)
     layer = layer or model.layers[-1].name
@@ -55,17 +62,26 @@ def cut(
         raise MaterialError(f"no layer {layer!r}; there is {some(names)}")
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or 3 not in (shape[1], shape[3]):
-        raise MaterialError(f"the network takes {shape}: pictures have three channels, first or last, and stand alone")
+        raise MaterialError(
+            f"the network takes {shape}: pictures have three channels, first or last, and stand alone"
+        )
     first = shape[3] != 3
-    height, width = (known or asked for known, asked in zip(shape[2:] if first else shape[1:3], size, strict=True))
+    height, width = (
+        known or asked
+        for known, asked in zip(shape[2:] if first else shape[1:3], size, strict=True)
+    )
     module = _module(model, layer, mean=mean, scale=scale, first=first)
     try:
         return written(module, (height, width, 3), gives="descriptor"), layer
     except Exception as error:
-        raise MaterialError(f"up to layer {layer!r} the network cannot become an ONNX graph: {error}") from error
+        raise MaterialError(
+            f"up to layer {layer!r} the network cannot become an ONNX graph: {error}"
+        ) from error
 
 
-def _module(model: Any, name: str, *, mean: Sequence[float], scale: Sequence[float], first: bool) -> Any:
+def _module(
+    model: Any, name: str, *, mean: Sequence[float], scale: Sequence[float], first: bool
+) -> Any:
     import torch
 
     layer = next(layer for layer in _every(model) if layer.name == name)

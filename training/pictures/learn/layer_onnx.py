@@ -16,23 +16,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PASSED = {"Reshape", "Flatten", "Squeeze", "Identity", "QuantizeLinear"}
-"""Operators at the end of a network that only change the form of what the layer before them gives."""
+"""Operators at the end of a network that only change the form of what the layer before them gives.
+"""
 DESCRIPTOR = "descriptor"
 TOLERANCE = 1e-3
 """Between a picture alone and among others, relative to the largest number."""
 
 
 def graph_of(
-    path: Path, layer: str = "", *, mean: Sequence[float], scale: Sequence[float], size: tuple[int, int]
+    path: Path,
+    layer: str = "",
+    *,
+    mean: Sequence[float],
+    scale: Sequence[float],
+    size: tuple[int, int],
 ) -> bytes:
     """Return the graph of `cut` of an ONNX or Keras file.
 
-    size: height and width for a Keras network that takes any. Raises MaterialError as `cut` does, and when there is no
-    network.
+    size: height and width for a Keras network that takes any. Raises MaterialError as `cut` does,
+    and when there is no network.
     """
     if path.suffix not in layer_keras.SUFFIXES:
         return cut(load(path), layer, mean=mean, scale=scale)
-    content, layer = layer_keras.cut(layer_keras.load(path), layer, mean=mean, scale=scale, size=size)
+    content, layer = layer_keras.cut(
+        layer_keras.load(path), layer, mean=mean, scale=scale, size=size
+    )
     _check(content, layer)
     return content
 
@@ -61,13 +69,16 @@ def layers(model: Any) -> list[str]:
     return [name for node in model.graph.node for name in node.output if name]
 
 
-def cut(model: Any, layer: str = "", *, mean: Sequence[float] = (0,), scale: Sequence[float] = (255,)) -> bytes:
+def cut(
+    model: Any, layer: str = "", *, mean: Sequence[float] = (0,), scale: Sequence[float] = (255,)
+) -> bytes:
     """Return the graph from `pixels`, uint8 (n, height, width, 3), to `descriptor`, float32 (n, numbers).
 
-    layer: a name of `layers`; empty takes the last that is not merely a form of the one before. mean, scale: what a
-    network with a float input wants subtracted and then divided by, of 255, one number or one a channel; a network
-    that takes uint8 does so itself. Raises MaterialError for an unknown layer, a network that takes no pictures, and
-    one that cannot look at several pictures at once.
+    layer: a name of `layers`; empty takes the last that is not merely a form of the one before.
+    mean, scale: what a network with a float input wants subtracted and then divided by, of 255, one
+    number or one a channel; a network that takes uint8 does so itself. Raises MaterialError for an
+    unknown layer, a network that takes no pictures, and one that cannot look at several pictures at
+    once.
     """
     import onnx
 
@@ -79,11 +90,17 @@ def cut(model: Any, layer: str = "", *, mean: Sequence[float] = (0,), scale: Seq
     first = _input(graph)
     head = _head(first, mean, scale)
     nodes.append(onnx.helper.make_node("Flatten", [layer], [DESCRIPTOR], axis=1))
-    takes = onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, ["n", *_sides(first), 3])
+    takes = onnx.helper.make_tensor_value_info(
+        "pixels", onnx.TensorProto.UINT8, ["n", *_sides(first), 3]
+    )
     gives = onnx.helper.make_tensor_value_info(DESCRIPTOR, onnx.TensorProto.FLOAT, ["n", None])
     kept = [constant for constant in graph.initializer if constant.name in used]
-    whole = onnx.helper.make_graph([*head[0], *nodes], "descriptor", [takes], [gives], [*kept, *head[1]])
-    made = onnx.helper.make_model(whole, opset_imports=model.opset_import, ir_version=max(model.ir_version, 8))
+    whole = onnx.helper.make_graph(
+        [*head[0], *nodes], "descriptor", [takes], [gives], [*kept, *head[1]]
+    )
+    made = onnx.helper.make_model(
+        whole, opset_imports=model.opset_import, ir_version=max(model.ir_version, 8)
+    )
     content = bytes(made.SerializeToString())
     _check(content, layer)
     return content
@@ -118,7 +135,9 @@ def _input(graph: Any) -> Any:
 def _channels_first(first: Any) -> bool:
     sizes = [dim.dim_value for dim in first.type.tensor_type.shape.dim]
     if 3 not in (sizes[1], sizes[3]):
-        raise MaterialError(f"the network takes {sizes}: pictures have three channels, first or last")
+        raise MaterialError(
+            f"the network takes {sizes}: pictures have three channels, first or last"
+        )
     return bool(sizes[3] != 3)
 
 
@@ -126,7 +145,9 @@ def _sides(first: Any) -> list[int]:
     sizes = [dim.dim_value for dim in first.type.tensor_type.shape.dim]
     sides = sizes[2:] if _channels_first(first) else sizes[1:3]
     if not all(sides):
-        raise MaterialError("the network takes pictures of any size: export it with a fixed height and width")
+        raise MaterialError(
+            "the network takes pictures of any size: export it with a fixed height and width"
+        )
     return sides
 
 
@@ -159,7 +180,11 @@ def _check(content: bytes, layer: str) -> None:
     try:
         together = session.predict(images)
     except Exception as error:
-        raise MaterialError(f"up to layer {layer!r} the network takes one picture at a time: {error}") from error
+        raise MaterialError(
+            f"up to layer {layer!r} the network takes one picture at a time: {error}"
+        ) from error
     alone = np.concatenate([session.predict(images[i : i + 1]) for i in range(3)])
-    if together.shape != alone.shape or np.abs(together - alone).max() > TOLERANCE * max(1.0, np.abs(alone).max()):
+    if together.shape != alone.shape or np.abs(together - alone).max() > TOLERANCE * max(
+        1.0, np.abs(alone).max()
+    ):
         raise MaterialError(f"up to layer {layer!r} the network mixes the pictures of a batch")

@@ -20,7 +20,11 @@ Look = dict[str, float]
 BLOCKS = "▁▂▃▄▅▆▇█"
 EVERY = 5
 """Seconds after which a browser loads the page again."""
-TAGS = {"loss/training": "loss", "loss/validation": "valid_loss", "accuracy/validation": "valid_accuracy"}
+TAGS = {
+    "loss/training": "loss",
+    "loss/validation": "valid_loss",
+    "accuracy/validation": "valid_accuracy",
+}
 """Of TensorBoard, and what they show."""
 WIDTH = 40
 """Epochs in a line of blocks."""
@@ -29,7 +33,9 @@ WIDTH = 40
 def check(*, tensorboard: bool) -> None:
     """Refuse to promise TensorBoard's files where it is not installed. Raises RecipeError."""
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise RecipeError("tensorboard=true: it is not installed; pip install tensorboard, or leave it out")
+        raise RecipeError(
+            "tensorboard=true: it is not installed; pip install tensorboard, or leave it out"
+        )
 
 
 class Curves:
@@ -66,7 +72,9 @@ class Curves:
 
     def _write(self, *, renewed: bool) -> None:
         rows = [
-            {"stage": name, "epoch": at, **one} for name, some in self.stages.items() for at, one in enumerate(some, 1)
+            {"stage": name, "epoch": at, **one}
+            for name, some in self.stages.items()
+            for at, one in enumerate(some, 1)
         ]
         _replace(self.folder / "curves.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         _replace(self.folder / "curves.html", self._page(renewed=renewed))
@@ -78,12 +86,23 @@ class Curves:
             self._writer.flush()
 
     def _page(self, *, renewed: bool) -> str:
-        state = f"At work: the page renews itself every {EVERY} seconds." if renewed else "The training has ended."
+        state = (
+            f"At work: the page renews itself every {EVERY} seconds."
+            if renewed
+            else "The training has ended."
+        )
         drawn = page(
-            f"{self.name}: training", [("Learning", learning(self.stages))], lead=paragraph(state), before=Html()
+            f"{self.name}: training",
+            [("Learning", learning(self.stages))],
+            lead=paragraph(state),
+            before=Html(),
         )
         head = '<head><meta charset="utf-8">'
-        return drawn.replace(head, f'{head}<meta http-equiv="refresh" content="{EVERY}">', 1) if renewed else drawn
+        return (
+            drawn.replace(head, f'{head}<meta http-equiv="refresh" content="{EVERY}">', 1)
+            if renewed
+            else drawn
+        )
 
 
 def spoken(stage: str, history: list[Look]) -> str:
@@ -100,7 +119,9 @@ def blocks(values: list[float]) -> str:
     some = values[-WIDTH:]
     low, high = min(some), max(some)
     steps = len(BLOCKS) - 1
-    return "".join(BLOCKS[round(steps * (value - low) / (high - low)) if high > low else 0] for value in some)
+    return "".join(
+        BLOCKS[round(steps * (value - low) / (high - low)) if high > low else 0] for value in some
+    )
 
 
 def _replace(path: Path, text: str) -> None:

@@ -41,7 +41,10 @@ def measure(scores: Scores, labels: Labels, *, top: Sequence[int] = (1, 3, 5)) -
     """
     count, classes = scores.shape
     if not count:
-        return {"pictures": 0, **dict.fromkeys(("top1", "macro_f1", "majority", "calibration_error"))}
+        return {
+            "pictures": 0,
+            **dict.fromkeys(("top1", "macro_f1", "majority", "calibration_error")),
+        }
     place = rank(scores, labels)
     said, f1 = scores.argmax(axis=1), f1_by_class(scores, labels)
     best = scores[np.arange(count), said]
@@ -64,14 +67,18 @@ def rank(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
 def f1_by_class(scores: Scores, labels: Labels) -> list[float | None]:
     """Return F1 of each class, None where it does not occur."""
     said, classes = scores.argmax(axis=1), scores.shape[1]
-    there, called, hits = (np.bincount(x, minlength=classes) for x in (labels, said, labels[said == labels]))
+    there, called, hits = (
+        np.bincount(x, minlength=classes) for x in (labels, said, labels[said == labels])
+    )
     return [
         2 * hit / (a + b) if a else None
         for a, b, hit in zip(there.tolist(), called.tolist(), hits.tolist(), strict=True)
     ]
 
 
-def by_class(scores: Scores, labels: Labels, names: Sequence[str], *, top: int) -> list[dict[str, Any]]:
+def by_class(
+    scores: Scores, labels: Labels, names: Sequence[str], *, top: int
+) -> list[dict[str, Any]]:
     """Return support, top-1, top-k and F1 of each class that occurs, the hardest first; at most 40."""
     place, f1 = rank(scores, labels), f1_by_class(scores, labels)
     found: list[dict[str, Any]] = []
@@ -82,11 +89,15 @@ def by_class(scores: Scores, labels: Labels, names: Sequence[str], *, top: int) 
     return sorted(found, key=lambda one: (one["f1"], one["label"]))[:LARGEST_MATRIX]
 
 
-def confused(scores: Scores, labels: Labels, names: Sequence[str], *, count: int = 10) -> list[tuple[str, str, int]]:
+def confused(
+    scores: Scores, labels: Labels, names: Sequence[str], *, count: int = 10
+) -> list[tuple[str, str, int]]:
     """Return what is most often taken for what: (what it is, what was said, how often)."""
     said = scores.argmax(axis=1)
     wrong = said != labels
-    pairs, often = np.unique(np.stack((labels[wrong], said[wrong]), axis=1), axis=0, return_counts=True)
+    pairs, often = np.unique(
+        np.stack((labels[wrong], said[wrong]), axis=1), axis=0, return_counts=True
+    )
     order = np.argsort(-often, kind="stable")[:count]
     return [(names[pairs[i, 0]], names[pairs[i, 1]], int(often[i])) for i in order]
 
@@ -102,7 +113,9 @@ def matrix(scores: Scores, labels: Labels) -> list[list[int]] | None:
     return table
 
 
-def mistakes(judged: Sequence[Judged], names: Sequence[str], *, count: int = EXAMPLES) -> list[dict[str, Any]]:
+def mistakes(
+    judged: Sequence[Judged], names: Sequence[str], *, count: int = EXAMPLES
+) -> list[dict[str, Any]]:
     """Return the wrong answers given with the highest scores, no two with the same pair of classes."""
     found = [mistake for one in judged for mistake in _wrong(one, names)]
     chosen: dict[tuple[str, str], dict[str, Any]] = {}
@@ -126,6 +139,8 @@ def _wrong(one: Judged, names: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 def calibration(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return how often the first guess was right, by tenth of its score."""
-    scores, labels = (np.concatenate([getattr(one, what) for one in judged]) for what in ("scores", "labels"))
+    scores, labels = (
+        np.concatenate([getattr(one, what) for one in judged]) for what in ("scores", "labels")
+    )
     said = scores.argmax(axis=1)
     return reliability(scores[np.arange(len(said)), said], said == labels)

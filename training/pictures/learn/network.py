@@ -33,7 +33,9 @@ class Fitted:
     history: list[dict[str, float]] = field(default_factory=list)
     """One entry an epoch: loss, valid_loss, valid_accuracy, seconds so far."""
 
-    def logits(self, images: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def logits(
+        self, images: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
         """Return logits (rows, labels) of some of the images (n, height, width, 3), which may lie on disk."""
         import torch
 
@@ -55,7 +57,9 @@ def keras_on_torch() -> Any:
     import keras
 
     if keras.backend.backend() != BACKEND:
-        raise RecipeError(f"Keras runs on {keras.backend.backend()}: set KERAS_BACKEND={BACKEND} before it is loaded")
+        raise RecipeError(
+            f"Keras runs on {keras.backend.backend()}: set KERAS_BACKEND={BACKEND} before it is loaded"
+        )
     return keras
 
 

@@ -21,7 +21,8 @@ TOLERANCE = 1e-4
 def export(fitted: Fitted, images: npt.NDArray[np.uint8]) -> bytes:
     """Return the graph from uint8 (n, height, width, 3) to `scores` (n, labels) float32.
 
-    images: some of these, to compare with. Raises ArtefactError if scores differ from Keras's by more than 1e-4.
+    images: some of these, to compare with. Raises ArtefactError if scores differ from Keras's by
+    more than 1e-4.
     """
     from onnx import TensorProto, helper
 
@@ -51,10 +52,14 @@ def _layer(graph: Graph, x: str, layer: Any, following: Any, temperature: float)
         parts = (graph.constant(value) for value in _folded(layer, following))
         return graph.add("Conv", x, *parts, pads=[side // 2 for side in layer.kernel_size] * 2)
     if kind == "Dense":
-        weights = (_numbers(value) / np.float32(temperature) for value in (layer.kernel, layer.bias))
+        weights = (
+            _numbers(value) / np.float32(temperature) for value in (layer.kernel, layer.bias)
+        )
         return graph.add("Gemm", x, *map(graph.constant, weights))
     if kind == "MaxPooling2D":
-        return graph.add("MaxPool", x, kernel_shape=list(layer.pool_size), strides=list(layer.strides))
+        return graph.add(
+            "MaxPool", x, kernel_shape=list(layer.pool_size), strides=list(layer.strides)
+        )
     if kind == "GlobalAveragePooling2D":
         return graph.add("Flatten", graph.add("GlobalAveragePool", x))
     # Batch norm is in its convolution by now; dropout is for training only.
@@ -67,7 +72,9 @@ def _folded(convolution: Any, following: Any) -> tuple[Any, Any]:
     weight = _numbers(convolution.kernel).transpose(3, 2, 0, 1)
     if type(following).__name__ != "BatchNormalization":
         return weight, _numbers(convolution.bias)
-    scale = _numbers(following.gamma) / np.sqrt(_numbers(following.moving_variance) + following.epsilon)
+    scale = _numbers(following.gamma) / np.sqrt(
+        _numbers(following.moving_variance) + following.epsilon
+    )
     bias = _numbers(following.beta) - _numbers(following.moving_mean) * scale
     return (weight * scale[:, None, None, None]).astype(np.float32), bias.astype(np.float32)
 

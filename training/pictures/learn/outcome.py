@@ -38,7 +38,8 @@ class Outcome:
     pack: Pack
     config: PictureConfig
     judged: list[judge.Judged]
-    """On pictures that nothing was learnt from; of each name, the first question is the one that counts."""
+    """On pictures that nothing was learnt from; of each name, the first question is the one that
+    counts."""
     lines: dict[str, Metrics]
     """A row for each candidate, the best first."""
     graph: bytes
@@ -50,7 +51,8 @@ class Outcome:
     matrices: dict[str, list[list[int]] | None] = field(default_factory=dict)
     """Confusion by stage."""
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """More tables of the report: heading to note, head and rows; bars names the columns of name, value and group."""
+    """More tables of the report: heading to note, head and rows; bars names the columns of name,
+    value and group."""
     beside: dict[str, str] = field(default_factory=dict)
     """More pages in the folder of the report: file name to HTML."""
     looked: Callable[[int], str] | None = None
@@ -60,7 +62,9 @@ class Outcome:
 def line(judged: Sequence[judge.Judged], *, top: Sequence[int], **known: float | None) -> Metrics:
     """Return a row of the table of candidates: means over what each was judged on, and what else is known."""
     found = [judge.measure(one.scores, one.labels, top=top) for one in judged]
-    means = {key: float(np.mean([one[key] for one in found])) for key in ("top1", "macro_f1", "majority")}
+    means = {
+        key: float(np.mean([one[key] for one in found])) for key in ("top1", "macro_f1", "majority")
+    }
     blank = dict.fromkeys(("minimum_loss", "best_epoch", "valid_macro_f1"))
     return {**blank, "test_accuracy": means.pop("top1"), **means, **known}
 
@@ -77,16 +81,22 @@ def metrics(outcome: Outcome) -> Metrics:
     """Return what the manifest says."""
     tests: dict[str, dict[str, Metrics]] = {}
     for one in outcome.judged:
-        tests.setdefault(one.name, {})[one.question] = judge.measure(one.scores, one.labels, top=outcome.recipe.top)
+        tests.setdefault(one.name, {})[one.question] = judge.measure(
+            one.scores, one.labels, top=outcome.recipe.top
+        )
     first = [next(iter(questions.values())) for questions in tests.values()]
-    mean = {key: float(np.mean([one[key] for one in first])) for key in first[0] if key != "pictures"}
+    mean = {
+        key: float(np.mean([one[key] for one in first])) for key in first[0] if key != "pictures"
+    }
     return {"mean": mean, "tests": tests, "networks": outcome.lines}
 
 
 def facts(outcome: Outcome) -> dict[str, Any]:
     """Return all that the report shows, as JSON: lists, texts and numbers."""
     pack, those = outcome.pack, counted(outcome.judged)
-    scores, labels = (np.concatenate([getattr(one, what) for one in those]) for what in ("scores", "labels"))
+    scores, labels = (
+        np.concatenate([getattr(one, what) for one in those]) for what in ("scores", "labels")
+    )
     top = max([k for k in outcome.recipe.top if k < len(pack.classes)], default=1)
     return {
         "name": outcome.recipe.name,
@@ -98,7 +108,10 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "confusion": judge.matrix(scores, labels),
         "confused": judge.confused(scores, labels, pack.classes),
         "reliability": judge.calibration(those),
-        "mistakes": [{**one, "path": pack.pictures[one["row"]].path} for one in judge.mistakes(those, pack.classes)],
+        "mistakes": [
+            {**one, "path": pack.pictures[one["row"]].path}
+            for one in judge.mistakes(those, pack.classes)
+        ],
         "history": outcome.history,
         "matrices": outcome.matrices,
         "tables": outcome.tables,
@@ -108,7 +121,11 @@ def facts(outcome: Outcome) -> dict[str, Any]:
 
 def provenance(recipe: Any) -> list[Source]:
     """Return where the recipe's pictures come from, as far as it says."""
-    nothing_said = {"source": Path(recipe.pictures.path).name, "licence": "not stated", "use": "training, evaluation"}
+    nothing_said = {
+        "source": Path(recipe.pictures.path).name,
+        "licence": "not stated",
+        "use": "training, evaluation",
+    }
     given = recipe.provenance or (nothing_said,)
     return [Source(source=one["source"], licence=one["licence"], use=one["use"]) for one in given]
 
@@ -132,7 +149,10 @@ def ship(outcome: Outcome, out: Path) -> list[Path]:
         libraries={library: version(library) for library in outcome.libraries},
         origin=origin(outcome.recipe),
     )
-    return [artefact, report.write(artefact, found, shown(outcome.pack), outcome.looked, beside=outcome.beside)]
+    return [
+        artefact,
+        report.write(artefact, found, shown(outcome.pack), outcome.looked, beside=outcome.beside),
+    ]
 
 
 def shown(pack: Pack) -> Callable[[int], str]:

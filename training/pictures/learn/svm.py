@@ -45,7 +45,9 @@ class Grid:
     def __post_init__(self) -> None:
         """Refuse a grid that holds nothing, or what is no kernel."""
         if not self.kernels or set(self.kernels) - set(KERNELS):
-            raise RecipeError(f"svm.kernels={list(self.kernels)} must be some of {', '.join(KERNELS)}")
+            raise RecipeError(
+                f"svm.kernels={list(self.kernels)} must be some of {', '.join(KERNELS)}"
+            )
         if not self.costs or not self.gammas or min(*self.costs, *self.gammas, 1.0) <= 0:
             raise RecipeError("svm.costs and svm.gammas must be numbers above 0")
         if self.folds < 2:
@@ -56,7 +58,11 @@ class Grid:
     def points(self) -> list[Point]:
         """Return all combinations."""
         gammas = {kernel: (1.0,) if kernel == "linear" else self.gammas for kernel in self.kernels}
-        return [Point(k, c, g) for k in self.kernels for g, c in itertools.product(gammas[k], self.costs)]
+        return [
+            Point(k, c, g)
+            for k in self.kernels
+            for g, c in itertools.product(gammas[k], self.costs)
+        ]
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,10 @@ class Machine:
 
     def decide(self, x: Matrix) -> Matrix:
         """Return the decisions (n, classes) on descriptors."""
-        decided: Matrix = kernel(self.point, (x - self.mean) / self.scale, self.support) @ self.weights + self.offsets
+        decided: Matrix = (
+            kernel(self.point, (x - self.mean) / self.scale, self.support) @ self.weights
+            + self.offsets
+        )
         return decided
 
     def scores(self, x: Matrix) -> Matrix:
@@ -136,7 +145,9 @@ def check_classes(labels: Labels, classes: Sequence[str]) -> None:
             "a network of timbre train cifar-10 or birds has no such limit"
         )
     if thin := [name for name, count in zip(classes, counts, strict=True) if count < 2]:
-        raise MaterialError(f"a single picture, too few to learn from: {some(thin)}; add pictures or remove the folder")
+        raise MaterialError(
+            f"a single picture, too few to learn from: {some(thin)}; add pictures or remove the folder"
+        )
 
 
 def check_count(count: int, grid: Grid) -> None:
@@ -149,19 +160,27 @@ def check_count(count: int, grid: Grid) -> None:
 
 
 def search(
-    x: Matrix, labels: Labels, sources: Sequence[str], grid: Grid, *, seed: int, progress: Callable[[int, int], None]
+    x: Matrix,
+    labels: Labels,
+    sources: Sequence[str],
+    grid: Grid,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None],
 ) -> Found:
     """Return the machine with the best combination, fitted on all rows.
 
-    x: (n, numbers). labels: 0 to classes - 1, each at least twice. sources: of each row; where there are several, none
-    is on two sides of a fold.
+    x: (n, numbers). labels: 0 to classes - 1, each at least twice. sources: of each row; where
+    there are several, none is on two sides of a fold.
     """
     points, folds = grid.points(), list(_folds(labels, sources, grid, seed))
     total, rates, found = len(folds) * len(points) + 1, dict[Point, float](), x[:, :0]
     for number, point in enumerate(points):
         decisions = np.zeros((len(x), int(labels.max()) + 1), np.float32)
         for at, (train, test) in enumerate(folds):
-            decisions[test] = fit(point, x[train], labels[train], classes=decisions.shape[1]).decide(x[test])
+            decisions[test] = fit(
+                point, x[train], labels[train], classes=decisions.shape[1]
+            ).decide(x[test])
             progress(number * len(folds) + at + 1, total)
         right = decisions.argmax(axis=1) == labels
         rate = float(np.mean([right[test].mean() for _, test in folds]))
@@ -174,11 +193,15 @@ def search(
     return Found(machine, table, found)
 
 
-def fit(point: Point, x: Matrix, labels: Labels, *, classes: int = 0, sharpness: float = 1.0) -> Machine:
+def fit(
+    point: Point, x: Matrix, labels: Labels, *, classes: int = 0, sharpness: float = 1.0
+) -> Machine:
     """Return the machine of one combination. classes: where labels may lack the last ones."""
     mean, scale = _standard(x)
     standard = (x - mean) / scale
-    weights, offsets = _fit(point, kernel(point, standard, standard), labels, classes or int(labels.max()) + 1)
+    weights, offsets = _fit(
+        point, kernel(point, standard, standard), labels, classes or int(labels.max()) + 1
+    )
     used = np.flatnonzero(weights.any(axis=1))
     return Machine(point, mean, scale, standard[used], weights[used], offsets, sharpness)
 
@@ -205,7 +228,9 @@ def _standard(x: Matrix) -> tuple[Matrix, Matrix]:
     return x.mean(axis=0), np.where(scale > 1e-6, scale, 1).astype(np.float32)
 
 
-def _folds(labels: Labels, sources: Sequence[str], grid: Grid, seed: int) -> Iterator[tuple[Any, Any]]:
+def _folds(
+    labels: Labels, sources: Sequence[str], grid: Grid, seed: int
+) -> Iterator[tuple[Any, Any]]:
     from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 
     known = set(sources)

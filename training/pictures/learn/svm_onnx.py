@@ -19,8 +19,8 @@ TOLERANCE = 1e-4
 def export(network: bytes, machine: Machine) -> bytes:
     """Return the graph from `pixels`, uint8 (n, height, width, 3), to `scores`, float32 (n, classes).
 
-    network: made by `training.pictures.learn.layer_onnx.cut`. Raises ArtefactError if scores differ by more than 1e-4 from what the
-    machine says of the network's descriptors.
+    network: made by `training.pictures.learn.layer_onnx.cut`. Raises ArtefactError if scores differ
+    by more than 1e-4 from what the machine says of the network's descriptors.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -32,7 +32,9 @@ def export(network: bytes, machine: Machine) -> bytes:
     graph.node.extend(parts.nodes)
     graph.initializer.extend(parts.constants)
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", len(machine.offsets)]))
+    graph.output.append(
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", len(machine.offsets)])
+    )
     content = bytes(model.SerializeToString())
     _check(content, network, machine)
     return content
@@ -47,7 +49,9 @@ class _Parts:
         from onnx import numpy_helper
 
         name = f"svm_constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name))
+        self.constants.append(
+            numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name)
+        )
         return name
 
     def add(self, operator: str, *inputs: str, to: str = "") -> str:
@@ -64,11 +68,15 @@ def _machine(parts: _Parts, machine: Machine) -> None:
     gamma = machine.point.gamma / len(machine.mean)
     if machine.point.kernel == "linear":
         # The sum over the support vectors is one vector a class.
-        decided = parts.add("MatMul", x, parts.constant(gamma * machine.support.T @ machine.weights))
+        decided = parts.add(
+            "MatMul", x, parts.constant(gamma * machine.support.T @ machine.weights)
+        )
     else:
         products = parts.add("MatMul", x, parts.constant(gamma * machine.support.T))
         similar = (
-            parts.add("Tanh", products) if machine.point.kernel == "sigmoid" else _gauss(parts, x, products, machine)
+            parts.add("Tanh", products)
+            if machine.point.kernel == "sigmoid"
+            else _gauss(parts, x, products, machine)
         )
         decided = parts.add("MatMul", similar, parts.constant(machine.weights))
     decided = parts.add("Add", decided, parts.constant(machine.offsets))
@@ -79,10 +87,14 @@ def _machine(parts: _Parts, machine: Machine) -> None:
 def _gauss(parts: _Parts, x: str, products: str, machine: Machine) -> str:
     """Add exp(-gamma |x - y|^2) from the products gamma x y."""
     gamma = machine.point.gamma / len(machine.mean)
-    own = parts.add("MatMul", parts.add("Mul", x, x), parts.constant(np.full((len(machine.mean), 1), gamma)))
+    own = parts.add(
+        "MatMul", parts.add("Mul", x, x), parts.constant(np.full((len(machine.mean), 1), gamma))
+    )
     far = parts.add("Add", own, parts.constant(gamma * np.square(machine.support).sum(axis=1)))
     twice = parts.add("Mul", products, parts.constant(np.float32(2)))
-    return parts.add("Exp", parts.add("Min", parts.add("Sub", twice, far), parts.constant(np.float32(0))))
+    return parts.add(
+        "Exp", parts.add("Min", parts.add("Sub", twice, far), parts.constant(np.float32(0)))
+    )
 
 
 def _check(content: bytes, network: bytes, machine: Machine) -> None:
@@ -90,4 +102,6 @@ def _check(content: bytes, network: bytes, machine: Machine) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, *whole.shape), np.uint8)
     difference = float(np.abs(whole.predict(images) - machine.scores(cut.predict(images))).max())
     if not difference <= TOLERANCE:
-        raise ArtefactError(f"the graph's scores differ from the support vector machine's by {difference:.2g}")
+        raise ArtefactError(
+            f"the graph's scores differ from the support vector machine's by {difference:.2g}"
+        )

@@ -36,7 +36,8 @@ class Learner:
     """A backbone, its classifier, and their layers by part."""
 
     model: Any
-    """From float pixels (n, height, width, 3), and facts (n, values) where there are some, to logits (n, labels)."""
+    """From float pixels (n, height, width, 3), and facts (n, values) where there are some, to
+    logits (n, labels)."""
     backbone: Any
     parts: dict[str, list[Any]]
 
@@ -52,13 +53,17 @@ class Learner:
         return np.concatenate(found)
 
 
-def build(network: Network, *, height: int, width: int, labels: int, extra: int, seed: int) -> Learner:
+def build(
+    network: Network, *, height: int, width: int, labels: int, extra: int, seed: int
+) -> Learner:
     """Return the network: the backbone with its weights, metadata joined after the pooling, a classifier by chance.
 
     extra: values of the metadata. Raises RecipeError and MaterialError as `backbones.build` does.
     """
     keras = keras_on_torch()
-    backbone = backbones.build(network.backbone, height=height, width=width, weights=network.weights, seed=seed)
+    backbone = backbones.build(
+        network.backbone, height=height, width=width, weights=network.weights, seed=seed
+    )
     pixels = keras.Input((height, width, 3), name="pixels")
     x, takes = backbone(pixels), [pixels]
     if extra:
@@ -69,7 +74,9 @@ def build(network: Network, *, height: int, width: int, labels: int, extra: int,
     for layer in layers:
         x = layer(x)
     model = keras.Model(takes if extra else pixels, x)
-    parts = backbones.groups(backbone) | {"classifier": [layer for layer in layers if layer.weights]}
+    parts = backbones.groups(backbone) | {
+        "classifier": [layer for layer in layers if layer.weights]
+    }
     return Learner(model, backbone, parts)
 
 
@@ -78,7 +85,11 @@ def inputs(material: Material, rows: npt.NDArray[np.int64]) -> Any:
     import torch
 
     pixels = torch.from_numpy(np.asarray(material.images[rows])).float()
-    return [pixels, torch.from_numpy(material.facts[rows]).float()] if material.facts.shape[1] else pixels
+    return (
+        [pixels, torch.from_numpy(material.facts[rows]).float()]
+        if material.facts.shape[1]
+        else pixels
+    )
 
 
 def reset(learner: Learner, parts: tuple[str, ...], network: Network, *, seed: int) -> None:
@@ -110,8 +121,8 @@ def train(
 ) -> list[Look]:
     """Train one stage, leave the network as it was at the lowest validation loss, and return a look at each epoch.
 
-    kept: a file that holds the state after each epoch; found again, the stage goes on from it to the same end. Raises
-    Diverged when the loss is no longer a number.
+    kept: a file that holds the state after each epoch; found again, the stage goes on from it to
+    the same end. Raises Diverged when the loss is no longer a number.
     """
     optimizer = _optimizer(learner, stage)
     history, best = _restore(kept, learner, optimizer)
@@ -122,7 +133,9 @@ def train(
         before = history[-1]["seconds"] if history else 0.0
         seen = look(loss, learner.logits(material, material.valid), material)
         if not math.isfinite(loss + seen["valid_loss"]):
-            raise Diverged(f"the network diverges in epoch {epoch + 1} of a stage: lower {_rates(stage)}")
+            raise Diverged(
+                f"the network diverges in epoch {epoch + 1} of a stage: lower {_rates(stage)}"
+            )
         if not history or seen["valid_loss"] < min(one["valid_loss"] for one in history):
             best = [np.array(value) for value in learner.model.get_weights()]
         history = [*history, {**seen, "seconds": before + time.monotonic() - began}]
@@ -165,7 +178,10 @@ def _optimizer(learner: Learner, stage: Training) -> Any:
         for layer in layers:
             layer.trainable = True  # or their weights would not be told
     groups = [
-        {"params": [w.value for layer in learner.parts[part] for w in layer.trainable_weights], "part": part}
+        {
+            "params": [w.value for layer in learner.parts[part] for w in layer.trainable_weights],
+            "part": part,
+        }
         for part in PARTS
         if getattr(stage, part) and learner.parts[part]
     ]
@@ -219,7 +235,9 @@ def _set_rates(optimizer: Any, stage: Training, history: list[Look], *, at: floa
     """Set the rate of each part at a share of the stage."""
     share = rise_and_fall(at) if stage.one_cycle else 1.0
     for group in optimizer.param_groups:
-        group["lr"] = getattr(stage, group["part"]) * share * 0.5 ** halvings(history, stage.plateau)
+        group["lr"] = (
+            getattr(stage, group["part"]) * share * 0.5 ** halvings(history, stage.plateau)
+        )
 
 
 def _varied(x: Any, augment: Augment, random: Any) -> Any:
@@ -228,7 +246,9 @@ def _varied(x: Any, augment: Augment, random: Any) -> Any:
     return [pixels, *rest] if rest else pixels
 
 
-def _keep(kept: Path, learner: Learner, optimizer: Any, history: list[Look], best: list[Any]) -> None:
+def _keep(
+    kept: Path, learner: Learner, optimizer: Any, history: list[Look], best: list[Any]
+) -> None:
     """Write the state beside the file and rename it: a kill leaves the old one or the new one."""
     import torch
 

@@ -26,11 +26,16 @@ MOST = 4096
 
 
 def export(
-    learner: Learner, config: PictureConfig, temperature: float, material: Material, rows: npt.NDArray[np.int64]
+    learner: Learner,
+    config: PictureConfig,
+    temperature: float,
+    material: Material,
+    rows: npt.NDArray[np.int64],
 ) -> bytes:
     """Return the graph from uint8 (n, *config.shape) to `scores`, float32 (n, labels).
 
-    rows: of pictures to compare with. Raises ArtefactError if scores differ from Keras's by more than 1e-4.
+    rows: of pictures to compare with. Raises ArtefactError if scores differ from Keras's by more
+    than 1e-4.
     """
     content = written(_module(learner, config, temperature), config.shape, gives="scores")
     tensors = stacked(material, rows, config)
@@ -41,7 +46,9 @@ def export(
     return content
 
 
-def stacked(material: Material, rows: npt.NDArray[np.int64], config: PictureConfig) -> npt.NDArray[np.uint8]:
+def stacked(
+    material: Material, rows: npt.NDArray[np.int64], config: PictureConfig
+) -> npt.NDArray[np.uint8]:
     """Return the tensors (n, *config.shape) of some pictures, as `features.picture.tensor` makes each."""
     images = np.asarray(material.images[rows])
     if not config.metadata:
@@ -61,7 +68,11 @@ def _module(learner: Learner, config: PictureConfig, temperature: float) -> Any:
 
         def forward(self, x: Any) -> Any:
             x = x.float()
-            takes = [x[:, :pixels].reshape(-1, height, width, 3), x[:, pixels:]] if config.metadata else x
+            takes = (
+                [x[:, :pixels].reshape(-1, height, width, 3), x[:, pixels:]]
+                if config.metadata
+                else x
+            )
             return torch.softmax(self.model(takes, training=False) / temperature, dim=1)
 
     return Whole().eval()
@@ -73,12 +84,16 @@ def written(module: Any, shape: tuple[int, ...], *, gives: str) -> bytes:
 
     example = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8))
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # tracing warns of every shape it takes for a constant; they are compared
+        warnings.simplefilter(
+            "ignore"
+        )  # tracing warns of every shape it takes for a constant; they are compared
         try:
             return _traced(module, example, gives)
         except Exception:  # noqa: BLE001 some layers' shapes cannot be traced, but be worked out beforehand
             batch = torch.export.Dim("n", min=1, max=MOST)
-            worked_out = torch.export.export(module, (example,), dynamic_shapes=({0: batch},), strict=False)
+            worked_out = torch.export.export(
+                module, (example,), dynamic_shapes=({0: batch},), strict=False
+            )
             plain = worked_out.run_decompositions({}).module()
             # It is for inference only, and refuses to be told so.
             plain.train = lambda _mode=True: plain
@@ -102,5 +117,7 @@ def _traced(module: Any, example: Any, gives: str) -> bytes:
     buffer = io.BytesIO()
     names: dict[str, Any] = {"input_names": ["pixels"], "output_names": [gives]}
     axes = {"pixels": {0: "n"}, gives: {0: "n"}}
-    torch.onnx.export(module, (example,), buffer, dynamo=False, opset_version=OPSET, dynamic_axes=axes, **names)
+    torch.onnx.export(
+        module, (example,), buffer, dynamo=False, opset_version=OPSET, dynamic_axes=axes, **names
+    )
     return buffer.getvalue()

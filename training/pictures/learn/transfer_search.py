@@ -34,17 +34,23 @@ class Found:
     """What a search came to."""
 
     fine: Training
-    """The second stage with the best rates and resets; the recipe's own where no trial came to an end."""
+    """The second stage with the best rates and resets; the recipe's own where no trial came to an
+    end."""
     table: dict[str, Any]
     """Of the report: note, head and rows."""
 
 
 def search(
-    recipe: TransferRecipe, learner: Learner, material: Material, journal: Path, progress: Callable[[int, int], None]
+    recipe: TransferRecipe,
+    learner: Learner,
+    material: Material,
+    journal: Path,
+    progress: Callable[[int, int], None],
 ) -> Found:
     """Return the best rates and resets found within the recipe's time, and leave the network as it was.
 
-    journal: a file that holds every trial; found again, the search goes on from it, and its time counts.
+    journal: a file that holds every trial; found again, the search goes on from it, and its time
+    counts.
     """
     budget = recipe.search.minutes * 60
     study, before = _study(recipe, journal), [array.copy() for array in learner.model.get_weights()]
@@ -57,7 +63,9 @@ def search(
     whole = sorted(_whole(study), key=lambda trial: trial.value)
     others = [trial for trial in _ended(study) if trial not in whole]
     fine = _settings(whole[0].params, recipe.fine) if whole else recipe.fine
-    return Found(fine, {"note": NOTE, "head": HEAD, "rows": [_row(trial) for trial in whole + others]})
+    return Found(
+        fine, {"note": NOTE, "head": HEAD, "rows": [_row(trial) for trial in whole + others]}
+    )
 
 
 def toml(fine: Training) -> str:
@@ -69,7 +77,9 @@ def toml(fine: Training) -> str:
 
 def say(found: Found) -> None:
     """Write the found settings to the terminal."""
-    print(f"best of {len(found.table['rows'])} trials:\n{toml(found.fine)}", file=sys.stderr, end="")
+    print(
+        f"best of {len(found.table['rows'])} trials:\n{toml(found.fine)}", file=sys.stderr, end=""
+    )
 
 
 def _study(recipe: TransferRecipe, journal: Path) -> Any:
@@ -103,15 +113,27 @@ def _seconds(study: Any) -> float:
     return float(sum(trial.duration.total_seconds() for trial in _ended(study)))
 
 
-def _after_head(recipe: TransferRecipe, learner: Learner, material: Material, kept: Path) -> list[Any]:
+def _after_head(
+    recipe: TransferRecipe, learner: Learner, material: Material, kept: Path
+) -> list[Any]:
     """Return the weights that every trial begins with: those after the first stage."""
     reset(learner, recipe.head.resets, recipe.network, seed=recipe.seed + 1)
-    train(learner, recipe.head, recipe.augment, material, seed=recipe.seed, kept=kept, tell=lambda _: None)
+    train(
+        learner,
+        recipe.head,
+        recipe.augment,
+        material,
+        seed=recipe.seed,
+        kept=kept,
+        tell=lambda _: None,
+    )
     kept.unlink()
     return [array.copy() for array in learner.model.get_weights()]
 
 
-def _trial(study: Any, recipe: TransferRecipe, learner: Learner, material: Material, start: list[Any]) -> None:
+def _trial(
+    study: Any, recipe: TransferRecipe, learner: Learner, material: Material, start: list[Any]
+) -> None:
     import optuna
 
     trial, how = _ask(study, recipe)
@@ -130,7 +152,9 @@ def _trial(study: Any, recipe: TransferRecipe, learner: Learner, material: Mater
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "trial.pt"
         try:
-            history = train(learner, how, recipe.augment, material, seed=recipe.seed, kept=kept, tell=tell)
+            history = train(
+                learner, how, recipe.augment, material, seed=recipe.seed, kept=kept, tell=tell
+            )
         except (optuna.TrialPruned, Diverged):
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
@@ -144,8 +168,13 @@ def _ask(study: Any, recipe: TransferRecipe) -> tuple[Any, Training]:
     ended, asked = len(_ended(study)), recipe.search
     study.sampler = optuna.samplers.TPESampler(seed=recipe.seed * 1_000_003 + ended)
     if not ended:  # the recipe's own settings, so that nothing worse is found
-        rates = {part: min(max(getattr(recipe.fine, part), asked.lowest), asked.highest) for part in PARTS}
-        study.enqueue_trial({**rates, **{f"reset {part}": part in recipe.fine.resets for part in PARTS}})
+        rates = {
+            part: min(max(getattr(recipe.fine, part), asked.lowest), asked.highest)
+            for part in PARTS
+        }
+        study.enqueue_trial(
+            {**rates, **{f"reset {part}": part in recipe.fine.resets for part in PARTS}}
+        )
     trial = study.ask()
     for part in PARTS:
         trial.suggest_float(part, asked.lowest, asked.highest, log=True)
@@ -165,5 +194,14 @@ def _row(trial: Any) -> list[Any]:
     rates = [f"{trial.params[part]:.3g}" for part in PARTS]
     resets = ", ".join(part for part in PARTS if trial.params[f"reset {part}"])
     seconds = f"{trial.duration.total_seconds():.1f}"
-    loss = trial.value if trial.state.name == "COMPLETE" else None  # Optuna gives the others their last one
-    return [trial.number + 1, *rates, resets or "none", len(trial.intermediate_values), loss, seconds]
+    loss = (
+        trial.value if trial.state.name == "COMPLETE" else None
+    )  # Optuna gives the others their last one
+    return [
+        trial.number + 1,
+        *rates,
+        resets or "none",
+        len(trial.intermediate_values),
+        loss,
+        seconds,
+    ]

@@ -32,7 +32,8 @@ class Training:
     frozen: int = 0
     """Epochs at first in which only the classifier learns."""
     one_cycle: bool = True
-    """Whether rates rise in the first fifth of the stage and fall to nothing after; else they stay."""
+    """Whether rates rise in the first fifth of the stage and fall to nothing after; else they stay.
+    """
     patience: int = 3
     """Epochs without a lower validation loss that end the stage."""
     plateau: int = 2
@@ -44,14 +45,31 @@ class Training:
 
     def __post_init__(self) -> None:
         """Refuse what is no training."""
-        whole = {"epochs": self.epochs, "batch": self.batch, "patience": self.patience, "plateau": self.plateau}
+        whole = {
+            "epochs": self.epochs,
+            "batch": self.batch,
+            "patience": self.patience,
+            "plateau": self.plateau,
+        }
         for name, value in whole.items():
             _check(value >= 1, f"{name}={value} must be at least 1")
         for name in PARTS:
-            _check(0 <= getattr(self, name) <= 10, f"{name}={getattr(self, name)} must lie between 0 and 10")
-        _check(0 <= self.frozen <= self.epochs, f"frozen={self.frozen} must lie between 0 and epochs={self.epochs}")
-        _check(self.optimizer in OPTIMIZERS, f"optimizer={self.optimizer!r} must be {' or '.join(OPTIMIZERS)}")
-        _check(not set(self.resets) - set(PARTS), f"resets={list(self.resets)} must be some of {', '.join(PARTS)}")
+            _check(
+                0 <= getattr(self, name) <= 10,
+                f"{name}={getattr(self, name)} must lie between 0 and 10",
+            )
+        _check(
+            0 <= self.frozen <= self.epochs,
+            f"frozen={self.frozen} must lie between 0 and epochs={self.epochs}",
+        )
+        _check(
+            self.optimizer in OPTIMIZERS,
+            f"optimizer={self.optimizer!r} must be {' or '.join(OPTIMIZERS)}",
+        )
+        _check(
+            not set(self.resets) - set(PARTS),
+            f"resets={list(self.resets)} must be some of {', '.join(PARTS)}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +88,10 @@ class Network:
     def __post_init__(self) -> None:
         """Refuse what is no network."""
         check(self.backbone, self.weights)
-        _check(all(units >= 1 for units in self.dense), f"network.dense={list(self.dense)} must be 1 or more each")
+        _check(
+            all(units >= 1 for units in self.dense),
+            f"network.dense={list(self.dense)} must be 1 or more each",
+        )
         _check(0 <= self.dropout < 1, f"network.dropout={self.dropout} must lie between 0 and 1")
 
 
@@ -95,7 +116,10 @@ class Search:
         for name, value in {"trials": self.trials, "epochs": self.epochs}.items():
             _check(value >= 1, f"search.{name}={value} must be at least 1")
         ordered = 0 < self.lowest < self.highest <= 10
-        _check(ordered, f"search.lowest={self.lowest} and highest={self.highest} must rise from above 0 to at most 10")
+        _check(
+            ordered,
+            f"search.lowest={self.lowest} and highest={self.highest} must rise from above 0 to at most 10",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +127,13 @@ class TransferRecipe(TrainedRecipe):
     """Everything that decides an artefact of a known network that learnt new classes, but the code."""
 
     metadata: tuple[str, ...] = ()
-    """What is told beside the picture, of the names in pictures.layout; joined to the pooled vector."""
+    """What is told beside the picture, of the names in pictures.layout; joined to the pooled
+    vector."""
     tensorboard: bool = False
     """Whether to write TensorBoard's files beside the curves; needs tensorboard."""
     save_weights: str = ""
-    """A .weights.h5 file for the backbone's weights at the end, which network.weights of another training takes."""
+    """A .weights.h5 file for the backbone's weights at the end, which network.weights of another
+    training takes."""
     network: Network = field(default_factory=Network)
     head: Training = field(default_factory=Training)
     fine: Training = field(default_factory=Training)
@@ -118,11 +144,20 @@ class TransferRecipe(TrainedRecipe):
         super().__post_init__()
         told = Layout.parse(self.pictures.layout, self.pictures.source).metadata
         for name in self.metadata:
-            _check(name in told, f"metadata {name!r} is missing in pictures.layout={self.pictures.layout!r}")
-        _check(not self.split.by_source, "split.by_source is for small networks; here sources stay on one side")
+            _check(
+                name in told,
+                f"metadata {name!r} is missing in pictures.layout={self.pictures.layout!r}",
+            )
+        _check(
+            not self.split.by_source,
+            "split.by_source is for small networks; here sources stay on one side",
+        )
         fits = not self.save_weights or self.save_weights.endswith(".weights.h5")
         _check(fits, f"save_weights={self.save_weights!r} must end with .weights.h5")
-        _check(not any(getattr(self.head, part) for part in GROUPS), "[head] trains the classifier only")
+        _check(
+            not any(getattr(self.head, part) for part in GROUPS),
+            "[head] trains the classifier only",
+        )
 
 
 def _check(holds: bool, message: str) -> None:  # noqa: FBT001

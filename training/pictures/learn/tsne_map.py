@@ -38,15 +38,25 @@ Rows = npt.NDArray[np.int64]
 def drawn(pack: Pack, x: Matrix, *, title: str, seed: int) -> str:
     """Return the map of a pack as HTML.
 
-    x: (n, numbers), descriptors in the pack's order. Raises MaterialError with fewer than 5 pictures.
+    x: (n, numbers), descriptors in the pack's order. Raises MaterialError with fewer than 5
+    pictures.
     """
     rows = chosen(len(x), seed=seed)
-    labels, sources = pack.labels[rows].tolist(), sorted({picture.source for picture in pack.pictures})
+    labels, sources = (
+        pack.labels[rows].tolist(),
+        sorted({picture.source for picture in pack.pictures}),
+    )
     points = [
         [*place, label, sources.index(pack.pictures[row].source), pack.pictures[row].path]
-        for place, label, row in zip(places(x[rows], seed=seed).tolist(), labels, rows.tolist(), strict=True)
+        for place, label, row in zip(
+            places(x[rows], seed=seed).tolist(), labels, rows.tolist(), strict=True
+        )
     ]
-    of = f"{len(rows):,} of {len(x):,} pictures, drawn by chance" if len(rows) < len(x) else f"{len(x):,} pictures"
+    of = (
+        f"{len(rows):,} of {len(x):,} pictures, drawn by chance"
+        if len(rows) < len(x)
+        else f"{len(x):,} pictures"
+    )
     return render(
         {"labels": list(pack.classes), "sources": sources, "points": points},
         sprite([np.array(pack.images[row]) for row in rows.tolist()]),
@@ -65,20 +75,27 @@ def chosen(count: int, *, seed: int) -> Rows:
 def places(x: Matrix, *, seed: int) -> Rows:
     """Return the place (n, 2) of each row, whole numbers from 0 to 10,000 with the proportions of the embedding.
 
-    t-SNE (van der Maaten and Hinton 2008) of the first principal components of the standardised numbers; the same
-    seed gives the same map. Raises MaterialError with fewer than 5 rows, or with rows that are all alike.
+    t-SNE (van der Maaten and Hinton 2008) of the first principal components of the standardised
+    numbers; the same seed gives the same map. Raises MaterialError with fewer than 5 rows, or with
+    rows that are all alike.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     spread = x.std(axis=0)
     if len(x) < FEWEST or not spread.max() > 0:
-        raise MaterialError(f"no map: {len(x)} pictures, and it takes {FEWEST} that differ; leave map=false")
+        raise MaterialError(
+            f"no map: {len(x)} pictures, and it takes {FEWEST} that differ; leave map=false"
+        )
     standard = (x - x.mean(axis=0)) / np.where(spread > 1e-6, spread, 1)
-    fewer = PCA(min(COMPONENTS, *x.shape), svd_solver="randomized", random_state=seed).fit_transform(standard)
+    fewer = PCA(
+        min(COMPONENTS, *x.shape), svd_solver="randomized", random_state=seed
+    ).fit_transform(standard)
     perplexity = min(PERPLEXITY, (len(x) - 1) / 3)
     start = "pca" if fewer.shape[1] > 1 else "random"
-    found = TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1).fit_transform(fewer)
+    found = TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1).fit_transform(
+        fewer
+    )
     low, span = found.min(axis=0), float(np.ptp(found, axis=0).max()) or 1.0
     scaled: Rows = np.rint((found - low) / span * GRID).astype(np.int64)
     return scaled
@@ -106,7 +123,9 @@ def across(count: int) -> int:
 def render(shown: dict[str, Any], thumbnails: str, *, title: str, note: str) -> str:
     """Return the page. shown: labels, sources, and points [x, y, label, source, path]. thumbnails: in their order."""
     # In a script, only "<" could end it.
-    data = json.dumps({**shown, "side": SIDE, "across": across(len(shown["points"]))}).replace("<", "\\u003c")
+    data = json.dumps({**shown, "side": SIDE, "across": across(len(shown["points"]))}).replace(
+        "<", "\\u003c"
+    )
     values = {"title": escape(title), "note": escape(note), "sprite": thumbnails, "data": data}
     parts = PAGE.read_text(encoding="utf-8").split("%%")
     return "".join(values[part] if number % 2 else part for number, part in enumerate(parts))

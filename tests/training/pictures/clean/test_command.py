@@ -37,10 +37,17 @@ def test_a_folder_without_pictures_is_told(tmp_path, capsys):
 
 def test_the_page_is_served_on_loopback_until_the_person_ends_it(folder):
     process = subprocess.Popen(
-        [sys.executable, "-c", CODE, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", CODE, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
-        url = next(found[0] for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+/\S+/", line)))
+        url = next(
+            found[0]
+            for line in process.stdout
+            if (found := re.search(r"http://127\.0\.0\.1:\d+/\S+/", line))
+        )
         with urllib.request.urlopen(url, timeout=20) as answer:
             assert b"<title>Clean pictures</title>" in answer.read()
         process.send_signal(signal.SIGINT)

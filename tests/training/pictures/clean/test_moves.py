@@ -96,7 +96,17 @@ def test_a_line_that_a_kill_left_unfinished_was_never_begun(folder):
 
 @pytest.mark.parametrize(
     "path",
-    ["../x.png", "cup/../../x.png", "/etc/x.png", ".trash/x.png", "cup/.x.png", "", "cup/notes.txt", "out/x.png", "."],
+    [
+        "../x.png",
+        "cup/../../x.png",
+        "/etc/x.png",
+        ".trash/x.png",
+        "cup/.x.png",
+        "",
+        "cup/notes.txt",
+        "out/x.png",
+        ".",
+    ],
 )
 def test_no_path_leads_out_of_the_folder(folder, tmp_path, path):
     (tmp_path / "x.png").write_bytes(b"outside")

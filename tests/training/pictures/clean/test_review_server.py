@@ -42,7 +42,9 @@ async def page(messy):
             url = f"/{cleaner.token}/{what}"
             sent = {"X-Timbre-Token": cleaner.token} | headers
             return await (
-                client.get(url, headers=headers) if body is None else client.post(url, json=body, headers=sent)
+                client.get(url, headers=headers)
+                if body is None
+                else client.post(url, json=body, headers=sent)
             )
 
         ask.cleaner, ask.client, ask.root = cleaner, client, messy
@@ -60,8 +62,12 @@ async def test_the_state_tells_what_was_found(page):
 
 async def test_pictures_are_kept_moved_deleted_and_brought_back(page):
     number = page.cleaner.paths.index("tree/copy.png")
-    changed = await (await page("act", {"action": "move", "numbers": [number], "label": "boat"})).json()
-    assert changed["pictures"] == [{"number": number, "path": "boat/copy.png", "label": "boat", "kept": False}]
+    changed = await (
+        await page("act", {"action": "move", "numbers": [number], "label": "boat"})
+    ).json()
+    assert changed["pictures"] == [
+        {"number": number, "path": "boat/copy.png", "label": "boat", "kept": False}
+    ]
     changed = await (await page("act", {"action": "delete", "numbers": [number]})).json()
     assert (changed["pictures"][0]["label"], changed["undo"]) == ("", True)
     assert not (page.root / "boat" / "copy.png").exists()
@@ -181,7 +187,9 @@ async def test_a_person_cleans_with_the_keyboard(page):
         await tab.run(
             "document.getElementById('target').value = ''; document.querySelector('#mover [value=\"\"]').click()"
         )
-        assert await tab.run("!document.getElementById('mover').open && document.getElementById('undo').disabled")
+        assert await tab.run(
+            "!document.getElementById('mover').open && document.getElementById('undo').disabled"
+        )
         await tab.press("m")
         await tab.run("document.getElementById('target').value = 'boat'")
         await tab.press("Enter")
@@ -190,7 +198,9 @@ async def test_a_person_cleans_with_the_keyboard(page):
         await tab.press("3")
         await tab.until("document.getElementById('title').textContent === 'Blank'")
         await tab.press("k")
-        await tab.until("document.querySelector('.empty') && document.querySelectorAll('.card').length === 0")
+        await tab.until(
+            "document.querySelector('.empty') && document.querySelectorAll('.card').length === 0"
+        )
         assert page.cleaner.journal.kept == {"cup/plain.png"}
 
 
@@ -201,10 +211,16 @@ async def test_the_page_fits_a_phone_and_two_clicks_look_closely(page):
         await tab.send("Emulation.setDeviceMetricsOverride", **size)
         await tab.until("document.querySelectorAll('.card').length > 0")
         await tab.until("innerWidth === 390 && document.documentElement.scrollWidth === 390")
-        assert await tab.run("document.querySelector('footer').getBoundingClientRect().bottom") == 844
-        x, y = await tab.run("(({x, y}) => [x + 30, y + 30])(document.querySelector('.card').getBoundingClientRect())")
+        assert (
+            await tab.run("document.querySelector('footer').getBoundingClientRect().bottom") == 844
+        )
+        x, y = await tab.run(
+            "(({x, y}) => [x + 30, y + 30])(document.querySelector('.card').getBoundingClientRect())"
+        )
         for count in (1, 2):
             for kind in ("mousePressed", "mouseReleased"):
-                await tab.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=count)
+                await tab.send(
+                    "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=count
+                )
         await tab.until("document.getElementById('closer').open")
         await tab.until("document.querySelector('#closer img').naturalWidth === 640")

@@ -70,7 +70,10 @@ def test_a_copy_with_the_same_wrong_label_does_not_vouch_for_it(material):
     described, labels = material
     given = labels.copy()
     given[:10] = np.where(labels[:10] == "upright", "lying", "upright")
-    twice, both = np.concatenate([described, described[:10]]), np.concatenate([given, given[:10]]).tolist()
+    twice, both = (
+        np.concatenate([described, described[:10]]),
+        np.concatenate([given, given[:10]]).tolist(),
+    )
     group = np.concatenate([np.arange(400), np.arange(10)])
     found = {doubt.row for doubt in doubts(twice, both, group, progress=quiet).found}
     assert len(found & set(range(10))) >= 8

@@ -52,7 +52,9 @@ def recipe(url, *, bounds=None, manners=MANNERS, **changes):
         "select": SELECT,
         "ignore": ("sid",),
     }
-    return crawl.Crawl(place=Shop(**{**shop, **changes}), bounds=bounds or crawl.Bounds(), manners=manners)
+    return crawl.Crawl(
+        place=Shop(**{**shop, **changes}), bounds=bounds or crawl.Bounds(), manners=manners
+    )
 
 
 async def test_the_shop_is_walked_once_and_every_trap_is_named(pictures, tmp_path):
@@ -62,7 +64,11 @@ async def test_the_shop_is_walked_once_and_every_trap_is_named(pictures, tmp_pat
     async with served(shop.answer) as url:
         steps, waiting = await crawl.carry_out(recipe(url), tmp_path, quiet)
     result = {step["url"].removeprefix(url): step["result"] for step in steps}
-    kept = {step["url"].removeprefix(url): step["file"].split("/")[1] for step in steps if "file" in step}
+    kept = {
+        step["url"].removeprefix(url): step["file"].split("/")[1]
+        for step in steps
+        if "file" in step
+    }
     assert waiting == 0
     assert kept == {
         "/img/1.png": "guitar", "/img/2.png": "guitar",
@@ -70,7 +76,9 @@ async def test_the_shop_is_walked_once_and_every_trap_is_named(pictures, tmp_pat
     }  # fmt: skip
     assert result["/img/blank.png"] == "an empty picture"
     assert result["/img/gone.png"] == "status 404"
-    assert result["/img/copy-of-1.png"].startswith("the same picture as pictures/guitar/first-guitar-")
+    assert result["/img/copy-of-1.png"].startswith(
+        "the same picture as pictures/guitar/first-guitar-"
+    )
     assert result["/img/page.html"] == "text/html instead of a picture"
     assert result["/img/huge.png"] == "more than 200,000 bytes"
     assert result["/private/3.png"] == "robots.txt forbids it"
@@ -99,17 +107,23 @@ async def test_pictures_are_kept_as_they_came_with_where_they_came_from(pictures
 async def test_a_calendar_without_end_ends_at_the_depth(pictures, tmp_path):
     shop = TheShop(pictures)
     async with served(shop.answer) as url:
-        _, waiting = await crawl.carry_out(recipe(url, allow=("calendar",), depth=4), tmp_path, quiet)
+        _, waiting = await crawl.carry_out(
+            recipe(url, allow=("calendar",), depth=4), tmp_path, quiet
+        )
     assert waiting == 0
     assert sum(path.startswith("/calendar") for path in shop.asked) == 4
 
 
-@pytest.mark.parametrize(("bounds", "asked"), [({"pages": 3}, "/calendar"), ({"pictures": 2}, "/img/day")])
+@pytest.mark.parametrize(
+    ("bounds", "asked"), [({"pages": 3}, "/calendar"), ({"pictures": 2}, "/img/day")]
+)
 async def test_a_bound_stops_the_crawl_and_a_higher_one_goes_on(pictures, tmp_path, bounds, asked):
     shop = TheShop(pictures)
     (kind, most), low = *bounds.items(), crawl.Bounds(**bounds)
     async with served(shop.answer) as url:
-        steps, waiting = await crawl.carry_out(recipe(url, allow=("cal",), depth=9, bounds=low), tmp_path, quiet)
+        steps, waiting = await crawl.carry_out(
+            recipe(url, allow=("cal",), depth=9, bounds=low), tmp_path, quiet
+        )
         assert waiting == 1 if kind == "pages" else waiting > 0
         assert sum(step["kind"] == kind[:-1] for step in steps) == most
         _, waiting = await crawl.carry_out(recipe(url, allow=("cal",), depth=9), tmp_path, quiet)
@@ -123,15 +137,21 @@ async def test_a_picture_that_stands_for_none_can_be_named(pictures, tmp_path):
 
     empty = (hashlib.sha256(pictures["1.png"]).hexdigest(),)
     async with served(TheShop(pictures).answer) as url:
-        steps, _ = await crawl.carry_out(recipe(url, bounds=crawl.Bounds(empty=empty)), tmp_path, quiet)
-    assert {step["result"] for step in steps if step["url"].endswith("/1.png")} == {"an empty picture"}
+        steps, _ = await crawl.carry_out(
+            recipe(url, bounds=crawl.Bounds(empty=empty)), tmp_path, quiet
+        )
+    assert {step["result"] for step in steps if step["url"].endswith("/1.png")} == {
+        "an empty picture"
+    }
 
 
 async def test_slow_pages_are_left_and_tried_again_by_the_next_crawl(pictures, tmp_path):
     shop = TheShop(pictures)
     shop.slow = {"/c/electric": 2.5}
     async with served(shop.answer) as url:
-        steps, _ = await crawl.carry_out(recipe(url, manners=replace(MANNERS, timeout=1)), tmp_path, quiet)
+        steps, _ = await crawl.carry_out(
+            recipe(url, manners=replace(MANNERS, timeout=1)), tmp_path, quiet
+        )
         assert "TimeoutError, after 2 tries" in {step["result"] for step in steps}
         shop.slow = {}
         steps, _ = await crawl.carry_out(recipe(url), tmp_path, quiet)
@@ -160,7 +180,9 @@ async def test_killed_and_called_again_it_goes_on_without_asking_twice(pictures,
         (tmp_path / "r.toml").write_text(textwrap.dedent(RECIPE).replace("URL", url))
         code = "import sys; from training.pictures.collect.crawl import main; sys.exit(main(sys.argv[1:]))"
         command = [sys.executable, "-c", code, str(tmp_path / "r.toml"), str(tmp_path / "out")]
-        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 40
         while shop.asked["/calendar?day=4"] == 0:
             assert time.monotonic() < deadline
@@ -168,10 +190,14 @@ async def test_killed_and_called_again_it_goes_on_without_asking_twice(pictures,
         os.kill(process.pid, signal.SIGKILL)
         await process.wait()
         assert shop.asked["/calendar?day=11"] == 0
-        ended = await asyncio.to_thread(subprocess.run, command, check=False, capture_output=True, text=True)
+        ended = await asyncio.to_thread(
+            subprocess.run, command, check=False, capture_output=True, text=True
+        )
     assert ended.returncode == 0, ended.stderr
     assert "12 pictures in" in ended.stdout
-    again = {path: count for path, count in shop.asked.items() if count > 1 and path != "/robots.txt"}
+    again = {
+        path: count for path, count in shop.asked.items() if count > 1 and path != "/robots.txt"
+    }
     assert len(again) <= 1
     assert max(again.values(), default=2) == 2
     assert len(list((tmp_path / "out" / "pictures").rglob("*.png"))) == 12
@@ -185,7 +211,9 @@ async def test_a_search_brings_pictures_with_credits(pictures, tmp_path, collect
         if request.path == "/robots.txt":
             return web.Response(text="User-agent: *\nDisallow: /api\n")
         if request.path == "/api":
-            text = json.dumps(openverse(3, pages=1) if collection == "openverse" else commons(3, more=False))
+            text = json.dumps(
+                openverse(3, pages=1) if collection == "openverse" else commons(3, more=False)
+            )
             for elsewhere in ("https://i.example", "https://u.example"):
                 text = text.replace(elsewhere, host)
             return web.Response(text=text, content_type="application/json")
@@ -217,11 +245,23 @@ async def test_a_search_brings_pictures_with_credits(pictures, tmp_path, collect
         ("[shop]\nroot = 'x'", "select"),
         ("[shop]\nroot = 1\n[shop.select]\ncategories='a'\nproducts='b'", "must be of type str"),
         ("[shop]\nrooot = 'x'", "unknown setting rooot"),
-        ("[shop]\nroot = 'shop.example'\n[shop.select]\ncategories='a'\nproducts='b'", "root='shop.example' must be"),
-        ("[shop]\nroot = 'http://['\n[shop.select]\ncategories='a'\nproducts='b'", "must be an address"),
-        ("[shop]\nroot = 'http://s.example'\n[shop.select]\ncategories='a:hover'\nproducts='b'", "selector 'a:hover'"),
+        (
+            "[shop]\nroot = 'shop.example'\n[shop.select]\ncategories='a'\nproducts='b'",
+            "root='shop.example' must be",
+        ),
+        (
+            "[shop]\nroot = 'http://['\n[shop.select]\ncategories='a'\nproducts='b'",
+            "must be an address",
+        ),
+        (
+            "[shop]\nroot = 'http://s.example'\n[shop.select]\ncategories='a:hover'\nproducts='b'",
+            "selector 'a:hover'",
+        ),
         ("[extra]\n", "unknown section extra"),
-        ("[search]\ncollection = 'x'\nqueries = { a = 'b' }", "collection 'x': there is openverse, commons"),
+        (
+            "[search]\ncollection = 'x'\nqueries = { a = 'b' }",
+            "collection 'x': there is openverse, commons",
+        ),
         ("[search]\ncollection = 'commons'\nqueries = { a = 'b' }\n[manners]\nrate = 0.0", "rate"),
         ("[search", "Expected"),
     ],
@@ -234,7 +274,11 @@ def test_a_recipe_that_makes_no_sense_is_refused(tmp_path, text, said):
 
 def test_the_documented_recipe_is_one(tmp_path):
     document = (Path(__file__).parents[4] / "TRAINING.md").read_text(encoding="utf-8")
-    (text,) = (block for block in re.findall(r"```toml\n(.*?)```", document, flags=re.DOTALL) if "[shop]" in block)
+    (text,) = (
+        block
+        for block in re.findall(r"```toml\n(.*?)```", document, flags=re.DOTALL)
+        if "[shop]" in block
+    )
     (tmp_path / "r.toml").write_text(text)
     read = crawl.load(tmp_path / "r.toml")
     assert read.place.start()[0].url == "https://shop.example/instruments/"

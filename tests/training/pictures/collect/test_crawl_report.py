@@ -12,11 +12,23 @@ def test_pictures_by_label_and_reasons_by_number(tmp_path):
     steps = [step("page", "/"), *(step("picture", f"/gone{i}", "status 404") for i in range(7))]
     steps += [step("picture", f"/twin{i}", f"the same picture as {i}") for i in range(3)]
     steps += [
-        step("picture", f"/{i}", file=f"pictures/bass/a b#{i}.png", path=["All", "Bass & co"], about={"title": "<i>"})
+        step(
+            "picture",
+            f"/{i}",
+            file=f"pictures/bass/a b#{i}.png",
+            path=["All", "Bass & co"],
+            about={"title": "<i>"},
+        )
         for i in range(30)
     ]
-    page = parse(crawl_report.write(tmp_path, steps, "http://s.example/?a&b", waiting=12).read_text(encoding="utf-8"))
-    assert "30 pictures of 1 labels from 1 pages; a bound was reached, 12 addresses wait" in page.text
+    page = parse(
+        crawl_report.write(tmp_path, steps, "http://s.example/?a&b", waiting=12).read_text(
+            encoding="utf-8"
+        )
+    )
+    assert (
+        "30 pictures of 1 labels from 1 pages; a bound was reached, 12 addresses wait" in page.text
+    )
     images = Selector.parse(".grid img").all(page)
     assert len(images) == crawl_report.SHOWN
     assert images[0].attributes["src"] == "pictures/bass/a%20b%230.png"

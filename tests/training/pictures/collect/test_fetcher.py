@@ -30,7 +30,11 @@ class Host:
         if request.path == "/robots.txt":
             if isinstance(self.robots, int):
                 raise web.HTTPServiceUnavailable if self.robots > 499 else web.HTTPForbidden
-            return web.Response(text=self.robots) if self.robots is not None else web.Response(status=404)
+            return (
+                web.Response(text=self.robots)
+                if self.robots is not None
+                else web.Response(status=404)
+            )
         if self.failures:
             self.failures -= 1
             return web.Response(status=503)
@@ -62,7 +66,9 @@ async def fetch(host, path, *, manners=QUICK, most=100, hosts=None, times=1):
 
 async def test_what_is_there_comes_with_its_kind_and_our_name_is_told():
     host = Host()
-    fetched = await fetch(host, "/bytes/100", manners=Manners(agent="Tester/1 (me@example.org)", rate=1000))
+    fetched = await fetch(
+        host, "/bytes/100", manners=Manners(agent="Tester/1 (me@example.org)", rate=1000)
+    )
     assert (len(fetched.body), fetched.kind) == (100, "image/png")
     assert {agent for _, _, agent in host.asked} == {"Tester/1 (me@example.org)"}
 
@@ -97,13 +103,17 @@ async def test_robots_txt_is_obeyed(robots, path, allowed):
 async def test_robots_txt_that_fails_forbids_all_until_it_can_be_read(status, again):
     async def busy(request):
         asked.append(request.path)
-        return web.Response(status=status if request.path == "/robots.txt" and len(asked) <= QUICK.tries else 200)
+        return web.Response(
+            status=status if request.path == "/robots.txt" and len(asked) <= QUICK.tries else 200
+        )
 
     asked = []
     async with served(busy) as url:
         async with Fetcher(QUICK) as fetcher:
             for _ in range(2):
-                with pytest.raises(Refused, match=rf"robots\.txt cannot be read.* status {status}") as refused:
+                with pytest.raises(
+                    Refused, match=rf"robots\.txt cannot be read.* status {status}"
+                ) as refused:
                     await fetcher.fetch(f"{url}/page", most=10)
                 assert refused.value.again == again
         assert asked == ["/robots.txt"] * QUICK.tries
@@ -115,7 +125,9 @@ async def test_robots_txt_is_read_where_it_moved_to_but_not_on_a_host_that_may_n
     async def moved(request):
         if request.path == "/robots.txt":
             raise web.HTTPMovedPermanently(away[0])
-        return web.Response(text="User-agent: *\nDisallow: /private" if request.path == "/rules" else "x")
+        return web.Response(
+            text="User-agent: *\nDisallow: /private" if request.path == "/rules" else "x"
+        )
 
     away = ["/rules"]
     async with served(moved) as url:
@@ -124,14 +136,19 @@ async def test_robots_txt_is_read_where_it_moved_to_but_not_on_a_host_that_may_n
             assert (await fetcher.fetch(f"{url}/public", most=10)).body == b"x"
             with pytest.raises(Refused, match=r"robots\.txt forbids it"):
                 await fetcher.fetch(f"{url}/private", most=10)
-        for away[0], words in [("http://127.0.0.1:9/rules", "another host"), ("/robots.txt", "more than 5 redirects")]:
+        for away[0], words in [
+            ("http://127.0.0.1:9/rules", "another host"),
+            ("/robots.txt", "more than 5 redirects"),
+        ]:
             async with Fetcher(QUICK, host) as fetcher:
                 with pytest.raises(Refused, match=rf"robots\.txt cannot be read.* {words}"):
                     await fetcher.fetch(f"{url}/public", most=10)
 
 
 async def test_on_a_host_of_ones_own_robots_txt_may_be_passed_over():
-    assert await fetch(Host("User-agent: *\nDisallow: /"), "/bytes/1", manners=Manners(robots=False, rate=1000))
+    assert await fetch(
+        Host("User-agent: *\nDisallow: /"), "/bytes/1", manners=Manners(robots=False, rate=1000)
+    )
 
 
 async def test_what_may_pass_is_tried_again_and_not_for_ever():
@@ -184,13 +201,17 @@ async def test_the_wait_may_be_a_date():
     host, until = Host(), datetime.now(UTC) + timedelta(seconds=3)
     with pytest.raises(Refused, match="status 429, after 2 tries"):
         await fetch(
-            host, f"/wait/{format_datetime(until, usegmt=True)}", manners=Manners(rate=1000, backoff=0, tries=2)
+            host,
+            f"/wait/{format_datetime(until, usegmt=True)}",
+            manners=Manners(rate=1000, backoff=0, tries=2),
         )
     # Such dates have no fractions of a second.
     assert datetime.now(UTC) >= until - timedelta(seconds=1)
 
 
-@pytest.mark.parametrize("after", ["soon", "-1", "Mon, 99 Foo 2026", "\u00b2", "Wed, 21 Oct 2015 07:28:00 GMT"])
+@pytest.mark.parametrize(
+    "after", ["soon", "-1", "Mon, 99 Foo 2026", "\u00b2", "Wed, 21 Oct 2015 07:28:00 GMT"]
+)
 async def test_a_wait_that_makes_no_sense_or_is_over_is_none(after):
     began = time.monotonic()
     with pytest.raises(Refused, match="status 429, after 3 tries"):
@@ -200,7 +221,9 @@ async def test_a_wait_that_makes_no_sense_or_is_over_is_none(after):
 
 @pytest.mark.parametrize("charset", ["undefined", "idna", "hex", "punycode", "nothing"])
 async def test_an_encoding_that_is_none_of_texts_is_taken_for_utf_8(charset):
-    fetched = Fetched("http://s.example/", "text/html", charset, "caf\u00e9 \u2013".encode() + b"\xff")
+    fetched = Fetched(
+        "http://s.example/", "text/html", charset, "caf\u00e9 \u2013".encode() + b"\xff"
+    )
     assert fetched.text.startswith("caf")
 
 
@@ -229,7 +252,10 @@ async def test_a_redirect_does_not_lead_to_another_host_or_past_robots_txt():
                 return web.Response(text="User-agent: *\nDisallow: /private")
             raise web.HTTPFound(f"{other}/bytes/1" if request.path == "/out" else "/private")
 
-        async with served(astray) as url, Fetcher(QUICK, frozenset({url.removeprefix("http://")})) as fetcher:
+        async with (
+            served(astray) as url,
+            Fetcher(QUICK, frozenset({url.removeprefix("http://")})) as fetcher,
+        ):
             with pytest.raises(Refused, match="is another host"):
                 await fetcher.fetch(f"{url}/out", most=10)
             with pytest.raises(Refused, match=r"robots\.txt forbids it"):
@@ -237,7 +263,9 @@ async def test_a_redirect_does_not_lead_to_another_host_or_past_robots_txt():
     assert there.asked == []
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "file:///etc/passwd", "javascript:void(0)", "http:///x", ""])
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1/x", "file:///etc/passwd", "javascript:void(0)", "http:///x", ""]
+)
 async def test_what_is_no_web_address_is_refused(url):
     async with Fetcher(QUICK) as fetcher:
         with pytest.raises(Refused, match="neither http nor https"):
@@ -256,7 +284,9 @@ async def test_what_is_no_address_at_all_is_refused_wherever_it_stands(link):
             await fetcher.fetch(url, most=10, robots=False)
 
 
-@pytest.mark.parametrize(("rate", "robots"), [(10, None), (1000, "User-agent: *\nCrawl-delay: 1\n")])
+@pytest.mark.parametrize(
+    ("rate", "robots"), [(10, None), (1000, "User-agent: *\nCrawl-delay: 1\n")]
+)
 async def test_requests_to_a_host_keep_their_distance(rate, robots):
     host = Host(robots)
     await fetch(host, "/bytes/1", manners=Manners(rate=rate), times=3)

@@ -18,7 +18,10 @@ PAGE = """
 
 
 def found(selector, html=PAGE):
-    return [element.attributes.get("href") or element.tag for element in Selector.parse(selector).all(parse(html))]
+    return [
+        element.attributes.get("href") or element.tag
+        for element in Selector.parse(selector).all(parse(html))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,9 @@ def test_elements_nested_without_end_do_not_end_the_program():
     assert page.text == "x"
 
 
-@pytest.mark.parametrize("html", ["", "<", "<a", "</p></p>", "<!--", "<![CDATA[", "\0<a href=>", "<a href='x"])
+@pytest.mark.parametrize(
+    "html", ["", "<", "<a", "</p></p>", "<!--", "<![CDATA[", "\0<a href=>", "<a href='x"]
+)
 def test_broken_pages_are_read_as_far_as_they_go(html):
     assert found("a", "<a href=/y>y</a>" + html)[0] == "/y"
 
@@ -97,7 +102,22 @@ def test_what_is_no_tag_is_passed_over():
 
 @pytest.mark.parametrize(
     "part",
-    ["<", "<a", "<a b='", "<!--", "<!", "<?", "</a", "</a>", "<![CDATA[", "<script>", "<a x ", "&", "&#x", "x=\"'"],
+    [
+        "<",
+        "<a",
+        "<a b='",
+        "<!--",
+        "<!",
+        "<?",
+        "</a",
+        "</a>",
+        "<![CDATA[",
+        "<script>",
+        "<a x ",
+        "&",
+        "&#x",
+        "x=\"'",
+    ],
 )
 def test_a_page_made_to_take_for_ever_is_read_at_once(part):
     html = part * 100_000

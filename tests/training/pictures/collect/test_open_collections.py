@@ -16,7 +16,13 @@ def openverse(count, *, pages=3, licence="by"):
          "creator": "Ann", "license": licence, "license_version": "4.0", "license_url": "https://cc.example/by"}
         for i in range(count)
     ]  # fmt: skip
-    return {"result_count": 999, "page_count": pages, "page_size": 20, "page": 1, "results": results}
+    return {
+        "result_count": 999,
+        "page_count": pages,
+        "page_size": 20,
+        "page": 1,
+        "results": results,
+    }
 
 
 def commons(count, *, more=True, licence="CC BY-SA 3.0", mime="image/jpeg"):
@@ -42,11 +48,15 @@ def read(search, answer, item=None):
     item = item or search.start()[0]
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
     found = search.read(item, Fetched(item.url, "application/json", "utf-8", body))
-    return [one for one in found if one.kind == "picture"], [one for one in found if one.kind == "page"]
+    return [one for one in found if one.kind == "picture"], [
+        one for one in found if one.kind == "page"
+    ]
 
 
 def search(collection="openverse", **changes):
-    return Search(**{"collection": collection, "queries": {"robin": "european robin"}, "count": 45, **changes})
+    return Search(
+        **{"collection": collection, "queries": {"robin": "european robin"}, "count": 45, **changes}
+    )
 
 
 def test_each_query_asks_for_what_may_be_used():
@@ -54,11 +64,17 @@ def test_each_query_asks_for_what_may_be_used():
     assert asked["q"] == ["european robin"]
     assert asked["license"] == ["cc0,pdm,by,by-sa"]
     assert asked["page_size"] == ["20"]
-    asked = parse_qs(urlsplit(search("commons", url="http://127.0.0.1:1/api.php").start()[0].url).query)
+    asked = parse_qs(
+        urlsplit(search("commons", url="http://127.0.0.1:1/api.php").start()[0].url).query
+    )
     assert asked["gsrsearch"] == ["filetype:bitmap european robin"]
     assert asked["gsrlimit"] == ["45"]
     assert search().start()[0].url.startswith("https://api.openverse.org/v1/images/?")
-    assert search("commons", url="http://127.0.0.1:1/api.php").start()[0].url.startswith("http://127.0.0.1:1/api.php?")
+    assert (
+        search("commons", url="http://127.0.0.1:1/api.php")
+        .start()[0]
+        .url.startswith("http://127.0.0.1:1/api.php?")
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +132,14 @@ def test_what_is_no_picture_of_pixels_is_passed_over():
 
 @pytest.mark.parametrize(
     "body",
-    [b"<html>", b"[]", b"{}", b'{"results": [{"id": 1}]}', b"null", b'{"results": [], "page_count": "x"}'],
+    [
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"results": [{"id": 1}]}',
+        b"null",
+        b'{"results": [], "page_count": "x"}',
+    ],
 )
 def test_an_answer_that_is_none_is_refused(body):
     with pytest.raises(Refused, match="is no answer of openverse"):

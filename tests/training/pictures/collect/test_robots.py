@@ -37,10 +37,13 @@ def test_a_rule_forbids_what_it_says(rule, path, free):
 
 
 @pytest.mark.parametrize(
-    ("path", "free"), [("/a", False), ("/a/b", True), ("/a/b/c", False), ("/tie", True), ("/else", True)]
+    ("path", "free"),
+    [("/a", False), ("/a/b", True), ("/a/b/c", False), ("/tie", True), ("/else", True)],
 )
 def test_the_longest_rule_decides_and_of_two_alike_the_one_that_allows(path, free):
-    rules = "User-agent: *\nDisallow: /a\nAllow: /a/b\nDisallow: /a/b/c\nAllow: /tie\nDisallow: /tie"
+    rules = (
+        "User-agent: *\nDisallow: /a\nAllow: /a/b\nDisallow: /a/b/c\nAllow: /tie\nDisallow: /tie"
+    )
     assert allowed(rules, path) == free
 
 
@@ -75,12 +78,16 @@ def test_rules_are_those_of_ones_own_name_else_those_for_all(agent, forbidden):
     assert [path for path in paths if not allowed(GROUPS, path, agent=agent)] == forbidden
 
 
-@pytest.mark.parametrize(("value", "delay"), [("2.5", 2.5), ("10", 10), ("-1", 0), ("nan", 0), ("1e9", 0), ("", 0)])
+@pytest.mark.parametrize(
+    ("value", "delay"), [("2.5", 2.5), ("10", 10), ("-1", 0), ("nan", 0), ("1e9", 0), ("", 0)]
+)
 def test_the_delay_is_a_plain_number(value, delay):
     assert Robots.parse(f"User-agent: *\nCrawl-delay: {value}", "x").delay == delay
 
 
-@pytest.mark.parametrize("text", ["", "<html>404</html>", "User-agent", ":::", "\0" * 1_000, "Disallow: /"])
+@pytest.mark.parametrize(
+    "text", ["", "<html>404</html>", "User-agent", ":::", "\0" * 1_000, "Disallow: /"]
+)
 def test_what_holds_no_rules_forbids_nothing(text):
     assert allowed(text, "/x")
 

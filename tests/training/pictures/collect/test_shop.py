@@ -88,7 +88,11 @@ def test_a_name_becomes_a_folder_that_stays_inside(name, expected):
 
 
 def test_links_that_are_no_addresses_are_handed_on_to_be_refused_by_name():
-    html = "<nav><a href='http://[oops'>x</a></nav><div class=card><img src='http://[' alt='" + "y" * 5_000 + "'></div>"
+    html = (
+        "<nav><a href='http://[oops'>x</a></nav><div class=card><img src='http://[' alt='"
+        + "y" * 5_000
+        + "'></div>"
+    )
     items = read(html, select=Select(categories="nav a", products=".card"))
     assert [item.url for item in items] == ["http://[", "http://[oops"]
     assert len(items[0].about["title"]) == 200

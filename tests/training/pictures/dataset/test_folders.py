@@ -3,7 +3,14 @@
 import pytest
 
 from training.notes.library import MaterialError
-from training.pictures.dataset.folders import Layout, empty_classes, listing, picture_files, some, thin_classes
+from training.pictures.dataset.folders import (
+    Layout,
+    empty_classes,
+    listing,
+    picture_files,
+    some,
+    thin_classes,
+)
 
 
 def put(root, *paths):
@@ -15,7 +22,11 @@ def put(root, *paths):
 
 def test_pictures_are_listed_by_path_with_their_class(tmp_path):
     found = listing(put(tmp_path, "b/2.JPG", "b/1.png", "a/deep/er.webp"))
-    assert [(p.path, p.label) for p in found.pictures] == [("a/deep/er.webp", "a"), ("b/1.png", "b"), ("b/2.JPG", "b")]
+    assert [(p.path, p.label) for p in found.pictures] == [
+        ("a/deep/er.webp", "a"),
+        ("b/1.png", "b"),
+        ("b/2.JPG", "b"),
+    ]
     assert found.classes == ["a", "b"]
     assert found.problems == []
 
@@ -28,7 +39,9 @@ def test_levels_name_source_label_and_metadata(tmp_path):
 
 
 def test_a_pattern_names_the_source(tmp_path):
-    found = listing(put(tmp_path, "a/IMG_12_left.png", "a/other.png"), Layout.parse("label", r"IMG_(\d+)"))
+    found = listing(
+        put(tmp_path, "a/IMG_12_left.png", "a/other.png"), Layout.parse("label", r"IMG_(\d+)")
+    )
     assert [p.source for p in found.pictures] == ["12", ""]
 
 

@@ -29,7 +29,10 @@ def test_the_hash_says_where_it_grows_brighter_to_the_right(encode):
 def test_a_picture_smaller_and_as_jpeg_has_nearly_the_same_facts(draw, encode):
     for seed in range(10):
         whole = draw(seed, size=256)
-        png, jpeg = image_hash.look(encode(whole)), image_hash.look(encode(whole.resize((90, 90)), "JPEG", quality=70))
+        png, jpeg = (
+            image_hash.look(encode(whole)),
+            image_hash.look(encode(whole.resize((90, 90)), "JPEG", quality=70)),
+        )
         assert differing(png, jpeg) <= 4
         assert np.abs(png.thumb.astype(int) - jpeg.thumb).mean() < 4
         assert png.sha256 != jpeg.sha256
@@ -54,15 +57,28 @@ def test_a_plain_picture_is_blank_and_a_faint_one_is_not(tmp_path):
 
 def test_what_cannot_be_read_is_named_and_has_no_row(tmp_path, draw, encode):
     whole = encode(draw(1), "JPEG")
-    for name, data in {"good.jpg": whole, "cut.jpg": whole[:-300], "text.jpg": b"no picture", "empty.jpg": b""}.items():
+    for name, data in {
+        "good.jpg": whole,
+        "cut.jpg": whole[:-300],
+        "text.jpg": b"no picture",
+        "empty.jpg": b"",
+    }.items():
         (tmp_path / name).write_bytes(data)
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(image_hash.MOST_BYTES + 1)
     seen = []
     paths = ["cut.jpg", "text.jpg", "good.jpg", "empty.jpg", "huge.jpg", "gone.jpg"]
-    table = image_hash.table(tmp_path, paths, progress=lambda done, total: seen.append((done, total)))
+    table = image_hash.table(
+        tmp_path, paths, progress=lambda done, total: seen.append((done, total))
+    )
     assert table.rows.tolist() == [2]
-    assert [problem.path for problem in table.problems] == ["cut.jpg", "text.jpg", "empty.jpg", "huge.jpg", "gone.jpg"]
+    assert [problem.path for problem in table.problems] == [
+        "cut.jpg",
+        "text.jpg",
+        "empty.jpg",
+        "huge.jpg",
+        "gone.jpg",
+    ]
     assert seen[-1] == (6, 6)
     reasons = dict(table.problems)
     assert reasons["empty.jpg"] == "an empty file"

@@ -60,7 +60,14 @@ def test_a_name_that_two_classes_have_decides_nothing(names):
 
 
 def test_the_report_names_every_trap(names):
-    paths = ["food/hot-dog.png", "pets/corn-dog.png", "pets/dog.png", "toys/dog.png", "crane.png", "dog-mouse.png"]
+    paths = [
+        "food/hot-dog.png",
+        "pets/corn-dog.png",
+        "pets/dog.png",
+        "toys/dog.png",
+        "crane.png",
+        "dog-mouse.png",
+    ]
     text = report(names, [names.match(path) for path in [*paths, "zebra.png"]])
     for line in (
         "- matched: 4",
@@ -76,7 +83,9 @@ def test_the_report_names_every_trap(names):
         assert line in text.splitlines()
 
 
-@pytest.mark.parametrize(("lines", "said"), [([], "no class names"), (["dog", "42"], "no words to match by in: 42")])
+@pytest.mark.parametrize(
+    ("lines", "said"), [([], "no class names"), (["dog", "42"], "no words to match by in: 42")]
+)
 def test_classes_that_cannot_be_matched_are_refused(lines, said):
     with pytest.raises(MaterialError, match=said):
         Names.parse(lines)
@@ -97,8 +106,13 @@ def test_the_command_writes_a_table_and_folders(tmp_path, folder, capsys):
         "classes": "boat",
         "words": "boat",
     }
-    assert {path.name: len(list(path.iterdir())) for path in sorted_.iterdir()} == {"boat": 12, "cup": 8}
-    assert (sorted_ / "boat" / "boat__boat-0.png").read_bytes() == (folder / "boat" / "boat-0.png").read_bytes()
+    assert {path.name: len(list(path.iterdir())) for path in sorted_.iterdir()} == {
+        "boat": 12,
+        "cup": 8,
+    }
+    assert (sorted_ / "boat" / "boat__boat-0.png").read_bytes() == (
+        folder / "boat" / "boat-0.png"
+    ).read_bytes()
     assert main(command) == 1
     assert "is there already" in capsys.readouterr().err
 
@@ -108,7 +122,9 @@ def test_what_is_not_there_is_told(tmp_path, folder, capsys):
     assert "gone.txt: No such file" in capsys.readouterr().err
 
 
-def test_a_list_of_classes_may_begin_with_a_byte_order_mark_and_must_be_utf_8(tmp_path, folder, capsys):
+def test_a_list_of_classes_may_begin_with_a_byte_order_mark_and_must_be_utf_8(
+    tmp_path, folder, capsys
+):
     classes = tmp_path / "classes.txt"
     classes.write_bytes("\ufeffcup\nboat".encode())
     assert main([str(folder), str(classes), str(tmp_path / "out")]) == 0

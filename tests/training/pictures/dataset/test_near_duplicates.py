@@ -22,7 +22,11 @@ def named(rows, pictures):
 
 
 def pairs_of(hashes, distance):
-    parts = [part for part in near_duplicates.near_pairs(np.array(hashes, np.uint64), distance=distance) if len(part)]
+    parts = [
+        part
+        for part in near_duplicates.near_pairs(np.array(hashes, np.uint64), distance=distance)
+        if len(part)
+    ]
     return {tuple(pair) for part in parts for pair in part.tolist()}
 
 
@@ -31,14 +35,21 @@ def test_exactly_the_pairs_within_the_distance_are_found(hashes, distance, rando
     for near in hashes[:10]:
         flipped = sum(1 << bit for bit in random.sample(range(64), random.randrange(24)))
         hashes.append(near ^ flipped)
-    expected = {(i, j) for j in range(len(hashes)) for i in range(j) if (hashes[i] ^ hashes[j]).bit_count() <= distance}
+    expected = {
+        (i, j)
+        for j in range(len(hashes))
+        for i in range(j)
+        if (hashes[i] ^ hashes[j]).bit_count() <= distance
+    }
     assert pairs_of(hashes, distance) == expected
 
 
 def test_sets_larger_than_a_tile_are_compared_whole(monkeypatch):
     monkeypatch.setattr(near_duplicates, "TILE", 16)
     count = 2 * 16 + 3
-    found = np.concatenate(list(near_duplicates.near_pairs(np.full(count, 7, np.uint64), distance=0)))
+    found = np.concatenate(
+        list(near_duplicates.near_pairs(np.full(count, 7, np.uint64), distance=0))
+    )
     assert len(np.unique(found, axis=0)) == count * (count - 1) // 2
 
 
@@ -57,12 +68,18 @@ def test_copies_changed_a_little_are_found_and_others_are_not(tmp_path, draw, en
         "mirrored.png": encode(whole.transpose(0)),
     }
     found = named(near_duplicates.near_duplicates(table_of(tmp_path, pictures)), pictures)
-    assert found == {("whole.png", "small.jpg"), ("whole.png", "darker.png"), ("small.jpg", "darker.png")}
+    assert found == {
+        ("whole.png", "small.jpg"),
+        ("whole.png", "darker.png"),
+        ("small.jpg", "darker.png"),
+    }
 
 
 def test_mirrored_copies_are_found_where_asked_for_and_in_any_size(tmp_path, draw, encode):
     whole = {f"{i}.png": draw(i, size=200) for i in range(5)}
-    turned = {f"mirrored-{name}": each.transpose(0).resize((130, 130)) for name, each in whole.items()}
+    turned = {
+        f"mirrored-{name}": each.transpose(0).resize((130, 130)) for name, each in whole.items()
+    }
     pictures = {name: encode(each) for name, each in {**turned, **whole}.items()}
     table = table_of(tmp_path, pictures)
     assert named(near_duplicates.near_duplicates(table), pictures) == set()
@@ -79,13 +96,23 @@ def test_a_picture_that_is_its_own_mirror_image_is_no_duplicate_of_itself(tmp_pa
 
     picture = Image.linear_gradient("L").rotate(180)
     picture.paste(255, (100, 20, 156, 90))
-    assert len(near_duplicates.near_duplicates(table_of(tmp_path, {"a.png": encode(picture)}), mirrored=True)) == 0
+    assert (
+        len(
+            near_duplicates.near_duplicates(
+                table_of(tmp_path, {"a.png": encode(picture)}), mirrored=True
+            )
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("cut", "found"), [(3, True), (30, False)])
 def test_crops_are_found_while_they_take_little(tmp_path, draw, encode, cut, found):
     whole = draw(3, size=200)
-    pictures = {"whole.png": encode(whole), "crop.png": encode(whole.crop((cut, cut, 200 - cut, 200 - cut)))}
+    pictures = {
+        "whole.png": encode(whole),
+        "crop.png": encode(whole.crop((cut, cut, 200 - cut, 200 - cut))),
+    }
     assert bool(len(near_duplicates.near_duplicates(table_of(tmp_path, pictures)))) is found
 
 
@@ -98,14 +125,20 @@ def test_flags_of_one_shape_in_other_colours_are_not_near_duplicates(tmp_path, e
             picture.paste(colour, (30 * i, 0, 30 * i + 30, 60))
         return encode(picture)
 
-    pictures = {"a.png": flag("#002395", "white", "#ed2939"), "b.png": flag("#008c45", "#fafafa", "#ffcc00")}
+    pictures = {
+        "a.png": flag("#002395", "white", "#ed2939"),
+        "b.png": flag("#008c45", "#fafafa", "#ffcc00"),
+    }
     assert len(near_duplicates.near_duplicates(table_of(tmp_path, pictures))) == 0
 
 
 def test_equal_files_and_blank_pictures_are_no_near_duplicates(tmp_path, draw, encode):
     from PIL import Image
 
-    blank = {f"{colour}.png": encode(Image.new("RGB", (20, 20), colour)) for colour in ("white", "grey", "#888880")}
+    blank = {
+        f"{colour}.png": encode(Image.new("RGB", (20, 20), colour))
+        for colour in ("white", "grey", "#888880")
+    }
     pictures = {"a.png": encode(draw(1)), "b.png": encode(draw(1)), **blank}
     table = table_of(tmp_path, pictures)
     assert len(near_duplicates.near_duplicates(table)) == 0

@@ -15,7 +15,9 @@ from training.pictures.dataset.obtain import check, obtain, unfold
 
 
 def recipe(path, cache, *changes):
-    return load("guitar-or-bass", [f"pictures.path={path}", f"cache={cache}", "profile=quick", *changes])
+    return load(
+        "guitar-or-bass", [f"pictures.path={path}", f"cache={cache}", "profile=quick", *changes]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,17 @@ def test_folders_above_those_of_the_layout_are_stepped_into(levels, inner, pictu
 
 
 def test_a_pack_is_taken_as_it_is_and_refused_when_of_another_size(pictures, tmp_path):
-    words = ["pack", str(pictures), str(tmp_path / "pack"), "--size", "16", "--fit", "pad", "--resample", "box"]
+    words = [
+        "pack",
+        str(pictures),
+        str(tmp_path / "pack"),
+        "--size",
+        "16",
+        "--fit",
+        "pad",
+        "--resample",
+        "box",
+    ]
     assert data(words) == 0
     assert len(obtain(recipe(tmp_path / "pack", tmp_path), stage).images) == 9
     with pytest.raises(MaterialError, match="the pack was made with"):
@@ -61,7 +73,9 @@ def test_a_relative_path_is_found_below_data(pictures, tmp_path):
     assert len(obtain(found, stage).images) == 9
 
 
-@pytest.mark.parametrize(("path", "message"), [("", "no pictures: say where"), ("nowhere", "no folder, zip or pack")])
+@pytest.mark.parametrize(
+    ("path", "message"), [("", "no pictures: say where"), ("nowhere", "no folder, zip or pack")]
+)
 def test_what_is_not_there_is_told(path, message, tmp_path):
     with pytest.raises(MaterialError, match=message):
         obtain(recipe(path, tmp_path), stage)

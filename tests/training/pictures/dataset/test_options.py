@@ -31,7 +31,12 @@ def test_a_size_that_is_none_is_refused(size):
 
 @pytest.mark.parametrize(
     "words",
-    [["pack", "--jobs", "0"], ["pack", "--seed", "-1"], ["clean", "--port", "65536"], ["split", "--distance", "21"]],
+    [
+        ["pack", "--jobs", "0"],
+        ["pack", "--seed", "-1"],
+        ["clean", "--port", "65536"],
+        ["split", "--distance", "21"],
+    ],
 )
 def test_a_number_that_makes_no_sense_is_not_understood(words, folder, tmp_path, capsys):
     out = [] if words[0] == "clean" else [str(tmp_path / "out")]
@@ -53,7 +58,12 @@ def test_split_is_for_pictures_where_there_are_pictures(folder, tmp_path, capsys
 
 
 def test_nothing_heavy_is_loaded_to_bring_pack_and_clean_pictures():
-    modules = "training.pictures.clean.command, training.pictures.collect.crawl, training.pictures.dataset.pack, training.pictures.dataset.split"
+    modules = ", ".join(
+        f"training.pictures.{name}"
+        for name in ("clean.command", "collect.crawl", "dataset.pack", "dataset.split")
+    )
     script = f"import sys, {modules}\nprint(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert {"torch", "keras", "sklearn", "librosa", "matplotlib", "pandas"}.isdisjoint(loaded)

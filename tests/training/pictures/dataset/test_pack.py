@@ -127,7 +127,9 @@ def test_killed_while_packing_nothing_is_half_written(tmp_path, draw):
     picture = draw(1, size=400)
     for i in range(400):
         picture.save(root / "a" / f"{i}.png", compress_level=1)
-    code = "import sys; from training.pictures.dataset.pack import main; sys.exit(main(sys.argv[1:]))"
+    code = (
+        "import sys; from training.pictures.dataset.pack import main; sys.exit(main(sys.argv[1:]))"
+    )
     command = [sys.executable, "-c", code, str(root), str(tmp_path / "out"), "--size", "224"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     images = tmp_path / ".out.unfinished" / "images.npy"

@@ -16,7 +16,12 @@ from training.pictures.dataset.pack import pack
 
 @pytest.fixture
 def made(folder, tmp_path):
-    pack(listing(folder), tmp_path / "made", PictureConfig(height=8, width=8), progress=lambda done, total: None)
+    pack(
+        listing(folder),
+        tmp_path / "made",
+        PictureConfig(height=8, width=8),
+        progress=lambda done, total: None,
+    )
     return tmp_path / "made"
 
 
@@ -40,7 +45,9 @@ def test_a_folder_of_pictures_is_no_pack(made, folder):
         packed.open_pack(folder)
 
 
-@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "thumbs.npy", "classes.json", "index.csv"])
+@pytest.mark.parametrize(
+    "name", ["images.npy", "labels.npy", "thumbs.npy", "classes.json", "index.csv"]
+)
 def test_a_pack_without_one_of_its_files_is_refused(made, name):
     (made / name).unlink()
     with pytest.raises(MaterialError, match=name):

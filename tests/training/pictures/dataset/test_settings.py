@@ -63,7 +63,12 @@ def test_a_recipe_that_means_nothing_is_refused(fields, message):
 
 def test_bounds_hold_on_their_good_side():
     PicturesRecipe(**BASE, networks=(Network(name="deep", maps=(4,) * 6),))
-    PicturesRecipe(**BASE, networks=(NET,), split=Split(by_source=True), pictures=Pictures(layout="source/label"))
+    PicturesRecipe(
+        **BASE,
+        networks=(NET,),
+        split=Split(by_source=True),
+        pictures=Pictures(layout="source/label"),
+    )
     Augment(shift=0.5, scale=0.9, turn=180, colour=0.9, background=1, noise=128)
 
 

@@ -30,7 +30,10 @@ def test_single_pictures_are_shared_out_exactly_in_every_class(text):
         assert np.all(np.abs(counts - np.array(ratios) * counts.sum()) <= 1)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 20)), min_size=1, max_size=80), st.integers(0, 9))
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 20)), min_size=1, max_size=80),
+    st.integers(0, 9),
+)
 def test_no_group_is_ever_cut(pictures, seed):
     labels, group = [label for label, _ in pictures], np.array([number for _, number in pictures])
     part = assign(labels, group, (0.6, 0.2, 0.2), seed=seed)
@@ -69,7 +72,10 @@ def test_near_duplicates_and_sources_stay_together(folder, tmp_path, capsys):
 
         Image.open(path).resize((50, 50)).save(path.with_suffix(".jpg"), quality=80)
     out = tmp_path / "out"
-    assert main([str(folder), str(out), "--ratios", "50/50", "--source", r"(?:cup|tree)-([0-3])\."]) == 0
+    assert (
+        main([str(folder), str(out), "--ratios", "50/50", "--source", r"(?:cup|tree)-([0-3])\."])
+        == 0
+    )
     parts = {row["path"]: row["part"] for row in rows_of(out)}
     for i in range(12):
         assert parts[f"boat/boat-{i}.png"] == parts[f"boat/boat-{i}.jpg"]
@@ -79,7 +85,12 @@ def test_near_duplicates_and_sources_stay_together(folder, tmp_path, capsys):
 
 
 def test_a_pack_is_split_by_rows_without_opening_a_picture(folder, tmp_path, capsys):
-    pack(listing(folder), tmp_path / "pack", PictureConfig(height=64, width=64), progress=lambda done, total: None)
+    pack(
+        listing(folder),
+        tmp_path / "pack",
+        PictureConfig(height=64, width=64),
+        progress=lambda done, total: None,
+    )
     out = tmp_path / "out"
     for path in folder.rglob("*.png"):
         path.unlink()

@@ -33,7 +33,9 @@ class Tab:
 
     async def run(self, script):
         """Return what an expression is worth."""
-        answer = await self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        answer = await self.send(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
@@ -55,12 +57,18 @@ class Tab:
 @asynccontextmanager
 async def opened(url):
     """Open a page and give its tab; skips the test where there is no Chromium."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if not program:
         pytest.skip("Chromium is not installed")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         quiet = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
-        process = await asyncio.create_subprocess_exec(program, *FLAGS, f"--user-data-dir={folder}", url, **quiet)
+        process = await asyncio.create_subprocess_exec(
+            program, *FLAGS, f"--user-data-dir={folder}", url, **quiet
+        )
         try:
             async with aiohttp.ClientSession() as session:
                 address = await _address(session, Path(folder) / "DevToolsActivePort")

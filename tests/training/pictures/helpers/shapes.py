@@ -15,7 +15,11 @@ def shape(kind, rng, *, style="filled", size=32):
     x, y = rng.integers(1, size // 3, 2).tolist()
     box = (x, y, x + size // 2, y + size // 2)
     colour = tuple(rng.integers(0, 90, 3).tolist())
-    how = {"filled": {"fill": colour}, "outlined": {"outline": colour}, "thick": {"outline": colour, "width": 4}}[style]
+    how = {
+        "filled": {"fill": colour},
+        "outlined": {"outline": colour},
+        "thick": {"outline": colour, "width": 4},
+    }[style]
     if kind == "box":
         pen.rectangle(box, **how)
     elif kind == "disc":

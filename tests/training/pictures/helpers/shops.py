@@ -8,16 +8,22 @@ from aiohttp import web
 
 
 def page(body):
-    return web.Response(text=f"<!doctype html><html><body>{body}</body></html>", content_type="text/html")
+    return web.Response(
+        text=f"<!doctype html><html><body>{body}</body></html>", content_type="text/html"
+    )
 
 
 def categories(**links):
-    items = "".join(f'<li><a href="{href}">{name.replace("_", " ")}</a></li>' for name, href in links.items())
+    items = "".join(
+        f'<li><a href="{href}">{name.replace("_", " ")}</a></li>' for name, href in links.items()
+    )
     return f'<nav class="tree"><ul>{items}</ul></nav>'
 
 
 def product(name, source, *, lazy=False):
-    attributes = f'src="data:image/gif;base64,R0" data-src="{source}"' if lazy else f'src="{source}"'
+    attributes = (
+        f'src="data:image/gif;base64,R0" data-src="{source}"' if lazy else f'src="{source}"'
+    )
     return f'<div class="product card"><img {attributes} alt="{name}"><h3>{name}</h3></div>'
 
 
@@ -25,8 +31,16 @@ class TheShop:
     """Pages by path; `asked` counts the requests to each."""
 
     def __init__(self, pictures, elsewhere="http://127.0.0.1:9"):
-        self.asked, self.times, self.fail, self.slow, self.pictures = Counter(), [], Counter(), {}, pictures
-        bass = categories(Bass_guitars="/c/bass", Guitars_again="/c/guitars#top", Accessories="/c/straps")
+        self.asked, self.times, self.fail, self.slow, self.pictures = (
+            Counter(),
+            [],
+            Counter(),
+            {},
+            pictures,
+        )
+        bass = categories(
+            Bass_guitars="/c/bass", Guitars_again="/c/guitars#top", Accessories="/c/straps"
+        )
         self.pages = {
             "/": categories(Guitars="/c/guitars?sid=1", Basses="c/bass", Drums="/c/drums", Calendar="/calendar?day=1"),
             "/c/guitars": categories(Guitars_home="/", Electric_guitars="/c/electric")
@@ -56,13 +70,18 @@ class TheShop:
             return web.Response(text="User-agent: *\nDisallow: /private/\n")
         if path == "/calendar":
             day = int(request.query["day"])
-            return page(categories(Calendar_tomorrow=f"/calendar?day={day + 1}") + product("Day", f"/img/day{day}.png"))
+            return page(
+                categories(Calendar_tomorrow=f"/calendar?day={day + 1}")
+                + product("Day", f"/img/day{day}.png")
+            )
         if path == "/moved/6.png":
             raise web.HTTPFound("/img/6.png")
         if path.startswith("/ring/"):
             raise web.HTTPFound(f"/ring/{name}a")
         if path == "/img/huge.png":
-            return web.Response(body=self.pictures["1.png"] + bytes(300_000), content_type="image/png")
+            return web.Response(
+                body=self.pictures["1.png"] + bytes(300_000), content_type="image/png"
+            )
         if path == "/img/page.html":
             return page("Please log in")
         if name in self.pictures:

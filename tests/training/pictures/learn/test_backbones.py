@@ -43,11 +43,15 @@ def test_pixels_become_what_each_network_was_trained_on():
     takes = keras.Input((2, 2, 3))
 
     def prepared(wanted):
-        return keras.Model(takes, backbones._prepared(keras, takes, wanted))(picture)[0, 0, 0].tolist()
+        return keras.Model(takes, backbones._prepared(keras, takes, wanted))(picture)[
+            0, 0, 0
+        ].tolist()
 
     assert prepared("unit") == pytest.approx([1, -1, 0])
     assert prepared("blue-first") == pytest.approx([127.5 - 103.939, -116.779, 255 - 123.68])
-    assert prepared("standard") == pytest.approx([(1 - 0.485) / 0.229, -0.456 / 0.224, (0.5 - 0.406) / 0.225], abs=1e-5)
+    assert prepared("standard") == pytest.approx(
+        [(1 - 0.485) / 0.229, -0.456 / 0.224, (0.5 - 0.406) / 0.225], abs=1e-5
+    )
 
 
 def test_the_seed_decides_weights_by_chance():
@@ -61,14 +65,18 @@ def test_weights_come_from_a_file(kind, body, tmp_path):
     path = tmp_path / f"body.{kind}"
     body.save_weights(path) if kind == "weights.h5" else body.save(path)
     made = small(weights=str(path), seed=5)
-    assert all(np.array_equal(a, b) for a, b in zip(made.get_weights(), body.get_weights(), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(made.get_weights(), body.get_weights(), strict=True)
+    )
 
 
 def test_weights_that_were_saved_are_weights_to_begin_with(tmp_path):
     made, path = small(seed=3), tmp_path / "new" / "known.weights.h5"
     backbones.save(made, path)
     again = small(weights=str(path), seed=4)
-    assert all(np.array_equal(a, b) for a, b in zip(made.get_weights(), again.get_weights(), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(made.get_weights(), again.get_weights(), strict=True)
+    )
     assert [file.name for file in path.parent.iterdir()] == ["known.weights.h5"]
 
 
@@ -96,7 +104,9 @@ def test_weights_that_cannot_be_fetched_say_what_to_do(monkeypatch, tmp_path):
 
     real = keras.applications.MobileNetV3Small
     monkeypatch.setattr(
-        keras.applications, "MobileNetV3Small", lambda **how: unreachable() if how["weights"] else real(**how)
+        keras.applications,
+        "MobileNetV3Small",
+        lambda **how: unreachable() if how["weights"] else real(**how),
     )
     with pytest.raises(MaterialError, match=r"could not fetch the weights.*weights=FILE"):
         small(weights="keras")

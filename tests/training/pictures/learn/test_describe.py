@@ -16,7 +16,11 @@ pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine t
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     keras = keras_on_torch()
-    layers = [keras.layers.Conv2D(4, 3, name="maps"), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    layers = [
+        keras.layers.Conv2D(4, 3, name="maps"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(2),
+    ]
     path = tmp_path_factory.mktemp("network") / "net.keras"
     keras.Sequential([keras.Input((16, 16, 3)), *layers]).save(path)
     return path
@@ -30,15 +34,30 @@ def pack(folder, tmp_path):
 
 def test_a_layer_of_a_keras_network_becomes_hdf5(pack, network, tmp_path, capsys):
     out = tmp_path / "new" / "maps.h5"
-    words = ["describe", str(pack), str(network), str(out), "--layer", "maps", "--mean", "127.5", "--scale", "127.5"]
+    words = [
+        "describe",
+        str(pack),
+        str(network),
+        str(out),
+        "--layer",
+        "maps",
+        "--mean",
+        "127.5",
+        "--scale",
+        "127.5",
+    ]
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(out)
     images = np.load(pack / "images.npy")
     graph = graph_of(network, "maps", mean=(127.5,), scale=(127.5,), size=(16, 16))
     with h5py.File(out) as file:
         assert file["descriptors"].shape == (len(images), 14 * 14 * 4)
-        np.testing.assert_allclose(file["descriptors"][:], Session(graph).predict(images), atol=1e-5)
-        assert file["classes"].asstr()[:].tolist() == json.loads((pack / "classes.json").read_text(encoding="utf-8"))
+        np.testing.assert_allclose(
+            file["descriptors"][:], Session(graph).predict(images), atol=1e-5
+        )
+        assert file["classes"].asstr()[:].tolist() == json.loads(
+            (pack / "classes.json").read_text(encoding="utf-8")
+        )
         assert file["labels"][:].tolist() == np.load(pack / "labels.npy").tolist()
     assert [path.name for path in out.parent.iterdir()] == ["maps.h5"]
     assert main(words) == 1

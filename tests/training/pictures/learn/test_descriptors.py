@@ -28,12 +28,21 @@ def averages(size=16):
     takes = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, size, size])
     gives = helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["n", 3, 1, 1])
     graph = helper.make_graph(nodes, "toy", [takes], [gives])
-    return cut(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), scale=(1,))
+    return cut(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        scale=(1,),
+    )
 
 
 @pytest.fixture
 def packed(folder, tmp_path):
-    pack(listing(folder), tmp_path / "pack", PictureConfig(height=16, width=16), jobs=1, progress=nothing)
+    pack(
+        listing(folder),
+        tmp_path / "pack",
+        PictureConfig(height=16, width=16),
+        jobs=1,
+        progress=nothing,
+    )
     return open_pack(tmp_path / "pack")
 
 
@@ -73,7 +82,14 @@ descriptors.extract(open_pack(Path(sys.argv[1])), graph, Path(sys.argv[3]), prog
 
 def test_what_a_killed_run_computed_is_not_computed_again(packed, tmp_path, monkeypatch):
     (tmp_path / "graph").write_bytes(averages())
-    words = [sys.executable, "-c", KILLED, tmp_path / "pack", tmp_path / "graph", tmp_path / "cache"]
+    words = [
+        sys.executable,
+        "-c",
+        KILLED,
+        tmp_path / "pack",
+        tmp_path / "graph",
+        tmp_path / "cache",
+    ]
     killed = subprocess.run(words, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert killed.stdout.split() == ["4", "8", "12"]

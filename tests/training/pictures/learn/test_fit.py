@@ -7,7 +7,16 @@ from training.common.recipe import RecipeError
 from training.pictures.dataset.settings import Augment, Network
 from training.pictures.learn.fit import Material, best_epoch, class_weights, fit, rise_and_fall
 
-NET = Network(name="a", maps=(6,), dropout=0.3, epochs=4, batch=16, optimizer="adamw", rate=0.01, schedule="one-cycle")
+NET = Network(
+    name="a",
+    maps=(6,),
+    dropout=0.3,
+    epochs=4,
+    batch=16,
+    optimizer="adamw",
+    rate=0.01,
+    schedule="one-cycle",
+)
 HOW = Augment(flip=True, shift=0.1, noise=4)
 
 
@@ -54,7 +63,9 @@ def test_what_is_broken_off_goes_on_to_the_same_scores(optimizer, material, tmp_
     with pytest.raises(Stop):
         trained(material, tmp_path / "broken.npz", stop=2 * 90 + 32, network=network)
     again = trained(material, tmp_path / "broken.npz", network=network)
-    assert [one["valid_loss"] for one in again.history] == [one["valid_loss"] for one in whole.history]
+    assert [one["valid_loss"] for one in again.history] == [
+        one["valid_loss"] for one in whole.history
+    ]
     rows = np.arange(120)
     assert np.array_equal(whole.scores(material.images, rows), again.scores(material.images, rows))
 

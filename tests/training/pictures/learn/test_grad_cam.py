@@ -14,8 +14,12 @@ def bright(*, order, ending):
     keras = keras_on_torch()
     shape = (3, 32, 32) if order == "channels_first" else (32, 32, 3)
     # A small network's own flattening does not know where its channels are.
-    pooling = getattr(keras.layers, ending)(**({} if ending == "Flatten" else {"data_format": order}))
-    convolution = keras.layers.Conv2D(1, 4, strides=4, data_format=order, kernel_initializer="ones", use_bias=False)
+    pooling = getattr(keras.layers, ending)(
+        **({} if ending == "Flatten" else {"data_format": order})
+    )
+    convolution = keras.layers.Conv2D(
+        1, 4, strides=4, data_format=order, kernel_initializer="ones", use_bias=False
+    )
     model = keras.Sequential([keras.Input(shape), convolution, pooling, keras.layers.Dense(2)])
     weights = model.layers[-1].get_weights()
     weights[0][:, 0], weights[0][:, 1], weights[1][:] = 1, -1, 0
@@ -46,7 +50,9 @@ def test_a_flattened_network_is_hot_where_the_guess_comes_from_though_other_plac
     model = bright(order="channels_last", ending="Flatten")
     weights = model.layers[-1].get_weights()
     weights[0][:] = -1
-    weights[0][0, 0] = 9  # the first of 8 x 8 places speaks for the first label, all others speak against both
+    weights[0][0, 0] = (
+        9  # the first of 8 x 8 places speaks for the first label, all others speak against both
+    )
     model.layers[-1].set_weights(weights)
     found = heat(model, torch.full((1, 32, 32, 3), 200.0))
     assert found[0, 0, 0] == 1
@@ -63,7 +69,9 @@ def test_a_taught_network_with_metadata_has_heat_of_its_last_maps():
     found = heat(learner.model, takes)
     assert found.shape == (2, 2, 2)
     assert found.min() >= 0
-    np.testing.assert_allclose(learner.model(takes, training=False).detach().numpy(), before, atol=1e-5)
+    np.testing.assert_allclose(
+        learner.model(takes, training=False).detach().numpy(), before, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("ground", [0, 100, 255])

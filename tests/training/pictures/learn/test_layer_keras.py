@@ -42,7 +42,9 @@ def looked_at(images, *, first=False):
 
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_any_layer_of_a_file_even_of_a_network_inside_is_what_keras_makes(suffix, first, images, tmp_path):
+def test_any_layer_of_a_file_even_of_a_network_inside_is_what_keras_makes(
+    suffix, first, images, tmp_path
+):
     keras, model, path = keras_on_torch(), network(first=first), tmp_path / f"a{suffix}"
     model.save(path)
     early = keras.Model(model.input, model.get_layer("early").output)
@@ -61,7 +63,12 @@ def test_any_layer_of_a_file_even_of_a_network_inside_is_what_keras_makes(suffix
 def test_layers_are_told_in_order(tmp_path):
     network().save(tmp_path / "a.keras")
     names = names_of(tmp_path / "a.keras")
-    assert [name for name in names if name in {"early", "deep", "pooled", "top"}] == ["early", "deep", "pooled", "top"]
+    assert [name for name in names if name in {"early", "deep", "pooled", "top"}] == [
+        "early",
+        "deep",
+        "pooled",
+        "top",
+    ]
 
 
 def test_a_network_that_takes_any_size_takes_the_one_of_the_pictures(images):

@@ -34,7 +34,9 @@ def network(*, first=True, pixels="FLOAT", batch="n", fixed_reshape=False, size=
         nodes.append(helper.make_node("Mul", ["flat", "two"], ["out"]))
         constants.append(numpy_helper.from_array(np.float32([2]), "two"))
     takes = helper.make_tensor_value_info("image", getattr(TensorProto, pixels), shape)
-    gives = helper.make_tensor_value_info("out" if fixed_reshape else "flat", TensorProto.FLOAT, [batch, 5])
+    gives = helper.make_tensor_value_info(
+        "out" if fixed_reshape else "flat", TensorProto.FLOAT, [batch, 5]
+    )
     graph = helper.make_graph(nodes, "toy", [takes], [gives], constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 

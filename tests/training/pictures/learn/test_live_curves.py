@@ -8,7 +8,10 @@ from training.pictures.learn.live_curves import Curves, blocks, check, spoken
 
 
 def looks(*losses):
-    return [{"loss": loss, "valid_loss": loss + 0.1, "valid_accuracy": 0.5, "seconds": 1.0} for loss in losses]
+    return [
+        {"loss": loss, "valid_loss": loss + 0.1, "valid_accuracy": 0.5, "seconds": 1.0}
+        for loss in losses
+    ]
 
 
 def test_lines_and_page_hold_every_epoch_of_every_stage(tmp_path, capsys):
@@ -16,7 +19,10 @@ def test_lines_and_page_hold_every_epoch_of_every_stage(tmp_path, capsys):
     curves.tell("head", looks(2.0))
     curves.tell("head", looks(2.0, 1.0))
     curves.tell("fine", looks(0.5))
-    rows = [json.loads(line) for line in (tmp_path / "curves/curves.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "curves/curves.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [(row["stage"], row["epoch"], row["loss"]) for row in rows] == [
         ("head", 1, 2.0),
         ("head", 2, 1.0),
@@ -25,7 +31,10 @@ def test_lines_and_page_hold_every_epoch_of_every_stage(tmp_path, capsys):
     page = (tmp_path / "curves/curves.html").read_text(encoding="utf-8")
     assert "<svg" in page
     assert "http-equiv" in page
-    assert sorted(path.name for path in (tmp_path / "curves").iterdir()) == ["curves.html", "curves.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "curves").iterdir()) == [
+        "curves.html",
+        "curves.jsonl",
+    ]
     told = capsys.readouterr().err.splitlines()
     assert told[0] == f"curves: {tmp_path / 'curves/curves.html'}"
     assert len(told) == 4
@@ -35,7 +44,10 @@ def test_a_stage_that_was_trained_before_stays_in_the_curves(tmp_path):
     curves = Curves(tmp_path, name="birds")
     curves.know("head", looks(2.0, 1.0))
     curves.tell("fine", looks(0.5))
-    rows = [json.loads(line) for line in (tmp_path / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "curves.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [row["stage"] for row in rows] == ["head", "head", "fine"]
     page = (tmp_path / "curves.html").read_text(encoding="utf-8")
     assert ">head</text>" in page
@@ -52,20 +64,28 @@ def test_the_page_renews_itself_until_the_training_has_ended(tmp_path):
 
 def test_tensorboard_reads_every_epoch_once_even_after_a_kill(tmp_path):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    Curves(tmp_path, name="birds", tensorboard=True).tell("head", looks(2.0))  # killed: never closed
+    Curves(tmp_path, name="birds", tensorboard=True).tell(
+        "head", looks(2.0)
+    )  # killed: never closed
     again = Curves(tmp_path, name="birds", tensorboard=True)
     again.know("head", looks(2.0, 1.0))
     again.tell("fine", looks(0.5))
     again.close()
     read = events.EventAccumulator(str(tmp_path / "tensorboard"))
     read.Reload()
-    assert set(read.Tags()["scalars"]) == {"loss/training", "loss/validation", "accuracy/validation"}
+    assert set(read.Tags()["scalars"]) == {
+        "loss/training",
+        "loss/validation",
+        "accuracy/validation",
+    }
     losses = [(one.step, one.value) for one in read.Scalars("loss/training")]
     assert losses == [(1, 2.0), (2, 1.0), (3, 0.5)]
 
 
 def test_an_epoch_is_told_in_one_line():
-    assert spoken("head", looks(2.0, 1.0)) == "head   2  loss 1.000  validation 1.100  right 50.0%  █▁"
+    assert (
+        spoken("head", looks(2.0, 1.0)) == "head   2  loss 1.000  validation 1.100  right 50.0%  █▁"
+    )
 
 
 def test_blocks_go_from_lowest_to_highest():

@@ -12,7 +12,12 @@ LABELS = np.array([0, 1, 2, 2])
 
 def test_figures_are_those_counted_by_hand():
     found = metrics.measure(SCORES, LABELS, top=(1, 2, 3))
-    assert (found["pictures"], found["top1"], found["top2"], found["majority"]) == (4, 0.5, 1.0, 0.5)
+    assert (found["pictures"], found["top1"], found["top2"], found["majority"]) == (
+        4,
+        0.5,
+        1.0,
+        0.5,
+    )
     # boat: 1 right of 2 said and 1 there; cup: none; tree: 1 right of 1 said and 2 there.
     assert found["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
     # The best guesses were right half the time, at mean scores of 0.7, 0.5, 0.6, 0.5.
@@ -43,9 +48,14 @@ def test_pairs_taken_for_each_other_are_counted():
 
 
 def test_mistakes_are_the_surest_and_each_pair_once():
-    one = metrics.Judged("here", "test", np.repeat(SCORES, 2, axis=0), np.repeat(LABELS, 2), np.arange(10, 18))
+    one = metrics.Judged(
+        "here", "test", np.repeat(SCORES, 2, axis=0), np.repeat(LABELS, 2), np.arange(10, 18)
+    )
     found = metrics.mistakes([one], NAMES)
-    assert [(item["is"], item["said"], item["row"]) for item in found] == [("cup", "boat", 12), ("tree", "cup", 16)]
+    assert [(item["is"], item["said"], item["row"]) for item in found] == [
+        ("cup", "boat", 12),
+        ("tree", "cup", 16),
+    ]
     assert found[0]["score"] == pytest.approx(0.5)
 
 

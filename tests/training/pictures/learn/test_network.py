@@ -42,7 +42,9 @@ def test_the_graph_scores_as_keras_does(kind, images):
 
 
 def test_the_same_seed_gives_the_same_weights(images):
-    one, same, other = (Fitted(made("one stage", seed)).logits(images, np.arange(9)) for seed in (1, 1, 2))
+    one, same, other = (
+        Fitted(made("one stage", seed)).logits(images, np.arange(9)) for seed in (1, 1, 2)
+    )
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 

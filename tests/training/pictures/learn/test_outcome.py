@@ -18,7 +18,10 @@ def test_the_first_question_of_each_name_counts():
 
 
 def test_a_candidates_row_holds_means_and_blanks_for_what_is_not_known():
-    tests = [judged("a", "new", [True, True, True, False], [0, 0, 1, 1]), judged("b", "new", [True, True], [0, 1])]
+    tests = [
+        judged("a", "new", [True, True, True, False], [0, 0, 1, 1]),
+        judged("b", "new", [True, True], [0, 1]),
+    ]
     row = line(tests, top=(1,), seconds=3.0)
     assert row["test_accuracy"] == pytest.approx((0.75 + 1) / 2)
     assert row["majority"] == pytest.approx(0.5)

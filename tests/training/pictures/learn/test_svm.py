@@ -7,7 +7,15 @@ from sklearn.svm import SVC
 
 from training.common.recipe import RecipeError
 from training.notes.library import MaterialError
-from training.pictures.learn.svm import KERNELS, Grid, Point, check_classes, check_count, fit, search
+from training.pictures.learn.svm import (
+    KERNELS,
+    Grid,
+    Point,
+    check_classes,
+    check_count,
+    fit,
+    search,
+)
 
 
 def nothing(done, total):
@@ -26,7 +34,9 @@ def rings(count=60, seed=0):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_decisions_are_those_of_scikit_learn(kernel):
     x, labels = rings()
-    theirs = make_pipeline(StandardScaler(), OneVsRestClassifier(SVC(C=3.0, kernel=kernel, gamma=0.5 / 6, tol=1e-6)))
+    theirs = make_pipeline(
+        StandardScaler(), OneVsRestClassifier(SVC(C=3.0, kernel=kernel, gamma=0.5 / 6, tol=1e-6))
+    )
     gamma = {"linear": 6.0}.get(kernel, 0.5)  # their linear kernel has no gamma
     ours = fit(Point(kernel, 3.0, gamma), x, labels).decide(x)
     np.testing.assert_allclose(ours, theirs.fit(x, labels).decision_function(x), atol=0.02)
@@ -72,7 +82,14 @@ def test_many_sources_are_put_into_folds():
     x, labels = rings(60)
     sources = [f"s{i // 3}" for i in range(60)]
     calls = []
-    search(x, labels, sources, Grid(kernels=("linear",), costs=(1.0,)), seed=1, progress=lambda *a: calls.append(a))
+    search(
+        x,
+        labels,
+        sources,
+        Grid(kernels=("linear",), costs=(1.0,)),
+        seed=1,
+        progress=lambda *a: calls.append(a),
+    )
     assert calls[-1] == (4, 4)
 
 
@@ -85,7 +102,8 @@ def test_one_class_and_a_class_of_one_picture_are_refused():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"kernels": ("cubic",)}, {"kernels": ()}, {"costs": (0.0,)}, {"gammas": ()}, {"folds": 1}]
+    "wrong",
+    [{"kernels": ("cubic",)}, {"kernels": ()}, {"costs": (0.0,)}, {"gammas": ()}, {"folds": 1}],
 )
 def test_a_grid_that_means_nothing_is_refused(wrong):
     with pytest.raises(RecipeError, match=r"svm\."):
@@ -94,7 +112,9 @@ def test_a_grid_that_means_nothing_is_refused(wrong):
 
 def test_more_pictures_than_there_is_memory_for_are_refused():
     check_count(200, Grid(most=200))
-    with pytest.raises(MaterialError, match=r"45,000 pictures .* about 49 GB of memory, and svm\.most is 12,000"):
+    with pytest.raises(
+        MaterialError, match=r"45,000 pictures .* about 49 GB of memory, and svm\.most is 12,000"
+    ):
         check_count(45_000, Grid())
     Grid(most=4)
     with pytest.raises(RecipeError, match=r"svm\.most=3 must be at least 4"):
@@ -103,5 +123,8 @@ def test_more_pictures_than_there_is_memory_for_are_refused():
 
 def test_thousands_of_classes_are_refused_before_anything_is_described():
     check_classes(np.repeat(np.arange(1000), 2), [str(number) for number in range(1000)])
-    with pytest.raises(MaterialError, match=r"1,001 classes, each of which wants a machine of its own: at most 1,000"):
+    with pytest.raises(
+        MaterialError,
+        match=r"1,001 classes, each of which wants a machine of its own: at most 1,000",
+    ):
         check_classes(np.repeat(np.arange(1001), 2), [str(number) for number in range(1001)])

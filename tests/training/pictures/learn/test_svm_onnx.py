@@ -12,7 +12,9 @@ def quarters():
     """A network whose descriptor is the mean of each colour in each quarter of 8 x 8 pixels."""
     from onnx import TensorProto, helper
 
-    nodes = [helper.make_node("AveragePool", ["image"], ["mean"], kernel_shape=[4, 4], strides=[4, 4])]
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["mean"], kernel_shape=[4, 4], strides=[4, 4])
+    ]
     takes = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 8, 8])
     gives = helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["n", 3, 2, 2])
     graph = helper.make_graph(nodes, "toy", [takes], [gives])

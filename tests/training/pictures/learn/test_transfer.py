@@ -18,7 +18,9 @@ def material():
     images = rng.integers(0, 100, (24, 32, 32, 3), np.uint8)
     images[labels == 1, :16] += 150
     facts = np.eye(2, dtype=np.uint8)[labels]
-    return Material(images, labels, np.arange(16), np.arange(16, 24), class_weights(labels, 2), facts)
+    return Material(
+        images, labels, np.arange(16), np.arange(16, 24), class_weights(labels, 2), facts
+    )
 
 
 def learner(seed=1, extra=2):
@@ -35,7 +37,9 @@ def weights(made):
 
 def changed(before, after):
     return {
-        part for part in PARTS if any(not np.array_equal(a, b) for a, b in zip(before[part], after[part], strict=True))
+        part
+        for part in PARTS
+        if any(not np.array_equal(a, b) for a, b in zip(before[part], after[part], strict=True))
     }
 
 
@@ -75,21 +79,37 @@ class Killed(Exception):
 def test_a_training_that_was_broken_off_ends_as_one_that_was_not(material, tmp_path):
     stage = Training(epochs=3, high=1e-3, classifier=1e-2, batch=8, frozen=1)
     whole = learner()
-    expected = train(whole, stage, Augment(flip=True), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)
+    expected = train(
+        whole, stage, Augment(flip=True), material, seed=1, kept=tmp_path / "a.pt", tell=nothing
+    )
 
     def kill(history):
         if len(history) == 2:
             raise Killed
 
     with pytest.raises(Killed):
-        train(learner(), stage, Augment(flip=True), material, seed=1, kept=tmp_path / "b.pt", tell=kill)
+        train(
+            learner(),
+            stage,
+            Augment(flip=True),
+            material,
+            seed=1,
+            kept=tmp_path / "b.pt",
+            tell=kill,
+        )
     again, told = learner(), []
-    history = train(again, stage, Augment(flip=True), material, seed=1, kept=tmp_path / "b.pt", tell=told.append)
+    history = train(
+        again, stage, Augment(flip=True), material, seed=1, kept=tmp_path / "b.pt", tell=told.append
+    )
     assert len(told) == 1
     for key in ("loss", "valid_loss", "valid_accuracy"):
-        assert [one[key] for one in history] == pytest.approx([one[key] for one in expected], rel=1e-4)
+        assert [one[key] for one in history] == pytest.approx(
+            [one[key] for one in expected], rel=1e-4
+        )
     rows = np.arange(24)
-    np.testing.assert_allclose(again.logits(material, rows), whole.logits(material, rows), atol=1e-4)
+    np.testing.assert_allclose(
+        again.logits(material, rows), whole.logits(material, rows), atol=1e-4
+    )
 
 
 def test_the_classifier_learns_what_metadata_tells(material, tmp_path):
@@ -106,13 +126,21 @@ def test_patience_and_plateau_count_epochs_since_the_lowest_loss():
 
 
 def test_a_stage_ends_when_patience_does(material, tmp_path):
-    stage = Training(epochs=20, classifier=1e-9, patience=1, batch=16, one_cycle=False, optimizer="sgd")
-    history = train(learner(), stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)
+    stage = Training(
+        epochs=20, classifier=1e-9, patience=1, batch=16, one_cycle=False, optimizer="sgd"
+    )
+    history = train(
+        learner(), stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing
+    )
     assert len(history) < 20
     assert stale(history) == 1
 
 
 def test_a_training_that_diverges_says_which_rates_to_lower(material, tmp_path):
-    stage = Training(epochs=3, low=10, high=10, classifier=10, batch=8, optimizer="sgd", one_cycle=False)
-    with pytest.raises(Diverged, match=r"diverges in epoch \d of a stage: lower low=10, high=10, classifier=10$"):
+    stage = Training(
+        epochs=3, low=10, high=10, classifier=10, batch=8, optimizer="sgd", one_cycle=False
+    )
+    with pytest.raises(
+        Diverged, match=r"diverges in epoch \d of a stage: lower low=10, high=10, classifier=10$"
+    ):
         train(learner(), stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)

@@ -27,25 +27,39 @@ def made(size, *, backbone="mobilenet-v3-small", metadata=(), width=0):
     images = rng.integers(0, 256, (5, size, config.width, 3), np.uint8)
     facts = np.eye(2, dtype=np.uint8)[[0, 1, 0, 1, 0]][:, : config.extra]
     rows = np.arange(5)
-    return learner, config, Material(images, np.zeros(5, np.int64), rows, rows, np.ones(3, np.float32), facts)
+    return (
+        learner,
+        config,
+        Material(images, np.zeros(5, np.int64), rows, rows, np.ones(3, np.float32), facts),
+    )
 
 
 @pytest.mark.parametrize("metadata", [(), (REGION,)])
 def test_the_graph_takes_what_the_gateway_makes_of_a_picture(metadata):
     learner, config, material = made(32, metadata=metadata)
     graph = transfer_onnx.export(learner, config, 0.5, material, np.arange(5))
-    told = [{"region": name} for name in ("east", "west", "east", "west", "east")] if metadata else [{}] * 5
-    batch = np.stack([tensor(image, config, one) for image, one in zip(material.images, told, strict=True)])
+    told = (
+        [{"region": name} for name in ("east", "west", "east", "west", "east")]
+        if metadata
+        else [{}] * 5
+    )
+    batch = np.stack(
+        [tensor(image, config, one) for image, one in zip(material.images, told, strict=True)]
+    )
     session = Session(graph)
     scores = session.predict(batch)
-    np.testing.assert_allclose(scores, softmax(learner.logits(material, np.arange(5)) / np.float32(0.5)), atol=1e-5)
+    np.testing.assert_allclose(
+        scores, softmax(learner.logits(material, np.arange(5)) / np.float32(0.5)), atol=1e-5
+    )
     np.testing.assert_allclose(session.predict(batch[:1]), scores[:1], atol=1e-6)
 
 
 def test_metadata_changes_the_scores():
     learner, config, material = made(32, metadata=(REGION,))
     session = Session(transfer_onnx.export(learner, config, 0.1, material, np.arange(5)))
-    east, west = (tensor(material.images[0], config, {"region": name})[None] for name in REGION.values)
+    east, west = (
+        tensor(material.images[0], config, {"region": name})[None] for name in REGION.values
+    )
     assert np.abs(session.predict(east) - session.predict(west)).max() > 0.01
 
 
@@ -63,6 +77,10 @@ def test_every_backbone_becomes_a_graph_of_the_size_asked_for(backbone):
 def test_a_graph_that_says_something_else_is_refused(monkeypatch):
     learner, config, material = made(32)
     wrong = dataclasses.replace(learner, model=learner.model)
-    monkeypatch.setattr(type(wrong), "logits", lambda self, material, rows: np.eye(3, dtype=np.float32)[rows % 3] * 9)
+    monkeypatch.setattr(
+        type(wrong),
+        "logits",
+        lambda self, material, rows: np.eye(3, dtype=np.float32)[rows % 3] * 9,
+    )
     with pytest.raises(ArtefactError, match="differ"):
         transfer_onnx.export(wrong, config, 1.0, material, np.arange(5))

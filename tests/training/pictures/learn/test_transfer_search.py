@@ -43,7 +43,9 @@ def whole(material, learner, tmp_path_factory):
     journal = tmp_path_factory.mktemp("whole") / "search.log"
     before = [array.copy() for array in learner.model.get_weights()]
     found = search(RECIPE, learner, material, journal, lambda done, total: None)
-    assert all(np.array_equal(a, b) for a, b in zip(before, learner.model.get_weights(), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(before, learner.model.get_weights(), strict=True)
+    )
     return found, journal
 
 
@@ -74,7 +76,9 @@ class Killed(Exception):
     pass
 
 
-def test_a_search_that_was_broken_off_tries_what_one_that_was_not_tries(whole, material, learner, tmp_path):
+def test_a_search_that_was_broken_off_tries_what_one_that_was_not_tries(
+    whole, material, learner, tmp_path
+):
     journal, calls = tmp_path / "search.log", []
 
     def kill(done, total):
@@ -108,11 +112,23 @@ def test_too_short_a_time_is_enough_for_one_trial(material, learner, tmp_path):
 
 def test_what_was_found_is_trained_and_told(tmp_path):
     pictures = collection(tmp_path / "pictures", {"crane": 12, "robin": 12})
-    changes = ["profile=quick", f"pictures.path={pictures}", f"cache={tmp_path / 'cache'}", "head.epochs=1"]
+    changes = [
+        "profile=quick",
+        f"pictures.path={pictures}",
+        f"cache={tmp_path / 'cache'}",
+        "head.epochs=1",
+    ]
     changes += ["fine.epochs=1", "search.minutes=5", "search.trials=2", "search.epochs=1"]
-    assert main(["birds", "--out", str(tmp_path), *(word for one in changes for word in ("--set", one))]) == 0
+    assert (
+        main(
+            ["birds", "--out", str(tmp_path), *(word for one in changes for word in ("--set", one))]
+        )
+        == 0
+    )
     report = tmp_path / "reports/birds-1"
-    best = json.loads((report / "report.json").read_text(encoding="utf-8"))["tables"]["Search"]["rows"][0]
+    best = json.loads((report / "report.json").read_text(encoding="utf-8"))["tables"]["Search"][
+        "rows"
+    ][0]
     again = load(str(report / "recipe.toml"))
     assert [f"{getattr(again.fine, part):.3g}" for part in PARTS] == best[1:5]
     assert again.search.minutes == 0

@@ -25,7 +25,16 @@ def test_a_training_that_means_nothing_is_refused(wrong):
 
 
 def test_bounds_themselves_are_allowed():
-    Training(epochs=1, batch=1, patience=1, plateau=1, low=0.0, high=10.0, frozen=1, resets=("low", "classifier"))
+    Training(
+        epochs=1,
+        batch=1,
+        patience=1,
+        plateau=1,
+        low=0.0,
+        high=10.0,
+        frozen=1,
+        resets=("low", "classifier"),
+    )
     Network(backbone="vgg19", weights="none", dense=(1,), dropout=0.0)
 
 
@@ -60,6 +69,14 @@ def test_the_recipes_hold_the_works_they_follow():
     birds, snails, resets = load("birds"), load("cone-snails"), load("birds", ["profile=resets"])
     assert birds.split.shares == (0.7, 0.15, 0.15)
     assert (birds.head.epochs, birds.head.patience, birds.fine.frozen) == (10, 3, 1)
-    assert (snails.network.backbone, snails.network.dense, snails.metadata) == ("xception", (1024,), ("region",))
+    assert (snails.network.backbone, snails.network.dense, snails.metadata) == (
+        "xception",
+        (1024,),
+        ("region",),
+    )
     assert (snails.augment.turn, snails.augment.scale) == (45, 0.2)
-    assert (resets.fine.low, resets.fine.high, resets.fine.resets) == (1e-2, 1e-4, ("low", "middle", "classifier"))
+    assert (resets.fine.low, resets.fine.high, resets.fine.resets) == (
+        1e-2,
+        1e-4,
+        ("low", "middle", "classifier"),
+    )

@@ -18,14 +18,26 @@ def groups(count=300, seed=0):
     """Three groups far apart in twenty numbers."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 3
-    return (rng.normal(size=(count, 20)) + 8 * np.eye(20)[labels]).astype(np.float32), labels.astype(np.int32)
+    return (rng.normal(size=(count, 20)) + 8 * np.eye(20)[labels]).astype(
+        np.float32
+    ), labels.astype(np.int32)
 
 
 def pack_of(labels, names):
     """Pictures of one grey each, so that a thumbnail says whose it is."""
     images = np.stack([np.full((16, 16, 3), 10 + i % 200, np.uint8) for i in range(len(labels))])
-    pictures = [Picture(f"style/{names[label]}/{i}.png", names[label], "style", ()) for i, label in enumerate(labels)]
-    table = Table(np.arange(0), np.array([]), np.array([], np.uint64), np.zeros((0, 1), np.uint8), np.zeros(0), [])
+    pictures = [
+        Picture(f"style/{names[label]}/{i}.png", names[label], "style", ())
+        for i, label in enumerate(labels)
+    ]
+    table = Table(
+        np.arange(0),
+        np.array([]),
+        np.array([], np.uint64),
+        np.zeros((0, 1), np.uint8),
+        np.zeros(0),
+        [],
+    )
     return Pack(images, labels, names, pictures, table, {})
 
 
@@ -63,8 +75,13 @@ def test_the_page_stands_alone_and_holds_each_picture_under_its_number():
     assert text.count("</script>") == 2
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert data["labels"] == names
-    assert [point[2:] for point in data["points"][:2]] == [[0, 0, "style/</script>/0.png"], [1, 0, "style/b & c/1.png"]]
-    sheet = Image.open(io.BytesIO(base64.b64decode(re.search(r"data:image/jpeg;base64,([^\"]+)", text)[1])))
+    assert [point[2:] for point in data["points"][:2]] == [
+        [0, 0, "style/</script>/0.png"],
+        [1, 0, "style/b & c/1.png"],
+    ]
+    sheet = Image.open(
+        io.BytesIO(base64.b64decode(re.search(r"data:image/jpeg;base64,([^\"]+)", text)[1]))
+    )
     assert sheet.size == (data["across"] * SIDE, 8 * SIDE)
     for number in (0, 17, 59):
         column, row = number % data["across"], number // data["across"]
