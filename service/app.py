@@ -9,16 +9,19 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from service.api import routes
-from service.api.authentication import PERMIT, Allowance, Guard
+from service.api.authentication import PERMIT, Guard
 from service.api.bodies import Buffers
+from service.api.context import BUFFERS, GATEWAY, POOL
 from service.api.cors import cors
 from service.api.problems import Handler, problems
-from service.auth.keys import Ring, open_store
-from service.inference.clips import Pool
+from service.api.stream import stream
+from service.auth.key_cache import Ring
+from service.auth.key_store import open_store
+from service.auth.limits import Allowance
+from service.inference.decode_pool import Pool
 from service.inference.gateway import Gateway
 from service.log import log, reference
 from service.settings import Settings
-from service.streaming.handler import stream
 
 ID = web.RequestKey("id", str)
 REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
@@ -40,9 +43,9 @@ def build(settings: Settings, *, tally: Allowance | None = None) -> web.Applicat
     app = web.Application(middlewares=middlewares, client_max_size=settings.max_body)
     if settings.keys:
         require_keys(app, settings, tally)
-    app[routes.GATEWAY] = Gateway(settings)
-    app[routes.POOL] = Pool(threads=settings.decode_threads, limit=settings.max_clips)
-    app[routes.BUFFERS] = Buffers(limit=settings.max_buffered)
+    app[GATEWAY] = Gateway(settings)
+    app[POOL] = Pool(threads=settings.decode_threads, limit=settings.max_clips)
+    app[BUFFERS] = Buffers(limit=settings.max_buffered)
     app.add_routes(
         [
             web.get("/livez", routes.livez),
@@ -76,7 +79,7 @@ def require_keys(app: web.Application, settings: Settings, tally: Allowance | No
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Bind the request's id for log lines, and log how it went."""
     given = request.headers.get("X-Request-Id", "")
-    request[ID] = given if REQUEST_ID.fullmatch(given) else request.app[routes.GATEWAY].new_id()
+    request[ID] = given if REQUEST_ID.fullmatch(given) else request.app[GATEWAY].new_id()
     token = reference.set(request[ID])
     begin = time.perf_counter()
     try:
@@ -100,12 +103,12 @@ async def name_response(request: web.Request, response: web.StreamResponse) -> N
 
 async def leave(app: web.Application) -> None:
     """Finish what is accepted before connections are closed."""
-    await app[routes.GATEWAY].leave()
+    await app[GATEWAY].leave()
 
 
 async def life(app: web.Application) -> AsyncIterator[None]:
     """Load the models while the application runs; let go of its threads after."""
-    app[routes.GATEWAY].open()
+    app[GATEWAY].open()
     yield
-    app[routes.GATEWAY].opening.cancel()
-    app[routes.POOL].close()
+    app[GATEWAY].opening.cancel()
+    app[POOL].close()

@@ -9,6 +9,8 @@ import traceback
 from contextlib import suppress
 from contextvars import ContextVar
 
+from features.errors import TimbreError
+
 reference: ContextVar[str] = ContextVar("reference", default="-")
 """The request or stream that the running task works for."""
 SECRET = re.compile(r"(timbre_[0-9a-f]{12}_)[\w-]+", re.ASCII)
@@ -46,3 +48,10 @@ def _shown(value: object) -> str:
         return f"{value:.3g}"
     text = str(value)
     return text if text.isprintable() and text and " " not in text else repr(text)
+
+
+def unexpected(error: Exception) -> TimbreError:
+    """Log a fault of ours and return what strangers are told about it."""
+    log("fault", error=type(error).__name__)
+    trace(error)
+    return TimbreError(f"a fault in the server; its log has it under {reference.get()}")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from aiohttp import web
 
 from features.errors import InputError, NotAllowed, Unauthorised
 from service.api.problems import Handler
-from service.auth.keys import REFRESH_S, Key, Ring, Scope, too_many, too_often
-from service.inference.gateway import Leaver
+from service.auth.key_cache import REFRESH_S, Ring
+from service.auth.keys import Key, Scope
+from service.auth.limits import Allowance, Permit
+from service.lifecycle import Leaver
 from service.log import SECRET
 from service.settings import is_loopback
 
@@ -44,68 +43,6 @@ FOREIGN = (
 """Headers of pages and of proxies."""
 NO_PLACE = ("key", "api_key", "apikey", "token", "access_token")
 """Names of query parameters under which people send keys."""
-
-
-class Allowance(Protocol):
-    """What all gateways count together: through Redis, or on one machine."""
-
-    async def spend(self, key: Key) -> None:
-        """Count a request. Raises TooMany."""
-
-    def streaming(self, key: Key) -> AbstractAsyncContextManager[None]:
-        """Count a stream while it lasts. Raises TooMany."""
-
-    async def watch(self) -> None:
-        """Keep what is counted good."""
-
-    async def close(self) -> None:
-        """Let go of what is held."""
-
-
-class Permit:
-    """What one key may still do in this process: a bucket of requests that fills by the second, and open streams.
-
-    With an allowance, all gateways count together besides.
-    """
-
-    def __init__(self, key: Key, allowance: Allowance | None = None) -> None:
-        self.key = key
-        self._allowance = allowance
-        self._tokens = max(1.0, key.rate)
-        self._at = time.monotonic()
-        self._streams: set[Leaver] = set()
-
-    def spend(self, at: float) -> None:
-        """Count a request at a time (monotonic, seconds). Raises TooMany when there were too many before it."""
-        self._tokens = min(max(1.0, self.key.rate), self._tokens + (at - self._at) * self.key.rate)
-        self._at = at
-        if self._tokens < 1:
-            wait_s = math.ceil((1 - self._tokens) / self.key.rate)
-            raise too_often(self.key, wait_s)
-        self._tokens -= 1
-
-    async def spend_everywhere(self) -> None:
-        """Count a request here and for all gateways. Raises TooMany."""
-        self.spend(time.monotonic())
-        if self._allowance:
-            await self._allowance.spend(self.key)
-
-    @asynccontextmanager
-    async def streaming(self, stream: Leaver) -> AsyncIterator[None]:
-        """Count a stream while it lasts. Raises TooMany past the bound."""
-        if len(self._streams) >= self.key.streams:
-            raise too_many(len(self._streams))
-        self._streams.add(stream)
-        try:
-            async with self._allowance.streaming(self.key) if self._allowance else nullcontext():
-                yield
-        finally:
-            self._streams.discard(stream)
-
-    def leave(self) -> None:
-        """End the streams that are open."""
-        for stream in tuple(self._streams):
-            stream.leave()
 
 
 PERMIT = web.RequestKey("permit", Permit)

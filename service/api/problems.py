@@ -8,7 +8,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from features.errors import Busy, Leaving, TimbreError, Unauthorised
-from service.log import log, redact, reference, trace
+from service.log import redact, unexpected
 from service.protocol import code_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -52,13 +52,6 @@ def of_http(error: web.HTTPException) -> web.Response:
         detail = error.text or error.reason
     title = HTTPStatus(error.status).phrase.capitalize()
     return _document(error.status, title.lower().replace(" ", "-"), title, detail, headers)
-
-
-def unexpected(error: Exception) -> TimbreError:
-    """Log a fault of ours and return what strangers are told about it."""
-    log("fault", error=type(error).__name__)
-    trace(error)
-    return TimbreError(f"a fault in the server; its log has it under {reference.get()}")
 
 
 def _document(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -12,14 +11,10 @@ from aiohttp import web
 from features.errors import InputError, Unprocessable
 from models.store import Model
 from service.api.authentication import check_admin
-from service.api.bodies import Buffers, Held, read_body, read_form
+from service.api.bodies import Held, read_body, read_form
+from service.api.context import BUFFERS, GATEWAY, POOL
+from service.api.query import check_top_k, read_query
 from service.inference import clips, pictures
-from service.inference.clips import Pool
-from service.inference.gateway import Gateway
-
-GATEWAY = web.AppKey("gateway", Gateway)
-POOL = web.AppKey("pool", Pool)
-BUFFERS = web.AppKey("buffers", Buffers)
 
 
 async def livez(_: web.Request) -> web.Response:
@@ -114,26 +109,3 @@ async def _see(request: web.Request, target: Model, held: Held) -> dict[str, Any
         raise Unprocessable(f"{min(twice)!r} stands in the query and in the form")
     query = pictures.Query(model=target, top_k=top_k, metadata=metadata | form)
     return await pictures.answer(gateway, request.app[POOL], query, data)
-
-
-def check_top_k(top_k: int) -> None:
-    """Raise Unprocessable when it is less than 1."""
-    if top_k < 1:
-        raise Unprocessable(f"top_k={top_k} must be at least 1")
-
-
-def read_query(request: web.Request, /, **readers: Callable[[str], Any]) -> dict[str, Any]:
-    """Return the query's parameters, read. Raises Unprocessable naming what is unknown, repeated or unreadable."""
-    values: dict[str, Any] = {}
-    for name, text in request.query.items():
-        if name not in readers:
-            raise Unprocessable(
-                f"unknown query parameter {name!r:.80}; known: {', '.join(readers) or 'none'}"
-            )
-        if name in values:
-            raise Unprocessable(f"query parameter {name!r} is given twice")
-        try:
-            values[name] = readers[name](text)
-        except ValueError:
-            raise Unprocessable(f"{name}={text!r:.80} is not a number") from None
-    return values

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from service.auth.keys import Key, too_many, too_often
+from service.auth.keys import Key
+from service.auth.limits import too_many, too_often
 from service.log import log
 
 Counts: TypeAlias = "array[float]"

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from service.auth.keys import Key, too_many, too_often
+from service.auth.keys import Key
+from service.auth.limits import too_many, too_often
 from service.log import log
 from service.queue.redis_connection import TROUBLE, connect, part
 

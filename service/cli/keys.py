@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from features.errors import Busy, NotFound, TimbreError, Unprocessable
 
 if TYPE_CHECKING:
-    from service.auth.keys import Store
+    from service.auth.key_store import Store
 
 DEFAULT_FILE = "timbre-keys.json"
 OK, AMISS, WRONG, UNREACHED = 0, 1, 2, 3
@@ -20,7 +20,7 @@ OK, AMISS, WRONG, UNREACHED = 0, 1, 2, 3
 def main(argv: list[str]) -> int:
     """Run `timbre keys`; return 0 when done, 1 for no such key, 2 when not understood, 3 when no Redis is reached."""
     asked = _parser().parse_args(argv)
-    from service.auth.keys import open_store
+    from service.auth.key_store import open_store
     from service.settings import redis_address
 
     try:

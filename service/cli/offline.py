@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from features.errors import InputError, TimbreError, Unprocessable
 from models.store import DEFAULT_PATH, Model
 from service.inference import clips, pictures
-from service.inference.clips import Pool
+from service.inference.decode_pool import Pool
 from service.inference.gateway import Gateway
 from service.settings import Settings
 

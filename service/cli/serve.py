@@ -66,7 +66,7 @@ def check_redis(url: str) -> None:
 
 def check_secrets(settings: Any) -> None:
     """Refuse files of keys, certificate and its key that cannot be used. Raises Unprocessable."""
-    from service.auth.keys import FileStore, open_store
+    from service.auth.key_store import FileStore, open_store
     from service.log import log
     from service.server.tls import server_context
     from service.settings import is_loopback

@@ -12,8 +12,8 @@ import aiohttp
 from features.errors import InputError
 from service.client.stream import PATIENCE_S, Stream
 from service.client.transport import Answer, ask
+from service.client.trust import client_context
 from service.protocol import Encoding, OnOverload, Start
-from service.server.tls import client_context
 
 
 class Client:

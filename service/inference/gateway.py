@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from features.config import Tensor
 from features.errors import Busy, Leaving, TimbreError
@@ -18,6 +18,7 @@ from models.store import Model, Store
 from service.inference.loop_monitor import Lag
 from service.inference.registry import Catalogue
 from service.inference.version_updater import Takeover
+from service.lifecycle import Leaver
 from service.log import log
 from service.queue.base import Job, JobQueue
 from service.queue.local import LocalQueue
@@ -36,13 +37,6 @@ class Verdict:
     model_ms: float
     version: str
     """Of the model that said it."""
-
-
-class Leaver(Protocol):
-    """Something long-lived that must be told when the server leaves."""
-
-    def leave(self) -> None:
-        """Finish soon."""
 
 
 class Gateway:

@@ -4,82 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from bisect import bisect_left
-from itertools import accumulate
 
-BOUNDS_MS = (
-    1.0,
-    2.0,
-    3.0,
-    5.0,
-    7.0,
-    10.0,
-    15.0,
-    20.0,
-    30.0,
-    50.0,
-    70.0,
-    100.0,
-    200.0,
-    500.0,
-    1_000.0,
-    2_000.0,
-    5_000.0,
-)
-"""Upper bounds of the buckets; one more holds what is above."""
+from service.inference.histogram import Histogram
+from service.inference.load_shedding import TOO_LATE_MS, Thinning
+
 TICK_S = 0.01
 SHARE_S = 0.005
 """Seconds of streams' work in one turn of the loop; what else came waits for the next turn."""
-TOO_LATE_MS = 100.0
-LATE_TICKS = 3
-"""A loop that turns later than this, so often in a row, has more to do than it can; once, it makes
-up for."""
-IN_TIME_MS = 20.0
-CALM_TICKS = 20
-"""Ticks in a row in time after which a little more work is tried."""
-MAX_THINNING = 64
-
-
-class Histogram:
-    """Counts of durations in buckets that grow with them. Pure."""
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS_MS) + 1)
-        """How many fell into each bucket: over the bound before, not over its own."""
-        self.sum_ms = 0.0
-        self.max_ms = 0.0
-
-    def note(self, ms: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(BOUNDS_MS, ms)] += 1
-        self.sum_ms += ms
-        self.max_ms = max(self.max_ms, ms)
-
-    def quantile(self, share: float) -> float:
-        """Return what at least this share (0..1) does not exceed, ms: a bucket's bound, or the largest noted."""
-        wanted = share * sum(self.counts)
-        for bound, below in zip(BOUNDS_MS, accumulate(self.counts), strict=False):
-            if below >= wanted:
-                return min(bound, self.max_ms)
-        return self.max_ms
-
-
-class Thinning:
-    """Of how many windows of each stream one is computed, so that the loop keeps up. Pure."""
-
-    def __init__(self) -> None:
-        self.one_of = 1
-        self._calm = self._late = 0
-
-    def note(self, ms: float) -> None:
-        """Take in how late the loop was: too late for long, and fewer are computed; calm brings them back."""
-        self._calm = self._calm + 1 if ms <= IN_TIME_MS else 0
-        self._late = self._late + 1 if ms > TOO_LATE_MS else 0
-        if self._late >= LATE_TICKS:
-            self.one_of = min(MAX_THINNING, self.one_of + max(1, self.one_of // 2))
-        elif self._calm >= CALM_TICKS:
-            self.one_of = max(1, self.one_of - max(1, self.one_of // 4))
-            self._calm = 0
 
 
 class Lag:

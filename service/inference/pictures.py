@@ -11,7 +11,7 @@ from typing import Any
 from features.config import Tensor
 from features.errors import Late
 from models.store import Model
-from service.inference.clips import Pool
+from service.inference.decode_pool import Pool
 from service.inference.gateway import Gateway
 
 TOP_K = 5

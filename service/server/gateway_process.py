@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -13,11 +11,13 @@ from collections.abc import Callable
 from aiohttp import web
 
 from features.errors import ArtefactError
-from service.api.authentication import Allowance
-from service.api.routes import GATEWAY
+from service.api.context import GATEWAY
 from service.app import build
+from service.auth.limits import Allowance
 from service.inference.gateway import Gateway
-from service.inference.loop_monitor import Histogram
+from service.inference.histogram import Histogram
+from service.lifecycle import on_stop_signal
+from service.lifecycle import run as run_process
 from service.log import log
 from service.server.connections import Door, open_door, runner
 from service.settings import Settings
@@ -40,12 +40,7 @@ def run(
     since: time.monotonic() at the start of the program. beat: called every second while the loop is
     alive. tally: what the gateways of this machine count together.
     """
-    serving = _serve(settings, listener, since=since, beat=beat, tally=tally)
-    try:
-        import uvloop
-    except ImportError:  # there is none for Windows
-        return asyncio.run(serving)
-    return uvloop.run(serving)
+    return run_process(_serve(settings, listener, since=since, beat=beat, tally=tally))
 
 
 async def _serve(
@@ -56,7 +51,8 @@ async def _serve(
     beat: Callable[[], None] | None,
     tally: Allowance | None,
 ) -> int:
-    told = _signals()
+    told = asyncio.Event()
+    on_stop_signal(told.set)
     app = build(settings, tally=tally)
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()
@@ -131,20 +127,6 @@ def _say_ready(gateway: Gateway, listener: socket.socket, *, seconds: float) -> 
 def _say_lag(found: Histogram) -> None:
     quantiles = {f"p{100 * share:g}": found.quantile(share) for share in (0.5, 0.9, 0.99, 0.999)}
     log("loop lag", **quantiles, max=found.max_ms)
-
-
-def _signals() -> asyncio.Event:
-    """Return what SIGTERM and SIGINT set; a second one ends the process at once."""
-    told = asyncio.Event()
-
-    def tell() -> None:
-        if told.is_set():
-            os._exit(1)
-        told.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, tell)
-    return told
 
 
 async def _beat(beat: Callable[[], None]) -> None:

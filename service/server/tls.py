@@ -6,7 +6,7 @@ import ssl
 import time
 from pathlib import Path
 
-from features.errors import InputError, Unprocessable
+from features.errors import Unprocessable
 from service.log import log
 
 LOOK_S = 1.0
@@ -83,16 +83,6 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext | None:
         )
         raise Unprocessable(f"tls_certificate={certificate} and tls_key={key}: {why}") from None
     return context
-
-
-def client_context(authorities: str) -> ssl.SSLContext:
-    """Return what a client trusts: the certificates in a PEM file, and no others. Raises InputError."""
-    try:
-        return ssl.create_default_context(cafile=authorities)
-    except OSError as error:  # ssl.SSLError is one
-        raise InputError(
-            f"{authorities} is no file of certificates: {error.strerror or error}"
-        ) from None
 
 
 def _check(name: str, path: str) -> None:

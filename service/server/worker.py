@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
 import socket
 import time
 from collections import defaultdict
@@ -17,6 +16,8 @@ import numpy as np
 
 from features.errors import TimbreError
 from models.store import Store
+from service.lifecycle import on_stop_signal
+from service.lifecycle import run as run_process
 from service.log import log, trace
 from service.queue.codec import Reply
 from service.queue.local import Predictor
@@ -158,11 +159,7 @@ def run(
     pulse: Callable[[], None] = lambda: None,
 ) -> int:
     """Be a worker until SIGTERM or SIGINT; return the exit code, 1 when there is no usable artefact."""
-    try:
-        import uvloop
-    except ImportError:  # there is none for Windows
-        return asyncio.run(_run(settings, number=number, burst=burst, pulse=pulse))
-    return uvloop.run(_run(settings, number=number, burst=burst, pulse=pulse))
+    return run_process(_run(settings, number=number, burst=burst, pulse=pulse))
 
 
 async def _run(settings: Settings, *, number: int, burst: bool, pulse: Callable[[], None]) -> int:
@@ -171,7 +168,7 @@ async def _run(settings: Settings, *, number: int, burst: bool, pulse: Callable[
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     jobs = RedisJobs(settings.redis, name=name)
     worker = Worker(jobs, stock.find, max_batch=settings.max_batch, pulse=pulse, stock=stock)
-    _heed_signals(worker)
+    on_stop_signal(worker.leave)
     loading = asyncio.create_task(asyncio.to_thread(stock.begin, settings.models))
     while not loading.done():
         await asyncio.wait((loading,), timeout=BEAT_S)
@@ -185,16 +182,3 @@ async def _run(settings: Settings, *, number: int, burst: bool, pulse: Callable[
     await worker.run(burst=burst)
     log("worker leaves", number=number, name=name)
     return 0
-
-
-def _heed_signals(worker: Worker) -> None:
-    loop = asyncio.get_running_loop()
-
-    def leave() -> None:
-        worker.leave()
-        # A second one ends the process at once.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, leave)

@@ -8,22 +8,18 @@ import time
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode
 
 from features.errors import Leaving, NotAllowed, TimbreError
 from service import protocol
-from service.api.authentication import SUBPROTOCOL, streaming
-from service.api.problems import unexpected
-from service.api.routes import GATEWAY, read_query
 from service.inference.gateway import Gateway
-from service.log import log
+from service.log import log, unexpected
 from service.streaming.accounting import Ledger
-from service.streaming.connection import CLOSE_TIMEOUT, UNREAD, Channel, Gone
+from service.streaming.connection import Channel, Gone
 from service.streaming.outbox import Waiting, WaitingRoom
 from service.streaming.sender import Teller
-from service.streaming.version_follower import Follower, follower
+from service.streaming.version_follower import Follower
 from service.streaming.windower import Cut, Event, Session
 
 Result = TypeVar("Result")
@@ -42,37 +38,6 @@ CLOSE_CODES: dict[protocol.EndReason, int] = {
     "idle": WSCloseCode.POLICY_VIOLATION,
     "server leaves": WSCloseCode.GOING_AWAY,
 }
-
-
-async def stream(request: web.Request) -> web.StreamResponse:
-    """Serve one stream. What can be refused before the upgrade is refused as a problem document."""
-    gateway = request.app[GATEWAY]
-    settings = gateway.settings
-    await gateway.lag.turn()
-    with gateway.working():
-        check_origin(
-            request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins
-        )
-        version = read_query(request, version=str).get("version")
-        following = await follower(gateway.catalogue, request.match_info["name"], version)
-        following.model.sound  # noqa: B018 - refuses a model of pictures before the upgrade
-        websocket = web.WebSocketResponse(
-            max_msg_size=UNREAD * settings.max_message,
-            compress=False,
-            timeout=CLOSE_TIMEOUT,
-            protocols=(SUBPROTOCOL,),
-        )
-        await websocket.prepare(request)
-        live = LiveStream(gateway, following, Channel(websocket, settings))
-        await live.run(client=request.remote or "", permit=streaming(request, live))
-    return websocket
-
-
-def check_origin(origin: str | None, *, host: str, allowed: tuple[str, ...]) -> None:
-    """Refuse pages of other hosts: a browser sends their Origin along, other clients send none. Raises NotAllowed."""
-    if origin is None or "*" in allowed or origin in allowed or urlsplit(origin).netloc == host:
-        return
-    raise NotAllowed(f"origin {origin!r:.80} is not allowed; see the setting allowed_origins")
 
 
 class LiveStream:

@@ -18,7 +18,7 @@ from features.extract import extract_many
 from models.artefact import write
 from models.forest import export
 from models.manifest import Label
-from service.api.routes import GATEWAY
+from service.api.context import GATEWAY
 from service.app import build
 from service.settings import Settings
 from tests.service.helpers.redis_server import start_redis

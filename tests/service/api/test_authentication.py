@@ -8,8 +8,10 @@ import aiohttp
 import pytest
 
 from features.errors import NotAllowed, TooMany, Unauthorised
-from service.api.authentication import NEEDED, Permit
-from service.auth.keys import FileStore, mint, now
+from service.api.authentication import NEEDED
+from service.auth.key_store import FileStore
+from service.auth.keys import mint, now
+from service.auth.limits import Permit
 from service.client import Client
 from tests.service.conftest import begin, noise, pcm, rest_of, tone, until, wav
 
@@ -152,7 +154,7 @@ async def test_streams_of_one_key_are_counted_and_given_back(guarded, keys):
 async def test_revoking_ends_requests_and_open_streams_but_loses_no_window(
     guarded, keys, monkeypatch
 ):
-    monkeypatch.setattr("service.auth.keys.REFRESH_S", 0.05)
+    monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.05)
     monkeypatch.setattr("service.api.authentication.REFRESH_S", 0.05)
     key, text = await keys.add()
     _, other = await keys.add()
@@ -178,7 +180,7 @@ async def test_revoking_ends_requests_and_open_streams_but_loses_no_window(
 
 
 async def test_a_key_added_while_the_server_runs_is_good(guarded, keys, monkeypatch):
-    monkeypatch.setattr("service.auth.keys.REFRESH_S", 0.01)
+    monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.01)
     await keys.add()
     server = await guarded()
     _, text = await keys.add()
@@ -187,7 +189,7 @@ async def test_a_key_added_while_the_server_runs_is_good(guarded, keys, monkeypa
 
 
 async def test_keys_may_be_kept_in_redis(serve, redis_url):
-    from service.auth.keys import RedisStore
+    from service.auth.key_store import RedisStore
 
     server = await serve(keys="redis", redis=redis_url, ready=False)
     store = RedisStore(redis_url)

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from features.errors import Busy, Unprocessable
-from service.auth.keys import PATTERN, FileStore, Key, RedisStore, Ring, mint, now, open_store
+from service.auth.key_cache import Ring
+from service.auth.key_store import FileStore, RedisStore, open_store
+from service.auth.keys import PATTERN, Key, mint, now
 
 
 def minted(name="alice", **changes):
@@ -73,7 +75,7 @@ async def test_what_is_put_is_found_and_replaced(store):
 
 
 async def test_a_ring_finds_good_keys_and_hears_of_revocation(store, monkeypatch):
-    monkeypatch.setattr("service.auth.keys.REFRESH_S", 0.05)
+    monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.05)
     key, text = minted()
     await store.put(key)
     ring = Ring(store)
@@ -154,7 +156,7 @@ async def test_a_file_that_is_wrong_is_refused_by_name(tmp_path, text, named):
 async def test_keys_that_can_no_longer_be_read_go_on_and_never_read_are_busy(
     tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("service.auth.keys.REFRESH_S", 0.02)
+    monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.02)
     path = tmp_path / "keys.json"
     ring = Ring(FileStore(path))
     with pytest.raises(Busy):

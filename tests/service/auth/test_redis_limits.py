@@ -8,7 +8,8 @@ import pytest
 
 from features.errors import TooMany
 from service.auth import redis_limits
-from service.auth.keys import FileStore, mint
+from service.auth.key_store import FileStore
+from service.auth.keys import mint
 from service.auth.redis_limits import RATE, STREAMS, Allowance
 from tests.service.conftest import begin, noise, pcm, rest_of, until
 from tests.service.helpers.permits import key, opened

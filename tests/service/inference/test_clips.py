@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import Busy
-from service.inference.clips import Pool, clip_labels, cut
+from service.inference.clips import clip_labels, cut
+from service.inference.decode_pool import Pool
 from service.inference.gateway import Verdict
 
 

@@ -6,19 +6,16 @@ import time
 
 import pytest
 
-from service.inference.loop_monitor import (
-    BOUNDS_MS,
+from service.inference.histogram import BOUNDS_MS, Histogram
+from service.inference.load_shedding import (
     CALM_TICKS,
     IN_TIME_MS,
     LATE_TICKS,
     MAX_THINNING,
-    SHARE_S,
-    TICK_S,
     TOO_LATE_MS,
-    Histogram,
-    Lag,
     Thinning,
 )
+from service.inference.loop_monitor import SHARE_S, TICK_S, Lag
 
 
 def test_each_bucket_holds_its_upper_bound_and_nothing_above():

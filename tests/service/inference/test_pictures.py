@@ -11,7 +11,7 @@ from PIL import Image
 from features.errors import UnsupportedMedia
 from features.picture import decode
 from models.store import Store
-from service.api.routes import POOL
+from service.api.context import POOL
 from service.client import Client
 from service.queue.redis_consumer import RedisJobs
 from service.server.worker import Worker

@@ -17,7 +17,8 @@ from models.manifest import Label
 from models.pin import FILE
 from models.session import Session
 from service.api.authentication import FOREIGN
-from service.auth.keys import FileStore, mint
+from service.auth.key_store import FileStore
+from service.auth.keys import mint
 from service.inference import version_updater
 from service.queue import local
 from tests.service.conftest import COMMON, RATE, begin, noise, pcm, rest_of, tone, until, wav

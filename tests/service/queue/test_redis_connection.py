@@ -12,7 +12,8 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from features.errors import Unprocessable
-from service.auth.keys import RedisStore, mint
+from service.auth.key_store import RedisStore
+from service.auth.keys import mint
 from service.auth.redis_limits import Allowance
 from service.queue import status
 from service.queue.redis import RedisQueue

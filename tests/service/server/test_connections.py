@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
-from service.api.routes import GATEWAY
+from service.api.context import GATEWAY
 from service.app import build
 from service.server.connections import open_door, runner
 from service.server.sockets import bind

@@ -17,7 +17,8 @@ from features.errors import InputError, Unprocessable
 from service.cli.serve import main
 from service.client import Client
 from service.client.transport import Unreachable
-from service.server.tls import client_context, server_context
+from service.client.trust import client_context
+from service.server.tls import server_context
 from tests.service.cli.test_serve import Process
 from tests.service.conftest import RATE, tone, wav
 from tests.service.server.test_connections import closed_after, opened

@@ -1,0 +1,46 @@
+"""The WebSocket endpoint: what is refused before the upgrade."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from features.errors import NotAllowed
+from service.api.authentication import SUBPROTOCOL, streaming
+from service.api.context import GATEWAY
+from service.api.query import read_query
+from service.streaming.connection import CLOSE_TIMEOUT, UNREAD, Channel
+from service.streaming.handler import LiveStream
+from service.streaming.version_follower import follower
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Serve one stream. What can be refused before the upgrade is refused as a problem document."""
+    gateway = request.app[GATEWAY]
+    settings = gateway.settings
+    await gateway.lag.turn()
+    with gateway.working():
+        check_origin(
+            request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins
+        )
+        version = read_query(request, version=str).get("version")
+        following = await follower(gateway.catalogue, request.match_info["name"], version)
+        following.model.sound  # noqa: B018 - refuses a model of pictures before the upgrade
+        websocket = web.WebSocketResponse(
+            max_msg_size=UNREAD * settings.max_message,
+            compress=False,
+            timeout=CLOSE_TIMEOUT,
+            protocols=(SUBPROTOCOL,),
+        )
+        await websocket.prepare(request)
+        live = LiveStream(gateway, following, Channel(websocket, settings))
+        await live.run(client=request.remote or "", permit=streaming(request, live))
+    return websocket
+
+
+def check_origin(origin: str | None, *, host: str, allowed: tuple[str, ...]) -> None:
+    """Refuse pages of other hosts: a browser sends their Origin along, other clients send none. Raises NotAllowed."""
+    if origin is None or "*" in allowed or origin in allowed or urlsplit(origin).netloc == host:
+        return
+    raise NotAllowed(f"origin {origin!r:.80} is not allowed; see the setting allowed_origins")

@@ -1,0 +1,52 @@
+"""Threads that decode files, and how many files are accepted at one time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+from features.errors import Busy
+
+Result = TypeVar("Result")
+
+
+class Pool:
+    """Threads for decoding, with a bound on what is accepted and on what is decoded at one time."""
+
+    def __init__(self, *, threads: int, limit: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._limit = limit
+        self._accepted = 0
+        # Two for each thread: while the model answers one clip the next is being decoded, and
+        # memory stays bounded.
+        self._decoded = asyncio.Semaphore(2 * threads)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place from acceptance to answer. Raises Busy when there is none."""
+        if self._accepted >= self._limit:
+            raise Busy(f"{self._accepted} files are being worked on")
+        self._accepted += 1
+        try:
+            yield
+        finally:
+            self._accepted -= 1
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[float]:
+        """Wait for a turn to be decoded, and keep it to the answer. Gives the milliseconds waited."""
+        begin = time.perf_counter()
+        async with self._decoded:
+            yield 1e3 * (time.perf_counter() - begin)
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` returns, from a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def close(self) -> None:
+        """Forget what has not begun."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

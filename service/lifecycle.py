@@ -1,0 +1,40 @@
+"""Starting and stopping, the same for every process of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+
+class Leaver(Protocol):
+    """Something long-lived that is closed when the server shuts down."""
+
+    def leave(self) -> None:
+        """Finish soon."""
+
+
+def run(work: Coroutine[Any, Any, int]) -> int:
+    """Run a process's work on uvloop, or on asyncio where there is none; return its exit code."""
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+def on_stop_signal(shut_down: Callable[[], None]) -> None:
+    """Call `shut_down` at the first SIGTERM or SIGINT; a second one ends the process at once."""
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if stopping:
+            os._exit(1)
+        stopping = True
+        shut_down()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
