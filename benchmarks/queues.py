@@ -82,7 +82,7 @@ async def _block(queue: JobQueue, *, askers: int, calls: int = 25) -> list[float
     times = []
     for call in range(calls + 1):
         begin = time.perf_counter()
-        await asyncio.gather(*(queue.ask(_job()) for _ in range(askers)))
+        await asyncio.gather(*(queue.submit(_job()) for _ in range(askers)))
         if call:  # the first pays for the caches that the other queue filled
             times.append(1e3 * (time.perf_counter() - begin) / askers)
     return times
@@ -115,11 +115,14 @@ def _worker(url: str) -> Iterator[None]:
 def _work(url: str) -> None:
     import uvloop
 
-    from service.queue.redis_consumer import RedisJobs
+    from service.queue.redis_consumer import RedisConsumer
     from service.server.worker import Worker
 
     uvloop.run(
         Worker(
-            RedisJobs(url, name="bench"), lambda *_: Echo(), max_batch=MAX_BATCH, pulse=lambda: None
+            RedisConsumer(url, name="bench"),
+            lambda *_: Echo(),
+            max_batch=MAX_BATCH,
+            pulse=lambda: None,
         ).run()
     )

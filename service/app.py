@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from service.api import routes
-from service.api.authentication import PERMIT, Guard
-from service.api.bodies import Buffers
+from service.api.authentication import PERMIT, Authenticator
+from service.api.bodies import BodyBudget
 from service.api.context import BUFFERS, GATEWAY, POOL
 from service.api.cors import cors
 from service.api.problems import Handler, problems
 from service.api.stream import stream
-from service.auth.key_cache import Ring
-from service.auth.key_store import open_store
-from service.auth.limits import Allowance
-from service.inference.decode_pool import Pool
+from service.auth.key_cache import KeyCache
+from service.auth.key_store import open_key_store
+from service.auth.limits import SharedLimits
+from service.inference.decode_pool import DecodePool
 from service.inference.gateway import Gateway
 from service.log import log, reference
 from service.settings import Settings
@@ -30,7 +30,7 @@ QUIET = ("/livez", "/readyz")
 """Asked every few seconds by machines; not worth a log line."""
 
 
-def build(settings: Settings, *, tally: Allowance | None = None) -> web.Application:
+def build(settings: Settings, *, tally: SharedLimits | None = None) -> web.Application:
     """Return the application. It loads the models when it starts, and answers 503 until they are ready.
 
     tally: what gateways of this machine count together.
@@ -44,8 +44,8 @@ def build(settings: Settings, *, tally: Allowance | None = None) -> web.Applicat
     if settings.keys:
         require_keys(app, settings, tally)
     app[GATEWAY] = Gateway(settings)
-    app[POOL] = Pool(threads=settings.decode_threads, limit=settings.max_clips)
-    app[BUFFERS] = Buffers(limit=settings.max_buffered)
+    app[POOL] = DecodePool(threads=settings.decode_threads, limit=settings.max_clips)
+    app[BUFFERS] = BodyBudget(limit=settings.max_buffered)
     app.add_routes(
         [
             web.get("/livez", routes.livez),
@@ -58,19 +58,19 @@ def build(settings: Settings, *, tally: Allowance | None = None) -> web.Applicat
         ]
     )
     app.on_response_prepare.append(name_response)
-    app.on_shutdown.append(leave)
+    app.on_shutdown.append(shut_down)
     app.cleanup_ctx.append(life)
     return app
 
 
-def require_keys(app: web.Application, settings: Settings, tally: Allowance | None) -> None:
+def require_keys(app: web.Application, settings: Settings, tally: SharedLimits | None) -> None:
     """Let in only who has a key. Raises Unprocessable when the setting names no place of keys."""
     if settings.redis:
         # Imported here so that a server without Redis never pays for it.
         from service.auth import redis_limits
 
-        tally = redis_limits.Allowance(settings.redis)
-    guard = Guard(Ring(open_store(settings.keys, redis=settings.redis)), tally)
+        tally = redis_limits.RedisLimits(settings.redis)
+    guard = Authenticator(KeyCache(open_key_store(settings.keys, redis=settings.redis)), tally)
     app.middlewares.append(guard.check)
     app.cleanup_ctx.append(guard.watch)
 
@@ -101,9 +101,9 @@ async def name_response(request: web.Request, response: web.StreamResponse) -> N
         response.headers["X-Request-Id"] = request[ID]
 
 
-async def leave(app: web.Application) -> None:
+async def shut_down(app: web.Application) -> None:
     """Finish what is accepted before connections are closed."""
-    await app[GATEWAY].leave()
+    await app[GATEWAY].shut_down()
 
 
 async def life(app: web.Application) -> AsyncIterator[None]:

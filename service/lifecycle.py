@@ -9,10 +9,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 
-class Leaver(Protocol):
+class Closeable(Protocol):
     """Something long-lived that is closed when the server shuts down."""
 
-    def leave(self) -> None:
+    def shut_down(self) -> None:
         """Finish soon."""
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import ArtefactError
 from training.common.cli_helpers import told
+from training.common.progress import stage
 from training.common.recipe import FOLDER, load, pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    pass
 
 
 def main(argv: list[str]) -> int:
@@ -56,44 +55,3 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="DIR", type=Path, default=Path("artefacts"), help="default: %(default)s"
     )
     return parser
-
-
-@contextmanager
-def stage(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Show one stage at work: a bar on a terminal, and a line with its seconds when it is done."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    began = time.monotonic()
-    console = Console(stderr=True)
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        rate,
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bars:
-        task = bars.add_task(name, total=None, rate="")
-
-        def progress(done: int, total: int) -> None:
-            """Show how far it is; a total of 0 is not known."""
-            speed, of = done / (time.monotonic() - began), f" of {total:,}" if total else ""
-            bars.update(
-                task,
-                completed=done,
-                total=total or None,
-                rate=f"{done:,}{of}, {speed:,.3g} a second",
-            )
-
-        yield progress
-    console.print(f"{time.monotonic() - began:7.1f} s  {name}", highlight=False)

@@ -10,10 +10,10 @@ from aiohttp import web
 
 from features.errors import InputError, NotAllowed, Unauthorised
 from service.api.problems import Handler
-from service.auth.key_cache import REFRESH_S, Ring
+from service.auth.key_cache import REFRESH_S, KeyCache
 from service.auth.keys import Key, Scope
-from service.auth.limits import Allowance, Permit
-from service.lifecycle import Leaver
+from service.auth.limits import KeyLimits, SharedLimits
+from service.lifecycle import Closeable
 from service.log import SECRET
 from service.settings import is_loopback
 
@@ -45,16 +45,16 @@ NO_PLACE = ("key", "api_key", "apikey", "token", "access_token")
 """Names of query parameters under which people send keys."""
 
 
-PERMIT = web.RequestKey("permit", Permit)
+PERMIT = web.RequestKey("permit", KeyLimits)
 
 
-class Guard:
+class Authenticator:
     """Lets only good keys pass, each within its scopes and its rate."""
 
-    def __init__(self, ring: Ring, allowance: Allowance | None = None) -> None:
+    def __init__(self, ring: KeyCache, allowance: SharedLimits | None = None) -> None:
         self._ring = ring
         self._allowance = allowance
-        self._permits: dict[str, Permit] = {}
+        self._permits: dict[str, KeyLimits] = {}
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -62,10 +62,10 @@ class Guard:
         if request.path not in OPEN:
             key = await _identify(request, self._ring)
             permit = request[PERMIT] = self._permits.setdefault(
-                key.id, Permit(key, self._allowance)
+                key.id, KeyLimits(key, self._allowance)
             )
             permit.key = key
-            await permit.spend_everywhere()
+            await permit.spend_shared()
             _check_scope(request, key)
         return await handler(request)
 
@@ -87,11 +87,11 @@ class Guard:
             await asyncio.sleep(REFRESH_S)
             for permit in tuple(self._permits.values()):
                 if not await self._ring.good(permit.key):
-                    permit.leave()
+                    permit.shut_down()
                     del self._permits[permit.key.id]
 
 
-def streaming(request: web.Request, stream: Leaver) -> AbstractAsyncContextManager[None]:
+def streaming(request: web.Request, stream: Closeable) -> AbstractAsyncContextManager[None]:
     """Return what counts a stream of the request's key while it lasts; nothing where there are no keys."""
     permit = request.get(PERMIT)
     return permit.streaming(stream) if permit else nullcontext()
@@ -117,7 +117,7 @@ def check_admin(request: web.Request, *, host: str) -> None:
         )
 
 
-async def _identify(request: web.Request, ring: Ring) -> Key:
+async def _identify(request: web.Request, ring: KeyCache) -> Key:
     if SECRET.search(request.path + "?" + request.query_string) or any(
         name in request.query for name in NO_PLACE
     ):

@@ -17,7 +17,7 @@ MAX_FIELD = 1_024
 """Bytes of a form's field that is not the file."""
 
 
-class Buffers:
+class BodyBudget:
     """The memory that all bodies together may take."""
 
     def __init__(self, *, limit: int) -> None:
@@ -25,9 +25,9 @@ class Buffers:
         self._held = 0
 
     @contextmanager
-    def hold(self) -> Iterator[Held]:
+    def hold(self) -> Iterator[Reservation]:
         """Give the share of one body, free again when the block is left."""
-        held = Held(self._take)
+        held = Reservation(self._take)
         try:
             yield held
         finally:
@@ -41,7 +41,7 @@ class Buffers:
         self._held += size
 
 
-class Held:
+class Reservation:
     """One body's share of the memory."""
 
     def __init__(self, take: Callable[[int], None]) -> None:
@@ -55,13 +55,13 @@ class Held:
             self.size = size
 
 
-async def read_body(request: web.Request, settings: Settings, held: Held) -> bytes:
+async def read_body(request: web.Request, settings: Settings, held: Reservation) -> bytes:
     """Return the file in a request. Raises InputError and its kinds for what is wrong with it, Busy."""
     return (await read_form(request, settings, held, fields=()))[0]
 
 
 async def read_form(
-    request: web.Request, settings: Settings, held: Held, *, fields: Collection[str]
+    request: web.Request, settings: Settings, held: Reservation, *, fields: Collection[str]
 ) -> tuple[bytes, dict[str, str]]:
     """Return the file in a request and the fields beside it. Raises InputError and its kinds, Busy.
 
@@ -83,7 +83,7 @@ async def read_form(
 
 
 async def _file(
-    request: web.Request, limit: int, held: Held, fields: Collection[str]
+    request: web.Request, limit: int, held: Reservation, fields: Collection[str]
 ) -> tuple[bytes, dict[str, str]]:
     if request.content_type.startswith("multipart/"):
         return await _from_form(request, limit, held, fields)
@@ -91,7 +91,7 @@ async def _file(
 
 
 async def _from_form(
-    request: web.Request, limit: int, held: Held, fields: Collection[str]
+    request: web.Request, limit: int, held: Reservation, fields: Collection[str]
 ) -> tuple[bytes, dict[str, str]]:
     found: dict[str, bytes] = {}
     wanted = f"a form has the field 'file'{', and may have ' if fields else ''}{', '.join(fields)}, each once"
@@ -124,7 +124,7 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _bounded(chunks: AsyncIterator[bytes], limit: int, held: Held) -> bytes:
+async def _bounded(chunks: AsyncIterator[bytes], limit: int, held: Reservation) -> bytes:
     """Collect chunks up to a limit. Raises TooLarge, Busy."""
     data = bytearray()
     async for chunk in chunks:

@@ -11,7 +11,7 @@ from aiohttp import web
 from features.errors import InputError, Unprocessable
 from models.store import Model
 from service.api.authentication import check_admin
-from service.api.bodies import Held, read_body, read_form
+from service.api.bodies import Reservation, read_body, read_form
 from service.api.context import BUFFERS, GATEWAY, POOL
 from service.api.query import check_top_k, read_query
 from service.inference import clips, pictures
@@ -30,13 +30,13 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def models(request: web.Request) -> web.Response:
     """List what is served."""
-    catalogue = request.app[GATEWAY].catalogue
+    catalogue = request.app[GATEWAY].registry
     return web.json_response({"models": [catalogue.describe(name) for name in catalogue.names]})
 
 
 async def model(request: web.Request) -> web.Response:
     """Describe one model."""
-    return web.json_response(request.app[GATEWAY].catalogue.describe(request.match_info["name"]))
+    return web.json_response(request.app[GATEWAY].registry.describe(request.match_info["name"]))
 
 
 async def load(request: web.Request) -> web.Response:
@@ -50,7 +50,7 @@ async def load(request: web.Request) -> web.Response:
                 await read_body(request, gateway.settings, held) if request.can_read_body else b"{}"
             )
         version = wanted_version(body)
-        return web.json_response(await gateway.takeover.load(request.match_info["name"], version))
+        return web.json_response(await gateway.updater.load(request.match_info["name"], version))
 
 
 def wanted_version(body: bytes) -> str | None:
@@ -74,7 +74,7 @@ async def classify(request: web.Request) -> web.Response:
     begin = time.perf_counter()
     gateway, pool = request.app[GATEWAY], request.app[POOL]
     with gateway.working(), pool.place(), request.app[BUFFERS].hold() as held:
-        target = await gateway.catalogue.get(
+        target = await gateway.registry.get(
             request.match_info["name"], request.query.get("version")
         )
         found = await (_see if target.kind == "picture" else _hear)(request, target, held)
@@ -82,7 +82,7 @@ async def classify(request: web.Request) -> web.Response:
     return web.json_response(found)
 
 
-async def _hear(request: web.Request, target: Model, held: Held) -> dict[str, Any]:
+async def _hear(request: web.Request, target: Model, held: Reservation) -> dict[str, Any]:
     gateway = request.app[GATEWAY]
     asked = read_query(request, top_k=int, hop=float, version=str)
     top_k = asked.get("top_k")
@@ -91,13 +91,13 @@ async def _hear(request: web.Request, target: Model, held: Held) -> dict[str, An
     hop = clips.hop_samples(
         asked.get("hop"), config=target.sound[0], min_hop=gateway.settings.min_hop
     )
-    query = clips.Query(model=target, hop=hop, top_k=top_k)
+    query = clips.ClipQuery(model=target, hop=hop, top_k=top_k)
     return await clips.answer(
         gateway, request.app[POOL], query, await read_body(request, gateway.settings, held)
     )
 
 
-async def _see(request: web.Request, target: Model, held: Held) -> dict[str, Any]:
+async def _see(request: web.Request, target: Model, held: Reservation) -> dict[str, Any]:
     gateway = request.app[GATEWAY]
     names = [field.name for field in target.picture.metadata]
     asked = read_query(request, top_k=int, version=str, **dict.fromkeys(names, str))
@@ -107,5 +107,5 @@ async def _see(request: web.Request, target: Model, held: Held) -> dict[str, Any
     metadata = {name: asked[name] for name in names if name in asked}
     if twice := metadata.keys() & form.keys():
         raise Unprocessable(f"{min(twice)!r} stands in the query and in the form")
-    query = pictures.Query(model=target, top_k=top_k, metadata=metadata | form)
+    query = pictures.PictureQuery(model=target, top_k=top_k, metadata=metadata | form)
     return await pictures.answer(gateway, request.app[POOL], query, data)

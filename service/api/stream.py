@@ -10,9 +10,9 @@ from features.errors import NotAllowed
 from service.api.authentication import SUBPROTOCOL, streaming
 from service.api.context import GATEWAY
 from service.api.query import read_query
-from service.streaming.connection import CLOSE_TIMEOUT, UNREAD, Channel
+from service.streaming.connection import CLOSE_TIMEOUT, UNREAD, Connection
 from service.streaming.handler import LiveStream
-from service.streaming.version_follower import follower
+from service.streaming.version_follower import version_follower
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -25,7 +25,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
             request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins
         )
         version = read_query(request, version=str).get("version")
-        following = await follower(gateway.catalogue, request.match_info["name"], version)
+        following = await version_follower(gateway.registry, request.match_info["name"], version)
         following.model.sound  # noqa: B018 - refuses a model of pictures before the upgrade
         websocket = web.WebSocketResponse(
             max_msg_size=UNREAD * settings.max_message,
@@ -34,7 +34,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
             protocols=(SUBPROTOCOL,),
         )
         await websocket.prepare(request)
-        live = LiveStream(gateway, following, Channel(websocket, settings))
+        live = LiveStream(gateway, following, Connection(websocket, settings))
         await live.run(client=request.remote or "", permit=streaming(request, live))
     return websocket
 

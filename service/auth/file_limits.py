@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from service.auth.keys import Key
-from service.auth.limits import too_many, too_often
+from service.auth.limits import rate_exceeded, streams_exceeded
 from service.log import log
 
 Counts: TypeAlias = "array[float]"
@@ -30,7 +30,7 @@ ALONE_S = 1.0
 """How long this process goes by its own counts after the files could not be used."""
 
 
-class Tally:
+class FileLimits:
     """Counts with the other gateways. While the files cannot be used, each process has its own counts."""
 
     def __init__(self, folder: Path, *, number: int) -> None:
@@ -46,14 +46,14 @@ class Tally:
     async def spend(self, key: Key) -> None:
         """Count a request. Raises TooMany when there were too many before it."""
         if wait_s := await self._count(key.id, lambda counts: _take(counts, key.rate)):
-            raise too_often(key, wait_s)
+            raise rate_exceeded(key, wait_s)
 
     @asynccontextmanager
     async def streaming(self, key: Key) -> AsyncIterator[None]:
         """Count a stream while it lasts. Raises TooMany past the bound."""
         found = await self._count(key.id, lambda counts: self._begin(counts, key.streams))
         if found is not None and found >= 0:
-            raise too_many(found)
+            raise streams_exceeded(found)
         try:
             yield
         finally:

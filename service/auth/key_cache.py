@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from features.errors import Busy, TimbreError
-from service.auth.key_store import Store
+from service.auth.key_store import KeyStore
 from service.auth.keys import PATTERN, Key
 from service.log import log
 
@@ -14,10 +14,10 @@ REFRESH_S = 1.0
 """How old a server's knowledge of its keys may be."""
 
 
-class Ring:
+class KeyCache:
     """The keys as a server knows them: at most a second old; if they cannot be read, as they last were."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: KeyStore) -> None:
         self._store = store
         self._keys: dict[str, Key] | None = None
         self._due = 0.0

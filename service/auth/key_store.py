@@ -23,7 +23,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-class Store(Protocol):
+class KeyStore(Protocol):
     """A place where keys are kept."""
 
     async def all(self) -> dict[str, Key]:
@@ -36,16 +36,16 @@ class Store(Protocol):
         """Let go of connections."""
 
 
-def open_store(keys: str, *, redis: str) -> Store:
+def open_key_store(keys: str, *, redis: str) -> KeyStore:
     """Return the place that the setting `keys` names. Raises Unprocessable; nothing is read yet."""
     if keys != "redis":
-        return FileStore(Path(keys))
+        return FileKeyStore(Path(keys))
     if not redis:
         raise Unprocessable("keys=redis needs the address of Redis")
-    return RedisStore(redis)
+    return RedisKeyStore(redis)
 
 
-class FileStore:
+class FileKeyStore:
     """Keys in a JSON file that only its owner may read."""
 
     def __init__(self, path: Path) -> None:
@@ -81,7 +81,7 @@ class FileStore:
         """Nothing is held."""
 
 
-class RedisStore:
+class RedisKeyStore:
     """Keys in the Redis that gateways share, so that all of them know at once."""
 
     def __init__(self, url: str) -> None:
@@ -90,8 +90,8 @@ class RedisStore:
 
         self._redis = redis_connection.connect(url)
         self._trouble = redis_connection.TROUBLE
-        self._where = redis_connection.shown(url)
-        self._part = redis_connection.part
+        self._where = redis_connection.redacted(url)
+        self._part = redis_connection.close
 
     async def all(self) -> dict[str, Key]:
         """Return every key."""

@@ -55,7 +55,7 @@ class Key:
         return hmac.compare_digest(_digest(text), self.digest) and not self.revoked
 
 
-def mint(name: str, *, scopes: tuple[str, ...], rate: float, streams: int) -> tuple[Key, str]:
+def create_key(name: str, *, scopes: tuple[str, ...], rate: float, streams: int) -> tuple[Key, str]:
     """Return a new key, and the text that is it: told once, kept nowhere. Raises Unprocessable."""
     if not name.strip() or not name.isprintable():
         raise Unprocessable(f"{name!r} is no name for a key")

@@ -12,20 +12,20 @@ from features.errors import (
     TooMany,
 )
 from service.auth.keys import Key
-from service.lifecycle import Leaver
+from service.lifecycle import Closeable
 
 
-def too_often(key: Key, wait_s: int) -> TooMany:
+def rate_exceeded(key: Key, wait_s: int) -> TooMany:
     """Return the error that tells of a key's rate, and in how many seconds there will be room."""
     return TooMany(f"more than {key.rate:g} requests per second with this key", retry_after=wait_s)
 
 
-def too_many(streams: int) -> TooMany:
+def streams_exceeded(streams: int) -> TooMany:
     """Return the error that tells how many streams are open with a key."""
     return TooMany(f"{streams} streams are open with this key, as many as it may have")
 
 
-class Allowance(Protocol):
+class SharedLimits(Protocol):
     """What all gateways count together: through Redis, or on one machine."""
 
     async def spend(self, key: Key) -> None:
@@ -41,18 +41,18 @@ class Allowance(Protocol):
         """Let go of what is held."""
 
 
-class Permit:
+class KeyLimits:
     """What one key may still do in this process: a bucket of requests that fills by the second, and open streams.
 
     With an allowance, all gateways count together besides.
     """
 
-    def __init__(self, key: Key, allowance: Allowance | None = None) -> None:
+    def __init__(self, key: Key, allowance: SharedLimits | None = None) -> None:
         self.key = key
         self._allowance = allowance
         self._tokens = max(1.0, key.rate)
         self._at = time.monotonic()
-        self._streams: set[Leaver] = set()
+        self._streams: set[Closeable] = set()
 
     def spend(self, at: float) -> None:
         """Count a request at a time (monotonic, seconds). Raises TooMany when there were too many before it."""
@@ -60,20 +60,20 @@ class Permit:
         self._at = at
         if self._tokens < 1:
             wait_s = math.ceil((1 - self._tokens) / self.key.rate)
-            raise too_often(self.key, wait_s)
+            raise rate_exceeded(self.key, wait_s)
         self._tokens -= 1
 
-    async def spend_everywhere(self) -> None:
+    async def spend_shared(self) -> None:
         """Count a request here and for all gateways. Raises TooMany."""
         self.spend(time.monotonic())
         if self._allowance:
             await self._allowance.spend(self.key)
 
     @asynccontextmanager
-    async def streaming(self, stream: Leaver) -> AsyncIterator[None]:
+    async def streaming(self, stream: Closeable) -> AsyncIterator[None]:
         """Count a stream while it lasts. Raises TooMany past the bound."""
         if len(self._streams) >= self.key.streams:
-            raise too_many(len(self._streams))
+            raise streams_exceeded(len(self._streams))
         self._streams.add(stream)
         try:
             async with self._allowance.streaming(self.key) if self._allowance else nullcontext():
@@ -81,7 +81,7 @@ class Permit:
         finally:
             self._streams.discard(stream)
 
-    def leave(self) -> None:
+    def shut_down(self) -> None:
         """End the streams that are open."""
         for stream in tuple(self._streams):
-            stream.leave()
+            stream.shut_down()

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from service.auth.keys import Key
-from service.auth.limits import too_many, too_often
+from service.auth.limits import rate_exceeded, streams_exceeded
 from service.log import log
-from service.queue.redis_connection import TROUBLE, connect, part
+from service.queue.redis_connection import TROUBLE, close, connect
 
 RATE, STREAMS = "{timbre}:rate:", "{timbre}:streams:"
 LEASE_S = 6.0
@@ -59,7 +59,7 @@ redis.call('EXPIRE', KEYS[1], math.ceil(2 * ARGV[1]))
 END = "return redis.call('ZREM', KEYS[1], ARGV[1])"
 
 
-class Allowance:
+class RedisLimits:
     """Counts with all other gateways. While Redis is away nothing is counted here: each process has its own counts."""
 
     def __init__(self, url: str) -> None:
@@ -70,7 +70,7 @@ class Allowance:
     async def spend(self, key: Key) -> None:
         """Count a request. Raises TooMany when there were too many before it."""
         if wait_s := await self._ask(SPEND, RATE + key.id, key.rate):
-            raise too_often(key, wait_s)
+            raise rate_exceeded(key, wait_s)
 
     @asynccontextmanager
     async def streaming(self, key: Key) -> AsyncIterator[None]:
@@ -78,7 +78,7 @@ class Allowance:
         lease = uuid.uuid4().hex
         found = await self._ask(BEGIN, STREAMS + key.id, lease, key.streams, LEASE_S)
         if found is not None and found >= 0:
-            raise too_many(found)
+            raise streams_exceeded(found)
         leases = self._leases.setdefault(key.id, set())
         leases.add(lease)
         try:
@@ -99,7 +99,7 @@ class Allowance:
 
     async def close(self) -> None:
         """Part from Redis."""
-        await part(self._redis)
+        await close(self._redis)
 
     async def _ask(self, script: str, key: str, *values: Any) -> int | None:
         """Return what a script gives; None when Redis does not answer."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from service.cli.offline import Found, Local
+    from service.cli.offline import Found, OfflineClassifier
 
 DONE, SOME_FAILED, NO_MODEL = 0, 1, 4
 MANY = 5
@@ -116,7 +116,7 @@ async def _classify(asked: argparse.Namespace) -> int:
 
 
 def _sheet(
-    target: Path | None, local: Local
+    target: Path | None, local: OfflineClassifier
 ) -> AbstractContextManager[Callable[[Path, Found], None] | None]:
     if target is None:
         return nullcontext()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from features.errors import Busy, NotFound, TimbreError, Unprocessable
 
 if TYPE_CHECKING:
-    from service.auth.key_store import Store
+    from service.auth.key_store import KeyStore
 
 DEFAULT_FILE = "timbre-keys.json"
 OK, AMISS, WRONG, UNREACHED = 0, 1, 2, 3
@@ -20,15 +20,15 @@ OK, AMISS, WRONG, UNREACHED = 0, 1, 2, 3
 def main(argv: list[str]) -> int:
     """Run `timbre keys`; return 0 when done, 1 for no such key, 2 when not understood, 3 when no Redis is reached."""
     asked = _parser().parse_args(argv)
-    from service.auth.key_store import open_store
+    from service.auth.key_store import open_key_store
     from service.settings import redis_address
 
     try:
         in_redis = asked.redis or asked.keys == "redis"
         store = (
-            open_store("redis", redis=redis_address(asked.redis))
+            open_key_store("redis", redis=redis_address(asked.redis))
             if in_redis
-            else open_store(asked.keys, redis="")
+            else open_key_store(asked.keys, redis="")
         )
         asyncio.run(_run(asked, store))
     except TimbreError as error:
@@ -37,19 +37,19 @@ def main(argv: list[str]) -> int:
     return OK
 
 
-async def _run(asked: argparse.Namespace, store: Store) -> None:
+async def _run(asked: argparse.Namespace, store: KeyStore) -> None:
     try:
         await {"create": _create, "list": _list, "revoke": _revoke}[asked.what](asked, store)
     finally:
         await store.close()
 
 
-async def _create(asked: argparse.Namespace, store: Store) -> None:
+async def _create(asked: argparse.Namespace, store: KeyStore) -> None:
     """Add a key. Only its text goes to stdout, so that a script can take it from there."""
-    from service.auth.keys import mint
+    from service.auth.keys import create_key
 
     scopes = tuple(dict.fromkeys(asked.scope or ("classify", "stream")))
-    key, text = mint(asked.name, scopes=scopes, rate=asked.rate, streams=asked.streams)
+    key, text = create_key(asked.name, scopes=scopes, rate=asked.rate, streams=asked.streams)
     await store.put(key)
     print(
         f"key {key.id} for {key.name}: {', '.join(scopes)}. This is the only time it is shown:",
@@ -58,7 +58,7 @@ async def _create(asked: argparse.Namespace, store: Store) -> None:
     print(text)
 
 
-async def _list(_: argparse.Namespace, store: Store) -> None:
+async def _list(_: argparse.Namespace, store: KeyStore) -> None:
     for key in (await store.all()).values():
         state = (
             f"revoked {key.revoked}"
@@ -68,7 +68,7 @@ async def _list(_: argparse.Namespace, store: Store) -> None:
         print(f"{key.id}  {key.created}  {','.join(key.scopes):22}  {key.name}: {state}")
 
 
-async def _revoke(asked: argparse.Namespace, store: Store) -> None:
+async def _revoke(asked: argparse.Namespace, store: KeyStore) -> None:
     from service.auth.keys import now
 
     known = await store.all()

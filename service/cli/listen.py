@@ -14,7 +14,7 @@ from features.errors import TimbreError
 
 if TYPE_CHECKING:
     from service.cli.listen_session import Source
-    from service.cli.stream_state import Board
+    from service.cli.stream_state import StreamState
     from service.client.events import Event
 
 DONE, NOT_UNDERSTOOD, UNREACHABLE, REFUSED = 0, 2, 3, 4
@@ -31,13 +31,15 @@ def main(argv: list[str]) -> int:
     refuses or the source cannot be read.
     """
     asked = _parser().parse_args(argv)
-    from service.cli.listen_session import Wish, listen
+    from service.cli.listen_session import ListenOptions, listen
     from service.client.transport import Unreachable
 
     if asked.token:
         _hide_arguments()
     token = asked.token or os.environ.get("TIMBRE_TOKEN")
-    wish = Wish(url=asked.url, token=token, authorities=asked.ca, model=asked.model, hop=asked.hop)
+    wish = ListenOptions(
+        url=asked.url, token=token, authorities=asked.ca, model=asked.model, hop=asked.hop
+    )
     plain = asked.json or not sys.stdout.isatty()
     try:
         board = asyncio.run(listen(_source(asked), wish, tell=_tell if plain else None))
@@ -104,7 +106,7 @@ def _source(asked: argparse.Namespace) -> Source:
     return Playback(Path(asked.source))
 
 
-def _conclude(board: Board, *, plain: bool, picture: Path | None) -> None:
+def _conclude(board: StreamState, *, plain: bool, picture: Path | None) -> None:
     """Leave the last view and one line behind; with JSON the line goes to stderr, out of the way of pipes."""
     from rich.console import Console
 

@@ -14,7 +14,7 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from features.config import Samples
-from service.cli.stream_state import Board
+from service.cli.stream_state import StreamState
 from service.cli.terminal_view import render
 from service.client import Client
 from service.client.events import Event, Lost
@@ -37,7 +37,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class ListenOptions:
     """What is asked for on the command line."""
 
     url: str
@@ -50,8 +50,8 @@ class Wish:
 
 
 async def listen(
-    source: Source, wish: Wish, *, tell: Callable[[Event], None] | None = None
-) -> Board:
+    source: Source, wish: ListenOptions, *, tell: Callable[[Event], None] | None = None
+) -> StreamState:
     """Stream a source to its end, or to Ctrl-C; return what was seen. Raises what `Client.stream` raises.
 
     tell: called with each event, instead of showing the board on the terminal.
@@ -75,7 +75,7 @@ async def listen(
 
 
 async def _converse(
-    source: Source, stream: Stream, board: Board, tell: Callable[[Event], None] | None
+    source: Source, stream: Stream, board: StreamState, tell: Callable[[Event], None] | None
 ) -> None:
     def note(event: Event) -> None:
         board.note(event)
@@ -100,7 +100,7 @@ async def _converse(
 async def _feed(
     source: Source,
     stream: Stream,
-    board: Board,
+    board: StreamState,
     *,
     note: Callable[[Event], None],
     enough: asyncio.Event,
@@ -145,9 +145,9 @@ def _enough() -> asyncio.Event:
     return enough
 
 
-async def _board(client: Client, source: Source, wish: Wish) -> Board:
+async def _board(client: Client, source: Source, wish: ListenOptions) -> StreamState:
     described = await client.describe(wish.model)
-    return Board(
+    return StreamState(
         source=source.name,
         rate=source.sample_rate,
         url=client.url,
@@ -157,7 +157,7 @@ async def _board(client: Client, source: Source, wish: Wish) -> Board:
 
 
 @asynccontextmanager
-async def _screen(board: Board) -> AsyncIterator[None]:
+async def _screen(board: StreamState) -> AsyncIterator[None]:
     """Show the board on the terminal's other screen while it lasts."""
     console = Console()
 

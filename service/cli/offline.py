@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from features.errors import InputError, TimbreError, Unprocessable
 from models.store import DEFAULT_PATH, Model
 from service.inference import clips, pictures
-from service.inference.decode_pool import Pool
+from service.inference.decode_pool import DecodePool
 from service.inference.gateway import Gateway
 from service.settings import Settings
 
@@ -33,12 +33,12 @@ DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
-class Local:
+class OfflineClassifier:
     """A model that is ready, and what it takes to ask it."""
 
     model: Model
     gateway: Gateway
-    pool: Pool
+    pool: DecodePool
     threads: int
 
     @property
@@ -64,7 +64,7 @@ class Local:
         samples = clips.hop_samples(
             hop, config=self.model.sound[0], min_hop=self.gateway.settings.min_hop
         )
-        query = clips.Query(model=self.model, hop=samples, top_k=top_k)
+        query = clips.ClipQuery(model=self.model, hop=samples, top_k=top_k)
         return lambda data: clips.answer(self.gateway, self.pool, query, data)
 
     def _seeing(self, *, hop: float | None, top_k: int | None, metadata: Mapping[str, str]) -> Ask:
@@ -73,7 +73,9 @@ class Local:
         if hop is not None:
             raise Unprocessable(f"model {self.model.name!r} takes pictures, which have no hop")
         facts(self.model.picture, metadata)
-        query = pictures.Query(model=self.model, top_k=top_k or pictures.TOP_K, metadata=metadata)
+        query = pictures.PictureQuery(
+            model=self.model, top_k=top_k or pictures.TOP_K, metadata=metadata
+        )
         return lambda data: pictures.answer(self.gateway, self.pool, query, data)
 
     async def answers(self, files: list[Path], ask: Ask) -> AsyncGenerator[tuple[Path, Found]]:
@@ -125,18 +127,18 @@ def files_in(paths: list[Path], suffixes: tuple[str, ...]) -> list[Path]:
 
 
 @asynccontextmanager
-async def opened(model: str, *, artefacts: Path | None) -> AsyncIterator[Local]:
+async def opened(model: str, *, artefacts: Path | None) -> AsyncIterator[OfflineClassifier]:
     """Load a model of this name. Raises ArtefactError when it cannot be had."""
     threads = os.cpu_count() or 1
     settings = _settings(model, artefacts or DEFAULT_PATH)
-    gateway, pool = Gateway(settings), Pool(threads=threads, limit=sys.maxsize)
+    gateway, pool = Gateway(settings), DecodePool(threads=threads, limit=sys.maxsize)
     gateway.open()
     try:
         await gateway.opening
-        yield Local(gateway.catalogue.find(model), gateway, pool, threads)
+        yield OfflineClassifier(gateway.registry.find(model), gateway, pool, threads)
     finally:
         pool.close()
-        await gateway.leave()
+        await gateway.shut_down()
 
 
 def _settings(model: str, artefacts: Path) -> Settings:

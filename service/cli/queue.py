@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     """Run `timbre queue`; return the exit code."""
     args = _parser().parse_args(argv)
     from service.queue import status
-    from service.queue.redis_connection import TROUBLE, shown
+    from service.queue.redis_connection import TROUBLE, redacted
     from service.settings import redis_address
 
     try:
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
         print(f"timbre queue: {error}", file=sys.stderr)
         return WRONG
     except TROUBLE as error:
-        print(f"timbre queue: {shown(address)}: {error}", file=sys.stderr)
+        print(f"timbre queue: {redacted(address)}: {error}", file=sys.stderr)
         return UNREACHED
     if args.json:
         print(json.dumps(found))

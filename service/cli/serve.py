@@ -66,15 +66,15 @@ def check_redis(url: str) -> None:
 
 def check_secrets(settings: Any) -> None:
     """Refuse files of keys, certificate and its key that cannot be used. Raises Unprocessable."""
-    from service.auth.key_store import FileStore, open_store
+    from service.auth.key_store import FileKeyStore, open_key_store
     from service.log import log
     from service.server.tls import server_context
     from service.settings import is_loopback
 
     server_context(settings.tls_certificate, settings.tls_key)
     if settings.keys:
-        store = open_store(settings.keys, redis=settings.redis)
-        if isinstance(store, FileStore):
+        store = open_key_store(settings.keys, redis=settings.redis)
+        if isinstance(store, FileKeyStore):
             asyncio.run(store.all())
         if not settings.tls_key and not is_loopback(settings.host):
             log("keys travel in the clear", see="tls_certificate, or a proxy that speaks TLS")

@@ -30,7 +30,7 @@ class Heard:
     labels: frozenset[str]
 
 
-class Board:
+class StreamState:
     """The state behind the view of one stream."""
 
     def __init__(

@@ -10,7 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Group
 from rich.text import Text
 
-from service.cli.stream_state import Board, Heard, clock
+from service.cli.stream_state import Heard, StreamState, clock
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 QUIET = "bright_black"
@@ -63,7 +63,7 @@ def arrange(labels: list[str], *, width: int, height: int) -> Layout:
     )
 
 
-def render(board: Board, *, width: int, height: int) -> Group:
+def render(board: StreamState, *, width: int, height: int) -> Group:
     """Return the picture of a board for a terminal of this size."""
     labels = list(board.thresholds)
     layout = arrange(labels, width=width, height=height)
@@ -117,7 +117,7 @@ def _colour(heard: Heard, label: str, style: str) -> str:
     return style if label in heard.labels else OFF
 
 
-def _lane(board: Board, label: str, colour: str, layout: Layout) -> list[Text]:
+def _lane(board: StreamState, label: str, colour: str, layout: Layout) -> list[Text]:
     score = board.now.scores.get(label, 0.0)
     on = label in board.now.labels
     style = colour if on else QUIET
@@ -131,7 +131,7 @@ def _lane(board: Board, label: str, colour: str, layout: Layout) -> list[Text]:
     return [*above, bottom + strips[-1]]
 
 
-def _title(board: Board, width: int) -> Text:
+def _title(board: StreamState, width: int) -> Text:
     left = Text(" " * MARGIN)
     left.append("timbre ", style="bold")
     left.append(f" {board.source}")
@@ -142,7 +142,7 @@ def _title(board: Board, width: int) -> Text:
     return _ends(left, right, width)
 
 
-def _meters(board: Board, width: int) -> Text:
+def _meters(board: StreamState, width: int) -> Text:
     left = Text(" " * MARGIN)
     left.append("level ", style=QUIET)
     left += _level(board, columns=max(8, width // 6))
@@ -161,7 +161,7 @@ def _meters(board: Board, width: int) -> Text:
     return _ends(left, right, width)
 
 
-def _level(board: Board, *, columns: int) -> Text:
+def _level(board: StreamState, *, columns: int) -> Text:
     text = Text()
     peak = min(columns - 1, int((board.peak_db - FLOOR_DB) / -FLOOR_DB * columns))
     for column in range(columns):
@@ -172,7 +172,7 @@ def _level(board: Board, *, columns: int) -> Text:
     return text
 
 
-def _axis(board: Board, layout: Layout) -> Text:
+def _axis(board: StreamState, layout: Layout) -> Text:
     """Tell how far back the history goes."""
     span = f"-{layout.strip * board.hop_s:.0f} s" if board.hop_s else ""
     text = Text(" " * layout.left)
@@ -180,7 +180,7 @@ def _axis(board: Board, layout: Layout) -> Text:
     return text
 
 
-def _foot(board: Board, width: int, *, hidden: int) -> Text:
+def _foot(board: StreamState, width: int, *, hidden: int) -> Text:
     text = Text(" " * MARGIN)
     if hidden > 0:
         text.append(f"{hidden} more labels need a taller terminal  ", style=QUIET)

@@ -11,7 +11,7 @@ import aiohttp
 
 from features.errors import InputError
 from service.client.stream import PATIENCE_S, Stream
-from service.client.transport import Answer, ask
+from service.client.transport import Answer, request
 from service.client.trust import client_context
 from service.protocol import Encoding, OnOverload, Start
 
@@ -52,14 +52,14 @@ class Client:
             else await asyncio.to_thread(Path(source).read_bytes)
         )
         async with self._session() as session:
-            return await ask(
+            return await request(
                 session, "POST", f"{self.url}/v1/models/{model}/classify", data=data, params=options
             )
 
     async def describe(self, model: str = "instruments") -> Answer:
         """Return what the server says about a model. Raises as `classify` does."""
         async with self._session() as session:
-            return await ask(session, "GET", f"{self.url}/v1/models/{model}")
+            return await request(session, "GET", f"{self.url}/v1/models/{model}")
 
     async def load(self, model: str, version: str | None = None) -> Answer:
         """Have the server serve a version from now on, by default the latest on its disk; return what was done.
@@ -68,7 +68,7 @@ class Client:
         """
         wanted = {} if version is None else {"version": version}
         async with self._session() as session:
-            return await ask(session, "POST", f"{self.url}/v1/models/{model}/load", json=wanted)
+            return await request(session, "POST", f"{self.url}/v1/models/{model}/load", json=wanted)
 
     @asynccontextmanager
     async def stream(

@@ -10,7 +10,7 @@ ROUNDING = 2
 """Samples by which the ends of a window may be off at the client's rate."""
 
 
-class Tape:
+class ReplayBuffer:
     """Captured sound that may still be needed, addressed by sample index, never longer than `capacity` samples."""
 
     def __init__(self, *, frame_bytes: int, capacity: int) -> None:
@@ -53,7 +53,7 @@ class Tape:
         return bytes(self._bytes[offset : offset + limit * self.frame_bytes])
 
 
-class Ledger:
+class AnsweredWindows:
     """Which windows have had their one answer, and where a replay must begin.
 
     Windows lie on a grid that begins at sample 0. `hop` and `window` count samples of the client's

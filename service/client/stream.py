@@ -16,8 +16,15 @@ import numpy.typing as npt
 
 from features.errors import Busy, InputError, Leaving, TimbreError
 from service.client.events import End, Event, Lost, Reconnect
-from service.client.replay import Ledger, Tape
-from service.client.transport import Socket, Unreachable, closed, dial, greet, refusal
+from service.client.replay import AnsweredWindows, ReplayBuffer
+from service.client.transport import (
+    Socket,
+    Unreachable,
+    connect,
+    error_of_close,
+    handshake,
+    refusal,
+)
 from service.protocol import (
     SAMPLE_BYTES,
     Dropped,
@@ -58,8 +65,8 @@ class Stream:
         frame_bytes = start.channels * SAMPLE_BYTES[start.encoding]
         self.windows = self.dropped = self.reconnects = 0
         self._session, self._url, self._start, self._patience_s = session, url, start, patience_s
-        self._tape = Tape(frame_bytes=frame_bytes, capacity=KEEP_S * start.sample_rate)
-        self._ledger: Ledger | None = None
+        self._tape = ReplayBuffer(frame_bytes=frame_bytes, capacity=KEEP_S * start.sample_rate)
+        self._ledger: AnsweredWindows | None = None
         self._events: asyncio.Queue[Event | Exception] = asyncio.Queue(EVENTS_WAITING)
         self._fed, self._room, self._over = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._attempt = 0
@@ -134,10 +141,10 @@ class Stream:
 
     async def _connect(self) -> tuple[Socket, int]:
         """Return a socket that is ready, and the sample to send first."""
-        socket = await dial(self._session, self._url)
+        socket = await connect(self._session, self._url)
         try:
             first_sample = await self._resume()
-            ready = await greet(socket, replace(self._start, first_sample=first_sample))
+            ready = await handshake(socket, replace(self._start, first_sample=first_sample))
         except BaseException:
             await socket.close()
             raise
@@ -199,7 +206,7 @@ class Stream:
                         else Leaving(f"the server ended it: {event.reason}")
                     )
                 await self._take(event)
-            return closed(socket)
+            return error_of_close(socket)
         finally:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
@@ -285,9 +292,9 @@ def pcm(samples: npt.ArrayLike, start: Start) -> bytes:
     return bytes(np.clip(np.rint(array * 32_768), -32_768, 32_767).astype("<i2").data)
 
 
-def _ledger(start: Start, ready: Ready) -> Ledger:
+def _ledger(start: Start, ready: Ready) -> AnsweredWindows:
     ratio = start.sample_rate / ready.sample_rate
-    return Ledger(
+    return AnsweredWindows(
         # Whole numbers at the model's rate; their seconds on the wire may have been rounded.
         hop=round(ready.hop * ready.sample_rate) * ratio,
         window=round(ready.window * ready.sample_rate) * ratio,

@@ -35,7 +35,7 @@ class Unreachable(TimbreError):
 OTHERS: dict[int, type[TimbreError]] = {502: Unreachable, 503: Busy, 504: Unreachable}
 
 
-async def ask(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> Answer:
+async def request(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> Answer:
     """Return the JSON a server answers. Raises the error it answers with, or Unreachable."""
     try:
         async with session.request(method, url, timeout=TIMEOUT, **request) as response:
@@ -53,7 +53,7 @@ async def ask(session: aiohttp.ClientSession, method: str, url: str, **request: 
     return answer
 
 
-async def dial(session: aiohttp.ClientSession, url: str) -> Socket:
+async def connect(session: aiohttp.ClientSession, url: str) -> Socket:
     """Return an open WebSocket. Raises the server's refusal, or Unreachable."""
     try:
         return await session.ws_connect(url, heartbeat=HEARTBEAT_S)
@@ -68,14 +68,14 @@ async def dial(session: aiohttp.ClientSession, url: str) -> Socket:
 async def _reason(session: aiohttp.ClientSession, url: str, status: int) -> TimbreError:
     """Return why a handshake was refused: its body is out of reach, but the same request without the upgrade has it."""
     try:
-        await ask(session, "GET", url)
+        await request(session, "GET", url)
     except TimbreError as error:
         if error.status == status:
             return error
     return problem(status, None)
 
 
-async def greet(socket: Socket, start: Start) -> Ready:
+async def handshake(socket: Socket, start: Start) -> Ready:
     """Send `start` and return the `ready`. Raises the server's refusal, or Unreachable."""
     try:
         await socket.send_str(encode(start))
@@ -83,7 +83,7 @@ async def greet(socket: Socket, start: Start) -> Ready:
     except (OSError, TimeoutError) as error:
         raise Unreachable(f"no answer to start: {error or 'timeout'}") from error
     if message.type is not aiohttp.WSMsgType.TEXT:
-        raise closed(socket)
+        raise error_of_close(socket)
     event = parse_server(message.data)
     if isinstance(event, Failure):
         raise refusal(event)
@@ -126,7 +126,7 @@ def refusal(event: Failure) -> TimbreError:
     return kind(event.detail)
 
 
-def closed(socket: Socket) -> TimbreError:
+def error_of_close(socket: Socket) -> TimbreError:
     """Return the error a close code stands for; a lost connection is Unreachable."""
     code = socket.close_code
     kind = next(

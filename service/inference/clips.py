@@ -14,8 +14,8 @@ from features.config import AudioConfig, Samples
 from features.errors import Late, Unprocessable
 from features.extract import extract_many
 from models.store import Model
-from service.inference.decode_pool import Pool
-from service.inference.gateway import Gateway, Verdict
+from service.inference.decode_pool import DecodePool
+from service.inference.gateway import Gateway, Prediction
 from service.settings import Settings
 
 Result = TypeVar("Result")
@@ -25,7 +25,7 @@ WHOLE = 0.5
 
 
 @dataclass(frozen=True)
-class Query:
+class ClipQuery:
     """What is asked of a clip."""
 
     model: Model
@@ -58,7 +58,7 @@ def hop_samples(hop: float | None, *, config: AudioConfig, min_hop: float) -> in
     return round(hop * config.sample_rate)
 
 
-def read_clip(data: bytes, query: Query, settings: Settings) -> Clip:
+def read_clip(data: bytes, query: ClipQuery, settings: Settings) -> Clip:
     """Decode a file and compute its tensors. Raises InputError and its kinds. Runs in a thread."""
     # Imported here so that a gateway that only streams never pays for the decoder.
     from features.decode import decode
@@ -84,7 +84,9 @@ def cut(length: int, *, window: int, hop: int) -> list[Span]:
     return [*spans, (len(spans) * hop, length)] if covered < length else spans
 
 
-async def answer(gateway: Gateway, pool: Pool, query: Query, data: bytes) -> dict[str, Any]:
+async def answer(
+    gateway: Gateway, pool: DecodePool, query: ClipQuery, data: bytes
+) -> dict[str, Any]:
     """Return the answer to a file, but for `timing_ms.total`. Raises InputError and its kinds, Busy, Late, Leaving."""
     seconds = gateway.settings.clip_deadline
     deadline = time.monotonic() + seconds
@@ -109,14 +111,14 @@ async def answer(gateway: Gateway, pool: Pool, query: Query, data: bytes) -> dic
     }
 
 
-async def _ask(gateway: Gateway, model: Model, clip: Clip, *, deadline: float) -> list[Verdict]:
+async def _ask(gateway: Gateway, model: Model, clip: Clip, *, deadline: float) -> list[Prediction]:
     """Ask for every window, a batch at a time: a long clip must not fill the queue on its own."""
     size, stream = gateway.settings.max_batch, gateway.new_id()
-    verdicts: list[Verdict] = []
+    verdicts: list[Prediction] = []
     for at in range(0, len(clip.spans), size):
         asked = [
             asyncio.create_task(
-                gateway.ask(model, tensor, deadline=deadline, live=False, stream=stream)
+                gateway.infer(model, tensor, deadline=deadline, live=False, stream=stream)
             )
             for tensor in clip.tensors[at : at + size]
         ]
@@ -128,7 +130,7 @@ async def _ask(gateway: Gateway, model: Model, clip: Clip, *, deadline: float) -
     return verdicts
 
 
-def clip_labels(spans: list[Span], verdicts: list[Verdict], *, window: int) -> list[str]:
+def clip_labels(spans: list[Span], verdicts: list[Prediction], *, window: int) -> list[str]:
     """Return the labels of all windows, that of the highest mean score first.
 
     A padded last window counts if half of it is sound or it is alone.
@@ -150,7 +152,7 @@ def _padded(samples: Samples, spans: list[Span], window: int) -> Iterator[Sample
         yield sound if len(sound) == window else np.pad(sound, (0, window - len(sound)))
 
 
-def _windows(clip: Clip, verdicts: list[Verdict], query: Query) -> list[dict[str, Any]]:
+def _windows(clip: Clip, verdicts: list[Prediction], query: ClipQuery) -> list[dict[str, Any]]:
     rate = query.model.sound[0].sample_rate
     return [
         {

@@ -14,7 +14,7 @@ from features.errors import Busy
 Result = TypeVar("Result")
 
 
-class Pool:
+class DecodePool:
     """Threads for decoding, with a bound on what is accepted and on what is decoded at one time."""
 
     def __init__(self, *, threads: int, limit: int) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 from features.config import Tensor
 from features.errors import Busy, Leaving, TimbreError
 from models.store import Model, Store
-from service.inference.loop_monitor import Lag
-from service.inference.registry import Catalogue
-from service.inference.version_updater import Takeover
-from service.lifecycle import Leaver
+from service.inference.loop_monitor import LoopMonitor
+from service.inference.registry import ModelRegistry
+from service.inference.version_updater import VersionUpdater
+from service.lifecycle import Closeable
 from service.log import log
 from service.queue.base import Job, JobQueue
 from service.queue.local import LocalQueue
@@ -26,7 +26,7 @@ from service.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Prediction:
     """What a model says of one tensor."""
 
     scores: dict[str, float]
@@ -45,17 +45,17 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         store = Store(settings.artefacts)
-        self.catalogue = Catalogue(store, names=settings.models)
-        self.queue = _queue(settings, store, self.catalogue)
-        self.takeover = Takeover(self.catalogue, store, prepare=self.queue.prepare)
+        self.registry = ModelRegistry(store, names=settings.models)
+        self.queue = _queue(settings, store, self.registry)
+        self.updater = VersionUpdater(self.registry, store, prepare=self.queue.prepare)
         self.leaving = False
         self.opening: asyncio.Task[None]
         self.loaded = asyncio.Event()
         """The models are there; the queue may be on its way."""
-        self.lag = Lag()
+        self.lag = LoopMonitor()
         """Of the event loop, from the moment the server is ready."""
         self._watching: asyncio.Task[None] | None = None
-        self._streams: set[Leaver] = set()
+        self._streams: set[Closeable] = set()
         self._per_client: Counter[str] = Counter()
         self._work = 0
         self._idle = asyncio.Event()
@@ -65,7 +65,7 @@ class Gateway:
     @property
     def models(self) -> list[Model]:
         """What is served, loaded and warmed; empty until then."""
-        return self.catalogue.models
+        return self.registry.models
 
     @property
     def ready(self) -> bool:
@@ -77,21 +77,21 @@ class Gateway:
         self.opening = asyncio.create_task(self._open())
 
     async def _open(self) -> None:
-        await asyncio.to_thread(self.catalogue.load)
+        await asyncio.to_thread(self.registry.load)
         self.loaded.set()
         await self.queue.open()
         if not self.leaving:
-            self._watching = asyncio.create_task(self.takeover.watch())
+            self._watching = asyncio.create_task(self.updater.watch())
 
     def new_id(self) -> str:
         """Return a name that no other job, request or stream of any gateway has."""
         return f"{self._origin}-{next(self._ids):x}"
 
-    async def ask(
+    async def infer(
         self, model: Model, tensor: Tensor, *, deadline: float, live: bool, stream: str
-    ) -> Verdict:
+    ) -> Prediction:
         """Return what the model says. Cancelling withdraws the job. Raises Busy, Late, Leaving."""
-        answer = await self.queue.ask(
+        answer = await self.queue.submit(
             Job(
                 id=self.new_id(),
                 model=model.name,
@@ -102,7 +102,9 @@ class Gateway:
                 stream=stream,
             )
         )
-        return verdict(model, answer.scores, queue_ms=answer.queue_ms, model_ms=answer.model_ms)
+        return prediction_of(
+            model, answer.scores, queue_ms=answer.queue_ms, model_ms=answer.model_ms
+        )
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -121,7 +123,7 @@ class Gateway:
             self._idle.set()
 
     @contextmanager
-    def streaming(self, stream: Leaver, client: str) -> Iterator[None]:
+    def streaming(self, stream: Closeable, client: str) -> Iterator[None]:
         """Count a stream while it lasts. Raises Busy past the bounds."""
         if len(self._streams) >= self.settings.max_streams:
             raise Busy(f"{len(self._streams)} streams are open, as many as this server takes")
@@ -139,7 +141,7 @@ class Gateway:
             if not self._per_client[client]:
                 del self._per_client[client]
 
-    async def leave(self) -> None:
+    async def shut_down(self) -> None:
         """Shut down in steps: refuse new work, end the streams, finish what is accepted, stop the queue."""
         if self.leaving:
             return
@@ -149,7 +151,7 @@ class Gateway:
         self.lag.stop()
         until = time.monotonic() + self.settings.grace
         for stream in tuple(self._streams):
-            stream.leave()
+            stream.shut_down()
         try:
             async with asyncio.timeout(until - time.monotonic()):
                 while self._work:
@@ -160,7 +162,7 @@ class Gateway:
             log("grace is over", unfinished=self._work)
 
 
-def _queue(settings: Settings, store: Store, catalogue: Catalogue) -> JobQueue:
+def _queue(settings: Settings, store: Store, catalogue: ModelRegistry) -> JobQueue:
     if not settings.redis:
         return LocalQueue(
             store.load,
@@ -179,13 +181,13 @@ def _queue(settings: Settings, store: Store, catalogue: Catalogue) -> JobQueue:
     )
 
 
-def verdict(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> Verdict:
+def prediction_of(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> Prediction:
     """Put names to scores, best first."""
     if len(scores) != len(model.labels):
         raise TimbreError(f"{model.name} gave {len(scores)} scores for {len(model.labels)} labels")
     named = zip(model.labels, scores.tolist(), (scores >= model.thresholds).tolist(), strict=True)
     ranked = sorted(named, key=lambda each: -each[1])
-    return Verdict(
+    return Prediction(
         scores={name: round(score, 6) for name, score, _ in ranked},
         labels=tuple(name for name, _, over in ranked if over),
         queue_ms=queue_ms,

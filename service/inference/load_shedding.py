@@ -12,7 +12,7 @@ CALM_TICKS = 20
 MAX_THINNING = 64
 
 
-class Thinning:
+class LoadShedder:
     """Of how many windows of each stream one is computed, so that the loop keeps up. Pure."""
 
     def __init__(self) -> None:

@@ -6,19 +6,19 @@ import asyncio
 import time
 
 from service.inference.histogram import Histogram
-from service.inference.load_shedding import TOO_LATE_MS, Thinning
+from service.inference.load_shedding import TOO_LATE_MS, LoadShedder
 
 TICK_S = 0.01
 SHARE_S = 0.005
 """Seconds of streams' work in one turn of the loop; what else came waits for the next turn."""
 
 
-class Lag:
+class LoopMonitor:
     """Wakes up every 10 ms and notes how much too late it was, which is for how long the loop did not turn."""
 
     def __init__(self) -> None:
         self.histogram = Histogram()
-        self.thinning = Thinning()
+        self.thinning = LoadShedder()
         self._due = 0.0
         self._turn: float | None = None  # when the first piece of work of this turn began
         self._waited = 0.0  # by who came last

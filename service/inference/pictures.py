@@ -11,7 +11,7 @@ from typing import Any
 from features.config import Tensor
 from features.errors import Late
 from models.store import Model
-from service.inference.decode_pool import Pool
+from service.inference.decode_pool import DecodePool
 from service.inference.gateway import Gateway
 
 TOP_K = 5
@@ -19,7 +19,7 @@ TOP_K = 5
 
 
 @dataclass(frozen=True)
-class Query:
+class PictureQuery:
     """What is asked of a picture."""
 
     model: Model
@@ -29,7 +29,9 @@ class Query:
     """What is told beside the picture, by name."""
 
 
-async def answer(gateway: Gateway, pool: Pool, query: Query, data: bytes) -> dict[str, Any]:
+async def answer(
+    gateway: Gateway, pool: DecodePool, query: PictureQuery, data: bytes
+) -> dict[str, Any]:
     """Return the answer to a file, but for `timing_ms.total`. Raises InputError and its kinds, Busy, Late, Leaving."""
     seconds = gateway.settings.clip_deadline
     deadline = time.monotonic() + seconds
@@ -41,7 +43,7 @@ async def answer(gateway: Gateway, pool: Pool, query: Query, data: bytes) -> dic
                 tensor, decode_ms = await pool.run(
                     lambda: read_picture(data, query, gateway.settings.max_pixels)
                 )
-            verdict = await gateway.ask(
+            verdict = await gateway.infer(
                 query.model, tensor, deadline=deadline, live=False, stream=gateway.new_id()
             )
     except TimeoutError:
@@ -58,7 +60,7 @@ async def answer(gateway: Gateway, pool: Pool, query: Query, data: bytes) -> dic
     }
 
 
-def read_picture(data: bytes, query: Query, max_pixels: int) -> tuple[Tensor, float]:
+def read_picture(data: bytes, query: PictureQuery, max_pixels: int) -> tuple[Tensor, float]:
     """Return the tensor of a file, and the milliseconds it took. Raises InputError and its kinds. Runs in a thread."""
     # Imported here so that a gateway without pictures never pays for the decoder.
     from features.picture import decode, tensor

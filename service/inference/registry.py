@@ -14,16 +14,16 @@ from models.manifest import Config, InputKind
 from models.recent import Shelf
 from models.store import Model, Store
 from service.inference.memory import give_back, let_go_of_large_blocks
-from service.inference.version_scanner import Candidate, Lookout
+from service.inference.version_scanner import Candidate, VersionScanner
 
 Description = dict[str, Any]
 
 
-class Catalogue:
+class ModelRegistry:
     """The current version of every model offered is ready from the start, others from their first use."""
 
     def __init__(self, store: Store, *, names: tuple[str, ...] = ()) -> None:
-        self.lookout = Lookout(store, offers=self.offers)
+        self.scanner = VersionScanner(store, offers=self.offers)
         self._store = store
         self._wanted = names
         self._current: dict[str, Model] = {}
@@ -55,7 +55,7 @@ class Catalogue:
             raise ArtefactError(
                 f"no artefact of {', '.join(sorted(missing)) or 'any model'} in {self._store.path}{there}"
             )
-        current = {name: self.lookout.begin(name) for name in names if self.offers(name)}
+        current = {name: self.scanner.begin(name) for name in names if self.offers(name)}
         kinds = {(model.kind, model.config) for model in current.values()}
         for kind, config in kinds:
             _warm(kind, config)
@@ -88,11 +88,11 @@ class Catalogue:
     def look(self) -> list[Candidate]:
         """Return what should be served in the place of what is; let go of what nobody asks for. Raises OSError."""
         self._shelf.tidy()
-        return self.lookout.look({name: model.version for name, model in self._current.items()})
+        return self.scanner.look({name: model.version for name, model in self._current.items()})
 
     def read(self, name: str, version: str) -> Model:
         """Return a version that may take over at once. Raises NotFound, or ArtefactError when it is refused."""
-        model = self.lookout.read(name, version)
+        model = self.scanner.read(name, version)
         if all((model.kind, model.config) != (other.kind, other.config) for other in self.models):
             _warm(model.kind, model.config)
         return model
@@ -112,7 +112,7 @@ class Catalogue:
             "name": model.name,
             "version": model.version,
             "versions": self._versions(model),
-            "refused": self.lookout.refused(name),
+            "refused": self.scanner.refused(name),
             "task": manifest.task,
             "labels": [
                 {"name": label.name, "threshold": label.threshold} for label in manifest.labels

@@ -20,7 +20,7 @@ class Candidate(NamedTuple):
     """The one made for its model, as it stood then."""
 
 
-class Lookout:
+class VersionScanner:
     """Looks at folders when told to, never on its own. One call at a time; takes the time that the disk takes."""
 
     def __init__(self, store: Store, *, offers: Callable[[str], bool]) -> None:

@@ -11,18 +11,22 @@ from typing import Any
 from features.errors import ArtefactError, NotFound, Refused
 from models.pin import Choice
 from models.store import Model, Store
-from service.inference.registry import Catalogue
+from service.inference.registry import ModelRegistry
 from service.log import log
 
 WATCH_S = 1.0
 """How often the artefacts folder is looked at."""
 
 
-class Takeover:
+class VersionUpdater:
     """Keeps a catalogue at the versions that should be served."""
 
     def __init__(
-        self, catalogue: Catalogue, store: Store, *, prepare: Callable[[str, str], Awaitable[None]]
+        self,
+        catalogue: ModelRegistry,
+        store: Store,
+        *,
+        prepare: Callable[[str, str], Awaitable[None]],
     ) -> None:
         """prepare: returns when whoever runs the models has this one as well; raises ArtefactError if that fails."""
         self._catalogue = catalogue
@@ -85,13 +89,13 @@ class Takeover:
         try:
             await self._prepare(name, version)
         except ArtefactError as error:
-            self._catalogue.lookout.refuse(name, version, str(error), ())
+            self._catalogue.scanner.refuse(name, version, str(error), ())
             raise
         return model
 
     def _take(self, model: Model, choice: Choice | None, begin: float) -> str | None:
         previous = self._catalogue.take(model)
-        self._catalogue.lookout.taken(model, choice)
+        self._catalogue.scanner.taken(model, choice)
         if previous != model.version:
             seconds = time.monotonic() - begin
             log(

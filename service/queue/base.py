@@ -30,7 +30,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Answer:
+class JobResult:
     """What a model gave for one job."""
 
     job_id: str
@@ -59,7 +59,7 @@ class JobQueue(Protocol):
     async def prepare(self, model: str, version: str) -> None:
         """Return when this version can be asked for without a wait. Raises ArtefactError when it cannot be had."""
 
-    async def ask(self, job: Job) -> Answer:
+    async def submit(self, job: Job) -> JobResult:
         """Return the answer. Cancelling withdraws the job. Raises Busy when full, Late past the deadline, Leaving."""
 
     async def close(self) -> None:

@@ -30,7 +30,7 @@ _REPLY = struct.Struct("<2sBBfHI")
 then both."""
 
 
-class Order(NamedTuple):
+class JobMessage(NamedTuple):
     """A job as a worker gets it."""
 
     job: Job
@@ -64,7 +64,7 @@ def encode_job(job: Job, *, reply_to: str, now: float) -> bytes:
     )
 
 
-def decode_job(data: bytes, *, since: float) -> Order:
+def decode_job(data: bytes, *, since: float) -> JobMessage:
     """Return the job of these bytes, which were written at `since` (time.monotonic()). Raises InputError."""
     try:
         magic, version, live, kind, dimensions, left_ms, length = _JOB.unpack_from(data)
@@ -90,7 +90,7 @@ def decode_job(data: bytes, *, since: float) -> Order:
         live=bool(live),
         stream=stream,
     )
-    return Order(job, reply_to)
+    return JobMessage(job, reply_to)
 
 
 def encode_reply(reply: Reply) -> bytes:

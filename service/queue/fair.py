@@ -19,7 +19,7 @@ class _Place(NamedTuple, Generic[Item]):
     stale: float
 
 
-class Turns(Generic[Item]):
+class RoundRobin(Generic[Item]):
     """Items of several streams, taken one stream after the other, each stream's in its own order."""
 
     def __init__(self) -> None:
@@ -76,14 +76,14 @@ class Turns(Generic[Item]):
         return place.item
 
 
-class Backlog(Generic[Item]):
+class FairQueue(Generic[Item]):
     """Live items before clips, streams in turn, bounded in number and in size."""
 
     def __init__(self, *, limit: int, max_size: int) -> None:
         """limit, max_size: of live items, and again of clips."""
         self._limit = limit
         self._max_size = max_size
-        self._turns: dict[bool, Turns[Item]] = {True: Turns(), False: Turns()}
+        self._turns: dict[bool, RoundRobin[Item]] = {True: RoundRobin(), False: RoundRobin()}
 
     def __len__(self) -> int:
         return len(self._turns[True]) + len(self._turns[False])

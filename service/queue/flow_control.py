@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from features.errors import Busy
 from service.queue.base import Job
-from service.queue.fair import STALE, Turns
+from service.queue.fair import STALE, RoundRobin
 
 SOON_S = 0.1
 """How long a job that is under way should wait at most; the others wait here, where newer ones
@@ -20,7 +20,7 @@ GROWTH, DECAY = 0.25, 0.5
 """What one answer that came soon, or late, changes."""
 
 
-class Weight:
+class ByteBudget:
     """Bytes of the jobs that are held at one time, bounded."""
 
     def __init__(self, *, limit: int) -> None:
@@ -39,7 +39,7 @@ class Weight:
             self._held -= size
 
 
-class Line:
+class FlowControl:
     """Live jobs of one gateway, streams in turn, let through as fast as answers come back."""
 
     def __init__(self, *, limit: int) -> None:
@@ -47,14 +47,14 @@ class Line:
         self.credit = FIRST
         """Jobs that may be under way."""
         self._limit = limit
-        self._turns: Turns[asyncio.Future[None]] = Turns()
+        self._turns: RoundRobin[asyncio.Future[None]] = RoundRobin()
         self._under_way = 0
         self._left = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._turns)
 
-    async def enter(self, job: Job) -> None:
+    async def acquire(self, job: Job) -> None:
         """Return when the job may go; follow with `leave`. Raises Busy when it is overtaken, or too many wait."""
         if not len(self._turns) and self._under_way < self.credit:
             self._under_way += 1
@@ -67,13 +67,13 @@ class Line:
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and not future.exception():
                 # It had its turn at the same moment; one that was refused then had none.
-                self.leave(None)
+                self.release(None)
             raise
         finally:
             self._turns.discard(job.stream, job.id)
             self._left.set()
 
-    def leave(self, wait_s: float | None) -> None:
+    def release(self, wait_s: float | None) -> None:
         """Note that a job is under way no more, and how long it waited there; None: it was given up."""
         self._under_way -= 1
         if wait_s is not None and wait_s > SOON_S:

@@ -6,7 +6,7 @@ ALIVE_S = 4.0
 """A worker that was not seen for so long does not count."""
 
 
-class Pulses:
+class Liveness:
     """Remembers the last beat of each worker, and when it was noticed by our own clock."""
 
     def __init__(self) -> None:

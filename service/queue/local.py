@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from features.config import Tensor
 from features.errors import Busy, Late, Leaving
-from service.queue.base import Answer, Job
-from service.queue.fair import STALE, Backlog
+from service.queue.base import Job, JobResult
+from service.queue.fair import STALE, FairQueue
 
 IDLE_S = 5.0
 """A model that was not asked for so long gives its thread back, and the memory that ONNX Runtime
@@ -32,10 +32,10 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
+class _PendingJob:
     job: Job
     since: float
-    future: asyncio.Future[Answer]
+    future: asyncio.Future[JobResult]
 
 
 class LocalQueue:
@@ -56,7 +56,7 @@ class LocalQueue:
         self._find = find
         self._max_batch = max_batch
         self._bounds = {"limit": max_jobs, "max_size": max_job_bytes}
-        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._lanes: dict[tuple[str, str], _ModelQueue] = {}
         self._leaving = False
 
     @property
@@ -75,16 +75,16 @@ class LocalQueue:
     async def prepare(self, model: str, version: str) -> None:
         """Nothing to prepare: who asks has the model, and it is the same one."""
 
-    async def ask(self, job: Job) -> Answer:
+    async def submit(self, job: Job) -> JobResult:
         """Return the answer. Cancelling withdraws the job. Raises Busy when full, Late past the deadline, Leaving."""
         if self._leaving:
             raise Leaving("the queue takes no new jobs")
         key = (job.model, job.version)
         if key not in self._lanes:
-            self._lanes[key] = _Lane(
-                partial(self._find, *key), Backlog(**self._bounds), max_batch=self._max_batch
+            self._lanes[key] = _ModelQueue(
+                partial(self._find, *key), FairQueue(**self._bounds), max_batch=self._max_batch
             )
-        return await self._lanes[key].ask(job)
+        return await self._lanes[key].submit(job)
 
     async def close(self) -> None:
         """Answer what was accepted, then stop."""
@@ -92,7 +92,7 @@ class LocalQueue:
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
 
 
-class _Lane:
+class _ModelQueue:
     """One model, its thread and the jobs that wait for it.
 
     The thread helps itself: were it handed its work, a busy event loop would let it run once a
@@ -100,7 +100,7 @@ class _Lane:
     """
 
     def __init__(
-        self, find: Callable[[], Predictor], backlog: Backlog[_Asked], *, max_batch: int
+        self, find: Callable[[], Predictor], backlog: FairQueue[_PendingJob], *, max_batch: int
     ) -> None:
         self.backlog = backlog
         self._find = find
@@ -111,11 +111,11 @@ class _Lane:
         self._ended = asyncio.Event()
         self._running = False
 
-    async def ask(self, job: Job) -> Answer:
+    async def submit(self, job: Job) -> JobResult:
         now = time.monotonic()
         if job.deadline <= now:
             raise Late("the deadline passed before the job was asked")
-        asked = _Asked(job, now, self._loop.create_future())
+        asked = _PendingJob(job, now, self._loop.create_future())
         with self._change:
             self._begin()
             self._admit(asked)
@@ -147,7 +147,7 @@ class _Lane:
                 raise Busy("no thread can be had for the model") from error
             self._running = True
 
-    def _admit(self, asked: _Asked) -> None:
+    def _admit(self, asked: _PendingJob) -> None:
         """Put a job in its place, if need be in that of its stream's oldest. Raises Busy when there is none."""
         job, size = asked.job, asked.job.tensor.nbytes
         if self.backlog.full(live=job.live, size=size):
@@ -167,7 +167,7 @@ class _Lane:
             outcome = self._predict(batch)
             self._post(self._told, batch, outcome, begin, time.monotonic())
 
-    def _take(self) -> tuple[list[_Asked], list[_Asked]] | None:
+    def _take(self) -> tuple[list[_PendingJob], list[_PendingJob]] | None:
         with self._change:
             while not len(self.backlog):
                 if self._closing or not (self._change.wait(IDLE_S) or len(self.backlog)):
@@ -180,7 +180,7 @@ class _Lane:
             self._post(_fail, found[1], Busy("overtaken by a newer window"))
         return found
 
-    def _predict(self, batch: list[_Asked]) -> Any:
+    def _predict(self, batch: list[_PendingJob]) -> Any:
         """Return the scores, or what the model raised: that is the answer as well."""
         if not batch:
             return ()
@@ -196,7 +196,7 @@ class _Lane:
             self._loop.call_soon_threadsafe(call, *arguments)
 
     @staticmethod
-    def _told(batch: list[_Asked], outcome: Any, begin: float, end: float) -> None:
+    def _told(batch: list[_PendingJob], outcome: Any, begin: float, end: float) -> None:
         if isinstance(outcome, Exception):
             _fail(batch, outcome)
             return
@@ -205,11 +205,11 @@ class _Lane:
             if not asked.future.done():
                 queue_ms, model_ms = 1e3 * (begin - asked.since), 1e3 * (end - begin)
                 asked.future.set_result(
-                    Answer(job_id=asked.job.id, scores=row, queue_ms=queue_ms, model_ms=model_ms)
+                    JobResult(job_id=asked.job.id, scores=row, queue_ms=queue_ms, model_ms=model_ms)
                 )
 
 
-def _fail(batch: list[_Asked], error: Exception) -> None:
+def _fail(batch: list[_PendingJob], error: Exception) -> None:
     for asked in batch:
         if not asked.future.done():
             asked.future.set_exception(error)

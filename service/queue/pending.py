@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from service.queue.codec import Reply
 
 
-class Replies:
+class PendingReplies:
     """Hands each reply to the one that waits for it; a late or second one is dropped."""
 
     def __init__(self) -> None:

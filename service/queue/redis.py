@@ -12,11 +12,11 @@ from typing import Any
 from features.errors import Busy, InputError, Late, Leaving
 from service.log import log, trace
 from service.queue import redis_versions
-from service.queue.base import Answer, Job
+from service.queue.base import Job, JobResult
 from service.queue.codec import Reply, decode_replies, encode_job
-from service.queue.flow_control import Line, Weight
-from service.queue.liveness import Pulses
-from service.queue.pending import Replies
+from service.queue.flow_control import ByteBudget, FlowControl
+from service.queue.liveness import Liveness
+from service.queue.pending import PendingReplies
 from service.queue.redis_connection import (
     ANSWERS,
     CLIPS,
@@ -26,11 +26,11 @@ from service.queue.redis_connection import (
     PART_S,
     RETRY_S,
     TROUBLE,
-    beats,
+    close,
     connect,
-    part,
+    heartbeats,
     prepare,
-    shown,
+    redacted,
 )
 
 MARK_S = 3_600
@@ -73,12 +73,12 @@ class RedisQueue:
         """
         self._served = served
         self._redis = connect(url)
-        self._where = shown(url)
+        self._where = redacted(url)
         self._max_jobs = max_jobs
-        self._weights = {stream: Weight(limit=max_job_bytes) for stream in (LIVE, CLIPS)}
+        self._weights = {stream: ByteBudget(limit=max_job_bytes) for stream in (LIVE, CLIPS)}
         self._name = uuid.uuid4().hex[:12]
-        self._replies = Replies()
-        self._line = Line(limit=max_jobs)
+        self._replies = PendingReplies()
+        self._line = FlowControl(limit=max_jobs)
         self._outbox: dict[str, tuple[str, bytes]] = {}  # job: stream, bytes
         self._entries: dict[str, tuple[str, bytes, bytes]] = {}  # job: stream, entry, bytes
         self._withdrawn: list[tuple[str, bytes]] = []
@@ -88,7 +88,7 @@ class RedisQueue:
         self._failed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving = self._closed = False
-        self._pulses = Pulses()
+        self._pulses = Liveness()
         self._lost = "the queue was not reached yet"
         self._deserted = ""
 
@@ -113,7 +113,7 @@ class RedisQueue:
         """Return when every worker that lives has this version. Raises ArtefactError naming those that have not."""
         await redis_versions.prepare(self._redis, f"{model}:{version}")
 
-    async def ask(self, job: Job) -> Answer:
+    async def submit(self, job: Job) -> JobResult:
         """Return the answer. Cancelling withdraws the job. Raises Busy, Late, Leaving, Failed, what the model did."""
         now = time.monotonic()
         if self._leaving:
@@ -132,18 +132,18 @@ class RedisQueue:
             except TimeoutError:
                 raise Late(f"no answer from {job.model!r} within the deadline") from None
 
-    async def _in_line(self, job: Job, since: float) -> Answer:
+    async def _in_line(self, job: Job, since: float) -> JobResult:
         """Ask when the job's turn has come."""
-        await self._line.enter(job)
+        await self._line.acquire(job)
         begin, wait_s = time.monotonic(), None
         try:
             answer = await self._ask(job, LIVE, since)
             wait_s = time.monotonic() - begin - answer.model_ms / 1e3
         finally:
-            self._line.leave(wait_s)
+            self._line.release(wait_s)
         return answer
 
-    async def _ask(self, job: Job, stream: str, since: float) -> Answer:
+    async def _ask(self, job: Job, stream: str, since: float) -> JobResult:
         data = encode_job(job, reply_to=self._name, now=time.monotonic())
         with self._replies.expect(job.id) as future:
             self._outbox[job.id] = (stream, data)
@@ -155,7 +155,7 @@ class RedisQueue:
         if isinstance(reply.result, Exception):
             raise reply.result
         queue_ms = max(0.0, 1e3 * (time.monotonic() - since) - reply.model_ms)
-        return Answer(
+        return JobResult(
             job_id=job.id, scores=reply.result, queue_ms=queue_ms, model_ms=reply.model_ms
         )
 
@@ -171,7 +171,7 @@ class RedisQueue:
             with suppress(*TROUBLE):
                 async with asyncio.timeout(PART_S):
                     await self._redis.delete(ANSWERS + self._name, GATEWAYS + self._name)
-            await part(self._redis)
+            await close(self._redis)
 
     def _forget(self, job: Job, *, withdraw: bool) -> None:
         self._outbox.pop(job.id, None)
@@ -281,8 +281,8 @@ class RedisQueue:
             await prepare(self._redis)
         if not await self._redis.set(GATEWAYS + self._name, "here", ex=MARK_S, get=True) or lost:
             await self._send_again()
-        await redis_versions.want(self._redis, self._served())
-        alive = self._pulses.look(*await beats(self._redis), now=time.monotonic())
+        await redis_versions.request_versions(self._redis, self._served())
+        alive = self._pulses.look(*await heartbeats(self._redis), now=time.monotonic())
         self._note(lost="", deserted="" if alive else "no worker takes jobs")
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_S if alive else RETRY_S):

@@ -79,7 +79,7 @@ def connect(url: str) -> Any:
         # What redis-py would say with the first command.
         client.connection_pool.make_connection()
     except (ValueError, TypeError) as error:
-        raise Unprocessable(f"{shown(url)!r} is no address of Redis: {error}") from None
+        raise Unprocessable(f"{redacted(url)!r} is no address of Redis: {error}") from None
     return client
 
 
@@ -97,7 +97,7 @@ def _cluster(url: str, **options: Any) -> Any:
     nodes, path, given = _taken_apart(url)
     if path:
         raise ValueError(f"a cluster has no databases, and so no {path!r}")
-    kind = _EncryptedOwner if given.pop("ssl") else _Owner
+    kind = _EncryptedClusterConnection if given.pop("ssl") else _ClusterConnection
     return Redis(
         connection_pool=ConnectionPool(
             connection_class=kind, nodes=deque(nodes), **options, **given
@@ -147,7 +147,7 @@ class _Sentinel(Sentinel):
             ) from None
 
 
-class _Owner(Connection):
+class _ClusterConnection(Connection):
     """A connection to the node that owns our keys, whichever that is when it is opened.
 
     They share a hash tag, so one node has them all: what is asked for together can be, and there is
@@ -210,17 +210,17 @@ class _Owner(Connection):
             raise ConnectionError(f"the keys have moved, or are about to: {error}") from error
 
 
-class _EncryptedOwner(_Owner, SSLConnection):
+class _EncryptedClusterConnection(_ClusterConnection, SSLConnection):
     pass
 
 
-def shown(url: str) -> str:
+def redacted(url: str) -> str:
     """Return an address without what must not be told."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
-async def part(redis: Any) -> None:
+async def close(redis: Any) -> None:
     """Close a client, and what it asks Sentinel with."""
     sentinel = getattr(redis.connection_pool, "sentinel_manager", None)
     with suppress(*TROUBLE):
@@ -241,7 +241,7 @@ async def prepare(redis: Any) -> None:
                 raise
 
 
-async def beats(redis: Any) -> tuple[float, dict[str, float]]:
+async def heartbeats(redis: Any) -> tuple[float, dict[str, float]]:
     """Return Redis' clock, seconds, and when each worker was last seen by it."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.time()
@@ -252,5 +252,5 @@ async def beats(redis: Any) -> tuple[float, dict[str, float]]:
 
 async def seen(redis: Any) -> dict[str, float]:
     """Return the seconds since each worker was last seen."""
-    now, workers = await beats(redis)
+    now, workers = await heartbeats(redis)
     return {name: max(0.0, now - last) for name, last in workers.items()}

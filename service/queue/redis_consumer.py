@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from features.errors import Failed, InputError
 from service.log import log
-from service.queue.codec import Order, Reply, decode_job, encode_reply
+from service.queue.codec import JobMessage, Reply, decode_job, encode_reply
 from service.queue.redis_connection import (
     ANSWERS,
     CLIPS,
@@ -22,11 +22,11 @@ from service.queue.redis_connection import (
     PART_S,
     TROUBLE,
     WORKERS,
+    close,
     connect,
-    part,
     prepare,
 )
-from service.queue.redis_versions import tell, wanted
+from service.queue.redis_versions import report_version, requested_versions
 
 BEAT_S = 0.5
 """How often a worker shows that it lives and looks for jobs of the dead."""
@@ -45,15 +45,15 @@ DOUBT_S = 60.0
 """How long the age of jobs is not taken from Redis' clock once that was set."""
 
 
-class Delivery(NamedTuple):
+class ClaimedJob(NamedTuple):
     """A job in the hands of this worker."""
 
     stream: str
     entry: bytes
-    order: Order
+    order: JobMessage
 
 
-class RedisJobs:
+class RedisConsumer:
     """What one worker does with the queue. Raises TROUBLE when Redis is not there."""
 
     def __init__(self, url: str, *, name: str) -> None:
@@ -70,7 +70,7 @@ class RedisJobs:
         self._set_clock(await self._redis.time(), first=True)
         await self.beat([])
 
-    async def take(self, count: int, *, wait_s: float) -> list[Delivery]:
+    async def take(self, count: int, *, wait_s: float) -> list[ClaimedJob]:
         """Return up to `count` live jobs, then up to as many clips; wait for the first. Live jobs crowd out clips."""
         found = (
             await self._redis.xreadgroup(GROUP, self.name, {LIVE: ">"}, count=count)
@@ -91,7 +91,7 @@ class RedisJobs:
             if (delivery := await self._read(stream, entry, fields))
         ]
 
-    async def done(self, deliveries: Iterable[Delivery], replies: Iterable[Reply]) -> None:
+    async def done(self, deliveries: Iterable[ClaimedJob], replies: Iterable[Reply]) -> None:
         """Answer, acknowledge and remove, all or nothing: the streams hold only work still to do."""
         answers = defaultdict(list)
         waiting = {delivery.order.job.id: delivery.order.reply_to for delivery in deliveries}
@@ -111,7 +111,7 @@ class RedisJobs:
                 pipe.xdel(stream, *entries)
             await pipe.execute()
 
-    async def beat(self, held: Iterable[Delivery]) -> None:
+    async def beat(self, held: Iterable[ClaimedJob]) -> None:
         """Show that this worker lives and that what it holds is being worked on."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
@@ -121,12 +121,12 @@ class RedisJobs:
                 pipe.xclaim(stream, GROUP, self.name, 0, entries, justid=True)
             self._set_clock((await pipe.execute())[0])
 
-    async def wanted(self, held: Iterable[str]) -> set[str]:
+    async def requested_versions(self, held: Iterable[str]) -> set[str]:
         """Tell which versions this worker has, as NAME:VERSION; return those that gateways want."""
-        await tell(self._redis, self.name, held)
-        return await wanted(self._redis)
+        await report_version(self._redis, self.name, held)
+        return await requested_versions(self._redis)
 
-    async def rescue(self) -> Delivery | None:
+    async def rescue(self) -> ClaimedJob | None:
         """Take over one job of a worker that fell silent. What was tried too often is buried. None: there is none.
 
         One at a time, and to be run alone: the job that ends its workers must not take others
@@ -151,7 +151,7 @@ class RedisJobs:
                 await self._redis.zrem(WORKERS, self.name)
                 await self._redis.hdel(HELD, self.name)
                 await self._strike(self.name)
-        await part(self._redis)
+        await close(self._redis)
 
     async def tidy(self) -> None:
         """Strike workers off the list that are long gone."""
@@ -180,7 +180,7 @@ class RedisJobs:
 
     async def _try_again(
         self, stream: str, entry: bytes, fields: dict[bytes, bytes]
-    ) -> Delivery | None:
+    ) -> ClaimedJob | None:
         pending = await self._redis.xpending_range(stream, GROUP, entry, entry, 1)
         attempts = pending[0]["times_delivered"] if pending else 1
         if not (delivery := await self._read(stream, entry, fields)):
@@ -194,7 +194,9 @@ class RedisJobs:
         await self.done([delivery], [Reply(job.id, Failed(f"job {job.id}: {why}"), 0.0)])
         return None
 
-    async def _read(self, stream: str, entry: bytes, fields: dict[bytes, bytes]) -> Delivery | None:
+    async def _read(
+        self, stream: str, entry: bytes, fields: dict[bytes, bytes]
+    ) -> ClaimedJob | None:
         """Return the job of an entry; one that is none is buried."""
         now = time.monotonic()
         # Entries carry the time of Redis' clock, which may have been set back.
@@ -202,7 +204,7 @@ class RedisJobs:
             now if self._doubtful() else min(now, int(entry.split(b"-")[0]) / 1e3 - self._offset)
         )
         try:
-            return Delivery(stream, entry, decode_job(fields.get(b"job", b""), since=since))
+            return ClaimedJob(stream, entry, decode_job(fields.get(b"job", b""), since=since))
         except InputError as error:
             await self._bury(stream, entry, fields, why=str(error))
             await self._redis.xack(stream, GROUP, entry)
@@ -223,7 +225,7 @@ class RedisJobs:
         await self._redis.xadd(DEAD, letter, maxlen=MAX_DEAD, approximate=True)
 
 
-def _by_stream(deliveries: Iterable[Delivery]) -> dict[str, list[bytes]]:
+def _by_stream(deliveries: Iterable[ClaimedJob]) -> dict[str, list[bytes]]:
     entries = defaultdict(list)
     for delivery in deliveries:
         entries[delivery.stream].append(delivery.entry)

@@ -25,14 +25,14 @@ PREPARE_S = 5.0
 PAUSE_S = 0.05
 
 
-async def want(redis: Any, names: Iterable[str]) -> None:
+async def request_versions(redis: Any, names: Iterable[str]) -> None:
     """Say that these versions, as NAME:VERSION, are asked for, or soon will be."""
     seconds, _ = await redis.time()
     if marks := dict.fromkeys(names, seconds):
         await redis.zadd(WANTED, marks)
 
 
-async def wanted(redis: Any) -> set[str]:
+async def requested_versions(redis: Any) -> set[str]:
     """Return the versions that gateways want."""
     seconds, _ = await redis.time()
     async with redis.pipeline(transaction=False) as pipe:
@@ -42,7 +42,7 @@ async def wanted(redis: Any) -> set[str]:
     return {name for name in (each.decode() for each in names) if FORM.fullmatch(name)}
 
 
-async def tell(redis: Any, worker: str, names: Iterable[str]) -> None:
+async def report_version(redis: Any, worker: str, names: Iterable[str]) -> None:
     """Say what a worker has loaded."""
     await redis.hset(HELD, worker, " ".join(sorted(names)))
 
@@ -51,7 +51,7 @@ async def prepare(redis: Any, name: str) -> None:
     """Return when every worker that lives has a version. Raises ArtefactError naming those that have not."""
     until = time.monotonic() + PREPARE_S
     try:
-        await want(redis, [name])
+        await request_versions(redis, [name])
         while lacking := await _lacking(redis, name):
             if time.monotonic() > until:
                 raise ArtefactError(

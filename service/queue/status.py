@@ -6,7 +6,7 @@ from typing import Any
 
 from features.errors import InputError
 from service.queue.codec import decode_job
-from service.queue.redis_connection import CLIPS, DEAD, GROUP, LIVE, connect, part, prepare, seen
+from service.queue.redis_connection import CLIPS, DEAD, GROUP, LIVE, close, connect, prepare, seen
 
 
 async def status(url: str) -> dict[str, Any]:
@@ -26,7 +26,7 @@ async def status(url: str) -> dict[str, Any]:
         }
         return {"jobs": lanes, "workers": list(workers.values()), "dead": await redis.xlen(DEAD)}
     finally:
-        await part(redis)
+        await close(redis)
 
 
 async def _lane(
@@ -56,7 +56,7 @@ async def dead(url: str) -> list[dict[str, Any]]:
     try:
         return [_letter(entry, fields) for entry, fields in await redis.xrevrange(DEAD)]
     finally:
-        await part(redis)
+        await close(redis)
 
 
 async def clear(url: str) -> int:
@@ -68,7 +68,7 @@ async def clear(url: str) -> int:
             await redis.xdel(DEAD, *entries)
         return len(entries)
     finally:
-        await part(redis)
+        await close(redis)
 
 
 def _letter(entry: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:

@@ -51,26 +51,26 @@ def runner(app: web.Application, settings: Settings, *, shutdown_s: float) -> we
     )
 
 
-class Door(Protocol):
+class Listening(Protocol):
     """What lets connections in until it is closed."""
 
     def close(self) -> None:
         """Let nobody in any more."""
 
 
-async def open_door(running: web.AppRunner, listener: socket.socket, settings: Settings) -> Door:
+async def listen(running: web.AppRunner, listener: socket.socket, settings: Settings) -> Listening:
     """Accept connections from now on. Raises Unprocessable when the TLS files cannot be used."""
     assert running.server is not None  # it is set up
     certificate = Certificate(settings.tls_certificate, settings.tls_key)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; the connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1e3 * STALLED_S))
-    doorman = Doorman(running.server, limit=_allow_handles(settings.max_connections))
+    doorman = ConnectionLimiter(running.server, limit=_allow_handles(settings.max_connections))
     if certificate.context:
-        return Porch(listener, doorman, certificate)
+        return TLSListener(listener, doorman, certificate)
     return await asyncio.get_running_loop().create_server(doorman, sock=listener, backlog=BACKLOG)
 
 
-class Doorman:
+class ConnectionLimiter:
     """Makes the protocol of each new connection. When the house is full, one that asks for nothing has to go."""
 
     def __init__(self, server: web.Server, *, limit: int) -> None:
@@ -97,7 +97,7 @@ class Doorman:
             self.handshakes.pop(handshake)
             handshake.cancel()
         elif idle is None:
-            return Refusal()
+            return ServiceUnavailable()
         else:
             _abort(idle)
         return self._server()
@@ -118,10 +118,12 @@ class Doorman:
             self._unsaid = 0
 
 
-class Porch:
+class TLSListener:
     """Where TLS is agreed on: within a time, and by so many at once as there may be connections."""
 
-    def __init__(self, listener: socket.socket, doorman: Doorman, certificate: Certificate) -> None:
+    def __init__(
+        self, listener: socket.socket, doorman: ConnectionLimiter, certificate: Certificate
+    ) -> None:
         """Accept connections from now on."""
         self._listener, self._doorman, self._certificate = listener, doorman, certificate
         listener.setblocking(False)
@@ -170,7 +172,7 @@ class Porch:
             connection.close()
 
 
-class Refusal(asyncio.Protocol):
+class ServiceUnavailable(asyncio.Protocol):
     """Says that there is no room, and hangs up."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -13,13 +13,13 @@ from aiohttp import web
 from features.errors import ArtefactError
 from service.api.context import GATEWAY
 from service.app import build
-from service.auth.limits import Allowance
+from service.auth.limits import SharedLimits
 from service.inference.gateway import Gateway
 from service.inference.histogram import Histogram
 from service.lifecycle import on_stop_signal
 from service.lifecycle import run as run_process
 from service.log import log
-from service.server.connections import Door, open_door, runner
+from service.server.connections import Listening, listen, runner
 from service.settings import Settings
 
 BEAT_S = 1.0
@@ -33,7 +33,7 @@ def run(
     *,
     since: float,
     beat: Callable[[], None] | None = None,
-    tally: Allowance | None = None,
+    tally: SharedLimits | None = None,
 ) -> int:
     """Serve until told to leave; return the exit code.
 
@@ -49,7 +49,7 @@ async def _serve(
     *,
     since: float,
     beat: Callable[[], None] | None,
-    tally: Allowance | None,
+    tally: SharedLimits | None,
 ) -> int:
     told = asyncio.Event()
     on_stop_signal(told.set)
@@ -57,11 +57,11 @@ async def _serve(
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()
     beating = asyncio.create_task(_beat(beat)) if beat else None
-    door: Door | None = None
+    door: Listening | None = None
     try:
         if settings.gateways > 1:
             await _until_useful(app[GATEWAY], told)
-        door = await open_door(running, listener, settings)
+        door = await listen(running, listener, settings)
         return await _until_told(app, told, listener, since=since)
     finally:
         if beating:
@@ -109,7 +109,7 @@ async def _until_told(
     gateway.lag.stop()
     _say_lag(gateway.lag.histogram)
     log("leaving", grace=gateway.settings.grace)
-    await gateway.leave()
+    await gateway.shut_down()
     return 0
 
 

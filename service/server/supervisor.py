@@ -187,7 +187,7 @@ def _be(
     listener = bind(settings, shared=True)
     tally = None
     if tallies:
-        from service.auth.file_limits import Tally
+        from service.auth.file_limits import FileLimits
 
-        tally = Tally(tallies, number=number)
+        tally = FileLimits(tallies, number=number)
     raise SystemExit(gateway_process.run(settings, listener, since=since, beat=beat, tally=tally))

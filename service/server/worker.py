@@ -22,8 +22,8 @@ from service.log import log, trace
 from service.queue.codec import Reply
 from service.queue.local import Predictor
 from service.queue.redis_connection import RETRY_S, TROUBLE
-from service.queue.redis_consumer import BEAT_S, Delivery, RedisJobs
-from service.server.worker_models import Stock
+from service.queue.redis_consumer import BEAT_S, ClaimedJob, RedisConsumer
+from service.server.worker_models import WorkerModels
 from service.settings import Settings
 
 
@@ -32,12 +32,12 @@ class Worker:
 
     def __init__(
         self,
-        jobs: RedisJobs,
+        jobs: RedisConsumer,
         find: Callable[[str, str], Predictor],
         *,
         max_batch: int,
         pulse: Callable[[], None],
-        stock: Stock | None = None,
+        stock: WorkerModels | None = None,
     ) -> None:
         """find: called in a thread; what it raises is the answer. pulse: called often while all is well.
 
@@ -54,7 +54,7 @@ class Worker:
         self._due = 0.0
         self._trouble = ""
 
-    def leave(self) -> None:
+    def shut_down(self) -> None:
         """Finish what is taken, then stop."""
         self._leaving = True
 
@@ -91,19 +91,19 @@ class Worker:
         self._pulse()
         await self._jobs.beat([])
         if self._stock:
-            self._stock.want(await self._jobs.wanted(self._stock.held))
+            self._stock.want(await self._jobs.requested_versions(self._stock.held))
         while not self._leaving and (delivery := await self._jobs.rescue()):
             await self._answer([delivery])
         await self._jobs.tidy()
         self._due = time.monotonic() + BEAT_S
 
-    async def _answer(self, batch: list[Delivery]) -> None:
+    async def _answer(self, batch: list[ClaimedJob]) -> None:
         now = time.monotonic()
         # Those who asked for the others have been told by their own clocks.
         fresh = [delivery for delivery in batch if delivery.order.job.deadline > now]
         await self._jobs.done(batch, await self._run(fresh) if fresh else [])
 
-    async def _run(self, batch: list[Delivery]) -> list[Reply]:
+    async def _run(self, batch: list[ClaimedJob]) -> list[Reply]:
         running = asyncio.get_running_loop().run_in_executor(self._thread, self._predict, batch)
         until = max(delivery.order.job.deadline for delivery in batch)
         while True:
@@ -115,7 +115,7 @@ class Worker:
                 self._pulse()
                 await self._jobs.beat(batch)
 
-    def _predict(self, batch: list[Delivery]) -> list[Reply]:
+    def _predict(self, batch: list[ClaimedJob]) -> list[Reply]:
         """Return a reply for each; what the model raises is one as well."""
         jobs = [delivery.order.job for delivery in batch]
         tensors: Any = np.stack([job.tensor for job in jobs])
@@ -140,9 +140,9 @@ class Worker:
         self._trouble = trouble
 
 
-def batches(taken: list[Delivery], *, limit: int) -> list[list[Delivery]]:
+def batches(taken: list[ClaimedJob], *, limit: int) -> list[list[ClaimedJob]]:
     """Return jobs that one model call can run together, in the order of their first; no more than `limit` each."""
-    alike: dict[tuple[Any, ...], list[Delivery]] = defaultdict(list)
+    alike: dict[tuple[Any, ...], list[ClaimedJob]] = defaultdict(list)
     for delivery in taken:
         job = delivery.order.job
         alike[job.model, job.version, job.tensor.dtype, job.tensor.shape].append(delivery)
@@ -163,12 +163,12 @@ def run(
 
 
 async def _run(settings: Settings, *, number: int, burst: bool, pulse: Callable[[], None]) -> int:
-    stock = Stock(Store(settings.artefacts))
+    stock = WorkerModels(Store(settings.artefacts))
     # Containers on one machine may share its name, and all have the same process id.
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    jobs = RedisJobs(settings.redis, name=name)
+    jobs = RedisConsumer(settings.redis, name=name)
     worker = Worker(jobs, stock.find, max_batch=settings.max_batch, pulse=pulse, stock=stock)
-    on_stop_signal(worker.leave)
+    on_stop_signal(worker.shut_down)
     loading = asyncio.create_task(asyncio.to_thread(stock.begin, settings.models))
     while not loading.done():
         await asyncio.wait((loading,), timeout=BEAT_S)

@@ -11,7 +11,7 @@ from models.store import Model, Signature, Store
 from service.log import log
 
 
-class Stock:
+class WorkerModels:
     """Loads what is wanted in a thread of its own, one version at a time; lets go of what is not wanted any more."""
 
     def __init__(self, store: Store) -> None:

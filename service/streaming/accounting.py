@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Ledger:
+class SampleAccount:
     """Counts samples by fate: received = processed + dropped + tail, at every moment.
 
     Positions are the client's sample indices; windows are noted in the order of their start.

@@ -21,11 +21,11 @@ CLOSE_TIMEOUT = 2.0
 """Seconds a client has to answer a close."""
 
 
-class Gone(Exception):
+class ConnectionLost(Exception):
     """The client is not there any more, or does not read: there is nobody to tell anything."""
 
 
-class Channel:
+class Connection:
     """Typed messages over an accepted WebSocket."""
 
     def __init__(self, websocket: web.WebSocketResponse, settings: Settings) -> None:
@@ -44,7 +44,7 @@ class Channel:
                 raise TooLarge(f"a message of {len(message.data)} bytes; at most {bound} are taken")
             return bytes(message.data)
         if message.type is not WSMsgType.TEXT:
-            raise Gone(f"{message.type.name.lower()} {message.data or ''}")
+            raise ConnectionLost(f"{message.type.name.lower()} {message.data or ''}")
         if len(message.data) > self._settings.max_text:
             raise TooLarge(
                 f"text of {len(message.data)} characters; at most {self._settings.max_text} are taken"
@@ -75,7 +75,7 @@ class Channel:
                 await sending
         except (TimeoutError, ConnectionError) as error:
             self._abort()
-            raise Gone(
+            raise ConnectionLost(
                 f"did not read within {self._settings.send_timeout:g} s: {error!r}"
             ) from error
 
@@ -83,7 +83,7 @@ class Channel:
         """Say what is wrong and close accordingly."""
         try:
             await self.send(protocol.failure(error))
-        except Gone:
+        except ConnectionLost:
             return
         await self.close(error.close_code)
 

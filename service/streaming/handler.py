@@ -15,12 +15,12 @@ from features.errors import Leaving, NotAllowed, TimbreError
 from service import protocol
 from service.inference.gateway import Gateway
 from service.log import log, unexpected
-from service.streaming.accounting import Ledger
-from service.streaming.connection import Channel, Gone
-from service.streaming.outbox import Waiting, WaitingRoom
-from service.streaming.sender import Teller
-from service.streaming.version_follower import Follower
-from service.streaming.windower import Cut, Event, Session
+from service.streaming.accounting import SampleAccount
+from service.streaming.connection import Connection, ConnectionLost
+from service.streaming.outbox import Outbox, PendingWindow
+from service.streaming.sender import Sender
+from service.streaming.version_follower import VersionFollower
+from service.streaming.windower import Event, LiveWindow, Windower
 
 Result = TypeVar("Result")
 
@@ -43,13 +43,13 @@ CLOSE_CODES: dict[protocol.EndReason, int] = {
 class LiveStream:
     """The conversation on one channel: one task reads and cuts, another asks and tells."""
 
-    def __init__(self, gateway: Gateway, following: Follower, channel: Channel) -> None:
+    def __init__(self, gateway: Gateway, following: VersionFollower, channel: Connection) -> None:
         self.id = gateway.new_id()
         self._gateway = gateway
         self._settings = gateway.settings
         self._follower = following
         self._channel = channel
-        self._room: WaitingRoom
+        self._room: Outbox
         self._reader: asyncio.Task[Any] | None = None
         self._leaving = False
         self._listening = True
@@ -64,7 +64,7 @@ class LiveStream:
                 async with permit:
                     reason = await self._converse()
             await self._channel.close(CLOSE_CODES[reason])
-        except Gone as gone:
+        except ConnectionLost as gone:
             log("stream gone", stream=self.id, why=gone)
         except TimbreError as error:
             log("stream refused", stream=self.id, why=error)
@@ -72,7 +72,7 @@ class LiveStream:
         except Exception as error:  # noqa: BLE001 - a fault ends this stream, not the gateway
             await self._channel.refuse(unexpected(error))
 
-    def leave(self) -> None:
+    def shut_down(self) -> None:
         """End soon: no more is read, what was accepted is answered."""
         self._leaving = True
         # A message that is being worked on is accepted.
@@ -85,13 +85,13 @@ class LiveStream:
         if opened.cancelled():
             raise Leaving("the server is shutting down")
         start, session = opened.result()
-        teller = Teller(
+        teller = Sender(
             self._gateway,
             stream=self.id,
             complete=start.on_overload == "complete",
-            ledger=session.ledger,
+            ledger=session.account,
         )
-        self._room = WaitingRoom(limit=self._settings.max_waiting, ask=teller.ask_ahead)
+        self._room = Outbox(limit=self._settings.max_waiting, ask=teller.ask_ahead)
         telling = asyncio.create_task(teller.run(self._room, self._channel))
         try:
             reading = await self._leavable(self._read_all(start, session), telling)
@@ -105,7 +105,7 @@ class LiveStream:
 
     async def _finish(
         self,
-        session: Session,
+        session: Windower,
         reading: asyncio.Task[protocol.EndReason],
         telling: asyncio.Task[None],
     ) -> protocol.EndReason:
@@ -122,8 +122,8 @@ class LiveStream:
         if error:
             raise error
         reason: protocol.EndReason = "server leaves" if reading.cancelled() else reading.result()
-        await self._channel.send(summary(session.ledger, reason))
-        log("stream ended", stream=self.id, reason=reason, windows=session.ledger.windows)
+        await self._channel.send(summary(session.account, reason))
+        log("stream ended", stream=self.id, reason=reason, windows=session.account.windows)
         return reason
 
     async def _leavable(
@@ -139,7 +139,7 @@ class LiveStream:
             await _cancel(task)
         return task
 
-    async def _open(self) -> tuple[protocol.Start, Session]:
+    async def _open(self) -> tuple[protocol.Start, Windower]:
         """Read `start`, answer `ready`."""
         try:
             start = await self._channel.receive(seconds=self._settings.start_timeout)
@@ -148,7 +148,7 @@ class LiveStream:
         if not isinstance(start, protocol.Start):
             raise NotAllowed("the first message must be `start`")
         model, (config, kind) = self._follower.model, self._follower.model.sound
-        session = Session(
+        session = Windower(
             start,
             config=config,
             kind=kind,
@@ -170,7 +170,7 @@ class LiveStream:
         )
         return start, session
 
-    async def _read_all(self, start: protocol.Start, session: Session) -> protocol.EndReason:
+    async def _read_all(self, start: protocol.Start, session: Windower) -> protocol.EndReason:
         """Read until the client ends or is idle. Raises TimbreError on what must not come, Gone."""
         patience = None if start.on_overload == "complete" else PATIENCE * start.hop
         while not self._leaving:
@@ -188,7 +188,7 @@ class LiveStream:
                 raise NotAllowed("a second `start`; open another stream for other audio")
         return "server leaves"
 
-    async def _take(self, session: Session, frame: bytes, *, patience: float | None) -> None:
+    async def _take(self, session: Windower, frame: bytes, *, patience: float | None) -> None:
         """Cut a message into windows; wait while too many wait."""
         arrived = self._arrival(time.monotonic())
         if patience is not None:
@@ -221,17 +221,17 @@ class LiveStream:
     def _put(self, events: list[Event], *, arrived: float, begin: float) -> None:
         features_ms = 1e3 * (time.perf_counter() - begin)
         for event in events:
-            thinned = isinstance(event, Cut) and event.tensor is None
-            if isinstance(event, Cut) and (why := self._follower.follow()):
+            thinned = isinstance(event, LiveWindow) and event.tensor is None
+            if isinstance(event, LiveWindow) and (why := self._follower.follow()):
                 warning = protocol.Warn(kind="version", detail=why, from_sample=event.start_sample)
-                self._room.put(Waiting(warning, arrived, features_ms))
-            waiting = Waiting(
+                self._room.put(PendingWindow(warning, arrived, features_ms))
+            waiting = PendingWindow(
                 event, arrived, features_ms, dropped=thinned, model=self._follower.model
             )
             self._room.put(waiting)
 
 
-def summary(ledger: Ledger, reason: protocol.EndReason) -> protocol.Summary:
+def summary(ledger: SampleAccount, reason: protocol.EndReason) -> protocol.Summary:
     """Return the last message of a stream."""
     return protocol.Summary(
         reason=reason,

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.store import Model
-from service.inference.gateway import Verdict
-from service.streaming.windower import Cut, Event
+from service.inference.gateway import Prediction
+from service.streaming.windower import Event, LiveWindow
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class PendingWindow:
     """Something to be told to the client when its turn comes."""
 
     what: Event
@@ -25,7 +25,7 @@ class Waiting:
     order."""
     model: Model | None = None
     """Who is to answer: of every window the version that was served when it was cut."""
-    asking: asyncio.Task[Verdict] | None = None
+    asking: asyncio.Task[Prediction] | None = None
     """What asks the model already, while others are in front of it."""
 
     def withdraw(self) -> None:
@@ -36,25 +36,28 @@ class Waiting:
             self.asking.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
-class WaitingRoom:
+class Outbox:
     """One producer puts in and may have to wait, one consumer takes out."""
 
     def __init__(
-        self, *, limit: int, ask: Callable[[Waiting], asyncio.Task[Verdict] | None] = lambda _: None
+        self,
+        *,
+        limit: int,
+        ask: Callable[[PendingWindow], asyncio.Task[Prediction] | None] = lambda _: None,
     ) -> None:
         """ask: begins to ask for a window that is not the first in line, so that the queue knows all that wait."""
         self._limit = limit
         self._ask = ask
-        self._line: deque[Waiting] = deque()
-        self._fresh: deque[Waiting] = deque()  # those in line that are not dropped
+        self._line: deque[PendingWindow] = deque()
+        self._fresh: deque[PendingWindow] = deque()  # those in line that are not dropped
         self._came = asyncio.Event()
         self._left = asyncio.Event()
         self._closed = False
         self._busy = False  # with what was taken out last
 
-    def put(self, waiting: Waiting) -> None:
+    def put(self, waiting: PendingWindow) -> None:
         """Add at the end. Follow with `room`, which is where the bound is kept."""
-        if isinstance(waiting.what, Cut) and not waiting.dropped:
+        if isinstance(waiting.what, LiveWindow) and not waiting.dropped:
             if self._line or self._busy:
                 waiting.asking = self._ask(waiting)
             self._fresh.append(waiting)
@@ -75,7 +78,7 @@ class WaitingRoom:
                     oldest.dropped = True
                     oldest.withdraw()
 
-    async def take(self) -> Waiting | None:
+    async def take(self) -> PendingWindow | None:
         """Return the next in line, None once closed and empty."""
         self._busy = False
         while not self._line:

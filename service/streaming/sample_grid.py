@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class SampleGrid:
     """Turns positions of one rate into those of the other."""
 
     client_rate: int

@@ -8,39 +8,41 @@ import time
 from features.config import Tensor
 from features.errors import Busy, Late
 from service import protocol
-from service.inference.gateway import Gateway, Verdict
-from service.streaming.accounting import Ledger
-from service.streaming.connection import Channel
-from service.streaming.outbox import Waiting, WaitingRoom
-from service.streaming.windower import Cut, Gap
+from service.inference.gateway import Gateway, Prediction
+from service.streaming.accounting import SampleAccount
+from service.streaming.connection import Connection
+from service.streaming.outbox import Outbox, PendingWindow
+from service.streaming.windower import Gap, LiveWindow
 
 RETRY_PAUSE = 0.05
 """Seconds before a full queue is asked again."""
 
 
-class Teller:
+class Sender:
     """Takes windows from the waiting room, one at a time, to the model and the answers to the client."""
 
-    def __init__(self, gateway: Gateway, *, stream: str, complete: bool, ledger: Ledger) -> None:
+    def __init__(
+        self, gateway: Gateway, *, stream: str, complete: bool, ledger: SampleAccount
+    ) -> None:
         """complete: no window is dropped because the server is busy; the client is slowed down instead."""
         self._gateway = gateway
         self._stream = stream
         self._complete = complete
         self._ledger = ledger
 
-    def ask_ahead(self, waiting: Waiting) -> asyncio.Task[Verdict] | None:
+    def ask_ahead(self, waiting: PendingWindow) -> asyncio.Task[Prediction] | None:
         """Begin to ask for a window before its turn to be told. A stream that must not lose any asks one by one."""
         what = waiting.what
-        if self._complete or not isinstance(what, Cut) or what.tensor is None:
+        if self._complete or not isinstance(what, LiveWindow) or what.tensor is None:
             return None
         return asyncio.create_task(self._ask(what.tensor, waiting))
 
-    async def run(self, room: WaitingRoom, channel: Channel) -> None:
+    async def run(self, room: Outbox, channel: Connection) -> None:
         """Tell all until the room is closed and empty. Raises Gone, or what the model raises."""
         while (waiting := await room.take()) is not None:
             await channel.send(await self._message(waiting))
 
-    async def _message(self, waiting: Waiting) -> protocol.ServerMessage:
+    async def _message(self, waiting: PendingWindow) -> protocol.ServerMessage:
         what = waiting.what
         if isinstance(what, protocol.Warn):
             return what
@@ -58,7 +60,7 @@ class Teller:
             return self._drop(what, "late")
         return self._window(what, waiting, verdict)
 
-    async def _verdict(self, tensor: Tensor, waiting: Waiting) -> Verdict:
+    async def _verdict(self, tensor: Tensor, waiting: PendingWindow) -> Prediction:
         """Return what the model says, asked for now if not before. Raises as `_ask` does."""
         verdict = await (waiting.asking or self._ask(tensor, waiting))
         if (
@@ -68,7 +70,7 @@ class Teller:
             raise Late("the answer came in time, but the event loop was late")
         return verdict
 
-    async def _ask(self, tensor: Tensor, waiting: Waiting) -> Verdict:
+    async def _ask(self, tensor: Tensor, waiting: PendingWindow) -> Prediction:
         """Return what the model says. Raises Late, and Busy unless the client wants every window."""
         settings, model = self._gateway.settings, waiting.model
         assert model is not None  # it was cut for one
@@ -80,7 +82,7 @@ class Teller:
                 else waiting.arrived + settings.window_deadline
             )
             try:
-                return await self._gateway.ask(
+                return await self._gateway.infer(
                     model, tensor, deadline=deadline, live=True, stream=self._stream
                 )
             except Busy:
@@ -88,13 +90,15 @@ class Teller:
                     raise
                 await asyncio.sleep(RETRY_PAUSE)
 
-    def _drop(self, cut: Cut, reason: protocol.DropReason) -> protocol.Dropped:
+    def _drop(self, cut: LiveWindow, reason: protocol.DropReason) -> protocol.Dropped:
         self._ledger.drop(cut.start_sample, cut.end_sample)
         return protocol.Dropped(
             from_sample=cut.start_sample, to_sample=cut.end_sample, reason=reason
         )
 
-    def _window(self, cut: Cut, waiting: Waiting, verdict: Verdict) -> protocol.Window:
+    def _window(
+        self, cut: LiveWindow, waiting: PendingWindow, verdict: Prediction
+    ) -> protocol.Window:
         self._ledger.answer(cut.start_sample, cut.end_sample)
         assert waiting.model is not None  # it answered
         rate = waiting.model.sound[0].sample_rate

@@ -24,7 +24,7 @@ EMPTY_PERIODS = 5
 _TAPER: Samples = np.hanning(SPECTRUM).astype(np.float32)
 
 
-class Watch:
+class SignalChecker:
     """Judges a stream period by period; says each kind of thing at most once every so often."""
 
     _sum: float

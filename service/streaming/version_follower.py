@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from models.store import Model
-from service.inference.registry import Catalogue
+from service.inference.registry import ModelRegistry
 
 
-class Follower:
+class VersionFollower:
     """Goes over to a new version at the border of a window. Holds one model, so that the one before can be let go."""
 
-    def __init__(self, catalogue: Catalogue, model: Model, *, pinned: bool) -> None:
+    def __init__(self, catalogue: ModelRegistry, model: Model, *, pinned: bool) -> None:
         """pinned: the version was asked for by its number."""
         self._catalogue = catalogue
         self._pinned = pinned
@@ -35,6 +35,10 @@ class Follower:
         )
 
 
-async def follower(catalogue: Catalogue, name: str, version: str | None) -> Follower:
+async def version_follower(
+    catalogue: ModelRegistry, name: str, version: str | None
+) -> VersionFollower:
     """Return who follows a model, or stays with one version of it. Raises NotFound, ArtefactError."""
-    return Follower(catalogue, await catalogue.get(name, version), pinned=version is not None)
+    return VersionFollower(
+        catalogue, await catalogue.get(name, version), pinned=version is not None
+    )

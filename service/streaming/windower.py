@@ -13,9 +13,9 @@ from features.resample import StreamingResampler
 from features.streaming import StreamingExtractor
 from service import protocol
 from service.streaming import pcm
-from service.streaming.accounting import Ledger
-from service.streaming.sample_grid import Grid
-from service.streaming.signal_checks import Watch
+from service.streaming.accounting import SampleAccount
+from service.streaming.sample_grid import SampleGrid
+from service.streaming.signal_checks import SignalChecker
 
 PARTS_PER_S = 4
 """Longer messages are worked on in parts, so that others get their turn."""
@@ -25,7 +25,7 @@ has its cost."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut:
+class LiveWindow:
     """A window ready for the model, with its place at both rates."""
 
     start: int
@@ -46,10 +46,10 @@ class Gap:
     end_sample: int
 
 
-Event = Cut | Gap | protocol.Warn
+Event = LiveWindow | Gap | protocol.Warn
 
 
-class Session:
+class Windower:
     """Cuts a stream into windows on the grid that begins at sample 0, whatever the chunks."""
 
     def __init__(
@@ -71,12 +71,12 @@ class Session:
         self.thinning = (1, 0)
         """Of how many windows one is computed, and which: its number in the grid, divided, leaves
         this."""
-        self.ledger = Ledger()
+        self.account = SampleAccount()
         self._start = start
         self._config = config
         self._kind: Kind = kind
-        self._grid = Grid(client_rate=start.sample_rate, model_rate=config.sample_rate)
-        self._watch = Watch(start.sample_rate, every=warn_every)
+        self._grid = SampleGrid(client_rate=start.sample_rate, model_rate=config.sample_rate)
+        self._watch = SignalChecker(start.sample_rate, every=warn_every)
         self._next = start.first_sample
         self._step = start.sample_rate // PARTS_PER_S
         self._enough = round(GATHERED_S * start.sample_rate)
@@ -126,7 +126,7 @@ class Session:
 
     def _opening(self, audio: memoryview) -> list[Event]:
         """Warn when the stream begins like a file."""
-        kind = pcm.header(audio) if not self.ledger.received else None
+        kind = pcm.header(audio) if not self.account.received else None
         if kind is None:
             return []
         detail = f"the audio begins like a {kind} file; a stream carries bare samples, the header is heard as noise"
@@ -146,7 +146,7 @@ class Session:
         self._gathered.append(samples)
         self._held += len(samples)
         self._next += len(samples)
-        self.ledger.received += len(samples)
+        self.account.received += len(samples)
         return self._work() if self._held >= self._enough or self._next >= self._due else []
 
     def _work(self) -> list[Event]:
@@ -160,11 +160,11 @@ class Session:
         self._due = self._grid.to_client(self._extractor.due)
         return events
 
-    def _cuts(self, samples: Samples) -> Iterator[Cut]:
+    def _cuts(self, samples: Samples) -> Iterator[LiveWindow]:
         for start, end, tensor in self._extractor.feed(samples, wanted=self._wanted):
             # The resampler's last sample may round to one past what came.
             end_sample = min(self._grid.to_client(end), self._next)
-            yield Cut(start, end, self._grid.to_client(start), end_sample, tensor)
+            yield LiveWindow(start, end, self._grid.to_client(start), end_sample, tensor)
 
     def _wanted(self, start: int) -> bool:
         keep, which = self.thinning

@@ -8,7 +8,7 @@ import time
 import uvloop
 
 from service.log import log
-from service.queue.redis_consumer import RedisJobs
+from service.queue.redis_consumer import RedisConsumer
 from service.server.worker import Worker, _heed_signals
 
 POISON = 666.0
@@ -30,7 +30,7 @@ class Doubler:
 
 async def main(url, seconds="0"):
     worker = Worker(
-        RedisJobs(url, name=f"w{os.getpid()}"),
+        RedisConsumer(url, name=f"w{os.getpid()}"),
         lambda *_: Doubler(float(seconds)),
         max_batch=8,
         pulse=lambda: None,

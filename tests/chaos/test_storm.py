@@ -94,7 +94,7 @@ async def ask(queue, numbers, over, outcomes, *, live, chance):
     while not over.is_set():
         number, seconds, begun = next(numbers), chance.uniform(0.3, 3), time.monotonic()
         try:
-            answer = await queue.ask(job(number, seconds=seconds, live=live))
+            answer = await queue.submit(job(number, seconds=seconds, live=live))
         except (Busy, Late, Failed) as error:
             outcomes[type(error).__name__] += 1
             await asyncio.sleep(0.02)

@@ -46,7 +46,8 @@ async def test_a_worker_killed_in_the_middle_of_a_batch_loses_no_job(
     slow = victim(*DOUBLER, redis_url, 30)
     async with queue_at(redis_url) as queue:
         asked = [
-            asyncio.create_task(queue.ask(job(n, seconds=20, live=n % 2 == 0))) for n in range(16)
+            asyncio.create_task(queue.submit(job(n, seconds=20, live=n % 2 == 0)))
+            for n in range(16)
         ]
         await asyncio.to_thread(slow.until, "begins")
         slow.kill()
@@ -59,7 +60,7 @@ async def test_a_worker_killed_in_the_middle_of_a_batch_loses_no_job(
 async def test_all_workers_killed_and_the_next_one_does_the_work(victim, redis_url, redis_server):
     slow = [victim(*DOUBLER, redis_url, 30) for _ in range(2)]
     async with queue_at(redis_url) as queue:
-        asked = [asyncio.create_task(queue.ask(job(n, seconds=25))) for n in range(40)]
+        asked = [asyncio.create_task(queue.submit(job(n, seconds=25))) for n in range(40)]
         for each in slow:
             await asyncio.to_thread(each.until, "begins")
         for each in slow:
@@ -77,7 +78,7 @@ async def test_a_stopped_workers_jobs_are_done_once_and_it_may_come_back(
 ):
     stopped = victim(*DOUBLER, redis_url, 0.3)
     async with queue_at(redis_url) as queue:
-        asked = [asyncio.create_task(queue.ask(job(n, seconds=20))) for n in range(8)]
+        asked = [asyncio.create_task(queue.submit(job(n, seconds=20))) for n in range(8)]
         await asyncio.to_thread(stopped.until, "begins")
         async with returning(stopped.process.pid):
             stopped.signal(signal.SIGSTOP)
@@ -87,7 +88,7 @@ async def test_a_stopped_workers_jobs_are_done_once_and_it_may_come_back(
             await asyncio.sleep(10 if LONG else 0)
             stopped.signal(signal.SIGCONT)
             other.kill()
-            assert (await queue.ask(job(100, seconds=10))).scores[0] == 200
+            assert (await queue.submit(job(100, seconds=10))).scores[0] == 200
             await until(lambda: nothing_left(redis_server.client))
     assert stopped.end() == 0
 
@@ -97,7 +98,7 @@ async def test_a_worker_told_to_leave_under_load_answers_what_it_took_and_leaves
 ):
     leaver = victim(*DOUBLER, redis_url, 0.2)
     async with queue_at(redis_url) as queue:
-        asked = [asyncio.create_task(queue.ask(job(n, seconds=20))) for n in range(60)]
+        asked = [asyncio.create_task(queue.submit(job(n, seconds=20))) for n in range(60)]
         await asyncio.to_thread(leaver.until, "begins")
         leaver.signal(signal.SIGTERM)
         assert await asyncio.to_thread(leaver.process.wait, 5) == 0
@@ -123,7 +124,7 @@ async def test_jobs_outlive_a_redis_that_is_killed_whatever_it_kept(victim, tmp_
             if kept != "all":
                 redis.client.save()
             asked = [
-                asyncio.create_task(queue.ask(job(n, seconds=20, live=n % 2 == 0)))
+                asyncio.create_task(queue.submit(job(n, seconds=20, live=n % 2 == 0)))
                 for n in range(60)
             ]
             await asyncio.to_thread(slow.until, "begins", times=2)
@@ -153,7 +154,7 @@ async def test_a_clock_that_is_set_loses_no_job(
                 # In the middle more wait than can be done until the workers look at the clock
                 # again.
                 for number in [n] if n != 50 else range(1_000, 1_160):
-                    asked.append(asyncio.create_task(queue.ask(job(number, seconds=5))))  # noqa: PERF401
+                    asked.append(asyncio.create_task(queue.submit(job(number, seconds=5))))  # noqa: PERF401
                 await asyncio.sleep(0.02)
                 assert not queue.trouble
                 if n == 50:
@@ -173,7 +174,7 @@ async def test_a_job_that_ends_its_workers_is_buried_and_takes_no_other_along(
     worker = victim(*DOUBLER, redis_url)
     async with queue_at(redis_url) as queue:
         numbers = [1, 2, POISON, 3, 4]
-        asked = [asyncio.create_task(queue.ask(job(n, seconds=60, live=False))) for n in numbers]
+        asked = [asyncio.create_task(queue.submit(job(n, seconds=60, live=False))) for n in numbers]
         deaths = 0
         while not asked[2].done():
             if worker.process.poll() is not None:

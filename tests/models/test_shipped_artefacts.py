@@ -8,7 +8,8 @@ import pytest
 
 from features.extract import compute, extract_many
 from models.store import DEFAULT_PATH, Store
-from training.notes.library import LABELS, RATE, decode_file
+from training.common.labels import LABELS, RATE
+from training.notes.library import decode_file
 
 STRINGS = {"violin", "viola", "cello", "contrabass"}
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from training.notes.library import RATE, library_of_folder
+from training.common.labels import RATE
+from training.notes.library import library_of_folder
 from training.notes.render import installed_fonts
 
 

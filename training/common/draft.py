@@ -7,7 +7,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

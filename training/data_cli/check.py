@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from training.cli import stage
-from training.common.cli_helpers import whole
-from training.data_cli.main import parser, recipe_of
-from training.notes.library import RATE
+from training.common.labels import RATE
+from training.common.progress import stage
+from training.data_cli.main import parser
 from training.recordings import audio
-from training.recordings.collection import Collection, CollectionError, Problem, problems_csv
+from training.recordings.collection import Collection, CollectionError, Problem
 from training.recordings.load import load
+from training.recordings.problems import report
+from training.recordings.recipe_of import recipe_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
-
-SHOWN = 20
-"""Problems that a terminal is shown; a file has them all."""
 
 
 def main(argv: list[str]) -> int:
@@ -90,16 +88,3 @@ def show(collection: Collection) -> None:
         f"{len(collection.sources):,}",
     )
     Console().print(table)
-
-
-def report(problems: Sequence[Problem], path: Path) -> int:
-    """Print the first problems, write all to a CSV file, and return the exit code: 1 if there are any."""
-    if not problems:
-        return 0
-    with whole(path) as draft:
-        draft.write_text(problems_csv(problems), encoding="utf-8")
-    for problem in problems[:SHOWN]:
-        print(f"{problem.path}: {problem.why}")
-    more = f", {len(problems) - SHOWN:,} more than shown" if len(problems) > SHOWN else ""
-    print(f"{len(problems):,} cannot be used{more}; all are in {path}")
-    return 1

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.extract import log_mel
-from training.cli import stage
 from training.common.cli_helpers import within
-from training.data_cli.main import parser, recipe_of
-from training.notes.library import RATE
+from training.common.labels import RATE
+from training.common.progress import stage
+from training.data_cli.main import parser
 from training.recordings import audio
 from training.recordings.augment import VARIANTS
 from training.recordings.collection import CollectionError
 from training.recordings.extract import Settings, window
 from training.recordings.load import load
+from training.recordings.recipe_of import recipe_of
 from training.recordings.split import by_source
 from training.recordings.windows import starts
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.config import DEFAULT
-from training.cli import stage
-from training.notes.library import LABELS, RATE
+from training.common.labels import LABELS, RATE
+from training.common.progress import stage
 from training.notes.mixtures import HEARD_DB, HEARD_SECONDS
 from training.recordings.collection import Clip, CollectionError, collect
 from training.recordings.split import PARTS, by_source

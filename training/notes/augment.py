@@ -16,7 +16,7 @@ import numpy.typing as npt
 import soundfile as sf
 from scipy import fft
 
-from training.notes.library import RATE
+from training.common.labels import RATE
 from training.notes.mixtures import BEFORE, WINDOW
 
 if TYPE_CHECKING:

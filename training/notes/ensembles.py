@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.notes.library import LABELS, RATE
+from training.common.labels import LABELS, RATE
 from training.notes.mixtures import (
     BEFORE,
     WINDOW,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile as sf
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.notes.render import INSTALL, Struck, installed_fonts, render
 from training.notes.sheet_music import PROGRAMS
 

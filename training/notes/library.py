@@ -6,14 +6,7 @@ one common loudness, so that real recordings and rendered sound fonts are materi
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import platform
 import re
-import shutil
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,25 +15,17 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from features.config import DEFAULT
 from features.decode import decode
-from features.errors import InputError, TimbreError
+from features.errors import InputError
+from training.common.disk import fingerprint, whole_folder
+from training.common.errors import MaterialError
+from training.common.labels import LABELS, RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from features.config import Samples
 
-RATE = DEFAULT.sample_rate
-LABELS = (
-    "piano", "harpsichord", "violin", "viola", "cello", "contrabass", "horn", "oboe", "bassoon", "clarinet", "flute",
-)  # fmt: skip
-RANGES = {
-    "piano": (24, 103), "harpsichord": (31, 86), "violin": (55, 98), "viola": (48, 86), "cello": (36, 79),
-    "contrabass": (28, 64), "horn": (36, 77), "oboe": (58, 91), "bassoon": (34, 74), "clarinet": (50, 92),
-    "flute": (59, 96),
-}  # fmt: skip
-"""Lowest and highest MIDI pitch that a part of the label plays."""
 
 LONGEST = 10 * RATE
 SHORTEST = RATE // 10
@@ -48,18 +33,10 @@ SHORTEST = RATE // 10
 LOUDNESS = 0.1
 """RMS of the loudest 0.1 s of every note in a library."""
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
-# Raised whenever what is stored changes, so that no older library is taken for a new one.
-LAYOUT = 2
 _NAMES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS = {"": 0, "s": 1, "#": 1, "b": -1}
 
 Index: TypeAlias = npt.NDArray[np.int64]
-
-
-class MaterialError(TimbreError):
-    """Material to train on is missing or cannot be read; the message says what to do."""
-
-    title = "No material"
 
 
 class Note(NamedTuple):
@@ -168,42 +145,6 @@ def build_library(notes: Iterable[Note], source: str, folder: Path) -> Library:
     return open_library(source, folder)
 
 
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder to write into that becomes `folder` when all went well, and vanishes otherwise."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder.parent)
-    work = Path(
-        tempfile.mkdtemp(dir=folder.parent, prefix=f".unfinished-{platform.node()}-{os.getpid()}-")
-    )
-    try:
-        yield work
-        work.chmod(0o755)
-        # Another process may have made the same in the meantime; it is as good as ours.
-        if not folder.is_dir():
-            work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what processes of this machine that were killed have left."""
-    mine = f".unfinished-{platform.node()}-"
-    for left in folder.glob(f"{mine}*"):
-        if not _alive(int(left.name.removeprefix(mine).partition("-")[0])):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
 def open_library(source: str, folder: Path) -> Library:
     """Open a stored library; the audio stays on disk until it is touched."""
     with np.load(folder / "table.npz") as table:
@@ -231,8 +172,3 @@ def library_of_folder(folder: Path, cache: Path, *more: Path, source: str | None
     if kept.is_dir():
         return open_library(name, kept)
     return build_library(chain.from_iterable(read_folder(each) for each in folders), name, kept)
-
-
-def fingerprint(settings: object) -> str:
-    """Return 16 hex digits that stand for settings (anything JSON can hold) and the layout of this file."""
-    return hashlib.sha256(json.dumps([LAYOUT, settings], sort_keys=True).encode()).hexdigest()[:16]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.config import DEFAULT
-from training.notes.library import LABELS, RANGES, RATE
+from training.common.labels import LABELS, RANGES, RATE
 from training.notes.phrases import KEYS, Event
 
 if TYPE_CHECKING:

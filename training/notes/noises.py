@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, signal
 
-from training.notes.library import RATE
+from training.common.labels import RATE
 from training.notes.mixtures import WINDOW
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from training.notes.library import RANGES
+from training.common.labels import RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

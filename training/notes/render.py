@@ -9,16 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from training.notes.library import (
-    RANGES,
-    RATE,
-    MaterialError,
-    Note,
-    build_library,
-    decode_file,
-    fingerprint,
-    open_library,
-)
+from training.common.disk import fingerprint
+from training.common.errors import MaterialError
+from training.common.labels import RANGES, RATE
+from training.notes.library import Note, build_library, decode_file, open_library
 from training.notes.sheet_music import PROGRAMS
 from training.notes.soundfont import label_samples, liars, shared
 

@@ -12,7 +12,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import numpy.typing as npt
 
-from training.notes.library import LABELS, MaterialError, fingerprint
+from training.common.disk import fingerprint
+from training.common.errors import MaterialError
+from training.common.labels import LABELS
 from training.notes.phrases import Event
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from training.notes.library import LABELS, RANGES, MaterialError
+from training.common.errors import MaterialError
+from training.common.labels import LABELS, RANGES
 from training.notes.sheet_music import PROGRAMS
 
 if TYPE_CHECKING:

@@ -22,18 +22,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from training.common.disk import array_on_disk
+from training.common.disk import array_on_disk, fingerprint, whole_folder
+from training.common.errors import MaterialError
+from training.common.labels import LABELS
 from training.notes import noises
 from training.notes.augment import Augmentation, apply, draw
 from training.notes.ensembles import take_mix, take_note, take_score, take_solo
-from training.notes.library import (
-    LABELS,
-    Library,
-    MaterialError,
-    fingerprint,
-    library_of_folder,
-    whole_folder,
-)
+from training.notes.library import Library, library_of_folder
 from training.notes.mixtures import BEFORE, WINDOW
 from training.notes.render import INSTALL, families, library_of_fonts
 from training.notes.sheet_music import Score, read_all

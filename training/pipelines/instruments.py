@@ -16,11 +16,12 @@ import numpy as np
 from features.extract import extract_many
 from models.artefact import write
 from models.manifest import Label, Source
+from training.common.errors import MaterialError
+from training.common.labels import LABELS
 from training.common.provenance import origin
 from training.common.recipe import RecipeError
 from training.evaluation import leave_one_out
 from training.evaluation.metrics import measure
-from training.notes.library import LABELS, MaterialError
 from training.notes.tensors import tensors
 from training.notes.window_set import Spec, WindowSet, build
 from training.notes.window_set import gather as open_material

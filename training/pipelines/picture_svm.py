@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.obtain import cache_folder, obtain
 from training.pictures.dataset.parts import Part, parts
 from training.pictures.dataset.settings import CommonRecipe

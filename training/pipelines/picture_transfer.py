@@ -16,7 +16,7 @@ import numpy.typing as npt
 from features.config import Metadata, PictureConfig
 from features.errors import Unprocessable
 from features.picture import facts as told_facts
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.obtain import cache_folder, obtain
 from training.pictures.dataset.parts import check, parts
 from training.pictures.learn import backbones, live_curves, metrics, outcome

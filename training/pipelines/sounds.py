@@ -18,17 +18,17 @@ import numpy as np
 
 from models.artefact import write
 from models.manifest import Label, Source
+from training.common.labels import RATE
 from training.common.provenance import origin
-from training.data_cli.check import report as list_problems
-from training.data_cli.main import cache_of
-from training.data_cli.table import table_of, tell
 from training.evaluation import leave_one_out
 from training.evaluation.metrics import Metrics, measure
-from training.notes.library import RATE
 from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError
+from training.recordings.problems import report as list_problems
+from training.recordings.recipe_of import cache_of
 from training.recordings.settings import SoundsRecipe
 from training.recordings.split import PARTS
+from training.recordings.table_of_recipe import table_of, tell
 from training.recordings.windows import cut
 from training.reporting import folder, markdown
 from training.reporting.folder import FOLDER

@@ -13,7 +13,8 @@ import soundfile
 from features.decode import decode
 from features.errors import InputError
 from features.resample import resample
-from training.notes.library import RATE, SUFFIXES
+from training.common.labels import RATE
+from training.notes.library import SUFFIXES
 from training.recordings.collection import CollectionError
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import fft, signal
 
+from training.common.labels import RATE
 from training.notes.augment import ROOMS, Augmentation, compress, response, room
-from training.notes.library import RATE
 from training.recordings.collection import CollectionError
 
 if TYPE_CHECKING:

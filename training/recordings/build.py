@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from training.notes.library import RATE
+from training.common.labels import RATE
 from training.recordings import augment
 from training.recordings.collection import Clip, Collection, CollectionError, Problem
 from training.recordings.extract import LAYOUT, Task, compute_all, key, seed_of, sweep

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

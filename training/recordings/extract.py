@@ -20,7 +20,7 @@ import numpy as np
 
 from features.config import AudioConfig
 from features.extract import compute
-from training.notes.library import RATE
+from training.common.labels import RATE
 from training.recordings import audio
 from training.recordings import augment as variants
 from training.recordings.collection import Clip, CollectionError, Problem

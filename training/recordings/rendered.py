@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.errors import TimbreError
-from training.notes.library import LABELS, RATE, MaterialError, fingerprint
+from training.common.disk import fingerprint
+from training.common.errors import MaterialError
+from training.common.labels import LABELS, RATE
 from training.notes.render import INSTALL, Struck, families, honest_labels, installed_fonts, render
 from training.notes.sheet_music import PROGRAMS, SUFFIXES, read
 from training.notes.window_set import open_windows

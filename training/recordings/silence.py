@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.notes.library import RATE
+from training.common.labels import RATE
 from training.notes.mixtures import WINDOW
 from training.notes.noises import FAMILIES, noise, silence
 from training.recordings.audio import write_wav

@@ -11,6 +11,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -237,3 +239,7 @@ def reliability(bins: Sequence[dict[str, float]], *, of: str = "windows x labels
         right.yaxis.set_minor_formatter(lambda _value, _at: "")
         right.grid(visible=False, axis="x")
         return inline(figure)
+
+
+LARGEST_MATRIX = 40
+"""Classes up to which everything is told of each; beyond, of the hardest."""

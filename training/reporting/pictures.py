@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from models.promote import latency_ms
 from models.store import read
-from training.pictures.learn.metrics import LARGEST_MATRIX
 from training.reporting import charts
+from training.reporting.charts import LARGEST_MATRIX
 from training.reporting.folder import FOLDER, placed, size_of
 from training.reporting.markdown import table as markdown_table
 from training.reporting.page import (

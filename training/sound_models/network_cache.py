@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.notes.library import fingerprint
+from training.common.disk import fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

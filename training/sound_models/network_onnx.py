@@ -12,7 +12,7 @@ from models.session import Session
 from training.common.onnx_graph import Graph
 
 if TYPE_CHECKING:
-    from training.sound_models.network import Spectrogram
+    from training.sound_models.spectrogram_net import Spectrogram
 
 TOLERANCE = 1e-4
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from features.config import DEFAULT
 from features.extract import extract_many
-from training.notes.library import LABELS, RATE, decode_file
+from training.common.labels import LABELS, RATE
+from training.notes.library import decode_file
 from training.notes.mixtures import section, sound_note
 from training.notes.phrases import generate
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.cli import stage
 from training.common.cli_helpers import told, within
+from training.common.progress import stage
 
 if TYPE_CHECKING:
     from training.studies.study import Study
@@ -89,7 +89,7 @@ def _run(options: argparse.Namespace) -> Study:
         rows=options.rows, seed=options.seed, jobs=options.jobs, epochs=options.epochs, only=only
     )
     if options.study == "windows":
-        from training.data_cli.main import recipe_of
+        from training.recordings.recipe_of import recipe_of
         from training.studies import windows
 
         recipe = recipe_of(str(options.table), options.set)

@@ -9,9 +9,9 @@ import pytest
 
 from features.errors import NotAllowed, TooMany, Unauthorised
 from service.api.authentication import NEEDED
-from service.auth.key_store import FileStore
-from service.auth.keys import mint, now
-from service.auth.limits import Permit
+from service.auth.key_store import FileKeyStore
+from service.auth.keys import create_key, now
+from service.auth.limits import KeyLimits
 from service.client import Client
 from tests.service.conftest import begin, noise, pcm, rest_of, tone, until, wav
 
@@ -21,11 +21,11 @@ CLASSIFY = "/v1/models/toy/classify"
 @pytest.fixture
 async def keys(tmp_path):
     """A file of keys, and what adds one to it."""
-    store = FileStore(tmp_path / "keys.json")
+    store = FileKeyStore(tmp_path / "keys.json")
     store.path = tmp_path / "keys.json"
 
     async def add(*scopes, rate=1_000.0, streams=10):
-        key, text = mint(
+        key, text = create_key(
             "someone", scopes=scopes or ("classify", "stream"), rate=rate, streams=streams
         )
         await store.put(key)
@@ -123,7 +123,7 @@ async def test_too_many_requests_are_told_when_to_come_back(guarded, keys):
 
 
 def test_a_bucket_fills_by_the_second_and_not_past_its_rim():
-    permit = Permit(mint("x", scopes=("stream",), rate=0.5, streams=1)[0])
+    permit = KeyLimits(create_key("x", scopes=("stream",), rate=0.5, streams=1)[0])
     at = permit._at
     permit.spend(at)
     with pytest.raises(TooMany) as caught:
@@ -189,11 +189,11 @@ async def test_a_key_added_while_the_server_runs_is_good(guarded, keys, monkeypa
 
 
 async def test_keys_may_be_kept_in_redis(serve, redis_url):
-    from service.auth.key_store import RedisStore
+    from service.auth.key_store import RedisKeyStore
 
     server = await serve(keys="redis", redis=redis_url, ready=False)
-    store = RedisStore(redis_url)
-    key, text = mint("x", scopes=("classify",), rate=10.0, streams=1)
+    store = RedisKeyStore(redis_url)
+    key, text = create_key("x", scopes=("classify",), rate=10.0, streams=1)
     await store.put(key)
     # Known, but there is no worker.
     assert (await server.get("/v1/models", headers=bearer(text)))[0] != 401

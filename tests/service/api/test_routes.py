@@ -12,7 +12,7 @@ import pytest
 
 from features.extract import compute
 from models.store import Store
-from service.inference.registry import Catalogue
+from service.inference.registry import ModelRegistry
 from tests.service.conftest import RATE, noise, pcm, tone, until, wav
 
 CLASSIFY = "/v1/models/toy/classify"
@@ -309,8 +309,8 @@ async def test_only_the_models_asked_for_are_served(serve):
 
 
 async def test_a_server_lives_before_it_is_ready_and_after_it_began_to_leave(serve, monkeypatch):
-    load, let = Catalogue.load, threading.Event()
-    monkeypatch.setattr(Catalogue, "load", lambda catalogue: let.wait(5) and load(catalogue))
+    load, let = ModelRegistry.load, threading.Event()
+    monkeypatch.setattr(ModelRegistry, "load", lambda catalogue: let.wait(5) and load(catalogue))
     server = await serve(ready=False)
     assert (await server.get("/livez"))[0] == 200
     status, answer, headers = await server.get("/readyz")
@@ -321,7 +321,7 @@ async def test_a_server_lives_before_it_is_ready_and_after_it_began_to_leave(ser
     let.set()
     await server.gateway.opening
     assert (await server.get("/readyz"))[0] == 200
-    await server.gateway.leave()
+    await server.gateway.shut_down()
     assert (await server.get("/livez"))[0] == 200
     assert (await server.get("/readyz"))[0] == 503
     status, answer, headers = await server.post(CLASSIFY, data=wav(tone(2)))
@@ -333,7 +333,7 @@ async def test_leaving_finishes_what_was_accepted(serve):
     clip = io.BytesIO(wav(noise(100)))
     held = asyncio.create_task(server.post(f"{CLASSIFY}?hop=0.1", data=clip))
     await until(lambda: server.gateway._work)
-    await server.gateway.leave()
+    await server.gateway.shut_down()
     status, answer, _ = await held
     assert status == 200
     assert len(answer["windows"]) == 981

@@ -11,7 +11,7 @@ import pytest
 
 from features.errors import TooMany
 from service.auth import file_limits as module
-from service.auth.file_limits import Tally
+from service.auth.file_limits import FileLimits
 from service.server import supervisor
 from service.settings import Settings
 from tests.service.cli.test_keys import run
@@ -22,7 +22,7 @@ from tests.service.helpers.permits import key, opened
 
 async def test_requests_are_counted_together_and_by_key(tmp_path):
     gateways, mine, other = (
-        [Tally(tmp_path, number=n) for n in range(2)],
+        [FileLimits(tmp_path, number=n) for n in range(2)],
         key(rate=4.0),
         key(rate=4.0),
     )
@@ -41,14 +41,14 @@ async def test_requests_are_counted_together_and_by_key(tmp_path):
 
 async def test_a_slow_bucket_says_how_long_to_wait(tmp_path):
     mine = key(rate=0.1)
-    await Tally(tmp_path, number=0).spend(mine)
+    await FileLimits(tmp_path, number=0).spend(mine)
     with pytest.raises(TooMany) as caught:
-        await Tally(tmp_path, number=1).spend(mine)
+        await FileLimits(tmp_path, number=1).spend(mine)
     assert caught.value.retry_after == 10
 
 
 async def test_streams_are_counted_together_and_given_back_also_by_one_that_died(tmp_path):
-    gateways, mine = [Tally(tmp_path, number=n) for n in range(2)], key(streams=2)
+    gateways, mine = [FileLimits(tmp_path, number=n) for n in range(2)], key(streams=2)
     one, two = await opened(gateways[0], mine), await opened(gateways[1], mine)
     for gateway in gateways:
         with pytest.raises(TooMany, match="2 streams are open with this key"):
@@ -56,7 +56,7 @@ async def test_streams_are_counted_together_and_given_back_also_by_one_that_died
     await one.aclose()
     three = await opened(gateways[1], mine)
     # Another in the place of the second, which died with its two.
-    gateways[1] = Tally(tmp_path, number=1)
+    gateways[1] = FileLimits(tmp_path, number=1)
     again = [await opened(gateways[1], mine) for _ in range(2)]
     with pytest.raises(TooMany):
         await opened(gateways[0], mine)
@@ -69,7 +69,7 @@ def _spend(folder, number, of, together, made):
     """Ask as fast as can be for a second; tell how often it was allowed, from when and until when."""
 
     async def ask():
-        gateway, allowed, begun = Tally(folder, number=number), 0, time.monotonic()
+        gateway, allowed, begun = FileLimits(folder, number=number), 0, time.monotonic()
         while time.monotonic() < begun + 1:
             with contextlib.suppress(TooMany):
                 await gateway.spend(of)
@@ -103,7 +103,7 @@ async def test_when_the_files_cannot_be_used_each_gateway_counts_alone(
     monkeypatch.setattr(module, "ALONE_S", 0.2)
     monkeypatch.setattr(module, "LOCK_S", 0.05)
     mine = key(rate=0.1, streams=1)
-    gateway = Tally(tmp_path, number=0)
+    gateway = FileLimits(tmp_path, number=0)
     await gateway.spend(mine)
     with (tmp_path / mine.id).open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)

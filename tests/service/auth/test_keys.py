@@ -8,22 +8,22 @@ from dataclasses import replace
 import pytest
 
 from features.errors import Busy, Unprocessable
-from service.auth.key_cache import Ring
-from service.auth.key_store import FileStore, RedisStore, open_store
-from service.auth.keys import PATTERN, Key, mint, now
+from service.auth.key_cache import KeyCache
+from service.auth.key_store import FileKeyStore, RedisKeyStore, open_key_store
+from service.auth.keys import PATTERN, Key, create_key, now
 
 
 def minted(name="alice", **changes):
-    return mint(name, **{"scopes": ("classify",), "rate": 10.0, "streams": 2, **changes})
+    return create_key(name, **{"scopes": ("classify",), "rate": 10.0, "streams": 2, **changes})
 
 
 @pytest.fixture(params=["file", "redis"])
 async def store(request, tmp_path):
     """Both places, which keep the same promises."""
     if request.param == "file":
-        found = FileStore(tmp_path / "keys.json")
+        found = FileKeyStore(tmp_path / "keys.json")
     else:
-        found = RedisStore(request.getfixturevalue("redis_url"))
+        found = RedisKeyStore(request.getfixturevalue("redis_url"))
     yield found
     await found.close()
 
@@ -78,7 +78,7 @@ async def test_a_ring_finds_good_keys_and_hears_of_revocation(store, monkeypatch
     monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.05)
     key, text = minted()
     await store.put(key)
-    ring = Ring(store)
+    ring = KeyCache(store)
     assert await ring.find(text) == key
     assert await ring.good(key)
     assert await ring.find(text[:-1]) is None
@@ -91,7 +91,7 @@ async def test_a_ring_finds_good_keys_and_hears_of_revocation(store, monkeypatch
 
 async def test_a_hundred_requests_at_once_read_the_keys_once(tmp_path):
     key, text = minted()
-    store = FileStore(tmp_path / "keys.json")
+    store = FileKeyStore(tmp_path / "keys.json")
     await store.put(key)
     read, reads = store.all, []
 
@@ -101,7 +101,7 @@ async def test_a_hundred_requests_at_once_read_the_keys_once(tmp_path):
         return await read()
 
     store.all = slowly
-    ring = Ring(store)
+    ring = KeyCache(store)
     assert await asyncio.gather(*(ring.find(text) for _ in range(100))) == [key] * 100
     assert len(reads) == 1
 
@@ -110,15 +110,15 @@ async def test_two_who_add_keys_at_one_time_lose_none(tmp_path):
     keys = [minted(f"user {n}")[0] for n in range(16)]
 
     def add(key):
-        asyncio.run(FileStore(tmp_path / "keys.json").put(key))
+        asyncio.run(FileKeyStore(tmp_path / "keys.json").put(key))
 
     await asyncio.gather(*(asyncio.to_thread(add, key) for key in keys))
-    assert set(await FileStore(tmp_path / "keys.json").all()) == {key.id for key in keys}
+    assert set(await FileKeyStore(tmp_path / "keys.json").all()) == {key.id for key in keys}
     assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
 
 
 async def test_the_file_is_for_its_owner_only(tmp_path):
-    store = FileStore(tmp_path / "keys.json")
+    store = FileKeyStore(tmp_path / "keys.json")
     await store.put(minted()[0])
     assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
 
@@ -149,7 +149,7 @@ async def test_a_file_that_is_wrong_is_refused_by_name(tmp_path, text, named):
     if text is not None:
         path.write_text(text)
     with pytest.raises(Unprocessable, match=named) as caught:
-        await FileStore(path).all()
+        await FileKeyStore(path).all()
     assert str(path) in str(caught.value)
 
 
@@ -158,11 +158,11 @@ async def test_keys_that_can_no_longer_be_read_go_on_and_never_read_are_busy(
 ):
     monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.02)
     path = tmp_path / "keys.json"
-    ring = Ring(FileStore(path))
+    ring = KeyCache(FileKeyStore(path))
     with pytest.raises(Busy):
         await ring.find("x")
     key, text = minted()
-    await FileStore(path).put(key)
+    await FileKeyStore(path).put(key)
     await asyncio.sleep(0.03)
     assert await ring.find(text) == key
     path.write_text("{")
@@ -172,7 +172,7 @@ async def test_keys_that_can_no_longer_be_read_go_on_and_never_read_are_busy(
 
 
 async def test_redis_that_is_not_there_is_busy_without_its_password(tmp_path):
-    store = RedisStore(f"unix://user:hidden@{tmp_path}/none.sock")
+    store = RedisKeyStore(f"unix://user:hidden@{tmp_path}/none.sock")
     for attempt in (store.all(), store.put(minted()[0])):
         with pytest.raises(Busy) as caught:
             await attempt
@@ -182,8 +182,8 @@ async def test_redis_that_is_not_there_is_busy_without_its_password(tmp_path):
 
 def test_keys_in_redis_need_a_redis(tmp_path):
     with pytest.raises(Unprocessable, match="Redis"):
-        open_store("redis", redis="")
-    assert isinstance(open_store(str(tmp_path / "redis"), redis=""), FileStore)
+        open_key_store("redis", redis="")
+    assert isinstance(open_key_store(str(tmp_path / "redis"), redis=""), FileKeyStore)
 
 
 def test_a_key_read_back_is_the_key_that_was_written():

@@ -8,9 +8,9 @@ import pytest
 
 from features.errors import TooMany
 from service.auth import redis_limits
-from service.auth.key_store import FileStore
-from service.auth.keys import mint
-from service.auth.redis_limits import RATE, STREAMS, Allowance
+from service.auth.key_store import FileKeyStore
+from service.auth.keys import create_key
+from service.auth.redis_limits import RATE, STREAMS, RedisLimits
 from tests.service.conftest import begin, noise, pcm, rest_of, until
 from tests.service.helpers.permits import key, opened
 from tests.service.helpers.redis_server import start_redis
@@ -19,7 +19,7 @@ from tests.service.helpers.redis_server import start_redis
 @pytest.fixture
 async def gateways(redis_url):
     """Two gateways' counts."""
-    made = [Allowance(redis_url) for _ in range(2)]
+    made = [RedisLimits(redis_url) for _ in range(2)]
     yield made
     for each in made:
         await each.close()
@@ -98,7 +98,7 @@ async def test_a_clock_that_was_set_back_keeps_nobody_out(gateways, redis_server
 
 async def test_without_redis_nobody_is_kept_waiting_or_out(tmp_path_factory, capfd):
     redis = start_redis(tmp_path_factory)
-    alone = Allowance(redis.url)
+    alone = RedisLimits(redis.url)
     mine = key(rate=1.0, streams=1)
     try:
         await alone.spend(mine)
@@ -122,17 +122,20 @@ async def test_without_redis_nobody_is_kept_waiting_or_out(tmp_path_factory, cap
 async def test_a_server_counts_with_the_others_and_by_itself_while_redis_is_away(
     serve, tmp_path, redis_url
 ):
-    kept, text = mint("someone", scopes=("classify", "stream"), rate=1_000.0, streams=1)
-    store = FileStore(tmp_path / "keys.json")
+    kept, text = create_key("someone", scopes=("classify", "stream"), rate=1_000.0, streams=1)
+    store = FileKeyStore(tmp_path / "keys.json")
     await store.put(kept)
     settings = {"keys": str(tmp_path / "keys.json"), "redis": redis_url, "ready": False}
     one, other = await serve(**settings), await serve(**settings)
     bearer = {"Authorization": f"Bearer {text}"}
-    from service.queue.redis_consumer import RedisJobs
+    from service.queue.redis_consumer import RedisConsumer
     from service.server.worker import Worker
 
     worker = Worker(
-        RedisJobs(redis_url, name="w"), one.gateway.catalogue.find, max_batch=8, pulse=lambda: None
+        RedisConsumer(redis_url, name="w"),
+        one.gateway.registry.find,
+        max_batch=8,
+        pulse=lambda: None,
     )
     working = asyncio.create_task(worker.run())
     await asyncio.gather(one.gateway.opening, other.gateway.opening)
@@ -147,5 +150,5 @@ async def test_a_server_counts_with_the_others_and_by_itself_while_redis_is_away
     await until(lambda: not one.gateway._streams)
     async with other.stream(headers=bearer) as again:
         assert (await begin(again))["type"] == "ready"
-    worker.leave()
+    worker.shut_down()
     await working

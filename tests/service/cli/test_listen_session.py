@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from features.errors import InputError
-from service.cli.listen_session import Wish, listen
+from service.cli.listen_session import ListenOptions, listen
 from tests.service.conftest import RATE, noise, tone
 from tests.service.helpers.proxy import proxied
 
@@ -29,7 +29,7 @@ class Chunks:
 
 
 def wish(url):
-    return Wish(url=url, token=None, model="toy", hop=0.5)
+    return ListenOptions(url=url, token=None, model="toy", hop=0.5)
 
 
 async def test_what_was_heard_is_on_the_board(serve):

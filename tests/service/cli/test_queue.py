@@ -11,7 +11,7 @@ from service.cli.queue import main
 from service.queue.base import Job
 from service.queue.codec import encode_job
 from service.queue.redis_connection import CLIPS, DEAD, LIVE
-from service.queue.redis_consumer import RedisJobs
+from service.queue.redis_consumer import RedisConsumer
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def filled(redis_server, redis_url):
         DEAD, {"job": data, "why": "3 workers ended", "stream": LIVE, "worker": "w"}
     )
     redis_server.client.xadd(DEAD, {"job": b"junk", "why": "no job", "stream": LIVE, "worker": "w"})
-    worker = RedisJobs(redis_url, name="w")
+    worker = RedisConsumer(redis_url, name="w")
     await worker.open()
     worker._crowded = True
     await worker.take(1, wait_s=0)

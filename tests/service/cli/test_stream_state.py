@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.cli.stream_state import AGES, HISTORY, MESSAGE_WINDOWS, Board, clock
+from service.cli.stream_state import AGES, HISTORY, MESSAGE_WINDOWS, StreamState, clock
 from service.client.events import End, Lost, Reconnect
 from service.protocol import Age, Dropped, Ready, Warn, Window
 
@@ -14,7 +14,7 @@ LABELS = ("violin", "cello")
 
 def board(**options):
     fields = {"source": "a.wav", "rate": 1_000, "url": "http://h:1", "model": "toy"}
-    made = Board(thresholds={"violin": 0.4, "cello": 0.5}, **{**fields, **options})
+    made = StreamState(thresholds={"violin": 0.4, "cello": 0.5}, **{**fields, **options})
     made.note(
         Ready(
             stream="s",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from service.cli.stream_state import Board
+from service.cli.stream_state import StreamState
 from service.cli.terminal_view import arrange, bar, hue, render
 from service.client.events import Reconnect
 from service.protocol import Dropped
@@ -97,7 +97,7 @@ def test_lanes_that_do_not_fit_are_told_of():
 
 @pytest.mark.parametrize("width", [1, 10, 30])
 def test_a_tiny_terminal_is_no_error(width):
-    seen = Board(source="mic", rate=1, url="http://h", model="toy", thresholds={})
+    seen = StreamState(source="mic", rate=1, url="http://h", model="toy", thresholds={})
     lines(seen, width, 1)
     lines(board(), width, 3)
 

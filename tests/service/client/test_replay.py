@@ -4,16 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.client.replay import Ledger, Tape
+from service.client.replay import AnsweredWindows, ReplayBuffer
 
 
-def ledger(rate=22_050, *, hop=11_264, window=44_100):
+def account(rate=22_050, *, hop=11_264, window=44_100):
     ratio = rate / 22_050
-    return Ledger(hop=hop * ratio, window=window * ratio, sample_rate=rate, model_rate=22_050)
+    return AnsweredWindows(
+        hop=hop * ratio, window=window * ratio, sample_rate=rate, model_rate=22_050
+    )
 
 
 def test_a_tape_gives_back_what_it_took_until_told_to_forget():
-    tape = Tape(frame_bytes=2, capacity=10)
+    tape = ReplayBuffer(frame_bytes=2, capacity=10)
     tape.append(b"aabbcc")
     assert (tape.start, tape.end, tape.room) == (0, 3, 7)
     assert tape.read(1, limit=1) == b"bb"
@@ -23,7 +25,7 @@ def test_a_tape_gives_back_what_it_took_until_told_to_forget():
 
 
 def test_a_full_tape_loses_its_oldest_samples_only():
-    tape = Tape(frame_bytes=1, capacity=4)
+    tape = ReplayBuffer(frame_bytes=1, capacity=4)
     for data in (b"abc", b"def", b"g"):
         tape.append(data)
     assert (tape.start, tape.end) == (3, 7)
@@ -32,11 +34,11 @@ def test_a_full_tape_loses_its_oldest_samples_only():
 
 def test_a_tape_takes_whole_frames_only():
     with pytest.raises(ValueError, match="3 bytes"):
-        Tape(frame_bytes=2, capacity=4).append(b"abc")
+        ReplayBuffer(frame_bytes=2, capacity=4).append(b"abc")
 
 
 def test_a_window_has_one_answer_however_often_it_comes():
-    book = ledger()
+    book = account()
     assert book.answer(0)
     assert not book.answer(0)
     assert book.answer(2 * 11_264)
@@ -47,7 +49,7 @@ def test_a_window_has_one_answer_however_often_it_comes():
 
 
 def test_a_drop_gives_up_the_windows_wholly_inside_it():
-    book = ledger()
+    book = account()
     book.answer(0)
     assert book.drop(11_264, 11_264 + 44_100) == 1
     assert book.next == 2
@@ -56,7 +58,7 @@ def test_a_drop_gives_up_the_windows_wholly_inside_it():
 
 
 def test_replay_begins_at_the_window_itself_when_nothing_is_resampled():
-    book = ledger()
+    book = account()
     book.answer(0)
     assert book.needed() == 11_264
 
@@ -66,7 +68,7 @@ def test_replay_begins_at_the_window_itself_when_nothing_is_resampled():
     windows=st.integers(0, 500),
 )
 def test_replay_begins_where_both_rates_meet_and_early_enough_for_the_resampler(rate, windows):
-    book = ledger(rate)
+    book = account(rate)
     for index in range(windows):
         assert book.answer(book.start(index))
     needed = book.needed()
@@ -80,7 +82,7 @@ def test_replay_begins_where_both_rates_meet_and_early_enough_for_the_resampler(
     answered=st.integers(0, 30),
 )
 def test_what_is_gone_is_given_up_and_counted_and_the_rest_is_not(rate, gone, answered):
-    book = ledger(rate)
+    book = account(rate)
     for index in range(answered):
         book.answer(book.start(index))
     first, lost = book.resume(gone)
@@ -92,6 +94,6 @@ def test_what_is_gone_is_given_up_and_counted_and_the_rest_is_not(rate, gone, an
 
 
 def test_windows_answered_out_of_order_are_not_counted_as_lost():
-    book = ledger()
+    book = account()
     book.answer(2 * 11_264)
     assert book.resume(11_264 * 4) == (4 * 11_264, 3)

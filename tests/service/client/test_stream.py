@@ -189,7 +189,7 @@ async def test_a_server_that_leaves_is_waited_for(serve):
         def move(second):
             if second == 4:
                 proxy.port = int(other.url.rsplit(":", 1)[1])
-                asyncio.get_running_loop().create_task(server.gateway.leave())
+                asyncio.get_running_loop().create_task(server.gateway.shut_down())
 
         events = await run(url, music(10), disturb=move, speed=5)
     assert told(of(Window, events)) == told(of(Window, await run(other.url, music(10))))

@@ -17,7 +17,7 @@ from features.errors import (
     TooMany,
     Unauthorised,
 )
-from service.client.transport import Unreachable, ask, dial, greet, problem, refusal
+from service.client.transport import Unreachable, connect, handshake, problem, refusal, request
 from service.protocol import Start, failure
 
 
@@ -70,9 +70,9 @@ async def test_a_server_that_is_not_timbre_is_recognised():
 
     async with answering(page) as (session, url):
         with pytest.raises(Unreachable, match="no Timbre server"):
-            await ask(session, "GET", url)
+            await request(session, "GET", url)
         with pytest.raises(Unreachable):
-            await dial(session, url)
+            await connect(session, url)
 
 
 async def test_a_refused_handshake_tells_its_reason():
@@ -81,7 +81,7 @@ async def test_a_refused_handshake_tells_its_reason():
 
     async with answering(refuse) as (session, url):
         with pytest.raises(NotAllowed, match="no key"):
-            await dial(session, url)
+            await connect(session, url)
 
 
 async def test_a_server_that_hangs_up_after_start_is_unreachable():
@@ -93,8 +93,8 @@ async def test_a_server_that_hangs_up_after_start_is_unreachable():
         return socket
 
     async with answering(hang_up) as (session, url):
-        socket = await dial(session, url)
+        socket = await connect(session, url)
         with pytest.raises(Unreachable):
             async with asyncio.timeout(5):
-                await greet(socket, Start(sample_rate=22_050))
+                await handshake(socket, Start(sample_rate=22_050))
         await socket.close()

@@ -2,11 +2,11 @@
 
 import contextlib
 
-from service.auth.keys import mint
+from service.auth.keys import create_key
 
 
 def key(*, rate=1_000.0, streams=10):
-    return mint("someone", scopes=("classify", "stream"), rate=rate, streams=streams)[0]
+    return create_key("someone", scopes=("classify", "stream"), rate=rate, streams=streams)[0]
 
 
 async def opened(gateway, of):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from features.errors import Busy
 from service.inference.clips import clip_labels, cut
-from service.inference.decode_pool import Pool
-from service.inference.gateway import Verdict
+from service.inference.decode_pool import DecodePool
+from service.inference.gateway import Prediction
 
 
 @given(length=st.integers(1, 2_000), window=st.integers(1, 300), data=st.data())
@@ -36,7 +36,7 @@ def test_the_last_window_is_padded_only_when_samples_are_left(length, spans):
 
 
 def verdict(**scores):
-    return Verdict(
+    return Prediction(
         scores, tuple(name for name, score in scores.items() if score >= 0.5), 0.0, 0.0, "1"
     )
 
@@ -65,7 +65,7 @@ def test_a_short_clip_has_the_labels_of_its_only_window():
 
 
 async def test_the_pool_is_bounded_and_gives_its_places_back():
-    pool = Pool(threads=1, limit=2)
+    pool = DecodePool(threads=1, limit=2)
     with pool.place(), pool.place(), pytest.raises(Busy), pool.place():
         pass
     with pool.place(), pool.place():
@@ -74,7 +74,7 @@ async def test_the_pool_is_bounded_and_gives_its_places_back():
 
 
 async def test_only_so_many_clips_are_decoded_at_one_time():
-    pool = Pool(threads=1, limit=9)
+    pool = DecodePool(threads=1, limit=9)
     inside = most = 0
 
     async def work():

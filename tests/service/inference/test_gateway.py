@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from features.errors import ArtefactError, Busy, Leaving
-from service.inference.gateway import Gateway, verdict
+from service.inference.gateway import Gateway, prediction_of
 from service.settings import Settings
 
 MS = 1e-3
@@ -19,7 +19,7 @@ async def gateway(artefacts):
     gateway.open()
     await gateway.opening
     yield gateway
-    await gateway.leave()
+    await gateway.shut_down()
 
 
 def test_scores_are_named_ranked_and_judged_by_each_labels_threshold():
@@ -28,14 +28,14 @@ def test_scores_are_named_ranked_and_judged_by_each_labels_threshold():
         labels = ("a", "b", "c")
         thresholds = np.array([0.5, 0.2, 0.9], np.float32)
 
-    found = verdict(Model, np.array([0.5, 0.3, 0.8], np.float32), queue_ms=1.0, model_ms=2.0)
+    found = prediction_of(Model, np.array([0.5, 0.3, 0.8], np.float32), queue_ms=1.0, model_ms=2.0)
     assert list(found.scores.items()) == [("c", 0.8), ("a", 0.5), ("b", 0.3)]
     assert (found.labels, found.version) == (("a", "b"), "7")
 
 
 async def test_a_tensor_gets_its_scores(gateway):
-    model = gateway.catalogue.find("toy")
-    found = await gateway.ask(
+    model = gateway.registry.find("toy")
+    found = await gateway.infer(
         model,
         np.zeros(26, np.float32),
         deadline=time.monotonic() + 1,
@@ -69,7 +69,7 @@ async def test_a_folder_without_models_and_a_model_that_is_not_there_are_refused
 
 async def test_leaving_waits_for_work_and_refuses_new(gateway):
     with gateway.working():
-        leaving = asyncio.create_task(gateway.leave())
+        leaving = asyncio.create_task(gateway.shut_down())
         await asyncio.sleep(10 * MS)
         assert not leaving.done()
         with pytest.raises(Leaving), gateway.working():
@@ -80,9 +80,9 @@ async def test_leaving_waits_for_work_and_refuses_new(gateway):
 async def test_leaving_waits_no_longer_than_the_grace(gateway):
     with gateway.working():
         begin = time.monotonic()
-        await gateway.leave()
+        await gateway.shut_down()
         assert 0.1 <= time.monotonic() - begin < 1
-        await gateway.leave()
+        await gateway.shut_down()
 
 
 async def test_names_are_never_used_twice(artefacts):

@@ -13,9 +13,9 @@ from service.inference.load_shedding import (
     LATE_TICKS,
     MAX_THINNING,
     TOO_LATE_MS,
-    Thinning,
+    LoadShedder,
 )
-from service.inference.loop_monitor import SHARE_S, TICK_S, Lag
+from service.inference.loop_monitor import SHARE_S, TICK_S, LoopMonitor
 
 
 def test_each_bucket_holds_its_upper_bound_and_nothing_above():
@@ -47,7 +47,7 @@ def test_a_quantile_is_never_more_than_the_largest_and_zero_of_nothing():
 
 
 async def test_a_loop_that_is_blocked_is_seen_and_one_that_is_stopped_counts_no_more():
-    lag = Lag()
+    lag = LoopMonitor()
     lag.start()
     await asyncio.sleep(5 * TICK_S)
     assert sum(lag.histogram.counts) >= 1
@@ -61,7 +61,7 @@ async def test_a_loop_that_is_blocked_is_seen_and_one_that_is_stopped_counts_no_
 
 
 def test_a_late_loop_thins_until_it_is_in_time_and_calm_brings_all_back():
-    thinning, seen = Thinning(), []
+    thinning, seen = LoadShedder(), []
     for ms in (
         TOO_LATE_MS,
         *[9_999.0] * (LATE_TICKS - 1),
@@ -88,7 +88,7 @@ def test_a_late_loop_thins_until_it_is_in_time_and_calm_brings_all_back():
 
 
 async def test_what_is_handled_late_in_a_turn_is_known_to_have_come_before():
-    lag = Lag()
+    lag = LoopMonitor()
     assert lag.stalled(time.monotonic() + 9) == 0.0
     lag.start()
     begin = time.monotonic()
@@ -105,7 +105,7 @@ def spin(seconds):
 
 
 async def test_however_much_comes_at_once_the_loop_goes_on_turning_first_come_first_served():
-    lag, done, turns = Lag(), [], [time.thread_time()]
+    lag, done, turns = LoopMonitor(), [], [time.thread_time()]
 
     async def work(number):
         await lag.turn()
@@ -121,7 +121,7 @@ async def test_however_much_comes_at_once_the_loop_goes_on_turning_first_come_fi
 
 
 async def test_one_burst_that_waits_is_no_reason_to_thin_and_waiting_again_and_again_is():
-    lag = Lag()
+    lag = LoopMonitor()
     lag.start()
 
     async def work():

@@ -13,7 +13,7 @@ from features.picture import decode
 from models.store import Store
 from service.api.context import POOL
 from service.client import Client
-from service.queue.redis_consumer import RedisJobs
+from service.queue.redis_consumer import RedisConsumer
 from service.server.worker import Worker
 from tests.features.pictures import FILES, exif, png, save, scene
 from tests.models.colours import write_colours
@@ -219,7 +219,7 @@ async def test_a_model_describes_the_pictures_it_takes(server):
 
 async def test_pictures_of_many_clients_share_model_calls(server):
     sizes = []
-    model = server.gateway.catalogue.find("colours")
+    model = server.gateway.registry.find("colours")
     run = model.session.predict
 
     def predict(batch):
@@ -244,7 +244,9 @@ async def test_pictures_of_many_clients_share_model_calls(server):
 
 async def test_pictures_go_through_redis_to_a_worker(serve, pictured, redis_url):
     store = Store(pictured)
-    worker = Worker(RedisJobs(redis_url, name="w"), store.load, max_batch=32, pulse=lambda: None)
+    worker = Worker(
+        RedisConsumer(redis_url, name="w"), store.load, max_batch=32, pulse=lambda: None
+    )
     running = asyncio.create_task(worker.run())
     server = await serve(artefacts=pictured, redis=redis_url)
     try:
@@ -252,7 +254,7 @@ async def test_pictures_go_through_redis_to_a_worker(serve, pictured, redis_url)
             _, answer, _ = await server.post(f"{PLACES}?region={region}", data=plain("red"))
             assert answer["predictions"][0]["label"] == label
     finally:
-        worker.leave()
+        worker.shut_down()
         await running
 
 

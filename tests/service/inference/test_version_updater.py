@@ -17,8 +17,8 @@ from models.manifest import Label
 from models.pin import FILE
 from models.session import Session
 from service.api.authentication import FOREIGN
-from service.auth.key_store import FileStore
-from service.auth.keys import mint
+from service.auth.key_store import FileKeyStore
+from service.auth.keys import create_key
 from service.inference import version_updater
 from service.queue import local
 from tests.service.conftest import COMMON, RATE, begin, noise, pcm, rest_of, tone, until, wav
@@ -51,7 +51,7 @@ def model_threads():
 
 
 def served(server, name="toy"):
-    return server.gateway.catalogue.find(name).version
+    return server.gateway.registry.find(name).version
 
 
 class Listener:
@@ -134,7 +134,7 @@ async def test_twelve_swaps_lose_no_window_and_leave_no_old_model_behind(
     playing = [asyncio.create_task(play(listener)) for listener in listeners]
     await until(lambda: all(listener.heard for listener in listeners))
     for version in range(3, 15):
-        before = server.gateway.catalogue.find("toy")
+        before = server.gateway.registry.find("toy")
         gone += [weakref.ref(before), weakref.ref(before.session._session)]
         del before
         put(folder, version, of=folder / "toy" / "2", broken=version == 7)
@@ -147,7 +147,7 @@ async def test_twelve_swaps_lose_no_window_and_leave_no_old_model_behind(
         assert (versions[0], versions[-1]) == (2, 14)
         assert 7 not in versions
     await until(lambda: not any(ref() for ref in gone[:-4]))
-    current = server.gateway.catalogue.find("toy")
+    current = server.gateway.registry.find("toy")
     assert {ref() for ref in gone} <= {None, current, current.session._session}
     del current
     await until(lambda: len(model_threads()) <= 1)
@@ -181,7 +181,7 @@ async def test_a_broken_version_is_never_taken_said_once_and_taken_when_it_is_me
     listener = await listen(server)
     await listener.hear()
     broken = put(folder, 3, broken=True)
-    await until(lambda: server.gateway.catalogue.lookout.refused("toy"))
+    await until(lambda: server.gateway.registry.scanner.refused("toy"))
     await asyncio.sleep(0.2)
     assert await listener.hear() == "2"
     assert (await server.get("/readyz"))[0] == 200
@@ -343,7 +343,7 @@ async def test_a_new_model_is_served_when_its_first_version_comes_unless_others_
     assert (await server.get("/v1/models/other"))[0] == 404
     (folder / "other").mkdir()
     put(folder, 1, name="other", of=folder / "toy" / "2")
-    await until(lambda: "other" in server.gateway.catalogue.names)
+    await until(lambda: "other" in server.gateway.registry.names)
     assert await (await listen(server, model="other")).hear() == "1"
     assert [each["name"] for each in (await server.get("/v1/models"))[1]["models"]] == [
         "other",
@@ -354,10 +354,10 @@ async def test_a_new_model_is_served_when_its_first_version_comes_unless_others_
 
 
 async def test_with_keys_only_an_admin_loads(serve, folder, tmp_path):
-    store = FileStore(tmp_path / "keys.json")
+    store = FileKeyStore(tmp_path / "keys.json")
     texts = {}
     for scope in ("classify", "admin"):
-        key, texts[scope] = mint("someone", scopes=(scope,), rate=100.0, streams=1)
+        key, texts[scope] = create_key("someone", scopes=(scope,), rate=100.0, streams=1)
         await store.put(key)
     server = await serve(artefacts=folder, keys=str(tmp_path / "keys.json"))
     for scope, expected in (("classify", 403), ("admin", 200)):

@@ -11,7 +11,7 @@ from features.errors import Busy, Late, Leaving, TimbreError
 from service.queue.base import Job
 from service.queue.local import LocalQueue
 from service.queue.redis import RedisQueue
-from service.queue.redis_consumer import RedisJobs
+from service.queue.redis_consumer import RedisConsumer
 from service.server.worker import Worker
 from tests.service.conftest import until
 
@@ -56,7 +56,7 @@ async def queue(request, model):
         return
     url = request.getfixturevalue("redis_url")
     worker = Worker(
-        RedisJobs(url, name="w"), lambda name, version: model, max_batch=4, pulse=lambda: None
+        RedisConsumer(url, name="w"), lambda name, version: model, max_batch=4, pulse=lambda: None
     )
     working = asyncio.create_task(worker.run())
     queue = RedisQueue(url, max_jobs=6, max_job_bytes=MAX_BYTES)
@@ -64,7 +64,7 @@ async def queue(request, model):
     yield queue
     model.open.set()
     await queue.close()
-    worker.leave()
+    worker.shut_down()
     await working
 
 
@@ -83,19 +83,19 @@ def job(number, *, seconds=5.0, live=True, stream="s", size=1):
 async def hold(model, queue):
     """Keep the model busy with job 0, so that what follows has to wait."""
     model.open.clear()
-    held = asyncio.create_task(queue.ask(job(0)))
+    held = asyncio.create_task(queue.submit(job(0)))
     await until(lambda: model.calls)
     return held
 
 
 async def ask_all(queue, jobs):
-    tasks = [asyncio.create_task(queue.ask(each)) for each in jobs]
+    tasks = [asyncio.create_task(queue.submit(each)) for each in jobs]
     await asyncio.sleep(TRAVEL)
     return tasks
 
 
 async def test_an_answer_carries_its_scores_and_its_times(queue):
-    answer = await queue.ask(job(3))
+    answer = await queue.submit(job(3))
     assert (answer.job_id, answer.scores.tolist()) == ("3", [6.0])
     assert answer.queue_ms >= 0
     assert answer.model_ms > 0
@@ -152,26 +152,26 @@ async def test_the_bound_in_bytes_holds_at_both_sides_and_counts_live_and_clips_
         with pytest.raises(Busy):
             await tasks.pop(1)
     assert [answer.scores.size for answer in await asyncio.gather(held, *tasks)][-1] == 500
-    assert (await queue.ask(job(4, size=1_000))).scores.size == 1_000
+    assert (await queue.submit(job(4, size=1_000))).scores.size == 1_000
 
 
 async def test_a_late_job_is_told_so_and_never_run(model, queue):
     held = await hold(model, queue)
     with pytest.raises(Late):
-        await queue.ask(job(1, seconds=20 * MS))
+        await queue.submit(job(1, seconds=20 * MS))
     with pytest.raises(Late):
-        await queue.ask(job(2, seconds=-1))
+        await queue.submit(job(2, seconds=-1))
     assert queue.depth <= 1
     model.open.set()
     await held
-    await queue.ask(job(3))
+    await queue.submit(job(3))
     assert model.batches == [[0], [3]]
 
 
 async def test_a_hanging_model_does_not_hang_its_callers(model, queue):
     model.open.clear()
     with pytest.raises(Late):
-        await queue.ask(job(1, seconds=30 * MS))
+        await queue.submit(job(1, seconds=30 * MS))
 
 
 async def test_a_cancelled_job_is_withdrawn(model, queue):
@@ -184,7 +184,7 @@ async def test_a_cancelled_job_is_withdrawn(model, queue):
     await asyncio.sleep(TRAVEL)
     model.open.set()
     await held
-    await queue.ask(job(2))
+    await queue.submit(job(2))
     assert model.batches == [[0], [2]]
 
 
@@ -192,13 +192,13 @@ async def test_a_job_cancelled_while_the_model_runs_disturbs_nobody(model, queue
     held = await hold(model, queue)
     held.cancel()
     model.open.set()
-    assert (await queue.ask(job(1))).scores[0] == 2
+    assert (await queue.submit(job(1))).scores[0] == 2
 
 
 async def test_a_model_that_fails_fails_its_batch_and_the_next_works(queue):
     with pytest.raises((ArithmeticError, TimbreError)):
-        await queue.ask(job(-1))
-    assert (await queue.ask(job(1))).scores[0] == 2
+        await queue.submit(job(-1))
+    assert (await queue.submit(job(1))).scores[0] == 2
 
 
 async def test_closing_answers_what_was_accepted_and_refuses_the_rest(model, queue):
@@ -207,7 +207,7 @@ async def test_closing_answers_what_was_accepted_and_refuses_the_rest(model, que
     closing = asyncio.create_task(queue.close())
     await asyncio.sleep(TRAVEL)
     with pytest.raises(Leaving):
-        await queue.ask(job(9))
+        await queue.submit(job(9))
     model.open.set()
     assert len(await asyncio.gather(held, *tasks)) == 6
     await closing
@@ -215,7 +215,7 @@ async def test_closing_answers_what_was_accepted_and_refuses_the_rest(model, que
 
 async def test_opening_twice_does_no_harm(queue):
     await queue.open()
-    assert (await queue.ask(job(1))).scores[0] == 2
+    assert (await queue.submit(job(1))).scores[0] == 2
 
 
 async def test_a_queue_that_is_well_has_no_trouble(queue):

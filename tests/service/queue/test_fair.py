@@ -2,12 +2,12 @@
 
 import pytest
 
-from service.queue.fair import Backlog, Turns
+from service.queue.fair import FairQueue, RoundRobin
 
 
 @pytest.fixture
 def backlog():
-    return Backlog(limit=3, max_size=10)
+    return FairQueue(limit=3, max_size=10)
 
 
 def put(backlog, key, *, live=True, size=1, stale=9.0):
@@ -15,7 +15,7 @@ def put(backlog, key, *, live=True, size=1, stale=9.0):
 
 
 def test_streams_take_turns_and_keep_their_own_order():
-    turns = Turns()
+    turns = RoundRobin()
     for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
         turns.add(item[0], item, item)
     assert [turns.pop() for _ in range(len(turns))] == [
@@ -24,7 +24,7 @@ def test_streams_take_turns_and_keep_their_own_order():
 
 
 def test_what_is_discarded_never_comes_and_leaves_no_trace():
-    turns = Turns()
+    turns = RoundRobin()
     turns.add("a", "a1", 1, size=5)
     turns.add("a", "a2", 2, size=7)
     turns.discard("a", "a1")
@@ -39,7 +39,7 @@ def test_what_is_discarded_never_comes_and_leaves_no_trace():
 @pytest.mark.parametrize(("now", "found"), [(4.9, [("a1", []), ("b1", []), ("a2", []), ("a3", [])]),
                                             (5.0, [("a3", ["a1", "a2"]), ("b1", [])])])  # fmt: skip
 def test_once_the_oldest_of_a_stream_is_stale_its_newest_goes_in_its_turn(now, found):
-    turns = Turns()
+    turns = RoundRobin()
     for at, item in enumerate(("a1", "b1", "a2", "a3")):
         turns.add(item[0], item, item, stale=5.0 + at)
     assert [turns.pop(now=now) for _ in found] == found
@@ -47,7 +47,7 @@ def test_once_the_oldest_of_a_stream_is_stale_its_newest_goes_in_its_turn(now, f
 
 
 def test_a_stream_that_was_late_once_keeps_its_place_in_turn():
-    turns = Turns()
+    turns = RoundRobin()
     for item in ("a1", "b1", "a2"):
         turns.add(item[0], item, item)
     turns.discard("a", "a1")
@@ -55,7 +55,7 @@ def test_a_stream_that_was_late_once_keeps_its_place_in_turn():
 
 
 def test_only_a_streams_own_oldest_is_pushed_out():
-    turns = Turns()
+    turns = RoundRobin()
     for item in ("a1", "b1", "a2"):
         turns.add(item[0], item, item)
     assert (turns.push_out("a"), turns.push_out("c"), len(turns)) == ("a1", None, 2)

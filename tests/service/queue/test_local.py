@@ -72,7 +72,7 @@ class Crowd:
     async def ask(self, asked, name):
         begin = time.monotonic()
         try:
-            await self.queue.ask(asked)
+            await self.queue.submit(asked)
         except (Busy, Late) as error:
             self.fates[name, type(error).__name__] += 1
         else:
@@ -117,7 +117,8 @@ async def test_a_stream_ten_times_too_fast_delays_nobody(queue):
 async def test_clips_in_masses_take_no_live_window_its_turn(queue):
     crowd = Crowd(queue)
     clips = [
-        asyncio.create_task(queue.ask(job(n, f"c{n}", live=False, seconds=9))) for n in range(400)
+        asyncio.create_task(queue.submit(job(n, f"c{n}", live=False, seconds=9)))
+        for n in range(400)
     ]
     await asyncio.gather(*(crowd.stream(f"s{n}", every=100 * MS, until=0.5) for n in range(10)))
     await asyncio.gather(*crowd.tasks)
@@ -130,19 +131,19 @@ async def test_clips_in_masses_take_no_live_window_its_turn(queue):
 async def test_in_a_full_queue_a_streams_newest_takes_the_place_of_its_oldest(slow):
     queue = LocalQueue(lambda *_: slow, max_batch=1, max_jobs=2)
     slow.row_s = 50 * MS
-    running = asyncio.create_task(queue.ask(job(0, "a")))
+    running = asyncio.create_task(queue.submit(job(0, "a")))
     await asyncio.sleep(10 * MS)
-    tasks = [asyncio.create_task(queue.ask(job(n, "a"))) for n in (1, 2, 3)]
+    tasks = [asyncio.create_task(queue.submit(job(n, "a"))) for n in (1, 2, 3)]
     with pytest.raises(Busy, match="newer"):
         await tasks[0]
     with pytest.raises(Busy, match="2 jobs wait"):
-        await queue.ask(job(1, "b"))
+        await queue.submit(job(1, "b"))
     assert [answer.scores[0] for answer in await asyncio.gather(running, *tasks[1:])] == [0, 2, 3]
     await queue.close()
 
 
 async def test_a_busy_event_loop_does_not_keep_the_model_waiting(queue, slow):
-    tasks = [asyncio.create_task(queue.ask(job(n, f"s{n}", seconds=9))) for n in range(32)]
+    tasks = [asyncio.create_task(queue.submit(job(n, f"s{n}", seconds=9))) for n in range(32)]
     await asyncio.sleep(0)
     until = time.monotonic() + 1
     while slow.rows < 32 and time.monotonic() < until:
@@ -160,10 +161,10 @@ async def test_a_model_nobody_asks_gives_its_thread_back_and_has_one_again_when_
     monkeypatch.setattr(local, "IDLE_S", 0.02)
     before = len(threads())
     for _ in range(20):
-        assert (await queue.ask(job(1, "s"))).scores[0] == 1
+        assert (await queue.submit(job(1, "s"))).scores[0] == 1
         await until(lambda: len(threads()) <= before)
     for pause in np.linspace(0.018, 0.022, 50):
-        await queue.ask(job(1, "s"))
+        await queue.submit(job(1, "s"))
         await asyncio.sleep(pause)
 
 
@@ -171,18 +172,18 @@ async def test_a_machine_without_a_thread_left_refuses_and_is_asked_again(queue)
     before = threading.stack_size(2**46)  # more than can be had
     try:
         with pytest.raises(Busy, match="no thread"):
-            await queue.ask(job(1, "s"))
+            await queue.submit(job(1, "s"))
     finally:
         threading.stack_size(before)
     assert queue.depth == 0
-    assert (await queue.ask(job(2, "s"))).scores[0] == 2
+    assert (await queue.submit(job(2, "s"))).scores[0] == 2
 
 
 async def test_closing_ends_whether_the_models_thread_is_there_or_gone(slow, monkeypatch):
     for idle in (5.0, 0.01):
         monkeypatch.setattr(local, "IDLE_S", idle)
         queue = LocalQueue(lambda *_: slow, max_batch=8, max_jobs=10)
-        await queue.ask(job(1, "s"))
+        await queue.submit(job(1, "s"))
         await asyncio.sleep(0.05)
         async with asyncio.timeout(1):
             await queue.close()

@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from service.queue.codec import Reply
-from service.queue.pending import Replies
+from service.queue.pending import PendingReplies
 
 REPLY = Reply("a", None, 1.0)
 
 
 async def test_a_reply_finds_the_one_that_waits():
-    replies = Replies()
+    replies = PendingReplies()
     with replies.expect("a") as future, replies.expect("b") as other:
         assert replies.resolve(REPLY)
         assert await future is REPLY
@@ -21,7 +21,7 @@ async def test_a_reply_finds_the_one_that_waits():
 
 
 async def test_late_second_and_foreign_replies_are_dropped():
-    replies = Replies()
+    replies = PendingReplies()
     assert not replies.resolve(REPLY)
     with replies.expect("a"):
         assert replies.resolve(REPLY)
@@ -30,7 +30,7 @@ async def test_late_second_and_foreign_replies_are_dropped():
 
 
 async def test_whoever_leaves_is_forgotten_however_it_leaves():
-    replies = Replies()
+    replies = PendingReplies()
     with pytest.raises(RuntimeError), replies.expect("a"):
         raise RuntimeError
     with replies.expect("a") as future:
@@ -40,7 +40,7 @@ async def test_whoever_leaves_is_forgotten_however_it_leaves():
 
 
 async def test_empty_waits_for_the_last_to_leave():
-    replies = Replies()
+    replies = PendingReplies()
     waiting = asyncio.create_task(replies.empty())
     with replies.expect("a"):
         with replies.expect("b"):

@@ -9,8 +9,8 @@ import pytest
 from features.errors import Busy, Late, Unprocessable
 from service.queue.codec import Reply, encode_reply
 from service.queue.redis import RedisQueue
-from service.queue.redis_connection import ANSWERS, CLIPS, GROUP, LIVE, connect, prepare, shown
-from service.queue.redis_consumer import RedisJobs
+from service.queue.redis_connection import ANSWERS, CLIPS, GROUP, LIVE, connect, prepare, redacted
+from service.queue.redis_consumer import RedisConsumer
 from service.server.worker import Worker
 from tests.service.conftest import until
 from tests.service.helpers.redis_server import start_redis
@@ -28,7 +28,7 @@ async def start(redis_url):
         if worker:
             name = f"w{len(made)}"
             find = lambda *_: model or Doubler()  # noqa: E731
-            worker = Worker(RedisJobs(url, name=name), find, max_batch=4, pulse=lambda: None)
+            worker = Worker(RedisConsumer(url, name=name), find, max_batch=4, pulse=lambda: None)
             made[-1] = (queue, worker, asyncio.create_task(worker.run()))
         return queue
 
@@ -36,7 +36,7 @@ async def start(redis_url):
     for queue, worker, working in made:
         await queue.close()
         if worker:
-            worker.leave()
+            worker.shut_down()
             await working
 
 
@@ -53,7 +53,7 @@ async def test_without_a_worker_there_is_trouble_that_ends_when_one_comes(start,
     opening = asyncio.create_task(queue.open())
     await until(lambda: "no worker" in queue.trouble)
     assert not opening.done()
-    waiting = asyncio.create_task(queue.ask(job(1)))
+    waiting = asyncio.create_task(queue.submit(job(1)))
     start()
     await opening
     assert (await waiting).scores[0] == 2
@@ -65,7 +65,7 @@ async def test_two_gateways_share_one_worker_and_each_gets_its_own(start):
     other = start(worker=False, max_jobs=20)
     await asyncio.gather(one.open(), other.open())
     answers = await asyncio.gather(
-        *(queue.ask(job(n + 100 * i)) for n in range(5) for i, queue in enumerate((one, other)))
+        *(queue.submit(job(n + 100 * i)) for n in range(5) for i, queue in enumerate((one, other)))
     )
     assert [answer.scores[0] for answer in answers] == [
         2 * (n + 100 * i) for n in range(5) for i in (0, 1)
@@ -92,12 +92,12 @@ async def test_late_double_and_junk_answers_are_dropped(start, redis_server):
     for data in (encode_reply(Reply("nobody", np.ones(1, np.float32), 0.0)), b"junk"):
         redis_server.client.xadd(key, {"answers": data})
     redis_server.client.xadd(key, {"other": b"x"})
-    assert (await queue.ask(job(1))).scores[0] == 2
+    assert (await queue.submit(job(1))).scores[0] == 2
     await asyncio.sleep(20 * MS)
     redis_server.client.xadd(
         key, {"answers": encode_reply(Reply("1", np.zeros(1, np.float32), 0.0))}
     )
-    assert (await queue.ask(job(2))).scores[0] == 4
+    assert (await queue.submit(job(2))).scores[0] == 4
     await until(lambda: redis_server.client.xlen(key) == 0)
 
 
@@ -105,12 +105,12 @@ async def test_nothing_is_left_in_redis(start, redis_server, redis_url):
     model = Doubler()
     queue = start(model=model)
     await queue.open()
-    await asyncio.gather(*(queue.ask(job(n)) for n in range(5)))
+    await asyncio.gather(*(queue.submit(job(n)) for n in range(5)))
     model.open.clear()
     with pytest.raises(Late):
-        await queue.ask(job(6, seconds=50 * MS))
+        await queue.submit(job(6, seconds=50 * MS))
     model.open.set()
-    await queue.ask(job(7))
+    await queue.submit(job(7))
     await queue.close()
     client = redis_server.client
     await until(lambda: client.xlen(LIVE) == 0)
@@ -121,16 +121,16 @@ async def test_nothing_is_left_in_redis(start, redis_server, redis_url):
 async def test_redis_that_is_lost_is_told_at_once_and_all_goes_on_when_it_is_back(own, start):
     queue = start(own.url)
     await queue.open()
-    assert (await queue.ask(job(1))).scores[0] == 2
+    assert (await queue.submit(job(1))).scores[0] == 2
     own.kill()
     await until(lambda: queue.trouble)
     begin = time.monotonic()
     with pytest.raises(Busy, match="cannot be used"):
-        await queue.ask(job(2))
+        await queue.submit(job(2))
     assert time.monotonic() - begin < 50 * MS
     own.start()  # and it has forgotten everything
     await until(lambda: not queue.trouble)
-    assert (await queue.ask(job(3))).scores[0] == 6
+    assert (await queue.submit(job(3))).scores[0] == 6
 
 
 async def test_jobs_that_redis_forgot_are_sent_again(own, start):
@@ -138,7 +138,7 @@ async def test_jobs_that_redis_forgot_are_sent_again(own, start):
     queue = start(own.url, model=model)
     await queue.open()
     model.open.clear()
-    asked = [asyncio.create_task(queue.ask(job(n))) for n in range(6)]
+    asked = [asyncio.create_task(queue.submit(job(n))) for n in range(6)]
     await until(lambda: model.calls and len(queue._entries) == 6)
     own.kill()
     own.start()
@@ -153,7 +153,7 @@ async def test_a_job_that_is_on_its_way_when_redis_is_gone_ends_at_its_deadline(
     queue = start(own.url, model=model)
     await queue.open()
     model.open.clear()
-    asked = asyncio.create_task(queue.ask(job(1, seconds=0.5)))
+    asked = asyncio.create_task(queue.submit(job(1, seconds=0.5)))
     await until(lambda: model.calls)
     own.kill()
     with pytest.raises(Late):
@@ -161,7 +161,7 @@ async def test_a_job_that_is_on_its_way_when_redis_is_gone_ends_at_its_deadline(
     model.open.set()
     own.start()
     await until(lambda: not queue.trouble)
-    assert (await queue.ask(job(2))).scores[0] == 4
+    assert (await queue.submit(job(2))).scores[0] == 4
 
 
 async def test_full_memory_refuses_jobs_and_ends_by_itself(own, start):
@@ -169,7 +169,7 @@ async def test_full_memory_refuses_jobs_and_ends_by_itself(own, start):
     await queue.open()
     own.client.config_set("maxmemory", 1)
     begin = time.monotonic()
-    asked = [queue.ask(job(n, live=live, seconds=5)) for n, live in enumerate((True, False))]
+    asked = [queue.submit(job(n, live=live, seconds=5)) for n, live in enumerate((True, False))]
     for error in await asyncio.gather(*asked, return_exceptions=True):
         assert isinstance(error, Busy)
         assert "cannot be used" in str(error)
@@ -179,7 +179,7 @@ async def test_full_memory_refuses_jobs_and_ends_by_itself(own, start):
     assert queue.trouble
     own.client.config_set("maxmemory", 0)
     await until(lambda: not queue.trouble)
-    assert (await queue.ask(job(2))).scores[0] == 4
+    assert (await queue.submit(job(2))).scores[0] == 4
 
 
 async def test_closing_before_redis_was_ever_there_ends(tmp_path):
@@ -234,5 +234,5 @@ def test_an_address_that_makes_no_sense_is_refused(url):
     ],
 )
 def test_an_address_is_shown_without_its_password(url, told):
-    assert shown(url) == told
+    assert redacted(url) == told
     connect(url)

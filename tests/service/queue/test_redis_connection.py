@@ -12,13 +12,13 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from features.errors import Unprocessable
-from service.auth.key_store import RedisStore
-from service.auth.keys import mint
-from service.auth.redis_limits import Allowance
+from service.auth.key_store import RedisKeyStore
+from service.auth.keys import create_key
+from service.auth.redis_limits import RedisLimits
 from service.queue import status
 from service.queue.redis import RedisQueue
 from service.queue.redis_connection import LIVE, PART_S, connect
-from service.queue.redis_consumer import RedisJobs
+from service.queue.redis_consumer import RedisConsumer
 from service.server.worker import Worker
 from tests.service.conftest import until
 from tests.service.helpers.redis_server import PROGRAM, start_redis
@@ -41,7 +41,9 @@ def start(tmp_path_factory):
 @asynccontextmanager
 async def queue_at(url):
     """A queue and a worker for it."""
-    worker = Worker(RedisJobs(url, name="w"), lambda *_: Doubler(), max_batch=4, pulse=lambda: None)
+    worker = Worker(
+        RedisConsumer(url, name="w"), lambda *_: Doubler(), max_batch=4, pulse=lambda: None
+    )
     working = asyncio.create_task(worker.run())
     queue = RedisQueue(url, max_jobs=10)
     try:
@@ -50,7 +52,7 @@ async def queue_at(url):
         yield queue
     finally:
         await queue.close()
-        worker.leave()
+        worker.shut_down()
         await working
 
 
@@ -58,7 +60,7 @@ async def test_a_port_with_a_password_and_a_database_of_its_own(start, unused_tc
     url = f"redis://:sesame@127.0.0.1:{unused_tcp_port}/3"
     server = start("--port", unused_tcp_port, "--requirepass", "sesame", url=url)
     async with queue_at(url) as queue:
-        assert (await queue.ask(job(1))).scores[0] == 2
+        assert (await queue.submit(job(1))).scores[0] == 2
     assert server.client.info("keyspace").keys() == {"db3"}
     wrong = RedisQueue(url.replace("sesame", "secret"), max_jobs=1)
     opening = asyncio.create_task(wrong.open())
@@ -76,10 +78,10 @@ async def test_a_user_who_may_touch_our_keys_alone_and_nothing_dangerous_is_enou
     allowed = ("~{timbre}:*", "+@all", "-@dangerous", "-@admin")
     redis_server.client.execute_command("ACL", "SETUSER", "timbre", "on", ">sesame", *allowed)
     url = redis_url.replace("unix://", "unix://timbre:sesame@")
-    someone, _ = mint("someone", scopes=("classify",), rate=3, streams=2)
-    store, allowance = RedisStore(url), Allowance(url)
+    someone, _ = create_key("someone", scopes=("classify",), rate=3, streams=2)
+    store, allowance = RedisKeyStore(url), RedisLimits(url)
     async with queue_at(url) as queue:
-        assert (await queue.ask(job(1))).scores[0] == 2
+        assert (await queue.submit(job(1))).scores[0] == 2
         await status.status(url)
         await status.clear(url)
         await store.put(someone)
@@ -124,7 +126,7 @@ async def test_tls_with_an_authority_named_in_the_url(start, unused_tcp_port, tl
     url = f"rediss://127.0.0.1:{unused_tcp_port}"
     start("--tls-port", unused_tcp_port, *options, url=url + authority)
     async with queue_at(url + authority) as queue:
-        assert (await queue.ask(job(1))).scores[0] == 2
+        assert (await queue.submit(job(1))).scores[0] == 2
     stranger = RedisQueue(url, max_jobs=1)
     opening = asyncio.create_task(stranger.open())
     await until(lambda: "cannot be used" in stranger.trouble)
@@ -150,14 +152,14 @@ async def test_sentinel_is_followed_to_the_new_master(start, unused_tcp_port_fac
     try:
         await asyncio.sleep(0.5)
         async with queue_at(f"redis+sentinel://127.0.0.1:{ports[2]}/timbre") as queue:
-            assert (await queue.ask(job(1))).scores[0] == 2
+            assert (await queue.submit(job(1))).scores[0] == 2
             # Sentinel asks the master for its replicas every ten seconds.
             await until(lambda: "slave0" in sentinel_info(ports[2]), seconds=15)
             master.kill()
             await until(lambda: queue.trouble, seconds=5)
             begin = time.monotonic()
             await until(lambda: not queue.trouble, seconds=30)
-            assert (await queue.ask(job(2))).scores[0] == 4
+            assert (await queue.submit(job(2))).scores[0] == 4
             assert time.monotonic() - begin < 30
     finally:
         sentinel.kill()
@@ -191,7 +193,7 @@ async def test_a_sentinel_that_speaks_tls_knows_a_master_that_does_and_wants_a_p
         async with queue_at(
             f"rediss+sentinel://:sesame@127.0.0.1:{ports[1]}/timbre/2{authority}"
         ) as queue:
-            assert (await queue.ask(job(1))).scores[0] == 2
+            assert (await queue.submit(job(1))).scores[0] == 2
         assert master.client.info("keyspace").keys() == {"db2"}
         stranger = RedisQueue(f"redis+sentinel://:sesame@127.0.0.1:{ports[1]}/timbre/2", max_jobs=1)
         opening = asyncio.create_task(stranger.open())
@@ -270,7 +272,7 @@ async def test_a_cluster_that_speaks_tls_and_wants_a_password_is_asked_in_the_sa
     )
     url = f"rediss+cluster://:sesame@127.0.0.1:{ports[1]}"
     async with queue_at(url + authority) as queue:
-        assert (await queue.ask(job(1))).scores[0] == 2
+        assert (await queue.submit(job(1))).scores[0] == 2
         assert owner.client.exists(LIVE) == 1
     for wrong in (url, url.replace("sesame", "secret") + authority):
         stranger = RedisQueue(wrong, max_jobs=1)
@@ -335,12 +337,12 @@ async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(
     cluster.nodes[3].client.execute_command("CLUSTER REPLICATE", cluster.ids[target])
     # Any node will do to begin with, and one that is not there does no harm.
     async with queue_at(f"redis+cluster://127.0.0.1:1,127.0.0.1:{ports[(owner + 2) % 3]}") as queue:
-        assert (await queue.ask(job(1))).scores[0] == 2
+        assert (await queue.submit(job(1))).scores[0] == 2
         assert cluster.nodes[owner].client.exists(LIVE) == 1
         cluster.move(slot, owner, target)
         await until(lambda: queue.trouble, seconds=5)
         await until(lambda: not queue.trouble, seconds=10)
-        assert (await queue.ask(job(2))).scores[0] == 4
+        assert (await queue.submit(job(2))).scores[0] == 4
         replica = cluster.nodes[3].client
         await until(
             lambda: replica.info("replication").get("master_link_status") == "up", seconds=10
@@ -348,12 +350,12 @@ async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(
         cluster.nodes[target].kill()
         await until(lambda: queue.trouble, seconds=5)
         await until(lambda: not queue.trouble, seconds=20)
-        assert (await queue.ask(job(3))).scores[0] == 6
+        assert (await queue.submit(job(3))).scores[0] == 6
 
 
 async def test_a_redis_that_is_stopped_keeps_nobody_from_leaving(tmp_path_factory):
     redis = start_redis(tmp_path_factory)
-    jobs, queue = RedisJobs(redis.url, name="worker"), RedisQueue(redis.url, max_jobs=9)
+    jobs, queue = RedisConsumer(redis.url, name="worker"), RedisQueue(redis.url, max_jobs=9)
     try:
         await jobs.open()
         await queue.open()

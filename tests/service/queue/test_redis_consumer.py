@@ -12,7 +12,7 @@ from service.queue import redis_consumer
 from service.queue.base import Job
 from service.queue.codec import Reply, decode_replies, encode_job
 from service.queue.redis_connection import ANSWERS, CLIPS, DEAD, GROUP, LIVE, WORKERS, seen
-from service.queue.redis_consumer import RedisJobs
+from service.queue.redis_consumer import RedisConsumer
 
 MS = 1e-3
 
@@ -23,7 +23,7 @@ async def worker(redis_url):
     made = []
 
     async def make(name="w"):
-        made.append(RedisJobs(redis_url, name=name))
+        made.append(RedisConsumer(redis_url, name=name))
         await made[-1].open()
         return made[-1]
 

@@ -11,10 +11,15 @@ from models.store import Store
 from service.inference import version_updater
 from service.queue import redis_versions
 from service.queue.redis_connection import HELD, WANTED, WORKERS, connect
-from service.queue.redis_consumer import RedisJobs
-from service.queue.redis_versions import prepare, tell, want, wanted
+from service.queue.redis_consumer import RedisConsumer
+from service.queue.redis_versions import (
+    prepare,
+    report_version,
+    request_versions,
+    requested_versions,
+)
 from service.server.worker import Worker
-from service.server.worker_models import Stock
+from service.server.worker_models import WorkerModels
 from tests.service.conftest import noise, until, wav
 from tests.service.helpers.versions import copied, put
 from tests.service.inference.test_version_updater import LOAD, listen, served
@@ -28,15 +33,15 @@ async def redis(redis_url):
 
 
 async def test_what_is_wanted_is_forgotten_when_nobody_wants_it_any_more(redis):
-    await want(redis, [])
-    assert await wanted(redis) == set()
-    await want(redis, ["toy:1", "toy:2"])
-    assert await wanted(redis) == {"toy:1", "toy:2"}
+    await request_versions(redis, [])
+    assert await requested_versions(redis) == set()
+    await request_versions(redis, ["toy:1", "toy:2"])
+    assert await requested_versions(redis) == {"toy:1", "toy:2"}
     now = time.time()
     await redis.zadd(
         WANTED, {"toy:1": now - 11, "toy:2": now - 8, "../x:1": now, "toy": now, "toy:1:2": now}
     )
-    assert await wanted(redis) == {"toy:2"}
+    assert await requested_versions(redis) == {"toy:2"}
     assert await redis.zscore(WANTED, "toy:1") is None
 
 
@@ -45,14 +50,14 @@ async def test_who_lives_and_has_not_loaded_it_is_waited_for_and_named(redis, mo
     await prepare(redis, "toy:2")  # nobody lives
     now = time.time()
     await redis.zadd(WORKERS, {"fresh": now, "a": now, "dead": now - 5})
-    await tell(redis, "dead", [])
-    await tell(redis, "a", ["toy:1"])
+    await report_version(redis, "dead", [])
+    await report_version(redis, "a", ["toy:1"])
     with pytest.raises(ArtefactError, match=r"^toy 2: not loaded by worker a$"):
         await prepare(redis, "toy:2")
     waiting = asyncio.create_task(prepare(redis, "toy:2"))
     await asyncio.sleep(0.05)
     assert not waiting.done()
-    await tell(redis, "a", ["toy:1", "toy:2"])
+    await report_version(redis, "a", ["toy:1", "toy:2"])
     await waiting
 
 
@@ -76,16 +81,16 @@ async def work(redis_url):
     begun = []
 
     async def start(folder, name="w"):
-        stock = Stock(Store(folder))
+        stock = WorkerModels(Store(folder))
         await asyncio.to_thread(stock.begin, ())
-        jobs = RedisJobs(redis_url, name=name)
+        jobs = RedisConsumer(redis_url, name=name)
         worker = Worker(jobs, stock.find, max_batch=8, pulse=lambda: None, stock=stock)
         begun.append((worker, asyncio.create_task(worker.run())))
         return stock
 
     yield start
     for worker, running in begun:
-        worker.leave()
+        worker.shut_down()
         await running
 
 
@@ -119,7 +124,7 @@ async def test_a_version_that_one_worker_cannot_have_is_not_taken_until_it_can(
     server = await serve(artefacts=folder, redis=redis_url)
     listener = await listen(server)
     put(folder, 3)
-    await until(lambda: server.gateway.catalogue.lookout.refused("toy"))
+    await until(lambda: server.gateway.registry.scanner.refused("toy"))
     assert served(server) == "2"
     assert (await server.get("/v1/models/toy"))[1]["refused"] == {
         "3": "toy 3: not loaded by worker far"

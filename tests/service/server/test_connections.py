@@ -13,7 +13,7 @@ import pytest
 
 from service.api.context import GATEWAY
 from service.app import build
-from service.server.connections import open_door, runner
+from service.server.connections import listen, runner
 from service.server.sockets import bind
 from service.settings import Settings
 from tests.service.conftest import begin, tone, until, wav
@@ -59,7 +59,7 @@ async def opened(artefacts, **settings):
     running = runner(app, settings, shutdown_s=0.5)
     await running.setup()
     listener = bind(settings)
-    door = await open_door(running, listener, settings)
+    door = await listen(running, listener, settings)
     await app[GATEWAY].opening
     try:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http:

@@ -12,10 +12,10 @@ import pytest
 from features.errors import NotFound, TimbreError
 from service.cli.worker import main
 from service.queue.base import Job
-from service.queue.codec import Order
+from service.queue.codec import JobMessage
 from service.queue.redis import RedisQueue
 from service.queue.redis_connection import CLIPS, LIVE
-from service.queue.redis_consumer import Delivery, RedisJobs
+from service.queue.redis_consumer import ClaimedJob, RedisConsumer
 from service.server import worker as module
 from service.server.worker import Worker, batches
 from tests.service.conftest import until
@@ -27,7 +27,7 @@ def delivery(name, *, model="a", version="1", shape=(2,), live=True):
     made = Job(
         id=name, model=model, version=version, tensor=tensor, deadline=0, live=live, stream="s"
     )
-    return Delivery(LIVE if live else CLIPS, b"1-0", Order(made, "g"))
+    return ClaimedJob(LIVE if live else CLIPS, b"1-0", JobMessage(made, "g"))
 
 
 def test_what_one_call_can_run_runs_together_in_order_and_no_more_than_the_limit():
@@ -45,7 +45,7 @@ async def work(redis_url):
 
     async def start(model, *, find=None, pulse=lambda: None):
         worker = Worker(
-            RedisJobs(redis_url, name="w"), find or (lambda *_: model), max_batch=4, pulse=pulse
+            RedisConsumer(redis_url, name="w"), find or (lambda *_: model), max_batch=4, pulse=pulse
         )
         working = asyncio.create_task(worker.run())
         queue = RedisQueue(redis_url, max_jobs=100)
@@ -56,7 +56,7 @@ async def work(redis_url):
     yield start
     for queue, worker, working in ends:
         await queue.close()
-        worker.leave()
+        worker.shut_down()
         await working
 
 
@@ -66,13 +66,13 @@ async def test_the_models_own_errors_reach_the_one_who_asked(work):
 
     queue, _, _ = await work(None, find=find)
     with pytest.raises(NotFound, match="no version '1' of 'doubler'"):
-        await queue.ask(job(1))
+        await queue.submit(job(1))
 
 
 async def test_a_fault_is_told_by_its_job_and_not_by_its_traceback(work, capsys):
     queue, _, _ = await work(Doubler())
     with pytest.raises(TimbreError, match="log has it under -3") as caught:
-        await queue.ask(job(-3))
+        await queue.submit(job(-3))
     assert "negative" not in str(caught.value)
     assert "ArithmeticError: negative" in capsys.readouterr().err
 
@@ -81,9 +81,9 @@ async def test_told_to_leave_it_finishes_what_it_took(work):
     model = Doubler()
     queue, worker, working = await work(model)
     model.open.clear()
-    asked = asyncio.create_task(queue.ask(job(1)))
+    asked = asyncio.create_task(queue.submit(job(1)))
     await until(lambda: model.calls)
-    worker.leave()
+    worker.shut_down()
     await asyncio.sleep(20 * MS)
     assert not working.done()
     model.open.set()
@@ -97,17 +97,17 @@ async def test_a_slow_model_keeps_its_jobs_and_its_pulse(work, redis_url, monkey
     slow, other, beats = Doubler(), Doubler(), []
     queue, _, _ = await work(slow, pulse=lambda: beats.append(time.monotonic()))
     slow.open.clear()
-    asked = asyncio.create_task(queue.ask(job(1)))
+    asked = asyncio.create_task(queue.submit(job(1)))
     await until(lambda: slow.calls)
     rival = Worker(
-        RedisJobs(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None
+        RedisConsumer(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None
     )
     await rival.run(burst=True)
     count = len(beats)
     await asyncio.sleep(500 * MS)
     assert len(beats) > count + 4
     await Worker(
-        RedisJobs(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None
+        RedisConsumer(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None
     ).run(burst=True)
     slow.open.set()
     assert (await asked).scores[0] == 2
@@ -120,7 +120,7 @@ async def test_a_model_that_hangs_past_its_deadline_gets_no_pulse(work, monkeypa
     queue, _, _ = await work(model, pulse=lambda: beats.append(1))
     model.open.clear()
     with pytest.raises(TimbreError):
-        await queue.ask(job(1, seconds=100 * MS))
+        await queue.submit(job(1, seconds=100 * MS))
     await asyncio.sleep(50 * MS)
     count = len(beats)
     await asyncio.sleep(100 * MS)
@@ -133,10 +133,10 @@ async def test_a_burst_ends_when_nothing_waits(redis_url):
     queue = RedisQueue(redis_url, max_jobs=100)
     opening = asyncio.create_task(queue.open())
     await until(lambda: "no worker" in queue.trouble)
-    asked = [asyncio.create_task(queue.ask(job(n, live=n % 2 == 0))) for n in range(1, 12)]
+    asked = [asyncio.create_task(queue.submit(job(n, live=n % 2 == 0))) for n in range(1, 12)]
     await until(lambda: len(queue._entries) == 11)
     await Worker(
-        RedisJobs(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None
+        RedisConsumer(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None
     ).run(burst=True)
     assert [answer.scores[0] for answer in await asyncio.gather(*asked)] == [
         2 * n for n in range(1, 12)
@@ -151,9 +151,9 @@ async def test_late_jobs_are_not_run(redis_url):
     opening = asyncio.create_task(queue.open())
     await until(lambda: "no worker" in queue.trouble)
     with pytest.raises(TimbreError):
-        await queue.ask(job(1, seconds=20 * MS))
+        await queue.submit(job(1, seconds=20 * MS))
     await Worker(
-        RedisJobs(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None
+        RedisConsumer(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None
     ).run(burst=True)
     assert model.calls == 0
     opening.cancel()

@@ -8,7 +8,7 @@ import pytest
 from features.errors import ArtefactError, NotFound
 from models import recent
 from models.store import Store
-from service.server.worker_models import Stock
+from service.server.worker_models import WorkerModels
 from tests.service.conftest import until
 from tests.service.helpers.versions import copied, put
 
@@ -20,27 +20,27 @@ def folder(artefacts, tmp_path):
 
 @pytest.fixture
 def stock(folder):
-    stock = Stock(Store(folder))
+    stock = WorkerModels(Store(folder))
     stock.begin(())
     return stock
 
 
 def test_it_begins_with_the_newest_of_each_that_is_whole_and_says_what_is_not(folder, capsys):
     put(folder, 3, broken=True)
-    stock = Stock(Store(folder))
+    stock = WorkerModels(Store(folder))
     stock.begin(())
     assert stock.held == ["toy:2", "toy-net:1"]
     assert "version refused model=toy version=3" in capsys.readouterr().err
-    narrow = Stock(Store(folder))
+    narrow = WorkerModels(Store(folder))
     narrow.begin(("toy-net",))
     assert narrow.held == ["toy-net:1"]
 
 
 def test_without_any_model_or_without_the_one_named_it_cannot_begin(folder, tmp_path):
     with pytest.raises(ArtefactError, match="no artefact"):
-        Stock(Store(tmp_path / "none")).begin(())
+        WorkerModels(Store(tmp_path / "none")).begin(())
     with pytest.raises(NotFound):
-        Stock(Store(folder)).begin(("tuba",))
+        WorkerModels(Store(folder)).begin(("tuba",))
 
 
 async def test_what_is_wanted_is_loaded_and_what_is_not_any_more_is_let_go(stock, folder):

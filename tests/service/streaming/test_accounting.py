@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.streaming.accounting import Ledger
+from service.streaming.accounting import SampleAccount
 
 
 @st.composite
@@ -20,7 +20,7 @@ def histories(draw):
 
 @given(windows=histories(), tail=st.integers(0, 20))
 def test_the_sums_equal_those_of_sets_of_samples(windows, tail):
-    ledger = Ledger()
+    ledger = SampleAccount()
     answered, dropped = set(), set()
     for start, end, is_answered in windows:
         (ledger.answer if is_answered else ledger.drop)(start, end)

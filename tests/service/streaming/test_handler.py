@@ -417,7 +417,7 @@ async def test_leaving_answers_what_was_accepted_and_says_goodbye(serve):
         await begin(started)
         await started.send_bytes(pcm(noise(5)))
         await started.receive_json(timeout=5)
-        leaving = asyncio.create_task(server.gateway.leave())
+        leaving = asyncio.create_task(server.gateway.shut_down())
         *messages, code = await rest_of(started)
         assert messages[-1]["reason"] == "server leaves"
         assert messages[-1]["windows"] == 6

@@ -6,19 +6,19 @@ import time
 import pytest
 
 from service import protocol
-from service.streaming.outbox import Waiting, WaitingRoom
-from service.streaming.windower import Cut
+from service.streaming.outbox import Outbox, PendingWindow
+from service.streaming.windower import LiveWindow
 
 MS = 1e-3
 
 
 def window(number):
-    return Waiting(Cut(number, number + 1, number, number + 1, None), 0.0, 0.0)
+    return PendingWindow(LiveWindow(number, number + 1, number, number + 1, None), 0.0, 0.0)
 
 
 @pytest.fixture
 def room():
-    room = WaitingRoom(limit=2)
+    room = Outbox(limit=2)
     for number in range(5):
         room.put(window(number))
     return room
@@ -54,7 +54,7 @@ async def test_a_burst_that_is_worked_off_in_time_loses_nothing(room):
 
 
 async def test_who_takes_waits_until_something_comes():
-    room = WaitingRoom(limit=2)
+    room = Outbox(limit=2)
     taking = asyncio.create_task(room.take())
     await asyncio.sleep(0)
     room.put(window(7))
@@ -66,7 +66,7 @@ async def test_who_takes_waits_until_something_comes():
 
 
 async def test_those_that_leave_while_the_loop_is_late_are_not_dropped():
-    room = WaitingRoom(limit=1)
+    room = Outbox(limit=1)
     for number in range(2):
         room.put(window(number))
     waiting = asyncio.create_task(room.room(patience=MS))
@@ -81,7 +81,7 @@ async def test_windows_behind_others_are_asked_for_at_once_and_withdrawn_with_th
     async def verdict():
         await asyncio.sleep(9)
 
-    room = WaitingRoom(limit=2, ask=lambda _: asyncio.create_task(verdict()))
+    room = Outbox(limit=2, ask=lambda _: asyncio.create_task(verdict()))
     line = [window(number) for number in range(4)]
     for each in line:
         room.put(each)
@@ -97,7 +97,7 @@ async def test_windows_behind_others_are_asked_for_at_once_and_withdrawn_with_th
 
 
 async def test_what_was_not_computed_takes_no_room_and_is_not_asked_for():
-    room = WaitingRoom(limit=1, ask=lambda _: pytest.fail("asked"))
+    room = Outbox(limit=1, ask=lambda _: pytest.fail("asked"))
     for number in range(3):
         thinned = window(number)
         thinned.dropped = True
@@ -106,8 +106,8 @@ async def test_what_was_not_computed_takes_no_room_and_is_not_asked_for():
 
 
 async def test_warnings_take_no_room():
-    room = WaitingRoom(limit=1)
+    room = Outbox(limit=1)
     for _ in range(10):
-        room.put(Waiting(protocol.Warn(kind="silence", detail="", from_sample=0), 0.0, 0.0))
+        room.put(PendingWindow(protocol.Warn(kind="silence", detail="", from_sample=0), 0.0, 0.0))
     room.put(window(1))
     await asyncio.wait_for(room.room(patience=None), 1)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from service.streaming.signal_checks import Watch
+from service.streaming.signal_checks import SignalChecker
 from tests.service.conftest import noise, tone
 
 RATE = 16_000
 
 
 def kinds(samples, *, chunk=1_600, every=30.0):
-    watch = Watch(RATE, every=every)
+    watch = SignalChecker(RATE, every=every)
     found = [
         warning
         for at in range(0, len(samples), chunk)

@@ -13,7 +13,7 @@ from features.extract import compute
 from features.resample import StreamingResampler
 from features.streaming import StreamingExtractor
 from service import protocol
-from service.streaming.windower import Cut, Gap, Session
+from service.streaming.windower import Gap, LiveWindow, Windower
 from tests.service.conftest import noise, pcm
 
 HOP = 11_264
@@ -21,7 +21,7 @@ HOP = 11_264
 
 def session(**fields):
     start = protocol.Start(**{"sample_rate": 22_050, **fields})
-    return Session(start, config=DEFAULT, kind="features", min_hop=0.1, warn_every=1e9)
+    return Windower(start, config=DEFAULT, kind="features", min_hop=0.1, warn_every=1e9)
 
 
 def feed(stream, *frames, finish=True):
@@ -30,7 +30,7 @@ def feed(stream, *frames, finish=True):
 
 
 def cuts(events):
-    return [event for event in events if isinstance(event, Cut)]
+    return [event for event in events if isinstance(event, LiveWindow)]
 
 
 def spans(events):
@@ -69,7 +69,7 @@ def test_positions_are_told_at_the_clients_rate(rate):
         (round(n * HOP * rate / 22_050), round((n * HOP + 44_100) * rate / 22_050))
         for n in range(4)
     ]
-    assert stream.ledger.received == 4 * rate
+    assert stream.account.received == 4 * rate
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 48_000, 44_101])
@@ -101,7 +101,7 @@ def test_a_gap_is_told_and_nothing_is_cut_across_it():
     after = cuts(events)[1]
     expected = compute(AS_HEARD[after.start - 60_000 : after.end - 60_000], kind="features")
     np.testing.assert_allclose(after.tensor, expected, rtol=1e-4)
-    assert stream.ledger.received == 50_000 + len(SOUND) // 2
+    assert stream.account.received == 50_000 + len(SOUND) // 2
 
 
 def test_repeats_and_overlaps_count_once():
@@ -117,7 +117,7 @@ def test_repeats_and_overlaps_count_once():
     ]
     events = feed(stream, *(protocol.number(a, SOUND[2 * a : 2 * b]) for a, b in pieces))
     assert spans(events) == whole
-    assert stream.ledger.received == len(SOUND) // 2
+    assert stream.account.received == len(SOUND) // 2
     assert not any(isinstance(event, Gap) for event in events)
 
 

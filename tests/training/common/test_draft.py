@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from training.common.draft import draft
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 
 
 def begin(folder):

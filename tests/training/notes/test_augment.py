@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from training.common.labels import RATE
 from training.notes.augment import ROOMS, Augmentation, apply, compress, draw, level, room
-from training.notes.library import RATE
 from training.notes.mixtures import BEFORE, WINDOW
 
 

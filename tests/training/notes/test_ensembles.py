@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from training.common.labels import LABELS
 from training.notes.ensembles import (
     FORMATIONS,
     SAMPLES,
@@ -10,7 +11,6 @@ from training.notes.ensembles import (
     take_score,
     take_solo,
 )
-from training.notes.library import LABELS
 from training.notes.mixtures import BEFORE
 from training.notes.sheet_music import Score, sort
 

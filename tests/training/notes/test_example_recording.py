@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from training.common.errors import MaterialError
+from training.common.labels import RANGES
 from training.notes.example_recording import PIECE, SECONDS, main, score, truth
-from training.notes.library import RANGES, MaterialError
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "quartet.ogg"
 

@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from training.notes.library import (
-    LOUDNESS,
-    RATE,
-    MaterialError,
-    build_library,
-    library_of_folder,
-    pitch_of,
-    tidy,
-    whole_folder,
-)
+from training.common.disk import whole_folder
+from training.common.errors import MaterialError
+from training.common.labels import RATE
+from training.notes.library import LOUDNESS, build_library, library_of_folder, pitch_of, tidy
 
 ROOT = Path(__file__).parents[3]
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.notes.library import LABELS, RATE
+from training.common.labels import LABELS, RATE
 from training.notes.mixtures import (
     BEFORE,
     REACH,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.notes.library import LABELS, RANGES
+from training.common.labels import LABELS, RANGES
 from training.notes.phrases import generate
 
 

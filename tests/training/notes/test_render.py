@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.notes.library import RATE, MaterialError
+from training.common.errors import MaterialError
+from training.common.labels import RATE
 from training.notes.render import (
     TAKES,
     Struck,

@@ -4,7 +4,7 @@ import mido
 import numpy as np
 import pytest
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.notes.sheet_music import Score, read, read_all, sort
 
 PART = """<score-part id="P{n}"><part-name>{name}</part-name><midi-instrument id="P{n}-I1">

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.notes.window_set import Spec, build, open_windows
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.notes.library import RATE
+from training.common.labels import RATE
 from training.recordings import silence
 from training.recordings.audio import read
 

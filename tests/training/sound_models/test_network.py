@@ -10,6 +10,7 @@ from features.config import DEFAULT
 from models.session import Session
 from training.common.recipe import load
 from training.sound_models import network
+from training.sound_models.spectrogram_net import Spectrogram
 
 SHAPE = DEFAULT.shape("log_mel")
 
@@ -125,7 +126,7 @@ def test_naming_the_one_instrument_or_saying_that_none_plays_is_rewarded(setting
 
 
 def test_nothing_is_said_of_a_window_in_which_nothing_plays(settings):
-    one = network.Spectrogram(settings, bands=128, labels=11).eval()
+    one = Spectrogram(settings, bands=128, labels=11).eval()
     with torch.no_grad():
         one.head.weight.zero_()
         one.head.bias.copy_(torch.tensor([9.0] * 11 + [-9.0]))

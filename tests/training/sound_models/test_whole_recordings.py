@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from training.notes.library import LABELS, RATE, library_of_folder
+from training.common.labels import LABELS, RATE
+from training.notes.library import library_of_folder
 from training.sound_models import whole_recordings
 
 WINDOW = 2 * RATE

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from training.cli import stage
 from training.common.cli_helpers import told, within
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
+from training.common.progress import stage
 from training.pictures.clean.findings import Examined, examine
 from training.pictures.clean.moves import Journal
 from training.pictures.clean.review_server import Cleaner, build

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.folders import SUFFIXES
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from PIL import Image
 from features.config import PictureConfig
 from features.errors import InputError, TimbreError
 from features.picture import decode
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.clean.findings import Examined
 from training.pictures.clean.moves import FOLDER, Journal, Step
 from training.pictures.dataset.folders import Layout

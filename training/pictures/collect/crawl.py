@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from features.errors import InputError
-from training.cli import stage
 from training.common.cli_helpers import told
+from training.common.errors import MaterialError
+from training.common.progress import stage
 from training.common.recipe import RecipeError, read_value
-from training.notes.library import MaterialError
 from training.pictures.collect import crawl_report
 from training.pictures.collect.crawl_state import Item, Ledger
 from training.pictures.collect.fetcher import Fetched, Fetcher, Manners, Refused

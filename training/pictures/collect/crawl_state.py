@@ -9,7 +9,7 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

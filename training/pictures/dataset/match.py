@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from training.cli import stage
 from training.common.cli_helpers import told
 from training.common.draft import draft
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
+from training.common.progress import stage
 from training.pictures.dataset.folders import SHOWN, picture_files, some
 from training.pictures.dataset.packed import write_table
 from training.pictures.dataset.words import words

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.folders import Layout, listing, picture_files, some
 from training.pictures.dataset.pack import pack, warnings
 from training.pictures.dataset.packed import is_pack, open_pack

@@ -7,7 +7,7 @@ from typing import get_args
 
 from features.config import Fit, PictureConfig, Resample
 from training.common.cli_helpers import within
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset import near_duplicates
 from training.pictures.dataset.folders import Layout
 

@@ -16,10 +16,10 @@ import numpy as np
 from features.config import PictureConfig
 from features.errors import InputError
 from features.picture import decode
-from training.cli import stage
 from training.common.cli_helpers import told, within
 from training.common.draft import draft
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
+from training.common.progress import stage
 from training.pictures.dataset.folders import (
     Layout,
     Listing,

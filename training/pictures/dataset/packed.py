@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.folders import Picture
 from training.pictures.dataset.image_hash import Table
 

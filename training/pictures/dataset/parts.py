@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset import near_duplicates
 from training.pictures.dataset.obtain import check as learnable
 from training.pictures.dataset.split import Index, assign

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from training.cli import stage
 from training.common.cli_helpers import told, within
 from training.common.draft import draft
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
+from training.common.progress import stage
 from training.pictures.dataset import image_hash, near_duplicates
 from training.pictures.dataset.folders import listing, some
 from training.pictures.dataset.histogram import draw, text

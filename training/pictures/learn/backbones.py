@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from training.common.errors import MaterialError
 from training.common.recipe import RecipeError
-from training.notes.library import MaterialError
 from training.pictures.learn.network import keras_on_torch
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import argparse
 import shutil
 from pathlib import Path
 
-from training.cli import stage
 from training.common.cli_helpers import told
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
+from training.common.progress import stage
 from training.pictures.dataset.packed import open_pack
 from training.pictures.learn import descriptors
 from training.pictures.learn.layer_onnx import graph_of, names_of

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from features.errors import Unprocessable
 from models.session import Session
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

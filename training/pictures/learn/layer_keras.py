@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.folders import some
 from training.pictures.learn.network import keras_on_torch
 from training.pictures.learn.transfer_onnx import written

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from training.reporting.charts import LARGEST_MATRIX
 from training.reporting.data import reliability
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from training.evaluation.metrics import Metrics, Scores
 
 Labels = npt.NDArray[np.integer[Any]]
-LARGEST_MATRIX = 40
-"""Classes up to which everything is told of each; beyond, of the hardest."""
 EXAMPLES = 12
 
 

@@ -15,6 +15,7 @@ from models.manifest import Label, Source
 from training.common.provenance import origin
 from training.pictures.learn import metrics as judge
 from training.reporting import pictures as report
+from training.reporting.charts import LARGEST_MATRIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,7 +102,7 @@ def facts(outcome: Outcome) -> dict[str, Any]:
     return {
         "name": outcome.recipe.name,
         "about": outcome.about,
-        "classes": pack.classes if len(pack.classes) <= judge.LARGEST_MATRIX else [],
+        "classes": pack.classes if len(pack.classes) <= LARGEST_MATRIX else [],
         "top": top,
         **metrics(outcome),
         "labels": judge.by_class(scores, labels, pack.classes, top=top),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from training.common.errors import MaterialError
 from training.common.recipe import RecipeError
-from training.notes.library import MaterialError
 from training.pictures.dataset.folders import some
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.reporting.page import escape
 
 if TYPE_CHECKING:

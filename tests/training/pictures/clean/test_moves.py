@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.clean.moves import FOLDER, Journal
 from training.pictures.dataset.folders import listing
 

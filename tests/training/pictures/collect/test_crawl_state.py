@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.collect.crawl_state import Item, Ledger
 
 ROOT = Item(kind="page", url="/")

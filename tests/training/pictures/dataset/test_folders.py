@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.folders import (
     Layout,
     empty_classes,

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.match import Names, main, report
 
 CLASSES = """

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests.training.pictures.helpers.shapes import collection
-from training.cli import stage
+from training.common.errors import MaterialError
+from training.common.progress import stage
 from training.common.recipe import load
 from training.data_cli.main import main as data
-from training.notes.library import MaterialError
 from training.pictures.dataset.obtain import check, obtain, unfold
 
 

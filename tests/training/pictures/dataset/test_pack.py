@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 
 from features.config import PictureConfig
 from features.picture import decode
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset import image_hash, pack, packed
 from training.pictures.dataset.folders import Layout, Listing, Picture, listing
 

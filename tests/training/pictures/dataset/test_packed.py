@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from features.config import PictureConfig
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset import packed
 from training.pictures.dataset.folders import listing
 from training.pictures.dataset.pack import pack

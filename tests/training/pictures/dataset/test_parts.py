@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.training.pictures.helpers.shapes import in_styles
-from training.cli import stage
+from training.common.errors import MaterialError
+from training.common.progress import stage
 from training.common.recipe import load
-from training.notes.library import MaterialError
 from training.pictures.dataset.obtain import obtain
 from training.pictures.dataset.parts import parts
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.config import PictureConfig
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.folders import listing
 from training.pictures.dataset.pack import pack
 from training.pictures.dataset.split import assign, main, ratios_of

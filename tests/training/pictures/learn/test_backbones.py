@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from training.common.errors import MaterialError
 from training.common.recipe import RecipeError
-from training.notes.library import MaterialError
 from training.pictures.learn import backbones
 from training.pictures.learn.backbones import BACKBONES, GROUPS, build, groups
 

@@ -8,7 +8,7 @@ import pytest
 
 from features.config import PictureConfig
 from models.session import Session
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.folders import listing
 from training.pictures.dataset.pack import pack
 from training.pictures.dataset.packed import open_pack

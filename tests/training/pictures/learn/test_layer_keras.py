@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.session import Session
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.learn import layer_keras
 from training.pictures.learn.layer_onnx import graph_of, names_of
 from training.pictures.learn.network import keras_on_torch

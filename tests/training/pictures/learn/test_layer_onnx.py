@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.session import Session
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.learn.layer_onnx import cut, layers, load
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from training.pictures.learn import metrics
+from training.reporting.charts import LARGEST_MATRIX
 
 NAMES = ("boat", "cup", "tree")
 SCORES = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.3, 0.6], [0.2, 0.5, 0.3]], np.float32)
@@ -67,4 +68,4 @@ def test_ten_thousand_classes_are_judged_without_a_matrix():
     names = [f"class {number}" for number in range(10_000)]
     assert metrics.measure(scores, labels)["top1"] == 0.5
     assert metrics.matrix(scores, labels) is None
-    assert len(metrics.by_class(scores, labels, names, top=5)) == metrics.LARGEST_MATRIX
+    assert len(metrics.by_class(scores, labels, names, top=5)) == LARGEST_MATRIX

@@ -5,8 +5,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from training.common.errors import MaterialError
 from training.common.recipe import RecipeError
-from training.notes.library import MaterialError
 from training.pictures.learn.svm import (
     KERNELS,
     Grid,

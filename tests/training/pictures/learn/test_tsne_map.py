@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.pictures.dataset.folders import Picture
 from training.pictures.dataset.image_hash import Table
 from training.pictures.dataset.packed import Pack

@@ -1,0 +1,11 @@
+"""The error of data that is missing or cannot be used."""
+
+from __future__ import annotations
+
+from features.errors import TimbreError
+
+
+class MaterialError(TimbreError):
+    """Material to train on is missing or cannot be read; the message says what to do."""
+
+    title = "No material"

@@ -1,0 +1,28 @@
+"""Lists the files of a collection that cannot be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from training.common.cli_helpers import whole
+from training.recordings.collection import Problem, problems_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SHOWN = 20
+"""Problems that a terminal is shown; a file has them all."""
+
+
+def report(problems: Sequence[Problem], path: Path) -> int:
+    """Print the first problems, write all to a CSV file, and return the exit code: 1 if there are any."""
+    if not problems:
+        return 0
+    with whole(path) as draft:
+        draft.write_text(problems_csv(problems), encoding="utf-8")
+    for problem in problems[:SHOWN]:
+        print(f"{problem.path}: {problem.why}")
+    more = f", {len(problems) - SHOWN:,} more than shown" if len(problems) > SHOWN else ""
+    print(f"{len(problems):,} cannot be used{more}; all are in {path}")
+    return 1

@@ -1,0 +1,45 @@
+"""Prints and draws which sources train, validate and test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from training.recordings.split import PARTS, Split, counts, missing
+
+if TYPE_CHECKING:
+    from training.recordings.collection import Collection
+
+
+def show(collection: Collection, split: Split) -> None:
+    """Print clips and hours per label and part, the sources, and what is missing where."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("label", box=box.SIMPLE, pad_edge=False)
+    for part in PARTS:
+        table.add_column(f"{part}\nclips", justify="right")
+        table.add_column("\nhours", justify="right")
+    for row in counts(collection, split):
+        if row["label"] == "all":
+            table.add_section()
+        cells = (
+            f"{row[f'{part} {what}']:,{form}}"
+            for part in PARTS
+            for what, form in (("clips", ""), ("hours", ".2f"))
+        )
+        table.add_row(escape(str(row["label"])), *cells)
+    console = Console()
+    console.print(table)
+    for part in PARTS:
+        sources = split.sources(part)
+        few = ", ".join(sources[:6]) + (", ..." if len(sources) > 6 else "")
+        console.print(
+            f"{part}: {len(sources)} source{'s' * (len(sources) != 1)}: {few}",
+            highlight=False,
+            markup=False,
+        )
+    for part, labels in missing(collection, split).items():
+        if labels:
+            console.print(f"nothing in {part}: {', '.join(labels)}", highlight=False, markup=False)

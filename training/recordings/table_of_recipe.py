@@ -1,0 +1,64 @@
+"""The feature table of a recipe, made or found."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.common.progress import stage
+from training.recordings.build import build
+from training.recordings.extract import Settings
+from training.recordings.load import load
+from training.recordings.recipe_of import cache_of
+from training.recordings.show_split import show
+from training.recordings.split import PARTS, by_source
+from training.recordings.table import KINDS
+
+if TYPE_CHECKING:
+    from training.recordings.collection import Problem
+    from training.recordings.settings import SoundsRecipe
+    from training.recordings.table import Table
+
+
+def table_of(
+    recipe: SoundsRecipe, out: Path, *, kinds: tuple[str, ...]
+) -> tuple[Table, tuple[Problem, ...]]:
+    """Return the table of a recipe's collection, and everything that it does without."""
+    with stage("list the collection") as progress:
+        collection = load(recipe.collection, progress)
+        split = by_source(collection, recipe.split.shares, seed=recipe.seed)
+    show(collection, split)
+    wanted = tuple(kind for kind in KINDS if kind in kinds)
+    settings = Settings.of(recipe, wanted)
+    begun, computed = time.monotonic(), 0
+    with stage(" and ".join(wanted).replace("_", "-")) as progress:
+
+        def count(done: int, total: int) -> None:
+            nonlocal computed
+            computed = done
+            progress(done, total)
+
+        table, problems = build(
+            collection,
+            split,
+            settings,
+            out,
+            cache=cache_of(recipe),
+            jobs=recipe.jobs,
+            progress=count,
+        )
+    seconds = time.monotonic() - begun
+    if computed:
+        print(
+            f"{computed:,} windows computed in {seconds:.1f} s, {computed / seconds:,.0f} a second"
+        )
+    return table, (*collection.problems, *problems)
+
+
+def tell(table: Table) -> None:
+    """Print where a table is and what it holds."""
+    parts = ", ".join(f"{part} {len(table.rows(part)):,}" for part in PARTS)
+    print(
+        f"{table.path}: {len(table):,} windows ({parts}) of {len(table.sources)} sources, {len(table.names)} labels"
+    )
