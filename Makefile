@@ -21,7 +21,7 @@ chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times ove
 lint: .venv/dev  ## ruff and mypy --strict
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy features models service training benchmarks
+	$(BIN)/mypy common features models service training benchmarks
 
 bench: .venv/dev .venv/kernels  ## speed, side by side with the alternatives, in one run
 	$(BIN)/timbre bench features

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from benchmarks import load, measure, schedule, server_process, streams
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 LIMIT_MS = 100.0
 """What the 99th percentile of the ages may be."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import measure
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from models.forest import export, predict_proba
 from models.session import Session
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 READY_S = 60.0
 UNBOUNDED = ("max_streams=100000", "max_streams_per_client=100000", "max_connections=100000")

@@ -42,10 +42,11 @@ def atomic_file(path: Path, *, mode: int = 0o644, durable: bool = False) -> Iter
 def write_atomic(
     path: Path, content: bytes | str, *, mode: int = 0o644, durable: bool = False
 ) -> None:
-    """Write a file whole; a str as UTF-8. Nobody but the owner sees it with other permissions than `mode`."""
+    """Write a file whole; a str as UTF-8. Until it is complete only its owner can read it."""
     data = content.encode() if isinstance(content, str) else content
     with atomic_file(path, mode=mode, durable=durable) as draft:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
             file.write(data)
 
 
@@ -77,7 +78,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def remove_stale_drafts(folder: Path) -> None:
-    """Remove the drafts of processes of this machine that have ended. Done once for each folder written to."""
+    """Remove the drafts of ended processes of this machine; done before the first write to a folder."""
     pattern = re.compile(f"{re.escape(_own_prefix())}(\\d+)-")
     for left in folder.iterdir():
         found = pattern.match(left.name)

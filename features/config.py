@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import Unprocessable
+from common.errors import Unprocessable
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono audio, shape (n,), float32 in [-1, 1]."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import soundfile
 
+from common.errors import InputError, TooLarge, Unprocessable
 from features.config import Samples
-from features.errors import InputError, TooLarge, Unprocessable
 from features.resample import StreamingResampler
 from features.sound_header import check_complete, sniff
 

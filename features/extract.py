@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from common.errors import Unprocessable
 from features.banks import Floats
 from features.config import DEFAULT, AudioConfig, Kind, Samples
-from features.errors import Unprocessable
 from features.frames import Frames, reach
 
 FEATURE_NAMES: tuple[str, ...] = (

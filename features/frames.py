@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from common.errors import Unprocessable
 from features import layout
 from features.banks import TUNING_EDGES, Floats, Integers, chroma_bank, tables
 from features.config import AudioConfig, Kind, Samples
-from features.errors import Unprocessable
 from features.kernel_loader import address, entries
 from features.layout import LANES, PEAKS
 

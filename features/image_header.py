@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from features.errors import InputError, Unprocessable, UnsupportedMedia
+from common.errors import InputError, Unprocessable, UnsupportedMedia
 
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PARTS = 2**17

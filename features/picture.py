@@ -21,8 +21,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from common.errors import InputError, TooLarge, Unprocessable
 from features.config import PictureConfig, Pixels
-from features.errors import InputError, TooLarge, Unprocessable
 from features.image_header import Bare, unwrap
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from features.errors import InputError, UnsupportedMedia
+from common.errors import InputError, UnsupportedMedia
 
 KINDS = ("WAV", "FLAC", "OGG", "MP3")
 _UNKNOWN = 0xFFFFFFFF

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common.errors import Unprocessable
 from features.banks import Integers
 from features.config import DEFAULT, AudioConfig, Kind, Samples, Tensor
-from features.errors import Unprocessable
 from features.extract import checked, compute
 from features.frames import Frames, reach
 from features.layout import LANES

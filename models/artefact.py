@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.errors import ArtefactError
 from features.config import DEFAULT
-from features.errors import ArtefactError
 from models.manifest import Config, InputKind, InputSpec, Label, Manifest, Source, Task, describe
 from models.session import Session
 from models.store import Store, read

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from features.errors import ArtefactError, InputError, NotFound
+from common.errors import ArtefactError, InputError, NotFound
 from models.promote import Limits, promote
 from models.store import DEFAULT_PATH, Store
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, ModelProto

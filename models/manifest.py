@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, TypedDict
 
+from common.errors import ArtefactError, Unprocessable
 from features.config import AudioConfig, PictureConfig
-from features.errors import ArtefactError, Unprocessable
 
 Task: TypeAlias = Literal["multi-label", "multi-class"]
 InputKind: TypeAlias = Literal["features", "log_mel", "picture"]

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from models.manifest import VERSION
 
 FILE = "current.json"
@@ -17,7 +17,7 @@ FILE = "current.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class Pin:
     """A version that was asked for by its number."""
 
     version: str
@@ -26,7 +26,7 @@ class Choice:
     """The newest one at that time: only a newer one still ends the choice."""
 
 
-def read_choice(folder: Path) -> Choice | None:
+def read_choice(folder: Path) -> Pin | None:
     """Return the choice made for the model in a folder, None where there is none. Raises ArtefactError for nonsense."""
     try:
         text = (folder / FILE).read_bytes()
@@ -35,7 +35,7 @@ def read_choice(folder: Path) -> Choice | None:
     except OSError as error:
         raise ArtefactError(f"{FILE} cannot be read: {error.strerror}") from error
     try:
-        choice = Choice(**json.loads(text))
+        choice = Pin(**json.loads(text))
         if VERSION.fullmatch(choice.version) and VERSION.fullmatch(choice.newest):
             return choice
     except (TypeError, ValueError, RecursionError):
@@ -43,7 +43,7 @@ def read_choice(folder: Path) -> Choice | None:
     raise ArtefactError(f'{FILE} is not of the form {{"version": "1", "newest": "2"}}')
 
 
-def write_choice(folder: Path, choice: Choice | None) -> None:
+def write_choice(folder: Path, choice: Pin | None) -> None:
     """Keep a choice, or take it back; a reader never sees half of it. Raises OSError where nothing can be written."""
     if choice is None:
         (folder / FILE).unlink(missing_ok=True)
@@ -60,7 +60,7 @@ def write_choice(folder: Path, choice: Choice | None) -> None:
         raise
 
 
-def in_line(versions: list[str], choice: Choice | None) -> list[str]:
+def in_line(versions: list[str], choice: Pin | None) -> list[str]:
     """Return the versions in the order in which they are tried when nothing is served yet.
 
     What is newer than all that was there when somebody chose comes first, then the choice, then the
@@ -75,7 +75,7 @@ def in_line(versions: list[str], choice: Choice | None) -> list[str]:
 
 
 def successors(
-    versions: list[str], choice: Choice | None, *, current: str, changed: bool
+    versions: list[str], choice: Pin | None, *, current: str, changed: bool
 ) -> list[str]:
     """Return the versions that should take the place of the current one, the best first.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from features.extract import extract_many
 from models.artefact import place
 from models.manifest import FILES

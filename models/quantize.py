@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import ArtefactError, Unprocessable
+from common.errors import ArtefactError, Unprocessable
 from models.artefact import place
 from models.calibration import Material, collected, golden
 from models.session import Session

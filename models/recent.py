@@ -14,7 +14,7 @@ KEPT = 4
 """Versions kept at the most; who uses one keeps it alive for himself."""
 
 
-class Shelf:
+class RecentModels:
     """The few versions that were asked for last. Safe to share between threads."""
 
     def __init__(self, store: Store) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import ArtefactError, Unprocessable
+from common.errors import ArtefactError, Unprocessable
 
 if TYPE_CHECKING:
     from features.config import Tensor

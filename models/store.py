@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from common.errors import ArtefactError, NotFound, UnsupportedMedia
 from features.config import AudioConfig, PictureConfig
-from features.errors import ArtefactError, NotFound, UnsupportedMedia
 from models.manifest import FILES, NAME, VERSION, Manifest, describe
-from models.pin import Choice, in_line, read_choice, write_choice
+from models.pin import Pin, in_line, read_choice, write_choice
 from models.session import Session
 
 if TYPE_CHECKING:
@@ -160,11 +160,11 @@ class Store:
                 refused[version] = str(error)
         raise ArtefactError(next(iter(refused.values())))
 
-    def choice(self, name: str) -> Choice | None:
+    def choice(self, name: str) -> Pin | None:
         """Return the choice that was made for a model. Raises ArtefactError if it cannot be read."""
         return read_choice(self.path / name)
 
-    def choose(self, name: str, choice: Choice | None) -> None:
+    def choose(self, name: str, choice: Pin | None) -> None:
         """Keep a choice for this and other processes, and for the next start; None: the newest. Raises OSError."""
         write_choice(self.path / name, choice)
 
@@ -179,7 +179,7 @@ class Store:
             sorted((file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in files)
         )
 
-    def _begun_with(self, name: str) -> Choice | None:
+    def _begun_with(self, name: str) -> Pin | None:
         """Return the choice to begin with: one that cannot be read must not keep a server from starting."""
         try:
             return self.choice(name)

@@ -9,7 +9,7 @@ import traceback
 from contextlib import suppress
 from contextvars import ContextVar
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 reference: ContextVar[str] = ContextVar("reference", default="-")
 """The request or stream that the running task works for."""

@@ -11,7 +11,7 @@ import struct
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
-from features.errors import InputError, TimbreError, Unprocessable
+from common.errors import InputError, TimbreError, Unprocessable
 
 Encoding: TypeAlias = Literal["pcm_s16le", "pcm_f32le"]
 OnOverload: TypeAlias = Literal["latest", "complete"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from features.errors import Unprocessable
+from common.errors import Unprocessable
 from models.store import DEFAULT_PATH
 
 MIB = 2**20

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from features import errors
+from common import errors
 from service import protocol
 from service.settings import Settings
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from training.common.cli_helpers import told
 from training.common.progress import stage
 from training.common.recipe import FOLDER, load, pipeline

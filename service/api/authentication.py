@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 from aiohttp import web
 
-from features.errors import InputError, NotAllowed, Unauthorised
+from common.errors import InputError, NotAllowed, Unauthorised
 from service.api.problems import Handler
 from service.auth.key_cache import REFRESH_S, KeyCache
 from service.auth.keys import Key, Scope

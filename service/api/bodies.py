@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from features.errors import Busy, InputError, TooLarge, Unprocessable, UnsupportedMedia
+from common.errors import Busy, InputError, TooLarge, Unprocessable, UnsupportedMedia
 from service.settings import Settings
 
 CHUNK = 2**16

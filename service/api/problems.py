@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from features.errors import Busy, Leaving, TimbreError, Unauthorised
+from common.errors import Busy, Leaving, TimbreError, Unauthorised
 from service.log import redact, unexpected
 from service.protocol import code_of
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from features.errors import Unprocessable
+from common.errors import Unprocessable
 
 
 def check_top_k(top_k: int) -> None:

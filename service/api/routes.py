@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from features.errors import InputError, Unprocessable
+from common.errors import InputError, Unprocessable
 from models.store import Model
 from service.api.authentication import check_admin
 from service.api.bodies import Reservation, read_body, read_form

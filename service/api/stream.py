@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from features.errors import NotAllowed
+from common.errors import NotAllowed
 from service.api.authentication import SUBPROTOCOL, streaming
 from service.api.context import GATEWAY
 from service.api.query import read_query

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from features.errors import Busy, TimbreError
+from common.errors import Busy, TimbreError
 from service.auth.key_store import KeyStore
 from service.auth.keys import PATTERN, Key
 from service.log import log

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from features.errors import Busy, Unprocessable
+from common.errors import Busy, Unprocessable
 from service.auth.keys import Key
 
 IN_REDIS = "{timbre}:keys"

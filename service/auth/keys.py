@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias, get_args
 
-from features.errors import Unprocessable
+from common.errors import Unprocessable
 
 Scope: TypeAlias = Literal["classify", "stream", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

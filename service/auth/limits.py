@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol
 
-from features.errors import (
-    TooMany,
-)
+from common.errors import TooMany
 from service.auth.keys import Key
 from service.lifecycle import Closeable
 

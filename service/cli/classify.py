@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import TimbreError, Unprocessable
+from common.errors import TimbreError, Unprocessable
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import IO, Any
 
-from features.errors import InputError, TimbreError, Unprocessable
+from common.errors import InputError, TimbreError, Unprocessable
 
 SIDE = 320
 """Pixels of a thumbnail's longer side: twice what it is shown at, for fine screens."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import soundfile
 
+from common.errors import InputError
 from features.config import Samples
-from features.errors import InputError
 
 CHUNKS_PER_S = 20
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from features.errors import Busy, NotFound, TimbreError, Unprocessable
+from common.errors import Busy, NotFound, TimbreError, Unprocessable
 
 if TYPE_CHECKING:
     from service.auth.key_store import KeyStore

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 if TYPE_CHECKING:
     from service.cli.listen_session import Source

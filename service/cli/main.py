@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 GROUP = "timbre.commands"
 SUMMARIES = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import InputError
 from features.config import Samples
-from features.errors import InputError
 
 CHUNKS_PER_S = 20
 

@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 
-from features.errors import ArtefactError, NotFound, TimbreError
+from common.errors import ArtefactError, NotFound, TimbreError
 
 DONE, REFUSED, UNKNOWN, OUT_OF_REACH = 0, 1, 3, 4
 EXIT_CODES = (

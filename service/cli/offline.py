@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from features.errors import InputError, TimbreError, Unprocessable
+from common.errors import InputError, TimbreError, Unprocessable
 from models.store import DEFAULT_PATH, Model
 from service.inference import clips, pictures
 from service.inference.decode_pool import DecodePool

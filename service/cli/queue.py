@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 EXIT_CODES = "exit codes: 0 told, 1 dead letters (dead) or no worker (status), 2 wrong usage, 3 no Redis reached"
 OK, AMISS, WRONG, UNREACHED = 0, 1, 2, 3

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from features.errors import NotAllowed, TimbreError, Unprocessable
+from common.errors import NotAllowed, TimbreError, Unprocessable
 
 
 def main(argv: list[str]) -> int:

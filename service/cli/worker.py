@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 
 def main(argv: list[str]) -> int:

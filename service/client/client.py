@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
-from features.errors import InputError
+from common.errors import InputError
 from service.client.stream import PATIENCE_S, Stream
 from service.client.transport import Answer, request
 from service.client.trust import client_context

@@ -14,7 +14,7 @@ import aiohttp
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import Busy, InputError, Leaving, TimbreError
+from common.errors import Busy, InputError, Leaving, TimbreError
 from service.client.events import End, Event, Lost, Reconnect
 from service.client.replay import AnsweredWindows, ReplayBuffer
 from service.client.transport import (

@@ -1,4 +1,4 @@
-"""One request to a server, one WebSocket opened; what goes wrong becomes an error of `features.errors`."""
+"""One request to a server, one WebSocket opened; what goes wrong becomes an error of `common.errors`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import aiohttp
 
-from features.errors import Busy, TimbreError
+from common.errors import Busy, TimbreError
 from service.protocol import Failure, Ready, Start, code_of, encode, parse_server
 
 Answer: TypeAlias = dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from features.errors import InputError
+from common.errors import InputError
 
 
 def client_context(authorities: str) -> ssl.SSLContext:

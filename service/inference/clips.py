@@ -10,8 +10,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from common.errors import Late, Unprocessable
 from features.config import AudioConfig, Samples
-from features.errors import Late, Unprocessable
 from features.extract import extract_many
 from models.store import Model
 from service.inference.decode_pool import DecodePool

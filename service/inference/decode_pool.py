@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
-from features.errors import Busy
+from common.errors import Busy
 
 Result = TypeVar("Result")
 

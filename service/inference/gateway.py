@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from common.errors import Busy, Leaving, TimbreError
 from features.config import Tensor
-from features.errors import Busy, Leaving, TimbreError
 from models.store import Model, Store
 from service.inference.loop_monitor import LoopMonitor
 from service.inference.registry import ModelRegistry

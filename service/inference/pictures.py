@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.errors import Late
 from features.config import Tensor
-from features.errors import Late
 from models.store import Model
 from service.inference.decode_pool import DecodePool
 from service.inference.gateway import Gateway

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import ArtefactError, NotFound
 from features.config import PictureConfig
-from features.errors import ArtefactError, NotFound
 from models.manifest import Config, InputKind
-from models.recent import Shelf
+from models.recent import RecentModels
 from models.store import Model, Store
 from service.inference.memory import give_back, let_go_of_large_blocks
 from service.inference.version_scanner import Candidate, VersionScanner
@@ -27,7 +27,7 @@ class ModelRegistry:
         self._store = store
         self._wanted = names
         self._current: dict[str, Model] = {}
-        self._shelf = Shelf(store)
+        self._shelf = RecentModels(store)
 
     @property
     def names(self) -> list[str]:

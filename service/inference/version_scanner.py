@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from features.errors import ArtefactError
-from models.pin import FILE, Choice, successors
+from common.errors import ArtefactError
+from models.pin import FILE, Pin, successors
 from models.store import Model, Signature, Store
 from service.log import log
 
@@ -16,7 +16,7 @@ class Candidate(NamedTuple):
 
     name: str
     version: str
-    choice: Choice | None
+    choice: Pin | None
     """The one made for its model, as it stood then."""
 
 
@@ -27,7 +27,7 @@ class VersionScanner:
         """offers: whether a model of this name may be served."""
         self._store = store
         self._offers = offers
-        self._choices: dict[str, Choice | None] = {}
+        self._choices: dict[str, Pin | None] = {}
         """As they stood when the versions served now were taken."""
         self._refused: dict[tuple[str, str], tuple[Signature, str]] = {}
         self._seen: dict[tuple[str, str], Signature] = {}
@@ -80,7 +80,7 @@ class VersionScanner:
             log("version refused", model=name, version=version, why=why)
         self._refused[name, version] = (signature, why)
 
-    def taken(self, model: Model, choice: Choice | None) -> None:
+    def taken(self, model: Model, choice: Pin | None) -> None:
         """Remember what is served from now on, and that it was chosen so."""
         self._choices[model.name] = choice
         self._refused.pop((model.name, model.version), None)
@@ -91,7 +91,7 @@ class VersionScanner:
             version: why for (of, version), (_, why) in self._refused.copy().items() if of == name
         }
 
-    def _choice(self, name: str, otherwise: Choice | None) -> Choice | None:
+    def _choice(self, name: str, otherwise: Pin | None) -> Pin | None:
         try:
             choice = self._store.choice(name)
         except ArtefactError as error:

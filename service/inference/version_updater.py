@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from features.errors import ArtefactError, NotFound, Refused
-from models.pin import Choice
+from common.errors import ArtefactError, NotFound, Refused
+from models.pin import Pin
 from models.store import Model, Store
 from service.inference.registry import ModelRegistry
 from service.log import log
@@ -61,7 +61,7 @@ class VersionUpdater:
                 model = await self._ready(name, wanted)
             except ArtefactError as error:
                 raise Refused(str(error)) from error
-            choice = None if wanted == versions[-1] else Choice(version=wanted, newest=versions[-1])
+            choice = None if wanted == versions[-1] else Pin(version=wanted, newest=versions[-1])
             kept = await asyncio.to_thread(self._keep, name, choice)
             previous = self._take(model, choice, begin)
         seconds = round(time.monotonic() - begin, 3)
@@ -93,7 +93,7 @@ class VersionUpdater:
             raise
         return model
 
-    def _take(self, model: Model, choice: Choice | None, begin: float) -> str | None:
+    def _take(self, model: Model, choice: Pin | None, begin: float) -> str | None:
         previous = self._catalogue.take(model)
         self._catalogue.scanner.taken(model, choice)
         if previous != model.version:
@@ -112,7 +112,7 @@ class VersionUpdater:
             raise NotFound(f"no model {name!r:.80}; there is {', '.join(self._catalogue.names)}")
         return self._store.versions(name)
 
-    def _keep(self, name: str, choice: Choice | None) -> bool:
+    def _keep(self, name: str, choice: Pin | None) -> bool:
         try:
             self._store.choose(name, choice)
         except OSError as error:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import InputError, TimbreError
+from common.errors import InputError, TimbreError
 from service.queue.base import Job
 
 FORMAT = 1

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from features.errors import Busy
+from common.errors import Busy
 from service.queue.base import Job
 from service.queue.fair import STALE, RoundRobin
 

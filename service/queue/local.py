@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from common.errors import Busy, Late, Leaving
 from features.config import Tensor
-from features.errors import Busy, Late, Leaving
 from service.queue.base import Job, JobResult
 from service.queue.fair import STALE, FairQueue
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from features.errors import Busy, InputError, Late, Leaving
+from common.errors import Busy, InputError, Late, Leaving
 from service.log import log, trace
 from service.queue import redis_versions
 from service.queue.base import Job, JobResult

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, RedisError, ResponseError, TryAgainError
 
-from features.errors import Unprocessable
+from common.errors import Unprocessable
 
 LIVE, CLIPS = "{timbre}:jobs:live", "{timbre}:jobs:clips"
 ANSWERS = "{timbre}:answers:"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from features.errors import Failed, InputError
+from common.errors import Failed, InputError
 from service.log import log
 from service.queue.codec import JobMessage, Reply, decode_job, encode_reply
 from service.queue.redis_connection import (

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from models.manifest import NAME, VERSION
 from service.queue.liveness import ALIVE_S
 from service.queue.redis_connection import HELD, TROUBLE, WANTED, seen

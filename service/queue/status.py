@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from features.errors import InputError
+from common.errors import InputError
 from service.queue.codec import decode_job
 from service.queue.redis_connection import CLIPS, DEAD, GROUP, LIVE, close, connect, prepare, seen
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from service.api.context import GATEWAY
 from service.app import build
 from service.auth.limits import SharedLimits

@@ -6,7 +6,7 @@ import ssl
 import time
 from pathlib import Path
 
-from features.errors import Unprocessable
+from common.errors import Unprocessable
 from service.log import log
 
 LOOK_S = 1.0

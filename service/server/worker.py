@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 from models.store import Store
 from service.lifecycle import on_stop_signal
 from service.lifecycle import run as run_process

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
-from features.errors import ArtefactError, TimbreError
-from models.recent import Shelf
+from common.errors import ArtefactError, TimbreError
+from models.recent import RecentModels
 from models.store import Model, Signature, Store
 from service.log import log
 
@@ -17,7 +17,7 @@ class WorkerModels:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._held: dict[str, Model] = {}
-        self._shelf = Shelf(store)
+        self._shelf = RecentModels(store)
         self._refused: dict[str, tuple[Signature, str]] = {}
         self._loading: asyncio.Task[None] | None = None
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from features.errors import TimbreError, TooLarge
+from common.errors import TimbreError, TooLarge
 from service import protocol
 from service.settings import Settings
 

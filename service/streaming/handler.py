@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from aiohttp import WSCloseCode
 
-from features.errors import Leaving, NotAllowed, TimbreError
+from common.errors import Leaving, NotAllowed, TimbreError
 from service import protocol
 from service.inference.gateway import Gateway
 from service.log import log, unexpected

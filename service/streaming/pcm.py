@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from common.errors import InputError, Unprocessable
 from features.config import Samples
-from features.errors import InputError, Unprocessable
 from service.protocol import SAMPLE_BYTES
 
 LOUDEST = 16.0

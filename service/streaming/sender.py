@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+from common.errors import Busy, Late
 from features.config import Tensor
-from features.errors import Busy, Late
 from service import protocol
 from service.inference.gateway import Gateway, Prediction
 from service.streaming.accounting import SampleAccount

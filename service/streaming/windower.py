@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.errors import Unprocessable
 from features.config import AudioConfig, Kind, Samples, Tensor
-from features.errors import Unprocessable
 from features.resample import StreamingResampler
 from features.streaming import StreamingExtractor
 from service import protocol

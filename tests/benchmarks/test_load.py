@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from benchmarks import capacity, cli, report_page, server_process
-from features.errors import TimbreError
+from common.errors import TimbreError
 from tests.service.conftest import artefacts  # noqa: F401 - fixture
 
 

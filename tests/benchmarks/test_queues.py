@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from benchmarks import cli, queues
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server on this machine")

@@ -5,7 +5,7 @@ import signal
 
 import numpy as np
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 from service.client import Client
 from service.client.events import End
 from service.queue.redis_connection import CLIPS, GROUP, LIVE

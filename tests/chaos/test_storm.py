@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from features.errors import Busy, Failed, Late
+from common.errors import Busy, Failed, Late
 from service.queue.redis_connection import ANSWERS, CLIPS, GATEWAYS, GROUP, LIVE, WORKERS
 from tests.chaos.conftest import LONG, returning
 from tests.chaos.test_workers import DOUBLER, nothing_left, queue_at

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import Failed
+from common.errors import Failed
 from service.cli import queue as queue_command
 from service.queue.redis import RedisQueue
 from service.queue.redis_connection import CLIPS, GROUP, LIVE

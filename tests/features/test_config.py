@@ -3,8 +3,8 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
+from common.errors import Unprocessable
 from features.config import DEFAULT, AudioConfig, Metadata, PictureConfig
-from features.errors import Unprocessable
 
 
 def test_the_default_is_two_seconds_at_22050_hertz():

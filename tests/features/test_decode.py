@@ -7,8 +7,8 @@ import pytest
 import soundfile
 from numpy.testing import assert_allclose
 
+from common.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
 from features.decode import decode
-from features.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
 
 KINDS = [
     ("WAV", "PCM_16", 44_100),

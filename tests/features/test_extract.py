@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from common.errors import Unprocessable
 from features.banks import tables
 from features.config import DEFAULT, AudioConfig
 from features.decode import decode
-from features.errors import Unprocessable
 from features.extract import FEATURE_NAMES, KEPT, _local, compute, extract, extract_many, log_mel
 from features.frames import Frames
 from tests.features import oracle

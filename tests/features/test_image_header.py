@@ -6,7 +6,7 @@ import struct
 import pytest
 from PIL import Image
 
-from features.errors import InputError, Unprocessable, UnsupportedMedia
+from common.errors import InputError, Unprocessable, UnsupportedMedia
 from features.image_header import MAX_PARTS, MAX_SCANS, sniff, unwrap
 from tests.features.pictures import FILES, chunk, exif, png, save, scene, tiff
 

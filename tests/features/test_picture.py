@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from common.errors import InputError, TooLarge, Unprocessable
 from features.config import Metadata, PictureConfig
-from features.errors import InputError, TooLarge, Unprocessable
 from features.picture import HIGHEST_MAX_PIXELS, MAX_ASPECT, decode, tensor, thumbnail
 from tests.features.pictures import FILES, chunk, exif, png, save, scene, tiff
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from common.errors import Unprocessable
 from features.config import DEFAULT, AudioConfig
-from features.errors import Unprocessable
 from features.extract import compute
 from features.resample import StreamingResampler, resample
 from features.streaming import StreamingExtractor

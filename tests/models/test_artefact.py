@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from common.errors import ArtefactError, Unprocessable, UnsupportedMedia
 from features.config import DEFAULT
-from features.errors import ArtefactError, Unprocessable, UnsupportedMedia
 from models import artefact
 from models.artefact import write
 from models.manifest import Label, Manifest

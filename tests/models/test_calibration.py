@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.errors import InputError
 from features.config import PictureConfig
-from features.errors import InputError
 from features.picture import decode
 from models import calibration
 from models.calibration import collected

@@ -13,7 +13,7 @@ from sklearn.ensemble import (
 )
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from models.forest import _round_down, export, predict_proba
 from models.session import Session
 

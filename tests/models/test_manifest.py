@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.errors import ArtefactError
 from features.config import DEFAULT, Metadata, PictureConfig
-from features.errors import ArtefactError
 from models.manifest import InputSpec, Label, Manifest, describe
 
 MANIFEST = Manifest(

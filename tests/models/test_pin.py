@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from features.errors import ArtefactError
-from models.pin import FILE, Choice, in_line, read_choice, successors, write_choice
+from common.errors import ArtefactError
+from models.pin import FILE, Pin, in_line, read_choice, successors, write_choice
 
-CHOSEN = Choice(version="2", newest="9")
+CHOSEN = Pin(version="2", newest="9")
 
 
 def test_a_choice_is_kept_read_and_taken_back_and_leaves_nothing_beside_it(tmp_path):
@@ -49,10 +49,10 @@ def test_a_choice_that_cannot_be_written_leaves_the_one_before(tmp_path):
     ("choice", "line"),
     [
         (None, ["10", "9", "2", "1"]),
-        (Choice(version="2", newest="9"), ["10", "2", "9", "1"]),
-        (Choice(version="2", newest="10"), ["2", "10", "9", "1"]),
-        (Choice(version="3", newest="10"), ["10", "9", "2", "1"]),
-        (Choice(version="10", newest="9"), ["10", "9", "2", "1"]),
+        (Pin(version="2", newest="9"), ["10", "2", "9", "1"]),
+        (Pin(version="2", newest="10"), ["2", "10", "9", "1"]),
+        (Pin(version="3", newest="10"), ["10", "9", "2", "1"]),
+        (Pin(version="10", newest="9"), ["10", "9", "2", "1"]),
     ],
 )
 def test_at_the_start_newer_ones_go_before_the_choice_and_the_choice_before_the_others(
@@ -68,11 +68,11 @@ def test_at_the_start_newer_ones_go_before_the_choice_and_the_choice_before_the_
         ("10", None, False, []),
         ("11", None, False, []),  # its folder was removed
         ("2", CHOSEN, False, ["10"]),
-        ("2", Choice(version="2", newest="10"), False, []),
+        ("2", Pin(version="2", newest="10"), False, []),
         ("10", CHOSEN, False, []),  # newer than all there was: the choice is over
         ("9", CHOSEN, True, ["10", "2"]),
         ("2", CHOSEN, True, ["10"]),
-        ("10", Choice(version="2", newest="10"), True, ["2"]),
+        ("10", Pin(version="2", newest="10"), True, ["2"]),
         ("2", None, True, ["10", "9"]),  # taken back
         ("11", None, True, ["10", "9", "2", "1"]),
     ],

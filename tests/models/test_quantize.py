@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.errors import ArtefactError, NotFound, Unprocessable
+from common.errors import ArtefactError, NotFound, Unprocessable
 from models import quantize as module
 from models.cli import main
 from models.quantize import TOLERANCE, quantize

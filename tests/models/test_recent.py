@@ -4,10 +4,10 @@ import weakref
 
 import pytest
 
-from features.errors import NotFound
+from common.errors import NotFound
 from models import recent as module
 from models.artefact import write
-from models.recent import KEPT, Shelf
+from models.recent import KEPT, RecentModels
 from models.store import Store
 
 
@@ -15,7 +15,7 @@ from models.store import Store
 def shelf(artefacts, fields):
     for _ in range(KEPT + 1):
         write(artefacts, **fields)
-    return Shelf(Store(artefacts))
+    return RecentModels(Store(artefacts))
 
 
 def test_a_version_is_kept_for_the_next_who_asks(shelf):

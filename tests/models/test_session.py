@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from features.errors import ArtefactError, Unprocessable
+from common.errors import ArtefactError, Unprocessable
 from models.session import Session
 
 FLOAT, UINT8 = TensorProto.FLOAT, TensorProto.UINT8

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.errors import ArtefactError, NotFound, Unprocessable
 from features.config import DEFAULT
-from features.errors import ArtefactError, NotFound, Unprocessable
 from models.artefact import write
-from models.pin import FILE, Choice
+from models.pin import FILE, Pin
 from models.store import DEFAULT_PATH, Store
 
 
@@ -275,7 +275,7 @@ def test_the_first_is_the_one_chosen_and_nonsense_chooses_nothing(artefacts, fie
     for _ in range(2):
         write(artefacts, **fields)
     store = Store(artefacts)
-    store.choose("trio", Choice(version="2", newest="3"))
+    store.choose("trio", Pin(version="2", newest="3"))
     assert store.first("trio")[0].version == "2"
     write(artefacts, **fields)
     assert store.first("trio")[0].version == "4"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from features.errors import InputError, NotFound, TimbreError, Unprocessable
+from common.errors import InputError, NotFound, TimbreError, Unprocessable
 from service import protocol
 
 WINDOW = protocol.Window(

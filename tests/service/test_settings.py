@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import Unprocessable
+from common.errors import Unprocessable
 from service.settings import TYPES, Settings, parse
 
 

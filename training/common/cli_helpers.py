@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

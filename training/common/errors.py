@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 
 class MaterialError(TimbreError):

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from common.errors import InputError, NotFound
 from features.config import DEFAULT
-from features.errors import InputError, NotFound
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 PIPELINES = {

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from common.errors import InputError
 from features.decode import decode
-from features.errors import InputError
 from training.common.disk import fingerprint, whole_folder
 from training.common.errors import MaterialError
 from training.common.labels import LABELS, RATE

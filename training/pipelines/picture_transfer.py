@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from common.errors import Unprocessable
 from features.config import Metadata, PictureConfig
-from features.errors import Unprocessable
 from features.picture import facts as told_facts
 from training.common.errors import MaterialError
 from training.pictures.dataset.obtain import cache_folder, obtain

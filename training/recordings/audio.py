@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from common.errors import InputError
 from features.decode import decode
-from features.errors import InputError
 from features.resample import resample
 from training.common.labels import RATE
 from training.notes.library import SUFFIXES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.errors import NotFound
+from common.errors import NotFound
 
 if TYPE_CHECKING:
     from training.recordings.settings import SoundsRecipe

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 from training.common.disk import fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS, RATE

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 
 Index: TypeAlias = npt.NDArray[np.int64]
 Fold: TypeAlias = tuple[Index, Index]

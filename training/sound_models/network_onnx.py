@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from models.session import Session
 from training.common.onnx_graph import Graph
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from features.errors import NotAllowed, TooMany, Unauthorised
+from common.errors import NotAllowed, TooMany, Unauthorised
 from service.api.authentication import NEEDED
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import create_key, now

@@ -9,7 +9,7 @@ import time
 import aiohttp
 import pytest
 
-from features.errors import TooMany
+from common.errors import TooMany
 from service.auth import file_limits as module
 from service.auth.file_limits import FileLimits
 from service.server import supervisor

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from features.errors import Busy, Unprocessable
+from common.errors import Busy, Unprocessable
 from service.auth.key_cache import KeyCache
 from service.auth.key_store import FileKeyStore, RedisKeyStore, open_key_store
 from service.auth.keys import PATTERN, Key, create_key, now

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from features.errors import TooMany
+from common.errors import TooMany
 from service.auth import redis_limits
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import create_key

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from features.errors import InputError
+from common.errors import InputError
 from service.cli.file_source import Playback
 from tests.service.conftest import noise, wav
 

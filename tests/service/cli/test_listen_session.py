@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from features.errors import InputError
+from common.errors import InputError
 from service.cli.listen_session import ListenOptions, listen
 from tests.service.conftest import RATE, noise, tone
 from tests.service.helpers.proxy import proxied

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
-from features.errors import InputError
+from common.errors import InputError
 from service.cli.microphone import Microphone
 
 PACKAGE = """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import ArtefactError, InputError, Unprocessable
+from common.errors import ArtefactError, InputError, Unprocessable
 from service.cli.offline import PICTURES, SOUNDS, files_in, opened
 from tests.models.colours import write_colours
 from tests.service.conftest import tone, wav

@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.errors import InputError, NotFound, UnsupportedMedia
+from common.errors import InputError, NotFound, UnsupportedMedia
 from service.client import Client
 from service.client.transport import Unreachable
 from tests.service.conftest import noise, tone, wav

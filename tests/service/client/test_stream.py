@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from features.errors import InputError, NotFound, Unprocessable
+from common.errors import InputError, NotFound, Unprocessable
 from service.client import Client
 from service.client import stream as live
 from service.client.events import End, Lost, Reconnect

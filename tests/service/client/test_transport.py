@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from features.errors import (
+from common.errors import (
     Busy,
     InputError,
     Leaving,

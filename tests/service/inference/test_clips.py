@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import Busy
+from common.errors import Busy
 from service.inference.clips import clip_labels, cut
 from service.inference.decode_pool import DecodePool
 from service.inference.gateway import Prediction

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from features.errors import ArtefactError, Busy, Leaving
+from common.errors import ArtefactError, Busy, Leaving
 from service.inference.gateway import Gateway, prediction_of
 from service.settings import Settings
 

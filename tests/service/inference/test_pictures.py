@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.errors import UnsupportedMedia
+from common.errors import UnsupportedMedia
 from features.picture import decode
 from models.store import Store
 from service.api.context import POOL

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from features.errors import Busy, InputError, TimbreError, Unprocessable
+from common.errors import Busy, InputError, TimbreError, Unprocessable
 from service.queue.base import Job
 from service.queue.codec import Reply, decode_job, decode_replies, encode_job, encode_reply
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from features.errors import Busy, Late, Leaving, TimbreError
+from common.errors import Busy, Late, Leaving, TimbreError
 from service.queue.base import Job
 from service.queue.local import LocalQueue
 from service.queue.redis import RedisQueue

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from features.errors import Busy
+from common.errors import Busy
 from service.queue.flow_control import DECAY, FIRST, GROWTH, LEAST, SOON_S, ByteBudget, FlowControl
 from service.queue.redis import RedisQueue
 from service.queue.redis_consumer import RedisConsumer

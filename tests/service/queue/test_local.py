@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from features.errors import Busy, Late
+from common.errors import Busy, Late
 from service.queue import local
 from service.queue.base import Job
 from service.queue.local import LocalQueue

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from features.errors import Busy, Late, Unprocessable
+from common.errors import Busy, Late, Unprocessable
 from service.queue.codec import Reply, encode_reply
 from service.queue.redis import RedisQueue
 from service.queue.redis_connection import ANSWERS, CLIPS, GROUP, LIVE, connect, prepare, redacted

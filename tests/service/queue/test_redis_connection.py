@@ -11,7 +11,7 @@ import pytest
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from features.errors import Unprocessable
+from common.errors import Unprocessable
 from service.auth.key_store import RedisKeyStore
 from service.auth.keys import create_key
 from service.auth.redis_limits import RedisLimits

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import redis
 
-from features.errors import Failed
+from common.errors import Failed
 from service.queue import redis_consumer
 from service.queue.base import Job
 from service.queue.codec import Reply, decode_replies, encode_job

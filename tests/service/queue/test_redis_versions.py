@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from models.store import Store
 from service.inference import version_updater
 from service.queue import redis_versions

@@ -13,7 +13,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-from features.errors import InputError, Unprocessable
+from common.errors import InputError, Unprocessable
 from service.cli.serve import main
 from service.client import Client
 from service.client.transport import Unreachable

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from features.errors import NotFound, TimbreError
+from common.errors import NotFound, TimbreError
 from service.cli.worker import main
 from service.queue.base import Job
 from service.queue.codec import JobMessage

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from features.errors import ArtefactError, NotFound
+from common.errors import ArtefactError, NotFound
 from models import recent
 from models.store import Store
 from service.server.worker_models import WorkerModels

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.errors import InputError, Unprocessable
+from common.errors import InputError, Unprocessable
 from service.streaming import pcm
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.errors import InputError, Unprocessable
 from features.config import DEFAULT
-from features.errors import InputError, Unprocessable
 from features.extract import compute
 from features.resample import StreamingResampler
 from features.streaming import StreamingExtractor

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from features.errors import NotFound
+from common.errors import NotFound
 from training.common.cli_helpers import told, whole, within
 
 

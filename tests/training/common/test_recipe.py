@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.errors import NotFound
+from common.errors import NotFound
 from models.store import DEFAULT_PATH, Store
 from training.common.recipe import ALIASES, PIPELINES, RecipeError, load, pipeline
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from features.errors import InputError
+from common.errors import InputError
 from features.picture import decode
 from training.pictures.clean.suspect_labels import CONFIG, describe, doubts
 from training.pictures.dataset import image_hash, near_duplicates

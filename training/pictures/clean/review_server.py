@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from PIL import Image
 
+from common.errors import InputError, TimbreError
 from features.config import PictureConfig
-from features.errors import InputError, TimbreError
 from features.picture import decode
 from training.common.errors import MaterialError
 from training.pictures.clean.findings import Examined

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from features.errors import InputError
+from common.errors import InputError
 from training.common.cli_helpers import told
 from training.common.errors import MaterialError
 from training.common.progress import stage

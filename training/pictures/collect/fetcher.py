@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 from training.common.recipe import RecipeError
 from training.pictures.collect.robots import Robots
 

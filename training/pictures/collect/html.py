@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from html import unescape
 from typing import TYPE_CHECKING
 
-from features.errors import InputError
+from common.errors import InputError
 from training.common.recipe import RecipeError
 
 if TYPE_CHECKING:

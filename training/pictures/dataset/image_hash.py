@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from common.errors import InputError
 from features.config import PictureConfig, Pixels
-from features.errors import InputError
 from features.picture import decode
 from training.pictures.dataset.folders import Problem
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from common.errors import InputError
 from features.config import PictureConfig
-from features.errors import InputError
 from features.picture import decode
 from training.common.cli_helpers import told, within
 from training.common.draft import draft

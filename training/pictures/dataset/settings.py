@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from common.errors import Unprocessable
 from features.config import Fit, PictureConfig, Resample
-from features.errors import Unprocessable
 from models.manifest import NAME
 from training.common.recipe import RecipeError
 from training.pictures.dataset.folders import Layout

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from features.errors import Unprocessable
+from common.errors import Unprocessable
 from models.session import Session
 from training.common.errors import MaterialError
 

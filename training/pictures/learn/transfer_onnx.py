@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from models.session import Session
 from training.pictures.learn.network import softmax
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from features.errors import InputError
+from common.errors import InputError
 from training.common.recipe import RecipeError
 from training.pictures.collect.html import MOST, Selector, parse
 

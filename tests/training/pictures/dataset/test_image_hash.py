@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.errors import InputError
+from common.errors import InputError
 from training.pictures.dataset import image_hash
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from features.errors import TimbreError
+from common.errors import TimbreError
 from training.data_cli import main
 from training.pictures.dataset.options import add_config, config_of
 

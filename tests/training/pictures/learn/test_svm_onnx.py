@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from features.errors import ArtefactError
+from common.errors import ArtefactError
 from models.session import Session
 from training.pictures.learn import svm_onnx
 from training.pictures.learn.layer_onnx import cut

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from common.errors import ArtefactError
 from features.config import Metadata, PictureConfig
-from features.errors import ArtefactError
 from features.picture import tensor
 from models.session import Session
 from training.pictures.learn import transfer_onnx

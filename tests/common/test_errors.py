@@ -2,7 +2,7 @@ import inspect
 
 import pytest
 
-from features import errors
+from common import errors
 
 ALL = [e for e in vars(errors).values() if inspect.isclass(e) and issubclass(e, errors.TimbreError)]
 
