@@ -1,4 +1,7 @@
-"""Every setting of the server, with its unit and default. PROTOCOL.md and BEHAVIOUR.md say what they promise."""
+"""Every setting of the server, with its unit and default.
+
+`tools/settings_page.py` writes SETTINGS.md from the docstrings below.
+"""
 
 from __future__ import annotations
 
@@ -32,63 +35,64 @@ class Settings:
     artefacts: Path = DEFAULT_PATH
     """Folder of NAME/VERSION/ artefacts."""
     models: tuple[str, ...] = ()
-    """Names to serve; none means all there are."""
+    """Names of the models to serve; none: all in the folder."""
     redis: str = ""
-    """Address of Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; none:
-    a queue in here."""
+    """Address of Redis: `redis://`, `rediss://`, `unix://`, `redis+sentinel://` or
+    `redis+cluster://`, by default that of the environment variable `TIMBRE_REDIS`; none: the queue
+    is in the process."""
     workers: int = 1
-    """With `redis`, processes that run models on this machine; 0 leaves all work to others."""
+    """With `redis`, worker processes on this machine; 0: workers run on other machines only."""
     keys: str = ""
-    """File of API keys, or `redis` for those in Redis; none: everybody who can connect is let in.
-    """
+    """File of API keys, or `redis` for those in Redis; none: no authentication."""
     tls_certificate: str = ""
-    """PEM file of the certificate and those that lead to its root; with it, https and wss only."""
+    """PEM file of the certificate and its chain; with it, https and wss only."""
     tls_key: str = ""
-    """PEM file of the certificate's key, without a passphrase."""
+    """PEM file of the certificate's private key, without a passphrase."""
     insecure: bool = False
     """Allow listening beyond loopback without keys."""
     allowed_origins: tuple[str, ...] = ()
-    """Browser origins, such as https://example.org, that may open streams besides the server's own;
-    * means any."""
+    """Browser origins, such as `https://example.org`, that may open streams besides the server's
+    own; `*`: any."""
     cors_origins: tuple[str, ...] = ()
-    """Browser origins whose pages may call the HTTP routes; * means any."""
+    """Browser origins whose pages may call the HTTP routes; `*`: any."""
 
     max_connections: int = 4_096
-    """Connections open at one time in one gateway; past it idle ones are closed, oldest first."""
+    """Open connections per gateway; past it idle ones are closed, oldest first."""
     head_timeout: float = 75.0
-    """Seconds within which the whole head of a connection's next request must have arrived."""
+    """Seconds until all headers of a connection's next request must have arrived."""
     max_body: int = 32 * MIB
     """Bytes of one request's body."""
     max_buffered: int = 256 * MIB
-    """Bytes of all request bodies held at one time."""
+    """Bytes of all request bodies in memory at one time."""
     body_timeout: float = 30.0
-    """Seconds within which a body must have arrived."""
+    """Seconds until a body must have arrived."""
     max_seconds: float = 600.0
-    """Seconds of one clip."""
+    """Seconds of audio in one clip."""
     max_windows: int = 1_200
     """Windows of one clip."""
     max_pixels: int = 50_000_000
-    """Pixels of one picture, at most 89 million; read from its header, before it is decoded."""
+    """Pixels of one picture, at most 89 million, checked in its header before decoding. Decoding
+    takes up to 9 bytes of memory a pixel, 16 for WebP, in each of `decode_threads`."""
     max_clips: int = 256
     """Clips and pictures accepted and not yet answered."""
     decode_threads: int = 2
     """Threads that decode clips and pictures and compute features."""
     clip_deadline: float = 30.0
-    """Seconds within which a clip or picture must be answered once its body is there."""
+    """Seconds from the arrival of a clip's or picture's body to its response."""
 
     max_batch: int = 32
-    """Windows per model call."""
+    """Windows in one model call."""
     max_jobs: int = 4_096
-    """Jobs waiting for one model, in Redis for all: so many of live streams, and so many of clips.
-    """
+    """Pending jobs of one model, live windows and clips counted separately; with Redis, of all
+    models and gateways."""
     max_job_bytes: int = 256 * MIB
-    """Bytes of the tensors of those jobs, counted in the same way; with Redis, of those of one
+    """Bytes of the tensors of those jobs, counted in the same way; with Redis, of all models of one
     gateway."""
 
     max_streams: int = 1_200
-    """Streams open at one time in one gateway."""
+    """Open streams per gateway."""
     max_streams_per_client: int = 1_200
-    """Streams open at one time from one address, in one gateway."""
+    """Open streams from one client address, per gateway."""
     max_message: int = MIB
     """Bytes of one WebSocket message."""
     max_text: int = 4_096
@@ -96,22 +100,22 @@ class Settings:
     min_hop: float = 0.1
     """Seconds, the shortest hop of streams and clips."""
     max_waiting: int = 8
-    """Windows of one stream that wait for an answer."""
+    """Windows of one stream that wait for a response."""
     window_deadline: float = 2.0
-    """Seconds after which a live window is no longer worth answering (on_overload `latest`)."""
+    """Seconds after which a live window is dropped as late (`on_overload`: `latest`)."""
     start_timeout: float = 10.0
-    """Seconds within which `start` must have arrived."""
+    """Seconds until `start` must have arrived."""
     idle_timeout: float = 30.0
-    """Seconds without any message after which a stream is ended."""
+    """Seconds without a message after which a stream ends."""
     send_timeout: float = 10.0
     """Seconds a client may take to read one message."""
     heartbeat: float = 20.0
-    """Seconds of quiet after which a client is pinged, so that nothing between takes the line for
-    dead."""
+    """Seconds without traffic after which a client is pinged, so that proxies do not close an idle
+    connection."""
     warn_every: float = 30.0
-    """Seconds of sound between two warnings of one kind."""
+    """Seconds of audio between two warnings of one kind."""
     grace: float = 10.0
-    """Seconds between SIGTERM and the end."""
+    """Seconds from SIGTERM until unfinished work is cut off."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no sense. Raises Unprocessable."""

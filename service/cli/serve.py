@@ -124,7 +124,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="any other setting, see BEHAVIOUR.md; may be repeated",
+        help="any other setting, see SETTINGS.md; may be repeated",
     )
     given = vars(parser.parse_args(argv))
     from service.settings import REDIS_VARIABLE, parse

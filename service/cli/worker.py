@@ -50,7 +50,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="models or max_batch, see BEHAVIOUR.md; may be repeated",
+        help="models or max_batch, see SETTINGS.md; may be repeated",
     )
     return {
         name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None

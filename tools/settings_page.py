@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Write SETTINGS.md to stdout from the docstrings in service/settings.py."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from service.settings import Settings  # noqa: E402 - the repository is not on the path before
+
+ABOUT = """# Settings
+
+Every setting of `timbre serve`. This page is generated:
+`.venv/bin/python tools/settings_page.py > SETTINGS.md`.
+
+`--host`, `--port`, `--gateways`, `--redis`, `--workers`, `--artefacts`, `--keys` and `--insecure`
+are options of `timbre serve`. Every setting can be given as `--set NAME=VALUE`: lists separated by
+commas, booleans as `true` or `false`. `timbre worker` takes `models` and `max_batch` in the same
+way. What the limits promise is in [BEHAVIOUR.md](BEHAVIOUR.md).
+
+| setting | type | default | meaning |
+|---|---|---|---|
+"""
+TYPES = {"int": "integer", "float": "number", "str": "text", "Path": "folder", "bool": "boolean"}
+
+
+def meanings() -> dict[str, str]:
+    """Return the docstring of each field of Settings, on one line."""
+    body = ast.parse(inspect.getsource(Settings)).body[0].body
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
+
+
+def written(default: object) -> str:
+    """Return a default as a person would write it."""
+    if isinstance(default, Path):
+        default = default.relative_to(ROOT)
+    if isinstance(default, bool):
+        return str(default).lower()
+    return (
+        "none"
+        if default in {"", ()}
+        else f"{default:g}"
+        if isinstance(default, float)
+        else str(default)
+    )
+
+
+def page() -> str:
+    """Return SETTINGS.md."""
+    meaning = meanings()
+    rows = (
+        f"| `{field.name}` | {TYPES.get(str(field.type), 'list')} | {written(field.default)} "
+        f"| {meaning[field.name]} |\n"
+        for field in fields(Settings)
+    )
+    return ABOUT + "".join(rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
