@@ -2,6 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
+# One process more than cores: some tests wait. Files stay together, and the long ones begin first.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count()) + 1)')
+ROUNDS ?= 10
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -9,14 +13,20 @@ help:  ## show the targets
 serve: .venv/serve .venv/kernels  ## set up what is missing and serve the shipped models on http://127.0.0.1:8000
 	$(BIN)/timbre serve
 
-test: .venv/dev lint .venv/kernels  ## set up what is missing, then lint, type-check and run the tests
-	$(BIN)/python -m pytest
+test: lint .venv/kernels  ## set up what is missing, then lint, type-check and run the tests
+	$(PYTEST)
+
+check: lint .venv/kernels  ## lint, type-check and run the tests of what changed since main
+	tests=$$($(BIN)/python tools/changed-tests) && $(PYTEST) -q $$tests
 
 test-slow: .venv/dev .venv/kernels  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times over
-	ROUNDS=10 $(BIN)/python -m pytest tests/chaos
+test-loaded: .venv/dev .venv/kernels  ## the tests ten times (ROUNDS=10) beside two processes that spin
+	tools/loaded $(ROUNDS) $(PYTEST) -q
+
+chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times over (ROUNDS=10)
+	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/chaos
 
 lint: .venv/dev  ## ruff and mypy --strict
 	$(BIN)/ruff check
@@ -32,7 +42,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	$(BIN)/timbre train instruments --out models/artefacts
 
 # One environment; each level adds to the one before. The stamp files make the second call start at once.
-.venv/serve: pyproject.toml constraints.txt
+.venv/serve: pyproject.toml constraints.txt tools/python-environment tools/system-packages
 	tools/python-environment "mic"
 	tools/system-packages microphone
 	touch $@
@@ -42,7 +52,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	$(BIN)/python -m features.warm
 	touch $@
 
-.venv/dev: pyproject.toml constraints.txt
+.venv/dev: pyproject.toml constraints.txt tools/python-environment tools/system-packages
 	tools/python-environment "mic,train,cluster,dev"
 	tools/system-packages microphone tests
 	touch $@ .venv/serve
@@ -55,4 +65,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test test-slow chaos lint bench train gpu clean
+.PHONY: help serve test check test-slow test-loaded chaos lint bench train gpu clean
