@@ -19,7 +19,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """Serve one stream. What can be refused before the upgrade is refused as a problem document."""
     gateway = request.app[GATEWAY]
     settings = gateway.settings
-    await gateway.lag.turn()
+    await gateway.loop_monitor.admit()
     with gateway.working():
         check_origin(
             request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins

@@ -52,8 +52,7 @@ class Gateway:
         self.opening: asyncio.Task[None]
         self.loaded = asyncio.Event()
         """The models are there; the queue may be on its way."""
-        self.lag = LoopMonitor()
-        """Of the event loop, from the moment the server is ready."""
+        self.loop_monitor = LoopMonitor(has_work=lambda: self._work > 0)
         self._watching: asyncio.Task[None] | None = None
         self._streams: set[Closeable] = set()
         self._per_client: Counter[str] = Counter()
@@ -116,6 +115,7 @@ class Gateway:
         if self.queue.trouble:
             raise Busy(self.queue.trouble)
         self._work += 1
+        self.loop_monitor.wake()
         try:
             yield
         finally:
@@ -148,7 +148,7 @@ class Gateway:
         self.leaving = True
         if self._watching:
             self._watching.cancel()
-        self.lag.stop()
+        self.loop_monitor.stop()
         until = time.monotonic() + self.settings.grace
         for stream in tuple(self._streams):
             stream.shut_down()

@@ -104,10 +104,10 @@ async def _until_told(
         # tenth of the time.
         gc.set_threshold(2_000, 5, 50)
         _say_ready(gateway, listener, seconds=time.monotonic() - since)
-        gateway.lag.start()
+        gateway.loop_monitor.start()
     await waiting
-    gateway.lag.stop()
-    _say_lag(gateway.lag.histogram)
+    gateway.loop_monitor.stop()
+    _say_lag(gateway.loop_monitor.histogram)
     log("leaving", grace=gateway.settings.grace)
     await gateway.shut_down()
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -14,6 +13,7 @@ from aiohttp import WSCloseCode
 from common.errors import Leaving, NotAllowed, TimbreError
 from service import protocol
 from service.inference.gateway import Gateway
+from service.inference.loop_monitor import Turn
 from service.log import log, unexpected
 from service.streaming.accounting import SampleAccount
 from service.streaming.connection import Connection, ConnectionLost
@@ -27,12 +27,6 @@ Result = TypeVar("Result")
 PATIENCE = 0.25
 """Share of the hop that a new window waits for room before the oldest is dropped: a burst is no
 overload."""
-TURN_S = 0.002
-"""Seconds of work after which a stream waits for another turn of the event loop, behind the others.
-"""
-PAUSE_S = 0.001
-"""A message that is taken so soon after the one before was there already."""
-_numbers = itertools.count()
 CLOSE_CODES: dict[protocol.EndReason, int] = {
     "client ended": WSCloseCode.OK,
     "idle": WSCloseCode.POLICY_VIOLATION,
@@ -53,9 +47,7 @@ class LiveStream:
         self._reader: asyncio.Task[Any] | None = None
         self._leaving = False
         self._listening = True
-        self._asked = self._admitted = self._done = 0.0
-        # Streams that are thinned take turns.
-        self._which = next(_numbers)
+        self._turn = Turn(gateway.loop_monitor)
 
     async def run(self, *, client: str, permit: AbstractAsyncContextManager[None]) -> None:
         """Speak from `start` to the close. Whatever happens, nothing is left behind."""
@@ -190,33 +182,18 @@ class LiveStream:
 
     async def _take(self, session: Windower, frame: bytes, *, patience: float | None) -> None:
         """Cut a message into windows; wait while too many wait."""
-        arrived = self._arrival(time.monotonic())
+        arrived = self._turn.begin()
         if patience is not None:
-            session.thinning = (self._gateway.lag.thinning.one_of, self._which)
+            session.thinning = self._turn.shedding
         parts = session.take(frame)
         while True:
-            await self._turn()
+            await self._turn.wait()
             begin = time.perf_counter()
             if (events := next(parts, None)) is None:
                 break
             self._put(events, arrived=arrived, begin=begin)
             await self._room.room(patience=patience)
-        self._done = time.monotonic()
-
-    def _arrival(self, now: float) -> float:
-        """Return when the message that is taken now can have come at the earliest."""
-        if now - self._done >= PAUSE_S:
-            self._asked, self._admitted = now, 0.0
-        # Otherwise it may have come while the one before waited for its turn.
-        return min(self._asked, now - self._gateway.lag.stalled(now))
-
-    async def _turn(self) -> None:
-        """Wait for a turn if this one is used up: a long message, or many, must not keep the others from theirs."""
-        now = time.monotonic()
-        if now - self._admitted > TURN_S:
-            self._asked = now
-            await self._gateway.lag.turn()
-            self._admitted = time.monotonic()
+        self._turn.end()
 
     def _put(self, events: list[Event], *, arrived: float, begin: float) -> None:
         features_ms = 1e3 * (time.perf_counter() - begin)

@@ -165,7 +165,7 @@ async def test_what_waits_for_a_turn_of_the_loop_is_as_old_as_it_is(serve):
     server = await serve()
 
     async def work():
-        await server.gateway.lag.turn()
+        await server.gateway.loop_monitor.admit()
         until = time.thread_time() + 5 * MS
         while time.thread_time() < until:
             pass
@@ -186,7 +186,7 @@ async def test_what_waits_for_a_turn_of_the_loop_is_as_old_as_it_is(serve):
 
 async def test_a_loop_that_is_late_computes_fewer_windows_and_says_which(serve):
     server = await serve()
-    server.gateway.lag.thinning.one_of = 3
+    server.gateway.loop_monitor.load_shedder.one_of = 3
     async with server.stream() as socket, server.stream() as slowed:
         await begin(socket, hop=0.1)
         await begin(slowed, hop=0.1, on_overload="complete")
