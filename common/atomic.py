@@ -1,7 +1,7 @@
 """Files and folders that are there whole or not at all.
 
-What is written goes to a draft beside its target, `.draft-HOST-PID-RANDOM-NAME`, and is renamed when
-it is complete. A reader sees the old state or the new one, also when the writer is killed.
+Content is written to a draft beside its target, `.draft-HOST-PID-RANDOM-NAME`, and renamed when it is
+complete. A reader sees the old state or the new one, also when the writer is killed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def remove_stale_drafts(folder: Path) -> None:
-    """Remove the drafts of ended processes of this machine; done before the first write to a folder."""
+    """Remove the drafts of ended processes of this machine, before the first write to a folder."""
     pattern = re.compile(f"{re.escape(_own_prefix())}(\\d+)-")
     for left in folder.iterdir():
         found = pattern.match(left.name)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import typing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from common.errors import ArtefactError, Unprocessable
+from common.mapping import parse_json, read_json
 from features.config import AudioConfig, PictureConfig
 
 Task: TypeAlias = Literal["multi-label", "multi-class"]
@@ -48,12 +48,10 @@ class InputSpec:
     def config(self) -> Config:
         """Return the configuration. Raises ArtefactError if it names a setting this code does not have."""
         where = "manifest.input.configuration"
+        wanted: type[Config] = PictureConfig if self.kind == "picture" else AudioConfig
         try:
-            if self.kind == "picture":
-                config: PictureConfig = _read(PictureConfig, self.configuration, where=where)
-                return config
-            return AudioConfig(**_read(dict[str, int], self.configuration, where=where))
-        except (TypeError, Unprocessable) as error:
+            return read_json(wanted, self.configuration, where=where, error=ArtefactError)
+        except Unprocessable as error:
             raise ArtefactError(f"{where}: {error}") from error
 
 
@@ -142,12 +140,8 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str | bytes) -> Manifest:
         """Read manifest.json. Raises ArtefactError on anything but exactly the fields and types above."""
-        try:
-            data = json.loads(text, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise ArtefactError(f"manifest.json is not JSON: {error}") from error
-        manifest: Manifest = _read(cls, data, where="manifest")
-        return manifest
+        data = parse_json(text, where="manifest.json", error=ArtefactError)
+        return read_json(cls, data, where="manifest", error=ArtefactError)
 
 
 def describe(kind: InputKind, config: Config) -> tuple[tuple[int, ...], str]:
@@ -159,62 +153,8 @@ def describe(kind: InputKind, config: Config) -> tuple[tuple[int, ...], str]:
     raise ArtefactError(f"kind={kind!r} cannot be made as {type(config).__name__} says")
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
 def _is_utc(text: str) -> bool:
     try:
         return datetime.fromisoformat(text).utcoffset() == timedelta(0)
     except ValueError:
         return False
-
-
-def _read(wanted: Any, value: Any, *, where: str) -> Any:
-    """Return `value` as the type `wanted`, converting lists to tuples and objects to dataclasses, nothing else."""
-    origin, inner = typing.get_origin(wanted), typing.get_args(wanted)
-    if wanted is Any or (wanted is bool and isinstance(value, bool)):
-        return value
-    if origin is Literal:
-        if value not in inner or isinstance(value, bool):
-            raise ArtefactError(f"{where}={value!r} must be {' or '.join(map(repr, inner))}")
-        return value
-    if origin in (list, tuple):
-        _expect(list, value, where=where)
-        return origin(
-            _read(inner[0], item, where=f"{where}[{at}]") for at, item in enumerate(value)
-        )
-    if origin is dict:
-        _expect(dict, value, where=where)
-        return {key: _read(inner[1], item, where=f"{where}.{key}") for key, item in value.items()}
-    if dataclasses.is_dataclass(wanted) or typing.is_typeddict(wanted):
-        return _read_fields(wanted, value, where=where)
-    _expect((int, float) if wanted is float else wanted, value, where=where)
-    return wanted(value)
-
-
-def _read_fields(wanted: Any, value: Any, *, where: str) -> Any:
-    _expect(dict, value, where=where)
-    fields = typing.get_type_hints(wanted)
-    needed = fields.keys() - _optional(wanted)
-    for problem, names in (
-        ("unknown", value.keys() - fields.keys()),
-        ("missing", needed - value.keys()),
-    ):
-        if names:
-            raise ArtefactError(f"{where}: {problem} field {', '.join(sorted(names))}")
-    return wanted(
-        **{name: _read(fields[name], item, where=f"{where}.{name}") for name, item in value.items()}
-    )
-
-
-def _optional(wanted: Any) -> set[str]:
-    fields = dataclasses.fields(wanted) if dataclasses.is_dataclass(wanted) else ()
-    return {field.name for field in fields if field.default_factory is not dataclasses.MISSING}
-
-
-def _expect(wanted: type | tuple[type, ...], value: object, *, where: str) -> None:
-    # JSON's true is an int to Python.
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        name = getattr(wanted, "__name__", "number")
-        raise ArtefactError(f"{where}={value!r} must be of type {name}")

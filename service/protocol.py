@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 from common.errors import InputError, TimbreError, Unprocessable
+from common.mapping import parse_json, read_json
 
 Encoding: TypeAlias = Literal["pcm_s16le", "pcm_f32le"]
 OnOverload: TypeAlias = Literal["latest", "complete"]
@@ -25,8 +26,6 @@ SAMPLE_BYTES: dict[str, int] = {"pcm_s16le": 2, "pcm_f32le": 4}
 RATES = (8_000, 192_000)
 """Hertz, lowest and highest that a client may send."""
 CHANNELS = (1, 8)
-JSON_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
-"""What a field's annotation allows; every other field is a string."""
 MAX_SAMPLE = 2**53
 """Past every sample index: what JSON numbers carry exactly everywhere."""
 
@@ -202,26 +201,19 @@ def encode(message: ClientMessage | ServerMessage) -> str:
 def parse_client(text: str) -> ClientMessage:
     """Read a client's message. Strict: raises InputError for what is not a message, Unprocessable for a bad value."""
     kind, values = _read(text, FROM_CLIENT)
-    known = {field.name: field for field in fields(kind)}
-    for name, value in values.items():
-        if name not in known:
-            raise InputError(
-                f"unknown field {name!r} in {kind.type!r}; fields: {', '.join(known) or 'none'}"
-            )
-        _check_type(known[name], value)
-    return cast("ClientMessage", kind(**values))
+    message = read_json(kind, values, where=kind.type, error=InputError, outside=Unprocessable)
+    return cast("ClientMessage", message)
 
 
 def parse_server(text: str) -> ServerMessage:
-    """Read a server's message. Lenient: fields of a later version are left out. Raises InputError."""
+    """Read a server's message, ignoring fields of a later version. Raises InputError."""
     kind, values = _read(text, FROM_SERVER)
-    kept = {field.name: values[field.name] for field in fields(kind) if field.name in values}
-    if "labels" in kept:
-        kept["labels"] = tuple(kept["labels"])
+    known = _known_fields(kind, values)
+    if "labels" in known:
+        known["labels"] = tuple(known["labels"])
     if kind is Window:
-        ages = kept["age_ms"]
-        kept["age_ms"] = Age(**{field.name: ages[field.name] for field in fields(Age)})
-    return cast("ServerMessage", kind(**kept))
+        known["age_ms"] = Age(**_known_fields(Age, known["age_ms"]))
+    return cast("ServerMessage", kind(**known))
 
 
 def number(first_sample: int, pcm: bytes) -> bytes:
@@ -241,41 +233,23 @@ def unnumber(frame: bytes) -> tuple[int, memoryview]:
 
 
 def _read(text: str, kinds: tuple[type[Any], ...]) -> tuple[type[Any], dict[str, Any]]:
-    """Return the class of a message and its fields, all required ones present."""
-    try:
-        values = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}") from error
+    """Return the class of a message, and its fields."""
+    values = parse_json(text, error=InputError)
     if not isinstance(values, dict):
         raise InputError("a message is a JSON object with a field 'type'")
     name = values.pop("type", None)
     kind = next((each for each in kinds if each.type == name), None)
     if kind is None:
-        raise InputError(
-            f"unknown message type {name!r:.40}; known: {', '.join(each.type for each in kinds)}"
-        )
-    missing = [
-        field.name
-        for field in fields(kind)
-        if field.default is MISSING and field.name not in values
-    ]
-    if missing:
-        raise InputError(f"{name!r} lacks {', '.join(missing)}")
+        known = ", ".join(each.type for each in kinds)
+        raise InputError(f"unknown message type {name!r:.40}; known: {known}")
     return kind, values
 
 
-def _check_type(field: Field[Any], value: object) -> None:
-    """Raise InputError unless a value is of the JSON type its field needs."""
-    wanted = JSON_TYPES.get(str(field.type), (str,))
-    # bool is a subclass of int in Python; in JSON `true` is no number.
-    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        raise InputError(
-            f"{field.name}={value!r:.40} is not of type {'string' if str in wanted else field.type}"
-        )
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
+def _known_fields(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    names = [field.name for field in fields(kind)]
+    if missing := set(names) - values.keys():
+        raise InputError(f"missing field {', '.join(sorted(missing))} in a server's message")
+    return {name: values[name] for name in names}
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from common.errors import Unprocessable
+from common.mapping import read_some_settings, split_assignment
 from models.store import DEFAULT_PATH
 
 MIB = 2**20
@@ -147,32 +148,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-READERS: dict[str, Callable[[str], object]] = {
-    "int": int,
-    "float": float,
-    "str": str,
-    "Path": Path,
-    "bool": lambda text: bool(("false", "true").index(text)),
-}
 TYPES = {field.name: str(field.type) for field in fields(Settings)}
 
 
-def parse(assignments: list[str]) -> dict[str, object]:
-    """Read `name=value` texts; lists are separated by commas. Raises Unprocessable naming what is unknown or wrong."""
-    return dict(_parse_one(assignment) for assignment in assignments)
-
-
-def _parse_one(assignment: str) -> tuple[str, object]:
-    name, _, text = assignment.partition("=")
-    if name not in TYPES:
-        raise Unprocessable(f"unknown setting {name!r}; settings: {', '.join(TYPES)}")
-    try:
-        return name, _value(TYPES[name], text)
-    except ValueError as error:
-        raise Unprocessable(f"setting {name}={text!r} is not of type {TYPES[name]}") from error
-
-
-def _value(kind: str, text: str) -> object:
-    if kind.startswith("tuple"):
-        return tuple(filter(None, text.split(",")))
-    return READERS[kind](text)
+def parse(assignments: list[str]) -> dict[str, Any]:
+    """Read `name=value` texts, with commas in lists. Raises Unprocessable for what is no setting."""
+    pairs = dict(split_assignment(text, error=Unprocessable) for text in assignments)
+    return read_some_settings(Settings, pairs, error=Unprocessable)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from common.atomic import write_atomic
 from common.errors import Busy, Unprocessable
+from common.mapping import parse_json, read_json
 from service.auth.keys import Key
 
 IN_REDIS = "{timbre}:keys"
-TYPES: dict[str, tuple[type, ...]] = {
-    "float": (int, float),
-    "int": (int,),
-    "str": (str,),
-    "tuple[str, ...]": (list,),
-}
 
 
 class KeyStore(Protocol):
@@ -61,7 +56,7 @@ class FileKeyStore:
             if seen != self._seen:
                 self._keys = _read(self._path.read_bytes())
                 self._seen = seen
-        except (OSError, ValueError, Unprocessable) as error:
+        except (OSError, Unprocessable) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise Unprocessable(
                 f"{self._path}: {reason}; `timbre keys create` makes such a file"
@@ -73,7 +68,7 @@ class FileKeyStore:
         try:
             with _locked(self._path.parent):
                 kept = await self.all() if self._path.exists() else {}
-                _replace(self._path, _written(kept | {key.id: key}))
+                write_atomic(self._path, _written(kept | {key.id: key}), mode=0o600, durable=True)
         except OSError as error:
             raise Unprocessable(f"{self._path}: {error.strerror}") from error
 
@@ -97,13 +92,15 @@ class RedisKeyStore:
         """Return every key."""
         try:
             found = await self._redis.hgetall(IN_REDIS)
-            return {ident.decode(): _key(json.loads(text)) for ident, text in found.items()}
+            return {
+                ident.decode(): _key(parse_json(text, error=Unprocessable))
+                for ident, text in found.items()
+            }
         except self._trouble as error:
             raise Busy(f"{self._where}: {error}") from error
-        except ValueError as error:
-            raise Unprocessable(
-                f"{self._where}: {IN_REDIS} holds what is no key: {error}"
-            ) from error
+        except (UnicodeDecodeError, Unprocessable) as error:
+            reason = f"{IN_REDIS} contains an invalid key: {error}"
+            raise Unprocessable(f"{self._where}: {reason}") from error
 
     async def put(self, key: Key) -> None:
         """Write one key."""
@@ -118,25 +115,15 @@ class RedisKeyStore:
 
 
 def _read(data: bytes) -> dict[str, Key]:
-    """Return the keys of a file. Raises ValueError or Unprocessable."""
-    document = json.loads(data)
+    """Return the keys of a file. Raises Unprocessable naming what is wrong."""
+    document = parse_json(data, error=Unprocessable)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
-        raise Unprocessable("no file of keys")
+        raise Unprocessable("not a key file")
     return {key.id: key for key in map(_key, document["keys"])}
 
 
 def _key(values: Any) -> Key:
-    """Return a key as read from JSON. Raises Unprocessable naming what is wrong."""
-    known = {field.name: str(field.type) for field in fields(Key)}
-    wrong = values.keys() ^ known.keys() if isinstance(values, dict) else known
-    if wrong:
-        raise Unprocessable(
-            f"a key has exactly the fields {', '.join(known)}: look at {', '.join(wrong)}"
-        )
-    for name, value in values.items():
-        if not isinstance(value, TYPES[known[name]]) or isinstance(value, bool):
-            raise Unprocessable(f"{name} of a key is not of type {known[name]}")
-    return Key(**{**values, "scopes": tuple(values["scopes"])})
+    return read_json(Key, values, where="key", error=Unprocessable)
 
 
 def _written(keys: dict[str, Key]) -> bytes:
@@ -157,17 +144,3 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put a file in the place of another in one step, readable for its owner only."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -34,7 +34,7 @@ class Key:
     """Streams open at one time."""
     created: str
     """ISO 8601, UTC."""
-    revoked: str = ""
+    revoked: str
     """When it ended; empty while it is good."""
 
     def __post_init__(self) -> None:
@@ -69,6 +69,7 @@ def create_key(name: str, *, scopes: tuple[str, ...], rate: float, streams: int)
         rate=rate,
         streams=streams,
         created=now(),
+        revoked="",
     )
     return key, text
 

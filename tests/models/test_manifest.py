@@ -208,7 +208,6 @@ def test_a_manifest_of_pictures_says_the_same_when_it_is_read():
     ("path", "value"),
     [
         (("height",), "8"),
-        (("height",), ...),
         (("height",), 0),
         (("fit",), "stretch"),
         (("resample",), "nearest"),

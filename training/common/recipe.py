@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import math
 import tomllib
@@ -13,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from common.errors import InputError, NotFound
+from common.mapping import read_settings, split_assignment
 from features.config import DEFAULT
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -217,7 +217,7 @@ def load(name: str, changes: typing.Iterable[str] = ()) -> Any:
     recipe, RecipeError for anything in it that is no setting.
     """
     table = _table(name)
-    pairs = [_pair(change) for change in changes]
+    pairs = [split_assignment(change, error=RecipeError) for change in changes]
     profile = dict(pairs).get("profile", table.get("profile", ""))
     if profile and profile not in table.get("profiles", {}):
         raise RecipeError(
@@ -227,7 +227,7 @@ def load(name: str, changes: typing.Iterable[str] = ()) -> Any:
         _put(table, key, value)
     table["steps"] = _steps(table.get("steps"))
     kind = getattr(pipeline(table["steps"]), "RECIPE", Recipe)
-    return read_value(kind, table, where="recipe")
+    return read_settings(kind, table, where="recipe", error=RecipeError)
 
 
 def pipeline(steps: str) -> ModuleType:
@@ -266,13 +266,6 @@ def _steps(value: Any) -> str:
     return name
 
 
-def _pair(change: str) -> tuple[str, str]:
-    key, equals, value = change.partition("=")
-    if not equals:
-        raise RecipeError(f"{change!r} is not key=value")
-    return key.strip(), value.strip()
-
-
 def _put(table: dict[str, Any], key: str, value: Any) -> None:
     *outer, last = key.split(".")
     for part in outer:
@@ -280,56 +273,3 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(table, dict):
             raise RecipeError(f"{key}: {part} is not a section")
     table[last] = value
-
-
-def read_value(wanted: Any, value: Any, *, where: str) -> Any:
-    """Return `value`, from TOML or from text, as the type `wanted`."""
-    origin, inner = typing.get_origin(wanted), typing.get_args(wanted)
-    if dataclasses.is_dataclass(wanted):
-        return _section(wanted, value, where=where)
-    if wanted is Any or origin is dict:
-        return value
-    if isinstance(value, str) and wanted is not str:
-        value = _parse(value, many=origin is tuple)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise RecipeError(f"{where}={value!r} must be a list")
-        parts = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
-        if len(parts) != len(value):
-            raise RecipeError(f"{where}={value!r} must be a list of {len(parts)}")
-        return tuple(
-            read_value(part, item, where=where) for part, item in zip(parts, value, strict=True)
-        )
-    if wanted is float and type(value) is int:
-        return float(value)
-    if type(value) is not wanted:
-        raise RecipeError(f"{where}={value!r} must be of type {wanted.__name__}")
-    return value
-
-
-def _section(wanted: Any, value: Any, *, where: str) -> Any:
-    fields = typing.get_type_hints(wanted)
-    if not isinstance(value, dict):
-        raise RecipeError(f"{where}={value!r} must be a section")
-    if unknown := value.keys() - fields.keys():
-        raise RecipeError(
-            f"{where}: unknown setting {', '.join(sorted(unknown))}; there is {', '.join(fields)}"
-        )
-    try:
-        return wanted(
-            **{
-                key: read_value(fields[key], item, where=f"{where}.{key}")
-                for key, item in value.items()
-            }
-        )
-    except TypeError as error:
-        raise RecipeError(f"{where}: {error}") from error
-
-
-def _parse(text: str, *, many: bool) -> Any:
-    if many and not text.startswith("["):
-        return [part.strip() for part in text.split(",") if part.strip()]
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -132,8 +132,8 @@ def document(**changes):
     ("text", "named"),
     [
         ("", "keys.json"),
-        ("[]", "no file of keys"),
-        ('{"keys": [1]}', "fields"),
+        ("[]", "not a key file"),
+        ('{"keys": [1]}', "must be an object"),
         (document(colour="red"), "colour"),
         (document(digest=...), "digest"),
         (document(rate="10"), "rate"),

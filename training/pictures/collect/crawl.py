@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from common.errors import InputError
+from common.mapping import read_settings
 from training.common.cli_helpers import told
 from training.common.errors import MaterialError
 from training.common.progress import stage
-from training.common.recipe import RecipeError, read_value
+from training.common.recipe import RecipeError
 from training.pictures.collect import crawl_report
 from training.pictures.collect.crawl_state import Item, Ledger
 from training.pictures.collect.fetcher import Fetched, Fetcher, Manners, Refused
@@ -69,7 +70,10 @@ def load(path: Path) -> Crawl:
         )
     if len(table.keys() & {"shop", "search"}) != 1:
         raise RecipeError(f"{path}: give either [shop] or [search]")
-    read = {name: read_value(SECTIONS[name], value, where=name) for name, value in table.items()}
+    read: dict[str, Any] = {
+        name: read_settings(SECTIONS[name], value, where=name, error=RecipeError)
+        for name, value in table.items()
+    }
     place = read.pop("shop", None) or read.pop("search")
     return Crawl(place=place, **read)
 

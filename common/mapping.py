@@ -1,0 +1,194 @@
+"""Strict reading of mappings into dataclasses: JSON objects, and settings as TOML or text.
+
+Pure. A field without a default must be there, an unknown one is rejected, and a value has the type
+of its annotation: str, int, float, bool, Path, Literal, tuple, list, dict, TypedDict, dataclass.
+An int stands for a float; a bool stands for no number. Each error names the place and the value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import tomllib
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn, TypeVar
+
+T = TypeVar("T")
+ErrorClass: typing.TypeAlias = Callable[[str], Exception]
+
+SHOWN = 60
+"""Characters of a wrong value that an error message shows."""
+TRUTH = {"true": True, "false": False}
+
+
+def parse_json(text: str | bytes, *, error: ErrorClass, where: str = "") -> Any:
+    """Return the value of a JSON text. Raises `error` if it is not JSON; NaN is not."""
+    try:
+        return json.loads(text, parse_constant=_reject_constant)
+    except (ValueError, RecursionError) as reason:
+        raise error(f"{where + ' is ' if where else ''}not JSON: {reason}") from reason
+
+
+def read_json(
+    wanted: type[T],
+    value: Any,
+    *,
+    where: str,
+    error: ErrorClass,
+    outside: ErrorClass | None = None,
+) -> T:
+    """Return a JSON object as the dataclass `wanted`.
+
+    Raises `error`, and `outside` for a value of the right type that is none of its Literal's.
+    """
+    reader = _Reader(error=error, outside=outside or error, text=False)
+    result: T = reader.fields_of(wanted, value, where)
+    return result
+
+
+def read_settings(wanted: type[T], value: Any, *, where: str, error: ErrorClass) -> T:
+    """Return a TOML table as the dataclass `wanted`; a str may stand for a value of any type.
+
+    A text is what one types: `3`, `true`, `a, b`, or TOML for lists of lists. Raises `error`.
+    """
+    result: T = _Reader(error=error, outside=error, text=True).fields_of(wanted, value, where)
+    return result
+
+
+def read_some_settings(
+    wanted: type, values: Mapping[str, Any], *, error: ErrorClass
+) -> dict[str, Any]:
+    """Return the given fields of the dataclass `wanted`, read as by `read_settings`."""
+    reader = _Reader(error=error, outside=error, text=True)
+    return reader.values_of(wanted, dict(values), "", complete=False)
+
+
+def split_assignment(text: str, *, error: ErrorClass) -> tuple[str, str]:
+    """Return key and value of `key=value`, without the blanks around them. Raises `error`."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise error(f"{text!r} is not key=value")
+    return key.strip(), value.strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """One way to read: which errors are raised, and whether a text may stand for other types."""
+
+    error: ErrorClass
+    outside: ErrorClass
+    text: bool
+
+    def fields_of(self, wanted: Any, value: Any, where: str) -> Any:
+        return wanted(**self.values_of(wanted, value, where, complete=True))
+
+    def values_of(self, wanted: Any, value: Any, where: str, *, complete: bool) -> dict[str, Any]:
+        value = self._mapping(value, where)
+        types, needed = _fields(wanted)
+        noun, place = "setting" if self.text else "field", f"{where}: " if where else ""
+        if unknown := value.keys() - types.keys():
+            known = ", ".join(types) or "none"
+            raise self.error(f"{place}unknown {noun} {_names(unknown)}; known: {known}")
+        if complete and (missing := needed - value.keys()):
+            raise self.error(f"{place}missing {noun} {_names(missing)}")
+        inner = f"{where}." if where else ""
+        return {
+            name: self.value(types[name], item, f"{inner}{name}") for name, item in value.items()
+        }
+
+    def value(self, wanted: Any, value: Any, where: str) -> Any:
+        """Return `value` as the type `wanted`."""
+        origin, inner = typing.get_origin(wanted), typing.get_args(wanted)
+        if wanted is Any:
+            return value
+        if dataclasses.is_dataclass(wanted) or typing.is_typeddict(wanted):
+            return self.fields_of(wanted, value, where)
+        if origin is Literal:
+            return self._choice(inner, value, where)
+        if self.text and isinstance(value, str) and wanted is not str:
+            value = _from_text(origin or wanted, value)
+        if origin in {list, tuple}:
+            return origin(self._items(origin, inner, value, where))
+        if origin is dict:
+            items = self._mapping(value, where).items()
+            return {key: self.value(inner[1], item, f"{where}.{key}") for key, item in items}
+        return self._scalar(wanted, value, where)
+
+    def _scalar(self, wanted: type, value: Any, where: str) -> Any:
+        if wanted is float and type(value) is int:
+            return float(value)
+        # JSON's true is an int to Python.
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            self._fail(where, value, f"of type {wanted.__name__}")
+        return value
+
+    def _mapping(self, value: Any, where: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            self._fail(where, value, "a section" if self.text else "an object")
+        return value
+
+    def _items(self, origin: Any, inner: Any, value: Any, where: str) -> list[Any]:
+        if not isinstance(value, list):
+            self._fail(where, value, "a list")
+        variable = origin is list or inner[-1] is Ellipsis
+        types = [inner[0]] * len(value) if variable else inner
+        if len(types) != len(value):
+            self._fail(where, value, f"a list of {len(types)}")
+        pairs = zip(types, value, strict=True)
+        return [
+            self.value(wanted, item, f"{where}[{at}]") for at, (wanted, item) in enumerate(pairs)
+        ]
+
+    def _choice(self, choices: tuple[Any, ...], value: Any, where: str) -> Any:
+        if type(value) not in {type(choice) for choice in choices}:
+            self._fail(where, value, " or ".join(map(repr, choices)))
+        if value not in choices:
+            wanted = " or ".join(map(repr, choices))
+            raise self.outside(f"{where}={_shown(value)} must be {wanted}")
+        return value
+
+    def _fail(self, where: str, value: Any, wanted: str) -> NoReturn:
+        raise self.error(f"{where}={_shown(value)} must be {wanted}")
+
+
+@functools.cache
+def _fields(wanted: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return the types of a class's fields by name, and the names of those without a default."""
+    types = typing.get_type_hints(wanted)
+    if not dataclasses.is_dataclass(wanted):
+        return types, frozenset(types)
+    fields = dataclasses.fields(wanted)
+    free = {
+        field.name
+        for field in fields
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    return {field.name: types[field.name] for field in fields}, frozenset(free)
+
+
+def _from_text(wanted: Any, text: str) -> Any:
+    """Return what a text means as a value of the type, or the text itself where it means none."""
+    try:
+        if wanted in {list, tuple} and not text.startswith("["):
+            return [part.strip() for part in text.split(",") if part.strip()]
+        if wanted in {list, tuple, dict}:
+            return tomllib.loads(f"value = {text}")["value"]
+        return TRUTH.get(text, text) if wanted is bool else wanted(text)
+    except ValueError:  # tomllib.TOMLDecodeError is one
+        return text
+
+
+def _names(names: set[str] | frozenset[str]) -> str:
+    return f"{', '.join(sorted(names)):.{SHOWN}}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _reject_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON number")
