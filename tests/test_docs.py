@@ -6,22 +6,19 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
 from common import errors
 from service import protocol
 from service.settings import Settings
+from tests.helpers.server_process import BIN, ROOT, server_process
 
-ROOT = Path(__file__).parent.parent
 README, PROTOCOL, BEHAVIOUR, TRAINING = (
     (ROOT / name).read_text(encoding="utf-8")
     for name in ("README.md", "PROTOCOL.md", "BEHAVIOUR.md", "TRAINING.md")
 )
-BIN = Path(sys.executable).parent
 
 
 def blocks(text, language):
@@ -39,22 +36,8 @@ def lines(text):
 @pytest.fixture(scope="module")
 def server():
     """The command of the README, on a free port."""
-    command = [BIN / "timbre", "serve", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    address = None
-    for line in process.stderr:
-        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-            address = found[0]
-        if "ready" in line:
-            break
-    # Whoever stops reading a pipe stops the writer in the end.
-    reader = threading.Thread(target=process.stderr.read, daemon=True)
-    reader.start()
-    yield address
-    process.terminate()
-    assert process.wait(20) == 0
-    reader.join(5)
-    process.stderr.close()
+    with server_process() as address:
+        yield address
 
 
 def test_the_page_of_settings_is_what_the_code_says():

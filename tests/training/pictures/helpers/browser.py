@@ -55,7 +55,7 @@ class Tab:
 
 
 @asynccontextmanager
-async def opened(url):
+async def opened(url, *flags):
     """Open a page and give its tab; skips the test where there is no Chromium."""
     program = (
         shutil.which("chromium")
@@ -67,7 +67,7 @@ async def opened(url):
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         quiet = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
         process = await asyncio.create_subprocess_exec(
-            program, *FLAGS, f"--user-data-dir={folder}", url, **quiet
+            program, *FLAGS, *flags, f"--user-data-dir={folder}", url, **quiet
         )
         try:
             async with aiohttp.ClientSession() as session:
