@@ -123,6 +123,6 @@ def _work(url: str) -> None:
             RedisConsumer(url, name="bench"),
             lambda *_: Echo(),
             max_batch=MAX_BATCH,
-            pulse=lambda: None,
+            heartbeat=lambda: None,
         ).run()
     )

@@ -22,6 +22,7 @@ Each class carries what the edges need, so that no edge keeps a table of its own
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -142,3 +143,10 @@ class Refused(ArtefactError):
 
     status = 409
     title = "Version refused"
+
+
+def error_types(root: type[TimbreError] = TimbreError) -> Iterator[type[TimbreError]]:
+    """Yield every subclass of `root` that is loaded, each after its parent."""
+    for kind in root.__subclasses__():
+        yield kind
+        yield from error_types(kind)

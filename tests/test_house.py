@@ -54,7 +54,7 @@ ROOMS = {
 }
 ONE_FILE_KNOWS = {
     "onnxruntime": {"models/session.py", "models/quantize.py", "benchmarks/forest.py"},
-    "redis": {"service/queue/redis_connection.py"},
+    "redis": {"service/queue/redis_connection.py", "service/queue/redis_cluster.py"},
     "sounddevice": {"service/cli/microphone.py"},
 }
 HEAVY = ("torch", "keras", "sklearn", "librosa", "matplotlib", "onnx", "joblib", "audiomentations")
@@ -248,6 +248,11 @@ COVERED_ELSEWHERE = {
     "service/lifecycle.py": ["service/cli/test_serve.py", "service/server/test_worker.py"],
     "service/log.py": ["service/api/test_routes.py"],
     "service/queue/base.py": ["service/queue/test_contract.py"],
+    "service/queue/redis_cluster.py": ["service/queue/test_redis_connection.py"],
+    "service/queue/redis_health.py": ["service/queue/test_redis.py"],
+    "service/queue/redis_keys.py": ["service/queue/test_redis_connection.py"],
+    "service/queue/redis_receiver.py": ["service/queue/test_redis.py"],
+    "service/queue/redis_sender.py": ["service/queue/test_redis.py"],
     "service/queue/status.py": ["service/queue/test_contract.py"],
     "service/server/gateway_process.py": ["service/cli/test_serve.py"],
     "service/server/sockets.py": ["service/cli/test_serve.py"],

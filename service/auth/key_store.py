@@ -84,7 +84,7 @@ class RedisKeyStore:
         from service.queue import redis_connection
 
         self._redis = redis_connection.connect(url)
-        self._trouble = redis_connection.TROUBLE
+        self._trouble = redis_connection.REDIS_ERRORS
         self._where = redis_connection.redacted(url)
         self._part = redis_connection.close
 

@@ -12,7 +12,7 @@ from typing import Any
 from service.auth.keys import Key
 from service.auth.limits import rate_exceeded, streams_exceeded
 from service.log import log
-from service.queue.redis_connection import TROUBLE, close, connect
+from service.queue.redis_connection import REDIS_ERRORS, close, connect
 
 RATE, STREAMS = "{timbre}:rate:", "{timbre}:streams:"
 LEASE_S = 6.0
@@ -108,7 +108,7 @@ class RedisLimits:
         try:
             async with asyncio.timeout(ANSWER_S):
                 given: int | None = await self._redis.eval(script, 1, key, *values)
-        except (*TROUBLE, TimeoutError) as error:
+        except (*REDIS_ERRORS, TimeoutError) as error:
             log("keys are counted by each gateway alone", why=str(error) or "timeout")
             self._alone_until = time.monotonic() + ALONE_S
             return None

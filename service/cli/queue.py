@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     """Run `timbre queue`; return the exit code."""
     args = _parser().parse_args(argv)
     from service.queue import status
-    from service.queue.redis_connection import TROUBLE, redacted
+    from service.queue.redis_connection import REDIS_ERRORS, redacted
     from service.settings import redis_address
 
     try:
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     except TimbreError as error:
         print(f"timbre queue: {error}", file=sys.stderr)
         return WRONG
-    except TROUBLE as error:
+    except REDIS_ERRORS as error:
         print(f"timbre queue: {redacted(address)}: {error}", file=sys.stderr)
         return UNREACHED
     if args.json:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import aiohttp
 
-from common.errors import Busy, TimbreError
+from common.errors import Busy, TimbreError, error_types
 from service.protocol import Failure, Ready, Start, code_of, encode, parse_server
 
 Answer: TypeAlias = dict[str, Any]
@@ -113,16 +112,16 @@ def problem(status: int, answer: object) -> TimbreError:
         document.get("title"),
         document.get("detail") or f"the server answered HTTP {status}",
     )
-    by_title = next((kind for kind in _kinds() if kind.title == title), None)
+    by_title = next((kind for kind in error_types() if kind.title == title), None)
     by_status = next(
-        (kind for kind in _kinds() if kind.status == status != TimbreError.status), None
+        (kind for kind in error_types() if kind.status == status != TimbreError.status), None
     )
     return (by_title or OTHERS.get(status) or by_status or TimbreError)(detail)
 
 
 def refusal(event: Failure) -> TimbreError:
     """Return the error that an `error` message tells of."""
-    kind = next((kind for kind in _kinds() if code_of(kind("")) == event.code), TimbreError)
+    kind = next((kind for kind in error_types() if code_of(kind("")) == event.code), TimbreError)
     return kind(event.detail)
 
 
@@ -130,13 +129,7 @@ def error_of_close(socket: Socket) -> TimbreError:
     """Return the error a close code stands for; a lost connection is Unreachable."""
     code = socket.close_code
     kind = next(
-        (kind for kind in _kinds() if kind.close_code == code != TimbreError.close_code),
+        (kind for kind in error_types() if kind.close_code == code != TimbreError.close_code),
         Unreachable,
     )
     return kind(f"the connection closed with code {code}")
-
-
-def _kinds(root: type[TimbreError] = TimbreError) -> Iterator[type[TimbreError]]:
-    for kind in root.__subclasses__():
-        yield kind
-        yield from _kinds(kind)

@@ -69,7 +69,7 @@ class Gateway:
     @property
     def ready(self) -> bool:
         """Whether new work is taken."""
-        return bool(self.models) and not self.leaving and not self.queue.trouble
+        return bool(self.models) and not self.leaving and not self.queue.unavailable
 
     def open(self) -> None:
         """Begin to load and warm the models; `opening` ends when they are ready, or raises ArtefactError."""
@@ -112,8 +112,8 @@ class Gateway:
             raise Leaving("the server is shutting down")
         if not self.models:
             raise Busy("the models are still being loaded")
-        if self.queue.trouble:
-            raise Busy(self.queue.trouble)
+        if self.queue.unavailable:
+            raise Busy(self.queue.unavailable)
         self._work += 1
         self.loop_monitor.wake()
         try:

@@ -1,14 +1,22 @@
-"""What travels between a gateway and whatever runs the models."""
+"""What travels between a gateway and what runs the models, and the contract of a queue.
+
+A back end is two classes: a `JobQueue` for gateways and a `JobConsumer` for workers.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from common.errors import TimbreError
 from features.config import Tensor
+
+HEARTBEAT_S = 0.5
+"""How often a worker sends a heartbeat and reclaims jobs of dead workers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -22,11 +30,11 @@ class Job:
     tensor: Tensor
     """Of exactly the shape and dtype that the model takes, without a batch axis."""
     deadline: float
-    """time.monotonic() of this machine after which the answer is worth nothing."""
+    """time.monotonic() of this machine after which the result is worthless."""
     live: bool
     """Live windows run before clips."""
     stream: str
-    """Stream or request it belongs to; those that wait take turns."""
+    """Stream or request it belongs to; pending jobs are served round-robin by it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -37,30 +45,102 @@ class JobResult:
     scores: npt.NDArray[np.float32]
     """Shape (labels,)."""
     queue_ms: float
-    """From being asked to the start of the model; in Redis, the way back as well."""
+    """From submission to the start of the model; in Redis, the way back as well."""
     model_ms: float
     """The model call that the job was part of."""
 
 
 class JobQueue(Protocol):
-    """Takes jobs to a model and answers back. Each `ask` ends in one answer or one error, never in neither."""
+    """The gateway's side. Each `submit` ends in one result or one error, never in neither."""
 
     @property
     def depth(self) -> int:
-        """Jobs of this process that wait; those that have begun elsewhere may be among them."""
+        """Pending jobs of this process; jobs that run elsewhere may be among them."""
 
     @property
-    def trouble(self) -> str:
-        """Why no new work should be taken now; empty when all is well."""
+    def unavailable(self) -> str:
+        """Why no new jobs should be submitted now; empty while the queue is healthy."""
 
     async def open(self) -> None:
-        """Return once jobs are taken. Safe to call twice."""
+        """Return once the queue accepts jobs. Safe to call twice."""
 
     async def prepare(self, model: str, version: str) -> None:
-        """Return when this version can be asked for without a wait. Raises ArtefactError when it cannot be had."""
+        """Return when this version runs without waiting for a load.
+
+        Raises ArtefactError when it cannot be loaded.
+        """
 
     async def submit(self, job: Job) -> JobResult:
-        """Return the answer. Cancelling withdraws the job. Raises Busy when full, Late past the deadline, Leaving."""
+        """Return the result. Cancelling withdraws the job.
+
+        Raises Busy when the queue is full, Late past the deadline, Leaving after `close`, and what
+        the model raised.
+        """
 
     async def close(self) -> None:
-        """Answer what was accepted, then stop. New jobs raise Leaving from the moment of the call."""
+        """Finish accepted jobs, then stop. `submit` raises Leaving from the moment of the call."""
+
+
+class Reply(NamedTuple):
+    """The outcome of a job, as a worker gives it."""
+
+    job_id: str
+    result: npt.NDArray[np.float32] | TimbreError
+    """Scores, shape (labels,), or why there are none."""
+    model_ms: float
+
+
+class ClaimedJob(NamedTuple):
+    """A job that this worker has claimed: no other worker runs it while heartbeats name it."""
+
+    job: Job
+    reply_to: str
+    """Name of the gateway that waits for the reply."""
+    receipt: Any
+    """What the back end needs to complete the job."""
+
+
+class JobConsumer(Protocol):
+    """One worker's side. A job is claimed, kept by heartbeats, and completed with its reply.
+
+    A job whose worker has sent no heartbeat for a while is reclaimed by another worker; one that
+    was claimed too often goes to the dead letters, and its gateway gets Failed.
+    """
+
+    connection_errors: tuple[type[Exception], ...]
+    """What every method but `close` raises while the back end cannot be reached."""
+
+    async def open(self) -> None:
+        """Register this worker. Safe to call again, also when the back end has lost its data."""
+
+    async def claim(self, count: int, *, wait_s: float) -> list[ClaimedJob]:
+        """Return up to `count` live jobs, then up to `count` clips.
+
+        Waits up to `wait_s` seconds for the first job. Clips wait while there are more live jobs
+        than `count`.
+        """
+
+    async def complete(self, claimed: Collection[ClaimedJob], replies: Iterable[Reply]) -> None:
+        """Send the replies and remove the jobs, all or nothing. A late job may have no reply."""
+
+    async def heartbeat(self, claimed: Iterable[ClaimedJob]) -> None:
+        """Show that this worker is alive and extend its claims."""
+
+    async def reclaim(self) -> ClaimedJob | None:
+        """Claim one job of a worker that died; None when there is none.
+
+        One at a time, and to be run alone: a job that crashes its worker must not take others
+        along.
+        """
+
+    async def requested_versions(self, loaded: Iterable[str]) -> set[str]:
+        """Report the versions this worker has loaded; return those that gateways request.
+
+        Both are of the form NAME:VERSION.
+        """
+
+    async def remove_dead_workers(self) -> None:
+        """Forget workers that have sent no heartbeat for a long time."""
+
+    async def close(self) -> None:
+        """Unregister this worker. Its claimed jobs are reclaimed by others. Never raises."""

@@ -1,7 +1,6 @@
-"""Jobs and answers as bytes, between gateways and workers: a versioned header, then the numbers as they are.
+"""Jobs and replies to bytes and back: a versioned header, then the numbers as they are.
 
-Pure, and strict: what is not exactly of this format is refused, for it may come from another
-release.
+Pure and strict: any other format is rejected, since it may come from another release.
 """
 
 from __future__ import annotations
@@ -12,49 +11,43 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from common.errors import InputError, TimbreError
-from service.queue.base import Job
+from common.errors import InputError, TimbreError, error_types
+from service.queue.base import Job, Reply
 
 FORMAT = 1
-"""Raised with every change of the bytes; both ends refuse any other."""
+"""Increased with every change of the bytes; both ends reject any other."""
 DTYPES: tuple[np.dtype[np.generic], ...] = (np.dtype("<f4"), np.dtype("u1"))
 MAX_DIMENSIONS = 4
 MAX_MS = 2**32 - 1
 _JOB = struct.Struct("<2sBBBBIH")
-"""Magic, format, live, dtype, dimensions, milliseconds left, bytes of text; then dimensions, text,
-tensor."""
+"""Magic, format, live, dtype, dimensions, milliseconds left, bytes of text.
+
+The dimensions, the text and the tensor follow.
+"""
 _REPLY = struct.Struct("<2sBBfHI")
-"""Magic, format, whether it is an error, milliseconds of the model, bytes of id, bytes of payload;
-then both."""
+"""Magic, format, is an error, milliseconds of the model, bytes of id, bytes of payload.
+
+The id and the payload follow.
+"""
 
 
 class JobMessage(NamedTuple):
-    """A job as a worker gets it."""
+    """A job and the address of its reply."""
 
     job: Job
     reply_to: str
-    """Name of the gateway that waits."""
-
-
-class Reply(NamedTuple):
-    """What became of a job."""
-
-    job_id: str
-    result: npt.NDArray[np.float32] | TimbreError
-    """Scores, shape (labels,), or why there are none."""
-    model_ms: float
+    """Name of the gateway that waits for the reply."""
 
 
 def encode_job(job: Job, *, reply_to: str, now: float) -> bytes:
-    """Return a job as bytes; its deadline travels as time left, for clocks differ.
+    """Return a job as bytes; its deadline is encoded as time left, since clocks differ.
 
     now: time.monotonic(). Raises InputError on a tensor that no model takes.
     """
     tensor = job.tensor
     if tensor.dtype not in DTYPES or tensor.ndim > MAX_DIMENSIONS:
-        raise InputError(f"a tensor of {tensor.dtype} {tensor.shape} cannot travel")
+        raise InputError(f"a tensor of {tensor.dtype} {tensor.shape} cannot be encoded")
     text = f"{job.id}\n{job.model}\n{job.version}\n{job.stream}\n{reply_to}".encode()
     left_ms = min(MAX_MS, max(0, int(1e3 * (job.deadline - now))))
     kind = DTYPES.index(tensor.dtype)
@@ -65,7 +58,7 @@ def encode_job(job: Job, *, reply_to: str, now: float) -> bytes:
 
 
 def decode_job(data: bytes, *, since: float) -> JobMessage:
-    """Return the job of these bytes, which were written at `since` (time.monotonic()). Raises InputError."""
+    """Return the job of these bytes, encoded at `since` (time.monotonic()). Raises InputError."""
     try:
         magic, version, live, kind, dimensions, left_ms, length = _JOB.unpack_from(data)
         _check(magic == b"TJ" and version == FORMAT and live <= 1 and dimensions <= MAX_DIMENSIONS)
@@ -80,7 +73,7 @@ def decode_job(data: bytes, *, since: float) -> JobMessage:
             else np.empty(shape, dtype)
         )
     except (struct.error, ValueError, IndexError) as error:
-        raise InputError(f"{len(data)} bytes that are no job of format {FORMAT}") from error
+        raise InputError(f"{len(data)} bytes are not a job of format {FORMAT}") from error
     job = Job(
         id=identity,
         model=model,
@@ -94,7 +87,7 @@ def decode_job(data: bytes, *, since: float) -> JobMessage:
 
 
 def encode_reply(reply: Reply) -> bytes:
-    """Return what became of a job as bytes; they may be joined."""
+    """Return a reply as bytes; several may be joined."""
     failed = isinstance(reply.result, TimbreError)
     payload = (
         f"{type(reply.result).__name__}\n{reply.result}".encode()
@@ -112,7 +105,7 @@ def decode_replies(data: bytes) -> list[Reply]:
     try:
         return list(_replies(data))
     except (struct.error, ValueError) as error:
-        raise InputError(f"{len(data)} bytes that are no answers of format {FORMAT}") from error
+        raise InputError(f"{len(data)} bytes are not replies of format {FORMAT}") from error
 
 
 def _replies(data: bytes) -> Iterator[Reply]:
@@ -133,19 +126,12 @@ def _replies(data: bytes) -> Iterator[Reply]:
         yield Reply(data[begin : begin + name].decode(), result, model_ms)
 
 
-def _check(holds: bool) -> None:  # noqa: FBT001 - an assertion that is kept
+def _check(holds: bool) -> None:  # noqa: FBT001 - an assertion, also under -O
     if not holds:
         raise ValueError
 
 
 def _error(text: str) -> TimbreError:
-    """Return the error that was sent; one of a kind unknown here is a TimbreError."""
+    """Return the error that was encoded; one of an unknown type is a TimbreError."""
     name, _, detail = text.partition("\n")
-    return {kind.__name__: kind for kind in kinds()}.get(name, TimbreError)(detail)
-
-
-def kinds(root: type[TimbreError] = TimbreError) -> Iterator[type[TimbreError]]:
-    """Give all kinds of errors below `root`."""
-    for kind in root.__subclasses__():
-        yield kind
-        yield from kinds(kind)
+    return {kind.__name__: kind for kind in error_types()}.get(name, TimbreError)(detail)

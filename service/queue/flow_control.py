@@ -1,108 +1,91 @@
-"""The line before a queue that others work off: no more jobs are under way than come back soon."""
+"""Flow control of live jobs before a shared queue: a credit of jobs in flight, adapted by AIMD.
+
+The others wait here, where newer windows of a stream overtake its older ones.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from common.errors import Busy
 from service.queue.base import Job
 from service.queue.fair import STALE, RoundRobin
 
-SOON_S = 0.1
-"""How long a job that is under way should wait at most; the others wait here, where newer ones
-overtake them."""
-FIRST, LEAST = 256.0, 64.0
-"""Jobs under way at first, and at least."""
-GROWTH, DECAY = 0.25, 0.5
-"""What one answer that came soon, or late, changes."""
-
-
-class ByteBudget:
-    """Bytes of the jobs that are held at one time, bounded."""
-
-    def __init__(self, *, limit: int) -> None:
-        self._limit = limit
-        self._held = 0
-
-    @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Count so many bytes while the block lasts. Raises Busy past the limit."""
-        if self._held + size > self._limit:
-            raise Busy(f"{self._held} bytes of jobs wait in the queue")
-        self._held += size
-        try:
-            yield
-        finally:
-            self._held -= size
+TARGET_S = 0.1
+"""How long a job in flight should wait at most."""
+INITIAL_CREDIT, MIN_CREDIT = 256.0, 64.0
+INCREASE, DECREASE = 0.25, 0.5
+"""Change of the credit by one reply that waited less, or more, than the target."""
 
 
 class FlowControl:
-    """Live jobs of one gateway, streams in turn, let through as fast as answers come back."""
+    """Lets live jobs of one gateway through, round-robin between streams, as replies come back."""
 
     def __init__(self, *, limit: int) -> None:
         """limit: of jobs that wait here."""
-        self.credit = FIRST
-        """Jobs that may be under way."""
+        self.credit = INITIAL_CREDIT
+        """Jobs that may be in flight."""
+        self.in_flight = 0
         self._limit = limit
-        self._turns: RoundRobin[asyncio.Future[None]] = RoundRobin()
-        self._under_way = 0
-        self._left = asyncio.Event()
+        self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
+        self._removed = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self._waiting)
 
     async def acquire(self, job: Job) -> None:
-        """Return when the job may go; follow with `leave`. Raises Busy when it is overtaken, or too many wait."""
-        if not len(self._turns) and self._under_way < self.credit:
-            self._under_way += 1
+        """Return when the job may be sent; `release` must follow.
+
+        Raises Busy when the job is overtaken, or when too many wait.
+        """
+        if not len(self._waiting) and self.in_flight < self.credit:
+            self.in_flight += 1
             return
         self._make_room(job)
         now, future = time.monotonic(), asyncio.get_running_loop().create_future()
-        self._turns.add(job.stream, job.id, future, stale=now + STALE * (job.deadline - now))
+        self._waiting.add(job.stream, job.id, future, stale=now + STALE * (job.deadline - now))
         try:
             await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and not future.exception():
-                # It had its turn at the same moment; one that was refused then had none.
+                # It was let through at the same moment, unlike one that was rejected then.
                 self.release(None)
             raise
         finally:
-            self._turns.discard(job.stream, job.id)
-            self._left.set()
+            self._waiting.discard(job.stream, job.id)
+            self._removed.set()
 
     def release(self, wait_s: float | None) -> None:
-        """Note that a job is under way no more, and how long it waited there; None: it was given up."""
-        self._under_way -= 1
-        if wait_s is not None and wait_s > SOON_S:
-            self.credit = max(LEAST, self.credit - DECAY)
-        elif wait_s is not None and len(self._turns):
-            self.credit += GROWTH
-        while len(self._turns) and self._under_way < self.credit:
-            future, overtaken = self._turns.pop(now=time.monotonic())
+        """End a job in flight; wait_s: how long it waited, None when it got no reply."""
+        self.in_flight -= 1
+        if wait_s is not None and wait_s > TARGET_S:
+            self.credit = max(MIN_CREDIT, self.credit - DECREASE)
+        elif wait_s is not None and len(self._waiting):
+            self.credit += INCREASE
+        while len(self._waiting) and self.in_flight < self.credit:
+            future, overtaken = self._waiting.pop(now=time.monotonic())
             for other in overtaken:
-                _refuse(other, "overtaken by a newer window")
+                _reject(other, "overtaken by a newer window")
             if not future.done():
                 future.set_result(None)
-                self._under_way += 1
-        self._left.set()
+                self.in_flight += 1
+        self._removed.set()
 
     async def empty(self) -> None:
-        """Wait until nobody waits."""
-        while len(self._turns):
-            self._left.clear()
-            await self._left.wait()
+        """Return once no job waits here."""
+        while len(self._waiting):
+            self._removed.clear()
+            await self._removed.wait()
 
     def _make_room(self, job: Job) -> None:
-        if len(self._turns) >= self._limit:
-            oldest = self._turns.push_out(job.stream)
+        if len(self._waiting) >= self._limit:
+            oldest = self._waiting.pop_oldest(job.stream)
             if oldest is None:
-                raise Busy(f"{len(self._turns)} jobs wait for the queue")
-            _refuse(oldest, "pushed out by a newer window")
+                raise Busy(f"the queue is full: {len(self._waiting)} jobs are pending")
+            _reject(oldest, "replaced by a newer window")
 
 
-def _refuse(future: asyncio.Future[None], why: str) -> None:
+def _reject(future: asyncio.Future[None], why: str) -> None:
     if not future.done():
         future.set_exception(Busy(why))

@@ -1,31 +1,31 @@
-"""Which workers live, told from beats that change: the clock they are written by may be set at any time. Pure."""
+"""Which workers are alive, from heartbeats that change, whatever the clocks are set to. Pure."""
 
 from __future__ import annotations
 
 ALIVE_S = 4.0
-"""A worker that was not seen for so long does not count."""
+"""A worker without a heartbeat for so long counts as dead."""
 
 
 class Liveness:
-    """Remembers the last beat of each worker, and when it was noticed by our own clock."""
+    """Keeps the last heartbeat of each worker and when our own clock saw it change."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, float]] = {}
 
-    def look(self, clock: float, beats: dict[str, float], *, now: float) -> list[str]:
-        """Return the workers that live.
+    def update(self, clock: float, heartbeats: dict[str, float], *, now: float) -> list[str]:
+        """Return the workers that are alive.
 
-        clock: of Redis, seconds. beats: when each was last seen by that clock. now: by ours, which
-        is never set.
+        clock: of Redis, seconds. heartbeats: the last of each worker by that clock. now: by our
+        monotonic clock.
         """
         self._known = {
-            name: (beat, self._noticed(name, beat, clock=clock, now=now))
-            for name, beat in beats.items()
+            name: (last, self._changed_at(name, last, clock=clock, now=now))
+            for name, last in heartbeats.items()
         }
-        return [name for name, (_, noticed) in self._known.items() if now - noticed < ALIVE_S]
+        return [name for name, (_, changed) in self._known.items() if now - changed < ALIVE_S]
 
-    def _noticed(self, name: str, beat: float, *, clock: float, now: float) -> float:
+    def _changed_at(self, name: str, last: float, *, clock: float, now: float) -> float:
         if name not in self._known:
-            return now - max(0.0, clock - beat)
-        before, noticed = self._known[name]
-        return noticed if beat == before else now
+            return now - max(0.0, clock - last)
+        before, changed = self._known[name]
+        return changed if last == before else now

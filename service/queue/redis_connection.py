@@ -1,8 +1,7 @@
-"""The way to Redis: addresses, keys, and what both sides of the queue do. The one file that knows redis-py.
+"""A Redis client from a URL: TCP, TLS, Unix socket, Sentinel, Cluster; and the job streams' set-up.
 
-Jobs travel on two streams with one consumer group, answers on one stream for each gateway. All keys
-share the hash tag `{timbre}`. The gateways' side is `service/queue/redis.py`, the workers'
-`service/queue/redis_consumer.py`.
+With `redis_cluster.py` this is what knows redis-py. Keys are listed in `redis_keys.py`; the gateway's
+side of the queue is `redis.py`, the worker's `redis_consumer.py`.
 """
 
 from __future__ import annotations
@@ -12,54 +11,39 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-from redis.asyncio import Connection, ConnectionPool, Redis, Sentinel, SSLConnection
+from redis.asyncio import ConnectionPool, Redis, Sentinel, SSLConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.backoff import NoBackoff
-from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, RedisError, ResponseError, TryAgainError
+from redis.exceptions import RedisError, ResponseError
 
 from common.errors import Unprocessable
+from service.queue.redis_cluster import ClusterConnection, TLSClusterConnection
+from service.queue.redis_keys import GROUP, JOB_STREAMS, WORKERS
 
-LIVE, CLIPS = "{timbre}:jobs:live", "{timbre}:jobs:clips"
-ANSWERS = "{timbre}:answers:"
-WORKERS = "{timbre}:workers"
-"""Sorted set: each worker and when it was last seen, in seconds of Redis' clock."""
-HELD = "{timbre}:held"
-"""Hash: the versions each worker has loaded."""
-WANTED = "{timbre}:wanted"
-"""Sorted set: each version that gateways ask for, and when it was last wanted, in seconds of Redis'
-clock."""
-DEAD = "{timbre}:dead"
-GATEWAYS = "{timbre}:gateway:"
-"""Written all the time by each gateway: Redis may be full or a replica, or have forgotten what it
-was told."""
-GROUP = "workers"
-TROUBLE = (RedisError, OSError)
-"""What goes wrong between us and Redis."""
+REDIS_ERRORS = (RedisError, OSError)
+"""What a command raises when Redis is unreachable or rejects it."""
 RETRY_S = 0.2
-"""Pause before Redis is tried again."""
+"""Pause before a retry."""
 TIMEOUT_S = 5.0
-"""Silence of Redis after which it counts as lost. Blocking reads are shorter than it."""
-PART_S = 1.0
-"""How long who leaves waits for Redis to take what is left to say; what is not said expires."""
-ASK_S = 1.0
-"""How long one node of a cluster may take to say who owns our keys."""
+"""Socket timeout. Blocking reads are shorter."""
+CLOSE_S = 1.0
+"""Time limit for the last commands before a client closes; what is not deleted then expires."""
 CLUSTER = ("redis+cluster://", "rediss+cluster://")
 SENTINEL = ("redis+sentinel://", "rediss+sentinel://")
-
 QUERY = ("db", "username", "password")
+"""Query parameters of a URL, beside those that begin with `ssl_`."""
 
 
 def connect(url: str) -> Any:
-    """Return a client; nothing is sent yet. Raises Unprocessable on an address that makes no sense.
+    """Return a client; nothing is sent yet. Raises Unprocessable on an invalid address.
 
     url: redis://, rediss:// (TLS), unix://PATH,
     redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DATABASE or redis+cluster://HOST:PORT,HOST:PORT
     (rediss+ with TLS), with USER:PASSWORD@ and ?ssl_...=.
     """
-    # No retries of redis-py's own: a job that is sent twice runs twice.
+    # No retries by redis-py: a job that is sent twice runs twice.
     options: dict[str, Any] = {
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
@@ -76,28 +60,28 @@ def connect(url: str) -> Any:
             else Redis.from_url
         )
         client: Any = kind(url, **options)
-        # What redis-py would say with the first command.
+        # Raises now what redis-py would raise with the first command.
         client.connection_pool.make_connection()
     except (ValueError, TypeError) as error:
-        raise Unprocessable(f"{redacted(url)!r} is no address of Redis: {error}") from None
+        raise Unprocessable(f"{redacted(url)!r} is not a Redis address: {error}") from None
     return client
 
 
 def _check_options(url: str) -> None:
-    """Raises ValueError on what would change how we speak with Redis."""
+    """Raises ValueError on options that would change timeouts, retries or the protocol."""
     for name in parse_qs(urlsplit(url).query):
         if name not in QUERY and not name.startswith("ssl_"):
             raise ValueError(
-                f"after the ? may stand {', '.join(QUERY)}, ssl_ca_certs and its like, but not {name!r}"
+                f"unknown option {name!r}; known: {', '.join(QUERY)}, ssl_ca_certs and other ssl_..."
             )
 
 
 def _cluster(url: str, **options: Any) -> Any:
-    """Return a client of the one node that owns all our keys. Raises ValueError."""
-    nodes, path, given = _taken_apart(url)
+    """Return a client of the cluster node that owns our keys. Raises ValueError."""
+    nodes, path, given = _parse(url)
     if path:
-        raise ValueError(f"a cluster has no databases, and so no {path!r}")
-    kind = _EncryptedClusterConnection if given.pop("ssl") else _ClusterConnection
+        raise ValueError(f"a cluster has no databases; remove {path!r}")
+    kind = TLSClusterConnection if given.pop("ssl") else ClusterConnection
     return Redis(
         connection_pool=ConnectionPool(
             connection_class=kind, nodes=deque(nodes), **options, **given
@@ -106,19 +90,19 @@ def _cluster(url: str, **options: Any) -> Any:
 
 
 def _sentinel(url: str, **options: Any) -> Any:
-    """Return a client of whoever is master of a service. Raises ValueError."""
-    nodes, path, given = _taken_apart(url)
+    """Return a client of the master of a service. Raises ValueError."""
+    nodes, path, given = _parse(url)
     service, _, database = path.partition("/")
     if not service:
-        raise ValueError("the name of the service is missing: HOST:PORT/SERVICE")
+        raise ValueError("the service name is missing: HOST:PORT/SERVICE")
     options |= {name: value for name, value in given.items() if name.startswith("ssl")}
     sentinel = _Sentinel(nodes, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
     login = {name: given[name] for name in ("username", "password") if name in given}
     return sentinel.master_for(service, db=int(database or given.get("db", 0)), **login)
 
 
-def _taken_apart(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
-    """Return the nodes that an address names, its path, and the other options of redis-py. Raises ValueError."""
+def _parse(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
+    """Return the nodes of an address, its path and redis-py's other options. Raises ValueError."""
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")
     nodes = []
@@ -138,111 +122,44 @@ def _taken_apart(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
 
 class _Sentinel(Sentinel):
     async def discover_master(self, service_name: str) -> Any:
-        """Say who is asked, and not with what options."""
+        """Return the master's address; the error does not show the options, which hold passwords."""
         try:
             return await super().discover_master(service_name)  # type: ignore[no-untyped-call]
         except MasterNotFoundError:
             raise MasterNotFoundError(
-                f"no Sentinel that answers knows a master named {service_name!r}"
+                f"no reachable Sentinel knows a master named {service_name!r}"
             ) from None
 
 
-class _ClusterConnection(Connection):
-    """A connection to the node that owns our keys, whichever that is when it is opened.
-
-    They share a hash tag, so one node has them all: what is asked for together can be, and there is
-    one clock.
-    """
-
-    def __init__(self, *, nodes: deque[tuple[str, int]], **options: Any) -> None:
-        """nodes: those known, shared by all connections of a client."""
-        self._nodes = nodes
-        self._options = options | {"socket_timeout": ASK_S, "socket_connect_timeout": ASK_S}
-        super().__init__(**options)
-
-    async def connect(self) -> None:
-        """Look for the owner first."""
-        if not self.is_connected:
-            self.host, self.port = await self._find()
-        await super().connect()  # type: ignore[no-untyped-call]
-
-    async def _find(self) -> tuple[str, int]:
-        """Ask one node after the other. Raises what the last one gave."""
-        trouble: Exception = ClusterDownError("no node owns the keys")
-        for node in tuple(self._nodes):
-            # Whoever answered is asked last the next time: it may be cut off from the others, and
-            # know old things.
-            self._nodes.rotate(-1)
-            try:
-                if owner := await self._ask(*node):
-                    return owner
-            except TROUBLE as error:
-                trouble = error
-        raise ConnectionError(str(trouble)) from trouble
-
-    async def _ask(self, host: str, port: int) -> tuple[str, int] | None:
-        kind: Any = SSLConnection if isinstance(self, SSLConnection) else Connection
-        asking: Any = Redis(
-            connection_pool=ConnectionPool(
-                connection_class=kind, **(self._options | {"host": host, "port": port})
-            )
-        )
-        try:
-            slots = await asking.execute_command("CLUSTER SLOTS")
-        finally:
-            await asking.aclose(close_connection_pool=True)
-        slot = key_slot(LIVE.encode())
-        # Each: first slot, last slot, owner, replicas. A node that knows no address of its own
-        # gives none.
-        owners = [((each[2][0] or host.encode()).decode(), int(each[2][1])) for each in slots]
-        self._nodes.extend(node for node in dict.fromkeys(owners) if node not in self._nodes)
-        return next(
-            (node for node, each in zip(owners, slots, strict=True) if each[0] <= slot <= each[1]),
-            None,
-        )
-
-    async def read_response(self, *arguments: Any, **options: Any) -> Any:
-        """Part from who does not own the keys any more."""
-        try:
-            return await super().read_response(*arguments, **options)
-        except (AskError, TryAgainError, ClusterDownError) as error:  # MOVED is an AskError
-            await self.disconnect()
-            raise ConnectionError(f"the keys have moved, or are about to: {error}") from error
-
-
-class _EncryptedClusterConnection(_ClusterConnection, SSLConnection):
-    pass
-
-
 def redacted(url: str) -> str:
-    """Return an address without what must not be told."""
+    """Return an address without user, password and query."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
 async def close(redis: Any) -> None:
-    """Close a client, and what it asks Sentinel with."""
+    """Close a client and its Sentinel clients. Never raises REDIS_ERRORS."""
     sentinel = getattr(redis.connection_pool, "sentinel_manager", None)
-    with suppress(*TROUBLE):
+    with suppress(*REDIS_ERRORS):
         await redis.aclose(close_connection_pool=True)
-    with suppress(*TROUBLE):
+    with suppress(*REDIS_ERRORS):
         if sentinel:
             await sentinel.aclose()
 
 
-async def prepare(redis: Any) -> None:
-    """Create streams and group. Safe to call twice."""
-    for stream in (LIVE, CLIPS):
+async def create_streams(redis: Any) -> None:
+    """Create the streams of jobs and their consumer group. Safe to call twice."""
+    for key in JOB_STREAMS:
         try:
             # "0": a job added before the first worker starts must not be lost.
-            await redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+            await redis.xgroup_create(key, GROUP, id="0", mkstream=True)
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
 
 
 async def heartbeats(redis: Any) -> tuple[float, dict[str, float]]:
-    """Return Redis' clock, seconds, and when each worker was last seen by it."""
+    """Return Redis' clock and each worker's last heartbeat by it, seconds."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.zrange(WORKERS, 0, -1, withscores=True)
@@ -250,7 +167,7 @@ async def heartbeats(redis: Any) -> tuple[float, dict[str, float]]:
     return seconds + microseconds / 1e6, {name.decode(): last for name, last in workers}
 
 
-async def seen(redis: Any) -> dict[str, float]:
-    """Return the seconds since each worker was last seen."""
+async def heartbeat_ages(redis: Any) -> dict[str, float]:
+    """Return the seconds since each worker's last heartbeat."""
     now, workers = await heartbeats(redis)
     return {name: max(0.0, now - last) for name, last in workers.items()}

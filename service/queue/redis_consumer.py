@@ -1,232 +1,228 @@
-"""The workers' side of the queue in Redis: jobs are taken, kept, answered, taken over from the dead, and buried."""
+"""The queue in Redis, the worker's side: claim, complete, reclaim from dead workers, dead-letter."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from common.errors import Failed, InputError
 from service.log import log
-from service.queue.codec import JobMessage, Reply, decode_job, encode_reply
-from service.queue.redis_connection import (
-    ANSWERS,
-    CLIPS,
-    DEAD,
+from service.queue.base import ClaimedJob, Reply
+from service.queue.codec import decode_job, encode_reply
+from service.queue.redis_connection import CLOSE_S, REDIS_ERRORS, close, connect, create_streams
+from service.queue.redis_keys import (
+    CLIP_JOBS,
+    DEAD_LETTERS,
     GROUP,
-    HELD,
-    LIVE,
-    PART_S,
-    TROUBLE,
+    JOB_STREAMS,
+    LIVE_JOBS,
+    LOADED,
+    REPLIES,
     WORKERS,
-    close,
-    connect,
-    prepare,
 )
-from service.queue.redis_versions import report_version, requested_versions
+from service.queue.redis_versions import report_versions, requested_versions
 
-BEAT_S = 0.5
-"""How often a worker shows that it lives and looks for jobs of the dead."""
-SILENCE_MS = 1_500
-"""A job whose worker was silent for so long is taken over."""
+RECLAIM_MS = 1_500
+"""A job whose worker has sent no heartbeat for so long is reclaimed."""
 MAX_ATTEMPTS = 3
-MAX_ANSWERS = 10_000
+MAX_REPLIES = 10_000
 """Entries kept for a gateway that does not read."""
-ANSWERS_LIVE_MS = 60_000
-MAX_DEAD = 1_000
-GONE_S = 600
-"""A worker that was not seen for so long is struck off the list."""
-STEP_S = 1.0
-"""Redis' clock against ours: what moves by more between two looks was set."""
-DOUBT_S = 60.0
-"""How long the age of jobs is not taken from Redis' clock once that was set."""
+REPLIES_MS = 60_000
+"""How long the replies to a gateway that does not read are kept."""
+MAX_DEAD_LETTERS = 1_000
+FORGET_S = 600
+"""A worker without a heartbeat for so long is forgotten."""
+CLOCK_STEP_S = 1.0
+"""A larger change of Redis' clock against ours between two heartbeats means that it was set."""
+CLOCK_DOUBT_S = 60.0
+"""How long entries' times are not used after Redis' clock was set."""
 
 
-class ClaimedJob(NamedTuple):
-    """A job in the hands of this worker."""
+class Receipt(NamedTuple):
+    """Where a claimed job lies."""
 
-    stream: str
+    key: str
+    """Of the stream of jobs."""
     entry: bytes
-    order: JobMessage
 
 
 class RedisConsumer:
-    """What one worker does with the queue. Raises TROUBLE when Redis is not there."""
+    """The `JobConsumer` of a worker; its methods raise `connection_errors`."""
+
+    connection_errors: tuple[type[Exception], ...] = REDIS_ERRORS
 
     def __init__(self, url: str, *, name: str) -> None:
+        """name: of this worker, unique among all."""
         self.name = name
         self._redis = connect(url)
-        self._offset = 0.0
+        self._clock_offset = 0.0
         """Redis' clock less ours, seconds."""
-        self._doubt_until = 0.0
-        self._crowded = False
+        self._clock_doubt_until = 0.0
+        self._live_only = False
+        """Whether the last claim left live jobs behind, so that the next takes no clips."""
 
     async def open(self) -> None:
-        """Make ready to take jobs. Safe to call twice, and to be called again when Redis has lost everything."""
-        await prepare(self._redis)
-        self._set_clock(await self._redis.time(), first=True)
-        await self.beat([])
+        """Create the streams and send the first heartbeat. Safe to call again."""
+        await create_streams(self._redis)
+        self._read_clock(await self._redis.time(), first=True)
+        await self.heartbeat([])
 
-    async def take(self, count: int, *, wait_s: float) -> list[ClaimedJob]:
-        """Return up to `count` live jobs, then up to as many clips; wait for the first. Live jobs crowd out clips."""
+    async def claim(self, count: int, *, wait_s: float) -> list[ClaimedJob]:
+        """Return up to `count` live jobs, then up to `count` clips; wait for the first."""
         found = (
-            await self._redis.xreadgroup(GROUP, self.name, {LIVE: ">"}, count=count)
-            if self._crowded
+            await self._redis.xreadgroup(GROUP, self.name, {LIVE_JOBS: ">"}, count=count)
+            if self._live_only
             else None
         )
         if not found:
             wait_ms = max(1, round(1e3 * wait_s)) if wait_s else None
             found = await self._redis.xreadgroup(
-                GROUP, self.name, {LIVE: ">", CLIPS: ">"}, count=count, block=wait_ms
+                GROUP, self.name, {LIVE_JOBS: ">", CLIP_JOBS: ">"}, count=count, block=wait_ms
             )
-        entries = {name.decode(): batch for name, batch in found or []}
-        self._crowded = len(entries.get(LIVE, ())) >= count
+        entries = {key.decode(): batch for key, batch in found or []}
+        self._live_only = len(entries.get(LIVE_JOBS, ())) >= count
         return [
-            delivery
-            for stream in (LIVE, CLIPS)
-            for entry, fields in entries.get(stream, ())
-            if (delivery := await self._read(stream, entry, fields))
+            claimed
+            for key in JOB_STREAMS
+            for entry, fields in entries.get(key, ())
+            if (claimed := await self._decode(Receipt(key, entry), fields))
         ]
 
-    async def done(self, deliveries: Iterable[ClaimedJob], replies: Iterable[Reply]) -> None:
-        """Answer, acknowledge and remove, all or nothing: the streams hold only work still to do."""
-        answers = defaultdict(list)
-        waiting = {delivery.order.job.id: delivery.order.reply_to for delivery in deliveries}
+    async def complete(self, claimed: Collection[ClaimedJob], replies: Iterable[Reply]) -> None:
+        """Send the replies, acknowledge and delete the jobs, all or nothing."""
+        payloads = defaultdict(list)
+        gateways = {each.job.id: each.reply_to for each in claimed}
         for reply in replies:
-            answers[waiting[reply.job_id]].append(encode_reply(reply))
+            payloads[gateways[reply.job_id]].append(encode_reply(reply))
         async with self._redis.pipeline(transaction=True) as pipe:
-            for gateway, parts in answers.items():
+            for gateway, parts in payloads.items():
                 pipe.xadd(
-                    ANSWERS + gateway,
+                    REPLIES + gateway,
                     {"answers": b"".join(parts)},
-                    maxlen=MAX_ANSWERS,
+                    maxlen=MAX_REPLIES,
                     approximate=True,
                 )
-                pipe.pexpire(ANSWERS + gateway, ANSWERS_LIVE_MS)
-            for stream, entries in _by_stream(deliveries).items():
-                pipe.xack(stream, GROUP, *entries)
-                pipe.xdel(stream, *entries)
+                pipe.pexpire(REPLIES + gateway, REPLIES_MS)
+            for key, entries in _by_key(claimed).items():
+                pipe.xack(key, GROUP, *entries)
+                pipe.xdel(key, *entries)
             await pipe.execute()
 
-    async def beat(self, held: Iterable[ClaimedJob]) -> None:
-        """Show that this worker lives and that what it holds is being worked on."""
+    async def heartbeat(self, claimed: Iterable[ClaimedJob]) -> None:
+        """Record that this worker is alive, and extend its claims."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
-            pipe.zadd(WORKERS, {self.name: time.monotonic() + self._offset})
-            for stream, entries in _by_stream(held).items():
-                # JUSTID: to keep a job is no new attempt.
-                pipe.xclaim(stream, GROUP, self.name, 0, entries, justid=True)
-            self._set_clock((await pipe.execute())[0])
+            pipe.zadd(WORKERS, {self.name: time.monotonic() + self._clock_offset})
+            for key, entries in _by_key(claimed).items():
+                # JUSTID: to extend a claim is not another attempt.
+                pipe.xclaim(key, GROUP, self.name, 0, entries, justid=True)
+            self._read_clock((await pipe.execute())[0])
 
-    async def requested_versions(self, held: Iterable[str]) -> set[str]:
-        """Tell which versions this worker has, as NAME:VERSION; return those that gateways want."""
-        await report_version(self._redis, self.name, held)
+    async def requested_versions(self, loaded: Iterable[str]) -> set[str]:
+        """Report the versions this worker has loaded; return those that gateways request."""
+        await report_versions(self._redis, self.name, loaded)
         return await requested_versions(self._redis)
 
-    async def rescue(self) -> ClaimedJob | None:
-        """Take over one job of a worker that fell silent. What was tried too often is buried. None: there is none.
-
-        One at a time, and to be run alone: the job that ends its workers must not take others
-        along.
-        """
-        for stream in (LIVE, CLIPS):
+    async def reclaim(self) -> ClaimedJob | None:
+        """Claim one job of a worker that died; jobs claimed too often go to the dead letters."""
+        for key in JOB_STREAMS:
             cursor: Any = "0-0"
             while cursor != b"0-0":
                 cursor, entries, *_ = await self._redis.xautoclaim(
-                    stream, GROUP, self.name, SILENCE_MS, start_id=cursor, count=1
+                    key, GROUP, self.name, RECLAIM_MS, start_id=cursor, count=1
                 )
                 for entry, fields in entries:
-                    # Redis 6.2 gives nothing for one that was withdrawn.
-                    if fields and (delivery := await self._try_again(stream, entry, fields)):
-                        return delivery
+                    # Redis 6.2 returns no fields for a job that was withdrawn.
+                    if fields and (claimed := await self._retry(Receipt(key, entry), fields)):
+                        return claimed
         return None
+
+    async def remove_dead_workers(self) -> None:
+        """Forget workers that have sent no heartbeat for `FORGET_S`."""
+        if self._clock_in_doubt():
+            return
+        before = time.monotonic() + self._clock_offset - FORGET_S
+        for name in await self._redis.zrangebyscore(WORKERS, "-inf", before):
+            await self._unregister(name)
 
     async def close(self) -> None:
-        """Leave no trace. Jobs this worker still holds are left to be taken over."""
-        with suppress(*TROUBLE):
-            async with asyncio.timeout(PART_S):
-                await self._redis.zrem(WORKERS, self.name)
-                await self._redis.hdel(HELD, self.name)
-                await self._strike(self.name)
+        """Unregister this worker. Its claimed jobs are reclaimed by others."""
+        with suppress(*REDIS_ERRORS):
+            async with asyncio.timeout(CLOSE_S):
+                await self._unregister(self.name)
         await close(self._redis)
 
-    async def tidy(self) -> None:
-        """Strike workers off the list that are long gone."""
-        if self._doubtful():
-            return
-        before = time.monotonic() + self._offset - GONE_S
-        for name in await self._redis.zrangebyscore(WORKERS, "-inf", before):
-            await self._redis.zrem(WORKERS, name)
-            await self._redis.hdel(HELD, name)
-            await self._strike(name)
+    async def _unregister(self, name: str | bytes) -> None:
+        await self._redis.zrem(WORKERS, name)
+        await self._redis.hdel(LOADED, name)
+        for key in JOB_STREAMS:
+            # A consumer that is deleted takes its claims along, and they would never be reclaimed.
+            if not await self._redis.xpending_range(key, GROUP, "-", "+", 1, consumername=name):
+                await self._redis.xgroup_delconsumer(key, GROUP, name)
 
-    def _set_clock(self, told: tuple[int, int], *, first: bool = False) -> None:
-        offset = told[0] + told[1] / 1e6 - time.monotonic()
-        if not first and abs(offset - self._offset) > STEP_S:
-            log("the clock of Redis was set", by_s=offset - self._offset)
-            self._doubt_until = time.monotonic() + DOUBT_S
-        self._offset = offset
+    def _read_clock(self, now: tuple[int, int], *, first: bool = False) -> None:
+        offset = now[0] + now[1] / 1e6 - time.monotonic()
+        if not first and abs(offset - self._clock_offset) > CLOCK_STEP_S:
+            log("Redis clock changed", by_s=offset - self._clock_offset)
+            self._clock_doubt_until = time.monotonic() + CLOCK_DOUBT_S
+        self._clock_offset = offset
 
-    def _doubtful(self) -> bool:
-        return time.monotonic() < self._doubt_until
+    def _clock_in_doubt(self) -> bool:
+        return time.monotonic() < self._clock_doubt_until
 
-    async def _strike(self, name: str | bytes) -> None:
-        for stream in (LIVE, CLIPS):
-            if not await self._redis.xpending_range(stream, GROUP, "-", "+", 1, consumername=name):
-                await self._redis.xgroup_delconsumer(stream, GROUP, name)
-
-    async def _try_again(
-        self, stream: str, entry: bytes, fields: dict[bytes, bytes]
-    ) -> ClaimedJob | None:
-        pending = await self._redis.xpending_range(stream, GROUP, entry, entry, 1)
+    async def _retry(self, receipt: Receipt, fields: dict[bytes, bytes]) -> ClaimedJob | None:
+        """Return a reclaimed job, None when it went to the dead letters."""
+        entry = receipt.entry
+        pending = await self._redis.xpending_range(receipt.key, GROUP, entry, entry, 1)
         attempts = pending[0]["times_delivered"] if pending else 1
-        if not (delivery := await self._read(stream, entry, fields)):
+        if not (claimed := await self._decode(receipt, fields)):
             return None
-        job = delivery.order.job
-        log("job taken over", job=job.id, model=job.model, attempt=attempts)
+        job = claimed.job
+        log("job reclaimed", job=job.id, model=job.model, attempt=attempts)
         if attempts <= MAX_ATTEMPTS:
-            return delivery
-        why = f"{attempts - 1} workers ended while they worked on it"
-        await self._bury(stream, entry, fields, why=why)
-        await self.done([delivery], [Reply(job.id, Failed(f"job {job.id}: {why}"), 0.0)])
+            return claimed
+        why = f"{attempts - 1} workers died while running it"
+        await self._dead_letter(receipt, fields, why=why)
+        await self.complete([claimed], [Reply(job.id, Failed(f"job {job.id}: {why}"), 0.0)])
         return None
 
-    async def _read(
-        self, stream: str, entry: bytes, fields: dict[bytes, bytes]
-    ) -> ClaimedJob | None:
-        """Return the job of an entry; one that is none is buried."""
+    async def _decode(self, receipt: Receipt, fields: dict[bytes, bytes]) -> ClaimedJob | None:
+        """Return the job of an entry, None when it is invalid and went to the dead letters."""
         now = time.monotonic()
         # Entries carry the time of Redis' clock, which may have been set back.
         since = (
-            now if self._doubtful() else min(now, int(entry.split(b"-")[0]) / 1e3 - self._offset)
+            now
+            if self._clock_in_doubt()
+            else min(now, int(receipt.entry.split(b"-")[0]) / 1e3 - self._clock_offset)
         )
         try:
-            return ClaimedJob(stream, entry, decode_job(fields.get(b"job", b""), since=since))
+            job, reply_to = decode_job(fields.get(b"job", b""), since=since)
         except InputError as error:
-            await self._bury(stream, entry, fields, why=str(error))
-            await self._redis.xack(stream, GROUP, entry)
-            await self._redis.xdel(stream, entry)
+            await self._dead_letter(receipt, fields, why=str(error))
+            await self._redis.xack(receipt.key, GROUP, receipt.entry)
+            await self._redis.xdel(receipt.key, receipt.entry)
             return None
+        return ClaimedJob(job, reply_to, receipt)
 
-    async def _bury(
-        self, stream: str, entry: bytes, fields: dict[bytes, bytes], *, why: str
-    ) -> None:
-        log("job buried", entry=entry.decode(), why=why)
+    async def _dead_letter(self, receipt: Receipt, fields: dict[bytes, bytes], *, why: str) -> None:
+        log("job dead-lettered", entry=receipt.entry.decode(), why=why)
         letter = {
             "job": fields.get(b"job", b""),
-            "stream": stream,
-            "entry": entry,
+            "stream": receipt.key,
+            "entry": receipt.entry,
             "worker": self.name,
             "why": why,
         }
-        await self._redis.xadd(DEAD, letter, maxlen=MAX_DEAD, approximate=True)
+        await self._redis.xadd(DEAD_LETTERS, letter, maxlen=MAX_DEAD_LETTERS, approximate=True)
 
 
-def _by_stream(deliveries: Iterable[ClaimedJob]) -> dict[str, list[bytes]]:
+def _by_key(claimed: Iterable[ClaimedJob]) -> dict[str, list[bytes]]:
     entries = defaultdict(list)
-    for delivery in deliveries:
-        entries[delivery.stream].append(delivery.entry)
+    for each in claimed:
+        receipt: Receipt = each.receipt
+        entries[receipt.key].append(receipt.entry)
     return entries

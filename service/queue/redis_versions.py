@@ -1,7 +1,6 @@
-"""Which versions gateways want and which workers have them, told through Redis.
+"""Model versions requested by gateways and loaded by workers, exchanged through Redis.
 
-A gateway takes a version over once every worker that lives has it, so that no job waits for a model
-to be loaded.
+A gateway switches to a version once every live worker has it, so no job waits for a model to load.
 """
 
 from __future__ import annotations
@@ -15,58 +14,62 @@ from typing import Any
 from common.errors import ArtefactError
 from models.manifest import NAME, VERSION
 from service.queue.liveness import ALIVE_S
-from service.queue.redis_connection import HELD, TROUBLE, WANTED, seen
+from service.queue.redis_connection import REDIS_ERRORS, heartbeat_ages
+from service.queue.redis_keys import LOADED, REQUESTED
 
 FORM = re.compile(f"{NAME.pattern}:{VERSION.pattern}")
-WANT_S = 10.0
-"""A version that no gateway wanted for so long is wanted no more."""
+REQUEST_S = 10.0
+"""A request expires when no gateway has repeated it for so long."""
 PREPARE_S = 5.0
 """How long workers have to load a version."""
 PAUSE_S = 0.05
 
 
 async def request_versions(redis: Any, names: Iterable[str]) -> None:
-    """Say that these versions, as NAME:VERSION, are asked for, or soon will be."""
+    """Request that workers load these versions, as NAME:VERSION."""
     seconds, _ = await redis.time()
-    if marks := dict.fromkeys(names, seconds):
-        await redis.zadd(WANTED, marks)
+    if requests := dict.fromkeys(names, seconds):
+        await redis.zadd(REQUESTED, requests)
 
 
 async def requested_versions(redis: Any) -> set[str]:
-    """Return the versions that gateways want."""
+    """Return the versions that gateways request."""
     seconds, _ = await redis.time()
     async with redis.pipeline(transaction=False) as pipe:
-        pipe.zremrangebyscore(WANTED, "-inf", seconds - WANT_S)
-        pipe.zrange(WANTED, 0, -1)
+        pipe.zremrangebyscore(REQUESTED, "-inf", seconds - REQUEST_S)
+        pipe.zrange(REQUESTED, 0, -1)
         _, names = await pipe.execute()
     return {name for name in (each.decode() for each in names) if FORM.fullmatch(name)}
 
 
-async def report_version(redis: Any, worker: str, names: Iterable[str]) -> None:
-    """Say what a worker has loaded."""
-    await redis.hset(HELD, worker, " ".join(sorted(names)))
+async def report_versions(redis: Any, worker: str, names: Iterable[str]) -> None:
+    """Report what a worker has loaded."""
+    await redis.hset(LOADED, worker, " ".join(sorted(names)))
 
 
 async def prepare(redis: Any, name: str) -> None:
-    """Return when every worker that lives has a version. Raises ArtefactError naming those that have not."""
+    """Return once every live worker has loaded a version.
+
+    Raises ArtefactError naming the workers that have not.
+    """
     until = time.monotonic() + PREPARE_S
     try:
         await request_versions(redis, [name])
-        while lacking := await _lacking(redis, name):
+        while missing := await _workers_without(redis, name):
             if time.monotonic() > until:
                 raise ArtefactError(
-                    f"{name.replace(':', ' ')}: not loaded by worker {', '.join(lacking)}"
+                    f"{name.replace(':', ' ')}: not loaded by worker {', '.join(missing)}"
                 )
             await asyncio.sleep(PAUSE_S)
-    except TROUBLE as error:
-        raise ArtefactError("the queue cannot be used") from error
+    except REDIS_ERRORS as error:
+        raise ArtefactError("the queue is unavailable") from error
 
 
-async def _lacking(redis: Any, name: str) -> list[str]:
-    alive = [worker for worker, ago in (await seen(redis)).items() if ago < ALIVE_S]
-    held = {
+async def _workers_without(redis: Any, name: str) -> list[str]:
+    alive = [worker for worker, age in (await heartbeat_ages(redis)).items() if age < ALIVE_S]
+    loaded = {
         worker.decode(): names.decode().split()
-        for worker, names in (await redis.hgetall(HELD)).items()
+        for worker, names in (await redis.hgetall(LOADED)).items()
     }
-    # One that has told nothing yet has only begun.
-    return sorted(worker for worker in alive if name not in held.get(worker, [name]))
+    # A worker without a report has only just started.
+    return sorted(worker for worker in alive if name not in loaded.get(worker, [name]))

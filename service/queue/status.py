@@ -1,4 +1,4 @@
-"""What a person wants to know of the queue in Redis: how much waits, who works, what was buried."""
+"""Pending jobs, workers and dead letters of the queue in Redis, for `timbre queue`."""
 
 from __future__ import annotations
 
@@ -6,45 +6,48 @@ from typing import Any
 
 from common.errors import InputError
 from service.queue.codec import decode_job
-from service.queue.redis_connection import CLIPS, DEAD, GROUP, LIVE, close, connect, prepare, seen
+from service.queue.redis_connection import close, connect, create_streams, heartbeat_ages
+from service.queue.redis_keys import CLIP_JOBS, DEAD_LETTERS, GROUP, LIVE_JOBS
 
 
 async def status(url: str) -> dict[str, Any]:
-    """Return jobs waiting and held by kind, the age of the oldest, workers, and the number of dead letters."""
+    """Return pending and claimed jobs by kind, workers, and the number of dead letters."""
     redis = connect(url)
     try:
-        await prepare(redis)
+        await create_streams(redis)
         seconds, microseconds = await redis.time()
         now = seconds + microseconds / 1e6
-        ago = await seen(redis)
+        ages = await heartbeat_ages(redis)
         workers = {
-            name: {"name": name, "seen_s": round(ago[name], 3), "held": 0} for name in sorted(ago)
+            name: {"name": name, "seen_s": round(age, 3), "held": 0}
+            for name, age in sorted(ages.items())
         }
-        lanes = {
-            kind: await _lane(redis, stream, workers, now=now)
-            for kind, stream in {"live": LIVE, "clips": CLIPS}.items()
+        jobs = {
+            kind: await _jobs(redis, key, workers, now=now)
+            for kind, key in {"live": LIVE_JOBS, "clips": CLIP_JOBS}.items()
         }
-        return {"jobs": lanes, "workers": list(workers.values()), "dead": await redis.xlen(DEAD)}
+        letters = await redis.xlen(DEAD_LETTERS)
+        return {"jobs": jobs, "workers": list(workers.values()), "dead": letters}
     finally:
         await close(redis)
 
 
-async def _lane(
-    redis: Any, stream: str, workers: dict[str, dict[str, Any]], *, now: float
+async def _jobs(
+    redis: Any, key: str, workers: dict[str, dict[str, Any]], *, now: float
 ) -> dict[str, Any]:
+    """Return the counts of one stream of jobs; add claimed jobs to their workers."""
     held = 0
-    for consumer in await redis.xinfo_consumers(stream, GROUP):
+    for consumer in await redis.xinfo_consumers(key, GROUP):
         held += consumer["pending"]
         name = consumer["name"].decode()
         if consumer["pending"]:
-            # One that holds jobs but is on no list was killed; its jobs are being taken over.
-            workers.setdefault(name, {"name": name, "seen_s": None, "held": 0})["held"] += consumer[
-                "pending"
-            ]
-    oldest = await redis.xrange(stream, count=1)
+            # A worker with claims that is not registered was killed; its jobs are being reclaimed.
+            worker = workers.setdefault(name, {"name": name, "seen_s": None, "held": 0})
+            worker["held"] += consumer["pending"]
+    oldest = await redis.xrange(key, count=1)
     age = now - int(oldest[0][0].split(b"-")[0]) / 1e3 if oldest else 0.0
     return {
-        "waiting": max(0, await redis.xlen(stream) - held),
+        "waiting": max(0, await redis.xlen(key) - held),
         "held": held,
         "oldest_s": round(max(0.0, age), 3),
     }
@@ -54,18 +57,18 @@ async def dead(url: str) -> list[dict[str, Any]]:
     """Return the dead letters, newest first."""
     redis = connect(url)
     try:
-        return [_letter(entry, fields) for entry, fields in await redis.xrevrange(DEAD)]
+        return [_letter(entry, fields) for entry, fields in await redis.xrevrange(DEAD_LETTERS)]
     finally:
         await close(redis)
 
 
 async def clear(url: str) -> int:
-    """Forget the dead letters; return how many there were."""
+    """Delete the dead letters; return how many there were."""
     redis = connect(url)
     try:
-        entries = [entry for entry, _ in await redis.xrange(DEAD)]
+        entries = [entry for entry, _ in await redis.xrange(DEAD_LETTERS)]
         if entries:
-            await redis.xdel(DEAD, *entries)
+            await redis.xdel(DEAD_LETTERS, *entries)
         return len(entries)
     finally:
         await close(redis)

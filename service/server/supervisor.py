@@ -181,7 +181,7 @@ def _be(
     if role == "worker":
         from service.server import worker
 
-        raise SystemExit(worker.run(settings, number=number, pulse=beat))
+        raise SystemExit(worker.run(settings, number=number, heartbeat=beat))
     from service.server import gateway_process
 
     listener = bind(settings, shared=True)

@@ -1,4 +1,4 @@
-"""A worker: takes jobs from Redis, runs models on them, answers. Nothing else."""
+"""A worker process: claims jobs from the queue, runs models on them, replies. Nothing else."""
 
 from __future__ import annotations
 
@@ -19,56 +19,60 @@ from models.store import Store
 from service.lifecycle import on_stop_signal
 from service.lifecycle import run as run_process
 from service.log import log, trace
-from service.queue.codec import Reply
+from service.queue.base import HEARTBEAT_S, ClaimedJob, JobConsumer, Reply
 from service.queue.local import Predictor
-from service.queue.redis_connection import RETRY_S, TROUBLE
-from service.queue.redis_consumer import BEAT_S, ClaimedJob, RedisConsumer
 from service.server.worker_models import WorkerModels
 from service.settings import Settings
 
+RETRY_S = 0.2
+"""Pause before the queue is tried again."""
+
 
 class Worker:
-    """Runs what waits, live jobs first, jobs of one model together; takes over what other workers left."""
+    """Runs live jobs first, jobs of one model in batches; reclaims jobs of dead workers."""
 
     def __init__(
         self,
-        jobs: RedisConsumer,
+        jobs: JobConsumer,
         find: Callable[[str, str], Predictor],
         *,
         max_batch: int,
-        pulse: Callable[[], None],
-        stock: WorkerModels | None = None,
+        heartbeat: Callable[[], None],
+        models: WorkerModels | None = None,
     ) -> None:
-        """find: called in a thread; what it raises is the answer. pulse: called often while all is well.
+        """find: called in a thread; what it raises is the reply.
 
-        stock: told what gateways want.
+        heartbeat: called often while the worker is healthy. models: get the requested versions.
         """
         self._jobs = jobs
         self._find = find
         self._max_batch = max_batch
-        self._pulse = pulse
-        self._stock = stock
+        self._heartbeat = heartbeat
+        self._models = models
         # One: a second model call at the same time would only take the first one's core.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._leaving = False
-        self._due = 0.0
-        self._trouble = ""
+        self._stopping = False
+        self._heartbeat_due = 0.0
+        self._disconnected = ""
 
     def shut_down(self) -> None:
-        """Finish what is taken, then stop."""
-        self._leaving = True
+        """Finish claimed jobs, then stop."""
+        self._stopping = True
 
     async def run(self, *, burst: bool = False) -> None:
-        """Work until told to leave, or, in a burst, until nothing waits. When Redis is lost, wait for it."""
+        """Run jobs until shut down, or, in a burst, until none is pending.
+
+        Waits for the queue whenever it cannot be reached.
+        """
         try:
-            while not self._leaving:
+            while not self._stopping:
                 try:
                     await self._jobs.open()
-                    self._note("")
+                    self._log_connection("")
                     await self._work(burst=burst)
-                except TROUBLE as error:
-                    self._note(str(error))
-                    self._pulse()
+                except self._jobs.connection_errors as error:
+                    self._log_connection(str(error))
+                    self._heartbeat()
                     await asyncio.sleep(RETRY_S)
                 else:
                     return
@@ -77,47 +81,47 @@ class Worker:
             self._thread.shutdown(wait=False)
 
     async def _work(self, *, burst: bool) -> None:
-        while not self._leaving:
-            if time.monotonic() >= self._due:
-                await self._rounds()
-            taken = await self._jobs.take(self._max_batch, wait_s=0 if burst else BEAT_S)
-            if burst and not taken:
+        while not self._stopping:
+            if time.monotonic() >= self._heartbeat_due:
+                await self._maintain()
+            claimed = await self._jobs.claim(self._max_batch, wait_s=0 if burst else HEARTBEAT_S)
+            if burst and not claimed:
                 return
-            for batch in batches(taken, limit=self._max_batch):
-                await self._answer(batch)
+            for batch in batches(claimed, limit=self._max_batch):
+                await self._complete(batch)
 
-    async def _rounds(self) -> None:
-        """Show that we live, take over from those that do not."""
-        self._pulse()
-        await self._jobs.beat([])
-        if self._stock:
-            self._stock.want(await self._jobs.requested_versions(self._stock.held))
-        while not self._leaving and (delivery := await self._jobs.rescue()):
-            await self._answer([delivery])
-        await self._jobs.tidy()
-        self._due = time.monotonic() + BEAT_S
+    async def _maintain(self) -> None:
+        """Send heartbeats, load requested versions, reclaim jobs of dead workers."""
+        self._heartbeat()
+        await self._jobs.heartbeat([])
+        if self._models:
+            self._models.request(await self._jobs.requested_versions(self._models.loaded))
+        while not self._stopping and (claimed := await self._jobs.reclaim()):
+            await self._complete([claimed])
+        await self._jobs.remove_dead_workers()
+        self._heartbeat_due = time.monotonic() + HEARTBEAT_S
 
-    async def _answer(self, batch: list[ClaimedJob]) -> None:
+    async def _complete(self, batch: list[ClaimedJob]) -> None:
         now = time.monotonic()
-        # Those who asked for the others have been told by their own clocks.
-        fresh = [delivery for delivery in batch if delivery.order.job.deadline > now]
-        await self._jobs.done(batch, await self._run(fresh) if fresh else [])
+        # The gateways of late jobs have timed out by their own clocks.
+        in_time = [each for each in batch if each.job.deadline > now]
+        await self._jobs.complete(batch, await self._predict(in_time) if in_time else [])
 
-    async def _run(self, batch: list[ClaimedJob]) -> list[Reply]:
-        running = asyncio.get_running_loop().run_in_executor(self._thread, self._predict, batch)
-        until = max(delivery.order.job.deadline for delivery in batch)
+    async def _predict(self, batch: list[ClaimedJob]) -> list[Reply]:
+        running = asyncio.get_running_loop().run_in_executor(self._thread, self._run_model, batch)
+        until = max(each.job.deadline for each in batch)
         while True:
-            await asyncio.wait((running,), timeout=BEAT_S)
+            await asyncio.wait((running,), timeout=HEARTBEAT_S)
             if running.done():
                 return running.result()
-            # A model that hangs past its deadline gets no pulse: whoever watches us will end us.
+            # A model that hangs past its deadline gets no heartbeat: the supervisor then kills us.
             if time.monotonic() < until:
-                self._pulse()
-                await self._jobs.beat(batch)
+                self._heartbeat()
+                await self._jobs.heartbeat(batch)
 
-    def _predict(self, batch: list[ClaimedJob]) -> list[Reply]:
-        """Return a reply for each; what the model raises is one as well."""
-        jobs = [delivery.order.job for delivery in batch]
+    def _run_model(self, batch: list[ClaimedJob]) -> list[Reply]:
+        """Return a reply for each job; an error of the model is a reply as well."""
+        jobs = [each.job for each in batch]
         tensors: Any = np.stack([job.tensor for job in jobs])
         try:
             model = self._find(jobs[0].model, jobs[0].version)
@@ -125,7 +129,7 @@ class Worker:
             scores = model.predict(tensors)
             model_ms = 1e3 * (time.perf_counter() - begin)
             return [Reply(job.id, row, model_ms) for job, row in zip(jobs, scores, strict=True)]
-        except Exception as error:  # noqa: BLE001 - whatever a model raises is the answer to its jobs
+        except Exception as error:  # noqa: BLE001 - whatever a model raises is the reply to its jobs
             if not isinstance(error, TimbreError):
                 log("fault", error=type(error).__name__, model=jobs[0].model, job=jobs[0].id)
                 trace(error)
@@ -134,20 +138,20 @@ class Worker:
                 )
             return [Reply(job.id, error, 0.0) for job in jobs]
 
-    def _note(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            log("worker waits for Redis" if trouble else "worker goes on", why=trouble or "-")
-        self._trouble = trouble
+    def _log_connection(self, error: str) -> None:
+        if error != self._disconnected:
+            log("worker disconnected" if error else "worker resumed", why=error or "-")
+        self._disconnected = error
 
 
-def batches(taken: list[ClaimedJob], *, limit: int) -> list[list[ClaimedJob]]:
-    """Return jobs that one model call can run together, in the order of their first; no more than `limit` each."""
-    alike: dict[tuple[Any, ...], list[ClaimedJob]] = defaultdict(list)
-    for delivery in taken:
-        job = delivery.order.job
-        alike[job.model, job.version, job.tensor.dtype, job.tensor.shape].append(delivery)
+def batches(claimed: list[ClaimedJob], *, limit: int) -> list[list[ClaimedJob]]:
+    """Return jobs that one model call can run together, first come first; at most `limit` each."""
+    groups: dict[tuple[Any, ...], list[ClaimedJob]] = defaultdict(list)
+    for each in claimed:
+        job = each.job
+        groups[job.model, job.version, job.tensor.dtype, job.tensor.shape].append(each)
     return [
-        group[at : at + limit] for group in alike.values() for at in range(0, len(group), limit)
+        group[at : at + limit] for group in groups.values() for at in range(0, len(group), limit)
     ]
 
 
@@ -156,29 +160,39 @@ def run(
     *,
     number: int = 0,
     burst: bool = False,
-    pulse: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> int:
-    """Be a worker until SIGTERM or SIGINT; return the exit code, 1 when there is no usable artefact."""
-    return run_process(_run(settings, number=number, burst=burst, pulse=pulse))
+    """Run a worker until SIGTERM or SIGINT; return the exit code, 1 without a usable artefact."""
+    return run_process(_run(settings, number=number, burst=burst, heartbeat=heartbeat))
 
 
-async def _run(settings: Settings, *, number: int, burst: bool, pulse: Callable[[], None]) -> int:
-    stock = WorkerModels(Store(settings.artefacts))
+async def _run(
+    settings: Settings, *, number: int, burst: bool, heartbeat: Callable[[], None]
+) -> int:
+    # Imported here so that the worker itself depends on no back end.
+    from service.queue.redis_consumer import RedisConsumer
+
+    models = WorkerModels(Store(settings.artefacts))
     # Containers on one machine may share its name, and all have the same process id.
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-    jobs = RedisConsumer(settings.redis, name=name)
-    worker = Worker(jobs, stock.find, max_batch=settings.max_batch, pulse=pulse, stock=stock)
+    worker = Worker(
+        RedisConsumer(settings.redis, name=name),
+        models.find,
+        max_batch=settings.max_batch,
+        heartbeat=heartbeat,
+        models=models,
+    )
     on_stop_signal(worker.shut_down)
-    loading = asyncio.create_task(asyncio.to_thread(stock.begin, settings.models))
+    loading = asyncio.create_task(asyncio.to_thread(models.load, settings.models))
     while not loading.done():
-        await asyncio.wait((loading,), timeout=BEAT_S)
-        pulse()
+        await asyncio.wait((loading,), timeout=HEARTBEAT_S)
+        heartbeat()
     try:
         loading.result()
     except TimbreError as error:
-        log("cannot work", why=error)
+        log("cannot start worker", why=error)
         return 1
-    log("worker ready", number=number, name=name, models=",".join(stock.held))
+    log("worker ready", number=number, name=name, models=",".join(models.loaded))
     await worker.run(burst=burst)
-    log("worker leaves", number=number, name=name)
+    log("worker stopped", number=number, name=name)
     return 0

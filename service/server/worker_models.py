@@ -1,4 +1,4 @@
-"""The models of a worker: those that gateways want, loaded beside the work, and a few that were asked for."""
+"""Models a worker holds: versions requested by gateways, loaded in the background, and recent ones."""
 
 from __future__ import annotations
 
@@ -12,41 +12,44 @@ from service.log import log
 
 
 class WorkerModels:
-    """Loads what is wanted in a thread of its own, one version at a time; lets go of what is not wanted any more."""
+    """Loads requested versions in a thread, one at a time; unloads those not requested any more."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._held: dict[str, Model] = {}
-        self._shelf = RecentModels(store)
-        self._refused: dict[str, tuple[Signature, str]] = {}
+        self._models: dict[str, Model] = {}
+        self._recent = RecentModels(store)
+        self._rejected: dict[str, tuple[Signature, str]] = {}
         self._loading: asyncio.Task[None] | None = None
 
     @property
-    def held(self) -> list[str]:
-        """What is loaded because it is wanted, as NAME:VERSION."""
-        return list(self._held)
+    def loaded(self) -> list[str]:
+        """Versions loaded at start or on request, as NAME:VERSION."""
+        return list(self._models)
 
-    def begin(self, names: Collection[str]) -> None:
-        """Load the newest version that is whole of these models, by default of all. Raises ArtefactError, NotFound."""
+    def load(self, names: Collection[str]) -> None:
+        """Load the newest usable version of these models, by default of all.
+
+        Raises ArtefactError, NotFound.
+        """
         for name in names or self._store.names():
-            model, refused = self._store.first(name)
-            for version, why in refused.items():
+            model, rejected = self._store.first(name)
+            for version, why in rejected.items():
                 log("version refused", model=name, version=version, why=why)
-            self._held[f"{name}:{model.version}"] = model
-        if not self._held:
+            self._models[f"{name}:{model.version}"] = model
+        if not self._models:
             raise ArtefactError(f"no artefact of any model in {self._store.path}")
 
     def find(self, name: str, version: str) -> Model:
-        """Return a model, loaded now if it was not. Raises NotFound, ArtefactError. Safe to call in any thread."""
-        return self._held.get(f"{name}:{version}") or self._shelf.find(name, version)
+        """Return a model, loaded now unless it was. Raises NotFound, ArtefactError. Thread-safe."""
+        return self._models.get(f"{name}:{version}") or self._recent.find(name, version)
 
-    def want(self, names: Collection[str]) -> None:
-        """Hold these versions from now on, and no others; where nobody wants anything, all stays."""
-        self._shelf.tidy()
+    def request(self, names: Collection[str]) -> None:
+        """Hold these versions and no others from now on; without any, keep those that are loaded."""
+        self._recent.tidy()
         if names:
-            self._held = {name: model for name, model in self._held.items() if name in names}
+            self._models = {name: model for name, model in self._models.items() if name in names}
         if self._loading is None or self._loading.done():
-            missing = [name for name in sorted(names) if name not in self._held and self._fit(name)]
+            missing = [name for name in sorted(names) if self._is_missing(name)]
             self._loading = asyncio.create_task(self._load(missing[0])) if missing else None
 
     async def _load(self, name: str) -> None:
@@ -54,16 +57,20 @@ class WorkerModels:
         try:
             model = await asyncio.to_thread(self._store.load, *name.split(":"))
         except TimbreError as error:
-            if self._refused.get(name) != (signature, str(error)):
+            if self._rejected.get(name) != (signature, str(error)):
                 log("version refused", model=name, why=error)
-            self._refused[name] = (signature, str(error))
+            self._rejected[name] = (signature, str(error))
         else:
             log("model loaded", model=name)
-            self._refused.pop(name, None)
-            self._held = {**self._held, name: model}
+            self._rejected.pop(name, None)
+            self._models = {**self._models, name: model}
 
-    def _fit(self, name: str) -> bool:
-        return name not in self._refused or self._refused[name][0] != self._signature(name)
+    def _is_missing(self, name: str) -> bool:
+        """Return whether to load a version: not loaded, nor rejected with the same files."""
+        rejected = self._rejected.get(name)
+        return name not in self._models and (
+            rejected is None or rejected[0] != self._signature(name)
+        )
 
     def _signature(self, name: str) -> Signature:
         return self._store.signature(*name.split(":"))

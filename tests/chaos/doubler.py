@@ -7,9 +7,10 @@ import time
 
 import uvloop
 
+from service.lifecycle import on_stop_signal
 from service.log import log
 from service.queue.redis_consumer import RedisConsumer
-from service.server.worker import Worker, _heed_signals
+from service.server.worker import Worker
 
 POISON = 666.0
 
@@ -33,9 +34,9 @@ async def main(url, seconds="0"):
         RedisConsumer(url, name=f"w{os.getpid()}"),
         lambda *_: Doubler(float(seconds)),
         max_batch=8,
-        pulse=lambda: None,
+        heartbeat=lambda: None,
     )
-    _heed_signals(worker)
+    on_stop_signal(worker.shut_down)
     log("worker ready")
     await worker.run()
 

@@ -8,7 +8,7 @@ import numpy as np
 from common.errors import TimbreError
 from service.client import Client
 from service.client.events import End
-from service.queue.redis_connection import CLIPS, GROUP, LIVE
+from service.queue.redis_keys import CLIP_JOBS, GROUP, LIVE_JOBS
 from tests.chaos.conftest import GROWTH, LONG, SPARE, handles, resident
 from tests.service.conftest import noise, tone, until, wav
 from tests.service.helpers.proxy import proxied
@@ -134,7 +134,7 @@ async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_le
     await until(
         lambda: all(
             client.xlen(each) == client.xpending(each, GROUP)["pending"] == 0
-            for each in (LIVE, CLIPS)
+            for each in (LIVE_JOBS, CLIP_JOBS)
         )
     )
     for gateway in (three, four):

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from common.errors import Busy, Failed, Late
-from service.queue.redis_connection import ANSWERS, CLIPS, GATEWAYS, GROUP, LIVE, WORKERS
+from service.queue.redis_keys import CLIP_JOBS, GATEWAYS, GROUP, LIVE_JOBS, REPLIES, WORKERS
 from tests.chaos.conftest import LONG, returning
 from tests.chaos.test_workers import DOUBLER, nothing_left, queue_at
 from tests.service.conftest import until
@@ -60,11 +60,13 @@ class Storm:
         self.redis.client.flushall()
 
     async def fault_some_forgotten(self):
-        for pattern in self.chance.sample([LIVE, CLIPS, WORKERS, f"{ANSWERS}*", f"{GATEWAYS}*"], 2):
+        for pattern in self.chance.sample(
+            [LIVE_JOBS, CLIP_JOBS, WORKERS, f"{REPLIES}*", f"{GATEWAYS}*"], 2
+        ):
             self.redis.client.delete(*self.redis.client.keys(pattern))
 
     async def fault_group_gone(self):
-        self.redis.client.xgroup_destroy(self.chance.choice([LIVE, CLIPS]), GROUP)
+        self.redis.client.xgroup_destroy(self.chance.choice([LIVE_JOBS, CLIP_JOBS]), GROUP)
 
     async def fault_full(self):
         self.redis.client.config_set("maxmemory", 1)
@@ -119,7 +121,7 @@ async def test_a_storm_of_faults_leaves_no_job_without_an_outcome_and_nothing_be
         ]
         async with returning(os.getpid()):
             await storm.blow(SECONDS)
-            await until(lambda: not (one.trouble or other.trouble), seconds=20)
+            await until(lambda: not (one.unavailable or other.unavailable), seconds=20)
             before = outcomes["answered"]
             await until(lambda: outcomes["answered"] > before + 100, seconds=20)
             over.set()

@@ -13,7 +13,7 @@ import pytest
 from common.errors import Failed
 from service.cli import queue as queue_command
 from service.queue.redis import RedisQueue
-from service.queue.redis_connection import CLIPS, GROUP, LIVE
+from service.queue.redis_keys import CLIP_JOBS, GROUP, LIVE_JOBS
 from tests.chaos.conftest import LONG, returning
 from tests.chaos.doubler import POISON
 from tests.service.conftest import until
@@ -36,7 +36,7 @@ async def queue_at(url):
 def nothing_left(client):
     return all(
         client.xlen(stream) == 0 and client.xpending(stream, GROUP)["pending"] == 0
-        for stream in (LIVE, CLIPS)
+        for stream in (LIVE_JOBS, CLIP_JOBS)
     )
 
 
@@ -65,11 +65,11 @@ async def test_all_workers_killed_and_the_next_one_does_the_work(victim, redis_u
             await asyncio.to_thread(each.until, "begins")
         for each in slow:
             each.kill()
-        await until(lambda: "no worker" in queue.trouble, seconds=10)
+        await until(lambda: "no worker" in queue.unavailable, seconds=10)
         victim(*DOUBLER, redis_url)
         answers = await asyncio.gather(*asked)
         assert sorted(answer.scores[0] for answer in answers) == [2 * n for n in range(40)]
-        await until(lambda: not queue.trouble)
+        await until(lambda: not queue.unavailable)
     assert nothing_left(redis_server.client)
 
 
@@ -156,7 +156,7 @@ async def test_a_clock_that_is_set_loses_no_job(
                 for number in [n] if n != 50 else range(1_000, 1_160):
                     asked.append(asyncio.create_task(queue.submit(job(number, seconds=5))))  # noqa: PERF401
                 await asyncio.sleep(0.02)
-                assert not queue.trouble
+                assert not queue.unavailable
                 if n == 50:
                     clock(seconds)
             assert abs(redis.client.time()[0] - time.time() - seconds) < 10
@@ -208,5 +208,5 @@ async def test_one_machine_keeps_its_workers_and_ends_them_last(victim, redis_ur
     begin = time.monotonic()
     assert await asyncio.to_thread(server.end) == 0
     assert time.monotonic() - begin < 5
-    ends = [line for line in server.log if "leaving" in line or "worker leaves" in line]
+    ends = [line for line in server.log if "leaving" in line or "worker stopped" in line]
     assert ["leaving" in line for line in ends] == [True, False, False]

@@ -135,7 +135,7 @@ async def test_a_server_counts_with_the_others_and_by_itself_while_redis_is_away
         RedisConsumer(redis_url, name="w"),
         one.gateway.registry.find,
         max_batch=8,
-        pulse=lambda: None,
+        heartbeat=lambda: None,
     )
     working = asyncio.create_task(worker.run())
     await asyncio.gather(one.gateway.opening, other.gateway.opening)

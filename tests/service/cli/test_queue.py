@@ -10,8 +10,8 @@ import pytest
 from service.cli.queue import main
 from service.queue.base import Job
 from service.queue.codec import encode_job
-from service.queue.redis_connection import CLIPS, DEAD, LIVE
 from service.queue.redis_consumer import RedisConsumer
+from service.queue.redis_keys import CLIP_JOBS, DEAD_LETTERS, LIVE_JOBS
 
 
 @pytest.fixture
@@ -23,16 +23,18 @@ async def filled(redis_server, redis_url):
         reply_to="g",
         now=0,
     )
-    for stream in (LIVE, LIVE, LIVE, CLIPS):
+    for stream in (LIVE_JOBS, LIVE_JOBS, LIVE_JOBS, CLIP_JOBS):
         redis_server.client.xadd(stream, {"job": data})
     redis_server.client.xadd(
-        DEAD, {"job": data, "why": "3 workers ended", "stream": LIVE, "worker": "w"}
+        DEAD_LETTERS, {"job": data, "why": "3 workers ended", "stream": LIVE_JOBS, "worker": "w"}
     )
-    redis_server.client.xadd(DEAD, {"job": b"junk", "why": "no job", "stream": LIVE, "worker": "w"})
+    redis_server.client.xadd(
+        DEAD_LETTERS, {"job": b"junk", "why": "no job", "stream": LIVE_JOBS, "worker": "w"}
+    )
     worker = RedisConsumer(redis_url, name="w")
     await worker.open()
-    worker._crowded = True
-    await worker.take(1, wait_s=0)
+    worker._live_only = True
+    await worker.claim(1, wait_s=0)
     yield redis_url
     await worker._redis.aclose()
 

@@ -245,7 +245,7 @@ async def test_pictures_of_many_clients_share_model_calls(server):
 async def test_pictures_go_through_redis_to_a_worker(serve, pictured, redis_url):
     store = Store(pictured)
     worker = Worker(
-        RedisConsumer(redis_url, name="w"), store.load, max_batch=32, pulse=lambda: None
+        RedisConsumer(redis_url, name="w"), store.load, max_batch=32, heartbeat=lambda: None
     )
     running = asyncio.create_task(worker.run())
     server = await serve(artefacts=pictured, redis=redis_url)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from common.errors import Busy, InputError, TimbreError, Unprocessable
-from service.queue.base import Job
-from service.queue.codec import Reply, decode_job, decode_replies, encode_job, encode_reply
+from service.queue.base import Job, Reply
+from service.queue.codec import decode_job, decode_replies, encode_job, encode_reply
 
 NAMES = st.text(st.characters(blacklist_characters="\n", blacklist_categories=["Cs"]), max_size=20)
 TENSORS = arrays.arrays(
@@ -58,14 +58,14 @@ def test_a_deadline_travels_as_time_left_and_never_as_less_than_none(now, left):
 
 def test_tensors_that_no_model_takes_do_not_travel():
     for tensor in (np.zeros(3), np.zeros((1, 1, 1, 1, 1), np.float32), np.array(["a"], object)):
-        with pytest.raises(InputError, match="cannot travel"):
+        with pytest.raises(InputError, match="cannot be encoded"):
             encode_job(job(tensor), reply_to="g", now=0)
 
 
 def test_every_shortened_or_lengthened_job_is_refused():
     data = encode_job(job(), reply_to="g", now=0)
     for junk in [*(data[:size] for size in range(len(data))), data + b"x"]:
-        with pytest.raises(InputError, match="no job"):
+        with pytest.raises(InputError, match="not a job"):
             decode_job(junk, since=0)
 
 
@@ -114,6 +114,6 @@ def test_every_shortened_answer_is_refused():
         data + b"T",
         data.replace(b"TA", b"TJ"),
     ]:
-        with pytest.raises(InputError, match="no answers"):
+        with pytest.raises(InputError, match="not replies"):
             decode_replies(junk)
     assert decode_replies(b"") == []

@@ -56,7 +56,10 @@ async def queue(request, model):
         return
     url = request.getfixturevalue("redis_url")
     worker = Worker(
-        RedisConsumer(url, name="w"), lambda name, version: model, max_batch=4, pulse=lambda: None
+        RedisConsumer(url, name="w"),
+        lambda name, version: model,
+        max_batch=4,
+        heartbeat=lambda: None,
     )
     working = asyncio.create_task(worker.run())
     queue = RedisQueue(url, max_jobs=6, max_job_bytes=MAX_BYTES)
@@ -219,4 +222,4 @@ async def test_opening_twice_does_no_harm(queue):
 
 
 async def test_a_queue_that_is_well_has_no_trouble(queue):
-    assert not queue.trouble
+    assert not queue.unavailable

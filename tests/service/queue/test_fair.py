@@ -6,12 +6,12 @@ from service.queue.fair import FairQueue, RoundRobin
 
 
 @pytest.fixture
-def backlog():
+def queue():
     return FairQueue(limit=3, max_size=10)
 
 
-def put(backlog, key, *, live=True, size=1, stale=9.0):
-    backlog.add(key[0], key, key, live=live, size=size, stale=stale)
+def put(queue, key, *, live=True, size=1, stale=9.0):
+    queue.add(key[0], key, key, live=live, size=size, stale=stale)
 
 
 def test_streams_take_turns_and_keep_their_own_order():
@@ -58,42 +58,42 @@ def test_only_a_streams_own_oldest_is_pushed_out():
     turns = RoundRobin()
     for item in ("a1", "b1", "a2"):
         turns.add(item[0], item, item)
-    assert (turns.push_out("a"), turns.push_out("c"), len(turns)) == ("a1", None, 2)
+    assert (turns.pop_oldest("a"), turns.pop_oldest("c"), len(turns)) == ("a1", None, 2)
 
 
-def test_live_items_come_before_clips_that_wait_longer(backlog):
+def test_live_items_come_before_clips_that_wait_longer(queue):
     for key, live in (("c1", False), ("c2", False), ("s1", True)):
-        put(backlog, key, live=live)
-    assert backlog.take(2, now=0.0) == (["s1", "c1"], [])
-    assert backlog.take(2, now=0.0) == (["c2"], [])
-    assert backlog.take(2, now=0.0) == ([], [])
+        put(queue, key, live=live)
+    assert queue.pop(2, now=0.0) == (["s1", "c1"], [])
+    assert queue.pop(2, now=0.0) == (["c2"], [])
+    assert queue.pop(2, now=0.0) == ([], [])
 
 
-def test_what_is_overtaken_takes_no_place_of_what_is_taken(backlog):
+def test_what_is_overtaken_takes_no_place_of_what_is_taken(queue):
     for key in ("a1", "a2", "b1"):
-        put(backlog, key, stale=1.0)
-    assert backlog.take(2, now=1.0) == (["a2", "b1"], ["a1"])
+        put(queue, key, stale=1.0)
+    assert queue.pop(2, now=1.0) == (["a2", "b1"], ["a1"])
 
 
-def test_windows_of_a_clip_are_never_overtaken_however_long_they_wait(backlog):
+def test_windows_of_a_clip_are_never_overtaken_however_long_they_wait(queue):
     for key in ("c1", "c2", "d1"):
-        put(backlog, key, live=False, stale=1.0)
-    assert backlog.take(3, now=9.0) == (["c1", "d1", "c2"], [])
+        put(queue, key, live=False, stale=1.0)
+    assert queue.pop(3, now=9.0) == (["c1", "d1", "c2"], [])
 
 
-def test_clips_cannot_take_the_room_of_live_items(backlog):
+def test_clips_cannot_take_the_room_of_live_items(queue):
     for key in "123":
-        put(backlog, key, live=False)
-    assert backlog.full(live=False, size=0)
-    assert not backlog.full(live=True, size=0)
-    backlog.discard("2", "2", live=False)
-    assert not backlog.full(live=False, size=0)
+        put(queue, key, live=False)
+    assert queue.full(live=False, size=0)
+    assert not queue.full(live=True, size=0)
+    queue.discard("2", "2", live=False)
+    assert not queue.full(live=False, size=0)
 
 
 @pytest.mark.parametrize(("size", "full"), [(3, False), (4, True)])
-def test_the_bound_in_size_holds_at_both_sides(backlog, size, full):
-    put(backlog, "a1", size=7)
-    assert backlog.full(live=True, size=size) == full
-    assert not backlog.full(live=False, size=10)
-    backlog.take(1, now=0.0)
-    assert not backlog.full(live=True, size=10)
+def test_the_bound_in_size_holds_at_both_sides(queue, size, full):
+    put(queue, "a1", size=7)
+    assert queue.full(live=True, size=size) == full
+    assert not queue.full(live=False, size=10)
+    queue.pop(1, now=0.0)
+    assert not queue.full(live=True, size=10)

@@ -7,24 +7,24 @@ from service.queue.liveness import ALIVE_S, Liveness
 
 @pytest.mark.parametrize("ago", [0.0, 1.0, ALIVE_S - 0.1, ALIVE_S, 600.0])
 def test_who_is_met_for_the_first_time_is_judged_by_the_clock_of_redis(ago):
-    assert Liveness().look(1_000.0, {"w": 1_000.0 - ago}, now=5.0) == (
+    assert Liveness().update(1_000.0, {"w": 1_000.0 - ago}, now=5.0) == (
         ["w"] if ago < ALIVE_S else []
     )
 
 
 @pytest.mark.parametrize("step", [0.0, 3_600.0, -3_600.0])
 def test_a_clock_that_is_set_makes_nobody_dead_and_nobody_alive(step):
-    pulses = Liveness()
-    pulses.look(1_000.0, {"living": 999.9, "dead": 500.0}, now=5.0)
-    assert pulses.look(1_001.0 + step, {"living": 999.9, "dead": 500.0}, now=6.0) == ["living"]
-    assert pulses.look(1_002.0 + step, {"living": 1_001.9 + step, "dead": 500.0}, now=7.0) == [
+    liveness = Liveness()
+    liveness.update(1_000.0, {"living": 999.9, "dead": 500.0}, now=5.0)
+    assert liveness.update(1_001.0 + step, {"living": 999.9, "dead": 500.0}, now=6.0) == ["living"]
+    assert liveness.update(1_002.0 + step, {"living": 1_001.9 + step, "dead": 500.0}, now=7.0) == [
         "living"
     ]
 
 
 def test_who_beats_no_more_is_dead_after_a_while_and_alive_with_the_next_beat():
-    pulses = Liveness()
-    pulses.look(1_000.0, {"w": 1_000.0}, now=5.0)
-    assert pulses.look(1_003.9, {"w": 1_000.0}, now=5.0 + ALIVE_S - 0.1) == ["w"]
-    assert pulses.look(1_004.0, {"w": 1_000.0}, now=5.0 + ALIVE_S) == []
-    assert pulses.look(1_009.0, {"w": 1_009.0}, now=14.0) == ["w"]
+    liveness = Liveness()
+    liveness.update(1_000.0, {"w": 1_000.0}, now=5.0)
+    assert liveness.update(1_003.9, {"w": 1_000.0}, now=5.0 + ALIVE_S - 0.1) == ["w"]
+    assert liveness.update(1_004.0, {"w": 1_000.0}, now=5.0 + ALIVE_S) == []
+    assert liveness.update(1_009.0, {"w": 1_009.0}, now=14.0) == ["w"]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from service.queue.codec import Reply
+from service.queue.base import Reply
 from service.queue.pending import PendingReplies
 
 REPLY = Reply("a", None, 1.0)

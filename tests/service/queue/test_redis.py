@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from common.errors import Busy, Late, Unprocessable
-from service.queue.codec import Reply, encode_reply
+from service.queue.base import Reply
+from service.queue.codec import encode_reply
 from service.queue.redis import RedisQueue
-from service.queue.redis_connection import ANSWERS, CLIPS, GROUP, LIVE, connect, prepare, redacted
+from service.queue.redis_connection import connect, create_streams, redacted
 from service.queue.redis_consumer import RedisConsumer
+from service.queue.redis_keys import CLIP_JOBS, GROUP, LIVE_JOBS, REPLIES
 from service.server.worker import Worker
 from tests.service.conftest import until
 from tests.service.helpers.redis_server import start_redis
@@ -28,7 +30,9 @@ async def start(redis_url):
         if worker:
             name = f"w{len(made)}"
             find = lambda *_: model or Doubler()  # noqa: E731
-            worker = Worker(RedisConsumer(url, name=name), find, max_batch=4, pulse=lambda: None)
+            worker = Worker(
+                RedisConsumer(url, name=name), find, max_batch=4, heartbeat=lambda: None
+            )
             made[-1] = (queue, worker, asyncio.create_task(worker.run()))
         return queue
 
@@ -51,13 +55,13 @@ async def own(tmp_path_factory):
 async def test_without_a_worker_there_is_trouble_that_ends_when_one_comes(start, redis_url):
     queue = start(worker=False)
     opening = asyncio.create_task(queue.open())
-    await until(lambda: "no worker" in queue.trouble)
+    await until(lambda: "no worker" in queue.unavailable)
     assert not opening.done()
     waiting = asyncio.create_task(queue.submit(job(1)))
     start()
     await opening
     assert (await waiting).scores[0] == 2
-    assert not queue.trouble
+    assert not queue.unavailable
 
 
 async def test_two_gateways_share_one_worker_and_each_gets_its_own(start):
@@ -77,10 +81,10 @@ async def test_the_bound_holds_for_all_gateways_together(start):
     one, other = start(model=model), start(worker=False)
     await asyncio.gather(one.open(), other.open())
     model.open.clear()
-    tasks = [asyncio.create_task(one.ask(job(n))) for n in range(6)]
-    await until(lambda: len(one._entries) == 6)
-    with pytest.raises(Busy, match="6 jobs wait"):
-        await other.ask(job(7))
+    tasks = [asyncio.create_task(one.submit(job(n))) for n in range(6)]
+    await until(lambda: len(one._sender._sent) == 6)
+    with pytest.raises(Busy, match="6 jobs are pending"):
+        await other.submit(job(7))
     model.open.set()
     await asyncio.gather(*tasks)
 
@@ -88,7 +92,7 @@ async def test_the_bound_holds_for_all_gateways_together(start):
 async def test_late_double_and_junk_answers_are_dropped(start, redis_server):
     queue = start()
     await queue.open()
-    key = ANSWERS + queue._name
+    key = REPLIES + queue._name
     for data in (encode_reply(Reply("nobody", np.ones(1, np.float32), 0.0)), b"junk"):
         redis_server.client.xadd(key, {"answers": data})
     redis_server.client.xadd(key, {"other": b"x"})
@@ -113,9 +117,9 @@ async def test_nothing_is_left_in_redis(start, redis_server, redis_url):
     await queue.submit(job(7))
     await queue.close()
     client = redis_server.client
-    await until(lambda: client.xlen(LIVE) == 0)
-    assert client.exists(ANSWERS + queue._name) == 0
-    assert (len(queue._entries), len(queue._outbox), queue.depth) == (0, 0, 0)
+    await until(lambda: client.xlen(LIVE_JOBS) == 0)
+    assert client.exists(REPLIES + queue._name) == 0
+    assert (len(queue._sender), queue.depth) == (0, 0)
 
 
 async def test_redis_that_is_lost_is_told_at_once_and_all_goes_on_when_it_is_back(own, start):
@@ -123,13 +127,13 @@ async def test_redis_that_is_lost_is_told_at_once_and_all_goes_on_when_it_is_bac
     await queue.open()
     assert (await queue.submit(job(1))).scores[0] == 2
     own.kill()
-    await until(lambda: queue.trouble)
+    await until(lambda: queue.unavailable)
     begin = time.monotonic()
-    with pytest.raises(Busy, match="cannot be used"):
+    with pytest.raises(Busy, match="unavailable"):
         await queue.submit(job(2))
     assert time.monotonic() - begin < 50 * MS
     own.start()  # and it has forgotten everything
-    await until(lambda: not queue.trouble)
+    await until(lambda: not queue.unavailable)
     assert (await queue.submit(job(3))).scores[0] == 6
 
 
@@ -139,7 +143,7 @@ async def test_jobs_that_redis_forgot_are_sent_again(own, start):
     await queue.open()
     model.open.clear()
     asked = [asyncio.create_task(queue.submit(job(n))) for n in range(6)]
-    await until(lambda: model.calls and len(queue._entries) == 6)
+    await until(lambda: model.calls and len(queue._sender._sent) == 6)
     own.kill()
     own.start()
     model.open.set()
@@ -160,7 +164,7 @@ async def test_a_job_that_is_on_its_way_when_redis_is_gone_ends_at_its_deadline(
         await asked
     model.open.set()
     own.start()
-    await until(lambda: not queue.trouble)
+    await until(lambda: not queue.unavailable)
     assert (await queue.submit(job(2))).scores[0] == 4
 
 
@@ -172,13 +176,13 @@ async def test_full_memory_refuses_jobs_and_ends_by_itself(own, start):
     asked = [queue.submit(job(n, live=live, seconds=5)) for n, live in enumerate((True, False))]
     for error in await asyncio.gather(*asked, return_exceptions=True):
         assert isinstance(error, Busy)
-        assert "cannot be used" in str(error)
+        assert "unavailable" in str(error)
     assert time.monotonic() - begin < 2
-    assert queue.trouble
+    assert queue.unavailable
     await asyncio.sleep(1.5)
-    assert queue.trouble
+    assert queue.unavailable
     own.client.config_set("maxmemory", 0)
-    await until(lambda: not queue.trouble)
+    await until(lambda: not queue.unavailable)
     assert (await queue.submit(job(2))).scores[0] == 4
 
 
@@ -187,7 +191,7 @@ async def test_closing_before_redis_was_ever_there_ends(tmp_path):
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(50 * MS):
             await queue.open()
-    assert "cannot be used" in queue.trouble
+    assert "unavailable" in queue.unavailable
     await queue.close()
 
 
@@ -196,13 +200,13 @@ async def test_preparing_twice_is_no_error_and_other_errors_are_not_swallowed(
 ):
     client = connect(redis_url)
     try:
-        await prepare(client)
-        await prepare(client)
-        assert redis_server.client.xinfo_groups(CLIPS)[0]["name"] == GROUP.encode()
+        await create_streams(client)
+        await create_streams(client)
+        assert redis_server.client.xinfo_groups(CLIP_JOBS)[0]["name"] == GROUP.encode()
         redis_server.client.flushall()
-        redis_server.client.set(LIVE, "not a stream")
+        redis_server.client.set(LIVE_JOBS, "not a stream")
         with pytest.raises(Exception, match="WRONGTYPE"):
-            await prepare(client)
+            await create_streams(client)
     finally:
         await client.aclose()
 
@@ -219,7 +223,7 @@ async def test_preparing_twice_is_no_error_and_other_errors_are_not_swallowed(
     ],
 )
 def test_an_address_that_makes_no_sense_is_refused(url):
-    with pytest.raises(Unprocessable, match="address of Redis"):
+    with pytest.raises(Unprocessable, match="Redis address"):
         connect(url)
 
 

@@ -17,8 +17,9 @@ from service.auth.keys import create_key
 from service.auth.redis_limits import RedisLimits
 from service.queue import status
 from service.queue.redis import RedisQueue
-from service.queue.redis_connection import LIVE, PART_S, connect
+from service.queue.redis_connection import CLOSE_S, connect
 from service.queue.redis_consumer import RedisConsumer
+from service.queue.redis_keys import LIVE_JOBS
 from service.server.worker import Worker
 from tests.service.conftest import until
 from tests.service.helpers.redis_server import PROGRAM, start_redis
@@ -42,7 +43,7 @@ def start(tmp_path_factory):
 async def queue_at(url):
     """A queue and a worker for it."""
     worker = Worker(
-        RedisConsumer(url, name="w"), lambda *_: Doubler(), max_batch=4, pulse=lambda: None
+        RedisConsumer(url, name="w"), lambda *_: Doubler(), max_batch=4, heartbeat=lambda: None
     )
     working = asyncio.create_task(worker.run())
     queue = RedisQueue(url, max_jobs=10)
@@ -64,11 +65,11 @@ async def test_a_port_with_a_password_and_a_database_of_its_own(start, unused_tc
     assert server.client.info("keyspace").keys() == {"db3"}
     wrong = RedisQueue(url.replace("sesame", "secret"), max_jobs=1)
     opening = asyncio.create_task(wrong.open())
-    await until(lambda: "cannot be used" in wrong.trouble)
+    await until(lambda: "unavailable" in wrong.unavailable)
     opening.cancel()
     await wrong.close()
     told = capfd.readouterr().err
-    assert "queue trouble" in told
+    assert "queue unavailable" in told
     assert not any(word in told for word in ("sesame", "secret"))
 
 
@@ -129,7 +130,7 @@ async def test_tls_with_an_authority_named_in_the_url(start, unused_tcp_port, tl
         assert (await queue.submit(job(1))).scores[0] == 2
     stranger = RedisQueue(url, max_jobs=1)
     opening = asyncio.create_task(stranger.open())
-    await until(lambda: "cannot be used" in stranger.trouble)
+    await until(lambda: "unavailable" in stranger.unavailable)
     opening.cancel()
     await stranger.close()
 
@@ -156,9 +157,9 @@ async def test_sentinel_is_followed_to_the_new_master(start, unused_tcp_port_fac
             # Sentinel asks the master for its replicas every ten seconds.
             await until(lambda: "slave0" in sentinel_info(ports[2]), seconds=15)
             master.kill()
-            await until(lambda: queue.trouble, seconds=5)
+            await until(lambda: queue.unavailable, seconds=5)
             begin = time.monotonic()
-            await until(lambda: not queue.trouble, seconds=30)
+            await until(lambda: not queue.unavailable, seconds=30)
             assert (await queue.submit(job(2))).scores[0] == 4
             assert time.monotonic() - begin < 30
     finally:
@@ -197,7 +198,7 @@ async def test_a_sentinel_that_speaks_tls_knows_a_master_that_does_and_wants_a_p
         assert master.client.info("keyspace").keys() == {"db2"}
         stranger = RedisQueue(f"redis+sentinel://:sesame@127.0.0.1:{ports[1]}/timbre/2", max_jobs=1)
         opening = asyncio.create_task(stranger.open())
-        await until(lambda: "cannot be used" in stranger.trouble)
+        await until(lambda: "unavailable" in stranger.unavailable)
         opening.cancel()
         await stranger.close()
     finally:
@@ -214,14 +215,14 @@ async def test_a_sentinel_that_speaks_tls_knows_a_master_that_does_and_wants_a_p
         ("redis://h:1?ssl_ca_certs=x", "ssl_ca_certs"),
         ("rediss://h:1?ssl_shoes=x", "ssl_shoes"),
         ("redis+sentinel://:sesame@h/s", "'h' is not HOST:PORT"),
-        ("redis+sentinel://:sesame@h:1", "name of the service"),
+        ("redis+sentinel://:sesame@h:1", "service name"),
         ("redis+sentinel://:sesame@h:1/s/x", "'x'"),
         ("redis+cluster://:sesame@h:1,h:", "'h:' is not HOST:PORT"),
         ("redis+cluster://:sesame@h:1/2", "no databases"),
     ],
 )
 def test_addresses_that_make_no_sense_are_refused_before_anything_is_sent(url, why):
-    with pytest.raises(Unprocessable, match="no address of Redis") as caught:
+    with pytest.raises(Unprocessable, match="not a Redis address") as caught:
         connect(url)
     assert why in str(caught.value)
     assert "sesame" not in str(caught.value)
@@ -240,9 +241,7 @@ def test_addresses_that_make_sense_are_taken(url):
 
 
 async def test_a_master_that_no_sentinel_knows_is_said_plainly(start, unused_tcp_port):
-    with pytest.raises(
-        RedisError, match=r"^no Sentinel that answers knows a master named 'timbre'$"
-    ):
+    with pytest.raises(RedisError, match=r"^no reachable Sentinel knows a master named 'timbre'$"):
         await connect(f"redis+sentinel://127.0.0.1:{unused_tcp_port}/timbre").ping()
 
 
@@ -273,11 +272,11 @@ async def test_a_cluster_that_speaks_tls_and_wants_a_password_is_asked_in_the_sa
     url = f"rediss+cluster://:sesame@127.0.0.1:{ports[1]}"
     async with queue_at(url + authority) as queue:
         assert (await queue.submit(job(1))).scores[0] == 2
-        assert owner.client.exists(LIVE) == 1
+        assert owner.client.exists(LIVE_JOBS) == 1
     for wrong in (url, url.replace("sesame", "secret") + authority):
         stranger = RedisQueue(wrong, max_jobs=1)
         opening = asyncio.create_task(stranger.open())
-        await until(lambda stranger=stranger: "cannot be used" in stranger.trouble)
+        await until(lambda stranger=stranger: "unavailable" in stranger.unavailable)
         opening.cancel()
         await stranger.close()
 
@@ -331,25 +330,25 @@ async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(
     ports = [port for _ in range(60) if (port := unused_tcp_port_factory()) < 55_000][:4]
     cluster = Cluster(start, ports)
     await cluster.form()
-    slot = key_slot(LIVE.encode())
+    slot = key_slot(LIVE_JOBS.encode())
     owner = slot // THIRD
     target = (owner + 1) % 3
     cluster.nodes[3].client.execute_command("CLUSTER REPLICATE", cluster.ids[target])
     # Any node will do to begin with, and one that is not there does no harm.
     async with queue_at(f"redis+cluster://127.0.0.1:1,127.0.0.1:{ports[(owner + 2) % 3]}") as queue:
         assert (await queue.submit(job(1))).scores[0] == 2
-        assert cluster.nodes[owner].client.exists(LIVE) == 1
+        assert cluster.nodes[owner].client.exists(LIVE_JOBS) == 1
         cluster.move(slot, owner, target)
-        await until(lambda: queue.trouble, seconds=5)
-        await until(lambda: not queue.trouble, seconds=10)
+        await until(lambda: queue.unavailable, seconds=5)
+        await until(lambda: not queue.unavailable, seconds=10)
         assert (await queue.submit(job(2))).scores[0] == 4
         replica = cluster.nodes[3].client
         await until(
             lambda: replica.info("replication").get("master_link_status") == "up", seconds=10
         )
         cluster.nodes[target].kill()
-        await until(lambda: queue.trouble, seconds=5)
-        await until(lambda: not queue.trouble, seconds=20)
+        await until(lambda: queue.unavailable, seconds=5)
+        await until(lambda: not queue.unavailable, seconds=20)
         assert (await queue.submit(job(3))).scores[0] == 6
 
 
@@ -360,7 +359,7 @@ async def test_a_redis_that_is_stopped_keeps_nobody_from_leaving(tmp_path_factor
         await jobs.open()
         await queue.open()
         redis.signal(signal.SIGSTOP)
-        async with asyncio.timeout(PART_S + 1.5):
+        async with asyncio.timeout(CLOSE_S + 1.5):
             await asyncio.gather(queue.close(), jobs.close())
     finally:
         redis.end()

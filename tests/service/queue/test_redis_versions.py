@@ -10,11 +10,12 @@ from common.errors import ArtefactError
 from models.store import Store
 from service.inference import version_updater
 from service.queue import redis_versions
-from service.queue.redis_connection import HELD, WANTED, WORKERS, connect
+from service.queue.redis_connection import connect
 from service.queue.redis_consumer import RedisConsumer
+from service.queue.redis_keys import LOADED, REQUESTED, WORKERS
 from service.queue.redis_versions import (
     prepare,
-    report_version,
+    report_versions,
     request_versions,
     requested_versions,
 )
@@ -39,10 +40,10 @@ async def test_what_is_wanted_is_forgotten_when_nobody_wants_it_any_more(redis):
     assert await requested_versions(redis) == {"toy:1", "toy:2"}
     now = time.time()
     await redis.zadd(
-        WANTED, {"toy:1": now - 11, "toy:2": now - 8, "../x:1": now, "toy": now, "toy:1:2": now}
+        REQUESTED, {"toy:1": now - 11, "toy:2": now - 8, "../x:1": now, "toy": now, "toy:1:2": now}
     )
     assert await requested_versions(redis) == {"toy:2"}
-    assert await redis.zscore(WANTED, "toy:1") is None
+    assert await redis.zscore(REQUESTED, "toy:1") is None
 
 
 async def test_who_lives_and_has_not_loaded_it_is_waited_for_and_named(redis, monkeypatch):
@@ -50,20 +51,20 @@ async def test_who_lives_and_has_not_loaded_it_is_waited_for_and_named(redis, mo
     await prepare(redis, "toy:2")  # nobody lives
     now = time.time()
     await redis.zadd(WORKERS, {"fresh": now, "a": now, "dead": now - 5})
-    await report_version(redis, "dead", [])
-    await report_version(redis, "a", ["toy:1"])
+    await report_versions(redis, "dead", [])
+    await report_versions(redis, "a", ["toy:1"])
     with pytest.raises(ArtefactError, match=r"^toy 2: not loaded by worker a$"):
         await prepare(redis, "toy:2")
     waiting = asyncio.create_task(prepare(redis, "toy:2"))
     await asyncio.sleep(0.05)
     assert not waiting.done()
-    await report_version(redis, "a", ["toy:1", "toy:2"])
+    await report_versions(redis, "a", ["toy:1", "toy:2"])
     await waiting
 
 
 async def test_a_queue_that_cannot_be_used_prepares_nothing(tmp_path):
     client = connect(f"unix://{tmp_path}/none")
-    with pytest.raises(ArtefactError, match="the queue cannot be used"):
+    with pytest.raises(ArtefactError, match="the queue is unavailable"):
         await prepare(client, "toy:2")
     await client.aclose()
 
@@ -71,7 +72,7 @@ async def test_a_queue_that_cannot_be_used_prepares_nothing(tmp_path):
 @pytest.fixture
 def folder(artefacts, tmp_path, monkeypatch):
     monkeypatch.setattr(version_updater, "WATCH_S", 0.05)
-    monkeypatch.setattr("service.server.worker.BEAT_S", 0.05)
+    monkeypatch.setattr("service.server.worker.HEARTBEAT_S", 0.05)
     return copied(artefacts, tmp_path)
 
 
@@ -81,12 +82,12 @@ async def work(redis_url):
     begun = []
 
     async def start(folder, name="w"):
-        stock = WorkerModels(Store(folder))
-        await asyncio.to_thread(stock.begin, ())
+        models = WorkerModels(Store(folder))
+        await asyncio.to_thread(models.load, ())
         jobs = RedisConsumer(redis_url, name=name)
-        worker = Worker(jobs, stock.find, max_batch=8, pulse=lambda: None, stock=stock)
+        worker = Worker(jobs, models.find, max_batch=8, heartbeat=lambda: None, models=models)
         begun.append((worker, asyncio.create_task(worker.run())))
-        return stock
+        return models
 
     yield start
     for worker, running in begun:
@@ -97,20 +98,20 @@ async def work(redis_url):
 async def test_streams_go_over_through_redis_and_no_window_waits_for_a_model(
     serve, folder, work, redis_url, redis
 ):
-    stock = await work(folder)
+    models = await work(folder)
     server = await serve(artefacts=folder, redis=redis_url)
     listener = await listen(server)
     assert await listener.hear() == "2"
     for version in range(3, 6):
         put(folder, version)
         await until(lambda: served(server) == str(version))  # noqa: B023 - asked at once
-        assert f"toy:{version}" in stock.held
+        assert f"toy:{version}" in models.loaded
         assert await listener.hear(2) == str(version)
     assert (await server.post(LOAD, json={"version": "1"}))[1]["previous"] == "5"
-    assert "toy:1" in stock.held
+    assert "toy:1" in models.loaded
     assert await listener.hear() == "1"
-    await redis.zadd(WANTED, dict.fromkeys(["toy:2", "toy:3", "toy:4", "toy:5"], 0))
-    await until(lambda: set(stock.held) == {"toy:1", "toy-net:1"})
+    await redis.zadd(REQUESTED, dict.fromkeys(["toy:2", "toy:3", "toy:4", "toy:5"], 0))
+    await until(lambda: set(models.loaded) == {"toy:1", "toy-net:1"})
     assert await listener.end() == [2, 3, 3, 4, 4, 5, 5, 1]
 
 
@@ -141,7 +142,7 @@ async def test_a_version_that_one_worker_cannot_have_is_not_taken_until_it_can(
 async def test_a_worker_that_leaves_is_not_waited_for(serve, folder, work, redis_url, redis):
     await work(folder)
     server = await serve(artefacts=folder, redis=redis_url)
-    await redis.hset(HELD, "gone", "toy:2")
+    await redis.hset(LOADED, "gone", "toy:2")
     put(folder, 3)
     await until(lambda: served(server) == "3")
     assert (await server.post("/v1/models/toy/classify", data=wav(noise(2))))[1]["version"] == "3"

@@ -11,29 +11,27 @@ import pytest
 
 from common.errors import NotFound, TimbreError
 from service.cli.worker import main
-from service.queue.base import Job
-from service.queue.codec import JobMessage
+from service.queue.base import ClaimedJob, Job
 from service.queue.redis import RedisQueue
-from service.queue.redis_connection import CLIPS, LIVE
-from service.queue.redis_consumer import ClaimedJob, RedisConsumer
+from service.queue.redis_consumer import RedisConsumer
 from service.server import worker as module
 from service.server.worker import Worker, batches
 from tests.service.conftest import until
 from tests.service.queue.test_contract import MS, Doubler, job
 
 
-def delivery(name, *, model="a", version="1", shape=(2,), live=True):
+def claimed(name, *, model="a", version="1", shape=(2,), live=True):
     tensor = np.zeros(shape, np.float32)
     made = Job(
         id=name, model=model, version=version, tensor=tensor, deadline=0, live=live, stream="s"
     )
-    return ClaimedJob(LIVE if live else CLIPS, b"1-0", JobMessage(made, "g"))
+    return ClaimedJob(made, "g", None)
 
 
 def test_what_one_call_can_run_runs_together_in_order_and_no_more_than_the_limit():
-    taken = [delivery("1"), delivery("2", model="b"), delivery("3"), delivery("4", version="2")]
-    taken += [delivery("5", shape=(3,)), delivery("6"), delivery("7")]
-    found = [[each.order.job.id for each in batch] for batch in batches(taken, limit=3)]
+    jobs = [claimed("1"), claimed("2", model="b"), claimed("3"), claimed("4", version="2")]
+    jobs += [claimed("5", shape=(3,)), claimed("6"), claimed("7")]
+    found = [[each.job.id for each in batch] for batch in batches(jobs, limit=3)]
     assert found == [["1", "3", "6"], ["7"], ["2"], ["4"], ["5"]]
     assert batches([], limit=3) == []
 
@@ -43,9 +41,12 @@ async def work(redis_url):
     """Start a worker on a model, and a queue to ask it through."""
     ends = []
 
-    async def start(model, *, find=None, pulse=lambda: None):
+    async def start(model, *, find=None, heartbeat=lambda: None):
         worker = Worker(
-            RedisConsumer(redis_url, name="w"), find or (lambda *_: model), max_batch=4, pulse=pulse
+            RedisConsumer(redis_url, name="w"),
+            find or (lambda *_: model),
+            max_batch=4,
+            heartbeat=heartbeat,
         )
         working = asyncio.create_task(worker.run())
         queue = RedisQueue(redis_url, max_jobs=100)
@@ -92,22 +93,22 @@ async def test_told_to_leave_it_finishes_what_it_took(work):
 
 
 async def test_a_slow_model_keeps_its_jobs_and_its_pulse(work, redis_url, monkeypatch):
-    monkeypatch.setattr(module, "BEAT_S", 0.05)
-    monkeypatch.setattr("service.queue.redis_consumer.SILENCE_MS", 150)
+    monkeypatch.setattr(module, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("service.queue.redis_consumer.RECLAIM_MS", 150)
     slow, other, beats = Doubler(), Doubler(), []
-    queue, _, _ = await work(slow, pulse=lambda: beats.append(time.monotonic()))
+    queue, _, _ = await work(slow, heartbeat=lambda: beats.append(time.monotonic()))
     slow.open.clear()
     asked = asyncio.create_task(queue.submit(job(1)))
     await until(lambda: slow.calls)
     rival = Worker(
-        RedisConsumer(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None
+        RedisConsumer(redis_url, name="r"), lambda *_: other, max_batch=4, heartbeat=lambda: None
     )
     await rival.run(burst=True)
     count = len(beats)
     await asyncio.sleep(500 * MS)
     assert len(beats) > count + 4
     await Worker(
-        RedisConsumer(redis_url, name="r"), lambda *_: other, max_batch=4, pulse=lambda: None
+        RedisConsumer(redis_url, name="r"), lambda *_: other, max_batch=4, heartbeat=lambda: None
     ).run(burst=True)
     slow.open.set()
     assert (await asked).scores[0] == 2
@@ -115,9 +116,9 @@ async def test_a_slow_model_keeps_its_jobs_and_its_pulse(work, redis_url, monkey
 
 
 async def test_a_model_that_hangs_past_its_deadline_gets_no_pulse(work, monkeypatch):
-    monkeypatch.setattr(module, "BEAT_S", 0.02)
+    monkeypatch.setattr(module, "HEARTBEAT_S", 0.02)
     model, beats = Doubler(), []
-    queue, _, _ = await work(model, pulse=lambda: beats.append(1))
+    queue, _, _ = await work(model, heartbeat=lambda: beats.append(1))
     model.open.clear()
     with pytest.raises(TimbreError):
         await queue.submit(job(1, seconds=100 * MS))
@@ -132,11 +133,11 @@ async def test_a_burst_ends_when_nothing_waits(redis_url):
     model = Doubler()
     queue = RedisQueue(redis_url, max_jobs=100)
     opening = asyncio.create_task(queue.open())
-    await until(lambda: "no worker" in queue.trouble)
+    await until(lambda: "no worker" in queue.unavailable)
     asked = [asyncio.create_task(queue.submit(job(n, live=n % 2 == 0))) for n in range(1, 12)]
-    await until(lambda: len(queue._entries) == 11)
+    await until(lambda: len(queue._sender) == len(queue._sender._sent) == 11)
     await Worker(
-        RedisConsumer(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None
+        RedisConsumer(redis_url, name="w"), lambda *_: model, max_batch=4, heartbeat=lambda: None
     ).run(burst=True)
     assert [answer.scores[0] for answer in await asyncio.gather(*asked)] == [
         2 * n for n in range(1, 12)
@@ -149,11 +150,11 @@ async def test_late_jobs_are_not_run(redis_url):
     model = Doubler()
     queue = RedisQueue(redis_url, max_jobs=100)
     opening = asyncio.create_task(queue.open())
-    await until(lambda: "no worker" in queue.trouble)
+    await until(lambda: "no worker" in queue.unavailable)
     with pytest.raises(TimbreError):
         await queue.submit(job(1, seconds=20 * MS))
     await Worker(
-        RedisConsumer(redis_url, name="w"), lambda *_: model, max_batch=4, pulse=lambda: None
+        RedisConsumer(redis_url, name="w"), lambda *_: model, max_batch=4, heartbeat=lambda: None
     ).run(burst=True)
     assert model.calls == 0
     opening.cancel()
@@ -188,7 +189,7 @@ def test_the_command_obeys_sigterm_and_carries_a_title(redis_url, artefacts):
         )
         assert title.stdout.strip() == "timbre: worker"
         process.send_signal(signal.SIGTERM)
-        assert "worker leaves" in process.stderr.read()
+        assert "worker stopped" in process.stderr.read()
         assert process.wait(10) == 0
     finally:
         process.kill()

@@ -19,68 +19,68 @@ def folder(artefacts, tmp_path):
 
 
 @pytest.fixture
-def stock(folder):
-    stock = WorkerModels(Store(folder))
-    stock.begin(())
-    return stock
+def models(folder):
+    models = WorkerModels(Store(folder))
+    models.load(())
+    return models
 
 
 def test_it_begins_with_the_newest_of_each_that_is_whole_and_says_what_is_not(folder, capsys):
     put(folder, 3, broken=True)
-    stock = WorkerModels(Store(folder))
-    stock.begin(())
-    assert stock.held == ["toy:2", "toy-net:1"]
+    models = WorkerModels(Store(folder))
+    models.load(())
+    assert models.loaded == ["toy:2", "toy-net:1"]
     assert "version refused model=toy version=3" in capsys.readouterr().err
     narrow = WorkerModels(Store(folder))
-    narrow.begin(("toy-net",))
-    assert narrow.held == ["toy-net:1"]
+    narrow.load(("toy-net",))
+    assert narrow.loaded == ["toy-net:1"]
 
 
 def test_without_any_model_or_without_the_one_named_it_cannot_begin(folder, tmp_path):
     with pytest.raises(ArtefactError, match="no artefact"):
-        WorkerModels(Store(tmp_path / "none")).begin(())
+        WorkerModels(Store(tmp_path / "none")).load(())
     with pytest.raises(NotFound):
-        WorkerModels(Store(folder)).begin(("tuba",))
+        WorkerModels(Store(folder)).load(("tuba",))
 
 
-async def test_what_is_wanted_is_loaded_and_what_is_not_any_more_is_let_go(stock, folder):
-    old = weakref.ref(stock.find("toy", "2"))
+async def test_what_is_wanted_is_loaded_and_what_is_not_any_more_is_let_go(models, folder):
+    old = weakref.ref(models.find("toy", "2"))
     put(folder, 3)
-    stock.want({"toy:3", "toy:1", "toy-net:1"})
-    assert stock.held == ["toy-net:1"]
+    models.request({"toy:3", "toy:1", "toy-net:1"})
+    assert models.loaded == ["toy-net:1"]
 
     def done():
-        stock.want({"toy:3", "toy:1", "toy-net:1"})
-        return sorted(stock.held) == ["toy-net:1", "toy:1", "toy:3"]
+        models.request({"toy:3", "toy:1", "toy-net:1"})
+        return sorted(models.loaded) == ["toy-net:1", "toy:1", "toy:3"]
 
     await until(done)
     await until(lambda: old() is None)
-    assert stock.find("toy", "3").version == "3"
-    stock.want(set())
-    assert sorted(stock.held) == ["toy-net:1", "toy:1", "toy:3"]
+    assert models.find("toy", "3").version == "3"
+    models.request(set())
+    assert sorted(models.loaded) == ["toy-net:1", "toy:1", "toy:3"]
 
 
-async def test_what_nobody_wants_is_found_too_and_kept_for_a_while(stock, monkeypatch):
-    found = weakref.ref(stock.find("toy", "1"))
-    assert stock.find("toy", "1") is found()
+async def test_what_nobody_wants_is_found_too_and_kept_for_a_while(models, monkeypatch):
+    found = weakref.ref(models.find("toy", "1"))
+    assert models.find("toy", "1") is found()
     monkeypatch.setattr(recent, "KEEP_S", 0.0)
-    stock.want({"toy:2"})
+    models.request({"toy:2"})
     assert found() is None
 
 
 async def test_a_broken_version_is_tried_once_for_each_change_and_others_are_not_kept_waiting(
-    stock, folder, capsys
+    models, folder, capsys
 ):
     put(folder, 3, broken=True)
     for _ in range(10):
-        stock.want({"toy:2", "toy:3", "toy:4", "tuba:1"})
+        models.request({"toy:2", "toy:3", "toy:4", "tuba:1"})
         await asyncio.sleep(0.02)
-    assert stock.held == ["toy:2"]
+    assert models.loaded == ["toy:2"]
     assert capsys.readouterr().err.count("version refused model=toy:3") == 1
     put(folder, 4, of=folder / "toy" / "2")
 
     def done():
-        stock.want({"toy:2", "toy:3", "toy:4", "tuba:1"})
-        return sorted(stock.held) == ["toy:2", "toy:4"]
+        models.request({"toy:2", "toy:3", "toy:4", "tuba:1"})
+        return sorted(models.loaded) == ["toy:2", "toy:4"]
 
     await until(done)

@@ -1,0 +1,51 @@
+"""A bound on what is in use at one time: bytes, files, streams. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from common.errors import Busy
+
+
+class Budget:
+    """Admits what fits below a limit and rejects the rest at once; nothing waits."""
+
+    def __init__(self, limit: int, what: str, *, error: type[Busy] = Busy) -> None:
+        """what: a plural for the message, as in "streams open with this key"; error: its type."""
+        self.limit = limit
+        """May be changed; what is held stays."""
+        self.used = 0
+        self._what = what
+        self._error = error
+
+    @contextmanager
+    def hold(self, amount: int = 1) -> Iterator[Reservation]:
+        """Use a part of the budget until the block ends. Raises Busy (`error`) past the limit."""
+        held = Reservation(self)
+        held.grow_to(amount)
+        try:
+            yield held
+        finally:
+            self.used -= held.amount
+
+    def use(self, amount: int) -> None:
+        """Add to what is in use. Raises Busy (`error`) past the limit."""
+        if self.used + amount > self.limit:
+            more = f"; {amount} more do not fit" if amount > 1 else ""
+            raise self._error(f"{self.used} of {self.limit} {self._what}{more}")
+        self.used += amount
+
+
+class Reservation:
+    """A part of a budget that can grow."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.amount = 0
+
+    def grow_to(self, amount: int) -> None:
+        """Hold at least so much. Raises Busy when that does not fit; what is held stays."""
+        if amount > self.amount:
+            self._budget.use(amount - self.amount)
+            self.amount = amount

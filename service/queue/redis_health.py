@@ -1,0 +1,95 @@
+"""Whether the queue in Redis accepts jobs: Redis takes writes and at least one worker is alive."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from service.log import log
+from service.queue import redis_versions
+from service.queue.liveness import Liveness
+from service.queue.redis_connection import RETRY_S, create_streams, heartbeats
+from service.queue.redis_keys import GATEWAYS
+
+CHECK_S = 1.0
+GATEWAY_KEY_S = 3_600
+"""How long the key of a gateway that died stays."""
+
+
+class QueueHealth:
+    """Checks Redis and the workers every second, and at once after a failure."""
+
+    def __init__(
+        self,
+        redis: Any,
+        *,
+        name: str,
+        where: str,
+        versions: Callable[[], Iterable[str]],
+        resend: Callable[[], Awaitable[None]],
+    ) -> None:
+        """name: of this gateway. where: Redis' address for the log.
+
+        versions: gives those that workers should load, NAME:VERSION. resend: called when Redis may
+        have lost jobs.
+        """
+        self._redis = redis
+        self.key = GATEWAYS + name
+        self._where = where
+        self._versions = versions
+        self._resend = resend
+        self._liveness = Liveness()
+        self._redis_down = "the queue has not been reached yet"
+        self._no_worker = ""
+        self._failed = asyncio.Event()
+        self.healthy = asyncio.Event()
+
+    @property
+    def redis_down(self) -> str:
+        """Why jobs cannot be sent; empty while Redis takes them."""
+        return self._redis_down
+
+    @property
+    def unavailable(self) -> str:
+        """Why no new jobs should be submitted; empty while the queue is healthy."""
+        return self._redis_down or self._no_worker
+
+    def report_failure(self, message: str, *, why: str) -> None:
+        """Count Redis as down until the next check, which follows soon. why: for the log."""
+        self._update(redis_down=message, why=why)
+        self._failed.set()
+
+    async def step(self) -> None:
+        """Check once, then wait for the time of the next check."""
+        was_down = bool(self._redis_down)
+        self._failed.clear()
+        if was_down:
+            await create_streams(self._redis)
+        # The key is gone when Redis has lost its data.
+        known = await self._redis.set(self.key, "here", ex=GATEWAY_KEY_S, get=True)
+        if not known or was_down:
+            await self._resend()
+        await redis_versions.request_versions(self._redis, self._versions())
+        alive = self._liveness.update(*await heartbeats(self._redis), now=time.monotonic())
+        self._update(no_worker="" if alive else "no worker is running")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_S if alive else RETRY_S):
+                await self._failed.wait()
+            await asyncio.sleep(RETRY_S)
+
+    def _update(self, *, redis_down: str = "", no_worker: str = "", why: str = "") -> None:
+        before = self.unavailable
+        self._redis_down, self._no_worker = redis_down, no_worker
+        if self.unavailable != before:
+            log(
+                "queue unavailable" if self.unavailable else "queue recovered",
+                redis=self._where,
+                why=why or self.unavailable or "-",
+            )
+        if self.unavailable:
+            self.healthy.clear()
+        else:
+            self.healthy.set()

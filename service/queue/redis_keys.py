@@ -1,0 +1,37 @@
+"""Every key that Timbre has in Redis.
+
+All of them share the hash tag `{timbre}`, so that one node of a cluster has them all. "Seconds" are
+of Redis' clock.
+"""
+
+from __future__ import annotations
+
+LIVE_JOBS = "{timbre}:jobs:live"
+"""Stream: jobs of live windows; field `job`, as the codec encodes them."""
+CLIP_JOBS = "{timbre}:jobs:clips"
+"""Stream: jobs of clips and pictures."""
+JOB_STREAMS = (LIVE_JOBS, CLIP_JOBS)
+"""In the order in which workers claim from them."""
+GROUP = "workers"
+"""Consumer group of the workers, on both streams of jobs."""
+REPLIES = "{timbre}:answers:"
+"""Stream of each gateway, by its name: replies to its jobs; field `answers`."""
+GATEWAYS = "{timbre}:gateway:"
+"""String of each gateway, by its name.
+
+Written all the time: Redis may be full, a replica, or have lost its data.
+"""
+WORKERS = "{timbre}:workers"
+"""Sorted set: each worker and the seconds of its last heartbeat."""
+LOADED = "{timbre}:held"
+"""Hash: each worker and the versions it has loaded, NAME:VERSION, separated by spaces."""
+REQUESTED = "{timbre}:wanted"
+"""Sorted set: each version that gateways need, NAME:VERSION, and the seconds of its last request."""
+DEAD_LETTERS = "{timbre}:dead"
+"""Stream: jobs that were given up; fields `job`, `stream`, `entry`, `worker`, `why`."""
+API_KEYS = "{timbre}:keys"
+"""Hash: each API key by its id, JSON."""
+RATES = "{timbre}:rate:"
+"""Hash of each API key, by its id: its token bucket; fields `tokens`, `at` (seconds)."""
+OPEN_STREAMS = "{timbre}:streams:"
+"""Sorted set of each API key, by its id: leases of its open streams and the seconds they end."""

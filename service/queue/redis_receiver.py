@@ -1,0 +1,49 @@
+"""Receives the replies to one gateway's jobs from its stream in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from common.errors import InputError
+from service.log import log
+from service.queue.codec import decode_replies
+from service.queue.pending import PendingReplies
+from service.queue.redis_connection import RETRY_S
+from service.queue.redis_keys import REPLIES
+
+BLOCK_MS = 2_000
+
+
+class ReplyReceiver:
+    """Resolves pending jobs. Replies stay in Redis until read, so a lost connection loses none."""
+
+    def __init__(self, redis: Any, pending: PendingReplies, *, name: str) -> None:
+        """name: of this gateway."""
+        self._redis = redis
+        self._pending = pending
+        self.key = REPLIES + name
+        self._read: list[bytes] = []  # entries to delete with the next round trip
+
+    async def step(self) -> None:
+        """Wait for replies and deliver them."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            if self._read:
+                pipe.xdel(self.key, *self._read)
+            pipe.xread({self.key: "0-0"}, block=BLOCK_MS)
+            *deleted, found = await pipe.execute(raise_on_error=False)
+        if isinstance(found, Exception):
+            raise found
+        entries = found[0][1] if found else []
+        delete_failed = any(isinstance(each, Exception) for each in deleted)
+        if entries or not delete_failed:
+            self._read = [entry for entry, _ in entries]
+        for _, fields in entries:
+            try:
+                for reply in decode_replies(fields.get(b"answers", b"")):
+                    self._pending.resolve(reply)
+            except InputError as error:
+                log("invalid reply", why=error)
+        # Resolved jobs run first, which costs a tenth of a round trip. Entries that could not be
+        # deleted would be read again without a pause.
+        await asyncio.sleep(RETRY_S if entries and delete_failed else 0)
