@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 from common.errors import InputError, TimbreError, Unprocessable
 from common.mapping import parse_json, read_json
+from service.encodings import ENCODINGS
 
-Encoding: TypeAlias = Literal["pcm_s16le", "pcm_f32le"]
 OnOverload: TypeAlias = Literal["latest", "complete"]
 DropReason: TypeAlias = Literal["overload", "late", "gap"]
 WarningKind: TypeAlias = Literal[
@@ -22,7 +22,6 @@ WarningKind: TypeAlias = Literal[
 ]
 EndReason: TypeAlias = Literal["client ended", "idle", "server leaves"]
 
-SAMPLE_BYTES: dict[str, int] = {"pcm_s16le": 2, "pcm_f32le": 4}
 RATES = (8_000, 192_000)
 """Hertz, lowest and highest that a client may send."""
 CHANNELS = (1, 8)
@@ -37,8 +36,8 @@ class Start:
     type: ClassVar[str] = "start"
     sample_rate: int
     """Hertz, 8000 to 192000."""
-    encoding: Encoding = "pcm_s16le"
-    """How one sample is written."""
+    encoding: str = "pcm_s16le"
+    """How one sample is written: a name in `service.encodings.ENCODINGS`."""
     channels: int = 1
     """1 to 8, interleaved, mixed down."""
     hop: float = 0.5
@@ -55,7 +54,7 @@ class Start:
         _within("sample_rate", self.sample_rate, *RATES)
         _within("channels", self.channels, *CHANNELS)
         _within("first_sample", self.first_sample, 0, MAX_SAMPLE - 1)
-        _one_of("encoding", self.encoding, get_args(Encoding))
+        _one_of("encoding", self.encoding, tuple(ENCODINGS))
         _one_of("on_overload", self.on_overload, get_args(OnOverload))
         if not self.hop > 0:
             raise Unprocessable(f"hop={self.hop} must be more than 0 s")

@@ -20,18 +20,19 @@ MAY_IMPORT = {
 # Rooms and files of a folder, from the ground up, and which of those before it each may import.
 ROOMS = {
     "service": {
-        "protocol": "",
+        "encodings": "",
+        "protocol": "encodings",
         "settings": "",
         "log": "",
         "lifecycle": "",
         "queue": "log",
         "auth": "queue lifecycle log",
         "inference": "queue lifecycle settings log",
-        "streaming": "inference protocol settings log",
+        "streaming": "inference encodings protocol settings log",
         "api": "streaming inference auth protocol lifecycle settings log",
         "app": "api inference auth lifecycle settings log",
         "server": "app api inference auth queue lifecycle settings log",
-        "client": "protocol",
+        "client": "encodings protocol",
         "cli": "server client inference auth queue protocol settings log",
     },
     "training": {

@@ -13,7 +13,7 @@ from common.errors import InputError
 from service.client.stream import PATIENCE_S, Stream
 from service.client.transport import Answer, request
 from service.client.trust import client_context
-from service.protocol import Encoding, OnOverload, Start
+from service.protocol import OnOverload, Start
 
 
 class Client:
@@ -76,7 +76,7 @@ class Client:
         model: str = "instruments",
         *,
         sample_rate: int,
-        encoding: Encoding = "pcm_s16le",
+        encoding: str = "pcm_s16le",
         channels: int = 1,
         hop: float = 0.5,
         on_overload: OnOverload = "latest",

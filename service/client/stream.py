@@ -11,7 +11,6 @@ from dataclasses import replace
 from time import monotonic
 
 import aiohttp
-import numpy as np
 import numpy.typing as npt
 
 from common.errors import Busy, InputError, Leaving, TimbreError
@@ -25,8 +24,9 @@ from service.client.transport import (
     handshake,
     refusal,
 )
+from service.encodings import encode as encode_samples
+from service.encodings import frame_bytes
 from service.protocol import (
-    SAMPLE_BYTES,
     Dropped,
     Failure,
     Ready,
@@ -62,10 +62,12 @@ class Stream:
     def __init__(
         self, session: aiohttp.ClientSession, url: str, start: Start, *, patience_s: float
     ) -> None:
-        frame_bytes = start.channels * SAMPLE_BYTES[start.encoding]
         self.windows = self.dropped = self.reconnects = 0
         self._session, self._url, self._start, self._patience_s = session, url, start, patience_s
-        self._tape = ReplayBuffer(frame_bytes=frame_bytes, capacity=KEEP_S * start.sample_rate)
+        self._tape = ReplayBuffer(
+            frame_bytes=frame_bytes(start.encoding, start.channels),
+            capacity=KEEP_S * start.sample_rate,
+        )
         self._ledger: AnsweredWindows | None = None
         self._events: asyncio.Queue[Event | Exception] = asyncio.Queue(EVENTS_WAITING)
         self._fed, self._room, self._over = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -99,7 +101,7 @@ class Stream:
 
         Raises the error that ended the stream, if it has ended.
         """
-        data = samples if isinstance(samples, bytes) else pcm(samples, self._start)
+        data = samples if isinstance(samples, bytes) else self._encoded(samples)
         step = self._start.sample_rate * self._tape.frame_bytes
         for at in range(0, len(data), step):
             while (
@@ -112,6 +114,10 @@ class Stream:
             self._tape.append(data[at : at + step])
             self._fed.set()
             await asyncio.sleep(0)
+
+    def _encoded(self, samples: npt.ArrayLike) -> bytes:
+        start = self._start
+        return encode_samples(samples, encoding=start.encoding, channels=start.channels)
 
     async def finish(self) -> None:
         """Say that no more sound comes, and wait until every event is there to be read."""
@@ -270,26 +276,6 @@ class Stream:
             dropped=self.dropped,
             reconnects=self.reconnects,
         )
-
-
-def pcm(samples: npt.ArrayLike, start: Start) -> bytes:
-    """Return float samples in [-1, 1] as the bytes a stream carries; what is louder is clipped in `pcm_s16le`.
-
-    Raises InputError for a shape that does not fit the channels, or for samples that are not
-    floats.
-    """
-    array = np.asarray(samples)
-    if (
-        array.dtype.kind != "f"
-        or array.ndim not in (1, 2)
-        or (array.ndim == 1) != (start.channels == 1)
-    ):
-        raise InputError(
-            f"expected float samples, shape (n, {start.channels}); got {array.dtype}, shape {array.shape}"
-        )
-    if start.encoding == "pcm_f32le":
-        return bytes(array.astype("<f4").data)
-    return bytes(np.clip(np.rint(array * 32_768), -32_768, 32_767).astype("<i2").data)
 
 
 def _ledger(start: Start, ready: Ready) -> AnsweredWindows:

@@ -21,7 +21,22 @@ SPECTRUM = 4_096
 EMPTY_ABOVE = 10 ** (-70 / 10)
 """Power above a quarter of the rate, relative to all, that counts as nothing."""
 EMPTY_PERIODS = 5
+HEADERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
+"""First bytes of files that are sent by mistake as raw audio."""
 _TAPER: Samples = np.hanning(SPECTRUM).astype(np.float32)
+
+
+def check_header(audio: bytes | memoryview, *, at: int) -> list[Warn]:
+    """Return a warning when a stream whose first sample has index `at` begins like a sound file."""
+    begin = bytes(audio[:4])
+    kind = next((kind for magic, kind in HEADERS.items() if begin.startswith(magic)), None)
+    if kind is None:
+        return []
+    detail = (
+        f"the audio begins like a {kind} file; a stream carries bare samples,"
+        " the header is heard as noise"
+    )
+    return [Warn(kind="header", detail=detail, from_sample=at)]
 
 
 class SignalChecker:

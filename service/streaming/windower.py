@@ -12,10 +12,10 @@ from features.config import AudioConfig, Kind, Samples, Tensor
 from features.resample import StreamingResampler
 from features.streaming import StreamingExtractor
 from service import protocol
-from service.streaming import pcm
+from service.encodings import decode_mono
 from service.streaming.accounting import SampleAccount
 from service.streaming.sample_grid import SampleGrid
-from service.streaming.signal_checks import SignalChecker
+from service.streaming.signal_checks import SignalChecker, check_header
 
 PARTS_PER_S = 4
 """Longer messages are worked on in parts, so that others get their turn."""
@@ -92,8 +92,9 @@ class Windower:
         first, audio = (
             protocol.unnumber(frame) if self._start.numbered else (self._next, memoryview(frame))
         )
-        samples = pcm.mono(audio, encoding=self._start.encoding, channels=self._start.channels)
-        events = self._opening(audio) + self._jump(first)
+        samples = decode_mono(audio, encoding=self._start.encoding, channels=self._start.channels)
+        events: list[Event] = [] if self.account.received else [*check_header(audio, at=self._next)]
+        events += self._jump(first)
         samples = samples[max(0, self._next - first) :]
         for at in range(0, len(samples), self._step):
             yield events + self._feed(samples[at : at + self._step])
@@ -123,14 +124,6 @@ class Windower:
         # from an unbroken one.
         self._extractor.feed(np.zeros(max(0, self._grid.nearest(first_sample) - first), np.float32))
         self._due = self._grid.to_client(self._extractor.due)
-
-    def _opening(self, audio: memoryview) -> list[Event]:
-        """Warn when the stream begins like a file."""
-        kind = pcm.header(audio) if not self.account.received else None
-        if kind is None:
-            return []
-        detail = f"the audio begins like a {kind} file; a stream carries bare samples, the header is heard as noise"
-        return [protocol.Warn(kind="header", detail=detail, from_sample=self._next)]
 
     def _jump(self, first: int) -> list[Event]:
         """Go to the first sample of a frame if some before it are missing."""

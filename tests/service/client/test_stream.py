@@ -9,9 +9,8 @@ from common.errors import InputError, NotFound, Unprocessable
 from service.client import Client
 from service.client import stream as live
 from service.client.events import End, Lost, Reconnect
-from service.client.stream import pcm
 from service.client.transport import Unreachable
-from service.protocol import Ready, Start, Window
+from service.protocol import Ready, Window
 from tests.service.conftest import RATE, noise, tone
 from tests.service.helpers.proxy import proxied
 
@@ -99,13 +98,13 @@ async def test_sound_captured_while_the_server_is_away_is_answered_when_it_is_ba
 
 async def test_catching_up_is_no_faster_than_a_slow_server_answers(serve, monkeypatch):
     server = await serve(max_waiting=8)
-    ask = server.gateway.queue.ask
+    submit = server.gateway.queue.submit
 
     async def slowly(job):
         await asyncio.sleep(0.02)
-        return await ask(job)
+        return await submit(job)
 
-    monkeypatch.setattr(server.gateway.queue, "ask", slowly)
+    monkeypatch.setattr(server.gateway.queue, "submit", slowly)
     async with proxied(server.url) as (proxy, url):
 
         def away(second):
@@ -220,19 +219,6 @@ async def test_a_stream_refused_on_the_way_raises_for_reader_and_sender(serve):
             [event async for event in stream]
         with pytest.raises(InputError):
             await stream.send(tone(0.1))
-
-
-def test_samples_become_bytes_in_the_streams_encoding():
-    start = Start(sample_rate=RATE)
-    assert (
-        pcm([0.0, 0.5, 1.0, -1.0, 7.0], start)
-        == np.array([0, 16_384, 32_767, -32_768, 32_767], "<i2").tobytes()
-    )
-    stereo = Start(sample_rate=RATE, channels=2, encoding="pcm_f32le")
-    assert pcm(np.array([[0.5, 2.0]]), stereo) == np.array([0.5, 2.0], "<f4").tobytes()
-    for wrong in ([1, 2, 3], [[0.5, 0.5]], 0.5):
-        with pytest.raises(InputError, match="float samples"):
-            pcm(wrong, start)
 
 
 async def test_leaving_the_block_without_finishing_closes_the_connection(serve):

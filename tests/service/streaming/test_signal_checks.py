@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.streaming.signal_checks import SignalChecker
+from service.streaming.signal_checks import SignalChecker, check_header
 from tests.service.conftest import noise, tone
 
 RATE = 16_000
@@ -47,3 +47,17 @@ def test_silence_is_not_taken_for_a_wrong_rate():
 
 def test_a_warning_is_repeated_only_after_the_pause():
     assert kinds(np.zeros(20 * RATE, np.float32), every=9.0) == ["silence", "silence"]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"), [(b"RIFF\0\0", "WAV"), (b"fLaC", "FLAC"), (b"OggS", "Ogg"), (b"ID3\4", "MP3")]
+)
+def test_the_header_of_a_file_is_noticed(data, kind):
+    (warning,) = check_header(memoryview(data), at=7)
+    assert (warning.kind, warning.from_sample) == ("header", 7)
+    assert f"begins like a {kind} file" in warning.detail
+
+
+@pytest.mark.parametrize("data", [b"", bytes(4)])
+def test_bare_samples_have_no_header(data):
+    assert check_header(data, at=0) == []

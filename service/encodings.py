@@ -1,0 +1,98 @@
+"""Encodings of raw audio, one table for server and client: bytes to samples and back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import InputError, Unprocessable
+
+Samples: TypeAlias = npt.NDArray[np.float32]
+
+MAX_FLOAT = 16.0
+"""Floats beyond this are not audio in [-1, 1], however clipped: usually integers sent as floats."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How one sample of one channel is written."""
+
+    sample_bytes: int
+    decode: Callable[[bytes | memoryview], Samples]
+    """Whole samples to float32 (n,) in [-1, 1]. Raises Unprocessable on values that are not audio.
+    """
+    encode: Callable[[npt.NDArray[np.floating]], bytes]
+    """Float samples in [-1, 1] to bytes; what is louder is clipped to what the encoding can hold."""
+
+
+def _decode_s16le(data: bytes | memoryview) -> Samples:
+    samples: Samples = np.multiply(
+        np.frombuffer(data, "<i2"), np.float32(1 / 32_768), dtype=np.float32
+    )
+    return samples
+
+
+def _encode_s16le(samples: npt.NDArray[np.floating]) -> bytes:
+    return bytes(np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype("<i2").data)
+
+
+def _decode_f32le(data: bytes | memoryview) -> Samples:
+    samples: Samples = np.frombuffer(data, "<f4").astype(np.float32)
+    # Written so that NaN fails it too.
+    if samples.size and not (samples.min() >= -MAX_FLOAT and samples.max() <= MAX_FLOAT):
+        raise Unprocessable(
+            "float samples must be finite and within [-1, 1]; some are NaN or far beyond"
+        )
+    return samples
+
+
+def _encode_f32le(samples: npt.NDArray[np.floating]) -> bytes:
+    return bytes(samples.astype("<f4").data)
+
+
+ENCODINGS = {
+    "pcm_s16le": Encoding(2, _decode_s16le, _encode_s16le),
+    "pcm_f32le": Encoding(4, _decode_f32le, _encode_f32le),
+}
+"""Every encoding that a stream may have, by its name in `start`."""
+
+
+def frame_bytes(encoding: str, channels: int) -> int:
+    """Return the bytes of one sample of all channels. Raises KeyError on an unknown encoding."""
+    return ENCODINGS[encoding].sample_bytes * channels
+
+
+def decode_mono(data: bytes | memoryview, *, encoding: str, channels: int) -> Samples:
+    """Return the mean over interleaved channels, float32 (n,), in [-1, 1].
+
+    Raises InputError if the bytes end within a sample, Unprocessable on values that are not audio,
+    KeyError on an unknown encoding.
+    """
+    size = frame_bytes(encoding, channels)
+    if len(data) % size:
+        raise InputError(
+            f"{len(data)} bytes are not a whole number of {size}-byte samples"
+            f" ({encoding} x {channels})"
+        )
+    samples = ENCODINGS[encoding].decode(data)
+    if channels == 1:
+        return samples
+    return np.asarray(samples.reshape(-1, channels).mean(axis=1), np.float32)
+
+
+def encode(samples: npt.ArrayLike, *, encoding: str, channels: int) -> bytes:
+    """Return float samples in [-1, 1], shape (n,) or (n, channels), as the bytes of a stream.
+
+    Raises InputError on a shape that does not fit the channels or on samples that are not floats,
+    KeyError on an unknown encoding.
+    """
+    array = np.asarray(samples)
+    if array.dtype.kind != "f" or array.ndim not in (1, 2) or (array.ndim == 1) != (channels == 1):
+        raise InputError(
+            f"expected float samples, shape (n, {channels}); got {array.dtype}, shape {array.shape}"
+        )
+    return ENCODINGS[encoding].encode(array)
