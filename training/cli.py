@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import ArtefactError
-from training.common.cli_helpers import told
+from training.common.cli_helpers import run_command
 from training.common.progress import stage
 from training.common.recipe import FOLDER, load, pipeline
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     """Train what the recipe says and return the exit code: 0 done, 1 refused, 130 interrupted."""
     options = _parser().parse_args(argv)
-    return told("train", lambda: _run(options))
+    return run_command("train", lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:

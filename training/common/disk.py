@@ -1,30 +1,35 @@
-"""Arrays on disk whose room is taken before the first row: a full disk is an error then, not a crash later."""
+"""Preallocated arrays, new folders and cache folders, and the fingerprints of cached data."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import math
 import os
-import platform
-import shutil
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.atomic import atomic_folder
 from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+LAYOUT = 2
+"""Raised whenever what is stored changes, so that older cached data is not used."""
 
 
 def array_on_disk(
     path: Path, dtype: type[np.generic], shape: tuple[int, ...]
 ) -> np.memmap[Any, Any]:
-    """Return a new .npy array to write into. Raises MaterialError when the disk has no room for all of it."""
+    """Return a new .npy array to write into, with all of its disk space allocated.
+
+    Raises MaterialError when the disk is too small for it: an error now, not a crash later.
+    """
     try:
         array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
         # A file with holes ends the process when a hole cannot be filled.
@@ -35,51 +40,48 @@ def array_on_disk(
         path.unlink(missing_ok=True)
         size = math.prod(shape) * np.dtype(dtype).itemsize / 1e9
         raise MaterialError(
-            f"no room for {size:.2g} GB at {path} ({error.strerror}): free some, or name another place, --set cache=DIR"
+            f"no room for {size:.2g} GB at {path} ({error.strerror}): free some, or name another "
+            f"place, --set cache=DIR"
         ) from error
     return array
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder to write into that becomes `folder` when all went well, and vanishes otherwise."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder.parent)
-    work = Path(
-        tempfile.mkdtemp(dir=folder.parent, prefix=f".unfinished-{platform.node()}-{os.getpid()}-")
-    )
+def cache_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `folder` when the block ends without an error.
+
+    A folder that another process made in the meantime is kept: its content is the same.
+    """
     try:
-        yield work
-        work.chmod(0o755)
-        # Another process may have made the same in the meantime; it is as good as ours.
-        if not folder.is_dir():
-            work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        with atomic_folder(folder) as draft:
+            yield draft
+    except FileExistsError as error:
+        if error.filename != str(folder) or not folder.is_dir():
+            raise
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `folder` when the block ends without an error.
+
+    Raises MaterialError when `folder` exists, or another process is writing it.
+    """
+    if folder.exists():
+        raise MaterialError(f"{folder} exists already: remove it, or name another")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MaterialError(f"another process is writing {folder}") from None
+        try:
+            with atomic_folder(folder) as draft:
+                yield draft
+        finally:
+            lock.unlink()
 
 
 def fingerprint(settings: object) -> str:
-    """Return 16 hex digits that stand for settings (anything JSON can hold) and the layout of this file."""
+    """Return 16 hex digits of the settings (anything that JSON can hold) and of LAYOUT."""
     return hashlib.sha256(json.dumps([LAYOUT, settings], sort_keys=True).encode()).hexdigest()[:16]
-
-
-# Raised whenever what is stored changes, so that no older library is taken for a new one.
-LAYOUT = 2
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what processes of this machine that were killed have left."""
-    mine = f".unfinished-{platform.node()}-"
-    for left in folder.glob(f"{mine}*"):
-        if not _alive(int(left.name.removeprefix(mine).partition("-")[0])):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

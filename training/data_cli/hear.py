@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.extract import log_mel
-from training.common.cli_helpers import within
+from training.common.cli_helpers import bounded_int
 from training.common.labels import RATE
 from training.common.progress import stage
 from training.data_cli.main import parser
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
         "--out", type=Path, metavar="DIR", default=Path("hear"), help="default: %(default)s"
     )
     options.add_argument(
-        "--windows", type=within(1), default=3, help="how many (default: %(default)s)"
+        "--windows", type=bounded_int(1), default=3, help="how many (default: %(default)s)"
     )
     args = options.parse_args(argv)
     for path in write(recipe_of(args.spec, args.set), args.out, windows=args.windows):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.common.cli_helpers import told
+from training.common.cli_helpers import run_command
 
 if TYPE_CHECKING:
     pass
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
     module = COMMANDS[name][0]
     if name == "split" and any(_has_pictures(Path(word)) for word in rest):
         module = "training.pictures.dataset.split"
-    return told(f"data {name}", lambda: importlib.import_module(module).main(rest))
+    return run_command(f"data {name}", lambda: importlib.import_module(module).main(rest))
 
 
 def _has_pictures(folder: Path) -> bool:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from common.errors import InputError
 from features.decode import decode
-from training.common.disk import fingerprint, whole_folder
+from training.common.disk import cache_folder, fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS, RATE
 
@@ -130,7 +130,7 @@ def build_library(notes: Iterable[Note], source: str, folder: Path) -> Library:
             f"no sounds of any label found for {source}; expected folders named {', '.join(LABELS)}"
         )
     ends = np.cumsum([len(samples) for _, samples in tidied])
-    with whole_folder(folder) as work:
+    with cache_folder(folder) as work:
         np.save(
             work / "audio.npy",
             np.round(np.concatenate([s for _, s in tidied]) * 32767).astype(np.int16),

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import numpy.typing as npt
 
+from common.atomic import atomic_file
 from training.common.disk import fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS
@@ -77,10 +78,9 @@ def read_all(paths: Sequence[Path], cache: Path) -> list[Score]:
         arrays: dict[str, Any] = {
             f"{i}_{j}": n for i, score in enumerate(scores) for j, n in enumerate(score.notes)
         }
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with kept.with_suffix(".part").open("wb") as file:
-            np.savez(file, names=np.array(json.dumps([score.labels for score in scores])), **arrays)
-        kept.with_suffix(".part").rename(kept)
+        labels = np.array(json.dumps([score.labels for score in scores]))
+        with atomic_file(kept) as draft:
+            np.savez(draft, names=labels, **arrays)
     with np.load(kept) as table:
         names = json.loads(str(table["names"]))
         return [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from common.atomic import atomic_file
 from features.config import DEFAULT
 from features.extract import extract_many
 from training.common.disk import array_on_disk
@@ -35,9 +35,8 @@ def tensors(
     """
     path = windows.folder / f"{kind}-{DEFAULT.fingerprint(kind)[:16]}.npy"
     if not path.is_file():
-        draft = path.with_suffix(f".draft-{os.getpid()}.npy")
-        _fill(windows, draft, kind=kind, jobs=jobs, progress=progress)
-        draft.rename(path)
+        with atomic_file(path) as draft:
+            _fill(windows, draft, kind=kind, jobs=jobs, progress=progress)
     table: npt.NDArray[np.float32] = np.load(path, mmap_mode="r")
     return table
 

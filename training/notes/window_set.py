@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from training.common.disk import array_on_disk, fingerprint, whole_folder
+from training.common.disk import array_on_disk, cache_folder, fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS
 from training.notes import noises
@@ -145,7 +145,7 @@ def build(
     settings = [VERSION, seed, spec.augment, material.fingerprint, tasks]
     folder = out_dir / f"windows-{fingerprint(settings)}"
     if not folder.is_dir():
-        with whole_folder(folder) as work:
+        with cache_folder(folder) as work:
             _fill(
                 work,
                 tasks,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from common.atomic import write_atomic
 from common.errors import InputError
 from features.decode import decode
 from features.resample import resample
@@ -102,6 +103,4 @@ def write_wav(path: Path, samples: Samples, *, rate: int) -> None:
     """Write mono samples in [-1, 1] as a 16-bit WAV file, whole or not at all."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="WAV", subtype="PCM_16")
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_bytes(buffer.getvalue())
-    draft.rename(path)
+    write_atomic(path, buffer.getvalue())

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from common.atomic import remove_stale_drafts
 from training.common.labels import RATE
 from training.recordings import augment
 from training.recordings.collection import Clip, Collection, CollectionError, Problem
-from training.recordings.extract import LAYOUT, Task, compute_all, key, seed_of, sweep
+from training.recordings.extract import LAYOUT, Task, compute_all, key, seed_of
 from training.recordings.split import PARTS
 from training.recordings.table import DTYPES, Table, open_table, write_table
 from training.recordings.windows import labels, starts
@@ -118,7 +119,9 @@ def build(
     )
     if _is_there(path, fingerprint):
         return open_table(path), short
-    sweep(cache)
+    # Whatever a killed process left in the cache, also where nothing is written this time.
+    for folder in cache.glob("*/"):
+        remove_stale_drafts(folder)
     unread = compute_all(
         tasks(collection, entries, settings), settings, jobs=jobs, progress=progress
     )

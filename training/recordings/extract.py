@@ -6,11 +6,8 @@ cut, the variant and the arithmetic. Nothing is computed twice, and no key ever 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from common.atomic import atomic_file
 from features.config import AudioConfig
 from features.extract import compute
 from training.common.labels import RATE
 from training.recordings import audio
 from training.recordings import augment as variants
 from training.recordings.collection import Clip, CollectionError, Problem
-from training.recordings.table import DTYPES, room_for, write_npy
+from training.recordings.table import DTYPES, disk_errors, write_npy
 from training.recordings.windows import cut, starts
 
 if TYPE_CHECKING:
@@ -106,22 +104,9 @@ def fill(task: Task, settings: Settings) -> tuple[int, Problem | None]:
         return task.rows, Problem(task.path / task.inner if task.inner else task.path, str(error))
     for variant, kind, file in task.missing:
         shape = (task.rows // len(task.missing), *settings.config.shape(kind))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
-        try:
-            with room_for(file.parent), draft.open("wb") as held:
-                # The lock tells `sweep` that somebody is at work; it ends with the process, however
-                # that ends.
-                fcntl.flock(held, fcntl.LOCK_EX)
-                write_npy(
-                    draft,
-                    shape,
-                    DTYPES[kind],
-                    _blocks(sound, task, settings, variant=variant, kind=kind),
-                )
-                draft.rename(file)
-        finally:
-            draft.unlink(missing_ok=True)
+        blocks = _blocks(sound, task, settings, variant=variant, kind=kind)
+        with disk_errors(file.parent), atomic_file(file) as draft:
+            write_npy(draft, shape, DTYPES[kind], blocks)
     return task.rows, None
 
 
@@ -157,14 +142,6 @@ def window(
 def seed_of(clip: Clip, begin: float, seed: int, variant: str) -> int:
     """Return the seed of one window. It knows the file by its last three names: moving a collection changes nothing."""
     return variants.seed_of(seed, "/".join([*clip.path.parts[-3:], clip.inner]), begin, variant)
-
-
-def sweep(cache: Path) -> None:
-    """Remove what processes that are no more have left half written."""
-    for draft in cache.glob("*/.*.npy.*"):
-        with contextlib.suppress(FileNotFoundError, BlockingIOError), draft.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            draft.unlink()
 
 
 def compute_all(

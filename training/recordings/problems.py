@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from training.common.cli_helpers import whole
+from common.atomic import write_atomic
 from training.recordings.collection import Problem, problems_csv
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ def report(problems: Sequence[Problem], path: Path) -> int:
     """Print the first problems, write all to a CSV file, and return the exit code: 1 if there are any."""
     if not problems:
         return 0
-    with whole(path) as draft:
-        draft.write_text(problems_csv(problems), encoding="utf-8")
+    write_atomic(path, problems_csv(problems))
     for problem in problems[:SHOWN]:
         print(f"{problem.path}: {problem.why}")
     more = f", {len(problems) - SHOWN:,} more than shown" if len(problems) > SHOWN else ""

@@ -78,7 +78,6 @@ def _played(
     what = [LAYOUT, file.name, file.stat().st_size, font.name, font.stat().st_size, seconds]
     wave = into / f"{file.stem}-{font.stem}-{fingerprint(what)[:8]}.wav"
     if not wave.is_file():
-        into.mkdir(parents=True, exist_ok=True)
         write_wav(wave, play(score, font, seconds), rate=RATE)
     intervals = merge(
         Interval(event.onset, min(seconds, event.onset + event.duration), label)

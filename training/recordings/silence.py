@@ -34,7 +34,6 @@ def clips(seconds: float, into: Path) -> list[Clip]:
     full scale.
     """
     pieces = min(MOST, max(2, round(seconds * RATE / WINDOW / SOURCES)))
-    into.mkdir(parents=True, exist_ok=True)
     found = []
     for number in range(1, SOURCES + 1):
         wave = into / f"nothing-{number}-{pieces}-{LAYOUT}.wav"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from common.atomic import atomic_folder
 from features.config import AudioConfig
-from training.common.cli_helpers import FULL
+from training.common.errors import DISK_FULL
 from training.recordings.collection import CollectionError
 from training.recordings.split import PARTS, check_sides
 
@@ -177,29 +177,17 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a folder to write into that takes the place of `path` when all went well, and vanishes otherwise."""
     if path.exists() and not (path / "table.json").is_file():
         raise CollectionError(f"{path} is there already and is no table: give another place")
-    draft, old = (path.with_name(f".{path.name}.{word}") for word in ("draft", "old"))
-    try:
-        # What a killed process has left.
-        shutil.rmtree(draft, ignore_errors=True)
-        with room_for(path):
-            draft.mkdir(parents=True)
-            yield draft
-        shutil.rmtree(old, ignore_errors=True)
-        if path.exists():
-            path.rename(old)
-        draft.rename(path)
-    finally:
-        for left in (draft, old):
-            shutil.rmtree(left, ignore_errors=True)
+    with disk_errors(path), atomic_folder(path, replace=True) as draft:
+        yield draft
 
 
 @contextmanager
-def room_for(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full disk into a CollectionError that names the place."""
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in DISK_FULL:
             raise
         raise CollectionError(
             f"no room left to write {path} ({error.strerror}): free some, or name another place; "

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
+from common.atomic import atomic_folder
 from models.promote import latency_ms
 from models.store import read
 from training.reporting.data import facts
@@ -17,7 +15,7 @@ from training.reporting.playable import audio, picture
 from training.reporting.sections import sections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from training.evaluation.leave_one_out import Judged, Look
@@ -61,22 +59,9 @@ def write(
         samples = windows.read([row])[0]
         return audio(samples, model.sound[0].sample_rate), picture(samples)
 
-    with placed(target) as draft:
+    with atomic_folder(target, replace=True) as draft:
         _fill(draft, report, play, estimator)
     return target
-
-
-@contextmanager
-def placed(target: Path) -> Iterator[Path]:
-    """Give an empty folder to write into, which takes the target's place when all went well."""
-    draft = target.with_name(f".{target.name}-{os.getpid()}")
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-        shutil.rmtree(target, ignore_errors=True)
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _fill(folder: Path, report: dict[str, Any], play: Play, estimator: Any) -> None:

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from common.atomic import atomic_folder
 from models.promote import latency_ms
 from models.store import read
 from training.reporting import charts
 from training.reporting.charts import LARGEST_MATRIX
-from training.reporting.folder import FOLDER, placed, size_of
+from training.reporting.folder import FOLDER, size_of
 from training.reporting.markdown import table as markdown_table
 from training.reporting.page import (
     Html,
@@ -87,7 +88,7 @@ def write(
         "one picture on the machine that trained": f"{latency_ms(model):.2f} ms",
     }
     report = {**facts, **kept, "files": files, "beside": list(beside)}
-    with placed(target) as draft:
+    with atomic_folder(target, replace=True) as draft:
         (draft / "report.html").write_text(render(report, shown, looked), encoding="utf-8")
         (draft / "report.json").write_text(
             json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8"

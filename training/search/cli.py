@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.common.cli_helpers import told, whole, within
+from common.atomic import atomic_file, write_atomic
+from training.common.cli_helpers import bounded_int, run_command
 
 if TYPE_CHECKING:
     from training.search.feature_table import FeatureTable
@@ -25,7 +26,7 @@ def main(argv: list[str]) -> int:
     """Search and return the exit code: 0 done, 1 refused, 130 interrupted."""
     options = _parser().parse_args(argv)
     full = "what --out has is whole, make room or give another folder"
-    return told("search", lambda: _run(options), full=full)
+    return run_command("search", lambda: _run(options), full=full)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,15 +55,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--folds",
         metavar="N",
-        type=within(2),
+        type=bounded_int(2),
         help="default: 10, or by source as many as there are",
     )
     parser.add_argument(
-        "--rows", metavar="N", type=within(1), help="draw so many rows of the table"
+        "--rows", metavar="N", type=bounded_int(1), help="draw so many rows of the table"
     )
-    parser.add_argument("--seed", type=within(0), default=0, help="default: %(default)s")
+    parser.add_argument("--seed", type=bounded_int(0), default=0, help="default: %(default)s")
     parser.add_argument(
-        "--jobs", metavar="N", type=within(1), default=1, help="default: %(default)s"
+        "--jobs", metavar="N", type=bounded_int(1), default=1, help="default: %(default)s"
     )
     parser.add_argument(
         "--no-confirm",
@@ -155,7 +156,7 @@ def _write(
     found = search.cv_results_
     columns = [key for key in found if key != "params"]
     with (
-        whole(options.out / "results.csv") as draft,
+        atomic_file(options.out / "results.csv") as draft,
         draft.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
@@ -174,11 +175,8 @@ def _write(
         "by_source": options.by_source,
         "seed": options.seed,
     }
-    with whole(options.out / "best.json") as draft:
-        draft.write_text(
-            json.dumps(best, indent=2, default=lambda array: array.tolist()) + "\n",
-            encoding="utf-8",
-        )
+    text = json.dumps(best, indent=2, default=lambda array: array.tolist())
+    write_atomic(options.out / "best.json", text + "\n")
 
 
 def _show(options: argparse.Namespace, search: Any, table: FeatureTable, folds: list[Fold]) -> None:

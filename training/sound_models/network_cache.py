@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.atomic import atomic_file
 from training.common.disk import fingerprint
 
 if TYPE_CHECKING:
@@ -45,12 +45,10 @@ def name(
 
 
 def write(path: Path, weights: dict[str, npt.NDArray[Any]], history: list[Look]) -> None:
-    """Write a network beside its place and rename it: it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".draft-{os.getpid()}.npz")
+    """Write a network, atomically."""
     arrays: dict[str, Any] = {_WEIGHTS + key: value for key, value in weights.items()}
-    np.savez(draft, history=np.array(json.dumps(history)), **arrays)
-    draft.rename(path)
+    with atomic_file(path) as draft:
+        np.savez(draft, history=np.array(json.dumps(history)), **arrays)
 
 
 def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], list[Look]]:

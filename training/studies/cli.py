@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.common.cli_helpers import told, within
+from training.common.cli_helpers import bounded_int, run_command
 from training.common.progress import stage
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ STUDIES = {
 def main(argv: list[str]) -> int:
     """Carry a study out and return the exit code: 0 done, 1 refused, 130 interrupted."""
     options = _parser().parse_args(argv)
-    return told("study", lambda: _tell(options))
+    return run_command("study", lambda: _tell(options))
 
 
 def _tell(options: argparse.Namespace) -> None:
@@ -52,19 +52,22 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="DIR", type=Path, default=Path("studies"), help="default: %(default)s"
     )
     parser.add_argument(
-        "--rows", type=within(1), default=20_000, help="training windows at most (%(default)s)"
+        "--rows", type=bounded_int(1), default=20_000, help="training windows at most (%(default)s)"
     )
     parser.add_argument(
-        "--seed", type=within(0), default=1, help="of everything random (%(default)s)"
+        "--seed", type=bounded_int(0), default=1, help="of everything random (%(default)s)"
     )
     parser.add_argument(
         "--jobs",
-        type=within(1),
+        type=bounded_int(1),
         default=2,
         help="threads, where a model can use them (%(default)s)",
     )
     parser.add_argument(
-        "--epochs", type=within(0), default=0, help="of the networks; 0 is what each is made for"
+        "--epochs",
+        type=bounded_int(0),
+        default=0,
+        help="of the networks; 0 is what each is made for",
     )
     parser.add_argument("--only", default="", metavar="NAME;NAME", help="of the models, these")
     parser.add_argument(

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from training.common.cli_helpers import whole
+from common.atomic import write_atomic
 from training.reporting import charts
 from training.reporting.markdown import table as markdown_table
 from training.reporting.page import Html, chart, page, paragraph, table
@@ -68,7 +68,6 @@ def html(study: Study) -> str:
 
 def write(study: Study, folder: Path) -> list[Path]:
     """Write NAME.md, NAME.html, NAME.svg and NAME.json to a folder and return their paths; no file is ever half."""
-    folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "md": markdown(study),
         "html": html(study),
@@ -76,6 +75,5 @@ def write(study: Study, folder: Path) -> list[Path]:
         "json": json.dumps(study.data, indent=1, allow_nan=False) + "\n",
     }
     for ending, text in texts.items():
-        with whole(folder / f"{study.name}.{ending}") as draft:
-            draft.write_text(text, encoding="utf-8")
+        write_atomic(folder / f"{study.name}.{ending}", text)
     return [folder / f"{study.name}.{ending}" for ending in texts]

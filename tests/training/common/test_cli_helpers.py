@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from common.errors import NotFound
-from training.common.cli_helpers import told, whole, within
+from training.common.cli_helpers import bounded_int, run_command
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from training.common.cli_helpers import told, whole, within
         (
             ModuleNotFoundError("No module named 'y'"),
             1,
-            "timbre x: No module named 'y'; it needs more: pip install",
+            "timbre x: No module named 'y'; install what is missing: pip install",
         ),
         (KeyboardInterrupt(), 130, ""),
     ],
@@ -31,23 +31,23 @@ def test_what_went_wrong_is_one_line_and_an_exit_code(error, code, line, capsys)
     def work():
         raise error
 
-    assert told("x", work, full="make room") == code
+    assert run_command("x", work, full="make room") == code
     said = capsys.readouterr().err
     assert said.startswith(line)
     assert said.count("\n") == (code == 1)
 
 
-def test_a_reader_that_left_is_not_told():
+def test_a_closed_pipe_is_left_to_the_program():
     def work():
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        told("x", work)
+        run_command("x", work)
 
 
 @pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (3, 3)])
 def test_its_own_exit_code_goes_first(answer, code):
-    assert told("x", lambda: answer) == code
+    assert run_command("x", lambda: answer) == code
 
 
 @pytest.mark.parametrize(
@@ -55,22 +55,8 @@ def test_its_own_exit_code_goes_first(answer, code):
     [((1, 9), ["1", "9"], ["0", "10", "x", "-1", ""]), ((0,), ["0", "99999"], ["-1", "1.5"])],
 )
 def test_numbers_have_bounds_on_both_sides(bounds, good, bad):
-    read = within(*bounds)
+    read = bounded_int(*bounds)
     assert [str(read(text)) for text in good] == good
     for text in bad:
         with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number"):
             read(text)
-
-
-def test_a_file_is_whole_or_not_there_and_no_draft_is_left(tmp_path):
-    def write(name, problem=None):
-        with whole(tmp_path / name) as draft:
-            draft.write_text("a part")
-            assert not (tmp_path / name).exists()
-            if problem:
-                raise problem
-
-    write("a.txt")
-    with pytest.raises(OSError, match="full"):
-        write("b.txt", OSError("full"))
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -1,17 +1,24 @@
-"""What does not fit on the disk is refused before it is begun."""
+"""Arrays get their space first; folders appear complete, by one process at a time."""
 
+import os
 import resource
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from training.common.disk import array_on_disk
+from training.common.disk import array_on_disk, cache_folder, new_folder
+from training.common.errors import MaterialError
+
+ROOT = Path(__file__).parents[3]
 
 SCRIPT = """
 import sys, numpy as np
 from pathlib import Path
-from training.notes.library import MaterialError
+from training.common.errors import MaterialError
 from training.common.disk import array_on_disk
 try:
     array_on_disk(Path(sys.argv[1]), np.float32, (int(sys.argv[2]),))
@@ -48,3 +55,88 @@ def test_what_just_fits_is_taken_and_one_number_more_is_not(tmp_path):
     assert "no room for 0.0001 GB" in answer.stderr
     assert "cache=DIR" in answer.stderr
     assert not (tmp_path / "more.npy").exists()
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from training.common import disk
+with getattr(disk, sys.argv[1])(Path(sys.argv[2])) as draft:
+    (draft / "half").write_text("half")
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+def begin(function, folder):
+    """A process that has begun a folder and hangs."""
+    command = [sys.executable, "-c", WRITER, function, str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
+    assert process.stdout.readline() == b"begun\n"
+    return process
+
+
+def end(process):
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    process.stdout.close()
+
+
+BOTH = pytest.mark.parametrize("function", [cache_folder, new_folder])
+
+
+@BOTH
+def test_the_folder_appears_when_all_is_written(function, tmp_path):
+    with function(tmp_path / "deep" / "out") as draft:
+        (draft / "file").write_text("x")
+        assert not (tmp_path / "deep" / "out").exists()
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+    assert (tmp_path / "deep" / "out" / "file").read_text() == "x"
+
+
+@BOTH
+def test_nothing_is_left_when_something_goes_wrong(function, tmp_path):
+    with pytest.raises(IsADirectoryError), function(tmp_path / "out") as draft:
+        draft.write_text("a folder cannot be written")
+    assert list(tmp_path.iterdir()) == []
+
+
+@BOTH
+def test_a_killed_process_leaves_no_folder_and_the_next_one_starts_clean(function, tmp_path):
+    end(begin(function.__name__, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    with function(tmp_path / "out") as draft:
+        assert list(draft.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_new_folder_never_replaces_one_that_exists(tmp_path):
+    with pytest.raises(MaterialError, match="exists already"), new_folder(tmp_path):
+        pass
+
+
+def test_a_new_folder_is_written_by_one_process(tmp_path):
+    process = begin("new_folder", tmp_path / "out")
+    try:
+        with (
+            pytest.raises(MaterialError, match="another process is writing"),
+            new_folder(tmp_path / "out"),
+        ):
+            pass
+    finally:
+        end(process)
+
+
+def test_a_cache_folder_that_another_process_made_first_is_kept(tmp_path):
+    with cache_folder(tmp_path / "out") as draft:
+        (draft / "mine").touch()
+        with cache_folder(tmp_path / "out") as other:
+            (other / "theirs").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["theirs"]
+
+
+def test_an_error_of_the_writer_is_not_taken_for_a_folder_that_exists(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(FileExistsError), cache_folder(tmp_path / "out") as draft:
+        draft.mkdir()

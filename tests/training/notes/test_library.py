@@ -1,12 +1,9 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
-from training.common.disk import whole_folder
 from training.common.errors import MaterialError
 from training.common.labels import RATE
 from training.notes.library import LOUDNESS, build_library, library_of_folder, pitch_of, tidy
@@ -115,30 +112,3 @@ def test_other_rates_and_two_channels_come_out_mono_at_22050(tmp_path, make_tone
     library = library_of_folder(tmp_path / "s", tmp_path / "cache")
     assert pitch_heard(library.audio.astype(np.float32)) == pytest.approx(72, abs=0.05)
     assert len(library.audio) == pytest.approx(RATE, rel=0.1)
-
-
-KEEPER = """
-import sys, time
-from pathlib import Path
-from training.notes.library import whole_folder
-with whole_folder(Path(sys.argv[1])) as work:
-    (work / "half").write_text("half")
-    print("begun", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_what_a_killed_process_left_is_swept_and_what_a_living_one_makes_is_not(tmp_path):
-    with whole_folder(tmp_path / "mine") as work:
-        other = subprocess.Popen(
-            [sys.executable, "-c", KEEPER, tmp_path / "other"], stdout=subprocess.PIPE, cwd=ROOT
-        )
-        assert other.stdout.readline() == b"begun\n"
-        assert work.is_dir(), "this process lives"
-        other.kill()
-        other.wait()
-        other.stdout.close()
-    assert len(list(tmp_path.glob(".unfinished-*"))) == 1
-    with whole_folder(tmp_path / "next"):
-        pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "next"]

@@ -92,7 +92,7 @@ def test_other_labels_are_another_network(material, settings, tmp_path):
 
 def test_a_draft_of_a_killed_writer_is_no_network(material, settings, tmp_path):
     name = network_cache.name((32, 16, 12), material[1], ROWS, settings, seed=1, watch=None)
-    draft = tmp_path / name.replace(".npz", ".draft-1.npz")
+    draft = tmp_path / f".draft-host-1-0-{name}"
     draft.write_bytes(b"PK half")
     made = network.fit(material[0], material[1], ROWS, settings, seed=1, kept=tmp_path)
     assert (tmp_path / name).is_file()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from training.common.cli_helpers import told, within
+from training.common.cli_helpers import bounded_int, run_command
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.pictures.clean.findings import Examined, examine
@@ -31,7 +31,7 @@ NAMES = {
 def main(argv: list[str]) -> int:
     """Run `timbre data clean` and return the exit code: 0 done, 1 refused, 130 interrupted."""
     options = _parser().parse_args(argv)
-    return told("data clean", lambda: _run(options))
+    return run_command("data clean", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,13 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port",
-        type=within(0, 65_535),
+        type=bounded_int(0, 65_535),
         default=0,
         help="of the page, on 127.0.0.1 (default: one that is free)",
     )
     add_distance(parser)
     parser.add_argument(
-        "--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)"
+        "--jobs", type=bounded_int(1, 256), default=2, help="threads (default: %(default)s)"
     )
     add_layout(parser)
     return parser

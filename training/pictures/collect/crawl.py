@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from common.errors import InputError
 from common.mapping import read_settings
-from training.common.cli_helpers import told
+from training.common.cli_helpers import run_command
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.common.recipe import RecipeError
@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
         "out", type=Path, metavar="OUT", help="folder; a crawl that was broken off goes on there"
     )
     options = parser.parse_args(argv)
-    return told("data crawl", lambda: _run(load(options.recipe), options.out))
+    return run_command("data crawl", lambda: _run(load(options.recipe), options.out))
 
 
 def _run(crawl: Crawl, out: Path) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from training.common.cli_helpers import told
-from training.common.draft import draft
+from training.common.cli_helpers import run_command
+from training.common.disk import new_folder
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.pictures.dataset.folders import SHOWN, picture_files, some
@@ -138,7 +138,7 @@ def main(argv: list[str]) -> int:
         help="also put what matched into a new folder DIR/CLASS/",
     )
     options = parser.parse_args(argv)
-    return told("data match", lambda: _run(options))
+    return run_command("data match", lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -151,7 +151,7 @@ def _run(options: argparse.Namespace) -> None:
         matches = [names.match(path) for path in picture_files(options.folder)]
     if not matches:
         raise MaterialError(f"no pictures in {options.folder}")
-    with draft(options.out) as work:
+    with new_folder(options.out) as work:
         columns = ("path", "result", "label", "classes", "words")
         rows = (
             (m.path, m.result, m.label, ", ".join(m.classes), " ".join(m.words)) for m in matches
@@ -159,7 +159,7 @@ def _run(options: argparse.Namespace) -> None:
         write_table(work / "match.csv", columns, rows)
         (work / "report.md").write_text(report(names, matches), encoding="utf-8")
         if options.folders:
-            with draft(options.folders) as folders:
+            with new_folder(options.folders) as folders:
                 sort_into(options.folder, matches, folders)
     counts = Counter(match.result for match in matches)
     labels = {match.label for match in matches} - {""}

@@ -6,7 +6,7 @@ import argparse
 from typing import get_args
 
 from features.config import Fit, PictureConfig, Resample
-from training.common.cli_helpers import within
+from training.common.cli_helpers import bounded_int
 from training.common.errors import MaterialError
 from training.pictures.dataset import near_duplicates
 from training.pictures.dataset.folders import Layout
@@ -32,7 +32,7 @@ def add_distance(parser: argparse.ArgumentParser) -> None:
     """Add how alike near-duplicates are."""
     parser.add_argument(
         "--distance",
-        type=within(0, near_duplicates.FARTHEST),
+        type=bounded_int(0, near_duplicates.FARTHEST),
         default=near_duplicates.DISTANCE,
         metavar="BITS",
         help="hashes of near-duplicates differ in so many of 64 bits at most (default: %(default)s)",

@@ -16,8 +16,8 @@ import numpy as np
 from common.errors import InputError
 from features.config import PictureConfig
 from features.picture import decode
-from training.common.cli_helpers import told, within
-from training.common.draft import draft
+from training.common.cli_helpers import bounded_int, run_command
+from training.common.disk import new_folder
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.pictures.dataset.folders import (
@@ -57,7 +57,7 @@ class Packed(NamedTuple):
 def main(argv: list[str]) -> int:
     """Run `timbre data pack` and return the exit code: 0 done, 1 refused."""
     options = _parser().parse_args(argv)
-    return told("data pack", lambda: _run(options))
+    return run_command("data pack", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,10 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     add_layout(parser)
     add_config(parser)
     parser.add_argument(
-        "--seed", type=within(0), default=1, help="of the order of the rows (default: %(default)s)"
+        "--seed",
+        type=bounded_int(0),
+        default=1,
+        help="of the order of the rows (default: %(default)s)",
     )
     parser.add_argument(
-        "--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)"
+        "--jobs", type=bounded_int(1, 256), default=2, help="threads (default: %(default)s)"
     )
     return parser
 
@@ -128,7 +131,7 @@ def pack(
     """
     order = np.random.default_rng(seed).permutation(len(found.pictures))
     shuffled = replace(found, pictures=[found.pictures[i] for i in order])
-    with draft(out) as work:
+    with new_folder(out) as work:
         _check_room(work, len(shuffled.pictures) * 3 * config.height * config.width)
         made = _counted(prepared(shuffled, config, jobs=jobs), len(order), progress)
         counts = _write(shuffled, work, metadata, made, (config.height, config.width, 3))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from training.common.cli_helpers import told, within
-from training.common.draft import draft
+from training.common.cli_helpers import bounded_int, run_command
+from training.common.disk import new_folder
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.pictures.dataset import image_hash, near_duplicates
@@ -54,7 +54,7 @@ class Split:
 def main(argv: list[str]) -> int:
     """Run `timbre data split` on pictures and return the exit code: 0 done, 1 refused."""
     options = _parser().parse_args(argv)
-    return told("data split", lambda: _run(options))
+    return run_command("data split", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,10 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ratios", default="70/15/15", help="train/valid/test or train/test (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=within(0), default=1, help="default: %(default)s")
+    parser.add_argument("--seed", type=bounded_int(0), default=1, help="default: %(default)s")
     add_distance(parser)
     parser.add_argument(
-        "--jobs", type=within(1, 256), default=2, help="threads (default: %(default)s)"
+        "--jobs", type=bounded_int(1, 256), default=2, help="threads (default: %(default)s)"
     )
     add_layout(parser)
     return parser
@@ -166,7 +166,7 @@ def assign(labels: Sequence[str], group: Index, ratios: Sequence[float], *, seed
 def write(split: Split, out: Path, *, ratios: Sequence[float], seed: int) -> None:
     """Write split.csv, the rows of each part as NAME.npy, split.json and histogram.png, all of them or none."""
     counts = split.counts()
-    with draft(out) as work:
+    with new_folder(out) as work:
         rows = zip(split.pictures, split.part.tolist(), split.group.tolist(), strict=True)
         lines = (
             (picture.path, picture.label, split.names[part], group) for picture, part, group in rows

@@ -6,7 +6,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from training.common.cli_helpers import told
+from training.common.cli_helpers import run_command
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.pictures.dataset.packed import open_pack
@@ -17,7 +17,7 @@ from training.pictures.learn.layer_onnx import graph_of, names_of
 def main(argv: list[str]) -> int:
     """Run `timbre data describe` and return the exit code: 0 done, 1 refused."""
     options = _parser().parse_args(argv)
-    return told("data describe", lambda: _run(options))
+    return run_command("data describe", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -114,7 +114,7 @@ def test_the_command_writes_a_table_and_folders(tmp_path, folder, capsys):
         folder / "boat" / "boat-0.png"
     ).read_bytes()
     assert main(command) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_what_is_not_there_is_told(tmp_path, folder, capsys):
