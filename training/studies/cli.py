@@ -42,43 +42,24 @@ def _parser() -> argparse.ArgumentParser:
     listing = "; ".join(f"{name}: {what}" for name, what in STUDIES.items())
     parser = argparse.ArgumentParser(prog="timbre study", description=__doc__, epilog=listing)
     parser.add_argument("study", metavar="NAME", choices=STUDIES, help=", ".join(STUDIES))
-    parser.add_argument(
-        "table",
-        metavar="TABLE",
-        type=Path,
-        help="a folder that `timbre data table` made; for windows what `timbre data table` takes",
-    )
+    what = "a folder that `timbre data table` made; for windows what `timbre data table` takes"
+    parser.add_argument("table", metavar="TABLE", type=Path, help=what)
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("studies"), help="default: %(default)s"
     )
-    parser.add_argument(
-        "--rows", type=bounded_int(1), default=20_000, help="training windows at most (%(default)s)"
-    )
-    parser.add_argument(
-        "--seed", type=bounded_int(0), default=1, help="of everything random (%(default)s)"
-    )
-    parser.add_argument(
-        "--jobs",
-        type=bounded_int(1),
-        default=2,
-        help="threads, where a model can use them (%(default)s)",
-    )
-    parser.add_argument(
-        "--epochs",
-        type=bounded_int(0),
-        default=0,
-        help="of the networks; 0 is what each is made for",
-    )
-    parser.add_argument("--only", default="", metavar="NAME;NAME", help="of the models, these")
+    for name, least, default, about in (
+        ("rows", 1, 20_000, "training windows at most (%(default)s)"),
+        ("seed", 0, 1, "of everything random (%(default)s)"),
+        ("jobs", 1, 2, "threads, where a model can use them (%(default)s)"),
+        ("epochs", 0, 0, "of the networks; 0: the number that each network has as its default"),
+    ):
+        parser.add_argument(f"--{name}", type=bounded_int(least), default=default, help=about)
+    parser.add_argument("--only", default="", metavar="NAME;NAME", help="compare only these models")
     parser.add_argument(
         "--lengths", default="1,2,3,4,5,6,7,8,9,10,11,12", help="of windows, s (%(default)s)"
     )
     parser.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="change a setting of the recipe",
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="change a recipe's setting"
     )
     return parser
 
