@@ -1,7 +1,7 @@
 """Files and folders that are there whole or not at all.
 
-Content is written to a draft beside its target, `.draft-HOST-PID-RANDOM-NAME`, and renamed when it is
-complete. A reader sees the old state or the new one, also when the writer is killed.
+Content is written to a draft beside its target, `.draft-HOST-PID-RANDOM-NAME`, and renamed when it
+is complete. A reader sees the old state or the new one, also when the writer is killed.
 """
 
 from __future__ import annotations

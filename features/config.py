@@ -61,6 +61,13 @@ class AudioConfig:
         """Return the live hop in samples: the multiple of hop_length nearest to `seconds`, at least one."""
         return max(1, round(seconds * self.sample_rate / self.hop_length)) * self.hop_length
 
+    def check_hop(self, seconds: float, *, shortest: float) -> None:
+        """Raise Unprocessable unless a hop lies between `shortest` seconds and one window."""
+        longest = self.window / self.sample_rate
+        # Written so that NaN fails it too.
+        if not shortest <= seconds <= longest:
+            raise Unprocessable(f"hop={seconds} must be between {shortest} and {longest} s")
+
     def shape(self, kind: Kind) -> tuple[int, ...]:
         """Return the shape of one window's tensor."""
         return (6 + self.n_mfcc,) if kind == "features" else (self.n_mels, self.frames)

@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 from llvmlite import binding
 
+from common.atomic import write_atomic
+
 Entry: TypeAlias = Callable[..., int]
 ENTRIES = {"analyse": 10, "tuning_bin": 5, "summarise": 6}
 """The functions of `features.kernel_compiler`, and how many numbers each takes."""
@@ -83,14 +85,9 @@ def _places() -> list[Path]:
 def _keep(name: str, made: bytes) -> None:
     """Write an object file to the first place that takes it; where none does, every start makes it anew."""
     for place in _places():
-        draft = place / f"{name}.{os.getpid()}"
         with suppress(OSError):
-            place.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(made)
-            draft.replace(place / name)
+            write_atomic(place / name, made)
             return
-        with suppress(OSError):
-            draft.unlink()
 
 
 def _key() -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
-import shutil
-import tempfile
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.atomic import atomic_folder
 from common.errors import ArtefactError
 from features.config import DEFAULT
 from models.manifest import Config, InputKind, InputSpec, Label, Manifest, Source, Task, describe
@@ -109,23 +107,15 @@ def _golden(onnx: bytes, inputs: Tensor) -> bytes:
 
 
 def place(target: Path, files: dict[str, bytes]) -> Path:
-    """Write an artefact's files beside the target, check, then rename: a reader never sees half of one.
+    """Write the files of an artefact as the folder `target`, which appears complete or not at all.
 
-    Raises ArtefactError if the target exists, or if the store would refuse what is written.
+    Raises ArtefactError if the target exists, or if the store would reject the files.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
     try:
-        for name, content in files.items():
-            (draft / name).write_bytes(content)
-        read(draft)
-        draft.chmod(0o755)
-        try:
-            draft.rename(target)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                raise
-            raise ArtefactError(f"{target.parent.name} {target.name} exists already") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with atomic_folder(target) as draft:
+            for name, content in files.items():
+                (draft / name).write_bytes(content)
+            read(draft)
+    except FileExistsError as error:
+        raise ArtefactError(f"{target.parent.name} {target.name} exists already") from error
     return target

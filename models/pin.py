@@ -1,15 +1,14 @@
-"""Which version of a model is served: the newest, unless somebody chose another one."""
+"""The pinned version of a model: the newest one is served unless a version was requested by number."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from common.atomic import write_atomic
 from common.errors import ArtefactError
+from common.mapping import parse_json, read_json
 from models.manifest import VERSION
 
 FILE = "current.json"
@@ -18,16 +17,21 @@ FILE = "current.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """A version that was asked for by its number."""
+    """A version that was requested by number."""
 
     version: str
     """The one to serve."""
     newest: str
-    """The newest one at that time: only a newer one still ends the choice."""
+    """The newest version at that time: a version after it ends the pin."""
+
+    def __post_init__(self) -> None:
+        """Raises ArtefactError if a field is not a version."""
+        if not (VERSION.fullmatch(self.version) and VERSION.fullmatch(self.newest)):
+            raise ArtefactError(f"version={self.version!r} or newest={self.newest!r} is no version")
 
 
-def read_choice(folder: Path) -> Pin | None:
-    """Return the choice made for the model in a folder, None where there is none. Raises ArtefactError for nonsense."""
+def read_pin(folder: Path) -> Pin | None:
+    """Return the pin of the model in a folder, or None. Raises ArtefactError if it is invalid."""
     try:
         text = (folder / FILE).read_bytes()
     except FileNotFoundError:
@@ -35,63 +39,50 @@ def read_choice(folder: Path) -> Pin | None:
     except OSError as error:
         raise ArtefactError(f"{FILE} cannot be read: {error.strerror}") from error
     try:
-        choice = Pin(**json.loads(text))
-        if VERSION.fullmatch(choice.version) and VERSION.fullmatch(choice.newest):
-            return choice
-    except (TypeError, ValueError, RecursionError):
-        pass
-    raise ArtefactError(f'{FILE} is not of the form {{"version": "1", "newest": "2"}}')
+        return read_json(
+            Pin, parse_json(text, error=ArtefactError), where=FILE, error=ArtefactError
+        )
+    except ArtefactError as error:
+        form = '{"version": "1", "newest": "2"}'
+        raise ArtefactError(f"{FILE} is not of the form {form}: {error}") from error
 
 
-def write_choice(folder: Path, choice: Pin | None) -> None:
-    """Keep a choice, or take it back; a reader never sees half of it. Raises OSError where nothing can be written."""
-    if choice is None:
+def write_pin(folder: Path, pin: Pin | None) -> None:
+    """Write a pin, or remove it for None. Raises OSError if nothing can be written."""
+    if pin is None:
         (folder / FILE).unlink(missing_ok=True)
-        return
-    handle, draft = tempfile.mkstemp(prefix=".draft-", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(choice), file)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(folder / FILE)
-    except BaseException:
-        with suppress(OSError):
-            Path(draft).unlink()
-        raise
+    else:
+        write_atomic(folder / FILE, json.dumps(asdict(pin)))
 
 
-def in_line(versions: list[str], choice: Pin | None) -> list[str]:
-    """Return the versions in the order in which they are tried when nothing is served yet.
+def load_order(versions: list[str], pin: Pin | None) -> list[str]:
+    """Return the versions in the order in which they are tried at start.
 
-    What is newer than all that was there when somebody chose comes first, then the choice, then the
-    others.
+    Those after the newest one of the pin come first, then the pinned one, then the others.
     """
     ranked = sorted(versions, key=int, reverse=True)
-    if choice is None:
+    if pin is None:
         return ranked
-    newer = [version for version in ranked if int(version) > int(choice.newest)]
-    chosen = [version for version in ranked if version == choice.version and version not in newer]
-    return [*newer, *chosen, *(version for version in ranked if version not in {*newer, *chosen})]
+    newer = [version for version in ranked if int(version) > int(pin.newest)]
+    pinned = [version for version in ranked if version == pin.version and version not in newer]
+    return [*newer, *pinned, *(version for version in ranked if version not in {*newer, *pinned})]
 
 
-def successors(
-    versions: list[str], choice: Pin | None, *, current: str, changed: bool
+def update_candidates(
+    versions: list[str], pin: Pin | None, *, current: str, pin_changed: bool
 ) -> list[str]:
-    """Return the versions that should take the place of the current one, the best first.
+    """Return the versions that should replace the current one, the best first.
 
-    changed: somebody chose since the current version was taken. Only then may an older one take
-    over: a version whose folder was removed goes on being served.
+    pin_changed: whether the pin changed since the current version was loaded. Only then may an
+    older version replace it: a version whose folder was removed is still served.
     """
-    if not changed:
-        floor = max(int(current), int(choice.newest) if choice else 0)
-        return [
-            version for version in sorted(versions, key=int, reverse=True) if int(version) > floor
+    if not pin_changed:
+        floor = max(int(current), int(pin.newest) if pin else 0)
+        newer = [version for version in versions if int(version) > floor]
+        return sorted(newer, key=int, reverse=True)
+    order = load_order(versions, pin)
+    if pin is not None:
+        order = [
+            version for version in order if int(version) > int(pin.newest) or version == pin.version
         ]
-    line = in_line(versions, choice)
-    if choice is not None:
-        line = [
-            version
-            for version in line
-            if int(version) > int(choice.newest) or version == choice.version
-        ]
-    return line[: line.index(current)] if current in line else line
+    return order[: order.index(current)] if current in order else order

@@ -1,4 +1,4 @@
-"""Models that are not served by default: loaded when asked for, let go when nobody asks any more."""
+"""Model versions requested by number: loaded on request, released when they are no longer used."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from threading import Lock
 from models.store import Model, Store
 
 KEEP_S = 60.0
-"""How long a version is kept that nobody asks for."""
+"""Seconds a version is kept after its last request."""
 KEPT = 4
-"""Versions kept at the most; who uses one keeps it alive for himself."""
+"""Versions kept at most; a caller that uses one holds its own reference."""
 
 
 class RecentModels:
-    """The few versions that were asked for last. Safe to share between threads."""
+    """An LRU cache of the versions requested last. Thread-safe."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -23,22 +23,22 @@ class RecentModels:
         self._lock = Lock()
 
     def find(self, name: str, version: str) -> Model:
-        """Return a version, loaded if need be. Raises NotFound and ArtefactError as `Store.load` does."""
+        """Return a version, loaded if needed. Raises NotFound and ArtefactError as `Store.load` does."""
         kept = self._kept.get((name, version))
         model = kept[0] if kept else self._store.load(name, version)
         self.put(model)
         return model
 
     def put(self, model: Model) -> None:
-        """Keep a model as if it had been asked for."""
+        """Add a model as the one requested last."""
         with self._lock:
             self._kept[model.name, model.version] = (model, time.monotonic())
             self._kept.move_to_end((model.name, model.version))
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
 
-    def tidy(self) -> None:
-        """Let go of what was not asked for of late."""
+    def expire(self) -> None:
+        """Release the versions that were not requested for KEEP_S seconds."""
         with self._lock:
             while self._kept and next(iter(self._kept.values()))[1] < time.monotonic() - KEEP_S:
                 self._kept.popitem(last=False)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from common.errors import ArtefactError, NotFound, UnsupportedMedia
 from features.config import AudioConfig, PictureConfig
 from models.manifest import FILES, NAME, VERSION, Manifest, describe
-from models.pin import Pin, in_line, read_choice, write_choice
+from models.pin import Pin, load_order, read_pin, write_pin
 from models.session import Session
 
 if TYPE_CHECKING:
@@ -147,26 +147,26 @@ class Store:
         return model
 
     def first(self, name: str) -> tuple[Model, dict[str, str]]:
-        """Return the model to begin with, and why the versions that come before it were refused.
+        """Return the model to serve at start, and the reason of each version rejected before it.
 
-        It is the newest version that is whole, unless another one was chosen. Raises NotFound, and
-        ArtefactError with the first reason when every version is refused.
+        It is the newest complete version, unless one is pinned. Raises NotFound, and ArtefactError
+        with the first reason when every version is rejected.
         """
         refused: dict[str, str] = {}
-        for version in in_line(self.versions(name), self._begun_with(name)):
+        for version in load_order(self.versions(name), self._pin_at_start(name)):
             try:
                 return self.load(name, version), refused
             except ArtefactError as error:
                 refused[version] = str(error)
         raise ArtefactError(next(iter(refused.values())))
 
-    def choice(self, name: str) -> Pin | None:
-        """Return the choice that was made for a model. Raises ArtefactError if it cannot be read."""
-        return read_choice(self.path / name)
+    def pin(self, name: str) -> Pin | None:
+        """Return the pin of a model, or None. Raises ArtefactError if it cannot be read."""
+        return read_pin(self.path / name)
 
-    def choose(self, name: str, choice: Pin | None) -> None:
-        """Keep a choice for this and other processes, and for the next start; None: the newest. Raises OSError."""
-        write_choice(self.path / name, choice)
+    def set_pin(self, name: str, pin: Pin | None) -> None:
+        """Write a pin that every process and the next start read; None unpins. Raises OSError."""
+        write_pin(self.path / name, pin)
 
     def signature(self, name: str, version: str) -> Signature:
         """Return what changes when a version's files do; empty where nothing can be read."""
@@ -179,10 +179,10 @@ class Store:
             sorted((file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in files)
         )
 
-    def _begun_with(self, name: str) -> Pin | None:
-        """Return the choice to begin with: one that cannot be read must not keep a server from starting."""
+    def _pin_at_start(self, name: str) -> Pin | None:
+        """Return the pin; one that cannot be read must not keep a server from starting."""
         try:
-            return self.choice(name)
+            return self.pin(name)
         except ArtefactError:
             return None
 

@@ -50,11 +50,9 @@ class Clip:
 
 def hop_samples(hop: float | None, *, config: AudioConfig, min_hop: float) -> int:
     """Return the hop in samples; None is the window itself. Raises Unprocessable when out of range."""
-    longest = config.window / config.sample_rate
     if hop is None:
         return config.window
-    if not min_hop <= hop <= longest:
-        raise Unprocessable(f"hop={hop} must be between {min_hop} and {longest} s")
+    config.check_hop(hop, shortest=min_hop)
     return round(hop * config.sample_rate)
 
 

@@ -27,7 +27,7 @@ class ModelRegistry:
         self._store = store
         self._wanted = names
         self._current: dict[str, Model] = {}
-        self._shelf = RecentModels(store)
+        self._recent = RecentModels(store)
 
     @property
     def names(self) -> list[str]:
@@ -74,7 +74,7 @@ class ModelRegistry:
         return (
             current
             if version is None or version == current.version
-            else self._shelf.find(name, version)
+            else self._recent.find(name, version)
         )
 
     async def get(self, name: str, version: str | None = None) -> Model:
@@ -87,7 +87,7 @@ class ModelRegistry:
 
     def look(self) -> list[Candidate]:
         """Return what should be served in the place of what is; let go of what nobody asks for. Raises OSError."""
-        self._shelf.tidy()
+        self._recent.expire()
         return self.scanner.look({name: model.version for name, model in self._current.items()})
 
     def read(self, name: str, version: str) -> Model:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from common.errors import ArtefactError
-from models.pin import FILE, Pin, successors
+from models.pin import FILE, Pin, update_candidates
 from models.store import Model, Signature, Store
 from service.log import log
 
@@ -51,7 +51,7 @@ class VersionScanner:
             versions, current = self._store.versions(name), served.get(name, "0")
             choice = self._choice(name, self._choices.get(name))
             changed = name not in served or choice != self._choices.get(name, choice)
-            line = successors(versions, choice, current=current, changed=changed)
+            line = update_candidates(versions, choice, current=current, pin_changed=changed)
             if not line:
                 self._choices[name] = choice
             self._forget(name, versions)
@@ -93,7 +93,7 @@ class VersionScanner:
 
     def _choice(self, name: str, otherwise: Pin | None) -> Pin | None:
         try:
-            choice = self._store.choice(name)
+            choice = self._store.pin(name)
         except ArtefactError as error:
             self.refuse(name, FILE, str(error), ())
             return otherwise

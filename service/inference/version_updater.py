@@ -114,7 +114,7 @@ class VersionUpdater:
 
     def _keep(self, name: str, choice: Pin | None) -> bool:
         try:
-            self._store.choose(name, choice)
+            self._store.set_pin(name, choice)
         except OSError as error:
             log("choice not kept", model=name, why=error.strerror)
             return False

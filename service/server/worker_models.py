@@ -45,7 +45,7 @@ class WorkerModels:
 
     def request(self, names: Collection[str]) -> None:
         """Hold these versions and no others from now on; without any, keep those that are loaded."""
-        self._recent.tidy()
+        self._recent.expire()
         if names:
             self._models = {name: model for name, model in self._models.items() if name in names}
         if self._loading is None or self._loading.done():

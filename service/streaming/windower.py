@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.errors import Unprocessable
 from features.config import AudioConfig, Kind, Samples, Tensor
 from features.resample import StreamingResampler
 from features.streaming import StreamingExtractor
@@ -62,10 +61,7 @@ class Windower:
         warn_every: float,
     ) -> None:
         """Raises Unprocessable when the hop is out of range."""
-        if not min_hop <= start.hop <= config.window / config.sample_rate:
-            raise Unprocessable(
-                f"hop={start.hop} must be between {min_hop} and {config.window / config.sample_rate} s"
-            )
+        config.check_hop(start.hop, shortest=min_hop)
         self.hop = config.live_hop(start.hop)
         """Samples at the model's rate."""
         self.thinning = (1, 0)

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import asdict, fields, replace
 
 import pytest
@@ -81,3 +82,14 @@ def test_a_picture_that_cannot_be_is_refused(changes, words):
 
 def test_the_largest_and_the_smallest_picture_are_taken():
     assert PictureConfig(height=1, width=4_096).shape == (1, 4_096, 3)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 2.0])
+def test_a_hop_between_the_shortest_and_one_window_is_accepted(seconds):
+    DEFAULT.check_hop(seconds, shortest=0.1)
+
+
+@pytest.mark.parametrize("seconds", [0.09, 2.01, math.nan, -1.0])
+def test_a_hop_out_of_range_is_rejected_with_the_range(seconds):
+    with pytest.raises(Unprocessable, match=rf"hop={seconds} must be between 0\.1 and 2\.0 s"):
+        DEFAULT.check_hop(seconds, shortest=0.1)

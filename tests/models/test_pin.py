@@ -1,22 +1,22 @@
-"""Which version is served: the newest, the one chosen, and when a choice ends."""
+"""Which version is served: the newest, the pinned one, and when a pin ends."""
 
 import json
 
 import pytest
 
 from common.errors import ArtefactError
-from models.pin import FILE, Pin, in_line, read_choice, successors, write_choice
+from models.pin import FILE, Pin, load_order, read_pin, update_candidates, write_pin
 
-CHOSEN = Pin(version="2", newest="9")
+PINNED = Pin(version="2", newest="9")
 
 
-def test_a_choice_is_kept_read_and_taken_back_and_leaves_nothing_beside_it(tmp_path):
-    assert read_choice(tmp_path) is None
-    write_choice(tmp_path, CHOSEN)
-    assert read_choice(tmp_path) == CHOSEN
+def test_a_pin_is_kept_read_and_taken_back_and_leaves_nothing_beside_it(tmp_path):
+    assert read_pin(tmp_path) is None
+    write_pin(tmp_path, PINNED)
+    assert read_pin(tmp_path) == PINNED
     assert [each.name for each in tmp_path.iterdir()] == [FILE]
-    write_choice(tmp_path, None)
-    write_choice(tmp_path, None)
+    write_pin(tmp_path, None)
+    write_pin(tmp_path, None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -31,22 +31,22 @@ def test_a_choice_is_kept_read_and_taken_back_and_leaves_nothing_beside_it(tmp_p
         '{"version": "../2", "newest": "9"}',
     ],
 )
-def test_nonsense_is_no_choice_and_says_what_one_looks_like(tmp_path, text):
+def test_nonsense_is_no_pin_and_says_what_one_looks_like(tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(ArtefactError, match='"newest"'):
-        read_choice(tmp_path)
+        read_pin(tmp_path)
 
 
-def test_a_choice_that_cannot_be_written_leaves_the_one_before(tmp_path):
-    write_choice(tmp_path, CHOSEN)
+def test_a_pin_that_cannot_be_written_leaves_the_one_before(tmp_path):
+    write_pin(tmp_path, PINNED)
     with pytest.raises(TypeError):
-        write_choice(tmp_path, "nonsense")
+        write_pin(tmp_path, "nonsense")
     assert json.loads((tmp_path / FILE).read_text()) == {"version": "2", "newest": "9"}
     assert [each.name for each in tmp_path.iterdir()] == [FILE]
 
 
 @pytest.mark.parametrize(
-    ("choice", "line"),
+    ("pin", "line"),
     [
         (None, ["10", "9", "2", "1"]),
         (Pin(version="2", newest="9"), ["10", "2", "9", "1"]),
@@ -55,29 +55,30 @@ def test_a_choice_that_cannot_be_written_leaves_the_one_before(tmp_path):
         (Pin(version="10", newest="9"), ["10", "9", "2", "1"]),
     ],
 )
-def test_at_the_start_newer_ones_go_before_the_choice_and_the_choice_before_the_others(
-    choice, line
-):
-    assert in_line(["1", "2", "9", "10"], choice) == line
+def test_at_the_start_newer_ones_go_before_the_pin_and_the_pin_before_the_others(pin, line):
+    assert load_order(["1", "2", "9", "10"], pin) == line
 
 
 @pytest.mark.parametrize(
-    ("current", "choice", "changed", "expected"),
+    ("current", "pin", "changed", "expected"),
     [
         ("2", None, False, ["10", "9"]),
         ("10", None, False, []),
         ("11", None, False, []),  # its folder was removed
-        ("2", CHOSEN, False, ["10"]),
+        ("2", PINNED, False, ["10"]),
         ("2", Pin(version="2", newest="10"), False, []),
-        ("10", CHOSEN, False, []),  # newer than all there was: the choice is over
-        ("9", CHOSEN, True, ["10", "2"]),
-        ("2", CHOSEN, True, ["10"]),
+        ("10", PINNED, False, []),  # newer than all there was: the pin is over
+        ("9", PINNED, True, ["10", "2"]),
+        ("2", PINNED, True, ["10"]),
         ("10", Pin(version="2", newest="10"), True, ["2"]),
         ("2", None, True, ["10", "9"]),  # taken back
         ("11", None, True, ["10", "9", "2", "1"]),
     ],
 )
-def test_while_one_is_served_only_newer_ones_or_a_new_choice_take_over(
-    current, choice, changed, expected
+def test_while_one_is_served_only_newer_ones_or_a_new_pin_take_over(
+    current, pin, changed, expected
 ):
-    assert successors(["1", "2", "9", "10"], choice, current=current, changed=changed) == expected
+    assert (
+        update_candidates(["1", "2", "9", "10"], pin, current=current, pin_changed=changed)
+        == expected
+    )

@@ -275,7 +275,7 @@ def test_the_first_is_the_one_chosen_and_nonsense_chooses_nothing(artefacts, fie
     for _ in range(2):
         write(artefacts, **fields)
     store = Store(artefacts)
-    store.choose("trio", Pin(version="2", newest="3"))
+    store.set_pin("trio", Pin(version="2", newest="3"))
     assert store.first("trio")[0].version == "2"
     write(artefacts, **fields)
     assert store.first("trio")[0].version == "4"
