@@ -17,6 +17,7 @@ from features.config import Tensor
 from models.store import Model, Store
 from service.inference.loop_monitor import LoopMonitor
 from service.inference.registry import ModelRegistry
+from service.inference.version_scanner import VersionScanner
 from service.inference.version_updater import VersionUpdater
 from service.lifecycle import Closeable
 from service.log import log
@@ -45,9 +46,10 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         store = Store(settings.artefacts)
-        self.registry = ModelRegistry(store, names=settings.models)
+        self.scanner = VersionScanner(store, models=settings.models)
+        self.registry = ModelRegistry(store, self.scanner)
         self.queue = _queue(settings, store, self.registry)
-        self.updater = VersionUpdater(self.registry, store, prepare=self.queue.prepare)
+        self.updater = VersionUpdater(self.registry, self.scanner, prepare=self.queue.prepare)
         self.leaving = False
         self.opening: asyncio.Task[None]
         self.loaded = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The models a server offers: found in the store, loaded and warmed, replaced, described."""
+"""The models a server serves: loaded and warmed, looked up, switched, described."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import ArtefactError, NotFound
+from common.errors import NotFound
 from features.config import PictureConfig
 from models.manifest import Config, InputKind
 from models.recent import RecentModels
 from models.store import Model, Store
 from service.inference.memory import give_back, let_go_of_large_blocks
-from service.inference.version_scanner import Candidate, VersionScanner
+from service.inference.version_scanner import VersionScanner
 
 Description = dict[str, Any]
 
 
 class ModelRegistry:
-    """The current version of every model offered is ready from the start, others from their first use."""
+    """Current versions are ready from the start; others are loaded at their first use."""
 
-    def __init__(self, store: Store, *, names: tuple[str, ...] = ()) -> None:
-        self.scanner = VersionScanner(store, offers=self.offers)
+    def __init__(self, store: Store, scanner: VersionScanner) -> None:
+        """scanner: finds the versions to begin with."""
         self._store = store
-        self._wanted = names
+        self._scanner = scanner
         self._current: dict[str, Model] = {}
         self._recent = RecentModels(store)
 
     @property
     def names(self) -> list[str]:
-        """Names offered, sorted; none until loaded."""
+        """Names of the models served, sorted; empty until loaded."""
         return list(self._current)
 
     @property
@@ -39,23 +39,17 @@ class ModelRegistry:
         """The current version of each, in the order of their names."""
         return list(self._current.values())
 
-    def offers(self, name: str) -> bool:
-        """Return whether a model of this name may be served."""
-        return not self._wanted or name in self._wanted
+    @property
+    def served(self) -> dict[str, str]:
+        """The current version by name."""
+        return {name: model.version for name, model in self._current.items()}
 
     def load(self) -> list[Model]:
-        """Load and warm everything offered; takes a second. Raises ArtefactError, also when there is nothing.
+        """Load and warm every model; takes seconds. Raises ArtefactError, also when there is none.
 
-        Where the newest version is refused, the newest that is whole is served.
+        If the newest version is refused, the newest valid one is served.
         """
-        names = self._store.names()
-        missing = set(self._wanted).difference(names)
-        if missing or not names:
-            there = f"; there is {', '.join(names)}" if names else ""
-            raise ArtefactError(
-                f"no artefact of {', '.join(sorted(missing)) or 'any model'} in {self._store.path}{there}"
-            )
-        current = {name: self.scanner.begin(name) for name in names if self.offers(name)}
+        current = {name: self._scanner.first(name) for name in self._scanner.names()}
         kinds = {(model.kind, model.config) for model in current.values()}
         for kind, config in kinds:
             _warm(kind, config)
@@ -78,41 +72,38 @@ class ModelRegistry:
         )
 
     async def get(self, name: str, version: str | None = None) -> Model:
-        """Return a model without holding up the loop. Raises NotFound, naming what there is."""
+        """Return a model without blocking the event loop. Raises NotFound, naming what there is."""
         return (
             self.find(name)
             if version is None
             else await asyncio.to_thread(self.find, name, version)
         )
 
-    def look(self) -> list[Candidate]:
-        """Return what should be served in the place of what is; let go of what nobody asks for. Raises OSError."""
-        self._recent.expire()
-        return self.scanner.look({name: model.version for name, model in self._current.items()})
-
-    def read(self, name: str, version: str) -> Model:
-        """Return a version that may take over at once. Raises NotFound, or ArtefactError when it is refused."""
-        model = self.scanner.read(name, version)
+    def warm(self, model: Model) -> None:
+        """Prepare the code that computes the inputs of a model, if no current one has the same."""
         if all((model.kind, model.config) != (other.kind, other.config) for other in self.models):
             _warm(model.kind, model.config)
-        return model
 
-    def take(self, model: Model) -> str | None:
-        """Serve a version from now on; return the one before it."""
+    def switch(self, model: Model) -> str | None:
+        """Make a version the current one; return the previous one."""
         before = self._current.get(model.name)
-        # Anew and sorted: others may be walking through it.
+        # A new, sorted one: others may be iterating over the old one.
         self._current = dict(sorted({**self._current, model.name: model}.items()))
         return before.version if before else None
 
+    def expire_unused(self) -> None:
+        """Drop the versions that no request has named of late."""
+        self._recent.expire()
+
     def describe(self, name: str) -> Description:
-        """Return what clients may want to know of a model. Raises NotFound, naming what there is."""
+        """Return what clients may know about a model. Raises NotFound, naming what there is."""
         model = self.find(name)
         manifest = model.manifest
         return {
             "name": model.name,
             "version": model.version,
             "versions": self._versions(model),
-            "refused": self.scanner.refused(name),
+            "refused": self._scanner.refused(name),
             "task": manifest.task,
             "labels": [
                 {"name": label.name, "threshold": label.threshold} for label in manifest.labels
@@ -125,9 +116,8 @@ class ModelRegistry:
         }
 
     def _versions(self, model: Model) -> list[str]:
-        """Return the versions on disk, and the one that is served, which may be gone from there."""
-        there = self._store.versions(model.name) if model.name in self._store.names() else []
-        return sorted({*there, model.version}, key=int)
+        """Return the versions on disk, and the current one, which may have been removed from it."""
+        return sorted({*self._store.listing().get(model.name, []), model.version}, key=int)
 
 
 def _input(model: Model) -> Description:
@@ -146,7 +136,7 @@ def _input(model: Model) -> Description:
 
 
 def _warm(kind: InputKind, config: Config) -> None:
-    """Compute one window both ways, so that kernels are compiled and tables built before the first client."""
+    """Compute one window both ways: compiles kernels and builds tables before the first request."""
     if kind == "picture" or isinstance(config, PictureConfig):
         # Loads the decoder.
         import features.picture  # noqa: F401

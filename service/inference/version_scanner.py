@@ -1,8 +1,8 @@
-"""Sees new versions below the artefacts folder, and remembers which were refused and why."""
+"""Finds new versions in the artefacts folder, and remembers which were refused and why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from common.errors import ArtefactError
@@ -12,56 +12,76 @@ from service.log import log
 
 
 class Candidate(NamedTuple):
-    """A version that should be served in the place of what is."""
+    """A version to serve instead of the current one."""
 
     name: str
     version: str
-    choice: Pin | None
-    """The one made for its model, as it stood then."""
+    pin: Pin | None
+    """Of its model, as read by the scan."""
 
 
 class VersionScanner:
-    """Looks at folders when told to, never on its own. One call at a time; takes the time that the disk takes."""
+    """Reads the folder when called, and takes the time that the disk takes. One scan at a time."""
 
-    def __init__(self, store: Store, *, offers: Callable[[str], bool]) -> None:
-        """offers: whether a model of this name may be served."""
+    def __init__(self, store: Store, *, models: tuple[str, ...] = ()) -> None:
+        """models: names that may be served; empty: all."""
         self._store = store
-        self._offers = offers
-        self._choices: dict[str, Pin | None] = {}
-        """As they stood when the versions served now were taken."""
+        self._models = models
+        self._pins: dict[str, Pin | None] = {}
+        """As read when the versions served now became current."""
         self._refused: dict[tuple[str, str], tuple[Signature, str]] = {}
         self._seen: dict[tuple[str, str], Signature] = {}
 
-    def begin(self, name: str) -> Model:
-        """Return the version to begin with: the newest that is whole, or the one chosen. Raises ArtefactError."""
-        self._choices[name] = self._choice(name, None)
+    def names(self) -> list[str]:
+        """Return the models to serve, sorted. Raises ArtefactError when one is missing, or all."""
+        found = self._store.names()
+        missing = set(self._models).difference(found)
+        if missing or not found:
+            there = f"; there is {', '.join(found)}" if found else ""
+            wanted = ", ".join(sorted(missing)) or "any model"
+            raise ArtefactError(f"no artefact of {wanted} in {self._store.path}{there}")
+        return [name for name in found if self.allows(name)]
+
+    def allows(self, name: str) -> bool:
+        """Return whether a model of this name may be served."""
+        return not self._models or name in self._models
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions on disk, oldest first. Raises NotFound."""
+        return self._store.versions(name)
+
+    def first(self, name: str) -> Model:
+        """Return the newest valid version, or the pinned one, checked. Raises ArtefactError."""
+        self._pins[name] = self._pin(name, None)
         model, refused = self._store.first(name)
         for version, why in refused.items():
             self.refuse(name, version, why)
         return model
 
-    def look(self, served: Mapping[str, str]) -> list[Candidate]:
-        """Return what should be served in the place of what is, the best of a name first.
+    def scan(self, served: Mapping[str, str]) -> list[Candidate]:
+        """Return the versions to serve instead of those served now, best first. Raises OSError.
 
-        A version that was refused is left out until its files change, and one that is new until
-        they lie still between two calls: it may be a copy that is not finished. Raises OSError.
+        A refused version is left out until its files change; a new one until they are the same in
+        two scans, as the copy may be unfinished. served: version by model.
         """
         found = []
-        for name in filter(self._offers, self._store.names()):
-            versions, current = self._store.versions(name), served.get(name, "0")
-            choice = self._choice(name, self._choices.get(name))
-            changed = name not in served or choice != self._choices.get(name, choice)
-            line = update_candidates(versions, choice, current=current, pin_changed=changed)
+        for name, versions in self._store.listing().items():
+            if not self.allows(name):
+                continue
+            known = self._pins.get(name)
+            pin = self._pin(name, known)
+            changed = name not in served or pin != known
+            line = update_candidates(
+                versions, pin, current=served.get(name, "0"), pin_changed=changed
+            )
             if not line:
-                self._choices[name] = choice
+                self._pins[name] = pin
             self._forget(name, versions)
-            found += [
-                Candidate(name, version, choice) for version in line if self._rests(name, version)
-            ]
+            found += [Candidate(name, version, pin) for version in line if self._fit(name, version)]
         return found
 
-    def read(self, name: str, version: str) -> Model:
-        """Return a version, checked and warmed. Raises NotFound, or ArtefactError when it is refused."""
+    def load(self, name: str, version: str) -> Model:
+        """Return a version, checked and warmed. Raises NotFound; ArtefactError when refused."""
         signature = self._store.signature(name, version)
         try:
             return self._store.load(name, version)
@@ -70,44 +90,55 @@ class VersionScanner:
             raise
 
     def refuse(self, name: str, version: str, why: str, signature: Signature | None = None) -> None:
-        """Remember why a version is not taken; say it once for each change.
+        """Remember why a version cannot be served; log it once for each change.
 
-        signature: of the files that were refused; an empty one lets the version be tried again at
-        the next look.
+        signature: of the refused files; with an empty one, the next scan tries the version again.
         """
         signature = self._store.signature(name, version) if signature is None else signature
         if self._refused.get((name, version)) != (signature, why):
             log("version refused", model=name, version=version, why=why)
         self._refused[name, version] = (signature, why)
 
-    def taken(self, model: Model, choice: Pin | None) -> None:
-        """Remember what is served from now on, and that it was chosen so."""
-        self._choices[model.name] = choice
+    def switched(self, model: Model, pin: Pin | None) -> None:
+        """Remember which version is current now, and the pin that it became current by."""
+        self._pins[model.name] = pin
         self._refused.pop((model.name, model.version), None)
 
+    def save(self, name: str, pin: Pin | None) -> bool:
+        """Write a pin for other processes and the next start; return whether that worked."""
+        try:
+            self._store.set_pin(name, pin)
+        except OSError as error:
+            log("pin not saved", model=name, why=error.strerror)
+            return False
+        return True
+
     def refused(self, name: str) -> dict[str, str]:
-        """Return the versions of a model that are refused as they are, and why."""
+        """Return the refused versions of a model, and why. Safe to call from any thread."""
         return {
             version: why for (of, version), (_, why) in self._refused.copy().items() if of == name
         }
 
-    def _choice(self, name: str, otherwise: Pin | None) -> Pin | None:
+    def _pin(self, name: str, otherwise: Pin | None) -> Pin | None:
         try:
-            choice = self._store.pin(name)
+            pin = self._store.pin(name)
         except ArtefactError as error:
             self.refuse(name, FILE, str(error), ())
             return otherwise
         self._refused.pop((name, FILE), None)
-        return choice
+        return pin
 
-    def _rests(self, name: str, version: str) -> bool:
-        """Return whether a version was seen before as it is now, and not refused so."""
+    def _fit(self, name: str, version: str) -> bool:
+        """Return whether a version's files are those of the scan before, and not refused."""
         key, signature = (name, version), self._store.signature(name, version)
         before, self._seen[key] = self._seen.get(key), signature
         return before == signature and self._refused.get(key, ((), ""))[0] != signature
 
     def _forget(self, name: str, versions: list[str]) -> None:
-        """Forget what is not there any more."""
+        """Forget what was known of removed versions."""
+        kept = {*versions, FILE}
         for known in (self._refused, self._seen):
-            for key in [key for key in known if key[0] == name and key[1] not in {*versions, FILE}]:
-                known.pop(key, None)
+            # A copy: the event loop's thread may add to it meanwhile.
+            for key in list(known):
+                if key[0] == name and key[1] not in kept:
+                    known.pop(key, None)

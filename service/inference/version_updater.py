@@ -1,8 +1,9 @@
-"""A new version takes the place of the one that is served, once it is checked, warm and known to all workers."""
+"""Switches to a new model version once it is verified, warmed up and loaded by every worker."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,96 +11,128 @@ from typing import Any
 
 from common.errors import ArtefactError, NotFound, Refused
 from models.pin import Pin
-from models.store import Model, Store
+from models.store import Model
 from service.inference.registry import ModelRegistry
+from service.inference.version_scanner import Candidate, VersionScanner
 from service.log import log
 
-WATCH_S = 1.0
-"""How often the artefacts folder is looked at."""
+SCAN_S = 1.0
+"""Seconds between two scans of the artefacts folder."""
 
 
 class VersionUpdater:
-    """Keeps a catalogue at the versions that should be served."""
+    """Keeps the registry at the versions to be served: those found on disk, or asked for."""
 
     def __init__(
         self,
-        catalogue: ModelRegistry,
-        store: Store,
+        registry: ModelRegistry,
+        scanner: VersionScanner,
         *,
         prepare: Callable[[str, str], Awaitable[None]],
     ) -> None:
-        """prepare: returns when whoever runs the models has this one as well; raises ArtefactError if that fails."""
-        self._catalogue = catalogue
-        self._store = store
+        """prepare: returns once all workers have a version; raises ArtefactError if one fails."""
+        self._registry = registry
+        self._scanner = scanner
         self._prepare = prepare
-        # What is asked for and what is found must not overtake each other.
-        self._turn = asyncio.Lock()
-        self._trouble = ""
+        # A version asked for and one that was found must not overtake each other.
+        self._lock = asyncio.Lock()
+        self._switches = 0
+        self._failure = ""
 
     async def watch(self) -> None:
-        """Take what appears on disk, until cancelled."""
-        while True:
-            await asyncio.sleep(WATCH_S)
-            async with self._turn:
-                try:
-                    await self._look()
-                    self._note("")
-                except Exception as error:  # noqa: BLE001 - a disk that is away for a while may come back
-                    self._note(f"{type(error).__name__}: {error}")
+        """Switch to what appears on disk, until cancelled."""
+        stopped = threading.Event()
+        try:
+            while True:
+                # The thread does the waiting too: so the event loop of an idle server sleeps.
+                switches, found = await asyncio.to_thread(self._wait, stopped)
+                async with self._lock:
+                    if switches == self._switches:
+                        await self._try(found)
+        finally:
+            stopped.set()
 
     async def load(self, name: str, version: str | None = None) -> dict[str, Any]:
-        """Serve this version from now on, by default the latest on disk, and keep the choice; return what was done.
+        """Serve a version from now on and pin it; the latest on disk, unpinned, if None.
 
-        Raises NotFound, and Refused when the version is not fit to be served: then all stays as it
-        was.
+        Returns the body of the response. Raises NotFound, and Refused when the version cannot be
+        served: nothing changes then.
         """
         begin = time.monotonic()
-        async with self._turn:
+        async with self._lock:
             versions = await asyncio.to_thread(self._versions, name)
             wanted = versions[-1] if version is None else version
             try:
-                model = await self._ready(name, wanted)
+                model = await self._prepared(name, wanted)
             except ArtefactError as error:
                 raise Refused(str(error)) from error
-            choice = None if wanted == versions[-1] else Pin(version=wanted, newest=versions[-1])
-            kept = await asyncio.to_thread(self._keep, name, choice)
-            previous = self._take(model, choice, begin)
-        seconds = round(time.monotonic() - begin, 3)
+            pin = None if wanted == versions[-1] else Pin(version=wanted, newest=versions[-1])
+            kept = await asyncio.to_thread(self._scanner.save, name, pin)
+            previous = self._switch(model, pin, begin)
         return {
             "name": name,
             "version": wanted,
             "previous": previous,
             "kept": kept,
-            "seconds": seconds,
+            "seconds": round(time.monotonic() - begin, 3),
         }
 
-    async def _look(self) -> None:
+    def _wait(self, stopped: threading.Event) -> tuple[int, list[Candidate]]:
+        """Scan until there are candidates; return them, and the switches made before the scan."""
+        while not stopped.wait(SCAN_S):
+            switches = self._switches
+            try:
+                self._registry.expire_unused()
+                found = self._scanner.scan(self._registry.served)
+            except Exception as error:  # noqa: BLE001 - an unmounted disk may come back
+                self._note(f"{type(error).__name__}: {error}")
+                continue
+            if found:
+                return switches, found
+            self._note("")
+        return self._switches, []
+
+    async def _try(self, candidates: list[Candidate]) -> None:
+        try:
+            await self._switch_to_best(candidates)
+        except Exception as error:  # noqa: BLE001 - the next scan finds them again
+            self._note(f"{type(error).__name__}: {error}")
+        else:
+            self._note("")
+
+    async def _switch_to_best(self, candidates: list[Candidate]) -> None:
         done = set()
-        for name, version, choice in await asyncio.to_thread(self._catalogue.look):
+        for name, version, pin in candidates:
             begin = time.monotonic()
             if name not in done:
-                # Why not is remembered already.
+                # The scanner has remembered why not.
                 with suppress(ArtefactError, NotFound):
-                    self._take(await self._ready(name, version), choice, begin)
+                    self._switch(await self._prepared(name, version), pin, begin)
                     done.add(name)
 
-    async def _ready(self, name: str, version: str) -> Model:
-        """Return a version that may take over at once. Raises NotFound, ArtefactError."""
-        model = await asyncio.to_thread(self._catalogue.read, name, version)
+    async def _prepared(self, name: str, version: str) -> Model:
+        """Return a version that all can serve at once. Raises NotFound, ArtefactError."""
+        model = await asyncio.to_thread(self._load, name, version)
         try:
             await self._prepare(name, version)
         except ArtefactError as error:
-            self._catalogue.scanner.refuse(name, version, str(error), ())
+            self._scanner.refuse(name, version, str(error), ())
             raise
         return model
 
-    def _take(self, model: Model, choice: Pin | None, begin: float) -> str | None:
-        previous = self._catalogue.take(model)
-        self._catalogue.scanner.taken(model, choice)
+    def _load(self, name: str, version: str) -> Model:
+        model = self._scanner.load(name, version)
+        self._registry.warm(model)
+        return model
+
+    def _switch(self, model: Model, pin: Pin | None, begin: float) -> str | None:
+        self._switches += 1
+        previous = self._registry.switch(model)
+        self._scanner.switched(model, pin)
         if previous != model.version:
             seconds = time.monotonic() - begin
             log(
-                "model taken",
+                "version switched",
                 model=model.name,
                 version=model.version,
                 previous=previous or "-",
@@ -108,22 +141,13 @@ class VersionUpdater:
         return previous
 
     def _versions(self, name: str) -> list[str]:
-        if not self._catalogue.offers(name):
-            raise NotFound(f"no model {name!r:.80}; there is {', '.join(self._catalogue.names)}")
-        return self._store.versions(name)
+        if not self._scanner.allows(name):
+            raise NotFound(f"no model {name!r:.80}; there is {', '.join(self._registry.names)}")
+        return self._scanner.versions(name)
 
-    def _keep(self, name: str, choice: Pin | None) -> bool:
-        try:
-            self._store.set_pin(name, choice)
-        except OSError as error:
-            log("choice not kept", model=name, why=error.strerror)
-            return False
-        return True
-
-    def _note(self, trouble: str) -> None:
-        if trouble != self._trouble:
+    def _note(self, failure: str) -> None:
+        if failure != self._failure:
             log(
-                "artefacts cannot be looked at" if trouble else "artefacts are looked at",
-                why=trouble or "-",
+                "artefact scan failed" if failure else "artefact scan recovered", why=failure or "-"
             )
-        self._trouble = trouble
+        self._failure = failure

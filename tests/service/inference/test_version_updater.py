@@ -32,7 +32,7 @@ HOP = 11_264
 @pytest.fixture
 def folder(artefacts, tmp_path, monkeypatch):
     """Toy 1 and 2, looked at often."""
-    monkeypatch.setattr(version_updater, "WATCH_S", 0.02)
+    monkeypatch.setattr(version_updater, "SCAN_S", 0.02)
     return copied(artefacts, tmp_path)
 
 
@@ -181,7 +181,7 @@ async def test_a_broken_version_is_never_taken_said_once_and_taken_when_it_is_me
     listener = await listen(server)
     await listener.hear()
     broken = put(folder, 3, broken=True)
-    await until(lambda: server.gateway.registry.scanner.refused("toy"))
+    await until(lambda: server.gateway.scanner.refused("toy"))
     await asyncio.sleep(0.2)
     assert await listener.hear() == "2"
     assert (await server.get("/readyz"))[0] == 200
@@ -258,7 +258,7 @@ async def test_a_choice_that_cannot_be_kept_holds_here_and_says_so(server, folde
     assert (answer["version"], answer["kept"]) == ("1", False)
     await asyncio.sleep(0.2)
     assert served(server) == "1"
-    assert "choice not kept" in capsys.readouterr().err
+    assert "pin not saved" in capsys.readouterr().err
     assert FILE in (await server.get("/v1/models/toy"))[1]["refused"]
 
 

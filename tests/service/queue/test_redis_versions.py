@@ -71,7 +71,7 @@ async def test_a_queue_that_cannot_be_used_prepares_nothing(tmp_path):
 
 @pytest.fixture
 def folder(artefacts, tmp_path, monkeypatch):
-    monkeypatch.setattr(version_updater, "WATCH_S", 0.05)
+    monkeypatch.setattr(version_updater, "SCAN_S", 0.05)
     monkeypatch.setattr("service.server.worker.HEARTBEAT_S", 0.05)
     return copied(artefacts, tmp_path)
 
@@ -125,7 +125,7 @@ async def test_a_version_that_one_worker_cannot_have_is_not_taken_until_it_can(
     server = await serve(artefacts=folder, redis=redis_url)
     listener = await listen(server)
     put(folder, 3)
-    await until(lambda: server.gateway.registry.scanner.refused("toy"))
+    await until(lambda: server.gateway.scanner.refused("toy"))
     assert served(server) == "2"
     assert (await server.get("/v1/models/toy"))[1]["refused"] == {
         "3": "toy 3: not loaded by worker far"
