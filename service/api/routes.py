@@ -24,8 +24,8 @@ async def livez(_: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """Say whether new work is taken. Raises Busy while loading, Leaving at the end."""
-    with request.app[GATEWAY].working():
-        return web.json_response({"status": "ready"})
+    request.app[GATEWAY].check_ready()
+    return web.json_response({"status": "ready"})
 
 
 async def models(request: web.Request) -> web.Response:

@@ -69,6 +69,11 @@ class Gateway:
         return self.registry.models
 
     @property
+    def idle(self) -> bool:
+        """Whether no request is in flight and no stream is open."""
+        return not (self._work or self._streams or self._per_client)
+
+    @property
     def ready(self) -> bool:
         """Whether new work is taken."""
         return bool(self.models) and not self.leaving and not self.queue.unavailable
@@ -107,15 +112,19 @@ class Gateway:
             model, answer.scores, queue_ms=answer.queue_ms, model_ms=answer.model_ms
         )
 
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Hold the server open for accepted work. Raises Busy while loading or in trouble, Leaving at the end."""
+    def check_ready(self) -> None:
+        """Raise Leaving at shutdown; Busy while models load or the queue is unavailable."""
         if self.leaving:
             raise Leaving("the server is shutting down")
         if not self.models:
             raise Busy("the models are still being loaded")
         if self.queue.unavailable:
             raise Busy(self.queue.unavailable)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the server open for accepted work. Raises as `check_ready` does."""
+        self.check_ready()
         self._work += 1
         self.loop_monitor.wake()
         try:

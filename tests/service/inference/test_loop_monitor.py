@@ -176,7 +176,8 @@ async def test_a_server_measures_while_a_stream_is_open_and_sleeps_otherwise(ser
         await asyncio.sleep(10 * TICK_S)
         assert monitor.ticking
     await until(lambda: not monitor.ticking)
-    await server.get("/livez")
+    for probe in ("/livez", "/readyz"):
+        assert (await server.get(probe))[0] == 200
     assert not monitor.ticking
 
 
