@@ -259,7 +259,6 @@ COVERED_ELSEWHERE = {
     "service/server/sockets.py": ["service/cli/test_serve.py"],
     "service/server/supervisor.py": ["service/cli/test_serve.py"],
     "service/streaming/connection.py": ["service/streaming/test_handler.py"],
-    "service/streaming/sender.py": ["service/streaming/test_handler.py"],
     "service/streaming/version_follower.py": ["service/inference/test_version_updater.py"],
     "training/cli.py": [
         "training/test_error_messages.py",

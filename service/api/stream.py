@@ -10,7 +10,7 @@ from common.errors import NotAllowed
 from service.api.authentication import SUBPROTOCOL, streaming
 from service.api.context import GATEWAY
 from service.api.query import read_query
-from service.streaming.connection import CLOSE_TIMEOUT, UNREAD, Connection
+from service.streaming.connection import CLOSE_TIMEOUT_S, OVERSIZE, Connection
 from service.streaming.handler import LiveStream
 from service.streaming.version_follower import version_follower
 
@@ -28,14 +28,14 @@ async def stream(request: web.Request) -> web.StreamResponse:
         following = await version_follower(gateway.registry, request.match_info["name"], version)
         following.model.sound  # noqa: B018 - refuses a model of pictures before the upgrade
         websocket = web.WebSocketResponse(
-            max_msg_size=UNREAD * settings.max_message,
+            max_msg_size=OVERSIZE * settings.max_message,
             compress=False,
-            timeout=CLOSE_TIMEOUT,
+            timeout=CLOSE_TIMEOUT_S,
             protocols=(SUBPROTOCOL,),
         )
         await websocket.prepare(request)
         live = LiveStream(gateway, following, Connection(websocket, settings))
-        await live.run(client=request.remote or "", permit=streaming(request, live))
+        await live.run(client=request.remote or "", key_limit=streaming(request, live))
     return websocket
 
 

@@ -1,26 +1,24 @@
-"""What became of every sample of a stream. Pure."""
+"""Counts the samples of a stream by outcome. Pure."""
 
 from __future__ import annotations
 
 
 class SampleAccount:
-    """Counts samples by fate: received = processed + dropped + tail, at every moment.
+    """Counts samples by outcome: received = processed + dropped + tail, at every moment.
 
-    Positions are the client's sample indices; windows are noted in the order of their start.
+    Positions are the client's sample indices; windows are recorded in the order of their start.
     """
 
     def __init__(self) -> None:
         self.received = 0
-        """Distinct samples that came."""
+        """Distinct samples received."""
         self.processed = 0
         """Of these, in at least one answered window."""
         self.windows = 0
         """Answered windows."""
         self._dropped = 0
         self._answered_to = 0
-        self._lost: tuple[int, int] | None = (
-            None  # dropped, but a later answer may still cover its end
-        )
+        self._lost: tuple[int, int] | None = None  # a later answer may still cover its end
 
     @property
     def dropped(self) -> int:
@@ -33,7 +31,7 @@ class SampleAccount:
         return self.received - self.processed - self.dropped
 
     def answer(self, start: int, end: int) -> None:
-        """Note that the window of these samples was answered."""
+        """Record that the window of these samples was answered."""
         if self._lost:
             self._dropped += min(self._lost[1], max(start, self._lost[0])) - self._lost[0]
             self._lost = None
@@ -42,7 +40,7 @@ class SampleAccount:
         self.windows += 1
 
     def drop(self, start: int, end: int) -> None:
-        """Note that the window of these samples was dropped."""
+        """Record that the window of these samples was dropped."""
         start = max(start, self._answered_to)
         if self._lost and start <= self._lost[1]:
             self._lost = (self._lost[0], max(end, self._lost[1]))

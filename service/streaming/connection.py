@@ -1,4 +1,4 @@
-"""One client's WebSocket: messages in and out, bounded in time and size, and the close that explains itself."""
+"""One client's WebSocket: messages in and out, bounded in time and size; error and close codes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from service import protocol
 from service.settings import Settings
 
 SEND_BUFFER = 2**17
-"""Bytes the kernel keeps for a client that does not read; more would only hide that it does not."""
-UNREAD = 4
-"""Times the bound of a message up to which one is read, so as to say what is wrong; a longer one is
-cut off."""
-CLOSE_TIMEOUT = 2.0
+"""Bytes that the kernel buffers for a client that does not read; more would only hide it."""
+OVERSIZE = 4
+"""Times the bound of a message up to which one is still read, to send an error that names the size;
+longer ones are cut off."""
+CLOSE_TIMEOUT_S = 2.0
 """Seconds a client has to answer a close."""
 
 
 class ConnectionLost(Exception):
-    """The client is not there any more, or does not read: there is nobody to tell anything."""
+    """The client has disconnected or does not read: nothing more can be sent."""
 
 
 class Connection:
@@ -35,37 +35,46 @@ class Connection:
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
-    async def receive(self, *, seconds: float) -> protocol.ClientMessage | bytes:
-        """Return the next message. Raises TimeoutError, InputError on text that is no message, Gone."""
-        message = await self._next(seconds)
+    async def receive(self, *, timeout_s: float) -> protocol.ClientMessage | bytes:
+        """Return the next message.
+
+        Raises TimeoutError, InputError on an invalid message, ConnectionLost.
+        """
+        message = await self._next(timeout_s)
         if message.type is WSMsgType.BINARY:
             if len(message.data) > self._settings.max_message:
-                bound = self._settings.max_message
-                raise TooLarge(f"a message of {len(message.data)} bytes; at most {bound} are taken")
+                raise TooLarge(
+                    f"a message of {len(message.data)} bytes;"
+                    f" at most {self._settings.max_message} are accepted"
+                )
             return bytes(message.data)
         if message.type is not WSMsgType.TEXT:
             raise ConnectionLost(f"{message.type.name.lower()} {message.data or ''}")
         if len(message.data) > self._settings.max_text:
             raise TooLarge(
-                f"text of {len(message.data)} characters; at most {self._settings.max_text} are taken"
+                f"text of {len(message.data)} characters;"
+                f" at most {self._settings.max_text} are accepted"
             )
         return protocol.parse_client(message.data)
 
     async def send(self, message: protocol.ServerMessage) -> None:
-        """Send, waiting while the client does not read. Raises Gone when it takes too long."""
+        """Send, waiting while the client does not read. Raises ConnectionLost after `send_timeout`."""
         await self._bounded(self._websocket.send_str(protocol.encode(message)))
 
-    async def _next(self, seconds: float) -> WSMessage:
-        """Return the next message of any kind, with pings in times of quiet. Raises TimeoutError, Gone."""
-        # aiohttp's own heartbeat re-arms itself after the close, and so keeps every closed stream
-        # in memory.
+    async def _next(self, timeout_s: float) -> WSMessage:
+        """Return the next message of any kind, sending pings while the client sends nothing.
+
+        Raises TimeoutError, ConnectionLost.
+        """
+        # aiohttp's own heartbeat re-arms itself after the close and keeps every closed stream in
+        # memory.
         while True:
-            wait = min(seconds, self._settings.heartbeat)
+            wait = min(timeout_s, self._settings.heartbeat)
             try:
                 return await self._websocket.receive(timeout=wait)
             except TimeoutError:
-                seconds -= wait
-                if seconds <= 0:
+                timeout_s -= wait
+                if timeout_s <= 0:
                     raise
                 await self._bounded(self._websocket.ping())
 
@@ -79,8 +88,8 @@ class Connection:
                 f"did not read within {self._settings.send_timeout:g} s: {error!r}"
             ) from error
 
-    async def refuse(self, error: TimbreError) -> None:
-        """Say what is wrong and close accordingly."""
+    async def reject(self, error: TimbreError) -> None:
+        """Send an error message and close with its code."""
         try:
             await self.send(protocol.failure(error))
         except ConnectionLost:
@@ -88,15 +97,15 @@ class Connection:
         await self.close(error.close_code)
 
     async def close(self, code: int) -> None:
-        """Close and wait for the client to agree, but not for long."""
+        """Close and wait for the client's close, at most twice CLOSE_TIMEOUT_S."""
         try:
-            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
+            async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
                 await self._websocket.close(code=code)
         except TimeoutError:
             self._abort()
 
     def _abort(self) -> None:
-        """Drop the connection, with all that waits to be sent."""
+        """Drop the connection and everything that is not sent."""
         transport = self._websocket.get_extra_info("transport")
         if transport is not None:
             transport.abort()

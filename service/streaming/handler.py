@@ -1,4 +1,4 @@
-"""A live stream over WebSocket: one client's audio in, an answer for every window out."""
+"""State machine of one live stream: reads audio, cuts windows, sends a result for each, closes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from service.inference.loop_monitor import Turn
 from service.log import log, unexpected
 from service.streaming.accounting import SampleAccount
 from service.streaming.connection import Connection, ConnectionLost
-from service.streaming.outbox import Outbox, PendingWindow
-from service.streaming.sender import Sender
+from service.streaming.outbox import Outbox
 from service.streaming.version_follower import VersionFollower
 from service.streaming.windower import Event, LiveWindow, Windower
 
 Result = TypeVar("Result")
 
 PATIENCE = 0.25
-"""Share of the hop that a new window waits for room before the oldest is dropped: a burst is no
-overload."""
+"""Share of the hop that the outbox may stay over its bound before the oldest window is dropped: a
+burst is not overload."""
 CLOSE_CODES: dict[protocol.EndReason, int] = {
     "client ended": WSCloseCode.OK,
     "idle": WSCloseCode.POLICY_VIOLATION,
@@ -35,95 +34,101 @@ CLOSE_CODES: dict[protocol.EndReason, int] = {
 
 
 class LiveStream:
-    """The conversation on one channel: one task reads and cuts, another asks and tells."""
+    """One stream on one connection: a task reads and cuts windows, another sends results."""
 
-    def __init__(self, gateway: Gateway, following: VersionFollower, channel: Connection) -> None:
+    def __init__(self, gateway: Gateway, follower: VersionFollower, connection: Connection) -> None:
         self.id = gateway.new_id()
         self._gateway = gateway
         self._settings = gateway.settings
-        self._follower = following
-        self._channel = channel
-        self._room: Outbox
+        self._follower = follower
+        self._connection = connection
+        self._outbox: Outbox
         self._reader: asyncio.Task[Any] | None = None
-        self._leaving = False
-        self._listening = True
+        self._shutting_down = False
+        self._receiving = True
         self._turn = Turn(gateway.loop_monitor)
 
-    async def run(self, *, client: str, permit: AbstractAsyncContextManager[None]) -> None:
-        """Speak from `start` to the close. Whatever happens, nothing is left behind."""
+    async def run(self, *, client: str, key_limit: AbstractAsyncContextManager[None]) -> None:
+        """Serve the stream from `start` to the close; releases everything however it ends.
+
+        key_limit: counts the stream for its API key while it lasts.
+        """
         try:
             with self._gateway.streaming(self, client):
-                async with permit:
-                    reason = await self._converse()
-            await self._channel.close(CLOSE_CODES[reason])
-        except ConnectionLost as gone:
-            log("stream gone", stream=self.id, why=gone)
+                async with key_limit:
+                    reason = await self._serve()
+            await self._connection.close(CLOSE_CODES[reason])
+        except ConnectionLost as error:
+            log("stream lost", stream=self.id, reason=error)
         except TimbreError as error:
-            log("stream refused", stream=self.id, why=error)
-            await self._channel.refuse(error)
+            log("stream rejected", stream=self.id, reason=error)
+            await self._connection.reject(error)
         except Exception as error:  # noqa: BLE001 - a fault ends this stream, not the gateway
-            await self._channel.refuse(unexpected(error))
+            await self._connection.reject(unexpected(error))
 
     def shut_down(self) -> None:
-        """End soon: no more is read, what was accepted is answered."""
-        self._leaving = True
-        # A message that is being worked on is accepted.
-        if self._reader and self._listening:
+        """End soon: nothing more is read, accepted windows are answered."""
+        self._shutting_down = True
+        # A message that is being processed is accepted.
+        if self._reader and self._receiving:
             self._reader.cancel()
 
-    async def _converse(self) -> protocol.EndReason:
-        """Return why it ended, all told. Raises TimbreError to be told to the client, Gone."""
-        opened = await self._leavable(self._open())
+    async def _serve(self) -> protocol.EndReason:
+        """Return why the stream ended, the summary sent.
+
+        Raises TimbreError to be reported to the client, ConnectionLost.
+        """
+        opened = await self._interruptible(self._open())
         if opened.cancelled():
             raise Leaving("the server is shutting down")
-        start, session = opened.result()
-        teller = Sender(
+        start, windower = opened.result()
+        self._outbox = Outbox(
             self._gateway,
+            self._connection,
+            windower.account,
             stream=self.id,
             complete=start.on_overload == "complete",
-            ledger=session.account,
         )
-        self._room = Outbox(limit=self._settings.max_waiting, ask=teller.ask_ahead)
-        telling = asyncio.create_task(teller.run(self._room, self._channel))
+        sending = asyncio.create_task(self._outbox.run())
         try:
-            reading = await self._leavable(self._read_all(start, session), telling)
-            return await self._finish(session, reading, telling)
+            reading = await self._interruptible(self._read_all(start, windower), sending)
+            return await self._finish(windower, reading, sending)
         finally:
-            await _cancel(telling)
-            self._room.clear()
-            # An error that ended us holds on to all of this, in a circle, until somebody looks for
-            # those.
-            session.release()
+            await _cancel(sending)
+            self._outbox.cancel()
+            # An exception's traceback keeps this frame in a reference cycle until the next garbage
+            # collection.
+            windower.release()
 
     async def _finish(
         self,
-        session: Windower,
+        windower: Windower,
         reading: asyncio.Task[protocol.EndReason],
-        telling: asyncio.Task[None],
+        sending: asyncio.Task[None],
     ) -> protocol.EndReason:
-        """Tell what was accepted, then how it ended."""
-        if telling.done():
-            telling.result()
+        """Send the results of accepted windows, then the summary."""
+        if sending.done():
+            sending.result()
         error = None if reading.cancelled() else reading.exception()
         if error and not isinstance(error, TimbreError):
             raise error
         if not error:
-            self._put(session.finish(), arrived=time.monotonic(), begin=time.perf_counter())
-        self._room.close()
-        await telling
+            self._put(windower.finish(), arrived=time.monotonic(), begin=time.perf_counter())
+        self._outbox.close()
+        await sending
         if error:
             raise error
         reason: protocol.EndReason = "server leaves" if reading.cancelled() else reading.result()
-        await self._channel.send(summary(session.account, reason))
-        log("stream ended", stream=self.id, reason=reason, windows=session.account.windows)
+        await self._connection.send(summary(windower.account, reason))
+        log("stream ended", stream=self.id, reason=reason, windows=windower.account.windows)
         return reason
 
-    async def _leavable(
+    async def _interruptible(
         self, work: Coroutine[Any, Any, Result], *others: asyncio.Task[None]
     ) -> asyncio.Task[Result]:
-        """Return the task of `work` once it is done; `leave` cancels it, and so does the end of another task."""
+        """Return the finished task of `work`; `shut_down` or the end of another task cancels it."""
         self._reader = task = asyncio.create_task(work)
-        if self._leaving:
+        if self._shutting_down:
             task.cancel()
         try:
             await asyncio.wait((task, *others), return_when=asyncio.FIRST_COMPLETED)
@@ -134,13 +139,13 @@ class LiveStream:
     async def _open(self) -> tuple[protocol.Start, Windower]:
         """Read `start`, answer `ready`."""
         try:
-            start = await self._channel.receive(seconds=self._settings.start_timeout)
+            start = await self._connection.receive(timeout_s=self._settings.start_timeout)
         except TimeoutError:
             raise NotAllowed(f"no `start` within {self._settings.start_timeout:g} s") from None
         if not isinstance(start, protocol.Start):
             raise NotAllowed("the first message must be `start`")
         model, (config, kind) = self._follower.model, self._follower.model.sound
-        session = Windower(
+        windower = Windower(
             start,
             config=config,
             kind=kind,
@@ -153,76 +158,79 @@ class LiveStream:
             version=model.version,
             labels=tuple(model.labels),
             window=config.window / config.sample_rate,
-            hop=session.hop / config.sample_rate,
+            hop=windower.hop / config.sample_rate,
             sample_rate=config.sample_rate,
         )
-        await self._channel.send(ready)
-        log(
-            "stream begins", stream=self.id, model=model.name, rate=start.sample_rate, hop=ready.hop
-        )
-        return start, session
+        await self._connection.send(ready)
+        details = {"model": model.name, "rate": start.sample_rate, "hop": ready.hop}
+        log("stream started", stream=self.id, **details)
+        return start, windower
 
-    async def _read_all(self, start: protocol.Start, session: Windower) -> protocol.EndReason:
-        """Read until the client ends or is idle. Raises TimbreError on what must not come, Gone."""
-        patience = None if start.on_overload == "complete" else PATIENCE * start.hop
-        while not self._leaving:
-            self._listening = True
+    async def _read_all(self, start: protocol.Start, windower: Windower) -> protocol.EndReason:
+        """Read until the client ends or is idle.
+
+        Raises TimbreError on an invalid message, ConnectionLost.
+        """
+        patience_s = None if start.on_overload == "complete" else PATIENCE * start.hop
+        while not self._shutting_down:
+            self._receiving = True
             try:
-                message = await self._channel.receive(seconds=self._settings.idle_timeout)
+                message = await self._connection.receive(timeout_s=self._settings.idle_timeout)
             except TimeoutError:
                 return "idle"
-            self._listening = False
+            self._receiving = False
             if isinstance(message, bytes):
-                await self._take(session, message, patience=patience)
+                await self._process(windower, message, patience_s=patience_s)
             elif isinstance(message, protocol.Stop):
                 return "client ended"
             else:
                 raise NotAllowed("a second `start`; open another stream for other audio")
         return "server leaves"
 
-    async def _take(self, session: Windower, frame: bytes, *, patience: float | None) -> None:
-        """Cut a message into windows; wait while too many wait."""
+    async def _process(
+        self, windower: Windower, message: bytes, *, patience_s: float | None
+    ) -> None:
+        """Cut a binary message into windows; wait while too many are pending."""
         arrived = self._turn.begin()
-        if patience is not None:
-            session.thinning = self._turn.shedding
-        parts = session.take(frame)
+        if patience_s is not None:
+            windower.shedding = self._turn.shedding
+        parts = windower.feed(message)
         while True:
             await self._turn.wait()
             begin = time.perf_counter()
             if (events := next(parts, None)) is None:
                 break
             self._put(events, arrived=arrived, begin=begin)
-            await self._room.room(patience=patience)
+            await self._outbox.drain(patience_s=patience_s)
         self._turn.end()
 
     def _put(self, events: list[Event], *, arrived: float, begin: float) -> None:
         features_ms = 1e3 * (time.perf_counter() - begin)
         for event in events:
-            thinned = isinstance(event, LiveWindow) and event.tensor is None
-            if isinstance(event, LiveWindow) and (why := self._follower.follow()):
-                warning = protocol.Warn(kind="version", detail=why, from_sample=event.start_sample)
-                self._room.put(PendingWindow(warning, arrived, features_ms))
-            waiting = PendingWindow(
-                event, arrived, features_ms, dropped=thinned, model=self._follower.model
-            )
-            self._room.put(waiting)
+            if isinstance(event, LiveWindow):
+                if why := self._follower.follow():
+                    at = event.start_sample
+                    self._outbox.put(protocol.Warn(kind="version", detail=why, from_sample=at))
+                event.arrived, event.features_ms = arrived, features_ms
+                event.model = self._follower.model
+            self._outbox.put(event)
 
 
-def summary(ledger: SampleAccount, reason: protocol.EndReason) -> protocol.Summary:
+def summary(account: SampleAccount, reason: protocol.EndReason) -> protocol.Summary:
     """Return the last message of a stream."""
     return protocol.Summary(
         reason=reason,
-        samples_received=ledger.received,
-        samples_processed=ledger.processed,
-        samples_dropped=ledger.dropped,
-        samples_tail=ledger.tail,
-        windows=ledger.windows,
+        samples_received=account.received,
+        samples_processed=account.processed,
+        samples_dropped=account.dropped,
+        samples_tail=account.tail,
+        windows=account.windows,
     )
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:
-    """Cancel and wait; an outcome that nobody asks for is no news."""
+    """Cancel and wait."""
     task.cancel()
     await asyncio.wait((task,))
     if not task.cancelled():
-        task.exception()
+        task.exception()  # retrieved, so that asyncio does not log it

@@ -1,106 +1,170 @@
-"""The windows of one stream that wait for their answer: bounded, in order."""
+"""Windows of one stream on their way to the client: requested ahead, answered in order, bounded."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from models.store import Model
-from service.inference.gateway import Prediction
+from common.errors import Busy, Late
+from features.config import Tensor
+from service import protocol
+from service.inference.gateway import Gateway, Prediction
+from service.streaming.accounting import SampleAccount
+from service.streaming.connection import Connection
 from service.streaming.windower import Event, LiveWindow
 
-
-@dataclass(slots=True, eq=False)
-class PendingWindow:
-    """Something to be told to the client when its turn comes."""
-
-    what: Event
-    arrived: float
-    """time.monotonic() of the last byte it needed."""
-    features_ms: float
-    dropped: bool = False
-    """Not computed, or pushed out by newer ones: it keeps its place, so that everything is told in
-    order."""
-    model: Model | None = None
-    """Who is to answer: of every window the version that was served when it was cut."""
-    asking: asyncio.Task[Prediction] | None = None
-    """What asks the model already, while others are in front of it."""
-
-    def withdraw(self) -> None:
-        """Ask no more: nobody wants to know."""
-        if self.asking:
-            self.asking.cancel()
-            # An outcome that nobody asks for is no news.
-            self.asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+RETRY_S = 0.05
+"""Seconds before a request is repeated that a full queue rejected."""
 
 
 class Outbox:
-    """One producer puts in and may have to wait, one consumer takes out."""
+    """Queue between the task that reads a stream and the task that sends its results."""
 
     def __init__(
         self,
+        gateway: Gateway,
+        connection: Connection,
+        account: SampleAccount,
         *,
-        limit: int,
-        ask: Callable[[PendingWindow], asyncio.Task[Prediction] | None] = lambda _: None,
+        stream: str,
+        complete: bool,
     ) -> None:
-        """ask: begins to ask for a window that is not the first in line, so that the queue knows all that wait."""
-        self._limit = limit
-        self._ask = ask
-        self._line: deque[PendingWindow] = deque()
-        self._fresh: deque[PendingWindow] = deque()  # those in line that are not dropped
-        self._came = asyncio.Event()
-        self._left = asyncio.Event()
+        """complete: no window is dropped under overload; the client is slowed down instead."""
+        self._gateway = gateway
+        self._connection = connection
+        self._account = account
+        self._stream = stream
+        self._complete = complete
+        self._queue: deque[Event] = deque()
+        self._pending: deque[LiveWindow] = deque()  # those of the queue that are not dropped
+        self._added = asyncio.Event()
+        self._removed = asyncio.Event()
         self._closed = False
-        self._busy = False  # with what was taken out last
+        self._sending = False
 
-    def put(self, waiting: PendingWindow) -> None:
-        """Add at the end. Follow with `room`, which is where the bound is kept."""
-        if isinstance(waiting.what, LiveWindow) and not waiting.dropped:
-            if self._line or self._busy:
-                waiting.asking = self._ask(waiting)
-            self._fresh.append(waiting)
-        self._line.append(waiting)
-        self._came.set()
+    def put(self, event: Event) -> None:
+        """Add an event at the end; `drain` keeps the bound."""
+        if isinstance(event, LiveWindow) and event.tensor is not None:
+            # With `complete` one window is requested at a time, so that none is pushed out.
+            if not self._complete and (self._queue or self._sending):
+                event.request = asyncio.create_task(self._infer(event, event.tensor))
+            self._pending.append(event)
+        self._queue.append(event)
+        self._added.set()
 
-    async def room(self, *, patience: float | None) -> None:
-        """Wait until no more than the limit wait; after `patience` seconds (None: for ever) drop the oldest."""
-        while len(self._fresh) > self._limit:
-            self._left.clear()
+    async def drain(self, *, patience_s: float | None) -> None:
+        """Wait until the pending windows are within the bound.
+
+        After `patience_s` seconds the oldest is dropped; None: never.
+        """
+        limit = self._gateway.settings.max_waiting
+        while len(self._pending) > limit:
+            self._removed.clear()
             try:
-                async with asyncio.timeout(patience):
-                    await self._left.wait()
+                async with asyncio.timeout(patience_s):
+                    await self._removed.wait()
             except TimeoutError:
-                # When the loop is late, others may have left since.
-                if len(self._fresh) > self._limit:
-                    oldest = self._fresh.popleft()
-                    oldest.dropped = True
-                    oldest.withdraw()
+                # When the event loop is late, others may have been sent since.
+                if len(self._pending) > limit:
+                    oldest = self._pending.popleft()
+                    # It keeps its place in the queue, so that drops are reported in order.
+                    oldest.tensor = None
+                    oldest.cancel()
 
-    async def take(self) -> PendingWindow | None:
-        """Return the next in line, None once closed and empty."""
-        self._busy = False
-        while not self._line:
-            if self._closed:
-                return None
-            self._came.clear()
-            await self._came.wait()
-        self._busy = True
-        waiting = self._line.popleft()
-        if self._fresh and self._fresh[0] is waiting:
-            self._fresh.popleft()
-            self._left.set()
-        return waiting
+    async def run(self) -> None:
+        """Send until closed and empty. Raises ConnectionLost, or what the model raises."""
+        while (event := await self._next()) is not None:
+            self._sending = True
+            message = await self._result(event) if isinstance(event, LiveWindow) else event
+            await self._connection.send(message)
+            self._sending = False
 
     def close(self) -> None:
-        """Nothing more comes; `take` gives out what is left."""
+        """Accept nothing more; `run` sends the rest and returns."""
         self._closed = True
-        self._came.set()
+        self._added.set()
 
-    def clear(self) -> None:
-        """Withdraw what is left."""
-        for waiting in self._line:
-            waiting.withdraw()
-        self._line.clear()
-        self._fresh.clear()
+    def cancel(self) -> None:
+        """Cancel the requests of everything that is not sent."""
+        for window in self._pending:
+            window.cancel()
+        self._queue.clear()
+        self._pending.clear()
+
+    async def _next(self) -> Event | None:
+        """Remove and return the first event, None once closed and empty."""
+        while not self._queue:
+            if self._closed:
+                return None
+            self._added.clear()
+            await self._added.wait()
+        event = self._queue.popleft()
+        if self._pending and self._pending[0] is event:
+            self._pending.popleft()
+            self._removed.set()
+        return event
+
+    async def _result(self, window: LiveWindow) -> protocol.ServerMessage:
+        if window.tensor is None:
+            return self._drop(window, "overload")
+        try:
+            prediction = await (window.request or self._infer(window, window.tensor))
+        except Busy:
+            return self._drop(window, "overload")
+        except Late:
+            return self._drop(window, "late")
+        # The answer may have come in time and the event loop been late.
+        if not self._complete and time.monotonic() > self._deadline(window):
+            return self._drop(window, "late")
+        return self._answer(window, prediction)
+
+    async def _infer(self, window: LiveWindow, tensor: Tensor) -> Prediction:
+        """Return the prediction. Raises Late; and Busy, unless `complete`."""
+        assert window.model is not None  # set before it is put
+        while True:
+            try:
+                return await self._gateway.infer(
+                    window.model,
+                    tensor,
+                    deadline=self._deadline(window),
+                    live=True,
+                    stream=self._stream,
+                )
+            except Busy:
+                if not self._complete:
+                    raise
+                await asyncio.sleep(RETRY_S)
+
+    def _deadline(self, window: LiveWindow) -> float:
+        """Return the time.monotonic() after which the answer is worth nothing."""
+        settings = self._gateway.settings
+        if self._complete:
+            return time.monotonic() + settings.clip_deadline
+        return window.arrived + settings.window_deadline
+
+    def _drop(self, window: LiveWindow, reason: protocol.DropReason) -> protocol.Dropped:
+        self._account.drop(window.start_sample, window.end_sample)
+        return protocol.Dropped(
+            from_sample=window.start_sample, to_sample=window.end_sample, reason=reason
+        )
+
+    def _answer(self, window: LiveWindow, prediction: Prediction) -> protocol.Window:
+        self._account.answer(window.start_sample, window.end_sample)
+        assert window.model is not None  # it answered
+        rate = window.model.sound[0].sample_rate
+        return protocol.Window(
+            start=round(window.start / rate, 6),
+            end=round(window.end / rate, 6),
+            start_sample=window.start_sample,
+            end_sample=window.end_sample,
+            scores=prediction.scores,
+            labels=prediction.labels,
+            version=prediction.version,
+            age_ms=protocol.Age(
+                total=round(1e3 * (time.monotonic() - window.arrived), 3),
+                features=round(window.features_ms, 3),
+                queue=round(prediction.queue_ms, 3),
+                model=round(prediction.model_ms, 3),
+            ),
+        )

@@ -1,4 +1,4 @@
-"""Looks at the sound of a stream for what is most often wrong with it. Pure."""
+"""Signal-quality checks of a stream: clipping, silence, DC offset, wrong rate, file header. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from features.config import Samples
 from service.protocol import Warn, WarningKind
 
 PERIOD_S = 2
-"""Seconds of sound that are judged together."""
+"""Seconds of sound that are checked together."""
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 1e-3
 SILENCE_PEAK = 10 ** (-80 / 20)
@@ -19,7 +19,7 @@ DC_SHARE = 0.05
 SPECTRUM = 4_096
 """Samples of the spectrum that stands for a period."""
 EMPTY_ABOVE = 10 ** (-70 / 10)
-"""Power above a quarter of the rate, relative to all, that counts as nothing."""
+"""Power above a quarter of the rate, relative to all, up to which that band counts as empty."""
 EMPTY_PERIODS = 5
 HEADERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
 """First bytes of files that are sent by mistake as raw audio."""
@@ -40,22 +40,22 @@ def check_header(audio: bytes | memoryview, *, at: int) -> list[Warn]:
 
 
 class SignalChecker:
-    """Judges a stream period by period; says each kind of thing at most once every so often."""
+    """Checks a stream period by period; repeats no kind of warning within `every_s` seconds."""
 
     _sum: float
     _peak: float
     _clipped: int
 
-    def __init__(self, sample_rate: int, *, every: float) -> None:
+    def __init__(self, sample_rate: int, *, every_s: float) -> None:
         self._sample_rate = sample_rate
-        self._pause = round(every * sample_rate)
-        self._quiet_until: dict[str, int] = {}
+        self._interval = round(every_s * sample_rate)
+        self._next_warning: dict[str, int] = {}
         self._empty_periods = 0
         self._tail: deque[Samples] = deque()
         self._reset()
 
-    def look(self, samples: Samples, *, at: int) -> list[Warn]:
-        """Take in samples, the first of which has index `at`; return what became noticeable."""
+    def feed(self, samples: Samples, *, at: int) -> list[Warn]:
+        """Return the warnings that samples complete, float32 (n,), the first with index `at`."""
         if not len(samples):
             return []
         self._count += len(samples)
@@ -67,10 +67,12 @@ class SignalChecker:
         self._keep(samples)
         if self._count < PERIOD_S * self._sample_rate:
             return []
-        found = self._judge()
+        found = self._check()
         self._reset()
         return [
-            warning for kind, detail in found.items() if (warning := self._say(kind, detail, at=at))
+            warning
+            for kind, detail in found.items()
+            if (warning := self._warn(kind, detail, at=at))
         ]
 
     def _keep(self, samples: Samples) -> None:
@@ -80,7 +82,7 @@ class SignalChecker:
         while self._kept - len(self._tail[0]) >= SPECTRUM:
             self._kept -= len(self._tail.popleft())
 
-    def _judge(self) -> dict[WarningKind, str]:
+    def _check(self) -> dict[WarningKind, str]:
         found: dict[WarningKind, str] = {}
         mean = self._sum / self._count
         if self._clipped > CLIPPED_SHARE * self._count:
@@ -95,12 +97,13 @@ class SignalChecker:
             )
         if self._is_empty_above():
             found["sample_rate"] = (
-                f"nothing above {self._sample_rate // 4} Hz: is the sample rate really {self._sample_rate}?"
+                f"nothing above {self._sample_rate // 4} Hz:"
+                f" is the sample rate really {self._sample_rate}?"
             )
         return found
 
     def _is_empty_above(self) -> bool:
-        """Tell whether several periods in a row had sound, but none above a quarter of the rate."""
+        """Return whether several periods in a row had sound, but none above a quarter of the rate."""
         block = np.concatenate(self._tail)[-SPECTRUM:]
         block -= block.mean()
         power = np.abs(scipy.fft.rfft(block * _TAPER)) ** 2
@@ -109,10 +112,10 @@ class SignalChecker:
         self._empty_periods = self._empty_periods + 1 if empty else 0
         return self._empty_periods >= EMPTY_PERIODS
 
-    def _say(self, kind: WarningKind, detail: str, *, at: int) -> Warn | None:
-        if at < self._quiet_until.get(kind, 0):
+    def _warn(self, kind: WarningKind, detail: str, *, at: int) -> Warn | None:
+        if at < self._next_warning.get(kind, 0):
             return None
-        self._quiet_until[kind] = at + self._pause
+        self._next_warning[kind] = at + self._interval
         return Warn(kind=kind, detail=detail, from_sample=at)
 
     def _reset(self) -> None:

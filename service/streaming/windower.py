@@ -1,9 +1,11 @@
-"""One live stream without its socket: bytes in, windows out, every sample accounted for. No I/O, no clock."""
+"""Bytes of one live stream to windows, every sample accounted for. No I/O, no clock."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,39 +15,73 @@ from features.streaming import StreamingExtractor
 from service import protocol
 from service.encodings import decode_mono
 from service.streaming.accounting import SampleAccount
-from service.streaming.sample_grid import SampleGrid
 from service.streaming.signal_checks import SignalChecker, check_header
 
+if TYPE_CHECKING:
+    from models.store import Model
+    from service.inference.gateway import Prediction
+
 PARTS_PER_S = 4
-"""Longer messages are worked on in parts, so that others get their turn."""
-GATHERED_S = 0.5
-"""Seconds of sound up to which messages that complete no window are gathered: each piece of work
-has its cost."""
+"""Longer messages are processed in parts, so that other streams get their turn."""
+BUFFERED_S = 0.5
+"""Seconds of sound up to which messages that complete no window are buffered: each call has a fixed
+cost."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
+class SampleGrid:
+    """Sample positions at the client's rate and at the model's, in whole numbers: no drift."""
+
+    client_rate: int
+    """Hertz."""
+    model_rate: int
+    """Hertz."""
+
+    def to_client(self, position: int) -> int:
+        """Return the client's sample nearest to a sample of the model's rate (half rounds up)."""
+        return (2 * position * self.client_rate + self.model_rate) // (2 * self.model_rate)
+
+    def to_model(self, position: int) -> int:
+        """Return the first sample of the model's rate that is not before a client's `position`.
+
+        So a client that begins again at a window's `start_sample` gets that window.
+        """
+        return max(0, -(-(self.model_rate * (2 * position - 1)) // (2 * self.client_rate)))
+
+    def nearest(self, position: int) -> int:
+        """Return the sample of the model's rate nearest to a client's sample (half rounds up)."""
+        return (2 * position * self.model_rate + self.client_rate) // (2 * self.client_rate)
+
+
+@dataclass(slots=True, eq=False)
 class LiveWindow:
-    """A window ready for the model, with its place at both rates."""
+    """One window from its last sample to its result."""
 
     start: int
-    """At the model's rate."""
+    """Samples at the model's rate."""
     end: int
     start_sample: int
     """At the client's rate, rounded."""
     end_sample: int
     tensor: Tensor | None
-    """None if the window was not computed, because there was no time for it."""
+    """None if the window is dropped: load was shed, or it was the oldest in a full outbox."""
+    arrived: float = 0.0
+    """time.monotonic() of the last byte that it needed."""
+    features_ms: float = 0.0
+    model: Model | None = None
+    """The version that answers it: the one served when it was cut."""
+    request: asyncio.Task[Prediction] | None = None
+    """Runs while windows before this one are still pending."""
+
+    def cancel(self) -> None:
+        """Cancel the request, if there is one."""
+        if self.request:
+            self.request.cancel()
+            # Retrieved, so that asyncio does not log it.
+            self.request.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Samples that never came, at the client's rate."""
-
-    start_sample: int
-    end_sample: int
-
-
-Event = LiveWindow | Gap | protocol.Warn
+Event = LiveWindow | protocol.Dropped | protocol.Warn
 
 
 class Windower:
@@ -60,101 +96,103 @@ class Windower:
         min_hop: float,
         warn_every: float,
     ) -> None:
-        """Raises Unprocessable when the hop is out of range."""
+        """min_hop, warn_every: seconds. Raises Unprocessable when the hop is out of range."""
         config.check_hop(start.hop, shortest=min_hop)
         self.hop = config.live_hop(start.hop)
         """Samples at the model's rate."""
-        self.thinning = (1, 0)
-        """Of how many windows one is computed, and which: its number in the grid, divided, leaves
-        this."""
+        self.shedding = (1, 0)
+        """One of so many windows is computed, and its offset: window numbers modulo the first."""
         self.account = SampleAccount()
         self._start = start
         self._config = config
         self._kind: Kind = kind
         self._grid = SampleGrid(client_rate=start.sample_rate, model_rate=config.sample_rate)
-        self._watch = SignalChecker(start.sample_rate, every=warn_every)
+        self._checker = SignalChecker(start.sample_rate, every_s=warn_every)
         self._next = start.first_sample
-        self._step = start.sample_rate // PARTS_PER_S
-        self._enough = round(GATHERED_S * start.sample_rate)
-        self._gathered: list[Samples] = []
-        self._held = 0
-        self._begin(start.first_sample)
+        self._part = start.sample_rate // PARTS_PER_S
+        self._max_buffered = round(BUFFERED_S * start.sample_rate)
+        self._chunks: list[Samples] = []
+        self._buffered = 0
+        self._restart(start.first_sample)
 
-    def take(self, frame: bytes) -> Iterator[list[Event]]:
-        """Take in one binary message, yielding what each part of it completes. Exhaust before the next.
+    def feed(self, message: bytes) -> Iterator[list[Event]]:
+        """Yield the events that each part of a binary message completes; exhaust it before the next.
 
-        Raises InputError or Unprocessable when the bytes are no audio as announced.
+        Raises InputError or Unprocessable when the bytes are not audio as announced.
         """
         first, audio = (
-            protocol.unnumber(frame) if self._start.numbered else (self._next, memoryview(frame))
+            protocol.unnumber(message)
+            if self._start.numbered
+            else (self._next, memoryview(message))
         )
         samples = decode_mono(audio, encoding=self._start.encoding, channels=self._start.channels)
         events: list[Event] = [] if self.account.received else [*check_header(audio, at=self._next)]
-        events += self._jump(first)
+        events += self._skip_to(first)
         samples = samples[max(0, self._next - first) :]
-        for at in range(0, len(samples), self._step):
-            yield events + self._feed(samples[at : at + self._step])
+        for at in range(0, len(samples), self._part):
+            yield events + self._buffer(samples[at : at + self._part])
             events = []
         if events:
             yield events
 
     def finish(self) -> list[Event]:
-        """Return the windows that the end of the stream completes. What fills no window is the tail."""
-        return [*self._work(), *self._cuts(self._resampler.finish())]
+        """Return the windows that the end completes. Samples that fill no window are the tail."""
+        return [*self._process(), *self._windows(self._resampler.finish())]
 
     def release(self) -> None:
-        """Let go of all that is large; nothing can be taken in afterwards."""
-        del self._resampler, self._extractor, self._watch
-        self._gathered.clear()
+        """Free the large buffers; nothing can be fed afterwards."""
+        del self._resampler, self._extractor, self._checker
+        self._chunks.clear()
 
-    def _begin(self, first_sample: int) -> None:
-        """Start cutting at a sample; nothing from before it is in any window."""
-        self._segment = first_sample
+    def _restart(self, first_sample: int) -> None:
+        """Begin at a sample; no window holds samples from before it."""
         self._resampler = StreamingResampler(self._start.sample_rate, self._config.sample_rate)
         first = self._grid.to_model(first_sample)
         self._extractor = StreamingExtractor(
             self._config, hop=self.hop, kind=self._kind, first_sample=first
         )
-        # At a low rate a window may begin a sample or two before the first sound: without these
-        # zeros all that follows would be heard too early, and a stream taken up again would differ
-        # from an unbroken one.
+        # At a low rate a window may begin a sample or two before the first sample: without these
+        # zeros everything after would be shifted, and a resumed stream would differ from an
+        # unbroken one.
         self._extractor.feed(np.zeros(max(0, self._grid.nearest(first_sample) - first), np.float32))
         self._due = self._grid.to_client(self._extractor.due)
 
-    def _jump(self, first: int) -> list[Event]:
-        """Go to the first sample of a frame if some before it are missing."""
+    def _skip_to(self, first: int) -> list[Event]:
+        """Go to the first sample of a message; report the samples before it that are missing."""
         if first <= self._next:
             return []
-        events: list[Event] = [*self.finish(), Gap(self._next, first)]
+        gap = protocol.Dropped(from_sample=self._next, to_sample=first, reason="gap")
+        events = [*self.finish(), gap]
         self._next = first
-        self._begin(first)
+        self._restart(first)
         return events
 
-    def _feed(self, samples: Samples) -> list[Event]:
-        """Take in samples; work on them as soon as they are many, or can complete a window."""
-        self._gathered.append(samples)
-        self._held += len(samples)
+    def _buffer(self, samples: Samples) -> list[Event]:
+        """Buffer samples; process them as soon as they are many or can complete a window."""
+        self._chunks.append(samples)
+        self._buffered += len(samples)
         self._next += len(samples)
         self.account.received += len(samples)
-        return self._work() if self._held >= self._enough or self._next >= self._due else []
+        due = self._buffered >= self._max_buffered or self._next >= self._due
+        return self._process() if due else []
 
-    def _work(self) -> list[Event]:
-        if not self._gathered:
+    def _process(self) -> list[Event]:
+        if not self._chunks:
             return []
-        samples = self._gathered[0] if len(self._gathered) == 1 else np.concatenate(self._gathered)
-        self._gathered.clear()
-        self._held = 0
-        warnings = self._watch.look(samples, at=self._next - len(samples))
-        events: list[Event] = [*warnings, *self._cuts(self._resampler.feed(samples))]
+        samples = self._chunks[0] if len(self._chunks) == 1 else np.concatenate(self._chunks)
+        self._chunks.clear()
+        self._buffered = 0
+        warnings = self._checker.feed(samples, at=self._next - len(samples))
+        events: list[Event] = [*warnings, *self._windows(self._resampler.feed(samples))]
         self._due = self._grid.to_client(self._extractor.due)
         return events
 
-    def _cuts(self, samples: Samples) -> Iterator[LiveWindow]:
-        for start, end, tensor in self._extractor.feed(samples, wanted=self._wanted):
-            # The resampler's last sample may round to one past what came.
+    def _windows(self, samples: Samples) -> Iterator[LiveWindow]:
+        for start, end, tensor in self._extractor.feed(samples, wanted=self._is_computed):
+            # The resampler's last sample may round to one past what was received.
             end_sample = min(self._grid.to_client(end), self._next)
             yield LiveWindow(start, end, self._grid.to_client(start), end_sample, tensor)
 
-    def _wanted(self, start: int) -> bool:
-        keep, which = self.thinning
-        return start // self.hop % keep == which % keep
+    def _is_computed(self, start: int) -> bool:
+        one_of, offset = self.shedding
+        return start // self.hop % one_of == offset % one_of

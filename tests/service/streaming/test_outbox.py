@@ -1,113 +1,257 @@
-"""The waiting room: bounded, in order, and what is pushed out is not forgotten."""
+"""Windows of a stream are requested ahead and sent in order; past the bound the oldest is dropped."""
 
 import asyncio
-import time
+from contextlib import asynccontextmanager
 
+import numpy as np
 import pytest
 
+from common.errors import Busy, Late
+from features.config import DEFAULT
 from service import protocol
-from service.streaming.outbox import Outbox, PendingWindow
+from service.inference.gateway import Prediction
+from service.settings import Settings
+from service.streaming import outbox
+from service.streaming.accounting import SampleAccount
+from service.streaming.outbox import Outbox
 from service.streaming.windower import LiveWindow
 
 MS = 1e-3
+WARNING = protocol.Warn(kind="silence", detail="", from_sample=0)
+PREDICTION = Prediction(scores={"tone": 1.0}, labels=(), queue_ms=1, model_ms=2, version="3")
 
 
-def window(number):
-    return PendingWindow(LiveWindow(number, number + 1, number, number + 1, None), 0.0, 0.0)
+class Model:
+    sound = (DEFAULT, "features")
 
 
-@pytest.fixture
-def room():
-    room = Outbox(limit=2)
-    for number in range(5):
-        room.put(window(number))
-    return room
+class Gateway:
+    """Answers a request when the test says so; a tensor is the number of its window."""
+
+    def __init__(self, **settings):
+        self.settings = Settings(max_waiting=2, window_deadline=1e12, **settings)
+        self.requests = {}
+        self.cancelled = []
+
+    async def infer(self, model, tensor, *, deadline, live, stream):
+        assert (live, stream) == (True, "s")
+        request = self.requests[int(tensor)] = asyncio.get_running_loop().create_future()
+        try:
+            return await request
+        except asyncio.CancelledError:
+            self.cancelled.append(int(tensor))
+            raise
+
+    async def answer(self, number, outcome=PREDICTION):
+        while number not in self.requests:  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0)
+        request = self.requests.pop(number)
+        if isinstance(outcome, Exception):
+            request.set_exception(outcome)
+        else:
+            request.set_result(outcome)
 
 
-async def test_the_oldest_are_pushed_out_but_keep_their_place(room):
-    await room.room(patience=MS)
-    room.close()
-    found = [(await room.take()) for _ in range(5)]
-    assert [(each.what.start, each.dropped) for each in found] == [
-        (0, True), (1, True), (2, True), (3, False), (4, False),
-    ]  # fmt: skip
-    assert await room.take() is None
+class Connection:
+    """Keeps what is sent: the number of a window, `-number` of a dropped one, or the message."""
+
+    def __init__(self):
+        self.sent = []
+        self.reasons = []
+
+    async def send(self, message):
+        if isinstance(message, protocol.Dropped):
+            self.reasons.append(message.reason)
+            message = -message.from_sample
+        self.sent.append(getattr(message, "start_sample", message))
 
 
-async def test_without_a_limit_to_patience_nothing_is_dropped(room):
-    waiting = asyncio.create_task(room.room(patience=None))
-    await asyncio.sleep(20 * MS)
-    assert not waiting.done()
-    taken = [await room.take() for _ in range(3)]
-    await asyncio.wait_for(waiting, 1)
-    assert not any(each.dropped for each in taken)
+def window(number, *, computed=True):
+    tensor = np.array(number) if computed else None
+    return LiveWindow(number, number + 1, number, number + 1, tensor, model=Model)
 
 
-async def test_a_burst_that_is_worked_off_in_time_loses_nothing(room):
-    waiting = asyncio.create_task(room.room(patience=1.0))
-    taken = []
-    for _ in range(5):
-        taken.append(await room.take())
-        await asyncio.sleep(MS)
-    await waiting
-    assert not any(each.dropped for each in taken)
+class Running:
+    def __init__(self, *, complete=False, **settings):
+        self.gateway, self.connection = Gateway(**settings), Connection()
+        self.account = SampleAccount()
+        self.outbox = Outbox(
+            self.gateway, self.connection, self.account, stream="s", complete=complete
+        )
+
+    def put(self, *numbers, **options):
+        for number in numbers:
+            self.outbox.put(window(number, **options))
+
+    @asynccontextmanager
+    async def sending(self):
+        task = asyncio.create_task(self.outbox.run())
+        try:
+            yield task
+            self.outbox.close()
+            await asyncio.wait_for(task, 60)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_who_takes_waits_until_something_comes():
-    room = Outbox(limit=2)
-    taking = asyncio.create_task(room.take())
+async def test_results_are_sent_in_order_whatever_the_order_of_the_answers():
+    stream = Running()
+    async with stream.sending():
+        stream.put(1, 2)
+        stream.outbox.put(WARNING)
+        for number in (2, 1):
+            await stream.gateway.answer(number)
+    assert stream.connection.sent == [1, 2, WARNING]
+    assert stream.account.windows == 2
+
+
+async def test_windows_behind_others_are_requested_at_once():
+    stream = Running()
+    async with stream.sending():
+        stream.put(1, 2, 3)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert sorted(stream.gateway.requests) == [1, 2, 3]
+        for number in (1, 2, 3):
+            await stream.gateway.answer(number)
+
+
+async def test_with_complete_one_window_is_requested_at_a_time():
+    stream = Running(complete=True)
+    async with stream.sending():
+        stream.put(1, 2, 3)
+        for number in (1, 2, 3):
+            await asyncio.sleep(MS)
+            assert list(stream.gateway.requests) == [number]
+            await stream.gateway.answer(number)
+    assert stream.connection.sent == [1, 2, 3]
+
+
+async def test_past_the_bound_the_oldest_are_dropped_but_reported_in_order():
+    stream = Running()
+    stream.put(1, 2, 3, 4, 5)
+    await stream.outbox.drain(patience_s=MS)
+    async with stream.sending():
+        for number in (4, 5):
+            await stream.gateway.answer(number)
+    assert stream.connection.sent == [-1, -2, -3, 4, 5]
+    assert stream.connection.reasons == ["overload"] * 3
+    assert stream.gateway.cancelled == [2, 3]
+
+
+async def test_without_a_limit_to_patience_nothing_is_dropped():
+    stream = Running()
+    stream.put(1, 2, 3, 4)
+    draining = asyncio.create_task(stream.outbox.drain(patience_s=None))
+    async with stream.sending():
+        await asyncio.sleep(10 * MS)
+        assert not draining.done()
+        for number in (1, 2, 3, 4):
+            await stream.gateway.answer(number)
+        await draining
+    assert stream.connection.sent == [1, 2, 3, 4]
+
+
+async def test_a_burst_that_is_answered_in_time_loses_nothing():
+    stream = Running()
+    stream.put(1, 2, 3, 4, 5)
+    draining = asyncio.create_task(stream.outbox.drain(patience_s=1e6))
+    async with stream.sending():
+        for number in range(1, 6):
+            await stream.gateway.answer(number)
+        await draining
+    assert stream.connection.sent == [1, 2, 3, 4, 5]
+
+
+async def test_windows_sent_while_the_loop_is_late_are_not_dropped(monkeypatch):
+    stream = Running()
+    stream.put(1, 2, 3)
+
+    class Timeout:
+        """Expires after the windows were sent."""
+
+        def __init__(self, _):
+            pass
+
+        async def __aenter__(self):
+            async with stream.sending():
+                for number in (1, 2, 3):
+                    await stream.gateway.answer(number)
+            raise TimeoutError
+
+        async def __aexit__(self, *_):
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox.asyncio, "timeout", Timeout)
+        await stream.outbox.drain(patience_s=MS)
+    assert stream.connection.sent == [1, 2, 3]
+
+
+async def test_cancel_withdraws_what_is_not_sent():
+    stream = Running()
+    stream.put(1, 2, 3)
     await asyncio.sleep(0)
-    room.put(window(7))
-    assert (await taking).what.start == 7
-    taking = asyncio.create_task(room.take())
+    assert sorted(stream.gateway.requests) == [2, 3]
+    stream.outbox.cancel()
     await asyncio.sleep(0)
-    room.close()
-    assert await taking is None
+    assert stream.gateway.cancelled == [2, 3]
 
 
-async def test_those_that_leave_while_the_loop_is_late_are_not_dropped():
-    room = Outbox(limit=1)
-    for number in range(2):
-        room.put(window(number))
-    waiting = asyncio.create_task(room.room(patience=MS))
-    await asyncio.sleep(0)
-    time.sleep(5 * MS)  # noqa: ASYNC251 - the loop is to be late
-    taken = [await room.take() for _ in range(2)]
-    await asyncio.wait_for(waiting, 1)
-    assert not any(each.dropped for each in taken)
-
-
-async def test_windows_behind_others_are_asked_for_at_once_and_withdrawn_with_their_place():
-    async def verdict():
-        await asyncio.sleep(9)
-
-    room = Outbox(limit=2, ask=lambda _: asyncio.create_task(verdict()))
-    line = [window(number) for number in range(4)]
-    for each in line:
-        room.put(each)
-    assert [each.asking is not None for each in line] == [False, True, True, True]
-    assert await room.take() is line[0]
-    await room.room(patience=MS)
-    await asyncio.sleep(0)
-    assert [each.dropped for each in line] == [False, True, False, False]
-    assert [each.asking.cancelled() for each in line[1:]] == [True, False, False]
-    room.clear()
-    await asyncio.sleep(0)
-    assert all(each.asking.cancelled() for each in line[1:])
-
-
-async def test_what_was_not_computed_takes_no_room_and_is_not_asked_for():
-    room = Outbox(limit=1, ask=lambda _: pytest.fail("asked"))
-    for number in range(3):
-        thinned = window(number)
-        thinned.dropped = True
-        room.put(thinned)
-    await asyncio.wait_for(room.room(patience=None), 1)
+async def test_windows_that_were_not_computed_take_no_room_and_are_not_requested():
+    stream = Running()
+    stream.put(1, 2, 3, 4, computed=False)
+    await asyncio.wait_for(stream.outbox.drain(patience_s=None), 60)
+    async with stream.sending():
+        pass
+    assert stream.connection.sent == [-1, -2, -3, -4]
+    assert stream.gateway.requests == {}
 
 
 async def test_warnings_take_no_room():
-    room = Outbox(limit=1)
+    stream = Running()
     for _ in range(10):
-        room.put(PendingWindow(protocol.Warn(kind="silence", detail="", from_sample=0), 0.0, 0.0))
-    room.put(window(1))
-    await asyncio.wait_for(room.room(patience=None), 1)
+        stream.outbox.put(WARNING)
+    stream.put(1)
+    await asyncio.wait_for(stream.outbox.drain(patience_s=None), 60)
+
+
+@pytest.mark.parametrize(("error", "reason"), [(Busy("full"), "overload"), (Late("late"), "late")])
+async def test_a_rejected_window_is_dropped_with_its_reason(error, reason):
+    stream = Running()
+    async with stream.sending():
+        stream.put(1)
+        await stream.gateway.answer(1, error)
+    assert stream.connection.sent == [-1]
+    assert stream.connection.reasons == [reason]
+    assert stream.account.dropped + stream.account.windows == 1
+
+
+async def test_with_complete_a_full_queue_is_asked_again(monkeypatch):
+    monkeypatch.setattr(outbox, "RETRY_S", 0)
+    stream = Running(complete=True)
+    async with stream.sending():
+        stream.put(1)
+        for outcome in (Busy("full"), Busy("full"), PREDICTION):
+            await stream.gateway.answer(1, outcome)
+    assert stream.connection.sent == [1]
+
+
+async def test_an_answer_that_the_loop_handles_too_late_is_dropped():
+    stream = Running()
+    async with stream.sending():
+        late = window(1)
+        late.arrived = -1e13
+        stream.outbox.put(late)
+        await stream.gateway.answer(1)
+    assert stream.connection.reasons == ["late"]
+
+
+async def test_a_fault_of_the_model_ends_the_sending():
+    stream = Running()
+    stream.put(1)
+    sending = asyncio.create_task(stream.outbox.run())
+    await stream.gateway.answer(1, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await sending

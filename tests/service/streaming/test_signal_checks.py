@@ -10,11 +10,11 @@ RATE = 16_000
 
 
 def kinds(samples, *, chunk=1_600, every=30.0):
-    watch = SignalChecker(RATE, every=every)
+    checker = SignalChecker(RATE, every_s=every)
     found = [
         warning
         for at in range(0, len(samples), chunk)
-        for warning in watch.look(samples[at : at + chunk], at=at)
+        for warning in checker.feed(samples[at : at + chunk], at=at)
     ]
     return [warning.kind for warning in found]
 

@@ -1,5 +1,6 @@
-"""The stream without its socket: windows on the grid, whatever the chunks, gaps and repeats."""
+"""Windows on the grid, whatever the chunks, gaps, repeats and rates."""
 
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -13,28 +14,34 @@ from features.extract import compute
 from features.resample import StreamingResampler
 from features.streaming import StreamingExtractor
 from service import protocol
-from service.streaming.windower import Gap, LiveWindow, Windower
+from service.streaming.windower import LiveWindow, SampleGrid, Windower
 from tests.service.conftest import noise, pcm
 
 HOP = 11_264
 
 
-def session(**fields):
+def windower(**fields):
     start = protocol.Start(**{"sample_rate": 22_050, **fields})
     return Windower(start, config=DEFAULT, kind="features", min_hop=0.1, warn_every=1e9)
 
 
 def feed(stream, *frames, finish=True):
-    events = [event for frame in frames for events in stream.take(frame) for event in events]
+    events = [event for frame in frames for events in stream.feed(frame) for event in events]
     return events + (stream.finish() if finish else [])
 
 
-def cuts(events):
+def windows(events):
     return [event for event in events if isinstance(event, LiveWindow)]
 
 
 def spans(events):
-    return [(cut.start_sample, cut.end_sample) for cut in cuts(events)]
+    return [(window.start_sample, window.end_sample) for window in windows(events)]
+
+
+def gaps(events):
+    found = [event for event in events if isinstance(event, protocol.Dropped)]
+    assert {event.reason for event in found} <= {"gap"}
+    return [(event.from_sample, event.to_sample) for event in found]
 
 
 SOUND = pcm(noise(5))
@@ -42,11 +49,11 @@ AS_HEARD = np.frombuffer(SOUND, "<i2").astype(np.float32) / 32_768
 
 
 def test_every_window_is_that_of_the_offline_function():
-    events = cuts(feed(session(), SOUND))
-    assert [cut.start for cut in events] == [n * HOP for n in range(6)]
-    for cut in events:
+    events = windows(feed(windower(), SOUND))
+    assert [window.start for window in events] == [n * HOP for n in range(6)]
+    for window in events:
         np.testing.assert_allclose(
-            cut.tensor, compute(AS_HEARD[cut.start : cut.end], kind="features"), rtol=1e-4
+            window.tensor, compute(AS_HEARD[window.start : window.end], kind="features"), rtol=1e-4
         )
 
 
@@ -55,15 +62,17 @@ def test_every_window_is_that_of_the_offline_function():
 def test_chunks_of_any_size_give_the_same_windows(sizes):
     bounds = np.cumsum([0, *sizes, len(SOUND) // 2]).clip(0, len(SOUND) // 2) * 2
     frames = [SOUND[a:b] for a, b in pairwise(bounds)]
-    whole, parts = cuts(feed(session(), SOUND)), cuts(feed(session(), *frames))
-    assert [(cut.start, cut.end) for cut in whole] == [(cut.start, cut.end) for cut in parts]
+    whole, parts = windows(feed(windower(), SOUND)), windows(feed(windower(), *frames))
+    assert [(window.start, window.end) for window in whole] == [
+        (window.start, window.end) for window in parts
+    ]
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(one.tensor, other.tensor)
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000, 44_101])
-def test_positions_are_told_at_the_clients_rate(rate):
-    stream = session(sample_rate=rate)
+def test_positions_are_given_at_the_clients_rate(rate):
+    stream = windower(sample_rate=rate)
     found = spans(feed(stream, pcm(noise(4.0, rate=rate))))
     assert found == [
         (round(n * HOP * rate / 22_050), round((n * HOP + 44_100) * rate / 22_050))
@@ -75,38 +84,42 @@ def test_positions_are_told_at_the_clients_rate(rate):
 @pytest.mark.parametrize("rate", [8_000, 22_050, 48_000, 44_101])
 def test_a_stream_begun_in_the_middle_has_the_same_windows_as_an_unbroken_one(rate):
     data = pcm(noise(6, rate=rate))
-    whole = {cut.start_sample: cut for cut in cuts(feed(session(sample_rate=rate), data))}
+    whole = {
+        window.start_sample: window for window in windows(feed(windower(sample_rate=rate), data))
+    }
     begin = sorted(whole)[3]
-    again = cuts(feed(session(sample_rate=rate, first_sample=begin), data[2 * begin :]))
-    assert [cut.start_sample for cut in again] == [
+    again = windows(feed(windower(sample_rate=rate, first_sample=begin), data[2 * begin :]))
+    assert [window.start_sample for window in again] == [
         start for start in sorted(whole) if start >= begin
     ]
-    for cut in again:
+    for window in again:
         # The resampler did not hear what came before: only its first milliseconds differ.
-        np.testing.assert_allclose(cut.tensor, whole[cut.start_sample].tensor, rtol=0.05, atol=0.5)
+        np.testing.assert_allclose(
+            window.tensor, whole[window.start_sample].tensor, rtol=0.05, atol=0.5
+        )
 
 
 def test_a_first_sample_off_the_grid_waits_for_the_next_window():
-    stream = session(first_sample=1)
+    stream = windower(first_sample=1)
     assert spans(feed(stream, SOUND))[0] == (HOP, HOP + 44_100)
 
 
-def test_a_gap_is_told_and_nothing_is_cut_across_it():
-    stream = session(numbered=True)
+def test_a_gap_is_reported_and_no_window_spans_it():
+    stream = windower(numbered=True)
     first, second = SOUND[: 2 * 50_000], SOUND
     events = feed(stream, protocol.number(0, first), protocol.number(60_000, second))
-    assert [event for event in events if isinstance(event, Gap)] == [Gap(50_000, 60_000)]
+    assert gaps(events) == [(50_000, 60_000)]
     assert spans(events)[0] == (0, 44_100)
     assert all(start >= 60_000 and start % HOP == 0 for start, _ in spans(events)[1:])
-    after = cuts(events)[1]
+    after = windows(events)[1]
     expected = compute(AS_HEARD[after.start - 60_000 : after.end - 60_000], kind="features")
     np.testing.assert_allclose(after.tensor, expected, rtol=1e-4)
     assert stream.account.received == 50_000 + len(SOUND) // 2
 
 
 def test_repeats_and_overlaps_count_once():
-    whole = spans(feed(session(), SOUND))
-    stream = session(numbered=True)
+    whole = spans(feed(windower(), SOUND))
+    stream = windower(numbered=True)
     pieces = [
         (0, 40_000),
         (0, 40_000),
@@ -118,52 +131,79 @@ def test_repeats_and_overlaps_count_once():
     events = feed(stream, *(protocol.number(a, SOUND[2 * a : 2 * b]) for a, b in pieces))
     assert spans(events) == whole
     assert stream.account.received == len(SOUND) // 2
-    assert not any(isinstance(event, Gap) for event in events)
+    assert gaps(events) == []
 
 
 def test_a_gap_of_centuries_costs_nothing():
-    stream = session(numbered=True)
+    stream = windower(numbered=True)
     events = feed(stream, protocol.number(2**52, SOUND))
-    assert events[0] == Gap(0, 2**52)
-    assert cuts(events)[0].start % HOP == 0
-    assert cuts(events)[0].start >= 2**52
+    assert gaps(events[:1]) == [(0, 2**52)]
+    assert windows(events)[0].start % HOP == 0
+    assert windows(events)[0].start >= 2**52
 
 
-def test_a_long_message_is_worked_on_in_parts():
-    assert len(list(session().take(SOUND))) > 10
+def test_a_long_message_is_processed_in_parts():
+    assert len(list(windower().feed(SOUND))) > 10
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 48_000])
-def test_small_messages_are_gathered_but_no_window_waits_for_more_than_it_needs(rate):
+def test_small_messages_are_buffered_but_no_window_waits_for_more_than_it_needs(rate):
     data, size = pcm(noise(4, rate=rate)), 2 * (rate // 100)
-    stream, ready, soonest, at_work = session(sample_rate=rate), {}, {}, 0
+    stream, ready, soonest, at_work = windower(sample_rate=rate), {}, {}, 0
     resampler, extractor = StreamingResampler(rate, 22_050), StreamingExtractor(hop=HOP)
     for n in range(400):
         frame = data[n * size : (n + 1) * size]
-        ready |= {cut.start: n for cut in cuts(feed(stream, frame, finish=False))}
-        at_work += not stream._gathered
+        ready |= {window.start: n for window in windows(feed(stream, frame, finish=False))}
+        at_work += not stream._chunks
         samples = resampler.feed(np.frombuffer(frame, "<i2").astype(np.float32))
         soonest |= {window.start: n for window in extractor.feed(samples)}
     assert ready == soonest
     assert at_work < 400 / 5
 
 
-def test_an_empty_message_is_nothing():
-    assert feed(session(), b"", finish=False) == []
+def test_an_empty_message_gives_no_event():
+    assert feed(windower(), b"", finish=False) == []
 
 
 def test_a_file_sent_as_samples_is_warned_about_once():
-    events = feed(session(), b"RIFF" + SOUND, b"RIFF" + SOUND)
+    events = feed(windower(), b"RIFF" + SOUND, b"RIFF" + SOUND)
     assert [event.kind for event in events if isinstance(event, protocol.Warn)] == ["header"]
 
 
 @pytest.mark.parametrize("hop", [0.05, 2.1, float("inf")])
-def test_a_hop_out_of_range_is_refused(hop):
+def test_a_hop_out_of_range_is_rejected(hop):
     with pytest.raises(Unprocessable, match="hop"):
-        session(hop=hop)
+        windower(hop=hop)
 
 
 @pytest.mark.parametrize("frame", [b"1", b"123"])
-def test_half_a_sample_is_refused(frame):
+def test_half_a_sample_is_rejected(frame):
     with pytest.raises(InputError):
-        feed(session(), frame)
+        feed(windower(), frame)
+
+
+RATES = st.integers(8_000, 192_000)
+
+
+@given(rate=RATES, position=st.integers(0, 2**50))
+def test_positions_are_the_nearest_sample_even_after_years(rate, position):
+    exact = Fraction(position * rate, 22_050)
+    assert abs(
+        SampleGrid(client_rate=rate, model_rate=22_050).to_client(position) - exact
+    ) <= Fraction(1, 2)
+
+
+@given(rate=RATES, window=st.integers(0, 2**30))
+def test_a_client_that_begins_at_a_windows_start_gets_that_window(rate, window):
+    grid = SampleGrid(client_rate=rate, model_rate=22_050)
+    start = window * 512
+    assert grid.to_model(grid.to_client(start)) <= start
+    assert grid.to_client(grid.to_model(grid.to_client(start))) >= grid.to_client(start)
+
+
+@given(rate=RATES, position=st.integers(0, 2**53))
+def test_no_window_begins_before_the_clients_first_sample(rate, position):
+    grid = SampleGrid(client_rate=rate, model_rate=22_050)
+    first = grid.to_model(position)
+    assert grid.to_client(first) >= position
+    assert first == 0 or grid.to_client(first - 1) < position
