@@ -77,6 +77,11 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
 
 
+def file_signature(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what differs after a file was replaced or written."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def remove_stale_drafts(folder: Path) -> None:
     """Remove the drafts of ended processes of this machine, before the first write to a folder."""
     pattern = re.compile(f"{re.escape(_own_prefix())}(\\d+)-")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from common.atomic import file_signature
 from common.errors import ArtefactError, NotFound, UnsupportedMedia
 from features.config import AudioConfig, PictureConfig
 from models.manifest import FILES, NAME, VERSION, Manifest, describe
@@ -174,12 +175,11 @@ class Store:
         """Return what changes when a version's files do; empty where nothing can be read."""
         try:
             with os.scandir(self.path / name / version) as entries:
-                files = [(entry.name, entry.stat()) for entry in entries]
+                return tuple(
+                    sorted((entry.name, *file_signature(entry.stat())) for entry in entries)
+                )
         except OSError:
             return ()
-        return tuple(
-            sorted((file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in files)
-        )
 
     def _pin_at_start(self, name: str) -> Pin | None:
         """Return the pin; one that cannot be read must not keep a server from starting."""

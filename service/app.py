@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from common.budget import Budget
 from service.api import routes
 from service.api.authentication import PERMIT, Authenticator
-from service.api.bodies import BodyBudget
-from service.api.context import BUFFERS, GATEWAY, POOL
+from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.cors import cors
 from service.api.problems import Handler, problems
 from service.api.stream import stream
@@ -30,10 +30,10 @@ QUIET = ("/livez", "/readyz")
 """Asked every few seconds by machines; not worth a log line."""
 
 
-def build(settings: Settings, *, tally: SharedLimits | None = None) -> web.Application:
+def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> web.Application:
     """Return the application. It loads the models when it starts, and answers 503 until they are ready.
 
-    tally: what gateways of this machine count together.
+    shared_limits: of the keys, counted by several gateways together.
     """
     middlewares = (
         [identify, cors(settings.cors_origins), problems]
@@ -42,10 +42,10 @@ def build(settings: Settings, *, tally: SharedLimits | None = None) -> web.Appli
     )
     app = web.Application(middlewares=middlewares, client_max_size=settings.max_body)
     if settings.keys:
-        require_keys(app, settings, tally)
+        require_keys(app, settings, shared_limits)
     app[GATEWAY] = Gateway(settings)
     app[POOL] = DecodePool(threads=settings.decode_threads, limit=settings.max_clips)
-    app[BUFFERS] = BodyBudget(limit=settings.max_buffered)
+    app[BODY_BUDGET] = Budget(settings.max_buffered, "bytes of request bodies are in memory")
     app.add_routes(
         [
             web.get("/livez", routes.livez),
@@ -63,14 +63,18 @@ def build(settings: Settings, *, tally: SharedLimits | None = None) -> web.Appli
     return app
 
 
-def require_keys(app: web.Application, settings: Settings, tally: SharedLimits | None) -> None:
+def require_keys(
+    app: web.Application, settings: Settings, shared_limits: SharedLimits | None
+) -> None:
     """Let in only who has a key. Raises Unprocessable when the setting names no place of keys."""
     if settings.redis:
         # Imported here so that a server without Redis never pays for it.
         from service.auth import redis_limits
 
-        tally = redis_limits.RedisLimits(settings.redis)
-    guard = Authenticator(KeyCache(open_key_store(settings.keys, redis=settings.redis)), tally)
+        shared_limits = redis_limits.RedisLimits(settings.redis)
+    guard = Authenticator(
+        KeyCache(open_key_store(settings.keys, redis=settings.redis)), shared_limits
+    )
     app.middlewares.append(guard.check)
     app.cleanup_ctx.append(guard.watch)
 

@@ -51,9 +51,9 @@ PERMIT = web.RequestKey("permit", KeyLimits)
 class Authenticator:
     """Lets only good keys pass, each within its scopes and its rate."""
 
-    def __init__(self, ring: KeyCache, allowance: SharedLimits | None = None) -> None:
+    def __init__(self, ring: KeyCache, shared_limits: SharedLimits | None = None) -> None:
         self._ring = ring
-        self._allowance = allowance
+        self._shared_limits = shared_limits
         self._permits: dict[str, KeyLimits] = {}
 
     @web.middleware
@@ -62,31 +62,31 @@ class Authenticator:
         if request.path not in OPEN:
             key = await _identify(request, self._ring)
             permit = request[PERMIT] = self._permits.setdefault(
-                key.id, KeyLimits(key, self._allowance)
+                key.id, KeyLimits(key, self._shared_limits)
             )
             permit.key = key
-            await permit.spend_shared()
+            await permit.count_request()
             _check_scope(request, key)
         return await handler(request)
 
     async def watch(self, _: web.Application) -> AsyncIterator[None]:
         """End the streams of keys that are revoked, while the application runs."""
         watching = [asyncio.create_task(self._watch())]
-        if self._allowance:
-            watching.append(asyncio.create_task(self._allowance.watch()))
+        if self._shared_limits:
+            watching.append(asyncio.create_task(self._shared_limits.renew()))
         yield
         for each in watching:
             each.cancel()
         await asyncio.wait(watching)
         await self._ring.close()
-        if self._allowance:
-            await self._allowance.close()
+        if self._shared_limits:
+            await self._shared_limits.close()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
             for permit in tuple(self._permits.values()):
-                if not await self._ring.good(permit.key):
+                if not await self._ring.is_valid(permit.key):
                     permit.shut_down()
                     del self._permits[permit.key.id]
 
@@ -94,7 +94,7 @@ class Authenticator:
 def streaming(request: web.Request, stream: Closeable) -> AbstractAsyncContextManager[None]:
     """Return what counts a stream of the request's key while it lasts; nothing where there are no keys."""
     permit = request.get(PERMIT)
-    return permit.streaming(stream) if permit else nullcontext()
+    return permit.count_stream(stream) if permit else nullcontext()
 
 
 def check_admin(request: web.Request, *, host: str) -> None:

@@ -3,56 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from common.errors import Busy, InputError, TooLarge, Unprocessable, UnsupportedMedia
+from common.budget import Reservation
+from common.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
 from service.settings import Settings
 
 CHUNK = 2**16
 MAX_FIELD = 1_024
 """Bytes of a form's field that is not the file."""
-
-
-class BodyBudget:
-    """The memory that all bodies together may take."""
-
-    def __init__(self, *, limit: int) -> None:
-        self._limit = limit
-        self._held = 0
-
-    @contextmanager
-    def hold(self) -> Iterator[Reservation]:
-        """Give the share of one body, free again when the block is left."""
-        held = Reservation(self._take)
-        try:
-            yield held
-        finally:
-            self._held -= held.size
-
-    def _take(self, size: int) -> None:
-        if self._held + size > self._limit:
-            raise Busy(
-                f"bodies of {self._held} bytes are being worked on; there is no room for {size} more"
-            )
-        self._held += size
-
-
-class Reservation:
-    """One body's share of the memory."""
-
-    def __init__(self, take: Callable[[int], None]) -> None:
-        self._take = take
-        self.size = 0
-
-    def reach(self, size: int) -> None:
-        """Grow to at least so many bytes. Raises Busy when there is no room."""
-        if size > self.size:
-            self._take(size - self.size)
-            self.size = size
 
 
 async def read_body(request: web.Request, settings: Settings, held: Reservation) -> bytes:
@@ -71,7 +33,7 @@ async def read_form(
     if encoding.lower() != "identity":
         raise UnsupportedMedia(f"a body in the encoding {encoding!r:.40}; send it as it is")
     if request.content_length is not None:
-        held.reach(_allowed(request.content_length, settings.max_body))
+        held.grow_to(_allowed(request.content_length, settings.max_body))
     try:
         async with asyncio.timeout(settings.body_timeout):
             data, values = await _file(request, settings.max_body, held, fields)
@@ -128,7 +90,7 @@ async def _bounded(chunks: AsyncIterator[bytes], limit: int, held: Reservation) 
     """Collect chunks up to a limit. Raises TooLarge, Busy."""
     data = bytearray()
     async for chunk in chunks:
-        held.reach(_allowed(len(data) + len(chunk), limit))
+        held.grow_to(_allowed(len(data) + len(chunk), limit))
         data += chunk
     return bytes(data)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from service.api.bodies import BodyBudget
+from common.budget import Budget
 from service.inference.decode_pool import DecodePool
 from service.inference.gateway import Gateway
 
 GATEWAY = web.AppKey("gateway", Gateway)
 POOL = web.AppKey("pool", DecodePool)
-BUFFERS = web.AppKey("buffers", BodyBudget)
+BODY_BUDGET = web.AppKey("body_budget", Budget)

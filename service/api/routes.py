@@ -8,11 +8,12 @@ from typing import Any
 
 from aiohttp import web
 
+from common.budget import Reservation
 from common.errors import InputError, Unprocessable
 from models.store import Model
 from service.api.authentication import check_admin
-from service.api.bodies import Reservation, read_body, read_form
-from service.api.context import BUFFERS, GATEWAY, POOL
+from service.api.bodies import read_body, read_form
+from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.query import check_top_k, read_query
 from service.inference import clips, pictures
 
@@ -45,7 +46,7 @@ async def load(request: web.Request) -> web.Response:
     check_admin(request, host=gateway.settings.host)
     read_query(request)
     with gateway.working():
-        with request.app[BUFFERS].hold() as held:
+        with request.app[BODY_BUDGET].hold(0) as held:
             body = (
                 await read_body(request, gateway.settings, held) if request.can_read_body else b"{}"
             )
@@ -73,7 +74,7 @@ async def classify(request: web.Request) -> web.Response:
     """Answer one sound or picture file."""
     begin = time.perf_counter()
     gateway, pool = request.app[GATEWAY], request.app[POOL]
-    with gateway.working(), pool.place(), request.app[BUFFERS].hold() as held:
+    with gateway.working(), pool.place(), request.app[BODY_BUDGET].hold(0) as held:
         target = await gateway.registry.get(
             request.match_info["name"], request.query.get("version")
         )

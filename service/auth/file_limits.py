@@ -1,4 +1,9 @@
-"""What each key may still do, counted by the gateways of one machine together: a file for each key."""
+"""Limits of API keys counted by all gateways of one machine: a small file for each key.
+
+It holds doubles: the tokens of the bucket, the monotonic time of these (the same clock in all
+processes), and the open streams of gateway 0, 1, ... A lock on the file serialises the gateways;
+the kernel releases it when a process dies.
+"""
 
 from __future__ import annotations
 
@@ -8,125 +13,125 @@ import math
 import os
 import time
 from array import array
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 from service.auth.keys import Key
 from service.auth.limits import rate_exceeded, streams_exceeded
+from service.auth.token_bucket import take_token
 from service.log import log
 
-Counts: TypeAlias = "array[float]"
-"""Of one key: requests it may make, when that was (monotonic, the same in all processes), streams
-of each gateway."""
-FIRST = 2
-"""Where the streams of gateway 0 stand."""
-MOST_BYTES = 65_536
+STREAMS = 2
+"""Index of the streams of gateway 0."""
+MAX_BYTES = 65_536
 LOCK_S = 0.25
-"""How long the others may take; a gateway that was stopped while it counted must not stop us."""
+"""Time limit for the lock: a gateway that is stopped while it holds it must not stop the others."""
 PAUSE_S = 0.001
 ALONE_S = 1.0
-"""How long this process goes by its own counts after the files could not be used."""
+"""How long this process counts alone after the files could not be used."""
 
 
 class FileLimits:
-    """Counts with the other gateways. While the files cannot be used, each process has its own counts."""
+    """`SharedLimits` in a folder. While it cannot be used, each process counts alone."""
 
     def __init__(self, folder: Path, *, number: int) -> None:
-        """number: of this gateway; the streams of the one that had it before, and died, are open no more."""
+        """number: of this gateway; streams of a process that had it before are forgotten."""
         self._folder = folder
-        self._cell = FIRST + number
+        self._index = STREAMS + number
+        self._streams: Counter[str] = Counter()  # of this process, by key
         self._alone_until = 0.0
         for path in folder.iterdir():
-            with self._opened(path.name) as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                self._change(handle, self._forget)
+            self._add_streams(path.name, 0)
 
-    async def spend(self, key: Key) -> None:
-        """Count a request. Raises TooMany when there were too many before it."""
-        if wait_s := await self._count(key.id, lambda counts: _take(counts, key.rate)):
+    async def count_request(self, key: Key) -> None:
+        """Count a request. Raises TooMany past the rate."""
+        if wait_s := await self._locked(key.id, lambda file: _take_token(file, key.rate)):
             raise rate_exceeded(key, wait_s)
 
     @asynccontextmanager
-    async def streaming(self, key: Key) -> AsyncIterator[None]:
-        """Count a stream while it lasts. Raises TooMany past the bound."""
-        found = await self._count(key.id, lambda counts: self._begin(counts, key.streams))
-        if found is not None and found >= 0:
-            raise streams_exceeded(found)
+    async def count_stream(self, key: Key) -> AsyncIterator[None]:
+        """Count a stream until the block ends. Raises TooMany past the limit."""
+
+        def add_if_fits(file: int) -> int:
+            count = round(sum(_read(file)[STREAMS:]))
+            if count < key.streams:
+                self._add_streams(key.id, 1)
+            return count
+
+        count = await self._locked(key.id, add_if_fits)
+        if count is None:
+            self._add_streams(key.id, 1)
+        elif count >= key.streams:
+            raise streams_exceeded(key, count)
         try:
             yield
         finally:
-            if found is not None:
-                await self._count(key.id, self._end)
+            self._add_streams(key.id, -1)
 
-    async def watch(self) -> None:
-        """Nothing has to be renewed."""
+    async def renew(self) -> None:
+        """Return at once: nothing expires."""
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is open."""
 
-    def _begin(self, counts: Counts, limit: int) -> int:
-        """Count a stream; return -1, or how many are open when that is too many."""
-        if (found := round(sum(counts[FIRST:]))) >= limit:
-            return found
-        counts[self._cell] += 1
-        return -1
+    def _add_streams(self, name: str, change: int) -> None:
+        """Change this process's open streams of a key; no other writes them, so without the lock."""
+        self._streams[name] += change
+        try:
+            with self._opened(name) as file:
+                os.pwrite(file, array("d", [self._streams[name]]).tobytes(), 8 * self._index)
+        except OSError as error:
+            self._count_alone(error)
 
-    def _end(self, counts: Counts) -> int:
-        counts[self._cell] = max(0.0, counts[self._cell] - 1)
-        return 0
-
-    def _forget(self, counts: Counts) -> int:
-        counts[self._cell] = 0.0
-        return 0
-
-    async def _count(self, name: str, change: Callable[[Counts], int]) -> int | None:
-        """Return what a change of a key's counts gives; None when they cannot be used."""
+    async def _locked(self, name: str, change: Callable[[int], int]) -> int | None:
+        """Return what `change` returns for the locked file of a key; None when it is unusable."""
         if time.monotonic() < self._alone_until:
             return None
         try:
-            with self._opened(name) as handle:
-                await _lock(handle)
-                return self._change(handle, change)
+            with self._opened(name) as file:
+                await _lock(file)
+                return change(file)
         except OSError as error:
-            log("keys are counted by each gateway alone", why=error)
-            self._alone_until = time.monotonic() + ALONE_S
+            self._count_alone(error)
             return None
+
+    def _count_alone(self, error: OSError) -> None:
+        if time.monotonic() >= self._alone_until:
+            log("key limits are counted by each gateway alone", why=error)
+        self._alone_until = time.monotonic() + ALONE_S
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:
-        handle = os.open(self._folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        file = os.open(self._folder / name, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            yield handle
+            yield file
         finally:
-            os.close(handle)  # which gives the lock back
-
-    def _change(self, handle: int, change: Callable[[Counts], int]) -> int:
-        counts = array("d", os.read(handle, MOST_BYTES))
-        counts.extend([0.0] * (self._cell + 1 - len(counts)))
-        given = change(counts)
-        os.pwrite(handle, counts.tobytes(), 0)
-        return given
+            os.close(file)  # which releases the lock
 
 
-def _take(counts: Counts, rate: float) -> int:
-    """Take a request from a bucket that fills by the second; return 0, or in how many seconds there will be one."""
-    now, rim = time.monotonic(), max(1.0, rate)
-    before, at = (counts[0], counts[1]) if counts[1] else (rim, now)
-    counts[0], counts[1] = min(rim, before + (now - at) * rate), now
-    if counts[0] < 1:
-        return math.ceil((1 - counts[0]) / rate)
-    counts[0] -= 1
-    return 0
+def _read(file: int) -> list[float]:
+    return array("d", os.pread(file, MAX_BYTES, 0)).tolist()
 
 
-async def _lock(handle: int) -> None:
-    """Keep the others out until the handle is closed. Raises OSError when they take too long."""
+def _take_token(file: int, rate: float) -> int:
+    """Take a token; return 0, or in how many seconds there will be one."""
+    now = time.monotonic()
+    tokens, at = [*_read(file), 0.0, 0.0][:STREAMS]
+    if not at:  # no request was counted yet
+        tokens = math.inf
+    tokens, wait_s = take_token(tokens, at, now=now, rate=rate)
+    os.pwrite(file, array("d", [tokens, now]).tobytes(), 0)
+    return wait_s
+
+
+async def _lock(file: int) -> None:
+    """Lock until the file is closed. Raises BlockingIOError when others hold it for too long."""
     until = time.monotonic() + LOCK_S
     while True:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > until:
                 raise

@@ -1,4 +1,4 @@
-"""The keys as a server knows them, at most a second old."""
+"""API keys as a server knows them: cached, refreshed every second."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from service.auth.keys import PATTERN, Key
 from service.log import log
 
 REFRESH_S = 1.0
-"""How old a server's knowledge of its keys may be."""
+"""Age at which the cache is refreshed."""
 
 
 class KeyCache:
-    """The keys as a server knows them: at most a second old; if they cannot be read, as they last were."""
+    """Keys at most a second old; while the store cannot be read, those that were read last."""
 
     def __init__(self, store: KeyStore) -> None:
         self._store = store
@@ -23,28 +23,28 @@ class KeyCache:
         self._due = 0.0
         self._lock = asyncio.Lock()
 
-    async def good(self, key: Key) -> bool:
-        """Return whether a key that was found before has not been revoked since."""
-        await self._renew()
-        kept = (self._keys or {}).get(key.id)
-        return kept is not None and not kept.revoked and kept.digest == key.digest
+    async def is_valid(self, key: Key) -> bool:
+        """Return whether a key that was found before has not been revoked or replaced since."""
+        await self._refresh()
+        cached = (self._keys or {}).get(key.id)
+        return cached is not None and not cached.revoked and cached.digest == key.digest
 
     async def find(self, text: str) -> Key | None:
-        """Return the key that a text is, if it is good. Raises Busy while the keys were never read."""
-        await self._renew()
+        """Return the valid key of a text. Raises Busy while the keys have never been read."""
+        await self._refresh()
         if self._keys is None:
             raise Busy("the keys cannot be read now")
         form = PATTERN.fullmatch(text)
         key = self._keys.get(form[1]) if form else None
-        return key if key and key.opens_with(text) else None
-
-    async def _renew(self) -> None:
-        # While one request reads them anew, the others go by what is known.
-        if self._keys is None or not self._lock.locked():
-            async with self._lock:
-                await self._refresh()
+        return key if key and key.matches(text) else None
 
     async def _refresh(self) -> None:
+        # While one request reads the store, the others use the cached keys.
+        if self._keys is None or not self._lock.locked():
+            async with self._lock:
+                await self._read()
+
+    async def _read(self) -> None:
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + REFRESH_S
@@ -55,5 +55,5 @@ class KeyCache:
             log("keys cannot be read", why=error or "timeout")
 
     async def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         await self._store.close()

@@ -1,4 +1,4 @@
-"""Where API keys are kept: a JSON file or Redis."""
+"""API keys in a JSON file or in Redis."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from common.atomic import write_atomic
+from common.atomic import file_signature, write_atomic
 from common.errors import Busy, Unprocessable
 from common.mapping import parse_json, read_json
 from service.auth.keys import Key
-
-IN_REDIS = "{timbre}:keys"
+from service.queue.redis_keys import API_KEYS
 
 
 class KeyStore(Protocol):
-    """A place where keys are kept."""
+    """Reads and writes keys."""
 
     async def all(self) -> dict[str, Key]:
         """Return every key by its id. Raises TimbreError when they cannot be read."""
 
     async def put(self, key: Key) -> None:
-        """Add a key, or put it in the place of the one with its id. Raises TimbreError."""
+        """Add a key, or replace the one with its id. Raises TimbreError."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 def open_key_store(keys: str, *, redis: str) -> KeyStore:
-    """Return the place that the setting `keys` names. Raises Unprocessable; nothing is read yet."""
+    """Return the store of the setting `keys`; nothing is read yet. Raises Unprocessable."""
     if keys != "redis":
         return FileKeyStore(Path(keys))
     if not redis:
-        raise Unprocessable("keys=redis needs the address of Redis")
+        raise Unprocessable("keys=redis needs a Redis address")
     return RedisKeyStore(redis)
 
 
@@ -45,17 +44,16 @@ class FileKeyStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, ...] = ()
+        self._signature: tuple[int, ...] = ()
         self._keys: dict[str, Key] = {}
 
     async def all(self) -> dict[str, Key]:
         """Return every key. The file is read again only when it has changed."""
         try:
-            state = self._path.stat()
-            seen = (state.st_ino, state.st_size, state.st_mtime_ns)
-            if seen != self._seen:
+            signature = file_signature(self._path.stat())
+            if signature != self._signature:
                 self._keys = _read(self._path.read_bytes())
-                self._seen = seen
+                self._signature = signature
         except (OSError, Unprocessable) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise Unprocessable(
@@ -64,7 +62,7 @@ class FileKeyStore:
         return self._keys
 
     async def put(self, key: Key) -> None:
-        """Replace the file whole, so that no reader ever sees half of it."""
+        """Add or replace a key; a reader sees the old file or the new one."""
         try:
             with _locked(self._path.parent):
                 kept = await self.all() if self._path.exists() else {}
@@ -73,45 +71,45 @@ class FileKeyStore:
             raise Unprocessable(f"{self._path}: {error.strerror}") from error
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is open."""
 
 
 class RedisKeyStore:
-    """Keys in the Redis that gateways share, so that all of them know at once."""
+    """Keys in the Redis that gateways share, so that a change reaches all of them."""
 
     def __init__(self, url: str) -> None:
-        # Imported here so that keys in a file do without it.
+        # Imported here so that redis-py is not loaded for keys in a file.
         from service.queue import redis_connection
 
         self._redis = redis_connection.connect(url)
-        self._trouble = redis_connection.REDIS_ERRORS
+        self._errors = redis_connection.REDIS_ERRORS
         self._where = redis_connection.redacted(url)
-        self._part = redis_connection.close
+        self._close = redis_connection.close
 
     async def all(self) -> dict[str, Key]:
         """Return every key."""
         try:
-            found = await self._redis.hgetall(IN_REDIS)
+            found = await self._redis.hgetall(API_KEYS)
             return {
                 ident.decode(): _key(parse_json(text, error=Unprocessable))
                 for ident, text in found.items()
             }
-        except self._trouble as error:
+        except self._errors as error:
             raise Busy(f"{self._where}: {error}") from error
         except (UnicodeDecodeError, Unprocessable) as error:
-            reason = f"{IN_REDIS} contains an invalid key: {error}"
+            reason = f"{API_KEYS} contains an invalid key: {error}"
             raise Unprocessable(f"{self._where}: {reason}") from error
 
     async def put(self, key: Key) -> None:
         """Write one key."""
         try:
-            await self._redis.hset(IN_REDIS, key.id, json.dumps(asdict(key)))
-        except self._trouble as error:
+            await self._redis.hset(API_KEYS, key.id, json.dumps(asdict(key)))
+        except self._errors as error:
             raise Busy(f"{self._where}: {error}") from error
 
     async def close(self) -> None:
-        """Part from Redis."""
-        await self._part(self._redis)
+        """Close the connection to Redis."""
+        await self._close(self._redis)
 
 
 def _read(data: bytes) -> dict[str, Key]:
@@ -132,7 +130,7 @@ def _written(keys: dict[str, Key]) -> bytes:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other writers out: two who add a key at one time would lose one of them."""
+    """Exclude other writers: of two keys added at the same time one would be lost."""
     try:
         import fcntl
     except ImportError:  # Windows

@@ -1,4 +1,4 @@
-"""API keys: what one may do, how it is kept (hashed, in a file or in Redis), and how a server looks it up."""
+"""An API key: fields, scopes, generation, digest."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ class Key:
 
     id: str
     name: str
-    """For people: whose it is."""
+    """Of its owner, for people."""
     scopes: tuple[str, ...]
     digest: str
-    """SHA-256 of the whole key, hex. The secret is random and long, so that nothing slower is
-    needed."""
+    """SHA-256 of the whole key, hex. The secret is long and random: no slow hash is needed."""
     rate: float
     """Requests per second, and as many at once."""
     streams: int
@@ -35,10 +34,10 @@ class Key:
     created: str
     """ISO 8601, UTC."""
     revoked: str
-    """When it ended; empty while it is good."""
+    """Time of revocation, ISO 8601; empty while it is valid."""
 
     def __post_init__(self) -> None:
-        """Raises Unprocessable on what makes no sense."""
+        """Raises Unprocessable on invalid fields."""
         unknown = [scope for scope in self.scopes if scope not in SCOPES]
         if unknown or not self.scopes:
             raise Unprocessable(
@@ -47,18 +46,18 @@ class Key:
         # Written so that NaN fails it too.
         if not 0 < self.rate < float("inf") or self.streams < 1:
             raise Unprocessable(
-                f"rate={self.rate} and streams={self.streams} of key {self.id!r} must be more than 0"
+                f"rate={self.rate} and streams={self.streams} of key {self.id!r} must be positive"
             )
 
-    def opens_with(self, text: str) -> bool:
-        """Return whether a text is this key, and it is still good."""
+    def matches(self, text: str) -> bool:
+        """Return whether a text is this key, and it is not revoked."""
         return hmac.compare_digest(_digest(text), self.digest) and not self.revoked
 
 
 def create_key(name: str, *, scopes: tuple[str, ...], rate: float, streams: int) -> tuple[Key, str]:
-    """Return a new key, and the text that is it: told once, kept nowhere. Raises Unprocessable."""
+    """Return a new key and its text, which is stored nowhere. Raises Unprocessable."""
     if not name.strip() or not name.isprintable():
-        raise Unprocessable(f"{name!r} is no name for a key")
+        raise Unprocessable(f"invalid key name: {name!r}")
     ident = secrets.token_hex(6)
     text = f"timbre_{ident}_{secrets.token_urlsafe(32)}"
     key = Key(
@@ -75,7 +74,7 @@ def create_key(name: str, *, scopes: tuple[str, ...], rate: float, streams: int)
 
 
 def now() -> str:
-    """Return this second, ISO 8601, UTC."""
+    """Return the current time, ISO 8601, UTC, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

@@ -1,4 +1,4 @@
-"""What one key may still do: requests per second and open streams."""
+"""Limits of one API key: requests per second and open streams."""
 
 from __future__ import annotations
 
@@ -8,78 +8,79 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol
 
+from common.budget import Budget
 from common.errors import TooMany
 from service.auth.keys import Key
+from service.auth.token_bucket import take_token
 from service.lifecycle import Closeable
+
+STREAMS_OPEN = "streams are open with this key"
 
 
 def rate_exceeded(key: Key, wait_s: int) -> TooMany:
-    """Return the error that tells of a key's rate, and in how many seconds there will be room."""
+    """Return the error of a request past the rate; wait_s: seconds until one is accepted."""
     return TooMany(f"more than {key.rate:g} requests per second with this key", retry_after=wait_s)
 
 
-def streams_exceeded(streams: int) -> TooMany:
-    """Return the error that tells how many streams are open with a key."""
-    return TooMany(f"{streams} streams are open with this key, as many as it may have")
+def streams_exceeded(key: Key, count: int) -> TooMany:
+    """Return the error of a stream past the limit; count: of open ones."""
+    return TooMany(f"{count} of {key.streams} {STREAMS_OPEN}")
 
 
 class SharedLimits(Protocol):
-    """What all gateways count together: through Redis, or on one machine."""
+    """Limits counted by all gateways together: in Redis, or in files of one machine."""
 
-    async def spend(self, key: Key) -> None:
-        """Count a request. Raises TooMany."""
+    async def count_request(self, key: Key) -> None:
+        """Count a request. Raises TooMany past the rate."""
 
-    def streaming(self, key: Key) -> AbstractAsyncContextManager[None]:
-        """Count a stream while it lasts. Raises TooMany."""
+    def count_stream(self, key: Key) -> AbstractAsyncContextManager[None]:
+        """Count a stream until the block ends. Raises TooMany past the limit."""
 
-    async def watch(self) -> None:
-        """Keep what is counted good."""
+    async def renew(self) -> None:
+        """Renew what would expire, until cancelled; returns when nothing does."""
 
     async def close(self) -> None:
-        """Let go of what is held."""
+        """Close connections."""
 
 
 class KeyLimits:
-    """What one key may still do in this process: a bucket of requests that fills by the second, and open streams.
+    """Limits of one key in this process; with `shared`, also of all gateways together."""
 
-    With an allowance, all gateways count together besides.
-    """
-
-    def __init__(self, key: Key, allowance: SharedLimits | None = None) -> None:
+    def __init__(self, key: Key, shared: SharedLimits | None = None) -> None:
         self.key = key
-        self._allowance = allowance
-        self._tokens = max(1.0, key.rate)
-        self._at = time.monotonic()
+        """May be replaced by a newer state of the same key."""
+        self._shared = shared
+        self._tokens, self._at = math.inf, 0.0
         self._streams: set[Closeable] = set()
+        self._budget = Budget(key.streams, STREAMS_OPEN, error=TooMany)
 
-    def spend(self, at: float) -> None:
-        """Count a request at a time (monotonic, seconds). Raises TooMany when there were too many before it."""
-        self._tokens = min(max(1.0, self.key.rate), self._tokens + (at - self._at) * self.key.rate)
-        self._at = at
-        if self._tokens < 1:
-            wait_s = math.ceil((1 - self._tokens) / self.key.rate)
+    async def count_request(self) -> None:
+        """Count a request. Raises TooMany past the rate."""
+        self.take_token(time.monotonic())
+        if self._shared:
+            await self._shared.count_request(self.key)
+
+    def take_token(self, now: float) -> None:
+        """Count a request in this process. Raises TooMany past the rate. now: monotonic, seconds."""
+        rate = self.key.rate
+        self._tokens, wait_s = take_token(self._tokens, self._at, now=now, rate=rate)
+        self._at = now
+        if wait_s:
             raise rate_exceeded(self.key, wait_s)
-        self._tokens -= 1
-
-    async def spend_shared(self) -> None:
-        """Count a request here and for all gateways. Raises TooMany."""
-        self.spend(time.monotonic())
-        if self._allowance:
-            await self._allowance.spend(self.key)
 
     @asynccontextmanager
-    async def streaming(self, stream: Closeable) -> AsyncIterator[None]:
-        """Count a stream while it lasts. Raises TooMany past the bound."""
-        if len(self._streams) >= self.key.streams:
-            raise streams_exceeded(len(self._streams))
-        self._streams.add(stream)
-        try:
-            async with self._allowance.streaming(self.key) if self._allowance else nullcontext():
-                yield
-        finally:
-            self._streams.discard(stream)
+    async def count_stream(self, stream: Closeable) -> AsyncIterator[None]:
+        """Count a stream until the block ends. Raises TooMany past the limit."""
+        self._budget.limit = self.key.streams
+        with self._budget.hold():
+            self._streams.add(stream)
+            try:
+                async with self._shared.count_stream(self.key) if self._shared else nullcontext():
+                    yield
+            finally:
+                self._streams.discard(stream)
 
     def shut_down(self) -> None:
-        """End the streams that are open."""
+        """Close the open streams of this key."""
         for stream in tuple(self._streams):
             stream.shut_down()

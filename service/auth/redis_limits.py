@@ -1,4 +1,4 @@
-"""What each key may still do, counted in Redis by all gateways together."""
+"""Limits of API keys counted by all gateways together, in Redis."""
 
 from __future__ import annotations
 
@@ -13,30 +13,29 @@ from service.auth.keys import Key
 from service.auth.limits import rate_exceeded, streams_exceeded
 from service.log import log
 from service.queue.redis_connection import REDIS_ERRORS, close, connect
+from service.queue.redis_keys import OPEN_STREAMS, RATES
 
-RATE, STREAMS = "{timbre}:rate:", "{timbre}:streams:"
 LEASE_S = 6.0
-"""How long the streams of a gateway that died count."""
+"""How long the streams of a gateway that died are counted."""
 RENEW_S = 2.0
-ANSWER_S = 0.25
-"""How long Redis may take; a request is not kept longer for a count."""
+REPLY_S = 0.25
+"""Time limit for Redis; no request waits longer to be counted."""
 ALONE_S = 1.0
-"""How long this process goes by its own counts after Redis did not answer."""
-SPEND = """
+"""How long this process counts alone after Redis did not reply."""
+COUNT_REQUEST = """
 local time = redis.call('TIME')
 local now, rate = time[1] + time[2] / 1e6, tonumber(ARGV[1])
-local rim, kept = math.max(1, rate), redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local capacity, kept = math.max(1, rate), redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local filled = math.max(0, now - tonumber(kept[2] or now)) * rate
-local tokens = math.min(rim, tonumber(kept[1] or rim) + filled)
+local tokens = math.min(capacity, tonumber(kept[1] or capacity) + filled)
 local wait = 0
 if tokens < 1 then wait = math.ceil((1 - tokens) / rate) else tokens = tokens - 1 end
 redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', string.format('%.6f', now))
-redis.call('EXPIRE', KEYS[1], math.ceil(rim / rate) + 1)
+redis.call('EXPIRE', KEYS[1], math.ceil(capacity / rate) + 1)
 return wait
 """
-"""Takes a token from a bucket that fills by the second; gives 0, or in how many seconds there will
-be one."""
-BEGIN = """
+"""Takes a token from the bucket; returns 0, or in how many seconds there will be one."""
+OPEN_STREAM = """
 local time = redis.call('TIME')
 local now, lease = time[1] + time[2] / 1e6, tonumber(ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -47,38 +46,38 @@ redis.call('ZADD', KEYS[1], now + lease, ARGV[1])
 redis.call('EXPIRE', KEYS[1], math.ceil(2 * lease))
 return -1
 """
-"""Counts a stream until its lease ends; gives -1, or how many are open when that is too many.
+"""Adds a lease of a stream; returns -1, or the number of open streams at the limit.
 
-A lease that ends much later than any can was given before the clock was set back.
+A lease that ends later than any can was given before the clock was set back; it is removed.
 """
-RENEW = """
+RENEW_STREAMS = """
 local time = redis.call('TIME')
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], time[1] + time[2] / 1e6 + ARGV[1], ARGV[i]) end
 redis.call('EXPIRE', KEYS[1], math.ceil(2 * ARGV[1]))
 """
-END = "return redis.call('ZREM', KEYS[1], ARGV[1])"
+CLOSE_STREAM = "return redis.call('ZREM', KEYS[1], ARGV[1])"
 
 
 class RedisLimits:
-    """Counts with all other gateways. While Redis is away nothing is counted here: each process has its own counts."""
+    """`SharedLimits` in Redis. While Redis is unavailable, each process counts alone."""
 
     def __init__(self, url: str) -> None:
         self._redis = connect(url)
-        self._leases: dict[str, set[str]] = {}  # key: streams open here
+        self._leases: dict[str, set[str]] = {}  # of streams of this process, by key
         self._alone_until = 0.0
 
-    async def spend(self, key: Key) -> None:
-        """Count a request. Raises TooMany when there were too many before it."""
-        if wait_s := await self._ask(SPEND, RATE + key.id, key.rate):
+    async def count_request(self, key: Key) -> None:
+        """Count a request. Raises TooMany past the rate."""
+        if wait_s := await self._run(COUNT_REQUEST, RATES + key.id, key.rate):
             raise rate_exceeded(key, wait_s)
 
     @asynccontextmanager
-    async def streaming(self, key: Key) -> AsyncIterator[None]:
-        """Count a stream while it lasts. Raises TooMany past the bound."""
+    async def count_stream(self, key: Key) -> AsyncIterator[None]:
+        """Count a stream until the block ends. Raises TooMany past the limit."""
         lease = uuid.uuid4().hex
-        found = await self._ask(BEGIN, STREAMS + key.id, lease, key.streams, LEASE_S)
-        if found is not None and found >= 0:
-            raise streams_exceeded(found)
+        count = await self._run(OPEN_STREAM, OPEN_STREAMS + key.id, lease, key.streams, LEASE_S)
+        if count is not None and count >= 0:
+            raise streams_exceeded(key, count)
         leases = self._leases.setdefault(key.id, set())
         leases.add(lease)
         try:
@@ -87,29 +86,29 @@ class RedisLimits:
             leases.discard(lease)
             if not leases:
                 self._leases.pop(key.id, None)
-            await self._ask(END, STREAMS + key.id, lease)
+            await self._run(CLOSE_STREAM, OPEN_STREAMS + key.id, lease)
 
-    async def watch(self) -> None:
-        """Keep the leases of open streams, for ever."""
+    async def renew(self) -> None:
+        """Renew the leases of open streams until cancelled."""
         while True:
             await asyncio.sleep(RENEW_S)
             for key, leases in tuple(self._leases.items()):
                 if leases:
-                    await self._ask(RENEW, STREAMS + key, LEASE_S, *leases)
+                    await self._run(RENEW_STREAMS, OPEN_STREAMS + key, LEASE_S, *leases)
 
     async def close(self) -> None:
-        """Part from Redis."""
+        """Close the connection to Redis."""
         await close(self._redis)
 
-    async def _ask(self, script: str, key: str, *values: Any) -> int | None:
-        """Return what a script gives; None when Redis does not answer."""
+    async def _run(self, script: str, key: str, *values: Any) -> int | None:
+        """Return what a script returns; None when Redis does not reply."""
         if time.monotonic() < self._alone_until:
             return None
         try:
-            async with asyncio.timeout(ANSWER_S):
-                given: int | None = await self._redis.eval(script, 1, key, *values)
+            async with asyncio.timeout(REPLY_S):
+                result: int | None = await self._redis.eval(script, 1, key, *values)
         except (*REDIS_ERRORS, TimeoutError) as error:
-            log("keys are counted by each gateway alone", why=str(error) or "timeout")
+            log("key limits are counted by each gateway alone", why=str(error) or "timeout")
             self._alone_until = time.monotonic() + ALONE_S
             return None
-        return given
+        return result

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeVar
 
-from common.errors import Busy
+from common.budget import Budget
 
 Result = TypeVar("Result")
 
@@ -19,22 +19,14 @@ class DecodePool:
 
     def __init__(self, *, threads: int, limit: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._limit = limit
-        self._accepted = 0
+        self._files = Budget(limit, "files are in progress")
         # Two for each thread: while the model answers one clip the next is being decoded, and
         # memory stays bounded.
         self._decoded = asyncio.Semaphore(2 * threads)
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self) -> AbstractContextManager[object]:
         """Hold a place from acceptance to answer. Raises Busy when there is none."""
-        if self._accepted >= self._limit:
-            raise Busy(f"{self._accepted} files are being worked on")
-        self._accepted += 1
-        try:
-            yield
-        finally:
-            self._accepted -= 1
+        return self._files.hold()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[float]:

@@ -6,12 +6,12 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from common.budget import Budget
 from common.errors import Busy, Leaving, TimbreError
 from features.config import Tensor
 from models.store import Model, Store
@@ -57,7 +57,8 @@ class Gateway:
         self.loop_monitor = LoopMonitor(has_work=lambda: self._work > 0)
         self._watching: asyncio.Task[None] | None = None
         self._streams: set[Closeable] = set()
-        self._per_client: Counter[str] = Counter()
+        self._stream_budget = Budget(settings.max_streams, "streams are open on this server")
+        self._per_client: dict[str, Budget] = {}
         self._work = 0
         self._idle = asyncio.Event()
         self._ids = itertools.count()
@@ -135,22 +136,21 @@ class Gateway:
 
     @contextmanager
     def streaming(self, stream: Closeable, client: str) -> Iterator[None]:
-        """Count a stream while it lasts. Raises Busy past the bounds."""
-        if len(self._streams) >= self.settings.max_streams:
-            raise Busy(f"{len(self._streams)} streams are open, as many as this server takes")
-        if self._per_client[client] >= self.settings.max_streams_per_client:
-            raise Busy(
-                f"{self._per_client[client]} streams are open from {client}, as many as one client may"
-            )
-        self._streams.add(stream)
-        self._per_client[client] += 1
+        """Count a stream until the block ends. Raises Busy past the limits."""
+        limit = self.settings.max_streams_per_client
+        of_client = self._per_client.setdefault(
+            client, Budget(limit, f"streams are open from {client}")
+        )
         try:
-            yield
+            with self._stream_budget.hold(), of_client.hold():
+                self._streams.add(stream)
+                try:
+                    yield
+                finally:
+                    self._streams.discard(stream)
         finally:
-            self._streams.discard(stream)
-            self._per_client[client] -= 1
-            if not self._per_client[client]:
-                del self._per_client[client]
+            if not of_client.used:
+                self._per_client.pop(client, None)
 
     async def shut_down(self) -> None:
         """Shut down in steps: refuse new work, end the streams, finish what is accepted, stop the queue."""

@@ -33,14 +33,16 @@ def run(
     *,
     since: float,
     beat: Callable[[], None] | None = None,
-    tally: SharedLimits | None = None,
+    shared_limits: SharedLimits | None = None,
 ) -> int:
     """Serve until told to leave; return the exit code.
 
     since: time.monotonic() at the start of the program. beat: called every second while the loop is
-    alive. tally: what the gateways of this machine count together.
+    alive. shared_limits: of the keys, counted by several gateways together.
     """
-    return run_process(_serve(settings, listener, since=since, beat=beat, tally=tally))
+    return run_process(
+        _serve(settings, listener, since=since, beat=beat, shared_limits=shared_limits)
+    )
 
 
 async def _serve(
@@ -49,11 +51,11 @@ async def _serve(
     *,
     since: float,
     beat: Callable[[], None] | None,
-    tally: SharedLimits | None,
+    shared_limits: SharedLimits | None,
 ) -> int:
     told = asyncio.Event()
     on_stop_signal(told.set)
-    app = build(settings, tally=tally)
+    app = build(settings, shared_limits=shared_limits)
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()
     beating = asyncio.create_task(_beat(beat)) if beat else None

@@ -57,7 +57,7 @@ class Supervisor:
         self._reserved = bind(settings, shared=True)
         self.settings = replace(settings, port=self._reserved.getsockname()[1])
         self._since = since
-        self._tallies = (
+        self._limits_folder = (
             _folder() if settings.keys and not settings.redis and settings.gateways > 1 else None
         )
         counts = {"gateway": settings.gateways, "worker": settings.workers if settings.redis else 0}
@@ -112,7 +112,14 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         receiver, sender = context.Pipe(duplex=False)
-        arguments = (child.role, child.number, self.settings, sender, self._since, self._tallies)
+        arguments = (
+            child.role,
+            child.number,
+            self.settings,
+            sender,
+            self._since,
+            self._limits_folder,
+        )
         child.process = context.Process(target=_be, args=arguments)
         child.process.start()
         sender.close()
@@ -143,8 +150,8 @@ class Supervisor:
                 each.join(max(0.0, until - time.monotonic()))
                 if each.is_alive():
                     each.kill()
-        if self._tallies:
-            shutil.rmtree(self._tallies, ignore_errors=True)
+        if self._limits_folder:
+            shutil.rmtree(self._limits_folder, ignore_errors=True)
 
 
 def _folder() -> Path:
@@ -160,7 +167,7 @@ def _be(
     settings: Settings,
     pulse: Connection,
     since: float,
-    tallies: Path | None,
+    limits_folder: Path | None,
 ) -> None:
     """Be one gateway or worker, in a process of its own."""
     setproctitle(f"timbre: {role} {number}")
@@ -174,8 +181,8 @@ def _be(
             # Nobody would end us any more, and we would keep the port.
             log("the supervisor is gone", role=role, number=number)
             pulse.close()
-            if tallies:
-                shutil.rmtree(tallies, ignore_errors=True)
+            if limits_folder:
+                shutil.rmtree(limits_folder, ignore_errors=True)
             signal.raise_signal(signal.SIGTERM)
 
     if role == "worker":
@@ -185,9 +192,11 @@ def _be(
     from service.server import gateway_process
 
     listener = bind(settings, shared=True)
-    tally = None
-    if tallies:
+    shared_limits = None
+    if limits_folder:
         from service.auth.file_limits import FileLimits
 
-        tally = FileLimits(tallies, number=number)
-    raise SystemExit(gateway_process.run(settings, listener, since=since, beat=beat, tally=tally))
+        shared_limits = FileLimits(limits_folder, number=number)
+    raise SystemExit(
+        gateway_process.run(settings, listener, since=since, beat=beat, shared_limits=shared_limits)
+    )

@@ -17,7 +17,7 @@ from service.settings import Settings
 from tests.service.cli.test_keys import run
 from tests.service.cli.test_serve import serve_process  # noqa: F401 - a fixture
 from tests.service.conftest import begin
-from tests.service.helpers.permits import key, opened
+from tests.service.helpers.keys import key, opened
 
 
 async def test_requests_are_counted_together_and_by_key(tmp_path):
@@ -27,23 +27,23 @@ async def test_requests_are_counted_together_and_by_key(tmp_path):
         key(rate=4.0),
     )
     for n in range(4):
-        await gateways[n % 2].spend(mine)
+        await gateways[n % 2].count_request(mine)
     for gateway in gateways:
         with pytest.raises(TooMany, match="4 requests per second") as caught:
-            await gateway.spend(mine)
+            await gateway.count_request(mine)
         assert caught.value.retry_after == 1
-    await gateways[0].spend(other)
+    await gateways[0].count_request(other)
     await asyncio.sleep(0.3)
-    await gateways[1].spend(mine)
+    await gateways[1].count_request(mine)
     with pytest.raises(TooMany):
-        await gateways[0].spend(mine)
+        await gateways[0].count_request(mine)
 
 
 async def test_a_slow_bucket_says_how_long_to_wait(tmp_path):
     mine = key(rate=0.1)
-    await FileLimits(tmp_path, number=0).spend(mine)
+    await FileLimits(tmp_path, number=0).count_request(mine)
     with pytest.raises(TooMany) as caught:
-        await FileLimits(tmp_path, number=1).spend(mine)
+        await FileLimits(tmp_path, number=1).count_request(mine)
     assert caught.value.retry_after == 10
 
 
@@ -51,7 +51,7 @@ async def test_streams_are_counted_together_and_given_back_also_by_one_that_died
     gateways, mine = [FileLimits(tmp_path, number=n) for n in range(2)], key(streams=2)
     one, two = await opened(gateways[0], mine), await opened(gateways[1], mine)
     for gateway in gateways:
-        with pytest.raises(TooMany, match="2 streams are open with this key"):
+        with pytest.raises(TooMany, match="2 of 2 streams are open with this key"):
             await opened(gateway, mine)
     await one.aclose()
     three = await opened(gateways[1], mine)
@@ -72,7 +72,7 @@ def _spend(folder, number, of, together, made):
         gateway, allowed, begun = FileLimits(folder, number=number), 0, time.monotonic()
         while time.monotonic() < begun + 1:
             with contextlib.suppress(TooMany):
-                await gateway.spend(of)
+                await gateway.count_request(of)
                 allowed += 1
         made.put((allowed, begun, time.monotonic()))
 
@@ -104,20 +104,45 @@ async def test_when_the_files_cannot_be_used_each_gateway_counts_alone(
     monkeypatch.setattr(module, "LOCK_S", 0.05)
     mine = key(rate=0.1, streams=1)
     gateway = FileLimits(tmp_path, number=0)
-    await gateway.spend(mine)
+    await gateway.count_request(mine)
     with (tmp_path / mine.id).open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        await gateway.spend(mine)
+        await gateway.count_request(mine)
         stream = await opened(gateway, mine)
     assert capsys.readouterr().err.count("counted by each gateway alone") == 1
     await asyncio.sleep(0.25)
     with pytest.raises(TooMany):
-        await gateway.spend(mine)
+        await gateway.count_request(mine)
     await stream.aclose()
     # What was not counted is not given back.
     await opened(gateway, mine)
     with pytest.raises(TooMany):
         await opened(gateway, mine)
+
+
+async def test_a_gateway_that_is_stopped_while_it_counts_stops_none_that_counts_or_starts(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "LOCK_S", 0.02)
+    mine = key(streams=1)
+    stream = await opened(FileLimits(tmp_path, number=0), mine)
+    with (tmp_path / mine.id).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        async with asyncio.timeout(5):
+            await FileLimits(tmp_path, number=1).count_request(mine)
+            restarted = FileLimits(tmp_path, number=0)
+    await (await opened(restarted, mine)).aclose()
+    await stream.aclose()
+
+
+async def test_a_stream_that_closes_while_the_file_is_locked_is_given_back(tmp_path):
+    mine = key(streams=1)
+    gateways = [FileLimits(tmp_path, number=n) for n in range(2)]
+    stream = await opened(gateways[0], mine)
+    with (tmp_path / mine.id).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        await stream.aclose()
+    await opened(gateways[1], mine)
 
 
 async def test_two_gateways_of_a_server_count_together(

@@ -10,9 +10,10 @@ from common.errors import TooMany
 from service.auth import redis_limits
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import create_key
-from service.auth.redis_limits import RATE, STREAMS, RedisLimits
+from service.auth.redis_limits import RedisLimits
+from service.queue.redis_keys import OPEN_STREAMS, RATES
 from tests.service.conftest import begin, noise, pcm, rest_of, until
-from tests.service.helpers.permits import key, opened
+from tests.service.helpers.keys import key, opened
 from tests.service.helpers.redis_server import start_redis
 
 
@@ -28,40 +29,40 @@ async def gateways(redis_url):
 async def test_requests_are_counted_by_all_gateways_together_and_by_key(gateways):
     mine, other = key(rate=4.0), key(rate=4.0)
     for n in range(4):
-        await gateways[n % 2].spend(mine)
+        await gateways[n % 2].count_request(mine)
     for gateway in gateways:
         with pytest.raises(TooMany, match="4 requests per second") as caught:
-            await gateway.spend(mine)
+            await gateway.count_request(mine)
         assert caught.value.retry_after == 1
-    await gateways[0].spend(other)
+    await gateways[0].count_request(other)
     await asyncio.sleep(0.3)
-    await gateways[1].spend(mine)
+    await gateways[1].count_request(mine)
     with pytest.raises(TooMany):
-        await gateways[0].spend(mine)
+        await gateways[0].count_request(mine)
 
 
 async def test_a_slow_bucket_says_how_long_to_wait_and_is_forgotten_when_full(
     gateways, redis_server
 ):
     mine = key(rate=0.1)
-    await gateways[0].spend(mine)
+    await gateways[0].count_request(mine)
     with pytest.raises(TooMany) as caught:
-        await gateways[1].spend(mine)
+        await gateways[1].count_request(mine)
     assert caught.value.retry_after == 10
-    assert 9 < redis_server.client.ttl(RATE + mine.id) <= 11
+    assert 9 < redis_server.client.ttl(RATES + mine.id) <= 11
 
 
 async def test_streams_are_counted_by_all_gateways_together_and_given_back(gateways, redis_server):
     mine = key(streams=2)
     one, two = await opened(gateways[0], mine), await opened(gateways[1], mine)
     for gateway in gateways:
-        with pytest.raises(TooMany, match="2 streams are open with this key"):
+        with pytest.raises(TooMany, match="2 of 2 streams are open with this key"):
             await opened(gateway, mine)
     await one.aclose()
     three = await opened(gateways[1], mine)
     await two.aclose()
     await three.aclose()
-    assert redis_server.client.exists(STREAMS + mine.id) == 0
+    assert redis_server.client.exists(OPEN_STREAMS + mine.id) == 0
 
 
 async def test_streams_of_a_gateway_that_died_are_given_back_and_those_of_one_that_lives_are_not(
@@ -71,7 +72,7 @@ async def test_streams_of_a_gateway_that_died_are_given_back_and_those_of_one_th
     monkeypatch.setattr(redis_limits, "RENEW_S", 0.1)
     mine = key(streams=2)
     living, dead = gateways
-    renewing = asyncio.create_task(living.watch())
+    renewing = asyncio.create_task(living.renew())
     held, _ = await opened(living, mine), await opened(dead, mine)
     with pytest.raises(TooMany):
         await opened(living, mine)
@@ -87,13 +88,13 @@ async def test_streams_of_a_gateway_that_died_are_given_back_and_those_of_one_th
 async def test_a_clock_that_was_set_back_keeps_nobody_out(gateways, redis_server):
     mine = key(rate=1.0, streams=1)
     ahead = redis_server.client.time()[0] + 3_600
-    redis_server.client.hset(RATE + mine.id, mapping={"tokens": 0, "at": ahead})
-    redis_server.client.zadd(STREAMS + mine.id, {"before": ahead})
+    redis_server.client.hset(RATES + mine.id, mapping={"tokens": 0, "at": ahead})
+    redis_server.client.zadd(OPEN_STREAMS + mine.id, {"before": ahead})
     await (await opened(gateways[0], mine)).aclose()
     with pytest.raises(TooMany):
-        await gateways[0].spend(mine)
+        await gateways[0].count_request(mine)
     await asyncio.sleep(1.05)
-    await gateways[0].spend(mine)
+    await gateways[0].count_request(mine)
 
 
 async def test_without_redis_nobody_is_kept_waiting_or_out(tmp_path_factory, capfd):
@@ -101,19 +102,19 @@ async def test_without_redis_nobody_is_kept_waiting_or_out(tmp_path_factory, cap
     alone = RedisLimits(redis.url)
     mine = key(rate=1.0, streams=1)
     try:
-        await alone.spend(mine)
+        await alone.count_request(mine)
         redis.signal(signal.SIGSTOP)
         async with asyncio.timeout(2):
             for _ in range(5):
-                await alone.spend(mine)
+                await alone.count_request(mine)
                 await (await opened(alone, mine)).aclose()
         assert capfd.readouterr().err.count("counted by each gateway alone") == 1
         redis.signal(signal.SIGCONT)
         alone._alone_until = 0.0
         with contextlib.suppress(TooMany):
-            await alone.spend(mine)
+            await alone.count_request(mine)
         with pytest.raises(TooMany):
-            await alone.spend(mine)
+            await alone.count_request(mine)
     finally:
         redis.end()
         await alone.close()

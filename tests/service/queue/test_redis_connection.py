@@ -80,17 +80,17 @@ async def test_a_user_who_may_touch_our_keys_alone_and_nothing_dangerous_is_enou
     redis_server.client.execute_command("ACL", "SETUSER", "timbre", "on", ">sesame", *allowed)
     url = redis_url.replace("unix://", "unix://timbre:sesame@")
     someone, _ = create_key("someone", scopes=("classify",), rate=3, streams=2)
-    store, allowance = RedisKeyStore(url), RedisLimits(url)
+    store, shared = RedisKeyStore(url), RedisLimits(url)
     async with queue_at(url) as queue:
         assert (await queue.submit(job(1))).scores[0] == 2
         await status.status(url)
         await status.clear(url)
         await store.put(someone)
         assert await store.all() == {someone.id: someone}
-        await allowance.spend(someone)
-        async with allowance.streaming(someone):
+        await shared.count_request(someone)
+        async with shared.count_stream(someone):
             pass
-    for each in (store, allowance):
+    for each in (store, shared):
         await each.close()
     # redis-py tells its own name, which Redis 6.2 calls dangerous, and does without.
     assert {each["object"] for each in redis_server.client.acl_log()} <= {"client"}

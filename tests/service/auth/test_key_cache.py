@@ -1,0 +1,67 @@
+"""The cache finds valid keys, notices revocation, reads once for many, and survives a lost store."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from common.errors import Busy
+from service.auth.key_cache import KeyCache
+from service.auth.key_store import FileKeyStore
+from service.auth.keys import now
+from tests.service.helpers.keys import new_key
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FileKeyStore(tmp_path / "keys.json")
+
+
+async def test_it_finds_valid_keys_and_notices_revocation(store, monkeypatch):
+    monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.05)
+    key, text = new_key()
+    await store.put(key)
+    cache = KeyCache(store)
+    assert await cache.find(text) == key
+    assert await cache.is_valid(key)
+    assert await cache.find(text[:-1]) is None
+    assert await cache.find("Bearer") is None
+    await store.put(replace(key, revoked=now()))
+    await asyncio.sleep(0.06)
+    assert await cache.find(text) is None
+    assert not await cache.is_valid(key)
+
+
+async def test_a_hundred_requests_at_once_read_the_keys_once(tmp_path):
+    key, text = new_key()
+    store = FileKeyStore(tmp_path / "keys.json")
+    await store.put(key)
+    read, reads = store.all, []
+
+    async def slowly():
+        reads.append(1)
+        await asyncio.sleep(0.01)
+        return await read()
+
+    store.all = slowly
+    cache = KeyCache(store)
+    assert await asyncio.gather(*(cache.find(text) for _ in range(100))) == [key] * 100
+    assert len(reads) == 1
+
+
+async def test_keys_that_can_no_longer_be_read_stay_valid_and_never_read_is_busy(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.02)
+    path = tmp_path / "keys.json"
+    cache = KeyCache(FileKeyStore(path))
+    with pytest.raises(Busy):
+        await cache.find("x")
+    key, text = new_key()
+    await FileKeyStore(path).put(key)
+    await asyncio.sleep(0.03)
+    assert await cache.find(text) == key
+    path.write_text("{")
+    await asyncio.sleep(0.03)
+    assert await cache.find(text) == key
+    assert "keys cannot be read" in capsys.readouterr().err
