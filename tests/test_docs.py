@@ -15,10 +15,11 @@ from service import protocol
 from service.settings import Settings
 from tests.helpers.server_process import BIN, ROOT, server_process
 
-README, PROTOCOL, BEHAVIOUR, TRAINING = (
-    (ROOT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "PROTOCOL.md", "BEHAVIOUR.md", "TRAINING.md")
+DOCUMENTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.md"))}
+README, PROTOCOL, TRAINING, CONTRIBUTING = (
+    DOCUMENTS[name] for name in ("README.md", "PROTOCOL.md", "TRAINING.md", "CONTRIBUTING.md")
 )
+FOLDERS = "common|features|models|service|training|benchmarks|tests|tools|examples|docs"
 
 
 def blocks(text, language):
@@ -74,29 +75,59 @@ def test_every_message_and_every_field_is_documented(message):
 
 def test_every_make_target_of_the_documents_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = set(
-        re.findall(r"(?:`|^|\s)make ([a-z-]+)", README + contributing, flags=re.MULTILINE)
-    ) - {"throws"}
-    assert {"serve", "test", "bench"} <= named
+    text = README + CONTRIBUTING + DOCUMENTS["BENCHMARKS.md"] + DOCUMENTS["MODELS.md"]
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", text, flags=re.MULTILINE))
+    assert {"serve", "test", "bench", "check"} <= named
     for target in named:
         assert re.search(rf"^{target}:.*## ", makefile, flags=re.MULTILINE), target
 
 
-@pytest.mark.parametrize("text", [README, TRAINING], ids=["README", "TRAINING"])
-def test_every_path_and_heading_that_is_pointed_at_exists(text):
+def test_the_readme_is_one_page_with_the_two_commands_on_it():
+    assert README.count("\n") <= 130
+    assert {"make serve", "make test"} <= set(lines(README))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_lines_have_at_most_100_columns(name):
+    # The rows of a table cannot be broken.
+    text = [line for line in DOCUMENTS[name].splitlines() if not line.startswith("|")]
+    assert [line for line in text if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_path_and_heading_that_is_pointed_at_exists(name):
+    text = DOCUMENTS[name]
     for path, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text):
         assert (ROOT / path).exists(), path
         pointed_at = (ROOT / path).read_text(encoding="utf-8") if path.endswith(".md") else text
         headings = re.findall(r"^#+ (.*)$", pointed_at, flags=re.MULTILINE)
         assert heading in {"", *(each.lower().replace(" ", "-") for each in headings)}, heading
+    for path in re.findall(r"(?:src|srcset)=\"([^\"]*)\"", text):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "TRAINING.md", "BENCHMARKS.md", "MODELS.md"])
+def test_every_file_that_is_named_exists(name):
+    named = re.findall(rf"\b(?:{FOLDERS})/[\w./{{}},*-]*\w", DOCUMENTS[name])
+    made = ("artefacts/", "features/__pycache__", "models/artefacts/NAME")
+    for path in named:
+        assert path.startswith(made) or (ROOT / path).exists() or any(ROOT.glob(path)), path
+
+
+def test_both_drawings_of_the_architecture_are_one_but_for_the_colours():
+    light, dark = (
+        (ROOT / "docs" / name).read_text(encoding="utf-8").splitlines()
+        for name in ("architecture.svg", "architecture-dark.svg")
+    )
+    differing = [a for a, b in zip(light, dark, strict=True) if a != b]
+    assert [line.split("{")[0].strip() for line in differing] == ["svg"]
 
 
 @pytest.mark.parametrize(
     "recipe", sorted(path.name for path in (ROOT / "training" / "recipes").glob("*.toml"))
 )
 def test_every_recipe_is_documented(recipe):
-    assert f"(training/recipes/{recipe})" in README
+    assert f"(training/recipes/{recipe})" in TRAINING
 
 
 @pytest.mark.parametrize("command", [line for line in lines(README) if "curl" in line])
