@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import ArtefactError, Unprocessable
+from common.memory import trim
 
 if TYPE_CHECKING:
     from features.config import Tensor
@@ -49,7 +48,7 @@ class Session:
         self.provider: str = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         """What it runs on: TensorRT, CUDA or CPU as ONNX Runtime spells them."""
         self._read_signature()
-        _give_back_memory()
+        trim()
 
     def _read_signature(self) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -93,9 +92,3 @@ def _opened(graph: bytes, options: Any, providers: list[tuple[str, dict[str, str
         if len(providers) > 1:
             return _opened(graph, options, providers[1:])
         raise ArtefactError(f"ONNX Runtime refuses the graph: {error}") from error
-
-
-def _give_back_memory() -> None:
-    """Return to the system what parsing took: glibc keeps it otherwise, 70 MB after a forest of 9 MB."""
-    with contextlib.suppress(AttributeError, OSError):  # no glibc here
-        ctypes.CDLL(None).malloc_trim(0)

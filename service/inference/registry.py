@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from common.errors import NotFound
+from common.memory import return_large_blocks
 from features.config import PictureConfig
 from models.manifest import Config, InputKind
 from models.recent import RecentModels
 from models.store import Model, Store
-from service.inference.memory import give_back, let_go_of_large_blocks
 from service.inference.version_scanner import VersionScanner
 
 Description = dict[str, Any]
@@ -50,12 +50,7 @@ class ModelRegistry:
         If the newest version is refused, the newest valid one is served.
         """
         current = {name: self._scanner.first(name) for name in self._scanner.names()}
-        kinds = {(model.kind, model.config) for model in current.values()}
-        for kind, config in kinds:
-            _warm(kind, config)
-        give_back()
-        # Once more: what runs from now on shall be there.
-        for kind, config in kinds:
+        for kind, config in {(model.kind, model.config) for model in current.values()}:
             _warm(kind, config)
         self._current = current
         return self.models
@@ -141,7 +136,7 @@ def _warm(kind: InputKind, config: Config) -> None:
         # Loads the decoder.
         import features.picture  # noqa: F401
 
-        let_go_of_large_blocks()
+        return_large_blocks()
         return
     from features.extract import extract_many
     from features.resample import resample
