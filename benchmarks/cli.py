@@ -17,6 +17,7 @@ HELP = {
     "forest": "the forest alone",
     "queues": "a job through both queues",
     "pictures": "a picture by REST beside the bare ONNX Runtime call",
+    "idle": "wake-ups and CPU time of a server without work",
     "packing": "folders of pictures made arrays, by kind of picture",
 }
 # These have command lines of their own.
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> int:
         code: int = importlib.import_module(f"benchmarks.{argv[0]}").main(argv[1:])
         return code
     args = _parser().parse_args(argv)
-    from benchmarks import features, forest, measure, packing, pictures, queues
+    from benchmarks import features, forest, idle, measure, packing, pictures, queues
 
     subjects: dict[str, tuple[Any, ...]] = {
         "features": (features, forest),
@@ -41,6 +42,7 @@ def main(argv: list[str]) -> int:
         "queues": (queues,),
         "pictures": (pictures,),
         "packing": (packing,),
+        "idle": (idle,),
     }
     tables = [(subject, subject.run(tiny=args.tiny)) for subject in subjects[args.what]]
     where = measure.machine()

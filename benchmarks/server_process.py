@@ -117,7 +117,7 @@ def _ready(url: str, server: subprocess.Popen[bytes] | subprocess.Popen[str]) ->
 def cost(pid: int) -> tuple[float, float]:
     """Return CPU seconds so far and MiB resident now, of a process and its children; zeros where /proc is not."""
     cpu = mib = 0.0
-    for each in (pid, *_children(pid)):
+    for each in (pid, *children(pid)):
         try:
             fields = (
                 Path(f"/proc/{each}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
@@ -129,9 +129,10 @@ def cost(pid: int) -> tuple[float, float]:
     return cpu, mib
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Return the ids of the processes below a process."""
     found: list[int] = []
     for listing in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in map(int, listing.read_text(encoding="utf-8").split()):
-            found += [child, *_children(child)]
+            found += [child, *children(child)]
     return found
