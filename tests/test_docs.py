@@ -6,10 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 
 import pytest
 
+from benchmarks import cli
 from common import errors
 from service import protocol
 from service.settings import Settings
@@ -80,6 +82,15 @@ def test_every_make_target_of_the_documents_exists():
     assert {"serve", "test", "bench", "check"} <= named
     for target in named:
         assert re.search(rf"^{target}:.*## ", makefile, flags=re.MULTILINE), target
+
+
+def test_every_command_of_the_documents_exists():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = "".join(DOCUMENTS.values())
+    named = set(re.findall(r"(?:`|^|/|= )timbre ([a-z]+)", text, flags=re.MULTILINE))
+    assert named == set(project["entry-points"]["timbre.commands"])
+    benchmarks = set(re.findall(r"`timbre bench ([a-z]+)", text))
+    assert benchmarks <= set(cli.HELP) | set(cli.OWN)
 
 
 def test_the_readme_is_one_page_with_the_two_commands_on_it():
