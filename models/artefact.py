@@ -15,7 +15,8 @@ import numpy as np
 from common.atomic import atomic_folder
 from common.errors import ArtefactError
 from features.config import DEFAULT
-from models.manifest import Config, InputKind, InputSpec, Label, Manifest, Source, Task, describe
+from models.kinds import Config, kind_of
+from models.manifest import InputSpec, Label, Manifest, Source, Task
 from models.session import Session
 from models.store import Store, read
 
@@ -31,7 +32,7 @@ def write(
     name: str,
     version: str | None = None,
     task: Task,
-    kind: InputKind,
+    kind: str,
     config: Config = DEFAULT,
     labels: Sequence[Label],
     onnx: bytes,
@@ -69,7 +70,7 @@ def write(
         name=name,
         version=version or _next_version(Store(folder), name),
         task=task,
-        input=_spec(golden_inputs, kind=kind, config=config),
+        input=_spec(kind=kind, config=config),
         labels=tuple(labels),
         files={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
         metrics=metrics,
@@ -84,15 +85,16 @@ def write(
     )
 
 
-def _spec(inputs: Tensor, *, kind: InputKind, config: Config) -> InputSpec:
-    shape, fingerprint = describe(kind, config)
+def _spec(*, kind: str, config: Config) -> InputSpec:
+    found = kind_of(kind)
+    found.check(config)
     return InputSpec(
         kind=kind,
-        dtype="uint8" if inputs.dtype == np.uint8 else "float32",
-        shape=shape,
+        dtype=found.dtype,
+        shape=found.shape(config),
         # As it is read again: JSON has no tuples.
         configuration=json.loads(json.dumps(asdict(config))),
-        fingerprint=fingerprint,
+        fingerprint=found.fingerprint(config),
     )
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import InputError, TooLarge
+from models.kinds import example_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from models.store import Model
 
@@ -65,7 +66,7 @@ def collected(model: Model, source: Path) -> Material:
     if len(found) < 2:
         raise InputError(f"{source}: fewer than two files that {model.name!r} can read")
     tensors, names = np.stack([tensor for _, tensor in found]), [name for name, _ in found[1::2]]
-    guessed = model.kind == "picture" and model.picture.metadata
+    guessed = bool(getattr(model.config, "metadata", ()))
     truth = (
         [model.labels.index(name) for name in names]
         if set(names) <= set(model.labels) and not guessed
@@ -87,7 +88,10 @@ def _read(model: Model, files: Iterable[tuple[str, Callable[[], bytes]]]) -> Fou
     found: Found = []
     for number, (name, read) in enumerate(files):
         try:
-            found += [(name, tensor) for tensor in _tensors(model, read(), number)]
+            found += [
+                (name, tensor)
+                for tensor in model.input.tensors(read(), model.config, number=number)
+            ]
         except InputError:  # no file of the model's kind
             continue
     return found[: 4 * MOST]
@@ -127,7 +131,7 @@ def _from_pack(model: Model, source: Path) -> Found:
         classes = json.loads((source / "classes.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{source} is no whole pack: {error}") from error
-    wanted = asdict(model.picture) if model.kind == "picture" else {}
+    wanted = asdict(model.picture) if model.input.medium == "picture" else {}
     differing = [name for name in wanted if name != "metadata" and wanted[name] != config.get(name)]
     if differing or not wanted:
         takes = ", ".join(f"{name} {wanted[name]}" for name in differing) or "sound"
@@ -136,36 +140,9 @@ def _from_pack(model: Model, source: Path) -> Found:
         )
     rows = _spread(range(len(images)))
     return [
-        (classes[labels[row]], tensor(images[row], model.picture, _told(model, row)))
+        (
+            classes[labels[row]],
+            tensor(images[row], model.picture, example_metadata(model.picture, row)),
+        )
         for row in rows
     ]
-
-
-def _tensors(model: Model, data: bytes, number: int) -> Iterator[npt.NDArray[Any]]:
-    """Give what a file becomes. Raises InputError when it cannot be read."""
-    if model.kind == "picture":
-        from features.picture import decode, tensor
-
-        yield tensor(decode(data, model.picture), model.picture, _told(model, number))
-    else:
-        yield from _windows(model, data)
-
-
-def _told(model: Model, number: int) -> dict[str, str]:
-    """Return metadata: nobody says what belongs to a picture; to learn the ranges, all values in turn will do."""
-    return {
-        field.name: field.values[number % len(field.values)] for field in model.picture.metadata
-    }
-
-
-def _windows(model: Model, data: bytes) -> Iterable[npt.NDArray[Any]]:
-    from features.decode import decode
-    from features.extract import extract_many
-
-    config, kind = model.sound
-    samples = decode(data, sample_rate=config.sample_rate)
-    samples = np.pad(samples, (0, max(0, config.window - len(samples))))
-    starts = range(0, len(samples) - config.window + 1, config.window)
-    return extract_many(
-        [samples[at : at + config.window] for at in starts], kind=kind, config=config
-    )

@@ -11,12 +11,9 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 from common.errors import ArtefactError, Unprocessable
 from common.mapping import parse_json, read_json
-from features.config import AudioConfig, PictureConfig
+from models.kinds import Config, kind_of
 
 Task: TypeAlias = Literal["multi-label", "multi-class"]
-InputKind: TypeAlias = Literal["features", "log_mel", "picture"]
-"""What is computed from a window of sound, or a picture."""
-Config: TypeAlias = AudioConfig | PictureConfig
 
 FILES = ("model.onnx", "golden.npz", "report.md")
 """What lies beside manifest.json."""
@@ -29,8 +26,8 @@ VERSION = re.compile(r"[1-9][0-9]{0,8}")
 class InputSpec:
     """The tensor of one window or picture, and the settings that shaped it."""
 
-    kind: InputKind
-    """What is computed from a window; or a picture."""
+    kind: str
+    """One of models.kinds.KINDS."""
     dtype: Literal["float32", "uint8"]
     """Type of the tensor's numbers."""
     shape: tuple[int, ...]
@@ -42,13 +39,13 @@ class InputSpec:
     """Their sha256, together with the version of the arithmetic."""
 
     def __post_init__(self) -> None:
-        """Refuse a configuration that is none. Raises ArtefactError."""
+        """Raises ArtefactError for an unknown kind or a configuration that is invalid."""
         self.config()
 
     def config(self) -> Config:
         """Return the configuration. Raises ArtefactError if it names a setting this code does not have."""
         where = "manifest.input.configuration"
-        wanted: type[Config] = PictureConfig if self.kind == "picture" else AudioConfig
+        wanted = kind_of(self.kind).config
         try:
             return read_json(wanted, self.configuration, where=where, error=ArtefactError)
         except Unprocessable as error:
@@ -142,15 +139,6 @@ class Manifest:
         """Read manifest.json. Raises ArtefactError on anything but exactly the fields and types above."""
         data = parse_json(text, where="manifest.json", error=ArtefactError)
         return read_json(cls, data, where="manifest", error=ArtefactError)
-
-
-def describe(kind: InputKind, config: Config) -> tuple[tuple[int, ...], str]:
-    """Return shape and fingerprint of the tensors of a configuration. Raises ArtefactError if it is of another kind."""
-    if kind == "picture" and isinstance(config, PictureConfig):
-        return config.shape, config.fingerprint()
-    if kind != "picture" and isinstance(config, AudioConfig):
-        return config.shape(kind), config.fingerprint(kind)
-    raise ArtefactError(f"kind={kind!r} cannot be made as {type(config).__name__} says")
 
 
 def _is_utc(text: str) -> bool:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from features.config import AudioConfig, Samples
     from models.store import Model
 
-HEARD = ("features", "log_mel")
-"""Kinds of input that sound becomes."""
 FIGURES = ("macro_f1", "top1")
 """What a new version may not be worse in."""
 QUIET_WINDOWS = 200
@@ -68,7 +66,7 @@ def examine(candidate: Model, size: int, replaced: Model | None, limits: Limits)
         for name in ("latency_ms", "size_mb")
         if measured[name] > getattr(limits, name)
     ]
-    if candidate.kind in HEARD and candidate.manifest.task == "multi-label":
+    if candidate.input.medium == "sound" and candidate.manifest.task == "multi-label":
         measured["quiet"] = share_without_label(candidate)
         if measured["quiet"] < limits.quiet:
             reasons.append(

@@ -10,7 +10,7 @@ import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,14 @@ import numpy.typing as npt
 from common.atomic import file_signature
 from common.errors import ArtefactError, NotFound, UnsupportedMedia
 from features.config import AudioConfig, PictureConfig
-from models.manifest import FILES, NAME, VERSION, Manifest, describe
+from models.kinds import InputKind, SoundKind, kind_of
+from models.manifest import FILES, NAME, VERSION, Manifest
 from models.pin import Pin, load_order, read_pin, write_pin
 from models.session import Session
 
 if TYPE_CHECKING:
     from features.config import Kind, Tensor
-    from models.manifest import Config, InputKind
+    from models.kinds import Config
 
 DEFAULT_PATH = Path(__file__).parent / "artefacts"
 WARM_BATCHES = (32, 16, 8, 4, 2, 1)
@@ -60,22 +61,26 @@ class Model:
         return self.manifest.version
 
     @property
-    def kind(self) -> InputKind:
-        """What is computed from a window for this model; or a picture."""
+    def kind(self) -> str:
+        """The name of its kind of input, one of models.kinds.KINDS."""
         return self.manifest.input.kind
 
     @property
+    def input(self) -> InputKind[Any]:
+        """How files become its tensors."""
+        return kind_of(self.kind)
+
+    @property
     def sound(self) -> tuple[AudioConfig, Kind]:
-        """Settings, and what is computed from a window. Raises UnsupportedMedia if it takes pictures."""
-        kind = self.manifest.input.kind
-        if kind == "picture" or isinstance(self.config, PictureConfig):
+        """Settings, and what is computed from a window. Raises UnsupportedMedia for other models."""
+        if not isinstance(self.config, AudioConfig) or not isinstance(self.input, SoundKind):
             raise UnsupportedMedia(f"model {self.name!r} takes pictures, not sound")
-        return self.config, kind
+        return self.config, self.input.computed
 
     @property
     def picture(self) -> PictureConfig:
-        """Settings of its pictures. Raises UnsupportedMedia if it takes sound."""
-        if isinstance(self.config, AudioConfig):
+        """Settings of its pictures. Raises UnsupportedMedia for other models."""
+        if not isinstance(self.config, PictureConfig):
             raise UnsupportedMedia(f"model {self.name!r} takes sound, not pictures")
         return self.config
 
@@ -217,18 +222,16 @@ def read(folder: Path, *, sessions: Sessions | None = None) -> Model:
                 f"{name} is not the file the manifest was made with: its sha256 differs"
             )
     config = manifest.input.config()
-    if describe(manifest.input.kind, config)[1] != manifest.input.fingerprint:
+    kind = kind_of(manifest.input.kind)
+    if kind.fingerprint(config) != manifest.input.fingerprint:
         raise ArtefactError(
             "made with another feature arithmetic: its fingerprint is not the running code's"
         )
     thresholds = np.array([label.threshold for label in manifest.labels], np.float32)
-    # Copying 26 numbers to an accelerator takes longer than the forest does.
-    accelerate = manifest.input.kind != "features"
     sessions = weakref.WeakValueDictionary() if sessions is None else sessions
-    session = sessions.get((manifest.files["model.onnx"], accelerate)) or Session(
-        files["model.onnx"], accelerate=accelerate
-    )
-    sessions[manifest.files["model.onnx"], accelerate] = session
+    graph = manifest.files["model.onnx"], kind.accelerate
+    session = sessions.get(graph) or Session(files["model.onnx"], accelerate=kind.accelerate)
+    sessions[graph] = session
     model = Model(manifest, config, thresholds, session)
     _check_signature(model)
     try:
@@ -263,7 +266,7 @@ def _check_signature(model: Model) -> None:
     spec, session = model.manifest.input, model.session
     wanted = (spec.dtype, spec.shape, len(model.labels))
     found = (str(session.dtype), session.shape, session.labels)
-    if wanted != found or spec.shape != describe(spec.kind, model.config)[0]:
+    if wanted != found or spec.shape != model.input.shape(model.config):
         raise ArtefactError(
             f"the manifest speaks of (dtype, shape, labels) = {wanted}, the graph of {found}"
         )

@@ -78,7 +78,7 @@ async def classify(request: web.Request) -> web.Response:
         target = await gateway.registry.get(
             request.match_info["name"], request.query.get("version")
         )
-        found = await (_see if target.kind == "picture" else _hear)(request, target, held)
+        found = await CLASSIFY[target.input.medium](request, target, held)
     found["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
     return web.json_response(found)
 
@@ -110,3 +110,7 @@ async def _see(request: web.Request, target: Model, held: Reservation) -> dict[s
         raise Unprocessable(f"{min(twice)!r} stands in the query and in the form")
     query = pictures.PictureQuery(model=target, top_k=top_k, metadata=metadata | form)
     return await pictures.answer(gateway, request.app[POOL], query, data)
+
+
+CLASSIFY = {"sound": _hear, "picture": _see}
+"""By what a model's clients send."""

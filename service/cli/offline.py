@@ -25,9 +25,6 @@ Found: TypeAlias = dict[str, Any] | TimbreError
 Waiting: TypeAlias = tuple[Path, asyncio.Task[Found]]
 Ask: TypeAlias = Callable[[bytes], Awaitable[dict[str, Any]]]
 
-SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
-PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-"""What is taken from a folder; a file that is named is always tried."""
 LONGEST_S = 3_600.0
 DAY_S = 86_400.0
 
@@ -44,11 +41,11 @@ class OfflineClassifier:
     @property
     def sees(self) -> bool:
         """Whether the model takes pictures."""
-        return self.model.kind == "picture"
+        return self.model.input.medium == "picture"
 
     def files(self, paths: list[Path]) -> list[Path]:
         """Return the files named, and those below the folders named that the model may take, in order."""
-        return files_in(paths, PICTURES if self.sees else SOUNDS)
+        return files_in(paths, self.model.input.suffixes)
 
     def asking(self, *, hop: float | None, top_k: int | None, metadata: Mapping[str, str]) -> Ask:
         """Return what answers the bytes of a file. hop: seconds; None is the window itself.
@@ -59,7 +56,7 @@ class OfflineClassifier:
             return self._seeing(hop=hop, top_k=top_k, metadata=metadata)
         if metadata:
             raise Unprocessable(
-                f"model {self.model.name!r} takes sound, and is told nothing beside it"
+                f"model {self.model.name!r} is an audio model and takes no metadata"
             )
         samples = clips.hop_samples(
             hop, config=self.model.sound[0], min_hop=self.gateway.settings.min_hop
@@ -106,7 +103,7 @@ class OfflineClassifier:
 
     def _read(self, path: Path) -> bytes:
         if path.is_dir():
-            raise InputError(f"no {'picture' if self.sees else 'sound'} files in this folder")
+            raise InputError(f"no {self.model.input.medium} files in this folder")
         try:
             return path.read_bytes()
         except OSError as error:

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from common.errors import NotFound
-from common.memory import return_large_blocks
-from features.config import PictureConfig
-from models.manifest import Config, InputKind
 from models.recent import RecentModels
 from models.store import Model, Store
 from service.inference.version_scanner import VersionScanner
@@ -50,8 +44,8 @@ class ModelRegistry:
         If the newest version is refused, the newest valid one is served.
         """
         current = {name: self._scanner.first(name) for name in self._scanner.names()}
-        for kind, config in {(model.kind, model.config) for model in current.values()}:
-            _warm(kind, config)
+        for kind, config in {(model.input, model.config) for model in current.values()}:
+            kind.warm(config)
         self._current = current
         return self.models
 
@@ -76,8 +70,8 @@ class ModelRegistry:
 
     def warm(self, model: Model) -> None:
         """Prepare the code that computes the inputs of a model, if no current one has the same."""
-        if all((model.kind, model.config) != (other.kind, other.config) for other in self.models):
-            _warm(model.kind, model.config)
+        if all((model.input, model.config) != (other.input, other.config) for other in self.models):
+            model.input.warm(model.config)
 
     def switch(self, model: Model) -> str | None:
         """Make a version the current one; return the previous one."""
@@ -116,35 +110,11 @@ class ModelRegistry:
 
 
 def _input(model: Model) -> Description:
-    spec, config = model.manifest.input, model.config
-    if isinstance(config, PictureConfig):
-        how: Description = asdict(config)
-    else:
-        how = {"sample_rate": config.sample_rate, "window": config.window / config.sample_rate}
+    spec = model.manifest.input
     return {
         "kind": spec.kind,
         "dtype": spec.dtype,
         "shape": list(spec.shape),
-        **how,
+        **model.input.describe(model.config),
         "fingerprint": spec.fingerprint,
     }
-
-
-def _warm(kind: InputKind, config: Config) -> None:
-    """Compute one window both ways: compiles kernels and builds tables before the first request."""
-    if kind == "picture" or isinstance(config, PictureConfig):
-        # Loads the decoder.
-        import features.picture  # noqa: F401
-
-        return_large_blocks()
-        return
-    from features.extract import extract_many
-    from features.resample import resample
-    from features.streaming import StreamingExtractor
-
-    sound = np.sin(np.arange(config.window + config.hop_length, dtype=np.float32))
-    extract_many([sound[: config.window]], kind=kind, config=config)
-    StreamingExtractor(config, hop=config.hop_length, kind=kind).feed(
-        resample(sound, 48_000, 44_100)
-    )
-    StreamingExtractor(config, hop=config.hop_length, kind=kind).feed(sound)

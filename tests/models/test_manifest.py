@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common.errors import ArtefactError
 from features.config import DEFAULT, Metadata, PictureConfig
-from models.manifest import InputSpec, Label, Manifest, describe
+from models.manifest import InputSpec, Label, Manifest
 
 MANIFEST = Manifest(
     name="instruments-net",
@@ -201,7 +201,6 @@ SEEN = dataclasses.replace(
 def test_a_manifest_of_pictures_says_the_same_when_it_is_read():
     assert Manifest.from_json(SEEN.to_json()) == SEEN
     assert Manifest.from_json(SEEN.to_json()).input.config() == PICTURES
-    assert describe("picture", PICTURES) == (PICTURES.shape, PICTURES.fingerprint())
 
 
 @pytest.mark.parametrize(
@@ -235,11 +234,3 @@ def test_pictures_that_cannot_be_are_refused(path, value):
         place[last] = value
     with pytest.raises(ArtefactError, match=r"manifest\.input\.configuration"):
         Manifest.from_json(json.dumps(data))
-
-
-@pytest.mark.parametrize(
-    ("kind", "config"), [("picture", DEFAULT), ("features", PICTURES), ("log_mel", PICTURES)]
-)
-def test_sound_cannot_be_made_of_pictures_nor_pictures_of_sound(kind, config):
-    with pytest.raises(ArtefactError, match="cannot be made"):
-        describe(kind, config)

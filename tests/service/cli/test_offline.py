@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import ArtefactError, InputError, Unprocessable
-from service.cli.offline import PICTURES, SOUNDS, files_in, opened
+from models.kinds import KINDS
+from service.cli.offline import files_in, opened
 from tests.models.colours import write_colours
 from tests.service.conftest import tone, wav
 
@@ -18,10 +19,13 @@ def test_folders_give_their_sound_files_and_named_files_are_always_tried(tmp_pat
         path.parent.mkdir(exist_ok=True)
         path.touch()
     odd = tmp_path / "c.txt"
-    found = files_in([odd, tmp_path], SOUNDS)
+    found = files_in([odd, tmp_path], KINDS["log_mel"].suffixes)
     assert found == [odd, *(tmp_path / name for name in ("a.OGG", "b.mp3", "in/d.flac"))]
-    assert files_in([tmp_path], PICTURES) == [tmp_path / "e.png", tmp_path / "in/f.JPG"]
-    assert files_in([Path("none.wav")], SOUNDS) == [Path("none.wav")]
+    assert files_in([tmp_path], KINDS["picture"].suffixes) == [
+        tmp_path / "e.png",
+        tmp_path / "in/f.JPG",
+    ]
+    assert files_in([Path("none.wav")], KINDS["log_mel"].suffixes) == [Path("none.wav")]
 
 
 async def test_a_folder_without_sounds_is_an_error_of_its_own(tmp_path, artefacts):
