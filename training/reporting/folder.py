@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from common.atomic import atomic_folder
+from common.page import cards, join, page, paragraph
 from models.promote import latency_ms
 from models.store import read
 from training.reporting.data import facts
-from training.reporting.page import cards, join, page, paragraph
 from training.reporting.playable import audio, picture
 from training.reporting.sections import sections
 

@@ -8,13 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from common.atomic import atomic_folder
-from models.promote import latency_ms
-from models.store import read
-from training.reporting import charts
-from training.reporting.charts import LARGEST_MATRIX
-from training.reporting.folder import FOLDER, size_of
-from training.reporting.markdown import table as markdown_table
-from training.reporting.page import (
+from common.page import (
     Html,
     bar,
     cards,
@@ -27,6 +21,12 @@ from training.reporting.page import (
     paragraph,
     table,
 )
+from models.promote import latency_ms
+from models.store import read
+from training.reporting import charts
+from training.reporting.charts import LARGEST_MATRIX
+from training.reporting.folder import FOLDER, size_of
+from training.reporting.markdown import table as markdown_table
 from training.reporting.sections import material, origin
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from common.page import Html, bar, chart, escape, folded, join, matrix, paragraph, table
 from training.reporting import charts
-from training.reporting.page import Html, bar, chart, escape, folded, join, matrix, paragraph, table
 
 Play: TypeAlias = Callable[[int], tuple[str, str]]
 """From the row of a test window to its sound and its picture, as data URIs."""

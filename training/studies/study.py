@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.atomic import write_atomic
+from common.page import Html, chart, page, paragraph, table
 from training.reporting import charts
 from training.reporting.markdown import table as markdown_table
-from training.reporting.page import Html, chart, page, paragraph, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

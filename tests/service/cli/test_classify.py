@@ -217,7 +217,7 @@ def test_the_sheet_shows_the_surest_first_and_lists_what_could_not_be_read(look,
     assert "<c>" not in page
     assert "broken.gif</b> truncated" in page
     for card in cards:
-        thumbnail = base64.b64decode(re.search(r"base64,([^>]*)>", card)[1])
+        thumbnail = base64.b64decode(re.search(r'base64,([^"]*)"', card)[1])
         assert Image.open(io.BytesIO(thumbnail)).size == (50, 40)
     assert not re.search(r"(src|href)=[\"']?(?!data:)", page)
     assert [path.name for path in tmp_path.iterdir() if "sheet" in path.name] == ["sheet.html"]
@@ -230,7 +230,7 @@ def test_a_sheet_of_very_many_shows_the_surest_and_the_least_sure(
     monkeypatch.setattr("service.cli.contact_sheet.MOST", most)
     look(album, "--sheet", tmp_path / "sheet.html")
     page = (tmp_path / "sheet.html").read_text()
-    names = re.findall(r"<small class=p>(.*?)</small>", page)
+    names = re.findall(r'<small class="path">(.*?)</small>', page)
     assert len(names) == most // 2 * 2
     assert names[-1] == "grey.bmp"
     assert ("the 1 surest and the 1 least sure are shown" in page) == (most == 3)

@@ -57,7 +57,7 @@ async def test_a_model_that_is_not_there_is_refused_before_any_file_is_read(arte
 @pytest.mark.parametrize(
     ("model", "options", "words"),
     [
-        ("toy", {"metadata": {"region": "sea"}}, "told nothing"),
+        ("toy", {"metadata": {"region": "sea"}}, "takes no metadata"),
         ("toy", {"hop": 9.0}, "hop=9"),
         ("colours", {"hop": 1.0}, "no hop"),
         ("colours", {"metadata": {"region": "sea"}}, "unknown metadata"),

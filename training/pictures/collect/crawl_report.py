@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from html import escape
-from string import Template
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from common.atomic import write_atomic
+from common.page import document, escape
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 SHOWN = 24
 """Pictures per label."""
 EXAMPLES = 5
 """Addresses per reason."""
-PAGE = Template("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Crawl of $title</title>
-<style>
-:root { color-scheme: light dark; --line: light-dark(#dde1e6, #343a42); --soft: light-dark(#5d6670, #9aa4af); }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; padding: 0 1.5rem; max-width: 72rem;
-  background: light-dark(#fff, #16191d); color: light-dark(#1c2126, #e4e8ec); }
-h1 { font-size: 1.4rem; margin: 0 0 .2rem; overflow-wrap: anywhere } h2 { font-size: 1.05rem; margin: 2rem 0 .6rem }
-p, small { color: var(--soft) } small { font-weight: 400 }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)); gap: 8px }
-.grid img { width: 100%; aspect-ratio: 1; object-fit: contain; background: #fff; border: 1px solid var(--line);
-  border-radius: 6px; box-sizing: border-box }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .35rem .8rem .35rem 0;
-  border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere } th { font-weight: 600; border: 0 }
-tr > :first-child { text-align: right; font-variant-numeric: tabular-nums; width: 5rem }
-a { color: inherit }
-</style></head><body>
-<h1>$title</h1><p>$line</p>
-$labels
-<h2>What became of the addresses</h2><table><tr><th>count</th><th>result</th><th>such as</th></tr>$results</table>
-<h2>Categories</h2><table><tr><th>pictures</th><th>path</th><th></th></tr>$paths</table>
-</body></html>
-""")
+STYLE = Path(__file__).with_suffix(".css")
 
 
 def write(out: Path, steps: list[dict[str, Any]], title: str, *, waiting: int = 0) -> Path:
@@ -51,29 +30,31 @@ def write(out: Path, steps: list[dict[str, Any]], title: str, *, waiting: int = 
     total = sum(map(len, kept.values()))
     line = f"{total:,} pictures of {len(kept):,} labels from {pages:,} pages"
     line += f"; a bound was reached, {waiting:,} addresses wait" if waiting else ""
-    page = PAGE.substitute(
-        title=escape(title),
-        line=line,
-        labels="\n".join(_label(label, some) for label, some in sorted(kept.items())),
-        results=_results(steps),
-        paths=_rows(
-            (count, " / ".join(path) or "(root)", "") for path, count in _paths(kept).most_common()
-        ),
+    labels = "".join(_label(label, some) for label, some in sorted(kept.items()))
+    paths = _rows(
+        (count, " / ".join(path) or "(root)", "") for path, count in _paths(kept).most_common()
+    )
+    body = (
+        f'<h1>{escape(title)}</h1><p class="lead">{line}</p>{labels}'
+        "<h2>What became of the addresses</h2>"
+        f"<table><tr><th>count</th><th>result</th><th>such as</th></tr>{_results(steps)}</table>"
+        "<h2>Categories</h2>"
+        f"<table><tr><th>pictures</th><th>path</th><th></th></tr>{paths}</table>"
     )
     path = out / "index.html"
-    path.write_text(page, encoding="utf-8")
+    style = STYLE.read_text(encoding="utf-8")
+    write_atomic(path, document(f"Crawl of {title}", body, style=style))
     return path
 
 
 def _label(label: str, steps: list[dict[str, Any]]) -> str:
-    pictures = "".join(
-        f'<a href="{quote(step["file"])}"><img loading="lazy" src="{quote(step["file"])}" '
-        f'alt="{escape(step["about"].get("title", ""))}" title="{escape(step["about"].get("title", ""))}"></a>'
-        for step in steps[:SHOWN]
-    )
-    return (
-        f'<h2>{escape(label)} <small>{len(steps):,}</small></h2><div class="grid">{pictures}</div>'
-    )
+    pictures = ""
+    for step in steps[:SHOWN]:
+        address, title = quote(step["file"]), escape(step["about"].get("title", ""))
+        picture = f'<img loading="lazy" src="{address}" alt="{title}" title="{title}">'
+        pictures += f'<a href="{address}">{picture}</a>'
+    heading = f"<h2>{escape(label)} <small>{len(steps):,}</small></h2>"
+    return f'{heading}<div class="pictures">{pictures}</div>'
 
 
 def _paths(kept: dict[str, list[dict[str, Any]]]) -> Counter[tuple[str, ...]]:

@@ -9,8 +9,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
+from common.page import Html, page, paragraph
 from training.common.recipe import RecipeError
-from training.reporting.page import Html, page, paragraph
 from training.reporting.pictures import learning
 
 if TYPE_CHECKING:

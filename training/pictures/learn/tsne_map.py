@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from common.page import escape
 from training.common.errors import MaterialError
-from training.reporting.page import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,7 +29,7 @@ def test_pictures_by_label_and_reasons_by_number(tmp_path):
     assert (
         "30 pictures of 1 labels from 1 pages; a bound was reached, 12 addresses wait" in page.text
     )
-    images = Selector.parse(".grid img").all(page)
+    images = Selector.parse(".pictures img").all(page)
     assert len(images) == crawl_report.SHOWN
     assert images[0].attributes["src"] == "pictures/bass/a%20b%230.png"
     assert images[0].attributes["alt"] == "<i>"

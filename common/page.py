@@ -1,4 +1,4 @@
-"""HTML that stands alone: one file, no request to anywhere, light and dark, readable on a phone."""
+"""The HTML page of every report: one file, no other request, light and dark, readable on phones."""
 
 from __future__ import annotations
 
@@ -20,20 +20,36 @@ class Html(str):
     __slots__ = ()
 
 
+def opening(title: str, *, style: str = "") -> str:
+    """Return the head of a page, up to where the content of <main> begins. style: CSS besides."""
+    sheets = STYLE.read_text(encoding="utf-8") + style
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{sheets}</style></head><body><main>"
+    )
+
+
+def closing(*, script: str = "") -> str:
+    """Return the end of a page, from where the content of <main> ends. script: JavaScript."""
+    return f"</main>{f'<script>{script}</script>' if script else ''}</body></html>\n"
+
+
+def document(title: str, body: str, *, style: str = "") -> str:
+    """Return a whole page. body: HTML. style: CSS besides."""
+    return opening(title, style=style) + body + closing()
+
+
 def page(title: str, sections: Iterable[tuple[str, Html]], *, lead: Html, before: Html) -> str:
-    """Return a whole page: title, lead, what stands before the table of contents, then (heading, content) each."""
+    """Return a page with a table of contents: title, lead, `before`, then (heading, content)."""
     parts = [(heading, content) for heading, content in sections if content]
     links = "".join(f'<a href="#{_anchor(heading)}">{escape(heading)}</a>' for heading, _ in parts)
     body = "".join(
         f'<section><h2 id="{_anchor(name)}">{escape(name)}</h2>{content}</section>'
         for name, content in parts
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head><body><main>"
-        f'<h1>{escape(title)}</h1><div class="lead">{lead}</div>{before}<nav>{links}</nav>{body}</main></body></html>\n'
-    )
+    top = f'<h1>{escape(title)}</h1><div class="lead">{lead}</div>{before}<nav>{links}</nav>'
+    return document(title, top + body)
 
 
 def escape(value: Any) -> Html:
@@ -57,16 +73,17 @@ def table(
     strong: str = "",
     words: Sequence[str] = (),
 ) -> Html:
-    """Return a table; the first column is text. strong: first cell of rows to stress. words: columns of text."""
+    """Return a table; the first column is text.
+
+    strong: first cell of the rows to stress. words: names of the columns of text.
+    """
     kinds = ["words" if name in words else "" for name in head]
     top = _row("th", [escape(name) for name in head], kinds)
-    body = "".join(
-        f"<tr{' class=strong' if strong and row[0] == strong else ''}>{_row('td', map(escape, row), kinds)}</tr>"
-        for row in rows
-    )
-    return Html(
-        f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    body = ""
+    for row in rows:
+        stressed = " class=strong" if strong and row[0] == strong else ""
+        body += f"<tr{stressed}>{_row('td', map(escape, row), kinds)}</tr>"
+    return _scrolled(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def bar(share: float | None) -> Html:
@@ -76,35 +93,40 @@ def bar(share: float | None) -> Html:
     return Html(f'<span class="bar"><i style="width:{100 * share:.0f}%"></i></span>{share:.3f}')
 
 
+def card(figure: str, caption: str, *, kind: str = "") -> Html:
+    """Return a figure with its caption. kind: a class of the style."""
+    name = f"card {kind}".strip()
+    return Html(f'<div class="{name}"><b>{escape(figure)}</b><span>{escape(caption)}</span></div>')
+
+
 def cards(facts: Iterable[tuple[str, str]]) -> Html:
-    """Return (figure, what it is) pairs as a row of cards."""
-    return Html(
-        '<div class="cards">'
-        + "".join(
-            f'<div class="card"><b>{escape(value)}</b><span>{escape(what)}</span></div>'
-            for value, what in facts
-        )
-        + "</div>"
-    )
+    """Return (figure, caption) pairs as a row of cards."""
+    return card_row(card(figure, caption) for figure, caption in facts)
+
+
+def card_row(some: Iterable[Html]) -> Html:
+    """Return cards side by side."""
+    return Html(f'<div class="cards">{"".join(some)}</div>')
 
 
 def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
-    """Return counts (row: what is, column: what was said) as a table, shaded by the share of the row."""
+    """Return counts (row: the label, column: the prediction), shaded by the share of the row."""
     head = "".join(f"<th>{escape(label)}</th>" for label in ("", *labels))
     body = "".join(
         f"<tr><td>{escape(label)}</td>{_shaded(row)}</tr>"
         for label, row in zip(labels, counts, strict=True)
         if sum(row)
     )
-    return Html(
-        f'<div class="scroll"><table class="matrix"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return _scrolled(
+        f'<table class="matrix"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     )
 
 
 def chart(svg: str, caption: str) -> Html:
     """Return an inline chart with its caption."""
     return Html(
-        f'<figure><div class="scroll chart">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
+        f'<figure><div class="scroll chart">{svg}</div>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 
@@ -117,6 +139,10 @@ def folded(summary: str, text: str) -> Html:
     """Return text as it is, or HTML, shown when asked for."""
     shown = text if isinstance(text, Html) else f"<pre>{escape(text)}</pre>"
     return Html(f"<details><summary>{escape(summary)}</summary>{shown}</details>")
+
+
+def _scrolled(table: str) -> Html:
+    return Html(f'<div class="scroll">{table}</div>')
 
 
 def _shaded(row: Sequence[int]) -> str:

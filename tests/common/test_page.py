@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from training.reporting.page import (
+from common.page import (
     Html,
     bar,
     cards,
