@@ -14,9 +14,9 @@ from service.client import Client
 
 async def stream_file(path: str, url: str, model: str) -> None:
     with soundfile.SoundFile(path) as file:
-        rate, channels = file.samplerate, file.channels
-        live = Client(url).stream(model, sample_rate=rate, channels=channels)
-        async with live as stream, asyncio.TaskGroup() as tasks:
+        rate = file.samplerate
+        how = {"sample_rate": rate, "channels": file.channels, "on_overload": "complete"}
+        async with Client(url).stream(model, **how) as stream, asyncio.TaskGroup() as tasks:
             tasks.create_task(show(stream))
             start = monotonic()
             for block in file.blocks(rate // 20, dtype="float32"):

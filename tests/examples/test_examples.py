@@ -126,10 +126,9 @@ def test_stream_microphone_prints_every_window(server, sound):
         env={**os.environ, "PYTHONPATH": str(sound.parent)},
     )
     with process:
-        lines = [process.stdout.readline() for _ in range(2)]
+        assert "Ready(" in process.stdout.readline()
+        assert any("flute" in line for line in process.stdout)
         process.terminate()
-    assert "Ready(" in lines[0]
-    assert "flute" in lines[1]
 
 
 def test_stream_microphone_without_a_device_says_so_in_one_line(server, tmp_path):
