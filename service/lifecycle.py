@@ -1,4 +1,4 @@
-"""Starting and stopping, the same for every process of the server."""
+"""Start and stop, the same for every process of the server."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 class Closeable(Protocol):
     """Something long-lived that is closed when the server shuts down."""
 
     def shut_down(self) -> None:
-        """Finish soon."""
+        """Finish soon; return at once."""
 
 
-def run(work: Coroutine[Any, Any, int]) -> int:
-    """Run a process's work on uvloop, or on asyncio where there is none; return its exit code."""
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run a process on uvloop, or on asyncio where there is none; return its exit code."""
     try:
         import uvloop
-    except ImportError:  # there is none for Windows
-        return asyncio.run(work)
-    return uvloop.run(work)
+    except ImportError:  # Windows
+        return asyncio.run(main)
+    return uvloop.run(main)
 
 
 def on_stop_signal(shut_down: Callable[[], None]) -> None:
@@ -36,5 +38,5 @@ def on_stop_signal(shut_down: Callable[[], None]) -> None:
         stopping = True
         shut_down()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -77,7 +77,7 @@ class FileLimits:
         """Nothing is open."""
 
     def _add_streams(self, name: str, change: int) -> None:
-        """Change this process's open streams of a key; no other writes them, so without the lock."""
+        """Change this process's open streams of a key. No lock: no other process writes them."""
         self._streams[name] += change
         try:
             with self._opened(name) as file:

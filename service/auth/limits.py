@@ -61,7 +61,7 @@ class KeyLimits:
             await self._shared.count_request(self.key)
 
     def take_token(self, now: float) -> None:
-        """Count a request in this process. Raises TooMany past the rate. now: monotonic, seconds."""
+        """Count a request in this process. now: monotonic, seconds. Raises TooMany."""
         rate = self.key.rate
         self._tokens, wait_s = take_token(self._tokens, self._at, now=now, rate=rate)
         self._at = now

@@ -141,7 +141,7 @@ class _ModelQueue:
         await self._ended.wait()
 
     def _start_thread(self) -> None:
-        """Start a thread unless one runs; an idle one ends. Raises Busy when none can be started."""
+        """Start a thread unless one runs. Raises Busy when none can be started."""
         if not self._running:
             try:
                 threading.Thread(target=self._run, name="model", daemon=True).start()

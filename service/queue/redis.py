@@ -1,4 +1,4 @@
-"""The queue in Redis, the gateway's side: any number of gateways and workers on any machines."""
+"""The gateway's side of the queue in Redis: any number of gateways and workers."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class RedisQueue:
         while not self._closed:
             try:
                 await step()
-            except Exception as error:  # noqa: BLE001 - a task that ended would leave jobs without reply
+            except Exception as error:  # noqa: BLE001 - without the task jobs get no reply
                 if not isinstance(error, REDIS_ERRORS):
                     trace(error)
                 self._health.report_failure(UNUSABLE, why=str(error))

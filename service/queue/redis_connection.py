@@ -1,6 +1,6 @@
 """A Redis client from a URL: TCP, TLS, Unix socket, Sentinel, Cluster; and the job streams' set-up.
 
-With `redis_cluster.py` this is what knows redis-py. Keys are listed in `redis_keys.py`; the gateway's
+Only this and `redis_cluster.py` know redis-py. `redis_keys.py` lists the keys; the gateway's
 side of the queue is `redis.py`, the worker's `redis_consumer.py`.
 """
 
@@ -72,7 +72,7 @@ def _check_options(url: str) -> None:
     for name in parse_qs(urlsplit(url).query):
         if name not in QUERY and not name.startswith("ssl_"):
             raise ValueError(
-                f"unknown option {name!r}; known: {', '.join(QUERY)}, ssl_ca_certs and other ssl_..."
+                f"unknown option {name!r}; known: {', '.join(QUERY)} and ssl_ca_certs, ssl_..."
             )
 
 
@@ -122,7 +122,7 @@ def _parse(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
 
 class _Sentinel(Sentinel):
     async def discover_master(self, service_name: str) -> Any:
-        """Return the master's address; the error does not show the options, which hold passwords."""
+        """Return the master's address. The error does not show the options: they hold passwords."""
         try:
             return await super().discover_master(service_name)  # type: ignore[no-untyped-call]
         except MasterNotFoundError:

@@ -1,4 +1,4 @@
-"""The queue in Redis, the worker's side: claim, complete, reclaim from dead workers, dead-letter."""
+"""The worker's side of the queue in Redis: claim, complete, reclaim, dead-letter."""
 
 from __future__ import annotations
 

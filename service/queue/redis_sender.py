@@ -1,4 +1,4 @@
-"""Sends jobs to Redis: batches what gathers, withdraws what is cancelled, resends what Redis lost."""
+"""Sends jobs to Redis in batches; withdraws cancelled ones, resends those that Redis lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way in: TLS, how many connections, how long a request's head may take, and what is told of broken ones."""
+"""Accepts connections: TLS handshakes, connection limit, header timeout, error logging."""
 
 from __future__ import annotations
 
@@ -17,82 +17,85 @@ from service.server.tls import Certificate
 from service.settings import Settings
 
 BACKLOG = 1_024
-"""Connections the kernel keeps until they are accepted."""
-TELL_S = 1.0
-"""How often a full house is logged."""
+"""Length of the kernel's queue of connections to accept."""
+LOG_S = 1.0
+"""Least time between two log lines about too many connections."""
 PAUSE_S = 1.0
-"""How long nobody is let in when the system has no handle for one more."""
+"""Pause before the next accept after one failed, as for want of a file descriptor."""
 HANDSHAKE_S = 10.0
 STALLED_S = 30.0
-"""Where the kernel can: a connection that takes nothing of what was sent for so long is cut."""
-OTHER_HANDLES = 256
-"""Files, pipes and connections that are no client's."""
+"""A connection whose peer acknowledges nothing for so long is closed by the kernel (Linux)."""
+OTHER_DESCRIPTORS = 256
+"""File descriptors for what is not a client's connection."""
 FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"
-    b"Connection: close\r\n\r\n"
-    b'{"type": "urn:timbre:problem:busy", "title": "Busy", "status": 503, "detail": "too many connections"}'
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+    b"Retry-After: 1\r\nConnection: close\r\n\r\n"
+    b'{"type": "urn:timbre:problem:busy", "title": "Busy", "status": 503, '
+    b'"detail": "too many connections"}'
 )
 
 
 def runner(app: web.Application, settings: Settings, *, shutdown_s: float) -> web.AppRunner:
-    """Return what runs the application, with our bounds in the place of aiohttp's."""
-    # What a page offers as subprotocols may hold its key.
+    """Return the runner of an application, with our limits instead of aiohttp's."""
+    # It logs the subprotocols that a page offers, and these may hold its API key.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
     return web.AppRunner(
         app,
         access_log=None,
-        # A client that leaves takes its jobs along.
+        # When a client disconnects, its pending jobs are cancelled.
         handler_cancellation=True,
         shutdown_timeout=shutdown_s,
         keepalive_timeout=settings.head_timeout,
-        # Nobody needs a compressed body, and a small one may hide a huge one.
+        # Sound and pictures are compressed already, and a small body could expand to a huge one.
         auto_decompress=False,
         logger=_logger(),
     )
 
 
 class Listening(Protocol):
-    """What lets connections in until it is closed."""
+    """Accepts connections until it is closed."""
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Stop accepting connections."""
 
 
 async def listen(running: web.AppRunner, listener: socket.socket, settings: Settings) -> Listening:
-    """Accept connections from now on. Raises Unprocessable when the TLS files cannot be used."""
+    """Start to accept connections. Raises Unprocessable when the TLS files are unusable."""
     assert running.server is not None  # it is set up
     certificate = Certificate(settings.tls_certificate, settings.tls_key)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; the connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1e3 * STALLED_S))
-    doorman = ConnectionLimiter(running.server, limit=_allow_handles(settings.max_connections))
+    limiter = ConnectionLimiter(
+        running.server, limit=_raise_descriptor_limit(settings.max_connections)
+    )
     if certificate.context:
-        return TLSListener(listener, doorman, certificate)
-    return await asyncio.get_running_loop().create_server(doorman, sock=listener, backlog=BACKLOG)
+        return TLSListener(listener, limiter, certificate)
+    return await asyncio.get_running_loop().create_server(limiter, sock=listener, backlog=BACKLOG)
 
 
 class ConnectionLimiter:
-    """Makes the protocol of each new connection. When the house is full, one that asks for nothing has to go."""
+    """Makes the protocol of a new connection; at the limit an idle one is closed for it."""
 
     def __init__(self, server: web.Server, *, limit: int) -> None:
         self._server = server
         self._limit = limit
         self.handshakes: dict[asyncio.Task[Any], None] = {}
-        """Connections whose TLS is being agreed on, the oldest first."""
-        self._unsaid = 0
-        self._silent_until = 0.0
+        """Connections in their TLS handshake, oldest first."""
+        self._unlogged = 0
+        self._log_after = 0.0
 
     def __call__(self) -> asyncio.Protocol:
-        """Return the protocol of one more connection."""
+        """Return the protocol of a new connection."""
         connections = self._server.connections
         if len(connections) + len(self.handshakes) < self._limit:
             return self._server()
-        # Who has not even finished the handshake goes first; the oldest come first.
+        # Connections without TLS yet are closed first, the oldest before the others.
         handshake = next(iter(self.handshakes), None)
         idle = None if handshake else next((each for each in connections if _idle(each)), None)
         closed = (
             "one without TLS yet" if handshake else "the newest" if idle is None else "an idle one"
         )
-        self._tell(closed)
+        self._log(closed)
         if handshake:
             self.handshakes.pop(handshake)
             handshake.cancel()
@@ -102,38 +105,38 @@ class ConnectionLimiter:
             _abort(idle)
         return self._server()
 
-    def _tell(self, closed: str) -> None:
-        """Log a line, but not one for each connection: whoever opens thousands would fill the disk with them."""
-        self._unsaid += 1
-        if time.monotonic() >= self._silent_until:
-            self._silent_until = time.monotonic() + TELL_S
-            opened, shaking = len(self._server.connections), len(self.handshakes)
+    def _log(self, closed: str) -> None:
+        """Log one line per second at most: thousands of connections would fill the disk."""
+        self._unlogged += 1
+        if time.monotonic() >= self._log_after:
+            self._log_after = time.monotonic() + LOG_S
+            opened = len(self._server.connections)
             log(
                 "too many connections",
                 open=opened,
-                handshakes=shaking,
+                handshakes=len(self.handshakes),
                 closed=closed,
-                times=self._unsaid,
+                times=self._unlogged,
             )
-            self._unsaid = 0
+            self._unlogged = 0
 
 
 class TLSListener:
-    """Where TLS is agreed on: within a time, and by so many at once as there may be connections."""
+    """Accepts connections and does their TLS handshakes, each with a time limit."""
 
     def __init__(
-        self, listener: socket.socket, doorman: ConnectionLimiter, certificate: Certificate
+        self, listener: socket.socket, limiter: ConnectionLimiter, certificate: Certificate
     ) -> None:
-        """Accept connections from now on."""
-        self._listener, self._doorman, self._certificate = listener, doorman, certificate
+        """Start to accept connections."""
+        self._listener, self._limiter, self._certificate = listener, limiter, certificate
         listener.setblocking(False)
         listener.listen(BACKLOG)
         self._accepting = asyncio.create_task(self._accept())
         self._accepting.add_done_callback(lambda _: listener.close())
 
     def close(self) -> None:
-        """Let nobody in any more; those in the middle of a handshake are sent away."""
-        for each in (self._accepting, *self._doorman.handshakes):
+        """Stop accepting connections; those in their handshake are closed."""
+        for each in (self._accepting, *self._limiter.handshakes):
             each.cancel()
 
     async def _accept(self) -> None:
@@ -141,42 +144,42 @@ class TLSListener:
             try:
                 connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
             except OSError as error:
-                # What is lacking may be there again later; asked at once, it would be asked without
-                # a pause.
+                # The cause may pass, as when the process has too many files open; without a pause
+                # this would be a busy loop.
                 log("cannot accept connections", why=error.strerror)
                 await asyncio.sleep(PAUSE_S)
                 continue
             try:
-                self._shake_hands(connection)
-            except Exception as error:  # noqa: BLE001 - a door that falls shut stays shut
+                self._start_handshake(connection)
+            except Exception as error:  # noqa: BLE001 - the server must keep accepting
                 trace(error)
                 connection.close()
 
-    def _shake_hands(self, connection: socket.socket) -> None:
-        # What it is spoken with from its first byte on.
+    def _start_handshake(self, connection: socket.socket) -> None:
+        # Before the handshake, which uses the certificate from its first byte.
         self._certificate.refresh()
-        protocol = self._doorman()
-        agreeing = asyncio.get_running_loop().connect_accepted_socket(
+        protocol = self._limiter()
+        connecting = asyncio.get_running_loop().connect_accepted_socket(
             lambda: protocol,
             connection,
             ssl=self._certificate.context,
             ssl_handshake_timeout=HANDSHAKE_S,
         )
-        handshake = asyncio.create_task(agreeing)
-        self._doorman.handshakes[handshake] = None
-        handshake.add_done_callback(lambda task: self._agreed(task, connection))
+        handshake = asyncio.create_task(connecting)
+        self._limiter.handshakes[handshake] = None
+        handshake.add_done_callback(lambda task: self._handshake_done(task, connection))
 
-    def _agreed(self, handshake: asyncio.Task[Any], connection: socket.socket) -> None:
-        self._doorman.handshakes.pop(handshake, None)
+    def _handshake_done(self, handshake: asyncio.Task[Any], connection: socket.socket) -> None:
+        self._limiter.handshakes.pop(handshake, None)
         if handshake.cancelled() or handshake.exception():
             connection.close()
 
 
 class ServiceUnavailable(asyncio.Protocol):
-    """Says that there is no room, and hangs up."""
+    """Sends 503 and closes."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Answer before anything is asked."""
+        """Respond before any request."""
         # A cast, for uvloop's transports are of no class of asyncio's.
         writable = cast("asyncio.Transport", transport)
         writable.write(FULL)
@@ -184,38 +187,37 @@ class ServiceUnavailable(asyncio.Protocol):
 
 
 def _abort(connection: RequestHandler) -> None:
-    """Close without waiting for what was not taken yet."""
+    """Close without waiting for unsent data."""
     transport = connection.transport
     connection.force_close()
     if transport is not None:
         transport.abort()
 
 
-def _allow_handles(connections: int) -> int:
-    """Return how many connections there may be, at most so many; raise the process's limit of handles as far as it may.
+def _raise_descriptor_limit(connections: int) -> int:
+    """Raise the process's file-descriptor limit for so many connections; return how many fit.
 
-    1,024, as it often is, are soon taken; without one left not even a refusal can be said, and no
-    file be read.
+    The limit is often 1,024; without a free descriptor not even a 503 can be sent, nor a file read.
     """
     try:
         import resource
     except ImportError:  # Windows
         return connections
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + OTHER_HANDLES
+    wanted = connections + OTHER_DESCRIPTORS
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
-    if soft == resource.RLIM_INFINITY or soft >= connections + OTHER_HANDLES:
+    if soft == resource.RLIM_INFINITY or soft >= connections + OTHER_DESCRIPTORS:
         return connections
-    room = max(soft - OTHER_HANDLES, soft // 2)
+    room = max(soft - OTHER_DESCRIPTORS, soft // 2)
     log(
-        "few handles",
+        "file-descriptor limit low",
         allowed=soft,
-        wanted=connections + OTHER_HANDLES,
+        wanted=connections + OTHER_DESCRIPTORS,
         connections=room,
         see="ulimit -n",
     )
@@ -223,19 +225,20 @@ def _allow_handles(connections: int) -> int:
 
 
 def _idle(connection: RequestHandler) -> bool:
-    """Return whether a connection waits for a request's head to be whole, and was not told to go yet."""
-    waiter = connection._waiter  # noqa: SLF001 - aiohttp says it nowhere else
+    """Return whether a connection waits for the header of a request and is not being closed."""
+    waiter = connection._waiter  # noqa: SLF001 - aiohttp has no public name for it
     return waiter is not None and not waiter.done()
 
 
 def _logger() -> logging.Logger:
-    """Return what aiohttp tells its troubles to: one line of ours, without the bytes that gave the trouble."""
-    logger = logging.Logger("timbre.http", logging.WARNING)  # noqa: LOG001 - in no hierarchy: nobody else configures it
-    logger.addHandler(_Short())
+    """Return aiohttp's logger: one line of ours for an error, without the client's bytes."""
+    # Outside the hierarchy of loggers, so that nothing else configures it.
+    logger = logging.Logger("timbre.http", logging.WARNING)  # noqa: LOG001
+    logger.addHandler(_OneLine())
     return logger
 
 
-class _Short(logging.Handler):
+class _OneLine(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[0] if record.exc_info else None
-        log("http trouble", error=error.__name__ if error else record.levelname)
+        log("HTTP error", error=error.__name__ if error else record.levelname)

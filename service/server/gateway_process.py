@@ -1,4 +1,4 @@
-"""One gateway process: from its socket to its last breath."""
+"""Runs one gateway process from startup to shutdown."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from service.log import log
 from service.server.connections import Listening, listen, runner
 from service.settings import Settings
 
-BEAT_S = 1.0
+HEARTBEAT_S = 1.0
 QUEUE_S = 1.0
-"""How long one of several gateways waits for the queue before it lets clients in."""
+"""How long one of several gateways waits for the queue before it accepts connections."""
 
 
 def run(
@@ -32,16 +32,16 @@ def run(
     listener: socket.socket,
     *,
     since: float,
-    beat: Callable[[], None] | None = None,
+    heartbeat: Callable[[], None] | None = None,
     shared_limits: SharedLimits | None = None,
 ) -> int:
-    """Serve until told to leave; return the exit code.
+    """Serve until SIGTERM or SIGINT; return the exit code.
 
-    since: time.monotonic() at the start of the program. beat: called every second while the loop is
-    alive. shared_limits: of the keys, counted by several gateways together.
+    since: time.monotonic() at the start of the program. heartbeat: called every second while the
+    loop is alive. shared_limits: of the keys, counted by several gateways together.
     """
     return run_process(
-        _serve(settings, listener, since=since, beat=beat, shared_limits=shared_limits)
+        _serve(settings, listener, since=since, heartbeat=heartbeat, shared_limits=shared_limits)
     )
 
 
@@ -50,34 +50,34 @@ async def _serve(
     listener: socket.socket,
     *,
     since: float,
-    beat: Callable[[], None] | None,
+    heartbeat: Callable[[], None] | None,
     shared_limits: SharedLimits | None,
 ) -> int:
-    told = asyncio.Event()
-    on_stop_signal(told.set)
+    stopping = asyncio.Event()
+    on_stop_signal(stopping.set)
     app = build(settings, shared_limits=shared_limits)
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()
-    beating = asyncio.create_task(_beat(beat)) if beat else None
-    door: Listening | None = None
+    beating = asyncio.create_task(_repeat(heartbeat)) if heartbeat else None
+    listening: Listening | None = None
     try:
         if settings.gateways > 1:
-            await _until_useful(app[GATEWAY], told)
-        door = await listen(running, listener, settings)
-        return await _until_told(app, told, listener, since=since)
+            await _until_useful(app[GATEWAY], stopping)
+        listening = await listen(running, listener, settings)
+        return await _until_stopped(app, stopping, listener, since=since)
     finally:
         if beating:
             beating.cancel()
-        if door:
-            door.close()
+        if listening:
+            listening.close()
         await running.cleanup()
 
 
-async def _until_useful(gateway: Gateway, told: asyncio.Event) -> None:
-    """Wait until work can be taken: until then the other gateways take it, who share the port with whoever listens."""
-    waiting = [asyncio.create_task(event.wait()) for event in (told, gateway.loaded)]
+async def _until_useful(gateway: Gateway, stopping: asyncio.Event) -> None:
+    """Return once this gateway can work: until then the others on the port get all requests."""
+    waiting = [asyncio.create_task(event.wait()) for event in (stopping, gateway.loaded)]
     await asyncio.wait((*waiting, gateway.opening), return_when=asyncio.FIRST_COMPLETED)
-    # A queue that is in trouble is for the clients to know.
+    # While the queue stays unavailable, clients get that as an error.
     await asyncio.wait(
         (waiting[0], gateway.opening), timeout=QUEUE_S, return_when=asyncio.FIRST_COMPLETED
     )
@@ -85,11 +85,11 @@ async def _until_useful(gateway: Gateway, told: asyncio.Event) -> None:
         each.cancel()
 
 
-async def _until_told(
-    app: web.Application, told: asyncio.Event, listener: socket.socket, *, since: float
+async def _until_stopped(
+    app: web.Application, stopping: asyncio.Event, listener: socket.socket, *, since: float
 ) -> int:
     gateway = app[GATEWAY]
-    waiting = asyncio.create_task(told.wait())
+    waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait((gateway.opening, waiting), return_when=asyncio.FIRST_COMPLETED)
     if gateway.opening.done():
         try:
@@ -98,40 +98,43 @@ async def _until_told(
             waiting.cancel()
             log("cannot serve", why=error)
             return 1
-        # What is loaded stays: without this every full collection would walk it, for tens of
-        # milliseconds.
-        gc.collect()
-        gc.freeze()
-        # And what streams make seldom lies in cycles: looking for those every 700 objects took a
-        # tenth of the time.
-        gc.set_threshold(2_000, 5, 50)
-        _say_ready(gateway, listener, seconds=time.monotonic() - since)
+        _set_up_garbage_collection()
+        _log_ready(gateway, listener, seconds=time.monotonic() - since)
         gateway.loop_monitor.start()
     await waiting
     gateway.loop_monitor.stop()
-    _say_lag(gateway.loop_monitor.histogram)
-    log("leaving", grace=gateway.settings.grace)
+    _log_lag(gateway.loop_monitor.histogram)
+    log("shutting down", grace=gateway.settings.grace)
     await gateway.shut_down()
     return 0
 
 
-def _say_ready(gateway: Gateway, listener: socket.socket, *, seconds: float) -> None:
+def _set_up_garbage_collection() -> None:
+    # What is loaded stays: otherwise every full collection would walk it for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
+    # Streams rarely make cycles: looking for those every 700 objects took a tenth of the time.
+    gc.set_threshold(2_000, 5, 50)
+
+
+def _log_ready(gateway: Gateway, listener: socket.socket, *, seconds: float) -> None:
     host, port = listener.getsockname()[:2]
+    scheme = "https" if gateway.settings.tls_key else "http"
     log(
         "ready",
-        url=f"{'https' if gateway.settings.tls_key else 'http'}://{f'[{host}]' if ':' in host else host}:{port}",
+        url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}",
         models=",".join(f"{model.name}:{model.version}" for model in gateway.models),
         provider=",".join(sorted({model.session.provider for model in gateway.models})),
         seconds=seconds,
     )
 
 
-def _say_lag(found: Histogram) -> None:
+def _log_lag(found: Histogram) -> None:
     quantiles = {f"p{100 * share:g}": found.quantile(share) for share in (0.5, 0.9, 0.99, 0.999)}
     log("loop lag", **quantiles, max=found.max_ms)
 
 
-async def _beat(beat: Callable[[], None]) -> None:
+async def _repeat(heartbeat: Callable[[], None]) -> None:
     while True:
-        beat()
-        await asyncio.sleep(BEAT_S)
+        heartbeat()
+        await asyncio.sleep(HEARTBEAT_S)

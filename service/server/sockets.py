@@ -1,4 +1,4 @@
-"""The socket a server listens on."""
+"""Binds the listening socket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from service.settings import Settings
 
 
 def bind(settings: Settings, *, shared: bool = False) -> socket.socket:
-    """Return a socket bound to the address, `shared` among processes. Raises OSError when it is taken."""
+    """Return a socket bound to the address, `shared` between processes. Raises OSError."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         settings.host, settings.port, type=socket.SOCK_STREAM
     )[0]

@@ -1,4 +1,4 @@
-"""Several gateways on one port, and workers: started, watched, restarted, ended together."""
+"""Starts, watches, restarts and stops gateway and worker processes; gateways share one port."""
 
 from __future__ import annotations
 
@@ -16,49 +16,55 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
+from service.lifecycle import STOP_SIGNALS
 from service.log import log
 from service.server.sockets import bind
 from service.settings import Settings
 
 SILENCE_S = 20.0
-"""A process whose loop has not turned for so long is replaced."""
+"""A process without a heartbeat for so long is killed and restarted."""
 START_S = 60.0
-"""The same, before its first turn: on a busy machine what it imports takes a while."""
+"""The same before its first heartbeat: imports take a while on a busy machine."""
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Pauses before a process that keeps dying is started again."""
+"""Pauses before a process that keeps dying is restarted."""
 STEADY_S = 30.0
-"""A process that lived so long begins again at the shortest pause."""
+"""A process that lived so long is restarted after the shortest pause."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - only folders made by mkdtemp are put there
-"""Where files are that no disk has."""
+"""Folder of files that exist in memory only."""
 context = multiprocessing.get_context("spawn")
 
 
 @dataclass
 class Child:
-    """One gateway or worker process, or the wait for its next start."""
+    """One gateway or worker process, or the pause before its restart."""
 
     role: str
     number: int
     process: BaseProcess | None = None
-    pulse: Connection | None = None
+    heartbeats: Connection | None = None
     started: float = 0.0
-    heard: float = 0.0
+    last_heartbeat: float = 0.0
     deaths: int = 0
     due: float = 0.0
 
 
 class Supervisor:
-    """Keeps as many gateways and workers alive as the settings ask for, until told to stop."""
+    """Keeps as many gateways and workers running as the settings say, until it gets a signal."""
 
     def __init__(self, settings: Settings, *, since: float) -> None:
-        """Bind the port without listening, so that it stays ours. Raises OSError when it is taken."""
-        # Without SO_REUSEPORT first: otherwise another server's port would be shared in silence.
+        """Bind the port without listening, to reserve it. Raises OSError when it is in use.
+
+        since: time.monotonic() at the start of the program.
+        """
+        # Without SO_REUSEPORT first: otherwise another server's port would be shared unnoticed.
         bind(settings).close()
         self._reserved = bind(settings, shared=True)
         self.settings = replace(settings, port=self._reserved.getsockname()[1])
         self._since = since
         self._limits_folder = (
-            _folder() if settings.keys and not settings.redis and settings.gateways > 1 else None
+            _memory_folder()
+            if settings.keys and not settings.redis and settings.gateways > 1
+            else None
         )
         counts = {"gateway": settings.gateways, "worker": settings.workers if settings.redis else 0}
         self._children = [
@@ -70,13 +76,13 @@ class Supervisor:
         self._waker = waker
 
     def run(self) -> int:
-        """Start, watch, restart; on SIGTERM or SIGINT end all and return."""
+        """Start, watch and restart the processes; on SIGTERM or SIGINT stop all and return."""
         signal.set_wakeup_fd(self._waker.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda received, _: self._signals.append(received))
         while not self._signals:
             self._watch()
-        self._end()
+        self._stop()
         return 0
 
     def _watch(self) -> None:
@@ -86,59 +92,61 @@ class Supervisor:
                 if child.due <= now:
                     self._start(child)
             elif not child.process.is_alive():
-                self._bury(child, now)
-            elif now - child.heard > SILENCE_S:
+                self._schedule_restart(child, now)
+            elif now - child.last_heartbeat > SILENCE_S:
                 log(f"{child.role} hangs", number=child.number, pid=child.process.pid)
                 child.process.kill()
-                # Until its end is seen.
-                child.heard = now
+                # Not again before its death is noticed.
+                child.last_heartbeat = now
         self._wait()
 
     def _wait(self) -> None:
-        """Block until something happens: a signal, a death, a pulse, or a second."""
-        pulses = {child.pulse: child for child in self._children if child.pulse}
+        """Block until a signal, a death or a heartbeat, for a second at most."""
+        pipes = {child.heartbeats: child for child in self._children if child.heartbeats}
         sentinels = [child.process.sentinel for child in self._children if child.process]
-        for each in wait([self._wake, *pulses, *sentinels], timeout=1.0):
+        for each in wait([self._wake, *pipes, *sentinels], timeout=1.0):
             if isinstance(each, Connection):
-                self._hear(pulses[each])
+                self._receive_heartbeat(pipes[each])
 
-    def _hear(self, child: Child) -> None:
+    def _receive_heartbeat(self, child: Child) -> None:
         try:
-            if child.pulse:
-                child.pulse.recv_bytes()
-            child.heard = time.monotonic()
+            if child.heartbeats:
+                child.heartbeats.recv_bytes()
+            child.last_heartbeat = time.monotonic()
         except EOFError:
-            child.pulse = None  # its end is seen by the sentinel
+            child.heartbeats = None  # its death is noticed by the sentinel
 
     def _start(self, child: Child) -> None:
         receiver, sender = context.Pipe(duplex=False)
-        arguments = (
-            child.role,
-            child.number,
-            self.settings,
-            sender,
-            self._since,
-            self._limits_folder,
+        child.process = context.Process(
+            target=_run_child,
+            args=(
+                child.role,
+                child.number,
+                self.settings,
+                sender,
+                self._since,
+                self._limits_folder,
+            ),
         )
-        child.process = context.Process(target=_be, args=arguments)
         child.process.start()
         sender.close()
-        child.pulse = receiver
+        child.heartbeats = receiver
         child.started = time.monotonic()
-        child.heard = child.started + START_S - SILENCE_S
+        child.last_heartbeat = child.started + START_S - SILENCE_S
         log(f"{child.role} started", number=child.number, pid=child.process.pid)
 
-    def _bury(self, child: Child, now: float) -> None:
+    def _schedule_restart(self, child: Child, now: float) -> None:
         assert child.process is not None
         child.deaths = 1 if now - child.started > STEADY_S else child.deaths + 1
         pause = BACKOFF_S[min(child.deaths, len(BACKOFF_S)) - 1]
         log(
             f"{child.role} died", number=child.number, code=child.process.exitcode, again_in_s=pause
         )
-        child.process, child.pulse, child.due = None, None, now + pause
+        child.process, child.heartbeats, child.due = None, None, now + pause
 
-    def _end(self) -> None:
-        """Pass the word on, wait a little longer than the grace, then insist; workers last, for gateways need them."""
+    def _stop(self) -> None:
+        """Terminate, wait a little longer than the grace period, kill; gateways need workers."""
         for role in ("gateway", "worker"):
             alive = [
                 child.process for child in self._children if child.process and child.role == role
@@ -154,33 +162,33 @@ class Supervisor:
             shutil.rmtree(self._limits_folder, ignore_errors=True)
 
 
-def _folder() -> Path:
-    """Return a new folder for what gateways count together, in memory where that can be."""
+def _memory_folder() -> Path:
+    """Return a new folder, in memory where possible."""
     return Path(
         tempfile.mkdtemp(prefix="timbre-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
     )
 
 
-def _be(
+def _run_child(
     role: str,
     number: int,
     settings: Settings,
-    pulse: Connection,
+    heartbeats: Connection,
     since: float,
     limits_folder: Path | None,
 ) -> None:
-    """Be one gateway or worker, in a process of its own."""
+    """Run one gateway or worker in its own process."""
     setproctitle(f"timbre: {role} {number}")
 
-    def beat() -> None:
-        if pulse.closed:
+    def heartbeat() -> None:
+        if heartbeats.closed:
             return
         try:
-            pulse.send_bytes(b".")
+            heartbeats.send_bytes(b".")
         except OSError:
-            # Nobody would end us any more, and we would keep the port.
-            log("the supervisor is gone", role=role, number=number)
-            pulse.close()
+            # Without a supervisor nothing would stop this process, and it would keep the port.
+            log("supervisor died", role=role, number=number)
+            heartbeats.close()
             if limits_folder:
                 shutil.rmtree(limits_folder, ignore_errors=True)
             signal.raise_signal(signal.SIGTERM)
@@ -188,7 +196,7 @@ def _be(
     if role == "worker":
         from service.server import worker
 
-        raise SystemExit(worker.run(settings, number=number, heartbeat=beat))
+        raise SystemExit(worker.run(settings, number=number, heartbeat=heartbeat))
     from service.server import gateway_process
 
     listener = bind(settings, shared=True)
@@ -198,5 +206,7 @@ def _be(
 
         shared_limits = FileLimits(limits_folder, number=number)
     raise SystemExit(
-        gateway_process.run(settings, listener, since=since, beat=beat, shared_limits=shared_limits)
+        gateway_process.run(
+            settings, listener, since=since, heartbeat=heartbeat, shared_limits=shared_limits
+        )
     )

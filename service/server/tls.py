@@ -1,4 +1,4 @@
-"""TLS from files: the server's certificate and key, and whom a client trusts."""
+"""A server's TLS certificate and key, reloaded when their files change."""
 
 from __future__ import annotations
 
@@ -6,61 +6,61 @@ import ssl
 import time
 from pathlib import Path
 
+from common.atomic import file_signature
 from common.errors import Unprocessable
 from service.log import log
 
-LOOK_S = 1.0
-"""How old a server's knowledge of its certificate's files may be."""
+CHECK_S = 1.0
+"""Least time between two checks of the files."""
 
 
 class Certificate:
-    """A server's certificate, taken anew when its files change; connections that are open keep what they have."""
+    """A certificate for new connections, reloaded when its files change; open ones keep theirs."""
 
     def __init__(self, certificate: str, key: str) -> None:
-        """Raises Unprocessable when the files cannot be used, or only one is named."""
+        """Raises Unprocessable when the files are unusable, or only one is named."""
         self._files = (certificate, key)
-        # Looked at before they are read: what changes in between is then seen later.
-        self._state = self._look()
+        # Before they are read, so that a change in between is noticed by the next check.
+        self._signatures = self._read_signatures()
         self.context = server_context(certificate, key)
-        """What is spoken; None without a certificate."""
-        self._due = time.monotonic() + LOOK_S
+        """None without a certificate."""
+        self._due = time.monotonic() + CHECK_S
 
     def refresh(self) -> None:
-        """Take changed files for the connections to come. Files that cannot be used change nothing, and are logged."""
+        """Reload changed files for new connections; log unusable ones and ignore them."""
         if self.context and time.monotonic() >= self._due:
-            self._due = time.monotonic() + LOOK_S
-            state = self._look()
-            if state != self._state:
-                self._state = state
-                self._take()
+            self._due = time.monotonic() + CHECK_S
+            signatures = self._read_signatures()
+            if signatures != self._signatures:
+                self._signatures = signatures
+                self._reload()
 
-    def _look(self) -> list[tuple[int, ...]]:
+    def _read_signatures(self) -> list[tuple[int, ...]]:
         found: list[tuple[int, ...]] = []
         for path in filter(None, self._files):
             try:
-                status = Path(path).stat()
-                found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+                found.append(file_signature(Path(path).stat()))
             except OSError:
                 found.append(())
         return found
 
-    def _take(self) -> None:
+    def _reload(self) -> None:
         try:
-            # Tried first: what does not fit must not take the place of what does.
+            # Checked first: an unusable pair must not replace the working one.
             server_context(*self._files)
             assert self.context is not None  # there were files
             self.context.load_cert_chain(*self._files)
         except (Unprocessable, OSError) as error:
-            log("the old certificate is kept", why=error)
+            log("certificate not reloaded", why=error)
         else:
-            log("a new certificate is taken", file=self._files[0])
+            log("certificate reloaded", file=self._files[0])
 
 
 def server_context(certificate: str, key: str) -> ssl.SSLContext | None:
-    """Return what a server speaks TLS with; None when no files are named.
+    """Return a server's TLS context; None when no files are named.
 
-    certificate, key: PEM files; the certificate first, then those that lead from it to the root.
-    Raises Unprocessable naming the file that is missing, unreadable or belongs to another.
+    certificate, key: PEM files; the certificate, followed by its chain up to the root.
+    Raises Unprocessable naming the file that is missing, unreadable or does not match.
     """
     if not certificate and not key:
         return None
@@ -71,15 +71,14 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        # Without a callback OpenSSL would ask for a passphrase on the terminal, and a server would
-        # wait for ever.
+        # Without a callback OpenSSL would ask for a passphrase on the terminal and block.
         context.load_cert_chain(certificate, key, password=_no_passphrase)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         mismatch = getattr(error, "reason", "") == "KEY_VALUES_MISMATCH"
         why = (
             "the key belongs to another certificate"
             if mismatch
-            else f"not PEM files that can be used: {error}"
+            else f"not usable PEM files: {error}"
         )
         raise Unprocessable(f"tls_certificate={certificate} and tls_key={key}: {why}") from None
     return context
@@ -94,4 +93,4 @@ def _check(name: str, path: str) -> None:
 
 
 def _no_passphrase() -> str:
-    raise ValueError("the key is encrypted; it has to be without a passphrase")
+    raise ValueError("the key is encrypted; it must have no passphrase")

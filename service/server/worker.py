@@ -129,7 +129,7 @@ class Worker:
             scores = model.predict(tensors)
             model_ms = 1e3 * (time.perf_counter() - begin)
             return [Reply(job.id, row, model_ms) for job, row in zip(jobs, scores, strict=True)]
-        except Exception as error:  # noqa: BLE001 - whatever a model raises is the reply to its jobs
+        except Exception as error:  # noqa: BLE001 - it is the reply to its jobs
             if not isinstance(error, TimbreError):
                 log("fault", error=type(error).__name__, model=jobs[0].model, job=jobs[0].id)
                 trace(error)

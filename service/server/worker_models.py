@@ -1,4 +1,4 @@
-"""Models a worker holds: versions requested by gateways, loaded in the background, and recent ones."""
+"""Models a worker holds: requested versions, loaded in the background, and a few recent ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class WorkerModels:
         return self._models.get(f"{name}:{version}") or self._recent.find(name, version)
 
     def request(self, names: Collection[str]) -> None:
-        """Hold these versions and no others from now on; without any, keep those that are loaded."""
+        """Hold these versions only; without any, keep those that are loaded."""
         self._recent.expire()
         if names:
             self._models = {name: model for name, model in self._models.items() if name in names}

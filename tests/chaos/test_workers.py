@@ -208,5 +208,5 @@ async def test_one_machine_keeps_its_workers_and_ends_them_last(victim, redis_ur
     begin = time.monotonic()
     assert await asyncio.to_thread(server.end) == 0
     assert time.monotonic() - begin < 5
-    ends = [line for line in server.log if "leaving" in line or "worker stopped" in line]
-    assert ["leaving" in line for line in ends] == [True, False, False]
+    ends = [line for line in server.log if "shutting down" in line or "worker stopped" in line]
+    assert ["shutting down" in line for line in ends] == [True, False, False]

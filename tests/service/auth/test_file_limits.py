@@ -184,7 +184,7 @@ def test_the_files_are_gone_with_the_supervisor(tmp_path, monkeypatch, gateways,
     monkeypatch.setattr(supervisor, "MEMORY", tmp_path)
     one = supervisor.Supervisor(Settings(port=0, gateways=gateways, keys=keys), since=0.0)
     assert [each.stat().st_mode & 0o777 for each in tmp_path.iterdir()] == [0o700] * folders
-    one._end()
+    one._stop()
     assert not list(tmp_path.iterdir())
     for each in (one._reserved, one._wake, one._waker):
         each.close()

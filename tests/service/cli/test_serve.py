@@ -169,7 +169,7 @@ def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(
         while time.monotonic() < child.started + 2 * supervisor.SILENCE_S:
             watching._watch()
         os.kill(first.pid, signal.SIGCONT)
-        while child.heard > time.monotonic():  # not before its first turn
+        while child.last_heartbeat > time.monotonic():  # not before its first turn
             watching._watch()
         assert child.process is first
         os.kill(first.pid, signal.SIGSTOP)
@@ -178,7 +178,7 @@ def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(
         assert first.exitcode == -signal.SIGKILL
     finally:
         first.kill()
-        watching._end()
+        watching._stop()
         for each in (watching._reserved, watching._wake, watching._waker):
             each.close()
     assert capsys.readouterr().err.count("gateway hangs") == 1
@@ -192,7 +192,7 @@ def test_when_the_supervisor_is_killed_its_processes_leave_and_give_the_port_bac
     assert (
         server.end(signal_number=signal.SIGKILL) == -signal.SIGKILL
     )  # at the end of the log all are gone
-    assert len([line for line in server.log if "supervisor is gone" in line]) == 3
+    assert len([line for line in server.log if "supervisor died" in line]) == 3
     socket.create_server(("127.0.0.1", port)).close()
 
 
@@ -241,7 +241,7 @@ async def test_a_process_with_few_handles_takes_fewer_connections_and_none_is_wa
         writer.close()
     assert await asyncio.to_thread(server.end) == 0
     log = "".join(server.log)
-    assert "few handles allowed=200 wanted=4352 connections=100" in log
+    assert "file-descriptor limit low allowed=200 wanted=4352 connections=100" in log
     assert "Too many open files" not in log
 
 

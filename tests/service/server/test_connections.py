@@ -166,7 +166,7 @@ async def test_a_broken_head_leaves_one_line_in_the_log_and_none_of_its_bytes(ar
         assert b" 400 " in await asyncio.wait_for(reader.readline(), 2)
         writer.close()
     log = capfd.readouterr().err
-    assert "http trouble" in log
+    assert "HTTP error" in log
     assert "sssss" not in log
     assert "Traceback" not in log
 
