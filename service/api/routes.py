@@ -74,7 +74,7 @@ async def classify(request: web.Request) -> web.Response:
     """Answer one sound or picture file."""
     begin = time.perf_counter()
     gateway, pool = request.app[GATEWAY], request.app[POOL]
-    with gateway.working(), pool.place(), request.app[BODY_BUDGET].hold(0) as held:
+    with gateway.working(), pool.admit(), request.app[BODY_BUDGET].hold(0) as held:
         target = await gateway.registry.get(
             request.match_info["name"], request.query.get("version")
         )
@@ -93,7 +93,7 @@ async def _hear(request: web.Request, target: Model, held: Reservation) -> dict[
         asked.get("hop"), config=target.sound[0], min_hop=gateway.settings.min_hop
     )
     query = clips.ClipQuery(model=target, hop=hop, top_k=top_k)
-    return await clips.answer(
+    return await clips.classify(
         gateway, request.app[POOL], query, await read_body(request, gateway.settings, held)
     )
 
@@ -109,7 +109,7 @@ async def _see(request: web.Request, target: Model, held: Reservation) -> dict[s
     if twice := metadata.keys() & form.keys():
         raise Unprocessable(f"{min(twice)!r} stands in the query and in the form")
     query = pictures.PictureQuery(model=target, top_k=top_k, metadata=metadata | form)
-    return await pictures.answer(gateway, request.app[POOL], query, data)
+    return await pictures.classify(gateway, request.app[POOL], query, data)
 
 
 CLASSIFY = {"sound": _hear, "picture": _see}

@@ -62,7 +62,7 @@ class OfflineClassifier:
             hop, config=self.model.sound[0], min_hop=self.gateway.settings.min_hop
         )
         query = clips.ClipQuery(model=self.model, hop=samples, top_k=top_k)
-        return lambda data: clips.answer(self.gateway, self.pool, query, data)
+        return lambda data: clips.classify(self.gateway, self.pool, query, data)
 
     def _seeing(self, *, hop: float | None, top_k: int | None, metadata: Mapping[str, str]) -> Ask:
         from features.picture import facts
@@ -73,7 +73,7 @@ class OfflineClassifier:
         query = pictures.PictureQuery(
             model=self.model, top_k=top_k or pictures.TOP_K, metadata=metadata
         )
-        return lambda data: pictures.answer(self.gateway, self.pool, query, data)
+        return lambda data: pictures.classify(self.gateway, self.pool, query, data)
 
     async def answers(self, files: list[Path], ask: Ask) -> AsyncGenerator[tuple[Path, Found]]:
         """Yield each file with its answer, or with the error that says why there is none, in order."""

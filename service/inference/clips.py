@@ -1,4 +1,4 @@
-"""A sound file to an answer: decoded and cut in threads, asked window by window."""
+"""Classifies a sound file: decodes it and computes its windows in a thread, infers in batches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,30 +18,29 @@ from service.inference.decode_pool import DecodePool
 from service.inference.gateway import Gateway, Prediction
 from service.settings import Settings
 
-Result = TypeVar("Result")
 Span: TypeAlias = tuple[int, int]
-WHOLE = 0.5
+MIN_SOUND = 0.5
 """Share of a padded last window that must be sound for its labels to count for the clip."""
 
 
 @dataclass(frozen=True)
 class ClipQuery:
-    """What is asked of a clip."""
+    """Parameters of a request to classify a clip."""
 
     model: Model
     hop: int
     """Samples at the model's rate."""
     top_k: int | None
-    """How many scores of each window are told; None: all."""
+    """Scores returned of each window; None: all."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A decoded sound as tensors."""
+    """The tensors of a decoded sound."""
 
     spans: list[Span]
-    """Start and end of each window, in samples at the model's rate; the last end is that of the
-    sound."""
+    """Start and end of each window, in samples at the model's rate; the last ends with the sound.
+    """
     tensors: Any
     """Shape (windows, ...)."""
     decode_ms: float
@@ -49,99 +48,105 @@ class Clip:
 
 
 def hop_samples(hop: float | None, *, config: AudioConfig, min_hop: float) -> int:
-    """Return the hop in samples; None is the window itself. Raises Unprocessable when out of range."""
+    """Return the hop in samples; None: the window. Raises Unprocessable when out of range."""
     if hop is None:
         return config.window
     config.check_hop(hop, shortest=min_hop)
     return round(hop * config.sample_rate)
 
 
-def read_clip(data: bytes, query: ClipQuery, settings: Settings) -> Clip:
-    """Decode a file and compute its tensors. Raises InputError and its kinds. Runs in a thread."""
-    # Imported here so that a gateway that only streams never pays for the decoder.
+def decode_clip(data: bytes, query: ClipQuery, settings: Settings) -> Clip:
+    """Decode a file and compute its tensors. Raises InputError. Runs in a thread."""
+    # Imported here so that a gateway that only streams never loads the decoder.
     from features.decode import decode
 
     begin = time.perf_counter()
     config, kind = query.model.sound
     samples = decode(data, sample_rate=config.sample_rate, max_seconds=settings.max_seconds)
     decoded = time.perf_counter()
-    spans = cut(len(samples), window=config.window, hop=query.hop)
+    spans = window_spans(len(samples), window=config.window, hop=query.hop)
     if len(spans) > settings.max_windows:
         raise Unprocessable(
-            f"{len(spans)} windows, more than the {settings.max_windows} allowed: ask for a longer hop"
+            f"{len(spans)} windows, at most {settings.max_windows} are allowed: use a longer hop"
         )
     tensors = extract_many(_padded(samples, spans, config.window), kind=kind, config=config)
     end = time.perf_counter()
     return Clip(spans, tensors, 1e3 * (decoded - begin), 1e3 * (end - decoded))
 
 
-def cut(length: int, *, window: int, hop: int) -> list[Span]:
-    """Return the windows of a clip: all that fit, and a shorter last one if some samples are in none of them."""
+def window_spans(length: int, *, window: int, hop: int) -> list[Span]:
+    """Return the windows of a clip: all that fit, and a shorter one with the samples that remain.
+
+    length, window, hop: in samples.
+    """
     spans = [(start, start + window) for start in range(0, length - window + 1, hop)]
     covered = spans[-1][1] if spans else 0
     return [*spans, (len(spans) * hop, length)] if covered < length else spans
 
 
-async def answer(
+async def classify(
     gateway: Gateway, pool: DecodePool, query: ClipQuery, data: bytes
 ) -> dict[str, Any]:
-    """Return the answer to a file, but for `timing_ms.total`. Raises InputError and its kinds, Busy, Late, Leaving."""
+    """Return the response to a file, without `timing_ms.total`.
+
+    Raises InputError, Busy, Late and Leaving.
+    """
     seconds = gateway.settings.clip_deadline
     deadline = time.monotonic() + seconds
     try:
-        async with asyncio.timeout(seconds), pool.turn() as waited_ms:
-            clip = await pool.run(lambda: read_clip(data, query, gateway.settings))
-            verdicts = await _ask(gateway, query.model, clip, deadline=deadline)
+        async with asyncio.timeout(seconds), pool.decode_slot() as waited_ms:
+            clip = await pool.run(lambda: decode_clip(data, query, gateway.settings))
+            predictions = await _infer_all(gateway, query.model, clip, deadline=deadline)
     except TimeoutError:
-        raise Late(f"the clip was not answered within {seconds:g} s") from None
+        raise Late(f"the clip was not classified within {seconds:g} s") from None
     timing = {
         "decode": clip.decode_ms,
         "features": clip.features_ms,
-        "queue": waited_ms + max(each.queue_ms for each in verdicts),
-        "model": max(each.model_ms for each in verdicts),
+        "queue": waited_ms + max(each.queue_ms for each in predictions),
+        "model": max(each.model_ms for each in predictions),
     }
     return {
         "model": query.model.name,
         "version": query.model.version,
-        "windows": _windows(clip, verdicts, query),
-        "labels": clip_labels(clip.spans, verdicts, window=query.model.sound[0].window),
+        "windows": _windows(clip, predictions, query),
+        "labels": clip_labels(clip.spans, predictions, window=query.model.sound[0].window),
         "timing_ms": {stage: round(ms, 3) for stage, ms in timing.items()},
     }
 
 
-async def _ask(gateway: Gateway, model: Model, clip: Clip, *, deadline: float) -> list[Prediction]:
-    """Ask for every window, a batch at a time: a long clip must not fill the queue on its own."""
+async def _infer_all(
+    gateway: Gateway, model: Model, clip: Clip, *, deadline: float
+) -> list[Prediction]:
+    """Infer every window, a batch at a time: a long clip alone must not fill the queue."""
     size, stream = gateway.settings.max_batch, gateway.new_id()
-    verdicts: list[Prediction] = []
+    predictions: list[Prediction] = []
     for at in range(0, len(clip.spans), size):
-        asked = [
+        batch = [
             asyncio.create_task(
                 gateway.infer(model, tensor, deadline=deadline, live=False, stream=stream)
             )
             for tensor in clip.tensors[at : at + size]
         ]
         try:
-            verdicts += await asyncio.gather(*asked)
+            predictions += await asyncio.gather(*batch)
         finally:
-            for task in asked:
+            for task in batch:
                 task.cancel()
-    return verdicts
+    return predictions
 
 
-def clip_labels(spans: list[Span], verdicts: list[Prediction], *, window: int) -> list[str]:
-    """Return the labels of all windows, that of the highest mean score first.
+def clip_labels(spans: list[Span], predictions: list[Prediction], *, window: int) -> list[str]:
+    """Return the labels of all windows, highest mean score first.
 
-    A padded last window counts if half of it is sound or it is alone.
+    A padded last window counts if at least half of it is sound or it is the only one.
     """
     counted = [
-        verdict
-        for (start, end), verdict in zip(spans, verdicts, strict=True)
-        if end - start >= WHOLE * window or len(spans) == 1
+        prediction
+        for (start, end), prediction in zip(spans, predictions, strict=True)
+        if end - start >= MIN_SOUND * window or len(spans) == 1
     ]
-    heard = dict.fromkeys(label for verdict in counted for label in verdict.labels)
-    return sorted(
-        heard, key=lambda label: -sum(verdict.scores.get(label, 0.0) for verdict in counted)
-    )
+    found = dict.fromkeys(label for prediction in counted for label in prediction.labels)
+    return sorted(found, key=lambda label: -sum(each.scores.get(label, 0.0) for each in counted))
 
 
 def _padded(samples: Samples, spans: list[Span], window: int) -> Iterator[Samples]:
@@ -150,14 +155,14 @@ def _padded(samples: Samples, spans: list[Span], window: int) -> Iterator[Sample
         yield sound if len(sound) == window else np.pad(sound, (0, window - len(sound)))
 
 
-def _windows(clip: Clip, verdicts: list[Prediction], query: ClipQuery) -> list[dict[str, Any]]:
+def _windows(clip: Clip, predictions: list[Prediction], query: ClipQuery) -> list[dict[str, Any]]:
     rate = query.model.sound[0].sample_rate
     return [
         {
             "start": round(start / rate, 6),
             "end": round(end / rate, 6),
-            "scores": dict(list(verdict.scores.items())[: query.top_k]),
-            "labels": list(verdict.labels),
+            "scores": dict(list(prediction.scores.items())[: query.top_k]),
+            "labels": list(prediction.labels),
         }
-        for (start, end), verdict in zip(clip.spans, verdicts, strict=True)
+        for (start, end), prediction in zip(clip.spans, predictions, strict=True)
     ]

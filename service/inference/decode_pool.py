@@ -1,4 +1,4 @@
-"""Threads that decode files, and how many files are accepted at one time."""
+"""Decodes files in threads, within limits on accepted files and on decoded files in memory."""
 
 from __future__ import annotations
 
@@ -15,30 +15,36 @@ Result = TypeVar("Result")
 
 
 class DecodePool:
-    """Threads for decoding, with a bound on what is accepted and on what is decoded at one time."""
+    """A thread pool for decoding, with admission control."""
 
     def __init__(self, *, threads: int, limit: int) -> None:
+        """limit: files accepted at one time."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._files = Budget(limit, "files are in progress")
-        # Two for each thread: while the model answers one clip the next is being decoded, and
-        # memory stays bounded.
-        self._decoded = asyncio.Semaphore(2 * threads)
+        # Two for each thread: one is decoded while the model answers the other, and memory stays
+        # bounded.
+        self._slots = asyncio.Semaphore(2 * threads)
 
-    def place(self) -> AbstractContextManager[object]:
-        """Hold a place from acceptance to answer. Raises Busy when there is none."""
+    @property
+    def in_progress(self) -> int:
+        """Files accepted and not answered yet."""
+        return self._files.used
+
+    def admit(self) -> AbstractContextManager[object]:
+        """Count a file from acceptance to response. Raises Busy past the limit."""
         return self._files.hold()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[float]:
-        """Wait for a turn to be decoded, and keep it to the answer. Gives the milliseconds waited."""
+    async def decode_slot(self) -> AsyncIterator[float]:
+        """Wait for one of the slots of decoded files and hold it; yields the wait in ms."""
         begin = time.perf_counter()
-        async with self._decoded:
+        async with self._slots:
             yield 1e3 * (time.perf_counter() - begin)
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Return what `work` returns, from a thread."""
+        """Return the result of `work`, run in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:
-        """Forget what has not begun."""
+        """Cancel what has not started; does not wait for the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,10 +1,9 @@
-"""The one use case behind every door: a tensor goes to a model, scores come back."""
+"""The use case of every endpoint: a tensor goes to a model, scores come back."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from service.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of one tensor."""
+    """The result of a model for one tensor."""
 
     scores: dict[str, float]
     """Every label, best first."""
@@ -37,11 +36,11 @@ class Prediction:
     queue_ms: float
     model_ms: float
     version: str
-    """Of the model that said it."""
+    """Of the model."""
 
 
 class Gateway:
-    """Models, the queue before them, and whether the server is open for work."""
+    """Holds the models and their queue, admits work, and shuts down in order."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -50,15 +49,15 @@ class Gateway:
         self.registry = ModelRegistry(store, self.scanner)
         self.queue = _queue(settings, store, self.registry)
         self.updater = VersionUpdater(self.registry, self.scanner, prepare=self.queue.prepare)
-        self.leaving = False
+        self._shutting_down = False
         self.opening: asyncio.Task[None]
         self.loaded = asyncio.Event()
-        """The models are there; the queue may be on its way."""
+        """Set when the models are loaded; the queue may not be open yet."""
         self.loop_monitor = LoopMonitor(has_work=lambda: self._work > 0)
-        self._watching: asyncio.Task[None] | None = None
+        self._updating: asyncio.Task[None] | None = None
         self._streams: set[Closeable] = set()
         self._stream_budget = Budget(settings.max_streams, "streams are open on this server")
-        self._per_client: dict[str, Budget] = {}
+        self._streams_per_client: dict[str, Budget] = {}
         self._work = 0
         self._idle = asyncio.Event()
         self._ids = itertools.count()
@@ -66,39 +65,39 @@ class Gateway:
 
     @property
     def models(self) -> list[Model]:
-        """What is served, loaded and warmed; empty until then."""
+        """The current versions, loaded and warmed; empty until then."""
         return self.registry.models
 
     @property
     def idle(self) -> bool:
         """Whether no request is in flight and no stream is open."""
-        return not (self._work or self._streams or self._per_client)
+        return not (self._work or self._streams or self._streams_per_client)
 
     @property
     def ready(self) -> bool:
-        """Whether new work is taken."""
-        return bool(self.models) and not self.leaving and not self.queue.unavailable
+        """Whether new work is accepted."""
+        return bool(self.models) and not self._shutting_down and not self.queue.unavailable
 
     def open(self) -> None:
-        """Begin to load and warm the models; `opening` ends when they are ready, or raises ArtefactError."""
+        """Start to load the models; `opening` ends when they are ready, or raises ArtefactError."""
         self.opening = asyncio.create_task(self._open())
 
     async def _open(self) -> None:
         await asyncio.to_thread(self.registry.load)
         self.loaded.set()
         await self.queue.open()
-        if not self.leaving:
-            self._watching = asyncio.create_task(self.updater.watch())
+        if not self._shutting_down:
+            self._updating = asyncio.create_task(self.updater.watch())
 
     def new_id(self) -> str:
-        """Return a name that no other job, request or stream of any gateway has."""
+        """Return an id that no other job, request or stream of any gateway has."""
         return f"{self._origin}-{next(self._ids):x}"
 
     async def infer(
         self, model: Model, tensor: Tensor, *, deadline: float, live: bool, stream: str
     ) -> Prediction:
-        """Return what the model says. Cancelling withdraws the job. Raises Busy, Late, Leaving."""
-        answer = await self.queue.submit(
+        """Return the prediction. Cancelling withdraws the job. Raises Busy, Late, Leaving."""
+        result = await self.queue.submit(
             Job(
                 id=self.new_id(),
                 model=model.name,
@@ -110,12 +109,12 @@ class Gateway:
             )
         )
         return prediction_of(
-            model, answer.scores, queue_ms=answer.queue_ms, model_ms=answer.model_ms
+            model, result.scores, queue_ms=result.queue_ms, model_ms=result.model_ms
         )
 
     def check_ready(self) -> None:
         """Raise Leaving at shutdown; Busy while models load or the queue is unavailable."""
-        if self.leaving:
+        if self._shutting_down:
             raise Leaving("the server is shutting down")
         if not self.models:
             raise Busy("the models are still being loaded")
@@ -124,7 +123,7 @@ class Gateway:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Hold the server open for accepted work. Raises as `check_ready` does."""
+        """Count work in flight; shutdown waits for it. Raises as `check_ready` does."""
         self.check_ready()
         self._work += 1
         self.loop_monitor.wake()
@@ -138,7 +137,7 @@ class Gateway:
     def streaming(self, stream: Closeable, client: str) -> Iterator[None]:
         """Count a stream until the block ends. Raises Busy past the limits."""
         limit = self.settings.max_streams_per_client
-        of_client = self._per_client.setdefault(
+        of_client = self._streams_per_client.setdefault(
             client, Budget(limit, f"streams are open from {client}")
         )
         try:
@@ -150,30 +149,29 @@ class Gateway:
                     self._streams.discard(stream)
         finally:
             if not of_client.used:
-                self._per_client.pop(client, None)
+                self._streams_per_client.pop(client, None)
 
     async def shut_down(self) -> None:
-        """Shut down in steps: refuse new work, end the streams, finish what is accepted, stop the queue."""
-        if self.leaving:
+        """Reject new work, end the streams, finish accepted work, close the queue."""
+        if self._shutting_down:
             return
-        self.leaving = True
-        if self._watching:
-            self._watching.cancel()
+        self._shutting_down = True
+        if self._updating:
+            self._updating.cancel()
         self.loop_monitor.stop()
-        until = time.monotonic() + self.settings.grace
         for stream in tuple(self._streams):
             stream.shut_down()
         try:
-            async with asyncio.timeout(until - time.monotonic()):
+            async with asyncio.timeout(self.settings.grace):
                 while self._work:
                     self._idle.clear()
                     await self._idle.wait()
                 await self.queue.close()
         except TimeoutError:
-            log("grace is over", unfinished=self._work)
+            log("grace period expired", unfinished=self._work)
 
 
-def _queue(settings: Settings, store: Store, catalogue: ModelRegistry) -> JobQueue:
+def _queue(settings: Settings, store: Store, registry: ModelRegistry) -> JobQueue:
     if not settings.redis:
         return LocalQueue(
             store.load,
@@ -181,21 +179,23 @@ def _queue(settings: Settings, store: Store, catalogue: ModelRegistry) -> JobQue
             max_jobs=settings.max_jobs,
             max_job_bytes=settings.max_job_bytes,
         )
-    # Imported here so that a server without Redis never pays for it.
+    # Imported here so that a server without Redis never loads it.
     from service.queue.redis import RedisQueue
 
     return RedisQueue(
         settings.redis,
         max_jobs=settings.max_jobs,
         max_job_bytes=settings.max_job_bytes,
-        served=lambda: [f"{model.name}:{model.version}" for model in catalogue.models],
+        served=lambda: [f"{model.name}:{model.version}" for model in registry.models],
     )
 
 
 def prediction_of(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> Prediction:
-    """Put names to scores, best first."""
+    """Return the scores by label, best first. Raises TimbreError if their number is wrong."""
     if len(scores) != len(model.labels):
-        raise TimbreError(f"{model.name} gave {len(scores)} scores for {len(model.labels)} labels")
+        raise TimbreError(
+            f"{model.name} returned {len(scores)} scores for {len(model.labels)} labels"
+        )
     named = zip(model.labels, scores.tolist(), (scores >= model.thresholds).tolist(), strict=True)
     ranked = sorted(named, key=lambda each: -each[1])
     return Prediction(

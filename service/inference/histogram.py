@@ -28,22 +28,22 @@ BOUNDS_MS = (
 
 
 class Histogram:
-    """Counts of durations in buckets that grow with them. Pure."""
+    """Counts of durations in buckets of growing width. Pure."""
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS_MS) + 1)
-        """How many fell into each bucket: over the bound before, not over its own."""
+        """One for each bucket: above the bound before it, not above its own."""
         self.sum_ms = 0.0
         self.max_ms = 0.0
 
-    def note(self, ms: float) -> None:
-        """Count one."""
+    def record(self, ms: float) -> None:
+        """Count a duration."""
         self.counts[bisect_left(BOUNDS_MS, ms)] += 1
         self.sum_ms += ms
         self.max_ms = max(self.max_ms, ms)
 
     def quantile(self, share: float) -> float:
-        """Return what at least this share (0..1) does not exceed, ms: a bucket's bound, or the largest noted."""
+        """Return a quantile (0..1) in ms: its bucket's bound, or the largest recorded if less."""
         wanted = share * sum(self.counts)
         for bound, below in zip(BOUNDS_MS, accumulate(self.counts), strict=False):
             if below >= wanted:

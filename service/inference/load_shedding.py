@@ -1,30 +1,30 @@
-"""Load shedding: how many windows of a stream are computed while the event loop is late."""
+"""Load shedding: how many windows of each stream are computed while the event loop lags."""
 
 from __future__ import annotations
 
-TOO_LATE_MS = 100.0
-LATE_TICKS = 3
-"""A loop that turns later than this, so often in a row, has more to do than it can; once, it makes
-up for."""
-IN_TIME_MS = 20.0
-CALM_TICKS = 20
-"""Ticks in a row in time after which a little more work is tried."""
-MAX_THINNING = 64
+HIGH_LAG_MS = 100.0
+HIGH_TICKS = 3
+"""Ticks in a row with high lag after which load is shed; a single one can be made up for."""
+LOW_LAG_MS = 20.0
+LOW_TICKS = 20
+"""Ticks in a row with low lag after which a little more is computed."""
+MAX_ONE_OF = 64
 
 
 class LoadShedder:
-    """Of how many windows of each stream one is computed, so that the loop keeps up. Pure."""
+    """Computes one of every `one_of` windows of a stream, so that the loop keeps up. Pure."""
 
     def __init__(self) -> None:
         self.one_of = 1
-        self._calm = self._late = 0
+        """1: every window is computed."""
+        self._low = self._high = 0
 
-    def note(self, ms: float) -> None:
-        """Take in how late the loop was: too late for long, and fewer are computed; calm brings them back."""
-        self._calm = self._calm + 1 if ms <= IN_TIME_MS else 0
-        self._late = self._late + 1 if ms > TOO_LATE_MS else 0
-        if self._late >= LATE_TICKS:
-            self.one_of = min(MAX_THINNING, self.one_of + max(1, self.one_of // 2))
-        elif self._calm >= CALM_TICKS:
+    def update(self, lag_ms: float) -> None:
+        """Take the lag of one tick: lasting high lag sheds more load, lasting low lag less."""
+        self._low = self._low + 1 if lag_ms <= LOW_LAG_MS else 0
+        self._high = self._high + 1 if lag_ms > HIGH_LAG_MS else 0
+        if self._high >= HIGH_TICKS:
+            self.one_of = min(MAX_ONE_OF, self.one_of + max(1, self.one_of // 2))
+        elif self._low >= LOW_TICKS:
             self.one_of = max(1, self.one_of - max(1, self.one_of // 4))
-            self._calm = 0
+            self._low = 0

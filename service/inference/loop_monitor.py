@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from service.inference.histogram import Histogram
-from service.inference.load_shedding import TOO_LATE_MS, LoadShedder
+from service.inference.load_shedding import HIGH_LAG_MS, LoadShedder
 
 TICK_S = 0.01
 ITERATION_S = 0.005
@@ -101,11 +101,11 @@ class LoopMonitor:
     def _tick(self) -> None:
         now = self.clock()
         late = max(0.0, now - self._due)
-        self.histogram.note(1e3 * late)
+        self.histogram.record(1e3 * late)
         delay, self._waited = max(late, self._waited), 0.0
         # Many wait for the same reason: one delay counts once while it lasts.
-        if 1e3 * delay <= TOO_LATE_MS or now >= self._noted_until:
-            self.load_shedder.note(1e3 * delay)
+        if 1e3 * delay <= HIGH_LAG_MS or now >= self._noted_until:
+            self.load_shedder.update(1e3 * delay)
             self._noted_until = now + delay
         if self._has_work() or self.load_shedder.one_of > 1:
             self._quiet_at = now + QUIET_S

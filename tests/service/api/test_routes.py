@@ -274,7 +274,7 @@ async def test_a_client_that_leaves_takes_its_work_along(serve):
 
 async def test_a_fault_of_ours_is_500_without_a_traceback(serve, monkeypatch, capsys):
     server = await serve()
-    monkeypatch.setattr("service.inference.clips.cut", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("service.inference.clips.window_spans", lambda *_, **__: 1 / 0)
     status, answer, headers = await server.post(
         CLASSIFY, data=wav(tone(2)), headers={"X-Request-Id": "abc-7"}
     )

@@ -1,21 +1,17 @@
 """Cutting clips, and what counts for the clip as a whole."""
 
-import asyncio
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import Busy
-from service.inference.clips import clip_labels, cut
-from service.inference.decode_pool import DecodePool
+from service.inference.clips import clip_labels, window_spans
 from service.inference.gateway import Prediction
 
 
 @given(length=st.integers(1, 2_000), window=st.integers(1, 300), data=st.data())
 def test_every_sample_of_a_clip_is_in_a_window(length, window, data):
     hop = data.draw(st.integers(1, window))
-    spans = cut(length, window=window, hop=hop)
+    spans = window_spans(length, window=window, hop=hop)
     assert set().union(*(range(start, end) for start, end in spans)) == set(range(length))
     assert [start for start, _ in spans] == [n * hop for n in range(len(spans))]
     assert all(end - start == window for start, end in spans[:-1])
@@ -32,59 +28,36 @@ def test_every_sample_of_a_clip_is_in_a_window(length, window, data):
     ],
 )
 def test_the_last_window_is_padded_only_when_samples_are_left(length, spans):
-    assert cut(length, window=10, hop=5) == spans
+    assert window_spans(length, window=10, hop=5) == spans
 
 
-def verdict(**scores):
+def prediction(**scores):
     return Prediction(
         scores, tuple(name for name, score in scores.items() if score >= 0.5), 0.0, 0.0, "1"
     )
 
 
 def test_the_labels_of_a_clip_are_those_of_its_windows_highest_mean_first():
-    verdicts = [verdict(horn=0.6, flute=0.1, oboe=0.1), verdict(flute=0.9, oboe=0.65, horn=0.2)]
-    assert clip_labels([(0, 10), (10, 20)], verdicts, window=10) == ["flute", "horn", "oboe"]
+    predictions = [
+        prediction(horn=0.6, flute=0.1, oboe=0.1),
+        prediction(flute=0.9, oboe=0.65, horn=0.2),
+    ]
+    assert clip_labels([(0, 10), (10, 20)], predictions, window=10) == ["flute", "horn", "oboe"]
 
 
 def test_one_loud_mistake_does_not_come_before_what_plays_all_the_time():
-    verdicts = [verdict(horn=0.7, piano=0.0)] * 4 + [verdict(horn=0.4, piano=0.95)]
-    assert clip_labels([(at, at + 10) for at in range(0, 50, 10)], verdicts, window=10) == [
+    predictions = [prediction(horn=0.7, piano=0.0)] * 4 + [prediction(horn=0.4, piano=0.95)]
+    assert clip_labels([(at, at + 10) for at in range(0, 50, 10)], predictions, window=10) == [
         "horn",
         "piano",
     ]
 
 
 def test_a_last_window_that_is_mostly_padding_does_not_count():
-    verdicts = [verdict(horn=0.6), verdict(flute=0.9)]
-    assert clip_labels([(0, 10), (10, 14)], verdicts, window=10) == ["horn"]
-    assert clip_labels([(0, 10), (10, 15)], verdicts, window=10) == ["flute", "horn"]
+    predictions = [prediction(horn=0.6), prediction(flute=0.9)]
+    assert clip_labels([(0, 10), (10, 14)], predictions, window=10) == ["horn"]
+    assert clip_labels([(0, 10), (10, 15)], predictions, window=10) == ["flute", "horn"]
 
 
 def test_a_short_clip_has_the_labels_of_its_only_window():
-    assert clip_labels([(0, 1)], [verdict(horn=0.6)], window=10) == ["horn"]
-
-
-async def test_the_pool_is_bounded_and_gives_its_places_back():
-    pool = DecodePool(threads=1, limit=2)
-    with pool.place(), pool.place(), pytest.raises(Busy), pool.place():
-        pass
-    with pool.place(), pool.place():
-        assert await pool.run(lambda: 42) == 42
-    pool.close()
-
-
-async def test_only_so_many_clips_are_decoded_at_one_time():
-    pool = DecodePool(threads=1, limit=9)
-    inside = most = 0
-
-    async def work():
-        nonlocal inside, most
-        async with pool.turn():
-            inside += 1
-            most = max(most, inside)
-            await asyncio.sleep(0.001)
-            inside -= 1
-
-    await asyncio.gather(*(work() for _ in range(9)))
-    assert most == 2
-    pool.close()
+    assert clip_labels([(0, 1)], [prediction(horn=0.6)], window=10) == ["horn"]

@@ -299,7 +299,7 @@ async def test_a_client_that_leaves_gives_its_place_back(serve, pictured):
     server = await serve(artefacts=pictured, max_clips=1)
     pool, large = server.app[POOL], save(scene(4_000, 3_000), "PNG", compress_level=1)
     asking = asyncio.create_task(server.post(CLASSIFY, data=large))
-    await until(lambda: pool._accepted == 1)
+    await until(lambda: pool.in_progress == 1)
     asking.cancel()
-    await until(lambda: pool._accepted == 0)
+    await until(lambda: pool.in_progress == 0)
     assert (await server.post(CLASSIFY, data=plain("red")))[0] == 200

@@ -45,11 +45,7 @@ async def slow_model(server, seconds):
 async def settled(server):
     """Wait until nothing is left of any stream."""
     gateway = server.gateway
-    await until(
-        lambda: (
-            not (gateway._work or gateway._streams or gateway._per_client or gateway.queue.depth)
-        )
-    )
+    await until(lambda: gateway.idle and not gateway.queue.depth)
 
 
 async def test_every_window_is_answered_in_order_and_every_sample_accounted_for(serve):
