@@ -16,6 +16,7 @@ from common import errors
 from service import protocol
 from service.settings import Settings
 from tests.helpers.server_process import BIN, ROOT, server_process
+from tests.test_house import ROOMS
 
 DOCUMENTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.md"))}
 README, PROTOCOL, TRAINING, CONTRIBUTING = (
@@ -123,6 +124,11 @@ def test_every_file_that_is_named_exists(name):
     made_up = ("artefacts/", "features/__pycache__", "models/artefacts/NAME", "tests/ROOM")
     for path in named:
         assert path.startswith(made_up) or (ROOT / path).exists() or any(ROOT.glob(path)), path
+
+
+def test_every_room_is_on_the_map():
+    rooms = {room.split("/")[-1] for rooms in ROOMS.values() for room in rooms}
+    assert rooms <= set(re.findall(r"\w+", CONTRIBUTING.partition("## Rooms")[2]))
 
 
 def test_both_drawings_of_the_architecture_are_one_but_for_the_colours():
