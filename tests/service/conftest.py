@@ -24,6 +24,8 @@ from service.settings import Settings
 from tests.service.helpers.redis_server import start_redis
 
 RATE = 22_050
+PATIENT = {"window_deadline": 60.0, "clip_deadline": 60.0, "max_waiting": 64}
+"""Settings of a server that gives up no window because the machine has other work."""
 COMMON = {
     "task": "multi-label",
     "report": "# Toy\n",
@@ -158,7 +160,7 @@ async def serve(artefacts):
     async with AsyncExitStack() as stack:
 
         async def start(*, ready=True, **settings):
-            settings = {"port": 0, "artefacts": artefacts, "grace": 2.0, **settings}
+            settings = {"port": 0, "artefacts": artefacts, "grace": 2.0, **PATIENT, **settings}
             app = build(Settings(**settings))
             runner = web.AppRunner(
                 app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
@@ -176,7 +178,7 @@ async def serve(artefacts):
         yield start
 
 
-async def until(condition, *, seconds=5):
+async def until(condition, *, seconds=60):
     """Wait for something that has no event of its own."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is no event
@@ -186,10 +188,10 @@ async def until(condition, *, seconds=5):
 async def begin(socket, sample_rate=RATE, **fields):
     """Send `start`, return the answer."""
     await socket.send_json({"type": "start", "sample_rate": sample_rate, **fields})
-    return await socket.receive_json(timeout=5)
+    return await socket.receive_json(timeout=60)
 
 
-async def rest_of(socket, *, seconds=10):
+async def rest_of(socket, *, seconds=60):
     """Collect messages until the server closes; the close code is the last item."""
     messages = []
     async with asyncio.timeout(seconds):

@@ -12,11 +12,11 @@ from service.queue.base import Job
 from service.queue.local import LocalQueue
 from service.queue.redis import RedisQueue
 from service.queue.redis_consumer import RedisConsumer
+from service.queue.redis_keys import CLIP_JOBS, LIVE_JOBS
 from service.server.worker import Worker
 from tests.service.conftest import until
 
 MS = 1e-3
-TRAVEL = 30 * MS
 MAX_BYTES = 4_000
 
 
@@ -31,7 +31,7 @@ class Doubler:
 
     def predict(self, batch):
         self.calls += 1
-        self.open.wait(5)
+        self.open.wait(60)
         self.batches.append(batch[:, 0].tolist())
         if (batch < 0).any():
             raise ArithmeticError("negative")
@@ -50,6 +50,7 @@ async def queue(request, model):
             lambda name, version: model, max_batch=4, max_jobs=6, max_job_bytes=MAX_BYTES
         )
         await queue.open()
+        queue.waiting = lambda: queue.depth
         yield queue
         model.open.set()
         await queue.close()
@@ -64,6 +65,8 @@ async def queue(request, model):
     working = asyncio.create_task(worker.run())
     queue = RedisQueue(url, max_jobs=6, max_job_bytes=MAX_BYTES)
     await queue.open()
+    client = request.getfixturevalue("redis_server").client
+    queue.waiting = lambda: client.xlen(LIVE_JOBS) + client.xlen(CLIP_JOBS)
     yield queue
     model.open.set()
     await queue.close()
@@ -71,7 +74,7 @@ async def queue(request, model):
     await working
 
 
-def job(number, *, seconds=5.0, live=True, stream="s", size=1):
+def job(number, *, seconds=60.0, live=True, stream="s", size=1):
     return Job(
         id=str(number),
         model="doubler",
@@ -92,8 +95,13 @@ async def hold(model, queue):
 
 
 async def ask_all(queue, jobs):
-    tasks = [asyncio.create_task(queue.submit(each)) for each in jobs]
-    await asyncio.sleep(TRAVEL)
+    """Submit jobs one after the other, each once the one before waits or is refused."""
+    tasks = []
+    for each in jobs:
+        before = queue.depth
+        tasks.append(task := asyncio.create_task(queue.submit(each)))
+        await until(lambda task=task, before=before: task.done() or queue.depth > before)
+    await until(lambda: queue.waiting() == queue.depth)
     return tasks
 
 
@@ -184,7 +192,7 @@ async def test_a_cancelled_job_is_withdrawn(model, queue):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert queue.depth <= 1
-    await asyncio.sleep(TRAVEL)
+    await until(lambda: queue.waiting() == queue.depth)
     model.open.set()
     await held
     await queue.submit(job(2))
@@ -208,7 +216,7 @@ async def test_closing_answers_what_was_accepted_and_refuses_the_rest(model, que
     held = await hold(model, queue)
     tasks = await ask_all(queue, [job(n) for n in (1, 2, 3, 4, 5)])
     closing = asyncio.create_task(queue.close())
-    await asyncio.sleep(TRAVEL)
+    await asyncio.sleep(0)
     with pytest.raises(Leaving):
         await queue.submit(job(9))
     model.open.set()
