@@ -1,4 +1,4 @@
-"""Real processes to be harmed. ROUNDS=20 in the environment runs every test so many times: `make chaos`."""
+"""Real processes to be harmed. ROUNDS=10 in the environment runs every test so many times: `make chaos`."""
 
 import os
 import re
@@ -48,7 +48,7 @@ class Victim:
                 self.log.append(line)
                 self._changed.notify_all()
 
-    def until(self, pattern, *, times=1, seconds=40):
+    def until(self, pattern, *, times=1, seconds=60):
         """Wait until the log has held a pattern so many times; return the matches."""
         with self._changed:
             found = self._changed.wait_for(lambda: len(self.find(pattern)) >= times, seconds)
@@ -70,7 +70,7 @@ class Victim:
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         try:
-            return self.process.wait(20)
+            return self.process.wait(60)
         finally:
             self.kill()
             self._reader.join(5)

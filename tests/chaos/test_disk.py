@@ -22,7 +22,7 @@ async def test_a_full_disk_under_the_log_costs_nobody_an_answer(artefacts, unuse
     server = subprocess.Popen([*map(str, command)], stdout=full, stderr=full)  # noqa: ASYNC220 - it takes no time
     os.close(full)
     try:
-        async with asyncio.timeout(45), aiohttp.ClientSession() as http:
+        async with asyncio.timeout(60), aiohttp.ClientSession() as http:
             while not await ready(http, url):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
             async with http.ws_connect(f"{url}/v1/models/toy/stream") as socket:
@@ -42,7 +42,7 @@ async def test_a_full_disk_under_the_log_costs_nobody_an_answer(artefacts, unuse
                 assert response.status == 404
     finally:
         server.terminate()
-        code = await asyncio.to_thread(server.wait, 20)
+        code = await asyncio.to_thread(server.wait, 60)
     assert code == 0
 
 

@@ -9,8 +9,6 @@ import random
 import signal
 import time
 
-import pytest
-
 from common.errors import Busy, Failed, Late
 from service.queue.redis_keys import CLIP_JOBS, GATEWAYS, GROUP, LIVE_JOBS, REPLIES, WORKERS
 from tests.chaos.conftest import LONG, returning
@@ -18,10 +16,9 @@ from tests.chaos.test_workers import DOUBLER, nothing_left, queue_at
 from tests.service.conftest import until
 from tests.service.queue.test_contract import job
 
-SECONDS = 40 if LONG else 8
-LATE_S = 3.0
-"""How much later than its deadline an outcome may come on a machine that is busy with other things.
-"""
+SECONDS = 40 if LONG else 5
+HANGS_S = 60
+"""A job without an outcome so long after its deadline has none."""
 
 
 class Storm:
@@ -102,10 +99,9 @@ async def ask(queue, numbers, over, outcomes, *, live, chance):
             await asyncio.sleep(0.02)
         else:
             outcomes["answered" if answer.scores[0] == 2 * number else "wrong"] += 1
-        outcomes["overdue"] += time.monotonic() > begun + seconds + LATE_S
+        outcomes["overdue"] += time.monotonic() > begun + seconds + HANGS_S
 
 
-@pytest.mark.timeout(150)
 async def test_a_storm_of_faults_leaves_no_job_without_an_outcome_and_nothing_behind(
     victim, own_redis, request
 ):
@@ -121,12 +117,12 @@ async def test_a_storm_of_faults_leaves_no_job_without_an_outcome_and_nothing_be
         ]
         async with returning(os.getpid()):
             await storm.blow(SECONDS)
-            await until(lambda: not (one.unavailable or other.unavailable), seconds=20)
+            await until(lambda: not (one.unavailable or other.unavailable))
             before = outcomes["answered"]
-            await until(lambda: outcomes["answered"] > before + 100, seconds=20)
+            await until(lambda: outcomes["answered"] > before + 100)
             over.set()
             await asyncio.gather(*asking)
-            await until(lambda: nothing_left(own_redis.client), seconds=10)
+            await until(lambda: nothing_left(own_redis.client))
     assert outcomes["wrong"] == outcomes["overdue"] == 0
     assert [worker.end() for worker in storm.workers] == [0, 0]
     assert not [line for worker in storm.workers for line in worker.log if "Traceback" in line]

@@ -1,4 +1,4 @@
-"""Versions come, broken ones too, and go back under a hundred live streams: each window is answered once."""
+"""Versions come, broken ones too, and go back under many live streams: each window is answered once."""
 
 import asyncio
 import itertools
@@ -7,11 +7,11 @@ import json
 import aiohttp
 import pytest
 
-from tests.chaos.conftest import handles
+from tests.chaos.conftest import LONG, handles
 from tests.service.conftest import RATE, begin, noise, pcm, until
 from tests.service.helpers.versions import copied, put
 
-STREAMS = 100
+STREAMS = 100 if LONG else 20
 HOP = 11_264
 AHEAD = 8
 """Chunks that are sent before the windows they complete are answered."""
@@ -67,9 +67,8 @@ class Listening:
         return [version for version, _ in itertools.groupby(message["version"] for message in told)]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("several", [False, True], ids=["one process", "gateways and workers"])
-async def test_versions_come_and_go_under_a_hundred_live_streams(
+async def test_versions_come_and_go_under_many_live_streams(
     victim, artefacts, tmp_path, request, several
 ):
     folder = copied(artefacts, tmp_path)
@@ -100,9 +99,7 @@ async def test_versions_come_and_go_under_a_hundred_live_streams(
                 group.create_task(each.run(enough, delay=0.5 * n / STREAMS))
 
             async def heard_by_all(version):
-                await until(
-                    lambda: all(version in each.versions[-3:] for each in listeners), seconds=25
-                )
+                await until(lambda: all(version in each.versions[-3:] for each in listeners))
 
             await heard_by_all("2")
             put(folder, 3)

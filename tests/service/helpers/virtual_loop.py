@@ -39,7 +39,7 @@ def on_virtual_loop(test):
     @functools.wraps(test)
     def run():
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            runner.run(test(runner.get_loop()))
+            return runner.run(test(runner.get_loop()))
 
     del run.__wrapped__  # pytest would look for a fixture `loop`
     return run

@@ -125,7 +125,7 @@ class Simulation:
     async def step(self, number, seconds):
         """Submit a job of each stream, time out late ones, run as many as the worker can."""
         self.tasks += [
-            asyncio.create_task(self.submit(job(number, stream, now=self.now)))
+            asyncio.create_task(self.submit(job(number, stream, seconds=DEADLINE, now=self.now)))
             for stream in self.streams
         ]
         await asyncio.sleep(0)
