@@ -1,6 +1,5 @@
 """The artefacts in the repository: what they promise, and what they hear in a real recording."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from features.extract import compute, extract_many
 from models.store import DEFAULT_PATH, Store
+from tests.models.helpers.multiplications import multiplications
 from training.common.labels import LABELS, RATE
 from training.notes.library import decode_file
 
@@ -64,15 +64,11 @@ def test_noise_and_silence_get_no_label(model):
     assert not (scores >= model.thresholds).any()
 
 
-def test_the_network_keeps_its_budget_of_size_and_time(store):
+def test_the_network_keeps_its_budget_of_size_and_arithmetic(store):
     model = store.load("instruments")
-    assert Path(DEFAULT_PATH, model.name, model.version, "model.onnx").stat().st_size <= 3_000_000
-    batch, times = np.zeros((1, *model.config.shape(model.kind)), np.float32), []
-    for _ in range(20):
-        start = time.perf_counter()
-        model.predict(batch)
-        times.append(time.perf_counter() - start)
-    assert min(times) <= 0.005
+    graph = Path(DEFAULT_PATH, model.name, model.version, "model.onnx").read_bytes()
+    assert len(graph) <= 3_000_000
+    assert multiplications(graph) <= 40  # millions: less than 5 ms a window on one core
 
 
 def test_a_string_orchestra_gives_strings_and_hardly_anything_else(store, shared_data):

@@ -112,7 +112,7 @@ async def test_clips_in_masses_delay_no_live_window(held):
         return (await server.post("/v1/models/toy/classify?hop=0.2", data=body))[0]
 
     clips = [asyncio.create_task(post()) for _ in range(10)]
-    waiting = 10 - 1  # of each clip a batch at a time; one runs
+    waiting = 4 - 1  # a batch of each clip that is decoded; one runs
     await until(lambda: server.gateway.queue.depth == waiting)
     async with server.stream() as socket:
         await begin(socket)

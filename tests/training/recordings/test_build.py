@@ -147,14 +147,14 @@ def test_after_a_kill_what_was_computed_is_used_and_the_table_is_the_same(
     cache, begun = tmp_path / "cache", time.monotonic()
     while len(list(cache.rglob("[!.]*.npy"))) < 3:
         assert process.poll() is None, "done before it could be killed"
-        assert time.monotonic() - begun < 50
+        assert time.monotonic() - begun < 250
         time.sleep(0.01)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for victim in [process.pid, *map(int, children)]:
         os.kill(victim, signal.SIGKILL)
     process.wait()
     while any(alive(child) for child in children):
-        assert time.monotonic() - begun < 50
+        assert time.monotonic() - begun < 250
         time.sleep(0.01)
     assert not (tmp_path / "table").exists()
     some = settings("pitch_change")

@@ -1,6 +1,6 @@
 """The network: that it learns, that level does not matter, that the graph is the network."""
 
-import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ import torch
 
 from features.config import DEFAULT
 from models.session import Session
+from tests.models.helpers.multiplications import multiplications
 from training.common.recipe import load
 from training.sound_models import network
 from training.sound_models.spectrogram_net import Spectrogram
@@ -27,11 +28,11 @@ def settings():
 def material():
     """Two labels: energy in low bands, energy in high bands; at any level, over a floor."""
     rng = np.random.default_rng(0)
-    labels = rng.random((256, 2)) < 0.5
-    spectrograms = rng.normal(-60, 3, (256, *SHAPE)).astype(np.float32)
+    labels = rng.random((160, 2)) < 0.5
+    spectrograms = rng.normal(-60, 3, (160, *SHAPE)).astype(np.float32)
     spectrograms[:, 10:40] += 40 * labels[:, 0, None, None]
     spectrograms[:, 80:110] += 40 * labels[:, 1, None, None]
-    return (spectrograms + rng.uniform(-30, 30, (256, 1, 1))).astype(np.float16), labels
+    return (spectrograms + rng.uniform(-30, 30, (160, 1, 1))).astype(np.float16), labels
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +41,17 @@ def fitted(settings, material):
     return network.fit(
         spectrograms,
         labels,
-        np.arange(192),
+        np.arange(112),
         settings,
         seed=1,
-        watch=(spectrograms[192:], labels[192:]),
+        watch=(spectrograms[112:], labels[112:]),
     )
 
 
 def test_it_learns_what_tells_the_labels_apart(fitted, material):
     spectrograms, labels = material
-    scores = fitted.scores(spectrograms[192:])
-    assert np.mean((scores >= 0.5) == labels[192:]) > 0.9
+    scores = fitted.scores(spectrograms[112:])
+    assert np.mean((scores >= 0.5) == labels[112:]) > 0.9
     assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
     assert fitted.history[-1]["held_out_map"] > 0.95
     assert fitted.history[-1]["held_out_loss"] < fitted.history[0]["held_out_loss"]
@@ -69,26 +70,20 @@ def test_the_graph_gives_the_scores_of_the_network(fitted, material):
 
 def test_the_same_seed_gives_the_same_network(settings, material):
     spectrograms, labels = material
-    rows = np.arange(64)
-    one, same = (
-        network.fit(spectrograms, labels, rows, settings, seed=7).history for _ in range(2)
+    rows, few = np.arange(64), replace(settings, epochs=2)
+    one, same, other = (
+        network.fit(spectrograms, labels, rows, few, seed=seed).history for seed in (7, 7, 8)
     )
     assert one == same
-    assert one != network.fit(spectrograms, labels, rows, settings, seed=8).history
+    assert one != other
 
 
-def test_the_shipped_shape_is_small_and_fast_enough():
-    """At most 3 MB and 5 ms a window; the bound here is wider, for a busy machine."""
+def test_the_shipped_shape_is_small_and_little_arithmetic():
     settings = load("instruments", ["network.epochs=1"]).network
     spectrograms = np.random.default_rng(0).normal(-40, 10, (8, *SHAPE)).astype(np.float32)
     graph = network.fit(spectrograms, np.ones((8, 11), bool), np.arange(8), settings, seed=1).onnx()
-    session, times = Session(graph), []
-    for _ in range(20):
-        start = time.perf_counter()
-        session.predict(spectrograms[:1])
-        times.append(time.perf_counter() - start)
     assert len(graph) <= 3_000_000
-    assert min(times) <= 0.010
+    assert multiplications(graph) <= 40  # millions: less than 5 ms a window on one core
 
 
 def test_varied_spectrograms_keep_shape_and_type_and_differ(settings, material):
