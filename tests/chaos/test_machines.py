@@ -67,7 +67,7 @@ async def classify(url, over):
     while not over.is_set():
         sent += 1
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 answered += len((await Client(url).classify(clip, "toy"))["windows"]) == 1
         except TimbreError:
             refused += 1

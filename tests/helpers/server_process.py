@@ -29,7 +29,7 @@ def server_process(*options):
         yield address
     finally:
         process.terminate()
-        code = process.wait(20)
+        code = process.wait(60)
         reader.join(5)
         process.stderr.close()
     assert code == 0

@@ -108,17 +108,14 @@ async def test_a_page_offers_its_key_as_a_subprotocol(guarded, keys):
 
 
 async def test_too_many_requests_are_told_when_to_come_back(guarded, keys):
-    _, slow = await keys.add(rate=2.0)
+    _, slow = await keys.add(rate=0.001)
     _, other = await keys.add()
     server = await guarded()
-    statuses = [(await server.get("/v1/models", headers=bearer(slow)))[0] for _ in range(2)]
-    assert statuses == [200, 200]
+    assert (await server.get("/v1/models", headers=bearer(slow)))[0] == 200
     status, answer, headers = await server.get("/v1/models", headers=bearer(slow))
     assert (status, answer["type"]) == (429, "urn:timbre:problem:too-many-requests")
-    assert headers["Retry-After"] == "1"
+    assert 900 < int(headers["Retry-After"]) <= 1_000
     assert (await server.get("/v1/models", headers=bearer(other)))[0] == 200
-    await asyncio.sleep(0.6)
-    assert (await server.get("/v1/models", headers=bearer(slow)))[0] == 200
 
 
 async def test_streams_of_one_key_are_counted_and_given_back(guarded, keys):
@@ -140,8 +137,6 @@ async def test_streams_of_one_key_are_counted_and_given_back(guarded, keys):
 async def test_revoking_ends_requests_and_open_streams_but_loses_no_window(
     guarded, keys, monkeypatch
 ):
-    monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.05)
-    monkeypatch.setattr("service.api.authentication.REFRESH_S", 0.05)
     key, text = await keys.add()
     _, other = await keys.add()
     server = await guarded()
@@ -165,13 +160,13 @@ async def test_revoking_ends_requests_and_open_streams_but_loses_no_window(
         assert (await rest_of(untouched))[-2]["reason"] == "client ended"
 
 
-async def test_a_key_added_while_the_server_runs_is_good(guarded, keys, monkeypatch):
-    monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.01)
+async def test_a_key_added_while_the_server_runs_is_good(guarded, keys):
     await keys.add()
     server = await guarded()
     _, text = await keys.add()
-    await asyncio.sleep(0.02)
-    assert (await server.get("/v1/models", headers=bearer(text)))[0] == 200
+    async with asyncio.timeout(60):
+        while (await server.get("/v1/models", headers=bearer(text)))[0] != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def test_keys_may_be_kept_in_redis(serve, redis_url):

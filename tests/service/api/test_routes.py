@@ -310,7 +310,7 @@ async def test_only_the_models_asked_for_are_served(serve):
 
 async def test_a_server_lives_before_it_is_ready_and_after_it_began_to_leave(serve, monkeypatch):
     load, let = ModelRegistry.load, threading.Event()
-    monkeypatch.setattr(ModelRegistry, "load", lambda catalogue: let.wait(5) and load(catalogue))
+    monkeypatch.setattr(ModelRegistry, "load", lambda catalogue: let.wait(60) and load(catalogue))
     server = await serve(ready=False)
     assert (await server.get("/livez"))[0] == 200
     status, answer, headers = await server.get("/readyz")

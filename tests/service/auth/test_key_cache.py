@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from common.errors import Busy
+from service.auth import key_cache
 from service.auth.key_cache import KeyCache
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import now
@@ -17,8 +19,17 @@ def store(tmp_path):
     return FileKeyStore(tmp_path / "keys.json")
 
 
-async def test_it_finds_valid_keys_and_notices_revocation(store, monkeypatch):
-    monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.05)
+@pytest.fixture
+def age(monkeypatch):
+    """Make what is cached so old that it is read again; the time limit of reading is as long."""
+    passed = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: 1_000.0 + passed[0])
+    monkeypatch.setattr(key_cache, "REFRESH_S", 60.0)
+    monkeypatch.setattr(key_cache, "time", clock)
+    return lambda: passed.append(passed.pop() + 60.0)
+
+
+async def test_it_finds_valid_keys_and_notices_revocation(store, age):
     key, text = new_key()
     await store.put(key)
     cache = KeyCache(store)
@@ -27,7 +38,8 @@ async def test_it_finds_valid_keys_and_notices_revocation(store, monkeypatch):
     assert await cache.find(text[:-1]) is None
     assert await cache.find("Bearer") is None
     await store.put(replace(key, revoked=now()))
-    await asyncio.sleep(0.06)
+    assert await cache.is_valid(key)
+    age()
     assert await cache.find(text) is None
     assert not await cache.is_valid(key)
 
@@ -50,18 +62,17 @@ async def test_a_hundred_requests_at_once_read_the_keys_once(tmp_path):
 
 
 async def test_keys_that_can_no_longer_be_read_stay_valid_and_never_read_is_busy(
-    tmp_path, monkeypatch, capsys
+    tmp_path, age, capsys
 ):
-    monkeypatch.setattr("service.auth.key_cache.REFRESH_S", 0.02)
     path = tmp_path / "keys.json"
     cache = KeyCache(FileKeyStore(path))
     with pytest.raises(Busy):
         await cache.find("x")
     key, text = new_key()
     await FileKeyStore(path).put(key)
-    await asyncio.sleep(0.03)
+    age()
     assert await cache.find(text) == key
     path.write_text("{")
-    await asyncio.sleep(0.03)
+    age()
     assert await cache.find(text) == key
     assert "keys cannot be read" in capsys.readouterr().err

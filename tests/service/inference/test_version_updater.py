@@ -77,7 +77,7 @@ class Listener:
 
     async def wait(self, count=1):
         for _ in range(count):
-            while (message := await self.socket.receive_json(timeout=5))["type"] != "window":
+            while (message := await self.socket.receive_json(timeout=60))["type"] != "window":
                 self.heard.append(message)
             self.heard.append(message)
         return message["version"]

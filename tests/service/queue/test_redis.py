@@ -154,7 +154,7 @@ async def test_a_job_that_is_on_its_way_when_redis_is_gone_ends_at_its_deadline(
     queue = start(own.url, model=model)
     await queue.open()
     model.open.clear()
-    asked = asyncio.create_task(queue.submit(job(1, seconds=0.5)))
+    asked = asyncio.create_task(queue.submit(job(1, seconds=3.0)))
     await until(lambda: model.calls)
     own.kill()
     with pytest.raises(Late):

@@ -188,7 +188,7 @@ def test_the_command_obeys_sigterm_and_carries_a_title(redis_url, artefacts):
         assert title.stdout.strip() == "timbre: worker"
         process.send_signal(signal.SIGTERM)
         assert "worker stopped" in process.stderr.read()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.stderr.close()
