@@ -78,6 +78,16 @@ class Gateway:
         """Whether new work is accepted."""
         return bool(self.models) and not self._shutting_down and not self.queue.unavailable
 
+    @property
+    def requests(self) -> int:
+        """Accepted requests without a response."""
+        return self._work
+
+    @property
+    def streams(self) -> int:
+        """Open streams."""
+        return len(self._streams)
+
     def open(self) -> None:
         """Start to load the models; `opening` ends when they are ready, or raises ArtefactError."""
         self.opening = asyncio.create_task(self._open())

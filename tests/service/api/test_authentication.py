@@ -129,7 +129,7 @@ async def test_streams_of_one_key_are_counted_and_given_back(guarded, keys):
         assert (messages[-1]["code"], code) == ("too-many-requests", 1013)
         async with server.stream(headers=bearer(other)) as third:
             assert (await begin(third))["type"] == "ready"
-    await until(lambda: not server.gateway._streams)
+    await until(lambda: not server.gateway.streams)
     async with server.stream(headers=bearer(text)) as again:
         assert (await begin(again))["type"] == "ready"
 

@@ -14,6 +14,7 @@ from features.extract import compute
 from models.store import Store
 from service.inference.registry import ModelRegistry
 from tests.service.conftest import RATE, noise, pcm, tone, until, wav
+from tests.service.helpers.valve import Valve
 
 CLASSIFY = "/v1/models/toy/classify"
 
@@ -96,7 +97,7 @@ async def test_a_hundred_clips_at_once_are_all_answered(serve):
     clips = [wav(tone(2.0, 200 + 10 * n)) for n in range(100)]
     answers = await asyncio.gather(*(server.post(CLASSIFY, data=clip) for clip in clips))
     assert [status for status, *_ in answers] == [200] * 100
-    assert server.gateway._work == 0
+    assert server.gateway.requests == 0
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ async def test_past_its_bounds_the_server_says_busy_and_when_to_come_back(serve)
             await arrived.wait()
 
         held = asyncio.create_task(server.post(CLASSIFY, data=slow()))
-        await until(lambda server=server: server.gateway._work)
+        await until(lambda server=server: server.gateway.requests)
         status, answer, headers = await server.post(CLASSIFY, data=wav(tone(2)))
         assert status == 503
         assert is_problem(status, answer, headers)
@@ -259,7 +260,22 @@ async def test_past_its_bounds_the_server_says_busy_and_when_to_come_back(serve)
         held.cancel()
 
 
-async def test_a_client_that_leaves_takes_its_work_along(serve):
+async def test_a_client_that_disconnects_while_its_job_is_pending_takes_the_job_along(serve):
+    server = await serve(max_batch=1)
+    valve, body = Valve(server), wav(tone(2))
+    running = asyncio.create_task(server.post(CLASSIFY, data=body))
+    await until(valve.begun.is_set)
+    pending = asyncio.create_task(server.post(CLASSIFY, data=body))
+    await until(lambda: server.gateway.queue.depth == 1)
+    pending.cancel()
+    await until(lambda: server.gateway.queue.depth == 0)
+    valve.let(10)
+    assert (await running)[0] == 200
+    await until(lambda: server.gateway.idle)
+    assert valve.rows == 1
+
+
+async def test_a_client_that_disconnects_while_it_uploads_leaves_no_work_behind(serve):
     server = await serve()
 
     async def slow():
@@ -267,9 +283,9 @@ async def test_a_client_that_leaves_takes_its_work_along(serve):
         await asyncio.sleep(60)
 
     held = asyncio.create_task(server.post(CLASSIFY, data=slow()))
-    await until(lambda: server.gateway._work)
+    await until(lambda: server.gateway.requests)
     held.cancel()
-    await until(lambda: not server.gateway._work)
+    await until(lambda: not server.gateway.requests)
 
 
 async def test_a_fault_of_ours_is_500_without_a_traceback(serve, monkeypatch, capsys):
@@ -332,7 +348,7 @@ async def test_leaving_finishes_what_was_accepted(serve):
     server = await serve()
     clip = io.BytesIO(wav(noise(100)))
     held = asyncio.create_task(server.post(f"{CLASSIFY}?hop=0.1", data=clip))
-    await until(lambda: server.gateway._work)
+    await until(lambda: server.gateway.requests)
     await server.gateway.shut_down()
     status, answer, _ = await held
     assert status == 200

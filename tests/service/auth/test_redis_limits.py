@@ -165,7 +165,7 @@ async def test_a_server_counts_with_the_others_and_by_itself_while_redis_is_away
         await first.send_bytes(pcm(noise(2)))
         await first.send_json({"type": "end"})
         assert (await rest_of(first))[-2]["windows"] == 1
-    await until(lambda: not one.gateway._streams)
+    await until(lambda: not one.gateway.streams)
     async with other.stream(headers=bearer) as again:
         assert (await begin(again))["type"] == "ready"
     worker.shut_down()

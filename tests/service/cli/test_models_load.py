@@ -8,8 +8,18 @@ import pytest
 
 from models.cli import main as models
 from service.cli.models_load import main
-from tests.service.helpers.versions import put
-from tests.service.inference.test_version_updater import folder, served, server  # noqa: F401 - fixtures
+from tests.service.helpers.versions import copied, put, served
+
+
+@pytest.fixture
+def folder(artefacts, tmp_path):
+    """Toy 1 and 2."""
+    return copied(artefacts, tmp_path)
+
+
+@pytest.fixture
+async def server(serve, folder):
+    return await serve(artefacts=folder)
 
 
 async def run(*arguments):
@@ -17,7 +27,7 @@ async def run(*arguments):
     return await asyncio.to_thread(main, list(arguments))
 
 
-async def test_another_version_is_served_and_the_latest_again(server, capsys):  # noqa: F811
+async def test_another_version_is_served_and_the_latest_again(server, capsys):
     assert await run("toy", "--version", "1", "--url", server.url) == 0
     assert served(server) == "1"
     assert capsys.readouterr().out == "toy 1 is served, 2 was before\n"
@@ -25,7 +35,7 @@ async def test_another_version_is_served_and_the_latest_again(server, capsys):  
     assert served(server) == "2"
 
 
-async def test_what_goes_wrong_is_told_apart_by_its_exit_code(server, folder, capsys, tmp_path):  # noqa: F811
+async def test_what_goes_wrong_is_told_apart_by_its_exit_code(server, folder, capsys, tmp_path):
     put(folder, 3, broken=True)
     assert await run("toy", "--url", server.url) == 1
     assert "sha256" in capsys.readouterr().err
@@ -36,7 +46,7 @@ async def test_what_goes_wrong_is_told_apart_by_its_exit_code(server, folder, ca
     assert served(server) == "2"
 
 
-async def test_a_choice_that_was_not_kept_is_said(server, folder, capsys):  # noqa: F811
+async def test_a_choice_that_was_not_kept_is_said(server, folder, capsys):
     (folder / "toy" / "current.json").mkdir()
     assert await run("toy", "--version", "1", "--url", server.url) == 0
     assert "could not be written" in capsys.readouterr().err

@@ -226,7 +226,7 @@ async def test_leaving_the_block_without_finishing_closes_the_connection(serve):
     async with Client(server.url).stream("toy", sample_rate=RATE) as stream:
         await stream.send(tone(1))
     async with asyncio.timeout(60):
-        while server.gateway._streams:  # noqa: ASYNC110 - nothing tells
+        while server.gateway.streams:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
 
 

@@ -29,3 +29,8 @@ def put(folder, version, *, name="toy", of=None, broken=False, **changes):
 def copied(artefacts, tmp_path):
     """A copy of the artefacts that may be changed."""
     return Path(shutil.copytree(artefacts, tmp_path / "artefacts"))
+
+
+def served(server, name="toy"):
+    """The version that a server serves."""
+    return server.gateway.registry.find(name).version

@@ -16,13 +16,15 @@ from models.artefact import write
 from models.manifest import Label
 from models.pin import FILE
 from models.session import Session
+from models.store import Store
 from service.api.authentication import FOREIGN
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import create_key
 from service.inference import version_updater
+from service.inference.version_scanner import VersionScanner
 from service.queue import local
 from tests.service.conftest import COMMON, RATE, begin, noise, pcm, rest_of, tone, until, wav
-from tests.service.helpers.versions import copied, put
+from tests.service.helpers.versions import copied, put, served
 
 LOAD = "/v1/models/toy/load"
 CLASSIFY = "/v1/models/toy/classify"
@@ -48,10 +50,6 @@ def resident():
 
 def model_threads():
     return [thread for thread in threading.enumerate() if thread.name == "model"]
-
-
-def served(server, name="toy"):
-    return server.gateway.registry.find(name).version
 
 
 class Listener:
@@ -199,7 +197,8 @@ async def test_a_broken_version_is_never_taken_said_once_and_taken_when_it_is_me
     assert await listener.end() == [2, 2, 3]
 
 
-async def test_a_copy_that_is_not_finished_is_waited_for_and_not_refused(server, folder):
+def test_a_copy_that_is_not_finished_is_waited_for_and_not_refused(folder, capsys):
+    scanner, serving = VersionScanner(Store(folder)), {"toy": "2", "toy-net": "1"}
     target = folder / "toy" / "3"
     ready = put(folder, 4).rename(folder / "ready")
     target.mkdir()
@@ -211,8 +210,11 @@ async def test_a_copy_that_is_not_finished_is_waited_for_and_not_refused(server,
         for at in range(0, len(content), -(-len(content) // 4)):
             with (target / file.name).open("ab") as half:
                 half.write(content[at : at + -(-len(content) // 4)])
-            await asyncio.sleep(0.01)
-    await until(lambda: served(server) == "3")
+            assert scanner.scan(serving) == []
+    assert [each.version for each in scanner.scan(serving)] == ["3"]
+    assert scanner.load("toy", "3").version == "3"
+    assert scanner.refused("toy") == {}
+    assert "version refused" not in capsys.readouterr().err
 
 
 async def test_an_older_version_loaded_by_hand_stays_until_a_newer_one_than_all_comes(

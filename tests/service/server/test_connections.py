@@ -258,7 +258,7 @@ async def test_giant_and_compressed_frames_close_the_stream(artefacts, frames, c
         told = await asyncio.wait_for(reader.read(), 60)
         assert struct.pack(">H", code) in told
         writer.close()
-        await until(lambda: not server.running.app[GATEWAY]._streams)
+        await until(lambda: not server.running.app[GATEWAY].streams)
 
 
 async def test_idle_sockets_give_way_to_those_who_ask(artefacts, capfd, monkeypatch):

@@ -375,7 +375,7 @@ async def test_a_client_that_reads_nothing_is_dropped_and_costs_no_memory(serve)
     writer.write(frame(1, json.dumps({**START, "hop": 0.1}).encode()))
     audio = frame(2, pcm(noise(2)))
     async with asyncio.timeout(60):
-        while server.gateway._streams or not writer.transport.is_closing():
+        while server.gateway.streams or not writer.transport.is_closing():
             writer.write(audio)
             try:
                 await asyncio.wait_for(writer.drain(), 1)

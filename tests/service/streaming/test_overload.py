@@ -10,32 +10,11 @@ import pytest
 
 from service.streaming.outbox import PendingWindow
 from tests.service.conftest import RATE, begin, noise, pcm, rest_of, until, wav
+from tests.service.helpers.valve import Valve
 
 MS = 1e-3
 HOP = 2_048
 """Samples of the shortest hop."""
-
-
-class Valve:
-    """Lets a model answer so many windows, one by one, and counts them."""
-
-    def __init__(self, server):
-        self.rows = 0
-        self.begun = threading.Event()
-        self._permits = threading.Semaphore(0)
-        session = server.gateway.models[0].session
-        self._predict = session.predict
-        object.__setattr__(session, "predict", self)
-
-    def __call__(self, batch):
-        self.begun.set()
-        for _ in batch:
-            self._permits.acquire(timeout=60)
-            self.rows += 1
-        return self._predict(batch)
-
-    def let(self, rows):
-        self._permits.release(rows)
 
 
 @pytest.fixture
