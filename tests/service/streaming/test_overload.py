@@ -8,7 +8,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-from service.streaming.outbox import PendingWindow
+from service.streaming.windower import LiveWindow
 from tests.service.conftest import RATE, begin, noise, pcm, rest_of, until, wav
 from tests.service.helpers.valve import Valve
 
@@ -46,9 +46,9 @@ async def test_under_overload_every_window_is_answered_or_reported_dropped_and_t
     serve, monkeypatch
 ):
     server, dropped = await serve(max_batch=1, max_waiting=4), []
-    valve, withdraw = Valve(server), PendingWindow.withdraw
+    valve, cancel = Valve(server), LiveWindow.cancel
     monkeypatch.setattr(
-        PendingWindow, "withdraw", lambda window: (dropped.append(window), withdraw(window))
+        LiveWindow, "cancel", lambda window: (dropped.append(window), cancel(window))
     )
     streams = [asyncio.create_task(send(server, 6)) for _ in range(5)]
     windows = 1 + (6 - 2) * RATE // HOP
