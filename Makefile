@@ -19,7 +19,8 @@ test: lint .venv/kernels  ## set up what is missing, then lint, type-check and r
 check: lint .venv/kernels  ## lint, type-check and run the tests of what changed since main
 	tests=$$($(BIN)/python tools/changed-tests) && $(PYTEST) -q $$tests
 
-test-slow: .venv/dev .venv/kernels  ## the tests that take minutes
+test-slow: .venv/dev .venv/kernels  ## the tests that take minutes, or sound fonts and a browser
+	tools/system-packages training browser
 	$(BIN)/python -m pytest -m slow
 
 test-loaded: .venv/dev .venv/kernels  ## the tests ten times (ROUNDS=10) beside two processes that spin

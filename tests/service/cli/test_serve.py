@@ -86,13 +86,13 @@ def test_it_says_what_it_serves_and_where(serve_process):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_told_to_leave_it_ends_streams_properly_and_exits_with_0(serve_process, number):
-    server = serve_process()
+    server = serve_process("--set", "grace=60")
     url = (await asyncio.to_thread(server.until, r"url=(http\S+)"))[1]
     async with (
         aiohttp.ClientSession() as http,
         http.ws_connect(f"{url}/v1/models/toy/stream") as socket,
     ):
-        await begin(socket)
+        await begin(socket, on_overload="complete")
         await socket.send_bytes(pcm(noise(4)))
         assert (await socket.receive_json())["type"] == "window"
         ending = asyncio.create_task(asyncio.to_thread(server.end, signal_number=number))

@@ -37,7 +37,7 @@ class RedisServer:
     def start(self):
         command = [PROGRAM, *map(str, self._arguments)]  # the last of two equal options counts
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             with contextlib.suppress(redis.ConnectionError):
                 self.client.ping()

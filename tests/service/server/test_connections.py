@@ -15,7 +15,7 @@ from service.app import build
 from service.server.connections import listen, runner
 from service.server.sockets import bind
 from service.settings import Settings
-from tests.service.conftest import begin, tone, until, wav
+from tests.service.conftest import PATIENT, begin, tone, until, wav
 
 CLASSIFY = "/v1/models/toy/classify"
 PART = b"\xfe" + struct.pack(">H", 2**14) + bytes(4 + 2**14)
@@ -53,7 +53,7 @@ class Opened:
 
 @asynccontextmanager
 async def opened(artefacts, **settings):
-    settings = Settings(port=0, artefacts=artefacts, grace=1.0, **settings)
+    settings = Settings(port=0, artefacts=artefacts, grace=1.0, **PATIENT | settings)
     app = build(settings)
     running = runner(app, settings, shutdown_s=0.5)
     await running.setup()

@@ -74,6 +74,7 @@ def test_fonts_that_share_samples_are_one_source(small_font, tmp_path):
     assert families([small_font, renamed]) == {"font-timgm6mb": (small_font, renamed)}
 
 
+@pytest.mark.slow  # needs sound fonts of 300 MB
 def test_musescore_general_and_fluid_are_kin_and_timgm_is_not(small_font):
     fonts = {font.stem: font for font in installed_fonts()}
     if not {"FluidR3_GM", "MuseScore_General_Full"} <= set(fonts):
@@ -86,6 +87,7 @@ def test_musescore_general_and_fluid_are_kin_and_timgm_is_not(small_font):
     assert not {fonts["FluidR3_GM"], fonts["MuseScore_General_Full"]} & set(groups["font-timgm6mb"])
 
 
+@pytest.mark.slow
 def test_the_bank_of_csound_is_kin_to_timgm_and_its_horn_is_a_tuba(small_font):
     fonts = {font.stem: font for font in installed_fonts()}
     if "sf_GMbank" not in fonts:

@@ -165,6 +165,7 @@ async def test_a_picture_that_somebody_else_took_away_is_told(page):
     assert "is not there any more" in (await answer.json())["error"]
 
 
+@pytest.mark.slow  # needs a browser
 async def test_a_person_cleans_with_the_keyboard(page):
     url = str(page.client.make_url(f"/{page.cleaner.token}/"))
     async with opened(url) as tab:
@@ -204,6 +205,7 @@ async def test_a_person_cleans_with_the_keyboard(page):
         assert page.cleaner.journal.kept == {"cup/plain.png"}
 
 
+@pytest.mark.slow
 async def test_the_page_fits_a_phone_and_two_clicks_look_closely(page):
     url = str(page.client.make_url(f"/{page.cleaner.token}/"))
     async with opened(url) as tab:

@@ -26,7 +26,7 @@ class Tab:
         self.number += 1
         await self.socket.send_json({"id": self.number, "method": method, "params": parameters})
         while True:
-            answer = await self.socket.receive_json(timeout=30)
+            answer = await self.socket.receive_json(timeout=60)
             if answer.get("id") == self.number:
                 assert "error" not in answer, answer
                 return answer["result"]
@@ -39,7 +39,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def until(self, script, *, seconds=20):
+    async def until(self, script, *, seconds=60):
         """Wait until an expression holds."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not (value := await self.run(script)):
@@ -80,7 +80,7 @@ async def opened(url, *flags):
 
 
 async def _address(session, file):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (file.exists() and file.read_text().count("\n")):  # noqa: ASYNC110 a file has no event
             await asyncio.sleep(0.05)
         port = file.read_text().split()[0]

@@ -62,6 +62,7 @@ def test_the_page_renews_itself_until_the_training_has_ended(tmp_path):
     assert 'http-equiv="refresh"' not in (tmp_path / "curves.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # needs TensorBoard
 def test_tensorboard_reads_every_epoch_once_even_after_a_kill(tmp_path):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     Curves(tmp_path, name="birds", tensorboard=True).tell(
