@@ -1,6 +1,5 @@
 """Lets a worker's claims expire without waiting for it."""
 
-from service.queue.redis_consumer import RECLAIM_MS
 from service.queue.redis_keys import GROUP, JOB_STREAMS
 
 
@@ -9,4 +8,4 @@ def expire_claims(client, worker):
     for key in JOB_STREAMS:
         pending = client.xpending_range(key, GROUP, "-", "+", 100, consumername=worker)
         if entries := [each["message_id"] for each in pending]:
-            client.xclaim(key, GROUP, worker, 0, entries, idle=10 * RECLAIM_MS, justid=True)
+            client.xclaim(key, GROUP, worker, 0, entries, idle=3_600_000, justid=True)

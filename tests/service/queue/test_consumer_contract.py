@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import Failed, Late, Unprocessable
+from service.queue import redis_consumer
 from service.queue.base import Reply
 from service.queue.redis import RedisQueue
 from service.queue.redis_consumer import RedisConsumer
@@ -40,7 +41,8 @@ class RedisBackend:
 
 
 @pytest.fixture(params=["redis"])
-def backend(request):
+def backend(request, monkeypatch):
+    monkeypatch.setattr(redis_consumer, "RECLAIM_MS", 600_000)  # however slow the machine
     server, url = request.getfixturevalue("redis_server"), request.getfixturevalue("redis_url")
     return RedisBackend(server, url)
 
