@@ -42,7 +42,7 @@ class Candidate:
     network: Network
     fitted: dict[str, Fitted]
     """By the name of the part."""
-    judged: list[metrics.Judged]
+    judged: list[metrics.Evaluation]
     line: Metrics
     """Its row in the table of networks."""
 
@@ -52,7 +52,7 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
     keras_on_torch()
     import torch
 
-    from training.pictures.learn.fit import forget
+    from training.pictures.learn.fit import remove_checkpoints
 
     # More threads than asked for would fight over the same cores; and sums depend on how they are
     # shared out.
@@ -62,12 +62,14 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
         every = parts(recipe, pack)
     check(pack, every)
     print(counted(pack, every[-1]), file=sys.stderr)
-    kept: list[Path] = []
-    candidates = [train(recipe, network, pack, every, kept, stage) for network in recipe.chosen()]
+    checkpoint: list[Path] = []
+    candidates = [
+        train(recipe, network, pack, every, checkpoint, stage) for network in recipe.chosen()
+    ]
     candidates.sort(key=lambda one: (-one.line["valid_macro_f1"], one.line["minimum_loss"]))
     with stage("artefact and report"):
         made = outcome.ship(_outcome(recipe, candidates, pack, every), out)
-    forget(kept)
+    remove_checkpoints(checkpoint)
     return made
 
 
@@ -83,11 +85,11 @@ def train(
     network: Network,
     pack: Pack,
     every: list[Part],
-    kept: list[Path],
+    checkpoint: list[Path],
     stage: Stage,
 ) -> Candidate:
-    """Return one network trained and judged for every part. kept: is told the files of unfinished trainings."""
-    from training.pictures.learn.fit import Material, class_weights, fit
+    """Return one network trained and judged for every part. checkpoint: is told the files of unfinished trainings."""
+    from training.pictures.learn.fit import TrainingData, class_weights, fit
 
     fitted, judged, valid = {}, [], []
     # Read once: rows in the order of chance would be read from disk one by one.
@@ -95,8 +97,8 @@ def train(
     for part in every:
         labels = pack.labels[part.train]
         weights = class_weights(labels, len(pack.classes), alike=recipe.class_weights)
-        material = Material(images, pack.labels, part.train, part.valid, weights)
-        kept.append(_file(recipe, network, pack, part))
+        material = TrainingData(images, pack.labels, part.train, part.valid, weights)
+        checkpoint.append(_file(recipe, network, pack, part))
         without = "" if part.name == WHOLE else f" without {part.name}"
         with stage(
             f"{network.name}{without}: {network.epochs} epoch{'s' * (network.epochs > 1)} of {len(labels):,} pictures"
@@ -106,13 +108,13 @@ def train(
                 recipe.augment,
                 material,
                 seed=recipe.seed,
-                kept=kept[-1],
+                checkpoint=checkpoint[-1],
                 progress=progress,
             )
         fitted[part.name] = one
         for question, rows in part.tests.items():
             judged.append(
-                metrics.Judged(
+                metrics.Evaluation(
                     part.name, question, one.scores(images, rows), pack.labels[rows], rows
                 )
             )
@@ -123,7 +125,7 @@ def train(
 
 
 def _line(
-    recipe: PicturesRecipe, fitted: Fitted, valid: list[Metrics], judged: list[metrics.Judged]
+    recipe: PicturesRecipe, fitted: Fitted, valid: list[Metrics], judged: list[metrics.Evaluation]
 ) -> Metrics:
     from training.pictures.learn.fit import best_epoch
 

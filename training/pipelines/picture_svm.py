@@ -17,9 +17,9 @@ from training.pictures.dataset.obtain import cache_folder, obtain
 from training.pictures.dataset.parts import Part, parts
 from training.pictures.dataset.settings import CommonRecipe
 from training.pictures.learn import descriptors, outcome, svm, svm_onnx
-from training.pictures.learn.layer_onnx import graph_of
-from training.pictures.learn.metrics import Judged
-from training.pictures.learn.tsne_map import drawn
+from training.pictures.learn.layer_onnx import layer_graph
+from training.pictures.learn.metrics import Evaluation
+from training.pictures.learn.tsne_map import render_map
 
 if TYPE_CHECKING:
     from training.pictures.dataset.packed import Pack
@@ -62,7 +62,7 @@ RECIPE = DescribedRecipe
 def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
     """Carry the recipe out and return the folder of the artefact and that of its report."""
     how, size = recipe.network, (recipe.pictures.height, recipe.pictures.width)
-    graph = graph_of(_network(recipe), how.layer, mean=how.mean, scale=how.scale, size=size)
+    graph = layer_graph(_network(recipe), how.layer, mean=how.mean, scale=how.scale, size=size)
     pack = obtain(recipe, stage)
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
     with stage("split"):
@@ -76,7 +76,7 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
     beside, began = _map(recipe, pack, x, stage), time.monotonic()
     found = {part.name: _search(recipe, part, pack, x, stage) for part in every}
     judged = [
-        Judged(
+        Evaluation(
             part.name, question, found[part.name].machine.scores(x[rows]), pack.labels[rows], rows
         )
         for part in every
@@ -95,7 +95,7 @@ def _map(recipe: DescribedRecipe, pack: Pack, x: svm.Matrix, stage: Stage) -> di
     if not recipe.map:
         return {}
     with stage("map"):
-        return {"map.html": drawn(pack, x, title=f"Map of {recipe.name}", seed=recipe.seed)}
+        return {"map.html": render_map(pack, x, title=f"Map of {recipe.name}", seed=recipe.seed)}
 
 
 def _network(recipe: DescribedRecipe) -> Path:
@@ -113,7 +113,7 @@ def _network(recipe: DescribedRecipe) -> Path:
 
 def _search(
     recipe: DescribedRecipe, part: Part, pack: Pack, x: svm.Matrix, stage: Stage
-) -> svm.Found:
+) -> svm.SearchResult:
     rows = np.concatenate([part.train, part.valid])
     labels = pack.labels[rows].astype(np.int64)
     if absent := set(range(len(pack.classes))) - set(labels.tolist()):
@@ -132,8 +132,8 @@ def _outcome(
     recipe: DescribedRecipe,
     pack: Pack,
     part: Part,
-    judged: list[Judged],
-    best: svm.Found,
+    judged: list[Evaluation],
+    best: svm.SearchResult,
     graph: bytes,
     seconds: float,
 ) -> outcome.Outcome:
@@ -163,7 +163,7 @@ def _outcome(
     )
 
 
-def _about(recipe: DescribedRecipe, pack: Pack, part: Part, best: svm.Found) -> str:
+def _about(recipe: DescribedRecipe, pack: Pack, part: Part, best: svm.SearchResult) -> str:
     machine, point = best.machine, best.machine.point
     what = recipe.about or f"Which of {len(pack.classes):,} classes a picture shows"
     return (

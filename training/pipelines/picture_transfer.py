@@ -21,13 +21,13 @@ from training.pictures.dataset.obtain import cache_folder, obtain
 from training.pictures.dataset.parts import check, parts
 from training.pictures.learn import backbones, live_curves, metrics, outcome
 from training.pictures.learn.network import keras_on_torch, softmax, temperature
-from training.pictures.learn.transfer_settings import Search, TransferRecipe
+from training.pictures.learn.transfer_settings import SearchSettings, TransferRecipe
 
 if TYPE_CHECKING:
     from training.pictures.dataset.packed import Pack
     from training.pictures.dataset.parts import Part
-    from training.pictures.learn.fit import Material
-    from training.pictures.learn.transfer import Learner, Look
+    from training.pictures.learn.fit import TrainingData
+    from training.pictures.learn.transfer import EpochMetrics, TransferNetwork
 
 RECIPE = TransferRecipe
 """What `training.common.recipe.load` reads these recipes as."""
@@ -44,11 +44,11 @@ class Trained:
     """What a stage came to."""
 
     name: str
-    history: list[Look]
+    history: list[EpochMetrics]
     weights: list[npt.NDArray[Any]]
     temperature: float
-    judged: metrics.Judged
-    valid: metrics.Judged
+    judged: metrics.Evaluation
+    valid: metrics.Evaluation
 
 
 def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
@@ -57,7 +57,7 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     keras_on_torch()
     import torch
 
-    from training.pictures.learn.fit import forget
+    from training.pictures.learn.fit import remove_checkpoints
     from training.pictures.learn.transfer import build
 
     # More threads than asked for would fight over the same cores; and sums depend on how they are
@@ -73,8 +73,8 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
         )
     before = [array.copy() for array in learner.model.get_weights()]
     recipe, tables = _searched(recipe, learner, material, stage)
-    kept: list[Path] = []
-    trained = _stages(recipe, learner, material, part, kept, stage)
+    checkpoint: list[Path] = []
+    trained = _stages(recipe, learner, material, part, checkpoint, stage)
     learner.model.set_weights(trained[0].weights)
     tables["How far weights moved"] = _moved(learner, before)
     with stage("artefact and report"):
@@ -83,7 +83,7 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
         )
     if recipe.save_weights:
         backbones.save(learner.backbone, Path(recipe.save_weights).expanduser())
-    forget(kept)
+    remove_checkpoints(checkpoint)
     return made
 
 
@@ -113,9 +113,11 @@ def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
         raise MaterialError(f"metadata: {error}") from error
 
 
-def material_of(recipe: TransferRecipe, pack: Pack, part: Part, config: PictureConfig) -> Material:
+def material_of(
+    recipe: TransferRecipe, pack: Pack, part: Part, config: PictureConfig
+) -> TrainingData:
     """Return what is learnt from."""
-    from training.pictures.learn.fit import Material, class_weights
+    from training.pictures.learn.fit import TrainingData, class_weights
 
     named = pack.about["metadata"]
     told = [
@@ -126,34 +128,34 @@ def material_of(recipe: TransferRecipe, pack: Pack, part: Part, config: PictureC
         len(told), config.extra
     )
     weights = class_weights(pack.labels[part.train], len(pack.classes), alike=recipe.class_weights)
-    return Material(pack.images, pack.labels, part.train, part.valid, weights, facts)
+    return TrainingData(pack.images, pack.labels, part.train, part.valid, weights, facts)
 
 
 def _searched(
-    recipe: TransferRecipe, learner: Learner, material: Material, stage: Stage
+    recipe: TransferRecipe, learner: TransferNetwork, material: TrainingData, stage: Stage
 ) -> tuple[TransferRecipe, dict[str, dict[str, Any]]]:
     """Return the recipe with the rates and resets that were found, which searches no more, and the table of trials."""
     if not recipe.search.minutes:
         return recipe, {}
-    from training.pictures.learn.transfer_search import say, search
+    from training.pictures.learn.transfer_search import print_result, search
 
     folder = cache_folder(recipe) / "trainings"
     journal = folder / f"{recipe.name}-{_key(recipe, learner, material)}-search.log"
     with stage(f"search: at most {recipe.search.minutes:g} minutes") as progress:
         found = search(recipe, learner, material, journal, progress)
-    say(found)
-    return replace(recipe, fine=found.fine, search=Search()), {"Search": found.table}
+    print_result(found)
+    return replace(recipe, fine=found.fine, search=SearchSettings()), {"Search": found.table}
 
 
 def _stages(
     recipe: TransferRecipe,
-    learner: Learner,
-    material: Material,
+    learner: TransferNetwork,
+    material: TrainingData,
     part: Part,
-    kept: list[Path],
+    checkpoint: list[Path],
     stage: Stage,
 ) -> list[Trained]:
-    """Return what each stage came to, the best first. kept: is told the files of unfinished trainings."""
+    """Return what each stage came to, the best first. checkpoint: is told the files of unfinished trainings."""
     from training.pictures.learn.transfer import reset, train
 
     folder = cache_folder(recipe) / "trainings"
@@ -163,19 +165,28 @@ def _stages(
     )
     for name, how in {"head": recipe.head, "fine": recipe.fine}.items():
         reset(learner, how.resets, recipe.network, seed=recipe.seed + 1)
-        kept.append(folder / f"{recipe.name}-{key}-{name}.pt")
+        checkpoint.append(folder / f"{recipe.name}-{key}-{name}.pt")
         with stage(
             f"{name}: at most {how.epochs} epoch{'s' * (how.epochs > 1)} of {len(material.train):,} pictures"
         ) as progress:
 
             def tell(
-                history: list[Look], name: str = name, epochs: int = how.epochs, bar: Any = progress
+                history: list[EpochMetrics],
+                name: str = name,
+                epochs: int = how.epochs,
+                bar: Any = progress,
             ) -> None:
                 drawn.tell(name, history)
                 bar(len(history), epochs)
 
             history = train(
-                learner, how, recipe.augment, material, seed=recipe.seed, kept=kept[-1], tell=tell
+                learner,
+                how,
+                recipe.augment,
+                material,
+                seed=recipe.seed,
+                checkpoint=checkpoint[-1],
+                tell=tell,
             )
         drawn.know(name, history)
         done.append(_judged(name, history, learner, material, part))
@@ -184,18 +195,22 @@ def _stages(
 
 
 def _judged(
-    name: str, history: list[Look], learner: Learner, material: Material, part: Part
+    name: str,
+    history: list[EpochMetrics],
+    learner: TransferNetwork,
+    material: TrainingData,
+    part: Part,
 ) -> Trained:
     logits = learner.logits(material, part.valid)
     sharp = np.float32(temperature(logits, material.labels[part.valid]))
     found = []
     for question, rows in {"test": part.tests["test"], "valid": part.valid}.items():
         scores = softmax(learner.logits(material, rows) / sharp)
-        found.append(metrics.Judged(part.name, question, scores, material.labels[rows], rows))
+        found.append(metrics.Evaluation(part.name, question, scores, material.labels[rows], rows))
     return Trained(name, history, learner.model.get_weights(), float(sharp), *found)
 
 
-def _key(recipe: TransferRecipe, learner: Learner, material: Material) -> str:
+def _key(recipe: TransferRecipe, learner: TransferNetwork, material: TrainingData) -> str:
     """Return what tells one training from another: all that decides it."""
     digest = hashlib.sha256()
     for array in (
@@ -212,7 +227,7 @@ def _key(recipe: TransferRecipe, learner: Learner, material: Material) -> str:
     return digest.hexdigest()[:16]
 
 
-def _moved(learner: Learner, before: list[npt.NDArray[Any]]) -> dict[str, Any]:
+def _moved(learner: TransferNetwork, before: list[npt.NDArray[Any]]) -> dict[str, Any]:
     """Return how far the weights of each layer moved: the squared difference, and over the squares before."""
     names = {id(weight): at for at, weight in enumerate(learner.model.weights)}
     after, rows = learner.model.get_weights(), []
@@ -235,8 +250,8 @@ def _outcome(
     pack: Pack,
     part: Part,
     config: PictureConfig,
-    material: Material,
-    learner: Learner,
+    material: TrainingData,
+    learner: TransferNetwork,
     trained: list[Trained],
     tables: dict[str, dict[str, Any]],
 ) -> outcome.Outcome:
@@ -267,7 +282,7 @@ def _by_stage(trained: list[Trained]) -> dict[str, dict[str, Any]]:
     return {"history": {one.name: one.history for one in stages}, "matrices": matrices}
 
 
-def _line(one: Trained, recipe: TransferRecipe, learner: Learner) -> dict[str, Any]:
+def _line(one: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> dict[str, Any]:
     losses = [look["valid_loss"] for look in one.history]
     at = int(np.argmin(losses))
     return outcome.line(

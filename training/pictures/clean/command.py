@@ -12,9 +12,9 @@ from aiohttp import web
 from training.common.cli_helpers import bounded_int, run_command
 from training.common.errors import MaterialError
 from training.common.progress import stage
-from training.pictures.clean.findings import Examined, examine
-from training.pictures.clean.moves import Journal
-from training.pictures.clean.review_server import Cleaner, build
+from training.pictures.clean.findings import ScanResult, scan
+from training.pictures.clean.moves import MoveJournal
+from training.pictures.clean.review_server import ReviewSession, build
 from training.pictures.dataset.folders import listing
 from training.pictures.dataset.options import add_distance, add_layout, layout_of
 from training.pictures.dataset.packed import write_table
@@ -64,44 +64,44 @@ def _run(options: argparse.Namespace) -> None:
     if options.list and options.list.exists():
         raise MaterialError(f"{options.list} is there already: remove it, or name another")
     # First, so that what a killed process left half done is in its place.
-    journal = Journal(options.folder)
+    journal = MoveJournal(options.folder)
     with stage("list the pictures"):
         found = listing(options.folder, layout)
-    examined = examine(found, distance=options.distance, jobs=options.jobs, stage=stage)
-    counts = examined.counts()
+    result = scan(found, distance=options.distance, jobs=options.jobs, stage=stage)
+    counts = result.counts()
     print(
         f"{len(found.pictures):,} pictures: "
         + ", ".join(f"{counts[kind]:,} {name}" for kind, name in NAMES.items())
     )
     print(
-        f"labels are doubted by models that are right about {examined.accuracy:.0%} of the pictures they never saw"
+        f"labels are doubted by models that are right about {result.accuracy:.0%} of the pictures they never saw"
     )
     if options.list:
-        write_list(examined, options.list)
+        write_list(result, options.list)
         return
-    asyncio.run(_show(Cleaner(examined, layout, journal), options.port))
+    asyncio.run(_show(ReviewSession(result, layout, journal), options.port))
 
 
-def write_list(examined: Examined, path: Path) -> None:
+def write_list(result: ScanResult, path: Path) -> None:
     """Write a row for each picture of each finding."""
-    pictures = examined.found.pictures
+    pictures = result.found.pictures
     rows = (
         (set_, finding.kind, pictures[i].path, pictures[i].label, finding.suggested, finding.why)
-        for set_, finding in enumerate(examined.findings)
+        for set_, finding in enumerate(result.findings)
         for i in finding.pictures
     )
     write_table(path, ("finding", "kind", "path", "label", "suggested", "why"), rows)
 
 
-async def _show(cleaner: Cleaner, port: int) -> None:
-    runner = web.AppRunner(build(cleaner), access_log=None)
+async def _show(session: ReviewSession, port: int) -> None:
+    runner = web.AppRunner(build(session), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         host, bound = runner.addresses[0][:2]
-        print(f"http://{host}:{bound}/{cleaner.token}/  (Ctrl+C ends it)", flush=True)
+        print(f"http://{host}:{bound}/{session.token}/  (Ctrl+C ends it)", flush=True)
         await asyncio.Event().wait()
     finally:
-        print(f"deleted pictures lie in {cleaner.journal.path.parent}", file=sys.stderr)
+        print(f"deleted pictures lie in {session.journal.path.parent}", file=sys.stderr)
         await runner.cleanup()

@@ -10,7 +10,7 @@ import numpy as np
 
 from common.errors import InputError
 from features.picture import decode
-from training.pictures.clean.suspect_labels import CONFIG, describe, doubts
+from training.pictures.clean.suspect_labels import CONFIG, describe, find_suspect_labels
 from training.pictures.dataset import image_hash, near_duplicates
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Examined:
+class ScanResult:
     """All pictures of a folder, with what was found."""
 
     found: Listing
@@ -48,19 +48,19 @@ class Examined:
         return Counter(finding.kind for finding in self.findings)
 
 
-def examine(
+def scan(
     found: Listing,
     *,
     distance: int = near_duplicates.DISTANCE,
     seed: int = 1,
     jobs: int = 2,
     stage: Callable[[str], AbstractContextManager[Callable[[int, int], None]]],
-) -> Examined:
+) -> ScanResult:
     """Return everything that is found: equal files, near-duplicates, blank and unreadable pictures, doubtful labels."""
     paths = [picture.path for picture in found.pictures]
     numbers = {path: i for i, path in enumerate(paths)}
     with stage(f"look at {len(paths):,} pictures") as progress:
-        table = image_hash.table(found.root, paths, jobs=jobs, progress=progress)
+        table = image_hash.hash_files(found.root, paths, jobs=jobs, progress=progress)
     findings = [
         Finding("unreadable", (numbers[problem.path],), problem.reason)
         for problem in table.problems
@@ -72,13 +72,13 @@ def examine(
             for i in np.flatnonzero(table.blank)
         ]
     doubted, accuracy = _labels(found, table, distance=distance, seed=seed, jobs=jobs, stage=stage)
-    return Examined(found, findings + doubted, accuracy)
+    return ScanResult(found, findings + doubted, accuracy)
 
 
-def _duplicates(table: image_hash.Table, distance: int) -> Iterator[Finding]:
+def _duplicates(table: image_hash.ImageHashes, distance: int) -> Iterator[Finding]:
     for rows in near_duplicates.equal_files(table):
         yield Finding("equal", tuple(table.rows[rows].tolist()), "the same file")
-    group = near_duplicates.joined(
+    group = near_duplicates.connected(
         len(table.rows), near_duplicates.near_duplicates(table, distance=distance, mirrored=True)
     )
     order = np.argsort(group, kind="stable")
@@ -89,7 +89,7 @@ def _duplicates(table: image_hash.Table, distance: int) -> Iterator[Finding]:
 
 def _labels(
     found: Listing,
-    table: image_hash.Table,
+    table: image_hash.ImageHashes,
     *,
     distance: int,
     seed: int,
@@ -105,7 +105,7 @@ def _labels(
     sources = [found.pictures[row].source for row in table.rows]
     group = near_duplicates.groups(table, sources, distance=distance, mirrored=True)[~table.blank]
     with stage("doubt labels") as progress:
-        doubted = doubts(described, labels, group, seed=seed, progress=progress)
+        doubted = find_suspect_labels(described, labels, group, seed=seed, progress=progress)
     names, findings = sorted(set(labels)), []
     for doubt in doubted.found:
         suggested = names[doubt.suggested]
@@ -127,7 +127,7 @@ def _described(
             return np.zeros(320, np.float32)
 
     described = np.empty((len(rows), 320), np.float32)
-    for i, numbers in enumerate(image_hash.spread_out(of, rows, jobs=jobs)):
+    for i, numbers in enumerate(image_hash.map_in_threads(of, rows, jobs=jobs)):
         described[i] = numbers
         if i % image_hash.CHUNK == 0 or i + 1 == len(rows):
             progress(i + 1, len(rows))

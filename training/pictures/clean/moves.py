@@ -36,7 +36,7 @@ class Step:
     when: str = ""
 
 
-class Journal:
+class MoveJournal:
     """The steps below a root; whoever deletes pictures does it through one of these."""
 
     def __init__(self, root: Path) -> None:
@@ -74,7 +74,7 @@ class Journal:
         """Paths that a person looked at and kept."""
         return {step.path for step in self.steps if step.action == "keep"}
 
-    def do(self, action: Action, paths: Sequence[str], *, folder: str = "") -> list[Step]:
+    def apply(self, action: Action, paths: Sequence[str], *, folder: str = "") -> list[Step]:
         """Do one thing to some pictures and return the steps.
 
         folder: below the root, where to move to. Raises MaterialError before anything is done when

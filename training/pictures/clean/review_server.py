@@ -22,8 +22,8 @@ from common.errors import InputError, TimbreError
 from features.config import PictureConfig
 from features.picture import decode
 from training.common.errors import MaterialError
-from training.pictures.clean.findings import Examined
-from training.pictures.clean.moves import FOLDER, Journal, Step
+from training.pictures.clean.findings import ScanResult
+from training.pictures.clean.moves import FOLDER, MoveJournal, Step
 from training.pictures.dataset.folders import Layout
 from training.pictures.dataset.image_hash import read_file
 
@@ -46,35 +46,35 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-MOST_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 
 
 @dataclass
-class Cleaner:
+class ReviewSession:
     """What the page shows and what became of it."""
 
-    examined: Examined
+    result: ScanResult
     layout: Layout
-    journal: Journal
+    journal: MoveJournal
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     paths: list[str] = field(init=False)
     """Where each picture is now, below the root."""
 
     def __post_init__(self) -> None:
         """Begin with where the pictures were found."""
-        self.paths = [picture.path for picture in self.examined.found.pictures]
+        self.paths = [picture.path for picture in self.result.found.pictures]
 
     def state(self) -> dict[str, Any]:
         """Return all that the page needs."""
         kept = self.journal.kept
         return {
-            "root": str(self.examined.found.root),
-            "labels": self.examined.found.classes,
+            "root": str(self.result.found.root),
+            "labels": self.result.found.classes,
             "paths": self.paths,
             "label": [self._label(path) for path in self.paths],
-            "findings": [finding._asdict() for finding in self.examined.findings],
+            "findings": [finding._asdict() for finding in self.result.findings],
             "kept": [i for i, path in enumerate(self.paths) if path in kept],
-            "accuracy": self.examined.accuracy,
+            "accuracy": self.result.accuracy,
             "undo": bool(self.journal.steps),
         }
 
@@ -86,7 +86,7 @@ class Cleaner:
             folder = self._folder(self.paths[number], label) if action == "move" else ""
             by_folder.setdefault(folder, []).append(self.paths[number])
         for folder, paths in by_folder.items():
-            steps += self.journal.do(action, paths, folder=folder)
+            steps += self.journal.apply(action, paths, folder=folder)
         return self._changed([(step.path, step.to, step.action == "keep") for step in steps])
 
     def undo(self) -> dict[str, Any]:
@@ -125,13 +125,13 @@ class Cleaner:
         return "/".join(folders)
 
 
-CLEANER = web.AppKey("cleaner", Cleaner)
+SESSION = web.AppKey("session", ReviewSession)
 
 
-def build(cleaner: Cleaner) -> web.Application:
+def build(session: ReviewSession) -> web.Application:
     """Return the application that serves the page below /TOKEN/."""
-    app = web.Application(middlewares=[_guard], client_max_size=MOST_BYTES)
-    app[CLEANER] = cleaner
+    app = web.Application(middlewares=[_check_request], client_max_size=MAX_BYTES)
+    app[SESSION] = session
     app.add_routes(
         [
             web.get("/{token}/{name:(clean.js|clean.css)?}", _file),
@@ -145,11 +145,11 @@ def build(cleaner: Cleaner) -> web.Application:
 
 
 @web.middleware
-async def _guard(
+async def _check_request(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     try:
-        _refuse_strangers(request)
+        _reject_foreign(request)
         response = await handler(request)
     except web.HTTPException as error:
         response = web.json_response({"error": error.reason}, status=error.status)
@@ -163,8 +163,8 @@ async def _guard(
     return response
 
 
-def _refuse_strangers(request: web.Request) -> None:
-    token = request.app[CLEANER].token.encode()
+def _reject_foreign(request: web.Request) -> None:
+    token = request.app[SESSION].token.encode()
     if request.host.rsplit(":", 1)[0] not in {"127.0.0.1", "localhost"}:
         raise web.HTTPForbidden(reason="another host's name")
     if not hmac.compare_digest(request.path.split("/")[1].encode(), token):
@@ -183,19 +183,19 @@ async def _file(request: web.Request) -> web.Response:
 
 
 async def _state(request: web.Request) -> web.Response:
-    return web.json_response(request.app[CLEANER].state())
+    return web.json_response(request.app[SESSION].state())
 
 
 async def _picture(request: web.Request) -> web.Response:
-    cleaner, number, side = (
-        request.app[CLEANER],
+    session, number, side = (
+        request.app[SESSION],
         int(request.match_info["number"]),
         int(request.match_info["side"]),
     )
-    if number >= len(cleaner.paths) or side not in SIDES:
+    if number >= len(session.paths) or side not in SIDES:
         raise web.HTTPNotFound(reason="no such picture")
     try:
-        path = cleaner.examined.found.root / cleaner.paths[number]
+        path = session.result.found.root / session.paths[number]
         return web.Response(
             body=await asyncio.to_thread(_shown, path, side), content_type="image/png"
         )
@@ -211,20 +211,20 @@ def _shown(path: Path, side: int) -> bytes:
 
 
 async def _act(request: web.Request) -> web.Response:
-    asked = await _asked(request)
-    cleaner, numbers, label = request.app[CLEANER], asked.get("numbers"), asked.get("label", "")
+    asked = await _json_body(request)
+    session, numbers, label = request.app[SESSION], asked.get("numbers"), asked.get("label", "")
     if not isinstance(numbers, list) or not numbers or not isinstance(label, str):
         raise web.HTTPBadRequest(reason="numbers of pictures and a label are needed")
-    if not all(type(number) is int and 0 <= number < len(cleaner.paths) for number in numbers):
+    if not all(type(number) is int and 0 <= number < len(session.paths) for number in numbers):
         raise web.HTTPBadRequest(reason="no such picture")
-    return web.json_response(cleaner.act(asked.get("action"), numbers, label))
+    return web.json_response(session.act(asked.get("action"), numbers, label))
 
 
 async def _undo(request: web.Request) -> web.Response:
-    return web.json_response(request.app[CLEANER].undo())
+    return web.json_response(request.app[SESSION].undo())
 
 
-async def _asked(request: web.Request) -> dict[str, Any]:
+async def _json_body(request: web.Request) -> dict[str, Any]:
     try:
         asked = await request.json()
     except ValueError:

@@ -24,17 +24,17 @@ FOLDS = 5
 LANDMARKS = 600
 UNLIKELY = 0.1
 """Probability of its own label below which a picture is doubted."""
-MOST = 0.05
+MAX_SHARE = 0.05
 """Share of the pictures that are doubted at most, the least likely ones."""
 SHRINKAGE = 0.02
 """Of the covariance towards a round one."""
-TRAINED = 20_000
+MAX_TRAINED = 20_000
 """Pictures that one model is trained on at most."""
 SCORES = 4_000_000
 """Computed at a time."""
 
 
-class Doubt(NamedTuple):
+class SuspectLabel(NamedTuple):
     """A picture whose label is unlikely."""
 
     row: int
@@ -44,13 +44,13 @@ class Doubt(NamedTuple):
     """Probability of the label it has."""
 
 
-class Doubts(NamedTuple):
+class SuspectLabels(NamedTuple):
     """The doubted pictures, and how far to believe it."""
 
-    found: list[Doubt]
+    found: list[SuspectLabel]
     accuracy: float
     """Share of all pictures whose label the models that never saw them name; 0 where nothing could
-    be judged."""
+    be held_out."""
 
 
 def describe(pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -73,24 +73,24 @@ def describe(pixels: Pixels) -> npt.NDArray[np.float32]:
     )
 
 
-def doubts(
+def find_suspect_labels(
     described: npt.NDArray[np.float32],
     labels: Sequence[str],
     group: npt.NDArray[np.int64],
     *,
     seed: int = 1,
     progress: Callable[[int, int], None],
-) -> Doubts:
-    """Return the pictures whose label is unlikely, the least likely first, judged by models trained without them.
+) -> SuspectLabels:
+    """Return the pictures whose label is unlikely, the least likely first, held_out by models trained without them.
 
-    described: (n, 320). group: of each picture; no group is both trained on and judged. `suggested`
+    described: (n, 320). group: of each picture; no group is both trained on and held_out. `suggested`
     is an index of the sorted labels. Nothing is doubted by models that are right no more often than
     the largest class is large.
     """
     names = {name: i for i, name in enumerate(sorted(set(labels)))}
     label = np.array([names[name] for name in labels])
     if len(names) < 2 or len(label) < FOLDS * 2:
-        return Doubts([], 0.0)
+        return SuspectLabels([], 0.0)
     fold = assign(labels, group, [1 / FOLDS] * FOLDS, seed=seed)
     given, suggested, rng = (
         np.ones(len(label)),
@@ -98,28 +98,28 @@ def doubts(
         np.random.default_rng(seed),
     )
     for number in range(FOLDS):
-        train, judged = (
-            rng.permutation(np.flatnonzero(fold != number))[:TRAINED],
+        train, held_out = (
+            rng.permutation(np.flatnonzero(fold != number))[:MAX_TRAINED],
             np.flatnonzero(fold == number),
         )
-        if len(judged) and len(np.unique(label[train])) > 1:
-            given[judged], suggested[judged] = _judge(described, label, train, judged, seed)
+        if len(held_out) and len(np.unique(label[train])) > 1:
+            given[held_out], suggested[held_out] = _predict(described, label, train, held_out, seed)
         progress(number + 1, FOLDS)
     found = np.flatnonzero((suggested != label) & (suggested >= 0) & (given < UNLIKELY))
-    ranked = found[np.argsort(given[found], kind="stable")][: max(1, round(MOST * len(label)))]
+    ranked = found[np.argsort(given[found], kind="stable")][: max(1, round(MAX_SHARE * len(label)))]
     right, largest = suggested == label, np.bincount(label).max()
     believed = ranked if right.sum() > largest else ranked[:0]
-    return Doubts(
-        [Doubt(int(row), int(suggested[row]), float(given[row])) for row in believed],
+    return SuspectLabels(
+        [SuspectLabel(int(row), int(suggested[row]), float(given[row])) for row in believed],
         float(right.mean()),
     )
 
 
-def _judge(
+def _predict(
     described: npt.NDArray[np.float32],
     label: npt.NDArray[np.int64],
     train: npt.NDArray[np.int64],
-    judged: npt.NDArray[np.int64],
+    held_out: npt.NDArray[np.int64],
     seed: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Return the probability of the own label, and the likeliest label; 1 where the own label was never seen."""
@@ -133,13 +133,13 @@ def _judge(
     mapped = make_pipeline(StandardScaler(), marks).fit(described[train])
     classes, known = np.unique(label[train], return_inverse=True)
     weights, offsets = _discriminant(mapped.transform(described[train]), known)
-    given, best = np.ones(len(judged)), np.zeros(len(judged), np.int64)
+    given, best = np.ones(len(held_out)), np.zeros(len(held_out), np.int64)
     rows = max(1, SCORES // max(len(classes), LANDMARKS))
-    for first in range(0, len(judged), rows):
+    for first in range(0, len(held_out), rows):
         part = slice(first, first + rows)
         scores, own = (
-            mapped.transform(described[judged[part]]) @ weights + offsets,
-            label[judged[part]],
+            mapped.transform(described[held_out[part]]) @ weights + offsets,
+            label[held_out[part]],
         )
         best[part] = classes[scores.argmax(axis=1)]
         likely = np.exp(scores - scores.max(axis=1, keepdims=True))

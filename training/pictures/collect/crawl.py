@@ -20,11 +20,11 @@ from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.common.recipe import RecipeError
 from training.pictures.collect import crawl_report
-from training.pictures.collect.crawl_state import Item, Ledger
-from training.pictures.collect.fetcher import Fetched, Fetcher, Manners, Refused
-from training.pictures.collect.open_collections import Search
+from training.pictures.collect.crawl_state import CrawlState, Item
+from training.pictures.collect.fetcher import Fetched, Fetcher, FetchError, FetchSettings
+from training.pictures.collect.open_collections import CollectionSearch
 from training.pictures.collect.shop import Shop, slug
-from training.pictures.dataset.image_hash import BLANK, look
+from training.pictures.dataset.image_hash import BLANK, hash_image
 from training.pictures.dataset.packed import write_table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ CREDITS = ("file", "title", "author", "licence", "licence_url", "page", "url", "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bounds:
+class Limits:
     """How much a crawl brings, and what it leaves out."""
 
     pages: int = 2_000
@@ -53,9 +53,9 @@ class Bounds:
 class Crawl:
     """Everything that decides what a crawl brings."""
 
-    place: Shop | Search
-    bounds: Bounds = field(default_factory=Bounds)
-    manners: Manners = field(default_factory=Manners)
+    place: Shop | CollectionSearch
+    bounds: Limits = field(default_factory=Limits)
+    manners: FetchSettings = field(default_factory=FetchSettings)
 
 
 def load(path: Path) -> Crawl:
@@ -78,7 +78,7 @@ def load(path: Path) -> Crawl:
     return Crawl(place=place, **read)
 
 
-SECTIONS = {"shop": Shop, "search": Search, "bounds": Bounds, "manners": Manners}
+SECTIONS = {"shop": Shop, "search": CollectionSearch, "bounds": Limits, "manners": FetchSettings}
 
 
 def main(argv: list[str]) -> int:
@@ -98,7 +98,7 @@ def main(argv: list[str]) -> int:
 
 def _run(crawl: Crawl, out: Path) -> None:
     with stage("crawl") as progress:
-        steps, waiting = asyncio.run(carry_out(crawl, out, progress))
+        steps, waiting = asyncio.run(run_crawl(crawl, out, progress))
     page = crawl_report.write(out, steps, title_of(crawl), waiting=waiting)
     got = sum(1 for step in steps if "file" in step)
     if not got and not waiting:
@@ -123,7 +123,7 @@ def title_of(crawl: Crawl) -> str:
     )
 
 
-async def carry_out(
+async def run_crawl(
     crawl: Crawl, out: Path, progress: Callable[[int, int], None]
 ) -> tuple[list[dict[str, Any]], int]:
     """Crawl until nothing is left to do, or a bound is reached; return all steps, and how many addresses wait.
@@ -131,22 +131,22 @@ async def carry_out(
     Goes on where an earlier call, however it ended, left off. Writes OUT/pictures/,
     provenance.jsonl and credits.csv.
     """
-    ledger = Ledger(out, json.loads(json.dumps(asdict(crawl.place))))
+    state = CrawlState(out, json.loads(json.dumps(asdict(crawl.place))))
     bounds = {"page": crawl.bounds.pages, "picture": crawl.bounds.pictures}
     try:
-        ledger.begin(crawl.place.start())
+        state.begin(crawl.place.start())
         async with Fetcher(crawl.manners, _hosts(crawl.place)) as fetcher:
-            while (item := ledger.next()) and ledger.counts[item.kind] < bounds[item.kind]:
-                await _deal_with(crawl, fetcher, ledger, item, out)
-                progress(len(ledger.done), len(ledger.seen))
-        steps = list(ledger.done.values())
+            while (item := state.next()) and state.counts[item.kind] < bounds[item.kind]:
+                await _process(crawl, fetcher, state, item, out)
+                progress(len(state.done), len(state.seen))
+        steps = list(state.done.values())
         _write_lists(out, steps)
-        return steps, len(ledger.pages) + len(ledger.pictures)
+        return steps, len(state.pages) + len(state.pictures)
     finally:
-        ledger.close()
+        state.close()
 
 
-def _hosts(place: Shop | Search) -> frozenset[str] | None:
+def _hosts(place: Shop | CollectionSearch) -> frozenset[str] | None:
     return (
         frozenset({urlsplit(place.root).netloc.lower(), *place.hosts})
         if isinstance(place, Shop)
@@ -154,31 +154,37 @@ def _hosts(place: Shop | Search) -> frozenset[str] | None:
     )
 
 
-async def _deal_with(crawl: Crawl, fetcher: Fetcher, ledger: Ledger, item: Item, out: Path) -> None:
+async def _process(
+    crawl: Crawl, fetcher: Fetcher, state: CrawlState, item: Item, out: Path
+) -> None:
     try:
         if item.kind == "page":
             # An interface for programs is no page that robots are kept from.
             robots = isinstance(crawl.place, Shop)
-            fetched = await fetcher.fetch(item.url, most=crawl.manners.page_bytes, robots=robots)
-            ledger.finish(item, "ok", crawl.place.read(item, fetched))
+            fetched = await fetcher.fetch(
+                item.url, max_bytes=crawl.manners.page_bytes, robots=robots
+            )
+            state.finish(item, "ok", crawl.place.read(item, fetched))
         else:
-            fetched = await fetcher.fetch(item.url, most=crawl.manners.picture_bytes)
-            ledger.finish(item, "ok", **_keep(crawl, item, fetched, ledger, out))
-    except Refused as refused:
-        ledger.finish(item, str(refused), again=refused.again)
+            fetched = await fetcher.fetch(item.url, max_bytes=crawl.manners.picture_bytes)
+            state.finish(item, "ok", **_keep(crawl, item, fetched, state, out))
+    except FetchError as refused:
+        state.finish(item, str(refused), again=refused.again)
     except InputError as error:
-        ledger.finish(item, str(error))
+        state.finish(item, str(error))
 
 
-def _keep(crawl: Crawl, item: Item, fetched: Fetched, ledger: Ledger, out: Path) -> dict[str, Any]:
-    """Store a picture and return what is to be remembered of it. Raises Refused and InputError on what is none."""
+def _keep(
+    crawl: Crawl, item: Item, fetched: Fetched, state: CrawlState, out: Path
+) -> dict[str, Any]:
+    """Store a picture and return what is to be remembered of it. Raises FetchError and InputError on what is none."""
     if fetched.kind.startswith("text/"):
-        raise Refused(f"{fetched.kind} instead of a picture")
-    facts = look(fetched.body)
+        raise FetchError(f"{fetched.kind} instead of a picture")
+    facts = hash_image(fetched.body)
     if facts.sha256 in crawl.bounds.empty or facts.spread < crawl.bounds.blank:
-        raise Refused("an empty picture")
-    if twin := ledger.files.get(facts.sha256):
-        raise Refused(f"the same picture as {twin}")
+        raise FetchError("an empty picture")
+    if twin := state.files.get(facts.sha256):
+        raise FetchError(f"the same picture as {twin}")
     suffix = next((kind for start, kind in KINDS.items() if fetched.body.startswith(start)), "tif")
     name = f"{slug(item.about.get('title', ''))}-{facts.sha256[:10]}.{suffix}"
     path = out / "pictures" / slug(crawl.place.label(item.path)) / name

@@ -21,7 +21,7 @@ STYLE = Path(__file__).with_suffix(".css")
 
 
 def write(out: Path, steps: list[dict[str, Any]], title: str, *, waiting: int = 0) -> Path:
-    """Write OUT/index.html and return its path. steps: those of the crawl's ledger."""
+    """Write OUT/index.html and return its path. steps: those of the crawl's state."""
     kept: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for step in steps:
         if "file" in step:

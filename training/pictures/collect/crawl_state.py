@@ -34,7 +34,7 @@ class Item:
 ITEM = ("kind", "url", "number", "about")
 
 
-class Ledger:
+class CrawlState:
     """A journal of steps: one JSON line for each address that was dealt with, with what it led to."""
 
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-REDIRECTS = 5
-ROBOTS_BYTES = 512 * 1024
-LONGEST_WAIT_S = 120.0
+MAX_REDIRECTS = 5
+MAX_ROBOTS_BYTES = 512 * 1024
+MAX_WAIT_S = 120.0
 """A host that asks for more is left alone."""
-TROUBLE = (aiohttp.ClientError, TimeoutError, OSError)
-AGAIN = {408, 425, 429, 500, 502, 503, 504}
+NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
+RETRY_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 
 
-class Refused(TimbreError):
+class FetchError(TimbreError):
     """A file was not fetched; the message says why."""
 
     title = "Not fetched"
@@ -41,13 +41,13 @@ class Refused(TimbreError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manners:
+class FetchSettings:
     """How to behave towards hosts."""
 
     agent: str = "Timbre/0.1"
     """User-Agent, and the name looked for in robots.txt; add a way to reach you."""
     rate: float = 1.0
-    """Requests a second to one host at most."""
+    """Requests a second to one host at max_bytes."""
     timeout: float = 20.0
     """Seconds for one request."""
     tries: int = 4
@@ -55,9 +55,9 @@ class Manners:
     backoff: float = 2.0
     """Seconds before the second try; doubled for each one after."""
     page_bytes: int = 5_000_000
-    """Of a page at most."""
+    """Of a page at max_bytes."""
     picture_bytes: int = 20_000_000
-    """Of a picture at most."""
+    """Of a picture at max_bytes."""
     robots: bool = True
     """Whether to obey robots.txt; false only on a host of your own."""
 
@@ -95,10 +95,10 @@ class Fetched(NamedTuple):
 class Fetcher:
     """Fetches from any hosts, from each at its rate."""
 
-    def __init__(self, manners: Manners, hosts: frozenset[str] | None = None) -> None:
+    def __init__(self, manners: FetchSettings, hosts: frozenset[str] | None = None) -> None:
         """hosts: `host:port` as in addresses that may be asked; None is all."""
         self.manners, self.hosts = manners, hosts
-        self._robots: dict[str, Robots | Refused] = {}
+        self._robots: dict[str, Robots | FetchError] = {}
         self._next: dict[str, float] = {}
 
     async def __aenter__(self) -> Self:
@@ -116,75 +116,75 @@ class Fetcher:
     ) -> None:
         await self._session.close()
 
-    async def fetch(self, url: str, *, most: int, robots: bool = True) -> Fetched:
+    async def fetch(self, url: str, *, max_bytes: int, robots: bool = True) -> Fetched:
         """Return what is at an address, following redirects.
 
-        most: bytes. robots: false for an interface made for programs. Raises Refused.
+        max_bytes: bytes. robots: false for an interface made for programs. Raises FetchError.
         """
-        for _ in range(REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             self._check_host(url)
-            if robots and self.manners.robots and not (await self._rules(url)).allow(url):
-                raise Refused("robots.txt forbids it")
-            answer = await self._persist(url, most)
+            if robots and self.manners.robots and not (await self._robots_of(url)).allow(url):
+                raise FetchError("robots.txt forbids it")
+            answer = await self._fetch_with_retries(url, max_bytes)
             if isinstance(answer, Fetched):
                 return answer
             url = _joined(url, answer)
-        raise Refused(f"more than {REDIRECTS} redirects")
+        raise FetchError(f"more than {MAX_REDIRECTS} redirects")
 
     def _check_host(self, url: str) -> None:
         try:
             parts = urlsplit(url)
         except ValueError as error:
-            raise Refused(f"is no address: {error}") from error
+            raise FetchError(f"is no address: {error}") from error
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise Refused(f"{parts.scheme or 'nothing'}: is neither http nor https")
+            raise FetchError(f"{parts.scheme or 'nothing'}: is neither http nor https")
         if self.hosts is not None and parts.netloc not in self.hosts:
-            raise Refused(f"{parts.netloc} is another host; allow it in `hosts`")
+            raise FetchError(f"{parts.netloc} is another host; allow it in `hosts`")
 
-    async def _rules(self, url: str) -> Robots:
-        """Return the rules of a host (RFC 9309), none where there is no robots.txt. Raises Refused while it fails."""
+    async def _robots_of(self, url: str) -> Robots:
+        """Return the rules of a host (RFC 9309); raises FetchError when robots.txt fails to load."""
         root = urljoin(url, "/robots.txt")
         if root not in self._robots:
             try:
-                self._robots[root] = await self._ask_rules(root)
-            except Refused as refused:
+                self._robots[root] = await self._fetch_rules(root)
+            except FetchError as refused:
                 self._robots[root] = refused
         rules = self._robots[root]
-        if isinstance(rules, Refused):
-            raise Refused(
+        if isinstance(rules, FetchError):
+            raise FetchError(
                 f"robots.txt cannot be read, which forbids all: {rules}", again=rules.again
             )
         return rules
 
-    async def _ask_rules(self, url: str) -> Robots:
-        for _ in range(REDIRECTS + 1):
+    async def _fetch_rules(self, url: str) -> Robots:
+        for _ in range(MAX_REDIRECTS + 1):
             self._check_host(url)
             try:
-                answer = await self._persist(url, ROBOTS_BYTES)
-            except Refused as refused:
+                answer = await self._fetch_with_retries(url, MAX_ROBOTS_BYTES)
+            except FetchError as refused:
                 if str(refused).startswith("status 4") and not refused.again:
                     return Robots()
                 raise
             if isinstance(answer, Fetched):
                 return Robots.parse(answer.text, self.manners.agent)
             url = _joined(url, answer)
-        raise Refused(f"more than {REDIRECTS} redirects")
+        raise FetchError(f"more than {MAX_REDIRECTS} redirects")
 
-    async def _persist(self, url: str, most: int) -> Fetched | str:
+    async def _fetch_with_retries(self, url: str, max_bytes: int) -> Fetched | str:
         reason = ""
         for attempt in range(self.manners.tries):
             await self._wait_turn(url)
             try:
-                return await self._once(url, most)
-            except _Passing as passing:
+                return await self._request(url, max_bytes)
+            except _TransientError as passing:
                 reason, wait = passing.reason, passing.wait
-            except TROUBLE as error:
+            except NETWORK_ERRORS as error:
                 reason, wait = f"{type(error).__name__}: {error}".rstrip(": "), 0.0
-            if wait > LONGEST_WAIT_S:
+            if wait > MAX_WAIT_S:
                 break
             if attempt + 1 < self.manners.tries:
                 await asyncio.sleep(max(wait, self.manners.backoff * 2**attempt))
-        raise Refused(f"{reason}, after {attempt + 1} tries", again=True)
+        raise FetchError(f"{reason}, after {attempt + 1} tries", again=True)
 
     async def _wait_turn(self, url: str) -> None:
         """Keep the distance between requests to one host that we, or its robots.txt, ask for."""
@@ -192,33 +192,33 @@ class Fetcher:
         delay = rules.delay if isinstance(rules, Robots) and self.manners.robots else 0.0
         now = time.monotonic()
         turn = max(now, self._next.get(host, now))
-        self._next[host] = turn + max(1 / self.manners.rate, min(delay, LONGEST_WAIT_S))
+        self._next[host] = turn + max(1 / self.manners.rate, min(delay, MAX_WAIT_S))
         await asyncio.sleep(turn - now)
 
-    async def _once(self, url: str, most: int) -> Fetched | str:
+    async def _request(self, url: str, max_bytes: int) -> Fetched | str:
         async with self._session.get(url, allow_redirects=False) as answer:
             if answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers:
                 return answer.headers["Location"]
-            if answer.status in AGAIN:
-                raise _Passing(
+            if answer.status in RETRY_STATUSES:
+                raise _TransientError(
                     f"status {answer.status}", _seconds(answer.headers.get("Retry-After", ""))
                 )
             if answer.status != 200:
-                raise Refused(f"status {answer.status}")
+                raise FetchError(f"status {answer.status}")
             body = bytearray()
             async for chunk in answer.content.iter_chunked(65_536):
                 body += chunk
-                if len(body) > most:
-                    raise Refused(f"more than {most:,} bytes")
+                if len(body) > max_bytes:
+                    raise FetchError(f"more than {max_bytes:,} bytes")
             return Fetched(url, answer.content_type.lower(), answer.charset or "", bytes(body))
 
 
 def _joined(url: str, link: str) -> str:
-    """Return where a redirect leads to. Raises Refused."""
+    """Return where a redirect leads to. Raises FetchError."""
     try:
         return urljoin(url, link)
     except ValueError as error:
-        raise Refused(f"leads to no address: {error}") from error
+        raise FetchError(f"leads to no address: {error}") from error
 
 
 def _seconds(after: str) -> float:
@@ -232,7 +232,7 @@ def _seconds(after: str) -> float:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-class _Passing(Exception):
+class _TransientError(Exception):
     """A failure that may pass, and the seconds the host asks to wait."""
 
     def __init__(self, reason: str, wait: float) -> None:

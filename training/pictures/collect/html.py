@@ -35,9 +35,9 @@ VOID = {
 }
 CLOSED_BY_NEXT = {"li", "p", "tr", "td", "th", "option", "dt", "dd"}
 """Whose end tag may be left out."""
-DEEPEST = 200
+MAX_DEPTH = 200
 """Elements inside one another; deeper ones become neighbours."""
-MOST = 200_000
+MAX_ELEMENTS = 200_000
 """Elements of one page: some hundred times as many as a shop's page has."""
 RAW = {name: re.compile(f"</{name}(?=[\\s/>])", re.IGNORECASE) for name in ("script", "style")}
 """What is in them is no markup, up to these."""
@@ -79,15 +79,15 @@ class _Builder:
         self.open = [self.root]
 
     def start(self, tag: str, attributes: dict[str, str], *, closed: bool) -> None:
-        """Add an element. Raises InputError past `MOST` of them."""
+        """Add an element. Raises InputError past `MAX_ELEMENTS` of them."""
         self.count += 1
-        if self.count > MOST:
-            raise InputError(f"a page of more than {MOST:,} elements")
+        if self.count > MAX_ELEMENTS:
+            raise InputError(f"a page of more than {MAX_ELEMENTS:,} elements")
         if tag in CLOSED_BY_NEXT and self.open[-1].tag == tag:
             self.open.pop()
         element = Element(tag, attributes)
         self.open[-1].children.append(element)
-        if not closed and tag not in VOID and len(self.open) < DEEPEST:
+        if not closed and tag not in VOID and len(self.open) < MAX_DEPTH:
             self.open.append(element)
 
     def end(self, tag: str) -> None:
@@ -105,7 +105,7 @@ def parse(html: str) -> Element:
     """Return the tree of a page, however badly it is written, in a time that grows as its length.
 
     What has no end (a comment, a tag) takes the rest of the page with it, as in browsers.
-    Raises InputError for more than `MOST` elements.
+    Raises InputError for more than `MAX_ELEMENTS` elements.
     """
     builder, at = _Builder(), 0
     while (sign := html.find("<", at)) >= 0:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from training.common.recipe import RecipeError
 from training.pictures.collect.crawl_state import Item
-from training.pictures.collect.fetcher import Fetched, Refused
+from training.pictures.collect.fetcher import Fetched, FetchError
 from training.pictures.collect.html import parse
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ PICTURES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
+class CollectionSearch:
     """Queries to a collection, one label each."""
 
     collection: str
@@ -66,7 +66,7 @@ class Search:
         return path[0]
 
     def read(self, item: Item, fetched: Fetched) -> list[Item]:
-        """Return the pictures of a page of answers, and the next page. Raises Refused on what is no such answer."""
+        """Return the pictures of a page of answers, and the next page. Raises FetchError on what is no such answer."""
         try:
             answer = json.loads(fetched.text)
             found = list(
@@ -74,7 +74,7 @@ class Search:
             )
             more = self._more(answer, item.number)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Refused(f"is no answer of {self.collection}: {error!r}") from error
+            raise FetchError(f"is no answer of {self.collection}: {error!r}") from error
         before = (item.number - 1) * PAGES[self.collection]
         wanted = [one for one in found if _abbreviated(one["licence"]) in self.licences][
             : self.count - before

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 IMAGE_ATTRIBUTES = ("data-src", "data-original", "src")
 """Where a thumbnail's address stands, those of pages that load it late first."""
 
-LONGEST_TITLE = 200
+MAX_TITLE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class Shop:
                 (image.attributes[a] for a in IMAGE_ATTRIBUTES if image.attributes.get(a)), ""
             )
             if image and source and not source.startswith("data:"):
-                title = self._title(product, image)[:LONGEST_TITLE]
+                title = self._title(product, image)[:MAX_TITLE]
                 address = self._address(url, source)
                 yield Item(
                     kind="picture", url=address, path=item.path, about={"title": title, "page": url}

@@ -31,12 +31,12 @@ BLANK = 4.0
 """Standard deviation of grey levels (0 to 255) below which a picture shows nothing."""
 SMALL = PictureConfig(height=64, width=64, fit="squash", resample="box")
 """What is enough to know a picture by."""
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 CHUNK = 64
 """Pictures per task of a thread."""
 
 
-class Facts(NamedTuple):
+class ImageHash(NamedTuple):
     """Of one picture."""
 
     sha256: str
@@ -49,7 +49,7 @@ class Facts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Table:
+class ImageHashes:
     """The facts of many pictures, row by row."""
 
     rows: npt.NDArray[np.int64]
@@ -67,12 +67,12 @@ class Table:
         return self.spread < BLANK
 
 
-def look(data: bytes) -> Facts:
+def hash_image(data: bytes) -> ImageHash:
     """Return the facts of a file. Raises InputError on what is no picture or too large a one."""
-    return facts(decode(data, SMALL), data)
+    return hash_pixels(decode(data, SMALL), data)
 
 
-def facts(pixels: Pixels, data: bytes) -> Facts:
+def hash_pixels(pixels: Pixels, data: bytes) -> ImageHash:
     """Return the facts of a decoded picture, whatever its shape; the hash is that of `data`.
 
     dhash: whether each of 8 x 8 spots is darker than its right neighbour (N. Krawetz, "Kind of like
@@ -84,7 +84,7 @@ def facts(pixels: Pixels, data: bytes) -> Facts:
     bits = np.packbits(spots[:, 1:] - spots[:, :-1] > STEP).tobytes()
     # A copy: the bytes that Pillow gives lie in a block of 64 kB, of which a few would be kept.
     thumb = np.array(picture.resize((THUMB, THUMB), Image.Resampling.BOX))
-    return Facts(
+    return ImageHash(
         hashlib.sha256(data).hexdigest(),
         int.from_bytes(bits, "big"),
         thumb,
@@ -96,28 +96,28 @@ def read_file(path: Path) -> bytes:
     """Return a file's bytes. Raises InputError when it is empty, gone, or larger than 64 MB."""
     try:
         size = path.stat().st_size
-        if not 0 < size <= MOST_BYTES:
+        if not 0 < size <= MAX_BYTES:
             raise InputError(
-                "an empty file" if not size else f"{size:,} bytes; at most {MOST_BYTES:,} are read"
+                "an empty file" if not size else f"{size:,} bytes; at most {MAX_BYTES:,} are read"
             )
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be opened: {error.strerror}") from error
 
 
-def table(
+def hash_files(
     root: Path, paths: Sequence[str], *, jobs: int = 2, progress: Callable[[int, int], None]
-) -> Table:
+) -> ImageHashes:
     """Return the facts of all files that can be read, and the problems of the others."""
 
-    def known_of(path: str) -> Facts | Problem:
+    def known_of(path: str) -> ImageHash | Problem:
         try:
-            return look(read_file(root / path))
+            return hash_image(read_file(root / path))
         except InputError as error:
             return Problem(path, str(error))
 
     rows, known, problems = [], [], []
-    for i, fact in enumerate(spread_out(known_of, paths, jobs=jobs)):
+    for i, fact in enumerate(map_in_threads(known_of, paths, jobs=jobs)):
         if isinstance(fact, Problem):
             problems.append(fact)
         else:
@@ -125,7 +125,7 @@ def table(
             known.append(fact)
         if i % CHUNK == 0 or i + 1 == len(paths):
             progress(i + 1, len(paths))
-    return Table(
+    return ImageHashes(
         np.array(rows, np.int64),
         np.array([fact.sha256 for fact in known], "U64"),
         np.array([fact.dhash for fact in known], np.uint64),
@@ -135,7 +135,7 @@ def table(
     )
 
 
-def spread_out(
+def map_in_threads(
     work: Callable[[Given], Made], items: Sequence[Given], *, jobs: int, chunk: int = CHUNK
 ) -> Iterator[Made]:
     """Yield work(item) for all items in their order, done by threads that run ahead by a few chunks and no more."""

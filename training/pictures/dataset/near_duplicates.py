@@ -16,14 +16,14 @@ from training.pictures.dataset.image_hash import STEP, THUMB
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from training.pictures.dataset.image_hash import Table
+    from training.pictures.dataset.image_hash import ImageHashes
 
 Index = npt.NDArray[np.int64]
 DISTANCE = 10
 """Bits of 64 in which the hashes of near-duplicates differ at most."""
-FARTHEST = 20
+MAX_DISTANCE = 20
 """More bits would join pictures that have little in common, and take long."""
-LIKENESS = 0.93
+CORRELATION = 0.93
 """Correlation of the tiny copies of near-duplicates at least, whatever their brightness, contrast
 and tint."""
 BITS = 64
@@ -31,7 +31,7 @@ TILE = 2048
 """Rows compared with as many others at a time."""
 
 
-def equal_files(table: Table) -> list[Index]:
+def equal_files(table: ImageHashes) -> list[Index]:
     """Return the sets of two or more rows with the same bytes."""
     by_hash = defaultdict(list)
     for row, sha256 in enumerate(table.sha256.tolist()):
@@ -40,7 +40,11 @@ def equal_files(table: Table) -> list[Index]:
 
 
 def near_duplicates(
-    table: Table, *, distance: int = DISTANCE, likeness: float = LIKENESS, mirrored: bool = False
+    table: ImageHashes,
+    *,
+    distance: int = DISTANCE,
+    correlation: float = CORRELATION,
+    mirrored: bool = False,
 ) -> Index:
     """Return the pairs of rows (m, 2) that show nearly the same; of equal files only the first row, no blank ones.
 
@@ -49,26 +53,26 @@ def near_duplicates(
     """
     _, first = np.unique(table.sha256, return_index=True)
     rows = np.sort(first[~table.blank[first]])
-    hashes, thumbs = table.dhash[rows], _levelled(table.thumbs[rows])
+    hashes, thumbs = table.dhash[rows], _normalised(table.thumbs[rows])
     kept = [
-        pairs[_alike(thumbs, thumbs, pairs, likeness)]
+        pairs[_correlated(thumbs, thumbs, pairs, correlation)]
         for pairs in near_pairs(hashes, distance=distance)
     ]
     if mirrored:
-        kept += _mirrored(table.thumbs[rows], distance, likeness)
+        kept += _mirrored(table.thumbs[rows], distance, correlation)
     pairs: Index = np.concatenate([*kept, np.zeros((0, 2), np.int64)])
     return np.unique(rows[pairs], axis=0) if len(pairs) else pairs
 
 
-def _mirrored(thumbs: npt.NDArray[np.uint8], distance: int, likeness: float) -> Iterator[Index]:
+def _mirrored(thumbs: npt.NDArray[np.uint8], distance: int, correlation: float) -> Iterator[Index]:
     """Yield the pairs of which one looks like the other in a mirror, the lower row first."""
     flipped, count = thumbs[:, :, ::-1], len(thumbs)
-    here, there = _levelled(thumbs), _levelled(flipped)
+    here, there = _normalised(thumbs), _normalised(flipped)
     hashes = np.concatenate((_rough_hash(thumbs), _rough_hash(flipped)))
     for pairs in near_pairs(hashes, distance=distance):
         across = pairs[(pairs[:, 0] < count) & (pairs[:, 1] >= count)] - (0, count)
         across = across[across[:, 0] < across[:, 1]]
-        yield across[_alike(here, there, across, likeness)]
+        yield across[_correlated(here, there, across, correlation)]
 
 
 def _rough_hash(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
@@ -104,26 +108,26 @@ def _compare(hashes: npt.NDArray[np.uint64], rows: Index, distance: int) -> Iter
             yield pairs[pairs[:, 0] < pairs[:, 1]] if i == j else np.sort(pairs, axis=1)
 
 
-def _levelled(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _normalised(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return tiny copies (n, 192) without the mean of each colour and of length 1: their products are correlations."""
-    levelled = thumbs - thumbs.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
-    rows: npt.NDArray[np.float32] = levelled.reshape(-1, thumbs[0].size if len(thumbs) else 1)
+    normalised = thumbs - thumbs.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
+    rows: npt.NDArray[np.float32] = normalised.reshape(-1, thumbs[0].size if len(thumbs) else 1)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
     return rows
 
 
-def _alike(
-    left: npt.NDArray[np.float32], right: npt.NDArray[np.float32], pairs: Index, likeness: float
+def _correlated(
+    left: npt.NDArray[np.float32], right: npt.NDArray[np.float32], pairs: Index, correlation: float
 ) -> npt.NDArray[np.bool_]:
     """Return which pairs of rows, one of the left and one of the right, have such a correlation at least."""
     alike = np.zeros(len(pairs), bool)
     for i in range(0, len(pairs), TILE):
         first, second = pairs[i : i + TILE].T
-        alike[i : i + TILE] = np.einsum("ij,ij->i", left[first], right[second]) >= likeness
+        alike[i : i + TILE] = np.einsum("ij,ij->i", left[first], right[second]) >= correlation
     return alike
 
 
-def joined(count: int, pairs: Index) -> Index:
+def connected(count: int, pairs: Index) -> Index:
     """Return a group number for each of `count` rows, so that both rows of every pair have the same."""
     if not count:
         return np.zeros(0, np.int64)
@@ -132,7 +136,7 @@ def joined(count: int, pairs: Index) -> Index:
 
 
 def groups(
-    table: Table, sources: Sequence[str], *, distance: int = DISTANCE, mirrored: bool = False
+    table: ImageHashes, sources: Sequence[str], *, distance: int = DISTANCE, mirrored: bool = False
 ) -> Index:
     """Return a group number for each row, equal for what must not be torn apart: one source, or nearly one picture.
 
@@ -145,4 +149,4 @@ def groups(
     chains = [np.array(rows) for rows in by_source.values()] + equal_files(table)
     pairs = [np.stack((rows[:-1], rows[1:]), axis=1) for rows in chains]
     pairs.append(near_duplicates(table, distance=distance, mirrored=mirrored))
-    return joined(len(table.sha256), np.concatenate(pairs))
+    return connected(len(table.sha256), np.concatenate(pairs))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
-MOST_BYTES, MOST_FILES = 100_000_000_000, 5_000_000
+MAX_BYTES, MAX_FILES = 100_000_000_000, 5_000_000
 """What a zip may unfold to."""
 
 
@@ -38,7 +38,9 @@ def obtain(recipe: CommonRecipe, stage: Stage) -> Pack:
     fewer than two classes.
     """
     path = find(recipe)
-    opened = _same_size(open_pack(path), recipe) if is_pack(path) else _packed(path, recipe, stage)
+    opened = (
+        _check_config(open_pack(path), recipe) if is_pack(path) else _packed(path, recipe, stage)
+    )
     if len(opened.classes) < 2:
         raise MaterialError(
             f"{path} has one class, {opened.classes[0]}: there is nothing to tell it from"
@@ -70,7 +72,7 @@ def cache_folder(recipe: CommonRecipe) -> Path:
     return Path(recipe.cache or "~/.cache/timbre").expanduser() / "pictures"
 
 
-def _same_size(opened: Pack, recipe: CommonRecipe) -> Pack:
+def _check_config(opened: Pack, recipe: CommonRecipe) -> Pack:
     config = json.loads(json.dumps(asdict(recipe.pictures.config())))
     if opened.about["config"] != config:
         raise MaterialError(
@@ -86,7 +88,7 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
     )
     if path.is_file():
         with stage(f"unfold {path.name}"):
-            path = unfold(path, cache_folder(recipe), levels=len(layout.levels))
+            path = unzip(path, cache_folder(recipe), levels=len(layout.levels))
     with stage("list the pictures"):
         found = listing(path, layout)
     for warning in warnings(found, layout):
@@ -108,7 +110,7 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
     return opened
 
 
-def unfold(archive: Path, cache: Path, *, levels: int = 1) -> Path:
+def unzip(archive: Path, cache: Path, *, levels: int = 1) -> Path:
     """Return the folder that a zip was unfolded to, whole or not at all. Raises MaterialError on what is no safe zip.
 
     levels: folders that pictures lie in; folders above them that hold everything are stepped into.
@@ -141,7 +143,7 @@ def _extract(archive: Path, draft: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         entries = opened.infolist()
         total = sum(entry.file_size for entry in entries)
-        if total > min(MOST_BYTES, shutil.disk_usage(draft).free) or len(entries) > MOST_FILES:
+        if total > min(MAX_BYTES, shutil.disk_usage(draft).free) or len(entries) > MAX_FILES:
             raise MaterialError(
                 f"{archive} unfolds to {len(entries):,} files of {total / 1e9:.1f} GB: no room for it"
             )

@@ -32,7 +32,7 @@ def add_distance(parser: argparse.ArgumentParser) -> None:
     """Add how alike near-duplicates are."""
     parser.add_argument(
         "--distance",
-        type=bounded_int(0, near_duplicates.FARTHEST),
+        type=bounded_int(0, near_duplicates.MAX_DISTANCE),
         default=near_duplicates.DISTANCE,
         metavar="BITS",
         help="hashes of near-duplicates differ in so many of 64 bits at most (default: %(default)s)",

@@ -30,7 +30,7 @@ from training.pictures.dataset.folders import (
     some,
     thin_classes,
 )
-from training.pictures.dataset.image_hash import THUMB, facts, read_file, spread_out
+from training.pictures.dataset.image_hash import THUMB, hash_pixels, map_in_threads, read_file
 from training.pictures.dataset.options import add_config, add_layout, config_of, layout_of
 from training.pictures.dataset.packed import COLUMNS, LAYOUT, ImageFile, write_table
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.config import Pixels
-    from training.pictures.dataset.image_hash import Facts
+    from training.pictures.dataset.image_hash import ImageHash
 
 PREPARED = 16
 """Pictures per task of a thread: few, because they wait in memory to be written."""
@@ -51,7 +51,7 @@ class Packed(NamedTuple):
 
     picture: Picture
     pixels: Pixels
-    facts: Facts
+    facts: ImageHash
 
 
 def main(argv: list[str]) -> int:
@@ -187,9 +187,9 @@ def prepared(found: Listing, config: PictureConfig, *, jobs: int) -> Iterator[Pa
             pixels = decode(data, config)
         except InputError as error:
             return Problem(picture.path, str(error))
-        return Packed(picture, pixels, facts(pixels, data))
+        return Packed(picture, pixels, hash_pixels(pixels, data))
 
-    yield from spread_out(prepare, found.pictures, jobs=jobs, chunk=PREPARED)
+    yield from map_in_threads(prepare, found.pictures, jobs=jobs, chunk=PREPARED)
 
 
 def _counted(

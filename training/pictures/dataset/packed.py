@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from training.common.errors import MaterialError
 from training.pictures.dataset.folders import Picture
-from training.pictures.dataset.image_hash import Table
+from training.pictures.dataset.image_hash import ImageHashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ class Pack:
     labels: npt.NDArray[np.int32]
     classes: list[str]
     pictures: list[Picture]
-    table: Table
+    table: ImageHashes
     about: dict[str, Any]
 
 
@@ -77,9 +77,9 @@ def open_pack(folder: Path) -> Pack:
     return Pack(images, labels, classes, pictures, _table(thumbs, rows), about)
 
 
-def _table(thumbs: npt.NDArray[np.uint8], rows: list[dict[str, str]]) -> Table:
+def _table(thumbs: npt.NDArray[np.uint8], rows: list[dict[str, str]]) -> ImageHashes:
     """Return what was known of the pictures when they were packed."""
-    return Table(
+    return ImageHashes(
         np.arange(len(rows)),
         np.array([row["sha256"] for row in rows]),
         np.array([int(row["dhash"], 16) for row in rows], np.uint64),

@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace) -> None:
         print(line)
 
 
-def gather(options: argparse.Namespace) -> tuple[list[Picture], image_hash.Table]:
+def gather(options: argparse.Namespace) -> tuple[list[Picture], image_hash.ImageHashes]:
     """Return the pictures of a pack or a folder that can be read, and what is known of each."""
     if is_pack(options.folder):
         pack = open_pack(options.folder)
@@ -106,7 +106,7 @@ def gather(options: argparse.Namespace) -> tuple[list[Picture], image_hash.Table
     found = listing(options.folder, layout_of(options))
     with stage(f"look at {len(found.pictures):,} pictures") as progress:
         paths = [picture.path for picture in found.pictures]
-        table = image_hash.table(found.root, paths, jobs=options.jobs, progress=progress)
+        table = image_hash.hash_files(found.root, paths, jobs=options.jobs, progress=progress)
     if not len(table.rows):
         raise MaterialError(
             f"none of {len(paths):,} pictures can be read; the first: {table.problems[0].reason}"

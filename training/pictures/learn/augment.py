@@ -14,7 +14,7 @@ WHITE, WHITE_FROM = 255.0, 247.0
 """Transparency becomes white when a picture is decoded; resampling leaves a little of it."""
 
 
-def vary(x: torch.Tensor, how: Augment, random: torch.Generator) -> torch.Tensor:
+def augment_batch(x: torch.Tensor, how: Augment, random: torch.Generator) -> torch.Tensor:
     """Return a batch (n, 3, height, width) of 0 to 255, float32, each picture changed in its own way."""
     if how.flip or how.shift or how.scale or how.turn:
         x = _move(x, how, random)

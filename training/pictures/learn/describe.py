@@ -11,7 +11,7 @@ from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.pictures.dataset.packed import open_pack
 from training.pictures.learn import descriptors
-from training.pictures.learn.layer_onnx import graph_of, names_of
+from training.pictures.learn.layer_onnx import layer_graph, layer_names
 
 
 def main(argv: list[str]) -> int:
@@ -46,14 +46,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> None:
     if not options.out:
-        print("\n".join(names_of(options.network)))
+        print("\n".join(layer_names(options.network)))
         return
     if options.out.exists():
         raise MaterialError(f"{options.out} is there already: remove it, or give another name")
     pack = open_pack(options.pack)
     _, height, width, _ = pack.images.shape
     mean, scale = (_numbers(getattr(options, name), name) for name in ("mean", "scale"))
-    graph = graph_of(options.network, options.layer, mean=mean, scale=scale, size=(height, width))
+    graph = layer_graph(
+        options.network, options.layer, mean=mean, scale=scale, size=(height, width)
+    )
     parts = options.out.with_name(f".{options.out.name}.parts")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with stage(f"describe {len(pack.images):,} pictures") as progress:

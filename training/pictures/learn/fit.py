@@ -1,4 +1,4 @@
-"""Training a small network, epoch by epoch, each kept on disk: what is killed goes on where it was, to the same end."""
+"""Trains a small network; a checkpoint after each epoch makes the training resumable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.common.recipe import RecipeError
-from training.pictures.learn.augment import vary
+from training.pictures.learn.augment import augment_batch
 from training.pictures.learn.network import Fitted, build, keras_on_torch, temperature, tensor
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Arrays = list[npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """What is learnt from, and what chooses the best epoch."""
 
     images: npt.NDArray[np.uint8]
@@ -49,14 +49,14 @@ class Diverged(RecipeError):
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Run:
     """A training under way."""
 
     model: Any
     optimizer: Any
     network: Network
     augment: Augment
-    material: Material
+    material: TrainingData
     seed: int
     progress: Callable[[int, int], None]
 
@@ -82,24 +82,26 @@ def class_weights(
 def fit(
     network: Network,
     augment: Augment,
-    material: Material,
+    material: TrainingData,
     *,
     seed: int,
-    kept: Path,
+    checkpoint: Path,
     progress: Callable[[int, int], None],
 ) -> Fitted:
     """Return the network as it was after the epoch of the lowest validation loss.
 
-    kept: a file that holds the state after each epoch; found again, training goes on from it. Same
+    checkpoint: a file that holds the state after each epoch; found again, training goes on from it. Same
     seed, same network. progress: is told pictures done and in all. Raises Diverged when the loss is
     no longer a number.
     """
-    work = _begin(network, augment, material, seed=seed, progress=progress)
-    state = _restore(kept, work.model, work.optimizer)
+    work = _prepare(network, augment, material, seed=seed, progress=progress)
+    state = _load_checkpoint(checkpoint, work.model, work.optimizer)
     for epoch in range(len(state.history), network.epochs):
         began = time.monotonic()
         loss = _epoch(work, epoch)
-        seen = look(loss, Fitted(work.model).logits(material.images, material.valid), material)
+        seen = epoch_metrics(
+            loss, Fitted(work.model).logits(material.images, material.valid), material
+        )
         if not math.isfinite(loss + seen["valid_loss"]):
             raise Diverged(
                 f"network {network.name!r} diverges in epoch {epoch + 1}: lower rate={network.rate:g}"
@@ -110,20 +112,20 @@ def fit(
         ):
             state.best = _numbers(work.model.weights)
         state.history.append({**seen, "seconds": before + time.monotonic() - began})
-        _keep(kept, work.model, work.optimizer, state)
+        _save_checkpoint(checkpoint, work.model, work.optimizer, state)
     work.model.set_weights(state.best)
     logits = Fitted(work.model).logits(material.images, material.valid)
     return Fitted(work.model, temperature(logits, material.labels[material.valid]), state.history)
 
 
-def _begin(
+def _prepare(
     network: Network,
     augment: Augment,
-    material: Material,
+    material: TrainingData,
     *,
     seed: int,
     progress: Callable[[int, int], None],
-) -> _Work:
+) -> _Run:
     keras = keras_on_torch()
     _, height, width, _ = material.images.shape
     model = build(network, height=height, width=width, labels=len(material.weights), seed=seed)
@@ -135,7 +137,7 @@ def _begin(
     )
     optimizer = make(learning_rate=network.rate, **extra)
     optimizer.build(model.trainable_variables)
-    return _Work(model, optimizer, network, augment, material, seed, progress)
+    return _Run(model, optimizer, network, augment, material, seed, progress)
 
 
 def best_epoch(history: list[dict[str, float]]) -> int:
@@ -143,7 +145,7 @@ def best_epoch(history: list[dict[str, float]]) -> int:
     return int(np.argmin([one["valid_loss"] for one in history])) + 1
 
 
-def _epoch(work: _Work, epoch: int) -> float:
+def _epoch(work: _Run, epoch: int) -> float:
     """Train one epoch, all of whose randomness comes from seed and epoch, and return its mean loss."""
     import torch
 
@@ -157,15 +159,15 @@ def _epoch(work: _Work, epoch: int) -> float:
         # Sorted, because the rows lie on disk.
         rows = np.sort(order[start : start + size])
         if work.network.schedule == "one-cycle":
-            share = rise_and_fall((epoch * steps + start // size) / (epochs * steps))
+            share = one_cycle((epoch * steps + start // size) / (epochs * steps))
             work.optimizer.learning_rate = work.network.rate * share
-        x = vary(tensor(material.images, rows), work.augment, random)
+        x = augment_batch(tensor(material.images, rows), work.augment, random)
         losses.append(_step(work, x, material.labels[rows]))
         work.progress(epoch * len(order) + start + len(rows), epochs * len(order))
     return float(np.mean(losses))
 
 
-def _step(work: _Work, x: Any, labels: npt.NDArray[np.integer[Any]]) -> float:
+def _step(work: _Run, x: Any, labels: npt.NDArray[np.integer[Any]]) -> float:
     """Learn from one batch and return its loss."""
     import torch
     from torch.nn import functional
@@ -182,14 +184,16 @@ def _step(work: _Work, x: Any, labels: npt.NDArray[np.integer[Any]]) -> float:
     return float(loss.item())
 
 
-def rise_and_fall(at: float) -> float:
+def one_cycle(at: float) -> float:
     """Return the learning rate as a share of the highest, at a share of the training."""
     if at < WARM_UP:
         return (at + 0.01) / (WARM_UP + 0.01)
     return 0.5 + 0.5 * math.cos(math.pi * (at - WARM_UP) / (1 - WARM_UP))
 
 
-def look(loss: float, logits: npt.NDArray[np.float32], material: Material) -> dict[str, float]:
+def epoch_metrics(
+    loss: float, logits: npt.NDArray[np.float32], material: TrainingData
+) -> dict[str, float]:
     """Return loss, valid_loss and valid_accuracy after an epoch. logits: of the validation part."""
     import torch
     from torch.nn import functional
@@ -203,29 +207,29 @@ def look(loss: float, logits: npt.NDArray[np.float32], material: Material) -> di
     return {"loss": loss, "valid_loss": float(valid_loss), "valid_accuracy": float(right)}
 
 
-def forget(kept: Iterable[Path]) -> None:
+def remove_checkpoints(checkpoint: Iterable[Path]) -> None:
     """Remove the states of trainings, and what a kill in the middle of writing them left."""
-    for file in kept:
+    for file in checkpoint:
         for left in file.parent.glob(f"{file.stem}.*"):
             left.unlink()
 
 
-def _keep(kept: Path, model: Any, optimizer: Any, state: _State) -> None:
+def _save_checkpoint(checkpoint: Path, model: Any, optimizer: Any, state: _State) -> None:
     """Write the state beside the file and rename it: a kill leaves the old one or the new one."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {"history": np.array(json.dumps(state.history))}
     now, moments = _numbers(model.weights), _numbers(optimizer.variables)
     for name, values in (("now", now), ("moment", moments), ("best", state.best)):
         arrays |= {f"{name}{number}": value for number, value in enumerate(values)}
-    draft = kept.with_suffix(f".draft-{os.getpid()}.npz")
+    draft = checkpoint.with_suffix(f".draft-{os.getpid()}.npz")
     np.savez(draft, **arrays)
-    draft.rename(kept)
+    draft.rename(checkpoint)
 
 
-def _restore(kept: Path, model: Any, optimizer: Any) -> _State:
-    if not kept.is_file():
+def _load_checkpoint(checkpoint: Path, model: Any, optimizer: Any) -> _State:
+    if not checkpoint.is_file():
         return _State()
-    with np.load(kept, allow_pickle=False) as arrays:
+    with np.load(checkpoint, allow_pickle=False) as arrays:
         values = {
             name: [
                 arrays[f"{name}{number}"]

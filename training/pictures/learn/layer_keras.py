@@ -42,7 +42,7 @@ def _every(model: Any) -> Iterator[Any]:
         yield from _every(layer) if hasattr(layer, "layers") else ()
 
 
-def cut(
+def truncate(
     model: Any,
     layer: str = "",
     *,
@@ -53,7 +53,7 @@ def cut(
     """Return the graph from uint8 `pixels` (n, height, width, 3) to float32 `descriptor` (n, numbers), and the layer.
 
     layer: a name of `layers`; empty takes the last. mean, scale: as
-    `training.pictures.learn.layer_onnx.cut` takes them. size: height and width for a network that
+    `training.pictures.learn.layer_onnx.truncate` takes them. size: height and width for a network that
     takes any. Raises MaterialError for an unknown layer or a network that takes no pictures.
     """
     names = layers(model)

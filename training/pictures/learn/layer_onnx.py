@@ -23,7 +23,7 @@ TOLERANCE = 1e-3
 """Between a picture alone and among others, relative to the largest number."""
 
 
-def graph_of(
+def layer_graph(
     path: Path,
     layer: str = "",
     *,
@@ -37,15 +37,15 @@ def graph_of(
     and when there is no network.
     """
     if path.suffix not in layer_keras.SUFFIXES:
-        return cut(load(path), layer, mean=mean, scale=scale)
-    content, layer = layer_keras.cut(
+        return truncate(load(path), layer, mean=mean, scale=scale)
+    content, layer = layer_keras.truncate(
         layer_keras.load(path), layer, mean=mean, scale=scale, size=size
     )
     _check(content, layer)
     return content
 
 
-def names_of(path: Path) -> list[str]:
+def layer_names(path: Path) -> list[str]:
     """Return the names of the layers of an ONNX or Keras file. Raises MaterialError when there is no network."""
     if path.suffix in layer_keras.SUFFIXES:
         return layer_keras.layers(layer_keras.load(path))
@@ -69,7 +69,7 @@ def layers(model: Any) -> list[str]:
     return [name for node in model.graph.node for name in node.output if name]
 
 
-def cut(
+def truncate(
     model: Any, layer: str = "", *, mean: Sequence[float] = (0,), scale: Sequence[float] = (255,)
 ) -> bytes:
     """Return the graph from `pixels`, uint8 (n, height, width, 3), to `descriptor`, float32 (n, numbers).
@@ -94,9 +94,9 @@ def cut(
         "pixels", onnx.TensorProto.UINT8, ["n", *_sides(first), 3]
     )
     gives = onnx.helper.make_tensor_value_info(DESCRIPTOR, onnx.TensorProto.FLOAT, ["n", None])
-    kept = [constant for constant in graph.initializer if constant.name in used]
+    checkpoint = [constant for constant in graph.initializer if constant.name in used]
     whole = onnx.helper.make_graph(
-        [*head[0], *nodes], "descriptor", [takes], [gives], [*kept, *head[1]]
+        [*head[0], *nodes], "descriptor", [takes], [gives], [*checkpoint, *head[1]]
     )
     made = onnx.helper.make_model(
         whole, opset_imports=model.opset_import, ir_version=max(model.ir_version, 8)

@@ -16,7 +16,7 @@ from training.reporting.pictures import learning
 if TYPE_CHECKING:
     from pathlib import Path
 
-Look = dict[str, float]
+EpochMetrics = dict[str, float]
 BLOCKS = "▁▂▃▄▅▆▇█"
 EVERY = 5
 """Seconds after which a browser loads the page again."""
@@ -42,7 +42,7 @@ class Curves:
     """Told the looks of a stage after each epoch, keeps curves.jsonl and curves.html of a folder up to date."""
 
     def __init__(self, folder: Path, *, name: str, tensorboard: bool = False) -> None:
-        self.folder, self.name, self.stages = folder, name, dict[str, list[Look]]()
+        self.folder, self.name, self.stages = folder, name, dict[str, list[EpochMetrics]]()
         self._writer: Any = None
         self._written = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,13 +54,13 @@ class Curves:
             shutil.rmtree(folder / "tensorboard", ignore_errors=True)
             self._writer = SummaryWriter(str(folder / "tensorboard"))
 
-    def tell(self, stage: str, history: list[Look]) -> None:
+    def tell(self, stage: str, history: list[EpochMetrics]) -> None:
         """Show the looks of a stage so far."""
         self.know(stage, history)
         self._write(renewed=True)
-        print(spoken(stage, history), file=sys.stderr)
+        print(terminal_line(stage, history), file=sys.stderr)
 
-    def know(self, stage: str, history: list[Look]) -> None:
+    def know(self, stage: str, history: list[EpochMetrics]) -> None:
         """Take in the looks of a stage that was trained before."""
         self.stages[stage] = history
 
@@ -105,7 +105,7 @@ class Curves:
         )
 
 
-def spoken(stage: str, history: list[Look]) -> str:
+def terminal_line(stage: str, history: list[EpochMetrics]) -> str:
     """Return one line about the last epoch, with the validation loss of all as blocks."""
     one = history[-1]
     return (

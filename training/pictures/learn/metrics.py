@@ -19,7 +19,7 @@ Labels = npt.NDArray[np.integer[Any]]
 EXAMPLES = 12
 
 
-class Judged(NamedTuple):
+class Evaluation(NamedTuple):
     """Scores of pictures that nothing was learnt from."""
 
     name: str
@@ -113,7 +113,7 @@ def matrix(scores: Scores, labels: Labels) -> list[list[int]] | None:
 
 
 def mistakes(
-    judged: Sequence[Judged], names: Sequence[str], *, count: int = EXAMPLES
+    judged: Sequence[Evaluation], names: Sequence[str], *, count: int = EXAMPLES
 ) -> list[dict[str, Any]]:
     """Return the wrong answers given with the highest scores, no two with the same pair of classes."""
     found = [mistake for one in judged for mistake in _wrong(one, names)]
@@ -123,7 +123,7 @@ def mistakes(
     return list(chosen.values())[:count]
 
 
-def _wrong(one: Judged, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _wrong(one: Evaluation, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     said = one.scores.argmax(axis=1)
     for at in np.flatnonzero(said != one.labels).tolist():
         yield {
@@ -136,7 +136,7 @@ def _wrong(one: Judged, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         }
 
 
-def calibration(judged: Sequence[Judged]) -> dict[str, Any]:
+def calibration(judged: Sequence[Evaluation]) -> dict[str, Any]:
     """Return how often the first guess was right, by tenth of its score."""
     scores, labels = (
         np.concatenate([getattr(one, what) for one in judged]) for what in ("scores", "labels")

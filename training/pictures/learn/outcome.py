@@ -13,7 +13,7 @@ import numpy.typing as npt
 from models.artefact import write
 from models.manifest import Label, Source
 from training.common.provenance import origin
-from training.pictures.learn import metrics as judge
+from training.pictures.learn import metrics
 from training.reporting import pictures as report
 from training.reporting.charts import LARGEST_MATRIX
 
@@ -38,7 +38,7 @@ class Outcome:
     """First paragraph of its report."""
     pack: Pack
     config: PictureConfig
-    judged: list[judge.Judged]
+    judged: list[metrics.Evaluation]
     """On pictures that nothing was learnt from; of each name, the first question is the one that
     counts."""
     lines: dict[str, Metrics]
@@ -60,9 +60,11 @@ class Outcome:
     """From a row of the pack to its picture, as a data URI, with where the network looked."""
 
 
-def line(judged: Sequence[judge.Judged], *, top: Sequence[int], **known: float | None) -> Metrics:
+def line(
+    judged: Sequence[metrics.Evaluation], *, top: Sequence[int], **known: float | None
+) -> Metrics:
     """Return a row of the table of candidates: means over what each was judged on, and what else is known."""
-    found = [judge.measure(one.scores, one.labels, top=top) for one in judged]
+    found = [metrics.measure(one.scores, one.labels, top=top) for one in judged]
     means = {
         key: float(np.mean([one[key] for one in found])) for key in ("top1", "macro_f1", "majority")
     }
@@ -70,19 +72,19 @@ def line(judged: Sequence[judge.Judged], *, top: Sequence[int], **known: float |
     return {**blank, "test_accuracy": means.pop("top1"), **means, **known}
 
 
-def counted(judged: Sequence[judge.Judged]) -> list[judge.Judged]:
+def counted(judged: Sequence[metrics.Evaluation]) -> list[metrics.Evaluation]:
     """Return the first question of each name."""
-    first: dict[str, judge.Judged] = {}
+    first: dict[str, metrics.Evaluation] = {}
     for one in judged:
         first.setdefault(one.name, one)
     return list(first.values())
 
 
-def metrics(outcome: Outcome) -> Metrics:
+def manifest_metrics(outcome: Outcome) -> Metrics:
     """Return what the manifest says."""
     tests: dict[str, dict[str, Metrics]] = {}
     for one in outcome.judged:
-        tests.setdefault(one.name, {})[one.question] = judge.measure(
+        tests.setdefault(one.name, {})[one.question] = metrics.measure(
             one.scores, one.labels, top=outcome.recipe.top
         )
     first = [next(iter(questions.values())) for questions in tests.values()]
@@ -104,14 +106,14 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "about": outcome.about,
         "classes": pack.classes if len(pack.classes) <= LARGEST_MATRIX else [],
         "top": top,
-        **metrics(outcome),
-        "labels": judge.by_class(scores, labels, pack.classes, top=top),
-        "confusion": judge.matrix(scores, labels),
-        "confused": judge.confused(scores, labels, pack.classes),
-        "reliability": judge.calibration(those),
+        **manifest_metrics(outcome),
+        "labels": metrics.by_class(scores, labels, pack.classes, top=top),
+        "confusion": metrics.matrix(scores, labels),
+        "confused": metrics.confused(scores, labels, pack.classes),
+        "reliability": metrics.calibration(those),
         "mistakes": [
             {**one, "path": pack.pictures[one["row"]].path}
-            for one in judge.mistakes(those, pack.classes)
+            for one in metrics.mistakes(those, pack.classes)
         ],
         "history": outcome.history,
         "matrices": outcome.matrices,
@@ -145,7 +147,7 @@ def ship(outcome: Outcome, out: Path) -> list[Path]:
         onnx=outcome.graph,
         golden_inputs=outcome.golden,
         report=report.markdown(found),
-        metrics=metrics(outcome),
+        metrics=manifest_metrics(outcome),
         provenance=provenance(outcome.recipe),
         libraries={library: version(library) for library in outcome.libraries},
         origin=origin(outcome.recipe),
@@ -179,5 +181,5 @@ def looked(pack: Pack, asked: Callable[[int], tuple[Any, Any]]) -> Callable[[int
 
 
 def golden_rows(rows: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.int64]:
-    """Return some rows whose scores are kept in the artefact."""
+    """Return some rows whose scores are checkpoint in the artefact."""
     return np.sort(np.random.default_rng(seed).permutation(rows)[:GOLDEN])

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 KERNELS = ("linear", "rbf", "sigmoid")
-MOST_CLASSES = 1000
+MAX_CLASSES = 1000
 """Each has a machine of its own."""
-BYTES = 24
+BYTES_PER_PAIR = 24
 """Of memory at most, for each pair of pictures."""
 Matrix = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -55,18 +55,18 @@ class Grid:
         if self.most < 4:
             raise RecipeError(f"svm.most={self.most} must be at least 4")
 
-    def points(self) -> list[Point]:
+    def points(self) -> list[SvmParameters]:
         """Return all combinations."""
         gammas = {kernel: (1.0,) if kernel == "linear" else self.gammas for kernel in self.kernels}
         return [
-            Point(k, c, g)
+            SvmParameters(k, c, g)
             for k in self.kernels
             for g, c in itertools.product(gammas[k], self.costs)
         ]
 
 
 @dataclass(frozen=True)
-class Point:
+class SvmParameters:
     """One combination."""
 
     kernel: str
@@ -76,10 +76,10 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Machine:
+class Svm:
     """Standardisation, support vectors and a softmax over their decisions; everything a graph needs."""
 
-    point: Point
+    point: SvmParameters
     mean: Matrix
     scale: Matrix
     support: Matrix
@@ -105,17 +105,17 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The best combination, and what each came to."""
 
-    machine: Machine
-    table: list[tuple[Point, float]]
+    machine: Svm
+    table: list[tuple[SvmParameters, float]]
     """Mean over the folds of the share of right answers, best first."""
     decisions: Matrix
     """(n, classes) on every picture, by a machine that never saw its fold."""
 
 
-def kernel(point: Point, x: Matrix, y: Matrix) -> Matrix:
+def kernel(point: SvmParameters, x: Matrix, y: Matrix) -> Matrix:
     """Return the kernel matrix (len(x), len(y)) of standardised descriptors."""
     gamma = np.float32(point.gamma / x.shape[1])
     products: Matrix = gamma * (x @ y.T)
@@ -139,9 +139,9 @@ def check_classes(labels: Labels, classes: Sequence[str]) -> None:
     counts = np.bincount(labels, minlength=len(classes))
     if len(classes) < 2:
         raise MaterialError(f"one class only, {', '.join(classes)}: there is nothing to tell apart")
-    if len(classes) > MOST_CLASSES:
+    if len(classes) > MAX_CLASSES:
         raise MaterialError(
-            f"{len(classes):,} classes, each of which wants a machine of its own: at most {MOST_CLASSES:,}; "
+            f"{len(classes):,} classes, each of which wants a machine of its own: at most {MAX_CLASSES:,}; "
             "a network of timbre train cifar-10 or birds has no such limit"
         )
     if thin := [name for name, count in zip(classes, counts, strict=True) if count < 2]:
@@ -154,7 +154,7 @@ def check_count(count: int, grid: Grid) -> None:
     """Refuse more pictures than there may be memory for. Raises MaterialError."""
     if count > grid.most:
         raise MaterialError(
-            f"{count:,} pictures to learn from take about {BYTES * count**2 / 1e9:.0f} GB of memory, and svm.most is "
+            f"{count:,} pictures to learn from take about {BYTES_PER_PAIR * count**2 / 1e9:.0f} GB of memory, and svm.most is "
             f"{grid.most:,}: give fewer pictures, or raise it"
         )
 
@@ -167,14 +167,14 @@ def search(
     *,
     seed: int,
     progress: Callable[[int, int], None],
-) -> Found:
+) -> SearchResult:
     """Return the machine with the best combination, fitted on all rows.
 
     x: (n, numbers). labels: 0 to classes - 1, each at least twice. sources: of each row; where
     there are several, none is on two sides of a fold.
     """
     points, folds = grid.points(), list(_folds(labels, sources, grid, seed))
-    total, rates, found = len(folds) * len(points) + 1, dict[Point, float](), x[:, :0]
+    total, rates, found = len(folds) * len(points) + 1, dict[SvmParameters, float](), x[:, :0]
     for number, point in enumerate(points):
         decisions = np.zeros((len(x), int(labels.max()) + 1), np.float32)
         for at, (train, test) in enumerate(folds):
@@ -190,12 +190,12 @@ def search(
     table = sorted(rates.items(), key=lambda item: -item[1])
     machine = fit(table[0][0], x, labels, sharpness=_sharpness(found, labels))
     progress(total, total)
-    return Found(machine, table, found)
+    return SearchResult(machine, table, found)
 
 
 def fit(
-    point: Point, x: Matrix, labels: Labels, *, classes: int = 0, sharpness: float = 1.0
-) -> Machine:
+    point: SvmParameters, x: Matrix, labels: Labels, *, classes: int = 0, sharpness: float = 1.0
+) -> Svm:
     """Return the machine of one combination. classes: where labels may lack the last ones."""
     mean, scale = _standard(x)
     standard = (x - mean) / scale
@@ -203,10 +203,10 @@ def fit(
         point, kernel(point, standard, standard), labels, classes or int(labels.max()) + 1
     )
     used = np.flatnonzero(weights.any(axis=1))
-    return Machine(point, mean, scale, standard[used], weights[used], offsets, sharpness)
+    return Svm(point, mean, scale, standard[used], weights[used], offsets, sharpness)
 
 
-def _fit(point: Point, gram: Matrix, labels: Labels, classes: int) -> tuple[Matrix, Matrix]:
+def _fit(point: SvmParameters, gram: Matrix, labels: Labels, classes: int) -> tuple[Matrix, Matrix]:
     """Return weights (n, classes) and offsets (classes,) of one machine for each class against the rest."""
     from sklearn.svm import SVC
 

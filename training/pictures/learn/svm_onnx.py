@@ -11,15 +11,15 @@ from models.session import Session
 from training.pictures.learn.layer_onnx import DESCRIPTOR
 
 if TYPE_CHECKING:
-    from training.pictures.learn.svm import Machine
+    from training.pictures.learn.svm import Svm
 
 TOLERANCE = 1e-4
 
 
-def export(network: bytes, machine: Machine) -> bytes:
+def export(network: bytes, machine: Svm) -> bytes:
     """Return the graph from `pixels`, uint8 (n, height, width, 3), to `scores`, float32 (n, classes).
 
-    network: made by `training.pictures.learn.layer_onnx.cut`. Raises ArtefactError if scores differ
+    network: made by `training.pictures.learn.layer_onnx.truncate`. Raises ArtefactError if scores differ
     by more than 1e-4 from what the machine says of the network's descriptors.
     """
     import onnx
@@ -62,7 +62,7 @@ class _Parts:
         return name
 
 
-def _machine(parts: _Parts, machine: Machine) -> None:
+def _machine(parts: _Parts, machine: Svm) -> None:
     x = parts.add("Sub", DESCRIPTOR, parts.constant(machine.mean))
     x = parts.add("Div", x, parts.constant(machine.scale))
     gamma = machine.point.gamma / len(machine.mean)
@@ -84,7 +84,7 @@ def _machine(parts: _Parts, machine: Machine) -> None:
     parts.add("Softmax", decided, to="scores")  # over the last axis
 
 
-def _gauss(parts: _Parts, x: str, products: str, machine: Machine) -> str:
+def _gauss(parts: _Parts, x: str, products: str, machine: Svm) -> str:
     """Add exp(-gamma |x - y|^2) from the products gamma x y."""
     gamma = machine.point.gamma / len(machine.mean)
     own = parts.add(
@@ -97,7 +97,7 @@ def _gauss(parts: _Parts, x: str, products: str, machine: Machine) -> str:
     )
 
 
-def _check(content: bytes, network: bytes, machine: Machine) -> None:
+def _check(content: bytes, network: bytes, machine: Svm) -> None:
     whole, cut = Session(content), Session(network)
     images = np.random.default_rng(0).integers(0, 256, (4, *whole.shape), np.uint8)
     difference = float(np.abs(whole.predict(images) - machine.scores(cut.predict(images))).max())

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from training.pictures.learn import backbones
-from training.pictures.learn.augment import vary
-from training.pictures.learn.fit import Diverged, look, rise_and_fall
+from training.pictures.learn.augment import augment_batch
+from training.pictures.learn.fit import Diverged, epoch_metrics, one_cycle
 from training.pictures.learn.network import keras_on_torch
 from training.pictures.learn.transfer_settings import PARTS
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from training.pictures.dataset.settings import Augment
-    from training.pictures.learn.fit import Material
-    from training.pictures.learn.transfer_settings import Network, Training
+    from training.pictures.learn.fit import TrainingData
+    from training.pictures.learn.transfer_settings import Network, StageSettings
 
 MOMENTUM = 0.9
 SCORED = 64
 """Pictures scored at a time."""
-Look = dict[str, float]
+EpochMetrics = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Learner:
+class TransferNetwork:
     """A backbone, its classifier, and their layers by part."""
 
     model: Any
@@ -41,7 +41,9 @@ class Learner:
     backbone: Any
     parts: dict[str, list[Any]]
 
-    def logits(self, material: Material, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def logits(
+        self, material: TrainingData, rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
         """Return logits (rows, labels)."""
         import torch
 
@@ -55,7 +57,7 @@ class Learner:
 
 def build(
     network: Network, *, height: int, width: int, labels: int, extra: int, seed: int
-) -> Learner:
+) -> TransferNetwork:
     """Return the network: the backbone with its weights, metadata joined after the pooling, a classifier by chance.
 
     extra: values of the metadata. Raises RecipeError and MaterialError as `backbones.build` does.
@@ -77,10 +79,10 @@ def build(
     parts = backbones.groups(backbone) | {
         "classifier": [layer for layer in layers if layer.weights]
     }
-    return Learner(model, backbone, parts)
+    return TransferNetwork(model, backbone, parts)
 
 
-def inputs(material: Material, rows: npt.NDArray[np.int64]) -> Any:
+def inputs(material: TrainingData, rows: npt.NDArray[np.int64]) -> Any:
     """Return what the model takes of some rows."""
     import torch
 
@@ -92,7 +94,7 @@ def inputs(material: Material, rows: npt.NDArray[np.int64]) -> Any:
     )
 
 
-def reset(learner: Learner, parts: tuple[str, ...], network: Network, *, seed: int) -> None:
+def reset(learner: TransferNetwork, parts: tuple[str, ...], network: Network, *, seed: int) -> None:
     """Give the layers of some parts weights by chance, as a network never trained has them."""
     import dataclasses
 
@@ -110,28 +112,28 @@ def reset(learner: Learner, parts: tuple[str, ...], network: Network, *, seed: i
 
 
 def train(
-    learner: Learner,
-    stage: Training,
+    learner: TransferNetwork,
+    stage: StageSettings,
     augment: Augment,
-    material: Material,
+    material: TrainingData,
     *,
     seed: int,
-    kept: Path,
-    tell: Callable[[list[Look]], None],
-) -> list[Look]:
+    checkpoint: Path,
+    tell: Callable[[list[EpochMetrics]], None],
+) -> list[EpochMetrics]:
     """Train one stage, leave the network as it was at the lowest validation loss, and return a look at each epoch.
 
-    kept: a file that holds the state after each epoch; found again, the stage goes on from it to
+    checkpoint: a file that holds the state after each epoch; found again, the stage goes on from it to
     the same end. Raises Diverged when the loss is no longer a number.
     """
     optimizer = _optimizer(learner, stage)
-    history, best = _restore(kept, learner, optimizer)
+    history, best = _load_checkpoint(checkpoint, learner, optimizer)
     while not _over(history, stage):
         epoch, began = len(history), time.monotonic()
         _unfreeze(learner, stage, frozen=epoch < stage.frozen)
         loss = _epoch(learner, optimizer, stage, augment, material, seed=seed, history=history)
         before = history[-1]["seconds"] if history else 0.0
-        seen = look(loss, learner.logits(material, material.valid), material)
+        seen = epoch_metrics(loss, learner.logits(material, material.valid), material)
         if not math.isfinite(loss + seen["valid_loss"]):
             raise Diverged(
                 f"the network diverges in epoch {epoch + 1} of a stage: lower {_rates(stage)}"
@@ -139,20 +141,20 @@ def train(
         if not history or seen["valid_loss"] < min(one["valid_loss"] for one in history):
             best = [np.array(value) for value in learner.model.get_weights()]
         history = [*history, {**seen, "seconds": before + time.monotonic() - began}]
-        _keep(kept, learner, optimizer, history, best)
+        _save_checkpoint(checkpoint, learner, optimizer, history, best)
         tell(history)
     learner.model.set_weights(best)
     return history
 
 
-def stale(history: list[Look]) -> int:
+def epochs_since_best(history: list[EpochMetrics]) -> int:
     """Return how many epochs there were since the lowest validation loss."""
     if not history:
         return 0
     return len(history) - 1 - int(np.argmin([one["valid_loss"] for one in history]))
 
 
-def halvings(history: list[Look], plateau: int) -> int:
+def halvings(history: list[EpochMetrics], plateau: int) -> int:
     """Return how often the rates were halved: after each `plateau` epochs in a row without a lower validation loss."""
     count, lowest, since = 0, math.inf, 0
     for one in history:
@@ -163,15 +165,15 @@ def halvings(history: list[Look], plateau: int) -> int:
     return count
 
 
-def _rates(stage: Training) -> str:
+def _rates(stage: StageSettings) -> str:
     return ", ".join(f"{part}={getattr(stage, part):g}" for part in PARTS if getattr(stage, part))
 
 
-def _over(history: list[Look], stage: Training) -> bool:
-    return len(history) >= stage.epochs or stale(history) >= stage.patience
+def _over(history: list[EpochMetrics], stage: StageSettings) -> bool:
+    return len(history) >= stage.epochs or epochs_since_best(history) >= stage.patience
 
 
-def _optimizer(learner: Learner, stage: Training) -> Any:
+def _optimizer(learner: TransferNetwork, stage: StageSettings) -> Any:
     import torch
 
     for layers in learner.parts.values():
@@ -190,7 +192,7 @@ def _optimizer(learner: Learner, stage: Training) -> Any:
     return torch.optim.AdamW(groups, lr=0.0, weight_decay=0.01)
 
 
-def _unfreeze(learner: Learner, stage: Training, *, frozen: bool) -> None:
+def _unfreeze(learner: TransferNetwork, stage: StageSettings, *, frozen: bool) -> None:
     """Let the parts with a rate learn; while the backbone is frozen, its batch norms keep their statistics too."""
     for part in PARTS:
         learns = bool(getattr(stage, part)) and not (frozen and part != "classifier")
@@ -199,14 +201,14 @@ def _unfreeze(learner: Learner, stage: Training, *, frozen: bool) -> None:
 
 
 def _epoch(
-    learner: Learner,
+    learner: TransferNetwork,
     optimizer: Any,
-    stage: Training,
+    stage: StageSettings,
     augment: Augment,
-    material: Material,
+    material: TrainingData,
     *,
     seed: int,
-    history: list[Look],
+    history: list[EpochMetrics],
 ) -> float:
     """Train one epoch, all of whose randomness comes from seed and epoch, and return its mean loss."""
     import torch
@@ -221,7 +223,7 @@ def _epoch(
     for step in range(steps):
         _set_rates(optimizer, stage, history, at=(epoch * steps + step) / (stage.epochs * steps))
         rows = np.sort(order[step * stage.batch : (step + 1) * stage.batch])
-        x = _varied(inputs(material, rows), augment, random)
+        x = _augmented(inputs(material, rows), augment, random)
         truth = torch.from_numpy(material.labels[rows].astype(np.int64))
         optimizer.zero_grad()
         loss = functional.cross_entropy(learner.model(x, training=True), truth, weights)
@@ -231,41 +233,51 @@ def _epoch(
     return float(np.mean(losses))
 
 
-def _set_rates(optimizer: Any, stage: Training, history: list[Look], *, at: float) -> None:
+def _set_rates(
+    optimizer: Any, stage: StageSettings, history: list[EpochMetrics], *, at: float
+) -> None:
     """Set the rate of each part at a share of the stage."""
-    share = rise_and_fall(at) if stage.one_cycle else 1.0
+    share = one_cycle(at) if stage.one_cycle else 1.0
     for group in optimizer.param_groups:
         group["lr"] = (
             getattr(stage, group["part"]) * share * 0.5 ** halvings(history, stage.plateau)
         )
 
 
-def _varied(x: Any, augment: Augment, random: Any) -> Any:
+def _augmented(x: Any, augment: Augment, random: Any) -> Any:
     pixels, *rest = x if isinstance(x, list) else [x]
-    pixels = vary(pixels.permute(0, 3, 1, 2), augment, random).permute(0, 2, 3, 1).contiguous()
+    pixels = (
+        augment_batch(pixels.permute(0, 3, 1, 2), augment, random).permute(0, 2, 3, 1).contiguous()
+    )
     return [pixels, *rest] if rest else pixels
 
 
-def _keep(
-    kept: Path, learner: Learner, optimizer: Any, history: list[Look], best: list[Any]
+def _save_checkpoint(
+    checkpoint: Path,
+    learner: TransferNetwork,
+    optimizer: Any,
+    history: list[EpochMetrics],
+    best: list[Any],
 ) -> None:
     """Write the state beside the file and rename it: a kill leaves the old one or the new one."""
     import torch
 
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    draft = kept.with_suffix(f".draft-{os.getpid()}")
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    draft = checkpoint.with_suffix(f".draft-{os.getpid()}")
     now = [torch.from_numpy(np.array(value)) for value in learner.model.get_weights()]
     kinds = {"now": now, "best": [torch.from_numpy(value) for value in best]}
     torch.save({**kinds, "optimizer": optimizer.state_dict(), "history": history}, draft)
-    draft.replace(kept)
+    draft.replace(checkpoint)
 
 
-def _restore(kept: Path, learner: Learner, optimizer: Any) -> tuple[list[Look], list[Any]]:
+def _load_checkpoint(
+    checkpoint: Path, learner: TransferNetwork, optimizer: Any
+) -> tuple[list[EpochMetrics], list[Any]]:
     import torch
 
-    if not kept.is_file():
+    if not checkpoint.is_file():
         return [], []
-    state = torch.load(kept, weights_only=True)
+    state = torch.load(checkpoint, weights_only=True)
     learner.model.set_weights([value.numpy() for value in state["now"]])
     optimizer.load_state_dict(state["optimizer"])
     return state["history"], [value.numpy() for value in state["best"]]

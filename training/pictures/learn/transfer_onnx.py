@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.config import PictureConfig
-    from training.pictures.learn.fit import Material
-    from training.pictures.learn.transfer import Learner
+    from training.pictures.learn.fit import TrainingData
+    from training.pictures.learn.transfer import TransferNetwork
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -26,10 +26,10 @@ MOST = 4096
 
 
 def export(
-    learner: Learner,
+    learner: TransferNetwork,
     config: PictureConfig,
     temperature: float,
-    material: Material,
+    material: TrainingData,
     rows: npt.NDArray[np.int64],
 ) -> bytes:
     """Return the graph from uint8 (n, *config.shape) to `scores`, float32 (n, labels).
@@ -47,7 +47,7 @@ def export(
 
 
 def stacked(
-    material: Material, rows: npt.NDArray[np.int64], config: PictureConfig
+    material: TrainingData, rows: npt.NDArray[np.int64], config: PictureConfig
 ) -> npt.NDArray[np.uint8]:
     """Return the tensors (n, *config.shape) of some pictures, as `features.picture.tensor` makes each."""
     images = np.asarray(material.images[rows])
@@ -56,7 +56,7 @@ def stacked(
     return np.concatenate([images.reshape(len(images), -1), material.facts[rows]], axis=1)
 
 
-def _module(learner: Learner, config: PictureConfig, temperature: float) -> Any:
+def _module(learner: TransferNetwork, config: PictureConfig, temperature: float) -> Any:
     import torch
 
     height, width, pixels = config.height, config.width, 3 * config.height * config.width

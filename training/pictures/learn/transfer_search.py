@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from training.pictures.learn.fit import Diverged
 from training.pictures.learn.transfer import reset, train
-from training.pictures.learn.transfer_settings import PARTS, Training, TransferRecipe
+from training.pictures.learn.transfer_settings import PARTS, StageSettings, TransferRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from training.pictures.learn.fit import Material
-    from training.pictures.learn.transfer import Learner, Look
+    from training.pictures.learn.fit import TrainingData
+    from training.pictures.learn.transfer import EpochMetrics, TransferNetwork
 
 HEAD = ("trial", *PARTS, "resets", "epochs", "validation loss", "seconds")
 NOTE = (
@@ -30,10 +30,10 @@ BEFORE_PRUNING = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search came to."""
 
-    fine: Training
+    fine: StageSettings
     """The second stage with the best rates and resets; the recipe's own where no trial came to an
     end."""
     table: dict[str, Any]
@@ -42,11 +42,11 @@ class Found:
 
 def search(
     recipe: TransferRecipe,
-    learner: Learner,
-    material: Material,
+    learner: TransferNetwork,
+    material: TrainingData,
     journal: Path,
     progress: Callable[[int, int], None],
-) -> Found:
+) -> SearchResult:
     """Return the best rates and resets found within the recipe's time, and leave the network as it was.
 
     journal: a file that holds every trial; found again, the search goes on from it, and its time
@@ -63,19 +63,19 @@ def search(
     whole = sorted(_whole(study), key=lambda trial: trial.value)
     others = [trial for trial in _ended(study) if trial not in whole]
     fine = _settings(whole[0].params, recipe.fine) if whole else recipe.fine
-    return Found(
+    return SearchResult(
         fine, {"note": NOTE, "head": HEAD, "rows": [_row(trial) for trial in whole + others]}
     )
 
 
-def toml(fine: Training) -> str:
+def toml(fine: StageSettings) -> str:
     """Return the found settings as a section to paste into a recipe."""
     rates = "".join(f"{part} = {getattr(fine, part)}\n" for part in PARTS)
     resets = ", ".join(f'"{part}"' for part in fine.resets)
     return f"[fine]\n{rates}resets = [{resets}]\n"
 
 
-def say(found: Found) -> None:
+def print_result(found: SearchResult) -> None:
     """Write the found settings to the terminal."""
     print(
         f"best of {len(found.table['rows'])} trials:\n{toml(found.fine)}", file=sys.stderr, end=""
@@ -114,7 +114,7 @@ def _seconds(study: Any) -> float:
 
 
 def _after_head(
-    recipe: TransferRecipe, learner: Learner, material: Material, kept: Path
+    recipe: TransferRecipe, learner: TransferNetwork, material: TrainingData, checkpoint: Path
 ) -> list[Any]:
     """Return the weights that every trial begins with: those after the first stage."""
     reset(learner, recipe.head.resets, recipe.network, seed=recipe.seed + 1)
@@ -124,15 +124,19 @@ def _after_head(
         recipe.augment,
         material,
         seed=recipe.seed,
-        kept=kept,
+        checkpoint=checkpoint,
         tell=lambda _: None,
     )
-    kept.unlink()
+    checkpoint.unlink()
     return [array.copy() for array in learner.model.get_weights()]
 
 
 def _trial(
-    study: Any, recipe: TransferRecipe, learner: Learner, material: Material, start: list[Any]
+    study: Any,
+    recipe: TransferRecipe,
+    learner: TransferNetwork,
+    material: TrainingData,
+    start: list[Any],
 ) -> None:
     import optuna
 
@@ -140,7 +144,7 @@ def _trial(
     before, began = _seconds(study), time.monotonic()
     may_end = bool(_whole(study))
 
-    def tell(history: list[Look]) -> None:
+    def tell(history: list[EpochMetrics]) -> None:
         loss = history[-1]["valid_loss"]
         late = before + time.monotonic() - began > recipe.search.minutes * 60
         trial.report(loss, len(history))
@@ -150,10 +154,16 @@ def _trial(
     learner.model.set_weights(start)
     reset(learner, how.resets, recipe.network, seed=recipe.seed + 1)
     with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / "trial.pt"
+        checkpoint = Path(folder) / "trial.pt"
         try:
             history = train(
-                learner, how, recipe.augment, material, seed=recipe.seed, kept=kept, tell=tell
+                learner,
+                how,
+                recipe.augment,
+                material,
+                seed=recipe.seed,
+                checkpoint=checkpoint,
+                tell=tell,
             )
         except (optuna.TrialPruned, Diverged):
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -161,7 +171,7 @@ def _trial(
             study.tell(trial, min(one["valid_loss"] for one in history))
 
 
-def _ask(study: Any, recipe: TransferRecipe) -> tuple[Any, Training]:
+def _ask(study: Any, recipe: TransferRecipe) -> tuple[Any, StageSettings]:
     """Return a trial and its stage. What is tried depends on the seed and on the trials that ended, on no kill."""
     import optuna
 
@@ -183,7 +193,7 @@ def _ask(study: Any, recipe: TransferRecipe) -> tuple[Any, Training]:
     return trial, replace(_settings(trial.params, recipe.fine), epochs=asked.epochs, frozen=frozen)
 
 
-def _settings(params: dict[str, Any], fine: Training) -> Training:
+def _settings(params: dict[str, Any], fine: StageSettings) -> StageSettings:
     """Return a stage with the rates of a trial, to three digits: what is told is what was tried."""
     low, middle, high, classifier = (float(f"{params[part]:.3g}") for part in PARTS)
     resets = tuple(part for part in PARTS if params[f"reset {part}"])

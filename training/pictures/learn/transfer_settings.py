@@ -14,7 +14,7 @@ PARTS = (*GROUPS, "classifier")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class StageSettings:
     """One stage of the training. Rates are of the thirds of the backbone and of what follows it; 0 learns nothing."""
 
     epochs: int = 10
@@ -96,7 +96,7 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
+class SearchSettings:
     """What is tried for [fine] before the training: a rate for each part, and whether it begins from chance."""
 
     minutes: float = 0.0
@@ -135,9 +135,9 @@ class TransferRecipe(TrainedRecipe):
     """A .weights.h5 file for the backbone's weights at the end, which network.weights of another
     training takes."""
     network: Network = field(default_factory=Network)
-    head: Training = field(default_factory=Training)
-    fine: Training = field(default_factory=Training)
-    search: Search = field(default_factory=Search)
+    head: StageSettings = field(default_factory=StageSettings)
+    fine: StageSettings = field(default_factory=StageSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
 
     def __post_init__(self) -> None:
         """Refuse now what would be found out after the training. Raises RecipeError."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from training.pictures.dataset.packed import Pack
 
 PAGE = Path(__file__).with_name("map.html")
-MOST = 3000
+MAX_PICTURES = 3000
 """Pictures on a map; of more, as many are drawn by chance."""
-FEWEST = 5
+MIN_PICTURES = 5
 COMPONENTS = 50
 PERPLEXITY = 30.0
 SIDE = 40
@@ -35,13 +35,13 @@ Matrix = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 
-def drawn(pack: Pack, x: Matrix, *, title: str, seed: int) -> str:
+def render_map(pack: Pack, x: Matrix, *, title: str, seed: int) -> str:
     """Return the map of a pack as HTML.
 
     x: (n, numbers), descriptors in the pack's order. Raises MaterialError with fewer than 5
     pictures.
     """
-    rows = chosen(len(x), seed=seed)
+    rows = sample_rows(len(x), seed=seed)
     labels, sources = (
         pack.labels[rows].tolist(),
         sorted({picture.source for picture in pack.pictures}),
@@ -49,7 +49,7 @@ def drawn(pack: Pack, x: Matrix, *, title: str, seed: int) -> str:
     points = [
         [*place, label, sources.index(pack.pictures[row].source), pack.pictures[row].path]
         for place, label, row in zip(
-            places(x[rows], seed=seed).tolist(), labels, rows.tolist(), strict=True
+            embed(x[rows], seed=seed).tolist(), labels, rows.tolist(), strict=True
         )
     ]
     of = (
@@ -67,12 +67,12 @@ def drawn(pack: Pack, x: Matrix, *, title: str, seed: int) -> str:
     )
 
 
-def chosen(count: int, *, seed: int) -> Rows:
+def sample_rows(count: int, *, seed: int) -> Rows:
     """Return the rows that a map of so many pictures shows, in order."""
-    return np.sort(np.random.default_rng(seed).permutation(count)[:MOST])
+    return np.sort(np.random.default_rng(seed).permutation(count)[:MAX_PICTURES])
 
 
-def places(x: Matrix, *, seed: int) -> Rows:
+def embed(x: Matrix, *, seed: int) -> Rows:
     """Return the place (n, 2) of each row, whole numbers from 0 to 10,000 with the proportions of the embedding.
 
     t-SNE (van der Maaten and Hinton 2008) of the first principal components of the standardised
@@ -83,9 +83,9 @@ def places(x: Matrix, *, seed: int) -> Rows:
     from sklearn.manifold import TSNE
 
     spread = x.std(axis=0)
-    if len(x) < FEWEST or not spread.max() > 0:
+    if len(x) < MIN_PICTURES or not spread.max() > 0:
         raise MaterialError(
-            f"no map: {len(x)} pictures, and it takes {FEWEST} that differ; leave map=false"
+            f"no map: {len(x)} pictures, and it takes {MIN_PICTURES} that differ; leave map=false"
         )
     standard = (x - x.mean(axis=0)) / np.where(spread > 1e-6, spread, 1)
     fewer = PCA(
@@ -105,7 +105,7 @@ def sprite(images: Sequence[npt.NDArray[np.uint8]]) -> str:
     """Return thumbnails of uint8 (height, width, 3), row after row of a square sheet, as a data URI."""
     from PIL import Image, ImageOps
 
-    columns = across(len(images))
+    columns = columns_of(len(images))
     sheet = Image.new("RGB", (columns * SIDE, -(-len(images) // columns) * SIDE), "white")
     for number, image in enumerate(images):
         small = ImageOps.pad(Image.fromarray(image), (SIDE, SIDE), color="white")
@@ -115,7 +115,7 @@ def sprite(images: Sequence[npt.NDArray[np.uint8]]) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def across(count: int) -> int:
+def columns_of(count: int) -> int:
     """Return how many thumbnails stand side by side."""
     return int(np.ceil(np.sqrt(count)))
 
@@ -123,7 +123,7 @@ def across(count: int) -> int:
 def render(shown: dict[str, Any], thumbnails: str, *, title: str, note: str) -> str:
     """Return the page. shown: labels, sources, and points [x, y, label, source, path]. thumbnails: in their order."""
     # In a script, only "<" could end it.
-    data = json.dumps({**shown, "side": SIDE, "across": across(len(shown["points"]))}).replace(
+    data = json.dumps({**shown, "side": SIDE, "across": columns_of(len(shown["points"]))}).replace(
         "<", "\\u003c"
     )
     values = {"title": escape(title), "note": escape(note), "sprite": thumbnails, "data": data}

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 from PIL import Image
 
-from training.pictures.clean.findings import KINDS, examine
+from training.pictures.clean.findings import KINDS, scan
 from training.pictures.dataset.folders import listing
 
 
@@ -15,11 +15,11 @@ def stage(name):
 
 def found_in(folder):
     found = listing(folder)
-    examined = examine(found, stage=stage)
+    result = scan(found, stage=stage)
     sets = {kind: [] for kind in KINDS}
-    for finding in examined.findings:
+    for finding in result.findings:
         sets[finding.kind].append({found.pictures[i].path for i in finding.pictures})
-    return sets, examined
+    return sets, result
 
 
 def test_each_kind_of_wrong_is_found(folder):
@@ -28,12 +28,12 @@ def test_each_kind_of_wrong_is_found(folder):
     Image.open(cup).resize((48, 48)).save(folder / "cup" / "small.jpg", quality=85)
     Image.new("RGB", (40, 40), "#fdfdfd").save(folder / "boat" / "plain.png")
     (folder / "tree" / "cut.png").write_bytes(cup.read_bytes()[:100])
-    sets, examined = found_in(folder)
+    sets, result = found_in(folder)
     assert sets["equal"] == [{"boat/boat-0.png", "tree/copy.png"}]
     assert sets["near"] == [{"cup/cup-0.png", "cup/small.jpg"}]
     assert sets["blank"] == [{"boat/plain.png"}]
     assert sets["unreadable"] == [{"tree/cut.png"}]
-    assert examined.counts()["equal"] == 1
+    assert result.counts()["equal"] == 1
 
 
 def test_a_picture_in_the_wrong_class_is_doubted_with_a_better_one(tmp_path):
@@ -44,9 +44,9 @@ def test_a_picture_in_the_wrong_class_is_doubted_with_a_better_one(tmp_path):
             picture.paste((i * 8, i * 5 % 256, i * 3 % 256), (i % 20, 5, 20 + i % 20, 25))
             picture.save(tmp_path / label / f"{i}.png")
     (tmp_path / "warm" / "7.png").rename(tmp_path / "cold" / "wrong.png")
-    _, examined = found_in(tmp_path)
-    doubted = [finding for finding in examined.findings if finding.kind == "label"]
-    assert examined.found.pictures[doubted[0].pictures[0]].path == "cold/wrong.png"
+    _, result = found_in(tmp_path)
+    doubted = [finding for finding in result.findings if finding.kind == "label"]
+    assert result.found.pictures[doubted[0].pictures[0]].path == "cold/wrong.png"
     assert doubted[0].suggested == "warm"
     assert doubted[0].why.startswith("looks like warm, not cold (")
 

@@ -8,9 +8,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from tests.training.pictures.helpers.browser import opened
-from training.pictures.clean.findings import examine
-from training.pictures.clean.moves import Journal
-from training.pictures.clean.review_server import Cleaner, build
+from training.pictures.clean.findings import scan
+from training.pictures.clean.moves import MoveJournal
+from training.pictures.clean.review_server import ReviewSession, build
 from training.pictures.dataset.folders import Layout, listing
 
 
@@ -21,7 +21,7 @@ def stage(name):
 
 def cleaner_of(folder, layout="label"):
     layout = Layout.parse(layout)
-    return Cleaner(examine(listing(folder, layout), stage=stage), layout, Journal(folder))
+    return ReviewSession(scan(listing(folder, layout), stage=stage), layout, MoveJournal(folder))
 
 
 @pytest.fixture
@@ -35,19 +35,19 @@ def messy(folder):
 
 @pytest.fixture
 async def page(messy):
-    cleaner = cleaner_of(messy)
-    async with TestClient(TestServer(build(cleaner), host="127.0.0.1")) as client:
+    session = cleaner_of(messy)
+    async with TestClient(TestServer(build(session), host="127.0.0.1")) as client:
 
         async def ask(what, body=None, **headers):
-            url = f"/{cleaner.token}/{what}"
-            sent = {"X-Timbre-Token": cleaner.token} | headers
+            url = f"/{session.token}/{what}"
+            sent = {"X-Timbre-Token": session.token} | headers
             return await (
                 client.get(url, headers=headers)
                 if body is None
                 else client.post(url, json=body, headers=sent)
             )
 
-        ask.cleaner, ask.client, ask.root = cleaner, client, messy
+        ask.session, ask.client, ask.root = session, client, messy
         yield ask
 
 
@@ -61,7 +61,7 @@ async def test_the_state_tells_what_was_found(page):
 
 
 async def test_pictures_are_kept_moved_deleted_and_brought_back(page):
-    number = page.cleaner.paths.index("tree/copy.png")
+    number = page.session.paths.index("tree/copy.png")
     changed = await (
         await page("act", {"action": "move", "numbers": [number], "label": "boat"})
     ).json()
@@ -85,17 +85,17 @@ async def test_pictures_are_kept_moved_deleted_and_brought_back(page):
 async def test_a_move_changes_the_label_alone(folder, tmp_path):
     (tmp_path / "all").mkdir()
     folder.rename(tmp_path / "all" / "anna")
-    cleaner = cleaner_of(tmp_path / "all", "source/label")
-    cleaner.act("move", [cleaner.paths.index("anna/cup/cup-0.png")], "mug")
+    session = cleaner_of(tmp_path / "all", "source/label")
+    session.act("move", [session.paths.index("anna/cup/cup-0.png")], "mug")
     assert (tmp_path / "all" / "anna" / "mug" / "cup-0.png").is_file()
 
 
 async def test_pictures_are_shown_small_and_large_or_not_at_all(page):
-    number = page.cleaner.paths.index("boat/boat-0.png")
+    number = page.session.paths.index("boat/boat-0.png")
     for side in (160, 640):
         answer = await page(f"picture/{number}/{side}")
         assert Image.open(io.BytesIO(await answer.read())).size == (side, side)
-    unreadable = page.cleaner.paths.index("tree/cut.png")
+    unreadable = page.session.paths.index("tree/cut.png")
     for path in (
         f"picture/{unreadable}/160",
         "picture/999/160",
@@ -118,7 +118,7 @@ async def test_strangers_see_and_do_nothing(page):
     body = {"action": "delete", "numbers": [0]}
     assert (await page.client.get("/")).status == 404
     for path in ("state", "picture/0/160", "clean.js", ""):
-        assert (await page.client.get(f"/{'x' * len(page.cleaner.token)}/{path}")).status == 404
+        assert (await page.client.get(f"/{'x' * len(page.session.token)}/{path}")).status == 404
         assert (await page(path, Host="evil.example")).status == 403
     for headers in (
         {"Origin": "http://evil.example"},
@@ -129,7 +129,7 @@ async def test_strangers_see_and_do_nothing(page):
         assert (await page("act", body, **headers)).status == 403
         assert (await page("undo", {}, **headers)).status == 403
     assert (await page("act", body, Host="evil.example:80")).status == 403
-    assert (page.root / page.cleaner.paths[0]).is_file()
+    assert (page.root / page.session.paths[0]).is_file()
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ async def test_what_makes_no_sense_changes_nothing(page, body, status):
     answer = await page("act", body)
     assert answer.status == status
     assert (await answer.json())["error"]
-    assert (page.root / page.cleaner.paths[0]).is_file()
-    assert not page.cleaner.journal.steps
+    assert (page.root / page.session.paths[0]).is_file()
+    assert not page.session.journal.steps
 
 
 async def test_a_picture_that_somebody_else_took_away_is_told(page):
-    (page.root / page.cleaner.paths[0]).unlink()
+    (page.root / page.session.paths[0]).unlink()
     answer = await page("act", {"action": "delete", "numbers": [0]})
     assert answer.status == 409
     assert "is not there any more" in (await answer.json())["error"]
@@ -167,7 +167,7 @@ async def test_a_picture_that_somebody_else_took_away_is_told(page):
 
 @pytest.mark.slow  # needs a browser
 async def test_a_person_cleans_with_the_keyboard(page):
-    url = str(page.client.make_url(f"/{page.cleaner.token}/"))
+    url = str(page.client.make_url(f"/{page.session.token}/"))
     async with opened(url) as tab:
         await tab.until("document.activeElement?.classList.contains('card')")
         assert await tab.run("document.getElementById('title').textContent") == "Equal files"
@@ -202,12 +202,12 @@ async def test_a_person_cleans_with_the_keyboard(page):
         await tab.until(
             "document.querySelector('.empty') && document.querySelectorAll('.card').length === 0"
         )
-        assert page.cleaner.journal.kept == {"cup/plain.png"}
+        assert page.session.journal.kept == {"cup/plain.png"}
 
 
 @pytest.mark.slow
 async def test_the_page_fits_a_phone_and_two_clicks_look_closely(page):
-    url = str(page.client.make_url(f"/{page.cleaner.token}/"))
+    url = str(page.client.make_url(f"/{page.session.token}/"))
     async with opened(url) as tab:
         size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
         await tab.send("Emulation.setDeviceMetricsOverride", **size)

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from training.pictures.clean.suspect_labels import MOST, UNLIKELY, describe, doubts
+from training.pictures.clean.suspect_labels import (
+    MAX_SHARE,
+    UNLIKELY,
+    describe,
+    find_suspect_labels,
+)
 
 
 def quiet(done, total):
@@ -43,7 +48,7 @@ def test_labels_that_were_exchanged_are_found(material):
     wrong = np.random.default_rng(2).choice(400, 12, replace=False)
     given = labels.copy()
     given[wrong] = np.where(labels[wrong] == "upright", "lying", "upright")
-    found, accuracy = doubts(described, given.tolist(), np.arange(400), progress=quiet)
+    found, accuracy = find_suspect_labels(described, given.tolist(), np.arange(400), progress=quiet)
     assert accuracy > 0.85
     assert len(set(wrong) & {doubt.row for doubt in found[:12]}) >= 10
     names = ["lying", "upright"]
@@ -55,13 +60,17 @@ def test_labels_that_were_exchanged_are_found(material):
 def test_no_more_than_a_share_is_doubted(material):
     described, labels = material
     given = np.where(np.random.default_rng(3).random(400) < 0.8, labels, "upright").tolist()
-    assert 0 < len(doubts(described, given, np.arange(400), progress=quiet).found) <= MOST * 400
+    assert (
+        0
+        < len(find_suspect_labels(described, given, np.arange(400), progress=quiet).found)
+        <= MAX_SHARE * 400
+    )
 
 
 def test_models_that_know_nothing_doubt_nothing(material):
     described, _ = material
     chance = np.random.default_rng(3).choice(["a", "a", "a", "b"], 400).tolist()
-    found, accuracy = doubts(described, chance, np.arange(400), progress=quiet)
+    found, accuracy = find_suspect_labels(described, chance, np.arange(400), progress=quiet)
     assert found == []
     assert accuracy < 0.8
 
@@ -75,18 +84,20 @@ def test_a_copy_with_the_same_wrong_label_does_not_vouch_for_it(material):
         np.concatenate([given, given[:10]]).tolist(),
     )
     group = np.concatenate([np.arange(400), np.arange(10)])
-    found = {doubt.row for doubt in doubts(twice, both, group, progress=quiet).found}
+    found = {doubt.row for doubt in find_suspect_labels(twice, both, group, progress=quiet).found}
     assert len(found & set(range(10))) >= 8
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 12])
 def test_one_class_or_few_pictures_give_no_doubts(material, count):
     described, _ = material
-    assert doubts(described[:count], ["a"] * count, np.arange(count), progress=quiet) == ([], 0)
+    assert find_suspect_labels(
+        described[:count], ["a"] * count, np.arange(count), progress=quiet
+    ) == ([], 0)
 
 
 def test_classes_of_one_picture_are_not_doubted(material):
     described, labels = material
     given = [*labels[:100].tolist(), *(f"lone-{i}" for i in range(50))]
-    found, _ = doubts(described[:150], given, np.arange(150), progress=quiet)
+    found, _ = find_suspect_labels(described[:150], given, np.arange(150), progress=quiet)
     assert all(doubt.row < 100 for doubt in found)

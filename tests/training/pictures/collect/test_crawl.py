@@ -21,10 +21,10 @@ from tests.training.pictures.collect.test_open_collections import commons, openv
 from tests.training.pictures.helpers.shops import TheShop, served
 from training.common.recipe import RecipeError
 from training.pictures.collect import crawl
-from training.pictures.collect.fetcher import Manners
+from training.pictures.collect.fetcher import FetchSettings
 from training.pictures.collect.shop import Select, Shop
 
-MANNERS = Manners(rate=1000, backoff=0.01, timeout=10, tries=2, picture_bytes=200_000)
+MANNERS = FetchSettings(rate=1000, backoff=0.01, timeout=10, tries=2, picture_bytes=200_000)
 SELECT = Select(categories=".tree a", products=".product", title="h3")
 
 
@@ -53,7 +53,7 @@ def recipe(url, *, bounds=None, manners=MANNERS, **changes):
         "ignore": ("sid",),
     }
     return crawl.Crawl(
-        place=Shop(**{**shop, **changes}), bounds=bounds or crawl.Bounds(), manners=manners
+        place=Shop(**{**shop, **changes}), bounds=bounds or crawl.Limits(), manners=manners
     )
 
 
@@ -62,7 +62,7 @@ async def test_the_shop_is_walked_once_and_every_trap_is_named(pictures, tmp_pat
     shop.fail["/img/7.png"] = 1
     shop.fail["/c/bass"] = 1
     async with served(shop.answer) as url:
-        steps, waiting = await crawl.carry_out(recipe(url), tmp_path, quiet)
+        steps, waiting = await crawl.run_crawl(recipe(url), tmp_path, quiet)
     result = {step["url"].removeprefix(url): step["result"] for step in steps}
     kept = {
         step["url"].removeprefix(url): step["file"].split("/")[1]
@@ -94,7 +94,7 @@ async def test_the_shop_is_walked_once_and_every_trap_is_named(pictures, tmp_pat
 async def test_pictures_are_kept_as_they_came_with_where_they_came_from(pictures, tmp_path):
     shop = TheShop(pictures)
     async with served(shop.answer) as url:
-        await crawl.carry_out(recipe(url), tmp_path, quiet)
+        await crawl.run_crawl(recipe(url), tmp_path, quiet)
     lines = [json.loads(line) for line in (tmp_path / "provenance.jsonl").read_text().splitlines()]
     lazy = next(line for line in lines if line["title"] == "Lazy")
     assert lazy["url"] == f"{url}/img/2.png"
@@ -107,7 +107,7 @@ async def test_pictures_are_kept_as_they_came_with_where_they_came_from(pictures
 async def test_a_calendar_without_end_ends_at_the_depth(pictures, tmp_path):
     shop = TheShop(pictures)
     async with served(shop.answer) as url:
-        _, waiting = await crawl.carry_out(
+        _, waiting = await crawl.run_crawl(
             recipe(url, allow=("calendar",), depth=4), tmp_path, quiet
         )
     assert waiting == 0
@@ -119,14 +119,14 @@ async def test_a_calendar_without_end_ends_at_the_depth(pictures, tmp_path):
 )
 async def test_a_bound_stops_the_crawl_and_a_higher_one_goes_on(pictures, tmp_path, bounds, asked):
     shop = TheShop(pictures)
-    (kind, most), low = *bounds.items(), crawl.Bounds(**bounds)
+    (kind, most), low = *bounds.items(), crawl.Limits(**bounds)
     async with served(shop.answer) as url:
-        steps, waiting = await crawl.carry_out(
+        steps, waiting = await crawl.run_crawl(
             recipe(url, allow=("cal",), depth=9, bounds=low), tmp_path, quiet
         )
         assert waiting == 1 if kind == "pages" else waiting > 0
         assert sum(step["kind"] == kind[:-1] for step in steps) == most
-        _, waiting = await crawl.carry_out(recipe(url, allow=("cal",), depth=9), tmp_path, quiet)
+        _, waiting = await crawl.run_crawl(recipe(url, allow=("cal",), depth=9), tmp_path, quiet)
     assert waiting == 0
     assert sum(path.startswith(asked) for path in shop.asked) == 9
     assert max(shop.asked[path] for path in shop.asked if path.startswith(asked)) == 1
@@ -137,8 +137,8 @@ async def test_a_picture_that_stands_for_none_can_be_named(pictures, tmp_path):
 
     empty = (hashlib.sha256(pictures["1.png"]).hexdigest(),)
     async with served(TheShop(pictures).answer) as url:
-        steps, _ = await crawl.carry_out(
-            recipe(url, bounds=crawl.Bounds(empty=empty)), tmp_path, quiet
+        steps, _ = await crawl.run_crawl(
+            recipe(url, bounds=crawl.Limits(empty=empty)), tmp_path, quiet
         )
     assert {step["result"] for step in steps if step["url"].endswith("/1.png")} == {
         "an empty picture"
@@ -149,12 +149,12 @@ async def test_slow_pages_are_left_and_tried_again_by_the_next_crawl(pictures, t
     shop = TheShop(pictures)
     shop.slow = {"/c/electric": 2.5}
     async with served(shop.answer) as url:
-        steps, _ = await crawl.carry_out(
+        steps, _ = await crawl.run_crawl(
             recipe(url, manners=replace(MANNERS, timeout=1)), tmp_path, quiet
         )
         assert "TimeoutError, after 2 tries" in {step["result"] for step in steps}
         shop.slow = {}
-        steps, _ = await crawl.carry_out(recipe(url), tmp_path, quiet)
+        steps, _ = await crawl.run_crawl(recipe(url), tmp_path, quiet)
     assert {step["result"] for step in steps if step["url"].endswith("/electric")} == {"ok"}
     assert shop.asked["/c/electric"] == 3
     assert shop.asked["/img/5.png"] == 1

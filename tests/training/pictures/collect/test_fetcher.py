@@ -13,9 +13,15 @@ from aiohttp import web
 
 from tests.training.pictures.helpers.shops import served
 from training.common.recipe import RecipeError
-from training.pictures.collect.fetcher import REDIRECTS, Fetched, Fetcher, Manners, Refused
+from training.pictures.collect.fetcher import (
+    MAX_REDIRECTS,
+    Fetched,
+    Fetcher,
+    FetchError,
+    FetchSettings,
+)
 
-QUICK = Manners(rate=1000, backoff=0.01, timeout=10, tries=3)
+QUICK = FetchSettings(rate=1000, backoff=0.01, timeout=10, tries=3)
 ROBOTS = "User-agent: other\nDisallow: /\n\nUser-agent: *\nDisallow: /private\nAllow: /\n"
 
 
@@ -57,24 +63,24 @@ class Host:
         return [path for path, _, _ in self.asked if path != "/robots.txt"]
 
 
-async def fetch(host, path, *, manners=QUICK, most=100, hosts=None, times=1):
+async def fetch(host, path, *, manners=QUICK, max_bytes=100, hosts=None, times=1):
     async with served(host) as url, Fetcher(manners, hosts) as fetcher:
         for _ in range(times - 1):
-            await fetcher.fetch(url + path, most=most)
-        return await fetcher.fetch(url + path, most=most)
+            await fetcher.fetch(url + path, max_bytes=max_bytes)
+        return await fetcher.fetch(url + path, max_bytes=max_bytes)
 
 
 async def test_what_is_there_comes_with_its_kind_and_our_name_is_told():
     host = Host()
     fetched = await fetch(
-        host, "/bytes/100", manners=Manners(agent="Tester/1 (me@example.org)", rate=1000)
+        host, "/bytes/100", manners=FetchSettings(agent="Tester/1 (me@example.org)", rate=1000)
     )
     assert (len(fetched.body), fetched.kind) == (100, "image/png")
     assert {agent for _, _, agent in host.asked} == {"Tester/1 (me@example.org)"}
 
 
 async def test_more_bytes_than_allowed_are_refused():
-    with pytest.raises(Refused, match="more than 100 bytes"):
+    with pytest.raises(FetchError, match="more than 100 bytes"):
         await fetch(Host(), "/bytes/101")
 
 
@@ -94,7 +100,7 @@ async def test_robots_txt_is_obeyed(robots, path, allowed):
         assert (await fetch(host, path)).body
         assert [path for path, _, _ in host.asked] == ["/robots.txt", path]
         return
-    with pytest.raises(Refused, match=r"robots\.txt forbids it"):
+    with pytest.raises(FetchError, match=r"robots\.txt forbids it"):
         await fetch(host, path)
     assert host.paths == []
 
@@ -112,13 +118,13 @@ async def test_robots_txt_that_fails_forbids_all_until_it_can_be_read(status, ag
         async with Fetcher(QUICK) as fetcher:
             for _ in range(2):
                 with pytest.raises(
-                    Refused, match=rf"robots\.txt cannot be read.* status {status}"
+                    FetchError, match=rf"robots\.txt cannot be read.* status {status}"
                 ) as refused:
-                    await fetcher.fetch(f"{url}/page", most=10)
+                    await fetcher.fetch(f"{url}/page", max_bytes=10)
                 assert refused.value.again == again
         assert asked == ["/robots.txt"] * QUICK.tries
         async with Fetcher(QUICK) as fetcher:
-            assert await fetcher.fetch(f"{url}/page", most=10)
+            assert await fetcher.fetch(f"{url}/page", max_bytes=10)
 
 
 async def test_robots_txt_is_read_where_it_moved_to_but_not_on_a_host_that_may_not_be_asked():
@@ -133,21 +139,23 @@ async def test_robots_txt_is_read_where_it_moved_to_but_not_on_a_host_that_may_n
     async with served(moved) as url:
         host = frozenset({url.removeprefix("http://")})
         async with Fetcher(QUICK, host) as fetcher:
-            assert (await fetcher.fetch(f"{url}/public", most=10)).body == b"x"
-            with pytest.raises(Refused, match=r"robots\.txt forbids it"):
-                await fetcher.fetch(f"{url}/private", most=10)
+            assert (await fetcher.fetch(f"{url}/public", max_bytes=10)).body == b"x"
+            with pytest.raises(FetchError, match=r"robots\.txt forbids it"):
+                await fetcher.fetch(f"{url}/private", max_bytes=10)
         for away[0], words in [
             ("http://127.0.0.1:9/rules", "another host"),
             ("/robots.txt", "more than 5 redirects"),
         ]:
             async with Fetcher(QUICK, host) as fetcher:
-                with pytest.raises(Refused, match=rf"robots\.txt cannot be read.* {words}"):
-                    await fetcher.fetch(f"{url}/public", most=10)
+                with pytest.raises(FetchError, match=rf"robots\.txt cannot be read.* {words}"):
+                    await fetcher.fetch(f"{url}/public", max_bytes=10)
 
 
 async def test_on_a_host_of_ones_own_robots_txt_may_be_passed_over():
     assert await fetch(
-        Host("User-agent: *\nDisallow: /"), "/bytes/1", manners=Manners(robots=False, rate=1000)
+        Host("User-agent: *\nDisallow: /"),
+        "/bytes/1",
+        manners=FetchSettings(robots=False, rate=1000),
     )
 
 
@@ -157,7 +165,7 @@ async def test_what_may_pass_is_tried_again_and_not_for_ever():
     assert (await fetch(host, "/bytes/1")).body
     assert len(host.paths) == 3
     host.failures = 3
-    with pytest.raises(Refused, match="status 503, after 3 tries") as refused:
+    with pytest.raises(FetchError, match="status 503, after 3 tries") as refused:
         await fetch(host, "/bytes/1")
     assert refused.value.again
     assert len(host.paths) == 6
@@ -166,7 +174,7 @@ async def test_what_may_pass_is_tried_again_and_not_for_ever():
 async def test_the_pause_between_tries_doubles():
     host = Host()
     host.failures = 2
-    await fetch(host, "/bytes/1", manners=Manners(rate=1000, backoff=0.1, tries=3))
+    await fetch(host, "/bytes/1", manners=FetchSettings(rate=1000, backoff=0.1, tries=3))
     first, second, third = [at for path, at, _ in host.asked if path != "/robots.txt"]
     assert second - first >= 0.1
     assert third - second >= 0.2
@@ -175,35 +183,37 @@ async def test_the_pause_between_tries_doubles():
 @pytest.mark.parametrize("path", ["/status/404", "/status/410", "/status/403"])
 async def test_what_will_not_pass_is_asked_once(path):
     host = Host()
-    with pytest.raises(Refused, match="status 4") as refused:
+    with pytest.raises(FetchError, match="status 4") as refused:
         await fetch(host, path)
     assert not refused.value.again
     assert host.paths == [path]
 
 
 async def test_a_page_that_does_not_end_is_left_after_the_timeout():
-    with pytest.raises(Refused, match="TimeoutError, after 2 tries"):
-        await fetch(Host(), "/slow/1", manners=Manners(rate=1000, backoff=0, timeout=0.2, tries=2))
+    with pytest.raises(FetchError, match="TimeoutError, after 2 tries"):
+        await fetch(
+            Host(), "/slow/1", manners=FetchSettings(rate=1000, backoff=0, timeout=0.2, tries=2)
+        )
 
 
 async def test_a_host_that_asks_to_wait_is_waited_for_unless_too_long():
     host = Host()
     began = time.monotonic()
-    with pytest.raises(Refused, match="status 429, after 2 tries"):
-        await fetch(host, "/wait/1", manners=Manners(rate=1000, backoff=0, tries=2))
+    with pytest.raises(FetchError, match="status 429, after 2 tries"):
+        await fetch(host, "/wait/1", manners=FetchSettings(rate=1000, backoff=0, tries=2))
     assert time.monotonic() - began >= 1
     for long in ("3600", "9" * 400, "Fri, 31 Dec 2099 23:59:59 GMT"):
-        with pytest.raises(Refused, match="status 429, after 1 tries"):
+        with pytest.raises(FetchError, match="status 429, after 1 tries"):
             await fetch(host, f"/wait/{long}")
 
 
 async def test_the_wait_may_be_a_date():
     host, until = Host(), datetime.now(UTC) + timedelta(seconds=3)
-    with pytest.raises(Refused, match="status 429, after 2 tries"):
+    with pytest.raises(FetchError, match="status 429, after 2 tries"):
         await fetch(
             host,
             f"/wait/{format_datetime(until, usegmt=True)}",
-            manners=Manners(rate=1000, backoff=0, tries=2),
+            manners=FetchSettings(rate=1000, backoff=0, tries=2),
         )
     # Such dates have no fractions of a second.
     assert datetime.now(UTC) >= until - timedelta(seconds=1)
@@ -214,7 +224,7 @@ async def test_the_wait_may_be_a_date():
 )
 async def test_a_wait_that_makes_no_sense_or_is_over_is_none(after):
     began = time.monotonic()
-    with pytest.raises(Refused, match="status 429, after 3 tries"):
+    with pytest.raises(FetchError, match="status 429, after 3 tries"):
         await fetch(Host(), f"/wait/{after}")
     assert time.monotonic() - began < 10
 
@@ -233,14 +243,14 @@ async def test_bytes_are_counted_when_they_are_unpacked():
         return web.Response(body=gzip.compress(bytes(50_000_000)), headers=kind)
 
     async with served(bomb) as url, Fetcher(QUICK) as fetcher:
-        with pytest.raises(Refused, match="more than 1,000 bytes"):
-            await fetcher.fetch(f"{url}/page", most=1_000, robots=False)
+        with pytest.raises(FetchError, match="more than 1,000 bytes"):
+            await fetcher.fetch(f"{url}/page", max_bytes=1_000, robots=False)
 
 
 async def test_redirects_are_followed_so_far_and_no_further():
-    assert len((await fetch(Host(), f"/redirect/{REDIRECTS - 1}")).body) == 3
-    with pytest.raises(Refused, match="more than 5 redirects"):
-        await fetch(Host(), f"/redirect/{REDIRECTS}")
+    assert len((await fetch(Host(), f"/redirect/{MAX_REDIRECTS - 1}")).body) == 3
+    with pytest.raises(FetchError, match="more than 5 redirects"):
+        await fetch(Host(), f"/redirect/{MAX_REDIRECTS}")
 
 
 async def test_a_redirect_does_not_lead_to_another_host_or_past_robots_txt():
@@ -256,10 +266,10 @@ async def test_a_redirect_does_not_lead_to_another_host_or_past_robots_txt():
             served(astray) as url,
             Fetcher(QUICK, frozenset({url.removeprefix("http://")})) as fetcher,
         ):
-            with pytest.raises(Refused, match="is another host"):
-                await fetcher.fetch(f"{url}/out", most=10)
-            with pytest.raises(Refused, match=r"robots\.txt forbids it"):
-                await fetcher.fetch(f"{url}/in", most=10)
+            with pytest.raises(FetchError, match="is another host"):
+                await fetcher.fetch(f"{url}/out", max_bytes=10)
+            with pytest.raises(FetchError, match=r"robots\.txt forbids it"):
+                await fetcher.fetch(f"{url}/in", max_bytes=10)
     assert there.asked == []
 
 
@@ -268,8 +278,8 @@ async def test_a_redirect_does_not_lead_to_another_host_or_past_robots_txt():
 )
 async def test_what_is_no_web_address_is_refused(url):
     async with Fetcher(QUICK) as fetcher:
-        with pytest.raises(Refused, match="neither http nor https"):
-            await fetcher.fetch(url, most=10)
+        with pytest.raises(FetchError, match="neither http nor https"):
+            await fetcher.fetch(url, max_bytes=10)
 
 
 @pytest.mark.parametrize("link", ["http://[", "http://[::1", "http://a\u2100b/"])
@@ -278,10 +288,10 @@ async def test_what_is_no_address_at_all_is_refused_wherever_it_stands(link):
         return web.Response(status=302, headers={"Location": link})
 
     async with served(astray) as url, Fetcher(QUICK) as fetcher:
-        with pytest.raises(Refused, match="no address"):
-            await fetcher.fetch(link, most=10, robots=False)
-        with pytest.raises(Refused, match="no address"):
-            await fetcher.fetch(url, most=10, robots=False)
+        with pytest.raises(FetchError, match="no address"):
+            await fetcher.fetch(link, max_bytes=10, robots=False)
+        with pytest.raises(FetchError, match="no address"):
+            await fetcher.fetch(url, max_bytes=10, robots=False)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +299,7 @@ async def test_what_is_no_address_at_all_is_refused_wherever_it_stands(link):
 )
 async def test_requests_to_a_host_keep_their_distance(rate, robots):
     host = Host(robots)
-    await fetch(host, "/bytes/1", manners=Manners(rate=rate), times=3)
+    await fetch(host, "/bytes/1", manners=FetchSettings(rate=rate), times=3)
     times = [at for path, at, _ in host.asked if path != "/robots.txt"]
     distance = 1 if robots else 0.1
     assert all(b - a > distance * 0.9 for a, b in pairwise(times))
@@ -302,4 +312,4 @@ async def test_requests_to_a_host_keep_their_distance(rate, robots):
 )  # fmt: skip
 def test_manners_that_make_no_sense_are_refused(wrong):
     with pytest.raises(RecipeError, match="manners"):
-        Manners(**wrong)
+        FetchSettings(**wrong)

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import InputError
 from training.common.recipe import RecipeError
-from training.pictures.collect.html import MOST, Selector, parse
+from training.pictures.collect.html import MAX_ELEMENTS, Selector, parse
 
 PAGE = """
 <html><body class="shop dark">
@@ -126,11 +126,11 @@ def test_a_page_made_to_take_for_ever_is_read_at_once(part):
 
 
 def test_a_selector_is_quick_however_deep_the_page_is():
-    html = "<ul>" * 150 + "<a>" * (MOST - 150)
+    html = "<ul>" * 150 + "<a>" * (MAX_ELEMENTS - 150)
     assert Selector.parse("nav ul ul ul a, nav > ul ul > a").all(parse(html)) == []
 
 
 def test_the_elements_of_a_page_are_bounded():
-    assert len(parse("<br>" * MOST).children) == MOST
+    assert len(parse("<br>" * MAX_ELEMENTS).children) == MAX_ELEMENTS
     with pytest.raises(InputError, match="more than 200,000 elements"):
-        parse("<br>" * (MOST + 1))
+        parse("<br>" * (MAX_ELEMENTS + 1))

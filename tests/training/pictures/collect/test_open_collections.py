@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from training.common.recipe import RecipeError
-from training.pictures.collect.fetcher import Fetched, Refused
-from training.pictures.collect.open_collections import Search
+from training.pictures.collect.fetcher import Fetched, FetchError
+from training.pictures.collect.open_collections import CollectionSearch
 
 
 def openverse(count, *, pages=3, licence="by"):
@@ -54,7 +54,7 @@ def read(search, answer, item=None):
 
 
 def search(collection="openverse", **changes):
-    return Search(
+    return CollectionSearch(
         **{"collection": collection, "queries": {"robin": "european robin"}, "count": 45, **changes}
     )
 
@@ -142,7 +142,7 @@ def test_what_is_no_picture_of_pixels_is_passed_over():
     ],
 )
 def test_an_answer_that_is_none_is_refused(body):
-    with pytest.raises(Refused, match="is no answer of openverse"):
+    with pytest.raises(FetchError, match="is no answer of openverse"):
         read(search(), body)
 
 

@@ -13,7 +13,7 @@ from training.pictures.dataset import image_hash, near_duplicates
 def table_of(tmp_path, pictures):
     for name, data in pictures.items():
         (tmp_path / name).write_bytes(data)
-    return image_hash.table(tmp_path, list(pictures), progress=lambda done, total: None)
+    return image_hash.hash_files(tmp_path, list(pictures), progress=lambda done, total: None)
 
 
 def named(rows, pictures):

@@ -11,7 +11,7 @@ from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.common.recipe import load
 from training.data_cli.main import main as data
-from training.pictures.dataset.obtain import check, obtain, unfold
+from training.pictures.dataset.obtain import check, obtain, unzip
 
 
 def recipe(path, cache, *changes):
@@ -46,8 +46,8 @@ def test_folders_above_those_of_the_layout_are_stepped_into(levels, inner, pictu
     with zipfile.ZipFile(tmp_path / "deep.zip", "w") as archive:
         for path in pictures.rglob("*.png"):
             archive.write(path, Path("outer") / path.relative_to(pictures.parent))
-    top = unfold(tmp_path / "deep.zip", tmp_path / "cache", levels=3)
-    assert unfold(tmp_path / "deep.zip", tmp_path / "cache", levels=levels) == top / inner
+    top = unzip(tmp_path / "deep.zip", tmp_path / "cache", levels=3)
+    assert unzip(tmp_path / "deep.zip", tmp_path / "cache", levels=levels) == top / inner
 
 
 def test_a_pack_is_taken_as_it_is_and_refused_when_of_another_size(pictures, tmp_path):
@@ -84,11 +84,11 @@ def test_what_is_not_there_is_told(path, message, tmp_path):
 def test_a_file_that_is_no_zip_and_one_that_climbs_out_are_refused(tmp_path):
     (tmp_path / "no.zip").write_bytes(b"PK no")
     with pytest.raises(MaterialError, match="cannot be read as a zip"):
-        unfold(tmp_path / "no.zip", tmp_path / "cache")
+        unzip(tmp_path / "no.zip", tmp_path / "cache")
     with zipfile.ZipFile(tmp_path / "climbs.zip", "w") as archive:
         archive.writestr("../outside.png", b"x")
     with pytest.raises(MaterialError, match="lies outside"):
-        unfold(tmp_path / "climbs.zip", tmp_path / "cache")
+        unzip(tmp_path / "climbs.zip", tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
     assert not (tmp_path / "outside.png").exists()
 

@@ -53,7 +53,9 @@ def test_what_was_known_when_packing_is_known_from_the_pack(folder, tmp_path):
     square = PictureConfig(height=64, width=64, fit="squash", resample="box")
     pack.pack(listing(folder), tmp_path / "out", square, progress=quiet)
     opened = packed.open_pack(tmp_path / "out")
-    table = image_hash.table(folder, [picture.path for picture in opened.pictures], progress=quiet)
+    table = image_hash.hash_files(
+        folder, [picture.path for picture in opened.pictures], progress=quiet
+    )
     for name in ("sha256", "dhash", "thumbs", "rows"):
         assert_array_equal(getattr(opened.table, name), getattr(table, name))
     np.testing.assert_allclose(opened.table.spread, table.spread, atol=0.01)

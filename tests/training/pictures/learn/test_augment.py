@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training.pictures.dataset.settings import Augment
-from training.pictures.learn.augment import vary
+from training.pictures.learn.augment import augment_batch
 
 
 def batch():
@@ -20,12 +20,12 @@ def seeded(seed=0):
 
 
 def test_nothing_asked_for_nothing_changes():
-    assert torch.equal(vary(batch(), Augment(), seeded()), batch())
+    assert torch.equal(augment_batch(batch(), Augment(), seeded()), batch())
 
 
 def test_the_same_seed_gives_the_same_pictures_and_another_one_others():
     how = Augment(flip=True, shift=0.1, scale=0.2, turn=20, colour=0.3, background=0.5, noise=10)
-    first, again, other = (vary(batch(), how, seeded(seed)) for seed in (1, 1, 2))
+    first, again, other = (augment_batch(batch(), how, seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.min() >= 0
@@ -33,31 +33,33 @@ def test_the_same_seed_gives_the_same_pictures_and_another_one_others():
 
 
 def test_a_flip_moves_the_corner_to_the_right_in_about_half_of_them():
-    out = vary(batch(), Augment(flip=True), seeded())
+    out = augment_batch(batch(), Augment(flip=True), seeded())
     right, left = (out[:, 0, 2, -3] < 100).sum(), (out[:, 0, 2, 2] < 100).sum()
     assert right + left == 8
     assert 1 <= right <= 7
 
 
 def test_what_comes_in_from_outside_is_white():
-    out = vary(torch.full((8, 3, 24, 24), 255.0), Augment(shift=0.4, scale=0.5, turn=90), seeded())
+    out = augment_batch(
+        torch.full((8, 3, 24, 24), 255.0), Augment(shift=0.4, scale=0.5, turn=90), seeded()
+    )
     assert torch.allclose(out, torch.tensor(255.0))
 
 
 def test_a_background_changes_what_is_white_and_nothing_else():
-    out = vary(batch(), Augment(background=1.0), seeded())
+    out = augment_batch(batch(), Augment(background=1.0), seeded())
     assert torch.equal(out[:, :, :8, :8], batch()[:, :, :8, :8])
     assert (out[:, :, 12, 12] < 250).any(dim=1).all()
 
 
 @pytest.mark.parametrize("share", [0.25, 0.75])
 def test_a_share_of_the_pictures_gets_another_background(share):
-    out = vary(torch.full((400, 3, 4, 4), 255.0), Augment(background=share), seeded())
+    out = augment_batch(torch.full((400, 3, 4, 4), 255.0), Augment(background=share), seeded())
     changed = (out[:, :, 0, 0] < 254).any(dim=1).float().mean()
     assert abs(float(changed) - share) < 0.1
 
 
 def test_colours_and_noise_keep_the_shape_of_things():
-    out = vary(batch(), Augment(colour=0.2, noise=5), seeded()).numpy()
+    out = augment_batch(batch(), Augment(colour=0.2, noise=5), seeded()).numpy()
     for picture in out:
         assert np.corrcoef(picture.ravel(), batch()[0].numpy().ravel())[0, 1] > 0.9

@@ -7,7 +7,7 @@ import pytest
 from models.session import Session
 from training.data_cli.main import main
 from training.pictures.learn.descriptors import PART
-from training.pictures.learn.layer_onnx import graph_of
+from training.pictures.learn.layer_onnx import layer_graph
 from training.pictures.learn.network import keras_on_torch
 
 pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
@@ -49,7 +49,7 @@ def test_a_layer_of_a_keras_network_becomes_hdf5(pack, network, tmp_path, capsys
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(out)
     images = np.load(pack / "images.npy")
-    graph = graph_of(network, "maps", mean=(127.5,), scale=(127.5,), size=(16, 16))
+    graph = layer_graph(network, "maps", mean=(127.5,), scale=(127.5,), size=(16, 16))
     with h5py.File(out) as file:
         assert file["descriptors"].shape == (len(images), 14 * 14 * 4)
         np.testing.assert_allclose(
@@ -73,7 +73,7 @@ def test_what_was_described_before_a_kill_is_not_described_again(pack, network, 
     from training.pictures.dataset.packed import open_pack
     from training.pictures.learn.descriptors import _key
 
-    graph = graph_of(network, mean=(0,), scale=(255,), size=(16, 16))
+    graph = layer_graph(network, mean=(0,), scale=(255,), size=(16, 16))
     parts = tmp_path / ".a.h5.parts" / f"{_key(open_pack(pack), graph)}.parts"
     parts.mkdir(parents=True)
     np.save(parts / "000000000.npy", key_parts + 1)

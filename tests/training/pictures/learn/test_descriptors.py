@@ -13,7 +13,7 @@ from training.pictures.dataset.folders import listing
 from training.pictures.dataset.pack import pack
 from training.pictures.dataset.packed import open_pack
 from training.pictures.learn import descriptors
-from training.pictures.learn.layer_onnx import cut
+from training.pictures.learn.layer_onnx import truncate
 
 
 def nothing(done, total):
@@ -28,7 +28,7 @@ def averages(size=16):
     takes = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, size, size])
     gives = helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["n", 3, 1, 1])
     graph = helper.make_graph(nodes, "toy", [takes], [gives])
-    return cut(
+    return truncate(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
         scale=(1,),
     )

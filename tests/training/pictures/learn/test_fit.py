@@ -5,7 +5,7 @@ import pytest
 
 from training.common.recipe import RecipeError
 from training.pictures.dataset.settings import Augment, Network
-from training.pictures.learn.fit import Material, best_epoch, class_weights, fit, rise_and_fall
+from training.pictures.learn.fit import TrainingData, best_epoch, class_weights, fit, one_cycle
 
 NET = Network(
     name="a",
@@ -32,10 +32,10 @@ def material():
     labels = (np.arange(120) % 3).astype(np.int32)
     images[labels == 1, :, :, 1:] //= 3
     images[labels == 2, :6] //= 3
-    return Material(images, labels, np.arange(90), np.arange(90, 120), class_weights(labels, 3))
+    return TrainingData(images, labels, np.arange(90), np.arange(90, 120), class_weights(labels, 3))
 
 
-def trained(material, kept, *, stop=0, network=NET):
+def trained(material, checkpoint, *, stop=0, network=NET):
     """Train; stop: pictures after which it is broken off."""
 
     def progress(done, total):
@@ -43,7 +43,7 @@ def trained(material, kept, *, stop=0, network=NET):
         if done == stop:
             raise Stop
 
-    return fit(network, HOW, material, seed=5, kept=kept, progress=progress)
+    return fit(network, HOW, material, seed=5, checkpoint=checkpoint, progress=progress)
 
 
 def test_it_learns_and_gives_the_network_of_its_best_epoch(material, tmp_path):
@@ -83,7 +83,7 @@ def test_rare_classes_weigh_more_and_absent_ones_do_not_divide_by_zero():
 
 
 def test_a_one_cycle_rate_rises_then_falls_to_nothing():
-    rates = [rise_and_fall(at) for at in np.linspace(0, 1, 101)]
+    rates = [one_cycle(at) for at in np.linspace(0, 1, 101)]
     top = int(np.argmax(rates))
     assert top == 20
     assert rates[:21] == sorted(rates[:21])

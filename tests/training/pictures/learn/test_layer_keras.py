@@ -4,7 +4,7 @@ import pytest
 from models.session import Session
 from training.common.errors import MaterialError
 from training.pictures.learn import layer_keras
-from training.pictures.learn.layer_onnx import graph_of, names_of
+from training.pictures.learn.layer_onnx import layer_graph, layer_names
 from training.pictures.learn.network import keras_on_torch
 
 HOW = {"mean": (10.0, 20.0, 30.0), "scale": (50.0,), "size": (16, 16)}
@@ -56,13 +56,13 @@ def test_any_layer_of_a_file_even_of_a_network_inside_is_what_keras_makes(
         "": model.predict(x, verbose=0),
     }
     for layer, numbers in expected.items():
-        got = Session(graph_of(path, layer, **HOW)).predict(images)
+        got = Session(layer_graph(path, layer, **HOW)).predict(images)
         np.testing.assert_allclose(got, numbers, atol=1e-4)
 
 
 def test_layers_are_told_in_order(tmp_path):
     network().save(tmp_path / "a.keras")
-    names = names_of(tmp_path / "a.keras")
+    names = layer_names(tmp_path / "a.keras")
     assert [name for name in names if name in {"early", "deep", "pooled", "top"}] == [
         "early",
         "deep",
@@ -72,7 +72,7 @@ def test_layers_are_told_in_order(tmp_path):
 
 
 def test_a_network_that_takes_any_size_takes_the_one_of_the_pictures(images):
-    content, layer = layer_keras.cut(network(shape=(None, None, 3)), "deep", **HOW)
+    content, layer = layer_keras.truncate(network(shape=(None, None, 3)), "deep", **HOW)
     assert layer == "deep"
     assert Session(content).shape == (16, 16, 3)
 
@@ -80,10 +80,10 @@ def test_a_network_that_takes_any_size_takes_the_one_of_the_pictures(images):
 def test_what_is_no_network_of_pictures_is_refused(tmp_path):
     keras = keras_on_torch()
     with pytest.raises(MaterialError, match=r"no layer 'middle'; there is .*early"):
-        layer_keras.cut(network(), "middle", **HOW)
+        layer_keras.truncate(network(), "middle", **HOW)
     numbers = keras.Sequential([keras.Input((7,)), keras.layers.Dense(2)])
     with pytest.raises(MaterialError, match=r"the network takes \(None, 7\)"):
-        layer_keras.cut(numbers, **HOW)
+        layer_keras.truncate(numbers, **HOW)
     with pytest.raises(MaterialError, match=r"no network .*b\.keras"):
         layer_keras.load(tmp_path / "b.keras")
     (tmp_path / "c.keras").write_bytes(b"nothing of the kind")

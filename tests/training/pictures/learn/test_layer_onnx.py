@@ -3,7 +3,7 @@ import pytest
 
 from models.session import Session
 from training.common.errors import MaterialError
-from training.pictures.learn.layer_onnx import cut, layers, load
+from training.pictures.learn.layer_onnx import layers, load, truncate
 
 
 def network(*, first=True, pixels="FLOAT", batch="n", fixed_reshape=False, size=(8, 8)):
@@ -49,7 +49,7 @@ def images():
 @pytest.mark.parametrize("first", [True, False])
 def test_a_float_network_takes_pixels_normalised_as_told_wherever_its_channels_are(first, images):
     model = network(first=first)
-    got = Session(cut(model, mean=(10, 20, 30), scale=(50,))).predict(images)
+    got = Session(truncate(model, mean=(10, 20, 30), scale=(50,))).predict(images)
     x = (images - np.float32([10, 20, 30])) / np.float32(50)
     weight = np.random.default_rng(0).normal(size=(5, 3, 3, 3)).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
@@ -58,37 +58,39 @@ def test_a_float_network_takes_pixels_normalised_as_told_wherever_its_channels_a
 
 
 def test_a_network_that_takes_uint8_is_given_the_pixels_as_they_are(images):
-    by_itself = Session(cut(network(first=False, pixels="UINT8"))).predict(images)
-    told = Session(cut(network(first=False), mean=(0,), scale=(1,))).predict(images)
+    by_itself = Session(truncate(network(first=False, pixels="UINT8"))).predict(images)
+    told = Session(truncate(network(first=False), mean=(0,), scale=(1,))).predict(images)
     np.testing.assert_allclose(by_itself, told, atol=1e-3)
 
 
 def test_any_layer_can_be_asked_for(images):
     model = network()
     assert layers(model) == ["maps", "relu", "pooled", "flat"]
-    maps = Session(cut(model, "maps")).predict(images)
+    maps = Session(truncate(model, "maps")).predict(images)
     assert maps.shape == (4, 5 * 6 * 6)
     pooled = np.maximum(maps.reshape(4, 5, 36), 0).mean(axis=2)
-    np.testing.assert_allclose(Session(cut(model, "pooled")).predict(images), pooled, atol=1e-5)
+    np.testing.assert_allclose(
+        Session(truncate(model, "pooled")).predict(images), pooled, atol=1e-5
+    )
 
 
 def test_a_network_for_one_picture_at_a_time_takes_many_when_only_its_form_is_in_the_way(images):
-    assert Session(cut(network(batch=1), mean=(0,))).predict(images).shape == (4, 5)
+    assert Session(truncate(network(batch=1), mean=(0,))).predict(images).shape == (4, 5)
 
 
 def test_a_network_that_takes_one_picture_at_a_time_is_refused_with_its_layer():
     with pytest.raises(MaterialError, match=r"'out'.*one picture at a time"):
-        cut(network(batch=1, fixed_reshape=True))
+        truncate(network(batch=1, fixed_reshape=True))
 
 
 def test_an_unknown_layer_is_refused_with_those_there_are():
     with pytest.raises(MaterialError, match=r"no layer 'nothing'; there is maps, relu"):
-        cut(network(), "nothing")
+        truncate(network(), "nothing")
 
 
 def test_a_network_for_pictures_of_any_size_is_refused():
     with pytest.raises(MaterialError, match="fixed height and width"):
-        cut(network(size=("h", "w")))
+        truncate(network(size=("h", "w")))
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path):
@@ -100,6 +102,6 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
 
 
 def test_the_frozen_descriptor_gives_1024_numbers_a_picture_for_any_batch(shared_data):
-    graph = cut(load(shared_data / "backbones/mobilenet_v1_1.0_224_embedding.onnx"))
+    graph = truncate(load(shared_data / "backbones/mobilenet_v1_1.0_224_embedding.onnx"))
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
     assert Session(graph).predict(images).shape == (2, 1024)

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from training.common.recipe import RecipeError
-from training.pictures.learn.live_curves import Curves, blocks, check, spoken
+from training.pictures.learn.live_curves import Curves, blocks, check, terminal_line
 
 
 def looks(*losses):
@@ -85,7 +85,8 @@ def test_tensorboard_reads_every_epoch_once_even_after_a_kill(tmp_path):
 
 def test_an_epoch_is_told_in_one_line():
     assert (
-        spoken("head", looks(2.0, 1.0)) == "head   2  loss 1.000  validation 1.100  right 50.0%  █▁"
+        terminal_line("head", looks(2.0, 1.0))
+        == "head   2  loss 1.000  validation 1.100  right 50.0%  █▁"
     )
 
 

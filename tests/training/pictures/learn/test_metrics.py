@@ -49,7 +49,7 @@ def test_pairs_taken_for_each_other_are_counted():
 
 
 def test_mistakes_are_the_surest_and_each_pair_once():
-    one = metrics.Judged(
+    one = metrics.Evaluation(
         "here", "test", np.repeat(SCORES, 2, axis=0), np.repeat(LABELS, 2), np.arange(10, 18)
     )
     found = metrics.mistakes([one], NAMES)

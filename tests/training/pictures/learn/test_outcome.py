@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.pictures.learn.metrics import Judged
+from training.pictures.learn.metrics import Evaluation
 from training.pictures.learn.outcome import counted, golden_rows, line
 
 
@@ -9,7 +9,9 @@ def judged(name, question, right, labels):
     """Scores of two classes that are right where `right` says so."""
     labels = np.array(labels)
     said = np.where(right, labels, 1 - labels)
-    return Judged(name, question, np.eye(2, dtype=np.float32)[said], labels, np.arange(len(labels)))
+    return Evaluation(
+        name, question, np.eye(2, dtype=np.float32)[said], labels, np.arange(len(labels))
+    )
 
 
 def test_the_first_question_of_each_name_counts():

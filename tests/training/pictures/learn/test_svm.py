@@ -10,7 +10,7 @@ from training.common.recipe import RecipeError
 from training.pictures.learn.svm import (
     KERNELS,
     Grid,
-    Point,
+    SvmParameters,
     check_classes,
     check_count,
     fit,
@@ -38,7 +38,7 @@ def test_decisions_are_those_of_scikit_learn(kernel):
         StandardScaler(), OneVsRestClassifier(SVC(C=3.0, kernel=kernel, gamma=0.5 / 6, tol=1e-6))
     )
     gamma = {"linear": 6.0}.get(kernel, 0.5)  # their linear kernel has no gamma
-    ours = fit(Point(kernel, 3.0, gamma), x, labels).decide(x)
+    ours = fit(SvmParameters(kernel, 3.0, gamma), x, labels).decide(x)
     np.testing.assert_allclose(ours, theirs.fit(x, labels).decision_function(x), atol=0.02)
 
 

@@ -4,8 +4,8 @@ import pytest
 from common.errors import ArtefactError
 from models.session import Session
 from training.pictures.learn import svm_onnx
-from training.pictures.learn.layer_onnx import cut
-from training.pictures.learn.svm import KERNELS, Point, fit
+from training.pictures.learn.layer_onnx import truncate
+from training.pictures.learn.svm import KERNELS, SvmParameters, fit
 
 
 def quarters():
@@ -18,7 +18,9 @@ def quarters():
     takes = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 8, 8])
     gives = helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["n", 3, 2, 2])
     graph = helper.make_graph(nodes, "toy", [takes], [gives])
-    return cut(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    return truncate(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def seen():
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_one_graph_gives_the_scores_of_network_and_machine(kernel, seen):
     images, x, labels = seen
-    machine = fit(Point(kernel, 3.0, 1.0), x, labels, sharpness=2.5)
+    machine = fit(SvmParameters(kernel, 3.0, 1.0), x, labels, sharpness=2.5)
     scores = Session(svm_onnx.export(quarters(), machine)).predict(images)
     assert scores.shape == (40, 4)
     np.testing.assert_allclose(scores, machine.scores(x), atol=1e-5)
@@ -40,7 +42,7 @@ def test_one_graph_gives_the_scores_of_network_and_machine(kernel, seen):
 
 def test_a_graph_that_says_something_else_is_refused(seen, monkeypatch):
     _, x, labels = seen
-    machine = fit(Point("rbf", 3.0, 1.0), x, labels)
+    machine = fit(SvmParameters("rbf", 3.0, 1.0), x, labels)
     monkeypatch.setattr(type(machine), "scores", lambda self, x: np.zeros((len(x), 4), np.float32))
     with pytest.raises(ArtefactError, match="differ"):
         svm_onnx.export(quarters(), machine)

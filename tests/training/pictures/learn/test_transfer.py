@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from training.pictures.dataset.settings import Augment
-from training.pictures.learn.fit import Diverged, Material, class_weights
-from training.pictures.learn.transfer import build, halvings, reset, stale, train
-from training.pictures.learn.transfer_settings import PARTS, Network, Training
+from training.pictures.learn.fit import Diverged, TrainingData, class_weights
+from training.pictures.learn.transfer import build, epochs_since_best, halvings, reset, train
+from training.pictures.learn.transfer_settings import PARTS, Network, StageSettings
 
 pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
 
@@ -18,7 +18,7 @@ def material():
     images = rng.integers(0, 100, (24, 32, 32, 3), np.uint8)
     images[labels == 1, :16] += 150
     facts = np.eye(2, dtype=np.uint8)[labels]
-    return Material(
+    return TrainingData(
         images, labels, np.arange(16), np.arange(16, 24), class_weights(labels, 2), facts
     )
 
@@ -46,20 +46,24 @@ def changed(before, after):
 def test_the_head_learns_alone_and_then_everything_at_its_rate(material, tmp_path):
     made = learner()
     start = weights(made)
-    head = Training(epochs=1, classifier=1e-2, batch=8)
-    train(made, head, Augment(), material, seed=1, kept=tmp_path / "head.pt", tell=nothing)
+    head = StageSettings(epochs=1, classifier=1e-2, batch=8)
+    train(made, head, Augment(), material, seed=1, checkpoint=tmp_path / "head.pt", tell=nothing)
     assert changed(start, weights(made)) == {"classifier"}
     after = weights(made)
-    fine = Training(epochs=1, middle=1e-3, high=1e-3, classifier=1e-3, batch=8, one_cycle=False)
-    train(made, fine, Augment(), material, seed=1, kept=tmp_path / "fine.pt", tell=nothing)
+    fine = StageSettings(
+        epochs=1, middle=1e-3, high=1e-3, classifier=1e-3, batch=8, one_cycle=False
+    )
+    train(made, fine, Augment(), material, seed=1, checkpoint=tmp_path / "fine.pt", tell=nothing)
     assert changed(after, weights(made)) == {"middle", "high", "classifier"}
 
 
 def test_a_frozen_epoch_leaves_the_backbone_as_it_was(material, tmp_path):
     made = learner()
     start = weights(made)
-    stage = Training(epochs=1, frozen=1, low=1e-2, middle=1e-2, high=1e-2, classifier=1e-2, batch=8)
-    train(made, stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)
+    stage = StageSettings(
+        epochs=1, frozen=1, low=1e-2, middle=1e-2, high=1e-2, classifier=1e-2, batch=8
+    )
+    train(made, stage, Augment(), material, seed=1, checkpoint=tmp_path / "a.pt", tell=nothing)
     assert changed(start, weights(made)) == {"classifier"}
 
 
@@ -77,10 +81,16 @@ class Killed(Exception):
 
 
 def test_a_training_that_was_broken_off_ends_as_one_that_was_not(material, tmp_path):
-    stage = Training(epochs=3, high=1e-3, classifier=1e-2, batch=8, frozen=1)
+    stage = StageSettings(epochs=3, high=1e-3, classifier=1e-2, batch=8, frozen=1)
     whole = learner()
     expected = train(
-        whole, stage, Augment(flip=True), material, seed=1, kept=tmp_path / "a.pt", tell=nothing
+        whole,
+        stage,
+        Augment(flip=True),
+        material,
+        seed=1,
+        checkpoint=tmp_path / "a.pt",
+        tell=nothing,
     )
 
     def kill(history):
@@ -94,12 +104,18 @@ def test_a_training_that_was_broken_off_ends_as_one_that_was_not(material, tmp_p
             Augment(flip=True),
             material,
             seed=1,
-            kept=tmp_path / "b.pt",
+            checkpoint=tmp_path / "b.pt",
             tell=kill,
         )
     again, told = learner(), []
     history = train(
-        again, stage, Augment(flip=True), material, seed=1, kept=tmp_path / "b.pt", tell=told.append
+        again,
+        stage,
+        Augment(flip=True),
+        material,
+        seed=1,
+        checkpoint=tmp_path / "b.pt",
+        tell=told.append,
     )
     assert len(told) == 1
     for key in ("loss", "valid_loss", "valid_accuracy"):
@@ -114,33 +130,43 @@ def test_a_training_that_was_broken_off_ends_as_one_that_was_not(material, tmp_p
 
 def test_the_classifier_learns_what_metadata_tells(material, tmp_path):
     made = learner()
-    stage = Training(epochs=12, classifier=3e-2, batch=8, patience=12)
-    history = train(made, stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)
+    stage = StageSettings(epochs=12, classifier=3e-2, batch=8, patience=12)
+    history = train(
+        made, stage, Augment(), material, seed=1, checkpoint=tmp_path / "a.pt", tell=nothing
+    )
     assert history[-1]["valid_accuracy"] == 1.0
 
 
 def test_patience_and_plateau_count_epochs_since_the_lowest_loss():
     history = [{"valid_loss": loss} for loss in (3.0, 2.0, 2.5, 2.5, 2.4, 2.3)]
-    assert [stale(history[:n]) for n in range(7)] == [0, 0, 0, 1, 2, 3, 4]
+    assert [epochs_since_best(history[:n]) for n in range(7)] == [0, 0, 0, 1, 2, 3, 4]
     assert [halvings(history[:n], 2) for n in range(7)] == [0, 0, 0, 0, 1, 1, 2]
 
 
 def test_a_stage_ends_when_patience_does(material, tmp_path):
-    stage = Training(
+    stage = StageSettings(
         epochs=20, classifier=1e-9, patience=1, batch=16, one_cycle=False, optimizer="sgd"
     )
     history = train(
-        learner(), stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing
+        learner(), stage, Augment(), material, seed=1, checkpoint=tmp_path / "a.pt", tell=nothing
     )
     assert len(history) < 20
-    assert stale(history) == 1
+    assert epochs_since_best(history) == 1
 
 
 def test_a_training_that_diverges_says_which_rates_to_lower(material, tmp_path):
-    stage = Training(
+    stage = StageSettings(
         epochs=3, low=10, high=10, classifier=10, batch=8, optimizer="sgd", one_cycle=False
     )
     with pytest.raises(
         Diverged, match=r"diverges in epoch \d of a stage: lower low=10, high=10, classifier=10$"
     ):
-        train(learner(), stage, Augment(), material, seed=1, kept=tmp_path / "a.pt", tell=nothing)
+        train(
+            learner(),
+            stage,
+            Augment(),
+            material,
+            seed=1,
+            checkpoint=tmp_path / "a.pt",
+            tell=nothing,
+        )

@@ -9,7 +9,7 @@ from features.picture import tensor
 from models.session import Session
 from training.pictures.learn import transfer_onnx
 from training.pictures.learn.backbones import BACKBONES
-from training.pictures.learn.fit import Material
+from training.pictures.learn.fit import TrainingData
 from training.pictures.learn.network import softmax
 from training.pictures.learn.transfer import build
 from training.pictures.learn.transfer_settings import Network
@@ -30,7 +30,7 @@ def made(size, *, backbone="mobilenet-v3-small", metadata=(), width=0):
     return (
         learner,
         config,
-        Material(images, np.zeros(5, np.int64), rows, rows, np.ones(3, np.float32), facts),
+        TrainingData(images, np.zeros(5, np.int64), rows, rows, np.ones(3, np.float32), facts),
     )
 
 

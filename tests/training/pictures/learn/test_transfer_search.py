@@ -8,19 +8,19 @@ import pytest
 from tests.training.pictures.helpers.shapes import collection
 from training.cli import main
 from training.common.recipe import load
-from training.pictures.learn.fit import Material, class_weights
+from training.pictures.learn.fit import TrainingData, class_weights
 from training.pictures.learn.transfer import build
 from training.pictures.learn.transfer_search import HEAD, _study, search, toml
-from training.pictures.learn.transfer_settings import PARTS, Network, Search, Training
+from training.pictures.learn.transfer_settings import PARTS, Network, SearchSettings, StageSettings
 
 pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
 
 RECIPE = replace(
     load("birds"),
     network=Network(backbone="mobilenet-v3-small", weights="none"),
-    head=Training(epochs=1, batch=8),
-    fine=Training(epochs=9, low=1e-3, high=1e-3, frozen=1, batch=8, resets=("high",)),
-    search=Search(minutes=10, trials=3, epochs=1),
+    head=StageSettings(epochs=1, batch=8),
+    fine=StageSettings(epochs=9, low=1e-3, high=1e-3, frozen=1, batch=8, resets=("high",)),
+    search=SearchSettings(minutes=10, trials=3, epochs=1),
 )
 
 
@@ -29,7 +29,9 @@ def material():
     rng, labels = np.random.default_rng(0), np.arange(12) % 2
     images = rng.integers(0, 100, (12, 32, 32, 3), np.uint8)
     facts = np.zeros((12, 0), np.uint8)
-    return Material(images, labels, np.arange(8), np.arange(8, 12), class_weights(labels, 2), facts)
+    return TrainingData(
+        images, labels, np.arange(8), np.arange(8, 12), class_weights(labels, 2), facts
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 
 from training.common.recipe import RecipeError, load
-from training.pictures.learn.transfer_settings import Network, Search, Training
+from training.pictures.learn.transfer_settings import Network, SearchSettings, StageSettings
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,11 @@ from training.pictures.learn.transfer_settings import Network, Search, Training
 )
 def test_a_training_that_means_nothing_is_refused(wrong):
     with pytest.raises(RecipeError, match=next(iter(wrong))):
-        Training(**wrong)
+        StageSettings(**wrong)
 
 
 def test_bounds_themselves_are_allowed():
-    Training(
+    StageSettings(
         epochs=1,
         batch=1,
         patience=1,
@@ -58,11 +58,11 @@ def test_a_network_that_means_nothing_is_refused(wrong):
 )
 def test_a_search_that_means_nothing_is_refused(wrong):
     with pytest.raises(RecipeError, match=f"search.*{next(iter(wrong))}"):
-        Search(**wrong)
+        SearchSettings(**wrong)
 
 
 def test_bounds_of_a_search_are_allowed():
-    Search(minutes=0.0, trials=1, epochs=1, lowest=1e-9, highest=10.0)
+    SearchSettings(minutes=0.0, trials=1, epochs=1, lowest=1e-9, highest=10.0)
 
 
 def test_the_recipes_hold_the_works_they_follow():

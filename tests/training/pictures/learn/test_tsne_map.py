@@ -9,9 +9,17 @@ from PIL import Image
 
 from training.common.errors import MaterialError
 from training.pictures.dataset.folders import Picture
-from training.pictures.dataset.image_hash import Table
+from training.pictures.dataset.image_hash import ImageHashes
 from training.pictures.dataset.packed import Pack
-from training.pictures.learn.tsne_map import FEWEST, MOST, SIDE, chosen, drawn, places, sprite
+from training.pictures.learn.tsne_map import (
+    MAX_PICTURES,
+    MIN_PICTURES,
+    SIDE,
+    embed,
+    render_map,
+    sample_rows,
+    sprite,
+)
 
 
 def groups(count=300, seed=0):
@@ -30,7 +38,7 @@ def pack_of(labels, names):
         Picture(f"style/{names[label]}/{i}.png", names[label], "style", ())
         for i, label in enumerate(labels)
     ]
-    table = Table(
+    table = ImageHashes(
         np.arange(0),
         np.array([]),
         np.array([], np.uint64),
@@ -43,33 +51,33 @@ def pack_of(labels, names):
 
 def test_what_is_alike_lies_together_and_a_seed_gives_the_same_map():
     x, labels = groups()
-    found = places(x, seed=1)
+    found = embed(x, seed=1)
     assert (found.min(), found.max()) == (0, 10_000)
     far = np.linalg.norm(found[:, None] - found[None], axis=2) + 1e9 * np.eye(len(x))
     assert np.mean(labels[far.argmin(axis=1)] == labels) > 0.95
-    np.testing.assert_array_equal(found, places(x, seed=1))
+    np.testing.assert_array_equal(found, embed(x, seed=1))
 
 
 def test_a_map_shows_all_pictures_up_to_its_limit():
-    assert chosen(MOST, seed=1).tolist() == list(range(MOST))
-    some = chosen(MOST + 1, seed=1)
-    assert len(set(some.tolist())) == MOST
-    assert some.max() <= MOST
+    assert sample_rows(MAX_PICTURES, seed=1).tolist() == list(range(MAX_PICTURES))
+    some = sample_rows(MAX_PICTURES + 1, seed=1)
+    assert len(set(some.tolist())) == MAX_PICTURES
+    assert some.max() <= MAX_PICTURES
 
 
 def test_too_few_pictures_and_pictures_all_alike_are_refused():
     x, _ = groups()
-    assert places(x[:FEWEST], seed=1).shape == (FEWEST, 2)
+    assert embed(x[:MIN_PICTURES], seed=1).shape == (MIN_PICTURES, 2)
     with pytest.raises(MaterialError, match=r"no map: 4 pictures.*map=false"):
-        places(x[: FEWEST - 1], seed=1)
+        embed(x[: MIN_PICTURES - 1], seed=1)
     with pytest.raises(MaterialError, match="no map"):
-        places(np.ones((20, 3), np.float32), seed=1)
+        embed(np.ones((20, 3), np.float32), seed=1)
 
 
 def test_the_page_stands_alone_and_holds_each_picture_under_its_number():
     x, labels = groups(60)
     names = ["</script>", "b & c", "%%data%%"]
-    text = drawn(pack_of(labels, names), x, title="Map of <toys>", seed=1)
+    text = render_map(pack_of(labels, names), x, title="Map of <toys>", seed=1)
     assert "Map of &lt;toys&gt;" in text
     assert re.findall(r'(?:src|href)="|https?://', text) == []
     assert text.count("</script>") == 2
