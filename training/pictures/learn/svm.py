@@ -154,8 +154,8 @@ def check_count(count: int, grid: Grid) -> None:
     """Refuse more pictures than there may be memory for. Raises MaterialError."""
     if count > grid.most:
         raise MaterialError(
-            f"{count:,} pictures to learn from take about {BYTES_PER_PAIR * count**2 / 1e9:.0f} GB of memory, and svm.most is "
-            f"{grid.most:,}: give fewer pictures, or raise it"
+            f"{count:,} pictures to learn from take about {BYTES_PER_PAIR * count**2 / 1e9:.0f} GB of memory, "
+            f"and svm.most is {grid.most:,}: give fewer pictures, or raise it"
         )
 
 
