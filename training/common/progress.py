@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and the total."""
+Stage = Callable[[str], AbstractContextManager[Progress]]
+"""`stage`, or what a test puts in its place."""
 
 
 @contextmanager
-def stage(name: str) -> Iterator[Callable[[int, int], None]]:
+def stage(name: str) -> Iterator[Progress]:
     """Show one stage at work: a bar on a terminal, and a line with its seconds when it is done."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        Progress,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.progress import Progress as Bars
 
     began = time.monotonic()
     console = Console(stderr=True)
@@ -32,9 +38,7 @@ def stage(name: str) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bars:
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(name, total=None, rate="")
 
         def progress(done: int, total: int) -> None:

@@ -1,11 +1,8 @@
-"""Recipes with a frozen network: pictures -> descriptors -> support vector machines -> one graph as artefact."""
+"""Recipes with a frozen network: trains support vector machines on its descriptors."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.common.errors import MaterialError
-from training.pictures.dataset.obtain import cache_folder, obtain
+from training.pictures.dataset.obtain import cache_folder, locate, obtain
 from training.pictures.dataset.parts import Part, parts
 from training.pictures.dataset.settings import CommonRecipe
 from training.pictures.learn import descriptors, outcome, svm, svm_onnx
@@ -22,32 +19,30 @@ from training.pictures.learn.metrics import Evaluation
 from training.pictures.learn.tsne_map import render_map
 
 if TYPE_CHECKING:
+    from training.common.progress import Stage
     from training.pictures.dataset.packed import Pack
 
-Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 LIBRARIES = ("numpy", "scikit-learn", "onnx")
 COLUMNS = ("kernel", "C", "gamma", "top-1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frozen:
-    """The network that describes pictures and learns nothing."""
+    """The frozen network whose layer gives the descriptors."""
 
     path: str = ""
     """An ONNX, .keras or .h5 file; relative to the current folder, or to `data`."""
     layer: str = ""
-    """Whose output describes a picture; empty: the last that is not merely a form of the one
-    before."""
+    """Its output is the descriptor; empty: the last one that is not only a reshape."""
     mean: tuple[float, ...] = (0.0,)
-    """Subtracted from pixels of 0 to 255, one number or one a channel, where the network takes
-    floats."""
+    """Subtracted from pixels of 0 to 255 if the network takes floats; one number or three."""
     scale: tuple[float, ...] = (255.0,)
-    """What they are divided by then."""
+    """Divisor of the pixels after that."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DescribedRecipe(CommonRecipe):
-    """Everything that decides an artefact of a frozen network and a support vector machine, but the code."""
+    """The settings of an artefact of a frozen network and support vector machines."""
 
     network: Frozen = field(default_factory=Frozen)
     svm: svm.Grid = field(default_factory=svm.Grid)
@@ -60,9 +55,11 @@ RECIPE = DescribedRecipe
 
 
 def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
-    """Carry the recipe out and return the folder of the artefact and that of its report."""
-    how, size = recipe.network, (recipe.pictures.height, recipe.pictures.width)
-    graph = layer_graph(_network(recipe), how.layer, mean=how.mean, scale=how.scale, size=size)
+    """Run the recipe and return the folders of the artefact and of its report."""
+    network, size = recipe.network, (recipe.pictures.height, recipe.pictures.width)
+    graph = layer_graph(
+        _network(recipe), network.layer, mean=network.mean, scale=network.scale, size=size
+    )
     pack = obtain(recipe, stage)
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
     with stage("split"):
@@ -75,7 +72,7 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
     x = descriptors.read(file)
     beside, began = _map(recipe, pack, x, stage), time.monotonic()
     found = {part.name: _search(recipe, part, pack, x, stage) for part in every}
-    judged = [
+    tests = [
         Evaluation(
             part.name, question, found[part.name].machine.scores(x[rows]), pack.labels[rows], rows
         )
@@ -83,7 +80,7 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
         for question, rows in part.tests.items()
     ]
     made = _outcome(
-        recipe, pack, every[-1], judged, found[every[-1].name], graph, time.monotonic() - began
+        recipe, pack, every[-1], tests, found[every[-1].name], graph, time.monotonic() - began
     )
     made.beside.update(beside)
     with stage("artefact and report"):
@@ -91,7 +88,7 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
 
 
 def _map(recipe: DescribedRecipe, pack: Pack, x: svm.Matrix, stage: Stage) -> dict[str, str]:
-    """Return map.html where it is asked for."""
+    """Return map.html if the recipe wants it."""
     if not recipe.map:
         return {}
     with stage("map"):
@@ -102,13 +99,10 @@ def _network(recipe: DescribedRecipe) -> Path:
     wanted = Path(recipe.network.path).expanduser()
     if not recipe.network.path:
         raise MaterialError(
-            "no network: say which describes the pictures, --set network.path=FILE (ONNX or Keras)"
+            "no network: name the one that gives the descriptors, --set network.path=FILE "
+            "(ONNX or Keras)"
         )
-    places = [
-        wanted,
-        Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / wanted,
-    ]
-    return next((place for place in places if place.is_file()), wanted)
+    return next((path for path in locate(wanted, recipe) if path.is_file()), wanted)
 
 
 def _search(
@@ -118,10 +112,10 @@ def _search(
     labels = pack.labels[rows].astype(np.int64)
     if absent := set(range(len(pack.classes))) - set(labels.tolist()):
         raise MaterialError(f"no picture to learn {pack.classes[min(absent)]} from: add pictures")
-    wanting = [question for question, test in part.tests.items() if not len(test)]
-    if wanting:
+    empty = [question for question, test in part.tests.items() if not len(test)]
+    if empty:
         raise MaterialError(
-            f"no pictures for {', '.join(wanting)}: too few to be split; add pictures"
+            f"no pictures for {', '.join(empty)}: too few to be split; add pictures"
         )
     sources = [pack.pictures[row].source for row in rows.tolist()]
     with stage(f"support vectors, {len(rows):,} pictures ({part.name})") as progress:
@@ -132,7 +126,7 @@ def _outcome(
     recipe: DescribedRecipe,
     pack: Pack,
     part: Part,
-    judged: list[Evaluation],
+    tests: list[Evaluation],
     best: svm.SearchResult,
     graph: bytes,
     seconds: float,
@@ -154,8 +148,8 @@ def _outcome(
         _about(recipe, pack, part, best),
         pack,
         recipe.pictures.config(),
-        judged,
-        {name: outcome.line(outcome.counted(judged), top=recipe.top, **known)},
+        tests,
+        {name: outcome.candidate_row(outcome.first_questions(tests), top=recipe.top, **known)},
         svm_onnx.export(graph, machine),
         np.array(pack.images[rows]),
         LIBRARIES,
@@ -165,11 +159,12 @@ def _outcome(
 
 def _about(recipe: DescribedRecipe, pack: Pack, part: Part, best: svm.SearchResult) -> str:
     machine, point = best.machine, best.machine.point
-    what = recipe.about or f"Which of {len(pack.classes):,} classes a picture shows"
+    count = len(part.train) + len(part.valid)
     return (
-        f"{what}: {len(machine.mean):,} numbers that {Path(recipe.network.path).name} makes of a picture, frozen, and "
-        f"one support vector machine a class on {len(machine.support):,} of {len(part.train) + len(part.valid):,} "
-        f"pictures ({point.kernel}, C {point.cost:g}, gamma {point.gamma:g} / {len(machine.mean):,}), chosen by "
-        "cross-validation that leaves sources out where they are known. Tests are by machines searched for and trained "
-        "alike, on pictures that they never saw."
+        f"{outcome.question(recipe, pack)}: descriptors of {len(machine.mean):,} numbers from "
+        f"{Path(recipe.network.path).name}, frozen, and one support vector machine for each class "
+        f"on {len(machine.support):,} of {count:,} pictures ({point.kernel}, C {point.cost:g}, "
+        f"gamma {point.gamma:g} / {len(machine.mean):,}), chosen by cross-validation that leaves "
+        "sources out where they are known. Tests are by machines that were searched for and "
+        "trained in the same way, on pictures they never saw."
     )

@@ -1,11 +1,7 @@
-"""Recipes that teach a known network new classes: pictures -> pack -> the classifier, then all of it -> artefact."""
+"""Recipes for transfer learning: trains the classifier of a backbone, then all of it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,54 +11,53 @@ import numpy.typing as npt
 
 from common.errors import Unprocessable
 from features.config import Metadata, PictureConfig
-from features.picture import facts as told_facts
+from features.picture import facts as metadata_facts
 from training.common.errors import MaterialError
-from training.pictures.dataset.obtain import cache_folder, obtain
+from training.pictures.dataset.obtain import obtain
 from training.pictures.dataset.parts import check, parts
 from training.pictures.learn import backbones, live_curves, metrics, outcome
+from training.pictures.learn.checkpoints import (
+    checkpoint_folder,
+    remove_checkpoints,
+    training_key,
+)
 from training.pictures.learn.network import keras_on_torch, softmax, temperature
 from training.pictures.learn.transfer_settings import SearchSettings, TransferRecipe
 
 if TYPE_CHECKING:
+    from training.common.progress import Stage
     from training.pictures.dataset.packed import Pack
     from training.pictures.dataset.parts import Part
     from training.pictures.learn.fit import TrainingData
-    from training.pictures.learn.transfer import EpochMetrics, TransferNetwork
+    from training.pictures.learn.history import EpochMetrics
+    from training.pictures.learn.transfer import TransferNetwork
+    from training.pictures.learn.transfer_settings import StageSettings
 
 RECIPE = TransferRecipe
 """What `training.common.recipe.load` reads these recipes as."""
-Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 LIBRARIES = ("numpy", "keras", "torch", "onnx")
-STATE = 1
-"""Raised whenever unfinished trainings can no longer be gone on with."""
 MOVED = ("layer", "part", "squared difference", "share of the squares before")
 DRAWN = ("layer", "squared difference", "part")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a stage came to."""
+    """The result of a stage."""
 
     name: str
     history: list[EpochMetrics]
     weights: list[npt.NDArray[Any]]
     temperature: float
-    judged: metrics.Evaluation
+    test: metrics.Evaluation
     valid: metrics.Evaluation
 
 
 def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
-    """Carry the recipe out and return the folder of the artefact and that of its report."""
+    """Run the recipe and return the folders of the artefact and of its report."""
     live_curves.check(tensorboard=recipe.tensorboard)
-    keras_on_torch()
-    import torch
-
-    from training.pictures.learn.fit import remove_checkpoints
+    keras_on_torch(threads=recipe.jobs)
     from training.pictures.learn.transfer import build
 
-    # More threads than asked for would fight over the same cores; and sums depend on how they are
-    # shared out.
-    torch.set_num_threads(recipe.jobs)
     pack, part = _divided(recipe, stage)
     config = config_of(recipe, pack)
     material = material_of(recipe, pack, part, config)
@@ -73,8 +68,8 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
         )
     before = [array.copy() for array in learner.model.get_weights()]
     recipe, tables = _searched(recipe, learner, material, stage)
-    checkpoint: list[Path] = []
-    trained = _stages(recipe, learner, material, part, checkpoint, stage)
+    checkpoints: list[Path] = []
+    trained = _stages(recipe, learner, material, part, checkpoints, stage)
     learner.model.set_weights(trained[0].weights)
     tables["How far weights moved"] = _moved(learner, before)
     with stage("artefact and report"):
@@ -83,7 +78,7 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
         )
     if recipe.save_weights:
         backbones.save(learner.backbone, Path(recipe.save_weights).expanduser())
-    remove_checkpoints(checkpoint)
+    remove_checkpoints(checkpoints)
     return made
 
 
@@ -96,19 +91,22 @@ def _divided(recipe: TransferRecipe, stage: Stage) -> tuple[Pack, Part]:
 
 
 def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
-    """Return how a picture becomes a tensor: metadata takes the values that the pictures have."""
+    """Return how a picture becomes a tensor, with the metadata values that the pictures have."""
     named = pack.about["metadata"]
     if missing := [name for name in recipe.metadata if name not in named]:
         raise MaterialError(
-            f"metadata {missing[0]!r} is missing in the pack, which has {', '.join(named) or 'none'}"
+            f"metadata {missing[0]!r} is missing in the pack, which has "
+            f"{', '.join(named) or 'none'}"
         )
     columns = {
         name: sorted({picture.metadata[named.index(name)] for picture in pack.pictures})
         for name in recipe.metadata
     }
     try:
-        told = tuple(Metadata(name=name, values=tuple(values)) for name, values in columns.items())
-        return replace(recipe.pictures.config(), metadata=told)
+        fields = tuple(
+            Metadata(name=name, values=tuple(values)) for name, values in columns.items()
+        )
+        return replace(recipe.pictures.config(), metadata=fields)
     except Unprocessable as error:
         raise MaterialError(f"metadata: {error}") from error
 
@@ -116,16 +114,16 @@ def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
 def material_of(
     recipe: TransferRecipe, pack: Pack, part: Part, config: PictureConfig
 ) -> TrainingData:
-    """Return what is learnt from."""
+    """Return the training data of a part."""
     from training.pictures.learn.fit import TrainingData, class_weights
 
     named = pack.about["metadata"]
-    told = [
+    given = [
         {name: picture.metadata[named.index(name)] for name in recipe.metadata}
         for picture in pack.pictures
     ]
-    facts = np.array([told_facts(config, one) for one in told], np.uint8).reshape(
-        len(told), config.extra
+    facts = np.array([metadata_facts(config, one) for one in given], np.uint8).reshape(
+        len(given), config.extra
     )
     weights = class_weights(pack.labels[part.train], len(pack.classes), alike=recipe.class_weights)
     return TrainingData(pack.images, pack.labels, part.train, part.valid, weights, facts)
@@ -134,13 +132,13 @@ def material_of(
 def _searched(
     recipe: TransferRecipe, learner: TransferNetwork, material: TrainingData, stage: Stage
 ) -> tuple[TransferRecipe, dict[str, dict[str, Any]]]:
-    """Return the recipe with the rates and resets that were found, which searches no more, and the table of trials."""
+    """Return the recipe with the best rates and resets, and the table of trials."""
     if not recipe.search.minutes:
         return recipe, {}
     from training.pictures.learn.transfer_search import print_result, search
 
-    folder = cache_folder(recipe) / "trainings"
-    journal = folder / f"{recipe.name}-{_key(recipe, learner, material)}-search.log"
+    key = _key(recipe, learner, material)
+    journal = checkpoint_folder(recipe) / f"{recipe.name}-{key}-search.log"
     with stage(f"search: at most {recipe.search.minutes:g} minutes") as progress:
         found = search(recipe, learner, material, journal, progress)
     print_result(found)
@@ -152,49 +150,57 @@ def _stages(
     learner: TransferNetwork,
     material: TrainingData,
     part: Part,
-    checkpoint: list[Path],
+    checkpoints: list[Path],
     stage: Stage,
 ) -> list[Trained]:
-    """Return what each stage came to, the best first. checkpoint: is told the files of unfinished trainings."""
-    from training.pictures.learn.transfer import reset, train
+    """Return the result of each stage, the best first. checkpoints: extended with its files."""
+    from training.pictures.learn.transfer import reset
 
-    folder = cache_folder(recipe) / "trainings"
-    key, done = _key(recipe, learner, material), []
-    drawn = live_curves.Curves(
-        folder / f"{recipe.name}-{key}", name=recipe.name, tensorboard=recipe.tensorboard
-    )
-    for name, how in {"head": recipe.head, "fine": recipe.fine}.items():
-        reset(learner, how.resets, recipe.network, seed=recipe.seed + 1)
-        checkpoint.append(folder / f"{recipe.name}-{key}-{name}.pt")
-        with stage(
-            f"{name}: at most {how.epochs} epoch{'s' * (how.epochs > 1)} of {len(material.train):,} pictures"
-        ) as progress:
-
-            def tell(
-                history: list[EpochMetrics],
-                name: str = name,
-                epochs: int = how.epochs,
-                bar: Any = progress,
-            ) -> None:
-                drawn.tell(name, history)
-                bar(len(history), epochs)
-
-            history = train(
-                learner,
-                how,
-                recipe.augment,
-                material,
-                seed=recipe.seed,
-                checkpoint=checkpoint[-1],
-                tell=tell,
-            )
-        drawn.know(name, history)
-        done.append(_judged(name, history, learner, material, part))
-    drawn.close()
-    return sorted(done, key=lambda one: min(look["valid_loss"] for look in one.history))
+    prefix = checkpoint_folder(recipe) / f"{recipe.name}-{_key(recipe, learner, material)}"
+    curves = live_curves.Curves(prefix, name=recipe.name, tensorboard=recipe.tensorboard)
+    done = []
+    for name, settings in {"head": recipe.head, "fine": recipe.fine}.items():
+        reset(learner, settings.resets, recipe.network, seed=recipe.seed + 1)
+        checkpoints.append(prefix.with_name(f"{prefix.name}-{name}.pt"))
+        history = _train(recipe, name, settings, learner, material, checkpoints[-1], curves, stage)
+        done.append(_trained(name, history, learner, material, part))
+    curves.close()
+    return sorted(done, key=lambda one: min(epoch["valid_loss"] for epoch in one.history))
 
 
-def _judged(
+def _train(
+    recipe: TransferRecipe,
+    name: str,
+    settings: StageSettings,
+    learner: TransferNetwork,
+    material: TrainingData,
+    checkpoint: Path,
+    curves: live_curves.Curves,
+    stage: Stage,
+) -> list[EpochMetrics]:
+    from training.pictures.learn.transfer import train
+
+    epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
+    with stage(f"{name}: at most {epochs} of {len(material.train):,} pictures") as progress:
+
+        def report(history: list[EpochMetrics]) -> None:
+            curves.update(name, history)
+            progress(len(history), settings.epochs)
+
+        history = train(
+            learner,
+            settings,
+            recipe.augment,
+            material,
+            seed=recipe.seed,
+            checkpoint=checkpoint,
+            report=report,
+        )
+    curves.restore(name, history)
+    return history
+
+
+def _trained(
     name: str,
     history: list[EpochMetrics],
     learner: TransferNetwork,
@@ -202,33 +208,22 @@ def _judged(
     part: Part,
 ) -> Trained:
     logits = learner.logits(material, part.valid)
-    sharp = np.float32(temperature(logits, material.labels[part.valid]))
+    divisor = np.float32(temperature(logits, material.labels[part.valid]))
     found = []
     for question, rows in {"test": part.tests["test"], "valid": part.valid}.items():
-        scores = softmax(learner.logits(material, rows) / sharp)
+        scores = softmax(learner.logits(material, rows) / divisor)
         found.append(metrics.Evaluation(part.name, question, scores, material.labels[rows], rows))
-    return Trained(name, history, learner.model.get_weights(), float(sharp), *found)
+    return Trained(name, history, learner.model.get_weights(), float(divisor), *found)
 
 
 def _key(recipe: TransferRecipe, learner: TransferNetwork, material: TrainingData) -> str:
-    """Return what tells one training from another: all that decides it."""
-    digest = hashlib.sha256()
-    for array in (
-        material.labels,
-        material.facts,
-        material.train,
-        material.valid,
-        *learner.model.get_weights(),
-    ):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    arrays = (material.labels, material.facts, material.train, material.valid)
     sections = [asdict(one) for one in (recipe.network, recipe.head, recipe.fine, recipe.augment)]
-    config = recipe.pictures.config().fingerprint()
-    digest.update(json.dumps([sections, recipe.seed, recipe.class_weights, config, STATE]).encode())
-    return digest.hexdigest()[:16]
+    return training_key(recipe, (*arrays, *learner.model.get_weights()), [sections])
 
 
 def _moved(learner: TransferNetwork, before: list[npt.NDArray[Any]]) -> dict[str, Any]:
-    """Return how far the weights of each layer moved: the squared difference, and over the squares before."""
+    """Return how far the weights of each layer moved: the sum of squared differences."""
     names = {id(weight): at for at, weight in enumerate(learner.model.weights)}
     after, rows = learner.model.get_weights(), []
     for part, layers in learner.parts.items():
@@ -264,49 +259,47 @@ def _outcome(
         _about(recipe, pack, part, trained[0]),
         pack,
         config,
-        [trained[0].judged],
-        {one.name: _line(one, recipe, learner) for one in trained},
+        [trained[0].test],
+        {one.name: _row(one, recipe, learner) for one in trained},
         export(learner, config, trained[0].temperature, material, rows),
         stacked(material, rows, config),
         LIBRARIES,
         tables=tables,
         **_by_stage(trained),
-        looked=outcome.looked(pack, lambda row: (learner.model, inputs(material, np.array([row])))),
+        heatmap=outcome.heatmap(
+            pack, lambda row: (learner.model, inputs(material, np.array([row])))
+        ),
     )
 
 
 def _by_stage(trained: list[Trained]) -> dict[str, dict[str, Any]]:
-    """Return the looks and the confusion of each stage, in the order they were trained in."""
+    """Return history and confusion of each stage, in the order of the training."""
     stages = sorted(trained, key=lambda one: one.name != "head")
-    matrices = {one.name: metrics.matrix(one.judged.scores, one.judged.labels) for one in stages}
+    matrices = {one.name: metrics.matrix(one.test.scores, one.test.labels) for one in stages}
     return {"history": {one.name: one.history for one in stages}, "matrices": matrices}
 
 
-def _line(one: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> dict[str, Any]:
-    losses = [look["valid_loss"] for look in one.history]
-    at = int(np.argmin(losses))
-    return outcome.line(
-        [one.judged],
+def _row(one: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> dict[str, Any]:
+    return outcome.trained_row(
+        [one.test],
+        one.history,
         top=recipe.top,
-        minimum_loss=losses[at],
-        best_epoch=at + 1,
         valid_macro_f1=metrics.measure(one.valid.scores, one.valid.labels)["macro_f1"],
-        seconds_to_best=one.history[at]["seconds"],
-        seconds=one.history[-1]["seconds"],
         weights=learner.model.count_params(),
     )
 
 
 def _about(recipe: TransferRecipe, pack: Pack, part: Part, best: Trained) -> str:
-    what = recipe.about or f"Which of {len(pack.classes):,} classes a picture shows"
     beside = (
         f", with {', '.join(recipe.metadata)} joined after the pooling" if recipe.metadata else ""
     )
-    weights = {"none": "weights by chance", "keras": "ImageNet's weights"}.get(
+    weights = {"none": "random weights", "keras": "ImageNet's weights"}.get(
         recipe.network.weights, "weights of a file"
     )
     return (
-        f"{what}: {recipe.network.backbone} with {weights}{beside}; the classifier learnt first, then the whole, on "
-        f"{len(part.train):,} pictures; the best epoch, of stage {best.name}, was chosen on {len(part.valid):,} "
-        "others, and it is judged on a third part. Near-duplicates, and pictures of one source, are in one part only."
+        f"{outcome.question(recipe, pack)}: {recipe.network.backbone} with {weights}{beside}; the "
+        f"classifier was trained first, then the whole, on {len(part.train):,} pictures; the best "
+        f"epoch, of stage {best.name}, was chosen on {len(part.valid):,} others, and it is "
+        "evaluated on a third part. Near-duplicates, and pictures of one source, are in one part "
+        "only."
     )

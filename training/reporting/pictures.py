@@ -1,4 +1,4 @@
-"""Reports on models of pictures: report.md for the artefact; a folder with report.html and report.json beside it."""
+"""Reports on picture models: report.md for the artefact, a folder with report.html and .json."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Facts = dict[str, Any]
-Shown: TypeAlias = "Callable[[int], str]"
-LOOKS = 6
-LOOKED_NOTE = (
-    "The first of these mistakes again; the hotter, the more what was said owes to the place (Grad-CAM on the last "
-    "feature maps). It is as coarse as these maps are."
+PictureUri: TypeAlias = "Callable[[int], str]"
+"""From a row of the pack to a picture as a data URI."""
+HEATMAPS = 6
+HEATMAP_NOTE = (
+    "The first of these mistakes again, with Grad-CAM on the last feature maps: the hotter a "
+    "place, the more it contributed to the guess. The resolution is that of the feature maps."
 )
 NETWORKS = {
     "minimum loss": "minimum_loss",
@@ -52,31 +53,31 @@ NETWORKS = {
     "weights": "weights",
 }
 NETWORKS_NOTE = (
-    "The best on the validation part first. Minimum loss: of that part, after the best epoch. Majority: the accuracy "
-    "of always saying the most frequent class. Macro-F1: every class counts alike. Seconds are of the machine that "
-    "trained, whatever else it did."
+    "The best on the validation part first. Minimum loss: of that part, after the best epoch. "
+    "Majority: the accuracy of always guessing the most frequent class. Macro-F1: every class "
+    "counts alike. Seconds: of the machine that trained, including its other work."
 )
-TAKEN_NOTE = "Networks are taken as they were at the lowest validation loss."
+BEST_EPOCH_NOTE = "Networks have the weights of the lowest validation loss."
 BEST_NOTE = "The best network."
-STAGES_NOTE = f"One line a stage, in their order. {TAKEN_NOTE}"
+MISTAKES_NOTE = "Wrong guesses with the highest scores, each pair of classes once."
+STAGES_NOTE = f"One line a stage, in order. {BEST_EPOCH_NOTE}"
 TESTS_NOTE = (
-    "Every row is judged by a network that saw none of its pictures. Top-k: one of k guesses is right. The mean is "
-    "over the first row of each source."
+    "Every row is evaluated with a network that saw none of its pictures. Top-k: one of k guesses "
+    "is right. The mean is over the first row of each source."
 )
 
 
 def write(
     artefact: Path,
     facts: Facts,
-    shown: Shown,
-    looked: Shown | None = None,
+    picture: PictureUri,
+    heatmap: PictureUri | None = None,
     *,
     beside: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it; complete or not at all.
+    """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it, atomically.
 
-    shown: from a row of the pack to its picture as a data URI. looked: the same with where the
-    network looked. beside: more pages, file name to HTML.
+    picture, heatmap: of a row. beside: more pages, file name to HTML.
     """
     model = read(artefact)
     target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
@@ -89,7 +90,7 @@ def write(
     }
     report = {**facts, **kept, "files": files, "beside": list(beside)}
     with atomic_folder(target, replace=True) as draft:
-        (draft / "report.html").write_text(render(report, shown, looked), encoding="utf-8")
+        (draft / "report.html").write_text(render(report, picture, heatmap), encoding="utf-8")
         (draft / "report.json").write_text(
             json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8"
         )
@@ -98,13 +99,13 @@ def write(
     return target
 
 
-def render(report: Facts, shown: Shown, looked: Shown | None = None) -> str:
+def render(report: Facts, picture: PictureUri, heatmap: PictureUri | None = None) -> str:
     """Return report.html of report.json."""
     mean, files = report["mean"], report["files"]
     figures = [
         (
             f"{mean['top1']:.1%}",
-            f"right at the first guess (always the most frequent: {mean['majority']:.1%})",
+            f"right at the first guess (always guessing the most frequent: {mean['majority']:.1%})",
         ),
         *(
             (f"{mean[f'top{k}']:.1%}", f"right within {k} guesses")
@@ -119,13 +120,13 @@ def render(report: Facts, shown: Shown, looked: Shown | None = None) -> str:
         ("Networks", join(paragraph(NETWORKS_NOTE, note=True), table(*_networks(report)))),
         ("Classes", _classes(report)),
         *_tables(report),
-        ("Learning", _learnt(report)),
+        ("Learning", _learning(report)),
         ("Map", _beside(report.get("beside", []))),
         ("Confusion", _confusion(report)),
         ("Confusion after each stage", _stages(report)),
         ("Calibration", _calibration(report["reliability"])),
-        ("Worst mistakes", _mistakes(report["mistakes"], shown)),
-        ("Where it looked", _looked(report["mistakes"][:LOOKS], looked) if looked else Html()),
+        ("Worst mistakes", _mistakes(report["mistakes"], picture, MISTAKES_NOTE)),
+        ("Heatmaps", _heatmaps(report["mistakes"], heatmap)),
         ("Material", material(report)),
         ("Origin", origin(report)),
     ]
@@ -135,7 +136,7 @@ def render(report: Facts, shown: Shown, looked: Shown | None = None) -> str:
 
 def markdown(facts: Facts) -> str:
     """Return report.md."""
-    confused = [[is_it, said, often] for is_it, said, often in facts["confused"]]
+    confused = [list(one) for one in facts["confused"]]
     labels = [
         [one["label"], one["support"], one["f1"], *_tops(one, facts)] for one in facts["labels"]
     ]
@@ -150,8 +151,8 @@ def markdown(facts: Facts) -> str:
         markdown_table(*_networks(facts)),
         "## Classes, the hardest first",
         markdown_table(["class", "pictures", "F1", *_top_names(facts)], labels),
-        "## What is most often taken for what",
-        markdown_table(["is", "said", "pictures"], confused),
+        "## Most frequent confusions",
+        markdown_table(["true", "predicted", "pictures"], confused),
         "## Material",
         markdown_table(
             ["source", "licence", "use"], [list(one.values()) for one in facts["provenance"]]
@@ -164,7 +165,7 @@ def _test_rows(report: Facts) -> tuple[list[str], list[list[Any]]]:
     tops = [key for key in report["mean"] if key.startswith("top")]
     keys = [*tops, "macro_f1", "majority", "calibration_error"]
     head = [
-        "judged on",
+        "evaluated on",
         "pictures",
         *(f"top-{key[3:]}" for key in tops),
         "macro-F1",
@@ -191,13 +192,13 @@ def _tests(report: Facts) -> Html:
 
 def _networks(report: Facts) -> tuple[list[str], list[list[Any]]]:
     rows = [
-        [name, *(_shown(one[key], key) for key in NETWORKS.values())]
+        [name, *(_cell(one[key], key) for key in NETWORKS.values())]
         for name, one in report["networks"].items()
     ]
     return ["network", *NETWORKS], rows
 
 
-def _shown(value: Any, key: str) -> Any:
+def _cell(value: Any, key: str) -> Any:
     return (
         f"{value:,.1f}"
         if key.startswith("seconds")
@@ -224,7 +225,7 @@ def _tops(one: Facts, report: Facts) -> list[float]:
     return [one["top1"], one["topk"]] if report["top"] > 1 else [one["top1"]]
 
 
-def learning(history: dict[str, list[dict[str, float]]], *, said: str = STAGES_NOTE) -> Html:
+def learning(history: dict[str, list[dict[str, float]]], *, note: str = STAGES_NOTE) -> Html:
     """Return the curves of trainings by name."""
     names = {
         "loss": "training loss",
@@ -236,36 +237,36 @@ def learning(history: dict[str, list[dict[str, float]]], *, said: str = STAGES_N
             title,
             "epoch",
             {
-                name: (range(1, len(looks) + 1), [one[key] for one in looks])
-                for name, looks in history.items()
+                name: (range(1, len(epochs) + 1), [one[key] for one in epochs])
+                for name, epochs in history.items()
             },
         )
         for key, title in names.items()
     ]
     dots = max(map(len, history.values())) <= 12
-    return chart(charts.lines(plots, dots=dots), said)
+    return chart(charts.lines(plots, dots=dots), note)
 
 
-def _learnt(report: Facts) -> Html:
+def _learning(report: Facts) -> Html:
     if not report["history"]:
         return Html()
-    said = (
-        "One line a training, named after the source it was without."
-        if len(report["history"]) > 1
-        else BEST_NOTE
+    if report.get("matrices"):
+        return learning(report["history"])
+    several = len(report["history"]) > 1
+    note = (
+        "One line a training, named after the source that was left out." if several else BEST_NOTE
     )
-    return learning(
-        report["history"], said=STAGES_NOTE if report.get("matrices") else f"{said} {TAKEN_NOTE}"
-    )
+    return learning(report["history"], note=f"{note} {BEST_EPOCH_NOTE}")
 
 
 def _confusion(report: Facts) -> Html:
-    pairs = table(["is", "said", "pictures"], report["confused"], words=["said"])
-    heading = Html("<h3>Most often taken for each other</h3>")
+    pairs = table(["true", "predicted", "pictures"], report["confused"], words=["predicted"])
+    heading = Html("<h3>Most frequent confusions</h3>")
     if not report["confusion"]:
         return join(heading, pairs)
     note = paragraph(
-        "Of the pictures of the row, the percentage that was taken for the column.", note=True
+        "The percentage of the pictures of the row's class that was classified as the column's.",
+        note=True,
     )
     return join(note, matrix(report["classes"], report["confusion"]), heading, pairs)
 
@@ -276,7 +277,7 @@ def _tables(report: Facts) -> list[tuple[str, Html]]:
 
 
 def _table(one: Facts) -> Html:
-    """Return a table; one that is drawn as bars lies folded below them, its small numbers told apart."""
+    """Return a table; with bars, the table is folded below their chart."""
     note = paragraph(one["note"], note=True)
     if "bars" not in one:
         return join(note, table(one["head"], one["rows"]))
@@ -293,7 +294,7 @@ def _table(one: Facts) -> Html:
 
 def _beside(names: Sequence[str]) -> Html:
     links = "".join(
-        f'<p><a href="{name}">{name}</a>: which pictures look alike to the network.</p>'
+        f'<p><a href="{name}">{name}</a>: which pictures are similar for the network.</p>'
         for name in names
     )
     return Html(links)
@@ -318,25 +319,22 @@ def _calibration(reliability: Facts) -> Html:
     return chart(charts.reliability(reliability["bins"], of="pictures"), caption)
 
 
-def _looked(mistakes: list[Facts], looked: Shown) -> Html:
-    note = paragraph(LOOKED_NOTE, note=True)
-    clips = "".join(_mistake(one, looked(one["row"])) for one in mistakes)
-    return join(note, Html(f'<div class="clips pictures">{clips}</div>')) if mistakes else Html()
+def _heatmaps(mistakes: list[Facts], heatmap: PictureUri | None) -> Html:
+    return _mistakes(mistakes[:HEATMAPS], heatmap, HEATMAP_NOTE) if heatmap else Html()
 
 
-def _mistakes(mistakes: list[Facts], shown: Shown) -> Html:
-    note = paragraph(
-        "Wrong answers given with the highest scores, each pair of classes once.", note=True
-    )
-    clips = "".join(_mistake(one, shown(one["row"])) for one in mistakes)
-    return join(note, Html(f'<div class="clips pictures">{clips}</div>')) if mistakes else Html()
+def _mistakes(mistakes: list[Facts], picture: PictureUri, note: str) -> Html:
+    clips = "".join(_mistake(one, picture(one["row"])) for one in mistakes)
+    grid = Html(f'<div class="clips pictures">{clips}</div>')
+    return join(paragraph(note, note=True), grid) if mistakes else Html()
 
 
 def _mistake(one: Facts, picture: str) -> str:
     source = f"<dt>source</dt><dd>{escape(one['source'])}</dd>" if one["source"] != "all" else ""
     return (
         f'<div class="clip"><img alt="{escape(one["path"])}" src="{picture}"><dl>'
-        f'<dt>is</dt><dd><span class="right">{escape(one["is"])}</span> {one["right"]:.2f}</dd>'
-        f'<dt>said</dt><dd><span class="wrong">{escape(one["said"])}</span> {one["score"]:.2f}</dd>'
+        f'<dt>true</dt><dd><span class="right">{escape(one["is"])}</span> {one["right"]:.2f}</dd>'
+        f'<dt>predicted</dt><dd><span class="wrong">{escape(one["said"])}</span> '
+        f"{one['score']:.2f}</dd>"
         f"<dt>file</dt><dd>{escape(one['path'].rsplit('/', 1)[-1])}</dd>{source}</dl></div>"
     )

@@ -61,3 +61,12 @@ def zipped():
         return target
 
     return pack
+
+
+@pytest.fixture(scope="module")
+def tiny_backbone():
+    """Build a network of six layers where mobilenet-v3-small is asked for."""
+    from tests.training.pictures.helpers.backbone import tiny_backbones
+
+    with tiny_backbones():
+        yield

@@ -147,7 +147,7 @@ def test_the_report_shows_figures_and_pictures_and_loads_nothing(styles):
     )
     looked = min(len(facts["mistakes"]), 6)
     assert page.count('<div class="clip">') == len(facts["mistakes"]) + looked
-    assert (">Where it looked</h2>" in page) == bool(looked)
+    assert (">Heatmaps</h2>" in page) == bool(looked)
     text = (styles / "out" / "clip-art" / "1" / "report.md").read_text(encoding="utf-8")
     assert "filled, never seen: new things" in text
     in_classes = re.findall(r"^\| (?:box|disc|wedge) \| (\d+) \|", text, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""`timbre data crawl`: pictures from a shop's categories, or from searches in open collections, as a recipe says."""
+"""`timbre data crawl`: downloads pictures from a shop or from open collections, by a recipe."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from common.atomic import write_atomic
 from common.errors import InputError
 from common.mapping import read_settings
 from training.common.cli_helpers import run_command
@@ -36,61 +37,61 @@ CREDITS = ("file", "title", "author", "licence", "licence_url", "page", "url", "
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much a crawl brings, and what it leaves out."""
+    """Limits of a crawl, and the pictures it skips."""
 
     pages: int = 2_000
-    """At most."""
+    """Maximum of pages."""
     pictures: int = 50_000
-    """Asked for at most."""
+    """Maximum of pictures requested."""
     blank: float = BLANK
-    """Pictures whose grey levels spread less (0 to 127) are empty: there is no picture of the
-    product."""
+    """Pictures whose grey levels spread less (0 to 127) are empty: placeholders of a shop."""
     empty: tuple[str, ...] = ()
-    """sha256 of pictures that stand for none."""
+    """sha256 of placeholder pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Crawl:
-    """Everything that decides what a crawl brings."""
+    """The settings of a crawl."""
 
-    place: Shop | CollectionSearch
+    source: Shop | CollectionSearch
     bounds: Limits = field(default_factory=Limits)
     manners: FetchSettings = field(default_factory=FetchSettings)
 
 
 def load(path: Path) -> Crawl:
-    """Return a crawl's recipe: [shop] or [search], [bounds], [manners]. Raises RecipeError for what is no setting."""
+    """Return a recipe: [shop] or [search], [bounds], [manners]. Raises RecipeError."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: {error}") from error
     if unknown := table.keys() - SECTIONS.keys():
         raise RecipeError(
-            f"{path}: unknown section {', '.join(sorted(unknown))}; there is {', '.join(SECTIONS)}"
+            f"{path}: unknown section {', '.join(sorted(unknown))}; known: {', '.join(SECTIONS)}"
         )
     if len(table.keys() & {"shop", "search"}) != 1:
-        raise RecipeError(f"{path}: give either [shop] or [search]")
+        raise RecipeError(f"{path}: exactly one of [shop] and [search] is needed")
     read: dict[str, Any] = {
         name: read_settings(SECTIONS[name], value, where=name, error=RecipeError)
         for name, value in table.items()
     }
-    place = read.pop("shop", None) or read.pop("search")
-    return Crawl(place=place, **read)
+    source = read.pop("shop", None) or read.pop("search")
+    return Crawl(source=source, **read)
 
 
 SECTIONS = {"shop": Shop, "search": CollectionSearch, "bounds": Limits, "manners": FetchSettings}
 
 
 def main(argv: list[str]) -> int:
-    """Run `timbre data crawl` and return the exit code: 0 done, 1 refused, 130 interrupted."""
+    """Run `timbre data crawl` and return the exit code: 0 done, 1 error, 130 interrupted."""
     parser = argparse.ArgumentParser(
-        prog="timbre data crawl", description="Bring pictures, as a recipe says."
+        prog="timbre data crawl",
+        description="Download pictures from a shop or from open collections.",
     )
     parser.add_argument(
         "recipe", type=Path, metavar="RECIPE", help="a .toml file with [shop] or [search]"
     )
     parser.add_argument(
-        "out", type=Path, metavar="OUT", help="folder; a crawl that was broken off goes on there"
+        "out", type=Path, metavar="OUT", help="folder; an interrupted crawl resumes there"
     )
     options = parser.parse_args(argv)
     return run_command("data crawl", lambda: _run(load(options.recipe), options.out))
@@ -98,44 +99,44 @@ def main(argv: list[str]) -> int:
 
 def _run(crawl: Crawl, out: Path) -> None:
     with stage("crawl") as progress:
-        steps, waiting = asyncio.run(run_crawl(crawl, out, progress))
-    page = crawl_report.write(out, steps, title_of(crawl), waiting=waiting)
-    got = sum(1 for step in steps if "file" in step)
-    if not got and not waiting:
+        steps, pending = asyncio.run(run_crawl(crawl, out, progress))
+    page = crawl_report.write(out, steps, title_of(crawl), pending=pending)
+    count = sum(1 for step in steps if "file" in step)
+    if not count and not pending:
         reasons = Counter(step["result"] for step in steps if step["result"] != "ok").most_common(1)
         why = (
-            f"most often because: {reasons[0][0]}"
+            f"most often: {reasons[0][0]}"
             if reasons
-            else "no product has been found: look at the selectors"
+            else "no product was found: check the selectors"
         )
-        raise MaterialError(f"no picture came, {why}; what became of every address: {page}")
-    rest = f"; a bound was reached, {waiting:,} addresses wait" if waiting else ""
-    print(f"{got:,} pictures in {out / 'pictures'}; what became of every address: {page}{rest}")
+        raise MaterialError(f"no picture was downloaded, {why}; the result of every URL: {page}")
+    rest = f"; a limit was reached, {pending:,} URLs are pending" if pending else ""
+    print(f"{count:,} pictures in {out / 'pictures'}; the result of every URL: {page}{rest}")
 
 
 def title_of(crawl: Crawl) -> str:
-    """Return what is crawled, in a line."""
-    place = crawl.place
+    """Return the source of a crawl in one line."""
+    source = crawl.source
     return (
-        place.root
-        if isinstance(place, Shop)
-        else f"{place.collection}: {', '.join(place.queries.values())}"
+        source.root
+        if isinstance(source, Shop)
+        else f"{source.collection}: {', '.join(source.queries.values())}"
     )
 
 
 async def run_crawl(
     crawl: Crawl, out: Path, progress: Callable[[int, int], None]
 ) -> tuple[list[dict[str, Any]], int]:
-    """Crawl until nothing is left to do, or a bound is reached; return all steps, and how many addresses wait.
+    """Crawl until all is done or a limit is reached; return all steps and the pending URLs' number.
 
-    Goes on where an earlier call, however it ended, left off. Writes OUT/pictures/,
+    Resumes where an earlier call ended, however it ended. Writes OUT/pictures/,
     provenance.jsonl and credits.csv.
     """
-    state = CrawlState(out, json.loads(json.dumps(asdict(crawl.place))))
+    state = CrawlState(out, json.loads(json.dumps(asdict(crawl.source))))
     bounds = {"page": crawl.bounds.pages, "picture": crawl.bounds.pictures}
     try:
-        state.begin(crawl.place.start())
-        async with Fetcher(crawl.manners, _hosts(crawl.place)) as fetcher:
+        state.start(crawl.source.start())
+        async with Fetcher(crawl.manners, _hosts(crawl.source)) as fetcher:
             while (item := state.next()) and state.counts[item.kind] < bounds[item.kind]:
                 await _process(crawl, fetcher, state, item, out)
                 progress(len(state.done), len(state.seen))
@@ -146,10 +147,10 @@ async def run_crawl(
         state.close()
 
 
-def _hosts(place: Shop | CollectionSearch) -> frozenset[str] | None:
+def _hosts(source: Shop | CollectionSearch) -> frozenset[str] | None:
     return (
-        frozenset({urlsplit(place.root).netloc.lower(), *place.hosts})
-        if isinstance(place, Shop)
+        frozenset({urlsplit(source.root).netloc.lower(), *source.hosts})
+        if isinstance(source, Shop)
         else None
     )
 
@@ -159,41 +160,38 @@ async def _process(
 ) -> None:
     try:
         if item.kind == "page":
-            # An interface for programs is no page that robots are kept from.
-            robots = isinstance(crawl.place, Shop)
+            # robots.txt does not apply to an API.
+            robots = isinstance(crawl.source, Shop)
             fetched = await fetcher.fetch(
                 item.url, max_bytes=crawl.manners.page_bytes, robots=robots
             )
-            state.finish(item, "ok", crawl.place.read(item, fetched))
+            state.finish(item, "ok", crawl.source.read(item, fetched))
         else:
             fetched = await fetcher.fetch(item.url, max_bytes=crawl.manners.picture_bytes)
-            state.finish(item, "ok", **_keep(crawl, item, fetched, state, out))
-    except FetchError as refused:
-        state.finish(item, str(refused), again=refused.again)
+            state.finish(item, "ok", **_store(crawl, item, fetched, state, out))
+    except FetchError as error:
+        state.finish(item, str(error), again=error.again)
     except InputError as error:
         state.finish(item, str(error))
 
 
-def _keep(
+def _store(
     crawl: Crawl, item: Item, fetched: Fetched, state: CrawlState, out: Path
 ) -> dict[str, Any]:
-    """Store a picture and return what is to be remembered of it. Raises FetchError and InputError on what is none."""
+    """Write a picture and return its journal fields. Raises FetchError or InputError."""
     if fetched.kind.startswith("text/"):
         raise FetchError(f"{fetched.kind} instead of a picture")
-    facts = hash_image(fetched.body)
-    if facts.sha256 in crawl.bounds.empty or facts.spread < crawl.bounds.blank:
+    hashed = hash_image(fetched.body)
+    if hashed.sha256 in crawl.bounds.empty or hashed.spread < crawl.bounds.blank:
         raise FetchError("an empty picture")
-    if twin := state.files.get(facts.sha256):
-        raise FetchError(f"the same picture as {twin}")
+    if duplicate := state.files.get(hashed.sha256):
+        raise FetchError(f"the same picture as {duplicate}")
     suffix = next((kind for start, kind in KINDS.items() if fetched.body.startswith(start)), "tif")
-    name = f"{slug(item.about.get('title', ''))}-{facts.sha256[:10]}.{suffix}"
-    path = out / "pictures" / slug(crawl.place.label(item.path)) / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out / ".picture"
-    unfinished.write_bytes(fetched.body)
-    unfinished.replace(path)
+    name = f"{slug(item.about.get('title', ''))}-{hashed.sha256[:10]}.{suffix}"
+    path = out / "pictures" / slug(crawl.source.label(item.path)) / name
+    write_atomic(path, fetched.body)
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"file": path.relative_to(out).as_posix(), "sha256": facts.sha256, "when": when}
+    return {"file": path.relative_to(out).as_posix(), "sha256": hashed.sha256, "when": when}
 
 
 def _write_lists(out: Path, steps: list[dict[str, Any]]) -> None:
@@ -214,7 +212,7 @@ def _write_lists(out: Path, steps: list[dict[str, Any]]) -> None:
         json.dumps({name: one[name] for name in names if name in one}, ensure_ascii=False)
         for one in kept
     )
-    (out / "provenance.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_atomic(out / "provenance.jsonl", "".join(f"{line}\n" for line in lines))
     write_table(
         out / "credits.csv", CREDITS, ([one.get(name, "") for name in CREDITS] for one in kept)
     )

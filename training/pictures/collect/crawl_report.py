@@ -1,4 +1,4 @@
-"""What a crawl brought and what became of every address, as a page."""
+"""The pictures of a crawl and the result of every URL, as a page."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 SHOWN = 24
 """Pictures per label."""
 EXAMPLES = 5
-"""Addresses per reason."""
+"""URLs per result."""
 STYLE = Path(__file__).with_suffix(".css")
 
 
-def write(out: Path, steps: list[dict[str, Any]], title: str, *, waiting: int = 0) -> Path:
-    """Write OUT/index.html and return its path. steps: those of the crawl's state."""
+def write(out: Path, steps: list[dict[str, Any]], title: str, *, pending: int = 0) -> Path:
+    """Write OUT/index.html and return its path. steps: from the crawl state; pending: URLs."""
     kept: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for step in steps:
         if "file" in step:
@@ -29,15 +29,15 @@ def write(out: Path, steps: list[dict[str, Any]], title: str, *, waiting: int = 
     pages = sum(1 for step in steps if step["kind"] == "page")
     total = sum(map(len, kept.values()))
     line = f"{total:,} pictures of {len(kept):,} labels from {pages:,} pages"
-    line += f"; a bound was reached, {waiting:,} addresses wait" if waiting else ""
+    line += f"; a limit was reached, {pending:,} URLs are pending" if pending else ""
     labels = "".join(_label(label, some) for label, some in sorted(kept.items()))
     paths = _rows(
         (count, " / ".join(path) or "(root)", "") for path, count in _paths(kept).most_common()
     )
     body = (
         f'<h1>{escape(title)}</h1><p class="lead">{line}</p>{labels}'
-        "<h2>What became of the addresses</h2>"
-        f"<table><tr><th>count</th><th>result</th><th>such as</th></tr>{_results(steps)}</table>"
+        "<h2>Results of the URLs</h2>"
+        f"<table><tr><th>count</th><th>result</th><th>examples</th></tr>{_results(steps)}</table>"
         "<h2>Categories</h2>"
         f"<table><tr><th>pictures</th><th>path</th><th></th></tr>{paths}</table>"
     )
@@ -64,7 +64,7 @@ def _paths(kept: dict[str, list[dict[str, Any]]]) -> Counter[tuple[str, ...]]:
 def _results(steps: list[dict[str, Any]]) -> str:
     by_result = defaultdict(list)
     for step in steps:
-        # The same picture as which one is for the journal; here it is one reason.
+        # The journal names the duplicate; here all of them are one reason.
         reason = (
             "the same picture again"
             if step["result"].startswith("the same picture")

@@ -1,4 +1,4 @@
-"""What a crawl has done and has still to do, on disk after every step, so that a killed one goes on where it was."""
+"""The state of a crawl, written to disk after every step so that a killed crawl resumes."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class Item:
     """`page` or `picture`."""
     url: str
     path: tuple[str, ...] = ()
-    """The names of the categories that led here."""
+    """Names of the categories above it."""
     number: int = 1
-    """Of a page of results: which one of its category."""
+    """Number of a results page in its category."""
     about: dict[str, str] = field(default_factory=dict)
     """Of a picture: title, page, author, licence."""
 
 
-ITEM = ("kind", "url", "number", "about")
+JOURNAL_FIELDS = ("kind", "url", "number", "about")
 
 
 class CrawlState:
-    """A journal of steps: one JSON line for each address that was dealt with, with what it led to."""
+    """A journal with one JSON line for each URL that was processed and the URLs found there."""
 
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
-        """Open or begin the journal of a crawl. Raises MaterialError when it is of another crawl, or in use.
+        """Open or create a journal. Raises MaterialError when it is in use or of another crawl.
 
-        about: what makes it this crawl and no other, in JSON.
+        about: identifies the crawl; JSON.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "journal.jsonl"
@@ -55,23 +55,23 @@ class CrawlState:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.close()
-            raise MaterialError(f"another process crawls into {folder}") from None
+            raise MaterialError(f"another process is crawling into {folder}") from None
         steps = self._read()
         if steps and steps[0] != {"crawl": about}:
             self._file.close()
             raise MaterialError(
-                f"{folder} holds a crawl of another recipe: name another folder, or the same recipe"
+                f"{folder} holds a crawl of another recipe: name another folder, or use that recipe"
             )
         if not steps:
             self._append({"crawl": about})
         for step in steps[1:]:
-            self._take(step)
+            self._apply(step)
         for step in [step for step in self.done.values() if step["again"]]:
-            item = Item(**{name: step[name] for name in ITEM}, path=tuple(step["path"]))
+            item = Item(**{name: step[name] for name in JOURNAL_FIELDS}, path=tuple(step["path"]))
             (self.pictures if item.kind == "picture" else self.pages).append(item)
 
     def _read(self) -> list[dict[str, Any]]:
-        """Return the steps, and cut off a last line that a kill left unfinished."""
+        """Return the steps, and truncate an incomplete last line."""
         self._file.seek(0)
         data = self._file.read()
         whole = data.rfind(b"\n") + 1
@@ -83,15 +83,15 @@ class CrawlState:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def begin(self, items: Iterable[Item]) -> None:
-        """Add the first addresses, unless they were there before."""
+    def start(self, items: Iterable[Item]) -> None:
+        """Add the first URLs, unless they were there before."""
         for item in items:
             self._add(item)
 
     def next(self) -> Item | None:
-        """Return what to do next: pictures first, so that few wait; None when all is done."""
-        waiting = self.pictures or self.pages
-        return waiting[0] if waiting else None
+        """Return the next item, or None: pictures first, so that few are pending."""
+        pending = self.pictures or self.pages
+        return pending[0] if pending else None
 
     def finish(
         self,
@@ -102,26 +102,25 @@ class CrawlState:
         again: bool = False,
         **about: Any,
     ) -> None:
-        """Write down what became of an address.
+        """Record the result of a URL.
 
-        result: `ok` or the reason why not. again: whether it is worth another try when the crawl is
-        taken up again.
+        result: `ok` or the reason of the failure. again: whether to retry when the crawl resumes.
         """
         new = [asdict(other) for other in found if other.url not in self.seen]
         step = {**asdict(item), "result": result, "again": again, **about, "found": new}
         self._append(step)
-        self._take(json.loads(json.dumps(step)))
+        self._apply(json.loads(json.dumps(step)))
 
-    def _take(self, step: dict[str, Any]) -> None:
-        # What is tried again does not count again.
+    def _apply(self, step: dict[str, Any]) -> None:
+        # A retry does not count again.
         self.counts[step["kind"]] += step["url"] not in self.done
         self.done[step["url"]] = step
         self.seen.add(step["url"])
         if "file" in step:
             self.files[step["sha256"]] = step["file"]
-        waiting = self.pictures if step["kind"] == "picture" else self.pages
-        if waiting and waiting[0].url == step["url"]:
-            waiting.popleft()
+        pending = self.pictures if step["kind"] == "picture" else self.pages
+        if pending and pending[0].url == step["url"]:
+            pending.popleft()
         for found in step.pop("found"):
             self._add(Item(**{**found, "path": tuple(found["path"])}))
 
@@ -131,5 +130,5 @@ class CrawlState:
             (self.pictures if item.kind == "picture" else self.pages).append(item)
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Close the journal."""
         self._file.close()

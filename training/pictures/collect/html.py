@@ -1,7 +1,7 @@
-"""HTML as a tree, and the few selectors that a catalogue needs.
+"""A tolerant HTML parser, and the few CSS selectors that a crawl needs.
 
 A selector is `tag`, `.class`, `#id`, `[attribute]`, `[attribute=value]` or several of them joined
-(`a.next`), inside one another (`nav a`) or right inside (`ul > li`), or alternatives (`a.next,
+(`a.next`), descendants (`nav a`) or children (`ul > li`), or alternatives (`a.next,
 link[rel=next]`).
 """
 
@@ -34,13 +34,13 @@ VOID = {
     "wbr",
 }
 CLOSED_BY_NEXT = {"li", "p", "tr", "td", "th", "option", "dt", "dd"}
-"""Whose end tag may be left out."""
+"""Elements whose end tag is optional."""
 MAX_DEPTH = 200
-"""Elements inside one another; deeper ones become neighbours."""
+"""Nested elements; deeper ones become siblings."""
 MAX_ELEMENTS = 200_000
-"""Elements of one page: some hundred times as many as a shop's page has."""
+"""Elements of one page: some hundred times those of a usual page."""
 RAW = {name: re.compile(f"</{name}(?=[\\s/>])", re.IGNORECASE) for name in ("script", "style")}
-"""What is in them is no markup, up to these."""
+"""Raw text elements, and the pattern that ends them."""
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 _ATTRIBUTE = re.compile(r"""[\s/]*([^\s/>][^\s/>=]*)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]*))?""")
 _TAG_END = re.compile(r"[\s/]*>")
@@ -59,7 +59,7 @@ class Element:
 
     @property
     def text(self) -> str:
-        """All text inside, blanks run together."""
+        """All text inside, white space collapsed."""
         return " ".join(" ".join(_texts(self)).split())
 
 
@@ -72,14 +72,14 @@ def _texts(element: Element) -> Iterator[str]:
 
 
 class _Builder:
-    """A tree that grows by one tag or text at a time."""
+    """Builds the tree, one tag or text at a time."""
 
     def __init__(self) -> None:
         self.root, self.count = Element(""), 0
         self.open = [self.root]
 
     def start(self, tag: str, attributes: dict[str, str], *, closed: bool) -> None:
-        """Add an element. Raises InputError past `MAX_ELEMENTS` of them."""
+        """Add an element. Raises InputError beyond `MAX_ELEMENTS`."""
         self.count += 1
         if self.count > MAX_ELEMENTS:
             raise InputError(f"a page of more than {MAX_ELEMENTS:,} elements")
@@ -102,9 +102,9 @@ class _Builder:
 
 
 def parse(html: str) -> Element:
-    """Return the tree of a page, however badly it is written, in a time that grows as its length.
+    """Return the tree of a page, valid or not, in linear time.
 
-    What has no end (a comment, a tag) takes the rest of the page with it, as in browsers.
+    An unclosed comment or tag extends to the end of the page, as in browsers.
     Raises InputError for more than `MAX_ELEMENTS` elements.
     """
     builder, at = _Builder(), 0
@@ -116,7 +116,7 @@ def parse(html: str) -> Element:
 
 
 def _markup(html: str, at: int, builder: _Builder) -> int:
-    """Read what begins with a `<`, and return where it ends."""
+    """Parse markup that begins with `<`, and return its end."""
     if tag := _TAG.match(html, at):
         return _tag(html, tag, builder)
     if not html.startswith(("<!", "<?", "</"), at):
@@ -148,14 +148,14 @@ def _tag(html: str, tag: re.Match[str], builder: _Builder) -> int:
 
 @dataclass(frozen=True)
 class _Simple:
-    """What one element must be, and whether it must be right inside what stands before."""
+    """A compound selector, and whether it must be a child of the one before."""
 
     tag: str
     classes: frozenset[str]
     attributes: tuple[tuple[str, str | None], ...]
     child: bool
 
-    def fits(self, element: Element) -> bool:
+    def matches(self, element: Element) -> bool:
         if self.tag not in {"", "*", element.tag}:
             return False
         if not self.classes <= set(element.attributes.get("class", "").split()):
@@ -168,40 +168,40 @@ class _Simple:
 
 @dataclass(frozen=True)
 class Selector:
-    """A selector, checked."""
+    """A parsed selector."""
 
     chains: tuple[tuple[_Simple, ...], ...]
 
     @classmethod
     def parse(cls, text: str) -> Selector:
-        """Return the selector written in `text`. Raises RecipeError on one that is not understood."""
+        """Return the selector of a text. Raises RecipeError for an unsupported one."""
         return cls(tuple(_chain(part.strip(), text) for part in text.split(",")))
 
     def all(self, root: Element) -> list[Element]:
-        """Return the elements inside `root` that fit, in the order of the page."""
-        found, nothing = [], [0] * len(self.chains)
-        # Of each element, by chain, the bits of the parts that its parent, and that any element
-        # above it, fits.
-        waiting = [
-            (child, nothing, nothing)
-            for child in reversed(root.children)
-            if isinstance(child, Element)
+        """Return the matching elements inside `root`, in document order."""
+        found, none = [], [0] * len(self.chains)
+        # For each element, by chain: bits of the parts that its parent, and any ancestor, matches.
+        pending = [
+            (child, none, none) for child in reversed(root.children) if isinstance(child, Element)
         ]
-        while waiting:
-            element, parent, above = waiting.pop()
-            here = [_fits(*each, element) for each in zip(self.chains, parent, above, strict=True)]
+        while pending:
+            element, parent, above = pending.pop()
+            here = [
+                _matching_parts(*each, element)
+                for each in zip(self.chains, parent, above, strict=True)
+            ]
             if any(bits >> len(chain) - 1 for bits, chain in zip(here, self.chains, strict=True)):
                 found.append(element)
-            higher = [a | b for a, b in zip(above, here, strict=True)]
-            waiting += [
-                (child, here, higher)
+            ancestors = [a | b for a, b in zip(above, here, strict=True)]
+            pending += [
+                (child, here, ancestors)
                 for child in reversed(element.children)
                 if isinstance(child, Element)
             ]
         return found
 
     def first(self, root: Element) -> Element | None:
-        """Return the first element inside `root` that fits."""
+        """Return the first matching element inside `root`."""
         return next(iter(self.all(root)), None)
 
 
@@ -215,7 +215,8 @@ def _chain(text: str, whole: str) -> tuple[_Simple, ...]:
         parts = list(_PART.finditer(word))
         if "".join(part[0] for part in parts) != word:
             raise RecipeError(
-                f"selector {whole!r}: {word!r} is not understood; there is tag .class #id [name=value] >"
+                f"selector {whole!r}: {word!r} is not supported; known: tag .class #id "
+                "[name=value] >"
             )
         attributes = [(part["attr"], _unquoted(part["value"])) for part in parts if part["attr"]]
         attributes += [("id", part["id"]) for part in parts if part["id"]]
@@ -224,7 +225,7 @@ def _chain(text: str, whole: str) -> tuple[_Simple, ...]:
         chain.append(_Simple(tag, classes, tuple(attributes), child))
         child = False
     if not chain or child:
-        raise RecipeError(f"selector {whole!r}: something is missing")
+        raise RecipeError(f"selector {whole!r}: a part is missing")
     return tuple(chain)
 
 
@@ -232,11 +233,11 @@ def _unquoted(value: str | None) -> str | None:
     return value if value is None else value.strip("\"'")
 
 
-def _fits(chain: tuple[_Simple, ...], parent: int, above: int, element: Element) -> int:
-    """Return the bits of the chain's parts that an element fits, with all that must stand around it."""
+def _matching_parts(chain: tuple[_Simple, ...], parent: int, above: int, element: Element) -> int:
+    """Return the bits of the chain's parts that an element and its ancestors match."""
     bits = 0
     for number, part in enumerate(chain):
         before = not number or (parent if part.child else above) >> number - 1 & 1
-        if before and part.fits(element):
+        if before and part.matches(element):
             bits |= 1 << number
     return bits

@@ -1,6 +1,6 @@
-"""Searches for pictures in open collections, with author and licence of each: Openverse and Wikimedia Commons.
+"""Searches for pictures in Openverse and Wikimedia Commons, with author and licence of each.
 
-Their interfaces are those of api.openverse.org/v1/images/ and of MediaWiki's api.php
+Their APIs are those of api.openverse.org/v1/images/ and of MediaWiki's api.php
 (generator=search, imageinfo).
 """
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGES = {"openverse": 20, "commons": 50}
-"""Pictures that a page of answers holds at most for those without an account."""
-ADDRESSES = {
+"""Maximum of pictures in a results page without an account."""
+API_URLS = {
     "openverse": "https://api.openverse.org/v1/images/",
     "commons": "https://commons.wikimedia.org/w/api.php",
 }
@@ -33,25 +33,26 @@ class CollectionSearch:
     """Queries to a collection, one label each."""
 
     collection: str
-    """`openverse` or `commons`: which interface is spoken."""
+    """`openverse` or `commons`."""
     queries: dict[str, str] = field(default_factory=dict)
-    """Label to what is searched for."""
+    """Label to search text."""
     count: int = 100
-    """Pictures per label at most."""
+    """Maximum of pictures per label."""
     url: str = ""
-    """Of the interface; else the collection's own."""
+    """Of the API; default: that of the collection."""
     licences: tuple[str, ...] = ("cc0", "pdm", "by", "by-sa")
-    """Those wanted, as Creative Commons abbreviates them."""
+    """Accepted licences, as abbreviated by Creative Commons."""
     width: int = 640
-    """Pixels of the pictures asked of Commons at most."""
+    """Maximum width in pixels of pictures from Commons."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be asked. Raises RecipeError."""
+        """Check the settings. Raises RecipeError."""
         if self.collection not in PAGES:
-            raise RecipeError(f"collection {self.collection!r}: there is {', '.join(PAGES)}")
+            raise RecipeError(f"collection {self.collection!r} must be one of {', '.join(PAGES)}")
         if not self.queries or self.count < 1:
             raise RecipeError(
-                "a search needs queries, as in queries = { robin = 'european robin' }, and a count of 1 or more"
+                "a search needs queries, such as queries = { robin = 'european robin' }, and a count "
+                "of 1 or more"
             )
 
     def start(self) -> list[Item]:
@@ -62,19 +63,21 @@ class CollectionSearch:
         ]
 
     def label(self, path: tuple[str, ...]) -> str:
-        """Return the label of what a query found."""
+        """Return the label of a query's pictures."""
         return path[0]
 
     def read(self, item: Item, fetched: Fetched) -> list[Item]:
-        """Return the pictures of a page of answers, and the next page. Raises FetchError on what is no such answer."""
+        """Return the pictures of a results page, and the next page. Raises FetchError."""
         try:
-            answer = json.loads(fetched.text)
+            response = json.loads(fetched.text)
             found = list(
-                self._openverse(answer) if self.collection == "openverse" else self._commons(answer)
+                self._openverse(response)
+                if self.collection == "openverse"
+                else self._commons(response)
             )
-            more = self._more(answer, item.number)
+            more = self._more(response, item.number)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FetchError(f"is no answer of {self.collection}: {error!r}") from error
+            raise FetchError(f"not a response of {self.collection}: {error!r}") from error
         before = (item.number - 1) * PAGES[self.collection]
         wanted = [one for one in found if _abbreviated(one["licence"]) in self.licences][
             : self.count - before
@@ -89,26 +92,26 @@ class CollectionSearch:
 
     def _page(self, query: str, number: int) -> str:
         size = min(PAGES[self.collection], self.count)
-        asked: dict[str, Any] = {
+        parameters: dict[str, Any] = {
             "q": query, "page": number, "page_size": size, "license": ",".join(self.licences), "mature": "false",
         }  # fmt: skip
         if self.collection == "commons":
-            asked = {
+            parameters = {
                 "action": "query", "format": "json", "generator": "search", "gsrnamespace": 6, "gsrlimit": size,
                 "gsrsearch": f"filetype:bitmap {query}", "gsroffset": (number - 1) * size, "prop": "imageinfo",
                 "iiprop": "url|mime|extmetadata", "iiurlwidth": self.width,
             }  # fmt: skip
-        return f"{self.url or ADDRESSES[self.collection]}?{urlencode(asked)}"
+        return f"{self.url or API_URLS[self.collection]}?{urlencode(parameters)}"
 
-    def _more(self, answer: dict[str, Any], number: int) -> bool:
+    def _more(self, response: dict[str, Any], number: int) -> bool:
         return (
-            "continue" in answer
+            "continue" in response
             if self.collection == "commons"
-            else number < int(answer.get("page_count", 0))
+            else number < int(response.get("page_count", 0))
         )
 
-    def _openverse(self, answer: dict[str, Any]) -> Iterator[dict[str, str]]:
-        for one in answer["results"]:
+    def _openverse(self, response: dict[str, Any]) -> Iterator[dict[str, str]]:
+        for one in response["results"]:
             yield {
                 "url": str(one["url"]),
                 "title": str(one.get("title") or ""),
@@ -118,8 +121,8 @@ class CollectionSearch:
                 "licence_url": str(one.get("license_url") or ""),
             }
 
-    def _commons(self, answer: dict[str, Any]) -> Iterator[dict[str, str]]:
-        pages = answer.get("query", {}).get("pages", {}).values()
+    def _commons(self, response: dict[str, Any]) -> Iterator[dict[str, str]]:
+        pages = response.get("query", {}).get("pages", {}).values()
         for page in sorted(pages, key=lambda page: page.get("index", 0)):
             info = page["imageinfo"][0]
             facts = {
@@ -137,7 +140,7 @@ class CollectionSearch:
 
 
 def _plain(value: object) -> str:
-    """Return a value of Commons, which is a piece of HTML, as text."""
+    """Return a value of Commons, which is HTML, as text."""
     return parse(str(value)).text
 
 

@@ -1,4 +1,4 @@
-"""What a host's robots.txt allows, as RFC 9309 has it: the longest rule decides, `*` and `$` are wildcards."""
+"""robots.txt (RFC 9309): the longest rule decides, `*` and `$` are wildcards."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Robots:
     rules: tuple[tuple[str, bool], ...] = ()
     """Patterns of paths, and whether they are allowed."""
     delay: float = 0.0
-    """Seconds between requests that the host asks for (`Crawl-delay`, which is in no standard)."""
+    """Seconds between requests that the host asks for (`Crawl-delay`, not in the standard)."""
 
     @classmethod
     def parse(cls, text: str, agent: str) -> Robots:
-        """Return the rules of a file for `agent`, whose first word is its name; else those for all."""
+        """Return the rules for `agent`, whose first word is its name; else those for all."""
         found = _NAME.match(agent)
         name = found[0].lower() if found else "*"
         groups = list(_groups(text))
@@ -47,18 +47,18 @@ class Robots:
         return cls(rules, max(delays, default=0.0))
 
     def allow(self, url: str) -> bool:
-        """Return whether an address may be asked."""
+        """Return whether a URL may be requested."""
         parts = urlsplit(url)
         path = unquote(f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}")
-        # Of two rules that are equally long, the one that allows.
-        fitting = [
-            (len(pattern), allowed) for pattern, allowed in self.rules if _fits(pattern, path)
+        # Of two rules of equal length, the one that allows.
+        matching = [
+            (len(pattern), allowed) for pattern, allowed in self.rules if _matches(pattern, path)
         ]
-        return max(fitting, default=(0, True))[1]
+        return max(matching, default=(0, True))[1]
 
 
 def _groups(text: str) -> Iterator[tuple[set[str], list[tuple[str, str]]]]:
-    """Yield the names of crawlers, and the lines for them."""
+    """Yield the names of crawlers, and their lines."""
     names: set[str] = set()
     lines: list[tuple[str, str]] = []
     for line in text.removeprefix("\ufeff").splitlines():
@@ -76,8 +76,8 @@ def _groups(text: str) -> Iterator[tuple[set[str], list[tuple[str, str]]]]:
     yield names, lines
 
 
-def _fits(pattern: str, path: str) -> bool:
-    """Return whether a path begins as the pattern says. Never slow, whatever the number of stars."""
+def _matches(pattern: str, path: str) -> bool:
+    """Return whether a path starts with the pattern; linear for any number of stars."""
     first, *others = pattern.removesuffix("$").split("*")
     if not path.startswith(first):
         return False

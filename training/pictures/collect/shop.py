@@ -1,4 +1,4 @@
-"""A shop's tree of categories, read page by page: which pages lead on, and which pictures are on offer."""
+"""A shop's tree of categories, page by page: links to follow, and pictures of products."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from training.pictures.collect.fetcher import Fetched
 
 IMAGE_ATTRIBUTES = ("data-src", "data-original", "src")
-"""Where a thumbnail's address stands, those of pages that load it late first."""
+"""Attributes with a thumbnail's URL, those of lazy loading first."""
 
 MAX_TITLE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Select:
-    """Where things are on a page, as selectors."""
+    """Selectors of the parts of a page."""
 
     categories: str
     """Links to categories."""
     products: str
-    """What holds one product each."""
+    """Elements with one product each."""
     thumbnail: str = "img"
-    """Its picture, inside a product."""
+    """The picture inside a product."""
     title: str = ""
-    """Its name, inside a product; else the picture's `alt`, else its text."""
+    """The name inside a product; default: the picture's `alt`, else the product's text."""
     next: str = "a[rel=next]"
     """The link to the next page of results."""
 
     def __post_init__(self) -> None:
-        """Refuse selectors that are not understood. Raises RecipeError."""
+        """Check the selectors. Raises RecipeError."""
         for selector in filter(
             None, (self.categories, self.products, self.thumbnail, self.title, self.next)
         ):
@@ -47,45 +47,44 @@ class Select:
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """A shop to walk through."""
+    """A shop to crawl."""
 
     root: str
-    """Address of the page that the categories hang from."""
+    """URL of the page with the top categories."""
     allow: tuple[str, ...] = ()
-    """Beginnings of the names of categories to follow, in any case; none: all."""
+    """Prefixes of the categories to follow, case-insensitive; empty: all."""
     hosts: tuple[str, ...] = ()
-    """Other hosts that may be asked, such as the one of the pictures."""
+    """Other hosts to request from, such as that of the pictures."""
     ignore: tuple[str, ...] = ()
-    """Query parameters that do not make another page, such as a session's."""
+    """Query parameters that do not identify a page, such as a session."""
     depth: int = 6
-    """Categories inside one another at most."""
+    """Maximum depth of categories."""
     results: int = 200
-    """Pages of results of one category at most."""
+    """Maximum of results pages per category."""
     select: Select
     labels: dict[str, str] = field(default_factory=dict)
-    """Beginning of a category's name to the label of what is in it; others get the name of their
-    last category."""
+    """Prefix of a category to its label; others get the name of their last category."""
 
     def __post_init__(self) -> None:
-        """Refuse a root that cannot be asked. Raises RecipeError."""
+        """Check the root. Raises RecipeError."""
         if not re.match(r"https?://[^\s/\[\]]+(/|\?|$)", self.root):
             raise RecipeError(
-                f"root={self.root!r:.80} must be an address such as https://shop.example/instruments/"
+                f"root={self.root!r:.80} must be a URL such as https://shop.example/instruments/"
             )
 
     def start(self) -> list[Item]:
-        """Return where to begin."""
-        return [Item(kind="page", url=self._address(self.root, self.root))]
+        """Return the first page."""
+        return [Item(kind="page", url=self._canonical(self.root, self.root))]
 
     def read(self, item: Item, fetched: Fetched) -> list[Item]:
-        """Return what a page leads to."""
+        """Return the pictures and pages that a page links to."""
         page, url = parse(fetched.text), fetched.url
         products = list(self._products(page, item, url))
         below = self._categories(page, item, url) if item.number == 1 else []
         return [*products, *self._next(page, item, url), *below]
 
     def label(self, path: tuple[str, ...]) -> str:
-        """Return the label of pictures that this path of categories led to."""
+        """Return the label of the pictures of a path of categories."""
         for name in path:
             for beginning, label in self.labels.items():
                 if name.lower().startswith(beginning.lower()):
@@ -101,7 +100,7 @@ class Shop:
             )
             if image and source and not source.startswith("data:"):
                 title = self._title(product, image)[:MAX_TITLE]
-                address = self._address(url, source)
+                address = self._canonical(url, source)
                 yield Item(
                     kind="picture", url=address, path=item.path, about={"title": title, "page": url}
                 )
@@ -116,7 +115,7 @@ class Shop:
         for link in Selector.parse(self.select.categories).all(page):
             name, href = link.text, link.attributes.get("href", "")
             if href and name and self._allowed(name):
-                yield Item(kind="page", url=self._address(url, href), path=(*item.path, name))
+                yield Item(kind="page", url=self._canonical(url, href), path=(*item.path, name))
 
     def _allowed(self, name: str) -> bool:
         return not self.allow or name.lower().startswith(tuple(word.lower() for word in self.allow))
@@ -124,14 +123,14 @@ class Shop:
     def _next(self, page: Element, item: Item, url: str) -> Iterator[Item]:
         link = Selector.parse(self.select.next).first(page)
         if link and link.attributes.get("href") and item.number < self.results:
-            address = self._address(url, link.attributes["href"])
+            address = self._canonical(url, link.attributes["href"])
             yield Item(kind="page", url=address, path=item.path, number=item.number + 1)
 
-    def _address(self, base: str, link: str) -> str:
-        """Return one address for all that mean one page: whole, without fragment and ignored parameters."""
+    def _canonical(self, base: str, link: str) -> str:
+        """Return the canonical URL of a link: absolute, without fragment and ignored parameters."""
         try:
             parts = urlsplit(urljoin(base, link.strip()))
-        except ValueError:  # no address; whoever fetches it says so
+        except ValueError:  # the fetcher reports the invalid URL
             return link.strip()
         query = urlencode(
             [
@@ -144,6 +143,6 @@ class Shop:
 
 
 def slug(name: str) -> str:
-    """Return a name for a file or folder: letters and digits in lower case, joined by hyphens, of 80 bytes at most."""
+    """Return a name for a file: lower-case letters and digits, hyphens, at most 80 bytes."""
     plain = re.sub(r"[^\w]+", "-", name.lower()).strip("-_")
     return plain.encode()[:80].decode(errors="ignore") or "unnamed"

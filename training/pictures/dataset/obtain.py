@@ -1,4 +1,4 @@
-"""From the folder, zip or pack that a recipe names to an opened pack; packed once, then mapped."""
+"""Opens the pictures of a recipe as a pack; folders and zips are packed once, in the cache."""
 
 from __future__ import annotations
 
@@ -13,52 +13,44 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from training.common.disk import cache_folder as stored_folder
 from training.common.errors import MaterialError
 from training.pictures.dataset.folders import Layout, listing, picture_files, some
 from training.pictures.dataset.pack import pack, warnings
 from training.pictures.dataset.packed import is_pack, open_pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
+    from training.common.progress import Stage
     from training.pictures.dataset.packed import Pack
     from training.pictures.dataset.settings import CommonRecipe
 
-    Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-
 MAX_BYTES, MAX_FILES = 100_000_000_000, 5_000_000
-"""What a zip may unfold to."""
+"""Limits of the content of a zip."""
 
 
 def obtain(recipe: CommonRecipe, stage: Stage) -> Pack:
-    """Return the recipe's pictures as a pack, made in the cache where it is none yet.
+    """Return the recipe's pictures as a pack, which is made in the cache if necessary.
 
-    Raises MaterialError where there are none, and for two classes that differ only in case, or
-    fewer than two classes.
+    Raises MaterialError without pictures, with fewer than two classes, and with two classes that
+    differ only in case.
     """
     path = find(recipe)
     opened = (
         _check_config(open_pack(path), recipe) if is_pack(path) else _packed(path, recipe, stage)
     )
     if len(opened.classes) < 2:
-        raise MaterialError(
-            f"{path} has one class, {opened.classes[0]}: there is nothing to tell it from"
-        )
+        raise MaterialError(f"{path} has one class, {opened.classes[0]}: at least two are needed")
     return opened
 
 
 def find(recipe: CommonRecipe) -> Path:
-    """Return the path of the pictures. Raises MaterialError, telling where it was looked for."""
+    """Return the path of the pictures. Raises MaterialError with the places that were searched."""
     wanted = Path(recipe.pictures.path).expanduser()
     if not recipe.pictures.path:
         raise MaterialError(
-            "no pictures: say where they are, --set pictures.path=FOLDER (or a zip, or a pack)"
+            "no pictures: name them, --set pictures.path=FOLDER (or a zip, or a pack)"
         )
-    places = [
-        wanted,
-        Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / wanted,
-    ]
+    places = locate(wanted, recipe)
     found = [place for place in places if place.exists()]
     if not found:
         raise MaterialError(
@@ -67,8 +59,13 @@ def find(recipe: CommonRecipe) -> Path:
     return found[0].resolve()
 
 
+def locate(path: Path, recipe: CommonRecipe) -> list[Path]:
+    """Return where a file of a recipe may be: the current folder, then the folder of data."""
+    return [path, Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / path]
+
+
 def cache_folder(recipe: CommonRecipe) -> Path:
-    """Return the folder for packs and unfinished trainings."""
+    """Return the folder for packs and checkpoints."""
     return Path(recipe.cache or "~/.cache/timbre").expanduser() / "pictures"
 
 
@@ -76,7 +73,7 @@ def _check_config(opened: Pack, recipe: CommonRecipe) -> Pack:
     config = json.loads(json.dumps(asdict(recipe.pictures.config())))
     if opened.about["config"] != config:
         raise MaterialError(
-            f"the pack was made with {opened.about['config']}, and the recipe says {config}"
+            f"the pack was made with {opened.about['config']}, the recipe has {config}"
         )
     return opened
 
@@ -87,7 +84,7 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
         recipe.pictures.config(),
     )
     if path.is_file():
-        with stage(f"unfold {path.name}"):
+        with stage(f"unzip {path.name}"):
             path = unzip(path, cache_folder(recipe), levels=len(layout.levels))
     with stage("list the pictures"):
         found = listing(path, layout)
@@ -111,22 +108,19 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
 
 
 def unzip(archive: Path, cache: Path, *, levels: int = 1) -> Path:
-    """Return the folder that a zip was unfolded to, whole or not at all. Raises MaterialError on what is no safe zip.
+    """Return the folder that a zip was extracted to, once. Raises MaterialError for an unsafe zip.
 
-    levels: folders that pictures lie in; folders above them that hold everything are stepped into.
+    levels: of folders above a picture; outer folders that hold everything are skipped.
     """
     state = archive.stat()
     key = hashlib.sha256(f"{archive} {state.st_size} {state.st_mtime_ns}".encode()).hexdigest()[:12]
     target = cache / f"{archive.stem}-{key}"
     if not target.is_dir():
-        draft = target.with_name(f".{target.name}-{os.getpid()}")
         try:
-            _extract(archive, draft)
-            draft.rename(target)
+            with stored_folder(target) as draft:
+                _extract(archive, draft)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
             raise MaterialError(f"{archive} cannot be read as a zip: {error}") from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
     deep = min((path.count("/") for path in picture_files(target)), default=levels)
     for _ in range(deep - levels):
         inside = [
@@ -139,28 +133,28 @@ def unzip(archive: Path, cache: Path, *, levels: int = 1) -> Path:
 
 
 def _extract(archive: Path, draft: Path) -> None:
-    draft.mkdir(parents=True)
     with zipfile.ZipFile(archive) as opened:
         entries = opened.infolist()
         total = sum(entry.file_size for entry in entries)
         if total > min(MAX_BYTES, shutil.disk_usage(draft).free) or len(entries) > MAX_FILES:
             raise MaterialError(
-                f"{archive} unfolds to {len(entries):,} files of {total / 1e9:.1f} GB: no room for it"
+                f"{archive} holds {len(entries):,} files of {total / 1e9:.1f} GB: "
+                "not enough disk space"
             )
         for entry in entries:
             parts = PurePosixPath(entry.filename).parts
             if ".." in parts or entry.filename.startswith("/"):
-                raise MaterialError(f"{archive} holds {entry.filename!r}, which lies outside of it")
+                raise MaterialError(f"{archive} holds {entry.filename!r}, a path outside of it")
             opened.extract(entry, draft)
 
 
 def check(opened: Pack, train: list[int]) -> None:
-    """Raise MaterialError for classes too thin to learn, judge and choose by. train: labels of the training rows."""
+    """Raise MaterialError for classes with too few pictures. train: labels of the training rows."""
     counts = Counter(opened.labels.tolist())
     thin = [name for number, name in enumerate(opened.classes) if counts[number] < 2]
     if thin:
         raise MaterialError(
-            f"a single picture, too few to train on and judge with: {some(thin)}; add others"
+            f"a single picture, too few for training and test: {some(thin)}; add others"
         )
     absent = sorted(set(range(len(opened.classes))) - set(train))
     if absent:

@@ -1,11 +1,11 @@
-"""Networks whose upper end is learnt anew: from pixels of 0 to 255 to one pooled vector a picture, by name."""
+"""Backbones by name: from pixels of 0 to 255 to one pooled vector for each picture."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from common.atomic import atomic_file
 from training.common.errors import MaterialError
 from training.common.recipe import RecipeError
 from training.pictures.learn.network import keras_on_torch
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GROUPS = ("low", "middle", "high")
-"""Thirds of a backbone's layers, from the pixels on; what follows the pooling is the classifier."""
+"""Thirds of a backbone's layers, from the input on; the classifier follows the pooling."""
 
 
 class Backbone(NamedTuple):
-    """What `keras.applications` calls it, and what it wants of pixels."""
+    """Its name in `keras.applications`, and the range of its pixels."""
 
     maker: str
     pixels: str
@@ -44,21 +44,21 @@ CARDINALITY = 32
 
 
 def check(name: str, weights: str) -> None:
-    """Refuse a backbone that is not there, and weights that cannot be. Raises RecipeError."""
+    """Raise RecipeError for an unknown backbone, and for weights that Keras does not have."""
     if name not in BACKBONES:
         raise RecipeError(f"backbone={name!r} must be one of {', '.join(BACKBONES)}")
     if weights == "keras" and not BACKBONES[name].maker:
         raise RecipeError(
-            f"Keras has no weights of {name}: give a file of them, or network.weights=none"
+            f"Keras has no weights of {name}: name a file of weights, or network.weights=none"
         )
 
 
 def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any:
     """Return the backbone as a Keras model from float pixels (n, height, width, 3) to (n, numbers).
 
-    weights: none (by chance, from the seed), keras (ImageNet's, fetched once by Keras), or a file
-    of them: .weights.h5, .h5 or .keras. Raises RecipeError for pictures too small for it,
-    MaterialError for weights that cannot be had or are of another architecture.
+    weights: none (random, from the seed), keras (ImageNet's, downloaded once by Keras), or a file:
+    .weights.h5, .h5 or .keras. Raises RecipeError for pictures that are too small, MaterialError
+    for weights that are missing or of another architecture.
     """
     check(name, weights)
     keras = keras_on_torch()
@@ -70,7 +70,7 @@ def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any
     load(body, name, weights, shape=(height, width, 3))
     pixels = keras.Input((height, width, 3), name="pixels")
     return keras.Model(
-        pixels, body(_prepared(keras, pixels, BACKBONES[name].pixels)), name="backbone"
+        pixels, body(_normalised(keras, pixels, BACKBONES[name].pixels)), name="backbone"
     )
 
 
@@ -83,7 +83,7 @@ def _body(name: str, *, height: int, width: int, weights: str | None = None) -> 
 
 
 def load(body: Any, name: str, weights: str, *, shape: tuple[int, int, int]) -> None:
-    """Give a backbone its weights. Raises MaterialError when they cannot be had or are of another architecture."""
+    """Load weights into a backbone. Raises MaterialError for missing or unsuitable ones."""
     if weights == "none":
         return
     if weights == "keras":
@@ -91,15 +91,16 @@ def load(body: Any, name: str, weights: str, *, shape: tuple[int, int, int]) -> 
             fetched = _body(name, height=shape[0], width=shape[1], weights="imagenet")
         except Exception as error:
             raise MaterialError(
-                f"Keras could not fetch the weights of {name} ({error}); fetch them where there is a network, and "
-                f"give the file: network.weights=FILE"
+                f"Keras could not download the weights of {name} ({error}); download them "
+                f"elsewhere and name the file: network.weights=FILE"
             ) from error
         body.set_weights(fetched.get_weights())
         return
     path = Path(weights).expanduser()
     if not path.is_file():
         raise MaterialError(
-            f"no weights {path}: network.weights takes keras, none, or a .weights.h5, .h5 or .keras file"
+            f"no weights {path}: network.weights takes keras, none, or a .weights.h5, .h5 "
+            "or .keras file"
         )
     try:
         if path.suffix == ".keras":
@@ -108,26 +109,21 @@ def load(body: Any, name: str, weights: str, *, shape: tuple[int, int, int]) -> 
             body.load_weights(path)
     except Exception as error:
         raise MaterialError(
-            f"{path} does not hold weights of {name}, without its top: {error}"
+            f"{path} does not hold weights of {name} without its top: {error}"
         ) from error
 
 
 def save(backbone: Any, path: Path) -> None:
-    """Write the weights of a backbone that `build` made, complete or not at all, as `build` takes them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    """Write the weights of a backbone as a file that `build` reads."""
+    with atomic_file(path) as draft:
         _body_of(backbone).save_weights(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _body_of(backbone: Any) -> Any:
     return next(layer for layer in backbone.layers if hasattr(layer, "layers"))
 
 
-def _prepared(keras: Any, pixels: Any, wanted: str) -> Any:
+def _normalised(keras: Any, pixels: Any, wanted: str) -> Any:
     if wanted == "own":
         return pixels
     if wanted == "unit":
@@ -155,18 +151,18 @@ def _resnext(keras: Any, shape: Sequence[int]) -> Any:
 
 
 def _block(keras: Any, x: Any, width: int, *, stride: int) -> Any:
-    """Add a bottleneck whose middle convolution is in 32 groups."""
+    """Add a bottleneck block whose middle convolution has 32 groups."""
     convolution = keras.layers.Conv2D
-    way = x
+    shortcut = x
     if stride > 1 or x.shape[-1] != 2 * width:
-        way = _norm(keras, convolution(2 * width, 1, strides=stride, use_bias=False)(x))
+        shortcut = _norm(keras, convolution(2 * width, 1, strides=stride, use_bias=False)(x))
     x = _norm(keras, convolution(width, 1, use_bias=False)(x), relu=True)
     grouped = convolution(
         width, 3, strides=stride, padding="same", groups=CARDINALITY, use_bias=False
     )
     x = _norm(keras, grouped(x), relu=True)
     x = _norm(keras, convolution(2 * width, 1, use_bias=False)(x))
-    return keras.layers.ReLU()(keras.layers.Add()([way, x]))
+    return keras.layers.ReLU()(keras.layers.Add()([shortcut, x]))
 
 
 def _norm(keras: Any, x: Any, *, relu: bool = False) -> Any:
@@ -175,14 +171,15 @@ def _norm(keras: Any, x: Any, *, relu: bool = False) -> Any:
 
 
 def groups(backbone: Any) -> dict[str, list[Any]]:
-    """Return the layers with weights by group, from the pixels on."""
+    """Return the layers with weights by group, from the input on."""
     body = _body_of(backbone)
     layers = body._flatten_layers(include_self=False, recursive=True)  # noqa: SLF001
-    learnt = [layer for layer in layers if _own(layer)]
-    ends = [round(len(learnt) * third / len(GROUPS)) for third in range(len(GROUPS) + 1)]
-    return {name: learnt[ends[i] : ends[i + 1]] for i, name in enumerate(GROUPS)}
+    weighted = [layer for layer in layers if _own(layer)]
+    ends = [round(len(weighted) * third / len(GROUPS)) for third in range(len(GROUPS) + 1)]
+    return {name: weighted[ends[i] : ends[i + 1]] for i, name in enumerate(GROUPS)}
 
 
 def _own(layer: Any) -> bool:
     """Return whether a layer has weights and no layers inside it."""
-    return bool(layer.weights) and not any(True for _ in layer._flatten_layers(include_self=False))  # noqa: SLF001
+    inner = layer._flatten_layers(include_self=False)  # noqa: SLF001
+    return bool(layer.weights) and next(iter(inner), None) is None

@@ -1,4 +1,4 @@
-"""`timbre data describe`: what a layer of a network makes of each picture of a pack, as HDF5."""
+"""`timbre data describe`: descriptors of the pictures of a pack, as HDF5."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.pictures.learn.layer_onnx import layer_graph, layer_names
 
 
 def main(argv: list[str]) -> int:
-    """Run `timbre data describe` and return the exit code: 0 done, 1 refused."""
+    """Run `timbre data describe` and return the exit code: 0 done, 1 error."""
     options = _parser().parse_args(argv)
     return run_command("data describe", lambda: _run(options))
 
@@ -23,24 +23,30 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="timbre data describe",
-        description="Write what a layer of a network makes of each picture, as HDF5.",
+        description="Write the output of a network's layer for each picture, as HDF5.",
     )
     parser.add_argument(
         "pack", type=Path, metavar="PACK", help="made by `timbre data pack`, of the network's size"
     )
     parser.add_argument("network", type=Path, metavar="NETWORK", help="an ONNX, .keras or .h5 file")
     parser.add_argument(
-        "out", type=Path, metavar="OUT.h5", nargs="?", help="new; without it the layers are listed"
+        "out",
+        type=Path,
+        metavar="OUT.h5",
+        nargs="?",
+        help="a new file; without it the layers are listed",
     )
     parser.add_argument(
-        "--layer", default="", help="whose output describes a picture (default: the last)"
+        "--layer", default="", help="its output is the descriptor (default: the last)"
     )
     for name, default, what in (
         ("mean", "0", "subtracted from pixels of 0 to 255"),
-        ("scale", "255", "divisor then"),
+        ("scale", "255", "divisor after that"),
     ):
-        told_as = f"{what}, one number or one a channel, where the network takes floats (default: %(default)s)"
-        parser.add_argument(f"--{name}", default=default, metavar="N[,N,N]", help=told_as)
+        how = f"{what}; one number, or one a channel, if the network takes floats"
+        parser.add_argument(
+            f"--{name}", default=default, metavar="N[,N,N]", help=f"{how} (default: %(default)s)"
+        )
     return parser
 
 
@@ -49,7 +55,7 @@ def _run(options: argparse.Namespace) -> None:
         print("\n".join(layer_names(options.network)))
         return
     if options.out.exists():
-        raise MaterialError(f"{options.out} is there already: remove it, or give another name")
+        raise MaterialError(f"{options.out} exists already: remove it, or name another")
     pack = open_pack(options.pack)
     _, height, width, _ = pack.images.shape
     mean, scale = (_numbers(getattr(options, name), name) for name in ("mean", "scale"))
@@ -73,7 +79,5 @@ def _numbers(text: str, name: str) -> tuple[float, ...]:
             f"--{name} {text!r}: give numbers, such as 127.5 or 124,117,104"
         ) from None
     if len(values) not in {1, 3} or (name == "scale" and 0 in values):
-        raise MaterialError(
-            f"--{name} {text!r}: give one number or three, and none to divide by may be 0"
-        )
+        raise MaterialError(f"--{name} {text!r}: give one number or three; a scale must not be 0")
     return values

@@ -1,30 +1,28 @@
-"""Descriptors: what a layer of a network makes of each picture of a pack, as HDF5."""
+"""Descriptors: the output of a network's layer for each picture of a pack, as HDF5."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from common.atomic import atomic_file
 from common.errors import Unprocessable
 from models.session import Session
 from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from training.pictures.dataset.packed import Pack
 
 PART = 256
-"""Pictures whose descriptors are written at once: what a kill costs at most."""
+"""Pictures whose descriptors are written at once: the work that a kill loses at most."""
 BATCH = 16
 Matrix = npt.NDArray[np.float32]
 
@@ -32,12 +30,12 @@ Matrix = npt.NDArray[np.float32]
 def extract(
     pack: Pack, graph: bytes, folder: Path, *, progress: Callable[[int, int], None]
 ) -> Path:
-    """Return the HDF5 file, below `folder`, of the descriptors of a pack; made once, and after a kill gone on with.
+    """Return the HDF5 file, below `folder`, of the descriptors of a pack; made once, resumable.
 
     graph: from uint8 pictures of the pack's size to float32 (n, numbers), as
     `training.pictures.learn.layer_onnx` makes it. The file holds `descriptors` (n, numbers),
     `labels` (n,), `paths` (n,), and `classes`, rows in the pack's order. Raises MaterialError when
-    the graph wants pictures of another size.
+    the graph takes pictures of another size.
     """
     target = folder / f"{_key(pack, graph)}.h5"
     if target.exists():
@@ -49,15 +47,18 @@ def extract(
     files = [parts / f"{start:09d}.npy" for start in starts]
     for start, part in zip(starts, files, strict=True):
         if not part.exists():
-            _whole(part, partial(_save, describe(session, pack.images[start : start + PART])))
+            values = describe(session, pack.images[start : start + PART])
+            with atomic_file(part) as draft:
+                np.save(draft, values)
         progress(min(total, start + PART), total)
-    _whole(target, lambda draft: _join(draft, files, pack))
+    with atomic_file(target) as draft:
+        _join(draft, files, pack)
     shutil.rmtree(parts, ignore_errors=True)
     return target
 
 
 def describe(session: Session, images: npt.NDArray[np.uint8]) -> Matrix:
-    """Return the descriptors of pictures. Raises MaterialError when the network wants another size."""
+    """Return the descriptors of pictures. Raises MaterialError for pictures of another size."""
     batches = [np.asarray(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     try:
         return np.concatenate([session.predict(batch) for batch in batches])
@@ -66,7 +67,7 @@ def describe(session: Session, images: npt.NDArray[np.uint8]) -> Matrix:
 
 
 def read(path: Path) -> Matrix:
-    """Return the descriptors of a file. Raises MaterialError when it holds none."""
+    """Return the descriptors of a file. Raises MaterialError when it has none."""
     import h5py
 
     try:
@@ -88,11 +89,6 @@ def _key(pack: Pack, graph: bytes) -> str:
     return digest.hexdigest()[:20]
 
 
-def _save(values: Matrix, draft: Path) -> None:
-    with draft.open("wb") as file:
-        np.save(file, values)
-
-
 def _join(draft: Path, files: Sequence[Path], pack: Pack) -> None:
     import h5py
 
@@ -108,15 +104,3 @@ def _join(draft: Path, files: Sequence[Path], pack: Pack) -> None:
         file.create_dataset("labels", data=pack.labels)
         file.create_dataset("classes", data=pack.classes, dtype=text)
         file.create_dataset("paths", data=[picture.path for picture in pack.pictures], dtype=text)
-
-
-def _whole(target: Path, fill: Callable[[Path], Any]) -> None:
-    """Let `fill` write a file that appears under its name when it is complete."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    os.close(handle)
-    draft = Path(name)
-    try:
-        fill(draft)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Where a network looked: the last feature maps, weighted by what the first guess owes to them, over the picture."""
+"""Grad-CAM heatmaps: the last feature maps, weighted by the gradient of the first guess."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
     from features.config import Pixels
 
 STRENGTH = 0.7
-"""How much of the picture the hottest point hides."""
+"""Opacity of the heatmap at its hottest point."""
 
 
-def heat(model: Any, x: Any) -> npt.NDArray[np.float32]:
+def grad_cam(model: Any, x: Any) -> npt.NDArray[np.float32]:
     """Return Grad-CAM of the first guess (n, rows, columns), 0 to 1 (R. Selvaraju et al., 2017).
 
-    Slopes are not averaged over the places (HiResCAM, R. Draelos and L. Carin, 2020): after a
-    pooling that is the same, after a flattening only so places that speak for the guess are found.
-    x: what the model takes. The maps are those that the last global pooling, or the flattening,
-    takes.
+    Gradients are not averaged over positions (HiResCAM, R. Draelos and L. Carin, 2020): after a
+    global pooling that is the same; after a flattening averaging would hide the positions that
+    support the guess. x: input of the model. The maps are the input of the last global pooling or
+    flattening.
     """
     pooling = _pooling(model)
-    with _watched(pooling) as seen:
+    with _recorded_inputs(pooling) as seen:
         logits = model(x, training=False)
     logits.max(dim=1).values.sum().backward()
-    maps, slopes = seen[-1].detach(), seen[-1].grad
+    maps, gradients = seen[-1].detach(), seen[-1].grad
     if _order(model) == "channels_last":
-        maps, slopes = maps.permute(0, 3, 1, 2), slopes.permute(0, 3, 1, 2)
-    found = (maps * slopes).sum(dim=1).relu()
+        maps, gradients = maps.permute(0, 3, 1, 2), gradients.permute(0, 3, 1, 2)
+    found = (maps * gradients).sum(dim=1).relu()
     most = found.amax(dim=(1, 2), keepdim=True)
     array: npt.NDArray[np.float32] = (found / most.clamp(min=1e-12)).numpy()
     return array
 
 
-def over(image: Pixels, found: npt.NDArray[np.float32]) -> Pixels:
-    """Return a picture (height, width, 3) in grey with its heat over it, from yellow to red, which no ground hides."""
+def overlay(image: Pixels, found: npt.NDArray[np.float32]) -> Pixels:
+    """Return a picture (height, width, 3) in grey with its heatmap over it, yellow to red."""
     height, width, _ = image.shape
     smooth = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BILINEAR))[
         ..., None
@@ -56,7 +56,7 @@ def over(image: Pixels, found: npt.NDArray[np.float32]) -> Pixels:
 
 
 def _pooling(model: Any) -> Any:
-    """Return the layer that ends the feature maps; earlier ones only weigh channels."""
+    """Return the layer that ends the feature maps; earlier poolings only weigh channels."""
     layers = keras_on_torch().layers
     ends = [
         layer
@@ -71,15 +71,15 @@ def _pooling(model: Any) -> Any:
 
 
 def _order(model: Any) -> str:
-    """Return where the channels of the feature maps are, which flattening does not know."""
+    """Return the channel order of the feature maps, which a flattening layer does not know."""
     every = model._flatten_layers(include_self=False, recursive=True)  # noqa: SLF001
     order: str = [layer for layer in every if hasattr(layer, "kernel_size")][-1].data_format
     return order
 
 
 @contextmanager
-def _watched(layer: Any) -> Iterator[list[Any]]:
-    """Give a list of what the layer takes, each a leaf that gradients reach."""
+def _recorded_inputs(layer: Any) -> Iterator[list[Any]]:
+    """Yield a list of the inputs of a layer, each a leaf tensor with gradients."""
     seen, own = list[Any](), layer.call
 
     def call(x: Any) -> Any:

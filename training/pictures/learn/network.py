@@ -1,4 +1,4 @@
-"""Small convolutional networks on pictures in Keras 3, run by torch, and their scores; `network_onnx` writes them."""
+"""Small convolutional networks on pictures in Keras 3 on torch; `network_onnx` exports them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ TEMPERATURES = np.geomspace(0.25, 8, 101)
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained network as it was after its best epoch, and how it came about."""
+    """A trained network as it was after its best epoch, and its history."""
 
     model: Any
     """keras.Sequential from pixels (n, 3, height, width) of 0 to 255 to logits (n, labels)."""
     temperature: float = 1.0
-    """What logits are divided by, so that a score is a probability; from the validation part."""
+    """Logits are divided by it, so that a score is a probability; from the validation part."""
     history: list[dict[str, float]] = field(default_factory=list)
     """One entry an epoch: loss, valid_loss, valid_accuracy, seconds so far."""
 
     def logits(
         self, images: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
-        """Return logits (rows, labels) of some of the images (n, height, width, 3), which may lie on disk."""
+        """Return logits (rows, labels) of some of the images (n, height, width, 3)."""
         import torch
 
         parts = [np.zeros((0, self.model.output_shape[1]), np.float32)]
@@ -51,8 +51,11 @@ class Fitted:
         return softmax(self.logits(images, rows) / self.temperature)
 
 
-def keras_on_torch() -> Any:
-    """Return Keras, run by torch. Raises RecipeError when it was loaded with another backend before."""
+def keras_on_torch(*, threads: int = 0) -> Any:
+    """Return Keras with torch as its backend. threads: of torch; 0 keeps their number.
+
+    Raises RecipeError when Keras was loaded with another backend before.
+    """
     os.environ.setdefault("KERAS_BACKEND", BACKEND)
     import keras
 
@@ -60,6 +63,11 @@ def keras_on_torch() -> Any:
         raise RecipeError(
             f"Keras runs on {keras.backend.backend()}: set KERAS_BACKEND={BACKEND} before it is loaded"
         )
+    if threads:
+        import torch
+
+        # More threads would compete for the same cores, and sums depend on their number.
+        torch.set_num_threads(threads)
     return keras
 
 
@@ -109,7 +117,7 @@ def softmax(logits: npt.NDArray[np.float32]) -> Scores:
 
 
 def temperature(logits: npt.NDArray[np.float32], truth: npt.NDArray[np.integer[Any]]) -> float:
-    """Return what to divide logits by so that scores are probabilities (C. Guo et al., 2017); 1 without any rows."""
+    """Return the divisor of logits that calibrates scores (C. Guo et al., 2017); 1 without rows."""
     if not len(logits):
         return 1.0
     at = np.arange(len(truth))

@@ -1,4 +1,4 @@
-"""What a model of pictures came to: its metrics, its report, its artefact, whatever it was made of."""
+"""Writes the artefact and the report of a trained picture model of any kind."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from models.artefact import write
 from models.manifest import Label, Source
 from training.common.provenance import origin
 from training.pictures.learn import metrics
+from training.pictures.learn.history import best_epoch
 from training.reporting import pictures as report
 from training.reporting.charts import LARGEST_MATRIX
 
@@ -23,32 +24,33 @@ if TYPE_CHECKING:
     from features.config import PictureConfig
     from training.evaluation.metrics import Metrics
     from training.pictures.dataset.packed import Pack
+    from training.pictures.dataset.settings import CommonRecipe
+    from training.pictures.learn.history import EpochMetrics
 
 GOLDEN = 16
+"""Rows whose scores are kept in the artefact."""
 THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A model and all that is known of it."""
+    """A trained model and its evaluation."""
 
-    recipe: Any
-    """With name, seed, top, version, provenance and pictures.path."""
+    recipe: CommonRecipe
     about: str
     """First paragraph of its report."""
     pack: Pack
     config: PictureConfig
-    judged: list[metrics.Evaluation]
-    """On pictures that nothing was learnt from; of each name, the first question is the one that
-    counts."""
-    lines: dict[str, Metrics]
-    """A row for each candidate, the best first."""
+    tests: list[metrics.Evaluation]
+    """On held-out pictures; the first question of each name counts."""
+    rows: dict[str, Metrics]
+    """Of the table of candidates, the best first."""
     graph: bytes
     golden: npt.NDArray[np.uint8]
     """Tensors (n, *config.shape)"""
     libraries: Sequence[str]
-    history: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    """Looks at each epoch, by training."""
+    history: dict[str, list[EpochMetrics]] = field(default_factory=dict)
+    """By training."""
     matrices: dict[str, list[list[int]] | None] = field(default_factory=dict)
     """Confusion by stage."""
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -56,15 +58,20 @@ class Outcome:
     value and group."""
     beside: dict[str, str] = field(default_factory=dict)
     """More pages in the folder of the report: file name to HTML."""
-    looked: Callable[[int], str] | None = None
-    """From a row of the pack to its picture, as a data URI, with where the network looked."""
+    heatmap: Callable[[int], str] | None = None
+    """From a row of the pack to its Grad-CAM heatmap as a data URI."""
 
 
-def line(
-    judged: Sequence[metrics.Evaluation], *, top: Sequence[int], **known: float | None
+def question(recipe: CommonRecipe, pack: Pack) -> str:
+    """Return what the model says of a picture, for the first sentence of its report."""
+    return recipe.about or f"Which of {len(pack.classes):,} classes a picture shows"
+
+
+def candidate_row(
+    tests: Sequence[metrics.Evaluation], *, top: Sequence[int], **known: float | None
 ) -> Metrics:
-    """Return a row of the table of candidates: means over what each was judged on, and what else is known."""
-    found = [metrics.measure(one.scores, one.labels, top=top) for one in judged]
+    """Return a row of the table of candidates: means over the tests, and the known values."""
+    found = [metrics.measure(one.scores, one.labels, top=top) for one in tests]
     means = {
         key: float(np.mean([one[key] for one in found])) for key in ("top1", "macro_f1", "majority")
     }
@@ -72,18 +79,40 @@ def line(
     return {**blank, "test_accuracy": means.pop("top1"), **means, **known}
 
 
-def counted(judged: Sequence[metrics.Evaluation]) -> list[metrics.Evaluation]:
+def trained_row(
+    tests: Sequence[metrics.Evaluation],
+    history: list[EpochMetrics],
+    *,
+    top: Sequence[int],
+    valid_macro_f1: float,
+    weights: int,
+) -> Metrics:
+    """Return a row of the table of candidates for a network that was trained by epochs."""
+    at = best_epoch(history)
+    return candidate_row(
+        tests,
+        top=top,
+        minimum_loss=history[at - 1]["valid_loss"],
+        best_epoch=at,
+        valid_macro_f1=valid_macro_f1,
+        seconds_to_best=history[at - 1]["seconds"],
+        seconds=history[-1]["seconds"],
+        weights=weights,
+    )
+
+
+def first_questions(tests: Sequence[metrics.Evaluation]) -> list[metrics.Evaluation]:
     """Return the first question of each name."""
     first: dict[str, metrics.Evaluation] = {}
-    for one in judged:
+    for one in tests:
         first.setdefault(one.name, one)
     return list(first.values())
 
 
 def manifest_metrics(outcome: Outcome) -> Metrics:
-    """Return what the manifest says."""
+    """Return the metrics of the manifest."""
     tests: dict[str, dict[str, Metrics]] = {}
-    for one in outcome.judged:
+    for one in outcome.tests:
         tests.setdefault(one.name, {})[one.question] = metrics.measure(
             one.scores, one.labels, top=outcome.recipe.top
         )
@@ -91,15 +120,14 @@ def manifest_metrics(outcome: Outcome) -> Metrics:
     mean = {
         key: float(np.mean([one[key] for one in first])) for key in first[0] if key != "pictures"
     }
-    return {"mean": mean, "tests": tests, "networks": outcome.lines}
+    return {"mean": mean, "tests": tests, "networks": outcome.rows}
 
 
 def facts(outcome: Outcome) -> dict[str, Any]:
     """Return all that the report shows, as JSON: lists, texts and numbers."""
-    pack, those = outcome.pack, counted(outcome.judged)
-    scores, labels = (
-        np.concatenate([getattr(one, what) for one in those]) for what in ("scores", "labels")
-    )
+    pack, first = outcome.pack, first_questions(outcome.tests)
+    scores = np.concatenate([one.scores for one in first])
+    labels = np.concatenate([one.labels for one in first])
     top = max([k for k in outcome.recipe.top if k < len(pack.classes)], default=1)
     return {
         "name": outcome.recipe.name,
@@ -110,10 +138,10 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "labels": metrics.by_class(scores, labels, pack.classes, top=top),
         "confusion": metrics.matrix(scores, labels),
         "confused": metrics.confused(scores, labels, pack.classes),
-        "reliability": metrics.calibration(those),
+        "reliability": metrics.calibration(first),
         "mistakes": [
             {**one, "path": pack.pictures[one["row"]].path}
-            for one in metrics.mistakes(those, pack.classes)
+            for one in metrics.mistakes(first, pack.classes)
         ],
         "history": outcome.history,
         "matrices": outcome.matrices,
@@ -122,19 +150,19 @@ def facts(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def provenance(recipe: Any) -> list[Source]:
-    """Return where the recipe's pictures come from, as far as it says."""
-    nothing_said = {
+def provenance(recipe: CommonRecipe) -> list[Source]:
+    """Return the provenance of the recipe's pictures; the licence is `not stated` by default."""
+    default = {
         "source": Path(recipe.pictures.path).name,
         "licence": "not stated",
         "use": "training, evaluation",
     }
-    given = recipe.provenance or (nothing_said,)
+    given = recipe.provenance or (default,)
     return [Source(source=one["source"], licence=one["licence"], use=one["use"]) for one in given]
 
 
 def ship(outcome: Outcome, out: Path) -> list[Path]:
-    """Write artefact and report, each whole or not at all, and return their folders."""
+    """Write artefact and report, each atomically, and return their folders."""
     found = facts(outcome)
     artefact = write(
         out,
@@ -152,34 +180,33 @@ def ship(outcome: Outcome, out: Path) -> list[Path]:
         libraries={library: version(library) for library in outcome.libraries},
         origin=origin(outcome.recipe),
     )
-    return [
-        artefact,
-        report.write(artefact, found, shown(outcome.pack), outcome.looked, beside=outcome.beside),
-    ]
+    pictures = picture_uri(outcome.pack)
+    folder = report.write(artefact, found, pictures, outcome.heatmap, beside=outcome.beside)
+    return [artefact, folder]
 
 
-def shown(pack: Pack) -> Callable[[int], str]:
-    """Return what gives the picture of a row as a data URI."""
+def picture_uri(pack: Pack) -> Callable[[int], str]:
+    """Return a function from a row to its picture as a data URI."""
     from training.reporting.playable import pixels
 
     return lambda row: pixels(np.array(pack.images[row]))
 
 
-def looked(pack: Pack, asked: Callable[[int], tuple[Any, Any]]) -> Callable[[int], str]:
-    """Return what gives the picture of a row as a data URI, with where a network looked.
+def heatmap(pack: Pack, network_of: Callable[[int], tuple[Any, Any]]) -> Callable[[int], str]:
+    """Return a function from a row to its picture with the Grad-CAM heatmap, as a data URI.
 
-    asked: from a row to the network that judged it, and what that takes.
+    network_of: from a row to the network that scored it, and its input.
     """
-    from training.pictures.learn.grad_cam import heat, over
+    from training.pictures.learn.grad_cam import grad_cam, overlay
     from training.reporting.playable import pixels
 
-    def drawn(row: int) -> str:
-        (found,) = heat(*asked(row))
-        return pixels(over(np.array(pack.images[row]), found))
+    def uri(row: int) -> str:
+        (found,) = grad_cam(*network_of(row))
+        return pixels(overlay(np.array(pack.images[row]), found))
 
-    return drawn
+    return uri
 
 
 def golden_rows(rows: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.int64]:
-    """Return some rows whose scores are checkpoint in the artefact."""
+    """Return some rows, sorted, whose scores are kept in the artefact."""
     return np.sort(np.random.default_rng(seed).permutation(rows)[:GOLDEN])

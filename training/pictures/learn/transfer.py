@@ -1,19 +1,28 @@
-"""Teaching a known network new classes: the classifier first, then all of it, each part at its own rate."""
+"""Transfer learning: trains the classifier first, then all parts, each at its own rate."""
 
 from __future__ import annotations
 
 import math
-import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from common.atomic import atomic_file
 from training.pictures.learn import backbones
 from training.pictures.learn.augment import augment_batch
-from training.pictures.learn.fit import Diverged, epoch_metrics, one_cycle
+from training.pictures.learn.fit import epoch_metrics
+from training.pictures.learn.history import (
+    Diverged,
+    EpochMetrics,
+    epochs_since_best,
+    extended,
+    halvings,
+    is_lowest,
+    one_cycle,
+)
 from training.pictures.learn.network import keras_on_torch
 from training.pictures.learn.transfer_settings import PARTS
 
@@ -28,7 +37,6 @@ if TYPE_CHECKING:
 MOMENTUM = 0.9
 SCORED = 64
 """Pictures scored at a time."""
-EpochMetrics = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,8 @@ class TransferNetwork:
     """A backbone, its classifier, and their layers by part."""
 
     model: Any
-    """From float pixels (n, height, width, 3), and facts (n, values) where there are some, to
-    logits (n, labels)."""
+    """From float pixels (n, height, width, 3), and with metadata facts (n, values), to logits
+    (n, labels)."""
     backbone: Any
     parts: dict[str, list[Any]]
 
@@ -58,9 +66,10 @@ class TransferNetwork:
 def build(
     network: Network, *, height: int, width: int, labels: int, extra: int, seed: int
 ) -> TransferNetwork:
-    """Return the network: the backbone with its weights, metadata joined after the pooling, a classifier by chance.
+    """Return the backbone with its weights and a classifier with random weights.
 
-    extra: values of the metadata. Raises RecipeError and MaterialError as `backbones.build` does.
+    extra: values of the metadata, which join the pooled vector. Raises RecipeError and
+    MaterialError as `backbones.build` does.
     """
     keras = keras_on_torch()
     backbone = backbones.build(
@@ -83,7 +92,7 @@ def build(
 
 
 def inputs(material: TrainingData, rows: npt.NDArray[np.int64]) -> Any:
-    """Return what the model takes of some rows."""
+    """Return the input of the model for some rows."""
     import torch
 
     pixels = torch.from_numpy(np.asarray(material.images[rows])).float()
@@ -95,12 +104,10 @@ def inputs(material: TrainingData, rows: npt.NDArray[np.int64]) -> Any:
 
 
 def reset(learner: TransferNetwork, parts: tuple[str, ...], network: Network, *, seed: int) -> None:
-    """Give the layers of some parts weights by chance, as a network never trained has them."""
-    import dataclasses
-
+    """Give the layers of some parts random weights, as in an untrained network."""
     if not parts:
         return
-    fresh_network = dataclasses.replace(network, weights="none")
+    fresh_network = replace(network, weights="none")
     *_, height, width, _ = learner.backbone.input_shape
     takes = learner.model.inputs
     extra = takes[1].shape[1] if len(takes) > 1 else 0
@@ -119,12 +126,13 @@ def train(
     *,
     seed: int,
     checkpoint: Path,
-    tell: Callable[[list[EpochMetrics]], None],
+    report: Callable[[list[EpochMetrics]], None],
 ) -> list[EpochMetrics]:
-    """Train one stage, leave the network as it was at the lowest validation loss, and return a look at each epoch.
+    """Train one stage and return its history; the network keeps its best weights.
 
-    checkpoint: a file that holds the state after each epoch; found again, the stage goes on from it to
-    the same end. Raises Diverged when the loss is no longer a number.
+    The best are those of the lowest validation loss. checkpoint: a file that holds the state after
+    each epoch; the stage resumes from it. report: called with the history after each epoch. Raises
+    Diverged when the loss is no longer a number.
     """
     optimizer = _optimizer(learner, stage)
     history, best = _load_checkpoint(checkpoint, learner, optimizer)
@@ -132,37 +140,17 @@ def train(
         epoch, began = len(history), time.monotonic()
         _unfreeze(learner, stage, frozen=epoch < stage.frozen)
         loss = _epoch(learner, optimizer, stage, augment, material, seed=seed, history=history)
-        before = history[-1]["seconds"] if history else 0.0
-        seen = epoch_metrics(loss, learner.logits(material, material.valid), material)
-        if not math.isfinite(loss + seen["valid_loss"]):
-            raise Diverged(
-                f"the network diverges in epoch {epoch + 1} of a stage: lower {_rates(stage)}"
-            )
-        if not history or seen["valid_loss"] < min(one["valid_loss"] for one in history):
+        metrics = epoch_metrics(loss, learner.logits(material, material.valid), material)
+        if is_lowest(metrics, history):
             best = [np.array(value) for value in learner.model.get_weights()]
-        history = [*history, {**seen, "seconds": before + time.monotonic() - began}]
+        try:
+            history = extended(history, metrics, began=began)
+        except Diverged as error:
+            raise Diverged(f"the network {error} of a stage: lower {_rates(stage)}") from error
         _save_checkpoint(checkpoint, learner, optimizer, history, best)
-        tell(history)
+        report(history)
     learner.model.set_weights(best)
     return history
-
-
-def epochs_since_best(history: list[EpochMetrics]) -> int:
-    """Return how many epochs there were since the lowest validation loss."""
-    if not history:
-        return 0
-    return len(history) - 1 - int(np.argmin([one["valid_loss"] for one in history]))
-
-
-def halvings(history: list[EpochMetrics], plateau: int) -> int:
-    """Return how often the rates were halved: after each `plateau` epochs in a row without a lower validation loss."""
-    count, lowest, since = 0, math.inf, 0
-    for one in history:
-        since = 0 if one["valid_loss"] < lowest else since + 1
-        lowest = min(lowest, one["valid_loss"])
-        if since == plateau:
-            count, since = count + 1, 0
-    return count
 
 
 def _rates(stage: StageSettings) -> str:
@@ -178,7 +166,7 @@ def _optimizer(learner: TransferNetwork, stage: StageSettings) -> Any:
 
     for layers in learner.parts.values():
         for layer in layers:
-            layer.trainable = True  # or their weights would not be told
+            layer.trainable = True  # frozen layers do not list their weights
     groups = [
         {
             "params": [w.value for layer in learner.parts[part] for w in layer.trainable_weights],
@@ -193,7 +181,7 @@ def _optimizer(learner: TransferNetwork, stage: StageSettings) -> Any:
 
 
 def _unfreeze(learner: TransferNetwork, stage: StageSettings, *, frozen: bool) -> None:
-    """Let the parts with a rate learn; while the backbone is frozen, its batch norms keep their statistics too."""
+    """Make the parts with a rate trainable; frozen batch norms keep their statistics."""
     for part in PARTS:
         learns = bool(getattr(stage, part)) and not (frozen and part != "classifier")
         for layer in learner.parts[part]:
@@ -210,7 +198,7 @@ def _epoch(
     seed: int,
     history: list[EpochMetrics],
 ) -> float:
-    """Train one epoch, all of whose randomness comes from seed and epoch, and return its mean loss."""
+    """Train one epoch and return its mean loss; seed and epoch decide all that is random."""
     import torch
     from torch.nn import functional
 
@@ -236,7 +224,7 @@ def _epoch(
 def _set_rates(
     optimizer: Any, stage: StageSettings, history: list[EpochMetrics], *, at: float
 ) -> None:
-    """Set the rate of each part at a share of the stage."""
+    """Set the rate of each part. at: share of the stage that is done."""
     share = one_cycle(at) if stage.one_cycle else 1.0
     for group in optimizer.param_groups:
         group["lr"] = (
@@ -259,15 +247,12 @@ def _save_checkpoint(
     history: list[EpochMetrics],
     best: list[Any],
 ) -> None:
-    """Write the state beside the file and rename it: a kill leaves the old one or the new one."""
     import torch
 
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    draft = checkpoint.with_suffix(f".draft-{os.getpid()}")
     now = [torch.from_numpy(np.array(value)) for value in learner.model.get_weights()]
     kinds = {"now": now, "best": [torch.from_numpy(value) for value in best]}
-    torch.save({**kinds, "optimizer": optimizer.state_dict(), "history": history}, draft)
-    draft.replace(checkpoint)
+    with atomic_file(checkpoint) as draft:
+        torch.save({**kinds, "optimizer": optimizer.state_dict(), "history": history}, draft)
 
 
 def _load_checkpoint(

@@ -1,4 +1,4 @@
-"""Rates and resets of the second stage by trial: a seeded search within a time, which goes on after a kill."""
+"""Searches learning rates and resets of the second stage; seeded, timed and resumable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.pictures.learn.fit import Diverged
+from training.pictures.learn.history import Diverged
 from training.pictures.learn.transfer import reset, train
 from training.pictures.learn.transfer_settings import PARTS, StageSettings, TransferRecipe
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from training.pictures.learn.fit import TrainingData
-    from training.pictures.learn.transfer import EpochMetrics, TransferNetwork
+    from training.pictures.learn.history import EpochMetrics
+    from training.pictures.learn.transfer import TransferNetwork
 
 HEAD = ("trial", *PARTS, "resets", "epochs", "validation loss", "seconds")
 NOTE = (
-    "What was tried for the second stage, the lowest validation loss first: a learning rate for each part, and which "
-    "parts began from chance. Trials worse than the median of the others, or under way at the end of the time, have no "
-    "loss. The first row was trained in full."
+    "Trials for the second stage, the lowest validation loss first: a learning rate for each part, "
+    "and the parts that began with random weights. Trials that were worse than the median of the "
+    "others, or running when the time was up, have no loss. The first row was trained in full."
 )
 BEFORE_PRUNING = 3
-"""Whole trials before others may end early."""
+"""Complete trials before others may be pruned."""
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search came to."""
+    """The result of a search."""
 
     fine: StageSettings
-    """The second stage with the best rates and resets; the recipe's own where no trial came to an
-    end."""
+    """The second stage with the best rates and resets; the recipe's own if no trial completed."""
     table: dict[str, Any]
     """Of the report: note, head and rows."""
 
@@ -47,10 +47,9 @@ def search(
     journal: Path,
     progress: Callable[[int, int], None],
 ) -> SearchResult:
-    """Return the best rates and resets found within the recipe's time, and leave the network as it was.
+    """Return the best rates and resets found within the recipe's time; the network is unchanged.
 
-    journal: a file that holds every trial; found again, the search goes on from it, and its time
-    counts.
+    journal: a file that holds every trial; the search resumes from it, and its time counts.
     """
     budget = recipe.search.minutes * 60
     study, before = _study(recipe, journal), [array.copy() for array in learner.model.get_weights()]
@@ -60,39 +59,39 @@ def search(
             progress(int(_seconds(study)), int(budget))
             _trial(study, recipe, learner, material, start)
         learner.model.set_weights(before)
-    whole = sorted(_whole(study), key=lambda trial: trial.value)
-    others = [trial for trial in _ended(study) if trial not in whole]
-    fine = _settings(whole[0].params, recipe.fine) if whole else recipe.fine
+    complete = sorted(_complete(study), key=lambda trial: trial.value)
+    others = [trial for trial in _ended(study) if trial not in complete]
+    fine = _settings(complete[0].params, recipe.fine) if complete else recipe.fine
     return SearchResult(
-        fine, {"note": NOTE, "head": HEAD, "rows": [_row(trial) for trial in whole + others]}
+        fine, {"note": NOTE, "head": HEAD, "rows": [_row(trial) for trial in complete + others]}
     )
 
 
 def toml(fine: StageSettings) -> str:
-    """Return the found settings as a section to paste into a recipe."""
+    """Return the best settings as a section of a recipe."""
     rates = "".join(f"{part} = {getattr(fine, part)}\n" for part in PARTS)
     resets = ", ".join(f'"{part}"' for part in fine.resets)
     return f"[fine]\n{rates}resets = [{resets}]\n"
 
 
 def print_result(found: SearchResult) -> None:
-    """Write the found settings to the terminal."""
+    """Print the best settings to the terminal."""
     print(
         f"best of {len(found.table['rows'])} trials:\n{toml(found.fine)}", file=sys.stderr, end=""
     )
 
 
 def _study(recipe: TransferRecipe, journal: Path) -> Any:
-    """Return the study of a file; what a killed process was trying is given up."""
+    """Return the study of a file; trials of a killed process are marked as failed."""
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalStorage
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal.parent.mkdir(parents=True, exist_ok=True)
-    asked = recipe.search
+    settings = recipe.search
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(journal))),
-        study_name=f"{asked.epochs} epochs, {asked.lowest} to {asked.highest}",
+        study_name=f"{settings.epochs} epochs, {settings.lowest} to {settings.highest}",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=BEFORE_PRUNING),
         load_if_exists=True,
     )
@@ -105,7 +104,7 @@ def _ended(study: Any) -> list[Any]:
     return [trial for trial in study.get_trials() if trial.state.name in {"COMPLETE", "PRUNED"}]
 
 
-def _whole(study: Any) -> list[Any]:
+def _complete(study: Any) -> list[Any]:
     return [trial for trial in _ended(study) if trial.state.name == "COMPLETE"]
 
 
@@ -116,7 +115,7 @@ def _seconds(study: Any) -> float:
 def _after_head(
     recipe: TransferRecipe, learner: TransferNetwork, material: TrainingData, checkpoint: Path
 ) -> list[Any]:
-    """Return the weights that every trial begins with: those after the first stage."""
+    """Return the weights after the first stage, with which every trial begins."""
     reset(learner, recipe.head.resets, recipe.network, seed=recipe.seed + 1)
     train(
         learner,
@@ -125,7 +124,7 @@ def _after_head(
         material,
         seed=recipe.seed,
         checkpoint=checkpoint,
-        tell=lambda _: None,
+        report=lambda _: None,
     )
     checkpoint.unlink()
     return [array.copy() for array in learner.model.get_weights()]
@@ -140,15 +139,15 @@ def _trial(
 ) -> None:
     import optuna
 
-    trial, how = _ask(study, recipe)
+    trial, how = _suggest(study, recipe)
     before, began = _seconds(study), time.monotonic()
-    may_end = bool(_whole(study))
+    may_prune = bool(_complete(study))
 
-    def tell(history: list[EpochMetrics]) -> None:
+    def report(history: list[EpochMetrics]) -> None:
         loss = history[-1]["valid_loss"]
         late = before + time.monotonic() - began > recipe.search.minutes * 60
         trial.report(loss, len(history))
-        if may_end and len(history) < how.epochs and (late or trial.should_prune()):
+        if may_prune and len(history) < how.epochs and (late or trial.should_prune()):
             raise optuna.TrialPruned
 
     learner.model.set_weights(start)
@@ -163,7 +162,7 @@ def _trial(
                 material,
                 seed=recipe.seed,
                 checkpoint=checkpoint,
-                tell=tell,
+                report=report,
             )
         except (optuna.TrialPruned, Diverged):
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -171,15 +170,15 @@ def _trial(
             study.tell(trial, min(one["valid_loss"] for one in history))
 
 
-def _ask(study: Any, recipe: TransferRecipe) -> tuple[Any, StageSettings]:
-    """Return a trial and its stage. What is tried depends on the seed and on the trials that ended, on no kill."""
+def _suggest(study: Any, recipe: TransferRecipe) -> tuple[Any, StageSettings]:
+    """Return a trial and its stage, which depend only on the seed and on the trials that ended."""
     import optuna
 
-    ended, asked = len(_ended(study)), recipe.search
+    ended, settings = len(_ended(study)), recipe.search
     study.sampler = optuna.samplers.TPESampler(seed=recipe.seed * 1_000_003 + ended)
-    if not ended:  # the recipe's own settings, so that nothing worse is found
+    if not ended:  # the recipe's own settings, so that the result is never worse
         rates = {
-            part: min(max(getattr(recipe.fine, part), asked.lowest), asked.highest)
+            part: min(max(getattr(recipe.fine, part), settings.lowest), settings.highest)
             for part in PARTS
         }
         study.enqueue_trial(
@@ -187,14 +186,16 @@ def _ask(study: Any, recipe: TransferRecipe) -> tuple[Any, StageSettings]:
         )
     trial = study.ask()
     for part in PARTS:
-        trial.suggest_float(part, asked.lowest, asked.highest, log=True)
+        trial.suggest_float(part, settings.lowest, settings.highest, log=True)
         trial.suggest_categorical(f"reset {part}", [False, True])
-    frozen = min(recipe.fine.frozen, asked.epochs - 1)
-    return trial, replace(_settings(trial.params, recipe.fine), epochs=asked.epochs, frozen=frozen)
+    frozen = min(recipe.fine.frozen, settings.epochs - 1)
+    return trial, replace(
+        _settings(trial.params, recipe.fine), epochs=settings.epochs, frozen=frozen
+    )
 
 
 def _settings(params: dict[str, Any], fine: StageSettings) -> StageSettings:
-    """Return a stage with the rates of a trial, to three digits: what is told is what was tried."""
+    """Return a stage with the rates of a trial, rounded to the three digits that are reported."""
     low, middle, high, classifier = (float(f"{params[part]:.3g}") for part in PARTS)
     resets = tuple(part for part in PARTS if params[f"reset {part}"])
     return replace(fine, low=low, middle=middle, high=high, classifier=classifier, resets=resets)
@@ -206,7 +207,7 @@ def _row(trial: Any) -> list[Any]:
     seconds = f"{trial.duration.total_seconds():.1f}"
     loss = (
         trial.value if trial.state.name == "COMPLETE" else None
-    )  # Optuna gives the others their last one
+    )  # Optuna keeps the last loss of the others
     return [
         trial.number + 1,
         *rates,

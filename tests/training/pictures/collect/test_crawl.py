@@ -53,7 +53,7 @@ def recipe(url, *, bounds=None, manners=MANNERS, **changes):
         "ignore": ("sid",),
     }
     return crawl.Crawl(
-        place=Shop(**{**shop, **changes}), bounds=bounds or crawl.Limits(), manners=manners
+        source=Shop(**{**shop, **changes}), bounds=bounds or crawl.Limits(), manners=manners
     )
 
 
@@ -82,7 +82,7 @@ async def test_the_shop_is_walked_once_and_every_trap_is_named(pictures, tmp_pat
     assert result["/img/page.html"] == "text/html instead of a picture"
     assert result["/img/huge.png"] == "more than 200,000 bytes"
     assert result["/private/3.png"] == "robots.txt forbids it"
-    assert "is another host" in result["http://127.0.0.1:9/4.png"]
+    assert "is not allowed: add it to `hosts`" in result["http://127.0.0.1:9/4.png"]
     assert result["/img/cut.png"]
     assert result["/ring/a"] == "more than 5 redirects"
     assert "/c/drums" not in result
@@ -240,8 +240,8 @@ async def test_a_search_brings_pictures_with_credits(pictures, tmp_path, collect
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", r"give either \[shop\] or \[search\]"),
-        ("[shop]\nroot = 'x'\n[search]\n", r"give either \[shop\] or \[search\]"),
+        ("", r"exactly one of \[shop\] and \[search\]"),
+        ("[shop]\nroot = 'x'\n[search]\n", r"exactly one of \[shop\] and \[search\]"),
         ("[shop]\nroot = 'x'", "select"),
         ("[shop]\nroot = 1\n[shop.select]\ncategories='a'\nproducts='b'", "must be of type str"),
         ("[shop]\nrooot = 'x'", "unknown setting rooot"),
@@ -251,7 +251,7 @@ async def test_a_search_brings_pictures_with_credits(pictures, tmp_path, collect
         ),
         (
             "[shop]\nroot = 'http://['\n[shop.select]\ncategories='a'\nproducts='b'",
-            "must be an address",
+            "must be a URL",
         ),
         (
             "[shop]\nroot = 'http://s.example'\n[shop.select]\ncategories='a:hover'\nproducts='b'",
@@ -260,7 +260,7 @@ async def test_a_search_brings_pictures_with_credits(pictures, tmp_path, collect
         ("[extra]\n", "unknown section extra"),
         (
             "[search]\ncollection = 'x'\nqueries = { a = 'b' }",
-            "collection 'x': there is openverse, commons",
+            "collection 'x' must be one of openverse, commons",
         ),
         ("[search]\ncollection = 'commons'\nqueries = { a = 'b' }\n[manners]\nrate = 0.0", "rate"),
         ("[search", "Expected"),
@@ -281,8 +281,8 @@ def test_the_documented_recipe_is_one(tmp_path):
     )
     (tmp_path / "r.toml").write_text(text)
     read = crawl.load(tmp_path / "r.toml")
-    assert read.place.start()[0].url == "https://shop.example/instruments/"
-    assert read.place.label(("Electric basses",)) == "guitar"
+    assert read.source.start()[0].url == "https://shop.example/instruments/"
+    assert read.source.label(("Electric basses",)) == "guitar"
 
 
 def test_a_recipe_is_read_and_named(tmp_path):
@@ -296,5 +296,5 @@ def test_a_crawl_that_brings_nothing_says_why(tmp_path, capsys):
     recipe.write_text(f"{shop}[manners]\ntries = 1\n")
     assert crawl.main([str(recipe), str(tmp_path / "out")]) == 1
     told = capsys.readouterr().err
-    assert "no picture came, most often because: robots.txt cannot be read" in told
+    assert "no picture was downloaded, most often: robots.txt cannot be read" in told
     assert (tmp_path / "out" / "index.html").is_file()

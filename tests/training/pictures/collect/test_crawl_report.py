@@ -22,12 +22,13 @@ def test_pictures_by_label_and_reasons_by_number(tmp_path):
         for i in range(30)
     ]
     page = parse(
-        crawl_report.write(tmp_path, steps, "http://s.example/?a&b", waiting=12).read_text(
+        crawl_report.write(tmp_path, steps, "http://s.example/?a&b", pending=12).read_text(
             encoding="utf-8"
         )
     )
     assert (
-        "30 pictures of 1 labels from 1 pages; a bound was reached, 12 addresses wait" in page.text
+        "30 pictures of 1 labels from 1 pages; a limit was reached, 12 URLs are pending"
+        in page.text
     )
     images = Selector.parse(".pictures img").all(page)
     assert len(images) == crawl_report.SHOWN

@@ -19,7 +19,7 @@ def opened(tmp_path):
         for state in ledgers:
             state.close()
         ledgers.append(CrawlState(tmp_path / "out", about or {"root": "/"}))
-        ledgers[-1].begin([ROOT])
+        ledgers[-1].start([ROOT])
         return ledgers[-1]
 
     yield again
@@ -85,5 +85,5 @@ def test_a_folder_of_another_crawl_is_refused(opened):
 
 def test_two_crawls_into_one_folder_are_refused(opened, tmp_path):
     opened()
-    with pytest.raises(MaterialError, match="another process crawls into"):
+    with pytest.raises(MaterialError, match="another process is crawling into"):
         CrawlState(tmp_path / "out", {"root": "/"})

@@ -142,7 +142,7 @@ def test_what_is_no_picture_of_pixels_is_passed_over():
     ],
 )
 def test_an_answer_that_is_none_is_refused(body):
-    with pytest.raises(FetchError, match="is no answer of openverse"):
+    with pytest.raises(FetchError, match="not a response of openverse"):
         read(search(), body)
 
 

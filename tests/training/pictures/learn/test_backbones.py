@@ -43,7 +43,7 @@ def test_pixels_become_what_each_network_was_trained_on():
     takes = keras.Input((2, 2, 3))
 
     def prepared(wanted):
-        return keras.Model(takes, backbones._prepared(keras, takes, wanted))(picture)[
+        return keras.Model(takes, backbones._normalised(keras, takes, wanted))(picture)[
             0, 0, 0
         ].tolist()
 
@@ -108,7 +108,7 @@ def test_weights_that_cannot_be_fetched_say_what_to_do(monkeypatch, tmp_path):
         "MobileNetV3Small",
         lambda **how: unreachable() if how["weights"] else real(**how),
     )
-    with pytest.raises(MaterialError, match=r"could not fetch the weights.*weights=FILE"):
+    with pytest.raises(MaterialError, match=r"could not download the weights.*weights=FILE"):
         small(weights="keras")
 
 

@@ -61,7 +61,7 @@ def test_a_layer_of_a_keras_network_becomes_hdf5(pack, network, tmp_path, capsys
         assert file["labels"][:].tolist() == np.load(pack / "labels.npy").tolist()
     assert [path.name for path in out.parent.iterdir()] == ["maps.h5"]
     assert main(words) == 1
-    assert "maps.h5 is there already" in capsys.readouterr().err
+    assert "maps.h5 exists already" in capsys.readouterr().err
 
 
 def test_what_was_described_before_a_kill_is_not_described_again(pack, network, tmp_path):
@@ -94,7 +94,7 @@ def test_without_a_file_to_write_the_layers_are_told(pack, network, capsys):
     [
         (("--mean", "a"), "--mean 'a': give numbers"),
         (("--mean", "1,2"), "--mean '1,2': give one number or three"),
-        (("--scale", "0"), "none to divide by may be 0"),
+        (("--scale", "0"), "a scale must not be 0"),
         (("--layer", "middle"), "no layer 'middle'; there is"),
     ],
 )

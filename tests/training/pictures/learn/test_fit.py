@@ -5,7 +5,8 @@ import pytest
 
 from training.common.recipe import RecipeError
 from training.pictures.dataset.settings import Augment, Network
-from training.pictures.learn.fit import TrainingData, best_epoch, class_weights, fit, one_cycle
+from training.pictures.learn.fit import TrainingData, class_weights, fit
+from training.pictures.learn.history import best_epoch
 
 NET = Network(
     name="a",
@@ -80,13 +81,3 @@ def test_a_training_that_diverges_says_so_and_what_to_change(material, tmp_path)
 def test_rare_classes_weigh_more_and_absent_ones_do_not_divide_by_zero():
     assert class_weights(np.array([0, 0, 0, 1]), 2).tolist() == pytest.approx([2 / 3, 2])
     assert np.isfinite(class_weights(np.array([0, 0]), 3)).all()
-
-
-def test_a_one_cycle_rate_rises_then_falls_to_nothing():
-    rates = [one_cycle(at) for at in np.linspace(0, 1, 101)]
-    top = int(np.argmax(rates))
-    assert top == 20
-    assert rates[:21] == sorted(rates[:21])
-    assert rates[20:] == sorted(rates[20:], reverse=True)
-    assert 0 < rates[0] < 0.1
-    assert rates[-1] == pytest.approx(0)

@@ -16,9 +16,9 @@ def looks(*losses):
 
 def test_lines_and_page_hold_every_epoch_of_every_stage(tmp_path, capsys):
     curves = Curves(tmp_path / "curves", name="birds")
-    curves.tell("head", looks(2.0))
-    curves.tell("head", looks(2.0, 1.0))
-    curves.tell("fine", looks(0.5))
+    curves.update("head", looks(2.0))
+    curves.update("head", looks(2.0, 1.0))
+    curves.update("fine", looks(0.5))
     rows = [
         json.loads(line)
         for line in (tmp_path / "curves/curves.jsonl").read_text(encoding="utf-8").splitlines()
@@ -42,8 +42,8 @@ def test_lines_and_page_hold_every_epoch_of_every_stage(tmp_path, capsys):
 
 def test_a_stage_that_was_trained_before_stays_in_the_curves(tmp_path):
     curves = Curves(tmp_path, name="birds")
-    curves.know("head", looks(2.0, 1.0))
-    curves.tell("fine", looks(0.5))
+    curves.restore("head", looks(2.0, 1.0))
+    curves.update("fine", looks(0.5))
     rows = [
         json.loads(line)
         for line in (tmp_path / "curves.jsonl").read_text(encoding="utf-8").splitlines()
@@ -54,9 +54,9 @@ def test_a_stage_that_was_trained_before_stays_in_the_curves(tmp_path):
     assert ">fine</text>" in page
 
 
-def test_the_page_renews_itself_until_the_training_has_ended(tmp_path):
+def test_the_page_reloads_itself_until_the_training_has_ended(tmp_path):
     curves = Curves(tmp_path, name="birds")
-    curves.tell("head", looks(2.0))
+    curves.update("head", looks(2.0))
     assert 'http-equiv="refresh"' in (tmp_path / "curves.html").read_text(encoding="utf-8")
     curves.close()
     assert 'http-equiv="refresh"' not in (tmp_path / "curves.html").read_text(encoding="utf-8")
@@ -65,12 +65,12 @@ def test_the_page_renews_itself_until_the_training_has_ended(tmp_path):
 @pytest.mark.slow  # needs TensorBoard
 def test_tensorboard_reads_every_epoch_once_even_after_a_kill(tmp_path):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    Curves(tmp_path, name="birds", tensorboard=True).tell(
+    Curves(tmp_path, name="birds", tensorboard=True).update(
         "head", looks(2.0)
     )  # killed: never closed
     again = Curves(tmp_path, name="birds", tensorboard=True)
-    again.know("head", looks(2.0, 1.0))
-    again.tell("fine", looks(0.5))
+    again.restore("head", looks(2.0, 1.0))
+    again.update("fine", looks(0.5))
     again.close()
     read = events.EventAccumulator(str(tmp_path / "tensorboard"))
     read.Reload()

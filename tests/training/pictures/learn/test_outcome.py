@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.pictures.learn.metrics import Evaluation
-from training.pictures.learn.outcome import counted, golden_rows, line
+from training.pictures.learn.outcome import candidate_row, first_questions, golden_rows
 
 
 def judged(name, question, right, labels):
@@ -16,7 +16,10 @@ def judged(name, question, right, labels):
 
 def test_the_first_question_of_each_name_counts():
     those = [judged(name, question, [True], [0]) for name in "ab" for question in ("new", "met")]
-    assert [(one.name, one.question) for one in counted(those)] == [("a", "new"), ("b", "new")]
+    assert [(one.name, one.question) for one in first_questions(those)] == [
+        ("a", "new"),
+        ("b", "new"),
+    ]
 
 
 def test_a_candidates_row_holds_means_and_blanks_for_what_is_not_known():
@@ -24,7 +27,7 @@ def test_a_candidates_row_holds_means_and_blanks_for_what_is_not_known():
         judged("a", "new", [True, True, True, False], [0, 0, 1, 1]),
         judged("b", "new", [True, True], [0, 1]),
     ]
-    row = line(tests, top=(1,), seconds=3.0)
+    row = candidate_row(tests, top=(1,), seconds=3.0)
     assert row["test_accuracy"] == pytest.approx((0.75 + 1) / 2)
     assert row["majority"] == pytest.approx(0.5)
     assert row["seconds"] == 3.0

@@ -7,6 +7,7 @@ from common.errors import ArtefactError
 from features.config import Metadata, PictureConfig
 from features.picture import tensor
 from models.session import Session
+from tests.training.pictures.helpers.backbone import tiny_backbones
 from training.pictures.learn import transfer_onnx
 from training.pictures.learn.backbones import BACKBONES
 from training.pictures.learn.fit import TrainingData
@@ -15,6 +16,13 @@ from training.pictures.learn.transfer import build
 from training.pictures.learn.transfer_settings import Network
 
 pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
+
+
+@pytest.fixture
+def tiny():
+    with tiny_backbones():
+        yield
+
 
 REGION = Metadata(name="region", values=("east", "west"))
 
@@ -35,7 +43,7 @@ def made(size, *, backbone="mobilenet-v3-small", metadata=(), width=0):
 
 
 @pytest.mark.parametrize("metadata", [(), (REGION,)])
-def test_the_graph_takes_what_the_gateway_makes_of_a_picture(metadata):
+def test_the_graph_takes_what_the_gateway_makes_of_a_picture(tiny, metadata):
     learner, config, material = made(32, metadata=metadata)
     graph = transfer_onnx.export(learner, config, 0.5, material, np.arange(5))
     told = (
@@ -54,7 +62,7 @@ def test_the_graph_takes_what_the_gateway_makes_of_a_picture(metadata):
     np.testing.assert_allclose(session.predict(batch[:1]), scores[:1], atol=1e-6)
 
 
-def test_metadata_changes_the_scores():
+def test_metadata_changes_the_scores(tiny):
     learner, config, material = made(32, metadata=(REGION,))
     session = Session(transfer_onnx.export(learner, config, 0.1, material, np.arange(5)))
     east, west = (
@@ -63,10 +71,15 @@ def test_metadata_changes_the_scores():
     assert np.abs(session.predict(east) - session.predict(west)).max() > 0.01
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "mobilenet-v3-small",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in BACKBONES if "small" not in name),
+    ],
+)
 def test_every_backbone_becomes_a_graph_of_the_size_asked_for(backbone):
-    """Layers that cannot be traced, as Xception's separable convolutions, are worked out beforehand."""
+    """Layers that cannot be traced, as Xception's separable convolutions, are exported first."""
     learner, config, material = made(80, backbone=backbone, width=96)
     session = Session(transfer_onnx.export(learner, config, 0.5, material, np.arange(2)))
     assert session.shape == (80, 96, 3)
@@ -74,7 +87,7 @@ def test_every_backbone_becomes_a_graph_of_the_size_asked_for(backbone):
     np.testing.assert_allclose(session.predict(material.images), expected, atol=1e-4)
 
 
-def test_a_graph_that_says_something_else_is_refused(monkeypatch):
+def test_a_graph_that_says_something_else_is_refused(tiny, monkeypatch):
     learner, config, material = made(32)
     wrong = dataclasses.replace(learner, model=learner.model)
     monkeypatch.setattr(

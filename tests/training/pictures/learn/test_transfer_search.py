@@ -13,7 +13,10 @@ from training.pictures.learn.transfer import build
 from training.pictures.learn.transfer_search import HEAD, _study, search, toml
 from training.pictures.learn.transfer_settings import PARTS, Network, SearchSettings, StageSettings
 
-pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
+pytestmark = [
+    pytest.mark.timeout(240),  # seconds of work, minutes on a machine that is busy
+    pytest.mark.usefixtures("tiny_backbone"),
+]
 
 RECIPE = replace(
     load("birds"),
@@ -35,7 +38,7 @@ def material():
 
 
 @pytest.fixture(scope="module")
-def learner():
+def learner(tiny_backbone):
     return build(RECIPE.network, height=32, width=32, labels=2, extra=0, seed=1)
 
 
@@ -134,4 +137,4 @@ def test_what_was_found_is_trained_and_told(tmp_path):
     again = load(str(report / "recipe.toml"))
     assert [f"{getattr(again.fine, part):.3g}" for part in PARTS] == best[1:5]
     assert again.search.minutes == 0
-    assert "What was tried" in (report / "report.html").read_text(encoding="utf-8")
+    assert "Trials for the second stage" in (report / "report.html").read_text(encoding="utf-8")
