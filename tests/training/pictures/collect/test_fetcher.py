@@ -143,7 +143,7 @@ async def test_robots_txt_is_read_where_it_moved_to_but_not_on_a_host_that_may_n
             with pytest.raises(FetchError, match=r"robots\.txt forbids it"):
                 await fetcher.fetch(f"{url}/private", max_bytes=10)
         for away[0], words in [
-            ("http://127.0.0.1:9/rules", "another host"),
+            ("http://127.0.0.1:9/rules", "host 127.0.0.1:9 is not allowed"),
             ("/robots.txt", "more than 5 redirects"),
         ]:
             async with Fetcher(QUICK, host) as fetcher:
