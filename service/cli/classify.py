@@ -1,4 +1,4 @@
-"""`timbre classify`: what plays in sound files, or what pictures show, in this process."""
+"""`timbre classify`: classifies sound and picture files, without a server."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 DONE, SOME_FAILED, NO_MODEL = 0, 1, 4
 MANY = 5
-"""Files from which on a progress bar is worth its line."""
+"""With fewer files there is no progress bar."""
 COLUMNS = ("path", "start", "end", "rank", "label", "score", "error")
 
 
 def main(argv: list[str]) -> int:
-    """Classify files; return 0, 1 when some could not be read, 2 when not understood, 4 when the model is refused."""
+    """Classify files; return the exit code, as --help lists them."""
     asked = _parser().parse_args(argv)
     try:
         failed = asyncio.run(_classify(asked))
@@ -41,25 +41,27 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="timbre classify",
-        description="Tell what plays in sound files (WAV, FLAC, OGG, MP3), or what pictures show (JPEG, PNG, WebP, "
-        "GIF, BMP, TIFF), without a server.",
-        epilog="Exit codes: 0 done, 1 some files could not be read, 2 not understood, 4 model or option refused.",
+        description="Classify sound files (WAV, FLAC, OGG, MP3) or pictures (JPEG, PNG, WebP, GIF, "
+        "BMP, TIFF) without a server.",
+        epilog="Exit codes: 0 success, 1 some files could not be read, 2 invalid arguments, "
+        "4 model or option rejected.",
     )
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="a file, or a folder of them"
     )
     parser.add_argument(
-        "--model", default="instruments", metavar="NAME", help="who listens or looks (%(default)s)"
+        "--model", default="instruments", metavar="NAME", help="name of the model (%(default)s)"
     )
     parser.add_argument(
         "--hop", type=float, metavar="S", help="seconds between windows (the window's own length)"
     )
     parser.add_argument(
-        "--top-k", type=_positive, metavar="N", help="labels told, best first (5 of a picture)"
+        "--top-k", type=_positive, metavar="N", help="labels shown, best first (5 for a picture)"
     )
     parser.add_argument(
-        "--with", dest="metadata", action="append", default=[], type=_assignment, metavar="NAME=VALUE",
-        help="what the model is told beside each picture, such as region=atlantic",
+        "--with", dest="metadata", action="append", default=[], type=_assignment,
+        metavar="NAME=VALUE",
+        help="metadata of each picture, such as region=atlantic",
     )  # fmt: skip
     parser.add_argument(
         "--artefacts",
@@ -71,11 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         "--sheet",
         type=Path,
         metavar="FILE",
-        help="write the pictures as one HTML page, surest first",
+        help="write a contact sheet of the pictures as one HTML page",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one line of JSON a file")
-    form.add_argument("--csv", action="store_true", help="one row a label")
+    form.add_argument("--json", action="store_true", help="one line of JSON per file")
+    form.add_argument("--csv", action="store_true", help="one row per label")
     return parser
 
 
@@ -93,17 +95,17 @@ def _assignment(text: str) -> tuple[str, str]:
 
 
 async def _classify(asked: argparse.Namespace) -> int:
-    """Print the answers; return how many files have none."""
+    """Print the results; return how many files have none."""
     from service.cli.offline import opened
 
     async with opened(asked.model, artefacts=asked.artefacts) as local:
-        ask = local.asking(hop=asked.hop, top_k=asked.top_k, metadata=dict(asked.metadata))
+        classify = local.classifier(hop=asked.hop, top_k=asked.top_k, metadata=dict(asked.metadata))
         files = local.files(asked.paths)
         sheet = _sheet(asked.sheet, local)
-        show, failed = _shower(asked), 0
+        show, failed = _printer(asked), 0
         with _progress(len(files)) as progress, sheet as page:
             task = progress.add_task("classify", total=len(files)) if progress else None
-            async for path, found in local.answers(files, ask):
+            async for path, found in local.results(files, classify):
                 if isinstance(found, TimbreError):
                     failed += 1
                     print(f"timbre classify: {path}: {found}", file=sys.stderr)
@@ -120,17 +122,17 @@ def _sheet(
 ) -> AbstractContextManager[Callable[[Path, Found], None] | None]:
     if target is None:
         return nullcontext()
-    if not local.sees:
+    if not local.takes_pictures:
         raise Unprocessable(
-            f"model {local.model.name!r} takes sound: there are no pictures to lay on a sheet"
+            f"model {local.model.name!r} takes sound: a contact sheet shows pictures"
         )
     from service.cli.contact_sheet import writing
 
     return writing(target, title=f"{local.model.name} {local.model.version}")
 
 
-def _shower(asked: argparse.Namespace) -> Callable[[Path, Found], None]:
-    """Return what prints an answer in the form asked for."""
+def _printer(asked: argparse.Namespace) -> Callable[[Path, Found], None]:
+    """Return the function that prints a result in the chosen format."""
     if asked.json:
         return _show_json
     if asked.csv:
@@ -174,7 +176,7 @@ def _rows(path: Path, found: Found) -> Iterator[dict[str, Any]]:
 
 
 def _lines(path: Path, found: Found) -> Iterator[Any]:
-    """Give what the whole file holds, then each window of a sound, if there is more than one."""
+    """Yield a line for the file, and one for each window of a sound with several."""
     from rich.text import Text
 
     if isinstance(found, TimbreError):
@@ -187,7 +189,7 @@ def _lines(path: Path, found: Found) -> Iterator[Any]:
         yield text
         return
     yield Text.assemble(
-        (str(path), "bold"), "  ", (", ".join(found["labels"]) or "nothing known", "green")
+        (str(path), "bold"), "  ", (", ".join(found["labels"]) or "no label", "green")
     )
     for window in found["windows"] if len(found["windows"]) > 1 else []:
         text = Text(f"  {window['start']:8.2f} {window['end']:8.2f} s  ", style="bright_black")
@@ -199,7 +201,7 @@ def _lines(path: Path, found: Found) -> Iterator[Any]:
 
 
 def _progress(count: int) -> AbstractContextManager[Progress | None]:
-    """Return a bar on stderr for many files, when somebody is there to see it."""
+    """Return a progress bar on stderr for many files, if stderr is a terminal."""
     if count < MANY or not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""Sound from a file, as if it were played: each chunk at its time."""
+"""Sound from a file at real speed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Playback:
     """A sound file at its own rate and with its own channels."""
 
     def __init__(self, path: Path) -> None:
-        """Look into the file. Raises InputError if it cannot be read."""
+        """Read the header. Raises InputError if the file cannot be read."""
         self.path = path
         self.name = path.name
         try:
@@ -33,9 +33,9 @@ class Playback:
         self.sample_rate, self.channels = int(info.samplerate), int(info.channels)
 
     async def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
-        """Yield chunks of shape (n,) or (n, channels) at real speed; a file loses none, so the second is False.
+        """Yield chunks of shape (n,) or (n, channels) at real speed, and False: no sound is lost.
 
-        Raises InputError if the file ends badly.
+        Raises InputError if the file is truncated or damaged.
         """
         loop = asyncio.get_running_loop()
         # Times are absolute, so that a late chunk does not delay the ones after it.

@@ -1,4 +1,4 @@
-"""`timbre keys`: make, list and revoke the keys of a server."""
+"""`timbre keys`: creates, lists and revokes API keys."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from service.auth.key_store import KeyStore
 
 DEFAULT_FILE = "timbre-keys.json"
-OK, AMISS, WRONG, UNREACHED = 0, 1, 2, 3
+OK, UNKNOWN, USAGE, UNREACHABLE = 0, 1, 2, 3
 
 
 def main(argv: list[str]) -> int:
-    """Run `timbre keys`; return 0 when done, 1 for no such key, 2 when not understood, 3 when no Redis is reached."""
+    """Run `timbre keys`; return 0, 1 for an unknown key, 2 for invalid arguments, 3 for Redis."""
     asked = _parser().parse_args(argv)
     from service.auth.key_store import open_key_store
     from service.settings import redis_address
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
         asyncio.run(_run(asked, store))
     except TimbreError as error:
         print(f"timbre keys: {error}", file=sys.stderr)
-        return {NotFound: AMISS, Busy: UNREACHED}.get(type(error), WRONG)
+        return {NotFound: UNKNOWN, Busy: UNREACHABLE}.get(type(error), USAGE)
     return OK
 
 
@@ -45,7 +45,7 @@ async def _run(asked: argparse.Namespace, store: KeyStore) -> None:
 
 
 async def _create(asked: argparse.Namespace, store: KeyStore) -> None:
-    """Add a key. Only its text goes to stdout, so that a script can take it from there."""
+    """Add a key. Only its text goes to stdout, for scripts."""
     from service.auth.keys import create_key
 
     scopes = tuple(dict.fromkeys(asked.scope or ("classify", "stream")))
@@ -77,7 +77,7 @@ async def _revoke(asked: argparse.Namespace, store: KeyStore) -> None:
     if known[asked.id].revoked:
         raise Unprocessable(f"{asked.id} was revoked {known[asked.id].revoked}")
     await store.put(replace(known[asked.id], revoked=now()))
-    print(f"{asked.id} is revoked; servers know within a second", file=sys.stderr)
+    print(f"{asked.id} is revoked; servers apply it within a second", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keys",
         default=DEFAULT_FILE,
         metavar="FILE",
-        help="file of keys (%(default)s), or `redis`",
+        help="key file (%(default)s), or `redis`",
     )
     place.add_argument(
         "--redis",
@@ -95,8 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(prog="timbre keys", description=__doc__)
     what = parser.add_subparsers(dest="what", required=True)
-    create = what.add_parser("create", parents=[place], help="make a key, and show it once")
-    create.add_argument("name", metavar="NAME", help="whose it is")
+    create = what.add_parser("create", parents=[place], help="create a key, and show it once")
+    create.add_argument("name", metavar="NAME", help="name of its owner")
     create.add_argument(
         "--scope",
         action="append",
@@ -109,5 +109,5 @@ def _parser() -> argparse.ArgumentParser:
         "--streams", type=int, default=100, metavar="N", help="streams at one time (%(default)s)"
     )
     what.add_parser("list", parents=[place], help="show all keys, without their secrets")
-    what.add_parser("revoke", parents=[place], help="end a key").add_argument("id", metavar="ID")
+    what.add_parser("revoke", parents=[place], help="revoke a key").add_argument("id", metavar="ID")
     return parser

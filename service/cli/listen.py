@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from service.cli.stream_state import StreamState
     from service.client.events import Event
 
-DONE, NOT_UNDERSTOOD, UNREACHABLE, REFUSED = 0, 2, 3, 4
+DONE, USAGE, UNREACHABLE, REJECTED = 0, 2, 3, 4
 LAST_VIEW = 20
-"""Rows of the view that stays on the terminal."""
+"""Rows of the view that remain on the terminal."""
 PICTURE = (100, 20)
 """Columns and rows of a saved picture."""
 
@@ -27,8 +27,8 @@ PICTURE = (100, 20)
 def main(argv: list[str]) -> int:
     """Listen to the end or to Ctrl-C.
 
-    Returns 0 when heard, 2 when not understood, 3 when no server can be reached, 4 when the server
-    refuses or the source cannot be read.
+    Returns 0 on success, 2 for invalid arguments, 3 if no server can be reached, 4 if the server
+    rejects the stream or the source cannot be read.
     """
     asked = _parser().parse_args(argv)
     from service.cli.listen_session import ListenOptions, listen
@@ -37,35 +37,36 @@ def main(argv: list[str]) -> int:
     if asked.token:
         _hide_arguments()
     token = asked.token or os.environ.get("TIMBRE_TOKEN")
-    wish = ListenOptions(
+    options = ListenOptions(
         url=asked.url, token=token, authorities=asked.ca, model=asked.model, hop=asked.hop
     )
     plain = asked.json or not sys.stdout.isatty()
     try:
-        board = asyncio.run(listen(_source(asked), wish, tell=_tell if plain else None))
+        state = asyncio.run(listen(_source(asked), options, report=_report if plain else None))
     except TimbreError as error:
         print(f"timbre listen: {error}", file=sys.stderr)
-        return UNREACHABLE if isinstance(error, Unreachable) else REFUSED
-    _conclude(board, plain=plain, picture=asked.picture)
+        return UNREACHABLE if isinstance(error, Unreachable) else REJECTED
+    _conclude(state, plain=plain, picture=asked.picture)
     return DONE
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="timbre listen",
-        description="Stream a microphone or a sound file, played at real speed, and watch what plays.",
-        epilog="Ctrl-C ends it. Exit codes: 0 heard, 2 not understood, 3 no server reached, 4 refused or unreadable.",
+        description="Stream a microphone, or a sound file at real speed, and show the labels.",
+        epilog="Ctrl-C ends it. Exit codes: 0 success, 2 invalid arguments, 3 server not "
+        "reachable, 4 rejected, or the source cannot be read.",
     )
     parser.add_argument("source", metavar="SOURCE", help="mic, or a sound file")
     parser.add_argument("--url", default="ws://127.0.0.1:8000", help="the server (%(default)s)")
     parser.add_argument(
-        "--model", default="instruments", metavar="NAME", help="who listens (%(default)s)"
+        "--model", default="instruments", metavar="NAME", help="name of the model (%(default)s)"
     )
     parser.add_argument(
         "--hop", type=float, default=0.5, metavar="S", help="seconds between windows (%(default)s)"
     )
     parser.add_argument(
-        "--token", help="API key, if the server wants one; better in the environment: TIMBRE_TOKEN"
+        "--token", help="API key, if the server needs one; better in the environment: TIMBRE_TOKEN"
     )
     parser.add_argument(
         "--ca", metavar="FILE", help="certificates to trust, PEM (those of the system)"
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         "--device", help="input device, by number or part of its name (the system's default)"
     )
     parser.add_argument(
-        "--json", action="store_true", help="one line of JSON an event; so too when piped"
+        "--json", action="store_true", help="one line of JSON per event, the default when piped"
     )
     parser.add_argument(
         "--picture", type=Path, metavar="FILE.svg", help="save the last view as a picture"
@@ -89,14 +90,14 @@ def _hide_arguments() -> None:
     setproctitle("timbre listen")
 
 
-def _tell(event: Event) -> None:
+def _report(event: Event) -> None:
     from service.client.events import as_json
 
     print(as_json(event), flush=True)
 
 
 def _source(asked: argparse.Namespace) -> Source:
-    """Return the source asked for. Raises InputError if there is none such."""
+    """Return the source of the command line. Raises InputError if it cannot be opened."""
     if asked.source == "mic":
         from service.cli.microphone import Microphone
 
@@ -106,16 +107,16 @@ def _source(asked: argparse.Namespace) -> Source:
     return Playback(Path(asked.source))
 
 
-def _conclude(board: StreamState, *, plain: bool, picture: Path | None) -> None:
-    """Leave the last view and one line behind; with JSON the line goes to stderr, out of the way of pipes."""
+def _conclude(state: StreamState, *, plain: bool, picture: Path | None) -> None:
+    """Print the last view and a summary; with JSON the summary goes to stderr."""
     from rich.console import Console
 
     from service.cli.terminal_view import render
 
     if not plain:
         console = Console()
-        console.print(render(board, width=console.width, height=min(LAST_VIEW, console.height)))
-    print(board.summary(), file=sys.stderr if plain else sys.stdout)
+        console.print(render(state, width=console.width, height=min(LAST_VIEW, console.height)))
+    print(state.summary(), file=sys.stderr if plain else sys.stdout)
     if picture:
         width, height = PICTURE
         paper = Console(
@@ -125,5 +126,5 @@ def _conclude(board: StreamState, *, plain: bool, picture: Path | None) -> None:
             force_terminal=True,
             color_system="truecolor",
         )
-        paper.print(render(board, width=width, height=height))
-        paper.save_svg(str(picture), title=f"timbre listen {board.source}")
+        paper.print(render(state, width=width, height=height))
+        paper.save_svg(str(picture), title=f"timbre listen {state.source}")

@@ -1,4 +1,4 @@
-"""Stream a source to a server and show what comes back, until it ends or the listener has heard enough."""
+"""Stream a source to a server and show the results, until it ends or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from service.client.events import Event, Lost
 from service.client.stream import PATIENCE_S, Stream
 
 FRAMES_PER_S = 10
-FAREWELL_S = 2.0
-"""How long a listener who wants to leave waits for the answers that are still out."""
+GRACE_S = 2.0
+"""Seconds to wait for pending results after Ctrl-C."""
 
 
 class Source(Protocol):
-    """Where sound comes from: a microphone, a file at real speed."""
+    """A source of sound: a microphone, or a file at real speed."""
 
     name: str
     sample_rate: int
@@ -38,7 +38,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ListenOptions:
-    """What is asked for on the command line."""
+    """The options of the command line."""
 
     url: str
     token: str | None
@@ -50,127 +50,127 @@ class ListenOptions:
 
 
 async def listen(
-    source: Source, wish: ListenOptions, *, tell: Callable[[Event], None] | None = None
+    source: Source, options: ListenOptions, *, report: Callable[[Event], None] | None = None
 ) -> StreamState:
-    """Stream a source to its end, or to Ctrl-C; return what was seen. Raises what `Client.stream` raises.
+    """Stream a source to its end or Ctrl-C; return the last state. Raises as `Client.stream` does.
 
-    tell: called with each event, instead of showing the board on the terminal.
+    report: called with each event, instead of showing the state on the terminal.
     """
-    client = Client(wish.url, wish.token, authorities=wish.authorities)
-    board = await _board(client, source, wish)
+    client = Client(options.url, options.token, authorities=options.authorities)
+    state = await _state_of(client, source, options)
     patience_s = math.inf if source.name == "mic" else PATIENCE_S
-    screen = nullcontext() if tell else _screen(board)
+    screen = nullcontext() if report else _screen(state)
     async with (
         client.stream(
-            wish.model,
+            options.model,
             sample_rate=source.sample_rate,
             channels=source.channels,
-            hop=wish.hop,
+            hop=options.hop,
             patience_s=patience_s,
         ) as stream,
         screen,
     ):
-        await _converse(source, stream, board, tell)
-    return board
+        await _run(source, stream, state, report)
+    return state
 
 
-async def _converse(
-    source: Source, stream: Stream, board: StreamState, tell: Callable[[Event], None] | None
+async def _run(
+    source: Source, stream: Stream, state: StreamState, report: Callable[[Event], None] | None
 ) -> None:
-    def note(event: Event) -> None:
-        board.note(event)
-        if tell:
-            tell(event)
+    def record(event: Event) -> None:
+        state.record(event)
+        if report:
+            report(event)
 
-    enough = _enough()
-    feeding = asyncio.create_task(_feed(source, stream, board, note=note, enough=enough))
-    farewell = asyncio.create_task(_farewell(enough))
-    reading = asyncio.create_task(_read(stream, note))
+    stopped = _stop_requested()
+    feeding = asyncio.create_task(_feed(source, stream, state, record=record, stopped=stopped))
+    grace = asyncio.create_task(_grace(stopped))
+    reading = asyncio.create_task(_read(stream, record))
     try:
-        await asyncio.wait((reading, farewell), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((reading, grace), return_when=asyncio.FIRST_COMPLETED)
         if reading.done():
             await reading
             await feeding
     finally:
-        for task in (feeding, farewell, reading):
+        for task in (feeding, grace, reading):
             task.cancel()
-        await asyncio.gather(feeding, farewell, reading, return_exceptions=True)
+        await asyncio.gather(feeding, grace, reading, return_exceptions=True)
 
 
 async def _feed(
     source: Source,
     stream: Stream,
-    board: StreamState,
+    state: StreamState,
     *,
-    note: Callable[[Event], None],
-    enough: asyncio.Event,
+    record: Callable[[Event], None],
+    stopped: asyncio.Event,
 ) -> None:
     try:
         async with aclosing(source.chunks()) as chunks:
             async for samples, lost in chunks:
-                if enough.is_set():
+                if stopped.is_set():
                     break
                 if lost:
-                    note(
+                    record(
                         Lost(
                             from_sample=stream.captured, to_sample=stream.captured, reason="device"
                         )
                     )
-                board.hear(samples)
+                state.add_samples(samples)
                 await stream.send(samples)
     finally:
         await stream.finish()
 
 
-async def _read(stream: Stream, note: Callable[[Event], None]) -> None:
+async def _read(stream: Stream, record: Callable[[Event], None]) -> None:
     async for event in stream:
-        note(event)
+        record(event)
 
 
-async def _farewell(enough: asyncio.Event) -> None:
-    await enough.wait()
-    await asyncio.sleep(FAREWELL_S)
+async def _grace(stopped: asyncio.Event) -> None:
+    await stopped.wait()
+    await asyncio.sleep(GRACE_S)
 
 
-def _enough() -> asyncio.Event:
-    """Return what Ctrl-C sets; a second Ctrl-C interrupts as usual."""
-    enough, loop = asyncio.Event(), asyncio.get_running_loop()
+def _stop_requested() -> asyncio.Event:
+    """Return an event that the first Ctrl-C sets; a second one interrupts as usual."""
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def stop() -> None:
         loop.remove_signal_handler(signal.SIGINT)
-        enough.set()
+        stopped.set()
 
     with suppress(NotImplementedError, RuntimeError):  # Windows, or not the main thread
         loop.add_signal_handler(signal.SIGINT, stop)
-    return enough
+    return stopped
 
 
-async def _board(client: Client, source: Source, wish: ListenOptions) -> StreamState:
-    described = await client.describe(wish.model)
+async def _state_of(client: Client, source: Source, options: ListenOptions) -> StreamState:
+    described = await client.describe(options.model)
     return StreamState(
         source=source.name,
         rate=source.sample_rate,
         url=client.url,
-        model=wish.model,
+        model=options.model,
         thresholds={label["name"]: label["threshold"] for label in described["labels"]},
     )
 
 
 @asynccontextmanager
-async def _screen(board: StreamState) -> AsyncIterator[None]:
-    """Show the board on the terminal's other screen while it lasts."""
+async def _screen(state: StreamState) -> AsyncIterator[None]:
+    """Show the state on the terminal's alternate screen."""
     console = Console()
 
     def picture() -> Group:
-        return render(board, width=console.width, height=console.height)
+        return render(state, width=console.width, height=console.height)
 
     async def refresh() -> None:
         while True:
             live.update(picture(), refresh=True)
             await asyncio.sleep(1 / FRAMES_PER_S)
 
-    # Drawn from this loop, not from the thread rich would start: the board changes between frames
-    # only.
+    # Rendered from this loop, not from the thread rich would start: the state changes only between
+    # frames.
     with Live(picture(), console=console, screen=True, auto_refresh=False) as live:
         refreshing = asyncio.create_task(refresh())
         try:

@@ -1,4 +1,4 @@
-"""The command `timbre`: finds its sub-commands through entry points, and loads only the one that is asked for."""
+"""The command `timbre`: finds sub-commands by entry points, and loads only the one that runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ GROUP = "timbre.commands"
 SUMMARIES = {
     "serve": "serve the models over HTTP and WebSocket",
     "worker": "run models for gateways on other machines",
-    "keys": "make, list and revoke API keys",
-    "queue": "show what waits in Redis, who works, what failed",
-    "listen": "stream a microphone or a sound file, and watch what plays",
-    "classify": "tell what is in sound and picture files, without a server",
+    "keys": "create, list and revoke API keys",
+    "queue": "show pending jobs, workers and dead letters in Redis",
+    "listen": "stream a microphone or a sound file, and show the labels",
+    "classify": "classify sound and picture files, without a server",
     "models": "list, show, verify, promote, quantize and load artefacts",
     "data": "bring, look at, clean, split and tabulate collections",
     "train": "make an artefact from a recipe",
@@ -22,11 +22,11 @@ SUMMARIES = {
     "study": "answer one question about a feature table, with a plot",
     "bench": "measure speed and load",
 }
-"""One line each. Kept here because asking a command for its own would import it."""
+"""One line each. Here, because a command would have to be imported for it."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `timbre`; return the exit code: 0 done, 1 failed, 2 not understood."""
+    """Run `timbre`; return the exit code: 0 success, 1 failure, 2 invalid arguments."""
     arguments = sys.argv[1:] if argv is None else argv
     commands = {entry.name: entry for entry in importlib.metadata.entry_points(group=GROUP)}
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -51,7 +51,7 @@ def _run(entry: importlib.metadata.EntryPoint, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read us has seen enough; stdout must not be flushed again at exit.
+        # The reader of the pipe is gone; stdout must not be flushed again at exit.
         sys.stdout = None
         return 0
     return code
@@ -61,7 +61,7 @@ def _help(names: list[str]) -> str:
     lines = [f"  {name:<10}{SUMMARIES.get(name, '')}".rstrip() for name in names]
     return "\n".join(
         [
-            "usage: timbre COMMAND ...   (timbre COMMAND --help tells its options)",
+            "usage: timbre COMMAND ...   (timbre COMMAND --help shows its options)",
             "",
             *lines,
             "",

@@ -21,7 +21,7 @@ class Microphone:
     channels = 1
 
     def __init__(self, device: str | None = None) -> None:
-        """Find the device: the default one, or by number or part of its name. Raises InputError saying what to do."""
+        """device: number or part of its name; None is the default. Raises InputError."""
         self._sounddevice = load()
         self._device = int(device) if device and device.isdecimal() else device
         try:
@@ -31,14 +31,14 @@ class Microphone:
         self.sample_rate = int(found["default_samplerate"])
 
     async def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
-        """Yield chunks as they are captured, shape (n,), and whether the device lost sound before one.
+        """Yield chunks, shape (n,), and whether the device lost sound before each.
 
         Raises InputError when the device cannot be opened.
         """
         loop = asyncio.get_running_loop()
         captured: asyncio.Queue[tuple[Samples, bool]] = asyncio.Queue()
 
-        def take(block: Samples, _count: int, _time: object, status: Any) -> None:
+        def on_block(block: Samples, _count: int, _time: object, status: Any) -> None:
             chunk = (np.array(block[:, 0]), bool(status.input_overflow))
             loop.call_soon_threadsafe(captured.put_nowait, chunk)
 
@@ -49,7 +49,7 @@ class Microphone:
                 device=self._device,
                 channels=1,
                 dtype="float32",
-                callback=take,
+                callback=on_block,
             )
         except self._sounddevice.PortAudioError as error:
             raise InputError(f"the microphone cannot be opened: {error}") from error
@@ -66,12 +66,12 @@ class Microphone:
         return (
             f"choose one with --device: {', '.join(inputs)}"
             if inputs
-            else "connect one, or listen to a sound file"
+            else "connect one, or use a sound file"
         )
 
 
 def load() -> Any:
-    """Return the package sounddevice. Raises InputError saying how to install what is missing."""
+    """Return the package sounddevice. Raises InputError with the command that installs it."""
     try:
         import sounddevice
     except ImportError as error:
@@ -79,6 +79,6 @@ def load() -> Any:
             "the microphone needs the package sounddevice: pip install 'timbre[mic]'"
         ) from error
     except OSError as error:
-        message = "the microphone needs the library PortAudio: apt-get install libportaudio2, or your system's package"
+        message = "the microphone needs the library PortAudio: apt-get install libportaudio2"
         raise InputError(message) from error
     return sounddevice

@@ -1,4 +1,4 @@
-"""`timbre models load`: have a running server serve another version of a model, a newer or an older one."""
+"""`timbre models load`: switches a running server to another version of a model."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import sys
 
 from common.errors import ArtefactError, NotFound, TimbreError
 
-DONE, REFUSED, UNKNOWN, OUT_OF_REACH = 0, 1, 3, 4
+DONE, REJECTED, UNKNOWN, UNREACHABLE = 0, 1, 3, 4
 EXIT_CODES = (
-    "exit codes: 0 served, 1 the version is refused, 2 wrong usage, 3 no such model or version, "
-    "4 no server reached, or not allowed"
+    "exit codes: 0 success, 1 version rejected, 2 invalid arguments, 3 unknown model or version, "
+    "4 server not reachable, or not allowed"
 )
 
 
 def main(argv: list[str]) -> int:
-    """Ask a server to serve a version; return the exit code."""
+    """Switch a server to a version; return the exit code."""
     asked = _parser().parse_args(argv)
     from service.client import Client
 
@@ -29,16 +29,16 @@ def main(argv: list[str]) -> int:
     except TimbreError as error:
         print(f"timbre models load: {error}", file=sys.stderr)
         return (
-            REFUSED
+            REJECTED
             if isinstance(error, ArtefactError)
             else UNKNOWN
             if isinstance(error, NotFound)
-            else OUT_OF_REACH
+            else UNREACHABLE
         )
     print(f"{done['name']} {done['version']} is served, {done['previous']} was before")
     if not done["kept"]:
         print(
-            "the choice could not be written: other gateways and the next start do not know it",
+            "the pin could not be written: other gateways and the next start do not apply it",
             file=sys.stderr,
         )
     return DONE

@@ -1,4 +1,4 @@
-"""Files to answers in this process, through the same gateway a server has, but without the server."""
+"""Classifies files in this process, through the same gateway as the server."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from service.inference.gateway import Gateway
 from service.settings import Settings
 
 Found: TypeAlias = dict[str, Any] | TimbreError
-"""The answer to a file, or why there is none."""
-Waiting: TypeAlias = tuple[Path, asyncio.Task[Found]]
-Ask: TypeAlias = Callable[[bytes], Awaitable[dict[str, Any]]]
+"""The result of a file, or its error."""
+Pending: TypeAlias = tuple[Path, asyncio.Task[Found]]
+Classify: TypeAlias = Callable[[bytes], Awaitable[dict[str, Any]]]
 
 LONGEST_S = 3_600.0
 DAY_S = 86_400.0
@@ -31,7 +31,7 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True)
 class OfflineClassifier:
-    """A model that is ready, and what it takes to ask it."""
+    """A loaded model, with the gateway and the decoder threads that it needs."""
 
     model: Model
     gateway: Gateway
@@ -39,21 +39,23 @@ class OfflineClassifier:
     threads: int
 
     @property
-    def sees(self) -> bool:
+    def takes_pictures(self) -> bool:
         """Whether the model takes pictures."""
         return self.model.input.medium == "picture"
 
     def files(self, paths: list[Path]) -> list[Path]:
-        """Return the files named, and those below the folders named that the model may take, in order."""
+        """Return the files, and the files below the folders that the model may take, in order."""
         return files_in(paths, self.model.input.suffixes)
 
-    def asking(self, *, hop: float | None, top_k: int | None, metadata: Mapping[str, str]) -> Ask:
-        """Return what answers the bytes of a file. hop: seconds; None is the window itself.
+    def classifier(
+        self, *, hop: float | None, top_k: int | None, metadata: Mapping[str, str]
+    ) -> Classify:
+        """Return a function that classifies the bytes of a file.
 
-        Raises Unprocessable for what makes no sense to this model.
+        hop: seconds; None is one window. Raises Unprocessable for options the model does not have.
         """
-        if self.sees:
-            return self._seeing(hop=hop, top_k=top_k, metadata=metadata)
+        if self.takes_pictures:
+            return self._picture_classifier(hop=hop, top_k=top_k, metadata=metadata)
         if metadata:
             raise Unprocessable(
                 f"model {self.model.name!r} is an audio model and takes no metadata"
@@ -64,7 +66,9 @@ class OfflineClassifier:
         query = clips.ClipQuery(model=self.model, hop=samples, top_k=top_k)
         return lambda data: clips.classify(self.gateway, self.pool, query, data)
 
-    def _seeing(self, *, hop: float | None, top_k: int | None, metadata: Mapping[str, str]) -> Ask:
+    def _picture_classifier(
+        self, *, hop: float | None, top_k: int | None, metadata: Mapping[str, str]
+    ) -> Classify:
         from features.picture import facts
 
         if hop is not None:
@@ -75,27 +79,28 @@ class OfflineClassifier:
         )
         return lambda data: pictures.classify(self.gateway, self.pool, query, data)
 
-    async def answers(self, files: list[Path], ask: Ask) -> AsyncGenerator[tuple[Path, Found]]:
-        """Yield each file with its answer, or with the error that says why there is none, in order."""
-        waiting: deque[Waiting] = deque()
-        # Enough to keep every thread at work, and to fill batches; more would only hold more files
-        # in memory.
-        limit = 4 * self.threads if self.sees else 2 * self.threads
+    async def results(
+        self, files: list[Path], classify: Classify
+    ) -> AsyncGenerator[tuple[Path, Found]]:
+        """Yield each file with its result or its error, in order."""
+        pending: deque[Pending] = deque()
+        # Enough to keep all threads busy and to fill batches; more would only take memory.
+        limit = 4 * self.threads if self.takes_pictures else 2 * self.threads
         try:
             for path in files:
-                waiting.append((path, asyncio.create_task(self._answer(path, ask))))
-                if len(waiting) > limit:
-                    yield await _first(waiting)
-            while waiting:
-                yield await _first(waiting)
+                pending.append((path, asyncio.create_task(self._result(path, classify))))
+                if len(pending) > limit:
+                    yield await _first(pending)
+            while pending:
+                yield await _first(pending)
         finally:
-            for _, task in waiting:
+            for _, task in pending:
                 task.cancel()
 
-    async def _answer(self, path: Path, ask: Ask) -> Found:
+    async def _result(self, path: Path, classify: Classify) -> Found:
         begin = time.perf_counter()
         try:
-            found = await ask(await asyncio.to_thread(self._read, path))
+            found = await classify(await asyncio.to_thread(self._read, path))
         except TimbreError as error:
             return error
         found["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
@@ -111,7 +116,7 @@ class OfflineClassifier:
 
 
 def files_in(paths: list[Path], suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the files named and, of the folders named, the files below them with one of these suffixes, in order."""
+    """Return the files, and the files below the folders with one of these suffixes, in order."""
     found: list[Path] = []
     for path in paths:
         inside = (
@@ -125,7 +130,7 @@ def files_in(paths: list[Path], suffixes: tuple[str, ...]) -> list[Path]:
 
 @asynccontextmanager
 async def opened(model: str, *, artefacts: Path | None) -> AsyncIterator[OfflineClassifier]:
-    """Load a model of this name. Raises ArtefactError when it cannot be had."""
+    """Load a model of this name. Raises ArtefactError if it is missing or rejected."""
     threads = os.cpu_count() or 1
     settings = _settings(model, artefacts or DEFAULT_PATH)
     gateway, pool = Gateway(settings), DecodePool(threads=threads, limit=sys.maxsize)
@@ -139,7 +144,7 @@ async def opened(model: str, *, artefacts: Path | None) -> AsyncIterator[Offline
 
 
 def _settings(model: str, artefacts: Path) -> Settings:
-    """Return a server's settings, with the patience of somebody who works alone."""
+    """Return the settings of a server, with long deadlines."""
     return Settings(
         artefacts=artefacts,
         models=(model,),
@@ -149,6 +154,6 @@ def _settings(model: str, artefacts: Path) -> Settings:
     )
 
 
-async def _first(waiting: deque[Waiting]) -> tuple[Path, Found]:
-    path, task = waiting.popleft()
+async def _first(pending: deque[Pending]) -> tuple[Path, Found]:
+    path, task = pending.popleft()
     return path, await task

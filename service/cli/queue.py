@@ -1,4 +1,4 @@
-"""`timbre queue`: the queue in Redis as it is now, and the jobs that could not be done."""
+"""`timbre queue`: the jobs, workers and dead letters in Redis."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import Any
 
 from common.errors import TimbreError
 
-EXIT_CODES = "exit codes: 0 told, 1 dead letters (dead) or no worker (status), 2 wrong usage, 3 no Redis reached"
-OK, AMISS, WRONG, UNREACHED = 0, 1, 2, 3
+EXIT_CODES = (
+    "exit codes: 0 success, 1 dead letters (dead) or no worker (status), 2 invalid arguments, "
+    "3 Redis not reachable"
+)
+OK, FOUND_PROBLEM, USAGE, UNREACHABLE = 0, 1, 2, 3
 
 
 def main(argv: list[str]) -> int:
@@ -27,20 +30,20 @@ def main(argv: list[str]) -> int:
         found: Any = asyncio.run(getattr(status, args.what)(address))
     except TimbreError as error:
         print(f"timbre queue: {error}", file=sys.stderr)
-        return WRONG
+        return USAGE
     except REDIS_ERRORS as error:
         print(f"timbre queue: {redacted(address)}: {error}", file=sys.stderr)
-        return UNREACHED
+        return UNREACHABLE
     if args.json:
         print(json.dumps(found))
     elif args.what == "clear":
-        print(f"{found} dead letters forgotten")
+        print(f"{found} dead letters deleted")
     elif args.what == "status":
         _show_status(found)
     else:
         _show_dead(found)
-    amiss = not found["workers"] if args.what == "status" else found and args.what == "dead"
-    return AMISS if amiss else OK
+    problem = not found["workers"] if args.what == "status" else found and args.what == "dead"
+    return FOUND_PROBLEM if problem else OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what",
         choices=("status", "dead", "clear"),
-        help="what waits and who works; jobs that ended their workers; forget those",
+        help="pending jobs and workers; dead letters; delete dead letters",
     )
     parser.add_argument(
         "--redis", metavar="URL", help="as in BEHAVIOUR.md; better in the environment: TIMBRE_REDIS"
@@ -60,11 +63,12 @@ def _parser() -> argparse.ArgumentParser:
 def _show_status(found: dict[str, Any]) -> None:
     for kind, lane in found["jobs"].items():
         print(
-            f"{kind:8} {lane['waiting']} waiting, {lane['held']} held by workers, the oldest {lane['oldest_s']:.1f} s"
+            f"{kind:8} {lane['waiting']} pending, {lane['held']} claimed by workers, "
+            f"oldest {lane['oldest_s']:.1f} s"
         )
     for worker in found["workers"]:
         seen = "lost" if worker["seen_s"] is None else f"seen {worker['seen_s']:.1f} s ago"
-        print(f"worker   {worker['name']}: {seen}, holds {worker['held']}")
+        print(f"worker   {worker['name']}: {seen}, {worker['held']} jobs claimed")
     if not found["workers"]:
         print("worker   none")
     print(f"dead     {found['dead']}")
@@ -74,7 +78,8 @@ def _show_dead(found: list[dict[str, Any]]) -> None:
     for letter in found:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter["at"]))
         print(
-            f"{at}  {letter['job']}  {letter['model']}:{letter['version']} {letter['shape']}  {letter['why']}"
+            f"{at}  {letter['job']}  {letter['model']}:{letter['version']} {letter['shape']}  "
+            f"{letter['why']}"
         )
     if not found:
         print("no dead letters")

@@ -14,7 +14,7 @@ from common.errors import NotAllowed, TimbreError, Unprocessable
 
 
 def main(argv: list[str]) -> int:
-    """Serve until SIGTERM or SIGINT; return 0, 1 when it cannot, 2 when the arguments make no sense."""
+    """Serve until SIGTERM or SIGINT; return 0, 1 for a failure, 2 for invalid arguments."""
     since = time.monotonic()
     from service.settings import Settings
 
@@ -40,24 +40,24 @@ def main(argv: list[str]) -> int:
 
 
 def check_exposure(host: str, *, free: bool) -> None:
-    """Refuse to listen beyond loopback without keys, unless told so in words. Raises NotAllowed."""
+    """Raise NotAllowed for a host beyond loopback, without keys and without --insecure."""
     from service.settings import is_loopback
 
     if not is_loopback(host) and not free:
         raise NotAllowed(
             f"{host or 'every address'} can be reached from other machines and there are no keys; "
-            "make some with `timbre keys create` and say --keys FILE, or --insecure if that is what you want"
+            "create one with `timbre keys create` and add --keys FILE, or add --insecure"
         )
 
 
 def check_workers(given: dict[str, Any], redis: str) -> None:
-    """Refuse to start no workers where some are asked for. Raises Unprocessable."""
+    """Raise Unprocessable for workers without Redis."""
     if given.get("workers") and not redis:
-        raise Unprocessable("workers take jobs from Redis: say --redis URL, or leave out --workers")
+        raise Unprocessable("workers need Redis: add --redis URL, or remove --workers")
 
 
 def check_redis(url: str) -> None:
-    """Refuse an address of Redis that makes no sense, before anything is started. Raises Unprocessable."""
+    """Raise Unprocessable for an invalid address of Redis, before anything is started."""
     if url:
         from service.queue.redis_connection import connect
 
@@ -65,7 +65,7 @@ def check_redis(url: str) -> None:
 
 
 def check_secrets(settings: Any) -> None:
-    """Refuse files of keys, certificate and its key that cannot be used. Raises Unprocessable."""
+    """Raise Unprocessable for key and certificate files that cannot be used."""
     from service.auth.key_store import FileKeyStore, open_key_store
     from service.log import log
     from service.server.tls import server_context
@@ -92,7 +92,7 @@ def _serve(settings: Any, since: float) -> int:
 
 
 def _arguments(argv: list[str]) -> dict[str, Any]:
-    """Return the settings named on the command line."""
+    """Return the settings given on the command line."""
     parser = argparse.ArgumentParser(
         prog="timbre serve", description="Serve the models over HTTP and WebSocket."
     )
@@ -102,7 +102,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         "--gateways", type=int, metavar="N", help="processes that share the port (1)"
     )
     parser.add_argument(
-        "--redis", metavar="URL", help="share work through Redis (TIMBRE_REDIS, or none)"
+        "--redis", metavar="URL", help="use the queue in Redis (TIMBRE_REDIS, or none)"
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="with --redis, processes that run models (1)"
@@ -114,7 +114,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         help="folder of NAME/VERSION/ artefacts (the shipped)",
     )
     parser.add_argument(
-        "--keys", metavar="FILE", help="let in only who has a key; `redis` for those kept there"
+        "--keys", metavar="FILE", help="require API keys from this file; `redis` for keys in Redis"
     )
     parser.add_argument(
         "--insecure", action="store_true", default=None, help="listen beyond loopback without keys"

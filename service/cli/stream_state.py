@@ -1,4 +1,4 @@
-"""What a person wants to see of a live stream: kept as events come in, without a clock or a screen."""
+"""The state of a live stream for the terminal view. Pure: no clock, no screen."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ HISTORY = 400
 AGES = 200
 SILENT_DB = -90.0
 MESSAGE_WINDOWS = 12
-"""How many windows a message stays."""
+"""Windows for which a message is shown."""
 PEAK_FALL_DB = 1.5
-"""How far the peak mark falls with each chunk of sound."""
+"""Decibels the peak mark falls with each chunk."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class StreamState:
         self.history: deque[Heard] = deque(maxlen=HISTORY)
         self.windows = self.dropped = self.reconnects = 0
         self.heard = 0
-        """Samples taken in."""
+        """Samples captured."""
         self.level_db = self.peak_db = SILENT_DB
         self.ages_ms: deque[float] = deque(maxlen=AGES)
         self.played: Counter[str] = Counter()
@@ -60,7 +60,7 @@ class StreamState:
 
     @property
     def heard_s(self) -> float:
-        """Seconds of sound taken in."""
+        """Seconds of sound captured."""
         return self.heard / self.rate
 
     @property
@@ -68,48 +68,48 @@ class StreamState:
         """Median age of the last windows."""
         return median(self.ages_ms) if self.ages_ms else 0.0
 
-    def hear(self, samples: Samples) -> None:
-        """Take in a chunk, shape (n,) or (n, channels), for the level and the time."""
+    def add_samples(self, samples: Samples) -> None:
+        """Update level and time with a chunk, shape (n,) or (n, channels)."""
         self.heard += len(samples)
         if samples.size:
             self.level_db = _decibels(float(np.sqrt(np.mean(np.square(samples)))))
             self.peak_db = max(_decibels(float(np.abs(samples).max())), self.peak_db - PEAK_FALL_DB)
 
-    def note(self, event: Event) -> None:
-        """Take in an event of the stream."""
+    def record(self, event: Event) -> None:
+        """Update the state with an event."""
         match event:
             case Ready():
                 self.version, self.hop_s, self.window_s = event.version, event.hop, event.window
                 self.state, self.message = "live", ""
             case Window():
-                self._answer(event)
+                self._add_window(event)
             case Dropped() | Lost():
-                self._drop(event)
+                self._add_dropped(event)
             case Warn():
-                self._say(event.detail)
+                self._show(event.detail)
             case Reconnect():
                 self.state = "reconnecting"
-                self._say(event.detail)
+                self._show(event.detail)
                 self.reconnects += event.attempt == 1
             case End():
                 self.state, self.message = "ended", ""
 
     def summary(self) -> str:
-        """Return one line: windows, drops, and the instruments with their share of the time."""
+        """Return one line: windows, drops, and the labels with their share of the windows."""
         shares = [
             f"{name} {count / self.windows:.0%}" for name, count in self.played.most_common(5)
         ]
         line = f"{self.windows} windows in {clock(self.heard_s)}, {self.dropped} dropped"
         return (
-            f"{line}: {', '.join(shares) or 'no instrument over its threshold'}"
+            f"{line}: {', '.join(shares) or 'no label over its threshold'}"
             if self.windows
             else line
         )
 
-    def _say(self, message: str) -> None:
+    def _show(self, message: str) -> None:
         self.message, self._message_age = message, 0
 
-    def _answer(self, event: Window) -> None:
+    def _add_window(self, event: Window) -> None:
         self.windows += 1
         self.version = event.version
         self._message_age += 1
@@ -119,9 +119,9 @@ class StreamState:
         self.played.update(event.labels)
         self.ages_ms.append(event.age_ms.total)
 
-    def _drop(self, event: Dropped | Lost) -> None:
+    def _add_dropped(self, event: Dropped | Lost) -> None:
         if event.reason == "device":
-            self._say("the sound card lost some sound")
+            self._show("the sound card lost sound")
             return
         seconds = (event.to_sample - event.from_sample) / self.rate
         count = round(
@@ -130,11 +130,11 @@ class StreamState:
         )
         self.dropped += max(1, count)
         self.history.extend([Heard({}, frozenset())] * min(HISTORY, max(1, count)))
-        self._say(f"dropped {seconds:.1f} s ({event.reason})")
+        self._show(f"dropped {seconds:.1f} s ({event.reason})")
 
 
 def clock(seconds: float) -> str:
-    """Return minutes and seconds, hours when there are any: 1:05, 2:00:00."""
+    """Return minutes and seconds, with hours if there are any: 1:05, 2:00:00."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

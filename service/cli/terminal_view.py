@@ -1,4 +1,4 @@
-"""The terminal's picture of a live stream: one lane per label."""
+"""Renders the state of a live stream in the terminal: one lane per label."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATES = {"live": "green", "connecting": "yellow", "reconnecting": "red", "ended
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things stand, in columns and rows."""
+    """Sizes, in columns and rows."""
 
     name: int
     bar: int
@@ -47,7 +47,7 @@ class Layout:
 
 
 def arrange(labels: list[str], *, width: int, height: int) -> Layout:
-    """Fit the lanes into a terminal: bars and history share the width, histories grow with the height."""
+    """Fit the lanes: bars and history share the width, the history grows with the height."""
     name = min(max(map(len, labels), default=0), width // 4)
     free = max(12, width - 2 * MARGIN - name - 10)
     bar = max(6, free // 3)
@@ -63,21 +63,21 @@ def arrange(labels: list[str], *, width: int, height: int) -> Layout:
     )
 
 
-def render(board: StreamState, *, width: int, height: int) -> Group:
-    """Return the picture of a board for a terminal of this size."""
-    labels = list(board.thresholds)
+def render(state: StreamState, *, width: int, height: int) -> Group:
+    """Return the view of a state for a terminal of this size."""
+    labels = list(state.thresholds)
     layout = arrange(labels, width=width, height=height)
-    lines = [_title(board, width), _meters(board, width), Text()]
+    lines = [_title(state, width), _meters(state, width), Text()]
     for index, label in enumerate(labels[: layout.lanes]):
-        lines += _lane(board, label, hue(index, len(labels)), layout)
+        lines += _lane(state, label, hue(index, len(labels)), layout)
         lines += [Text()] * layout.gap
     return Group(
-        *lines, _axis(board, layout), _foot(board, width, hidden=len(labels) - layout.lanes)
+        *lines, _axis(state, layout), _foot(state, width, hidden=len(labels) - layout.lanes)
     )
 
 
 def hue(index: int, count: int) -> str:
-    """Return the colour of a lane: neighbours are alike, and every lane has its own."""
+    """Return the colour of a lane, similar to those of its neighbours."""
     red, green, blue = colorsys.hls_to_rgb(0.08 + 0.80 * index / max(1, count), 0.60, 0.62)
     return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
 
@@ -106,7 +106,7 @@ def strip(history: list[Heard], label: str, layout: Layout, style: str) -> list[
         for row, text in enumerate(rows):
             below = 8 * (layout.rows - 1 - row)
             blocks = "".join(EIGHTHS[max(0, min(8, height - below))] for height in heights)
-            # Where windows were dropped there is a gap to be seen, not silence.
+            # Dropped windows must not look like silence.
             text.append("╎" * len(heights) if colour == LOST else blocks, style=colour)
     return rows
 
@@ -117,80 +117,80 @@ def _colour(heard: Heard, label: str, style: str) -> str:
     return style if label in heard.labels else OFF
 
 
-def _lane(board: StreamState, label: str, colour: str, layout: Layout) -> list[Text]:
-    score = board.now.scores.get(label, 0.0)
-    on = label in board.now.labels
+def _lane(state: StreamState, label: str, colour: str, layout: Layout) -> list[Text]:
+    score = state.now.scores.get(label, 0.0)
+    on = label in state.now.labels
     style = colour if on else QUIET
-    strips = strip(list(board.history), label, layout, colour)
+    strips = strip(list(state.history), label, layout, colour)
     above = [Text(" " * layout.left) + text for text in strips[:-1]]
     bottom = Text(" " * MARGIN)
     bottom.append("● " if on else "  ", style=style)
     bottom.append(set_cell_size(label, layout.name) + " ", style=f"bold {colour}" if on else "")
-    bottom += bar(score, board.thresholds[label], layout.bar, style)
+    bottom += bar(score, state.thresholds[label], layout.bar, style)
     bottom.append(f" {score:.2f}  ", style=f"bold {colour}" if on else QUIET)
     return [*above, bottom + strips[-1]]
 
 
-def _title(board: StreamState, width: int) -> Text:
+def _title(state: StreamState, width: int) -> Text:
     left = Text(" " * MARGIN)
     left.append("timbre ", style="bold")
-    left.append(f" {board.source}")
-    left.append(f"  {board.model} {board.version}  {board.url.partition('//')[2]}", style=QUIET)
+    left.append(f" {state.source}")
+    left.append(f"  {state.model} {state.version}  {state.url.partition('//')[2]}", style=QUIET)
     right = Text()
-    right.append(f"● {board.state}", style=STATES[board.state])
-    right.append(f"  {clock(board.heard_s)}", style="bold")
+    right.append(f"● {state.state}", style=STATES[state.state])
+    right.append(f"  {clock(state.heard_s)}", style="bold")
     return _ends(left, right, width)
 
 
-def _meters(board: StreamState, width: int) -> Text:
+def _meters(state: StreamState, width: int) -> Text:
     left = Text(" " * MARGIN)
     left.append("level ", style=QUIET)
-    left += _level(board, columns=max(8, width // 6))
-    left.append(f" {board.level_db:4.0f} dB", style="" if board.level_db > FLOOR_DB else QUIET)
+    left += _level(state, columns=max(8, width // 6))
+    left.append(f" {state.level_db:4.0f} dB", style="" if state.level_db > FLOOR_DB else QUIET)
     right = Text()
-    age = board.ages_ms[-1] if board.ages_ms else 0.0
+    age = state.ages_ms[-1] if state.ages_ms else 0.0
     numbers = [
         ("age ", f"{age:.1f} ms"),
-        ("  p50 ", f"{board.age_p50_ms:.1f} ms"),
-        ("  windows ", f"{board.windows}"),
-        ("  dropped ", f"{board.dropped}"),
+        ("  p50 ", f"{state.age_p50_ms:.1f} ms"),
+        ("  windows ", f"{state.windows}"),
+        ("  dropped ", f"{state.dropped}"),
     ]
     for name, value in numbers:
         right.append(name, style=QUIET)
-        right.append(value, style="bold red" if name.strip() == "dropped" and board.dropped else "")
+        right.append(value, style="bold red" if name.strip() == "dropped" and state.dropped else "")
     return _ends(left, right, width)
 
 
-def _level(board: StreamState, *, columns: int) -> Text:
+def _level(state: StreamState, *, columns: int) -> Text:
     text = Text()
-    peak = min(columns - 1, int((board.peak_db - FLOOR_DB) / -FLOOR_DB * columns))
+    peak = min(columns - 1, int((state.peak_db - FLOOR_DB) / -FLOOR_DB * columns))
     for column in range(columns):
         decibels = FLOOR_DB * (1 - (column + 0.5) / columns)
         colour = "green" if decibels < LOUD_DB else "yellow" if decibels < TOO_LOUD_DB else "red"
-        lit = decibels < board.level_db or column == peak
+        lit = decibels < state.level_db or column == peak
         text.append("▮" if lit else "▯", style=colour if lit else OFF)
     return text
 
 
-def _axis(board: StreamState, layout: Layout) -> Text:
-    """Tell how far back the history goes."""
-    span = f"-{layout.strip * board.hop_s:.0f} s" if board.hop_s else ""
+def _axis(state: StreamState, layout: Layout) -> Text:
+    """Return the time axis: how far back the history goes."""
+    span = f"-{layout.strip * state.hop_s:.0f} s" if state.hop_s else ""
     text = Text(" " * layout.left)
     text.append(span + "now".rjust(max(0, layout.strip - len(span))), style=QUIET)
     return text
 
 
-def _foot(board: StreamState, width: int, *, hidden: int) -> Text:
+def _foot(state: StreamState, width: int, *, hidden: int) -> Text:
     text = Text(" " * MARGIN)
     if hidden > 0:
         text.append(f"{hidden} more labels need a taller terminal  ", style=QUIET)
-    text.append(board.message, style="red" if board.state == "reconnecting" else "yellow")
+    text.append(state.message, style="red" if state.state == "reconnecting" else "yellow")
     text.truncate(width - MARGIN, overflow="ellipsis")
     return text
 
 
 def _ends(left: Text, right: Text, width: int) -> Text:
-    """Return one line with a text at either end; the left one gives way."""
+    """Return a line with a text at either end; the left one is truncated."""
     room = width - 2 * MARGIN - cell_len(right.plain)
     left.truncate(max(0, room + MARGIN - 1), overflow="ellipsis")
     return left + Text(" " * max(1, room + MARGIN - cell_len(left.plain))) + right

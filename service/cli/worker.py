@@ -11,7 +11,7 @@ from common.errors import TimbreError
 
 
 def main(argv: list[str]) -> int:
-    """Work until SIGTERM or SIGINT; return 0, 1 when it cannot, 2 when the arguments make no sense."""
+    """Run until SIGTERM or SIGINT; return 0, 1 for a failure, 2 for invalid arguments."""
     given = _arguments(argv)
     burst, others = given.pop("burst"), given.pop("set")
     from service.queue.redis_connection import connect
@@ -44,7 +44,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         metavar="DIR",
         help="folder of NAME/VERSION/ artefacts (the shipped)",
     )
-    parser.add_argument("--burst", action="store_true", help="leave when nothing waits any more")
+    parser.add_argument("--burst", action="store_true", help="exit when no jobs are pending")
     parser.add_argument(
         "--set",
         action="append",

@@ -1,4 +1,4 @@
-"""The client of a server: `from service.client import Client`. Needs nothing but `service.protocol` and the errors."""
+"""The Python client: `from service.client import Client`."""
 
 from service.client.client import Client
 

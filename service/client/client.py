@@ -1,4 +1,4 @@
-"""Speak with a Timbre server: classify files and stream live sound."""
+"""The client of a Timbre server: classifies files and streams live sound."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import aiohttp
 
 from common.errors import InputError
 from service.client.stream import PATIENCE_S, Stream
-from service.client.transport import Answer, request
+from service.client.transport import Response, request
 from service.client.trust import client_context
 from service.protocol import OnOverload, Start
 
 
 class Client:
-    """A Timbre server as seen from Python. It holds no connection: each call opens its own."""
+    """A client of one server. It holds no connection: each call opens its own."""
 
     def __init__(
         self,
@@ -26,25 +26,24 @@ class Client:
         *,
         authorities: str | None = None,
     ) -> None:
-        """Raises InputError if the address is none of a web server: ws://, wss://, http:// or https://.
+        """Raises InputError unless the URL begins with ws://, wss://, http:// or https://.
 
-        token: API key. authorities: PEM file of the certificates to trust, in the place of the
-        system's.
+        token: API key. authorities: PEM file of the certificates to trust instead of the system's.
         """
         self.url = ("http" + url[2:] if url.startswith(("ws://", "wss://")) else url).rstrip("/")
         if not self.url.startswith(("http://", "https://")):
-            raise InputError(f"{url!r} is no address of a server, such as ws://127.0.0.1:8000")
+            raise InputError(f"{url!r} is not the URL of a server, such as ws://127.0.0.1:8000")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._tls = client_context(authorities) if authorities else True
 
     async def classify(
         self, source: str | Path | bytes, model: str = "instruments", **options: str | float
-    ) -> Answer:
-        """Return the answer about one sound or picture file, given by its path or as its bytes.
+    ) -> Response:
+        """Return the response to one sound or picture file, given by its path or as its bytes.
 
-        `options` go into the query: `hop` in seconds of a sound, `top_k`, `version`, and what a
-        model of pictures wants to be told beside one. Raises the error the server answered with,
-        Unreachable, or OSError for a path that cannot be read.
+        `options` go into the query: `hop` in seconds for sound, `top_k`, `version`, and the
+        metadata of a picture. Raises the error of the response, Unreachable, or OSError for a path
+        that cannot be read.
         """
         data = (
             source
@@ -56,15 +55,15 @@ class Client:
                 session, "POST", f"{self.url}/v1/models/{model}/classify", data=data, params=options
             )
 
-    async def describe(self, model: str = "instruments") -> Answer:
-        """Return what the server says about a model. Raises as `classify` does."""
+    async def describe(self, model: str = "instruments") -> Response:
+        """Return the description of a model. Raises as `classify` does."""
         async with self._session() as session:
             return await request(session, "GET", f"{self.url}/v1/models/{model}")
 
-    async def load(self, model: str, version: str | None = None) -> Answer:
-        """Have the server serve a version from now on, by default the latest on its disk; return what was done.
+    async def load(self, model: str, version: str | None = None) -> Response:
+        """Switch the server to a version, by default the latest on its disk; return the response.
 
-        Raises Refused when the version is not fit to be served, and as `classify` does.
+        Raises Refused when the version is rejected, and as `classify` does.
         """
         wanted = {} if version is None else {"version": version}
         async with self._session() as session:
@@ -82,10 +81,10 @@ class Client:
         on_overload: OnOverload = "latest",
         patience_s: float = PATIENCE_S,
     ) -> AsyncIterator[Stream]:
-        """Open a live stream, which outlives its socket for `patience_s` without losing or repeating a window.
+        """Open a live stream that reconnects for `patience_s` seconds, each window answered once.
 
         `on_overload` holds on both sides: with `latest` the oldest sound is dropped and reported,
-        with `complete` sending waits. Raises the server's refusal, or Unreachable.
+        with `complete` sending waits. Raises the error of a rejection, or Unreachable.
         """
         start = Start(
             sample_rate=sample_rate,

@@ -1,4 +1,4 @@
-"""What a live stream gives its reader: the server's messages, and three of the client's own."""
+"""The events of a live stream: the server's messages, and three of the client's own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from service.protocol import Dropped, Ready, Warn, Window
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """Sound lost on this side: by the `client`, after it had waited too long for the server, or by the `device`.
+    """Sound lost on this side: by the `client`, which kept it as long as it may, or the `device`.
 
-    Named `dropped`, as on the wire. A device does not say how much it lost: from_sample =
+    Named `dropped`, as on the wire. A device does not report how much it lost: from_sample =
     to_sample.
     """
 
@@ -26,7 +26,7 @@ class Lost:
 
 @dataclass(frozen=True, kw_only=True)
 class Reconnect:
-    """The connection is gone; the next attempt follows after `wait_s`."""
+    """The connection is lost; the next attempt follows after `wait_s` seconds."""
 
     type: ClassVar[str] = "reconnect"
     attempt: int
@@ -45,7 +45,7 @@ class End:
     windows: int
     """Answered."""
     dropped: int
-    """Windows given up, by the server or here."""
+    """Windows dropped by the server or by the client."""
     reconnects: int
 
 

@@ -1,4 +1,4 @@
-"""What a client remembers so that a lost socket costs no sound: pure, no I/O, no clock."""
+"""What a client keeps to resume a stream after a lost connection. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROUNDING = 2
 
 
 class ReplayBuffer:
-    """Captured sound that may still be needed, addressed by sample index, never longer than `capacity` samples."""
+    """Captured sound that may be sent again, by sample index; at most `capacity` samples."""
 
     def __init__(self, *, frame_bytes: int, capacity: int) -> None:
         self.frame_bytes = frame_bytes
@@ -26,11 +26,11 @@ class ReplayBuffer:
 
     @property
     def room(self) -> int:
-        """How many samples still fit without pushing out the oldest."""
+        """Samples that fit before the oldest are dropped."""
         return self.capacity - (self.end - self.start)
 
     def append(self, data: bytes) -> None:
-        """Take in whole frames; past the capacity the oldest fall out.
+        """Append whole frames; past the capacity the oldest are dropped.
 
         Raises ValueError if `data` ends within a frame.
         """
@@ -41,20 +41,20 @@ class ReplayBuffer:
         self.forget(self.end - self.capacity)
 
     def forget(self, before: int) -> None:
-        """Let go of the samples before index `before`."""
+        """Drop the samples before index `before`."""
         count = min(before, self.end) - self.start
         if count > 0:
             del self._bytes[: count * self.frame_bytes]
             self.start += count
 
     def read(self, position: int, *, limit: int) -> bytes:
-        """Return at most `limit` samples from index `position` on, which must not be before `start`."""
+        """Return the bytes of at most `limit` samples from index `position` (>= `start`)."""
         offset = (position - self.start) * self.frame_bytes
         return bytes(self._bytes[offset : offset + limit * self.frame_bytes])
 
 
 class AnsweredWindows:
-    """Which windows have had their one answer, and where a replay must begin.
+    """Which windows have had their one result, and where a replay must begin.
 
     Windows lie on a grid that begins at sample 0. `hop` and `window` count samples of the client's
     rate, in which they need not be whole.
@@ -75,7 +75,7 @@ class AnsweredWindows:
         return round(index * self.hop)
 
     def answer(self, start_sample: int) -> bool:
-        """Note an answer to the window that begins at `start_sample`; False if it had one already."""
+        """Record a result of the window at `start_sample`; return False if it had one already."""
         index = round(start_sample / self.hop)
         if index < self.next or index in self._ahead:
             return False
@@ -84,7 +84,7 @@ class AnsweredWindows:
         return True
 
     def drop(self, from_sample: int, to_sample: int) -> int:
-        """Note that every window wholly in a range is given up; return how many of them had no answer."""
+        """Record all windows within a range as dropped; return how many had no result yet."""
         first = math.ceil((from_sample - ROUNDING) / self.hop)
         last = math.floor((to_sample + ROUNDING - self.window) / self.hop)
         return sum(
@@ -92,13 +92,13 @@ class AnsweredWindows:
         )
 
     def needed(self) -> int:
-        """Return the first sample still needed: replay from here gives the windows an unbroken stream gives."""
+        """Return the first sample still needed: a replay from it gives the same windows."""
         return max(0, (self.start(self.next) - self._pre_roll) // self._step * self._step)
 
     def resume(self, available: int) -> tuple[int, int]:
-        """Give up the windows that need sound before sample `available`.
+        """Drop the windows that need sound before sample `available`.
 
-        Returns the sample to replay from, and how many windows without an answer were given up.
+        Returns the sample to replay from, and how many windows without a result were dropped.
         """
         if self.needed() >= available:
             return self.needed(), 0

@@ -1,4 +1,4 @@
-"""The client's end of one live stream: what goes out, what comes back, and how it survives a lost socket."""
+"""The client side of a live stream: sends sound, receives events, reconnects and replays."""
 
 from __future__ import annotations
 
@@ -40,17 +40,18 @@ from service.protocol import (
 )
 
 KEEP_S = 60
-"""Sound without an answer that is kept for replay; past it the oldest is dropped, and reported."""
+"""Seconds of sound without a result kept for replay; past it the oldest is dropped and
+reported."""
 PATIENCE_S = 300.0
-"""How long a stream tries to come back before it gives up."""
+"""Seconds for which a stream tries to reconnect."""
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 SEND_BYTES = 65_536
 REPLAY_AHEAD = 6
-"""Windows on their way while a replay catches up: faster, and a server that favours the latest
-would drop them."""
+"""Windows in flight while a replay catches up: with more, a server with on_overload=latest would
+drop some."""
 EVENTS_WAITING = 10_000
-"""Events kept for a caller who does not read them; then the server has to wait."""
+"""Events buffered for a caller that does not read them; then reading from the server stops."""
 
 
 class Stream:
@@ -64,11 +65,11 @@ class Stream:
     ) -> None:
         self.windows = self.dropped = self.reconnects = 0
         self._session, self._url, self._start, self._patience_s = session, url, start, patience_s
-        self._tape = ReplayBuffer(
+        self._buffer = ReplayBuffer(
             frame_bytes=frame_bytes(start.encoding, start.channels),
             capacity=KEEP_S * start.sample_rate,
         )
-        self._ledger: AnsweredWindows | None = None
+        self._answered: AnsweredWindows | None = None
         self._events: asyncio.Queue[Event | Exception] = asyncio.Queue(EVENTS_WAITING)
         self._fed, self._room, self._over = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._attempt = 0
@@ -79,16 +80,16 @@ class Stream:
 
     @property
     def captured(self) -> int:
-        """Samples taken in so far."""
-        return self._tape.end
+        """Samples sent so far, by `send`."""
+        return self._buffer.end
 
     async def open(self) -> None:
-        """Connect without patience, so that a wrong address or a refusal is known at once."""
+        """Connect once, without retries: a wrong address or a rejection is raised at once."""
         self._socket, first_sample = await self._connect()
         self._task = asyncio.create_task(self._run(self._socket, first_sample))
 
     async def close(self) -> None:
-        """Let go of the connection, finished or not."""
+        """Close the connection, finished or not."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -97,21 +98,22 @@ class Stream:
             await self._socket.close()
 
     async def send(self, samples: npt.ArrayLike | bytes) -> None:
-        """Take in bytes in the stream's encoding, or float samples in [-1, 1], shape (n,) or (n, channels).
+        """Send bytes in the stream's encoding, or float samples in [-1, 1], (n,) or (n, channels).
 
         Raises the error that ended the stream, if it has ended.
         """
         data = samples if isinstance(samples, bytes) else self._encoded(samples)
-        step = self._start.sample_rate * self._tape.frame_bytes
+        step = self._start.sample_rate * self._buffer.frame_bytes
         for at in range(0, len(data), step):
             while (
-                self._start.on_overload == "complete" and self._tape.room < self._start.sample_rate
+                self._start.on_overload == "complete"
+                and self._buffer.room < self._start.sample_rate
             ):
                 self._room.clear()
                 await self._room.wait()
             if self._over.is_set():
                 raise self._failure or InputError("the stream has ended")
-            self._tape.append(data[at : at + step])
+            self._buffer.append(data[at : at + step])
             self._fed.set()
             await asyncio.sleep(0)
 
@@ -120,13 +122,13 @@ class Stream:
         return encode_samples(samples, encoding=start.encoding, channels=start.channels)
 
     async def finish(self) -> None:
-        """Say that no more sound comes, and wait until every event is there to be read."""
+        """End the stream, and wait until its last event can be read."""
         self._finishing = True
         self._fed.set()
         await self._over.wait()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        """Yield the events in their order; `End` is the last."""
+        """Yield the events in order; `End` is the last."""
         while not (self._over.is_set() and self._events.empty()):
             event = await self._events.get()
             if isinstance(event, Exception):
@@ -138,7 +140,7 @@ class Stream:
             while isinstance(ending := await self._converse(socket, first_sample), TimbreError):
                 socket, first_sample = await self._reconnect(ending)
             await self._events.put(self._end(ending))
-        except Exception as error:  # noqa: BLE001 - whatever ended the stream reaches the one who reads it
+        except Exception as error:  # noqa: BLE001 - the reader gets what ended the stream
             self._failure = error
             await self._events.put(error)
         finally:
@@ -146,7 +148,7 @@ class Stream:
             self._room.set()
 
     async def _connect(self) -> tuple[Socket, int]:
-        """Return a socket that is ready, and the sample to send first."""
+        """Return an accepted socket, and the first sample to send."""
         socket = await connect(self._session, self._url)
         try:
             first_sample = await self._resume()
@@ -154,33 +156,33 @@ class Stream:
         except BaseException:
             await socket.close()
             raise
-        self._ledger = self._ledger or _ledger(self._start, ready)
+        self._answered = self._answered or _answered_windows(self._start, ready)
         await self._events.put(ready)
         return socket, first_sample
 
     async def _resume(self) -> int:
-        """Return the sample to replay from, having reported what is no longer there to be replayed."""
-        if self._ledger is None:
+        """Return the sample to replay from; report windows whose sound is not buffered."""
+        if self._answered is None:
             return 0
-        # While the tape is full every new sample pushes out the oldest: stay a second ahead of
-        # that.
-        margin = max(0, self._start.sample_rate - self._tape.room)
-        from_sample = self._ledger.start(self._ledger.next)
-        first_sample, lost = self._ledger.resume(self._tape.start + margin)
+        # While the buffer is full every new sample drops the oldest: keep a second of margin.
+        margin = max(0, self._start.sample_rate - self._buffer.room)
+        from_sample = self._answered.start(self._answered.next)
+        first_sample, lost = self._answered.resume(self._buffer.start + margin)
         if lost:
             self.dropped += lost
             await self._events.put(
-                Lost(from_sample=from_sample, to_sample=self._ledger.start(self._ledger.next))
+                Lost(from_sample=from_sample, to_sample=self._answered.start(self._answered.next))
             )
         return first_sample
 
     async def _reconnect(self, reason: TimbreError) -> tuple[Socket, int]:
-        """Try until the server is back. Raises a refusal at once, the last trouble when patience is over."""
+        """Retry until connected. Raises a rejection at once, the last error after `patience_s`."""
         self._trouble_since = self._trouble_since or monotonic()
         while isinstance(reason, Unreachable | Busy | Leaving):
             if monotonic() > self._trouble_since + self._patience_s:
                 break
-            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._attempt) * random.uniform(0.5, 1)  # noqa: S311
+            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._attempt)
+            wait_s *= random.uniform(0.5, 1)  # noqa: S311
             self._attempt += 1
             await self._events.put(
                 Reconnect(attempt=self._attempt, wait_s=round(wait_s, 3), detail=str(reason))
@@ -196,7 +198,7 @@ class Stream:
         raise reason
 
     async def _converse(self, socket: Socket, first_sample: int) -> Summary | TimbreError:
-        """Send and receive until the server has said its last word, or return why the connection ended."""
+        """Send and receive; return the summary, or the error that ended the connection."""
         feeding = asyncio.create_task(self._feed(socket, first_sample))
         try:
             async for message in socket:
@@ -211,7 +213,7 @@ class Stream:
                         if event.reason == "client ended"
                         else Leaving(f"the server ended it: {event.reason}")
                     )
-                await self._take(event)
+                await self._pass_on(event)
             return error_of_close(socket)
         finally:
             feeding.cancel()
@@ -219,50 +221,57 @@ class Stream:
             await socket.close()
 
     async def _feed(self, socket: Socket, position: int) -> None:
-        """Send what the tape holds from `position` on, then what is added to it, then the end."""
+        """Send the buffer from `position` on, then what is appended to it, then the end."""
         replaying = True
         with suppress(ConnectionError):
-            while position >= self._tape.start:
-                replaying = replaying and position < self._tape.end
-                data = self._tape.read(position, limit=self._allowed(position, replaying=replaying))
+            while position >= self._buffer.start:
+                replaying = replaying and position < self._buffer.end
+                data = self._buffer.read(
+                    position, limit=self._allowed(position, replaying=replaying)
+                )
                 if data:
-                    position += len(data) // self._tape.frame_bytes
+                    position += len(data) // self._buffer.frame_bytes
                     await socket.send_bytes(data)
-                elif self._finishing and position == self._tape.end:
+                elif self._finishing and position == self._buffer.end:
                     await socket.send_str(encode(Stop()))
                     return
                 else:
                     self._fed.clear()
                     await self._fed.wait()
-            # The server took so little for so long that sound fell off the tape: start anew after
-            # the hole.
+            # The server read so slowly that sound was dropped from the buffer: reconnect after
+            # the gap.
             await socket.close()
 
     def _allowed(self, position: int, *, replaying: bool) -> int:
         """Return how many samples may be sent from `position` on."""
-        limit, ledger = SEND_BYTES // self._tape.frame_bytes, self._ledger
-        if ledger is None or not replaying:
+        limit, answered = SEND_BYTES // self._buffer.frame_bytes, self._answered
+        if answered is None or not replaying:
             return limit
         return min(
             limit,
-            max(0, ledger.start(ledger.next + REPLAY_AHEAD) + math.ceil(ledger.window) - position),
+            max(
+                0,
+                answered.start(answered.next + REPLAY_AHEAD)
+                + math.ceil(answered.window)
+                - position,
+            ),
         )
 
-    async def _take(self, event: Ready | Window | Dropped | Warn) -> None:
-        """Pass on what is new; a window that had its answer before the connection was lost comes again."""
-        ledger = self._ledger
-        assert ledger is not None  # set before the first message is read
+    async def _pass_on(self, event: Ready | Window | Dropped | Warn) -> None:
+        """Pass on new events; after a reconnect some windows come a second time."""
+        answered = self._answered
+        assert answered is not None  # set before the first message is read
         match event:
-            case Window() if not ledger.answer(event.start_sample):
+            case Window() if not answered.answer(event.start_sample):
                 return
             case Window():
                 self.windows += 1
             case Dropped():
-                count = ledger.drop(event.from_sample, event.to_sample)
+                count = answered.drop(event.from_sample, event.to_sample)
                 if not count:
                     return
                 self.dropped += count
-        self._tape.forget(ledger.needed())
+        self._buffer.forget(answered.needed())
         self._room.set()
         self._fed.set()
         self._attempt, self._trouble_since = 0, None
@@ -278,7 +287,7 @@ class Stream:
         )
 
 
-def _ledger(start: Start, ready: Ready) -> AnsweredWindows:
+def _answered_windows(start: Start, ready: Ready) -> AnsweredWindows:
     ratio = start.sample_rate / ready.sample_rate
     return AnsweredWindows(
         # Whole numbers at the model's rate; their seconds on the wire may have been rounded.

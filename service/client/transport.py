@@ -1,4 +1,4 @@
-"""One request to a server, one WebSocket opened; what goes wrong becomes an error of `common.errors`."""
+"""HTTP requests and WebSocket connections; failures become errors of `common.errors`."""
 
 from __future__ import annotations
 
@@ -11,49 +11,50 @@ import aiohttp
 from common.errors import Busy, TimbreError, error_types
 from service.protocol import Failure, Ready, Start, code_of, encode, parse_server
 
-Answer: TypeAlias = dict[str, Any]
-"""The JSON of an answer, as PROTOCOL.md describes it."""
+Response: TypeAlias = dict[str, Any]
+"""The JSON of a response, as in PROTOCOL.md."""
 Socket: TypeAlias = aiohttp.ClientWebSocketResponse
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
 READY_S = 10
 HEARTBEAT_S = 10
-"""A connection that does not answer a ping within half of this is taken as lost."""
+"""Seconds between pings; a connection without a pong within half of it is lost."""
 REFUSED = 400
 
 
 class Unreachable(TimbreError):
-    """No Timbre server answers at this address, or it went away."""
+    """No Timbre server responds at this address, or the connection was lost."""
 
     status = 503
     title = "Unreachable"
 
 
-# Statuses of proxies and of ours that name no class of their own; what stands between us and a
-# server comes and goes.
+# Statuses of proxies, and of ours without a class of its own.
 OTHERS: dict[int, type[TimbreError]] = {502: Unreachable, 503: Busy, 504: Unreachable}
 
 
-async def request(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> Answer:
-    """Return the JSON a server answers. Raises the error it answers with, or Unreachable."""
+async def request(
+    session: aiohttp.ClientSession, method: str, url: str, **request: Any
+) -> Response:
+    """Return the JSON of a response. Raises the error of the response, or Unreachable."""
     try:
         async with session.request(method, url, timeout=TIMEOUT, **request) as response:
             status, body = response.status, await response.read()
     except (aiohttp.ClientError, OSError) as error:
         raise unreachable(url, error) from error
     try:
-        answer = json.loads(body)
+        found = json.loads(body)
     except ValueError:
-        answer = None
+        found = None
     if status >= REFUSED:
-        raise problem(status, answer)
-    if not isinstance(answer, dict):
-        raise Unreachable(f"what answers at {url} is no Timbre server")
-    return answer
+        raise problem(status, found)
+    if not isinstance(found, dict):
+        raise Unreachable(f"the response of {url} is not that of a Timbre server")
+    return found
 
 
 async def connect(session: aiohttp.ClientSession, url: str) -> Socket:
-    """Return an open WebSocket. Raises the server's refusal, or Unreachable."""
+    """Return an open WebSocket. Raises the error of a rejection, or Unreachable."""
     try:
         return await session.ws_connect(url, heartbeat=HEARTBEAT_S)
     except aiohttp.WSServerHandshakeError as error:
@@ -65,7 +66,7 @@ async def connect(session: aiohttp.ClientSession, url: str) -> Socket:
 
 
 async def _reason(session: aiohttp.ClientSession, url: str, status: int) -> TimbreError:
-    """Return why a handshake was refused: its body is out of reach, but the same request without the upgrade has it."""
+    """Return why a handshake was rejected, from the same request without the upgrade."""
     try:
         await request(session, "GET", url)
     except TimbreError as error:
@@ -75,12 +76,12 @@ async def _reason(session: aiohttp.ClientSession, url: str, status: int) -> Timb
 
 
 async def handshake(socket: Socket, start: Start) -> Ready:
-    """Send `start` and return the `ready`. Raises the server's refusal, or Unreachable."""
+    """Send `start` and return `ready`. Raises the error of a rejection, or Unreachable."""
     try:
         await socket.send_str(encode(start))
         message = await socket.receive(READY_S)
     except (OSError, TimeoutError) as error:
-        raise Unreachable(f"no answer to start: {error or 'timeout'}") from error
+        raise Unreachable(f"no response to start: {error or 'timeout'}") from error
     if message.type is not aiohttp.WSMsgType.TEXT:
         raise error_of_close(socket)
     event = parse_server(message.data)
@@ -92,22 +93,22 @@ async def handshake(socket: Socket, start: Start) -> Ready:
 
 
 def unreachable(url: str, error: Exception) -> Unreachable:
-    """Return the error that says where nobody answers, and what that means."""
+    """Return the error of a failed connection, with its address and cause."""
     base, errno = url.partition("/v1/")[0], getattr(error, "errno", None)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = getattr(error.certificate_error, "verify_message", error.certificate_error)
-        return Unreachable(f"{base} shows a certificate that is not trusted here: {why}")
+        return Unreachable(f"the certificate of {base} is not trusted here: {why}")
     if isinstance(error, aiohttp.ClientSSLError):
-        return Unreachable(f"{base} speaks no TLS that is understood here: {error}")
+        return Unreachable(f"the TLS handshake with {base} failed: {error}")
     reason = (
         os.strerror(errno).lower() if errno and errno > 0 else str(error) or type(error).__name__
     )
     return Unreachable(f"cannot reach {base} ({reason}): is `timbre serve` running?")
 
 
-def problem(status: int, answer: object) -> TimbreError:
-    """Return the error a problem document (RFC 9457) tells of; anything else stays a bare status."""
-    document = answer if isinstance(answer, dict) else {}
+def problem(status: int, found: object) -> TimbreError:
+    """Return the error of a problem document (RFC 9457), or of the bare status."""
+    document = found if isinstance(found, dict) else {}
     title, detail = (
         document.get("title"),
         document.get("detail") or f"the server answered HTTP {status}",
@@ -120,13 +121,13 @@ def problem(status: int, answer: object) -> TimbreError:
 
 
 def refusal(event: Failure) -> TimbreError:
-    """Return the error that an `error` message tells of."""
+    """Return the error of an `error` message."""
     kind = next((kind for kind in error_types() if code_of(kind("")) == event.code), TimbreError)
     return kind(event.detail)
 
 
 def error_of_close(socket: Socket) -> TimbreError:
-    """Return the error a close code stands for; a lost connection is Unreachable."""
+    """Return the error of a close code; a lost connection is Unreachable."""
     code = socket.close_code
     kind = next(
         (kind for kind in error_types() if kind.close_code == code != TimbreError.close_code),

@@ -35,7 +35,7 @@ def wish(url):
 async def test_what_was_heard_is_on_the_board(serve):
     server = await serve()
     events = []
-    board = await listen(Chunks(tone(6)), wish(server.url), tell=events.append)
+    board = await listen(Chunks(tone(6)), wish(server.url), report=events.append)
     assert board.windows == board.played["tone"] == 8
     assert board.thresholds == {"tone": 0.5, "noise": 0.5}
     assert (board.state, board.heard_s, board.dropped) == ("ended", 6.0, 0)
@@ -45,7 +45,7 @@ async def test_what_was_heard_is_on_the_board(serve):
 async def test_sound_lost_in_the_device_is_reported_where_it_was_lost(serve):
     server = await serve()
     events = []
-    await listen(Chunks(noise(3), lost={4}), wish(server.url), tell=events.append)
+    await listen(Chunks(noise(3), lost={4}), wish(server.url), report=events.append)
     [lost] = [event for event in events if event.type == "dropped"]
     assert (lost.reason, lost.from_sample) == ("device", 4 * (RATE // 4))
 
@@ -55,7 +55,7 @@ async def test_a_source_that_breaks_has_its_windows_answered_and_then_its_error_
     events = []
     with pytest.raises(InputError, match="cable"):
         await listen(
-            Chunks(tone(4), error=InputError("cable")), wish(server.url), tell=events.append
+            Chunks(tone(4), error=InputError("cable")), wish(server.url), report=events.append
         )
     assert events[-1].type == "end"
     assert events[-1].windows == 4
@@ -69,5 +69,5 @@ async def test_a_connection_cut_while_listening_shows_on_the_board(serve):
             if event.type == "window" and event.start_sample == 11_264:
                 proxy.cut()
 
-        board = await listen(Chunks(tone(6)), wish(url), tell=tell)
+        board = await listen(Chunks(tone(6)), wish(url), report=tell)
     assert (board.windows, board.reconnects) == (8, 1)

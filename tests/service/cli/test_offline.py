@@ -31,7 +31,7 @@ def test_folders_give_their_sound_files_and_named_files_are_always_tried(tmp_pat
 async def test_a_folder_without_sounds_is_an_error_of_its_own(tmp_path, artefacts):
     async with opened("toy", artefacts=artefacts) as local:
         [(path, error)] = [
-            each async for each in local.answers(local.files([tmp_path]), local.asking(**PLAIN))
+            each async for each in local.results(local.files([tmp_path]), local.classifier(**PLAIN))
         ]
     assert path == tmp_path
     assert isinstance(error, InputError)
@@ -42,7 +42,7 @@ async def test_a_reader_who_has_enough_leaves_nothing_running(tmp_path, artefact
     for index in range(40):
         (tmp_path / f"{index:02}.wav").write_bytes(wav(tone(2)))
     async with opened("toy", artefacts=artefacts) as local:
-        answers = local.answers(local.files([tmp_path]), local.asking(**PLAIN))
+        answers = local.results(local.files([tmp_path]), local.classifier(**PLAIN))
         path, answer = await anext(answers)
         await answers.aclose()
     assert (path.name, answer["labels"]) == ("00.wav", ["tone"])
@@ -71,4 +71,4 @@ async def test_what_makes_no_sense_to_a_model_is_refused_before_any_file_is_read
     folder = artefacts if model == "toy" else write_colours(tmp_path)
     async with opened(model, artefacts=folder) as local:
         with pytest.raises(Unprocessable, match=words):
-            local.asking(**PLAIN | options)
+            local.classifier(**PLAIN | options)

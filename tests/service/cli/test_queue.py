@@ -44,7 +44,7 @@ async def run(*arguments):
     return await asyncio.to_thread(main, list(arguments))
 
 
-async def test_status_counts_what_waits_what_is_held_and_who_works(filled, capsys):
+async def test_status_counts_pending_and_claimed_jobs_and_lists_workers(filled, capsys):
     assert await run("status", "--redis", filled, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["jobs"]["live"]["waiting"], found["jobs"]["live"]["held"]) == (2, 1)
@@ -54,16 +54,16 @@ async def test_status_counts_what_waits_what_is_held_and_who_works(filled, capsy
     assert found["dead"] == 2
     await run("status", "--redis", filled)
     told = capsys.readouterr().out
-    assert "2 waiting, 1 held" in told
-    assert re.search(r"w: seen \d+\.\d s ago, holds 1", told)
+    assert "2 pending, 1 claimed" in told
+    assert re.search(r"w: seen \d+\.\d s ago, 1 jobs claimed", told)
 
 
-async def test_a_killed_workers_jobs_are_shown_as_held_by_one_that_is_lost(
+async def test_jobs_of_a_killed_worker_are_shown_as_claimed_by_a_lost_one(
     filled, redis_server, capsys
 ):
     redis_server.client.zrem("{timbre}:workers", "w")
     assert await run("status", "--redis", filled) == 0
-    assert "w: lost, holds 1" in capsys.readouterr().out
+    assert "w: lost, 1 jobs claimed" in capsys.readouterr().out
 
 
 async def test_dead_letters_are_listed_with_their_reason(filled, capsys):
@@ -80,9 +80,9 @@ async def test_dead_letters_are_listed_with_their_reason(filled, capsys):
     assert "j1  toy:2 [26]  3 workers ended" in capsys.readouterr().out
 
 
-async def test_dead_letters_that_were_seen_to_can_be_forgotten(filled, capsys):
+async def test_dead_letters_can_be_deleted(filled, capsys):
     assert await run("clear", "--redis", filled) == 0
-    assert capsys.readouterr().out == "2 dead letters forgotten\n"
+    assert capsys.readouterr().out == "2 dead letters deleted\n"
     assert await run("dead", "--redis", filled) == 0
     assert await run("status", "--redis", filled, "--json") == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -96,7 +96,7 @@ def test_an_empty_queue_without_workers_says_so(redis_url, capsys):
     assert "no dead letters" in capsys.readouterr().out
 
 
-def test_no_redis_is_told_with_3_and_nonsense_with_2(tmp_path, capsys):
+def test_the_exit_code_is_3_without_redis_and_2_for_invalid_arguments(tmp_path, capsys):
     assert main(["status", "--redis", f"unix://{tmp_path}/none"]) == 3
     assert main(["status", "--redis", "nonsense"]) == 2
     assert "timbre queue: " in capsys.readouterr().err

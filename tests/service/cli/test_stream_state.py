@@ -15,7 +15,7 @@ LABELS = ("violin", "cello")
 def board(**options):
     fields = {"source": "a.wav", "rate": 1_000, "url": "http://h:1", "model": "toy"}
     made = StreamState(thresholds={"violin": 0.4, "cello": 0.5}, **{**fields, **options})
-    made.note(
+    made.record(
         Ready(
             stream="s",
             model="toy",
@@ -50,8 +50,8 @@ def window(violin=0.9, cello=0.1, *, age=3.0):
 def test_windows_are_counted_with_their_ages_and_shares():
     seen = board()
     for age in (1.0, 2.0, 9.0):
-        seen.note(window(age=age))
-    seen.note(window(violin=0.1, cello=0.8, age=9.0))
+        seen.record(window(age=age))
+    seen.record(window(violin=0.1, cello=0.8, age=9.0))
     assert seen.windows == 4
     assert seen.age_p50_ms == 5.5
     assert seen.now.labels == {"cello"}
@@ -61,15 +61,15 @@ def test_windows_are_counted_with_their_ages_and_shares():
 def test_the_version_shown_is_that_of_the_last_window():
     seen = board()
     assert seen.version == "3"
-    seen.note(replace(window(), version="4"))
+    seen.record(replace(window(), version="4"))
     assert seen.version == "4"
 
 
 def test_a_drop_by_the_server_is_one_window_and_a_loss_here_as_many_as_begin_in_it():
     seen = board()
-    seen.note(Dropped(from_sample=0, to_sample=2_000, reason="overload"))
+    seen.record(Dropped(from_sample=0, to_sample=2_000, reason="overload"))
     assert seen.dropped == 1
-    seen.note(Lost(from_sample=500, to_sample=3_000))
+    seen.record(Lost(from_sample=500, to_sample=3_000))
     assert seen.dropped == 6
     assert seen.message == "dropped 2.5 s (client)"
     assert len(seen.history) == 6
@@ -78,35 +78,35 @@ def test_a_drop_by_the_server_is_one_window_and_a_loss_here_as_many_as_begin_in_
 
 def test_a_loss_in_the_sound_card_is_told_and_drops_no_window():
     seen = board()
-    seen.note(Lost(from_sample=5, to_sample=5, reason="device"))
+    seen.record(Lost(from_sample=5, to_sample=5, reason="device"))
     assert seen.dropped == 0
     assert "sound card" in seen.message
 
 
 def test_messages_go_when_they_have_been_seen():
     seen = board()
-    seen.note(Warn(kind="silence", detail="nothing to hear", from_sample=0))
+    seen.record(Warn(kind="silence", detail="nothing to hear", from_sample=0))
     for _ in range(MESSAGE_WINDOWS):
-        seen.note(window())
+        seen.record(window())
     assert seen.message == "nothing to hear"
-    seen.note(window())
+    seen.record(window())
     assert not seen.message
 
 
 def test_each_lost_connection_counts_once_however_many_attempts_it_takes():
     seen = board()
     for attempt in (1, 2, 3):
-        seen.note(Reconnect(attempt=attempt, wait_s=0.1, detail="gone"))
+        seen.record(Reconnect(attempt=attempt, wait_s=0.1, detail="gone"))
     assert (seen.state, seen.reconnects) == ("reconnecting", 1)
-    seen.note(End(reason="client ended", samples=0, windows=0, dropped=0, reconnects=1))
+    seen.record(End(reason="client ended", samples=0, windows=0, dropped=0, reconnects=1))
     assert seen.state == "ended"
 
 
 def test_the_level_is_in_decibels_and_the_peak_falls_slowly():
     seen = board()
-    seen.hear(np.full((500, 2), 0.1, np.float32))
+    seen.add_samples(np.full((500, 2), 0.1, np.float32))
     assert seen.level_db == pytest.approx(-20, abs=0.01)
-    seen.hear(np.zeros(500, np.float32))
+    seen.add_samples(np.zeros(500, np.float32))
     assert seen.level_db == -90
     assert seen.peak_db == pytest.approx(-21.5, abs=0.01)
     assert seen.heard_s == 1.0
@@ -115,8 +115,8 @@ def test_the_level_is_in_decibels_and_the_peak_falls_slowly():
 def test_a_stream_of_days_takes_no_more_memory():
     seen = board()
     for _ in range(HISTORY + 10):
-        seen.note(window())
-    seen.note(Lost(from_sample=0, to_sample=10**9))
+        seen.record(window())
+    seen.record(Lost(from_sample=0, to_sample=10**9))
     assert len(seen.history) == HISTORY
     assert len(seen.ages_ms) == AGES
 

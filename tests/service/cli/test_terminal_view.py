@@ -38,8 +38,8 @@ def test_eleven_lanes_fit_the_terminal_to_the_column(width, height):
     seen = board(source="a-rather-long-name-of-a-recording-of-a-quintet.ogg")
     seen.thresholds = dict.fromkeys(INSTRUMENTS, 0.5)
     for _ in range(300):
-        seen.note(window())
-    seen.hear(np.full(1_000, 0.5, np.float32))
+        seen.record(window())
+    seen.add_samples(np.full(1_000, 0.5, np.float32))
     shown = lines(seen, width, height)
     assert len(shown) <= height
     assert max(map(len, shown)) == width - 2
@@ -51,7 +51,7 @@ def test_eleven_lanes_fit_the_terminal_to_the_column(width, height):
 def test_a_lane_shows_label_score_threshold_and_history():
     seen = board()
     for violin in (0.1, 0.5, 1.0):
-        seen.note(window(violin=violin))
+        seen.record(window(violin=violin))
     [lane] = [line for line in lines(seen, 80, 8) if "violin" in line]
     assert lane.startswith("  ● violin ")
     assert "┃" in lane
@@ -70,9 +70,9 @@ def test_the_history_is_taller_where_there_is_room():
 
 def test_drops_leave_a_gap_that_can_be_seen():
     seen = board()
-    seen.note(window())
-    seen.note(Dropped(from_sample=0, to_sample=2_000, reason="late"))
-    seen.note(window())
+    seen.record(window())
+    seen.record(Dropped(from_sample=0, to_sample=2_000, reason="late"))
+    seen.record(window())
     shown = lines(seen, 80, 8)
     assert sum("╎" in line for line in shown) == 2
     assert "dropped 1" in shown[1]
@@ -81,7 +81,7 @@ def test_drops_leave_a_gap_that_can_be_seen():
 
 def test_a_lost_connection_is_told_with_its_reason():
     seen = board()
-    seen.note(Reconnect(attempt=1, wait_s=0.1, detail="cannot reach http://h:1"))
+    seen.record(Reconnect(attempt=1, wait_s=0.1, detail="cannot reach http://h:1"))
     shown = lines(seen, 80, 24)
     assert "● reconnecting" in shown[0]
     assert "cannot reach http://h:1" in shown[-1]

@@ -1,4 +1,4 @@
-"""The tape and the ledger of a client, without a network."""
+"""The buffer and the ledger of a client, without a network."""
 
 import pytest
 from hypothesis import given
@@ -14,25 +14,25 @@ def account(rate=22_050, *, hop=11_264, window=44_100):
     )
 
 
-def test_a_tape_gives_back_what_it_took_until_told_to_forget():
-    tape = ReplayBuffer(frame_bytes=2, capacity=10)
-    tape.append(b"aabbcc")
-    assert (tape.start, tape.end, tape.room) == (0, 3, 7)
-    assert tape.read(1, limit=1) == b"bb"
-    tape.forget(2)
-    assert tape.read(2, limit=9) == b"cc"
-    assert (tape.start, tape.end) == (2, 3)
+def test_a_buffer_returns_what_was_appended_until_it_is_dropped():
+    buffer = ReplayBuffer(frame_bytes=2, capacity=10)
+    buffer.append(b"aabbcc")
+    assert (buffer.start, buffer.end, buffer.room) == (0, 3, 7)
+    assert buffer.read(1, limit=1) == b"bb"
+    buffer.forget(2)
+    assert buffer.read(2, limit=9) == b"cc"
+    assert (buffer.start, buffer.end) == (2, 3)
 
 
-def test_a_full_tape_loses_its_oldest_samples_only():
-    tape = ReplayBuffer(frame_bytes=1, capacity=4)
+def test_a_full_buffer_loses_its_oldest_samples_only():
+    buffer = ReplayBuffer(frame_bytes=1, capacity=4)
     for data in (b"abc", b"def", b"g"):
-        tape.append(data)
-    assert (tape.start, tape.end) == (3, 7)
-    assert tape.read(3, limit=9) == b"defg"
+        buffer.append(data)
+    assert (buffer.start, buffer.end) == (3, 7)
+    assert buffer.read(3, limit=9) == b"defg"
 
 
-def test_a_tape_takes_whole_frames_only():
+def test_a_buffer_takes_whole_frames_only():
     with pytest.raises(ValueError, match="3 bytes"):
         ReplayBuffer(frame_bytes=2, capacity=4).append(b"abc")
 
