@@ -1,4 +1,4 @@
-"""Writes artefacts: all of it or nothing, and only what the store will load."""
+"""Writes artefacts: complete or not at all, and only if the store loads them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write(
 ) -> Path:
     """Write an artefact into folder/NAME/VERSION/ and return that path.
 
-    version: a positive integer as text; None takes the one after the latest. kind, config: how the
+    version: a positive integer as text; None is the one after the latest. kind, config: how the
     tensors were made; shape and fingerprint follow from them. Sound: "features" or "log_mel" and an
     AudioConfig. Pictures: "picture" and a PictureConfig. labels: Label(name=..., threshold=...) in
     the order of the scores. onnx: a graph with one input (n, *shape) and one output of scores (n,
@@ -55,11 +55,11 @@ def write(
     moving the channels and taking pixels and metadata apart belong to the graph. golden_inputs:
     tensors (n, *shape), a few dozen typical ones; their scores are computed here and compared at
     every load. metrics: any finite JSON. provenance: {"source", "licence", "use"} each. libraries:
-    {"scikit-learn": "1.9.1", ...}. origin: what it takes to make it again; any finite JSON.
+    {"scikit-learn": "1.9.1", ...}. origin: how to reproduce it; any finite JSON.
 
     The artefact appears complete or not at all. Raises ArtefactError if the version exists already,
-    or if the parts do not fit together: what is written is loaded once, with every check of the
-    store. Raises Unprocessable if the golden inputs are none the graph takes.
+    or if the parts are inconsistent: the files are loaded once, with every check of the store.
+    Raises Unprocessable if the golden inputs are not those of the graph.
     """
     files = {
         "model.onnx": onnx,

@@ -1,4 +1,4 @@
-"""What a network in lower precision is calibrated on and judged by, from whatever a recipe reads."""
+"""Tensors to calibrate and evaluate a quantised network, from a folder, a zip or a pack."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ Item = TypeVar("Item")
 Found: TypeAlias = list[tuple[str, npt.NDArray[Any]]]
 """Tensors, and the folder that each comes from."""
 MOST = 512
-"""Files that are looked at, spread over all there are."""
+"""Files that are read, spread over all."""
 MOST_BYTES = 64 * 1024 * 1024
 """Of one file."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a graph is calibrated on, and what both are judged on."""
+    """Tensors to calibrate a graph, and tensors to evaluate it beside the original."""
 
     calibration: npt.NDArray[Any]
-    judged: npt.NDArray[Any]
+    evaluation: npt.NDArray[Any]
     truth: list[int] | None
-    """Label of each that is judged, where the folders are named after labels."""
+    """Label of each evaluation tensor, if the folders are named after labels."""
     about: str
 
 
 def golden(folder: Path) -> Material:
-    """Return the golden inputs of an artefact's folder, for both."""
+    """Return the golden inputs of an artefact's folder, for calibration and evaluation."""
     with np.load(folder / "golden.npz", allow_pickle=False) as arrays:
         inputs = arrays["inputs"]
     return Material(
-        inputs, inputs, None, f"{len(inputs)} golden inputs, for calibration and for judging"
+        inputs, inputs, None, f"{len(inputs)} golden inputs, for calibration and evaluation"
     )
 
 
 def collected(model: Model, source: Path) -> Material:
-    """Return what a folder, a zip or a pack of `timbre data pack` holds: every second calibrates, the others judge.
+    """Return the files of a folder, zip or pack of `timbre data pack`, half for each purpose.
 
-    Raises InputError when there is nothing that the model takes.
+    Raises InputError if fewer than two of them can be read.
     """
     if (source / "pack.json").is_file():
         found = _from_pack(model, source)
@@ -62,7 +62,7 @@ def collected(model: Model, source: Path) -> Material:
         paths = _spread(sorted(path for path in source.rglob("*") if path.is_file()))
         found = _read(model, ((path.parent.name, path.read_bytes) for path in paths))
     else:
-        raise InputError(f"{source} is not there: give a folder, a zip or a pack")
+        raise InputError(f"{source} does not exist; it must be a folder, a zip or a pack")
     if len(found) < 2:
         raise InputError(f"{source}: fewer than two files that {model.name!r} can read")
     tensors, names = np.stack([tensor for _, tensor in found]), [name for name, _ in found[1::2]]
@@ -92,7 +92,7 @@ def _read(model: Model, files: Iterable[tuple[str, Callable[[], bytes]]]) -> Fou
                 (name, tensor)
                 for tensor in model.input.tensors(read(), model.config, number=number)
             ]
-        except InputError:  # no file of the model's kind
+        except InputError:  # of another kind than the model's
             continue
     return found[: 4 * MOST]
 
@@ -119,7 +119,7 @@ def _from_zip(model: Model, source: Path) -> Found:
 
 
 def _from_pack(model: Model, source: Path) -> Found:
-    """Read tensors as they are. Raises InputError where pictures were packed in another way than the model takes."""
+    """Read the tensors of a pack. Raises InputError if its settings are not the model's."""
     from features.picture import tensor
 
     try:
@@ -130,13 +130,13 @@ def _from_pack(model: Model, source: Path) -> Found:
         )
         classes = json.loads((source / "classes.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{source} is no whole pack: {error}") from error
+        raise InputError(f"{source} is not a complete pack: {error}") from error
     wanted = asdict(model.picture) if model.input.medium == "picture" else {}
     differing = [name for name in wanted if name != "metadata" and wanted[name] != config.get(name)]
     if differing or not wanted:
         takes = ", ".join(f"{name} {wanted[name]}" for name in differing) or "sound"
         raise InputError(
-            f"{source} was packed otherwise than {model.name!r} takes pictures: it takes {takes}"
+            f"{source} was packed with other settings; model {model.name!r}: it takes {takes}"
         )
     rows = _spread(range(len(images)))
     return [

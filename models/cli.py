@@ -1,4 +1,4 @@
-"""`timbre models`: what is there, what it says of itself, whether it loads, and what may take its place."""
+"""`timbre models`: lists, shows, verifies, promotes and quantises artefacts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OK, REFUSED, UNKNOWN = 0, 1, 3
 GROUP = "timbre.models"
-"""Entry points of what needs more than the folder, such as a server."""
+"""Entry points of sub-commands that need more than the folder, such as a server."""
 LIMITS = {
     "latency_ms": "longest time of one window, in ms",
     "size_mb": "largest size, in MB",
@@ -32,7 +32,7 @@ LIMITS = {
     "loss": "how far macro-F1 and top-1 may fall",
 }
 EXIT_CODES = (
-    "exit codes: 0 all is well, 1 an artefact is refused, 2 wrong usage, 3 no such model or version"
+    "exit codes: 0 success, 1 artefact rejected, 2 invalid arguments, 3 unknown model or version"
 )
 
 
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
         print(f"timbre models: {error}", file=sys.stderr)
         return UNKNOWN
     except (ArtefactError, InputError) as error:
-        print(f"timbre models: refused: {error}", file=sys.stderr)
+        print(f"timbre models: rejected: {error}", file=sys.stderr)
         return REFUSED
     return code
 
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("version", metavar="VERSION", nargs="?", help="the latest by default")
     showing.set_defaults(run=_show)
     verifying = actions.add_parser(
-        "verify", parents=[common], help="load every version, fail if one is refused"
+        "verify", parents=[common], help="load every version, fail if one is rejected"
     )
     verifying.add_argument("name", metavar="NAME", nargs="?", help="all models by default")
     verifying.set_defaults(run=_verify)
@@ -90,7 +90,10 @@ def _parser() -> argparse.ArgumentParser:
         actions.add_parser("quantize", parents=[common], help="write a network in lower precision")
     )
     _add_promotion(
-        actions.add_parser("promote", help="serve a trained candidate, if it is an improvement")
+        actions.add_parser(
+            "promote",
+            help="copy a trained candidate to the served artefacts, if it passes the checks",
+        )
     )
     return parser
 
@@ -113,7 +116,10 @@ def _add_quantising(quantising: argparse.ArgumentParser) -> None:
         const="int8",
         help="8-bit integers, for processors",
     )
-    text = "pictures or sounds to calibrate and judge on: a folder, zip or pack; folders named after labels give top-1"
+    text = (
+        "pictures or sounds for calibration and evaluation: a folder, zip or pack; folders named "
+        "after labels give top-1"
+    )
     quantising.add_argument("--calibration", type=Path, metavar="PATH", help=text)
     quantising.add_argument(
         "--out", type=Path, default=Path("artefacts"), metavar="DIR", help="%(default)s as default"
@@ -139,14 +145,14 @@ def _add_promotion(promoting: argparse.ArgumentParser) -> None:
         type=Path,
         default=DEFAULT_PATH,
         metavar="DIR",
-        help="what is served, or shipped",
+        help="folder of the served artefacts",
     )
     for field in dataclasses.fields(Limits):
         option, what = f"--{field.name.replace('_', '-')}", LIMITS[field.name]
         options(
             option, type=float, default=field.default, metavar="X", help=f"{what} (%(default)s)"
         )
-    options("--force", action="store_true", help="say why it would be refused, and serve it")
+    options("--force", action="store_true", help="copy it although it does not pass, and print why")
     promoting.set_defaults(run=_promote)
 
 
@@ -188,7 +194,7 @@ def _promote(store: Store, args: argparse.Namespace) -> int:
         force=args.force,
     )
     for reason in found.reasons:
-        print(f"timbre models: would be refused: {reason}", file=sys.stderr)
+        print(f"timbre models: would be rejected: {reason}", file=sys.stderr)
     print(where, *(f"{name} {value:.3g}" for name, value in found.measured.items()), sep="  ")
     return OK
 
@@ -275,7 +281,7 @@ def _print_pairs(columns: tuple[str, str], pairs: dict[str, Any]) -> None:
 
 
 def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    """Print a table in which nothing is cut off: what does not fit is folded."""
+    """Print a table; cells that do not fit are folded, not cut off."""
     table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == columns[0])

@@ -53,16 +53,16 @@ def export(forest: Any, *, scaler: Any = None, pca: Any = None) -> bytes:
 
 
 def predict_proba(forest: Any, rows: Matrix, *, scaler: Any = None, pca: Any = None) -> Matrix:
-    """Return scikit-learn's own scores (n, labels) of float32 rows (n, features), in the graph's order of columns."""
+    """Return scikit-learn's scores (n, labels) of float32 rows, in the column order of the graph."""
     if scaler is not None:
         rows = scaler.transform(rows)
     if pca is not None:
         rows = pca.transform(rows.astype(np.float64))
-    answers = forest.predict_proba(rows)
-    answers = [answers] if forest.n_outputs_ == 1 else answers
-    nothing = np.zeros(len(rows))
+    scores = forest.predict_proba(rows)
+    scores = [scores] if forest.n_outputs_ == 1 else scores
+    absent = np.zeros(len(rows))
     return np.stack(
-        [nothing if at is None else answers[output][:, at] for output, at in _columns(forest)],
+        [absent if at is None else scores[output][:, at] for output, at in _columns(forest)],
         axis=1,
     )
 
@@ -109,7 +109,7 @@ def _scale(chain: _Chain, scaler: Any) -> None:
 
 
 def _project(chain: _Chain, pca: Any) -> None:
-    """Project in float64 and round once: a row near a split then falls on the same side of it as in scikit-learn."""
+    """Project in float64 and round once, so that rows near a split branch as in scikit-learn."""
     _expect(pca, "PCA")
     components = pca.components_.T.astype(np.float64)
     chain.add("Cast", attributes={"to": _onnx_type(np.float64)})
@@ -171,14 +171,14 @@ def _trees(forest: Any, columns: list[Column]) -> dict[str, Any]:
 def _leaf_scores(tree: Any, columns: list[Column]) -> Matrix:
     """Return P(column), shape (nodes, columns)."""
     value = tree.value / tree.value.sum(axis=2, keepdims=True)
-    nothing = np.zeros(len(value))
+    absent = np.zeros(len(value))
     return np.stack(
-        [nothing if at is None else value[:, output, at] for output, at in columns], axis=1
+        [absent if at is None else value[:, output, at] for output, at in columns], axis=1
     )
 
 
 def _round_down(threshold: Matrix) -> npt.NDArray[np.float32]:
-    """Return the largest float32 at or below: `x <= threshold` is then the same for every float32 x."""
+    """Return the largest float32 <= threshold: `x <= threshold` is the same for any float32 x."""
     nearest = threshold.astype(np.float32)
     return np.where(nearest > threshold, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
@@ -236,12 +236,13 @@ def _check(graph: bytes, forest: Any, *, scaler: Any, pca: Any) -> None:
     difference = float(np.abs(Session(graph).predict(rows) - expected).max())
     if not difference <= TOLERANCE:
         raise ArtefactError(
-            f"the exported forest differs from scikit-learn by {difference:.2g}, allowed is {TOLERANCE}"
+            f"the exported forest differs from scikit-learn by {difference:.2g}; "
+            f"at most {TOLERANCE} is allowed"
         )
 
 
 def _check_rows(forest: Any, *, scaler: Any, pca: Any) -> npt.NDArray[np.float32]:
-    """Draw float32 rows (10,000, features) where the forest splits: on its thresholds and one rounding beside them."""
+    """Draw float32 rows (10,000, features) on the thresholds of the forest and next to them."""
     rng = np.random.default_rng(0)
     splits: list[list[Matrix]] = [[np.zeros(1)] for _ in range(forest.n_features_in_)]
     for estimator in forest.estimators_:

@@ -1,7 +1,7 @@
-"""The kinds of input that a model can take: one entry each, which all other code looks up.
+"""The kinds of input of a model, one entry each; all other code looks them up here.
 
-A new kind is an entry in KINDS and its tests; new arithmetic on sound is a `Kind` of features.config
-besides, a new medium a subclass of InputKind. The decoders are imported when they are first used.
+A new kind is an entry in KINDS and its tests. New arithmetic on sound also needs a `Kind` in
+features.config, a new medium a subclass of InputKind. Decoders are imported at first use.
 """
 
 from __future__ import annotations
@@ -92,7 +92,13 @@ class SoundKind(InputKind[AudioConfig]):
         rate = config.sample_rate
         return {"sample_rate": rate, "window": config.window / rate}
 
-    def tensors(self, data: bytes, config: AudioConfig, *, number: int) -> Iterable[Tensor]:  # noqa: ARG002
+    def tensors(
+        self,
+        data: bytes,
+        config: AudioConfig,
+        *,
+        number: int,  # noqa: ARG002
+    ) -> Iterable[Tensor]:
         """Return the tensors of all whole windows, at least of one. Raises InputError."""
         from features.decode import decode
         from features.extract import extract_many
@@ -167,5 +173,5 @@ def kind_of(name: str) -> InputKind[Any]:
 
 
 def example_metadata(config: PictureConfig, number: int) -> dict[str, str]:
-    """Return metadata for a picture that has none: all values in turn, to calibrate their ranges."""
+    """Return metadata for a picture without any: all values in turn."""
     return {field.name: field.values[number % len(field.values)] for field in config.metadata}

@@ -1,4 +1,4 @@
-"""What an artefact says of itself, and the strict reading of it."""
+"""The manifest of an artefact, and its strict reader."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.kinds import Config, kind_of
 Task: TypeAlias = Literal["multi-label", "multi-class"]
 
 FILES = ("model.onnx", "golden.npz", "report.md")
-"""What lies beside manifest.json."""
+"""The files beside manifest.json."""
 GOLDEN_TOLERANCE, MAX_TOLERANCE = 1e-4, 0.1
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -43,7 +43,7 @@ class InputSpec:
         self.config()
 
     def config(self) -> Config:
-        """Return the configuration. Raises ArtefactError if it names a setting this code does not have."""
+        """Return the configuration. Raises ArtefactError for an unknown setting or a wrong type."""
         where = "manifest.input.configuration"
         wanted = kind_of(self.kind).config
         try:
@@ -54,16 +54,16 @@ class InputSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """A thing a model can hear or see."""
+    """A label of a model."""
 
     name: str
-    """As clients see it."""
+    """As in responses."""
     threshold: float
-    """Scores at or above it count as present."""
+    """A score at or above it counts as present."""
 
 
 class Source(TypedDict):
-    """Where training material came from."""
+    """A source of training data."""
 
     source: str
     licence: str
@@ -87,21 +87,21 @@ class Manifest:
     files: dict[str, str]
     """sha256 (hex) of model.onnx, golden.npz and report.md."""
     metrics: dict[str, Any]
-    """What the evaluation measured."""
+    """Results of the evaluation."""
     provenance: list[Source]
-    """Everything the model was trained and judged on."""
+    """All data of training and evaluation."""
     libraries: dict[str, str]
-    """Versions that made it, by distribution name."""
+    """Versions of the libraries at training, by distribution name."""
     created: str
     """ISO 8601, UTC."""
     origin: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """What it takes to make it again: the recipe's text, its seed, the commit of the code."""
+    """How to reproduce it: the recipe's text, its seed, the commit of the code."""
     tolerance: float = dataclasses.field(default_factory=lambda: GOLDEN_TOLERANCE)
-    """How far golden scores may be off: more where numbers are few bits long, and processors round
+    """Largest difference of golden scores; more for low precision, which processors round
     differently."""
 
     def __post_init__(self) -> None:
-        """Refuse what no model can mean."""
+        """Raises ArtefactError for names, versions or numbers out of range."""
         names = [label.name for label in self.labels]
         rules = {
             f"name={self.name!r} must be lower-case words joined by hyphens": NAME.fullmatch(
@@ -136,7 +136,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Manifest:
-        """Read manifest.json. Raises ArtefactError on anything but exactly the fields and types above."""
+        """Read manifest.json. Raises ArtefactError for other fields or types than those above."""
         data = parse_json(text, where="manifest.json", error=ArtefactError)
         return read_json(cls, data, where="manifest", error=ArtefactError)
 

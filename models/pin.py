@@ -1,4 +1,4 @@
-"""The pinned version of a model: the newest one is served unless a version was requested by number."""
+"""The pinned version of a model: without a pin the newest version is served."""
 
 from __future__ import annotations
 

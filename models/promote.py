@@ -1,8 +1,7 @@
-"""The gate between training and serving: a candidate is measured, and takes its place only if it is an improvement.
+"""Promotes a trained candidate to the served artefacts, if it passes the checks.
 
-Training writes candidates to a folder of its own; a server reads another. `promote` examines a
-candidate as it would be served and copies it over complete, under the version after the latest
-there.
+Training writes candidates to one folder, a server reads another. `promote` checks size, latency,
+noise and the metrics, and copies the artefact under the version after the latest there.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ if TYPE_CHECKING:
     from models.store import Model
 
 FIGURES = ("macro_f1", "top1")
-"""What a new version may not be worse in."""
+"""Metrics in which a new version must not be worse."""
 QUIET_WINDOWS = 200
 RUNS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a candidate must keep to."""
+    """Limits of a candidate."""
 
     latency_ms: float = 10.0
     """Median time of one window through the graph."""
@@ -46,20 +45,19 @@ class Limits:
     quiet: float = 0.99
     """Share of windows of noise and silence that get no label."""
     loss: float = 0.005
-    """How far a figure may fall below that of the version it replaces: the spread from seed to
-    seed."""
+    """How far a metric may fall below that of the replaced version: the spread between seeds."""
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What was measured of a candidate, and why it should not be served."""
+    """The measurements of a candidate, and the reasons to reject it."""
 
     measured: dict[str, float]
     reasons: list[str]
 
 
 def examine(candidate: Model, size: int, replaced: Model | None, limits: Limits) -> Examination:
-    """Measure a candidate. size: bytes of all its files. replaced: the version served now, if there is one."""
+    """Measure a candidate. size: bytes of all its files. replaced: the version served now."""
     measured = {"latency_ms": latency_ms(candidate), "size_mb": size / 1e6}
     reasons = [
         f"{name} {measured[name]:.3g} is over the budget of {getattr(limits, name):g}"
@@ -70,9 +68,9 @@ def examine(candidate: Model, size: int, replaced: Model | None, limits: Limits)
         measured["quiet"] = share_without_label(candidate)
         if measured["quiet"] < limits.quiet:
             reasons.append(
-                f"it labels noise or silence: {measured['quiet']:.1%} of {QUIET_WINDOWS} such windows get no label, "
-                f"and {limits.quiet:.1%} must: train on examples of nothing too (collection.nothing=0.2), or allow it "
-                "with --quiet"
+                f"it labels noise or silence: {measured['quiet']:.1%} of {QUIET_WINDOWS} such "
+                f"windows get no label, {limits.quiet:.1%} must; train with noise and silence "
+                "(collection.nothing=0.2), or lower the limit with --quiet"
             )
     return Examination(
         measured, reasons + (list(_worse(candidate, replaced, limits.loss)) if replaced else [])
@@ -91,7 +89,7 @@ def latency_ms(model: Model) -> float:
 
 
 def share_without_label(model: Model) -> float:
-    """Return the share of windows of noise and silence, made here from a fixed seed, that get no label."""
+    """Return the share of noise and silence windows, from a fixed seed, without a label."""
     rng = np.random.default_rng(1)
     config, kind = model.sound
     windows = [quiet_window(number, config, rng) for number in range(QUIET_WINDOWS)]
@@ -100,7 +98,7 @@ def share_without_label(model: Model) -> float:
 
 
 def quiet_window(number: int, config: AudioConfig, rng: np.random.Generator) -> Samples:
-    """Return a window without any instrument: silence, a constant, mains hum, or noise from brown to white."""
+    """Return a window of silence, a constant, mains hum, or noise from brown to white."""
     peak = 10 ** (rng.uniform(-70, 0) / 20)
     if number % 10 < 2:
         return np.full(config.window, peak / 50 if number % 10 else 0, np.float32)
@@ -118,21 +116,24 @@ def quiet_window(number: int, config: AudioConfig, rng: np.random.Generator) -> 
 
 
 def _worse(candidate: Model, replaced: Model, loss: float) -> Iterator[str]:
-    """Name every way in which the candidate falls behind."""
+    """Yield every regression of the candidate."""
     if gone := set(replaced.labels) - set(candidate.labels):
-        yield f"it does not know {', '.join(sorted(gone))}, which version {replaced.version} does"
+        yield f"it lacks the labels {', '.join(sorted(gone))} of version {replaced.version}"
     before, now = (figures(model.manifest.metrics) for model in (replaced, candidate))
     for name in FIGURES:
         if name not in before:
             continue
         if name not in now:
-            yield f"its metrics hold no {name}, those of version {replaced.version} do"
+            yield f"its metrics lack {name}, which version {replaced.version} has"
         elif now[name] < before[name] - loss:
-            yield f"{name} {now[name]:.3f} is below the {before[name]:.3f} of version {replaced.version}"
+            yield (
+                f"{name} {now[name]:.3f} is below the {before[name]:.3f} of version "
+                f"{replaced.version}"
+            )
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, float]:
-    """Return what versions are compared by: the mean over sources left out where there is one, else the metrics."""
+    """Return the metrics that are compared: the mean over held-out sources, if there is one."""
     found = metrics.get("mean") or metrics
     return {name: found[name] for name in FIGURES if isinstance(found.get(name), float)}
 
@@ -140,11 +141,11 @@ def figures(metrics: dict[str, Any]) -> dict[str, float]:
 def promote(
     name: str, version: str, *, source: Path, target: Path, limits: Limits, force: bool
 ) -> tuple[Path, Examination]:
-    """Copy a candidate from one artefacts folder to another and return where it lies and what was measured.
+    """Copy a candidate to another artefacts folder; return its path and the measurements.
 
-    It gets the version after the latest one there, if its own is not newer already. Raises
-    NotFound, or ArtefactError if the candidate does not load (golden scores included) or, unless
-    `force`, if there is a reason not to serve it.
+    It gets the version after the latest one there, unless its own is newer. Raises NotFound, or
+    ArtefactError if the candidate does not load (golden scores included) or, without `force`, does
+    not pass the checks.
     """
     candidate = Store(source).load(name, version)
     files = {file: (source / name / version / file).read_bytes() for file in FILES}

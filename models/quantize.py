@@ -1,7 +1,7 @@
-"""Smaller and faster versions of a network: half precision, or eight-bit integers, with what that costs in accuracy.
+"""Quantises a network to half precision or 8-bit integers, and measures what that costs.
 
-With models/session.py the one place that knows ONNX Runtime: its tools for this work on graphs, not
-on sessions.
+Imports ONNX Runtime, as models/session.py does: its quantisation tools work on graphs, not on
+sessions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 How: TypeAlias = Literal["fp16", "int8"]
 TOLERANCE: dict[How, float] = {"fp16": 0.02, "int8": 0.08}
-"""How far golden scores may be off elsewhere: processors round such sums in different ways."""
+"""Largest difference of golden scores: processors round such sums in different ways."""
 BATCHES = (1, 32)
 RUNS, RUN_S = 5, 2.0
 """At least so many calls, and so many seconds, of each pair."""
@@ -51,10 +51,10 @@ HEAVY = ("Conv", "Gemm", "MatMul")
 def quantize(
     store: Store, name: str, version: str | None, *, how: How, calibration: Path | None, out: Path
 ) -> tuple[Path, dict[str, Any]]:
-    """Write a version of a network in lower precision below `out`; return where it is and what was measured.
+    """Write a network in lower precision below `out`; return its folder and the measurements.
 
-    calibration: folder, zip or pack of what the model may meet; sub-folders named after labels also
-    give top-1. Without it, the golden inputs serve. Raises NotFound, InputError, Unprocessable,
+    calibration: folder, zip or pack of typical files; sub-folders named after labels also give
+    top-1. Without it, the golden inputs are used. Raises NotFound, InputError, Unprocessable,
     ArtefactError.
     """
     model = store.load(name, version)
@@ -73,18 +73,18 @@ def quantize(
         "provider": session.provider,
         "mb": [len(graph) / 1e6, len(smaller) / 1e6],
         **_accuracy(model, session, material),
-        **_speed(model.session, session, material.judged),
+        **_speed(model.session, session, material.evaluation),
     }
     return _write(model, smaller, measured, how=how, original=folder, out=out), measured
 
 
 def _half(graph: bytes) -> bytes:
-    """Return the graph with half-precision numbers inside, and inputs and scores as they were."""
+    """Return the graph in half precision, with inputs and scores unchanged."""
     onnx = _onnx()
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
     model = _heavy(onnx.load_from_string(graph))
-    # A cast writes the type it says; the converter would say another.
+    # The converter would change the type that a Cast names.
     half = convert_float_to_float16(
         model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, "Cast"]
     )
@@ -93,9 +93,9 @@ def _half(graph: bytes) -> bytes:
 
 
 def _integers(graph: bytes, calibration: npt.NDArray[Any]) -> bytes:
-    """Return the graph with 8-bit weights and activations, but for the last layer; weights have 7 bits.
+    """Return the graph with 8-bit activations and 7-bit weights, except for the last layer.
 
-    Seven, because the products of two times eight overflow on processors without VNNI.
+    Seven bits, because the products of two times eight overflow on processors without VNNI.
     """
     onnx = _onnx()
     from onnxruntime.quantization import (
@@ -147,14 +147,14 @@ def _onnx() -> Any:
 
 
 def _heavy(model: Any) -> Any:
-    """Return the graph with all its nodes named. Raises Unprocessable where there is nothing to gain."""
+    """Return the graph with all nodes named. Raises Unprocessable if it has no heavy operator."""
     kinds = {node.op_type for node in model.graph.node}
     if any(node.domain == "ai.onnx.ml" for node in model.graph.node) or not kinds & set(HEAVY):
         raise Unprocessable(
             "only networks are quantised: this graph has trees, or no Conv, Gemm or MatMul"
         )
     for number, node in enumerate(model.graph.node):
-        # What is left out goes by its name.
+        # Nodes are excluded from quantisation by name.
         node.name = node.name or f"node{number}"
     return model
 
@@ -166,7 +166,7 @@ def _last_layers(model: Any) -> list[str]:
 
 
 def _accuracy(model: Model, session: Session, material: Material) -> dict[str, Any]:
-    before, after = (_predict(each, material.judged) for each in (model.session, session))
+    before, after = (_predict(each, material.evaluation) for each in (model.session, session))
     if model.manifest.task == "multi-class":
         same = before.argmax(axis=1) == after.argmax(axis=1)
     else:
@@ -238,7 +238,7 @@ def _versions(store: Store, name: str) -> list[str]:
 
 
 def _golden_scores(graph: bytes, original: Path) -> bytes:
-    inputs, buffer = golden(original).judged, io.BytesIO()
+    inputs, buffer = golden(original).evaluation, io.BytesIO()
     np.savez_compressed(buffer, inputs=inputs, scores=Session(graph).predict(inputs))
     return buffer.getvalue()
 
@@ -259,18 +259,22 @@ def _report(model: Model, measured: dict[str, Any], original: str) -> str:
         if model.manifest.task == "multi-class"
         else "of all labels stay"
     )
+    agreement = (
+        f"{measured['agreement']:.1%} {alike}; "
+        f"scores differ by {measured['score_off']:.4f} on average."
+    )
     return "\n".join(
         [
             f"# {model.name}: {measured['from']} in {measured['how']}",
             "",
             f"Measured on {measured['material']}; on {measured['provider']}, one thread.",
-            f"{measured['agreement']:.1%} {alike}; scores are off by {measured['score_off']:.4f} on average.",
+            agreement,
             "",
             f"| | {measured['from']} | {measured['how']} |",
             "|---|---:|---:|",
             *lines,
             "",
-            "What follows is the report of the original, which judges the original.",
+            "The report of the original network follows; its figures are those of the original.",
             "",
             original,
         ]

@@ -23,7 +23,7 @@ class RecentModels:
         self._lock = Lock()
 
     def find(self, name: str, version: str) -> Model:
-        """Return a version, loaded if needed. Raises NotFound and ArtefactError as `Store.load` does."""
+        """Return a version, loaded if needed. Raises as `Store.load` does."""
         kept = self._kept.get((name, version))
         model = kept[0] if kept else self._store.load(name, version)
         self.put(model)

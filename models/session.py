@@ -1,4 +1,4 @@
-"""The one file that knows ONNX Runtime."""
+"""Runs ONNX graphs. The one file of the service that imports ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 PREFERENCE = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
-"""Options of providers: products of 10 bits (TF32) would give other scores than those an artefact
-is checked by."""
+"""Options of providers: products of 10 bits (TF32) would give other than the golden scores."""
 DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 
 
@@ -24,9 +23,9 @@ class Session:
     """An ONNX graph with one input and one output, ready to run. Safe to share between threads."""
 
     def __init__(self, graph: bytes, *, accelerate: bool = True) -> None:
-        """Load the graph on the best provider there is, on the CPU only if not `accelerate`.
+        """Load the graph on the best provider, or on the CPU if not `accelerate`.
 
-        Raises ArtefactError if it is no graph we run.
+        Raises ArtefactError if the graph cannot be run.
         """
         # Imported here so that `timbre --help` does not wait for it.
         import onnxruntime
@@ -74,19 +73,20 @@ class Session:
         """
         if batch.dtype != self.dtype or batch.shape[1:] != self.shape or len(batch) == 0:
             raise Unprocessable(
-                f"the model takes {self.dtype} (n, {', '.join(map(str, self.shape))}), not {batch.dtype} {batch.shape}"
+                f"the model takes {self.dtype} (n, {', '.join(map(str, self.shape))}), "
+                f"not {batch.dtype} {batch.shape}"
             )
         scores: npt.NDArray[np.float32] = self._session.run(self._outputs, {self._input: batch})[0]
         return scores
 
 
 def _opened(graph: bytes, options: Any, providers: list[tuple[str, dict[str, str]]]) -> Any:
-    """Return ONNX Runtime's session on the first of the providers whose libraries are there. Raises ArtefactError."""
+    """Return a session on the first provider that can be loaded. Raises ArtefactError."""
     import onnxruntime
 
     try:
-        # Left to itself, ONNX Runtime prints what is missing and goes on without the other
-        # providers' options.
+        # By default ONNX Runtime prints what is missing and continues without the options of
+        # the other providers.
         return onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     except Exception as error:
         if len(providers) > 1:

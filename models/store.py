@@ -1,4 +1,4 @@
-"""Artefacts on disk: found by name and version, checked, warmed, kept."""
+"""Artefacts on disk: found by name and version, checked, warmed up, cached."""
 
 from __future__ import annotations
 
@@ -29,20 +29,19 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = Path(__file__).parent / "artefacts"
 WARM_BATCHES = (32, 16, 8, 4, 2, 1)
-"""Largest first: memory is then taken once, and the sizes between need nothing more (measured)."""
+"""Largest first: memory is allocated once, and sizes between need no more (measured)."""
 Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
-"""Name, inode, size and time of the files in a folder: equal as long as nothing was done to them.
-"""
+"""Name, inode, size and time of the files in a folder: equal while they are unchanged."""
 Sessions: TypeAlias = weakref.WeakValueDictionary[tuple[str, bool], Session]
 """Graphs that are open, by their sha256 and whether on an accelerator if there is one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A checked and warmed artefact. Safe to share between threads."""
+    """A checked and warmed artefact. Thread-safe."""
 
     manifest: Manifest
-    """All the artefact says of itself."""
+    """The manifest of the artefact."""
     config: Config
     """The settings its tensors are made with."""
     thresholds: npt.NDArray[np.float32]
@@ -72,14 +71,14 @@ class Model:
 
     @property
     def sound(self) -> tuple[AudioConfig, Kind]:
-        """Settings, and what is computed from a window. Raises UnsupportedMedia for other models."""
+        """Settings, and what is computed from a window. Raises UnsupportedMedia for pictures."""
         if not isinstance(self.config, AudioConfig) or not isinstance(self.input, SoundKind):
             raise UnsupportedMedia(f"model {self.name!r} takes pictures, not sound")
         return self.config, self.input.computed
 
     @property
     def picture(self) -> PictureConfig:
-        """Settings of its pictures. Raises UnsupportedMedia for other models."""
+        """Settings of its pictures. Raises UnsupportedMedia for sound."""
         if not isinstance(self.config, PictureConfig):
             raise UnsupportedMedia(f"model {self.name!r} takes sound, not pictures")
         return self.config
@@ -90,7 +89,7 @@ class Model:
         return [label.name for label in self.manifest.labels]
 
     def unlike(self, other: Model) -> str:
-        """Return what of another model differs so that none of its clients may be handed over; empty if nothing."""
+        """Return what makes another model incompatible for running streams; empty if nothing."""
         ours, theirs = self.manifest, other.manifest
         parts = {
             "labels": self.labels != other.labels,
@@ -101,21 +100,21 @@ class Model:
         return " and ".join(name for name, differs in parts.items() if differs)
 
     def predict(self, batch: Tensor) -> npt.NDArray[np.float32]:
-        """Return scores (n, labels) of tensors (n, *shape). Raises Unprocessable on another dtype or shape."""
+        """Return scores (n, labels) of tensors (n, *shape). Raises Unprocessable for others."""
         return self.session.predict(batch)
 
 
 class Store:
-    """The artefacts below one folder, NAME/VERSION/. Safe to share between threads."""
+    """The artefacts below one folder, NAME/VERSION/. Thread-safe."""
 
     def __init__(self, path: Path | str = DEFAULT_PATH) -> None:
-        """Look below `path`, which need not exist yet."""
+        """path: the folder, which need not exist yet."""
         self.path = Path(path)
-        # A model lives as long as somebody uses it.
+        # A model is released when its last user drops it.
         self._loaded: weakref.WeakValueDictionary[tuple[str, str], Model] = (
             weakref.WeakValueDictionary()
         )
-        # Two names for one network need its memory once.
+        # Two names of one network share its memory.
         self._sessions: Sessions = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
@@ -130,17 +129,16 @@ class Store:
         return {name: versions for name, versions in listed.items() if versions}
 
     def versions(self, name: str) -> list[str]:
-        """Return the versions of a model, oldest first. Raises NotFound, naming the models there are."""
+        """Return the versions of a model, oldest first. Raises NotFound, naming the models."""
         versions = self._versions(name) if NAME.fullmatch(name) else []
         if not versions:
             raise NotFound(f"no model {name!r}; there is {_listing(self.names())}")
         return versions
 
     def load(self, name: str, version: str | None = None) -> Model:
-        """Return a model, by default its latest version, checked and warmed; the same object while it is in use.
+        """Return a checked and warmed model, by default the latest version; cached while in use.
 
-        Raises NotFound, naming what there is, or ArtefactError with the reason why the artefact is
-        refused.
+        Raises NotFound, naming what there is, or ArtefactError with the reason.
         """
         if version and (model := self._loaded.get((name, version))):
             return model
@@ -209,10 +207,9 @@ class Store:
 
 
 def read(folder: Path, *, sessions: Sessions | None = None) -> Model:
-    """Return the artefact in a folder, checked and warmed. Raises ArtefactError with the reason if it is refused.
+    """Return the artefact in a folder, checked and warmed. Raises ArtefactError with the reason.
 
-    sessions: those of other artefacts, one of which is taken if it has the very same graph; gets
-    the new one.
+    sessions: of other artefacts; one with the same graph is shared, a new one is added.
     """
     manifest = Manifest.from_json(_bytes(folder / "manifest.json"))
     files = {name: _bytes(folder / name) for name in FILES}
@@ -268,12 +265,12 @@ def _check_signature(model: Model) -> None:
     found = (str(session.dtype), session.shape, session.labels)
     if wanted != found or spec.shape != model.input.shape(model.config):
         raise ArtefactError(
-            f"the manifest speaks of (dtype, shape, labels) = {wanted}, the graph of {found}"
+            f"(dtype, shape, labels) is {wanted} in the manifest and {found} in the graph"
         )
 
 
 def _replay(model: Model, golden: bytes) -> None:
-    """Compare with the scores of the day the artefact was made."""
+    """Compare the scores of the golden inputs with those stored in the artefact."""
     with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
         inputs, expected = arrays["inputs"], arrays["scores"]
     scores = model.predict(inputs)
@@ -283,13 +280,14 @@ def _replay(model: Model, golden: bytes) -> None:
         )
     if not (off := float(np.abs(scores - expected).max())) <= model.manifest.tolerance:
         raise ArtefactError(
-            "the golden inputs give other scores than on the day the artefact was made: "
-            f"off by {off:.2g} on {model.session.provider}, at most {model.manifest.tolerance:g} is allowed"
+            "the golden inputs give other scores than when the artefact was made: "
+            f"off by {off:.2g} on {model.session.provider}, at most "
+            f"{model.manifest.tolerance:g} is allowed"
         )
 
 
 def _warm(model: Model) -> None:
-    """Run batches once: the first request is then as fast as the thousandth."""
+    """Run batches once, so that the first request is as fast as later ones."""
     for size in WARM_BATCHES:
         model.predict(np.zeros((size, *model.session.shape), model.session.dtype))
 

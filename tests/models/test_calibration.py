@@ -52,17 +52,17 @@ def zipped(album):
 def test_every_form_gives_the_same_pictures_half_for_each(store, album, form):
     model = store.load("colours")
     found = collected(model, form(album))
-    tensors = {each.tobytes() for half in (found.calibration, found.judged) for each in half}
+    tensors = {each.tobytes() for half in (found.calibration, found.evaluation) for each in half}
     assert tensors == {decode(path.read_bytes(), CONFIG).tobytes() for path in album.rglob("*.png")}
-    assert len(found.calibration) == len(found.judged) == len(found.truth) == 6
-    for tensor, label in zip(found.judged, found.truth, strict=True):
+    assert len(found.calibration) == len(found.evaluation) == len(found.truth) == 6
+    for tensor, label in zip(found.evaluation, found.truth, strict=True):
         assert tensor.reshape(-1, 3).mean(axis=0).argmax() == label
 
 
 @pytest.mark.parametrize("form", [lambda album: album, zipped, packed])
 def test_metadata_takes_all_its_values_and_then_nobody_knows_the_truth(store, album, form):
     found = collected(store.load("places"), form(album))
-    told = np.concatenate((found.calibration, found.judged))[:, 24 * 32 * 3 :]
+    told = np.concatenate((found.calibration, found.evaluation))[:, 24 * 32 * 3 :]
     assert told.any(axis=0).all()
     assert found.truth is None
 
@@ -71,8 +71,8 @@ def test_no_more_than_some_hundred_are_looked_at_spread_over_all(store, album, m
     monkeypatch.setattr(calibration, "MOST", 4)
     for source in (album, zipped(album), packed(album)):
         found = collected(store.load("colours"), source)
-        assert len(found.calibration) + len(found.judged) <= 4
-        assert len({each.tobytes() for each in (*found.calibration, *found.judged)}) > 2
+        assert len(found.calibration) + len(found.evaluation) <= 4
+        assert len({each.tobytes() for each in (*found.calibration, *found.evaluation)}) > 2
 
 
 def test_a_pack_that_was_made_otherwise_is_refused(store, album):
@@ -100,7 +100,7 @@ def test_what_holds_nothing_to_see_is_refused(store, tmp_path, monkeypatch):
     Image.new("RGB", (9, 9)).save(tmp_path / "one" / "a.png")
     Image.new("RGB", (9, 9)).save(tmp_path / "one" / "b.png")
     archive = Path(shutil.make_archive(str(tmp_path / "one"), "zip", tmp_path, "one"))
-    assert len(collected(model, archive).judged) == 1
+    assert len(collected(model, archive).evaluation) == 1
     monkeypatch.setattr(calibration, "MOST_BYTES", 20)
     with pytest.raises(InputError, match="fewer than two files"):
         collected(model, archive)

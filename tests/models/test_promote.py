@@ -83,7 +83,7 @@ def test_a_candidate_without_the_figures_or_labels_of_the_old_one_is_refused(
     candidate(metrics={}, labels=others)
     assert promote() == 1
     said = capsys.readouterr().err
-    assert "does not know flute" in said
+    assert "lacks the labels flute" in said
     assert "hold no macro_f1" in said
     assert "hold no top1" in said
 
@@ -107,7 +107,7 @@ def test_over_budget_is_refused_with_figure_and_budget(candidate, promote, serve
 def test_force_says_why_it_would_be_refused_and_serves_it(candidate, promote, served, capsys):
     candidate()
     assert promote("--size-mb", "1e-6", "--force") == 0
-    assert "would be refused: size_mb" in capsys.readouterr().err
+    assert "would be rejected: size_mb" in capsys.readouterr().err
     assert served.names() == ["trio"]
 
 

@@ -181,7 +181,7 @@ def test_a_pickle_among_the_golden_inputs_is_never_opened(artefacts, trio, rewri
 
 def test_labels_that_the_graph_does_not_have_are_refused(artefacts, trio, rewrite):
     rewrite(trio, labels=[{"name": "piano", "threshold": 0.5}])
-    with pytest.raises(ArtefactError, match="the manifest speaks of"):
+    with pytest.raises(ArtefactError, match="in the manifest and"):
         Store(artefacts).load("trio")
 
 
