@@ -13,7 +13,7 @@ from numba.np.arrayobj import populate_array
 
 
 def _make_array(scalar: Any, dimensions: int) -> Any:
-    """Make an intrinsic that takes an address and the last axis' length, and gives an array that owns nothing."""
+    """Make an intrinsic: from an address and the length of the last axis to an array view."""
     kind = types.Array(scalar, dimensions, "C")
 
     @intrinsic

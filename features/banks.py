@@ -30,7 +30,7 @@ PITCH_RANGE = (150.0, 4000.0)
 
 @dataclass(frozen=True)
 class Tables:
-    """Everything the kernels read besides the samples."""
+    """The constant inputs of the kernels."""
 
     window: Doubles
     """Periodic Hann, shape (n_fft,)."""
@@ -39,23 +39,24 @@ class Tables:
     untangle: Doubles
     """exp(-2 pi i k / n_fft) as (re, im) for k = 0 .. n_fft / 4, flat."""
     places: Integers
-    """Where the transform leaves each bin, shape (n_fft / 2,)."""
+    """Position of each bin after the transform, shape (n_fft / 2,)."""
     mel_start: Integers
     """First bin of each mel band, shape (n_mels,)."""
     mel_offset: Integers
-    """Where each band's weights begin in `mel_weights`, shape (n_mels + 1,)."""
+    """Offset of each band's weights in `mel_weights`, shape (n_mels + 1,)."""
     mel_weights: Floats
     """Non-zero mel weights, band after band."""
     bin_hz: Doubles
     """Hertz between bins, shape (1,)."""
     peak_bins: tuple[int, int]
-    """First and one past the last bin in which tuning looks for peaks."""
+    """First and one past the last bin that is searched for peaks of the tuning."""
 
     @cached_property
     def given(self) -> Integers:
-        """What `features.kernel_compiler` takes of all this: addresses, the number of bands, `peak_bins`."""
+        """The arguments of `features.kernel_compiler`: addresses, number of bands, `peak_bins`."""
         arrays = (
-            self.window, self.twiddles, self.untangle, self.places, self.mel_start, self.mel_offset, self.mel_weights,
+            self.window, self.twiddles, self.untangle, self.places, self.mel_start,
+            self.mel_offset, self.mel_weights,
             self.bin_hz,
         )  # fmt: skip
         return np.array([*(address(each) for each in arrays), self.mel_start.size, *self.peak_bins])
@@ -85,7 +86,7 @@ def tables(config: AudioConfig) -> Tables:
 
 
 def mel_bank(config: AudioConfig) -> Floats:
-    """Return Slaney's mel bank, area-normalised, shape (n_mels, 1 + n_fft / 2)."""
+    """Return the mel bank, area-normalised, shape (n_mels, 1 + n_fft / 2) (Slaney, 1998)."""
     edges = _mel_to_hz(np.linspace(0.0, _hz_to_mel(config.sample_rate / 2), config.n_mels + 2))
     ramps = np.subtract.outer(edges, np.fft.rfftfreq(config.n_fft, 1.0 / config.sample_rate))
     width = np.diff(edges)[:, None]
@@ -99,7 +100,10 @@ def mel_bank(config: AudioConfig) -> Floats:
 
 @lru_cache(maxsize=400)
 def chroma_bank(config: AudioConfig, tuning_bin: int) -> Floats:
-    """Return the chroma bank for the tuning `TUNING_EDGES[tuning_bin]`, shape (12, 1 + n_fft / 2)."""
+    """Return the chroma bank of the tuning TUNING_EDGES[tuning_bin], (12, 1 + n_fft / 2).
+
+    As librosa.filters.chroma (Ellis, 2007).
+    """
     n = config.n_fft
     a440 = 440.0 * 2.0 ** (TUNING_EDGES[tuning_bin] / N_CHROMA)
     notes = N_CHROMA * np.log2(

@@ -58,7 +58,7 @@ class AudioConfig:
         return 1 + self.window // self.hop_length
 
     def live_hop(self, seconds: float) -> int:
-        """Return the live hop in samples: the multiple of hop_length nearest to `seconds`, at least one."""
+        """Return the live hop in samples: the multiple of hop_length nearest to `seconds`."""
         return max(1, round(seconds * self.sample_rate / self.hop_length)) * self.hop_length
 
     def check_hop(self, seconds: float, *, shortest: float) -> None:
@@ -79,33 +79,33 @@ class AudioConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """One thing told beside a picture, such as the region it comes from."""
+    """A value given with a picture, such as its region."""
 
     name: str
-    """Of the form field or query parameter."""
+    """Name of the form field or query parameter."""
     values: tuple[str, ...]
-    """All it may be, in the order of the model's input."""
+    """The possible values, in the order of the model's input."""
     required: bool = True
-    """If not, it may be left out: then all its inputs are 0."""
+    """If not, it may be missing: then all its inputs are 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureConfig:
-    """How a picture file becomes numbers: uint8 RGB. Scaling and normalising belong to the model's graph."""
+    """How a picture becomes uint8 RGB. Scaling and normalising belong to the model's graph."""
 
     height: int = 224
     """Pixels."""
     width: int = 224
     """Pixels."""
     fit: Fit = "crop"
-    """What becomes of another aspect ratio."""
+    """How another aspect ratio is handled."""
     resample: Resample = "bilinear"
     """Filter of the resizing."""
     metadata: tuple[Metadata, ...] = ()
-    """What is told beside the picture, in the order of the model's input."""
+    """The metadata of a picture, in the order of the model's input."""
 
     def __post_init__(self) -> None:
-        """Refuse what no picture can become. Raises Unprocessable."""
+        """Raises Unprocessable for sizes, names or values that are not possible."""
         names = [field.name for field in self.metadata]
         lists = [names, *(field.values for field in self.metadata)]
         rules = {

@@ -1,4 +1,4 @@
-"""Sound files as bytes to mono samples; bad files are refused before memory is spent on them."""
+"""Decodes sound files to mono samples; headers are checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _BLOCK = 1 << 20  # values decoded at a time, all channels together
 
 
 def decode(data: bytes, *, sample_rate: int = 22_050, max_seconds: float = MAX_SECONDS) -> Samples:
-    """Return a WAV, FLAC, OGG (Vorbis, Opus) or MP3 file as mono float32 (n,) at `sample_rate`, channels averaged.
+    """Return a WAV, FLAC, OGG (Vorbis, Opus) or MP3 file as mono float32 (n,) at `sample_rate`.
+
+    Channels are averaged.
 
     Raises UnsupportedMedia (of no such kind), InputError (empty, truncated, damaged), TooLarge
     (longer than `max_seconds`, by its header or in truth), Unprocessable (no samples, NaN,
@@ -53,7 +55,7 @@ def _read(file: soundfile.SoundFile, sample_rate: int, max_seconds: float) -> Sa
     parts, frames = [], 0
     for block in _blocks(file):
         frames += len(block)
-        # A header may claim less than what comes.
+        # The header may state less than the file holds.
         if frames > max_seconds * file.samplerate:
             raise _too_long(frames / file.samplerate, max_seconds)
         mono = block.mean(axis=1, dtype=np.float32)

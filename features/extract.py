@@ -1,4 +1,4 @@
-"""The 26 numbers, or the log-mel spectrogram, of a window: equal to librosa 0.11, far faster."""
+"""The 26 features, or the log-mel spectrogram, of a window; equal to librosa 0.11."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def extract(samples: Samples, *, config: AudioConfig = DEFAULT) -> Floats:
 
 
 def log_mel(samples: Samples, *, config: AudioConfig = DEFAULT) -> Floats:
-    """Return the log-mel spectrogram in dB, float32 (n_mels, 1 + n // hop_length), cut 80 dB below its maximum.
+    """Return the log-mel spectrogram in dB, float32 (n_mels, 1 + n // hop_length).
+
+    Clipped at 80 dB below its maximum (librosa `power_to_db`, top_db=80).
 
     Equal to librosa's `power_to_db(melspectrogram(y))`. Raises Unprocessable like `extract`.
     """
@@ -58,20 +60,20 @@ def extract_many(
 
 
 def checked(samples: Samples) -> Samples:
-    """Return the samples as contiguous float32; raise Unprocessable when empty, not 1-D or not finite."""
+    """Return contiguous float32. Raises Unprocessable when empty, not 1-D or not finite."""
     samples = np.ascontiguousarray(samples, np.float32)
     if samples.ndim != 1 or samples.size == 0:
         raise Unprocessable(
             f"samples of shape {samples.shape}: a non-empty one-dimensional array is needed"
         )
-    # A sum of squares is finite only if all are, and found in a fraction of the time.
+    # A sum of squares is finite only if all samples are, and is much faster to compute.
     if not np.isfinite(np.dot(samples, samples)) and not np.isfinite(samples).all():
         raise Unprocessable("samples hold NaN or infinity")
     return samples
 
 
 class _Work:
-    """Scratch for windows of one length, kept per thread: allocation would cost more than the arithmetic."""
+    """Scratch memory per thread for windows of one length: allocation takes longer than the FFTs."""
 
     def __init__(self, config: AudioConfig, kind: Kind, count: int) -> None:
         self.key = (config, kind, count)

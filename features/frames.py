@@ -1,4 +1,4 @@
-"""Tables of analysed frames, and what a window makes of them."""
+"""Analysed frames, and the tensor of a window of them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Frames:
     def __init__(self, config: AudioConfig, *, rows: int, kind: Kind) -> None:
         if (config.n_fft, config.hop_length) != (layout.N_FFT, layout.HOP):
             raise Unprocessable(
-                f"n_fft {config.n_fft} and hop_length {config.hop_length}: only 2048 and 512 are built"
+                f"n_fft {config.n_fft} and hop_length {config.hop_length}: "
+                "only 2048 and 512 are built"
             )
         self.config, self.kind = config, kind
         self._full = kind == "features"
-        # The kernels are given addresses only: whoever made the tables first may have dropped them
-        # by now.
+        # The kernels get addresses only: keep the arrays alive.
         self._tables = tables(config)
         self._given = self._tables.given
         self._entries = entries()
@@ -55,7 +55,7 @@ class Frames:
     def analyse(
         self, signal: Samples, *, offset: int, real: tuple[int, int], row: int, count: int
     ) -> None:
-        """Analyse `count` frames of `signal` from `offset` on, 512 samples apart, into rows from `row` on.
+        """Analyse `count` frames of `signal` from `offset` on, 512 apart, into rows from `row` on.
 
         `real` says which samples are no padding. `signal` must hold 2048 samples behind the last
         block of eight frames.
@@ -73,7 +73,7 @@ class Frames:
             np.log2(notes, out=notes)
 
     def tensor(self, rows: Integers) -> Floats:
-        """Return what the window of these rows is to a model: (26,) or (n_mels, frames), float32."""
+        """Return the tensor of the window of these rows, float32 (26,) or (n_mels, frames)."""
         decibels = self._mel[rows]
         np.maximum(decibels, decibels.max() - np.float32(80), out=decibels)
         if not self._full:
@@ -85,8 +85,7 @@ class Frames:
         vector = np.empty(6 + self.config.n_mfcc, np.float32)
         bank = chroma_bank(self.config, tuning)
         self._entries["summarise"](*window, tuning, address(bank), address(vector))
-        # Frame by frame in float32, rounding and all, as librosa does it: in a mean near zero the
-        # rounding shows.
+        # Frame by frame in float32, with the rounding of librosa: it is visible in means near zero.
         cepstra = scipy.fft.dct(decibels, type=2, norm="ortho", axis=1, overwrite_x=True)
         vector[6:] = cepstra[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)
         return vector
@@ -99,7 +98,7 @@ def reach(count: int) -> int:
 
 
 def _scratch() -> int:
-    """Return where this thread's room for one block of eight frames is: 260 kB that no stream need have for itself."""
+    """Return the address of this thread's scratch of 260 kB for one block of eight frames."""
     if not hasattr(_local, "scratch"):
         half, bins = layout.HALF * LANES, layout.BINS * LANES
         columns = _aligned(layout.HOP * layout.STRIDE, np.float32)
@@ -110,7 +109,7 @@ def _scratch() -> int:
 
 
 def _heights(rows: int) -> npt.NDArray[np.float32]:
-    """Return this thread's room for all peaks of a window."""
+    """Return this thread's scratch for all peaks of a window."""
     if not hasattr(_local, "heights") or _local.heights.size < rows * PEAKS:
         _local.heights = np.empty(rows * PEAKS, np.float32)
     heights: npt.NDArray[np.float32] = _local.heights
@@ -118,7 +117,7 @@ def _heights(rows: int) -> npt.NDArray[np.float32]:
 
 
 def _aligned(size: int, dtype: type) -> npt.NDArray[np.floating]:
-    """Zeros that begin on a cache line: a vector that lies across two costs twice."""
+    """Return zeros aligned to a cache line: a vector across two lines costs twice."""
     raw = np.zeros(size * np.dtype(dtype).itemsize + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size * np.dtype(dtype).itemsize].view(dtype)

@@ -1,4 +1,4 @@
-"""What stands around the pixels of a picture file: its kind, size and orientation, read before anything is decoded.
+"""The headers of picture files: kind, size and orientation, read before decoding.
 
 All else (comments, profiles, thumbnails, further frames) is taken out, so that the decoder never
 meets it: most ways to make a small file cost much memory or time lie there.
@@ -43,7 +43,7 @@ class Bare:
 
 
 def sniff(data: bytes) -> str:
-    """Return the kind of a picture file. Raises InputError when empty, UnsupportedMedia when none of `KINDS`."""
+    """Return the kind of a file. Raises InputError when empty, UnsupportedMedia for other kinds."""
     if not data:
         raise InputError("the file is empty")
     for kind, pattern in _MAGIC.items():
@@ -84,7 +84,7 @@ def _counted(kind: str, count: int) -> None:
 
 
 def _jpeg(data: bytes) -> Bare:
-    """Keep APP0 and APP14, which decide about colours, and what is not APPn or COM. ITU T.81, annex B."""
+    """Keep APP0 and APP14 (colours) and all but the other APPn and COM (ITU T.81, annex B)."""
     kept, size, orientation = [data[:2]], None, 1
     for count, (marker, at, end) in enumerate(_segments(data)):
         _counted("JPEG", count)
@@ -171,7 +171,7 @@ def _webp_orientation(data: bytes) -> int:
 
 
 def _gif(data: bytes) -> Bare:
-    """Keep the first picture and the extension that tells its transparency. GIF89a specification."""
+    """Keep the first picture and the extension with its transparency (GIF89a specification)."""
     at = 13 + _colours(data[10])
     kept = [data[:at]]
     while data[at] == 0x21:
@@ -238,7 +238,7 @@ _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 
 
 def _tiff(data: bytes) -> Bare:
-    """Write a directory of the first picture's necessary tags behind the file, and point the header to it."""
+    """Append a directory of the first picture's necessary tags, and point the header to it."""
     order, entries = _directory(data)
     held = sum(_TIFF_SIZES.get(kind, 1) * count for _, kind, count, _ in entries)
     if held > len(data):
@@ -269,7 +269,7 @@ def _tiff(data: bytes) -> Bare:
 
 
 def _directory(data: bytes) -> tuple[str, list[tuple[int, int, int, bytes]]]:
-    """Return byte order and the first directory: tag, type, count and the four bytes of value or offset of each."""
+    """Return the byte order and the first directory: tag, type, count and value or offset each."""
     order = "<" if data[:2] == b"II" else ">"
     at = struct.unpack_from(f"{order}I", data, 4)[0]
     count = struct.unpack_from(f"{order}H", data, at)[0]
@@ -279,13 +279,13 @@ def _directory(data: bytes) -> tuple[str, list[tuple[int, int, int, bytes]]]:
 
 
 def _number(order: str, kind: int, raw: bytes) -> int:
-    """Return the first value of a tag of bytes, shorts or longs, as far as it stands in the entry."""
+    """Return the first value of a tag of bytes, shorts or longs, if the entry holds it."""
     code = {1: "B", 3: "H", 4: "I"}.get(kind)
     return int(struct.unpack_from(f"{order}{code}", raw)[0]) if code else 0
 
 
 def _orientation(exif: bytes) -> int:
-    """Return the orientation that an EXIF block (a TIFF directory) tells; upright when it cannot be read."""
+    """Return the orientation of an EXIF block (a TIFF directory); upright if it is unreadable."""
     try:
         order, entries = _directory(exif)
     except struct.error:

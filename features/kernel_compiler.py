@@ -1,4 +1,4 @@
-"""The kernels as machine code for this processor: functions of numbers and addresses alone, which need no numba.
+"""Compiles the kernels to machine code for this processor, which runs without numba.
 
 `python -m features.kernel_compiler` writes the object file to its standard output.
 """
@@ -17,7 +17,7 @@ from features.kernel_loader import ENTRIES, symbol
 from features.layout import BINS, HALF, HOP, LANES, N_FFT, PEAKS, STRIDE
 
 MANY = 2**31
-"""Where the caller knows how many there are."""
+"""Length of arrays whose length only the caller knows."""
 
 
 def analyse(tables, scratch, frames, signal, offset, start, stop, row, count, full):
@@ -30,16 +30,16 @@ def analyse(tables, scratch, frames, signal, offset, start, stop, row, count, fu
         start,
         stop,
         (
-            doubles(t[0], N_FFT), doubles(t[1], MANY), doubles(t[2], MANY), integers(t[3], HALF), integers(t[4], bands),
-            integers(t[5], bands + 1), floats(t[6], MANY), doubles(t[7], 1)[0], (t[9], t[10]),
+            doubles(t[0], N_FFT), doubles(t[1], MANY), doubles(t[2], MANY), integers(t[3], HALF),
+            integers(t[4], bands), integers(t[5], bands + 1), floats(t[6], MANY), doubles(t[7], 1)[0], (t[9], t[10]),
         ),
         (
             floats(s[0], HOP * STRIDE), doubles(s[1], HALF * LANES), doubles(s[2], HALF * LANES),
             floats(s[3], BINS * LANES), floats(s[4], BINS * LANES),
         ),
         (
-            rows64(f[0], 6), rows32(f[1], bands), rows32(f[2], BINS), rows32(f[3], PEAKS), rows32(f[4], PEAKS),
-            integers(f[5], MANY), integers(f[6], MANY),
+            rows64(f[0], 6), rows32(f[1], bands), rows32(f[2], BINS), rows32(f[3], PEAKS),
+            rows32(f[4], PEAKS), integers(f[5], MANY), integers(f[6], MANY),
         ),
         row,
         count,
@@ -93,7 +93,7 @@ def build() -> bytes:
 
 
 def _assembly(entry):
-    """Return LLVM's code of an entry, behind a function with C's way of calling."""
+    """Return the LLVM code of an entry, behind a function with the C calling convention."""
     name, count = entry.__name__, ENTRIES[entry.__name__]
     signature = types.int64(*[types.int64] * count)
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}

@@ -1,6 +1,6 @@
-"""The compiled kernels, loaded from an object file: numba is needed to make it, not to use it.
+"""Loads the compiled kernels from an object file; numba is needed only to make it.
 
-So a process that computes features holds neither numba nor what its compiling leaves behind, 50 MB.
+So a process that computes features needs neither numba nor the 50 MB that compiling takes.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ def symbol(name: str) -> str:
 
 
 def address(array: npt.NDArray[Any]) -> int:
-    """Return where an array begins. It has to be contiguous, and kept as long as somebody uses the address."""
+    """Return the address of a contiguous array, valid as long as the array is referenced."""
     begin: int = array.__array_interface__["data"][0]
     return begin
 
 
 @cache
 def entries() -> dict[str, Entry]:
-    """Return the entries by name; they let other threads run. The first call on a machine takes ten seconds."""
+    """Return the entries by name; they release the GIL. The first call on a machine takes 10 s."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(
         codemodel="jitdefault"
     )
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
-    # Without the engine its code would go.
+    # The code is freed with its engine.
     _engines.append(engine)
     engine.add_object_file(binding.ObjectFileRef.from_data(_object()))
     engine.finalize_object()
@@ -61,7 +61,7 @@ def entries() -> dict[str, Entry]:
 
 
 def _object() -> bytes:
-    """Return the object file for this code and processor, made if need be."""
+    """Return the object file for this code and processor, compiled if needed."""
     name = f"kernels-{_key()}.o"
     for place in _places():
         with suppress(OSError):
@@ -77,13 +77,14 @@ def _object() -> bytes:
 
 
 def _places() -> list[Path]:
-    """Return where object files may be: beside the code, or else, where that cannot be written, with the user."""
-    users = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - knows who has no home
+    """Return the folders of object files: beside the code, else in the user's cache."""
+    # Not Path.expanduser, which raises without a home.
+    users = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     return [FOLDER / "__pycache__", *([Path(users, "timbre")] if Path(users).is_absolute() else [])]
 
 
 def _keep(name: str, made: bytes) -> None:
-    """Write an object file to the first place that takes it; where none does, every start makes it anew."""
+    """Write an object file to the first writable folder; without one, every start compiles it."""
     for place in _places():
         with suppress(OSError):
             write_atomic(place / name, made)
@@ -91,14 +92,14 @@ def _keep(name: str, made: bytes) -> None:
 
 
 def _key() -> str:
-    """Return what the object file depends on, hashed."""
-    told = hashlib.sha256()
+    """Return the hash of everything that the object file depends on."""
+    hashed = hashlib.sha256()
     for name in SOURCES:
-        told.update((FOLDER / f"{name}.py").read_bytes())
+        hashed.update((FOLDER / f"{name}.py").read_bytes())
     machine = (
         binding.get_host_cpu_name(),
         binding.get_host_cpu_features().flatten(),
         binding.llvm_version_info,
     )
-    told.update(repr(machine).encode())
-    return told.hexdigest()[:16]
+    hashed.update(repr(machine).encode())
+    return hashed.hexdigest()[:16]

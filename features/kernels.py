@@ -118,7 +118,7 @@ def _keep_power(power, tile, rows, row, used):
 
 @jit
 def _peaks(power, largest, peak_bins, bin_hz, notes, heights, counts, row):
-    """Find the peaks of one frame from which tuning is estimated (librosa `piptrack`), with its float32 steps.
+    """Find the peaks of one frame for the tuning (librosa `piptrack`), with its float32 steps.
 
     notes: gets the frequencies over 27.5 Hz; 1 where there is no peak.
     """
@@ -189,7 +189,7 @@ def _crossings(signal, begin, end):
 
 @jit
 def _in_time(signal, offset, start, stop, stats, row, used):
-    """RMS and zero-crossing rate; a crossing counts only between two samples of start..stop (no padding)."""
+    """RMS and zero-crossing rate; crossings count between samples of start..stop (no padding)."""
     squares = doubles(room(8 * 11), HOPS)
     crossings, at_start = integers(room(8 * 11), HOPS), integers(room(8 * 11), HOPS)
     for j in range(HOPS):
@@ -210,7 +210,7 @@ def _in_time(signal, offset, start, stop, stats, row, used):
 
 @jit
 def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, used, full):
-    """Analyse the eight frames that begin at `offset`, `HOP` apart, and write the first `used` from `row` on.
+    """Analyse eight frames from `offset` on, `HOP` apart, and write the first `used` from `row` on.
 
     signal: float32, padding included; only samples start..stop are real. `full` False leaves all
     but mel out.
@@ -234,7 +234,7 @@ def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, use
 
 @jit
 def analyse(signal, offset, start, stop, tables, scratch, frames, row, count, full):
-    """Analyse `count` frames from `offset` on, in blocks of eight; `signal` must reach to the last block's end."""
+    """Analyse `count` frames from `offset` on, in blocks of eight that `signal` must hold."""
     for first in range(0, count, LANES):
         used = min(LANES, count - first)
         at = offset + first * HOP

@@ -17,6 +17,6 @@ CHROMA, RMS, CENTROID, BANDWIDTH, ROLLOFF, CROSSINGS = range(6)
 
 
 def digit_reversed() -> npt.NDArray[np.int64]:
-    """Where each of the `HALF` bins stands after the transform's passes: its five base-4 digits, reversed."""
+    """Positions of the `HALF` bins after the transform: their five base-4 digits, reversed."""
     digits = np.arange(HALF)[:, None] // 4 ** np.arange(5) % 4
     return digits @ 4 ** np.arange(4, -1, -1)

@@ -1,4 +1,4 @@
-"""Picture files as bytes to uint8 RGB of the shape a model takes; the same function in training and in serving.
+"""Decodes picture files to uint8 RGB of the shape a model takes, in training and in serving.
 
 Colour profiles are not applied. A JPEG much larger than asked for is decoded at a half, a quarter
 or an eighth of its size, never below twice the size asked for; this is part of the arithmetic, for
@@ -38,12 +38,11 @@ PLUGINS = (
     WebPImagePlugin,
 )
 MAX_PIXELS = 50_000_000
-"""Of one picture, as stored: what telephones take. Decoding takes nine bytes of memory a pixel,
-WebP sixteen."""
+"""Pixels of one picture as stored. Decoding takes nine bytes of memory per pixel, WebP sixteen."""
 HIGHEST_MAX_PIXELS = 89_000_000
-"""Beyond, Pillow itself warns."""
+"""Pillow warns above this."""
 MAX_ASPECT = 50
-"""Longer side over shorter: beyond, there is nothing left to see."""
+"""Longer side over shorter."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -53,16 +52,16 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""By EXIF orientation, what makes it upright."""
+"""By EXIF orientation, the operation that makes it upright."""
 _GAP = 3.0
 """Pillow first shrinks by whole numbers to three times the size asked for; it calls the result
 indistinguishable."""
 
 
 def decode(data: bytes, config: PictureConfig, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Return a JPEG, PNG, WebP, GIF (its first picture), BMP or TIFF file as uint8 (config.height, config.width, 3).
+    """Return a picture file as uint8 (config.height, config.width, 3).
 
-    Turned upright as EXIF says; transparency on white; grey, palette, 16-bit and CMYK become RGB.
+    JPEG, PNG, WebP, GIF (its first picture), BMP or TIFF; rotated by EXIF; transparency on white; grey, palette, 16-bit and CMYK become RGB.
     Size and shape are checked before anything is decoded.
 
     Raises UnsupportedMedia (of no such kind), InputError (empty, truncated, damaged), TooLarge
@@ -82,7 +81,7 @@ def decode(data: bytes, config: PictureConfig, *, max_pixels: int = MAX_PIXELS) 
 def tensor(
     pixels: Pixels, config: PictureConfig, metadata: Mapping[str, str] | None = None
 ) -> Pixels:
-    """Return what a model takes: the pixels, or flat with a 0 or 1 for each value of the metadata behind them.
+    """Return the tensor of a picture: its pixels, or flat, with a 0 or 1 per value of the metadata.
 
     metadata: a value for each field of `config.metadata`. Raises Unprocessable naming what is
     missing or unknown.
@@ -93,7 +92,7 @@ def tensor(
 
 
 def facts(config: PictureConfig, metadata: Mapping[str, str]) -> Pixels:
-    """Return a 0 or 1 for each value of the metadata, uint8 (config.extra,). Raises Unprocessable as `tensor` does."""
+    """Return a 0 or 1 for each value of the metadata, uint8 (config.extra,). Raises as `tensor`."""
     given = dict(metadata)
     known = {field.name: field for field in config.metadata}
     if unknown := given.keys() - known.keys():
@@ -114,7 +113,7 @@ def facts(config: PictureConfig, metadata: Mapping[str, str]) -> Pixels:
 
 
 def thumbnail(data: bytes, *, side: int, max_pixels: int = MAX_PIXELS) -> bytes:
-    """Return a picture file as a small JPEG, all of it, no side longer than `side` pixels. Raises as `decode` does."""
+    """Return a picture file as a JPEG with no side longer than `side` pixels. Raises as `decode`."""
     bare = unwrap(data)
     _check_size(bare.width, bare.height, min(max_pixels, HIGHEST_MAX_PIXELS))
     scale = min(1.0, side / max(bare.width, bare.height))
@@ -156,7 +155,7 @@ def _decode(bare: Bare, config: PictureConfig) -> Pixels:
 
 
 def _coloured(image: Image.Image) -> Image.Image:
-    """Return the picture as RGB or L, or as RGBA or LA where something is transparent; itself, if it is so already."""
+    """Return the picture as RGB or L, or as RGBA or LA if it has transparency."""
     if image.mode in ("I", "F", "LAB"):
         raise Unprocessable(
             f"pixels of mode {image.mode} (32-bit numbers, or L*a*b*) are not read here"
@@ -171,13 +170,13 @@ def _coloured(image: Image.Image) -> Image.Image:
 
 
 def _resized(image: Image.Image, config: PictureConfig, *, width: int, height: int) -> Image.Image:
-    """Return the picture, or the middle of it, in the size asked for; padded pictures may be smaller."""
+    """Return the picture, or its middle, resized; pictures that are padded may be smaller."""
     size, box = (width, height), (0.0, 0.0, float(image.width), float(image.height))
     across, down = image.width / width, image.height / height
     if config.fit == "crop":
         scale = min(across, down)
         left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-        # Rounding may push the box out of the picture by a hair.
+        # Rounding may move the box slightly out of the picture.
         box = (
             max(0.0, left),
             max(0.0, top),

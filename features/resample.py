@@ -1,4 +1,4 @@
-"""Sample-rate conversion, whole or in chunks, with the same result (soxr, HQ)."""
+"""Sample-rate conversion, whole or in chunks with the same result (soxr, quality HQ)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOTHING = np.zeros(0, np.float32)
 
 
 class StreamingResampler:
-    """Convert a stream from one rate to another; the output depends on the samples, never on the chunks.
+    """Convert a stream from one rate to another; the result does not depend on the chunks.
 
     Output trails input by the filter's length (a few milliseconds) until `finish`. Equal rates pass
     through.
@@ -26,7 +26,7 @@ class StreamingResampler:
         )
 
     def feed(self, samples: Samples) -> Samples:
-        """Take in a chunk, float32 (n,), and return what is ready."""
+        """Convert a chunk, float32 (n,); return the samples that are ready, float32 (m,)."""
         if self._rates[0] == self._rates[1]:
             return samples
         if self._soxr is None:
@@ -35,16 +35,16 @@ class StreamingResampler:
         return resampled
 
     def finish(self) -> Samples:
-        """Return the rest. Feed nothing afterwards."""
+        """Return the remaining samples, float32 (m,). `feed` must not be called afterwards."""
         return _NOTHING if self._soxr is None else self._soxr.resample_chunk(_NOTHING, last=True)
 
 
 def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
-    """Convert a whole signal, float32 (n,)."""
+    """Convert a whole signal, float32 (n,), rates in hertz; return float32 (m,)."""
     resampler = StreamingResampler(from_rate, to_rate)
     return np.concatenate((resampler.feed(samples), resampler.finish()))
 
 
 def aligned(from_rate: int, to_rate: int) -> int:
-    """Return the distance in samples at `from_rate` between instants that fall on a sample of both rates."""
+    """Return the samples at `from_rate` between two instants on a sample of both rates."""
     return from_rate // math.gcd(from_rate, to_rate)

@@ -18,7 +18,7 @@ _PIPED = range(0x7FFFF000, 0x80000001)
 
 
 def sniff(data: bytes) -> str:
-    """Return the kind of a sound file. Raises InputError when empty, UnsupportedMedia when none of `KINDS`."""
+    """Return the kind of a file. Raises InputError when empty, UnsupportedMedia for other kinds."""
     if not data:
         raise InputError("the file is empty")
     if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
@@ -33,7 +33,7 @@ def sniff(data: bytes) -> str:
 
 
 def check_complete(data: bytes, kind: str) -> None:
-    """Raise InputError when the file ends before its own headers say. FLAC and plain MP3 show it when decoded."""
+    """Raise InputError if the file is shorter than its headers state; not for FLAC, plain MP3."""
     if kind == "WAV":
         _check_wav(data)
     elif kind == "OGG":
@@ -57,7 +57,7 @@ def _check_wav(data: bytes) -> None:
 
 
 def _piped(data: bytes, body: int, size: int) -> bool:
-    """Tell whether whoever wrote this could not know how much would come: both sizes of the file say so."""
+    """Return whether the writer did not know the length, which both sizes of the file mark."""
     whole = struct.unpack_from("<I", data, 4)[0]
     return data[:4] == b"RIFF" and (
         size == whole == _UNKNOWN or (size in _PIPED and whole == body - 8 + size)
@@ -65,7 +65,7 @@ def _piped(data: bytes, body: int, size: int) -> bool:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, offset and size of the chunks of a RIFF file, a chunk that overruns the file last."""
+    """Yield name, offset and size of the chunks of a RIFF file, up to one beyond its end."""
     at = 12
     while at + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)

@@ -15,20 +15,20 @@ from features.frames import Frames, reach
 from features.layout import LANES
 
 PIECE = 8 * 512
-"""Samples that are taken in at one time: so many more than a window have to be kept."""
+"""Samples processed at one time, kept besides a window."""
 
 
 class Window(NamedTuple):
-    """A window and what it is to a model; positions in samples at `config.sample_rate`, from the stream's sample 0."""
+    """A window and its tensor; positions in samples at `config.sample_rate` from sample 0."""
 
     start: int
     end: int
     tensor: Tensor | None
-    """None if it was not wanted."""
+    """None if it was not requested."""
 
 
 class StreamingExtractor:
-    """Turn chunks of any size into windows, each equal to `compute` on the same samples.
+    """Cuts chunks of any size into windows; each tensor equals `compute` on the same samples.
 
     Windows begin at the multiples of `hop`, counted from sample 0, that are not before
     `first_sample`; they depend on the samples alone, not on the chunks. Only the frames at a
@@ -48,7 +48,8 @@ class StreamingExtractor:
     ) -> None:
         if hop % config.hop_length or not 0 < hop <= config.window:
             raise Unprocessable(
-                f"hop {hop}: must be a multiple of {config.hop_length} from 1 to {config.window} samples"
+                f"hop {hop}: must be a multiple of {config.hop_length} from 1 to {config.window} "
+                "samples"
             )
         if first_sample < 0:
             raise Unprocessable(f"first_sample {first_sample}: must not be negative")
@@ -58,25 +59,25 @@ class StreamingExtractor:
             )
         self.config, self.hop, self.kind = config, hop, kind
         self.position = first_sample
-        """Where the next sample to be fed stands in the stream."""
+        """Index of the next sample to be fed."""
         self._next = -(-first_sample // hop) * hop
         self._covered = first_sample
         self._core: _Core | None = None  # made by the first samples: an idle stream costs nothing
 
     @property
     def pending(self) -> int:
-        """Samples taken in that no window holds yet."""
+        """Samples fed that are in no window yet."""
         return self.position - self._covered
 
     @property
     def due(self) -> int:
-        """Where the next window ends."""
+        """End of the next window, a sample index."""
         return self._next + self.config.window
 
     def feed(
         self, samples: Samples, *, wanted: Callable[[int], bool] | None = None
     ) -> list[Window]:
-        """Take in a chunk, float32 (n,), and return the windows it completes. Raises Unprocessable if not finite.
+        """Return the windows that a chunk, float32 (n,), completes. Raises Unprocessable if not finite.
 
         wanted: says by its start whether a window is to be computed; frames of unwanted windows
         alone never are.
@@ -91,7 +92,7 @@ class StreamingExtractor:
         size = min(PIECE, self.hop)
         for at in range(0, samples.size, size):
             piece = samples[at : at + size]
-            # What stands before the first window is in none.
+            # Samples before the first window are in none.
             core.append(piece[max(0, self._next - self.position) :])
             self.position += piece.size
             while self.position >= self._next + self.config.window:
@@ -103,7 +104,7 @@ class StreamingExtractor:
         return windows
 
     def finish(self) -> list[Window]:
-        """Return the zero-padded last window if some samples are in none; its `end` is where the sound ends."""
+        """Return the zero-padded last window if samples are in none; its `end` is that of the sound."""
         if self._core is None or self.position <= max(self._covered, self._next):
             return []
         rest = self._core.samples()
@@ -142,7 +143,7 @@ class _Core:
         return self._frames.tensor(self._rows(self._analyse_edges()))
 
     def move(self) -> None:
-        """Go to the next window."""
+        """Move to the next window."""
         self._size -= self._hop
         # A memoryview moves overlapping memory in place; numpy would copy it aside first.
         view = self._buffer.data
@@ -163,7 +164,7 @@ class _Core:
             self._frame += count
 
     def _analyse_edges(self) -> Integers:
-        """Analyse the two first and two last frames as the outer lanes of one block; return their rows."""
+        """Analyse the two first and last frames as outer lanes of one block; return their rows."""
         step, half, window = self._config.hop_length, self._config.n_fft // 2, self._config.window
         edges = np.zeros(reach(LANES), np.float32)
         edges[half : 2 * half + step] = self._buffer[: half + step]

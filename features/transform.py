@@ -1,4 +1,4 @@
-"""The short-time Fourier transform: the magnitudes of eight neighbouring frames at once, one lane each.
+"""The short-time Fourier transform: magnitudes of eight neighbouring frames, one lane each.
 
 A real FFT of 2048 samples as a complex one of 1024 (even and odd samples): five radix-4 passes in
 place, decimated in frequency, in float64 as librosa's. After the first pass each quarter is
@@ -38,7 +38,7 @@ jit = njit(nogil=True, error_model="numpy", _nrt=False)
 
 @jit
 def interleave(signal, offset, columns):
-    """Put sample `m` of each of the block's 11 hops side by side, so that eight frames load as one vector."""
+    """Interleave the samples of the block's 11 hops, so that eight frames load as one vector."""
     for m in range(0, HOP, LANES):
         transpose8(signal, offset + m, HOP, columns, m * STRIDE, STRIDE)
     for j in range(LANES, BLOCK // HOP):
@@ -49,7 +49,7 @@ def interleave(signal, offset, columns):
 
 @jit
 def first_stage(columns, window, twiddles, re, im):
-    """Window the frames, pack even and odd samples as one complex number, and do the first radix-4 butterfly.
+    """Window the frames, pack even and odd samples as complex numbers, first radix-4 butterfly.
 
     The four inputs of a butterfly lie a quarter frame apart, which is one hop: the same row,
     shifted by one lane.
@@ -93,7 +93,7 @@ def _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, out, step):
 
 @jit
 def stage(re, im, twiddles, base, groups, quarter):
-    """One radix-4 pass in place over `groups` transforms of 4 * `quarter` points each, from point `base` on."""
+    """One radix-4 pass in place over `groups` transforms of 4 * `quarter` points, from `base` on."""
     turn = HALF // (4 * quarter)
     step = quarter * LANES
     for group in range(groups):
@@ -138,7 +138,7 @@ def magnitudes(re, im, untangle, places, spectrum):
 
 @jit
 def magnitudes_of_block(signal, offset, window, twiddles, untangle, places, scratch):
-    """Write |X| of the eight frames that begin at `offset`, `HOP` apart, to the scratch's spectrum, [bin][lane]."""
+    """Write |X| of eight frames from `offset` on, `HOP` apart, to the spectrum, [bin][lane]."""
     columns, re, im, spectrum, _ = scratch
     interleave(signal, offset, columns)
     first_stage(columns, window, twiddles, re, im)

@@ -1,4 +1,4 @@
-"""Compile the kernels and keep them on disk, so that the first start is as fast as every other.
+"""Compiles the kernels to disk, so that the first start is as fast as later ones.
 
 `python -m features.warm` does it at installation.
 """

@@ -13,7 +13,7 @@ from features.transform import jit
 
 @jit
 def _select(values, size, k):
-    """Reorder `values[:size]` so that the k-th smallest stands at k, smaller ones before it (Hoare's quickselect)."""
+    """Reorder `values[:size]` so that the k-th smallest is at k (Hoare's quickselect)."""
     low, high = 0, size - 1
     while low < high:
         pivot = values[(low + high) // 2]
@@ -50,7 +50,7 @@ def median(values, size):
 
 @jit
 def tuning_bin(rows, notes, heights, counts, edges, scratch):
-    """Return the histogram bin of the tuning estimate (librosa `estimate_tuning`); 50, which is 0.0, without peaks.
+    """Return the histogram bin of the tuning (librosa `estimate_tuning`); 50 (0.0) without peaks.
 
     notes: octaves above 27.5 Hz of each peak, float32; scratch: room for all peaks.
     """

@@ -53,7 +53,7 @@ def export(forest: Any, *, scaler: Any = None, pca: Any = None) -> bytes:
 
 
 def predict_proba(forest: Any, rows: Matrix, *, scaler: Any = None, pca: Any = None) -> Matrix:
-    """Return scikit-learn's scores (n, labels) of float32 rows, in the column order of the graph."""
+    """Return scikit-learn's scores (n, labels) of float32 rows, columns as in the graph."""
     if scaler is not None:
         rows = scaler.transform(rows)
     if pca is not None:
