@@ -23,11 +23,9 @@ _BLOCK = 1 << 20  # values decoded at a time, all channels together
 def decode(data: bytes, *, sample_rate: int = 22_050, max_seconds: float = MAX_SECONDS) -> Samples:
     """Return a WAV, FLAC, OGG (Vorbis, Opus) or MP3 file as mono float32 (n,) at `sample_rate`.
 
-    Channels are averaged.
-
-    Raises UnsupportedMedia (of no such kind), InputError (empty, truncated, damaged), TooLarge
-    (longer than `max_seconds`, by its header or in truth), Unprocessable (no samples, NaN,
-    infinity, rate or channels out of range).
+    Channels are averaged. Raises UnsupportedMedia (another kind of file), InputError (empty,
+    truncated, damaged), TooLarge (longer than `max_seconds`, by its header or as decoded),
+    Unprocessable (no samples, NaN, infinity, rate or channels out of range).
     """
     kind = sniff(data)
     check_complete(data, kind)

@@ -33,9 +33,8 @@ def extract(samples: Samples, *, config: AudioConfig = DEFAULT) -> Floats:
 def log_mel(samples: Samples, *, config: AudioConfig = DEFAULT) -> Floats:
     """Return the log-mel spectrogram in dB, float32 (n_mels, 1 + n // hop_length).
 
-    Clipped at 80 dB below its maximum (librosa `power_to_db`, top_db=80).
-
-    Equal to librosa's `power_to_db(melspectrogram(y))`. Raises Unprocessable like `extract`.
+    Clipped at 80 dB below its maximum. Equal to librosa's `power_to_db(melspectrogram(y))`. Raises
+    Unprocessable as `extract` does.
     """
     return compute(samples, kind="log_mel", config=config)
 
@@ -73,7 +72,7 @@ def checked(samples: Samples) -> Samples:
 
 
 class _Work:
-    """Scratch memory per thread for windows of one length: allocation takes longer than the FFTs."""
+    """Scratch memory of a thread for one length: allocation would cost more than the FFTs."""
 
     def __init__(self, config: AudioConfig, kind: Kind, count: int) -> None:
         self.key = (config, kind, count)

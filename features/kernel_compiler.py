@@ -31,7 +31,8 @@ def analyse(tables, scratch, frames, signal, offset, start, stop, row, count, fu
         stop,
         (
             doubles(t[0], N_FFT), doubles(t[1], MANY), doubles(t[2], MANY), integers(t[3], HALF),
-            integers(t[4], bands), integers(t[5], bands + 1), floats(t[6], MANY), doubles(t[7], 1)[0], (t[9], t[10]),
+            integers(t[4], bands), integers(t[5], bands + 1), floats(t[6], MANY),
+            doubles(t[7], 1)[0], (t[9], t[10]),
         ),
         (
             floats(s[0], HOP * STRIDE), doubles(s[1], HALF * LANES), doubles(s[2], HALF * LANES),

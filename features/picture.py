@@ -61,12 +61,12 @@ indistinguishable."""
 def decode(data: bytes, config: PictureConfig, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Return a picture file as uint8 (config.height, config.width, 3).
 
-    JPEG, PNG, WebP, GIF (its first picture), BMP or TIFF; rotated by EXIF; transparency on white; grey, palette, 16-bit and CMYK become RGB.
-    Size and shape are checked before anything is decoded.
+    JPEG, PNG, WebP, GIF (its first picture), BMP or TIFF; rotated by EXIF; transparency on white;
+    grey, palette, 16-bit and CMYK become RGB. Size and shape are checked before decoding.
 
-    Raises UnsupportedMedia (of no such kind), InputError (empty, truncated, damaged), TooLarge
-    (over `max_pixels`), Unprocessable (no pixels, an aspect ratio beyond `MAX_ASPECT`, pixels that
-    are no colours).
+    Raises UnsupportedMedia (another kind of file), InputError (empty, truncated, damaged), TooLarge
+    (over `max_pixels`), Unprocessable (no pixels, an aspect ratio beyond `MAX_ASPECT`, pixels
+    without colours).
     """
     bare = unwrap(data)
     _check_size(bare.width, bare.height, min(max_pixels, HIGHEST_MAX_PIXELS))
@@ -113,7 +113,7 @@ def facts(config: PictureConfig, metadata: Mapping[str, str]) -> Pixels:
 
 
 def thumbnail(data: bytes, *, side: int, max_pixels: int = MAX_PIXELS) -> bytes:
-    """Return a picture file as a JPEG with no side longer than `side` pixels. Raises as `decode`."""
+    """Return a picture file as a JPEG of at most `side` x `side` pixels. Raises as `decode`."""
     bare = unwrap(data)
     _check_size(bare.width, bare.height, min(max_pixels, HIGHEST_MAX_PIXELS))
     scale = min(1.0, side / max(bare.width, bare.height))

@@ -248,7 +248,7 @@ def lowest_bit(typingctx, bits):
 
 @intrinsic
 def transpose8(typingctx, source, at, source_step, target, to, target_step):
-    """Transpose an 8 x 8 tile of floats: row i (at + i * source_step) becomes column i of target."""
+    """Transpose an 8 x 8 tile: row i (at + i * source_step) becomes column i of `target`."""
 
     def codegen(context, builder, signature, args):
         from_type, to_type = signature.args[0], signature.args[3]

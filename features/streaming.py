@@ -77,10 +77,10 @@ class StreamingExtractor:
     def feed(
         self, samples: Samples, *, wanted: Callable[[int], bool] | None = None
     ) -> list[Window]:
-        """Return the windows that a chunk, float32 (n,), completes. Raises Unprocessable if not finite.
+        """Return the windows that a chunk, float32 (n,), completes.
 
-        wanted: says by its start whether a window is to be computed; frames of unwanted windows
-        alone never are.
+        wanted: whether to compute the window that starts at a sample index; frames of skipped
+        windows alone are not computed. Raises Unprocessable if the samples are not finite.
         """
         if len(samples) == 0:
             return []
@@ -104,7 +104,7 @@ class StreamingExtractor:
         return windows
 
     def finish(self) -> list[Window]:
-        """Return the zero-padded last window if samples are in none; its `end` is that of the sound."""
+        """Return the zero-padded last window, if any; its `end` is the end of the sound."""
         if self._core is None or self.position <= max(self._covered, self._next):
             return []
         rest = self._core.samples()

@@ -93,7 +93,7 @@ def _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, out, step):
 
 @jit
 def stage(re, im, twiddles, base, groups, quarter):
-    """One radix-4 pass in place over `groups` transforms of 4 * `quarter` points, from `base` on."""
+    """One radix-4 pass in place: `groups` transforms of 4 * `quarter` points from `base` on."""
     turn = HALF // (4 * quarter)
     step = quarter * LANES
     for group in range(groups):

@@ -49,7 +49,7 @@ async def request(
     if status >= REFUSED:
         raise problem(status, found)
     if not isinstance(found, dict):
-        raise Unreachable(f"the response of {url} is not that of a Timbre server")
+        raise Unreachable(f"the server at {url} is not a Timbre server")
     return found
 
 

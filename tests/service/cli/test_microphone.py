@@ -53,7 +53,7 @@ def test_without_portaudio_it_says_what_to_install(sounddevice):
 def test_without_a_device_it_says_so_in_one_line(sounddevice):
     sounddevice(PACKAGE)
     with pytest.raises(
-        InputError, match=r"no microphone .*connect one, or listen to a sound file"
+        InputError, match=r"no microphone .*connect one, or use a sound file"
     ) as refused:
         Microphone()
     assert "\n" not in str(refused.value)

@@ -69,7 +69,7 @@ async def test_a_server_that_is_not_timbre_is_recognised():
         return web.Response(text="<html>Welcome to nginx</html>")
 
     async with answering(page) as (session, url):
-        with pytest.raises(Unreachable, match="no Timbre server"):
+        with pytest.raises(Unreachable, match="is not a Timbre server"):
             await request(session, "GET", url)
         with pytest.raises(Unreachable):
             await connect(session, url)
