@@ -69,6 +69,23 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(
         required=True, metavar="list | show | verify | promote | quantize | load"
     )
+    _add_reading(actions, common)
+    for name in importlib.metadata.entry_points(group=GROUP).names:
+        actions.add_parser(name, help=f"see timbre models {name} --help", add_help=False)
+    _add_quantising(
+        actions.add_parser("quantize", parents=[common], help="write a network in lower precision")
+    )
+    _add_promotion(
+        actions.add_parser(
+            "promote",
+            help="copy a trained candidate to the served artefacts, if it passes the checks",
+        )
+    )
+    return parser
+
+
+def _add_reading(actions: Any, common: argparse.ArgumentParser) -> None:
+    """Add `list`, `show` and `verify`."""
     listing = actions.add_parser(
         "list", parents=[common], help="every model and version, and whether it loads"
     )
@@ -84,18 +101,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     verifying.add_argument("name", metavar="NAME", nargs="?", help="all models by default")
     verifying.set_defaults(run=_verify)
-    for name in importlib.metadata.entry_points(group=GROUP).names:
-        actions.add_parser(name, help=f"see timbre models {name} --help", add_help=False)
-    _add_quantising(
-        actions.add_parser("quantize", parents=[common], help="write a network in lower precision")
-    )
-    _add_promotion(
-        actions.add_parser(
-            "promote",
-            help="copy a trained candidate to the served artefacts, if it passes the checks",
-        )
-    )
-    return parser
 
 
 def _add_quantising(quantising: argparse.ArgumentParser) -> None:

@@ -69,16 +69,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of NAME/VERSION/ artefacts (the shipped)",
     )
+    _add_formats(parser)
+    return parser
+
+
+def _add_formats(parser: argparse.ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one line of JSON per file")
+    form.add_argument("--csv", action="store_true", help="one row per label")
     parser.add_argument(
         "--sheet",
         type=Path,
         metavar="FILE",
         help="write a contact sheet of the pictures as one HTML page",
     )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one line of JSON per file")
-    form.add_argument("--csv", action="store_true", help="one row per label")
-    return parser
 
 
 def _positive(text: str) -> int:

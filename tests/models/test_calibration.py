@@ -80,7 +80,7 @@ def test_a_pack_that_was_made_otherwise_is_refused(store, album):
     with pytest.raises(InputError, match="it takes fit crop"):
         collected(store.load("colours"), source)
     (source / "labels.npy").unlink()
-    with pytest.raises(InputError, match="no whole pack"):
+    with pytest.raises(InputError, match="not a complete pack"):
         collected(store.load("colours"), source)
 
 
@@ -91,7 +91,7 @@ def test_what_holds_nothing_to_see_is_refused(store, tmp_path, monkeypatch):
     (tmp_path / "no.zip").write_bytes(b"PK\3\4")
     refused = {
         "one": "fewer than two files",
-        "none": "give a folder, a zip or a pack",
+        "none": "must be a folder, a zip or a pack",
         "no.zip": "cannot be read as a zip",
     }
     for name, words in refused.items():

@@ -65,7 +65,7 @@ def test_show_as_json_is_the_manifest(artefacts, capsys):
 def test_show_takes_the_version_asked_for(broken, capsys):
     assert main(["show", "trio", "1", "--artefacts", str(broken)]) == 0
     assert main(["show", "trio", "--artefacts", str(broken)]) == 1
-    assert "refused: trio 2: report.md" in capsys.readouterr().err
+    assert "rejected: trio 2: report.md" in capsys.readouterr().err
 
 
 def test_words_in_brackets_are_shown_as_they_are(tmp_path, fields, capsys):

@@ -84,8 +84,8 @@ def test_a_candidate_without_the_figures_or_labels_of_the_old_one_is_refused(
     assert promote() == 1
     said = capsys.readouterr().err
     assert "lacks the labels flute" in said
-    assert "hold no macro_f1" in said
-    assert "hold no top1" in said
+    assert "metrics lack macro_f1" in said
+    assert "metrics lack top1" in said
 
 
 def test_what_labels_noise_is_refused_at_the_very_share(candidate, promote, capsys):

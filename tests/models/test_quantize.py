@@ -135,7 +135,7 @@ def test_the_command_writes_a_candidate_and_tells_where(seeing, album, tmp_path,
     assert (
         main(["quantize", "colours", "--fp16", "--calibration", str(tmp_path / "none"), *out]) == 1
     )
-    assert "give a folder, a zip or a pack" in capsys.readouterr().err
+    assert "must be a folder, a zip or a pack" in capsys.readouterr().err
     for arguments in ([], ["--int8", "--fp16"]):
         with pytest.raises(SystemExit):
             main(["quantize", "colours", *arguments, *out])
