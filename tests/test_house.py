@@ -237,8 +237,6 @@ COVERED_ELSEWHERE = {
     "service/cli/contact_sheet.py": ["service/cli/test_classify.py"],
     "service/cli/worker.py": ["service/server/test_worker.py"],
     "service/client/trust.py": ["service/server/test_tls.py"],
-    "service/inference/registry.py": ["service/api/test_routes.py"],
-    "service/inference/version_scanner.py": ["service/inference/test_version_updater.py"],
     "service/lifecycle.py": ["service/cli/test_serve.py", "service/server/test_worker.py"],
     "service/log.py": ["service/api/test_routes.py"],
     "service/queue/base.py": ["service/queue/test_contract.py"],

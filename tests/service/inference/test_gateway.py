@@ -1,7 +1,8 @@
-"""The one use case, and the order of leaving."""
+"""Inference by name, and shutdown in order."""
 
 import asyncio
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ async def gateway(artefacts):
     await gateway.shut_down()
 
 
-def test_scores_are_named_ranked_and_judged_by_each_labels_threshold():
+def test_scores_are_named_ranked_and_compared_with_each_labels_threshold():
     class Model:
         name, version = "m", "7"
         labels = ("a", "b", "c")
@@ -48,7 +49,7 @@ async def test_a_tensor_gets_its_scores(gateway):
     )
 
 
-async def test_no_work_is_taken_before_the_models_are_there(artefacts):
+async def test_no_work_is_accepted_before_the_models_are_loaded(artefacts):
     gateway = Gateway(Settings(artefacts=artefacts))
     with pytest.raises(Busy), gateway.working():
         pass
@@ -67,23 +68,27 @@ async def test_a_folder_without_models_and_a_model_that_is_not_there_are_refused
             await gateway.opening
 
 
-async def test_leaving_waits_for_work_and_refuses_new(gateway):
+async def test_shutdown_waits_for_work_and_rejects_new(gateway):
+    gateway.settings = replace(gateway.settings, grace=60.0)
     with gateway.working():
-        leaving = asyncio.create_task(gateway.shut_down())
+        closing = asyncio.create_task(gateway.shut_down())
         await asyncio.sleep(10 * MS)
-        assert not leaving.done()
+        assert not closing.done()
+        assert not gateway.idle
         with pytest.raises(Leaving), gateway.working():
             pass
-    await leaving
+    await closing
+    assert gateway.idle
 
 
-async def test_leaving_waits_no_longer_than_the_grace(gateway):
-    with gateway.working():  # for ever: only the grace ends the wait
+async def test_shutdown_waits_no_longer_than_the_grace_period(gateway, capsys):
+    with gateway.working():
         await gateway.shut_down()
+        assert "grace period expired unfinished=1" in capsys.readouterr().err
         await gateway.shut_down()
 
 
-async def test_names_are_never_used_twice(artefacts):
+async def test_ids_are_never_used_twice(artefacts):
     one, other = Gateway(Settings(artefacts=artefacts)), Gateway(Settings(artefacts=artefacts))
     names = [gateway.new_id() for gateway in (one, other) for _ in range(100)]
     assert len(set(names)) == 200

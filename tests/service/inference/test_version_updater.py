@@ -264,6 +264,32 @@ async def test_a_choice_that_cannot_be_kept_holds_here_and_says_so(server, folde
     assert FILE in (await server.get("/v1/models/toy"))[1]["refused"]
 
 
+async def test_a_version_found_before_another_was_loaded_by_hand_does_not_replace_it(
+    server, folder, monkeypatch
+):
+    scanner, found, loaded, later = server.gateway.scanner, threading.Event(), threading.Event(), []
+    scan = scanner.scan
+
+    def slow_scan(current):
+        candidates = scan(current)
+        if candidates and not loaded.is_set():
+            found.set()
+            loaded.wait(60)
+            return candidates
+        if loaded.is_set():
+            later.append(candidates)
+        return candidates
+
+    monkeypatch.setattr(scanner, "scan", slow_scan)
+    put(folder, 3)
+    await until(found.is_set)
+    assert (await server.post(LOAD, json={"version": "1"}))[0] == 200
+    loaded.set()
+    await until(lambda: len(later) > 3)
+    assert served(server) == "1"
+    assert later == [[]] * len(later)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "detail"),
     [
