@@ -1,6 +1,6 @@
 """Every error Timbre reports to a person or a client.
 
-Each class carries what the edges need, so that no edge keeps a table of its own:
+Each class carries what the edges need, so that no edge has a table of its own:
 `status` for HTTP, `close_code` for WebSocket (RFC 6455), `title` for the problem document.
 
     TimbreError
@@ -9,15 +9,15 @@ Each class carries what the edges need, so that no edge keeps a table of its own
     │   ├── TooLarge           past a stated bound
     │   └── Unprocessable      well-formed, but cannot be answered
     ├── NotFound               unknown model, version or path
-    ├── NotAllowed             refused by policy
-    │   └── Unauthorised       no key, or none that is known
-    ├── Busy                   over capacity now; worth trying again
-    │   └── TooMany            past what one key may do
+    ├── NotAllowed             rejected by policy
+    │   └── Unauthorised       no valid key
+    ├── Busy                   over capacity now; may be retried
+    │   └── TooMany            past the limits of one key
     ├── Late                   the deadline passed before the work was done
-    ├── Failed                 tried several times, and the work broke off each time
+    ├── Failed                 every attempt ended with its worker process
     ├── Leaving                the server is shutting down
-    └── ArtefactError          an artefact on disk is refused
-        └── Refused            and so it is not served; what was served goes on
+    └── ArtefactError          an artefact on disk is rejected
+        └── Refused            a version is not served; the previous one stays
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import ClassVar
 
 
 class TimbreError(Exception):
-    """Base of all errors whose message is fit for a stranger's eyes."""
+    """Base of all errors whose message clients may see."""
 
     status: ClassVar[int] = 500
     close_code: ClassVar[int] = 1011
@@ -74,7 +74,7 @@ class NotFound(TimbreError):
 
 
 class NotAllowed(TimbreError):
-    """Refused by policy: scope, origin, idle for too long."""
+    """Rejected by policy: scope, origin, idle for too long."""
 
     status = 403
     close_code = 1008
@@ -82,14 +82,14 @@ class NotAllowed(TimbreError):
 
 
 class Unauthorised(NotAllowed):
-    """A key is needed, and none came that is known and good."""
+    """A valid key is required."""
 
     status = 401
     title = "Unauthorised"
 
 
 class Busy(TimbreError):
-    """No room now. Clients may try again after `retry_after` seconds."""
+    """Over capacity now. Clients may retry after `retry_after` seconds."""
 
     status = 503
     close_code = 1013
@@ -98,19 +98,19 @@ class Busy(TimbreError):
 
 
 class TooMany(Busy):
-    """More than one key may ask for."""
+    """Past the limits of one key."""
 
     status = 429
     title = "Too many requests"
 
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        """retry_after: seconds until there is room."""
+        """retry_after: seconds until a request is accepted."""
         super().__init__(message)
         self.retry_after = retry_after
 
 
 class Late(TimbreError):
-    """The deadline passed before an answer was there."""
+    """The deadline passed before there was a result."""
 
     status = 504
     close_code = 1011
@@ -118,13 +118,13 @@ class Late(TimbreError):
 
 
 class Failed(TimbreError):
-    """Tried several times; each time the process that worked on it ended."""
+    """Every attempt ended with the death of its worker process."""
 
     title = "Work failed"
 
 
 class Leaving(TimbreError):
-    """The server is shutting down and takes no new work."""
+    """The server is shutting down and accepts no new work."""
 
     status = 503
     close_code = 1001
@@ -133,13 +133,13 @@ class Leaving(TimbreError):
 
 
 class ArtefactError(TimbreError):
-    """An artefact is refused: wrong hash, unknown field, foreign fingerprint, other scores."""
+    """An artefact is rejected: wrong hash, unknown field, other fingerprint or scores."""
 
     title = "Artefact refused"
 
 
 class Refused(ArtefactError):
-    """A version that was to be served is refused; the one before it goes on being served."""
+    """A version is rejected; the previous one stays in service."""
 
     status = 409
     title = "Version refused"

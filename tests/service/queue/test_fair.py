@@ -1,8 +1,10 @@
 """Who is next: live before clips, streams in turn, nobody for ever."""
 
+from collections import Counter, defaultdict
+
 import pytest
 
-from service.queue.fair import FairQueue, RoundRobin
+from service.queue.fair import STALE, FairQueue, RoundRobin
 
 
 @pytest.fixture
@@ -97,3 +99,62 @@ def test_the_bound_in_size_holds_at_both_sides(queue, size, full):
     assert not queue.full(live=False, size=10)
     queue.pop(1, now=0.0)
     assert not queue.full(live=True, size=10)
+
+
+class Simulation:
+    """Streams that submit on a schedule and a model of a fixed speed, without a clock."""
+
+    BATCH, STEP_MS = 8, 16
+    DEADLINE_MS = 400
+
+    def __init__(self):
+        self.queue = FairQueue(limit=1_000, max_size=10_000)
+        self.full_batches = 0
+        self.answered = Counter()
+        self.overtaken = Counter()
+        self.ages_ms = defaultdict(list)
+
+    def run(self, streams, *, steps):
+        """streams: name: milliseconds between two jobs."""
+        due = dict.fromkeys(streams, 0)
+        for now in range(0, steps * self.STEP_MS, self.STEP_MS):
+            for stream, every in streams.items():
+                while due[stream] <= now:
+                    self.submit(stream, due[stream])
+                    due[stream] += every
+            items, overtaken = self.queue.pop(self.BATCH, now=now)
+            self.full_batches += len(items) == self.BATCH
+            self.overtaken.update(stream for stream, _ in overtaken)
+            for stream, since in items:
+                self.answered[stream] += 1
+                self.ages_ms[stream].append(now + self.STEP_MS - since)
+
+    def submit(self, stream, now):
+        item = (stream, now)
+        stale = now + STALE * self.DEADLINE_MS
+        if self.queue.full(live=True, size=1):
+            self.queue.pop_oldest(stream)
+        self.queue.add(stream, now, item, live=True, size=1, stale=stale)
+
+
+def test_under_threefold_overload_batches_stay_full_results_are_young_and_shares_fair():
+    simulation = Simulation()
+    # 75 streams every 50 ms are 1,500 jobs a second; the model runs 500.
+    simulation.run({f"s{n}": 50 for n in range(75)}, steps=200)
+    assert simulation.full_batches == 200
+    ages = [age for each in simulation.ages_ms.values() for age in each]
+    assert max(ages) < simulation.DEADLINE_MS
+    assert min(simulation.answered.values()) >= 0.7 * 200 * 8 / 75
+
+
+def test_a_stream_ten_times_too_fast_delays_no_other():
+    simulation = Simulation()
+    # 20 streams need 200 jobs a second of 500; the greedy one alone submits 1,000.
+    simulation.run({"greedy": 1} | {f"s{n}": 100 for n in range(20)}, steps=200)
+    assert simulation.overtaken.keys() == {"greedy"}
+    for n in range(20):
+        assert simulation.answered[f"s{n}"] == 32
+        # At most the steps in which all streams have their turn once, and the one that runs.
+        assert max(simulation.ages_ms[f"s{n}"]) <= (21 // 8 + 2) * 16
+    # What the others leave is for the greedy one.
+    assert simulation.answered["greedy"] > 200
