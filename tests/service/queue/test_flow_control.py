@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,7 +112,8 @@ class Simulation:
 
     def __init__(self, monkeypatch, *, streams, per_step):
         self.now = 0.0
-        monkeypatch.setattr(flow_control.time, "monotonic", lambda: self.now)
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr(flow_control, "time", clock)
         self.flow = FlowControl(limit=4_096)
         self.streams = [f"s{n}" for n in range(streams)]
         self.per_step = per_step
