@@ -1,4 +1,4 @@
-"""What a key may do, counted by gateways of one machine: in one process, in two, and by those that die."""
+"""Limits counted by gateways of one machine: in one process, in two, and after one died."""
 
 import asyncio
 import contextlib

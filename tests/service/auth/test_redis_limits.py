@@ -1,4 +1,4 @@
-"""What a key may do, counted by several gateways together, some of which die, and without Redis for a while."""
+"""Limits counted by several gateways in Redis, some of which die, and without Redis for a while."""
 
 import asyncio
 import contextlib

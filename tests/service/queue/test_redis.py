@@ -1,4 +1,4 @@
-"""The gateways' side, where it is more than every queue's: Redis lost, full or junk, and workers that are not there."""
+"""The gateway's side in Redis, beyond the contract: Redis lost or full, invalid replies, no worker."""
 
 import asyncio
 
@@ -121,7 +121,7 @@ async def test_nothing_is_left_in_redis(start, redis_server, redis_url):
     assert (len(queue._sender), queue.depth) == (0, 0)
 
 
-async def test_redis_that_is_lost_is_told_at_once_and_all_goes_on_when_it_is_back(own, start):
+async def test_a_lost_redis_is_reported_at_once_and_the_queue_recovers_with_it(own, start):
     queue = start(own.url)
     await queue.open()
     assert (await queue.submit(job(1))).scores[0] == 2

@@ -219,7 +219,7 @@ async def test_a_sentinel_that_speaks_tls_knows_a_master_that_does_and_wants_a_p
         ("redis+cluster://:sesame@h:1/2", "no databases"),
     ],
 )
-def test_addresses_that_make_no_sense_are_refused_before_anything_is_sent(url, why):
+def test_invalid_addresses_are_rejected_before_anything_is_sent(url, why):
     with pytest.raises(Unprocessable, match="not a Redis address") as caught:
         connect(url)
     assert why in str(caught.value)
@@ -234,11 +234,11 @@ def test_addresses_that_make_no_sense_are_refused_before_anything_is_sent(url, w
         "rediss://h?ssl_cert_reqs=none&db=2",
     ],
 )
-def test_addresses_that_make_sense_are_taken(url):
+def test_valid_addresses_are_accepted(url):
     assert connect(url)
 
 
-async def test_a_master_that_no_sentinel_knows_is_said_plainly(start, unused_tcp_port):
+async def test_a_master_that_no_sentinel_knows_is_named(start, unused_tcp_port):
     with pytest.raises(RedisError, match=r"^no reachable Sentinel knows a master named 'timbre'$"):
         await connect(f"redis+sentinel://127.0.0.1:{unused_tcp_port}/timbre").ping()
 
@@ -346,7 +346,7 @@ async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(
         assert (await queue.submit(job(3))).scores[0] == 6
 
 
-async def test_a_redis_that_is_stopped_keeps_nobody_from_leaving(tmp_path_factory):
+async def test_a_stopped_redis_keeps_no_process_from_closing(tmp_path_factory):
     redis = start_redis(tmp_path_factory)
     jobs, queue = RedisConsumer(redis.url, name="worker"), RedisQueue(redis.url, max_jobs=9)
     try:

@@ -1,4 +1,4 @@
-"""What strangers do to a socket: say nothing, say it slowly, say too much; the others are served all the while."""
+"""Slow, silent, huge and too many connections; the others are served all the while."""
 
 import asyncio
 import gzip
@@ -24,7 +24,7 @@ PART = b"\xfe" + struct.pack(">H", 2**14) + bytes(4 + 2**14)
 
 @dataclass
 class Opened:
-    """A server behind our own door, as `timbre serve` opens it."""
+    """A server on a listening socket, as `timbre serve` opens it."""
 
     port: int
     running: object
@@ -58,13 +58,13 @@ async def opened(artefacts, **settings):
     running = runner(app, settings, shutdown_s=0.5)
     await running.setup()
     listener = bind(settings)
-    door = await listen(running, listener, settings)
+    listening = await listen(running, listener, settings)
     await app[GATEWAY].opening
     try:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http:
             yield Opened(listener.getsockname()[1], running, http)
     finally:
-        door.close()
+        listening.close()
         await running.cleanup()
 
 
@@ -81,14 +81,14 @@ async def closed(reader):
 @pytest.mark.parametrize(
     "said", [b"", b"GET /livez HTTP/1.1\r\nHost", b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: b\r\n"]
 )
-async def test_a_head_that_is_never_whole_is_hung_up_on(artefacts, said):
+async def test_a_connection_whose_header_stays_incomplete_is_closed(artefacts, said):
     async with opened(artefacts, head_timeout=0.3) as server:
         reader, writer = await server.connect(said)
         await closed(reader)
         writer.close()
 
 
-async def test_a_head_that_drips_gains_no_time(artefacts):
+async def test_a_header_that_arrives_byte_by_byte_gains_no_time(artefacts):
     async with opened(artefacts, head_timeout=0.5) as server:
         reader, writer = await server.connect(b"GET /livez HTTP/1.1\r\n")
 
@@ -103,7 +103,7 @@ async def test_a_head_that_drips_gains_no_time(artefacts):
         writer.close()
 
 
-async def test_the_head_of_a_later_request_is_bounded_too(artefacts):
+async def test_the_header_of_a_later_request_is_bounded_too(artefacts):
     async with opened(artefacts, head_timeout=0.5) as server:
         reader, writer = await server.connect(head(method="GET", path="/livez"))
         assert b" 200 " in await reader.readline()
@@ -112,7 +112,7 @@ async def test_the_head_of_a_later_request_is_bounded_too(artefacts):
         writer.close()
 
 
-async def test_a_stream_outlives_the_time_for_a_head(artefacts):
+async def test_a_stream_outlives_the_header_timeout(artefacts):
     async with (
         opened(artefacts, head_timeout=0.2) as server,
         server.http.ws_connect(f"{server.url}/v1/models/toy/stream") as socket,
@@ -206,7 +206,7 @@ async def test_a_body_that_drips_holds_one_place_for_a_while_only(artefacts):
         writer.close()
 
 
-async def test_who_asks_without_reading_the_answers_is_cut_off(artefacts, monkeypatch):
+async def test_a_client_that_reads_no_responses_is_disconnected(artefacts, monkeypatch):
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
         pytest.skip("this kernel has no time limit for what is not taken")
     monkeypatch.setattr("service.server.connections.STALLED_S", 0.5)
@@ -261,7 +261,7 @@ async def test_giant_and_compressed_frames_close_the_stream(artefacts, frames, c
         await until(lambda: not server.running.app[GATEWAY].streams)
 
 
-async def test_idle_sockets_give_way_to_those_who_ask(artefacts, capfd, monkeypatch):
+async def test_idle_connections_are_closed_for_requests(artefacts, capfd, monkeypatch):
     monkeypatch.setattr("service.server.connections.TELL_S", 600)
     async with opened(artefacts, max_connections=20) as server:
         idle = [await server.connect() for _ in range(60)]
@@ -274,7 +274,7 @@ async def test_idle_sockets_give_way_to_those_who_ask(artefacts, capfd, monkeypa
             writer.close()
 
 
-async def test_streams_are_not_closed_for_newcomers_who_are_told_so(artefacts, capsys):
+async def test_streams_are_not_closed_for_new_connections_which_get_503(artefacts, capsys):
     async with opened(artefacts, max_connections=3) as server:
         url = f"{server.url}/v1/models/toy/stream"
         streams = [await server.http.ws_connect(url) for _ in range(3)]
@@ -293,7 +293,7 @@ async def test_streams_are_not_closed_for_newcomers_who_are_told_so(artefacts, c
     assert "too many connections" in capsys.readouterr().err
 
 
-async def test_a_thousand_idle_sockets_cost_others_nothing(artefacts):
+async def test_among_a_thousand_idle_connections_requests_are_answered(artefacts):
     async with opened(artefacts, max_connections=500) as server:
         idle = [await server.connect(b"GET / HT") for _ in range(1_000)]
         for _ in range(5):
