@@ -7,14 +7,13 @@ Ellis's chroma.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from features.config import AudioConfig
-from features.kernel_loader import address
 from features.layout import digit_reversed
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -50,16 +49,6 @@ class Tables:
     """Hertz between bins, shape (1,)."""
     peak_bins: tuple[int, int]
     """First and one past the last bin that is searched for peaks of the tuning."""
-
-    @cached_property
-    def given(self) -> Integers:
-        """The arguments of `features.kernel_compiler`: addresses, number of bands, `peak_bins`."""
-        arrays = (
-            self.window, self.twiddles, self.untangle, self.places, self.mel_start,
-            self.mel_offset, self.mel_weights,
-            self.bin_hz,
-        )  # fmt: skip
-        return np.array([*(address(each) for each in arrays), self.mel_start.size, *self.peak_bins])
 
 
 @lru_cache(maxsize=8)

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numpy.typing as npt
 from llvmlite import binding
 
 from common.atomic import write_atomic
@@ -32,12 +31,6 @@ _engines: list[binding.ExecutionEngine] = []
 def symbol(name: str) -> str:
     """Return the name of an entry in the object file."""
     return f"timbre_{name}"
-
-
-def address(array: npt.NDArray[Any]) -> int:
-    """Return the address of a contiguous array, valid as long as the array is referenced."""
-    begin: int = array.__array_interface__["data"][0]
-    return begin
 
 
 @cache

@@ -10,8 +10,7 @@ import numpy as np
 from common.errors import Unprocessable
 from features.banks import Integers
 from features.config import DEFAULT, AudioConfig, Kind, Samples, Tensor
-from features.extract import checked, compute
-from features.frames import Frames, reach
+from features.extract import Frames, checked, compute, reach
 from features.layout import LANES
 
 PIECE = 8 * 512

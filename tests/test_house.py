@@ -220,7 +220,6 @@ def test_every_module_has_the_test_file_of_its_path_or_is_named_here(trees):
 # What has no test file of its own, and the files below tests/ that test it.
 COVERED_ELSEWHERE = {
     "features/arrays.py": ["features/test_kernels.py"],
-    "features/frames.py": ["features/test_extract.py", "features/test_streaming.py"],
     "features/kernel_compiler.py": ["features/test_kernel_loader.py"],
     "features/layout.py": ["features/test_kernels.py"],
     "features/simd.py": ["features/test_kernels.py"],

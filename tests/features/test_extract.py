@@ -12,8 +12,16 @@ from common.errors import Unprocessable
 from features.banks import tables
 from features.config import DEFAULT, AudioConfig
 from features.decode import decode
-from features.extract import FEATURE_NAMES, KEPT, _local, compute, extract, extract_many, log_mel
-from features.frames import Frames
+from features.extract import (
+    FEATURE_NAMES,
+    KEPT,
+    Frames,
+    _local,
+    compute,
+    extract,
+    extract_many,
+    log_mel,
+)
 from tests.features import oracle
 
 

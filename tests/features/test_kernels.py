@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from features import transform, window
 from features.config import DEFAULT
-from features.frames import Frames, reach
+from features.extract import Frames, reach
 from tests.features import oracle
 
 
