@@ -1,22 +1,30 @@
-"""Decodes sound files to mono samples; headers are checked before memory is allocated."""
+"""Decodes sound files to mono samples; headers are checked before memory is allocated.
+
+libsndfile reads a truncated file as a shorter one without an error: headers are checked here.
+"""
 
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 
 import numpy as np
 import soundfile
 
-from common.errors import InputError, TooLarge, Unprocessable
+from common.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
 from features.config import Samples
 from features.resample import StreamingResampler
-from features.sound_header import check_complete, sniff
 
 RATES = (1_000, 384_000)
 """Hertz, lowest and highest of a file."""
 MAX_CHANNELS = 64
 MAX_SECONDS = 600.0
+KINDS = ("WAV", "FLAC", "OGG", "MP3")
+_UNKNOWN = 0xFFFFFFFF
+_PIPED = range(0x7FFFF000, 0x80000001)
+"""Sizes of sound by which sox and arecord say, into a pipe, that they do not know; ffmpeg says
+`_UNKNOWN`."""
 _BLOCK = 1 << 20  # values decoded at a time, all channels together
 
 
@@ -77,3 +85,103 @@ def _too_long(seconds: float, limit: float) -> TooLarge:
 
 def _reason(error: soundfile.LibsndfileError) -> str:
     return str(error.error_string).strip().rstrip(".") or f"code {error.code}"
+
+
+def sniff(data: bytes) -> str:
+    """Return the kind of a file. Raises InputError when empty, UnsupportedMedia for other kinds."""
+    if not data:
+        raise InputError("the file is empty")
+    if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
+        return "WAV"
+    if data[:4] == b"fLaC":
+        return "FLAC"
+    if data[:4] == b"OggS":
+        return "OGG"
+    if data[:3] == b"ID3" or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2):
+        return "MP3"
+    raise UnsupportedMedia(f"not a sound file of a kind that is read here ({', '.join(KINDS)})")
+
+
+def check_complete(data: bytes, kind: str) -> None:
+    """Raise InputError if the file is shorter than its headers state; not for FLAC, plain MP3."""
+    if kind == "WAV":
+        _check_wav(data)
+    elif kind == "OGG":
+        _check_ogg(data)
+    elif kind == "MP3":
+        _check_mp3(data)
+
+
+def _check_wav(data: bytes) -> None:
+    for name, body, size in _chunks(data):
+        if name != b"data":
+            continue
+        promised = _rf64_size(data) if data[:4] == b"RF64" and size == _UNKNOWN else size
+        there = max(0, len(data) - body)
+        if promised > there and not _piped(data, body, size):
+            raise InputError(
+                f"truncated: the header promises {promised} bytes of sound, {there} are there"
+            )
+        return
+    raise InputError("truncated: a WAV file without its data chunk")
+
+
+def _piped(data: bytes, body: int, size: int) -> bool:
+    """Return whether the writer did not know the length, which both sizes of the file mark."""
+    whole = struct.unpack_from("<I", data, 4)[0]
+    return data[:4] == b"RIFF" and (
+        size == whole == _UNKNOWN or (size in _PIPED and whole == body - 8 + size)
+    )
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, offset and size of the chunks of a RIFF file, up to one beyond its end."""
+    at = 12
+    while at + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, at)
+        yield name, at + 8, size
+        at += 8 + size + size % 2
+
+
+def _rf64_size(data: bytes) -> int:
+    for name, body, size in _chunks(data):
+        if name == b"ds64" and size >= 16 and body + 16 <= len(data):
+            return int(struct.unpack_from("<Q", data, body + 8)[0])
+    return _UNKNOWN
+
+
+def _check_ogg(data: bytes) -> None:
+    """Walk the pages (RFC 3533): the last one must be whole and marked as the end of its stream."""
+    at, flags = 0, 0
+    while at < len(data):
+        if at + 27 > len(data) or data[at : at + 4] != b"OggS":
+            raise InputError("truncated: the OGG file ends inside a page")
+        segments = data[at + 26]
+        table = data[at + 27 : at + 27 + segments]
+        flags = data[at + 5]
+        at += 27 + segments + sum(table)
+        if len(table) < segments or at > len(data):
+            raise InputError("truncated: the OGG file ends inside a page")
+    if not flags & 4:
+        raise InputError("truncated: the OGG file has no last page")
+
+
+def _check_mp3(data: bytes) -> None:
+    """Compare with the byte count of a Xing or Info tag, where there is one (LAME writes it)."""
+    start = 0
+    if data[:3] == b"ID3" and len(data) >= 10:
+        start = 10 + sum(
+            (byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True)
+        )
+    head = data[start : start + 200]
+    tag = max(head.find(b"Xing"), head.find(b"Info"))
+    if tag < 0 or len(head) < tag + 16:
+        return
+    flags = struct.unpack_from(">I", head, tag + 4)[0]
+    if flags & 2:
+        at = tag + 8 + (4 if flags & 1 else 0)
+        size = struct.unpack_from(">I", head, at)[0]
+        if size > len(data) - start:
+            raise InputError(
+                f"truncated: the MP3 file promises {size} bytes, {len(data) - start} are there"
+            )

@@ -1,32 +1,30 @@
-"""Pages of other origins may call the HTTP routes, where the setting `cors_origins` names them."""
+"""CORS for the origins that the setting `cors_origins` names."""
 
 from __future__ import annotations
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
-
-from service.api.problems import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 METHODS = "GET, POST"
 HEADERS = "Authorization, Content-Type, X-Request-Id"
 EXPOSED = "Retry-After, X-Request-Id"
-KEEP_S = 600
-"""How long a browser may remember a preflight's answer."""
+MAX_AGE_S = 600
+"""Seconds for which a browser may cache the response to a preflight."""
 
 
 def cors(origins: tuple[str, ...]) -> Middleware:
-    """Return what answers preflights and marks answers for pages of the origins; `*` means any."""
+    """Return the middleware that answers preflights and marks responses; `*` means any origin."""
 
     @web.middleware
     async def share(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin", "")
-        welcome = (
+        allowed = (
             bool(origin)
             and request.path.startswith("/v1/")
             and ("*" in origins or origin in origins)
         )
         if (
-            welcome
+            allowed
             and request.method == "OPTIONS"
             and "Access-Control-Request-Method" in request.headers
         ):
@@ -34,10 +32,9 @@ def cors(origins: tuple[str, ...]) -> Middleware:
         else:
             response = await handler(request)
         if not response.prepared:
-            # Also for those who are not welcome: a cache between must not give them a page's
-            # answer.
+            # For other origins too: a cache must not give them the response of an allowed one.
             response.headers["Vary"] = "Origin"
-            if welcome:
+            if allowed:
                 response.headers["Access-Control-Allow-Origin"] = origin
                 response.headers["Access-Control-Expose-Headers"] = EXPOSED
         return response
@@ -50,5 +47,5 @@ def _preflight(origin: str) -> dict[str, str]:
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Methods": METHODS,
         "Access-Control-Allow-Headers": HEADERS,
-        "Access-Control-Max-Age": str(KEEP_S),
+        "Access-Control-Max-Age": str(MAX_AGE_S),
     }

@@ -12,9 +12,8 @@ from common.budget import Reservation
 from common.errors import InputError, Unprocessable
 from models.store import Model
 from service.api.authentication import check_admin
-from service.api.bodies import read_body, read_form
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
-from service.api.query import check_top_k, read_query
+from service.api.request import check_top_k, read_body, read_form, read_query
 from service.inference import clips, pictures
 
 

@@ -1,4 +1,4 @@
-"""The WebSocket endpoint: what is refused before the upgrade."""
+"""The WebSocket endpoint: rejects what it can before the upgrade."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from common.errors import NotAllowed
-from service.api.authentication import SUBPROTOCOL, streaming
+from service.api.authentication import SUBPROTOCOL, count_stream
 from service.api.context import GATEWAY
-from service.api.query import read_query
+from service.api.request import read_query
 from service.streaming.connection import CLOSE_TIMEOUT_S, OVERSIZE, Connection
 from service.streaming.handler import LiveStream
-from service.streaming.version_follower import version_follower
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Serve one stream. What can be refused before the upgrade is refused as a problem document."""
+    """Serve one stream. What is rejected before the upgrade is answered with a problem document."""
     gateway = request.app[GATEWAY]
     settings = gateway.settings
     await gateway.loop_monitor.admit()
@@ -25,8 +24,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
             request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins
         )
         version = read_query(request, version=str).get("version")
-        following = await version_follower(gateway.registry, request.match_info["name"], version)
-        following.model.sound  # noqa: B018 - refuses a model of pictures before the upgrade
+        follower = await gateway.registry.follow(request.match_info["name"], version)
+        follower.model.sound  # noqa: B018 - rejects a picture model before the upgrade
         websocket = web.WebSocketResponse(
             max_msg_size=OVERSIZE * settings.max_message,
             compress=False,
@@ -34,13 +33,16 @@ async def stream(request: web.Request) -> web.StreamResponse:
             protocols=(SUBPROTOCOL,),
         )
         await websocket.prepare(request)
-        live = LiveStream(gateway, following, Connection(websocket, settings))
-        await live.run(client=request.remote or "", key_limit=streaming(request, live))
+        live = LiveStream(gateway, follower, Connection(websocket, settings))
+        await live.run(client=request.remote or "", key_limit=count_stream(request, live))
     return websocket
 
 
 def check_origin(origin: str | None, *, host: str, allowed: tuple[str, ...]) -> None:
-    """Refuse pages of other hosts: a browser sends their Origin along, other clients send none. Raises NotAllowed."""
+    """Reject pages of other hosts: browsers send an Origin, other clients send none.
+
+    Raises NotAllowed.
+    """
     if origin is None or "*" in allowed or origin in allowed or urlsplit(origin).netloc == host:
         return
     raise NotAllowed(f"origin {origin!r:.80} is not allowed; see the setting allowed_origins")

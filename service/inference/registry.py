@@ -68,6 +68,10 @@ class ModelRegistry:
             else await asyncio.to_thread(self.find, name, version)
         )
 
+    async def follow(self, name: str, version: str | None = None) -> VersionFollower:
+        """Return what follows a model, or keeps one version of it. Raises NotFound, ArtefactError."""
+        return VersionFollower(self, await self.get(name, version), pinned=version is not None)
+
     def warm(self, model: Model) -> None:
         """Prepare the code that computes the inputs of a model, if no current one has the same."""
         if all((model.input, model.config) != (other.input, other.config) for other in self.models):
@@ -107,6 +111,41 @@ class ModelRegistry:
     def _versions(self, model: Model) -> list[str]:
         """Return the versions on disk, and the current one, which may have been removed from it."""
         return sorted({*self._store.listing().get(model.name, []), model.version}, key=int)
+
+
+class VersionFollower:
+    """The version that answers a stream: the current one, while its labels and input are the same.
+
+    Holds one model, so that the previous one can be freed.
+    """
+
+    def __init__(self, registry: ModelRegistry, model: Model, *, pinned: bool) -> None:
+        """pinned: the version was requested by its number."""
+        self._registry = registry
+        self._pinned = pinned
+        self._incompatible = ""
+        self.model = model
+
+    def follow(self) -> str:
+        """Switch to the current version, between two windows.
+
+        Returns a sentence for the client when that is impossible, once for each version.
+        """
+        if self._pinned:
+            return ""
+        current = self._registry.find(self.model.name)
+        if current.version in (self.model.version, self._incompatible):
+            return ""
+        differs = current.unlike(self.model)
+        if not differs:
+            self.model = current
+            return ""
+        self._incompatible = current.version
+        return (
+            f"version {current.version} is served now, but its {differs} differs from that of"
+            f" version {self.model.version}, which keeps answering this stream;"
+            " open a new stream for the new version"
+        )
 
 
 def _input(model: Model) -> Description:

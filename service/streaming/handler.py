@@ -14,11 +14,11 @@ from common.errors import Leaving, NotAllowed, TimbreError
 from service import protocol
 from service.inference.gateway import Gateway
 from service.inference.loop_monitor import Turn
+from service.inference.registry import VersionFollower
 from service.log import log, unexpected
 from service.streaming.accounting import SampleAccount
 from service.streaming.connection import Connection, ConnectionLost
 from service.streaming.outbox import Outbox
-from service.streaming.version_follower import VersionFollower
 from service.streaming.windower import Event, LiveWindow, Windower
 
 Result = TypeVar("Result")

@@ -17,7 +17,7 @@ from models.manifest import Label
 from models.pin import FILE
 from models.session import Session
 from models.store import Store
-from service.api.authentication import FOREIGN
+from service.api.authentication import FORWARDING_HEADERS
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import create_key
 from service.inference import version_updater
@@ -395,7 +395,7 @@ async def test_with_keys_only_an_admin_loads(serve, folder, tmp_path):
 
 
 async def test_without_keys_only_programs_of_this_machine_load(serve, server, folder):
-    for name in FOREIGN:
+    for name in FORWARDING_HEADERS:
         status, problem, _ = await server.post(LOAD, headers={name: server.url})
         assert (status, name in problem["detail"]) == (403, True)
     open_server = await serve(artefacts=folder, host="0.0.0.0", insecure=True)

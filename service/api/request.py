@@ -1,9 +1,10 @@
-"""Request bodies, raw or multipart: bounded while they are read, each and together."""
+"""What a request carries: query parameters, validated; and a body, bounded while it is read."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -15,6 +16,31 @@ from service.settings import Settings
 CHUNK = 2**16
 MAX_FIELD = 1_024
 """Bytes of a form's field that is not the file."""
+
+
+def read_query(request: web.Request, /, **readers: Callable[[str], Any]) -> dict[str, Any]:
+    """Return the query parameters, each read by the reader of its name.
+
+    Raises Unprocessable naming what is unknown, repeated or not a number.
+    """
+    values: dict[str, Any] = {}
+    for name, text in request.query.items():
+        if name not in readers:
+            known = ", ".join(readers) or "none"
+            raise Unprocessable(f"unknown query parameter {name!r:.80}; known: {known}")
+        if name in values:
+            raise Unprocessable(f"query parameter {name!r} is given twice")
+        try:
+            values[name] = readers[name](text)
+        except ValueError:
+            raise Unprocessable(f"{name}={text!r:.80} is not a number") from None
+    return values
+
+
+def check_top_k(top_k: int) -> None:
+    """Raise Unprocessable when it is less than 1."""
+    if top_k < 1:
+        raise Unprocessable(f"top_k={top_k} must be at least 1")
 
 
 async def read_body(request: web.Request, settings: Settings, held: Reservation) -> bytes:

@@ -1,0 +1,104 @@
+"""Around every request: its id, one log line, and errors as RFC 9457 problem documents."""
+
+from __future__ import annotations
+
+import re
+import time
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from common.errors import Busy, Leaving, TimbreError, Unauthorised
+from service.api.authentication import KEY_LIMITS
+from service.api.context import GATEWAY
+from service.log import log, redact, reference, unexpected
+from service.protocol import code_of
+
+ID = web.RequestKey("id", str)
+REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+"""An X-Request-Id that is accepted; any other is replaced."""
+QUIET = ("/livez", "/readyz")
+"""Requested by probes every few seconds: not logged."""
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id, bind it for log lines, and log the response."""
+    given = request.headers.get("X-Request-Id", "")
+    request[ID] = given if REQUEST_ID.fullmatch(given) else request.app[GATEWAY].new_id()
+    token = reference.set(request[ID])
+    begin = time.perf_counter()
+    try:
+        response = await handler(request)
+        if request.path not in QUIET:
+            ms = 1e3 * (time.perf_counter() - begin)
+            key = {"key": request[KEY_LIMITS].key.id} if KEY_LIMITS in request else {}
+            log(request.method, path=request.path, status=response.status, ms=ms, **key)
+        return response
+    finally:
+        reference.reset(token)
+
+
+async def name_response(request: web.Request, response: web.StreamResponse) -> None:
+    """Send the request's id, and no version numbers."""
+    response.headers["Server"] = "timbre"
+    # Missing when aiohttp rejects a request before any middleware runs.
+    if ID in request:
+        response.headers["X-Request-Id"] = request[ID]
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer errors as problem documents; what clients must not see is only logged."""
+    try:
+        return await handler(request)
+    except TimbreError as error:
+        return problem(error)
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        return http_problem(error)
+    except Exception as error:  # noqa: BLE001 - a fault answers 500, it ends nothing
+        return problem(unexpected(error))
+
+
+def problem(error: TimbreError) -> web.Response:
+    """Return the problem document of an error of ours."""
+    headers = {}
+    if isinstance(error, Busy | Leaving):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorised):
+        headers["WWW-Authenticate"] = 'Bearer realm="timbre"'
+    return _document(error.status, code_of(error), error.title, str(error), headers)
+
+
+def http_problem(error: web.HTTPException) -> web.Response:
+    """Return the problem document of an error of aiohttp, such as 404 and 405."""
+    headers = {}
+    detail = error.reason
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        detail = f"{error.method} is not allowed here; allowed: {headers['Allow']}"
+    if isinstance(error, web.HTTPNotFound):
+        detail = "no such path"
+    if isinstance(error, web.HTTPBadRequest):
+        detail = error.text or error.reason
+    title = HTTPStatus(error.status).phrase.capitalize()
+    return _document(error.status, title.lower().replace(" ", "-"), title, detail, headers)
+
+
+def _document(
+    status: int, code: str, title: str, detail: str, headers: dict[str, str]
+) -> web.Response:
+    return web.json_response(
+        {
+            "type": f"urn:timbre:problem:{code}",
+            "title": title,
+            "status": status,
+            "detail": redact(detail),
+        },
+        status=status,
+        headers=headers,
+        content_type="application/problem+json",
+    )

@@ -1,0 +1,82 @@
+"""How many files of the project a live window and a clip pass, counted while they pass them."""
+
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.service.conftest import begin, noise, pcm, rest_of, wav
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDERS = ("common", "features", "models", "service")
+BESIDE = {
+    "service/log.py": "writes the log line of a request",
+    "service/inference/loop_monitor.py": "is only woken up by a request; a live window waits in it",
+}
+"""Files called while a clip is answered, through which it does not pass."""
+
+
+class CalledFiles:
+    """Files whose functions are called, in the order of the first call."""
+
+    def __init__(self):
+        self.files = {}
+        self._recording = False
+
+    @contextmanager
+    def recording(self):
+        self._recording = True
+        yield
+        self._recording = False
+
+    def __call__(self, frame, event, _):
+        if self._recording and event == "call":
+            path = Path(frame.f_code.co_filename)
+            if path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in FOLDERS:
+                self.files.setdefault(str(path.relative_to(ROOT)))
+
+    def __str__(self):
+        return "\n".join(("", *(f"{number:2} {file}" for number, file in enumerate(self.files, 1))))
+
+
+@pytest.fixture
+def called():
+    """Records calls in this thread and in threads that start later: use it before `serve`."""
+    called = CalledFiles()
+    before = sys.getprofile(), threading.getprofile()
+    threading.setprofile(called)
+    sys.setprofile(called)
+    yield called
+    sys.setprofile(before[0])
+    threading.setprofile(before[1])
+
+
+async def test_a_live_window_passes_at_most_18_files(called, serve):
+    server = await serve()
+    for _ in range(2):  # the first fills caches and starts the thread of the model
+        called.files.clear()
+        async with server.stream() as socket:
+            await begin(socket)
+            await socket.send_bytes(pcm(noise(2)))
+            assert (await socket.receive_json(timeout=60))["type"] == "window"
+            with called.recording():
+                await socket.send_bytes(pcm(noise(0.6)))
+                assert (await socket.receive_json(timeout=60))["type"] == "window"
+            await socket.send_json({"type": "end"})
+            await rest_of(socket, seconds=60)
+    assert {"service/streaming/handler.py", "models/session.py"} <= called.files.keys()
+    assert len(called.files) <= 18, str(called)
+
+
+async def test_a_clip_passes_at_most_15_files(called, serve):
+    server = await serve()
+    clip = wav(noise(2))
+    assert (await server.post("/v1/models/toy/classify", data=clip))[0] == 200
+    with called.recording():
+        assert (await server.post("/v1/models/toy/classify", data=clip))[0] == 200
+    assert {"service/api/routes.py", "features/decode.py", "models/session.py"} <= (
+        called.files.keys()
+    )
+    assert len(called.files.keys() - BESIDE) <= 15, str(called)
