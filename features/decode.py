@@ -23,8 +23,7 @@ MAX_SECONDS = 600.0
 KINDS = ("WAV", "FLAC", "OGG", "MP3")
 _UNKNOWN = 0xFFFFFFFF
 _PIPED = range(0x7FFFF000, 0x80000001)
-"""Sizes of sound by which sox and arecord say, into a pipe, that they do not know; ffmpeg says
-`_UNKNOWN`."""
+"""Sizes that sox and arecord write into a pipe for an unknown length; ffmpeg writes `_UNKNOWN`."""
 _BLOCK = 1 << 20  # values decoded at a time, all channels together
 
 
@@ -99,7 +98,7 @@ def sniff(data: bytes) -> str:
         return "OGG"
     if data[:3] == b"ID3" or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2):
         return "MP3"
-    raise UnsupportedMedia(f"not a sound file of a kind that is read here ({', '.join(KINDS)})")
+    raise UnsupportedMedia(f"not a sound file of a supported kind ({', '.join(KINDS)})")
 
 
 def check_complete(data: bytes, kind: str) -> None:

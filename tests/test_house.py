@@ -229,6 +229,7 @@ COVERED_ELSEWHERE = {
     "service/api/context.py": ["service/api/test_routes.py"],
     "service/api/request.py": ["service/api/test_routes.py"],
     "service/api/stream.py": ["service/streaming/test_handler.py"],
+    "service/api/middleware.py": ["service/api/test_routes.py"],
     "service/app.py": ["service/api/test_routes.py"],
     "service/cli/contact_sheet.py": ["service/cli/test_classify.py"],
     "service/cli/worker.py": ["service/server/test_worker.py"],

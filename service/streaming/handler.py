@@ -87,6 +87,7 @@ class LiveStream:
             self._connection,
             windower.account,
             stream=self.id,
+            model_rate=self._follower.model.sound[0].sample_rate,
             complete=start.on_overload == "complete",
         )
         sending = asyncio.create_task(self._outbox.run())

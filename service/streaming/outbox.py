@@ -28,13 +28,18 @@ class Outbox:
         account: SampleAccount,
         *,
         stream: str,
+        model_rate: int,
         complete: bool,
     ) -> None:
-        """complete: no window is dropped under overload; the client is slowed down instead."""
+        """model_rate: Hertz of the windows' positions.
+
+        complete: no window is dropped under overload; the client is slowed down instead.
+        """
         self._gateway = gateway
         self._connection = connection
         self._account = account
         self._stream = stream
+        self._model_rate = model_rate
         self._complete = complete
         self._queue: deque[Event] = deque()
         self._pending: deque[LiveWindow] = deque()  # those of the queue that are not dropped
@@ -151,11 +156,9 @@ class Outbox:
 
     def _answer(self, window: LiveWindow, prediction: Prediction) -> protocol.Window:
         self._account.answer(window.start_sample, window.end_sample)
-        assert window.model is not None  # it answered
-        rate = window.model.sound[0].sample_rate
         return protocol.Window(
-            start=round(window.start / rate, 6),
-            end=round(window.end / rate, 6),
+            start=round(window.start / self._model_rate, 6),
+            end=round(window.end / self._model_rate, 6),
             start_sample=window.start_sample,
             end_sample=window.end_sample,
             scores=prediction.scores,

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from service.inference import version_updater
 from tests.service.conftest import begin, noise, pcm, rest_of, wav
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ("common", "features", "models", "service")
 BESIDE = {
     "service/log.py": "writes the log line of a request",
-    "service/inference/loop_monitor.py": "is only woken up by a request; a live window waits in it",
+    "service/inference/loop_monitor.py": "is woken up by a request; a live window waits in it",
+    "common/budget.py": "counts files and bytes",
 }
-"""Files called while a clip is answered, through which it does not pass."""
+"""Called while a clip is answered, but not given the clip or anything made of it."""
 
 
 class CalledFiles:
@@ -42,8 +44,9 @@ class CalledFiles:
 
 
 @pytest.fixture
-def called():
+def called(monkeypatch):
     """Records calls in this thread and in threads that start later: use it before `serve`."""
+    monkeypatch.setattr(version_updater, "SCAN_S", 1e6)  # no scan while a window passes
     called = CalledFiles()
     before = sys.getprofile(), threading.getprofile()
     threading.setprofile(called)

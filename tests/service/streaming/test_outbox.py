@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from common.errors import Busy, Late
-from features.config import DEFAULT
 from service import protocol
 from service.inference.gateway import Prediction
 from service.settings import Settings
@@ -21,8 +20,7 @@ WARNING = protocol.Warn(kind="silence", detail="", from_sample=0)
 PREDICTION = Prediction(scores={"tone": 1.0}, labels=(), queue_ms=1, model_ms=2, version="3")
 
 
-class Model:
-    sound = (DEFAULT, "features")
+MODEL = object()
 
 
 class Gateway:
@@ -34,7 +32,7 @@ class Gateway:
         self.cancelled = []
 
     async def infer(self, model, tensor, *, deadline, live, stream):
-        assert (live, stream) == (True, "s")
+        assert (model, live, stream) == (MODEL, True, "s")
         request = self.requests[int(tensor)] = asyncio.get_running_loop().create_future()
         try:
             return await request
@@ -68,7 +66,7 @@ class Connection:
 
 def window(number, *, computed=True):
     tensor = np.array(number) if computed else None
-    return LiveWindow(number, number + 1, number, number + 1, tensor, model=Model)
+    return LiveWindow(number, number + 1, number, number + 1, tensor, model=MODEL)
 
 
 class Running:
@@ -76,7 +74,12 @@ class Running:
         self.gateway, self.connection = Gateway(**settings), Connection()
         self.account = SampleAccount()
         self.outbox = Outbox(
-            self.gateway, self.connection, self.account, stream="s", complete=complete
+            self.gateway,
+            self.connection,
+            self.account,
+            stream="s",
+            model_rate=22_050,
+            complete=complete,
         )
 
     def put(self, *numbers, **options):
