@@ -20,7 +20,7 @@ class LoadShedder:
         self._low = self._high = 0
 
     def update(self, lag_ms: float) -> None:
-        """Take the lag of one tick: lasting high lag sheds more load, lasting low lag less."""
+        """Count the lag of one tick: lasting high lag sheds more load, lasting low lag less."""
         self._low = self._low + 1 if lag_ms <= LOW_LAG_MS else 0
         self._high = self._high + 1 if lag_ms > HIGH_LAG_MS else 0
         if self._high >= HIGH_TICKS:

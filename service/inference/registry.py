@@ -50,7 +50,7 @@ class ModelRegistry:
         return self.models
 
     def find(self, name: str, version: str | None = None) -> Model:
-        """Return a model, loading it if need be. Raises NotFound, naming what there is."""
+        """Return a model, loaded if needed. Raises NotFound, naming what there is."""
         if name not in self._current:
             raise NotFound(f"no model {name!r:.80}; there is {', '.join(self.names)}")
         current = self._current[name]
@@ -85,7 +85,7 @@ class ModelRegistry:
         return before.version if before else None
 
     def expire_unused(self) -> None:
-        """Drop the versions that no request has named of late."""
+        """Drop the versions that no request has named recently."""
         self._recent.expire()
 
     def describe(self, name: str) -> Description:

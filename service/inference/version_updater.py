@@ -21,7 +21,7 @@ SCAN_S = 1.0
 
 
 class VersionUpdater:
-    """Keeps the registry at the versions to be served: those found on disk, or asked for."""
+    """Keeps the registry at the versions to be served: those found on disk, or requested."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class VersionUpdater:
         self._registry = registry
         self._scanner = scanner
         self._prepare = prepare
-        # A version asked for and one that was found must not overtake each other.
+        # A requested version and one found on disk must not overtake each other.
         self._lock = asyncio.Lock()
         self._switches = 0
         self._failure = ""

@@ -279,13 +279,13 @@ async def test_the_served_answer_is_the_models(server, pictured):
     np.testing.assert_allclose([served[label] for label in model.labels], scores, atol=1e-6)
 
 
-async def test_a_picture_that_takes_too_long_is_told_so(serve, pictured):
+async def test_a_picture_that_takes_too_long_gets_504(serve, pictured):
     server = await serve(artefacts=pictured, clip_deadline=1e-4)
     status, problem, _ = await server.post(CLASSIFY, data=save(scene(2_000, 1_500), "PNG"))
     assert (status, problem["type"]) == (504, "urn:timbre:problem:deadline-passed")
 
 
-async def test_pictures_past_the_bound_are_told_to_come_back_and_none_is_lost(serve, pictured):
+async def test_pictures_past_the_limit_get_503_with_retry_after_and_none_is_lost(serve, pictured):
     server = await serve(artefacts=pictured, max_clips=4, decode_threads=1)
     large = save(scene(1_600, 1_200), "PNG")
     answers = await asyncio.gather(*(server.post(CLASSIFY, data=large) for _ in range(16)))
@@ -295,7 +295,7 @@ async def test_pictures_past_the_bound_are_told_to_come_back_and_none_is_lost(se
     assert (await server.post(CLASSIFY, data=large))[0] == 200
 
 
-async def test_a_client_that_leaves_gives_its_place_back(serve, pictured):
+async def test_a_client_that_disconnects_frees_its_place(serve, pictured):
     server = await serve(artefacts=pictured, max_clips=1)
     pool, large = server.app[POOL], save(scene(4_000, 3_000), "PNG", compress_level=1)
     asking = asyncio.create_task(server.post(CLASSIFY, data=large))

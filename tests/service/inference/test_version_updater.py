@@ -1,4 +1,4 @@
-"""New versions take over under live streams, broken ones never do, and what was before can be had back."""
+"""New versions replace served ones under live streams; broken ones never do; pins go back."""
 
 import asyncio
 import os
@@ -100,7 +100,7 @@ async def listen(server, *, query="", model="toy"):
     return Listener(socket)
 
 
-async def test_a_live_stream_goes_over_to_a_new_version_and_a_pinned_one_does_not(server, folder):
+async def test_a_live_stream_switches_to_a_new_version_and_a_pinned_one_does_not(server, folder):
     moving, pinned, old = (
         await listen(server),
         await listen(server, query="?version=2"),
@@ -173,7 +173,7 @@ async def test_windows_that_wait_are_answered_by_the_version_they_were_cut_for(
     assert versions == [2] * 7 + [3] * 8 + [4] * 8 + [5] * 8 + [6] * 2
 
 
-async def test_a_broken_version_is_never_taken_said_once_and_taken_when_it_is_mended(
+async def test_a_broken_version_is_never_served_logged_once_and_served_when_repaired(
     server, folder, capsys
 ):
     listener = await listen(server)
@@ -315,7 +315,7 @@ async def test_what_cannot_be_loaded_is_refused_with_the_reason_and_all_stays(
     assert served(server) == "2"
 
 
-async def test_other_labels_do_not_take_over_a_stream_and_it_is_told_once(server, folder):
+async def test_a_version_with_other_labels_keeps_off_open_streams_and_warns_once(server, folder):
     listener = await listen(server)
     await listener.hear()
     put(folder, 3, labels=[{"name": name, "threshold": 0.5} for name in ("tone", "hiss")])
@@ -330,7 +330,9 @@ async def test_other_labels_do_not_take_over_a_stream_and_it_is_told_once(server
     assert "hiss" in other.heard[-1]["scores"]
 
 
-async def test_another_input_does_not_take_over_a_stream_but_serves_new_ones(server, folder):
+async def test_a_version_with_another_input_keeps_off_open_streams_but_serves_new_ones(
+    server, folder
+):
     listener = await listen(server)
     await listener.hear()
     put(folder, 3, of=folder / "toy-net" / "1")
@@ -343,7 +345,7 @@ async def test_another_input_does_not_take_over_a_stream_but_serves_new_ones(ser
     assert await (await listen(server)).hear() == "3"
 
 
-async def test_what_is_served_goes_on_when_its_folder_is_removed(server, folder):
+async def test_a_served_version_is_kept_when_its_folder_is_removed(server, folder):
     listener = await listen(server)
     await listener.hear()
     shutil.rmtree(folder / "toy")
