@@ -1,4 +1,4 @@
-"""Real processes to be harmed. ROUNDS=10 in the environment runs every test so many times: `make chaos`."""
+"""Real processes to be harmed. `make chaos` sets ROUNDS: how often each test runs, for longer."""
 
 import os
 import re
@@ -99,7 +99,7 @@ async def returning(*pids):
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open():
-    """The first fixture of each test, and so the last that ends: clients, queues and servers of ours are all closed."""
+    """The first fixture of each test, and so the last that ends: all clients and servers are closed."""
     before = handles(os.getpid())
     yield
     assert handles(os.getpid()) <= before + SPARE
@@ -129,7 +129,7 @@ def own_redis(tmp_path_factory):
 
 @pytest.fixture
 def clock(tmp_path, monkeypatch):
-    """Give what sets the clock of every process started from now on, by so many seconds ahead of the true one."""
+    """Set the clock of every process started from now on: so many seconds ahead of the true one."""
     if not (compiler := shutil.which("cc")):
         pytest.skip("no C compiler on this machine, which a program's own clock needs")
     library, offset = tmp_path / "clock.so", tmp_path / "offset"

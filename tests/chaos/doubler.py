@@ -1,4 +1,4 @@
-"""A worker whose model answers twice its input, slowly when told so, and that dies of one number."""
+"""A worker whose model returns twice its input after a pause, and kills its process on one number."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The clock of day of a gateway's machine is set, forward and back, under a stream and clips: nobody notices."""
+"""The wall clock of a gateway's machine is set, forward and back, under a stream and clips."""
 
 import asyncio
 

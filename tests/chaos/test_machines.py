@@ -1,4 +1,4 @@
-"""Gateways and workers in processes of their own are killed and told to leave under load; then all is as it was."""
+"""Gateways and workers in processes of their own are killed and shut down under load."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ OVERLOAD = ("complete", "latest")
 
 
 class Machines:
-    """Two doors to gateways and workers that share one Redis."""
+    """Gateways and workers that share one Redis."""
 
     def __init__(self, victim, url, artefacts):
         self._start = lambda *command: victim(
@@ -39,7 +39,7 @@ class Machines:
 
 
 async def listen(url, seconds, over, **start):
-    """Stream at real speed until told that it is over; return the end."""
+    """Stream at real speed until `over`; return the end."""
     sound = np.concatenate(
         [tone(1, 300), noise(1), tone(1, 700), noise(1, seed=1)] * (seconds // 4 + 1)
     )
@@ -61,7 +61,7 @@ async def listen(url, seconds, over, **start):
 
 
 async def classify(url, over):
-    """Send clip after clip until told that it is over; return how many were sent, answered and refused."""
+    """Send clip after clip until `over`; return how many were sent, answered and rejected."""
     sent = answered = refused = 0
     clip = wav(noise(2))
     while not over.is_set():

@@ -1,4 +1,4 @@
-"""Redis is killed, stopped and filled under live streams: every window has one fate, the sums hold, all goes on."""
+"""Redis is killed, stopped and filled under live streams: each window has one fate, the sums hold."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ async def served(serve, victim, own_redis, artefacts):
 
 
 async def play(server, harm, **start):
-    """Stream at real speed from two seconds before `harm` until a second after; return the messages."""
+    """Stream at real speed from two seconds before `harm` to a second after; return the messages."""
     async with server.stream() as socket:
         assert (await begin(socket, **start))["type"] == "ready"
         collecting = asyncio.create_task(rest_of(socket))

@@ -1,4 +1,4 @@
-"""A live stream whose socket is cut many times and whose gateway is killed twice hears what an unbroken one hears."""
+"""A stream whose socket is cut many times and whose gateway is killed gets the same results."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ async def serve(victim, artefacts, *, port=0):
 
 
 async def listen(url, sound, disturb=None):
-    """Stream a sound in as many parts as there are cuts, `disturb(stream, n)` after each; return the events."""
+    """Stream a sound in parts, `disturb(stream, n)` after each; return the events."""
     # Its scores tell a window from one that begins a sample later; those of a forest would not.
     async with Client(url).stream("toy-net", **OPTIONS) as stream:
 

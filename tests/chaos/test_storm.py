@@ -1,4 +1,4 @@
-"""Whatever befalls Redis and the workers, in whatever order: each job has one outcome in its time, and all goes on."""
+"""Faults of Redis and of workers in a random order: each job has one outcome, and the queue recovers."""
 
 import asyncio
 import collections
@@ -89,7 +89,7 @@ class Storm:
 
 
 async def ask(queue, numbers, over, outcomes, *, live, chance):
-    """Ask for one job after the other; note what became of each."""
+    """Submit one job after the other; count the outcomes."""
     while not over.is_set():
         number, seconds, begun = next(numbers), chance.uniform(0.3, 3), time.monotonic()
         try:

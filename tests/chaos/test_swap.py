@@ -1,4 +1,4 @@
-"""Versions come, broken ones too, and go back under many live streams: each window is answered once."""
+"""Versions are switched under many live streams, broken ones too: each window is answered once."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ SOUND = [pcm(noise(HOP / RATE, seed=seed)) for seed in range(10)]
 
 
 class Listening:
-    """One live stream, at real speed where the machine is fast enough, until it is told that it is enough."""
+    """One live stream, at real speed where the machine is fast enough, until it is to end."""
 
     def __init__(self, session, url):
         self.session = session
@@ -54,7 +54,7 @@ class Listening:
             self.versions.append(self.messages[-1].get("version"))
 
     def check(self):
-        """Every window was answered once, in order; return the versions in the order in which they came."""
+        """Every window was answered once, in order; return the versions in their order."""
         *told, end = self.messages
         assert {message["type"] for message in told} == {"window"}
         assert [message["start_sample"] for message in told] == [n * HOP for n in range(len(told))]

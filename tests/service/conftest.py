@@ -65,7 +65,7 @@ def wav(samples, *, rate=RATE):
 
 @pytest.fixture(scope="session")
 def artefacts(tmp_path_factory):
-    """Models `toy` (versions 1 and 2) on the features and `toy-net` on the spectrogram: labels tone and noise."""
+    """Models `toy` (versions 1, 2) on features and `toy-net` on spectrograms: labels tone, noise."""
     folder = tmp_path_factory.mktemp("artefacts")
     labels = [Label(name=name, threshold=0.5) for name in ("tone", "noise")]
     rng = np.random.default_rng(0)
@@ -156,7 +156,7 @@ class Server:
 
 @pytest.fixture
 async def serve(artefacts):
-    """Start servers by `await serve(setting=value, ...)`; they end with the test, with nothing left behind."""
+    """Start servers by `await serve(setting=value, ...)`; they end with the test."""
     async with AsyncExitStack() as stack:
 
         async def start(*, ready=True, **settings):

@@ -1,4 +1,4 @@
-"""The queue under more than it can do: full speed, young answers, and nobody pays for another's greed."""
+"""The queue in the process under overload: full batches, fair turns, live windows first."""
 
 import asyncio
 import threading

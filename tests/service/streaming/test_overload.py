@@ -1,4 +1,4 @@
-"""More than the server can do, over real sockets: what is dropped is reported, no client pays for another."""
+"""Overload, over real sockets: what is dropped is reported, no client delays another."""
 
 import asyncio
 import threading
