@@ -41,9 +41,8 @@ async def test_the_age_counts_from_when_the_last_sample_needed_was_due(serve, ra
     tally = await put(server.url, streams=1, seconds=4.0, hop=0.1, sample_rate=rate)
     assert len(tally.points) > 10
     ages = sorted(age for _, age in tally.points)
-    # A chunk counted too many or too few would show as 100 ms.
-    assert ages[0] > -1
-    assert ages[len(ages) // 2] < 90
+    # A chunk counted too many or too few would show as 100 ms in every age, the best one too.
+    assert -1 < ages[0] < 90
 
 
 async def test_who_hangs_up_loses_no_window_and_fails_no_stream(serve):  # noqa: F811
