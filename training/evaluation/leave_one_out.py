@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from features.config import DEFAULT, AudioConfig
 from training.evaluation.metrics import Metrics, average_precision, measure
 from training.evaluation.thresholds import calibrate
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from training.evaluation.metrics import Mask, Scores
     from training.notes.window_set import WindowSet
 
-Watch: TypeAlias = tuple[npt.NDArray[Any], "Mask"]
+HeldOut: TypeAlias = tuple[npt.NDArray[Any], "Mask"]
 """Tensors and labels of windows to look at during training and to learn nothing from."""
-Look: TypeAlias = dict[str, float]
-"""How far a training is: `loss` or `trees`, and on windows to watch `held_out_loss` and
+HistoryEntry: TypeAlias = dict[str, float]
+"""How far a training is: `loss` or `trees`, and on windows to held_out `held_out_loss` and
 `held_out_map`."""
-WATCHED = 400
+MOST_HELD_OUT = 400
 NOISE = "noise-"
 """Sources whose names begin so are families of noise: other draws of them train and judge."""
 
@@ -31,18 +32,18 @@ class Fitted(Protocol):
     """A trained model of either kind."""
 
     @property
-    def history(self) -> list[Look]:
+    def history(self) -> list[HistoryEntry]:
         """What was seen on the way."""
 
     def scores(self, tensors: npt.NDArray[Any]) -> Scores:
         """Return scores (n, labels) of tensors (n, *shape)."""
 
-    def onnx(self) -> bytes:
-        """Return the model as an ONNX graph."""
+    def onnx(self, config: AudioConfig = DEFAULT) -> bytes:
+        """Return the model as an ONNX graph that takes the tensors of this configuration."""
 
 
 @dataclass(frozen=True)
-class Judged:
+class SourceScores:
     """Scores of windows by a model that did not train on `source`."""
 
     source: str
@@ -75,24 +76,26 @@ def splits(train: WindowSet, *, excluded: Sequence[str] = ()) -> dict[str, npt.N
 
 def leave_one_out(
     models: dict[str, Fitted], test: WindowSet, tensors: npt.NDArray[Any]
-) -> list[Judged]:
+) -> list[SourceScores]:
     """Return what each model says of the source it was trained without, and of all noises."""
     noises = [source for source in test.sources if source.startswith(NOISE)]
     return [
-        judge(model, test, tensors, out, test.held_out(out, *noises)[1])
+        evaluate(model, test, tensors, out, test.held_out(out, *noises)[1])
         for out, model in models.items()
     ]
 
 
-def judge(
+def evaluate(
     model: Fitted, test: WindowSet, tensors: npt.NDArray[Any], source: str, chosen: Mask
-) -> Judged:
+) -> SourceScores:
     """Return the model's scores of the chosen test windows."""
     rows = np.flatnonzero(chosen)
-    return Judged(source, model.scores(tensors[rows]), test.labels[rows], test.kind[rows], rows)
+    return SourceScores(
+        source, model.scores(tensors[rows]), test.labels[rows], test.kind[rows], rows
+    )
 
 
-def look(scores: Scores, labels: Mask) -> Look:
+def held_out_metrics(scores: Scores, labels: Mask) -> HistoryEntry:
     """Return mean cross-entropy and mean average precision of windows that nothing was learnt from."""
     right = np.where(labels, scores, 1 - scores)
     precision = [
@@ -103,22 +106,26 @@ def look(scores: Scores, labels: Mask) -> Look:
     return {"held_out_loss": loss, "held_out_map": float(np.mean(known)) if known else 0.0}
 
 
-def watched(test: WindowSet, tensors: npt.NDArray[Any], source: str) -> Watch:
+def held_out_windows(test: WindowSet, tensors: npt.NDArray[Any], source: str) -> HeldOut:
     """Return up to 400 test windows of a source, spread over all of them."""
     rows = np.flatnonzero(test.held_out(source)[1])
-    rows = rows[:: -(-len(rows) // WATCHED) or 1]
+    rows = rows[:: -(-len(rows) // MOST_HELD_OUT) or 1]
     return tensors[rows], test.labels[rows]
 
 
 def thresholds(
-    judged: Sequence[Judged], *, quiet: float, beta: float = 1.0, least: Sequence[float] = ()
+    evaluated: Sequence[SourceScores],
+    *,
+    quiet: float,
+    beta: float = 1.0,
+    least: Sequence[float] = (),
 ) -> npt.NDArray[np.float32]:
-    """Return thresholds calibrated on everything judged, none lower than in `least`."""
+    """Return thresholds calibrated on everything evaluated, none lower than in `least`."""
     found = calibrate(
-        np.concatenate([j.scores for j in judged]),
-        np.concatenate([j.labels for j in judged]),
-        source=np.concatenate([j.sources for j in judged]),
-        kind=np.concatenate([j.kind for j in judged]),
+        np.concatenate([j.scores for j in evaluated]),
+        np.concatenate([j.labels for j in evaluated]),
+        source=np.concatenate([j.sources for j in evaluated]),
+        kind=np.concatenate([j.kind for j in evaluated]),
         quiet=quiet,
         beta=beta,
     )
@@ -126,7 +133,7 @@ def thresholds(
 
 
 def measure_each(
-    judged: Sequence[Judged],
+    evaluated: Sequence[SourceScores],
     names: Sequence[str],
     *,
     quiet: float,
@@ -135,8 +142,8 @@ def measure_each(
 ) -> dict[str, Metrics]:
     """Return the metrics per source, each with thresholds from all the other sources."""
     metrics = {}
-    for one in judged:
-        others = [other for other in judged if other is not one] or [one]
+    for one in evaluated:
+        others = [other for other in evaluated if other is not one] or [one]
         limits = thresholds(others, quiet=quiet, beta=beta, least=least)
         metrics[one.source] = measure(
             one.scores, one.labels, one.kind, thresholds=limits, names=names

@@ -1,110 +1,98 @@
-"""The recipe `instruments`: windows -> tensors -> two models, each judged without each source -> artefacts."""
+"""The recipe `instruments`: windows, tensors, two models evaluated without each source, artefacts."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from features.extract import extract_many
-from models.artefact import write
-from models.manifest import Label, Source
 from training.common.errors import MaterialError
 from training.common.labels import LABELS
-from training.common.provenance import origin
 from training.common.recipe import RecipeError
 from training.evaluation import leave_one_out
 from training.evaluation.metrics import measure
 from training.notes.tensors import tensors
 from training.notes.window_set import Spec, WindowSet, build
 from training.notes.window_set import gather as open_material
-from training.reporting import folder, markdown
-from training.sound_models import forest, whole_recordings
+from training.pipelines import sound_model
+from training.pipelines.instruments_recipe import InstrumentsRecipe
+from training.pipelines.sound_model import KINDS, Candidate, Report
+from training.sound_models import whole_recordings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from features.config import Kind
-    from training.common.recipe import Counts, Recipe
+    from training.evaluation.leave_one_out import Fitted, HeldOut, SourceScores
     from training.notes.library import Library
+    from training.pipelines.instruments_recipe import Counts
+    from training.pipelines.sound_model import Stage
 
-Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Opens one line of progress; the function it gives takes (done, total)."""
-
-KINDS: dict[str, Kind] = {"forest": "features", "network": "log_mel"}
-"""What each of the two models takes."""
+RECIPE = InstrumentsRecipe
+"""The class of these recipes, for `training.common.recipe.load`."""
 NAMES = {"forest": "instruments-forest", "network": "instruments-net"}
 BEST = "instruments"
-"""The name under which the model that generalises better is shipped once more."""
-ABOUT = {
-    "forest": "Which of eleven instruments sound in 2 s: 26 features, standardised, projected by PCA, random forest.",
-    "network": "Which of eleven instruments sound in 2 s: a small convolutional network on the log-mel spectrogram.",
-}
-GOLDEN = 32
-LIBRARIES = {"forest": ("numpy", "scikit-learn", "onnx"), "network": ("numpy", "torch", "onnx")}
+"""The second name of the model that generalises better."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows to train on and, not augmented, those to judge with."""
+    """The windows to train on and, without augmentation, those to evaluate with."""
 
     train: WindowSet
     test: WindowSet
     excluded: tuple[str, ...]
-    """Sources that are judged, never trained on."""
+    """Sources that only evaluate."""
     libraries: dict[str, Library]
     """The single notes of every source."""
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One of the two models, trained on everything it may, with what the evaluation says of it."""
-
-    model: str
-    fitted: leave_one_out.Fitted
-    judged: list[leave_one_out.Judged]
-    thresholds: npt.NDArray[np.float32]
-    metrics: dict[str, Any]
-    history: dict[str, list[leave_one_out.Look]]
-    """How the training without each source went, seen from that source."""
-
-
-def run(recipe: Recipe, out: Path, stage: Stage) -> list[Path]:
-    """Carry the recipe out and return the folders of the artefacts, the better model first."""
+def run(recipe: InstrumentsRecipe, out: Path, stage: Stage) -> list[Path]:
+    """Run the recipe and return the folders of the artefacts, the better model first."""
     windows = gather(recipe, stage)
     candidates = [train(recipe, model, windows, stage) for model in recipe.models]
     candidates.sort(key=lambda candidate: -candidate.metrics.get("mean", {}).get("macro_f1", 0.0))
     table = {NAMES[candidate.model]: candidate.metrics for candidate in candidates}
-    ships = [*zip([BEST], candidates, strict=False), *zip(table, candidates, strict=True)]
+    artefacts = [*zip([BEST], candidates, strict=False), *zip(table, candidates, strict=True)]
+    chosen = np.random.default_rng(recipe.seed).permutation(len(windows.test))[: sound_model.GOLDEN]
+    golden = windows.test.read(np.sort(chosen))
     made = []
-    for name, candidate in ships:
-        made.append(ship(recipe, candidate, name, out, windows, table))
-        with stage(f"report of {name}"):
-            present(
-                made[-1], candidate, windows, about=_about(recipe, candidate.model, name, table)
+    for name, candidate in artefacts:
+        report = Report(
+            about=_about(recipe, candidate.model, name, table),
+            candidates=table,
+            provenance=recipe.provenance,
+        )
+        inputs = extract_many(golden, kind=candidate.kind)
+        made.append(
+            sound_model.write_artefact(
+                recipe, candidate, report, out, name=name, labels=LABELS, golden_inputs=inputs
             )
+        )
+        with stage(f"report of {name}"):
+            sound_model.write_report(made[-1], candidate, windows.test, about=report.about)
     return made
 
 
-def data_folder(recipe: Recipe) -> Path:
+def data_folder(recipe: InstrumentsRecipe) -> Path:
     """Return the folder that the recipe's paths start from."""
     return Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data").resolve()
 
 
-def cache_folder(recipe: Recipe) -> Path:
+def cache_folder(recipe: InstrumentsRecipe) -> Path:
     """Return the folder for windows and tensors."""
     return Path(recipe.cache or "~/.cache/timbre").expanduser()
 
 
-def gather(recipe: Recipe, stage: Stage) -> Windows:
-    """Return the windows, drawn at the first call; the test windows have another seed and are not augmented."""
+def gather(recipe: InstrumentsRecipe, stage: Stage) -> Windows:
+    """Return the windows, drawn at the first call.
+
+    The test windows have a seed of their own and are not augmented.
+    """
     material, jobs = recipe.material, recipe.jobs
     sets = []
     for name, fonts, counts, augment in (
@@ -120,7 +108,8 @@ def gather(recipe: Recipe, stage: Stage) -> Windows:
     _check_labels(train)
     if unknown := set(recipe.holdout) - set(leave_one_out.sources_of(train)):
         raise RecipeError(
-            f"holdout: no source {', '.join(unknown)}; there is {', '.join(leave_one_out.sources_of(train))}"
+            f"holdout: no source {', '.join(unknown)}; "
+            f"there is {', '.join(leave_one_out.sources_of(train))}"
         )
     judges = [
         source
@@ -131,17 +120,19 @@ def gather(recipe: Recipe, stage: Stage) -> Windows:
 
 
 def _check_labels(train: WindowSet) -> None:
-    heard = [label for number, label in enumerate(LABELS) if train.labels[:, number].any()]
-    absent = ", ".join(label for label in LABELS if label not in heard)
-    if len(heard) < 2:
+    present = [label for number, label in enumerate(LABELS) if train.labels[:, number].any()]
+    absent = ", ".join(label for label in LABELS if label not in present)
+    if len(present) < 2:
         raise MaterialError(
-            f"only {', '.join(heard)} to train on: add folders or sound fonts that have {absent}"
+            f"only {', '.join(present)} to train on: add folders or sound fonts that have {absent}"
         )
     if absent:
-        print(f"no material for {absent}: the models will not know these", file=sys.stderr)
+        print(f"no material for {absent}: the models cannot recognise these", file=sys.stderr)
 
 
-def _spec(recipe: Recipe, fonts: tuple[str, ...], counts: Counts, *, augment: bool) -> Spec:
+def _spec(
+    recipe: InstrumentsRecipe, fonts: tuple[str, ...], counts: Counts, *, augment: bool
+) -> Spec:
     folders, fonts_there, scores = (
         _there(recipe, paths) for paths in (recipe.material.folders, fonts, recipe.material.scores)
     )
@@ -150,46 +141,47 @@ def _spec(recipe: Recipe, fonts: tuple[str, ...], counts: Counts, *, augment: bo
     )
 
 
-def _there(recipe: Recipe, paths: tuple[str, ...]) -> tuple[Path, ...]:
-    """Return the paths that this machine has, and say which it has not: the recipe runs anywhere, on less."""
+def _there(recipe: InstrumentsRecipe, paths: tuple[str, ...]) -> tuple[Path, ...]:
+    """Return the paths that exist, and print those that do not: the recipe runs with less material."""
     whole = [data_folder(recipe) / Path(path).expanduser() for path in paths]
     if absent := [str(path) for path in whole if not path.exists()]:
-        print(f"not on this machine, done without: {', '.join(absent)}", file=sys.stderr)
+        print(f"not on this machine, ignored: {', '.join(absent)}", file=sys.stderr)
     return tuple(path for path in whole if path.exists())
 
 
-def train(recipe: Recipe, model: str, windows: Windows, stage: Stage) -> Candidate:
-    """Return one model trained on everything it may train on, judged without each source in turn."""
+def train(recipe: InstrumentsRecipe, model: str, windows: Windows, stage: Stage) -> Candidate:
+    """Return one model trained on all training windows and evaluated without each source in turn."""
     kind = KINDS[model]
     with stage(f"{model}: {kind} of training windows") as progress:
         table = tensors(windows.train, kind=kind, jobs=recipe.jobs, progress=progress)
     with stage(f"{model}: {kind} of test windows") as progress:
         test = tensors(windows.test, kind=kind, jobs=recipe.jobs, progress=progress)
     rows = leave_one_out.splits(windows.train, excluded=windows.excluded) if recipe.evaluate else {}
-    watch = [leave_one_out.watched(windows.test, test, source) for source in rows]
+    held_out = [leave_one_out.held_out_windows(windows.test, test, source) for source in rows]
     everything = np.flatnonzero(windows.train.held_out(*windows.excluded)[0])
-    work = list(zip([*rows.values(), everything], [*watch, None], strict=True))
+    work = list(zip([*rows.values(), everything], [*held_out, None], strict=True))
     *without, fitted = fit_all(recipe, model, table, windows.train, work, stage)
-    judged = leave_one_out.leave_one_out(dict(zip(rows, without, strict=True)), windows.test, test)
-    limits = (
-        leave_one_out.thresholds(judged, **_rule(recipe))
-        if judged
+    models = dict(zip(rows, without, strict=True))
+    evaluated = leave_one_out.leave_one_out(models, windows.test, test)
+    thresholds = (
+        leave_one_out.thresholds(evaluated, **_rule(recipe))
+        if evaluated
         else np.full(len(LABELS), 0.5, np.float32)
     )
-    metrics = _metrics(recipe, windows, fitted, test, judged, limits)
+    metrics = _metrics(recipe, windows, fitted, test, evaluated, thresholds)
     with stage(f"{model}: whole recordings"):
-        for source, one in zip(rows, without, strict=True):
-            found = whole_recordings.judge(
+        for source, one in models.items():
+            found = whole_recordings.evaluate(
                 one, windows.libraries[source], kind=kind, seed=recipe.seed
             )
             metrics["left_out"][source].update(found)
-    metrics["mean"] = leave_one_out.mean(metrics["left_out"]) if judged else {}
-    metrics |= _ensemble(recipe, fitted, kind, limits)
-    history = {source: one.history for source, one in zip(rows, without, strict=True)}
-    return Candidate(model, fitted, judged, limits, metrics, history)
+    metrics["mean"] = leave_one_out.mean(metrics["left_out"]) if evaluated else {}
+    metrics |= _ensemble(recipe, fitted, model, thresholds)
+    history = {source: one.history for source, one in models.items()}
+    return Candidate(model, fitted, evaluated, thresholds, metrics, history)
 
 
-def _rule(recipe: Recipe) -> dict[str, Any]:
+def _rule(recipe: InstrumentsRecipe) -> dict[str, Any]:
     """Return how thresholds are chosen."""
     return {
         "quiet": recipe.quiet,
@@ -199,147 +191,77 @@ def _rule(recipe: Recipe) -> dict[str, Any]:
 
 
 def _metrics(
-    recipe: Recipe,
+    recipe: InstrumentsRecipe,
     windows: Windows,
-    fitted: leave_one_out.Fitted,
+    fitted: Fitted,
     test: npt.NDArray[Any],
-    judged: list[leave_one_out.Judged],
-    limits: npt.NDArray[np.float32],
+    evaluated: list[SourceScores],
+    thresholds: npt.NDArray[np.float32],
 ) -> dict[str, Any]:
-    """Return the metrics per source left out, and those of the sources that are never trained on."""
-    left_out = leave_one_out.measure_each(judged, LABELS, **_rule(recipe))
+    """Return the metrics of each source left out, and of the sources that only evaluate."""
+    left_out = leave_one_out.measure_each(evaluated, LABELS, **_rule(recipe))
     extra = {}
     for source in windows.excluded:
-        one = leave_one_out.judge(
-            fitted, windows.test, test, source, windows.test.held_out(source)[1]
+        chosen = windows.test.held_out(source)[1]
+        one = leave_one_out.evaluate(fitted, windows.test, test, source, chosen)
+        extra[source] = measure(
+            one.scores, one.labels, one.kind, thresholds=thresholds, names=LABELS
         )
-        extra[source] = measure(one.scores, one.labels, one.kind, thresholds=limits, names=LABELS)
     return {"left_out": left_out, "never_trained_on": extra}
 
 
 def fit_all(
-    recipe: Recipe,
+    recipe: InstrumentsRecipe,
     model: str,
     table: npt.NDArray[Any],
     windows: WindowSet,
-    parts: list[tuple[npt.NDArray[np.int64], leave_one_out.Watch | None]],
+    parts: list[tuple[npt.NDArray[np.int64], HeldOut | None]],
     stage: Stage,
-) -> list[leave_one_out.Fitted]:
-    """Return a model per choice of rows (and of windows to watch), side by side, each in a process of one thread."""
+) -> list[Fitted]:
+    """Return a model per choice of rows, fitted in parallel, each in a process of one thread."""
     from joblib import Parallel, delayed
 
     fitted = []
     with stage(f"{model}: {len(parts)} trainings") as progress:
         work = Parallel(n_jobs=min(recipe.jobs, len(parts)), return_as="generator")
-        # Not `windows` itself: its sounds must not travel to the processes.
-        made = (recipe, model, table, windows.labels, windows.folder / "networks")
-        for one in work(delayed(fit)(*made, rows, watch) for rows, watch in parts):
+        # Not `windows` itself: its samples must not be sent to the processes.
+        same = (recipe, model, table, windows.labels)
+        calls = (
+            delayed(sound_model.fit)(
+                *same, rows, held_out=held_out, cache=windows.folder / "networks"
+            )
+            for rows, held_out in parts
+        )
+        for one in work(calls):
             fitted.append(one)
             progress(len(fitted), len(parts))
     return fitted
 
 
-def fit(
-    recipe: Recipe,
-    model: str,
-    table: npt.NDArray[Any],
-    labels: npt.NDArray[np.bool_],
-    kept: Path,
-    rows: npt.NDArray[np.int64],
-    watch: leave_one_out.Watch | None = None,
-) -> leave_one_out.Fitted:
-    """Return one model trained on some rows of the table, looked at on the way on windows to `watch`.
-
-    kept: folder for networks that are done, so that a killed recipe goes on with the first that is
-    not.
-    """
-    if model == "forest":
-        return forest.fit(table[rows], labels[rows], recipe.forest, seed=recipe.seed, watch=watch)
-    # torch is not there on a machine that only makes forests.
-    import torch
-
-    from training.sound_models import network
-
-    torch.set_num_threads(1)
-    return network.fit(
-        table, labels, rows, recipe.network, seed=recipe.seed, watch=watch, kept=kept
-    )
-
-
 def _ensemble(
-    recipe: Recipe, fitted: leave_one_out.Fitted, kind: Kind, limits: npt.NDArray[np.float32]
+    recipe: InstrumentsRecipe, fitted: Fitted, model: str, thresholds: npt.NDArray[np.float32]
 ) -> dict[str, Any]:
-    there, playing = data_folder(recipe) / recipe.material.ensemble, recipe.material.ensemble_labels
-    if not recipe.material.ensemble or not there.is_dir():
+    folder, playing = (
+        data_folder(recipe) / recipe.material.ensemble,
+        recipe.material.ensemble_labels,
+    )
+    if not recipe.material.ensemble or not folder.is_dir():
         return {}
-    return {"ensemble": whole_recordings.ensemble(there, playing, fitted, kind=kind, limits=limits)}
+    found = whole_recordings.ensemble(
+        folder, playing, fitted, kind=KINDS[model], thresholds=thresholds
+    )
+    return {"ensemble": found}
 
 
-def _about(recipe: Recipe, model: str, name: str, table: dict[str, Any]) -> str:
+def _about(recipe: InstrumentsRecipe, model: str, name: str, table: dict[str, Any]) -> str:
     """Return the first paragraph of a report."""
-    about = ABOUT[model]
+    about = f"Which of eleven instruments sound in 2 s: {sound_model.DESCRIPTIONS[model]}."
     if name == BEST:
         about += f" It is `{NAMES[model]}`, the best of {', '.join(table)} by mean macro-F1."
     if recipe.least:
         raised = ", ".join(f"{label} {least}" for label, least in recipe.least.items())
-        about += f" Thresholds have the best F-{recipe.beta:g} and are no lower than: {raised}; the ensemble below,"
-        about += " which showed the need, is no test of these."
+        about += (
+            f" Thresholds have the best F-{recipe.beta:g} and are at least: {raised}; the ensemble "
+            f"below was used to choose these minima, so it does not test them."
+        )
     return about
-
-
-def present(artefact: Path, candidate: Candidate, windows: Windows, *, about: str) -> None:
-    """Write the report of an artefact, with sounds and pictures, to a folder beside all artefacts."""
-    folder.write(
-        artefact,
-        about=about,
-        judged=candidate.judged,
-        history=candidate.history,
-        windows=windows.test,
-        estimator=candidate.fitted.pipeline()
-        if isinstance(candidate.fitted, forest.FittedForest)
-        else None,
-    )
-
-
-def ship(
-    recipe: Recipe,
-    candidate: Candidate,
-    name: str,
-    out: Path,
-    windows: Windows,
-    table: dict[str, Any],
-) -> Path:
-    """Write the artefact of a candidate and return its folder. table: the metrics of all candidates by name."""
-    kind = KINDS[candidate.model]
-    chosen = np.random.default_rng(recipe.seed).permutation(len(windows.test))[:GOLDEN]
-    limits = {
-        label: round(limit, 4)
-        for label, limit in zip(LABELS, candidate.thresholds.tolist(), strict=True)
-    }
-    text = markdown.write(
-        name,
-        about=_about(recipe, candidate.model, name, table),
-        candidates=table,
-        metrics=candidate.metrics,
-        judged=candidate.judged,
-        thresholds=limits,
-        provenance=recipe.provenance,
-    )
-    return write(
-        out,
-        name=name,
-        version=recipe.version or None,
-        task="multi-label",
-        kind=kind,
-        labels=[Label(name=label, threshold=limit) for label, limit in limits.items()],
-        onnx=candidate.fitted.onnx(),
-        golden_inputs=extract_many(windows.test.read(np.sort(chosen)), kind=kind),
-        report=text,
-        metrics=candidate.metrics,
-        provenance=[
-            Source(source=p["source"], licence=p["licence"], use=p["use"])
-            for p in recipe.provenance
-        ],
-        libraries={library: version(library) for library in LIBRARIES[candidate.model]},
-        origin=origin(recipe),
-    )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.manifest import NAME, VERSION
-from training.common.recipe import Forest, Network, check, check_limits
+from training.common.model_settings import Forest, Network
+from training.common.recipe import check, check_limits
 
 LENGTHS = (0.5, 15.0)
 """Seconds, shortest and longest window."""

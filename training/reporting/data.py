@@ -13,7 +13,7 @@ from training.evaluation.thresholds import GRID
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from training.evaluation.leave_one_out import Judged
+    from training.evaluation.leave_one_out import SourceScores
     from training.evaluation.metrics import Mask, Metrics, Scores
 
 FIGURES = {"macro-F1": "macro_f1", "top-1": "top1", "mAP": "mean_average_precision"}
@@ -41,16 +41,16 @@ class Mistake(NamedTuple):
 
 
 def facts(
-    judged: Sequence[Judged],
+    evaluated: Sequence[SourceScores],
     metrics: Metrics,
     thresholds: dict[str, float],
     *,
     history: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return all that the page shows, as JSON: lists, texts and numbers. judged: at least one."""
-    scores = np.concatenate([one.scores for one in judged])
-    labels = np.concatenate([one.labels for one in judged])
-    sounds = ~np.isin(np.concatenate([one.kind for one in judged]), QUIET)
+    """Return all that the page shows, as JSON: lists, texts and numbers. evaluated: at least one."""
+    scores = np.concatenate([one.scores for one in evaluated])
+    labels = np.concatenate([one.labels for one in evaluated])
+    sounds = ~np.isin(np.concatenate([one.kind for one in evaluated]), QUIET)
     names = list(thresholds)
     known = {what: by_source(metrics, key) for what, key in FIGURES.items()}
     return {
@@ -58,7 +58,7 @@ def facts(
         "never_trained_on": metrics["never_trained_on"],
         "ensemble": metrics.get("ensemble"),
         "figures": known,
-        "intervals": intervals(judged, known, np.array(list(thresholds.values()))),
+        "intervals": intervals(evaluated, known, np.array(list(thresholds.values()))),
         "labels": {
             name: label_facts(scores[sounds, i], labels[sounds, i], thresholds[name])
             for i, name in enumerate(names)
@@ -66,7 +66,7 @@ def facts(
         "confusion": confusion(scores[sounds], labels[sounds]).tolist(),
         "reliability": reliability(scores, labels),
         "history": history,
-        "mistakes": [mistake._asdict() for mistake in mistakes(judged, thresholds)],
+        "mistakes": [mistake._asdict() for mistake in mistakes(evaluated, thresholds)],
     }
 
 
@@ -76,7 +76,7 @@ def by_source(metrics: Metrics, key: str) -> dict[str, float | None]:
 
 
 def intervals(
-    judged: Sequence[Judged],
+    evaluated: Sequence[SourceScores],
     known: dict[str, dict[str, float | None]],
     limits: npt.NDArray[np.float64],
 ) -> dict[str, tuple[float, float, float]]:
@@ -85,8 +85,8 @@ def intervals(
     Where many sources are judged as one, the figure of all windows, and of the windows of the
     sources drawn.
     """
-    one = judged[0]
-    if len(judged) > 1 or len(np.unique(one.groups)) < 2:
+    one = evaluated[0]
+    if len(evaluated) > 1 or len(np.unique(one.groups)) < 2:
         return {what: bootstrap(list(values.values())) for what, values in known.items()}
     rows = [np.flatnonzero(one.groups == group) for group in np.unique(one.groups)]
     draws = np.random.default_rng(0).integers(len(rows), size=(DRAWS, len(rows)))
@@ -101,7 +101,7 @@ def intervals(
 
 
 def _figures(
-    one: Judged, rows: npt.NDArray[np.int64], limits: npt.NDArray[np.float64]
+    one: SourceScores, rows: npt.NDArray[np.int64], limits: npt.NDArray[np.float64]
 ) -> dict[str, float]:
     names = [str(number) for number in range(len(limits))]
     found = measure(
@@ -165,13 +165,13 @@ def reliability(scores: Scores, truth: Mask) -> dict[str, Any]:
 
 
 def mistakes(
-    judged: Sequence[Judged], thresholds: dict[str, float], *, count: int = EXAMPLES
+    evaluated: Sequence[SourceScores], thresholds: dict[str, float], *, count: int = EXAMPLES
 ) -> list[Mistake]:
     """Return the windows whose answers are furthest on the wrong side of a threshold.
 
     No two alike (the same label, missed or made up), and of every source as many as of the others.
     """
-    found = [mistake for one in judged for mistake in _worst(one, thresholds)]
+    found = [mistake for one in evaluated for mistake in _worst(one, thresholds)]
     found.sort(key=lambda pair: -pair[0])
     most = -(-count // len({one.source for _, one in found})) if found else 0
     chosen: list[Mistake] = []
@@ -186,7 +186,7 @@ def mistakes(
     return chosen[:count]
 
 
-def _worst(one: Judged, thresholds: dict[str, float]) -> list[tuple[float, Mistake]]:
+def _worst(one: SourceScores, thresholds: dict[str, float]) -> list[tuple[float, Mistake]]:
     """Return for each label the worst miss and the worst invention, with how bad it is in [0, 1]."""
     limits = np.array(list(thresholds.values()))
     excess = one.scores - limits
@@ -207,7 +207,7 @@ def _worst(one: Judged, thresholds: dict[str, float]) -> list[tuple[float, Mista
     return found
 
 
-def _mistake(one: Judged, at: int, label: str, names: list[str], *, missed: bool) -> Mistake:
+def _mistake(one: SourceScores, at: int, label: str, names: list[str], *, missed: bool) -> Mistake:
     plays = [name for name, on in zip(names, one.labels[at], strict=True) if on]
     highest = sorted(zip(one.scores[at].tolist(), names, strict=True), reverse=True)
     shown = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from training.evaluation.leave_one_out import Judged, Look
+    from training.evaluation.leave_one_out import HistoryEntry, SourceScores
     from training.reporting.sections import Play
 
 
@@ -37,8 +37,8 @@ def write(
     artefact: Path,
     *,
     about: str,
-    judged: Sequence[Judged],
-    history: dict[str, list[Look]],
+    evaluated: Sequence[SourceScores],
+    history: dict[str, list[HistoryEntry]],
     windows: Sounds,
     estimator: Any = None,
 ) -> Path:
@@ -49,7 +49,7 @@ def write(
     """
     model = read(artefact)
     target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
-    report = _report(artefact, about, judged, history)
+    report = _report(artefact, about, evaluated, history)
     report["files"] = {
         "size": f"{size_of(artefact) / 1e6:.3g} MB",
         "one window on the machine that trained": f"{latency_ms(model):.2f} ms",
@@ -101,11 +101,14 @@ def render(report: dict[str, Any], play: Play) -> str:
 
 
 def _report(
-    artefact: Path, about: str, judged: Sequence[Judged], history: dict[str, list[Look]]
+    artefact: Path,
+    about: str,
+    evaluated: Sequence[SourceScores],
+    history: dict[str, list[HistoryEntry]],
 ) -> dict[str, Any]:
     manifest = read(artefact).manifest
     thresholds = {label.name: label.threshold for label in manifest.labels}
-    found = facts(judged, manifest.metrics, thresholds, history=history) if judged else {}
+    found = facts(evaluated, manifest.metrics, thresholds, history=history) if evaluated else {}
     keys = ("name", "version", "created", "libraries", "provenance", "origin")
     return {
         **{key: asdict(manifest)[key] for key in keys},

@@ -11,7 +11,7 @@ from training.evaluation.metrics import SINGLE, Metrics, confusion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from training.evaluation.leave_one_out import Judged
+    from training.evaluation.leave_one_out import SourceScores
 
 FIGURES = """\
 *Accuracy* is element-wise (right cells of windows x labels), beside that of a model that always says nothing. Macro-F1
@@ -55,7 +55,7 @@ def write(
     about: str,
     candidates: dict[str, Metrics],
     metrics: Metrics,
-    judged: Sequence[Judged],
+    evaluated: Sequence[SourceScores],
     thresholds: dict[str, float],
     provenance: Sequence[dict[str, str]],
     how: tuple[str, str] = HOW,
@@ -63,7 +63,7 @@ def write(
     """Return the report as Markdown.
 
     about: one paragraph. candidates: the metrics of every model that was made, the best first.
-    metrics, judged, thresholds: those of this one. how: heading and text that say how they were
+    metrics, evaluated, thresholds: those of this one. how: heading and text that say how they were
     judged.
     """
     parts = [f"# {name}", about]
@@ -73,7 +73,7 @@ def write(
         )
         parts += [f"## {how[0]}", how[1], *recordings, *_summaries(candidates)]
         parts += ["## F1 (windows) per label", _labels(metrics, thresholds)]
-        parts += ["## What is taken for what", *_confusions(judged, list(thresholds))]
+        parts += ["## What is taken for what", *_confusions(evaluated, list(thresholds))]
     if "ensemble" in metrics:
         parts += ["## A real ensemble, never trained on", _ensemble(metrics["ensemble"])]
     parts += [
@@ -130,11 +130,11 @@ def _labels(metrics: Metrics, thresholds: dict[str, float]) -> str:
     return table(["label", "threshold", *sources], cells)
 
 
-def _confusions(judged: Sequence[Judged], labels: Sequence[str]) -> list[str]:
+def _confusions(evaluated: Sequence[SourceScores], labels: Sequence[str]) -> list[str]:
     """Return one table per source: rows are what plays, columns the highest score, in windows of one instrument."""
     parts, short = [], [label[:5] for label in labels]
     heads = short if len(set(short)) == len(short) else labels
-    for one in judged:
+    for one in evaluated:
         single = np.isin(one.kind, SINGLE)
         counts = confusion(one.scores[single], one.labels[single])
         rows = [

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from features.config import DEFAULT, AudioConfig
 from models.forest import export, predict_proba
-from training.evaluation.leave_one_out import look
+from training.evaluation.leave_one_out import held_out_metrics
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from training.common.recipe import Forest
-    from training.evaluation.leave_one_out import Look, Watch
+    from training.common.model_settings import Forest
+    from training.evaluation.leave_one_out import HeldOut, HistoryEntry
     from training.evaluation.metrics import Mask, Scores
 
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -28,7 +29,7 @@ class FittedForest:
     scaler: Any
     pca: Any
     forest: Any
-    history: list[Look]
+    history: list[HistoryEntry]
     """What more and more trees bring."""
 
     def scores(self, rows: npt.NDArray[np.float32]) -> Scores:
@@ -43,8 +44,9 @@ class FittedForest:
 
         return Pipeline([("scaler", self.scaler), ("pca", self.pca), ("forest", self.forest)])
 
-    def onnx(self) -> bytes:
-        """Return all three as one graph."""
+    def onnx(self, config: AudioConfig = DEFAULT) -> bytes:
+        """Return all three as one graph; its input has the same shape in every configuration."""
+        del config
         return export(self.forest, scaler=self.scaler, pca=self.pca)
 
 
@@ -55,9 +57,9 @@ def fit(
     *,
     seed: int,
     jobs: int = 1,
-    watch: Watch | None = None,
+    held_out: HeldOut | None = None,
 ) -> FittedForest:
-    """Return the estimators fitted on feature vectors (n, 26) and labels (n, labels); `watch` fills the history."""
+    """Return the estimators fitted on feature vectors (n, 26) and labels (n, labels); `held_out` fills the history."""
     from sklearn.decomposition import PCA
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.preprocessing import StandardScaler
@@ -77,15 +79,17 @@ def fit(
     forest.fit(
         pca.transform(scaler.transform(exact)), labels.ravel() if labels.shape[1] == 1 else labels
     )
-    return FittedForest(scaler, pca, forest, _history(scaler, pca, forest, watch) if watch else [])
+    return FittedForest(
+        scaler, pca, forest, _history(scaler, pca, forest, held_out) if held_out else []
+    )
 
 
-def _history(scaler: Any, pca: Any, forest: Any, watch: Watch) -> list[Look]:
+def _history(scaler: Any, pca: Any, forest: Any, held_out: HeldOut) -> list[HistoryEntry]:
     """Return what the first trees alone say: a forest of fewer trees is the beginning of the larger one."""
     history = []
     for trees in sorted({min(step, len(forest.estimators_)) for step in STEPS}):
         part = copy(forest).set_params(n_estimators=trees)
         part.estimators_ = forest.estimators_[:trees]
-        scores = FittedForest(scaler, pca, part, []).scores(watch[0])
-        history.append({"trees": float(trees), **look(scores, watch[1])})
+        scores = FittedForest(scaler, pca, part, []).scores(held_out[0])
+        history.append({"trees": float(trees), **held_out_metrics(scores, held_out[1])})
     return history

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from features.config import DEFAULT
-from training.evaluation.leave_one_out import look
+from features.config import DEFAULT, AudioConfig
+from training.evaluation.leave_one_out import held_out_metrics
 from training.sound_models import network_cache
 from training.sound_models.network_onnx import export
 from training.sound_models.spectrogram_net import Spectrogram
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from training.common.recipe import Network
-    from training.evaluation.leave_one_out import Look, Watch
+    from training.common.model_settings import Network
+    from training.evaluation.leave_one_out import HeldOut, HistoryEntry
     from training.evaluation.metrics import Mask, Scores
 
 WARM_UP = 0.2
@@ -44,7 +44,7 @@ class FittedNetwork:
     """Trained networks whose scores are averaged."""
 
     members: list[Spectrogram]
-    history: list[Look]
+    history: list[HistoryEntry]
     """One entry an epoch, averaged over the members."""
 
     def scores(self, spectrograms: npt.NDArray[Any]) -> Scores:
@@ -58,9 +58,10 @@ class FittedNetwork:
                 )
         return np.concatenate(parts)
 
-    def onnx(self) -> bytes:
+    def onnx(self, config: AudioConfig = DEFAULT) -> bytes:
         """Return all members as one graph."""
-        return export(self.members, bands=DEFAULT.n_mels, frames=DEFAULT.frames)
+        bands, frames = config.shape("log_mel")
+        return export(self.members, bands=bands, frames=frames)
 
 
 def fit(
@@ -70,18 +71,18 @@ def fit(
     settings: Network,
     *,
     seed: int,
-    watch: Watch | None = None,
+    held_out: HeldOut | None = None,
     kept: Path | None = None,
 ) -> FittedNetwork:
     """Return `members` networks trained on the given rows, and what each epoch brought, averaged over them.
 
     spectrograms: (n, bands, frames) in dB, may lie on disk. labels: bool (n, labels). rows: which
-    of them to train on. watch: windows that nothing is learnt from. kept: a folder for networks of
+    of them to train on. held_out: windows that nothing is learnt from. kept: a folder for networks of
     these spectrograms alone: each lies there once it is done, and is not trained again.
     """
     seeds = [seed + 1000 * number for number in range(settings.members)]
     trained = [
-        _fit_once(kept, spectrograms, labels, rows, settings, seed=one, watch=watch)
+        _fit_once(kept, spectrograms, labels, rows, settings, seed=one, held_out=held_out)
         for one in seeds
     ]
     epochs = zip(*(history for _, history in trained), strict=True)
@@ -99,17 +100,17 @@ def _fit_once(
     settings: Network,
     *,
     seed: int,
-    watch: Watch | None,
-) -> tuple[Spectrogram, list[Look]]:
+    held_out: HeldOut | None,
+) -> tuple[Spectrogram, list[HistoryEntry]]:
     path = kept and kept / network_cache.name(
-        spectrograms.shape, labels, rows, settings, seed=seed, watch=watch
+        spectrograms.shape, labels, rows, settings, seed=seed, held_out=held_out
     )
     if path and path.is_file():
         weights, history = network_cache.read(path)
         network = Spectrogram(settings, bands=spectrograms.shape[1], labels=labels.shape[1])
         network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
         return network.eval(), history
-    network, history = _fit_one(spectrograms, labels, rows, settings, seed=seed, watch=watch)
+    network, history = _fit_one(spectrograms, labels, rows, settings, seed=seed, held_out=held_out)
     if path:
         network_cache.write(
             path, {key: value.numpy() for key, value in network.state_dict().items()}, history
@@ -124,8 +125,8 @@ def _fit_one(
     settings: Network,
     *,
     seed: int,
-    watch: Watch | None,
-) -> tuple[Spectrogram, list[Look]]:
+    held_out: HeldOut | None,
+) -> tuple[Spectrogram, list[HistoryEntry]]:
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     bands = spectrograms.shape[1]
@@ -144,7 +145,11 @@ def _fit_one(
         loss = float(
             np.mean([_learn(network, optimizer, schedule, x, on, settings) for x, on in batches])
         )
-        seen = look(FittedNetwork([network.eval()], []).scores(watch[0]), watch[1]) if watch else {}
+        seen = (
+            held_out_metrics(FittedNetwork([network.eval()], []).scores(held_out[0]), held_out[1])
+            if held_out
+            else {}
+        )
         history.append({"loss": loss, **seen})
     return network.eval(), history
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from training.common.recipe import Network
-    from training.evaluation.leave_one_out import Look, Watch
+    from training.common.model_settings import Network
+    from training.evaluation.leave_one_out import HeldOut, HistoryEntry
     from training.evaluation.metrics import Mask
 
 # Raised whenever the same settings would train another network.
@@ -33,25 +33,25 @@ def name(
     settings: Network,
     *,
     seed: int,
-    watch: Watch | None,
+    held_out: HeldOut | None,
 ) -> str:
     """Return a file name that stands for one network: its windows, its settings, what watches it, its seed."""
     known = [
         hashlib.sha256(array.tobytes()).hexdigest()
-        for array in (rows, labels[rows], *(watch or ()))
+        for array in (rows, labels[rows], *(held_out or ()))
     ]
     # How many networks there are in all does not matter to one of them.
     return f"{fingerprint([VERSION, shape, labels.shape, known, asdict(replace(settings, members=1)), seed])}.npz"
 
 
-def write(path: Path, weights: dict[str, npt.NDArray[Any]], history: list[Look]) -> None:
+def write(path: Path, weights: dict[str, npt.NDArray[Any]], history: list[HistoryEntry]) -> None:
     """Write a network, atomically."""
     arrays: dict[str, Any] = {_WEIGHTS + key: value for key, value in weights.items()}
     with atomic_file(path) as draft:
         np.savez(draft, history=np.array(json.dumps(history)), **arrays)
 
 
-def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], list[Look]]:
+def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], list[HistoryEntry]]:
     """Return weights by name and what each epoch brought."""
     with np.load(path, allow_pickle=False) as arrays:
         weights = {

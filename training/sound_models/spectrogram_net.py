@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from training.common.recipe import Network
+    from training.common.model_settings import Network
 
 
 class Spectrogram(nn.Module):  # type: ignore[misc]

@@ -35,7 +35,7 @@ SECONDS = 10
 """Of a solo."""
 
 
-def judge(fitted: Fitted, library: Library, *, kind: Kind, seed: int) -> Metrics:
+def evaluate(fitted: Fitted, library: Library, *, kind: Kind, seed: int) -> Metrics:
     """Return top-1 per recording of a source's notes as they are, and of solos played with them."""
     rng = np.random.default_rng([seed, SECONDS])
     right: dict[str, list[bool]] = {"note": [], "solo": []}
@@ -90,7 +90,7 @@ def ensemble(
     fitted: Fitted,
     *,
     kind: Kind,
-    limits: npt.NDArray[np.float32],
+    thresholds: npt.NDArray[np.float32],
 ) -> dict[str, Any]:
     """Return the share of windows per label in a folder of recordings in which `playing` play."""
     windows = []
@@ -98,7 +98,7 @@ def ensemble(
         sound = decode_file(path)
         starts = range(0, len(sound) - DEFAULT.window + 1, DEFAULT.sample_rate)
         windows += [sound[start : start + DEFAULT.window] for start in starts]
-    on = fitted.scores(extract_many(windows, kind=kind)) >= limits
+    on = fitted.scores(extract_many(windows, kind=kind)) >= thresholds
     right = np.isin(LABELS, playing)
     return {
         "windows": len(windows),

@@ -48,28 +48,28 @@ def test_a_model_is_asked_about_its_source_and_all_noises(windows):
             return np.tile(np.float32([0.9, 0.1]), (len(tensors), 1))
 
     model = Asked()
-    judged = leave_one_out.leave_one_out(
+    evaluated = leave_one_out.leave_one_out(
         {"a": model}, windows, np.arange(len(windows), dtype=np.float32)[:, None]
     )
     assert set(windows.source[model.rows].tolist()) == {"a", "noise-x", "noise-y"}
-    assert judged[0].source == "a"
-    np.testing.assert_array_equal(judged[0].labels, windows.labels[model.rows])
+    assert evaluated[0].source == "a"
+    np.testing.assert_array_equal(evaluated[0].labels, windows.labels[model.rows])
 
 
-def judged(source, score, *, sounding=True):
+def scores_of(source, score, *, sounding=True):
     scores = np.full((10, 1), score, np.float32)
-    return leave_one_out.Judged(
+    return leave_one_out.SourceScores(
         source, scores, np.full((10, 1), sounding), np.array(["note" if sounding else "noise"] * 10)
     )
 
 
 def test_thresholds_of_a_source_come_from_the_others():
     metrics = leave_one_out.measure_each(
-        [judged("high", 0.9), judged("low", 0.3)], ["x"], quiet=0.99
+        [scores_of("high", 0.9), scores_of("low", 0.3)], ["x"], quiet=0.99
     )
     assert metrics["low"]["f1"]["x"] == 0.0 or metrics["high"]["f1"]["x"] == 1.0
     strict = leave_one_out.measure_each(
-        [judged("low", 0.3), judged("high", 0.9), judged("loud", 0.6, sounding=False)],
+        [scores_of("low", 0.3), scores_of("high", 0.9), scores_of("loud", 0.6, sounding=False)],
         ["x"],
         quiet=0.99,
     )
@@ -80,7 +80,7 @@ def test_thresholds_of_a_source_come_from_the_others():
 
 
 def test_no_threshold_is_lower_than_the_least():
-    both = [judged("a", 0.4), judged("b", 0.4)]
+    both = [scores_of("a", 0.4), scores_of("b", 0.4)]
     free = leave_one_out.thresholds(both, quiet=0.99)
     raised = leave_one_out.thresholds(both, quiet=0.99, least=[0.9] + [0.0] * (len(free) - 1))
     assert free[0] < raised[0] == np.float32(0.9)

@@ -159,7 +159,7 @@ def test_one_label_with_nothing_beside_it_cannot_be_learnt(tmp_path, write_sound
         write_sound(tmp_path / "collection" / "high" / f"{number}.wav", hertz=2000 + number)
     assert main(["sounds", *words(["collection.path=collection", *QUICK]), "--out", "out"]) == 1
     assert (
-        "label 'high' is on in every training window, so there is nothing to tell it from"
+        "label 'high' is on in every training window, so there is nothing to distinguish it from"
         in capsys.readouterr().err
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve
 
-from training.evaluation.leave_one_out import Judged
+from training.evaluation.leave_one_out import SourceScores
 from training.reporting.data import (
     bootstrap,
     intervals,
@@ -76,9 +76,9 @@ def test_reliability_counts_every_cell_once_and_is_0_for_honest_scores():
     assert reliability(scores, ~truth)["expected_calibration_error"] > 0.4
 
 
-def judged(scores, labels, *, source="here", kind="solo", first=0):
+def scores_of(scores, labels, *, source="here", kind="solo", first=0):
     rows = np.arange(first, first + len(scores))
-    return Judged(
+    return SourceScores(
         source, np.float32(scores), np.array(labels, bool), np.full(len(rows), kind), rows
     )
 
@@ -89,7 +89,7 @@ def test_many_sources_judged_as_one_still_have_an_interval_over_sources():
     groups = np.repeat(np.arange(60), 10)
     # Half of the sources are heard well, the others not at all.
     scores = np.where(labels ^ (groups % 2 == 1)[:, None], 0.9, 0.1)
-    one = replace(judged(scores, labels), groups=groups)
+    one = replace(scores_of(scores, labels), groups=groups)
     known = {"top-1": {"60 sources": 0.5}}
     mean, low, high = intervals([one], known, np.array([0.5, 0.5]))["top-1"]
     assert mean == pytest.approx(0.5)
@@ -101,7 +101,7 @@ def test_many_sources_judged_as_one_still_have_an_interval_over_sources():
 
 
 def test_the_worst_mistake_comes_first_and_says_what_is_wrong():
-    one = judged([[0.9, 0.6], [0.1, 0.95], [0.45, 0.2]], [[1, 0], [1, 0], [1, 0]])
+    one = scores_of([[0.9, 0.6], [0.1, 0.95], [0.45, 0.2]], [[1, 0], [1, 0], [1, 0]])
     found = mistakes([one], LIMITS)
     assert [(m.row, m.label, m.missed) for m in found] == [(1, "b", False)], (
         "a window is shown once"
@@ -111,13 +111,15 @@ def test_the_worst_mistake_comes_first_and_says_what_is_wrong():
 
 
 def test_sources_share_the_room_and_noise_is_called_so():
-    many = judged([[0.0, 0.9], [0.9, 0.0]], [[1, 0], [0, 1]], source="many")
-    noise = judged([[0.99, 0.0]], [[0, 0]], source="other", kind="noise", first=9)
+    many = scores_of([[0.0, 0.9], [0.9, 0.0]], [[1, 0], [0, 1]], source="many")
+    noise = scores_of([[0.99, 0.0]], [[0, 0]], source="other", kind="noise", first=9)
     found = mistakes([many, noise], LIMITS, count=2)
     assert {m.source for m in found} == {"many", "noise"}
     assert found[0].missed
 
 
 def test_an_answer_on_the_threshold_is_given_and_right_answers_are_no_mistakes():
-    assert mistakes([judged([[0.5, 0.4999]], [[1, 0]])], LIMITS) == []
-    assert mistakes([judged([[0.5, 0.49]], [[0, 0]])], LIMITS) == [], "said, but not by any margin"
+    assert mistakes([scores_of([[0.5, 0.4999]], [[1, 0]])], LIMITS) == []
+    assert mistakes([scores_of([[0.5, 0.49]], [[0, 0]])], LIMITS) == [], (
+        "said, but not by any margin"
+    )

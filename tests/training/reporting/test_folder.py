@@ -11,7 +11,7 @@ import pytest
 
 from features.config import DEFAULT
 from models.store import DEFAULT_PATH, Store
-from training.evaluation.leave_one_out import Judged
+from training.evaluation.leave_one_out import SourceScores
 from training.notes.window_set import WindowSet
 from training.reporting import folder
 
@@ -42,12 +42,12 @@ def windows():
     return WindowSet(samples, labels, np.array(["here", "there"] * 30), kind, Path(), "")
 
 
-def judged(windows):
+def scores_of(windows):
     rng = np.random.default_rng(1)
     for source in ("here", "there"):
         rows = np.flatnonzero(windows.source == source)
         scores = np.clip(0.6 * windows.labels[rows] + rng.uniform(0, 0.6, (len(rows), 11)), 0, 1)
-        yield Judged(
+        yield SourceScores(
             source, scores.astype(np.float32), windows.labels[rows], windows.kind[rows], rows
         )
 
@@ -61,7 +61,7 @@ def written(artefact, windows):
     return folder.write(
         artefact,
         about="Hears <everything>.",
-        judged=list(judged(windows)),
+        evaluated=list(scores_of(windows)),
         history=history,
         windows=windows,
         estimator=["any"],
@@ -119,7 +119,7 @@ def test_the_json_holds_what_the_page_shows(written, artefact):
 
 
 def test_a_second_report_takes_the_place_of_the_first(written, artefact, windows):
-    again = folder.write(artefact, about="Again.", judged=[], history={}, windows=windows)
+    again = folder.write(artefact, about="Again.", evaluated=[], history={}, windows=windows)
     page = (again / "report.html").read_text()
     assert "Again." in page
     assert "No source was left out" in page

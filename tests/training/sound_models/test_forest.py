@@ -41,7 +41,7 @@ def test_its_history_ends_with_all_trees_and_more_of_them_do_not_harm(fitted):
         "instruments", ["forest.trees=20", "forest.leaves=30", "forest.rows=400"]
     ).forest
     history = forest.fit(
-        rows[:400], labels[:400], settings, seed=1, watch=(rows[400:], labels[400:])
+        rows[:400], labels[:400], settings, seed=1, held_out=(rows[400:], labels[400:])
     ).history
     assert [entry["trees"] for entry in history] == [1, 2, 5, 10, 20]
     assert history[-1]["held_out_loss"] < history[0]["held_out_loss"]

@@ -44,7 +44,7 @@ def fitted(settings, material):
         np.arange(112),
         settings,
         seed=1,
-        watch=(spectrograms[112:], labels[112:]),
+        held_out=(spectrograms[112:], labels[112:]),
     )
 
 

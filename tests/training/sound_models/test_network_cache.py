@@ -31,8 +31,10 @@ def material():
 
 def fit(material, settings, kept, *, rows=ROWS, seed=1, watched=8):
     spectrograms, labels = material
-    watch = (spectrograms[24 : 24 + watched], labels[24 : 24 + watched])
-    return network.fit(spectrograms, labels, rows, settings, seed=seed, watch=watch, kept=kept)
+    held_out = (spectrograms[24 : 24 + watched], labels[24 : 24 + watched])
+    return network.fit(
+        spectrograms, labels, rows, settings, seed=seed, held_out=held_out, kept=kept
+    )
 
 
 def files(folder):
@@ -91,7 +93,7 @@ def test_other_labels_are_another_network(material, settings, tmp_path):
 
 
 def test_a_draft_of_a_killed_writer_is_no_network(material, settings, tmp_path):
-    name = network_cache.name((32, 16, 12), material[1], ROWS, settings, seed=1, watch=None)
+    name = network_cache.name((32, 16, 12), material[1], ROWS, settings, seed=1, held_out=None)
     draft = tmp_path / f".draft-host-1-0-{name}"
     draft.write_bytes(b"PK half")
     made = network.fit(material[0], material[1], ROWS, settings, seed=1, kept=tmp_path)

@@ -68,10 +68,10 @@ def test_a_recording_has_the_mean_score_of_its_windows():
 
 
 def test_notes_and_solos_are_each_judged_once_and_the_same_again(library):
-    found = whole_recordings.judge(Listener("oboe"), library, kind="log_mel", seed=1)
+    found = whole_recordings.evaluate(Listener("oboe"), library, kind="log_mel", seed=1)
     assert found["recordings"] == 2 + whole_recordings.SOLOS
     assert found["top1_recording_note"] == found["top1_recording_solo"] == 1.0
-    assert whole_recordings.judge(Listener("oboe"), library, kind="log_mel", seed=1) == found
+    assert whole_recordings.evaluate(Listener("oboe"), library, kind="log_mel", seed=1) == found
 
 
 def test_a_wrong_answer_counts_against_the_recording(library):
@@ -79,7 +79,7 @@ def test_a_wrong_answer_counts_against_the_recording(library):
         def scores(self, tensors):
             return np.roll(super().scores(tensors), 1, axis=1)
 
-    found = whole_recordings.judge(Deaf("oboe"), library, kind="log_mel", seed=1)
+    found = whole_recordings.evaluate(Deaf("oboe"), library, kind="log_mel", seed=1)
     assert found["top1_recording_note"] == found["top1_recording_solo"] == 0.0
 
 
@@ -96,7 +96,7 @@ def test_an_ensemble_is_told_by_the_labels_that_play_and_those_that_do_not(tmp_p
     soundfile.write(tmp_path / "one.wav", np.concatenate([tone(3), tone(2, 1e-4)]), RATE)
     limits = np.full(len(LABELS), 0.5, np.float32)
     found = whole_recordings.ensemble(
-        tmp_path, ["flute"], Listener("oboe"), kind="log_mel", limits=limits
+        tmp_path, ["flute"], Listener("oboe"), kind="log_mel", thresholds=limits
     )
     assert (found["windows"], found["some_right_label"], found["some_wrong_label"]) == (
         4,

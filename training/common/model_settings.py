@@ -1,0 +1,80 @@
+"""The recipe sections of the two sound models: [forest] and [network]."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from features.config import DEFAULT
+from training.common.recipe import check, check_limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forest:
+    """Scaler, PCA and random forest on the 26 features."""
+
+    components: int
+    """Kept by the PCA."""
+    trees: int
+    """In the forest."""
+    leaves: int
+    """At most, per tree; the artefact's size follows from it."""
+    min_samples_split: int
+    """Windows that a node needs to be split."""
+    rows: int
+    """Training windows at most, drawn at random."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no forest can be."""
+        (features,) = DEFAULT.shape("features")
+        many = dict.fromkeys(("leaves", "min_samples_split"), (2, math.inf))
+        check_limits(self, "forest.", components=(1, features), trees=(1, 10_000), **many)
+        check_limits(self, "forest.", rows=(self.components + 1, math.inf))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Convolutions over the log-mel spectrogram."""
+
+    channels: tuple[int, ...]
+    """Of each layer."""
+    strides: tuple[tuple[int, int], ...]
+    """Of each layer, in bands and frames."""
+    depth_db: float
+    """Below the loudest point of a window nothing is heard."""
+    members: int
+    """Networks whose scores are averaged, in one graph."""
+    epochs: int
+    """Passes over the training windows."""
+    batch: int
+    """Windows per step."""
+    rate: float
+    """Highest learning rate."""
+    decay: float
+    """Weight decay."""
+    smoothing: float
+    """How far targets stay away from 0 and 1."""
+    single: float
+    """Weight of naming the one instrument of a window beside judging every label by itself."""
+    blends: float
+    """Share of windows that are mixed with another one."""
+    tilt_db: float
+    """Standard deviation of random smooth changes over frequency."""
+    shift: int
+    """Bands, at most, by which a batch is moved."""
+    masks: float
+    """Share of windows in which a stretch of bands or frames is blanked."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no network can be."""
+        steps = [*self.channels, *(step for pair in self.strides for step in pair)]
+        fits = 0 < len(self.channels) == len(self.strides) and min(steps) >= 1
+        check(
+            fits,
+            f"network.channels={list(self.channels)} and strides={[list(pair) for pair in self.strides]} must be "
+            f"whole numbers above 0, a pair of strides for each layer",
+        )
+        whole = dict.fromkeys(("members", "epochs", "batch"), (1, math.inf))
+        shares = dict.fromkeys(("blends", "masks"), (0, 1)) | {"smoothing": (0, 0.49)}
+        zero = dict.fromkeys(("decay", "single", "tilt_db", "shift"), (0, math.inf))
+        check_limits(self, "network.", **whole, **shares, **zero, depth_db=(1, 200), rate=(1e-9, 1))

@@ -1,0 +1,90 @@
+"""The settings of a recipe with `steps = "instruments"`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from training.common.model_settings import Forest, Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """Where sounds come from. Paths are relative to `data` unless they are absolute or begin with ~."""
+
+    folders: tuple[str, ...] = ()
+    """Folders of LABEL/recordings; the folder's name is the source, so folders of one name are one
+    source."""
+    fonts: tuple[str, ...] = ()
+    """Sound fonts to train and judge with."""
+    judges: tuple[str, ...] = ()
+    """Sound fonts to judge with only."""
+    scores: tuple[str, ...] = ()
+    """MusicXML or MIDI files, or folders of them."""
+    ensemble: str = ""
+    """A folder of recordings for a last look, never trained on."""
+    ensemble_labels: tuple[str, ...] = ()
+    """Which labels play there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many windows of each kind; the fields of `training.notes.window_set.Spec`."""
+
+    note: int
+    """Per source and label."""
+    solo: int
+    """Per source and label."""
+    mix: int
+    """Per source."""
+    score: int
+    """Per source."""
+    across: int
+    """Mixtures across sources."""
+    silence: int
+    """Per family of noises."""
+    noise: int
+    """Per family of noises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstrumentsRecipe:
+    """Everything that decides an artefact, but the code."""
+
+    steps: str
+    """The pipeline that runs the recipe, one of PIPELINES."""
+    data: str = ""
+    """Folder that material paths start from; else the environment's TIMBRE_DATA, else
+    ../shared/data."""
+    cache: str = ""
+    """Folder for windows and tensors that may be used again; else ~/.cache/timbre."""
+    seed: int = 1
+    """Of everything random."""
+    jobs: int = 2
+    """Processes or threads."""
+    holdout: tuple[str, ...] = ()
+    """Sources that must not be trained on."""
+    profile: str = ""
+    """One of [profiles]: a set of changes by name."""
+    evaluate: bool = True
+    """Whether to leave one source out in turn. Without it thresholds are 0.5 and the metrics empty.
+    """
+    quiet: float = 0.99
+    """Share of noise and silence windows that must get no label."""
+    beta: float = 1.0
+    """Thresholds have the best F-beta: below 1 a false label weighs more than a missing one."""
+    least: dict[str, float] = field(default_factory=dict)
+    """Lowest thresholds by label, where the calibrated ones are known to be too low."""
+    models: tuple[str, ...] = ("forest", "network")
+    """Which of the two to make."""
+    version: str = ""
+    """Of the artefacts; empty takes the one after the latest."""
+    material: Material
+    train: Counts
+    test: Counts
+    forest: Forest
+    network: Network
+    provenance: tuple[dict[str, str], ...] = ()
+    """source, licence, use of everything in [material]."""
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Named changes: dotted key to value."""

@@ -1,0 +1,172 @@
+"""What the pipelines `instruments` and `sounds` share: one of two models, its artefact and report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from features.config import DEFAULT
+from models.artefact import write
+from models.manifest import Label, Source
+from training.common.provenance import origin
+from training.reporting import folder, markdown
+from training.sound_models import forest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from features.config import AudioConfig, Kind
+    from training.evaluation.leave_one_out import Fitted, HeldOut, HistoryEntry, SourceScores
+    from training.evaluation.metrics import Metrics
+    from training.pipelines.instruments_recipe import InstrumentsRecipe
+    from training.recordings.settings import SoundsRecipe
+    from training.reporting.folder import Sounds
+
+    Recipe: TypeAlias = InstrumentsRecipe | SoundsRecipe
+
+Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+"""Opens one line of progress; the function it gives takes (done, total)."""
+KINDS: dict[str, Kind] = {"forest": "features", "network": "log_mel"}
+"""The tensors that each of the two models takes."""
+LIBRARIES = {"forest": ("numpy", "scikit-learn", "onnx"), "network": ("numpy", "torch", "onnx")}
+DESCRIPTIONS = {
+    "forest": "26 features, standardised, projected by PCA, random forest",
+    "network": "a small convolutional network on the log-mel spectrogram",
+}
+GOLDEN = 32
+"""Windows whose inputs and scores are stored with the artefact."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One fitted model with its thresholds and its evaluation."""
+
+    model: str
+    fitted: Fitted
+    evaluated: list[SourceScores]
+    thresholds: npt.NDArray[np.float32]
+    metrics: Metrics
+    history: dict[str, list[HistoryEntry]]
+    """The course of each training by name."""
+
+    @property
+    def kind(self) -> Kind:
+        """The tensors that the model takes."""
+        return KINDS[self.model]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a report says beside the figures of its candidate."""
+
+    about: str
+    """One paragraph."""
+    candidates: dict[str, Metrics]
+    """The metrics of every model that was made, the best first."""
+    provenance: Sequence[dict[str, str]]
+    how: tuple[str, str] = markdown.HOW
+    """Heading and text that explain the evaluation."""
+
+
+def fit(
+    recipe: Recipe,
+    model: str,
+    tensors: npt.NDArray[Any],
+    labels: npt.NDArray[np.bool_],
+    rows: npt.NDArray[np.int64],
+    *,
+    jobs: int = 1,
+    held_out: HeldOut | None = None,
+    cache: Path | None = None,
+) -> Fitted:
+    """Return one model fitted on some rows of the tensors.
+
+    held_out: windows that the history follows and nothing is learnt from. cache: folder of finished
+    networks, so that a killed recipe resumes at the first that is missing.
+    """
+    if model == "forest":
+        chosen = np.asarray(tensors[rows])
+        return forest.fit(
+            chosen, labels[rows], recipe.forest, seed=recipe.seed, jobs=jobs, held_out=held_out
+        )
+    # A machine that only makes forests has no torch.
+    import torch
+
+    from training.sound_models import network
+
+    torch.set_num_threads(jobs)
+    return network.fit(
+        tensors, labels, rows, recipe.network, seed=recipe.seed, held_out=held_out, kept=cache
+    )
+
+
+def write_artefact(
+    recipe: Recipe,
+    candidate: Candidate,
+    report: Report,
+    out: Path,
+    *,
+    name: str,
+    labels: Sequence[str],
+    golden_inputs: npt.NDArray[np.float32],
+    config: AudioConfig = DEFAULT,
+    made_of: dict[str, Any] | None = None,
+) -> Path:
+    """Write the artefact of a candidate and return its folder. made_of: further entries of origin."""
+    thresholds = {
+        label: round(threshold, 4)
+        for label, threshold in zip(labels, candidate.thresholds.tolist(), strict=True)
+    }
+    return write(
+        out,
+        name=name,
+        version=recipe.version or None,
+        task="multi-label",
+        kind=candidate.kind,
+        config=config,
+        labels=[Label(name=label, threshold=value) for label, value in thresholds.items()],
+        onnx=candidate.fitted.onnx(config),
+        golden_inputs=golden_inputs,
+        report=_markdown(name, candidate, report, thresholds),
+        metrics=candidate.metrics,
+        provenance=[
+            Source(source=entry["source"], licence=entry["licence"], use=entry["use"])
+            for entry in report.provenance
+        ],
+        libraries={library: version(library) for library in LIBRARIES[candidate.model]},
+        origin=origin(recipe) | (made_of or {}),
+    )
+
+
+def _markdown(name: str, candidate: Candidate, report: Report, thresholds: dict[str, float]) -> str:
+    return markdown.write(
+        name,
+        about=report.about,
+        candidates=report.candidates,
+        metrics=candidate.metrics,
+        evaluated=candidate.evaluated,
+        thresholds=thresholds,
+        provenance=report.provenance,
+        how=report.how,
+    )
+
+
+def write_report(artefact: Path, candidate: Candidate, windows: Sounds, *, about: str) -> Path:
+    """Write the report of an artefact, with sounds and pictures, and return its folder."""
+    fitted = candidate.fitted
+    return folder.write(
+        artefact,
+        about=about,
+        evaluated=candidate.evaluated,
+        history=candidate.history,
+        windows=windows,
+        estimator=fitted.pipeline() if isinstance(fitted, forest.FittedForest) else None,
+    )
