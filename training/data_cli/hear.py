@@ -61,7 +61,7 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
     clips = [clip for clip in clips if clip.seconds >= recipe.windows.length] or clips
     rng = np.random.default_rng(recipe.seed)
     folders = []
-    with stage("vary and draw") as progress:
+    with stage("apply variants") as progress:
         for number, index in enumerate(rng.permutation(len(clips))[:windows].tolist()):
             clip = clips[index]
             begin = float(rng.choice(starts(clip, recipe.windows)))

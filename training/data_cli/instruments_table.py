@@ -10,7 +10,7 @@ import numpy as np
 from features.config import DEFAULT
 from training.common.labels import LABELS, RATE
 from training.common.progress import stage
-from training.notes.mixtures import HEARD_DB, HEARD_SECONDS
+from training.notes.mixtures import AUDIBLE_DB, AUDIBLE_SECONDS
 from training.recordings.collection import Clip, CollectionError, collect
 from training.recordings.split import PARTS, by_source
 from training.recordings.table import Table, write_table
@@ -28,8 +28,8 @@ SHARES = (0.6, 0.2, 0.2)
 NOISES = {"noise-a": "train", "noise-b": "test"}
 BLOCK = 1024
 RULE = (
-    f"a label is on when its part is above {HEARD_DB:g} dB of the loudest 23 ms of the mix for at least "
-    f"{HEARD_SECONDS:g} s of the 2-s window; a window of one note has its label whenever it sounds"
+    f"a label is on when its part is above {AUDIBLE_DB:g} dB of the loudest 23 ms of the mix for at least "
+    f"{AUDIBLE_SECONDS:g} s of the 2-s window; a window of one note has its label whenever it sounds"
 )
 
 

@@ -22,7 +22,7 @@ Metrics: TypeAlias = dict[str, Any]
 
 SINGLE = ("note", "solo")
 """Kinds of window that hold one instrument."""
-QUIET = ("silence", "noise")
+SILENCE_AND_NOISE = ("silence", "noise")
 """Kinds of window that hold none."""
 MIXTURE = (2, 4)
 """Fewest and most labels of the windows that `macro_f1_mixture` looks at."""
@@ -41,7 +41,7 @@ def measure(
     labels: bool, same shape as scores. kind: (windows,). thresholds: (labels,). Windows of noise
     and silence count only in `quiet_without_label`; a figure that nothing supports is None.
     """
-    quiet = np.isin(kind, QUIET)
+    quiet = np.isin(kind, SILENCE_AND_NOISE)
     mixture = (labels.sum(axis=1) >= MIXTURE[0]) & (labels.sum(axis=1) <= MIXTURE[1])
     return {
         **multi_label(scores[~quiet], labels[~quiet], thresholds=thresholds, names=names),
@@ -57,14 +57,14 @@ def multi_label(
     scores: Scores, labels: Mask, *, thresholds: npt.NDArray[np.floating[Any]], names: Sequence[str]
 ) -> Metrics:
     """Return accuracy, F1 and average precision, with their baseline, over windows that all sound."""
-    said = scores >= thresholds
+    predicted = scores >= thresholds
     precision = [average_precision(scores[:, i], labels[:, i]) for i in range(len(names))]
-    f1 = f1_by_label(said, labels)
+    f1 = f1_by_label(predicted, labels)
     return {
         "windows": len(labels),
-        "accuracy": _share(said == labels),
+        "accuracy": _share(predicted == labels),
         "accuracy_all_negative": _share(~labels),
-        "micro_f1": _f1(said, labels) if len(labels) else None,
+        "micro_f1": _f1(predicted, labels) if len(labels) else None,
         "macro_f1": _mean(f1),
         "mean_average_precision": _mean(precision),
         "labels_left_out": [name for name, value in zip(names, f1, strict=True) if value is None],
@@ -107,10 +107,11 @@ def confusion(scores: Scores, labels: Mask) -> npt.NDArray[np.int64]:
     return table
 
 
-def f1_by_label(said: Mask, truth: Mask) -> list[float | None]:
+def f1_by_label(predicted: Mask, truth: Mask) -> list[float | None]:
     """Return F1 of each label, None where the label never occurs."""
     return [
-        _f1(said[:, i], truth[:, i]) if truth[:, i].any() else None for i in range(truth.shape[1])
+        _f1(predicted[:, i], truth[:, i]) if truth[:, i].any() else None
+        for i in range(truth.shape[1])
     ]
 
 
@@ -125,9 +126,9 @@ def average_precision(scores: npt.NDArray[np.floating[Any]], truth: Mask) -> flo
     return float(np.sum(np.diff(recall, prepend=0.0) * hits[last] / (last + 1)))
 
 
-def _f1(said: Mask, truth: Mask) -> float:
-    wrong = int(np.count_nonzero(said != truth))
-    right = int(np.count_nonzero(said & truth))
+def _f1(predicted: Mask, truth: Mask) -> float:
+    wrong = int(np.count_nonzero(predicted != truth))
+    right = int(np.count_nonzero(predicted & truth))
     return 2 * right / (2 * right + wrong) if right + wrong else 0.0
 
 

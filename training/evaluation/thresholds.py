@@ -1,4 +1,4 @@
-"""The score from which a label is said to be on, chosen on sources that the model did not train on."""
+"""The score from which a label is predicted to be on, chosen on sources that the model did not train on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.metrics import QUIET
+from training.evaluation.metrics import SILENCE_AND_NOISE
 
 if TYPE_CHECKING:
     from training.evaluation.metrics import Mask, Scores
@@ -33,7 +33,7 @@ def calibrate(
     Retrieval, 1979, chapter 7). A label without a positive window gets 0.5, or what silence asks
     for.
     """
-    still = np.isin(kind, QUIET)
+    still = np.isin(kind, SILENCE_AND_NOISE)
     floors = _floors(scores[still], quiet)
     weight = _weights(source[~still])
     return np.array(
@@ -66,9 +66,10 @@ def _best(
     return float(max(allowed, key=lambda threshold: _f(scores >= threshold, truth, weight, beta)))
 
 
-def _f(said: Mask, truth: Mask, weight: npt.NDArray[np.float64], beta: float) -> float:
+def _f(predicted: Mask, truth: Mask, weight: npt.NDArray[np.float64], beta: float) -> float:
     right, false, missed = (
-        float(weight[part].sum()) for part in (said & truth, said & ~truth, ~said & truth)
+        float(weight[part].sum())
+        for part in (predicted & truth, predicted & ~truth, ~predicted & truth)
     )
     return (1 + beta**2) * right / max(1e-12, (1 + beta**2) * right + false + beta**2 * missed)
 

@@ -17,7 +17,7 @@ import soundfile as sf
 from scipy import fft
 
 from training.common.labels import RATE
-from training.notes.mixtures import BEFORE, WINDOW
+from training.notes.mixtures import PRE_ROLL, WINDOW
 
 if TYPE_CHECKING:
     from features.config import Samples
@@ -102,12 +102,12 @@ def draw(rng: np.random.Generator) -> Augmentation:
 
 
 def apply(samples: Samples, drawn: Augmentation) -> Samples:
-    """Return the window, float32 (WINDOW,), of samples with shape (BEFORE + WINDOW,). Silence stays silence."""
+    """Return the window, float32 (WINDOW,), of samples with shape (PRE_ROLL + WINDOW,). Silence stays silence."""
     spectrum = fft.rfft(samples, _SIZE)
     spectrum *= response(drawn)
     if drawn.noise:
         spectrum += _noise(spectrum, *drawn.noise)
-    result = fft.irfft(spectrum, _SIZE)[BEFORE : BEFORE + WINDOW]
+    result = fft.irfft(spectrum, _SIZE)[PRE_ROLL : PRE_ROLL + WINDOW]
     if drawn.codec is not None:
         result = compress(result, drawn.codec)
     return level(distort(result, drawn), drawn.peak_db)
@@ -146,9 +146,9 @@ def room(number: int) -> Spectrum:
     """
     rng = np.random.default_rng([number, 0x600D])
     reverberation = float(np.exp(rng.uniform(np.log(0.1), np.log(2.5))))
-    time = np.arange(BEFORE) / RATE
+    time = np.arange(PRE_ROLL) / RATE
     size = rng.uniform(0.002, 0.03)
-    bright, dark = rng.normal(size=(2, BEFORE)) * 10 ** (
+    bright, dark = rng.normal(size=(2, PRE_ROLL)) * 10 ** (
         -3 * time / (reverberation * np.array([[0.4], [1.0]]))
     )
     smoothing = int(rng.integers(2, 12))
@@ -166,7 +166,9 @@ def _noise(spectrum: Spectrum, slope: float, ratio_db: float, seed: int) -> Spec
     coarse = (10 ** (np.clip(slope * _OCTAVES, -60, 24) / 20)).astype(np.float32)
     noise: Spectrum = flat * coarse[_BIN_LOW]
     # The noise fills all of the transform, the sound only what is not padding.
-    wanted = np.linalg.norm(spectrum) * 10 ** (-ratio_db / 20) * np.sqrt(_SIZE / (BEFORE + WINDOW))
+    wanted = (
+        np.linalg.norm(spectrum) * 10 ** (-ratio_db / 20) * np.sqrt(_SIZE / (PRE_ROLL + WINDOW))
+    )
     return noise * np.float32(wanted / np.linalg.norm(noise))
 
 

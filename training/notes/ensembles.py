@@ -8,7 +8,7 @@ import numpy as np
 
 from training.common.labels import LABELS, RATE
 from training.notes.mixtures import (
-    BEFORE,
+    PRE_ROLL,
     WINDOW,
     Take,
     fade_out,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.notes.library import Library
     from training.notes.sheet_music import Score
 
-SAMPLES = BEFORE + WINDOW
+SAMPLES = PRE_ROLL + WINDOW
 SECONDS = SAMPLES / RATE
 FORMATIONS = (
     ("violin", "violin", "viola", "cello"),
@@ -63,8 +63,8 @@ def take_note(
         library, index, samples=length, moved=0.0 if exact else rng.uniform(-1.5, 1.5)
     )
     fade_out(note, RATE // 50)
-    early = rng.uniform(0, max(0.0, min(BEFORE, len(note) - 0.3 * RATE)))
-    begin = BEFORE + int(rng.choice([0, -early, rng.uniform(0, WINDOW / 2)], p=[0.5, 0.2, 0.3]))
+    early = rng.uniform(0, max(0.0, min(PRE_ROLL, len(note) - 0.3 * RATE)))
+    begin = PRE_ROLL + int(rng.choice([0, -early, rng.uniform(0, WINDOW / 2)], p=[0.5, 0.2, 0.3]))
     samples = np.zeros(SAMPLES, np.float32)
     part = note[: SAMPLES - begin]
     samples[begin : begin + len(part)] = part

@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from training.notes.library import Index, Library
 
 WINDOW = DEFAULT.window
-BEFORE = RATE
+PRE_ROLL = RATE
 """Samples played before the window begins, so that rooms and held notes are already there."""
 FRAME = 512
-HEARD_DB = -40.0
-HEARD_SECONDS = 0.3
-REACH = 3.5
+AUDIBLE_DB = -40.0
+AUDIBLE_SECONDS = 0.3
+MAX_SHIFT = 3.5
 """Semitones that a note may be moved from its recorded pitch."""
 
 
 @dataclass(frozen=True)
 class Take:
-    """A dry window with what came before it, shape (BEFORE + WINDOW,), and its labels, bool (11,)."""
+    """A dry window with what came before it, shape (PRE_ROLL + WINDOW,), and its labels, bool (11,)."""
 
     samples: Samples
     labels: npt.NDArray[np.bool_]
@@ -73,15 +73,15 @@ def _stretch(
 def choose(
     library: Library, label: str, pitch: float, samples: int, rng: np.random.Generator
 ) -> tuple[int, float]:
-    """Return a note to play `pitch` with and by how many semitones to move it: at most REACH, octaves set aside.
+    """Return a note to play `pitch` with and by how many semitones to move it: at most MAX_SHIFT, octaves set aside.
 
     Among the notes in reach those that last long enough come first. Notes of unknown pitch are
     never moved.
     """
     notes = library.notes(label)
     distance = np.abs(library.pitch[notes] - pitch)
-    distance[np.isnan(distance)] = REACH
-    near = notes[distance <= max(REACH, float(distance.min()))]
+    distance[np.isnan(distance)] = MAX_SHIFT
+    near = notes[distance <= max(MAX_SHIFT, float(distance.min()))]
     lasting = near[library.length(near) >= samples]
     pool: Index = lasting if len(lasting) >= 2 else near
     index = int(pool[rng.integers(len(pool))])
@@ -89,8 +89,8 @@ def choose(
         return index, 0.0
     moved = pitch - float(library.pitch[index])
     # Whole octaves first: a part that leaves the material's range stays in tune with the others.
-    moved -= 12 * round(moved / 12) if abs(moved) > REACH else 0
-    return index, float(np.clip(moved, -REACH, REACH))
+    moved -= 12 * round(moved / 12) if abs(moved) > MAX_SHIFT else 0
+    return index, float(np.clip(moved, -MAX_SHIFT, MAX_SHIFT))
 
 
 def sound_note(
@@ -233,9 +233,9 @@ def mix(
     total = np.zeros_like(stems[0])
     for stem, gain in zip(stems, gains, strict=True):
         total += stem * np.float32(gain)
-    floor = frame_rms(total).max() * 10 ** (HEARD_DB / 20)
+    floor = frame_rms(total).max() * 10 ** (AUDIBLE_DB / 20)
     labels = np.zeros(len(LABELS), np.bool_)
     for name, r, gain in zip(names, rms, gains, strict=True):
-        heard = np.count_nonzero(r * gain > floor) * FRAME / RATE >= HEARD_SECONDS
+        heard = np.count_nonzero(r * gain > floor) * FRAME / RATE >= AUDIBLE_SECONDS
         labels[LABELS.index(name)] |= floor > 0 and heard
     return Take(total, labels)

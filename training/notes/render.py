@@ -14,7 +14,7 @@ from training.common.errors import MaterialError
 from training.common.labels import RANGES, RATE
 from training.notes.library import Note, build_library, decode_file, open_library
 from training.notes.sheet_music import PROGRAMS
-from training.notes.soundfont import label_samples, liars, shared
+from training.notes.soundfont import label_samples, mislabelled_programs, shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,11 +74,11 @@ def library_of_fonts(source: str, fonts: Sequence[Path], cache: Path, *, jobs: i
     """Return the library of one family of fonts, rendered at the first call and kept in `cache`."""
     kept = (
         cache
-        / f"{source}-{fingerprint([TAKES, [[f.name, f.stat().st_size, honest_labels(f)] for f in fonts]])}"
+        / f"{source}-{fingerprint([TAKES, [[f.name, f.stat().st_size, usable_labels(f)] for f in fonts]])}"
     )
     if kept.is_dir():
         return open_library(source, kept)
-    work = [(font, label) for font in fonts for label in honest_labels(font)]
+    work = [(font, label) for font in fonts for label in usable_labels(font)]
     with ThreadPoolExecutor(jobs) as pool:
         notes = [
             note for some in pool.map(lambda pair: list(render_notes(*pair)), work) for note in some
@@ -86,9 +86,9 @@ def library_of_fonts(source: str, fonts: Sequence[Path], cache: Path, *, jobs: i
     return build_library(notes, source, kept)
 
 
-def honest_labels(font: Path) -> list[str]:
+def usable_labels(font: Path) -> list[str]:
     """Return the labels that the font plays with samples of its own, and of that instrument."""
-    lies = liars(font)
+    lies = mislabelled_programs(font)
     return [
         label
         for label in label_samples(font)

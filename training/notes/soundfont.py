@@ -109,7 +109,7 @@ def label_samples(path: Path) -> dict[str, set[str]]:
     return {label: names for label, names in found.items() if names}
 
 
-def liars(path: Path) -> dict[str, str]:
+def mislabelled_programs(path: Path) -> dict[str, str]:
     """Return the labels whose program plays samples of another instrument, and which: {"viola": "violin"}.
 
     A program lies when half of its samples or more carry another instrument's name and not its own.

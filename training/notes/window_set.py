@@ -29,7 +29,7 @@ from training.notes import noises
 from training.notes.augment import Augmentation, apply, draw
 from training.notes.ensembles import take_mix, take_note, take_score, take_solo
 from training.notes.library import Library, library_of_folder
-from training.notes.mixtures import BEFORE, WINDOW
+from training.notes.mixtures import PRE_ROLL, WINDOW
 from training.notes.render import INSTALL, families, library_of_fonts
 from training.notes.sheet_music import Score, read_all
 
@@ -245,7 +245,7 @@ def _draw_noise(task: Task, augmentation: Augmentation, rng: np.random.Generator
     if task.kind == "silence":
         return noises.silence(rng)
     sound = noises.noise(task.source.removeprefix("noise-"), rng)
-    return apply(np.concatenate([sound[-BEFORE:], sound]), augmentation)
+    return apply(np.concatenate([sound[-PRE_ROLL:], sound]), augmentation)
 
 
 def _fill(

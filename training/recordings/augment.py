@@ -1,4 +1,4 @@
-"""Variants of a window by name: nine that vary the sound itself, and room, codec and microphone.
+"""Variants of a window by name: nine that change the sound itself, and room, codec and microphone.
 
 A variant is a function of the samples and a generator, so the same seed gives the same samples in
 any process. What audiomentations has is taken from there; it draws from Python's and numpy's global
@@ -34,7 +34,7 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to vary a window."""
+    """One augmentation of a window."""
 
     apply: Callable[[Samples, np.random.Generator], Samples]
     about: str
@@ -69,7 +69,7 @@ def speed_of(variant: str, seed: int) -> float:
     return float(np.exp(np.random.default_rng([seed, 1]).uniform(np.log(low), np.log(high))))
 
 
-def vary(
+def apply_variant(
     samples: Samples, variant: str, seed: int, *, length: int, background: str = ""
 ) -> Samples:
     """Return one variant of a window, float32 (length,), peak at most 1; silence stays silence.
@@ -123,7 +123,9 @@ def _audiomentation(
         return np.asarray(transform(np.ascontiguousarray(samples), RATE), np.float32)
 
 
-def _outside(name: str, **settings: Any) -> Callable[[Samples, np.random.Generator], Samples]:
+def _by_audiomentations(
+    name: str, **settings: Any
+) -> Callable[[Samples, np.random.Generator], Samples]:
     return lambda samples, rng: _audiomentation(samples, rng, name, **settings)
 
 
@@ -177,19 +179,19 @@ def masked_normalisation(samples: Samples, rng: np.random.Generator) -> Samples:
     return np.asarray(samples * np.exp(curve), np.float32)
 
 
-def in_a_room(samples: Samples, rng: np.random.Generator) -> Samples:
+def add_reverberation(samples: Samples, rng: np.random.Generator) -> Samples:
     """Return the samples in one of the rooms of training.notes.augment, 0.1 to 2.5 s of reverberation."""
     echo = fft.irfft(room(int(rng.integers(ROOMS))))[:RATE]
     wet = signal.fftconvolve(samples, echo)[: len(samples)]
     return np.asarray(samples + rng.uniform(0.1, 0.9) * wet, np.float32)
 
 
-def through_a_codec(samples: Samples, rng: np.random.Generator) -> Samples:
+def encode_mp3(samples: Samples, rng: np.random.Generator) -> Samples:
     """Return the samples after MP3 and back."""
     return compress(samples, float(rng.uniform(0.5, 1.0)))
 
 
-def through_a_microphone(samples: Samples, rng: np.random.Generator) -> Samples:
+def change_microphone(samples: Samples, rng: np.random.Generator) -> Samples:
     """Return the samples as another microphone gives them: a tilt, up to three bumps, no bass."""
     curve = np.abs(
         response(
@@ -209,24 +211,26 @@ def through_a_microphone(samples: Samples, rng: np.random.Generator) -> Samples:
 
 VARIANTS: dict[str, Variant] = {
     "random_noise": Variant(
-        _outside("AddGaussianSNR", min_snr_db=5.0, max_snr_db=40.0), "white noise, 5 to 40 dB below"
+        _by_audiomentations("AddGaussianSNR", min_snr_db=5.0, max_snr_db=40.0),
+        "white noise, 5 to 40 dB below",
     ),
     "background_mask": Variant(
-        _outside("AddColorNoise", min_snr_db=3.0, max_snr_db=25.0),
+        _by_audiomentations("AddColorNoise", min_snr_db=3.0, max_snr_db=25.0),
         "other sounds, or coloured noise, 3 to 25 dB below",
     ),
     "pitch_adjust": Variant(
-        _outside("PitchShift", min_semitones=-0.5, max_semitones=0.5),
+        _by_audiomentations("PitchShift", min_semitones=-0.5, max_semitones=0.5),
         "out of tune by up to half a semitone",
     ),
     "harmonic_noise": Variant(harmonic_noise, "a hum of up to twelve partials, 10 to 35 dB below"),
     "volume_sections": Variant(volume_sections, "two to six sections, each at its own level"),
     "pitch_change": Variant(
-        _outside("PitchShift", min_semitones=-3.0, max_semitones=3.0),
+        _by_audiomentations("PitchShift", min_semitones=-3.0, max_semitones=3.0),
         "up to three semitones higher or lower",
     ),
     "volume": Variant(
-        _outside("Gain", min_gain_db=-20.0, max_gain_db=6.0), "as a whole louder or softer"
+        _by_audiomentations("Gain", min_gain_db=-20.0, max_gain_db=6.0),
+        "as a whole louder or softer",
     ),
     "speed": Variant(
         lambda samples, _: samples,
@@ -236,7 +240,7 @@ VARIANTS: dict[str, Variant] = {
     "masked_normalisation": Variant(
         masked_normalisation, "what is above a mask brought nearer to one loudness"
     ),
-    "room": Variant(in_a_room, "in a room"),
-    "codec": Variant(through_a_codec, "through MP3"),
-    "microphone": Variant(through_a_microphone, "through another microphone"),
+    "room": Variant(add_reverberation, "in a room"),
+    "codec": Variant(encode_mp3, "through MP3"),
+    "microphone": Variant(change_microphone, "through another microphone"),
 }

@@ -18,7 +18,7 @@ BEGINNING = 1 << 16
 """Bytes that are compared before whole files are read."""
 
 
-def without_twins(clips: Sequence[Clip]) -> tuple[list[Clip], list[Problem]]:
+def without_duplicates(clips: Sequence[Clip]) -> tuple[list[Clip], list[Problem]]:
     """Return the clips without files that are, byte for byte, another one, and a problem for each such file.
 
     Of files with the same labels the first by name stays; where the labels differ, none does. The

@@ -136,7 +136,9 @@ def window(
     seed = seed_of(clip, begin, settings.seed, variant)
     longer = int(np.ceil(size * variants.speed_of(variant, seed)))
     piece = cut(sound, clip, begin, samples=longer, rate=RATE)
-    return variants.vary(piece, variant, seed, length=size, background=settings.augment.background)
+    return variants.apply_variant(
+        piece, variant, seed, length=size, background=settings.augment.background
+    )
 
 
 def seed_of(clip: Clip, begin: float, seed: int, variant: str) -> int:

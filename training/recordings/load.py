@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from training.recordings import audacity, musicnet, rendered, silence
 from training.recordings.audio import below, is_sound, seconds_of
 from training.recordings.collection import Clip, Collection, CollectionError, Problem, collect
-from training.recordings.duplicates import without_twins
+from training.recordings.duplicates import without_duplicates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,7 +40,7 @@ def load(spec: CollectionSpec, progress: Callable[[int, int], None] | None = Non
         found.append(one)
         if progress:
             progress(len(found), 0)
-    clips, twins = without_twins([one for one in found if isinstance(one, Clip)])
+    clips, twins = without_duplicates([one for one in found if isinstance(one, Clip)])
     problems = [*(one for one in found if isinstance(one, Problem)), *twins]
     clips = [_without(clip, spec.background) for clip in clips]
     if spec.nothing and clips:

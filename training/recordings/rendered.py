@@ -12,7 +12,7 @@ from common.errors import TimbreError
 from training.common.disk import fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS, RATE
-from training.notes.render import INSTALL, Struck, families, honest_labels, installed_fonts, render
+from training.notes.render import INSTALL, Struck, families, installed_fonts, render, usable_labels
 from training.notes.sheet_music import PROGRAMS, SUFFIXES, read
 from training.notes.window_set import open_windows
 from training.recordings.audio import write_wav
@@ -54,7 +54,7 @@ def scores(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     into = folder_of(spec)
     for source, kin in families(fonts).items():
         for font in kin:
-            honest = honest_labels(font)
+            honest = usable_labels(font)
             yield from (_played(file, font, source, honest, into, spec.longest) for file in files)
 
 

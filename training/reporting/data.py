@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.metrics import QUIET, average_precision, confusion, measure
+from training.evaluation.metrics import SILENCE_AND_NOISE, average_precision, confusion, measure
 from training.evaluation.thresholds import GRID
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Mistake(NamedTuple):
     """The highest scores, and those of what plays."""
 
 
-def facts(
+def report_data(
     evaluated: Sequence[SourceScores],
     metrics: Metrics,
     thresholds: dict[str, float],
@@ -50,7 +50,7 @@ def facts(
     """Return all that the page shows, as JSON: lists, texts and numbers. evaluated: at least one."""
     scores = np.concatenate([one.scores for one in evaluated])
     labels = np.concatenate([one.labels for one in evaluated])
-    sounds = ~np.isin(np.concatenate([one.kind for one in evaluated]), QUIET)
+    sounds = ~np.isin(np.concatenate([one.kind for one in evaluated]), SILENCE_AND_NOISE)
     names = list(thresholds)
     known = {what: by_source(metrics, key) for what, key in FIGURES.items()}
     return {
@@ -60,7 +60,7 @@ def facts(
         "figures": known,
         "intervals": intervals(evaluated, known, np.array(list(thresholds.values()))),
         "labels": {
-            name: label_facts(scores[sounds, i], labels[sounds, i], thresholds[name])
+            name: label_data(scores[sounds, i], labels[sounds, i], thresholds[name])
             for i, name in enumerate(names)
         },
         "confusion": confusion(scores[sounds], labels[sounds]).tolist(),
@@ -118,25 +118,25 @@ def bootstrap(values: Sequence[float | None]) -> tuple[float, float, float]:
     return float(known.mean()), float(low), float(high)
 
 
-def label_facts(scores: npt.NDArray[np.float32], truth: Mask, threshold: float) -> dict[str, Any]:
+def label_data(scores: npt.NDArray[np.float32], truth: Mask, threshold: float) -> dict[str, Any]:
     """Return curves of one label, and where its threshold lies on them."""
-    said = scores >= threshold
-    right = int(np.count_nonzero(said & truth))
+    predicted = scores >= threshold
+    right = int(np.count_nonzero(predicted & truth))
     return {
         "threshold": threshold,
         "support": int(truth.sum()),
-        "precision": right / int(said.sum()) if said.any() else None,
+        "precision": right / int(predicted.sum()) if predicted.any() else None,
         "recall": right / int(truth.sum()) if truth.any() else None,
-        "f1": f1(said, truth),
+        "f1": f1(predicted, truth),
         "average_precision": average_precision(scores, truth),
         "curve": precision_recall(scores, truth),
         "sweep": {"threshold": GRID.tolist(), "f1": [f1(scores >= at, truth) for at in GRID]},
     }
 
 
-def f1(said: Mask, truth: Mask) -> float:
-    """Return F1, 0 where nothing is said and nothing is there."""
-    return 2 * int(np.count_nonzero(said & truth)) / max(1, int(said.sum() + truth.sum()))
+def f1(predicted: Mask, truth: Mask) -> float:
+    """Return F1, 0 where nothing is predicted and nothing is there."""
+    return 2 * int(np.count_nonzero(predicted & truth)) / max(1, int(predicted.sum() + truth.sum()))
 
 
 def precision_recall(scores: npt.NDArray[np.float32], truth: Mask) -> dict[str, list[float]]:
@@ -216,7 +216,7 @@ def _mistake(one: SourceScores, at: int, label: str, names: list[str], *, missed
         if name in plays or name == label or score >= highest[:3][-1][0]
     }
     return Mistake(
-        "noise" if one.kind[at] in QUIET else one.source,
+        "noise" if one.kind[at] in SILENCE_AND_NOISE else one.source,
         int(one.rows[at]),
         label,
         missed,

@@ -10,7 +10,7 @@ from common.atomic import atomic_folder
 from common.page import cards, join, page, paragraph
 from models.promote import latency_ms
 from models.store import read
-from training.reporting.data import facts
+from training.reporting.data import report_data
 from training.reporting.playable import audio, picture
 from training.reporting.sections import sections
 
@@ -108,7 +108,9 @@ def _report(
 ) -> dict[str, Any]:
     manifest = read(artefact).manifest
     thresholds = {label.name: label.threshold for label in manifest.labels}
-    found = facts(evaluated, manifest.metrics, thresholds, history=history) if evaluated else {}
+    found = (
+        report_data(evaluated, manifest.metrics, thresholds, history=history) if evaluated else {}
+    )
     keys = ("name", "version", "created", "libraries", "provenance", "origin")
     return {
         **{key: asdict(manifest)[key] for key in keys},

@@ -123,7 +123,7 @@ class ResumableGridSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[
         self, rows: Any, labels: Any, folds: list[Fold], combinations: Any, missing: Any
     ) -> Iterator[Any]:
         """Yield (combination, fold, record) in the order in which tasks end."""
-        with _machines(self.dask, [rows, labels]):
+        with _dask_workers(self.dask, [rows, labels]):
             # Batches would keep finished tasks from the disk.
             work = joblib.Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1
@@ -192,8 +192,8 @@ def scorer_of(estimator: Any, scoring: Any, labels: Any) -> Any:
     return check_scoring(estimator, scoring)
 
 
-def _elementwise(truth: Any, said: Any) -> float:
-    return float((np.asarray(truth) == said).mean())
+def _elementwise(truth: Any, predicted: Any) -> float:
+    return float((np.asarray(truth) == predicted).mean())
 
 
 def _log_loss(estimator: Any, rows: Any, labels: Any) -> float:
@@ -255,7 +255,7 @@ def _best(finished: Any) -> float:
 
 
 @contextmanager
-def _machines(address: str | None, arrays: list[Any]) -> Iterator[None]:
+def _dask_workers(address: str | None, arrays: list[Any]) -> Iterator[None]:
     """Let joblib send its tasks to the workers of a Dask scheduler, each array once."""
     if address is None:
         yield

@@ -16,7 +16,7 @@ from training.search.splits import Fold, SearchError
 
 PATH = ("n_estimators", "max_features", "max_depth", "criterion", "min_samples_split")
 """The axes that a path search knows."""
-_ELSE = "use ResumableGridSearchCV, timbre search --method grid"
+_ALTERNATIVE = "use ResumableGridSearchCV, timbre search --method grid"
 _SUMS_BYTES = 2**28
 _UNSET: dict[str, tuple[Any, ...]] = {
     "class_weight": (None,), "max_leaf_nodes": (None,), "min_impurity_decrease": (0,),
@@ -24,7 +24,7 @@ _UNSET: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-class Cut(NamedTuple):
+class Limits(NamedTuple):
     """One combination in one fold."""
 
     growth: Growth
@@ -33,7 +33,7 @@ class Cut(NamedTuple):
     split: int
 
 
-class Sides(NamedTuple):
+class FoldData(NamedTuple):
     """The two sides of a fold as a forest sees them: float32 (n, features) and a Truth each."""
 
     train: npt.NDArray[np.float32]
@@ -46,7 +46,7 @@ class Scored(NamedTuple):
     """Scores of some cuts of a fold, and the share of each in the seconds of their trees and of their scoring."""
 
     fold: int
-    scores: dict[Cut, float]
+    scores: dict[Limits, float]
     fit_s: float
     score_s: float
 
@@ -62,16 +62,18 @@ def forest_of(estimator: Any) -> tuple[Any, str]:
         prefix += f"{name}__"
     if type(estimator) is not RandomForestClassifier:
         kind = type(estimator).__name__
-        raise SearchError(f"a path search takes a RandomForestClassifier, not {kind}: {_ELSE}")
+        raise SearchError(
+            f"a path search takes a RandomForestClassifier, not {kind}: {_ALTERNATIVE}"
+        )
     for key, allowed in _UNSET.items():
         if getattr(estimator, key, allowed[0]) not in allowed:
             raise SearchError(
-                f"{key}={getattr(estimator, key)!r} is not for a path search: {_ELSE}"
+                f"{key}={getattr(estimator, key)!r} is not for a path search: {_ALTERNATIVE}"
             )
     return estimator, prefix
 
 
-def sides(estimator: Any, rows: npt.NDArray[np.float64], truth: Truth, fold: Fold) -> Sides:
+def fold_data(estimator: Any, rows: npt.NDArray[np.float64], truth: Truth, fold: Fold) -> FoldData:
     """Return a fold, with the steps before the forest fitted on its training side."""
     from sklearn.base import clone
     from sklearn.pipeline import Pipeline
@@ -87,10 +89,10 @@ def sides(estimator: Any, rows: npt.NDArray[np.float64], truth: Truth, fold: Fol
                 f"{steps} cannot be fitted on {len(train)} rows of {train.shape[1]}: {error}"
             ) from error
         estimator = estimator.steps[-1][1]
-    return Sides(np.float32(train), truth[fold[0]], np.float32(held), truth[fold[1]])  # type: ignore[arg-type]
+    return FoldData(np.float32(train), truth[fold[0]], np.float32(held), truth[fold[1]])  # type: ignore[arg-type]
 
 
-def resolve(forest: Any, values: dict[str, Any], shape: tuple[int, ...], seed: int) -> Cut:
+def resolve(forest: Any, values: dict[str, Any], shape: tuple[int, ...], seed: int) -> Limits:
     """Return what a combination means for a table of (n, features). Raises SearchError for a value out of range."""
     n, features = shape
     given = {key: values.get(key, getattr(forest, key)) for key in PATH}
@@ -111,7 +113,7 @@ def resolve(forest: Any, values: dict[str, Any], shape: tuple[int, ...], seed: i
     for key, value in (("n_estimators", given["n_estimators"]), ("max_depth", depth)):
         if not isinstance(value, int | np.integer) or value < 1:
             raise SearchError(f"{key}={value!r}: a whole number of at least 1 is needed")
-    return Cut(growth, int(given["n_estimators"]), min(int(depth), UNLIMITED), split)
+    return Limits(growth, int(given["n_estimators"]), min(int(depth), UNLIMITED), split)
 
 
 def _features(value: Any, features: int) -> int:
@@ -151,9 +153,9 @@ def accepted(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def parts(cuts: Sequence[Cut], held: int, columns: int) -> list[list[Cut]]:
+def parts(cuts: Sequence[Limits], held: int, columns: int) -> list[list[Limits]]:
     """Return the different cuts, by the trees they need; those of more depths than fit into memory in several parts."""
-    grouped: dict[Growth, dict[Cut, None]] = {}
+    grouped: dict[Growth, dict[Limits, None]] = {}
     for cut in cuts:
         grouped.setdefault(cut.growth, {})[cut] = None
     found = []
@@ -166,7 +168,9 @@ def parts(cuts: Sequence[Cut], held: int, columns: int) -> list[list[Cut]]:
     return found
 
 
-def evaluate(fold: int, side: Sides, cuts: Sequence[Cut], score: Scorer, columns: int) -> Scored:
+def evaluate(
+    fold: int, side: FoldData, cuts: Sequence[Limits], score: Scorer, columns: int
+) -> Scored:
     """Return the scores of cuts that need the same trees."""
     began = time.perf_counter()
     wanted = set(cuts)
@@ -179,7 +183,7 @@ def evaluate(fold: int, side: Sides, cuts: Sequence[Cut], score: Scorer, columns
         scoring = time.perf_counter()
         for s, split in enumerate(splits):
             for d, depth in enumerate(depths):
-                cut = Cut(growth, count, depth, split)
+                cut = Limits(growth, count, depth, split)
                 if cut in wanted:
                     scores[cut] = float(score(side.held_truth, probabilities[:, s, d]))
         score_s += time.perf_counter() - scoring

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 
 from training.search import results
-from training.search.limits import PATH, accepted, evaluate, forest_of, parts, resolve, sides
+from training.search.limits import PATH, accepted, evaluate, fold_data, forest_of, parts, resolve
 from training.search.scoring import Scorer, Scores, Truth, encode, probabilities, scorer
 from training.search.splits import Fold, SearchError, check_grid, folds_of
 
@@ -103,7 +103,7 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
         combinations = check_grid(self.param_grid, [prefix + key for key in PATH], hint=hint)
         seed = int(check_random_state(forest.random_state).randint(2**31 - 1))
         columns = truth.shape[1] if truth.ndim == 2 else len(self.classes_)
-        seen = [sides(self.estimator, rows, truth, fold) for fold in folds]
+        seen = [fold_data(self.estimator, rows, truth, fold) for fold in folds]
         plans = [
             [
                 resolve(forest, _bare(values, prefix), side.train.shape, seed)
@@ -127,7 +127,7 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
             for j, cut in enumerate(plans[each.fold]):
                 if cut in each.scores:
                     scores[:, j, each.fold] = each.scores[cut], each.fit_s, each.score_s
-            self._tell(done, len(tasks), len(folds))
+            self._report_progress(done, len(tasks), len(folds))
         self.cv_results_ = results.table(
             combinations, test=scores[0], fit_s=scores[1], score_s=scores[2]
         )
@@ -136,7 +136,7 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
         self.best_params_ = accepted(combinations[self.best_index_])
         return len(tasks)
 
-    def _tell(self, done: int, tasks: int, folds: int) -> None:
+    def _report_progress(self, done: int, tasks: int, folds: int) -> None:
         if self.progress:
             self.progress(done, tasks + folds * self.confirm)
 
@@ -157,7 +157,7 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
             plain = self._plain().fit(rows[train], labels[train])
             found = probabilities(plain, rows[test], self.classes_, labels=truth.ndim == 2)
             scores.append(score(truth[test], found))
-            self._tell(tasks + done, tasks, len(folds))
+            self._report_progress(tasks + done, tasks, len(folds))
         return np.array(scores)
 
     def predict(self, X: Any) -> Any:  # noqa: N803

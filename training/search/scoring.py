@@ -23,7 +23,7 @@ Scorer: TypeAlias = Callable[[Truth, Scores], float]
 
 
 def _decided(truth: Truth, scores: Scores) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return what is and what was said, both bool (n, labels or classes)."""
+    """Return what is and what was predicted, both bool (n, labels or classes)."""
     if truth.ndim == 2:
         return truth.astype(bool), scores > 0.5
     classes = np.arange(scores.shape[1])
@@ -43,7 +43,7 @@ def elementwise_accuracy(truth: Truth, scores: Scores) -> float:
 
 
 def f1_macro(truth: Truth, scores: Scores) -> float:
-    """Return the mean F1 of the labels, 0 for a label never there and never said; classes of that kind are left out."""
+    """Return the mean F1 of the labels, 0 for a label never there and never predicted; classes of that kind are left out."""
     hits, errors = _counts(truth, scores)
     there = np.ones(len(hits), bool) if truth.ndim == 2 else hits + errors > 0
     return float((2 * hits / np.maximum(2 * hits + errors, 1))[there].mean())
@@ -64,8 +64,8 @@ def neg_log_loss(truth: Truth, scores: Scores) -> float:
 
 
 def _counts(truth: Truth, scores: Scores) -> tuple[Any, Any]:
-    there, said = _decided(truth, scores)
-    return (there & said).sum(axis=0), (there ^ said).sum(axis=0)
+    there, predicted = _decided(truth, scores)
+    return (there & predicted).sum(axis=0), (there ^ predicted).sum(axis=0)
 
 
 NAMED: dict[str, Scorer] = {

@@ -1,4 +1,4 @@
-"""Folds: by row, or by source, so that no recording is on both sides; and what cannot be split, said clearly."""
+"""Folds: by row, or by source, so that no recording is on both sides; and what cannot be split, with a clear error."""
 
 from __future__ import annotations
 

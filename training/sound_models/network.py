@@ -171,8 +171,8 @@ def _batch(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     # Sorted, because the rows lie on disk.
     some = np.sort(rows)
-    x, on = blend(np.asarray(spectrograms[some], np.float32), labels[some], settings, rng)
-    return torch.from_numpy(vary(x, settings, rng)), torch.from_numpy(on.astype(np.float32))
+    x, on = mixup(np.asarray(spectrograms[some], np.float32), labels[some], settings, rng)
+    return torch.from_numpy(augment(x, settings, rng)), torch.from_numpy(on.astype(np.float32))
 
 
 def _learn(
@@ -216,7 +216,7 @@ def half_precision() -> bool:
     return bool(torch.backends.mkldnn.is_available() and supported())
 
 
-def blend(
+def mixup(
     x: npt.NDArray[np.float32], on: Mask, settings: Network, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], Mask]:
     """Return a batch in which a share of the windows sound together with another one, 0 to 15 dB below."""
@@ -232,7 +232,7 @@ def blend(
     return np.concatenate([both, x[count:]]), np.concatenate([on[:count] | on[other], on[count:]])
 
 
-def vary(
+def augment(
     x: npt.NDArray[np.float32], settings: Network, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
     """Return spectrograms (n, bands, frames) as other microphones, rooms and tunings would have them."""
@@ -247,12 +247,12 @@ def vary(
     top = x.max(axis=(1, 2), keepdims=True)
     x = np.maximum(x, top - rng.uniform(40, 80, (count, 1, 1)).astype(np.float32))
     for axis, length in ((1, bands), (2, frames)):
-        blank = _stretches(count, length, rng) & (rng.random((count, 1)) < settings.masks)
+        blank = _masks(count, length, rng) & (rng.random((count, 1)) < settings.masks)
         x = np.where(np.expand_dims(blank, 3 - axis), x.min(axis=(1, 2), keepdims=True), x)
     return x
 
 
-def _stretches(count: int, length: int, rng: np.random.Generator) -> Mask:
+def _masks(count: int, length: int, rng: np.random.Generator) -> Mask:
     """Return one stretch of up to a quarter of the length per row, bool (count, length)."""
     width = rng.uniform(0, length / 4, (count, 1))
     start = rng.uniform(0, length - width)

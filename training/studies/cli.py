@@ -25,10 +25,10 @@ STUDIES = {
 def main(argv: list[str]) -> int:
     """Carry a study out and return the exit code: 0 done, 1 refused, 130 interrupted."""
     options = _parser().parse_args(argv)
-    return run_command("study", lambda: _tell(options))
+    return run_command("study", lambda: _print(options))
 
 
-def _tell(options: argparse.Namespace) -> None:
+def _print(options: argparse.Namespace) -> None:
     study = _run(options)
     # Only now: what is written needs matplotlib.
     from training.studies.study import markdown, write
@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace) -> Study:
     from training.studies.protocol import Options
 
     only = tuple(name.strip() for name in options.only.split(";") if name.strip())
-    told = Options(
+    given = Options(
         rows=options.rows, seed=options.seed, jobs=options.jobs, epochs=options.epochs, only=only
     )
     if options.study == "windows":
@@ -77,10 +77,10 @@ def _run(options: argparse.Namespace) -> Study:
         from training.studies import windows
 
         recipe = recipe_of(str(options.table), options.set)
-        return windows.run(recipe, windows.lengths_of(options.lengths), told, stage)
+        return windows.run(recipe, windows.lengths_of(options.lengths), given, stage)
     table = open_table(options.table)
     with stage(f"study {options.study}") as progress:
         study: Study = importlib.import_module(f"training.studies.{options.study}").run(
-            table, told, progress
+            table, given, progress
         )
     return study

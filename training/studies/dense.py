@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from training.evaluation.metrics import Mask, Scores
 
-NAMED = 122_000
+ORIGINAL_PARAMETERS = 122_000
 """Parameters of the original work's network. Its layout is not known; here two hidden layers of one
 width."""
 BATCH = 256
 
 
-def width(inputs: int, labels: int, *, parameters: int = NAMED) -> int:
+def width(inputs: int, labels: int, *, parameters: int = ORIGINAL_PARAMETERS) -> int:
     """Return the width of two equal hidden layers that together with input and output have so many parameters.
 
     (inputs + 1) w + (w + 1) w + (w + 1) labels = parameters, solved for w.

@@ -37,10 +37,10 @@ class AllAtOnce:
 
     def scores(self, rows: npt.NDArray[Any]) -> Scores:
         """Return P(label)."""
-        said, classes = self.estimator.predict_proba(rows), self.estimator.classes_
-        if not isinstance(said, list):
-            said, classes = [said], [classes]
-        pairs = zip(said, classes, strict=True)
+        predicted, classes = self.estimator.predict_proba(rows), self.estimator.classes_
+        if not isinstance(predicted, list):
+            predicted, classes = [predicted], [classes]
+        pairs = zip(predicted, classes, strict=True)
         return np.stack([_of_true(p, list(c)) for p, c in pairs], axis=1).astype(np.float32)
 
 
@@ -93,8 +93,12 @@ class Prepared:
         return self.model.scores(exact)
 
 
-def _of_true(said: npt.NDArray[Any], classes: list[Any]) -> npt.NDArray[Any]:
-    return np.asarray(said[:, classes.index(True)]) if True in classes else np.zeros(len(said))
+def _of_true(predicted: npt.NDArray[Any], classes: list[Any]) -> npt.NDArray[Any]:
+    return (
+        np.asarray(predicted[:, classes.index(True)])
+        if True in classes
+        else np.zeros(len(predicted))
+    )
 
 
 def _score(part: Any, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -116,7 +120,7 @@ def forest(*, seed: int, jobs: int, trees: int = 200) -> AllAtOnce:
     )
 
 
-def of_work_a(*, seed: int, jobs: int) -> dict[str, Learner]:
+def original_models(*, seed: int, jobs: int) -> dict[str, Learner]:
     """Return the six of the original work's models that scikit-learn has, under their names, on 16 components."""
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
@@ -135,7 +139,7 @@ def of_work_a(*, seed: int, jobs: int) -> dict[str, Learner]:
     return {name: Prepared(learner, COMPONENTS) for name, learner in learners.items()}
 
 
-def of_today(*, seed: int, jobs: int) -> dict[str, Learner]:
+def recent_models(*, seed: int, jobs: int) -> dict[str, Learner]:
     """Return what else is worth a look on 26 numbers."""
     from lightgbm import LGBMClassifier
     from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier

@@ -62,9 +62,9 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
 
 
 def left_out(table: Table, options: Options) -> dict[str, Parts]:
-    """Return for each of the largest sources the windows of all others to train, and its originals to judge.
+    """Return for each of the largest sources the windows of all others to train, and its originals to evaluate.
 
-    Sources without any label, such as noise, are not judged; those mixed of several ("a+b") judge
+    Sources without any label, such as noise, are not judged; those mixed of several ("a+b") evaluate
     none of these and do not train when one of these is left out.
     """
     groups, copies = np.asarray(table.groups), np.asarray(table.copies)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from training.studies.estimators import Learner
     from training.studies.protocol import Options, Parts
 
-WORK_A = {
+ORIGINAL_RESULTS = {
     "RandomForestClassifier": (0.9981, 0.9572, 0.9490, 0.79),
     "LogisticRegression": (0.9218, 0.9236, 0.9072, 1.86),
     "DecisionTreeClassifier": (1.0, 0.9254, 0.9145, 1.15),
@@ -47,7 +47,7 @@ LIBRARIES = (
 TORCH = ("sklearn.decomposition", "training.studies.dense")
 
 
-class Contestant(NamedTuple):
+class ModelSpec(NamedTuple):
     """A model to compare; `make` gives a fresh one."""
 
     name: str
@@ -57,32 +57,32 @@ class Contestant(NamedTuple):
     modules: tuple[str, ...]
 
 
-def contestants(table: Table, options: Options) -> list[Contestant]:
+def model_specs(table: Table, options: Options) -> list[ModelSpec]:
     """Return all that the table has tensors for, the original work's in their order first."""
     from training.studies import dense
 
     chance = {"seed": options.seed, "jobs": options.jobs}
     epochs = options.epochs or EPOCHS["dense"]
     networks = [
-        Contestant(
+        ModelSpec(
             name, "26 features", "features", partial(_network, name, options.seed, epochs), TORCH
         )
         for name in dense.SHAPES
     ]
     classic, recent = (
         [
-            Contestant(name, takes, "features", partial(_one_of, makers, name, **chance), LIBRARIES)
+            ModelSpec(name, takes, "features", partial(_one_of, makers, name, **chance), LIBRARIES)
             for name in makers(**chance)
         ]
         for takes, makers in (
-            ("16 components", estimators.of_work_a),
-            ("26 features", estimators.of_today),
+            ("16 components", estimators.original_models),
+            ("26 features", estimators.recent_models),
         )
     )
     found = [*classic, *networks[:2], *recent, *networks[2:]]
     if table.log_mel is not None:
         make = partial(dense.LogMel, options.seed, options.epochs or EPOCHS["log_mel"])
-        found.append(Contestant("network on log-mel", "log-mel", "log_mel", make, TORCH))
+        found.append(ModelSpec("network on log-mel", "log-mel", "log_mel", make, TORCH))
     return found
 
 
@@ -99,19 +99,19 @@ def _network(name: str, seed: int, epochs: int) -> Learner:
 def run(table: Table, options: Options, progress: Callable[[int, int], None]) -> Study:
     """Return the comparison. `progress(done, total)` counts trainings."""
     field = [
-        one for one in contestants(table, options) if not options.only or one.name in options.only
+        one for one in model_specs(table, options) if not options.only or one.name in options.only
     ]
     if not field:
-        names = ", ".join(one.name for one in contestants(table, options))
+        names = ", ".join(one.name for one in model_specs(table, options))
         raise CollectionError(
             f"only={', '.join(options.only)} is none of the models; there is {names}"
         )
     protocols = {"honest": honest(table, options), LEAKY: leaky(table, options)}
     results: dict[str, dict[str, Any]] = {}
     for one in field:
-        results[one.name] = {"takes": one.takes, "work_a": WORK_A.get(one.name)}
+        results[one.name] = {"takes": one.takes, "work_a": ORIGINAL_RESULTS.get(one.name)}
         for protocol, parts in protocols.items():
-            results[one.name][protocol] = judge(one, table, parts, costs=protocol == "honest")
+            results[one.name][protocol] = evaluate(one, table, parts, costs=protocol == "honest")
             progress(2 * (len(results) - 1) + (protocol == LEAKY) + 1, 2 * len(field))
     return Study(
         "models",
@@ -119,7 +119,7 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
         _about(table, protocols["honest"], results),
         [_accuracy(results), _quality(results), _costs(results)],
         _draw(results),
-        f"Filled: sources the model never met. Open: the original work's protocol, {LEAKY}. The two judge different "
+        f"Filled: sources the model never met. Open: the original work's protocol, {LEAKY}. The two evaluate different "
         "windows; who can learn by heart gains most.",
         {
             "models": results,
@@ -130,7 +130,7 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
     )
 
 
-def judge(one: Contestant, table: Table, parts: Parts, *, costs: bool) -> dict[str, Any]:
+def evaluate(one: ModelSpec, table: Table, parts: Parts, *, costs: bool) -> dict[str, Any]:
     """Return the metrics of a model on every part after learning from the first, with times and, if so, costs."""
     tensors, learner = table.tensors(one.kind), one.make()
     rows = {name: np.asarray(tensors[some]) for name, some in zip(PARTS, parts, strict=True)}
@@ -161,7 +161,7 @@ def _about(table: Table, parts: Parts, results: dict[str, Any]) -> str:
     length = f"{table.about['window_s']:g} s"
     return (
         f"{len(parts.train)} windows of {length} to train, {len(parts.valid)} to choose thresholds, "
-        f"{len(parts.test)} to judge, from {len(table.sources)} sources, none in two parts; {len(table.names)} labels. "
+        f"{len(parts.test)} to evaluate, from {len(table.sources)} sources, none in two parts; {len(table.names)} labels. "
         f"A model that always says nothing has an element-wise accuracy of {first['accuracy_all_negative']:.4f} on the "
         f"test part. Columns marked {LEAKY} follow the work that Timbre began with: windows shuffled, copies made "
         "before the split."

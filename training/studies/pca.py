@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from training.recordings.table import Table
     from training.studies.protocol import Options, Parts
 
-WORK_A = {23: 0.01, 21: 0.02, 19: 0.03, 18: 0.04, 17: 0.05, 16: 0.07, 15: 0.08, 14: 0.10}
+ORIGINAL_RESULTS = {23: 0.01, 21: 0.02, 19: 0.03, 18: 0.04, 17: 0.05, 16: 0.07, 15: 0.08, 14: 0.10}
 """Information lost by number of components, as the original work published it."""
 CHOSEN = 16
 
@@ -39,7 +39,7 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
         [
             str(number),
             *(float(column[number - 1]) for column in columns.values()),
-            WORK_A.get(number),
+            ORIGINAL_RESULTS.get(number),
         ]
         for number in range(count, 0, -1)
     ]
@@ -55,7 +55,10 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
         [Sheet("Information lost", note, ["components", *columns, "original work"], rows)],
         _draw(columns, count),
         f"The dashed line is at {CHOSEN} components, which the original work chose.",
-        {"lost": {name: column.tolist() for name, column in columns.items()}, "work_a": WORK_A},
+        {
+            "lost": {name: column.tolist() for name, column in columns.items()},
+            "work_a": ORIGINAL_RESULTS,
+        },
     )
 
 
@@ -87,8 +90,8 @@ def _draw(columns: dict[str, npt.NDArray[np.float64]], count: int) -> Any:
                 label=name,
             )
         ax.plot(
-            list(WORK_A),
-            [100 * share for share in WORK_A.values()],
+            list(ORIGINAL_RESULTS),
+            [100 * share for share in ORIGINAL_RESULTS.values()],
             "s",
             color=SERIES[3],
             label="original work",

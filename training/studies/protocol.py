@@ -1,9 +1,9 @@
-"""Which windows train and which judge: by source, and, to show what that is worth, as the original work did.
+"""Which windows train and which evaluate: by source, and, to show what that is worth, as the original work did.
 
 The original work is the instrument recogniser that Timbre generalises; it published 94.90 %
 element-wise accuracy.
 
-*Honest*: the table's own parts; no source is on two sides, and only originals judge. *Leaky*: all windows shuffled,
+*Honest*: the table's own parts; no source is on two sides, and only originals evaluate. *Leaky*: all windows shuffled,
 copies made before the split, so that parts of one recording and copies of one window stand on both sides.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LEAKY = "leaky"
 """How every score under the original work's own protocol is marked."""
 JUDGING = 3
-"""A part to judge with has at most a third of the windows that train."""
+"""A part to evaluate with has at most a third of the windows that train."""
 LEAST = 27
 """Training windows: one more than there are features, or nothing can be projected."""
 
@@ -64,7 +64,7 @@ def honest(table: Table, options: Options) -> Parts:
     found = [_some(table.rows(part, copies=part == "train"), part, options, rng) for part in PARTS]
     if empty := [part for part, rows in zip(PARTS, found, strict=True) if not len(rows)]:
         raise CollectionError(
-            f"{table.path} has no window in {', '.join(empty)}: a study needs sources to train, to choose and to judge"
+            f"{table.path} has no window in {', '.join(empty)}: a study needs sources to train, to choose and to evaluate"
         )
     if len(found[0]) < LEAST:
         raise CollectionError(

@@ -59,14 +59,14 @@ def run(recipe: SoundsRecipe, lengths: Sequence[float], options: Options, stage:
             table = _table(recipe, collection, split, length, progress)
         with stage(f"forests on {length:g} s"):
             parts = {"honest": honest(table, options), LEAKY: leaky(table, options)}
-            found[length] = {name: _judge(table, some, options) for name, some in parts.items()}
+            found[length] = {name: _evaluate(table, some, options) for name, some in parts.items()}
     return Study(
         "windows",
         "How long a window",
         f"{len(found)} lengths, judged on the same recordings, whose sources the forest never met.",
         [_sheet(recipe, found)],
         _draw(found),
-        f"Filled: sources never met. Open: the original work's protocol, {LEAKY}. The two judge different windows.",
+        f"Filled: sources never met. Open: the original work's protocol, {LEAKY}. The two evaluate different windows.",
         {f"{length:g}": one for length, one in found.items()},
     )
 
@@ -117,13 +117,13 @@ def _table(
     )[0]
 
 
-def _judge(table: Table, parts: Parts, options: Options) -> Metrics:
+def _evaluate(table: Table, parts: Parts, options: Options) -> Metrics:
     features, labels = table.tensors("features"), np.asarray(table.labels)
     learner = Prepared(forest(seed=options.seed, jobs=options.jobs), COMPONENTS)
     learner.fit(np.asarray(features[parts.train]), labels[parts.train])
-    said = [learner.scores(np.asarray(features[rows])) for rows in (parts.valid, parts.test)]
-    limits = choose(said[0], labels[parts.valid], np.asarray(table.groups[parts.valid]))
-    return measure(said[1], labels[parts.test], thresholds=limits, names=table.names)
+    predicted = [learner.scores(np.asarray(features[rows])) for rows in (parts.valid, parts.test)]
+    limits = choose(predicted[0], labels[parts.valid], np.asarray(table.groups[parts.valid]))
+    return measure(predicted[1], labels[parts.test], thresholds=limits, names=table.names)
 
 
 def _draw(found: dict[float, dict[str, Any]]) -> Any:

@@ -5,12 +5,12 @@ import pytest
 
 from training.common.labels import RATE
 from training.notes.augment import ROOMS, Augmentation, apply, compress, draw, level, room
-from training.notes.mixtures import BEFORE, WINDOW
+from training.notes.mixtures import PRE_ROLL, WINDOW
 
 
 @pytest.fixture
 def noise():
-    return np.random.default_rng(0).normal(0, 0.1, BEFORE + WINDOW).astype(np.float32)
+    return np.random.default_rng(0).normal(0, 0.1, PRE_ROLL + WINDOW).astype(np.float32)
 
 
 def db(x):
@@ -28,7 +28,7 @@ def test_nothing_drawn_changes_nothing_but_the_level(noise):
     assert result.shape == (WINDOW,)
     assert result.dtype == np.float32
     assert np.abs(result).max() == pytest.approx(10 ** (-6 / 20), rel=1e-4)
-    assert np.corrcoef(result, noise[BEFORE:])[0, 1] > 0.99999
+    assert np.corrcoef(result, noise[PRE_ROLL:])[0, 1] > 0.99999
 
 
 def test_what_is_drawn_depends_on_the_generator_alone():
@@ -53,7 +53,7 @@ def test_every_draw_gives_a_sound_window(noise):
 def test_silence_stays_silence():
     for seed in range(40):
         assert not apply(
-            np.zeros(BEFORE + WINDOW, np.float32), draw(np.random.default_rng(seed))
+            np.zeros(PRE_ROLL + WINDOW, np.float32), draw(np.random.default_rng(seed))
         ).any()
 
 
@@ -89,16 +89,16 @@ def test_noise_stands_at_the_ratio_drawn(noise):
 
 
 def test_a_room_rings_on_after_the_sound():
-    burst = np.zeros(BEFORE + WINDOW, np.float32)
-    burst[BEFORE + 1000] = 1.0
+    burst = np.zeros(PRE_ROLL + WINDOW, np.float32)
+    burst[PRE_ROLL + 1000] = 1.0
     dry, wet = apply(burst, Augmentation()), apply(burst, Augmentation(room=3, wet=0.8))
     assert not np.any(np.abs(dry[1100:]) > 1e-4)
     assert np.any(np.abs(wet[1500:]) > 1e-3)
 
 
 def test_what_rang_before_the_window_is_heard_in_it_and_nothing_comes_round():
-    before = np.zeros(BEFORE + WINDOW, np.float32)
-    before[BEFORE - 2000] = 1.0
+    before = np.zeros(PRE_ROLL + WINDOW, np.float32)
+    before[PRE_ROLL - 2000] = 1.0
     longest = max(range(ROOMS), key=lambda number: np.abs(np.fft.irfft(room(number))[8000:]).sum())
     wet = apply(before, Augmentation(room=longest, wet=0.9))
     assert np.abs(wet[:4000]).max() > np.abs(wet[-20000:]).max() * 3

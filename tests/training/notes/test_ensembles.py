@@ -11,7 +11,7 @@ from training.notes.ensembles import (
     take_score,
     take_solo,
 )
-from training.notes.mixtures import BEFORE
+from training.notes.mixtures import PRE_ROLL
 from training.notes.sheet_music import Score, sort
 
 
@@ -39,7 +39,7 @@ def test_a_note_always_sounds_in_its_window(toy, exact):
     for seed in range(60):
         take = take_note(toy, "flute", np.random.default_rng(seed), exact=exact)
         assert take.samples.shape == (SAMPLES,)
-        assert np.count_nonzero(np.abs(take.samples[BEFORE:]) > 0.01) > 2000
+        assert np.count_nonzero(np.abs(take.samples[PRE_ROLL:]) > 0.01) > 2000
         assert names(take) == {"flute"}
 
 

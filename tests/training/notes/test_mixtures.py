@@ -3,8 +3,8 @@ import pytest
 
 from training.common.labels import LABELS, RATE
 from training.notes.mixtures import (
-    BEFORE,
-    REACH,
+    MAX_SHIFT,
+    PRE_ROLL,
     WINDOW,
     choose,
     into_range,
@@ -15,7 +15,7 @@ from training.notes.mixtures import (
 )
 from training.notes.phrases import Event
 
-SAMPLES = BEFORE + WINDOW
+SAMPLES = PRE_ROLL + WINDOW
 
 
 def heard(*names):
@@ -57,7 +57,7 @@ def test_a_pitch_is_played_with_a_note_near_it(toy):
         index, moved = choose(toy, "violin", pitch, RATE, rng)
         assert LABELS[toy.label[index]] == "violin"
         assert toy.pitch[index] + moved == pytest.approx(pitch)
-        assert abs(moved) <= REACH
+        assert abs(moved) <= MAX_SHIFT
 
 
 def test_a_pitch_far_from_all_notes_is_set_in_another_octave(toy):
@@ -82,7 +82,9 @@ def test_a_section_is_louder_than_nothing_and_as_long_as_asked(toy):
 def stem_of(make_tone, begin, seconds, gain=1.0):
     stem = np.zeros(SAMPLES, np.float32)
     tone = gain * make_tone(69, seconds)
-    stem[BEFORE + int(begin * RATE) :][: len(tone)] = tone[: SAMPLES - BEFORE - int(begin * RATE)]
+    stem[PRE_ROLL + int(begin * RATE) :][: len(tone)] = tone[
+        : SAMPLES - PRE_ROLL - int(begin * RATE)
+    ]
     return stem
 
 
@@ -119,7 +121,7 @@ def test_silence_has_no_labels():
 
 def test_parts_are_within_the_spread_of_one_another(make_tone):
     soft, loud = stem_of(make_tone, 0, 2.0, gain=0.01), stem_of(make_tone, 0, 2.0)
-    soft[:], time = 0.01 * np.sin(np.arange(SAMPLES) * 0.3), slice(BEFORE, None)
+    soft[:], time = 0.01 * np.sin(np.arange(SAMPLES) * 0.3), slice(PRE_ROLL, None)
     for seed in range(10):
         total = mix([soft, loud], ["piano", "flute"], np.random.default_rng(seed)).samples
         parts = np.linalg.lstsq(np.stack([soft[time], loud[time]], 1), total[time], rcond=None)[0]

@@ -10,13 +10,13 @@ from training.notes.render import (
     TAKES,
     Struck,
     families,
-    honest_labels,
     installed_fonts,
     library_of_fonts,
     render,
     render_notes,
+    usable_labels,
 )
-from training.notes.soundfont import label_samples, liars, program_zones, shared
+from training.notes.soundfont import label_samples, mislabelled_programs, program_zones, shared
 
 
 def test_a_rendered_note_has_its_pitch_and_its_time(small_font, pitch_heard):
@@ -44,9 +44,9 @@ def test_without_fluidsynth_the_message_says_what_to_install(tmp_path, monkeypat
 
 
 def test_a_viola_that_plays_violin_samples_is_left_out(small_font):
-    assert liars(small_font) == {"viola": "violin"}
-    assert "viola" not in honest_labels(small_font)
-    assert {"violin", "cello", "contrabass"} <= set(honest_labels(small_font))
+    assert mislabelled_programs(small_font) == {"viola": "violin"}
+    assert "viola" not in usable_labels(small_font)
+    assert {"violin", "cello", "contrabass"} <= set(usable_labels(small_font))
 
 
 def test_programs_name_their_samples(small_font):
@@ -92,7 +92,7 @@ def test_the_bank_of_csound_is_kin_to_timgm_and_its_horn_is_a_tuba(small_font):
     fonts = {font.stem: font for font in installed_fonts()}
     if "sf_GMbank" not in fonts:
         pytest.skip("the sound font csound-soundfont is not installed")
-    assert liars(fonts["sf_GMbank"]) == {"viola": "violin", "horn": "tuba"}
+    assert mislabelled_programs(fonts["sf_GMbank"]) == {"viola": "violin", "horn": "tuba"}
     assert families([fonts["sf_GMbank"], small_font]) == {
         "font-sf_gmbank": (fonts["sf_GMbank"], small_font)
     }
@@ -101,7 +101,7 @@ def test_the_bank_of_csound_is_kin_to_timgm_and_its_horn_is_a_tuba(small_font):
 @pytest.mark.slow
 def test_a_font_becomes_a_library(small_font, tmp_path):
     library = library_of_fonts("font-timgm6mb", [small_font], tmp_path)
-    assert set(library.labels) == set(honest_labels(small_font))
+    assert set(library.labels) == set(usable_labels(small_font))
     assert not np.isnan(library.pitch).any()
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     library_of_fonts("font-timgm6mb", [small_font], tmp_path)

@@ -5,7 +5,7 @@ import pytest
 from scipy import signal
 
 from training.notes.library import library_of_folder, tidy
-from training.notes.render import BORROWED, honest_labels, installed_fonts, render_notes
+from training.notes.render import BORROWED, installed_fonts, render_notes, usable_labels
 
 
 def likeness(one, other):
@@ -45,5 +45,5 @@ def test_what_is_called_borrowed_is_the_same_recording(generaluser, small_font):
 @pytest.mark.timeout(600)
 def test_no_label_of_a_font_is_a_recording_of_generaluser(generaluser, small_font):
     for font in installed_fonts():
-        for label in set(honest_labels(font)) & set(generaluser.labels):
+        for label in set(usable_labels(font)) & set(generaluser.labels):
             assert closest(generaluser, label, render_notes(font, label)) < 0.8, (font.stem, label)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from joblib import Parallel, delayed
 
-from training.recordings.augment import VARIANTS, check_names, seed_of, seeded, speed_of, vary
+from training.recordings.augment import (
+    VARIANTS,
+    apply_variant,
+    check_names,
+    seed_of,
+    seeded,
+    speed_of,
+)
 from training.recordings.collection import CollectionError
 
 RATE = 22_050
@@ -25,7 +32,7 @@ def tone():
 
 
 def varied(samples, name, seed=3, length=None, **settings):
-    return vary(samples, name, seed, length=length or len(samples), **settings)
+    return apply_variant(samples, name, seed, length=length or len(samples), **settings)
 
 
 def rms(samples):
@@ -62,7 +69,9 @@ def test_silence_stays_silence(name):
 def test_samples_are_the_same_in_any_number_of_processes(tone):
     alone = [varied(tone, name, seed) for name in VARIANTS for seed in (1, 2)]
     work = (
-        delayed(vary)(tone, name, seed, length=len(tone)) for name in VARIANTS for seed in (1, 2)
+        delayed(apply_variant)(tone, name, seed, length=len(tone))
+        for name in VARIANTS
+        for seed in (1, 2)
     )
     for mine, other in zip(alone, Parallel(n_jobs=2)(work), strict=True):
         assert np.array_equal(mine, other)
@@ -70,7 +79,9 @@ def test_samples_are_the_same_in_any_number_of_processes(tone):
 
 def test_samples_are_the_same_in_any_number_of_threads(tone):
     work = (
-        delayed(vary)(tone, name, seed, length=len(tone)) for name in VARIANTS for seed in (1, 2)
+        delayed(apply_variant)(tone, name, seed, length=len(tone))
+        for name in VARIANTS
+        for seed in (1, 2)
     )
     threads = Parallel(n_jobs=4, prefer="threads")(work)
     for (name, seed), other in zip(
@@ -134,7 +145,7 @@ def test_speed_keeps_the_pitch_and_reads_on_in_the_clip(tone):
         assert 0.8 <= speed <= 1.25
         assert speed_of("volume", seed) == 1
         burst = np.tile(tone, 2)
-        out = vary(burst[: int(len(tone) * speed)], "speed", seed, length=len(tone))
+        out = apply_variant(burst[: int(len(tone) * speed)], "speed", seed, length=len(tone))
         assert len(out) == len(tone)
         assert abs(pitch(out) - pitch(tone)) < 3
         # The soft half begins after 1 s of the clip.

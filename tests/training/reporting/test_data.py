@@ -10,7 +10,7 @@ from training.evaluation.leave_one_out import SourceScores
 from training.reporting.data import (
     bootstrap,
     intervals,
-    label_facts,
+    label_data,
     mistakes,
     precision_recall,
     reliability,
@@ -28,7 +28,7 @@ def scored(rng=None):
 
 def test_a_label_s_figures_are_scikit_learn_s(scored):
     scores, truth = scored
-    found = label_facts(scores, truth, 0.6)
+    found = label_data(scores, truth, 0.6)
     assert found["f1"] == pytest.approx(f1_score(truth, scores >= 0.6))
     assert found["average_precision"] == pytest.approx(average_precision_score(truth, scores))
     assert found["sweep"]["f1"][0] == pytest.approx(
@@ -53,7 +53,7 @@ def test_every_point_of_the_curve_lies_on_scikit_learn_s(scored):
 
 
 def test_a_label_without_a_window_has_an_empty_curve_and_no_recall():
-    found = label_facts(np.zeros(4, np.float32), np.zeros(4, bool), 0.5)
+    found = label_data(np.zeros(4, np.float32), np.zeros(4, bool), 0.5)
     assert (found["recall"], found["precision"], found["curve"]["recall"]) == (None, None, [])
 
 

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from training.search import BySource, ForestPathSearchCV, SearchError
 
-WORK_A = {
+ORIGINAL_GRID = {
     "n_estimators": [100, 150, 200, 700],
     "max_features": ["auto", "sqrt", "log2"],
     "max_depth": [None, *range(10, 50)],
@@ -119,12 +119,12 @@ def test_scores_differ_from_those_of_grid_search_as_two_seeds_do(scoring):
 def test_all_of_work_as_combinations_have_a_row_and_equal_feature_counts_are_done_once():
     rows, labels = sounds(90, features=16)
     calls = []
-    small = WORK_A | {"n_estimators": [1, 2, 3, 4]}
+    small = ORIGINAL_GRID | {"n_estimators": [1, 2, 3, 4]}
     found = search(small, progress=lambda done, total: calls.append((done, total)), n_jobs=2).fit(
         rows, labels
     )
     assert found.cv_results_["params"] == list(ParameterGrid(small))
-    assert len(found.cv_results_["params"]) == len(list(ParameterGrid(WORK_A))) == 2952
+    assert len(found.cv_results_["params"]) == len(list(ParameterGrid(ORIGINAL_GRID))) == 2952
     assert not np.isnan(found.cv_results_["mean_test_score"]).any()
     assert calls == [
         (i, 6) for i in range(1, 7)

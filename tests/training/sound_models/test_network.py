@@ -88,7 +88,7 @@ def test_the_shipped_shape_is_small_and_little_arithmetic():
 
 def test_varied_spectrograms_keep_shape_and_type_and_differ(settings, material):
     some = material[0][:4].astype(np.float32)
-    varied = network.vary(some, settings, np.random.default_rng(0))
+    varied = network.augment(some, settings, np.random.default_rng(0))
     assert (varied.shape, varied.dtype) == (some.shape, some.dtype)
     assert not np.allclose(varied, some)
     assert np.isfinite(varied).all()
@@ -100,7 +100,7 @@ def test_a_blend_is_the_sum_of_powers_with_the_labels_of_both():
     x[0, 10], x[1, 90] = 0, -20
     on = np.eye(2, dtype=bool)
     for seed in range(10):
-        mixed, labels = network.blend(x, on, settings, np.random.default_rng(seed))
+        mixed, labels = network.mixup(x, on, settings, np.random.default_rng(seed))
         assert mixed.dtype == np.float32
         np.testing.assert_array_equal(mixed[1], x[1])
         if labels[0].all():

@@ -15,7 +15,10 @@ ROWS = ((HIDDEN @ RNG.normal(size=(2, 26)) + 0.3 * RNG.normal(size=(300, 26))) *
 LABELS = np.stack(
     [HIDDEN[:, 0] > 0, HIDDEN[:, 1] > 0, np.zeros(300, bool), np.ones(300, bool)], axis=1
 )
-LEARNERS = {**estimators.of_work_a(seed=1, jobs=1), **estimators.of_today(seed=1, jobs=1)}
+LEARNERS = {
+    **estimators.original_models(seed=1, jobs=1),
+    **estimators.recent_models(seed=1, jobs=1),
+}
 
 
 @pytest.mark.parametrize("name", LEARNERS)

@@ -23,18 +23,18 @@ def study(table):
 
 
 def test_all_models_are_there_the_original_eight_first(table):
-    names = [one.name for one in models.contestants(table, OPTIONS)]
-    assert names[:8] == list(models.WORK_A)
+    names = [one.name for one in models.model_specs(table, OPTIONS)]
+    assert names[:8] == list(models.ORIGINAL_RESULTS)
     assert names[8:] == [
         "ExtraTreesClassifier", "HistGradientBoosting", "LightGBM", "linear SVM", "network on 26 features",
         "network on log-mel",
     ]  # fmt: skip
-    without = models.contestants(replace(table, log_mel=None), OPTIONS)
+    without = models.model_specs(replace(table, log_mel=None), OPTIONS)
     assert [one.name for one in without] == names[:-1]
 
 
 def test_a_contestant_is_made_afresh_each_time(table):
-    for one in models.contestants(table, OPTIONS):
+    for one in models.model_specs(table, OPTIONS):
         assert one.make() is not one.make()
 
 

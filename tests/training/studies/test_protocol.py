@@ -29,7 +29,7 @@ def test_leaky_parts_are_as_large_disjoint_and_of_the_same_sources(table):
     assert [len(rows) for rows in parts] == [len(rows) for rows in fair]
     assert len(np.unique(np.concatenate(parts))) == sum(map(len, parts))
     assert sources(table, parts.train) == sources(table, parts.test) == {0, 1, 2, 3, 4}
-    assert np.asarray(table.copies)[parts.test].any(), "copies judge, as they did"
+    assert np.asarray(table.copies)[parts.test].any(), "copies evaluate, as they did"
 
 
 @pytest.mark.parametrize(
