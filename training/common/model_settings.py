@@ -71,7 +71,8 @@ class Network:
         fits = 0 < len(self.channels) == len(self.strides) and min(steps) >= 1
         check(
             fits,
-            f"network.channels={list(self.channels)} and strides={[list(pair) for pair in self.strides]} must be "
+            f"network.channels={list(self.channels)} and "
+            f"strides={[list(pair) for pair in self.strides]} must be "
             f"whole numbers above 0, a pair of strides for each layer",
         )
         whole = dict.fromkeys(("members", "epochs", "batch"), (1, math.inf))

@@ -33,7 +33,7 @@ class Graph:
         return name
 
     def serialise(self, takes: Any, *, labels: int) -> bytes:
-        """Return the model from the input `takes` to what the last node gives: `scores` (n, labels) float32."""
+        """Return the model from the input `takes` to `scores`, (n, labels) float32."""
         from onnx import TensorProto, helper
 
         gives = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", labels])

@@ -1,4 +1,4 @@
-"""What it takes to make an artefact again: its recipe as a file, its seed, the commit of the code."""
+"""What is needed to make an artefact again: its recipe as a file, its seed, the commit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WHERE = ("data", "cache", "jobs", "profile", "profiles", "save_weights")
 
 
 def origin(recipe: AnyRecipe) -> dict[str, Any]:
-    """Return the origin of an artefact for its manifest: `recipe` (TOML text), `seed`, `commit`, `python`."""
+    """Return the manifest's origin: `recipe` (TOML text), `seed`, `commit`, `python`."""
     return {
         "recipe": to_toml(recipe),
         "seed": recipe.seed,
@@ -36,7 +36,7 @@ def origin(recipe: AnyRecipe) -> dict[str, Any]:
 
 
 def to_toml(recipe: AnyRecipe) -> str:
-    """Return the recipe as it is carried out, profile and changes applied, as TOML that `timbre train` takes."""
+    """Return the recipe with profile and changes applied, as TOML that `timbre train` reads."""
     fields = {key: value for key, value in dataclasses.asdict(recipe).items() if key not in WHERE}
     sections = {key: value for key, value in fields.items() if isinstance(value, dict)}
     tables = {key: value for key, value in fields.items() if _is_tables(value)}
@@ -49,12 +49,18 @@ def to_toml(recipe: AnyRecipe) -> str:
 
 
 def commit() -> str:
-    """Return the commit of this code, with `-changed` if files differ from it; empty outside of a checkout."""
+    """Return the commit of this code, `-changed` after it if files differ; "" without git."""
     folder = Path(__file__).parent
     if not shutil.which("git"):
         return ""
     said = [
-        subprocess.run(["git", *words], capture_output=True, text=True, check=False, cwd=folder)  # noqa: S603, S607
+        subprocess.run(  # noqa: S603
+            ["git", *words],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+        )
         for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
     ]
     if any(answer.returncode for answer in said):

@@ -1,4 +1,4 @@
-"""`timbre data check`: everything in a collection is read once; labels and sources are counted, problems listed."""
+"""`timbre data check`: reads every recording, counts labels and sources, lists problems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`timbre data hear`: training windows before and after each variant, as WAV files and a sheet of spectrograms."""
+"""`timbre data hear`: windows before and after each variant, as WAV files and spectrograms."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def main(argv: list[str]) -> int:
 
 
 def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
-    """Write NN-LABELS/00-original.wav, 01-VARIANT.wav, ... and sheet.png for some training windows; return the folders.
+    """Write WAV files and spectrograms of some training windows and return their folders.
+
+    A folder NN-LABELS holds 00-original.wav, 01-VARIANT.wav, ... and sheet.png.
 
     Without variants in the recipe all of VARIANTS are heard.
     """
@@ -92,7 +94,7 @@ def _one(
 
 
 def sheet(heard: dict[str, Samples], path: Path, *, title: str) -> None:
-    """Write the log-mel spectrograms of windows of one length as a PNG file, all on one scale of 80 dB."""
+    """Write log-mel spectrograms of windows of one length as a PNG file, on one scale of 80 dB."""
     import matplotlib as mpl
 
     mpl.use("agg")

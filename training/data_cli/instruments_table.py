@@ -1,4 +1,4 @@
-"""The windows of the recipe `instruments` as a table, so that searches and studies run on the shipped material."""
+"""The windows of the recipe `instruments` as a table, for searches and studies."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ SHARES = (0.6, 0.2, 0.2)
 NOISES = {"noise-a": "train", "noise-b": "test"}
 BLOCK = 1024
 RULE = (
-    f"a label is on when its part is above {AUDIBLE_DB:g} dB of the loudest 23 ms of the mix for at least "
-    f"{AUDIBLE_SECONDS:g} s of the 2-s window; a window of one note has its label whenever it sounds"
+    f"a label is on when its part is above {AUDIBLE_DB:g} dB of the loudest 23 ms of the mix for "
+    f"at least {AUDIBLE_SECONDS:g} s of the 2-s window; a window of one note has its label "
+    f"whenever it sounds"
 )
 
 
@@ -55,7 +56,7 @@ def export(
     jobs: int = 1,
     seed: int = 1,
 ) -> Table:
-    """Return the table of two sets of windows, the first for training, the second for the other parts."""
+    """Return the table of two sets: one of training windows, one for validation and test."""
     part = parts_of(train, seed=seed)
     chosen = [
         [

@@ -1,4 +1,4 @@
-"""`timbre data`: look at collections of sounds, divide them, make tables of them; bring, clean and pack pictures."""
+"""`timbre data`: check, split and tabulate sounds; collect, clean and pack pictures."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ COMMANDS = {
 
 
 def main(argv: list[str]) -> int:
-    """Run `timbre data` and return the exit code: 0 done, 1 refused or with problems, 2 not understood."""
+    """Run `timbre data` and return its exit code: 0 done, 1 error or problems, 2 bad arguments."""
     if not argv or argv[0] in {"-h", "--help"}:
         lines = [f"  {name:<10}{about}" for name, (_, about) in COMMANDS.items()]
         print(
             "\n".join(
                 [
-                    "usage: timbre data COMMAND ...   (timbre data COMMAND --help tells its options)",
+                    "usage: timbre data COMMAND ...   (options: timbre data COMMAND --help)",
                     "",
                     *lines,
                 ]
@@ -94,6 +94,7 @@ def parser(name: str, about: str) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="change a setting, such as collection.kind=audacity, windows.length=3, split.shares=[0.6,0.2,0.2]",
+        help="change a setting, such as collection.kind=audacity, windows.length=3, "
+        "split.shares=[0.6,0.2,0.2]",
     )
     return options

@@ -1,4 +1,4 @@
-"""`timbre data table`: the features of every window of a collection, computed in parallel and only once."""
+"""`timbre data table`: computes the features of a collection's windows, in parallel, once."""
 
 from __future__ import annotations
 

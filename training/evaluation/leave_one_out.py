@@ -67,7 +67,7 @@ def sources_of(windows: WindowSet) -> list[str]:
 
 
 def splits(train: WindowSet, *, excluded: Sequence[str] = ()) -> dict[str, npt.NDArray[np.int64]]:
-    """Return by source the rows of all others; `excluded` ones are nowhere. Empty when fewer than two are left."""
+    """Return by source the rows of all others but `excluded` ones; empty below two sources."""
     sources = [source for source in sources_of(train) if source not in excluded]
     if len(sources) < 2:
         return {}
@@ -96,7 +96,7 @@ def evaluate(
 
 
 def held_out_metrics(scores: Scores, labels: Mask) -> HistoryEntry:
-    """Return mean cross-entropy and mean average precision of windows that nothing was learnt from."""
+    """Return mean cross-entropy and mean average precision of held-out windows."""
     right = np.where(labels, scores, 1 - scores)
     precision = [
         average_precision(scores[:, i], labels[:, i]) for i in np.flatnonzero(labels.any(axis=0))

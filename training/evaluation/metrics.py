@@ -1,4 +1,4 @@
-"""What a table of scores is worth: multi-label metrics, each beside the figure of a model that knows nothing.
+"""Multi-label metrics, each beside the baseline of a model without any knowledge.
 
 Definitions: *element-wise accuracy* is the share of right cells in the windows x labels table; its
 baseline is the share of cells that are off. F1 of a label that never occurs is undefined: macro-F1
@@ -56,7 +56,7 @@ def measure(
 def multi_label(
     scores: Scores, labels: Mask, *, thresholds: npt.NDArray[np.floating[Any]], names: Sequence[str]
 ) -> Metrics:
-    """Return accuracy, F1 and average precision, with their baseline, over windows that all sound."""
+    """Return accuracy, F1 and average precision with their baselines; no window may be silent."""
     predicted = scores >= thresholds
     precision = [average_precision(scores[:, i], labels[:, i]) for i in range(len(names))]
     f1 = f1_by_label(predicted, labels)
@@ -87,7 +87,7 @@ def top1_by_kind(scores: Scores, labels: Mask, kind: npt.NDArray[np.str_]) -> Me
 
 
 def top1(scores: Scores, labels: Mask) -> Metrics:
-    """Return top-1 over windows of one instrument, the same averaged over labels, and the majority-class baseline."""
+    """Return top-1 of windows with one label, its mean over labels, and the majority baseline."""
     if not len(scores):
         return {"top1": None, "top1_macro": None, "top1_majority": None, "top1_windows": 0}
     truth, right = labels.argmax(axis=1), scores.argmax(axis=1) == labels.argmax(axis=1)
@@ -100,7 +100,10 @@ def top1(scores: Scores, labels: Mask) -> Metrics:
 
 
 def confusion(scores: Scores, labels: Mask) -> npt.NDArray[np.int64]:
-    """Return how often (true label, label with the highest score) came, (labels, labels), over single windows."""
+    """Return the confusion matrix, (labels, labels), of windows with one label.
+
+    Rows: the label. Columns: the label with the highest score.
+    """
     single = labels.sum(axis=1) == 1
     table = np.zeros((labels.shape[1], labels.shape[1]), np.int64)
     np.add.at(table, (labels[single].argmax(axis=1), scores[single].argmax(axis=1)), 1)
@@ -116,7 +119,10 @@ def f1_by_label(predicted: Mask, truth: Mask) -> list[float | None]:
 
 
 def average_precision(scores: npt.NDArray[np.floating[Any]], truth: Mask) -> float | None:
-    """Return sum over ranks of (recall gained) x precision, ties counted as one rank; None without a positive."""
+    """Return average precision: sum of (recall gained) x precision; None without a positive.
+
+    Equal scores count as one rank.
+    """
     if not truth.any():
         return None
     order = np.argsort(-scores, kind="stable")

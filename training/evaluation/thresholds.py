@@ -1,4 +1,4 @@
-"""The score from which a label is predicted to be on, chosen on sources that the model did not train on."""
+"""Decision thresholds of labels, calibrated on sources that the model did not train on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def calibrate(
     quiet: float = 0.99,
     beta: float = 1.0,
 ) -> npt.NDArray[np.float32]:
-    """Return a threshold per label, (labels,): best F-beta over the sources, among those that keep noise silent.
+    """Return a threshold per label, (labels,): the best F-beta that keeps noise without labels.
 
     scores, labels: (windows, labels) out of fold. Each source counts the same, whatever its size.
     At least the share `quiet` of noise and silence windows gets no label at all; that comes before

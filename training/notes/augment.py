@@ -1,7 +1,8 @@
-"""What happens to sound between an instrument and a file: room, microphone, noise, level, distortion, codec.
+"""Augmentation of windows: room, microphone, noise, level, distortion, codec.
 
-*Draw, then apply*: `draw` decides everything from a generator, `apply` is a pure function of the samples and what was
-drawn. Microphone, room and noise are one multiplication in the frequency domain, so a window costs two FFTs.
+*Draw, then apply*: `draw` decides everything from a generator, `apply` is a pure function of the
+samples and what was drawn. Microphone, room and noise are one multiplication in the frequency
+domain, so a window costs two FFTs.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ Spectrum: TypeAlias = npt.NDArray[np.complex64]
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Everything decided for one window. The default changes nothing but the level (peak at 0 dB)."""
+    """Everything decided for one window. The default only sets the level (peak at 0 dB)."""
 
     tilt: float = 0.0
     """dB per octave around 640 Hz."""
@@ -102,7 +103,10 @@ def draw(rng: np.random.Generator) -> Augmentation:
 
 
 def apply(samples: Samples, drawn: Augmentation) -> Samples:
-    """Return the window, float32 (WINDOW,), of samples with shape (PRE_ROLL + WINDOW,). Silence stays silence."""
+    """Return the augmented window, float32 (WINDOW,); silence stays silence.
+
+    samples: (PRE_ROLL + WINDOW,).
+    """
     spectrum = fft.rfft(samples, _SIZE)
     spectrum *= response(drawn)
     if drawn.noise:
@@ -140,7 +144,7 @@ def response(drawn: Augmentation) -> Spectrum:
 
 @lru_cache(maxsize=ROOMS)
 def room(number: int) -> Spectrum:
-    """Return the spectrum of a room's echo, direct sound left out: early reflections, then a decaying tail.
+    """Return the spectrum of a room's echo without the direct sound: early reflections and tail.
 
     Reverberation time 0.1 to 2.5 s; high frequencies die sooner. Energy 1.
     """

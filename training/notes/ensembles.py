@@ -35,15 +35,20 @@ FORMATIONS = (
     ("violin", "cello"), ("viola", "cello"), ("violin", "viola"), ("cello", "contrabass"),
     ("piano", "violin"), ("piano", "viola"), ("piano", "cello"), ("piano", "violin", "cello"),
     ("piano", "violin", "viola", "cello"), ("piano", "violin", "viola", "cello", "contrabass"),
-    ("piano", "flute"), ("piano", "clarinet"), ("piano", "horn"), ("piano", "oboe"), ("piano", "bassoon"),
+    ("piano", "flute"), ("piano", "clarinet"), ("piano", "horn"), ("piano", "oboe"),
+    ("piano", "bassoon"),
     ("piano", "clarinet", "cello"), ("piano", "violin", "horn"), ("piano", "flute", "cello"),
-    ("harpsichord", "violin"), ("harpsichord", "flute"), ("harpsichord", "oboe"), ("harpsichord", "violin", "cello"),
-    ("harpsichord", "flute", "cello"), ("harpsichord", "oboe", "bassoon"), ("harpsichord", "violin", "violin", "cello"),
-    ("flute", "oboe", "clarinet", "horn", "bassoon"), ("flute", "clarinet", "bassoon"), ("oboe", "clarinet", "bassoon"),
+    ("harpsichord", "violin"), ("harpsichord", "flute"), ("harpsichord", "oboe"),
+    ("harpsichord", "violin", "cello"),
+    ("harpsichord", "flute", "cello"), ("harpsichord", "oboe", "bassoon"),
+    ("harpsichord", "violin", "violin", "cello"),
+    ("flute", "oboe", "clarinet", "horn", "bassoon"), ("flute", "clarinet", "bassoon"),
+    ("oboe", "clarinet", "bassoon"),
     ("flute", "oboe"), ("clarinet", "bassoon"), ("horn", "bassoon"), ("oboe", "horn", "bassoon"),
     ("flute", "violin", "viola", "cello"), ("oboe", "violin", "viola", "cello"),
     ("clarinet", "violin", "viola", "cello"),
-    ("horn", "violin", "viola", "viola", "cello"), ("clarinet", "horn", "bassoon", "violin", "cello"),
+    ("horn", "violin", "viola", "viola", "cello"),
+    ("clarinet", "horn", "bassoon", "violin", "cello"),
 )  # fmt: skip
 
 
@@ -83,7 +88,7 @@ def take_solo(library: Library, label: str, rng: np.random.Generator) -> Take:
 
 
 def take_mix(libraries: Sequence[Library], rng: np.random.Generator) -> Take:
-    """Return two to five instruments with parts of their own, each from one of the libraries that have it."""
+    """Return two to five instruments with parts of their own, each from one of the libraries."""
     names = ensemble(sorted({label for library in libraries for label in library.labels}), rng)
     return _perform(libraries, names, [generate(name, SECONDS, rng) for name in names], rng)
 
@@ -91,7 +96,7 @@ def take_mix(libraries: Sequence[Library], rng: np.random.Generator) -> Take:
 def take_score(
     libraries: Sequence[Library], scores: Sequence[Score], rng: np.random.Generator
 ) -> Take:
-    """Return a piece of a score, played as written where its instruments are there, else or by chance by others."""
+    """Return an excerpt of a score, with the instruments as written or with random ones."""
     score = scores[int(rng.integers(len(scores)))]
     available = sorted({label for library in libraries for label in library.labels})
     written = list(score.labels)

@@ -49,7 +49,7 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Library:
-    """All notes of one source. Note i is audio[start[i]:end[i]] (int16), label[i] an index of LABELS."""
+    """All notes of one source. Note i is audio[start[i]:end[i]] (int16) of LABELS[label[i]]."""
 
     source: str
     audio: npt.NDArray[np.int16]
@@ -77,7 +77,7 @@ class Library:
 
 
 def pitch_of(name: str) -> float:
-    """Return the MIDI pitch that a file name tells: `flute_Gs6_15_piano`, `Bb2-soft`, `074_14`; else NaN."""
+    """Return the MIDI pitch in a file name (`flute_Gs6_15_piano`, `Bb2-soft`, `074_14`) or NaN."""
     if number := re.match(r"(\d{2,3})_", name):
         return float(number[1])
     if note := re.search(r"(?:^|[_-])([A-G])(s|#|b)?(-?\d)(?=[_.-]|$)", name):
@@ -115,7 +115,7 @@ def tidy(samples: Samples) -> Samples:
 
 
 def read_folder(folder: Path) -> Iterable[Note]:
-    """Yield the notes of FOLDER/LABEL/*, in the order of their names; labels not in LABELS are left out."""
+    """Yield the notes of FOLDER/LABEL/*, sorted by name; labels not in LABELS are ignored."""
     for label in LABELS:
         for path in sorted((folder / label).glob("*")):
             if path.suffix.lower() in SUFFIXES:
@@ -156,12 +156,13 @@ def open_library(source: str, folder: Path) -> Library:
 
 
 def library_of_folder(folder: Path, cache: Path, *more: Path, source: str | None = None) -> Library:
-    """Return the library of FOLDER/LABEL/* and of `more` such folders, decoded once and kept in `cache`."""
+    """Return the library of FOLDER/LABEL/* and of `more` folders, decoded once into `cache`."""
     name = source or folder.name
     folders = (folder, *more)
     if absent := [str(each) for each in folders if not each.is_dir()]:
         raise MaterialError(
-            f"no folder {', '.join(absent)}: give a folder that holds LABEL/*.wav (or flac, ogg, mp3)"
+            f"no folder {', '.join(absent)}: "
+            f"give a folder that holds LABEL/*.wav (or flac, ogg, mp3)"
         )
     files = [
         [str(path.relative_to(each)), path.stat().st_size]

@@ -1,4 +1,4 @@
-"""Parts played with the notes of a library, mixed at varied levels, with the labels that can be heard.
+"""Parts played with the notes of a library, mixed at random levels, with their audible labels.
 
 A label is **on** in a window when its part is above -40 dB of the loudest 23-ms frame of the mix
 for at least 0.3 s of the window's 2 s. A window of one note is the note's label whenever any of it
@@ -36,7 +36,7 @@ MAX_SHIFT = 3.5
 
 @dataclass(frozen=True)
 class Take:
-    """A dry window with what came before it, shape (PRE_ROLL + WINDOW,), and its labels, bool (11,)."""
+    """A dry window after its pre-roll, (PRE_ROLL + WINDOW,), and its labels, bool (11,)."""
 
     samples: Samples
     labels: npt.NDArray[np.bool_]
@@ -51,7 +51,10 @@ def _stretch(
     depth: float,
     turn: float,
 ) -> int:
-    """Write audio, read `ratio` times as fast with a vibrato, into out (cubic); return how much was written."""
+    """Resample audio into `out` by cubic interpolation; return the number of samples written.
+
+    ratio: speed of reading. depth, turn: of the vibrato.
+    """
     position = start
     step = ratio
     for i in range(len(out)):
@@ -73,7 +76,7 @@ def _stretch(
 def choose(
     library: Library, label: str, pitch: float, samples: int, rng: np.random.Generator
 ) -> tuple[int, float]:
-    """Return a note to play `pitch` with and by how many semitones to move it: at most MAX_SHIFT, octaves set aside.
+    """Return a note that can play `pitch` and its transposition in semitones, at most MAX_SHIFT.
 
     Among the notes in reach those that last long enough come first. Notes of unknown pitch are
     never moved.
@@ -120,7 +123,7 @@ def sound_note(
 def play_note(
     library: Library, label: str, event: Event, rng: np.random.Generator, *, detune: float = 0.0
 ) -> Samples:
-    """Return one note of a part, at most `event.duration` long plus its release, float32 in about [-1, 1]."""
+    """Return one note of a part with its release, float32 in about [-1, 1]."""
     release = int(rng.uniform(0.02, 0.25) * RATE)
     wanted = int(event.duration * RATE) + release
     index, moved = choose(library, label, event.pitch, wanted, rng)
@@ -186,7 +189,7 @@ def play(
 def section(
     library: Library, label: str, events: Sequence[Event], samples: int, rng: np.random.Generator
 ) -> Samples:
-    """Return the part played by one, or now and then by two to four players a little apart in time and tuning."""
+    """Return the part, (samples,): one player, or sometimes two to four in imperfect unison."""
     if label in KEYS or rng.random() > 0.2:
         return play(library, label, events, samples, rng, detune=rng.normal(0, 0.08))
     stem = np.zeros(samples, np.float32)
@@ -223,7 +226,7 @@ def mix(
     *,
     spread_db: float = 12.0,
 ) -> Take:
-    """Return the stems mixed at levels of 0 to -spread_db dB and the labels by the rule of this module."""
+    """Return the stems mixed at levels of 0 to -spread_db dB, labelled by this module's rule."""
     levels = 10 ** (-rng.uniform(0, spread_db, len(stems)) / 20)
     rms = [frame_rms(stem) for stem in stems]
     # Equal loudness before the levels, whatever the parts' density.

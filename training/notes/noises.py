@@ -26,7 +26,7 @@ _FREQUENCIES = np.maximum(np.fft.rfftfreq(WINDOW, 1 / RATE), 10.0)
 
 
 def silence(rng: np.random.Generator) -> Samples:
-    """Return digital silence, a constant, or a floor so quiet that nobody hears an instrument in it."""
+    """Return digital silence, a constant, or noise far below the level of any instrument."""
     kind = rng.integers(5)
     quiet = 10 ** (rng.uniform(-110, -60) / 20)
     if kind == 0:
@@ -146,7 +146,7 @@ def drums(rng: np.random.Generator) -> Wave:
 
 
 def voice(rng: np.random.Generator) -> Wave:
-    """Return something like speech: a buzzing, gliding source through wandering formants, in syllables."""
+    """Return something like speech: a gliding buzz through moving formants, in syllables."""
     base = np.exp(rng.uniform(np.log(80), np.log(280)))
     pitch = base * 2 ** ((_slow(rng, rng.uniform(2, 6)) - 0.5) * rng.uniform(0.3, 1.2))
     buzz = signal.sawtooth(2 * np.pi * np.cumsum(pitch) / RATE, 0.9) + rng.normal(

@@ -37,7 +37,7 @@ class Event(NamedTuple):
 
 
 def generate(label: str, seconds: float, rng: np.random.Generator) -> list[Event]:
-    """Return a part of one instrument that lasts about `seconds`; keys get two hands, strings double stops."""
+    """Return a part of about `seconds`; keyboards get two hands, strings double stops."""
     melody = list(_melody(label, seconds, rng))
     if label in KEYS and rng.random() < 0.7:
         return sorted(melody + list(_left_hand(label, seconds, rng)))

@@ -1,4 +1,4 @@
-"""Sound fonts as material: every note of every label, rendered once by FluidSynth into a library."""
+"""Sound fonts as material: every note of every label, rendered once by FluidSynth."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def installed_fonts() -> tuple[Path, ...]:
 
 
 def families(fonts: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
-    """Return the fonts grouped into sources: those that share samples are one, named after its first."""
+    """Return the fonts grouped into sources, by shared samples, named after the first font."""
     groups: list[list[Path]] = []
     for font in fonts:
         kin = [group for group in groups if any(shared(font, other) > RELATED for other in group)]
@@ -72,10 +72,8 @@ def families(fonts: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
 
 def library_of_fonts(source: str, fonts: Sequence[Path], cache: Path, *, jobs: int = 1) -> Library:
     """Return the library of one family of fonts, rendered at the first call and kept in `cache`."""
-    kept = (
-        cache
-        / f"{source}-{fingerprint([TAKES, [[f.name, f.stat().st_size, usable_labels(f)] for f in fonts]])}"
-    )
+    settings = [TAKES, [[f.name, f.stat().st_size, usable_labels(f)] for f in fonts]]
+    kept = cache / f"{source}-{fingerprint(settings)}"
     if kept.is_dir():
         return open_library(source, kept)
     work = [(font, label) for font in fonts for label in usable_labels(font)]
@@ -112,7 +110,10 @@ def render_notes(font: Path, label: str) -> Iterator[Note]:
 
 
 def render(font: Path, program: int, notes: Sequence[Struck], *, rate: int = RATE) -> Samples:
-    """Return one part played by one program, dry, mono at `rate` Hz. Raises MaterialError without FluidSynth."""
+    """Return one part played by one program, dry, mono at `rate` Hz.
+
+    Raises MaterialError without FluidSynth, or when it fails.
+    """
     if not shutil.which("fluidsynth"):
         raise MaterialError(f"FluidSynth is not installed; run: {INSTALL}")
     with tempfile.TemporaryDirectory() as folder:

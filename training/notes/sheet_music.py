@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Notes: TypeAlias = npt.NDArray[np.float64]
 """Shape (n, 3): onset s, duration s, MIDI pitch; sorted by onset."""
 PROGRAMS = {
-    **dict.fromkeys((0, 1, 2), "piano"), 6: "harpsichord", 40: "violin", 41: "viola", 42: "cello", 43: "contrabass",
+    **dict.fromkeys((0, 1, 2), "piano"), 6: "harpsichord",
+    40: "violin", 41: "viola", 42: "cello", 43: "contrabass",
     60: "horn", 68: "oboe", 70: "bassoon", 71: "clarinet", 73: "flute",
 }  # fmt: skip
 """General MIDI programs counted from 0."""
@@ -48,7 +49,7 @@ class Score:
         )
 
     def excerpt(self, start: float, seconds: float) -> list[list[Event]]:
-        """Return each part's events that sound in [start, start + seconds), onsets from 0; held notes begin at 0."""
+        """Return each part's events that sound in [start, start + seconds), with onsets from 0."""
         return [[*_cut(part, start, start + seconds)] for part in self.notes]
 
 
@@ -61,7 +62,7 @@ def _cut(part: Notes, start: float, stop: float) -> Iterator[Event]:
 
 
 def read_all(paths: Sequence[Path], cache: Path) -> list[Score]:
-    """Return the scores of files and folders, sorted by name, parsed at the first call and kept in `cache`."""
+    """Return the scores of files and folders, sorted by name, parsed once into `cache`."""
     files = sorted(
         {
             f
@@ -90,7 +91,10 @@ def read_all(paths: Sequence[Path], cache: Path) -> list[Score]:
 
 
 def read(path: Path) -> Score:
-    """Return a score. Parts that have none of the labels are left out. Raises MaterialError on what is no score."""
+    """Return a score with the parts that have one of the labels.
+
+    Raises MaterialError for a file that is not a score.
+    """
     try:
         parts = read_midi(path) if path.suffix.lower() in {".mid", ".midi"} else read_musicxml(path)
     except (ET.ParseError, zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
@@ -106,7 +110,7 @@ def sort(notes: Iterable[tuple[float, float, float]]) -> Notes:
 
 
 def read_musicxml(path: Path) -> list[tuple[str, list[tuple[float, float, float]]]]:
-    """Return (label or "", notes in seconds) of every part. Repeats are played once, grace notes left out."""
+    """Return (label or "", notes in seconds) of each part, without repeats and grace notes."""
     root = ET.fromstring(_document(path))  # noqa: S314
     programs = {part.get("id"): _label(part) for part in root.iter("score-part")}
     voices = [(programs.get(part.get("id"), ""), *_walk(part)) for part in root.iter("part")]
@@ -151,7 +155,7 @@ def _label(part: ET.Element) -> str:
 
 
 def _walk(part: ET.Element) -> tuple[list[tuple[float, float, float]], dict[float, float]]:
-    """Return notes as (begin, end, pitch) and tempo marks, all in quarter notes from the beginning."""
+    """Return notes as (begin, end, pitch) and tempo marks, in quarter notes from the start."""
     notes: list[tuple[float, float, float]] = []
     tied: dict[float, int] = {}
     tempi: dict[float, float] = {}
@@ -213,7 +217,7 @@ def _add(
 
 
 def read_midi(path: Path) -> list[tuple[str, list[tuple[float, float, float]]]]:
-    """Return (label or "", notes in seconds) of every channel and program that plays; drums are left out."""
+    """Return (label or "", notes in seconds) of each channel and program, without drums."""
     import mido
 
     voices: dict[tuple[int, int], list[tuple[float, float, float]]] = {}

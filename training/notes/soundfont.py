@@ -1,4 +1,4 @@
-"""Which samples a sound font plays for which program: the headers of SF2 and SF3 files (SoundFont 2.04, section 7).
+"""Headers of SF2 and SF3 files: the samples of each program (SoundFont 2.04, section 7).
 
 Fonts borrow from one another, and programs from one another inside a font. The names of the samples
 tell both.
@@ -33,7 +33,10 @@ class Zone(NamedTuple):
 
 
 def program_zones(path: Path) -> dict[int, list[Zone]]:
-    """Return the samples by program number (from 0), of bank 0. Raises MaterialError on other files."""
+    """Return the samples by program number (from 0) of bank 0.
+
+    Raises MaterialError for a file that is not a sound font.
+    """
     try:
         tables = dict(_chunks(path))
         names = [_name(tables["shdr"][i : i + 20]) for i in range(0, len(tables["shdr"]) - 46, 46)]
@@ -85,7 +88,7 @@ def _chunks(path: Path) -> Iterator[tuple[str, bytes]]:
 def _zones(
     firsts: list[int], bags: bytes, generators: bytes, wanted: int
 ) -> list[list[tuple[int, int, int]]]:
-    """Return, for each owner of a run of bags, what the wanted generator says, with the lowest and highest key."""
+    """Return (value of the wanted generator, lowest key, highest key) by owner of a run of bags."""
     starts = [first for first, _ in struct.iter_unpack("<HH", bags)]
     values = list(struct.iter_unpack("<HH", generators))
     zones: list[tuple[int, int, int] | None] = []
@@ -97,7 +100,7 @@ def _zones(
 
 
 def label_samples(path: Path) -> dict[str, set[str]]:
-    """Return the names of the samples that a font plays in each label's range, with its own (first) program."""
+    """Return by label the names of the samples that its first program plays in its range."""
     zones = program_zones(path)
     firsts = {label: program for program, label in reversed(PROGRAMS.items())}
     found = {}
@@ -110,7 +113,7 @@ def label_samples(path: Path) -> dict[str, set[str]]:
 
 
 def mislabelled_programs(path: Path) -> dict[str, str]:
-    """Return the labels whose program plays samples of another instrument, and which: {"viola": "violin"}.
+    """Return the labels whose program has another instrument's samples: {"viola": "violin"}.
 
     A program lies when half of its samples or more carry another instrument's name and not its own.
     """
@@ -130,7 +133,7 @@ def _other(name: str, label: str) -> str | None:
 
 
 def shared(one: Path, other: Path) -> float:
-    """Return how much of the smaller font's instruments is also in the other: names of samples, in [0, 1]."""
+    """Return the share, in [0, 1], of the smaller font's sample names that the other has too."""
     a, b = (
         {_plain(n) for names in label_samples(font).values() for n in names}
         for font in (one, other)

@@ -1,4 +1,4 @@
-"""Tensors of whole window sets: computed once, in parallel, by the function that serving uses, and kept on disk."""
+"""Tensors of window sets, computed once, in parallel, by the function that serving uses."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class WindowSet:
         return sorted({source for source in self.source.tolist() if "+" not in source})
 
     def held_out(self, *sources: str) -> tuple[Mask, Mask]:
-        """Return masks (train, test): no window that contains a held-out source trains, only pure ones test."""
+        """Return masks (train, test): windows without these sources, windows of these alone."""
         touched = np.array(
             [bool(set(sources) & set(source.split("+"))) for source in self.source.tolist()]
         )

@@ -1,4 +1,4 @@
-"""The recipe `instruments`: windows, tensors, two models evaluated without each source, artefacts."""
+"""The recipe `instruments`: windows, tensors, two models and their evaluation, artefacts."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _spec(
 
 
 def _there(recipe: InstrumentsRecipe, paths: tuple[str, ...]) -> tuple[Path, ...]:
-    """Return the paths that exist, and print those that do not: the recipe runs with less material."""
+    """Return the paths that exist and print the others: the recipe runs with less material."""
     whole = [data_folder(recipe) / Path(path).expanduser() for path in paths]
     if absent := [str(path) for path in whole if not path.exists()]:
         print(f"not on this machine, ignored: {', '.join(absent)}", file=sys.stderr)
@@ -150,7 +150,7 @@ def _there(recipe: InstrumentsRecipe, paths: tuple[str, ...]) -> tuple[Path, ...
 
 
 def train(recipe: InstrumentsRecipe, model: str, windows: Windows, stage: Stage) -> Candidate:
-    """Return one model trained on all training windows and evaluated without each source in turn."""
+    """Return one model trained on all training windows, evaluated without each source in turn."""
     kind = KINDS[model]
     with stage(f"{model}: {kind} of training windows") as progress:
         table = tensors(windows.train, kind=kind, jobs=recipe.jobs, progress=progress)

@@ -10,7 +10,7 @@ from training.common.model_settings import Forest, Network
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """Where sounds come from. Paths are relative to `data` unless they are absolute or begin with ~."""
+    """Where sounds come from; paths are relative to `data`, absolute, or begin with ~."""
 
     folders: tuple[str, ...] = ()
     """Folders of LABEL/recordings; the folder's name is the source, so folders of one name are one

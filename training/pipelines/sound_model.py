@@ -1,4 +1,4 @@
-"""What the pipelines `instruments` and `sounds` share: one of two models, its artefact and report."""
+"""What the pipelines `instruments` and `sounds` share: fitted models, artefacts, reports."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def write_artefact(
     config: AudioConfig = DEFAULT,
     made_of: dict[str, Any] | None = None,
 ) -> Path:
-    """Write the artefact of a candidate and return its folder. made_of: further entries of origin."""
+    """Write the artefact of a candidate and return its folder. made_of: extra entries of origin."""
     thresholds = {
         label: round(threshold, 4)
         for label, threshold in zip(labels, candidate.thresholds.tolist(), strict=True)

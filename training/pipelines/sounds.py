@@ -110,7 +110,8 @@ def check(table: Table, recipe: SoundsRecipe) -> None:
             )
         if count == len(rows):
             raise CollectionError(
-                f"label {name!r} is on in every training window, so there is nothing to distinguish it from: "
+                f"label {name!r} is on in every training window, "
+                f"so there is nothing to distinguish it from: "
                 f"add recordings of something else, or of background (collection.background)"
             )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def tracks(root: Path, spec: CollectionSpec) -> Iterator[Found]:
-    """Yield a clip per sound of ROOT/**/NAME that has a label track NAME.txt beside it, and what is wrong with others.
+    """Yield a clip per ROOT/**/NAME that has a label track NAME.txt, a problem for each other file.
 
     What no label covers counts as nothing. Labels may be joined by ";". The source is the folder
     under ROOT, or, right under ROOT, the file itself. Points (labels without a length) and labels

@@ -1,4 +1,4 @@
-"""Sound of clips: files of every kind that serving reads, and recordings inside HDF5 and npz files."""
+"""Samples of clips: sound files of all kinds that serving reads, HDF5 and npz members."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def is_sound(path: Path) -> bool:
 
 
 def below(root: Path) -> tuple[list[Path], list[Path]]:
-    """Return the files below a folder and its empty folders, sorted; links are followed, names with a dot are not."""
+    """Return the files below a folder and its empty folders, sorted.
+
+    Links are followed; names that begin with a dot are ignored.
+    """
     files, empty, seen = [], [], set()
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -48,7 +51,10 @@ def below(root: Path) -> tuple[list[Path], list[Path]]:
 
 
 def seconds_of(path: Path) -> float:
-    """Return the length that a sound file's header tells. Raises CollectionError when it is no sound, or too long."""
+    """Return the length in seconds in a sound file's header.
+
+    Raises CollectionError for a file that is not sound, or is too long.
+    """
     try:
         info = soundfile.info(str(path))
     except (soundfile.LibsndfileError, OSError) as error:
@@ -72,7 +78,10 @@ def _why(path: Path, error: Exception) -> str:
 
 
 def read(path: Path, inner: str = "", *, rate: int) -> Samples:
-    """Return a whole recording, mono at `rate` Hz. Raises CollectionError, with the reason only, when it cannot be."""
+    """Return a whole recording, mono at `rate` Hz.
+
+    Raises CollectionError, with the reason only, when it cannot be read.
+    """
     try:
         if path.is_dir():
             # Windows of training.notes.window_set, which are at RATE already.

@@ -57,14 +57,14 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def seed_of(seed: int, name: str, start: float, variant: str) -> int:
-    """Return the seed of one window: of the recipe's seed, the recording, where the window begins, and the variant."""
+    """Return the seed of one window, from the recipe's seed, the recording, start and variant."""
     return int.from_bytes(
         hashlib.sha256(f"{VERSION}|{seed}|{name}|{start:.4f}|{variant}".encode()).digest()[:8]
     )
 
 
 def speed_of(variant: str, seed: int) -> float:
-    """Return how many seconds of the clip one second of the varied window holds; 1 for most variants."""
+    """Return the seconds of the clip in one second of the augmented window; mostly 1."""
     low, high = VARIANTS[variant].speeds
     return float(np.exp(np.random.default_rng([seed, 1]).uniform(np.log(low), np.log(high))))
 
@@ -130,7 +130,7 @@ def _by_audiomentations(
 
 
 def harmonic_noise(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Return the samples with a hum on top: a tone of 40 to 400 Hz and up to twelve partials, 10 to 35 dB below."""
+    """Return the samples with a hum of 40 to 400 Hz and up to 12 partials, 10 to 35 dB below."""
     base, partials = np.exp(rng.uniform(np.log(40), np.log(400))), int(rng.integers(3, 13))
     time = np.arange(len(samples)) / RATE
     order = np.arange(1, partials + 1)
@@ -148,7 +148,7 @@ def _at_ratio(samples: Samples, noise: Any, ratio_db: float) -> Samples:
 
 
 def volume_sections(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Return the samples in two to six sections, each at a level of its own, -12 to +6 dB, joined in 30 ms."""
+    """Return the samples in two to six sections, each at its own level of -12 to +6 dB."""
     count = int(rng.integers(2, 7))
     borders = np.sort(rng.uniform(0, len(samples), count - 1))
     section = np.searchsorted(borders, np.arange(len(samples)))
@@ -162,7 +162,7 @@ def volume_sections(samples: Samples, rng: np.random.Generator) -> Samples:
 
 
 def masked_normalisation(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Return the samples with everything above a mask brought nearer to one loudness; what lies below it stays.
+    """Return the samples with everything above a mask brought nearer to one loudness.
 
     The mask is 20 to 45 dB below the loudest 23 ms; the loudness -30 to -14 dB of full scale; 30 to
     100 % of the way.
@@ -180,7 +180,7 @@ def masked_normalisation(samples: Samples, rng: np.random.Generator) -> Samples:
 
 
 def add_reverberation(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Return the samples in one of the rooms of training.notes.augment, 0.1 to 2.5 s of reverberation."""
+    """Return the samples in one of the rooms of training.notes.augment (0.1 to 2.5 s)."""
     echo = fft.irfft(room(int(rng.integers(ROOMS))))[:RATE]
     wet = signal.fftconvolve(samples, echo)[: len(samples)]
     return np.asarray(samples + rng.uniform(0.1, 0.9) * wet, np.float32)

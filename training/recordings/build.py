@@ -1,4 +1,4 @@
-"""Tables of collections: what to compute is planned, computed into the cache, and put together from there."""
+"""Tables of collections: plan what to compute, compute it into the cache, assemble it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def tasks(collection: Collection, entries: Sequence[Entry], settings: Settings) 
 
 
 def _whole(file: Path, rows: int, shape: tuple[int, ...], kind: Kind) -> bool:
-    """Return whether the rows are all there: after a loss of power a file may have its name but not its content."""
+    """Return whether all rows are there: after a power loss a file may be without its content."""
     least = rows * int(np.prod(shape)) * np.dtype(DTYPES[kind]).itemsize
     return file.is_file() and file.stat().st_size > least
 
@@ -104,7 +104,7 @@ def build(
     progress: Progress | None = None,
     about: dict[str, Any] | None = None,
 ) -> tuple[Table, tuple[Problem, ...]]:
-    """Return the table of a collection and the recordings that could not be read, which it does without.
+    """Return the table of a collection, and the recordings it leaves out because unreadable.
 
     A table at `path` that was made of the same is opened as it is. `progress(done, total)` counts
     windows to compute. Raises CollectionError when nothing is left, or the disk is full.

@@ -1,4 +1,4 @@
-"""Labelled collections of sound: clips with intervals, labels and a source, whatever they were read from."""
+"""Labelled collections of sound: clips with intervals, labels and a source."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Clip:
-    """A stretch of a sound file, in seconds from the file's beginning, with everything that sounds in it."""
+    """A stretch of a sound file, in seconds from the file's beginning, and its labels."""
 
     path: Path
     start: float
@@ -59,7 +59,7 @@ class Clip:
         return self.end - self.start
 
     def sounding(self, begin: float, end: float) -> dict[str, float]:
-        """Return for how many of the seconds from begin to end, on the file's clock, each label sounds."""
+        """Return the seconds of each label between begin and end, on the file's clock."""
         if not self.intervals:
             overlap = max(0.0, min(end, self.end) - max(begin, self.start))
             return dict.fromkeys(self.labels, overlap)
@@ -100,7 +100,7 @@ class Collection:
 def collect(
     clips: Iterable[Clip], problems: Iterable[Problem], labels: Sequence[str] = ()
 ) -> Collection:
-    """Return a collection of these clips, sorted; `labels` are those it must have, in their order, else all found.
+    """Return a collection of these clips, sorted. labels: required ones in order, else all found.
 
     Raises CollectionError when there is no clip or no label, labels differ by case only, one has no
     example, or a label is not among `labels`.
@@ -130,7 +130,10 @@ def collect(
 def _first(problems: Sequence[Problem]) -> str:
     if not problems:
         return ""
-    return f" ({len(problems)} files could not be used; the first: {problems[0].path}: {problems[0].why})"
+    return (
+        f" ({len(problems)} files could not be used; "
+        f"the first: {problems[0].path}: {problems[0].why})"
+    )
 
 
 def _check_case(labels: Sequence[str]) -> None:

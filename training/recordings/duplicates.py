@@ -1,4 +1,4 @@
-"""The same recording twice: under two sources it would train and judge, under two labels one is wrong."""
+"""Finds identical sound files: they would be in two parts of a split, or have two labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEGINNING = 1 << 16
 
 
 def without_duplicates(clips: Sequence[Clip]) -> tuple[list[Clip], list[Problem]]:
-    """Return the clips without files that are, byte for byte, another one, and a problem for each such file.
+    """Return the clips without duplicate files (byte for byte), and a problem for each of those.
 
     Of files with the same labels the first by name stays; where the labels differ, none does. The
     same sound in another encoding, or cut elsewhere, is not found.

@@ -1,4 +1,4 @@
-"""Tensors of recordings' windows: in parallel, cached per recording and variant, resumable after a kill.
+"""Tensors of recordings' windows: in parallel, cached by recording and variant, resumable.
 
 What is computed lies in a cache under a key of the recording (path, size, time), its clips, the
 cut, the variant and the arithmetic. Nothing is computed twice, and no key ever holds half a file.
@@ -50,7 +50,7 @@ class Settings:
 
     @classmethod
     def of(cls, recipe: SoundsRecipe, kinds: tuple[Kind, ...]) -> Settings:
-        """Return the settings of a recipe. Raises CollectionError for variants that cannot be made."""
+        """Return the settings of a recipe. Raises CollectionError for unknown variants."""
         variants.check_names(recipe.augment.variants)
         augment = recipe.augment
         if augment.background:
@@ -97,7 +97,7 @@ def key(
 
 
 def fill(task: Task, settings: Settings) -> tuple[int, Problem | None]:
-    """Compute what a recording misses in the cache; return its rows, and the problem when it cannot be read."""
+    """Compute what a recording lacks in the cache; return its rows, and any read problem."""
     try:
         sound = audio.read(task.path, task.inner, rate=RATE)
     except CollectionError as error:
@@ -142,7 +142,7 @@ def window(
 
 
 def seed_of(clip: Clip, begin: float, seed: int, variant: str) -> int:
-    """Return the seed of one window. It knows the file by its last three names: moving a collection changes nothing."""
+    """Return the seed of one window, from the last three path names: a collection may move."""
     return variants.seed_of(seed, "/".join([*clip.path.parts[-3:], clip.inner]), begin, variant)
 
 

@@ -1,4 +1,4 @@
-"""Collections from folders of sounds and from CSV lists; the other kinds have files of their own."""
+"""Collections from folders of sounds and from CSV lists; other kinds have their own modules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SLACK = 0.05
 
 
 def load(spec: CollectionSpec, progress: Callable[[int, int], None] | None = None) -> Collection:
-    """Return the collection of a recipe's section [collection]. `progress(found, 0)` counts what is come upon.
+    """Return the collection of a recipe's section [collection]. progress: called with (found, 0).
 
     Files that are no sound, or twice there, and lines that cannot be are its `problems`. Raises
     CollectionError when there is nothing to train on.
@@ -60,7 +60,7 @@ def _without(clip: Clip, background: tuple[str, ...]) -> Clip:
 
 
 def folders(root: Path, spec: CollectionSpec) -> Iterator[Found]:
-    """Yield a clip per file of ROOT/LABEL/file (each file its own source) or ROOT/SOURCE/LABEL/file.
+    """Yield a clip per file of ROOT/LABEL/file (a source each) or of ROOT/SOURCE/LABEL/file.
 
     Whichever of the two most files follow is the layout. Names that begin with a dot are not looked
     at.
@@ -113,7 +113,8 @@ def listed(path: Path, spec: CollectionSpec) -> Iterator[Found]:
             )
         if unknown := set(names) - set(COLUMNS):
             raise CollectionError(
-                f"{path}: unknown column {', '.join(sorted(unknown))}; there is {', '.join(COLUMNS)}"
+                f"{path}: unknown column {', '.join(sorted(unknown))}; "
+                f"there is {', '.join(COLUMNS)}"
             )
         for row in reader:
             try:

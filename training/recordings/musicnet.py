@@ -32,7 +32,9 @@ HEADER = ("start_time", "end_time", "instrument")
 
 
 def recordings(path: Path, spec: CollectionSpec) -> Iterator[Found]:
-    """Yield a clip per recording of a MusicNet folder ({train,test}_{data,labels}/ID.{wav,csv}), .h5 or .npz file.
+    """Yield a clip per recording of a MusicNet folder, .h5 or .npz file.
+
+    A folder holds {train,test}_{data,labels}/ID.{wav,csv}.
 
     The source is what the metadata's columns `spec.group` say together: movements of one piece by
     one ensemble stay together. Who played is not in the metadata. Without it, every recording is a
@@ -76,7 +78,8 @@ def _sources(metadata: Path | None, group: tuple[str, ...]) -> Sources:
 def _files(root: Path, sources: Sources) -> Iterator[Found]:
     if not any((root / f"{part}_data").is_dir() for part in PARTS):
         raise CollectionError(
-            f"{root}: no train_data or test_data; unpack musicnet.tar.gz and give its folder musicnet"
+            f"{root}: no train_data or test_data; "
+            f"unpack musicnet.tar.gz and give its folder musicnet"
         )
     for part in PARTS:
         sounds, labels = sorted((root / f"{part}_data").glob("*.wav")), root / f"{part}_labels"
@@ -112,7 +115,7 @@ def _notes(table: Path) -> Notes:
 
 
 def _hdf5(path: Path, sources: Sources) -> Iterator[Found]:
-    """Groups id_ID with data (samples) and labels (records with start_time, end_time, instrument, ...)."""
+    """Yield a clip per group id_ID with data (samples) and labels (start_time, end_time, ...)."""
     import h5py
 
     try:
@@ -148,7 +151,7 @@ def _npz(path: Path, sources: Sources) -> Iterator[Found]:
 def clip(
     path: Path, inner: str, seconds: float, notes: Iterable[tuple[int, int, int]], source: str
 ) -> Clip:
-    """Return the clip of one recording. Raises CollectionError on notes that no recording can have."""
+    """Return the clip of one recording. Raises CollectionError for impossible notes."""
     intervals = []
     for begin, finish, program in notes:
         start, end = begin / MUSICNET_RATE, min(finish / MUSICNET_RATE, seconds)

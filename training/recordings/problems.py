@@ -16,7 +16,7 @@ SHOWN = 20
 
 
 def report(problems: Sequence[Problem], path: Path) -> int:
-    """Print the first problems, write all to a CSV file, and return the exit code: 1 if there are any."""
+    """Print the first problems, write all to a CSV file, return the exit code: 1 if any."""
     if not problems:
         return 0
     write_atomic(path, problems_csv(problems))

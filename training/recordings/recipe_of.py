@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def recipe_of(spec: str, changes: list[str]) -> SoundsRecipe:
-    """Return the recipe that a SPEC means: its file, or the shipped `sounds` on a folder or a file."""
+    """Return the recipe of a SPEC: its file, or the shipped `sounds` on a folder or a file."""
     from training.common.recipe import FOLDER, RecipeError, load
     from training.recordings.settings import SoundsRecipe
 

@@ -89,7 +89,7 @@ def _played(
 
 
 def play(score: Score, font: Path, seconds: float) -> Samples:
-    """Return the first seconds of a score, mono at 22,050 Hz, every part equally loud, peak at -3 dB."""
+    """Return the first seconds of a score, mono at 22,050 Hz, parts equally loud, peak -3 dB."""
     total = np.zeros(int(seconds * RATE), np.float32)
     for label, events in zip(score.labels, score.excerpt(0.0, seconds), strict=True):
         program = next(number for number, name in PROGRAMS.items() if name == label)
@@ -102,7 +102,7 @@ def play(score: Score, font: Path, seconds: float) -> Samples:
 
 
 def mixtures(path: Path, spec: CollectionSpec) -> Iterator[Found]:
-    """Yield a clip per window of a folder windows-FINGERPRINT, as `training.notes.window_set` mixes them from notes.
+    """Yield a clip per window of a folder windows-FINGERPRINT of `training.notes.window_set`.
 
     Windows of several sources would tie the sources together, so they are left out, and a problem
     says how many.

@@ -72,7 +72,7 @@ def _skip_header(file: IO[bytes]) -> None:
 
 
 class _Array:
-    """Stands for numpy's ndarray: keeps what it is given and becomes numbers, or a list of two, on request."""
+    """Stands for numpy's ndarray: keeps its state, and gives numbers or a list of two."""
 
     def __init__(self, *_: object) -> None:
         self._state: tuple[Any, ...] = ()
@@ -147,6 +147,6 @@ class _Careful(pickle.Unpickler):
         known = _STAND_INS.get((module.rpartition(".")[2], name))
         if known is None or module.partition(".")[0] not in {"numpy", "intervaltree", "_codecs"}:
             raise CollectionError(
-                f"the pickle asks for {module}.{name}, which no recording of MusicNet needs: refused"
+                f"the pickle names {module}.{name}, which no recording of MusicNet needs: rejected"
             )
         return known

@@ -86,7 +86,8 @@ class WindowSpec:
     def rule(self) -> str:
         """The label rule in words, for manifests and reports."""
         return (
-            f"a label is on when it sounds in at least {self.share:g} of the {self.length:g}-s window "
+            f"a label is on when it sounds in at least {self.share:g} of the "
+            f"{self.length:g}-s window "
             f"(of the clip, where that is shorter)"
         )
 

@@ -1,4 +1,4 @@
-"""Clips of nothing: noise and silence that are made here, so that a model learns at what to keep quiet."""
+"""Generated noise and silence: clips without a label, to train against false positives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LAYOUT = 1
 
 
 def clips(seconds: float, into: Path) -> list[Clip]:
-    """Return clips without any label, together about so long, of nine sources; each is made the first time only.
+    """Return clips without a label, of nine sources, about `seconds` in all; each is made once.
 
     Sources are of the two families of training.notes.noises in turn, at levels down to 60 dB below
     full scale.

@@ -38,7 +38,7 @@ class Split:
 
 
 def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> Split:
-    """Return a split of the sources whose hours come near `shares`, (train, valid, test), label by label.
+    """Return a split of the sources near `shares` of hours (train, valid, test), by label.
 
     Each part has a source with labels and, if it can be, each label, training first. Raises
     CollectionError when there are too few of those.
@@ -49,8 +49,9 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
     named = [source for source, sounds in zip(sources, labelled, strict=True) if sounds]
     if len(named) < len(wanted):
         raise CollectionError(
-            f"{len(named)} source ({', '.join(named)}) for {len(wanted)} parts ({', '.join(wanted)}): name where "
-            f"the clips come from (SOURCE/LABEL/file, or the column source of a list), or add recordings from elsewhere"
+            f"{len(named)} source ({', '.join(named)}) for {len(wanted)} parts "
+            f"({', '.join(wanted)}): name where the clips come from (SOURCE/LABEL/file, or the "
+            f"column source of a list), or add recordings from elsewhere"
         )
     # Every label counts the same, however rare, and so do hours without any, and the hours as a
     # whole.
@@ -71,7 +72,7 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
 
 
 def _assign(weight: Shares, shares: Shares, rng: np.random.Generator) -> Index:
-    """Return a part for each row: large ones first, to where they are missed most; then moves and swaps that help."""
+    """Return a part per row: a greedy assignment, large rows first, then moves and swaps."""
     order = np.argsort(-weight.sum(axis=1) * rng.uniform(0.7, 1.0, len(weight)))
     part, held = np.full(len(weight), -1), np.zeros((len(shares), weight.shape[1]))
     for left, row in zip(range(len(order), 0, -1), order.tolist(), strict=True):
@@ -92,7 +93,8 @@ def _assign(weight: Shares, shares: Shares, rng: np.random.Generator) -> Index:
 
 
 def _better(
-    part: Index, row: int, held: Shares, weight: Shares, shares: Shares, everywhere: npt.NDArray[np.bool_],
+    part: Index, row: int, held: Shares, weight: Shares, shares: Shares,
+    everywhere: npt.NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> bool:  # fmt: skip
     """Move a row, or swap it with another, where that lowers the cost; return whether it did."""
@@ -114,7 +116,7 @@ def _better(
 
 
 def _cost(held: Shares, shares: Shares, everywhere: npt.NDArray[np.bool_]) -> float:
-    """Return how far the parts are from their shares, and how many labels they lack; training must have every label."""
+    """Return the distance of the parts from their shares, plus penalties for missing labels."""
     lacking = held < 1e-9
     return float(
         np.abs(held - shares[:, None]).sum() + (lacking & everywhere).sum() + 3 * lacking[0].sum()
@@ -122,7 +124,7 @@ def _cost(held: Shares, shares: Shares, everywhere: npt.NDArray[np.bool_]) -> fl
 
 
 def table(collection: Collection) -> tuple[list[str], npt.NDArray[np.float64]]:
-    """Return the sources, and the hours of each label in each of them; the last column counts all clips."""
+    """Return the sources and the hours of each label in each; the last column: all clips."""
     sources = list(collection.sources)
     hours = np.zeros((len(sources), len(collection.labels) + 1))
     row = {source: number for number, source in enumerate(sources)}
@@ -160,7 +162,10 @@ def missing(collection: Collection, split: Split) -> dict[str, list[str]]:
 
 
 def check_sides(groups: npt.ArrayLike, parts: npt.ArrayLike, sources: Sequence[str]) -> None:
-    """Raise CollectionError when windows of one source lie in two parts. groups, parts: one number per window."""
+    """Raise CollectionError when windows of one source lie in two parts.
+
+    groups, parts: one number per window.
+    """
     sides = np.unique(
         np.stack([np.asarray(groups, np.int64), np.asarray(parts, np.int64)], axis=1), axis=0
     )

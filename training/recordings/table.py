@@ -1,4 +1,4 @@
-"""Feature tables: one folder per collection, windows and settings, whole or not at all, read from disk when touched.
+"""Feature tables on disk: one folder per collection and settings, written atomically.
 
 The folder holds `table.json` (labels, sources, kinds, rule, window_s, hop_s, rate, fingerprint, and
 what else is said), `features.npy` float32 (n, 26), or `log_mel.npy` float16 (n, bands, frames), or
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 KINDS: tuple[Kind, ...] = ("features", "log_mel")
 DTYPES = {"features": np.float32, "log_mel": np.float16}
 COLUMNS = {
-    "labels": np.bool_, "groups": np.int32, "clips": np.int32, "starts": np.float32, "parts": np.uint8,
+    "labels": np.bool_, "groups": np.int32, "clips": np.int32, "starts": np.float32,
+    "parts": np.uint8,
     "copies": np.uint8,
 }  # fmt: skip
 CLIP_COLUMNS = ("path", "inner", "start", "end", "labels", "source", "part")
@@ -44,7 +45,7 @@ Tensors: TypeAlias = "tuple[tuple[int, ...], Iterable[npt.NDArray[Any]]]"
 
 @dataclass(frozen=True)
 class Table:
-    """An open table. Row i of every array is window i; all arrays lie on disk until they are touched."""
+    """An open table, memory-mapped. Row i of every array is window i."""
 
     path: Path
     about: dict[str, Any]
@@ -174,7 +175,7 @@ def write_npy(
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a folder to write into that takes the place of `path` when all went well, and vanishes otherwise."""
+    """Yield an empty folder that replaces the table `path` when the block ends without an error."""
     if path.exists() and not (path / "table.json").is_file():
         raise CollectionError(f"{path} is there already and is no table: give another place")
     with disk_errors(path), atomic_folder(path, replace=True) as draft:

@@ -60,5 +60,6 @@ def tell(table: Table) -> None:
     """Print where a table is and what it holds."""
     parts = ", ".join(f"{part} {len(table.rows(part)):,}" for part in PARTS)
     print(
-        f"{table.path}: {len(table):,} windows ({parts}) of {len(table.sources)} sources, {len(table.names)} labels"
+        f"{table.path}: {len(table):,} windows ({parts}) of {len(table.sources)} sources, "
+        f"{len(table.names)} labels"
     )

@@ -53,7 +53,7 @@ def labels(
 
 
 def cut(sound: Samples, clip: Clip, begin: float, *, samples: int, rate: int) -> Samples:
-    """Return `samples` samples of a recording from `begin` s on, float32; what lies behind the clip is silence."""
+    """Return `samples` samples from `begin` s on, float32, zeros after the end of the clip."""
     first, last = round(begin * rate), min(round(clip.end * rate), len(sound))
     piece = sound[first : min(first + samples, last)]
     if len(piece) == samples:

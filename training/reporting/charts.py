@@ -25,16 +25,24 @@ VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", PAPER: "paper"} | {
 }
 LIGHT = {
     INK: "#16191f", MUTED: "#5c6573", LINE: "#dfe3e8", PAPER: "#ffffff",
-    **dict(zip(SERIES, ("#2459c4", "#c2570c", "#14805e", "#8b3fb0", "#a8820a", "#c02a5e", "#4c5a6b"), strict=True)),
+    **dict(
+        zip(
+            SERIES,
+            ("#2459c4", "#c2570c", "#14805e", "#8b3fb0", "#a8820a", "#c02a5e", "#4c5a6b"),
+            strict=True,
+        )
+    ),
 }  # fmt: skip
 STYLE = {
-    "svg.fonttype": "none", "svg.hashsalt": "timbre", "text.parse_math": False, "font.size": 10, "text.color": INK,
-    "axes.edgecolor": LINE, "axes.labelcolor": MUTED, "axes.titlecolor": INK, "axes.titlesize": 10.5,
-    "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.labelsize": 9.5, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": LINE, "grid.linewidth": 0.7,
+    "svg.fonttype": "none", "svg.hashsalt": "timbre", "text.parse_math": False, "font.size": 10,
+    "text.color": INK, "axes.edgecolor": LINE, "axes.labelcolor": MUTED, "axes.titlecolor": INK,
+    "axes.titlesize": 10.5, "axes.titlelocation": "left", "axes.titleweight": "bold",
+    "axes.labelsize": 9.5, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "axes.axisbelow": True, "grid.color": LINE, "grid.linewidth": 0.7,
     "xtick.color": LINE, "ytick.color": LINE, "xtick.labelcolor": MUTED, "ytick.labelcolor": MUTED,
     "xtick.labelsize": 9, "ytick.labelsize": 9, "lines.linewidth": 1.8, "legend.frameon": False,
-    "legend.fontsize": 9, "figure.facecolor": "none", "axes.facecolor": "none", "figure.constrained_layout.use": True,
+    "legend.fontsize": 9, "figure.facecolor": "none", "axes.facecolor": "none",
+    "figure.constrained_layout.use": True,
 }  # fmt: skip
 
 
@@ -45,7 +53,10 @@ HALO = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.75}
 def panels(
     count: int, *, columns: int, width: float = 10.0, height: float = 2.6
 ) -> Iterator[tuple[Any, list[Any]]]:
-    """Give a figure and `count` empty axes in rows of `columns`. width: inches of a row; height: of one panel."""
+    """Yield a figure and `count` empty axes in rows of `columns`.
+
+    width: inches of a row. height: inches of one panel.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -159,7 +170,7 @@ def lines(
 
 
 def bars(rows: Sequence[Sequence[Any]], *, beside: str) -> str:
-    """Return a bar for each (name, value, group), a colour a group, on a logarithmic scale where values are above 0."""
+    """Return a bar for each (name, value, group), coloured by group, on a log scale if positive."""
     groups = list(dict.fromkeys(group for _, _, group in rows))
     with panels(1, columns=1, height=3.4) as (figure, (ax,)):
         for number, group in enumerate(groups):
@@ -211,7 +222,10 @@ def multiples(
 
 
 def reliability(bins: Sequence[dict[str, float]], *, of: str = "windows x labels") -> str:
-    """Return two panels: how often a score came true, and how often each score was given. of: what is counted."""
+    """Return two panels: share of true ones by score, and how often each score was predicted.
+
+    of: what is counted.
+    """
     known = [one for one in bins if one["count"]]
     with panels(2, columns=2, height=3.4) as (figure, (left, right)):
         left.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1)

@@ -1,4 +1,4 @@
-"""What report.json holds: every figure and every curve of the page, computed from scores out of fold."""
+"""The content of report.json: every figure and curve of the page, from out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def report_data(
     *,
     history: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return all that the page shows, as JSON: lists, texts and numbers. evaluated: at least one."""
+    """Return all that the page shows, as JSON: lists, texts, numbers. evaluated: at least one."""
     scores = np.concatenate([one.scores for one in evaluated])
     labels = np.concatenate([one.labels for one in evaluated])
     sounds = ~np.isin(np.concatenate([one.kind for one in evaluated]), SILENCE_AND_NOISE)
@@ -80,7 +80,7 @@ def intervals(
     known: dict[str, dict[str, float | None]],
     limits: npt.NDArray[np.float64],
 ) -> dict[str, tuple[float, float, float]]:
-    """Return by figure its mean over the sources and the 95 % interval of it, sources drawn with replacement.
+    """Return by figure its mean over the sources and the mean's 95 % interval (bootstrap).
 
     Where many sources are judged as one, the figure of all windows, and of the windows of the
     sources drawn.
@@ -111,7 +111,7 @@ def _figures(
 
 
 def bootstrap(values: Sequence[float | None]) -> tuple[float, float, float]:
-    """Return the mean over sources and the 95 % interval of that mean, sources drawn with replacement."""
+    """Return the mean over sources and its 95 % interval, by resampling the sources."""
     known = np.array([value for value in values if value is not None] or [0.0])
     draws = np.random.default_rng(0).integers(len(known), size=(RESAMPLES, len(known)))
     low, high = np.quantile(known[draws].mean(axis=1), (0.025, 0.975))
@@ -140,7 +140,7 @@ def f1(predicted: Mask, truth: Mask) -> float:
 
 
 def precision_recall(scores: npt.NDArray[np.float32], truth: Mask) -> dict[str, list[float]]:
-    """Return at most 100 points of the curve, from the highest score down; empty without a positive."""
+    """Return at most 100 points of the curve, highest score first; empty without a positive."""
     if not truth.any():
         return {"recall": [], "precision": []}
     hits = np.cumsum(truth[np.argsort(-scores, kind="stable")])
@@ -149,7 +149,7 @@ def precision_recall(scores: npt.NDArray[np.float32], truth: Mask) -> dict[str, 
 
 
 def reliability(scores: Scores, truth: Mask) -> dict[str, Any]:
-    """Return by tenth of the score how many cells had it and which share was true, and the mean distance of both."""
+    """Return the count and true share of cells by tenth of the score, and the calibration error."""
     place = np.minimum((scores * BINS).astype(int), BINS - 1).ravel()
     counts = np.bincount(place, minlength=BINS)
     sums = [
@@ -187,7 +187,7 @@ def mistakes(
 
 
 def _worst(one: SourceScores, thresholds: dict[str, float]) -> list[tuple[float, Mistake]]:
-    """Return for each label the worst miss and the worst invention, with how bad it is in [0, 1]."""
+    """Return for each label its worst false negative and false positive, with their severity."""
     limits = np.array(list(thresholds.values()))
     excess = one.scores - limits
     found = []

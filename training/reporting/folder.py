@@ -1,4 +1,4 @@
-"""The folder of a report: report.html, report.json, the recipe, and for scikit-learn users the model as joblib."""
+"""The folder of a report: report.html, report.json, the recipe, the model as joblib."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write(
     windows: Sounds,
     estimator: Any = None,
 ) -> Path:
-    """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it; complete or not at all.
+    """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION, atomically; return it.
 
     about: one paragraph. windows: those whose rows `judged` names. estimator: what scikit-learn
     users want to load.

@@ -14,20 +14,22 @@ if TYPE_CHECKING:
     from training.evaluation.leave_one_out import SourceScores
 
 FIGURES = """\
-*Accuracy* is element-wise (right cells of windows x labels), beside that of a model that always says nothing. Macro-F1
-and mAP leave out labels that the source does not have; *mixtures* is macro-F1 on windows of two to four labels.
-*Top-1*: on windows of one label (for instruments: single notes and phrases) the highest score is the right label; the
-baseline always says the most frequent one. *Quiet*: share of noise and silence windows that get no label.
+*Accuracy* is element-wise (right cells of windows x labels), beside that of a model that predicts
+no label. Macro-F1 and mAP leave out labels that the source does not have; *mixtures* is macro-F1 on
+windows of two to four labels. *Top-1*: on windows of one label (for instruments: single notes and
+phrases) the highest score is the right label; the baseline is the most frequent label. *Quiet*:
+share of noise and silence windows that get no label.
 """
 RECORDINGS = """\
-*Whole notes* and *whole solos*: top-1 once per recording, by the mean score of its windows; solos of 10 s are performed
+*Whole notes* and *whole solos*: top-1 once per recording, by the mean score of its windows; solos
+of 10 s are performed
 with the notes of the source left out.
 """
 HOW = (
     "One source left out at a time",
-    "Every row is judged by a model, and by thresholds, that never met the source in the row; windows that are judged "
-    "are\nnot augmented. Noises to judge with are other draws of the generators that noises to train on come from.\n"
-    + FIGURES,
+    "Every row is the evaluation of a model, and of thresholds, that were not trained on the "
+    "source in the row;\ntest windows are not augmented. Test noises are other draws of the generators of "
+    "the training noises.\n" + FIGURES,
 )
 """Heading and text: how a left-out source is judged."""
 
@@ -131,7 +133,7 @@ def _labels(metrics: Metrics, thresholds: dict[str, float]) -> str:
 
 
 def _confusions(evaluated: Sequence[SourceScores], labels: Sequence[str]) -> list[str]:
-    """Return one table per source: rows are what plays, columns the highest score, in windows of one instrument."""
+    """Return a confusion matrix by source: rows what plays, columns the highest score."""
     parts, short = [], [label[:5] for label in labels]
     heads = short if len(set(short)) == len(short) else labels
     for one in evaluated:
@@ -147,6 +149,7 @@ def _confusions(evaluated: Sequence[SourceScores], labels: Sequence[str]) -> lis
 def _ensemble(ensemble: Metrics) -> str:
     shares = [[label, share] for label, share in ensemble["share_by_label"].items()]
     return (
-        f"{ensemble['windows']} windows: {ensemble['some_right_label']:.0%} get a label of what plays, "
-        f"{ensemble['some_wrong_label']:.0%} one of what does not.\n\n{table(['label', 'share of windows'], shares)}"
+        f"{ensemble['windows']} windows: {ensemble['some_right_label']:.0%} get a label of what "
+        f"plays, {ensemble['some_wrong_label']:.0%} one of what does not.\n\n"
+        f"{table(['label', 'share of windows'], shares)}"
     )

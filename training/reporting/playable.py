@@ -1,4 +1,4 @@
-"""Windows and pictures as a page holds them: sound that plays and a picture of it, without another file."""
+"""Windows and pictures as data URIs for a page: sound to play, a picture of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOUD, FAINT = 0.8, 1e-4
 
 
 def audio(samples: Samples, rate: int) -> str:
-    """Return a window as a data URI, MP3 where libsndfile writes it, else WAV; raised to one loudness."""
+    """Return a window at a common loudness as a data URI: MP3 where libsndfile can, else WAV."""
     peak = float(np.abs(samples).max(initial=0))
     loud = samples * (LOUD / peak) if peak > FAINT else samples
     form = "MP3" if "MP3" in soundfile.available_formats() else "WAV"
@@ -30,7 +30,7 @@ def audio(samples: Samples, rate: int) -> str:
 
 
 def picture(samples: Samples) -> str:
-    """Return the log-mel spectrogram of a window as a data URI: time to the right, pitch upwards."""
+    """Return the log-mel spectrogram of a window as a data URI: time right, pitch up."""
     from matplotlib.image import imsave
 
     buffer = io.BytesIO()

@@ -27,10 +27,11 @@ SOURCE_COLUMNS = {
     "quiet": "quiet_without_label",
 }
 HOW = (
-    "Every row is judged by a model, and by thresholds, that never met the source in the row, on windows that are "
-    "not augmented. Accuracy is element-wise, beside that of a model that always says nothing; mixtures is macro-F1 "
-    "over windows of two to four labels; top-1 is over windows of one label, beside the most frequent one (whole notes "
-    "and solos of 10 s: over recordings). Quiet: share of noise and silence windows that get no label."
+    "Every row is the evaluation of a model, and of thresholds, that were not trained on the "
+    "source in the row, on windows that are not augmented. Accuracy is element-wise, beside that of "
+    "a model that predicts no label; mixtures is macro-F1 over windows of two to four labels; top-1 "
+    "is over windows of one label, beside the most frequent one (whole notes and solos of 10 s: over "
+    "recordings). Quiet: share of noise and silence windows that get no label."
 )
 
 
@@ -70,7 +71,8 @@ def _sources(report: dict[str, Any]) -> Html:
     }
     rows = [[source, *(m.get(key) for key in columns.values())] for source, m in each.items()]
     caption = (
-        "Dots: one source left out each. Line and band: mean over the sources and its 95 % interval, "
+        "Dots: one source left out each. Line and band: mean over the sources and its 95 % "
+        "interval, "
         "sources drawn with replacement."
     )
     drawn = charts.intervals(report["figures"], report["intervals"])
@@ -95,7 +97,8 @@ def _labels(report: dict[str, Any]) -> Html:
         for name, one in report["labels"].items()
     ]
     note = paragraph(
-        "All sources together, each scored by the model that never met it, with the thresholds that are shipped.",
+        "All sources together, each scored by the model that did not train on it, with the shipped "
+        "thresholds.",
         note=True,
     )
     return join(
@@ -177,7 +180,10 @@ def _sweeps(report: dict[str, Any]) -> Html:
         below="threshold",
         beside="F1",
     )
-    caption = "A dot away from the top of its curve: other sources, noise and silence, or a lowest threshold decided."
+    caption = (
+        "A dot away from the top of its curve: other sources, noise and silence, "
+        "or a lowest threshold decided."
+    )
     return chart(drawn, caption)
 
 
@@ -188,7 +194,10 @@ def _calibration(reliability: dict[str, Any]) -> Html:
 
 
 def _mistakes(mistakes: list[dict[str, Any]], play: Play) -> Html:
-    note = "The answers furthest on the wrong side of a threshold, no two alike. All are played at one loudness."
+    note = (
+        "The scores furthest on the wrong side of a threshold, no two alike. "
+        "All are played at one loudness."
+    )
     clips = "".join(_clip(mistake, *play(mistake["row"])) for mistake in mistakes)
     return (
         join(paragraph(note, note=True), Html(f'<div class="clips">{clips}</div>'))
@@ -222,7 +231,8 @@ def _ensemble(ensemble: dict[str, Any] | None) -> Html:
     if not ensemble:
         return Html()
     note = (
-        f"A real recording, never trained on: of {ensemble['windows']} windows {ensemble['some_right_label']:.0%} "
+        f"A real recording, never trained on: of {ensemble['windows']} windows "
+        f"{ensemble['some_right_label']:.0%} "
         f"get a label of what plays, {ensemble['some_wrong_label']:.0%} one of what does not."
     )
     rows = [[label, bar(share)] for label, share in ensemble["share_by_label"].items()]

@@ -14,7 +14,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Return a class of the table above: scikit-learn takes seconds to load, so it waits until it is asked for."""
+    """Return a class of the table above, imported when it is used: scikit-learn loads slowly."""
     from importlib import import_module
 
     if name not in _PLACES:

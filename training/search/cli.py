@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--method", choices=("path", "grid"), default="path",
-        help="path: a forest's whole grid in minutes; grid: any estimator, every combination by itself",
+        help="path: a forest's whole grid in minutes; grid: any estimator, each combination fitted",
     )  # fmt: skip
     parser.add_argument(
         "--scoring", choices=SCORINGS, default="f1_macro", help="default: %(default)s"
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("search"),
-        help="where results go, and where a killed --method grid goes on from (default: %(default)s)",
+        help="folder of results; a killed --method grid resumes from it (default: %(default)s)",
     )  # fmt: skip
     return parser
 
@@ -118,7 +118,7 @@ def _search(options: argparse.Namespace, file: Any, folds: list[Fold]) -> Any:
 
 @contextmanager
 def bar(name: str) -> Iterator[Callable[..., None]]:
-    """Give a function of (done, total[, best]) that shows a bar with rate, time left and the best score so far."""
+    """Yield a function of (done, total[, best]) that shows a bar with rate, time and best score."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -203,7 +203,8 @@ def _show(options: argparse.Namespace, search: Any, table: FeatureTable, folds: 
     if hasattr(search, "confirmed_scores_"):
         scores = search.confirmed_scores_
         print(
-            f"the best, as a plain scikit-learn forest: {scores.mean():.4f} (std {scores.std():.4f})"
+            f"the best, as a plain scikit-learn forest: {scores.mean():.4f} "
+            f"(std {scores.std():.4f})"
         )
     print(options.out / "best.json")
 

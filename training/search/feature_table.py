@@ -33,7 +33,7 @@ class FeatureTable:
         return len(self.labels)
 
     def drawn(self, rows: int | None, *, seed: int) -> FeatureTable:
-        """Return so many rows drawn at random, in their order; all of them when None or no more are there."""
+        """Return that many random rows in their order; all when None, or fewer exist."""
         if rows is None or rows >= len(self):
             return self
         return self[np.sort(np.random.default_rng(seed).permutation(len(self))[:rows])]
@@ -46,7 +46,9 @@ class FeatureTable:
     def split(
         self, folds: int | None, *, by_source: bool, seed: int
     ) -> tuple[FeatureTable, list[Fold]]:
-        """Return the rows to search on and their folds: shuffled rows, or sources (all, one by one, without `folds`).
+        """Return the rows to search on and their folds, of shuffled rows or of sources.
+
+        folds: None for 10, or by source for as many as there are.
 
         Copies train where their source trains, and judge nothing; among shuffled rows they would
         let a model judge what it trained on, so there they are left out.
@@ -74,7 +76,8 @@ def open_table(path: Path) -> FeatureTable:
         if "features" not in about.get("kinds", ["features"]):
             kinds = ", ".join(about["kinds"])
             raise SearchError(
-                f"{path} holds {kinds}, no features: make it with `timbre data table --kind features`"
+                f"{path} holds {kinds}, no features: "
+                f"make it with `timbre data table --kind features`"
             )
         features, labels, groups = (
             np.load(path / f"{name}.npy") for name in ("features", "labels", "groups")
@@ -89,7 +92,8 @@ def open_table(path: Path) -> FeatureTable:
         ) from error
     if not len(features) == len(labels) == len(groups):
         raise SearchError(
-            f"{path}: {len(features)} rows of features, {len(labels)} of labels, {len(groups)} of groups"
+            f"{path}: {len(features)} rows of features, {len(labels)} of labels, "
+            f"{len(groups)} of groups"
         )
     table = FeatureTable(features.astype(np.float64), labels, names, copies > 0)
     return table[parts != TEST]

@@ -1,4 +1,4 @@
-"""Forests whose trees are grown once and cut everywhere: scores of held-out rows for all limits at a time."""
+"""Random forests grown once and scored under all limits (depth, split size) at a time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Trees:
         depths: Sequence[int],
         splits: Sequence[int],
     ) -> Iterator[Scores]:
-        """Yield for each number of trees the scores of the held-out rows, (n, splits, depths, columns).
+        """Yield by number of trees the scores of the held-out rows, (n, splits, depths, columns).
 
         All three ascend. Probabilities are whole multiples of 2**-20 / trees (coarser past 2,047
         trees).
@@ -104,6 +104,7 @@ class Trees:
         whole = [np.zeros(nodes, np.int32) for _ in range(5)]
         tree = (
             whole[0], np.zeros(nodes), *whole[1:], np.zeros(nodes, np.uint64),
-            np.zeros((nodes, columns), np.int32), np.zeros(n, np.int32), np.zeros(columns, np.int64),
+            np.zeros((nodes, columns), np.int32), np.zeros(n, np.int32),
+            np.zeros(columns, np.int64),
         )  # fmt: skip
         return rows, settings, scratch, tree

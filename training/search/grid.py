@@ -1,4 +1,4 @@
-"""Grid search that shows how far it is, keeps each result on disk as it comes, and goes on after a kill."""
+"""Grid search with progress that stores each result on disk and resumes after a kill."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from training.search.splits import Fold, SearchError, check_grid, folds_of
 
 
 class ResumableGridSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
-    """scikit-learn's GridSearchCV for searches of hours and days: the same folds, scores and `cv_results_`.
+    """GridSearchCV for searches of hours and days: the same folds, scores and `cv_results_`.
 
     estimator, param_grid, cv (or a BySource), n_jobs, refit, return_train_score, error_score: as
     GridSearchCV's. scoring: any that scikit-learn knows, and elementwise_accuracy. folder:
@@ -67,7 +67,7 @@ class ResumableGridSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[
         self.progress = progress
 
     def fit(self, X: Any, y: Any, *, groups: Any = None) -> ResumableGridSearchCV:  # noqa: N803
-        """Search, and refit the best. X: (n, ...); y: (n,) or (n, labels); groups: (n,), for a `cv` by source.
+        """Search and refit the best. X: (n, ...); y: (n,) or (n, labels); groups: sources, (n,).
 
         Raises SearchError for a grid or folds that cannot be searched, a folder or a scheduler out
         of reach, and when every fit fails.
@@ -178,7 +178,7 @@ class ResumableGridSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[
 
 
 def scorer_of(estimator: Any, scoring: Any, labels: Any) -> Any:
-    """Return a function of (estimator, rows, labels). Raises SearchError for a name that nobody knows."""
+    """Return a function of (estimator, rows, labels). Raises SearchError for an unknown name."""
     from sklearn.metrics import check_scoring, get_scorer_names, make_scorer
 
     if scoring == "elementwise_accuracy":

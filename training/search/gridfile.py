@@ -24,7 +24,7 @@ class GridFile:
 
 
 def load(name: str, *, seed: int) -> GridFile:
-    """Return the grid of a .toml file, or of a name in `FOLDER`; `seed` is for all that is left to chance.
+    """Return the grid of a .toml file, or of a name in `FOLDER`. seed: of everything random.
 
     Raises SearchError for a file, an estimator or a key that is not there.
     """

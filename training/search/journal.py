@@ -1,4 +1,4 @@
-"""Results on disk as they come: JSON lines, each whole or not there, so that a search goes on where it was killed."""
+"""Results on disk as JSON lines, appended as they come, so that a killed search resumes."""
 
 from __future__ import annotations
 
@@ -58,5 +58,6 @@ class Journal:
                 file.write(line.encode())
         except OSError as error:
             raise SearchError(
-                f"{self._path} cannot be written: {error.strerror}; what is finished is kept, make room and go on"
+                f"{self._path} cannot be written: {error.strerror}; "
+                f"finished results are kept, make room and run again"
             ) from error

@@ -1,4 +1,4 @@
-"""Compiled: trees whose every choice depends on the node's path alone, and one walk of a tree for all its cuts.
+"""Compiled: trees whose random choices depend on a node's path alone, scored under all limits.
 
 A node draws its features from a key made of the tree's seed and the turns from the root to it. So a
 node splits in the same way whatever became of the nodes beside it, and a tree cut at a depth or a
@@ -81,7 +81,10 @@ def _sort(keys, spare, m, passes, counters):
 
 @jit
 def _scan_gini(keys, m, total, smallest, rows, totals, left):
-    """Return the best (score, index of the last row to the left); score: summed squares over sizes, to be largest."""
+    """Return the best (score, index of the last row to the left).
+
+    score: summed squares over sizes, to be maximised.
+    """
     weights, starts, columns, _ = rows
     squares_left, squares_right = np.int64(0), np.int64(0)
     for c in range(len(totals)):
@@ -106,7 +109,10 @@ def _scan_gini(keys, m, total, smallest, rows, totals, left):
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})  # else no sum uses vectors
 def _scan_entropy(keys, m, total, smallest, binary, rows, totals, left):
-    """Return the best (score, index of the last row to the left); score: -n times entropy of both, to be largest."""
+    """Return the best (score, index of the last row to the left).
+
+    score: -n times the entropy of both sides, to be maximised.
+    """
     weights, starts, columns, logs = rows
     outputs = len(totals) if binary else 1
     there = 0.0
@@ -148,7 +154,9 @@ def _fill(keys, order, start, m, column):
 
 @jit
 def _best_split(order, start, m, key, settings, ranks, rows, totals, total, scratch):
-    """Return (feature, rank to the left, next rank) of the node of m rows from `start`; feature -1: there is none.
+    """Return (feature, rank to the left, next rank) of the split of a node; feature -1: none.
+
+    The node has m rows of `order` from `start` on.
 
     At least one feature that varies is looked at, as scikit-learn does.
     """
@@ -179,7 +187,7 @@ def _best_split(order, start, m, key, settings, ranks, rows, totals, total, scra
 
 @jit
 def _partition(order, start, m, column, limit, spare):
-    """Put the rows whose rank is at most `limit` first, in their order; return how many they are."""
+    """Move the rows of rank at most `limit` to the front, in their order; return their number."""
     low = rest = 0
     for i in range(start, start + m):
         row = order[i]
@@ -210,7 +218,7 @@ def _count(order, start, m, rows, totals):
 
 @jit
 def bootstrap(seed, draws, weights, order):
-    """Draw rows with replacement (or, with 0 draws, every row once) into `weights`; return how many rows there are."""
+    """Draw rows with replacement into `weights` (0 draws: every row once); return their number."""
     weights[:] = draws == 0
     for i in range(draws):
         weights[_below(seed, i, len(weights))] += 1
@@ -269,7 +277,7 @@ def grow(seed, draws, limits, settings, ranks, levels, rows, scratch, tree, one)
 
 @jit
 def walk(table, tree, depths, smallest, path, sums):
-    """Add to `sums` what every cut of a tree says of every row: one walk from the root for all cuts.
+    """Add to `sums` the value of every row under all limits of a tree, in one walk from the root.
 
     table: float32 (n, features). depths, smallest: the cuts, ascending. sums: int32 (n, smallest,
     depths, columns), each depth as the difference from the one before it.

@@ -1,4 +1,4 @@
-"""A forest's hyper-parameters as cuts: which trees they need, where those end, and how they score."""
+"""A forest's hyper-parameters as limits on grown trees: trees needed, leaves, scores."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FoldData(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Scores of some cuts of a fold, and the share of each in the seconds of their trees and of their scoring."""
+    """Scores of some limits in a fold, and the share of each in the seconds of fit and score."""
 
     fold: int
     scores: dict[Limits, float]
@@ -52,7 +52,10 @@ class Scored(NamedTuple):
 
 
 def forest_of(estimator: Any) -> tuple[Any, str]:
-    """Return the forest of an estimator and the prefix of its parameters. Raises SearchError when it is none."""
+    """Return the forest of an estimator and the prefix of its parameters.
+
+    Raises SearchError for another estimator, or one with settings that have no path.
+    """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.pipeline import Pipeline
 
@@ -89,11 +92,16 @@ def fold_data(estimator: Any, rows: npt.NDArray[np.float64], truth: Truth, fold:
                 f"{steps} cannot be fitted on {len(train)} rows of {train.shape[1]}: {error}"
             ) from error
         estimator = estimator.steps[-1][1]
-    return FoldData(np.float32(train), truth[fold[0]], np.float32(held), truth[fold[1]])  # type: ignore[arg-type]
+    return FoldData(
+        np.asarray(train, np.float32), truth[fold[0]], np.asarray(held, np.float32), truth[fold[1]]
+    )
 
 
 def resolve(forest: Any, values: dict[str, Any], shape: tuple[int, ...], seed: int) -> Limits:
-    """Return what a combination means for a table of (n, features). Raises SearchError for a value out of range."""
+    """Return the limits of a combination for a table of (n, features).
+
+    Raises SearchError for a value out of range.
+    """
     n, features = shape
     given = {key: values.get(key, getattr(forest, key)) for key in PATH}
     criterion = {"log_loss": "entropy"}.get(given["criterion"], given["criterion"])
@@ -154,7 +162,7 @@ def accepted(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def parts(cuts: Sequence[Limits], held: int, columns: int) -> list[list[Limits]]:
-    """Return the different cuts, by the trees they need; those of more depths than fit into memory in several parts."""
+    """Return the different limits grouped by the trees they need, in parts that fit memory."""
     grouped: dict[Growth, dict[Limits, None]] = {}
     for cut in cuts:
         grouped.setdefault(cut.growth, {})[cut] = None

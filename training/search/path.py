@@ -16,7 +16,7 @@ from training.search.splits import Fold, SearchError, check_grid, folds_of
 
 
 class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
-    """GridSearchCV over a random forest's n_estimators, max_features, max_depth, criterion and min_samples_split.
+    """GridSearchCV over a random forest's size, features, depth, criterion and split limits.
 
     For each fold, criterion and number of features, one forest of the largest n_estimators is grown
     in compiled code without the limits, and every held-out row walks down each tree once: the first
@@ -68,7 +68,7 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
         self.progress = progress
 
     def fit(self, X: Any, y: Any, *, groups: Any = None) -> ForestPathSearchCV:  # noqa: N803
-        """Search, and refit the best. X: (n, features); groups: (n,), for a `cv` that splits by source.
+        """Search, and refit the best. X: (n, features); groups: (n,), for a `cv` by source.
 
         Raises SearchError for a grid, an estimator, labels or folds that cannot be searched.
         """
@@ -99,7 +99,8 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
         from sklearn.utils import check_random_state
 
         forest, prefix = forest_of(self.estimator)
-        hint = f"the path search knows {', '.join(prefix + key for key in PATH)}; else ResumableGridSearchCV"
+        known = ", ".join(prefix + key for key in PATH)
+        hint = f"the path search has {known}; else ResumableGridSearchCV"
         combinations = check_grid(self.param_grid, [prefix + key for key in PATH], hint=hint)
         seed = int(check_random_state(forest.random_state).randint(2**31 - 1))
         columns = truth.shape[1] if truth.ndim == 2 else len(self.classes_)

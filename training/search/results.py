@@ -18,7 +18,7 @@ def table(
     score_s: Numbers,
     train: Numbers | None = None,
 ) -> dict[str, Any]:
-    """Return `cv_results_` of combinations and arrays (combinations, folds), in the order scikit-learn has."""
+    """Return `cv_results_` of combinations and (combinations, folds) arrays, as scikit-learn's."""
     columns: dict[str, Any] = {}
     for name, seconds in (("fit_time", fit_s), ("score_time", score_s)):
         columns |= {f"mean_{name}": seconds.mean(axis=1), f"std_{name}": seconds.std(axis=1)}

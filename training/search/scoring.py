@@ -38,12 +38,15 @@ def accuracy(truth: Truth, scores: Scores) -> float:
 
 
 def elementwise_accuracy(truth: Truth, scores: Scores) -> float:
-    """Return the share of single decisions that are right; with one class a row the same as accuracy."""
+    """Return the share of single decisions that are right; accuracy with one class a row."""
     return accuracy(truth, scores) if truth.ndim == 1 else float(((scores > 0.5) == truth).mean())
 
 
 def f1_macro(truth: Truth, scores: Scores) -> float:
-    """Return the mean F1 of the labels, 0 for a label never there and never predicted; classes of that kind are left out."""
+    """Return the mean F1 of the labels, or of the classes that occur or are predicted.
+
+    A label that is never on and never predicted counts 0.
+    """
     hits, errors = _counts(truth, scores)
     there = np.ones(len(hits), bool) if truth.ndim == 2 else hits + errors > 0
     return float((2 * hits / np.maximum(2 * hits + errors, 1))[there].mean())
@@ -56,7 +59,7 @@ def f1_micro(truth: Truth, scores: Scores) -> float:
 
 
 def neg_log_loss(truth: Truth, scores: Scores) -> float:
-    """Return minus the mean log-loss, of each label where there are several; probabilities are kept off 0 and 1."""
+    """Return minus the mean log-loss over rows and labels, probabilities kept off 0 and 1."""
     least = np.finfo(np.float64).eps
     if truth.ndim == 1:
         return float(np.log(np.clip(scores[np.arange(len(truth)), truth], least, 1)).mean())
@@ -78,7 +81,10 @@ NAMED: dict[str, Scorer] = {
 
 
 def scorer(scoring: str | Scorer | None) -> Scorer:
-    """Return a function of (truth, probabilities); None means accuracy. Raises SearchError for an unknown name."""
+    """Return a function of (truth, probabilities); None means accuracy.
+
+    Raises SearchError for an unknown name.
+    """
     if callable(scoring):
         return scoring
     name = scoring or "accuracy"
@@ -90,7 +96,7 @@ def scorer(scoring: str | Scorer | None) -> Scorer:
 
 
 def encode(labels: Any) -> tuple[Truth, npt.NDArray[Any]]:
-    """Return labels as a Truth, and the classes: their values, or [0, 1] where a row has several labels.
+    """Return labels as a Truth, and the classes: their values, or [0, 1] for several labels.
 
     Raises SearchError when there is only one class, or several outputs of more than two values.
     """
@@ -102,7 +108,8 @@ def encode(labels: Any) -> tuple[Truth, npt.NDArray[Any]]:
         return index, classes
     if labels.ndim != 2 or not np.isin(labels, (0, 1)).all():
         raise SearchError(
-            f"labels of shape {labels.shape}: classes (n,), or labels 0 and 1 (n, labels), are needed"
+            f"labels of shape {labels.shape}: classes (n,), or labels 0 and 1 (n, labels), "
+            f"are needed"
         )
     present = labels.astype(bool)
     if (present.all(axis=0) | ~present.any(axis=0)).all():
@@ -111,7 +118,7 @@ def encode(labels: Any) -> tuple[Truth, npt.NDArray[Any]]:
 
 
 def probabilities(estimator: Any, rows: Any, classes: npt.NDArray[Any], *, labels: bool) -> Scores:
-    """Return an estimator's predict_proba, (n, labels) or (n, classes); what it never met has probability 0."""
+    """Return predict_proba as (n, labels) or (n, classes); classes never trained on have 0."""
     found = estimator.predict_proba(rows)
     if not isinstance(found, list):
         # Some give (n, labels) at once where a row has several labels.

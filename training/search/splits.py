@@ -1,4 +1,4 @@
-"""Folds: by row, or by source, so that no recording is on both sides; and what cannot be split, with a clear error."""
+"""Folds by row or by source (no recording on both sides), with clear errors."""
 
 from __future__ import annotations
 
@@ -36,8 +36,13 @@ class BySource:
     def __repr__(self) -> str:
         return f"BySource(folds={self.folds})"
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Fold]:  # noqa: ARG002, N803
-        """Yield the rows to train and to judge with. Raises SearchError with fewer sources than folds."""
+    def split(
+        self,
+        X: Any,  # noqa: ARG002, N803
+        y: Any = None,  # noqa: ARG002
+        groups: Any = None,
+    ) -> Iterator[Fold]:
+        """Yield training and test rows. Raises SearchError with fewer sources than folds."""
         names = self._names(groups)
         parts = [frozenset(str(name).split("+")) for name in names.tolist()]
         for held in self._held(names):
@@ -45,7 +50,12 @@ class BySource:
             pure = np.array([part <= held for part in parts])
             yield np.flatnonzero(~touched), np.flatnonzero(pure)
 
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002, N803
+    def get_n_splits(
+        self,
+        X: Any = None,  # noqa: ARG002, N803
+        y: Any = None,  # noqa: ARG002
+        groups: Any = None,
+    ) -> int:
         """Return the number of folds."""
         return len(self._held(self._names(groups)))
 
@@ -63,7 +73,8 @@ class BySource:
         folds = self.folds or len(found)
         if len(found) < max(2, folds):
             raise SearchError(
-                f"{len(found)} source{'s' * (len(found) != 1)} cannot make {max(2, folds)} folds by source: "
+                f"{len(found)} source{'s' * (len(found) != 1)} cannot make {max(2, folds)} folds "
+                f"by source: "
                 "add recordings of another source, or split by row (then scores flatter the model)"
             )
         held: list[list[str]] = [[] for _ in range(folds)]
@@ -78,7 +89,10 @@ class BySource:
 def folds_of(
     cv: Any, rows: Any, labels: npt.NDArray[Any], groups: Any, *, classifier: bool = True
 ) -> list[Fold]:
-    """Return the folds of `cv`, anything that scikit-learn takes. Raises SearchError when it cannot be split so."""
+    """Return the folds of `cv`, anything that scikit-learn takes.
+
+    Raises SearchError when the rows cannot be split so.
+    """
     from sklearn.model_selection import check_cv
 
     try:
@@ -100,7 +114,7 @@ def folds_of(
 
 
 def check_grid(grid: Any, known: Sequence[str], *, hint: str) -> list[dict[str, Any]]:
-    """Return every combination of a grid. Raises SearchError for an empty grid or a key that is not known."""
+    """Return every combination of a grid. Raises SearchError for an empty or unknown one."""
     from sklearn.model_selection import ParameterGrid
 
     parts = [grid] if isinstance(grid, dict) else list(grid)

@@ -59,7 +59,10 @@ def fit(
     jobs: int = 1,
     held_out: HeldOut | None = None,
 ) -> FittedForest:
-    """Return the estimators fitted on feature vectors (n, 26) and labels (n, labels); `held_out` fills the history."""
+    """Return the estimators fitted on feature vectors (n, 26) and labels (n, labels).
+
+    held_out: windows for the history; without them it is empty.
+    """
     from sklearn.decomposition import PCA
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.preprocessing import StandardScaler
@@ -85,7 +88,7 @@ def fit(
 
 
 def _history(scaler: Any, pca: Any, forest: Any, held_out: HeldOut) -> list[HistoryEntry]:
-    """Return what the first trees alone say: a forest of fewer trees is the beginning of the larger one."""
+    """Return held-out metrics of the first 1, 2, 5, ... trees: prefixes of a forest are forests."""
     history = []
     for trees in sorted({min(step, len(forest.estimators_)) for step in STEPS}):
         part = copy(forest).set_params(n_estimators=trees)

@@ -48,7 +48,7 @@ class FittedNetwork:
     """One entry an epoch, averaged over the members."""
 
     def scores(self, spectrograms: npt.NDArray[Any]) -> Scores:
-        """Return the mean score over the networks, (n, labels), of spectrograms (n, bands, frames)."""
+        """Return the mean score of the members, (n, labels), of spectrograms (n, bands, frames)."""
         parts = []
         with torch.inference_mode():
             for start in range(0, len(spectrograms), 256):
@@ -74,10 +74,10 @@ def fit(
     held_out: HeldOut | None = None,
     kept: Path | None = None,
 ) -> FittedNetwork:
-    """Return `members` networks trained on the given rows, and what each epoch brought, averaged over them.
+    """Return an ensemble of `members` networks and its history, averaged over them.
 
     spectrograms: (n, bands, frames) in dB, may lie on disk. labels: bool (n, labels). rows: which
-    of them to train on. held_out: windows that nothing is learnt from. kept: a folder for networks of
+    of them to train on. held_out: windows for the history alone. kept: a folder for networks of
     these spectrograms alone: each lies there once it is done, and is not trained again.
     """
     seeds = [seed + 1000 * number for number in range(settings.members)]
@@ -155,7 +155,7 @@ def _fit_one(
 
 
 def _rate(step: int, *, steps: int) -> float:
-    """Return the learning rate as a share of the highest: up in a straight line, down along a cosine."""
+    """Return the learning rate as a share of the highest: linear warm-up, then cosine decay."""
     rise = WARM_UP * steps
     if step < rise:
         return (step + 1) / (rise + 1)
@@ -195,7 +195,7 @@ def _learn(
 
 
 def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.Tensor:
-    """Return the loss: does anything play; if so, every label by itself and, where one plays alone, which one."""
+    """Return the loss: whether anything plays; if so, each label, and which one if it is alone."""
     targets = on * (1 - 2 * settings.smoothing) + settings.smoothing
     count = on.sum(1)
     anything = (count > 0).float() * (1 - 2 * settings.smoothing) + settings.smoothing
@@ -211,7 +211,7 @@ def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.
 
 
 def half_precision() -> bool:
-    """Return whether this processor multiplies bfloat16 at twice the speed; training then does so."""
+    """Return whether this processor is fast with bfloat16; training then uses it."""
     supported = torch.ops.mkldnn._is_mkldnn_bf16_supported  # noqa: SLF001
     return bool(torch.backends.mkldnn.is_available() and supported())
 
@@ -219,7 +219,7 @@ def half_precision() -> bool:
 def mixup(
     x: npt.NDArray[np.float32], on: Mask, settings: Network, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], Mask]:
-    """Return a batch in which a share of the windows sound together with another one, 0 to 15 dB below."""
+    """Mixup: return a batch in which a share of windows is mixed with others, 0 to 15 dB below."""
     count = int(len(x) * settings.blends)
     if not count:
         return x, on
@@ -235,7 +235,7 @@ def mixup(
 def augment(
     x: npt.NDArray[np.float32], settings: Network, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """Return spectrograms (n, bands, frames) as other microphones, rooms and tunings would have them."""
+    """Return spectrograms (n, bands, frames) with random tilt, shift, noise floor and masks."""
     count, bands, frames = x.shape
     points = rng.normal(0, settings.tilt_db, (count, TILT_POINTS)).astype(np.float32)
     at = np.linspace(0, TILT_POINTS - 1, bands)

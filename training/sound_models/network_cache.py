@@ -1,4 +1,4 @@
-"""Trained networks on disk: what a killed training had finished is read again, not trained again."""
+"""Trained networks on disk, so that a killed training resumes without repeating them."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ def name(
     seed: int,
     held_out: HeldOut | None,
 ) -> str:
-    """Return a file name that stands for one network: its windows, its settings, what watches it, its seed."""
+    """Return the file name of one network, a hash of its windows, settings and seed."""
     known = [
         hashlib.sha256(array.tobytes()).hexdigest()
         for array in (rows, labels[rows], *(held_out or ()))
     ]
     # How many networks there are in all does not matter to one of them.
-    return f"{fingerprint([VERSION, shape, labels.shape, known, asdict(replace(settings, members=1)), seed])}.npz"
+    kept = asdict(replace(settings, members=1))
+    return f"{fingerprint([VERSION, shape, labels.shape, known, kept, seed])}.npz"
 
 
 def write(path: Path, weights: dict[str, npt.NDArray[Any]], history: list[HistoryEntry]) -> None:

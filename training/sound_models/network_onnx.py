@@ -1,4 +1,4 @@
-"""The network as an ONNX graph: normalisation, convolutions with batch norm folded in, sigmoid, mean of members."""
+"""The network as an ONNX graph, batch norm folded in: normalisation to the mean of members."""
 
 from __future__ import annotations
 

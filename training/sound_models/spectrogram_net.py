@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Spectrogram(nn.Module):  # type: ignore[misc]
-    """Convolutions with batch norm over (bands, frames), then mean and maximum over time, then one linear layer."""
+    """Convolutions with batch norm, mean and maximum over time, one linear layer."""
 
     def __init__(self, settings: Network, *, bands: int, labels: int) -> None:
         """Build it with random weights, drawn from torch's generator."""
@@ -35,7 +35,10 @@ class Spectrogram(nn.Module):  # type: ignore[misc]
         self.head = nn.Linear(2 * bands * settings.channels[-1], labels + 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, labels + 1) of spectrograms in dB, (n, bands, frames); the last: anything plays at all."""
+        """Return logits (n, labels + 1) of spectrograms in dB, (n, bands, frames).
+
+        The last logit: anything plays at all.
+        """
         x = (x - x.amax((1, 2), keepdim=True)).clamp(min=-self.depth_db) * (2 / self.depth_db) + 1
         x = x.unsqueeze(1)
         for number, (convolution, norm) in enumerate(

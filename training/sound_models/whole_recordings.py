@@ -76,7 +76,7 @@ def clip_scores(fitted: Fitted, sounds: Sequence[Samples], *, kind: Kind) -> Sco
 
 
 def windows_of(sound: Samples) -> list[Samples]:
-    """Return the windows of a clip one after another; what is left makes one more if it fills half or is alone."""
+    """Return the windows of a clip one after another; a rest of half a window makes one more."""
     whole, left = divmod(len(sound), DEFAULT.window)
     windows = list(sound[: whole * DEFAULT.window].reshape(whole, DEFAULT.window))
     if not whole or 2 * left >= DEFAULT.window:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from training.studies.study import Study
 
 STUDIES = {
-    "windows": "length of the window against scores; takes recordings instead of a table: a folder, a list or a recipe",
-    "models": "the original work's eight models and six more: accuracy, F1, mAP, times, memory, size",
+    "windows": "scores by length of the window; TABLE is recordings: a folder, a list or a recipe",
+    "models": "the original work's eight models and six more: scores, times, memory, size",
     "pca": "components against information lost",
     "importance": "which groups of features matter, by permutation and by source",
 }

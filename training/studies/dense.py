@@ -1,4 +1,4 @@
-"""Small networks on the 26 features, and the recipe's network on the log-mel, as the studies compare them."""
+"""The networks that the studies compare: small ones on 26 features, one on the log-mel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BATCH = 256
 
 
 def width(inputs: int, labels: int, *, parameters: int = ORIGINAL_PARAMETERS) -> int:
-    """Return the width of two equal hidden layers that together with input and output have so many parameters.
+    """Return the width of two equal hidden layers for a total number of parameters.
 
     (inputs + 1) w + (w + 1) w + (w + 1) labels = parameters, solved for w.
     """
@@ -47,10 +47,11 @@ def named(inputs: int, labels: int) -> nn.Module:
 
 
 def experimental(inputs: int, labels: int) -> nn.Module:
-    """Return a network that slides over the vector as if neighbours were kin: fewer parameters, less to learn from."""
+    """Return a network of convolutions over the vector of features, with few parameters."""
     return nn.Sequential(
         nn.Unflatten(1, (1, inputs)), nn.Conv1d(1, 8, 5, padding=2), nn.ReLU(), nn.MaxPool1d(2),
-        nn.Conv1d(8, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool1d(4), nn.Flatten(), nn.Linear(64, labels),
+        nn.Conv1d(8, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool1d(4), nn.Flatten(),
+        nn.Linear(64, labels),
     )  # fmt: skip
 
 

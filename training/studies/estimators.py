@@ -1,4 +1,4 @@
-"""Models of scikit-learn and LightGBM with one face: fit on rows and labels, then scores in [0, 1]."""
+"""Models of scikit-learn and LightGBM with one interface: fit, then scores in [0, 1]."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class OneByOne:
 
 @dataclass
 class Prepared:
-    """Standardised features, or their principal components, before a model: what a recipe puts in one graph."""
+    """Standardisation and optionally PCA before a model."""
 
     model: Learner
     components: int = 0
@@ -121,7 +121,7 @@ def forest(*, seed: int, jobs: int, trees: int = 200) -> AllAtOnce:
 
 
 def original_models(*, seed: int, jobs: int) -> dict[str, Learner]:
-    """Return the six of the original work's models that scikit-learn has, under their names, on 16 components."""
+    """Return the original work's six models of scikit-learn, by name, on 16 components."""
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.naive_bayes import GaussianNB

@@ -30,7 +30,7 @@ TREES = 100
 
 
 def run(table: Table, options: Options, progress: Callable[[int, int], None]) -> Study:
-    """Return the fall of mAP by group: on the test part, under the leaky protocol, and on each source left out."""
+    """Return the fall of mAP by group: test part, leaky protocol, each source left out."""
     plans = {"test part": honest(table, options), f"test part ({LEAKY})": leaky(table, options)}
     plans |= {f"without {source}": parts for source, parts in left_out(table, options).items()}
     falls, whole = {}, {}
@@ -41,14 +41,16 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
     rows += [[group, *(fall[group][0] for fall in falls.values())] for group in GROUPS]
     spread = max(deviation for fall in falls.values() for _, deviation in fall.values())
     note = (
-        f"First row: mean average precision of a forest of {TREES} trees on all 26 features. Below: how far it falls "
-        f"when the features of a group are shuffled together over the judged windows, mean of {REPEATS} shuffles "
-        f"(standard deviation at most {spread:.3f}). Groups that tell the same cover for each other."
+        f"First row: mean average precision of a forest of {TREES} trees on all 26 features. "
+        f"Below: its fall when the features of a group are shuffled together over the test "
+        f"windows, mean of {REPEATS} shuffles (standard deviation at most {spread:.3f}). "
+        f"Correlated groups hide each other's importance."
     )
     return Study(
         "importance",
         "Which features matter",
-        f"{len(table.sources)} sources; the forest learns from at most {options.rows} windows and is asked of others.",
+        f"{len(table.sources)} sources; the forest trains on at most {options.rows} windows of "
+        f"other sources.",
         [Sheet("Fall of mAP by group", note, ["shuffled", *plans], rows)],
         _draw(falls),
         "A dot each source left out, the bar their mean.",
@@ -62,9 +64,9 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
 
 
 def left_out(table: Table, options: Options) -> dict[str, Parts]:
-    """Return for each of the largest sources the windows of all others to train, and its originals to evaluate.
+    """Return by source, the largest first: all others' windows to train, its own to evaluate.
 
-    Sources without any label, such as noise, are not judged; those mixed of several ("a+b") evaluate
+    Sources without any label, such as noise, do not evaluate; mixtures of several ("a+b") evaluate
     none of these and do not train when one of these is left out.
     """
     groups, copies = np.asarray(table.groups), np.asarray(table.copies)
@@ -90,7 +92,7 @@ def left_out(table: Table, options: Options) -> dict[str, Parts]:
 def importance(
     table: Table, parts: Parts, options: Options
 ) -> tuple[float, dict[str, tuple[float, float]]]:
-    """Return mAP with all features, and by group the mean fall and its standard deviation over the shuffles."""
+    """Return mAP with all features, and the mean fall and its deviation by shuffled group."""
     features, labels = table.tensors("features"), np.asarray(table.labels)
     learner = forest(seed=options.seed, jobs=options.jobs, trees=TREES)
     learner.fit(np.asarray(features[parts.train]), labels[parts.train])

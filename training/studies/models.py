@@ -1,4 +1,4 @@
-"""Which model: the original work's eight and six more, side by side on the same windows, honest and leaky."""
+"""Compares models: the original work's eight and six more, honest and leaky."""
 
 from __future__ import annotations
 
@@ -119,7 +119,8 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
         _about(table, protocols["honest"], results),
         [_accuracy(results), _quality(results), _costs(results)],
         _draw(results),
-        f"Filled: sources the model never met. Open: the original work's protocol, {LEAKY}. The two evaluate different "
+        f"Filled: sources the model never trained on. Open: the original work's protocol, {LEAKY}. "
+        "The two have different test "
         "windows; who can learn by heart gains most.",
         {
             "models": results,
@@ -131,7 +132,7 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
 
 
 def evaluate(one: ModelSpec, table: Table, parts: Parts, *, costs: bool) -> dict[str, Any]:
-    """Return the metrics of a model on every part after learning from the first, with times and, if so, costs."""
+    """Return the metrics of a model on every part, its times and, if `costs`, its costs."""
     tensors, learner = table.tensors(one.kind), one.make()
     rows = {name: np.asarray(tensors[some]) for name, some in zip(PARTS, parts, strict=True)}
     labels = {name: np.asarray(table.labels[some]) for name, some in zip(PARTS, parts, strict=True)}
@@ -160,10 +161,12 @@ def _about(table: Table, parts: Parts, results: dict[str, Any]) -> str:
     first = next(iter(results.values()))["honest"]["test"]
     length = f"{table.about['window_s']:g} s"
     return (
-        f"{len(parts.train)} windows of {length} to train, {len(parts.valid)} to choose thresholds, "
-        f"{len(parts.test)} to evaluate, from {len(table.sources)} sources, none in two parts; {len(table.names)} labels. "
-        f"A model that always says nothing has an element-wise accuracy of {first['accuracy_all_negative']:.4f} on the "
-        f"test part. Columns marked {LEAKY} follow the work that Timbre began with: windows shuffled, copies made "
+        f"{len(parts.train)} windows of {length} to train, {len(parts.valid)} to choose "
+        f"thresholds, "
+        f"{len(parts.test)} to evaluate, from {len(table.sources)} sources, none in two parts; "
+        f"{len(table.names)} labels. A model that predicts no label has an element-wise accuracy "
+        f"of {first['accuracy_all_negative']:.4f} on the test part. Columns marked {LEAKY} follow the "
+        "work that Timbre began with: windows shuffled, copies made "
         "before the split."
     )
 
@@ -237,7 +240,8 @@ def _costs(results: dict[str, Any]) -> Sheet:
         "test set in the original work, s",
     ]
     note = (
-        "One window and memory: a fresh process of one thread that loads the model as its library keeps it; memory is "
+        "One window and memory: a fresh process of one thread that loads the model as its "
+        "library keeps it; memory is "
         "what it grows by. Served models are ONNX graphs and faster."
     )
     return Sheet("Cost", note, head, rows)

@@ -1,4 +1,4 @@
-"""How many principal components: information lost, beside what the original work read off its own table."""
+"""Information lost by number of principal components, beside the original work's figures."""
 
 from __future__ import annotations
 
@@ -44,14 +44,16 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
         for number in range(count, 0, -1)
     ]
     note = (
-        "Share of the variance of the standardised features that the components do not hold: 1 minus the explained "
-        "variance on the windows they were fitted on; on others, what reconstruction leaves of their distance from the "
+        "Share of the variance of the standardised features that the components do not hold: 1 "
+        "minus the explained variance on the windows they were fitted on; on others, what reconstruction "
+        "leaves of their distance from the "
         f"training mean. {LEAKY}: fitted on windows of the same recordings."
     )
     return Study(
         "pca",
         "How many components",
-        f"{len(parts.train)} windows to fit, {len(parts.test)} of other sources to test, {count} features.",
+        f"{len(parts.train)} windows to fit, {len(parts.test)} of other sources to test, "
+        f"{count} features.",
         [Sheet("Information lost", note, ["components", *columns, "original work"], rows)],
         _draw(columns, count),
         f"The dashed line is at {CHOSEN} components, which the original work chose.",
@@ -65,7 +67,7 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
 def lost(
     features: npt.NDArray[Any], parts: Parts
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return by number of components - 1 the share lost on the training windows and on the test windows."""
+    """Return by number of components - 1 the share lost on the training and test windows."""
     train, test = (np.asarray(features[rows], np.float64) for rows in (parts.train, parts.test))
     spread = train.std(axis=0)
     scale = np.where(spread > 0, spread, 1)

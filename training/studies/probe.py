@@ -32,7 +32,7 @@ STATM = Path("/proc/self/statm")
 
 
 def probe(learner: Any, row: npt.NDArray[Any], modules: Sequence[str]) -> dict[str, float | None]:
-    """Return `ms` and `mb` of one window, and `size_mb` of the model as joblib writes it. row: (1, ...)."""
+    """Return `ms` and `mb` of one window, `size_mb` of the model (joblib). row: (1, ...)."""
     import joblib
 
     with tempfile.TemporaryDirectory(prefix="timbre-probe-") as folder:

@@ -1,10 +1,11 @@
-"""Which windows train and which evaluate: by source, and, to show what that is worth, as the original work did.
+"""Training, validation and test windows: by source (honest), or as in the original work (leaky).
 
 The original work is the instrument recogniser that Timbre generalises; it published 94.90 %
 element-wise accuracy.
 
-*Honest*: the table's own parts; no source is on two sides, and only originals evaluate. *Leaky*: all windows shuffled,
-copies made before the split, so that parts of one recording and copies of one window stand on both sides.
+*Honest*: the table's own parts; no source is in two of them, and only originals evaluate. *Leaky*:
+all windows shuffled, copies made before the split, so that parts of one recording and copies of
+one window are in several parts.
 """
 
 from __future__ import annotations
@@ -59,22 +60,27 @@ class Options:
 
 
 def honest(table: Table, options: Options) -> Parts:
-    """Return the table's parts, cut to size. Raises CollectionError where one is empty, or training too small."""
+    """Return the table's parts, cut to size.
+
+    Raises CollectionError where one is empty, or training is too small.
+    """
     rng = np.random.default_rng(options.seed)
     found = [_some(table.rows(part, copies=part == "train"), part, options, rng) for part in PARTS]
     if empty := [part for part, rows in zip(PARTS, found, strict=True) if not len(rows)]:
         raise CollectionError(
-            f"{table.path} has no window in {', '.join(empty)}: a study needs sources to train, to choose and to evaluate"
+            f"{table.path} has no window in {', '.join(empty)}: "
+            f"a study needs sources to train, to validate and to test"
         )
     if len(found[0]) < LEAST:
         raise CollectionError(
-            f"{len(found[0])} training windows: a study needs at least {LEAST}; add some, or more --rows"
+            f"{len(found[0])} training windows: a study needs at least {LEAST}; "
+            f"add some, or more --rows"
         )
     return Parts(*found)
 
 
 def leaky(table: Table, options: Options) -> Parts:
-    """Return parts of the same sizes as the honest ones, drawn from all windows and copies at random."""
+    """Return parts of the honest ones' sizes, drawn from all windows and copies at random."""
     sizes = [len(rows) for rows in honest(table, options)]
     shuffled = np.random.default_rng(options.seed + 1).permutation(len(table))[: sum(sizes)]
     train, valid, test = np.split(shuffled, np.cumsum(sizes)[:-1])
@@ -93,12 +99,12 @@ def measure(
     thresholds: npt.NDArray[np.floating[Any]] | float,
     names: Sequence[str],
 ) -> Metrics:
-    """Return accuracy at 0.5 as the original work counts it, and F1 at the given thresholds, and mAP."""
+    """Return accuracy at 0.5 (as the original work), F1 at the given thresholds, and mAP."""
     limits = np.broadcast_to(np.asarray(thresholds, np.float32), (len(names),))
     found = multi_label(scores, labels, thresholds=limits, names=names)
     return found | {"accuracy": float(np.mean((scores >= 0.5) == labels))}
 
 
 def choose(scores: Scores, labels: Mask, groups: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-    """Return the thresholds of best F1 on the windows to choose with, every source counting the same."""
+    """Return the thresholds of best F1 on validation windows, all sources weighted equally."""
     return calibrate(scores, labels, source=groups.astype(str), kind=np.full(len(labels), "any"))

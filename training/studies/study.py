@@ -67,7 +67,7 @@ def html(study: Study) -> str:
 
 
 def write(study: Study, folder: Path) -> list[Path]:
-    """Write NAME.md, NAME.html, NAME.svg and NAME.json to a folder and return their paths; no file is ever half."""
+    """Write NAME.md, NAME.html, NAME.svg, NAME.json to a folder, atomically; return the paths."""
     texts = {
         "md": markdown(study),
         "html": html(study),

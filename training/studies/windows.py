@@ -49,7 +49,7 @@ def lengths_of(text: str) -> list[float]:
 
 
 def run(recipe: SoundsRecipe, lengths: Sequence[float], options: Options, stage: Stage) -> Study:
-    """Return what a forest hears in windows of each length; all have the recipe's hop, so that there are as many."""
+    """Return the scores of a forest by length of the window, all with the recipe's hop."""
     found = {}
     with stage("list the collection") as progress:
         collection = load_collection(recipe.collection, progress)
@@ -66,7 +66,8 @@ def run(recipe: SoundsRecipe, lengths: Sequence[float], options: Options, stage:
         f"{len(found)} lengths, judged on the same recordings, whose sources the forest never met.",
         [_sheet(recipe, found)],
         _draw(found),
-        f"Filled: sources never met. Open: the original work's protocol, {LEAKY}. The two evaluate different windows.",
+        f"Filled: sources the model never trained on. Open: the original work's protocol, {LEAKY}. "
+        f"The two have different test windows.",
         {f"{length:g}": one for length, one in found.items()},
     )
 
@@ -87,8 +88,9 @@ def _sheet(recipe: SoundsRecipe, found: dict[float, dict[str, Any]]) -> Sheet:
         )
         rows[-1].append(one[LEAKY]["accuracy_all_negative"])
     note = (
-        f"The forest of the original work on {COMPONENTS} components. A label is on when it sounds in "
-        f"{recipe.windows.share:g} of the window; clips shorter than a window are filled with silence. The original "
+        f"The forest of the original work on {COMPONENTS} components. A label is on when it sounds "
+        f"in {recipe.windows.share:g} of the window; clips shorter than a window are padded with "
+        f"zeros. The original "
         f"work chose {CHOSEN:g} s."
     )
     head = [
