@@ -28,8 +28,8 @@ with the notes of the source left out.
 HOW = (
     "One source left out at a time",
     "Every row is the evaluation of a model, and of thresholds, that were not trained on the "
-    "source in the row;\ntest windows are not augmented. Test noises are other draws of the generators of "
-    "the training noises.\n" + FIGURES,
+    "source in the row;\ntest windows are not augmented. Test noises are other draws of the "
+    "generators of the training noises.\n" + FIGURES,
 )
 """Heading and text: how a left-out source is judged."""
 

@@ -28,10 +28,10 @@ SOURCE_COLUMNS = {
 }
 HOW = (
     "Every row is the evaluation of a model, and of thresholds, that were not trained on the "
-    "source in the row, on windows that are not augmented. Accuracy is element-wise, beside that of "
-    "a model that predicts no label; mixtures is macro-F1 over windows of two to four labels; top-1 "
-    "is over windows of one label, beside the most frequent one (whole notes and solos of 10 s: over "
-    "recordings). Quiet: share of noise and silence windows that get no label."
+    "source in the row, on windows that are not augmented. Accuracy is element-wise, beside that "
+    "of a model that predicts no label; mixtures is macro-F1 over windows of two to four labels; "
+    "top-1 is over windows of one label, beside the most frequent one (whole notes and solos of "
+    "10 s: over recordings). Quiet: share of noise and silence windows that get no label."
 )
 
 

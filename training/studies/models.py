@@ -165,8 +165,8 @@ def _about(table: Table, parts: Parts, results: dict[str, Any]) -> str:
         f"thresholds, "
         f"{len(parts.test)} to evaluate, from {len(table.sources)} sources, none in two parts; "
         f"{len(table.names)} labels. A model that predicts no label has an element-wise accuracy "
-        f"of {first['accuracy_all_negative']:.4f} on the test part. Columns marked {LEAKY} follow the "
-        "work that Timbre began with: windows shuffled, copies made "
+        f"of {first['accuracy_all_negative']:.4f} on the test part. Columns marked {LEAKY} follow "
+        "the work that Timbre began with: windows shuffled, copies made "
         "before the split."
     )
 

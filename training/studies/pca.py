@@ -45,8 +45,8 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
     ]
     note = (
         "Share of the variance of the standardised features that the components do not hold: 1 "
-        "minus the explained variance on the windows they were fitted on; on others, what reconstruction "
-        "leaves of their distance from the "
+        "minus the explained variance on the windows they were fitted on; on others, what "
+        "reconstruction leaves of their distance from the "
         f"training mean. {LEAKY}: fitted on windows of the same recordings."
     )
     return Study(
