@@ -1,22 +1,19 @@
-"""`timbre train`: carry a recipe out."""
+"""`timbre train`: runs a recipe."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.errors import ArtefactError
 from training.common.cli_helpers import run_command
 from training.common.progress import stage
 from training.common.recipe import FOLDER, load, pipeline
 
-if TYPE_CHECKING:
-    pass
-
 
 def main(argv: list[str]) -> int:
-    """Train what the recipe says and return the exit code: 0 done, 1 refused, 130 interrupted."""
+    """Run a recipe and return the exit code: 0 done, 1 error, 130 interrupted."""
     options = _parser().parse_args(argv)
     return run_command("train", lambda: _run(options))
 
@@ -30,18 +27,18 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _check_version(recipe: Any, out: Path) -> None:
-    """Refuse now what would be found out after the training."""
+    """Reject before the training a version that exists."""
     place = out / getattr(recipe, "name", "") / recipe.version
     if recipe.version and place.exists():
         raise ArtefactError(
-            f"{place} exists already: name another version, or none for the one after the latest"
+            f"{place} exists already: name another version, or none for the next one"
         )
 
 
 def _parser() -> argparse.ArgumentParser:
     recipes = ", ".join(sorted(path.stem for path in FOLDER.glob("*.toml")))
     parser = argparse.ArgumentParser(
-        prog="timbre train", description="Make an artefact from material."
+        prog="timbre train", description="Train a model and write its artefact."
     )
     parser.add_argument("recipe", metavar="RECIPE", help=f"a name ({recipes}) or a .toml file")
     parser.add_argument(

@@ -11,6 +11,6 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class MaterialError(TimbreError):
-    """Material to train on is missing or cannot be read; the message says what to do."""
+    """Material to train on is missing or cannot be read; the message has a remedy."""
 
     title = "No material"

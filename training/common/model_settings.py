@@ -25,7 +25,7 @@ class Forest:
     """Training windows at most, drawn at random."""
 
     def __post_init__(self) -> None:
-        """Refuse what no forest can be."""
+        """Reject impossible settings."""
         (features,) = DEFAULT.shape("features")
         many = dict.fromkeys(("leaves", "min_samples_split"), (2, math.inf))
         check_limits(self, "forest.", components=(1, features), trees=(1, 10_000), **many)
@@ -41,9 +41,9 @@ class Network:
     strides: tuple[tuple[int, int], ...]
     """Of each layer, in bands and frames."""
     depth_db: float
-    """Below the loudest point of a window nothing is heard."""
+    """Dynamic range: what is further below the loudest point of a window is clipped."""
     members: int
-    """Networks whose scores are averaged, in one graph."""
+    """Networks of the ensemble, whose scores are averaged in one graph."""
     epochs: int
     """Passes over the training windows."""
     batch: int
@@ -53,20 +53,20 @@ class Network:
     decay: float
     """Weight decay."""
     smoothing: float
-    """How far targets stay away from 0 and 1."""
+    """Label smoothing: distance of targets from 0 and 1."""
     single: float
-    """Weight of naming the one instrument of a window beside judging every label by itself."""
+    """Weight of the loss over all labels of a window with one label, beside the loss of each label."""
     blends: float
-    """Share of windows that are mixed with another one."""
+    """Mixup: share of windows that are mixed with another one."""
     tilt_db: float
     """Standard deviation of random smooth changes over frequency."""
     shift: int
     """Bands, at most, by which a batch is moved."""
     masks: float
-    """Share of windows in which a stretch of bands or frames is blanked."""
+    """SpecAugment: share of windows in which a stretch of bands or frames is masked."""
 
     def __post_init__(self) -> None:
-        """Refuse what no network can be."""
+        """Reject impossible settings."""
         steps = [*self.channels, *(step for pair in self.strides for step in pair)]
         fits = 0 < len(self.channels) == len(self.strides) and min(steps) >= 1
         check(

@@ -22,7 +22,7 @@ class AnyRecipe(Protocol):
 
 
 WHERE = ("data", "cache", "jobs", "profile", "profiles", "save_weights")
-"""Fields that say where and how fast, not what; a profile's changes are in the other fields."""
+"""Fields of paths and speed that do not change an artefact; a profile is in the other fields."""
 
 
 def origin(recipe: AnyRecipe) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def commit() -> str:
     folder = Path(__file__).parent
     if not shutil.which("git"):
         return ""
-    said = [
+    answers = [
         subprocess.run(  # noqa: S603
             ["git", *words],  # noqa: S607
             capture_output=True,
@@ -63,9 +63,9 @@ def commit() -> str:
         )
         for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
     ]
-    if any(answer.returncode for answer in said):
+    if any(answer.returncode for answer in answers):
         return ""
-    return said[0].stdout.strip() + ("-changed" if said[1].stdout.strip() else "")
+    return answers[0].stdout.strip() + ("-changed" if answers[1].stdout.strip() else "")
 
 
 def _is_tables(value: Any) -> bool:

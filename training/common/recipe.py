@@ -105,7 +105,7 @@ def _steps(value: Any) -> str:
     if name not in PIPELINES:
         there = ", ".join(PIPELINES)
         raise RecipeError(
-            f"steps={value!r} must be one of {there}; or say base = NAME of a shipped recipe"
+            f"steps={value!r} must be one of {there}; or set base = NAME of a shipped recipe"
         )
     return name
 

@@ -47,7 +47,7 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
 
     A folder NN-LABELS holds 00-original.wav, 01-VARIANT.wav, ... and sheet.png.
 
-    Without variants in the recipe all of VARIANTS are heard.
+    Without variants in the recipe all of VARIANTS are written.
     """
     names = recipe.augment.variants or tuple(VARIANTS)
     with stage("list the collection") as progress:
@@ -59,7 +59,7 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
         for c in collection.clips
         if split.part[c.source] == "train" and len(starts(c, recipe.windows))
     ]
-    # There is more to hear in a window that its clip fills.
+    # Prefer windows that their clip fills.
     clips = [clip for clip in clips if clip.seconds >= recipe.windows.length] or clips
     rng = np.random.default_rng(recipe.seed)
     folders = []
@@ -81,37 +81,37 @@ def _one(
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     sound = audio.read(clip.path, clip.inner, rate=RATE)
-    heard = {
+    versions = {
         name or "original": window(sound, clip, begin, settings, name) for name in ("", *names)
     }
-    for number, (name, samples) in enumerate(heard.items()):
+    for number, (name, samples) in enumerate(versions.items()):
         audio.write_wav(folder / f"{number:02}-{name}.wav", samples, rate=RATE)
     sheet(
-        heard,
+        versions,
         folder / "sheet.png",
         title=f"{clip.path.name}, from {begin:.1f} s: {', '.join(clip.labels) or 'nothing'}",
     )
 
 
-def sheet(heard: dict[str, Samples], path: Path, *, title: str) -> None:
+def sheet(versions: dict[str, Samples], path: Path, *, title: str) -> None:
     """Write log-mel spectrograms of windows of one length as a PNG file, on one scale of 80 dB."""
     import matplotlib as mpl
 
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    columns = min(5, len(heard))
-    rows = -(-len(heard) // columns)
+    columns = min(5, len(versions))
+    rows = -(-len(versions) // columns)
     size = (3.2 * columns, 2.1 * rows + 0.4)
     figure, axes = plt.subplots(
         rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=True, sharey=True
     )
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    pictures = {name: log_mel(samples) for name, samples in heard.items()}
+    pictures = {name: log_mel(samples) for name, samples in versions.items()}
     top = max(float(picture.max()) for picture in pictures.values())
     for axis, (name, picture) in zip(axes.flat, pictures.items(), strict=False):
-        image = _picture(axis, name, picture, seconds=len(heard[name]) / RATE, top=top)
-    for axis in axes.flat[len(heard) :]:
+        image = _picture(axis, name, picture, seconds=len(versions[name]) / RATE, top=top)
+    for axis in axes.flat[len(versions) :]:
         axis.set_visible(False)
     for axis in axes[-1]:
         axis.set_xlabel("s", fontsize=8)

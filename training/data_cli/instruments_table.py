@@ -129,11 +129,13 @@ def _lines(
     places = [
         (one.folder, row) for one, some in zip(sets, rows, strict=True) for row in some.tolist()
     ]
-    said = [";".join(np.array(LABELS)[on].tolist()) for on in columns["labels"]]
+    names_of_labels = [";".join(np.array(LABELS)[on].tolist()) for on in columns["labels"]]
     parts = [PARTS[part] for part in columns["parts"].tolist()]
     return [
         (folder, row, 0.0, 2.0, label, source, part)
-        for (folder, row), label, source, part in zip(places, said, names, parts, strict=True)
+        for (folder, row), label, source, part in zip(
+            places, names_of_labels, names, parts, strict=True
+        )
     ]
 
 

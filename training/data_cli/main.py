@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 COMMANDS = {
     "check": (
         "training.data_cli.check",
-        "read everything, count labels and sources, list what cannot be used",
+        "read everything, count labels and sources, list unusable files",
     ),
     "split": (
         "training.data_cli.split",
-        "show which sources train, choose and judge; or split pictures",
+        "show which sources train, validate and test; or split pictures",
     ),
     "table": (
         "training.data_cli.table",
-        "compute the windows' features, in parallel and only once",
+        "compute the features of all windows, in parallel, once",
     ),
     "hear": (
         "training.data_cli.hear",
@@ -32,20 +32,23 @@ COMMANDS = {
     ),
     "crawl": (
         "training.pictures.collect.crawl",
-        "bring pictures from a shop or from open collections, as a recipe says",
+        "collect pictures from a shop or from open collections, by a recipe",
     ),
-    "match": ("training.pictures.dataset.match", "find the classes of pictures in their names"),
+    "match": (
+        "training.pictures.dataset.match",
+        "find the classes of pictures in their file names",
+    ),
     "clean": (
         "training.pictures.clean.command",
-        "find duplicates, blank pictures and doubtful labels; set them right on a page",
+        "find duplicates, blank pictures and suspect labels; review them on a page",
     ),
     "describe": (
         "training.pictures.learn.describe",
-        "write what a layer of a network makes of each picture, as HDF5",
+        "write the descriptors of pictures (a layer of a network) as HDF5",
     ),
     "pack": ("training.pictures.dataset.pack", "pack a folder of pictures into arrays"),
 }
-"""Module with main(argv), and a line of help; `split` of pictures is found by what it is given."""
+"""Module with main(argv), and a line of help; `split` of pictures is chosen by its folder."""
 
 
 def main(argv: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`timbre data split`: which sources train, choose and judge, with clips and hours by label."""
+"""`timbre data split`: which sources train, validate and test, with clips and hours by label."""
 
 from __future__ import annotations
 

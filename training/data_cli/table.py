@@ -9,7 +9,7 @@ from training.data_cli.main import parser
 from training.recordings.problems import report
 from training.recordings.recipe_of import recipe_of
 from training.recordings.table import KINDS
-from training.recordings.table_of_recipe import table_of, tell
+from training.recordings.table_of_recipe import print_summary, table_of
 
 if TYPE_CHECKING:
     import argparse
@@ -24,12 +24,12 @@ def main(argv: list[str]) -> int:
         table = instruments(
             args.set, args.out or Path("tables/instruments"), kinds=tuple(args.kind or KINDS[:1])
         )
-        tell(table)
+        print_summary(table)
         return 0
     recipe = recipe_of(args.spec, args.set)
     out = args.out or Path("tables") / recipe.name
     table, problems = table_of(recipe, out, kinds=tuple(args.kind or KINDS[:1]))
-    tell(table)
+    print_summary(table)
     return report(problems, out.with_name(f"{out.name}-problems.csv"))
 
 

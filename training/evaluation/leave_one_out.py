@@ -1,4 +1,4 @@
-"""Leave one source out: every source is judged by a model, and by thresholds, that never met it."""
+"""Leave one source out: each source is evaluated by a model and thresholds of the others."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from training.notes.window_set import WindowSet
 
 HeldOut: TypeAlias = tuple[npt.NDArray[Any], "Mask"]
-"""Tensors and labels of windows to look at during training and to learn nothing from."""
+"""Tensors and labels of windows that follow a training and are not trained on."""
 HistoryEntry: TypeAlias = dict[str, float]
-"""How far a training is: `loss` or `trees`, and on windows to held_out `held_out_loss` and
+"""The state of a training: `loss` or `trees`, and on windows to held_out `held_out_loss` and
 `held_out_map`."""
 MOST_HELD_OUT = 400
 NOISE = "noise-"
-"""Sources whose names begin so are families of noise: other draws of them train and judge."""
+"""Sources whose names begin so are families of noise: other draws of them train than evaluate."""
 
 
 class Fitted(Protocol):
@@ -33,7 +33,7 @@ class Fitted(Protocol):
 
     @property
     def history(self) -> list[HistoryEntry]:
-        """What was seen on the way."""
+        """The course of the training."""
 
     def scores(self, tensors: npt.NDArray[Any]) -> Scores:
         """Return scores (n, labels) of tensors (n, *shape)."""
@@ -77,7 +77,7 @@ def splits(train: WindowSet, *, excluded: Sequence[str] = ()) -> dict[str, npt.N
 def leave_one_out(
     models: dict[str, Fitted], test: WindowSet, tensors: npt.NDArray[Any]
 ) -> list[SourceScores]:
-    """Return what each model says of the source it was trained without, and of all noises."""
+    """Return each model's scores of the source it was trained without, and of all noises."""
     noises = [source for source in test.sources if source.startswith(NOISE)]
     return [
         evaluate(model, test, tensors, out, test.held_out(out, *noises)[1])
@@ -88,7 +88,7 @@ def leave_one_out(
 def evaluate(
     model: Fitted, test: WindowSet, tensors: npt.NDArray[Any], source: str, chosen: Mask
 ) -> SourceScores:
-    """Return the model's scores of the chosen test windows."""
+    """Return the model's scores of the chosen test windows of a source."""
     rows = np.flatnonzero(chosen)
     return SourceScores(
         source, model.scores(tensors[rows]), test.labels[rows], test.kind[rows], rows
@@ -153,7 +153,7 @@ def measure_each(
 
 def mean(metrics: dict[str, Metrics]) -> Metrics:
     """Return the plain mean over the sources of every figure that is one number."""
-    # A source of nothing but noise knows few figures.
+    # A source of noise alone has few figures.
     figures = dict.fromkeys(
         key for one in metrics.values() for key, value in one.items() if isinstance(value, float)
     )

@@ -25,7 +25,7 @@ SINGLE = ("note", "solo")
 SILENCE_AND_NOISE = ("silence", "noise")
 """Kinds of window that hold none."""
 MIXTURE = (2, 4)
-"""Fewest and most labels of the windows that `macro_f1_mixture` looks at."""
+"""Fewest and most labels of the windows that `macro_f1_mixture` counts."""
 
 
 def measure(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LONGEST = 10 * RATE
 SHORTEST = RATE // 10
-"""Shorter sounds are left out: loops of a single wave, clicks of keys."""
+"""Shorter sounds are ignored: loops of a single wave, clicks of keys."""
 LOUDNESS = 0.1
 """RMS of the loudest 0.1 s of every note in a library."""
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
@@ -86,7 +86,7 @@ def pitch_of(name: str) -> float:
 
 
 def decode_file(path: Path, *, rate: int = RATE) -> Samples:
-    """Return the whole file, mono at `rate` Hz. Raises MaterialError when it is no sound."""
+    """Return the whole file, mono at `rate` Hz. Raises MaterialError when it is not sound."""
     try:
         return decode(path.read_bytes(), sample_rate=rate, max_seconds=7200)
     except InputError as error:
@@ -96,16 +96,16 @@ def decode_file(path: Path, *, rate: int = RATE) -> Samples:
 def tidy(samples: Samples) -> Samples:
     """Return the note without silence around it (40 dB below its peak) and at the common loudness.
 
-    Empty when there is nothing to hear, or too little of it.
+    Empty for silence and for notes that are too short.
     """
     frame = RATE // 50
     frames = samples[: len(samples) // frame * frame].reshape(-1, frame)
     rms = np.sqrt(np.mean(frames**2, axis=1)) if len(frames) else np.zeros(1)
     if rms.max() < 1e-4:
         return np.zeros(0, np.float32)
-    heard = np.flatnonzero(rms > rms.max() * 10 ** (-40 / 20))
-    begin = max(0, int(heard[0]) - 1) * frame
-    note = samples[begin : min(begin + LONGEST, (int(heard[-1]) + 2) * frame)]
+    audible = np.flatnonzero(rms > rms.max() * 10 ** (-40 / 20))
+    begin = max(0, int(audible[0]) - 1) * frame
+    note = samples[begin : min(begin + LONGEST, (int(audible[-1]) + 2) * frame)]
     loudest = np.sqrt(np.convolve(rms**2, np.ones(5) / 5).max())
     if len(note) < SHORTEST:
         return np.zeros(0, np.float32)

@@ -91,7 +91,7 @@ def choose(
     if np.isnan(library.pitch[index]):
         return index, 0.0
     moved = pitch - float(library.pitch[index])
-    # Whole octaves first: a part that leaves the material's range stays in tune with the others.
+    # Whole octaves first: a part outside the material's range stays in tune with the others.
     moved -= 12 * round(moved / 12) if abs(moved) > MAX_SHIFT else 0
     return index, float(np.clip(moved, -MAX_SHIFT, MAX_SHIFT))
 
@@ -239,6 +239,6 @@ def mix(
     floor = frame_rms(total).max() * 10 ** (AUDIBLE_DB / 20)
     labels = np.zeros(len(LABELS), np.bool_)
     for name, r, gain in zip(names, rms, gains, strict=True):
-        heard = np.count_nonzero(r * gain > floor) * FRAME / RATE >= AUDIBLE_SECONDS
-        labels[LABELS.index(name)] |= floor > 0 and heard
+        audible = np.count_nonzero(r * gain > floor) * FRAME / RATE >= AUDIBLE_SECONDS
+        labels[LABELS.index(name)] |= floor > 0 and audible
     return Take(total, labels)

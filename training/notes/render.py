@@ -37,7 +37,7 @@ BORROWED = {
     ("MuseScore_General", "cello"),
     ("TimGM6mb", "oboe"),
 }
-"""The very recordings of GeneralUser GS, found by comparing waveforms
+"""The same recordings as in GeneralUser GS, found by comparing waveforms
 (tests/training/notes/test_source_leakage.py)."""
 TAIL = 0.5
 _BEAT = 480
@@ -63,9 +63,11 @@ def families(fonts: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
     """Return the fonts grouped into sources, by shared samples, named after the first font."""
     groups: list[list[Path]] = []
     for font in fonts:
-        kin = [group for group in groups if any(shared(font, other) > RELATED for other in group)]
-        groups = [group for group in groups if group not in kin] + [
-            [*(f for group in kin for f in group), font]
+        related = [
+            group for group in groups if any(shared(font, other) > RELATED for other in group)
+        ]
+        groups = [group for group in groups if group not in related] + [
+            [*(f for group in related for f in group), font]
         ]
     return {f"font-{group[0].stem.lower()}": tuple(group) for group in groups}
 

@@ -1,7 +1,7 @@
 """Headers of SF2 and SF3 files: the samples of each program (SoundFont 2.04, section 7).
 
 Fonts borrow from one another, and programs from one another inside a font. The names of the samples
-tell both.
+reveal both.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def program_zones(path: Path) -> dict[int, list[Zone]]:
             if bank == 0
         }
     except (KeyError, struct.error, IndexError, OSError, ValueError) as error:
-        raise MaterialError(f"{path} is no sound font: {error!r}") from error
+        raise MaterialError(f"{path} is not a sound font: {error!r}") from error
 
 
 def _name(raw: bytes) -> str:
@@ -115,7 +115,7 @@ def label_samples(path: Path) -> dict[str, set[str]]:
 def mislabelled_programs(path: Path) -> dict[str, str]:
     """Return the labels whose program has another instrument's samples: {"viola": "violin"}.
 
-    A program lies when half of its samples or more carry another instrument's name and not its own.
+    At least half of the samples of such a program have another instrument's name and not its own.
     """
     found = {}
     for label, names in label_samples(path).items():

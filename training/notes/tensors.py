@@ -54,7 +54,7 @@ def _fill(
     dtype = np.float32 if kind == "features" else np.float16
     table = array_on_disk(path, dtype, (len(windows), *DEFAULT.shape(kind)))
     starts = range(0, len(windows), _CHUNK)
-    # Threads: the work is FFTs and compiled loops, which leave the interpreter alone.
+    # Threads: the work is FFTs and compiled loops, which release the interpreter lock.
     work = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
     for start, rows in zip(
         starts, work(delayed(_rows)(windows, start, kind) for start in starts), strict=True

@@ -16,13 +16,13 @@ class Material:
     """Folders of LABEL/recordings; the folder's name is the source, so folders of one name are one
     source."""
     fonts: tuple[str, ...] = ()
-    """Sound fonts to train and judge with."""
+    """Sound fonts to train and test with."""
     judges: tuple[str, ...] = ()
-    """Sound fonts to judge with only."""
+    """Sound fonts to test with only."""
     scores: tuple[str, ...] = ()
     """MusicXML or MIDI files, or folders of them."""
     ensemble: str = ""
-    """A folder of recordings for a last look, never trained on."""
+    """A folder of recordings for a last test, never trained on."""
     ensemble_labels: tuple[str, ...] = ()
     """Which labels play there."""
 

@@ -65,7 +65,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a report says beside the figures of its candidate."""
+    """The content of a report beside the figures of its candidate."""
 
     about: str
     """One paragraph."""
@@ -89,7 +89,7 @@ def fit(
 ) -> Fitted:
     """Return one model fitted on some rows of the tensors.
 
-    held_out: windows that the history follows and nothing is learnt from. cache: folder of finished
+    held_out: windows for the history, not trained on. cache: folder of finished
     networks, so that a killed recipe resumes at the first that is missing.
     """
     if model == "forest":

@@ -25,7 +25,7 @@ from training.recordings.problems import report as list_problems
 from training.recordings.recipe_of import cache_of
 from training.recordings.settings import SoundsRecipe
 from training.recordings.split import PARTS
-from training.recordings.table_of_recipe import table_of, tell
+from training.recordings.table_of_recipe import print_summary, table_of
 from training.recordings.windows import cut
 from training.reporting import markdown
 from training.reporting.folder import FOLDER
@@ -75,7 +75,7 @@ def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     kinds = tuple(KINDS[model] for model in recipe.models)
     place = hashlib.sha256(str(Path(recipe.collection.path).resolve()).encode()).hexdigest()[:8]
     table, problems = table_of(recipe, cache_of(recipe) / f"{recipe.name}-{place}", kinds=kinds)
-    tell(table)
+    print_summary(table)
     (out / FOLDER).mkdir(parents=True, exist_ok=True)
     list_problems(problems, out / FOLDER / f"{recipe.name}-problems.csv")
     check(table, recipe)

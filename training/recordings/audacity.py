@@ -28,7 +28,7 @@ def tracks(root: Path, spec: CollectionSpec) -> Iterator[Found]:
     del spec
     if not root.is_dir():
         raise CollectionError(
-            f"{root} is no folder: give one with label tracks (NAME.txt) beside sounds"
+            f"{root} is not a folder: give one with label tracks (NAME.txt) beside sounds"
         )
     files, _ = below(root)
     sounds = [path for path in files if is_sound(path)]

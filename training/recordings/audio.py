@@ -28,7 +28,7 @@ CONTAINERS = {".h5", ".hdf5", ".npz"}
 
 
 def is_sound(path: Path) -> bool:
-    """Return whether the name says that the file is a sound."""
+    """Return whether the suffix is that of a sound file."""
     return path.suffix.lower() in SUFFIXES
 
 
@@ -71,7 +71,7 @@ def seconds_of(path: Path) -> float:
 
 def _why(path: Path, error: Exception) -> str:
     if not path.exists():
-        return "there is no such file"
+        return "no such file"
     if not path.stat().st_size:
         return "the file is empty"
     return f"cannot be read as sound: {getattr(error, 'error_string', error)}"

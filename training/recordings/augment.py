@@ -75,25 +75,25 @@ def apply_variant(
     """Return one variant of a window, float32 (length,), peak at most 1; silence stays silence.
 
     samples: the window at 22,050 Hz, `speed_of` times `length` long. background: a folder of sounds
-    for background_mask. Raises CollectionError for a name that is none of VARIANTS.
+    for background_mask. Raises CollectionError for a name that is not in VARIANTS.
     """
     check_names([variant])
     if not samples.any():
         return np.zeros(length, np.float32)
     rng = np.random.default_rng([seed, 0])
     if variant == "background_mask" and background:
-        varied = _audiomentation(
+        augmented = _audiomentation(
             samples, rng, "AddBackgroundNoise", sounds_path=background, min_snr_db=3, max_snr_db=25
         )
     elif variant == "speed":
         rate = speed_of(variant, seed)
-        varied = _audiomentation(
+        augmented = _audiomentation(
             samples, rng, "TimeStretch", min_rate=rate, max_rate=rate, leave_length_unchanged=False
         )
     else:
-        varied = VARIANTS[variant].apply(samples, rng)
-    varied = np.pad(varied[:length], (0, max(0, length - len(varied))))
-    return (varied / np.float32(max(1.0, float(np.abs(varied).max())))).astype(np.float32)
+        augmented = VARIANTS[variant].apply(samples, rng)
+    augmented = np.pad(augmented[:length], (0, max(0, length - len(augmented))))
+    return (augmented / np.float32(max(1.0, float(np.abs(augmented).max())))).astype(np.float32)
 
 
 def check_names(variants: tuple[str, ...] | list[str]) -> None:

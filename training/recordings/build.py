@@ -131,10 +131,12 @@ def build(
         raise CollectionError(
             f"no window could be cut; the first problem: {problems[0].path}: {problems[0].why}"
         )
-    said = (
-        _said(collection, settings) | {"fingerprint": "" if unread else fingerprint} | (about or {})
+    described = (
+        _about(collection, settings)
+        | {"fingerprint": "" if unread else fingerprint}
+        | (about or {})
     )
-    return _assemble(collection, split, settings, there, path, said), problems
+    return _assemble(collection, split, settings, there, path, described), problems
 
 
 def _too_short(collection: Collection, settings: Settings) -> tuple[Problem, ...]:
@@ -146,7 +148,7 @@ def _too_short(collection: Collection, settings: Settings) -> tuple[Problem, ...
     )
 
 
-def _said(collection: Collection, settings: Settings) -> dict[str, Any]:
+def _about(collection: Collection, settings: Settings) -> dict[str, Any]:
     spec = settings.windows
     return {
         "labels": collection.labels,

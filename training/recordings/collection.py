@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class CollectionError(MaterialError):
-    """A collection cannot be used as it is; the message says what to change."""
+    """A collection cannot be used as it is; the message has a remedy."""
 
     title = "Bad collection"
 
@@ -63,10 +63,10 @@ class Clip:
         if not self.intervals:
             overlap = max(0.0, min(end, self.end) - max(begin, self.start))
             return dict.fromkeys(self.labels, overlap)
-        heard = dict.fromkeys(self.labels, 0.0)
+        sounding_s = dict.fromkeys(self.labels, 0.0)
         for one in self.intervals:
-            heard[one.label] += max(0.0, min(end, one.end) - max(begin, one.start))
-        return heard
+            sounding_s[one.label] += max(0.0, min(end, one.end) - max(begin, one.start))
+        return sounding_s
 
 
 Found: TypeAlias = Clip | Problem
@@ -122,7 +122,7 @@ def collect(
     collection = Collection(tuple(clips), names, problems)
     if bare := [label for label, count in collection.counts().items() if not count]:
         raise CollectionError(
-            f"label {bare[0]!r} has no example{_first(problems)}; add some or leave it out"
+            f"label {bare[0]!r} has no example{_first(problems)}; add some or remove it"
         )
     return collection
 

@@ -24,13 +24,13 @@ def without_duplicates(clips: Sequence[Clip]) -> tuple[list[Clip], list[Problem]
     Of files with the same labels the first by name stays; where the labels differ, none does. The
     same sound in another encoding, or cut elsewhere, is not found.
     """
-    told: dict[Path, set[tuple[object, ...]]] = defaultdict(set)
+    annotations: dict[Path, set[tuple[object, ...]]] = defaultdict(set)
     for clip in clips:
         if not clip.inner:
-            told[clip.path].add((clip.start, clip.end, clip.labels, clip.intervals))
+            annotations[clip.path].add((clip.start, clip.end, clip.labels, clip.intervals))
     problems: dict[Path, Problem] = {}
-    for first, *others in _same(sorted(told)):
-        if all(told[other] == told[first] for other in others):
+    for first, *others in _same(sorted(annotations)):
+        if all(annotations[other] == annotations[first] for other in others):
             problems |= {
                 other: Problem(other, f"the same sound as {first}, which is used")
                 for other in others
@@ -38,23 +38,23 @@ def without_duplicates(clips: Sequence[Clip]) -> tuple[list[Clip], list[Problem]
         else:
             pairs = [(first, others[0]), *((other, first) for other in others)]
             why = "the same sound as {}, with other labels: keep the one that is right"
-            problems |= {path: Problem(path, why.format(twin)) for path, twin in pairs}
+            problems |= {path: Problem(path, why.format(same)) for path, same in pairs}
     return [clip for clip in clips if clip.path not in problems], list(problems.values())
 
 
 def _same(paths: Iterable[Path]) -> list[list[Path]]:
     """Return groups of two or more files of the same content; few files are read as a whole."""
     groups = [list(paths)]
-    for look in (_size, _beginning, _whole):
-        groups = [part for group in groups for part in _parted(group, look)]
+    for key_of in (_size, _beginning, _whole):
+        groups = [part for group in groups for part in _grouped(group, key_of)]
     return groups
 
 
-def _parted(paths: list[Path], look: Callable[[Path], object]) -> list[list[Path]]:
-    alike: dict[object, list[Path]] = defaultdict(list)
+def _grouped(paths: list[Path], key_of: Callable[[Path], object]) -> list[list[Path]]:
+    groups: dict[object, list[Path]] = defaultdict(list)
     for path in paths:
-        alike[look(path)].append(path)
-    return [group for group in alike.values() if len(group) > 1]
+        groups[key_of(path)].append(path)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _size(path: Path) -> int:

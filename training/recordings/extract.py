@@ -129,7 +129,7 @@ def _blocks(
 def window(
     sound: npt.NDArray[np.float32], clip: Clip, begin: float, settings: Settings, variant: str = ""
 ) -> npt.NDArray[np.float32]:
-    """Return the samples of one window of a recording, as it is or varied."""
+    """Return the samples of one window of a recording, original or augmented."""
     size = settings.config.window
     if not variant:
         return cut(sound, clip, begin, samples=size, rate=RATE)
@@ -154,7 +154,7 @@ def compute_all(
 
     total, done, problems = sum(task.rows for task in work), 0, []
     order = sorted(work, key=lambda task: -task.rows)
-    # Threads are enough for what leaves the interpreter alone; audiomentations does not.
+    # Threads are enough where the interpreter lock is released; audiomentations does not.
     prefer = "processes" if settings.augment.variants else "threads"
     parallel = Parallel(n_jobs=jobs, prefer=prefer, return_as="generator_unordered")
     for rows, problem in parallel(delayed(fill)(task, settings) for task in order):

@@ -32,7 +32,7 @@ def load(spec: CollectionSpec, progress: Callable[[int, int], None] | None = Non
     # Absolute, because processes that read it may have begun elsewhere.
     path = Path(spec.path).expanduser().absolute()
     if not spec.path:
-        raise CollectionError("no collection: say where the sounds are, collection.path=FOLDER")
+        raise CollectionError("no collection: set collection.path=FOLDER")
     if not path.exists():
         raise CollectionError(f"no folder or file {path}")
     found: list[Found] = []
@@ -40,8 +40,8 @@ def load(spec: CollectionSpec, progress: Callable[[int, int], None] | None = Non
         found.append(one)
         if progress:
             progress(len(found), 0)
-    clips, twins = without_duplicates([one for one in found if isinstance(one, Clip)])
-    problems = [*(one for one in found if isinstance(one, Problem)), *twins]
+    clips, duplicates = without_duplicates([one for one in found if isinstance(one, Clip)])
+    problems = [*(one for one in found if isinstance(one, Problem)), *duplicates]
     clips = [_without(clip, spec.background) for clip in clips]
     if spec.nothing and clips:
         clips += silence.clips(
@@ -62,13 +62,13 @@ def _without(clip: Clip, background: tuple[str, ...]) -> Clip:
 def folders(root: Path, spec: CollectionSpec) -> Iterator[Found]:
     """Yield a clip per file of ROOT/LABEL/file (a source each) or of ROOT/SOURCE/LABEL/file.
 
-    Whichever of the two most files follow is the layout. Names that begin with a dot are not looked
-    at.
+    Whichever of the two most files follow is the layout. Names that begin with a dot are
+    ignored.
     """
     del spec
     if not root.is_dir():
         raise CollectionError(
-            f"{root} is no folder: give one that holds LABEL/file or SOURCE/LABEL/file"
+            f"{root} is not a folder: give one that holds LABEL/file or SOURCE/LABEL/file"
         )
     files, empty = below(root)
     depths = Counter(len(path.relative_to(root).parts) for path in files if is_sound(path))
@@ -87,7 +87,7 @@ def folders(root: Path, spec: CollectionSpec) -> Iterator[Found]:
 
 
 def whole(path: Path, labels: tuple[str, ...], source: str) -> Found:
-    """Return a clip of a whole file, or the reason why it is none."""
+    """Return a clip of a whole file, or the problem with it."""
     try:
         return Clip(path, 0.0, seconds_of(path), labels, source)
     except CollectionError as error:

@@ -36,9 +36,9 @@ def recordings(path: Path, spec: CollectionSpec) -> Iterator[Found]:
 
     A folder holds {train,test}_{data,labels}/ID.{wav,csv}.
 
-    The source is what the metadata's columns `spec.group` say together: movements of one piece by
+    The source joins the metadata's columns `spec.group`: movements of one piece by
     one ensemble stay together. Who played is not in the metadata. Without it, every recording is a
-    source of its own, and a problem says so. Between notes nothing sounds.
+    source of its own, and a problem reports it. Between notes nothing sounds.
     """
     folder = path if path.is_dir() else path.parent
     # Copies of the data set put one folder into another, and the metadata beside the outer one.
@@ -46,9 +46,7 @@ def recordings(path: Path, spec: CollectionSpec) -> Iterator[Found]:
         (p / METADATA for p in (folder, *folder.parents[:2]) if (p / METADATA).is_file()), None
     )
     if not place:
-        yield Problem(
-            folder / METADATA, "not there: each recording is taken for a source of its own"
-        )
+        yield Problem(folder / METADATA, "not there: each recording counts as a source of its own")
     sources = _sources(place, spec.group)
     if path.is_dir():
         yield from _files(path, sources)
@@ -157,7 +155,7 @@ def clip(
         start, end = begin / MUSICNET_RATE, min(finish / MUSICNET_RATE, seconds)
         if program - 1 not in PROGRAMS:
             raise CollectionError(
-                f"instrument {program} is none of MusicNet's, which are General MIDI counted from 1"
+                f"instrument {program} is not one of MusicNet's (General MIDI counted from 1)"
             )
         if not 0 <= start < end:
             raise CollectionError(

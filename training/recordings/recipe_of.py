@@ -22,7 +22,7 @@ def recipe_of(spec: str, changes: list[str]) -> SoundsRecipe:
     if spec.endswith(".toml") or not path.exists():
         recipe = load(spec, changes)
         if not isinstance(recipe, SoundsRecipe):
-            raise RecipeError(f"{spec} is no recipe with a [collection]")
+            raise RecipeError(f"{spec} is not a recipe with a [collection]")
         return recipe
     kind = {".csv": "csv", ".h5": "musicnet", ".hdf5": "musicnet", ".npz": "musicnet"}.get(
         path.suffix.lower()

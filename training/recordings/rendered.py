@@ -52,10 +52,10 @@ def scores(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     if not fonts:
         raise CollectionError(f"no sound font to play scores with; run: {INSTALL}")
     into = folder_of(spec)
-    for source, kin in families(fonts).items():
-        for font in kin:
-            honest = usable_labels(font)
-            yield from (_played(file, font, source, honest, into, spec.longest) for file in files)
+    for source, related in families(fonts).items():
+        for font in related:
+            usable = usable_labels(font)
+            yield from (_played(file, font, source, usable, into, spec.longest) for file in files)
 
 
 def folder_of(spec: CollectionSpec) -> Path:
@@ -64,7 +64,7 @@ def folder_of(spec: CollectionSpec) -> Path:
 
 
 def _played(
-    file: Path, font: Path, source: str, honest: list[str], into: Path, longest: float
+    file: Path, font: Path, source: str, usable: list[str], into: Path, longest: float
 ) -> Found:
     try:
         score = read(file)
@@ -72,7 +72,7 @@ def _played(
         return Problem(file, str(error))
     if not score.labels:
         return Problem(file, "no part for any of the instruments that are known")
-    if missing := [label for label in score.labels if label not in honest]:
+    if missing := [label for label in score.labels if label not in usable]:
         return Problem(file, f"{font.name} has no {missing[0]} of its own")
     seconds = min(longest, score.seconds)
     what = [LAYOUT, file.name, file.stat().st_size, font.name, font.stat().st_size, seconds]
@@ -84,8 +84,8 @@ def _played(
         for label, events in zip(score.labels, score.excerpt(0.0, seconds), strict=True)
         for event in events
     )
-    heard = tuple(sorted({one.label for one in intervals}))
-    return Clip(wave, 0.0, seconds, heard, source, intervals)
+    labels = tuple(sorted({one.label for one in intervals}))
+    return Clip(wave, 0.0, seconds, labels, source, intervals)
 
 
 def play(score: Score, font: Path, seconds: float) -> Samples:
@@ -105,7 +105,7 @@ def mixtures(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     """Yield a clip per window of a folder windows-FINGERPRINT of `training.notes.window_set`.
 
     Windows of several sources would tie the sources together, so they are left out, and a problem
-    says how many.
+    gives their number.
     """
     del spec
     try:

@@ -26,7 +26,7 @@ NUMBERS = frozenset("fiu")
 
 
 def names(path: Path) -> list[str]:
-    """Return the recordings of the file, sorted. Raises CollectionError when it is no npz file."""
+    """Return the recordings of the file, sorted. Raises CollectionError for other files."""
     try:
         with zipfile.ZipFile(path) as file:
             return sorted(

@@ -1,4 +1,4 @@
-"""The sections of a recipe that say where sounds come from and how they become a table."""
+"""The sections of a recipe that describe a collection of sounds and its table."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class SoundsRecipe:
     """Everything that decides an artefact made from labelled recordings, but the code."""
 
     steps: str
-    """The module in `training` that carries the recipe out."""
+    """The pipeline that runs the recipe."""
     name: str = "sounds"
     """Of the artefact."""
     seed: int = 1
@@ -170,4 +170,4 @@ class SoundsRecipe:
             f"version={self.version!r} must be a positive integer",
         )
         complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
-        check(complete, "each [[provenance]] says source, licence and use, and nothing else")
+        check(complete, "each [[provenance]] must have exactly source, licence and use")

@@ -1,7 +1,7 @@
 """Feature tables on disk: one folder per collection and settings, written atomically.
 
 The folder holds `table.json` (labels, sources, kinds, rule, window_s, hop_s, rate, fingerprint, and
-what else is said), `features.npy` float32 (n, 26), or `log_mel.npy` float16 (n, bands, frames), or
+further facts), `features.npy` float32 (n, 26), or `log_mel.npy` float16 (n, bands, frames), or
 both, and one value per window in `labels.npy` bool (n, labels), `groups.npy` int32 (of sources),
 `clips.npy` int32 (of lines of clips.csv), `starts.npy` float32 (seconds in the file), `parts.npy`
 uint8 (0 train, 1 valid, 2 test), `copies.npy` uint8 (0 the original, k the k-th of `variants`).
@@ -96,7 +96,7 @@ class Table:
         return cast("npt.NDArray[Any]", found)
 
     def rows(self, part: str, *, copies: bool = True) -> Rows:
-        """Return the windows of train, valid or test; `copies` says whether with varied ones."""
+        """Return the windows of train, valid or test; copies: whether augmented ones count."""
         chosen = np.asarray(self.parts) == PARTS.index(part)
         return np.flatnonzero(chosen if copies else chosen & (np.asarray(self.copies) == 0))
 
@@ -107,17 +107,17 @@ class Table:
 
 
 def open_table(path: Path) -> Table:
-    """Open a table. Raises CollectionError when there is none, or a part of it is missing."""
+    """Open a table. Raises CollectionError when it is missing or incomplete."""
     try:
         about = json.loads((path / "table.json").read_text(encoding="utf-8"))
         names = [*COLUMNS, *about["kinds"]]
         arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in names}
     except (OSError, ValueError, KeyError) as error:
         raise CollectionError(
-            f"{path} is no table: {error}; make one with `timbre data table`"
+            f"{path} is not a table: {error}; make one with `timbre data table`"
         ) from error
     if len({len(array) for array in arrays.values()}) != 1:
-        raise CollectionError(f"{path} is no table: its arrays are of different lengths")
+        raise CollectionError(f"{path} is not a table: its arrays are of different lengths")
     return Table(path, about, **arrays)
 
 
@@ -177,7 +177,7 @@ def write_npy(
 def replacing(path: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces the table `path` when the block ends without an error."""
     if path.exists() and not (path / "table.json").is_file():
-        raise CollectionError(f"{path} is there already and is no table: give another place")
+        raise CollectionError(f"{path} exists already and is not a table: give another path")
     with disk_errors(path), atomic_folder(path, replace=True) as draft:
         yield draft
 

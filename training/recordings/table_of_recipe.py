@@ -56,7 +56,7 @@ def table_of(
     return table, (*collection.problems, *problems)
 
 
-def tell(table: Table) -> None:
+def print_summary(table: Table) -> None:
     """Print where a table is and what it holds."""
     parts = ", ".join(f"{part} {len(table.rows(part)):,}" for part in PARTS)
     print(

@@ -42,13 +42,13 @@ def labels(
     The rule is `spec.rule`. speed: how many seconds of the clip one second of the window holds.
     """
     end = np.minimum(at + spec.length * speed, clip.end)
-    heard = np.zeros((len(at), len(names)))
+    sounding_s = np.zeros((len(at), len(names)))
     for one in clip.intervals or [Interval(clip.start, clip.end, label) for label in clip.labels]:
-        heard[:, names.index(one.label)] += np.maximum(
+        sounding_s[:, names.index(one.label)] += np.maximum(
             0.0, np.minimum(end, one.end) - np.maximum(at, one.start)
         )
     least = np.maximum(spec.share * (end - at) - TOLERANCE, 1e-9)
-    on: Mask = heard >= least[:, None]
+    on: Mask = sounding_s >= least[:, None]
     return on
 
 

@@ -256,4 +256,4 @@ def reliability(bins: Sequence[dict[str, float]], *, of: str = "windows x labels
 
 
 LARGEST_MATRIX = 40
-"""Classes up to which everything is told of each; beyond, of the hardest."""
+"""Classes up to which all are shown in full; beyond, only the hardest."""

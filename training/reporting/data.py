@@ -33,7 +33,7 @@ class Mistake(NamedTuple):
     row: int
     """Which of the test windows it is."""
     label: str
-    """Heard and not there, or there and not heard."""
+    """A false positive or a false negative."""
     missed: bool
     plays: list[str]
     scores: dict[str, float]
@@ -82,7 +82,7 @@ def intervals(
 ) -> dict[str, tuple[float, float, float]]:
     """Return by figure its mean over the sources and the mean's 95 % interval (bootstrap).
 
-    Where many sources are judged as one, the figure of all windows, and of the windows of the
+    Where many sources are evaluated as one, the figure of all windows, and of the windows of the
     sources drawn.
     """
     one = evaluated[0]
@@ -169,19 +169,19 @@ def mistakes(
 ) -> list[Mistake]:
     """Return the windows whose answers are furthest on the wrong side of a threshold.
 
-    No two alike (the same label, missed or made up), and of every source as many as of the others.
+    No two of the same label and kind of error, and as many of each source.
     """
     found = [mistake for one in evaluated for mistake in _worst(one, thresholds)]
     found.sort(key=lambda pair: -pair[0])
     most = -(-count // len({one.source for _, one in found})) if found else 0
     chosen: list[Mistake] = []
     for _, one in found:
-        kin = sum(other.source == one.source for other in chosen)
-        alike = any(
+        same_source = sum(other.source == one.source for other in chosen)
+        similar = any(
             (other.label, other.missed) == (one.label, one.missed) or other.row == one.row
             for other in chosen
         )
-        if kin < most and not alike:
+        if same_source < most and not similar:
             chosen.append(one)
     return chosen[:count]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Sounds(Protocol):
-    """Windows that can be heard."""
+    """Windows whose samples can be read."""
 
     def read(self, index: list[int]) -> Any:
         """Return the samples of some windows, one after the other."""
@@ -44,7 +44,7 @@ def write(
 ) -> Path:
     """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION, atomically; return it.
 
-    about: one paragraph. windows: those whose rows `judged` names. estimator: what scikit-learn
+    about: one paragraph. windows: those whose rows `evaluated` names. estimator: what scikit-learn
     users want to load.
     """
     model = read(artefact)
@@ -81,7 +81,8 @@ def render(report: dict[str, Any], play: Play) -> str:
     facts_on_cards = [
         (
             f"{mean:.2f}",
-            f"{what}, sources never heard" + (f" ({low:.2f} to {high:.2f})" if low < high else ""),
+            f"{what}, sources not trained on"
+            + (f" ({low:.2f} to {high:.2f})" if low < high else ""),
         )
         for what, (mean, low, high) in report.get("intervals", {}).items()
     ]

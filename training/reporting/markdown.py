@@ -31,7 +31,7 @@ HOW = (
     "source in the row;\ntest windows are not augmented. Test noises are other draws of the "
     "generators of the training noises.\n" + FIGURES,
 )
-"""Heading and text: how a left-out source is judged."""
+"""Heading and text: how a left-out source is evaluated."""
 
 COLUMNS: dict[str, str] = {
     "windows": "windows",
@@ -65,8 +65,8 @@ def write(
     """Return the report as Markdown.
 
     about: one paragraph. candidates: the metrics of every model that was made, the best first.
-    metrics, evaluated, thresholds: those of this one. how: heading and text that say how they were
-    judged.
+    metrics, evaluated, thresholds: those of this one. how: heading and text that explain the
+    evaluation.
     """
     parts = [f"# {name}", about]
     if metrics["left_out"]:

@@ -37,15 +37,15 @@ HOW = (
 
 def sections(report: dict[str, Any], play: Play) -> list[tuple[str, Html]]:
     """Return heading and content of every section that the report has something for."""
-    judged = bool(report.get("sources"))
+    evaluated = bool(report.get("sources"))
     made = [
         ("Sources", _sources(report))
-        if judged
-        else ("Sources", paragraph("No source was left out: nothing is judged.")),
-        ("Labels", _labels(report)) if judged else ("Thresholds", _thresholds(report)),
+        if evaluated
+        else ("Sources", paragraph("No source was left out: there is no evaluation.")),
+        ("Labels", _labels(report)) if evaluated else ("Thresholds", _thresholds(report)),
         ("Learning", _learning(report["history"]) if report.get("history") else Html()),
     ]
-    if judged:
+    if evaluated:
         made += [
             ("Confusion", _confusion(report)),
             ("Precision and recall", _curves(report)),
@@ -115,7 +115,7 @@ def _thresholds(report: dict[str, Any]) -> Html:
 
 
 def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
-    history = {name: looks for name, looks in history.items() if looks}
+    history = {name: entries_of for name, entries_of in history.items() if entries_of}
     if not history:
         return Html()
     entries = next(iter(history.values()))
@@ -130,16 +130,14 @@ def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
         if key in entries[0]:
             series = {
                 source: (
-                    [e.get("trees", at + 1) for at, e in enumerate(looks)],
-                    [e[key] for e in looks],
+                    [e.get("trees", at + 1) for at, e in enumerate(entries_of)],
+                    [e[key] for e in entries_of],
                 )
-                for source, looks in history.items()
+                for source, entries_of in history.items()
             }
             plots.append((title, unit, series))
     return (
-        chart(
-            charts.lines(plots), "One training each, looked at from what it was not to learn from."
-        )
+        chart(charts.lines(plots), "One training each, evaluated on held-out windows.")
         if plots
         else Html()
     )
@@ -210,7 +208,7 @@ def _clip(mistake: dict[str, Any], sound: str, picture: str) -> str:
     scores = ", ".join(
         f"{_named(name, mistake)} {score:.2f}" for name, score in mistake["scores"].items()
     )
-    wrong = f"{'misses' if mistake['missed'] else 'hears'} {mistake['label']}"
+    wrong = f"{'misses' if mistake['missed'] else 'predicts'} {mistake['label']}"
     return (
         f'<div class="clip"><img alt="spectrogram" src="{picture}">'
         f'<audio controls preload="metadata" src="{sound}"></audio>'
@@ -240,7 +238,7 @@ def _ensemble(ensemble: dict[str, Any] | None) -> Html:
 
 
 def material(report: dict[str, Any]) -> Html:
-    """Return the table of what was trained and judged on."""
+    """Return the table of the training and test material."""
     columns = ["source", "licence", "use"]
     return table(
         columns, [[entry[key] for key in columns] for entry in report["provenance"]], words=columns

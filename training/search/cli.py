@@ -25,7 +25,7 @@ SCORINGS = ("elementwise_accuracy", "accuracy", "f1_macro", "f1_micro", "neg_log
 def main(argv: list[str]) -> int:
     """Search and return the exit code: 0 done, 1 refused, 130 interrupted."""
     options = _parser().parse_args(argv)
-    full = "what --out has is whole, make room or give another folder"
+    full = "files in --out are complete; make room or give another folder"
     return run_command("search", lambda: _run(options), full=full)
 
 
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-confirm",
         action="store_true",
-        help="leave out the best as a plain scikit-learn forest",
+        help="do not fit the best again as a plain scikit-learn forest",
     )
     parser.add_argument(
         "--dask",
@@ -107,7 +107,7 @@ def _search(options: argparse.Namespace, file: Any, folds: list[Fold]) -> Any:
         return ForestPathSearchCV(
             file.estimator, file.grid, refit=False, confirm=not options.no_confirm, **given
         )
-    # What two names mean alike is done once.
+    # Two names of one value are searched once.
     grid = {
         key: list(dict.fromkeys(accepted({key: value})[key] for value in file.grid[key]))
         for key in file.grid
@@ -138,14 +138,18 @@ def bar(name: str) -> Iterator[Callable[..., None]]:
     ) as bars:
         task = bars.add_task(name, total=None, best="", rate="")
 
-        def tell(done: int, total: int, best: float = float("nan")) -> None:
+        def update(done: int, total: int, best: float = float("nan")) -> None:
             speed = bars.tasks[0].speed
-            told = "" if math.isnan(best) else f"best {best:.4f}"
+            shown = "" if math.isnan(best) else f"best {best:.4f}"
             bars.update(
-                task, completed=done, total=total, best=told, rate=f"{speed:.2f}/s" if speed else ""
+                task,
+                completed=done,
+                total=total,
+                best=shown,
+                rate=f"{speed:.2f}/s" if speed else "",
             )
 
-        yield tell
+        yield update
 
 
 def _write(

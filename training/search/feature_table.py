@@ -50,8 +50,8 @@ class FeatureTable:
 
         folds: None for 10, or by source for as many as there are.
 
-        Copies train where their source trains, and judge nothing; among shuffled rows they would
-        let a model judge what it trained on, so there they are left out.
+        Copies train where their source trains, and are not in test folds; among shuffled rows they would
+        put copies of training rows into test folds, so there they are removed.
         """
         from sklearn.model_selection import KFold
 
@@ -68,7 +68,7 @@ def open_table(path: Path) -> FeatureTable:
 
     Read: table.json (labels, sources), features.npy float32 (n, features), labels.npy bool (n,
     labels), groups.npy int32 (n,), which counts sources; where there are, parts.npy and copies.npy
-    (n,). Raises SearchError when it is no such folder.
+    (n,). Raises SearchError for another folder.
     """
     try:
         about = json.loads((path / "table.json").read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def open_table(path: Path) -> FeatureTable:
         names = np.array(sources, np.str_)[groups]
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise SearchError(
-            f"{path} is no table of features, as `timbre data` makes them: {error}"
+            f"{path} is not a feature table of `timbre data table`: {error}"
         ) from error
     if not len(features) == len(labels) == len(groups):
         raise SearchError(

@@ -26,7 +26,7 @@ class ResumableGridSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[
     """GridSearchCV for searches of hours and days: the same folds, scores and `cv_results_`.
 
     estimator, param_grid, cv (or a BySource), n_jobs, refit, return_train_score, error_score: as
-    GridSearchCV's. scoring: any that scikit-learn knows, and elementwise_accuracy. folder:
+    GridSearchCV's. scoring: any name of scikit-learn, and elementwise_accuracy. folder:
     FOLDER/tasks.jsonl keeps each finished task, by a hash of data, estimator, parameters, fold and
     scoring. A search started again after a kill does only what is missing, and one of a wider grid
     only what is new. This needs folds that are the same again: give a shuffling KFold its
@@ -268,7 +268,7 @@ def _dask_workers(address: str | None, arrays: list[Any]) -> Iterator[None]:
         ) from error
     if not re.fullmatch(r"(\w+://)?[^/\s]+:\d+", address):
         raise SearchError(
-            f"{address!r} is no address of a Dask scheduler, such as tcp://10.0.0.5:8786"
+            f"{address!r} is not the address of a Dask scheduler, such as tcp://10.0.0.5:8786"
         )
     try:
         client = Client(address, timeout=5, set_as_default=False)

@@ -35,7 +35,7 @@ def load(name: str, *, seed: int) -> GridFile:
         shipped = ", ".join(sorted(each.stem for each in FOLDER.glob("*.toml")))
         raise SearchError(f"no grid {name}: give a .toml file or one of {shipped}") from error
     except ValueError as error:
-        raise SearchError(f"{path} is no TOML: {error}") from error
+        raise SearchError(f"{path} is not TOML: {error}") from error
     for key in settings:
         if key not in KEYS:
             raise SearchError(f"{path}: unknown key {key!r}; known: {', '.join(KEYS)}")

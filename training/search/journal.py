@@ -44,7 +44,7 @@ class Journal:
                 self.records[record.pop("key")] = record
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise SearchError(
-                    f"{path}, line {number} is no result of a search: remove it, or the file"
+                    f"{path}, line {number} is not a search result: remove it, or the file"
                 ) from error
 
     def add(self, key: str, record: dict[str, Any]) -> None:

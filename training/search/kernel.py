@@ -6,7 +6,7 @@ node size *is* the tree that grows under that limit, bit for bit. Splits are tho
 features drawn at random, the threshold of the lowest summed impurity, at the middle between two
 neighbouring values (Breiman, "Random Forests", 2001).
 
-Values of a feature are told by their ranks, so that sorting is counting; Gini impurities come from
+Values of a feature are replaced by their ranks, so that sorting is counting; Gini impurities come from
 whole counts, and entropies are summed over the sorted rows, whose order the node's path fixes;
 probabilities are added in fixed point, so that what one cut adds another takes away exactly.
 """
@@ -158,7 +158,7 @@ def _best_split(order, start, m, key, settings, ranks, rows, totals, total, scra
 
     The node has m rows of `order` from `start` on.
 
-    At least one feature that varies is looked at, as scikit-learn does.
+    At least one feature that is not constant is tried, as in scikit-learn.
     """
     criterion, binary, wanted, smallest, passes = settings
     keys, spare, counters, left, features = scratch

@@ -15,7 +15,7 @@ from training.search.scoring import Scorer, Truth
 from training.search.splits import Fold, SearchError
 
 PATH = ("n_estimators", "max_features", "max_depth", "criterion", "min_samples_split")
-"""The axes that a path search knows."""
+"""The axes of a path search."""
 _ALTERNATIVE = "use ResumableGridSearchCV, timbre search --method grid"
 _SUMS_BYTES = 2**28
 _UNSET: dict[str, tuple[Any, ...]] = {
@@ -147,7 +147,7 @@ def _features(value: Any, features: int) -> int:
 def _share(value: float, n: int, *, up: bool = False) -> int:
     """Return a count as it is, and a share of n (a float) as a count."""
     if value <= 0:
-        raise SearchError(f"{value!r} is no count and no share: above 0 is needed")
+        raise SearchError(f"{value!r} must be a count or a share above 0")
     if isinstance(value, int | np.integer):
         return int(value)
     return max(1, math.ceil(value * n) if up else int(value * n))

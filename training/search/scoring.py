@@ -1,9 +1,9 @@
-"""Scores of a fold from probabilities; the names that scikit-learn knows mean what they mean there.
+"""Scores of a fold from probabilities; names are those of scikit-learn.
 
 Several labels a row: probabilities (n, labels), a label counts above 0.5. One class a row: (n,
 classes), the largest counts. `accuracy` is scikit-learn's: with several labels, a row is right when
-all its labels are. Work A's `elementwise_accuracy` counts single labels; a model that always says
-nothing scores high in it.
+all its labels are. `elementwise_accuracy` counts single labels; a model that never
+predicts a label scores high in it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def encode(labels: Any) -> tuple[Truth, npt.NDArray[Any]]:
     if labels.ndim == 1:
         classes, index = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            raise SearchError(f"only one class, {classes.tolist()}: there is nothing to tell apart")
+            raise SearchError(
+                f"only one class, {classes.tolist()}: there is nothing to distinguish"
+            )
         return index, classes
     if labels.ndim != 2 or not np.isin(labels, (0, 1)).all():
         raise SearchError(
@@ -113,7 +115,7 @@ def encode(labels: Any) -> tuple[Truth, npt.NDArray[Any]]:
         )
     present = labels.astype(bool)
     if (present.all(axis=0) | ~present.any(axis=0)).all():
-        raise SearchError("every label is in all rows or in none: there is nothing to tell apart")
+        raise SearchError("every label is in all rows or in none: there is nothing to distinguish")
     return present, np.array([0, 1])
 
 
@@ -125,12 +127,12 @@ def probabilities(estimator: Any, rows: Any, classes: npt.NDArray[Any], *, label
         return (
             np.asarray(found, np.float64) if labels else _placed(found, estimator.classes_, classes)
         )
-    met = estimator.classes_
-    return np.column_stack([_placed(each, met[i], classes)[:, 1] for i, each in enumerate(found)])
+    known = estimator.classes_
+    return np.column_stack([_placed(each, known[i], classes)[:, 1] for i, each in enumerate(found)])
 
 
-def _placed(found: Any, met: Any, classes: npt.NDArray[Any]) -> Scores:
-    """Return columns of the classes that were met as columns of all classes."""
+def _placed(found: Any, known: Any, classes: npt.NDArray[Any]) -> Scores:
+    """Return columns of the known classes as columns of all classes."""
     placed = np.zeros((len(found), len(classes)))
-    placed[:, np.searchsorted(classes, met)] = found
+    placed[:, np.searchsorted(classes, known)] = found
     return placed

@@ -15,7 +15,7 @@ Fold: TypeAlias = tuple[Index, Index]
 
 
 class SearchError(TimbreError, ValueError):
-    """A search cannot be carried out; the message says what to do."""
+    """A search cannot be carried out; the message has a remedy."""
 
     title = "Search refused"
 
@@ -23,9 +23,9 @@ class SearchError(TimbreError, ValueError):
 class BySource:
     """Folds by source, for any `cv=` of scikit-learn; `groups` are the sources, one per row.
 
-    folds: None leaves out one source at a time; else sources are dealt to this many folds of about
-    equal size. A source "a+b" (a mixture of two) never trains when a or b is held out, and judges
-    nothing unless all of it is.
+    folds: None leaves out one source at a time; else sources are distributed over so many folds of about
+    equal size. A source "a+b" (a mixture of two) never trains when a or b is held out, and tests
+    only when both are.
     """
 
     def __init__(self, folds: int | None = None) -> None:
@@ -108,7 +108,7 @@ def folds_of(
     )
     if empty is not None:
         raise SearchError(
-            f"fold {empty} of {len(folds)} has nothing to train with or to judge; use fewer folds"
+            f"fold {empty} of {len(folds)} has no training or no test rows; use fewer folds"
         )
     return folds
 

@@ -1,8 +1,8 @@
 """A small convolutional network on the log-mel spectrogram, trained with torch.
 
 Level does not matter to it: the first thing the graph does is to set the loudest point of a window
-to 0 dB and to cut `depth_db` below. Random smooth tilts, shifts and masks on the spectrogram stand
-for microphones, rooms and tunings that the material does not have.
+to 0 dB and to cut `depth_db` below. Augmentation on the spectrogram (random smooth tilts, shifts and masks)
+stands for microphones, rooms and tunings that the material does not have.
 `training.sound_models.network_onnx` writes it as ONNX.
 """
 
@@ -200,10 +200,10 @@ def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.
     count = on.sum(1)
     anything = (count > 0).float() * (1 - 2 * settings.smoothing) + settings.smoothing
     loss = functional.binary_cross_entropy_with_logits(logits[:, -1], anything)
-    heard, alone = count > 0, count == 1
-    if heard.any():
+    sounding, alone = count > 0, count == 1
+    if sounding.any():
         loss = loss + functional.binary_cross_entropy_with_logits(
-            logits[heard, :-1], targets[heard]
+            logits[sounding, :-1], targets[sounding]
         )
     if alone.any():
         loss = loss + settings.single * functional.cross_entropy(logits[alone, :-1], on[alone])

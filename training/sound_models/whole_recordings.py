@@ -1,6 +1,6 @@
-"""What a model says of whole recordings, cut as the service cuts a clip: notes, solos, an ensemble.
+"""Scores of whole recordings, in windows as in serving: notes, solos, an ensemble.
 
-A recording has the mean score of its windows; its answer is the label with the highest one.
+A recording has the mean score of its windows; its prediction is the label with the highest one.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def original_models(*, seed: int, jobs: int) -> dict[str, Learner]:
 
 
 def recent_models(*, seed: int, jobs: int) -> dict[str, Learner]:
-    """Return what else is worth a look on 26 numbers."""
+    """Return further models for the 26 features."""
     from lightgbm import LGBMClassifier
     from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
     from sklearn.svm import LinearSVC

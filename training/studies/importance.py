@@ -1,4 +1,4 @@
-"""Which features matter: how much worse a forest hears when one group of them is shuffled."""
+"""Permutation importance of groups of features, in mAP of a forest."""
 
 from __future__ import annotations
 
@@ -81,8 +81,11 @@ def left_out(table: Table, options: Options) -> dict[str, Parts]:
     found = {}
     for source in chosen[:SOURCES]:
         name, rng = table.sources[source], np.random.default_rng([options.seed, source])
-        kin = [number for number, other in enumerate(table.sources) if name in other.split("+")]
-        others, own = np.flatnonzero(~np.isin(groups, kin)), originals[groups[originals] == source]
+        related = [number for number, other in enumerate(table.sources) if name in other.split("+")]
+        others, own = (
+            np.flatnonzero(~np.isin(groups, related)),
+            originals[groups[originals] == source],
+        )
         if len(others):
             train = np.sort(rng.permutation(others)[: options.rows])
             found[name] = Parts(train, own[:0], np.sort(rng.permutation(own)[: options.rows]))

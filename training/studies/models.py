@@ -103,9 +103,7 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
     ]
     if not field:
         names = ", ".join(one.name for one in model_specs(table, options))
-        raise CollectionError(
-            f"only={', '.join(options.only)} is none of the models; there is {names}"
-        )
+        raise CollectionError(f"only={', '.join(options.only)} has no such model; there is {names}")
     protocols = {"honest": honest(table, options), LEAKY: leaky(table, options)}
     results: dict[str, dict[str, Any]] = {}
     for one in field:
@@ -182,7 +180,7 @@ def _accuracy(results: dict[str, Any]) -> Sheet:
         for p in ("honest", LEAKY)
         for part in PARTS
     ]
-    rows.append(["always says nothing", "", *nothing, None, None, None])
+    rows.append(["predicts no label", "", *nothing, None, None, None])
     head = [
         "model",
         "takes",

@@ -28,9 +28,7 @@ def run(table: Table, options: Options, progress: Callable[[int, int], None]) ->
     features = table.tensors("features")
     progress(0, 2)
     parts = honest(table, options)
-    columns = dict(
-        zip(("training windows", "sources never met"), lost(features, parts), strict=True)
-    )
+    columns = dict(zip(("training windows", "other sources"), lost(features, parts), strict=True))
     progress(1, 2)
     columns[f"test windows ({LEAKY})"] = lost(features, leaky(table, options))[1]
     progress(2, 2)

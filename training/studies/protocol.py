@@ -45,7 +45,7 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What every study may be told."""
+    """The options of every study."""
 
     rows: int = 20_000
     """Training windows at most, drawn at random."""

@@ -32,7 +32,7 @@ class Study:
     name: str
     title: str
     about: str
-    """One paragraph: what was asked, on what."""
+    """One paragraph: question and data."""
     sheets: list[Sheet]
     figure: Any
     """Of matplotlib."""

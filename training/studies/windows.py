@@ -63,7 +63,7 @@ def run(recipe: SoundsRecipe, lengths: Sequence[float], options: Options, stage:
     return Study(
         "windows",
         "How long a window",
-        f"{len(found)} lengths, judged on the same recordings, whose sources the forest never met.",
+        f"{len(found)} lengths, tested on the same recordings, of sources the forest did not train on.",
         [_sheet(recipe, found)],
         _draw(found),
         f"Filled: sources the model never trained on. Open: the original work's protocol, {LEAKY}. "
@@ -138,7 +138,7 @@ def _draw(found: dict[float, dict[str, Any]]) -> Any:
             ax.plot(
                 lengths, values[LEAKY], "o-", color=SERIES[1], markerfacecolor="none", label=LEAKY
             )
-            ax.plot(lengths, values["honest"], "o-", color=SERIES[0], label="sources never met")
+            ax.plot(lengths, values["honest"], "o-", color=SERIES[0], label="other sources")
             ax.axvline(CHOSEN, color=MUTED, linestyle="--", linewidth=1)
             ax.set(title=title, xlabel="window, s")
         axes[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))

@@ -138,7 +138,7 @@ def test_a_disk_without_room_leaves_nothing_half_written(table, grid, tmp_path, 
         assert main(argv) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "File too large; what --out has is whole, make room" in capsys.readouterr().err
+    assert "File too large; files in --out are complete; make room" in capsys.readouterr().err
     assert list(out.iterdir()) == []
     (tmp_path / "file").touch()
     assert main([*argv[:-1], str(tmp_path / "file")]) == 1
