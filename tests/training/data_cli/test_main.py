@@ -113,7 +113,7 @@ def test_hear_writes_sounds_and_a_sheet(by_source, tmp_path, capsys):
             "no sounds in .*none",
         ),
         (["hear", "one", "--set", "windows.length=20"], "must be from 0.5 to 15.0 s"),
-        (["check", "instruments"], "instruments is no recipe with a"),
+        (["check", "instruments"], "instruments is not a recipe with a"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(words, message, tmp_path, write_sound, capsys):

@@ -64,7 +64,7 @@ def test_samples_outside_an_instruments_range_do_not_count(small_font):
 def test_other_files_are_no_sound_fonts(tmp_path):
     for content in (b"", b"RIFF", b"RIFF\0\0\0\0sfbk" + bytes(100), bytes(1000)):
         (tmp_path / "x.sf2").write_bytes(content)
-        with pytest.raises(MaterialError, match=r"x\.sf2 is no sound font"):
+        with pytest.raises(MaterialError, match=r"x\.sf2 is not a sound font"):
             program_zones(tmp_path / "x.sf2")
 
 

@@ -79,7 +79,7 @@ def test_background_folders_train_without_a_label(tmp_path, write_sound):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("", "say where the sounds are"),
+        ("", "set collection.path=FOLDER"),
         ("nowhere", "no folder or file"),
         (".", "nothing to train on"),
     ],
@@ -118,7 +118,7 @@ def test_a_list_without_times_and_sources_means_whole_files(tmp_path, write_soun
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("two.wav,0,1,oboe,s", "there is no such file"),
+        ("two.wav,0,1,oboe,s", "no such file"),
         ("one.wav,2,1,oboe,s", "start 2 and end 1"),
         ("one.wav,-1,1,oboe,s", "start -1"),
         ("one.wav,0,3.06,oboe,s", "end 3.06 s lies behind the end of the file, 3 s"),

@@ -62,7 +62,7 @@ def test_without_metadata_each_recording_is_a_source_and_that_is_said(musicnet, 
     found = read(tmp_path / "musicnet")
     assert found.sources == ("1727", "1728", "1759", "2494")
     (problem,) = found.problems
-    assert "each recording is taken for a source" in problem.why
+    assert "each recording counts as a source" in problem.why
 
 
 def test_what_is_wrong_with_a_recording_is_listed(musicnet, tmp_path):
@@ -77,7 +77,7 @@ def test_what_is_wrong_with_a_recording_is_listed(musicnet, tmp_path):
     assert problems == {
         "1759.wav": "no labels test_labels/1759.csv",
         "1728.csv": "no train_data/1728.wav",
-        "1727.wav": "instrument 200 is none of MusicNet's, which are General MIDI counted from 1",
+        "1727.wav": "instrument 200 is not one of MusicNet's (General MIDI counted from 1)",
     }
 
 
@@ -213,7 +213,7 @@ def test_a_pickle_that_wants_to_run_something_is_refused_and_runs_nothing(
     write_npz(tmp_path / "musicnet.npz", {"1727": good, "1728": (samples, Trap())})
     found = read(tmp_path / "musicnet.npz")
     assert [clip.inner for clip in found.clips] == ["1727"]
-    assert any("asks for" in problem.why and "eval" in problem.why for problem in found.problems)
+    assert any("names" in problem.why and "eval" in problem.why for problem in found.problems)
     assert not (tmp_path / "trapped").exists()
 
 

@@ -76,13 +76,13 @@ def test_a_new_table_takes_the_place_of_the_old(tmp_path):
 
 def test_what_is_no_table_is_neither_opened_nor_replaced(tmp_path):
     (tmp_path / "notes").mkdir()
-    with pytest.raises(CollectionError, match="is no table"):
+    with pytest.raises(CollectionError, match="is not a table"):
         open_table(tmp_path / "notes")
-    with pytest.raises(CollectionError, match="is there already and is no table"):
+    with pytest.raises(CollectionError, match="exists already and is not a table"):
         write(tmp_path / "notes")
     write(tmp_path / "table")
     (tmp_path / "table" / "parts.npy").unlink()
-    with pytest.raises(CollectionError, match=r"is no table: .*parts.npy"):
+    with pytest.raises(CollectionError, match=r"is not a table: .*parts.npy"):
         open_table(tmp_path / "table")
 
 

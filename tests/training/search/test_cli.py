@@ -101,7 +101,7 @@ def test_what_is_refused_is_said_in_one_line(table, grid, tmp_path, capsys):
         "timbre search: a path search runs on one machine: --dask goes with --method grid\n"
     )
     assert main([str(tmp_path), *out]) == 1
-    assert "is no table of features" in capsys.readouterr().err
+    assert "is not a feature table" in capsys.readouterr().err
     assert main([str(table), "--folds", "500", *out]) == 1
     assert "100 rows cannot be split" in capsys.readouterr().err
     about = json.loads((table / "table.json").read_text())

@@ -52,7 +52,7 @@ def test_rows_are_drawn_by_a_seed(table):
 def test_what_is_no_table_is_refused(table, missing):
     (table / missing).unlink()
     with pytest.raises(
-        SearchError, match=f"is no table of features, as `timbre data` makes them: .*{missing}"
+        SearchError, match=f"is not a feature table of `timbre data table`: .*{missing}"
     ):
         open_table(table)
 
@@ -63,5 +63,5 @@ def test_arrays_of_different_lengths_are_refused(table):
         open_table(table)
     np.save(table / "features.npy", np.zeros((160, 26), np.float32))
     np.save(table / "groups.npy", np.full(160, 5, np.int32))
-    with pytest.raises(SearchError, match="is no table"):
+    with pytest.raises(SearchError, match="is not a feature table"):
         open_table(table)

@@ -185,7 +185,7 @@ def test_a_file_that_is_no_journal_is_refused_by_its_line(tmp_path):
     search = ResumableGridSearchCV(FOREST, {"max_depth": [1]}, cv=FOLDS, folder=tmp_path)
     search.fit(ROWS, LABELS)
     (tmp_path / "tasks.jsonl").write_bytes((tmp_path / "tasks.jsonl").read_bytes() + b"[1]\n")
-    with pytest.raises(SearchError, match="line 4 is no result"):
+    with pytest.raises(SearchError, match="line 4 is not a search result"):
         search.fit(ROWS, LABELS)
     with pytest.raises(SearchError, match="cannot be read"):
         clone(search).set_params(folder=tmp_path / "tasks.jsonl" / "x").fit(ROWS, LABELS)
@@ -246,7 +246,7 @@ def test_a_fit_that_fails_scores_nothing_and_is_tried_again(tmp_path):
             {"max_depth": [1]},
             LABELS,
             {"dask": "foo:bar"},
-            "'foo:bar' is no address of a Dask scheduler",
+            "'foo:bar' is not the address of a Dask scheduler",
         ),
         (
             {"max_depth": [1]},

@@ -57,7 +57,7 @@ def test_values_are_ranges_none_and_themselves(tmp_path):
             "'sklearn.tree.Oak' .* cannot be made",
         ),
         ("[grid]\nmax_depth = [1]", "estimator = '' .* cannot be made"),
-        ("estimator", "is no TOML"),
+        ("estimator", "is not TOML"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path, text, message):

@@ -44,7 +44,7 @@ def test_the_tables_are_printed_too(table_folder, tmp_path, capsys):
 
 def test_no_table_is_one_line_and_exit_code_1(tmp_path, capsys):
     assert main(["pca", str(tmp_path / "nothing")]) == 1
-    assert "is no table" in capsys.readouterr().err
+    assert "is not a table" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["astrology", "x"], ["pca"]])
