@@ -104,7 +104,7 @@ def test_what_cannot_be_is_refused(change, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("base = 'sounds", "is not TOML"), ("seed = 1", "or say base = NAME of a shipped recipe")],
+    [("base = 'sounds", "is not TOML"), ("seed = 1", "or set base = NAME of a shipped recipe")],
 )
 def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, message):
     (tmp_path / "mine.toml").write_text(text)

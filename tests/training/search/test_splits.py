@@ -62,7 +62,7 @@ def test_fewer_rows_than_folds_are_refused():
     with pytest.raises(SearchError, match=r"5 rows cannot be split.*fewer folds or more rows"):
         folds_of(KFold(6), np.zeros((5, 1)), labels, None)
     assert len(folds_of(KFold(5), np.zeros((5, 1)), labels, None)) == 5
-    with pytest.raises(SearchError, match="fold 1 of 2 has nothing"):
+    with pytest.raises(SearchError, match="fold 1 of 2 has no training or no test rows"):
         folds_of([([0], [1]), ([0, 1], [])], np.zeros((5, 1)), labels, None)
 
 
