@@ -232,7 +232,7 @@ def test_the_recipe_for_musicnet_is_one_command(small_musicnet, capsys):
     model = Store(Path("out")).load("musicnet")
     assert list(model.labels) == ["cello", "flute"]
     text = Path("out/musicnet/1/report.md").read_text()
-    assert "9 variants of each among them" in text
+    assert "9 augmented copies of each among them" in text
     assert "350 windows" in text, "five pieces of seven windows, each ten times"
     assert model.manifest.metrics["mean"]["macro_f1"] > 0.8
 
