@@ -55,7 +55,7 @@ class Network:
     smoothing: float
     """Label smoothing: distance of targets from 0 and 1."""
     single: float
-    """Weight of the loss over all labels of a window with one label, beside the loss of each label."""
+    """Weight of a softmax loss on windows with one label, beside the loss of each label."""
     blends: float
     """Mixup: share of windows that are mixed with another one."""
     tilt_db: float

@@ -58,17 +58,9 @@ def export(
 ) -> Table:
     """Return the table of two sets: one of training windows, one for validation and test."""
     part = parts_of(train, seed=seed)
-    chosen = [
-        [
-            (row, name)
-            for row, name in enumerate(some.source.tolist())
-            if _part(name, part) in wanted
-        ]
-        for some, wanted in ((train, ("train",)), (test, ("valid", "test")))
-    ]
-    sources = sorted({name for some in chosen for _, name in some})
-    rows = [np.array([row for row, _ in some], np.int64) for some in chosen]
-    names = [name for some in chosen for _, name in some]
+    rows = [_rows(train, part, ("train",)), _rows(test, part, ("valid", "test"))]
+    names = [*train.source[rows[0]].tolist(), *test.source[rows[1]].tolist()]
+    sources = sorted(set(names))
     number = {name: index for index, name in enumerate(sources)}
     count = len(names)
     columns = {
@@ -101,6 +93,14 @@ def parts_of(windows: WindowSet, *, seed: int) -> dict[str, str]:
     if not clips:
         raise CollectionError("no windows with a label")
     return by_source(collect(clips, []), SHARES, seed=seed).part | NOISES
+
+
+def _rows(
+    windows: WindowSet, part: dict[str, str], wanted: tuple[str, ...]
+) -> npt.NDArray[np.int64]:
+    """Return the windows whose sources are all in one of the wanted parts."""
+    names = windows.source.tolist()
+    return np.flatnonzero([_part(name, part) in wanted for name in names])
 
 
 def _part(source: str, part: dict[str, str]) -> str | None:

@@ -49,9 +49,8 @@ class FeatureTable:
         """Return the rows to search on and their folds, of shuffled rows or of sources.
 
         folds: None for 10, or by source for as many as there are.
-
-        Copies train where their source trains, and are not in test folds; among shuffled rows they would
-        put copies of training rows into test folds, so there they are removed.
+        Augmented copies train where their source trains and are in no test fold. Folds of shuffled
+        rows would separate them from their originals, so there they are removed.
         """
         from sklearn.model_selection import KFold
 

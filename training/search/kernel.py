@@ -6,8 +6,8 @@ node size *is* the tree that grows under that limit, bit for bit. Splits are tho
 features drawn at random, the threshold of the lowest summed impurity, at the middle between two
 neighbouring values (Breiman, "Random Forests", 2001).
 
-Values of a feature are replaced by their ranks, so that sorting is counting; Gini impurities come from
-whole counts, and entropies are summed over the sorted rows, whose order the node's path fixes;
+Values of a feature are replaced by their ranks, so that sorting is counting; Gini impurities come
+from whole counts, and entropies are summed over the sorted rows, whose order the node's path fixes;
 probabilities are added in fixed point, so that what one cut adds another takes away exactly.
 """
 

@@ -10,7 +10,17 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 
 from training.search import results
-from training.search.limits import PATH, accepted, evaluate, fold_data, forest_of, parts, resolve
+from training.search.limits import (
+    PATH,
+    FoldData,
+    Limits,
+    accepted,
+    evaluate,
+    fold_data,
+    forest_of,
+    parts,
+    resolve,
+)
 from training.search.scoring import Scorer, Scores, Truth, encode, probabilities, scorer
 from training.search.splits import Fold, SearchError, check_grid, folds_of
 
@@ -96,46 +106,52 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
     def _search(self, rows: Any, truth: Truth, folds: list[Fold]) -> int:
         """Search, and return the number of tasks."""
         from joblib import Parallel, delayed
-        from sklearn.utils import check_random_state
 
-        forest, prefix = forest_of(self.estimator)
-        known = ", ".join(prefix + key for key in PATH)
-        hint = f"the path search has {known}; else ResumableGridSearchCV"
-        combinations = check_grid(self.param_grid, [prefix + key for key in PATH], hint=hint)
-        seed = int(check_random_state(forest.random_state).randint(2**31 - 1))
         columns = truth.shape[1] if truth.ndim == 2 else len(self.classes_)
-        seen = [fold_data(self.estimator, rows, truth, fold) for fold in folds]
-        plans = [
-            [
-                resolve(forest, _bare(values, prefix), side.train.shape, seed)
-                for values in combinations
-            ]
-            for side in seen
-        ]
+        data = [fold_data(self.estimator, rows, truth, fold) for fold in folds]
+        combinations, plans = self._plan(data)
         tasks = [
             (i, part)
             for i, plan in enumerate(plans)
             for part in parts(plan, len(folds[i][1]), columns)
         ]
         calls = (
-            delayed(evaluate)(i, seen[i], part, scorer(self.scoring), columns) for i, part in tasks
+            delayed(evaluate)(i, data[i], part, scorer(self.scoring), columns) for i, part in tasks
         )
-        found = Parallel(n_jobs=self.n_jobs, backend="threading", return_as="generator_unordered")(
-            calls
-        )
+        work = Parallel(n_jobs=self.n_jobs, backend="threading", return_as="generator_unordered")
         scores = np.full((3, len(combinations), len(folds)), np.nan)
-        for done, each in enumerate(found, 1):
-            for j, cut in enumerate(plans[each.fold]):
-                if cut in each.scores:
-                    scores[:, j, each.fold] = each.scores[cut], each.fit_s, each.score_s
+        for done, each in enumerate(work(calls), 1):
+            for j, limits in enumerate(plans[each.fold]):
+                if limits in each.scores:
+                    scores[:, j, each.fold] = each.scores[limits], each.fit_s, each.score_s
             self._report_progress(done, len(tasks), len(folds))
-        self.cv_results_ = results.table(
-            combinations, test=scores[0], fit_s=scores[1], score_s=scores[2]
-        )
+        self._conclude(combinations, scores)
+        return len(tasks)
+
+    def _plan(self, data: list[FoldData]) -> tuple[list[dict[str, Any]], list[list[Limits]]]:
+        """Return the combinations of the grid, and by fold the limits that each one means."""
+        from sklearn.utils import check_random_state
+
+        forest, prefix = forest_of(self.estimator)
+        known = [prefix + key for key in PATH]
+        hint = f"the path search has {', '.join(known)}; else ResumableGridSearchCV"
+        combinations = check_grid(self.param_grid, known, hint=hint)
+        seed = int(check_random_state(forest.random_state).randint(2**31 - 1))
+        plans = [
+            [
+                resolve(forest, _bare(values, prefix), side.train.shape, seed)
+                for values in combinations
+            ]
+            for side in data
+        ]
+        return combinations, plans
+
+    def _conclude(self, combinations: list[dict[str, Any]], scores: Scores) -> None:
+        test, fit_s, score_s = scores
+        self.cv_results_ = results.table(combinations, test=test, fit_s=fit_s, score_s=score_s)
         self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         self.best_params_ = accepted(combinations[self.best_index_])
-        return len(tasks)
 
     def _report_progress(self, done: int, tasks: int, folds: int) -> None:
         if self.progress:

@@ -1,8 +1,8 @@
 """A small convolutional network on the log-mel spectrogram, trained with torch.
 
 Level does not matter to it: the first thing the graph does is to set the loudest point of a window
-to 0 dB and to cut `depth_db` below. Augmentation on the spectrogram (random smooth tilts, shifts and masks)
-stands for microphones, rooms and tunings that the material does not have.
+to 0 dB and to cut `depth_db` below. Augmentation on the spectrogram (random smooth tilts,
+shifts and masks) stands for microphones, rooms and tunings that the material does not have.
 `training.sound_models.network_onnx` writes it as ONNX.
 """
 

@@ -3,8 +3,8 @@
     python -m training.studies.probe MODEL ROW.npy [MODULE ...]
 
 prints one line of JSON: `ms`, the median time of one window; `mb`, how much memory grew by loading
-the model and scoring it (null where the system does not report it). The modules are imported before, so
-that no library counts as model.
+the model and scoring it (null where the system does not report it). The modules are imported
+before, so that no library counts as model.
 """
 
 from __future__ import annotations

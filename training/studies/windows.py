@@ -63,7 +63,7 @@ def run(recipe: SoundsRecipe, lengths: Sequence[float], options: Options, stage:
     return Study(
         "windows",
         "How long a window",
-        f"{len(found)} lengths, tested on the same recordings, of sources the forest did not train on.",
+        f"{len(found)} lengths, tested on the same recordings, whose sources are not in training.",
         [_sheet(recipe, found)],
         _draw(found),
         f"Filled: sources the model never trained on. Open: the original work's protocol, {LEAKY}. "
