@@ -164,6 +164,7 @@ def test_load_and_export_model_writes_scores_and_the_graph(tmp_path):
     assert (tmp_path / "out" / "model.onnx").stat().st_size > 100_000
 
 
+@pytest.mark.slow  # needs a browser
 async def test_the_page_streams_the_microphone(page, server, sound):
     address = f"{page}/microphone.html?url={server.replace('http', 'ws')}"
     flags = (
