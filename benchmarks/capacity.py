@@ -1,4 +1,4 @@
-"""The largest number of live streams this machine serves without a drop, each window answered in time.
+"""The largest number of live streams that this machine serves in time without a drop.
 
 The number is doubled until it is too much, then halved in between. Every try has a fresh server,
 unless --url names one.
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
 
     def good(count: int) -> bool:
         tried.append(attempt(count, given))
-        print(told(tried[-1]), file=sys.stderr if given.json else sys.stdout, flush=True)
+        print(as_line(tried[-1]), file=sys.stderr if given.json else sys.stdout, flush=True)
         return bool(tried[-1]["good"])
 
     most = schedule.largest(
@@ -75,7 +75,7 @@ def attempt(count: int, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def judge(report: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of the table: what was found, and whether every window was answered in time."""
+    """Return a row of the table, with whether every window was answered in time."""
     found = report["streams"]
     p99 = found["ms"]["p99"]
     lost = sum(found["dropped"].values()) + found["missing"] + sum(found["failed"].values())
@@ -94,7 +94,7 @@ def judge(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def told(row: dict[str, Any]) -> str:
+def as_line(row: dict[str, Any]) -> str:
     """Return a row as a line."""
     rest = "   ".join(
         f"{name} {'-' if row[name] is None else row[name]}"

@@ -1,6 +1,6 @@
 """Many clips by REST against a running server: which were answered, and how long each took.
 
-Closed loop: each of N clients sends its next clip when the last is answered, as work A's stress
+Closed loop: each of N clients sends its next clip after a response, as the predecessor's stress
 test did. Open loop (`rate`): every clip is sent at its time, whatever comes back, and its latency
 counts from that time, so that waiting cannot hide.
 """
@@ -150,9 +150,9 @@ async def _one(
 
 def _judge(status: int, answer: bytes, tally: Tally, *, begin: float, due: float) -> None:
     """Count an answer as good only if it holds the scores of a window."""
-    told = json.loads(answer) if status == 200 else {}
-    if not told.get("windows"):
+    found = json.loads(answer) if status == 200 else {}
+    if not found.get("windows"):
         tally.bad[f"HTTP {status}"] += 1
         return
     tally.points.append((due - begin, 1e3 * (time.monotonic() - due)))
-    tally.told_ms.append(told["timing_ms"]["total"])
+    tally.told_ms.append(found["timing_ms"]["total"])

@@ -56,7 +56,7 @@ def shortfalls(table: list[dict[str, Any]]) -> list[str]:
 
 
 def _live(sound: Samples) -> Any:
-    """Return a function that feeds the next half second of an endless stream and gets its window."""
+    """Return a function that feeds half a second of an endless stream and gets its window."""
     hop = DEFAULT.live_hop(0.5)
     extractor = StreamingExtractor(hop=hop)
     pieces = cycle([sound[at : at + hop] for at in range(0, sound.size - hop, hop)])

@@ -1,4 +1,4 @@
-"""The forest three ways in one run: our graph, scikit-learn, and the graph of the usual converter (skl2onnx).
+"""The forest in one run as our graph, in scikit-learn, and as the graph of skl2onnx.
 
 All take 26 features through scaler and PCA(16) to the scores of 11 labels, on one thread. The
 forest has 200 trees trained on 5,000 synthetic windows with min_samples_split=20: the usual
@@ -31,7 +31,9 @@ OURS = "timbre"
 
 
 def run(*, tiny: bool = False) -> list[dict[str, Any]]:
-    """Return one row a subject and batch size: name, rows, median_ms, p10_ms, p90_ms, ratio (its median by ours).
+    """Return a row per subject and batch size: name, rows, median_ms, p10_ms, p90_ms, ratio.
+
+    ratio: its median over ours.
 
     tiny: a few trees and calls, to see that it runs. Raises ArtefactError if the subjects do not
     give the same scores: then there is nothing to compare.
@@ -105,7 +107,7 @@ def _subjects(scaler: Any, pca: Any, forest: Any, pool: Rows) -> dict[str, Subje
 
 
 def _usual_session(graph: bytes) -> Subject:
-    """Return the converter's graph with the same session options as ours; it has two outputs, so not our Session."""
+    """Return the converter's graph with the session options of ours; it has two outputs."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

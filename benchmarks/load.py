@@ -23,9 +23,9 @@ import aiohttp
 
 from benchmarks import clips, measure, report_page, schedule, server_process, streams
 
-WORK_A_S = 51.348
-"""What 1,000 requests of 100 clients took the service this one succeeds."""
-PULSE_S = 0.05
+PREDECESSOR_S = 51.348
+"""Seconds the predecessor needed for 1,000 requests of 100 clients."""
+PROBE_S = 0.05
 Kind = TypeVar("Kind", clips.Load, streams.Load)
 
 
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     if given.requests is None:
         given.requests = 0 if given.streams else 1_000
     if not given.requests and not given.streams:
-        parser.error("nothing to do: say --requests or --streams")
+        parser.error("nothing to do: add --requests or --streams")
     clip_load = _asked(clips.Load, given) if given.requests else None
     stream_load = _asked(streams.Load, given) if given.streams else None
     lag: dict[str, float] = {}
@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
 def run(
     url: str, pid: int, *, clip_load: clips.Load | None, stream_load: streams.Load | None
 ) -> dict[str, Any]:
-    """Put the load on the server and return the report; pid: the server's process, 0 when it is not ours."""
+    """Run the load and return the report; pid: the server's process, 0 if it is not ours."""
     from uvloop import run as in_loop
 
     machine = measure.machine()
@@ -92,14 +92,14 @@ def run(
         now, mib = server_process.cost(pid)
         report["server"] = {"cpu": round((now - cpu) / seconds, 3), "mib": round(mib)}
     if clip_load and both.clips:
-        report["clips"] = told_of_clips(clip_load, both.clips)
+        report["clips"] = clip_report(clip_load, both.clips)
     if stream_load and both.streams:
-        report["streams"] = told_of_streams(stream_load, both.streams)
+        report["streams"] = stream_report(stream_load, both.streams)
     return report
 
 
 class _Both:
-    """Clips and streams at one time, and the server's pulse meanwhile."""
+    """Clips and streams at one time, and the latency of /livez meanwhile."""
 
     def __init__(
         self, url: str, clip_load: clips.Load | None, stream_load: streams.Load | None
@@ -107,23 +107,23 @@ class _Both:
         self.clips: clips.Tally | None = None
         self.streams: streams.Tally | None = None
         self.pulse_ms: list[float] = []
-        """How late /livez answered."""
+        """Latency of /livez from its scheduled time."""
         self.lag_ms: list[float] = []
-        """How late this program woke up to ask."""
+        """Lag of this program's own event loop."""
         self._url, self._clip_load, self._stream_load = url, clip_load, stream_load
 
     @property
     def right(self) -> bool:
-        """Whether every clip and every window has one right answer, or was said to be dropped."""
+        """Whether every clip and window has one correct result or was reported as dropped."""
         lost = self.streams is not None and (self.streams.missing or self.streams.failed)
         return not lost and not (self.clips is not None and self.clips.bad)
 
     async def run(self, bodies: list[bytes], sound: bytes) -> None:
-        feeling = asyncio.create_task(self._feel())
+        probing = asyncio.create_task(self._probe())
         await asyncio.gather(self._run_clips(bodies), self._run_streams(sound))
-        feeling.cancel()
+        probing.cancel()
         with suppress(asyncio.CancelledError, aiohttp.ClientError, OSError):
-            await feeling
+            await probing
 
     async def _run_clips(self, bodies: list[bytes]) -> None:
         if self._clip_load:
@@ -133,12 +133,12 @@ class _Both:
         if self._stream_load:
             self.streams = await streams.run(self._url, self._stream_load, sound)
 
-    async def _feel(self) -> None:
-        """Ask /livez at fixed times: for how long the server's loop does not turn is at most this, less our lag."""
+    async def _probe(self) -> None:
+        """Request /livez at fixed times: an upper bound of the server's loop lag, less our own."""
         async with aiohttp.ClientSession() as http:
             due = time.monotonic()
             while True:
-                due += PULSE_S
+                due += PROBE_S
                 wake = max(due, time.monotonic())
                 await asyncio.sleep(wake - time.monotonic())
                 self.lag_ms.append(1e3 * (time.monotonic() - wake))
@@ -147,8 +147,8 @@ class _Both:
                 self.pulse_ms.append(1e3 * (time.monotonic() - due))
 
 
-def told_of_clips(load: clips.Load, tally: clips.Tally) -> dict[str, Any]:
-    """Return what became of the clips, ready for JSON."""
+def clip_report(load: clips.Load, tally: clips.Tally) -> dict[str, Any]:
+    """Return the results of the clips, ready for JSON."""
     return {
         "loop": f"open loop, {load.rate:g} a second"
         if load.rate
@@ -161,7 +161,7 @@ def told_of_clips(load: clips.Load, tally: clips.Tally) -> dict[str, Any]:
     }
 
 
-def told_of_streams(load: streams.Load, tally: streams.Tally) -> dict[str, Any]:
+def stream_report(load: streams.Load, tally: streams.Tally) -> dict[str, Any]:
     """Return what became of the streams, ready for JSON."""
     return {
         "streams": load.streams,
@@ -193,19 +193,17 @@ def text(report: dict[str, Any]) -> str:
     """Return the report for a terminal."""
     lines = []
     if found := report.get("clips"):
-        bad = sum(found["bad"].values())
         lines += [
-            f"clips    {found['ok']} OK, {bad} BAD{_told(found['bad'])} in {found['seconds']:.3f} s, {found['loop']}"
-            + _left(found),
-            f"         work A: 1000 OK, 0 BAD in {WORK_A_S} s",
+            _clip_outcomes(found),
+            f"         predecessor: 1000 OK, 0 BAD in {PREDECESSOR_S} s",
             line("latency", found["ms"]),
-            line("as told", found["told_ms"]),
+            line("reported", found["told_ms"]),
         ]
     if found := report.get("streams"):
         lines += [
-            _fates(found),
+            _outcomes(found),
             line("age", found["ms"]),
-            line("as told", found["told_ms"]),
+            line("reported", found["told_ms"]),
             line("sending", found["lag_ms"]),
         ]
     if found := report.get("loop_lag_ms"):
@@ -222,16 +220,25 @@ def text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _fates(found: dict[str, Any]) -> str:
+def _clip_outcomes(found: dict[str, Any]) -> str:
+    bad = found["bad"]
     return (
-        f"streams  {found['streams']} of {found['seconds']:g} s: {found['expected']} windows, "
-        f"{found['answered']} answered, {sum(found['dropped'].values())} dropped{_told(found['dropped'])}, "
-        f"{found['missing']} missing, {sum(found['failed'].values())} streams failed{_told(found['failed'])}"
-        + _left(found)
+        f"clips    {found['ok']} OK, {sum(bad.values())} BAD{_counts(bad)} "
+        f"in {found['seconds']:.3f} s, {found['loop']}{_left(found)}"
     )
 
 
-def _told(counts: dict[str, int]) -> str:
+def _outcomes(found: dict[str, Any]) -> str:
+    dropped, failed = found["dropped"], found["failed"]
+    return (
+        f"streams  {found['streams']} of {found['seconds']:g} s: {found['expected']} windows, "
+        f"{found['answered']} answered, {sum(dropped.values())} dropped{_counts(dropped)}, "
+        f"{found['missing']} missing, {sum(failed.values())} streams failed{_counts(failed)}"
+        f"{_left(found)}"
+    )
+
+
+def _counts(counts: dict[str, int]) -> str:
     return f" ({', '.join(f'{count} {name}' for name, count in counts.items())})" if counts else ""
 
 
@@ -249,25 +256,25 @@ def line(name: str, found: dict[str, float | None]) -> str:
 
 
 def _asked(kind: type[Kind], given: argparse.Namespace) -> Kind:
-    """Return the load that the options tell."""
+    """Return the load of the command line."""
     return kind(**{each.name: getattr(given, each.name) for each in fields(kind)})
 
 
 def add_server(parser: argparse.ArgumentParser, *, options: str = "") -> None:
-    """Add the options that say which server is loaded; options: those of `timbre serve` unless told otherwise."""
+    """Add the options of the server; options: the default options of `timbre serve`."""
     parser.add_argument("--url", help="a server that runs already (none: one is started)")
     parser.add_argument(
         "--redis", action="store_true", help="start it with a private redis-server and a worker"
     )
-    told = f"options for `timbre serve`, as one word ({options or 'none'})"
-    parser.add_argument("--serve", default=options, metavar="OPTIONS", help=told)
+    text = f"options for `timbre serve`, as one word ({options or 'none'})"
+    parser.add_argument("--serve", default=options, metavar="OPTIONS", help=text)
     parser.add_argument(
         "--model", default="instruments", metavar="NAME", help="the model (instruments)"
     )
 
 
 def add_sound(parser: argparse.ArgumentParser, *, seconds: float, hop: float) -> None:
-    """Add the options that say what each live stream is."""
+    """Add the options of each live stream."""
     length, step, chunk = (
         measure.within(0.1, 86_400),
         measure.within(0.01, 10),

@@ -19,7 +19,7 @@ Number = TypeVar("Number", int, float)
 def in_turn(
     subjects: Mapping[str, Callable[[], Any]], *, rounds: int, calls: int = 10
 ) -> dict[str, list[float]]:
-    """Return milliseconds of each call. Subjects take turns in blocks, so that a slow moment hits them all.
+    """Return milliseconds of each call; blocks alternate, so that load affects all subjects.
 
     The first call of a block is not counted: it pays for the caches that the other subject filled.
     """
@@ -35,7 +35,7 @@ def in_turn(
 
 
 def rows(times: dict[str, list[float]], *, ours: str, **extra: object) -> list[dict[str, Any]]:
-    """Return a row a subject: name, median_ms, p10_ms, p90_ms, ratio (its median over that of `ours`)."""
+    """Return a row per subject: name, median_ms, p10_ms, p90_ms, ratio (median over `ours`)."""
     base = float(np.median(times[ours]))
     table = []
     for name, measured in times.items():

@@ -1,4 +1,4 @@
-"""`timbre data pack` on folders of several kinds of pictures, beside Pillow on one picture after the other.
+"""`timbre data pack` on folders of several kinds of pictures, beside sequential Pillow.
 
 What a picture costs is decoding: PNG unpacks and unfilters every pixel, while a large JPEG is
 decoded small. So each kind has its own row, and the budget is held for pictures as data sets have

@@ -1,4 +1,4 @@
-"""A picture by REST beside the bare ONNX Runtime call: what a request adds, and how much throughput serving keeps.
+"""A picture by REST beside the bare ONNX Runtime call: overhead and throughput.
 
 A network of 0.33 billion multiplications a picture, as many as MobileNetV2 has; a server in a
 process of its own; JPEGs of 320 x 240 from clients in this process, on the same cores. The bare
@@ -35,7 +35,7 @@ LABELS = 10
 
 
 def run(*, tiny: bool = False) -> list[dict[str, Any]]:
-    """Return rows: name, what, median_ms, p10_ms, p90_ms, ratio (to the bare call). Of many clients, ms a picture."""
+    """Return rows: name, what, median_ms, p10_ms, p90_ms, ratio; ms per picture."""
     with tempfile.TemporaryDirectory() as folder:
         bare = _write(Path(folder))
         with served(["--artefacts", folder]) as (url, _):
@@ -75,17 +75,17 @@ async def _one_at_a_time(
     *,
     calls: int,
 ) -> dict[str, list[float]]:
-    """Return milliseconds: of the call, of decoding, of the request, and what the request adds to the two."""
+    """Return milliseconds of the call, of decoding, of the request, and of its overhead."""
     times: dict[str, list[float]] = {name: [] for name in ("bare", "decode", "request", "overhead")}
     for call in range(calls + 3):
         begin = time.perf_counter()
-        told = await _ask(http, url, next(bodies))
+        found = await _ask(http, url, next(bodies))
         request = 1e3 * (time.perf_counter() - begin)
         begin = time.perf_counter()
         bare(1)
         alone = 1e3 * (time.perf_counter() - begin)
         if call >= 3:  # the first ones open the connection and fill the caches
-            row = (alone, told["decode"], request, request - told["decode"] - alone)
+            row = (alone, found["decode"], request, request - found["decode"] - alone)
             for name, value in zip(times, row, strict=True):
                 times[name].append(value)
     return times
@@ -100,7 +100,7 @@ async def _crowd(
     rounds: int,
     number: int,
 ) -> dict[str, list[float]]:
-    """Return milliseconds a picture in each round of `number`: by the bare call on full batches, and served.
+    """Return milliseconds per picture in rounds of `number`: bare calls on full batches, served.
 
     idle: of the time served, how much the model did not run; other work on the machine does not
     blur it.
@@ -119,9 +119,9 @@ async def _crowd(
 
 
 async def _load(http: aiohttp.ClientSession, url: str, bodies: list[bytes]) -> float:
-    """Return the milliseconds of all model calls; each client sends its next picture when it has its answer."""
+    """Return the milliseconds of all model calls; each client waits for its response."""
     waiting = iter(bodies)
-    calls = set()  # those who shared a call were told the same time
+    calls = set()  # requests in one batch report the same time
 
     async def client() -> None:
         for body in waiting:
@@ -177,7 +177,7 @@ def _write(folder: Path) -> Callable[[int], Any]:
 
 
 def network(widths: tuple[int, ...] = (32, 64, 128, 256)) -> bytes:
-    """Return a graph of random convolutions, each halving the picture, then the mean, one layer and a softmax."""
+    """Return a graph of random strided convolutions, mean, one layer and a softmax."""
     from onnx import TensorProto, helper
 
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The round trip of a job through both queues, beside each other: in the process, and by Redis to a worker and back.
+"""The round trip of a job through both queues: in the process, and through Redis to a worker.
 
 The model is an echo, so that what is measured is the way. A private redis-server on a Unix socket,
 a worker process.
@@ -40,7 +40,7 @@ class Echo:
 
 
 def run(*, tiny: bool = False) -> list[dict[str, Any]]:
-    """Return rows: name, what, median_ms, p10_ms, p90_ms, ratio. Raises TimbreError without a redis-server."""
+    """Return rows: name, what, median_ms, p10_ms, p90_ms, ratio. Raises TimbreError."""
     import uvloop
 
     with redis() as url, _worker(url):
@@ -78,7 +78,7 @@ async def _run(url: str, *, rounds: int) -> list[dict[str, Any]]:
 
 
 async def _block(queue: JobQueue, *, askers: int, calls: int = 25) -> list[float]:
-    """Return milliseconds of several calls; of many askers at a time, their common time over their number."""
+    """Return milliseconds per call; of concurrent callers, their total over their number."""
     times = []
     for call in range(calls + 1):
         begin = time.perf_counter()

@@ -58,13 +58,13 @@ def clip_times(
 
 
 def stream_times(streams: int, *, ramp: float, hop: float, rng: np.random.Generator) -> Times:
-    """Return when each stream opens: spread over `ramp` seconds, and never all at one place of the hop."""
+    """Return when each stream opens, over `ramp` seconds and at different offsets of the hop."""
     spread = np.arange(streams) * ramp / max(1, streams)
     return np.sort(spread if ramp >= hop else rng.uniform(0, hop, streams))
 
 
 def chunk_times(seconds: float, *, chunk: float, jitter: float, rng: np.random.Generator) -> Times:
-    """Return when each chunk is sent: when its last sample is recorded, and up to `jitter` seconds later, in order."""
+    """Return when each chunk is sent: at its last sample, plus up to `jitter` seconds, in order."""
     count = int(np.ceil(round(seconds / chunk, 6)))
     recorded = np.minimum(chunk * np.arange(1, count + 1), seconds)
     return np.maximum.accumulate(recorded + rng.uniform(0, jitter, count))
@@ -79,7 +79,7 @@ def summary(values: Iterable[float]) -> dict[str, float | None]:
 
 
 def largest(good: Callable[[int], bool], *, start: int, most: int, precision: float = 0.05) -> int:
-    """Return the largest count found good, 0 if none: doubled from `start` up to `most`, then halved in between.
+    """Return the largest good count, 0 if none: doubled from `start` to `most`, then bisected.
 
     precision: share of the answer within which it is found.
     """

@@ -1,10 +1,11 @@
-"""`timbre bench search`: the path search over a forest beside scikit-learn's GridSearchCV, in one run.
+"""`timbre bench search`: the path search of a forest beside GridSearchCV, in one run.
 
 First whether they agree: a small grid with several seeds each, so that the difference between the
-two stands beside the difference between two seeds of the same. Then how long work A's 2,952
+two stands beside the difference between two seeds of the same. Then how long the predecessor's
+2,952
 combinations take: the path search does them all; GridSearchCV does single folds of a few
 combinations of 100 trees, and its whole time is the seconds per tree and criterion times all trees
-of the grid. It is told in seconds of one core, which others on the machine disturb less.
+of the grid. It is given in seconds of one core, which others on the machine disturb less.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Labels: TypeAlias = npt.NDArray[np.bool_]
 
 
 def main(argv: list[str]) -> int:
-    """Run `timbre bench search` with these arguments; 1 when the budget is not met or the rankings disagree."""
+    """Run `timbre bench search`; return 1 if the budget is not met or the rankings disagree."""
     options = _parser().parse_args(argv)
     rows, labels = draw(options.table, options.rows, seed=0)
     small = (rows[: options.small], labels[: options.small])
@@ -104,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def draw(table: Path | None, rows: int, *, seed: int) -> tuple[Rows, Labels]:
-    """Return features (n, 26) and labels (n, 11) of a table, in an order of their own; without one, made by a seed."""
+    """Return shuffled features (n, 26) and labels (n, 11) of a table, or synthetic ones."""
     from training.search.feature_table import open_table
 
     rng = np.random.default_rng(seed)
@@ -128,7 +129,7 @@ def _pipeline(seed: int) -> Any:
 
 
 def agreement(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> dict[str, Any]:
-    """Return the mean scores of both on the small grid, their difference, and how much one seed differs from another.
+    """Return the mean scores of both on the small grid, and their difference beside that of seeds.
 
     ranks_alike: Spearman's correlation of the two rankings; ranks_of_seeds: of two halves of
     GridSearchCV's seeds.
@@ -157,7 +158,7 @@ def agreement(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> dict[str,
 
 
 def _both(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> tuple[Rows, Rows]:
-    """Return mean scores of the small grid, (seeds, combinations), by GridSearchCV and by the path search."""
+    """Return the scores (seeds, combinations) of GridSearchCV and of the path search."""
     from sklearn.model_selection import GridSearchCV, KFold
 
     from training.search import ForestPathSearchCV
@@ -180,7 +181,7 @@ def _both(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> tuple[Rows, R
 def whole(
     rows: Rows, labels: Labels, *, folds: int, jobs: int, trees: int, sample: int
 ) -> dict[str, Any]:
-    """Return seconds of work A's whole grid, and those that GridSearchCV would take by a sample of its fits."""
+    """Return seconds of the predecessor's grid, and an estimate for GridSearchCV from a sample."""
     from sklearn.model_selection import KFold, ParameterGrid
 
     from training.search import ForestPathSearchCV, gridfile
@@ -220,7 +221,7 @@ def whole(
 def _seconds_per_tree(
     rows: Rows, labels: Labels, fold: Any, grid: dict[str, Any], trees: int, sample: int
 ) -> dict[str, float]:
-    """Return seconds of one core per tree by criterion, fits and scores of GridSearchCV on one fold."""
+    """Return core seconds per tree by criterion of GridSearchCV, fit and score, on one fold."""
     from sklearn.model_selection import GridSearchCV
 
     rng = np.random.default_rng(0)
@@ -273,9 +274,12 @@ def _show(report: dict[str, Any]) -> None:
     lines = [
         f"path - grid: {agreed['bias']:+.4f} in the mean, {agreed['difference']:.4f} rms,",
         f"by seeds alone: {agreed['by_chance']:.4f} rms",
-        f"rankings alike: {agreed['ranks_alike']:.3f}; halves of grid's seeds: {agreed['ranks_of_seeds']:.3f}",
-        f"{timed['combinations']:,} combinations x {timed['folds']} folds, {timed['windows']:,} windows:",
-        f"    path, {timed['jobs']} jobs: {timed['search_s']:.0f} s; {timed['cpu_s']:.0f} s of one core",
+        f"rankings alike: {agreed['ranks_alike']:.3f};",
+        f"halves of grid's seeds: {agreed['ranks_of_seeds']:.3f}",
+        f"{timed['combinations']:,} combinations x {timed['folds']} folds,",
+        f"{timed['windows']:,} windows:",
+        f"    path, {timed['jobs']} jobs: {timed['search_s']:.0f} s;",
+        f"    {timed['cpu_s']:.0f} s of one core",
         f"    GridSearchCV: {hours / 24:.1f} days of one core ({per_tree} a tree),",
         f"    {timed['grid_cpu_s'] / timed['cpu_s']:,.0f} times as long",
         ", ".join(f"{name} {value}" for name, value in where.items()),

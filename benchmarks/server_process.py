@@ -24,7 +24,7 @@ UNBOUNDED = ("max_streams=100000", "max_streams_per_client=100000", "max_connect
 
 @contextmanager
 def redis() -> Iterator[str]:
-    """Give the address of a private redis-server on a Unix socket. Raises TimbreError where there is none."""
+    """Yield the address of a private redis-server on a Unix socket. Raises TimbreError."""
     if not shutil.which("redis-server"):
         raise TimbreError(
             "there is no redis-server on this machine: run 'apt-get install redis-server'"
@@ -86,7 +86,7 @@ def served(
 
 
 def lag_of(words: Iterable[str]) -> dict[str, float]:
-    """Return the largest of each number that gateways said of their loops' lag when they left."""
+    """Return the largest of each figure of loop lag that gateways logged at their end."""
     worst: dict[str, float] = {}
     for line in words:
         if " loop lag " in line:
@@ -96,7 +96,7 @@ def lag_of(words: Iterable[str]) -> dict[str, float]:
 
 
 def free_port() -> int:
-    """Return a port nobody listens on now."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -107,7 +107,7 @@ def _ready(url: str, server: subprocess.Popen[bytes] | subprocess.Popen[str]) ->
     until = time.monotonic() + READY_S
     while server.poll() is None and time.monotonic() < until:
         try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 - the address is ours
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 - own address
                 return True
         except OSError:
             time.sleep(0.05)
@@ -115,7 +115,7 @@ def _ready(url: str, server: subprocess.Popen[bytes] | subprocess.Popen[str]) ->
 
 
 def cost(pid: int) -> tuple[float, float]:
-    """Return CPU seconds so far and MiB resident now, of a process and its children; zeros where /proc is not."""
+    """Return CPU seconds and resident MiB of a process and its children; zeros without /proc."""
     cpu = mib = 0.0
     for each in (pid, *children(pid)):
         try:

@@ -1,4 +1,4 @@
-"""Many live streams at real speed against a running server: answers, drops, what is missing, and the age of answers.
+"""Many live streams at real speed against a running server: results, drops, losses and ages.
 
 Open loop: every chunk is sent at its own time, however late the server is, and a window's age
 counts from the time at which its last sample was due to be sent, so that waiting cannot hide.
@@ -46,7 +46,7 @@ class Tally(schedule.Answers):
     """What happened to all streams together."""
 
     expected: int = 0
-    """Windows that the sound sent makes; of those who hung up, what they were told."""
+    """Windows of the sound that was sent; of streams that disconnected, those reported."""
     fates: Counter[str] = field(default_factory=Counter)
     """`answered`, and `dropped` by reason."""
     failed: Counter[str] = field(default_factory=Counter)
@@ -61,7 +61,7 @@ class Tally(schedule.Answers):
 
     @property
     def dropped(self) -> int:
-        """Windows the server told it did not answer."""
+        """Windows that the server reported as dropped."""
         return self.fates.total() - self.fates["answered"]
 
 
@@ -104,7 +104,7 @@ class _Stream:
         hangs_up = rng.random() < load.drops
         self._last = int(rng.integers(len(self._plan))) if hangs_up else None
         self._size = round(load.chunk * load.sample_rate)
-        self._told = 0
+        self._reported = 0
 
     async def run(self, since: float, start: float) -> None:
         """Live from `start` seconds after `since`, and count what becomes of it."""
@@ -129,7 +129,7 @@ class _Stream:
             await self._send(socket, begin)
             if self._last is not None:
                 self._tally.hung_up += 1
-                self._tally.expected += self._told
+                self._tally.expected += self._reported
                 return
             self._tally.expected += windows(ready, self._load.seconds)
             async with asyncio.timeout(PATIENCE_S):
@@ -161,31 +161,31 @@ class _Stream:
         )
         async for message in socket:
             now = time.monotonic()
-            told = protocol.parse_server(message.data)
-            if isinstance(told, protocol.Window):
+            event = protocol.parse_server(message.data)
+            if isinstance(event, protocol.Window):
                 # A chunk that holds the last sample the window needs is due when the plan says.
-                chunk = bisect_left(grown, round(told.end * ready.sample_rate))
+                chunk = bisect_left(grown, round(event.end * ready.sample_rate))
                 due = begin + self._plan[min(chunk, len(self._plan) - 1)]
                 self._tally.points.append((due - since, 1e3 * (now - due)))
-                self._tally.told_ms.append(told.age_ms.total)
+                self._tally.told_ms.append(event.age_ms.total)
                 self._count("answered")
-            elif isinstance(told, protocol.Dropped):
-                self._count(told.reason)
-            elif isinstance(told, protocol.Summary):
+            elif isinstance(event, protocol.Dropped):
+                self._count(event.reason)
+            elif isinstance(event, protocol.Summary):
                 return
-            elif isinstance(told, protocol.Failure):
-                self._tally.failed[told.code] += 1
+            elif isinstance(event, protocol.Failure):
+                self._tally.failed[event.code] += 1
                 return
         self._tally.failed["closed without an end"] += 1
 
     def _count(self, fate: str) -> None:
         self._tally.fates[fate] += 1
-        self._told += 1
+        self._reported += 1
 
 
 @lru_cache
 def growth(seconds: float, chunk: float, from_rate: int, to_rate: int) -> list[int]:
-    """Return how many samples at the model's rate there are after each chunk: the resampler holds some back."""
+    """Return the samples at the model's rate after each chunk; the resampler delays some."""
     resampler = StreamingResampler(from_rate, to_rate)
     size, total = round(chunk * from_rate), round(seconds * from_rate)
     pieces = [np.zeros(min(size, total - at), np.float32) for at in range(0, total, size)]

@@ -12,7 +12,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def trim() -> None:
-    """Return free memory to the system now: glibc keeps 50 MB after it has read a forest of 9 MB."""
+    """Return free memory to the system: glibc keeps 50 MB after it has read a forest of 9 MB."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
