@@ -69,12 +69,12 @@ def attempt(count: int, given: argparse.Namespace) -> dict[str, Any]:
         report = load.run(*where, clip_load=None, stream_load=wanted)
     if not report["streams"]["expected"] and not report["streams"]["failed"]:
         raise TimbreError(
-            f"no window of the model fits into {given.seconds:g} s: say more --seconds"
+            f"no window of the model fits into {given.seconds:g} s: increase --seconds"
         )
-    return judge(report)
+    return evaluate(report)
 
 
-def judge(report: dict[str, Any]) -> dict[str, Any]:
+def evaluate(report: dict[str, Any]) -> dict[str, Any]:
     """Return a row of the table, with whether every window was answered in time."""
     found = report["streams"]
     p99 = found["ms"]["p99"]

@@ -28,7 +28,7 @@ VARIETY = 50
 
 @dataclass(kw_only=True)
 class Load(schedule.Manner):
-    """What is asked for."""
+    """The options of the load."""
 
     requests: int
     clients: int = 100
@@ -64,11 +64,11 @@ async def run(url: str, load: Load, bodies: list[bytes]) -> Tally:
     """Send the clips and return what happened."""
     rng, tally = np.random.default_rng(0), Tally()
     due = _due(load, rng)
-    leaving = rng.random(load.requests) < load.drops
+    disconnecting = rng.random(load.requests) < load.drops
     work = iter(
         [
-            (at, bodies[n % len(bodies)], leaves)
-            for n, (at, leaves) in enumerate(zip(due, leaving, strict=True))
+            (at, bodies[n % len(bodies)], disconnects)
+            for n, (at, disconnects) in enumerate(zip(due, disconnecting, strict=True))
         ]
     )
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
@@ -103,19 +103,21 @@ async def _client(
 ) -> None:
     """Send one clip after the other; in the closed loop a clip's time is a pause before it."""
     await asyncio.sleep(start)
-    for pause, body, leaves in work:
+    for pause, body, disconnects in work:
         await asyncio.sleep(pause)
-        await _one(http, url, body, tally, begin=begin, due=time.monotonic(), leaves=leaves)
+        await _one(
+            http, url, body, tally, begin=begin, due=time.monotonic(), disconnects=disconnects
+        )
 
 
 async def _open_loop(
     http: aiohttp.ClientSession, url: str, work: Iterator[Any], tally: Tally, begin: float
 ) -> None:
     async with asyncio.TaskGroup() as group:
-        for at, body, leaves in work:
+        for at, body, disconnects in work:
             await asyncio.sleep(begin + at - time.monotonic())
             group.create_task(
-                _one(http, url, body, tally, begin=begin, due=begin + at, leaves=leaves)
+                _one(http, url, body, tally, begin=begin, due=begin + at, disconnects=disconnects)
             )
 
 
@@ -127,17 +129,17 @@ async def _one(
     *,
     begin: float,
     due: float,
-    leaves: bool,
+    disconnects: bool,
 ) -> None:
     try:
         # Who hangs up does so while the server is at work.
         async with (
-            asyncio.timeout(0.002 if leaves else PATIENCE_S),
+            asyncio.timeout(0.002 if disconnects else PATIENCE_S),
             http.post(url, data=body) as response,
         ):
             answer = await response.read()
     except TimeoutError:
-        if leaves:
+        if disconnects:
             tally.hung_up += 1
         else:
             tally.bad["no answer"] += 1

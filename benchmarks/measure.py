@@ -1,4 +1,4 @@
-"""Time several subjects side by side, and say on which machine."""
+"""Times several subjects side by side, and describes the machine."""
 
 from __future__ import annotations
 

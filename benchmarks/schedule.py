@@ -37,7 +37,7 @@ class Answers:
     points: Points = field(default_factory=list)
     """Of each answer: when it was due, and milliseconds from then until it came."""
     told_ms: list[float] = field(default_factory=list)
-    """As the server tells."""
+    """As reported by the server."""
     hung_up: int = 0
 
 

@@ -19,7 +19,7 @@ from common.errors import TimbreError
 
 READY_S = 60.0
 UNBOUNDED = ("max_streams=100000", "max_streams_per_client=100000", "max_connections=100000")
-"""Settings under which the machine, not a bound, says how many streams there can be."""
+"""Settings with which the machine, not a limit, bounds the number of streams."""
 
 
 @contextmanager

@@ -30,7 +30,7 @@ LOOP_S = 10
 
 @dataclass(kw_only=True)
 class Load(schedule.Manner):
-    """What is asked for."""
+    """The options of the load."""
 
     streams: int
     seconds: float = 60.0
@@ -163,7 +163,7 @@ class _Stream:
             now = time.monotonic()
             event = protocol.parse_server(message.data)
             if isinstance(event, protocol.Window):
-                # A chunk that holds the last sample the window needs is due when the plan says.
+                # A chunk that holds the last sample the window needs is due by the plan.
                 chunk = bisect_left(grown, round(event.end * ready.sample_rate))
                 due = begin + self._plan[min(chunk, len(self._plan) - 1)]
                 self._tally.points.append((due - since, 1e3 * (now - due)))

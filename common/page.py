@@ -136,7 +136,7 @@ def join(*parts: Html) -> Html:
 
 
 def folded(summary: str, text: str) -> Html:
-    """Return text as it is, or HTML, shown when asked for."""
+    """Return text or HTML that is folded under a summary."""
     shown = text if isinstance(text, Html) else f"<pre>{escape(text)}</pre>"
     return Html(f"<details><summary>{escape(summary)}</summary>{shown}</details>")
 

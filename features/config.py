@@ -25,8 +25,7 @@ Fit: TypeAlias = Literal["squash", "crop", "pad"]
 Resample: TypeAlias = Literal["box", "bilinear", "bicubic", "lanczos"]
 """Filter of the resizing, antialiased when it shrinks; as Pillow names and computes them."""
 
-# Raised whenever the arithmetic changes, so that artefacts made with the old arithmetic are
-# refused.
+# Incremented when the arithmetic changes, so that artefacts of the old one are rejected.
 ARITHMETIC = 1
 PICTURE_ARITHMETIC = 1
 MAX_SIDE = 4_096

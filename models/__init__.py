@@ -2,6 +2,5 @@
 
 import os
 
-# ONNX Runtime from 1.29 on sends its maker what it runs, unless this says otherwise before it is
-# loaded.
+# ONNX Runtime from 1.29 on sends telemetry, unless this is set before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -158,13 +158,13 @@ class Store:
         It is the newest complete version, unless one is pinned. Raises NotFound, and ArtefactError
         with the first reason when every version is rejected.
         """
-        refused: dict[str, str] = {}
+        rejected: dict[str, str] = {}
         for version in load_order(self.versions(name), self._pin_at_start(name)):
             try:
-                return self.load(name, version), refused
+                return self.load(name, version), rejected
             except ArtefactError as error:
-                refused[version] = str(error)
-        raise ArtefactError(next(iter(refused.values())))
+                rejected[version] = str(error)
+        raise ArtefactError(next(iter(rejected.values())))
 
     def pin(self, name: str) -> Pin | None:
         """Return the pin of a model, or None. Raises ArtefactError if it cannot be read."""

@@ -16,7 +16,7 @@ SUMMARIES = {
     "listen": "stream a microphone or a sound file, and show the labels",
     "classify": "classify sound and picture files, without a server",
     "models": "list, show, verify, promote, quantize and load artefacts",
-    "data": "bring, look at, clean, split and tabulate collections",
+    "data": "collect, inspect, clean, split and tabulate recordings and pictures",
     "train": "make an artefact from a recipe",
     "search": "find the best settings of a forest, or of any estimator",
     "study": "answer one question about a feature table, with a plot",

@@ -61,10 +61,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _show_status(found: dict[str, Any]) -> None:
-    for kind, lane in found["jobs"].items():
+    for kind, jobs in found["jobs"].items():
         print(
-            f"{kind:8} {lane['waiting']} pending, {lane['held']} claimed by workers, "
-            f"oldest {lane['oldest_s']:.1f} s"
+            f"{kind:8} {jobs['waiting']} pending, {jobs['held']} claimed by workers, "
+            f"oldest {jobs['oldest_s']:.1f} s"
         )
     for worker in found["workers"]:
         seen = "lost" if worker["seen_s"] is None else f"seen {worker['seen_s']:.1f} s ago"

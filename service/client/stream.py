@@ -22,7 +22,7 @@ from service.client.transport import (
     connect,
     error_of_close,
     handshake,
-    refusal,
+    rejection,
 )
 from service.encodings import encode as encode_samples
 from service.encodings import frame_bytes
@@ -206,7 +206,7 @@ class Stream:
                     break
                 event = parse_server(message.data)
                 if isinstance(event, Failure):
-                    return refusal(event)
+                    return rejection(event)
                 if isinstance(event, Summary):
                     return (
                         event

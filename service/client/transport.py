@@ -86,7 +86,7 @@ async def handshake(socket: Socket, start: Start) -> Ready:
         raise error_of_close(socket)
     event = parse_server(message.data)
     if isinstance(event, Failure):
-        raise refusal(event)
+        raise rejection(event)
     if not isinstance(event, Ready):
         raise Unreachable(f"{event.type!r} came instead of 'ready'")
     return event
@@ -120,7 +120,7 @@ def problem(status: int, found: object) -> TimbreError:
     return (by_title or OTHERS.get(status) or by_status or TimbreError)(detail)
 
 
-def refusal(event: Failure) -> TimbreError:
+def rejection(event: Failure) -> TimbreError:
     """Return the error of an `error` message."""
     kind = next((kind for kind in error_types() if code_of(kind("")) == event.code), TimbreError)
     return kind(event.detail)

@@ -125,8 +125,10 @@ def test_only_answers_in_time_and_nothing_lost_are_good(fault):
         "lag_ms": ages,
     }
     report = {"streams": found | fault, "generator": {"cpu": 0.1}}
-    assert capacity.judge(report)["good"] == (not fault and ages["p99"] <= 100)
-    assert capacity.judge({**report, "streams": found | {"ms": {"p50": 1.0, "p99": 100.0}}})["good"]
+    assert capacity.evaluate(report)["good"] == (not fault and ages["p99"] <= 100)
+    assert capacity.evaluate({**report, "streams": found | {"ms": {"p50": 1.0, "p99": 100.0}}})[
+        "good"
+    ]
 
 
 @pytest.mark.parametrize(

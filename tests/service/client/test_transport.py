@@ -17,7 +17,7 @@ from common.errors import (
     TooMany,
     Unauthorised,
 )
-from service.client.transport import Unreachable, connect, handshake, problem, refusal, request
+from service.client.transport import Unreachable, connect, handshake, problem, rejection, request
 from service.protocol import Start, failure
 
 
@@ -59,7 +59,7 @@ def test_every_status_has_its_error(status, title, error):
 
 @pytest.mark.parametrize("error", [Busy("full"), InputError("odd"), TimbreError("fault")])
 def test_an_error_message_becomes_the_error_it_was(error):
-    found = refusal(failure(error))
+    found = rejection(failure(error))
     assert type(found) is type(error)
     assert str(found) == str(error)
 
