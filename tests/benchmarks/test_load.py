@@ -91,7 +91,7 @@ def test_capacity_tells_what_was_tried_and_what_held(toy, capsys, monkeypatch):
 
 
 def test_streams_too_short_for_a_window_measure_nothing(toy):
-    with pytest.raises(TimbreError, match="say more --seconds"):
+    with pytest.raises(TimbreError, match="increase --seconds"):
         cli.main(["capacity", "--start", "1", "--seconds", "0.5", *toy])
 
 
