@@ -26,7 +26,7 @@ class Encoding:
     """Whole samples to float32 (n,) in [-1, 1]. Raises Unprocessable on values that are not audio.
     """
     encode: Callable[[npt.NDArray[np.floating]], bytes]
-    """Float samples in [-1, 1] to bytes; what is louder is clipped to what the encoding can hold."""
+    """Float samples in [-1, 1] to bytes; louder ones are clipped to the range of the encoding."""
 
 
 def _decode_s16le(data: bytes | memoryview) -> Samples:

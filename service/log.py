@@ -1,4 +1,4 @@
-"""Log lines for the eye: time, event, what it is about, and the request or stream it belongs to."""
+"""Log lines: time, request or stream, event, details."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from contextvars import ContextVar
 from common.errors import TimbreError
 
 reference: ContextVar[str] = ContextVar("reference", default="-")
-"""The request or stream that the running task works for."""
+"""Id of the request or stream of the current task."""
 SECRET = re.compile(r"(timbre_[0-9a-f]{12}_)[\w-]+", re.ASCII)
-"""An API key, wherever it stands."""
+"""An API key anywhere in a text."""
 
 
 def log(event: str, **details: object) -> None:
@@ -26,12 +26,12 @@ def log(event: str, **details: object) -> None:
 
 
 def trace(error: BaseException) -> None:
-    """Write where a fault of ours came from."""
+    """Write the traceback of an internal error."""
     _write("".join(traceback.format_exception(error)))
 
 
 def _write(text: str) -> None:
-    # A full disk, or a reader of ours that ended, must not end us.
+    # A full disk or a closed pipe must not end the process.
     with suppress(OSError):
         # One write, so that lines of several gateways never mix.
         sys.stderr.write(redact(text))
@@ -39,7 +39,7 @@ def _write(text: str) -> None:
 
 
 def redact(text: str) -> str:
-    """Return a text without the secrets of keys in it."""
+    """Return a text with the secret part of API keys removed."""
     return SECRET.sub(r"\1...", text)
 
 
@@ -51,7 +51,7 @@ def _shown(value: object) -> str:
 
 
 def unexpected(error: Exception) -> TimbreError:
-    """Log a fault of ours and return what strangers are told about it."""
+    """Log an internal error and return the error that clients may see."""
     log("fault", error=type(error).__name__)
     trace(error)
     return TimbreError(f"a fault in the server; its log has it under {reference.get()}")

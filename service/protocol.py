@@ -1,7 +1,7 @@
-"""The messages of a live stream: the one file that knows their shape.
+"""Messages of a live stream, as PROTOCOL.md documents them; the only file that knows their shape.
 
 Pure: text and bytes in, values out. Both ends use it: the server reads with `parse_client` and the
-client with `parse_server`; both write with `encode`. What the messages mean is told in PROTOCOL.md.
+client with `parse_server`; both write with `encode`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_SAMPLE = 2**53
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Client: what the audio will look like. The first message of every stream."""
+    """Client: format of the audio. The first message of every stream."""
 
     type: ClassVar[str] = "start"
     sample_rate: int
@@ -41,7 +41,7 @@ class Start:
     channels: int = 1
     """1 to 8, interleaved, mixed down."""
     hop: float = 0.5
-    """Seconds between windows; the server takes the nearest it can do and says which in `ready`."""
+    """Seconds between windows; `ready` has the nearest that the server supports."""
     on_overload: OnOverload = "latest"
     """`latest` drops the oldest waiting window, `complete` slows the client down."""
     numbered: bool = False
@@ -62,7 +62,7 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """Client: no more audio. Named `end` on the wire."""
+    """Client: end of the audio. Named `end` on the wire."""
 
     type: ClassVar[str] = "end"
 
@@ -99,7 +99,7 @@ class Age:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Server: what one window holds."""
+    """Server: result of one window."""
 
     type: ClassVar[str] = "window"
     start: float
@@ -120,7 +120,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """Server: no answer will come for these samples as a whole; parts may be in other windows."""
+    """Server: these samples get no result as a whole; parts may be in other windows."""
 
     type: ClassVar[str] = "dropped"
     from_sample: int
@@ -131,19 +131,19 @@ class Dropped:
 
 @dataclass(frozen=True, kw_only=True)
 class Warn:
-    """Server: the audio looks wrong; the stream goes on."""
+    """Server: the audio seems wrong; the stream continues."""
 
     type: ClassVar[str] = "warning"
     kind: WarningKind
     detail: str
     """One sentence for a person."""
     from_sample: int
-    """Where it was noticed, at the client's rate."""
+    """Where it was detected, at the client's rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Server: the stream is over; received = processed + dropped + tail. Named `end` on the wire."""
+    """Server: summary; received = processed + dropped + tail. Named `end` on the wire."""
 
     type: ClassVar[str] = "end"
     reason: EndReason
@@ -160,7 +160,7 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Server: why it closes the stream. Named `error` on the wire; the last message before the close."""
+    """Server: why it closes the stream; the last message. Named `error` on the wire."""
 
     type: ClassVar[str] = "error"
     code: str
@@ -198,7 +198,10 @@ def encode(message: ClientMessage | ServerMessage) -> str:
 
 
 def parse_client(text: str) -> ClientMessage:
-    """Read a client's message. Strict: raises InputError for what is not a message, Unprocessable for a bad value."""
+    """Read a client's message, strictly.
+
+    Raises InputError on an invalid message, Unprocessable on a value out of range.
+    """
     kind, values = _read(text, FROM_CLIENT)
     message = read_json(kind, values, where=kind.type, error=InputError, outside=Unprocessable)
     return cast("ClientMessage", message)
@@ -221,7 +224,7 @@ def number(first_sample: int, pcm: bytes) -> bytes:
 
 
 def unnumber(frame: bytes) -> tuple[int, memoryview]:
-    """Split a numbered frame into the index of its first sample and the audio. Raises InputError."""
+    """Split a numbered frame into the index of its first sample and audio. Raises InputError."""
     if len(frame) < struct.calcsize("<Q"):
         raise InputError(
             f"a numbered frame begins with 8 bytes of sample index; this one has {len(frame)} bytes"

@@ -19,13 +19,12 @@ MIB = 2**20
 MAX_PORT = 65_535
 MAY_BE_NONE = ("port", "workers")
 REDIS_VARIABLE = "TIMBRE_REDIS"
-"""In the environment: the address of Redis where no option gives it. A command line is read by all
-of a machine."""
+"""Environment variable with the address of Redis: any user can read command lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a server listens, what it serves and where its bounds lie."""
+    """Where a server listens, what it serves, and its limits."""
 
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -119,7 +118,7 @@ class Settings:
     """Seconds from SIGTERM until unfinished work is cut off."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that make no sense. Raises Unprocessable."""
+        """Reject numbers out of range. Raises Unprocessable."""
         if not 0 <= self.port <= MAX_PORT:
             raise Unprocessable(f"port={self.port} must be between 0 and {MAX_PORT}")
         for name, kind in TYPES.items():
@@ -132,7 +131,10 @@ class Settings:
 
 
 def redis_address(given: str | None = None) -> str:
-    """Return the address of Redis, from the environment where none is given. Raises Unprocessable without either."""
+    """Return the address of Redis, by default from the environment.
+
+    Raises Unprocessable if it is in neither.
+    """
     if address := given or os.environ.get(REDIS_VARIABLE):
         return address
     raise Unprocessable(
@@ -141,7 +143,7 @@ def redis_address(given: str | None = None) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address to listen on is reached from this machine alone."""
+    """Return whether an address to listen on is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -152,6 +154,6 @@ TYPES = {field.name: str(field.type) for field in fields(Settings)}
 
 
 def parse(assignments: list[str]) -> dict[str, Any]:
-    """Read `name=value` texts, with commas in lists. Raises Unprocessable for what is no setting."""
+    """Read `name=value` texts, lists with commas. Raises Unprocessable on an unknown setting."""
     pairs = dict(split_assignment(text, error=Unprocessable) for text in assignments)
     return read_some_settings(Settings, pairs, error=Unprocessable)

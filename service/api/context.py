@@ -1,4 +1,4 @@
-"""Typed keys of what the application holds."""
+"""Typed keys of the application's objects."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from service.settings import Settings
 
 CHUNK = 2**16
 MAX_FIELD = 1_024
-"""Bytes of a form's field that is not the file."""
+"""Bytes of a form field other than the file."""
 
 
 def read_query(request: web.Request, /, **readers: Callable[[str], Any]) -> dict[str, Any]:
@@ -43,26 +43,30 @@ def check_top_k(top_k: int) -> None:
         raise Unprocessable(f"top_k={top_k} must be at least 1")
 
 
-async def read_body(request: web.Request, settings: Settings, held: Reservation) -> bytes:
-    """Return the file in a request. Raises InputError and its kinds for what is wrong with it, Busy."""
-    return (await read_form(request, settings, held, fields=()))[0]
+async def read_body(request: web.Request, settings: Settings, memory: Reservation) -> bytes:
+    """Return the file in a request. Raises InputError and its subclasses, Busy."""
+    return (await read_form(request, settings, memory, fields=()))[0]
 
 
 async def read_form(
-    request: web.Request, settings: Settings, held: Reservation, *, fields: Collection[str]
+    request: web.Request, settings: Settings, memory: Reservation, *, fields: Collection[str]
 ) -> tuple[bytes, dict[str, str]]:
-    """Return the file in a request and the fields beside it. Raises InputError and its kinds, Busy.
+    """Return the file and the form fields of a request. Raises InputError and its subclasses, Busy.
 
-    fields: names that a multipart form may have beside `file`.
+    fields: names that a multipart form may have besides `file`.
+
+    memory: grows with the body.
     """
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
-        raise UnsupportedMedia(f"a body in the encoding {encoding!r:.40}; send it as it is")
+        raise UnsupportedMedia(
+            f"unsupported Content-Encoding {encoding!r:.40}; send the body unencoded"
+        )
     if request.content_length is not None:
-        held.grow_to(_allowed(request.content_length, settings.max_body))
+        memory.grow_to(_allowed(request.content_length, settings.max_body))
     try:
         async with asyncio.timeout(settings.body_timeout):
-            data, values = await _file(request, settings.max_body, held, fields)
+            data, values = await _file(request, settings.max_body, memory, fields)
     except TimeoutError:
         raise InputError(f"the body did not arrive within {settings.body_timeout:g} s") from None
     if not data:
@@ -71,18 +75,19 @@ async def read_form(
 
 
 async def _file(
-    request: web.Request, limit: int, held: Reservation, fields: Collection[str]
+    request: web.Request, limit: int, memory: Reservation, fields: Collection[str]
 ) -> tuple[bytes, dict[str, str]]:
     if request.content_type.startswith("multipart/"):
-        return await _from_form(request, limit, held, fields)
-    return await _bounded(request.content.iter_chunked(CHUNK), limit, held), {}
+        return await _from_form(request, limit, memory, fields)
+    return await _bounded(request.content.iter_chunked(CHUNK), limit, memory), {}
 
 
 async def _from_form(
-    request: web.Request, limit: int, held: Reservation, fields: Collection[str]
+    request: web.Request, limit: int, memory: Reservation, fields: Collection[str]
 ) -> tuple[bytes, dict[str, str]]:
     found: dict[str, bytes] = {}
-    wanted = f"a form has the field 'file'{', and may have ' if fields else ''}{', '.join(fields)}, each once"
+    optional = f" and optionally {', '.join(fields)}" if fields else ""
+    expected = f"expected a form with the field 'file'{optional}, each once"
     try:
         reader = await request.multipart()
         while (part := await reader.next()) is not None:
@@ -94,16 +99,16 @@ async def _from_form(
                 or name in found
             ):
                 raise Unprocessable(
-                    f"{wanted}; this one has {'a second ' if name in found else ''}{name!r:.80}"
+                    f"{expected}; this one has {'a second ' if name in found else ''}{name!r:.80}"
                 )
             found[name] = await _bounded(
-                _chunks(part), limit if name == "file" else MAX_FIELD, held
+                _chunks(part), limit if name == "file" else MAX_FIELD, memory
             )
         values = {name: value.decode() for name, value in found.items() if name != "file"}
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
         raise InputError(f"the form cannot be read: {error}") from error
     if "file" not in found:
-        raise Unprocessable(f"{wanted}; this one has no 'file'")
+        raise Unprocessable(f"{expected}; this one has no 'file'")
     return found["file"], values
 
 
@@ -112,16 +117,16 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _bounded(chunks: AsyncIterator[bytes], limit: int, held: Reservation) -> bytes:
+async def _bounded(chunks: AsyncIterator[bytes], limit: int, memory: Reservation) -> bytes:
     """Collect chunks up to a limit. Raises TooLarge, Busy."""
     data = bytearray()
     async for chunk in chunks:
-        held.grow_to(_allowed(len(data) + len(chunk), limit))
+        memory.grow_to(_allowed(len(data) + len(chunk), limit))
         data += chunk
     return bytes(data)
 
 
 def _allowed(size: int, limit: int) -> int:
     if size > limit:
-        raise TooLarge(f"a body of {size} bytes or more; at most {limit} are taken")
+        raise TooLarge(f"a body of {size} bytes or more; at most {limit} are accepted")
     return size

@@ -1,4 +1,4 @@
-"""The HTTP routes: what is served, how the server is, and clips and pictures to answers."""
+"""REST handlers: health, models, classification of clips and pictures."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from service.inference import clips, pictures
 
 
 async def livez(_: web.Request) -> web.Response:
-    """Say that the process lives."""
+    """Liveness: the process runs."""
     return web.json_response({"status": "alive"})
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Say whether new work is taken. Raises Busy while loading, Leaving at the end."""
+    """Readiness: raises Busy while models are loaded, Leaving during shutdown."""
     request.app[GATEWAY].check_ready()
     return web.json_response({"status": "ready"})
 
 
 async def models(request: web.Request) -> web.Response:
-    """List what is served."""
-    catalogue = request.app[GATEWAY].registry
-    return web.json_response({"models": [catalogue.describe(name) for name in catalogue.names]})
+    """List the models served."""
+    registry = request.app[GATEWAY].registry
+    return web.json_response({"models": [registry.describe(name) for name in registry.names]})
 
 
 async def model(request: web.Request) -> web.Response:
@@ -40,21 +40,24 @@ async def model(request: web.Request) -> web.Response:
 
 
 async def load(request: web.Request) -> web.Response:
-    """Serve another version of a model. Raises NotFound, and Refused when it is not fit to be served."""
+    """Switch a model to another version. Raises NotFound, Refused when it cannot be served."""
     gateway = request.app[GATEWAY]
     check_admin(request, host=gateway.settings.host)
     read_query(request)
     with gateway.working():
-        with request.app[BODY_BUDGET].hold(0) as held:
-            body = (
-                await read_body(request, gateway.settings, held) if request.can_read_body else b"{}"
-            )
+        with request.app[BODY_BUDGET].hold(0) as memory:
+            body = b"{}"
+            if request.can_read_body:
+                body = await read_body(request, gateway.settings, memory)
         version = wanted_version(body)
         return web.json_response(await gateway.updater.load(request.match_info["name"], version))
 
 
 def wanted_version(body: bytes) -> str | None:
-    """Return the version named in the body of `load`; None: the latest. Raises InputError, Unprocessable."""
+    """Return the version in the body of `load`; None: the latest.
+
+    Raises InputError, Unprocessable.
+    """
     try:
         wanted = json.loads(body)
     except (ValueError, RecursionError):
@@ -70,46 +73,50 @@ def wanted_version(body: bytes) -> str | None:
 
 
 async def classify(request: web.Request) -> web.Response:
-    """Answer one sound or picture file."""
+    """Classify one sound or picture file."""
     begin = time.perf_counter()
     gateway, pool = request.app[GATEWAY], request.app[POOL]
-    with gateway.working(), pool.admit(), request.app[BODY_BUDGET].hold(0) as held:
+    with gateway.working(), pool.admit(), request.app[BODY_BUDGET].hold(0) as memory:
         target = await gateway.registry.get(
             request.match_info["name"], request.query.get("version")
         )
-        found = await CLASSIFY[target.input.medium](request, target, held)
+        found = await CLASSIFIERS[target.input.medium](request, target, memory)
     found["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
     return web.json_response(found)
 
 
-async def _hear(request: web.Request, target: Model, held: Reservation) -> dict[str, Any]:
+async def _classify_sound(
+    request: web.Request, target: Model, memory: Reservation
+) -> dict[str, Any]:
     gateway = request.app[GATEWAY]
-    asked = read_query(request, top_k=int, hop=float, version=str)
-    top_k = asked.get("top_k")
+    values = read_query(request, top_k=int, hop=float, version=str)
+    top_k = values.get("top_k")
     if top_k is not None:
         check_top_k(top_k)
     hop = clips.hop_samples(
-        asked.get("hop"), config=target.sound[0], min_hop=gateway.settings.min_hop
+        values.get("hop"), config=target.sound[0], min_hop=gateway.settings.min_hop
     )
     query = clips.ClipQuery(model=target, hop=hop, top_k=top_k)
     return await clips.classify(
-        gateway, request.app[POOL], query, await read_body(request, gateway.settings, held)
+        gateway, request.app[POOL], query, await read_body(request, gateway.settings, memory)
     )
 
 
-async def _see(request: web.Request, target: Model, held: Reservation) -> dict[str, Any]:
+async def _classify_picture(
+    request: web.Request, target: Model, memory: Reservation
+) -> dict[str, Any]:
     gateway = request.app[GATEWAY]
     names = [field.name for field in target.picture.metadata]
-    asked = read_query(request, top_k=int, version=str, **dict.fromkeys(names, str))
-    top_k = asked.get("top_k", pictures.TOP_K)
+    values = read_query(request, top_k=int, version=str, **dict.fromkeys(names, str))
+    top_k = values.get("top_k", pictures.TOP_K)
     check_top_k(top_k)
-    data, form = await read_form(request, gateway.settings, held, fields=names)
-    metadata = {name: asked[name] for name in names if name in asked}
+    data, form = await read_form(request, gateway.settings, memory, fields=names)
+    metadata = {name: values[name] for name in names if name in values}
     if twice := metadata.keys() & form.keys():
-        raise Unprocessable(f"{min(twice)!r} stands in the query and in the form")
+        raise Unprocessable(f"{min(twice)!r} is given in the query and in the form")
     query = pictures.PictureQuery(model=target, top_k=top_k, metadata=metadata | form)
     return await pictures.classify(gateway, request.app[POOL], query, data)
 
 
-CLASSIFY = {"sound": _hear, "picture": _see}
-"""By what a model's clients send."""
+CLASSIFIERS = {"sound": _classify_sound, "picture": _classify_picture}
+"""By the medium that a model takes."""

@@ -58,7 +58,7 @@ class Connection:
         return protocol.parse_client(message.data)
 
     async def send(self, message: protocol.ServerMessage) -> None:
-        """Send, waiting while the client does not read. Raises ConnectionLost after `send_timeout`."""
+        """Send; wait while the client does not read. Raises ConnectionLost after `send_timeout`."""
         await self._bounded(self._websocket.send_str(protocol.encode(message)))
 
     async def _next(self, timeout_s: float) -> WSMessage:

@@ -1,4 +1,4 @@
-"""Signal-quality checks of a stream: clipping, silence, DC offset, wrong rate, file header. Pure."""
+"""Checks the sound of a stream: clipping, silence, DC offset, wrong rate, file header. Pure."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class SignalChecker:
         return found
 
     def _is_empty_above(self) -> bool:
-        """Return whether several periods in a row had sound, but none above a quarter of the rate."""
+        """Return whether the last periods had sound, but none above a quarter of the rate."""
         block = np.concatenate(self._tail)[-SPECTRUM:]
         block -= block.mean()
         power = np.abs(scipy.fft.rfft(block * _TAPER)) ** 2

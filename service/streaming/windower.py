@@ -116,9 +116,10 @@ class Windower:
         self._restart(start.first_sample)
 
     def feed(self, message: bytes) -> Iterator[list[Event]]:
-        """Yield the events that each part of a binary message completes; exhaust it before the next.
+        """Yield the events that each part of a binary message completes.
 
-        Raises InputError or Unprocessable when the bytes are not audio as announced.
+        Exhaust it before the next message. Raises InputError or Unprocessable when the bytes are
+        not audio as announced.
         """
         first, audio = (
             protocol.unnumber(message)

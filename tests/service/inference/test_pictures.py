@@ -122,7 +122,7 @@ async def test_metadata_comes_in_the_query_or_beside_the_file(server, order):
         ("", {}, "metadata 'region' is missing; it must be one of land, sea"),
         ("?region=air", {}, "region='air' must be one of land, sea"),
         ("?region=sea&season=hot", {}, "season='hot' must be one of dry, wet"),
-        ("?region=sea", {"region": "sea"}, "'region' stands in the query and in the form"),
+        ("?region=sea", {"region": "sea"}, "'region' is given in the query and in the form"),
         (
             "?region=sea&colour=red",
             {},
@@ -131,7 +131,7 @@ async def test_metadata_comes_in_the_query_or_beside_the_file(server, order):
         (
             "",
             {"colour": "red"},
-            "a form has the field 'file', and may have region, season, each once; this",
+            "expected a form with the field 'file' and optionally region, season, each once; this",
         ),
     ],
 )

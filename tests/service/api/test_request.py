@@ -1,0 +1,123 @@
+"""Query parameters and bodies: what is accepted, and the problem for everything else."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from tests.service.conftest import noise, tone, wav
+from tests.service.helpers.problems import is_problem
+
+CLASSIFY = "/v1/models/toy/classify"
+
+
+async def test_a_form_and_a_bare_body_are_answered_alike(serve):
+    server = await serve()
+    form = aiohttp.FormData()
+    form.add_field("file", wav(noise(3)), filename="noise.wav")
+    _, first, _ = await server.post(CLASSIFY, data=form)
+    _, second, _ = await server.post(CLASSIFY, data=wav(noise(3)))
+    assert first["windows"] == second["windows"]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("topk=1", "topk"),
+        ("top_k=x", "top_k"),
+        ("top_k=0", "top_k"),
+        ("hop=0", "hop"),
+        ("hop=nan", "hop"),
+        ("hop=9", "hop"),
+        ("hop=1&hop=1", "hop"),
+    ],
+)
+async def test_a_bad_query_is_refused_by_name(serve, query, named):
+    server = await serve()
+    status, answer, headers = await server.post(f"{CLASSIFY}?{query}", data=wav(tone(2)))
+    assert status == 422
+    assert is_problem(status, answer, headers)
+    assert named in answer["detail"]
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"", 400),
+        (b"not a sound at all, only words", 415),
+        (wav(tone(2))[:1_000], 400),
+        (wav(tone(0)), 422),
+        (
+            b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x22\x56\0\0\x44\xac\0\0\2\0\x10\0data\xf0\xff\xff\x7f"
+            + bytes(40),
+            400,
+        ),
+    ],
+    ids=["empty", "not a sound", "truncated", "zero length", "a header that lies"],
+)
+async def test_a_body_that_is_no_clip_is_refused(serve, data, status):
+    server = await serve()
+    answers = [await server.post(CLASSIFY, data=data)]
+    form = aiohttp.FormData()
+    form.add_field("file", data, filename="clip")
+    answers.append(await server.post(CLASSIFY, data=form))
+    for found in answers:
+        assert found[0] == status, found[1]
+        assert is_problem(*found)
+
+
+async def test_a_form_with_other_fields_is_refused_by_name(serve):
+    server = await serve()
+    form = aiohttp.FormData()
+    form.add_field("sound", wav(tone(2)), filename="x.wav")
+    status, answer, headers = await server.post(CLASSIFY, data=form)
+    assert status == 422
+    assert is_problem(status, answer, headers)
+    assert "sound" in answer["detail"]
+
+
+@pytest.mark.parametrize("body", [b"--x\r\nnonsense", b"", b"--x--\r\n", b"--x\r\n\r\nno end"])
+async def test_a_form_that_is_none_is_refused(serve, body):
+    server = await serve()
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    status, answer, headers = await server.post(CLASSIFY, data=body, headers=headers)
+    assert status in (400, 422)
+    assert is_problem(status, answer, headers)
+
+
+async def test_too_many_bytes_are_refused_announced_or_not(serve):
+    server = await serve(max_body=100_000)
+
+    async def endless():
+        for _ in range(1_000):
+            yield bytes(10_000)
+
+    for data in (bytes(100_001), endless()):
+        status, answer, headers = await server.post(CLASSIFY, data=data)
+        assert status == 413
+        assert is_problem(status, answer, headers)
+        assert "100000" in answer["detail"]
+    assert (await server.post(CLASSIFY, data=wav(tone(2))))[0] == 200
+
+
+async def test_an_announced_size_is_refused_before_a_byte_is_read(serve):
+    server = await serve(max_body=1_000)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+    writer.write(
+        f"POST {CLASSIFY} HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n".encode()
+    )
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), 60)
+    writer.close()
+
+
+async def test_a_body_that_never_ends_is_given_up(serve):
+    server = await serve(body_timeout=0.1)
+
+    async def dribble():
+        yield bytes(10)
+        await asyncio.Event().wait()
+        yield bytes(10)
+
+    status, answer, headers = await server.post(CLASSIFY, data=dribble())
+    assert status == 400
+    assert is_problem(status, answer, headers)
