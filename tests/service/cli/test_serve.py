@@ -116,7 +116,7 @@ def test_it_ends_within_the_grace_whatever_clients_do(serve_process):
         server.until("ready")
         time.sleep(0.2)
         assert server.end() == 0
-    assert any("grace is over" in line for line in server.log)
+    assert any("grace period expired" in line for line in server.log)
 
 
 def test_several_gateways_share_the_port_and_the_dead_are_replaced(serve_process):
