@@ -19,8 +19,6 @@ from training.cli import main
 
 ROOT = Path(__file__).parents[3]
 
-pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
-
 
 def train(recipe, pictures, folder, *changes):
     settings = ["profile=quick", f"pictures.path={pictures}", f"cache={folder / 'cache'}", *changes]

@@ -7,8 +7,6 @@ from training.common.recipe import RecipeError
 from training.pictures.learn import backbones
 from training.pictures.learn.backbones import BACKBONES, GROUPS, build, groups
 
-pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
-
 
 def small(weights="none", seed=1, size=32, name="mobilenet-v3-small"):
     return build(name, height=size, width=size, weights=weights, seed=seed)

@@ -10,8 +10,6 @@ from training.pictures.learn.descriptors import PART
 from training.pictures.learn.layer_onnx import layer_graph
 from training.pictures.learn.network import keras_on_torch
 
-pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
-
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):

@@ -6,8 +6,6 @@ from training.pictures.learn.grad_cam import grad_cam, overlay
 from training.pictures.learn.network import keras_on_torch
 from training.pictures.learn.transfer_settings import Network
 
-pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
-
 
 def bright(*, order, ending):
     """A network whose one map is brightness, and whose first label is the more likely the brighter."""

@@ -9,8 +9,6 @@ from training.pictures.learn.network import keras_on_torch
 
 HOW = {"mean": (10.0, 20.0, 30.0), "scale": (50.0,), "size": (16, 16)}
 
-pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
-
 
 @pytest.fixture(scope="module")
 def images():

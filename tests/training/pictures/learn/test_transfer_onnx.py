@@ -15,8 +15,6 @@ from training.pictures.learn.network import softmax
 from training.pictures.learn.transfer import build
 from training.pictures.learn.transfer_settings import Network
 
-pytestmark = pytest.mark.timeout(240)  # seconds of work, minutes on a machine that is busy
-
 
 @pytest.fixture
 def tiny():
