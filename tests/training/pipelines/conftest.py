@@ -1,3 +1,8 @@
-"""The pictures of the pictures' tests, for the recipes that train on them."""
+"""The pictures and collections of other tests, for the recipes that train on them."""
 
 from tests.training.pictures.conftest import *  # noqa: F403 - fixtures
+from tests.training.recordings.conftest import (  # noqa: F401 - fixtures
+    by_source,
+    musicnet,
+    write_sound,
+)

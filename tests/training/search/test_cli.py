@@ -156,8 +156,17 @@ def test_help_loads_nothing_heavy():
     assert {"sklearn", "numba", "numpy", "joblib"}.isdisjoint(answer.stdout.split())
 
 
-def test_a_bar_takes_the_best_so_far_or_none():
-    with bar("grid") as tell:
-        tell(0, 10)
-        tell(1, 10, float("nan"))
-        tell(2, 10, 0.5)
+def test_a_bar_shows_the_best_so_far_if_there_is_one(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    with bar("grid") as update:
+        update(0, 10)
+        update(1, 10, float("nan"))
+    shown = capsys.readouterr().err
+    assert "1/10" in shown
+    assert "best" not in shown
+    with bar("grid") as update:
+        update(2, 10, 0.5)
+    shown = capsys.readouterr().err
+    assert "2/10" in shown
+    assert "best 0.5000" in shown

@@ -43,7 +43,7 @@ def words(changes):
     return [word for change in changes for word in ("--set", change)]
 
 
-def test_one_command_makes_an_artefact_that_hears_what_it_was_shown(collection, tmp_path, capsys):
+def test_one_command_makes_an_artefact_that_recognises_its_labels(collection, tmp_path, capsys):
     broken = tmp_path / "collection" / "player2" / "high" / "more.wav"
     broken.write_bytes(b"RIFF....WAVE")
     variants = "augment.variants=volume,random_noise"
@@ -67,7 +67,7 @@ def test_one_command_makes_an_artefact_that_hears_what_it_was_shown(collection, 
     assert "more.wav" in Path("out/reports/pitches-problems.csv").read_text()
 
 
-def test_with_made_noise_it_learns_to_keep_quiet(collection, tmp_path):
+def test_with_generated_noise_it_learns_to_be_silent(collection, tmp_path):
     for path in tmp_path.glob("collection/*/street"):
         shutil.rmtree(path)
     changes = [
