@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Proxy:
-    """Forwards to one server until told otherwise."""
+    """Forwards to one server, unless it refuses."""
 
     def __init__(self, port):
         self.port = port

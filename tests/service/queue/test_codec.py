@@ -1,4 +1,4 @@
-"""Jobs and answers survive the way as bytes; what is not exactly one is refused."""
+"""Jobs and replies survive as bytes; anything else is rejected."""
 
 import numpy as np
 import pytest
@@ -50,19 +50,19 @@ def test_a_job_comes_back_as_it_was(tensor, names, live):
 @pytest.mark.parametrize(
     ("now", "left"), [(10.0, 0.5), (10.5, 0.0), (99.0, 0.0), (-1e9, (2**32 - 1) / 1e3)]
 )
-def test_a_deadline_travels_as_time_left_and_never_as_less_than_none(now, left):
+def test_a_deadline_is_encoded_as_time_left_and_never_below_zero(now, left):
     assert decode_job(
         encode_job(job(), reply_to="g", now=now), since=0.0
     ).job.deadline == pytest.approx(left)
 
 
-def test_tensors_that_no_model_takes_do_not_travel():
+def test_tensors_that_no_model_takes_are_not_encoded():
     for tensor in (np.zeros(3), np.zeros((1, 1, 1, 1, 1), np.float32), np.array(["a"], object)):
         with pytest.raises(InputError, match="cannot be encoded"):
             encode_job(job(tensor), reply_to="g", now=0)
 
 
-def test_every_shortened_or_lengthened_job_is_refused():
+def test_every_shortened_or_lengthened_job_is_rejected():
     data = encode_job(job(), reply_to="g", now=0)
     for junk in [*(data[:size] for size in range(len(data))), data + b"x"]:
         with pytest.raises(InputError, match="not a job"):
@@ -70,7 +70,7 @@ def test_every_shortened_or_lengthened_job_is_refused():
 
 
 @pytest.mark.parametrize("at", range(6))
-def test_another_magic_format_or_kind_is_refused(at):
+def test_another_magic_format_or_kind_is_rejected(at):
     data = bytearray(encode_job(job(), reply_to="g", now=0))
     data[at] = 255
     with pytest.raises(InputError):
@@ -78,7 +78,7 @@ def test_another_magic_format_or_kind_is_refused(at):
 
 
 @given(st.binary(max_size=200))
-def test_junk_is_refused_and_nothing_else_happens(data):
+def test_invalid_bytes_are_rejected(data):
     for decode in (
         lambda junk: decode_job(b"TJ\x01" + junk, since=0),
         lambda junk: decode_replies(b"TA\x01" + junk),
@@ -89,7 +89,7 @@ def test_junk_is_refused_and_nothing_else_happens(data):
             continue
 
 
-def test_answers_and_errors_come_back_joined_and_in_order():
+def test_results_and_errors_come_back_joined_and_in_order():
     scores = np.array([0.25, 1], np.float32)
     replies = [
         Reply("a", scores, 1.5),
@@ -107,7 +107,7 @@ def test_an_error_of_a_kind_that_is_not_known_here_is_still_an_error():
     assert type(decode_replies(data)[0].result) is TimbreError
 
 
-def test_every_shortened_answer_is_refused():
+def test_every_shortened_reply_is_rejected():
     data = encode_reply(Reply("a", np.ones(2, np.float32), 1.0))
     for junk in [
         *(data[:size] for size in range(1, len(data))),

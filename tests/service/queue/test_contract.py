@@ -1,4 +1,4 @@
-"""What every queue promises, in the process or in Redis: one answer or one error each, no work that nobody wants."""
+"""What every queue promises, in the process or in Redis: one result or one error for each job."""
 
 import asyncio
 import threading
@@ -105,17 +105,17 @@ async def ask_all(queue, jobs):
     return tasks
 
 
-async def test_an_answer_carries_its_scores_and_its_times(queue):
+async def test_a_result_has_its_scores_and_its_times(queue):
     answer = await queue.submit(job(3))
     assert (answer.job_id, answer.scores.tolist()) == ("3", [6.0])
     assert answer.queue_ms >= 0
     assert answer.model_ms > 0
 
 
-async def test_what_waits_is_batched_and_each_gets_its_own_answer(model, queue):
+async def test_pending_jobs_are_batched_and_each_gets_its_own_result(model, queue):
     held = await hold(model, queue)
     tasks = await ask_all(queue, [job(n, stream=f"s{n}") for n in range(1, 6)])
-    assert queue.depth - 5 in (0, 1)  # in Redis, the one that runs is not told apart
+    assert queue.depth - 5 in (0, 1)  # in Redis, the one that runs is counted as well
     model.open.set()
     answers = await asyncio.gather(held, *tasks)
     assert [answer.scores[0] for answer in answers] == [0, 2, 4, 6, 8, 10]
@@ -132,7 +132,7 @@ async def test_live_jobs_run_before_clips(model, queue):
     assert model.batches[1] == [4, 5, 1, 2]
 
 
-async def test_a_full_queue_refuses_at_once_and_counts_live_and_clips_apart(model, queue):
+async def test_a_full_queue_rejects_at_once_and_counts_live_and_clips_apart(model, queue):
     held = await hold(model, queue)
     tasks = await ask_all(queue, [job(n, stream=f"s{n}") for n in range(1, 10)])
     refused = [task for task in tasks if task.done()]
@@ -166,7 +166,7 @@ async def test_the_bound_in_bytes_holds_at_both_sides_and_counts_live_and_clips_
     assert (await queue.submit(job(4, size=1_000))).scores.size == 1_000
 
 
-async def test_a_late_job_is_told_so_and_never_run(model, queue):
+async def test_a_late_job_ends_in_an_error_and_never_runs(model, queue):
     held = await hold(model, queue)
     with pytest.raises(Late):
         await queue.submit(job(1, seconds=20 * MS))
@@ -199,7 +199,7 @@ async def test_a_cancelled_job_is_withdrawn(model, queue):
     assert model.batches == [[0], [2]]
 
 
-async def test_a_job_cancelled_while_the_model_runs_disturbs_nobody(model, queue):
+async def test_a_job_cancelled_while_the_model_runs_disturbs_no_other(model, queue):
     held = await hold(model, queue)
     held.cancel()
     model.open.set()
@@ -212,7 +212,7 @@ async def test_a_model_that_fails_fails_its_batch_and_the_next_works(queue):
     assert (await queue.submit(job(1))).scores[0] == 2
 
 
-async def test_closing_answers_what_was_accepted_and_refuses_the_rest(model, queue):
+async def test_closing_finishes_accepted_jobs_and_rejects_new_ones(model, queue):
     held = await hold(model, queue)
     tasks = await ask_all(queue, [job(n) for n in (1, 2, 3, 4, 5)])
     closing = asyncio.create_task(queue.close())
@@ -229,5 +229,5 @@ async def test_opening_twice_does_no_harm(queue):
     assert (await queue.submit(job(1))).scores[0] == 2
 
 
-async def test_a_queue_that_is_well_has_no_trouble(queue):
+async def test_a_healthy_queue_is_available(queue):
     assert not queue.unavailable

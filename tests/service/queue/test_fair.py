@@ -1,4 +1,4 @@
-"""Who is next: live before clips, streams in turn, nobody for ever."""
+"""Which job is next: live before clips, streams in turn, none waits for ever."""
 
 from collections import Counter, defaultdict
 
@@ -156,5 +156,5 @@ def test_a_stream_ten_times_too_fast_delays_no_other():
         assert simulation.answered[f"s{n}"] == 32
         # At most the steps in which all streams have their turn once, and the one that runs.
         assert max(simulation.ages_ms[f"s{n}"]) <= (21 // 8 + 2) * 16
-    # What the others leave is for the greedy one.
+    # The greedy one gets the rest.
     assert simulation.answered["greedy"] > 200

@@ -1,4 +1,4 @@
-"""Who lives and who does not, whatever Redis' clock is set to."""
+"""Which workers are alive, whatever Redis' clock is set to."""
 
 import pytest
 
@@ -6,14 +6,14 @@ from service.queue.liveness import ALIVE_S, Liveness
 
 
 @pytest.mark.parametrize("ago", [0.0, 1.0, ALIVE_S - 0.1, ALIVE_S, 600.0])
-def test_who_is_met_for_the_first_time_is_judged_by_the_clock_of_redis(ago):
+def test_a_worker_seen_for_the_first_time_is_judged_by_the_clock_of_redis(ago):
     assert Liveness().update(1_000.0, {"w": 1_000.0 - ago}, now=5.0) == (
         ["w"] if ago < ALIVE_S else []
     )
 
 
 @pytest.mark.parametrize("step", [0.0, 3_600.0, -3_600.0])
-def test_a_clock_that_is_set_makes_nobody_dead_and_nobody_alive(step):
+def test_a_clock_that_is_set_makes_no_worker_dead_or_alive(step):
     liveness = Liveness()
     liveness.update(1_000.0, {"living": 999.9, "dead": 500.0}, now=5.0)
     assert liveness.update(1_001.0 + step, {"living": 999.9, "dead": 500.0}, now=6.0) == ["living"]
@@ -22,7 +22,7 @@ def test_a_clock_that_is_set_makes_nobody_dead_and_nobody_alive(step):
     ]
 
 
-def test_who_beats_no_more_is_dead_after_a_while_and_alive_with_the_next_beat():
+def test_a_worker_without_heartbeats_is_dead_after_a_while_and_alive_with_the_next():
     liveness = Liveness()
     liveness.update(1_000.0, {"w": 1_000.0}, now=5.0)
     assert liveness.update(1_003.9, {"w": 1_000.0}, now=5.0 + ALIVE_S - 0.1) == ["w"]

@@ -1,4 +1,4 @@
-"""Each reply finds the one that waits, and nothing is left of those that do not."""
+"""Each reply reaches its job, and nothing is kept of jobs that wait no more."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from service.queue.pending import PendingReplies
 REPLY = Reply("a", None, 1.0)
 
 
-async def test_a_reply_finds_the_one_that_waits():
+async def test_a_reply_reaches_its_job():
     replies = PendingReplies()
     with replies.expect("a") as future, replies.expect("b") as other:
         assert replies.resolve(REPLY)
@@ -29,7 +29,7 @@ async def test_late_second_and_foreign_replies_are_dropped():
     assert not replies.resolve(REPLY)
 
 
-async def test_whoever_leaves_is_forgotten_however_it_leaves():
+async def test_a_job_is_forgotten_however_its_block_ends():
     replies = PendingReplies()
     with pytest.raises(RuntimeError), replies.expect("a"):
         raise RuntimeError
@@ -39,7 +39,7 @@ async def test_whoever_leaves_is_forgotten_however_it_leaves():
     assert "a" not in replies
 
 
-async def test_empty_waits_for_the_last_to_leave():
+async def test_empty_waits_for_the_last_job():
     replies = PendingReplies()
     waiting = asyncio.create_task(replies.empty())
     with replies.expect("a"):

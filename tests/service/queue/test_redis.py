@@ -88,11 +88,11 @@ async def test_the_bound_holds_for_all_gateways_together(start):
     await asyncio.gather(*tasks)
 
 
-async def test_late_double_and_junk_answers_are_dropped(start, redis_server):
+async def test_late_second_and_invalid_replies_are_dropped(start, redis_server):
     queue = start()
     await queue.open()
     key = REPLIES + queue._name
-    for data in (encode_reply(Reply("nobody", np.ones(1, np.float32), 0.0)), b"junk"):
+    for data in (encode_reply(Reply("unknown", np.ones(1, np.float32), 0.0)), b"junk"):
         redis_server.client.xadd(key, {"answers": data})
     redis_server.client.xadd(key, {"other": b"x"})
     assert (await queue.submit(job(1))).scores[0] == 2
@@ -223,7 +223,7 @@ def test_an_address_that_makes_no_sense_is_refused(url):
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "shown"),
     [
         ("redis://me:secret@host:1/2", "redis://host:1/2"),
         ("rediss://:secret@host?password=secret", "rediss://host"),
@@ -232,6 +232,6 @@ def test_an_address_that_makes_no_sense_is_refused(url):
         ("rediss+cluster://me:secret@a:1,b:2?ssl_ca_certs=x", "rediss+cluster://a:1,b:2"),
     ],
 )
-def test_an_address_is_shown_without_its_password(url, told):
-    assert redacted(url) == told
+def test_an_address_is_shown_without_its_password(url, shown):
+    assert redacted(url) == shown
     connect(url)

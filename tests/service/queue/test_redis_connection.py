@@ -68,9 +68,9 @@ async def test_a_port_with_a_password_and_a_database_of_its_own(start, unused_tc
     await until(lambda: "unavailable" in wrong.unavailable)
     opening.cancel()
     await wrong.close()
-    told = capfd.readouterr().err
-    assert "queue unavailable" in told
-    assert not any(word in told for word in ("sesame", "secret"))
+    log = capfd.readouterr().err
+    assert "queue unavailable" in log
+    assert not any(word in log for word in ("sesame", "secret"))
 
 
 async def test_a_user_who_may_touch_our_keys_alone_and_nothing_dangerous_is_enough(
@@ -92,7 +92,7 @@ async def test_a_user_who_may_touch_our_keys_alone_and_nothing_dangerous_is_enou
             pass
     for each in (store, shared):
         await each.close()
-    # redis-py tells its own name, which Redis 6.2 calls dangerous, and does without.
+    # redis-py sends its own name, which Redis 6.2 calls dangerous, and does without.
     assert {each["object"] for each in redis_server.client.acl_log()} <= {"client"}
 
 
@@ -101,7 +101,7 @@ def tls(tmp_path):
     """The options of a server that speaks TLS only, but for its port, and what to append to its address."""
     if not shutil.which("openssl"):
         pytest.skip("no openssl on this machine")
-    # One that can looks for its certificate; none of them starts.
+    # A build with TLS complains of the missing certificate; neither starts.
     trial = subprocess.run(
         [PROGRAM, "--port", "0", "--tls-port", "1"], check=False, capture_output=True
     )

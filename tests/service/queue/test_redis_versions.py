@@ -1,4 +1,4 @@
-"""A version is taken over through Redis when every worker that lives has it, and not before."""
+"""A gateway switches to a version when every live worker has loaded it, and not before."""
 
 import asyncio
 import shutil
@@ -33,7 +33,7 @@ async def redis(redis_url):
     await client.aclose()
 
 
-async def test_what_is_wanted_is_forgotten_when_nobody_wants_it_any_more(redis):
+async def test_a_request_for_a_version_expires_unless_it_is_repeated(redis):
     await request_versions(redis, [])
     assert await requested_versions(redis) == set()
     await request_versions(redis, ["toy:1", "toy:2"])
@@ -46,9 +46,9 @@ async def test_what_is_wanted_is_forgotten_when_nobody_wants_it_any_more(redis):
     assert await redis.zscore(REQUESTED, "toy:1") is None
 
 
-async def test_who_lives_and_has_not_loaded_it_is_waited_for_and_named(redis, monkeypatch):
+async def test_a_live_worker_that_has_not_loaded_it_is_waited_for_and_named(redis, monkeypatch):
     monkeypatch.setattr(redis_versions, "PREPARE_S", 0.2)
-    await prepare(redis, "toy:2")  # nobody lives
+    await prepare(redis, "toy:2")  # no worker is alive
     now = time.time()
     await redis.zadd(WORKERS, {"fresh": now, "a": now, "dead": now - 5})
     await report_versions(redis, "dead", [])
@@ -62,7 +62,7 @@ async def test_who_lives_and_has_not_loaded_it_is_waited_for_and_named(redis, mo
     await waiting
 
 
-async def test_a_queue_that_cannot_be_used_prepares_nothing(tmp_path):
+async def test_an_unavailable_queue_prepares_nothing(tmp_path):
     client = connect(f"unix://{tmp_path}/none")
     with pytest.raises(ArtefactError, match="the queue is unavailable"):
         await prepare(client, "toy:2")
@@ -95,7 +95,7 @@ async def work(redis_url):
         await running
 
 
-async def test_streams_go_over_through_redis_and_no_window_waits_for_a_model(
+async def test_streams_switch_versions_through_redis_and_no_window_waits_for_a_model(
     serve, folder, work, redis_url, redis
 ):
     models = await work(folder)
@@ -115,7 +115,7 @@ async def test_streams_go_over_through_redis_and_no_window_waits_for_a_model(
     assert await listener.end() == [2, 3, 3, 4, 4, 5, 5, 1]
 
 
-async def test_a_version_that_one_worker_cannot_have_is_not_taken_until_it_can(
+async def test_a_version_that_one_worker_cannot_load_is_not_served_until_it_can(
     serve, folder, work, redis_url, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(redis_versions, "PREPARE_S", 0.3)
@@ -139,7 +139,7 @@ async def test_a_version_that_one_worker_cannot_have_is_not_taken_until_it_can(
     assert await listener.end() == [2, 2, 3]
 
 
-async def test_a_worker_that_leaves_is_not_waited_for(serve, folder, work, redis_url, redis):
+async def test_a_worker_that_has_stopped_is_not_waited_for(serve, folder, work, redis_url, redis):
     await work(folder)
     server = await serve(artefacts=folder, redis=redis_url)
     await redis.hset(LOADED, "gone", "toy:2")

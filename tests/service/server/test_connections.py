@@ -198,7 +198,7 @@ async def test_a_body_that_drips_holds_one_place_for_a_while_only(artefacts):
         reader, writer = await server.connect(head("Content-Length: 1000") + b"x")
         assert b" 400 " in await asyncio.wait_for(reader.readline(), 60)
         writer.close()
-        # A body nobody reads, on a route that wants none, keeps no handler busy.
+        # A body that is not read, on a route without one, keeps no handler busy.
         reader, writer = await server.connect(
             head("Content-Length: 1000", method="GET", path="/livez")
         )
@@ -208,7 +208,7 @@ async def test_a_body_that_drips_holds_one_place_for_a_while_only(artefacts):
 
 async def test_a_client_that_reads_no_responses_is_disconnected(artefacts, monkeypatch):
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
-        pytest.skip("this kernel has no time limit for what is not taken")
+        pytest.skip("this kernel has no time limit for unacknowledged data")
     monkeypatch.setattr("service.server.connections.STALLED_S", 0.5)
     async with opened(artefacts) as server:
         _, writer = await server.connect()

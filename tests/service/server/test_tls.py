@@ -1,4 +1,4 @@
-"""TLS with certificates made by openssl for the test: who speaks, who trusts, and files that are wrong."""
+"""TLS with certificates made by openssl for the test: handshakes, trust, and unusable files."""
 
 import asyncio
 import os
@@ -126,7 +126,7 @@ def test_serve_says_so_before_it_starts(ours, theirs, capsys):
     assert "another certificate" in capsys.readouterr().err
 
 
-async def test_a_handshake_that_does_not_come_is_hung_up_on(artefacts, ours, monkeypatch):
+async def test_a_connection_without_a_handshake_is_closed(artefacts, ours, monkeypatch):
     monkeypatch.setattr("service.server.connections.HANDSHAKE_S", 0.3)
     async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
         reader, writer = await server.connect(b"\x16\x03")
@@ -134,9 +134,7 @@ async def test_a_handshake_that_does_not_come_is_hung_up_on(artefacts, ours, mon
         writer.close()
 
 
-async def test_those_who_do_not_finish_the_handshake_are_counted_and_give_way(
-    artefacts, ours, capfd
-):
+async def test_connections_in_their_handshake_are_counted_and_closed_first(artefacts, ours, capfd):
     async with opened(
         artefacts, tls_certificate=ours[0], tls_key=ours[1], max_connections=10
     ) as server:
@@ -146,7 +144,7 @@ async def test_those_who_do_not_finish_the_handshake_are_counted_and_give_way(
             await asyncio.sleep(0.2)
             assert "too many" not in capfd.readouterr().err
             others = [await server.connect() for _ in range(5)]
-            # The oldest go, and nobody else.
+            # The oldest are closed, and no others.
             for reader, _ in silent[:5]:
                 await closed(reader)
             with pytest.raises(TimeoutError):
@@ -161,7 +159,7 @@ async def test_those_who_do_not_finish_the_handshake_are_counted_and_give_way(
         writer.close()
 
 
-async def test_without_a_handle_left_the_server_waits_and_goes_on(
+async def test_without_a_file_descriptor_left_the_server_pauses_and_recovers(
     artefacts, ours, monkeypatch, capfd
 ):
     monkeypatch.setattr("service.server.connections.PAUSE_S", 0.1)
@@ -169,7 +167,7 @@ async def test_without_a_handle_left_the_server_waits_and_goes_on(
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket() as late:
             late.setblocking(False)
-            # Handles are given from below: once there is no gap, the next would be the last so far
+            # File descriptors are given from below: once there is no gap, the next would be the last so far
             # and one.
             last = max(int(each.name) for each in Path("/proc/self/fd").iterdir())  # noqa: ASYNC240
             filling = [os.open(os.devnull, os.O_RDONLY)]

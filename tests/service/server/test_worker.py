@@ -1,4 +1,4 @@
-"""A worker runs what waits, tells what went wrong, and leaves as told; as an object and as the command."""
+"""A worker runs jobs, reports errors and stops on a signal: as an object and as the command."""
 
 import asyncio
 import signal
@@ -63,7 +63,7 @@ async def work(redis_url):
         await working
 
 
-async def test_the_models_own_errors_reach_the_one_who_asked(work):
+async def test_an_error_of_the_model_reaches_the_gateway(work):
     def find(name, version):
         raise NotFound(f"no version {version!r} of {name!r}")
 
@@ -72,7 +72,7 @@ async def test_the_models_own_errors_reach_the_one_who_asked(work):
         await queue.submit(job(1))
 
 
-async def test_a_fault_is_told_by_its_job_and_not_by_its_traceback(work, capsys):
+async def test_a_fault_is_reported_by_its_job_and_not_by_its_traceback(work, capsys):
     queue, _, _ = await work(Doubler())
     with pytest.raises(TimbreError, match="log has it under -3") as caught:
         await queue.submit(job(-3))
@@ -80,7 +80,7 @@ async def test_a_fault_is_told_by_its_job_and_not_by_its_traceback(work, capsys)
     assert "ArithmeticError: negative" in capsys.readouterr().err
 
 
-async def test_told_to_leave_it_finishes_what_it_took(work):
+async def test_shutting_down_finishes_claimed_jobs(work):
     model = Doubler()
     queue, worker, working = await work(model)
     model.open.clear()
@@ -134,7 +134,7 @@ async def test_a_model_that_hangs_past_its_deadline_gets_no_heartbeat(work, monk
     assert (await asked).scores[0] == 2
 
 
-async def test_a_burst_ends_when_nothing_waits(redis_url):
+async def test_a_burst_ends_when_no_job_is_pending(redis_url):
     model = Doubler()
     queue = RedisQueue(redis_url, max_jobs=100)
     opening = asyncio.create_task(queue.open())
@@ -166,9 +166,7 @@ async def test_late_jobs_are_not_run(redis_url):
     await queue.close()
 
 
-def test_the_command_works_off_what_waits_with_the_shipped_kind_of_model(
-    redis_url, artefacts, capfd
-):
+def test_the_command_runs_pending_jobs_with_the_shipped_kind_of_model(redis_url, artefacts, capfd):
     assert main(["--redis", redis_url, "--artefacts", str(artefacts), "--burst"]) == 0
     assert "models=toy:2,toy-net:1" in capfd.readouterr().err
 
@@ -201,7 +199,7 @@ def test_the_command_obeys_sigterm_and_carries_a_title(redis_url, artefacts):
         process.stderr.close()
 
 
-def test_without_an_artefact_the_command_says_so_and_fails(redis_url, tmp_path, capfd):
+def test_without_an_artefact_the_command_fails_with_a_message(redis_url, tmp_path, capfd):
     assert main(["--redis", redis_url, "--artefacts", str(tmp_path)]) == 1
     assert "no artefact" in capfd.readouterr().err
 
@@ -209,7 +207,7 @@ def test_without_an_artefact_the_command_says_so_and_fails(redis_url, tmp_path, 
 @pytest.mark.parametrize(
     "arguments", [["--redis", "localhost"], ["--redis", "redis://h", "--set", "max_batch=0"]]
 )
-def test_arguments_that_make_no_sense_are_refused_with_2(arguments, capsys):
+def test_invalid_arguments_are_rejected_with_2(arguments, capsys):
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith("timbre worker: ")
 

@@ -1,4 +1,4 @@
-"""A worker holds what gateways want, loads it beside its work, and lets go of the rest."""
+"""A worker holds requested versions, loads them in the background, and unloads the rest."""
 
 import asyncio
 import weakref
@@ -25,7 +25,7 @@ def models(folder):
     return models
 
 
-def test_it_begins_with_the_newest_of_each_that_is_whole_and_says_what_is_not(folder, capsys):
+def test_it_starts_with_the_newest_usable_version_of_each_and_logs_unusable_ones(folder, capsys):
     put(folder, 3, broken=True)
     models = WorkerModels(Store(folder))
     models.load(())
@@ -36,14 +36,14 @@ def test_it_begins_with_the_newest_of_each_that_is_whole_and_says_what_is_not(fo
     assert narrow.loaded == ["toy-net:1"]
 
 
-def test_without_any_model_or_without_the_one_named_it_cannot_begin(folder, tmp_path):
+def test_without_any_model_or_without_the_one_named_it_cannot_start(folder, tmp_path):
     with pytest.raises(ArtefactError, match="no artefact"):
         WorkerModels(Store(tmp_path / "none")).load(())
     with pytest.raises(NotFound):
         WorkerModels(Store(folder)).load(("tuba",))
 
 
-async def test_what_is_wanted_is_loaded_and_what_is_not_any_more_is_let_go(models, folder):
+async def test_requested_versions_are_loaded_and_others_unloaded(models, folder):
     old = weakref.ref(models.find("toy", "2"))
     put(folder, 3)
     models.request({"toy:3", "toy:1", "toy-net:1"})
@@ -60,7 +60,9 @@ async def test_what_is_wanted_is_loaded_and_what_is_not_any_more_is_let_go(model
     assert sorted(models.loaded) == ["toy-net:1", "toy:1", "toy:3"]
 
 
-async def test_what_nobody_wants_is_found_too_and_kept_for_a_while(models, monkeypatch):
+async def test_a_version_that_is_not_requested_is_found_too_and_kept_for_a_while(
+    models, monkeypatch
+):
     found = weakref.ref(models.find("toy", "1"))
     assert models.find("toy", "1") is found()
     monkeypatch.setattr(recent, "KEEP_S", 0.0)
