@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from benchmarks import clips, measure, report_page, schedule, server_process, streams
+from common.atomic import write_atomic
 
 PREDECESSOR_S = 51.348
 """Seconds the predecessor needed for 1,000 requests of 100 clients."""
@@ -56,8 +57,8 @@ def main(argv: list[str]) -> int:
     report["command"] = shlex.join(["timbre", "bench", "load", *argv])
     print(text(report))
     if given.report:
-        given.report.with_suffix(".json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-        given.report.with_suffix(".html").write_text(report_page.render(report), encoding="utf-8")
+        write_atomic(given.report.with_suffix(".json"), json.dumps(report, indent=1))
+        write_atomic(given.report.with_suffix(".html"), report_page.render(report))
         print(f"report   {given.report.with_suffix('.html')}, {given.report.with_suffix('.json')}")
     return 0 if report["right"] else 1
 
