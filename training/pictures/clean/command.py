@@ -1,4 +1,4 @@
-"""`timbre data clean`: what is wrong with a folder of pictures, as a list and as a page to set it right on."""
+"""`timbre data clean`: finds problems in a folder of pictures; a list, or a page to fix them."""
 
 from __future__ import annotations
 
@@ -24,32 +24,33 @@ NAMES = {
     "near": "sets of near-duplicates",
     "blank": "blank pictures",
     "unreadable": "unreadable files",
-    "label": "doubtful labels",
+    "label": "suspect labels",
 }
 
 
 def main(argv: list[str]) -> int:
-    """Run `timbre data clean` and return the exit code: 0 done, 1 refused, 130 interrupted."""
+    """Run `timbre data clean` and return the exit code: 0 done, 1 error, 130 interrupted."""
     options = _parser().parse_args(argv)
     return run_command("data clean", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="timbre data clean", description="Find what is wrong with pictures."
+        prog="timbre data clean",
+        description="Find duplicates, blank and unreadable pictures and suspect labels.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds LABEL/picture.jpg")
     parser.add_argument(
         "--list",
         type=Path,
         metavar="FILE",
-        help="write the findings to a new CSV file, show no page",
+        help="write the findings to a new CSV file instead of serving the page",
     )
     parser.add_argument(
         "--port",
         type=bounded_int(0, 65_535),
         default=0,
-        help="of the page, on 127.0.0.1 (default: one that is free)",
+        help="of the page, on 127.0.0.1 (default: a free one)",
     )
     add_distance(parser)
     parser.add_argument(
@@ -62,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> None:
     layout = layout_of(options)
     if options.list and options.list.exists():
-        raise MaterialError(f"{options.list} is there already: remove it, or name another")
-    # First, so that what a killed process left half done is in its place.
+        raise MaterialError(f"{options.list} exists already: remove it, or name another")
+    # First, because it completes the last move of a killed process.
     journal = MoveJournal(options.folder)
     with stage("list the pictures"):
         found = listing(options.folder, layout)
@@ -74,7 +75,7 @@ def _run(options: argparse.Namespace) -> None:
         + ", ".join(f"{counts[kind]:,} {name}" for kind, name in NAMES.items())
     )
     print(
-        f"labels are doubted by models that are right about {result.accuracy:.0%} of the pictures they never saw"
+        f"suspect labels: from models that are right on {result.accuracy:.0%} of held-out pictures"
     )
     if options.list:
         write_list(result, options.list)
@@ -83,7 +84,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def write_list(result: ScanResult, path: Path) -> None:
-    """Write a row for each picture of each finding."""
+    """Write a CSV row for each picture of each finding."""
     pictures = result.found.pictures
     rows = (
         (set_, finding.kind, pictures[i].path, pictures[i].label, finding.suggested, finding.why)
@@ -100,8 +101,8 @@ async def _show(session: ReviewSession, port: int) -> None:
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         host, bound = runner.addresses[0][:2]
-        print(f"http://{host}:{bound}/{session.token}/  (Ctrl+C ends it)", flush=True)
+        print(f"http://{host}:{bound}/{session.token}/  (Ctrl+C stops it)", flush=True)
         await asyncio.Event().wait()
     finally:
-        print(f"deleted pictures lie in {session.journal.path.parent}", file=sys.stderr)
+        print(f"deleted pictures are in {session.journal.path.parent}", file=sys.stderr)
         await runner.cleanup()

@@ -1,4 +1,4 @@
-"""What is wrong, or may be, with the pictures of a folder."""
+"""Scans a folder of pictures for duplicates, blank or unreadable files and suspect labels."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from training.pictures.dataset import image_hash, near_duplicates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
+    from training.common.progress import Stage
     from training.pictures.dataset.folders import Listing
 
 KINDS = ("equal", "near", "blank", "unreadable", "label")
 
 
 class Finding(NamedTuple):
-    """Pictures that are wrong together, or one that is wrong by itself."""
+    """A problem of one picture, or of a set of pictures."""
 
     kind: str
     """One of `KINDS`."""
@@ -31,20 +31,20 @@ class Finding(NamedTuple):
     """Indices of the pictures."""
     why: str
     suggested: str = ""
-    """A likelier label."""
+    """A more likely label."""
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """All pictures of a folder, with what was found."""
+    """All pictures of a folder, and the findings."""
 
     found: Listing
     findings: list[Finding]
     accuracy: float
-    """Share of the pictures whose label the models that doubt others name right."""
+    """Share of held-out pictures whose label the models predict."""
 
     def counts(self) -> Counter[str]:
-        """Return how many findings there are of each kind."""
+        """Return the number of findings of each kind."""
         return Counter(finding.kind for finding in self.findings)
 
 
@@ -54,12 +54,12 @@ def scan(
     distance: int = near_duplicates.DISTANCE,
     seed: int = 1,
     jobs: int = 2,
-    stage: Callable[[str], AbstractContextManager[Callable[[int, int], None]]],
+    stage: Stage,
 ) -> ScanResult:
-    """Return everything that is found: equal files, near-duplicates, blank and unreadable pictures, doubtful labels."""
+    """Return all findings of a listing. distance: bits in which near-duplicates may differ."""
     paths = [picture.path for picture in found.pictures]
     numbers = {path: i for i, path in enumerate(paths)}
-    with stage(f"look at {len(paths):,} pictures") as progress:
+    with stage(f"hash {len(paths):,} pictures") as progress:
         table = image_hash.hash_files(found.root, paths, jobs=jobs, progress=progress)
     findings = [
         Finding("unreadable", (numbers[problem.path],), problem.reason)
@@ -68,11 +68,11 @@ def scan(
     with stage("find duplicates"):
         findings += _duplicates(table, distance)
         findings += [
-            Finding("blank", (int(table.rows[i]),), "nothing to see")
+            Finding("blank", (int(table.rows[i]),), "nearly one colour")
             for i in np.flatnonzero(table.blank)
         ]
-    doubted, accuracy = _labels(found, table, distance=distance, seed=seed, jobs=jobs, stage=stage)
-    return ScanResult(found, findings + doubted, accuracy)
+    suspects, accuracy = _labels(found, table, distance=distance, seed=seed, jobs=jobs, stage=stage)
+    return ScanResult(found, findings + suspects, accuracy)
 
 
 def _duplicates(table: image_hash.ImageHashes, distance: int) -> Iterator[Finding]:
@@ -94,7 +94,7 @@ def _labels(
     distance: int,
     seed: int,
     jobs: int,
-    stage: Callable[[str], AbstractContextManager[Callable[[int, int], None]]],
+    stage: Stage,
 ) -> tuple[list[Finding], float]:
     rows = table.rows[~table.blank]
     if not len(rows):
@@ -104,14 +104,14 @@ def _labels(
     labels = [found.pictures[row].label for row in rows]
     sources = [found.pictures[row].source for row in table.rows]
     group = near_duplicates.groups(table, sources, distance=distance, mirrored=True)[~table.blank]
-    with stage("doubt labels") as progress:
-        doubted = find_suspect_labels(described, labels, group, seed=seed, progress=progress)
+    with stage("find suspect labels") as progress:
+        suspects = find_suspect_labels(described, labels, group, seed=seed, progress=progress)
     names, findings = sorted(set(labels)), []
-    for doubt in doubted.found:
-        suggested = names[doubt.suggested]
-        why = f"looks like {suggested}, not {labels[doubt.row]} ({doubt.given:.1%})"
-        findings.append(Finding("label", (int(rows[doubt.row]),), why, suggested))
-    return findings, doubted.accuracy
+    for suspect in suspects.found:
+        suggested = names[suspect.suggested]
+        why = f"looks like {suggested}, not {labels[suspect.row]} ({suspect.given:.1%})"
+        findings.append(Finding("label", (int(rows[suspect.row]),), why, suggested))
+    return findings, suspects.accuracy
 
 
 def _described(
@@ -122,7 +122,7 @@ def _described(
             return describe(
                 decode(image_hash.read_file(found.root / found.pictures[row].path), CONFIG)
             )
-        # It was readable a minute ago: somebody works on the folder meanwhile.
+        # It was readable before: the folder has changed in the meantime.
         except InputError:
             return np.zeros(320, np.float32)
 

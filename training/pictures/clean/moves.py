@@ -1,4 +1,4 @@
-"""Pictures moved between classes or thrown away, with every step written down first, so that each can be undone."""
+"""Journalled moves of pictures between classes and into the trash; each can be undone."""
 
 from __future__ import annotations
 
@@ -16,31 +16,30 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FOLDER = ".trash"
-"""Below the root: hidden, so that nothing takes it for a class, and on the same disk, so that
-moving is renaming."""
+"""Below the root: hidden, so it is no class; on the same disk, so that a move is a rename."""
 Action = Literal["keep", "move", "delete"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing done to one picture."""
+    """One action on one picture."""
 
     number: int
     action: Action
     path: str
-    """Where it was, below the root."""
+    """Path before, below the root."""
     to: str
-    """Where it is now; the same when it was kept."""
+    """Path after; the same for `keep`."""
     batch: int
     """Steps of one batch are undone together."""
     when: str = ""
 
 
 class MoveJournal:
-    """The steps below a root; whoever deletes pictures does it through one of these."""
+    """The journal of the moves below a root."""
 
     def __init__(self, root: Path) -> None:
-        """Read the journal, and finish the last thing in it if a kill broke it off."""
+        """Read the journal, and complete its last batch if a kill interrupted it."""
         self.root, self.path = root, root / FOLDER / "journal.jsonl"
         self.steps: list[Step] = []
         last: list[Step] = []
@@ -71,21 +70,21 @@ class MoveJournal:
 
     @property
     def kept(self) -> set[str]:
-        """Paths that a person looked at and kept."""
+        """Paths that were reviewed and kept."""
         return {step.path for step in self.steps if step.action == "keep"}
 
     def apply(self, action: Action, paths: Sequence[str], *, folder: str = "") -> list[Step]:
-        """Do one thing to some pictures and return the steps.
+        """Apply an action to pictures and return the steps.
 
-        folder: below the root, where to move to. Raises MaterialError before anything is done when
-        one cannot be.
+        folder: target of `move`, below the root. Raises MaterialError before any step when one is
+        impossible.
         """
         if action not in {"keep", "move", "delete"}:
-            raise MaterialError(f"{action!r} is none of keep, move, delete")
+            raise MaterialError(f"action {action!r} must be keep, move or delete")
         for path in (*paths, *([folder] if action == "move" else [])):
             self._check(path, is_folder=path == folder and action == "move")
         if missing := [path for path in paths if not (self.root / path).is_file()]:
-            raise MaterialError(f"{missing[0]} is not there any more")
+            raise MaterialError(f"{missing[0]} does not exist any more")
         now, taken = datetime.now(UTC).isoformat(timespec="seconds"), set[str]()
         steps: list[Step] = []
         for path in dict.fromkeys(paths):
@@ -105,9 +104,9 @@ class MoveJournal:
         return steps
 
     def undo(self) -> list[Step]:
-        """Undo the last batch and return its steps, the last one first; none when nothing is left to undo.
+        """Undo the last batch and return its steps, the last one first; empty without a batch.
 
-        Raises MaterialError when something else has taken a picture's place.
+        Raises MaterialError when another file has the name of a picture.
         """
         if not self.steps:
             return []
@@ -115,9 +114,9 @@ class MoveJournal:
         steps = [step for step in reversed(self.steps) if step.batch == batch]
         for step in steps:
             if step.to != step.path and (self.root / step.path).exists():
-                raise MaterialError(f"{step.path} is there again: move it away before undoing")
+                raise MaterialError(f"{step.path} exists: move it away before undoing")
             if not (self.root / step.to).is_file():
-                raise MaterialError(f"{step.to} is not there any more")
+                raise MaterialError(f"{step.to} does not exist any more")
         self._write([{"undo": batch}])
         for step in steps:
             if step.to != step.path:
@@ -132,10 +131,10 @@ class MoveJournal:
         if not is_folder and Path(path).suffix.lower() not in SUFFIXES:
             raise MaterialError(f"{path!r} is not a picture by its name")
         if not (self.root / path).resolve().is_relative_to(self.root.resolve()):
-            raise MaterialError(f"{path!r} leads out of {self.root}")
+            raise MaterialError(f"{path!r} is outside of {self.root}")
 
     def _free(self, path: str, taken: set[str]) -> str:
-        """Return the path, or one with a number where something is there already."""
+        """Return the path, with a number if it is taken."""
         stem, suffix = os.path.splitext(path)  # noqa: PTH122 the folder stays in front
         number, free = 1, path
         while free in taken or (self.root / free).exists():

@@ -1,8 +1,7 @@
-"""The page on which a person keeps, moves and deletes pictures; it listens on loopback only.
+"""Server of the page to keep, move and delete pictures; it listens on loopback only.
 
-Every address begins with a secret that is told to the person alone, requests that change something
-carry it in a header as well, and requests in another host's name are refused: no page of another
-origin can read or do anything.
+Every path begins with a secret token, requests that change something also carry it in a header, and
+requests with another Host are rejected: no page of another origin can read or change anything.
 """
 
 from __future__ import annotations
@@ -37,9 +36,10 @@ FILES = {
     "clean.css": ("clean.css", "text/css"),
 }
 SIDES = (160, 640)
-"""Pixels of pictures on the page: small, and looked at closely."""
+"""Pixels of pictures on the page: thumbnail and close-up."""
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -51,7 +51,7 @@ MAX_BYTES = 4 * 1024 * 1024
 
 @dataclass
 class ReviewSession:
-    """What the page shows and what became of it."""
+    """The findings, and the decisions about them."""
 
     result: ScanResult
     layout: Layout
@@ -61,11 +61,11 @@ class ReviewSession:
     """Where each picture is now, below the root."""
 
     def __post_init__(self) -> None:
-        """Begin with where the pictures were found."""
+        """Set the current paths."""
         self.paths = [picture.path for picture in self.result.found.pictures]
 
     def state(self) -> dict[str, Any]:
-        """Return all that the page needs."""
+        """Return the state of the page as JSON."""
         kept = self.journal.kept
         return {
             "root": str(self.result.found.root),
@@ -90,7 +90,7 @@ class ReviewSession:
         return self._changed([(step.path, step.to, step.action == "keep") for step in steps])
 
     def undo(self) -> dict[str, Any]:
-        """Undo what was done last, and return what changed. Raises MaterialError."""
+        """Undo the last action, and return what changed. Raises MaterialError."""
         return self._changed([(step.to, step.path, False) for step in self.journal.undo()])
 
     def _changed(self, moves: list[tuple[str, str, bool]]) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class ReviewSession:
         return {"pictures": pictures, "undo": bool(self.journal.steps)}
 
     def _label(self, path: str) -> str:
-        """Return the label of a picture by where it is; "" in the trash."""
+        """Return the label of a path; "" in the trash."""
         picture = None if path.startswith(f"{FOLDER}/") else self.layout.read(path)
         return picture.label if picture else ""
 
@@ -118,7 +118,7 @@ class ReviewSession:
             or "\\" in label
         ):
             raise MaterialError(
-                f"{label!r} cannot be the name of a class: no slashes, no dot in front"
+                f"{label!r} cannot be the name of a class: no slashes, no leading dot"
             )
         folders = path.split("/")[:-1]
         folders[self.layout.levels.index("label")] = label
@@ -166,15 +166,15 @@ async def _check_request(
 def _reject_foreign(request: web.Request) -> None:
     token = request.app[SESSION].token.encode()
     if request.host.rsplit(":", 1)[0] not in {"127.0.0.1", "localhost"}:
-        raise web.HTTPForbidden(reason="another host's name")
+        raise web.HTTPForbidden(reason="unknown Host")
     if not hmac.compare_digest(request.path.split("/")[1].encode(), token):
-        raise web.HTTPNotFound(reason="open the address that timbre data clean printed")
+        raise web.HTTPNotFound(reason="open the URL that timbre data clean printed")
     if request.method != "GET":
         same = request.headers.get("Origin", f"http://{request.host}") == f"http://{request.host}"
         if not same or not hmac.compare_digest(
             request.headers.get("X-Timbre-Token", "").encode(), token
         ):
-            raise web.HTTPForbidden(reason="not from this page")
+            raise web.HTTPForbidden(reason="not a request of this page")
 
 
 async def _file(request: web.Request) -> web.Response:
@@ -211,13 +211,13 @@ def _shown(path: Path, side: int) -> bytes:
 
 
 async def _act(request: web.Request) -> web.Response:
-    asked = await _json_body(request)
-    session, numbers, label = request.app[SESSION], asked.get("numbers"), asked.get("label", "")
+    body = await _json_body(request)
+    session, numbers, label = request.app[SESSION], body.get("numbers"), body.get("label", "")
     if not isinstance(numbers, list) or not numbers or not isinstance(label, str):
         raise web.HTTPBadRequest(reason="numbers of pictures and a label are needed")
     if not all(type(number) is int and 0 <= number < len(session.paths) for number in numbers):
         raise web.HTTPBadRequest(reason="no such picture")
-    return web.json_response(session.act(asked.get("action"), numbers, label))
+    return web.json_response(session.act(body.get("action"), numbers, label))
 
 
 async def _undo(request: web.Request) -> web.Response:
@@ -226,9 +226,9 @@ async def _undo(request: web.Request) -> web.Response:
 
 async def _json_body(request: web.Request) -> dict[str, Any]:
     try:
-        asked = await request.json()
+        body = await request.json()
     except ValueError:
-        asked = None
-    if not isinstance(asked, dict):
+        body = None
+    if not isinstance(body, dict):
         raise web.HTTPBadRequest(reason="a JSON object is needed")
-    return asked
+    return body

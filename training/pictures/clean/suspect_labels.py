@@ -1,4 +1,4 @@
-"""Labels that look wrong: those that a small classifier, which never saw the picture, finds unlikely."""
+"""Suspect labels: those that a small classifier finds unlikely in cross-validation."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ SIDE = 32
 CELLS = 4
 ANGLES = 8
 CONFIG = PictureConfig(height=SIDE, width=SIDE, fit="squash", resample="box")
-"""How pictures are decoded to be described."""
+"""How pictures are decoded for their descriptors."""
 FOLDS = 5
 LANDMARKS = 600
 UNLIKELY = 0.1
-"""Probability of its own label below which a picture is doubted."""
+"""Probability of a picture's own label below which it is suspect."""
 MAX_SHARE = 0.05
-"""Share of the pictures that are doubted at most, the least likely ones."""
+"""Maximum share of suspect pictures; the least likely ones are kept."""
 SHRINKAGE = 0.02
-"""Of the covariance towards a round one."""
+"""Of the covariance towards a multiple of the identity."""
 MAX_TRAINED = 20_000
-"""Pictures that one model is trained on at most."""
+"""Maximum of pictures to train one model on."""
 SCORES = 4_000_000
-"""Computed at a time."""
+"""Scores computed at a time."""
 
 
 class SuspectLabel(NamedTuple):
@@ -39,22 +39,21 @@ class SuspectLabel(NamedTuple):
 
     row: int
     suggested: int
-    """The likeliest label."""
+    """The most likely label."""
     given: float
-    """Probability of the label it has."""
+    """Probability of its own label."""
 
 
 class SuspectLabels(NamedTuple):
-    """The doubted pictures, and how far to believe it."""
+    """The suspect pictures, and the accuracy of the models."""
 
     found: list[SuspectLabel]
     accuracy: float
-    """Share of all pictures whose label the models that never saw them name; 0 where nothing could
-    be held_out."""
+    """Share of held-out pictures whose label is predicted; 0 without cross-validation."""
 
 
 def describe(pixels: Pixels) -> npt.NDArray[np.float32]:
-    """Return 320 numbers of a picture (32, 32, 3): edges by direction in 16 cells, and colours in 64.
+    """Return a descriptor (320,) of a picture (32, 32, 3): edges in 16 cells, colours in 64.
 
     Histograms of oriented gradients (N. Dalal, B. Triggs, 2005) with the square root of all shares.
     """
@@ -81,11 +80,11 @@ def find_suspect_labels(
     seed: int = 1,
     progress: Callable[[int, int], None],
 ) -> SuspectLabels:
-    """Return the pictures whose label is unlikely, the least likely first, held_out by models trained without them.
+    """Return the pictures whose label is unlikely, the least likely first.
 
-    described: (n, 320). group: of each picture; no group is both trained on and held_out. `suggested`
-    is an index of the sorted labels. Nothing is doubted by models that are right no more often than
-    the largest class is large.
+    described: (n, 320). group: of each picture; a group is never both trained on and scored.
+    `suggested` is an index of the sorted labels. Without a result when the models are no more
+    accurate than the share of the largest class.
     """
     names = {name: i for i, name in enumerate(sorted(set(labels)))}
     label = np.array([names[name] for name in labels])
@@ -122,7 +121,7 @@ def _predict(
     held_out: npt.NDArray[np.int64],
     seed: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Return the probability of the own label, and the likeliest label; 1 where the own label was never seen."""
+    """Return the probability of each own label, 1 if it was not trained on, and the best label."""
     from sklearn.kernel_approximation import Nystroem
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -152,7 +151,7 @@ def _predict(
 def _discriminant(
     mapped: npt.NDArray[np.float64], known: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the weights (d, classes) and offsets of a linear discriminant analysis with one shrunk covariance."""
+    """Return weights (d, classes) and offsets of a linear discriminant analysis with shrinkage."""
     counts = np.bincount(known)
     means = np.zeros((len(counts), mapped.shape[1]))
     np.add.at(means, known, mapped)

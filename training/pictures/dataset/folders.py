@@ -1,4 +1,4 @@
-"""Pictures in folders: which there are, of what class and source, and what is wrong with them before any is opened."""
+"""Lists the pictures of a folder with class and source, by their paths only."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SHOWN = 5
 
 
 class Picture(NamedTuple):
-    """One file: its path below the root with forward slashes, its class, and where it comes from ("" unknown)."""
+    """One file: path below the root with forward slashes, class, and source ("" if unknown)."""
 
     path: str
     label: str
     source: str = ""
     metadata: tuple[str, ...] = ()
-    """What its other folders say of it, in the order of `Layout.metadata`."""
+    """Names of its other folders, in the order of `Layout.metadata`."""
 
 
 class Problem(NamedTuple):
-    """A file, or a class, that was left out, and why."""
+    """A file that was left out, and the reason."""
 
     path: str
     reason: str
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """What the folders below the root stand for."""
+    """The meaning of the folders below the root."""
 
     levels: tuple[str, ...] = ("label",)
     """Meaning of each level from the root: `label`, `source`, `_` for nothing, or the name of
@@ -49,7 +49,7 @@ class Layout:
 
     @classmethod
     def parse(cls, text: str, source: str = "") -> Layout:
-        """Return the layout written as `label`, `source/label`, `_/label`. Raises MaterialError if it says no label."""
+        """Return a layout such as `label` or `source/label`. Raises MaterialError without label."""
         levels = tuple(text.split("/"))
         named = [level for level in levels if level != "_"]
         if (
@@ -58,15 +58,18 @@ class Layout:
             or not all(map(str.isidentifier, named))
         ):
             raise MaterialError(
-                f"layout {text!r}: join label, source, _ and other names by slashes, as in source/label"
+                f"layout {text!r}: join label, source, _ and other names by slashes, such as "
+                "source/label"
             )
         try:
             groups = re.compile(source).groups
         except re.error as error:
-            raise MaterialError(f"source {source!r} is no regular expression: {error}") from error
+            raise MaterialError(
+                f"source {source!r} is not a regular expression: {error}"
+            ) from error
         if source and not groups:
             raise MaterialError(
-                f"source {source!r} has no group: put what names the source in parentheses"
+                f"source {source!r} has no group: put the part that is the source in parentheses"
             )
         return cls(levels, source)
 
@@ -76,7 +79,7 @@ class Layout:
         return tuple(level for level in self.levels if level not in {"label", "source", "_"})
 
     def read(self, path: str) -> Picture | None:
-        """Return the picture of a path below the root, or None when it lies above its label's folder."""
+        """Return the picture of a path below the root, or None outside of a label's folder."""
         *folders, _ = path.split("/")
         if len(folders) < len(self.levels):
             return None
@@ -106,9 +109,9 @@ class Listing:
 
 
 def listing(root: Path, layout: Layout | None = None) -> Listing:
-    """Return the pictures below `root`, by their names only; hidden files and folders are passed over.
+    """Return the pictures below `root`, by their names only; hidden files are skipped.
 
-    Raises MaterialError when there is none, and when two labels differ only in case.
+    Raises MaterialError without pictures, and when two labels differ only in case.
     """
     layout = layout or Layout()
     if not root.is_dir():
@@ -125,12 +128,12 @@ def listing(root: Path, layout: Layout | None = None) -> Listing:
         raise MaterialError(
             f"no pictures in {root}: expected {wanted}/NAME with {', '.join(sorted(SUFFIXES))}"
         )
-    _refuse_twin_names(found.classes)
+    _check_case(found.classes)
     return found
 
 
 def empty_classes(found: Listing, layout: Layout) -> list[str]:
-    """Return the folders at the label's level that hold no picture."""
+    """Return the folders at the label's level without pictures."""
     depth = len(layout.levels)
     pattern = "/".join("*" * depth)
     full = {
@@ -147,20 +150,20 @@ def empty_classes(found: Listing, layout: Layout) -> list[str]:
 
 
 def thin_classes(pictures: Iterable[Picture]) -> list[str]:
-    """Return the classes with a single picture, which no split can both train on and judge."""
+    """Return the classes with a single picture, which cannot be split."""
     return sorted(
         label for label, count in Counter(p.label for p in pictures).items() if count == 1
     )
 
 
 def some(names: list[str]) -> str:
-    """Return the first names and how many more there are, for a message."""
+    """Return the first names and the number of the others, for a message."""
     rest = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def picture_files(root: Path) -> list[str]:
-    """Return the paths of the pictures below a root, by their names. Raises MaterialError without such a folder."""
+    """Return the paths of the pictures below a root. Raises MaterialError without the folder."""
     if not root.is_dir():
         raise MaterialError(f"no folder {root}")
     return [path for path in _files(root) if path.isprintable() and _is_picture(path)]
@@ -175,22 +178,22 @@ def _files(root: Path) -> Iterator[str]:
 
 
 def _is_picture(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122 a path object for each of 100,000 takes seconds
+    return os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122 100,000 path objects take seconds
 
 
 def _wrong(path: str, picture: Picture | None) -> str:
     if not path.isprintable():
-        return "its name holds what cannot be written down: rename it"
+        return "its name has unprintable characters: rename it"
     if not _is_picture(path):
         return "not a picture by its name"
-    return "" if picture else "lies in no folder of a label"
+    return "" if picture else "outside of the folder of a label"
 
 
-def _refuse_twin_names(classes: list[str]) -> None:
+def _check_case(classes: list[str]) -> None:
     by_name = defaultdict(list)
     for label in classes:
         by_name[label.casefold()].append(label)
-    if twins := [" and ".join(labels) for labels in by_name.values() if len(labels) > 1]:
+    if clashes := [" and ".join(labels) for labels in by_name.values() if len(labels) > 1]:
         raise MaterialError(
-            f"labels that differ only in case: {some(twins)}; rename one folder, or move its pictures"
+            f"labels that differ only in case: {some(clashes)}; rename one folder, or move its pictures"
         )

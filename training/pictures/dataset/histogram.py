@@ -1,4 +1,4 @@
-"""Pictures per class and part, as text and as a picture."""
+"""Histogram of pictures per class and part, as text and as a PNG."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROWS = 40
-"""Classes shown one by one; of more, the largest and the smallest are."""
+"""Maximum of classes shown; of more, the largest and the smallest are shown."""
 WIDTH = 30
 STEEP = 60
-"""Pictures of a class from which on the scale of many classes is logarithmic."""
+"""Pictures of a class from which the scale of many classes is logarithmic."""
 COLOURS = ("#3b6fb6", "#e0a030", "#c4473a")
 
 
@@ -40,7 +40,7 @@ def text(counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[
 
 
 def chosen(counts: npt.NDArray[np.int64]) -> list[int]:
-    """Return the classes to show: all in their order, or of many the largest, then the smallest."""
+    """Return the classes to show: all in order, or of many the largest, then the smallest."""
     if len(counts) <= ROWS:
         return list(range(len(counts)))
     by_size = np.argsort(-counts.sum(axis=1), kind="stable")
@@ -50,7 +50,7 @@ def chosen(counts: npt.NDArray[np.int64]) -> list[int]:
 def draw(
     counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str], path: Path
 ) -> None:
-    """Write the histogram as a PNG: a bar per class with its parts side by side, or curves where there are many."""
+    """Write the histogram as a PNG: a bar for each class, or curves for many classes."""
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -96,12 +96,12 @@ def _bars(
 def _curves(
     axes: Any, counts: npt.NDArray[np.int64], classes: Sequence[str], names: Sequence[str]
 ) -> None:
-    """Draw, for each part, how many classes have how many pictures there: side by side, thousands would be a blur."""
+    """Draw a curve for each part: pictures of each class, in descending order."""
     from matplotlib.ticker import MaxNLocator
 
     for column, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
         part = np.sort(counts[:, column])[::-1]
-        # The later the thinner: equal curves lie on each other.
+        # Later curves are thinner, so that equal curves stay visible.
         axes.plot(
             np.arange(1, len(classes) + 1),
             part,

@@ -1,4 +1,4 @@
-"""What is known of a picture without looking at it: its hash, a tiny copy of it, and how much there is to see."""
+"""Hashes of pictures: sha256, dHash, a tiny thumbnail and the spread of the grey levels."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 THUMB = 8
-"""Side of the tiny copy."""
+"""Side of the thumbnail."""
 STEP = 2
-"""Grey levels; less is what JPEG makes of a plain surface."""
+"""Grey levels; smaller steps are JPEG noise."""
 BLANK = 4.0
-"""Standard deviation of grey levels (0 to 255) below which a picture shows nothing."""
+"""Standard deviation of grey levels (0 to 255) below which a picture is blank."""
 SMALL = PictureConfig(height=64, width=64, fit="squash", resample="box")
-"""What is enough to know a picture by."""
+"""How pictures are decoded to be hashed."""
 MAX_BYTES = 64 * 1024 * 1024
 CHUNK = 64
 """Pictures per task of a thread."""
 
 
 class ImageHash(NamedTuple):
-    """Of one picture."""
+    """The hashes of one picture."""
 
     sha256: str
     dhash: int
-    """64 bits; close pictures differ in few of them."""
+    """64 bits; similar pictures differ in few of them."""
     thumb: Pixels
     """(8, 8, 3)"""
     spread: float
@@ -50,10 +50,10 @@ class ImageHash(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageHashes:
-    """The facts of many pictures, row by row."""
+    """The hashes of many pictures, row by row."""
 
     rows: npt.NDArray[np.int64]
-    """Which of the pictures that were asked for; unreadable ones have no row."""
+    """Index of each picture in the list that was hashed; unreadable ones are missing."""
     sha256: npt.NDArray[np.str_]
     dhash: npt.NDArray[np.uint64]
     thumbs: Pixels
@@ -63,17 +63,17 @@ class ImageHashes:
 
     @property
     def blank(self) -> npt.NDArray[np.bool_]:
-        """Which rows show nothing."""
+        """Which rows are blank."""
         return self.spread < BLANK
 
 
 def hash_image(data: bytes) -> ImageHash:
-    """Return the facts of a file. Raises InputError on what is no picture or too large a one."""
+    """Return the hashes of a file. Raises InputError if it is not a picture, or too large."""
     return hash_pixels(decode(data, SMALL), data)
 
 
 def hash_pixels(pixels: Pixels, data: bytes) -> ImageHash:
-    """Return the facts of a decoded picture, whatever its shape; the hash is that of `data`.
+    """Return the hashes of a decoded picture of any shape; sha256 is that of `data`.
 
     dhash: whether each of 8 x 8 spots is darker than its right neighbour (N. Krawetz, "Kind of like
     that", 2013).
@@ -82,7 +82,7 @@ def hash_pixels(pixels: Pixels, data: bytes) -> ImageHash:
     grey = picture.convert("L")
     spots = np.asarray(grey.resize((THUMB + 1, THUMB), Image.Resampling.BOX), np.int16)
     bits = np.packbits(spots[:, 1:] - spots[:, :-1] > STEP).tobytes()
-    # A copy: the bytes that Pillow gives lie in a block of 64 kB, of which a few would be kept.
+    # A copy: Pillow's bytes are part of a block of 64 kB, which would be kept.
     thumb = np.array(picture.resize((THUMB, THUMB), Image.Resampling.BOX))
     return ImageHash(
         hashlib.sha256(data).hexdigest(),
@@ -108,29 +108,29 @@ def read_file(path: Path) -> bytes:
 def hash_files(
     root: Path, paths: Sequence[str], *, jobs: int = 2, progress: Callable[[int, int], None]
 ) -> ImageHashes:
-    """Return the facts of all files that can be read, and the problems of the others."""
+    """Return the hashes of all readable files, and the problems of the others."""
 
-    def known_of(path: str) -> ImageHash | Problem:
+    def hash_or_problem(path: str) -> ImageHash | Problem:
         try:
             return hash_image(read_file(root / path))
         except InputError as error:
             return Problem(path, str(error))
 
     rows, known, problems = [], [], []
-    for i, fact in enumerate(map_in_threads(known_of, paths, jobs=jobs)):
-        if isinstance(fact, Problem):
-            problems.append(fact)
+    for i, one in enumerate(map_in_threads(hash_or_problem, paths, jobs=jobs)):
+        if isinstance(one, Problem):
+            problems.append(one)
         else:
             rows.append(i)
-            known.append(fact)
+            known.append(one)
         if i % CHUNK == 0 or i + 1 == len(paths):
             progress(i + 1, len(paths))
     return ImageHashes(
         np.array(rows, np.int64),
-        np.array([fact.sha256 for fact in known], "U64"),
-        np.array([fact.dhash for fact in known], np.uint64),
-        np.array([fact.thumb for fact in known], np.uint8).reshape(-1, THUMB, THUMB, 3),
-        np.array([fact.spread for fact in known], np.float32),
+        np.array([one.sha256 for one in known], "U64"),
+        np.array([one.dhash for one in known], np.uint64),
+        np.array([one.thumb for one in known], np.uint8).reshape(-1, THUMB, THUMB, 3),
+        np.array([one.spread for one in known], np.float32),
         problems,
     )
 
@@ -138,7 +138,7 @@ def hash_files(
 def map_in_threads(
     work: Callable[[Given], Made], items: Sequence[Given], *, jobs: int, chunk: int = CHUNK
 ) -> Iterator[Made]:
-    """Yield work(item) for all items in their order, done by threads that run ahead by a few chunks and no more."""
+    """Yield work(item) for all items in order, from threads that are a few chunks ahead."""
 
     def some(first: int) -> list[Made]:
         return [work(item) for item in items[first : first + chunk]]

@@ -1,4 +1,4 @@
-"""`timbre data match`: classes of pictures by the words of their names, with the traps of doing so."""
+"""`timbre data match`: finds the classes of pictures by the words of their file names."""
 
 from __future__ import annotations
 
@@ -25,42 +25,41 @@ MATCHED, AMBIGUOUS, NONE = "matched", "ambiguous", "no class"
 
 
 class Match(NamedTuple):
-    """What the name of one picture says."""
+    """The match of one picture's name."""
 
     path: str
     result: str
     """`matched`, `ambiguous` or `no class`."""
     classes: tuple[str, ...]
-    """The one matched, or those between which the name does not decide."""
+    """The matched class, or all candidates of an ambiguous name."""
     words: tuple[str, ...] = ()
-    """Of the name."""
+    """Words of the name."""
     span: tuple[int, int] = (0, 0)
-    """Which of the words matched: from, to."""
+    """Range of the words that matched."""
     inner: tuple[str, ...] = ()
-    """Classes named only inside the name of the matched one: dog in hot dog."""
+    """Classes whose name is part of the matched one: dog in hot dog."""
 
     @property
     def label(self) -> str:
-        """The class, or "" where the name does not tell."""
+        """The class, or "" without a match."""
         return self.classes[0] if self.result == MATCHED else ""
 
 
 @dataclass(frozen=True)
 class Names:
-    """Classes by every name they have."""
+    """Classes by all of their names."""
 
     classes: list[str]
     by_key: dict[str, tuple[str, ...]]
-    """The words of a name in one (`hotdog`) to the classes so called."""
+    """Joined words of a name (`hotdog`) to its classes."""
     longest: int
-    """Words of the longest name, and one more for those that a file name cuts in two."""
+    """Words of the longest name, plus one for a word that a file name splits."""
 
     @classmethod
     def parse(cls, lines: Iterable[str]) -> Names:
-        """Return the classes of lines like `tench, Tinca tinca`: the first name is the label, the others mean it too.
+        """Return the classes of lines such as `tench, Tinca tinca`: label, then synonyms.
 
-        Of several lines with one first name each is a class of its own, numbered. Raises
-        MaterialError.
+        Lines with the same label are separate, numbered classes. Raises MaterialError.
         """
         texts = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         firsts = Counter(text.split(",")[0].strip() for text in texts)
@@ -77,19 +76,19 @@ class Names:
                 by_key[key].append(label)
         if not classes:
             raise MaterialError(
-                "no class names: give a file with one class a line, such as 'tench, Tinca tinca'"
+                "no class names: name a file with one class a line, such as 'tench, Tinca tinca'"
             )
         if empty := sorted(set(classes).difference(*by_key.values())):
-            raise MaterialError(f"no words to match by in: {some(empty)}")
+            raise MaterialError(f"no words to match in: {some(empty)}")
         return cls(classes, {key: tuple(labels) for key, labels in by_key.items()}, longest + 1)
 
     @property
     def shared(self) -> dict[str, tuple[str, ...]]:
-        """Names that two or more classes have: crane, the bird and the machine."""
+        """Names of two or more classes: crane, the bird and the machine."""
         return {key: labels for key, labels in self.by_key.items() if len(labels) > 1}
 
     def match(self, path: str) -> Match:
-        """Return what the words of a path's last part say. Names inside longer names do not count."""
+        """Return the match of a file name. Names inside longer names do not count."""
         named = words(Path(path).stem)
         spans = list(self._spans(named))
         outer = [span for span in spans if not any(_inside(span, other) for other in spans)]
@@ -117,9 +116,9 @@ def _inside(span: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def main(argv: list[str]) -> int:
-    """Run `timbre data match` and return the exit code: 0 done, 1 refused."""
+    """Run `timbre data match` and return the exit code: 0 done, 1 error."""
     parser = argparse.ArgumentParser(
-        prog="timbre data match", description="Find classes in the names of pictures."
+        prog="timbre data match", description="Find the classes of pictures in their file names."
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="pictures at any depth")
     parser.add_argument(
@@ -135,7 +134,7 @@ def main(argv: list[str]) -> int:
         "--folders",
         type=Path,
         metavar="DIR",
-        help="also put what matched into a new folder DIR/CLASS/",
+        help="also link the matches into a new folder DIR/CLASS/",
     )
     options = parser.parse_args(argv)
     return run_command("data match", lambda: _run(options))
@@ -145,7 +144,7 @@ def _run(options: argparse.Namespace) -> None:
     try:
         lines = options.classes.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise MaterialError(f"{options.classes} is no text in UTF-8: {error}") from error
+        raise MaterialError(f"{options.classes} is not UTF-8 text: {error}") from error
     names = Names.parse(lines)
     with stage("match names"):
         matches = [names.match(path) for path in picture_files(options.folder)]
@@ -173,10 +172,10 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def sort_into(root: Path, matches: Iterable[Match], folder: Path) -> None:
-    """Make folder/CLASS/ with a link to every matched picture, or a copy where the disk has no links."""
+    """Fill folder/CLASS/ with hard links to the matched pictures, or copies."""
     for match in matches:
         if match.label:
-            # Pictures of one name in two folders stay two pictures.
+            # The whole path, because two folders may hold the same name.
             to = folder / match.label.replace("/", "-") / match.path.replace("/", "__")
             to.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -186,7 +185,7 @@ def sort_into(root: Path, matches: Iterable[Match], folder: Path) -> None:
 
 
 def report(names: Names, matches: Sequence[Match]) -> str:
-    """Return what matched, and what may have matched wrongly, as Markdown."""
+    """Return the matches and possible mismatches as Markdown."""
     parts = [
         "# Classes by name\n",
         _summary(matches),
@@ -247,7 +246,7 @@ def _inner(matches: Sequence[Match]) -> list[str]:
 
 
 def _company(matches: Sequence[Match]) -> list[str]:
-    """Return, for each class, the words that stand right before it: where dog is a hot dog or a sheep dog."""
+    """Return the words right before each class: dog may be hot dog or sheep dog."""
     before: dict[str, Counter[str]] = defaultdict(Counter)
     for match in matches:
         if match.label and match.span[0]:
@@ -262,7 +261,7 @@ def _company(matches: Sequence[Match]) -> list[str]:
 
 
 def _places(matches: Sequence[Match]) -> list[str]:
-    """Return the classes found in several folders: where a crane is among birds and among buildings."""
+    """Return the classes in several folders: a crane among birds and among buildings."""
     met: dict[str, Counter[str]] = defaultdict(Counter)
     for match in matches:
         if match.label:

@@ -1,4 +1,4 @@
-"""Sets of pictures that show the same: equal files, and near-duplicates by hash and by a tiny copy."""
+"""Finds equal files, and near-duplicates by dHash and by the correlation of thumbnails."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 
 Index = npt.NDArray[np.int64]
 DISTANCE = 10
-"""Bits of 64 in which the hashes of near-duplicates differ at most."""
+"""Maximum Hamming distance of the 64-bit hashes of near-duplicates."""
 MAX_DISTANCE = 20
-"""More bits would join pictures that have little in common, and take long."""
+"""A larger distance joins unrelated pictures, and is slow."""
 CORRELATION = 0.93
-"""Correlation of the tiny copies of near-duplicates at least, whatever their brightness, contrast
-and tint."""
+"""Minimum correlation of thumbnails, which ignores brightness, contrast and tint."""
 BITS = 64
 TILE = 2048
 """Rows compared with as many others at a time."""
@@ -46,10 +45,10 @@ def near_duplicates(
     correlation: float = CORRELATION,
     mirrored: bool = False,
 ) -> Index:
-    """Return the pairs of rows (m, 2) that show nearly the same; of equal files only the first row, no blank ones.
+    """Return the pairs of rows (m, 2) of near-duplicates, without blank ones.
 
-    mirrored: whether what shows the same once left and right are exchanged counts, too. Crops are
-    found as long as they take less than about 8 % of a side.
+    Equal files count once, by their first row. mirrored: whether mirror images count. Crops are
+    found up to about 8 % of a side.
     """
     _, first = np.unique(table.sha256, return_index=True)
     rows = np.sort(first[~table.blank[first]])
@@ -65,7 +64,7 @@ def near_duplicates(
 
 
 def _mirrored(thumbs: npt.NDArray[np.uint8], distance: int, correlation: float) -> Iterator[Index]:
-    """Yield the pairs of which one looks like the other in a mirror, the lower row first."""
+    """Yield the pairs of mirror images, the lower row first."""
     flipped, count = thumbs[:, :, ::-1], len(thumbs)
     here, there = _normalised(thumbs), _normalised(flipped)
     hashes = np.concatenate((_rough_hash(thumbs), _rough_hash(flipped)))
@@ -76,7 +75,7 @@ def _mirrored(thumbs: npt.NDArray[np.uint8], distance: int, correlation: float) 
 
 
 def _rough_hash(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """Return what `facts` calls dhash, as well as tiny copies (n, 8, 8, 3) can tell it: a mirror needs no picture."""
+    """Return the dHash of thumbnails (n, 8, 8, 3), an approximation that needs no picture."""
     at = np.linspace(0, THUMB - 1, THUMB + 1)
     between = np.maximum(0, 1 - np.abs(at - np.arange(THUMB)[:, None])).astype(np.float32)
     spots = thumbs.mean(axis=3, dtype=np.float32) @ between
@@ -85,9 +84,9 @@ def _rough_hash(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
 
 
 def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int) -> Iterator[Index]:
-    """Yield all pairs of rows (m, 2) whose hashes differ in at most `distance` bits, in parts, some pairs twice.
+    """Yield batches of all pairs of rows (m, 2) within a Hamming distance, some pairs twice.
 
-    Hashes cut into distance + 1 bands that differ in so few bits agree in one band at least
+    Of distance + 1 bands of the hash at least one is equal
     (multi-index hashing, M. Norouzi et al., 2012), so only rows that share a band are compared.
     """
     edges = np.linspace(0, BITS, distance + 2).astype(np.uint64)
@@ -109,7 +108,7 @@ def _compare(hashes: npt.NDArray[np.uint64], rows: Index, distance: int) -> Iter
 
 
 def _normalised(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return tiny copies (n, 192) without the mean of each colour and of length 1: their products are correlations."""
+    """Return thumbnails (n, 192), centred by colour and of norm 1, to be correlated."""
     normalised = thumbs - thumbs.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
     rows: npt.NDArray[np.float32] = normalised.reshape(-1, thumbs[0].size if len(thumbs) else 1)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
@@ -119,7 +118,7 @@ def _normalised(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 def _correlated(
     left: npt.NDArray[np.float32], right: npt.NDArray[np.float32], pairs: Index, correlation: float
 ) -> npt.NDArray[np.bool_]:
-    """Return which pairs of rows, one of the left and one of the right, have such a correlation at least."""
+    """Return which pairs of a left and a right row have at least this correlation."""
     alike = np.zeros(len(pairs), bool)
     for i in range(0, len(pairs), TILE):
         first, second = pairs[i : i + TILE].T
@@ -128,7 +127,7 @@ def _correlated(
 
 
 def connected(count: int, pairs: Index) -> Index:
-    """Return a group number for each of `count` rows, so that both rows of every pair have the same."""
+    """Return the connected component of each of `count` rows, by pairs."""
     if not count:
         return np.zeros(0, np.int64)
     links = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (count, count))
@@ -138,7 +137,7 @@ def connected(count: int, pairs: Index) -> Index:
 def groups(
     table: ImageHashes, sources: Sequence[str], *, distance: int = DISTANCE, mirrored: bool = False
 ) -> Index:
-    """Return a group number for each row, equal for what must not be torn apart: one source, or nearly one picture.
+    """Return a group number for each row: rows of a source and near-duplicates share a group.
 
     sources: of each row; "" is unknown and joins nothing. mirrored: see `near_duplicates`.
     """

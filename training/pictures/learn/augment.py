@@ -1,4 +1,4 @@
-"""Training pictures as other people would have drawn, framed and lit them; on batches of tensors, from one seed."""
+"""Augmentation of batches of training pictures, as tensors, from one seed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from training.pictures.dataset.settings import Augment
 
 WHITE, WHITE_FROM = 255.0, 247.0
-"""Transparency becomes white when a picture is decoded; resampling leaves a little of it."""
+"""Transparency is decoded as white, which resampling blurs a little."""
 
 
 def augment_batch(x: torch.Tensor, how: Augment, random: torch.Generator) -> torch.Tensor:
-    """Return a batch (n, 3, height, width) of 0 to 255, float32, each picture changed in its own way."""
+    """Return an augmented batch (n, 3, height, width), float32 from 0 to 255."""
     if how.flip or how.shift or how.scale or how.turn:
         x = _move(x, how, random)
     if how.background:
@@ -29,7 +29,7 @@ def augment_batch(x: torch.Tensor, how: Augment, random: torch.Generator) -> tor
 
 
 def _move(x: torch.Tensor, how: Augment, random: torch.Generator) -> torch.Tensor:
-    """Return the pictures flipped, shifted, scaled and turned; what comes in from outside is white."""
+    """Return the pictures flipped, shifted, scaled and rotated, with a white border."""
     import torch
     from torch.nn import functional
 
@@ -50,7 +50,7 @@ def _move(x: torch.Tensor, how: Augment, random: torch.Generator) -> torch.Tenso
 
 
 def _background(x: torch.Tensor, share: float, random: torch.Generator) -> torch.Tensor:
-    """Return the pictures, the white of a share of them in a colour of chance."""
+    """Return the pictures; a share of them gets a random background instead of white."""
     chosen = _uniform(random, len(x), 1, 1, 1, low=0) < share
     colour = WHITE * _uniform(random, len(x), 3, 1, 1, low=0)
     white = (x.amin(1, keepdim=True) - WHITE_FROM).clamp(0) / (WHITE - WHITE_FROM) * chosen

@@ -1,4 +1,4 @@
-"""Keras networks cut at a layer: from uint8 pictures, any number at once, to that layer's numbers as one row each."""
+"""Truncates a Keras network at a layer: a graph from uint8 pictures to its output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load(path: Path) -> Any:
         return keras_on_torch().saving.load_model(path, compile=False)
     except Exception as error:  # zipfile, h5py, json and Keras have their own errors
         raise MaterialError(
-            f"{path} is no Keras network (of weights alone none can be made): {error}"
+            f"{path} is not a Keras network (a file of weights is not enough): {error}"
         ) from error
 
 
@@ -36,7 +36,7 @@ def layers(model: Any) -> list[str]:
 
 
 def _every(model: Any) -> Iterator[Any]:
-    """Yield the layers in order, those of a network inside it after it; Keras's own walk turns these round."""
+    """Yield the layers in order, inner ones after their network; Keras's order is reversed."""
     for layer in model.layers:
         yield layer
         yield from _every(layer) if hasattr(layer, "layers") else ()
@@ -50,20 +50,20 @@ def truncate(
     scale: Sequence[float],
     size: tuple[int, int],
 ) -> tuple[bytes, str]:
-    """Return the graph from uint8 `pixels` (n, height, width, 3) to float32 `descriptor` (n, numbers), and the layer.
+    """Return the graph from uint8 (n, height, width, 3) to float32 (n, numbers), and the layer.
 
-    layer: a name of `layers`; empty takes the last. mean, scale: as
-    `training.pictures.learn.layer_onnx.truncate` takes them. size: height and width for a network that
-    takes any. Raises MaterialError for an unknown layer or a network that takes no pictures.
+    layer: a name of `layers`; default: the last. mean, scale: as in `layer_onnx.truncate`. size:
+    height and width for a network of any size. Raises MaterialError for an unknown layer or a
+    network that takes no pictures.
     """
     names = layers(model)
     layer = layer or model.layers[-1].name
     if layer not in names:
-        raise MaterialError(f"no layer {layer!r}; there is {some(names)}")
+        raise MaterialError(f"no layer {layer!r}; layers: {some(names)}")
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise MaterialError(
-            f"the network takes {shape}: pictures have three channels, first or last, and stand alone"
+            f"the network takes {shape}: its only input must be pictures of three channels"
         )
     first = shape[3] != 3
     height, width = (

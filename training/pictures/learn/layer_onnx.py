@@ -1,4 +1,4 @@
-"""Networks cut at a layer: from uint8 pictures, any number at once, to that layer's numbers as one row each."""
+"""Truncates an ONNX or Keras network at a layer: a graph from uint8 pictures to its output."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PASSED = {"Reshape", "Flatten", "Squeeze", "Identity", "QuantizeLinear"}
-"""Operators at the end of a network that only change the form of what the layer before them gives.
-"""
+"""Operators at the end of a network that only change the form of the layer before."""
 DESCRIPTOR = "descriptor"
 TOLERANCE = 1e-3
-"""Between a picture alone and among others, relative to the largest number."""
+"""Between a picture alone and in a batch, relative to the largest number."""
 
 
 def layer_graph(
@@ -31,10 +30,10 @@ def layer_graph(
     scale: Sequence[float],
     size: tuple[int, int],
 ) -> bytes:
-    """Return the graph of `cut` of an ONNX or Keras file.
+    """Return the truncated graph of an ONNX or Keras file.
 
-    size: height and width for a Keras network that takes any. Raises MaterialError as `cut` does,
-    and when there is no network.
+    size: height and width for a Keras network of any size. Raises MaterialError as `truncate` does,
+    and when the file holds no network.
     """
     if path.suffix not in layer_keras.SUFFIXES:
         return truncate(load(path), layer, mean=mean, scale=scale)
@@ -46,7 +45,7 @@ def layer_graph(
 
 
 def layer_names(path: Path) -> list[str]:
-    """Return the names of the layers of an ONNX or Keras file. Raises MaterialError when there is no network."""
+    """Return the names of the layers of an ONNX or Keras file. Raises MaterialError."""
     if path.suffix in layer_keras.SUFFIXES:
         return layer_keras.layers(layer_keras.load(path))
     return layers(load(path))
@@ -61,34 +60,33 @@ def load(path: Path) -> Any:
     except FileNotFoundError:
         raise MaterialError(f"no network {path}: give an ONNX, .keras or .h5 file") from None
     except Exception as error:  # protobuf has its own errors
-        raise MaterialError(f"{path} is no ONNX network: {error}") from error
+        raise MaterialError(f"{path} is not an ONNX network: {error}") from error
 
 
 def layers(model: Any) -> list[str]:
-    """Return the names of what the nodes of a network give, in order."""
+    """Return the names of the outputs of a network's nodes, in order."""
     return [name for node in model.graph.node for name in node.output if name]
 
 
 def truncate(
     model: Any, layer: str = "", *, mean: Sequence[float] = (0,), scale: Sequence[float] = (255,)
 ) -> bytes:
-    """Return the graph from `pixels`, uint8 (n, height, width, 3), to `descriptor`, float32 (n, numbers).
+    """Return the graph from `pixels`, uint8 (n, height, width, 3), to `descriptor`, (n, numbers).
 
-    layer: a name of `layers`; empty takes the last that is not merely a form of the one before.
-    mean, scale: what a network with a float input wants subtracted and then divided by, of 255, one
-    number or one a channel; a network that takes uint8 does so itself. Raises MaterialError for an
-    unknown layer, a network that takes no pictures, and one that cannot look at several pictures at
-    once.
+    layer: a name of `layers`; default: the last that is not only a reshape. mean, scale: subtracted
+    from pixels of 0 to 255, then divided by, for a network with a float input; one number, or one a
+    channel. Raises MaterialError for an unknown layer, a network that takes no pictures, and one
+    that cannot take batches.
     """
     import onnx
 
     graph = model.graph
     layer = layer or _last(graph)
     if layer not in layers(model):
-        raise MaterialError(f"no layer {layer!r}; there is {some(layers(model))}")
+        raise MaterialError(f"no layer {layer!r}; layers: {some(layers(model))}")
     nodes, used = _needed(graph, layer)
     first = _input(graph)
-    head = _head(first, mean, scale)
+    head = _input_nodes(first, mean, scale)
     nodes.append(onnx.helper.make_node("Flatten", [layer], [DESCRIPTOR], axis=1))
     takes = onnx.helper.make_tensor_value_info(
         "pixels", onnx.TensorProto.UINT8, ["n", *_sides(first), 3]
@@ -115,7 +113,7 @@ def _last(graph: Any) -> str:
 
 
 def _needed(graph: Any, layer: str) -> tuple[list[Any], set[str]]:
-    """Return the nodes that a layer follows from, and the names of all they take."""
+    """Return the nodes that a layer depends on, and the names of their inputs."""
     wanted, nodes = {layer}, []
     for node in reversed(graph.node):
         if wanted.intersection(node.output):
@@ -128,7 +126,7 @@ def _input(graph: Any) -> Any:
     constants = {constant.name for constant in graph.initializer}
     takes = [item for item in graph.input if item.name not in constants]
     if len(takes) != 1 or len(takes[0].type.tensor_type.shape.dim) != 4:
-        raise MaterialError("the network must take pictures, and nothing beside them")
+        raise MaterialError("the network must take pictures, and nothing else")
     return takes[0]
 
 
@@ -151,8 +149,10 @@ def _sides(first: Any) -> list[int]:
     return sides
 
 
-def _head(first: Any, mean: Sequence[float], scale: Sequence[float]) -> tuple[list[Any], list[Any]]:
-    """Return nodes and constants from `pixels` to what the network takes."""
+def _input_nodes(
+    first: Any, mean: Sequence[float], scale: Sequence[float]
+) -> tuple[list[Any], list[Any]]:
+    """Return nodes and constants from `pixels` to the input of the network."""
     from onnx import TensorProto, helper, numpy_helper
 
     if first.type.tensor_type.elem_type == TensorProto.UINT8:
@@ -174,7 +174,7 @@ def _head(first: Any, mean: Sequence[float], scale: Sequence[float]) -> tuple[li
 
 
 def _check(content: bytes, layer: str) -> None:
-    """Refuse a graph that does not see each picture by itself."""
+    """Raise MaterialError for a graph that does not treat each picture on its own."""
     session = Session(content)
     images = np.random.default_rng(0).integers(0, 256, (3, *session.shape), np.uint8)
     try:

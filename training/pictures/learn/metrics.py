@@ -1,4 +1,4 @@
-"""What scores of one class each are worth: top-k, F1, calibration and the worst mistakes, beside the majority."""
+"""Metrics of a multi-class model: top-k, F1, majority, calibration, worst mistakes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ EXAMPLES = 12
 
 
 class Evaluation(NamedTuple):
-    """Scores of pictures that nothing was learnt from."""
+    """Scores and labels of held-out pictures."""
 
     name: str
-    """The source left out, or what part it is."""
+    """The source that was left out, or the part."""
     question: str
-    """What the pictures have in common."""
+    """What is tested with these pictures."""
     scores: Scores
     labels: Labels
     """(rows,)"""
@@ -34,9 +34,10 @@ class Evaluation(NamedTuple):
 
 
 def measure(scores: Scores, labels: Labels, *, top: Sequence[int] = (1, 3, 5)) -> Metrics:
-    """Return the figures of pictures (n, classes): top-k, macro-F1, the majority's share, calibration.
+    """Return top-k, macro-F1, the share of the majority and the calibration error.
 
-    Macro-F1 is over the classes that occur. Figures that nothing supports are None.
+    scores: (n, classes). Macro-F1 is over the classes that occur. Without pictures the metrics are
+    None.
     """
     count, classes = scores.shape
     if not count:
@@ -45,19 +46,19 @@ def measure(scores: Scores, labels: Labels, *, top: Sequence[int] = (1, 3, 5)) -
             **dict.fromkeys(("top1", "macro_f1", "majority", "calibration_error")),
         }
     place = rank(scores, labels)
-    said, f1 = scores.argmax(axis=1), f1_by_class(scores, labels)
-    best = scores[np.arange(count), said]
+    predicted, f1 = scores.argmax(axis=1), f1_by_class(scores, labels)
+    best = scores[np.arange(count), predicted]
     return {
         "pictures": count,
         **{f"top{k}": float((place < k).mean()) for k in top if k == 1 or k < classes},
         "macro_f1": float(np.mean([value for value in f1 if value is not None])),
         "majority": float(np.bincount(labels).max() / count),
-        "calibration_error": reliability(best, said == labels)["expected_calibration_error"],
+        "calibration_error": reliability(best, predicted == labels)["expected_calibration_error"],
     }
 
 
 def rank(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
-    """Return how many classes score higher than the right one, (n,); of ties, those before it."""
+    """Return how many classes score higher than the true one, (n,); of ties, those before it."""
     right = scores[np.arange(len(labels)), labels][:, None]
     before = np.arange(scores.shape[1]) < np.asarray(labels)[:, None]
     return np.asarray(((scores > right) | ((scores == right) & before)).sum(axis=1), np.int64)
@@ -65,9 +66,9 @@ def rank(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
 
 def f1_by_class(scores: Scores, labels: Labels) -> list[float | None]:
     """Return F1 of each class, None where it does not occur."""
-    said, classes = scores.argmax(axis=1), scores.shape[1]
+    predicted, classes = scores.argmax(axis=1), scores.shape[1]
     there, called, hits = (
-        np.bincount(x, minlength=classes) for x in (labels, said, labels[said == labels])
+        np.bincount(x, minlength=classes) for x in (labels, predicted, labels[predicted == labels])
     )
     return [
         2 * hit / (a + b) if a else None
@@ -78,7 +79,7 @@ def f1_by_class(scores: Scores, labels: Labels) -> list[float | None]:
 def by_class(
     scores: Scores, labels: Labels, names: Sequence[str], *, top: int
 ) -> list[dict[str, Any]]:
-    """Return support, top-1, top-k and F1 of each class that occurs, the hardest first; at most 40."""
+    """Return support, top-1, top-k and F1 of at most 40 classes, the hardest first."""
     place, f1 = rank(scores, labels), f1_by_class(scores, labels)
     found: list[dict[str, Any]] = []
     for label in np.unique(labels).tolist():
@@ -91,18 +92,18 @@ def by_class(
 def confused(
     scores: Scores, labels: Labels, names: Sequence[str], *, count: int = 10
 ) -> list[tuple[str, str, int]]:
-    """Return what is most often taken for what: (what it is, what was said, how often)."""
-    said = scores.argmax(axis=1)
-    wrong = said != labels
+    """Return the most frequent confusions: (true class, predicted class, count)."""
+    predicted = scores.argmax(axis=1)
+    wrong = predicted != labels
     pairs, often = np.unique(
-        np.stack((labels[wrong], said[wrong]), axis=1), axis=0, return_counts=True
+        np.stack((labels[wrong], predicted[wrong]), axis=1), axis=0, return_counts=True
     )
     order = np.argsort(-often, kind="stable")[:count]
     return [(names[pairs[i, 0]], names[pairs[i, 1]], int(often[i])) for i in order]
 
 
 def matrix(scores: Scores, labels: Labels) -> list[list[int]] | None:
-    """Return how often each class was taken for each, or None for more than 40 classes."""
+    """Return the confusion matrix, or None for more than 40 classes."""
     classes = scores.shape[1]
     if classes > LARGEST_MATRIX:
         return None
@@ -113,10 +114,10 @@ def matrix(scores: Scores, labels: Labels) -> list[list[int]] | None:
 
 
 def mistakes(
-    judged: Sequence[Evaluation], names: Sequence[str], *, count: int = EXAMPLES
+    tests: Sequence[Evaluation], names: Sequence[str], *, count: int = EXAMPLES
 ) -> list[dict[str, Any]]:
-    """Return the wrong answers given with the highest scores, no two with the same pair of classes."""
-    found = [mistake for one in judged for mistake in _wrong(one, names)]
+    """Return the wrong predictions with the highest scores, one for each pair of classes."""
+    found = [mistake for one in tests for mistake in _wrong(one, names)]
     chosen: dict[tuple[str, str], dict[str, Any]] = {}
     for mistake in sorted(found, key=lambda each: -each["score"]):
         chosen.setdefault((mistake["is"], mistake["said"]), mistake)
@@ -124,22 +125,22 @@ def mistakes(
 
 
 def _wrong(one: Evaluation, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    said = one.scores.argmax(axis=1)
-    for at in np.flatnonzero(said != one.labels).tolist():
+    predicted = one.scores.argmax(axis=1)
+    for at in np.flatnonzero(predicted != one.labels).tolist():
         yield {
             "source": one.name,
             "row": int(one.rows[at]),
             "is": names[one.labels[at]],
-            "said": names[said[at]],
-            "score": float(one.scores[at, said[at]]),
+            "said": names[predicted[at]],
+            "score": float(one.scores[at, predicted[at]]),
             "right": float(one.scores[at, one.labels[at]]),
         }
 
 
-def calibration(judged: Sequence[Evaluation]) -> dict[str, Any]:
-    """Return how often the first guess was right, by tenth of its score."""
+def calibration(tests: Sequence[Evaluation]) -> dict[str, Any]:
+    """Return how often the first guess is right, by tenths of its score."""
     scores, labels = (
-        np.concatenate([getattr(one, what) for one in judged]) for what in ("scores", "labels")
+        np.concatenate([getattr(one, what) for one in tests]) for what in ("scores", "labels")
     )
-    said = scores.argmax(axis=1)
-    return reliability(scores[np.arange(len(said)), said], said == labels)
+    predicted = scores.argmax(axis=1)
+    return reliability(scores[np.arange(len(predicted)), predicted], predicted == labels)

@@ -1,4 +1,4 @@
-"""A network of Keras layers as an ONNX graph from uint8 pixels to scores, batch norm folded into convolutions."""
+"""Exports a small Keras network to ONNX, with batch norm folded into the convolutions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def export(fitted: Fitted, images: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _layer(graph: Graph, x: str, layer: Any, following: Any, temperature: float) -> str:
-    """Add one layer and return the name of what it gives."""
+    """Add one layer and return the name of its output."""
     kind = type(layer).__name__
     if kind == "Rescaling":
         scaled = graph.add("Mul", x, graph.constant(np.float32(layer.scale)))
@@ -62,13 +62,13 @@ def _layer(graph: Graph, x: str, layer: Any, following: Any, temperature: float)
         )
     if kind == "GlobalAveragePooling2D":
         return graph.add("Flatten", graph.add("GlobalAveragePool", x))
-    # Batch norm is in its convolution by now; dropout is for training only.
+    # Batch norm is folded into its convolution; dropout is for training only.
     passed = kind in {"BatchNormalization", "Dropout"}
     return x if passed else graph.add({"ReLU": "Relu", "Flatten": "Flatten"}[kind], x)
 
 
 def _folded(convolution: Any, following: Any) -> tuple[Any, Any]:
-    """Return weight (out, in, high, wide) and bias of a convolution that does what it and its batch norm did."""
+    """Return weight (out, in, height, width) and bias of a convolution with its batch norm."""
     weight = _numbers(convolution.kernel).transpose(3, 2, 0, 1)
     if type(following).__name__ != "BatchNormalization":
         return weight, _numbers(convolution.bias)

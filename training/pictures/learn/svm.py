@@ -1,4 +1,4 @@
-"""Support vector machines on descriptors, one class against the rest; kernel, C and gamma by cross-validation."""
+"""Support vector machines on descriptors, one against the rest, tuned by cross-validation."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 KERNELS = ("linear", "rbf", "sigmoid")
 MAX_CLASSES = 1000
-"""Each has a machine of its own."""
+"""One machine for each class."""
 BYTES_PER_PAIR = 24
-"""Of memory at most, for each pair of pictures."""
+"""Maximum of memory for each pair of pictures."""
 Matrix = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """What cross-validation chooses from."""
+    """The grid of the cross-validation."""
 
     kernels: tuple[str, ...] = KERNELS
     """linear, rbf, sigmoid."""
@@ -36,14 +36,14 @@ class Grid:
     gammas: tuple[float, ...] = (0.25, 1.0, 4.0)
     """Times one over the number of descriptors; the linear kernel takes only C."""
     folds: int = 3
-    """Of the cross-validation; with sources each of them is left out, up to `most_sources`."""
+    """Of the cross-validation; up to `most_sources` sources are left out one by one."""
     most_sources: int = 5
-    """With more sources than that, they are put into `folds` groups."""
+    """More sources are grouped into `folds` folds."""
     most: int = 12_000
-    """Pictures a machine learns from at most: memory grows with their square, and so does time."""
+    """Maximum of training pictures: memory and time grow with their square."""
 
     def __post_init__(self) -> None:
-        """Refuse a grid that holds nothing, or what is no kernel."""
+        """Check the grid. Raises RecipeError."""
         if not self.kernels or set(self.kernels) - set(KERNELS):
             raise RecipeError(
                 f"svm.kernels={list(self.kernels)} must be some of {', '.join(KERNELS)}"
@@ -77,7 +77,7 @@ class SvmParameters:
 
 @dataclass(frozen=True)
 class Svm:
-    """Standardisation, support vectors and a softmax over their decisions; everything a graph needs."""
+    """Standardisation, support vectors and the softmax over the decisions."""
 
     point: SvmParameters
     mean: Matrix
@@ -89,7 +89,7 @@ class Svm:
     offsets: Matrix
     """(classes,)"""
     sharpness: float = 1.0
-    """What decisions are multiplied by before the softmax."""
+    """Factor of the decisions before the softmax."""
 
     def decide(self, x: Matrix) -> Matrix:
         """Return the decisions (n, classes) on descriptors."""
@@ -106,11 +106,11 @@ class Svm:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The best combination, and what each came to."""
+    """The best combination, and the accuracy of each."""
 
     machine: Svm
     table: list[tuple[SvmParameters, float]]
-    """Mean over the folds of the share of right answers, best first."""
+    """Mean accuracy over the folds, best first."""
     decisions: Matrix
     """(n, classes) on every picture, by a machine that never saw its fold."""
 
@@ -135,27 +135,28 @@ def softmax(values: Matrix) -> Matrix:
 
 
 def check_classes(labels: Labels, classes: Sequence[str]) -> None:
-    """Refuse what nothing can be learnt from. Raises MaterialError."""
+    """Check the number of classes and of their pictures. Raises MaterialError."""
     counts = np.bincount(labels, minlength=len(classes))
     if len(classes) < 2:
-        raise MaterialError(f"one class only, {', '.join(classes)}: there is nothing to tell apart")
+        raise MaterialError(f"one class only, {', '.join(classes)}: at least two are needed")
     if len(classes) > MAX_CLASSES:
         raise MaterialError(
-            f"{len(classes):,} classes, each of which wants a machine of its own: at most {MAX_CLASSES:,}; "
+            f"{len(classes):,} classes: at most {MAX_CLASSES:,}, for each needs its own machine; "
             "a network of timbre train cifar-10 or birds has no such limit"
         )
     if thin := [name for name, count in zip(classes, counts, strict=True) if count < 2]:
         raise MaterialError(
-            f"a single picture, too few to learn from: {some(thin)}; add pictures or remove the folder"
+            f"a single picture, too few to train on: {some(thin)}; add pictures, or remove the "
+            "folder"
         )
 
 
 def check_count(count: int, grid: Grid) -> None:
-    """Refuse more pictures than there may be memory for. Raises MaterialError."""
+    """Check that the pictures fit into memory. Raises MaterialError."""
     if count > grid.most:
         raise MaterialError(
-            f"{count:,} pictures to learn from take about {BYTES_PER_PAIR * count**2 / 1e9:.0f} GB of memory, "
-            f"and svm.most is {grid.most:,}: give fewer pictures, or raise it"
+            f"{count:,} training pictures take about {BYTES_PER_PAIR * count**2 / 1e9:.0f} GB of "
+            f"memory, and svm.most is {grid.most:,}: give fewer pictures, or raise it"
         )
 
 
@@ -170,8 +171,8 @@ def search(
 ) -> SearchResult:
     """Return the machine with the best combination, fitted on all rows.
 
-    x: (n, numbers). labels: 0 to classes - 1, each at least twice. sources: of each row; where
-    there are several, none is on two sides of a fold.
+    x: (n, numbers). labels: 0 to classes - 1, each at least twice. sources: of each row; a source
+    is never on both sides of a fold.
     """
     points, folds = grid.points(), list(_folds(labels, sources, grid, seed))
     total, rates, found = len(folds) * len(points) + 1, dict[SvmParameters, float](), x[:, :0]
@@ -207,7 +208,7 @@ def fit(
 
 
 def _fit(point: SvmParameters, gram: Matrix, labels: Labels, classes: int) -> tuple[Matrix, Matrix]:
-    """Return weights (n, classes) and offsets (classes,) of one machine for each class against the rest."""
+    """Return weights (n, classes) and offsets (classes,) of one machine for each class."""
     from sklearn.svm import SVC
 
     weights, offsets = np.zeros((len(gram), classes), np.float32), np.full(classes, -1, np.float32)
@@ -245,7 +246,7 @@ def _folds(
 
 
 def _sharpness(decisions: Matrix, labels: Labels) -> float:
-    """Return what makes the softmax of decisions on rows never seen most likely to be right (temperature scaling)."""
+    """Return the factor that calibrates held-out decisions (temperature scaling)."""
     from scipy.optimize import minimize_scalar
 
     def loss(logarithm: float) -> float:

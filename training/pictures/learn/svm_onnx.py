@@ -1,4 +1,4 @@
-"""A network cut at a layer and a support vector machine as one ONNX graph, from pixels to scores."""
+"""Exports a truncated network and a support vector machine as one ONNX graph."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TOLERANCE = 1e-4
 
 
 def export(network: bytes, machine: Svm) -> bytes:
-    """Return the graph from `pixels`, uint8 (n, height, width, 3), to `scores`, float32 (n, classes).
+    """Return the graph from `pixels`, uint8 (n, height, width, 3), to `scores`, (n, classes).
 
-    network: made by `training.pictures.learn.layer_onnx.truncate`. Raises ArtefactError if scores differ
-    by more than 1e-4 from what the machine says of the network's descriptors.
+    network: made by `layer_onnx.truncate`. Raises ArtefactError if scores differ
+    by more than 1e-4 from the machine's on the network's descriptors.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -98,9 +98,9 @@ def _gauss(parts: _Parts, x: str, products: str, machine: Svm) -> str:
 
 
 def _check(content: bytes, network: bytes, machine: Svm) -> None:
-    whole, cut = Session(content), Session(network)
+    whole, layer = Session(content), Session(network)
     images = np.random.default_rng(0).integers(0, 256, (4, *whole.shape), np.uint8)
-    difference = float(np.abs(whole.predict(images) - machine.scores(cut.predict(images))).max())
+    difference = float(np.abs(whole.predict(images) - machine.scores(layer.predict(images))).max())
     if not difference <= TOLERANCE:
         raise ArtefactError(
             f"the graph's scores differ from the support vector machine's by {difference:.2g}"

@@ -1,4 +1,4 @@
-"""A Keras network as an ONNX graph from the tensor of a picture, metadata behind the pixels, to scores."""
+"""Exports a Keras network to ONNX: from pixels followed by metadata to scores."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 OPSET = 17
 TOLERANCE = 1e-4
-MOST = 4096
-"""Pictures in a batch that the graph is traced for."""
+MAX_BATCH = 4096
+"""Maximum batch that the graph is traced for."""
 
 
 def export(
@@ -49,7 +49,7 @@ def export(
 def stacked(
     material: TrainingData, rows: npt.NDArray[np.int64], config: PictureConfig
 ) -> npt.NDArray[np.uint8]:
-    """Return the tensors (n, *config.shape) of some pictures, as `features.picture.tensor` makes each."""
+    """Return the tensors (n, *config.shape) of pictures, as `features.picture.tensor` does."""
     images = np.asarray(material.images[rows])
     if not config.metadata:
         return images
@@ -79,7 +79,7 @@ def _module(learner: TransferNetwork, config: PictureConfig, temperature: float)
 
 
 def written(module: Any, shape: tuple[int, ...], *, gives: str) -> bytes:
-    """Return a torch module as the graph from `pixels`, uint8 (n, *shape), to what it is said to give."""
+    """Return the ONNX graph of a torch module, from `pixels`, uint8 (n, *shape), to `gives`."""
     import torch
 
     example = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8))
@@ -89,20 +89,20 @@ def written(module: Any, shape: tuple[int, ...], *, gives: str) -> bytes:
         )  # tracing warns of every shape it takes for a constant; they are compared
         try:
             return _traced(module, example, gives)
-        except Exception:  # noqa: BLE001 some layers' shapes cannot be traced, but be worked out beforehand
-            batch = torch.export.Dim("n", min=1, max=MOST)
-            worked_out = torch.export.export(
+        except Exception:  # noqa: BLE001 some shapes cannot be traced, only exported first
+            batch = torch.export.Dim("n", min=1, max=MAX_BATCH)
+            exported = torch.export.export(
                 module, (example,), dynamic_shapes=({0: batch},), strict=False
             )
-            plain = worked_out.run_decompositions({}).module()
-            # It is for inference only, and refuses to be told so.
+            plain = exported.run_decompositions({}).module()
+            # It is for inference only, but raises when train() is called.
             plain.train = lambda _mode=True: plain
             torch.onnx.register_custom_op_symbolic("aten::_to_copy", _cast(), OPSET)
             return _traced(plain, example, gives)
 
 
 def _cast() -> Any:
-    """Return the ONNX form of a change of type as `torch.export` writes it, for which torch has none."""
+    """Return the ONNX symbolic of `torch.export`'s type cast, which torch lacks."""
     from torch.onnx import JitScalarType, symbolic_helper
 
     def cast(graph: Any, x: Any, dtype: int | None, *_rest: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Recipes that teach a known network new classes: every knob, and what no run can mean refused before it begins."""
+"""The settings of recipes for transfer learning, checked before a run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PARTS = (*GROUPS, "classifier")
 
 @dataclass(frozen=True, kw_only=True)
 class StageSettings:
-    """One stage of the training. Rates are of the thirds of the backbone and of what follows it; 0 learns nothing."""
+    """One stage of the training, with a learning rate for each part; 0 freezes it."""
 
     epochs: int = 10
-    """Passes over the training pictures at most."""
+    """Maximum of passes over the training pictures."""
     low: float = 0.0
     """Learning rate of the backbone's first third."""
     middle: float = 0.0
@@ -26,16 +26,15 @@ class StageSettings:
     high: float = 0.0
     """Learning rate of its last third."""
     classifier: float = 1e-3
-    """Learning rate of what follows the pooling."""
+    """Learning rate of the layers after the pooling."""
     resets: tuple[str, ...] = ()
-    """Parts that begin from chance: low, middle, high, classifier."""
+    """Parts that begin with random weights: low, middle, high, classifier."""
     frozen: int = 0
-    """Epochs at first in which only the classifier learns."""
+    """First epochs in which only the classifier is trained."""
     one_cycle: bool = True
-    """Whether rates rise in the first fifth of the stage and fall to nothing after; else they stay.
-    """
+    """Whether rates rise in the first fifth of the stage and then fall to 0; else they stay."""
     patience: int = 3
-    """Epochs without a lower validation loss that end the stage."""
+    """Epochs without a lower validation loss after which the stage ends."""
     plateau: int = 2
     """Epochs without a lower validation loss after which rates are halved."""
     batch: int = 16
@@ -44,7 +43,7 @@ class StageSettings:
     """sgd (momentum 0.9) or adamw."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no training."""
+        """Check the settings. Raises RecipeError."""
         whole = {
             "epochs": self.epochs,
             "batch": self.batch,
@@ -74,19 +73,19 @@ class StageSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """The network that is taught."""
+    """The network."""
 
     backbone: str = "resnext50-32x4d"
     """A name of `training.pictures.learn.backbones`."""
     weights: str = "keras"
-    """keras (ImageNet's, fetched), none (by chance), or a .weights.h5, .h5 or .keras file."""
+    """keras (ImageNet's, downloaded), none (random), or a .weights.h5, .h5 or .keras file."""
     dense: tuple[int, ...] = ()
     """Units of dense layers between pooling and classes."""
     dropout: float = 0.2
     """Share of the last layer's inputs that are dropped."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no network."""
+        """Check the settings. Raises RecipeError."""
         check(self.backbone, self.weights)
         _check(
             all(units >= 1 for units in self.dense),
@@ -97,38 +96,38 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """What is tried for [fine] before the training: a rate for each part, and whether it begins from chance."""
+    """The search for rates and resets of [fine] before the training."""
 
     minutes: float = 0.0
-    """Time for it; 0 searches nothing. A trial under way then ends after its epoch."""
+    """Time limit; 0 for no search. A trial that runs then ends after its epoch."""
     trials: int = 100
-    """Settings tried at most."""
+    """Maximum of trials."""
     epochs: int = 3
     """Of a trial."""
     lowest: float = 1e-6
-    """Lowest rate that is tried."""
+    """Lowest learning rate."""
     highest: float = 1e-1
-    """Highest."""
+    """Highest learning rate."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no search."""
+        """Check the settings. Raises RecipeError."""
         _check(0 <= self.minutes < float("inf"), f"search.minutes={self.minutes} must be 0 or more")
         for name, value in {"trials": self.trials, "epochs": self.epochs}.items():
             _check(value >= 1, f"search.{name}={value} must be at least 1")
         ordered = 0 < self.lowest < self.highest <= 10
         _check(
             ordered,
-            f"search.lowest={self.lowest} and highest={self.highest} must rise from above 0 to at most 10",
+            f"search.lowest={self.lowest} and highest={self.highest} must rise from above 0 to "
+            "at most 10",
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferRecipe(TrainedRecipe):
-    """Everything that decides an artefact of a known network that learnt new classes, but the code."""
+    """The settings of an artefact made by transfer learning."""
 
     metadata: tuple[str, ...] = ()
-    """What is told beside the picture, of the names in pictures.layout; joined to the pooled
-    vector."""
+    """Metadata of the picture, of the names in pictures.layout; joins the pooled vector."""
     tensorboard: bool = False
     """Whether to write TensorBoard's files beside the curves; needs tensorboard."""
     save_weights: str = ""
@@ -140,12 +139,12 @@ class TransferRecipe(TrainedRecipe):
     search: SearchSettings = field(default_factory=SearchSettings)
 
     def __post_init__(self) -> None:
-        """Refuse now what would be found out after the training. Raises RecipeError."""
+        """Check the settings before the training. Raises RecipeError."""
         super().__post_init__()
-        told = Layout.parse(self.pictures.layout, self.pictures.source).metadata
+        named = Layout.parse(self.pictures.layout, self.pictures.source).metadata
         for name in self.metadata:
             _check(
-                name in told,
+                name in named,
                 f"metadata {name!r} is missing in pictures.layout={self.pictures.layout!r}",
             )
         _check(

@@ -1,4 +1,4 @@
-"""A map of pictures: what lies close looks alike to a network; one page that stands alone."""
+"""A t-SNE map of pictures by their descriptors, as one self-contained page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).with_name("map.html")
 MAX_PICTURES = 3000
-"""Pictures on a map; of more, as many are drawn by chance."""
+"""Maximum of pictures on a map; of more, a random sample is shown."""
 MIN_PICTURES = 5
 COMPONENTS = 50
 PERPLEXITY = 30.0
@@ -30,7 +30,7 @@ SIDE = 40
 QUALITY = 75
 """Of the thumbnails as JPEG: about a kilobyte each."""
 GRID = 10_000
-"""Places are whole numbers from 0 to this."""
+"""Coordinates are whole numbers from 0 to this."""
 Matrix = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
@@ -53,7 +53,7 @@ def render_map(pack: Pack, x: Matrix, *, title: str, seed: int) -> str:
         )
     ]
     of = (
-        f"{len(rows):,} of {len(x):,} pictures, drawn by chance"
+        f"{len(rows):,} of {len(x):,} pictures, a random sample"
         if len(rows) < len(x)
         else f"{len(x):,} pictures"
     )
@@ -61,9 +61,9 @@ def render_map(pack: Pack, x: Matrix, *, title: str, seed: int) -> str:
         {"labels": list(pack.classes), "sources": sources, "points": points},
         sprite([np.array(pack.images[row]) for row in rows.tolist()]),
         title=title,
-        note=f"{of}: t-SNE of {x.shape[1]:,} numbers that the network makes of each, over {COMPONENTS} principal "
-        "components at most. Who lies close looks alike to the network; distances between groups, and their sizes, "
-        "mean nothing.",
+        note=f"{of}: t-SNE of their descriptors of {x.shape[1]:,} numbers, over at most {COMPONENTS} "
+        "principal components. Close pictures are similar for the network; distances between "
+        "groups, and their sizes, mean little.",
     )
 
 
@@ -73,11 +73,11 @@ def sample_rows(count: int, *, seed: int) -> Rows:
 
 
 def embed(x: Matrix, *, seed: int) -> Rows:
-    """Return the place (n, 2) of each row, whole numbers from 0 to 10,000 with the proportions of the embedding.
+    """Return the position (n, 2) of each row, whole numbers from 0 to 10,000.
 
     t-SNE (van der Maaten and Hinton 2008) of the first principal components of the standardised
     numbers; the same seed gives the same map. Raises MaterialError with fewer than 5 rows, or with
-    rows that are all alike.
+    equal rows only.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -85,7 +85,8 @@ def embed(x: Matrix, *, seed: int) -> Rows:
     spread = x.std(axis=0)
     if len(x) < MIN_PICTURES or not spread.max() > 0:
         raise MaterialError(
-            f"no map: {len(x)} pictures, and it takes {MIN_PICTURES} that differ; leave map=false"
+            f"no map: {len(x)} pictures; at least {MIN_PICTURES} different ones are needed, or "
+            "map=false"
         )
     standard = (x - x.mean(axis=0)) / np.where(spread > 1e-6, spread, 1)
     fewer = PCA(
@@ -102,7 +103,7 @@ def embed(x: Matrix, *, seed: int) -> Rows:
 
 
 def sprite(images: Sequence[npt.NDArray[np.uint8]]) -> str:
-    """Return thumbnails of uint8 (height, width, 3), row after row of a square sheet, as a data URI."""
+    """Return a square sheet of thumbnails of uint8 (height, width, 3), as a data URI."""
     from PIL import Image, ImageOps
 
     columns = columns_of(len(images))
@@ -116,12 +117,15 @@ def sprite(images: Sequence[npt.NDArray[np.uint8]]) -> str:
 
 
 def columns_of(count: int) -> int:
-    """Return how many thumbnails stand side by side."""
+    """Return the columns of thumbnails in the sprite."""
     return int(np.ceil(np.sqrt(count)))
 
 
 def render(shown: dict[str, Any], thumbnails: str, *, title: str, note: str) -> str:
-    """Return the page. shown: labels, sources, and points [x, y, label, source, path]. thumbnails: in their order."""
+    """Return the page.
+
+    shown: labels, sources and points [x, y, label, source, path]. thumbnails: in their order.
+    """
     # In a script, only "<" could end it.
     data = json.dumps({**shown, "side": SIDE, "across": columns_of(len(shown["points"]))}).replace(
         "<", "\\u003c"

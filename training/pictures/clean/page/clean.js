@@ -1,12 +1,14 @@
 "use strict";
 
 const KINDS = {
-  equal: ["Equal files", "The same bytes more than once. Of each set one is enough: F keeps the one you are on."],
-  near: ["Near-duplicates", "The same picture in another size, quality or colour, cropped a little, or mirrored. A split never cuts through such a set."],
+  equal: ["Equal files", "Files with the same bytes. One of each set is enough: F keeps the current one."],
+  near: ["Near-duplicates", "The same picture in another size, quality or colour, cropped a little, or mirrored. "
+    + "A split keeps such a set together."],
   blank: ["Blank", "Pictures of nearly one colour."],
   unreadable: ["Unreadable", "Files that cannot be read as a picture."],
-  label: ["Doubtful labels", "A small classifier that never saw the picture takes it for another class, the least likely first."],
-  all: ["All pictures", "Everything there is, class by class."],
+  label: ["Suspect labels", "A small classifier, trained without the picture, predicts another class. "
+    + "The least likely first."],
+  all: ["All pictures", "All pictures by class."],
 };
 const MANY = 60; // sets on a page
 const PICTURES = 120; // cards on a page of single pictures
@@ -19,7 +21,7 @@ async function ask(what, body) {
   const answer = await fetch(what, body && {
     method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", "X-Timbre-Token": token },
   }).catch(() => null);
-  const data = answer ? await answer.json().catch(() => ({})) : { error: "timbre data clean has ended" };
+  const data = answer ? await answer.json().catch(() => ({})) : { error: "timbre data clean has stopped" };
   if (!answer || !answer.ok) throw new Error(data.error || answer.statusText);
   return data;
 }
@@ -96,7 +98,7 @@ function go(change) {
 function render() {
   const [title, about] = KINDS[view.kind];
   $("title").textContent = title + (view.label ? ` in ${view.label}` : "");
-  const right = view.kind === "label" ? ` It is right about ${Math.round(state.accuracy * 100)} % of the pictures.` : "";
+  const right = view.kind === "label" ? ` It is right on ${Math.round(state.accuracy * 100)} % of the pictures.` : "";
   $("about").textContent = about + right;
   const findings = shown(view.kind);
   const size = ["equal", "near"].includes(view.kind) ? MANY : PICTURES;
@@ -143,7 +145,7 @@ function targets() { return view.chosen.size ? [...view.chosen] : current() ? [f
 
 function bar() {
   const numbers = targets();
-  $("chosen").textContent = view.chosen.size ? `${view.chosen.size} chosen` : numbers.length ? state.paths[focused] : "No picture chosen";
+  $("chosen").textContent = view.chosen.size ? `${view.chosen.size} selected` : numbers.length ? state.paths[focused] : "No picture selected";
   const finding = current()?.finding;
   for (const button of $("actions").querySelectorAll("button")) button.disabled = !numbers.length;
   $("actions").querySelector("[data-action=first]").disabled = !finding || !isSet(finding);
