@@ -178,7 +178,7 @@ def twins(root):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lone, "a single picture, too few to train on and judge with: wedge"),
+        (lone, "a single picture, too few for training and test: wedge"),
         (one_class, "has one class, box"),
         (twins, "labels that differ only in case: Box and box"),
     ],

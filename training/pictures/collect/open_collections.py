@@ -51,8 +51,8 @@ class CollectionSearch:
             raise RecipeError(f"collection {self.collection!r} must be one of {', '.join(PAGES)}")
         if not self.queries or self.count < 1:
             raise RecipeError(
-                "a search needs queries, such as queries = { robin = 'european robin' }, and a count "
-                "of 1 or more"
+                "a search needs queries, such as queries = { robin = 'european robin' }, and a "
+                "count of 1 or more"
             )
 
     def start(self) -> list[Item]:

@@ -167,7 +167,8 @@ def _run(options: argparse.Namespace) -> None:
         + ", ".join(f"{n:,} {result}" for result, n in counts.most_common())
     )
     print(
-        f"{len(labels):,} of {len(names.classes):,} classes have pictures; traps: {options.out / 'report.md'}"
+        f"{len(labels):,} of {len(names.classes):,} classes have pictures; possible mismatches: "
+        f"{options.out / 'report.md'}"
     )
 
 

@@ -13,39 +13,39 @@ from training.pictures.dataset.folders import Layout
 
 
 def add_layout(parser: argparse.ArgumentParser) -> None:
-    """Add what the folders below the root mean."""
+    """Add the options of the layout of folders."""
     parser.add_argument(
         "--layout",
         default="label",
-        help="what the folders mean, from the root: label, source, _ for nothing, or the name of metadata; "
-        "such as source/label (default: %(default)s)",
+        help="meaning of the folders from the root: label, source, _ for none, or the name of "
+        "metadata; such as source/label (default: %(default)s)",
     )
     parser.add_argument(
         "--source",
         default="",
         metavar="REGEX",
-        help="what its first group finds in a path is the source, such as '(IMG_\\d+)'",
+        help="its first group in a path is the source, such as '(IMG_\\d+)'",
     )
 
 
 def add_distance(parser: argparse.ArgumentParser) -> None:
-    """Add how alike near-duplicates are."""
+    """Add the distance of near-duplicates."""
     parser.add_argument(
         "--distance",
         type=bounded_int(0, near_duplicates.MAX_DISTANCE),
         default=near_duplicates.DISTANCE,
         metavar="BITS",
-        help="hashes of near-duplicates differ in so many of 64 bits at most (default: %(default)s)",
+        help="maximum Hamming distance of near-duplicates' 64-bit hashes (default: %(default)s)",
     )
 
 
 def layout_of(options: argparse.Namespace) -> Layout:
-    """Return the layout that the options ask for."""
+    """Return the layout of the options."""
     return Layout.parse(options.layout, options.source)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add how a picture becomes an array."""
+    """Add the options of decoding."""
     parser.add_argument(
         "--size",
         default="224",
@@ -59,7 +59,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def config_of(options: argparse.Namespace) -> PictureConfig:
-    """Return the configuration that the options ask for. Raises MaterialError or Unprocessable."""
+    """Return the picture configuration. Raises MaterialError or Unprocessable."""
     height, by, width = options.size.partition("x")
     if not (height.isdecimal() and (width.isdecimal() if by else not width)):
         raise MaterialError(f"size {options.size!r}: give pixels, such as 64 or 48x96")

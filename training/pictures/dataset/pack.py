@@ -1,4 +1,4 @@
-"""`timbre data pack`: a folder of pictures as arrays that are mapped instead of read."""
+"""`timbre data pack`: converts a folder of pictures to memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from training.pictures.dataset.image_hash import ImageHash
 
 PREPARED = 16
-"""Pictures per task of a thread: few, because they wait in memory to be written."""
+"""Pictures per task of a thread: few, because they are in memory until written."""
 
 
 class Packed(NamedTuple):
-    """One picture ready to be written."""
+    """One decoded picture with its hashes."""
 
     picture: Picture
     pixels: Pixels
@@ -55,7 +55,7 @@ class Packed(NamedTuple):
 
 
 def main(argv: list[str]) -> int:
-    """Run `timbre data pack` and return the exit code: 0 done, 1 refused."""
+    """Run `timbre data pack` and return the exit code: 0 done, 1 error."""
     options = _parser().parse_args(argv)
     return run_command("data pack", lambda: _run(options))
 
@@ -97,16 +97,17 @@ def _run(options: argparse.Namespace) -> None:
             progress=progress,
         )
     print(
-        f"{options.out}: {about['rows']:,} pictures of {about['classes']:,} classes, {about['problems']:,} left out"
+        f"{options.out}: {about['rows']:,} pictures of {about['classes']:,} classes, "
+        f"{about['problems']:,} left out"
     )
 
 
 def warnings(found: Listing, layout: Layout) -> Iterator[str]:
-    """Yield what a person should know of a folder before it is used."""
+    """Yield warnings about a folder: empty classes, single pictures, skipped files."""
     if empty := empty_classes(found, layout):
         yield f"left out, no picture in: {some(empty)}"
     if thin := thin_classes(found.pictures):
-        yield f"a single picture, too few to train on and judge with: {some(thin)}"
+        yield f"a single picture, too few for training and test: {some(thin)}"
     if found.problems:
         reasons = Counter(problem.reason for problem in found.problems)
         yield "left out: " + "; ".join(
@@ -124,15 +125,15 @@ def pack(
     jobs: int = 2,
     progress: Callable[[int, int], None],
 ) -> dict[str, int]:
-    """Write the pack `out`, whole or not at all, rows in an order of chance; return rows, classes and problems.
+    """Write the pack `out` with shuffled rows, atomically; return rows, classes and problems.
 
-    metadata: the names of what the pictures' metadata tell. Raises MaterialError when `out` exists,
+    metadata: names of the pictures' metadata. Raises MaterialError when `out` exists,
     the disk is too small, or no picture can be read.
     """
     order = np.random.default_rng(seed).permutation(len(found.pictures))
     shuffled = replace(found, pictures=[found.pictures[i] for i in order])
     with new_folder(out) as work:
-        _check_room(work, len(shuffled.pictures) * 3 * config.height * config.width)
+        _check_space(work, len(shuffled.pictures) * 3 * config.height * config.width)
         made = _counted(prepared(shuffled, config, jobs=jobs), len(order), progress)
         counts = _write(shuffled, work, metadata, made, (config.height, config.width, 3))
         about = {
@@ -179,7 +180,7 @@ def _write(
 
 
 def prepared(found: Listing, config: PictureConfig, *, jobs: int) -> Iterator[Packed | Problem]:
-    """Yield every picture decoded, or why it cannot be, in their order."""
+    """Yield every picture decoded, or its problem, in order."""
 
     def prepare(picture: Picture) -> Packed | Problem:
         try:
@@ -202,7 +203,7 @@ def _counted(
 
 
 def _keep(made: Packed, images: ImageFile, thumbs: ImageFile) -> tuple[str, ...]:
-    """Write the picture, and return its row of the index."""
+    """Write the picture, and return its index row."""
     picture, known = made.picture, made.facts
     images.add(made.pixels)
     thumbs.add(known.thumb)
@@ -211,7 +212,7 @@ def _keep(made: Packed, images: ImageFile, thumbs: ImageFile) -> tuple[str, ...]
 
 
 def _write_labels(work: Path, labels: npt.NDArray[np.int32], names: list[str]) -> int:
-    """Write labels.npy and the classes that occur; return how many. labels: indices of the names."""
+    """Write labels.npy and the classes that occur; return their number. labels: of names."""
     there, numbers = np.unique(labels, return_inverse=True)
     np.save(work / "labels.npy", numbers.astype(np.int32))
     classes = [names[number] for number in there.tolist()]
@@ -221,8 +222,9 @@ def _write_labels(work: Path, labels: npt.NDArray[np.int32], names: list[str]) -
     return len(classes)
 
 
-def _check_room(folder: Path, needed: int) -> None:
+def _check_space(folder: Path, needed: int) -> None:
     if needed > (free := shutil.disk_usage(folder).free):
         raise MaterialError(
-            f"the pack takes {needed / 1e9:.1f} GB, and {folder.parent} has {free / 1e9:.1f} GB left"
+            f"the pack needs {needed / 1e9:.1f} GB, and {folder.parent} has "
+            f"{free / 1e9:.1f} GB free"
         )

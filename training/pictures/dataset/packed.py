@@ -1,12 +1,12 @@
-"""Packs: the pictures of a folder as one array that is mapped, not read, with labels and where each row comes from.
+"""Packs: the pictures of a folder as one memory-mapped array, with labels and an index.
 
 images.npy    uint8 (n, height, width, 3)
 labels.npy    int32 (n,), indices of the classes
 classes.json  the names of the classes
-thumbs.npy    uint8 (n, 8, 8, 3), to know near-duplicates by
+thumbs.npy    uint8 (n, 8, 8, 3), to find near-duplicates
 index.csv     of each row: path, label, source, metadata, sha256, dhash, spread
-problems.csv  what was left out, and why
-pack.json     how it was made
+problems.csv  files that were left out, and the reasons
+pack.json     settings
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LAYOUT = 1
-"""Raised whenever what is stored changes."""
+"""Raised whenever the layout changes."""
 COLUMNS = ("path", "label", "source")
 
 
 @dataclass(frozen=True)
 class Pack:
-    """An opened pack; the images stay on disk until they are touched."""
+    """An opened pack; the images are memory-mapped."""
 
     images: npt.NDArray[np.uint8]
     """(n, height, width, 3)"""
@@ -51,12 +51,12 @@ def is_pack(folder: Path) -> bool:
 
 
 def open_pack(folder: Path) -> Pack:
-    """Return the pack of a folder. Raises MaterialError when it is none, or not of this layout."""
+    """Return the pack of a folder. Raises MaterialError for an invalid pack or layout."""
     try:
         about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         if about["layout"] != LAYOUT:
             raise MaterialError(
-                f"{folder} is of layout {about['layout']}, not {LAYOUT}: pack it anew"
+                f"{folder} has layout {about['layout']}, not {LAYOUT}: pack it again"
             )
         images = np.load(folder / "images.npy", mmap_mode="r")
         labels, thumbs = np.load(folder / "labels.npy"), np.load(folder / "thumbs.npy")
@@ -64,10 +64,11 @@ def open_pack(folder: Path) -> Pack:
         with (folder / "index.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, KeyError) as error:
-        raise MaterialError(f"{folder} is no whole pack: {error}") from error
+        raise MaterialError(f"{folder} is not a complete pack: {error}") from error
     if not len(images) == len(labels) == len(rows):
         raise MaterialError(
-            f"{folder}: {len(images)} images, {len(labels)} labels and {len(rows)} rows do not agree"
+            f"{folder}: {len(images)} images, {len(labels)} labels and {len(rows)} index rows "
+            "differ"
         )
     named = about["metadata"]
     pictures = [
@@ -78,7 +79,7 @@ def open_pack(folder: Path) -> Pack:
 
 
 def _table(thumbs: npt.NDArray[np.uint8], rows: list[dict[str, str]]) -> ImageHashes:
-    """Return what was known of the pictures when they were packed."""
+    """Return the hashes from when the pictures were packed."""
     return ImageHashes(
         np.arange(len(rows)),
         np.array([row["sha256"] for row in rows]),
@@ -90,12 +91,12 @@ def _table(thumbs: npt.NDArray[np.uint8], rows: list[dict[str, str]]) -> ImageHa
 
 
 class ImageFile:
-    """An .npy file of images that grows by one image at a time and is whole after `finish`."""
+    """An .npy file that grows image by image and is valid after `finish`."""
 
     def __init__(self, file: BinaryIO, shape: tuple[int, ...]) -> None:
         """shape: of one image."""
         self.file, self.shape, self.count = file, shape, 0
-        self._head()
+        self._write_header()
 
     def add(self, image: npt.NDArray[np.uint8]) -> None:
         """Append one image."""
@@ -103,11 +104,11 @@ class ImageFile:
         self.count += 1
 
     def finish(self) -> None:
-        """Write how many there are into the head, whose length NumPy keeps the same for any number."""
+        """Write the number of images into the header, whose length does not depend on it."""
         self.file.seek(0)
-        self._head()
+        self._write_header()
 
-    def _head(self) -> None:
+    def _write_header(self) -> None:
         about = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.shape)}
         np.lib.format.write_array_header_1_0(self.file, about)
 

@@ -1,4 +1,4 @@
-"""Which pictures train, choose and judge: by chance, or with one source left out in turn."""
+"""Splits a pack into training, validation and test: random, or leaving out one source in turn."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ if TYPE_CHECKING:
 
 TRAIN, VALID, TEST = range(3)
 WHOLE = "all"
-"""The training that is shipped."""
+"""Name of the training whose network becomes the artefact."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One training: what it learns from, what its best epoch is chosen by, what judges it."""
+    """Rows of one training: training, validation and tests."""
 
     name: str
     """The source left out, or "all"."""
     train: Index
     valid: Index
     tests: dict[str, Index]
-    """Rows by what they ask; the first one is the figure that counts."""
+    """Rows by question; the first one counts."""
 
 
 def parts(recipe: CommonRecipe, pack: Pack) -> list[Part]:
-    """Return the trainings of one network, the one that is shipped last.
+    """Return the parts of each training of a network; the last one becomes the artefact.
 
-    By chance: one, judged on its test part. By source: without each source in turn, judged on that
-    source, on things that no source showed it and on things it met in another one; then one on
-    everything but the validation part.
+    Random: one, with a test part. By source: one without each source in turn, tested on that
+    source, on new things and on things from other sources; then one on everything but the
+    validation part.
     """
-    kin = [_thing(recipe.pictures.thing, picture.path, picture.source) for picture in pack.pictures]
-    group = near_duplicates.groups(pack.table, kin)
+    keys = [
+        _thing(recipe.pictures.thing, picture.path, picture.source) for picture in pack.pictures
+    ]
+    group = near_duplicates.groups(pack.table, keys)
     labels = [pack.classes[label] for label in pack.labels.tolist()]
     shares = tuple(share / sum(recipe.split.shares) for share in recipe.split.shares)
     part = assign(labels, group, shares, seed=recipe.seed)
@@ -54,7 +56,7 @@ def parts(recipe: CommonRecipe, pack: Pack) -> list[Part]:
     names = sorted(set(source.tolist()) - {""})
     if len(names) < 2:
         raise MaterialError(
-            f"split.by_source wants two sources or more, and the pictures have {len(names)}"
+            f"split.by_source needs two sources or more; the pictures have {len(names)}"
         )
     everything = Part(WHOLE, np.flatnonzero(part != VALID), np.flatnonzero(part == VALID), {})
     return [
@@ -67,16 +69,16 @@ def parts(recipe: CommonRecipe, pack: Pack) -> list[Part]:
 
 
 def check(pack: Pack, every: list[Part]) -> None:
-    """Raise MaterialError where there is nothing to learn a class from, to choose the best epoch by, or to judge by."""
+    """Raise MaterialError for parts without pictures, or without those of a class to train on."""
     for part in every:
         learnable(pack, pack.labels[part.train].tolist())
-        wanting = [
+        empty = [
             name for name, rows in {"valid": part.valid, **part.tests}.items() if not len(rows)
         ]
-        if wanting:
+        if empty:
             raise MaterialError(
-                f"no pictures for {', '.join(wanting)}: {len(pack.pictures):,} pictures in few sets of near-duplicates "
-                f"or sources cannot be split; add pictures"
+                f"no pictures for {', '.join(empty)}: {len(pack.pictures):,} pictures in few sets "
+                "of near-duplicates or sources cannot be split; add pictures"
             )
 
 

@@ -1,4 +1,4 @@
-"""Recipes for small networks on pictures: every knob, and what no run can mean refused before it begins."""
+"""The settings of recipes for pictures, checked before a run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ class Pictures:
     """A folder of LABEL/picture.jpg, a zip of one, or a pack; relative to the current folder, or to
     `data`."""
     layout: str = "label"
-    """What the folders mean, from the root: label, source, _ for nothing."""
+    """Meaning of the folders from the root: label, source, _ for none."""
     source: str = ""
     """A regular expression; what its first group finds in the path is the source."""
     thing: str = ""
-    """A regular expression; pictures of whose path its first group finds the same show the same
-    thing."""
+    """A regular expression; pictures with the same first group in their path show one thing."""
     height: int = 64
     """Pixels."""
     width: int = 64
@@ -51,54 +50,54 @@ class Pictures:
             raise RecipeError(f"pictures: {error}") from error
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be decoded or read."""
+        """Check the settings. Raises RecipeError or MaterialError."""
         self.config()
         Layout.parse(self.layout, self.source)
         try:
             groups = re.compile(self.thing).groups
         except re.error as error:
             raise RecipeError(
-                f"pictures.thing={self.thing!r} is no regular expression: {error}"
+                f"pictures.thing={self.thing!r} is not a regular expression: {error}"
             ) from error
         _check(not self.thing or groups > 0, f"pictures.thing={self.thing!r} has no group")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which pictures train, choose and judge. Near-duplicates, and pictures of one thing or source, stay together."""
+    """The split; near-duplicates, and pictures of one thing or source, stay together."""
 
     shares: tuple[float, ...] = (0.7, 0.15, 0.15)
     """Of the pictures, for training, validation and test."""
     by_source: bool = False
-    """Whether each source in turn is left out, to judge on a source that no picture was seen of."""
+    """Whether each source is left out in turn, to evaluate on an unseen source."""
 
     def __post_init__(self) -> None:
-        """Refuse shares that are none."""
+        """Check the shares. Raises RecipeError."""
         fits = len(self.shares) == 3 and all(share > 0 for share in self.shares)
         _check(fits, f"split.shares={list(self.shares)} must be three numbers above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """How training pictures are changed, anew in each epoch."""
+    """Augmentation of the training pictures, new in each epoch."""
 
     flip: bool = False
-    """Left and right, every other time."""
+    """Mirror left and right with probability 1/2."""
     shift: float = 0.0
-    """At most, as a share of the side."""
+    """Maximum, as a share of the side."""
     scale: float = 0.0
-    """At most, as a share of the size."""
+    """Maximum, as a share of the size."""
     turn: float = 0.0
-    """Degrees at most."""
+    """Maximum rotation in degrees."""
     colour: float = 0.0
-    """How far each channel's gain and offset may be from 1 and 0, and how far colours may fade."""
+    """Maximum change of each channel's gain and offset, and of the saturation."""
     background: float = 0.0
-    """Share of pictures whose white becomes another colour."""
+    """Share of pictures whose white gets a random colour."""
     noise: float = 0.0
-    """Standard deviation at most, of 255."""
+    """Maximum standard deviation, of 255."""
 
     def __post_init__(self) -> None:
-        """Refuse changes that leave no picture."""
+        """Check the amounts. Raises RecipeError."""
         amounts = {
             "shift": 0.5,
             "scale": 0.9,
@@ -114,7 +113,7 @@ class Augment:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """Convolutions, each with ReLU and 2 x 2 pooling, then one dense layer; and how it is trained."""
+    """A small network of convolutions with ReLU and pooling and a dense layer, and its training."""
 
     name: str
     """In the table."""
@@ -129,7 +128,7 @@ class Network:
     dropout: float = 0.0
     """Share of the dense layer's inputs that are dropped."""
     head: str = "flatten"
-    """What the dense layer sees: every place (flatten), or the mean over all places (mean)."""
+    """Input of the dense layer: every position (flatten), or their mean (mean)."""
     epochs: int = 20
     """Passes over the training pictures."""
     batch: int = 32
@@ -143,12 +142,12 @@ class Network:
     decay: float = 0.0
     """Weight decay of adamw."""
     schedule: str = "constant"
-    """constant, or one-cycle: up in a straight line, down along a cosine."""
+    """constant, or one-cycle: linear rise, cosine fall."""
     smoothing: float = 0.0
-    """How far targets stay away from 0 and 1."""
+    """Label smoothing: distance of targets from 0 and 1."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no network."""
+        """Check the settings. Raises RecipeError."""
         where = f"network {self.name!r}: "
         whole = {
             "kernel": self.kernel,
@@ -176,36 +175,35 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class CommonRecipe:
-    """What every recipe on pictures says."""
+    """The settings of every recipe on pictures."""
 
     steps: str
     """The module in `training` that carries the recipe out."""
     name: str
     """Of the artefact."""
     about: str = ""
-    """What the model tells; the first sentence of its report."""
+    """What the model predicts; the first sentence of its report."""
     seed: int = 1
     """Of everything random."""
     data: str = ""
-    """Folder that relative paths start from, where they are not below the current one; else
-    $TIMBRE_DATA."""
+    """Folder of relative paths that are not below the current one; default: $TIMBRE_DATA."""
     cache: str = ""
-    """Folder for packed pictures and unfinished work; else ~/.cache/timbre."""
+    """Folder for packs and checkpoints; default: ~/.cache/timbre."""
     top: tuple[int, ...] = (1, 2, 3, 5)
-    """How many guesses the tables count."""
+    """The k of the top-k accuracies."""
     pictures: Pictures = field(default_factory=Pictures)
     split: Split = field(default_factory=Split)
     version: str = ""
-    """Of the artefact; empty takes the one after the latest."""
+    """Of the artefact; default: the one after the latest."""
     provenance: tuple[dict[str, str], ...] = ()
-    """source, licence, use of the pictures, and of the network where it is another's."""
+    """source, licence and use of the pictures, and of a pre-trained network."""
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Named changes: dotted key to value."""
     profile: str = ""
     """One of them."""
 
     def __post_init__(self) -> None:
-        """Refuse now what would be found out after the work. Raises RecipeError."""
+        """Check the settings before the run. Raises RecipeError."""
         _check(
             NAME.fullmatch(self.name) is not None,
             f"name={self.name!r} must be lower-case words joined by hyphens",
@@ -215,7 +213,7 @@ class CommonRecipe:
             f"top={list(self.top)} must name numbers of guesses",
         )
         complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
-        _check(complete, "each [[provenance]] says source, licence and use, and nothing else")
+        _check(complete, "each [[provenance]] must have source, licence and use, and nothing else")
         by_source = (
             not self.split.by_source
             or self.pictures.source
@@ -223,36 +221,36 @@ class CommonRecipe:
         )
         _check(
             bool(by_source),
-            "split.by_source wants sources: say pictures.source or a layout with source",
+            "split.by_source needs sources: set pictures.source or a layout with source",
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRecipe(CommonRecipe):
-    """What every recipe that trains networks on pictures says."""
+    """The settings of every recipe that trains networks on pictures."""
 
     jobs: int = 1
     """Threads."""
     class_weights: bool = True
-    """Whether rare classes weigh as much as frequent ones."""
+    """Whether classes have equal weight in the loss."""
     augment: Augment = field(default_factory=Augment)
 
     def __post_init__(self) -> None:
-        """Refuse what no training can mean. Raises RecipeError."""
+        """Check the settings. Raises RecipeError."""
         super().__post_init__()
         _check(self.jobs >= 1, f"jobs={self.jobs} must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PicturesRecipe(TrainedRecipe):
-    """Everything that decides an artefact made from pictures by small networks, but the code."""
+    """The settings of an artefact made by small networks."""
 
     networks: tuple[Network, ...]
-    """Those that are compared; the best on the validation part becomes the artefact."""
+    """The candidates; the best on the validation part becomes the artefact."""
     only: tuple[str, ...] = ()
     """Names of the networks to train; empty: all."""
     epochs: int = 0
-    """Passes of every network; 0: as many as each says."""
+    """Epochs of every network; 0: those of each network."""
 
     def chosen(self) -> list[Network]:
         """Return the networks to train."""
@@ -260,7 +258,7 @@ class PicturesRecipe(TrainedRecipe):
         return [replace(network, epochs=self.epochs or network.epochs) for network in some]
 
     def __post_init__(self) -> None:
-        """Refuse now what would be found out after the training. Raises RecipeError."""
+        """Check the settings before the training. Raises RecipeError."""
         super().__post_init__()
         names = [network.name for network in self.networks]
         _check(
@@ -270,7 +268,7 @@ class PicturesRecipe(TrainedRecipe):
         unknown = set(self.only) - set(names)
         _check(
             not unknown,
-            f"only: no network {', '.join(sorted(unknown))}; there is {', '.join(names)}",
+            f"only: no network {', '.join(sorted(unknown))}; networks: {', '.join(names)}",
         )
         _check(self.epochs >= 0, f"epochs={self.epochs} must not be negative")
         small = min(self.pictures.height, self.pictures.width)
@@ -278,7 +276,8 @@ class PicturesRecipe(TrainedRecipe):
             fits = small >> len(network.maps)
             _check(
                 fits >= 1,
-                f"network {network.name!r} halves {small} pixels {len(network.maps)} times: too often",
+                f"network {network.name!r} halves {small} pixels {len(network.maps)} times: too "
+                "often",
             )
 
 

@@ -1,4 +1,4 @@
-"""`timbre data split`: parts to train on, choose by and judge with, that share no source and no near-duplicate."""
+"""`timbre data split`: splits pictures so that parts share no source and no near-duplicate."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ Index = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Which part each picture is in."""
+    """The part of each picture."""
 
     pictures: list[Picture]
     group: Index
-    """Of each picture; a group is never cut."""
+    """Of each picture; a group is never split."""
     part: Index
     """Of each picture: an index of the names."""
     names: tuple[str, ...]
     classes: list[str]
 
     def counts(self) -> npt.NDArray[np.int64]:
-        """Return how many pictures there are, shape (classes, parts)."""
+        """Return the number of pictures, shape (classes, parts)."""
         numbers = {label: i for i, label in enumerate(self.classes)}
         labels = np.array([numbers[picture.label] for picture in self.pictures])
         table = np.zeros((len(self.classes), len(self.names)), np.int64)
@@ -52,7 +52,7 @@ class Split:
 
 
 def main(argv: list[str]) -> int:
-    """Run `timbre data split` on pictures and return the exit code: 0 done, 1 refused."""
+    """Run `timbre data split` on pictures and return the exit code: 0 done, 1 error."""
     options = _parser().parse_args(argv)
     return run_command("data split", lambda: _run(options))
 
@@ -99,12 +99,12 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def gather(options: argparse.Namespace) -> tuple[list[Picture], image_hash.ImageHashes]:
-    """Return the pictures of a pack or a folder that can be read, and what is known of each."""
+    """Return the readable pictures of a pack or a folder, and their hashes."""
     if is_pack(options.folder):
         pack = open_pack(options.folder)
         return pack.pictures, pack.table
     found = listing(options.folder, layout_of(options))
-    with stage(f"look at {len(found.pictures):,} pictures") as progress:
+    with stage(f"hash {len(found.pictures):,} pictures") as progress:
         paths = [picture.path for picture in found.pictures]
         table = image_hash.hash_files(found.root, paths, jobs=options.jobs, progress=progress)
     if not len(table.rows):
@@ -117,7 +117,7 @@ def gather(options: argparse.Namespace) -> tuple[list[Picture], image_hash.Image
 
 
 def ratios_of(text: str) -> tuple[float, ...]:
-    """Return the parts' shares of 1. The numbers may sum to anything. Raises MaterialError."""
+    """Return the parts' shares, normalised to a sum of 1. Raises MaterialError."""
     try:
         ratios = np.array([float(number) for number in text.split("/")])
     except ValueError:
@@ -130,11 +130,11 @@ def ratios_of(text: str) -> tuple[float, ...]:
 
 
 def assign(labels: Sequence[str], group: Index, ratios: Sequence[float], *, seed: int) -> Index:
-    """Return the part of each picture, so that no group is cut and each class is shared out by the ratios.
+    """Return the part of each picture: groups stay together, classes are split by the ratios.
 
-    Large groups first, each to the part that lacks most of its classes; so small ones can even out.
-    Classes too small to give each part a picture keep to the ratios within one picture, and
-    together.
+    Large groups first, each to the part that lacks most of its classes, so that small groups even
+    out. Classes too small for a picture in each part keep the ratios within one picture, and as a
+    whole.
     """
     numbers = {label: i for i, label in enumerate(sorted(set(labels)))}
     label = np.array([numbers[name] for name in labels])
@@ -150,7 +150,7 @@ def assign(labels: Sequence[str], group: Index, ratios: Sequence[float], *, seed
     for rows in members:
         classes, counts = np.unique(label[rows], return_counts=True)
         wanted = (lacking[classes] * counts[:, None]).sum(axis=0) / len(rows)
-        # Among parts that lack a class alike, the one that lacks most of all.
+        # Among parts that lack a class equally, the one that lacks most pictures.
         wanted += 1e-6 * overall
         fair = (wanted > wanted.max() - 1) & (overall >= len(rows) / 2)
         if (small & begun)[classes].all() and fair.any():
@@ -164,7 +164,7 @@ def assign(labels: Sequence[str], group: Index, ratios: Sequence[float], *, seed
 
 
 def write(split: Split, out: Path, *, ratios: Sequence[float], seed: int) -> None:
-    """Write split.csv, the rows of each part as NAME.npy, split.json and histogram.png, all of them or none."""
+    """Write split.csv, the rows of each part as NAME.npy, split.json and histogram.png."""
     counts = split.counts()
     with new_folder(out) as work:
         rows = zip(split.pictures, split.part.tolist(), split.group.tolist(), strict=True)
@@ -185,7 +185,7 @@ def write(split: Split, out: Path, *, ratios: Sequence[float], seed: int) -> Non
 
 
 def remarks(split: Split, ratios: Sequence[float]) -> list[str]:
-    """Return what a person should know of the split: sets kept together, classes missing in a part, shares missed."""
+    """Return remarks on the split: sets kept together, missing classes, missed ratios."""
     counts = split.counts()
     sizes = np.bincount(split.group)
     sets, largest = int((sizes > 1).sum()), int(sizes.max())
@@ -195,6 +195,6 @@ def remarks(split: Split, ratios: Sequence[float]) -> list[str]:
             lines.append(f"no picture in {name} of: {some(absent)}")
         share = counts[:, number].sum() / counts.sum()
         if abs(share - ratios[number]) > 0.02:
-            why = "sets are too large, or classes too small, to share out"
+            why = "sets are too large, or classes too small, to split"
             lines.append(f"{name} has {share:.0%} instead of {ratios[number]:.0%}: {why}")
     return lines

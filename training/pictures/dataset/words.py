@@ -1,4 +1,4 @@
-"""Names as words: split, in lower case, without accents, stop words and plurals."""
+"""Splits names into words: lower case, without accents, stop words and plurals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def singular(word: str) -> str:
-    """Return an English word without its plural; what looks like one by mistake (`bus`, `glass`, `iris`) stays."""
+    """Return the singular of an English word; `bus`, `glass` and `iris` are not plurals."""
     if word in IRREGULAR:
         return IRREGULAR[word]
     if len(word) < 4 or word.endswith(("ss", "us", "is")):

@@ -61,7 +61,8 @@ def keras_on_torch(*, threads: int = 0) -> Any:
 
     if keras.backend.backend() != BACKEND:
         raise RecipeError(
-            f"Keras runs on {keras.backend.backend()}: set KERAS_BACKEND={BACKEND} before its import"
+            f"Keras runs on {keras.backend.backend()}: set KERAS_BACKEND={BACKEND} "
+            "before its import"
         )
     if threads:
         import torch

@@ -61,8 +61,8 @@ def render_map(pack: Pack, x: Matrix, *, title: str, seed: int) -> str:
         {"labels": list(pack.classes), "sources": sources, "points": points},
         sprite([np.array(pack.images[row]) for row in rows.tolist()]),
         title=title,
-        note=f"{of}: t-SNE of their descriptors of {x.shape[1]:,} numbers, over at most {COMPONENTS} "
-        "principal components. Close pictures are similar for the network; distances between "
+        note=f"{of}: t-SNE of their descriptors of {x.shape[1]:,} numbers, over at most "
+        f"{COMPONENTS} principal components. Close pictures are similar for the network; distances between "
         "groups, and their sizes, mean little.",
     )
 
