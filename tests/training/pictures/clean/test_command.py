@@ -26,7 +26,7 @@ def test_findings_are_written_as_a_list(folder, tmp_path, capsys):
     ]
     assert len({row["finding"] for row in rows}) == 1
     assert main([str(folder), "--list", str(out)]) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_a_folder_without_pictures_is_told(tmp_path, capsys):
@@ -53,7 +53,7 @@ def test_the_page_is_served_on_loopback_until_the_person_ends_it(folder):
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=20)
         assert process.returncode == 130
-        assert f"deleted pictures lie in {folder / '.trash'}" in said
+        assert f"deleted pictures are in {folder / '.trash'}" in said
     finally:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)

@@ -162,7 +162,7 @@ async def test_a_picture_that_somebody_else_took_away_is_told(page):
     (page.root / page.session.paths[0]).unlink()
     answer = await page("act", {"action": "delete", "numbers": [0]})
     assert answer.status == 409
-    assert "is not there any more" in (await answer.json())["error"]
+    assert "does not exist any more" in (await answer.json())["error"]
 
 
 @pytest.mark.slow  # needs a browser

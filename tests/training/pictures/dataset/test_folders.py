@@ -51,7 +51,7 @@ def test_a_layout_that_makes_no_sense_is_refused(text):
         Layout.parse(text)
 
 
-@pytest.mark.parametrize(("source", "said"), [("(", "no regular expression"), ("IMG", "no group")])
+@pytest.mark.parametrize(("source", "said"), [("(", "not a regular expression"), ("IMG", "no group")])
 def test_a_pattern_without_a_group_is_refused(source, said):
     with pytest.raises(MaterialError, match=said):
         Layout.parse("label", source)
@@ -61,8 +61,8 @@ def test_what_is_no_picture_is_named_with_the_reason(tmp_path):
     found = listing(put(tmp_path, "a/1.png", "a/notes.txt", "loose.png", "a/new\nline.png"))
     assert dict(found.problems) == {
         "a/notes.txt": "not a picture by its name",
-        "loose.png": "lies in no folder of a label",
-        "a/new\nline.png": "its name holds what cannot be written down: rename it",
+        "loose.png": "outside of the folder of a label",
+        "a/new\nline.png": "its name has unprintable characters: rename it",
     }
 
 

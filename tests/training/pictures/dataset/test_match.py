@@ -84,7 +84,7 @@ def test_the_report_names_every_trap(names):
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"), [([], "no class names"), (["dog", "42"], "no words to match by in: 42")]
+    ("lines", "said"), [([], "no class names"), (["dog", "42"], "no words to match in: 42")]
 )
 def test_classes_that_cannot_be_matched_are_refused(lines, said):
     with pytest.raises(MaterialError, match=said):
@@ -131,4 +131,4 @@ def test_a_list_of_classes_may_begin_with_a_byte_order_mark_and_must_be_utf_8(
     assert "2 of 2 classes have pictures" in capsys.readouterr().out
     classes.write_bytes("caf\u00e9".encode("latin-1"))
     assert main([str(folder), str(classes), str(tmp_path / "other")]) == 1
-    assert "classes.txt is no text in UTF-8" in capsys.readouterr().err
+    assert "classes.txt is not UTF-8 text" in capsys.readouterr().err

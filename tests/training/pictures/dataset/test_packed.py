@@ -41,7 +41,7 @@ def test_a_file_of_images_is_whole_whatever_their_number(count):
 def test_a_folder_of_pictures_is_no_pack(made, folder):
     assert packed.is_pack(made)
     assert not packed.is_pack(folder)
-    with pytest.raises(MaterialError, match="is no whole pack"):
+    with pytest.raises(MaterialError, match="is not a complete pack"):
         packed.open_pack(folder)
 
 
@@ -56,7 +56,7 @@ def test_a_pack_without_one_of_its_files_is_refused(made, name):
 
 def test_a_pack_of_another_layout_or_of_parts_that_disagree_is_refused(made):
     np.save(made / "labels.npy", np.zeros(23, np.int32))
-    with pytest.raises(MaterialError, match="24 images, 23 labels and 24 rows do not agree"):
+    with pytest.raises(MaterialError, match="24 images, 23 labels and 24 index rows differ"):
         packed.open_pack(made)
     about = json.loads((made / "pack.json").read_text())
     (made / "pack.json").write_text(json.dumps(about | {"layout": packed.LAYOUT + 1}))

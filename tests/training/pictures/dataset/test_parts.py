@@ -53,5 +53,5 @@ def test_one_source_alone_cannot_be_left_out(recipe, tmp_path):
     for style in ("outlined", "thick"):
         (pictures / style).rename(tmp_path / style)
     lone = load("clip-art", [f"pictures.path={pictures}", f"cache={tmp_path}", "profile=quick"])
-    with pytest.raises(MaterialError, match="two sources or more, and the pictures have 1"):
+    with pytest.raises(MaterialError, match="two sources or more; the pictures have 1"):
         parts(lone, obtain(lone, stage))

@@ -47,12 +47,12 @@ def test_a_network_that_is_none_is_refused(fields, message):
         ({"name": "Not A Name"}, "lower-case words"),
         ({"networks": ()}, "one or more"),
         ({"networks": (NET, NET)}, "each named once"),
-        ({"only": ("b",)}, "no network b; there is a"),
+        ({"only": ("b",)}, "no network b; networks: a"),
         ({"jobs": 0}, "jobs=0"),
         ({"epochs": -1}, "epochs=-1"),
         ({"top": ()}, "top"),
         ({"provenance": ({"source": "x"},)}, "provenance"),
-        ({"split": Split(by_source=True)}, "wants sources"),
+        ({"split": Split(by_source=True)}, "needs sources"),
         ({"networks": (Network(name="deep", maps=(4,) * 7),)}, "halves 64 pixels 7 times"),
     ],
 )
@@ -85,7 +85,7 @@ def test_shares_and_pictures_that_cannot_be_are_refused():
             Split(shares=shares)
     for fields, message in (
         ({"height": 0}, "sides"),
-        ({"thing": "("}, "no regular expression"),
+        ({"thing": "("}, "not a regular expression"),
         ({"thing": "a"}, "no group"),
     ):
         with pytest.raises(RecipeError, match=message):

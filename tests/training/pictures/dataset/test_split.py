@@ -114,7 +114,7 @@ def test_what_a_split_cannot_do_is_told(tmp_path, draw, capsys):
     assert main([str(tmp_path / "in"), str(tmp_path / "out"), "--source", r"x(m)\d"]) == 0
     said = capsys.readouterr().out
     assert "no picture in test of: lone" in said
-    assert "sets are too large, or classes too small, to share out" in said
+    assert "sets are too large, or classes too small, to split" in said
 
 
 def test_unreadable_pictures_are_left_out_and_named(folder, tmp_path, capsys):

@@ -93,7 +93,7 @@ def test_without_a_file_to_write_the_layers_are_told(pack, network, capsys):
         (("--mean", "a"), "--mean 'a': give numbers"),
         (("--mean", "1,2"), "--mean '1,2': give one number or three"),
         (("--scale", "0"), "a scale must not be 0"),
-        (("--layer", "middle"), "no layer 'middle'; there is"),
+        (("--layer", "middle"), "no layer 'middle'; layers:"),
     ],
 )
 def test_what_cannot_be_is_told_and_leaves_nothing(words, message, pack, network, tmp_path, capsys):

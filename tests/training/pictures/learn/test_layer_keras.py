@@ -77,7 +77,7 @@ def test_a_network_that_takes_any_size_takes_the_one_of_the_pictures(images):
 
 def test_what_is_no_network_of_pictures_is_refused(tmp_path):
     keras = keras_on_torch()
-    with pytest.raises(MaterialError, match=r"no layer 'middle'; there is .*early"):
+    with pytest.raises(MaterialError, match=r"no layer 'middle'; layers: .*early"):
         layer_keras.truncate(network(), "middle", **HOW)
     numbers = keras.Sequential([keras.Input((7,)), keras.layers.Dense(2)])
     with pytest.raises(MaterialError, match=r"the network takes \(None, 7\)"):
@@ -87,5 +87,5 @@ def test_what_is_no_network_of_pictures_is_refused(tmp_path):
     (tmp_path / "c.keras").write_bytes(b"nothing of the kind")
     network().save_weights(tmp_path / "d.weights.h5")
     for name in ("c.keras", "d.weights.h5"):
-        with pytest.raises(MaterialError, match="is no Keras network"):
+        with pytest.raises(MaterialError, match="is not a Keras network"):
             layer_keras.load(tmp_path / name)

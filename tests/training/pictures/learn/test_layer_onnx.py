@@ -84,7 +84,7 @@ def test_a_network_that_takes_one_picture_at_a_time_is_refused_with_its_layer():
 
 
 def test_an_unknown_layer_is_refused_with_those_there_are():
-    with pytest.raises(MaterialError, match=r"no layer 'nothing'; there is maps, relu"):
+    with pytest.raises(MaterialError, match=r"no layer 'nothing'; layers: maps, relu"):
         truncate(network(), "nothing")
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
     with pytest.raises(MaterialError, match="no network"):
         load(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("not a network")
-    with pytest.raises(MaterialError, match="no ONNX network"):
+    with pytest.raises(MaterialError, match="not an ONNX network"):
         load(tmp_path / "text.onnx")
 
 

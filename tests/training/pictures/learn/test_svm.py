@@ -113,7 +113,7 @@ def test_a_grid_that_means_nothing_is_refused(wrong):
 def test_more_pictures_than_there_is_memory_for_are_refused():
     check_count(200, Grid(most=200))
     with pytest.raises(
-        MaterialError, match=r"45,000 pictures .* about 49 GB of memory, and svm\.most is 12,000"
+        MaterialError, match=r"45,000 training pictures .* about 49 GB of memory, and svm\.most is 12,000"
     ):
         check_count(45_000, Grid())
     Grid(most=4)
@@ -125,6 +125,6 @@ def test_thousands_of_classes_are_refused_before_anything_is_described():
     check_classes(np.repeat(np.arange(1000), 2), [str(number) for number in range(1000)])
     with pytest.raises(
         MaterialError,
-        match=r"1,001 classes, each of which wants a machine of its own: at most 1,000",
+        match=r"1,001 classes: at most 1,000, for each needs its own machine",
     ):
         check_classes(np.repeat(np.arange(1001), 2), [str(number) for number in range(1001)])
