@@ -133,6 +133,6 @@ def test_what_is_no_action_or_no_longer_there_is_refused(folder):
     with pytest.raises(MaterialError, match="must be keep, move or delete"):
         journal.apply("burn", ["cup/cup-1.png"])
     (folder / "cup" / "cup-1.png").unlink()
-    with pytest.raises(MaterialError, match="not there any more"):
+    with pytest.raises(MaterialError, match="does not exist any more"):
         journal.apply("delete", ["cup/cup-2.png", "cup/cup-1.png"])
     assert (folder / "cup" / "cup-2.png").is_file()

@@ -60,5 +60,5 @@ def test_a_pack_of_another_layout_or_of_parts_that_disagree_is_refused(made):
         packed.open_pack(made)
     about = json.loads((made / "pack.json").read_text())
     (made / "pack.json").write_text(json.dumps(about | {"layout": packed.LAYOUT + 1}))
-    with pytest.raises(MaterialError, match="pack it anew"):
+    with pytest.raises(MaterialError, match="pack it again"):
         packed.open_pack(made)
