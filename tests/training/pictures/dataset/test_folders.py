@@ -51,7 +51,9 @@ def test_a_layout_that_makes_no_sense_is_refused(text):
         Layout.parse(text)
 
 
-@pytest.mark.parametrize(("source", "said"), [("(", "not a regular expression"), ("IMG", "no group")])
+@pytest.mark.parametrize(
+    ("source", "said"), [("(", "not a regular expression"), ("IMG", "no group")]
+)
 def test_a_pattern_without_a_group_is_refused(source, said):
     with pytest.raises(MaterialError, match=said):
         Layout.parse("label", source)

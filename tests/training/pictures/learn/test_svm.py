@@ -113,7 +113,8 @@ def test_a_grid_that_means_nothing_is_refused(wrong):
 def test_more_pictures_than_there_is_memory_for_are_refused():
     check_count(200, Grid(most=200))
     with pytest.raises(
-        MaterialError, match=r"45,000 training pictures .* about 49 GB of memory, and svm\.most is 12,000"
+        MaterialError,
+        match=r"45,000 training pictures .* about 49 GB of memory, and svm\.most is 12,000",
     ):
         check_count(45_000, Grid())
     Grid(most=4)
