@@ -18,10 +18,7 @@ from training.cli import main
 
 ROOT = Path(__file__).parents[3]
 
-pytestmark = [
-    pytest.mark.timeout(240),  # seconds of work, minutes on a machine that is busy
-    pytest.mark.usefixtures("tiny_backbone"),
-]
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
 
 def settings(pictures, folder, *changes):

@@ -9,10 +9,7 @@ from training.pictures.learn.history import Diverged, epochs_since_best
 from training.pictures.learn.transfer import build, reset, train
 from training.pictures.learn.transfer_settings import PARTS, Network, StageSettings
 
-pytestmark = [
-    pytest.mark.timeout(240),  # seconds of work, minutes on a machine that is busy
-    pytest.mark.usefixtures("tiny_backbone"),
-]
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
 NETWORK = Network(backbone="mobilenet-v3-small", weights="none", dense=(8,))
 

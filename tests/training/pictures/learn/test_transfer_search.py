@@ -13,10 +13,7 @@ from training.pictures.learn.transfer import build
 from training.pictures.learn.transfer_search import HEAD, _study, search, toml
 from training.pictures.learn.transfer_settings import PARTS, Network, SearchSettings, StageSettings
 
-pytestmark = [
-    pytest.mark.timeout(240),  # seconds of work, minutes on a machine that is busy
-    pytest.mark.usefixtures("tiny_backbone"),
-]
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
 RECIPE = replace(
     load("birds"),
