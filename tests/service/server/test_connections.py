@@ -262,7 +262,7 @@ async def test_giant_and_compressed_frames_close_the_stream(artefacts, frames, c
 
 
 async def test_idle_connections_are_closed_for_requests(artefacts, capfd, monkeypatch):
-    monkeypatch.setattr("service.server.connections.TELL_S", 600)
+    monkeypatch.setattr("service.server.connections.LOG_S", 600)
     async with opened(artefacts, max_connections=20) as server:
         idle = [await server.connect() for _ in range(60)]
         assert server.connections <= 21
