@@ -99,8 +99,8 @@ def test_the_recipe_of_an_artefact_makes_it_again(styles, tmp_path):
     ("changes", "told"),
     [
         (("network.path=none.onnx",), "no network none.onnx"),
-        (("network.path=",), "no network: say which"),
-        (("network.layer=top",), "no layer 'top'; there is maps, relu, pooled"),
+        (("network.path=",), "no network: name the one"),
+        (("network.layer=top",), "no layer 'top'; layers: maps, relu, pooled"),
         (("pictures.height=20",), "another size than the network's"),
         (("svm.kernels=cubic",), "svm.kernels=['cubic']"),
         (("name=Clip Art",), "lower-case words"),
