@@ -122,4 +122,8 @@ def _is_running(process: int) -> bool:
         return False
     except OSError:  # it is another user's
         return True
-    return True
+    try:
+        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+    except OSError:  # a system without /proc
+        return True
+    return state.split()[0] != "Z"  # a zombie has ended and is not reaped yet

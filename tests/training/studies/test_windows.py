@@ -57,7 +57,7 @@ def test_lengths_are_seconds():
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    (["windows", "instruments"], "no recipe with a [collection]"),
+    (["windows", "instruments"], "not a recipe with a [collection]"),
     (["windows", "sounds", "--lengths", "x"], "seconds such as"),
     (["windows", "sounds", "--set", "windows.colour=1"], "unknown setting colour"),
 ])  # fmt: skip
