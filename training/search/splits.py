@@ -24,8 +24,8 @@ class BySource:
     """Folds by source, for any `cv=` of scikit-learn; `groups` are the sources, one per row.
 
     folds: None leaves out one source at a time; else sources are distributed over so many folds of
-    about equal size. A source "a+b" (a mixture of two) never trains when a or b is held out, and tests
-    only when both are.
+    about equal size. A source "a+b" (a mixture of two) never trains when a or b is held out, and
+    tests only when both are.
     """
 
     def __init__(self, folds: int | None = None) -> None:
