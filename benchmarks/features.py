@@ -84,11 +84,3 @@ def _librosa(y: Samples) -> Any:
             librosa.feature.mfcc(y=y, sr=rate, n_mfcc=DEFAULT.n_mfcc),
         ]
     return np.concatenate([[f.mean()] if len(f) in (1, 12) else f.mean(axis=1) for f in features])
-
-
-if __name__ == "__main__":
-    import sys
-
-    from benchmarks.cli import main
-
-    sys.exit(main(["features", *sys.argv[1:]]))
