@@ -1,4 +1,4 @@
-"""What the documents say is true: their commands run, and they leave out no setting, error, message or command."""
+"""The documents: their commands run, and every setting, error, message and command is in them."""
 
 import asyncio
 import inspect

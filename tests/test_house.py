@@ -48,7 +48,10 @@ ROOMS = {
         "pictures/clean": "pictures/dataset common",
         "pictures/learn": "pictures/dataset reporting evaluation common",
         "studies": "sound_models reporting evaluation recordings common",
-        "pipelines": "pictures/learn pictures/dataset sound_models reporting recordings evaluation notes common",
+        "pipelines": (
+            "pictures/learn pictures/dataset sound_models reporting recordings evaluation "
+            "notes common"
+        ),
         "data_cli": "pipelines recordings pictures/dataset notes common",
         "cli": "common",
     },
@@ -97,7 +100,7 @@ def test_no_folder_imports_another_that_it_may_not(trees):
 
 
 def modules_imported(tree):
-    """Every module that a file imports, as it stands in the code: a.b for `from a.b import c`, and a.b.c."""
+    """Yield every module that a file imports: a.b and a.b.c for `from a.b import c`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -107,7 +110,7 @@ def modules_imported(tree):
 
 
 def room_of(folder, module):
-    """The room of a module, or None where it is none's: the longest name of a room that the module begins with."""
+    """The room of a module: the longest name of a room that is its prefix; None without one."""
     parts = module.split(".")
     if parts[0] != folder:
         return None

@@ -69,7 +69,7 @@ class ModelRegistry:
         )
 
     async def follow(self, name: str, version: str | None = None) -> VersionFollower:
-        """Return what follows a model, or keeps one version of it. Raises NotFound, ArtefactError."""
+        """Follow a model, or keep one version of it. Raises NotFound, ArtefactError."""
         return VersionFollower(self, await self.get(name, version), pinned=version is not None)
 
     def warm(self, model: Model) -> None:

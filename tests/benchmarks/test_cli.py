@@ -30,9 +30,10 @@ def test_loads_have_command_lines_of_their_own(what, capsys):
 
 
 BOUNDS = {
-    "--requests": (0, 10**7), "--clients": (1, 10**5), "--rate": (0, 10**6), "--streams": (0, 10**5),
-    "--ramp": (0, 3_600), "--jitter": (0, 3_600), "--drops": (0, 1), "--seconds": (0.1, 86_400), "--hop": (0.01, 10),
-    "--chunk": (0.001, 10), "--sample-rate": (8_000, 192_000),
+    "--requests": (0, 10**7), "--clients": (1, 10**5), "--rate": (0, 10**6),
+    "--streams": (0, 10**5), "--ramp": (0, 3_600), "--jitter": (0, 3_600), "--drops": (0, 1),
+    "--seconds": (0.1, 86_400), "--hop": (0.01, 10), "--chunk": (0.001, 10),
+    "--sample-rate": (8_000, 192_000),
 }  # fmt: skip
 
 

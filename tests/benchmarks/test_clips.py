@@ -1,4 +1,4 @@
-"""The load of clips counts right, in closed and open loop, on servers that answer, refuse and are not there."""
+"""The load of clips, closed and open loop: counts of good, rejected and failed requests."""
 
 import asyncio
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.conftest import artefacts, redis_server, redis_url, serve, until  # noqa: F401 - fixtures
+from tests.service.conftest import artefacts, redis_server, redis_url, serve, until  # noqa: F401
 from tests.service.helpers.redis_server import start_redis
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
@@ -99,7 +99,7 @@ async def returning(*pids):
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open():
-    """The first fixture of each test, and so the last that ends: all clients and servers are closed."""
+    """Fails a test that leaks file descriptors; set up first, so it ends after all others."""
     before = handles(os.getpid())
     yield
     assert handles(os.getpid()) <= before + SPARE

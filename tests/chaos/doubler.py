@@ -1,4 +1,4 @@
-"""A worker whose model returns twice its input after a pause, and kills its process on one number."""
+"""A worker whose model doubles its input after a pause; one number kills its process."""
 
 import os
 import signal

@@ -19,7 +19,8 @@ async def test_a_full_disk_under_the_log_costs_nobody_an_answer(artefacts, unuse
     command = [sys.executable, "-m", "service.cli.main", "serve", "--port", unused_tcp_port]
     command += ["--gateways", 2, "--artefacts", artefacts]
     full = os.open("/dev/full", os.O_WRONLY)
-    server = subprocess.Popen([*map(str, command)], stdout=full, stderr=full)  # noqa: ASYNC220 - it takes no time
+    command = [str(each) for each in command]
+    server = subprocess.Popen(command, stdout=full, stderr=full)  # noqa: ASYNC220 - takes no time
     os.close(full)
     try:
         async with asyncio.timeout(60), aiohttp.ClientSession() as http:

@@ -1,4 +1,4 @@
-"""Redis is killed, stopped and filled under live streams: each window has one fate, the sums hold."""
+"""Redis killed, stopped and full under live streams: each window has exactly one outcome."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ async def served(serve, victim, own_redis, artefacts):
 
 
 async def play(server, harm, **start):
-    """Stream at real speed from two seconds before `harm` to a second after; return the messages."""
+    """Stream in real time from 2 s before `harm` to 1 s after; return the messages."""
     async with server.stream() as socket:
         assert (await begin(socket, **start))["type"] == "ready"
         collecting = asyncio.create_task(rest_of(socket))

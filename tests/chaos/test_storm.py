@@ -1,4 +1,4 @@
-"""Faults of Redis and of workers in a random order: each job has one outcome, and the queue recovers."""
+"""Random faults of Redis and workers: each job has one outcome, and the queue recovers."""
 
 import asyncio
 import collections

@@ -192,7 +192,8 @@ async def test_one_machine_keeps_its_workers_and_ends_them_last(victim, redis_ur
     await asyncio.to_thread(server.until, "worker ready", times=2)
     await asyncio.to_thread(server.until, " ready url")
     pids = [int(match[1]) for match in server.find(r"worker started number=\d pid=(\d+)")]
-    titles = {Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0 ") for pid in pids}  # noqa: ASYNC240
+    files = [Path(f"/proc/{pid}/cmdline") for pid in pids]
+    titles = {file.read_text().rstrip("\0 ") for file in files}
     assert titles == {"timbre: worker 0", "timbre: worker 1"}
     os.kill(pids[0], signal.SIGKILL)
     await asyncio.to_thread(server.until, "worker died number=0")

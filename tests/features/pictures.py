@@ -51,7 +51,7 @@ def exif(orientation, *, order="<"):
 
 
 def tiff(entries, body=b""):
-    """A little-endian TIFF whose directory has these (tag, type, count, value) entries, and `body` behind it."""
+    """A little-endian TIFF with the (tag, type, count, value) entries, followed by `body`."""
     rows = b"".join(struct.pack("<HHII", *entry) for entry in entries)
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + rows + b"\0\0\0\0" + body
 

@@ -36,7 +36,10 @@ def copied(folder):
 def test_the_first_process_makes_the_object_file_and_keeps_it(tmp_path):
     folder = copied(tmp_path)
     np.save(folder / "sound.npy", oracle.melody(3))
-    code = "import numpy as np, features.extract as e; print(e.__file__, *e.extract(np.load('sound.npy')).tolist())"
+    code = (
+        "import numpy as np, features.extract as e; "
+        "print(e.__file__, *e.extract(np.load('sound.npy')).tolist())"
+    )
     where, *vector = ran(folder, code).split()
     assert Path(where).parent == folder / "features"
     assert [float(each) for each in vector] == extract(oracle.melody(3)).tolist()

@@ -1,4 +1,4 @@
-"""Small picture models whose answers are known: which of red, green and blue a picture is, and where it is."""
+"""Small picture models with known scores for red, green and blue, with optional metadata."""
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -16,7 +16,7 @@ SEASON = Metadata(name="season", values=("dry", "wet"), required=False)
 
 
 def graph(config=CONFIG):
-    """uint8 pixels, and metadata behind them, to softmax(10 x mean colour + 20 x the third colour at `sea`)."""
+    """uint8 pixels and metadata to softmax(10 x mean colour + 20 x the third colour at `sea`)."""
     height, width, extra = config.height, config.width, config.extra
     constants = {
         "scale": np.float32(1 / 255),

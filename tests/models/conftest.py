@@ -81,7 +81,7 @@ def trio(artefacts):
 
 @pytest.fixture
 def rewrite():
-    """Change fields of a manifest and renew the hashes: an artefact that lies, but not about its bytes."""
+    """Change fields of a manifest and update its hashes: wrong values, valid checksums."""
 
     def change(folder, **changes):
         path = folder / "manifest.json"

@@ -1,4 +1,4 @@
-"""Every kind of input: shape, fingerprint, description, tensors of a file, and its own configuration only."""
+"""Every kind of input: shape, fingerprint, description, tensors, own configuration only."""
 
 import io
 import json

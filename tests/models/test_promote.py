@@ -1,4 +1,4 @@
-"""The gate: what is worse, slow, large or hears instruments in noise is not served, and the reason is said."""
+"""The promotion check: worse, slow, large or noise-sensitive models are rejected with a reason."""
 
 import json
 import resource
@@ -125,7 +125,7 @@ def test_no_such_candidate_answers_3(candidate, promote, capsys):
 
 
 def test_a_full_disk_leaves_nothing_behind_and_says_so(candidate, promote, served, tmp_path):
-    """A bound on the size of files stands for the disk: the system refuses the write in the same place."""
+    """A limit on the size of files simulates a full disk: the same write fails."""
     candidate()
     code = "import sys; from models.cli import main; sys.exit(main(sys.argv[1:]))"
     answer = subprocess.run(

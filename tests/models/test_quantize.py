@@ -26,7 +26,7 @@ def seeing(tmp_path_factory):
 
 @pytest.fixture
 def album(tmp_path):
-    """Eight pictures of each label, in folders named after them, one of them elsewhere, and a file that is none."""
+    """Eight pictures of each label in folders named after the labels, and one text file."""
     rng = np.random.default_rng(0)
     for name, colour in COLOURS.items():
         (tmp_path / "album" / name).mkdir(parents=True)

@@ -65,7 +65,7 @@ def wav(samples, *, rate=RATE):
 
 @pytest.fixture(scope="session")
 def artefacts(tmp_path_factory):
-    """Models `toy` (versions 1, 2) on features and `toy-net` on spectrograms: labels tone, noise."""
+    """Models `toy` (1, 2) on features and `toy-net` on spectrograms; labels tone, noise."""
     folder = tmp_path_factory.mktemp("artefacts")
     labels = [Label(name=name, threshold=0.5) for name in ("tone", "noise")]
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""What goes wrong outside: a full disk, a killed process, a library that is not there. Nothing is left half made."""
+"""Full disks, killed processes and missing libraries: clear errors, no partial output."""
 
 import random
 import resource
@@ -27,8 +27,9 @@ inputs = np.load(source / "golden.npz")["inputs"]
 graph = (source / "model.onnx").read_bytes()
 labels = list(model.manifest.labels)
 while True:
-    write(out, name="again", task="multi-label", kind=model.kind, config=model.config, labels=labels, onnx=graph,
-          golden_inputs=inputs, report="", metrics={}, provenance=[], libraries={})
+    write(out, name="again", task="multi-label", kind=model.kind, config=model.config,
+          labels=labels, onnx=graph, golden_inputs=inputs, report="", metrics={}, provenance=[],
+          libraries={})
     print("written", flush=True)
 """
 

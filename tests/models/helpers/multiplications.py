@@ -6,7 +6,7 @@ import onnx
 
 
 def multiplications(graph):
-    """Return the multiplications of convolutions and matrix products for one window, in millions."""
+    """Return the millions of multiplications in convolutions and matrix products per window."""
     model = onnx.load_from_string(graph)
     for each in (*model.graph.input, *model.graph.output):
         each.type.tensor_type.shape.dim[0].dim_value = 1

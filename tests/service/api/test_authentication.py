@@ -1,4 +1,4 @@
-"""Who may do what: no key, a wrong one, one without the scope, one used too much; and secrets that stay secret."""
+"""Authentication: missing, wrong and revoked keys, scopes, rate limits, no secrets in logs."""
 
 import asyncio
 import json

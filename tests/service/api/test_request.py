@@ -48,8 +48,8 @@ async def test_a_bad_query_is_refused_by_name(serve, query, named):
         (wav(tone(2))[:1_000], 400),
         (wav(tone(0)), 422),
         (
-            b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x22\x56\0\0\x44\xac\0\0\2\0\x10\0data\xf0\xff\xff\x7f"
-            + bytes(40),
+            b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x22\x56\0\0\x44\xac\0\0\2\0\x10\0"
+            b"data\xf0\xff\xff\x7f" + bytes(40),
             400,
         ),
     ],

@@ -1,4 +1,4 @@
-"""The cache finds valid keys, notices revocation, reads once for many, and survives a lost store."""
+"""The cache of keys: lookup, revocation, one read for many requests, a lost key store."""
 
 import asyncio
 from dataclasses import replace

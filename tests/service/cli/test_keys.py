@@ -93,7 +93,7 @@ COMMAND = [
 
 
 def heard(*arguments):
-    """Run a listener; return its exit code, its stdout, and what `ps` shows of all processes in the meantime."""
+    """Run a listener; return its exit code, its stdout, and the output of `ps` while it runs."""
     with subprocess.Popen(
         [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, text=True
     ) as process:

@@ -1,4 +1,4 @@
-"""`timbre listen` as people run it: in a pipe, on a terminal, stopped in the middle, with nobody there."""
+"""`timbre listen` in a pipe, on a terminal, interrupted, and without a server."""
 
 import asyncio
 import fcntl
@@ -148,8 +148,11 @@ def test_what_is_not_understood_ends_with_2(arguments):
 
 
 def test_help_is_quick_because_nothing_heavy_is_loaded():
-    code = "import sys; from service.cli.listen import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
-    code += "print(*sorted(sys.modules), file=sys.stderr)"
+    code = (
+        "import sys; from service.cli.listen import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stderr

@@ -18,10 +18,12 @@ DEVICES = [{"name": "Speakers", "max_input_channels": 0, "default_samplerate": 4
 def query_devices(device=None, kind=None):
     if kind is None:
         return DEVICES
-    found = [each for each in DEVICES if each["max_input_channels"] and device in (None, each["name"])]
-    if not found:
-        raise ValueError(f"No device {device!r}") if device else PortAudioError("Error querying device -1")
-    return found[0]
+    for each in DEVICES:
+        if each["max_input_channels"] and device in (None, each["name"]):
+            return each
+    if device:
+        raise ValueError(f"No device {device!r}")
+    raise PortAudioError("Error querying device -1")
 """
 
 
@@ -78,7 +80,7 @@ class Flags:
 
 
 class InputStream:
-    """Calls back from a thread of its own, with one buffer used over and over, as PortAudio does."""
+    """Calls back from a thread of its own and reuses one buffer, as PortAudio does."""
 
     def __init__(self, *, callback, blocksize, **settings):
         self.settings, self.callback, self.buffer = (

@@ -1,4 +1,4 @@
-"""`timbre models load` tells a server which version to serve, and tells its user what came of it."""
+"""`timbre models load` switches a server to a version and reports the result."""
 
 import asyncio
 import tomllib

@@ -25,7 +25,7 @@ def music(seconds, *, rate=RATE):
 
 
 async def run(url, sound, *, model="toy", rate=RATE, disturb=None, speed=20, **options):
-    """Stream a sound at so many times real speed; return the events. disturb(second) is called at each second sent."""
+    """Stream at `speed` times real time; return the events. disturb(second) runs each second."""
     async with Client(url).stream(model, sample_rate=rate, **options) as stream:
 
         async def feed():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def put(folder, version, *, name="toy", of=None, broken=False, **changes):
-    """Copy a version (the newest, or `of`) to another number by a rename; change manifest fields."""
+    """Copy a version (the newest, or `of`) to another number and change manifest fields."""
     newest = max(
         (int(each.name) for each in (folder / name).iterdir() if each.name.isdigit()), default=0
     )

@@ -1,4 +1,4 @@
-"""What the worker's side of every queue promises: `JobConsumer`, with a `JobQueue` at the other end."""
+"""The contract of `JobConsumer`, the worker's side of every queue."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The gateway's side in Redis, beyond the contract: Redis lost or full, invalid replies, no worker."""
+"""The gateway's side of the Redis queue: Redis lost or full, invalid replies, no worker."""
 
 import asyncio
 

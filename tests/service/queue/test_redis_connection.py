@@ -1,4 +1,4 @@
-"""The ways to reach Redis: a port with a password, TLS, Sentinel and a cluster through a failover."""
+"""Connections to Redis: password, TLS, Sentinel, cluster, failover."""
 
 import asyncio
 import shutil
@@ -98,7 +98,7 @@ async def test_a_user_who_may_touch_our_keys_alone_and_nothing_dangerous_is_enou
 
 @pytest.fixture
 def tls(tmp_path):
-    """The options of a server that speaks TLS only, but for its port, and what to append to its address."""
+    """The options of a TLS-only server without its port, and the query of its URL."""
     if not shutil.which("openssl"):
         pytest.skip("no openssl on this machine")
     # A build with TLS complains of the missing certificate; neither starts.
@@ -108,7 +108,10 @@ def tls(tmp_path):
     if b"No tls-cert-file" not in trial.stdout:
         pytest.skip(f"{PROGRAM} was built without TLS")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=timbre -addext subjectAltName=IP:127.0.0.1"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 "
+        "-subj /CN=timbre -addext subjectAltName=IP:127.0.0.1"
+    )
     subprocess.run(
         [*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True
     )
@@ -147,7 +150,7 @@ async def test_sentinel_is_followed_to_the_new_master(start, unused_tcp_port_fac
         "sentinel down-after-milliseconds timbre 500\nsentinel failover-timeout timbre 3000\n"
     )
     command = [PROGRAM, configuration, "--sentinel"]
-    sentinel = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220 - it takes no time
+    sentinel = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220
     try:
         await asyncio.sleep(0.5)
         async with queue_at(f"redis+sentinel://127.0.0.1:{ports[2]}/timbre") as queue:
@@ -187,7 +190,8 @@ async def test_a_sentinel_that_speaks_tls_knows_a_master_that_does_and_wants_a_p
         f"sentinel monitor timbre 127.0.0.1 {ports[0]} 1",
     ]
     configuration.write_text("\n".join([*lines, "sentinel auth-pass timbre sesame", ""]))
-    sentinel = subprocess.Popen([PROGRAM, configuration, "--sentinel"], stdout=subprocess.DEVNULL)  # noqa: ASYNC220
+    command = [PROGRAM, configuration, "--sentinel"]
+    sentinel = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220
     try:
         async with queue_at(
             f"rediss+sentinel://:sesame@127.0.0.1:{ports[1]}/timbre/2{authority}"

@@ -167,8 +167,7 @@ async def test_without_a_file_descriptor_left_the_server_pauses_and_recovers(
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket() as late:
             late.setblocking(False)
-            # File descriptors are given from below: once there is no gap, the next would be the last so far
-            # and one.
+            # The lowest free file descriptor is used first: without gaps the next is last + 1.
             last = max(int(each.name) for each in Path("/proc/self/fd").iterdir())  # noqa: ASYNC240
             filling = [os.open(os.devnull, os.O_RDONLY)]
             while filling[-1] < last:

@@ -8,7 +8,7 @@ from service.streaming.accounting import SampleAccount
 
 @st.composite
 def histories(draw):
-    """Windows in order of start, some answered, some dropped, with gaps between segments now and then."""
+    """Windows in order of start, some answered, some dropped, with gaps between segments."""
     length = draw(st.integers(1, 40))
     hop = draw(st.integers(1, length))
     start, windows = 0, []

@@ -1,4 +1,4 @@
-"""Windows of a stream are requested ahead and sent in order; past the bound the oldest is dropped."""
+"""Windows of a stream are requested ahead and sent in order; past the bound the oldest drops."""
 
 import asyncio
 from contextlib import asynccontextmanager

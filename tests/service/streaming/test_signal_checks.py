@@ -1,4 +1,4 @@
-"""What is most often wrong with the sound of a stream is noticed, once, and what is right is not."""
+"""Warnings on common faults of a stream's sound, without repeats and without false alarms."""
 
 import numpy as np
 import pytest

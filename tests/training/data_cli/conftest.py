@@ -1,3 +1,3 @@
 """The collections of the recordings' tests, for the commands."""
 
-from tests.training.recordings.conftest import by_source, musicnet, write_sound  # noqa: F401 - fixtures
+from tests.training.recordings.conftest import by_source, musicnet, write_sound  # noqa: F401

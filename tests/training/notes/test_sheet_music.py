@@ -92,7 +92,8 @@ def test_a_tempo_in_one_part_holds_for_all(tmp_path):
 
 
 def test_transposing_instruments_sound_where_they_sound(tmp_path):
-    transpose = "<attributes><divisions>2</divisions><transpose><chromatic>-2</chromatic></transpose></attributes>"
+    transpose = "<transpose><chromatic>-2</chromatic></transpose>"
+    transpose = f"<attributes><divisions>2</divisions>{transpose}</attributes>"
     music = measure(transpose, TEMPO.format(60), note("C", 5, 2))
     assert written(tmp_path, [("Clarinet", 72)], music).notes[0][0, 2] == 70
 

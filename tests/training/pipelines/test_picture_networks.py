@@ -217,7 +217,10 @@ def test_too_few_pictures_to_choose_and_judge_by_are_refused(tmp_path, capsys):
 
 
 def test_without_keras_the_first_line_says_what_to_install(tmp_path, shop):
-    code = "import sys; sys.modules['keras'] = None\nfrom training.cli import main\nsys.exit(main(sys.argv[1:]))"
+    code = (
+        "import sys; sys.modules['keras'] = None\n"
+        "from training.cli import main\nsys.exit(main(sys.argv[1:]))"
+    )
     words = [
         "guitar-or-bass",
         "--set",

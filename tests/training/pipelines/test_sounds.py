@@ -186,7 +186,7 @@ def test_a_part_without_a_share_leaves_thresholds_at_one_half(collection):
 
 @pytest.fixture
 def small_musicnet(tmp_path, write_sound):
-    """MusicNet as published, of seven pieces for a high flute and a low cello, 5 s of each and of both."""
+    """Seven pieces in MusicNet's layout: a high flute, a low cello, then both, 5 s each."""
     root, rows = tmp_path / "musicnet", []
     for number in range(7):
         name = str(1700 + number)

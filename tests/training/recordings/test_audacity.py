@@ -11,7 +11,10 @@ def read(folder):
 
 def test_regions_become_intervals_and_gaps_count_as_nothing(tmp_path, write_sound):
     write_sound(tmp_path / "garden" / "dawn.wav", seconds=10)
-    track = "0.500000\t2.000000\tblackbird\n\\\t1800.0\t4000.0\n1.500000\t4.000000\trobin;blackbird\n6,0\t99,0\trobin\n"
+    track = (
+        "0.500000\t2.000000\tblackbird\n\\\t1800.0\t4000.0\n"
+        "1.500000\t4.000000\trobin;blackbird\n6,0\t99,0\trobin\n"
+    )
     (tmp_path / "garden" / "dawn.txt").write_text(track)
     (clip,) = read(tmp_path).clips
     assert clip.source == "garden"

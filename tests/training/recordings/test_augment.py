@@ -18,8 +18,8 @@ from training.recordings.collection import CollectionError
 
 RATE = 22_050
 NINE = (
-    "random_noise", "background_mask", "pitch_adjust", "harmonic_noise", "volume_sections", "pitch_change", "volume",
-    "speed", "masked_normalisation",
+    "random_noise", "background_mask", "pitch_adjust", "harmonic_noise", "volume_sections",
+    "pitch_change", "volume", "speed", "masked_normalisation",
 )  # fmt: skip
 
 

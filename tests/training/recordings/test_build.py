@@ -1,4 +1,4 @@
-"""From a collection to a table: equal to extraction by hand, computed once, resumed after a kill."""
+"""Tables of a collection: equal to direct extraction, computed once, resumed after a kill."""
 
 import os
 import signal

@@ -117,8 +117,8 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
         [sys.executable, "-c", code, tmp_path / "table"],
         # No file may grow beyond this: the very error of a full disk, for one process only.
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)),
-        capture_output=True, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-        check=False,
+        capture_output=True, text=True, check=False, cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert "CollectionError: no room left to write" in done.stderr
     assert not list(tmp_path.iterdir())

@@ -16,8 +16,8 @@ from training.notes.window_set import WindowSet
 from training.reporting import folder
 
 SECTIONS = (
-    "Sources", "Labels", "Learning", "Confusion", "Precision and recall", "Thresholds", "Calibration",
-    "Worst mistakes", "Material", "Origin",
+    "Sources", "Labels", "Learning", "Confusion", "Precision and recall", "Thresholds",
+    "Calibration", "Worst mistakes", "Material", "Origin",
 )  # fmt: skip
 
 

@@ -145,7 +145,8 @@ class Counted(RandomForestClassifier):
 
 rng = np.random.default_rng(0)
 rows = rng.normal(size=(300, 5))
-search = ResumableGridSearchCV(Counted(30, random_state=0), {"max_depth": [1, 2, 3, 4, 5]}, refit=False,
+search = ResumableGridSearchCV(
+    Counted(30, random_state=0), {"max_depth": [1, 2, 3, 4, 5]}, refit=False,
     cv=KFold(4, shuffle=True, random_state=0), folder=sys.argv[1] or None)
 search.fit(rows, rows[:, :3] > 0)
 print(search.resumed_, *(repr(float(score)) for score in search.cv_results_["mean_test_score"]))

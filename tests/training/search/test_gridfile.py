@@ -27,7 +27,8 @@ def test_the_shipped_grid_is_work_as():
 
 
 def test_values_are_ranges_none_and_themselves(tmp_path):
-    text = '[fixed]\nsplitter = "random"\nmax_leaf_nodes = "none"\n[grid]\nmax_depth = ["none", 2, "4..6"]'
+    text = '[fixed]\nsplitter = "random"\nmax_leaf_nodes = "none"\n'
+    text += '[grid]\nmax_depth = ["none", 2, "4..6"]'
     file = load(tmp_path, TREE + text, seed=3)
     assert file.grid == {"max_depth": [None, 2, 4, 5, 6]}
     assert file.estimator.get_params()["splitter"] == "random"

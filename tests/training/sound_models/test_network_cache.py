@@ -1,4 +1,4 @@
-"""Networks on disk: what a killed training had finished is not trained again, and never taken for another one."""
+"""The cache of networks: a killed training resumes, and keys tell networks apart."""
 
 from dataclasses import replace
 

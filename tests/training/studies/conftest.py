@@ -1,4 +1,4 @@
-"""A table of made-up windows in which every source has a colour of its own: what leaks is worth something."""
+"""A table of synthetic windows with an offset per source, so that leakage raises scores."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every model of the comparison learns, and its scores are probabilities, whatever the labels are like."""
+"""Every model of the comparison learns, and its scores are probabilities for any labels."""
 
 import numpy as np
 import pytest

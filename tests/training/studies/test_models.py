@@ -26,8 +26,8 @@ def test_all_models_are_there_the_original_eight_first(table):
     names = [one.name for one in models.model_specs(table, OPTIONS)]
     assert names[:8] == list(models.ORIGINAL_RESULTS)
     assert names[8:] == [
-        "ExtraTreesClassifier", "HistGradientBoosting", "LightGBM", "linear SVM", "network on 26 features",
-        "network on log-mel",
+        "ExtraTreesClassifier", "HistGradientBoosting", "LightGBM", "linear SVM",
+        "network on 26 features", "network on log-mel",
     ]  # fmt: skip
     without = models.model_specs(replace(table, log_mel=None), OPTIONS)
     assert [one.name for one in without] == names[:-1]

@@ -1,4 +1,4 @@
-"""Information lost is 1 minus scikit-learn's explained variance, and all components lose nothing."""
+"""Information lost is 1 minus scikit-learn's explained variance; all components lose none."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Honest parts share no source and no copy; leaky ones share both, and that is why they look better."""
+"""Honest splits share no source and no copy; leaky ones share both and score higher."""
 
 from dataclasses import replace
 

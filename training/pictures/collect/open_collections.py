@@ -93,12 +93,14 @@ class CollectionSearch:
     def _page(self, query: str, number: int) -> str:
         size = min(PAGES[self.collection], self.count)
         parameters: dict[str, Any] = {
-            "q": query, "page": number, "page_size": size, "license": ",".join(self.licences), "mature": "false",
+            "q": query, "page": number, "page_size": size, "license": ",".join(self.licences),
+            "mature": "false",
         }  # fmt: skip
         if self.collection == "commons":
             parameters = {
-                "action": "query", "format": "json", "generator": "search", "gsrnamespace": 6, "gsrlimit": size,
-                "gsrsearch": f"filetype:bitmap {query}", "gsroffset": (number - 1) * size, "prop": "imageinfo",
+                "action": "query", "format": "json", "generator": "search", "gsrnamespace": 6,
+                "gsrlimit": size, "gsrsearch": f"filetype:bitmap {query}",
+                "gsroffset": (number - 1) * size, "prop": "imageinfo",
                 "iiprop": "url|mime|extmetadata", "iiurlwidth": self.width,
             }  # fmt: skip
         return f"{self.url or API_URLS[self.collection]}?{urlencode(parameters)}"

@@ -6,15 +6,16 @@ import re
 import unicodedata
 
 STOP = {
-    "a", "an", "and", "as", "at", "by", "clipart", "de", "des", "du", "for", "from", "free", "icon", "image", "img",
-    "in", "into", "la", "le", "les", "of", "on", "or", "over", "photo", "pic", "picture", "svg", "the", "to", "under",
-    "vector", "with", "without",
+    "a", "an", "and", "as", "at", "by", "clipart", "de", "des", "du", "for", "from", "free",
+    "icon", "image", "img", "in", "into", "la", "le", "les", "of", "on", "or", "over", "photo",
+    "pic", "picture", "svg", "the", "to", "under", "vector", "with", "without",
 }  # fmt: skip
 IRREGULAR = {
-    "calves": "calf", "children": "child", "feet": "foot", "geese": "goose", "halves": "half", "hooves": "hoof",
-    "indices": "index", "knives": "knife", "leaves": "leaf", "lives": "life", "loaves": "loaf", "men": "man",
-    "mice": "mouse", "oxen": "ox", "people": "person", "potatoes": "potato", "scarves": "scarf", "shelves": "shelf",
-    "teeth": "tooth", "thieves": "thief", "tomatoes": "tomato", "wives": "wife", "wolves": "wolf", "women": "woman",
+    "calves": "calf", "children": "child", "feet": "foot", "geese": "goose", "halves": "half",
+    "hooves": "hoof", "indices": "index", "knives": "knife", "leaves": "leaf", "lives": "life",
+    "loaves": "loaf", "men": "man", "mice": "mouse", "oxen": "ox", "people": "person",
+    "potatoes": "potato", "scarves": "scarf", "shelves": "shelf", "teeth": "tooth",
+    "thieves": "thief", "tomatoes": "tomato", "wives": "wife", "wolves": "wolf", "women": "woman",
 }  # fmt: skip
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _FOLDED = str.maketrans(

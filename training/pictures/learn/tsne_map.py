@@ -62,8 +62,8 @@ def render_map(pack: Pack, x: Matrix, *, title: str, seed: int) -> str:
         sprite([np.array(pack.images[row]) for row in rows.tolist()]),
         title=title,
         note=f"{of}: t-SNE of their descriptors of {x.shape[1]:,} numbers, over at most "
-        f"{COMPONENTS} principal components. Close pictures are similar for the network; distances between "
-        "groups, and their sizes, mean little.",
+        f"{COMPONENTS} principal components. Close pictures are similar for the network; "
+        "distances between groups, and their sizes, mean little.",
     )
 
 

@@ -173,7 +173,8 @@ async def test_a_person_cleans_with_the_keyboard(page):
         assert await tab.run("document.getElementById('title').textContent") == "Equal files"
         assert await tab.run("document.querySelectorAll('.set.mixed .card').length") == 2
         await tab.until(
-            "[...document.querySelectorAll('.card img')].every(image => image.complete && image.naturalWidth === 160)"
+            "[...document.querySelectorAll('.card img')]"
+            ".every(image => image.complete && image.naturalWidth === 160)"
         )
         await tab.press("f")
         await tab.until("document.querySelector('.empty strong')?.textContent === 'All decided'")
@@ -186,7 +187,8 @@ async def test_a_person_cleans_with_the_keyboard(page):
         await tab.press("m")
         await tab.until("document.getElementById('mover').open")
         await tab.run(
-            "document.getElementById('target').value = ''; document.querySelector('#mover [value=\"\"]').click()"
+            "document.getElementById('target').value = ''; "
+            "document.querySelector('#mover [value=\"\"]').click()"
         )
         assert await tab.run(
             "!document.getElementById('mover').open && document.getElementById('undo').disabled"
@@ -217,7 +219,8 @@ async def test_the_page_fits_a_phone_and_two_clicks_look_closely(page):
             await tab.run("document.querySelector('footer').getBoundingClientRect().bottom") == 844
         )
         x, y = await tab.run(
-            "(({x, y}) => [x + 30, y + 30])(document.querySelector('.card').getBoundingClientRect())"
+            "(({x, y}) => [x + 30, y + 30])"
+            "(document.querySelector('.card').getBoundingClientRect())"
         )
         for count in (1, 2):
             for kind in ("mousePressed", "mouseReleased"):

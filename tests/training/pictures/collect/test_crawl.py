@@ -178,7 +178,8 @@ async def test_killed_and_called_again_it_goes_on_without_asking_twice(pictures,
     shop.slow = {"/calendar": 0.1}
     async with served(shop.answer) as url:
         (tmp_path / "r.toml").write_text(textwrap.dedent(RECIPE).replace("URL", url))
-        code = "import sys; from training.pictures.collect.crawl import main; sys.exit(main(sys.argv[1:]))"
+        code = "import sys; from training.pictures.collect.crawl import main; "
+        code += "sys.exit(main(sys.argv[1:]))"
         command = [sys.executable, "-c", code, str(tmp_path / "r.toml"), str(tmp_path / "out")]
         process = await asyncio.create_subprocess_exec(
             *command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -223,8 +224,8 @@ async def test_a_search_brings_pictures_with_credits(pictures, tmp_path, collect
     async with served(answer) as url:
         path = tmp_path / "r.toml"
         path.write_text(
-            f"[search]\ncollection = '{collection}'\nurl = '{url}/api'\nqueries = {{ robin = 'a bird' }}\n"
-            "[manners]\nrate = 1000.0\n"
+            f"[search]\ncollection = '{collection}'\nurl = '{url}/api'\n"
+            "queries = { robin = 'a bird' }\n[manners]\nrate = 1000.0\n"
         )
         assert await asyncio.to_thread(crawl.main, [str(path), str(tmp_path / "out")]) == 0
     with (tmp_path / "out" / "credits.csv").open(newline="") as file:

@@ -307,8 +307,9 @@ async def test_requests_to_a_host_keep_their_distance(rate, robots):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"rate": 0}, {"rate": math.inf}, {"rate": math.nan}, {"tries": 0}, {"timeout": -1}, {"backoff": -0.1},
-     {"picture_bytes": 0}, {"agent": ""}, {"agent": "a\r\nCookie: b"}, {"agent": "caf\u00e9"}],
+    [{"rate": 0}, {"rate": math.inf}, {"rate": math.nan}, {"tries": 0}, {"timeout": -1},
+     {"backoff": -0.1}, {"picture_bytes": 0}, {"agent": ""}, {"agent": "a\r\nCookie: b"},
+     {"agent": "caf\u00e9"}],
 )  # fmt: skip
 def test_manners_that_make_no_sense_are_refused(wrong):
     with pytest.raises(RecipeError, match="manners"):

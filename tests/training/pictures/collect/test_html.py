@@ -11,7 +11,8 @@ from training.pictures.collect.html import Selector, parse
 
 PAGE = """
 <html><body class="shop dark">
-<nav id=tree><ul><li><a href="/a" rel=next>A &amp; B</a><li><a class="big red" href=/c>C</a></ul></nav>
+<nav id=tree><ul><li><a href="/a" rel=next>A &amp; B</a>\
+<li><a class="big red" href=/c>C</a></ul></nav>
 <div class="card"><p>one<p>two<img src="1.png"><br/><script>var a = "<p>no</p>";</script></div>
 <div class="card wide"><span><img data-x='y z'></span></div>
 <p>open <b>bold</p> after

@@ -12,8 +12,9 @@ from training.pictures.collect.open_collections import CollectionSearch
 
 def openverse(count, *, pages=3, licence="by"):
     results = [
-        {"id": str(i), "title": f"Robin {i}", "foreign_landing_url": f"https://x.example/{i}", "url": f"https://i.example/{i}.jpg",
-         "creator": "Ann", "license": licence, "license_version": "4.0", "license_url": "https://cc.example/by"}
+        {"id": str(i), "title": f"Robin {i}", "creator": "Ann",
+         "foreign_landing_url": f"https://x.example/{i}", "url": f"https://i.example/{i}.jpg",
+         "license": licence, "license_version": "4.0", "license_url": "https://cc.example/by"}
         for i in range(count)
     ]  # fmt: skip
     return {
@@ -33,9 +34,11 @@ def commons(count, *, more=True, licence="CC BY-SA 3.0", mime="image/jpeg"):
         str(100 - i): {
             "title": f"File:Robin {i}.jpg", "index": i, "ns": 6,
             "imageinfo": [{
-                "url": f"https://u.example/{i}.jpg", "thumburl": f"https://u.example/640px-{i}.jpg", "mime": mime,
+                "url": f"https://u.example/{i}.jpg", "mime": mime,
+                "thumburl": f"https://u.example/640px-{i}.jpg",
                 "descriptionurl": f"https://c.example/File:{i}",
-                "extmetadata": {"Artist": value('<a href="//u">Ann <b>Lee</b></a>'), "LicenseShortName": value(licence),
+                "extmetadata": {"Artist": value('<a href="//u">Ann <b>Lee</b></a>'),
+                                "LicenseShortName": value(licence),
                                 "LicenseUrl": value("https://cc.example/by-sa")},
             }],
         }
@@ -119,8 +122,9 @@ def test_there_is_no_page_after_the_last():
 
 @pytest.mark.parametrize(
     ("licence", "wanted"),
-    [("CC BY-SA 4.0", True), ("CC BY 2.0 de", True), ("CC0", True), ("Public domain", True), ("PD-US", True),
-     ("CC BY-NC 4.0", False), ("cc-by-nd", False), ("GFDL", False), ("", False), ("Fair use", False)],
+    [("CC BY-SA 4.0", True), ("CC BY 2.0 de", True), ("CC0", True), ("Public domain", True),
+     ("PD-US", True), ("CC BY-NC 4.0", False), ("cc-by-nd", False), ("GFDL", False), ("", False),
+     ("Fair use", False)],
 )  # fmt: skip
 def test_only_licences_that_were_asked_for_are_taken(licence, wanted):
     assert bool(read(search("commons"), commons(1, licence=licence))[0]) is wanted

@@ -25,9 +25,10 @@ def test_a_name_is_cut_into_words(name, expected):
 
 @pytest.mark.parametrize(
     ("plural", "expected"),
-    [("dogs", "dog"), ("boxes", "box"), ("cherries", "cherry"), ("churches", "church"), ("brushes", "brush"),
-     ("glasses", "glass"), ("mice", "mouse"), ("houses", "house"), ("wolves", "wolf"),
-     ("bus", "bus"), ("glass", "glass"), ("iris", "iris"), ("gas", "gas"), ("pies", "pie")],
+    [("dogs", "dog"), ("boxes", "box"), ("cherries", "cherry"), ("churches", "church"),
+     ("brushes", "brush"), ("glasses", "glass"), ("mice", "mouse"), ("houses", "house"),
+     ("wolves", "wolf"), ("bus", "bus"), ("glass", "glass"), ("iris", "iris"), ("gas", "gas"),
+     ("pies", "pie")],
 )  # fmt: skip
 def test_plurals_become_singular_and_what_only_looks_like_one_stays(plural, expected):
     assert singular(plural) == expected

@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1280,860",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-port=0",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--window-size=1280,860", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--remote-debugging-port=0",
 )  # fmt: skip
 
 
@@ -81,7 +82,7 @@ async def opened(url, *flags):
 
 async def _address(session, file):
     async with asyncio.timeout(60):
-        while not (file.exists() and file.read_text().count("\n")):  # noqa: ASYNC110 a file has no event
+        while not (file.exists() and file.read_text().count("\n")):  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.05)
         port = file.read_text().split()[0]
         while True:

@@ -1,4 +1,4 @@
-"""Pictures that a tiny network learns in seconds: each class is a shape, each source a way of drawing it."""
+"""Pictures that a tiny network learns in seconds: classes are shapes, sources are styles."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -8,7 +8,7 @@ STYLES = ("filled", "outlined", "thick")
 
 
 def shape(kind, rng, *, style="filled", size=32):
-    """One shape somewhere on a ground of random tiles, so that no two pictures are near-duplicates."""
+    """One shape at a random place on random tiles, so that no pictures are near-duplicates."""
     ground = rng.integers(150, 256, (4, 4, 3)).astype(np.uint8)
     picture = Image.fromarray(ground).resize((size, size), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(picture)

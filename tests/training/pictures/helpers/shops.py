@@ -42,17 +42,21 @@ class TheShop:
             Bass_guitars="/c/bass", Guitars_again="/c/guitars#top", Accessories="/c/straps"
         )
         self.pages = {
-            "/": categories(Guitars="/c/guitars?sid=1", Basses="c/bass", Drums="/c/drums", Calendar="/calendar?day=1"),
+            "/": categories(
+                Guitars="/c/guitars?sid=1", Basses="c/bass", Drums="/c/drums",
+                Calendar="/calendar?day=1",
+            ),
             "/c/guitars": categories(Guitars_home="/", Electric_guitars="/c/electric")
             + "<a rel=next href='?page=2'>next</a>" + product("First Guitar", "/img/1.png")
             + product("Lazy", "/img/2.png", lazy=True),
-            "/c/guitars?page=2": bass + product("Empty", "/img/blank.png") + product("Gone", "/img/gone.png")
-            + product("Copy", "/img/copy-of-1.png") + "<a rel=next href='/c/guitars'>round and round</a>",
+            "/c/guitars?page=2": bass + product("Empty", "/img/blank.png")
+            + product("Gone", "/img/gone.png") + product("Copy", "/img/copy-of-1.png")
+            + "<a rel=next href='/c/guitars'>round and round</a>",
             "/c/electric": product("Page", "/img/page.html") + product("Huge", "/img/huge.png")
             + product("Secret", "/private/3.png")
             + product("Elsewhere", f"{elsewhere}/4.png") + product("Broken", "/img/cut.png"),
-            "/c/bass": product("Bass", "/img/5.png") + product("Moved", "/moved/6.png") + product("Flaky", "/img/7.png")
-            + product("Ring", "/ring/a"),
+            "/c/bass": product("Bass", "/img/5.png") + product("Moved", "/moved/6.png")
+            + product("Flaky", "/img/7.png") + product("Ring", "/ring/a"),
         }  # fmt: skip
 
     async def answer(self, request):

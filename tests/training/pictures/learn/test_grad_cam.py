@@ -8,7 +8,7 @@ from training.pictures.learn.transfer_settings import Network
 
 
 def bright(*, order, ending):
-    """A network whose one map is brightness, and whose first label is the more likely the brighter."""
+    """A network with one map, the brightness; the first label's score grows with it."""
     keras = keras_on_torch()
     shape = (3, 32, 32) if order == "channels_first" else (32, 32, 3)
     # A small network's own flattening does not know where its channels are.
@@ -42,7 +42,7 @@ def test_the_heat_lies_where_the_answer_comes_from(order, ending):
     np.testing.assert_array_equal(grad_cam(model, x), found)
 
 
-def test_a_flattened_network_is_hot_where_the_guess_comes_from_though_other_places_speak_against_it():
+def test_a_flattened_network_is_hot_where_the_score_comes_from_despite_negative_places():
     import torch
 
     model = bright(order="channels_last", ending="Flatten")

@@ -7,7 +7,7 @@ from training.pictures.learn.layer_onnx import layers, load, truncate
 
 
 def network(*, first=True, pixels="FLOAT", batch="n", fixed_reshape=False, size=(8, 8)):
-    """A convolution and a pooling, then what tools put behind them: a quantisation and a reshape."""
+    """A convolution and a pooling, then a quantisation and a reshape as export tools add them."""
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(0)

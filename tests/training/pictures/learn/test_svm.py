@@ -65,7 +65,7 @@ def test_scores_add_up_to_one_and_are_as_sure_as_they_are_right():
 
 
 def test_no_source_is_on_two_sides_of_a_fold():
-    """What tells the classes apart in one source misleads in the other: only leaving a source out shows it."""
+    """The feature that separates the classes in one source inverts in the other."""
     rng = np.random.default_rng(0)
     labels = np.arange(80) % 2
     sources = np.repeat(["a", "b"], 40)
