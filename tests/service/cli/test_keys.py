@@ -154,7 +154,7 @@ async def test_a_guarded_server_speaks_tls_and_listeners_bring_key_and_trust(
     code, _, _ = await asyncio.to_thread(run, *listen, TIMBRE_TOKEN=text)
     assert code == 0
     code, _, err = await asyncio.to_thread(run, *listen)
-    assert (code, "key is needed" in err) == (4, True)
+    assert (code, "API key is required" in err) == (4, True)
     code, _, err = await asyncio.to_thread(run, *listen[:-2], TIMBRE_TOKEN=text)
     assert (code, "not trusted" in err) == (3, True)
     async with aiohttp.ClientSession() as http:
