@@ -119,7 +119,7 @@ def _net():
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory):
-    """A redis-server for all tests that do not harm it."""
+    """A redis-server for all tests that do not stop it."""
     server = start_redis(tmp_path_factory)
     yield server
     server.end()

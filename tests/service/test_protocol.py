@@ -1,4 +1,4 @@
-"""Messages: strict about what clients send, exact about what the server says."""
+"""Messages: strict validation from clients, exact encoding from the server."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_client_ignores_fields_that_a_later_server_may_add() -> None:
         ('{"type":"start","sample_rate":' + "9" * 5_000 + "}", "JSON"),
     ],
 )
-def test_what_is_not_a_message_is_refused_and_named(text: str, named: str) -> None:
+def test_an_invalid_message_is_rejected_by_name(text: str, named: str) -> None:
     with pytest.raises(InputError, match=named) as caught:
         protocol.parse_client(text)
     assert not isinstance(caught.value, Unprocessable)
@@ -124,7 +124,7 @@ def test_what_is_not_a_message_is_refused_and_named(text: str, named: str) -> No
     ],
     ids=str,
 )
-def test_a_value_out_of_range_is_refused_by_name(fields: dict[str, object]) -> None:
+def test_a_value_out_of_range_is_rejected_by_name(fields: dict[str, object]) -> None:
     with pytest.raises(Unprocessable, match=next(iter(fields))):
         protocol.parse_client(start(**fields))
 
@@ -135,7 +135,7 @@ def test_a_numbered_frame_carries_its_index_and_its_audio() -> None:
 
 
 @pytest.mark.parametrize("frame", [b"", b"1234567", b"\xff" * 10])
-def test_a_numbered_frame_without_a_sensible_index_is_refused(frame: bytes) -> None:
+def test_a_numbered_frame_with_an_invalid_index_is_rejected(frame: bytes) -> None:
     with pytest.raises(InputError):
         protocol.unnumber(frame)
 

@@ -1,4 +1,4 @@
-"""Settings from text, refused when unknown or unreadable."""
+"""Settings from text; unknown and invalid ones are rejected."""
 
 from pathlib import Path
 
@@ -47,6 +47,6 @@ def test_a_setting_that_is_unknown_or_unreadable_is_named(text):
 @pytest.mark.parametrize(
     "text", ["port=-1", "port=65536", "gateways=0", "grace=nan", "max_batch=-1", "idle_timeout=0"]
 )
-def test_a_number_that_makes_no_sense_is_refused(text):
+def test_an_invalid_number_is_rejected(text):
     with pytest.raises(Unprocessable, match=text.partition("=")[0]):
         Settings(**parse([text]))

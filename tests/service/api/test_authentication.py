@@ -19,7 +19,7 @@ CLASSIFY = "/v1/models/toy/classify"
 
 @pytest.fixture
 async def keys(tmp_path):
-    """A file of keys, and what adds one to it."""
+    """A key file, and a function that adds a key to it."""
     store = FileKeyStore(tmp_path / "keys.json")
     store.path = tmp_path / "keys.json"
 
@@ -107,7 +107,7 @@ async def test_a_page_offers_its_key_as_a_subprotocol(guarded, keys):
     assert caught.value.status == 401
 
 
-async def test_too_many_requests_are_told_when_to_come_back(guarded, keys):
+async def test_too_many_requests_get_429_with_retry_after(guarded, keys):
     _, slow = await keys.add(rate=0.001)
     _, other = await keys.add()
     server = await guarded()
@@ -183,7 +183,7 @@ async def test_keys_may_be_kept_in_redis(serve, redis_url):
 
 
 @pytest.mark.parametrize("query", ["{}", "x={}", "token=hello", "api_key=1", "timbre%5F{rest}"])
-async def test_a_key_in_the_url_is_refused_even_beside_a_good_header(guarded, keys, query, capsys):
+async def test_a_key_in_the_url_is_rejected_even_with_a_valid_header(guarded, keys, query, capsys):
     _, text = await keys.add()
     server = await guarded()
     query = query.format(text, rest=text.removeprefix("timbre_"))
@@ -193,7 +193,7 @@ async def test_a_key_in_the_url_is_refused_even_beside_a_good_header(guarded, ke
     assert text not in capsys.readouterr().err
 
 
-async def test_secrets_are_in_no_log_and_no_answer(guarded, keys, capfd):
+async def test_secrets_are_in_no_log_and_no_response(guarded, keys, capfd):
     key, text = await keys.add()
     secret = text.removeprefix(f"timbre_{key.id}_")
     server = await guarded()
@@ -212,7 +212,7 @@ async def test_secrets_are_in_no_log_and_no_answer(guarded, keys, capfd):
     assert secret not in json.dumps([answer[1] for answer in answers[1:4]])
 
 
-async def test_the_client_brings_its_key_and_hears_what_is_wrong(guarded, keys):
+async def test_the_client_sends_its_key_and_raises_what_is_wrong(guarded, keys):
     _, text = await keys.add("classify")
     server = await guarded()
     assert (await Client(server.url, text).classify(wav(tone(2)), "toy"))["labels"] == ["tone"]

@@ -32,7 +32,7 @@ async def test_a_form_and_a_bare_body_are_answered_alike(serve):
         ("hop=1&hop=1", "hop"),
     ],
 )
-async def test_a_bad_query_is_refused_by_name(serve, query, named):
+async def test_an_invalid_query_is_rejected_by_name(serve, query, named):
     server = await serve()
     status, answer, headers = await server.post(f"{CLASSIFY}?{query}", data=wav(tone(2)))
     assert status == 422
@@ -55,7 +55,7 @@ async def test_a_bad_query_is_refused_by_name(serve, query, named):
     ],
     ids=["empty", "not a sound", "truncated", "zero length", "a header that lies"],
 )
-async def test_a_body_that_is_no_clip_is_refused(serve, data, status):
+async def test_an_invalid_sound_is_rejected(serve, data, status):
     server = await serve()
     answers = [await server.post(CLASSIFY, data=data)]
     form = aiohttp.FormData()
@@ -66,7 +66,7 @@ async def test_a_body_that_is_no_clip_is_refused(serve, data, status):
         assert is_problem(*found)
 
 
-async def test_a_form_with_other_fields_is_refused_by_name(serve):
+async def test_a_form_with_other_fields_is_rejected_by_name(serve):
     server = await serve()
     form = aiohttp.FormData()
     form.add_field("sound", wav(tone(2)), filename="x.wav")
@@ -77,7 +77,7 @@ async def test_a_form_with_other_fields_is_refused_by_name(serve):
 
 
 @pytest.mark.parametrize("body", [b"--x\r\nnonsense", b"", b"--x--\r\n", b"--x\r\n\r\nno end"])
-async def test_a_form_that_is_none_is_refused(serve, body):
+async def test_an_invalid_form_is_rejected(serve, body):
     server = await serve()
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     status, answer, headers = await server.post(CLASSIFY, data=body, headers=headers)
@@ -85,7 +85,7 @@ async def test_a_form_that_is_none_is_refused(serve, body):
     assert is_problem(status, answer, headers)
 
 
-async def test_too_many_bytes_are_refused_announced_or_not(serve):
+async def test_too_large_bodies_are_rejected_with_and_without_a_length(serve):
     server = await serve(max_body=100_000)
 
     async def endless():
@@ -100,7 +100,7 @@ async def test_too_many_bytes_are_refused_announced_or_not(serve):
     assert (await server.post(CLASSIFY, data=wav(tone(2))))[0] == 200
 
 
-async def test_an_announced_size_is_refused_before_a_byte_is_read(serve):
+async def test_a_too_large_content_length_is_rejected_before_the_body_is_read(serve):
     server = await serve(max_body=1_000)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
     writer.write(

@@ -1,4 +1,4 @@
-"""HTTP: the right answers, and for everything that is wrong the right refusal, in one shape."""
+"""HTTP routes: responses, and the problem document of every invalid request."""
 
 import asyncio
 import io
@@ -80,7 +80,7 @@ async def test_a_hundred_clips_at_once_are_all_answered(serve):
     assert server.gateway.requests == 0
 
 
-async def test_too_long_a_clip_and_too_many_windows_are_refused(serve):
+async def test_too_long_a_clip_and_too_many_windows_are_rejected(serve):
     server = await serve(max_seconds=3.0, max_windows=5)
     status, answer, headers = await server.post(CLASSIFY, data=wav(tone(3.5)))
     assert status in (413, 422)
@@ -91,7 +91,7 @@ async def test_too_long_a_clip_and_too_many_windows_are_refused(serve):
     assert (await server.post(CLASSIFY, data=wav(tone(2.9))))[0] == 200
 
 
-async def test_past_its_bounds_the_server_says_busy_and_when_to_come_back(serve):
+async def test_past_its_bounds_the_server_is_busy_with_retry_after(serve):
     for settings in ({"max_clips": 1}, {"max_buffered": 100_000}):
         server = await serve(body_timeout=60.0, **settings)
         arrived = asyncio.Event()
@@ -109,7 +109,7 @@ async def test_past_its_bounds_the_server_says_busy_and_when_to_come_back(serve)
         held.cancel()
 
 
-async def test_a_client_that_disconnects_while_its_job_is_pending_takes_the_job_along(serve):
+async def test_a_disconnect_cancels_the_pending_job(serve):
     server = await serve(max_batch=1)
     valve, body = Valve(server), wav(tone(2))
     running = asyncio.create_task(server.post(CLASSIFY, data=body))
@@ -124,7 +124,7 @@ async def test_a_client_that_disconnects_while_its_job_is_pending_takes_the_job_
     assert valve.rows == 1
 
 
-async def test_a_client_that_disconnects_while_it_uploads_leaves_no_work_behind(serve):
+async def test_a_disconnect_during_the_upload_ends_all_work(serve):
     server = await serve()
 
     async def slow():
@@ -160,7 +160,7 @@ async def test_only_the_models_asked_for_are_served(serve):
     assert (await server.get("/v1/models/toy-net"))[0] == 404
 
 
-async def test_a_server_lives_before_it_is_ready_and_after_it_began_to_leave(serve, monkeypatch):
+async def test_a_server_is_live_before_it_is_ready_and_during_shutdown(serve, monkeypatch):
     load, let = ModelRegistry.load, threading.Event()
     monkeypatch.setattr(ModelRegistry, "load", lambda catalogue: let.wait(60) and load(catalogue))
     server = await serve(ready=False)
@@ -191,7 +191,7 @@ async def test_leaving_finishes_what_was_accepted(serve):
     assert len(answer["windows"]) == 281
 
 
-async def test_connections_that_say_nothing_do_not_keep_others_out(serve):
+async def test_silent_connections_do_not_block_others(serve):
     server = await serve()
     port = int(server.url.rsplit(":", 1)[1])
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]

@@ -1,4 +1,4 @@
-"""Limits counted by gateways of one machine: in one process, in two, and after one died."""
+"""Limits shared by the gateways of one machine: in one process, in two, after a crash."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ async def test_requests_are_counted_together_and_by_key(tmp_path, monkeypatch):
         await gateways[0].count_request(mine)
 
 
-async def test_a_slow_bucket_says_how_long_to_wait(tmp_path):
+async def test_a_slow_bucket_reports_the_wait(tmp_path):
     mine = key(rate=0.001)
     await FileLimits(tmp_path, number=0).count_request(mine)
     with pytest.raises(TooMany) as caught:
@@ -127,9 +127,7 @@ async def test_when_the_files_cannot_be_used_each_gateway_counts_alone(
         await opened(gateway, mine)
 
 
-async def test_a_gateway_that_is_stopped_while_it_counts_stops_none_that_counts_or_starts(
-    tmp_path, monkeypatch
-):
+async def test_a_gateway_stopped_while_it_counts_blocks_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LOCK_S", 0.02)
     mine = key(streams=1)
     stream = await opened(FileLimits(tmp_path, number=0), mine)

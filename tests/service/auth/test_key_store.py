@@ -15,7 +15,7 @@ from tests.service.helpers.keys import new_key
 
 @pytest.fixture(params=["file", "redis"])
 async def store(request, tmp_path):
-    """Both stores, which keep the same promises."""
+    """Both stores, which have the same contract."""
     if request.param == "file":
         found = FileKeyStore(tmp_path / "keys.json")
     else:

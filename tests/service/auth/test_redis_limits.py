@@ -1,4 +1,4 @@
-"""Limits counted by several gateways in Redis, some of which die, and without Redis for a while."""
+"""Limits shared by gateways through Redis: crashes of gateways, Redis unavailable."""
 
 import asyncio
 import contextlib
@@ -52,9 +52,7 @@ async def test_a_full_bucket_holds_the_requests_of_a_second(gateways):
         await gateways[n % 2].count_request(mine)
 
 
-async def test_a_slow_bucket_says_how_long_to_wait_and_is_forgotten_when_full(
-    gateways, redis_server
-):
+async def test_a_slow_bucket_reports_the_wait_and_expires_when_full(gateways, redis_server):
     mine = key(rate=0.001)
     await gateways[0].count_request(mine)
     with pytest.raises(TooMany) as caught:
@@ -100,7 +98,7 @@ async def test_streams_of_a_gateway_that_died_are_given_back_and_those_of_one_th
     await again.aclose()
 
 
-async def test_a_clock_that_was_set_back_keeps_nobody_out(gateways, redis_server):
+async def test_a_clock_set_back_rejects_no_request(gateways, redis_server):
     mine = key(rate=1.0, streams=1)
     ahead = redis_server.client.time()[0] + 3_600
     redis_server.client.hset(RATES + mine.id, mapping={"tokens": 0, "at": ahead})
@@ -112,7 +110,7 @@ async def test_a_clock_that_was_set_back_keeps_nobody_out(gateways, redis_server
     await gateways[0].count_request(mine)
 
 
-async def test_without_redis_nobody_is_kept_waiting_or_out(tmp_path_factory, capfd, monkeypatch):
+async def test_without_redis_no_request_waits_or_is_rejected(tmp_path_factory, capfd, monkeypatch):
     monkeypatch.setattr(redis_limits, "ALONE_S", 600)
     redis = start_redis(tmp_path_factory)
     alone = RedisLimits(redis.url)

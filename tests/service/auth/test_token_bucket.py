@@ -1,4 +1,4 @@
-"""A bucket fills by the second, not past its capacity, and says how long to wait."""
+"""A bucket fills by the second up to its capacity and reports how long to wait."""
 
 import math
 
@@ -24,5 +24,5 @@ def test_as_many_requests_as_the_rate_pass_at_once():
 
 
 @pytest.mark.parametrize(("rate", "wait_s"), [(0.1, 10), (0.3, 4), (1.0, 1), (50.0, 1)])
-def test_an_empty_bucket_says_in_how_many_seconds_there_will_be_a_token(rate, wait_s):
+def test_an_empty_bucket_reports_the_seconds_to_the_next_token(rate, wait_s):
     assert take_token(0.0, 1.0, now=1.0, rate=rate) == (0.0, wait_s)

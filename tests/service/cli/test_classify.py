@@ -19,7 +19,7 @@ from tests.service.conftest import noise, tone, wav
 
 @pytest.fixture
 def sounds(tmp_path):
-    """A folder with sounds at two depths, and a file that is none."""
+    """A folder with sounds at two depths, and a text file."""
     folder = tmp_path / "sounds"
     (folder / "deeper").mkdir(parents=True)
     (folder / "a-tone.wav").write_bytes(wav(tone(2)))
@@ -76,7 +76,7 @@ def test_people_get_the_clip_and_each_window(classify, sounds):
     assert len(lines) == 4
 
 
-def test_a_file_that_cannot_be_read_is_told_of_and_the_others_go_on(classify, sounds):
+def test_an_unreadable_file_is_reported_and_the_others_are_classified(classify, sounds):
     code, out, errors = classify(
         sounds / "notes.txt", sounds / "none.wav", sounds / "a-tone.wav", "--json"
     )
@@ -111,7 +111,7 @@ def test_a_hop_out_of_range_ends_with_4(classify, sounds, arguments, reason):
     assert reason in errors
 
 
-def test_a_model_that_is_not_there_ends_with_4(classify, sounds):
+def test_an_unknown_model_exits_with_4(classify, sounds):
     code, _, errors = classify(sounds, model="tuba")
     assert code == 4
     assert "tuba" in errors
@@ -153,7 +153,7 @@ def look(seeing, capsys):
     return run
 
 
-def test_pictures_are_told_with_their_best_labels(look, album):
+def test_pictures_are_listed_with_their_best_labels(look, album):
     code, out, errors = look(album, "--top-k", "2")
     lines = [line.split() for line in out.splitlines()]
     assert code == 1
@@ -167,7 +167,7 @@ def test_pictures_are_told_with_their_best_labels(look, album):
     assert "notes.txt" not in errors
 
 
-def test_pictures_as_json_and_as_csv_say_the_same(look, album):
+def test_pictures_as_json_and_as_csv_are_equal(look, album):
     _, out, _ = look(album, "--json")
     answers = [json.loads(line) for line in out.splitlines()]
     [unread] = [answer for answer in answers if "error" in answer]
@@ -195,7 +195,7 @@ def test_sounds_as_csv_have_a_row_for_each_window_and_label(classify, sounds):
     ]
 
 
-def test_a_model_is_told_what_it_wants_to_know_beside_a_picture(look, album):
+def test_metadata_of_a_picture_reaches_the_model(look, album):
     for region, label in (("land", "red"), ("sea", "blue")):
         _, out, _ = look(album / "a.png", "--with", f"region={region}", "--json", model="places")
         assert json.loads(out)["predictions"][0]["label"] == label
@@ -236,9 +236,7 @@ def test_a_sheet_of_very_many_shows_the_surest_and_the_least_sure(
     assert ("the 1 surest and the 1 least sure are shown" in page) == (most == 3)
 
 
-def test_a_sheet_that_cannot_be_written_or_has_nothing_to_show_is_refused(
-    look, classify, album, sounds, tmp_path
-):
+def test_an_empty_or_unwritable_contact_sheet_is_rejected(look, classify, album, sounds, tmp_path):
     code, _, errors = look(album, "--sheet", tmp_path / "none" / "sheet.html")
     assert code == 4
     assert "sheet.html cannot be written: No such file" in errors

@@ -66,7 +66,7 @@ async def test_channels_and_rate_are_the_files_own(tmp_path):
     ("name", "reason"),
     [("none.wav", "No such file"), ("text.wav", "not a sound file"), (".", "Is a")],
 )
-def test_what_is_no_sound_file_is_refused_with_the_reason(tmp_path, name, reason):
+def test_an_invalid_sound_file_is_rejected_with_the_reason(tmp_path, name, reason):
     (tmp_path / "text.wav").write_text("hello")
     with pytest.raises(InputError, match=reason):
         Playback(tmp_path / name)

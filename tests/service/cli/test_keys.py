@@ -1,4 +1,4 @@
-"""`timbre keys` as people and scripts run it, and a server and a listener with what it made."""
+"""`timbre keys`, and a server and a listener that use its keys."""
 
 import asyncio
 import json
@@ -71,13 +71,13 @@ def test_without_a_scope_it_classifies_and_streams(place, capsys):
 @pytest.mark.parametrize(
     "wrong", [["--scope", "root"], ["--rate", "0"], ["--streams", "-1"]], ids=lambda each: each[0]
 )
-def test_what_makes_no_sense_is_refused_with_2_and_nothing_is_made(wrong, tmp_path, capsys):
+def test_invalid_arguments_exit_with_2_and_write_nothing(wrong, tmp_path, capsys):
     assert main(["create", "x", *wrong, "--keys", str(tmp_path / "keys.json")]) == 2
     assert wrong[0].strip("-") in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def test_places_that_are_not_there_are_said_plainly(tmp_path, capsys):
+def test_missing_key_stores_are_reported(tmp_path, capsys):
     assert main(["list", "--keys", str(tmp_path / "none.json")]) == 2
     assert "none.json: No such file" in capsys.readouterr().err
     assert main(["create", "x", "--keys", str(tmp_path / "none" / "keys.json")]) == 2
@@ -164,7 +164,7 @@ async def test_a_guarded_server_speaks_tls_and_listeners_bring_key_and_trust(
     assert PATTERN.fullmatch(text)[2] not in shown + "".join(server.log)
 
 
-def test_serve_refuses_keys_that_cannot_be_read(tmp_path, capsys):
+def test_serve_rejects_unreadable_keys(tmp_path, capsys):
     from service.cli.serve import main as serve
 
     assert serve(["--keys", str(tmp_path / "none.json")]) == 2

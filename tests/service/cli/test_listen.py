@@ -90,7 +90,7 @@ async def test_in_a_pipe_every_event_is_a_line_of_json_and_the_summary_is_out_of
     assert errors.startswith("6 windows in 0:05, 0 dropped: ")
 
 
-async def test_on_a_terminal_it_draws_and_leaves_the_last_view_and_a_picture(
+async def test_on_a_terminal_it_draws_and_keeps_the_last_view_and_a_picture(
     serve, recording, tmp_path
 ):
     server = await serve()
@@ -108,7 +108,7 @@ async def test_on_a_terminal_it_draws_and_leaves_the_last_view_and_a_picture(
     assert "tone-then-noise.wav" in picture.read_text()
 
 
-async def test_ctrl_c_ends_it_with_what_was_heard_so_far(serve, recording):
+async def test_ctrl_c_ends_it_with_the_results_so_far(serve, recording):
     server = await serve()
     code, lines, errors = await run(recording, "--url", server.url, "--model", "toy", stop_after=3)
     assert code == 0
@@ -117,7 +117,7 @@ async def test_ctrl_c_ends_it_with_what_was_heard_so_far(serve, recording):
     assert "Traceback" not in errors
 
 
-async def test_with_nobody_there_it_says_so_and_ends_with_3(recording, unused_tcp_port):
+async def test_without_a_server_it_exits_with_3(recording, unused_tcp_port):
     code, lines, errors = await run(recording, "--url", f"ws://127.0.0.1:{unused_tcp_port}")
     assert (code, lines) == (3, [])
     assert errors == (
@@ -126,7 +126,7 @@ async def test_with_nobody_there_it_says_so_and_ends_with_3(recording, unused_tc
     )
 
 
-async def test_a_refusal_ends_with_4_and_the_servers_reason(serve, recording):
+async def test_a_rejection_exits_with_4_and_the_servers_reason(serve, recording):
     server = await serve()
     code, _, errors = await run(recording, "--url", server.url, "--model", "tuba")
     assert code == 4
@@ -135,13 +135,13 @@ async def test_a_refusal_ends_with_4_and_the_servers_reason(serve, recording):
 
 
 @pytest.mark.parametrize("source", ["none.wav", __file__])
-def test_a_bad_source_ends_with_4(source, capsys):
+def test_an_invalid_source_exits_with_4(source, capsys):
     assert main([source]) == 4
     assert source in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["mic", "--hop", "often"], ["mic", "--loud"]])
-def test_what_is_not_understood_ends_with_2(arguments):
+def test_invalid_arguments_exit_with_2(arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2

@@ -1,4 +1,4 @@
-"""Listening to sources that behave and to those that do not."""
+"""Listening to valid sources and to sources that fail."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ def wish(url):
     return ListenOptions(url=url, token=None, model="toy", hop=0.5)
 
 
-async def test_what_was_heard_is_on_the_board(serve):
+async def test_results_are_in_the_stream_state(serve):
     server = await serve()
     events = []
     board = await listen(Chunks(tone(6)), wish(server.url), report=events.append)

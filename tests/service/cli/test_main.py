@@ -1,4 +1,4 @@
-"""The command `timbre`: quick, and plain about what it does not know."""
+"""The command `timbre`: quick to start, clear errors on unknown commands."""
 
 import importlib.metadata
 import subprocess
@@ -41,7 +41,7 @@ def test_the_version_is_that_of_the_package(capsys):
     assert capsys.readouterr().out.startswith("timbre 0.")
 
 
-def test_an_unknown_command_is_refused_with_2(capsys):
+def test_an_unknown_command_exits_with_2(capsys):
     assert main(["server"]) == 2
     assert "server" in capsys.readouterr().err
 

@@ -40,19 +40,19 @@ def sounddevice(tmp_path, monkeypatch):
     sys.modules.pop("sounddevice", None)
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch):
+def test_without_the_package_the_error_names_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(InputError, match=r"pip install 'timbre\[mic\]'"):
         Microphone()
 
 
-def test_without_portaudio_it_says_what_to_install(sounddevice):
+def test_without_portaudio_the_error_names_what_to_install(sounddevice):
     sounddevice("raise OSError('PortAudio library not found')")
     with pytest.raises(InputError, match="apt-get install libportaudio2"):
         Microphone()
 
 
-def test_without_a_device_it_says_so_in_one_line(sounddevice):
+def test_without_a_device_the_error_is_one_line(sounddevice):
     sounddevice(PACKAGE)
     with pytest.raises(
         InputError, match=r"no microphone .*connect one, or use a sound file"
@@ -61,7 +61,7 @@ def test_without_a_device_it_says_so_in_one_line(sounddevice):
     assert "\n" not in str(refused.value)
 
 
-def test_a_wrong_device_is_answered_with_those_there_are(sounddevice):
+def test_an_unknown_device_is_rejected_with_the_list_of_devices(sounddevice):
     sounddevice(
         PACKAGE
         + "DEVICES.append({'name': 'USB', 'max_input_channels': 1, 'default_samplerate': 16000.0})"
@@ -73,7 +73,7 @@ def test_a_wrong_device_is_answered_with_those_there_are(sounddevice):
 
 
 class Flags:
-    """What PortAudio says of a block."""
+    """PortAudio's flags of a block."""
 
     def __init__(self, *, overflow):
         self.input_overflow = overflow

@@ -35,7 +35,7 @@ async def test_another_version_is_served_and_the_latest_again(server, capsys):
     assert served(server) == "2"
 
 
-async def test_what_goes_wrong_is_told_apart_by_its_exit_code(server, folder, capsys, tmp_path):
+async def test_errors_have_distinct_exit_codes(server, folder, capsys, tmp_path):
     put(folder, 3, broken=True)
     assert await run("toy", "--url", server.url) == 1
     assert "sha256" in capsys.readouterr().err
@@ -46,7 +46,7 @@ async def test_what_goes_wrong_is_told_apart_by_its_exit_code(server, folder, ca
     assert served(server) == "2"
 
 
-async def test_a_choice_that_was_not_kept_is_said(server, folder, capsys):
+async def test_a_pin_that_was_not_saved_is_reported(server, folder, capsys):
     (folder / "toy" / "current.json").mkdir()
     assert await run("toy", "--version", "1", "--url", server.url) == 0
     assert "could not be written" in capsys.readouterr().err

@@ -38,7 +38,7 @@ async def test_a_folder_without_sounds_is_an_error_of_its_own(tmp_path, artefact
     assert str(error) == "no sound files in this folder"
 
 
-async def test_a_reader_who_has_enough_leaves_nothing_running(tmp_path, artefacts):
+async def test_an_abandoned_iteration_stops_all_work(tmp_path, artefacts):
     for index in range(40):
         (tmp_path / f"{index:02}.wav").write_bytes(wav(tone(2)))
     async with opened("toy", artefacts=artefacts) as local:
@@ -48,7 +48,7 @@ async def test_a_reader_who_has_enough_leaves_nothing_running(tmp_path, artefact
     assert (path.name, answer["labels"]) == ("00.wav", ["tone"])
 
 
-async def test_a_model_that_is_not_there_is_refused_before_any_file_is_read(artefacts):
+async def test_an_unknown_model_is_rejected_before_any_file_is_read(artefacts):
     with pytest.raises(ArtefactError, match="tuba"):
         async with opened("tuba", artefacts=artefacts):
             pass
@@ -65,7 +65,7 @@ async def test_a_model_that_is_not_there_is_refused_before_any_file_is_read(arte
         ("places", {"metadata": {"region": "air"}}, "land, sea"),
     ],
 )
-async def test_what_makes_no_sense_to_a_model_is_refused_before_any_file_is_read(
+async def test_invalid_metadata_is_rejected_before_any_file_is_read(
     tmp_path, artefacts, model, options, words
 ):
     folder = artefacts if model == "toy" else write_colours(tmp_path)

@@ -1,4 +1,4 @@
-"""`timbre queue` tells what is in Redis, in words and as JSON."""
+"""`timbre queue` shows the state of the queue in Redis, as text and as JSON."""
 
 import asyncio
 import json
@@ -89,7 +89,7 @@ async def test_dead_letters_can_be_deleted(filled, capsys):
     assert (found["dead"], found["jobs"]["live"]["held"]) == (0, 1)
 
 
-def test_an_empty_queue_without_workers_says_so(redis_url, capsys):
+def test_an_empty_queue_without_workers_is_reported(redis_url, capsys):
     assert main(["status", "--redis", redis_url]) == 1
     assert "none" in capsys.readouterr().out
     assert main(["dead", "--redis", redis_url]) == 0

@@ -1,4 +1,4 @@
-"""`timbre serve` as a process: starts, says so, obeys signals, restarts what dies."""
+"""`timbre serve` as a process: start, signals, restarts of its processes."""
 
 import asyncio
 import contextlib
@@ -74,7 +74,7 @@ def serve_process(artefacts):
         each.process.stderr.close()
 
 
-def test_it_says_what_it_serves_and_where(serve_process):
+def test_the_log_has_the_models_and_the_url(serve_process):
     server = serve_process()
     line = server.until("ready").string
     assert "url=http://127.0.0.1:" in line
@@ -85,7 +85,7 @@ def test_it_says_what_it_serves_and_where(serve_process):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_told_to_leave_it_ends_streams_properly_and_exits_with_0(serve_process, number):
+async def test_on_a_signal_it_ends_streams_and_exits_with_0(serve_process, number):
     server = serve_process("--set", "grace=60")
     url = (await asyncio.to_thread(server.until, r"url=(http\S+)"))[1]
     async with (
@@ -136,7 +136,7 @@ def test_several_gateways_share_the_port_and_the_dead_are_replaced(serve_process
         os.kill(pids[1], 0)
 
 
-async def test_while_one_gateway_is_replaced_the_others_take_all_that_comes(serve_process):
+async def test_while_one_gateway_restarts_the_others_accept_all_requests(serve_process):
     server = serve_process("--gateways", 2)
     url = (await asyncio.to_thread(server.until, r" ready url=(\S+)", times=2))[1]
     pid = int(server.until(r"gateway started number=0 pid=(\d+)")[1])
@@ -183,7 +183,7 @@ def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(
     assert capsys.readouterr().err.count("gateway hangs") == 1
 
 
-def test_when_the_supervisor_is_killed_its_processes_leave_and_give_the_port_back(
+def test_when_the_supervisor_is_killed_its_processes_exit_and_free_the_port(
     serve_process, redis_url
 ):
     server = serve_process("--gateways", 2, "--redis", redis_url)
@@ -196,7 +196,7 @@ def test_when_the_supervisor_is_killed_its_processes_leave_and_give_the_port_bac
 
 
 def command_lines():
-    """What every process of this machine shows of itself."""
+    """The command lines of all processes of this machine."""
     shown = b""
     for each in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it has ended
@@ -204,7 +204,7 @@ def command_lines():
     return shown
 
 
-def test_a_password_that_comes_in_the_environment_is_seen_by_nobody(
+def test_a_password_in_the_environment_is_in_no_command_line(
     serve_process, tmp_path_factory, monkeypatch
 ):
     redis = start_redis(tmp_path_factory)
@@ -223,7 +223,7 @@ def test_a_password_that_comes_in_the_environment_is_seen_by_nobody(
         redis.end()
 
 
-async def test_a_process_with_few_handles_takes_fewer_connections_and_none_is_wanting(
+async def test_a_low_file_descriptor_limit_lowers_the_connection_limit(
     serve_process,
 ):
     server = serve_process(shell="ulimit -n 200")
@@ -244,14 +244,14 @@ async def test_a_process_with_few_handles_takes_fewer_connections_and_none_is_wa
     assert "Too many open files" not in log
 
 
-def test_without_a_model_it_says_why_and_fails(tmp_path):
+def test_without_a_model_it_fails_with_the_reason(tmp_path):
     server = Process("--artefacts", tmp_path)
     assert "no artefact" in server.until("cannot serve").string
     assert server.process.wait(60) == 1
     server.process.stderr.close()
 
 
-def test_a_port_that_is_taken_is_said_plainly(serve_process, capsys):
+def test_a_port_in_use_is_reported(serve_process, capsys):
     port = serve_process().until(r"url=http://127.0.0.1:(\d+)")[1]
     for more in ([], ["--gateways", "2"]):
         assert main(["--port", port, *more]) == 1
@@ -259,7 +259,7 @@ def test_a_port_that_is_taken_is_said_plainly(serve_process, capsys):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
-def test_it_does_not_listen_beyond_loopback_unless_told_so_in_words(host, capsys):
+def test_a_host_beyond_loopback_needs_insecure(host, capsys):
     assert main(["--host", host]) == 2
     assert "--insecure" in capsys.readouterr().err
     check_exposure(host, free=True)
@@ -281,12 +281,12 @@ def test_loopback_is_free(host):
     ],
     ids=lambda each: each[-1],
 )
-def test_settings_that_make_no_sense_are_refused_with_2(arguments, capsys):
+def test_invalid_settings_exit_with_2(arguments, capsys):
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith("timbre serve: ")
 
 
-def test_unknown_options_are_refused_with_2():
+def test_unknown_options_exit_with_2():
     with pytest.raises(SystemExit) as caught:
         main(["--prot", "1"])
     assert caught.value.code == 2

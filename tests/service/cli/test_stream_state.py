@@ -1,4 +1,4 @@
-"""What the view knows, event by event."""
+"""The state of the terminal view, event by event."""
 
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ def test_a_drop_by_the_server_is_one_window_and_a_loss_here_as_many_as_begin_in_
     assert not seen.now.scores
 
 
-def test_a_loss_in_the_sound_card_is_told_and_drops_no_window():
+def test_an_overflow_of_the_sound_card_is_shown_and_drops_no_window():
     seen = board()
     seen.record(Lost(from_sample=5, to_sample=5, reason="device"))
     assert seen.dropped == 0
@@ -112,7 +112,7 @@ def test_the_level_is_in_decibels_and_the_peak_falls_slowly():
     assert seen.heard_s == 1.0
 
 
-def test_a_stream_of_days_takes_no_more_memory():
+def test_a_stream_of_days_has_bounded_memory():
     seen = board()
     for _ in range(HISTORY + 10):
         seen.record(window())

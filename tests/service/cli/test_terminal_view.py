@@ -68,7 +68,7 @@ def test_the_history_is_taller_where_there_is_room():
     assert arrange(INSTRUMENTS, width=120, height=80).rows == 3
 
 
-def test_drops_leave_a_gap_that_can_be_seen():
+def test_drops_are_drawn_as_a_gap():
     seen = board()
     seen.record(window())
     seen.record(Dropped(from_sample=0, to_sample=2_000, reason="late"))
@@ -79,7 +79,7 @@ def test_drops_leave_a_gap_that_can_be_seen():
     assert "dropped 2.0 s (late)" in shown[-1]
 
 
-def test_a_lost_connection_is_told_with_its_reason():
+def test_a_lost_connection_is_shown_with_its_reason():
     seen = board()
     seen.record(Reconnect(attempt=1, wait_s=0.1, detail="cannot reach http://h:1"))
     shown = lines(seen, 80, 24)
@@ -87,7 +87,7 @@ def test_a_lost_connection_is_told_with_its_reason():
     assert "cannot reach http://h:1" in shown[-1]
 
 
-def test_lanes_that_do_not_fit_are_told_of():
+def test_lanes_that_do_not_fit_are_counted():
     seen = board()
     seen.thresholds = dict.fromkeys(INSTRUMENTS, 0.5)
     shown = lines(seen, 80, 12)

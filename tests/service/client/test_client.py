@@ -1,4 +1,4 @@
-"""Whole files through the client, and what its errors say."""
+"""Whole files through the client, and its errors."""
 
 import pytest
 
@@ -46,13 +46,13 @@ async def test_a_model_describes_itself(serve):
         (wav(tone(1)), "tuba", NotFound, "toy"),
     ],
 )
-async def test_a_refusal_becomes_the_error_the_server_had(serve, data, model, error, detail):
+async def test_a_rejection_raises_the_servers_error(serve, data, model, error, detail):
     server = await serve()
     with pytest.raises(error, match=detail):
         await Client(server.url).classify(data, model)
 
 
-async def test_nobody_there_is_said_so(unused_tcp_port):
+async def test_an_unreachable_server_raises_an_error(unused_tcp_port):
     with pytest.raises(
         Unreachable, match=r"127\.0\.0\.1:\d+ \(connection refused\): is `timbre serve` running"
     ):
@@ -72,6 +72,6 @@ def test_web_and_websocket_addresses_are_the_same(given, used):
     assert Client(given).url == used
 
 
-def test_what_is_no_address_is_refused():
+def test_an_invalid_url_is_rejected():
     with pytest.raises(InputError, match="'localhost'"):
         Client("localhost")

@@ -1,4 +1,4 @@
-"""The buffer and the ledger of a client, without a network."""
+"""The replay buffer and the account of a client, without a network."""
 
 import pytest
 from hypothesis import given
@@ -81,7 +81,7 @@ def test_replay_begins_where_both_rates_meet_and_early_enough_for_the_resampler(
     gone=st.integers(0, 10**7),
     answered=st.integers(0, 30),
 )
-def test_what_is_gone_is_given_up_and_counted_and_the_rest_is_not(rate, gone, answered):
+def test_dropped_sound_is_counted_and_the_rest_is_kept(rate, gone, answered):
     book = account(rate)
     for index in range(answered):
         book.answer(book.start(index))

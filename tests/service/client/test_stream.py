@@ -1,4 +1,4 @@
-"""A live stream through real sockets that are cut, refused and slowed down."""
+"""A live stream through real sockets that are cut, rejected and slowed down."""
 
 import asyncio
 
@@ -48,7 +48,7 @@ def of(kind, events):
 
 
 def told(windows):
-    """What must be the same however the sound travelled."""
+    """What must be equal for every network behaviour."""
     return [(each.start_sample, each.end_sample, each.labels) for each in windows]
 
 
@@ -135,7 +135,7 @@ async def test_a_cut_between_the_clients_end_and_the_servers_loses_nothing(serve
     assert isinstance(events[-1], End)
 
 
-async def test_sound_past_the_bound_is_dropped_and_said_to_be(serve, monkeypatch):
+async def test_sound_past_the_bound_is_dropped_and_reported(serve, monkeypatch):
     monkeypatch.setattr(live, "KEEP_S", 5)
     server = await serve()
     sound = music(20)
@@ -181,7 +181,7 @@ async def test_a_server_that_stays_away_ends_the_stream_when_patience_is_over(se
             await run(url, music(4), disturb=away, patience_s=0.5)
 
 
-async def test_a_server_that_leaves_is_waited_for(serve):
+async def test_the_client_reconnects_after_a_shutdown_of_the_server(serve):
     server, other = await serve(), await serve()
     async with proxied(server.url) as (proxy, url):
 
@@ -203,7 +203,7 @@ async def test_a_server_that_leaves_is_waited_for(serve):
         ({"hop": 30.0}, Unprocessable, "hop=30"),
     ],
 )
-async def test_a_refusal_is_raised_at_once_with_its_reason(serve, options, error, detail):
+async def test_a_rejection_is_raised_at_once_with_its_reason(serve, options, error, detail):
     server = await serve()
     options = {"model": "toy", "sample_rate": RATE, **options}
     with pytest.raises(error, match=detail):
@@ -211,7 +211,7 @@ async def test_a_refusal_is_raised_at_once_with_its_reason(serve, options, error
             pass
 
 
-async def test_a_stream_refused_on_the_way_raises_for_reader_and_sender(serve):
+async def test_a_stream_rejected_midway_raises_for_reader_and_sender(serve):
     server = await serve()
     async with Client(server.url).stream("toy", sample_rate=RATE, encoding="pcm_f32le") as stream:
         await stream.send(np.full(1000, np.nan, np.float32))
@@ -230,7 +230,7 @@ async def test_leaving_the_block_without_finishing_closes_the_connection(serve):
             await asyncio.sleep(0.01)
 
 
-async def test_a_stream_that_is_left_at_once_leaves_no_socket_behind(serve):
+async def test_a_stream_closed_at_once_leaks_no_socket(serve):
     server = await serve()
     async with Client(server.url).stream("toy", sample_rate=22_050) as stream:
         pass

@@ -1,4 +1,4 @@
-"""What other people's servers answer becomes an error that says what to do."""
+"""Unexpected responses of other servers become errors with a remedy."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ from service.protocol import Start, failure
 
 @asynccontextmanager
 async def answering(handler):
-    """A server with one handler, and a session to ask it with."""
+    """A server with one handler, and a session for it."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)
@@ -75,7 +75,7 @@ async def test_a_server_that_is_not_timbre_is_recognised():
             await connect(session, url)
 
 
-async def test_a_refused_handshake_tells_its_reason():
+async def test_a_rejected_handshake_raises_with_the_reason():
     async def refuse(_):
         return web.json_response({"title": "Not allowed", "detail": "no key"}, status=403)
 
@@ -84,7 +84,7 @@ async def test_a_refused_handshake_tells_its_reason():
             await connect(session, url)
 
 
-async def test_a_server_that_hangs_up_after_start_is_unreachable():
+async def test_a_server_that_disconnects_after_start_is_unreachable():
     async def hang_up(request):
         socket = web.WebSocketResponse()
         await socket.prepare(request)

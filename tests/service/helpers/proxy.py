@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Proxy:
-    """Forwards to one server, unless it refuses."""
+    """Forwards to one server, unless it is set to reject."""
 
     def __init__(self, port):
         self.port = port
@@ -16,11 +16,11 @@ class Proxy:
 
     @property
     def connected(self):
-        """Whether anybody speaks through it now."""
+        """Whether a connection is open."""
         return bool(self._writers)
 
     def cut(self):
-        """Tear every connection, as a pulled cable or a killed process does."""
+        """Abort every connection, as a pulled cable or a killed process does."""
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()

@@ -1,4 +1,4 @@
-"""A private real redis-server: on a socket of its own, gone with the test."""
+"""A private real redis-server on a socket of its own, stopped with the test."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ PROGRAM = os.environ.get("TIMBRE_REDIS_SERVER", "redis-server")
 
 
 class RedisServer:
-    """One that can be killed, started again, stopped for a while and let go on."""
+    """A server that can be killed, restarted, paused and resumed."""
 
     def __init__(self, folder, *arguments, url=None):
         self.folder = folder
@@ -60,7 +60,7 @@ class RedisServer:
 
 
 def start_redis(tmp_path_factory, *arguments, url=None):
-    """Start one, or skip where there is none to start."""
+    """Start a redis-server; skip the test where it is not installed."""
     if not shutil.which(PROGRAM):
         pytest.skip(f"no {PROGRAM} on this machine: run 'apt-get install redis-server'")
     return RedisServer(tmp_path_factory.mktemp("redis"), *arguments, url=url)

@@ -4,7 +4,7 @@ import threading
 
 
 class Valve:
-    """Lets a model answer so many windows, one by one, and counts them."""
+    """Lets a model answer a number of windows, one by one, and counts them."""
 
     def __init__(self, server):
         self.rows = 0

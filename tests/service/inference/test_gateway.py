@@ -55,9 +55,7 @@ async def test_no_work_is_accepted_before_the_models_are_loaded(artefacts):
         pass
 
 
-async def test_a_folder_without_models_and_a_model_that_is_not_there_are_refused_by_name(
-    artefacts, tmp_path
-):
+async def test_an_empty_folder_and_an_unknown_model_are_rejected_by_name(artefacts, tmp_path):
     for settings, named in (
         (Settings(artefacts=tmp_path), "any model"),
         (Settings(artefacts=artefacts, models=("x",)), "x"),

@@ -1,4 +1,4 @@
-"""Pictures by REST: decoded, classified together, and refused with a reason."""
+"""Pictures by REST: decoded, classified in batches, and rejected with a reason."""
 
 import asyncio
 import shutil
@@ -77,13 +77,13 @@ async def test_top_k_says_how_many(server, top_k, told):
         ("version=1&version=1", "given twice"),
     ],
 )
-async def test_a_query_that_makes_no_sense_is_refused(server, query, words):
+async def test_an_invalid_query_is_rejected(server, query, words):
     status, problem, _ = await server.post(f"{CLASSIFY}?{query}", data=plain("red"))
     assert (status, problem["type"]) == (422, "urn:timbre:problem:cannot-be-processed")
     assert words in problem["detail"]
 
 
-async def test_a_form_may_bring_the_picture(server):
+async def test_a_form_may_hold_the_picture(server):
     form = aiohttp.FormData()
     form.add_field("file", plain("blue"), filename="blue.png")
     _, answer, _ = await server.post(CLASSIFY, data=form)
@@ -146,7 +146,7 @@ async def test_a_field_of_a_form_is_bounded(server, size, status):
     assert (await server.post(PLACES, data=form(region="x" * size, file=plain("red"))))[0] == status
 
 
-async def test_a_form_without_a_file_and_a_field_that_is_no_text_are_refused(server):
+async def test_a_form_without_a_file_or_with_a_binary_field_is_rejected(server):
     status, problem, _ = await server.post(PLACES, data=form(region="sea"))
     assert (status, "this one has no 'file'" in problem["detail"]) == (422, True)
     assert (await server.post(PLACES, data=form(region=b"\xff\xfe", file=plain("red"))))[0] == 400
@@ -169,7 +169,7 @@ async def test_a_form_without_a_file_and_a_field_that_is_no_text_are_refused(ser
         (plain("red", size=(100, 101)), 413, "at most 10000"),
     ],
 )
-async def test_what_is_no_good_picture_is_refused_and_the_next_one_is_answered(
+async def test_an_invalid_picture_is_rejected_and_the_next_one_is_answered(
     server, data, status, words
 ):
     found, problem, headers = await server.post(CLASSIFY, data=data)
@@ -178,7 +178,7 @@ async def test_what_is_no_good_picture_is_refused_and_the_next_one_is_answered(
     assert (await server.post(CLASSIFY, data=plain("red", size=(100, 100))))[0] == 200
 
 
-async def test_a_sound_model_refuses_pictures(server):
+async def test_a_sound_model_rejects_pictures(server):
     status, problem, _ = await server.post("/v1/models/toy/classify", data=plain("red"))
     assert (status, "not a sound file" in problem["detail"]) == (415, True)
 

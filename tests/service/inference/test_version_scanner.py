@@ -1,4 +1,4 @@
-"""What the artefacts folder holds, as two scans in a row see it."""
+"""Scans of the artefacts folder: candidates, rejected and removed versions."""
 
 import shutil
 
@@ -49,7 +49,7 @@ def test_the_newest_candidate_of_a_model_comes_first_and_none_is_older_than_the_
     assert scanner.scan(SERVED | {"toy": "10"}) == []
 
 
-def test_a_refused_version_is_no_candidate_until_its_files_change(scanner, folder, capsys):
+def test_a_rejected_version_is_no_candidate_until_its_files_change(scanner, folder, capsys):
     broken = put(folder, 3, broken=True)
     scanner.scan(SERVED)
     for _ in range(3):
@@ -63,7 +63,7 @@ def test_a_refused_version_is_no_candidate_until_its_files_change(scanner, folde
     assert [each.version for each in scanner.scan(SERVED)] == ["3"]
 
 
-def test_a_version_refused_without_a_signature_is_tried_again_at_the_next_scan(scanner, folder):
+def test_a_version_rejected_without_a_signature_is_tried_again_at_the_next_scan(scanner, folder):
     put(folder, 3)
     scanner.scan(SERVED)
     assert len(scanner.scan(SERVED)) == 1

@@ -1,4 +1,4 @@
-"""New versions replace served ones under live streams; broken ones never do; pins go back."""
+"""New versions replace served ones under live streams; invalid ones do not; pins roll back."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ HOP = 11_264
 
 @pytest.fixture
 def folder(artefacts, tmp_path, monkeypatch):
-    """Toy 1 and 2, looked at often."""
+    """Toy 1 and 2, scanned often."""
     monkeypatch.setattr(version_updater, "SCAN_S", 0.02)
     return copied(artefacts, tmp_path)
 
@@ -53,7 +53,7 @@ def model_threads():
 
 
 class Listener:
-    """A live stream that sends a hop at a time and keeps what it hears."""
+    """A live stream that sends a hop at a time and keeps the results."""
 
     def __init__(self, socket):
         self.socket = socket
@@ -61,7 +61,7 @@ class Listener:
         self.heard = []
 
     async def hear(self, count=1):
-        """Send what completes so many windows more, and wait for them."""
+        """Send the sound of so many more windows, and wait for their results."""
         for _ in range(count):
             await self.send()
             version = await self.wait()
@@ -81,7 +81,7 @@ class Listener:
         return message["version"]
 
     async def end(self):
-        """Return the versions of all windows, after a look at whether each is there once."""
+        """Return the versions of all windows; check that each has one result."""
         await self.socket.send_json({"type": "end"})
         *messages, end, code = self.heard + await rest_of(self.socket)
         assert (end["reason"], end["samples_dropped"], code) == ("client ended", 0, 1000)
@@ -117,7 +117,7 @@ async def test_a_live_stream_switches_to_a_new_version_and_a_pinned_one_does_not
     assert answer["version"] == "3"
 
 
-async def test_twelve_swaps_lose_no_window_and_leave_no_old_model_behind(
+async def test_twelve_switches_lose_no_window_and_unload_the_old_models(
     server, folder, monkeypatch
 ):
     monkeypatch.setattr(local, "IDLE_S", 0.1)
@@ -197,7 +197,7 @@ async def test_a_broken_version_is_never_served_logged_once_and_served_when_repa
     assert await listener.end() == [2, 2, 3]
 
 
-def test_a_copy_that_is_not_finished_is_waited_for_and_not_refused(folder, capsys):
+def test_an_unfinished_copy_is_pending_and_not_rejected(folder, capsys):
     scanner, serving = VersionScanner(Store(folder)), {"toy": "2", "toy-net": "1"}
     target = folder / "toy" / "3"
     ready = put(folder, 4).rename(folder / "ready")
@@ -254,7 +254,7 @@ async def test_a_choice_reaches_other_gateways_and_the_next_start(server, folder
     await until(lambda: (served(server), served(third)) == ("2", "2"))
 
 
-async def test_a_choice_that_cannot_be_kept_holds_here_and_says_so(server, folder, capsys):
+async def test_a_pin_that_cannot_be_saved_applies_and_is_reported(server, folder, capsys):
     (folder / "toy" / FILE).mkdir()
     _, answer, _ = await server.post(LOAD, json={"version": "1"})
     assert (answer["version"], answer["kept"]) == ("1", False)
@@ -304,7 +304,7 @@ async def test_a_version_found_before_another_was_loaded_by_hand_does_not_replac
         (LOAD + "?version=1", None, 422, "unknown query parameter"),
     ],
 )
-async def test_what_cannot_be_loaded_is_refused_with_the_reason_and_all_stays(
+async def test_an_invalid_version_is_rejected_with_the_reason_and_changes_nothing(
     server, folder, path, body, status, detail
 ):
     put(folder, 3, broken=True)

@@ -1,4 +1,4 @@
-"""Jobs and replies survive as bytes; anything else is rejected."""
+"""Jobs and replies as bytes: round trips, and rejection of anything else."""
 
 import numpy as np
 import pytest

@@ -32,11 +32,11 @@ class RedisBackend:
         return RedisConsumer(f"{self._url}.none", name="w")
 
     def settled(self, queue, count):
-        """Whether so many jobs of a queue can be claimed or are, and cancelled ones cannot."""
+        """Whether that many jobs are pending or claimed, and all cancelled ones are removed."""
         return len(queue._sender._sent) == count and not queue._sender._withdrawn
 
     def expire_claims(self, name):
-        """Make a consumer as silent as one that died."""
+        """Let the heartbeats of a consumer expire."""
         expire_claims(self._client, name)
 
 
@@ -255,7 +255,7 @@ async def test_opening_twice_does_no_harm(submit, consumer):
     assert ids(await jobs.claim(1, wait_s=0)) == ["1"]
 
 
-async def test_an_unreachable_back_end_raises_what_it_says_and_closing_raises_nothing(backend):
+async def test_an_unreachable_back_end_raises_on_open_and_not_on_close(backend):
     jobs = backend.unreachable_consumer()
     for call in (jobs.open(), jobs.claim(1, wait_s=0), jobs.heartbeat([]), jobs.reclaim()):
         with pytest.raises(jobs.connection_errors):

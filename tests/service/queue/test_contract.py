@@ -1,4 +1,4 @@
-"""What every queue promises, in the process or in Redis: one result or one error for each job."""
+"""The contract of every queue, local or Redis: one result or one error for each job."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ MAX_BYTES = 4_000
 
 
 class Doubler:
-    """A model that answers twice its input, once it is let."""
+    """A model that doubles its input when the test lets it."""
 
     def __init__(self):
         self.open = threading.Event()
@@ -87,7 +87,7 @@ def job(number, *, seconds=60.0, live=True, stream="s", size=1):
 
 
 async def hold(model, queue):
-    """Keep the model busy with job 0, so that what follows has to wait."""
+    """Keep the model busy with job 0, so that later jobs are pending."""
     model.open.clear()
     held = asyncio.create_task(queue.submit(job(0)))
     await until(lambda: model.calls)
@@ -95,7 +95,7 @@ async def hold(model, queue):
 
 
 async def ask_all(queue, jobs):
-    """Submit jobs one after the other, each once the one before waits or is refused."""
+    """Submit jobs one after the other, each when the one before is pending or rejected."""
     tasks = []
     for each in jobs:
         before = queue.depth

@@ -1,4 +1,4 @@
-"""Which job is next: live before clips, streams in turn, none waits for ever."""
+"""The order of jobs: live before clips, round robin of streams, no starvation."""
 
 from collections import Counter, defaultdict
 
@@ -25,7 +25,7 @@ def test_streams_take_turns_and_keep_their_own_order():
     ]
 
 
-def test_what_is_discarded_never_comes_and_leaves_no_trace():
+def test_a_discarded_item_is_never_popped_and_frees_all_state():
     turns = RoundRobin()
     turns.add("a", "a1", 1, size=5)
     turns.add("a", "a2", 2, size=7)
@@ -71,7 +71,7 @@ def test_live_items_come_before_clips_that_wait_longer(queue):
     assert queue.pop(2, now=0.0) == ([], [])
 
 
-def test_what_is_overtaken_takes_no_place_of_what_is_taken(queue):
+def test_stale_items_do_not_count_towards_the_batch(queue):
     for key in ("a1", "a2", "b1"):
         put(queue, key, stale=1.0)
     assert queue.pop(2, now=1.0) == (["a2", "b1"], ["a1"])

@@ -1,4 +1,4 @@
-"""Flow control before Redis: as much in flight as comes back soon; the rest can be overtaken."""
+"""Flow control before Redis: in-flight credit, and replacement of the rest."""
 
 import asyncio
 from collections import Counter, deque
@@ -68,7 +68,7 @@ async def test_what_waits_is_bounded_and_a_streams_newest_replaces_its_oldest(fl
     assert len(flow) == 3
 
 
-async def test_a_cancelled_job_leaves_no_trace_even_when_it_is_let_through_at_that_moment(flow):
+async def test_a_cancelled_job_frees_all_state_even_when_it_is_admitted_at_once(flow):
     await acquiring(flow, job(0, "a"))
     waiting, lucky, last = await acquiring(flow, *(job(n, f"s{n}") for n in (1, 2, 3)))
     waiting.cancel()

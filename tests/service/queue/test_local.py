@@ -62,14 +62,14 @@ async def queue(valve):
 
 
 async def submit(queue, *jobs):
-    """Submit jobs; each waits, or is rejected, when this returns."""
+    """Submit jobs; each is pending or rejected when this returns."""
     tasks = [asyncio.create_task(queue.submit(each)) for each in jobs]
     await asyncio.sleep(0)
     return tasks
 
 
 async def hold(queue, valve):
-    """Keep the model busy with a job, so that what follows has to wait."""
+    """Keep the model busy with a job, so that later jobs are pending."""
     tasks = await submit(queue, job(0, "first"))
     await until(lambda: valve.begun)
     return tasks
@@ -99,7 +99,7 @@ async def test_no_job_runs_for_a_caller_that_has_given_up(queue, valve):
     assert valve.batches == [[0], [3]]
 
 
-async def test_a_stream_ten_times_too_fast_delays_nobody(queue, valve):
+async def test_a_stream_ten_times_too_fast_delays_no_other(queue, valve):
     tasks = await hold(queue, valve)
     tasks += await submit(queue, *(job(n, "greedy") for n in range(100)))
     tasks += await submit(queue, *(job(1_000 + n, f"s{n}") for n in range(7)))
@@ -110,7 +110,7 @@ async def test_a_stream_ten_times_too_fast_delays_nobody(queue, valve):
     await asyncio.gather(*tasks)
 
 
-async def test_clips_in_masses_take_no_live_window_its_turn(queue, valve):
+async def test_many_clips_delay_no_live_window(queue, valve):
     tasks = await hold(queue, valve)
     tasks += await submit(queue, *(job(n, f"c{n}", live=False) for n in range(400)))
     tasks += await submit(queue, *(job(1_000 + n, f"s{n}") for n in range(5)))
@@ -145,7 +145,7 @@ async def test_a_busy_event_loop_does_not_keep_the_model_waiting(queue, valve):
     assert len(await asyncio.gather(*tasks)) == 32
 
 
-async def test_a_model_nobody_asks_gives_its_thread_back_and_has_one_again_when_asked(
+async def test_an_idle_model_releases_its_thread_and_starts_one_on_demand(
     queue, valve, monkeypatch
 ):
     valve.let(10_000)
@@ -163,7 +163,7 @@ async def test_a_model_nobody_asks_gives_its_thread_back_and_has_one_again_when_
         await asyncio.sleep(pause)
 
 
-async def test_a_machine_without_a_thread_left_refuses_and_is_asked_again(queue, valve):
+async def test_a_thread_limit_rejects_jobs_and_the_queue_recovers(queue, valve):
     valve.let(1)
     before = threading.stack_size(2**46)  # more than can be had
     try:

@@ -1,4 +1,4 @@
-"""Each reply reaches its job, and nothing is kept of jobs that wait no more."""
+"""Each reply reaches its job, and finished jobs are removed."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ async def test_late_second_and_foreign_replies_are_dropped():
     assert not replies.resolve(REPLY)
 
 
-async def test_a_job_is_forgotten_however_its_block_ends():
+async def test_a_job_is_removed_however_its_block_ends():
     replies = PendingReplies()
     with pytest.raises(RuntimeError), replies.expect("a"):
         raise RuntimeError

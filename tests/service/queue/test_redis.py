@@ -45,13 +45,13 @@ async def start(redis_url):
 
 @pytest.fixture
 async def own(tmp_path_factory):
-    """A redis-server that may be harmed."""
+    """A redis-server that the test may stop."""
     server = start_redis(tmp_path_factory)
     yield server
     server.end()
 
 
-async def test_without_a_worker_there_is_trouble_that_ends_when_one_comes(start, redis_url):
+async def test_without_a_worker_the_queue_is_unhealthy_until_one_starts(start, redis_url):
     queue = start(worker=False)
     opening = asyncio.create_task(queue.open())
     await until(lambda: "no worker" in queue.unavailable)
@@ -134,7 +134,7 @@ async def test_a_lost_redis_is_reported_at_once_and_the_queue_recovers_with_it(o
     assert (await queue.submit(job(3))).scores[0] == 6
 
 
-async def test_jobs_that_redis_forgot_are_sent_again(own, start):
+async def test_jobs_that_redis_lost_are_sent_again(own, start):
     model = Doubler()
     queue = start(own.url, model=model)
     await queue.open()
@@ -165,7 +165,7 @@ async def test_a_job_that_is_on_its_way_when_redis_is_gone_ends_at_its_deadline(
     assert (await queue.submit(job(2))).scores[0] == 4
 
 
-async def test_full_memory_refuses_jobs_and_ends_by_itself(own, start):
+async def test_full_memory_rejects_jobs_and_the_queue_recovers(own, start):
     queue = start(own.url)
     await queue.open()
     own.client.config_set("maxmemory", 1)
@@ -217,7 +217,7 @@ async def test_preparing_twice_is_no_error_and_other_errors_are_not_swallowed(
         "redis+cluster://a",
     ],
 )
-def test_an_address_that_makes_no_sense_is_refused(url):
+def test_an_invalid_url_is_rejected(url):
     with pytest.raises(Unprocessable, match="Redis address"):
         connect(url)
 
@@ -232,6 +232,6 @@ def test_an_address_that_makes_no_sense_is_refused(url):
         ("rediss+cluster://me:secret@a:1,b:2?ssl_ca_certs=x", "rediss+cluster://a:1,b:2"),
     ],
 )
-def test_an_address_is_shown_without_its_password(url, shown):
+def test_a_url_is_shown_without_its_password(url, shown):
     assert redacted(url) == shown
     connect(url)

@@ -73,9 +73,7 @@ async def test_a_port_with_a_password_and_a_database_of_its_own(start, unused_tc
     assert not any(word in log for word in ("sesame", "secret"))
 
 
-async def test_a_user_who_may_touch_our_keys_alone_and_nothing_dangerous_is_enough(
-    redis_server, redis_url
-):
+async def test_a_user_limited_to_our_keys_and_safe_commands_is_enough(redis_server, redis_url):
     allowed = ("~{timbre}:*", "+@all", "-@dangerous", "-@admin")
     redis_server.client.execute_command("ACL", "SETUSER", "timbre", "on", ">sesame", *allowed)
     url = redis_url.replace("unix://", "unix://timbre:sesame@")
@@ -168,7 +166,7 @@ async def test_sentinel_is_followed_to_the_new_master(start, unused_tcp_port_fac
         sentinel.wait()
 
 
-async def test_a_sentinel_that_speaks_tls_knows_a_master_that_does_and_wants_a_password(
+async def test_sentinel_and_master_with_tls_and_a_password(
     start, unused_tcp_port_factory, tls, tmp_path
 ):
     options, authority = tls
@@ -242,22 +240,20 @@ def test_valid_addresses_are_accepted(url):
     assert connect(url)
 
 
-async def test_a_master_that_no_sentinel_knows_is_named(start, unused_tcp_port):
+async def test_an_unknown_master_is_named(start, unused_tcp_port):
     with pytest.raises(RedisError, match=r"^no reachable Sentinel knows a master named 'timbre'$"):
         await connect(f"redis+sentinel://127.0.0.1:{unused_tcp_port}/timbre").ping()
 
 
 def sentinel_info(port):
-    """What a sentinel knows of replicas, as text."""
+    """A sentinel's list of replicas, as text."""
     import redis
 
     with redis.Redis(port=port, protocol=2) as client:
         return "slave0" if client.execute_command("SENTINEL", "REPLICAS", "timbre") else ""
 
 
-async def test_a_cluster_that_speaks_tls_and_wants_a_password_is_asked_in_the_same_way(
-    start, unused_tcp_port_factory, tls
-):
+async def test_a_cluster_with_tls_and_a_password(start, unused_tcp_port_factory, tls):
     options, authority = tls
     options += ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--tls-replication", "yes"]
     options += ["--requirepass", "sesame", "--masterauth", "sesame"]
@@ -311,7 +307,7 @@ class Cluster:
         return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "4"
 
     def move(self, slot, source, target):
-        """Hand a slot over while its keys are in use."""
+        """Migrate a slot while its keys are in use."""
         there, here = self.nodes[target].client, self.nodes[source].client
         there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", self.ids[source])
         here.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", self.ids[target])
@@ -323,7 +319,7 @@ class Cluster:
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", self.ids[target])
 
 
-async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(
+async def test_a_cluster_is_followed_through_slot_moves_and_failover(
     start, unused_tcp_port_factory
 ):
     # The nodes speak with each other on ports ten thousand higher.
@@ -350,7 +346,7 @@ async def test_a_cluster_is_followed_when_keys_move_and_when_their_owner_dies(
         assert (await queue.submit(job(3))).scores[0] == 6
 
 
-async def test_a_stopped_redis_keeps_no_process_from_closing(tmp_path_factory):
+async def test_a_stopped_redis_does_not_block_closing(tmp_path_factory):
     redis = start_redis(tmp_path_factory)
     jobs, queue = RedisConsumer(redis.url, name="worker"), RedisQueue(redis.url, max_jobs=9)
     try:

@@ -1,4 +1,4 @@
-"""The worker's side in Redis, beyond the contract: what it leaves there, and dead letters."""
+"""The worker's side of the Redis queue: keys it writes, and dead letters."""
 
 import time
 
@@ -88,7 +88,7 @@ async def test_a_reply_removes_the_job_and_expires(client, worker):
         assert client.xlen(key) == client.xpending(key, GROUP)["pending"] == 0
 
 
-async def test_when_redis_takes_no_reply_the_job_stays(client, worker):
+async def test_when_redis_rejects_a_reply_the_job_stays(client, worker):
     jobs = await worker()
     put(client, "a")
     claimed = await jobs.claim(1, wait_s=0)
@@ -126,7 +126,7 @@ async def test_an_invalid_entry_becomes_a_dead_letter_at_once_and_disturbs_no_jo
     assert client.xpending(LIVE_JOBS, GROUP)["pending"] == 0
 
 
-async def test_a_worker_is_registered_until_it_closes_and_then_leaves_no_trace(client, worker):
+async def test_a_worker_is_registered_until_it_closes(client, worker):
     jobs = await worker()
     assert (await heartbeat_ages(jobs._redis)).keys() == {"w"}
     put(client, "a")
@@ -136,7 +136,7 @@ async def test_a_worker_is_registered_until_it_closes_and_then_leaves_no_trace(c
     assert client.xinfo_consumers(LIVE_JOBS, GROUP) == []
 
 
-async def test_a_worker_without_heartbeats_for_long_is_forgotten(client, worker):
+async def test_a_worker_without_heartbeats_for_long_is_removed(client, worker):
     gone, jobs = await worker("gone"), await worker()
     put(client, "a")
     await gone.complete(await gone.claim(1, wait_s=0), [])

@@ -78,7 +78,7 @@ def folder(artefacts, tmp_path, monkeypatch):
 
 @pytest.fixture
 async def work(redis_url):
-    """Start workers on folders; each knows what its folder holds."""
+    """Start workers, each on a folder of versions."""
     begun = []
 
     async def start(folder, name="w"):

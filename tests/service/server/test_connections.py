@@ -1,4 +1,4 @@
-"""Slow, silent, huge and too many connections; the others are served all the while."""
+"""Slow, silent, too large and too many connections do not affect the others."""
 
 import asyncio
 import gzip
@@ -73,7 +73,7 @@ def head(*lines, method="POST", path=CLASSIFY):
 
 
 async def closed(reader):
-    """Return once the server hangs up."""
+    """Return when the server closes the connection."""
     with suppress(ConnectionError):
         await asyncio.wait_for(reader.read(), 60)
 
@@ -132,7 +132,7 @@ async def test_a_stream_outlives_the_header_timeout(artefacts):
     ],
     ids=["long value", "many headers", "long name"],
 )
-async def test_a_flood_of_headers_is_refused(artefacts, lines, capfd):
+async def test_too_many_headers_are_rejected(artefacts, lines, capfd):
     async with opened(artefacts) as server:
         reader, writer = await server.connect(head(*lines, method="GET", path="/livez"))
         assert b" 400 " in await asyncio.wait_for(reader.readline(), 60)
@@ -154,7 +154,7 @@ async def test_headers_without_end_are_cut_off_soon(artefacts):
         writer.close()
 
 
-async def test_a_broken_head_leaves_one_line_in_the_log_and_none_of_its_bytes(artefacts, capfd):
+async def test_an_invalid_header_logs_one_line_without_its_bytes(artefacts, capfd):
     async with opened(artefacts) as server:
         secret = "timbre_0123456789ab_" + "s" * 43
         reader, writer = await server.connect(
@@ -178,7 +178,7 @@ async def test_a_key_offered_without_timbre_is_not_logged(artefacts, caplog, cap
     assert "sssss" not in caplog.text + capfd.readouterr().err
 
 
-async def test_bodies_that_are_compressed_are_refused_unread(artefacts):
+async def test_compressed_bodies_are_rejected_unread(artefacts):
     bomb = gzip.compress(bytes(2**24))
     async with opened(artefacts, max_body=2**18) as server:
         for name in ("gzip", "deflate", "br", "zstd", "x-anything", "gzip, gzip"):

@@ -66,7 +66,7 @@ async def test_clips_and_streams_go_over_tls(artefacts, ours):
             assert stream.windows == 1
 
 
-async def test_a_client_that_does_not_trust_the_certificate_does_not_speak(artefacts, ours, theirs):
+async def test_a_client_that_does_not_trust_the_certificate_sends_nothing(artefacts, ours, theirs):
     async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
         for client in (
             Client(f"https://127.0.0.1:{server.port}", "secret", authorities=each)
@@ -103,7 +103,7 @@ def test_files_that_are_wrong_are_named(ours, theirs, tmp_path):
             client_context(str(path))
 
 
-def test_an_encrypted_key_is_refused_instead_of_asked_for(ours, tmp_path):
+def test_an_encrypted_key_is_rejected_without_a_prompt(ours, tmp_path):
     locked = tmp_path / "locked.key"
     command = [
         "openssl",
@@ -121,7 +121,7 @@ def test_an_encrypted_key_is_refused_instead_of_asked_for(ours, tmp_path):
         server_context(ours[0], str(locked))
 
 
-def test_serve_says_so_before_it_starts(ours, theirs, capsys):
+def test_serve_rejects_unusable_files_before_it_starts(ours, theirs, capsys):
     assert main(["--set", f"tls_certificate={ours[0]}", "--set", f"tls_key={theirs[1]}"]) == 2
     assert "another certificate" in capsys.readouterr().err
 
@@ -186,7 +186,7 @@ async def test_without_a_file_descriptor_left_the_server_pauses_and_recovers(
         await Client(f"https://127.0.0.1:{server.port}", authorities=ours[0]).describe("toy")
 
 
-async def test_a_new_certificate_is_taken_while_streams_go_on(
+async def test_a_new_certificate_is_loaded_under_live_streams(
     artefacts, ours, theirs, tmp_path, monkeypatch, capfd
 ):
     monkeypatch.setattr("service.server.tls.CHECK_S", 0.0)
@@ -228,7 +228,7 @@ async def test_a_new_certificate_is_taken_while_streams_go_on(
 
 
 def greet(port, authorities):
-    """Return how the answer to one request over a connection of its own begins."""
+    """Return the start of the response to one request over a new connection."""
     context = ssl.create_default_context(cafile=authorities)
     with (
         socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
@@ -238,7 +238,7 @@ def greet(port, authorities):
         return secure.recv(12)
 
 
-async def test_the_real_server_speaks_tls_too_and_ends_whoever_never_begins_a_handshake(
+async def test_the_server_process_uses_tls_and_closes_connections_without_a_handshake(
     artefacts, ours
 ):
     server = Process(

@@ -40,7 +40,7 @@ def test_what_one_call_can_run_runs_together_in_order_and_no_more_than_the_limit
 
 @pytest.fixture
 async def work(redis_url):
-    """Start a worker on a model, and a queue to ask it through."""
+    """Start a worker on a model, and a queue for it."""
     ends = []
 
     async def start(model, *, find=None, heartbeat=lambda: None):

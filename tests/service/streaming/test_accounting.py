@@ -1,4 +1,4 @@
-"""Every sample has exactly one fate."""
+"""Every sample is counted with exactly one outcome."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The live stream over a real socket: answers, accounts, refusals, and how it ends."""
+"""The live stream over a real socket: results, accounts, rejections and closes."""
 
 import asyncio
 import gc
@@ -32,7 +32,7 @@ def adds_up(end):
 
 
 async def slow_model(server, seconds):
-    """Make every model call take so long."""
+    """Delay every call of the model."""
     predict = server.gateway.models[0].session.predict
 
     def slowly(batch):
@@ -43,7 +43,7 @@ async def slow_model(server, seconds):
 
 
 async def settled(server):
-    """Wait until nothing is left of any stream."""
+    """Wait until the state of all streams is freed."""
     gateway = server.gateway
     await until(lambda: gateway.idle and not gateway.queue.depth)
 
@@ -89,7 +89,7 @@ async def test_every_window_is_answered_in_order_and_every_sample_accounted_for(
     await settled(server)
 
 
-async def test_a_stream_and_a_clip_hear_the_same(serve):
+async def test_a_stream_and_a_clip_have_equal_scores(serve):
     server = await serve()
     sound = noise(2)
     _, clip, _ = await server.post("/v1/models/toy/classify", data=wav(sound))
@@ -168,7 +168,7 @@ async def test_a_gap_is_reported_and_the_account_still_adds_up(serve):
     assert adds_up(end)
 
 
-async def test_overload_drops_the_oldest_and_says_so(serve):
+async def test_overload_drops_the_oldest_and_reports_it(serve):
     server = await serve(max_waiting=2)
     await slow_model(server, 0.05)
     async with server.stream() as socket:
@@ -251,9 +251,7 @@ START = {"type": "start", "sample_rate": RATE}
     ],
     ids=repr,
 )
-async def test_what_must_not_come_is_answered_with_an_error_and_the_right_code(
-    serve, sent, code, named
-):
+async def test_an_invalid_message_gets_an_error_and_its_close_code(serve, sent, code, named):
     server = await serve()
     async with server.stream() as socket:
         for message in sent:
@@ -319,14 +317,14 @@ async def test_the_bound_of_a_message_holds_at_both_sides_and_is_named(serve, mo
     await settled(server)
 
 
-async def test_a_client_that_never_starts_is_refused(serve):
+async def test_a_client_that_never_starts_is_rejected(serve):
     server = await serve(start_timeout=50 * MS)
     async with server.stream() as socket:
         *messages, code = await rest_of(socket)
     assert (messages[0]["code"], code) == ("not-allowed", 1008)
 
 
-async def test_an_idle_client_is_told_its_account_and_closed(serve):
+async def test_an_idle_client_gets_its_account_and_is_closed(serve):
     server = await serve(idle_timeout=0.1)
     async with server.stream() as socket:
         await begin(socket)
@@ -346,7 +344,7 @@ async def test_a_quiet_but_living_client_is_pinged(serve):
 
 
 @pytest.mark.parametrize("how", ["close", "vanish"])
-async def test_a_client_that_leaves_mid_window_leaves_nothing_behind(serve, how):
+async def test_a_disconnect_mid_window_frees_everything(serve, how):
     server = await serve()
     await slow_model(server, 0.2)
     for _ in range(3):
@@ -362,7 +360,7 @@ async def test_a_client_that_leaves_mid_window_leaves_nothing_behind(serve, how)
     await settled(server)
 
 
-async def test_a_client_that_reads_nothing_is_dropped_and_costs_no_memory(serve):
+async def test_a_client_that_reads_nothing_is_closed_and_its_buffer_is_bounded(serve):
     server = await serve(send_timeout=0.3)
     port = int(server.url.rsplit(":", 1)[1])
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
@@ -395,7 +393,7 @@ def frame(opcode, payload):
     return bytes([128 | opcode]) + length + bytes(4) + payload
 
 
-async def test_streams_past_the_bound_are_told_to_come_back(serve):
+async def test_streams_past_the_bound_are_rejected_as_busy(serve):
     for settings in ({"max_streams": 1}, {"max_streams_per_client": 1}):
         server = await serve(**settings)
         async with server.stream() as first:
@@ -408,7 +406,7 @@ async def test_streams_past_the_bound_are_told_to_come_back(serve):
             assert (await begin(third))["type"] == "ready"
 
 
-async def test_leaving_answers_what_was_accepted_and_says_goodbye(serve):
+async def test_shutdown_answers_accepted_windows_and_closes_with_summary(serve):
     server = await serve()
     async with server.stream() as started, server.stream() as silent:
         await begin(started)

@@ -231,7 +231,7 @@ async def test_a_rejected_window_is_dropped_with_its_reason(error, reason):
     assert stream.account.dropped + stream.account.windows == 1
 
 
-async def test_with_complete_a_full_queue_is_asked_again(monkeypatch):
+async def test_with_complete_a_full_queue_is_retried(monkeypatch):
     monkeypatch.setattr(outbox, "RETRY_S", 0)
     stream = Running(complete=True)
     async with stream.sending():

@@ -65,7 +65,7 @@ async def test_under_overload_every_window_is_answered_or_reported_dropped_and_t
         assert adds_up(end)
 
 
-async def test_a_client_that_sends_far_faster_than_real_time_delays_nobody(held):
+async def test_a_client_far_faster_than_real_time_delays_no_other(held):
     server, valve = held
     greedy = asyncio.create_task(send(server, 6))
     await until(lambda: server.gateway.queue.depth >= 40)
@@ -105,7 +105,7 @@ async def test_clips_in_masses_delay_no_live_window(held):
 
 
 class StepClock:
-    """A clock on which each look is a millisecond of work."""
+    """A clock that advances 1 ms at each reading."""
 
     def __init__(self):
         self.now = time.monotonic()
@@ -116,7 +116,7 @@ class StepClock:
 
 
 @pytest.mark.parametrize("size", [2, 2 * 8 * RATE], ids=["small messages", "one large message"])
-async def test_no_client_keeps_the_loop_from_turning(serve, size):
+async def test_no_client_blocks_the_event_loop(serve, size):
     server = await serve()
     data, begun, sent = pcm(noise(8 if size > 2 else 0.2)), threading.Event(), threading.Event()
 
@@ -167,7 +167,7 @@ async def test_what_waits_for_a_turn_of_the_loop_is_as_old_as_it_is(serve, monke
     assert told >= (waits[1] - waits[0]) / MS
 
 
-async def test_a_loop_that_is_late_computes_fewer_windows_and_says_which(serve):
+async def test_a_lagging_loop_computes_fewer_windows_and_reports_which(serve):
     server = await serve()
     server.gateway.loop_monitor.stop()  # as late as the test says
     server.gateway.loop_monitor.load_shedder.one_of = 3

@@ -41,7 +41,7 @@ def test_each_fault_is_noticed_whatever_the_chunks(kind, samples, chunk):
     assert kinds(samples, chunk=chunk) == [kind]
 
 
-def test_silence_is_not_taken_for_a_wrong_rate():
+def test_silence_is_not_reported_as_a_wrong_rate():
     assert "sample_rate" not in kinds(np.zeros(20 * RATE, np.float32))
 
 
