@@ -38,7 +38,8 @@ PLUGINS = (
     WebPImagePlugin,
 )
 MAX_PIXELS = 50_000_000
-"""Pixels of one picture as stored. Decoding takes nine bytes of memory per pixel, WebP sixteen."""
+"""Pixels of one picture as stored. Decoding takes nine bytes of memory per pixel, WebP sixteen, and
+twice the size of the file."""
 HIGHEST_MAX_PIXELS = 89_000_000
 """Pillow warns above this."""
 MAX_ASPECT = 50

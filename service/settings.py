@@ -72,7 +72,8 @@ class Settings:
     """Windows of one clip."""
     max_pixels: int = 50_000_000
     """Pixels of one picture, at most 89 million, checked in its header before decoding. Decoding
-    takes up to 9 bytes of memory a pixel, 16 for WebP, in each of `decode_threads`."""
+    takes up to 9 bytes of memory a pixel, 16 for WebP, and twice the size of the file, in each of
+    `decode_threads`."""
     max_clips: int = 256
     """Clips and pictures accepted and not yet answered."""
     decode_threads: int = 2
