@@ -8,6 +8,7 @@ from typing import Any
 
 from common.errors import ArtefactError
 from training.common.cli_helpers import run_command
+from training.common.paths import REPORTS
 from training.common.progress import stage
 from training.common.recipe import FOLDER, load, pipeline
 
@@ -20,19 +21,21 @@ def main(argv: list[str]) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     recipe = load(options.recipe, options.set)
-    _check_version(recipe, options.out)
+    _check_versions(recipe, options.out)
     # Only now: torch and scikit-learn take seconds to load.
     for folder in pipeline(recipe.steps).run(recipe, options.out, stage):
-        print(folder)
+        kind = "report" if folder.parent == options.out / REPORTS else "artefact"
+        print(f"{kind}: {folder}")
 
 
-def _check_version(recipe: Any, out: Path) -> None:
-    """Reject before the training a version that exists."""
-    place = out / getattr(recipe, "name", "") / recipe.version
-    if recipe.version and place.exists():
-        raise ArtefactError(
-            f"{place} exists already: name another version, or none for the next one"
-        )
+def _check_versions(recipe: Any, out: Path) -> None:
+    """Raise ArtefactError before the training when a version that it would write exists."""
+    for name in recipe.artefact_names if recipe.version else ():
+        folder = out / name / recipe.version
+        if folder.exists():
+            raise ArtefactError(
+                f"{folder} exists already: set another version, or none for the next one"
+            )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,9 +49,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="change a setting, such as data=FOLDER, profile=quick, holdout=vsco, network.epochs=3",
+        help="change a setting, such as collection.path=FOLDER, name=birds, profile=quick",
     )
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, default=Path("artefacts"), help="default: %(default)s"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("artefacts"),
+        help="folder for artefacts and reports; default: %(default)s",
     )
     return parser

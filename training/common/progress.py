@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with what is done and the total."""
 Stage = Callable[[str], AbstractContextManager[Progress]]
-"""`stage`, or what a test puts in its place."""
+"""Opens one line of progress for a named stage."""
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError, NotFound
 from common.mapping import read_settings, split_assignment
+from models.manifest import NAME, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +53,22 @@ def check_limits(section: Any, where: str, **limits: tuple[float, float]) -> Non
         value = getattr(section, name)
         span = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
         check(low <= value <= high and value < math.inf, f"{where}{name}={value} must be {span}")
+
+
+def check_artefact(recipe: Any) -> None:
+    """Check the name, version and provenance of the artefact that a recipe writes.
+
+    Raises RecipeError for what the store would reject after the training.
+    """
+    for name in recipe.artefact_names:
+        named = NAME.fullmatch(name) is not None
+        check(named, f"name={name!r} must be lower-case words joined by hyphens")
+    check(
+        not recipe.version or VERSION.fullmatch(recipe.version) is not None,
+        f"version={recipe.version!r} must be a positive integer",
+    )
+    complete = all({"source", "licence", "use"} == entry.keys() for entry in recipe.provenance)
+    check(complete, "each [[provenance]] must have exactly source, licence and use")
 
 
 def load(name: str, changes: Iterable[str] = ()) -> Any:

@@ -15,8 +15,9 @@ from training.recordings.problems import report
 from training.recordings.recipe_of import recipe_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from training.common.progress import Progress
 
 
 def main(argv: list[str]) -> int:
@@ -38,7 +39,7 @@ def main(argv: list[str]) -> int:
 
 
 def unreadable(
-    collection: Collection, *, jobs: int, progress: Callable[[int, int], None] | None = None
+    collection: Collection, *, jobs: int, progress: Progress | None = None
 ) -> list[Problem]:
     """Return the recordings that cannot be decoded from beginning to end."""
     from joblib import Parallel, delayed

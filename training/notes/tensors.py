@@ -13,10 +13,10 @@ from features.extract import extract_many
 from training.common.disk import array_on_disk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from features.config import Kind
+    from training.common.progress import Progress
     from training.notes.window_set import WindowSet
 
 _CHUNK = 256
@@ -27,7 +27,7 @@ def tensors(
     *,
     kind: Kind,
     jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return the tensors of all windows, (n, *shape), read from disk when touched.
 
@@ -47,7 +47,7 @@ def _fill(
     *,
     kind: Kind,
     jobs: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> None:
     from joblib import Parallel, delayed
 

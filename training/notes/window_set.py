@@ -34,9 +34,10 @@ from training.notes.render import INSTALL, families, library_of_fonts
 from training.notes.sheet_music import Score, read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from features.config import Samples
+    from training.common.progress import Progress
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 # Raised whenever the same settings would give other windows.
@@ -133,7 +134,7 @@ def build(
     *,
     seed: int,
     jobs: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> WindowSet:
     """Return the windows of `spec`, drawn at the first call and kept in `out_dir`.
 
@@ -255,7 +256,7 @@ def _fill(
     *,
     seed: int,
     jobs: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
     cache: Path,
 ) -> None:
     """Draw all windows into samples.npy and table.npz, in chunks that any process may take."""

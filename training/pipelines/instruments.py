@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from features.extract import extract_many
 from training.common.errors import MaterialError
 from training.common.labels import LABELS
+from training.common.paths import cache_root, data_root
 from training.common.recipe import RecipeError
 from training.evaluation import leave_one_out
 from training.evaluation.metrics import measure
@@ -20,23 +20,20 @@ from training.notes.tensors import tensors
 from training.notes.window_set import Spec, WindowSet, build
 from training.notes.window_set import gather as open_material
 from training.pipelines import sound_model
-from training.pipelines.instruments_recipe import InstrumentsRecipe
+from training.pipelines.instruments_recipe import BEST, NAMES, InstrumentsRecipe
 from training.pipelines.sound_model import KINDS, Candidate, Report
 from training.sound_models import whole_recordings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from training.common.progress import Stage
     from training.evaluation.leave_one_out import Fitted, HeldOut, SourceScores
     from training.notes.library import Library
     from training.pipelines.instruments_recipe import Counts
-    from training.pipelines.sound_model import Stage
 
 RECIPE = InstrumentsRecipe
 """The class of these recipes, for `training.common.recipe.load`."""
-NAMES = {"forest": "instruments-forest", "network": "instruments-net"}
-BEST = "instruments"
-"""The second name of the model that generalises better."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +77,12 @@ def run(recipe: InstrumentsRecipe, out: Path, stage: Stage) -> list[Path]:
 
 def data_folder(recipe: InstrumentsRecipe) -> Path:
     """Return the folder that the recipe's paths start from."""
-    return Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data").resolve()
+    return data_root(recipe.data).resolve()
 
 
 def cache_folder(recipe: InstrumentsRecipe) -> Path:
     """Return the folder for windows and tensors."""
-    return Path(recipe.cache or "~/.cache/timbre").expanduser()
+    return cache_root(recipe.cache)
 
 
 def gather(recipe: InstrumentsRecipe, stage: Stage) -> Windows:

@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.common.model_settings import Forest, Network
+from training.common.recipe import check, check_artefact
+
+NAMES = {"forest": "instruments-forest", "network": "instruments-net"}
+"""The artefact of each model."""
+BEST = "instruments"
+"""The second name of the model that generalises better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +94,14 @@ class InstrumentsRecipe:
     """source, licence, use of everything in [material]."""
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Named changes: dotted key to value."""
+
+    @property
+    def artefact_names(self) -> tuple[str, ...]:
+        """The names of the artefacts that the recipe writes."""
+        return (BEST, *(NAMES[model] for model in self.models))
+
+    def __post_init__(self) -> None:
+        """Check the settings before the training. Raises RecipeError."""
+        models = set(self.models) <= NAMES.keys() and bool(self.models)
+        check(models, f"models={list(self.models)} must be forest, network or both")
+        check_artefact(self)

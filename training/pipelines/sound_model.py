@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 
     Recipe: TypeAlias = InstrumentsRecipe | SoundsRecipe
 
-Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Opens one line of progress; the function it gives takes (done, total)."""
 KINDS: dict[str, Kind] = {"forest": "features", "network": "log_mel"}
 """The tensors that each of the two models takes."""
 LIBRARIES = {"forest": ("numpy", "scikit-learn", "onnx"), "network": ("numpy", "torch", "onnx")}

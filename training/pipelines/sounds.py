@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.common.labels import RATE
+from training.common.paths import REPORTS
 from training.evaluation import leave_one_out
 from training.evaluation.leave_one_out import SourceScores
 from training.evaluation.metrics import Metrics, measure
@@ -28,14 +29,13 @@ from training.recordings.split import PARTS
 from training.recordings.table_of_recipe import print_summary, table_of
 from training.recordings.windows import cut
 from training.reporting import markdown
-from training.reporting.folder import FOLDER
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.config import Samples
+    from training.common.progress import Stage
     from training.evaluation.leave_one_out import Fitted
-    from training.pipelines.sound_model import Stage
     from training.recordings.table import Table
 
 RECIPE = SoundsRecipe
@@ -76,8 +76,8 @@ def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     place = hashlib.sha256(str(Path(recipe.collection.path).resolve()).encode()).hexdigest()[:8]
     table, problems = table_of(recipe, cache_of(recipe) / f"{recipe.name}-{place}", kinds=kinds)
     print_summary(table)
-    (out / FOLDER).mkdir(parents=True, exist_ok=True)
-    list_problems(problems, out / FOLDER / f"{recipe.name}-problems.csv")
+    (out / REPORTS).mkdir(parents=True, exist_ok=True)
+    list_problems(problems, out / REPORTS / f"{recipe.name}-problems.csv")
     check(table, recipe)
     candidates = [train(recipe, model, table, stage) for model in recipe.models]
     best = max(candidates, key=lambda candidate: candidate.metrics["valid"].get("macro_f1") or 0.0)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.config import Kind
-    from training.recordings.extract import Progress, Settings
+    from training.common.progress import Progress
+    from training.recordings.extract import Settings
     from training.recordings.split import Split
     from training.recordings.table import Tensors
 

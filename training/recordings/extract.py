@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.config import Kind
+    from training.common.progress import Progress
     from training.recordings.settings import AugmentSpec, SoundsRecipe, WindowSpec
 
-Progress: TypeAlias = Callable[[int, int], None]
 LAYOUT = 1
 """Raised whenever what is stored under a key changes."""
 _BLOCK = 256

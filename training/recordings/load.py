@@ -15,6 +15,7 @@ from training.recordings.duplicates import without_duplicates
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from training.common.progress import Progress
     from training.recordings.collection import Found
     from training.recordings.settings import CollectionSpec
 
@@ -23,7 +24,7 @@ SLACK = 0.05
 """Seconds by which a list may claim more than the file has: rounding, the padding of MP3."""
 
 
-def load(spec: CollectionSpec, progress: Callable[[int, int], None] | None = None) -> Collection:
+def load(spec: CollectionSpec, progress: Progress | None = None) -> Collection:
     """Return the collection of a recipe's section [collection]. progress: called with (found, 0).
 
     Files that are no sound, or twice there, and lines that cannot be are its `problems`. Raises

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import NotFound
+from training.common.paths import cache_root
 
 if TYPE_CHECKING:
     from training.recordings.settings import SoundsRecipe
@@ -38,4 +39,4 @@ def recipe_of(spec: str, changes: list[str]) -> SoundsRecipe:
 
 def cache_of(recipe: SoundsRecipe) -> Path:
     """Return the folder of what may be used again."""
-    return Path(recipe.cache or "~/.cache/timbre").expanduser() / "tables"
+    return cache_root(recipe.cache) / "tables"

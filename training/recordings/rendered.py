@@ -12,6 +12,7 @@ from common.errors import TimbreError
 from training.common.disk import fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS, RATE
+from training.common.paths import cache_root
 from training.notes.render import INSTALL, Struck, families, installed_fonts, render, usable_labels
 from training.notes.sheet_music import PROGRAMS, SUFFIXES, read
 from training.notes.window_set import open_windows
@@ -60,7 +61,8 @@ def scores(path: Path, spec: CollectionSpec) -> Iterator[Found]:
 
 def folder_of(spec: CollectionSpec) -> Path:
     """Return the folder of sounds that are made."""
-    return Path(spec.into or "~/.cache/timbre/rendered").expanduser().absolute()
+    into = Path(spec.into).expanduser() if spec.into else cache_root() / "rendered"
+    return into.absolute()
 
 
 def _played(

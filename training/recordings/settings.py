@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.manifest import NAME, VERSION
 from training.common.model_settings import Forest, Network
-from training.common.recipe import check, check_limits
+from training.common.recipe import check, check_artefact, check_limits
 
 LENGTHS = (0.5, 15.0)
 """Seconds, shortest and longest window."""
@@ -156,18 +155,14 @@ class SoundsRecipe:
     profile: str = ""
     """One of them."""
 
+    @property
+    def artefact_names(self) -> tuple[str, ...]:
+        """The name of the artefact that the recipe writes."""
+        return (self.name,)
+
     def __post_init__(self) -> None:
         """Refuse now what would be found out after the training."""
-        check(
-            NAME.fullmatch(self.name) is not None,
-            f"name={self.name!r} must be lower-case words joined by hyphens",
-        )
+        check_artefact(self)
         models = set(self.models) <= {"forest", "network"} and bool(self.models)
         check(models, f"models={list(self.models)} must be forest, network or both")
         check_limits(self, "", jobs=(1, math.inf), seed=(0, 2**32 - 1), quiet=(0, 1))
-        check(
-            not self.version or VERSION.fullmatch(self.version) is not None,
-            f"version={self.version!r} must be a positive integer",
-        )
-        complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
-        check(complete, "each [[provenance]] must have exactly source, licence and use")

@@ -10,6 +10,7 @@ from common.atomic import atomic_folder
 from common.page import cards, join, page, paragraph
 from models.promote import latency_ms
 from models.store import read
+from training.common.paths import REPORTS
 from training.reporting.data import report_data
 from training.reporting.playable import audio, picture
 from training.reporting.sections import sections
@@ -29,10 +30,6 @@ class Sounds(Protocol):
         """Return the samples of some windows, one after the other."""
 
 
-FOLDER = "reports"
-"""Beside the models; no model can have a version in it."""
-
-
 def write(
     artefact: Path,
     *,
@@ -48,7 +45,7 @@ def write(
     users want to load.
     """
     model = read(artefact)
-    target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
+    target = artefact.parents[1] / REPORTS / f"{model.name}-{model.version}"
     report = _report(artefact, about, evaluated, history)
     report["files"] = {
         "size": f"{size_of(artefact) / 1e6:.3g} MB",

@@ -23,9 +23,10 @@ from common.page import (
 )
 from models.promote import latency_ms
 from models.store import read
+from training.common.paths import REPORTS
 from training.reporting import charts
 from training.reporting.charts import LARGEST_MATRIX
-from training.reporting.folder import FOLDER, size_of
+from training.reporting.folder import size_of
 from training.reporting.markdown import table as markdown_table
 from training.reporting.sections import material, origin
 
@@ -80,7 +81,7 @@ def write(
     picture, heatmap: of a row. beside: more pages, file name to HTML.
     """
     model = read(artefact)
-    target = artefact.parents[1] / FOLDER / f"{model.name}-{model.version}"
+    target = artefact.parents[1] / REPORTS / f"{model.name}-{model.version}"
     kept = {
         key: asdict(model.manifest)[key] for key in ("version", "created", "libraries", "origin")
     }

@@ -14,8 +14,7 @@ from training.studies.protocol import LEAKY, Parts, honest, leaky
 from training.studies.study import Sheet, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from training.common.progress import Progress
     from training.evaluation.metrics import Mask, Scores
     from training.recordings.table import Table
     from training.studies.protocol import Options
@@ -29,7 +28,7 @@ SOURCES = 8
 TREES = 100
 
 
-def run(table: Table, options: Options, progress: Callable[[int, int], None]) -> Study:
+def run(table: Table, options: Options, progress: Progress) -> Study:
     """Return the fall of mAP by group: test part, leaky protocol, each source left out."""
     plans = {"test part": honest(table, options), f"test part ({LEAKY})": leaky(table, options)}
     plans |= {f"without {source}": parts for source, parts in left_out(table, options).items()}

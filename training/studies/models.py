@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from features.config import Kind
+    from training.common.progress import Progress
     from training.recordings.table import Table
     from training.studies.estimators import Learner
     from training.studies.protocol import Options, Parts
@@ -96,7 +97,7 @@ def _network(name: str, seed: int, epochs: int) -> Learner:
     return estimators.Prepared(Dense(name, seed, epochs))
 
 
-def run(table: Table, options: Options, progress: Callable[[int, int], None]) -> Study:
+def run(table: Table, options: Options, progress: Progress) -> Study:
     """Return the comparison. `progress(done, total)` counts trainings."""
     field = [
         one for one in model_specs(table, options) if not options.only or one.name in options.only

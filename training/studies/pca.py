@@ -11,10 +11,9 @@ from training.studies.protocol import LEAKY, honest, leaky
 from training.studies.study import Sheet, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
 
+    from training.common.progress import Progress
     from training.recordings.table import Table
     from training.studies.protocol import Options, Parts
 
@@ -23,7 +22,7 @@ ORIGINAL_RESULTS = {23: 0.01, 21: 0.02, 19: 0.03, 18: 0.04, 17: 0.05, 16: 0.07, 
 CHOSEN = 16
 
 
-def run(table: Table, options: Options, progress: Callable[[int, int], None]) -> Study:
+def run(table: Table, options: Options, progress: Progress) -> Study:
     """Return what every number of components loses."""
     features = table.tensors("features")
     progress(0, 2)

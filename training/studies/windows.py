@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training.common.paths import cache_root
 from training.common.recipe import RecipeError
 from training.recordings.build import build
 from training.recordings.extract import Settings
@@ -20,16 +19,15 @@ from training.studies.protocol import LEAKY, choose, honest, leaky, measure
 from training.studies.study import Sheet, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from training.common.progress import Progress, Stage
     from training.evaluation.metrics import Metrics
     from training.recordings.collection import Collection
     from training.recordings.settings import SoundsRecipe
     from training.recordings.split import Split
     from training.recordings.table import Table
     from training.studies.protocol import Options, Parts
-
-    Stage: TypeAlias = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 CHOSEN = 2.0
 NAMES = ("accuracy", "micro-F1", "macro-F1", "mAP")
@@ -108,11 +106,11 @@ def _table(
     collection: Collection,
     split: Split,
     length: float,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> Table:
     windows = replace(recipe.windows, length=length, shortest=min(recipe.windows.shortest, length))
     settings = Settings.of(replace(recipe, windows=windows), ("features",))
-    cache = Path(recipe.cache or "~/.cache/timbre").expanduser()
+    cache = cache_root(recipe.cache)
     path = cache / "studies" / f"windows-{length:g}"
     return build(
         collection, split, settings, path, cache=cache / "rows", jobs=recipe.jobs, progress=progress

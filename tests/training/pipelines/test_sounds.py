@@ -150,7 +150,7 @@ def test_what_cannot_be_trained_is_told_and_nothing_is_written(
 def test_a_version_that_exists_is_refused_before_anything_is_read(capsys):
     Path("out/sounds/3").mkdir(parents=True)
     assert main(["sounds", "--set", "version=3", "--out", "out"]) == 1
-    told = "out/sounds/3 exists already: name another version, or none for the next one"
+    told = "out/sounds/3 exists already: set another version, or none for the next one"
     assert told in capsys.readouterr().err
 
 

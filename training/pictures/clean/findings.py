@@ -14,9 +14,9 @@ from training.pictures.clean.suspect_labels import CONFIG, describe, find_suspec
 from training.pictures.dataset import image_hash, near_duplicates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from training.common.progress import Stage
+    from training.common.progress import Progress, Stage
     from training.pictures.dataset.folders import Listing
 
 KINDS = ("equal", "near", "blank", "unreadable", "label")
@@ -115,7 +115,7 @@ def _labels(
 
 
 def _described(
-    found: Listing, rows: list[int], jobs: int, progress: Callable[[int, int], None]
+    found: Listing, rows: list[int], jobs: int, progress: Progress
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     def of(row: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         try:

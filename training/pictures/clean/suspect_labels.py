@@ -11,9 +11,10 @@ from features.config import PictureConfig
 from training.pictures.dataset.split import assign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from features.config import Pixels
+    from training.common.progress import Progress
 
 SIDE = 32
 CELLS = 4
@@ -78,7 +79,7 @@ def find_suspect_labels(
     group: npt.NDArray[np.int64],
     *,
     seed: int = 1,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> SuspectLabels:
     """Return the pictures whose label is unlikely, the least likely first.
 

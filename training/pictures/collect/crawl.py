@@ -29,7 +29,7 @@ from training.pictures.dataset.image_hash import BLANK, hash_image
 from training.pictures.dataset.packed import write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from training.common.progress import Progress
 
 KINDS = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp", b"BM": "bmp"}
 CREDITS = ("file", "title", "author", "licence", "licence_url", "page", "url", "sha256")
@@ -125,7 +125,7 @@ def title_of(crawl: Crawl) -> str:
 
 
 async def run_crawl(
-    crawl: Crawl, out: Path, progress: Callable[[int, int], None]
+    crawl: Crawl, out: Path, progress: Progress
 ) -> tuple[list[dict[str, Any]], int]:
     """Crawl until all is done or a limit is reached; return all steps and the pending URLs' number.
 

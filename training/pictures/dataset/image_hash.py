@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from training.common.progress import Progress
+
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 THUMB = 8
@@ -106,7 +108,7 @@ def read_file(path: Path) -> bytes:
 
 
 def hash_files(
-    root: Path, paths: Sequence[str], *, jobs: int = 2, progress: Callable[[int, int], None]
+    root: Path, paths: Sequence[str], *, jobs: int = 2, progress: Progress
 ) -> ImageHashes:
     """Return the hashes of all readable files, and the problems of the others."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 import zipfile
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from training.common.disk import cache_folder as stored_folder
 from training.common.errors import MaterialError
+from training.common.paths import cache_root, data_root
 from training.pictures.dataset.folders import Layout, listing, picture_files, some
 from training.pictures.dataset.pack import pack, warnings
 from training.pictures.dataset.packed import is_pack, open_pack
@@ -61,12 +61,12 @@ def find(recipe: CommonRecipe) -> Path:
 
 def locate(path: Path, recipe: CommonRecipe) -> list[Path]:
     """Return where a file of a recipe may be: the current folder, then the folder of data."""
-    return [path, Path(recipe.data or os.environ.get("TIMBRE_DATA") or "../shared/data") / path]
+    return [path, data_root(recipe.data) / path]
 
 
 def cache_folder(recipe: CommonRecipe) -> Path:
     """Return the folder for packs and checkpoints."""
-    return Path(recipe.cache or "~/.cache/timbre").expanduser() / "pictures"
+    return cache_root(recipe.cache) / "pictures"
 
 
 def _check_config(opened: Pack, recipe: CommonRecipe) -> Pack:

@@ -35,11 +35,12 @@ from training.pictures.dataset.options import add_config, add_layout, config_of,
 from training.pictures.dataset.packed import COLUMNS, LAYOUT, ImageFile, write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
     from features.config import Pixels
+    from training.common.progress import Progress
     from training.pictures.dataset.image_hash import ImageHash
 
 PREPARED = 16
@@ -123,7 +124,7 @@ def pack(
     metadata: tuple[str, ...] = (),
     seed: int = 1,
     jobs: int = 2,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> dict[str, int]:
     """Write the pack `out` with shuffled rows, atomically; return rows, classes and problems.
 
@@ -194,7 +195,7 @@ def prepared(found: Listing, config: PictureConfig, *, jobs: int) -> Iterator[Pa
 
 
 def _counted(
-    made: Iterator[Packed | Problem], total: int, progress: Callable[[int, int], None]
+    made: Iterator[Packed | Problem], total: int, progress: Progress
 ) -> Iterator[Packed | Problem]:
     for done, one in enumerate(made, 1):
         yield one

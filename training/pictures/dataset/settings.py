@@ -9,8 +9,7 @@ from typing import Any
 
 from common.errors import Unprocessable
 from features.config import Fit, PictureConfig, Resample
-from models.manifest import NAME
-from training.common.recipe import RecipeError
+from training.common.recipe import RecipeError, check, check_artefact
 from training.pictures.dataset.folders import Layout
 
 HEADS = ("flatten", "mean")
@@ -59,7 +58,7 @@ class Pictures:
             raise RecipeError(
                 f"pictures.thing={self.thing!r} is not a regular expression: {error}"
             ) from error
-        _check(not self.thing or groups > 0, f"pictures.thing={self.thing!r} has no group")
+        check(not self.thing or groups > 0, f"pictures.thing={self.thing!r} has no group")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +73,7 @@ class Split:
     def __post_init__(self) -> None:
         """Check the shares. Raises RecipeError."""
         fits = len(self.shares) == 3 and all(share > 0 for share in self.shares)
-        _check(fits, f"split.shares={list(self.shares)} must be three numbers above 0")
+        check(fits, f"split.shares={list(self.shares)} must be three numbers above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +107,7 @@ class Augment:
         }
         for name, most in amounts.items():
             value = getattr(self, name)
-            _check(0 <= value <= most, f"augment.{name}={value} must lie between 0 and {most}")
+            check(0 <= value <= most, f"augment.{name}={value} must lie between 0 and {most}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,21 +155,21 @@ class Network:
             "batch": self.batch,
         }
         for name, value in whole.items():
-            _check(value >= 1, f"{where}{name}={value} must be at least 1")
-        _check(self.kernel % 2 == 1, f"{where}kernel={self.kernel} must be odd")
-        _check(
+            check(value >= 1, f"{where}{name}={value} must be at least 1")
+        check(self.kernel % 2 == 1, f"{where}kernel={self.kernel} must be odd")
+        check(
             bool(self.maps) and min(self.maps) >= 1,
             f"{where}maps={list(self.maps)} must name one stage or more",
         )
-        _check(0 <= self.dropout < 1, f"{where}dropout={self.dropout} must lie between 0 and 1")
-        _check(
+        check(0 <= self.dropout < 1, f"{where}dropout={self.dropout} must lie between 0 and 1")
+        check(
             0 <= self.smoothing < 1, f"{where}smoothing={self.smoothing} must lie between 0 and 1"
         )
-        _check(0 < self.rate < math.inf, f"{where}rate={self.rate} must be above 0")
+        check(0 < self.rate < math.inf, f"{where}rate={self.rate} must be above 0")
         known = {"head": HEADS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
         for name, values in known.items():
             value = getattr(self, name)
-            _check(value in values, f"{where}{name}={value!r} must be {' or '.join(values)}")
+            check(value in values, f"{where}{name}={value!r} must be {' or '.join(values)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,24 +201,24 @@ class CommonRecipe:
     profile: str = ""
     """One of them."""
 
+    @property
+    def artefact_names(self) -> tuple[str, ...]:
+        """The name of the artefact that the recipe writes."""
+        return (self.name,)
+
     def __post_init__(self) -> None:
         """Check the settings before the run. Raises RecipeError."""
-        _check(
-            NAME.fullmatch(self.name) is not None,
-            f"name={self.name!r} must be lower-case words joined by hyphens",
-        )
-        _check(
+        check_artefact(self)
+        check(
             bool(self.top) and min(self.top) >= 1,
             f"top={list(self.top)} must name numbers of guesses",
         )
-        complete = all({"source", "licence", "use"} == entry.keys() for entry in self.provenance)
-        _check(complete, "each [[provenance]] must have source, licence and use, and nothing else")
         by_source = (
             not self.split.by_source
             or self.pictures.source
             or "source" in self.pictures.layout.split("/")
         )
-        _check(
+        check(
             bool(by_source),
             "split.by_source needs sources: set pictures.source or a layout with source",
         )
@@ -238,7 +237,7 @@ class TrainedRecipe(CommonRecipe):
     def __post_init__(self) -> None:
         """Check the settings. Raises RecipeError."""
         super().__post_init__()
-        _check(self.jobs >= 1, f"jobs={self.jobs} must be at least 1")
+        check(self.jobs >= 1, f"jobs={self.jobs} must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,26 +260,21 @@ class PicturesRecipe(TrainedRecipe):
         """Check the settings before the training. Raises RecipeError."""
         super().__post_init__()
         names = [network.name for network in self.networks]
-        _check(
+        check(
             bool(names) and len(set(names)) == len(names),
             "networks must be one or more, each named once",
         )
         unknown = set(self.only) - set(names)
-        _check(
+        check(
             not unknown,
             f"only: no network {', '.join(sorted(unknown))}; networks: {', '.join(names)}",
         )
-        _check(self.epochs >= 0, f"epochs={self.epochs} must not be negative")
+        check(self.epochs >= 0, f"epochs={self.epochs} must not be negative")
         small = min(self.pictures.height, self.pictures.width)
         for network in self.networks:
             fits = small >> len(network.maps)
-            _check(
+            check(
                 fits >= 1,
                 f"network {network.name!r} halves {small} pixels {len(network.maps)} times: too "
                 "often",
             )
-
-
-def _check(holds: bool, message: str) -> None:  # noqa: FBT001
-    if not holds:
-        raise RecipeError(message)

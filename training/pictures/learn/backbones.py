@@ -43,7 +43,7 @@ RESNEXT = ((128, 3, 1), (256, 4, 2), (512, 6, 2), (1024, 3, 2))
 CARDINALITY = 32
 
 
-def check(name: str, weights: str) -> None:
+def check_backbone(name: str, weights: str) -> None:
     """Raise RecipeError for an unknown backbone, and for weights that Keras does not have."""
     if name not in BACKBONES:
         raise RecipeError(f"backbone={name!r} must be one of {', '.join(BACKBONES)}")
@@ -60,7 +60,7 @@ def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any
     .weights.h5, .h5 or .keras. Raises RecipeError for pictures that are too small, MaterialError
     for weights that are missing or of another architecture.
     """
-    check(name, weights)
+    check_backbone(name, weights)
     keras = keras_on_torch()
     keras.utils.set_random_seed(seed)
     try:

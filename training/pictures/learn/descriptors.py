@@ -16,9 +16,10 @@ from models.session import Session
 from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from training.common.progress import Progress
     from training.pictures.dataset.packed import Pack
 
 PART = 256
@@ -27,9 +28,7 @@ BATCH = 16
 Matrix = npt.NDArray[np.float32]
 
 
-def extract(
-    pack: Pack, graph: bytes, folder: Path, *, progress: Callable[[int, int], None]
-) -> Path:
+def extract(pack: Pack, graph: bytes, folder: Path, *, progress: Progress) -> Path:
     """Return the HDF5 file, below `folder`, of the descriptors of a pack; made once, resumable.
 
     graph: from uint8 pictures of the pack's size to float32 (n, numbers), as

@@ -17,9 +17,9 @@ from training.pictures.learn.history import Diverged, EpochMetrics, extended, is
 from training.pictures.learn.network import Fitted, build, keras_on_torch, temperature, tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
+    from training.common.progress import Progress
     from training.pictures.dataset.settings import Augment, Network
 
 Arrays = list[npt.NDArray[Any]]
@@ -52,7 +52,7 @@ class _Run:
     augment: Augment
     material: TrainingData
     seed: int
-    progress: Callable[[int, int], None]
+    progress: Progress
 
 
 @dataclass
@@ -83,7 +83,7 @@ def fit(
     *,
     seed: int,
     checkpoint: Path,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> Fitted:
     """Return the network as it was after the epoch of the lowest validation loss.
 
@@ -118,7 +118,7 @@ def _prepare(
     material: TrainingData,
     *,
     seed: int,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> _Run:
     keras = keras_on_torch()
     _, height, width, _ = material.images.shape

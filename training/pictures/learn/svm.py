@@ -14,7 +14,9 @@ from training.common.recipe import RecipeError
 from training.pictures.dataset.folders import some
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from training.common.progress import Progress
 
 KERNELS = ("linear", "rbf", "sigmoid")
 MAX_CLASSES = 1000
@@ -167,7 +169,7 @@ def search(
     grid: Grid,
     *,
     seed: int,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> SearchResult:
     """Return the machine with the best combination, fitted on all rows.
 

@@ -14,8 +14,7 @@ from training.pictures.learn.transfer import reset, train
 from training.pictures.learn.transfer_settings import PARTS, StageSettings, TransferRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from training.common.progress import Progress
     from training.pictures.learn.fit import TrainingData
     from training.pictures.learn.history import EpochMetrics
     from training.pictures.learn.transfer import TransferNetwork
@@ -45,7 +44,7 @@ def search(
     learner: TransferNetwork,
     material: TrainingData,
     journal: Path,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> SearchResult:
     """Return the best rates and resets found within the recipe's time; the network is unchanged.
 

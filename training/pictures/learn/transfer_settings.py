@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from training.common.recipe import RecipeError
+from training.common.recipe import check
 from training.pictures.dataset.folders import Layout
 from training.pictures.dataset.settings import TrainedRecipe
-from training.pictures.learn.backbones import GROUPS, check
+from training.pictures.learn.backbones import GROUPS, check_backbone
 
 OPTIMIZERS = ("sgd", "adamw")
 PARTS = (*GROUPS, "classifier")
@@ -51,21 +51,21 @@ class StageSettings:
             "plateau": self.plateau,
         }
         for name, value in whole.items():
-            _check(value >= 1, f"{name}={value} must be at least 1")
+            check(value >= 1, f"{name}={value} must be at least 1")
         for name in PARTS:
-            _check(
+            check(
                 0 <= getattr(self, name) <= 10,
                 f"{name}={getattr(self, name)} must lie between 0 and 10",
             )
-        _check(
+        check(
             0 <= self.frozen <= self.epochs,
             f"frozen={self.frozen} must lie between 0 and epochs={self.epochs}",
         )
-        _check(
+        check(
             self.optimizer in OPTIMIZERS,
             f"optimizer={self.optimizer!r} must be {' or '.join(OPTIMIZERS)}",
         )
-        _check(
+        check(
             not set(self.resets) - set(PARTS),
             f"resets={list(self.resets)} must be some of {', '.join(PARTS)}",
         )
@@ -86,12 +86,12 @@ class Network:
 
     def __post_init__(self) -> None:
         """Check the settings. Raises RecipeError."""
-        check(self.backbone, self.weights)
-        _check(
+        check_backbone(self.backbone, self.weights)
+        check(
             all(units >= 1 for units in self.dense),
             f"network.dense={list(self.dense)} must be 1 or more each",
         )
-        _check(0 <= self.dropout < 1, f"network.dropout={self.dropout} must lie between 0 and 1")
+        check(0 <= self.dropout < 1, f"network.dropout={self.dropout} must lie between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,11 +111,11 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         """Check the settings. Raises RecipeError."""
-        _check(0 <= self.minutes < float("inf"), f"search.minutes={self.minutes} must be 0 or more")
+        check(0 <= self.minutes < float("inf"), f"search.minutes={self.minutes} must be 0 or more")
         for name, value in {"trials": self.trials, "epochs": self.epochs}.items():
-            _check(value >= 1, f"search.{name}={value} must be at least 1")
+            check(value >= 1, f"search.{name}={value} must be at least 1")
         ordered = 0 < self.lowest < self.highest <= 10
-        _check(
+        check(
             ordered,
             f"search.lowest={self.lowest} and highest={self.highest} must rise from above 0 to "
             "at most 10",
@@ -143,22 +143,17 @@ class TransferRecipe(TrainedRecipe):
         super().__post_init__()
         named = Layout.parse(self.pictures.layout, self.pictures.source).metadata
         for name in self.metadata:
-            _check(
+            check(
                 name in named,
                 f"metadata {name!r} is missing in pictures.layout={self.pictures.layout!r}",
             )
-        _check(
+        check(
             not self.split.by_source,
             "split.by_source is for small networks; here sources stay on one side",
         )
         fits = not self.save_weights or self.save_weights.endswith(".weights.h5")
-        _check(fits, f"save_weights={self.save_weights!r} must end with .weights.h5")
-        _check(
+        check(fits, f"save_weights={self.save_weights!r} must end with .weights.h5")
+        check(
             not any(getattr(self.head, part) for part in GROUPS),
             "[head] trains the classifier only",
         )
-
-
-def _check(holds: bool, message: str) -> None:  # noqa: FBT001
-    if not holds:
-        raise RecipeError(message)
