@@ -1,4 +1,4 @@
-"""Many clips by REST against a running server: which were answered, and how long each took.
+"""Many clips by REST against a running server: which were answered, and after how long.
 
 Closed loop: each of N clients sends its next clip after a response, as the predecessor's stress
 test did. Open loop (`rate`): every clip is sent at its time, whatever comes back, and its latency
@@ -20,14 +20,14 @@ import numpy as np
 
 from benchmarks import schedule, signals
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 """Seconds after which a request counts as unanswered."""
 VARIETY = 50
 """Different clips; sent again and again in turn."""
 
 
 @dataclass(kw_only=True)
-class Load(schedule.Manner):
+class Load(schedule.LoadOptions):
     """The options of the load."""
 
     requests: int
@@ -38,14 +38,13 @@ class Load(schedule.Manner):
 
 
 @dataclass(kw_only=True)
-class Tally(schedule.Answers):
+class Tally(schedule.Results):
     """What happened to all clips together."""
 
     bad: Counter[str] = field(default_factory=Counter)
     """Clips without a right answer, by what happened."""
     seconds: float = 0.0
-    """From the first request to the last answer; who came when nothing was left to ask counts for
-    nothing."""
+    """From the first request to the last response; idle clients do not count."""
 
     @property
     def ok(self) -> int:
@@ -132,29 +131,29 @@ async def _one(
     disconnects: bool,
 ) -> None:
     try:
-        # Who hangs up does so while the server is at work.
+        # A client that disconnects does so while the server works on its request.
         async with (
-            asyncio.timeout(0.002 if disconnects else PATIENCE_S),
+            asyncio.timeout(0.002 if disconnects else TIMEOUT_S),
             http.post(url, data=body) as response,
         ):
             answer = await response.read()
     except TimeoutError:
         if disconnects:
-            tally.hung_up += 1
+            tally.disconnected += 1
         else:
             tally.bad["no answer"] += 1
     except (aiohttp.ClientError, OSError) as error:
         tally.bad[type(error).__name__] += 1
     else:
-        _judge(response.status, answer, tally, begin=begin, due=due)
+        _count_response(response.status, answer, tally, begin=begin, due=due)
     tally.seconds = time.monotonic() - begin
 
 
-def _judge(status: int, answer: bytes, tally: Tally, *, begin: float, due: float) -> None:
+def _count_response(status: int, answer: bytes, tally: Tally, *, begin: float, due: float) -> None:
     """Count an answer as good only if it holds the scores of a window."""
-    found = json.loads(answer) if status == 200 else {}
-    if not found.get("windows"):
+    body = json.loads(answer) if status == 200 else {}
+    if not body.get("windows"):
         tally.bad[f"HTTP {status}"] += 1
         return
     tally.points.append((due - begin, 1e3 * (time.monotonic() - due)))
-    tally.told_ms.append(found["timing_ms"]["total"])
+    tally.reported_ms.append(body["timing_ms"]["total"])

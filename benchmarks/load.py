@@ -40,8 +40,8 @@ def main(argv: list[str]) -> int:
         given.requests = 0 if given.streams else 1_000
     if not given.requests and not given.streams:
         parser.error("nothing to do: add --requests or --streams")
-    clip_load = _asked(clips.Load, given) if given.requests else None
-    stream_load = _asked(streams.Load, given) if given.streams else None
+    clip_load = _load_of(clips.Load, given) if given.requests else None
+    stream_load = _load_of(streams.Load, given) if given.streams else None
     lag: dict[str, float] = {}
     with ExitStack() as stack:
         where = (
@@ -158,7 +158,7 @@ def clip_report(load: clips.Load, tally: clips.Tally) -> dict[str, Any]:
         "ok": tally.ok,
         "bad": dict(tally.bad),
         "seconds": round(tally.seconds, 3),
-        **_answers(tally),
+        **_latencies(tally),
     }
 
 
@@ -175,16 +175,16 @@ def stream_report(load: streams.Load, tally: streams.Tally) -> dict[str, Any]:
         "missing": tally.missing,
         "failed": dict(tally.failed),
         "lag_ms": schedule.summary(tally.lag_ms),
-        **_answers(tally),
+        **_latencies(tally),
     }
 
 
-def _answers(tally: schedule.Answers) -> dict[str, Any]:
+def _latencies(tally: schedule.Results) -> dict[str, Any]:
     late_ms = [value for _, value in tally.points]
     return {
-        "hung_up": tally.hung_up,
+        "hung_up": tally.disconnected,
         "ms": schedule.summary(late_ms),
-        "told_ms": schedule.summary(tally.told_ms),
+        "told_ms": schedule.summary(tally.reported_ms),
         "quantiles": schedule.quantiles(late_ms),
         "slices": schedule.slices(tally.points),
     }
@@ -225,7 +225,7 @@ def _clip_outcomes(found: dict[str, Any]) -> str:
     bad = found["bad"]
     return (
         f"clips    {found['ok']} OK, {sum(bad.values())} BAD{_counts(bad)} "
-        f"in {found['seconds']:.3f} s, {found['loop']}{_left(found)}"
+        f"in {found['seconds']:.3f} s, {found['loop']}{_disconnected(found)}"
     )
 
 
@@ -235,7 +235,7 @@ def _outcomes(found: dict[str, Any]) -> str:
         f"streams  {found['streams']} of {found['seconds']:g} s: {found['expected']} windows, "
         f"{found['answered']} answered, {sum(dropped.values())} dropped{_counts(dropped)}, "
         f"{found['missing']} missing, {sum(failed.values())} streams failed{_counts(failed)}"
-        f"{_left(found)}"
+        f"{_disconnected(found)}"
     )
 
 
@@ -243,8 +243,8 @@ def _counts(counts: dict[str, int]) -> str:
     return f" ({', '.join(f'{count} {name}' for name, count in counts.items())})" if counts else ""
 
 
-def _left(found: dict[str, Any]) -> str:
-    return f", {found['hung_up']} clients hung up" if found["hung_up"] else ""
+def _disconnected(found: dict[str, Any]) -> str:
+    return f", {found['hung_up']} clients disconnected" if found["hung_up"] else ""
 
 
 def line(name: str, found: dict[str, float | None]) -> str:
@@ -256,7 +256,7 @@ def line(name: str, found: dict[str, float | None]) -> str:
     )
 
 
-def _asked(kind: type[Kind], given: argparse.Namespace) -> Kind:
+def _load_of(kind: type[Kind], given: argparse.Namespace) -> Kind:
     """Return the load of the command line."""
     return kind(**{each.name: getattr(given, each.name) for each in fields(kind)})
 
@@ -338,7 +338,7 @@ def _parser() -> argparse.ArgumentParser:
         type=share,
         default=0.0,
         metavar="SHARE",
-        help="share of clients that hang up (0)",
+        help="share of clients that disconnect early (0)",
     )
     parser.add_argument("--report", type=Path, metavar="PATH", help="write PATH.html and PATH.json")
     return parser

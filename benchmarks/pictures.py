@@ -59,11 +59,11 @@ async def _run(url: str, bare: Callable[[int], Any], *, tiny: bool) -> list[dict
     bodies = cycle(_jpegs())
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         alone = await _one_at_a_time(http, url, bare, bodies, calls=5 if tiny else 200)
-        crowd = await _crowd(
+        together = await _many_at_a_time(
             http, url, bare, bodies, rounds=1 if tiny else 4, number=BATCH if tiny else 1_024
         )
     return measure.rows(alone, ours="bare", what=ALONE) + measure.rows(
-        crowd, ours="bare", what=CROWD
+        together, ours="bare", what=CROWD
     )
 
 
@@ -79,19 +79,19 @@ async def _one_at_a_time(
     times: dict[str, list[float]] = {name: [] for name in ("bare", "decode", "request", "overhead")}
     for call in range(calls + 3):
         begin = time.perf_counter()
-        found = await _ask(http, url, next(bodies))
+        timing = await _classify(http, url, next(bodies))
         request = 1e3 * (time.perf_counter() - begin)
         begin = time.perf_counter()
         bare(1)
         alone = 1e3 * (time.perf_counter() - begin)
         if call >= 3:  # the first ones open the connection and fill the caches
-            row = (alone, found["decode"], request, request - found["decode"] - alone)
+            row = (alone, timing["decode"], request, request - timing["decode"] - alone)
             for name, value in zip(times, row, strict=True):
                 times[name].append(value)
     return times
 
 
-async def _crowd(
+async def _many_at_a_time(
     http: aiohttp.ClientSession,
     url: str,
     bare: Callable[[int], Any],
@@ -102,8 +102,8 @@ async def _crowd(
 ) -> dict[str, list[float]]:
     """Return milliseconds per picture in rounds of `number`: bare calls on full batches, served.
 
-    idle: of the time served, how much the model did not run; other work on the machine does not
-    blur it.
+    idle: of the time served, how long no model ran, which other work on the machine
+    does not change.
     """
     times: dict[str, list[float]] = {"bare": [], "served": [], "idle": []}
     for _ in range(rounds):
@@ -125,13 +125,13 @@ async def _load(http: aiohttp.ClientSession, url: str, bodies: list[bytes]) -> f
 
     async def client() -> None:
         for body in waiting:
-            calls.add((await _ask(http, url, body))["model"])
+            calls.add((await _classify(http, url, body))["model"])
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
     return sum(calls)
 
 
-async def _ask(http: aiohttp.ClientSession, url: str, body: bytes) -> dict[str, float]:
+async def _classify(http: aiohttp.ClientSession, url: str, body: bytes) -> dict[str, float]:
     async with http.post(url, data=body) as response:
         response.raise_for_status()
         timing: dict[str, float] = (await response.json())["timing_ms"]

@@ -77,7 +77,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _left(found: dict[str, Any]) -> str:
-    return f", {found['hung_up']:,} hung up" if found["hung_up"] else ""
+    return f", {found['hung_up']:,} disconnected" if found["hung_up"] else ""
 
 
 def _ms(value: float | None) -> str:

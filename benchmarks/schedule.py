@@ -1,4 +1,4 @@
-"""When load is due, and what became of it in numbers: pure, seeded, no clock."""
+"""When load is due, and its latencies in numbers: pure, seeded, no clock."""
 
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.
 
 
 @dataclass(kw_only=True)
-class Manner:
-    """How a load of any kind comes."""
+class LoadOptions:
+    """The options of a load of any kind."""
 
     ramp: float = 0.0
-    """Seconds until it is full."""
+    """Seconds until the whole load is sent."""
     jitter: float = 0.0
     """Seconds at most by which something is sent later than it was due."""
     drops: float = 0.0
-    """Share of the clients that hang up without a word: before the answer, or at some moment of
-    their stream."""
+    """Share of the clients that disconnect before the response, or during their stream."""
     model: str = "instruments"
 
 
 @dataclass(kw_only=True)
-class Answers:
-    """What came back to all clients together."""
+class Results:
+    """The responses to all clients together."""
 
     points: Points = field(default_factory=list)
-    """Of each answer: when it was due, and milliseconds from then until it came."""
-    told_ms: list[float] = field(default_factory=list)
+    """Of each response: when it was due, and milliseconds from then until it arrived."""
+    reported_ms: list[float] = field(default_factory=list)
     """As reported by the server."""
-    hung_up: int = 0
+    disconnected: int = 0
 
 
 def clip_times(

@@ -22,14 +22,14 @@ from benchmarks import schedule, signals
 from features.resample import StreamingResampler
 from service import protocol
 
-PATIENCE_S = 15.0
+LAST_RESULTS_S = 15.0
 """Seconds to wait for the last answers."""
 LOOP_S = 10
 """Seconds of sound that all streams repeat, each from a place of its own."""
 
 
 @dataclass(kw_only=True)
-class Load(schedule.Manner):
+class Load(schedule.LoadOptions):
     """The options of the load."""
 
     streams: int
@@ -42,7 +42,7 @@ class Load(schedule.Manner):
 
 
 @dataclass(kw_only=True)
-class Tally(schedule.Answers):
+class Tally(schedule.Results):
     """What happened to all streams together."""
 
     expected: int = 0
@@ -101,8 +101,8 @@ class _Stream:
             load.seconds, chunk=load.chunk, jitter=load.jitter, rng=rng
         ).tolist()
         self._from = 2 * int(rng.integers(LOOP_S * load.sample_rate // 2))
-        hangs_up = rng.random() < load.drops
-        self._last = int(rng.integers(len(self._plan))) if hangs_up else None
+        disconnects = rng.random() < load.drops
+        self._last = int(rng.integers(len(self._plan))) if disconnects else None
         self._size = round(load.chunk * load.sample_rate)
         self._reported = 0
 
@@ -111,11 +111,13 @@ class _Stream:
         await asyncio.sleep(since + start - time.monotonic())
         try:
             async with self._http.ws_connect(self._url, max_msg_size=0, compress=0) as socket:
-                await self._converse(socket, since)
+                await self._exchange_messages(socket, since)
         except (aiohttp.ClientError, OSError, TimeoutError, TypeError) as error:
             self._tally.failed[type(error).__name__] += 1
 
-    async def _converse(self, socket: aiohttp.ClientWebSocketResponse, since: float) -> None:
+    async def _exchange_messages(
+        self, socket: aiohttp.ClientWebSocketResponse, since: float
+    ) -> None:
         await socket.send_str(
             protocol.encode(protocol.Start(sample_rate=self._load.sample_rate, hop=self._load.hop))
         )
@@ -128,11 +130,11 @@ class _Stream:
         try:
             await self._send(socket, begin)
             if self._last is not None:
-                self._tally.hung_up += 1
+                self._tally.disconnected += 1
                 self._tally.expected += self._reported
                 return
             self._tally.expected += windows(ready, self._load.seconds)
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(LAST_RESULTS_S):
                 await listening
         finally:
             listening.cancel()
@@ -167,7 +169,7 @@ class _Stream:
                 chunk = bisect_left(grown, round(event.end * ready.sample_rate))
                 due = begin + self._plan[min(chunk, len(self._plan) - 1)]
                 self._tally.points.append((due - since, 1e3 * (now - due)))
-                self._tally.told_ms.append(event.age_ms.total)
+                self._tally.reported_ms.append(event.age_ms.total)
                 self._count("answered")
             elif isinstance(event, protocol.Dropped):
                 self._count(event.reason)

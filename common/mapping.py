@@ -21,7 +21,7 @@ ErrorClass: typing.TypeAlias = Callable[[str], Exception]
 
 SHOWN = 60
 """Characters of a wrong value that an error message shows."""
-TRUTH = {"true": True, "false": False}
+BOOLEANS = {"true": True, "false": False}
 
 
 def parse_json(text: str | bytes, *, error: ErrorClass, where: str = "") -> Any:
@@ -33,37 +33,39 @@ def parse_json(text: str | bytes, *, error: ErrorClass, where: str = "") -> Any:
 
 
 def read_json(
-    wanted: type[T],
+    expected_type: type[T],
     value: Any,
     *,
     where: str,
     error: ErrorClass,
     outside: ErrorClass | None = None,
 ) -> T:
-    """Return a JSON object as the dataclass `wanted`.
+    """Return a JSON object as the dataclass `expected_type`.
 
     Raises `error`, and `outside` for a value of the right type that is none of its Literal's.
     """
     reader = _Reader(error=error, outside=outside or error, text=False)
-    result: T = reader.fields_of(wanted, value, where)
+    result: T = reader.fields_of(expected_type, value, where)
     return result
 
 
-def read_settings(wanted: type[T], value: Any, *, where: str, error: ErrorClass) -> T:
-    """Return a TOML table as the dataclass `wanted`; a str may stand for a value of any type.
+def read_settings(expected_type: type[T], value: Any, *, where: str, error: ErrorClass) -> T:
+    """Return a TOML table as the dataclass `expected_type`; a str may stand for any type.
 
-    A text is what one types: `3`, `true`, `a, b`, or TOML for lists of lists. Raises `error`.
+    Such a text is as typed: `3`, `true`, `a, b`, or TOML for lists of lists. Raises `error`.
     """
-    result: T = _Reader(error=error, outside=error, text=True).fields_of(wanted, value, where)
+    result: T = _Reader(error=error, outside=error, text=True).fields_of(
+        expected_type, value, where
+    )
     return result
 
 
 def read_some_settings(
-    wanted: type, values: Mapping[str, Any], *, error: ErrorClass
+    expected_type: type, values: Mapping[str, Any], *, error: ErrorClass
 ) -> dict[str, Any]:
-    """Return the given fields of the dataclass `wanted`, read as by `read_settings`."""
+    """Return the given fields of the dataclass `expected_type`, read as by `read_settings`."""
     reader = _Reader(error=error, outside=error, text=True)
-    return reader.values_of(wanted, dict(values), "", complete=False)
+    return reader.values_of(expected_type, dict(values), "", complete=False)
 
 
 def split_assignment(text: str, *, error: ErrorClass) -> tuple[str, str]:
@@ -82,12 +84,14 @@ class _Reader:
     outside: ErrorClass
     text: bool
 
-    def fields_of(self, wanted: Any, value: Any, where: str) -> Any:
-        return wanted(**self.values_of(wanted, value, where, complete=True))
+    def fields_of(self, expected_type: Any, value: Any, where: str) -> Any:
+        return expected_type(**self.values_of(expected_type, value, where, complete=True))
 
-    def values_of(self, wanted: Any, value: Any, where: str, *, complete: bool) -> dict[str, Any]:
+    def values_of(
+        self, expected_type: Any, value: Any, where: str, *, complete: bool
+    ) -> dict[str, Any]:
         value = self._mapping(value, where)
-        types, needed = _fields(wanted)
+        types, needed = _fields(expected_type)
         noun, place = "setting" if self.text else "field", f"{where}: " if where else ""
         if unknown := value.keys() - types.keys():
             known = ", ".join(types) or "none"
@@ -99,30 +103,32 @@ class _Reader:
             name: self.value(types[name], item, f"{inner}{name}") for name, item in value.items()
         }
 
-    def value(self, wanted: Any, value: Any, where: str) -> Any:
-        """Return `value` as the type `wanted`."""
-        origin, inner = typing.get_origin(wanted), typing.get_args(wanted)
-        if wanted is Any:
+    def value(self, expected_type: Any, value: Any, where: str) -> Any:
+        """Return `value` as the type `expected_type`."""
+        origin, inner = typing.get_origin(expected_type), typing.get_args(expected_type)
+        if expected_type is Any:
             return value
-        if dataclasses.is_dataclass(wanted) or typing.is_typeddict(wanted):
-            return self.fields_of(wanted, value, where)
+        if dataclasses.is_dataclass(expected_type) or typing.is_typeddict(expected_type):
+            return self.fields_of(expected_type, value, where)
         if origin is Literal:
             return self._choice(inner, value, where)
-        if self.text and isinstance(value, str) and wanted is not str:
-            value = _from_text(origin or wanted, value)
+        if self.text and isinstance(value, str) and expected_type is not str:
+            value = _from_text(origin or expected_type, value)
         if origin in {list, tuple}:
             return origin(self._items(origin, inner, value, where))
         if origin is dict:
             items = self._mapping(value, where).items()
             return {key: self.value(inner[1], item, f"{where}.{key}") for key, item in items}
-        return self._scalar(wanted, value, where)
+        return self._scalar(expected_type, value, where)
 
-    def _scalar(self, wanted: type, value: Any, where: str) -> Any:
-        if wanted is float and type(value) is int:
+    def _scalar(self, expected_type: type, value: Any, where: str) -> Any:
+        if expected_type is float and type(value) is int:
             return float(value)
         # JSON's true is an int to Python.
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            self._fail(where, value, f"of type {wanted.__name__}")
+        if not isinstance(value, expected_type) or (
+            isinstance(value, bool) and expected_type is not bool
+        ):
+            self._fail(where, value, f"of type {expected_type.__name__}")
         return value
 
     def _mapping(self, value: Any, where: str) -> dict[str, Any]:
@@ -139,28 +145,29 @@ class _Reader:
             self._fail(where, value, f"a list of {len(types)}")
         pairs = zip(types, value, strict=True)
         return [
-            self.value(wanted, item, f"{where}[{at}]") for at, (wanted, item) in enumerate(pairs)
+            self.value(expected_type, item, f"{where}[{at}]")
+            for at, (expected_type, item) in enumerate(pairs)
         ]
 
     def _choice(self, choices: tuple[Any, ...], value: Any, where: str) -> Any:
         if type(value) not in {type(choice) for choice in choices}:
             self._fail(where, value, " or ".join(map(repr, choices)))
         if value not in choices:
-            wanted = " or ".join(map(repr, choices))
-            raise self.outside(f"{where}={_shown(value)} must be {wanted}")
+            allowed = " or ".join(map(repr, choices))
+            raise self.outside(f"{where}={_shown(value)} must be {allowed}")
         return value
 
-    def _fail(self, where: str, value: Any, wanted: str) -> NoReturn:
-        raise self.error(f"{where}={_shown(value)} must be {wanted}")
+    def _fail(self, where: str, value: Any, requirement: str) -> NoReturn:
+        raise self.error(f"{where}={_shown(value)} must be {requirement}")
 
 
 @functools.cache
-def _fields(wanted: Any) -> tuple[dict[str, Any], frozenset[str]]:
+def _fields(expected_type: Any) -> tuple[dict[str, Any], frozenset[str]]:
     """Return the types of a class's fields by name, and the names of those without a default."""
-    types = typing.get_type_hints(wanted)
-    if not dataclasses.is_dataclass(wanted):
+    types = typing.get_type_hints(expected_type)
+    if not dataclasses.is_dataclass(expected_type):
         return types, frozenset(types)
-    fields = dataclasses.fields(wanted)
+    fields = dataclasses.fields(expected_type)
     free = {
         field.name
         for field in fields
@@ -169,14 +176,14 @@ def _fields(wanted: Any) -> tuple[dict[str, Any], frozenset[str]]:
     return {field.name: types[field.name] for field in fields}, frozenset(free)
 
 
-def _from_text(wanted: Any, text: str) -> Any:
+def _from_text(expected_type: Any, text: str) -> Any:
     """Return what a text means as a value of the type, or the text itself where it means none."""
     try:
-        if wanted in {list, tuple} and not text.startswith("["):
+        if expected_type in {list, tuple} and not text.startswith("["):
             return [part.strip() for part in text.split(",") if part.strip()]
-        if wanted in {list, tuple, dict}:
+        if expected_type in {list, tuple, dict}:
             return tomllib.loads(f"value = {text}")["value"]
-        return TRUTH.get(text, text) if wanted is bool else wanted(text)
+        return BOOLEANS.get(text, text) if expected_type is bool else expected_type(text)
     except ValueError:  # tomllib.TOMLDecodeError is one
         return text
 

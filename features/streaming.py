@@ -23,11 +23,11 @@ class Window(NamedTuple):
     start: int
     end: int
     tensor: Tensor | None
-    """None if it was not requested."""
+    """None if `should_compute` skipped it."""
 
 
 class StreamingExtractor:
-    """Cuts chunks of any size into windows; each tensor equals `compute` on the same samples.
+    """Splits chunks of any size into windows; each tensor equals `compute` on the same samples.
 
     Windows begin at the multiples of `hop`, counted from sample 0, that are not before
     `first_sample`; they depend on the samples alone, not on the chunks. Only the frames at a
@@ -74,12 +74,12 @@ class StreamingExtractor:
         return self._next + self.config.window
 
     def feed(
-        self, samples: Samples, *, wanted: Callable[[int], bool] | None = None
+        self, samples: Samples, *, should_compute: Callable[[int], bool] | None = None
     ) -> list[Window]:
         """Return the windows that a chunk, float32 (n,), completes.
 
-        wanted: whether to compute the window that starts at a sample index; frames of skipped
-        windows alone are not computed. Raises Unprocessable if the samples are not finite.
+        should_compute: whether to compute the window that starts at a sample index; frames only in
+        skipped windows are not computed. Raises Unprocessable if the samples are not finite.
         """
         if len(samples) == 0:
             return []
@@ -95,7 +95,9 @@ class StreamingExtractor:
             core.append(piece[max(0, self._next - self.position) :])
             self.position += piece.size
             while self.position >= self._next + self.config.window:
-                tensor = core.tensor() if wanted is None or wanted(self._next) else None
+                tensor = (
+                    core.tensor() if should_compute is None or should_compute(self._next) else None
+                )
                 core.move()
                 windows.append(Window(self._next, self._next + self.config.window, tensor))
                 self._covered = self._next + self.config.window

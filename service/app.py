@@ -47,7 +47,7 @@ def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> w
     )
     app.on_response_prepare.append(name_response)
     app.on_shutdown.append(shut_down)
-    app.cleanup_ctx.append(life)
+    app.cleanup_ctx.append(lifespan)
     return app
 
 
@@ -71,7 +71,7 @@ async def shut_down(app: web.Application) -> None:
     await app[GATEWAY].shut_down()
 
 
-async def life(app: web.Application) -> AsyncIterator[None]:
+async def lifespan(app: web.Application) -> AsyncIterator[None]:
     """Load the models at start; end the threads after shutdown."""
     app[GATEWAY].open()
     yield

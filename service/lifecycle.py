@@ -11,8 +11,8 @@ from typing import Any, Protocol
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Closeable(Protocol):
-    """Something long-lived that is closed when the server shuts down."""
+class Stoppable(Protocol):
+    """Something long-lived that ends when the server shuts down."""
 
     def shut_down(self) -> None:
         """Finish soon; return at once."""

@@ -116,7 +116,7 @@ class Settings:
     warn_every: float = 30.0
     """Seconds of audio between two warnings of one kind."""
     grace: float = 10.0
-    """Seconds from SIGTERM until unfinished work is cut off."""
+    """Seconds from SIGTERM until unfinished work is cancelled."""
 
     def __post_init__(self) -> None:
         """Reject numbers out of range. Raises Unprocessable."""

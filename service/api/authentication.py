@@ -13,7 +13,7 @@ from common.errors import InputError, NotAllowed, Unauthorised
 from service.auth.key_cache import REFRESH_S, KeyCache
 from service.auth.keys import Key, Scope
 from service.auth.limits import KeyLimits, SharedLimits
-from service.lifecycle import Closeable
+from service.lifecycle import Stoppable
 from service.log import SECRET
 from service.settings import is_loopback
 
@@ -22,7 +22,7 @@ KEY_SUBPROTOCOL = "timbre.key."
 """Prefix of a key among the subprotocols: a page cannot set headers on a WebSocket."""
 WITHOUT_KEY = ("/livez", "/readyz")
 """For probes; they reveal nothing."""
-SCOPES: dict[str, Scope | None] = {
+ROUTE_SCOPES: dict[str, Scope | None] = {
     "/v1/models": None,
     "/v1/models/{name}": None,
     "/v1/models/{name}/classify": "classify",
@@ -87,7 +87,7 @@ class Authenticator:
                     del self._limits[limits.key.id]
 
 
-def count_stream(request: web.Request, stream: Closeable) -> AbstractAsyncContextManager[None]:
+def count_stream(request: web.Request, stream: Stoppable) -> AbstractAsyncContextManager[None]:
     """Return a context in which the stream counts for the request's key, if there are keys."""
     limits = request.get(KEY_LIMITS)
     return limits.count_stream(stream) if limits else nullcontext()
@@ -103,11 +103,11 @@ def check_admin(request: web.Request, *, host: str) -> None:
     if not is_loopback(host):
         raise NotAllowed("without API keys this endpoint is served only on a loopback address")
     # Pages in the user's browser reach loopback too, and so do the clients of a local proxy.
-    found = [name for name in FORWARDING_HEADERS if name in request.headers]
-    if found:
+    forwarded = [name for name in FORWARDING_HEADERS if name in request.headers]
+    if forwarded:
         raise NotAllowed(
             "without API keys this endpoint accepts only direct local requests;"
-            f" found the header {found[0]!r}"
+            f" found the header {forwarded[0]!r}"
         )
 
 
@@ -130,10 +130,10 @@ async def _authenticate(request: web.Request, keys: KeyCache) -> Key:
 
 def _sent_key(request: web.Request) -> str | None:
     """Return the text that a request sends as its key."""
-    given = request.headers.getall("Authorization", [])
-    if given:
-        scheme, _, text = given[0].partition(" ")
-        return text.strip() if scheme.lower() == "bearer" and len(given) == 1 else None
+    headers = request.headers.getall("Authorization", [])
+    if headers:
+        scheme, _, text = headers[0].partition(" ")
+        return text.strip() if scheme.lower() == "bearer" and len(headers) == 1 else None
     names = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
     return next(
         (name.removeprefix(KEY_SUBPROTOCOL) for name in names if name.startswith(KEY_SUBPROTOCOL)),
@@ -143,8 +143,8 @@ def _sent_key(request: web.Request) -> str | None:
 
 def _check_scope(request: web.Request, key: Key) -> None:
     resource = request.match_info.route.resource
-    # A path that does not exist is answered with 404.
-    needed = SCOPES.get(resource.canonical, "admin") if resource else None
+    # Without a resource the path does not exist: the router answers 404.
+    needed = ROUTE_SCOPES.get(resource.canonical, "admin") if resource else None
     if needed and needed not in key.scopes:
         raise NotAllowed(
             f"a key with the scope {needed!r} is required; this one has {', '.join(key.scopes)}"

@@ -18,20 +18,20 @@ from service.protocol import code_of
 ID = web.RequestKey("id", str)
 REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """An X-Request-Id that is accepted; any other is replaced."""
-QUIET = ("/livez", "/readyz")
+UNLOGGED_PATHS = ("/livez", "/readyz")
 """Requested by probes every few seconds: not logged."""
 
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, bind it for log lines, and log the response."""
-    given = request.headers.get("X-Request-Id", "")
-    request[ID] = given if REQUEST_ID.fullmatch(given) else request.app[GATEWAY].new_id()
+    sent_id = request.headers.get("X-Request-Id", "")
+    request[ID] = sent_id if REQUEST_ID.fullmatch(sent_id) else request.app[GATEWAY].new_id()
     token = reference.set(request[ID])
     begin = time.perf_counter()
     try:
         response = await handler(request)
-        if request.path not in QUIET:
+        if request.path not in UNLOGGED_PATHS:
             ms = 1e3 * (time.perf_counter() - begin)
             key = {"key": request[KEY_LIMITS].key.id} if KEY_LIMITS in request else {}
             log(request.method, path=request.path, status=response.status, ms=ms, **key)

@@ -49,24 +49,24 @@ async def load(request: web.Request) -> web.Response:
             body = b"{}"
             if request.can_read_body:
                 body = await read_body(request, gateway.settings, memory)
-        version = wanted_version(body)
+        version = requested_version(body)
         return web.json_response(await gateway.updater.load(request.match_info["name"], version))
 
 
-def wanted_version(body: bytes) -> str | None:
+def requested_version(body: bytes) -> str | None:
     """Return the version in the body of `load`; None: the latest.
 
     Raises InputError, Unprocessable.
     """
     try:
-        wanted = json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
         raise InputError("the body is not JSON") from None
-    if not isinstance(wanted, dict) or set(wanted) - {"version"}:
+    if not isinstance(document, dict) or set(document) - {"version"}:
         raise Unprocessable(
             'the body must be like {"version": "2"}; without a version, the latest is loaded'
         )
-    version = wanted.get("version")
+    version = document.get("version")
     if not (version is None or isinstance(version, str)):
         raise Unprocessable(f"version={version!r:.80} must be text")
     return version
@@ -80,9 +80,9 @@ async def classify(request: web.Request) -> web.Response:
         target = await gateway.registry.get(
             request.match_info["name"], request.query.get("version")
         )
-        found = await CLASSIFIERS[target.input.medium](request, target, memory)
-    found["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
-    return web.json_response(found)
+        result = await CLASSIFIERS[target.input.medium](request, target, memory)
+    result["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
+    return web.json_response(result)
 
 
 async def _classify_sound(

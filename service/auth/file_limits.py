@@ -29,19 +29,19 @@ MAX_BYTES = 65_536
 LOCK_S = 0.25
 """Time limit for the lock: a gateway that is stopped while it holds it must not stop the others."""
 PAUSE_S = 0.001
-ALONE_S = 1.0
-"""How long this process counts alone after the files could not be used."""
+LOCAL_FALLBACK_S = 1.0
+"""How long this process counts only its own requests after the files could not be used."""
 
 
 class FileLimits:
-    """`SharedLimits` in a folder. While it cannot be used, each process counts alone."""
+    """`SharedLimits` in a folder. While it cannot be used, each process counts its own."""
 
     def __init__(self, folder: Path, *, number: int) -> None:
         """number: of this gateway; streams of a process that had it before are forgotten."""
         self._folder = folder
         self._index = STREAMS + number
         self._streams: Counter[str] = Counter()  # of this process, by key
-        self._alone_until = 0.0
+        self._local_until = 0.0
         for path in folder.iterdir():
             self._add_streams(path.name, 0)
 
@@ -83,24 +83,24 @@ class FileLimits:
             with self._opened(name) as file:
                 os.pwrite(file, array("d", [self._streams[name]]).tobytes(), 8 * self._index)
         except OSError as error:
-            self._count_alone(error)
+            self._fall_back(error)
 
     async def _locked(self, name: str, change: Callable[[int], int]) -> int | None:
         """Return what `change` returns for the locked file of a key; None when it is unusable."""
-        if time.monotonic() < self._alone_until:
+        if time.monotonic() < self._local_until:
             return None
         try:
             with self._opened(name) as file:
                 await _lock(file)
                 return change(file)
         except OSError as error:
-            self._count_alone(error)
+            self._fall_back(error)
             return None
 
-    def _count_alone(self, error: OSError) -> None:
-        if time.monotonic() >= self._alone_until:
+    def _fall_back(self, error: OSError) -> None:
+        if time.monotonic() >= self._local_until:
             log("key limits are counted by each gateway alone", why=error)
-        self._alone_until = time.monotonic() + ALONE_S
+        self._local_until = time.monotonic() + LOCAL_FALLBACK_S
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:

@@ -12,7 +12,7 @@ from common.budget import Budget
 from common.errors import TooMany
 from service.auth.keys import Key
 from service.auth.token_bucket import take_token
-from service.lifecycle import Closeable
+from service.lifecycle import Stoppable
 
 STREAMS_OPEN = "streams are open with this key"
 
@@ -51,7 +51,7 @@ class KeyLimits:
         """May be replaced by a newer state of the same key."""
         self._shared = shared
         self._tokens, self._at = math.inf, 0.0
-        self._streams: set[Closeable] = set()
+        self._streams: set[Stoppable] = set()
         self._budget = Budget(key.streams, STREAMS_OPEN, error=TooMany)
 
     async def count_request(self) -> None:
@@ -69,7 +69,7 @@ class KeyLimits:
             raise rate_exceeded(self.key, wait_s)
 
     @asynccontextmanager
-    async def count_stream(self, stream: Closeable) -> AsyncIterator[None]:
+    async def count_stream(self, stream: Stoppable) -> AsyncIterator[None]:
         """Count a stream until the block ends. Raises TooMany past the limit."""
         self._budget.limit = self.key.streams
         with self._budget.hold():

@@ -20,8 +20,8 @@ LEASE_S = 6.0
 RENEW_S = 2.0
 REPLY_S = 0.25
 """Time limit for Redis; no request waits longer to be counted."""
-ALONE_S = 1.0
-"""How long this process counts alone after Redis did not reply."""
+LOCAL_FALLBACK_S = 1.0
+"""How long this process counts only its own requests after Redis did not reply."""
 COUNT_REQUEST = """
 local time = redis.call('TIME')
 local now, rate = time[1] + time[2] / 1e6, tonumber(ARGV[1])
@@ -59,12 +59,12 @@ CLOSE_STREAM = "return redis.call('ZREM', KEYS[1], ARGV[1])"
 
 
 class RedisLimits:
-    """`SharedLimits` in Redis. While Redis is unavailable, each process counts alone."""
+    """`SharedLimits` in Redis. While it is unavailable, each process counts its own."""
 
     def __init__(self, url: str) -> None:
         self._redis = connect(url)
         self._leases: dict[str, set[str]] = {}  # of streams of this process, by key
-        self._alone_until = 0.0
+        self._local_until = 0.0
 
     async def count_request(self, key: Key) -> None:
         """Count a request. Raises TooMany past the rate."""
@@ -102,13 +102,13 @@ class RedisLimits:
 
     async def _run(self, script: str, key: str, *values: Any) -> int | None:
         """Return what a script returns; None when Redis does not reply."""
-        if time.monotonic() < self._alone_until:
+        if time.monotonic() < self._local_until:
             return None
         try:
             async with asyncio.timeout(REPLY_S):
                 result: int | None = await self._redis.eval(script, 1, key, *values)
         except (*REDIS_ERRORS, TimeoutError) as error:
             log("key limits are counted by each gateway alone", why=str(error) or "timeout")
-            self._alone_until = time.monotonic() + ALONE_S
+            self._local_until = time.monotonic() + LOCAL_FALLBACK_S
             return None
         return result

@@ -18,7 +18,7 @@ from service.cli.stream_state import StreamState
 from service.cli.terminal_view import render
 from service.client import Client
 from service.client.events import Event, Lost
-from service.client.stream import PATIENCE_S, Stream
+from service.client.stream import RECONNECT_TIMEOUT_S, Stream
 
 FRAMES_PER_S = 10
 GRACE_S = 2.0
@@ -58,7 +58,7 @@ async def listen(
     """
     client = Client(options.url, options.token, authorities=options.authorities)
     state = await _state_of(client, source, options)
-    patience_s = math.inf if source.name == "mic" else PATIENCE_S
+    patience_s = math.inf if source.name == "mic" else RECONNECT_TIMEOUT_S
     screen = nullcontext() if report else _screen(state)
     async with (
         client.stream(

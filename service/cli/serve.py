@@ -19,9 +19,9 @@ def main(argv: list[str]) -> int:
     from service.settings import Settings
 
     try:
-        given = _arguments(argv)
-        settings = Settings(**given)
-        check_workers(given, settings.redis)
+        options = _arguments(argv)
+        settings = Settings(**options)
+        check_workers(options, settings.redis)
         check_exposure(settings.host, free=settings.insecure or bool(settings.keys))
         check_redis(settings.redis)
         check_secrets(settings)
@@ -50,9 +50,9 @@ def check_exposure(host: str, *, free: bool) -> None:
         )
 
 
-def check_workers(given: dict[str, Any], redis: str) -> None:
+def check_workers(options: dict[str, Any], redis: str) -> None:
     """Raise Unprocessable for workers without Redis."""
-    if given.get("workers") and not redis:
+    if options.get("workers") and not redis:
         raise Unprocessable("workers need Redis: add --redis URL, or remove --workers")
 
 
@@ -77,7 +77,7 @@ def check_secrets(settings: Any) -> None:
         if isinstance(store, FileKeyStore):
             asyncio.run(store.all())
         if not settings.tls_key and not is_loopback(settings.host):
-            log("keys travel in the clear", see="tls_certificate, or a proxy that speaks TLS")
+            log("API keys are sent unencrypted", see="tls_certificate, or a proxy that speaks TLS")
 
 
 def _serve(settings: Any, since: float) -> int:

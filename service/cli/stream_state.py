@@ -22,7 +22,7 @@ PEAK_FALL_DB = 1.5
 
 
 @dataclass(frozen=True)
-class Heard:
+class DisplayedWindow:
     """One window of the history."""
 
     scores: dict[str, float]
@@ -44,24 +44,24 @@ class StreamState:
         self.state = "connecting"
         self.message = ""
         self._message_age = 0
-        self.history: deque[Heard] = deque(maxlen=HISTORY)
+        self.history: deque[DisplayedWindow] = deque(maxlen=HISTORY)
         self.windows = self.dropped = self.reconnects = 0
-        self.heard = 0
+        self.captured = 0
         """Samples captured."""
         self.level_db = self.peak_db = SILENT_DB
         self.ages_ms: deque[float] = deque(maxlen=AGES)
-        self.played: Counter[str] = Counter()
+        self.label_windows: Counter[str] = Counter()
         """Windows over the threshold, by label."""
 
     @property
-    def now(self) -> Heard:
+    def now(self) -> DisplayedWindow:
         """The last window, empty before the first."""
-        return self.history[-1] if self.history else Heard({}, frozenset())
+        return self.history[-1] if self.history else DisplayedWindow({}, frozenset())
 
     @property
-    def heard_s(self) -> float:
+    def captured_s(self) -> float:
         """Seconds of sound captured."""
-        return self.heard / self.rate
+        return self.captured / self.rate
 
     @property
     def age_p50_ms(self) -> float:
@@ -70,7 +70,7 @@ class StreamState:
 
     def add_samples(self, samples: Samples) -> None:
         """Update level and time with a chunk, shape (n,) or (n, channels)."""
-        self.heard += len(samples)
+        self.captured += len(samples)
         if samples.size:
             self.level_db = _decibels(float(np.sqrt(np.mean(np.square(samples)))))
             self.peak_db = max(_decibels(float(np.abs(samples).max())), self.peak_db - PEAK_FALL_DB)
@@ -97,9 +97,10 @@ class StreamState:
     def summary(self) -> str:
         """Return one line: windows, drops, and the labels with their share of the windows."""
         shares = [
-            f"{name} {count / self.windows:.0%}" for name, count in self.played.most_common(5)
+            f"{name} {count / self.windows:.0%}"
+            for name, count in self.label_windows.most_common(5)
         ]
-        line = f"{self.windows} windows in {clock(self.heard_s)}, {self.dropped} dropped"
+        line = f"{self.windows} windows in {clock(self.captured_s)}, {self.dropped} dropped"
         return (
             f"{line}: {', '.join(shares) or 'no label over its threshold'}"
             if self.windows
@@ -115,8 +116,8 @@ class StreamState:
         self._message_age += 1
         if self._message_age > MESSAGE_WINDOWS:
             self.message = ""
-        self.history.append(Heard(event.scores, frozenset(event.labels)))
-        self.played.update(event.labels)
+        self.history.append(DisplayedWindow(event.scores, frozenset(event.labels)))
+        self.label_windows.update(event.labels)
         self.ages_ms.append(event.age_ms.total)
 
     def _add_dropped(self, event: Dropped | Lost) -> None:
@@ -129,7 +130,7 @@ class StreamState:
             / self.hop_s
         )
         self.dropped += max(1, count)
-        self.history.extend([Heard({}, frozenset())] * min(HISTORY, max(1, count)))
+        self.history.extend([DisplayedWindow({}, frozenset())] * min(HISTORY, max(1, count)))
         self._show(f"dropped {seconds:.1f} s ({event.reason})")
 
 

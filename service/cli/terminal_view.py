@@ -10,7 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Group
 from rich.text import Text
 
-from service.cli.stream_state import Heard, StreamState, clock
+from service.cli.stream_state import DisplayedWindow, StreamState, clock
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 QUIET = "bright_black"
@@ -31,8 +31,8 @@ class Layout:
 
     name: int
     bar: int
-    strip: int
-    """Columns of history, one per window."""
+    history_columns: int
+    """One per window."""
     rows: int
     """Rows of history in a lane."""
     gap: int
@@ -56,7 +56,7 @@ def arrange(labels: list[str], *, width: int, height: int) -> Layout:
     return Layout(
         name=name,
         bar=bar,
-        strip=max(1, free - bar),
+        history_columns=max(1, free - bar),
         rows=rows,
         gap=min(1, pitch - rows),
         lanes=max(1, (height - CHROME) // (rows + min(1, pitch - rows))),
@@ -72,7 +72,7 @@ def render(state: StreamState, *, width: int, height: int) -> Group:
         lines += _lane(state, label, hue(index, len(labels)), layout)
         lines += [Text()] * layout.gap
     return Group(
-        *lines, _axis(state, layout), _foot(state, width, hidden=len(labels) - layout.lanes)
+        *lines, _axis(state, layout), _status_line(state, width, hidden=len(labels) - layout.lanes)
     )
 
 
@@ -97,12 +97,16 @@ def bar(score: float, threshold: float, columns: int, style: str) -> Text:
     )
 
 
-def strip(history: list[Heard], label: str, layout: Layout, style: str) -> list[Text]:
+def history_rows(
+    history: list[DisplayedWindow], label: str, layout: Layout, style: str
+) -> list[Text]:
     """Return the history of a label from top row to bottom row, the latest window at the right."""
-    shown = history[-layout.strip :]
-    rows = [Text(" " * (layout.strip - len(shown))) for _ in range(layout.rows)]
-    for colour, group in groupby(shown, lambda heard: _colour(heard, label, style)):
-        heights = [max(1, round(heard.scores.get(label, 0.0) * 8 * layout.rows)) for heard in group]
+    shown = history[-layout.history_columns :]
+    rows = [Text(" " * (layout.history_columns - len(shown))) for _ in range(layout.rows)]
+    for colour, group in groupby(shown, lambda window: _colour(window, label, style)):
+        heights = [
+            max(1, round(window.scores.get(label, 0.0) * 8 * layout.rows)) for window in group
+        ]
         for row, text in enumerate(rows):
             below = 8 * (layout.rows - 1 - row)
             blocks = "".join(EIGHTHS[max(0, min(8, height - below))] for height in heights)
@@ -111,24 +115,24 @@ def strip(history: list[Heard], label: str, layout: Layout, style: str) -> list[
     return rows
 
 
-def _colour(heard: Heard, label: str, style: str) -> str:
-    if not heard.scores:
+def _colour(window: DisplayedWindow, label: str, style: str) -> str:
+    if not window.scores:
         return LOST
-    return style if label in heard.labels else OFF
+    return style if label in window.labels else OFF
 
 
 def _lane(state: StreamState, label: str, colour: str, layout: Layout) -> list[Text]:
     score = state.now.scores.get(label, 0.0)
     on = label in state.now.labels
     style = colour if on else QUIET
-    strips = strip(list(state.history), label, layout, colour)
-    above = [Text(" " * layout.left) + text for text in strips[:-1]]
+    rows = history_rows(list(state.history), label, layout, colour)
+    above = [Text(" " * layout.left) + text for text in rows[:-1]]
     bottom = Text(" " * MARGIN)
     bottom.append("● " if on else "  ", style=style)
     bottom.append(set_cell_size(label, layout.name) + " ", style=f"bold {colour}" if on else "")
     bottom += bar(score, state.thresholds[label], layout.bar, style)
     bottom.append(f" {score:.2f}  ", style=f"bold {colour}" if on else QUIET)
-    return [*above, bottom + strips[-1]]
+    return [*above, bottom + rows[-1]]
 
 
 def _title(state: StreamState, width: int) -> Text:
@@ -138,7 +142,7 @@ def _title(state: StreamState, width: int) -> Text:
     left.append(f"  {state.model} {state.version}  {state.url.partition('//')[2]}", style=QUIET)
     right = Text()
     right.append(f"● {state.state}", style=STATES[state.state])
-    right.append(f"  {clock(state.heard_s)}", style="bold")
+    right.append(f"  {clock(state.captured_s)}", style="bold")
     return _ends(left, right, width)
 
 
@@ -174,13 +178,13 @@ def _level(state: StreamState, *, columns: int) -> Text:
 
 def _axis(state: StreamState, layout: Layout) -> Text:
     """Return the time axis: how far back the history goes."""
-    span = f"-{layout.strip * state.hop_s:.0f} s" if state.hop_s else ""
+    span = f"-{layout.history_columns * state.hop_s:.0f} s" if state.hop_s else ""
     text = Text(" " * layout.left)
-    text.append(span + "now".rjust(max(0, layout.strip - len(span))), style=QUIET)
+    text.append(span + "now".rjust(max(0, layout.history_columns - len(span))), style=QUIET)
     return text
 
 
-def _foot(state: StreamState, width: int, *, hidden: int) -> Text:
+def _status_line(state: StreamState, width: int, *, hidden: int) -> Text:
     text = Text(" " * MARGIN)
     if hidden > 0:
         text.append(f"{hidden} more labels need a taller terminal  ", style=QUIET)

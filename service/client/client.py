@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from common.errors import InputError
-from service.client.stream import PATIENCE_S, Stream
+from service.client.stream import RECONNECT_TIMEOUT_S, Stream
 from service.client.transport import Response, request
 from service.client.trust import client_context
 from service.protocol import OnOverload, Start
@@ -65,9 +65,9 @@ class Client:
 
         Raises Refused when the version is rejected, and as `classify` does.
         """
-        wanted = {} if version is None else {"version": version}
+        body = {} if version is None else {"version": version}
         async with self._session() as session:
-            return await request(session, "POST", f"{self.url}/v1/models/{model}/load", json=wanted)
+            return await request(session, "POST", f"{self.url}/v1/models/{model}/load", json=body)
 
     @asynccontextmanager
     async def stream(
@@ -79,7 +79,7 @@ class Client:
         channels: int = 1,
         hop: float = 0.5,
         on_overload: OnOverload = "latest",
-        patience_s: float = PATIENCE_S,
+        patience_s: float = RECONNECT_TIMEOUT_S,
     ) -> AsyncIterator[Stream]:
         """Open a live stream that reconnects for `patience_s` seconds, each window answered once.
 

@@ -39,10 +39,10 @@ from service.protocol import (
     parse_server,
 )
 
-KEEP_S = 60
+REPLAY_BUFFER_S = 60
 """Seconds of sound without a result kept for replay; past it the oldest is dropped and
 reported."""
-PATIENCE_S = 300.0
+RECONNECT_TIMEOUT_S = 300.0
 """Seconds for which a stream tries to reconnect."""
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
@@ -50,7 +50,7 @@ SEND_BYTES = 65_536
 REPLAY_AHEAD = 6
 """Windows in flight while a replay catches up: with more, a server with on_overload=latest would
 drop some."""
-EVENTS_WAITING = 10_000
+MAX_BUFFERED_EVENTS = 10_000
 """Events buffered for a caller that does not read them; then reading from the server stops."""
 
 
@@ -67,13 +67,17 @@ class Stream:
         self._session, self._url, self._start, self._patience_s = session, url, start, patience_s
         self._buffer = ReplayBuffer(
             frame_bytes=frame_bytes(start.encoding, start.channels),
-            capacity=KEEP_S * start.sample_rate,
+            capacity=REPLAY_BUFFER_S * start.sample_rate,
         )
         self._answered: AnsweredWindows | None = None
-        self._events: asyncio.Queue[Event | Exception] = asyncio.Queue(EVENTS_WAITING)
-        self._fed, self._room, self._over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._events: asyncio.Queue[Event | Exception] = asyncio.Queue(MAX_BUFFERED_EVENTS)
+        self._data_added, self._space_freed, self._ended = (
+            asyncio.Event(),
+            asyncio.Event(),
+            asyncio.Event(),
+        )
         self._attempt = 0
-        self._trouble_since: float | None = None
+        self._disconnected_since: float | None = None
         self._finishing = False
         self._failure: Exception | None = None
         self._task: asyncio.Task[None] | None = None
@@ -109,12 +113,12 @@ class Stream:
                 self._start.on_overload == "complete"
                 and self._buffer.room < self._start.sample_rate
             ):
-                self._room.clear()
-                await self._room.wait()
-            if self._over.is_set():
+                self._space_freed.clear()
+                await self._space_freed.wait()
+            if self._ended.is_set():
                 raise self._failure or InputError("the stream has ended")
             self._buffer.append(data[at : at + step])
-            self._fed.set()
+            self._data_added.set()
             await asyncio.sleep(0)
 
     def _encoded(self, samples: npt.ArrayLike) -> bytes:
@@ -124,12 +128,12 @@ class Stream:
     async def finish(self) -> None:
         """End the stream, and wait until its last event can be read."""
         self._finishing = True
-        self._fed.set()
-        await self._over.wait()
+        self._data_added.set()
+        await self._ended.wait()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Yield the events in order; `End` is the last."""
-        while not (self._over.is_set() and self._events.empty()):
+        while not (self._ended.is_set() and self._events.empty()):
             event = await self._events.get()
             if isinstance(event, Exception):
                 raise event
@@ -137,15 +141,17 @@ class Stream:
 
     async def _run(self, socket: Socket, first_sample: int) -> None:
         try:
-            while isinstance(ending := await self._converse(socket, first_sample), TimbreError):
+            while isinstance(
+                ending := await self._exchange_messages(socket, first_sample), TimbreError
+            ):
                 socket, first_sample = await self._reconnect(ending)
             await self._events.put(self._end(ending))
         except Exception as error:  # noqa: BLE001 - the reader gets what ended the stream
             self._failure = error
             await self._events.put(error)
         finally:
-            self._over.set()
-            self._room.set()
+            self._ended.set()
+            self._space_freed.set()
 
     async def _connect(self) -> tuple[Socket, int]:
         """Return an accepted socket, and the first sample to send."""
@@ -177,9 +183,9 @@ class Stream:
 
     async def _reconnect(self, reason: TimbreError) -> tuple[Socket, int]:
         """Retry until connected. Raises a rejection at once, the last error after `patience_s`."""
-        self._trouble_since = self._trouble_since or monotonic()
+        self._disconnected_since = self._disconnected_since or monotonic()
         while isinstance(reason, Unreachable | Busy | Leaving):
-            if monotonic() > self._trouble_since + self._patience_s:
+            if monotonic() > self._disconnected_since + self._patience_s:
                 break
             wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._attempt)
             wait_s *= random.uniform(0.5, 1)  # noqa: S311
@@ -197,7 +203,7 @@ class Stream:
                 return connected
         raise reason
 
-    async def _converse(self, socket: Socket, first_sample: int) -> Summary | TimbreError:
+    async def _exchange_messages(self, socket: Socket, first_sample: int) -> Summary | TimbreError:
         """Send and receive; return the summary, or the error that ended the connection."""
         feeding = asyncio.create_task(self._feed(socket, first_sample))
         try:
@@ -213,7 +219,7 @@ class Stream:
                         if event.reason == "client ended"
                         else Leaving(f"the server ended it: {event.reason}")
                     )
-                await self._pass_on(event)
+                await self._forward(event)
             return error_of_close(socket)
         finally:
             feeding.cancel()
@@ -236,8 +242,8 @@ class Stream:
                     await socket.send_str(encode(Stop()))
                     return
                 else:
-                    self._fed.clear()
-                    await self._fed.wait()
+                    self._data_added.clear()
+                    await self._data_added.wait()
             # The server read so slowly that sound was dropped from the buffer: reconnect after
             # the gap.
             await socket.close()
@@ -257,8 +263,8 @@ class Stream:
             ),
         )
 
-    async def _pass_on(self, event: Ready | Window | Dropped | Warn) -> None:
-        """Pass on new events; after a reconnect some windows come a second time."""
+    async def _forward(self, event: Ready | Window | Dropped | Warn) -> None:
+        """Forward new events; after a reconnect some windows come a second time."""
         answered = self._answered
         assert answered is not None  # set before the first message is read
         match event:
@@ -272,9 +278,9 @@ class Stream:
                     return
                 self.dropped += count
         self._buffer.forget(answered.needed())
-        self._room.set()
-        self._fed.set()
-        self._attempt, self._trouble_since = 0, None
+        self._space_freed.set()
+        self._data_added.set()
+        self._attempt, self._disconnected_since = 0, None
         await self._events.put(event)
 
     def _end(self, summary: Summary) -> End:

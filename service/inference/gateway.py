@@ -18,7 +18,7 @@ from service.inference.loop_monitor import LoopMonitor
 from service.inference.registry import ModelRegistry
 from service.inference.version_scanner import VersionScanner
 from service.inference.version_updater import VersionUpdater
-from service.lifecycle import Closeable
+from service.lifecycle import Stoppable
 from service.log import log
 from service.queue.base import Job, JobQueue
 from service.queue.local import LocalQueue
@@ -55,7 +55,7 @@ class Gateway:
         """Set when the models are loaded; the queue may not be open yet."""
         self.loop_monitor = LoopMonitor(has_work=lambda: self._work > 0)
         self._updating: asyncio.Task[None] | None = None
-        self._streams: set[Closeable] = set()
+        self._streams: set[Stoppable] = set()
         self._stream_budget = Budget(settings.max_streams, "streams are open on this server")
         self._streams_per_client: dict[str, Budget] = {}
         self._work = 0
@@ -144,7 +144,7 @@ class Gateway:
             self._idle.set()
 
     @contextmanager
-    def streaming(self, stream: Closeable, client: str) -> Iterator[None]:
+    def streaming(self, stream: Stoppable, client: str) -> Iterator[None]:
         """Count a stream until the block ends. Raises Busy past the limits."""
         limit = self.settings.max_streams_per_client
         of_client = self._streams_per_client.setdefault(

@@ -44,8 +44,8 @@ class Histogram:
 
     def quantile(self, share: float) -> float:
         """Return a quantile (0..1) in ms: its bucket's bound, or the largest recorded if less."""
-        wanted = share * sum(self.counts)
+        rank = share * sum(self.counts)
         for bound, below in zip(BOUNDS_MS, accumulate(self.counts), strict=False):
-            if below >= wanted:
+            if below >= rank:
                 return min(bound, self.max_ms)
         return self.max_ms

@@ -16,14 +16,14 @@ ITERATION_S = 0.005
 """Seconds of streams' work in one iteration of the loop; the rest waits for the next iteration."""
 TURN_S = 0.002
 """Seconds of work after which a stream waits for another turn, behind the others."""
-PAUSE_S = 0.001
-"""A message that is read so soon after the previous one had already arrived."""
-QUIET_S = 1.0
+SAME_BURST_S = 0.001
+"""A message read so soon after the previous one had already arrived with it."""
+IDLE_S = 1.0
 """Seconds without work after which the timer stops."""
 
 
 class LoopMonitor:
-    """Notes, every 10 ms while there is work, how late the event loop ran. No work, no timer."""
+    """Records, every 10 ms while there is work, how late the event loop ran. No work, no timer."""
 
     def __init__(
         self, *, has_work: Callable[[], bool], clock: Callable[[], float] = time.monotonic
@@ -36,10 +36,10 @@ class LoopMonitor:
         self._has_work = has_work
         self._started = False
         self._timer: asyncio.TimerHandle | None = None
-        self._due = self._quiet_at = 0.0
+        self._due = self._idle_at = 0.0
         self._iteration: float | None = None  # when the first work of this loop iteration began
         self._waited = 0.0  # by the last stream that was admitted since the last tick
-        self._noted_until = -math.inf
+        self._counted_until = -math.inf
 
     @property
     def ticking(self) -> bool:
@@ -54,7 +54,7 @@ class LoopMonitor:
     def wake(self) -> None:
         """Start the timer, in the running loop: there is work, or there will be at once."""
         if self._started and not self._timer:
-            self._quiet_at = self.clock() + QUIET_S
+            self._idle_at = self.clock() + IDLE_S
             self._schedule()
 
     def stop(self) -> None:
@@ -104,12 +104,12 @@ class LoopMonitor:
         self.histogram.record(1e3 * late)
         delay, self._waited = max(late, self._waited), 0.0
         # Many wait for the same reason: one delay counts once while it lasts.
-        if 1e3 * delay <= HIGH_LAG_MS or now >= self._noted_until:
+        if 1e3 * delay <= HIGH_LAG_MS or now >= self._counted_until:
             self.load_shedder.update(1e3 * delay)
-            self._noted_until = now + delay
+            self._counted_until = now + delay
         if self._has_work() or self.load_shedder.one_of > 1:
-            self._quiet_at = now + QUIET_S
-        if now < self._quiet_at:
+            self._idle_at = now + IDLE_S
+        if now < self._idle_at:
             self._schedule()
         else:
             self._cancel()
@@ -131,7 +131,7 @@ class Turn:
     def begin(self) -> float:
         """Begin with a message; return the earliest time at which it can have arrived."""
         now = self._monitor.clock()
-        if now - self._ended >= PAUSE_S:
+        if now - self._ended >= SAME_BURST_S:
             self._requested, self._admitted = now, -math.inf
         # Otherwise it may have arrived while the previous one waited for its turn.
         return min(self._requested, now - self._monitor.stalled(now))

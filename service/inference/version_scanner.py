@@ -34,13 +34,13 @@ class VersionScanner:
 
     def names(self) -> list[str]:
         """Return the models to serve, sorted. Raises ArtefactError when one is missing, or all."""
-        found = self._store.names()
-        missing = set(self._models).difference(found)
-        if missing or not found:
-            there = f"; there is {', '.join(found)}" if found else ""
-            wanted = ", ".join(sorted(missing)) or "any model"
-            raise ArtefactError(f"no artefact of {wanted} in {self._store.path}{there}")
-        return [name for name in found if self.allows(name)]
+        names = self._store.names()
+        missing = set(self._models).difference(names)
+        if missing or not names:
+            there = f"; there is {', '.join(names)}" if names else ""
+            what = ", ".join(sorted(missing)) or "any model"
+            raise ArtefactError(f"no artefact of {what} in {self._store.path}{there}")
+        return [name for name in names if self.allows(name)]
 
     def allows(self, name: str) -> bool:
         """Return whether a model of this name may be served."""
@@ -64,21 +64,25 @@ class VersionScanner:
         A refused version is left out until its files change; a new one until they are the same in
         two scans, as the copy may be unfinished. served: version by model.
         """
-        found = []
+        loadable = []
         for name, versions in self._store.listing().items():
             if not self.allows(name):
                 continue
             known = self._pins.get(name)
             pin = self._pin(name, known)
             changed = name not in served or pin != known
-            line = update_candidates(
+            newer = update_candidates(
                 versions, pin, current=served.get(name, "0"), pin_changed=changed
             )
-            if not line:
+            if not newer:
                 self._pins[name] = pin
             self._forget(name, versions)
-            found += [Candidate(name, version, pin) for version in line if self._fit(name, version)]
-        return found
+            loadable += [
+                Candidate(name, version, pin)
+                for version in newer
+                if self._is_loadable(name, version)
+            ]
+        return loadable
 
     def load(self, name: str, version: str) -> Model:
         """Return a version, checked and warmed. Raises NotFound; ArtefactError when refused."""
@@ -119,23 +123,23 @@ class VersionScanner:
             version: why for (of, version), (_, why) in self._refused.copy().items() if of == name
         }
 
-    def _pin(self, name: str, otherwise: Pin | None) -> Pin | None:
+    def _pin(self, name: str, default: Pin | None) -> Pin | None:
         try:
             pin = self._store.pin(name)
         except ArtefactError as error:
             self.refuse(name, FILE, str(error), ())
-            return otherwise
+            return default
         self._refused.pop((name, FILE), None)
         return pin
 
-    def _fit(self, name: str, version: str) -> bool:
+    def _is_loadable(self, name: str, version: str) -> bool:
         """Return whether a version's files are those of the scan before, and not refused."""
         key, signature = (name, version), self._store.signature(name, version)
         before, self._seen[key] = self._seen.get(key), signature
         return before == signature and self._refused.get(key, ((), ""))[0] != signature
 
     def _forget(self, name: str, versions: list[str]) -> None:
-        """Forget what was known of removed versions."""
+        """Forget removed versions."""
         kept = {*versions, FILE}
         for known in (self._refused, self._seen):
             # A copy: the event loop's thread may add to it meanwhile.

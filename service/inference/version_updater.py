@@ -40,15 +40,15 @@ class VersionUpdater:
         self._failure = ""
 
     async def watch(self) -> None:
-        """Switch to what appears on disk, until cancelled."""
+        """Switch to new versions on disk, until cancelled."""
         stopped = threading.Event()
         try:
             while True:
-                # The thread does the waiting too: so the event loop of an idle server sleeps.
-                switches, found = await asyncio.to_thread(self._wait, stopped)
+                # The pauses are in the thread too, so that the event loop of an idle server sleeps.
+                switches, candidates = await asyncio.to_thread(self._wait, stopped)
                 async with self._lock:
                     if switches == self._switches:
-                        await self._try(found)
+                        await self._switch_to(candidates)
         finally:
             stopped.set()
 
@@ -61,17 +61,17 @@ class VersionUpdater:
         begin = time.monotonic()
         async with self._lock:
             versions = await asyncio.to_thread(self._versions, name)
-            wanted = versions[-1] if version is None else version
+            requested = versions[-1] if version is None else version
             try:
-                model = await self._prepared(name, wanted)
+                model = await self._prepared(name, requested)
             except ArtefactError as error:
                 raise Refused(str(error)) from error
-            pin = None if wanted == versions[-1] else Pin(version=wanted, newest=versions[-1])
+            pin = None if requested == versions[-1] else Pin(version=requested, newest=versions[-1])
             kept = await asyncio.to_thread(self._scanner.save, name, pin)
             previous = self._switch(model, pin, begin)
         return {
             "name": name,
-            "version": wanted,
+            "version": requested,
             "previous": previous,
             "kept": kept,
             "seconds": round(time.monotonic() - begin, 3),
@@ -83,29 +83,29 @@ class VersionUpdater:
             switches = self._switches
             try:
                 self._registry.expire_unused()
-                found = self._scanner.scan(self._registry.served)
+                candidates = self._scanner.scan(self._registry.served)
             except Exception as error:  # noqa: BLE001 - an unmounted disk may come back
-                self._note(f"{type(error).__name__}: {error}")
+                self._log_failure(f"{type(error).__name__}: {error}")
                 continue
-            if found:
-                return switches, found
-            self._note("")
+            if candidates:
+                return switches, candidates
+            self._log_failure("")
         return self._switches, []
 
-    async def _try(self, candidates: list[Candidate]) -> None:
+    async def _switch_to(self, candidates: list[Candidate]) -> None:
         try:
             await self._switch_to_best(candidates)
         except Exception as error:  # noqa: BLE001 - the next scan finds them again
-            self._note(f"{type(error).__name__}: {error}")
+            self._log_failure(f"{type(error).__name__}: {error}")
         else:
-            self._note("")
+            self._log_failure("")
 
     async def _switch_to_best(self, candidates: list[Candidate]) -> None:
         done = set()
         for name, version, pin in candidates:
             begin = time.monotonic()
             if name not in done:
-                # The scanner has remembered why not.
+                # The scanner keeps the reason.
                 with suppress(ArtefactError, NotFound):
                     self._switch(await self._prepared(name, version), pin, begin)
                     done.add(name)
@@ -145,7 +145,7 @@ class VersionUpdater:
             raise NotFound(f"no model {name!r:.80}; there is {', '.join(self._registry.names)}")
         return self._scanner.versions(name)
 
-    def _note(self, failure: str) -> None:
+    def _log_failure(self, failure: str) -> None:
         if failure != self._failure:
             log(
                 "artefact scan failed" if failure else "artefact scan recovered", why=failure or "-"

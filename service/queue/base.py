@@ -30,7 +30,7 @@ class Job:
     tensor: Tensor
     """Of exactly the shape and dtype that the model takes, without a batch axis."""
     deadline: float
-    """time.monotonic() of this machine after which the result is worthless."""
+    """time.monotonic() of this machine after which the result has expired."""
     live: bool
     """Live windows run before clips."""
     stream: str
@@ -51,7 +51,7 @@ class JobResult:
 
 
 class JobQueue(Protocol):
-    """The gateway's side. Each `submit` ends in one result or one error, never in neither."""
+    """The gateway's side. Each `submit` ends in exactly one result or error."""
 
     @property
     def depth(self) -> int:
@@ -140,7 +140,7 @@ class JobConsumer(Protocol):
         """
 
     async def remove_dead_workers(self) -> None:
-        """Forget workers that have sent no heartbeat for a long time."""
+        """Unregister workers that have sent no heartbeat for a long time."""
 
     async def close(self) -> None:
         """Unregister this worker. Its claimed jobs are reclaimed by others. Never raises."""

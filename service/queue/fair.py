@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 STALE = 0.25
 """Share of its time to the deadline after which a pending job is stale.
 
-Newer jobs of its stream then overtake it: a late result is worthless.
+Newer jobs of its stream then overtake it: its own result would soon have expired.
 """
 
 

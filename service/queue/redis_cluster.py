@@ -12,7 +12,7 @@ from redis.exceptions import AskError, ClusterDownError, RedisError, TryAgainErr
 from service.queue.redis_keys import LIVE_JOBS
 
 SLOTS_S = 1.0
-"""Time limit for one node to say who owns our keys."""
+"""Time limit for the response of one node."""
 
 
 class ClusterConnection(Connection):
@@ -35,11 +35,11 @@ class ClusterConnection(Connection):
         await super().connect()  # type: ignore[no-untyped-call]
 
     async def _find_owner(self) -> tuple[str, int]:
-        """Ask one node after the other. Raises ConnectionError with the reason of the last one."""
+        """Query the nodes one by one. Raises ConnectionError with the reason of the last one."""
         reason: Exception = ClusterDownError("no node owns the keys")
         for node in tuple(self._nodes):
-            # The node asked now is the last one the next time: it may be cut off from the others
-            # and know an old layout.
+            # A node that was queried is the last one the next time: it may be partitioned from the
+            # others and know an old layout.
             self._nodes.rotate(-1)
             try:
                 if owner := await self._owner_by(*node):
@@ -63,10 +63,10 @@ class ClusterConnection(Connection):
         slot = key_slot(LIVE_JOBS.encode())
         # Each range: first slot, last slot, owner, replicas. A node that does not know its own
         # address gives an empty one.
-        owners = [((each[2][0] or host.encode()).decode(), int(each[2][1])) for each in ranges]
+        owners = [((item[2][0] or host.encode()).decode(), int(item[2][1])) for item in ranges]
         self._nodes.extend(node for node in dict.fromkeys(owners) if node not in self._nodes)
         return next(
-            (node for node, each in zip(owners, ranges, strict=True) if each[0] <= slot <= each[1]),
+            (node for node, item in zip(owners, ranges, strict=True) if item[0] <= slot <= item[1]),
             None,
         )
 

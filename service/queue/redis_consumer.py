@@ -29,16 +29,17 @@ from service.queue.redis_versions import report_versions, requested_versions
 RECLAIM_MS = 1_500
 """A job whose worker has sent no heartbeat for so long is reclaimed."""
 MAX_ATTEMPTS = 3
+"""Workers that a job may be claimed by before it goes to the dead letters."""
 MAX_REPLIES = 10_000
 """Entries kept for a gateway that does not read."""
 REPLIES_MS = 60_000
 """How long the replies to a gateway that does not read are kept."""
 MAX_DEAD_LETTERS = 1_000
-FORGET_S = 600
-"""A worker without a heartbeat for so long is forgotten."""
+UNREGISTER_AFTER_S = 600
+"""A worker without a heartbeat for so long is unregistered."""
 CLOCK_STEP_S = 1.0
 """A larger change of Redis' clock against ours between two heartbeats means that it was set."""
-CLOCK_DOUBT_S = 60.0
+CLOCK_DISTRUST_S = 60.0
 """How long entries' times are not used after Redis' clock was set."""
 
 
@@ -61,7 +62,7 @@ class RedisConsumer:
         self._redis = connect(url)
         self._clock_offset = 0.0
         """Redis' clock less ours, seconds."""
-        self._clock_doubt_until = 0.0
+        self._clock_distrusted_until = 0.0
         self._live_only = False
         """Whether the last claim left live jobs behind, so that the next takes no clips."""
 
@@ -142,10 +143,10 @@ class RedisConsumer:
         return None
 
     async def remove_dead_workers(self) -> None:
-        """Forget workers that have sent no heartbeat for `FORGET_S`."""
-        if self._clock_in_doubt():
+        """Unregister workers that have sent no heartbeat for `UNREGISTER_AFTER_S`."""
+        if self._clock_is_distrusted():
             return
-        before = time.monotonic() + self._clock_offset - FORGET_S
+        before = time.monotonic() + self._clock_offset - UNREGISTER_AFTER_S
         for name in await self._redis.zrangebyscore(WORKERS, "-inf", before):
             await self._unregister(name)
 
@@ -168,11 +169,11 @@ class RedisConsumer:
         offset = now[0] + now[1] / 1e6 - time.monotonic()
         if not first and abs(offset - self._clock_offset) > CLOCK_STEP_S:
             log("Redis clock changed", by_s=offset - self._clock_offset)
-            self._clock_doubt_until = time.monotonic() + CLOCK_DOUBT_S
+            self._clock_distrusted_until = time.monotonic() + CLOCK_DISTRUST_S
         self._clock_offset = offset
 
-    def _clock_in_doubt(self) -> bool:
-        return time.monotonic() < self._clock_doubt_until
+    def _clock_is_distrusted(self) -> bool:
+        return time.monotonic() < self._clock_distrusted_until
 
     async def _retry(self, receipt: Receipt, fields: dict[bytes, bytes]) -> ClaimedJob | None:
         """Return a reclaimed job, None when it went to the dead letters."""
@@ -196,7 +197,7 @@ class RedisConsumer:
         # Entries carry the time of Redis' clock, which may have been set back.
         since = (
             now
-            if self._clock_in_doubt()
+            if self._clock_is_distrusted()
             else min(now, int(receipt.entry.split(b"-")[0]) / 1e3 - self._clock_offset)
         )
         try:

@@ -17,7 +17,7 @@ from service.queue.liveness import ALIVE_S
 from service.queue.redis_connection import REDIS_ERRORS, heartbeat_ages
 from service.queue.redis_keys import LOADED, REQUESTED
 
-FORM = re.compile(f"{NAME.pattern}:{VERSION.pattern}")
+VERSION_ID = re.compile(f"{NAME.pattern}:{VERSION.pattern}")
 REQUEST_S = 10.0
 """A request expires when no gateway has repeated it for so long."""
 PREPARE_S = 5.0
@@ -39,7 +39,7 @@ async def requested_versions(redis: Any) -> set[str]:
         pipe.zremrangebyscore(REQUESTED, "-inf", seconds - REQUEST_S)
         pipe.zrange(REQUESTED, 0, -1)
         _, names = await pipe.execute()
-    return {name for name in (each.decode() for each in names) if FORM.fullmatch(name)}
+    return {name for name in (raw.decode() for raw in names) if VERSION_ID.fullmatch(name)}
 
 
 async def report_versions(redis: Any, worker: str, names: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ STALLED_S = 30.0
 """A connection whose peer acknowledges nothing for so long is closed by the kernel (Linux)."""
 OTHER_DESCRIPTORS = 256
 """File descriptors for what is not a client's connection."""
-FULL = (
+RESPONSE_503 = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
     b"Retry-After: 1\r\nConnection: close\r\n\r\n"
     b'{"type": "urn:timbre:problem:busy", "title": "Busy", "status": 503, '
@@ -52,14 +52,14 @@ def runner(app: web.Application, settings: Settings, *, shutdown_s: float) -> we
     )
 
 
-class Listening(Protocol):
+class Listener(Protocol):
     """Accepts connections until it is closed."""
 
     def close(self) -> None:
         """Stop accepting connections."""
 
 
-async def listen(running: web.AppRunner, listener: socket.socket, settings: Settings) -> Listening:
+async def listen(running: web.AppRunner, listener: socket.socket, settings: Settings) -> Listener:
     """Start to accept connections. Raises Unprocessable when the TLS files are unusable."""
     assert running.server is not None  # it is set up
     certificate = Certificate(settings.tls_certificate, settings.tls_key)
@@ -91,7 +91,7 @@ class ConnectionLimiter:
             return self._server()
         # Connections without TLS yet are closed first, the oldest before the others.
         handshake = next(iter(self.handshakes), None)
-        idle = None if handshake else next((each for each in connections if _idle(each)), None)
+        idle = None if handshake else next((open_ for open_ in connections if _idle(open_)), None)
         closed = (
             "one without TLS yet" if handshake else "the newest" if idle is None else "an idle one"
         )
@@ -136,8 +136,8 @@ class TLSListener:
 
     def close(self) -> None:
         """Stop accepting connections; those in their handshake are closed."""
-        for each in (self._accepting, *self._limiter.handshakes):
-            each.cancel()
+        for task in (self._accepting, *self._limiter.handshakes):
+            task.cancel()
 
     async def _accept(self) -> None:
         while True:
@@ -182,7 +182,7 @@ class ServiceUnavailable(asyncio.Protocol):
         """Respond before any request."""
         # A cast, for uvloop's transports are of no class of asyncio's.
         writable = cast("asyncio.Transport", transport)
-        writable.write(FULL)
+        writable.write(RESPONSE_503)
         writable.close()
 
 
@@ -204,24 +204,24 @@ def _raise_descriptor_limit(connections: int) -> int:
     except ImportError:  # Windows
         return connections
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + OTHER_DESCRIPTORS
+    required = connections + OTHER_DESCRIPTORS
     if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+        required = min(required, hard)
+    if soft != resource.RLIM_INFINITY and soft < required:
         with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            soft = wanted
+            resource.setrlimit(resource.RLIMIT_NOFILE, (required, hard))
+            soft = required
     if soft == resource.RLIM_INFINITY or soft >= connections + OTHER_DESCRIPTORS:
         return connections
-    room = max(soft - OTHER_DESCRIPTORS, soft // 2)
+    capacity = max(soft - OTHER_DESCRIPTORS, soft // 2)
     log(
         "file-descriptor limit low",
         allowed=soft,
-        wanted=connections + OTHER_DESCRIPTORS,
-        connections=room,
+        required=connections + OTHER_DESCRIPTORS,
+        connections=capacity,
         see="ulimit -n",
     )
-    return min(connections, room)
+    return min(connections, capacity)
 
 
 def _idle(connection: RequestHandler) -> bool:

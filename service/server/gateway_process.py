@@ -19,7 +19,7 @@ from service.inference.histogram import Histogram
 from service.lifecycle import on_stop_signal
 from service.lifecycle import run as run_process
 from service.log import log
-from service.server.connections import Listening, listen, runner
+from service.server.connections import Listener, listen, runner
 from service.settings import Settings
 
 HEARTBEAT_S = 1.0
@@ -58,22 +58,22 @@ async def _serve(
     app = build(settings, shared_limits=shared_limits)
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()
-    beating = asyncio.create_task(_repeat(heartbeat)) if heartbeat else None
-    listening: Listening | None = None
+    heartbeat_task = asyncio.create_task(_repeat(heartbeat)) if heartbeat else None
+    listening: Listener | None = None
     try:
         if settings.gateways > 1:
-            await _until_useful(app[GATEWAY], stopping)
+            await _wait_until_ready(app[GATEWAY], stopping)
         listening = await listen(running, listener, settings)
         return await _until_stopped(app, stopping, listener, since=since)
     finally:
-        if beating:
-            beating.cancel()
+        if heartbeat_task:
+            heartbeat_task.cancel()
         if listening:
             listening.close()
         await running.cleanup()
 
 
-async def _until_useful(gateway: Gateway, stopping: asyncio.Event) -> None:
+async def _wait_until_ready(gateway: Gateway, stopping: asyncio.Event) -> None:
     """Return once this gateway can work: until then the others on the port get all requests."""
     waiting = [asyncio.create_task(event.wait()) for event in (stopping, gateway.loaded)]
     await asyncio.wait((*waiting, gateway.opening), return_when=asyncio.FIRST_COMPLETED)
@@ -81,8 +81,8 @@ async def _until_useful(gateway: Gateway, stopping: asyncio.Event) -> None:
     await asyncio.wait(
         (waiting[0], gateway.opening), timeout=QUEUE_S, return_when=asyncio.FIRST_COMPLETED
     )
-    for each in waiting:
-        each.cancel()
+    for task in waiting:
+        task.cancel()
 
 
 async def _until_stopped(
@@ -129,9 +129,9 @@ def _log_ready(gateway: Gateway, listener: socket.socket, *, seconds: float) -> 
     )
 
 
-def _log_lag(found: Histogram) -> None:
-    quantiles = {f"p{100 * share:g}": found.quantile(share) for share in (0.5, 0.9, 0.99, 0.999)}
-    log("loop lag", **quantiles, max=found.max_ms)
+def _log_lag(lag: Histogram) -> None:
+    quantiles = {f"p{100 * share:g}": lag.quantile(share) for share in (0.5, 0.9, 0.99, 0.999)}
+    log("loop lag", **quantiles, max=lag.max_ms)
 
 
 async def _repeat(heartbeat: Callable[[], None]) -> None:

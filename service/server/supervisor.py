@@ -21,13 +21,13 @@ from service.log import log
 from service.server.sockets import bind
 from service.settings import Settings
 
-SILENCE_S = 20.0
+HEARTBEAT_TIMEOUT_S = 20.0
 """A process without a heartbeat for so long is killed and restarted."""
 START_S = 60.0
 """The same before its first heartbeat: imports take a while on a busy machine."""
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Pauses before a process that keeps dying is restarted."""
-STEADY_S = 30.0
+"""Pauses before a process that ends again and again is restarted."""
+BACKOFF_RESET_S = 30.0
 """A process that lived so long is restarted after the shortest pause."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - only folders made by mkdtemp are put there
 """Folder of files that exist in memory only."""
@@ -44,7 +44,7 @@ class Child:
     heartbeats: Connection | None = None
     started: float = 0.0
     last_heartbeat: float = 0.0
-    deaths: int = 0
+    exits: int = 0
     due: float = 0.0
 
 
@@ -71,13 +71,13 @@ class Supervisor:
             Child(role, number) for role, count in counts.items() for number in range(count)
         ]
         self._signals: list[int] = []
-        self._wake, waker = socket.socketpair()
-        waker.setblocking(False)
-        self._waker = waker
+        self._wake, signal_socket = socket.socketpair()
+        signal_socket.setblocking(False)
+        self._signal_socket = signal_socket
 
     def run(self) -> int:
         """Start, watch and restart the processes; on SIGTERM or SIGINT stop all and return."""
-        signal.set_wakeup_fd(self._waker.fileno())
+        signal.set_wakeup_fd(self._signal_socket.fileno())
         for number in STOP_SIGNALS:
             signal.signal(number, lambda received, _: self._signals.append(received))
         while not self._signals:
@@ -93,20 +93,20 @@ class Supervisor:
                     self._start(child)
             elif not child.process.is_alive():
                 self._schedule_restart(child, now)
-            elif now - child.last_heartbeat > SILENCE_S:
-                log(f"{child.role} hangs", number=child.number, pid=child.process.pid)
+            elif now - child.last_heartbeat > HEARTBEAT_TIMEOUT_S:
+                log(f"{child.role} unresponsive", number=child.number, pid=child.process.pid)
                 child.process.kill()
-                # Not again before its death is noticed.
+                # Not again before its exit is noticed.
                 child.last_heartbeat = now
         self._wait()
 
     def _wait(self) -> None:
-        """Block until a signal, a death or a heartbeat, for a second at most."""
+        """Block until a signal, an exit or a heartbeat, for a second at most."""
         pipes = {child.heartbeats: child for child in self._children if child.heartbeats}
         sentinels = [child.process.sentinel for child in self._children if child.process]
-        for each in wait([self._wake, *pipes, *sentinels], timeout=1.0):
-            if isinstance(each, Connection):
-                self._receive_heartbeat(pipes[each])
+        for ready in wait([self._wake, *pipes, *sentinels], timeout=1.0):
+            if isinstance(ready, Connection):
+                self._receive_heartbeat(pipes[ready])
 
     def _receive_heartbeat(self, child: Child) -> None:
         try:
@@ -114,7 +114,7 @@ class Supervisor:
                 child.heartbeats.recv_bytes()
             child.last_heartbeat = time.monotonic()
         except EOFError:
-            child.heartbeats = None  # its death is noticed by the sentinel
+            child.heartbeats = None  # the sentinel reports its exit
 
     def _start(self, child: Child) -> None:
         receiver, sender = context.Pipe(duplex=False)
@@ -133,15 +133,18 @@ class Supervisor:
         sender.close()
         child.heartbeats = receiver
         child.started = time.monotonic()
-        child.last_heartbeat = child.started + START_S - SILENCE_S
+        child.last_heartbeat = child.started + START_S - HEARTBEAT_TIMEOUT_S
         log(f"{child.role} started", number=child.number, pid=child.process.pid)
 
     def _schedule_restart(self, child: Child, now: float) -> None:
         assert child.process is not None
-        child.deaths = 1 if now - child.started > STEADY_S else child.deaths + 1
-        pause = BACKOFF_S[min(child.deaths, len(BACKOFF_S)) - 1]
+        child.exits = 1 if now - child.started > BACKOFF_RESET_S else child.exits + 1
+        pause = BACKOFF_S[min(child.exits, len(BACKOFF_S)) - 1]
         log(
-            f"{child.role} died", number=child.number, code=child.process.exitcode, again_in_s=pause
+            f"{child.role} exited",
+            number=child.number,
+            code=child.process.exitcode,
+            again_in_s=pause,
         )
         child.process, child.heartbeats, child.due = None, None, now + pause
 
@@ -151,13 +154,13 @@ class Supervisor:
             alive = [
                 child.process for child in self._children if child.process and child.role == role
             ]
-            for each in alive:
-                each.terminate()
+            for process in alive:
+                process.terminate()
             until = time.monotonic() + self.settings.grace + 5
-            for each in alive:
-                each.join(max(0.0, until - time.monotonic()))
-                if each.is_alive():
-                    each.kill()
+            for process in alive:
+                process.join(max(0.0, until - time.monotonic()))
+                if process.is_alive():
+                    process.kill()
         if self._limits_folder:
             shutil.rmtree(self._limits_folder, ignore_errors=True)
 
@@ -187,7 +190,7 @@ def _run_child(
             heartbeats.send_bytes(b".")
         except OSError:
             # Without a supervisor nothing would stop this process, and it would keep the port.
-            log("supervisor died", role=role, number=number)
+            log("supervisor exited", role=role, number=number)
             heartbeats.close()
             if limits_folder:
                 shutil.rmtree(limits_folder, ignore_errors=True)

@@ -16,7 +16,7 @@ SEND_BUFFER = 2**17
 """Bytes that the kernel buffers for a client that does not read; more would only hide it."""
 OVERSIZE = 4
 """Times the bound of a message up to which one is still read, to send an error that names the size;
-longer ones are cut off."""
+with a longer one the connection is closed."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds a client has to answer a close."""
 

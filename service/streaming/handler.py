@@ -1,4 +1,4 @@
-"""State machine of one live stream: reads audio, cuts windows, sends a result for each, closes."""
+"""State machine of one live stream: reads audio, makes windows, sends the results, closes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.streaming.windower import Event, LiveWindow, Windower
 
 Result = TypeVar("Result")
 
-PATIENCE = 0.25
+OVERLOAD_GRACE = 0.25
 """Share of the hop that the outbox may stay over its bound before the oldest window is dropped: a
 burst is not overload."""
 CLOSE_CODES: dict[protocol.EndReason, int] = {
@@ -34,7 +34,7 @@ CLOSE_CODES: dict[protocol.EndReason, int] = {
 
 
 class LiveStream:
-    """One stream on one connection: a task reads and cuts windows, another sends results."""
+    """One stream on one connection: one task reads and makes windows, another sends results."""
 
     def __init__(self, gateway: Gateway, follower: VersionFollower, connection: Connection) -> None:
         self.id = gateway.new_id()
@@ -172,7 +172,7 @@ class LiveStream:
 
         Raises TimbreError on an invalid message, ConnectionLost.
         """
-        patience_s = None if start.on_overload == "complete" else PATIENCE * start.hop
+        grace_s = None if start.on_overload == "complete" else OVERLOAD_GRACE * start.hop
         while not self._shutting_down:
             self._receiving = True
             try:
@@ -181,19 +181,17 @@ class LiveStream:
                 return "idle"
             self._receiving = False
             if isinstance(message, bytes):
-                await self._process(windower, message, patience_s=patience_s)
+                await self._process(windower, message, grace_s=grace_s)
             elif isinstance(message, protocol.Stop):
                 return "client ended"
             else:
                 raise NotAllowed("a second `start`; open another stream for other audio")
         return "server leaves"
 
-    async def _process(
-        self, windower: Windower, message: bytes, *, patience_s: float | None
-    ) -> None:
-        """Cut a binary message into windows; wait while too many are pending."""
+    async def _process(self, windower: Windower, message: bytes, *, grace_s: float | None) -> None:
+        """Split a binary message into windows; wait while too many are pending."""
         arrived = self._turn.begin()
-        if patience_s is not None:
+        if grace_s is not None:
             windower.shedding = self._turn.shedding
         parts = windower.feed(message)
         while True:
@@ -202,7 +200,7 @@ class LiveStream:
             if (events := next(parts, None)) is None:
                 break
             self._put(events, arrived=arrived, begin=begin)
-            await self._outbox.drain(patience_s=patience_s)
+            await self._outbox.drain(grace_s=grace_s)
         self._turn.end()
 
     def _put(self, events: list[Event], *, arrived: float, begin: float) -> None:

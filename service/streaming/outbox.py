@@ -51,23 +51,23 @@ class Outbox:
     def put(self, event: Event) -> None:
         """Add an event at the end; `drain` keeps the bound."""
         if isinstance(event, LiveWindow) and event.tensor is not None:
-            # With `complete` one window is requested at a time, so that none is pushed out.
+            # With `complete` one window is requested at a time, so that none is replaced.
             if not self._complete and (self._queue or self._sending):
                 event.request = asyncio.create_task(self._infer(event, event.tensor))
             self._pending.append(event)
         self._queue.append(event)
         self._added.set()
 
-    async def drain(self, *, patience_s: float | None) -> None:
+    async def drain(self, *, grace_s: float | None) -> None:
         """Wait until the pending windows are within the bound.
 
-        After `patience_s` seconds the oldest is dropped; None: never.
+        After `grace_s` seconds the oldest is dropped; None: never.
         """
         limit = self._gateway.settings.max_waiting
         while len(self._pending) > limit:
             self._removed.clear()
             try:
-                async with asyncio.timeout(patience_s):
+                async with asyncio.timeout(grace_s):
                     await self._removed.wait()
             except TimeoutError:
                 # When the event loop is late, others may have been sent since.
@@ -142,7 +142,7 @@ class Outbox:
                 await asyncio.sleep(RETRY_S)
 
     def _deadline(self, window: LiveWindow) -> float:
-        """Return the time.monotonic() after which the answer is worth nothing."""
+        """Return the time.monotonic() after which the result has expired."""
         settings = self._gateway.settings
         if self._complete:
             return time.monotonic() + settings.clip_deadline

@@ -34,7 +34,7 @@ def check_header(audio: bytes | memoryview, *, at: int) -> list[Warn]:
         return []
     detail = (
         f"the audio begins like a {kind} file; a stream carries bare samples,"
-        " the header is heard as noise"
+        " the header is decoded as noise"
     )
     return [Warn(kind="header", detail=detail, from_sample=at)]
 
@@ -67,11 +67,11 @@ class SignalChecker:
         self._keep(samples)
         if self._count < PERIOD_S * self._sample_rate:
             return []
-        found = self._check()
+        problems = self._check()
         self._reset()
         return [
             warning
-            for kind, detail in found.items()
+            for kind, detail in problems.items()
             if (warning := self._warn(kind, detail, at=at))
         ]
 
@@ -83,24 +83,24 @@ class SignalChecker:
             self._kept -= len(self._tail.popleft())
 
     def _check(self) -> dict[WarningKind, str]:
-        found: dict[WarningKind, str] = {}
+        problems: dict[WarningKind, str] = {}
         mean = self._sum / self._count
         if self._clipped > CLIPPED_SHARE * self._count:
-            found["clipping"] = (
+            problems["clipping"] = (
                 f"{self._clipped / self._count:.1%} of the samples are at full scale: too loud"
             )
         if self._peak < SILENCE_PEAK:
-            found["silence"] = "no sample above -80 dB: is the microphone on?"
+            problems["silence"] = "no sample above -80 dB: is the microphone on?"
         if abs(mean) > DC_SHARE:
-            found["dc_offset"] = (
+            problems["dc_offset"] = (
                 f"the mean is {mean:+.2f} instead of 0: a fault of the device or of the encoding"
             )
         if self._is_empty_above():
-            found["sample_rate"] = (
+            problems["sample_rate"] = (
                 f"nothing above {self._sample_rate // 4} Hz:"
                 f" is the sample rate really {self._sample_rate}?"
             )
-        return found
+        return problems
 
     def _is_empty_above(self) -> bool:
         """Return whether the last periods had sound, but none above a quarter of the rate."""

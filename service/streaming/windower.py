@@ -69,7 +69,7 @@ class LiveWindow:
     """time.monotonic() of the last byte that it needed."""
     features_ms: float = 0.0
     model: Model | None = None
-    """The version that answers it: the one served when it was cut."""
+    """The version that answers it: the current one when the window was complete."""
     request: asyncio.Task[Prediction] | None = None
     """Runs while windows before this one are still pending."""
 
@@ -85,7 +85,7 @@ Event = LiveWindow | protocol.Dropped | protocol.Warn
 
 
 class Windower:
-    """Cuts a stream into windows on the grid that begins at sample 0, whatever the chunks."""
+    """Splits a stream into windows on the grid that begins at sample 0, whatever the chunks."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class Windower:
         return events
 
     def _windows(self, samples: Samples) -> Iterator[LiveWindow]:
-        for start, end, tensor in self._extractor.feed(samples, wanted=self._is_computed):
+        for start, end, tensor in self._extractor.feed(samples, should_compute=self._is_computed):
             # The resampler's last sample may round to one past what was received.
             end_sample = min(self._grid.to_client(end), self._next)
             yield LiveWindow(start, end, self._grid.to_client(start), end_sample, tensor)

@@ -20,8 +20,8 @@ async def test_every_window_is_counted_with_its_age(serve):  # noqa: F811
         0,
         0,
     )
-    assert len(tally.points) == len(tally.told_ms) == 6
-    assert min(tally.told_ms) > 0
+    assert len(tally.points) == len(tally.reported_ms) == 6
+    assert min(tally.reported_ms) > 0
 
 
 async def test_drops_are_counted_by_reason(serve):  # noqa: F811
@@ -48,7 +48,7 @@ async def test_the_age_counts_from_when_the_last_sample_needed_was_due(serve, ra
 async def test_who_hangs_up_loses_no_window_and_fails_no_stream(serve):  # noqa: F811
     server = await serve()
     tally = await put(server.url, streams=4, seconds=2.6, drops=1.0, jitter=0.05)
-    assert (tally.hung_up, tally.missing, tally.failed.total()) == (4, 0, 0)
+    assert (tally.disconnected, tally.missing, tally.failed.total()) == (4, 0, 0)
 
 
 def test_chunks_grow_into_samples_of_the_model_with_some_held_back():

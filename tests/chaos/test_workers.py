@@ -196,7 +196,7 @@ async def test_one_machine_keeps_its_workers_and_ends_them_last(victim, redis_ur
     titles = {file.read_text().rstrip("\0 ") for file in files}
     assert titles == {"timbre: worker 0", "timbre: worker 1"}
     os.kill(pids[0], signal.SIGKILL)
-    await asyncio.to_thread(server.until, "worker died number=0")
+    await asyncio.to_thread(server.until, "worker exited number=0")
     await asyncio.to_thread(server.until, "worker ready", times=3)
     assert await asyncio.to_thread(server.end) == 0
     ends = [line for line in server.log if "shutting down" in line or "worker stopped" in line]

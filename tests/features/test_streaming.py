@@ -55,12 +55,14 @@ def test_every_window_equals_the_offline_function_however_chunked(sizes, hop, ki
 
 @pytest.mark.parametrize("kind", ["features", "log_mel"])
 @pytest.mark.parametrize("one_of", [2, 3, 50, 1_000])
-def test_windows_that_are_not_wanted_are_not_computed_and_change_no_other(kind, one_of):
+def test_windows_that_are_skipped_are_not_computed_and_change_no_other(kind, one_of):
     extractor = StreamingExtractor(hop=1_024, kind=kind)
     windows = [
         window
         for chunk in chunks(SOUND[:150_000], [5_513])
-        for window in extractor.feed(chunk, wanted=lambda start: start // 1_024 % one_of == 0)
+        for window in extractor.feed(
+            chunk, should_compute=lambda start: start // 1_024 % one_of == 0
+        )
     ]
     assert [window.start for window in windows] == list(
         range(0, 150_000 - DEFAULT.window + 1, 1_024)

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from common.errors import NotAllowed, Unauthorised
-from service.api.authentication import SCOPES
+from service.api.authentication import ROUTE_SCOPES
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import create_key, now
 from service.client import Client
@@ -89,7 +89,7 @@ async def test_a_good_key_opens_what_its_scopes_name(guarded, keys):
 
 
 async def test_what_is_not_named_needs_the_admins_key(guarded, keys, monkeypatch):
-    monkeypatch.delitem(SCOPES, "/v1/models")
+    monkeypatch.delitem(ROUTE_SCOPES, "/v1/models")
     (_, anyone), (_, admin) = await keys.add(), await keys.add("admin")
     server = await guarded()
     assert (await server.get("/v1/models", headers=bearer(anyone)))[0] == 403

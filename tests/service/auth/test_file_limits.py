@@ -106,7 +106,7 @@ def test_two_processes_at_once_get_no_more_than_one_would(tmp_path):
 async def test_when_the_files_cannot_be_used_each_gateway_counts_alone(
     tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(module, "ALONE_S", 600)
+    monkeypatch.setattr(module, "LOCAL_FALLBACK_S", 600)
     monkeypatch.setattr(module, "LOCK_S", 0.05)
     mine = key(rate=0.001, streams=1)
     gateway = FileLimits(tmp_path, number=0)
@@ -117,7 +117,7 @@ async def test_when_the_files_cannot_be_used_each_gateway_counts_alone(
         stream = await opened(gateway, mine)
     assert capsys.readouterr().err.count("counted by each gateway alone") == 1
     monkeypatch.setattr(module, "LOCK_S", 60)
-    gateway._alone_until = 0.0
+    gateway._local_until = 0.0
     with pytest.raises(TooMany):
         await gateway.count_request(mine)
     await stream.aclose()
@@ -191,5 +191,5 @@ def test_the_files_are_gone_with_the_supervisor(tmp_path, monkeypatch, gateways,
     assert [each.stat().st_mode & 0o777 for each in tmp_path.iterdir()] == [0o700] * folders
     one._stop()
     assert not list(tmp_path.iterdir())
-    for each in (one._reserved, one._wake, one._waker):
+    for each in (one._reserved, one._wake, one._signal_socket):
         each.close()

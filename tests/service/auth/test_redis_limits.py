@@ -111,7 +111,7 @@ async def test_a_clock_set_back_rejects_no_request(gateways, redis_server):
 
 
 async def test_without_redis_no_request_waits_or_is_rejected(tmp_path_factory, capfd, monkeypatch):
-    monkeypatch.setattr(redis_limits, "ALONE_S", 600)
+    monkeypatch.setattr(redis_limits, "LOCAL_FALLBACK_S", 600)
     redis = start_redis(tmp_path_factory)
     alone = RedisLimits(redis.url)
     mine = key(rate=0.001, streams=1)
@@ -125,7 +125,7 @@ async def test_without_redis_no_request_waits_or_is_rejected(tmp_path_factory, c
         assert capfd.readouterr().err.count("counted by each gateway alone") == 1
         redis.signal(signal.SIGCONT)
         monkeypatch.setattr(redis_limits, "REPLY_S", 60)
-        alone._alone_until = 0.0
+        alone._local_until = 0.0
         with contextlib.suppress(TooMany):
             await alone.count_request(mine)
         with pytest.raises(TooMany):

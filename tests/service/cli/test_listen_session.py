@@ -36,9 +36,9 @@ async def test_results_are_in_the_stream_state(serve):
     server = await serve()
     events = []
     board = await listen(Chunks(tone(6)), wish(server.url), report=events.append)
-    assert board.windows == board.played["tone"] == 8
+    assert board.windows == board.label_windows["tone"] == 8
     assert board.thresholds == {"tone": 0.5, "noise": 0.5}
-    assert (board.state, board.heard_s, board.dropped) == ("ended", 6.0, 0)
+    assert (board.state, board.captured_s, board.dropped) == ("ended", 6.0, 0)
     assert [event.type for event in events] == ["ready", *["window"] * 8, "end"]
 
 

@@ -127,7 +127,7 @@ def test_several_gateways_share_the_port_and_the_dead_are_replaced(serve_process
     ]
     assert len(set(pids)) == 2
     os.kill(pids[0], signal.SIGKILL)
-    server.until("gateway died")
+    server.until("gateway exited")
     server.until("ready", times=3)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
         assert answer.status == 200
@@ -158,14 +158,14 @@ async def test_while_one_gateway_restarts_the_others_accept_all_requests(serve_p
 def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(
     artefacts, monkeypatch, capsys
 ):
-    monkeypatch.setattr(supervisor, "SILENCE_S", 1.0)
+    monkeypatch.setattr(supervisor, "HEARTBEAT_TIMEOUT_S", 1.0)
     watching = Supervisor(Settings(port=0, artefacts=artefacts), since=time.monotonic())
     (child,) = watching._children
     watching._start(child)  # without the wait that gives it time for its first turn
     first = child.process
     try:
         os.kill(first.pid, signal.SIGSTOP)
-        while time.monotonic() < child.started + 2 * supervisor.SILENCE_S:
+        while time.monotonic() < child.started + 2 * supervisor.HEARTBEAT_TIMEOUT_S:
             watching._watch()
         os.kill(first.pid, signal.SIGCONT)
         while child.last_heartbeat > time.monotonic():  # not before its first turn
@@ -178,9 +178,9 @@ def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(
     finally:
         first.kill()
         watching._stop()
-        for each in (watching._reserved, watching._wake, watching._waker):
+        for each in (watching._reserved, watching._wake, watching._signal_socket):
             each.close()
-    assert capsys.readouterr().err.count("gateway hangs") == 1
+    assert capsys.readouterr().err.count("gateway unresponsive") == 1
 
 
 def test_when_the_supervisor_is_killed_its_processes_exit_and_free_the_port(
@@ -191,7 +191,7 @@ def test_when_the_supervisor_is_killed_its_processes_exit_and_free_the_port(
     assert (
         server.end(signal_number=signal.SIGKILL) == -signal.SIGKILL
     )  # at the end of the log all are gone
-    assert len([line for line in server.log if "supervisor died" in line]) == 3
+    assert len([line for line in server.log if "supervisor exited" in line]) == 3
     socket.create_server(("127.0.0.1", port)).close()
 
 
@@ -240,7 +240,7 @@ async def test_a_low_file_descriptor_limit_lowers_the_connection_limit(
         writer.close()
     assert await asyncio.to_thread(server.end) == 0
     log = "".join(server.log)
-    assert "file-descriptor limit low allowed=200 wanted=4352 connections=100" in log
+    assert "file-descriptor limit low allowed=200 required=4352 connections=100" in log
     assert "Too many open files" not in log
 
 

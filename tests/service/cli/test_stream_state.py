@@ -109,7 +109,7 @@ def test_the_level_is_in_decibels_and_the_peak_falls_slowly():
     seen.add_samples(np.zeros(500, np.float32))
     assert seen.level_db == -90
     assert seen.peak_db == pytest.approx(-21.5, abs=0.01)
-    assert seen.heard_s == 1.0
+    assert seen.captured_s == 1.0
 
 
 def test_a_stream_of_days_has_bounded_memory():

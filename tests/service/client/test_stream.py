@@ -136,7 +136,7 @@ async def test_a_cut_between_the_clients_end_and_the_servers_loses_nothing(serve
 
 
 async def test_sound_past_the_bound_is_dropped_and_reported(serve, monkeypatch):
-    monkeypatch.setattr(live, "KEEP_S", 5)
+    monkeypatch.setattr(live, "REPLAY_BUFFER_S", 5)
     server = await serve()
     sound = music(20)
     async with proxied(server.url) as (proxy, url):
@@ -158,7 +158,7 @@ async def test_sound_past_the_bound_is_dropped_and_reported(serve, monkeypatch):
 
 
 async def test_complete_streams_of_more_than_the_bound_wait_for_room(serve, monkeypatch):
-    monkeypatch.setattr(live, "KEEP_S", 5)
+    monkeypatch.setattr(live, "REPLAY_BUFFER_S", 5)
     server = await serve()
     async with Client(server.url).stream("toy", sample_rate=RATE, on_overload="complete") as stream:
         await stream.send(music(20))

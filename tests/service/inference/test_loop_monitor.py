@@ -7,9 +7,9 @@ import pytest
 
 from service.inference.load_shedding import LOW_TICKS
 from service.inference.loop_monitor import (
+    IDLE_S,
     ITERATION_S,
-    PAUSE_S,
-    QUIET_S,
+    SAME_BURST_S,
     TICK_S,
     TURN_S,
     LoopMonitor,
@@ -55,19 +55,19 @@ async def test_without_work_no_timer_is_pending_and_with_work_there_is_one(loop)
     monitor.wake()
     assert not monitor.ticking  # not started yet
     monitor.start()
-    await asyncio.sleep(2 * QUIET_S)
+    await asyncio.sleep(2 * IDLE_S)
     assert not monitor.ticking
     before = sum(monitor.histogram.counts)
     await asyncio.sleep(3_600)
     assert sum(monitor.histogram.counts) == before
     load.work = True
     monitor.wake()
-    await asyncio.sleep(10 * QUIET_S)
+    await asyncio.sleep(10 * IDLE_S)
     assert monitor.ticking
     load.work = False
-    await asyncio.sleep(QUIET_S / 2)
+    await asyncio.sleep(IDLE_S / 2)
     assert monitor.ticking
-    await asyncio.sleep(QUIET_S)
+    await asyncio.sleep(IDLE_S)
     assert not monitor.ticking
     assert not [timer for timer in loop._scheduled if not timer.cancelled()]
 
@@ -77,7 +77,7 @@ async def test_sleep_without_work_is_no_lag(loop):
     load = Load(work=False)
     monitor = monitor_of(loop, load)
     monitor.start()
-    await asyncio.sleep(2 * QUIET_S)
+    await asyncio.sleep(2 * IDLE_S)
     loop.work(5.0)
     assert monitor.stalled(loop.time()) == 0.0
     load.work = True
@@ -95,14 +95,14 @@ async def test_the_timer_does_not_stop_before_load_shedding_has_ended(loop):
         loop.work(1.0)
         await asyncio.sleep(0)
     load.work = False
-    await asyncio.sleep(QUIET_S)
+    await asyncio.sleep(IDLE_S)
     assert (monitor.ticking, monitor.load_shedder.one_of > 1) == (True, True)
     await asyncio.sleep(100 * LOW_TICKS * TICK_S)
     assert (monitor.ticking, monitor.load_shedder.one_of) == (False, 1)
 
 
 async def test_a_server_measures_while_a_stream_is_open_and_sleeps_otherwise(serve, monkeypatch):
-    monkeypatch.setattr("service.inference.loop_monitor.QUIET_S", 2 * TICK_S)
+    monkeypatch.setattr("service.inference.loop_monitor.IDLE_S", 2 * TICK_S)
     server = await serve()
     monitor = server.gateway.loop_monitor
     monitor.start()
@@ -200,7 +200,7 @@ async def test_a_message_is_as_old_as_the_wait_of_the_one_before(loop):
     turn.end()
     assert turn.begin() == asked
     turn.end()
-    loop.work(2 * PAUSE_S)
+    loop.work(2 * SAME_BURST_S)
     assert turn.begin() == loop.time()
 
 

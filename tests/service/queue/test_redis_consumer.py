@@ -140,7 +140,7 @@ async def test_a_worker_without_heartbeats_for_long_is_removed(client, worker):
     gone, jobs = await worker("gone"), await worker()
     put(client, "a")
     await gone.complete(await gone.claim(1, wait_s=0), [])
-    client.zadd(WORKERS, {"gone": client.time()[0] - redis_consumer.FORGET_S - 1})
+    client.zadd(WORKERS, {"gone": client.time()[0] - redis_consumer.UNREGISTER_AFTER_S - 1})
     await jobs.remove_dead_workers()
     assert client.zrange(WORKERS, 0, -1) == [b"w"]
     assert client.xinfo_consumers(LIVE_JOBS, GROUP) == []

@@ -134,7 +134,7 @@ async def test_with_complete_one_window_is_requested_at_a_time():
 async def test_past_the_bound_the_oldest_are_dropped_but_reported_in_order():
     stream = Running()
     stream.put(1, 2, 3, 4, 5)
-    await stream.outbox.drain(patience_s=MS)
+    await stream.outbox.drain(grace_s=MS)
     async with stream.sending():
         for number in (4, 5):
             await stream.gateway.answer(number)
@@ -146,7 +146,7 @@ async def test_past_the_bound_the_oldest_are_dropped_but_reported_in_order():
 async def test_without_a_limit_to_patience_nothing_is_dropped():
     stream = Running()
     stream.put(1, 2, 3, 4)
-    draining = asyncio.create_task(stream.outbox.drain(patience_s=None))
+    draining = asyncio.create_task(stream.outbox.drain(grace_s=None))
     async with stream.sending():
         await asyncio.sleep(10 * MS)
         assert not draining.done()
@@ -159,7 +159,7 @@ async def test_without_a_limit_to_patience_nothing_is_dropped():
 async def test_a_burst_that_is_answered_in_time_loses_nothing():
     stream = Running()
     stream.put(1, 2, 3, 4, 5)
-    draining = asyncio.create_task(stream.outbox.drain(patience_s=1e6))
+    draining = asyncio.create_task(stream.outbox.drain(grace_s=1e6))
     async with stream.sending():
         for number in range(1, 6):
             await stream.gateway.answer(number)
@@ -188,7 +188,7 @@ async def test_windows_sent_while_the_loop_is_late_are_not_dropped(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(outbox.asyncio, "timeout", Timeout)
-        await stream.outbox.drain(patience_s=MS)
+        await stream.outbox.drain(grace_s=MS)
     assert stream.connection.sent == [1, 2, 3]
 
 
@@ -205,7 +205,7 @@ async def test_cancel_withdraws_what_is_not_sent():
 async def test_windows_that_were_not_computed_take_no_room_and_are_not_requested():
     stream = Running()
     stream.put(1, 2, 3, 4, computed=False)
-    await asyncio.wait_for(stream.outbox.drain(patience_s=None), 60)
+    await asyncio.wait_for(stream.outbox.drain(grace_s=None), 60)
     async with stream.sending():
         pass
     assert stream.connection.sent == [-1, -2, -3, -4]
@@ -217,7 +217,7 @@ async def test_warnings_take_no_room():
     for _ in range(10):
         stream.outbox.put(WARNING)
     stream.put(1)
-    await asyncio.wait_for(stream.outbox.drain(patience_s=None), 60)
+    await asyncio.wait_for(stream.outbox.drain(grace_s=None), 60)
 
 
 @pytest.mark.parametrize(("error", "reason"), [(Busy("full"), "overload"), (Late("late"), "late")])
