@@ -62,7 +62,7 @@ def test_16_bit_full_scale_is_one():
     assert samples.tolist() == [-1.0, 0.0, 0.5, 32_767 / 32_768]
 
 
-def test_what_is_too_loud_is_clipped_in_16_bits_and_kept_in_floats():
+def test_samples_above_full_scale_are_clipped_in_16_bits_and_kept_in_floats():
     loud = [0.0, 0.5, 1.0, -1.0, 7.0]
     expected = np.array([0, 16_384, 32_767, -32_768, 32_767], "<i2").tobytes()
     assert encode(loud, encoding="pcm_s16le", channels=1) == expected

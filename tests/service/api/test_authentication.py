@@ -44,7 +44,7 @@ def bearer(text):
     return {"Authorization": f"Bearer {text}"}
 
 
-async def test_without_a_key_only_the_watchers_routes_answer(guarded, keys):
+async def test_without_a_key_only_the_monitoring_routes_answer(guarded, keys):
     _, text = await keys.add()
     server = await guarded()
     for path in ("/livez", "/readyz"):
@@ -71,7 +71,7 @@ async def test_without_a_key_only_the_watchers_routes_answer(guarded, keys):
         assert (await server.post(CLASSIFY, headers=headers, data=wav(tone(2))))[0] == 401
 
 
-async def test_a_good_key_opens_what_its_scopes_name(guarded, keys):
+async def test_a_valid_key_allows_the_routes_of_its_scopes(guarded, keys):
     _, clips = await keys.add("classify")
     _, live = await keys.add("stream")
     server = await guarded()
@@ -88,7 +88,7 @@ async def test_a_good_key_opens_what_its_scopes_name(guarded, keys):
     assert caught.value.status == 403
 
 
-async def test_what_is_not_named_needs_the_admins_key(guarded, keys, monkeypatch):
+async def test_unlisted_routes_need_an_admin_key(guarded, keys, monkeypatch):
     monkeypatch.delitem(ROUTE_SCOPES, "/v1/models")
     (_, anyone), (_, admin) = await keys.add(), await keys.add("admin")
     server = await guarded()
@@ -118,7 +118,7 @@ async def test_too_many_requests_get_429_with_retry_after(guarded, keys):
     assert (await server.get("/v1/models", headers=bearer(other)))[0] == 200
 
 
-async def test_streams_of_one_key_are_counted_and_given_back(guarded, keys):
+async def test_streams_of_one_key_are_counted_and_released(guarded, keys):
     _, text = await keys.add(streams=1)
     _, other = await keys.add(streams=1)
     server = await guarded()

@@ -25,7 +25,7 @@ async def test_it_is_off_unless_asked_for(serve):
 
 
 @pytest.mark.parametrize("allowed", [(PAGE,), ("*",)])
-async def test_a_page_that_is_named_may_call_and_read(serve, allowed):
+async def test_an_allowed_origin_may_request_and_read(serve, allowed):
     server = await serve(cors_origins=allowed)
     status, headers = await preflight(server)
     assert (status, headers["Access-Control-Allow-Origin"]) == (204, PAGE)
@@ -41,7 +41,7 @@ async def test_a_page_that_is_named_may_call_and_read(serve, allowed):
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "https://page.example.evil.example"]
 )
-async def test_others_may_not(serve, origin):
+async def test_other_origins_are_not_allowed(serve, origin):
     server = await serve(cors_origins=(PAGE,))
     status, headers = await preflight(server, origin=origin)
     assert status == 405
@@ -51,7 +51,7 @@ async def test_others_may_not(serve, origin):
         assert each["Vary"] == "Origin"
 
 
-async def test_a_preflight_needs_no_key_but_the_call_does_and_says_so_to_the_page(serve, tmp_path):
+async def test_a_preflight_needs_no_key_and_the_request_does(serve, tmp_path):
     (tmp_path / "keys.json").write_text('{"keys": []}')
     server = await serve(cors_origins=(PAGE,), keys=str(tmp_path / "keys.json"))
     assert (await preflight(server))[0] == 204

@@ -20,7 +20,7 @@ CLASSIFY = "/v1/models/toy/classify"
         ("/v1/nothing", "path"),
     ],
 )
-async def test_what_is_not_there_is_404_with_what_there_is(serve, path, named):
+async def test_an_unknown_path_is_404_with_the_known_names(serve, path, named):
     server = await serve()
     status, answer, headers = await server.post(path, data=wav(tone(2)))
     assert status == 404
@@ -31,7 +31,7 @@ async def test_what_is_not_there_is_404_with_what_there_is(serve, path, named):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", CLASSIFY), ("DELETE", "/v1/models"), ("POST", "/livez")]
 )
-async def test_a_wrong_method_is_405_with_the_right_ones(serve, method, path):
+async def test_a_wrong_method_is_405_with_the_allowed_ones(serve, method, path):
     server = await serve()
     async with server.http.request(method, server.url + path) as response:
         assert response.status == 405
@@ -53,14 +53,14 @@ async def test_a_fault_of_ours_is_500_without_a_traceback(serve, monkeypatch, ca
 
 
 @pytest.mark.parametrize(("given", "kept"), [("abc-123", True), ("a b", False), ("x" * 200, False)])
-async def test_a_request_id_comes_back_and_stands_in_the_log(serve, capsys, given, kept):
+async def test_a_request_id_is_in_the_response_and_the_log(serve, capsys, given, kept):
     server = await serve()
     _, _, headers = await server.get("/v1/models", headers={"X-Request-Id": given})
     assert (headers["X-Request-Id"] == given) is kept
     assert f" {headers['X-Request-Id']} GET" in capsys.readouterr().err
 
 
-async def test_what_is_not_http_gets_an_answer_too(serve):
+async def test_invalid_http_gets_a_response(serve):
     server = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
     writer.write(b"\x16\x03\x01 hello\r\n\r\n")

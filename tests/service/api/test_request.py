@@ -110,7 +110,7 @@ async def test_a_too_large_content_length_is_rejected_before_the_body_is_read(se
     writer.close()
 
 
-async def test_a_body_that_never_ends_is_given_up(serve):
+async def test_an_endless_body_times_out(serve):
     server = await serve(body_timeout=0.1)
 
     async def dribble():

@@ -49,7 +49,7 @@ async def test_scores_are_those_of_the_model_on_the_offline_features(serve, arte
     assert set(answer["labels"]) == {"tone", "noise"}
 
 
-async def test_hop_top_k_and_version_are_heeded(serve):
+async def test_hop_top_k_and_version_are_applied(serve):
     server = await serve()
     _, answer, _ = await server.post(f"{CLASSIFY}?hop=0.5&top_k=1&version=1", data=wav(tone(3.2)))
     assert answer["version"] == "1"
@@ -180,7 +180,7 @@ async def test_a_server_is_live_before_it_is_ready_and_during_shutdown(serve, mo
     assert (status, answer["type"]) == (503, "urn:timbre:problem:shutting-down")
 
 
-async def test_leaving_finishes_what_was_accepted(serve):
+async def test_shutdown_finishes_accepted_requests(serve):
     server = await serve(grace=60.0)
     clip = io.BytesIO(wav(noise(30)))
     held = asyncio.create_task(server.post(f"{CLASSIFY}?hop=0.1", data=clip))

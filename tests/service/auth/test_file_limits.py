@@ -52,7 +52,7 @@ async def test_a_slow_bucket_reports_the_wait(tmp_path):
     assert 900 < caught.value.retry_after <= 1_000
 
 
-async def test_streams_are_counted_together_and_given_back_also_by_one_that_died(tmp_path):
+async def test_streams_are_counted_together_and_released_after_a_crash_too(tmp_path):
     gateways, mine = [FileLimits(tmp_path, number=n) for n in range(2)], key(streams=2)
     one, two = await opened(gateways[0], mine), await opened(gateways[1], mine)
     for gateway in gateways:
@@ -140,7 +140,7 @@ async def test_a_gateway_stopped_while_it_counts_blocks_no_other(tmp_path, monke
     await stream.aclose()
 
 
-async def test_a_stream_that_closes_while_the_file_is_locked_is_given_back(tmp_path):
+async def test_a_stream_that_closes_while_the_file_is_locked_is_released(tmp_path):
     mine = key(streams=1)
     gateways = [FileLimits(tmp_path, number=n) for n in range(2)]
     stream = await opened(gateways[0], mine)
@@ -185,7 +185,7 @@ async def test_two_gateways_of_a_server_count_together(
 @pytest.mark.parametrize(
     ("gateways", "keys", "folders"), [(2, "keys.json", 1), (2, "", 0), (1, "keys.json", 0)]
 )
-def test_the_files_are_gone_with_the_supervisor(tmp_path, monkeypatch, gateways, keys, folders):
+def test_the_supervisor_removes_its_files(tmp_path, monkeypatch, gateways, keys, folders):
     monkeypatch.setattr(supervisor, "MEMORY", tmp_path)
     one = supervisor.Supervisor(Settings(port=0, gateways=gateways, keys=keys), since=0.0)
     assert [each.stat().st_mode & 0o777 for each in tmp_path.iterdir()] == [0o700] * folders

@@ -24,7 +24,7 @@ async def store(request, tmp_path):
     await found.close()
 
 
-async def test_what_is_put_is_found_and_replaced(store):
+async def test_a_stored_key_is_found_and_replaced(store):
     first, _ = new_key("alice")
     second, _ = new_key("bob", scopes=("stream", "admin"), rate=0.5)
     await store.put(first)

@@ -42,7 +42,7 @@ def test_requests_past_the_rate_are_rejected_with_the_seconds_to_wait():
     limits.take_token(102.0)
 
 
-async def test_streams_past_the_limit_are_rejected_and_closed_ones_are_given_back():
+async def test_streams_past_the_limit_are_rejected_and_closed_ones_are_released():
     limits = KeyLimits(key(streams=1))
     stream = await opened(limits, Stream())
     with pytest.raises(TooMany, match=r"^1 of 1 streams are open with this key$"):
@@ -51,7 +51,7 @@ async def test_streams_past_the_limit_are_rejected_and_closed_ones_are_given_bac
     await (await opened(limits, Stream())).aclose()
 
 
-async def test_a_newer_state_of_the_key_brings_its_limits():
+async def test_a_newer_state_of_the_key_has_its_limits():
     limits = KeyLimits(key(streams=1))
     await opened(limits, Stream())
     limits.key = key(streams=2)

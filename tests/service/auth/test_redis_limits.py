@@ -61,7 +61,7 @@ async def test_a_slow_bucket_reports_the_wait_and_expires_when_full(gateways, re
     assert 900 < redis_server.client.ttl(RATES + mine.id) <= 1_001
 
 
-async def test_streams_are_counted_by_all_gateways_together_and_given_back(gateways, redis_server):
+async def test_streams_are_counted_by_all_gateways_together_and_released(gateways, redis_server):
     mine = key(streams=2)
     one, two = await opened(gateways[0], mine), await opened(gateways[1], mine)
     for gateway in gateways:
@@ -74,7 +74,7 @@ async def test_streams_are_counted_by_all_gateways_together_and_given_back(gatew
     assert redis_server.client.exists(OPEN_STREAMS + mine.id) == 0
 
 
-async def test_streams_of_a_gateway_that_died_are_given_back_and_those_of_one_that_lives_are_not(
+async def test_streams_of_a_dead_gateway_are_released_and_those_of_a_live_one_are_not(
     gateways, redis_server, monkeypatch
 ):
     monkeypatch.setattr(redis_limits, "LEASE_S", 600)
@@ -135,9 +135,7 @@ async def test_without_redis_no_request_waits_or_is_rejected(tmp_path_factory, c
         await alone.close()
 
 
-async def test_a_server_counts_with_the_others_and_by_itself_while_redis_is_away(
-    serve, tmp_path, redis_url
-):
+async def test_a_server_counts_alone_while_redis_is_down(serve, tmp_path, redis_url):
     kept, text = create_key("someone", scopes=("classify", "stream"), rate=1_000.0, streams=1)
     store = FileKeyStore(tmp_path / "keys.json")
     await store.put(kept)

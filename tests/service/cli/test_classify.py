@@ -55,7 +55,7 @@ def test_a_folder_gives_its_sound_files_in_order_one_json_line_each(classify, so
     assert set(answers[0]["timing_ms"]) == {"decode", "features", "queue", "model", "total"}
 
 
-async def test_the_answer_is_the_servers(serve, classify, sounds):
+async def test_the_result_equals_the_servers(serve, classify, sounds):
     server = await serve()
     there = await Client(server.url).classify(sounds / "both.wav", "toy", hop=0.5)
     _, out, _ = await asyncio.to_thread(classify, sounds / "both.wav", "--json", "--hop", "0.5")
@@ -65,7 +65,7 @@ async def test_the_answer_is_the_servers(serve, classify, sounds):
     assert here == {"path": str(sounds / "both.wav"), **there}
 
 
-def test_people_get_the_clip_and_each_window(classify, sounds):
+def test_the_text_output_has_the_clip_and_each_window(classify, sounds):
     code, out, _ = classify(sounds / "both.wav", sounds / "a-tone.wav")
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
@@ -117,14 +117,14 @@ def test_an_unknown_model_exits_with_4(classify, sounds):
     assert "tuba" in errors
 
 
-def test_no_path_is_not_understood():
+def test_no_path_exits_with_2():
     with pytest.raises(SystemExit) as ended:
         main([])
     assert ended.value.code == 2
 
 
 @pytest.fixture(scope="module")
-def seeing(tmp_path_factory):
+def picture_artefacts(tmp_path_factory):
     """An artefacts folder of picture models."""
     return write_colours(tmp_path_factory.mktemp("seeing"))
 
@@ -143,18 +143,18 @@ def album(tmp_path):
 
 
 @pytest.fixture
-def look(seeing, capsys):
+def classify_pictures(picture_artefacts, capsys):
     """Run the command on a picture model; return exit code, stdout and stderr."""
 
     def run(*arguments, model="colours"):
-        code = main([*map(str, arguments), "--model", model, "--artefacts", str(seeing)])
+        code = main([*map(str, arguments), "--model", model, "--artefacts", str(picture_artefacts)])
         return code, *capsys.readouterr()
 
     return run
 
 
-def test_pictures_are_listed_with_their_best_labels(look, album):
-    code, out, errors = look(album, "--top-k", "2")
+def test_pictures_are_listed_with_their_best_labels(classify_pictures, album):
+    code, out, errors = classify_pictures(album, "--top-k", "2")
     lines = [line.split() for line in out.splitlines()]
     assert code == 1
     assert [(line[0].rsplit("/")[-1], line[1], len(line)) for line in lines] == [
@@ -167,13 +167,13 @@ def test_pictures_are_listed_with_their_best_labels(look, album):
     assert "notes.txt" not in errors
 
 
-def test_pictures_as_json_and_as_csv_are_equal(look, album):
-    _, out, _ = look(album, "--json")
+def test_pictures_as_json_and_as_csv_are_equal(classify_pictures, album):
+    _, out, _ = classify_pictures(album, "--json")
     answers = [json.loads(line) for line in out.splitlines()]
     [unread] = [answer for answer in answers if "error" in answer]
     answers.remove(unread)
     assert [len(answer["predictions"]) for answer in answers] == [3] * 4
-    code, out, _ = look(album, "--csv")
+    code, out, _ = classify_pictures(album, "--csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 1
     assert [(row["path"], row["label"], float(row["score"])) for row in rows if row["label"]] == [
@@ -195,17 +195,21 @@ def test_sounds_as_csv_have_a_row_for_each_window_and_label(classify, sounds):
     ]
 
 
-def test_metadata_of_a_picture_reaches_the_model(look, album):
+def test_metadata_of_a_picture_reaches_the_model(classify_pictures, album):
     for region, label in (("land", "red"), ("sea", "blue")):
-        _, out, _ = look(album / "a.png", "--with", f"region={region}", "--json", model="places")
+        _, out, _ = classify_pictures(
+            album / "a.png", "--with", f"region={region}", "--json", model="places"
+        )
         assert json.loads(out)["predictions"][0]["label"] == label
-    assert look(album, model="places")[0] == 4
-    assert look(album, "--with", "region=air", model="places")[0] == 4
+    assert classify_pictures(album, model="places")[0] == 4
+    assert classify_pictures(album, "--with", "region=air", model="places")[0] == 4
 
 
-def test_the_sheet_shows_the_surest_first_and_lists_what_could_not_be_read(look, album, tmp_path):
+def test_the_sheet_shows_the_surest_first_and_lists_what_could_not_be_read(
+    classify_pictures, album, tmp_path
+):
     target = tmp_path / "sheet.html"
-    code, _, _ = look(album, "--sheet", target, "--json")
+    code, _, _ = classify_pictures(album, "--sheet", target, "--json")
     page = target.read_text()
     assert code == 1
     cards = re.findall(r"<figure.*?</figure>", page, flags=re.DOTALL)
@@ -225,10 +229,10 @@ def test_the_sheet_shows_the_surest_first_and_lists_what_could_not_be_read(look,
 
 @pytest.mark.parametrize("most", [3, 4])
 def test_a_sheet_of_very_many_shows_the_surest_and_the_least_sure(
-    look, album, tmp_path, monkeypatch, most
+    classify_pictures, album, tmp_path, monkeypatch, most
 ):
     monkeypatch.setattr("service.cli.contact_sheet.MOST", most)
-    look(album, "--sheet", tmp_path / "sheet.html")
+    classify_pictures(album, "--sheet", tmp_path / "sheet.html")
     page = (tmp_path / "sheet.html").read_text()
     names = re.findall(r'<small class="path">(.*?)</small>', page)
     assert len(names) == most // 2 * 2
@@ -236,8 +240,10 @@ def test_a_sheet_of_very_many_shows_the_surest_and_the_least_sure(
     assert ("the 1 surest and the 1 least sure are shown" in page) == (most == 3)
 
 
-def test_an_empty_or_unwritable_contact_sheet_is_rejected(look, classify, album, sounds, tmp_path):
-    code, _, errors = look(album, "--sheet", tmp_path / "none" / "sheet.html")
+def test_an_empty_or_unwritable_contact_sheet_is_rejected(
+    classify_pictures, classify, album, sounds, tmp_path
+):
+    code, _, errors = classify_pictures(album, "--sheet", tmp_path / "none" / "sheet.html")
     assert code == 4
     assert "sheet.html cannot be written: No such file" in errors
     code, _, errors = classify(sounds, "--sheet", tmp_path / "sheet.html")
@@ -255,8 +261,8 @@ def test_an_empty_or_unwritable_contact_sheet_is_rejected(look, classify, album,
         (["--json", "--csv"], "not allowed with"),
     ],
 )
-def test_options_that_make_no_sense_end_with_2(look, album, capsys, arguments, words):
+def test_invalid_options_exit_with_2(classify_pictures, album, capsys, arguments, words):
     with pytest.raises(SystemExit) as ended:
-        look(album, *arguments)
+        classify_pictures(album, *arguments)
     assert ended.value.code == 2
     assert words in capsys.readouterr().err

@@ -54,7 +54,7 @@ def test_a_key_is_made_listed_and_revoked(place, capsys):
     assert main(["revoke", "none", *place]) == 1
 
 
-def test_the_address_of_redis_may_come_from_the_environment(redis_url, monkeypatch, capsys):
+def test_the_url_of_redis_may_come_from_the_environment(redis_url, monkeypatch, capsys):
     assert main(["create", "bob", "--keys", "redis"]) == 2
     assert "TIMBRE_REDIS" in capsys.readouterr().err
     monkeypatch.setenv("TIMBRE_REDIS", redis_url)
@@ -92,7 +92,7 @@ COMMAND = [
 ]
 
 
-def heard(*arguments):
+def listen_and_ps(*arguments):
     """Run a listener; return its exit code, its stdout, and the output of `ps` while it runs."""
     with subprocess.Popen(
         [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, text=True
@@ -116,7 +116,7 @@ def run(*arguments, **environment):
     return answer.returncode, answer.stdout, answer.stderr
 
 
-async def test_a_guarded_server_speaks_tls_and_listeners_bring_key_and_trust(
+async def test_listeners_use_a_key_and_a_certificate_with_a_tls_server(
     serve_process,  # noqa: F811
     ours,  # noqa: F811
     tmp_path,
@@ -147,7 +147,7 @@ async def test_a_guarded_server_speaks_tls_and_listeners_bring_key_and_trust(
         "--ca",
         ours[0],
     ]
-    code, out, shown = await asyncio.to_thread(heard, *listen, "--token", text)
+    code, out, shown = await asyncio.to_thread(listen_and_ps, *listen, "--token", text)
     assert code == 0
     assert json.loads(out.splitlines()[-1])["type"] == "end"
     assert "timbre listen" in shown

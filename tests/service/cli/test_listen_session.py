@@ -61,7 +61,7 @@ async def test_a_source_that_breaks_has_its_windows_answered_and_then_its_error_
     assert events[-1].windows == 4
 
 
-async def test_a_connection_cut_while_listening_shows_on_the_board(serve):
+async def test_a_lost_connection_is_in_the_stream_state(serve):
     server = await serve()
     async with proxied(server.url) as (proxy, url):
 

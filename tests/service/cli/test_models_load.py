@@ -52,7 +52,7 @@ async def test_a_pin_that_was_not_saved_is_reported(server, folder, capsys):
     assert "could not be written" in capsys.readouterr().err
 
 
-def test_it_is_found_behind_timbre_models(capsys, monkeypatch, tmp_path):
+def test_it_is_a_subcommand_of_timbre_models(capsys, monkeypatch, tmp_path):
     points = tomllib.loads(Path("pyproject.toml").read_text())["project"]["entry-points"][
         "timbre.models"
     ]

@@ -102,9 +102,7 @@ def test_the_exit_code_is_3_without_redis_and_2_for_invalid_arguments(tmp_path, 
     assert "timbre queue: " in capsys.readouterr().err
 
 
-def test_the_address_may_come_from_the_environment_and_is_asked_for_without_it(
-    redis_url, monkeypatch, capsys
-):
+def test_the_url_may_come_from_the_environment_and_is_required(redis_url, monkeypatch, capsys):
     assert main(["dead"]) == 2
     assert "--redis URL, or TIMBRE_REDIS" in capsys.readouterr().err
     monkeypatch.setenv("TIMBRE_REDIS", redis_url)

@@ -83,7 +83,7 @@ def test_an_overflow_of_the_sound_card_is_shown_and_drops_no_window():
     assert "sound card" in seen.message
 
 
-def test_messages_go_when_they_have_been_seen():
+def test_messages_are_cleared_after_a_while():
     seen = board()
     seen.record(Warn(kind="silence", detail="nothing to hear", from_sample=0))
     for _ in range(MESSAGE_WINDOWS):

@@ -47,7 +47,7 @@ def of(kind, events):
     return [event for event in events if isinstance(event, kind)]
 
 
-def told(windows):
+def comparable(windows):
     """What must be equal for every network behaviour."""
     return [(each.start_sample, each.end_sample, each.labels) for each in windows]
 
@@ -69,7 +69,7 @@ async def test_a_stream_cut_three_times_gives_the_windows_of_an_unbroken_one(ser
             **options,
         )
     expected, got = of(Window, whole), of(Window, broken)
-    assert told(got) == told(expected)
+    assert comparable(got) == comparable(expected)
     assert len(got) == 1 + (14 * 22_050 - 44_100) // (round(hop * 22_050 / 512) * 512)
     for one, other in zip(got, expected, strict=True):
         assert one.scores == pytest.approx(other.scores, abs=2e-6)
@@ -81,7 +81,7 @@ async def test_a_stream_cut_three_times_gives_the_windows_of_an_unbroken_one(ser
     assert [event.attempt for event in of(Reconnect, broken)] == [1, 1, 1]
 
 
-async def test_sound_captured_while_the_server_is_away_is_answered_when_it_is_back(serve):
+async def test_sound_captured_while_the_server_is_down_is_answered_after_the_reconnect(serve):
     server = await serve()
     sound = music(12)
     async with proxied(server.url) as (proxy, url):
@@ -92,7 +92,7 @@ async def test_sound_captured_while_the_server_is_away_is_answered_when_it_is_ba
                 proxy.cut()
 
         events = await run(url, sound, disturb=away, speed=8)
-    assert told(of(Window, events)) == told(of(Window, await run(server.url, sound)))
+    assert comparable(of(Window, events)) == comparable(of(Window, await run(server.url, sound)))
     assert of(Reconnect, events)[-1].attempt > 1
 
 
@@ -152,7 +152,7 @@ async def test_sound_past_the_bound_is_dropped_and_reported(serve, monkeypatch):
     assert events[-1].dropped > 0
     assert len(windows) + events[-1].dropped == 1 + (20 * RATE - 44_100) // 11_264
     whole = {each.start_sample: each for each in of(Window, await run(server.url, sound))}
-    assert told(windows) == told([whole[each.start_sample] for each in windows])
+    assert comparable(windows) == comparable([whole[each.start_sample] for each in windows])
     for start in whole.keys() - {each.start_sample for each in windows}:
         assert any(gap.from_sample <= start < gap.to_sample for gap in lost)
 
@@ -168,7 +168,7 @@ async def test_complete_streams_of_more_than_the_bound_wait_for_room(serve, monk
     assert events[-1].dropped == 0
 
 
-async def test_a_server_that_stays_away_ends_the_stream_when_patience_is_over(serve):
+async def test_a_server_that_stays_unreachable_ends_the_stream_after_the_retry_limit(serve):
     server = await serve()
     async with proxied(server.url) as (proxy, url):
 
@@ -191,7 +191,7 @@ async def test_the_client_reconnects_after_a_shutdown_of_the_server(serve):
                 asyncio.get_running_loop().create_task(server.gateway.shut_down())
 
         events = await run(url, music(10), disturb=move, speed=5)
-    assert told(of(Window, events)) == told(of(Window, await run(other.url, music(10))))
+    assert comparable(of(Window, events)) == comparable(of(Window, await run(other.url, music(10))))
     assert len(of(Ready, events)) == 2
 
 

@@ -119,7 +119,7 @@ async def test_a_server_measures_while_a_stream_is_open_and_sleeps_otherwise(ser
 
 
 @on_virtual_loop
-async def test_what_is_handled_late_in_an_iteration_may_have_arrived_earlier(loop):
+async def test_a_message_handled_late_in_an_iteration_may_be_older(loop):
     monitor = monitor_of(loop)
     assert monitor.stalled(loop.time() + 9) == 0.0
     monitor.start()
@@ -128,7 +128,7 @@ async def test_what_is_handled_late_in_an_iteration_may_have_arrived_earlier(loo
 
 
 @on_virtual_loop
-async def test_however_much_comes_at_once_the_loop_keeps_turning_first_come_first_served(loop):
+async def test_a_burst_does_not_block_the_loop_and_is_served_in_order(loop):
     monitor, done, turns = monitor_of(loop), [], [loop.time()]
 
     async def work(number):

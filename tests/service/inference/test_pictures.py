@@ -135,7 +135,7 @@ async def test_metadata_comes_in_the_query_or_beside_the_file(server, order):
         ),
     ],
 )
-async def test_metadata_is_held_against_the_manifest(server, query, fields, words):
+async def test_metadata_is_checked_against_the_manifest(server, query, fields, words):
     status, problem, _ = await server.post(PLACES + query, data=form(**fields, file=plain("red")))
     assert status == 422
     assert words in problem["detail"]
@@ -270,7 +270,7 @@ async def test_the_client_sends_pictures_by_path_and_as_bytes(server, tmp_path):
         await client.classify(b"<svg/>", "colours")
 
 
-async def test_the_served_answer_is_the_models(server, pictured):
+async def test_the_served_result_equals_the_models(server, pictured):
     model = Store(pictured).load("colours")
     data = save(scene(100, 90), "PNG")
     scores = model.predict(decode(data, model.picture)[None])[0]

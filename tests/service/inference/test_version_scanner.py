@@ -90,7 +90,7 @@ def test_an_unreadable_pin_changes_nothing_and_is_reported(scanner, folder):
     assert scanner.refused("toy") == {}
 
 
-def test_a_removed_version_is_forgotten_and_a_removed_folder_is_no_error(scanner, folder):
+def test_a_removed_version_is_dropped_and_a_removed_folder_is_no_error(scanner, folder):
     broken = put(folder, 3, broken=True)
     scanner.refuse("toy", "3", "broken")
     shutil.rmtree(broken)

@@ -58,9 +58,9 @@ class Listener:
     def __init__(self, socket):
         self.socket = socket
         self.sent = 0
-        self.heard = []
+        self.received = []
 
-    async def hear(self, count=1):
+    async def exchange(self, count=1):
         """Send the sound of so many more windows, and wait for their results."""
         for _ in range(count):
             await self.send()
@@ -76,14 +76,14 @@ class Listener:
     async def wait(self, count=1):
         for _ in range(count):
             while (message := await self.socket.receive_json(timeout=60))["type"] != "window":
-                self.heard.append(message)
-            self.heard.append(message)
+                self.received.append(message)
+            self.received.append(message)
         return message["version"]
 
     async def end(self):
         """Return the versions of all windows; check that each has one result."""
         await self.socket.send_json({"type": "end"})
-        *messages, end, code = self.heard + await rest_of(self.socket)
+        *messages, end, code = self.received + await rest_of(self.socket)
         assert (end["reason"], end["samples_dropped"], code) == ("client ended", 0, 1000)
         windows = [message for message in messages if message["type"] == "window"]
         assert [window["start_sample"] for window in windows] == [
@@ -106,10 +106,10 @@ async def test_a_live_stream_switches_to_a_new_version_and_a_pinned_one_does_not
         await listen(server, query="?version=2"),
         await listen(server, query="?version=1"),
     )
-    assert [await each.hear() for each in (moving, pinned, old)] == ["2", "2", "1"]
+    assert [await each.exchange() for each in (moving, pinned, old)] == ["2", "2", "1"]
     put(folder, 3)
     await until(lambda: served(server) == "3")
-    assert [await each.hear(2) for each in (moving, pinned, old)] == ["3", "2", "1"]
+    assert [await each.exchange(2) for each in (moving, pinned, old)] == ["3", "2", "1"]
     assert await moving.end() == [2, 3, 3]
     assert await pinned.end() == [2, 2, 2]
     assert await old.end() == [1, 1, 1]
@@ -125,12 +125,12 @@ async def test_twelve_switches_lose_no_window_and_unload_the_old_models(
     gone = []
 
     async def play(listener):
-        while len(gone) < 12 or listener.heard[-1]["version"] != "14":
-            await listener.hear()
+        while len(gone) < 12 or listener.received[-1]["version"] != "14":
+            await listener.exchange()
             await asyncio.sleep(0.01)
 
     playing = [asyncio.create_task(play(listener)) for listener in listeners]
-    await until(lambda: all(listener.heard for listener in listeners))
+    await until(lambda: all(listener.received for listener in listeners))
     for version in range(3, 15):
         before = server.gateway.registry.find("toy")
         gone += [weakref.ref(before), weakref.ref(before.session._session)]
@@ -151,7 +151,7 @@ async def test_twelve_switches_lose_no_window_and_unload_the_old_models(
     await until(lambda: len(model_threads()) <= 1)
 
 
-async def test_windows_that_wait_are_answered_by_the_version_they_were_cut_for(
+async def test_pending_windows_are_answered_by_the_version_they_were_made_for(
     server, folder, monkeypatch
 ):
     predict = Session.predict
@@ -162,7 +162,7 @@ async def test_windows_that_wait_are_answered_by_the_version_they_were_cut_for(
 
     monkeypatch.setattr(Session, "predict", slowly)
     listener = await listen(server)
-    await listener.hear()
+    await listener.exchange()
     for version in range(3, 7):
         await listener.send(6)
         put(folder, version)
@@ -173,15 +173,13 @@ async def test_windows_that_wait_are_answered_by_the_version_they_were_cut_for(
     assert versions == [2] * 7 + [3] * 8 + [4] * 8 + [5] * 8 + [6] * 2
 
 
-async def test_a_broken_version_is_never_served_logged_once_and_served_when_repaired(
-    server, folder, capsys
-):
+async def test_an_invalid_version_is_logged_once_and_served_when_repaired(server, folder, capsys):
     listener = await listen(server)
-    await listener.hear()
+    await listener.exchange()
     broken = put(folder, 3, broken=True)
     await until(lambda: server.gateway.scanner.refused("toy"))
     await asyncio.sleep(0.2)
-    assert await listener.hear() == "2"
+    assert await listener.exchange() == "2"
     assert (await server.get("/readyz"))[0] == 200
     _, described, _ = await server.get("/v1/models/toy")
     assert (described["version"], described["versions"]) == ("2", ["1", "2", "3"])
@@ -193,7 +191,7 @@ async def test_a_broken_version_is_never_served_logged_once_and_served_when_repa
     shutil.copy(folder / "toy" / "2" / "model.onnx", broken / "model.onnx")
     await until(lambda: served(server) == "3")
     assert (await server.get("/v1/models/toy"))[1]["refused"] == {}
-    assert await listener.hear() == "3"
+    assert await listener.exchange() == "3"
     assert await listener.end() == [2, 2, 3]
 
 
@@ -221,7 +219,7 @@ async def test_an_older_version_loaded_by_hand_stays_until_a_newer_one_than_all_
     server, folder
 ):
     listener = await listen(server)
-    assert await listener.hear() == "2"
+    assert await listener.exchange() == "2"
     status, answer, _ = await server.post(LOAD, json={"version": "1"})
     assert status == 200
     assert set(answer) == {"name", "version", "previous", "kept", "seconds"}
@@ -232,19 +230,19 @@ async def test_an_older_version_loaded_by_hand_stays_until_a_newer_one_than_all_
         True,
     )
     await asyncio.sleep(0.2)
-    assert await listener.hear() == "1"
+    assert await listener.exchange() == "1"
     put(folder, 3)
     await until(lambda: served(server) == "3")
-    assert await listener.hear() == "3"
+    assert await listener.exchange() == "3"
     await server.post(LOAD, json={"version": "2"})
-    assert await listener.hear() == "2"
+    assert await listener.exchange() == "2"
     _, answer, _ = await server.post(LOAD)
     assert (answer["version"], answer["previous"]) == ("3", "2")
     assert not (folder / "toy" / FILE).exists()
-    assert await listener.hear() == "3"
+    assert await listener.exchange() == "3"
 
 
-async def test_a_choice_reaches_other_gateways_and_the_next_start(server, folder, serve):
+async def test_a_pin_reaches_other_gateways_and_the_next_start(server, folder, serve):
     other = await serve(artefacts=folder)
     await server.post(LOAD, json={"version": "1"})
     await until(lambda: served(other) == "1")
@@ -315,47 +313,45 @@ async def test_an_invalid_version_is_rejected_with_the_reason_and_changes_nothin
     assert served(server) == "2"
 
 
-async def test_a_version_with_other_labels_keeps_off_open_streams_and_warns_once(server, folder):
+async def test_a_version_with_other_labels_skips_open_streams_and_warns_once(server, folder):
     listener = await listen(server)
-    await listener.hear()
+    await listener.exchange()
     put(folder, 3, labels=[{"name": name, "threshold": 0.5} for name in ("tone", "hiss")])
     await until(lambda: served(server) == "3")
-    assert await listener.hear(3) == "2"
-    (warning,) = [message for message in listener.heard if message["type"] == "warning"]
+    assert await listener.exchange(3) == "2"
+    (warning,) = [message for message in listener.received if message["type"] == "warning"]
     assert (warning["kind"], warning["from_sample"]) == ("version", HOP)
     assert "labels" in warning["detail"]
     assert await listener.end() == [2, 2, 2, 2]
     other = await listen(server)
-    assert await other.hear() == "3"
-    assert "hiss" in other.heard[-1]["scores"]
+    assert await other.exchange() == "3"
+    assert "hiss" in other.received[-1]["scores"]
 
 
-async def test_a_version_with_another_input_keeps_off_open_streams_but_serves_new_ones(
-    server, folder
-):
+async def test_a_version_with_another_input_serves_new_streams_only(server, folder):
     listener = await listen(server)
-    await listener.hear()
+    await listener.exchange()
     put(folder, 3, of=folder / "toy-net" / "1")
     await until(lambda: served(server) == "3")
-    assert await listener.hear() == "2"
+    assert await listener.exchange() == "2"
     assert (
         "input"
-        in next(message for message in listener.heard if message["type"] == "warning")["detail"]
+        in next(message for message in listener.received if message["type"] == "warning")["detail"]
     )
-    assert await (await listen(server)).hear() == "3"
+    assert await (await listen(server)).exchange() == "3"
 
 
 async def test_a_served_version_is_kept_when_its_folder_is_removed(server, folder):
     listener = await listen(server)
-    await listener.hear()
+    await listener.exchange()
     shutil.rmtree(folder / "toy")
     await asyncio.sleep(0.1)
-    assert await listener.hear(2) == "2"
+    assert await listener.exchange(2) == "2"
     assert (await server.post(CLASSIFY, data=wav(tone(2))))[1]["version"] == "2"
     assert (await server.get("/v1/models/toy"))[1]["versions"] == ["2"]
     shutil.rmtree(folder)
     await asyncio.sleep(0.1)
-    assert await listener.hear() == "2"
+    assert await listener.exchange() == "2"
 
 
 async def test_a_start_with_a_broken_latest_version_serves_the_one_before(serve, folder, capsys):
@@ -374,7 +370,7 @@ async def test_a_new_model_is_served_when_its_first_version_comes_unless_others_
     (folder / "other").mkdir()
     put(folder, 1, name="other", of=folder / "toy" / "2")
     await until(lambda: "other" in server.gateway.registry.names)
-    assert await (await listen(server, model="other")).hear() == "1"
+    assert await (await listen(server, model="other")).exchange() == "1"
     assert [each["name"] for each in (await server.get("/v1/models"))[1]["models"]] == [
         "other",
         "toy",

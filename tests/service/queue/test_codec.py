@@ -56,7 +56,7 @@ def test_a_deadline_is_encoded_as_time_left_and_never_below_zero(now, left):
     ).job.deadline == pytest.approx(left)
 
 
-def test_tensors_that_no_model_takes_are_not_encoded():
+def test_invalid_tensors_are_not_encoded():
     for tensor in (np.zeros(3), np.zeros((1, 1, 1, 1, 1), np.float32), np.array(["a"], object)):
         with pytest.raises(InputError, match="cannot be encoded"):
             encode_job(job(tensor), reply_to="g", now=0)
@@ -102,7 +102,7 @@ def test_results_and_errors_come_back_joined_and_in_order():
     assert (three.job_id, type(three.result), str(three.result)) == ("c", Busy, "full")
 
 
-def test_an_error_of_a_kind_that_is_not_known_here_is_still_an_error():
+def test_an_error_of_an_unknown_kind_is_still_an_error():
     data = encode_reply(Reply("a", Busy("x"), 0.0)).replace(b"Busy", b"Bush")
     assert type(decode_replies(data)[0].result) is TimbreError
 

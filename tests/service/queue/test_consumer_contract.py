@@ -128,7 +128,7 @@ async def test_a_claimed_job_is_the_one_that_was_submitted(submit, consumer):
     assert claimed.job.deadline == pytest.approx(submitted.deadline, abs=0.5)
 
 
-async def test_a_completed_job_gives_its_result_and_is_gone(submit, consumer, backend):
+async def test_a_completed_job_gives_its_result_and_is_removed(submit, consumer, backend):
     jobs = await consumer()
     one, other = await submit(job(1), job(2, live=False))
     claimed = await jobs.claim(4, wait_s=0)
@@ -221,9 +221,7 @@ async def test_a_cancelled_job_is_neither_claimed_nor_reclaimed(submit, consumer
     await marker
 
 
-async def test_a_closed_worker_is_not_waited_for_and_its_claims_are_reclaimed(
-    submit, consumer, backend
-):
+async def test_a_closed_worker_is_not_live_and_its_claims_are_reclaimed(submit, consumer, backend):
     first = await consumer("first")
     await submit.queue.open()
     await submit(job(1))
@@ -248,7 +246,7 @@ async def test_versions_are_requested_by_the_gateway_and_reported_by_the_worker(
     await preparing
 
 
-async def test_opening_twice_does_no_harm(submit, consumer):
+async def test_opening_twice_is_no_error(submit, consumer):
     jobs = await consumer()
     await submit(job(1))
     await jobs.open()

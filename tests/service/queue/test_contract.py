@@ -224,7 +224,7 @@ async def test_closing_finishes_accepted_jobs_and_rejects_new_ones(model, queue)
     await closing
 
 
-async def test_opening_twice_does_no_harm(queue):
+async def test_opening_twice_is_no_error(queue):
     await queue.open()
     assert (await queue.submit(job(1))).scores[0] == 2
 

@@ -56,7 +56,7 @@ def test_a_stream_that_was_late_once_keeps_its_place_in_turn():
     assert [turns.pop()[0], turns.pop()[0]] == ["a2", "b1"]
 
 
-def test_only_a_streams_own_oldest_is_pushed_out():
+def test_only_a_streams_own_oldest_is_replaced():
     turns = RoundRobin()
     for item in ("a1", "b1", "a2"):
         turns.add(item[0], item, item)
@@ -77,7 +77,7 @@ def test_stale_items_do_not_count_towards_the_batch(queue):
     assert queue.pop(2, now=1.0) == (["a2", "b1"], ["a1"])
 
 
-def test_windows_of_a_clip_are_never_overtaken_however_long_they_wait(queue):
+def test_windows_of_a_clip_are_never_replaced_however_long_they_wait(queue):
     for key in ("c1", "c2", "d1"):
         put(queue, key, live=False, stale=1.0)
     assert queue.pop(3, now=9.0) == (["c1", "d1", "c2"], [])
@@ -137,7 +137,7 @@ class Simulation:
         self.queue.add(stream, now, item, live=True, size=1, stale=stale)
 
 
-def test_under_threefold_overload_batches_stay_full_results_are_young_and_shares_fair():
+def test_under_threefold_overload_batches_stay_full_results_are_recent_and_shares_fair():
     simulation = Simulation()
     # 75 streams every 50 ms are 1,500 jobs a second; the model runs 500.
     simulation.run({f"s{n}": 50 for n in range(75)}, steps=200)

@@ -36,7 +36,7 @@ def done(tasks):
     return [task.done() for task in tasks]
 
 
-async def test_no_more_are_in_flight_than_have_credit_and_each_release_lets_the_next_through(flow):
+async def test_jobs_in_flight_never_exceed_the_credit_and_each_release_admits_the_next(flow):
     tasks = await acquiring(flow, *(job(n, f"s{n}") for n in range(3)))
     assert (done(tasks), len(flow)) == ([True, False, False], 2)
     flow.release(None)
@@ -47,7 +47,7 @@ async def test_no_more_are_in_flight_than_have_credit_and_each_release_lets_the_
     assert not any(task.exception() for task in tasks)
 
 
-async def test_of_a_stream_that_waited_too_long_the_newest_is_let_through(flow):
+async def test_of_a_stale_stream_the_newest_is_admitted(flow):
     await acquiring(flow, job(0, "s"))
     old, new = await acquiring(flow, job(1, "s", seconds=4 * MS), job(2, "s", seconds=9))
     await asyncio.sleep(2 * MS)
@@ -57,7 +57,7 @@ async def test_of_a_stream_that_waited_too_long_the_newest_is_let_through(flow):
     await new
 
 
-async def test_what_waits_is_bounded_and_a_streams_newest_replaces_its_oldest(flow):
+async def test_pending_jobs_are_bounded_and_a_streams_newest_replaces_its_oldest(flow):
     await acquiring(flow, job(0, "a"))
     first, *_ = await acquiring(flow, *(job(n, "a") for n in (1, 2, 3)))
     with pytest.raises(Busy, match="3 jobs"):
@@ -92,7 +92,7 @@ async def test_a_job_cancelled_at_the_moment_it_is_rejected_releases_no_credit(f
     assert (done(others), len(flow), flow.in_flight) == ([False] * 3, 3, 1)
 
 
-async def test_credit_grows_while_replies_come_soon_and_shrinks_while_they_do_not():
+async def test_credit_grows_with_fast_replies_and_shrinks_with_slow_ones():
     flow = FlowControl(limit=10)
     flow.release(TARGET_S)
     assert flow.credit == INITIAL_CREDIT  # no job waited
@@ -153,7 +153,7 @@ class Simulation:
             self.in_flight.append((submitted, self.now))
 
 
-async def test_under_overload_the_worker_is_never_idle_what_it_answers_is_young_and_fair(
+async def test_under_overload_the_worker_is_never_idle_and_results_are_recent_and_fair(
     monkeypatch,
 ):
     # 75 streams every 50 ms are 1,500 jobs a second; the worker runs 500.

@@ -88,7 +88,7 @@ async def test_under_overload_the_model_always_has_full_batches_and_streams_take
     assert valve.batches == [[0], *(turns[at : at + 8] for at in range(0, 30, 8))]
 
 
-async def test_no_job_runs_for_a_caller_that_has_given_up(queue, valve):
+async def test_no_job_runs_for_a_cancelled_caller(queue, valve):
     (held,) = await hold(queue, valve)
     late, left, kept = await submit(queue, job(1, "a", seconds=20 * MS), job(2, "b"), job(3, "c"))
     left.cancel()
@@ -121,7 +121,7 @@ async def test_many_clips_delay_no_live_window(queue, valve):
     await asyncio.gather(*tasks)
 
 
-async def test_in_a_full_queue_a_streams_newest_takes_the_place_of_its_oldest(valve):
+async def test_in_a_full_queue_a_streams_newest_replaces_its_oldest(valve):
     queue = LocalQueue(lambda *_: valve, max_batch=1, max_jobs=2)
     (running,) = await submit(queue, job(0, "a"))
     await until(lambda: valve.begun)
@@ -135,7 +135,7 @@ async def test_in_a_full_queue_a_streams_newest_takes_the_place_of_its_oldest(va
     await queue.close()
 
 
-async def test_a_busy_event_loop_does_not_keep_the_model_waiting(queue, valve):
+async def test_a_busy_event_loop_does_not_delay_the_model(queue, valve):
     valve.let(100)
     tasks = await submit(queue, *(job(n, f"s{n}") for n in range(32)))
     until = time.monotonic() + 60
@@ -175,7 +175,7 @@ async def test_a_thread_limit_rejects_jobs_and_the_queue_recovers(queue, valve):
     assert (await queue.submit(job(2, "s"))).scores[0] == 2
 
 
-async def test_closing_ends_whether_the_models_thread_is_there_or_gone(valve, monkeypatch):
+async def test_closing_ends_with_and_without_the_models_thread(valve, monkeypatch):
     valve.let(2)
     for idle in (5.0, 0.01):
         monkeypatch.setattr(local, "IDLE_S", idle)

@@ -149,7 +149,7 @@ async def test_jobs_that_redis_lost_are_sent_again(own, start):
     ]
 
 
-async def test_a_job_that_is_on_its_way_when_redis_is_gone_ends_at_its_deadline(own, start):
+async def test_a_job_in_flight_when_redis_is_lost_ends_at_its_deadline(own, start):
     model = Doubler()
     queue = start(own.url, model=model)
     await queue.open()
@@ -181,7 +181,7 @@ async def test_full_memory_rejects_jobs_and_the_queue_recovers(own, start):
     assert (await queue.submit(job(2))).scores[0] == 4
 
 
-async def test_closing_before_redis_was_ever_there_ends(tmp_path):
+async def test_closing_ends_without_redis(tmp_path):
     queue = RedisQueue(f"unix://{tmp_path}/none", max_jobs=1)
     opening = asyncio.create_task(queue.open())
     await until(lambda: "unavailable" in queue.unavailable)

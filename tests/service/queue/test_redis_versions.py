@@ -46,7 +46,7 @@ async def test_a_request_for_a_version_expires_unless_it_is_repeated(redis):
     assert await redis.zscore(REQUESTED, "toy:1") is None
 
 
-async def test_a_live_worker_that_has_not_loaded_it_is_waited_for_and_named(redis, monkeypatch):
+async def test_a_live_worker_that_has_not_loaded_it_is_named_as_pending(redis, monkeypatch):
     monkeypatch.setattr(redis_versions, "PREPARE_S", 0.2)
     await prepare(redis, "toy:2")  # no worker is alive
     now = time.time()
@@ -101,21 +101,21 @@ async def test_streams_switch_versions_through_redis_and_no_window_waits_for_a_m
     models = await work(folder)
     server = await serve(artefacts=folder, redis=redis_url)
     listener = await listen(server)
-    assert await listener.hear() == "2"
+    assert await listener.exchange() == "2"
     for version in range(3, 6):
         put(folder, version)
         await until(lambda: served(server) == str(version))  # noqa: B023 - asked at once
         assert f"toy:{version}" in models.loaded
-        assert await listener.hear(2) == str(version)
+        assert await listener.exchange(2) == str(version)
     assert (await server.post(LOAD, json={"version": "1"}))[1]["previous"] == "5"
     assert "toy:1" in models.loaded
-    assert await listener.hear() == "1"
+    assert await listener.exchange() == "1"
     await redis.zadd(REQUESTED, dict.fromkeys(["toy:2", "toy:3", "toy:4", "toy:5"], 0))
     await until(lambda: set(models.loaded) == {"toy:1", "toy-net:1"})
     assert await listener.end() == [2, 3, 3, 4, 4, 5, 5, 1]
 
 
-async def test_a_version_that_one_worker_cannot_load_is_not_served_until_it_can(
+async def test_a_version_is_not_served_until_every_worker_has_loaded_it(
     serve, folder, work, redis_url, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(redis_versions, "PREPARE_S", 0.3)
@@ -132,14 +132,14 @@ async def test_a_version_that_one_worker_cannot_load_is_not_served_until_it_can(
     }
     status, problem, _ = await server.post(LOAD, json={"version": "3"})
     assert (status, problem["type"]) == (409, "urn:timbre:problem:version-refused")
-    assert await listener.hear(2) == "2"
+    assert await listener.exchange(2) == "2"
     put(far, 3)
     await until(lambda: served(server) == "3")
-    assert await listener.hear() == "3"
+    assert await listener.exchange() == "3"
     assert await listener.end() == [2, 2, 3]
 
 
-async def test_a_worker_that_has_stopped_is_not_waited_for(serve, folder, work, redis_url, redis):
+async def test_a_stopped_worker_is_not_pending(serve, folder, work, redis_url, redis):
     await work(folder)
     server = await serve(artefacts=folder, redis=redis_url)
     await redis.hset(LOADED, "gone", "toy:2")

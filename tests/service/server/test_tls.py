@@ -76,7 +76,7 @@ async def test_a_client_that_does_not_trust_the_certificate_sends_nothing(artefa
                 await client.describe("toy")
 
 
-async def test_neither_plain_http_nor_old_tls_is_spoken(artefacts, ours):
+async def test_plain_http_and_old_tls_are_rejected(artefacts, ours):
     async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
         async with aiohttp.ClientSession() as http:
             with pytest.raises(aiohttp.ClientError):
@@ -227,7 +227,7 @@ async def test_a_new_certificate_is_loaded_under_live_streams(
     assert (told.count("certificate not reloaded"), told.count("certificate reloaded")) == (2, 2)
 
 
-def greet(port, authorities):
+def request_start(port, authorities):
     """Return the start of the response to one request over a new connection."""
     context = ssl.create_default_context(cafile=authorities)
     with (
@@ -254,7 +254,7 @@ async def test_the_server_process_uses_tls_and_closes_connections_without_a_hand
             (await asyncio.to_thread(server.until, r" ready url=https://127.0.0.1:(\d+)"))[1]
         )
         # From outside our loop: what a client says first may be there before the server looks.
-        assert [await asyncio.to_thread(greet, port, ours[0]) for _ in range(60)] == [
+        assert [await asyncio.to_thread(request_start, port, ours[0]) for _ in range(60)] == [
             b"HTTP/1.1 200"
         ] * 60
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]

@@ -212,6 +212,6 @@ def test_invalid_arguments_are_rejected_with_2(arguments, capsys):
     assert capsys.readouterr().err.startswith("timbre worker: ")
 
 
-def test_without_an_address_it_is_wrong_usage(capsys):
+def test_without_a_url_it_exits_with_2(capsys):
     assert main([]) == 2
     assert "TIMBRE_REDIS" in capsys.readouterr().err

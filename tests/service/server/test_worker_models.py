@@ -70,7 +70,7 @@ async def test_a_version_that_is_not_requested_is_found_too_and_kept_for_a_while
     assert found() is None
 
 
-async def test_a_broken_version_is_tried_once_for_each_change_and_others_are_not_kept_waiting(
+async def test_an_invalid_version_is_loaded_once_per_change_and_delays_no_other(
     models, folder, capsys
 ):
     put(folder, 3, broken=True)

@@ -439,7 +439,7 @@ async def test_a_fault_of_the_model_ends_the_stream_with_an_error(serve):
 
 
 @pytest.mark.parametrize("last", [{"type": "end"}, "nonsense", None], ids=str)
-async def test_what_is_large_is_let_go_at_once_however_a_stream_ends(serve, last):
+async def test_large_buffers_are_freed_at_once_however_a_stream_ends(serve, last):
     server = await serve()
     gc.collect()
     gc.disable()

@@ -143,7 +143,7 @@ async def test_past_the_bound_the_oldest_are_dropped_but_reported_in_order():
     assert stream.gateway.cancelled == [2, 3]
 
 
-async def test_without_a_limit_to_patience_nothing_is_dropped():
+async def test_without_a_time_limit_nothing_is_dropped():
     stream = Running()
     stream.put(1, 2, 3, 4)
     draining = asyncio.create_task(stream.outbox.drain(grace_s=None))

@@ -83,7 +83,7 @@ async def test_a_client_far_faster_than_real_time_delays_no_other(held):
     assert end["samples_received"] == 6 * RATE
 
 
-async def test_clips_in_masses_delay_no_live_window(held):
+async def test_a_flood_of_clips_delays_no_live_window(held):
     server, valve = held
     body = wav(noise(6))
 
@@ -147,7 +147,7 @@ async def test_no_client_blocks_the_event_loop(serve, size):
     assert 0 < max(stints) < 20 * MS
 
 
-async def test_what_waits_for_a_turn_of_the_loop_is_as_old_as_it_is(serve, monkeypatch):
+async def test_time_in_the_event_loop_counts_as_age(serve, monkeypatch):
     server = await serve()
     monitor, turn, waits = server.gateway.loop_monitor, asyncio.Event(), []
 
