@@ -23,7 +23,7 @@ test-slow: .venv/dev .venv/kernels  ## the tests that take minutes, or sound fon
 	tools/system-packages training browser
 	$(BIN)/python -m pytest -m slow
 
-test-loaded: .venv/dev .venv/kernels  ## the tests ten times (ROUNDS=10) beside two processes that spin
+test-loaded: .venv/dev .venv/kernels  ## the tests ten times (ROUNDS=10) beside two busy processes
 	tools/loaded $(ROUNDS) $(PYTEST) -q
 
 chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times over (ROUNDS=10)
