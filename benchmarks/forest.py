@@ -92,7 +92,7 @@ def _subjects(scaler: Any, pca: Any, forest: Any, pool: Rows) -> dict[str, Subje
 
     ours = Session(export(forest, scaler=scaler, pca=pca))
     pipeline = make_pipeline(scaler, pca, forest)
-    # ZipMap makes dictionaries of the scores, and refuses several labels.
+    # ZipMap makes dictionaries of the scores, and rejects several labels.
     usual_graph = to_onnx(pipeline, pool[:1], options={id(pipeline): {"zipmap": False}})
     usual = _usual_session(usual_graph.SerializeToString())
     subjects = {OURS: ours.predict, "scikit-learn": pipeline.predict_proba, "skl2onnx": usual}

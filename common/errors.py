@@ -74,7 +74,7 @@ class NotFound(TimbreError):
 
 
 class NotAllowed(TimbreError):
-    """Rejected by policy: scope, origin, idle for too long."""
+    """Rejected by policy: a missing scope, a foreign origin, a stream without `start` in time."""
 
     status = 403
     close_code = 1008

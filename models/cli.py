@@ -236,7 +236,7 @@ def _examine(store: Store, name: str, version: str) -> dict[str, Any]:
     try:
         model = store.load(name, version)
     except ArtefactError as error:
-        return {**row, "status": f"refused: {error}"}
+        return {**row, "status": f"rejected: {error}"}
     size = sum(file.stat().st_size for file in (store.path / name / version).iterdir())
     return {
         **row,

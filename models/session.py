@@ -91,4 +91,4 @@ def _opened(graph: bytes, options: Any, providers: list[tuple[str, dict[str, str
     except Exception as error:
         if len(providers) > 1:
             return _opened(graph, options, providers[1:])
-        raise ArtefactError(f"ONNX Runtime refuses the graph: {error}") from error
+        raise ArtefactError(f"ONNX Runtime rejects the graph: {error}") from error

@@ -131,7 +131,7 @@ class Dropped:
 
 @dataclass(frozen=True, kw_only=True)
 class Warn:
-    """Server: the audio seems wrong; the stream continues."""
+    """Server: the audio seems wrong, or a new version cannot serve this stream, which continues."""
 
     type: ClassVar[str] = "warning"
     kind: WarningKind

@@ -50,7 +50,7 @@ class KeyLimits:
         self.key = key
         """May be replaced by a newer state of the same key."""
         self._shared = shared
-        self._tokens, self._at = math.inf, 0.0
+        self._tokens, self._tokens_at = math.inf, 0.0
         self._streams: set[Stoppable] = set()
         self._budget = Budget(key.streams, STREAMS_OPEN, error=TooMany)
 
@@ -63,8 +63,8 @@ class KeyLimits:
     def take_token(self, now: float) -> None:
         """Count a request in this process. now: monotonic, seconds. Raises TooMany."""
         rate = self.key.rate
-        self._tokens, wait_s = take_token(self._tokens, self._at, now=now, rate=rate)
-        self._at = now
+        self._tokens, wait_s = take_token(self._tokens, self._tokens_at, now=now, rate=rate)
+        self._tokens_at = now
         if wait_s:
             raise rate_exceeded(self.key, wait_s)
 

@@ -1,4 +1,4 @@
-"""The use case of every endpoint: a tensor goes to a model, scores come back."""
+"""What all endpoints use: admission of requests and streams, inference, shutdown in order."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def prediction_of(model: Model, scores: Any, *, queue_ms: float, model_ms: float
             f"{model.name} returned {len(scores)} scores for {len(model.labels)} labels"
         )
     named = zip(model.labels, scores.tolist(), (scores >= model.thresholds).tolist(), strict=True)
-    ranked = sorted(named, key=lambda each: -each[1])
+    ranked = sorted(named, key=lambda scored: -scored[1])
     return Prediction(
         scores={name: round(score, 6) for name, score, _ in ranked},
         labels=tuple(name for name, _, over in ranked if over),

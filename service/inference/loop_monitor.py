@@ -129,11 +129,13 @@ class Turn:
         return self._monitor.load_shedder.one_of, self._number
 
     def begin(self) -> float:
-        """Begin with a message; return the earliest time at which it can have arrived."""
+        """Start handling a message; return the earliest time at which it can have arrived.
+
+        Time that the loop, or an earlier message of the same burst, made it wait counts as its age.
+        """
         now = self._monitor.clock()
         if now - self._ended >= SAME_BURST_S:
             self._requested, self._admitted = now, -math.inf
-        # Otherwise it may have arrived while the previous one waited for its turn.
         return min(self._requested, now - self._monitor.stalled(now))
 
     async def wait(self) -> None:
@@ -145,5 +147,5 @@ class Turn:
             self._admitted = self._monitor.clock()
 
     def end(self) -> None:
-        """End with the message."""
+        """Finish handling the message."""
         self._ended = self._monitor.clock()

@@ -41,7 +41,7 @@ class ModelRegistry:
     def load(self) -> list[Model]:
         """Load and warm every model; takes seconds. Raises ArtefactError, also when there is none.
 
-        If the newest version is refused, the newest valid one is served.
+        If the newest version is rejected, the newest valid one is served.
         """
         current = {name: self._scanner.first(name) for name in self._scanner.names()}
         for kind, config in {(model.input, model.config) for model in current.values()}:
@@ -80,7 +80,7 @@ class ModelRegistry:
     def switch(self, model: Model) -> str | None:
         """Make a version the current one; return the previous one."""
         before = self._current.get(model.name)
-        # A new, sorted one: others may be iterating over the old one.
+        # Replaced, not changed: others may be iterating over it.
         self._current = dict(sorted({**self._current, model.name: model}.items()))
         return before.version if before else None
 
@@ -96,7 +96,7 @@ class ModelRegistry:
             "name": model.name,
             "version": model.version,
             "versions": self._versions(model),
-            "refused": self._scanner.refused(name),
+            "refused": self._scanner.rejected(name),
             "task": manifest.task,
             "labels": [
                 {"name": label.name, "threshold": label.threshold} for label in manifest.labels

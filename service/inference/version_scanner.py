@@ -1,4 +1,4 @@
-"""Finds new versions in the artefacts folder, and remembers which were refused and why."""
+"""Finds new versions in the artefacts folder, and remembers which were rejected and why."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from common.errors import ArtefactError
 from models.pin import FILE, Pin, update_candidates
 from models.store import Model, Signature, Store
 from service.log import log
+
+
+def log_rejected(name: str, version: str, why: str) -> None:
+    """Log that a version cannot be served, and why."""
+    log("version rejected", model=name, version=version, why=why)
 
 
 class Candidate(NamedTuple):
@@ -29,7 +34,7 @@ class VersionScanner:
         self._models = models
         self._pins: dict[str, Pin | None] = {}
         """As read when the versions served now became current."""
-        self._refused: dict[tuple[str, str], tuple[Signature, str]] = {}
+        self._rejected: dict[tuple[str, str], tuple[Signature, str]] = {}
         self._seen: dict[tuple[str, str], Signature] = {}
 
     def names(self) -> list[str]:
@@ -53,15 +58,15 @@ class VersionScanner:
     def first(self, name: str) -> Model:
         """Return the newest valid version, or the pinned one, checked. Raises ArtefactError."""
         self._pins[name] = self._pin(name, None)
-        model, refused = self._store.first(name)
-        for version, why in refused.items():
-            self.refuse(name, version, why)
+        model, rejected = self._store.first(name)
+        for version, why in rejected.items():
+            self.reject(name, version, why)
         return model
 
     def scan(self, served: Mapping[str, str]) -> list[Candidate]:
         """Return the versions to serve instead of those served now, best first. Raises OSError.
 
-        A refused version is left out until its files change; a new one until they are the same in
+        A rejected version is left out until its files change; a new one until they are the same in
         two scans, as the copy may be unfinished. served: version by model.
         """
         loadable = []
@@ -85,28 +90,28 @@ class VersionScanner:
         return loadable
 
     def load(self, name: str, version: str) -> Model:
-        """Return a version, checked and warmed. Raises NotFound; ArtefactError when refused."""
+        """Return a version, checked and warmed. Raises NotFound; ArtefactError when rejected."""
         signature = self._store.signature(name, version)
         try:
             return self._store.load(name, version)
         except ArtefactError as error:
-            self.refuse(name, version, str(error), signature)
+            self.reject(name, version, str(error), signature)
             raise
 
-    def refuse(self, name: str, version: str, why: str, signature: Signature | None = None) -> None:
+    def reject(self, name: str, version: str, why: str, signature: Signature | None = None) -> None:
         """Remember why a version cannot be served; log it once for each change.
 
-        signature: of the refused files; with an empty one, the next scan tries the version again.
+        signature: of the rejected files; with an empty one, the next scan tries the version again.
         """
         signature = self._store.signature(name, version) if signature is None else signature
-        if self._refused.get((name, version)) != (signature, why):
-            log("version refused", model=name, version=version, why=why)
-        self._refused[name, version] = (signature, why)
+        if self._rejected.get((name, version)) != (signature, why):
+            log_rejected(name, version, why)
+        self._rejected[name, version] = (signature, why)
 
     def switched(self, model: Model, pin: Pin | None) -> None:
         """Remember which version is current now, and the pin that it became current by."""
         self._pins[model.name] = pin
-        self._refused.pop((model.name, model.version), None)
+        self._rejected.pop((model.name, model.version), None)
 
     def save(self, name: str, pin: Pin | None) -> bool:
         """Write a pin for other processes and the next start; return whether that worked."""
@@ -117,31 +122,31 @@ class VersionScanner:
             return False
         return True
 
-    def refused(self, name: str) -> dict[str, str]:
-        """Return the refused versions of a model, and why. Safe to call from any thread."""
+    def rejected(self, name: str) -> dict[str, str]:
+        """Return the rejected versions of a model, and why. Safe to call from any thread."""
         return {
-            version: why for (of, version), (_, why) in self._refused.copy().items() if of == name
+            version: why for (of, version), (_, why) in self._rejected.copy().items() if of == name
         }
 
     def _pin(self, name: str, default: Pin | None) -> Pin | None:
         try:
             pin = self._store.pin(name)
         except ArtefactError as error:
-            self.refuse(name, FILE, str(error), ())
+            self.reject(name, FILE, str(error), ())
             return default
-        self._refused.pop((name, FILE), None)
+        self._rejected.pop((name, FILE), None)
         return pin
 
     def _is_loadable(self, name: str, version: str) -> bool:
-        """Return whether a version's files are those of the scan before, and not refused."""
+        """Return whether a version's files are those of the scan before, and not rejected."""
         key, signature = (name, version), self._store.signature(name, version)
         before, self._seen[key] = self._seen.get(key), signature
-        return before == signature and self._refused.get(key, ((), ""))[0] != signature
+        return before == signature and self._rejected.get(key, ((), ""))[0] != signature
 
     def _forget(self, name: str, versions: list[str]) -> None:
         """Forget removed versions."""
         kept = {*versions, FILE}
-        for known in (self._refused, self._seen):
+        for known in (self._rejected, self._seen):
             # A copy: the event loop's thread may add to it meanwhile.
             for key in list(known):
                 if key[0] == name and key[1] not in kept:

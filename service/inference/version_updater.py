@@ -105,7 +105,7 @@ class VersionUpdater:
         for name, version, pin in candidates:
             begin = time.monotonic()
             if name not in done:
-                # The scanner keeps the reason.
+                # The scanner has logged the reason; the next candidate may do.
                 with suppress(ArtefactError, NotFound):
                     self._switch(await self._prepared(name, version), pin, begin)
                     done.add(name)
@@ -116,7 +116,7 @@ class VersionUpdater:
         try:
             await self._prepare(name, version)
         except ArtefactError as error:
-            self._scanner.refuse(name, version, str(error), ())
+            self._scanner.reject(name, version, str(error), ())
             raise
         return model
 

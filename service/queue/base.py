@@ -12,11 +12,16 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import TimbreError
+from common.errors import Busy, Late, TimbreError
 from features.config import Tensor
 
 HEARTBEAT_S = 0.5
 """How often a worker sends a heartbeat and reclaims jobs of dead workers."""
+SHUTTING_DOWN = "the queue is shutting down"
+REPLACED = "replaced by a newer window"
+"""In a full queue."""
+OVERTAKEN = "overtaken by a newer window"
+"""In a queue so slow that the job was stale."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -45,9 +50,30 @@ class JobResult:
     scores: npt.NDArray[np.float32]
     """Shape (labels,)."""
     queue_ms: float
-    """From submission to the start of the model; in Redis, the way back as well."""
+    """From submission to the model call; with Redis, the time that the reply takes is included."""
     model_ms: float
     """The model call that the job was part of."""
+
+
+def queue_full(pending: int, *, model: str = "") -> Busy:
+    """Return the error of a job that a full queue rejects.
+
+    model: whose jobs are pending, if each model has a queue of its own.
+    """
+    of_model = f" for {model!r}" if model else ""
+    return Busy(f"the queue is full: {pending} jobs are pending{of_model}")
+
+
+def time_left(job: Job, now: float) -> float:
+    """Return the seconds until a job's deadline. Raises Late if it has passed."""
+    if job.deadline <= now:
+        raise Late("the deadline passed before the job was submitted")
+    return job.deadline - now
+
+
+def no_result(job: Job) -> Late:
+    """Return the error of a job whose deadline passed before its result."""
+    return Late(f"no answer from {job.model!r} within the deadline")
 
 
 class JobQueue(Protocol):

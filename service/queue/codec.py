@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -32,14 +31,6 @@ The id and the payload follow.
 """
 
 
-class JobMessage(NamedTuple):
-    """A job and the address of its reply."""
-
-    job: Job
-    reply_to: str
-    """Name of the gateway that waits for the reply."""
-
-
 def encode_job(job: Job, *, reply_to: str, now: float) -> bytes:
     """Return a job as bytes; its deadline is encoded as time left, since clocks differ.
 
@@ -57,8 +48,11 @@ def encode_job(job: Job, *, reply_to: str, now: float) -> bytes:
     )
 
 
-def decode_job(data: bytes, *, since: float) -> JobMessage:
-    """Return the job of these bytes, encoded at `since` (time.monotonic()). Raises InputError."""
+def decode_job(data: bytes, *, since: float) -> tuple[Job, str]:
+    """Return the job of these bytes, and the name of the gateway that waits for the reply.
+
+    since: time.monotonic() when it was encoded. Raises InputError.
+    """
     try:
         magic, version, live, kind, dimensions, left_ms, length = _JOB.unpack_from(data)
         _check(magic == b"TJ" and version == FORMAT and live <= 1 and dimensions <= MAX_DIMENSIONS)
@@ -83,7 +77,7 @@ def decode_job(data: bytes, *, since: float) -> JobMessage:
         live=bool(live),
         stream=stream,
     )
-    return JobMessage(job, reply_to)
+    return job, reply_to
 
 
 def encode_reply(reply: Reply) -> bytes:

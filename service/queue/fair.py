@@ -91,7 +91,7 @@ class FairQueue(Generic[Item]):
         return len(self._queues[True]) + len(self._queues[False])
 
     def full(self, *, live: bool, size: int) -> bool:
-        """Return whether an item of this kind and size does not fit; clips never use live room."""
+        """Return whether an item does not fit; live items and clips have separate bounds."""
         queue = self._queues[live]
         return len(queue) >= self._limit or queue.size + size > self._max_size
 

@@ -1,6 +1,8 @@
-"""Flow control of live jobs before a shared queue: a credit of jobs in flight, adapted by AIMD.
+"""Flow control of live jobs before a shared queue: a bounded number of them is in flight.
 
-The others wait here, where newer windows of a stream overtake its older ones.
+The bound, the credit, grows a little with each reply that waited less than the target while jobs
+wait here, and shrinks with each that waited longer. Of the waiting jobs of a stream, newer windows
+overtake the older ones.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import asyncio
 import time
 
 from common.errors import Busy
-from service.queue.base import Job
+from service.queue.base import OVERTAKEN, REPLACED, Job, queue_full
 from service.queue.fair import STALE, RoundRobin
 
 TARGET_S = 0.1
@@ -42,7 +44,7 @@ class FlowControl:
         if not len(self._waiting) and self.in_flight < self.credit:
             self.in_flight += 1
             return
-        self._make_room(job)
+        self._replace_oldest_if_full(job)
         now, future = time.monotonic(), asyncio.get_running_loop().create_future()
         self._waiting.add(job.stream, job.id, future, stale=now + STALE * (job.deadline - now))
         try:
@@ -66,7 +68,7 @@ class FlowControl:
         while len(self._waiting) and self.in_flight < self.credit:
             future, overtaken = self._waiting.pop(now=time.monotonic())
             for other in overtaken:
-                _reject(other, "overtaken by a newer window")
+                _reject(other, OVERTAKEN)
             if not future.done():
                 future.set_result(None)
                 self.in_flight += 1
@@ -78,12 +80,12 @@ class FlowControl:
             self._removed.clear()
             await self._removed.wait()
 
-    def _make_room(self, job: Job) -> None:
+    def _replace_oldest_if_full(self, job: Job) -> None:
         if len(self._waiting) >= self._limit:
             oldest = self._waiting.pop_oldest(job.stream)
             if oldest is None:
-                raise Busy(f"the queue is full: {len(self._waiting)} jobs are pending")
-            _reject(oldest, "replaced by a newer window")
+                raise queue_full(len(self._waiting))
+            _reject(oldest, REPLACED)
 
 
 def _reject(future: asyncio.Future[None], why: str) -> None:

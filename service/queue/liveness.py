@@ -1,9 +1,19 @@
-"""Which workers are alive, from heartbeats that change, whatever the clocks are set to. Pure."""
+"""Which workers are alive, from heartbeats that change, whatever the clocks are set to. Pure.
+
+The limits below differ by the cost of a mistake. A job of a living worker that is reclaimed runs
+twice, which is harmless: that limit is short. A gateway without living workers rejects requests:
+its limit spans several heartbeats. A worker that is unregistered too early only registers again;
+nothing waits for it.
+"""
 
 from __future__ import annotations
 
+RECLAIM_MS = 1_500
+"""A job whose worker has sent no heartbeat for so long is reclaimed by another."""
 ALIVE_S = 4.0
-"""A worker without a heartbeat for so long counts as dead."""
+"""A worker without a heartbeat for so long counts as dead in the gateways."""
+UNREGISTER_AFTER_S = 600
+"""A worker without a heartbeat for so long is unregistered."""
 
 
 class Liveness:

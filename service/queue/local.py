@@ -14,9 +14,18 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import Busy, Late, Leaving
+from common.errors import Busy, Leaving
 from features.config import Tensor
-from service.queue.base import Job, JobResult
+from service.queue.base import (
+    OVERTAKEN,
+    REPLACED,
+    SHUTTING_DOWN,
+    Job,
+    JobResult,
+    no_result,
+    queue_full,
+    time_left,
+)
 from service.queue.fair import STALE, FairQueue
 
 IDLE_S = 5.0
@@ -80,7 +89,7 @@ class LocalQueue:
         Raises Busy when full, Late past the deadline, Leaving after `close`.
         """
         if self._closing:
-            raise Leaving("the queue is shutting down")
+            raise Leaving(SHUTTING_DOWN)
         key = (job.model, job.version)
         if key not in self._models:
             self._models[key] = _ModelQueue(
@@ -115,18 +124,17 @@ class _ModelQueue:
 
     async def submit(self, job: Job) -> JobResult:
         now = time.monotonic()
-        if job.deadline <= now:
-            raise Late("the deadline passed before the job was submitted")
+        left_s = time_left(job, now)
         entry = _PendingJob(job, now, self._loop.create_future())
         with self._changed:
             self._start_thread()
             self._admit(entry)
             self._changed.notify()
         try:
-            async with asyncio.timeout(job.deadline - now):
+            async with asyncio.timeout(left_s):
                 return await entry.future
         except TimeoutError:
-            raise Late(f"no answer from {job.model!r} within the deadline") from None
+            raise no_result(job) from None
         finally:
             with self._changed:
                 self.pending.discard(job.stream, job.id, live=job.live)
@@ -155,23 +163,21 @@ class _ModelQueue:
         if self.pending.full(live=job.live, size=size):
             replaced = self.pending.pop_oldest(job.stream) if job.live else None
             if replaced is None or self.pending.full(live=job.live, size=size):
-                raise Busy(
-                    f"the queue is full: {len(self.pending)} jobs are pending for {job.model!r}"
-                )
-            _fail([replaced], Busy("replaced by a newer window"))
+                raise queue_full(len(self.pending), model=job.model)
+            _fail([replaced], Busy(REPLACED))
         stale = entry.since + STALE * (job.deadline - entry.since)
         self.pending.add(job.stream, job.id, entry, live=job.live, size=size, stale=stale)
 
     def _run(self) -> None:
         """Run batches until idle for a while, or closed and empty. In the thread."""
-        while (found := self._pop_batch()) is not None:
+        while (popped := self._pop_batch()) is not None:
             begin = time.monotonic()
             # Late jobs get their error from the timeout in `submit`.
-            batch = [entry for entry in found[0] if entry.job.deadline > begin]
+            batch = [entry for entry in popped if entry.job.deadline > begin]
             outcome = self._predict(batch)
             self._post(self._deliver, batch, outcome, begin, time.monotonic())
 
-    def _pop_batch(self) -> tuple[list[_PendingJob], list[_PendingJob]] | None:
+    def _pop_batch(self) -> list[_PendingJob] | None:
         with self._changed:
             while not len(self.pending):
                 if self._closing or not (self._changed.wait(IDLE_S) or len(self.pending)):
@@ -179,10 +185,10 @@ class _ModelQueue:
                     if self._closing:
                         self._post(self._ended.set)
                     return None
-            found = self.pending.pop(self._max_batch, now=time.monotonic())
-        if found[1]:
-            self._post(_fail, found[1], Busy("overtaken by a newer window"))
-        return found
+            batch, overtaken = self.pending.pop(self._max_batch, now=time.monotonic())
+        if overtaken:
+            self._post(_fail, overtaken, Busy(OVERTAKEN))
+        return batch
 
     def _predict(self, batch: list[_PendingJob]) -> Any:
         """Return the scores, or what the model raised, which is a result as well."""

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from common.budget import Budget
-from common.errors import Busy, Late, Leaving
+from common.errors import Busy, Leaving
 from service.log import trace
 from service.queue import redis_versions
-from service.queue.base import Job, JobResult
+from service.queue.base import SHUTTING_DOWN, Job, JobResult, no_result, time_left
 from service.queue.codec import encode_job
 from service.queue.flow_control import FlowControl
 from service.queue.pending import PendingReplies
@@ -96,19 +96,18 @@ class RedisQueue:
         """
         now = time.monotonic()
         if self._closing:
-            raise Leaving("the queue is shutting down")
+            raise Leaving(SHUTTING_DOWN)
         if self._health.redis_down:
             raise Busy(self._health.redis_down)
-        if job.deadline <= now:
-            raise Late("the deadline passed before the job was submitted")
+        left_s = time_left(job, now)
         with self._budgets[LIVE_JOBS if job.live else CLIP_JOBS].hold(job.tensor.nbytes):
             try:
-                async with asyncio.timeout(job.deadline - now):
+                async with asyncio.timeout(left_s):
                     return await (
                         self._run_live(job, now) if job.live else self._run(job, CLIP_JOBS, now)
                     )
             except TimeoutError:
-                raise Late(f"no answer from {job.model!r} within the deadline") from None
+                raise no_result(job) from None
 
     async def _run_live(self, job: Job, since: float) -> JobResult:
         """Run a job once flow control lets it through."""

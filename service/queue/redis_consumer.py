@@ -13,6 +13,7 @@ from common.errors import Failed, InputError
 from service.log import log
 from service.queue.base import ClaimedJob, Reply
 from service.queue.codec import decode_job, encode_reply
+from service.queue.liveness import RECLAIM_MS, UNREGISTER_AFTER_S
 from service.queue.redis_connection import CLOSE_S, REDIS_ERRORS, close, connect, create_streams
 from service.queue.redis_keys import (
     CLIP_JOBS,
@@ -26,8 +27,6 @@ from service.queue.redis_keys import (
 )
 from service.queue.redis_versions import report_versions, requested_versions
 
-RECLAIM_MS = 1_500
-"""A job whose worker has sent no heartbeat for so long is reclaimed."""
 MAX_ATTEMPTS = 3
 """Workers that a job may be claimed by before it goes to the dead letters."""
 MAX_REPLIES = 10_000
@@ -35,8 +34,6 @@ MAX_REPLIES = 10_000
 REPLIES_MS = 60_000
 """How long the replies to a gateway that does not read are kept."""
 MAX_DEAD_LETTERS = 1_000
-UNREGISTER_AFTER_S = 600
-"""A worker without a heartbeat for so long is unregistered."""
 CLOCK_STEP_S = 1.0
 """A larger change of Redis' clock against ours between two heartbeats means that it was set."""
 CLOCK_DISTRUST_S = 60.0
@@ -74,17 +71,17 @@ class RedisConsumer:
 
     async def claim(self, count: int, *, wait_s: float) -> list[ClaimedJob]:
         """Return up to `count` live jobs, then up to `count` clips; wait for the first."""
-        found = (
+        batches = (
             await self._redis.xreadgroup(GROUP, self.name, {LIVE_JOBS: ">"}, count=count)
             if self._live_only
             else None
         )
-        if not found:
+        if not batches:
             wait_ms = max(1, round(1e3 * wait_s)) if wait_s else None
-            found = await self._redis.xreadgroup(
+            batches = await self._redis.xreadgroup(
                 GROUP, self.name, {LIVE_JOBS: ">", CLIP_JOBS: ">"}, count=count, block=wait_ms
             )
-        entries = {key.decode(): batch for key, batch in found or []}
+        entries = {key.decode(): batch for key, batch in batches or []}
         self._live_only = len(entries.get(LIVE_JOBS, ())) >= count
         return [
             claimed
@@ -96,7 +93,7 @@ class RedisConsumer:
     async def complete(self, claimed: Collection[ClaimedJob], replies: Iterable[Reply]) -> None:
         """Send the replies, acknowledge and delete the jobs, all or nothing."""
         payloads = defaultdict(list)
-        gateways = {each.job.id: each.reply_to for each in claimed}
+        gateways = {claim.job.id: claim.reply_to for claim in claimed}
         for reply in replies:
             payloads[gateways[reply.job_id]].append(encode_reply(reply))
         async with self._redis.pipeline(transaction=True) as pipe:
@@ -223,7 +220,7 @@ class RedisConsumer:
 
 def _by_key(claimed: Iterable[ClaimedJob]) -> dict[str, list[bytes]]:
     entries = defaultdict(list)
-    for each in claimed:
-        receipt: Receipt = each.receipt
+    for claim in claimed:
+        receipt: Receipt = claim.receipt
         entries[receipt.key].append(receipt.entry)
     return entries

@@ -17,9 +17,9 @@ GROUP = "workers"
 REPLIES = "{timbre}:answers:"
 """Stream of each gateway, by its name: replies to its jobs; field `answers`."""
 GATEWAYS = "{timbre}:gateway:"
-"""String of each gateway, by its name.
+"""String of each gateway, by its name, set by each health check.
 
-Written all the time: Redis may be full, a replica, or have lost its data.
+The command fails while Redis is full or a replica; an absent key means that Redis lost its data.
 """
 WORKERS = "{timbre}:workers"
 """Sorted set: each worker and the seconds of its last heartbeat."""

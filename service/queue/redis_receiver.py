@@ -31,11 +31,11 @@ class ReplyReceiver:
             if self._read:
                 pipe.xdel(self.key, *self._read)
             pipe.xread({self.key: "0-0"}, block=BLOCK_MS)
-            *deleted, found = await pipe.execute(raise_on_error=False)
-        if isinstance(found, Exception):
-            raise found
-        entries = found[0][1] if found else []
-        delete_failed = any(isinstance(each, Exception) for each in deleted)
+            *deleted, streams = await pipe.execute(raise_on_error=False)
+        if isinstance(streams, Exception):
+            raise streams
+        entries = streams[0][1] if streams else []
+        delete_failed = any(isinstance(result, Exception) for result in deleted)
         if entries or not delete_failed:
             self._read = [entry for entry, _ in entries]
         for _, fields in entries:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from common.errors import Busy
-from service.queue.base import Reply
+from service.queue.base import Reply, queue_full
 from service.queue.pending import PendingReplies
 from service.queue.redis_connection import REDIS_ERRORS
 from service.queue.redis_keys import GROUP, JOB_STREAMS
@@ -103,10 +103,11 @@ class JobSender:
             return
         for (job_id, data), entry in zip(batch.items(), result, strict=True):
             if entry is None:
-                self._reject([job_id], f"the queue is full: {self._max_jobs} jobs are pending")
+                self._reject([job_id], str(queue_full(self._max_jobs)))
             elif job_id in self._pending:
                 self._sent[job_id] = _Sent(key, entry, data)
-            else:  # cancelled during the round trip
+            else:
+                # It was cancelled during the round trip, when its entry was not known yet.
                 self._withdrawn.append((key, entry))
                 self._changed.set()
 

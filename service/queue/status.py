@@ -80,7 +80,7 @@ def _letter(entry: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
     }
     letter["at"] = int(entry.split(b"-")[0]) / 1e3
     try:
-        job = decode_job(fields.get(b"job", b""), since=0.0).job
+        job, _ = decode_job(fields.get(b"job", b""), since=0.0)
     except InputError:
         return letter | {"job": "not a job", "model": "", "version": "", "shape": []}
     return letter | {

@@ -42,9 +42,10 @@ def runner(app: web.Application, settings: Settings, *, shutdown_s: float) -> we
     return web.AppRunner(
         app,
         access_log=None,
-        # When a client disconnects, its pending jobs are cancelled.
+        # By default aiohttp finishes work whose client has disconnected.
         handler_cancellation=True,
         shutdown_timeout=shutdown_s,
+        # This timer of aiohttp runs until the headers of the next request are complete.
         keepalive_timeout=settings.head_timeout,
         # Sound and pictures are compressed already, and a small body could expand to a huge one.
         auto_decompress=False,
@@ -89,7 +90,7 @@ class ConnectionLimiter:
         connections = self._server.connections
         if len(connections) + len(self.handshakes) < self._limit:
             return self._server()
-        # Connections without TLS yet are closed first, the oldest before the others.
+        # A connection without TLS yet has sent no request: to close it costs a client least.
         handshake = next(iter(self.handshakes), None)
         idle = None if handshake else next((open_ for open_ in connections if _idle(open_)), None)
         closed = (

@@ -1,4 +1,4 @@
-"""A worker process: claims jobs from the queue, runs models on them, replies. Nothing else."""
+"""A worker process: claims jobs, runs models on them, replies; loads the requested versions."""
 
 from __future__ import annotations
 
@@ -104,12 +104,12 @@ class Worker:
     async def _complete(self, batch: list[ClaimedJob]) -> None:
         now = time.monotonic()
         # The gateways of late jobs have timed out by their own clocks.
-        in_time = [each for each in batch if each.job.deadline > now]
+        in_time = [claim for claim in batch if claim.job.deadline > now]
         await self._jobs.complete(batch, await self._predict(in_time) if in_time else [])
 
     async def _predict(self, batch: list[ClaimedJob]) -> list[Reply]:
         running = asyncio.get_running_loop().run_in_executor(self._thread, self._run_model, batch)
-        until = max(each.job.deadline for each in batch)
+        until = max(claim.job.deadline for claim in batch)
         while True:
             await asyncio.wait((running,), timeout=HEARTBEAT_S)
             if running.done():
@@ -121,7 +121,7 @@ class Worker:
 
     def _run_model(self, batch: list[ClaimedJob]) -> list[Reply]:
         """Return a reply for each job; an error of the model is a reply as well."""
-        jobs = [each.job for each in batch]
+        jobs = [claim.job for claim in batch]
         tensors: Any = np.stack([job.tensor for job in jobs])
         try:
             model = self._find(jobs[0].model, jobs[0].version)
@@ -147,9 +147,9 @@ class Worker:
 def batches(claimed: list[ClaimedJob], *, limit: int) -> list[list[ClaimedJob]]:
     """Return jobs that one model call can run together, first come first; at most `limit` each."""
     groups: dict[tuple[Any, ...], list[ClaimedJob]] = defaultdict(list)
-    for each in claimed:
-        job = each.job
-        groups[job.model, job.version, job.tensor.dtype, job.tensor.shape].append(each)
+    for claim in claimed:
+        job = claim.job
+        groups[job.model, job.version, job.tensor.dtype, job.tensor.shape].append(claim)
     return [
         group[at : at + limit] for group in groups.values() for at in range(0, len(group), limit)
     ]

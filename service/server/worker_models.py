@@ -8,6 +8,7 @@ from collections.abc import Collection
 from common.errors import ArtefactError, TimbreError
 from models.recent import RecentModels
 from models.store import Model, Signature, Store
+from service.inference.version_scanner import log_rejected
 from service.log import log
 
 
@@ -34,7 +35,7 @@ class WorkerModels:
         for name in names or self._store.names():
             model, rejected = self._store.first(name)
             for version, why in rejected.items():
-                log("version refused", model=name, version=version, why=why)
+                log_rejected(name, version, why)
             self._models[f"{name}:{model.version}"] = model
         if not self._models:
             raise ArtefactError(f"no artefact of any model in {self._store.path}")
@@ -54,11 +55,12 @@ class WorkerModels:
 
     async def _load(self, name: str) -> None:
         signature = self._signature(name)
+        model_name, version = name.split(":")
         try:
-            model = await asyncio.to_thread(self._store.load, *name.split(":"))
+            model = await asyncio.to_thread(self._store.load, model_name, version)
         except TimbreError as error:
             if self._rejected.get(name) != (signature, str(error)):
-                log("version refused", model=name, why=error)
+                log_rejected(model_name, version, str(error))
             self._rejected[name] = (signature, str(error))
         else:
             log("model loaded", model=name)

@@ -42,7 +42,8 @@ class Outbox:
         self._model_rate = model_rate
         self._complete = complete
         self._queue: deque[Event] = deque()
-        self._pending: deque[LiveWindow] = deque()  # those of the queue that are not dropped
+        self._pending: deque[LiveWindow] = deque()
+        """Windows in the queue that are not dropped; `max_waiting` bounds them."""
         self._added = asyncio.Event()
         self._removed = asyncio.Event()
         self._closed = False

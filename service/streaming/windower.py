@@ -1,4 +1,7 @@
-"""Bytes of one live stream to windows, every sample accounted for. No I/O, no clock."""
+"""Bytes of one live stream to windows, every sample accounted for: no I/O, no clock.
+
+A `LiveWindow` also has fields that the handler and the outbox set: times, model, request.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,7 @@ class LiveWindow:
     model: Model | None = None
     """The version that answers it: the current one when the window was complete."""
     request: asyncio.Task[Prediction] | None = None
-    """Runs while windows before this one are still pending."""
+    """Its inference, if started while earlier windows are pending; else it starts in its turn."""
 
     def cancel(self) -> None:
         """Cancel the request, if there is one."""

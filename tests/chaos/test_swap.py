@@ -106,7 +106,7 @@ async def test_versions_come_and_go_under_many_live_streams(
             await heard_by_all("3")
             put(folder, 4, broken=True)
             await asyncio.to_thread(
-                server.until, "version refused model=toy version=4", times=2 if several else 1
+                server.until, "version rejected model=toy version=4", times=2 if several else 1
             )
             async with session.post(f"{url}/v1/models/toy/load", json={"version": "1"}) as answer:
                 assert answer.status == 200
@@ -116,7 +116,7 @@ async def test_versions_come_and_go_under_many_live_streams(
             enough.set()
         for each in listeners:
             assert each.check() == ["2", "3", "1", "5"]
-    refusals = server.find("version refused model=toy version=4")
+    refusals = server.find("version rejected model=toy version=4")
     assert len(refusals) == (2 if several else 1)
     assert not server.find("fault|Traceback|exited")
     await until(lambda: handles(*pids) <= before + 10)

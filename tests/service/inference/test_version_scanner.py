@@ -56,8 +56,8 @@ def test_a_rejected_version_is_no_candidate_until_its_files_change(scanner, fold
         for name, version, _ in scanner.scan(SERVED):
             with pytest.raises(ArtefactError):
                 scanner.load(name, version)
-    assert list(scanner.refused("toy")) == ["3"]
-    assert capsys.readouterr().err.count("version refused") == 1
+    assert list(scanner.rejected("toy")) == ["3"]
+    assert capsys.readouterr().err.count("version rejected") == 1
     shutil.copy(folder / "toy" / "2" / "model.onnx", broken / "model.onnx")
     assert scanner.scan(SERVED) == []
     assert [each.version for each in scanner.scan(SERVED)] == ["3"]
@@ -67,9 +67,9 @@ def test_a_version_rejected_without_a_signature_is_tried_again_at_the_next_scan(
     put(folder, 3)
     scanner.scan(SERVED)
     assert len(scanner.scan(SERVED)) == 1
-    scanner.refuse("toy", "3", "a worker cannot load it", ())
+    scanner.reject("toy", "3", "a worker cannot load it", ())
     assert len(scanner.scan(SERVED)) == 1
-    assert scanner.refused("toy") == {"3": "a worker cannot load it"}
+    assert scanner.rejected("toy") == {"3": "a worker cannot load it"}
 
 
 def test_a_pin_of_another_process_makes_an_older_version_a_candidate(scanner, folder):
@@ -84,18 +84,18 @@ def test_a_pin_of_another_process_makes_an_older_version_a_candidate(scanner, fo
 def test_an_unreadable_pin_changes_nothing_and_is_reported(scanner, folder):
     (folder / "toy" / FILE).write_text("nonsense")
     assert scanner.scan(SERVED) == scanner.scan(SERVED) == []
-    assert list(scanner.refused("toy")) == [FILE]
+    assert list(scanner.rejected("toy")) == [FILE]
     (folder / "toy" / FILE).unlink()
     scanner.scan(SERVED)
-    assert scanner.refused("toy") == {}
+    assert scanner.rejected("toy") == {}
 
 
 def test_a_removed_version_is_dropped_and_a_removed_folder_is_no_error(scanner, folder):
     broken = put(folder, 3, broken=True)
-    scanner.refuse("toy", "3", "broken")
+    scanner.reject("toy", "3", "broken")
     shutil.rmtree(broken)
     scanner.scan(SERVED)
-    assert scanner.refused("toy") == {}
+    assert scanner.rejected("toy") == {}
     shutil.rmtree(folder)
     assert scanner.scan(SERVED) == []
 

@@ -177,7 +177,7 @@ async def test_an_invalid_version_is_logged_once_and_served_when_repaired(server
     listener = await listen(server)
     await listener.exchange()
     broken = put(folder, 3, broken=True)
-    await until(lambda: server.gateway.scanner.refused("toy"))
+    await until(lambda: server.gateway.scanner.rejected("toy"))
     await asyncio.sleep(0.2)
     assert await listener.exchange() == "2"
     assert (await server.get("/readyz"))[0] == 200
@@ -185,7 +185,7 @@ async def test_an_invalid_version_is_logged_once_and_served_when_repaired(server
     assert (described["version"], described["versions"]) == ("2", ["1", "2", "3"])
     assert list(described["refused"]) == ["3"]
     assert "sha256" in described["refused"]["3"]
-    lines = [line for line in capsys.readouterr().err.splitlines() if "version refused" in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "version rejected" in line]
     assert len(lines) == 1
     assert "model=toy version=3" in lines[0]
     shutil.copy(folder / "toy" / "2" / "model.onnx", broken / "model.onnx")
@@ -211,8 +211,8 @@ def test_an_unfinished_copy_is_pending_and_not_rejected(folder, capsys):
             assert scanner.scan(serving) == []
     assert [each.version for each in scanner.scan(serving)] == ["3"]
     assert scanner.load("toy", "3").version == "3"
-    assert scanner.refused("toy") == {}
-    assert "version refused" not in capsys.readouterr().err
+    assert scanner.rejected("toy") == {}
+    assert "version rejected" not in capsys.readouterr().err
 
 
 async def test_an_older_version_loaded_by_hand_stays_until_a_newer_one_than_all_comes(
@@ -359,7 +359,7 @@ async def test_a_start_with_a_broken_latest_version_serves_the_one_before(serve,
     server = await serve(artefacts=folder)
     assert served(server) == "2"
     assert list((await server.get("/v1/models/toy"))[1]["refused"]) == ["3"]
-    assert "version refused model=toy version=3" in capsys.readouterr().err
+    assert "version rejected model=toy version=3" in capsys.readouterr().err
 
 
 async def test_a_new_model_is_served_when_its_first_version_comes_unless_others_are_named(

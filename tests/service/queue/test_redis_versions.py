@@ -125,7 +125,7 @@ async def test_a_version_is_not_served_until_every_worker_has_loaded_it(
     server = await serve(artefacts=folder, redis=redis_url)
     listener = await listen(server)
     put(folder, 3)
-    await until(lambda: server.gateway.scanner.refused("toy"))
+    await until(lambda: server.gateway.scanner.rejected("toy"))
     assert served(server) == "2"
     assert (await server.get("/v1/models/toy"))[1]["refused"] == {
         "3": "toy 3: not loaded by worker far"

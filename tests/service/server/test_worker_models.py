@@ -30,7 +30,7 @@ def test_it_starts_with_the_newest_usable_version_of_each_and_logs_unusable_ones
     models = WorkerModels(Store(folder))
     models.load(())
     assert models.loaded == ["toy:2", "toy-net:1"]
-    assert "version refused model=toy version=3" in capsys.readouterr().err
+    assert "version rejected model=toy version=3" in capsys.readouterr().err
     narrow = WorkerModels(Store(folder))
     narrow.load(("toy-net",))
     assert narrow.loaded == ["toy-net:1"]
@@ -78,7 +78,7 @@ async def test_an_invalid_version_is_loaded_once_per_change_and_delays_no_other(
         models.request({"toy:2", "toy:3", "toy:4", "tuba:1"})
         await asyncio.sleep(0.02)
     assert models.loaded == ["toy:2"]
-    assert capsys.readouterr().err.count("version refused model=toy:3") == 1
+    assert capsys.readouterr().err.count("version rejected model=toy version=3") == 1
     put(folder, 4, of=folder / "toy" / "2")
 
     def done():
