@@ -24,12 +24,12 @@ def test_list_shows_name_version_input_and_status(artefacts, capsys):
     ]
 
 
-def test_list_shows_a_broken_version_as_refused_with_the_reason(broken, capsys):
+def test_list_shows_a_broken_version_as_rejected_with_the_reason(broken, capsys):
     assert main(["list", "--artefacts", str(broken), "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
     assert (first["version"], first["status"], first["labels"]) == ("1", "ok", 3)
     assert second["version"] == "2"
-    assert second["status"].startswith("refused: trio 2: report.md")
+    assert second["status"].startswith("rejected: trio 2: report.md")
 
 
 def test_list_of_an_empty_folder_is_empty(tmp_path, capsys):
@@ -79,9 +79,9 @@ def test_verify_answers_0_if_all_is_well(artefacts):
     assert main(["verify", "trio", "--artefacts", str(artefacts)]) == 0
 
 
-def test_verify_answers_1_and_the_reason_if_one_is_refused(broken, capsys):
+def test_verify_answers_1_and_the_reason_if_one_is_rejected(broken, capsys):
     assert main(["verify", "trio", "--artefacts", str(broken)]) == 1
-    assert "refused" in capsys.readouterr().out
+    assert "rejected" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
