@@ -14,15 +14,15 @@ class Forest:
     """Scaler, PCA and random forest on the 26 features."""
 
     components: int
-    """Kept by the PCA."""
+    """Principal components."""
     trees: int
-    """In the forest."""
+    """Trees of the forest."""
     leaves: int
-    """At most, per tree; the artefact's size follows from it."""
+    """Maximum of leaves per tree; the artefact's size follows from it."""
     min_samples_split: int
-    """Windows that a node needs to be split."""
+    """Minimum of windows in a node that is split."""
     rows: int
-    """Training windows at most, drawn at random."""
+    """Maximum of training windows, drawn at random."""
 
     def __post_init__(self) -> None:
         """Reject impossible settings."""
@@ -37,9 +37,9 @@ class Network:
     """Convolutions over the log-mel spectrogram."""
 
     channels: tuple[int, ...]
-    """Of each layer."""
+    """Channels of each layer."""
     strides: tuple[tuple[int, int], ...]
-    """Of each layer, in bands and frames."""
+    """Stride of each layer, in bands and frames."""
     depth_db: float
     """Dynamic range: what is further below the loudest point of a window is clipped."""
     members: int
@@ -59,9 +59,9 @@ class Network:
     blends: float
     """Mixup: share of windows that are mixed with another one."""
     tilt_db: float
-    """Standard deviation of random smooth changes over frequency."""
+    """Standard deviation in dB of random smooth changes over frequency."""
     shift: int
-    """Bands, at most, by which a batch is moved."""
+    """Maximum of bands by which a batch is shifted."""
     masks: float
     """SpecAugment: share of windows in which a stretch of bands or frames is masked."""
 

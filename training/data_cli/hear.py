@@ -59,7 +59,7 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
         for c in collection.clips
         if split.part[c.source] == "train" and len(starts(c, recipe.windows))
     ]
-    # Prefer windows that their clip fills.
+    # Prefer clips of at least one window: shorter ones are padded with silence.
     clips = [clip for clip in clips if clip.seconds >= recipe.windows.length] or clips
     rng = np.random.default_rng(recipe.seed)
     folders = []

@@ -37,7 +37,7 @@ RULE = (
 def instruments(changes: Sequence[str], out: Path, *, kinds: tuple[Kind, ...]) -> Table:
     """Return the table of the recipe's windows: training ones augmented, the others not.
 
-    The parts are made by source; a window of two sources that lie in different parts is in none.
+    The parts are made by source; a window of two sources in different parts is in no part.
     """
     from training.common.recipe import load
     from training.pipelines.instruments import gather

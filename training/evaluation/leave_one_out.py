@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from training.notes.window_set import WindowSet
 
 HeldOut: TypeAlias = tuple[npt.NDArray[Any], "Mask"]
-"""Tensors and labels of windows that follow a training and are not trained on."""
+"""Tensors and labels of held-out windows."""
 HistoryEntry: TypeAlias = dict[str, float]
-"""The state of a training: `loss` or `trees`, and on windows to held_out `held_out_loss` and
-`held_out_map`."""
+"""The state of a training: `loss` or `trees`, and `held_out_loss` and `held_out_map` on held-out
+windows."""
 MOST_HELD_OUT = 400
 NOISE = "noise-"
 """Sources whose names begin so are families of noise: other draws of them train than evaluate."""
@@ -51,9 +51,9 @@ class SourceScores:
     labels: Mask
     kind: npt.NDArray[np.str_]
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Which of the test windows these are."""
+    """Rows of the windows in the test set."""
     groups: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    """The sources by number, where `source` stands for many."""
+    """The sources by number, where `source` is a group of many."""
 
     @property
     def sources(self) -> npt.NDArray[np.str_]:

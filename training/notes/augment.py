@@ -48,13 +48,13 @@ class Augmentation:
     tilt: float = 0.0
     """dB per octave around 640 Hz."""
     bumps: tuple[tuple[float, float, float], ...] = ()
-    """Of the microphone: octaves from 640 Hz, width in octaves, dB."""
+    """Peaks of the microphone's response: octaves from 640 Hz, width in octaves, dB."""
     low_cut: float = 0.0
     """Hz; 12 dB per octave below it."""
     high_cut: float = 0.0
     """Hz; nothing is left above it (codec, telephone). 0: no cut."""
     room: int | None = None
-    """Which of the ROOMS."""
+    """Number of one of the ROOMS."""
     wet: float = 0.0
     """Amplitude of the room against the direct sound."""
     comb: tuple[float, float] = (0.0, 0.0)

@@ -28,13 +28,13 @@ _FREQUENCIES = np.maximum(np.fft.rfftfreq(WINDOW, 1 / RATE), 10.0)
 def silence(rng: np.random.Generator) -> Samples:
     """Return digital silence, a constant, or noise far below the level of any instrument."""
     kind = rng.integers(5)
-    quiet = 10 ** (rng.uniform(-110, -60) / 20)
+    level = 10 ** (rng.uniform(-110, -60) / 20)
     if kind == 0:
         return np.zeros(WINDOW, np.float32)
     if kind == 1:
         return np.full(WINDOW, rng.uniform(-0.02, 0.02), np.float32)
     sound = [coloured, hum, room_tone][kind - 2](rng)
-    return (sound * (quiet / max(1e-9, float(np.abs(sound).max())))).astype(np.float32)
+    return (sound * (level / max(1e-9, float(np.abs(sound).max())))).astype(np.float32)
 
 
 def noise(family: str, rng: np.random.Generator) -> Samples:

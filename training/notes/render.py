@@ -88,11 +88,11 @@ def library_of_fonts(source: str, fonts: Sequence[Path], cache: Path, *, jobs: i
 
 def usable_labels(font: Path) -> list[str]:
     """Return the labels that the font plays with samples of its own, and of that instrument."""
-    lies = mislabelled_programs(font)
+    mislabelled = mislabelled_programs(font)
     return [
         label
         for label in label_samples(font)
-        if label not in lies and (font.stem, label) not in BORROWED
+        if label not in mislabelled and (font.stem, label) not in BORROWED
     ]
 
 

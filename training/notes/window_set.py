@@ -2,7 +2,7 @@
 
 The kinds: `note` one note as it is; `solo` a phrase of one instrument; `mix` two to five
 instruments; `score` the same from written scores; `silence` and `noise` without any label. The rule
-for labels stands in `training.mixtures`.
+for labels is in `training.notes.mixtures`.
 
 A window has one source, or several joined by "+" where a mixture goes across libraries.
 `WindowSet.held_out` keeps every such window out of the training part when one of its sources is
@@ -57,19 +57,19 @@ class Spec:
     scores: tuple[Path, ...] = ()
     """MusicXML or MIDI files, or folders of them."""
     note: int = 150
-    """Per source and label."""
+    """Windows of single notes, per source and label."""
     solo: int = 600
-    """Per source and label."""
+    """Windows of phrases, per source and label."""
     mix: int = 2500
-    """Per source."""
+    """Mixtures, per source."""
     score: int = 1500
-    """Per source; none when there are no scores."""
+    """Mixtures from scores, per source; none without scores."""
     across: int = 6000
     """Mixtures across two or more sources, half of them from scores if there are any."""
     silence: int = 600
-    """Per family of noises."""
+    """Windows of silence, per family of noises."""
     noise: int = 2500
-    """Per family of noises."""
+    """Windows of noise, per family of noises."""
     augment: bool = True
     """Whether windows pass rooms, microphones, noise and codecs. Without: only the level varies."""
 

@@ -30,7 +30,7 @@ class Material:
     ensemble: str = ""
     """A folder of recordings for a last test, never trained on."""
     ensemble_labels: tuple[str, ...] = ()
-    """Which labels play there."""
+    """Labels that sound in the ensemble."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,19 +38,19 @@ class Counts:
     """How many windows of each kind; the fields of `training.notes.window_set.Spec`."""
 
     note: int
-    """Per source and label."""
+    """Windows of single notes, per source and label."""
     solo: int
-    """Per source and label."""
+    """Windows of phrases, per source and label."""
     mix: int
-    """Per source."""
+    """Mixtures, per source."""
     score: int
-    """Per source."""
+    """Mixtures from scores, per source."""
     across: int
     """Mixtures across sources."""
     silence: int
-    """Per family of noises."""
+    """Windows of silence, per family of noises."""
     noise: int
-    """Per family of noises."""
+    """Windows of noise, per family of noises."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +58,16 @@ class InstrumentsRecipe:
     """Everything that decides an artefact, but the code."""
 
     steps: str
-    """The pipeline that runs the recipe, one of PIPELINES."""
+    """The pipeline that runs the recipe, a name of training.common.recipe.PIPELINES."""
     data: str = ""
     """Folder that material paths start from; else the environment's TIMBRE_DATA, else
     ../shared/data."""
     cache: str = ""
     """Folder for windows and tensors that may be used again; else ~/.cache/timbre."""
     seed: int = 1
-    """Of everything random."""
+    """Seed of everything random."""
     jobs: int = 2
-    """Processes or threads."""
+    """Number of processes or threads."""
     holdout: tuple[str, ...] = ()
     """Sources that must not be trained on."""
     profile: str = ""
@@ -82,9 +82,9 @@ class InstrumentsRecipe:
     least: dict[str, float] = field(default_factory=dict)
     """Lowest thresholds by label, where the calibrated ones are known to be too low."""
     models: tuple[str, ...] = ("forest", "network")
-    """Which of the two to make."""
+    """Models to train: forest, network or both."""
     version: str = ""
-    """Of the artefacts; empty takes the one after the latest."""
+    """Version of the artefacts; empty takes the one after the latest."""
     material: Material
     train: Counts
     test: Counts

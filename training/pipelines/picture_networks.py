@@ -43,7 +43,7 @@ class Candidate:
 
     network: Network
     fitted: dict[str, Fitted]
-    """By the name of the part."""
+    """The trained networks by the name of the part."""
     tests: list[metrics.Evaluation]
     row: Metrics
     """Its row in the table of networks."""

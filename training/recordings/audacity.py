@@ -37,13 +37,13 @@ def tracks(root: Path, spec: CollectionSpec) -> Iterator[Found]:
     stems = {path.with_suffix("") for path in sounds}
     for track in files:
         if track.suffix == ".txt" and track.with_suffix("") not in stems:
-            yield Problem(track, "no sound of this name lies beside it")
+            yield Problem(track, "no sound of this name is beside it")
 
 
 def _sound(path: Path, root: Path) -> Iterator[Found]:
     track = path.with_suffix(".txt")
     if not track.is_file():
-        yield Problem(path, f"no label track {track.name} lies beside it")
+        yield Problem(path, f"no label track {track.name} is beside it")
         return
     try:
         seconds = seconds_of(path)
@@ -81,7 +81,7 @@ def _region(line: str, seconds: float) -> Iterator[Interval]:
         raise ValueError(f"{text!r} is a point, not a region: give it a length")
     if not 0 <= start < min(end, seconds):
         raise ValueError(
-            f"{text!r} from {start:g} to {end:g} s lies outside of the sound, {seconds:g} s"
+            f"{text!r} from {start:g} to {end:g} s is outside of the sound, {seconds:g} s"
         )
     names = {part.strip() for part in text.split(";")} - {""}
     if not names:

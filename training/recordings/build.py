@@ -107,20 +107,20 @@ def build(
 ) -> tuple[Table, tuple[Problem, ...]]:
     """Return the table of a collection, and the recordings it leaves out because unreadable.
 
-    A table at `path` that was made of the same is opened as it is. `progress(done, total)` counts
-    windows to compute. Raises CollectionError when nothing is left, or the disk is full.
+    A table at `path` with the same fingerprint is opened without computing. `progress(done, total)`
+    counts windows to compute. Raises CollectionError when nothing is left, or the disk is full.
     """
     augment.check_names(settings.augment.variants)
     cache = cache.absolute()
     entries = plan(collection, split, settings, cache)
-    # A recording that could not be read may be there the next time, so such a table has none.
+    # A recording that could not be read may be readable next time: its table is never reused.
     fingerprint, short = (
         _fingerprint(collection, split, settings, entries),
         _too_short(collection, settings),
     )
     if _is_there(path, fingerprint):
         return open_table(path), short
-    # Whatever a killed process left in the cache, also where nothing is written this time.
+    # Drafts of killed processes, also in folders where nothing is written this time.
     for folder in cache.glob("*/"):
         remove_stale_drafts(folder)
     unread = compute_all(

@@ -1,6 +1,6 @@
 """Tensors of recordings' windows: in parallel, cached by recording and variant, resumable.
 
-What is computed lies in a cache under a key of the recording (path, size, time), its clips, the
+Results are cached under a key of the recording (path, size, time), its clips, the
 cut, the variant and the arithmetic. Nothing is computed twice, and no key ever holds half a file.
 """
 

@@ -52,7 +52,7 @@ def load(spec: CollectionSpec, progress: Progress | None = None) -> Collection:
 
 
 def _without(clip: Clip, background: tuple[str, ...]) -> Clip:
-    """Return the clip without the labels that stand for nothing."""
+    """Return the clip without its background labels."""
     if not set(clip.labels) & set(background):
         return clip
     labels = tuple(label for label in clip.labels if label not in background)
@@ -81,7 +81,7 @@ def folders(root: Path, spec: CollectionSpec) -> Iterator[Found]:
             if path.parent != root:
                 yield Problem(path, f"not a sound file ({path.suffix or 'no suffix'})")
         elif len(parts) != depth or path.parent == root:
-            yield Problem(path, f"lies outside of {wanted}, the layout of most files here")
+            yield Problem(path, f"is outside of {wanted}, the layout of most files here")
         else:
             yield whole(path, (label,), parts[0] if depth == 3 else "/".join(parts))
     yield from (Problem(path, "an empty folder") for path in empty)
@@ -137,7 +137,7 @@ def _line(folder: Path, row: Mapping[str, str | None], lengths: dict[Path, float
             f"start {start:g} and end {end:g}: a clip begins at 0 or later and ends after it begins"
         )
     if end > seconds + SLACK:
-        raise CollectionError(f"end {end:g} s lies behind the end of the file, {seconds:g} s")
+        raise CollectionError(f"end {end:g} s is after the end of the file, {seconds:g} s")
     labels = tuple(sorted({part.strip() for part in (row["labels"] or "").split(";")} - {""}))
     return Clip(path, start, min(end, seconds), labels, (row.get("source") or "").strip() or name)
 

@@ -159,7 +159,7 @@ def clip(
             )
         if not 0 <= start < end:
             raise CollectionError(
-                f"a note from sample {begin} to {finish} lies outside of the recording"
+                f"a note from sample {begin} to {finish} is outside of the recording"
             )
         intervals.append(Interval(start, end, PROGRAMS[program - 1]))
     if not intervals:

@@ -1,9 +1,9 @@
-"""MusicNet's npz form, which holds pickles, read without ever running what a pickle asks for.
+"""MusicNet's npz form, which holds pickles, read without running any function that a pickle names.
 
 Each member ID.npy is an object array of two: the samples, and an `intervaltree.IntervalTree` whose
 data are (instrument, note, measure, beat, note value). A pickle may name any function to be called;
-here the few names that these files need stand for harmless classes of our own, and any other name
-is refused.
+here the few names that these files need are mapped to harmless classes, and any other name is
+rejected.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _skip_header(file: IO[bytes]) -> None:
 
 
 class _Array:
-    """Stands for numpy's ndarray: keeps its state, and gives numbers or a list of two."""
+    """Replaces numpy's ndarray: keeps its state, and gives numbers or a list of two."""
 
     def __init__(self, *_: object) -> None:
         self._state: tuple[Any, ...] = ()
@@ -93,7 +93,7 @@ class _Array:
 
 
 class _Type:
-    """Stands for numpy's dtype, of plain numbers only."""
+    """Replaces numpy's dtype, of plain numbers only."""
 
     def __init__(self, code: str, *_: object) -> None:
         self._code, self._order = code, "="

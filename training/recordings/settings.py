@@ -26,8 +26,7 @@ class CollectionSpec:
     labels: tuple[str, ...] = ()
     """Labels there must be, in the order of the scores; empty: all that are found, sorted."""
     background: tuple[str, ...] = ()
-    """Labels, or folders, that stand for nothing: their clips train as examples without any label.
-    """
+    """Labels, or folders, of background: their clips are examples without any label."""
     nothing: float = 0.0
     """Noise and silence that are made here, as examples without any label: their share of the
     collection's hours."""
@@ -41,7 +40,7 @@ class CollectionSpec:
     """Seconds of a score that are played."""
 
     def __post_init__(self) -> None:
-        """Refuse a kind that is not there."""
+        """Validate the collection settings. Raises RecipeError."""
         check(
             self.kind in KINDS, f"collection.kind={self.kind!r} must be one of {', '.join(KINDS)}"
         )
@@ -68,7 +67,7 @@ class WindowSpec:
     """Seconds; shorter clips are not used. From here to `length`, silence fills the window."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be cut."""
+        """Validate the window settings. Raises RecipeError."""
         low, high = LENGTHS
         check(
             low <= self.length <= high,
@@ -96,10 +95,10 @@ class SplitSpec:
     """How sources are divided."""
 
     shares: tuple[float, ...] = (0.7, 0.15, 0.15)
-    """Of the hours, for training, validation and test; they add up to 1."""
+    """Shares of the hours for training, validation and test; they add up to 1."""
 
     def __post_init__(self) -> None:
-        """Refuse shares that are none."""
+        """Validate the shares. Raises RecipeError."""
         fits = (
             len(self.shares) == 3
             and all(share >= 0 for share in self.shares)
@@ -127,13 +126,13 @@ class SoundsRecipe:
     """Everything that decides an artefact made from labelled recordings, but the code."""
 
     steps: str
-    """The pipeline that runs the recipe."""
+    """The pipeline that runs the recipe, a name of training.common.recipe.PIPELINES."""
     name: str = "sounds"
-    """Of the artefact."""
+    """Name of the artefact."""
     seed: int = 1
-    """Of everything random."""
+    """Seed of everything random."""
     jobs: int = 2
-    """Processes."""
+    """Number of processes."""
     cache: str = ""
     """Folder for tables that may be used again; else ~/.cache/timbre."""
     collection: CollectionSpec = field(default_factory=CollectionSpec)
@@ -145,7 +144,7 @@ class SoundsRecipe:
     quiet: float = 0.99
     """Share of windows without any label that must get none, where there are such windows."""
     version: str = ""
-    """Of the artefact; empty takes the one after the latest."""
+    """Version of the artefact; empty takes the one after the latest."""
     forest: Forest
     network: Network
     provenance: tuple[dict[str, str], ...] = ()
@@ -153,7 +152,7 @@ class SoundsRecipe:
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Named changes: dotted key to value."""
     profile: str = ""
-    """One of them."""
+    """One of the profiles."""
 
     @property
     def artefact_names(self) -> tuple[str, ...]:
@@ -161,7 +160,7 @@ class SoundsRecipe:
         return (self.name,)
 
     def __post_init__(self) -> None:
-        """Refuse now what would be found out after the training."""
+        """Validate the settings before the training. Raises RecipeError."""
         check_artefact(self)
         models = set(self.models) <= {"forest", "network"} and bool(self.models)
         check(models, f"models={list(self.models)} must be forest, network or both")

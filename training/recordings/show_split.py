@@ -1,4 +1,4 @@
-"""Prints and draws which sources train, validate and test."""
+"""Prints which sources are in the training, validation and test part."""
 
 from __future__ import annotations
 

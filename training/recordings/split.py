@@ -27,7 +27,7 @@ enough."""
 
 @dataclass(frozen=True)
 class Split:
-    """Which part every source belongs to."""
+    """Part by source."""
 
     part: dict[str, str]
     """Source to one of PARTS."""
@@ -162,7 +162,7 @@ def missing(collection: Collection, split: Split) -> dict[str, list[str]]:
 
 
 def check_sides(groups: npt.ArrayLike, parts: npt.ArrayLike, sources: Sequence[str]) -> None:
-    """Raise CollectionError when windows of one source lie in two parts.
+    """Raise CollectionError when windows of one source are in two parts.
 
     groups, parts: one number per window.
     """

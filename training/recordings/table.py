@@ -75,7 +75,7 @@ class Table:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """Which tensors there are."""
+        """Kinds of tensors in the table."""
         return tuple(kind for kind in KINDS if kind in self.about["kinds"])
 
     @property

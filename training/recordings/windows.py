@@ -25,7 +25,7 @@ TOLERANCE = 1e-3
 def starts(clip: Clip, spec: WindowSpec) -> Seconds:
     """Return where the windows of a clip begin, in seconds on the file's clock.
 
-    They lie whole inside the clip, `hop` apart from its beginning on; a clip shorter than a window
+    They are inside the clip, `hop` apart from its beginning on; a clip shorter than a window
     has one, and one shorter than `shortest` none.
     """
     if clip.seconds < spec.shortest:

@@ -31,7 +31,7 @@ class Mistake(NamedTuple):
     source: str
     """The one left out; noise belongs to none."""
     row: int
-    """Which of the test windows it is."""
+    """Row of the window in the test set."""
     label: str
     """A false positive or a false negative."""
     missed: bool
@@ -119,7 +119,7 @@ def bootstrap(values: Sequence[float | None]) -> tuple[float, float, float]:
 
 
 def label_data(scores: npt.NDArray[np.float32], truth: Mask, threshold: float) -> dict[str, Any]:
-    """Return curves of one label, and where its threshold lies on them."""
+    """Return curves of one label, and the point of its threshold on them."""
     predicted = scores >= threshold
     right = int(np.count_nonzero(predicted & truth))
     return {

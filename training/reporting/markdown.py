@@ -22,8 +22,7 @@ share of noise and silence windows that get no label.
 """
 RECORDINGS = """\
 *Whole notes* and *whole solos*: top-1 once per recording, by the mean score of its windows; solos
-of 10 s are performed
-with the notes of the source left out.
+of 10 s are played with the notes of the source left out.
 """
 HOW = (
     "One source left out at a time",
@@ -75,9 +74,9 @@ def write(
         )
         parts += [f"## {how[0]}", how[1], *recordings, *_summaries(candidates)]
         parts += ["## F1 (windows) per label", _labels(metrics, thresholds)]
-        parts += ["## What is taken for what", *_confusions(evaluated, list(thresholds))]
+        parts += ["## Confusion", *_confusions(evaluated, list(thresholds))]
     if "ensemble" in metrics:
-        parts += ["## A real ensemble, never trained on", _ensemble(metrics["ensemble"])]
+        parts += ["## Ensemble recording, never trained on", _ensemble(metrics["ensemble"])]
     parts += [
         "## Material",
         table(["source", "licence", "use"], [list(p.values()) for p in provenance]),

@@ -23,7 +23,7 @@ SCORINGS = ("elementwise_accuracy", "accuracy", "f1_macro", "f1_micro", "neg_log
 
 
 def main(argv: list[str]) -> int:
-    """Search and return the exit code: 0 done, 1 refused, 130 interrupted."""
+    """Search and return the exit code: 0 done, 1 rejected, 130 interrupted."""
     options = _parser().parse_args(argv)
     full = "files in --out are complete; make room or give another folder"
     return run_command("search", lambda: _run(options), full=full)

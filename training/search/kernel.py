@@ -234,7 +234,7 @@ def bootstrap(seed, draws, weights, order):
 def grow(seed, draws, limits, settings, ranks, levels, rows, scratch, tree, one):
     """Grow a tree into the arrays of `tree` and return its depth.
 
-    limits: fewest rows that split, deepest level that splits no more. one: what stands for
+    limits: fewest rows that split, deepest level that splits no more. one: the value for
     probability 1. Children stand side by side; `left` is -1 at a leaf; `size` counts different
     rows, as scikit-learn's does.
     """

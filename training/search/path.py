@@ -44,7 +44,7 @@ class ForestPathSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[mis
 
     estimator: a RandomForestClassifier, or a Pipeline that ends in one (its other steps are fitted
     in each fold; keys of the grid then have the prefix that set_params asks for). Kept: bootstrap,
-    max_samples, min_samples_leaf, random_state. Refused: class weights, max_leaf_nodes, impurity
+    max_samples, min_samples_leaf, random_state. Rejected: class weights, max_leaf_nodes, impurity
     thresholds, pruning. param_grid, cv: as GridSearchCV's. scoring: a name of
     `training.search.scoring.NAMED`, or a function of (truth, probabilities); None is accuracy. y:
     classes (n,), or labels 0 and 1 (n, labels). n_jobs: threads. progress: called with (tasks done,

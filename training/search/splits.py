@@ -17,7 +17,7 @@ Fold: TypeAlias = tuple[Index, Index]
 class SearchError(TimbreError, ValueError):
     """A search cannot be carried out; the message has a remedy."""
 
-    title = "Search refused"
+    title = "Search rejected"
 
 
 class BySource:

@@ -2,7 +2,7 @@
 
 Level does not matter to it: the first thing the graph does is to set the loudest point of a window
 to 0 dB and to cut `depth_db` below. Augmentation on the spectrogram (random smooth tilts,
-shifts and masks) stands for microphones, rooms and tunings that the material does not have.
+shifts and masks) simulates microphones, rooms and tunings that the material does not have.
 `training.sound_models.network_onnx` writes it as ONNX.
 """
 
@@ -76,9 +76,9 @@ def fit(
 ) -> FittedNetwork:
     """Return an ensemble of `members` networks and its history, averaged over them.
 
-    spectrograms: (n, bands, frames) in dB, may lie on disk. labels: bool (n, labels). rows: which
-    of them to train on. held_out: windows for the history alone. kept: a folder for networks of
-    these spectrograms alone: each lies there once it is done, and is not trained again.
+    spectrograms: (n, bands, frames) in dB, may be a memory map. labels: bool (n, labels). rows:
+    those to train on. held_out: windows for the history alone. kept: a folder for networks of
+    these spectrograms alone: a finished network is stored there and not trained again.
     """
     seeds = [seed + 1000 * number for number in range(settings.members)]
     trained = [
@@ -169,7 +169,7 @@ def _batch(
     settings: Network,
     rng: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    # Sorted, because the rows lie on disk.
+    # Sorted, because the rows are read from disk.
     some = np.sort(rows)
     x, on = mixup(np.asarray(spectrograms[some], np.float32), labels[some], settings, rng)
     return torch.from_numpy(augment(x, settings, rng)), torch.from_numpy(on.astype(np.float32))
@@ -243,7 +243,7 @@ def augment(
     part = (at - low).astype(np.float32)
     x = x + (points[:, low] * (1 - part) + points[:, low + 1] * part)[:, :, None]
     x = np.roll(x, rng.integers(-settings.shift, settings.shift + 1), axis=1)
-    # The floor of a recording: from very clean to rather noisy.
+    # A random noise floor, 40 to 80 dB below the loudest point.
     top = x.max(axis=(1, 2), keepdims=True)
     x = np.maximum(x, top - rng.uniform(40, 80, (count, 1, 1)).astype(np.float32))
     for axis, length in ((1, bands), (2, frames)):

@@ -23,7 +23,7 @@ STUDIES = {
 
 
 def main(argv: list[str]) -> int:
-    """Carry a study out and return the exit code: 0 done, 1 refused, 130 interrupted."""
+    """Run a study and return the exit code: 0 done, 1 rejected, 130 interrupted."""
     options = _parser().parse_args(argv)
     return run_command("study", lambda: _print(options))
 

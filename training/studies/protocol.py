@@ -50,7 +50,7 @@ class Options:
     rows: int = 20_000
     """Training windows at most, drawn at random."""
     seed: int = 1
-    """Of everything random."""
+    """Seed of everything random."""
     jobs: int = 2
     """Threads, where a model can use them."""
     epochs: int = 0

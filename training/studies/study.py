@@ -35,7 +35,7 @@ class Study:
     """One paragraph: question and data."""
     sheets: list[Sheet]
     figure: Any
-    """Of matplotlib."""
+    """A figure of matplotlib."""
     caption: str
     """What the plot shows."""
     data: dict[str, Any]

@@ -36,8 +36,8 @@ def test_a_file_right_under_the_root_is_its_own_source(tmp_path, write_sound):
     ("line", "why"),
     [
         ("1\t1\trobin", "'robin' is a point"),
-        ("3\t4\trobin", "lies outside of the sound, 3 s"),
-        ("-1\t1\trobin", "lies outside"),
+        ("3\t4\trobin", "is outside of the sound, 3 s"),
+        ("-1\t1\trobin", "is outside"),
         ("0\t1\t", "without a label"),
         ("0;1;robin", "is not START, tab, END, tab, LABEL"),
     ],
@@ -60,5 +60,5 @@ def test_sounds_and_tracks_without_each_other_are_listed(tmp_path, write_sound):
         (tmp_path / f"{name}.txt").write_text("0\t1\trobin\n")
     problems = {problem.path.name: problem.why for problem in read(tmp_path).problems}
     assert problems.keys() == {"two.wav", "three.txt", "broken.wav"}
-    assert problems["two.wav"] == "no label track two.txt lies beside it"
-    assert problems["three.txt"] == "no sound of this name lies beside it"
+    assert problems["two.wav"] == "no label track two.txt is beside it"
+    assert problems["three.txt"] == "no sound of this name is beside it"

@@ -51,8 +51,8 @@ def test_whatever_is_not_used_is_listed_with_the_reason(tmp_path, write_sound):
     (tmp_path / "oboe" / ".hidden.wav").touch()
     (tmp_path / "horn").mkdir()
     assert problems(load(CollectionSpec(path=str(tmp_path)))) == {
-        "3.wav": "lies outside of LABEL/file, the layout of most files here",
-        "4.wav": "lies outside of LABEL/file, the layout of most files here",
+        "3.wav": "is outside of LABEL/file, the layout of most files here",
+        "4.wav": "is outside of LABEL/file, the layout of most files here",
         "notes.doc": "not a sound file (.doc)",
         "empty.wav": "the file is empty",
         "horn": "an empty folder",
@@ -121,7 +121,7 @@ def test_a_list_without_times_and_sources_means_whole_files(tmp_path, write_soun
         ("two.wav,0,1,oboe,s", "no such file"),
         ("one.wav,2,1,oboe,s", "start 2 and end 1"),
         ("one.wav,-1,1,oboe,s", "start -1"),
-        ("one.wav,0,3.06,oboe,s", "end 3.06 s lies behind the end of the file, 3 s"),
+        ("one.wav,0,3.06,oboe,s", "end 3.06 s is after the end of the file, 3 s"),
         ("one.wav,zero,1,oboe,s", "could not convert"),
         (",0,1,oboe,s", "no path"),
     ],

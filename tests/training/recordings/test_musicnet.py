@@ -86,8 +86,8 @@ def test_what_is_wrong_with_a_recording_is_listed(musicnet, tmp_path):
     [
         (("end_time", "end"), "1759.csv has no column end_time"),
         (("88200", "many"), "1759.csv, line 2: invalid literal"),
-        (("0,88200", "200000,300000"), "lies outside of the recording"),
-        (("0,88200", "500,500"), "lies outside of the recording"),
+        (("0,88200", "200000,300000"), "is outside of the recording"),
+        (("0,88200", "500,500"), "is outside of the recording"),
         (("0,88200,1,60,0.0,1.0,Quarter", ""), "not a single note"),
     ],
 )

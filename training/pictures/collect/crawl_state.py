@@ -28,7 +28,7 @@ class Item:
     number: int = 1
     """Number of a results page in its category."""
     about: dict[str, str] = field(default_factory=dict)
-    """Of a picture: title, page, author, licence."""
+    """Title, page, author and licence of a picture."""
 
 
 JOURNAL_FIELDS = ("kind", "url", "number", "about")

@@ -55,9 +55,9 @@ class FetchSettings:
     backoff: float = 2.0
     """Seconds before the first retry; doubled for each one after."""
     page_bytes: int = 5_000_000
-    """Of a page at max_bytes."""
+    """Maximum of bytes of a page."""
     picture_bytes: int = 20_000_000
-    """Of a picture at max_bytes."""
+    """Maximum of bytes of a picture."""
     robots: bool = True
     """Whether to obey robots.txt; false only on a host of your own."""
 

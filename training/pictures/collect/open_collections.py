@@ -39,7 +39,7 @@ class CollectionSearch:
     count: int = 100
     """Maximum of pictures per label."""
     url: str = ""
-    """Of the API; default: that of the collection."""
+    """URL of the API; default: that of the collection."""
     licences: tuple[str, ...] = ("cc0", "pdm", "by", "by-sa")
     """Accepted licences, as abbreviated by Creative Commons."""
     width: int = 640

@@ -65,7 +65,7 @@ class ImageHashes:
 
     @property
     def blank(self) -> npt.NDArray[np.bool_]:
-        """Which rows are blank."""
+        """Whether each row is blank, (n,)."""
         return self.spread < BLANK
 
 

@@ -66,7 +66,7 @@ class Split:
     """The split; near-duplicates, and pictures of one thing or source, stay together."""
 
     shares: tuple[float, ...] = (0.7, 0.15, 0.15)
-    """Of the pictures, for training, validation and test."""
+    """Shares of the pictures for training, validation and test."""
     by_source: bool = False
     """Whether each source is left out in turn, to evaluate on an unseen source."""
 
@@ -115,9 +115,9 @@ class Network:
     """A small network of convolutions with ReLU and pooling and a dense layer, and its training."""
 
     name: str
-    """In the table."""
+    """Name of the network in tables."""
     maps: tuple[int, ...]
-    """Of each stage."""
+    """Feature maps of each stage."""
     kernel: int = 3
     """Side of the convolutions."""
     repeat: int = 1
@@ -137,7 +137,7 @@ class Network:
     rate: float = 0.003
     """Learning rate; the highest of a schedule."""
     momentum: float = 0.3
-    """Of sgd."""
+    """Momentum of sgd."""
     decay: float = 0.0
     """Weight decay of adamw."""
     schedule: str = "constant"
@@ -177,13 +177,13 @@ class CommonRecipe:
     """The settings of every recipe on pictures."""
 
     steps: str
-    """The module in `training` that carries the recipe out."""
+    """The pipeline that runs the recipe, a name of training.common.recipe.PIPELINES."""
     name: str
-    """Of the artefact."""
+    """Name of the artefact."""
     about: str = ""
     """What the model predicts; the first sentence of its report."""
     seed: int = 1
-    """Of everything random."""
+    """Seed of everything random."""
     data: str = ""
     """Folder of relative paths that are not below the current one; default: $TIMBRE_DATA."""
     cache: str = ""
@@ -193,13 +193,13 @@ class CommonRecipe:
     pictures: Pictures = field(default_factory=Pictures)
     split: Split = field(default_factory=Split)
     version: str = ""
-    """Of the artefact; default: the one after the latest."""
+    """Version of the artefact; default: the one after the latest."""
     provenance: tuple[dict[str, str], ...] = ()
     """source, licence and use of the pictures, and of a pre-trained network."""
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Named changes: dotted key to value."""
     profile: str = ""
-    """One of them."""
+    """One of the profiles."""
 
     @property
     def artefact_names(self) -> tuple[str, ...]:

@@ -36,9 +36,9 @@ class Split:
 
     pictures: list[Picture]
     group: Index
-    """Of each picture; a group is never split."""
+    """Group of each picture; a group is never split."""
     part: Index
-    """Of each picture: an index of the names."""
+    """Part of each picture, an index of `names`."""
     names: tuple[str, ...]
     classes: list[str]
 

@@ -30,7 +30,7 @@ class Evaluation(NamedTuple):
     labels: Labels
     """(rows,)"""
     rows: npt.NDArray[np.int64]
-    """Of the pack."""
+    """Rows of the pack."""
 
 
 def measure(scores: Scores, labels: Labels, *, top: Sequence[int] = (1, 3, 5)) -> Metrics:

@@ -44,15 +44,15 @@ class Outcome:
     tests: list[metrics.Evaluation]
     """On held-out pictures; the first question of each name counts."""
     rows: dict[str, Metrics]
-    """Of the table of candidates, the best first."""
+    """Rows of the table of candidates, the best first."""
     graph: bytes
     golden: npt.NDArray[np.uint8]
     """Tensors (n, *config.shape)"""
     libraries: Sequence[str]
     history: dict[str, list[EpochMetrics]] = field(default_factory=dict)
-    """By training."""
+    """Epochs by training."""
     matrices: dict[str, list[list[int]] | None] = field(default_factory=dict)
-    """Confusion by stage."""
+    """Confusion matrix by stage."""
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     """More tables of the report: heading to note, head and rows; bars names the columns of name,
     value and group."""

@@ -38,7 +38,7 @@ class Grid:
     gammas: tuple[float, ...] = (0.25, 1.0, 4.0)
     """Times one over the number of descriptors; the linear kernel takes only C."""
     folds: int = 3
-    """Of the cross-validation; up to `most_sources` sources are left out one by one."""
+    """Folds of the cross-validation; up to `most_sources` sources are left out one by one."""
     most_sources: int = 5
     """More sources are grouped into `folds` folds."""
     most: int = 12_000

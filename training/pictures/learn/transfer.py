@@ -44,8 +44,8 @@ class TransferNetwork:
     """A backbone, its classifier, and their layers by part."""
 
     model: Any
-    """From float pixels (n, height, width, 3), and with metadata facts (n, values), to logits
-    (n, labels)."""
+    """The network from float pixels (n, height, width, 3), and with metadata facts (n, values), to
+    logits (n, labels)."""
     backbone: Any
     parts: dict[str, list[Any]]
 

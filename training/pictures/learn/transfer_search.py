@@ -36,7 +36,7 @@ class SearchResult:
     fine: StageSettings
     """The second stage with the best rates and resets; the recipe's own if no trial completed."""
     table: dict[str, Any]
-    """Of the report: note, head and rows."""
+    """A table of the report: note, head and rows."""
 
 
 def search(

@@ -103,7 +103,7 @@ class SearchSettings:
     trials: int = 100
     """Maximum of trials."""
     epochs: int = 3
-    """Of a trial."""
+    """Epochs of a trial."""
     lowest: float = 1e-6
     """Lowest learning rate."""
     highest: float = 1e-1

@@ -63,7 +63,7 @@ function card(n, finding) {
   made.setAttribute("aria-pressed", view.chosen.has(n));
   made.setAttribute("aria-label", `${state.label[n]}, ${name}${finding.why ? ", " + finding.why : ""}`);
   made.onclick = () => { focused = n; toggle(n); };
-  made.ondblclick = () => { focused = n; look(); };
+  made.ondblclick = () => { focused = n; showPicture(); };
   made.onfocus = () => { focused = n; bar(); };
   made.finding = finding;
   return made;
@@ -106,7 +106,7 @@ function render() {
   view.page = Math.min(view.page, pages - 1);
   const some = findings.slice(view.page * size, (view.page + 1) * size);
   $("sets").className = some.length && isSet(some[0]) ? "flow" : "";
-  $("sets").replaceChildren(...(some.length ? sets(some) : [nothing()]));
+  $("sets").replaceChildren(...(some.length ? sets(some) : [emptyMessage()]));
   $("pager").replaceChildren(...(pages > 1 ? pager(pages) : []));
   navigation();
   const total = state.findings.length, open = state.findings.filter(isOpen).length;
@@ -127,7 +127,7 @@ function sets(findings) {
   return [element("div", { className: "grid" }, ...findings.map((finding) => card(finding.pictures[0], finding)))];
 }
 
-function nothing() {
+function emptyMessage() {
   const had = state.findings.some((finding) => finding.kind === view.kind);
   return element("div", { className: "empty" }, element("strong", { textContent: had ? "All decided" : "Nothing of this kind" }),
     view.label ? `in ${view.label}` : "");
@@ -163,7 +163,7 @@ function toggle(n) {
   bar();
 }
 
-async function change(what, body, said) {
+async function change(what, body, message) {
   const place = cards().indexOf(current());
   try {
     const answer = await ask(what, body);
@@ -174,7 +174,7 @@ async function change(what, body, said) {
     }
     state.undo = answer.undo;
     view.chosen.clear();
-    toast(said(answer.pictures.length));
+    toast(message(answer.pictures.length));
   } catch (error) {
     toast(error.message, true);
   }
@@ -214,7 +214,7 @@ function openMover(numbers) {
   $("target").select();
 }
 
-function look() {
+function showPicture() {
   if (!current()) return;
   const [image, line] = $("closer").children;
   image.src = `picture/${focused}/640`;
@@ -248,7 +248,7 @@ function stepRow(by) {
 const undo = () => change("undo", {}, (n) => (n ? `Undone: ${pictures(n)}` : "Nothing to undo"));
 const keys = {
   ArrowRight: () => step(1), ArrowLeft: () => step(-1), ArrowDown: () => stepRow(1), ArrowUp: () => stepRow(-1),
-  " ": () => current() && toggle(focused), a: chooseSet, Enter: look, k: () => act("keep"), f: () => act("first"), m: () => act("move"),
+  " ": () => current() && toggle(focused), a: chooseSet, Enter: showPicture, k: () => act("keep"), f: () => act("first"), m: () => act("move"),
   d: () => act("delete"), Delete: () => act("delete"), u: undo, "?": () => $("keys").showModal(),
 };
 
