@@ -38,7 +38,7 @@ ROOMS = {
     "training": {
         "common": "",
         "notes": "common",
-        "evaluation": "notes",
+        "evaluation": "",
         "recordings": "notes common",
         "sound_models": "evaluation notes common",
         "reporting": "evaluation common",

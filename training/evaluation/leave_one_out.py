@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from training.evaluation.metrics import Mask, Scores
-    from training.notes.window_set import WindowSet
 
 HeldOut: TypeAlias = tuple[npt.NDArray[Any], "Mask"]
 """Tensors and labels of held-out windows."""
@@ -42,6 +41,25 @@ class Fitted(Protocol):
         """Return the model as an ONNX graph that takes the tensors of this configuration."""
 
 
+class LabelledSet(Protocol):
+    """Windows with their labels and sources."""
+
+    @property
+    def labels(self) -> Mask:
+        """(windows, labels)."""
+
+    @property
+    def kind(self) -> npt.NDArray[np.str_]:
+        """(windows,), such as note, mix or noise."""
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources of windows that have only one, noise families included."""
+
+    def held_out(self, *sources: str) -> tuple[Mask, Mask]:
+        """Return masks (train, test): windows without these sources, windows of these alone."""
+
+
 @dataclass(frozen=True)
 class SourceScores:
     """Scores of windows by a model that did not train on `source`."""
@@ -61,12 +79,12 @@ class SourceScores:
         return np.full(len(self.labels), self.source)
 
 
-def sources_of(windows: WindowSet) -> list[str]:
+def sources_of(windows: LabelledSet) -> list[str]:
     """Return the sources of instruments, noise families left out."""
     return [source for source in windows.sources if not source.startswith(NOISE)]
 
 
-def splits(train: WindowSet, *, excluded: Sequence[str] = ()) -> dict[str, npt.NDArray[np.int64]]:
+def splits(train: LabelledSet, *, excluded: Sequence[str] = ()) -> dict[str, npt.NDArray[np.int64]]:
     """Return by source the rows of all others but `excluded` ones; empty below two sources."""
     sources = [source for source in sources_of(train) if source not in excluded]
     if len(sources) < 2:
@@ -75,7 +93,7 @@ def splits(train: WindowSet, *, excluded: Sequence[str] = ()) -> dict[str, npt.N
 
 
 def leave_one_out(
-    models: dict[str, Fitted], test: WindowSet, tensors: npt.NDArray[Any]
+    models: dict[str, Fitted], test: LabelledSet, tensors: npt.NDArray[Any]
 ) -> list[SourceScores]:
     """Return each model's scores of the source it was trained without, and of all noises."""
     noises = [source for source in test.sources if source.startswith(NOISE)]
@@ -86,7 +104,7 @@ def leave_one_out(
 
 
 def evaluate(
-    model: Fitted, test: WindowSet, tensors: npt.NDArray[Any], source: str, chosen: Mask
+    model: Fitted, test: LabelledSet, tensors: npt.NDArray[Any], source: str, chosen: Mask
 ) -> SourceScores:
     """Return the model's scores of the chosen test windows of a source."""
     rows = np.flatnonzero(chosen)
@@ -106,7 +124,7 @@ def held_out_metrics(scores: Scores, labels: Mask) -> HistoryEntry:
     return {"held_out_loss": loss, "held_out_map": float(np.mean(known)) if known else 0.0}
 
 
-def held_out_windows(test: WindowSet, tensors: npt.NDArray[Any], source: str) -> HeldOut:
+def held_out_windows(test: LabelledSet, tensors: npt.NDArray[Any], source: str) -> HeldOut:
     """Return up to 400 test windows of a source, spread over all of them."""
     rows = np.flatnonzero(test.held_out(source)[1])
     rows = rows[:: -(-len(rows) // MOST_HELD_OUT) or 1]

@@ -26,6 +26,10 @@ SILENCE_AND_NOISE = ("silence", "noise")
 """Kinds of window that hold none."""
 MIXTURE = (2, 4)
 """Fewest and most labels of the windows that `macro_f1_mixture` counts."""
+BINS = 10
+"""Tenths of the score in `reliability`."""
+LARGEST_MATRIX = 40
+"""Classes of the largest confusion matrix."""
 
 
 def measure(
@@ -59,16 +63,16 @@ def multi_label(
     """Return accuracy, F1 and average precision with their baselines; no window may be silent."""
     predicted = scores >= thresholds
     precision = [average_precision(scores[:, i], labels[:, i]) for i in range(len(names))]
-    f1 = f1_by_label(predicted, labels)
+    each = f1_by_label(predicted, labels)
     return {
         "windows": len(labels),
         "accuracy": _share(predicted == labels),
         "accuracy_all_negative": _share(~labels),
-        "micro_f1": _f1(predicted, labels) if len(labels) else None,
-        "macro_f1": _mean(f1),
+        "micro_f1": f1(predicted, labels) if len(labels) else None,
+        "macro_f1": _mean(each),
         "mean_average_precision": _mean(precision),
-        "labels_left_out": [name for name, value in zip(names, f1, strict=True) if value is None],
-        "f1": dict(zip(names, f1, strict=True)),
+        "labels_left_out": [name for name, value in zip(names, each, strict=True) if value is None],
+        "f1": dict(zip(names, each, strict=True)),
         "support": dict(zip(names, labels.sum(axis=0).tolist(), strict=True)),
     }
 
@@ -113,7 +117,7 @@ def confusion(scores: Scores, labels: Mask) -> npt.NDArray[np.int64]:
 def f1_by_label(predicted: Mask, truth: Mask) -> list[float | None]:
     """Return F1 of each label, None where the label never occurs."""
     return [
-        _f1(predicted[:, i], truth[:, i]) if truth[:, i].any() else None
+        f1(predicted[:, i], truth[:, i]) if truth[:, i].any() else None
         for i in range(truth.shape[1])
     ]
 
@@ -132,10 +136,31 @@ def average_precision(scores: npt.NDArray[np.floating[Any]], truth: Mask) -> flo
     return float(np.sum(np.diff(recall, prepend=0.0) * hits[last] / (last + 1)))
 
 
-def _f1(predicted: Mask, truth: Mask) -> float:
-    wrong = int(np.count_nonzero(predicted != truth))
-    right = int(np.count_nonzero(predicted & truth))
-    return 2 * right / (2 * right + wrong) if right + wrong else 0.0
+def f1(predicted: Mask, truth: Mask) -> float:
+    """Return F1 of one label; 0 where it is neither predicted nor present."""
+    hits = int(np.count_nonzero(predicted & truth))
+    return f1_of_counts(hits, int(np.count_nonzero(predicted)), int(np.count_nonzero(truth)))
+
+
+def f1_of_counts(hits: int, predicted: int, present: int) -> float:
+    """Return F1; 0 where nothing is predicted and nothing is present."""
+    return 2 * hits / max(1, predicted + present)
+
+
+def reliability(scores: Scores, truth: Mask) -> dict[str, Any]:
+    """Return the count and true share of cells by tenth of the score, and the calibration error."""
+    place = np.minimum((scores * BINS).astype(int), BINS - 1).ravel()
+    counts = np.bincount(place, minlength=BINS)
+    sums = [
+        np.bincount(place, cells.ravel().astype(float), minlength=BINS) for cells in (scores, truth)
+    ]
+    score, share = (total / np.maximum(counts, 1) for total in sums)
+    error = float((counts * np.abs(score - share)).sum() / counts.sum())
+    bins = [
+        {"score": s, "share": t, "count": c}
+        for s, t, c in zip(score.tolist(), share.tolist(), counts.tolist(), strict=True)
+    ]
+    return {"bins": bins, "expected_calibration_error": error}
 
 
 def _share(cells: npt.ArrayLike) -> float | None:

@@ -18,7 +18,7 @@ from training.pictures.learn.checkpoints import (
     remove_checkpoints,
     training_key,
 )
-from training.pictures.learn.network import keras_on_torch
+from training.pictures.learn.network import LIBRARIES, keras_on_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 RECIPE = PicturesRecipe
 """What `training.common.recipe.load` reads these recipes as."""
-LIBRARIES = ("numpy", "keras", "torch", "onnx")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from training.pictures.learn.checkpoints import (
     remove_checkpoints,
     training_key,
 )
-from training.pictures.learn.network import keras_on_torch, softmax, temperature
+from training.pictures.learn.network import LIBRARIES, keras_on_torch, softmax, temperature
 from training.pictures.learn.transfer_settings import SearchSettings, TransferRecipe
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 RECIPE = TransferRecipe
 """What `training.common.recipe.load` reads these recipes as."""
-LIBRARIES = ("numpy", "keras", "torch", "onnx")
 MOVED = ("layer", "part", "squared difference", "share of the squares before")
 DRAWN = ("layer", "squared difference", "part")
 

@@ -253,7 +253,3 @@ def reliability(bins: Sequence[dict[str, float]], *, of: str = "windows x labels
         right.yaxis.set_minor_formatter(lambda _value, _at: "")
         right.grid(visible=False, axis="x")
         return inline(figure)
-
-
-LARGEST_MATRIX = 40
-"""Classes up to which all are shown in full; beyond, only the hardest."""

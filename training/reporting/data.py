@@ -7,21 +7,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.metrics import SILENCE_AND_NOISE, average_precision, confusion, measure
+from training.evaluation.metrics import (
+    SILENCE_AND_NOISE,
+    average_precision,
+    confusion,
+    f1,
+    measure,
+    reliability,
+)
 from training.evaluation.thresholds import GRID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from training.evaluation.leave_one_out import SourceScores
-    from training.evaluation.metrics import Mask, Metrics, Scores
+    from training.evaluation.metrics import Mask, Metrics
 
 FIGURES = {"macro-F1": "macro_f1", "top-1": "top1", "mAP": "mean_average_precision"}
 RESAMPLES = 2000
 DRAWS = 200
 """Of sources whose windows are measured anew."""
 POINTS = 100
-BINS = 10
 EXAMPLES = 12
 
 
@@ -134,11 +140,6 @@ def label_data(scores: npt.NDArray[np.float32], truth: Mask, threshold: float) -
     }
 
 
-def f1(predicted: Mask, truth: Mask) -> float:
-    """Return F1, 0 where nothing is predicted and nothing is there."""
-    return 2 * int(np.count_nonzero(predicted & truth)) / max(1, int(predicted.sum() + truth.sum()))
-
-
 def precision_recall(scores: npt.NDArray[np.float32], truth: Mask) -> dict[str, list[float]]:
     """Return at most 100 points of the curve, highest score first; empty without a positive."""
     if not truth.any():
@@ -146,22 +147,6 @@ def precision_recall(scores: npt.NDArray[np.float32], truth: Mask) -> dict[str, 
     hits = np.cumsum(truth[np.argsort(-scores, kind="stable")])
     at = np.unique(np.searchsorted(hits, np.linspace(1, hits[-1], POINTS).round()))
     return {"recall": (hits[at] / hits[-1]).tolist(), "precision": (hits[at] / (at + 1)).tolist()}
-
-
-def reliability(scores: Scores, truth: Mask) -> dict[str, Any]:
-    """Return the count and true share of cells by tenth of the score, and the calibration error."""
-    place = np.minimum((scores * BINS).astype(int), BINS - 1).ravel()
-    counts = np.bincount(place, minlength=BINS)
-    sums = [
-        np.bincount(place, cells.ravel().astype(float), minlength=BINS) for cells in (scores, truth)
-    ]
-    score, share = (total / np.maximum(counts, 1) for total in sums)
-    error = float((counts * np.abs(score - share)).sum() / counts.sum())
-    bins = [
-        {"score": s, "share": t, "count": c}
-        for s, t, c in zip(score.tolist(), share.tolist(), counts.tolist(), strict=True)
-    ]
-    return {"bins": bins, "expected_calibration_error": error}
 
 
 def mistakes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from common.atomic import atomic_folder
@@ -16,7 +17,7 @@ from training.reporting.playable import audio, picture
 from training.reporting.sections import sections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from training.evaluation.leave_one_out import HistoryEntry, SourceScores
@@ -39,13 +40,12 @@ def write(
     windows: Sounds,
     estimator: Any = None,
 ) -> Path:
-    """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION, atomically; return it.
+    """Write the report of an artefact and return its folder.
 
     about: one paragraph. windows: those whose rows `evaluated` names. estimator: what scikit-learn
     users want to load.
     """
     model = read(artefact)
-    target = artefact.parents[1] / REPORTS / f"{model.name}-{model.version}"
     report = _report(artefact, about, evaluated, history)
     report["files"] = {
         "size": f"{size_of(artefact) / 1e6:.3g} MB",
@@ -56,21 +56,36 @@ def write(
         samples = windows.read([row])[0]
         return audio(samples, model.sound[0].sample_rate), picture(samples)
 
+    return write_folder(artefact, report, render(report, play), estimator=estimator)
+
+
+def write_folder(
+    artefact: Path,
+    report: dict[str, Any],
+    html: str,
+    *,
+    beside: Mapping[str, str] = MappingProxyType({}),
+    estimator: Any = None,
+) -> Path:
+    """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION, atomically; return it.
+
+    html: report.html. beside: more pages, file name to HTML. estimator: written as model.joblib.
+    """
+    target = artefact.parents[1] / REPORTS / f"{artefact.parent.name}-{artefact.name}"
+    pages = {
+        "report.html": html,
+        "report.json": json.dumps(report, indent=1, allow_nan=False) + "\n",
+        "recipe.toml": report["origin"].get("recipe", ""),
+        **beside,
+    }
     with atomic_folder(target, replace=True) as draft:
-        _fill(draft, report, play, estimator)
+        for name, text in pages.items():
+            (draft / name).write_text(text, encoding="utf-8")
+        if estimator is not None:
+            import joblib
+
+            joblib.dump(estimator, draft / "model.joblib", compress=3)
     return target
-
-
-def _fill(folder: Path, report: dict[str, Any], play: Play, estimator: Any) -> None:
-    (folder / "report.html").write_text(render(report, play), encoding="utf-8")
-    (folder / "report.json").write_text(
-        json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    (folder / "recipe.toml").write_text(report["origin"].get("recipe", ""), encoding="utf-8")
-    if estimator is not None:
-        import joblib
-
-        joblib.dump(estimator, folder / "model.joblib", compress=3)
 
 
 def render(report: dict[str, Any], play: Play) -> str:

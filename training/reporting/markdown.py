@@ -94,6 +94,26 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def by_source(
+    left_out: dict[str, Metrics],
+    mean: Metrics,
+    never_trained_on: dict[str, Metrics],
+    *,
+    columns: dict[str, str] = COLUMNS,
+) -> tuple[list[str], list[list[Any]]]:
+    """Return head and rows of the table of sources. columns: heading to metric."""
+    never = {f"{source} (never trained on)": m for source, m in never_trained_on.items()}
+    each = left_out | {"mean": mean} | never
+    # Artefacts of other recipes have no whole recordings, older ones fewer figures.
+    shown = {
+        head: key
+        for head, key in columns.items()
+        if any(m.get(key) is not None for m in each.values())
+    }
+    rows = [[source, *(m.get(key) for key in shown.values())] for source, m in each.items()]
+    return ["left out", *shown], rows
+
+
 def _text(cell: Any) -> str:
     if cell is None:
         return "-"
@@ -103,18 +123,8 @@ def _text(cell: Any) -> str:
 def _summaries(candidates: dict[str, Metrics]) -> list[str]:
     parts = []
     for name, metrics in candidates.items():
-        never = {
-            f"{source} (never trained on)": m for source, m in metrics["never_trained_on"].items()
-        }
-        each = metrics["left_out"] | {"mean": metrics["mean"]} | never
-        # Artefacts of other recipes have no whole recordings, older ones fewer figures.
-        columns = {
-            head: key
-            for head, key in COLUMNS.items()
-            if any(m.get(key) is not None for m in each.values())
-        }
-        rows = [[source, *(m.get(key) for key in columns.values())] for source, m in each.items()]
-        parts += [f"**{name}**", table(["left out", *columns], rows)]
+        head, rows = by_source(metrics["left_out"], metrics["mean"], metrics["never_trained_on"])
+        parts += [f"**{name}**", table(head, rows)]
     return parts
 
 

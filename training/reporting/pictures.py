@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from common.atomic import atomic_folder
 from common.page import (
     Html,
     bar,
@@ -23,10 +21,9 @@ from common.page import (
 )
 from models.promote import latency_ms
 from models.store import read
-from training.common.paths import REPORTS
+from training.evaluation.metrics import LARGEST_MATRIX
 from training.reporting import charts
-from training.reporting.charts import LARGEST_MATRIX
-from training.reporting.folder import size_of
+from training.reporting.folder import size_of, write_folder
 from training.reporting.markdown import table as markdown_table
 from training.reporting.sections import material, origin
 
@@ -76,12 +73,11 @@ def write(
     *,
     beside: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION and return it, atomically.
+    """Write the report of an artefact and return its folder.
 
     picture, heatmap: of a row. beside: more pages, file name to HTML.
     """
     model = read(artefact)
-    target = artefact.parents[1] / REPORTS / f"{model.name}-{model.version}"
     kept = {
         key: asdict(model.manifest)[key] for key in ("version", "created", "libraries", "origin")
     }
@@ -90,14 +86,7 @@ def write(
         "one picture on the machine that trained": f"{latency_ms(model):.2f} ms",
     }
     report = {**facts, **kept, "files": files, "beside": list(beside)}
-    with atomic_folder(target, replace=True) as draft:
-        (draft / "report.html").write_text(render(report, picture, heatmap), encoding="utf-8")
-        (draft / "report.json").write_text(
-            json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
-        for name, text in {"recipe.toml": kept["origin"].get("recipe", ""), **beside}.items():
-            (draft / name).write_text(text, encoding="utf-8")
-    return target
+    return write_folder(artefact, report, render(report, picture, heatmap), beside=beside)
 
 
 def render(report: Facts, picture: PictureUri, heatmap: PictureUri | None = None) -> str:

@@ -8,23 +8,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from common.page import Html, bar, chart, escape, folded, join, matrix, paragraph, table
-from training.reporting import charts
+from training.reporting import charts, markdown
 
 Play: TypeAlias = Callable[[int], tuple[str, str]]
 """From the row of a test window to its sound and its picture, as data URIs."""
 SOURCE_COLUMNS = {
-    "windows": "windows",
-    "accuracy": "accuracy",
-    "all negative": "accuracy_all_negative",
-    "micro-F1": "micro_f1",
-    "macro-F1": "macro_f1",
-    "mixtures": "macro_f1_mixture",
-    "mAP": "mean_average_precision",
-    "top-1": "top1",
-    "whole notes": "top1_recording_note",
-    "whole solos": "top1_recording_solo",
-    "majority": "top1_majority",
-    "quiet": "quiet_without_label",
+    head: key for head, key in markdown.COLUMNS.items() if head not in ("notes", "phrases")
 }
 HOW = (
     "Every row is the evaluation of a model, and of thresholds, that were not trained on the "
@@ -62,14 +51,9 @@ def sections(report: dict[str, Any], play: Play) -> list[tuple[str, Html]]:
 
 
 def _sources(report: dict[str, Any]) -> Html:
-    never = {f"{source} (never trained on)": m for source, m in report["never_trained_on"].items()}
-    each = report["sources"] | {"mean": report["mean"]} | never
-    columns = {
-        head: key
-        for head, key in SOURCE_COLUMNS.items()
-        if any(m.get(key) is not None for m in each.values())
-    }
-    rows = [[source, *(m.get(key) for key in columns.values())] for source, m in each.items()]
+    head, rows = markdown.by_source(
+        report["sources"], report["mean"], report["never_trained_on"], columns=SOURCE_COLUMNS
+    )
     caption = (
         "Dots: one source left out each. Line and band: mean over the sources and its 95 % "
         "interval, "
@@ -79,7 +63,7 @@ def _sources(report: dict[str, Any]) -> Html:
     return join(
         paragraph(HOW, note=True),
         chart(drawn, caption),
-        table(["left out", *columns], rows, strong="mean"),
+        table(head, rows, strong="mean"),
     )
 
 

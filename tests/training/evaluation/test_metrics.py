@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from training.evaluation.metrics import average_precision, confusion, f1_by_label, measure, top1
+from training.evaluation.metrics import (
+    average_precision,
+    confusion,
+    f1_by_label,
+    measure,
+    reliability,
+    top1,
+)
 
 
 @pytest.fixture
@@ -140,3 +147,13 @@ def test_confusion_counts_windows_of_one_label():
 
 def test_f1_of_a_label_that_is_never_said_is_zero():
     assert f1_by_label(np.zeros((2, 1), bool), np.ones((2, 1), bool)) == [0.0]
+
+
+def test_reliability_counts_every_cell_once_and_is_0_for_honest_scores():
+    scores = np.array([[0.0, 1.0], [0.25, 0.25], [0.25, 0.25]], np.float32)
+    truth = np.array([[0, 1], [1, 0], [0, 0]], bool)
+    found = reliability(scores, truth)
+    assert sum(one["count"] for one in found["bins"]) == 6
+    assert found["bins"][-1]["count"] == 1, "1.0 belongs to the last tenth"
+    assert found["expected_calibration_error"] == pytest.approx(0, abs=1e-7)
+    assert reliability(scores, ~truth)["expected_calibration_error"] > 0.4

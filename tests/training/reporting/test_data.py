@@ -13,7 +13,6 @@ from training.reporting.data import (
     label_data,
     mistakes,
     precision_recall,
-    reliability,
 )
 
 LIMITS = {"a": 0.5, "b": 0.5}
@@ -64,16 +63,6 @@ def test_the_interval_holds_the_mean_and_grows_with_the_spread():
     assert bootstrap([0.1, 0.6, 1.0])[2] > high
     assert bootstrap([0.4]) == (0.4, 0.4, 0.4)
     assert bootstrap([None]) == (0, 0, 0)
-
-
-def test_reliability_counts_every_cell_once_and_is_0_for_honest_scores():
-    scores = np.array([[0.0, 1.0], [0.25, 0.25], [0.25, 0.25]], np.float32)
-    truth = np.array([[0, 1], [1, 0], [0, 0]], bool)
-    found = reliability(scores, truth)
-    assert sum(one["count"] for one in found["bins"]) == 6
-    assert found["bins"][-1]["count"] == 1, "1.0 belongs to the last tenth"
-    assert found["expected_calibration_error"] == pytest.approx(0, abs=1e-7)
-    assert reliability(scores, ~truth)["expected_calibration_error"] > 0.4
 
 
 def scores_of(scores, labels, *, source="here", kind="solo", first=0):

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from training.reporting.charts import LARGEST_MATRIX
-from training.reporting.data import reliability
+from training.evaluation.metrics import LARGEST_MATRIX, f1_of_counts, reliability
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +70,7 @@ def f1_by_class(scores: Scores, labels: Labels) -> list[float | None]:
         np.bincount(x, minlength=classes) for x in (labels, predicted, labels[predicted == labels])
     )
     return [
-        2 * hit / (a + b) if a else None
+        f1_of_counts(hit, b, a) if a else None
         for a, b, hit in zip(there.tolist(), called.tolist(), hits.tolist(), strict=True)
     ]
 

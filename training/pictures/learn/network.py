@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BACKEND = "torch"
 BATCH = 256
 """Pictures scored at a time."""
+LIBRARIES = ("numpy", "keras", "torch", "onnx")
+"""Libraries whose versions an artefact of a Keras network names."""
 NORM_MOMENTUM, NORM_EPSILON = 0.9, 1e-3
 TEMPERATURES = np.geomspace(0.25, 8, 101)
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from models.artefact import write
 from models.manifest import Label, Source
 from training.common.provenance import origin
+from training.evaluation.metrics import LARGEST_MATRIX
 from training.pictures.learn import metrics
 from training.pictures.learn.history import best_epoch
 from training.reporting import pictures as report
-from training.reporting.charts import LARGEST_MATRIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from training.evaluation.metrics import LARGEST_MATRIX
 from training.pictures.learn import metrics
-from training.reporting.charts import LARGEST_MATRIX
 
 NAMES = ("boat", "cup", "tree")
 SCORES = np.array([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.3, 0.6], [0.2, 0.5, 0.3]], np.float32)
