@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
 
 def attempt(count: int, given: argparse.Namespace) -> dict[str, Any]:
     """Return how `count` streams fared, and whether that was good."""
-    wanted = streams.Load(
+    stream_load = streams.Load(
         streams=count,
         seconds=given.seconds,
         hop=given.hop,
@@ -66,7 +66,7 @@ def attempt(count: int, given: argparse.Namespace) -> dict[str, Any]:
                 server_process.served(shlex.split(given.serve), through_redis=given.redis)
             )
         )
-        report = load.run(*where, clip_load=None, stream_load=wanted)
+        report = load.run(*where, clip_load=None, stream_load=stream_load)
     if not report["streams"]["expected"] and not report["streams"]["failed"]:
         raise TimbreError(
             f"no window of the model fits into {given.seconds:g} s: increase --seconds"

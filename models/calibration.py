@@ -131,10 +131,12 @@ def _from_pack(model: Model, source: Path) -> Found:
         classes = json.loads((source / "classes.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{source} is not a complete pack: {error}") from error
-    wanted = asdict(model.picture) if model.input.medium == "picture" else {}
-    differing = [name for name in wanted if name != "metadata" and wanted[name] != config.get(name)]
-    if differing or not wanted:
-        takes = ", ".join(f"{name} {wanted[name]}" for name in differing) or "sound"
+    required = asdict(model.picture) if model.input.medium == "picture" else {}
+    differing = [
+        name for name in required if name != "metadata" and required[name] != config.get(name)
+    ]
+    if differing or not required:
+        takes = ", ".join(f"{name} {required[name]}" for name in differing) or "sound"
         raise InputError(
             f"{source} was packed with other settings; model {model.name!r}: it takes {takes}"
         )

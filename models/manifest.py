@@ -45,9 +45,9 @@ class InputSpec:
     def config(self) -> Config:
         """Return the configuration. Raises ArtefactError for an unknown setting or a wrong type."""
         where = "manifest.input.configuration"
-        wanted = kind_of(self.kind).config
+        config_type = kind_of(self.kind).config
         try:
-            return read_json(wanted, self.configuration, where=where, error=ArtefactError)
+            return read_json(config_type, self.configuration, where=where, error=ArtefactError)
         except Unprocessable as error:
             raise ArtefactError(f"{where}: {error}") from error
 

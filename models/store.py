@@ -261,11 +261,11 @@ def _bytes(path: Path) -> bytes:
 
 def _check_signature(model: Model) -> None:
     spec, session = model.manifest.input, model.session
-    wanted = (spec.dtype, spec.shape, len(model.labels))
-    found = (str(session.dtype), session.shape, session.labels)
-    if wanted != found or spec.shape != model.input.shape(model.config):
+    declared = (spec.dtype, spec.shape, len(model.labels))
+    actual = (str(session.dtype), session.shape, session.labels)
+    if declared != actual or spec.shape != model.input.shape(model.config):
         raise ArtefactError(
-            f"(dtype, shape, labels) is {wanted} in the manifest and {found} in the graph"
+            f"(dtype, shape, labels) is {declared} in the manifest and {actual} in the graph"
         )
 
 

@@ -85,7 +85,7 @@ async def _file(
 async def _from_form(
     request: web.Request, limit: int, memory: Reservation, fields: Collection[str]
 ) -> tuple[bytes, dict[str, str]]:
-    found: dict[str, bytes] = {}
+    parts: dict[str, bytes] = {}
     optional = f" and optionally {', '.join(fields)}" if fields else ""
     expected = f"expected a form with the field 'file'{optional}, each once"
     try:
@@ -96,20 +96,20 @@ async def _from_form(
                 not isinstance(part, BodyPartReader)
                 or name is None
                 or name not in {"file", *fields}
-                or name in found
+                or name in parts
             ):
                 raise Unprocessable(
-                    f"{expected}; this one has {'a second ' if name in found else ''}{name!r:.80}"
+                    f"{expected}; this one has {'a second ' if name in parts else ''}{name!r:.80}"
                 )
-            found[name] = await _bounded(
+            parts[name] = await _bounded(
                 _chunks(part), limit if name == "file" else MAX_FIELD, memory
             )
-        values = {name: value.decode() for name, value in found.items() if name != "file"}
+        values = {name: value.decode() for name, value in parts.items() if name != "file"}
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
         raise InputError(f"the form cannot be read: {error}") from error
-    if "file" not in found:
+    if "file" not in parts:
         raise Unprocessable(f"{expected}; this one has no 'file'")
-    return found["file"], values
+    return parts["file"], values
 
 
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:

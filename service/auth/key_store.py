@@ -89,10 +89,10 @@ class RedisKeyStore:
     async def all(self) -> dict[str, Key]:
         """Return every key."""
         try:
-            found = await self._redis.hgetall(API_KEYS)
+            entries = await self._redis.hgetall(API_KEYS)
             return {
                 ident.decode(): _key(parse_json(text, error=Unprocessable))
-                for ident, text in found.items()
+                for ident, text in entries.items()
             }
         except self._errors as error:
             raise Busy(f"{self._where}: {error}") from error

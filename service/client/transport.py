@@ -19,7 +19,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10)
 READY_S = 10
 HEARTBEAT_S = 10
 """Seconds between pings; a connection without a pong within half of it is lost."""
-REFUSED = 400
+FIRST_ERROR_STATUS = 400
 
 
 class Unreachable(TimbreError):
@@ -43,14 +43,14 @@ async def request(
     except (aiohttp.ClientError, OSError) as error:
         raise unreachable(url, error) from error
     try:
-        found = json.loads(body)
+        document = json.loads(body)
     except ValueError:
-        found = None
-    if status >= REFUSED:
-        raise problem(status, found)
-    if not isinstance(found, dict):
+        document = None
+    if status >= FIRST_ERROR_STATUS:
+        raise problem(status, document)
+    if not isinstance(document, dict):
         raise Unreachable(f"the server at {url} is not a Timbre server")
-    return found
+    return document
 
 
 async def connect(session: aiohttp.ClientSession, url: str) -> Socket:
@@ -58,7 +58,7 @@ async def connect(session: aiohttp.ClientSession, url: str) -> Socket:
     try:
         return await session.ws_connect(url, heartbeat=HEARTBEAT_S)
     except aiohttp.WSServerHandshakeError as error:
-        if error.status >= REFUSED:
+        if error.status >= FIRST_ERROR_STATUS:
             raise await _reason(session, url, error.status) from error
         raise unreachable(url, error) from error
     except (aiohttp.ClientError, OSError) as error:
@@ -106,9 +106,9 @@ def unreachable(url: str, error: Exception) -> Unreachable:
     return Unreachable(f"cannot reach {base} ({reason}): is `timbre serve` running?")
 
 
-def problem(status: int, found: object) -> TimbreError:
+def problem(status: int, body: object) -> TimbreError:
     """Return the error of a problem document (RFC 9457), or of the bare status."""
-    document = found if isinstance(found, dict) else {}
+    document = body if isinstance(body, dict) else {}
     title, detail = (
         document.get("title"),
         document.get("detail") or f"the server answered HTTP {status}",

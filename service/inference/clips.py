@@ -102,8 +102,8 @@ async def classify(
     timing = {
         "decode": clip.decode_ms,
         "features": clip.features_ms,
-        "queue": waited_ms + max(each.queue_ms for each in predictions),
-        "model": max(each.model_ms for each in predictions),
+        "queue": waited_ms + max(prediction.queue_ms for prediction in predictions),
+        "model": max(prediction.model_ms for prediction in predictions),
     }
     return {
         "model": query.model.name,
@@ -145,8 +145,11 @@ def clip_labels(spans: list[Span], predictions: list[Prediction], *, window: int
         for (start, end), prediction in zip(spans, predictions, strict=True)
         if end - start >= MIN_SOUND * window or len(spans) == 1
     ]
-    found = dict.fromkeys(label for prediction in counted for label in prediction.labels)
-    return sorted(found, key=lambda label: -sum(each.scores.get(label, 0.0) for each in counted))
+    labels = dict.fromkeys(label for prediction in counted for label in prediction.labels)
+    return sorted(
+        labels,
+        key=lambda label: -sum(prediction.scores.get(label, 0.0) for prediction in counted),
+    )
 
 
 def _padded(samples: Samples, spans: list[Span], window: int) -> Iterator[Samples]:

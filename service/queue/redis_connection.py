@@ -78,27 +78,27 @@ def _check_options(url: str) -> None:
 
 def _cluster(url: str, **options: Any) -> Any:
     """Return a client of the cluster node that owns our keys. Raises ValueError."""
-    nodes, path, given = _parse(url)
+    nodes, path, url_options = _parse(url)
     if path:
         raise ValueError(f"a cluster has no databases; remove {path!r}")
-    kind = TLSClusterConnection if given.pop("ssl") else ClusterConnection
+    kind = TLSClusterConnection if url_options.pop("ssl") else ClusterConnection
     return Redis(
         connection_pool=ConnectionPool(
-            connection_class=kind, nodes=deque(nodes), **options, **given
+            connection_class=kind, nodes=deque(nodes), **options, **url_options
         )
     )
 
 
 def _sentinel(url: str, **options: Any) -> Any:
     """Return a client of the master of a service. Raises ValueError."""
-    nodes, path, given = _parse(url)
+    nodes, path, url_options = _parse(url)
     service, _, database = path.partition("/")
     if not service:
         raise ValueError("the service name is missing: HOST:PORT/SERVICE")
-    options |= {name: value for name, value in given.items() if name.startswith("ssl")}
+    options |= {name: value for name, value in url_options.items() if name.startswith("ssl")}
     sentinel = _Sentinel(nodes, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
-    login = {name: given[name] for name in ("username", "password") if name in given}
-    return sentinel.master_for(service, db=int(database or given.get("db", 0)), **login)
+    login = {name: url_options[name] for name in ("username", "password") if name in url_options}
+    return sentinel.master_for(service, db=int(database or url_options.get("db", 0)), **login)
 
 
 def _parse(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
@@ -106,18 +106,18 @@ def _parse(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")
     nodes = []
-    for each in hosts.split(","):
-        host, _, port = each.rpartition(":")
+    for node in hosts.split(","):
+        host, _, port = node.rpartition(":")
         if not host or not port.isdecimal():
-            raise ValueError(f"{each!r} is not HOST:PORT")
+            raise ValueError(f"{node!r} is not HOST:PORT")
         nodes.append((host.strip("[]"), int(port)))
     scheme = parts.scheme.partition("+")[0]
-    given: dict[str, Any] = dict(
+    url_options: dict[str, Any] = dict(
         parse_url(urlunsplit((scheme, f"{login}{at}localhost", "", parts.query, "")))
     )
-    given.pop("host")
-    given["ssl"] = given.pop("connection_class", None) is SSLConnection
-    return nodes, parts.path.strip("/"), given
+    url_options.pop("host")
+    url_options["ssl"] = url_options.pop("connection_class", None) is SSLConnection
+    return nodes, parts.path.strip("/"), url_options
 
 
 class _Sentinel(Sentinel):

@@ -36,13 +36,13 @@ class Certificate:
                 self._reload()
 
     def _read_signatures(self) -> list[tuple[int, ...]]:
-        found: list[tuple[int, ...]] = []
+        signatures: list[tuple[int, ...]] = []
         for path in filter(None, self._files):
             try:
-                found.append(file_signature(Path(path).stat()))
+                signatures.append(file_signature(Path(path).stat()))
             except OSError:
-                found.append(())
-        return found
+                signatures.append(())
+        return signatures
 
     def _reload(self) -> None:
         try:
