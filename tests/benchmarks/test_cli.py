@@ -38,7 +38,7 @@ BOUNDS = {
 
 
 @pytest.mark.parametrize("option", BOUNDS)
-def test_numbers_that_make_no_load_are_refused_at_both_ends(option, capsys):
+def test_numbers_that_make_no_load_are_rejected_at_both_ends(option, capsys):
     name = option.removeprefix("--").replace("-", "_")
     for bound, beyond in zip(BOUNDS[option], (-1, 1), strict=True):
         assert getattr(load._parser().parse_args([option, str(bound)]), name) == bound

@@ -33,7 +33,7 @@ async def test_clients_that_find_nothing_left_to_ask_cost_no_time(serve):  # noq
     assert tally.seconds < 1
 
 
-async def test_a_clip_that_is_refused_is_bad(serve):  # noqa: F811
+async def test_a_clip_that_is_rejected_is_bad(serve):  # noqa: F811
     server = await serve(max_body=1_000)
     tally = await put(server.url, requests=3, clients=2)
     assert (tally.ok, tally.bad) == (0, {"HTTP 413": 3})

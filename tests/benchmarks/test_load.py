@@ -74,7 +74,7 @@ def test_the_lag_of_several_gateways_is_that_of_the_worst():
     assert server_process.lag_of(words) == {"p50": 2.0, "p99.9": 20.0, "max": 1200.0}
 
 
-def test_a_report_into_nowhere_is_refused_before_any_load(tmp_path, capsys):
+def test_a_report_into_nowhere_is_rejected_before_any_load(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(["load", "--report", f"{tmp_path}/no/such"])
     assert caught.value.code == 2

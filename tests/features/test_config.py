@@ -75,7 +75,7 @@ def test_every_setting_of_a_picture_changes_its_fingerprint(changes):
         ({"metadata": (Metadata(name="a", values=()),)}, "must have values"),
     ],
 )
-def test_a_picture_that_cannot_be_is_refused(changes, words):
+def test_a_picture_that_cannot_be_is_rejected(changes, words):
     with pytest.raises(Unprocessable, match=words):
         PictureConfig(**changes)
 

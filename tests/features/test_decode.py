@@ -47,7 +47,7 @@ def test_every_kind_comes_back_as_the_same_sound(kind, subtype, rate):
 
 @pytest.mark.parametrize(("kind", "subtype", "rate"), KINDS)
 @pytest.mark.parametrize("share", [0.999, 0.6, 0.1, 0.01])
-def test_a_file_that_is_cut_short_is_refused(kind, subtype, rate, share):
+def test_a_file_that_is_cut_short_is_rejected(kind, subtype, rate, share):
     data = encode(tone(rate), rate, kind, subtype)
     with pytest.raises((InputError, Unprocessable)) as caught:
         decode(data[: int(len(data) * share)])
@@ -61,7 +61,7 @@ def test_channels_are_averaged():
     assert_allclose(decode(encode(left, 22_050)), tone(22_050) / 2, atol=1e-4)
 
 
-def test_nothing_is_refused_by_name():
+def test_nothing_is_rejected_by_name():
     with pytest.raises(InputError, match="empty"):
         decode(b"")
 
@@ -69,38 +69,38 @@ def test_nothing_is_refused_by_name():
 @pytest.mark.parametrize(
     "data", [b"hello, world" * 20, b"\x89PNG\r\n\x1a\n" + bytes(100), b"{}", bytes(200)]
 )
-def test_what_is_no_sound_is_refused_with_the_kinds_that_are_read(data):
+def test_what_is_no_sound_is_rejected_with_the_kinds_that_are_read(data):
     with pytest.raises(UnsupportedMedia, match="WAV, FLAC, OGG, MP3"):
         decode(data)
 
 
-def test_a_file_without_samples_is_refused():
+def test_a_file_without_samples_is_rejected():
     with pytest.raises(Unprocessable, match="no samples"):
         decode(encode(tone(44_100)[:0]))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_samples_that_are_not_finite_are_refused(value):
+def test_samples_that_are_not_finite_are_rejected(value):
     sound = tone(44_100)
     sound[30_000] = value
     with pytest.raises(Unprocessable, match="NaN or infinity"):
         decode(encode(sound, subtype="FLOAT"))
 
 
-def test_the_longest_sound_is_read_and_one_sample_more_is_refused():
+def test_the_longest_sound_is_read_and_one_sample_more_is_rejected():
     assert decode(encode(tone(8_000, seconds=2), 8_000), max_seconds=2).size == 44_100
     with pytest.raises(TooLarge, match="at most 2 s"):
         decode(encode(np.append(tone(8_000, seconds=2), 0), 8_000), max_seconds=2)
 
 
-def test_a_small_file_that_unpacks_to_hours_is_refused():
+def test_a_small_file_that_unpacks_to_hours_is_rejected():
     data = encode(np.zeros(8_000 * 3_600, np.int16), 8_000, "FLAC")
     assert len(data) < 200_000
     with pytest.raises(TooLarge, match=r"3600\.0 s"):
         decode(data)
 
 
-def test_a_header_that_promises_gigabytes_is_refused():
+def test_a_header_that_promises_gigabytes_is_rejected():
     head = struct.pack(
         "<4sI4s4sIHHIIHH", b"RIFF", 0xFFFFFFF0, b"WAVE", b"fmt ", 16, 1, 1, 44_100, 88_200, 2, 16
     )
@@ -143,12 +143,12 @@ def test_a_recording_that_came_through_a_pipe_is_as_long_as_it_is(size, file_siz
     ]
     + [(size, 44_136) for size, _ in PIPED],
 )
-def test_a_size_that_is_not_there_and_means_nothing_else_is_refused(size, file_size):
+def test_a_size_that_is_not_there_and_means_nothing_else_is_rejected(size, file_size):
     with pytest.raises(InputError, match=f"promises {size} bytes"):
         decode(through_a_pipe(encode(tone(22_050), 22_050), size, file_size))
 
 
-def test_a_flac_header_that_promises_days_is_refused():
+def test_a_flac_header_that_promises_days_is_rejected():
     data = bytearray(encode(tone(44_100), kind="FLAC")[:100])
     data[21] |= 0x0F
     data[22:26] = b"\xff\xff\xff\xff"

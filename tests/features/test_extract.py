@@ -116,12 +116,12 @@ def test_threads_do_not_disturb_each_other():
     ],
     ids=["empty", "two channels", "nan", "infinity", "both infinities"],
 )
-def test_samples_that_are_no_sound_are_refused(samples):
+def test_samples_that_are_no_sound_are_rejected(samples):
     with pytest.raises(Unprocessable):
         compute(samples, kind="features")
 
 
-def test_another_frame_length_is_refused():
+def test_another_frame_length_is_rejected():
     with pytest.raises(Unprocessable, match="1024"):
         extract(oracle.noise(0), config=AudioConfig(n_fft=1_024))
 

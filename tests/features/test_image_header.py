@@ -62,7 +62,7 @@ def test_exif_that_makes_no_sense_means_upright(block):
         (b"%!PS-Adobe-3.0 EPSF-3.0", "JPEG"),
     ],
 )
-def test_what_is_no_picture_is_refused_with_a_hint(data, words):
+def test_what_is_no_picture_is_rejected_with_a_hint(data, words):
     with pytest.raises(UnsupportedMedia, match=words):
         sniff(data)
 
@@ -91,7 +91,7 @@ def test_comments_profiles_and_further_pictures_are_taken_out():
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_ends_early_is_refused_or_keeps_its_size(name):
+def test_a_file_that_ends_early_is_rejected_or_keeps_its_size(name):
     data = FILES[name]()
     for length in range(9, len(data), 7):
         try:
@@ -130,7 +130,7 @@ def test_scans_of_a_jpeg_are_bounded():
         ),
     ],
 )
-def test_files_of_very_many_parts_are_refused(kind, head, part, tail):
+def test_files_of_very_many_parts_are_rejected(kind, head, part, tail):
     with pytest.raises(Unprocessable, match=f"a {kind} file of more than {MAX_PARTS} parts"):
         unwrap(head + part * (MAX_PARTS + 2) + tail)
     if kind != "GIF":
@@ -140,14 +140,14 @@ def test_files_of_very_many_parts_are_refused(kind, head, part, tail):
 SIZE = [(256, 3, 1, 4), (257, 3, 1, 4)]
 
 
-def test_tags_that_share_the_bytes_of_a_tiff_are_refused():
+def test_tags_that_share_the_bytes_of_a_tiff_are_rejected():
     body = b"\0" * 100_000
     assert unwrap(tiff([*SIZE, (700, 1, 99_000, 8)], body)).width == 4
     with pytest.raises(InputError, match="the tags of the TIFF file speak of"):
         unwrap(tiff([*SIZE, *((tag, 1, 99_000, 8) for tag in range(700, 702))], body))
 
 
-def test_a_tiff_of_giant_tiles_is_refused():
+def test_a_tiff_of_giant_tiles_is_rejected():
     assert unwrap(tiff([*SIZE, (322, 4, 1, 2_048), (323, 4, 1, 2_048)])).width == 4
     with pytest.raises(Unprocessable, match="tiles of"):
         unwrap(tiff([*SIZE, (322, 4, 1, 2_048), (323, 4, 1, 2_049)]))
@@ -160,7 +160,7 @@ def test_strips_of_a_tiff_are_bounded():
         unwrap(tiff([*SIZE, (273, 4, MAX_PARTS + 1, 8)], body))
 
 
-def test_a_jpeg_without_a_frame_and_a_gif_without_a_picture_are_refused():
+def test_a_jpeg_without_a_frame_and_a_gif_without_a_picture_are_rejected():
     with pytest.raises(InputError, match="without a frame"):
         unwrap(b"\xff\xd8\xff\xda\0\2")
     with pytest.raises(InputError, match="without a picture"):

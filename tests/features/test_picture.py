@@ -121,7 +121,7 @@ def test_cmyk_becomes_rgb(kind):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
-def test_numbers_that_are_no_colours_are_refused(dtype):
+def test_numbers_that_are_no_colours_are_rejected(dtype):
     data = save(Image.fromarray(np.zeros((4, 4), dtype)), "TIFF")
     with pytest.raises(Unprocessable, match="32-bit"):
         decode(data, SMALL)
@@ -165,7 +165,7 @@ def test_a_large_jpeg_is_decoded_small_and_looks_the_same():
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_truncated_file_is_refused(name):
+def test_a_truncated_file_is_rejected(name):
     data = FILES[name]()
     with pytest.raises(InputError):
         decode(data[: len(data) // 2], SAME)
@@ -180,7 +180,7 @@ def test_an_end_that_is_missing_is_noticed(name):
 
 @settings(max_examples=200, deadline=None)
 @given(name=st.sampled_from(sorted(FILES)), data=st.data())
-def test_damage_is_refused_or_decoded_and_never_crashes(name, data):
+def test_damage_is_rejected_or_decoded_and_never_crashes(name, data):
     content = bytearray(FILES[name]())
     for _ in range(data.draw(st.integers(1, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -195,7 +195,7 @@ def test_damage_is_refused_or_decoded_and_never_crashes(name, data):
     content=st.binary(max_size=300),
     head=st.sampled_from([b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0", b"MM\0*"]),
 )
-def test_noise_behind_a_good_beginning_is_refused(content, head):
+def test_noise_behind_a_good_beginning_is_rejected(content, head):
     with pytest.raises(InputError):
         decode(head + content, SMALL, max_pixels=100)
 
@@ -215,13 +215,13 @@ def test_the_bound_cannot_be_lifted_beyond_what_the_decoder_takes():
 @pytest.mark.parametrize(
     "size", [(1, MAX_ASPECT + 1), (MAX_ASPECT + 1, 1), (1, 100_000), (100_000, 1)]
 )
-def test_a_sliver_is_refused(size):
+def test_a_sliver_is_rejected(size):
     with pytest.raises(Unprocessable, match="times the shorter"):
         decode(save(Image.new("L", size), "PNG"), SMALL)
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
-def test_a_picture_without_pixels_is_refused(size):
+def test_a_picture_without_pixels_is_rejected(size):
     with pytest.raises(Unprocessable, match="no pixels"):
         decode(png(*size), SMALL)
     with pytest.raises(Unprocessable, match="no pixels"):
@@ -362,7 +362,7 @@ def test_a_thumbnail_shows_all_of_a_picture_and_never_enlarges_it(size, orientat
     assert (made.format, made.size) == ("JPEG", small)
 
 
-def test_a_thumbnail_of_a_bomb_is_refused():
+def test_a_thumbnail_of_a_bomb_is_rejected():
     with pytest.raises(TooLarge):
         thumbnail(png(60_000, 60_000), side=40)
 

@@ -141,7 +141,7 @@ def test_one_hour_does_not_drift():
 
 
 @pytest.mark.parametrize("hop", [0, -512, 511, 513, 44_544])
-def test_a_hop_off_the_frame_grid_or_past_the_window_is_refused(hop):
+def test_a_hop_off_the_frame_grid_or_past_the_window_is_rejected(hop):
     with pytest.raises(Unprocessable, match=f"hop {hop}"):
         StreamingExtractor(hop=hop)
 
@@ -151,12 +151,12 @@ def test_the_smallest_and_largest_hop_are_taken(hop):
     assert StreamingExtractor(hop=hop).hop == hop
 
 
-def test_a_negative_first_sample_is_refused():
+def test_a_negative_first_sample_is_rejected():
     with pytest.raises(Unprocessable, match="first_sample -1"):
         StreamingExtractor(hop=512, first_sample=-1)
 
 
-def test_a_window_shorter_than_a_frame_is_refused():
+def test_a_window_shorter_than_a_frame_is_rejected():
     with pytest.raises(Unprocessable, match="2047"):
         StreamingExtractor(AudioConfig(window=2_047), hop=512)
 
@@ -172,7 +172,7 @@ def test_windows_of_other_lengths_equal_the_offline_function(window):
         assert_array_equal(vector, compute(sound[start:end], kind="features", config=config))
 
 
-def test_a_chunk_that_is_not_finite_is_refused_and_the_stream_goes_on():
+def test_a_chunk_that_is_not_finite_is_rejected_and_the_stream_goes_on():
     extractor = StreamingExtractor(hop=11_264)
     extractor.feed(SOUND[:40_000])
     with pytest.raises(Unprocessable):

@@ -80,7 +80,7 @@ def test_a_version_is_never_overwritten(tmp_path, fields):
     ],
     ids=" ".join,
 )
-def test_parts_that_do_not_fit_are_refused_and_leave_nothing(tmp_path, fields, changes):
+def test_parts_that_do_not_fit_are_rejected_and_leave_nothing(tmp_path, fields, changes):
     inside = tmp_path / "a" / "b"
     with pytest.raises(ArtefactError):
         write(inside, **fields | changes)
@@ -94,7 +94,7 @@ def test_parts_that_do_not_fit_are_refused_and_leave_nothing(tmp_path, fields, c
 @pytest.mark.parametrize(
     "inputs", [np.zeros((2, 25), np.float32), np.zeros((2, 26)), np.zeros((0, 26), np.float32)]
 )
-def test_golden_inputs_of_another_shape_or_type_are_refused(tmp_path, fields, inputs):
+def test_golden_inputs_of_another_shape_or_type_are_rejected(tmp_path, fields, inputs):
     with pytest.raises(Unprocessable):
         write(tmp_path, **fields | {"golden_inputs": inputs})
     assert list(tmp_path.iterdir()) == []
@@ -159,7 +159,7 @@ def test_an_artefact_of_pictures_is_written_and_loaded(tmp_path, config):
         {"onnx": colours.graph(replace(colours.CONFIG, width=31))},
     ],
 )
-def test_parts_of_pictures_that_do_not_fit_are_refused(tmp_path, changes):
+def test_parts_of_pictures_that_do_not_fit_are_rejected(tmp_path, changes):
     with pytest.raises((ArtefactError, Unprocessable)):
         write(tmp_path, name="colours", **colours.fields() | changes)
     assert not any(tmp_path.rglob("*.*"))

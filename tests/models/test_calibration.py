@@ -75,7 +75,7 @@ def test_no_more_than_some_hundred_are_looked_at_spread_over_all(store, album, m
         assert len({each.tobytes() for each in (*found.calibration, *found.evaluation)}) > 2
 
 
-def test_a_pack_that_was_made_otherwise_is_refused(store, album):
+def test_a_pack_that_was_made_otherwise_is_rejected(store, album):
     source = packed(album, PictureConfig(height=24, width=32, fit="pad"))
     with pytest.raises(InputError, match="it takes fit crop"):
         collected(store.load("colours"), source)
@@ -84,7 +84,7 @@ def test_a_pack_that_was_made_otherwise_is_refused(store, album):
         collected(store.load("colours"), source)
 
 
-def test_what_holds_nothing_to_see_is_refused(store, tmp_path, monkeypatch):
+def test_what_holds_nothing_to_see_is_rejected(store, tmp_path, monkeypatch):
     model = store.load("colours")
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "notes.txt").write_text("no picture")

@@ -170,7 +170,7 @@ def test_the_same_forest_gives_the_same_bytes(steps, graph):
     assert export(forest, scaler=scaler, pca=pca) == graph
 
 
-def test_a_graph_that_differs_from_predict_proba_is_refused(windows):
+def test_a_graph_that_differs_from_predict_proba_is_rejected(windows):
     class Crooked(RandomForestClassifier):
         def predict_proba(self, rows):
             return [answer + 2e-5 for answer in super().predict_proba(rows)]
@@ -181,7 +181,7 @@ def test_a_graph_that_differs_from_predict_proba_is_refused(windows):
         export(Crooked(3).fit(rows, present.astype(int)))
 
 
-def test_other_estimators_are_refused_by_name(windows, steps):
+def test_other_estimators_are_rejected_by_name(windows, steps):
     rows, present = windows
     _, _, forest = steps
     with pytest.raises(
@@ -194,7 +194,7 @@ def test_other_estimators_are_refused_by_name(windows, steps):
         export(forest, pca=StandardScaler().fit(rows))
 
 
-def test_labels_other_than_0_and_1_are_refused(windows):
+def test_labels_other_than_0_and_1_are_rejected(windows):
     rows, present = windows
     forest = RandomForestClassifier(2).fit(rows, present.astype(int) * [1, 2, 1])
     with pytest.raises(ArtefactError, match="label 1 of the forest has the classes"):

@@ -53,7 +53,7 @@ def test_writing_and_reading_gives_the_same_manifest():
 @pytest.mark.parametrize(
     "path", [("colour",), ("input", "colour"), ("labels", 1, "colour"), ("provenance", 0, "colour")]
 )
-def test_an_unknown_field_is_refused_by_name(path):
+def test_an_unknown_field_is_rejected_by_name(path):
     with pytest.raises(ArtefactError, match="unknown field colour"):
         Manifest.from_json(changed(path, "blue"))
 
@@ -61,7 +61,7 @@ def test_an_unknown_field_is_refused_by_name(path):
 @pytest.mark.parametrize(
     "name", sorted(json.loads(MANIFEST.to_json()).keys() - {"origin", "tolerance"})
 )
-def test_a_missing_field_is_refused_by_name(name):
+def test_a_missing_field_is_rejected_by_name(name):
     with pytest.raises(ArtefactError, match=f"missing field {name}"):
         Manifest.from_json(changed((name,), ...))
 
@@ -96,7 +96,7 @@ def test_a_manifest_from_before_origins_were_kept_is_read():
         (("libraries", "numpy"), 2.0),
     ],
 )
-def test_a_wrong_type_is_refused_with_its_place(path, value):
+def test_a_wrong_type_is_rejected_with_its_place(path, value):
     with pytest.raises(ArtefactError, match=rf"manifest\.{path[0]}.* must be"):
         Manifest.from_json(changed(path, value))
 
@@ -123,7 +123,7 @@ def test_a_wrong_type_is_refused_with_its_place(path, value):
         (("created",), "2026-01-02T03:04:05+02:00", "UTC"),
     ],
 )
-def test_a_value_without_meaning_is_refused(path, value, reason):
+def test_a_value_without_meaning_is_rejected(path, value, reason):
     with pytest.raises(ArtefactError, match=reason):
         Manifest.from_json(changed(path, value))
 
@@ -131,7 +131,7 @@ def test_a_value_without_meaning_is_refused(path, value, reason):
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", "3", '{"name": NaN}', b"\xff\xfe", "[" * 100_000]
 )
-def test_what_is_not_a_json_object_is_refused(text):
+def test_what_is_not_a_json_object_is_rejected(text):
     with pytest.raises(ArtefactError):
         Manifest.from_json(text)
 
@@ -168,7 +168,7 @@ json_values = st.recursive(
 
 
 @given(name=st.sampled_from(sorted(json.loads(MANIFEST.to_json()))), value=json_values)
-def test_any_value_in_any_field_is_read_or_refused_and_never_crashes(name, value):
+def test_any_value_in_any_field_is_read_or_rejected_and_never_crashes(name, value):
     try:
         manifest = Manifest.from_json(changed((name,), value))
     except ArtefactError:
@@ -222,7 +222,7 @@ def test_a_manifest_of_pictures_says_the_same_when_it_is_read():
         (("metadata", 1, "name"), "region"),
     ],
 )
-def test_pictures_that_cannot_be_are_refused(path, value):
+def test_pictures_that_cannot_be_are_rejected(path, value):
     data = json.loads(SEEN.to_json())
     *outer, last = path
     place = data["input"]["configuration"]

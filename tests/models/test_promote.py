@@ -63,7 +63,7 @@ def test_it_takes_the_version_after_the_one_that_is_served(candidate, promote, s
 
 
 @pytest.mark.parametrize(("macro_f1", "exit_code"), [(0.6951, 0), (0.694, 1)])
-def test_worse_than_what_it_replaces_is_refused_and_the_seed_s_spread_is_not(
+def test_worse_than_what_it_replaces_is_rejected_and_the_seed_s_spread_is_not(
     candidate, promote, served, capsys, macro_f1, exit_code
 ):
     candidate("served")
@@ -75,7 +75,7 @@ def test_worse_than_what_it_replaces_is_refused_and_the_seed_s_spread_is_not(
     assert len(served.versions("trio")) == 2 - exit_code
 
 
-def test_a_candidate_without_the_figures_or_labels_of_the_old_one_is_refused(
+def test_a_candidate_without_the_figures_or_labels_of_the_old_one_is_rejected(
     candidate, promote, capsys
 ):
     candidate("served")
@@ -88,7 +88,7 @@ def test_a_candidate_without_the_figures_or_labels_of_the_old_one_is_refused(
     assert "metrics lack top1" in said
 
 
-def test_what_labels_noise_is_refused_at_the_very_share(candidate, promote, capsys):
+def test_what_labels_noise_is_rejected_at_the_very_share(candidate, promote, capsys):
     candidate(labels=[Label(name=name, threshold=0.0) for name in ("piano", "violin", "flute")])
     assert promote() == 1
     assert "labels noise or silence: 0.0% of 200" in capsys.readouterr().err
@@ -96,7 +96,7 @@ def test_what_labels_noise_is_refused_at_the_very_share(candidate, promote, caps
 
 
 @pytest.mark.parametrize("limit", ["latency-ms", "size-mb"])
-def test_over_budget_is_refused_with_figure_and_budget(candidate, promote, served, capsys, limit):
+def test_over_budget_is_rejected_with_figure_and_budget(candidate, promote, served, capsys, limit):
     candidate()
     assert promote(f"--{limit}", "1e-6") == 1
     assert f"{limit.replace('-', '_')} " in capsys.readouterr().err
@@ -104,7 +104,7 @@ def test_over_budget_is_refused_with_figure_and_budget(candidate, promote, serve
     assert promote(f"--{limit}", "1e6") == 0
 
 
-def test_force_says_why_it_would_be_refused_and_serves_it(candidate, promote, served, capsys):
+def test_force_says_why_it_would_be_rejected_and_serves_it(candidate, promote, served, capsys):
     candidate()
     assert promote("--size-mb", "1e-6", "--force") == 0
     assert "would be rejected: size_mb" in capsys.readouterr().err

@@ -155,7 +155,7 @@ def test_golden_scores_may_be_as_far_off_as_the_manifest_says(
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1e-4, 0.11, float("nan")])
-def test_a_tolerance_without_meaning_is_refused(seeing, tolerance):
+def test_a_tolerance_without_meaning_is_rejected(seeing, tolerance):
     manifest = Store(seeing).load("colours").manifest
     assert dataclasses.replace(manifest, tolerance=0.1).tolerance == 0.1
     with pytest.raises(ArtefactError, match="tolerance"):

@@ -62,7 +62,7 @@ def test_rows_need_not_lie_side_by_side_in_memory():
     ],
     ids=lambda batch: f"{batch.dtype}{batch.shape}",
 )
-def test_a_batch_of_another_shape_or_type_is_refused(batch):
+def test_a_batch_of_another_shape_or_type_is_rejected(batch):
     with pytest.raises(Unprocessable, match=r"the model takes float32 \(n, 3\), not"):
         Session(make()).predict(batch)
 
@@ -70,7 +70,7 @@ def test_a_batch_of_another_shape_or_type_is_refused(batch):
 @pytest.mark.parametrize(
     "graph", [b"", b"not a graph", make()[:-20]], ids=["empty", "text", "truncated"]
 )
-def test_bytes_that_are_no_graph_are_refused(graph):
+def test_bytes_that_are_no_graph_are_rejected(graph):
     with pytest.raises(ArtefactError):
         Session(graph)
 
@@ -85,7 +85,7 @@ def test_bytes_that_are_no_graph_are_refused(graph):
     ],
     ids=["two outputs", "double", "whole numbers", "three dimensions"],
 )
-def test_a_graph_of_another_signature_is_refused(graph):
+def test_a_graph_of_another_signature_is_rejected(graph):
     with pytest.raises(
         ArtefactError, match="must have one float32 or uint8 input and one float32 output"
     ):

@@ -1,4 +1,4 @@
-"""What lies on disk is found by name, checked, and refused with the reason."""
+"""What lies on disk is found by name, checked, and rejected with the reason."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def test_a_loaded_model_says_what_it_is_and_predicts(artefacts, windows):
     assert ((scores > 0.5) == present).mean() > 0.9
 
 
-def test_a_tensor_of_another_shape_is_refused(artefacts):
+def test_a_tensor_of_another_shape_is_rejected(artefacts):
     with pytest.raises(Unprocessable):
         Store(artefacts).load("trio").predict(np.zeros((1, 25), np.float32))
 
@@ -109,7 +109,7 @@ def test_a_version_that_is_no_number_is_not_found(artefacts, version):
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "golden.npz", "report.md"])
-def test_one_changed_byte_is_refused(artefacts, trio, file):
+def test_one_changed_byte_is_rejected(artefacts, trio, file):
     content = bytearray((trio / file).read_bytes())
     content[len(content) // 2] ^= 1
     (trio / file).write_bytes(content)
@@ -118,27 +118,27 @@ def test_one_changed_byte_is_refused(artefacts, trio, file):
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "golden.npz", "report.md", "manifest.json"])
-def test_a_missing_file_is_refused_by_name(artefacts, trio, file):
+def test_a_missing_file_is_rejected_by_name(artefacts, trio, file):
     (trio / file).unlink()
     with pytest.raises(ArtefactError, match=f"{file} cannot be read: No such file"):
         Store(artefacts).load("trio")
 
 
-def test_another_fingerprint_is_refused(artefacts, trio, rewrite):
+def test_another_fingerprint_is_rejected(artefacts, trio, rewrite):
     manifest = json.loads((trio / "manifest.json").read_text())
     rewrite(trio, input=manifest["input"] | {"fingerprint": "0" * 64})
     with pytest.raises(ArtefactError, match="fingerprint is not the running code's"):
         Store(artefacts).load("trio")
 
 
-def test_another_configuration_is_refused(artefacts, trio, rewrite):
+def test_another_configuration_is_rejected(artefacts, trio, rewrite):
     spec = json.loads((trio / "manifest.json").read_text())["input"]
     rewrite(trio, input=spec | {"configuration": spec["configuration"] | {"hop_length": 256}})
     with pytest.raises(ArtefactError, match="fingerprint"):
         Store(artefacts).load("trio")
 
 
-def test_golden_scores_that_differ_are_refused_and_rounding_is_not(artefacts, trio, rewrite):
+def test_golden_scores_that_differ_are_rejected_and_rounding_is_not(artefacts, trio, rewrite):
     with np.load(trio / "golden.npz") as golden:
         inputs, scores = golden["inputs"], golden["scores"]
     save_golden(trio, inputs=inputs, scores=scores + np.float32(5e-5))
@@ -160,7 +160,7 @@ def test_golden_scores_that_differ_are_refused_and_rounding_is_not(artefacts, tr
     ],
     ids=["no scores", "other shape", "other length", "empty"],
 )
-def test_a_golden_file_that_cannot_be_replayed_is_refused(artefacts, trio, rewrite, arrays):
+def test_a_golden_file_that_cannot_be_replayed_is_rejected(artefacts, trio, rewrite, arrays):
     save_golden(trio, **arrays)
     rewrite(trio)
     with pytest.raises(ArtefactError, match="golden inputs"):
@@ -179,19 +179,19 @@ def test_a_pickle_among_the_golden_inputs_is_never_opened(artefacts, trio, rewri
     assert not (tmp_path / "sprung").exists()
 
 
-def test_labels_that_the_graph_does_not_have_are_refused(artefacts, trio, rewrite):
+def test_labels_that_the_graph_does_not_have_are_rejected(artefacts, trio, rewrite):
     rewrite(trio, labels=[{"name": "piano", "threshold": 0.5}])
     with pytest.raises(ArtefactError, match="in the manifest and"):
         Store(artefacts).load("trio")
 
 
-def test_an_artefact_in_another_one_s_place_is_refused(artefacts, trio):
+def test_an_artefact_in_another_one_s_place_is_rejected(artefacts, trio):
     shutil.copytree(trio, artefacts / "duo" / "1")
     with pytest.raises(ArtefactError, match="duo 1: the manifest is that of trio 1"):
         Store(artefacts).load("duo")
 
 
-def test_a_broken_latest_version_is_refused_and_older_ones_still_load(artefacts, fields):
+def test_a_broken_latest_version_is_rejected_and_older_ones_still_load(artefacts, fields):
     (write(artefacts, **fields) / "model.onnx").write_bytes(b"")
     store = Store(artefacts)
     with pytest.raises(ArtefactError, match=r"trio 2: model.onnx"):
@@ -283,7 +283,7 @@ def test_the_first_is_the_one_chosen_and_nonsense_chooses_nothing(artefacts, fie
     assert store.first("trio")[0].version == "4"
 
 
-def test_where_every_version_is_refused_the_newest_says_why(artefacts, trio, fields):
+def test_where_every_version_is_rejected_the_newest_says_why(artefacts, trio, fields):
     (write(artefacts, **fields) / "model.onnx").unlink()
     (trio / "report.md").unlink()
     with pytest.raises(ArtefactError, match=r"trio 2: model\.onnx cannot be read"):
