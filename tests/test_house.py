@@ -265,7 +265,7 @@ COVERED_ELSEWHERE = {
     "training/recordings/problems.py": ["training/data_cli/test_main.py"],
     "training/recordings/recipe_of.py": ["training/data_cli/test_main.py"],
     "training/recordings/safe_pickle.py": ["training/recordings/test_musicnet.py"],
-    "training/recordings/show_split.py": ["training/data_cli/test_main.py"],
+    "training/recordings/print_split.py": ["training/data_cli/test_main.py"],
     "training/recordings/table_of_recipe.py": ["training/data_cli/test_main.py"],
     "training/reporting/markdown.py": ["training/pipelines/test_instruments.py"],
     "training/reporting/pictures.py": ["training/pictures/learn/test_outcome.py"],

@@ -11,7 +11,7 @@ from training.data_cli.main import parser
 from training.recordings import audio
 from training.recordings.collection import Collection, CollectionError, Problem
 from training.recordings.load import load
-from training.recordings.problems import report
+from training.recordings.problems import write_problems
 from training.recordings.recipe_of import recipe_of
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def main(argv: list[str]) -> int:
         collection = load(recipe.collection, progress)
     with stage("read every recording") as progress:
         unread = unreadable(collection, jobs=recipe.jobs, progress=progress)
-    show(collection)
-    return report((*collection.problems, *unread), args.problems)
+    print_collection(collection)
+    return write_problems((*collection.problems, *unread), args.problems)
 
 
 def unreadable(
@@ -62,7 +62,7 @@ def _decode(path: Path, inner: str) -> Problem | None:
     return None
 
 
-def show(collection: Collection) -> None:
+def print_collection(collection: Collection) -> None:
     """Print how many clips, hours and sources each label has."""
     from rich import box
     from rich.console import Console

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from training.common.progress import stage
 from training.data_cli.main import parser
 from training.recordings.load import load
+from training.recordings.print_split import print_split
 from training.recordings.recipe_of import recipe_of
-from training.recordings.show_split import show
 from training.recordings.split import PARTS, by_source, counts
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     with stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
     split = by_source(collection, recipe.split.shares, seed=recipe.seed)
-    show(collection, split)
+    print_split(collection, split)
     if args.plot:
         plot(counts(collection, split), args.plot)
         print(args.plot)

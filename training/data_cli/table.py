@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.data_cli.main import parser
-from training.recordings.problems import report
+from training.recordings.problems import write_problems
 from training.recordings.recipe_of import recipe_of
 from training.recordings.table import KINDS
 from training.recordings.table_of_recipe import print_summary, table_of
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     out = args.out or Path("tables") / recipe.name
     table, problems = table_of(recipe, out, kinds=tuple(args.kind or KINDS[:1]))
     print_summary(table)
-    return report(problems, out.with_name(f"{out.name}-problems.csv"))
+    return write_problems(problems, out.with_name(f"{out.name}-problems.csv"))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -149,10 +149,10 @@ def f1_of_counts(hits: int, predicted: int, present: int) -> float:
 
 def reliability(scores: Scores, truth: Mask) -> dict[str, Any]:
     """Return the count and true share of cells by tenth of the score, and the calibration error."""
-    place = np.minimum((scores * BINS).astype(int), BINS - 1).ravel()
-    counts = np.bincount(place, minlength=BINS)
+    tenth = np.minimum((scores * BINS).astype(int), BINS - 1).ravel()
+    counts = np.bincount(tenth, minlength=BINS)
     sums = [
-        np.bincount(place, cells.ravel().astype(float), minlength=BINS) for cells in (scores, truth)
+        np.bincount(tenth, cells.ravel().astype(float), minlength=BINS) for cells in (scores, truth)
     ]
     score, share = (total / np.maximum(counts, 1) for total in sums)
     error = float((counts * np.abs(score - share)).sum() / counts.sum())

@@ -30,15 +30,15 @@ def calibrate(
     scores, labels: (windows, labels) out of fold. Each source counts the same, whatever its size.
     At least the share `quiet` of noise and silence windows gets no label at all; that comes before
     F. With `beta` below 1 a false label weighs more than a missing one (van Rijsbergen, Information
-    Retrieval, 1979, chapter 7). A label without a positive window gets 0.5, or what silence asks
-    for.
+    Retrieval, 1979, chapter 7). A label without a positive window gets 0.5, or its
+    lowest threshold from silence.
     """
-    still = np.isin(kind, SILENCE_AND_NOISE)
-    floors = _floors(scores[still], quiet)
-    weight = _weights(source[~still])
+    silent = np.isin(kind, SILENCE_AND_NOISE)
+    floors = _floors(scores[silent], quiet)
+    weight = _weights(source[~silent])
     return np.array(
         [
-            _best(scores[~still, i], labels[~still, i], weight, floor, beta)
+            _best(scores[~silent, i], labels[~silent, i], weight, floor, beta)
             for i, floor in enumerate(floors)
         ],
         np.float32,
@@ -48,12 +48,12 @@ def calibrate(
 def _floors(scores: Scores, quiet: float) -> npt.NDArray[np.float64]:
     """Return the lowest thresholds that leave at most 1 - quiet of these windows with a label.
 
-    The windows with the loudest false scores are given up; what remains decides label by label.
+    The windows with the highest false scores are ignored; the rest decide label by label.
     """
     if not len(scores):
         return np.zeros(scores.shape[1])
-    given_up = min(int(len(scores) * (1 - quiet)), len(scores) - 1)
-    kept = scores[np.argsort(scores.max(axis=1))[: len(scores) - given_up]]
+    ignored = min(int(len(scores) * (1 - quiet)), len(scores) - 1)
+    kept = scores[np.argsort(scores.max(axis=1))[: len(scores) - ignored]]
     return np.asarray(kept.max(axis=0) + 1e-4, np.float64)
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.pictures.dataset.folds import WHOLE, Fold, check, make_folds
 from training.pictures.dataset.histogram import text
 from training.pictures.dataset.obtain import obtain
-from training.pictures.dataset.parts import WHOLE, Part, check, parts
 from training.pictures.dataset.settings import PicturesRecipe
-from training.pictures.learn import metrics, outcome
+from training.pictures.learn import metrics, result
 from training.pictures.learn.checkpoints import (
     checkpoint_folder,
     remove_checkpoints,
@@ -38,11 +38,11 @@ RECIPE = PicturesRecipe
 
 @dataclass(frozen=True)
 class Candidate:
-    """One network, trained and evaluated for every part."""
+    """One network, trained and evaluated for every fold."""
 
     network: Network
     fitted: dict[str, Fitted]
-    """The trained networks by the name of the part."""
+    """The trained networks by the name of the fold."""
     tests: list[metrics.Evaluation]
     row: Metrics
     """Its row in the table of networks."""
@@ -53,23 +53,23 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
     keras_on_torch(threads=recipe.jobs)
     pack = obtain(recipe, stage)
     with stage("split"):
-        every = parts(recipe, pack)
-    check(pack, every)
-    print(counted(pack, every[-1]), file=sys.stderr)
+        folds = make_folds(recipe, pack)
+    check(pack, folds)
+    print(counted(pack, folds[-1]), file=sys.stderr)
     checkpoints: list[Path] = []
     candidates = [
-        train(recipe, network, pack, every, checkpoints, stage) for network in recipe.chosen()
+        train(recipe, network, pack, folds, checkpoints, stage) for network in recipe.chosen()
     ]
     candidates.sort(key=lambda one: (-one.row["valid_macro_f1"], one.row["minimum_loss"]))
     with stage("artefact and report"):
-        made = outcome.ship(_outcome(recipe, candidates, pack, every), out)
+        made = result.write(_result(recipe, candidates, pack, folds), out)
     remove_checkpoints(checkpoints)
     return made
 
 
-def counted(pack: Pack, part: Part) -> str:
+def counted(pack: Pack, fold: Fold) -> str:
     """Return a table of the pictures of each class in training, validation and test."""
-    rows = {"train": part.train, "valid": part.valid, **part.tests}
+    rows = {"train": fold.train, "valid": fold.valid, **fold.tests}
     counts = [np.bincount(pack.labels[some], minlength=len(pack.classes)) for some in rows.values()]
     return text(np.stack(counts, axis=1), pack.classes, list(rows))
 
@@ -78,25 +78,25 @@ def train(
     recipe: PicturesRecipe,
     network: Network,
     pack: Pack,
-    every: list[Part],
+    folds: list[Fold],
     checkpoints: list[Path],
     stage: Stage,
 ) -> Candidate:
-    """Return one network trained and evaluated for every part; its files join `checkpoints`."""
+    """Return one network trained and evaluated for every fold; its files join `checkpoints`."""
     # Read once: rows in random order would be read from disk one by one.
     images = np.array(pack.images)
     fitted, tests, valid = {}, [], []
-    for part in every:
-        checkpoints.append(_checkpoint(recipe, network, pack, part))
-        one = _fit(recipe, network, pack, images, part, checkpoints[-1], stage)
-        fitted[part.name] = one
-        for question, rows in part.tests.items():
+    for fold in folds:
+        checkpoints.append(_checkpoint(recipe, network, pack, fold))
+        one = _fit(recipe, network, pack, images, fold, checkpoints[-1], stage)
+        fitted[fold.name] = one
+        for test_set, rows in fold.tests.items():
             scores = one.scores(images, rows)
-            tests.append(metrics.Evaluation(part.name, question, scores, pack.labels[rows], rows))
-        scores = one.scores(images, part.valid)
-        valid.append(metrics.measure(scores, pack.labels[part.valid], top=recipe.top))
-    row = outcome.trained_row(
-        outcome.first_questions(tests),
+            tests.append(metrics.Evaluation(fold.name, test_set, scores, pack.labels[rows], rows))
+        scores = one.scores(images, fold.valid)
+        valid.append(metrics.measure(scores, pack.labels[fold.valid], top=recipe.top))
+    row = result.trained_row(
+        result.first_test_sets(tests),
         fitted[WHOLE].history,
         top=recipe.top,
         valid_macro_f1=float(np.mean([one["macro_f1"] for one in valid])),
@@ -110,16 +110,16 @@ def _fit(
     network: Network,
     pack: Pack,
     images: npt.NDArray[np.uint8],
-    part: Part,
+    fold: Fold,
     checkpoint: Path,
     stage: Stage,
 ) -> Fitted:
     from training.pictures.learn.fit import TrainingData, class_weights, fit
 
-    labels = pack.labels[part.train]
+    labels = pack.labels[fold.train]
     weights = class_weights(labels, len(pack.classes), alike=recipe.class_weights)
-    material = TrainingData(images, pack.labels, part.train, part.valid, weights)
-    without = "" if part.name == WHOLE else f" without {part.name}"
+    material = TrainingData(images, pack.labels, fold.train, fold.valid, weights)
+    without = "" if fold.name == WHOLE else f" without {fold.name}"
     passes = f"{network.epochs} epoch{'s' * (network.epochs > 1)}"
     with stage(f"{network.name}{without}: {passes} of {len(labels):,} pictures") as progress:
         return fit(
@@ -132,22 +132,22 @@ def _fit(
         )
 
 
-def _checkpoint(recipe: PicturesRecipe, network: Network, pack: Pack, part: Part) -> Path:
-    arrays = (pack.table.sha256, pack.labels, part.train, part.valid)
+def _checkpoint(recipe: PicturesRecipe, network: Network, pack: Pack, fold: Fold) -> Path:
+    arrays = (pack.table.sha256, pack.labels, fold.train, fold.valid)
     key = training_key(recipe, arrays, [asdict(network), asdict(recipe.augment)])
     return checkpoint_folder(recipe) / f"{recipe.name}-{key}.npz"
 
 
-def _outcome(
-    recipe: PicturesRecipe, candidates: list[Candidate], pack: Pack, every: list[Part]
-) -> outcome.Outcome:
+def _result(
+    recipe: PicturesRecipe, candidates: list[Candidate], pack: Pack, folds: list[Fold]
+) -> result.Result:
     from training.pictures.learn.network_onnx import export
 
     best = candidates[0]
-    golden = np.array(pack.images[outcome.golden_rows(every[-1].train, seed=recipe.seed)])
-    return outcome.Outcome(
+    golden = np.array(pack.images[result.golden_rows(folds[-1].train, seed=recipe.seed)])
+    return result.Result(
         recipe,
-        about(recipe, best, pack, every[-1]),
+        about(recipe, best, pack, folds[-1]),
         pack,
         recipe.pictures.config(),
         best.tests,
@@ -164,14 +164,14 @@ def _heatmap(best: Candidate, pack: Pack) -> Callable[[int], str]:
     from training.pictures.learn.network import tensor
 
     by_row = {row: best.fitted[one.name] for one in best.tests for row in one.rows.tolist()}
-    return outcome.heatmap(
+    return result.heatmap(
         pack, lambda row: (by_row[row].model, tensor(pack.images, np.array([row])))
     )
 
 
-def about(recipe: PicturesRecipe, best: Candidate, pack: Pack, part: Part) -> str:
+def about(recipe: PicturesRecipe, best: Candidate, pack: Pack, fold: Fold) -> str:
     """Return the first paragraph of a report."""
-    how = f"the best epoch was chosen on {len(part.valid):,} others"
+    how = f"the best epoch was chosen on {len(fold.valid):,} others"
     if recipe.split.by_source:
         sources = sorted({picture.source for picture in pack.pictures} - {""})
         how += (
@@ -181,8 +181,8 @@ def about(recipe: PicturesRecipe, best: Candidate, pack: Pack, part: Part) -> st
     else:
         how += ", and it is evaluated on a third part"
     return (
-        f"{outcome.question(recipe, pack)}: {best.row['weights']:,} weights trained from scratch "
-        f"on {len(part.train):,} pictures of {recipe.pictures.width} x {recipe.pictures.height} "
+        f"{result.summary(recipe, pack)}: {best.row['weights']:,} weights trained from scratch "
+        f"on {len(fold.train):,} pictures of {recipe.pictures.width} x {recipe.pictures.height} "
         f"pixels; {how}. Near-duplicates, and pictures of one thing or source where the recipe "
         "names them, are in one part only."
     )

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.common.errors import MaterialError
+from training.pictures.dataset.folds import Fold, make_folds
 from training.pictures.dataset.obtain import cache_folder, locate, obtain
-from training.pictures.dataset.parts import Part, parts
 from training.pictures.dataset.settings import CommonRecipe
-from training.pictures.learn import descriptors, outcome, svm, svm_onnx
+from training.pictures.learn import descriptors, result, svm, svm_onnx
 from training.pictures.learn.layer_onnx import layer_graph
 from training.pictures.learn.metrics import Evaluation
 from training.pictures.learn.tsne_map import render_map
@@ -63,28 +63,28 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
     pack = obtain(recipe, stage)
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
     with stage("split"):
-        every = parts(recipe, pack)
-    svm.check_count(max(len(part.train) + len(part.valid) for part in every), recipe.svm)
+        folds = make_folds(recipe, pack)
+    svm.check_count(max(len(fold.train) + len(fold.valid) for fold in folds), recipe.svm)
     with stage(f"describe {len(pack.images):,} pictures") as progress:
         file = descriptors.extract(
             pack, graph, cache_folder(recipe) / "descriptors", progress=progress
         )
     x = descriptors.read(file)
     beside, began = _map(recipe, pack, x, stage), time.monotonic()
-    found = {part.name: _search(recipe, part, pack, x, stage) for part in every}
+    found = {fold.name: _search(recipe, fold, pack, x, stage) for fold in folds}
     tests = [
         Evaluation(
-            part.name, question, found[part.name].machine.scores(x[rows]), pack.labels[rows], rows
+            fold.name, test_set, found[fold.name].machine.scores(x[rows]), pack.labels[rows], rows
         )
-        for part in every
-        for question, rows in part.tests.items()
+        for fold in folds
+        for test_set, rows in fold.tests.items()
     ]
-    made = _outcome(
-        recipe, pack, every[-1], tests, found[every[-1].name], graph, time.monotonic() - began
+    made = _result(
+        recipe, pack, folds[-1], tests, found[folds[-1].name], graph, time.monotonic() - began
     )
     made.beside.update(beside)
     with stage("artefact and report"):
-        return outcome.ship(made, out)
+        return result.write(made, out)
 
 
 def _map(recipe: DescribedRecipe, pack: Pack, x: svm.Matrix, stage: Stage) -> dict[str, str]:
@@ -106,31 +106,31 @@ def _network(recipe: DescribedRecipe) -> Path:
 
 
 def _search(
-    recipe: DescribedRecipe, part: Part, pack: Pack, x: svm.Matrix, stage: Stage
+    recipe: DescribedRecipe, fold: Fold, pack: Pack, x: svm.Matrix, stage: Stage
 ) -> svm.SearchResult:
-    rows = np.concatenate([part.train, part.valid])
+    rows = np.concatenate([fold.train, fold.valid])
     labels = pack.labels[rows].astype(np.int64)
     if absent := set(range(len(pack.classes))) - set(labels.tolist()):
         raise MaterialError(f"no picture to learn {pack.classes[min(absent)]} from: add pictures")
-    empty = [question for question, test in part.tests.items() if not len(test)]
+    empty = [test_set for test_set, test in fold.tests.items() if not len(test)]
     if empty:
         raise MaterialError(
             f"no pictures for {', '.join(empty)}: too few to be split; add pictures"
         )
     sources = [pack.pictures[row].source for row in rows.tolist()]
-    with stage(f"support vectors, {len(rows):,} pictures ({part.name})") as progress:
+    with stage(f"support vectors, {len(rows):,} pictures ({fold.name})") as progress:
         return svm.search(x[rows], labels, sources, recipe.svm, seed=recipe.seed, progress=progress)
 
 
-def _outcome(
+def _result(
     recipe: DescribedRecipe,
     pack: Pack,
-    part: Part,
+    fold: Fold,
     tests: list[Evaluation],
     best: svm.SearchResult,
     graph: bytes,
     seconds: float,
-) -> outcome.Outcome:
+) -> result.Result:
     machine = best.machine
     name = f"frozen network + SVM ({machine.point.kernel})"
     known = {
@@ -138,18 +138,18 @@ def _outcome(
         "seconds_to_best": seconds,
         "weights": machine.weights.size + machine.support.size,
     }
-    rows = outcome.golden_rows(part.train, seed=recipe.seed)
+    rows = result.golden_rows(fold.train, seed=recipe.seed)
     table = [
         [point.kernel, f"{point.cost:g}", f"{point.gamma:g}", rate] for point, rate in best.table
     ]
     note = f"Cross-validation, the best first; gamma is over {len(machine.mean):,}."
-    return outcome.Outcome(
+    return result.Result(
         recipe,
-        _about(recipe, pack, part, best),
+        _about(recipe, pack, fold, best),
         pack,
         recipe.pictures.config(),
         tests,
-        {name: outcome.candidate_row(outcome.first_questions(tests), top=recipe.top, **known)},
+        {name: result.candidate_row(result.first_test_sets(tests), top=recipe.top, **known)},
         svm_onnx.export(graph, machine),
         np.array(pack.images[rows]),
         LIBRARIES,
@@ -157,11 +157,11 @@ def _outcome(
     )
 
 
-def _about(recipe: DescribedRecipe, pack: Pack, part: Part, best: svm.SearchResult) -> str:
+def _about(recipe: DescribedRecipe, pack: Pack, fold: Fold, best: svm.SearchResult) -> str:
     machine, point = best.machine, best.machine.point
-    count = len(part.train) + len(part.valid)
+    count = len(fold.train) + len(fold.valid)
     return (
-        f"{outcome.question(recipe, pack)}: descriptors of {len(machine.mean):,} numbers from "
+        f"{result.summary(recipe, pack)}: descriptors of {len(machine.mean):,} numbers from "
         f"{Path(recipe.network.path).name}, frozen, and one support vector machine for each class "
         f"on {len(machine.support):,} of {count:,} pictures ({point.kernel}, C {point.cost:g}, "
         f"gamma {point.gamma:g} / {len(machine.mean):,}), chosen by cross-validation that leaves "

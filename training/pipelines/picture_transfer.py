@@ -13,9 +13,9 @@ from common.errors import Unprocessable
 from features.config import Metadata, PictureConfig
 from features.picture import facts as metadata_facts
 from training.common.errors import MaterialError
+from training.pictures.dataset.folds import check, make_folds
 from training.pictures.dataset.obtain import obtain
-from training.pictures.dataset.parts import check, parts
-from training.pictures.learn import backbones, live_curves, metrics, outcome
+from training.pictures.learn import backbones, live_curves, metrics, result
 from training.pictures.learn.checkpoints import (
     checkpoint_folder,
     remove_checkpoints,
@@ -26,8 +26,8 @@ from training.pictures.learn.transfer_settings import SearchSettings, TransferRe
 
 if TYPE_CHECKING:
     from training.common.progress import Stage
+    from training.pictures.dataset.folds import Fold
     from training.pictures.dataset.packed import Pack
-    from training.pictures.dataset.parts import Part
     from training.pictures.learn.fit import TrainingData
     from training.pictures.learn.history import EpochMetrics
     from training.pictures.learn.transfer import TransferNetwork
@@ -57,9 +57,9 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     keras_on_torch(threads=recipe.jobs)
     from training.pictures.learn.transfer import build
 
-    pack, part = _divided(recipe, stage)
+    pack, fold = _divided(recipe, stage)
     config = config_of(recipe, pack)
-    material = material_of(recipe, pack, part, config)
+    material = material_of(recipe, pack, fold, config)
     with stage(f"{recipe.network.backbone}, weights: {recipe.network.weights}"):
         size = {"height": config.height, "width": config.width}
         learner = build(
@@ -68,12 +68,12 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     before = [array.copy() for array in learner.model.get_weights()]
     recipe, tables = _searched(recipe, learner, material, stage)
     checkpoints: list[Path] = []
-    trained = _stages(recipe, learner, material, part, checkpoints, stage)
+    trained = _stages(recipe, learner, material, fold, checkpoints, stage)
     learner.model.set_weights(trained[0].weights)
     tables["How far weights moved"] = _moved(learner, before)
     with stage("artefact and report"):
-        made = outcome.ship(
-            _outcome(recipe, pack, part, config, material, learner, trained, tables), out
+        made = result.write(
+            _result(recipe, pack, fold, config, material, learner, trained, tables), out
         )
     if recipe.save_weights:
         backbones.save(learner.backbone, Path(recipe.save_weights).expanduser())
@@ -81,12 +81,12 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     return made
 
 
-def _divided(recipe: TransferRecipe, stage: Stage) -> tuple[Pack, Part]:
+def _divided(recipe: TransferRecipe, stage: Stage) -> tuple[Pack, Fold]:
     pack = obtain(recipe, stage)
     with stage("split"):
-        part = parts(recipe, pack)[-1]
-    check(pack, [part])
-    return pack, part
+        fold = make_folds(recipe, pack)[-1]
+    check(pack, [fold])
+    return pack, fold
 
 
 def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
@@ -111,9 +111,9 @@ def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
 
 
 def material_of(
-    recipe: TransferRecipe, pack: Pack, part: Part, config: PictureConfig
+    recipe: TransferRecipe, pack: Pack, fold: Fold, config: PictureConfig
 ) -> TrainingData:
-    """Return the training data of a part."""
+    """Return the training data of a fold."""
     from training.pictures.learn.fit import TrainingData, class_weights
 
     named = pack.about["metadata"]
@@ -124,8 +124,8 @@ def material_of(
     facts = np.array([metadata_facts(config, one) for one in given], np.uint8).reshape(
         len(given), config.extra
     )
-    weights = class_weights(pack.labels[part.train], len(pack.classes), alike=recipe.class_weights)
-    return TrainingData(pack.images, pack.labels, part.train, part.valid, weights, facts)
+    weights = class_weights(pack.labels[fold.train], len(pack.classes), alike=recipe.class_weights)
+    return TrainingData(pack.images, pack.labels, fold.train, fold.valid, weights, facts)
 
 
 def _searched(
@@ -148,7 +148,7 @@ def _stages(
     recipe: TransferRecipe,
     learner: TransferNetwork,
     material: TrainingData,
-    part: Part,
+    fold: Fold,
     checkpoints: list[Path],
     stage: Stage,
 ) -> list[Trained]:
@@ -162,7 +162,7 @@ def _stages(
         reset(learner, settings.resets, recipe.network, seed=recipe.seed + 1)
         checkpoints.append(prefix.with_name(f"{prefix.name}-{name}.pt"))
         history = _train(recipe, name, settings, learner, material, checkpoints[-1], curves, stage)
-        done.append(_trained(name, history, learner, material, part))
+        done.append(_trained(name, history, learner, material, fold))
     curves.close()
     return sorted(done, key=lambda one: min(epoch["valid_loss"] for epoch in one.history))
 
@@ -204,14 +204,14 @@ def _trained(
     history: list[EpochMetrics],
     learner: TransferNetwork,
     material: TrainingData,
-    part: Part,
+    fold: Fold,
 ) -> Trained:
-    logits = learner.logits(material, part.valid)
-    divisor = np.float32(temperature(logits, material.labels[part.valid]))
+    logits = learner.logits(material, fold.valid)
+    divisor = np.float32(temperature(logits, material.labels[fold.valid]))
     found = []
-    for question, rows in {"test": part.tests["test"], "valid": part.valid}.items():
+    for test_set, rows in {"test": fold.tests["test"], "valid": fold.valid}.items():
         scores = softmax(learner.logits(material, rows) / divisor)
-        found.append(metrics.Evaluation(part.name, question, scores, material.labels[rows], rows))
+        found.append(metrics.Evaluation(fold.name, test_set, scores, material.labels[rows], rows))
     return Trained(name, history, learner.model.get_weights(), float(divisor), *found)
 
 
@@ -239,23 +239,23 @@ def _moved(learner: TransferNetwork, before: list[npt.NDArray[Any]]) -> dict[str
     }
 
 
-def _outcome(
+def _result(
     recipe: TransferRecipe,
     pack: Pack,
-    part: Part,
+    fold: Fold,
     config: PictureConfig,
     material: TrainingData,
     learner: TransferNetwork,
     trained: list[Trained],
     tables: dict[str, dict[str, Any]],
-) -> outcome.Outcome:
+) -> result.Result:
     from training.pictures.learn.transfer import inputs
     from training.pictures.learn.transfer_onnx import export, stacked
 
-    rows = outcome.golden_rows(part.train, seed=recipe.seed)
-    return outcome.Outcome(
+    rows = result.golden_rows(fold.train, seed=recipe.seed)
+    return result.Result(
         recipe,
-        _about(recipe, pack, part, trained[0]),
+        _about(recipe, pack, fold, trained[0]),
         pack,
         config,
         [trained[0].test],
@@ -265,7 +265,7 @@ def _outcome(
         LIBRARIES,
         tables=tables,
         **_by_stage(trained),
-        heatmap=outcome.heatmap(
+        heatmap=result.heatmap(
             pack, lambda row: (learner.model, inputs(material, np.array([row])))
         ),
     )
@@ -279,7 +279,7 @@ def _by_stage(trained: list[Trained]) -> dict[str, dict[str, Any]]:
 
 
 def _row(one: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> dict[str, Any]:
-    return outcome.trained_row(
+    return result.trained_row(
         [one.test],
         one.history,
         top=recipe.top,
@@ -288,7 +288,7 @@ def _row(one: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> dict
     )
 
 
-def _about(recipe: TransferRecipe, pack: Pack, part: Part, best: Trained) -> str:
+def _about(recipe: TransferRecipe, pack: Pack, fold: Fold, best: Trained) -> str:
     beside = (
         f", with {', '.join(recipe.metadata)} joined after the pooling" if recipe.metadata else ""
     )
@@ -296,9 +296,9 @@ def _about(recipe: TransferRecipe, pack: Pack, part: Part, best: Trained) -> str
         recipe.network.weights, "weights of a file"
     )
     return (
-        f"{outcome.question(recipe, pack)}: {recipe.network.backbone} with {weights}{beside}; the "
-        f"classifier was trained first, then the whole, on {len(part.train):,} pictures; the best "
-        f"epoch, of stage {best.name}, was chosen on {len(part.valid):,} others, and it is "
+        f"{result.summary(recipe, pack)}: {recipe.network.backbone} with {weights}{beside}; the "
+        f"classifier was trained first, then the whole, on {len(fold.train):,} pictures; the best "
+        f"epoch, of stage {best.name}, was chosen on {len(fold.valid):,} others, and it is "
         "evaluated on a third part. Near-duplicates, and pictures of one source, are in one part "
         "only."
     )

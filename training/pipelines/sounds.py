@@ -22,7 +22,7 @@ from training.pipelines import sound_model
 from training.pipelines.sound_model import KINDS, Candidate, Report
 from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError
-from training.recordings.problems import report as list_problems
+from training.recordings.problems import write_problems
 from training.recordings.recipe_of import cache_of
 from training.recordings.settings import SoundsRecipe
 from training.recordings.split import PARTS
@@ -73,16 +73,16 @@ class TableSounds:
 def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     """Run the recipe and return the folder of the artefact, and that of its report."""
     kinds = tuple(KINDS[model] for model in recipe.models)
-    place = hashlib.sha256(str(Path(recipe.collection.path).resolve()).encode()).hexdigest()[:8]
-    table, problems = table_of(recipe, cache_of(recipe) / f"{recipe.name}-{place}", kinds=kinds)
+    key = hashlib.sha256(str(Path(recipe.collection.path).resolve()).encode()).hexdigest()[:8]
+    table, problems = table_of(recipe, cache_of(recipe) / f"{recipe.name}-{key}", kinds=kinds)
     print_summary(table)
     (out / REPORTS).mkdir(parents=True, exist_ok=True)
-    list_problems(problems, out / REPORTS / f"{recipe.name}-problems.csv")
+    write_problems(problems, out / REPORTS / f"{recipe.name}-problems.csv")
     check(table, recipe)
     candidates = [train(recipe, model, table, stage) for model in recipe.models]
     best = max(candidates, key=lambda candidate: candidate.metrics["valid"].get("macro_f1") or 0.0)
-    every = {candidate.model: candidate.metrics for candidate in candidates}
-    artefact = write_artefact(recipe, best, table, every, out)
+    by_model = {candidate.model: candidate.metrics for candidate in candidates}
+    artefact = write_artefact(recipe, best, table, by_model, out)
     with stage("report"):
         written = sound_model.write_report(
             artefact, best, TableSounds(table), about=about(recipe, best, table)
@@ -130,8 +130,8 @@ def train(recipe: SoundsRecipe, model: str, table: Table, stage: Stage) -> Candi
             for one in evaluated
         }
     mean = leave_one_out.mean(metrics) if metrics else {}
-    every = {"left_out": metrics, "mean": mean, "never_trained_on": {}, "valid": valid}
-    return Candidate(model, fitted, evaluated, thresholds, every, {model: fitted.history})
+    found = {"left_out": metrics, "mean": mean, "never_trained_on": {}, "valid": valid}
+    return Candidate(model, fitted, evaluated, thresholds, found, {model: fitted.history})
 
 
 def fit(recipe: SoundsRecipe, model: str, table: Table) -> Fitted:
@@ -208,9 +208,13 @@ def about(recipe: SoundsRecipe, candidate: Candidate, table: Table) -> str:
 
 
 def write_artefact(
-    recipe: SoundsRecipe, candidate: Candidate, table: Table, every: dict[str, Metrics], out: Path
+    recipe: SoundsRecipe,
+    candidate: Candidate,
+    table: Table,
+    by_model: dict[str, Metrics],
+    out: Path,
 ) -> Path:
-    """Write the artefact and return its folder. every: the metrics of all models by name."""
+    """Write the artefact and return its folder. by_model: the metrics of all models."""
     originals = table.rows("train", copies=False)
     rows = np.random.default_rng(recipe.seed).permutation(originals)[: sound_model.GOLDEN]
     unstated = {
@@ -220,7 +224,7 @@ def write_artefact(
     }
     report = Report(
         about=about(recipe, candidate, table),
-        candidates={candidate.model: candidate.metrics, **every},
+        candidates={candidate.model: candidate.metrics, **by_model},
         provenance=recipe.provenance or [unstated],
         how=HOW,
     )

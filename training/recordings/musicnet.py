@@ -42,12 +42,12 @@ def recordings(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     """
     folder = path if path.is_dir() else path.parent
     # Copies of the data set put one folder into another, and the metadata beside the outer one.
-    place = next(
+    metadata = next(
         (p / METADATA for p in (folder, *folder.parents[:2]) if (p / METADATA).is_file()), None
     )
-    if not place:
+    if not metadata:
         yield Problem(folder / METADATA, "not there: each recording counts as a source of its own")
-    sources = _sources(place, spec.group)
+    sources = _sources(metadata, spec.group)
     if path.is_dir():
         yield from _files(path, sources)
     elif path.suffix.lower() in {".h5", ".hdf5"}:

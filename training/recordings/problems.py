@@ -15,7 +15,7 @@ SHOWN = 20
 """Problems that a terminal is shown; a file has them all."""
 
 
-def report(problems: Sequence[Problem], path: Path) -> int:
+def write_problems(problems: Sequence[Problem], path: Path) -> int:
     """Print the first problems, write all to a CSV file, return the exit code: 1 if any."""
     if not problems:
         return 0

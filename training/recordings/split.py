@@ -55,10 +55,10 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
         )
     # Every label counts the same, however rare, and so do hours without any, and the hours as a
     # whole.
-    nothing = dict.fromkeys(sources, 0.0)
+    unlabelled = dict.fromkeys(sources, 0.0)
     for clip in collection.clips:
-        nothing[clip.source] += 0.0 if clip.labels else clip.seconds / 3600
-    hours = np.column_stack([hours, list(nothing.values())])
+        unlabelled[clip.source] += 0.0 if clip.labels else clip.seconds / 3600
+    hours = np.column_stack([hours, list(unlabelled.values())])
     part, rng = np.full(len(sources), -1), np.random.default_rng(seed)
     # Apart, for no number of sources without labels makes up for one with some, in any part.
     for group in (labelled, ~labelled):
@@ -76,9 +76,9 @@ def _assign(weight: Shares, shares: Shares, rng: np.random.Generator) -> Index:
     order = np.argsort(-weight.sum(axis=1) * rng.uniform(0.7, 1.0, len(weight)))
     part, held = np.full(len(weight), -1), np.zeros((len(shares), weight.shape[1]))
     for left, row in zip(range(len(order), 0, -1), order.tolist(), strict=True):
-        wish = (shares[:, None] - held) @ weight[row]
-        bare = ~np.isin(np.arange(len(shares)), part)
-        part[row] = int(np.argmax(np.where(bare, wish, -np.inf) if left <= bare.sum() else wish))
+        need = (shares[:, None] - held) @ weight[row]
+        empty = ~np.isin(np.arange(len(shares)), part)
+        part[row] = int(np.argmax(np.where(empty, need, -np.inf) if left <= empty.sum() else need))
         held[part[row]] += weight[row]
     # A label can be in every part only if it has a source for each.
     everywhere = (weight > 0).sum(axis=0) >= len(shares)

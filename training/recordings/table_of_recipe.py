@@ -1,4 +1,4 @@
-"""The feature table of a recipe, made or found."""
+"""The feature table of a recipe, computed or from the cache."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from training.common.progress import stage
 from training.recordings.build import build
 from training.recordings.extract import Settings
 from training.recordings.load import load
+from training.recordings.print_split import print_split
 from training.recordings.recipe_of import cache_of
-from training.recordings.show_split import show
 from training.recordings.split import PARTS, by_source
 from training.recordings.table import KINDS
 
@@ -28,7 +28,7 @@ def table_of(
     with stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
         split = by_source(collection, recipe.split.shares, seed=recipe.seed)
-    show(collection, split)
+    print_split(collection, split)
     wanted = tuple(kind for kind in KINDS if kind in kinds)
     settings = Settings.of(recipe, wanted)
     begun, computed = time.monotonic(), 0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FIGURES = {"macro-F1": "macro_f1", "top-1": "top1", "mAP": "mean_average_precision"}
 RESAMPLES = 2000
 DRAWS = 200
-"""Of sources whose windows are measured anew."""
+"""Bootstrap draws of sources that are measured together."""
 POINTS = 100
 EXAMPLES = 12
 

@@ -163,16 +163,16 @@ def _test_rows(report: Facts) -> tuple[list[str], list[list[Any]]]:
         "calibration error",
     ]
     rows = [
-        [_what(name, question), one["pictures"], *(one.get(key) for key in keys)]
-        for name, questions in report["tests"].items()
-        for question, one in questions.items()
+        [_what(name, test_set), one["pictures"], *(one.get(key) for key in keys)]
+        for name, test_sets in report["tests"].items()
+        for test_set, one in test_sets.items()
     ]
     mean = [["mean", None, *(report["mean"][key] for key in keys)]] if len(rows) > 1 else []
     return head, rows + mean
 
 
-def _what(name: str, question: str) -> str:
-    return question if name == "all" else f"{name}, never seen: {question}"
+def _what(name: str, test_set: str) -> str:
+    return test_set if name == "all" else f"{name}, never seen: {test_set}"
 
 
 def _tests(report: Facts) -> Html:

@@ -149,7 +149,7 @@ def empty_classes(found: Listing, layout: Layout) -> list[str]:
     )
 
 
-def thin_classes(pictures: Iterable[Picture]) -> list[str]:
+def single_picture_classes(pictures: Iterable[Picture]) -> list[str]:
     """Return the classes with a single picture, which cannot be split."""
     return sorted(
         label for label, count in Counter(p.label for p in pictures).items() if count == 1

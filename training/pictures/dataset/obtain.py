@@ -151,10 +151,10 @@ def _extract(archive: Path, draft: Path) -> None:
 def check(opened: Pack, train: list[int]) -> None:
     """Raise MaterialError for classes with too few pictures. train: labels of the training rows."""
     counts = Counter(opened.labels.tolist())
-    thin = [name for number, name in enumerate(opened.classes) if counts[number] < 2]
-    if thin:
+    singles = [name for number, name in enumerate(opened.classes) if counts[number] < 2]
+    if singles:
         raise MaterialError(
-            f"a single picture, too few for training and test: {some(thin)}; add others"
+            f"a single picture, too few for training and test: {some(singles)}; add others"
         )
     absent = sorted(set(range(len(opened.classes))) - set(train))
     if absent:

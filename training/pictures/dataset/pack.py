@@ -27,8 +27,8 @@ from training.pictures.dataset.folders import (
     Problem,
     empty_classes,
     listing,
+    single_picture_classes,
     some,
-    thin_classes,
 )
 from training.pictures.dataset.image_hash import THUMB, hash_pixels, map_in_threads, read_file
 from training.pictures.dataset.options import add_config, add_layout, config_of, layout_of
@@ -107,8 +107,8 @@ def warnings(found: Listing, layout: Layout) -> Iterator[str]:
     """Yield warnings about a folder: empty classes, single pictures, skipped files."""
     if empty := empty_classes(found, layout):
         yield f"left out, no picture in: {some(empty)}"
-    if thin := thin_classes(found.pictures):
-        yield f"a single picture, too few for training and test: {some(thin)}"
+    if singles := single_picture_classes(found.pictures):
+        yield f"a single picture, too few for training and test: {some(singles)}"
     if found.problems:
         reasons = Counter(problem.reason for problem in found.problems)
         yield "left out: " + "; ".join(

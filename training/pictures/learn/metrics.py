@@ -23,8 +23,8 @@ class Evaluation(NamedTuple):
 
     name: str
     """The source that was left out, or the part."""
-    question: str
-    """What is tested with these pictures."""
+    test_set: str
+    """Name of the test set, such as `test`."""
     scores: Scores
     labels: Labels
     """(rows,)"""
@@ -44,12 +44,12 @@ def measure(scores: Scores, labels: Labels, *, top: Sequence[int] = (1, 3, 5)) -
             "pictures": 0,
             **dict.fromkeys(("top1", "macro_f1", "majority", "calibration_error")),
         }
-    place = rank(scores, labels)
+    ranks = rank(scores, labels)
     predicted, f1 = scores.argmax(axis=1), f1_by_class(scores, labels)
     best = scores[np.arange(count), predicted]
     return {
         "pictures": count,
-        **{f"top{k}": float((place < k).mean()) for k in top if k == 1 or k < classes},
+        **{f"top{k}": float((ranks < k).mean()) for k in top if k == 1 or k < classes},
         "macro_f1": float(np.mean([value for value in f1 if value is not None])),
         "majority": float(np.bincount(labels).max() / count),
         "calibration_error": reliability(best, predicted == labels)["expected_calibration_error"],
@@ -79,10 +79,10 @@ def by_class(
     scores: Scores, labels: Labels, names: Sequence[str], *, top: int
 ) -> list[dict[str, Any]]:
     """Return support, top-1, top-k and F1 of at most 40 classes, the hardest first."""
-    place, f1 = rank(scores, labels), f1_by_class(scores, labels)
+    ranks, f1 = rank(scores, labels), f1_by_class(scores, labels)
     found: list[dict[str, Any]] = []
     for label in np.unique(labels).tolist():
-        here = place[labels == label]
+        here = ranks[labels == label]
         shares = {"top1": float((here < 1).mean()), "topk": float((here < top).mean())}
         found.append({"label": names[label], "support": len(here), **shares, "f1": f1[label]})
     return sorted(found, key=lambda one: (one["f1"], one["label"]))[:LARGEST_MATRIX]

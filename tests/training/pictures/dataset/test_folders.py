@@ -8,8 +8,8 @@ from training.pictures.dataset.folders import (
     empty_classes,
     listing,
     picture_files,
+    single_picture_classes,
     some,
-    thin_classes,
 )
 
 
@@ -97,7 +97,10 @@ def test_ten_thousand_classes_are_listed_and_summed_up_in_a_message(tmp_path):
         (tmp_path / f"{i:05}" / "1.png").touch()
     found = listing(tmp_path)
     assert len(found.classes) == 10_000
-    assert some(thin_classes(found.pictures)) == "00000, 00001, 00002, 00003, 00004 and 9,995 more"
+    assert (
+        some(single_picture_classes(found.pictures))
+        == "00000, 00001, 00002, 00003, 00004 and 9,995 more"
+    )
 
 
 def test_empty_classes_and_classes_of_one_picture_are_found(tmp_path):
@@ -106,4 +109,4 @@ def test_empty_classes_and_classes_of_one_picture_are_found(tmp_path):
     layout = Layout.parse("source/label")
     found = listing(tmp_path, layout)
     assert empty_classes(found, layout) == ["s/c", "s/d"]
-    assert thin_classes(found.pictures) == ["b"]
+    assert single_picture_classes(found.pictures) == ["b"]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from training.recordings.collection import Collection
 
 
-def show(collection: Collection, split: Split) -> None:
+def print_split(collection: Collection, split: Split) -> None:
     """Print clips and hours per label and part, the sources, and what is missing where."""
     from rich import box
     from rich.console import Console

@@ -24,7 +24,7 @@ WHOLE = "all"
 
 
 @dataclass(frozen=True)
-class Part:
+class Fold:
     """Rows of one training: training, validation and tests."""
 
     name: str
@@ -32,11 +32,11 @@ class Part:
     train: Index
     valid: Index
     tests: dict[str, Index]
-    """Rows by question; the first one counts."""
+    """Rows by test set; the first one counts."""
 
 
-def parts(recipe: CommonRecipe, pack: Pack) -> list[Part]:
-    """Return the parts of each training of a network; the last one becomes the artefact.
+def make_folds(recipe: CommonRecipe, pack: Pack) -> list[Fold]:
+    """Return the fold of each training of a network; the last one becomes the artefact.
 
     Random: one, with a test part. By source: one without each source in turn, tested on that
     source, on new things and on things from other sources; then one on everything but the
@@ -51,14 +51,14 @@ def parts(recipe: CommonRecipe, pack: Pack) -> list[Part]:
     part = assign(labels, group, shares, seed=recipe.seed)
     if not recipe.split.by_source:
         rows = [np.flatnonzero(part == number) for number in (TRAIN, VALID, TEST)]
-        return [Part(WHOLE, rows[TRAIN], rows[VALID], {"test": rows[TEST]})]
+        return [Fold(WHOLE, rows[TRAIN], rows[VALID], {"test": rows[TEST]})]
     source = np.array([picture.source for picture in pack.pictures])
     names = sorted(set(source.tolist()) - {""})
     if len(names) < 2:
         raise MaterialError(
             f"split.by_source needs two sources or more; the pictures have {len(names)}"
         )
-    everything = Part(WHOLE, np.flatnonzero(part != VALID), np.flatnonzero(part == VALID), {})
+    everything = Fold(WHOLE, np.flatnonzero(part != VALID), np.flatnonzero(part == VALID), {})
     return [
         *(
             _without(name, source, part, shares_things=bool(recipe.pictures.thing))
@@ -68,12 +68,12 @@ def parts(recipe: CommonRecipe, pack: Pack) -> list[Part]:
     ]
 
 
-def check(pack: Pack, every: list[Part]) -> None:
-    """Raise MaterialError for parts without pictures, or without those of a class to train on."""
-    for part in every:
-        learnable(pack, pack.labels[part.train].tolist())
+def check(pack: Pack, folds: list[Fold]) -> None:
+    """Raise MaterialError for folds without pictures, or without those of a class to train on."""
+    for fold in folds:
+        learnable(pack, pack.labels[fold.train].tolist())
         empty = [
-            name for name, rows in {"valid": part.valid, **part.tests}.items() if not len(rows)
+            name for name, rows in {"valid": fold.valid, **fold.tests}.items() if not len(rows)
         ]
         if empty:
             raise MaterialError(
@@ -82,7 +82,7 @@ def check(pack: Pack, every: list[Part]) -> None:
             )
 
 
-def _without(name: str, source: npt.NDArray[np.str_], part: Index, *, shares_things: bool) -> Part:
+def _without(name: str, source: npt.NDArray[np.str_], part: Index, *, shares_things: bool) -> Fold:
     here = source == name
     rows = {number: np.flatnonzero(~here & (part == number)) for number in (TRAIN, VALID)}
     tests = {"new things": np.flatnonzero(here & (part == TEST))} if shares_things else {}
@@ -91,7 +91,7 @@ def _without(name: str, source: npt.NDArray[np.str_], part: Index, *, shares_thi
         if shares_things
         else {}
     )
-    return Part(name, rows[TRAIN], rows[VALID], tests | met or {"test": np.flatnonzero(here)})
+    return Fold(name, rows[TRAIN], rows[VALID], tests | met or {"test": np.flatnonzero(here)})
 
 
 def _thing(pattern: str, path: str, source: str) -> str:

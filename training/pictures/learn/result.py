@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from models.artefact import write
+from models.artefact import write as write_artefact
 from models.manifest import Label, Source
 from training.common.provenance import origin
 from training.evaluation.metrics import LARGEST_MATRIX
@@ -33,7 +33,7 @@ THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Result:
     """A trained model and its evaluation."""
 
     recipe: CommonRecipe
@@ -42,7 +42,7 @@ class Outcome:
     pack: Pack
     config: PictureConfig
     tests: list[metrics.Evaluation]
-    """On held-out pictures; the first question of each name counts."""
+    """On held-out pictures; the first test set of each name counts."""
     rows: dict[str, Metrics]
     """Rows of the table of candidates, the best first."""
     graph: bytes
@@ -62,8 +62,8 @@ class Outcome:
     """From a row of the pack to its Grad-CAM heatmap as a data URI."""
 
 
-def question(recipe: CommonRecipe, pack: Pack) -> str:
-    """Return what the model says of a picture, for the first sentence of its report."""
+def summary(recipe: CommonRecipe, pack: Pack) -> str:
+    """Return what the model predicts, for the first sentence of its report."""
     return recipe.about or f"Which of {len(pack.classes):,} classes a picture shows"
 
 
@@ -101,40 +101,40 @@ def trained_row(
     )
 
 
-def first_questions(tests: Sequence[metrics.Evaluation]) -> list[metrics.Evaluation]:
-    """Return the first question of each name."""
+def first_test_sets(tests: Sequence[metrics.Evaluation]) -> list[metrics.Evaluation]:
+    """Return the first test set of each name."""
     first: dict[str, metrics.Evaluation] = {}
     for one in tests:
         first.setdefault(one.name, one)
     return list(first.values())
 
 
-def manifest_metrics(outcome: Outcome) -> Metrics:
+def manifest_metrics(result: Result) -> Metrics:
     """Return the metrics of the manifest."""
     tests: dict[str, dict[str, Metrics]] = {}
-    for one in outcome.tests:
-        tests.setdefault(one.name, {})[one.question] = metrics.measure(
-            one.scores, one.labels, top=outcome.recipe.top
+    for one in result.tests:
+        tests.setdefault(one.name, {})[one.test_set] = metrics.measure(
+            one.scores, one.labels, top=result.recipe.top
         )
     first = [next(iter(questions.values())) for questions in tests.values()]
     mean = {
         key: float(np.mean([one[key] for one in first])) for key in first[0] if key != "pictures"
     }
-    return {"mean": mean, "tests": tests, "networks": outcome.rows}
+    return {"mean": mean, "tests": tests, "networks": result.rows}
 
 
-def facts(outcome: Outcome) -> dict[str, Any]:
+def facts(result: Result) -> dict[str, Any]:
     """Return all that the report shows, as JSON: lists, texts and numbers."""
-    pack, first = outcome.pack, first_questions(outcome.tests)
+    pack, first = result.pack, first_test_sets(result.tests)
     scores = np.concatenate([one.scores for one in first])
     labels = np.concatenate([one.labels for one in first])
-    top = max([k for k in outcome.recipe.top if k < len(pack.classes)], default=1)
+    top = max([k for k in result.recipe.top if k < len(pack.classes)], default=1)
     return {
-        "name": outcome.recipe.name,
-        "about": outcome.about,
+        "name": result.recipe.name,
+        "about": result.about,
         "classes": pack.classes if len(pack.classes) <= LARGEST_MATRIX else [],
         "top": top,
-        **manifest_metrics(outcome),
+        **manifest_metrics(result),
         "labels": metrics.by_class(scores, labels, pack.classes, top=top),
         "confusion": metrics.matrix(scores, labels),
         "confused": metrics.confused(scores, labels, pack.classes),
@@ -143,10 +143,10 @@ def facts(outcome: Outcome) -> dict[str, Any]:
             {**one, "path": pack.pictures[one["row"]].path}
             for one in metrics.mistakes(first, pack.classes)
         ],
-        "history": outcome.history,
-        "matrices": outcome.matrices,
-        "tables": outcome.tables,
-        "provenance": [dict(one) for one in provenance(outcome.recipe)],
+        "history": result.history,
+        "matrices": result.matrices,
+        "tables": result.tables,
+        "provenance": [dict(one) for one in provenance(result.recipe)],
     }
 
 
@@ -161,27 +161,27 @@ def provenance(recipe: CommonRecipe) -> list[Source]:
     return [Source(source=one["source"], licence=one["licence"], use=one["use"]) for one in given]
 
 
-def ship(outcome: Outcome, out: Path) -> list[Path]:
+def write(result: Result, out: Path) -> list[Path]:
     """Write artefact and report, each atomically, and return their folders."""
-    found = facts(outcome)
-    artefact = write(
+    found = facts(result)
+    artefact = write_artefact(
         out,
-        name=outcome.recipe.name,
-        version=outcome.recipe.version or None,
+        name=result.recipe.name,
+        version=result.recipe.version or None,
         task="multi-class",
         kind="picture",
-        config=outcome.config,
-        labels=[Label(name=name, threshold=THRESHOLD) for name in outcome.pack.classes],
-        onnx=outcome.graph,
-        golden_inputs=outcome.golden,
+        config=result.config,
+        labels=[Label(name=name, threshold=THRESHOLD) for name in result.pack.classes],
+        onnx=result.graph,
+        golden_inputs=result.golden,
         report=report.markdown(found),
-        metrics=manifest_metrics(outcome),
-        provenance=provenance(outcome.recipe),
-        libraries={library: version(library) for library in outcome.libraries},
-        origin=origin(outcome.recipe),
+        metrics=manifest_metrics(result),
+        provenance=provenance(result.recipe),
+        libraries={library: version(library) for library in result.libraries},
+        origin=origin(result.recipe),
     )
-    pictures = picture_uri(outcome.pack)
-    folder = report.write(artefact, found, pictures, outcome.heatmap, beside=outcome.beside)
+    pictures = picture_uri(result.pack)
+    folder = report.write(artefact, found, pictures, result.heatmap, beside=result.beside)
     return [artefact, folder]
 
 

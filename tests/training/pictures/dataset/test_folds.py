@@ -1,4 +1,4 @@
-"""Parts: nothing on two sides, and what each test asks."""
+"""Folds: no thing is in two parts, and what each test set has."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ from tests.training.pictures.helpers.shapes import in_styles
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.common.recipe import load
+from training.pictures.dataset.folds import make_folds
 from training.pictures.dataset.obtain import obtain
-from training.pictures.dataset.parts import parts
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("parts")
+    folder = tmp_path_factory.mktemp("folds")
     pictures = in_styles(folder / "pictures", things=10)
     return load("clip-art", [f"pictures.path={pictures}", f"cache={folder}", "profile=quick"])
 
@@ -24,17 +24,17 @@ def things(pack, rows):
 
 def test_without_a_source_none_of_its_pictures_train_and_new_things_are_new(recipe):
     pack = obtain(recipe, stage)
-    *without, everything = parts(recipe, pack)
-    assert [part.name for part in without] == ["filled", "outlined", "thick"]
-    for part in without:
-        new, met = part.tests.values()
-        assert {pack.pictures[row].source for row in np.concatenate([part.train, part.valid])} == (
-            {"filled", "outlined", "thick"} - {part.name}
+    *without, everything = make_folds(recipe, pack)
+    assert [fold.name for fold in without] == ["filled", "outlined", "thick"]
+    for fold in without:
+        new, met = fold.tests.values()
+        assert {pack.pictures[row].source for row in np.concatenate([fold.train, fold.valid])} == (
+            {"filled", "outlined", "thick"} - {fold.name}
         )
-        assert {pack.pictures[row].source for row in np.concatenate([new, met])} == {part.name}
-        assert not things(pack, new) & things(pack, [*part.train, *part.valid])
-        assert things(pack, met) <= things(pack, part.train)
-        assert not things(pack, part.train) & things(pack, part.valid)
+        assert {pack.pictures[row].source for row in np.concatenate([new, met])} == {fold.name}
+        assert not things(pack, new) & things(pack, [*fold.train, *fold.valid])
+        assert things(pack, met) <= things(pack, fold.train)
+        assert not things(pack, fold.train) & things(pack, fold.valid)
     assert everything.tests == {}
     assert len(everything.train) + len(everything.valid) == 90
     assert not things(pack, everything.train) & things(pack, everything.valid)
@@ -43,8 +43,8 @@ def test_without_a_source_none_of_its_pictures_train_and_new_things_are_new(reci
 def test_by_chance_all_pictures_are_in_one_part_each(recipe, tmp_path):
     pack = obtain(recipe, stage)
     changes = [f"pictures.path={recipe.pictures.path}", f"cache={recipe.cache}", "profile=quick"]
-    (part,) = parts(load("clip-art", [*changes, "split.by_source=false"]), pack)
-    rows = np.concatenate([part.train, part.valid, part.tests["test"]])
+    (fold,) = make_folds(load("clip-art", [*changes, "split.by_source=false"]), pack)
+    rows = np.concatenate([fold.train, fold.valid, fold.tests["test"]])
     assert sorted(rows.tolist()) == list(range(90))
 
 
@@ -54,4 +54,4 @@ def test_one_source_alone_cannot_be_left_out(recipe, tmp_path):
         (pictures / style).rename(tmp_path / style)
     lone = load("clip-art", [f"pictures.path={pictures}", f"cache={tmp_path}", "profile=quick"])
     with pytest.raises(MaterialError, match="two sources or more; the pictures have 1"):
-        parts(lone, obtain(lone, stage))
+        make_folds(lone, obtain(lone, stage))

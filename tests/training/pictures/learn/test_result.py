@@ -2,21 +2,21 @@ import numpy as np
 import pytest
 
 from training.pictures.learn.metrics import Evaluation
-from training.pictures.learn.outcome import candidate_row, first_questions, golden_rows
+from training.pictures.learn.result import candidate_row, first_test_sets, golden_rows
 
 
-def judged(name, question, right, labels):
+def judged(name, test_set, right, labels):
     """Scores of two classes that are right where `right` says so."""
     labels = np.array(labels)
     said = np.where(right, labels, 1 - labels)
     return Evaluation(
-        name, question, np.eye(2, dtype=np.float32)[said], labels, np.arange(len(labels))
+        name, test_set, np.eye(2, dtype=np.float32)[said], labels, np.arange(len(labels))
     )
 
 
 def test_the_first_question_of_each_name_counts():
-    those = [judged(name, question, [True], [0]) for name in "ab" for question in ("new", "met")]
-    assert [(one.name, one.question) for one in first_questions(those)] == [
+    those = [judged(name, test_set, [True], [0]) for name in "ab" for test_set in ("new", "met")]
+    assert [(one.name, one.test_set) for one in first_test_sets(those)] == [
         ("a", "new"),
         ("b", "new"),
     ]
