@@ -268,7 +268,7 @@ COVERED_ELSEWHERE = {
     "training/recordings/print_split.py": ["training/data_cli/test_main.py"],
     "training/recordings/table_of_recipe.py": ["training/data_cli/test_main.py"],
     "training/reporting/markdown.py": ["training/pipelines/test_instruments.py"],
-    "training/reporting/pictures.py": ["training/pictures/learn/test_outcome.py"],
+    "training/reporting/pictures.py": ["training/pictures/learn/test_result.py"],
     "training/reporting/sections.py": ["training/reporting/test_folder.py"],
     "training/search/forest.py": ["training/search/test_path.py"],
     "training/search/journal.py": ["training/search/test_grid.py"],

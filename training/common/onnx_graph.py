@@ -1,4 +1,4 @@
-"""ONNX graphs written node by node, each named after what it does and where it stands."""
+"""ONNX graphs written node by node, each named after its operation and its place."""
 
 from __future__ import annotations
 

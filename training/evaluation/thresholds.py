@@ -30,8 +30,8 @@ def calibrate(
     scores, labels: (windows, labels) out of fold. Each source counts the same, whatever its size.
     At least the share `quiet` of noise and silence windows gets no label at all; that comes before
     F. With `beta` below 1 a false label weighs more than a missing one (van Rijsbergen, Information
-    Retrieval, 1979, chapter 7). A label without a positive window gets 0.5, or its
-    lowest threshold from silence.
+    Retrieval, 1979, chapter 7). A label without a positive window gets 0.5, or more where noise
+    and silence need it.
     """
     silent = np.isin(kind, SILENCE_AND_NOISE)
     floors = _floors(scores[silent], quiet)

@@ -114,7 +114,7 @@ def read_musicxml(path: Path) -> list[tuple[str, list[tuple[float, float, float]
     root = ET.fromstring(_document(path))  # noqa: S314
     programs = {part.get("id"): _label(part) for part in root.iter("score-part")}
     voices = [(programs.get(part.get("id"), ""), *_walk(part)) for part in root.iter("part")]
-    # A tempo stands in one part and holds for all of them.
+    # A tempo is in one part and valid for all of them.
     beats, tempi = (
         np.array(sorted({0.0: 120.0} | {b: t for _, _, marks in voices for b, t in marks.items()})),
         {},

@@ -52,7 +52,7 @@ def markdown(study: Study) -> str:
 
 
 def html(study: Study) -> str:
-    """Return the study as a page that stands alone."""
+    """Return the study as a self-contained page."""
     drawn = chart(charts.inline(study.figure), study.caption)
     sheets = [
         (
