@@ -160,11 +160,11 @@ def measure_each(
 ) -> dict[str, Metrics]:
     """Return the metrics per source, each with thresholds from all the other sources."""
     metrics = {}
-    for one in evaluated:
-        others = [other for other in evaluated if other is not one] or [one]
+    for scored in evaluated:
+        others = [other for other in evaluated if other is not scored] or [scored]
         limits = thresholds(others, quiet=quiet, beta=beta, least=least)
-        metrics[one.source] = measure(
-            one.scores, one.labels, one.kind, thresholds=limits, names=names
+        metrics[scored.source] = measure(
+            scored.scores, scored.labels, scored.kind, thresholds=limits, names=names
         )
     return metrics
 
@@ -173,7 +173,10 @@ def mean(metrics: dict[str, Metrics]) -> Metrics:
     """Return the plain mean over the sources of every figure that is one number."""
     # A source of noise alone has few figures.
     figures = dict.fromkeys(
-        key for one in metrics.values() for key, value in one.items() if isinstance(value, float)
+        key
+        for found in metrics.values()
+        for key, value in found.items()
+        if isinstance(value, float)
     )
     known = {key: [m[key] for m in metrics.values() if m[key] is not None] for key in figures}
     return {key: float(np.mean(values)) for key, values in known.items()}

@@ -167,14 +167,14 @@ def train(recipe: InstrumentsRecipe, model: str, windows: Windows, stage: Stage)
     )
     metrics = _metrics(recipe, windows, fitted, test, evaluated, thresholds)
     with stage(f"{model}: whole recordings"):
-        for source, one in models.items():
+        for source, fitted_without in models.items():
             found = whole_recordings.evaluate(
-                one, windows.libraries[source], kind=kind, seed=recipe.seed
+                fitted_without, windows.libraries[source], kind=kind, seed=recipe.seed
             )
             metrics["left_out"][source].update(found)
     metrics["mean"] = leave_one_out.mean(metrics["left_out"]) if evaluated else {}
     metrics |= _ensemble(recipe, fitted, model, thresholds)
-    history = {source: one.history for source, one in models.items()}
+    history = {source: fitted_without.history for source, fitted_without in models.items()}
     return Candidate(model, fitted, evaluated, thresholds, metrics, history)
 
 
@@ -200,9 +200,9 @@ def _metrics(
     extra = {}
     for source in windows.excluded:
         chosen = windows.test.held_out(source)[1]
-        one = leave_one_out.evaluate(fitted, windows.test, test, source, chosen)
+        found = leave_one_out.evaluate(fitted, windows.test, test, source, chosen)
         extra[source] = measure(
-            one.scores, one.labels, one.kind, thresholds=thresholds, names=LABELS
+            found.scores, found.labels, found.kind, thresholds=thresholds, names=LABELS
         )
     return {"left_out": left_out, "never_trained_on": extra}
 
@@ -229,8 +229,8 @@ def fit_all(
             )
             for rows, held_out in parts
         )
-        for one in work(calls):
-            fitted.append(one)
+        for trained in work(calls):
+            fitted.append(trained)
             progress(len(fitted), len(parts))
     return fitted
 

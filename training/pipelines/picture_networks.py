@@ -60,7 +60,9 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
     candidates = [
         train(recipe, network, pack, folds, checkpoints, stage) for network in recipe.chosen()
     ]
-    candidates.sort(key=lambda one: (-one.row["valid_macro_f1"], one.row["minimum_loss"]))
+    candidates.sort(
+        key=lambda candidate: (-candidate.row["valid_macro_f1"], candidate.row["minimum_loss"])
+    )
     with stage("artefact and report"):
         made = result.write(_result(recipe, candidates, pack, folds), out)
     remove_checkpoints(checkpoints)
@@ -70,7 +72,9 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
 def counted(pack: Pack, fold: Fold) -> str:
     """Return a table of the pictures of each class in training, validation and test."""
     rows = {"train": fold.train, "valid": fold.valid, **fold.tests}
-    counts = [np.bincount(pack.labels[some], minlength=len(pack.classes)) for some in rows.values()]
+    counts = [
+        np.bincount(pack.labels[chosen], minlength=len(pack.classes)) for chosen in rows.values()
+    ]
     return text(np.stack(counts, axis=1), pack.classes, list(rows))
 
 
@@ -88,18 +92,18 @@ def train(
     fitted, tests, valid = {}, [], []
     for fold in folds:
         checkpoints.append(_checkpoint(recipe, network, pack, fold))
-        one = _fit(recipe, network, pack, images, fold, checkpoints[-1], stage)
-        fitted[fold.name] = one
+        trained = _fit(recipe, network, pack, images, fold, checkpoints[-1], stage)
+        fitted[fold.name] = trained
         for test_set, rows in fold.tests.items():
-            scores = one.scores(images, rows)
+            scores = trained.scores(images, rows)
             tests.append(metrics.Evaluation(fold.name, test_set, scores, pack.labels[rows], rows))
-        scores = one.scores(images, fold.valid)
+        scores = trained.scores(images, fold.valid)
         valid.append(metrics.measure(scores, pack.labels[fold.valid], top=recipe.top))
     row = result.trained_row(
         result.first_test_sets(tests),
         fitted[WHOLE].history,
         top=recipe.top,
-        valid_macro_f1=float(np.mean([one["macro_f1"] for one in valid])),
+        valid_macro_f1=float(np.mean([measured["macro_f1"] for measured in valid])),
         weights=fitted[WHOLE].model.count_params(),
     )
     return Candidate(network, fitted, tests, row)
@@ -151,11 +155,11 @@ def _result(
         pack,
         recipe.pictures.config(),
         best.tests,
-        {one.network.name: one.row for one in candidates},
+        {candidate.network.name: candidate.row for candidate in candidates},
         export(best.fitted[WHOLE], golden),
         golden,
         LIBRARIES,
-        history={name: one.history for name, one in best.fitted.items()},
+        history={name: trained.history for name, trained in best.fitted.items()},
         heatmap=_heatmap(best, pack),
     )
 
@@ -163,7 +167,7 @@ def _result(
 def _heatmap(best: Candidate, pack: Pack) -> Callable[[int], str]:
     from training.pictures.learn.network import tensor
 
-    by_row = {row: best.fitted[one.name] for one in best.tests for row in one.rows.tolist()}
+    by_row = {row: best.fitted[test.name] for test in best.tests for row in test.rows.tolist()}
     return result.heatmap(
         pack, lambda row: (by_row[row].model, tensor(pack.images, np.array([row])))
     )

@@ -121,7 +121,7 @@ def material_of(
         {name: picture.metadata[named.index(name)] for name in recipe.metadata}
         for picture in pack.pictures
     ]
-    facts = np.array([metadata_facts(config, one) for one in given], np.uint8).reshape(
+    facts = np.array([metadata_facts(config, values) for values in given], np.uint8).reshape(
         len(given), config.extra
     )
     weights = class_weights(pack.labels[fold.train], len(pack.classes), alike=recipe.class_weights)
@@ -164,7 +164,7 @@ def _stages(
         history = _train(recipe, name, settings, learner, material, checkpoints[-1], curves, stage)
         done.append(_trained(name, history, learner, material, fold))
     curves.close()
-    return sorted(done, key=lambda one: min(epoch["valid_loss"] for epoch in one.history))
+    return sorted(done, key=lambda trained: min(epoch["valid_loss"] for epoch in trained.history))
 
 
 def _train(
@@ -217,7 +217,9 @@ def _trained(
 
 def _key(recipe: TransferRecipe, learner: TransferNetwork, material: TrainingData) -> str:
     arrays = (material.labels, material.facts, material.train, material.valid)
-    sections = [asdict(one) for one in (recipe.network, recipe.head, recipe.fine, recipe.augment)]
+    sections = [
+        asdict(section) for section in (recipe.network, recipe.head, recipe.fine, recipe.augment)
+    ]
     return training_key(recipe, (*arrays, *learner.model.get_weights()), [sections])
 
 
@@ -259,7 +261,7 @@ def _result(
         pack,
         config,
         [trained[0].test],
-        {one.name: _row(one, recipe, learner) for one in trained},
+        {stage.name: _row(stage, recipe, learner) for stage in trained},
         export(learner, config, trained[0].temperature, material, rows),
         stacked(material, rows, config),
         LIBRARIES,
@@ -273,17 +275,19 @@ def _result(
 
 def _by_stage(trained: list[Trained]) -> dict[str, dict[str, Any]]:
     """Return history and confusion of each stage, in the order of the training."""
-    stages = sorted(trained, key=lambda one: one.name != "head")
-    matrices = {one.name: metrics.matrix(one.test.scores, one.test.labels) for one in stages}
-    return {"history": {one.name: one.history for one in stages}, "matrices": matrices}
+    stages = sorted(trained, key=lambda stage: stage.name != "head")
+    matrices = {
+        stage.name: metrics.matrix(stage.test.scores, stage.test.labels) for stage in stages
+    }
+    return {"history": {stage.name: stage.history for stage in stages}, "matrices": matrices}
 
 
-def _row(one: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> dict[str, Any]:
+def _row(trained: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> dict[str, Any]:
     return result.trained_row(
-        [one.test],
-        one.history,
+        [trained.test],
+        trained.history,
         top=recipe.top,
-        valid_macro_f1=metrics.measure(one.valid.scores, one.valid.labels)["macro_f1"],
+        valid_macro_f1=metrics.measure(trained.valid.scores, trained.valid.labels)["macro_f1"],
         weights=learner.model.count_params(),
     )
 

@@ -124,10 +124,10 @@ def train(recipe: SoundsRecipe, model: str, table: Table, stage: Stage) -> Candi
         thresholds, valid = _calibrate(recipe, fitted, model, table)
         evaluated = _evaluate(fitted, model, table, table.rows("test"), together=True)
         metrics = {
-            one.source: measure(
-                one.scores, one.labels, one.kind, thresholds=thresholds, names=table.names
+            scored.source: measure(
+                scored.scores, scored.labels, scored.kind, thresholds=thresholds, names=table.names
             )
-            for one in evaluated
+            for scored in evaluated
         }
     mean = leave_one_out.mean(metrics) if metrics else {}
     found = {"left_out": metrics, "mean": mean, "never_trained_on": {}, "valid": valid}
@@ -157,7 +157,7 @@ def _calibrate(
     by_source = _evaluate(fitted, model, table, rows)
     thresholds = leave_one_out.thresholds(by_source, quiet=recipe.quiet)
     scores, labels, kind = (
-        np.concatenate([getattr(one, what) for one in by_source])
+        np.concatenate([getattr(scored, what) for scored in by_source])
         for what in ("scores", "labels", "kind")
     )
     return thresholds, measure(scores, labels, kind, thresholds=thresholds, names=table.names)
@@ -176,7 +176,7 @@ def _evaluate(
     tensors = table.tensors(KINDS[model])
     blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
     scores = np.concatenate(
-        [fitted.scores(np.asarray(tensors[some], np.float32)) for some in blocks]
+        [fitted.scores(np.asarray(tensors[block], np.float32)) for block in blocks]
     )
     labels = np.asarray(table.labels[rows])
     kind = np.array(["noise", "solo", "mix"])[np.minimum(labels.sum(axis=1), 2)]

@@ -71,9 +71,10 @@ def candidate_row(
     tests: Sequence[metrics.Evaluation], *, top: Sequence[int], **known: float | None
 ) -> Metrics:
     """Return a row of the table of candidates: means over the tests, and the known values."""
-    found = [metrics.measure(one.scores, one.labels, top=top) for one in tests]
+    found = [metrics.measure(test.scores, test.labels, top=top) for test in tests]
     means = {
-        key: float(np.mean([one[key] for one in found])) for key in ("top1", "macro_f1", "majority")
+        key: float(np.mean([figures[key] for figures in found]))
+        for key in ("top1", "macro_f1", "majority")
     }
     blank = dict.fromkeys(("minimum_loss", "best_epoch", "valid_macro_f1"))
     return {**blank, "test_accuracy": means.pop("top1"), **means, **known}
@@ -104,21 +105,23 @@ def trained_row(
 def first_test_sets(tests: Sequence[metrics.Evaluation]) -> list[metrics.Evaluation]:
     """Return the first test set of each name."""
     first: dict[str, metrics.Evaluation] = {}
-    for one in tests:
-        first.setdefault(one.name, one)
+    for test in tests:
+        first.setdefault(test.name, test)
     return list(first.values())
 
 
 def manifest_metrics(result: Result) -> Metrics:
     """Return the metrics of the manifest."""
     tests: dict[str, dict[str, Metrics]] = {}
-    for one in result.tests:
-        tests.setdefault(one.name, {})[one.test_set] = metrics.measure(
-            one.scores, one.labels, top=result.recipe.top
+    for test in result.tests:
+        tests.setdefault(test.name, {})[test.test_set] = metrics.measure(
+            test.scores, test.labels, top=result.recipe.top
         )
     first = [next(iter(questions.values())) for questions in tests.values()]
     mean = {
-        key: float(np.mean([one[key] for one in first])) for key in first[0] if key != "pictures"
+        key: float(np.mean([figures[key] for figures in first]))
+        for key in first[0]
+        if key != "pictures"
     }
     return {"mean": mean, "tests": tests, "networks": result.rows}
 
@@ -126,8 +129,8 @@ def manifest_metrics(result: Result) -> Metrics:
 def facts(result: Result) -> dict[str, Any]:
     """Return all that the report shows, as JSON: lists, texts and numbers."""
     pack, first = result.pack, first_test_sets(result.tests)
-    scores = np.concatenate([one.scores for one in first])
-    labels = np.concatenate([one.labels for one in first])
+    scores = np.concatenate([test.scores for test in first])
+    labels = np.concatenate([test.labels for test in first])
     top = max([k for k in result.recipe.top if k < len(pack.classes)], default=1)
     return {
         "name": result.recipe.name,
@@ -140,13 +143,13 @@ def facts(result: Result) -> dict[str, Any]:
         "confused": metrics.confused(scores, labels, pack.classes),
         "reliability": metrics.calibration(first),
         "mistakes": [
-            {**one, "path": pack.pictures[one["row"]].path}
-            for one in metrics.mistakes(first, pack.classes)
+            {**mistake, "path": pack.pictures[mistake["row"]].path}
+            for mistake in metrics.mistakes(first, pack.classes)
         ],
         "history": result.history,
         "matrices": result.matrices,
         "tables": result.tables,
-        "provenance": [dict(one) for one in provenance(result.recipe)],
+        "provenance": [dict(entry) for entry in provenance(result.recipe)],
     }
 
 
@@ -158,7 +161,10 @@ def provenance(recipe: CommonRecipe) -> list[Source]:
         "use": "training, evaluation",
     }
     given = recipe.provenance or (default,)
-    return [Source(source=one["source"], licence=one["licence"], use=one["use"]) for one in given]
+    return [
+        Source(source=entry["source"], licence=entry["licence"], use=entry["use"])
+        for entry in given
+    ]
 
 
 def write(result: Result, out: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from training.pictures.learn.metrics import Evaluation
 from training.pictures.learn.result import candidate_row, first_test_sets, golden_rows
 
 
-def judged(name, test_set, right, labels):
+def evaluated(name, test_set, right, labels):
     """Scores of two classes that are right where `right` says so."""
     labels = np.array(labels)
     said = np.where(right, labels, 1 - labels)
@@ -15,7 +15,7 @@ def judged(name, test_set, right, labels):
 
 
 def test_the_first_question_of_each_name_counts():
-    those = [judged(name, test_set, [True], [0]) for name in "ab" for test_set in ("new", "met")]
+    those = [evaluated(name, test_set, [True], [0]) for name in "ab" for test_set in ("new", "met")]
     assert [(one.name, one.test_set) for one in first_test_sets(those)] == [
         ("a", "new"),
         ("b", "new"),
@@ -24,8 +24,8 @@ def test_the_first_question_of_each_name_counts():
 
 def test_a_candidates_row_holds_means_and_blanks_for_what_is_not_known():
     tests = [
-        judged("a", "new", [True, True, True, False], [0, 0, 1, 1]),
-        judged("b", "new", [True, True], [0, 1]),
+        evaluated("a", "new", [True, True, True, False], [0, 0, 1, 1]),
+        evaluated("b", "new", [True, True], [0, 1]),
     ]
     row = candidate_row(tests, top=(1,), seconds=3.0)
     assert row["test_accuracy"] == pytest.approx((0.75 + 1) / 2)
