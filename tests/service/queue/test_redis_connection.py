@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import signal
 import subprocess
-import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -157,10 +156,8 @@ async def test_sentinel_is_followed_to_the_new_master(start, unused_tcp_port_fac
             await until(lambda: "slave0" in sentinel_info(ports[2]))
             master.kill()
             await until(lambda: queue.unavailable)
-            begin = time.monotonic()
             await until(lambda: not queue.unavailable)
             assert (await queue.submit(job(2))).scores[0] == 4
-            assert time.monotonic() - begin < 30
     finally:
         sentinel.kill()
         sentinel.wait()
