@@ -123,6 +123,8 @@ async def test_a_storm_of_faults_leaves_no_job_without_an_outcome_and_nothing_be
             over.set()
             await asyncio.gather(*asking)
             await until(lambda: nothing_left(own_redis.client))
+    for worker in storm.workers:
+        worker.until("worker ready")  # before that, a signal ends it as it ends any process
     assert outcomes["wrong"] == outcomes["overdue"] == 0
     assert [worker.end() for worker in storm.workers] == [0, 0]
     assert not [line for worker in storm.workers for line in worker.log if "Traceback" in line]
