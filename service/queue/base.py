@@ -64,11 +64,9 @@ def queue_full(pending: int, *, model: str = "") -> Busy:
     return Busy(f"the queue is full: {pending} jobs are pending{of_model}")
 
 
-def time_left(job: Job, now: float) -> float:
-    """Return the seconds until a job's deadline. Raises Late if it has passed."""
-    if job.deadline <= now:
-        raise Late("the deadline passed before the job was submitted")
-    return job.deadline - now
+def submitted_late() -> Late:
+    """Return the error for a job whose deadline has passed when it is submitted."""
+    return Late("the deadline passed before the job was submitted")
 
 
 def no_result(job: Job) -> Late:

@@ -24,7 +24,7 @@ from service.queue.base import (
     JobResult,
     no_result,
     queue_full,
-    time_left,
+    submitted_late,
 )
 from service.queue.fair import STALE, FairQueue
 
@@ -124,7 +124,8 @@ class _ModelQueue:
 
     async def submit(self, job: Job) -> JobResult:
         now = time.monotonic()
-        left_s = time_left(job, now)
+        if (left_s := job.deadline - now) <= 0:
+            raise submitted_late()
         entry = _PendingJob(job, now, self._loop.create_future())
         with self._changed:
             self._start_thread()

@@ -12,7 +12,7 @@ from common.budget import Budget
 from common.errors import Busy, Leaving
 from service.log import trace
 from service.queue import redis_versions
-from service.queue.base import SHUTTING_DOWN, Job, JobResult, no_result, time_left
+from service.queue.base import SHUTTING_DOWN, Job, JobResult, no_result, submitted_late
 from service.queue.codec import encode_job
 from service.queue.flow_control import FlowControl
 from service.queue.pending import PendingReplies
@@ -99,7 +99,8 @@ class RedisQueue:
             raise Leaving(SHUTTING_DOWN)
         if self._health.redis_down:
             raise Busy(self._health.redis_down)
-        left_s = time_left(job, now)
+        if (left_s := job.deadline - now) <= 0:
+            raise submitted_late()
         with self._budgets[LIVE_JOBS if job.live else CLIP_JOBS].hold(job.tensor.nbytes):
             try:
                 async with asyncio.timeout(left_s):

@@ -9,7 +9,7 @@ from service.client import Client
 from service.client.events import End
 from service.protocol import Window
 from tests.chaos.conftest import LONG
-from tests.service.client.test_stream import music, of, told
+from tests.service.client.test_stream import comparable, music, of
 from tests.service.helpers.proxy import proxied
 
 CUTS, SECONDS = (50, 25) if LONG else (15, 10)
@@ -85,7 +85,7 @@ async def test_many_cuts_and_two_killed_gateways_change_nothing(victim, artefact
     assert cuts == CUTS
     expected, got = of(Window, whole), of(Window, broken)
     assert len(got) == WINDOWS
-    assert told(got) == told(expected)
+    assert comparable(got) == comparable(expected)
     for one, another in zip(got, expected, strict=True):
         assert one.scores == pytest.approx(another.scores, abs=2e-6)
     end = broken[-1]
