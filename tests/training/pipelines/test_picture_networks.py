@@ -238,6 +238,7 @@ def test_without_keras_the_first_line_says_what_to_install(tmp_path, shop):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow  # learn/test_fit.py has the same without a process
 def test_killed_while_it_trains_it_goes_on_to_the_same_scores(tmp_path, shop):
     changes = ("only=T6", "epochs=12", "pictures.height=64", "pictures.width=64")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
