@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import soundfile
 
 from common.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
 from features.config import Samples
+from features.levels import check_levels
 from features.resample import StreamingResampler
 
 RATES = (1_000, 384_000)
 """Hertz, lowest and highest of a file."""
 MAX_CHANNELS = 64
 MAX_SECONDS = 600.0
+MAX_SAMPLES = 57_600_000
+"""Frames x channels of one file, 10 minutes of 48 kHz stereo: what decoding costs grows with it."""
+MAX_PARTS = 2**18
+"""Chunks or pages of one file; Opus makes at most 400 pages a second."""
 KINDS = ("WAV", "FLAC", "OGG", "MP3")
 _UNKNOWN = 0xFFFFFFFF
 _PIPED = range(0x7FFFF000, 0x80000001)
@@ -27,59 +32,70 @@ _PIPED = range(0x7FFFF000, 0x80000001)
 _BLOCK = 1 << 20  # values decoded at a time, all channels together
 
 
-def decode(data: bytes, *, sample_rate: int = 22_050, max_seconds: float = MAX_SECONDS) -> Samples:
+def decode(
+    data: bytes,
+    *,
+    sample_rate: int = 22_050,
+    max_seconds: float = MAX_SECONDS,
+    max_samples: int | None = MAX_SAMPLES,
+    check: Callable[[], None] = lambda: None,
+) -> Samples:
     """Return a WAV, FLAC, OGG (Vorbis, Opus) or MP3 file as mono float32 (n,) at `sample_rate`.
 
-    Channels are averaged. Raises UnsupportedMedia (another kind of file), InputError (empty,
-    truncated, damaged), TooLarge (longer than `max_seconds`, by its header or as decoded),
-    Unprocessable (no samples, NaN, infinity, rate or channels out of range).
+    Channels are averaged. max_samples: frames x channels, None for any number. check: called
+    between blocks of a million samples; an error it raises ends the decoding.
+
+    Raises UnsupportedMedia (another kind of file), InputError (empty, truncated, damaged), TooLarge
+    (more than `max_seconds` or `max_samples`, by its header or as decoded), Unprocessable (no
+    samples, NaN or levels far beyond [-1, 1], rate or channels out of range).
     """
     kind = sniff(data)
     check_complete(data, kind)
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            _check_header(file, max_seconds)
-            return _read(file, sample_rate, max_seconds)
+            _check_header(file)
+            # The header may state less than the file holds.
+            _check_length(file, file.frames, max_seconds, max_samples)
+            resampler = StreamingResampler(file.samplerate, sample_rate)
+            parts, frames = [], 0
+            for block in _blocks(file):
+                check()
+                frames += len(block)
+                _check_length(file, frames, max_seconds, max_samples)
+                check_levels(block)
+                parts.append(resampler.feed(block.mean(axis=1, dtype=np.float32)))
     except soundfile.LibsndfileError as error:
         raise InputError(f"this {kind} file is damaged or truncated: {_reason(error)}") from error
+    if not frames:
+        raise Unprocessable("the file holds no samples")
+    return np.concatenate([*parts, resampler.finish()])
 
 
-def _check_header(file: soundfile.SoundFile, max_seconds: float) -> None:
+def _check_header(file: soundfile.SoundFile) -> None:
     if not RATES[0] <= file.samplerate <= RATES[1]:
         raise Unprocessable(
             f"sample rate {file.samplerate} Hz: must be from {RATES[0]} to {RATES[1]}"
         )
     if not 1 <= file.channels <= MAX_CHANNELS:
         raise Unprocessable(f"{file.channels} channels: at most {MAX_CHANNELS}")
-    if file.frames > max_seconds * file.samplerate:
-        raise _too_long(file.frames / file.samplerate, max_seconds)
 
 
-def _read(file: soundfile.SoundFile, sample_rate: int, max_seconds: float) -> Samples:
-    resampler = StreamingResampler(file.samplerate, sample_rate)
-    parts, frames = [], 0
-    for block in _blocks(file):
-        frames += len(block)
-        # The header may state less than the file holds.
-        if frames > max_seconds * file.samplerate:
-            raise _too_long(frames / file.samplerate, max_seconds)
-        mono = block.mean(axis=1, dtype=np.float32)
-        if not np.isfinite(mono).all():
-            raise Unprocessable("the file holds NaN or infinity")
-        parts.append(resampler.feed(mono))
-    if not frames:
-        raise Unprocessable("the file holds no samples")
-    return np.concatenate([*parts, resampler.finish()])
+def _check_length(
+    file: soundfile.SoundFile, frames: int, max_seconds: float, max_samples: int | None
+) -> None:
+    if frames > max_seconds * file.samplerate:
+        raise TooLarge(f"{frames / file.samplerate:.1f} s of sound: at most {max_seconds:g} s")
+    if max_samples is not None and frames * file.channels > max_samples:
+        raise TooLarge(
+            f"{frames} samples x {file.channels} channels = {frames * file.channels}:"
+            f" at most {max_samples}"
+        )
 
 
 def _blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
     size = max(1, _BLOCK // file.channels)
     while len(block := file.read(size, dtype="float32", always_2d=True)):
         yield block
-
-
-def _too_long(seconds: float, limit: float) -> TooLarge:
-    return TooLarge(f"{seconds:.1f} s of sound: at most {limit:g} s")
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:
@@ -111,6 +127,11 @@ def check_complete(data: bytes, kind: str) -> None:
         _check_mp3(data)
 
 
+def _check_parts(count: int) -> None:
+    if count > MAX_PARTS:
+        raise Unprocessable(f"a sound file of more than {MAX_PARTS} chunks or pages")
+
+
 def _check_wav(data: bytes) -> None:
     for name, body, size in _chunks(data):
         if name != b"data":
@@ -135,8 +156,9 @@ def _piped(data: bytes, body: int, size: int) -> bool:
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, offset and size of the chunks of a RIFF file, up to one beyond its end."""
-    at = 12
+    at, count = 12, 0
     while at + 8 <= len(data):
+        _check_parts(count := count + 1)
         name, size = struct.unpack_from("<4sI", data, at)
         yield name, at + 8, size
         at += 8 + size + size % 2
@@ -151,8 +173,9 @@ def _rf64_size(data: bytes) -> int:
 
 def _check_ogg(data: bytes) -> None:
     """Walk the pages (RFC 3533): the last one must be whole and marked as the end of its stream."""
-    at, flags = 0, 0
+    at, flags, count = 0, 0, 0
     while at < len(data):
+        _check_parts(count := count + 1)
         if at + 27 > len(data) or data[at : at + 4] != b"OggS":
             raise InputError("truncated: the OGG file ends inside a page")
         segments = data[at + 26]

@@ -21,12 +21,12 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from common.errors import InputError, TooLarge, Unprocessable
+from common.errors import InputError, TimbreError, TooLarge, Unprocessable
 from features.config import PictureConfig, Pixels
 from features.image_header import Bare, unwrap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # Pillow would load them, and forty others, when the first picture of a kind comes.
 PLUGINS = (
@@ -59,11 +59,30 @@ _GAP = 3.0
 indistinguishable."""
 
 
-def decode(data: bytes, config: PictureConfig, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+class _CheckedFile(io.BytesIO):
+    """Calls `check` whenever the decoder reads on, some 64 kB at a time."""
+
+    def __init__(self, data: bytes, check: Callable[[], None]) -> None:
+        super().__init__(data)
+        self._check = check
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._check()
+        return super().read(size)
+
+
+def decode(
+    data: bytes,
+    config: PictureConfig,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    check: Callable[[], None] = lambda: None,
+) -> Pixels:
     """Return a picture file as uint8 (config.height, config.width, 3).
 
     JPEG, PNG, WebP, GIF (its first picture), BMP or TIFF; rotated by EXIF; transparency on white;
-    grey, palette, 16-bit and CMYK become RGB. Size and shape are checked before decoding.
+    grey, palette, 16-bit and CMYK become RGB. Size and shape are checked before decoding. check:
+    called while the file is read and between the steps; an error it raises ends the decoding.
 
     Raises UnsupportedMedia (another kind of file), InputError (empty, truncated, damaged), TooLarge
     (over `max_pixels`), Unprocessable (no pixels, an aspect ratio beyond `MAX_ASPECT`, pixels
@@ -72,8 +91,8 @@ def decode(data: bytes, config: PictureConfig, *, max_pixels: int = MAX_PIXELS) 
     bare = unwrap(data)
     _check_size(bare.width, bare.height, min(max_pixels, HIGHEST_MAX_PIXELS))
     try:
-        return _decode(bare, config)
-    except (InputError, MemoryError):
+        return _decode(bare, config, check)
+    except (TimbreError, MemoryError):
         raise
     except Exception as error:  # whatever a decoder stumbles over is a fault of the file
         raise InputError(f"this {bare.kind} file is damaged or truncated: {error}") from error
@@ -140,16 +159,21 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _decode(bare: Bare, config: PictureConfig) -> Pixels:
+def _decode(bare: Bare, config: PictureConfig, check: Callable[[], None]) -> Pixels:
     sideways = bare.orientation > 4
     width, height = (config.height, config.width) if sideways else (config.width, config.height)
-    with Image.open(io.BytesIO(bare.data), formats=(bare.kind,)) as image:
+    check()
+    with Image.open(_CheckedFile(bare.data, check), formats=(bare.kind,)) as image:
         if image.size != (bare.width, bare.height):
             raise InputError(
                 f"damaged: {bare.width} x {bare.height} pixels by the header, {image.size} in truth"
             )
         image.draft(None, (2 * width, 2 * height))
-        small = _resized(_coloured(image), config, width=width, height=height)
+        image.load()
+        check()
+        coloured = _coloured(image)
+        check()
+        small = _resized(coloured, config, width=width, height=height)
     if bare.orientation in _TURNS:
         small = small.transpose(_TURNS[bare.orientation])
     return np.asarray(_on_white(small, config))

@@ -9,12 +9,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import InputError, Unprocessable
+from common.errors import InputError
+from features.levels import check_levels
 
 Samples: TypeAlias = npt.NDArray[np.float32]
-
-MAX_FLOAT = 16.0
-"""Floats beyond this are not audio in [-1, 1], however clipped: usually integers sent as floats."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,7 @@ def _encode_s16le(samples: npt.NDArray[np.floating]) -> bytes:
 
 def _decode_f32le(data: bytes | memoryview) -> Samples:
     samples: Samples = np.frombuffer(data, "<f4").astype(np.float32)
-    # Written so that NaN fails it too.
-    if samples.size and not (samples.min() >= -MAX_FLOAT and samples.max() <= MAX_FLOAT):
-        raise Unprocessable(
-            "float samples must be finite and within [-1, 1]; some are NaN or far beyond"
-        )
+    check_levels(samples)
     return samples
 
 

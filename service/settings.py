@@ -68,6 +68,8 @@ class Settings:
     """Seconds until a body must have arrived."""
     max_seconds: float = 600.0
     """Seconds of audio in one clip."""
+    max_samples: int = 57_600_000
+    """Samples of one clip as stored, frames x channels: 10 minutes of 48 kHz stereo."""
     max_windows: int = 1_200
     """Windows of one clip."""
     max_pixels: int = 50_000_000

@@ -149,6 +149,7 @@ def _settings(model: str, artefacts: Path) -> Settings:
         artefacts=artefacts,
         models=(model,),
         max_seconds=LONGEST_S,
+        max_samples=sys.maxsize,
         max_windows=round(LONGEST_S / Settings.min_hop),
         clip_deadline=DAY_S,
     )

@@ -14,7 +14,7 @@ from common.errors import Late, Unprocessable
 from features.config import AudioConfig, Samples
 from features.extract import extract_many
 from models.store import Model
-from service.inference.decode_pool import DecodePool
+from service.inference.decode_pool import Check, DecodePool
 from service.inference.gateway import Gateway, Prediction
 from service.settings import Settings
 
@@ -55,21 +55,28 @@ def hop_samples(hop: float | None, *, config: AudioConfig, min_hop: float) -> in
     return round(hop * config.sample_rate)
 
 
-def decode_clip(data: bytes, query: ClipQuery, settings: Settings) -> Clip:
-    """Decode a file and compute its tensors. Raises InputError. Runs in a thread."""
+def decode_clip(data: bytes, query: ClipQuery, settings: Settings, check: Check) -> Clip:
+    """Decode a file and compute its tensors. Raises InputError, Late. Runs in a thread."""
     # Imported here so that a gateway that only streams never loads the decoder.
     from features.decode import decode
 
     begin = time.perf_counter()
     config, kind = query.model.sound
-    samples = decode(data, sample_rate=config.sample_rate, max_seconds=settings.max_seconds)
+    samples = decode(
+        data,
+        sample_rate=config.sample_rate,
+        max_seconds=settings.max_seconds,
+        max_samples=settings.max_samples,
+        check=check,
+    )
     decoded = time.perf_counter()
     spans = window_spans(len(samples), window=config.window, hop=query.hop)
     if len(spans) > settings.max_windows:
         raise Unprocessable(
             f"{len(spans)} windows, at most {settings.max_windows} are allowed: use a longer hop"
         )
-    tensors = extract_many(_padded(samples, spans, config.window), kind=kind, config=config)
+    windows = _padded(samples, spans, config.window, check)
+    tensors = extract_many(windows, kind=kind, config=config)
     end = time.perf_counter()
     return Clip(spans, tensors, 1e3 * (decoded - begin), 1e3 * (end - decoded))
 
@@ -95,7 +102,9 @@ async def classify(
     deadline = time.monotonic() + seconds
     try:
         async with asyncio.timeout(seconds), pool.decode_slot() as waited_ms:
-            clip = await pool.run(lambda: decode_clip(data, query, gateway.settings))
+            clip = await pool.run(
+                lambda check: decode_clip(data, query, gateway.settings, check), deadline=deadline
+            )
             predictions = await _infer_all(gateway, query.model, clip, deadline=deadline)
     except TimeoutError:
         raise Late(f"the clip was not classified within {seconds:g} s") from None
@@ -152,8 +161,9 @@ def clip_labels(spans: list[Span], predictions: list[Prediction], *, window: int
     )
 
 
-def _padded(samples: Samples, spans: list[Span], window: int) -> Iterator[Samples]:
+def _padded(samples: Samples, spans: list[Span], window: int, check: Check) -> Iterator[Samples]:
     for start, end in spans:
+        check()
         sound = samples[start:end]
         yield sound if len(sound) == window else np.pad(sound, (0, window - len(sound)))
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from common.budget import Budget
+from common.errors import Late
 
 Result = TypeVar("Result")
+Check: TypeAlias = Callable[[], None]
+"""Raises Late when nobody waits for the work any more."""
 
 
 class DecodePool:
@@ -41,9 +45,26 @@ class DecodePool:
         async with self._slots:
             yield 1e3 * (time.perf_counter() - begin)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """Return the result of `work`, run in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def run(self, work: Callable[[Check], Result], *, deadline: float) -> Result:
+        """Return the result of `work(check)`, run in a thread.
+
+        deadline: as time.monotonic() counts. `check` raises Late past it, and once the caller was
+        cancelled; work calls it between its steps, and does not begin when it would raise.
+        """
+        abandoned = threading.Event()
+
+        def check() -> None:
+            if abandoned.is_set() or time.monotonic() >= deadline:
+                raise Late("the deadline passed while the file was decoded")
+
+        def checked() -> Result:
+            check()
+            return work(check)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, checked)
+        finally:
+            abandoned.set()
 
     def close(self) -> None:
         """Cancel what has not started; does not wait for the threads."""

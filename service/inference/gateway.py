@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from common.budget import Budget
 from common.errors import Busy, Leaving, TimbreError
 from features.config import Tensor
@@ -201,11 +203,16 @@ def _queue(settings: Settings, store: Store, registry: ModelRegistry) -> JobQueu
 
 
 def prediction_of(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> Prediction:
-    """Return the scores by label, best first. Raises TimbreError if their number is wrong."""
+    """Return the scores by label, best first.
+
+    Raises TimbreError if their number is wrong, or one is no number.
+    """
     if len(scores) != len(model.labels):
         raise TimbreError(
             f"{model.name} returned {len(scores)} scores for {len(model.labels)} labels"
         )
+    if not np.isfinite(scores).all():
+        raise TimbreError(f"{model.name} returned scores that are NaN or infinite for this input")
     named = zip(model.labels, scores.tolist(), (scores >= model.thresholds).tolist(), strict=True)
     ranked = sorted(named, key=lambda scored: -scored[1])
     return Prediction(

@@ -11,7 +11,7 @@ from typing import Any
 from common.errors import Late
 from features.config import Tensor
 from models.store import Model
-from service.inference.decode_pool import DecodePool
+from service.inference.decode_pool import Check, DecodePool
 from service.inference.gateway import Gateway
 
 TOP_K = 5
@@ -44,7 +44,8 @@ async def classify(
             # share a batch with others.
             async with pool.decode_slot() as waited_ms:
                 tensor, decode_ms = await pool.run(
-                    lambda: decode_picture(data, query, gateway.settings.max_pixels)
+                    lambda check: decode_picture(data, query, gateway.settings.max_pixels, check),
+                    deadline=deadline,
                 )
             prediction = await gateway.infer(
                 query.model, tensor, deadline=deadline, live=False, stream=gateway.new_id()
@@ -67,12 +68,15 @@ async def classify(
     }
 
 
-def decode_picture(data: bytes, query: PictureQuery, max_pixels: int) -> tuple[Tensor, float]:
-    """Return the tensor of a file, and the time in ms. Raises InputError. Runs in a thread."""
+def decode_picture(
+    data: bytes, query: PictureQuery, max_pixels: int, check: Check
+) -> tuple[Tensor, float]:
+    """Return the tensor of a file, and ms. Raises InputError, Late. Runs in a thread."""
     # Imported here so that a gateway without pictures never loads the decoder.
     from features.picture import decode, tensor
 
     begin = time.perf_counter()
     config = query.model.picture
-    packed = tensor(decode(data, config, max_pixels=max_pixels), config, query.metadata)
+    pixels = decode(data, config, max_pixels=max_pixels, check=check)
+    packed = tensor(pixels, config, query.metadata)
     return packed, 1e3 * (time.perf_counter() - begin)

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 from numpy.testing import assert_allclose
 
-from common.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
-from features.decode import decode
+from common.errors import InputError, Late, TooLarge, Unprocessable, UnsupportedMedia
+from features.decode import MAX_PARTS, MAX_SAMPLES, decode
 
 KINDS = [
     ("WAV", "PCM_16", 44_100),
@@ -32,6 +32,15 @@ def tone(rate, *, seconds=1.0, hertz=440):
 def encode(samples, rate=44_100, kind="WAV", subtype="PCM_16"):
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format=kind, subtype=subtype)
+    return file.getvalue()
+
+
+def silence(rate, *, seconds, channels, kind, subtype=None):
+    """A file, written second by second: libsndfile's Vorbis crashes on long writes."""
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", rate, channels, format=kind, subtype=subtype) as out:
+        for _ in range(seconds):
+            out.write(np.zeros((rate, channels), np.float32))
     return file.getvalue()
 
 
@@ -83,7 +92,7 @@ def test_a_file_without_samples_is_rejected():
 def test_samples_that_are_not_finite_are_rejected(value):
     sound = tone(44_100)
     sound[30_000] = value
-    with pytest.raises(Unprocessable, match="NaN or infinity"):
+    with pytest.raises(Unprocessable, match="NaN, infinity or far beyond"):
         decode(encode(sound, subtype="FLOAT"))
 
 
@@ -91,6 +100,71 @@ def test_the_longest_sound_is_read_and_one_sample_more_is_rejected():
     assert decode(encode(tone(8_000, seconds=2), 8_000), max_seconds=2).size == 44_100
     with pytest.raises(TooLarge, match="at most 2 s"):
         decode(encode(np.append(tone(8_000, seconds=2), 0), 8_000), max_seconds=2)
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [(kind, subtype) for kind, subtype, _ in KINDS])
+def test_samples_are_counted_over_all_channels_for_every_kind(kind, subtype):
+    data = silence(48_000, seconds=1, channels=2, kind=kind, subtype=subtype)
+    with soundfile.SoundFile(io.BytesIO(data)) as file:
+        samples = file.frames * file.channels
+    assert decode(data, max_samples=samples).size > 0
+    with pytest.raises(TooLarge, match=f"x 2 channels = {samples}: at most {samples - 1}"):
+        decode(data, max_samples=samples - 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate", "channels", "seconds"),
+    [("FLAC", 384_000, 8, 19), ("WAV", 384_000, 64, 3)],
+)
+def test_a_file_within_all_other_bounds_is_rejected_for_its_channels_and_rate(
+    kind, rate, channels, seconds
+):
+    data = silence(rate, seconds=seconds, channels=channels, kind=kind)
+    with pytest.raises(TooLarge, match=f"at most {MAX_SAMPLES}"):
+        decode(data)
+
+
+def test_training_may_decode_any_number_of_samples():
+    data = encode(np.zeros((1_000, 64), np.float32), 8_000)
+    assert decode(data, max_samples=None).size == decode(data).size
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [(kind, subtype) for kind, subtype, _ in KINDS])
+def test_decoding_stops_within_a_block_once_the_check_raises(kind, subtype):
+    data = silence(8_000, seconds=150, channels=2, kind=kind, subtype=subtype)
+    calls = []
+
+    def check():
+        calls.append(1)
+        if len(calls) == 2:
+            raise Late("nobody waits")
+
+    with pytest.raises(Late, match="nobody waits"):
+        decode(data, check=check)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("level", [16.5, 1e6, 1e18, 3e38])
+def test_floats_that_are_not_audio_are_rejected(subtype, level):
+    sound = np.stack([tone(22_050) * level, -tone(22_050) * level], axis=1) / 0.5
+    with pytest.raises(Unprocessable, match="far beyond"):
+        decode(encode(sound.astype(np.float64), 22_050, subtype=subtype))
+
+
+def test_loud_floats_up_to_16_are_audio():
+    assert decode(encode(np.full(100, 16, np.float32), 22_050, subtype="FLOAT")).max() == 16
+
+
+def test_chunks_and_pages_are_bounded():
+    whole = encode(tone(8_000), 8_000)
+    empty = b"junk" + bytes(4)
+    with pytest.raises(Unprocessable, match=f"more than {MAX_PARTS} chunks or pages"):
+        decode(whole[:12] + empty * MAX_PARTS + whole[12:])
+    assert decode(whole[:12] + empty * 1_000 + whole[12:]).size == decode(whole).size
+    page = b"OggS" + bytes(23)
+    with pytest.raises(Unprocessable, match=f"more than {MAX_PARTS} chunks or pages"):
+        decode(page * (MAX_PARTS + 1))
 
 
 def test_a_small_file_that_unpacks_to_hours_is_rejected():

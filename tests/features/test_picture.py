@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from common.errors import InputError, TooLarge, Unprocessable
+from common.errors import InputError, Late, TooLarge, Unprocessable
 from features.config import Metadata, PictureConfig
 from features.picture import HIGHEST_MAX_PIXELS, MAX_ASPECT, decode, tensor, thumbnail
 from tests.features.pictures import FILES, chunk, exif, png, save, scene, tiff
@@ -387,3 +387,22 @@ def test_the_first_picture_of_a_kind_waits_for_no_plugin():
     )
     # Pillow loads this one itself, whatever is asked for.
     assert set(answer.stdout.decode().split()) <= {"PIL.PpmImagePlugin"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_decoding_ends_at_every_check_of_whether_somebody_waits(name):
+    config = PictureConfig(height=32, width=32)
+    calls = []
+    decode(FILES[name](), config, check=lambda: calls.append(1))
+    assert len(calls) >= 4
+    for last in range(1, len(calls) + 1):
+        calls.clear()
+
+        def check(last=last):
+            calls.append(1)
+            if len(calls) == last:
+                raise Late("nobody waits")
+
+        with pytest.raises(Late, match="nobody waits"):
+            decode(FILES[name](), config, check=check)
+        assert len(calls) == last

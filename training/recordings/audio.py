@@ -91,7 +91,9 @@ def read(path: Path, inner: str = "", *, rate: int) -> Samples:
                 rate,
             )
         if path.suffix.lower() not in CONTAINERS:
-            return decode(path.read_bytes(), sample_rate=rate, max_seconds=MAX_SECONDS)
+            return decode(
+                path.read_bytes(), sample_rate=rate, max_seconds=MAX_SECONDS, max_samples=None
+            )
         return resample(_inside(path, inner), MUSICNET_RATE, rate)
     except (InputError, OSError, KeyError, ValueError) as error:
         raise CollectionError(f"cannot be read as sound: {error}") from error

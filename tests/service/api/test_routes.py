@@ -7,7 +7,9 @@ import threading
 
 import numpy as np
 import pytest
+import soundfile
 
+from common.mapping import parse_json
 from features.extract import compute
 from models.store import Store
 from service.inference.registry import ModelRegistry
@@ -89,6 +91,29 @@ async def test_too_long_a_clip_and_too_many_windows_are_rejected(serve):
     assert status == 422
     assert is_problem(status, answer, headers)
     assert (await server.post(CLASSIFY, data=wav(tone(2.9))))[0] == 200
+
+
+async def test_a_clip_is_bounded_by_its_samples_over_all_channels(serve):
+    server = await serve(max_samples=44_100)
+    status, answer, headers = await server.post(CLASSIFY, data=wav(tone(2.1)))
+    assert status == 413
+    assert "at most 44100" in answer["detail"]
+    assert is_problem(status, answer, headers)
+    assert (await server.post(CLASSIFY, data=wav(tone(2))))[0] == 200
+
+
+@pytest.mark.parametrize("model", ["toy", "toy-net"])
+async def test_floats_that_a_stream_would_reject_are_rejected_in_a_clip(serve, model):
+    server = await serve()
+    for level, expected in ((17, 422), (1e18, 422), (15, 200)):
+        buffer = io.BytesIO()
+        sound = level * np.sign(tone(2)).astype(np.float32)
+        soundfile.write(buffer, sound, 22_050, format="WAV", subtype="FLOAT")
+        path = f"/v1/models/{model}/classify"
+        async with server.http.post(server.url + path, data=buffer.getvalue()) as response:
+            answer = await response.text()
+            assert response.status == expected
+            parse_json(answer, error=ValueError)
 
 
 async def test_past_its_bounds_the_server_is_busy_with_retry_after(serve):

@@ -1,10 +1,12 @@
 """Files are decoded within limits, and rejected past them."""
 
 import asyncio
+import threading
+import time
 
 import pytest
 
-from common.errors import Busy
+from common.errors import Busy, Late
 from service.inference.decode_pool import DecodePool
 
 
@@ -13,7 +15,58 @@ async def test_the_pool_is_bounded_and_admits_again_when_a_file_is_done():
     with pool.admit(), pool.admit(), pytest.raises(Busy), pool.admit():
         pass
     with pool.admit(), pool.admit():
-        assert await pool.run(lambda: 42) == 42
+        assert await pool.run(lambda _: 42, deadline=time.monotonic() + 60) == 42
+    pool.close()
+
+
+async def test_a_thread_is_given_back_when_the_deadline_passes():
+    pool = DecodePool(threads=1, limit=2)
+
+    def endless(check):
+        while True:
+            check()
+
+    with pytest.raises(Late):
+        await pool.run(endless, deadline=time.monotonic() + 0.01)
+    assert await pool.run(lambda _: 42, deadline=time.monotonic() + 60) == 42
+    pool.close()
+
+
+async def test_a_thread_is_given_back_when_the_client_has_left():
+    pool = DecodePool(threads=1, limit=2)
+    began = threading.Event()
+
+    def endless(check):
+        began.set()
+        while True:
+            check()
+
+    task = asyncio.create_task(pool.run(endless, deadline=time.monotonic() + 3_600))
+    await asyncio.to_thread(began.wait)
+    task.cancel()
+    assert await pool.run(lambda _: 42, deadline=time.monotonic() + 60) == 42
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    pool.close()
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_work_that_nobody_waits_for_when_a_thread_is_free_does_not_begin(leaves):
+    pool = DecodePool(threads=1, limit=2)
+    free, ran = threading.Event(), []
+    first = asyncio.create_task(pool.run(lambda _: free.wait(), deadline=time.monotonic() + 60))
+    seconds = 3_600 if leaves else 0
+    second = asyncio.create_task(
+        pool.run(lambda _: ran.append(1), deadline=time.monotonic() + seconds)
+    )
+    await asyncio.sleep(0)
+    if leaves:
+        second.cancel()
+    free.set()
+    with pytest.raises(asyncio.CancelledError if leaves else Late):
+        await second
+    assert await first
+    assert await pool.run(lambda _: list(ran), deadline=time.monotonic() + 60) == []
     pool.close()
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.errors import ArtefactError, Busy, Leaving
+from common.errors import ArtefactError, Busy, Leaving, TimbreError
 from service.inference.gateway import Gateway, prediction_of
 from service.settings import Settings
 
@@ -32,6 +32,16 @@ def test_scores_are_named_ranked_and_compared_with_each_labels_threshold():
     found = prediction_of(Model, np.array([0.5, 0.3, 0.8], np.float32), queue_ms=1.0, model_ms=2.0)
     assert list(found.scores.items()) == [("c", 0.8), ("a", 0.5), ("b", 0.3)]
     assert (found.labels, found.version) == (("a", "b"), "7")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_no_numbers_are_an_error_of_the_model(value):
+    class Model:
+        name, version = "m", "7"
+        labels, thresholds = ("a", "b"), np.array([0.5, 0.5], np.float32)
+
+    with pytest.raises(TimbreError, match="m returned scores that are NaN or infinite"):
+        prediction_of(Model, np.array([0.5, value], np.float32), queue_ms=1.0, model_ms=2.0)
 
 
 async def test_a_tensor_gets_its_scores(gateway):

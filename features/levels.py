@@ -1,0 +1,20 @@
+"""The one bound on the level of float samples, for files and streams."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.errors import Unprocessable
+from features.config import Samples
+
+MAX_FLOAT = 16.0
+"""Floats beyond this are not audio in [-1, 1], however clipped: usually integers sent as floats."""
+
+
+def check_levels(samples: Samples) -> None:
+    """Raise Unprocessable if a sample, float32 of any shape, is NaN or beyond +-`MAX_FLOAT`."""
+    # Written so that NaN fails it too; numpy's minimum of NaN and a number is NaN.
+    if samples.size and not (np.min(samples) >= -MAX_FLOAT and np.max(samples) <= MAX_FLOAT):
+        raise Unprocessable(
+            "float samples must be finite and within [-1, 1]; some are NaN, infinity or far beyond"
+        )
