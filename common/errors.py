@@ -10,7 +10,8 @@ Each class carries what the edges need, so that no edge has a table of its own:
     │   └── Unprocessable      well-formed, but cannot be answered
     ├── NotFound               unknown model, version or path
     ├── NotAllowed             rejected by policy
-    │   └── Unauthorised       no valid key
+    │   ├── Unauthorised       no valid key
+    │   └── Misdirected        for a host that is not this server
     ├── Busy                   over capacity now; may be retried
     │   └── TooMany            past the limits of one key
     ├── Late                   the deadline passed before the work was done
@@ -86,6 +87,13 @@ class Unauthorised(NotAllowed):
 
     status = 401
     title = "Unauthorised"
+
+
+class Misdirected(NotAllowed):
+    """The request names a host that is not this server."""
+
+    status = 421
+    title = "Misdirected request"
 
 
 class Busy(TimbreError):

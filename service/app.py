@@ -8,9 +8,10 @@ from aiohttp import web
 
 from common.budget import Budget
 from service.api import routes
-from service.api.authentication import Authenticator
+from service.api.authentication import Authenticator, local_admin
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.cors import cors
+from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
 from service.api.middleware import identify, name_response, problems
 from service.api.stream import stream
 from service.auth.key_cache import KeyCache
@@ -27,10 +28,13 @@ def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> w
     shared_limits: of the keys, counted by several gateways together.
     """
     sharing = [cors(settings.cors_origins)] if settings.cors_origins else []
-    middlewares = [identify, *sharing, problems]
+    middlewares = [identify, host_check(settings), *sharing, problems]
     app = web.Application(middlewares=middlewares, client_max_size=settings.max_body)
     if settings.keys:
         require_keys(app, settings, shared_limits)
+    else:
+        app.middlewares.append(local_admin(settings.host))
+    app[KNOWN_HOSTS] = hosts_of(settings)
     app[GATEWAY] = Gateway(settings)
     app[POOL] = DecodePool(threads=settings.decode_threads, limit=settings.max_clips)
     app[BODY_BUDGET] = Budget(settings.max_buffered, "bytes of request bodies are in memory")

@@ -14,9 +14,9 @@ from typing import Any
 from common.errors import Unprocessable
 from common.mapping import read_some_settings, split_assignment
 from models.store import DEFAULT_PATH
+from service.hosts import MAX_PORT, host_name
 
 MIB = 2**20
-MAX_PORT = 65_535
 MAY_BE_NONE = ("port", "workers")
 REDIS_VARIABLE = "TIMBRE_REDIS"
 """Environment variable with the address of Redis: any user can read command lines."""
@@ -50,6 +50,10 @@ class Settings:
     """PEM file of the certificate's private key, without a passphrase."""
     insecure: bool = False
     """Allow listening beyond loopback without keys."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names, such as `timbre.example.org`, by which clients reach the server besides the names
+    of loopback and `host`, with any port. Other names get 421; none: with keys or beyond loopback
+    any name, otherwise only those of the machine itself."""
     allowed_origins: tuple[str, ...] = ()
     """Browser origins, such as `https://example.org`, that may open streams besides the server's
     own; `*`: any."""
@@ -131,6 +135,8 @@ class Settings:
                 raise Unprocessable(f"{name}={value} must be more than 0")
         if self.workers < 0:
             raise Unprocessable(f"workers={self.workers} must not be negative")
+        for name in self.allowed_hosts:
+            host_name(name)
 
 
 def redis_address(given: str | None = None) -> str:

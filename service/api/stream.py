@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from aiohttp import web
 
-from common.errors import NotAllowed
 from service.api.authentication import SUBPROTOCOL, count_stream
 from service.api.context import GATEWAY
+from service.api.host_check import check_origin
 from service.api.request import read_query
 from service.streaming.connection import CLOSE_TIMEOUT_S, OVERSIZE, Connection
 from service.streaming.handler import LiveStream
@@ -20,9 +18,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     settings = gateway.settings
     await gateway.loop_monitor.admit()
     with gateway.working():
-        check_origin(
-            request.headers.get("Origin"), host=request.host, allowed=settings.allowed_origins
-        )
+        check_origin(request, settings.allowed_origins, setting="allowed_origins")
         version = read_query(request, version=str).get("version")
         follower = await gateway.registry.follow(request.match_info["name"], version)
         follower.model.sound  # noqa: B018 - rejects a picture model before the upgrade
@@ -36,13 +32,3 @@ async def stream(request: web.Request) -> web.StreamResponse:
         live = LiveStream(gateway, follower, Connection(websocket, settings))
         await live.run(client=request.remote or "", key_limit=count_stream(request, live))
     return websocket
-
-
-def check_origin(origin: str | None, *, host: str, allowed: tuple[str, ...]) -> None:
-    """Reject pages of other hosts: browsers send an Origin, other clients send none.
-
-    Raises NotAllowed.
-    """
-    if origin is None or "*" in allowed or origin in allowed or urlsplit(origin).netloc == host:
-        return
-    raise NotAllowed(f"origin {origin!r:.80} is not allowed; see the setting allowed_origins")

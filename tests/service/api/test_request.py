@@ -104,7 +104,8 @@ async def test_a_too_large_content_length_is_rejected_before_the_body_is_read(se
     server = await serve(max_body=1_000)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
     writer.write(
-        f"POST {CLASSIFY} HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n".encode()
+        f"POST {CLASSIFY} HTTP/1.1\r\nHost: localhost\r\n".encode()
+        + b"Content-Length: 10000000000\r\n\r\n"
     )
     assert b" 413 " in await asyncio.wait_for(reader.readline(), 60)
     writer.close()

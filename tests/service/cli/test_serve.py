@@ -111,7 +111,8 @@ def test_it_ends_within_the_grace_whatever_clients_do(serve_process):
 
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(
-            b"POST /v1/models/toy/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+            b"POST /v1/models/toy/classify HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 1000\r\n\r\n"
         )
         server.until("ready")
         time.sleep(0.2)

@@ -234,7 +234,7 @@ def request_start(port, authorities):
         socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
     ):
-        secure.sendall(b"GET /livez HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        secure.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return secure.recv(12)
 
 

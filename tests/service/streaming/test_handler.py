@@ -365,7 +365,7 @@ async def test_a_client_that_reads_nothing_is_closed_and_its_buffer_is_bounded(s
     port = int(server.url.rsplit(":", 1)[1])
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
     writer.write(
-        b"GET /v1/models/toy/stream HTTP/1.1\r\nHost: x\r\n"
+        b"GET /v1/models/toy/stream HTTP/1.1\r\nHost: localhost\r\n"
         b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
