@@ -7,7 +7,6 @@ unless --url names one.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 from benchmarks import load, measure, schedule, server_process, streams
 from common.errors import TimbreError
+from common.strict_json import to_json
 
 LIMIT_MS = 100.0
 """What the 99th percentile of the ages may be."""
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     )
     where = measure.machine()
     if given.json:
-        print(json.dumps({"machine": where, "streams": most, "tried": tried}))
+        print(to_json({"machine": where, "streams": most, "tried": tried}))
     else:
         print(
             f"{most} live streams, hop {given.hop:g} s, with p99 age <= {LIMIT_MS:g} ms and no drop"

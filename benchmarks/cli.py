@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import sys
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from common.strict_json import to_json
 
 OK, SHORT = 0, 1
 HELP = {
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> int:
     missed = [line for subject, table in tables for line in subject.shortfalls(table)]
     if args.json:
         print(
-            json.dumps(
+            to_json(
                 {
                     "machine": where,
                     "rows": [row for _, table in tables for row in table],

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import shlex
 import sys
 import time
@@ -23,6 +22,7 @@ import aiohttp
 
 from benchmarks import clips, measure, report_page, schedule, server_process, streams
 from common.atomic import write_atomic
+from common.strict_json import to_json
 
 PREDECESSOR_S = 51.348
 """Seconds the predecessor needed for 1,000 requests of 100 clients."""
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
     report["command"] = shlex.join(["timbre", "bench", "load", *argv])
     print(text(report))
     if given.report:
-        write_atomic(given.report.with_suffix(".json"), json.dumps(report, indent=1))
+        write_atomic(given.report.with_suffix(".json"), to_json(report, indent=1))
         write_atomic(given.report.with_suffix(".html"), report_page.render(report))
         print(f"report   {given.report.with_suffix('.html')}, {given.report.with_suffix('.json')}")
     return 0 if report["right"] else 1

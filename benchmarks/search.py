@@ -11,7 +11,6 @@ of the grid. It is given in seconds of one core, which others on the machine dis
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import measure
+from common.strict_json import to_json
 
 BUDGET_S = 600
 SCORING = "f1_macro"
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
     missed = shortfalls(agreed, timed)
     report = {"machine": measure.machine(), "agreement": agreed, "whole": timed, "missed": missed}
     if options.json:
-        print(json.dumps(report))
+        print(to_json(report))
     else:
         _show(report)
     for line in missed:

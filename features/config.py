@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import Unprocessable
+from common.strict_json import to_json
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono audio, shape (n,), float32 in [-1, 1]."""
@@ -146,7 +146,7 @@ class PictureConfig:
 
 
 def _sha256(settings: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(to_json(settings, sort_keys=True).encode()).hexdigest()
 
 
 DEFAULT = AudioConfig()

@@ -14,6 +14,7 @@ import numpy as np
 
 from common.atomic import atomic_folder
 from common.errors import ArtefactError
+from common.strict_json import to_json
 from features.config import DEFAULT
 from models.kinds import Config, kind_of
 from models.manifest import InputSpec, Label, Manifest, Source, Task
@@ -93,7 +94,7 @@ def _spec(*, kind: str, config: Config) -> InputSpec:
         dtype=found.dtype,
         shape=found.shape(config),
         # As it is read again: JSON has no tuples.
-        configuration=json.loads(json.dumps(asdict(config))),
+        configuration=json.loads(to_json(asdict(config))),
         fingerprint=found.fingerprint(config),
     )
 

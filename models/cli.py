@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.metadata
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from common.errors import ArtefactError, InputError, NotFound
+from common.strict_json import to_json
 from models.promote import Limits, promote
 from models.store import DEFAULT_PATH, Store
 
@@ -211,7 +211,7 @@ def _quantize(store: Store, args: argparse.Namespace) -> int:
         store, args.name, args.version, how=args.how, calibration=args.calibration, out=args.out
     )
     if args.json:
-        print(json.dumps({"path": str(where), **measured}))
+        print(to_json({"path": str(where), **measured}))
     else:
         print(where)
         _print_pairs(
@@ -255,7 +255,7 @@ def _describe(spec: InputSpec) -> str:
 
 def _print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print(to_json(rows, indent=2))
     else:
         _print_table(
             ("name", "version", "task", "input", "labels", "mb", "provider", "status"), rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 from common.errors import ArtefactError, Unprocessable
 from common.mapping import parse_json, read_json
+from common.strict_json import to_json
 from models.kinds import Config, kind_of
 
 Task: TypeAlias = Literal["multi-label", "multi-class"]
@@ -127,10 +127,7 @@ class Manifest:
     def to_json(self) -> str:
         """Return the text of manifest.json. Raises ArtefactError if a metric is NaN or infinite."""
         try:
-            return (
-                json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False, ensure_ascii=False)
-                + "\n"
-            )
+            return to_json(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
         except (TypeError, ValueError) as error:
             raise ArtefactError(f"the manifest cannot be written as JSON: {error}") from error
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from common.atomic import write_atomic
 from common.errors import ArtefactError
 from common.mapping import parse_json, read_json
+from common.strict_json import to_json
 from models.manifest import VERSION
 
 FILE = "current.json"
@@ -52,7 +52,7 @@ def write_pin(folder: Path, pin: Pin | None) -> None:
     if pin is None:
         (folder / FILE).unlink(missing_ok=True)
     else:
-        write_atomic(folder / FILE, json.dumps(asdict(pin)))
+        write_atomic(folder / FILE, to_json(asdict(pin)))
 
 
 def load_order(versions: list[str], pin: Pin | None) -> list[str]:

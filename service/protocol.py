@@ -6,13 +6,13 @@ client with `parse_server`; both write with `encode`.
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 from common.errors import InputError, TimbreError, Unprocessable
 from common.mapping import parse_json, read_json
+from common.strict_json import to_json
 from service.encodings import ENCODINGS
 
 OnOverload: TypeAlias = Literal["latest", "complete"]
@@ -189,10 +189,9 @@ def failure(error: TimbreError) -> Failure:
 def encode(message: ClientMessage | ServerMessage) -> str:
     """Return a message as JSON text."""
     # Not asdict: it copies deeply, which takes longer than all the rest.
-    return json.dumps(
+    return to_json(
         {"type": message.type, **vars(message)},
         separators=(",", ":"),
-        allow_nan=False,
         default=vars,
     )
 

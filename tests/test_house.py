@@ -62,6 +62,11 @@ ONE_FILE_KNOWS = {
     "redis": {"service/queue/redis_connection.py", "service/queue/redis_cluster.py"},
     "sounddevice": {"service/cli/microphone.py"},
 }
+MAY_WRITE_JSON = {
+    "common/strict_json.py": "it is the one place",
+    "training/search/journal.py": "keeps the NaN of a failed fit, and is read by itself only",
+    "training/sound_models/network_cache.py": "keeps the history of a fit, NaN included",
+}
 HEAVY = ("torch", "keras", "sklearn", "librosa", "matplotlib", "onnx", "joblib", "audiomentations")
 LONG_FILES = {}
 LONG_FUNCTIONS = {
@@ -146,6 +151,38 @@ def test_every_file_has_a_room_and_no_arrow_runs_upwards(folder):
 def test_one_file_knows(package, trees):
     knowing = {str(path) for path, tree in trees.items() if package in imported(tree)}
     assert knowing <= ONE_FILE_KNOWS[package]
+
+
+def writes_json_leniently(tree):
+    """Whether a file calls json.dump or json.dumps, or aiohttp's json_response without `dumps`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "json":
+            return True
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("json.dumps", "json.dump"):
+            return True
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "web.json_response":
+            return "dumps" not in {keyword.arg for keyword in node.keywords}
+    return False
+
+
+def test_one_place_writes_json_so_that_none_holds_nan(trees):
+    found = {str(path) for path, tree in trees.items() if writes_json_leniently(tree)}
+    assert found == set(MAY_WRITE_JSON)
+
+
+@pytest.mark.parametrize(
+    ("source", "lenient"),
+    [
+        ("json.dumps(1)", True),
+        ("web.json_response(1)", True),
+        ("f = json.dump", True),
+        ("from json import dumps", True),
+        ("web.json_response(1, dumps=to_json)", False),
+        ("json.loads(text)", False),
+    ],
+)
+def test_the_check_of_json_sees_every_way_to_write_it(source, lenient):
+    assert writes_json_leniently(ast.parse(source)) is lenient
 
 
 def loaded_by(code):

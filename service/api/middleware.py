@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 from common.errors import Busy, Leaving, TimbreError, Unauthorised
 from service.api.authentication import KEY_LIMITS
 from service.api.context import GATEWAY
+from service.api.responses import json_response
 from service.log import log, redact, reference, unexpected
 from service.protocol import code_of
 
@@ -91,7 +92,7 @@ def http_problem(error: web.HTTPException) -> web.Response:
 def _document(
     status: int, code: str, title: str, detail: str, headers: dict[str, str]
 ) -> web.Response:
-    return web.json_response(
+    return json_response(
         {
             "type": f"urn:timbre:problem:{code}",
             "title": title,

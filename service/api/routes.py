@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -10,32 +9,34 @@ from aiohttp import web
 
 from common.budget import Reservation
 from common.errors import InputError, Unprocessable
+from common.mapping import parse_json
 from models.store import Model
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.request import check_top_k, read_body, read_form, read_query
+from service.api.responses import json_response
 from service.inference import clips, pictures
 
 
 async def livez(_: web.Request) -> web.Response:
     """Liveness: the process runs."""
-    return web.json_response({"status": "alive"})
+    return json_response({"status": "alive"})
 
 
 async def readyz(request: web.Request) -> web.Response:
     """Readiness: raises Busy while models are loaded, Leaving during shutdown."""
     request.app[GATEWAY].check_ready()
-    return web.json_response({"status": "ready"})
+    return json_response({"status": "ready"})
 
 
 async def models(request: web.Request) -> web.Response:
     """List the models served."""
     registry = request.app[GATEWAY].registry
-    return web.json_response({"models": [registry.describe(name) for name in registry.names]})
+    return json_response({"models": [registry.describe(name) for name in registry.names]})
 
 
 async def model(request: web.Request) -> web.Response:
     """Describe one model."""
-    return web.json_response(request.app[GATEWAY].registry.describe(request.match_info["name"]))
+    return json_response(request.app[GATEWAY].registry.describe(request.match_info["name"]))
 
 
 async def load(request: web.Request) -> web.Response:
@@ -48,7 +49,7 @@ async def load(request: web.Request) -> web.Response:
             if request.can_read_body:
                 body = await read_body(request, gateway.settings, memory)
         version = requested_version(body)
-        return web.json_response(await gateway.updater.load(request.match_info["name"], version))
+        return json_response(await gateway.updater.load(request.match_info["name"], version))
 
 
 def requested_version(body: bytes) -> str | None:
@@ -56,10 +57,7 @@ def requested_version(body: bytes) -> str | None:
 
     Raises InputError, Unprocessable.
     """
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        raise InputError("the body is not JSON") from None
+    document = parse_json(body, error=InputError, where="the body")
     if not isinstance(document, dict) or set(document) - {"version"}:
         raise Unprocessable(
             'the body must be like {"version": "2"}; without a version, the latest is loaded'
@@ -80,7 +78,7 @@ async def classify(request: web.Request) -> web.Response:
         )
         result = await CLASSIFIERS[target.input.medium](request, target, memory)
     result["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
-    return web.json_response(result)
+    return json_response(result)
 
 
 async def _classify_sound(

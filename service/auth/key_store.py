@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 from common.atomic import file_signature, write_atomic
 from common.errors import Busy, Unprocessable
 from common.mapping import parse_json, read_json
+from common.strict_json import to_json
 from service.auth.keys import Key
 from service.queue.redis_keys import API_KEYS
 
@@ -103,7 +103,7 @@ class RedisKeyStore:
     async def put(self, key: Key) -> None:
         """Write one key."""
         try:
-            await self._redis.hset(API_KEYS, key.id, json.dumps(asdict(key)))
+            await self._redis.hset(API_KEYS, key.id, to_json(asdict(key)))
         except self._errors as error:
             raise Busy(f"{self._where}: {error}") from error
 
@@ -125,7 +125,7 @@ def _key(values: Any) -> Key:
 
 
 def _written(keys: dict[str, Key]) -> bytes:
-    return json.dumps({"keys": [asdict(key) for key in keys.values()]}, indent=1).encode() + b"\n"
+    return to_json({"keys": [asdict(key) for key in keys.values()]}, indent=1).encode() + b"\n"
 
 
 @contextmanager

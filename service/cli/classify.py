@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import TimbreError, Unprocessable
+from common.strict_json import to_json
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -156,7 +156,7 @@ def _printer(asked: argparse.Namespace) -> Callable[[Path, Found], None]:
 
 def _show_json(path: Path, found: Found) -> None:
     print(
-        json.dumps(
+        to_json(
             {
                 "path": str(path),
                 **({"error": str(found)} if isinstance(found, TimbreError) else found),

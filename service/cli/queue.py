@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 import time
 from typing import Any
 
 from common.errors import TimbreError
+from common.strict_json import to_json
 
 EXIT_CODES = (
     "exit codes: 0 success, 1 dead letters (dead) or no worker (status), 2 invalid arguments, "
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
         print(f"timbre queue: {redacted(address)}: {error}", file=sys.stderr)
         return UNREACHABLE
     if args.json:
-        print(json.dumps(found))
+        print(to_json(found))
     elif args.what == "clear":
         print(f"{found} dead letters deleted")
     elif args.what == "status":

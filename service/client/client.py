@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from common.errors import InputError
+from common.strict_json import to_json
 from service.client.stream import RECONNECT_TIMEOUT_S, Stream
 from service.client.transport import Response, request
 from service.client.trust import client_context
@@ -105,5 +106,7 @@ class Client:
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            headers=self._headers, connector=aiohttp.TCPConnector(ssl=self._tls)
+            headers=self._headers,
+            connector=aiohttp.TCPConnector(ssl=self._tls),
+            json_serialize=to_json,
         )

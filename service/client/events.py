@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal, TypeAlias
 
+from common.strict_json import to_json
 from service.protocol import Dropped, Ready, Warn, Window
 
 
@@ -54,4 +54,4 @@ Event: TypeAlias = Ready | Window | Dropped | Warn | Lost | Reconnect | End
 
 def as_json(event: Event) -> str:
     """Return an event as one line of JSON, `type` first."""
-    return json.dumps({"type": event.type, **asdict(event)})
+    return to_json({"type": event.type, **asdict(event)})

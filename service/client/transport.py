@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, TypeAlias
 
 import aiohttp
 
 from common.errors import Busy, TimbreError, error_types
+from common.mapping import parse_json
 from service.protocol import Failure, Ready, Start, code_of, encode, parse_server
 
 Response: TypeAlias = dict[str, Any]
@@ -43,7 +43,7 @@ async def request(
     except (aiohttp.ClientError, OSError) as error:
         raise unreachable(url, error) from error
     try:
-        document = json.loads(body)
+        document = parse_json(body, error=ValueError)
     except ValueError:
         document = None
     if status >= FIRST_ERROR_STATUS:

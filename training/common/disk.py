@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import math
 import os
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.atomic import atomic_folder
+from common.strict_json import to_json
 from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
@@ -84,4 +84,4 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 def fingerprint(settings: object) -> str:
     """Return 16 hex digits of the settings (anything that JSON can hold) and of LAYOUT."""
-    return hashlib.sha256(json.dumps([LAYOUT, settings], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(to_json([LAYOUT, settings], sort_keys=True).encode()).hexdigest()[:16]

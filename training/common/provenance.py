@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
+
+from common.strict_json import to_json
 
 
 class AnyRecipe(Protocol):
@@ -75,13 +76,11 @@ def _is_tables(value: Any) -> bool:
 def _lines(section: dict[str, Any]) -> str:
     # TOML's texts, numbers, truths and lists are those of JSON; a key may always stand in quotes.
     return "".join(
-        f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in section.items()
+        f"{_key(key)} = {to_json(value, ensure_ascii=False)}\n" for key, value in section.items()
     )
 
 
 def _key(key: str) -> str:
     return (
-        key
-        if key.replace("_", "").replace("-", "").isalnum() and key.isascii()
-        else json.dumps(key)
+        key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else to_json(key)
     )

@@ -7,7 +7,6 @@ Beside the sound it writes what plays when, as JSON.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile as sf
 
+from common.strict_json import to_json
 from training.common.errors import MaterialError
 from training.notes.render import INSTALL, Struck, installed_fonts, render
 from training.notes.sheet_music import PROGRAMS
@@ -99,7 +99,7 @@ def main(argv: list[str]) -> int:
         "font": "FluidR3 GM, MIT",
         "instruments": truth(),
     }
-    path.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
+    path.with_suffix(".json").write_text(to_json(about, indent=2) + "\n")
     return 0
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.atomic import atomic_file
+from common.strict_json import to_json
 from training.common.disk import fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS
@@ -79,7 +80,7 @@ def read_all(paths: Sequence[Path], cache: Path) -> list[Score]:
         arrays: dict[str, Any] = {
             f"{i}_{j}": n for i, score in enumerate(scores) for j, n in enumerate(score.notes)
         }
-        labels = np.array(json.dumps([score.labels for score in scores]))
+        labels = np.array(to_json([score.labels for score in scores]))
         with atomic_file(kept) as draft:
             np.savez(draft, names=labels, **arrays)
     with np.load(kept) as table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from common.atomic import remove_stale_drafts
+from common.strict_json import to_json
 from training.common.labels import RATE
 from training.recordings import augment
 from training.recordings.collection import Clip, Collection, CollectionError, Problem
@@ -184,7 +184,7 @@ def _fingerprint(
         asdict(settings.windows),
         settings.augment.variants,
     ]
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(to_json(what, sort_keys=True).encode()).hexdigest()
 
 
 def _assemble(

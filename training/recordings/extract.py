@@ -7,7 +7,6 @@ cut, the variant and the arithmetic. Nothing is computed twice, and no key ever 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from common.atomic import atomic_file
+from common.strict_json import to_json
 from features.config import AudioConfig
 from features.extract import compute
 from training.common.labels import RATE
@@ -92,7 +92,7 @@ def key(
     what += [spec.length, spec.hop, spec.shortest, kind, settings.config.fingerprint(kind)]
     if variant:
         what += [variants.VERSION, variant, settings.seed, settings.augment.background]
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:40]
+    return hashlib.sha256(to_json(what).encode()).hexdigest()[:40]
 
 
 def fill(task: Task, settings: Settings) -> tuple[int, Problem | None]:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.atomic import atomic_folder
+from common.strict_json import to_json
 from features.config import AudioConfig
 from training.common.errors import DISK_FULL
 from training.recordings.collection import CollectionError
@@ -143,7 +144,7 @@ def write_table(
             write_npy(draft / f"{kind}.npy", shape, DTYPES[kind], blocks)
         with (draft / "clips.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([CLIP_COLUMNS, *clips])
-        text = json.dumps(
+        text = to_json(
             {**about, "kind": next(iter(tensors)), "kinds": list(tensors)},
             indent=2,
             ensure_ascii=False,

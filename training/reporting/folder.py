@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from common.atomic import atomic_folder
 from common.page import cards, join, page, paragraph
+from common.strict_json import to_json
 from models.promote import latency_ms
 from models.store import read
 from training.common.paths import REPORTS
@@ -74,7 +74,7 @@ def write_folder(
     target = artefact.parents[1] / REPORTS / f"{artefact.parent.name}-{artefact.name}"
     pages = {
         "report.html": html,
-        "report.json": json.dumps(report, indent=1, allow_nan=False) + "\n",
+        "report.json": to_json(report, indent=1) + "\n",
         "recipe.toml": report["origin"].get("recipe", ""),
         **beside,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.atomic import atomic_file, write_atomic
+from common.strict_json import to_json
 from training.common.cli_helpers import bounded_int, run_command
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _write(
         "by_source": options.by_source,
         "seed": options.seed,
     }
-    text = json.dumps(best, indent=2, default=lambda array: array.tolist())
+    text = to_json(best, indent=2, default=lambda array: array.tolist())
     write_atomic(options.out / "best.json", text + "\n")
 
 

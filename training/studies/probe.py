@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.strict_json import to_json
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -78,4 +80,4 @@ def _resident() -> float | None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])))
+    print(to_json(measure(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])))

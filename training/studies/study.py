@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.atomic import write_atomic
 from common.page import Html, chart, page, paragraph, table
+from common.strict_json import to_json
 from training.reporting import charts
 from training.reporting.markdown import table as markdown_table
 
@@ -72,7 +72,7 @@ def write(study: Study, folder: Path) -> list[Path]:
         "md": markdown(study),
         "html": html(study),
         "svg": charts.alone(study.figure),
-        "json": json.dumps(study.data, indent=1, allow_nan=False) + "\n",
+        "json": to_json(study.data, indent=1) + "\n",
     }
     for ending, text in texts.items():
         write_atomic(folder / f"{study.name}.{ending}", text)

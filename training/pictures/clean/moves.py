@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from common.strict_json import to_json
 from training.common.errors import MaterialError
 from training.pictures.dataset.folders import SUFFIXES
 
@@ -145,7 +146,7 @@ class MoveJournal:
     def _write(self, lines: Sequence[dict[str, Any]]) -> None:
         self.path.parent.mkdir(exist_ok=True)
         with self.path.open("ab") as file:
-            file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+            file.write("".join(to_json(line) + "\n" for line in lines).encode())
             file.flush()
             os.fsync(file.fileno())
         self._count += len(lines)

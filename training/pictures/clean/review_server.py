@@ -18,6 +18,7 @@ from aiohttp import web
 from PIL import Image
 
 from common.errors import InputError, TimbreError
+from common.strict_json import to_json
 from features.config import PictureConfig
 from features.picture import decode
 from training.common.errors import MaterialError
@@ -144,6 +145,10 @@ def build(session: ReviewSession) -> web.Application:
     return app
 
 
+def _json(value: Any, *, status: int = 200) -> web.Response:
+    return web.json_response(value, dumps=to_json, status=status)
+
+
 @web.middleware
 async def _check_request(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -152,13 +157,11 @@ async def _check_request(
         _reject_foreign(request)
         response = await handler(request)
     except web.HTTPException as error:
-        response = web.json_response({"error": error.reason}, status=error.status)
+        response = _json({"error": error.reason}, status=error.status)
     except TimbreError as error:
-        response = web.json_response({"error": str(error)}, status=409)
+        response = _json({"error": str(error)}, status=409)
     except OSError as error:
-        response = web.json_response(
-            {"error": f"{error.filename or ''}: {error.strerror}"}, status=409
-        )
+        response = _json({"error": f"{error.filename or ''}: {error.strerror}"}, status=409)
     response.headers.update(HEADERS)
     return response
 
@@ -183,7 +186,7 @@ async def _file(request: web.Request) -> web.Response:
 
 
 async def _state(request: web.Request) -> web.Response:
-    return web.json_response(request.app[SESSION].state())
+    return _json(request.app[SESSION].state())
 
 
 async def _picture(request: web.Request) -> web.Response:
@@ -217,11 +220,11 @@ async def _act(request: web.Request) -> web.Response:
         raise web.HTTPBadRequest(reason="numbers of pictures and a label are needed")
     if not all(type(number) is int and 0 <= number < len(session.paths) for number in numbers):
         raise web.HTTPBadRequest(reason="no such picture")
-    return web.json_response(session.act(body.get("action"), numbers, label))
+    return _json(session.act(body.get("action"), numbers, label))
 
 
 async def _undo(request: web.Request) -> web.Response:
-    return web.json_response(request.app[SESSION].undo())
+    return _json(request.app[SESSION].undo())
 
 
 async def _json_body(request: web.Request) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from common.atomic import write_atomic
 from common.errors import InputError
 from common.mapping import read_settings
+from common.strict_json import to_json
 from training.common.cli_helpers import run_command
 from training.common.errors import MaterialError
 from training.common.progress import stage
@@ -132,7 +133,7 @@ async def run_crawl(
     Resumes where an earlier call ended, however it ended. Writes OUT/pictures/,
     provenance.jsonl and credits.csv.
     """
-    state = CrawlState(out, json.loads(json.dumps(asdict(crawl.source))))
+    state = CrawlState(out, json.loads(to_json(asdict(crawl.source))))
     bounds = {"page": crawl.bounds.pages, "picture": crawl.bounds.pictures}
     try:
         state.start(crawl.source.start())
@@ -209,7 +210,7 @@ def _write_lists(out: Path, steps: list[dict[str, Any]]) -> None:
         "when",
     )
     lines = (
-        json.dumps({name: one[name] for name in names if name in one}, ensure_ascii=False)
+        to_json({name: one[name] for name in names if name in one}, ensure_ascii=False)
         for one in kept
     )
     write_atomic(out / "provenance.jsonl", "".join(f"{line}\n" for line in lines))

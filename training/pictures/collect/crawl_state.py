@@ -9,6 +9,7 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from common.strict_json import to_json
 from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class CrawlState:
         return [json.loads(line) for line in data[:whole].splitlines()]
 
     def _append(self, step: dict[str, Any]) -> None:
-        self._file.write(json.dumps(step, ensure_ascii=False).encode() + b"\n")
+        self._file.write(to_json(step, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -109,7 +110,7 @@ class CrawlState:
         new = [asdict(other) for other in found if other.url not in self.seen]
         step = {**asdict(item), "result": result, "again": again, **about, "found": new}
         self._append(step)
-        self._apply(json.loads(json.dumps(step)))
+        self._apply(json.loads(to_json(step)))
 
     def _apply(self, step: dict[str, Any]) -> None:
         # A retry does not count again.

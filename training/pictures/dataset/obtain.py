@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from common.strict_json import to_json
 from training.common.disk import cache_folder as stored_folder
 from training.common.errors import MaterialError
 from training.common.paths import cache_root, data_root
@@ -70,7 +71,7 @@ def cache_folder(recipe: CommonRecipe) -> Path:
 
 
 def _check_config(opened: Pack, recipe: CommonRecipe) -> Pack:
-    config = json.loads(json.dumps(asdict(recipe.pictures.config())))
+    config = json.loads(to_json(asdict(recipe.pictures.config())))
     if opened.about["config"] != config:
         raise MaterialError(
             f"the pack was made with {opened.about['config']}, the recipe has {config}"
@@ -91,7 +92,7 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
     for warning in warnings(found, layout):
         print(warning, file=sys.stderr)
     files = [(picture.path, (path / picture.path).stat().st_mtime_ns) for picture in found.pictures]
-    key = json.dumps(
+    key = to_json(
         [str(path), files, recipe.pictures.layout, recipe.pictures.source, config.fingerprint()]
     )
     target = cache_folder(recipe) / f"{recipe.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from array import array
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from common.errors import InputError
+from common.strict_json import to_json
 from features.config import PictureConfig
 from features.picture import decode
 from training.common.cli_helpers import bounded_int, run_command
@@ -144,7 +144,7 @@ def pack(
             "metadata": metadata,
             **counts,
         }
-        (work / "pack.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (work / "pack.json").write_text(to_json(about, indent=2) + "\n", encoding="utf-8")
     return counts
 
 
@@ -218,7 +218,7 @@ def _write_labels(work: Path, labels: npt.NDArray[np.int32], names: list[str]) -
     np.save(work / "labels.npy", numbers.astype(np.int32))
     classes = [names[number] for number in there.tolist()]
     (work / "classes.json").write_text(
-        json.dumps(classes, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
+        to_json(classes, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
     )
     return len(classes)
 

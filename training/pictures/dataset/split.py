@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from common.strict_json import to_json
 from training.common.cli_helpers import bounded_int, run_command
 from training.common.disk import new_folder
 from training.common.errors import MaterialError
@@ -181,7 +181,7 @@ def write(split: Split, out: Path, *, ratios: Sequence[float], seed: int) -> Non
             "pictures": dict(zip(split.names, counts.sum(axis=0).tolist(), strict=True)),
             "groups": len(np.unique(split.group)),
         }
-        (work / "split.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (work / "split.json").write_text(to_json(about, indent=2) + "\n", encoding="utf-8")
 
 
 def remarks(split: Split, ratios: Sequence[float]) -> list[str]:

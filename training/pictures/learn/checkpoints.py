@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.strict_json import to_json
 from training.pictures.dataset.obtain import cache_folder
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def training_key(
         digest.update(np.ascontiguousarray(array).tobytes())
     config = recipe.pictures.config().fingerprint()
     decides = [*settings, recipe.seed, recipe.class_weights, config, LAYOUT]
-    digest.update(json.dumps(decides).encode())
+    digest.update(to_json(decides).encode())
     return digest.hexdigest()[:16]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from common.atomic import atomic_file
 from common.errors import Unprocessable
+from common.strict_json import to_json
 from models.session import Session
 from training.common.errors import MaterialError
 
@@ -79,9 +79,9 @@ def read(path: Path) -> Matrix:
 
 def _key(pack: Pack, graph: bytes) -> str:
     digest = hashlib.sha256(graph)
-    digest.update(json.dumps(pack.about.get("config"), sort_keys=True).encode())
+    digest.update(to_json(pack.about.get("config"), sort_keys=True).encode())
     digest.update(
-        json.dumps(
+        to_json(
             [*pack.table.sha256.tolist(), *(picture.path for picture in pack.pictures)]
         ).encode()
     )

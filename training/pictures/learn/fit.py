@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.atomic import atomic_file
+from common.strict_json import to_json
 from training.pictures.learn.augment import augment_batch
 from training.pictures.learn.history import Diverged, EpochMetrics, extended, is_lowest, one_cycle
 from training.pictures.learn.network import Fitted, build, keras_on_torch, temperature, tensor
@@ -188,7 +189,7 @@ def epoch_metrics(
 
 
 def _save_checkpoint(checkpoint: Path, model: Any, optimizer: Any, state: _State) -> None:
-    arrays: dict[str, Any] = {"history": np.array(json.dumps(state.history))}
+    arrays: dict[str, Any] = {"history": np.array(to_json(state.history))}
     now, moments = _numbers(model.weights), _numbers(optimizer.variables)
     for name, values in (("now", now), ("moment", moments), ("best", state.best)):
         arrays |= {f"{name}{number}": value for number, value in enumerate(values)}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 from common.atomic import write_atomic
 from common.page import Html, page, paragraph
+from common.strict_json import to_json
 from training.common.recipe import RecipeError
 from training.pictures.learn.history import EpochMetrics
 from training.reporting.pictures import learning
@@ -76,7 +76,7 @@ class Curves:
             for name, some in self.stages.items()
             for at, one in enumerate(some, 1)
         ]
-        write_atomic(self.folder / "curves.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write_atomic(self.folder / "curves.jsonl", "".join(to_json(row) + "\n" for row in rows))
         write_atomic(self.folder / "curves.html", self._page(reload=reload))
         if self._writer:
             for at in range(self._written, len(rows)):

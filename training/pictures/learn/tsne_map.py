@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.page import escape
+from common.strict_json import to_json
 from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def render(shown: dict[str, Any], thumbnails: str, *, title: str, note: str) -> 
     shown: labels, sources and points [x, y, label, source, path]. thumbnails: in their order.
     """
     # In a script, only "<" could end it.
-    data = json.dumps({**shown, "side": SIDE, "across": columns_of(len(shown["points"]))}).replace(
+    data = to_json({**shown, "side": SIDE, "across": columns_of(len(shown["points"]))}).replace(
         "<", "\\u003c"
     )
     values = {"title": escape(title), "note": escape(note), "sprite": thumbnails, "data": data}
