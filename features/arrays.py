@@ -35,8 +35,8 @@ def _make_array(scalar: Any, dimensions: int) -> Any:
     return array
 
 
-floats, doubles, integers = (
-    _make_array(kind, 1) for kind in (types.float32, types.float64, types.int64)
+floats, doubles, integers, shorts = (
+    _make_array(kind, 1) for kind in (types.float32, types.float64, types.int64, types.int16)
 )
 rows32, rows64 = (_make_array(kind, 2) for kind in (types.float32, types.float64))
 

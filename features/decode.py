@@ -15,6 +15,7 @@ import soundfile
 from common.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
 from features.config import Samples
 from features.levels import check_levels
+from features.mixdown import mixdown
 from features.resample import StreamingResampler
 
 RATES = (1_000, 384_000)
@@ -63,7 +64,7 @@ def decode(
                 frames += len(block)
                 _check_length(file, frames, max_seconds, max_samples)
                 check_levels(block)
-                parts.append(resampler.feed(block.mean(axis=1, dtype=np.float32)))
+                parts.append(resampler.feed(mixdown(block, channels=file.channels)))
     except soundfile.LibsndfileError as error:
         raise InputError(f"this {kind} file is damaged or truncated: {_reason(error)}") from error
     if not frames:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from common.errors import Unprocessable
 from features import layout
 from features.banks import TUNING_EDGES, Floats, Integers, Tables, chroma_bank, tables
 from features.config import DEFAULT, AudioConfig, Kind, Samples
-from features.kernel_loader import entries
+from features.kernel_loader import address, entries
 from features.layout import LANES, PEAKS
 
 FEATURE_NAMES: tuple[str, ...] = (
@@ -127,7 +126,7 @@ class Frames:
             self._counts,
             self._tuned,
         )
-        self._rows = np.array([_address(each) for each in rows_of])
+        self._rows = np.array([address(each) for each in rows_of])
 
     def analyse(
         self, signal: Samples, *, offset: int, real: tuple[int, int], row: int, count: int
@@ -138,10 +137,10 @@ class Frames:
         block of eight frames.
         """
         places = (
-            _address(self._table_addresses),
+            address(self._table_addresses),
             _scratch(),
-            _address(self._rows),
-            _address(signal),
+            address(self._rows),
+            address(signal),
         )
         self._entries["analyse"](*places, offset, *real, row, count, self._full)
         mel = self._mel[row : row + count]
@@ -160,13 +159,13 @@ class Frames:
         np.maximum(decibels, decibels.max() - np.float32(80), out=decibels)
         if not self._full:
             return np.ascontiguousarray(decibels.T)
-        window = (_address(rows), rows.size, _address(self._rows))
+        window = (address(rows), rows.size, address(self._rows))
         tuning = self._entries["tuning_bin"](
-            *window, _address(TUNING_EDGES), _address(_heights(rows.size))
+            *window, address(TUNING_EDGES), address(_heights(rows.size))
         )
         vector = np.empty(6 + self.config.n_mfcc, np.float32)
         bank = chroma_bank(self.config, tuning)
-        self._entries["summarise"](*window, tuning, _address(bank), _address(vector))
+        self._entries["summarise"](*window, tuning, address(bank), address(vector))
         # Frame by frame in float32, with the rounding of librosa: it is visible in means near zero.
         cepstra = scipy.fft.dct(decibels, type=2, norm="ortho", axis=1, overwrite_x=True)
         vector[6:] = cepstra[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)
@@ -186,8 +185,8 @@ def _scratch() -> int:
         columns = _aligned(layout.HOP * layout.STRIDE, np.float32)
         parts = [_aligned(half, np.float64) for _ in range(2)]
         _local.blocks = (columns, *parts, _aligned(bins, np.float32), _aligned(bins, np.float32))
-        _local.scratch = np.array([_address(each) for each in _local.blocks])
-    return _address(_local.scratch)
+        _local.scratch = np.array([address(each) for each in _local.blocks])
+    return address(_local.scratch)
 
 
 def _heights(rows: int) -> npt.NDArray[np.float32]:
@@ -198,19 +197,13 @@ def _heights(rows: int) -> npt.NDArray[np.float32]:
     return heights
 
 
-def _address(array: npt.NDArray[Any]) -> int:
-    """Return the address of a contiguous array, valid as long as the array is referenced."""
-    begin: int = array.__array_interface__["data"][0]
-    return begin
-
-
 def _addresses_of(tables: Tables) -> Integers:
     """Return the arguments of the kernels: addresses of tables, number of bands, `peak_bins`."""
     arrays = (
         tables.window, tables.twiddles, tables.untangle, tables.places, tables.mel_start,
         tables.mel_offset, tables.mel_weights, tables.bin_hz,
     )  # fmt: skip
-    addresses = [_address(each) for each in arrays]
+    addresses = [address(each) for each in arrays]
     return np.array([*addresses, tables.mel_start.size, *tables.peak_bins])
 
 

@@ -11,8 +11,8 @@ import sys
 from llvmlite import binding
 from numba import njit, types
 
-from features import kernels, window
-from features.arrays import doubles, floats, integers, rows32, rows64
+from features import kernels, mixing, window
+from features.arrays import doubles, floats, integers, rows32, rows64, shorts
 from features.kernel_loader import ENTRIES, symbol
 from features.layout import BINS, HALF, HOP, LANES, N_FFT, PEAKS, STRIDE
 
@@ -74,6 +74,18 @@ def summarise(rows, count, frames, tuning, bank, out):
     return 0
 
 
+def mix_int16(samples, channels, count, out):
+    """Run `mixing.mix_int16` on `count` samples of so many channels."""
+    mixing.mix_int16(shorts(samples, MANY), channels, floats(out, count))
+    return 0
+
+
+def mix_float32(samples, channels, count, out):
+    """Run `mixing.mix_float32`."""
+    mixing.mix_float32(floats(samples, MANY), channels, floats(out, count))
+    return 0
+
+
 def build() -> bytes:
     """Return the object file with all entries, as C functions."""
     target = binding.Target.from_triple(binding.get_process_triple())
@@ -87,7 +99,7 @@ def build() -> bytes:
         jit=True,
     )
     whole = binding.parse_assembly("")
-    for entry in (analyse, tuning_bin, summarise):
+    for entry in (analyse, tuning_bin, summarise, mix_int16, mix_float32):
         whole.link_in(binding.parse_assembly(_assembly(entry)))
     whole.verify()
     return bytes(machine.emit_object(whole))

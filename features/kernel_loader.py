@@ -14,16 +14,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import numpy.typing as npt
 from llvmlite import binding
 
 from common.atomic import write_atomic
 
 Entry: TypeAlias = Callable[..., int]
-ENTRIES = {"analyse": 10, "tuning_bin": 5, "summarise": 6}
+ENTRIES = {"analyse": 10, "tuning_bin": 5, "summarise": 6, "mix_int16": 4, "mix_float32": 4}
 """The functions of `features.kernel_compiler`, and how many numbers each takes."""
-SOURCES = ("layout", "arrays", "simd", "transform", "kernels", "window", "kernel_compiler")
+SOURCES = (
+    "layout", "arrays", "simd", "transform", "kernels", "window", "mixing", "kernel_compiler",
+)  # fmt: skip
 FOLDER = Path(__file__).parent
 _engines: list[binding.ExecutionEngine] = []
 
@@ -51,6 +54,12 @@ def entries() -> dict[str, Entry]:
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)
         found[name] = kind(engine.get_function_address(symbol(name)))
     return found
+
+
+def address(array: npt.NDArray[Any]) -> int:
+    """Return the address of a contiguous array, valid as long as the array is referenced."""
+    begin: int = array.__array_interface__["data"][0]
+    return begin
 
 
 def _object() -> bytes:

@@ -13,6 +13,7 @@ BINS = HALF + 1
 BLOCK = N_FFT + (LANES - 1) * HOP
 STRIDE = 16  # the 11 hops of a block, padded
 PEAKS = 180  # more local maxima do not fit between 150 and 4000 Hz
+STEP_16 = np.float32(1 / 32_768)  # one unit of a 16-bit sample: full scale is 1
 CHROMA, RMS, CENTROID, BANDWIDTH, ROLLOFF, CROSSINGS = range(6)
 
 

@@ -20,28 +20,34 @@ class Encoding:
     """How one sample of one channel is written."""
 
     sample_bytes: int
-    decode: Callable[[bytes | memoryview], Samples]
-    """Whole samples to float32 (n,) in [-1, 1]. Raises Unprocessable on values that are not audio.
+    decode: Callable[[bytes | memoryview, int], Samples]
+    """Whole samples of so many channels to their mean, float32 (n,) in [-1, 1].
+
+    Raises Unprocessable on values that are not audio.
     """
     encode: Callable[[npt.NDArray[np.floating]], bytes]
     """Float samples in [-1, 1] to bytes; louder ones are clipped to the range of the encoding."""
 
 
-def _decode_s16le(data: bytes | memoryview) -> Samples:
-    samples: Samples = np.multiply(
-        np.frombuffer(data, "<i2"), np.float32(1 / 32_768), dtype=np.float32
-    )
-    return samples
+def _decode_s16le(data: bytes | memoryview, channels: int) -> Samples:
+    return _mixdown(np.frombuffer(data, "<i2").astype(np.int16, copy=False), channels)
 
 
 def _encode_s16le(samples: npt.NDArray[np.floating]) -> bytes:
     return bytes(np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype("<i2").data)
 
 
-def _decode_f32le(data: bytes | memoryview) -> Samples:
-    samples: Samples = np.frombuffer(data, "<f4").astype(np.float32)
+def _decode_f32le(data: bytes | memoryview, channels: int) -> Samples:
+    samples = np.frombuffer(data, "<f4").astype(np.float32, copy=False)
     check_levels(samples)
-    return samples
+    return _mixdown(samples, channels)
+
+
+def _mixdown(samples: npt.NDArray[np.int16] | npt.NDArray[np.float32], channels: int) -> Samples:
+    # Not at the top: a client only encodes, and needs no kernels.
+    from features.mixdown import mixdown
+
+    return mixdown(samples, channels=channels)
 
 
 def _encode_f32le(samples: npt.NDArray[np.floating]) -> bytes:
@@ -72,10 +78,7 @@ def decode_mono(data: bytes | memoryview, *, encoding: str, channels: int) -> Sa
             f"{len(data)} bytes are not a whole number of {size}-byte samples"
             f" ({encoding} x {channels})"
         )
-    samples = ENCODINGS[encoding].decode(data)
-    if channels == 1:
-        return samples
-    return np.asarray(samples.reshape(-1, channels).mean(axis=1), np.float32)
+    return ENCODINGS[encoding].decode(data, channels)
 
 
 def encode(samples: npt.ArrayLike, *, encoding: str, channels: int) -> bytes:

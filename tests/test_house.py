@@ -259,6 +259,7 @@ COVERED_ELSEWHERE = {
     "features/arrays.py": ["features/test_kernels.py"],
     "features/kernel_compiler.py": ["features/test_kernel_loader.py"],
     "features/layout.py": ["features/test_kernels.py"],
+    "features/mixing.py": ["features/test_mixdown.py"],
     "features/simd.py": ["features/test_kernels.py"],
     "features/transform.py": ["features/test_kernels.py"],
     "features/warm.py": ["test_house.py"],
