@@ -5,6 +5,8 @@ SHELL := /bin/bash
 # One process more than cores: some tests wait. Files stay together, and the long ones begin first.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count()) + 1)')
 ROUNDS ?= 10
+# Where it is set, each process that a test starts compiles every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 help:  ## show the targets

@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, what stays light, how large a room may be."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -207,6 +208,18 @@ def test_redis_is_loaded_only_where_it_is_asked_for():
 def test_what_serves_holds_no_compiler():
     code = "import service.app\nfrom features.warm import warm\nwarm()"
     assert loaded_by(code).isdisjoint({*HEAVY, "numba"})
+
+
+def test_make_lets_python_keep_what_it_compiles():
+    shown = subprocess.run(
+        ["make", "--eval", "shown:; @echo [$$PYTHONDONTWRITEBYTECODE]", "shown"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert shown.stdout.strip() == "[]"
 
 
 def test_help_loads_no_arithmetic():
