@@ -38,7 +38,7 @@ class Budget:
 
 
 class Reservation:
-    """A part of a budget that can grow."""
+    """A part of a budget that can be resized."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -49,3 +49,9 @@ class Reservation:
         if amount > self.amount:
             self._budget.use(amount - self.amount)
             self.amount = amount
+
+    def resize(self, amount: int) -> None:
+        """Hold just so much. Raises Busy when that does not fit; what is held stays."""
+        self.grow_to(amount)
+        self._budget.used -= self.amount - amount
+        self.amount = amount

@@ -37,7 +37,7 @@ def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> w
     app[KNOWN_HOSTS] = hosts_of(settings)
     app[GATEWAY] = Gateway(settings)
     app[POOL] = DecodePool(threads=settings.decode_threads, limit=settings.max_clips)
-    app[BODY_BUDGET] = Budget(settings.max_buffered, "bytes of request bodies are in memory")
+    app[BODY_BUDGET] = Budget(settings.max_buffered, "bytes of bodies and messages are in memory")
     app.add_routes(
         [
             web.get("/livez", routes.livez),

@@ -67,7 +67,8 @@ class Settings:
     max_body: int = 32 * MIB
     """Bytes of one request's body."""
     max_buffered: int = 256 * MIB
-    """Bytes of all request bodies in memory at one time."""
+    """Bytes of all request bodies, and of all WebSocket messages that are not complete past their
+    first 64 KiB, in memory at one time."""
     body_timeout: float = 30.0
     """Seconds until a body must have arrived."""
     max_seconds: float = 600.0

@@ -5,11 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from service.api.authentication import SUBPROTOCOL, count_stream
-from service.api.context import GATEWAY
+from service.api.context import BODY_BUDGET, GATEWAY
 from service.api.host_check import check_origin
 from service.api.request import read_query
 from service.streaming.connection import CLOSE_TIMEOUT_S, OVERSIZE, Connection
 from service.streaming.handler import LiveStream
+from service.streaming.unfinished import BoundedWebSocket
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -17,12 +18,13 @@ async def stream(request: web.Request) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     settings = gateway.settings
     await gateway.loop_monitor.admit()
-    with gateway.working():
+    with gateway.working(), request.app[BODY_BUDGET].hold(0) as memory:
         check_origin(request, settings.allowed_origins, setting="allowed_origins")
         version = read_query(request, version=str).get("version")
         follower = await gateway.registry.follow(request.match_info["name"], version)
         follower.model.sound  # noqa: B018 - rejects a picture model before the upgrade
-        websocket = web.WebSocketResponse(
+        websocket = BoundedWebSocket(
+            memory,
             max_msg_size=OVERSIZE * settings.max_message,
             compress=False,
             timeout=CLOSE_TIMEOUT_S,

@@ -38,7 +38,8 @@ class Connection:
     async def receive(self, *, timeout_s: float) -> protocol.ClientMessage | bytes:
         """Return the next message.
 
-        Raises TimeoutError, InputError on an invalid message, ConnectionLost.
+        Raises TimeoutError, InputError on an invalid message, Busy without room for one,
+        ConnectionLost.
         """
         message = await self._next(timeout_s)
         if message.type is WSMsgType.BINARY:
@@ -48,6 +49,8 @@ class Connection:
                     f" at most {self._settings.max_message} are accepted"
                 )
             return bytes(message.data)
+        if message.type is WSMsgType.ERROR and isinstance(message.data, TimbreError):
+            raise message.data
         if message.type is not WSMsgType.TEXT:
             raise ConnectionLost(f"{message.type.name.lower()} {message.data or ''}")
         if len(message.data) > self._settings.max_text:

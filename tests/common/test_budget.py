@@ -54,3 +54,15 @@ def test_the_error_is_of_the_type_asked_for_and_a_lowered_limit_counts_from_then
             budget.hold(),
         ):
             pass
+
+
+def test_a_reservation_can_be_resized_both_ways_and_keeps_what_it_has_when_it_cannot():
+    budget = Budget(10, "bytes of bodies in memory")
+    with budget.hold(3) as held:
+        for amount in (10, 0, 4):
+            held.resize(amount)
+            assert (budget.used, held.amount) == (amount, amount)
+        with pytest.raises(Busy, match="4 of 10"):
+            held.resize(11)
+        assert (budget.used, held.amount) == (4, 4)
+    assert budget.used == 0
