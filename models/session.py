@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from common.errors import ArtefactError, Unprocessable
 from common.memory import trim
+from models.self_contained import check_self_contained
 
 if TYPE_CHECKING:
     from features.config import Tensor
@@ -25,8 +26,9 @@ class Session:
     def __init__(self, graph: bytes, *, accelerate: bool = True) -> None:
         """Load the graph on the best provider, or on the CPU if not `accelerate`.
 
-        Raises ArtefactError if the graph cannot be run.
+        Raises ArtefactError if the graph cannot be run, or takes data from other files.
         """
+        check_self_contained(graph)
         # Imported here so that `timbre --help` does not wait for it.
         import onnxruntime
 
