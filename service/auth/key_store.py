@@ -15,6 +15,7 @@ from common.mapping import parse_json, read_json
 from common.strict_json import to_json
 from service.auth.keys import Key
 from service.queue.redis_keys import API_KEYS
+from service.queue.redis_values import read_items, text_of
 
 
 class KeyStore(Protocol):
@@ -87,18 +88,12 @@ class RedisKeyStore:
         self._close = redis_connection.close
 
     async def all(self) -> dict[str, Key]:
-        """Return every key."""
+        """Return every key; invalid ones are logged and count as none."""
         try:
             entries = await self._redis.hgetall(API_KEYS)
-            return {
-                ident.decode(): _key(parse_json(text, error=Unprocessable))
-                for ident, text in entries.items()
-            }
         except self._errors as error:
             raise Busy(f"{self._where}: {error}") from error
-        except (UnicodeDecodeError, Unprocessable) as error:
-            reason = f"{API_KEYS} contains an invalid key: {error}"
-            raise Unprocessable(f"{self._where}: {reason}") from error
+        return {key.id: key for key in read_items(API_KEYS, entries.items(), _entry)}
 
     async def put(self, key: Key) -> None:
         """Write one key."""
@@ -110,6 +105,14 @@ class RedisKeyStore:
     async def close(self) -> None:
         """Close the connection to Redis."""
         await self._close(self._redis)
+
+
+def _entry(item: tuple[bytes, bytes]) -> Key:
+    """Return the key of a field and its value in Redis. Raises ValueError, Unprocessable."""
+    key = _key(parse_json(item[1], error=Unprocessable))
+    if key.id != text_of(item[0]):
+        raise Unprocessable(f"the key of field {item[0]!r} has the id {key.id!r}")
+    return key
 
 
 def _read(data: bytes) -> dict[str, Key]:

@@ -22,12 +22,20 @@ REPLY_S = 0.25
 """Time limit for Redis; no request waits longer to be counted."""
 LOCAL_FALLBACK_S = 1.0
 """How long this process counts only its own requests after Redis did not reply."""
-COUNT_REQUEST = """
+REMOVE_WRONG_TYPE = """
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'none' and kind ~= '%s' then redis.call('UNLINK', KEYS[1]) end
+"""
+COUNT_REQUEST = f"""
+{REMOVE_WRONG_TYPE % "hash"}
 local time = redis.call('TIME')
 local now, rate = time[1] + time[2] / 1e6, tonumber(ARGV[1])
 local capacity, kept = math.max(1, rate), redis.call('HMGET', KEYS[1], 'tokens', 'at')
-local filled = math.max(0, now - tonumber(kept[2] or now)) * rate
-local tokens = math.min(capacity, tonumber(kept[1] or capacity) + filled)
+local tokens, at = tonumber(kept[1] or ''), tonumber(kept[2] or '')
+-- Comparisons with NaN are false, so it counts as no number.
+if not (tokens and tokens >= 0 and tokens <= capacity) then tokens = capacity end
+if not (at and at >= 0 and at <= now) then at = now end
+tokens = math.min(capacity, tokens + (now - at) * rate)
 local wait = 0
 if tokens < 1 then wait = math.ceil((1 - tokens) / rate) else tokens = tokens - 1 end
 redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', string.format('%.6f', now))
@@ -35,7 +43,8 @@ redis.call('EXPIRE', KEYS[1], math.ceil(capacity / rate) + 1)
 return wait
 """
 """Takes a token from the bucket; returns 0, or in how many seconds there will be one."""
-OPEN_STREAM = """
+OPEN_STREAM = f"""
+{REMOVE_WRONG_TYPE % "zset"}
 local time = redis.call('TIME')
 local now, lease = time[1] + time[2] / 1e6, tonumber(ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -50,12 +59,16 @@ return -1
 
 A lease that ends later than any can was given before the clock was set back; it is removed.
 """
-RENEW_STREAMS = """
+RENEW_STREAMS = f"""
+{REMOVE_WRONG_TYPE % "zset"}
 local time = redis.call('TIME')
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], time[1] + time[2] / 1e6 + ARGV[1], ARGV[i]) end
 redis.call('EXPIRE', KEYS[1], math.ceil(2 * ARGV[1]))
 """
-CLOSE_STREAM = "return redis.call('ZREM', KEYS[1], ARGV[1])"
+CLOSE_STREAM = f"""
+{REMOVE_WRONG_TYPE % "zset"}
+return redis.call('ZREM', KEYS[1], ARGV[1])
+"""
 
 
 class RedisLimits:

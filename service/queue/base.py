@@ -124,6 +124,15 @@ class ClaimedJob(NamedTuple):
     """What the back end needs to complete the job."""
 
 
+class Maintenance(NamedTuple):
+    """What a worker learns from its regular maintenance."""
+
+    requested: set[str]
+    """Versions that gateways request, as NAME:VERSION."""
+    reclaimed: ClaimedJob | None
+    """A job of a worker that died, as from `reclaim`."""
+
+
 class JobConsumer(Protocol):
     """One worker's side. A job is claimed, kept by heartbeats, and completed with its reply.
 
@@ -150,21 +159,18 @@ class JobConsumer(Protocol):
     async def heartbeat(self, claimed: Iterable[ClaimedJob]) -> None:
         """Show that this worker is alive and extend its claims."""
 
+    async def maintain(self, loaded: Iterable[str]) -> Maintenance:
+        """Send a heartbeat and what `Maintenance` needs, and unregister workers dead for long.
+
+        loaded: the versions this worker has loaded, as NAME:VERSION. As `reclaim`, to be run alone.
+        """
+
     async def reclaim(self) -> ClaimedJob | None:
         """Claim one job of a worker that died; None when there is none.
 
         One at a time, and to be run alone: a job that crashes its worker must not take others
         along.
         """
-
-    async def requested_versions(self, loaded: Iterable[str]) -> set[str]:
-        """Report the versions this worker has loaded; return those that gateways request.
-
-        Both are of the form NAME:VERSION.
-        """
-
-    async def remove_dead_workers(self) -> None:
-        """Unregister workers that have sent no heartbeat for a long time."""
 
     async def close(self) -> None:
         """Unregister this worker. Its claimed jobs are reclaimed by others. Never raises."""

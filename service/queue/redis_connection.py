@@ -16,11 +16,12 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from common.errors import Unprocessable
 from service.queue.redis_cluster import ClusterConnection, TLSClusterConnection
 from service.queue.redis_keys import GROUP, JOB_STREAMS, WORKERS
+from service.queue.redis_values import MAX_ITEMS, read_items, seconds_of, text_of
 
 REDIS_ERRORS = (RedisError, OSError)
 """What a command raises when Redis is unreachable or rejects it."""
@@ -149,25 +150,30 @@ async def close(redis: Any) -> None:
 
 async def create_streams(redis: Any) -> None:
     """Create the streams of jobs and their consumer group. Safe to call twice."""
-    for key in JOB_STREAMS:
-        try:
-            # "0": a job added before the first worker starts must not be lost.
-            await redis.xgroup_create(key, GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
-                raise
-
-
-async def heartbeats(redis: Any) -> tuple[float, dict[str, float]]:
-    """Return Redis' clock and each worker's last heartbeat by it, seconds."""
     async with redis.pipeline(transaction=False) as pipe:
-        pipe.time()
-        pipe.zrange(WORKERS, 0, -1, withscores=True)
-        (seconds, microseconds), workers = await pipe.execute()
-    return seconds + microseconds / 1e6, {name.decode(): last for name, last in workers}
+        for key in JOB_STREAMS:
+            # "0": a job added before the first worker starts must not be lost.
+            pipe.xgroup_create(key, GROUP, id="0", mkstream=True)
+        for result in await pipe.execute(raise_on_error=False):
+            if isinstance(result, Exception) and "BUSYGROUP" not in str(result):
+                raise result
+
+
+def read_heartbeats(pipe: Any) -> None:
+    """Add to a pipeline the two commands whose results `heartbeats_of` takes."""
+    pipe.time()
+    pipe.zrevrange(WORKERS, 0, MAX_ITEMS - 1, withscores=True)
+
+
+def heartbeats_of(clock: tuple[int, int], workers: Any) -> tuple[float, dict[str, float]]:
+    """Return Redis' clock and each worker's last heartbeat by it, seconds."""
+    named = read_items(WORKERS, workers, lambda item: (text_of(item[0]), seconds_of(item[1])))
+    return clock[0] + clock[1] / 1e6, dict(named)
 
 
 async def heartbeat_ages(redis: Any) -> dict[str, float]:
     """Return the seconds since each worker's last heartbeat."""
-    now, workers = await heartbeats(redis)
+    async with redis.pipeline(transaction=False) as pipe:
+        read_heartbeats(pipe)
+        now, workers = heartbeats_of(*await pipe.execute())
     return {name: max(0.0, now - last) for name, last in workers.items()}

@@ -9,10 +9,15 @@ from contextlib import suppress
 from typing import Any
 
 from service.log import log
-from service.queue import redis_versions
+from service.queue import redis_values, redis_versions
 from service.queue.liveness import Liveness
-from service.queue.redis_connection import RETRY_S, create_streams, heartbeats
-from service.queue.redis_keys import GATEWAYS
+from service.queue.redis_connection import (
+    RETRY_S,
+    create_streams,
+    heartbeats_of,
+    read_heartbeats,
+)
+from service.queue.redis_keys import GATEWAYS, JOB_STREAMS, LOADED, REPLIES, REQUESTED, WORKERS
 
 CHECK_S = 1.0
 GATEWAY_KEY_S = 3_600
@@ -38,6 +43,7 @@ class QueueHealth:
         """
         self._redis = redis
         self.key = GATEWAYS + name
+        self._keys = (*JOB_STREAMS, WORKERS, LOADED, REQUESTED, self.key, REPLIES + name)
         self._where = where
         self._versions = versions
         self._resend = resend
@@ -66,17 +72,24 @@ class QueueHealth:
         """Check once, then wait for the time of the next check."""
         was_down = bool(self._redis_down)
         self._failed.clear()
-        if was_down:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            redis_values.remove_wrong_types(pipe, self._keys)
+            # The key is gone when Redis has lost its data.
+            pipe.set(self.key, "here", ex=GATEWAY_KEY_S, get=True)
+            redis_versions.request_versions(pipe, self._versions())
+            read_heartbeats(pipe)
+            removed, known, _, *workers = await pipe.execute()
+        lost = set(redis_values.report_removed(removed))
+        if was_down or not known or lost & set(JOB_STREAMS):
             await create_streams(self._redis)
-        # The key is gone when Redis has lost its data.
-        known = await self._redis.set(self.key, "here", ex=GATEWAY_KEY_S, get=True)
-        if not known or was_down:
             await self._resend()
-        await redis_versions.request_versions(self._redis, self._versions())
-        alive = self._liveness.update(*await heartbeats(self._redis), now=time.monotonic())
-        self._update(no_worker="" if alive else "no worker is running")
+        no_worker = self._no_worker
+        if WORKERS not in lost:  # else they register again before the next check
+            alive = self._liveness.update(*heartbeats_of(*workers), now=time.monotonic())
+            no_worker = "" if alive else "no worker is running"
+        self._update(no_worker=no_worker)
         with suppress(TimeoutError):
-            async with asyncio.timeout(CHECK_S if alive else RETRY_S):
+            async with asyncio.timeout(RETRY_S if no_worker else CHECK_S):
                 await self._failed.wait()
             await asyncio.sleep(RETRY_S)
 

@@ -35,3 +35,13 @@ RATES = "{timbre}:rate:"
 """Hash of each API key, by its id: its token bucket; fields `tokens`, `at` (seconds)."""
 OPEN_STREAMS = "{timbre}:streams:"
 """Sorted set of each API key, by its id: leases of its open streams and the seconds they end."""
+TYPES = {
+    LIVE_JOBS: "stream",
+    CLIP_JOBS: "stream",
+    REPLIES: "stream",
+    GATEWAYS: "string",
+    WORKERS: "zset",
+    LOADED: "hash",
+    REQUESTED: "zset",
+}
+"""Type of the keys, by prefix, that hold nothing to keep: one of another type may be deleted."""

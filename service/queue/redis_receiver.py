@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from common.errors import InputError
-from service.log import log
+from service.queue.base import Reply
 from service.queue.codec import decode_replies
 from service.queue.pending import PendingReplies
 from service.queue.redis_connection import RETRY_S
 from service.queue.redis_keys import REPLIES
+from service.queue.redis_values import read_items, remove_wrong_types, report_removed
 
 BLOCK_MS = 2_000
+MAX_READ = 1_000
+"""Entries read at one time."""
 
 
 class ReplyReceiver:
@@ -30,20 +32,24 @@ class ReplyReceiver:
         async with self._redis.pipeline(transaction=False) as pipe:
             if self._read:
                 pipe.xdel(self.key, *self._read)
-            pipe.xread({self.key: "0-0"}, block=BLOCK_MS)
+            pipe.xread({self.key: "0-0"}, block=BLOCK_MS, count=MAX_READ)
             *deleted, streams = await pipe.execute(raise_on_error=False)
         if isinstance(streams, Exception):
-            raise streams
+            if not report_removed(await remove_wrong_types(self._redis, [self.key])):
+                raise streams
+            self._read = []
+            return
         entries = streams[0][1] if streams else []
         delete_failed = any(isinstance(result, Exception) for result in deleted)
         if entries or not delete_failed:
             self._read = [entry for entry, _ in entries]
-        for _, fields in entries:
-            try:
-                for reply in decode_replies(fields.get(b"answers", b"")):
-                    self._pending.resolve(reply)
-            except InputError as error:
-                log("invalid reply", why=error)
+        for replies in read_items(REPLIES, entries, _replies_of):
+            for reply in replies:
+                self._pending.resolve(reply)
         # Resolved jobs run first, which costs a tenth of a round trip. Entries that could not be
         # deleted would be read again without a pause.
         await asyncio.sleep(RETRY_S if entries and delete_failed else 0)
+
+
+def _replies_of(entry: tuple[bytes, dict[bytes, bytes]]) -> list[Reply]:
+    return decode_replies(entry[1].get(b"answers", b""))

@@ -14,8 +14,9 @@ from typing import Any
 from common.errors import ArtefactError
 from models.manifest import NAME, VERSION
 from service.queue.liveness import ALIVE_S
-from service.queue.redis_connection import REDIS_ERRORS, heartbeat_ages
+from service.queue.redis_connection import REDIS_ERRORS, heartbeats_of, read_heartbeats
 from service.queue.redis_keys import LOADED, REQUESTED
+from service.queue.redis_values import read_items, text_of
 
 VERSION_ID = re.compile(f"{NAME.pattern}:{VERSION.pattern}")
 REQUEST_S = 10.0
@@ -23,28 +24,45 @@ REQUEST_S = 10.0
 PREPARE_S = 5.0
 """How long workers have to load a version."""
 PAUSE_S = 0.05
+MAX_REQUESTED = 1_000
+REQUEST = """
+local now = redis.call('TIME')[1]
+for _, name in ipairs(ARGV) do redis.call('ZADD', KEYS[1], now, name) end
+"""
+READ_REQUESTED = """
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[1], '+inf')
+return redis.call('ZREVRANGE', KEYS[1], 0, ARGV[2] - 1)
+"""
+"""Removes expired requests and those of the future; returns the others."""
 
 
-async def request_versions(redis: Any, names: Iterable[str]) -> None:
-    """Request that workers load these versions, as NAME:VERSION."""
-    seconds, _ = await redis.time()
-    if requests := dict.fromkeys(names, seconds):
-        await redis.zadd(REQUESTED, requests)
+def request_versions(redis: Any, names: Iterable[str]) -> Any:
+    """Request that workers load these versions, as NAME:VERSION. redis: or a pipeline."""
+    return redis.eval(REQUEST, 1, REQUESTED, *names)
 
 
-async def requested_versions(redis: Any) -> set[str]:
+def read_requested(redis: Any) -> Any:
+    """Read what `requested_of` takes. redis: or a pipeline."""
+    return redis.eval(READ_REQUESTED, 1, REQUESTED, REQUEST_S, MAX_REQUESTED)
+
+
+def requested_of(names: Iterable[bytes]) -> set[str]:
     """Return the versions that gateways request."""
-    seconds, _ = await redis.time()
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.zremrangebyscore(REQUESTED, "-inf", seconds - REQUEST_S)
-        pipe.zrange(REQUESTED, 0, -1)
-        _, names = await pipe.execute()
-    return {name for name in (raw.decode() for raw in names) if VERSION_ID.fullmatch(name)}
+    return set(read_items(REQUESTED, names, _version_id))
 
 
-async def report_versions(redis: Any, worker: str, names: Iterable[str]) -> None:
-    """Report what a worker has loaded."""
-    await redis.hset(LOADED, worker, " ".join(sorted(names)))
+def _version_id(raw: bytes) -> str:
+    name = text_of(raw)
+    if not VERSION_ID.fullmatch(name):
+        raise ValueError(f"{name!r} is not NAME:VERSION")
+    return name
+
+
+def report_versions(redis: Any, worker: str, names: Iterable[str]) -> Any:
+    """Report what a worker has loaded. redis: or a pipeline."""
+    return redis.hset(LOADED, worker, " ".join(sorted(names)))
 
 
 async def prepare(redis: Any, name: str) -> None:
@@ -66,10 +84,16 @@ async def prepare(redis: Any, name: str) -> None:
 
 
 async def _workers_without(redis: Any, name: str) -> list[str]:
-    alive = [worker for worker, age in (await heartbeat_ages(redis)).items() if age < ALIVE_S]
-    loaded = {
-        worker.decode(): names.decode().split()
-        for worker, names in (await redis.hgetall(LOADED)).items()
-    }
-    # A worker without a report has only just started.
+    async with redis.pipeline(transaction=False) as pipe:
+        read_heartbeats(pipe)
+        pipe.hgetall(LOADED)
+        *heartbeats, reports = await pipe.execute()
+    now, workers = heartbeats_of(*heartbeats)
+    loaded = dict(read_items(LOADED, reports.items(), _report))
+    # A worker without a report has only just started. A heartbeat of the future is no worker's.
+    alive = [worker for worker, last in workers.items() if abs(now - last) < ALIVE_S]
     return sorted(worker for worker in alive if name not in loaded.get(worker, [name]))
+
+
+def _report(item: tuple[bytes, bytes]) -> tuple[str, list[str]]:
+    return text_of(item[0]), item[1].decode().split()

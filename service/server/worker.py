@@ -91,14 +91,14 @@ class Worker:
                 await self._complete(batch)
 
     async def _maintain(self) -> None:
-        """Send heartbeats, load requested versions, reclaim jobs of dead workers."""
+        """Send a heartbeat, load requested versions, run jobs of dead workers."""
         self._heartbeat()
-        await self._jobs.heartbeat([])
+        requested, claimed = await self._jobs.maintain(self._models.loaded if self._models else ())
         if self._models:
-            self._models.request(await self._jobs.requested_versions(self._models.loaded))
-        while not self._stopping and (claimed := await self._jobs.reclaim()):
+            self._models.request(requested)
+        while claimed:
             await self._complete([claimed])
-        await self._jobs.remove_dead_workers()
+            claimed = None if self._stopping else await self._jobs.reclaim()
         self._heartbeat_due = time.monotonic() + HEARTBEAT_S
 
     async def _complete(self, batch: list[ClaimedJob]) -> None:
@@ -122,8 +122,8 @@ class Worker:
     def _run_model(self, batch: list[ClaimedJob]) -> list[Reply]:
         """Return a reply for each job; an error of the model is a reply as well."""
         jobs = [claim.job for claim in batch]
-        tensors: Any = np.stack([job.tensor for job in jobs])
         try:
+            tensors: Any = np.stack([job.tensor for job in jobs])
             model = self._find(jobs[0].model, jobs[0].version)
             begin = time.perf_counter()
             scores = model.predict(tensors)

@@ -165,6 +165,17 @@ async def test_a_job_of_a_silent_worker_is_reclaimed_once(submit, consumer, back
     assert (await task).scores.tolist() == [1, 1]
 
 
+async def test_maintenance_reclaims_one_job_as_reclaim_does(submit, consumer, backend):
+    first, second = await consumer("first"), await consumer("second")
+    await submit(job(1), job(2, live=False))
+    await first.claim(4, wait_s=0)
+    assert (await second.maintain(())).reclaimed is None
+    backend.expire_claims("first")
+    assert ids([(await second.maintain(())).reclaimed]) == ["1"]
+    assert ids([await second.reclaim()]) == ["2"]
+    assert (await second.maintain(())).reclaimed is None
+
+
 async def test_a_heartbeat_extends_claims_and_counts_no_attempt(submit, consumer, backend):
     first, second = await consumer("first"), await consumer("second")
     await submit(job(1))
@@ -236,13 +247,13 @@ async def test_a_closed_worker_is_not_live_and_its_claims_are_reclaimed(submit, 
 
 async def test_versions_are_requested_by_the_gateway_and_reported_by_the_worker(submit, consumer):
     jobs = await consumer()
-    assert await jobs.requested_versions(["toy:1"]) == set()
+    assert (await jobs.maintain(["toy:1"])).requested == set()
     preparing = asyncio.create_task(submit.queue.prepare("toy", "2"))
     async with asyncio.timeout(5):
-        while await jobs.requested_versions(["toy:1"]) != {"toy:2"}:
+        while (await jobs.maintain(["toy:1"])).requested != {"toy:2"}:
             pass
     assert not preparing.done()
-    await jobs.requested_versions(["toy:1", "toy:2"])
+    await jobs.maintain(["toy:1", "toy:2"])
     await preparing
 
 

@@ -9,6 +9,7 @@ from service.queue.redis import RedisQueue
 from service.queue.redis_connection import connect, create_streams, redacted
 from service.queue.redis_keys import CLIP_JOBS, GROUP, LIVE_JOBS, REPLIES
 from tests.service.conftest import until
+from tests.service.helpers.redis_proxy import redis_proxied
 from tests.service.queue.test_contract import MS, Doubler, job
 
 
@@ -43,6 +44,26 @@ async def test_a_job_in_flight_when_redis_is_lost_ends_at_its_deadline(own, star
     own.start()
     await until(lambda: not queue.unavailable)
     assert (await queue.submit(job(2))).scores[0] == 4
+
+
+async def test_a_job_takes_a_gateway_two_round_trips(start, redis_url, tmp_path, monkeypatch):
+    monkeypatch.setattr("service.queue.redis_health.CHECK_S", 600.0)
+    async with redis_proxied(redis_url, tmp_path) as (proxy, url):
+        start()
+        queue = start(url, worker=False, max_jobs=100)
+        await queue.open()
+        # One connection waits for replies; another makes the checks and sends jobs.
+        await until(lambda: proxy.connections >= 2)
+        for n in range(3):
+            before = proxy.round_trips
+            assert (await queue.submit(job(n))).scores[0] == 2 * n
+            # The job is sent; its reply is followed by the request for the next ones.
+            await until(lambda: proxy.round_trips >= before + 2)  # noqa: B023 - asked at once
+            assert proxy.round_trips == before + 2
+        before = proxy.round_trips
+        await asyncio.gather(*(queue.submit(job(n)) for n in range(4)))
+        assert proxy.round_trips - before <= 1 + 4  # sent together, answered by one batch or more
+        await queue.close()
 
 
 async def test_closing_ends_without_redis(tmp_path):

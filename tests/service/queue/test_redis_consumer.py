@@ -21,6 +21,7 @@ from service.queue.redis_keys import (
     WORKERS,
 )
 from tests.service.helpers.claims import expire_claims
+from tests.service.helpers.redis_proxy import redis_proxied
 
 MS = 1e-3
 
@@ -141,6 +142,33 @@ async def test_a_worker_without_heartbeats_for_long_is_removed(client, worker):
     put(client, "a")
     await gone.complete(await gone.claim(1, wait_s=0), [])
     client.zadd(WORKERS, {"gone": client.time()[0] - redis_consumer.UNREGISTER_AFTER_S - 1})
-    await jobs.remove_dead_workers()
+    await jobs.maintain(())
     assert client.zrange(WORKERS, 0, -1) == [b"w"]
     assert client.xinfo_consumers(LIVE_JOBS, GROUP) == []
+
+
+async def test_each_call_of_a_worker_is_one_round_trip(client, redis_url, tmp_path):
+    async with redis_proxied(redis_url, tmp_path) as (proxy, url):
+        jobs = RedisConsumer(url, name="w")
+        await jobs.open()
+        for name in ("a", "b", "c"):
+            put(client, name, live=name == "a")
+        for seconds in (0, 2**40):  # two workers that are none
+            client.zadd(WORKERS, {f"gone{seconds}": seconds})
+
+        async def round_trips(call):
+            before = proxy.round_trips
+            result = await call
+            return proxy.round_trips - before, result
+
+        spent, claimed = await round_trips(jobs.claim(4, wait_s=1))
+        assert (spent, ids(claimed)) == (1, ["a", "b", "c"])
+        assert (await round_trips(jobs.heartbeat(claimed)))[0] == 1
+        expire_claims(client, "w")
+        assert (await round_trips(jobs.maintain(["m:1"])))[0] == 2  # one to unregister both
+        assert (await round_trips(jobs.maintain(["m:1"])))[0] == 1
+        assert (await round_trips(jobs.reclaim()))[0] == 1
+        done = [Reply(name, np.ones(2, np.float32), 1.0) for name in ("a", "b", "c")]
+        assert (await round_trips(jobs.complete(claimed, done)))[0] == 1
+        assert client.zrange(WORKERS, 0, -1) == [b"w"]
+        await jobs.close()

@@ -15,9 +15,10 @@ from service.queue.redis_consumer import RedisConsumer
 from service.queue.redis_keys import LOADED, REQUESTED, WORKERS
 from service.queue.redis_versions import (
     prepare,
+    read_requested,
     report_versions,
     request_versions,
-    requested_versions,
+    requested_of,
 )
 from service.server.worker import Worker
 from service.server.worker_models import WorkerModels
@@ -35,14 +36,14 @@ async def redis(redis_url):
 
 async def test_a_request_for_a_version_expires_unless_it_is_repeated(redis):
     await request_versions(redis, [])
-    assert await requested_versions(redis) == set()
+    assert requested_of(await read_requested(redis)) == set()
     await request_versions(redis, ["toy:1", "toy:2"])
-    assert await requested_versions(redis) == {"toy:1", "toy:2"}
+    assert requested_of(await read_requested(redis)) == {"toy:1", "toy:2"}
     now = time.time()
     await redis.zadd(
         REQUESTED, {"toy:1": now - 11, "toy:2": now - 8, "../x:1": now, "toy": now, "toy:1:2": now}
     )
-    assert await requested_versions(redis) == {"toy:2"}
+    assert requested_of(await read_requested(redis)) == {"toy:2"}
     assert await redis.zscore(REQUESTED, "toy:1") is None
 
 
