@@ -124,21 +124,9 @@ def test_the_manifests_recipe_makes_the_same_artefact_again(shop, tmp_path):
     assert np.array_equal(first.predict(batch), second.predict(batch))
 
 
-def test_the_report_shows_figures_and_pictures_and_loads_nothing(styles):
+def test_the_report_counts_each_picture_once_and_shows_each_mistake(styles):
     folder = styles / "out" / "reports" / "clip-art-1"
     page = (folder / "report.html").read_text(encoding="utf-8")
-    for heading in (
-        "Tests",
-        "Networks",
-        "Classes",
-        "Learning",
-        "Confusion",
-        "Calibration",
-        "Material",
-        "Origin",
-    ):
-        assert f">{heading}</h2>" in page
-    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     facts = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert np.array(facts["confusion"]).sum() == sum(
         q["new things"]["pictures"] for q in facts["tests"].values()

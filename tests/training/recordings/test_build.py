@@ -1,10 +1,5 @@
-"""Tables of a collection: equal to direct extraction, computed once, resumed after a kill."""
+"""Tables of a collection: equal to direct extraction, with what could not be used beside them."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -71,40 +66,6 @@ def test_only_training_windows_are_varied_and_copies_are_counted(by_source, tmp_
     assert not np.allclose(table.features[original], table.features[copy])
 
 
-def test_any_number_of_processes_makes_the_same_table(by_source, tmp_path):
-    some = settings(
-        "pitch_change", "speed", "background_mask", kinds=("features", "log_mel"), length=1.0
-    )
-    (*_, one, _, _), (*_, two, _, _) = (
-        make(by_source, tmp_path / str(jobs), some, jobs=jobs) for jobs in (1, 2)
-    )
-    assert one.log_mel.shape == (len(one), 128, 44)
-    assert np.array_equal(one.features, two.features)
-    assert np.array_equal(one.log_mel, two.log_mel)
-    assert np.array_equal(one.labels, two.labels)
-
-
-def test_only_what_changed_is_computed_again(by_source, tmp_path, write_sound):
-    assert make(by_source, tmp_path)[-1] == 24
-    assert make(by_source, tmp_path)[-1] == 0
-    write_sound(Path(by_source.path) / "player0" / "high" / "0.wav", hertz=300)
-    assert make(by_source, tmp_path)[-1] == 2
-    more = make(by_source, tmp_path, settings("volume"))
-    assert more[-1] == int((more[2].copies == 1).sum())
-    assert make(by_source, tmp_path, settings("volume", hop=0.5))[-1] > 24
-
-
-def test_a_file_that_breaks_while_it_is_read_is_a_problem_and_the_others_are_there(
-    by_source, tmp_path
-):
-    broken = Path(by_source.path) / "player3" / "low" / "3.wav"
-    broken.write_bytes(broken.read_bytes()[:60_000])
-    _, _, table, problems, _ = make(by_source, tmp_path)
-    assert len(table) == 22
-    assert [(problem.path, "truncated" in problem.why) for problem in problems] == [(broken, True)]
-    assert make(by_source, tmp_path)[3] == problems
-
-
 def test_clips_too_short_for_a_window_are_listed(by_source, tmp_path, write_sound):
     write_sound(Path(by_source.path) / "player1" / "low" / "click.wav", seconds=0.05)
     *_, problems, _ = make(by_source, tmp_path)
@@ -116,51 +77,3 @@ def test_nothing_to_cut_is_refused(tmp_path, write_sound):
         write_sound(tmp_path / "c" / f"s{number}" / "low" / "click.wav", seconds=0.05)
     with pytest.raises(CollectionError, match=r"no window could be cut; .*shorter than 0.1 s"):
         make(CollectionSpec(path=str(tmp_path / "c")), tmp_path)
-
-
-CODE = """
-import sys; from pathlib import Path
-from tests.training.recordings.test_build import make, settings
-from training.recordings.settings import CollectionSpec
-make(CollectionSpec(path=sys.argv[1]), Path(sys.argv[2]), settings("pitch_change"), jobs=2)
-"""
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except FileNotFoundError:
-        return False
-
-
-def test_after_a_kill_what_was_computed_is_used_and_the_table_is_the_same(
-    by_source, tmp_path, write_sound
-):
-    for number in range(6):
-        write_sound(
-            Path(by_source.path) / f"player{number}" / "high" / "long.wav",
-            hertz=900 + number,
-            seconds=15,
-        )
-    command = [sys.executable, "-c", CODE, by_source.path, tmp_path]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    cache, begun = tmp_path / "cache", time.monotonic()
-    while len(list(cache.rglob("[!.]*.npy"))) < 3:
-        assert process.poll() is None, "done before it could be killed"
-        assert time.monotonic() - begun < 250
-        time.sleep(0.01)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for victim in [process.pid, *map(int, children)]:
-        os.kill(victim, signal.SIGKILL)
-    process.wait()
-    while any(alive(child) for child in children):
-        assert time.monotonic() - begun < 250
-        time.sleep(0.01)
-    assert not (tmp_path / "table").exists()
-    some = settings("pitch_change")
-    *_, table, _, computed = make(by_source, tmp_path, some)
-    *_, fresh, _, every = make(by_source, tmp_path / "fresh", some)
-    assert 0 < computed < every
-    assert np.array_equal(table.features, fresh.features)
-    assert [path.name for path in tmp_path.iterdir() if "draft" in path.name] == []
-    assert not list(cache.rglob(".*"))
