@@ -14,6 +14,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -151,6 +152,7 @@ def build(
                 work,
                 tasks,
                 spec,
+                material,
                 seed=seed,
                 jobs=jobs,
                 progress=progress,
@@ -253,6 +255,7 @@ def _fill(
     folder: Path,
     tasks: Sequence[Task],
     spec: Spec,
+    material: Material,
     *,
     seed: int,
     jobs: int,
@@ -260,15 +263,22 @@ def _fill(
     cache: Path,
 ) -> None:
     """Draw all windows into samples.npy and table.npz, in chunks that any process may take."""
-    array_on_disk(folder / "samples.npy", np.float16, (len(tasks), WINDOW))
+    path = folder / "samples.npy"
+    array_on_disk(path, np.float16, (len(tasks), WINDOW))
     labels = np.zeros((len(tasks), len(LABELS)), np.bool_)
     starts = range(0, len(tasks), _CHUNK)
-    work = partial(_draw_chunk, folder / "samples.npy", spec, cache, seed)
-    with ProcessPoolExecutor(
-        max(1, jobs), multiprocessing.get_context("spawn"), initializer=_one_thread
-    ) as pool:
-        chunks = [tasks[start : start + _CHUNK] for start in starts]
-        for start, drawn in zip(starts, pool.map(work, starts, chunks), strict=True):
+    chunks = [tasks[start : start + _CHUNK] for start in starts]
+    with ExitStack() as stack:
+        if min(jobs, len(chunks)) > 1:
+            pool = stack.enter_context(
+                ProcessPoolExecutor(
+                    jobs, multiprocessing.get_context("spawn"), initializer=_one_thread
+                )
+            )
+            masks = pool.map(partial(_open_and_draw, path, spec, cache, seed), starts, chunks)
+        else:
+            masks = map(partial(_draw_chunk, path, spec, material, seed), starts, chunks)
+        for start, drawn in zip(starts, masks, strict=True):
             labels[start : start + len(drawn)] = drawn
             if progress:
                 progress(start + len(drawn), len(tasks))
@@ -282,10 +292,16 @@ def _fill(
 _opened: dict[str, Material] = {}
 
 
-def _draw_chunk(
+def _open_and_draw(
     path: Path, spec: Spec, cache: Path, seed: int, start: int, tasks: Sequence[Task]
 ) -> Mask:
     material = _opened.get(str(cache)) or _opened.setdefault(str(cache), gather(spec, cache))
+    return _draw_chunk(path, spec, material, seed, start, tasks)
+
+
+def _draw_chunk(
+    path: Path, spec: Spec, material: Material, seed: int, start: int, tasks: Sequence[Task]
+) -> Mask:
     samples = np.lib.format.open_memmap(path, "r+")
     labels = np.zeros((len(tasks), len(LABELS)), np.bool_)
     for i, task in enumerate(tasks):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from training.common.errors import MaterialError
+from training.notes import window_set
 from training.notes.window_set import Spec, build, open_windows
 
 
@@ -47,7 +48,8 @@ def test_noise_and_silence_have_no_label_and_notes_have_one(windows):
     assert (windows.labels[np.isin(windows.kind, ["note", "solo"])].sum(1) == 1).all()
 
 
-def test_two_processes_draw_the_same_windows_as_one(windows, spec, tmp_path):
+def test_two_processes_draw_the_same_windows_as_one(windows, spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(window_set, "_CHUNK", 16)
     again = build(spec, tmp_path, seed=1, jobs=2)
     assert again.fingerprint == windows.fingerprint
     assert np.array_equal(again.samples, windows.samples)
