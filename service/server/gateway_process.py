@@ -16,7 +16,7 @@ from service.app import build
 from service.auth.limits import SharedLimits
 from service.inference.gateway import Gateway
 from service.inference.histogram import Histogram
-from service.lifecycle import on_stop_signal
+from service.lifecycle import CLEANUP_S, on_stop_signal
 from service.lifecycle import run as run_process
 from service.log import log
 from service.server.connections import Listener, listen, runner
@@ -54,7 +54,7 @@ async def _serve(
     shared_limits: SharedLimits | None,
 ) -> int:
     stopping = asyncio.Event()
-    on_stop_signal(stopping.set)
+    on_stop_signal(stopping.set, limit_s=settings.grace + CLEANUP_S)
     app = build(settings, shared_limits=shared_limits)
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
-from service.lifecycle import STOP_SIGNALS
+from service.lifecycle import CLEANUP_S, STOP_SIGNALS
 from service.log import log
 from service.server.sockets import bind
 from service.settings import Settings
@@ -29,6 +29,8 @@ BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses before a process that ends again and again is restarted."""
 BACKOFF_RESET_S = 30.0
 """A process that lived so long is restarted after the shortest pause."""
+LEAST_S = 0.5
+"""Workers have so long to end if the gateways took all of the grace period."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - only folders made by mkdtemp are put there
 """Folder of files that exist in memory only."""
 context = multiprocessing.get_context("spawn")
@@ -79,11 +81,21 @@ class Supervisor:
         """Start, watch and restart the processes; on SIGTERM or SIGINT stop all and return."""
         signal.set_wakeup_fd(self._signal_socket.fileno())
         for number in STOP_SIGNALS:
-            signal.signal(number, lambda received, _: self._signals.append(received))
+            signal.signal(number, self._on_signal)
         while not self._signals:
             self._watch()
         self._stop()
         return 0
+
+    def _on_signal(self, number: int, _: object) -> None:
+        self._signals.append(number)
+        if len(self._signals) > 1:
+            for child in self._children:
+                if child.process:
+                    child.process.kill()
+            self._remove_limits()
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     def _watch(self) -> None:
         now = time.monotonic()
@@ -150,17 +162,21 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Terminate, wait a little longer than the grace period, kill; gateways need workers."""
+        until = time.monotonic() + self.settings.grace + CLEANUP_S + 1
         for role in ("gateway", "worker"):
             alive = [
                 child.process for child in self._children if child.process and child.role == role
             ]
             for process in alive:
                 process.terminate()
-            until = time.monotonic() + self.settings.grace + 5
             for process in alive:
-                process.join(max(0.0, until - time.monotonic()))
+                process.join(max(LEAST_S, until - time.monotonic()))
                 if process.is_alive():
                     process.kill()
+                    process.join()
+        self._remove_limits()
+
+    def _remove_limits(self) -> None:
         if self._limits_folder:
             shutil.rmtree(self._limits_folder, ignore_errors=True)
 
@@ -181,20 +197,12 @@ def _run_child(
     limits_folder: Path | None,
 ) -> None:
     """Run one gateway or worker in its own process."""
+    # A terminal sends it to all processes at once: the supervisor ends the gateways first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     setproctitle(f"timbre: {role} {number}")
 
     def heartbeat() -> None:
-        if heartbeats.closed:
-            return
-        try:
-            heartbeats.send_bytes(b".")
-        except OSError:
-            # Without a supervisor nothing would stop this process, and it would keep the port.
-            log("supervisor exited", role=role, number=number)
-            heartbeats.close()
-            if limits_folder:
-                shutil.rmtree(limits_folder, ignore_errors=True)
-            signal.raise_signal(signal.SIGTERM)
+        _send_heartbeat(heartbeats, limits_folder, role=role, number=number)
 
     if role == "worker":
         from service.server import worker
@@ -213,3 +221,19 @@ def _run_child(
             settings, listener, since=since, heartbeat=heartbeat, shared_limits=shared_limits
         )
     )
+
+
+def _send_heartbeat(
+    heartbeats: Connection, limits_folder: Path | None, *, role: str, number: int
+) -> None:
+    if heartbeats.closed:
+        return
+    try:
+        heartbeats.send_bytes(b".")
+    except OSError:
+        # Without a supervisor nothing would stop this process, and it would keep the port.
+        log("supervisor exited", role=role, number=number)
+        heartbeats.close()
+        if limits_folder:
+            shutil.rmtree(limits_folder, ignore_errors=True)
+        signal.raise_signal(signal.SIGTERM)

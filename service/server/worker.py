@@ -55,6 +55,11 @@ class Worker:
         self._heartbeat_due = 0.0
         self._disconnected = ""
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was shut down."""
+        return self._stopping
+
     def shut_down(self) -> None:
         """Finish claimed jobs, then stop."""
         self._stopping = True
@@ -182,17 +187,19 @@ async def _run(
         heartbeat=heartbeat,
         models=models,
     )
-    on_stop_signal(worker.shut_down)
+    on_stop_signal(worker.shut_down, limit_s=settings.grace)
     loading = asyncio.create_task(asyncio.to_thread(models.load, settings.models))
-    while not loading.done():
+    while not (loading.done() or worker.stopping):
         await asyncio.wait((loading,), timeout=HEARTBEAT_S)
         heartbeat()
     try:
-        loading.result()
+        if loading.done():
+            loading.result()
     except TimbreError as error:
         log("cannot start worker", why=error)
         return 1
-    log("worker ready", number=number, name=name, models=",".join(models.loaded))
-    await worker.run(burst=burst)
+    if not worker.stopping:
+        log("worker ready", number=number, name=name, models=",".join(models.loaded))
+        await worker.run(burst=burst)
     log("worker stopped", number=number, name=name)
     return 0
