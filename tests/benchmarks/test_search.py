@@ -26,7 +26,9 @@ TINY = [
 
 
 def test_it_tells_both_times_and_how_far_they_agree(capsys, monkeypatch):
-    monkeypatch.setitem(search.SMALL, "model__n_estimators", [1, 2])
+    small = {"model__n_estimators": [1, 2], "model__max_depth": [4, None]}
+    for name, values in (small | {"model__min_samples_split": [2]}).items():
+        monkeypatch.setitem(search.SMALL, name, values)
     code = cli.main(["search", *TINY, "--json"])
     report = json.loads(capsys.readouterr().out)
     assert code == (1 if report["missed"] else 0)
@@ -37,7 +39,7 @@ def test_it_tells_both_times_and_how_far_they_agree(capsys, monkeypatch):
     assert timed["grid_cpu_s"] == pytest.approx(
         369 * 2 * 2 * (per_tree["gini"] + per_tree["entropy"])
     )
-    assert len(agreed["rows"]) == 24
+    assert len(agreed["rows"]) == 2 * 2 * 1 * 2
     assert np.mean([row["path"] - row["grid"] for row in agreed["rows"]]) == pytest.approx(
         agreed["bias"]
     )

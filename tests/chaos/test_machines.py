@@ -15,6 +15,8 @@ from tests.service.helpers.proxy import proxied
 
 RATE = 22_050
 STREAMS = 40 if LONG else 4
+PAUSE_S = 0 if LONG else 0.03
+"""Between the clips of one client."""
 HOP = 11_264
 OVERLOAD = ("complete", "latest")
 
@@ -69,6 +71,7 @@ async def classify(url, over):
         try:
             async with asyncio.timeout(60):
                 answered += len((await Client(url).classify(clip, "toy"))["windows"]) == 1
+            await asyncio.sleep(PAUSE_S)
         except TimbreError:
             refused += 1
             await asyncio.sleep(0.05)

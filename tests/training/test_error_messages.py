@@ -52,7 +52,7 @@ def run(module, *arguments, before="", bound=None):
 def test_a_writer_killed_at_any_time_leaves_only_whole_artefacts(tmp_path):
     store, chance = Store(DEFAULT_PATH), random.Random(1)
     source = DEFAULT_PATH / "instruments-net" / store.versions("instruments-net")[-1]
-    for _ in range(4):
+    for _ in range(2):
         process = subprocess.Popen(
             [sys.executable, "-c", WRITER, source, tmp_path], stdout=subprocess.PIPE, cwd=ROOT
         )

@@ -1,7 +1,6 @@
 """Limits shared by the gateways of one machine: in one process, in two, after a crash."""
 
 import asyncio
-import contextlib
 import fcntl
 import multiprocessing
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from tests.service.cli.test_keys import run
 from tests.service.cli.test_serve import serve_process  # noqa: F401 - a fixture
 from tests.service.conftest import begin
 from tests.service.helpers.keys import key, opened
+from tests.service.helpers.spend import spend
 
 
 @pytest.fixture(autouse=True)
@@ -70,30 +70,12 @@ async def test_streams_are_counted_together_and_released_after_a_crash_too(tmp_p
     assert (await opened(gateways[0], mine)) is not None
 
 
-def _spend(folder, number, of, together, made):
-    """Request a thousand times, as fast as can be; report how often it was allowed."""
-
-    async def ask():
-        gateway, allowed = FileLimits(folder, number=number), 0
-        for _ in range(1_000):
-            with contextlib.suppress(TooMany):
-                await gateway.count_request(of)
-                allowed += 1
-        made.put(allowed)
-
-    module.LOCK_S = 60
-    # A clock that stands still: what is in the bucket is all there is.
-    module.time = SimpleNamespace(monotonic=lambda: 1_000.0)
-    together.wait(120)
-    asyncio.run(ask())
-
-
 def test_two_processes_at_once_get_no_more_than_one_would(tmp_path):
     mine = key(rate=500.0)
     context = multiprocessing.get_context("spawn")
     made, together = context.Queue(), context.Barrier(2)
     processes = [
-        context.Process(target=_spend, args=(tmp_path, n, mine, together, made)) for n in range(2)
+        context.Process(target=spend, args=(tmp_path, n, mine, together, made)) for n in range(2)
     ]
     for each in processes:
         each.start()

@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,12 @@ def small(weights="none", seed=1, size=32, name="mobilenet-v3-small"):
     return build(name, height=size, width=size, weights=weights, seed=seed)
 
 
+@cache
+def built(name):
+    """A backbone that no test changes."""
+    return small(name=name)
+
+
 @pytest.fixture(scope="module")
 def body():
     """A backbone as Keras makes it, whose weights are files."""
@@ -20,7 +28,7 @@ def body():
 
 def test_resnext_has_the_weights_of_its_paper():
     """25.0 million with the last layer's 2,049,000 (S. Xie et al., 2017)."""
-    made = small(name="resnext50-32x4d")
+    made = built("resnext50-32x4d")
     trainable = sum(int(np.prod(weight.shape)) for weight in made.trainable_weights)
     assert trainable + 2_049_000 == 25_028_904
     assert made.output_shape == (None, 2048)
@@ -28,7 +36,7 @@ def test_resnext_has_the_weights_of_its_paper():
 
 @pytest.mark.parametrize("name", ["resnext50-32x4d", "vgg19", "mobilenet-v3-small"])
 def test_groups_hold_every_weight_once_from_the_pixels_on(name):
-    made = small(name=name)
+    made = built(name)
     parts = groups(made)
     assert tuple(parts) == GROUPS
     held = [id(weight) for layers in parts.values() for layer in layers for weight in layer.weights]
