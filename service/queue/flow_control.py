@@ -1,8 +1,8 @@
 """Flow control of live jobs before a shared queue: a bounded number of them is in flight.
 
 The bound, the credit, grows a little with each reply that waited less than the target while jobs
-wait here, and shrinks with each that waited longer. Of the waiting jobs of a stream, newer windows
-overtake the older ones.
+wait here, and shrinks with each that waited longer; below `STEADY_CREDIT` only with those that
+waited much longer. Of the waiting jobs of a stream, newer windows overtake the older ones.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from service.queue.base import OVERTAKEN, REPLACED, Job, queue_full
 from service.queue.fair import STALE, RoundRobin
 
 TARGET_S = 0.1
-"""How long a job in flight should wait at most."""
-INITIAL_CREDIT, MIN_CREDIT = 256.0, 64.0
+"""How long a job in flight should wait at most, beside its round trips."""
+SLOW_S = 0.5
+"""How long a job may wait that is in flight with only `STEADY_CREDIT` others."""
+INITIAL_CREDIT, STEADY_CREDIT, MIN_CREDIT = 128.0, 64.0, 4.0
 INCREASE, DECREASE = 0.25, 0.5
 """Change of the credit by one reply that waited less, or more, than the target."""
 
@@ -58,13 +60,15 @@ class FlowControl:
             self._waiting.discard(job.stream, job.id)
             self._removed.set()
 
-    def release(self, wait_s: float | None) -> None:
-        """End a job in flight; wait_s: how long it waited, None when it got no reply."""
+    def release(self, wait_s: float | None, *, round_trips_s: float = 0.0) -> None:
+        """End a job in flight.
+
+        wait_s: how long it waited, infinite if it got no reply in time, None when that is not
+        known. round_trips_s: the part of it that a job takes without any other.
+        """
         self.in_flight -= 1
-        if wait_s is not None and wait_s > TARGET_S:
-            self.credit = max(MIN_CREDIT, self.credit - DECREASE)
-        elif wait_s is not None and len(self._waiting):
-            self.credit += INCREASE
+        if wait_s is not None:
+            self._adjust(wait_s - round_trips_s)
         while len(self._waiting) and self.in_flight < self.credit:
             future, overtaken = self._waiting.pop(now=time.monotonic())
             for other in overtaken:
@@ -73,6 +77,13 @@ class FlowControl:
                 future.set_result(None)
                 self.in_flight += 1
         self._removed.set()
+
+    def _adjust(self, queued_s: float) -> None:
+        if queued_s > TARGET_S:
+            least = MIN_CREDIT if queued_s > SLOW_S else STEADY_CREDIT
+            self.credit = max(min(self.credit, least), self.credit - DECREASE)
+        elif len(self._waiting):
+            self.credit += INCREASE
 
     async def empty(self) -> None:
         """Return once no job waits here."""

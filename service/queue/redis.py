@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
@@ -118,13 +119,15 @@ class RedisQueue:
             result = await self._run(job, LIVE_JOBS, since)
             wait_s = time.monotonic() - sent_at - result.model_ms / 1e3
         finally:
-            self._flow.release(wait_s)
+            if wait_s is None and time.monotonic() >= job.deadline:
+                wait_s = math.inf
+            self._flow.release(wait_s, round_trips_s=2 * self._sender.round_trip_s)
         return result
 
     async def _run(self, job: Job, key: str, since: float) -> JobResult:
         data = encode_job(job, reply_to=self._name, now=time.monotonic())
         with self._pending.expect(job.id) as future:
-            self._sender.send(job.id, key, data)
+            self._sender.send(job.id, key, data, deadline=job.deadline)
             try:
                 reply = await future
             finally:

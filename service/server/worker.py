@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import secrets
 import socket
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,6 +27,8 @@ from service.settings import Settings
 
 RETRY_S = 0.2
 """Pause before the queue is tried again."""
+CLAIM_S = 0.25
+"""How long the jobs of one claim should take."""
 
 
 class Worker:
@@ -53,6 +56,8 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._stopping = False
         self._heartbeat_due = 0.0
+        self._job_s = deque((0.0, 0.0, 0.0), 3)
+        """Seconds of a job in the last model calls; the least counts, for one may have hung."""
         self._disconnected = ""
 
     @property
@@ -89,11 +94,18 @@ class Worker:
         while not self._stopping:
             if time.monotonic() >= self._heartbeat_due:
                 await self._maintain()
-            claimed = await self._jobs.claim(self._max_batch, wait_s=0 if burst else HEARTBEAT_S)
+            claimed = await self._jobs.claim(
+                self._claim_count(), wait_s=0 if burst else HEARTBEAT_S
+            )
             if burst and not claimed:
                 return
-            for batch in batches(claimed, limit=self._max_batch):
-                await self._complete(batch)
+            parts = batches(claimed, limit=self._max_batch)
+            for at in range(len(parts)):
+                await self._complete(*parts[at:])
+
+    def _claim_count(self) -> int:
+        """Return how many jobs to claim: of a slow model few, so that other workers get some."""
+        return max(1, min(self._max_batch, int(CLAIM_S / max(min(self._job_s), 1e-9))))
 
     async def _maintain(self) -> None:
         """Send a heartbeat, load requested versions, run jobs of dead workers."""
@@ -106,13 +118,15 @@ class Worker:
             claimed = None if self._stopping else await self._jobs.reclaim()
         self._heartbeat_due = time.monotonic() + HEARTBEAT_S
 
-    async def _complete(self, batch: list[ClaimedJob]) -> None:
+    async def _complete(self, batch: list[ClaimedJob], *others: list[ClaimedJob]) -> None:
+        """Run a batch and reply; others: claimed as well, and run later."""
         now = time.monotonic()
         # The gateways of late jobs have timed out by their own clocks.
         in_time = [claim for claim in batch if claim.job.deadline > now]
-        await self._jobs.complete(batch, await self._predict(in_time) if in_time else [])
+        held = [*batch, *itertools.chain(*others)]
+        await self._jobs.complete(batch, await self._predict(in_time, held) if in_time else [])
 
-    async def _predict(self, batch: list[ClaimedJob]) -> list[Reply]:
+    async def _predict(self, batch: list[ClaimedJob], held: list[ClaimedJob]) -> list[Reply]:
         running = asyncio.get_running_loop().run_in_executor(self._thread, self._run_model, batch)
         until = max(claim.job.deadline for claim in batch)
         while True:
@@ -122,7 +136,7 @@ class Worker:
             # A model that hangs past its deadline gets no heartbeat: the supervisor then kills us.
             if time.monotonic() < until:
                 self._heartbeat()
-                await self._jobs.heartbeat(batch)
+                await self._jobs.heartbeat(held)
 
     def _run_model(self, batch: list[ClaimedJob]) -> list[Reply]:
         """Return a reply for each job; an error of the model is a reply as well."""
@@ -133,6 +147,7 @@ class Worker:
             begin = time.perf_counter()
             scores = model.predict(tensors)
             model_ms = 1e3 * (time.perf_counter() - begin)
+            self._job_s.append(model_ms / 1e3 / len(jobs))
             return [Reply(job.id, row, model_ms) for job, row in zip(jobs, scores, strict=True)]
         except Exception as error:  # noqa: BLE001 - it is the reply to its jobs
             if not isinstance(error, TimbreError):

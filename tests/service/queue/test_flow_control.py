@@ -1,6 +1,7 @@
 """Flow control before Redis: in-flight credit, and replacement of the rest."""
 
 import asyncio
+import math
 from collections import Counter, deque
 from types import SimpleNamespace
 
@@ -13,6 +14,8 @@ from service.queue.flow_control import (
     INCREASE,
     INITIAL_CREDIT,
     MIN_CREDIT,
+    SLOW_S,
+    STEADY_CREDIT,
     TARGET_S,
     FlowControl,
 )
@@ -107,6 +110,15 @@ async def test_credit_grows_with_fast_replies_and_shrinks_with_slow_ones():
     assert flow.credit == MIN_CREDIT + INCREASE
 
 
+async def test_the_time_of_the_round_trips_is_no_queue():
+    flow = FlowControl(limit=10)
+    flow.credit = 2 * STEADY_CREDIT
+    flow.release(TARGET_S + 0.5 - MS, round_trips_s=0.5)
+    assert flow.credit == 2 * STEADY_CREDIT
+    flow.release(TARGET_S + 0.5 + MS, round_trips_s=0.5)
+    assert flow.credit == 2 * STEADY_CREDIT - DECREASE
+
+
 class Simulation:
     """Streams, flow control and a worker of a fixed speed, on a clock that the test advances."""
 
@@ -122,19 +134,22 @@ class Simulation:
         self.idle_steps = 0
         self.ages = []
         self.answered = Counter()
-        self.rejected = 0
+        self.rejected = self.late = 0
 
     async def step(self, number, seconds):
         """Submit a job of each stream, time out late ones, run as many as the worker can."""
         self.tasks += [
-            asyncio.create_task(self.submit(job(number, stream, seconds=DEADLINE, now=self.now)))
-            for stream in self.streams
+            asyncio.create_task(
+                self.submit(job(1_000 * number + at, stream, seconds=DEADLINE, now=self.now))
+            )
+            for at, stream in enumerate(self.streams)
         ]
         await asyncio.sleep(0)
         self.now += seconds
         for each in [each for each in self.in_flight if each[0].deadline <= self.now]:
             self.in_flight.remove(each)
-            self.flow.release(None)
+            self.late += 1
+            self.flow.release(math.inf)
         for _ in range(3):
             await asyncio.sleep(0)  # until those let through are in flight
         self.idle_steps += len(self.in_flight) < self.per_step
@@ -166,7 +181,47 @@ async def test_under_overload_the_worker_is_never_idle_and_results_are_recent_an
     # Once the credit has settled, most of the time to the deadline is left.
     assert max(simulation.ages[100 * 25 :]) < 0.7 * DEADLINE
     assert min(simulation.answered.values()) > 0.8 * 200 * 25 / 75
-    # Each job is answered, rejected, or one of the last few.
+    # Each job is answered, rejected, late, or one of the last few.
+    for _ in range(3):
+        await asyncio.sleep(0)
     left = len(simulation.flow) + len(simulation.in_flight)
-    assert simulation.answered.total() + simulation.rejected + left <= 200 * 75
+    ended = simulation.answered.total() + simulation.rejected + simulation.late
+    assert ended + left == 200 * 75
     assert left < 500
+
+
+async def test_behind_a_very_slow_worker_windows_soon_are_in_time(monkeypatch):
+    # 20 streams every 50 ms are 400 jobs a second; the worker runs 20.
+    simulation = Simulation(monkeypatch, streams=20, per_step=1)
+    for number in range(400):
+        await simulation.step(number, 50 * MS)
+    late = simulation.late
+    for number in range(400, 800):
+        await simulation.step(number, 50 * MS)
+    assert simulation.late - late < 20
+    assert simulation.idle_steps == 0
+    assert simulation.flow.credit < STEADY_CREDIT
+    assert min(simulation.answered.values()) > 0.7 * 800 / 20
+
+
+async def test_a_stream_that_floods_gets_no_more_than_the_others(monkeypatch):
+    simulation = Simulation(monkeypatch, streams=10, per_step=5)
+    simulation.streams += ["flood"] * 40
+    for number in range(400):
+        if number == 100:
+            simulation.answered.clear()  # the first ones came while none had to wait
+        await simulation.step(number, 50 * MS)
+    flood = simulation.answered.pop("flood")
+    assert 0 < flood <= max(simulation.answered.values())
+    assert min(simulation.answered.values()) > 0.6 * simulation.answered.total() / 10
+
+
+async def test_only_much_longer_waits_bring_the_credit_below_the_steady_one():
+    flow = FlowControl(limit=10)
+    for _ in range(2 * int(INITIAL_CREDIT / DECREASE)):
+        flow.release(SLOW_S)
+    assert flow.credit == STEADY_CREDIT
+    flow.release(SLOW_S + MS)
+    assert flow.credit == STEADY_CREDIT - DECREASE
+    flow.release(SLOW_S)
+    assert flow.credit == STEADY_CREDIT - DECREASE

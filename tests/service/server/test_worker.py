@@ -116,6 +116,67 @@ async def test_a_slow_model_keeps_its_jobs_and_its_heartbeat(
     assert (slow.calls, other.calls) == (1, 0)
 
 
+class Slow(Doubler):
+    """Says of each call how long it took, as if it had."""
+
+    def __init__(self, monkeypatch, seconds):
+        super().__init__()
+        self.now, self.seconds = 0.0, seconds
+        clock = SimpleNamespace(monotonic=time.monotonic, perf_counter=lambda: self.now)
+        monkeypatch.setattr(module, "time", clock)
+
+    def predict(self, batch):
+        self.now += self.seconds * len(batch)
+        return super().predict(batch)
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.125, 2), (0.001, 4), (9.0, 1)])
+async def test_a_worker_claims_as_many_jobs_of_a_slow_model_as_it_soon_completes(
+    redis_url, monkeypatch, seconds, count
+):
+    model = Slow(monkeypatch, seconds)
+    worker = Worker(
+        RedisConsumer(redis_url, name="w"), lambda *_: model, max_batch=4, heartbeat=lambda: None
+    )
+    queue = RedisQueue(redis_url, max_jobs=100)
+    opening = asyncio.create_task(queue.open())
+    await until(lambda: "no worker" in queue.unavailable)
+    asked = [asyncio.create_task(queue.submit(job(n))) for n in range(20)]
+    await until(lambda: len(queue._sender._sent) == 20)
+    await worker.run(burst=True)
+    assert [len(batch) for batch in model.batches[:4]] == [4, 4, 4, count]  # one may be a hiccup
+    await asyncio.gather(*asked)
+    opening.cancel()
+    await queue.close()
+
+
+async def test_what_was_claimed_and_waits_for_its_batch_is_not_reclaimed(
+    work, redis_server, redis_url, monkeypatch
+):
+    monkeypatch.setattr(module, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("service.queue.redis_consumer.RECLAIM_MS", 600_000)
+    slow, other, beats = Doubler(), Doubler(), []
+    queue, _, _ = await work(slow, heartbeat=lambda: beats.append(1))
+    slow.open.clear()
+    first = asyncio.create_task(queue.submit(job(1)))
+    await until(lambda: slow.calls)
+    rest = [asyncio.create_task(queue.submit(job(n, size=n))) for n in (2, 3)]
+    await until(lambda: len(queue._sender._sent) == 3)
+    slow.open.set()
+    await first
+    slow.open.clear()
+    await until(lambda: slow.calls == 2)
+    expire_claims(redis_server.client, "w")
+    count = len(beats)
+    await until(lambda: len(beats) > count + 2)
+    await Worker(
+        RedisConsumer(redis_url, name="r"), lambda *_: other, max_batch=4, heartbeat=lambda: None
+    ).run(burst=True)
+    slow.open.set()
+    await asyncio.gather(*rest)
+    assert (slow.calls, other.calls) == (3, 0)
+
+
 async def test_a_model_that_hangs_past_its_deadline_gets_no_heartbeat(work, monkeypatch):
     monkeypatch.setattr(module, "HEARTBEAT_S", 0.02)
     model, beats = Doubler(), []
