@@ -18,6 +18,7 @@ from common.errors import ArtefactError, InputError, NotFound
 from common.strict_json import to_json
 from models.promote import Limits, promote
 from models.store import DEFAULT_PATH, Store
+from models.verification import LIMIT_S
 
 if TYPE_CHECKING:
     from models.manifest import InputSpec, Manifest
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
         code: int = others[argv[0]].load()(argv[1:])
         return code
     args = _parser().parse_args(argv)
-    store = Store(args.artefacts)
+    store = Store(args.artefacts, load_timeout=LIMIT_S)
     try:
         code = args.run(store, args)
     except NotFound as error:

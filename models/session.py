@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +22,9 @@ PREFERENCE = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutio
 EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 """Options of providers: products of 10 bits (TF32) would give other than the golden scores."""
 DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+
+
+_run_options: ContextVar[Any] = ContextVar("run_options", default=None)
 
 
 class Session:
@@ -78,8 +85,36 @@ class Session:
                 f"the model takes {self.dtype} (n, {', '.join(map(str, self.shape))}), "
                 f"not {batch.dtype} {batch.shape}"
             )
-        scores: npt.NDArray[np.float32] = self._session.run(self._outputs, {self._input: batch})[0]
+        scores: npt.NDArray[np.float32] = self._session.run(
+            self._outputs, {self._input: batch}, _run_options.get()
+        )[0]
         return scores
+
+
+@contextmanager
+def run_limit(seconds: float) -> Iterator[None]:
+    """End the runs of this thread after so many seconds in all; they raise TimeoutError then.
+
+    A run ends between two operators, or rounds of a loop: a single operator cannot be ended.
+    """
+    import onnxruntime
+
+    options: Any = onnxruntime.RunOptions()
+    # What it would print is raised as well.
+    options.log_severity_level = 4
+    timer = threading.Timer(seconds, lambda: setattr(options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    token = _run_options.set(options)
+    try:
+        yield
+    except Exception as error:
+        if options.terminate:
+            raise TimeoutError(f"the graph ran for {seconds:g} s") from error
+        raise
+    finally:
+        _run_options.reset(token)
+        timer.cancel()
 
 
 def _opened(graph: bytes, options: Any, providers: list[tuple[str, dict[str, str]]]) -> Any:

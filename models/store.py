@@ -8,6 +8,7 @@ import io
 import os
 import threading
 import weakref
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,7 +22,8 @@ from features.config import AudioConfig, PictureConfig
 from models.kinds import InputKind, SoundKind, kind_of
 from models.manifest import FILES, NAME, VERSION, Manifest
 from models.pin import Pin, load_order, read_pin, write_pin
-from models.session import Session
+from models.session import Session, run_limit
+from models.verification import Verifier, overdue, within
 
 if TYPE_CHECKING:
     from features.config import Kind, Tensor
@@ -107,9 +109,16 @@ class Model:
 class Store:
     """The artefacts below one folder, NAME/VERSION/. Thread-safe."""
 
-    def __init__(self, path: Path | str = DEFAULT_PATH) -> None:
-        """path: the folder, which need not exist yet."""
+    def __init__(
+        self, path: Path | str = DEFAULT_PATH, *, load_timeout: float | None = None
+    ) -> None:
+        """path: the folder, which need not exist yet.
+
+        load_timeout: seconds that a version may take to load; `load` then loads it in a process of
+        its own first, and `first` in a thread. None: no limit.
+        """
         self.path = Path(path)
+        self._verifier = Verifier(load_timeout) if load_timeout else None
         # A model is released when its last user drops it.
         self._loaded: weakref.WeakValueDictionary[tuple[str, str], Model] = (
             weakref.WeakValueDictionary()
@@ -146,6 +155,12 @@ class Store:
         version = versions[-1] if version is None else version
         if version not in versions:
             raise NotFound(f"no version {version!r:.80} of {name!r}; there is {_listing(versions)}")
+        if self._verifier:
+            try:
+                # Outside the lock: meanwhile others may be loaded.
+                self._verifier.check(self.path / name / version, self.signature(name, version))
+            except ArtefactError as error:
+                raise ArtefactError(f"{name} {version}: {error}") from error
         with self._lock:
             model = self._loaded.get((name, version))
             if model is None:
@@ -155,13 +170,16 @@ class Store:
     def first(self, name: str) -> tuple[Model, dict[str, str]]:
         """Return the model to serve at start, and the reason of each version rejected before it.
 
-        It is the newest complete version, unless one is pinned. Raises NotFound, and ArtefactError
-        with the first reason when every version is rejected.
+        It is the newest complete version, unless one is pinned. A process for each would take too
+        long here: a version is loaded in a thread. One that is late is rejected; what cannot be
+        ended, such as a single operator, keeps its thread and a core until the process ends.
+
+        Raises NotFound, and ArtefactError with the first reason when every version is rejected.
         """
         rejected: dict[str, str] = {}
         for version in load_order(self.versions(name), self._pin_at_start(name)):
             try:
-                return self.load(name, version), rejected
+                return self._load_at_start(name, version), rejected
             except ArtefactError as error:
                 rejected[version] = str(error)
         raise ArtefactError(next(iter(rejected.values())))
@@ -184,6 +202,25 @@ class Store:
         except OSError:
             return ()
 
+    def _load_at_start(self, name: str, version: str) -> Model:
+        verifier, folder = self._verifier, self.path / name / version
+        if verifier is None or (name, version) in self._loaded:
+            return self.load(name, version)
+        signature = self.signature(name, version)
+        limit_s = verifier.limit_s
+        try:
+            model = within(
+                limit_s + 1,
+                lambda: self._read(name, version, limit_s=limit_s),
+                late=ArtefactError(f"{name} {version}: {overdue(limit_s)}"),
+            )
+        except ArtefactError as error:
+            verifier.record(folder, signature, str(error).removeprefix(f"{name} {version}: "))
+            raise
+        verifier.record(folder, signature)
+        with self._lock:
+            return self._loaded.setdefault((name, version), model)
+
     def _pin_at_start(self, name: str) -> Pin | None:
         """Return the pin; one that cannot be read must not keep a server from starting."""
         try:
@@ -191,9 +228,9 @@ class Store:
         except ArtefactError:
             return None
 
-    def _read(self, name: str, version: str) -> Model:
+    def _read(self, name: str, version: str, *, limit_s: float | None = None) -> Model:
         try:
-            model = read(self.path / name / version, sessions=self._sessions)
+            model = read(self.path / name / version, sessions=self._sessions, limit_s=limit_s)
         except ArtefactError as error:
             raise ArtefactError(f"{name} {version}: {error}") from error
         if (model.name, model.version) != (name, version):
@@ -206,10 +243,11 @@ class Store:
         return sorted(filter(VERSION.fullmatch, _entries(f"{self.path}/{name}")), key=int)
 
 
-def read(folder: Path, *, sessions: Sessions | None = None) -> Model:
+def read(folder: Path, *, sessions: Sessions | None = None, limit_s: float | None = None) -> Model:
     """Return the artefact in a folder, checked and warmed. Raises ArtefactError with the reason.
 
-    sessions: of other artefacts; one with the same graph is shared, a new one is added.
+    sessions: of other artefacts; one with the same graph is shared, a new one is added. limit_s:
+    seconds that the graph may run, as far as a run can be ended.
     """
     manifest = Manifest.from_json(_bytes(folder / "manifest.json"))
     files = {name: _bytes(folder / name) for name in FILES}
@@ -232,10 +270,13 @@ def read(folder: Path, *, sessions: Sessions | None = None) -> Model:
     model = Model(manifest, config, thresholds, session)
     _check_signature(model)
     try:
-        _replay(model, files["golden.npz"])
-        _warm(model)
+        with run_limit(limit_s) if limit_s else nullcontext():
+            _replay(model, files["golden.npz"])
+            _warm(model)
     except ArtefactError:
         raise
+    except TimeoutError as error:
+        raise overdue(limit_s or 0.0) from error
     except Exception as error:
         raise ArtefactError(f"the golden inputs cannot be replayed: {error}") from error
     return model

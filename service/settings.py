@@ -14,6 +14,7 @@ from typing import Any
 from common.errors import Unprocessable
 from common.mapping import read_some_settings, split_assignment
 from models.store import DEFAULT_PATH
+from models.verification import LIMIT_S
 from service.hosts import MAX_PORT, host_name
 
 MIB = 2**20
@@ -59,6 +60,10 @@ class Settings:
     own; `*`: any."""
     cors_origins: tuple[str, ...] = ()
     """Browser origins whose pages may call the HTTP routes; `*`: any."""
+
+    load_timeout: float = LIMIT_S
+    """Seconds that a version may take to load, verify and warm up; then it is rejected. Raise it
+    where TensorRT builds its engines at every load."""
 
     max_connections: int = 4_096
     """Open connections per gateway; past it idle ones are closed, oldest first."""

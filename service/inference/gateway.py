@@ -46,9 +46,9 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        store = Store(settings.artefacts)
+        store = Store(settings.artefacts, load_timeout=settings.load_timeout)
         self.scanner = VersionScanner(store, models=settings.models)
-        self.registry = ModelRegistry(store, self.scanner)
+        self.registry = ModelRegistry(store, self.scanner, patience_s=settings.clip_deadline)
         self.queue = _queue(settings, store, self.registry)
         self.updater = VersionUpdater(self.registry, self.scanner, prepare=self.queue.prepare)
         self._shutting_down = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from common.errors import NotFound
+from common.errors import Late, NotFound
 from models.recent import RecentModels
 from models.store import Model, Store
 from service.inference.version_scanner import VersionScanner
@@ -16,8 +16,9 @@ Description = dict[str, Any]
 class ModelRegistry:
     """Current versions are ready from the start; others are loaded at their first use."""
 
-    def __init__(self, store: Store, scanner: VersionScanner) -> None:
-        """scanner: finds the versions to begin with."""
+    def __init__(self, store: Store, scanner: VersionScanner, *, patience_s: float = 30.0) -> None:
+        """scanner: finds the versions to begin with. patience_s: of `get`."""
+        self._patience_s = patience_s
         self._store = store
         self._scanner = scanner
         self._current: dict[str, Model] = {}
@@ -61,12 +62,19 @@ class ModelRegistry:
         )
 
     async def get(self, name: str, version: str | None = None) -> Model:
-        """Return a model without blocking the event loop. Raises NotFound, naming what there is."""
-        return (
-            self.find(name)
-            if version is None
-            else await asyncio.to_thread(self.find, name, version)
-        )
+        """Return a model without blocking the event loop.
+
+        Raises NotFound, naming what there is; ArtefactError; Late when it is not loaded in time.
+        """
+        if version is None:
+            return self.find(name)
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await asyncio.to_thread(self.find, name, version)
+        except TimeoutError:
+            raise Late(
+                f"version {version!r:.80} was not loaded within {self._patience_s:g} s"
+            ) from None
 
     async def follow(self, name: str, version: str | None = None) -> VersionFollower:
         """Follow a model, or keep one version of it. Raises NotFound, ArtefactError."""

@@ -192,7 +192,7 @@ async def _run(
     # Imported here so that the worker itself depends on no back end.
     from service.queue.redis_consumer import RedisConsumer
 
-    models = WorkerModels(Store(settings.artefacts))
+    models = WorkerModels(Store(settings.artefacts, load_timeout=settings.load_timeout))
     # Containers on one machine may share its name, and all have the same process id.
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     worker = Worker(

@@ -23,7 +23,9 @@ from service.auth.keys import create_key
 from service.inference import version_updater
 from service.inference.version_scanner import VersionScanner
 from service.queue import local
+from tests.models.helpers.endless import endless_loop, put_endless
 from tests.service.conftest import COMMON, RATE, begin, noise, pcm, rest_of, tone, until, wav
+from tests.service.helpers.problems import is_problem
 from tests.service.helpers.versions import copied, put, served
 
 LOAD = "/v1/models/toy/load"
@@ -450,3 +452,29 @@ async def test_memory_does_not_grow_with_swaps(serve, folder, monkeypatch):
     # It goes up and down by what threads keep for their next call; five models more would take 150
     # MB.
     assert min(sizes[8:]) - max(sizes[:4]) < 60e6
+
+
+async def test_a_version_that_never_loads_is_refused_and_later_ones_are_served(serve, folder):
+    server = await serve(artefacts=folder, load_timeout=5.0)
+    put_endless(folder, "toy", "3", endless_loop((26,), 2))
+    await until(lambda: "3" in server.gateway.registry.describe("toy")["refused"])
+    put(folder, 4, of=folder / "toy" / "2")
+    await until(lambda: served(server) == "4")
+    status, answer, _ = await server.get("/v1/models")
+    assert status == 200
+    toy = next(each for each in answer["models"] if each["name"] == "toy")
+    assert toy["refused"] == {"3": "toy 3: not loaded and verified within 5 s; it may never end"}
+    status, answer, headers = await server.post(f"{CLASSIFY}?version=3", data=wav(tone(2)))
+    assert is_problem(status, answer, headers)
+    status, answer, headers = await server.post(LOAD, json={"version": "3"})
+    assert (status, is_problem(status, answer, headers)) == (409, True)
+    assert served(server) == "4"
+
+
+async def test_a_version_asked_for_by_number_is_answered_by_the_deadline_of_clips(serve, folder):
+    server = await serve(artefacts=folder, load_timeout=3.0, clip_deadline=0.1, models=("toy",))
+    put_endless(folder, "toy", "1000", endless_loop((26,), 2))
+    status, answer, headers = await server.post(f"{CLASSIFY}?version=1000", data=wav(tone(2)))
+    assert (status, is_problem(status, answer, headers)) == (504, True)
+    assert "version '1000' was not loaded within 0.1 s" in answer["detail"]
+    await until(lambda: "1000" in server.gateway.registry.describe("toy")["refused"])

@@ -1,0 +1,141 @@
+"""Loads an artefact in a process of its own first: one that never ends is ended by its time limit.
+
+Nothing else ends a graph whose loop or operator does not end, or that crashes the runtime.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from common.errors import ArtefactError
+
+if TYPE_CHECKING:
+    from models.store import Signature
+
+Result = TypeVar("Result")
+
+LIMIT_S = 30.0
+"""Seconds that an artefact may take to load, verify and warm up, by default."""
+MAX_REASON = 2_000
+"""Characters."""
+ACCEPTED, REJECTED = 0, 3
+"""Exit codes of the process."""
+
+
+def verify(folder: Path, *, limit_s: float) -> None:
+    """Raise ArtefactError if an artefact does not load in a new process within the limit."""
+    command = [sys.executable, "-m", "models.verification", str(folder)]
+    # The process ends when its stdin does: it never outlives this one.
+    with subprocess.Popen(  # noqa: S603 - this program itself
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout  # it is a pipe
+        try:
+            code = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            raise overdue(limit_s) from None
+        finally:
+            process.kill()
+        reason = process.stdout.read().decode(errors="replace")
+    if code == REJECTED:
+        raise ArtefactError(reason)
+    if code != ACCEPTED:
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        raise ArtefactError(f"loading it ends the process, with {how}")
+
+
+def overdue(limit_s: float) -> ArtefactError:
+    """Return the error of an artefact that is not loaded in time."""
+    return ArtefactError(f"not loaded and verified within {limit_s:g} s; it may never end")
+
+
+def within(seconds: float, work: Callable[[], Result], *, late: Exception) -> Result:
+    """Return the result of `work`, done in a thread, or raise what it raises.
+
+    Raises `late` when it takes longer; the thread is abandoned and does not keep the process alive.
+    """
+    done: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised by the caller
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="load", daemon=True).start()
+    try:
+        return done.result(seconds)
+    except TimeoutError:
+        if done.done():
+            raise
+        raise late from None
+
+
+class Verifier:
+    """Verifies each version once, one at a time, until its files change. Thread-safe."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self._outcomes: dict[Path, tuple[Signature, str]] = {}
+        """Why a version is rejected; empty: it is not."""
+        self._lock = threading.Lock()
+
+    def check(self, folder: Path, signature: Signature) -> None:
+        """Raise ArtefactError if the artefact is rejected. signature: of its files."""
+        with self._lock:
+            known, reason = self._outcomes.get(folder, ((), ""))
+            if known != signature:
+                reason = self._reason(folder)
+                self._outcomes[folder] = (signature, reason)
+        if reason:
+            raise ArtefactError(reason)
+
+    def record(self, folder: Path, signature: Signature, reason: str = "") -> None:
+        """Remember an outcome that was found without a process of its own."""
+        self._outcomes[folder] = (signature, reason)
+
+    def _reason(self, folder: Path) -> str:
+        try:
+            verify(folder, limit_s=self.limit_s)
+        except ArtefactError as error:
+            return str(error)
+        return ""
+
+
+def _main(folder: Path) -> int:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _be_killed_first()
+    from models.store import read
+
+    try:
+        read(folder)
+    except ArtefactError as error:
+        sys.stdout.write(str(error)[:MAX_REASON])
+        return REJECTED
+    return ACCEPTED
+
+
+def _end_with_parent() -> None:
+    # Not by sys.stdin, whose lock the interpreter wants when it ends.
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def _be_killed_first() -> None:
+    """Have Linux end this process, not the server, if the graph takes all memory."""
+    path = Path("/proc/self/oom_score_adj")
+    if path.exists():
+        path.write_text("1000")
+
+
+if __name__ == "__main__":
+    sys.exit(_main(Path(sys.argv[1])))

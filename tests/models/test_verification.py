@@ -1,0 +1,128 @@
+"""An artefact that never loads, or ends the process that loads it, is rejected within a limit."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from common.errors import ArtefactError
+from models.cli import main
+from models.store import Store
+from models.verification import Verifier, verify, within
+from tests.models.helpers.endless import endless_loop, endless_operator, put_endless
+
+SHAPE, LABELS = (26,), 3
+ENDLESS = {
+    "loop": endless_loop(SHAPE, LABELS),
+    "operator": endless_operator(SHAPE, LABELS),
+    "folded operator": endless_operator(SHAPE, LABELS, folded=True),
+}
+
+
+def children():
+    """The processes that this thread has started."""
+    return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+
+
+def test_a_good_artefact_is_accepted_and_its_process_has_ended(trio):
+    verify(trio, limit_s=60)
+    assert children() == []
+
+
+def test_a_broken_artefact_is_rejected_with_the_reason_of_the_store(trio):
+    (trio / "report.md").write_text("other")
+    with pytest.raises(ArtefactError, match="is not the file the manifest was made with"):
+        verify(trio, limit_s=60)
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_graph_that_never_ends_is_rejected_and_its_process_killed(artefacts, kind):
+    folder = put_endless(artefacts, "trio", "2", ENDLESS[kind])
+    with pytest.raises(ArtefactError, match="not loaded and verified within 1 s"):
+        verify(folder, limit_s=1)
+    assert children() == []
+
+
+def test_an_artefact_that_ends_the_process_is_rejected_with_the_signal(artefacts):
+    folder = put_endless(artefacts, "trio", "2", ENDLESS["loop"])
+    verifying = threading.get_native_id()
+
+    def kill():
+        path = Path(f"/proc/self/task/{verifying}/children")
+        while not (found := path.read_text().split()):
+            pass
+        os.kill(int(found[0]), signal.SIGSEGV)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(ArtefactError, match="ends the process, with signal SIGSEGV"):
+        verify(folder, limit_s=60)
+    killer.join()
+
+
+def test_the_store_tells_the_version_and_serves_the_others(artefacts):
+    put_endless(artefacts, "trio", "2", ENDLESS["loop"])
+    store = Store(artefacts, load_timeout=1)
+    with pytest.raises(ArtefactError, match=r"^trio 2: not loaded and verified within 1 s"):
+        store.load("trio", "2")
+    assert Store(artefacts, load_timeout=60).load("trio", "1").version == "1"
+
+
+def test_a_version_is_verified_again_only_when_its_files_change(trio):
+    store, verifier = Store(trio.parents[1]), Verifier(60)
+    text = (trio / "report.md").read_text()
+    (trio / "report.md").write_text("other")
+    before = store.signature("trio", "1")
+    for _ in range(2):
+        with pytest.raises(ArtefactError, match=r"report\.md"):
+            verifier.check(trio, before)
+    (trio / "report.md").write_text(text)
+    with pytest.raises(ArtefactError, match=r"report\.md"):
+        verifier.check(trio, before)
+    verifier.check(trio, store.signature("trio", "1"))
+
+
+@pytest.mark.parametrize("kind", ["loop", "operator"])
+def test_at_the_start_the_newest_version_that_loads_in_time_is_served(artefacts, kind):
+    put_endless(artefacts, "trio", "2", ENDLESS[kind])
+    # A process of its own, as the thread of the operator does not end.
+    code = (
+        "import os\nfrom models.store import Store\n"
+        f"model, rejected = Store({str(artefacts)!r}, load_timeout=2).first('trio')\n"
+        "print(model.version, rejected, flush=True)\nos._exit(0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    reason = "trio 2: not loaded and verified within 2 s; it may never end"
+    assert done.stdout == f"1 { ({'2': reason}) }\n"
+
+
+def test_at_the_start_nothing_is_loaded_in_a_process_of_its_own(artefacts):
+    store = Store(artefacts, load_timeout=60)
+    model, rejected = store.first("trio")
+    assert (model.version, rejected) == ("1", {})
+    assert store.load("trio", "1") is model
+
+
+def test_work_within_a_limit_returns_or_raises_what_it_did():
+    assert within(60, lambda: 42, late=ValueError()) == 42
+    with pytest.raises(KeyError, match="missing"):
+        within(60, lambda: {}["missing"], late=ValueError())
+    ended = threading.Event()
+    with pytest.raises(ValueError, match="too late"):
+        within(0.01, ended.wait, late=ValueError("too late"))
+    ended.set()
+
+
+def test_the_command_rejects_an_endless_version_and_accepts_the_other(
+    artefacts, capsys, monkeypatch
+):
+    monkeypatch.setattr("models.cli.LIMIT_S", 5.0)
+    put_endless(artefacts, "trio", "2", ENDLESS["loop"])
+    assert main(["verify", "--artefacts", str(artefacts), "--json"]) == 1
+    out = capsys.readouterr().out
+    assert '"status": "ok"' in out
+    assert "trio 2: not loaded and verified within 5 s" in out
