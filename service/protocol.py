@@ -7,7 +7,9 @@ client with `parse_server`; both write with `encode`.
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 from common.errors import InputError, TimbreError, Unprocessable
@@ -48,6 +50,8 @@ class Start:
     """Whether each binary frame begins with the index of its first sample."""
     first_sample: int = 0
     """Index of the first sample to come; windows stay on the grid that begins at sample 0."""
+    captured_at: str = ""
+    """RFC 3339: wall clock of the first sample, with which ages are exact; empty: unknown."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without knowing the model. Raises Unprocessable."""
@@ -58,6 +62,21 @@ class Start:
         _one_of("on_overload", self.on_overload, get_args(OnOverload))
         if not self.hop > 0:
             raise Unprocessable(f"hop={self.hop} must be more than 0 s")
+        _ = self.captured
+
+    @property
+    def captured(self) -> float | None:
+        """`captured_at` in seconds of `time.time()`. Raises Unprocessable if it is not RFC 3339."""
+        if not self.captured_at:
+            return None
+        with suppress(ValueError, OverflowError):
+            captured = datetime.fromisoformat(self.captured_at)
+            if captured.tzinfo is not None:
+                return captured.timestamp()
+        raise Unprocessable(
+            f"captured_at={self.captured_at!r:.60} must be RFC 3339 with a time zone,"
+            " such as 2026-05-31T06:30:00.250Z"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +110,9 @@ class Age:
     """Milliseconds a window took, by stage."""
 
     total: float
-    """From the arrival of the last byte it needed to sending."""
+    """From when its last byte was due, by the stream's clock, to sending."""
+    waiting: float
+    """Until its features were computed."""
     features: float
     queue: float
     model: float

@@ -106,6 +106,8 @@ class Settings:
     """Open streams per gateway."""
     max_streams_per_client: int = 1_200
     """Open streams from one client address, per gateway."""
+    max_shedding: float = 10.0
+    """Seconds of load shedding after which new streams are rejected, until it ends."""
     max_message: int = MIB
     """Bytes of one WebSocket message."""
     max_text: int = 4_096

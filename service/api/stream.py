@@ -8,28 +8,22 @@ from service.api.authentication import SUBPROTOCOL, count_stream
 from service.api.context import BODY_BUDGET, GATEWAY
 from service.api.host_check import check_origin
 from service.api.request import read_query
-from service.streaming.connection import CLOSE_TIMEOUT_S, OVERSIZE, Connection
+from service.streaming.connection import Connection, LiveWebSocket
 from service.streaming.handler import LiveStream
-from service.streaming.unfinished import BoundedWebSocket
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """Serve one stream. What is rejected before the upgrade is answered with a problem document."""
     gateway = request.app[GATEWAY]
     settings = gateway.settings
-    await gateway.loop_monitor.admit()
+    await gateway.turns.wait()
     with gateway.working(), request.app[BODY_BUDGET].hold(0) as memory:
+        gateway.check_load()
         check_origin(request, settings.allowed_origins, setting="allowed_origins")
         version = read_query(request, version=str).get("version")
         follower = await gateway.registry.follow(request.match_info["name"], version)
         follower.model.sound  # noqa: B018 - rejects a picture model before the upgrade
-        websocket = BoundedWebSocket(
-            memory,
-            max_msg_size=OVERSIZE * settings.max_message,
-            compress=False,
-            timeout=CLOSE_TIMEOUT_S,
-            protocols=(SUBPROTOCOL,),
-        )
+        websocket = LiveWebSocket(settings, memory, protocols=(SUBPROTOCOL,))
         await websocket.prepare(request)
         live = LiveStream(gateway, follower, Connection(websocket, settings))
         await live.run(client=request.remote or "", key_limit=count_stream(request, live))

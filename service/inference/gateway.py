@@ -16,8 +16,10 @@ from common.budget import Budget
 from common.errors import Busy, Leaving, TimbreError
 from features.config import Tensor
 from models.store import Model, Store
+from service.inference.load_shedding import LoadShedder
 from service.inference.loop_monitor import LoopMonitor
 from service.inference.registry import ModelRegistry
+from service.inference.turns import Turns
 from service.inference.version_scanner import VersionScanner
 from service.inference.version_updater import VersionUpdater
 from service.lifecycle import Stoppable
@@ -56,6 +58,8 @@ class Gateway:
         self.loaded = asyncio.Event()
         """Set when the models are loaded; the queue may not be open yet."""
         self.loop_monitor = LoopMonitor(has_work=lambda: self._work > 0)
+        self.turns = Turns()
+        self.load_shedder = LoadShedder()
         self._updating: asyncio.Task[None] | None = None
         self._streams: set[Stoppable] = set()
         self._stream_budget = Budget(settings.max_streams, "streams are open on this server")
@@ -132,6 +136,12 @@ class Gateway:
             raise Busy("the models are still being loaded")
         if self.queue.unavailable:
             raise Busy(self.queue.unavailable)
+
+    def check_load(self) -> None:
+        """Raise Busy when load has been shed for so long that no new stream should be accepted."""
+        shed_s = self.load_shedder.duration_s(self.turns.clock())
+        if shed_s > self.settings.max_shedding:
+            raise Busy(f"this server has dropped windows for {shed_s:.0f} s: it is overloaded")
 
     @contextmanager
     def working(self) -> Iterator[None]:

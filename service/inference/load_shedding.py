@@ -1,30 +1,30 @@
-"""Load shedding: how many windows of each stream are computed while the event loop lags."""
+"""Load shedding: what a gateway that is behind still computes, and for how long it sheds."""
 
 from __future__ import annotations
 
-HIGH_LAG_MS = 100.0
-HIGH_TICKS = 3
-"""Ticks in a row with high lag after which load is shed; a single one can be made up for."""
-LOW_LAG_MS = 20.0
-LOW_TICKS = 20
-"""Ticks in a row with low lag after which a little more is computed."""
-MAX_ONE_OF = 64
+import math
+
+BEHIND_S = 0.1
+"""A stream that waited longer for its turn of the event loop is behind: it sheds load."""
+MAX_AGE = 0.5
+"""Share of `window_deadline` past which a window of such a stream is not computed, unless it is its
+newest: the rest of the time is for the model."""
+QUIET_S = 2.0
+"""Seconds without a dropped window after which load shedding has ended."""
 
 
 class LoadShedder:
-    """Computes one of every `one_of` windows of a stream, so that the loop keeps up. Pure."""
+    """Records the windows that were dropped for want of capacity. Pure."""
 
     def __init__(self) -> None:
-        self.one_of = 1
-        """1: every window is computed."""
-        self._low = self._high = 0
+        self._since = self._last = -math.inf
 
-    def update(self, lag_ms: float) -> None:
-        """Count the lag of one tick: lasting high lag sheds more load, lasting low lag less."""
-        self._low = self._low + 1 if lag_ms <= LOW_LAG_MS else 0
-        self._high = self._high + 1 if lag_ms > HIGH_LAG_MS else 0
-        if self._high >= HIGH_TICKS:
-            self.one_of = min(MAX_ONE_OF, self.one_of + max(1, self.one_of // 2))
-        elif self._low >= LOW_TICKS:
-            self.one_of = max(1, self.one_of - max(1, self.one_of // 4))
-            self._low = 0
+    def record(self, now: float) -> None:
+        """Count a window that is dropped at `now`, in seconds."""
+        if now - self._last > QUIET_S:
+            self._since = now
+        self._last = now
+
+    def duration_s(self, now: float) -> float:
+        """Return for how many seconds load has been shed without a break; 0 when it is not."""
+        return 0.0 if now - self._last > QUIET_S else now - self._since

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 from common.errors import Busy, Late
 from features.config import Tensor
@@ -45,12 +46,18 @@ class Outbox:
         self._pending: deque[LiveWindow] = deque()
         """Windows in the queue that are not dropped; `max_waiting` bounds them."""
         self._added = asyncio.Event()
-        self._removed = asyncio.Event()
+        self._resume = _nothing
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._sending = False
 
+    @property
+    def full(self) -> bool:
+        """Whether more windows are pending than may be."""
+        return len(self._pending) > self._gateway.settings.max_waiting
+
     def put(self, event: Event) -> None:
-        """Add an event at the end; `drain` keeps the bound."""
+        """Add an event at the end, also when full; see `when_free`."""
         if isinstance(event, LiveWindow) and event.tensor is not None:
             # With `complete` one window is requested at a time, so that none is replaced.
             if not self._complete and (self._queue or self._sending):
@@ -59,24 +66,33 @@ class Outbox:
         self._queue.append(event)
         self._added.set()
 
-    async def drain(self, *, grace_s: float | None) -> None:
-        """Wait until the pending windows are within the bound.
+    def when_free(self, resume: Callable[[], None], *, grace_s: float | None) -> None:
+        """Call `resume` once this is no longer full.
 
-        After `grace_s` seconds the oldest is dropped; None: never.
+        After `grace_s` seconds the oldest pending window is dropped for it; None: never.
         """
-        limit = self._gateway.settings.max_waiting
-        while len(self._pending) > limit:
-            self._removed.clear()
-            try:
-                async with asyncio.timeout(grace_s):
-                    await self._removed.wait()
-            except TimeoutError:
-                # When the event loop is late, others may have been sent since.
-                if len(self._pending) > limit:
-                    oldest = self._pending.popleft()
-                    # It keeps its place in the queue, so that drops are reported in order.
-                    oldest.tensor = None
-                    oldest.cancel()
+        self._resume = resume
+        if grace_s is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(grace_s, self._drop_oldest, grace_s)
+
+    def _drop_oldest(self, grace_s: float) -> None:
+        # When the event loop is late, others may have been sent since.
+        if self.full:
+            oldest = self._pending.popleft()
+            # It keeps its place in the queue, so that drops are reported in order.
+            oldest.tensor = None
+            oldest.cancel()
+            self._removed()
+        if self.full:
+            self.when_free(self._resume, grace_s=grace_s)
+
+    def _removed(self) -> None:
+        if not self.full and self._resume is not _nothing:
+            resume, self._resume = self._resume, _nothing
+            if self._timer:
+                self._timer.cancel()
+            resume()
 
     async def run(self) -> None:
         """Send until closed and empty. Raises ConnectionLost, or what the model raises."""
@@ -93,6 +109,9 @@ class Outbox:
 
     def cancel(self) -> None:
         """Cancel the requests of everything that is not sent."""
+        self._resume = _nothing
+        if self._timer:
+            self._timer.cancel()
         for window in self._pending:
             window.cancel()
         self._queue.clear()
@@ -108,7 +127,7 @@ class Outbox:
         event = self._queue.popleft()
         if self._pending and self._pending[0] is event:
             self._pending.popleft()
-            self._removed.set()
+            self._removed()
         return event
 
     async def _result(self, window: LiveWindow) -> protocol.ServerMessage:
@@ -116,24 +135,24 @@ class Outbox:
             return self._drop(window, "overload")
         try:
             prediction = await (window.request or self._infer(window, window.tensor))
-        except Busy:
-            return self._drop(window, "overload")
-        except Late:
-            return self._drop(window, "late")
+        except (Busy, Late) as error:
+            self._gateway.load_shedder.record(time.monotonic())
+            return self._drop(window, "overload" if isinstance(error, Busy) else "late")
         # The answer may have come in time and the event loop been late.
-        if not self._complete and time.monotonic() > self._deadline(window):
+        if time.monotonic() > window.deadline:
             return self._drop(window, "late")
         return self._answer(window, prediction)
 
     async def _infer(self, window: LiveWindow, tensor: Tensor) -> Prediction:
         """Return the prediction. Raises Late; and Busy, unless `complete`."""
         assert window.model is not None  # set before it is put
+        settings = self._gateway.settings
         while True:
             try:
                 return await self._gateway.infer(
                     window.model,
                     tensor,
-                    deadline=self._deadline(window),
+                    deadline=min(window.deadline, time.monotonic() + settings.clip_deadline),
                     live=True,
                     stream=self._stream,
                 )
@@ -141,13 +160,6 @@ class Outbox:
                 if not self._complete:
                     raise
                 await asyncio.sleep(RETRY_S)
-
-    def _deadline(self, window: LiveWindow) -> float:
-        """Return the time.monotonic() after which the result has expired."""
-        settings = self._gateway.settings
-        if self._complete:
-            return time.monotonic() + settings.clip_deadline
-        return window.arrived + settings.window_deadline
 
     def _drop(self, window: LiveWindow, reason: protocol.DropReason) -> protocol.Dropped:
         self._account.drop(window.start_sample, window.end_sample)
@@ -166,9 +178,14 @@ class Outbox:
             labels=prediction.labels,
             version=prediction.version,
             age_ms=protocol.Age(
-                total=round(1e3 * (time.monotonic() - window.arrived), 3),
+                total=round(1e3 * (time.monotonic() - window.due), 3),
+                waiting=round(window.waiting_ms, 3),
                 features=round(window.features_ms, 3),
                 queue=round(prediction.queue_ms, 3),
                 model=round(prediction.model_ms, 3),
             ),
         )
+
+
+def _nothing() -> None:
+    """Resume nobody."""

@@ -6,6 +6,7 @@ A `LiveWindow` also has fields that the handler and the outbox set: times, model
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
     from models.store import Model
     from service.inference.gateway import Prediction
 
-PARTS_PER_S = 4
+PARTS_PER_S = 2
 """Longer messages are processed in parts, so that other streams get their turn."""
 BUFFERED_S = 0.5
 """Seconds of sound up to which messages that complete no window are buffered: each call has a fixed
 cost."""
+GATHERED_S = 1.0
+"""Seconds of sound that wait for a turn at most."""
+MAX_LAG_S = 0.05
+"""Seconds of sound that resampling holds back at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +73,14 @@ class LiveWindow:
     end_sample: int
     tensor: Tensor | None
     """None if the window is dropped: load was shed, or it was the oldest in a full outbox."""
-    arrived: float = 0.0
-    """time.monotonic() of the last byte that it needed."""
+    needs: int = 0
+    """It can be computed once the sample before this one is there, at the client's rate."""
+    due: float = 0.0
+    """time.monotonic() when the last byte that it needed was due by the stream's clock."""
+    deadline: float = math.inf
+    """time.monotonic() after which its result has expired."""
+    waiting_ms: float = 0.0
+    """From `due` until its features were computed."""
     features_ms: float = 0.0
     model: Model | None = None
     """The version that answers it: the current one when the window was complete."""
@@ -103,8 +114,7 @@ class Windower:
         config.check_hop(start.hop, shortest=min_hop)
         self.hop = config.live_hop(start.hop)
         """Samples at the model's rate."""
-        self.shedding = (1, 0)
-        """One of so many windows is computed, and its offset: window numbers modulo the first."""
+        self._compute_from = 0  # windows that begin before it, at the model's rate, are shed
         self.account = SampleAccount()
         self._start = start
         self._config = config
@@ -114,6 +124,7 @@ class Windower:
         self._next = start.first_sample
         self._part = start.sample_rate // PARTS_PER_S
         self._max_buffered = round(BUFFERED_S * start.sample_rate)
+        self._max_gathered = round(GATHERED_S * start.sample_rate)
         self._chunks: list[Samples] = []
         self._buffered = 0
         self._restart(start.first_sample)
@@ -138,6 +149,24 @@ class Windower:
             events = []
         if events:
             yield events
+
+    @property
+    def wanted(self) -> int:
+        """Sample of the client that completes the next window, or a turn's worth of sound."""
+        return min(self._due, self._next + self._max_gathered)
+
+    def shed(self, before: int, *, newest_at: int | None) -> None:
+        """Do not compute windows that need only samples before `before`, except the newest.
+
+        newest_at: end of the samples that are there, some still to be fed; None: no exception.
+        """
+        rate, window = self._config.sample_rate, self._config.window
+        first = self._grid.to_model(before) - window
+        if newest_at is not None:
+            lag = MAX_LAG_S if self._start.sample_rate != rate else 0.0
+            newest = self._grid.to_model(newest_at) - round(lag * rate) - window
+            first = min(first, newest // self.hop * self.hop)
+        self._compute_from = max(self._compute_from, first)
 
     def finish(self) -> list[Event]:
         """Return the windows that the end completes. Samples that fill no window are the tail."""
@@ -192,11 +221,13 @@ class Windower:
         return events
 
     def _windows(self, samples: Samples) -> Iterator[LiveWindow]:
-        for start, end, tensor in self._extractor.feed(samples, should_compute=self._is_computed):
+        windows = self._extractor.feed(samples, should_compute=self._is_computed)
+        lag = self._grid.to_model(self._next) - self._extractor.position
+        for start, end, tensor in windows:
             # The resampler's last sample may round to one past what was received.
             end_sample = min(self._grid.to_client(end), self._next)
-            yield LiveWindow(start, end, self._grid.to_client(start), end_sample, tensor)
+            needs = min(self._grid.to_client(end + max(0, lag)), self._next)
+            yield LiveWindow(start, end, self._grid.to_client(start), end_sample, tensor, needs)
 
     def _is_computed(self, start: int) -> bool:
-        one_of, offset = self.shedding
-        return start // self.hop % one_of == offset % one_of
+        return start >= self._compute_from

@@ -17,7 +17,7 @@ WINDOW = protocol.Window(
     scores={"violin": 0.75, "piano": 0.25},
     labels=("violin",),
     version="1",
-    age_ms=protocol.Age(total=3.0, features=1.0, queue=0.5, model=0.5),
+    age_ms=protocol.Age(total=3.0, waiting=1.0, features=1.0, queue=0.5, model=0.5),
 )
 SERVER_MESSAGES = [
     protocol.Ready(

@@ -34,7 +34,7 @@ def window(violin=0.9, cello=0.1, *, age=3.0):
     labels = tuple(
         name for name, threshold in (("violin", 0.4), ("cello", 0.5)) if scores[name] >= threshold
     )
-    ages = Age(total=age, features=1, queue=1, model=1)
+    ages = Age(total=age, waiting=0, features=1, queue=1, model=1)
     return Window(
         start=0,
         end=2,

@@ -1,37 +1,24 @@
-"""Load is shed while the event loop lags, and no longer."""
+"""Load shedding lasts from the first dropped window until none was dropped for a while."""
 
-from service.inference.load_shedding import (
-    HIGH_LAG_MS,
-    HIGH_TICKS,
-    LOW_LAG_MS,
-    LOW_TICKS,
-    MAX_ONE_OF,
-    LoadShedder,
-)
+import pytest
+
+from service.inference.load_shedding import QUIET_S, LoadShedder
 
 
-def test_lasting_high_lag_sheds_load_and_lasting_low_lag_ends_it():
-    shedder, seen = LoadShedder(), []
-    for ms in (
-        HIGH_LAG_MS,
-        *[9_999.0] * (HIGH_TICKS - 1),
-        HIGH_LAG_MS,
-        *[HIGH_LAG_MS + 1] * (HIGH_TICKS - 1),
-    ):
-        shedder.update(ms)
-        assert shedder.one_of == 1
-    for _ in range(100):
-        shedder.update(HIGH_LAG_MS + 1)
-        seen.append(shedder.one_of)
-    assert seen[:4] == [2, 3, 4, 6]
-    assert seen[-1] == MAX_ONE_OF
-    for _ in range(LOW_TICKS - 1):
-        shedder.update(LOW_LAG_MS)
-    assert shedder.one_of == MAX_ONE_OF
-    shedder.update(LOW_LAG_MS + 1)
-    for _ in range(LOW_TICKS):
-        shedder.update(LOW_LAG_MS)
-    assert shedder.one_of == MAX_ONE_OF * 3 // 4
-    for _ in range(100 * LOW_TICKS):
-        shedder.update(0)
-    assert shedder.one_of == 1
+def test_without_a_dropped_window_no_load_is_shed():
+    assert LoadShedder().duration_s(1e9) == 0.0
+
+
+def test_load_shedding_lasts_as_long_as_no_pause_is_longer_than_the_bound():
+    shedder = LoadShedder()
+    for number in range(5):
+        shedder.record(100.0 + number * QUIET_S)
+    assert shedder.duration_s(100.0 + 5 * QUIET_S) == pytest.approx(5 * QUIET_S)
+    assert shedder.duration_s(100.0 + 5 * QUIET_S + 1e-6) == 0.0
+
+
+def test_after_a_quiet_time_it_begins_anew():
+    shedder = LoadShedder()
+    shedder.record(100.0)
+    shedder.record(100.0 + QUIET_S + 1e-6)
+    assert shedder.duration_s(101.0 + QUIET_S + 1e-6) == pytest.approx(1.0)

@@ -73,7 +73,8 @@ async def test_every_window_is_answered_in_order_and_every_sample_accounted_for(
     assert windows[0]["labels"] == ["tone"]
     assert windows[-1]["labels"] == ["noise"]
     assert all(
-        set(window["age_ms"]) == {"total", "features", "queue", "model"} for window in windows
+        set(window["age_ms"]) == {"total", "waiting", "features", "queue", "model"}
+        for window in windows
     )
     end = messages[-1]
     assert end == {

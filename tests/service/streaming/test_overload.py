@@ -5,7 +5,6 @@ import threading
 import time
 
 import aiohttp
-import numpy as np
 import pytest
 
 from service.streaming.windower import LiveWindow
@@ -135,8 +134,7 @@ async def test_no_client_blocks_the_event_loop(serve, size):
 
     sending = asyncio.create_task(asyncio.to_thread(asyncio.run, client()))
     await until(begun.is_set)
-    server.gateway.loop_monitor.stop()
-    server.gateway.loop_monitor.clock = clock = StepClock()
+    server.gateway.turns.clock = clock = StepClock()
     sent.wait(0.5)  # so that as much as possible lies there at once
     stints, before = [], clock.now
     while not sending.done():
@@ -147,45 +145,17 @@ async def test_no_client_blocks_the_event_loop(serve, size):
     assert 0 < max(stints) < 20 * MS
 
 
-async def test_time_in_the_event_loop_counts_as_age(serve, monkeypatch):
-    server = await serve()
-    monitor, turn, waits = server.gateway.loop_monitor, asyncio.Event(), []
-
-    async def admit():
-        waits.append(time.monotonic())
-        await turn.wait()
-        waits.append(time.monotonic())
-
-    async with server.stream() as socket:
-        await begin(socket)
-        monkeypatch.setattr(monitor, "admit", admit)
-        await socket.send_bytes(pcm(noise(2)))
-        await until(lambda: waits)
-        await asyncio.sleep(20 * MS)
-        turn.set()
-        told = (await socket.receive_json())["age_ms"]["total"]
-    assert told >= (waits[1] - waits[0]) / MS
-
-
-async def test_a_lagging_loop_computes_fewer_windows_and_reports_which(serve):
-    server = await serve()
-    server.gateway.loop_monitor.stop()  # as late as the test says
-    server.gateway.loop_monitor.load_shedder.one_of = 3
-    async with server.stream() as socket, server.stream() as slowed:
-        await begin(socket, hop=0.1)
-        await begin(slowed, hop=0.1, on_overload="complete")
-        for each in (socket, slowed):
-            await each.send_bytes(pcm(noise(3)))
-            await each.send_json({"type": "end"})
-        *messages, end, _ = await rest_of(socket)
-        *complete, _, _ = await rest_of(slowed)
-    starts = [each.get("start_sample", each.get("from_sample")) for each in messages]
-    assert starts == [n * HOP for n in range(len(starts))]
-    assert {each["reason"] for each in messages if each["type"] == "dropped"} == {"overload"}
-    answered = [n for n, each in enumerate(messages) if each["type"] == "window"]
-    assert len(answered) >= 3
-    assert set(np.diff(answered)) == {3}
-    scores = {each["start_sample"]: each["scores"] for each in complete}
-    assert len(scores) == len(messages)
-    assert all(messages[n]["scores"] == scores[n * HOP] for n in answered)
-    assert adds_up(end)
+@pytest.mark.parametrize(("over", "status"), [(-1.0, 101), (1.0, 503)])
+async def test_a_server_that_sheds_load_for_long_rejects_new_streams(serve, over, status):
+    server = await serve(max_shedding=5)
+    now = server.gateway.turns.clock()
+    for ago in range(30, -1, -1):
+        server.gateway.load_shedder.record(now - (5 + over) * ago / 30)
+    try:
+        async with server.stream() as socket:
+            assert (await begin(socket))["type"] == "ready"
+        answered, headers = 101, {}
+    except aiohttp.WSServerHandshakeError as error:
+        answered, headers = error.status, error.headers
+    assert answered == status
+    assert ("Retry-After" in headers) is (status == 503)

@@ -6,9 +6,13 @@ import random
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from aiohttp._websocket.reader import WebSocketReader
 
+from common.budget import Budget
 from service.api.context import BODY_BUDGET
-from service.streaming.unfinished import PIECE, UNCOUNTED, FrameScanner
+from service.settings import Settings
+from service.streaming.connection import Inbox
+from service.streaming.unfinished import PIECE, UNCOUNTED, BoundedReader
 from tests.service.conftest import begin, noise, pcm, rest_of, tone, until, wav
 
 UPGRADE = (
@@ -135,23 +139,37 @@ async def test_compressed_messages_are_refused_unread(serve):
         assert (await sender.close_code())[0] == 1002
 
 
+class Stub:
+    """The connection of an inbox."""
+
+    _reading_paused = False
+
+    def pause_reading(self):
+        pass
+
+
 @pytest.mark.parametrize("seed", range(20))
-def test_the_count_is_that_of_the_message_under_way_however_the_bytes_are_cut(seed):
+async def test_the_count_is_that_of_the_message_under_way_however_the_bytes_are_cut(seed):
     rng = random.Random(seed)
-    text, expected = b"", 0
-    for _ in range(rng.randrange(1, 30)):
-        opcode = rng.choice([BINARY, CONTINUATION, PING])
-        size = rng.choice([0, 1, 125]) if opcode == PING else rng.choice([0, 1, 125, 126, 70_000])
-        last = opcode == PING or rng.random() < 0.4
-        text += frame(opcode, bytes(size), last=last)
-        if opcode != PING:
-            expected = 0 if last else expected + size
-    cut = size = rng.randrange(0, 100)
-    text += frame(BINARY, bytes(size), last=False, length=200)
-    expected += cut
-    scanner, at, reads = FrameScanner(), 0, 0
-    while at < len(text):
-        step = rng.choice([1, 2, 7, 1_000, 100_000])
-        scanner.feed(text[at : at + step])
-        at, reads = at + step, reads + 1
-    assert expected <= scanner.unfinished <= expected + PIECE * (reads + 30)
+    text, frames, expected = b"", 30, 0
+    under_way = False
+    for _ in range(rng.randrange(1, frames)):
+        is_ping, last = rng.random() < 0.3, rng.random() < 0.4
+        size = rng.choice([0, 1, 125]) if is_ping else rng.choice([0, 1, 125, 126, 70_000])
+        opcode = PING if is_ping else CONTINUATION if under_way else BINARY
+        text += frame(opcode, bytes(size), last=last or is_ping)
+        if not is_ping:
+            under_way, expected = not last, 0 if last else expected + size
+    size = rng.randrange(0, 100)
+    text += frame(CONTINUATION if under_way else BINARY, bytes(size), last=False, length=200)
+    inbox, budget = Inbox(Stub(), Settings()), Budget(10**9, "bytes")
+    parser = WebSocketReader(inbox, 0, compress=False, decode_text=True)
+    with budget.hold(0) as memory:
+        reader, at, reads = BoundedReader(parser, inbox, memory), 0, 0
+        while at < len(text):
+            step = rng.choice([1, 2, 7, 1_000, 100_000])
+            reader.feed_data(text[at : at + step])
+            at, reads = at + step, reads + 1
+            assert budget.used == max(0, reader.unfinished - UNCOUNTED)
+    most = expected + size + frames * (14 + 125) + PIECE * reads
+    assert expected + size <= reader.unfinished <= most

@@ -1,0 +1,69 @@
+"""Turns of the event loop: in order, few in one iteration, each told how long it has waited."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from service.inference.turns import ITERATION_S, Turns
+from tests.service.helpers.virtual_loop import on_virtual_loop
+
+MS = 1e-3
+
+
+@on_virtual_loop
+async def test_a_burst_does_not_block_the_loop_and_is_served_in_order(loop):
+    turns, done, iterations = Turns(clock=loop.time), [], [loop.time()]
+
+    def work_of(number):
+        def work(_):
+            loop.work(MS)
+            done.append(number)
+
+        return work
+
+    for number in range(100):
+        turns.request(work_of(number))
+    assert not done
+    while len(turns):
+        await asyncio.sleep(0)
+        iterations.append(loop.time())
+    assert done == list(range(100))
+    longest = max(late - early for early, late in itertools.pairwise(iterations))
+    assert ITERATION_S <= longest < ITERATION_S + 2 * MS
+
+
+@on_virtual_loop
+async def test_work_is_told_how_long_it_has_waited(loop):
+    turns, waits = Turns(clock=loop.time), []
+    turns.request(lambda _: loop.work(0.3))
+    turns.request(waits.append)
+    await asyncio.sleep(0)
+    assert not waits  # the iteration was used up
+    loop.work(0.2)
+    await asyncio.sleep(0)
+    assert waits == [pytest.approx(0.5)]
+
+
+@on_virtual_loop
+async def test_work_that_requests_another_turn_comes_after_what_waits(loop):
+    turns, order = Turns(clock=loop.time), []
+
+    def long(_):
+        order.append("long")
+        if order.count("long") < 3:
+            turns.request(long)
+
+    turns.request(long)
+    turns.request(lambda _: order.append("short"))
+    for _ in range(3):
+        await turns.wait()
+    assert order == ["long", "short", "long", "long"]
+
+
+@on_virtual_loop
+async def test_nothing_is_scheduled_when_nothing_waits(loop):
+    turns = Turns(clock=loop.time)
+    await turns.wait()
+    await asyncio.sleep(0)
+    assert not loop._ready
