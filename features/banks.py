@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.config import AudioConfig
-from features.layout import digit_reversed
+from features.layout import BANDS, digit_reversed
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -33,6 +33,8 @@ class Tables:
 
     window: Doubles
     """Periodic Hann, shape (n_fft,)."""
+    half_window: Doubles
+    """Half of it, because untangling the transform doubles the result."""
     twiddles: Doubles
     """w, w**2, w**3 as (re, im) for the radix-4 butterflies, shape (n_fft / 8 * 6,)."""
     untangle: Doubles
@@ -47,6 +49,10 @@ class Tables:
     """Non-zero mel weights, band after band."""
     bin_hz: Doubles
     """Hertz between bins, shape (1,)."""
+    cosines: Floats
+    """Of the DCT after its FFT, cos(pi k / (2 * BANDS)) for k = 1 .. BANDS."""
+    turns: Floats
+    """Twiddles of the FFT inside the DCT as (cos, sin), pass after pass."""
     peak_bins: tuple[int, int]
     """First and one past the last bin that is searched for peaks of the tuning."""
 
@@ -61,8 +67,10 @@ def tables(config: AudioConfig) -> Tables:
     rows = [np.flatnonzero(row) for row in bank]
     frequencies = np.fft.rfftfreq(n, 1.0 / config.sample_rate)
     peaks = np.flatnonzero((frequencies >= PITCH_RANGE[0]) & (frequencies < PITCH_RANGE[1]))
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
     return Tables(
-        window=0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n),
+        window=window,
+        half_window=window / 2,
         twiddles=np.ascontiguousarray(phase).view(np.float64).ravel(),
         untangle=untangle.view(np.float64),
         places=digit_reversed(),
@@ -70,8 +78,26 @@ def tables(config: AudioConfig) -> Tables:
         mel_offset=np.cumsum([0, *(row[-1] - row[0] + 1 for row in rows)]),
         mel_weights=np.concatenate([bank[i, row[0] : row[-1] + 1] for i, row in enumerate(rows)]),
         bin_hz=np.array([config.sample_rate / n]),
+        cosines=np.cos(np.pi * np.arange(1, BANDS + 1) / (2 * BANDS)).astype(np.float32),
+        turns=_turns(),
         peak_bins=(int(peaks[0]), int(peaks[-1]) + 1),
     )
+
+
+def _turns() -> Floats:
+    """Return the twiddles of a real FFT of `BANDS` points with the factors 2, 4, 4, 4."""
+    parts, groups = [], 1
+    # The last factor needs none.
+    for factor in (2, 4, 4):
+        points = BANDS // (groups * factor)
+        for j in range(1, factor):
+            angles = 2 * np.pi * j * groups * np.arange(1, (points - 1) // 2 + 1) / BANDS
+            part = np.zeros(points - 1)
+            part[0 : 2 * angles.size : 2] = np.cos(angles)
+            part[1 : 2 * angles.size : 2] = np.sin(angles)
+            parts.append(part)
+        groups *= factor
+    return np.concatenate(parts).astype(np.float32)
 
 
 def mel_bank(config: AudioConfig) -> Floats:

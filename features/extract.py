@@ -22,6 +22,7 @@ FEATURE_NAMES: tuple[str, ...] = (
 
 KEPT = 1_000
 """Frames, some 20 s, up to which a thread keeps its scratch for the next call."""
+_EDGES = address(TUNING_EDGES)
 _local = threading.local()
 
 
@@ -108,6 +109,7 @@ class Frames:
         # The kernels get addresses only: keep the arrays alive.
         self._tables = tables(config)
         self._table_addresses = _addresses_of(self._tables)
+        self._cosines = address(self._tables.cosines), address(self._tables.turns)
         self._entries = entries()
         full_rows = rows if self._full else 0
         self._stats = np.zeros((full_rows, 6))
@@ -127,6 +129,7 @@ class Frames:
             self._tuned,
         )
         self._rows = np.array([address(each) for each in rows_of])
+        self._addresses = address(self._table_addresses), address(self._rows)
 
     def analyse(
         self, signal: Samples, *, offset: int, real: tuple[int, int], row: int, count: int
@@ -136,40 +139,42 @@ class Frames:
         `real` says which samples are no padding. `signal` must hold 2048 samples behind the last
         block of eight frames.
         """
-        places = (
-            address(self._table_addresses),
-            _scratch(),
-            address(self._rows),
-            address(signal),
-        )
-        self._entries["analyse"](*places, offset, *real, row, count, self._full)
+        of_tables, of_rows = self._addresses
+        places = of_tables, _scratch(), of_rows, address(signal)
+        most = self._entries["analyse"](*places, offset, *real, row, count, self._full)
         mel = self._mel[row : row + count]
         np.maximum(mel, np.float32(1e-10), out=mel)
         np.log10(mel, out=mel)
         np.multiply(mel, np.float32(10), out=mel)
-        if self._full:
+        if most:
             # numpy's own float32 logarithm, because one unit in the last place can move a peak to
             # the next bin.
-            notes = self._notes[row : row + count]
+            notes = self._notes[row : row + count, :most]
             np.log2(notes, out=notes)
 
     def tensor(self, rows: Integers) -> Floats:
         """Return the tensor of the window of these rows, float32 (26,) or (n_mels, frames)."""
+        if not self._full:
+            return np.ascontiguousarray(self._decibels(rows).T)
+        window = address(rows), rows.size, self._addresses[1]
+        tuning = self._entries["tuning_bin"](*window, _EDGES, _heights(rows.size))
+        vector = np.empty(6 + self.config.n_mfcc, np.float32)
+        bank, out = chroma_bank(self.config, tuning), address(vector)
+        self._entries["summarise"](*window, tuning, address(bank), out)
+        if self.config.n_mels == layout.BANDS:
+            cepstra = out + 6 * vector.itemsize
+            self._entries["mean_cepstra"](*window, *self._cosines, cepstra, self.config.n_mfcc)
+        else:
+            # Frame by frame in float32, with the rounding of librosa, as the kernel does.
+            each = scipy.fft.dct(self._decibels(rows), type=2, norm="ortho", axis=1)
+            vector[6:] = each[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)
+        return vector
+
+    def _decibels(self, rows: Integers) -> Floats:
+        """Return the mel bands of these rows, clipped at 80 dB below their maximum."""
         decibels = self._mel[rows]
         np.maximum(decibels, decibels.max() - np.float32(80), out=decibels)
-        if not self._full:
-            return np.ascontiguousarray(decibels.T)
-        window = (address(rows), rows.size, address(self._rows))
-        tuning = self._entries["tuning_bin"](
-            *window, address(TUNING_EDGES), address(_heights(rows.size))
-        )
-        vector = np.empty(6 + self.config.n_mfcc, np.float32)
-        bank = chroma_bank(self.config, tuning)
-        self._entries["summarise"](*window, tuning, address(bank), address(vector))
-        # Frame by frame in float32, with the rounding of librosa: it is visible in means near zero.
-        cepstra = scipy.fft.dct(decibels, type=2, norm="ortho", axis=1, overwrite_x=True)
-        vector[6:] = cepstra[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)
-        return vector
+        return decibels
 
 
 def reach(count: int) -> int:
@@ -181,26 +186,29 @@ def reach(count: int) -> int:
 def _scratch() -> int:
     """Return the address of this thread's scratch of 260 kB for one block of eight frames."""
     if not hasattr(_local, "scratch"):
-        half, bins = layout.HALF * LANES, layout.BINS * LANES
         columns = _aligned(layout.HOP * layout.STRIDE, np.float32)
-        parts = [_aligned(half, np.float64) for _ in range(2)]
-        _local.blocks = (columns, *parts, _aligned(bins, np.float32), _aligned(bins, np.float32))
-        _local.scratch = np.array([address(each) for each in _local.blocks])
-    return address(_local.scratch)
+        transform = _aligned(layout.HALF * layout.PAIR, np.float64)
+        bins = [_aligned(layout.BINS * LANES, np.float32) for _ in range(3)]
+        _local.blocks = (columns, transform, *bins)
+        _local.places = np.array([address(each) for each in _local.blocks])
+        _local.scratch = address(_local.places)
+    scratch: int = _local.scratch
+    return scratch
 
 
-def _heights(rows: int) -> npt.NDArray[np.float32]:
-    """Return this thread's scratch for all peaks of a window."""
+def _heights(rows: int) -> int:
+    """Return the address of this thread's scratch for all peaks of a window."""
     if not hasattr(_local, "heights") or _local.heights.size < rows * PEAKS:
         _local.heights = np.empty(rows * PEAKS, np.float32)
-    heights: npt.NDArray[np.float32] = _local.heights
+        _local.of_heights = address(_local.heights)
+    heights: int = _local.of_heights
     return heights
 
 
 def _addresses_of(tables: Tables) -> Integers:
     """Return the arguments of the kernels: addresses of tables, number of bands, `peak_bins`."""
     arrays = (
-        tables.window, tables.twiddles, tables.untangle, tables.places, tables.mel_start,
+        tables.half_window, tables.twiddles, tables.untangle, tables.places, tables.mel_start,
         tables.mel_offset, tables.mel_weights, tables.bin_hz,
     )  # fmt: skip
     addresses = [address(each) for each in arrays]

@@ -11,10 +11,10 @@ import sys
 from llvmlite import binding
 from numba import njit, types
 
-from features import kernels, mixing, window
+from features import cepstrum, kernels, mixing, window
 from features.arrays import doubles, floats, integers, rows32, rows64, shorts
 from features.kernel_loader import ENTRIES, symbol
-from features.layout import BINS, HALF, HOP, LANES, N_FFT, PEAKS, STRIDE
+from features.layout import BANDS, BINS, HALF, HOP, LANES, N_FFT, PAIR, PEAKS, STRIDE
 
 MANY = 2**31
 """Length of arrays whose length only the caller knows."""
@@ -24,7 +24,7 @@ def analyse(tables, scratch, frames, signal, offset, start, stop, row, count, fu
     """Run `kernels.analyse`; tables, scratch, frames: addresses of their parts' addresses."""
     t, s, f = integers(tables, 11), integers(scratch, 5), integers(frames, 7)
     bands = t[8]
-    kernels.analyse(
+    return kernels.analyse(
         floats(signal, MANY),
         offset,
         start,
@@ -35,7 +35,7 @@ def analyse(tables, scratch, frames, signal, offset, start, stop, row, count, fu
             doubles(t[7], 1)[0], (t[9], t[10]),
         ),
         (
-            floats(s[0], HOP * STRIDE), doubles(s[1], HALF * LANES), doubles(s[2], HALF * LANES),
+            floats(s[0], HOP * STRIDE), doubles(s[1], HALF * PAIR), floats(s[2], BINS * LANES),
             floats(s[3], BINS * LANES), floats(s[4], BINS * LANES),
         ),
         (
@@ -46,7 +46,6 @@ def analyse(tables, scratch, frames, signal, offset, start, stop, row, count, fu
         count,
         full != 0,
     )  # fmt: skip
-    return 0
 
 
 def tuning_bin(rows, count, frames, edges, scratch):
@@ -71,6 +70,14 @@ def summarise(rows, count, frames, tuning, bank, out):
         rows32(bank, BINS),
         floats(out, 6),
     )
+    return 0
+
+
+def mean_cepstra(rows, count, frames, cosines, turns, out, size):
+    """Run `cepstrum.mean_cepstra` for the first `size` coefficients."""
+    chosen, mel = integers(rows, count), floats(integers(frames, 7)[1], MANY)
+    tables = floats(cosines, BANDS), floats(turns, MANY)
+    cepstrum.mean_cepstra(chosen, mel, *tables, floats(out, size))
     return 0
 
 
@@ -99,7 +106,7 @@ def build() -> bytes:
         jit=True,
     )
     whole = binding.parse_assembly("")
-    for entry in (analyse, tuning_bin, summarise, mix_int16, mix_float32):
+    for entry in (analyse, tuning_bin, summarise, mean_cepstra, mix_int16, mix_float32):
         whole.link_in(binding.parse_assembly(_assembly(entry)))
     whole.verify()
     return bytes(machine.emit_object(whole))

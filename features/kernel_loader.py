@@ -22,10 +22,14 @@ from llvmlite import binding
 from common.atomic import write_atomic
 
 Entry: TypeAlias = Callable[..., int]
-ENTRIES = {"analyse": 10, "tuning_bin": 5, "summarise": 6, "mix_int16": 4, "mix_float32": 4}
+ENTRIES = {
+    "analyse": 10, "tuning_bin": 5, "summarise": 6, "mean_cepstra": 7, "mix_int16": 4,
+    "mix_float32": 4,
+}  # fmt: skip
 """The functions of `features.kernel_compiler`, and how many numbers each takes."""
 SOURCES = (
-    "layout", "arrays", "simd", "transform", "kernels", "window", "mixing", "kernel_compiler",
+    "layout", "arrays", "simd", "transform", "kernels", "window", "cepstrum", "mixing",
+    "kernel_compiler",
 )  # fmt: skip
 FOLDER = Path(__file__).parent
 _engines: list[binding.ExecutionEngine] = []

@@ -31,7 +31,6 @@ from features.simd import (
     lane,
     load32,
     lowest_bit,
-    max8,
     splat32,
     splat64,
     store32,
@@ -44,23 +43,12 @@ HOPS = BLOCK // HOP
 
 
 @jit
-def _shape(spectrum, cumulated, bin_hz, stats, row, used):
+def _shape(sums, running, cumulated, bin_hz, stats, row, used):
     """Spectral centroid, bandwidth (p=2) and roll-off (0.85) of each lane.
 
-    The running sum stays float32 and in order, as numpy's cumsum does for librosa: only so is
-    roll-off bit-equal.
+    sums: what `magnitudes` returns; running: the last of the sums in `cumulated`.
     """
-    running = splat32(np.float32(0))
-    total, first, second = splat64(0.0), splat64(0.0), splat64(0.0)
-    for k in range(BINS):
-        magnitude = load32(spectrum, k * LANES)
-        running = running + magnitude
-        store32(cumulated, k * LANES, running)
-        wide, position = widen(magnitude), splat64(float(k))
-        moment = wide * position
-        total = total + wide
-        first = first + moment
-        second = second + moment * position
+    _, total, first, second = sums
     for i in range(used):
         weight = lane(total, i)
         if weight < np.finfo(np.float32).tiny:
@@ -94,26 +82,29 @@ def _mel(power, mel_start, mel_offset, mel_weights, mel, row, used):
 
 
 @jit
-def _power(spectrum, power):
-    """Square in float32, as librosa does, and return the largest of each lane."""
-    largest = splat32(np.float32(0))
-    for k in range(BINS):
-        magnitude = load32(spectrum, k * LANES)
-        square = magnitude * magnitude
-        largest = max8(largest, square)
-        store32(power, k * LANES, square)
-    return largest
+def _keep_power(spectrum, power, cumulated, tile, rows, row, used):
+    """Write the power spectra frame by frame, in tiles of eight bins; sum up the magnitudes.
 
-
-@jit
-def _keep_power(power, tile, rows, row, used):
-    """Write the power spectra frame by frame, through a tile of eight bins."""
+    The running sum stays float32 and in order, as numpy's cumsum does for librosa: only so is
+    roll-off bit-equal. Its additions wait for each other; the tiles are turned meanwhile. Returns
+    the whole sum of each lane.
+    """
+    running = splat32(np.float32(0))
     for k in range(0, HALF, LANES):
-        transpose8(power, k * LANES, LANES, tile, 0, LANES)
-        for i in range(used):
-            store32(rows, (row + i) * BINS + k, load32(tile, i * LANES))
+        for j in range(k, k + LANES):
+            running = running + load32(spectrum, j * LANES)
+            store32(cumulated, j * LANES, running)
+        if used == LANES:
+            transpose8(power, k * LANES, LANES, rows, row * BINS + k, BINS)
+        else:
+            transpose8(power, k * LANES, LANES, tile, 0, LANES)
+            for i in range(used):
+                store32(rows, (row + i) * BINS + k, load32(tile, i * LANES))
     for i in range(used):
         rows[row + i, HALF] = power[HALF * LANES + i]
+    running = running + load32(spectrum, HALF * LANES)
+    store32(cumulated, HALF * LANES, running)
+    return running
 
 
 @jit
@@ -161,10 +152,12 @@ def _peaks(power, largest, peak_bins, bin_hz, notes, heights, counts, row):
 @jit
 def _energy(signal, begin):
     """Sum of squares over one hop."""
-    total = splat64(0.0)
-    for n in range(begin, begin + HOP, LANES):
-        wide = widen(load32(signal, n))
-        total = total + wide * wide
+    # Two sums, because the additions of one wait for each other.
+    even, odd = splat64(0.0), splat64(0.0)
+    for n in range(begin, begin + HOP, 2 * LANES):
+        one, other = widen(load32(signal, n)), widen(load32(signal, n + LANES))
+        even, odd = even + one * one, odd + other * other
+    total = even + odd
     result = 0.0
     for i in range(LANES):
         result += lane(total, i)
@@ -218,24 +211,31 @@ def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, use
     window, twiddles, untangle, places, mel_start, mel_offset, mel_weights, bin_hz, peak_bins = (
         tables
     )
-    columns, _, _, spectrum, power = scratch
+    columns, _, spectrum, power, cumulated = scratch
     stats, mel, rows, notes, heights, counts, tuned = frames
-    magnitudes_of_block(signal, offset, window, twiddles, untangle, places, scratch)
-    largest = _power(spectrum, power)
+    sums = magnitudes_of_block(signal, offset, window, twiddles, untangle, places, scratch)
     _mel(power, mel_start, mel_offset, mel_weights, mel, row, used)
     if full:
-        _keep_power(power, columns, rows, row, used)
-        _shape(spectrum, power, bin_hz, stats, row, used)
+        running = _keep_power(spectrum, power, cumulated, columns, rows, row, used)
+        _shape(sums, running, cumulated, bin_hz, stats, row, used)
         _in_time(signal, offset, start, stop, stats, row, used)
         for i in range(used):
             tuned[row + i] = -1
-            _peaks(rows, lane(largest, i), peak_bins, bin_hz, notes, heights, counts, row + i)
+            _peaks(rows, lane(sums[0], i), peak_bins, bin_hz, notes, heights, counts, row + i)
 
 
 @jit
 def analyse(signal, offset, start, stop, tables, scratch, frames, row, count, full):
-    """Analyse `count` frames from `offset` on, in blocks of eight that `signal` must hold."""
+    """Analyse `count` frames from `offset` on, in blocks of eight that `signal` must hold.
+
+    Returns the most peaks of a frame, 0 unless `full`.
+    """
     for first in range(0, count, LANES):
         used = min(LANES, count - first)
         at = offset + first * HOP
         analyse_block(signal, at, start, stop, tables, scratch, frames, row + first, used, full)
+    most = 0
+    if full:
+        for i in range(row, row + count):
+            most = max(most, frames[5][i])
+    return most

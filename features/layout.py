@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 LANES = 8
+PAIR = 2 * LANES  # real and imaginary parts of a bin
 N_FFT = 2048
 HOP = 512
 HALF = N_FFT // 2
 BINS = HALF + 1
+BANDS = 128  # mel bands for which the cepstra are compiled
 BLOCK = N_FFT + (LANES - 1) * HOP
 STRIDE = 16  # the 11 hops of a block, padded
 PEAKS = 180  # more local maxima do not fit between 150 and 4000 Hz

@@ -5,8 +5,9 @@ machine has (one AVX-512 register, two of AVX2, four of NEON). Loops over lanes 
 Python do not vectorise here, because LLVM cannot prove that the arrays do not overlap.
 
 Inside kernels: `load64(array, i)`, `store64(array, i, v)`, `splat64(x)` and their 32-bit twins on
-flat contiguous arrays (i in elements, not checked), `+ - *`, `divide8`, `fma8`, `sqrt8`, `abs8`,
-`max8`, `min8`, `narrow(v)`, `widen(v)`, `lane(v, i)`, `greater8` (a bit per lane), `transpose8`.
+flat contiguous arrays (i in elements, not checked), `+ - *`, `product8`, `divide8`, `fma8`,
+`sqrt8`, `abs8`, `max8`, `min8`, `narrow(v)`, `widen(v)`, `lane(v, i)`, `greater8` (a bit per lane),
+`transpose8`.
 Source: numba's extension interface (`numba.extending`).
 """
 
@@ -119,6 +120,16 @@ def _overload_binary(python_operator: Any, instruction: str) -> None:
 _overload_binary(operator.add, "fadd")
 _overload_binary(operator.sub, "fsub")
 _overload_binary(operator.mul, "fmul")
+
+
+@intrinsic
+def product8(typingctx, left, right):
+    """Lane-wise product, rounded by itself: never fused with a sum."""
+
+    def codegen(context, builder, signature, args):
+        return builder.fmul(*args)
+
+    return left(left, left), codegen
 
 
 @intrinsic

@@ -130,6 +130,9 @@ class _Core:
         self._frames = Frames(config, rows=self._ring + LANES, kind=kind)
         self._buffer = np.zeros(config.window + min(PIECE, hop) + reach(LANES), np.float32)
         self._size = 0
+        # Rows behind those of the ring are the edges'; of eight only the outer four are frames.
+        self._cycle = np.tile(np.arange(self._ring), 2)
+        self._order = self._ring + np.array([0, 1, *[0] * self._ring, LANES - 2, LANES - 1])
 
     def append(self, samples: Samples) -> None:
         self._buffer[self._size : self._size + samples.size] = samples
@@ -141,7 +144,8 @@ class _Core:
     def tensor(self) -> Tensor:
         """Return the tensor of the window that begins here."""
         self._analyse_inner()
-        return self._frames.tensor(self._rows(self._analyse_edges()))
+        self._analyse_edges()
+        return self._frames.tensor(self._rows())
 
     def move(self) -> None:
         """Move to the next window."""
@@ -164,8 +168,8 @@ class _Core:
             )
             self._frame += count
 
-    def _analyse_edges(self) -> Integers:
-        """Analyse the two first and last frames as outer lanes of one block; return their rows."""
+    def _analyse_edges(self) -> None:
+        """Analyse the two first and last frames as outer lanes of one block."""
         step, half, window = self._config.hop_length, self._config.n_fft // 2, self._config.window
         edges = np.zeros(reach(LANES), np.float32)
         edges[half : 2 * half + step] = self._buffer[: half + step]
@@ -174,10 +178,9 @@ class _Core:
         edges[right : right + tail.size] = tail
         real = (half, right + tail.size)
         self._frames.analyse(edges, offset=0, real=real, row=self._ring, count=LANES)
-        return self._ring + np.array([0, 1, LANES - 2, LANES - 1])
 
-    def _rows(self, edges: Integers) -> Integers:
+    def _rows(self) -> Integers:
         """Return the rows of the window's frames, in order."""
-        first = self._start // self._config.hop_length + self._first
-        inner = (first + np.arange(self._ring)) % self._ring
-        return np.concatenate((edges[:2], inner, edges[2:]))
+        first = (self._start // self._config.hop_length + self._first) % self._ring
+        self._order[2:-2] = self._cycle[first : first + self._ring]
+        return self._order

@@ -2,8 +2,8 @@
 
 A real FFT of 2048 samples as a complex one of 1024 (even and odd samples): five radix-4 passes in
 place, decimated in frequency, in float64 as librosa's. After the first pass each quarter is
-finished while it lies in the nearest cache. Layout: [bin][lane]; re and im apart; bins come out in
-the order of their reversed base-4 digits (`digit_reversed`).
+finished while it lies in the nearest cache. Layout: [bin][re or im][lane]; bins come out in the
+order of their reversed base-4 digits (`digit_reversed`).
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from features.layout import BLOCK, HALF, HOP, LANES, STRIDE
+from features.layout import BLOCK, HALF, HOP, LANES, PAIR, STRIDE
 from features.simd import (
     abs8,
     divide8,
@@ -34,6 +34,7 @@ from features.simd import (
 # Without numba's reference counts, and so without its run-time library: what is compiled stands on
 # its own.
 jit = njit(nogil=True, error_model="numpy", _nrt=False)
+inline = njit(nogil=True, error_model="numpy", inline="always", _nrt=False)
 
 
 @jit
@@ -48,7 +49,7 @@ def interleave(signal, offset, columns):
 
 
 @jit
-def first_stage(columns, window, twiddles, re, im):
+def first_stage(columns, window, twiddles, z):
     """Window the frames, pack even and odd samples as complex numbers, first radix-4 butterfly.
 
     The four inputs of a butterfly lie a quarter frame apart, which is one hop: the same row,
@@ -64,47 +65,64 @@ def first_stage(columns, window, twiddles, re, im):
         ci = widen(load32(columns, odd + 2)) * splat64(window[2 * p + 2 * HOP + 1])
         dr = widen(load32(columns, even + 3)) * splat64(window[2 * p + 3 * HOP])
         di = widen(load32(columns, odd + 3)) * splat64(window[2 * p + 3 * HOP + 1])
-        _butterfly(
-            ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, p * LANES, HALF // 4 * LANES
-        )
+        _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, z, p * PAIR, HALF // 4 * PAIR)
 
 
-@njit(nogil=True, error_model="numpy", inline="always", _nrt=False)
-def _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, re, im, out, step):
+@inline
+def _butterfly(ar, ai, br, bi, cr, ci, dr, di, twiddles, p, z, out, step):
     """Radix-4 decimation in frequency; the four results go `step` apart."""
     t = 6 * p
     sum_r, sum_i, odd_r, odd_i = ar + cr, ai + ci, br + dr, bi + di
-    store64(re, out, sum_r + odd_r)
-    store64(im, out, sum_i + odd_i)
+    store64(z, out, sum_r + odd_r)
+    store64(z, out + LANES, sum_i + odd_i)
     w_r, w_i = splat64(twiddles[t + 2]), splat64(twiddles[t + 3])
     x_r, x_i = sum_r - odd_r, sum_i - odd_i
-    store64(re, out + 2 * step, x_r * w_r - x_i * w_i)
-    store64(im, out + 2 * step, x_r * w_i + x_i * w_r)
+    store64(z, out + 2 * step, x_r * w_r - x_i * w_i)
+    store64(z, out + 2 * step + LANES, x_r * w_i + x_i * w_r)
     sum_r, sum_i, odd_r, odd_i = ar - cr, ai - ci, br - dr, bi - di
     w_r, w_i = splat64(twiddles[t]), splat64(twiddles[t + 1])
     x_r, x_i = sum_r + odd_i, sum_i - odd_r
-    store64(re, out + step, x_r * w_r - x_i * w_i)
-    store64(im, out + step, x_r * w_i + x_i * w_r)
+    store64(z, out + step, x_r * w_r - x_i * w_i)
+    store64(z, out + step + LANES, x_r * w_i + x_i * w_r)
     w_r, w_i = splat64(twiddles[t + 4]), splat64(twiddles[t + 5])
     x_r, x_i = sum_r - odd_i, sum_i + odd_r
-    store64(re, out + 3 * step, x_r * w_r - x_i * w_i)
-    store64(im, out + 3 * step, x_r * w_i + x_i * w_r)
+    store64(z, out + 3 * step, x_r * w_r - x_i * w_i)
+    store64(z, out + 3 * step + LANES, x_r * w_i + x_i * w_r)
+
+
+@inline
+def _plain_butterfly(z, a, step):
+    """The butterfly in place whose twiddles are all 1: of the first point of a transform."""
+    b, c, d = a + step, a + 2 * step, a + 3 * step
+    ar, ai, br, bi = load64(z, a), load64(z, a + LANES), load64(z, b), load64(z, b + LANES)
+    cr, ci, dr, di = load64(z, c), load64(z, c + LANES), load64(z, d), load64(z, d + LANES)
+    sum_r, sum_i, odd_r, odd_i = ar + cr, ai + ci, br + dr, bi + di
+    store64(z, a, sum_r + odd_r)
+    store64(z, a + LANES, sum_i + odd_i)
+    store64(z, c, sum_r - odd_r)
+    store64(z, c + LANES, sum_i - odd_i)
+    sum_r, sum_i, odd_r, odd_i = ar - cr, ai - ci, br - dr, bi - di
+    store64(z, b, sum_r + odd_i)
+    store64(z, b + LANES, sum_i - odd_r)
+    store64(z, d, sum_r - odd_i)
+    store64(z, d + LANES, sum_i + odd_r)
 
 
 @jit
-def stage(re, im, twiddles, base, groups, quarter):
+def stage(z, twiddles, base, groups, quarter):
     """One radix-4 pass in place: `groups` transforms of 4 * `quarter` points from `base` on."""
     turn = HALF // (4 * quarter)
-    step = quarter * LANES
+    step = quarter * PAIR
     for group in range(groups):
-        start = (base + 4 * quarter * group) * LANES
-        for p in range(quarter):
-            a = start + p * LANES
+        start = (base + 4 * quarter * group) * PAIR
+        _plain_butterfly(z, start, step)
+        for p in range(1, quarter):
+            a = start + p * PAIR
             b, c, d = a + step, a + 2 * step, a + 3 * step
             _butterfly(
-                load64(re, a), load64(im, a), load64(re, b), load64(im, b),
-                load64(re, c), load64(im, c), load64(re, d), load64(im, d),
-                twiddles, p * turn, re, im, a, step,
+                load64(z, a), load64(z, a + LANES), load64(z, b), load64(z, b + LANES),
+                load64(z, c), load64(z, c + LANES), load64(z, d), load64(z, d + LANES),
+                twiddles, p * turn, z, a, step,
             )  # fmt: skip
 
 
@@ -121,31 +139,69 @@ def _magnitude(re, im):
     return sqrt8(fma8(ratio, ratio, splat32(np.float32(1)))) * larger
 
 
+@inline
+def _untangled(z, a, b, untangle, k):
+    """The sum and difference that are bins k and HALF - k: (re, im, re, im)."""
+    z_r, z_i, y_r, y_i = load64(z, a), load64(z, a + LANES), load64(z, b), load64(z, b + LANES)
+    even_r, even_i = z_r + y_r, z_i - y_i
+    odd_r, odd_i = z_i + y_i, y_r - z_r
+    w_r, w_i = splat64(untangle[2 * k]), splat64(untangle[2 * k + 1])
+    turn_r, turn_i = odd_r * w_r - odd_i * w_i, odd_r * w_i + odd_i * w_r
+    return even_r + turn_r, even_i + turn_i, even_r - turn_r, even_i - turn_i
+
+
 @jit
-def magnitudes(re, im, untangle, places, spectrum):
-    """Untangle the packed transform into the 1025 magnitudes of each frame."""
-    half = splat64(0.5)
-    for k in range(HALF // 2 + 1):
-        a, b = places[k] * LANES, places[(HALF - k) % HALF] * LANES
-        z_r, z_i, y_r, y_i = load64(re, a), load64(im, a), load64(re, b), load64(im, b)
-        even_r, even_i = half * (z_r + y_r), half * (z_i - y_i)
-        odd_r, odd_i = half * (z_i + y_i), half * (y_r - z_r)
-        w_r, w_i = splat64(untangle[2 * k]), splat64(untangle[2 * k + 1])
-        turn_r, turn_i = odd_r * w_r - odd_i * w_i, odd_r * w_i + odd_i * w_r
-        store32(spectrum, k * LANES, _magnitude(even_r + turn_r, even_i + turn_i))
-        store32(spectrum, (HALF - k) * LANES, _magnitude(even_r - turn_r, even_i - turn_i))
+def magnitudes(z, untangle, places, spectrum, power):
+    """Untangle the packed transform, of half the signal, into magnitudes and their squares.
+
+    Returns, of each lane, the largest square and three sums over the bins k: of the magnitudes, of
+    k times them and of k**2 times them. They cost nothing here, where the divisions and roots take
+    the time.
+    """
+    one = splat64(1.0)
+    low, high = splat64(0.0), splat64(float(HALF))
+    largest = splat32(np.float32(0))
+    total, first, second = splat64(0.0), splat64(0.0), splat64(0.0)
+    for k in range(HALF // 2):
+        a, b = places[k] * PAIR, places[(HALF - k) % HALF] * PAIR
+        x_r, x_i, y_r, y_i = _untangled(z, a, b, untangle, k)
+        x, y = _magnitude(x_r, x_i), _magnitude(y_r, y_i)
+        store32(spectrum, k * LANES, x)
+        store32(spectrum, (HALF - k) * LANES, y)
+        # Squared in float32, as librosa does.
+        square_x, square_y = x * x, y * y
+        store32(power, k * LANES, square_x)
+        store32(power, (HALF - k) * LANES, square_y)
+        largest = max8(max8(largest, square_x), square_y)
+        wide_x, wide_y = widen(x), widen(y)
+        moment_x, moment_y = wide_x * low, wide_y * high
+        total = total + (wide_x + wide_y)
+        first = first + (moment_x + moment_y)
+        second = second + moment_x * low
+        second = second + moment_y * high
+        low, high = low + one, high - one
+    k = HALF // 2
+    x_r, x_i, _, _ = _untangled(z, places[k] * PAIR, places[k] * PAIR, untangle, k)
+    x = _magnitude(x_r, x_i)
+    store32(spectrum, k * LANES, x)
+    store32(power, k * LANES, x * x)
+    moment = widen(x) * low
+    return max8(largest, x * x), total + widen(x), first + moment, second + moment * low
 
 
 @jit
 def magnitudes_of_block(signal, offset, window, twiddles, untangle, places, scratch):
-    """Write |X| of eight frames from `offset` on, `HOP` apart, to the spectrum, [bin][lane]."""
-    columns, re, im, spectrum, _ = scratch
+    """Write |X| and |X|**2 of eight frames from `offset` on, `HOP` apart, [bin][lane].
+
+    Returns what `magnitudes` does.
+    """
+    columns, z, spectrum, power, _ = scratch
     interleave(signal, offset, columns)
-    first_stage(columns, window, twiddles, re, im)
+    first_stage(columns, window, twiddles, z)
     for quarter in range(4):
         base = quarter * HALF // 4
-        stage(re, im, twiddles, base, 1, 64)
-        stage(re, im, twiddles, base, 4, 16)
-        stage(re, im, twiddles, base, 16, 4)
-        stage(re, im, twiddles, base, 64, 1)
-    magnitudes(re, im, untangle, places, spectrum)
+        stage(z, twiddles, base, 1, 64)
+        stage(z, twiddles, base, 4, 16)
+        stage(z, twiddles, base, 16, 4)
+        stage(z, twiddles, base, 64, 1)
+    return magnitudes(z, untangle, places, spectrum, power)

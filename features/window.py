@@ -7,8 +7,11 @@ import numpy as np
 
 from features.arrays import floats, integers, room
 from features.layout import BINS, CHROMA, HALF, LANES
-from features.simd import lane, load32, splat32
+from features.simd import fma8, lane, load32, splat32
 from features.transform import jit
+
+TILE = 4
+"""Rows whose chroma is computed together."""
 
 
 @jit
@@ -99,36 +102,66 @@ def _sum8(value):
 
 
 @jit
-def _chroma(power, row, bank, chroma):
-    """Mean of one frame's 12 chroma values, scaled to a maximum of 1; `chroma` is scratch."""
-    base = row * BINS
-    for c in range(0, 12, 6):
-        b = c * BINS
-        s0 = s1 = s2 = s3 = s4 = s5 = splat32(np.float32(0))
+def _chroma(power, rows, bank, sums):
+    """Write 12 chroma values of each of `TILE` rows to `sums`, three at a time.
+
+    So a weight is loaded once for four rows: the bank is larger than the nearest cache.
+    """
+    p0, p1, p2, p3 = rows[0] * BINS, rows[1] * BINS, rows[2] * BINS, rows[3] * BINS
+    zero = splat32(np.float32(0))
+    for c in range(0, 12, 3):
+        b0, b1, b2 = c * BINS, (c + 1) * BINS, (c + 2) * BINS
+        s00 = s01 = s02 = s10 = s11 = s12 = s20 = s21 = s22 = s30 = s31 = s32 = zero
         for k in range(0, HALF, LANES):
-            p = load32(power, base + k)
-            s0, s1 = s0 + p * load32(bank, b + k), s1 + p * load32(bank, b + BINS + k)
-            s2, s3 = (
-                s2 + p * load32(bank, b + 2 * BINS + k),
-                s3 + p * load32(bank, b + 3 * BINS + k),
-            )
-            s4, s5 = (
-                s4 + p * load32(bank, b + 4 * BINS + k),
-                s5 + p * load32(bank, b + 5 * BINS + k),
-            )
-        chroma[c], chroma[c + 1], chroma[c + 2] = _sum8(s0), _sum8(s1), _sum8(s2)
-        chroma[c + 3], chroma[c + 4], chroma[c + 5] = _sum8(s3), _sum8(s4), _sum8(s5)
-    for c in range(12):
-        chroma[c] += power[row, HALF] * bank[c, HALF]
+            w0, w1, w2 = load32(bank, b0 + k), load32(bank, b1 + k), load32(bank, b2 + k)
+            p = load32(power, p0 + k)
+            s00, s01, s02 = fma8(p, w0, s00), fma8(p, w1, s01), fma8(p, w2, s02)
+            p = load32(power, p1 + k)
+            s10, s11, s12 = fma8(p, w0, s10), fma8(p, w1, s11), fma8(p, w2, s12)
+            p = load32(power, p2 + k)
+            s20, s21, s22 = fma8(p, w0, s20), fma8(p, w1, s21), fma8(p, w2, s22)
+            p = load32(power, p3 + k)
+            s30, s31, s32 = fma8(p, w0, s30), fma8(p, w1, s31), fma8(p, w2, s32)
+        sums[c], sums[c + 1], sums[c + 2] = _sum8(s00), _sum8(s01), _sum8(s02)
+        sums[12 + c], sums[13 + c], sums[14 + c] = _sum8(s10), _sum8(s11), _sum8(s12)
+        sums[24 + c], sums[25 + c], sums[26 + c] = _sum8(s20), _sum8(s21), _sum8(s22)
+        sums[36 + c], sums[37 + c], sums[38 + c] = _sum8(s30), _sum8(s31), _sum8(s32)
+    for i in range(TILE):
+        for c in range(12):
+            sums[12 * i + c] += power[rows[i], HALF] * bank[c, HALF]
+
+
+@jit
+def _mean_chroma(sums, begin):
+    """Mean of one frame's 12 chroma values, scaled to a maximum of 1."""
     largest = np.float32(0)
-    for c in range(12):
-        largest = max(largest, chroma[c])
+    for c in range(begin, begin + 12):
+        largest = max(largest, sums[c])
     if largest < np.finfo(np.float32).tiny:
         largest = np.float32(1)
     total = 0.0
-    for c in range(12):
-        total += chroma[c] / largest
+    for c in range(begin, begin + 12):
+        total += sums[c] / largest
     return total / 12
+
+
+@jit
+def _tune(rows, stats, power, tuned, tuning, bank):
+    """Bring the chroma in `stats` to the bank of `tuning`, where it is of another."""
+    sums, tile = floats(room(4 * 48), 12 * TILE), integers(room(8 * 4), TILE)
+    count = 0
+    for at in range(rows.size):
+        if tuned[rows[at]] != tuning:
+            tile[count] = rows[at]
+            count += 1
+        if count == TILE or (count > 0 and at == rows.size - 1):
+            for i in range(count, TILE):
+                tile[i] = tile[0]
+            _chroma(power, tile, bank, sums)
+            for i in range(count):
+                stats[tile[i], CHROMA] = _mean_chroma(sums, 12 * i)
+                tuned[tile[i]] = tuning
+            count = 0
 
 
 @jit
@@ -138,11 +171,7 @@ def summarise(rows, stats, power, tuned, tuning, bank, out):
     tuned: the tuning bin for which a row's chroma stands in `stats`; most live frames keep theirs
     from hop to hop.
     """
-    scratch = floats(room(4 * 12), 12)
-    for row in rows:
-        if tuned[row] != tuning:
-            stats[row, CHROMA] = _chroma(power, row, bank, scratch)
-            tuned[row] = tuning
+    _tune(rows, stats, power, tuned, tuning, bank)
     for column in range(6):
         total = 0.0
         for row in rows:

@@ -1,0 +1,60 @@
+"""The compiled cepstra are scipy's to the last bit, and so are their means librosa's."""
+
+import librosa
+import numpy as np
+import pytest
+import scipy.fft
+from numpy.testing import assert_allclose, assert_array_equal
+
+from features import cepstrum
+from features.banks import tables
+from features.config import DEFAULT, AudioConfig
+from features.extract import extract
+from tests.features import oracle
+
+TABLES = tables(DEFAULT)
+
+
+def decibels(rows, *, seed=0, spread=20):
+    """Mel bands of so many frames."""
+    noise = np.random.default_rng(seed).standard_normal((rows, 128))
+    return (spread * noise - 40).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "bands",
+    [
+        decibels(8),
+        decibels(8, seed=1, spread=1e-3),
+        np.full((8, 128), -100, np.float32),
+        np.eye(128, dtype=np.float32)[::16],
+        np.zeros((8, 128), np.float32),
+    ],
+    ids=["noise", "nearly equal", "silence", "single bands", "zeros"],
+)
+def test_each_frames_cepstrum_is_scipys_to_the_last_bit(bands):
+    lanes = np.ascontiguousarray(bands.T).ravel()
+    cepstrum.transform(lanes, np.zeros_like(lanes), TABLES.cosines, TABLES.turns)
+    expected = scipy.fft.dct(bands, type=2, norm="ortho", axis=1)
+    assert_array_equal(lanes.reshape(128, 8).T, expected)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 87])
+@pytest.mark.parametrize("size", [1, 20, 128])
+def test_means_are_over_the_chosen_rows_clipped_at_80_db(rows, size):
+    mel = decibels(rows + 10)
+    chosen = np.random.default_rng(rows).permutation(rows + 10)[:rows]
+    out = np.zeros(size, np.float32)
+    cepstrum.mean_cepstra(chosen, mel.ravel(), TABLES.cosines, TABLES.turns, out)
+    clipped = np.maximum(mel[chosen], mel[chosen].max() - np.float32(80))
+    assert clipped.max() - clipped.min() == 80 or rows < 7
+    each = scipy.fft.dct(clipped, type=2, norm="ortho", axis=1)
+    assert_allclose(out, each[:, :size].mean(axis=0, dtype=np.float64), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("bands", "size"), [(64, 20), (128, 13), (128, 128), (100, 40)])
+def test_other_numbers_of_bands_and_coefficients_equal_librosa(bands, size):
+    sound = oracle.melody(2)
+    vector = extract(sound, config=AudioConfig(n_mels=bands, n_mfcc=size))
+    each = librosa.feature.mfcc(y=sound, sr=oracle.RATE, n_mfcc=size, n_mels=bands)
+    assert_allclose(vector[6:], each.mean(axis=1), rtol=1e-5, atol=1e-5)
