@@ -92,9 +92,15 @@ def alone(figure: Any) -> str:
 
 def _svg(figure: Any) -> str:
     import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.StringIO()
+    # Laid out here: savefig would draw a figure twice, the first time for its layout alone.
     with mpl.rc_context(STYLE):
+        FigureCanvasSVG(figure)
+        figure.get_layout_engine().execute(figure)
+    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
         figure.savefig(
             buffer,
             format="svg",

@@ -1,5 +1,6 @@
 """Charts take the colours of their page, or stand alone in the light ones."""
 
+import io
 import re
 from xml.etree import ElementTree as ET
 
@@ -50,6 +51,24 @@ def test_a_chart_is_well_formed_and_as_wide_as_there_is_room(svg):
     assert root.tag.endswith("svg")
     assert "viewBox" in root.attrib
     assert not {"width", "height"} & root.attrib.keys()
+
+
+def test_a_chart_is_laid_out_as_matplotlib_lays_it_out():
+    def drawn(save):
+        with charts.panels(2, columns=2) as (figure, axes):
+            for ax in axes:
+                ax.plot([0, 1], [0, 1e6], label="a")
+                ax.set(title="A title", xlabel="below", ylabel="beside")
+            axes[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
+            return save(figure)
+
+    def theirs(figure):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg")
+        return buffer.getvalue()
+
+    places = r' (?:x|y|d|transform)="[^"]*"'
+    assert re.findall(places, drawn(charts._svg)) == re.findall(places, drawn(theirs))
 
 
 def test_no_colour_is_fixed(svg):
