@@ -12,7 +12,7 @@ from service.api.authentication import Authenticator, local_admin
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.cors import cors
 from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
-from service.api.middleware import identify, name_response, problems
+from service.api.middleware import check_expectations, identify, name_response, problems
 from service.api.stream import stream
 from service.auth.key_cache import KeyCache
 from service.auth.key_store import open_key_store
@@ -49,6 +49,7 @@ def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> w
             web.get("/v1/models/{name}/stream", stream, allow_head=False),
         ]
     )
+    check_expectations(app)
     app.on_response_prepare.append(name_response)
     app.on_shutdown.append(shut_down)
     app.cleanup_ctx.append(lifespan)

@@ -49,6 +49,23 @@ async def name_response(request: web.Request, response: web.StreamResponse) -> N
         response.headers["X-Request-Id"] = request[ID]
 
 
+def check_expectations(app: web.Application) -> None:
+    """Answer an unknown Expect with a problem document, whatever bytes it has.
+
+    aiohttp looks at it before any middleware runs, and fails where it is not text.
+    """
+    handle = app._handle  # noqa: SLF001
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        expected = request.headers.get("Expect", "")
+        if expected and expected.lower() != "100-continue":
+            error = web.HTTPExpectationFailed()
+            return _document(error.status, *_titled(error), f"unknown Expect {expected!r:.80}", {})
+        return await handle(request)
+
+    object.__setattr__(app, "_handle", checked)
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer errors as problem documents; what clients must not see is only logged."""
@@ -85,8 +102,13 @@ def http_problem(error: web.HTTPException) -> web.Response:
         detail = "no such path"
     if isinstance(error, web.HTTPBadRequest):
         detail = error.text or error.reason
+    return _document(error.status, *_titled(error), detail, headers)
+
+
+def _titled(error: web.HTTPException) -> tuple[str, str]:
+    """Return the code and the title of an error of aiohttp."""
     title = HTTPStatus(error.status).phrase.capitalize()
-    return _document(error.status, title.lower().replace(" ", "-"), title, detail, headers)
+    return title.lower().replace(" ", "-"), title
 
 
 def _document(
