@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -17,9 +18,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
-from llvmlite import binding
 
 from common.atomic import write_atomic
+from features.object_file import ObjectFile, UnsupportedError
 
 Entry: TypeAlias = Callable[..., int]
 ENTRIES = {
@@ -31,8 +32,11 @@ SOURCES = (
     "layout", "arrays", "simd", "transform", "kernels", "window", "cepstrum", "mixing",
     "kernel_compiler",
 )  # fmt: skip
+PROCESSOR = ("vendor_id", "cpu family", "model", "stepping", "flags")
+"""Of /proc/cpuinfo on x86."""
 FOLDER = Path(__file__).parent
-_engines: list[binding.ExecutionEngine] = []
+_loaded: list[Any] = []
+"""Kept: the code is freed with what has loaded it."""
 
 
 def symbol(name: str) -> str:
@@ -43,21 +47,33 @@ def symbol(name: str) -> str:
 @cache
 def entries() -> dict[str, Entry]:
     """Return the entries by name; they release the GIL. The first call on a machine takes 10 s."""
+    data = _object()
+    try:
+        _loaded.append(loaded := ObjectFile(data))
+        addresses = {name: loaded.address(symbol(name)) for name in ENTRIES}
+    except UnsupportedError:
+        addresses = _addresses_by_llvm(data)
+    found: dict[str, Entry] = {}
+    for name, count in ENTRIES.items():
+        kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)
+        found[name] = kind(addresses[name])
+    return found
+
+
+def _addresses_by_llvm(data: bytes) -> dict[str, int]:
+    """Return the addresses of the entries, loaded by LLVM: 50 MB, for every processor it knows."""
+    from llvmlite import binding
+
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(
         codemodel="jitdefault"
     )
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
-    # The code is freed with its engine.
-    _engines.append(engine)
-    engine.add_object_file(binding.ObjectFileRef.from_data(_object()))
+    _loaded.append(engine)
+    engine.add_object_file(binding.ObjectFileRef.from_data(data))
     engine.finalize_object()
-    found: dict[str, Entry] = {}
-    for name, count in ENTRIES.items():
-        kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)
-        found[name] = kind(engine.get_function_address(symbol(name)))
-    return found
+    return {name: engine.get_function_address(symbol(name)) for name in ENTRIES}
 
 
 def address(array: npt.NDArray[Any]) -> int:
@@ -102,10 +118,23 @@ def _key() -> str:
     hashed = hashlib.sha256()
     for name in SOURCES:
         hashed.update((FOLDER / f"{name}.py").read_bytes())
-    machine = (
+    hashed.update(repr(_machine()).encode())
+    return hashed.hexdigest()[:16]
+
+
+def _machine() -> tuple[object, ...]:
+    """Return what tells this processor and compiler from others, without LLVM where possible."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        processor = sorted({line for line in lines if line.startswith(PROCESSOR)})
+    except OSError:
+        processor = []
+    if processor:
+        return (*processor, importlib.metadata.version("llvmlite"))
+    from llvmlite import binding
+
+    return (
         binding.get_host_cpu_name(),
         binding.get_host_cpu_features().flatten(),
         binding.llvm_version_info,
     )
-    hashed.update(repr(machine).encode())
-    return hashed.hexdigest()[:16]

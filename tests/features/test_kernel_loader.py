@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from features import kernel_loader
 from features.extract import extract
+from features.object_file import ObjectFile, UnsupportedError
 from tests.features import oracle
 
 
@@ -71,6 +73,29 @@ def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(
     monkeypatch.setenv("HOME", f"{folder}/home")
     assert ran(folder, keep) == name
     assert (folder / "home/.cache/timbre" / name).exists()
+
+
+def test_where_the_loader_knows_the_machine_no_llvm_is_loaded():
+    kernel_loader.entries()
+    if not any(isinstance(each, ObjectFile) for each in kernel_loader._loaded):
+        pytest.skip("LLVM loads the kernels of this machine")
+    code = (
+        "import sys, features.warm; features.warm.warm(); "
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'numba', 'llvmlite'}))"
+    )
+    assert ran(kernel_loader.FOLDER.parent, code) == "[]"
+
+
+def test_what_the_loader_does_not_know_is_loaded_by_llvm(monkeypatch):
+    def reject(_):
+        raise UnsupportedError("nothing is known")
+
+    expected = extract(oracle.melody(3)).tolist()
+    monkeypatch.setattr(kernel_loader, "ObjectFile", reject)
+    monkeypatch.setattr(kernel_loader, "_loaded", [])
+    by_llvm = kernel_loader.entries.__wrapped__()
+    monkeypatch.setattr("features.extract.entries", lambda: by_llvm)
+    assert extract(oracle.melody(3)).tolist() == expected
 
 
 def test_other_code_is_another_object_file(tmp_path):
