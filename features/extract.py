@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from common.errors import Unprocessable
 from features import layout
@@ -165,6 +164,9 @@ class Frames:
             cepstra = out + 6 * vector.itemsize
             self._entries["mean_cepstra"](*window, *self._cosines, cepstra, self.config.n_mfcc)
         else:
+            # Imported here: 18 MB, and no model of ours has another number of bands.
+            import scipy.fft
+
             # Frame by frame in float32, with the rounding of librosa, as the kernel does.
             each = scipy.fft.dct(self._decibels(rows), type=2, norm="ortho", axis=1)
             vector[6:] = each[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)

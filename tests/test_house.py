@@ -207,7 +207,7 @@ def test_redis_is_loaded_only_where_it_is_asked_for():
 
 def test_what_serves_holds_no_compiler():
     code = "import service.app\nfrom features.warm import warm\nwarm()"
-    assert loaded_by(code).isdisjoint({*HEAVY, "numba"})
+    assert loaded_by(code).isdisjoint({*HEAVY, "numba", "scipy"})
 
 
 def test_make_lets_python_keep_what_it_compiles():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-import scipy.fft
 
 from features.config import Samples
 from service.protocol import Warn, WarningKind
@@ -106,7 +105,7 @@ class SignalChecker:
         """Return whether the last periods had sound, but none above a quarter of the rate."""
         block = np.concatenate(self._tail)[-SPECTRUM:]
         block -= block.mean()
-        power = np.abs(scipy.fft.rfft(block * _TAPER)) ** 2
+        power = np.abs(np.fft.rfft(block * _TAPER)) ** 2
         total = power.sum()
         empty = self._peak >= SILENCE_PEAK and power[len(power) // 2 :].sum() <= EMPTY_ABOVE * total
         self._empty_periods = self._empty_periods + 1 if empty else 0
