@@ -19,6 +19,7 @@ from service.protocol import code_of
 ID = web.RequestKey("id", str)
 REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """An X-Request-Id that is accepted; any other is replaced."""
+SERVER = "timbre"
 UNLOGGED_PATHS = ("/livez", "/readyz")
 """Requested by probes every few seconds: not logged."""
 
@@ -43,7 +44,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 
 async def name_response(request: web.Request, response: web.StreamResponse) -> None:
     """Send the request's id, and no version numbers."""
-    response.headers["Server"] = "timbre"
+    response.headers["Server"] = SERVER
     # Missing when aiohttp rejects a request before any middleware runs.
     if ID in request:
         response.headers["X-Request-Id"] = request[ID]
@@ -59,8 +60,10 @@ def check_expectations(app: web.Application) -> None:
     async def checked(request: web.Request) -> web.StreamResponse:
         expected = request.headers.get("Expect", "")
         if expected and expected.lower() != "100-continue":
-            error = web.HTTPExpectationFailed()
-            return _document(error.status, *_titled(error), f"unknown Expect {expected!r:.80}", {})
+            detail = f"unknown Expect {expected!r:.80}; only 100-continue is supported"
+            return unread_problem(
+                HTTPStatus.EXPECTATION_FAILED, detail, request_id=app[GATEWAY].new_id()
+            )
         return await handle(request)
 
     object.__setattr__(app, "_handle", checked)
@@ -102,13 +105,21 @@ def http_problem(error: web.HTTPException) -> web.Response:
         detail = "no such path"
     if isinstance(error, web.HTTPBadRequest):
         detail = error.text or error.reason
-    return _document(error.status, *_titled(error), detail, headers)
+    return _document(error.status, *_titled(error.status), detail, headers)
 
 
-def _titled(error: web.HTTPException) -> tuple[str, str]:
+def _titled(status: int) -> tuple[str, str]:
     """Return the code and the title of an error of aiohttp."""
-    title = HTTPStatus(error.status).phrase.capitalize()
+    title = HTTPStatus(status).phrase.capitalize()
     return title.lower().replace(" ", "-"), title
+
+
+def unread_problem(status: int, detail: str, *, request_id: str) -> web.Response:
+    """Return the problem document of bytes that are no request, or of a fault before middleware."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        detail = f"a fault in the server; its log has it under {request_id}"
+    headers = {"Server": SERVER, "X-Request-Id": request_id}
+    return _document(status, *_titled(status), detail, headers)
 
 
 def _document(

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from service.log import log, trace
+from service.server.http_protocol import protocol
 from service.server.tls import Certificate
 from service.settings import Settings
 
@@ -89,7 +90,7 @@ class ConnectionLimiter:
         """Return the protocol of a new connection."""
         connections = self._server.connections
         if len(connections) + len(self.handshakes) < self._limit:
-            return self._server()
+            return protocol(self._server)
         # A connection without TLS yet has sent no request: to close it costs a client least.
         handshake = next(iter(self.handshakes), None)
         idle = None if handshake else next((open_ for open_ in connections if _idle(open_)), None)
@@ -104,7 +105,7 @@ class ConnectionLimiter:
             return ServiceUnavailable()
         else:
             _abort(idle)
-        return self._server()
+        return protocol(self._server)
 
     def _log(self, closed: str) -> None:
         """Log one line per second at most: thousands of connections would fill the disk."""
