@@ -22,6 +22,7 @@ from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.common.recipe import RecipeError
 from training.pictures.collect import crawl_report
+from training.pictures.collect.addresses import literal_endpoints
 from training.pictures.collect.crawl_state import CrawlState, Item
 from training.pictures.collect.fetcher import Fetched, Fetcher, FetchError, FetchSettings
 from training.pictures.collect.open_collections import CollectionSearch
@@ -94,13 +95,21 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "out", type=Path, metavar="OUT", help="folder; an interrupted crawl resumes there"
     )
+    parser.add_argument(
+        "--allow-private",
+        action="store_true",
+        help="follow links and redirects to this machine and to private networks as well",
+    )
     options = parser.parse_args(argv)
-    return run_command("data crawl", lambda: _run(load(options.recipe), options.out))
+    return run_command(
+        "data crawl",
+        lambda: _run(load(options.recipe), options.out, allow_private=options.allow_private),
+    )
 
 
-def _run(crawl: Crawl, out: Path) -> None:
+def _run(crawl: Crawl, out: Path, *, allow_private: bool) -> None:
     with stage("crawl") as progress:
-        steps, pending = asyncio.run(run_crawl(crawl, out, progress))
+        steps, pending = asyncio.run(run_crawl(crawl, out, progress, allow_private=allow_private))
     page = crawl_report.write(out, steps, title_of(crawl), pending=pending)
     count = sum(1 for step in steps if "file" in step)
     if not count and not pending:
@@ -126,18 +135,20 @@ def title_of(crawl: Crawl) -> str:
 
 
 async def run_crawl(
-    crawl: Crawl, out: Path, progress: Progress
+    crawl: Crawl, out: Path, progress: Progress, *, allow_private: bool = False
 ) -> tuple[list[dict[str, Any]], int]:
     """Crawl until all is done or a limit is reached; return all steps and the pending URLs' number.
 
-    Resumes where an earlier call ended, however it ended. Writes OUT/pictures/,
-    provenance.jsonl and credits.csv.
+    allow_private: whether to connect to private addresses that the recipe does not name. Resumes
+    where an earlier call ended, however it ended. Writes OUT/pictures/, provenance.jsonl and
+    credits.csv.
     """
     state = CrawlState(out, json.loads(to_json(asdict(crawl.source))))
     bounds = {"page": crawl.bounds.pages, "picture": crawl.bounds.pictures}
     try:
         state.start(crawl.source.start())
-        async with Fetcher(crawl.manners, _hosts(crawl.source)) as fetcher:
+        private = None if allow_private else literal_endpoints(_named(crawl.source))
+        async with Fetcher(crawl.manners, _hosts(crawl.source), private=private) as fetcher:
             while (item := state.next()) and state.counts[item.kind] < bounds[item.kind]:
                 await _process(crawl, fetcher, state, item, out)
                 progress(len(state.done), len(state.seen))
@@ -146,6 +157,14 @@ async def run_crawl(
         return steps, len(state.pages) + len(state.pictures)
     finally:
         state.close()
+
+
+def _named(source: Shop | CollectionSearch) -> list[str]:
+    """Return the URLs of the hosts that a recipe names."""
+    if isinstance(source, Shop):
+        scheme = urlsplit(source.root).scheme
+        return [source.root, *(f"{scheme}://{host}" for host in source.hosts)]
+    return [source.url]
 
 
 def _hosts(source: Shop | CollectionSearch) -> frozenset[str] | None:

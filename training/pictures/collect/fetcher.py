@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,11 +16,14 @@ import aiohttp
 
 from common.errors import TimbreError
 from training.common.recipe import RecipeError
+from training.pictures.collect.addresses import Endpoint, is_public
 from training.pictures.collect.robots import Robots
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
+
+    from aiohttp.connector import AddrInfoType
 
 MAX_REDIRECTS = 5
 MAX_ROBOTS_BYTES = 512 * 1024
@@ -96,16 +100,27 @@ class Fetched(NamedTuple):
 class Fetcher:
     """Fetches from several hosts, each at its rate."""
 
-    def __init__(self, settings: FetchSettings, hosts: frozenset[str] | None = None) -> None:
-        """hosts: allowed hosts as in URLs, `host:port`; None allows all."""
-        self.settings, self.hosts = settings, hosts
+    def __init__(
+        self,
+        settings: FetchSettings,
+        hosts: frozenset[str] | None = None,
+        *,
+        private: frozenset[Endpoint] | None = None,
+    ) -> None:
+        """hosts: allowed hosts as in URLs, `host:port`; None allows all.
+
+        private: allowed addresses that are not public (loopback, local networks); None allows all.
+        """
+        self.settings, self.hosts, self.private = settings, hosts, private
         self._robots: dict[str, Robots | FetchError] = {}
         self._next: dict[str, float] = {}
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=self.settings.timeout)
         self._session = aiohttp.ClientSession(
-            headers={"User-Agent": self.settings.agent}, timeout=timeout
+            headers={"User-Agent": self.settings.agent},
+            timeout=timeout,
+            connector=aiohttp.TCPConnector(socket_factory=self._socket),
         )
         return self
 
@@ -131,6 +146,19 @@ class Fetcher:
                 return response
             url = _joined(url, response)
         raise FetchError(f"more than {MAX_REDIRECTS} redirects")
+
+    def _socket(self, info: AddrInfoType) -> socket.socket:
+        """Return the socket for an address, which is the one that is connected to.
+
+        Raises FetchError. To check what a name resolves to before would be another resolution.
+        """
+        family, kind, protocol, _, address = info
+        endpoint = (str(address[0]), int(address[1]))
+        if self.private is not None and endpoint not in self.private and not is_public(endpoint[0]):
+            raise FetchError(
+                f"{endpoint[0]} is an address of a private network; add --allow-private to allow it"
+            )
+        return socket.socket(family, kind, protocol)
 
     def _check_host(self, url: str) -> None:
         try:
@@ -228,7 +256,7 @@ def _seconds(after: str) -> float:
         return float(after)
     try:
         when = parsedate_to_datetime(after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 

@@ -18,7 +18,7 @@ from aiohttp import web
 from PIL import Image
 
 from tests.training.pictures.collect.test_open_collections import commons, openverse
-from tests.training.pictures.helpers.shops import TheShop, served
+from tests.training.pictures.helpers.shops import TheShop, product, served
 from training.common.recipe import RecipeError
 from training.pictures.collect import crawl
 from training.pictures.collect.fetcher import FetchSettings
@@ -299,3 +299,30 @@ def test_a_crawl_that_brings_nothing_says_why(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "no picture was downloaded, most often: robots.txt cannot be read" in told
     assert (tmp_path / "out" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_pictures_on_private_addresses_need_to_be_allowed(
+    pictures, tmp_path, draw, encode, allowed
+):
+    shop, asked = TheShop(pictures), []
+
+    async def pictures_of_others(request):
+        asked.append(request.path)
+        return (
+            web.Response(status=404)
+            if request.path == "/robots.txt"
+            else web.Response(body=encode(draw(9)), content_type="image/png")
+        )
+
+    async with served(pictures_of_others) as other, served(shop.answer) as url:
+        host = other.removeprefix("http://").replace("127.0.0.1", "0x7f.1")
+        shop.pages["/c/guitars"] = product("Elsewhere", f"http://{host}/4.png")
+        path = tmp_path / "r.toml"
+        text = RECIPE.replace("URL", url).replace("calendar", "guitar")
+        text = text.replace("[shop.select]", f"hosts = ['{host}']\n[shop.select]")
+        path.write_text(text)
+        options = [str(path), str(tmp_path / "out"), *(["--allow-private"] if allowed else [])]
+        await asyncio.to_thread(crawl.main, options)
+    assert ("/4.png" in asked) is allowed
+    assert bool(asked) is allowed

@@ -15,6 +15,7 @@ from aiohttp import web
 from tests.training.pictures.helpers.shops import served
 from training.common.recipe import RecipeError
 from training.pictures.collect import fetcher as module
+from training.pictures.collect.addresses import literal_endpoints
 from training.pictures.collect.fetcher import (
     MAX_REDIRECTS,
     Fetched,
@@ -329,3 +330,69 @@ async def test_requests_to_a_host_keep_their_distance(rate, robots):
 def test_manners_that_make_no_sense_are_refused(wrong):
     with pytest.raises(RecipeError, match="manners"):
         FetchSettings(**wrong)
+
+
+PRIVATE_FORMS = [
+    "127.0.0.1:{port}",
+    "127.0.0.2:{port}",
+    "localhost:{port}",
+    "LOCALHOST:{port}",
+    "0.0.0.0:{port}",
+    "[::]:{port}",
+    "[::1]:{port}",
+    "[::ffff:127.0.0.1]:{port}",
+    "0x7f.0.0.1:{port}",
+    "10.0.0.1:{port}",
+    "169.254.169.254",
+    "192.168.0.1",
+    "100.64.0.1",
+    "[fe80::1]",
+    "224.0.0.1",
+]
+
+
+class Redirect(Host):
+    """Redirects everything but robots.txt."""
+
+    def __init__(self, target):
+        super().__init__()
+        self.target = target
+
+    async def answer(self, request):
+        raise web.HTTPFound(self.target)
+
+
+@pytest.mark.parametrize("form", PRIVATE_FORMS)
+async def test_a_redirect_to_a_private_address_is_refused_and_not_asked(form):
+    secret = Host()
+    async with served(secret) as there:
+        port = int(there.rsplit(":", 1)[1])
+        redirect = Redirect(f"http://{form.format(port=port)}/latest/meta-data/")
+        async with served(redirect) as url:
+            private = literal_endpoints([url])
+            async with Fetcher(QUICK, private=private) as fetcher:
+                with pytest.raises(FetchError, match="private network; add --allow-private"):
+                    await fetcher.fetch(url, max_bytes=100)
+    assert secret.asked == []
+    assert redirect.paths == ["/"]
+
+
+async def test_private_addresses_may_be_allowed():
+    secret = Host()
+    async with (
+        served(secret) as there,
+        served(Redirect(f"{there}/bytes/3")) as url,
+        Fetcher(QUICK, private=None) as fetcher,
+    ):
+        assert len((await fetcher.fetch(url, max_bytes=100)).body) == 3
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["Sun, 06 Nov 1994 08:49:37 +99999999999999999999", "Sun, 06 Nov 1994" + "9" * 99, "\u0661"],
+)
+async def test_a_wait_that_is_no_time_is_none(after):
+    host = Host()
+    with pytest.raises(FetchError, match="status 429, after 3 tries"):
+        await fetch(host, f"/wait/{after}")
+    assert len(host.paths) == 3
