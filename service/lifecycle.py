@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
+from common.memory import share_one_heap
 from service.log import log
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -38,6 +39,7 @@ def run(main: Coroutine[Any, Any, int]) -> int:
 
     After a signal it does not return: the process ends, whatever its threads do.
     """
+    share_one_heap()
     try:
         import uvloop
     except ImportError:  # Windows

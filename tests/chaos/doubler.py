@@ -36,7 +36,7 @@ async def main(url, seconds="0"):
         max_batch=8,
         heartbeat=lambda: None,
     )
-    on_stop_signal(worker.shut_down)
+    on_stop_signal(worker.shut_down, limit_s=60.0)
     log("worker ready")
     await worker.run()
 

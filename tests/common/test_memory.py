@@ -53,3 +53,41 @@ def test_freed_memory_goes_back_to_the_system(call, size, count):
     if kept < 100e6:
         pytest.skip("the allocator of this machine keeps nothing anyway")
     assert after < 50e6
+
+
+HEAPS = """
+import ctypes, sys, threading
+from common.memory import share_one_heap
+
+if sys.argv[1] == "share_one_heap":
+    share_one_heap()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+here, meeting = [], threading.Barrier(4)
+
+def allocate():
+    meeting.wait()
+    here.append(libc.malloc(1_000) >> 26)  # a heap of a thread lies in a block of 64 MiB
+    meeting.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(set(here)))
+"""
+
+
+def test_all_threads_share_one_heap():
+    separate, shared = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", HEAPS, each], capture_output=True, check=True, cwd=ROOT
+            ).stdout
+        )
+        for each in ("nothing", "share_one_heap")
+    )
+    if separate == 1:
+        pytest.skip("the threads of this machine share one heap anyway")
+    assert shared == 1
