@@ -151,6 +151,11 @@ class Frames:
             notes = self._notes[row : row + count, :most]
             np.log2(notes, out=notes)
 
+    def uncount_crossing(self, row: int, count: int) -> None:
+        """Take one crossing of zero from `count` frames from `row` on."""
+        if self._full:
+            self._stats[row : row + count, layout.CROSSINGS] -= 1 / layout.N_FFT
+
     def tensor(self, rows: Integers) -> Floats:
         """Return the tensor of the window of these rows, float32 (26,) or (n_mels, frames)."""
         if not self._full:

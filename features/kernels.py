@@ -22,6 +22,7 @@ from features.layout import (
     LANES,
     N_FFT,
     PEAKS,
+    QUIET,
     RMS,
     ROLLOFF,
 )
@@ -167,8 +168,7 @@ def _energy(signal, begin):
 @jit
 def _crossings(signal, begin, end):
     """Changes of sign from one sample to the next, for the second of each pair in begin..end."""
-    quiet = np.float32(-1e-10)
-    limit = splat32(quiet)
+    limit = splat32(QUIET)
     count, n = 0, begin
     while n + LANES <= end:
         count += count_ones(
@@ -176,7 +176,7 @@ def _crossings(signal, begin, end):
         )
         n += LANES
     for i in range(n, end):
-        count += (signal[i] < quiet) != (signal[i - 1] < quiet)
+        count += (signal[i] < QUIET) != (signal[i - 1] < QUIET)
     return count
 
 

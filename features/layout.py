@@ -16,6 +16,7 @@ BLOCK = N_FFT + (LANES - 1) * HOP
 STRIDE = 16  # the 11 hops of a block, padded
 PEAKS = 180  # more local maxima do not fit between 150 and 4000 Hz
 STEP_16 = np.float32(1 / 32_768)  # one unit of a 16-bit sample: full scale is 1
+QUIET = np.float32(-1e-10)  # a sample below it is negative, for crossings of zero
 CHROMA, RMS, CENTROID, BANDWIDTH, ROLLOFF, CROSSINGS = range(6)
 
 

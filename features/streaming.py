@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from common.errors import Unprocessable
-from features.banks import Integers
 from features.config import DEFAULT, AudioConfig, Kind, Samples, Tensor
 from features.extract import Frames, checked, compute, reach
-from features.layout import LANES
+from features.layout import LANES, QUIET
 
-PIECE = 8 * 512
-"""Samples processed at one time, kept besides a window."""
+SECOND = 5
+"""The lane of a block that reads nothing of the first two frames' samples."""
 
 
 class Window(NamedTuple):
@@ -87,20 +86,18 @@ class StreamingExtractor:
         core = self._core = self._core or _Core(
             self.config, hop=self.hop, kind=self.kind, start=self._next
         )
-        windows = []
-        size = min(PIECE, self.hop)
-        for at in range(0, samples.size, size):
-            piece = samples[at : at + size]
+        windows, at = [], 0
+        while at < samples.size:
+            piece = samples[at : at + self.due - self.position]
             # Samples before the first window are in none.
             core.append(piece[max(0, self._next - self.position) :])
+            at += piece.size
             self.position += piece.size
-            while self.position >= self._next + self.config.window:
-                tensor = (
-                    core.tensor() if should_compute is None or should_compute(self._next) else None
-                )
+            if self.position == self.due:
+                wanted = should_compute is None or should_compute(self._next)
+                windows.append(Window(self._next, self.due, core.tensor() if wanted else None))
                 core.move()
-                windows.append(Window(self._next, self._next + self.config.window, tensor))
-                self._covered = self._next + self.config.window
+                self._covered = self.due
                 self._next += self.hop
         return windows
 
@@ -123,16 +120,17 @@ class _Core:
         self._config, self._hop, self._start = config, hop, start
         step, half = config.hop_length, config.n_fft // 2
         # A frame between these two, counted from its window's start, lies inside the window: no
-        # padding in it.
+        # padding in it. Two more begin before it, two end behind it.
         self._first, self._last = half // step, (config.window - half) // step
-        self._ring = self._last - self._first + 1
+        self._ring = _rows_of_ring(self._last - self._first + 1 + 2, hop // step)
         self._frame = start // step + self._first
-        self._frames = Frames(config, rows=self._ring + LANES, kind=kind)
-        self._buffer = np.zeros(config.window + min(PIECE, hop) + reach(LANES), np.float32)
+        self._frames = Frames(config, rows=self._ring + 2 + SECOND + 2, kind=kind)
+        # Behind a window it stays zero.
+        self._buffer = np.zeros(config.window + reach(LANES), np.float32)
         self._size = 0
-        # Rows behind those of the ring are the edges'; of eight only the outer four are frames.
-        self._cycle = np.tile(np.arange(self._ring), 2)
-        self._order = self._ring + np.array([0, 1, *[0] * self._ring, LANES - 2, LANES - 1])
+        self._left = -1
+        """Start of the window whose two first frames are the `SECOND` ones in their block."""
+        self._order = np.zeros(self._last + 3, np.int64)
 
     def append(self, samples: Samples) -> None:
         self._buffer[self._size : self._size + samples.size] = samples
@@ -142,10 +140,14 @@ class _Core:
         return self._buffer[: self._size]
 
     def tensor(self) -> Tensor:
-        """Return the tensor of the window that begins here."""
-        self._analyse_inner()
-        self._analyse_edges()
-        return self._frames.tensor(self._rows())
+        """Return the tensor of the window that begins and ends with the samples here."""
+        self._analyse_left()
+        right = self._analyse_inner()
+        inner = self._order[2:-2]
+        first = self._row(self._start // self._config.hop_length + self._first)
+        np.remainder(np.arange(first, first + inner.size), self._ring, out=inner)
+        self._order[-2:] = right, right + 1
+        return self._frames.tensor(self._order)
 
     def move(self) -> None:
         """Move to the next window."""
@@ -155,32 +157,58 @@ class _Core:
         view[: self._size] = view[self._hop : self._hop + self._size]
         self._start += self._hop
 
-    def _analyse_inner(self) -> None:
+    def _row(self, frame: int) -> int:
+        """Return the row of an inner frame; the first one that a window adds is at a whole hop."""
+        return (frame - self._last - 1) % self._ring
+
+    def _analyse_inner(self) -> int:
+        """Analyse the frames that no window had, and the last two; return the row of these.
+
+        They follow upon the inner ones, in zeros. Their rows are of frames of the next window.
+        """
         step, half = self._config.hop_length, self._config.n_fft // 2
         first, end = self._start // step + self._first, self._start // step + self._last + 1
         self._frame = max(self._frame, first)
+        row = count = 0
         while self._frame < end:
-            row = self._frame % self._ring
+            row = self._row(self._frame)
             count = min(end - self._frame, self._ring - row)
-            offset = self._frame * step - half - self._start
             self._frames.analyse(
-                self._buffer, offset=offset, real=(-1, self._buffer.size), row=row, count=count
+                self._buffer,
+                offset=self._frame * step - half - self._start,
+                real=(-1, self._config.window),
+                row=row,
+                count=count + (2 if self._frame + count == end else 0),
             )
             self._frame += count
+        return row + count
 
-    def _analyse_edges(self) -> None:
-        """Analyse the two first and last frames as outer lanes of one block."""
-        step, half, window = self._config.hop_length, self._config.n_fft // 2, self._config.window
+    def _analyse_left(self) -> None:
+        """Analyse the two first frames, in one block with those of the next window."""
+        step, half = self._config.hop_length, self._config.n_fft // 2
+        size, first = half + step, self._ring + 2
+        if self._left == self._start:
+            self._order[:2] = first + SECOND, first + SECOND + 1
+            return
         edges = np.zeros(reach(LANES), np.float32)
-        edges[half : 2 * half + step] = self._buffer[: half + step]
-        tail = self._buffer[(self._last + 1) * step - half : window]
-        right = (LANES - 2) * step
-        edges[right : right + tail.size] = tail
-        real = (half, right + tail.size)
-        self._frames.analyse(edges, offset=0, real=real, row=self._ring, count=LANES)
+        edges[half : half + size] = self._buffer[:size]
+        begin, count = SECOND * step + half, 2
+        if self._hop + size <= self._config.window:
+            edges[begin : begin + size] = self._buffer[self._hop : self._hop + size]
+            self._left = self._start + self._hop
+            count = SECOND + 2
+        real = (half, edges.size)
+        self._frames.analyse(edges, offset=0, real=real, row=first, count=count)
+        # The step from the padding between the two to a sample is none.
+        if edges[begin] < QUIET:
+            self._frames.uncount_crossing(first + SECOND, 2)
+        self._order[:2] = first, first + 1
 
-    def _rows(self) -> Integers:
-        """Return the rows of the window's frames, in order."""
-        first = (self._start // self._config.hop_length + self._first) % self._ring
-        self._order[2:-2] = self._cycle[first : first + self._ring]
-        return self._order
+
+def _rows_of_ring(least: int, hop: int) -> int:
+    """Return `least` or up to eight more, if they are a multiple of the hop: no run is split then.
+
+    hop: frames.
+    """
+    multiple = -(-least // hop) * hop
+    return multiple if multiple <= least + LANES else least

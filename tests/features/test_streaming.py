@@ -179,3 +179,24 @@ def test_a_chunk_that_is_not_finite_is_rejected_and_the_stream_goes_on():
         extractor.feed(np.array([0, np.nan], np.float32))
     (window,) = extractor.feed(SOUND[40_000:44_100])
     assert_array_equal(window.tensor, compute(SOUND[:44_100], kind="features"))
+
+
+@pytest.mark.parametrize("hop", [512, 1_024, 11_264, 42_496, 43_008, 44_032])
+def test_the_step_from_padding_to_the_first_sample_is_no_crossing(hop):
+    sound = -np.abs(oracle.noise(4)) - np.float32(0.01)
+    extractor = StreamingExtractor(hop=hop)
+    windows = extractor.feed(np.tile(sound, 4)[: DEFAULT.window + 3 * hop])
+    assert [window.tensor[5] for window in windows] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("frames", [21, 22, 23, 41, 42, 43, 44, 47, 50, 84, 85, 86])
+@pytest.mark.parametrize("size", [44_100, 3_000])
+def test_hops_that_divide_the_frames_kept_and_others_equal_the_offline_function(frames, size):
+    hop = frames * 512
+    config = AudioConfig(window=max(44_100, hop))
+    extractor = StreamingExtractor(config, hop=hop)
+    sound = np.tile(SOUND, 2)[: config.window + 3 * hop]
+    windows = stream(extractor, sound, [size])
+    assert len(windows) == 4
+    for start, end, vector in windows:
+        assert_array_equal(vector, compute(sound[start:end], kind="features", config=config))
