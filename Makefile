@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
-# One process more than cores: some tests wait. Files stay together, and the long ones begin first.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count()) + 1)')
+# Two processes more than cores: many tests wait. Files stay together, the long ones begin first.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count()) + 2)')
 ROUNDS ?= 10
 # Where it is set, each process that a test starts compiles every module anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -1,5 +1,6 @@
 """What tests of more than one folder share."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -40,6 +41,11 @@ def pytest_collection_modifyitems(config, items):
 
     if hasattr(config, "workerinput"):
         items.sort(key=rank)
+
+
+def pytest_collection_finish():
+    """Spare each later collection of garbage all that was imported until now."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
