@@ -7,9 +7,9 @@ import importlib
 import sys
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from common.console import console
 from common.strict_json import to_json
 
 OK, SHORT = 0, 1
@@ -88,4 +88,4 @@ def _show(title: str, table: list[dict[str, Any]], where: dict[str, Any]) -> Non
         grid.add_row(
             *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())
         )
-    Console().print(grid)
+    console().print(grid)

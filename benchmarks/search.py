@@ -18,10 +18,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks import measure
+from common.console import console
 from common.strict_json import to_json
 
 BUDGET_S = 600
@@ -265,8 +265,8 @@ def _show(report: dict[str, Any]) -> None:
         shown.add_row(
             *(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values())
         )
-    console = Console(highlight=False)
-    console.print(shown)
+    screen = console(highlight=False)
+    screen.print(shown)
     hours = timed["grid_cpu_s"] / 3600
     per_tree = ", ".join(
         f"{criterion} {1000 * s:.0f} ms" for criterion, s in timed["grid_s_per_tree"].items()
@@ -285,4 +285,4 @@ def _show(report: dict[str, Any]) -> None:
         ", ".join(f"{name} {value}" for name, value in where.items()),
     ]
     for line in lines:
-        console.print(line)
+        screen.print(line)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.metadata
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from common import terminal
+from common.console import console
 from common.errors import ArtefactError, InputError, NotFound
 from common.strict_json import to_json
+from common.terminal import say
 from models.promote import Limits, promote
 from models.store import DEFAULT_PATH, Store
 from models.verification import LIMIT_S
@@ -48,10 +49,10 @@ def main(argv: list[str]) -> int:
     try:
         code = args.run(store, args)
     except NotFound as error:
-        print(f"timbre models: {error}", file=sys.stderr)
+        say(f"timbre models: {error}", error=True)
         return UNKNOWN
     except (ArtefactError, InputError) as error:
-        print(f"timbre models: rejected: {error}", file=sys.stderr)
+        say(f"timbre models: rejected: {error}", error=True)
         return REFUSED
     return code
 
@@ -200,7 +201,7 @@ def _promote(store: Store, args: argparse.Namespace) -> int:
         force=args.force,
     )
     for reason in found.reasons:
-        print(f"timbre models: would be rejected: {reason}", file=sys.stderr)
+        say(f"timbre models: would be rejected: {reason}", error=True)
     print(where, *(f"{name} {value:.3g}" for name, value in found.measured.items()), sep="  ")
     return OK
 
@@ -292,5 +293,5 @@ def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == columns[0])
     for row in rows:
-        table.add_row(*(escape(str(row.get(column, ""))) for column in columns))
-    Console().print(table)
+        table.add_row(*(escape(terminal.escape(row.get(column, ""))) for column in columns))
+    console().print(table)

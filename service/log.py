@@ -10,6 +10,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 
 from common.errors import TimbreError
+from common.terminal import escape, escape_lines
 
 reference: ContextVar[str] = ContextVar("reference", default="-")
 """Id of the request or stream of the current task."""
@@ -22,7 +23,7 @@ def log(event: str, **details: object) -> None:
     now = time.time()
     clock = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
     pairs = "".join(f" {key}={_shown(value)}" for key, value in details.items())
-    _write(f"{clock} {reference.get()} {event}{pairs}\n")
+    _write(f"{clock} {reference.get()} {escape(event)}{pairs}\n")
 
 
 def trace(error: BaseException) -> None:
@@ -34,7 +35,7 @@ def _write(text: str) -> None:
     # A full disk or a closed pipe must not end the process.
     with suppress(OSError):
         # One write, so that lines of several gateways never mix.
-        sys.stderr.write(redact(text))
+        sys.stderr.write(escape_lines(redact(text)))
         sys.stderr.flush()
 
 

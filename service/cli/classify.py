@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import TimbreError, Unprocessable
 from common.strict_json import to_json
+from common.terminal import escape, say
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> int:
     try:
         failed = asyncio.run(_classify(asked))
     except TimbreError as error:
-        print(f"timbre classify: {error}", file=sys.stderr)
+        say(f"timbre classify: {error}", error=True)
         return NO_MODEL
     return SOME_FAILED if failed else DONE
 
@@ -112,7 +113,7 @@ async def _classify(asked: argparse.Namespace) -> int:
             async for path, found in local.results(files, classify):
                 if isinstance(found, TimbreError):
                     failed += 1
-                    print(f"timbre classify: {path}: {found}", file=sys.stderr)
+                    say(f"timbre classify: {path}: {found}", error=True)
                 show(path, found)
                 if page:
                     await asyncio.to_thread(page, path, found)
@@ -143,9 +144,9 @@ def _printer(asked: argparse.Namespace) -> Callable[[Path, Found], None]:
         table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
         table.writeheader()
         return lambda path, found: table.writerows(_rows(path, found))
-    from rich.console import Console
+    from common.console import console
 
-    out = Console(highlight=False, soft_wrap=True)
+    out = console(highlight=False, soft_wrap=True)
 
     def show(path: Path, found: Found) -> None:
         for line in _lines(path, found):
@@ -168,7 +169,7 @@ def _show_json(path: Path, found: Found) -> None:
 
 def _rows(path: Path, found: Found) -> Iterator[dict[str, Any]]:
     if isinstance(found, TimbreError):
-        yield {"path": path, "error": found}
+        yield {"path": escape(path), "error": escape(found)}
         return
     windows = found.get("windows") or [
         {"scores": {each["label"]: each["score"] for each in found["predictions"]}}
@@ -176,7 +177,7 @@ def _rows(path: Path, found: Found) -> Iterator[dict[str, Any]]:
     for window in windows:
         times = {name: window[name] for name in ("start", "end") if name in window}
         for rank, (label, score) in enumerate(window["scores"].items(), start=1):
-            yield {"path": path, **times, "rank": rank, "label": label, "score": score}
+            yield {"path": escape(path), **times, "rank": rank, "label": label, "score": score}
 
 
 def _lines(path: Path, found: Found) -> Iterator[Any]:
@@ -186,14 +187,14 @@ def _lines(path: Path, found: Found) -> Iterator[Any]:
     if isinstance(found, TimbreError):
         return
     if "predictions" in found:
-        text = Text.assemble((str(path), "bold"), "  ")
+        text = Text.assemble((escape(path), "bold"), "  ")
         for rank, each in enumerate(found["predictions"]):
             text.append(f"{each['label']} ", style="default" if rank else "green")
             text.append(f"{each['score']:.2f}   ", style="bright_black")
         yield text
         return
     yield Text.assemble(
-        (str(path), "bold"), "  ", (", ".join(found["labels"]) or "no label", "green")
+        (escape(path), "bold"), "  ", (", ".join(found["labels"]) or "no label", "green")
     )
     for window in found["windows"] if len(found["windows"]) > 1 else []:
         text = Text(f"  {window['start']:8.2f} {window['end']:8.2f} s  ", style="bright_black")
@@ -208,7 +209,6 @@ def _progress(count: int) -> AbstractContextManager[Progress | None]:
     """Return a progress bar on stderr for many files, if stderr is a terminal."""
     if count < MANY or not sys.stderr.isatty():
         return nullcontext()
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -217,10 +217,12 @@ def _progress(count: int) -> AbstractContextManager[Progress | None]:
         TimeRemainingColumn,
     )
 
+    from common.console import console
+
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.speed:.0f} a second"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    return Progress(*columns, console=console(stderr=True), transient=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from common.errors import Busy, NotFound, TimbreError, Unprocessable
+from common.terminal import say
 
 if TYPE_CHECKING:
     from service.auth.key_store import KeyStore
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
         )
         asyncio.run(_run(asked, store))
     except TimbreError as error:
-        print(f"timbre keys: {error}", file=sys.stderr)
+        say(f"timbre keys: {error}", error=True)
         return {NotFound: UNKNOWN, Busy: UNREACHABLE}.get(type(error), USAGE)
     return OK
 
@@ -51,9 +51,9 @@ async def _create(asked: argparse.Namespace, store: KeyStore) -> None:
     scopes = tuple(dict.fromkeys(asked.scope or ("classify", "stream")))
     key, text = create_key(asked.name, scopes=scopes, rate=asked.rate, streams=asked.streams)
     await store.put(key)
-    print(
+    say(
         f"key {key.id} for {key.name}: {', '.join(scopes)}. This is the only time it is shown:",
-        file=sys.stderr,
+        error=True,
     )
     print(text)
 
@@ -65,7 +65,7 @@ async def _list(_: argparse.Namespace, store: KeyStore) -> None:
             if key.revoked
             else f"{key.rate:g} requests/s, {key.streams} streams"
         )
-        print(f"{key.id}  {key.created}  {','.join(key.scopes):22}  {key.name}: {state}")
+        say(f"{key.id}  {key.created}  {','.join(key.scopes):22}  {key.name}: {state}")
 
 
 async def _revoke(asked: argparse.Namespace, store: KeyStore) -> None:
@@ -77,7 +77,7 @@ async def _revoke(asked: argparse.Namespace, store: KeyStore) -> None:
     if known[asked.id].revoked:
         raise Unprocessable(f"{asked.id} was revoked {known[asked.id].revoked}")
     await store.put(replace(known[asked.id], revoked=now()))
-    print(f"{asked.id} is revoked; servers apply it within a second", file=sys.stderr)
+    say(f"{asked.id} is revoked; servers apply it within a second", error=True)
 
 
 def _parser() -> argparse.ArgumentParser:

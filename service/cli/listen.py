@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import TimbreError
+from common.terminal import say
 
 if TYPE_CHECKING:
     from service.cli.listen_session import Source
@@ -44,7 +45,7 @@ def main(argv: list[str]) -> int:
     try:
         state = asyncio.run(listen(_source(asked), options, report=_report if plain else None))
     except TimbreError as error:
-        print(f"timbre listen: {error}", file=sys.stderr)
+        say(f"timbre listen: {error}", error=True)
         return UNREACHABLE if isinstance(error, Unreachable) else REJECTED
     _conclude(state, plain=plain, picture=asked.picture)
     return DONE
@@ -109,17 +110,16 @@ def _source(asked: argparse.Namespace) -> Source:
 
 def _conclude(state: StreamState, *, plain: bool, picture: Path | None) -> None:
     """Print the last view and a summary; with JSON the summary goes to stderr."""
-    from rich.console import Console
-
+    from common.console import console
     from service.cli.terminal_view import render
 
     if not plain:
-        console = Console()
-        console.print(render(state, width=console.width, height=min(LAST_VIEW, console.height)))
-    print(state.summary(), file=sys.stderr if plain else sys.stdout)
+        screen = console()
+        screen.print(render(state, width=screen.width, height=min(LAST_VIEW, screen.height)))
+    say(state.summary(), error=plain)
     if picture:
         width, height = PICTURE
-        paper = Console(
+        paper = console(
             record=True,
             width=width,
             file=io.StringIO(),

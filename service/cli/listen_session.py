@@ -10,9 +10,10 @@ from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 
+from common.console import console
 from features.config import Samples
 from service.cli.stream_state import StreamState
 from service.cli.terminal_view import render
@@ -159,10 +160,10 @@ async def _state_of(client: Client, source: Source, options: ListenOptions) -> S
 @asynccontextmanager
 async def _screen(state: StreamState) -> AsyncIterator[None]:
     """Show the state on the terminal's alternate screen."""
-    console = Console()
+    terminal = console()
 
     def picture() -> Group:
-        return render(state, width=console.width, height=console.height)
+        return render(state, width=terminal.width, height=terminal.height)
 
     async def refresh() -> None:
         while True:
@@ -171,7 +172,7 @@ async def _screen(state: StreamState) -> AsyncIterator[None]:
 
     # Rendered from this loop, not from the thread rich would start: the state changes only between
     # frames.
-    with Live(picture(), console=console, screen=True, auto_refresh=False) as live:
+    with Live(picture(), console=terminal, screen=True, auto_refresh=False) as live:
         refreshing = asyncio.create_task(refresh())
         try:
             yield

@@ -6,6 +6,7 @@ import importlib.metadata
 import sys
 
 from common.errors import TimbreError
+from common.terminal import escaped_output, say
 
 GROUP = "timbre.commands"
 SUMMARIES = {
@@ -37,16 +38,17 @@ def main(argv: list[str] | None = None) -> int:
         print(f"timbre {importlib.metadata.version('timbre')}")
         return 0
     if name not in commands:
-        print(f"timbre: unknown command {name!r}; see timbre --help", file=sys.stderr)
+        say(f"timbre: unknown command {name!r}; see timbre --help", error=True)
         return 2
-    return _run(commands[name], rest)
+    with escaped_output():
+        return _run(commands[name], rest)
 
 
 def _run(entry: importlib.metadata.EntryPoint, arguments: list[str]) -> int:
     try:
         code: int = entry.load()(arguments)
     except TimbreError as error:
-        print(f"timbre {entry.name}: {error}", file=sys.stderr)
+        say(f"timbre {entry.name}: {error}", error=True)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -8,6 +8,7 @@ import os
 import sys
 
 from common.errors import ArtefactError, NotFound, TimbreError
+from common.terminal import say
 
 DONE, REJECTED, UNKNOWN, UNREACHABLE = 0, 1, 3, 4
 EXIT_CODES = (
@@ -27,7 +28,7 @@ def main(argv: list[str]) -> int:
             Client(asked.url, token, authorities=asked.ca).load(asked.name, asked.version)
         )
     except TimbreError as error:
-        print(f"timbre models load: {error}", file=sys.stderr)
+        say(f"timbre models load: {error}", error=True)
         return (
             REJECTED
             if isinstance(error, ArtefactError)
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> int:
             if isinstance(error, NotFound)
             else UNREACHABLE
         )
-    print(f"{done['name']} {done['version']} is served, {done['previous']} was before")
+    say(f"{done['name']} {done['version']} is served, {done['previous']} was before")
     if not done["kept"]:
         print(
             "the pin could not be written: other gateways and the next start do not apply it",

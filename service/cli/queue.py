@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import time
 from typing import Any
 
 from common.errors import TimbreError
 from common.strict_json import to_json
+from common.terminal import say
 
 EXIT_CODES = (
     "exit codes: 0 success, 1 dead letters (dead) or no worker (status), 2 invalid arguments, "
@@ -29,10 +29,10 @@ def main(argv: list[str]) -> int:
         address = redis_address(args.redis)
         found: Any = asyncio.run(getattr(status, args.what)(address))
     except TimbreError as error:
-        print(f"timbre queue: {error}", file=sys.stderr)
+        say(f"timbre queue: {error}", error=True)
         return USAGE
     except REDIS_ERRORS as error:
-        print(f"timbre queue: {redacted(address)}: {error}", file=sys.stderr)
+        say(f"timbre queue: {redacted(address)}: {error}", error=True)
         return UNREACHABLE
     if args.json:
         print(to_json(found))
@@ -62,13 +62,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show_status(found: dict[str, Any]) -> None:
     for kind, jobs in found["jobs"].items():
-        print(
+        say(
             f"{kind:8} {jobs['waiting']} pending, {jobs['held']} claimed by workers, "
             f"oldest {jobs['oldest_s']:.1f} s"
         )
     for worker in found["workers"]:
         seen = "lost" if worker["seen_s"] is None else f"seen {worker['seen_s']:.1f} s ago"
-        print(f"worker   {worker['name']}: {seen}, {worker['held']} jobs claimed")
+        say(f"worker   {worker['name']}: {seen}, {worker['held']} jobs claimed")
     if not found["workers"]:
         print("worker   none")
     print(f"dead     {found['dead']}")
@@ -77,7 +77,7 @@ def _show_status(found: dict[str, Any]) -> None:
 def _show_dead(found: list[dict[str, Any]]) -> None:
     for letter in found:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter["at"]))
-        print(
+        say(
             f"{at}  {letter['job']}  {letter['model']}:{letter['version']} {letter['shape']}  "
             f"{letter['why']}"
         )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from common.errors import NotAllowed, TimbreError, Unprocessable
+from common.terminal import say
 
 
 def main(argv: list[str]) -> int:
@@ -26,15 +26,15 @@ def main(argv: list[str]) -> int:
         check_redis(settings.redis)
         check_secrets(settings)
     except TimbreError as error:
-        print(f"timbre serve: {error}", file=sys.stderr)
+        say(f"timbre serve: {error}", error=True)
         return 2
     _name_process()
     try:
         return _serve(settings, since)
     except OSError as error:
-        print(
+        say(
             f"timbre serve: cannot listen on {settings.host}:{settings.port}: {error.strerror}",
-            file=sys.stderr,
+            error=True,
         )
         return 1
 

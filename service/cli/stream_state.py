@@ -8,6 +8,7 @@ from statistics import median
 
 import numpy as np
 
+from common.terminal import escape
 from features.config import Samples
 from service.client.events import End, Event, Lost, Reconnect
 from service.protocol import Dropped, Ready, Warn, Window
@@ -36,8 +37,8 @@ class StreamState:
     def __init__(
         self, *, source: str, rate: int, url: str, model: str, thresholds: dict[str, float]
     ) -> None:
-        self.source, self.rate, self.url, self.model = source, rate, url, model
-        self.thresholds = thresholds
+        self.source, self.rate, self.url, self.model = escape(source), rate, escape(url), model
+        self.thresholds = {escape(label): threshold for label, threshold in thresholds.items()}
         """Threshold by label, in the model's order."""
         self.version = ""
         self.hop_s = self.window_s = 0.0
@@ -79,7 +80,11 @@ class StreamState:
         """Update the state with an event."""
         match event:
             case Ready():
-                self.version, self.hop_s, self.window_s = event.version, event.hop, event.window
+                self.version, self.hop_s, self.window_s = (
+                    escape(event.version),
+                    event.hop,
+                    event.window,
+                )
                 self.state, self.message = "live", ""
             case Window():
                 self._add_window(event)
@@ -108,16 +113,18 @@ class StreamState:
         )
 
     def _show(self, message: str) -> None:
-        self.message, self._message_age = message, 0
+        self.message, self._message_age = escape(message), 0
 
     def _add_window(self, event: Window) -> None:
         self.windows += 1
-        self.version = event.version
+        self.version = escape(event.version)
         self._message_age += 1
         if self._message_age > MESSAGE_WINDOWS:
             self.message = ""
-        self.history.append(DisplayedWindow(event.scores, frozenset(event.labels)))
-        self.label_windows.update(event.labels)
+        labels = frozenset(map(escape, event.labels))
+        scores = {escape(label): score for label, score in event.scores.items()}
+        self.history.append(DisplayedWindow(scores, labels))
+        self.label_windows.update(labels)
         self.ages_ms.append(event.age_ms.total)
 
     def _add_dropped(self, event: Dropped | Lost) -> None:

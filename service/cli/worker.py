@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from common.errors import TimbreError
+from common.terminal import say
 
 
 def main(argv: list[str]) -> int:
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
         settings = Settings(**given)
         connect(settings.redis)
     except TimbreError as error:
-        print(f"timbre worker: {error}", file=sys.stderr)
+        say(f"timbre worker: {error}", error=True)
         return 2
     from setproctitle import setproctitle
 

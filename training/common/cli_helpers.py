@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from common.errors import TimbreError
+from common.terminal import say
 from training.common.errors import DISK_FULL
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run_command(name: str, work: Callable[[], int | None], *, full: str = "") ->
         why = f"{error}; install what is missing: pip install 'timbre[train]'"
     except KeyboardInterrupt:
         return 130
-    print(f"timbre {name}: {why}", file=sys.stderr)
+    say(f"timbre {name}: {why}", error=True)
     return 1
 
 

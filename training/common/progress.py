@@ -19,7 +19,6 @@ Stage = Callable[[str], AbstractContextManager[Progress]]
 @contextmanager
 def stage(name: str) -> Iterator[Progress]:
     """Show one stage at work: a bar on a terminal, and a line with its seconds when it is done."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         TextColumn,
@@ -28,8 +27,10 @@ def stage(name: str) -> Iterator[Progress]:
     )
     from rich.progress import Progress as Bars
 
+    from common.console import console
+
     began = time.monotonic()
-    console = Console(stderr=True)
+    screen = console(stderr=True)
     rate = TextColumn("{task.fields[rate]}")
     columns = (
         TextColumn("{task.description}"),
@@ -38,7 +39,7 @@ def stage(name: str) -> Iterator[Progress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Bars(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bars:
         task = bars.add_task(name, total=None, rate="")
 
         def progress(done: int, total: int) -> None:
@@ -52,4 +53,4 @@ def stage(name: str) -> Iterator[Progress]:
             )
 
         yield progress
-    console.print(f"{time.monotonic() - began:7.1f} s  {name}", highlight=False)
+    screen.print(f"{time.monotonic() - began:7.1f} s  {name}", highlight=False)

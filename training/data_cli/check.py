@@ -65,9 +65,10 @@ def _decode(path: Path, inner: str) -> Problem | None:
 def print_collection(collection: Collection) -> None:
     """Print how many clips, hours and sources each label has."""
     from rich import box
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from common.console import console
 
     clips = collection.counts()
     seconds: Counter[str] = Counter()
@@ -88,4 +89,4 @@ def print_collection(collection: Collection) -> None:
         f"{collection.hours:.2f}",
         f"{len(collection.sources):,}",
     )
-    Console().print(table)
+    console().print(table)

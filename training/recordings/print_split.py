@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 def print_split(collection: Collection, split: Split) -> None:
     """Print clips and hours per label and part, the sources, and what is missing where."""
     from rich import box
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from common.console import console
 
     table = Table("label", box=box.SIMPLE, pad_edge=False)
     for part in PARTS:
@@ -30,16 +31,16 @@ def print_split(collection: Collection, split: Split) -> None:
             for what, form in (("clips", ""), ("hours", ".2f"))
         )
         table.add_row(escape(str(row["label"])), *cells)
-    console = Console()
-    console.print(table)
+    screen = console()
+    screen.print(table)
     for part in PARTS:
         sources = split.sources(part)
         few = ", ".join(sources[:6]) + (", ..." if len(sources) > 6 else "")
-        console.print(
+        screen.print(
             f"{part}: {len(sources)} source{'s' * (len(sources) != 1)}: {few}",
             highlight=False,
             markup=False,
         )
     for part, labels in missing(collection, split).items():
         if labels:
-            console.print(f"nothing in {part}: {', '.join(labels)}", highlight=False, markup=False)
+            screen.print(f"nothing in {part}: {', '.join(labels)}", highlight=False, markup=False)

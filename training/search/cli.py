@@ -119,7 +119,6 @@ def _search(options: argparse.Namespace, file: Any, folds: list[Fold]) -> Any:
 @contextmanager
 def bar(name: str) -> Iterator[Callable[..., None]]:
     """Yield a function of (done, total[, best]) that shows a bar with rate, time and best score."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -129,12 +128,14 @@ def bar(name: str) -> Iterator[Callable[..., None]]:
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    from common.console import console
+
+    screen = console(stderr=True)
     rate = TextColumn("{task.fields[rate]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate)
     times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[best]}"))
     with Progress(
-        *columns, *times, console=console, transient=True, disable=not console.is_terminal
+        *columns, *times, console=screen, transient=True, disable=not screen.is_terminal
     ) as bars:
         task = bars.add_task(name, total=None, best="", rate="")
 
@@ -184,8 +185,9 @@ def _write(
 
 
 def _show(options: argparse.Namespace, search: Any, table: FeatureTable, folds: list[Fold]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from common.console import console
 
     found = search.cv_results_
     kind = (
@@ -203,7 +205,7 @@ def _show(options: argparse.Namespace, search: Any, table: FeatureTable, folds: 
         score, spread = found["mean_test_score"][i], found["std_test_score"][i]
         values = (str(found[name][i]) for name in names)
         shown.add_row(str(found["rank_test_score"][i]), f"{score:.4f}", f"{spread:.4f}", *values)
-    Console().print(shown)
+    console().print(shown)
     if hasattr(search, "confirmed_scores_"):
         scores = search.confirmed_scores_
         print(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.terminal import escape
 from service.cli.classify import main
 from service.client import Client
 from tests.models.colours import write_colours
@@ -266,3 +267,25 @@ def test_invalid_options_exit_with_2(classify_pictures, album, capsys, arguments
         classify_pictures(album, *arguments)
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+FORGED = "x\x1b[31m\x9b2J\x1b]0;t\x07\u202e\udcff\nfalse.wav"
+
+
+@pytest.mark.parametrize("options", [(), ("--csv",)])
+def test_control_characters_in_file_names_are_escaped(classify, tmp_path, options):
+    (tmp_path / FORGED).write_bytes(wav(tone(2)))
+    (tmp_path / f"broken{FORGED}").write_bytes(b"no sound")
+    code, out, errors = classify(tmp_path, *options)
+    assert code == 1
+    for told in (out, errors):
+        assert escape(FORGED) in told
+        assert not any(control in told for control in "\x1b\x9b\x07\u202e\udcff")
+        assert not any(line.startswith("false") for line in told.splitlines())
+
+
+def test_json_has_the_file_name_as_it_is(classify, tmp_path):
+    (tmp_path / FORGED).write_bytes(wav(tone(2)))
+    code, out, _ = classify(tmp_path, "--json")
+    assert (code, json.loads(out)["path"]) == (0, str(tmp_path / FORGED))
+    assert "\x1b" not in out

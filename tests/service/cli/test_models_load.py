@@ -5,7 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
+from common.terminal import escape
 from models.cli import main as models
 from service.cli.models_load import main
 from tests.service.helpers.versions import copied, put, served
@@ -70,3 +72,28 @@ def test_it_is_a_subcommand_of_timbre_models(capsys, monkeypatch, tmp_path):
             models(arguments)
         assert caught.value.code == 0
         assert told in capsys.readouterr().out
+
+
+FORGED = "x\x1b[31m\x9b2J\x1b]0;title\x07\u202e\nfalse line"
+
+
+@pytest.mark.parametrize("status", [200, 403, 404, 409, 500])
+async def test_what_a_server_says_is_escaped(capsys, status):
+    async def answer(_):
+        body = {"title": FORGED, "detail": FORGED, "status": status, "type": f"urn:{FORGED}"}
+        done = {"name": FORGED, "version": FORGED, "previous": FORGED, "kept": False}
+        return web.json_response(done if status == 200 else body, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        await run("toy", "--url", f"http://127.0.0.1:{runner.addresses[0][1]}")
+    finally:
+        await runner.cleanup()
+    told = "".join(capsys.readouterr())
+    assert escape(FORGED) in told
+    assert not any(control in told for control in "\x1b\x9b\x07\u202e")
+    assert "\nfalse" not in told

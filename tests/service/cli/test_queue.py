@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from common.terminal import escape
 from service.cli.queue import main
 from service.queue.base import Job
 from service.queue.codec import encode_job
@@ -116,3 +118,30 @@ def test_an_empty_command_line_is_wrong_usage():
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == 2
+
+
+FORGED = "x\x1b[31m\x9b2J\u202e\nfalse line"
+
+
+async def test_what_redis_holds_is_escaped(redis_server, redis_url, capsys):
+    tensor = np.zeros(26, np.float32)
+    made = Job(
+        id=FORGED, model=FORGED, version=FORGED, tensor=tensor, deadline=9, live=True, stream="s"
+    )
+    letter = {"job": encode_job(made, reply_to="g", now=0), "why": FORGED, "worker": FORGED}
+    redis_server.client.xadd(DEAD_LETTERS, {**letter, "stream": LIVE_JOBS})
+    sound = encode_job(replace(made, id="j1", model="toy", version="2"), reply_to="g", now=0)
+    redis_server.client.xadd(LIVE_JOBS, {"job": sound})
+    worker = RedisConsumer(redis_url, name=FORGED)
+    await worker.open()
+    worker._live_only = True
+    await worker.claim(1, wait_s=0)
+    try:
+        for what in ("dead", "status"):
+            await run(what, "--redis", redis_url)
+            told = capsys.readouterr().out
+            assert escape(FORGED) in told
+            assert not any(control in told for control in "\x1b\x9b\u202e")
+            assert "\nfalse" not in told
+    finally:
+        await worker._redis.aclose()

@@ -124,3 +124,19 @@ def test_a_stream_of_days_has_bounded_memory():
 def test_silence_has_a_summary_too():
     assert board().summary() == "0 windows in 0:00, 0 dropped"
     assert (clock(65.9), clock(7_200)) == ("1:05", "2:00:00")
+
+
+def test_what_a_server_says_is_escaped():
+    forged = "x\x1b[31m\x9b2J\u202e\nfalse"
+    state = StreamState(
+        source=forged, rate=1_000, url=forged, model="toy", thresholds={forged: 0.5}
+    )
+    said = replace(window(), scores={forged: 0.9}, labels=(forged,), version=forged)
+    for event in (said, Warn(kind="clipping", detail=forged, from_sample=0)):
+        state.record(event)
+    (label,) = state.thresholds
+    assert state.now.scores[label] == 0.9
+    assert label in state.now.labels
+    for shown in (state.source, state.url, state.version, state.message, state.summary(), label):
+        assert r"x\u001b[31m\u009b2J\u202e\u000afalse" in shown
+        assert shown.isprintable()
