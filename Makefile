@@ -5,6 +5,8 @@ SHELL := /bin/bash
 # Two processes more than cores: many tests wait. Files stay together, the long ones begin first.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count()) + 2)')
 ROUNDS ?= 10
+N ?= 1e6
+SEED ?= 1
 # Where it is set, each process that a test starts compiles every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -27,6 +29,9 @@ test-slow: .venv/dev .venv/kernels  ## the tests that take minutes, or sound fon
 
 test-loaded: .venv/dev .venv/kernels .venv/librosa  ## the tests ten times (ROUNDS=10) beside two busy processes
 	tools/loaded $(ROUNDS) $(PYTEST) -q
+
+fuzz: .venv/dev .venv/kernels  ## a million inputs (N=1e6) that mean harm, for every reader of bytes; SEED=1
+	$(BIN)/python -m tests.fuzz --inputs $(N) --seed $(SEED)
 
 chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times over (ROUNDS=10)
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/chaos
@@ -73,4 +78,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test check test-slow test-loaded chaos lint bench train gpu clean
+.PHONY: help serve test check test-slow test-loaded fuzz chaos lint bench train gpu clean

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import tomllib
 import typing
 from collections.abc import Callable, Mapping
@@ -25,9 +26,12 @@ BOOLEANS = {"true": True, "false": False}
 
 
 def parse_json(text: str | bytes, *, error: ErrorClass, where: str = "") -> Any:
-    """Return the value of a JSON text. Raises `error` if it is not JSON; NaN is not."""
+    """Return the value of a JSON text. Raises `error` if it is not JSON.
+
+    NaN is not, nor is a number that would become infinite.
+    """
     try:
-        return json.loads(text, parse_constant=_reject_constant)
+        return json.loads(text, parse_constant=_reject_constant, parse_float=_finite)
     except (ValueError, RecursionError) as reason:
         raise error(f"{where + ' is ' if where else ''}not JSON: {reason}") from reason
 
@@ -39,12 +43,15 @@ def read_json(
     where: str,
     error: ErrorClass,
     outside: ErrorClass | None = None,
+    open_choices: bool = False,
 ) -> T:
     """Return a JSON object as the dataclass `expected_type`.
 
+    open_choices: values of a Literal may be others of its type, as a later version may have.
+
     Raises `error`, and `outside` for a value of the right type that is none of its Literal's.
     """
-    reader = _Reader(error=error, outside=outside or error, text=False)
+    reader = _Reader(error=error, outside=outside or error, text=False, open_choices=open_choices)
     result: T = reader.fields_of(expected_type, value, where)
     return result
 
@@ -83,6 +90,7 @@ class _Reader:
     error: ErrorClass
     outside: ErrorClass
     text: bool
+    open_choices: bool = False
 
     def fields_of(self, expected_type: Any, value: Any, where: str) -> Any:
         return expected_type(**self.values_of(expected_type, value, where, complete=True))
@@ -105,9 +113,9 @@ class _Reader:
 
     def value(self, expected_type: Any, value: Any, where: str) -> Any:
         """Return `value` as the type `expected_type`."""
-        origin, inner = typing.get_origin(expected_type), typing.get_args(expected_type)
-        if expected_type is Any:
+        if type(value) is expected_type or expected_type is Any:
             return value
+        origin, inner = _parts(expected_type)
         if dataclasses.is_dataclass(expected_type) or typing.is_typeddict(expected_type):
             return self.fields_of(expected_type, value, where)
         if origin is Literal:
@@ -117,13 +125,19 @@ class _Reader:
         if origin in {list, tuple}:
             return origin(self._items(origin, inner, value, where))
         if origin is dict:
-            items = self._mapping(value, where).items()
-            return {key: self.value(inner[1], item, f"{where}.{key}") for key, item in items}
+            items, wanted = self._mapping(value, where).items(), inner[1]
+            return {
+                key: item if type(item) is wanted else self.value(wanted, item, f"{where}.{key}")
+                for key, item in items
+            }
         return self._scalar(expected_type, value, where)
 
     def _scalar(self, expected_type: type, value: Any, where: str) -> Any:
         if expected_type is float and type(value) is int:
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:
+                self._fail(where, value, "of type float")
         # JSON's true is an int to Python.
         if not isinstance(value, expected_type) or (
             isinstance(value, bool) and expected_type is not bool
@@ -152,13 +166,19 @@ class _Reader:
     def _choice(self, choices: tuple[Any, ...], value: Any, where: str) -> Any:
         if type(value) not in {type(choice) for choice in choices}:
             self._fail(where, value, " or ".join(map(repr, choices)))
-        if value not in choices:
+        if value not in choices and not self.open_choices:
             allowed = " or ".join(map(repr, choices))
             raise self.outside(f"{where}={_shown(value)} must be {allowed}")
         return value
 
     def _fail(self, where: str, value: Any, requirement: str) -> NoReturn:
         raise self.error(f"{where}={_shown(value)} must be {requirement}")
+
+
+@functools.cache
+def _parts(expected_type: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return `list` and `(int,)` of `list[int]`; None and nothing of `int`."""
+    return typing.get_origin(expected_type), typing.get_args(expected_type)
 
 
 @functools.cache
@@ -195,6 +215,13 @@ def _names(names: set[str] | frozenset[str]) -> str:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text:.{SHOWN}} is too large a number")
+    return value
 
 
 def _reject_constant(constant: str) -> NoReturn:

@@ -231,11 +231,10 @@ def parse_server(text: str) -> ServerMessage:
     """Read a server's message, ignoring fields of a later version. Raises InputError."""
     kind, values = _read(text, FROM_SERVER)
     known = _known_fields(kind, values)
-    if "labels" in known:
-        known["labels"] = tuple(known["labels"])
-    if kind is Window:
-        known["age_ms"] = Age(**_known_fields(Age, known["age_ms"]))
-    return cast("ServerMessage", kind(**known))
+    if isinstance(known.get("age_ms"), dict):
+        known["age_ms"] = _known_fields(Age, known["age_ms"])
+    message = read_json(kind, known, where=kind.type, error=InputError, open_choices=True)
+    return cast("ServerMessage", message)
 
 
 def number(first_sample: int, pcm: bytes) -> bytes:

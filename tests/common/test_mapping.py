@@ -41,6 +41,12 @@ class Thing:
     anything: Any = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    ratio: float
+    kind: Literal["old"] = "old"
+
+
 def as_json(**values):
     values = {"name": "x"} | values
     return read_json(Thing, values, where="thing", error=InputError, outside=Unprocessable)
@@ -152,10 +158,27 @@ def test_some_settings_are_read_without_the_others():
         read_some_settings(Thing, {"count": "x"}, error=InputError)
 
 
-@pytest.mark.parametrize("text", ["", "{", "NaN", '{"a": -Infinity}', b"\xff", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "NaN", '{"a": -Infinity}', b"\xff", "[" * 100_000, "1e999", "[-1e400]"]
+)
 def test_what_is_not_strict_json_is_rejected(text):
     with pytest.raises(InputError, match=r"keys\.json is not JSON"):
         parse_json(text, error=InputError, where="keys.json")
+
+
+def test_a_whole_number_that_no_float_holds_is_rejected():
+    with pytest.raises(InputError, match=r"thing\.ratio=10+\.\.\. must be of type float"):
+        read_json(Ratio, {"ratio": 10**400}, where="thing", error=InputError)
+    assert read_json(Ratio, {"ratio": 10**300}, where="thing", error=InputError).ratio == 1e300
+
+
+def test_choices_may_be_open_to_those_of_a_later_version():
+    given = {"ratio": 1.0, "kind": "new"}
+    with pytest.raises(InputError, match="kind='new' must be 'old'"):
+        read_json(Ratio, given, where="thing", error=InputError)
+    assert read_json(Ratio, given, where="x", error=InputError, open_choices=True).kind == "new"
+    with pytest.raises(InputError, match="kind=3"):
+        read_json(Ratio, {**given, "kind": 3}, where="thing", error=InputError, open_choices=True)
 
 
 def test_an_assignment_has_a_key_and_a_value():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import pytest
 
@@ -75,6 +76,42 @@ def test_every_client_message_reads_back_as_it_was_written(message: protocol.Cli
 def test_a_client_ignores_fields_that_a_later_server_may_add() -> None:
     text = json.dumps({**json.loads(protocol.encode(WINDOW)), "mood": "calm"})
     assert protocol.parse_server(text) == WINDOW
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("labels", 3),
+        ("labels", [1]),
+        ("labels", None),
+        ("age_ms", "fast"),
+        ("age_ms", []),
+        ("age_ms", {}),
+        ("scores", [1]),
+        ("scores", {"a": "high"}),
+        ("scores", {"a": None}),
+        ("start", "0"),
+        ("start_sample", 1.5),
+        ("version", 1),
+    ],
+)
+def test_a_client_rejects_a_server_whose_fields_have_other_types(field: str, value: Any) -> None:
+    message = {**json.loads(protocol.encode(WINDOW)), field: value}
+    with pytest.raises(InputError, match="missing field" if value == {} else field):
+        protocol.parse_server(json.dumps(message))
+
+
+def test_a_client_takes_reasons_that_a_later_server_may_have() -> None:
+    dropped = protocol.parse_server(
+        '{"type": "dropped", "from_sample": 0, "to_sample": 1, "reason": "moon"}'
+    )
+    assert dropped == protocol.Dropped(from_sample=0, to_sample=1, reason=cast("Any", "moon"))
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400, "9" * 5_000])
+def test_a_number_that_no_float_holds_is_rejected(number: str) -> None:
+    with pytest.raises(InputError):
+        protocol.parse_client(f'{{"type": "start", "sample_rate": 8000, "hop": {number}}}')
 
 
 @pytest.mark.parametrize(
