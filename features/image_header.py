@@ -106,12 +106,13 @@ def _jpeg(data: bytes) -> Bare:
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield marker, begin and end of each segment up to the first scan."""
-    at = 2
+    at, fills = 2, 0
     while True:
         if data[at] != 0xFF:
             raise InputError("damaged: the JPEG file has no marker where one must be")
         marker = data[at + 1]
         if marker == 0xFF:  # a fill byte
+            _counted("JPEG", fills := fills + 1)
             at += 1
             continue
         length = (
@@ -173,16 +174,16 @@ def _webp_orientation(data: bytes) -> int:
 def _gif(data: bytes) -> Bare:
     """Keep the first picture and the extension with its transparency (GIF89a specification)."""
     at = 13 + _colours(data[10])
-    kept = [data[:at]]
+    kept, count = [data[:at]], 0
     while data[at] == 0x21:
-        end = _blocks_end(data, at + 2)
+        end, count = _blocks_end(data, at + 2, count)
         if data[at + 1] == 0xF9:
             kept.append(data[at:end])
         at = end
     if data[at] != 0x2C:
         raise InputError("a GIF file without a picture")
     left, top, width, height, flags = struct.unpack_from("<4HB", data, at + 1)
-    end = _blocks_end(data, at + 11 + _colours(flags))
+    end, _ = _blocks_end(data, at + 11 + _colours(flags), count)
     screen = struct.unpack_from("<HH", data, 6)
     kept += [data[at:end], b";"]
     return Bare(
@@ -195,13 +196,13 @@ def _colours(flags: int) -> int:
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _blocks_end(data: bytes, at: int) -> int:
-    for count in range(MAX_PARTS + 2):
-        _counted("GIF", count)
+def _blocks_end(data: bytes, at: int, count: int) -> tuple[int, int]:
+    """Return where a series of blocks ends, and the count of the file's blocks with them."""
+    while True:
+        _counted("GIF", count := count + 1)
         if not data[at]:
-            break
+            return at + 1, count
         at += 1 + data[at]
-    return at + 1
 
 
 def _bmp(data: bytes) -> Bare:

@@ -109,6 +109,22 @@ def test_a_png_or_webp_that_ends_early_says_so():
         unwrap(FILES["PNG"]()[:-12])
 
 
+def test_fill_bytes_of_a_jpeg_are_bounded():
+    data = save(scene(), "JPEG")
+    assert unwrap(data[:2] + b"\xff" * MAX_PARTS + data[2:]).kind == "JPEG"
+    with pytest.raises(Unprocessable, match=f"more than {MAX_PARTS} parts"):
+        unwrap(data[:2] + b"\xff" * (MAX_PARTS + 1) + data[2:])
+
+
+def test_blocks_of_all_extensions_of_a_gif_are_counted_together():
+    data = save(scene().quantize(4), "GIF")
+    begin = 13 + 3 * 4
+    extension = b"\x21\xfe" + b"\1-" * 49_999 + b"\0"
+    assert unwrap(data[:begin] + 2 * extension + data[begin:]).kind == "GIF"
+    with pytest.raises(Unprocessable, match=f"more than {MAX_PARTS} parts"):
+        unwrap(data[:begin] + 3 * extension + data[begin:])
+
+
 def test_scans_of_a_jpeg_are_bounded():
     data = save(scene(), "JPEG")
     scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
