@@ -98,7 +98,8 @@ def _svg(figure: Any) -> str:
     # Laid out here: savefig would draw a figure twice, the first time for its layout alone.
     with mpl.rc_context(STYLE):
         FigureCanvasSVG(figure)
-        figure.get_layout_engine().execute(figure)
+        engine = figure.get_layout_engine()
+        engine.execute(figure)
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):
         figure.set_layout_engine(None)
         figure.savefig(
@@ -106,6 +107,7 @@ def _svg(figure: Any) -> str:
             format="svg",
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
         )
+    figure.set_layout_engine(engine)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 

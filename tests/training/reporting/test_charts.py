@@ -71,6 +71,14 @@ def test_a_chart_is_laid_out_as_matplotlib_lays_it_out():
     assert re.findall(places, drawn(charts._svg)) == re.findall(places, drawn(theirs))
 
 
+def test_a_figure_can_be_drawn_for_a_page_and_for_a_file():
+    with charts.panels(1, columns=1) as (figure, (ax,)):
+        ax.set(title="A title", xlabel="below", ylabel="beside")
+        page, file = charts.inline(figure), charts.alone(figure)
+    words = r">([^<>]*)</text>"
+    assert re.findall(words, page) == re.findall(words, file) != []
+
+
 def test_no_colour_is_fixed(svg):
     assert "var(--" in svg
     assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= set()
