@@ -99,6 +99,13 @@ def run(
     return report
 
 
+def tally_of(url: str, stream_load: streams.Load) -> streams.Tally:
+    """Run streams alone and return what became of them."""
+    from uvloop import run as in_loop
+
+    return in_loop(streams.run(url, stream_load, streams.sound_of(stream_load)))
+
+
 class _Both:
     """Clips and streams at one time, and the latency of /livez meanwhile."""
 
@@ -174,6 +181,8 @@ def stream_report(load: streams.Load, tally: streams.Tally) -> dict[str, Any]:
         "dropped": {fate: count for fate, count in tally.fates.items() if fate != "answered"},
         "missing": tally.missing,
         "failed": dict(tally.failed),
+        "busy": tally.busy,
+        "difference_ms": schedule.summary(tally.difference_ms),
         "lag_ms": schedule.summary(tally.lag_ms),
         **_latencies(tally),
     }
@@ -235,6 +244,7 @@ def _outcomes(found: dict[str, Any]) -> str:
         f"streams  {found['streams']} of {found['seconds']:g} s: {found['expected']} windows, "
         f"{found['answered']} answered, {sum(dropped.values())} dropped{_counts(dropped)}, "
         f"{found['missing']} missing, {sum(failed.values())} streams failed{_counts(failed)}"
+        f"{f', {busy} not accepted' if (busy := found['busy']) else ''}"
         f"{_disconnected(found)}"
     )
 
@@ -258,7 +268,8 @@ def line(name: str, found: dict[str, float | None]) -> str:
 
 def _load_of(kind: type[Kind], given: argparse.Namespace) -> Kind:
     """Return the load of the command line."""
-    return kind(**{each.name: getattr(given, each.name) for each in fields(kind)})
+    names = [each.name for each in fields(kind) if hasattr(given, each.name)]
+    return kind(**{name: getattr(given, name) for name in names})
 
 
 def add_server(parser: argparse.ArgumentParser, *, options: str = "") -> None:
