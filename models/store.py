@@ -10,6 +10,7 @@ import threading
 import weakref
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -51,7 +52,7 @@ class Model:
     session: Session
     """The graph, ready to run."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the model."""
         return self.manifest.name
@@ -85,7 +86,7 @@ class Model:
             raise UnsupportedMedia(f"model {self.name!r} takes sound, not pictures")
         return self.config
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         """Names in the order of the scores."""
         return [label.name for label in self.manifest.labels]

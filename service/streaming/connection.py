@@ -117,6 +117,7 @@ class LiveWebSocket(web.WebSocketResponse):
     """A WebSocket whose messages go through an `Inbox`."""
 
     inbox: Inbox
+    transport: asyncio.Transport
 
     def __init__(
         self, settings: Settings, memory: Reservation, *, protocols: tuple[str, ...] = ()
@@ -135,6 +136,8 @@ class LiveWebSocket(web.WebSocketResponse):
         self, request: BaseRequest, protocol: str | None, writer: WebSocketWriter
     ) -> None:
         # Replaces aiohttp's: it has no public way to another queue.
+        assert request.transport is not None  # else aiohttp's `_pre_start` has raised
+        self.transport = request.transport
         self._ws_protocol, self._writer = protocol, writer
         self._reader = self.inbox = Inbox(request.protocol, self._settings)
         self._parser = WebSocketReader(
@@ -188,8 +191,7 @@ class Connection:
     async def send(self, message: protocol.ServerMessage) -> None:
         """Send; wait while the client does not read. Raises ConnectionLost after `send_timeout`."""
         sending = self._websocket.send_str(protocol.encode(message))
-        transport = self._websocket.get_extra_info("transport")
-        if transport is not None and transport.get_write_buffer_size() <= SMALL_BUFFER:
+        if self._websocket.transport.get_write_buffer_size() <= SMALL_BUFFER:
             await self._unbounded(sending)
         else:
             await self._bounded(sending)
@@ -249,6 +251,4 @@ class Connection:
 
     def _abort(self) -> None:
         """Drop the connection and everything that is not sent."""
-        transport = self._websocket.get_extra_info("transport")
-        if transport is not None:
-            transport.abort()
+        self._websocket.transport.abort()

@@ -20,6 +20,8 @@ SPECTRUM = 4_096
 EMPTY_ABOVE = 10 ** (-70 / 10)
 """Power above a quarter of the rate, relative to all, up to which that band counts as empty."""
 EMPTY_PERIODS = 5
+"""After a period with sound above, so many minus one are not looked at: a spectrum costs as much as
+all the rest."""
 HEADERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
 """First bytes of files that are sent by mistake as raw audio."""
 _TAPER: Samples = np.hanning(SPECTRUM).astype(np.float32)
@@ -49,7 +51,7 @@ class SignalChecker:
         self._sample_rate = sample_rate
         self._interval = round(every_s * sample_rate)
         self._next_warning: dict[str, int] = {}
-        self._empty_periods = 0
+        self._empty_periods = self._skipped_periods = 0
         self._tail: deque[Samples] = deque()
         self._reset()
 
@@ -63,7 +65,8 @@ class SignalChecker:
         self._peak = max(self._peak, peak)
         if peak >= FULL_SCALE:
             self._clipped += int(np.count_nonzero(np.abs(samples) >= FULL_SCALE))
-        self._keep(samples)
+        if not self._skipped_periods:
+            self._keep(samples)
         if self._count < PERIOD_S * self._sample_rate:
             return []
         problems = self._check()
@@ -103,12 +106,16 @@ class SignalChecker:
 
     def _is_empty_above(self) -> bool:
         """Return whether the last periods had sound, but none above a quarter of the rate."""
+        if self._skipped_periods:
+            self._skipped_periods -= 1
+            return False
         block = np.concatenate(self._tail)[-SPECTRUM:]
         block -= block.mean()
         power = np.abs(np.fft.rfft(block * _TAPER)) ** 2
         total = power.sum()
         empty = self._peak >= SILENCE_PEAK and power[len(power) // 2 :].sum() <= EMPTY_ABOVE * total
         self._empty_periods = self._empty_periods + 1 if empty else 0
+        self._skipped_periods = 0 if empty else EMPTY_PERIODS - 1
         return self._empty_periods >= EMPTY_PERIODS
 
     def _warn(self, kind: WarningKind, detail: str, *, at: int) -> Warn | None:

@@ -41,6 +41,12 @@ def test_each_fault_is_noticed_whatever_the_chunks(kind, samples, chunk):
     assert kinds(samples, chunk=chunk) == [kind]
 
 
+def test_a_wrong_rate_is_noticed_whenever_it_begins():
+    for seconds in range(0, 20, 2):
+        sound = np.concatenate((noise(seconds, rate=RATE), tone(20, 440, rate=RATE)))
+        assert kinds(sound) == ["sample_rate"]
+
+
 def test_silence_is_not_reported_as_a_wrong_rate():
     assert "sample_rate" not in kinds(np.zeros(20 * RATE, np.float32))
 
