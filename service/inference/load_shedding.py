@@ -6,9 +6,9 @@ import math
 
 BEHIND_S = 0.1
 """A stream that waited longer for its turn of the event loop is behind: it sheds load."""
-MAX_AGE = 0.5
-"""Share of `window_deadline` past which a window of such a stream is not computed, unless it is its
-newest: the rest of the time is for the model."""
+MAX_AGE, MAX_AGE_OF_NEWEST = 0.5, 0.75
+"""Shares of `window_deadline` past which a window of such a stream, and its newest one, is not
+computed: the rest of the time is for the model."""
 QUIET_S = 2.0
 """Seconds without a dropped window after which load shedding has ended."""
 

@@ -9,7 +9,7 @@ from itertools import chain
 
 from service import protocol
 from service.inference.gateway import Gateway
-from service.inference.load_shedding import BEHIND_S, MAX_AGE
+from service.inference.load_shedding import BEHIND_S, MAX_AGE, MAX_AGE_OF_NEWEST
 from service.inference.registry import VersionFollower
 from service.inference.turns import TURN_S
 from service.streaming.accounting import Arrivals
@@ -114,7 +114,8 @@ class AudioProcessor:
         """Decide which of the windows that are due are still computed."""
         self._behind = not self._complete and waited_s > BEHIND_S
         if self._behind:
-            newest = self._arrivals.due(self._arrivals.end) > now - self._deadline_s
+            oldest = now - MAX_AGE_OF_NEWEST * self._deadline_s
+            newest = self._arrivals.due(self._arrivals.end) > oldest
             self._windower.shed(
                 self._arrivals.sample_at(now - MAX_AGE * self._deadline_s),
                 newest_at=self._arrivals.end if newest else None,
