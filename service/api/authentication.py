@@ -130,6 +130,11 @@ class Authenticator:
                     del self._limits[limits.key.id]
 
 
+def client_of(request: web.Request) -> str:
+    """Return who sends a request: the id of its key, or else its address."""
+    return request[KEY_LIMITS].key.id if KEY_LIMITS in request else request.remote or ""
+
+
 def count_stream(request: web.Request, stream: Stoppable) -> AbstractAsyncContextManager[None]:
     """Return a context in which the stream counts for the request's key, if there are keys."""
     limits = request.get(KEY_LIMITS)

@@ -11,6 +11,7 @@ from common.budget import Reservation
 from common.errors import InputError, Unprocessable
 from common.mapping import parse_json
 from models.store import Model
+from service.api.authentication import client_of
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.request import check_top_k, read_body, read_form, read_query
 from service.api.responses import json_response
@@ -93,9 +94,8 @@ async def _classify_sound(
         values.get("hop"), config=target.sound[0], min_hop=gateway.settings.min_hop
     )
     query = clips.ClipQuery(model=target, hop=hop, top_k=top_k)
-    return await clips.classify(
-        gateway, request.app[POOL], query, await read_body(request, gateway.settings, memory)
-    )
+    data = await read_body(request, gateway.settings, memory)
+    return await clips.classify(gateway, request.app[POOL], query, data, client=client_of(request))
 
 
 async def _classify_picture(
@@ -111,7 +111,9 @@ async def _classify_picture(
     if twice := metadata.keys() & form.keys():
         raise Unprocessable(f"{min(twice)!r} is given in the query and in the form")
     query = pictures.PictureQuery(model=target, top_k=top_k, metadata=metadata | form)
-    return await pictures.classify(gateway, request.app[POOL], query, data)
+    return await pictures.classify(
+        gateway, request.app[POOL], query, data, client=client_of(request)
+    )
 
 
 CLASSIFIERS = {"sound": _classify_sound, "picture": _classify_picture}

@@ -92,16 +92,16 @@ def window_spans(length: int, *, window: int, hop: int) -> list[Span]:
 
 
 async def classify(
-    gateway: Gateway, pool: DecodePool, query: ClipQuery, data: bytes
+    gateway: Gateway, pool: DecodePool, query: ClipQuery, data: bytes, *, client: str = ""
 ) -> dict[str, Any]:
-    """Return the response to a file, without `timing_ms.total`.
+    """Return the response to a file, without `timing_ms.total`. client: who sent it.
 
     Raises InputError, Busy, Late and Leaving.
     """
     seconds = gateway.settings.clip_deadline
     deadline = time.monotonic() + seconds
     try:
-        async with asyncio.timeout(seconds), pool.decode_slot() as waited_ms:
+        async with asyncio.timeout(seconds), pool.decode_slot(client) as waited_ms:
             clip = await pool.run(
                 lambda check: decode_clip(data, query, gateway.settings, check), deadline=deadline
             )

@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from common.budget import Budget
 from common.errors import Late
+from service.queue.fair import RoundRobin
 
 Result = TypeVar("Result")
 Check: TypeAlias = Callable[[], None]
@@ -27,7 +28,8 @@ class DecodePool:
         self._files = Budget(limit, "files are in progress")
         # Two for each thread: one is decoded while the model answers the other, and memory stays
         # bounded.
-        self._slots = asyncio.Semaphore(2 * threads)
+        self._free = 2 * threads
+        self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
 
     @property
     def in_progress(self) -> int:
@@ -39,11 +41,40 @@ class DecodePool:
         return self._files.hold()
 
     @asynccontextmanager
-    async def decode_slot(self) -> AsyncIterator[float]:
-        """Wait for one of the slots of decoded files and hold it; yields the wait in ms."""
+    async def decode_slot(self, client: str = "") -> AsyncIterator[float]:
+        """Wait for one of the slots of decoded files and hold it; yields the wait in ms.
+
+        Clients that wait get theirs in turn, whatever number of files each has sent.
+        """
         begin = time.perf_counter()
-        async with self._slots:
+        await self._wait_for_slot(client)
+        try:
             yield 1e3 * (time.perf_counter() - begin)
+        finally:
+            self._free_slot()
+
+    async def _wait_for_slot(self, client: str) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        key = str(id(turn))
+        self._waiting.add(client, key, turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._waiting.discard(client, key)
+            if not turn.cancelled():  # its turn came as it was cancelled
+                self._free_slot()
+            raise
+
+    def _free_slot(self) -> None:
+        while self._waiting:
+            turn, _ = self._waiting.pop()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
     async def run(self, work: Callable[[Check], Result], *, deadline: float) -> Result:
         """Return the result of `work(check)`, run in a thread.

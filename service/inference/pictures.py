@@ -30,9 +30,9 @@ class PictureQuery:
 
 
 async def classify(
-    gateway: Gateway, pool: DecodePool, query: PictureQuery, data: bytes
+    gateway: Gateway, pool: DecodePool, query: PictureQuery, data: bytes, *, client: str = ""
 ) -> dict[str, Any]:
-    """Return the response to a file, without `timing_ms.total`.
+    """Return the response to a file, without `timing_ms.total`. client: who sent it.
 
     Raises InputError, Busy, Late and Leaving.
     """
@@ -42,7 +42,7 @@ async def classify(
         async with asyncio.timeout(seconds):
             # The slot is free after the decoding: the tensor is small, and waits in the queue to
             # share a batch with others.
-            async with pool.decode_slot() as waited_ms:
+            async with pool.decode_slot(client) as waited_ms:
                 tensor, decode_ms = await pool.run(
                     lambda check: decode_picture(data, query, gateway.settings.max_pixels, check),
                     deadline=deadline,

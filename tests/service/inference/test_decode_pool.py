@@ -3,11 +3,13 @@
 import asyncio
 import threading
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 
 from common.errors import Busy, Late
 from service.inference.decode_pool import DecodePool
+from tests.service.conftest import until
 
 
 async def test_the_pool_is_bounded_and_admits_again_when_a_file_is_done():
@@ -62,6 +64,7 @@ async def test_work_that_nobody_waits_for_when_a_thread_is_free_does_not_begin(l
     await asyncio.sleep(0)
     if leaves:
         second.cancel()
+        await asyncio.wait([second])
     free.set()
     with pytest.raises(asyncio.CancelledError if leaves else Late):
         await second
@@ -84,4 +87,45 @@ async def test_only_so_many_clips_are_decoded_at_one_time():
 
     await asyncio.gather(*(work() for _ in range(9)))
     assert most == 2
+    pool.close()
+
+
+async def test_a_client_with_many_files_does_not_keep_another_waiting():
+    pool = DecodePool(threads=1, limit=99)
+    order, free = [], asyncio.Event()
+
+    async def work(client):
+        async with pool.decode_slot(client):
+            order.append(client)
+            await free.wait()
+
+    tasks = [asyncio.create_task(work(client)) for client in "aaaaaaabbc"]
+    await until(lambda: len(order) == 2)
+    free.set()
+    await asyncio.gather(*tasks)
+    assert "".join(order) == "aaabcabaaa"
+    pool.close()
+
+
+@pytest.mark.parametrize("turn_came", [False, True])
+async def test_a_slot_of_a_client_that_has_left_goes_to_the_next(turn_came):
+    pool = DecodePool(threads=1, limit=99)
+    got = []
+
+    async def work(name):
+        async with pool.decode_slot(name):
+            got.append(name)
+
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        await first.enter_async_context(pool.decode_slot("a"))
+        await second.enter_async_context(pool.decode_slot("b"))
+        leaving, staying = (asyncio.create_task(work(name)) for name in "cd")
+        await asyncio.sleep(0)
+        if turn_came:
+            await first.aclose()
+        leaving.cancel()
+        await asyncio.wait([leaving])
+    await asyncio.gather(staying, work("e"), work("f"))
+    assert leaving.cancelled()
+    assert "".join(got) == "def"
     pool.close()
