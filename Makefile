@@ -6,6 +6,7 @@ SHELL := /bin/bash
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count()) + 2)')
 ROUNDS ?= 10
 N ?= 1e6
+ATTACKS ?= 5000
 SEED ?= 1
 # Where it is set, each process that a test starts compiles every module anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -35,6 +36,9 @@ fuzz: .venv/dev .venv/kernels  ## a million inputs (N=1e6) that mean harm, for e
 
 chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times over (ROUNDS=10)
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/chaos
+
+attack: .venv/dev .venv/kernels  ## hostile files, streams, artefacts and Redis, 5,000 of each (ATTACKS=5000 SEED=1)
+	ATTACKS=$(ATTACKS) SEED=$(SEED) $(BIN)/python -m pytest tests/attack
 
 lint: .venv/dev  ## ruff and mypy --strict
 	$(BIN)/ruff check
@@ -78,4 +82,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test check test-slow test-loaded fuzz chaos lint bench train gpu clean
+.PHONY: help serve test check test-slow test-loaded fuzz chaos attack lint bench train gpu clean
