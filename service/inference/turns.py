@@ -14,7 +14,7 @@ TURN_S = 0.002
 """Seconds after which work should request another turn, behind the others."""
 
 Work: TypeAlias = Callable[[float], None]
-"""Is given the seconds it has waited. Must not raise."""
+"""Is given the seconds it has waited. What it raises is only logged."""
 
 
 class Turns:
@@ -48,9 +48,12 @@ class Turns:
     def _run(self) -> None:
         self._scheduled = False
         begin = now = self.clock()
-        while self._queue and now - begin <= ITERATION_S:
-            work, since = self._queue.popleft()
-            work(now - since)
-            now = self.clock()
-        if self._queue:
-            self._schedule()
+        try:
+            while self._queue and now - begin <= ITERATION_S:
+                work, since = self._queue.popleft()
+                work(now - since)
+                now = self.clock()
+        finally:
+            # Whatever one work raises, which the loop logs, the others get their turn.
+            if self._queue:
+                self._schedule()

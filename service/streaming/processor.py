@@ -77,7 +77,8 @@ class AudioProcessor:
 
     def _take_turn(self, waited_s: float) -> None:
         try:
-            goes_on = not self._released and self._process(waited_s)
+            # After a fault, what was gathered before it was known is not processed.
+            goes_on = not (self._released or self.fault.done()) and self._process(waited_s)
         except Exception as error:  # noqa: BLE001 - the stream raises it
             self.fault.set_exception(error)
             goes_on = False

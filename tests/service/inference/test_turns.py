@@ -67,3 +67,16 @@ async def test_nothing_is_scheduled_when_nothing_waits(loop):
     await turns.wait()
     await asyncio.sleep(0)
     assert not loop._ready
+
+
+@on_virtual_loop
+async def test_work_that_raises_takes_no_turn_from_others(loop):
+    turns, done, faults = Turns(clock=loop.time), [], []
+    loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    for number in range(3):
+        turns.request(lambda _: 1 / 0)
+        turns.request(lambda _, number=number: done.append(number))
+    for _ in range(6):
+        await asyncio.sleep(0)
+    assert done == [0, 1, 2]
+    assert [type(fault) for fault in faults] == [ZeroDivisionError] * 3

@@ -483,3 +483,20 @@ async def test_memory_returns_to_where_it_was(serve):
     gc.collect()
     # Less than four objects a stream: whole streams that stay would be thousands.
     assert len(gc.get_objects()) - before < 200
+
+
+async def test_several_invalid_messages_end_their_stream_once_and_no_other(serve):
+    server = await serve()
+    async with server.stream() as sound:
+        await begin(sound)
+        for bad in ((2**63).to_bytes(8, "little"), b"1234", b"12345678x"):
+            async with server.stream() as hostile:
+                await begin(hostile, numbered=True)
+                for _ in range(5):
+                    await hostile.send_bytes(bad)
+                *_, error, code = await rest_of(hostile)
+                assert (error["type"], code) == ("error", 1007)
+        await sound.send_bytes(pcm(noise(3)))
+        await sound.send_json({"type": "end"})
+        *_, end, code = await rest_of(sound)
+        assert (end["windows"], code) == (2, 1000)
