@@ -12,6 +12,7 @@ import pytest
 from features import kernel_loader
 from features.extract import extract
 from features.object_file import ObjectFile, UnsupportedError
+from features.warm import target
 from tests.features import oracle
 
 
@@ -118,3 +119,19 @@ def test_all_that_knows_the_compiler_is_one_of_the_sources():
         path.stem for path in kernel_loader.FOLDER.glob("*.py") if "from numba" in path.read_text()
     }
     assert knowing <= set(kernel_loader.SOURCES)
+
+
+def test_the_instruction_set_is_said_and_is_one_that_this_processor_has():
+    said = subprocess.run(
+        [sys.executable, "-m", "features.warm"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=kernel_loader.FOLDER.parent,
+    ).stdout
+    assert said == f"kernels for {target()}\n"
+    cpu = Path("/proc/cpuinfo")
+    widest = said.split()[-1]
+    if cpu.exists() and widest.startswith("avx"):
+        assert widest in cpu.read_text().split()
+        assert widest == "avx512f" or "avx512f" not in cpu.read_text().split()
