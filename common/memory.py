@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 
-LARGE = 4 * 2**20
+MEDIUM, LARGE = 2**19, 4 * 2**20
 """Bytes."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """Of mallopt(3)."""
@@ -37,4 +37,9 @@ def share_one_heap() -> None:
     after a forest was loaded in a thread.
     """
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_ARENA_MAX, 1)
+        # By default it takes large blocks from the heap as well once some have been freed, and
+        # what is allocated after them keeps the heap large.
+        libc.mallopt(M_MMAP_THRESHOLD, MEDIUM)
+        libc.mallopt(M_TRIM_THRESHOLD, 4 * LARGE)

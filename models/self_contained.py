@@ -45,7 +45,7 @@ def check_self_contained(graph: bytes) -> None:
     while messages:
         message, begin, end = messages.pop()
         inside = _INSIDE[message]
-        for field, value, (first, last) in _fields(graph, begin, end):
+        for field, value, (first, last) in fields(graph, begin, end):
             if message == _TENSOR and (field in inside or (field == _DATA_LOCATION and value)):
                 raise ArtefactError(
                     "the graph takes the data of a tensor from another file (external data), "
@@ -59,8 +59,11 @@ def check_self_contained(graph: bytes) -> None:
                 messages.append((inside[field], first, last))
 
 
-def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, tuple[int, int]]]:
-    """Yield of each field its number, the value of a varint, and where its bytes begin and end."""
+def fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    """Yield of each field its number, the value of a varint, and where its bytes begin and end.
+
+    Raises ArtefactError on what is not protobuf.
+    """
     while at < end:
         tag, at = _varint(data, at, end)
         field, wire, value, first = tag >> 3, tag & 7, 0, at

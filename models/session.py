@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from common.errors import ArtefactError, Unprocessable
 from common.memory import trim
+from models.compact_forest import compact_forest
 from models.self_contained import check_self_contained
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 PREFERENCE = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 """Options of providers: products of 10 bits (TF32) would give other than the golden scores."""
+MOST_ROWS = 1_024
+"""In one call of a compact forest, which has all scores of all trees in memory at once."""
 DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 
 
@@ -36,6 +40,8 @@ class Session:
         Raises ArtefactError if the graph cannot be run, or takes data from other files.
         """
         check_self_contained(graph)
+        compact = compact_forest(graph)
+        self._most_rows = MOST_ROWS if compact is not graph else sys.maxsize
         # Imported here so that `timbre --help` does not wait for it.
         import onnxruntime
 
@@ -50,9 +56,10 @@ class Session:
             for name in names
             if name in onnxruntime.get_available_providers()
         ]
-        self._session = _opened(graph, options, providers)
+        self._session = _opened(compact, options, providers)
         # Kept for a second start on another provider, which there never is: 12 MB of a forest.
         self._session._model_bytes = None  # noqa: SLF001 - there is no other way
+        del compact
         self.provider: str = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         """What it runs on: TensorRT, CUDA or CPU as ONNX Runtime spells them."""
         self._read_signature()
@@ -85,6 +92,9 @@ class Session:
                 f"the model takes {self.dtype} (n, {', '.join(map(str, self.shape))}), "
                 f"not {batch.dtype} {batch.shape}"
             )
+        if len(batch) > self._most_rows:
+            starts = range(0, len(batch), self._most_rows)
+            return np.concatenate([self.predict(batch[at : at + self._most_rows]) for at in starts])
         scores: npt.NDArray[np.float32] = self._session.run(
             self._outputs, {self._input: batch}, _run_options.get()
         )[0]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from common.errors import ArtefactError
+from common.memory import trim
 from service.api.context import GATEWAY
 from service.app import build
 from service.auth.limits import SharedLimits
@@ -112,6 +113,7 @@ async def _until_stopped(
 def _set_up_garbage_collection() -> None:
     # What is loaded stays: otherwise every full collection would walk it for tens of milliseconds.
     gc.collect()
+    trim()
     gc.freeze()
     # Streams rarely make cycles: looking for those every 700 objects took a tenth of the time.
     gc.set_threshold(2_000, 5, 50)
