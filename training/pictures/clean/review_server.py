@@ -18,6 +18,7 @@ from aiohttp import web
 from PIL import Image
 
 from common.errors import InputError, TimbreError
+from common.mapping import parse_json
 from common.strict_json import to_json
 from features.config import PictureConfig
 from features.picture import decode
@@ -158,6 +159,8 @@ async def _check_request(
         response = await handler(request)
     except web.HTTPException as error:
         response = _json({"error": error.reason}, status=error.status)
+    except InputError as error:
+        response = _json({"error": str(error)}, status=error.status)
     except TimbreError as error:
         response = _json({"error": str(error)}, status=409)
     except OSError as error:
@@ -170,14 +173,18 @@ def _reject_foreign(request: web.Request) -> None:
     token = request.app[SESSION].token.encode()
     if request.host.rsplit(":", 1)[0] not in {"127.0.0.1", "localhost"}:
         raise web.HTTPForbidden(reason="unknown Host")
-    if not hmac.compare_digest(request.path.split("/")[1].encode(), token):
+    if not hmac.compare_digest(_bytes(request.path.split("/")[1]), token):
         raise web.HTTPNotFound(reason="open the URL that timbre data clean printed")
     if request.method != "GET":
         same = request.headers.get("Origin", f"http://{request.host}") == f"http://{request.host}"
-        if not same or not hmac.compare_digest(
-            request.headers.get("X-Timbre-Token", "").encode(), token
-        ):
+        sent = _bytes(request.headers.get("X-Timbre-Token", ""))
+        if not same or not hmac.compare_digest(sent, token):
             raise web.HTTPForbidden(reason="not a request of this page")
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes of a part of a request, which need not be UTF-8."""
+    return text.encode(errors="surrogateescape")
 
 
 async def _file(request: web.Request) -> web.Response:
@@ -216,11 +223,14 @@ def _shown(path: Path, side: int) -> bytes:
 async def _act(request: web.Request) -> web.Response:
     body = await _json_body(request)
     session, numbers, label = request.app[SESSION], body.get("numbers"), body.get("label", "")
+    action = body.get("action")
     if not isinstance(numbers, list) or not numbers or not isinstance(label, str):
         raise web.HTTPBadRequest(reason="numbers of pictures and a label are needed")
+    if not isinstance(action, str):
+        raise web.HTTPBadRequest(reason="the action must be text")
     if not all(type(number) is int and 0 <= number < len(session.paths) for number in numbers):
         raise web.HTTPBadRequest(reason="no such picture")
-    return _json(session.act(body.get("action"), numbers, label))
+    return _json(session.act(action, numbers, label))
 
 
 async def _undo(request: web.Request) -> web.Response:
@@ -228,10 +238,8 @@ async def _undo(request: web.Request) -> web.Response:
 
 
 async def _json_body(request: web.Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
+    # Bytes, for a charset in the header may be one that nobody knows.
+    body = parse_json(await request.read(), error=InputError)
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(reason="a JSON object is needed")
     return body

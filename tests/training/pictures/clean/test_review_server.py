@@ -1,5 +1,6 @@
 """The page to clean pictures on: what it does, and for whom."""
 
+import asyncio
 import io
 from contextlib import contextmanager
 
@@ -148,6 +149,10 @@ async def test_strangers_see_and_do_nothing(page):
         ({"action": "move", "numbers": [0], "label": "a\nb"}, 409),
         ({"action": "move", "numbers": [0], "label": 7}, 400),
         ([], 400),
+        ({"action": ["x"], "numbers": [0]}, 400),
+        ({"action": {}, "numbers": [0]}, 400),
+        ({"action": None, "numbers": [0]}, 400),
+        ({"numbers": [0]}, 400),
     ],
 )
 async def test_what_makes_no_sense_changes_nothing(page, body, status):
@@ -156,6 +161,40 @@ async def test_what_makes_no_sense_changes_nothing(page, body, status):
     assert (await answer.json())["error"]
     assert (page.root / page.session.paths[0]).is_file()
     assert not page.session.journal.steps
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"[" * 100_000, "application/json"),
+        (b"{", "application/json"),
+        (b"\xff", "application/json"),
+        (b"{}", "application/json; charset=nonsense"),
+        (b"{}", "x; charset=\xff"),
+        (b'{"action": "keep", "numbers": NaN}', ""),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_400(page, body, kind):
+    url = f"/{page.session.token}/act"
+    headers = {"X-Timbre-Token": page.session.token, "Content-Type": kind}
+    answer = await page.client.post(url, data=body, headers=headers)
+    assert answer.status == 400
+    assert (await answer.json())["error"]
+
+
+@pytest.mark.parametrize("token", [b"\xff", b"\xc3\x28", "\u0661".encode()])
+async def test_a_token_of_other_bytes_is_a_wrong_one(page, token):
+    server = page.client.server
+    for head in (
+        b"POST /" + page.session.token.encode() + b"/undo HTTP/1.1\r\nX-Timbre-Token: " + token,
+        b"GET /" + token + b"/state HTTP/1.1",
+        b"GET /%ff/state HTTP/1.1",
+    ):
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(head + b"\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n")
+        status = int((await asyncio.wait_for(reader.readline(), 60)).split()[1])
+        assert status in (400, 403, 404)
+        writer.transport.abort()
 
 
 async def test_a_picture_that_somebody_else_took_away_is_told(page):
