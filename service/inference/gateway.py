@@ -14,6 +14,7 @@ import numpy as np
 
 from common.budget import Budget
 from common.errors import Busy, Leaving, TimbreError
+from common.memory import trim
 from features.config import Tensor
 from models.store import Model, Store
 from service.inference.load_shedding import LoadShedder
@@ -27,6 +28,10 @@ from service.log import log
 from service.queue.base import Job, JobQueue
 from service.queue.local import LocalQueue
 from service.settings import Settings
+
+IDLE_S = 5.0
+"""How long no request is in flight and no stream is open before memory is returned: it takes some
+10 ms, and 100 streams leave 70 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Gateway:
         self._stream_budget = Budget(settings.max_streams, "streams are open on this server")
         self._streams_per_client: dict[str, Budget] = {}
         self._work = 0
+        self._trimming: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._ids = itertools.count()
         self._origin = uuid.uuid4().hex[:8]
@@ -154,6 +160,7 @@ class Gateway:
         finally:
             self._work -= 1
             self._idle.set()
+            self._trim_soon()
 
     @contextmanager
     def streaming(self, stream: Stoppable, client: str) -> Iterator[None]:
@@ -172,12 +179,26 @@ class Gateway:
         finally:
             if not of_client.used:
                 self._streams_per_client.pop(client, None)
+            self._trim_soon()
+
+    def _trim_soon(self) -> None:
+        """Return free memory to the system once nothing has been going on for a while."""
+        if self.idle:
+            if self._trimming:
+                self._trimming.cancel()
+            self._trimming = asyncio.get_running_loop().call_later(IDLE_S, self._trim_if_idle)
+
+    def _trim_if_idle(self) -> None:
+        if self.idle:
+            trim()
 
     async def shut_down(self) -> None:
         """Reject new work, end the streams, finish accepted work, close the queue."""
         if self._shutting_down:
             return
         self._shutting_down = True
+        if self._trimming:
+            self._trimming.cancel()
         if self._updating:
             self._updating.cancel()
         self.loop_monitor.stop()

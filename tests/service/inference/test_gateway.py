@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from common.errors import ArtefactError, Busy, Leaving, TimbreError
+from service.inference import gateway as module
 from service.inference.gateway import Gateway, prediction_of
 from service.settings import Settings
+from tests.service.conftest import until
 
 MS = 1e-3
 
@@ -100,3 +102,30 @@ async def test_ids_are_never_used_twice(artefacts):
     one, other = Gateway(Settings(artefacts=artefacts)), Gateway(Settings(artefacts=artefacts))
     names = [gateway.new_id() for gateway in (one, other) for _ in range(100)]
     assert len(set(names)) == 200
+
+
+async def test_free_memory_is_returned_once_after_the_last_request_and_stream(gateway, monkeypatch):
+    trimmed = []
+    monkeypatch.setattr(module, "IDLE_S", 0.0)
+    monkeypatch.setattr(module, "trim", lambda: trimmed.append(1))
+
+    class Stream:
+        def shut_down(self):
+            """Nothing to do."""
+
+    with gateway.streaming(Stream(), "client"):
+        with gateway.working():
+            pass
+        await asyncio.sleep(10 * MS)
+        assert trimmed == []
+    for _ in range(3):
+        with gateway.working():
+            pass
+    await until(lambda: trimmed)
+    await asyncio.sleep(10 * MS)
+    assert trimmed == [1]
+    with gateway.working():
+        pass
+    with gateway.working():
+        await asyncio.sleep(10 * MS)
+        assert trimmed == [1]
