@@ -63,7 +63,7 @@ class Gateway:
         self.loaded = asyncio.Event()
         """Set when the models are loaded; the queue may not be open yet."""
         self.loop_monitor = LoopMonitor(has_work=lambda: self._work > 0)
-        self.turns = Turns()
+        self.turns = Turns(congested=self.queue.congested)
         self.load_shedder = LoadShedder()
         self._updating: asyncio.Task[None] | None = None
         self._streams: set[Stoppable] = set()

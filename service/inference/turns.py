@@ -12,27 +12,41 @@ ITERATION_S = 0.005
 """Seconds of work in one iteration of the loop; the rest waits while sockets are served."""
 TURN_S = 0.002
 """Seconds after which work should request another turn, behind the others."""
+CONGESTED_S = 0.005
+"""Seconds between two looks at models whose queues are congested."""
 
 Work: TypeAlias = Callable[[float], None]
 """Is given the seconds it has waited. What it raises is only logged."""
 
 
 class Turns:
-    """A queue of work for the event loop: however much is requested, the loop keeps turning."""
+    """A queue of work for the event loop: however much is requested, the loop keeps turning.
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """clock: seconds; may begin anywhere."""
+    Work for a model waits here while the model's own queue is congested: what waits here has cost
+    nothing yet.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        congested: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """clock: seconds; may begin anywhere. congested: of the queue of a model."""
         self.clock = clock
-        self._queue: deque[tuple[Work, float]] = deque()
+        self._congested = congested
+        self._queues: dict[str, deque[tuple[float, Work]]] = {}
         self._scheduled = False
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return sum(map(len, self._queues.values()))
 
-    def request(self, work: Work) -> None:
-        """Call `work` in its turn, never at once."""
-        self._queue.append((work, self.clock()))
-        self._schedule()
+    def request(self, work: Work, *, model: str = "") -> None:
+        """Call `work` in its turn, never at once. model: that it is for; empty: none."""
+        self._queues.setdefault(model, deque()).append((self.clock(), work))
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._run)
 
     async def wait(self) -> None:
         """Return in turn."""
@@ -40,20 +54,28 @@ class Turns:
         self.request(lambda _: turn.set())
         await turn.wait()
 
-    def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._run)
-
     def _run(self) -> None:
-        self._scheduled = False
         begin = now = self.clock()
         try:
-            while self._queue and now - begin <= ITERATION_S:
-                work, since = self._queue.popleft()
+            while now - begin <= ITERATION_S and (queue := self._first()) is not None:
+                since, work = queue.popleft()
                 work(now - since)
                 now = self.clock()
         finally:
             # Whatever one work raises, which the loop logs, the others get their turn.
-            if self._queue:
-                self._schedule()
+            self._scheduled = len(self) > 0
+            if self._scheduled:
+                pause_s = CONGESTED_S if self._first() is None else 0.0
+                asyncio.get_running_loop().call_later(pause_s, self._run)
+
+    def _first(self) -> deque[tuple[float, Work]] | None:
+        """Return the queue whose work has waited longest, of the models that are not congested."""
+        first = None
+        for model, queue in self._queues.items():
+            if (
+                queue
+                and (first is None or queue[0][0] < first[0][0])
+                and not (model and self._congested(model))
+            ):
+                first = queue
+        return first

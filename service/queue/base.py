@@ -85,6 +85,9 @@ class JobQueue(Protocol):
     def unavailable(self) -> str:
         """Why no new jobs should be submitted now; empty while the queue is healthy."""
 
+    def congested(self, model: str) -> bool:
+        """Return whether so many live jobs are pending that another should not be made yet."""
+
     async def open(self) -> None:
         """Return once the queue accepts jobs. Safe to call twice."""
 

@@ -90,6 +90,11 @@ class FairQueue(Generic[Item]):
     def __len__(self) -> int:
         return len(self._queues[True]) + len(self._queues[False])
 
+    @property
+    def live(self) -> int:
+        """Live items."""
+        return len(self._queues[True])
+
     def full(self, *, live: bool, size: int) -> bool:
         """Return whether an item does not fit; live items and clips have separate bounds."""
         queue = self._queues[live]

@@ -38,6 +38,11 @@ class FlowControl:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def congested(self) -> bool:
+        """Whether as many jobs wait here as may be in flight."""
+        return len(self._waiting) >= self.credit
+
     async def acquire(self, job: Job) -> None:
         """Return when the job may be sent; `release` must follow.
 

@@ -28,6 +28,10 @@ from service.queue.base import (
 )
 from service.queue.fair import STALE, FairQueue
 
+CONGESTED_S = 0.1
+"""Seconds of work that live jobs of one model may be, before no more of them are made."""
+SMOOTHING = 0.1
+"""Weight of the last batch in the time of a job."""
 IDLE_S = 5.0
 """A model without jobs for so long ends its thread, which frees ONNX Runtime's memory of it."""
 
@@ -77,6 +81,10 @@ class LocalQueue:
         """Always empty: this queue fails only with its process."""
         return ""
 
+    def congested(self, model: str) -> bool:
+        """Return whether the live jobs of a model would take longer than CONGESTED_S."""
+        return any(queue.congested for (name, _), queue in self._models.items() if name == model)
+
     async def open(self) -> None:
         """Nothing to do: a thread starts with the first job of its model."""
 
@@ -121,6 +129,11 @@ class _ModelQueue:
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._running = False
+        self._job_s = 0.0
+
+    @property
+    def congested(self) -> bool:
+        return self.pending.live * self._job_s > CONGESTED_S
 
     async def submit(self, job: Job) -> JobResult:
         now = time.monotonic()
@@ -176,7 +189,10 @@ class _ModelQueue:
             # Late jobs get their error from the timeout in `submit`.
             batch = [entry for entry in popped if entry.job.deadline > begin]
             outcome = self._predict(batch)
-            self._post(self._deliver, batch, outcome, begin, time.monotonic())
+            end = time.monotonic()
+            if batch:
+                self._job_s += SMOOTHING * ((end - begin) / len(batch) - self._job_s)
+            self._post(self._deliver, batch, outcome, begin, end)
 
     def _pop_batch(self) -> list[_PendingJob] | None:
         with self._changed:

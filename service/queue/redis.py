@@ -76,6 +76,10 @@ class RedisQueue:
         """Why no new jobs should be submitted now; empty while the queue is healthy."""
         return self._health.unavailable
 
+    def congested(self, _: str) -> bool:
+        """Return whether as many live jobs wait for flow control as it lets through at a time."""
+        return self._flow.congested
+
     async def open(self) -> None:
         """Return once Redis is reached and a worker is alive. Safe to call twice."""
         if not self._tasks:

@@ -56,7 +56,10 @@ class AudioProcessor:
         if not self._busy:
             self._busy = True
             self._idle.clear()
-            self._turns.request(self._take_turn)
+            self._request()
+
+    def _request(self) -> None:
+        self._turns.request(self._take_turn, model=self._follower.model.name)
 
     async def finish(self) -> None:
         """Process what is gathered, and put the windows that the end completes."""
@@ -92,7 +95,7 @@ class AudioProcessor:
         self._shed(now, waited_s)
         while not self._outbox.full:
             if now - begin > TURN_S:
-                self._turns.request(self._take_turn)
+                self._request()
                 return True
             events = next(self._parts, None)
             if events is not None:
@@ -101,7 +104,7 @@ class AudioProcessor:
                 self._arrivals.wanted = self._windower.wanted
                 return False
             now = self._turns.clock()
-        self._outbox.when_free(lambda: self._turns.request(self._take_turn), grace_s=self._grace_s)
+        self._outbox.when_free(self._request, grace_s=self._grace_s)
         return True
 
     def _take(self) -> bool:
