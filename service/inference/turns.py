@@ -64,9 +64,11 @@ class Turns:
         finally:
             # Whatever one work raises, which the loop logs, the others get their turn.
             self._scheduled = len(self) > 0
-            if self._scheduled:
-                pause_s = CONGESTED_S if self._first() is None else 0.0
-                asyncio.get_running_loop().call_later(pause_s, self._run)
+            loop = asyncio.get_running_loop()
+            if self._first() is not None:
+                loop.call_soon(self._run)
+            elif self._scheduled:
+                loop.call_later(CONGESTED_S, self._run)
 
     def _first(self) -> deque[tuple[float, Work]] | None:
         """Return the queue whose work has waited longest, of the models that are not congested."""

@@ -24,6 +24,7 @@ BESIDE = {
     "features/levels.py": "rejects floats that are not audio",
     "features/kernel_loader.py": "gives compiled functions",
     "common/budget.py": "counts files and bytes",
+    "common/terminal.py": "escapes the log line",
     "common/strict_json.py": "is json.dumps without NaN",
 }
 """Called meanwhile; they reject, count, log or name, and make nothing of the sound."""

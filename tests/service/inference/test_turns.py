@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from service.inference.turns import ITERATION_S, Turns
+from service.inference.turns import CONGESTED_S, ITERATION_S, Turns
 from tests.service.helpers.virtual_loop import on_virtual_loop
 
 MS = 1e-3
@@ -80,3 +80,29 @@ async def test_work_that_raises_takes_no_turn_from_others(loop):
         await asyncio.sleep(0)
     assert done == [0, 1, 2]
     assert [type(fault) for fault in faults] == [ZeroDivisionError] * 3
+
+
+@on_virtual_loop
+async def test_work_for_a_congested_model_waits_and_other_work_does_not(loop):
+    congested = {"slow"}
+    turns, done = Turns(clock=loop.time, congested=congested.__contains__), []
+    turns.request(lambda waited: done.append(("slow", waited)), model="slow")
+    turns.request(lambda _: done.append("fast"), model="fast")
+    turns.request(lambda _: done.append("none"))
+    await asyncio.sleep(1.0)
+    assert done == ["fast", "none"]
+    congested.clear()
+    await asyncio.sleep(2 * CONGESTED_S)
+    assert done[2:] == [("slow", pytest.approx(1.0, abs=2 * CONGESTED_S))]
+    await asyncio.sleep(1.0)
+    assert not loop._scheduled
+
+
+@on_virtual_loop
+async def test_work_of_several_models_comes_in_the_order_of_its_requests(loop):
+    turns, order = Turns(clock=loop.time), []
+    for number in range(6):
+        turns.request(lambda _, number=number: order.append(number), model="ab"[number % 2])
+        loop.work(MS)
+    await turns.wait()
+    assert order == list(range(6))

@@ -50,6 +50,19 @@ async def test_jobs_in_flight_never_exceed_the_credit_and_each_release_admits_th
     assert not any(task.exception() for task in tasks)
 
 
+async def test_flow_is_congested_when_as_many_jobs_wait_as_may_be_in_flight(flow):
+    flow.credit = 2.0
+    tasks = await acquiring(flow, *(job(n, f"s{n}") for n in range(3)))
+    assert not flow.congested
+    tasks += await acquiring(flow, job(3, "s3"))
+    assert flow.congested
+    flow.release(None)
+    await asyncio.sleep(0)
+    assert not flow.congested
+    for task in tasks:
+        task.cancel()
+
+
 async def test_of_a_stale_stream_the_newest_is_admitted(flow):
     await acquiring(flow, job(0, "s"))
     old, new = await acquiring(flow, job(1, "s", seconds=4 * MS), job(2, "s", seconds=9))

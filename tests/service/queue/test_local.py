@@ -10,7 +10,7 @@ import pytest
 from common.errors import Busy, Late
 from service.queue import local
 from service.queue.base import Job
-from service.queue.local import LocalQueue
+from service.queue.local import CONGESTED_S, SMOOTHING, LocalQueue
 from tests.service.conftest import until
 
 MS = 1e-3
@@ -184,3 +184,34 @@ async def test_closing_ends_with_and_without_the_models_thread(valve, monkeypatc
         await asyncio.sleep(0.05)
         async with asyncio.timeout(60):
             await queue.close()
+
+
+async def test_a_queue_is_congested_while_its_live_jobs_would_take_too_long(queue, valve):
+    assert not queue.congested("m")
+    first = asyncio.create_task(queue.submit(job(0, "a")))
+    await until(lambda: valve.begun == 1)
+    await asyncio.sleep(CONGESTED_S / SMOOTHING / 20)  # a job takes a twentieth of the bound
+    valve.let()
+    await first
+    later = [asyncio.create_task(queue.submit(job(n, f"s{n}"))) for n in range(1, 40)]
+    await until(lambda: queue.depth == 31)
+    assert queue.congested("m")
+    assert not queue.congested("other")
+    valve.let(4)
+    await until(lambda: not queue.depth)
+    assert not queue.congested("m")
+    valve.let(100)
+    await asyncio.gather(*later)
+
+
+async def test_clips_do_not_make_a_queue_congested(queue, valve):
+    first = asyncio.create_task(queue.submit(job(0, "a")))
+    await until(lambda: valve.begun == 1)
+    await asyncio.sleep(CONGESTED_S)
+    valve.let()
+    await first
+    clips = [asyncio.create_task(queue.submit(job(n, "clip", live=False))) for n in range(1, 40)]
+    await until(lambda: queue.depth == 31)
+    assert not queue.congested("m")
+    valve.let(100)
+    await asyncio.gather(*clips)

@@ -18,7 +18,7 @@ class HeldTurns:
 
     def __init__(self, server):
         self.waiting = []
-        server.gateway.turns.request = self.waiting.append
+        server.gateway.turns.request = lambda work, **_: self.waiting.append(work)
 
     def run(self, waited_s):
         while self.waiting:
