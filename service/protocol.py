@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
@@ -111,11 +111,11 @@ class Age:
 
     total: float
     """From when its last byte was due, by the stream's clock, to sending."""
-    waiting: float
-    """Until its features were computed."""
     features: float
     queue: float
     model: float
+    waiting: float = 0.0
+    """Until its features were computed. Not told by servers before 0.2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,11 +210,10 @@ def failure(error: TimbreError) -> Failure:
 def encode(message: ClientMessage | ServerMessage) -> str:
     """Return a message as JSON text."""
     # Not asdict: it copies deeply, which takes longer than all the rest.
-    return to_json(
-        {"type": message.type, **vars(message)},
-        separators=(",", ":"),
-        default=vars,
-    )
+    values = {"type": message.type, **vars(message)}
+    if not values.get("captured_at", "known"):
+        del values["captured_at"]  # servers before 0.2 reject it
+    return to_json(values, separators=(",", ":"), default=vars)
 
 
 def parse_client(text: str) -> ClientMessage:
@@ -267,10 +266,10 @@ def _read(text: str, kinds: tuple[type[Any], ...]) -> tuple[type[Any], dict[str,
 
 
 def _known_fields(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
-    names = [field.name for field in fields(kind)]
-    if missing := set(names) - values.keys():
+    required = {field.name for field in fields(kind) if field.default is MISSING}
+    if missing := required - values.keys():
         raise InputError(f"missing field {', '.join(sorted(missing))} in a server's message")
-    return {name: values[name] for name in names}
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:

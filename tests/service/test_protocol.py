@@ -184,3 +184,26 @@ def test_every_error_has_a_code_of_its_own() -> None:
     codes = [protocol.code_of(kind("")) for kind in tree(TimbreError)]
     assert len(set(codes)) == len(codes)
     assert "bad-input" in codes
+
+
+def test_a_client_understands_a_server_of_the_version_before_and_sends_it_nothing_unknown() -> None:
+    message = json.loads(protocol.encode(WINDOW))
+    del message["age_ms"]["waiting"]
+    window = protocol.parse_server(json.dumps(message))
+    assert isinstance(window, protocol.Window)
+    assert window.age_ms.waiting == 0.0
+    assert "captured_at" not in json.loads(protocol.encode(protocol.Start(sample_rate=48_000)))
+
+
+def test_the_time_of_capture_is_sent_and_read() -> None:
+    start = protocol.Start(sample_rate=48_000, captured_at="2026-05-31T06:30:00.250Z")
+    assert protocol.parse_client(protocol.encode(start)) == start
+    assert start.captured == 1_780_209_000.25
+
+
+@pytest.mark.parametrize(
+    "text", ["yesterday", "2026-05-31", "2026-05-31T06:30:00", "2026-13-01T00:00:00Z", "0", "NaN"]
+)
+def test_a_time_of_capture_that_is_not_rfc_3339_is_rejected(text: str) -> None:
+    with pytest.raises(Unprocessable, match="captured_at"):
+        protocol.parse_client(start(captured_at=text))
