@@ -13,10 +13,10 @@ import sys
 from contextlib import ExitStack
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks import capacity, load, measure, schedule, server_process, streams
+from common.console import EscapingConsole, console
 from common.strict_json import to_json
 
 FACTORS = (0.5, 1.0, 1.5, 2.0, 4.0)
@@ -47,7 +47,7 @@ COLUMNS = {
 def main(argv: list[str]) -> int:
     """Run `timbre bench overload`; 1 when a promise is not kept."""
     given = _parser().parse_args(argv)
-    out = Console(file=sys.stderr if given.json else sys.stdout, width=200)
+    out = console(stderr=given.json, width=200)
     most = given.capacity or _capacity(given, out)
     rows = [_step(most, factor, given, out) for factor in given.factors]
     recovered_s = _recovery(most, given)
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
     return 1 if missed else 0
 
 
-def _capacity(given: argparse.Namespace, out: Console) -> int:
+def _capacity(given: argparse.Namespace, out: EscapingConsole) -> int:
     def good(count: int) -> bool:
         row = capacity.attempt(count, given)
         out.print(capacity.as_line(row))
@@ -78,7 +78,9 @@ def _capacity(given: argparse.Namespace, out: Console) -> int:
     return max(found, 1)
 
 
-def _step(most: int, factor: float, given: argparse.Namespace, out: Console) -> dict[str, Any]:
+def _step(
+    most: int, factor: float, given: argparse.Namespace, out: EscapingConsole
+) -> dict[str, Any]:
     stream_load = _load_of(max(1, round(factor * most)), given)
     with ExitStack() as stack:
         report = load.run(*_server(given, stack), clip_load=None, stream_load=stream_load)

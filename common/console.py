@@ -23,7 +23,7 @@ class EscapingConsole(Console):
             yield part if part.control else Segment(escape_lines(part.text), part.style)
 
 
-def console(*, stderr: bool = False, **options: Any) -> Console:
+def console(*, stderr: bool = False, **options: Any) -> EscapingConsole:
     """Return a console on stdout or stderr. options: of rich's Console."""
     stream = sys.stderr if stderr else sys.stdout
     raw = stream.raw if isinstance(stream, EscapingStream) else stream

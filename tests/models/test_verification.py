@@ -1,11 +1,9 @@
 """An artefact that never loads, or ends the process that loads it, is rejected within a limit."""
 
-import os
 import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -23,14 +21,35 @@ ENDLESS = {
 }
 
 
-def children():
-    """The processes that this thread has started."""
-    return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that the test starts."""
+    processes = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            processes.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    return processes
 
 
-def test_a_good_artefact_is_accepted_and_its_process_has_ended(trio):
+def in_time(work, accepted):
+    """The first limit in which a good artefact is loaded, and what `work` returned with it.
+
+    One limit holds for the good and the endless, and a busy machine needs longer for the good.
+    """
+    for limit_s in (2, 8, 32):
+        done = work(limit_s)
+        if accepted(done):
+            break
+    return limit_s, done
+
+
+def test_a_good_artefact_is_accepted_and_its_process_has_ended(trio, started):
     verify(trio, limit_s=60)
-    assert children() == []
+    assert [process.returncode for process in started] == [0]
 
 
 def test_a_broken_artefact_is_rejected_with_the_reason_of_the_store(trio):
@@ -40,28 +59,23 @@ def test_a_broken_artefact_is_rejected_with_the_reason_of_the_store(trio):
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
-def test_a_graph_that_never_ends_is_rejected_and_its_process_killed(artefacts, kind):
+def test_a_graph_that_never_ends_is_rejected_and_its_process_killed(artefacts, started, kind):
     folder = put_endless(artefacts, "trio", "2", ENDLESS[kind])
     with pytest.raises(ArtefactError, match="not loaded and verified within 1 s"):
         verify(folder, limit_s=1)
-    assert children() == []
+    assert [process.returncode for process in started] == [-signal.SIGKILL]
 
 
-def test_an_artefact_that_ends_the_process_is_rejected_with_the_signal(artefacts):
+def test_an_artefact_that_ends_the_process_is_rejected_with_the_signal(artefacts, monkeypatch):
+    class Crashing(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            self.send_signal(signal.SIGSEGV)
+
+    monkeypatch.setattr(subprocess, "Popen", Crashing)
     folder = put_endless(artefacts, "trio", "2", ENDLESS["loop"])
-    verifying = threading.get_native_id()
-
-    def kill():
-        path = Path(f"/proc/self/task/{verifying}/children")
-        while not (found := path.read_text().split()):
-            pass
-        os.kill(int(found[0]), signal.SIGSEGV)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
     with pytest.raises(ArtefactError, match="ends the process, with signal SIGSEGV"):
         verify(folder, limit_s=60)
-    killer.join()
 
 
 def test_the_store_tells_the_version_and_serves_the_others(artefacts):
@@ -89,14 +103,19 @@ def test_a_version_is_verified_again_only_when_its_files_change(trio):
 @pytest.mark.parametrize("kind", ["loop", "operator"])
 def test_at_the_start_the_newest_version_that_loads_in_time_is_served(artefacts, kind):
     put_endless(artefacts, "trio", "2", ENDLESS[kind])
-    # A process of its own, as the thread of the operator does not end.
-    code = (
-        "import os\nfrom models.store import Store\n"
-        f"model, rejected = Store({str(artefacts)!r}, load_timeout=2).first('trio')\n"
-        "print(model.version, rejected, flush=True)\nos._exit(0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    reason = "trio 2: not loaded and verified within 2 s; it may never end"
+
+    def start(limit_s):
+        # A process of its own, as the thread of the operator does not end.
+        code = (
+            "import os\nfrom models.store import Store\n"
+            f"model, rejected = Store({str(artefacts)!r}, load_timeout={limit_s}).first('trio')\n"
+            "print(model.version, rejected, flush=True)\nos._exit(0)"
+        )
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, check=False, capture_output=True, text=True)
+
+    limit_s, done = in_time(start, lambda done: done.returncode == 0)
+    reason = f"trio 2: not loaded and verified within {limit_s} s; it may never end"
     assert done.stdout == f"1 { ({'2': reason}) }\n"
 
 
@@ -120,9 +139,12 @@ def test_work_within_a_limit_returns_or_raises_what_it_did():
 def test_the_command_rejects_an_endless_version_and_accepts_the_other(
     artefacts, capsys, monkeypatch
 ):
-    monkeypatch.setattr("models.cli.LIMIT_S", 5.0)
     put_endless(artefacts, "trio", "2", ENDLESS["loop"])
-    assert main(["verify", "--artefacts", str(artefacts), "--json"]) == 1
-    out = capsys.readouterr().out
-    assert '"status": "ok"' in out
-    assert "trio 2: not loaded and verified within 5 s" in out
+
+    def command(limit_s):
+        monkeypatch.setattr("models.cli.LIMIT_S", limit_s)
+        assert main(["verify", "--artefacts", str(artefacts), "--json"]) == 1
+        return capsys.readouterr().out
+
+    limit_s, out = in_time(command, lambda out: '"status": "ok"' in out)
+    assert f"trio 2: not loaded and verified within {limit_s} s" in out

@@ -196,12 +196,13 @@ def test_when_the_supervisor_is_killed_its_processes_exit_and_free_the_port(
     socket.create_server(("127.0.0.1", port)).close()
 
 
-def command_lines():
-    """The command lines of all processes of this machine."""
+def command_lines(pid):
+    """The command lines of a process and of all that it has started."""
     shown = b""
-    for each in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it has ended
-            shown += each.read_bytes()
+    with contextlib.suppress(OSError):  # it has ended
+        shown += Path(f"/proc/{pid}/cmdline").read_bytes()
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            shown += b"".join(map(command_lines, (task / "children").read_text().split()))
     return shown
 
 
@@ -213,10 +214,10 @@ def test_a_password_in_the_environment_is_in_no_command_line(
         redis.client.config_set("requirepass", "sesame")
         monkeypatch.setenv("TIMBRE_REDIS", redis.url.replace("unix://", "unix://:sesame@"))
         server = serve_process()
-        shown = command_lines()
+        shown = command_lines(server.process.pid)
         for stage in ("worker started", "worker ready", " ready url"):
             server.until(stage)
-            shown += command_lines()
+            shown += command_lines(server.process.pid)
         assert server.end() == 0
         assert b"timbre: worker 0" in shown
         assert "sesame" not in shown.decode(errors="replace") + "".join(server.log)

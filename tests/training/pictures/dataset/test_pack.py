@@ -107,7 +107,8 @@ def test_metadata_and_sources_travel_along(folder, tmp_path):
 def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, draw):
     (tmp_path / "a").mkdir()
     draw(1).save(tmp_path / "a" / "1.png")
-    config = PictureConfig(height=64, width=64)
+    # Small beside what is kept of each: threads hold up to 80 pictures ahead, or none.
+    config = PictureConfig(height=16, width=16)
 
     def peak(count):
         """Bytes at most while packing so many."""
