@@ -8,15 +8,22 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import soundfile
 
 from common.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
 from features.config import Samples
 from features.levels import check_levels
 from features.mixdown import mixdown
 from features.resample import StreamingResampler
+from features.wav import PcmFile, Values, check_parts, check_wav, read_pcm
+
+if TYPE_CHECKING:
+    import soundfile
+
+SoundFile: TypeAlias = "soundfile.SoundFile | PcmFile"
 
 RATES = (1_000, 384_000)
 """Hertz, lowest and highest of a file."""
@@ -24,12 +31,7 @@ MAX_CHANNELS = 64
 MAX_SECONDS = 600.0
 MAX_SAMPLES = 57_600_000
 """Frames x channels of one file, 10 minutes of 48 kHz stereo: what decoding costs grows with it."""
-MAX_PARTS = 2**18
-"""Chunks or pages of one file; Opus makes at most 400 pages a second."""
 KINDS = ("WAV", "FLAC", "OGG", "MP3")
-_UNKNOWN = 0xFFFFFFFF
-_PIPED = range(0x7FFFF000, 0x80000001)
-"""Sizes that sox and arecord write into a pipe for an unknown length; ffmpeg writes `_UNKNOWN`."""
 _BLOCK = 1 << 20  # values decoded at a time, all channels together
 
 
@@ -52,27 +54,44 @@ def decode(
     """
     kind = sniff(data)
     check_complete(data, kind)
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            _check_header(file)
-            # The header may state less than the file holds.
-            _check_length(file, file.frames, max_seconds, max_samples)
-            resampler = StreamingResampler(file.samplerate, sample_rate)
-            parts, frames = [], 0
-            for block in _blocks(file):
-                check()
-                frames += len(block)
-                _check_length(file, frames, max_seconds, max_samples)
-                check_levels(block)
-                parts.append(resampler.feed(mixdown(block, channels=file.channels)))
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"this {kind} file is damaged or truncated: {_reason(error)}") from error
+    with _opened(data, kind) as file:
+        _check_header(file)
+        # The header may state less than the file holds.
+        _check_length(file, file.frames, max_seconds, max_samples)
+        same = file.samplerate == sample_rate
+        resampler = None if same else StreamingResampler(file.samplerate, sample_rate)
+        parts, frames = [], 0
+        for block in _blocks(file):
+            check()
+            frames += len(block)
+            _check_length(file, frames, max_seconds, max_samples)
+            check_levels(block)
+            mono = mixdown(block, channels=file.channels)
+            parts.append(resampler.feed(mono) if resampler else mono)
     if not frames:
         raise Unprocessable("the file holds no samples")
-    return np.concatenate([*parts, resampler.finish()])
+    if resampler:
+        parts.append(resampler.finish())
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
-def _check_header(file: soundfile.SoundFile) -> None:
+@contextmanager
+def _opened(data: bytes, kind: str) -> Iterator[SoundFile]:
+    """Open a file. Raises InputError, also while it is read."""
+    if kind == "WAV" and (pcm := read_pcm(data)):
+        yield pcm
+        return
+    # Imported here so that a server that gets no other files never loads libsndfile.
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            yield file
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"this {kind} file is damaged or truncated: {_reason(error)}") from error
+
+
+def _check_header(file: SoundFile) -> None:
     if not RATES[0] <= file.samplerate <= RATES[1]:
         raise Unprocessable(
             f"sample rate {file.samplerate} Hz: must be from {RATES[0]} to {RATES[1]}"
@@ -82,7 +101,7 @@ def _check_header(file: soundfile.SoundFile) -> None:
 
 
 def _check_length(
-    file: soundfile.SoundFile, frames: int, max_seconds: float, max_samples: int | None
+    file: SoundFile, frames: int, max_seconds: float, max_samples: int | None
 ) -> None:
     if frames > max_seconds * file.samplerate:
         raise TooLarge(f"{frames / file.samplerate:.1f} s of sound: at most {max_seconds:g} s")
@@ -93,8 +112,11 @@ def _check_length(
         )
 
 
-def _blocks(file: soundfile.SoundFile) -> Iterator[Samples]:
+def _blocks(file: SoundFile) -> Iterator[Values]:
     size = max(1, _BLOCK // file.channels)
+    if isinstance(file, PcmFile):
+        yield from (file.values[at : at + size] for at in range(0, file.frames, size))
+        return
     while len(block := file.read(size, dtype="float32", always_2d=True)):
         yield block
 
@@ -121,62 +143,18 @@ def sniff(data: bytes) -> str:
 def check_complete(data: bytes, kind: str) -> None:
     """Raise InputError if the file is shorter than its headers state; not for FLAC, plain MP3."""
     if kind == "WAV":
-        _check_wav(data)
+        check_wav(data)
     elif kind == "OGG":
         _check_ogg(data)
     elif kind == "MP3":
         _check_mp3(data)
 
 
-def _check_parts(count: int) -> None:
-    if count > MAX_PARTS:
-        raise Unprocessable(f"a sound file of more than {MAX_PARTS} chunks or pages")
-
-
-def _check_wav(data: bytes) -> None:
-    for name, body, size in _chunks(data):
-        if name != b"data":
-            continue
-        promised = _rf64_size(data) if data[:4] == b"RF64" and size == _UNKNOWN else size
-        there = max(0, len(data) - body)
-        if promised > there and not _piped(data, body, size):
-            raise InputError(
-                f"truncated: the header promises {promised} bytes of sound, {there} are there"
-            )
-        return
-    raise InputError("truncated: a WAV file without its data chunk")
-
-
-def _piped(data: bytes, body: int, size: int) -> bool:
-    """Return whether the writer did not know the length, which both sizes of the file mark."""
-    whole = struct.unpack_from("<I", data, 4)[0]
-    return data[:4] == b"RIFF" and (
-        size == whole == _UNKNOWN or (size in _PIPED and whole == body - 8 + size)
-    )
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, offset and size of the chunks of a RIFF file, up to one beyond its end."""
-    at, count = 12, 0
-    while at + 8 <= len(data):
-        _check_parts(count := count + 1)
-        name, size = struct.unpack_from("<4sI", data, at)
-        yield name, at + 8, size
-        at += 8 + size + size % 2
-
-
-def _rf64_size(data: bytes) -> int:
-    for name, body, size in _chunks(data):
-        if name == b"ds64" and size >= 16 and body + 16 <= len(data):
-            return int(struct.unpack_from("<Q", data, body + 8)[0])
-    return _UNKNOWN
-
-
 def _check_ogg(data: bytes) -> None:
     """Walk the pages (RFC 3533): the last one must be whole and marked as the end of its stream."""
     at, flags, count = 0, 0, 0
     while at < len(data):
-        _check_parts(count := count + 1)
+        check_parts(count := count + 1)
         if at + 27 > len(data) or data[at : at + 4] != b"OggS":
             raise InputError("truncated: the OGG file ends inside a page")
         segments = data[at + 26]

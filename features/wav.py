@@ -1,0 +1,117 @@
+"""Reads WAV files: whether they are whole, and plain PCM without libsndfile."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import InputError, Unprocessable
+
+MAX_PARTS = 2**18
+"""Chunks or pages of one file; Opus makes at most 400 pages a second."""
+_UNKNOWN = 0xFFFFFFFF
+_PIPED = range(0x7FFFF000, 0x80000001)
+"""Sizes that sox and arecord write into a pipe for an unknown length; ffmpeg writes `_UNKNOWN`."""
+_DTYPES: dict[tuple[int, int], str] = {(1, 16): "<i2", (3, 32): "<f4"}
+"""By format tag and bits: what needs no conversion."""
+_SKIPPED = (b"LIST", b"JUNK", b"fact", b"PEAK")
+"""Chunks before the sound that do not change it."""
+
+Values: TypeAlias = npt.NDArray[np.int16] | npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class PcmFile:
+    """The samples of a WAV file, where its bytes are."""
+
+    samplerate: int
+    channels: int
+    values: Values
+    """Shape (frames, channels)."""
+
+    @property
+    def frames(self) -> int:
+        """Samples of each channel."""
+        return len(self.values)
+
+
+def read_pcm(data: bytes) -> PcmFile | None:
+    """Return a plain WAV file of 16-bit or float32 PCM; None: leave it to libsndfile.
+
+    data: of a WAV file that `check_wav` accepts.
+    """
+    layout = None
+    for name, body, size in chunks(data):
+        if name == b"fmt " and layout is None:
+            layout = _layout(data, body, size)
+        elif name == b"data" and layout is not None and body + size <= len(data):
+            rate, channels, dtype = layout
+            frames = size // (channels * dtype.itemsize)
+            values = np.frombuffer(data, dtype, frames * channels, offset=body)
+            aligned = np.require(values, requirements="A").reshape(frames, channels)
+            return PcmFile(rate, channels, aligned)
+        elif name not in _SKIPPED:
+            break
+    return None
+
+
+def _layout(data: bytes, body: int, size: int) -> tuple[int, int, np.dtype[np.generic]] | None:
+    """Return rate, channels and dtype of a format chunk; None if it is not plain."""
+    if data[:4] != b"RIFF" or size not in {16, 18} or body + size > len(data):
+        return None
+    tag, channels, rate, _, frame, bits = struct.unpack_from("<HHIIHH", data, body)
+    name = _DTYPES.get((tag, bits))
+    if name is None or not channels or not rate or frame != channels * bits // 8:
+        return None
+    return rate, channels, np.dtype(name)
+
+
+def check_wav(data: bytes) -> None:
+    """Raise InputError if the file is shorter than its header states."""
+    for name, body, size in chunks(data):
+        if name != b"data":
+            continue
+        promised = _rf64_size(data) if data[:4] == b"RF64" and size == _UNKNOWN else size
+        there = max(0, len(data) - body)
+        if promised > there and not _piped(data, body, size):
+            raise InputError(
+                f"truncated: the header promises {promised} bytes of sound, {there} are there"
+            )
+        return
+    raise InputError("truncated: a WAV file without its data chunk")
+
+
+def check_parts(count: int) -> None:
+    """Raise Unprocessable past the limit of chunks or pages."""
+    if count > MAX_PARTS:
+        raise Unprocessable(f"a sound file of more than {MAX_PARTS} chunks or pages")
+
+
+def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, offset and size of the chunks of a RIFF file, up to one beyond its end."""
+    at, count = 12, 0
+    while at + 8 <= len(data):
+        check_parts(count := count + 1)
+        name, size = struct.unpack_from("<4sI", data, at)
+        yield name, at + 8, size
+        at += 8 + size + size % 2
+
+
+def _piped(data: bytes, body: int, size: int) -> bool:
+    """Return whether the writer did not know the length, which both sizes of the file mark."""
+    whole = struct.unpack_from("<I", data, 4)[0]
+    return data[:4] == b"RIFF" and (
+        size == whole == _UNKNOWN or (size in _PIPED and whole == body - 8 + size)
+    )
+
+
+def _rf64_size(data: bytes) -> int:
+    for name, body, size in chunks(data):
+        if name == b"ds64" and size >= 16 and body + 16 <= len(data):
+            return int(struct.unpack_from("<Q", data, body + 8)[0])
+    return _UNKNOWN
