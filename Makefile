@@ -18,11 +18,11 @@ help:  ## show the targets
 serve: .venv/serve .venv/kernels  ## set up what is missing and serve the shipped models on http://127.0.0.1:8000
 	$(BIN)/timbre serve
 
-test: lint .venv/kernels .venv/librosa  ## set up what is missing, then lint, type-check and run the tests
-	$(PYTEST)
+test: style .venv/kernels .venv/librosa  ## set up what is missing, then lint, type-check and run the tests
+	tools/with-types $(PYTEST)
 
-check: lint .venv/kernels .venv/librosa  ## lint, type-check and run the tests of what changed since main
-	tests=$$($(BIN)/python tools/changed-tests) && $(PYTEST) -q $$tests
+check: style .venv/kernels .venv/librosa  ## lint, type-check and run the tests of what changed since main
+	tests=$$($(BIN)/python tools/changed-tests) && tools/with-types $(PYTEST) -q $$tests
 
 test-slow: .venv/dev .venv/kernels  ## the tests that take minutes, or sound fonts and a browser
 	tools/system-packages training browser
@@ -40,10 +40,12 @@ chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times ove
 attack: .venv/dev .venv/kernels  ## hostile files, streams, artefacts and Redis, 5,000 of each (ATTACKS=5000 SEED=1)
 	ATTACKS=$(ATTACKS) SEED=$(SEED) $(BIN)/python -m pytest tests/attack
 
-lint: .venv/dev  ## ruff and mypy --strict
+lint: style  ## ruff and mypy --strict
+	tools/with-types true
+
+style: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy common features models service training benchmarks
 
 bench: .venv/dev .venv/kernels  ## speed, side by side with the alternatives, in one run
 	$(BIN)/timbre bench features
@@ -82,4 +84,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test check test-slow test-loaded fuzz chaos attack lint bench train gpu clean
+.PHONY: help serve test check test-slow test-loaded fuzz chaos attack lint style bench train gpu clean
