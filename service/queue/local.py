@@ -130,6 +130,7 @@ class _ModelQueue:
         self._ended = asyncio.Event()
         self._running = False
         self._job_s = 0.0
+        self._notifying = False
 
     @property
     def congested(self) -> bool:
@@ -143,7 +144,11 @@ class _ModelQueue:
         with self._changed:
             self._start_thread()
             self._admit(entry)
-            self._changed.notify()
+        if not self._notifying:
+            # Once for all jobs of this iteration of the loop: they make one batch, and the thread
+            # is woken up less often.
+            self._notifying = True
+            self._loop.call_soon(self._notify)
         try:
             async with asyncio.timeout(left_s):
                 return await entry.future
@@ -152,6 +157,11 @@ class _ModelQueue:
         finally:
             with self._changed:
                 self.pending.discard(job.stream, job.id, live=job.live)
+
+    def _notify(self) -> None:
+        self._notifying = False
+        with self._changed:
+            self._changed.notify()
 
     async def close(self) -> None:
         """Finish pending jobs; each job's own deadline bounds how long that takes."""

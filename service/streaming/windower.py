@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from models.store import Model
     from service.inference.gateway import Prediction
 
-PARTS_PER_S = 2
+PARTS_PER_S = 1
 """Longer messages are processed in parts, so that other streams get their turn."""
-BUFFERED_S = 0.5
+BUFFERED_S = 1.0
 """Seconds of sound up to which messages that complete no window are buffered: each call has a fixed
 cost."""
 GATHERED_S = 1.0
