@@ -37,8 +37,8 @@ fuzz: .venv/dev .venv/kernels  ## a million inputs (N=1e6) that mean harm, for e
 chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times over (ROUNDS=10)
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/chaos
 
-attack: .venv/dev .venv/kernels  ## hostile files, streams, artefacts and Redis, 5,000 of each (ATTACKS=5000 SEED=1)
-	ATTACKS=$(ATTACKS) SEED=$(SEED) $(BIN)/python -m pytest tests/attack
+attack: .venv/dev .venv/kernels  ## hostile files, streams, headers, artefacts and Redis, 5,000 of each (ATTACKS=5000 SEED=1)
+	ATTACKS=$(ATTACKS) SEED=$(SEED) $(BIN)/python -m pytest tests/attack tests/service/api/test_hostile_headers.py
 
 lint: style  ## ruff and mypy --strict
 	tools/with-types true
