@@ -19,6 +19,7 @@ HELP = {
     "queues": "a job through both queues",
     "pictures": "a picture by REST beside the bare ONNX Runtime call",
     "idle": "wake-ups and CPU time of a server without work",
+    "memory": "what live streams add to the memory of a server",
     "packing": "folders of pictures made arrays, by kind of picture",
 }
 # These have command lines of their own.
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
         code: int = importlib.import_module(f"benchmarks.{argv[0]}").main(argv[1:])
         return code
     args = _parser().parse_args(argv)
-    from benchmarks import features, forest, idle, measure, packing, pictures, queues
+    from benchmarks import features, forest, idle, measure, memory, packing, pictures, queues
 
     subjects: dict[str, tuple[Any, ...]] = {
         "features": (features, forest),
@@ -45,6 +46,7 @@ def main(argv: list[str]) -> int:
         "pictures": (pictures,),
         "packing": (packing,),
         "idle": (idle,),
+        "memory": (memory,),
     }
     tables = [(subject, subject.run(tiny=args.tiny)) for subject in subjects[args.what]]
     where = measure.machine()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import uuid
 from collections.abc import Iterator
@@ -190,6 +191,8 @@ class Gateway:
 
     def _trim_if_idle(self) -> None:
         if self.idle:
+            # Ended streams lie in reference cycles, and an idle process collects no garbage.
+            gc.collect()
             trim()
 
     async def shut_down(self) -> None:

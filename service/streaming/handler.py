@@ -94,11 +94,11 @@ class LiveStream:
             log("stream ended", stream=self.id, reason=reason, windows=windower.account.windows)
             return reason
         finally:
-            await _cancel(sending)
-            outbox.cancel()
             # An exception's traceback keeps this frame in a reference cycle until the next garbage
-            # collection.
+            # collection. Before anything is awaited: a disconnect cancels this task.
             processor.release()
+            outbox.cancel()
+            await _cancel(sending)
 
     async def _finish(
         self,

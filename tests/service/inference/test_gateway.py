@@ -1,7 +1,9 @@
 """Inference by name, and shutdown in order."""
 
 import asyncio
+import gc
 import time
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -102,6 +104,26 @@ async def test_ids_are_never_used_twice(artefacts):
     one, other = Gateway(Settings(artefacts=artefacts)), Gateway(Settings(artefacts=artefacts))
     names = [gateway.new_id() for gateway in (one, other) for _ in range(100)]
     assert len(set(names)) == 200
+
+
+async def test_garbage_in_cycles_is_freed_before_free_memory_is_returned(gateway, monkeypatch):
+    class Node:
+        """Refers to itself."""
+
+    alive = []
+    monkeypatch.setattr(module, "IDLE_S", 0.0)
+    monkeypatch.setattr(module, "trim", lambda: alive.append(kept() is not None))
+    gc.disable()
+    try:
+        node = Node()
+        node.itself, kept = node, weakref.ref(node)
+        del node
+        with gateway.working():
+            pass
+        await until(lambda: alive)
+        assert alive == [False]
+    finally:
+        gc.enable()
 
 
 async def test_free_memory_is_returned_once_after_the_last_request_and_stream(gateway, monkeypatch):

@@ -12,6 +12,7 @@ from aiohttp import WSMsgType
 
 from features.streaming import StreamingExtractor
 from service import protocol
+from service.streaming import handler
 from tests.service.conftest import RATE, begin, noise, pcm, rest_of, tone, until, wav
 
 MS = 1e-3
@@ -458,6 +459,30 @@ async def test_large_buffers_are_freed_at_once_however_a_stream_ends(serve, last
                 socket._response.connection.transport.abort()
         await settled(server)
         await until(lambda: not any(type(each) is StreamingExtractor for each in gc.get_objects()))
+    finally:
+        gc.enable()
+
+
+async def test_large_buffers_are_freed_when_the_connection_is_lost_after_the_summary(
+    serve, monkeypatch
+):
+    # The server cancels the task of a connection that is lost.
+    def lose(what, **_):
+        if what == "stream ended":
+            asyncio.current_task().cancel()
+
+    monkeypatch.setattr(handler, "log", lose)
+    server = await serve()
+    gc.collect()
+    gc.disable()
+    try:
+        async with server.stream() as socket:
+            await begin(socket)
+            await socket.send_bytes(pcm(noise(2.5)))
+            await socket.send_json({"type": "end"})
+            await rest_of(socket)
+        await settled(server)
+        assert not any(type(each) is StreamingExtractor for each in gc.get_objects())
     finally:
         gc.enable()
 
