@@ -11,7 +11,7 @@ from training.data_cli.main import parser
 from training.recordings import audio
 from training.recordings.collection import Collection, CollectionError, Problem
 from training.recordings.load import load
-from training.recordings.problems import write_problems
+from training.recordings.problems import problems_kept, write_problems
 from training.recordings.recipe_of import recipe_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     )
     args = options.parse_args(argv)
     recipe = recipe_of(args.spec, args.set)
-    with stage("list the collection") as progress:
+    with problems_kept(args.problems), stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
     with stage("read every recording") as progress:
         unread = unreadable(collection, jobs=recipe.jobs, progress=progress)

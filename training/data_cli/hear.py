@@ -16,9 +16,9 @@ from training.recordings import audio
 from training.recordings.augment import VARIANTS
 from training.recordings.collection import CollectionError
 from training.recordings.extract import Settings, window
+from training.recordings.given_split import split_of
 from training.recordings.load import load
 from training.recordings.recipe_of import recipe_of
-from training.recordings.split import by_source
 from training.recordings.windows import starts
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
     names = recipe.augment.variants or tuple(VARIANTS)
     with stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
-    split = by_source(collection, recipe.split.shares, seed=recipe.seed)
+    split = split_of(collection, recipe)
     settings = Settings.of(recipe, ("features",))
     clips = [
         c

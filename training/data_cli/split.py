@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from training.common.progress import stage
 from training.data_cli.main import parser
+from training.recordings.given_split import split_of
 from training.recordings.load import load
 from training.recordings.print_split import print_split
 from training.recordings.recipe_of import recipe_of
-from training.recordings.split import PARTS, by_source, counts
+from training.recordings.split import PARTS, counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> int:
     recipe = recipe_of(args.spec, args.set)
     with stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
-    split = by_source(collection, recipe.split.shares, seed=recipe.seed)
+    split = split_of(collection, recipe)
     print_split(collection, split)
     if args.plot:
         plot(counts(collection, split), args.plot)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.pictures.dataset.folds import WHOLE, Fold, check, make_folds
+from training.pictures.dataset.folds import WHOLE, Fold, check, make_folds, split_csv
 from training.pictures.dataset.histogram import text
 from training.pictures.dataset.obtain import obtain
 from training.pictures.dataset.settings import PicturesRecipe
@@ -160,6 +160,7 @@ def _result(
         golden,
         LIBRARIES,
         history={name: trained.history for name, trained in best.fitted.items()},
+        beside={"split.csv": split_csv(pack, folds)},
         heatmap=_heatmap(best, pack),
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.common.errors import MaterialError
-from training.pictures.dataset.folds import Fold, make_folds
+from training.pictures.dataset.folds import Fold, make_folds, split_csv
 from training.pictures.dataset.obtain import cache_folder, locate, obtain
 from training.pictures.dataset.settings import CommonRecipe
 from training.pictures.learn import descriptors, result, svm, svm_onnx
@@ -82,7 +82,7 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
     made = _result(
         recipe, pack, folds[-1], tests, found[folds[-1].name], graph, time.monotonic() - began
     )
-    made.beside.update(beside)
+    made.beside.update(beside | {"split.csv": split_csv(pack, folds)})
     with stage("artefact and report"):
         return result.write(made, out)
 

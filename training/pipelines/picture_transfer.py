@@ -13,7 +13,7 @@ from common.errors import Unprocessable
 from features.config import Metadata, PictureConfig
 from features.picture import facts as metadata_facts
 from training.common.errors import MaterialError
-from training.pictures.dataset.folds import check, make_folds
+from training.pictures.dataset.folds import check, make_folds, split_csv
 from training.pictures.dataset.obtain import obtain
 from training.pictures.learn import backbones, live_curves, metrics, result
 from training.pictures.learn.checkpoints import (
@@ -266,6 +266,7 @@ def _result(
         stacked(material, rows, config),
         LIBRARIES,
         tables=tables,
+        beside={"split.csv": split_csv(pack, [fold])},
         **_by_stage(trained),
         heatmap=result.heatmap(
             pack, lambda row: (learner.model, inputs(material, np.array([row])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from training.reporting import folder, markdown
 from training.sound_models import forest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -155,8 +156,18 @@ def _markdown(name: str, candidate: Candidate, report: Report, thresholds: dict[
     )
 
 
-def write_report(artefact: Path, candidate: Candidate, windows: Sounds, *, about: str) -> Path:
-    """Write the report of an artefact, with sounds and pictures, and return its folder."""
+def write_report(
+    artefact: Path,
+    candidate: Candidate,
+    windows: Sounds,
+    *,
+    about: str,
+    beside: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Write the report of an artefact, with sounds and pictures, and return its folder.
+
+    beside: more files of the folder, name to text.
+    """
     fitted = candidate.fitted
     return folder.write(
         artefact,
@@ -164,5 +175,6 @@ def write_report(artefact: Path, candidate: Candidate, windows: Sounds, *, about
         evaluated=candidate.evaluated,
         history=candidate.history,
         windows=windows,
+        beside=beside,
         estimator=fitted.pipeline() if isinstance(fitted, forest.FittedForest) else None,
     )

@@ -22,7 +22,7 @@ from training.pipelines import sound_model
 from training.pipelines.sound_model import KINDS, Candidate, Report
 from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError
-from training.recordings.problems import write_problems
+from training.recordings.problems import problems_kept, write_problems
 from training.recordings.recipe_of import cache_of
 from training.recordings.settings import SoundsRecipe
 from training.recordings.split import PARTS
@@ -74,10 +74,12 @@ def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     """Run the recipe and return the folder of the artefact, and that of its report."""
     kinds = tuple(KINDS[model] for model in recipe.models)
     key = hashlib.sha256(str(Path(recipe.collection.path).resolve()).encode()).hexdigest()[:8]
-    table, problems = table_of(recipe, cache_of(recipe) / f"{recipe.name}-{key}", kinds=kinds)
+    listed = out / REPORTS / f"{recipe.name}-problems.csv"
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    with problems_kept(listed):
+        table, problems = table_of(recipe, cache_of(recipe) / f"{recipe.name}-{key}", kinds=kinds)
     print_summary(table)
-    (out / REPORTS).mkdir(parents=True, exist_ok=True)
-    write_problems(problems, out / REPORTS / f"{recipe.name}-problems.csv")
+    write_problems(problems, listed)
     check(table, recipe)
     candidates = [train(recipe, model, table, stage) for model in recipe.models]
     best = max(candidates, key=lambda candidate: candidate.metrics["valid"].get("macro_f1") or 0.0)
@@ -85,7 +87,11 @@ def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     artefact = write_artefact(recipe, best, table, by_model, out)
     with stage("report"):
         written = sound_model.write_report(
-            artefact, best, TableSounds(table), about=about(recipe, best, table)
+            artefact,
+            best,
+            TableSounds(table),
+            about=about(recipe, best, table),
+            beside={"split.csv": (table.path / "clips.csv").read_text(encoding="utf-8")},
         )
     return [artefact, written]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from training.common.errors import MaterialError
+from training.common.text_files import check_alike, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +20,11 @@ class CollectionError(MaterialError):
     """A collection cannot be used as it is; the message has a remedy."""
 
     title = "Bad collection"
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        """problems: everything that could not be used."""
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class Interval(NamedTuple):
@@ -52,6 +58,8 @@ class Clip:
     throughout."""
     inner: str = ""
     """The recording inside `path`, where that holds several (HDF5, npz)."""
+    part: str = ""
+    """train, valid or test, where the collection says so."""
 
     @property
     def seconds(self) -> float:
@@ -102,27 +110,29 @@ def collect(
 ) -> Collection:
     """Return a collection of these clips, sorted. labels: required ones in order, else all found.
 
-    Raises CollectionError when there is no clip or no label, labels differ by case only, one has no
-    example, or a label is not among `labels`.
+    Labels get composed letters (NFC). Raises CollectionError, with the problems, when there is no
+    clip or no label, labels look alike, one has no example, or a label is not among `labels`.
     """
     clips = sorted(clips, key=lambda clip: (str(clip.path), clip.inner, clip.start, clip.end))
     problems = tuple(problems)
     if not clips:
-        raise CollectionError(f"nothing to train on{_first(problems)}")
+        raise CollectionError(f"nothing to train on{_first(problems)}", problems)
+    clips = _tidied(clips, problems)
+    labels = tuple(map(tidy, labels))
     found = sorted({label for clip in clips for label in clip.labels})
-    _check_case(found)
     if unknown := [label for label in found if labels and label not in labels]:
         where = next(clip.path for clip in clips if unknown[0] in clip.labels)
         raise CollectionError(
-            f"label {unknown[0]!r} of {where} is not one of those wanted: {', '.join(labels)}"
+            f"label {unknown[0]!r} of {where} is not one of those wanted: {', '.join(labels)}",
+            problems,
         )
     names = tuple(labels) or tuple(found)
     if not names:
-        raise CollectionError("no clip has a label")
+        raise CollectionError(f"no clip has a label{_first(problems)}", problems)
     collection = Collection(tuple(clips), names, problems)
     if bare := [label for label, count in collection.counts().items() if not count]:
         raise CollectionError(
-            f"label {bare[0]!r} has no example{_first(problems)}; add some or remove it"
+            f"label {bare[0]!r} has no example{_first(problems)}; add some or remove it", problems
         )
     return collection
 
@@ -131,19 +141,30 @@ def _first(problems: Sequence[Problem]) -> str:
     if not problems:
         return ""
     return (
-        f" ({len(problems)} files could not be used; "
+        f" ({len(problems):,} files could not be used; "
         f"the first: {problems[0].path}: {problems[0].why})"
     )
 
 
-def _check_case(labels: Sequence[str]) -> None:
-    by_case: dict[str, str] = {}
-    for label in labels:
-        other = by_case.setdefault(label.casefold(), label)
-        if other != label:
-            raise CollectionError(
-                f"labels {other!r} and {label!r} differ only by case: give them one name"
-            )
+def _tidied(clips: Sequence[Clip], problems: Sequence[Problem]) -> list[Clip]:
+    """Return the clips with their labels in one form. Raises CollectionError for those alike."""
+    names = {label for clip in clips for label in clip.labels}
+    try:
+        check_alike(names)
+    except MaterialError as error:
+        raise CollectionError(str(error), problems) from None
+    if not (changed := {name for name in names if tidy(name) != name}):
+        return list(clips)
+    return [
+        replace(
+            clip,
+            labels=tuple(sorted(map(tidy, clip.labels))),
+            intervals=tuple(one._replace(label=tidy(one.label)) for one in clip.intervals),
+        )
+        if changed & set(clip.labels)
+        else clip
+        for clip in clips
+    ]
 
 
 def merge(intervals: Iterable[Interval]) -> tuple[Interval, ...]:

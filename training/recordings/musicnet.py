@@ -8,6 +8,7 @@ instrument as a General MIDI program counted from 1.
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from training.notes.sheet_music import PROGRAMS
@@ -81,19 +82,20 @@ def _files(root: Path, sources: Sources) -> Iterator[Found]:
         )
     for part in PARTS:
         sounds, labels = sorted((root / f"{part}_data").glob("*.wav")), root / f"{part}_labels"
-        yield from (_wav(path, labels, sources) for path in sounds)
+        yield from (_wav(path, labels, sources, part) for path in sounds)
         lonely = {path.stem for path in labels.glob("*.csv")} - {path.stem for path in sounds}
         yield from (
             Problem(labels / f"{name}.csv", f"no {part}_data/{name}.wav") for name in sorted(lonely)
         )
 
 
-def _wav(path: Path, labels: Path, sources: Sources) -> Found:
+def _wav(path: Path, labels: Path, sources: Sources, part: str) -> Found:
     table = labels / f"{path.stem}.csv"
     if not table.is_file():
         return Problem(path, f"no labels {labels.name}/{table.name}")
     try:
-        return clip(path, "", seconds_of(path), _notes(table), sources(path.stem))
+        found = clip(path, "", seconds_of(path), _notes(table), sources(path.stem))
+        return replace(found, part=part)
     except CollectionError as error:
         return Problem(path, str(error))
 

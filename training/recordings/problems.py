@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from common.atomic import write_atomic
-from training.recordings.collection import Problem, problems_csv
+from training.recordings.collection import CollectionError, Problem, problems_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 SHOWN = 20
 """Problems that a terminal is shown; a file has them all."""
+
+
+@contextmanager
+def problems_kept(path: Path) -> Iterator[None]:
+    """Write the problems of a collection that cannot be used as a whole, before its error goes on.
+
+    Raises what the block raises.
+    """
+    try:
+        yield
+    except CollectionError as error:
+        write_problems(error.problems, path)
+        raise
 
 
 def write_problems(problems: Sequence[Problem], path: Path) -> int:

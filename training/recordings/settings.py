@@ -23,6 +23,8 @@ class CollectionSpec:
     """folders (LABEL/file or SOURCE/LABEL/file), csv, audacity, musicnet, scores or mixtures."""
     path: str = ""
     """A folder; the list itself for csv; for musicnet also its .h5 or .npz file."""
+    encoding: str = ""
+    """Encoding of lists and label tracks that are not UTF-8 or UTF-16, such as cp1252."""
     labels: tuple[str, ...] = ()
     """Labels there must be, in the order of the scores; empty: all that are found, sorted."""
     background: tuple[str, ...] = ()
@@ -96,6 +98,10 @@ class SplitSpec:
 
     shares: tuple[float, ...] = (0.7, 0.15, 0.15)
     """Shares of the hours for training, validation and test; they add up to 1."""
+    given: str = ""
+    """A split of one's own: a CSV file (path, part), or a folder of train.txt, val.txt, test.txt;
+    empty: that of the collection, if it has one (folders train, val, test, those lists, a column
+    part); own: also MusicNet's; none: by the shares. Parts that are missing are cut from train."""
 
     def __post_init__(self) -> None:
         """Validate the shares. Raises RecipeError."""

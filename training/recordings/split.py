@@ -45,7 +45,7 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
     """
     wanted = [part for part, share in zip(PARTS, shares, strict=True) if share]
     sources, hours = table(collection)
-    labelled: npt.NDArray[np.bool_] = hours[:, :-1].sum(axis=1) > 0
+    labelled = hours[:, :-1].sum(axis=1) > 0
     named = [source for source, sounds in zip(sources, labelled, strict=True) if sounds]
     if len(named) < len(wanted):
         raise CollectionError(
@@ -53,6 +53,14 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
             f"({', '.join(wanted)}): name where the clips come from (SOURCE/LABEL/file, or the "
             f"column source of a list), or add recordings from elsewhere"
         )
+    return divide(collection, shares, seed=seed)
+
+
+def divide(collection: Collection, shares: Sequence[float], *, seed: int) -> Split:
+    """Return a split of the sources near `shares`, whether or not each part gets one."""
+    wanted = [part for part, share in zip(PARTS, shares, strict=True) if share]
+    sources, hours = table(collection)
+    labelled: npt.NDArray[np.bool_] = hours[:, :-1].sum(axis=1) > 0
     # Every label counts the same, however rare, and so do hours without any, and the hours as a
     # whole.
     unlabelled = dict.fromkeys(sources, 0.0)

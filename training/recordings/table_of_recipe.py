@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from training.common.progress import stage
 from training.recordings.build import build
 from training.recordings.extract import Settings
+from training.recordings.given_split import split_of
 from training.recordings.load import load
 from training.recordings.print_split import print_split
 from training.recordings.recipe_of import cache_of
-from training.recordings.split import PARTS, by_source
+from training.recordings.split import PARTS
 from training.recordings.table import KINDS
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def table_of(
     """Return the table of a recipe's collection, and everything that it does without."""
     with stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
-        split = by_source(collection, recipe.split.shares, seed=recipe.seed)
+        split = split_of(collection, recipe)
     print_split(collection, split)
     wanted = tuple(kind for kind in KINDS if kind in kinds)
     settings = Settings.of(recipe, wanted)

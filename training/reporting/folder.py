@@ -38,12 +38,13 @@ def write(
     evaluated: Sequence[SourceScores],
     history: dict[str, list[HistoryEntry]],
     windows: Sounds,
+    beside: Mapping[str, str] = MappingProxyType({}),
     estimator: Any = None,
 ) -> Path:
     """Write the report of an artefact and return its folder.
 
-    about: one paragraph. windows: those whose rows `evaluated` names. estimator: what scikit-learn
-    users want to load.
+    about: one paragraph. windows: those whose rows `evaluated` names. beside: more files, name to
+    text. estimator: what scikit-learn users want to load.
     """
     model = read(artefact)
     report = _report(artefact, about, evaluated, history)
@@ -56,7 +57,7 @@ def write(
         samples = windows.read([row])[0]
         return audio(samples, model.sound[0].sample_rate), picture(samples)
 
-    return write_folder(artefact, report, render(report, play), estimator=estimator)
+    return write_folder(artefact, report, render(report, play), beside=beside, estimator=estimator)
 
 
 def write_folder(
@@ -69,7 +70,7 @@ def write_folder(
 ) -> Path:
     """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION, atomically; return it.
 
-    html: report.html. beside: more pages, file name to HTML. estimator: written as model.joblib.
+    html: report.html. beside: more files, name to text. estimator: written as model.joblib.
     """
     target = artefact.parents[1] / REPORTS / f"{artefact.parent.name}-{artefact.name}"
     pages = {

@@ -65,6 +65,13 @@ TESTS_NOTE = (
 )
 
 
+BESIDE = {
+    "map.html": "which pictures are similar for the network",
+    "split.csv": "the part of each picture: training, validation or test",
+}
+"""What the further files of a report hold."""
+
+
 def write(
     artefact: Path,
     facts: Facts,
@@ -111,7 +118,7 @@ def render(report: Facts, picture: PictureUri, heatmap: PictureUri | None = None
         ("Classes", _classes(report)),
         *_tables(report),
         ("Learning", _learning(report)),
-        ("Map", _beside(report.get("beside", []))),
+        ("More files", _beside(report.get("beside", []))),
         ("Confusion", _confusion(report)),
         ("Confusion after each stage", _stages(report)),
         ("Calibration", _calibration(report["reliability"])),
@@ -284,8 +291,7 @@ def _table(one: Facts) -> Html:
 
 def _beside(names: Sequence[str]) -> Html:
     links = "".join(
-        f'<p><a href="{name}">{name}</a>: which pictures are similar for the network.</p>'
-        for name in names
+        f'<p><a href="{name}">{name}</a>: {BESIDE.get(name, name)}.</p>' for name in names
     )
     return Html(links)
 

@@ -11,8 +11,8 @@ from training.common.paths import cache_root
 from training.common.recipe import RecipeError
 from training.recordings.build import build
 from training.recordings.extract import Settings
+from training.recordings.given_split import split_of
 from training.recordings.load import load as load_collection
-from training.recordings.split import by_source
 from training.reporting.charts import MUTED, SERIES, panels
 from training.studies.estimators import COMPONENTS, Prepared, forest
 from training.studies.protocol import LEAKY, choose, honest, leaky, measure
@@ -51,7 +51,7 @@ def run(recipe: SoundsRecipe, lengths: Sequence[float], options: Options, stage:
     found = {}
     with stage("list the collection") as progress:
         collection = load_collection(recipe.collection, progress)
-        split = by_source(collection, recipe.split.shares, seed=recipe.seed)
+        split = split_of(collection, recipe)
     for length in lengths:
         with stage(f"windows of {length:g} s") as progress:
             table = _table(recipe, collection, split, length, progress)

@@ -47,6 +47,31 @@ def test_check_counts_and_finds_what_only_decoding_shows(by_source, tmp_path, ca
     assert "2 cannot be used; all are in problems.csv" in printed
 
 
+@pytest.mark.parametrize(
+    ("track", "why"),
+    [
+        (b"00:00:00.0\t00:00:02.0\n", "is not START, tab, END, tab, LABEL"),
+        (b"0.0 2.0 flute\n", "is not START, tab, END, tab, LABEL"),
+        (b"1\n00:00:01,000 --> 00:00:02,000\nflute\n", "is not START, tab, END, tab, LABEL"),
+        (b"Selection\tView\tChannel\n1\tSpectrogram 1\t1\n", "is not START, tab, END, tab, LABEL"),
+        (b"1.0\t1.0\tflute\n", "'flute' is a point"),
+        (b"0\t2\tFl\xf6te\n", "byte 0xf6 is not UTF-8"),
+        (b"0\t2\tFl\xc3\x83\xc2\xb6te\n", "was decoded wrongly"),
+    ],
+)
+def test_a_collection_without_a_label_says_why_and_lists_everything(
+    tmp_path, write_sound, capsys, track, why
+):
+    write_sound(tmp_path / "c" / "a.wav")
+    (tmp_path / "c" / "a.txt").write_bytes(track)
+    assert main(["check", "c", "--set", "collection.kind=audacity"]) == 1
+    captured = capsys.readouterr()
+    assert why in captured.err
+    assert "line 1" in captured.err
+    assert why in (tmp_path / "problems.csv").read_text()
+    assert "all are in problems.csv" in captured.out
+
+
 def test_split_prints_and_draws_hours_by_part(by_source, tmp_path, capsys):
     assert main(["split", by_source.path, "--plot", "split.png"]) == 0
     printed = capsys.readouterr().out

@@ -62,3 +62,28 @@ def test_sounds_and_tracks_without_each_other_are_listed(tmp_path, write_sound):
     assert problems.keys() == {"two.wav", "three.txt", "broken.wav"}
     assert problems["two.wav"] == "no label track two.txt is beside it"
     assert problems["three.txt"] == "no sound of this name is beside it"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_encodings_line_ends_clocks_and_decimal_commas_are_read(
+    tmp_path, write_sound, encoding, end
+):
+    write_sound(tmp_path / "dawn.wav", seconds=4.0)
+    track = ["0,5\t1,5\tAmsel", "0:01.5\t00:00:02,5\tFl\u00f6te \u2028", "2.5\t3\tFlo\u0308te"]
+    (tmp_path / "dawn.txt").write_bytes((end.join(track) + end).encode(encoding))
+    (clip,) = read(tmp_path).clips
+    assert clip.labels == ("Amsel", "Fl\u00f6te")
+    assert clip.intervals == (Interval(0.5, 1.5, "Amsel"), Interval(1.5, 3.0, "Fl\u00f6te"))
+
+
+def test_another_encoding_is_refused_until_it_is_named(tmp_path, write_sound):
+    for name in ("dawn", "dusk"):
+        write_sound(tmp_path / f"{name}.wav")
+    (tmp_path / "dawn.txt").write_bytes("0\t1\tFl\u00f6te".encode("cp1252"))
+    (tmp_path / "dusk.txt").write_text("0\t1\trobin")
+    found = read(tmp_path)
+    assert found.labels == ("robin",)
+    assert "line 1: byte 0xf6 is not UTF-8" in found.problems[0].why
+    spec = CollectionSpec(kind="audacity", path=str(tmp_path), encoding="cp1252")
+    assert load(spec).labels == ("Fl\u00f6te", "robin")

@@ -122,7 +122,7 @@ def test_a_list_without_times_and_sources_means_whole_files(tmp_path, write_soun
         ("one.wav,2,1,oboe,s", "start 2 and end 1"),
         ("one.wav,-1,1,oboe,s", "start -1"),
         ("one.wav,0,3.06,oboe,s", "end 3.06 s is after the end of the file, 3 s"),
-        ("one.wav,zero,1,oboe,s", "could not convert"),
+        ("one.wav,zero,1,oboe,s", "'zero' is not a number of seconds"),
         (",0,1,oboe,s", "no path"),
     ],
 )
@@ -151,3 +151,45 @@ def test_a_list_with_other_columns_is_refused(tmp_path, head, message):
 def test_a_folder_is_no_list(tmp_path):
     with pytest.raises(CollectionError, match="give the CSV file itself"):
         load(CollectionSpec(kind="csv", path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_lists_of_spreadsheets_are_read(tmp_path, write_sound, encoding, separator):
+    write_sound(tmp_path / "sounds" / "Vo\u0308gel.wav")
+    rows = [
+        ("Path", " Labels ", "Start", "End"),
+        ("sounds\\V\u00f6gel.wav", '"Fl\u00f6te; Amsel"', '"0,5"', '"2,0"'),
+    ]
+    text = "\r\n".join(separator.join(row) for row in rows) + "\r\n\r\n"
+    (tmp_path / "list.csv").write_bytes(text.encode(encoding))
+    found = load(CollectionSpec(kind="csv", path=str(tmp_path / "list.csv")))
+    assert found.labels == ("Amsel", "Fl\u00f6te")
+    assert [(clip.start, clip.end) for clip in found.clips] == [(0.5, 2.0)]
+    assert not found.problems
+
+
+def test_a_comma_without_quotes_is_a_problem_and_no_label(tmp_path, write_sound):
+    write_sound(tmp_path / "one.wav")
+    found = load(
+        csv_list(tmp_path, "path,labels,start\none.wav,oboe,0\none.wav,oboe,0,5\none.wav\n")
+    )
+    assert len(found.clips) == 1
+    assert [problem.why.partition(": ")[0] for problem in found.problems] == [
+        "line 3 of list.csv",
+        "line 4 of list.csv",
+    ]
+
+
+def test_labels_that_look_alike_are_refused_and_one_gets_composed_letters(tmp_path, write_sound):
+    write_sound(tmp_path / "anna" / "Flo\u0308te" / "1.wav")
+    write_sound(tmp_path / "ben" / "cello" / "2.wav")
+    assert load(CollectionSpec(path=str(tmp_path))).labels == ("Fl\u00f6te", "cello")
+    for other in ("Fl\u00f6te", "cello ", "Cello", "c\u200bello"):
+        place = write_sound(tmp_path / "clara" / other / "3.wav")
+        with pytest.raises(CollectionError, match="give them one name"):
+            load(CollectionSpec(path=str(tmp_path)))
+        place.unlink()
+    write_sound(tmp_path / "dora" / "Fl\u00c3\u00b6te" / "4.wav")
+    (problem,) = [p for p in load(CollectionSpec(path=str(tmp_path))).problems if "4.wav" in str(p)]
+    assert "decoded wrongly" in problem.why

@@ -80,7 +80,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.list:
         write_list(result, options.list)
         return
-    asyncio.run(_show(ReviewSession(result, layout, journal), options.port))
+    asyncio.run(_show(ReviewSession(result, found.layout, journal), options.port))
 
 
 def write_list(result: ScanResult, path: Path) -> None:

@@ -6,11 +6,13 @@ import os
 import re
 import sys
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from training.common.errors import MaterialError
+from training.common.given_parts import part_levels, part_named
+from training.common.text_files import check_alike, check_name, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 SHOWN = 5
 """Names in a message; more are counted."""
+
+
+_RESERVED = {"label", "source", "part", "_"}
 
 
 class Picture(NamedTuple):
@@ -42,8 +47,8 @@ class Layout:
     """The meaning of the folders below the root."""
 
     levels: tuple[str, ...] = ("label",)
-    """Meaning of each level from the root: `label`, `source`, `_` for nothing, or the name of
-    metadata, as `region`."""
+    """Meaning of each level from the root: `label`, `source`, `part` (train, val, test), `_` for
+    nothing, or the name of metadata, as `region`."""
     source: str = ""
     """A regular expression; what its first group finds in the path is the source."""
 
@@ -58,7 +63,7 @@ class Layout:
             or not all(map(str.isidentifier, named))
         ):
             raise MaterialError(
-                f"layout {text!r}: join label, source, _ and other names by slashes, such as "
+                f"layout {text!r}: join label, source, part, _ and other names by slashes, such as "
                 "source/label"
             )
         try:
@@ -76,7 +81,7 @@ class Layout:
     @property
     def metadata(self) -> tuple[str, ...]:
         """Names of the metadata."""
-        return tuple(level for level in self.levels if level not in {"label", "source", "_"})
+        return tuple(level for level in self.levels if level not in _RESERVED)
 
     def read(self, path: str) -> Picture | None:
         """Return the picture of a path below the root, or None outside of a label's folder."""
@@ -84,14 +89,33 @@ class Layout:
         if len(folders) < len(self.levels):
             return None
         named = dict(zip(self.levels, folders, strict=False))
+        if "part" in named and not part_named(named["part"]):
+            return None
         source = named.get("source", "")
         if self.source:
             found = re.search(self.source, path)
             source = (found[1] or "") if found else ""
         # One text for all pictures of a class, not one each.
-        return Picture(
-            path, sys.intern(named["label"]), source, tuple(named[name] for name in self.metadata)
-        )
+        metadata = tuple(named[name] for name in self.metadata)
+        return Picture(path, sys.intern(named["label"]), source, metadata)
+
+    def part_of(self, path: str) -> str:
+        """Return train, valid or test, as a folder of this path says, or ""."""
+        named = dict(zip(self.levels, path.split("/")[:-1], strict=False))
+        return part_named(named.get("part", ""))
+
+    def with_parts(self, paths: Iterable[str]) -> Layout:
+        """Return the layout with levels for the folders that are parts of a split, if there are.
+
+        Raises MaterialError where only some folders of a level are.
+        """
+        if "part" in self.levels:
+            return self
+        levels = list(self.levels)
+        found = part_levels((path.split("/")[:-1] for path in paths), len(levels))
+        for number, level in enumerate(found):
+            levels.insert(level, "_" if number else "part")
+        return replace(self, levels=tuple(levels))
 
 
 @dataclass(frozen=True)
@@ -101,6 +125,8 @@ class Listing:
     root: Path
     pictures: list[Picture]
     problems: list[Problem] = field(default_factory=list)
+    layout: Layout = field(default_factory=Layout)
+    """Meaning of the folders, with those that are parts of a split."""
 
     @property
     def classes(self) -> list[str]:
@@ -111,13 +137,15 @@ class Listing:
 def listing(root: Path, layout: Layout | None = None) -> Listing:
     """Return the pictures below `root`, by their names only; hidden files are skipped.
 
-    Raises MaterialError without pictures, and when two labels differ only in case.
+    Folders train, val and test are parts, not labels. Raises MaterialError without pictures, when
+    two labels differ only in case, and where only some folders of a level are parts.
     """
-    layout = layout or Layout()
     if not root.is_dir():
         raise MaterialError(f"no folder {root}: give a folder that holds LABEL/picture.jpg")
-    found = Listing(root, [])
-    for path in _files(root):
+    paths = list(_files(root))
+    layout = (layout or Layout()).with_parts(filter(_is_picture, paths))
+    found = Listing(root, [], layout=layout)
+    for path in paths:
         picture = layout.read(path)
         if reason := _wrong(path, picture):
             found.problems.append(Problem(path, reason))
@@ -128,8 +156,7 @@ def listing(root: Path, layout: Layout | None = None) -> Listing:
         raise MaterialError(
             f"no pictures in {root}: expected {wanted}/NAME with {', '.join(sorted(SUFFIXES))}"
         )
-    _check_case(found.classes)
-    return found
+    return _tidied(found)
 
 
 def empty_classes(found: Listing, layout: Layout) -> list[str]:
@@ -186,15 +213,22 @@ def _wrong(path: str, picture: Picture | None) -> str:
         return "its name has unprintable characters: rename it"
     if not _is_picture(path):
         return "not a picture by its name"
-    return "" if picture else "outside of the folder of a label"
+    return check_name(picture.label) if picture else "outside of the folder of a label"
 
 
-def _check_case(classes: list[str]) -> None:
-    by_name = defaultdict(list)
-    for label in classes:
-        by_name[label.casefold()].append(label)
-    if clashes := [" and ".join(labels) for labels in by_name.values() if len(labels) > 1]:
+def _tidied(found: Listing) -> Listing:
+    """Return the listing with labels of composed letters. Raises MaterialError for those alike."""
+    by_case = defaultdict(list)
+    for label in found.classes:
+        by_case[label.casefold()].append(label)
+    if clashes := [" and ".join(labels) for labels in by_case.values() if len(labels) > 1]:
         raise MaterialError(
             f"labels that differ only in case: {some(clashes)}; rename one folder, or move "
             "its pictures"
         )
+    check_alike(found.classes)
+    changed = {label: tidy(label) for label in found.classes if tidy(label) != label}
+    if not changed:
+        return found
+    pictures = [p._replace(label=changed.get(p.label, p.label)) for p in found.pictures]
+    return replace(found, pictures=pictures)

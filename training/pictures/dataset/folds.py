@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,12 +13,13 @@ import numpy.typing as npt
 
 from training.common.errors import MaterialError
 from training.pictures.dataset import near_duplicates
+from training.pictures.dataset.given_split import part_of_each
 from training.pictures.dataset.obtain import check as learnable
-from training.pictures.dataset.split import Index, assign
 
 if TYPE_CHECKING:
     from training.pictures.dataset.packed import Pack
     from training.pictures.dataset.settings import CommonRecipe
+    from training.pictures.dataset.split import Index
 
 TRAIN, VALID, TEST = range(3)
 WHOLE = "all"
@@ -46,9 +49,7 @@ def make_folds(recipe: CommonRecipe, pack: Pack) -> list[Fold]:
         _thing(recipe.pictures.thing, picture.path, picture.source) for picture in pack.pictures
     ]
     group = near_duplicates.groups(pack.table, keys)
-    labels = [pack.classes[label] for label in pack.labels.tolist()]
-    shares = tuple(share / sum(recipe.split.shares) for share in recipe.split.shares)
-    part = assign(labels, group, shares, seed=recipe.seed)
+    part = part_of_each(recipe, pack, group)
     if not recipe.split.by_source:
         rows = [np.flatnonzero(part == number) for number in (TRAIN, VALID, TEST)]
         return [Fold(WHOLE, rows[TRAIN], rows[VALID], {"test": rows[TEST]})]
@@ -66,6 +67,27 @@ def make_folds(recipe: CommonRecipe, pack: Pack) -> list[Fold]:
         ),
         everything,
     ]
+
+
+def split_csv(pack: Pack, folds: list[Fold]) -> str:
+    """Return CSV with path, label, source and, by training, the part of each picture."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ["part"] if len(folds) == 1 else [f"part without {f.name}" for f in folds[:-1]]
+    columns += ["part"] * (len(folds) > 1)
+    writer.writerow(("path", "label", "source", *columns))
+    parts = [_names(fold, len(pack.pictures)) for fold in folds]
+    for picture, *named in zip(pack.pictures, *parts, strict=True):
+        writer.writerow((picture.path, picture.label, picture.source, *named))
+    return text.getvalue()
+
+
+def _names(fold: Fold, count: int) -> list[str]:
+    named = [""] * count
+    for name, rows in {"train": fold.train, "valid": fold.valid, **fold.tests}.items():
+        for row in rows.tolist():
+            named[row] = name
+    return named
 
 
 def check(pack: Pack, folds: list[Fold]) -> None:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import zipfile
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -89,12 +89,11 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
             path = unzip(path, cache_folder(recipe), levels=len(layout.levels))
     with stage("list the pictures"):
         found = listing(path, layout)
-    for warning in warnings(found, layout):
+    for warning in warnings(found, found.layout):
         print(warning, file=sys.stderr)
     files = [(picture.path, (path / picture.path).stat().st_mtime_ns) for picture in found.pictures]
-    key = to_json(
-        [str(path), files, recipe.pictures.layout, recipe.pictures.source, config.fingerprint()]
-    )
+    meaning = "/".join(found.layout.levels)
+    key = to_json([str(path), files, meaning, recipe.pictures.source, config.fingerprint()])
     target = cache_folder(recipe) / f"{recipe.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     if not target.is_dir():
         with stage(f"pack {len(found.pictures):,} pictures") as progress:
@@ -105,7 +104,7 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
             f"{opened.about['problems']:,} files left out: {target / 'problems.csv'}",
             file=sys.stderr,
         )
-    return opened
+    return replace(opened, root=path)
 
 
 def unzip(archive: Path, cache: Path, *, levels: int = 1) -> Path:

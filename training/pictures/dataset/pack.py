@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace) -> None:
     layout = layout_of(options)
     with stage("list the pictures"):
         found = listing(options.folder, layout)
-    for warning in warnings(found, layout):
+    for warning in warnings(found, found.layout):
         print(warning)
     with stage(f"pack {len(found.pictures):,} pictures") as progress:
         about = pack(
@@ -166,7 +166,8 @@ def _write(
                     problems.append(one)
                 else:
                     labels.append(numbers[one.picture.label])
-                    yield _keep(one, images, thumbs)
+                    part = found.layout.part_of(one.picture.path)
+                    yield _keep(one, part, images, thumbs)
 
         write_table(work / "index.csv", (*COLUMNS, *metadata, "sha256", "dhash", "spread"), rows())
         images.finish()
@@ -203,13 +204,13 @@ def _counted(
             progress(done, total)
 
 
-def _keep(made: Packed, images: ImageFile, thumbs: ImageFile) -> tuple[str, ...]:
-    """Write the picture, and return its index row."""
+def _keep(made: Packed, part: str, images: ImageFile, thumbs: ImageFile) -> tuple[str, ...]:
+    """Write the picture, and return its index row. part: of the split, as its folders have it."""
     picture, known = made.picture, made.facts
     images.add(made.pixels)
     thumbs.add(known.thumb)
     of_file = (known.sha256, f"{known.dhash:016x}", f"{known.spread:.2f}")
-    return (picture.path, picture.label, picture.source, *picture.metadata, *of_file)
+    return (*picture[:3], part, *picture.metadata, *of_file)
 
 
 def _write_labels(work: Path, labels: npt.NDArray[np.int32], names: list[str]) -> int:

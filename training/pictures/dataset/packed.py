@@ -4,7 +4,7 @@ images.npy    uint8 (n, height, width, 3)
 labels.npy    int32 (n,), indices of the classes
 classes.json  the names of the classes
 thumbs.npy    uint8 (n, 8, 8, 3), to find near-duplicates
-index.csv     of each row: path, label, source, metadata, sha256, dhash, spread
+index.csv     of each row: path, label, source, part, metadata, sha256, dhash, spread
 problems.csv  files that were left out, and the reasons
 pack.json     settings
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LAYOUT = 1
 """Raised whenever the layout changes."""
-COLUMNS = ("path", "label", "source")
+COLUMNS = ("path", "label", "source", "part")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ class Pack:
     pictures: list[Picture]
     table: ImageHashes
     about: dict[str, Any]
+    parts: list[str] = field(default_factory=list)
+    """train, valid or test of each picture, or "", as its folders have it."""
+    unread: list[str] = field(default_factory=list)
+    """Paths of files that were left out."""
+    root: Path | None = None
+    """The folder of the pictures, if it is known."""
 
 
 def is_pack(folder: Path) -> bool:
@@ -63,6 +69,8 @@ def open_pack(folder: Path) -> Pack:
         classes = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
         with (folder / "index.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
+        with (folder / "problems.csv").open(encoding="utf-8", newline="") as file:
+            unread = [row["path"] for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError) as error:
         raise MaterialError(f"{folder} is not a complete pack: {error}") from error
     if not len(images) == len(labels) == len(rows):
@@ -75,7 +83,9 @@ def open_pack(folder: Path) -> Pack:
         Picture(row["path"], row["label"], row["source"], tuple(row[name] for name in named))
         for row in rows
     ]
-    return Pack(images, labels, classes, pictures, _table(thumbs, rows), about)
+    # Packs of earlier versions have no such column.
+    parts = [row.get("part") or "" for row in rows]
+    return Pack(images, labels, classes, pictures, _table(thumbs, rows), about, parts, unread)
 
 
 def _table(thumbs: npt.NDArray[np.uint8], rows: list[dict[str, str]]) -> ImageHashes:

@@ -69,6 +69,10 @@ class Split:
     """Shares of the pictures for training, validation and test."""
     by_source: bool = False
     """Whether each source is left out in turn, to evaluate on an unseen source."""
+    given: str = ""
+    """A split of one's own: a CSV file (path, part), or a folder of train.txt, val.txt, test.txt;
+    empty: folders train, val and test, or those lists, if the pictures have them; none: by the
+    shares. Parts that are missing are cut from train."""
 
     def __post_init__(self) -> None:
         """Check the shares. Raises RecipeError."""

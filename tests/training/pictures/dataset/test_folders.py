@@ -110,3 +110,65 @@ def test_empty_classes_and_classes_of_one_picture_are_found(tmp_path):
     found = listing(tmp_path, layout)
     assert empty_classes(found, layout) == ["s/c", "s/d"]
     assert single_picture_classes(found.pictures) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "layout"),
+    [
+        (["train/cat/1.png", "val/cat/2.png", "test/dog/3.png"], "part/label"),
+        (["Training/cat/1.png", "Testing/dog/2.png"], "part/label"),
+        (["cat/train/1.png", "cat/test/2.png", "dog/train/3.png"], "label/part"),
+        (["seg_train/seg_train/cat/1.png", "seg_test/seg_test/dog/2.png"], "part/_/label"),
+        (["train/cat/1.png", "train/dog/1.png"], "part/label"),
+        (["train/cat/1.png", "train/dog/1.png", "test/3.png"], "part/label"),
+        (["train/1.png", "bus/1.png"], "label"),
+    ],
+)
+def test_folders_of_parts_are_no_labels(tmp_path, paths, layout):
+    found = listing(put(tmp_path, *paths))
+    assert "/".join(found.layout.levels) == layout
+    assert set(found.classes) <= {"cat", "dog", "train", "bus"}
+    assert ("train" in found.classes) is (layout == "label")
+    parts = {found.layout.part_of(picture.path) for picture in found.pictures}
+    assert parts <= ({""} if layout == "label" else {"train", "valid", "test"})
+
+
+def test_parts_above_sources_and_in_a_layout_of_ones_own(tmp_path):
+    names = ("train/anna/cat/1.png", "test/ben/dog/1.png")
+    for text in ("source/label", "part/source/label"):
+        found = listing(put(tmp_path, *names), Layout.parse(text))
+        assert [(p.label, p.source) for p in found.pictures] == [("dog", "ben"), ("cat", "anna")]
+        assert [found.layout.part_of(p.path) for p in found.pictures] == ["test", "train"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (["train/cat/1.png", "test/cat/1.png", "extra/cat/1.png"], "beside them is 'extra'"),
+        (["train/1.png", "test/2.png"], "expected PART/LABEL/NAME"),
+    ],
+)
+def test_parts_that_are_not_clear_are_asked_about(tmp_path, paths, said):
+    with pytest.raises(MaterialError, match=said):
+        listing(put(tmp_path, *paths))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ("Fl\u00f6te", "Flo\u0308te", "look the same"),
+        ("dog", "dog ", "differ only by blanks"),
+        ("a b", "a  b", "differ only by blanks"),
+    ],
+)
+def test_labels_that_look_alike_are_refused(tmp_path, one, other, said):
+    with pytest.raises(MaterialError, match=said):
+        listing(put(tmp_path, f"{one}/1.png", f"{other}/2.png"))
+
+
+def test_a_label_gets_composed_letters_and_a_spoilt_one_is_left_out(tmp_path):
+    found = listing(put(tmp_path, "Flo\u0308te /1.png", "cat/1.png", "Ha\u00c3\u00bcs/1.png"))
+    assert found.classes == ["Fl\u00f6te", "cat"]
+    assert found.pictures[0].path == "Flo\u0308te /1.png"
+    assert [problem.path for problem in found.problems] == ["Ha\u00c3\u00bcs/1.png"]
+    assert "decoded wrongly" in found.problems[0].reason
