@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -19,6 +20,8 @@ _PIPED = range(0x7FFFF000, 0x80000001)
 """Sizes that sox and arecord write into a pipe for an unknown length; ffmpeg writes `_UNKNOWN`."""
 _DTYPES: dict[tuple[int, int], str] = {(1, 16): "<i2", (3, 32): "<f4"}
 """By format tag and bits: what needs no conversion."""
+_MAX_CHUNKS = 8
+"""Up to the sound, of a plain file."""
 _SKIPPED = (b"LIST", b"JUNK", b"fact", b"PEAK")
 """Chunks before the sound that do not change it."""
 
@@ -46,7 +49,7 @@ def read_pcm(data: bytes) -> PcmFile | None:
     data: of a WAV file that `check_wav` accepts.
     """
     layout = None
-    for name, body, size in chunks(data):
+    for name, body, size in islice(chunks(data), _MAX_CHUNKS):
         if name == b"fmt " and layout is None:
             layout = _layout(data, body, size)
         elif name == b"data" and layout is not None and body + size <= len(data):

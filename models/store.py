@@ -67,7 +67,7 @@ class Model:
         """The name of its kind of input, one of models.kinds.KINDS."""
         return self.manifest.input.kind
 
-    @property
+    @cached_property
     def input(self) -> InputKind[Any]:
         """How files become its tensors."""
         return kind_of(self.kind)

@@ -119,11 +119,12 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
 
 async def _bounded(chunks: AsyncIterator[bytes], limit: int, memory: Reservation) -> bytes:
     """Collect chunks up to a limit. Raises TooLarge, Busy."""
-    data = bytearray()
+    parts, size = [], 0
     async for chunk in chunks:
-        memory.grow_to(_allowed(len(data) + len(chunk), limit))
-        data += chunk
-    return bytes(data)
+        size += len(chunk)
+        memory.grow_to(_allowed(size, limit))
+        parts.append(chunk)
+    return b"".join(parts)
 
 
 def _allowed(size: int, limit: int) -> int:

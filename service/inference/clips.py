@@ -1,11 +1,16 @@
-"""Classifies a sound file: decodes it and computes its windows in a thread, infers in batches."""
+"""Classifies a sound file: decodes it and computes its windows, infers in batches.
+
+A small file is decoded on the event loop, in turn with the streams; others in a thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,12 +18,17 @@ import numpy as np
 from common.errors import Late, Unprocessable
 from features.config import AudioConfig, Samples
 from features.extract import extract_many
+from features.wav import read_pcm
 from models.store import Model
 from service.inference.decode_pool import Check, DecodePool
 from service.inference.gateway import Gateway, Prediction
 from service.settings import Settings
 
 Span: TypeAlias = tuple[int, int]
+SMALL_BYTES = 400_000
+SMALL_WINDOWS = 2
+"""A plain WAV file up to both takes about a millisecond: to hand it to a thread would take longer,
+most of it in waiting for the interpreter's lock."""
 MIN_SOUND = 0.5
 """Share of a padded last window that must be sound for its labels to count for the clip."""
 
@@ -56,7 +66,7 @@ def hop_samples(hop: float | None, *, config: AudioConfig, min_hop: float) -> in
 
 
 def decode_clip(data: bytes, query: ClipQuery, settings: Settings, check: Check) -> Clip:
-    """Decode a file and compute its tensors. Raises InputError, Late. Runs in a thread."""
+    """Decode a file and compute its tensors. Raises InputError, Late."""
     # Imported here so that a gateway that only streams never loads the decoder.
     from features.decode import decode
 
@@ -81,6 +91,16 @@ def decode_clip(data: bytes, query: ClipQuery, settings: Settings, check: Check)
     return Clip(spans, tensors, 1e3 * (decoded - begin), 1e3 * (end - decoded))
 
 
+def is_small(data: bytes, query: ClipQuery) -> bool:
+    """Return whether a file is decoded and its windows are computed in about a millisecond."""
+    pcm = read_pcm(data) if len(data) <= SMALL_BYTES else None
+    if pcm is None:
+        return False
+    config = query.model.sound[0]
+    length = math.ceil(pcm.frames * config.sample_rate / pcm.samplerate)
+    return length <= config.window + (SMALL_WINDOWS - 1) * query.hop
+
+
 def window_spans(length: int, *, window: int, hop: int) -> list[Span]:
     """Return the windows of a clip: all that fit, and a shorter one with the samples that remain.
 
@@ -101,10 +121,13 @@ async def classify(
     seconds = gateway.settings.clip_deadline
     deadline = time.monotonic() + seconds
     try:
-        async with asyncio.timeout(seconds), pool.decode_slot(client) as waited_ms:
-            clip = await pool.run(
-                lambda check: decode_clip(data, query, gateway.settings, check), deadline=deadline
-            )
+        small = is_small(data, query)
+        async with asyncio.timeout(seconds), pool.decode_slot(client, small=small) as waited_ms:
+            work = partial(decode_clip, data, query, gateway.settings)
+            if small:
+                clip = await gateway.turns.run(partial(work, _no_check))
+            else:
+                clip = await pool.run(work, deadline=deadline)
             predictions = await _infer_all(gateway, query.model, clip, deadline=deadline)
     except TimeoutError:
         raise Late(f"the clip was not classified within {seconds:g} s") from None
@@ -123,19 +146,21 @@ async def classify(
     }
 
 
+def _no_check() -> None:
+    """Nothing to do: the work ends at once."""
+
+
 async def _infer_all(
     gateway: Gateway, model: Model, clip: Clip, *, deadline: float
 ) -> list[Prediction]:
     """Infer every window, a batch at a time: a long clip alone must not fill the queue."""
-    size, stream = gateway.settings.max_batch, gateway.new_id()
+    size = gateway.settings.max_batch
+    infer = partial(gateway.infer, model, deadline=deadline, live=False, stream=gateway.new_id())
+    if len(clip.spans) == 1:
+        return [await infer(clip.tensors[0])]
     predictions: list[Prediction] = []
     for at in range(0, len(clip.spans), size):
-        batch = [
-            asyncio.create_task(
-                gateway.infer(model, tensor, deadline=deadline, live=False, stream=stream)
-            )
-            for tensor in clip.tensors[at : at + size]
-        ]
+        batch = [asyncio.create_task(infer(tensor)) for tensor in clip.tensors[at : at + size]]
         try:
             predictions += await asyncio.gather(*batch)
         finally:

@@ -1,4 +1,4 @@
-"""Decodes files in threads, within limits on accepted files and on decoded files in memory."""
+"""Limits on accepted files and on decoded files in memory; threads that decode large ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+)
 from typing import TypeAlias, TypeVar
 
 from common.budget import Budget
@@ -19,41 +23,28 @@ Check: TypeAlias = Callable[[], None]
 """Raises Late when nobody waits for the work any more."""
 
 
-class DecodePool:
-    """A thread pool for decoding, with admission control."""
+SMALL_FILES = 64
+"""Small files decoded at one time: some full batches, and some hundredths of a second's work."""
 
-    def __init__(self, *, threads: int, limit: int) -> None:
-        """limit: files accepted at one time."""
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._files = Budget(limit, "files are in progress")
-        # Two for each thread: one is decoded while the model answers the other, and memory stays
-        # bounded.
-        self._free = 2 * threads
+
+class Slots:
+    """A number of slots; clients that wait get theirs in turn, however many files each has sent."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
         self._waiting: RoundRobin[asyncio.Future[None]] = RoundRobin()
 
-    @property
-    def in_progress(self) -> int:
-        """Files accepted and not answered yet."""
-        return self._files.used
-
-    def admit(self) -> AbstractContextManager[object]:
-        """Count a file from acceptance to response. Raises Busy past the limit."""
-        return self._files.hold()
-
     @asynccontextmanager
-    async def decode_slot(self, client: str = "") -> AsyncIterator[float]:
-        """Wait for one of the slots of decoded files and hold it; yields the wait in ms.
-
-        Clients that wait get theirs in turn, whatever number of files each has sent.
-        """
+    async def hold(self, client: str) -> AsyncIterator[float]:
+        """Wait for a slot and hold it; yields the wait in ms."""
         begin = time.perf_counter()
-        await self._wait_for_slot(client)
+        await self._wait(client)
         try:
             yield 1e3 * (time.perf_counter() - begin)
         finally:
-            self._free_slot()
+            self._release()
 
-    async def _wait_for_slot(self, client: str) -> None:
+    async def _wait(self, client: str) -> None:
         if self._free:
             self._free -= 1
             return
@@ -65,16 +56,47 @@ class DecodePool:
         except asyncio.CancelledError:
             self._waiting.discard(client, key)
             if not turn.cancelled():  # its turn came as it was cancelled
-                self._free_slot()
+                self._release()
             raise
 
-    def _free_slot(self) -> None:
+    def _release(self) -> None:
         while self._waiting:
             turn, _ = self._waiting.pop()
             if not turn.done():
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+class DecodePool:
+    """A thread pool for decoding, with admission control."""
+
+    def __init__(self, *, threads: int, limit: int) -> None:
+        """limit: files accepted at one time."""
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._files = Budget(limit, "files are in progress")
+        # Two for each thread: one is decoded while the model answers the other, and memory stays
+        # bounded.
+        self._slots = Slots(2 * threads)
+        self._small = Slots(SMALL_FILES)
+
+    @property
+    def in_progress(self) -> int:
+        """Files accepted and not answered yet."""
+        return self._files.used
+
+    def admit(self) -> AbstractContextManager[object]:
+        """Count a file from acceptance to response. Raises Busy past the limit."""
+        return self._files.hold()
+
+    def decode_slot(
+        self, client: str = "", *, small: bool = False
+    ) -> AbstractAsyncContextManager[float]:
+        """Wait for one of the slots of decoded files and hold it; gives the wait in ms.
+
+        small: one of the slots of files that need no thread.
+        """
+        return (self._small if small else self._slots).hold(client)
 
     async def run(self, work: Callable[[Check], Result], *, deadline: float) -> Result:
         """Return the result of `work(check)`, run in a thread.

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 ITERATION_S = 0.005
 """Seconds of work in one iteration of the loop; the rest waits while sockets are served."""
@@ -15,6 +15,7 @@ TURN_S = 0.002
 CONGESTED_S = 0.005
 """Seconds between two looks at models whose queues are congested."""
 
+Result = TypeVar("Result")
 Work: TypeAlias = Callable[[float], None]
 """Is given the seconds it has waited. What it raises is only logged."""
 
@@ -53,6 +54,23 @@ class Turns:
         turn = asyncio.Event()
         self.request(lambda _: turn.set())
         await turn.wait()
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` returns, called in its turn; it is not called once we are cancelled.
+
+        Raises what it raises.
+        """
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def run(_: float) -> None:
+            if not done.done():
+                try:
+                    done.set_result(work())
+                except Exception as error:  # noqa: BLE001 - the caller gets it
+                    done.set_exception(error)
+
+        self.request(run)
+        return await done
 
     def _run(self) -> None:
         begin = now = self.clock()

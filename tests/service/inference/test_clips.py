@@ -1,11 +1,27 @@
 """Cutting clips, and what counts for the clip as a whole."""
 
+import io
+import threading
+
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.inference.clips import clip_labels, window_spans
+from service.inference import clips
+from service.inference.clips import (
+    SMALL_BYTES,
+    SMALL_WINDOWS,
+    ClipQuery,
+    clip_labels,
+    is_small,
+    window_spans,
+)
 from service.inference.gateway import Prediction
+from tests.service.conftest import RATE, noise, tone, wav
+
+WINDOW = 2 * RATE
+PATH = "/v1/models/toy/classify"
 
 
 @given(length=st.integers(1, 2_000), window=st.integers(1, 300), data=st.data())
@@ -61,3 +77,76 @@ def test_a_last_window_that_is_mostly_padding_does_not_count():
 
 def test_a_short_clip_has_the_labels_of_its_only_window():
     assert clip_labels([(0, 1)], [prediction(horn=0.6)], window=10) == ["horn"]
+
+
+def query(server, *, hop=WINDOW):
+    return ClipQuery(model=server.gateway.models[0], hop=hop, top_k=None)
+
+
+@pytest.mark.parametrize("hop", [WINDOW, WINDOW // 4])
+async def test_a_plain_file_is_small_up_to_two_windows(serve, hop):
+    found = query(await serve(), hop=hop)
+    most = noise(WINDOW / RATE + (SMALL_WINDOWS - 1) * hop / RATE)
+    assert len(window_spans(len(most), window=WINDOW, hop=hop)) == SMALL_WINDOWS
+    assert is_small(wav(most), found)
+    assert not is_small(wav(noise((len(most) + 1) / RATE)), found)
+
+
+async def test_a_plain_file_is_small_up_to_so_many_bytes(serve):
+    found, rate = query(await serve()), 192_000
+    data = wav(noise((SMALL_BYTES - 44) / 2 / rate, rate=rate), rate=rate)
+    assert len(data) == SMALL_BYTES
+    assert is_small(data, found)
+    longer = wav(noise((SMALL_BYTES - 42) / 2 / rate, rate=rate), rate=rate)
+    assert not is_small(longer, found)
+
+
+async def test_a_file_of_few_bytes_and_many_windows_is_not_small(serve):
+    found = query(await serve())
+    assert not is_small(wav(noise(5, rate=8_000), rate=8_000), found)
+    assert is_small(wav(noise(4, rate=8_000), rate=8_000), found)
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "OGG"])
+async def test_a_file_that_is_not_plain_is_not_small(serve, kind):
+    file = io.BytesIO()
+    soundfile.write(file, tone(0.5), RATE, format=kind)
+    assert not is_small(file.getvalue(), query(await serve()))
+    assert not is_small(b"RIFF", query(await serve()))
+    assert not is_small(b"", query(await serve()))
+
+
+@pytest.mark.parametrize(("seconds", "on_the_loop"), [(2, True), (4, True), (4.1, False)])
+async def test_small_files_are_decoded_on_the_event_loop_and_others_in_a_thread(
+    serve, monkeypatch, seconds, on_the_loop
+):
+    threads, decode_clip = [], clips.decode_clip
+
+    def decode(*arguments):
+        threads.append(threading.get_ident())
+        return decode_clip(*arguments)
+
+    monkeypatch.setattr(clips, "decode_clip", decode)
+    server = await serve()
+    assert (await server.post(PATH, data=wav(tone(seconds))))[0] == 200
+    assert (threads == [threading.get_ident()]) is on_the_loop
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2, 3.7])
+async def test_both_ways_give_the_same_response(serve, monkeypatch, seconds):
+    server, data = await serve(), wav(noise(seconds))
+    status, small, _ = await server.post(PATH, data=data)
+    monkeypatch.setattr(clips, "SMALL_BYTES", 0)
+    assert status == 200
+    _, large, _ = await server.post(PATH, data=data)
+    assert small.pop("timing_ms").keys() == large.pop("timing_ms").keys()
+    assert small == large
+
+
+@pytest.mark.parametrize("data", [wav(tone(2))[:-1], wav(tone(0)), b"RIFF" + bytes(100)])
+async def test_a_small_file_that_is_damaged_is_rejected(serve, data):
+    server = await serve()
+    status, problem, _ = await server.post(PATH, data=data)
+    assert status in {400, 415, 422}
+    assert problem["status"] == status
+    assert (await server.post(PATH, data=wav(tone(2))))[0] == 200

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from common.errors import Busy, Late
-from service.inference.decode_pool import DecodePool
+from service.inference.decode_pool import SMALL_FILES, DecodePool
 from tests.service.conftest import until
 
 
@@ -128,4 +128,22 @@ async def test_a_slot_of_a_client_that_has_left_goes_to_the_next(turn_came):
     await asyncio.gather(staying, work("e"), work("f"))
     assert leaving.cancelled()
     assert "".join(got) == "def"
+    pool.close()
+
+
+async def test_small_files_do_not_wait_for_the_slots_of_large_ones_and_have_bounds_of_their_own():
+    pool = DecodePool(threads=1, limit=99)
+    async with AsyncExitStack() as large, AsyncExitStack() as small:
+        for _ in range(2):
+            await large.enter_async_context(pool.decode_slot("a"))
+        for _ in range(SMALL_FILES):
+            assert await small.enter_async_context(pool.decode_slot("a", small=True)) >= 0
+        waiting = asyncio.create_task(small.enter_async_context(pool.decode_slot(small=True)))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await large.aclose()
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await small.aclose()
+        await waiting
     pool.close()

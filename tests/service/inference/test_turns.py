@@ -106,3 +106,38 @@ async def test_work_of_several_models_comes_in_the_order_of_its_requests(loop):
         loop.work(MS)
     await turns.wait()
     assert order == list(range(6))
+
+
+@on_virtual_loop
+async def test_the_result_of_work_comes_in_its_turn(loop):
+    turns, order = Turns(clock=loop.time), []
+    turns.request(lambda _: order.append("first"))
+    work = asyncio.create_task(turns.run(lambda: order.append("second") or len(order)))
+    await asyncio.sleep(0)
+    turns.request(lambda _: order.append("third"))
+    assert await work == 2
+    await turns.wait()
+    assert order == ["first", "second", "third"]
+
+
+@on_virtual_loop
+async def test_what_work_raises_is_its_callers(loop):
+    faults = []
+    loop.set_exception_handler(lambda _, context: faults.append(context))
+    turns = Turns(clock=loop.time)
+    with pytest.raises(ZeroDivisionError):
+        await turns.run(lambda: 1 / 0)
+    assert not faults
+    assert await turns.run(lambda: 42) == 42
+
+
+@on_virtual_loop
+async def test_work_of_a_caller_that_has_left_is_not_called(loop):
+    turns, done = Turns(clock=loop.time), []
+    turns.request(lambda _: loop.work(0.3))
+    work = asyncio.create_task(turns.run(lambda: done.append(1)))
+    await asyncio.sleep(0)
+    work.cancel()
+    await asyncio.wait([work])
+    await turns.wait()
+    assert not done
