@@ -26,6 +26,7 @@ HELP = {
 OWN = {
     "load": "clips and live streams against a server: answers, latencies, a report",
     "capacity": "the largest number of live streams without a drop",
+    "against": "the server of another checkout beside this one's, under the same load",
     "overload": "live streams past the capacity: answers, drops, ages told and felt, recovery",
     "search": "a forest's whole grid beside GridSearchCV: time, and whether the rankings agree",
 }

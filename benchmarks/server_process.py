@@ -51,12 +51,17 @@ def redis() -> Iterator[str]:
 
 @contextmanager
 def served(
-    options: list[str], *, through_redis: bool = False, lag: dict[str, float] | None = None
+    options: list[str],
+    *,
+    through_redis: bool = False,
+    lag: dict[str, float] | None = None,
+    checkout: Path | None = None,
 ) -> Iterator[tuple[str, int]]:
     """Give address and process id of `timbre serve` with these options on a free port.
 
-    lag: gets, once the server has ended, for how long its event loops did not turn, in ms, the
-    worst of all gateways. Raises TimbreError with the server's last words if it does not get ready.
+    checkout: of another version, with an environment in `.venv`; None: this one. lag: gets, once
+    the server has ended, for how long its event loops did not turn, in ms, the worst of all
+    gateways. Raises TimbreError with the server's last words if it does not get ready.
     """
     with ExitStack() as stack:
         if through_redis:
@@ -65,8 +70,9 @@ def served(
         port = free_port()
         bounds = [part for bound in UNBOUNDED for part in ("--set", bound)]
         call = "import sys; from service.cli.main import main; sys.exit(main(sys.argv[1:]))"
-        command = [sys.executable, "-c", call, "serve", "--port", str(port), *bounds, *options]
-        server = subprocess.Popen(command, stdout=words, stderr=words)  # noqa: S603
+        python = str(checkout / ".venv/bin/python") if checkout else sys.executable
+        command = [python, "-c", call, "serve", "--port", str(port), *bounds, *options]
+        server = subprocess.Popen(command, stdout=words, stderr=words, cwd=checkout)  # noqa: S603
         try:
             url = f"http://127.0.0.1:{port}"
             if not _ready(url, server):

@@ -32,7 +32,7 @@ BUFFERED_S = 1.0
 cost."""
 GATHERED_S = 1.0
 """Seconds of sound that wait for a turn at most."""
-MAX_LAG_S = 0.05
+MAX_LAG_S = 0.12
 """Seconds of sound that resampling holds back at most."""
 
 
