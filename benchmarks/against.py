@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     if given.json:
         print(to_json({"machine": measure.machine(), "rows": rows}))
     else:
-        out = console()
+        out = console(width=160)
         out.print(table_of(rows))
         out.print(", ".join(f"{name} {value}" for name, value in measure.machine().items()))
     return 0
