@@ -121,8 +121,10 @@ async def classify(
     seconds = gateway.settings.clip_deadline
     deadline = time.monotonic() + seconds
     try:
+        gateway.check_wait(query.model, deadline=deadline)
         small = is_small(data, query)
         async with asyncio.timeout(seconds), pool.decode_slot(client, small=small) as waited_ms:
+            gateway.check_wait(query.model, deadline=deadline)
             work = partial(decode_clip, data, query, gateway.settings)
             if small:
                 clip = await gateway.turns.run(partial(work, _no_check))

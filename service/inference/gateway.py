@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import math
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,6 +151,17 @@ class Gateway:
         shed_s = self.load_shedder.duration_s(self.turns.clock())
         if shed_s > self.settings.max_shedding:
             raise Busy(f"this server has dropped windows for {shed_s:.0f} s: it is overloaded")
+
+    def check_wait(self, model: Model, *, deadline: float) -> None:
+        """Raise Busy when a clip or picture submitted now would wait past its deadline."""
+        wait_s, left_s = self.queue.clip_wait_s(model.name), deadline - time.monotonic()
+        if wait_s > max(0.0, left_s):
+            error = Busy(
+                f"{model.name!r} is overloaded: the wait would be about {wait_s:.0f} s,"
+                f" and {left_s:.0f} s are left"
+            )
+            error.retry_after = max(1, math.ceil(wait_s - left_s))
+            raise error
 
     @contextmanager
     def working(self) -> Iterator[None]:

@@ -39,10 +39,12 @@ async def classify(
     seconds = gateway.settings.clip_deadline
     deadline = time.monotonic() + seconds
     try:
+        gateway.check_wait(query.model, deadline=deadline)
         async with asyncio.timeout(seconds):
             # The slot is free after the decoding: the tensor is small, and waits in the queue to
             # share a batch with others.
             async with pool.decode_slot(client) as waited_ms:
+                gateway.check_wait(query.model, deadline=deadline)
                 tensor, decode_ms = await pool.run(
                     lambda check: decode_picture(data, query, gateway.settings.max_pixels, check),
                     deadline=deadline,

@@ -88,6 +88,9 @@ class JobQueue(Protocol):
     def congested(self, model: str) -> bool:
         """Return whether so many live jobs are pending that another should not be made yet."""
 
+    def clip_wait_s(self, model: str) -> float:
+        """Return about how long a clip submitted now would wait; 0 while nothing is known."""
+
     async def open(self) -> None:
         """Return once the queue accepts jobs. Safe to call twice."""
 

@@ -46,6 +46,11 @@ class RoundRobin(Generic[Item]):
         if key in self._streams.get(stream, ()):
             self._remove(stream, key)
 
+    def first(self) -> Iterator[Item]:
+        """Yield the oldest item of each stream."""
+        for items in self._streams.values():
+            yield next(iter(items.values())).item
+
     def pop_oldest(self, stream: str) -> Item | None:
         """Pop the oldest item of a stream out of turn, None if it has none."""
         oldest = next(iter(self._streams.get(stream, ())), None)
@@ -94,6 +99,10 @@ class FairQueue(Generic[Item]):
     def live(self) -> int:
         """Live items."""
         return len(self._queues[True])
+
+    def first_clips(self) -> Iterator[Item]:
+        """Yield the oldest clip of each stream."""
+        return self._queues[False].first()
 
     def full(self, *, live: bool, size: int) -> bool:
         """Return whether an item does not fit; live items and clips have separate bounds."""

@@ -85,6 +85,11 @@ class LocalQueue:
         """Return whether the live jobs of a model would take longer than CONGESTED_S."""
         return any(queue.congested for (name, _), queue in self._models.items() if name == model)
 
+    def clip_wait_s(self, model: str) -> float:
+        """Return how long a clip would wait, by the time of a job and the wait of other clips."""
+        queues = [queue for (name, _), queue in self._models.items() if name == model]
+        return max((queue.clip_wait_s for queue in queues), default=0.0)
+
     async def open(self) -> None:
         """Nothing to do: a thread starts with the first job of its model."""
 
@@ -135,6 +140,13 @@ class _ModelQueue:
     @property
     def congested(self) -> bool:
         return self.pending.live * self._job_s > CONGESTED_S
+
+    @property
+    def clip_wait_s(self) -> float:
+        now = time.monotonic()
+        with self._changed:
+            oldest = min((entry.since for entry in self.pending.first_clips()), default=now)
+            return max(len(self.pending) * self._job_s, (now - oldest) / STALE)
 
     async def submit(self, job: Job) -> JobResult:
         now = time.monotonic()

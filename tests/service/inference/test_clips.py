@@ -1,7 +1,10 @@
 """Cutting clips, and what counts for the clip as a whole."""
 
+import asyncio
 import io
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 import soundfile
@@ -18,7 +21,9 @@ from service.inference.clips import (
     window_spans,
 )
 from service.inference.gateway import Prediction
-from tests.service.conftest import RATE, noise, tone, wav
+from service.queue import local
+from tests.service.conftest import RATE, noise, tone, until, wav
+from tests.service.helpers.valve import Valve
 
 WINDOW = 2 * RATE
 PATH = "/v1/models/toy/classify"
@@ -150,3 +155,35 @@ async def test_a_small_file_that_is_damaged_is_rejected(serve, data):
     assert status in {400, 415, 422}
     assert problem["status"] == status
     assert (await server.post(PATH, data=wav(tone(2))))[0] == 200
+
+
+@pytest.mark.parametrize(("age_s", "accepted"), [(14, True), (16, False)])
+@pytest.mark.parametrize("small", [True, False])
+async def test_a_clip_that_would_wait_past_its_deadline_is_rejected_before_it_is_decoded(
+    serve, monkeypatch, age_s, accepted, small
+):
+    server, data = await serve(max_batch=1, clip_deadline=60), wav(tone(2))
+    if not small:
+        monkeypatch.setattr(clips, "SMALL_BYTES", 0)
+    valve, decoded, decode_clip = Valve(server), [], clips.decode_clip
+
+    def decode(*arguments):
+        decoded.append(1)
+        return decode_clip(*arguments)
+
+    monkeypatch.setattr(clips, "decode_clip", decode)
+    clock = SimpleNamespace(monotonic=time.monotonic)
+    monkeypatch.setattr(local, "time", clock)
+    waiting = [asyncio.create_task(server.post(PATH, data=data)) for _ in range(2)]
+    await until(lambda: len(decoded) == 2 and valve.rows == 0 and server.gateway.queue.depth == 1)
+    # The second clip has waited for a quarter of the deadline, but for a second.
+    clock.monotonic = lambda: time.monotonic() + age_s
+    third = asyncio.create_task(server.post(PATH, data=data))
+    await until(lambda: third.done() or len(decoded) == 3)
+    assert len(decoded) == (3 if accepted else 2)
+    clock.monotonic = time.monotonic
+    valve.let(10)
+    status, body, headers = await third
+    assert [status, "Retry-After" in headers] == ([200, False] if accepted else [503, True])
+    assert accepted or ("overloaded" in body["detail"] and 1 <= int(headers["Retry-After"]) <= 9)
+    assert [(await each)[0] for each in waiting] == [200, 200]

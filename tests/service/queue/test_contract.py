@@ -231,3 +231,7 @@ async def test_opening_twice_is_no_error(queue):
 
 async def test_a_healthy_queue_is_available(queue):
     assert not queue.unavailable
+
+
+async def test_a_clip_waits_for_nothing_in_an_empty_queue(queue):
+    assert queue.clip_wait_s("m") == 0

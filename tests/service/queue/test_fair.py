@@ -158,3 +158,13 @@ def test_a_stream_ten_times_too_fast_delays_no_other():
         assert max(simulation.ages_ms[f"s{n}"]) <= (21 // 8 + 2) * 16
     # The greedy one gets the rest.
     assert simulation.answered["greedy"] > 200
+
+
+def test_the_first_clips_are_the_oldest_of_each_stream():
+    queue = FairQueue(limit=9, max_size=9)
+    for name, live in (("a1", False), ("a2", False), ("b1", False), ("c1", True)):
+        queue.add(name[0], name, name, live=live, size=1, stale=0.0)
+    assert list(queue.first_clips()) == ["a1", "b1"]
+    queue.discard("a", "a1", live=False)
+    queue.discard("b", "b1", live=False)
+    assert list(queue.first_clips()) == ["a2"]

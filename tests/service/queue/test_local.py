@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from common.errors import Busy, Late
 from service.queue import local
 from service.queue.base import Job
+from service.queue.fair import STALE
 from service.queue.local import CONGESTED_S, SMOOTHING, LocalQueue
 from tests.service.conftest import until
 
@@ -215,3 +217,52 @@ async def test_clips_do_not_make_a_queue_congested(queue, valve):
     assert not queue.congested("m")
     valve.let(100)
     await asyncio.gather(*clips)
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Moves the clock of the queue on by a number of seconds."""
+    clock = SimpleNamespace(monotonic=time.monotonic)
+    monkeypatch.setattr(local, "time", clock)
+
+    def later(seconds):
+        clock.monotonic = lambda: time.monotonic() + seconds
+
+    return later
+
+
+async def test_a_clip_waits_for_all_pending_jobs_of_its_model(queue, valve):
+    assert queue.clip_wait_s("m") == 0
+    first = await hold(queue, valve)
+    jobs = [job(n, f"s{n}") for n in range(1, 40)]
+    pending = await submit(queue, *jobs)
+    valve.let()
+    await first[0]
+    await until(lambda: valve.begun == 2)
+    before, known = queue.clip_wait_s("m"), queue.depth
+    assert before > 0
+    pending += await submit(queue, *(job(n, f"s{n}") for n in range(40, 40 + known)))
+    assert queue.clip_wait_s("m") >= 2 * before * 0.999
+    assert queue.clip_wait_s("other") == 0
+    valve.let(100)
+    await asyncio.gather(*pending)
+    assert queue.clip_wait_s("m") == 0
+
+
+async def test_a_clip_that_has_waited_long_foretells_the_wait_of_the_next(queue, valve, later):
+    tasks = await hold(queue, valve)
+    tasks += await submit(queue, job(1, "live"))
+    later(10)
+    assert queue.clip_wait_s("m") == 0
+    later(0)
+    clips = await submit(queue, job(1, "a", live=False), job(2, "b", live=False))
+    assert queue.clip_wait_s("m") < 1
+    later(10)
+    assert queue.clip_wait_s("m") == pytest.approx(10 / STALE, rel=0.1)
+    for clip in clips:
+        clip.cancel()
+    await asyncio.wait(clips)
+    assert queue.clip_wait_s("m") == 0
+    later(0)
+    valve.let(2)
+    await asyncio.gather(*tasks)
