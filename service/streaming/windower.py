@@ -188,7 +188,12 @@ class Windower:
         # zeros everything after would be shifted, and a resumed stream would differ from an
         # unbroken one.
         self._extractor.feed(np.zeros(max(0, self._grid.nearest(first_sample) - first), np.float32))
-        self._due = self._grid.to_client(self._extractor.due)
+        self._first, self._first_fed = first_sample, self._extractor.position
+        self._due = self._needed(self._extractor.due)
+
+    def _needed(self, end: int) -> int:
+        """Return the client's sample before which all are needed for samples up to `end`."""
+        return self._first + self._resampler.input_for(end - self._first_fed)
 
     def _skip_to(self, first: int) -> list[Event]:
         """Go to the first sample of a message; report the samples before it that are missing."""
@@ -217,16 +222,15 @@ class Windower:
         self._buffered = 0
         warnings = self._checker.feed(samples, at=self._next - len(samples))
         events: list[Event] = [*warnings, *self._windows(self._resampler.feed(samples))]
-        self._due = self._grid.to_client(self._extractor.due)
+        self._due = self._needed(self._extractor.due)
         return events
 
     def _windows(self, samples: Samples) -> Iterator[LiveWindow]:
         windows = self._extractor.feed(samples, should_compute=self._is_computed)
-        lag = self._grid.to_model(self._next) - self._extractor.position
         for start, end, tensor in windows:
             # The resampler's last sample may round to one past what was received.
             end_sample = min(self._grid.to_client(end), self._next)
-            needs = min(self._grid.to_client(end + max(0, lag)), self._next)
+            needs = min(self._needed(end), self._next)
             yield LiveWindow(start, end, self._grid.to_client(start), end_sample, tensor, needs)
 
     def _is_computed(self, start: int) -> bool:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from features.resample import StreamingResampler, aligned, resample
+from features.resample import UNEVEN, StreamingResampler, aligned, resample
 from tests.features import oracle
 
 RATES = [8_000, 11_025, 16_000, 32_000, 44_100, 48_000, 96_000, 192_000]
@@ -46,3 +46,17 @@ def test_equal_rates_pass_through():
 def test_aligned_instants_fall_on_a_sample_of_both_rates(rate, step):
     assert aligned(rate, 22_050) == step
     assert step * 22_050 % rate == 0
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 44_101, 48_000, 96_000, 192_000])
+def test_the_input_for_an_output_is_known_to_a_millisecond(rate):
+    resampler, fed, step = StreamingResampler(rate, 22_050), 0, rate // 1_000
+    ready = [(0, 0)]
+    for _ in range(4_000):
+        fed += step
+        count = ready[-1][1] + len(resampler.feed(np.zeros(step, np.float32)))
+        ready.append((fed, count))
+    for wanted in range(1, 80_000, 997):
+        exact = next(fed for fed, count in ready if count >= wanted)
+        earliest = next(fed for fed, count in ready if count >= wanted - 2 * UNEVEN)
+        assert earliest - 2 * step <= resampler.input_for(wanted) <= exact + step
