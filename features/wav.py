@@ -1,4 +1,4 @@
-"""Reads WAV files: whether they are whole, and plain PCM without libsndfile."""
+"""Reads WAV files of plain PCM without libsndfile."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import InputError, Unprocessable
+from common.errors import Unprocessable
 
 MAX_PARTS = 2**18
 """Chunks or pages of one file; Opus makes at most 400 pages a second."""
-_UNKNOWN = 0xFFFFFFFF
-_PIPED = range(0x7FFFF000, 0x80000001)
-"""Sizes that sox and arecord write into a pipe for an unknown length; ffmpeg writes `_UNKNOWN`."""
 _DTYPES: dict[tuple[int, int], str] = {(1, 16): "<i2", (3, 32): "<f4"}
 """By format tag and bits: what needs no conversion."""
 _MAX_CHUNKS = 8
@@ -46,7 +43,7 @@ class PcmFile:
 def read_pcm(data: bytes) -> PcmFile | None:
     """Return a plain WAV file of 16-bit or float32 PCM; None: leave it to libsndfile.
 
-    data: of a WAV file that `check_wav` accepts.
+    data: of a WAV file whose sizes hold.
     """
     layout = None
     for name, body, size in islice(chunks(data), _MAX_CHUNKS):
@@ -74,21 +71,6 @@ def _layout(data: bytes, body: int, size: int) -> tuple[int, int, np.dtype[np.ge
     return rate, channels, np.dtype(name)
 
 
-def check_wav(data: bytes) -> None:
-    """Raise InputError if the file is shorter than its header states."""
-    for name, body, size in chunks(data):
-        if name != b"data":
-            continue
-        promised = _rf64_size(data) if data[:4] == b"RF64" and size == _UNKNOWN else size
-        there = max(0, len(data) - body)
-        if promised > there and not _piped(data, body, size):
-            raise InputError(
-                f"truncated: the header promises {promised} bytes of sound, {there} are there"
-            )
-        return
-    raise InputError("truncated: a WAV file without its data chunk")
-
-
 def check_parts(count: int) -> None:
     """Raise Unprocessable past the limit of chunks or pages."""
     if count > MAX_PARTS:
@@ -103,18 +85,3 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         name, size = struct.unpack_from("<4sI", data, at)
         yield name, at + 8, size
         at += 8 + size + size % 2
-
-
-def _piped(data: bytes, body: int, size: int) -> bool:
-    """Return whether the writer did not know the length, which both sizes of the file mark."""
-    whole = struct.unpack_from("<I", data, 4)[0]
-    return data[:4] == b"RIFF" and (
-        size == whole == _UNKNOWN or (size in _PIPED and whole == body - 8 + size)
-    )
-
-
-def _rf64_size(data: bytes) -> int:
-    for name, body, size in chunks(data):
-        if name == b"ds64" and size >= 16 and body + 16 <= len(data):
-            return int(struct.unpack_from("<Q", data, body + 8)[0])
-    return _UNKNOWN

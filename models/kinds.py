@@ -16,6 +16,7 @@ import numpy as np
 from common.errors import ArtefactError
 from common.memory import return_large_blocks
 from features.config import AudioConfig, Kind, PictureConfig, Tensor
+from features.containers.kinds import FFMPEG_SUFFIXES, SUFFIXES
 
 Config: TypeAlias = AudioConfig | PictureConfig
 ConfigOf = TypeVar("ConfigOf", AudioConfig, PictureConfig)
@@ -74,7 +75,7 @@ class SoundKind(InputKind[AudioConfig]):
     medium = "sound"
     config = AudioConfig
     dtype = "float32"
-    suffixes = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
+    suffixes = (*SUFFIXES, *FFMPEG_SUFFIXES)
 
     computed: Kind
     """What is computed from a window."""

@@ -42,8 +42,8 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="timbre classify",
-        description="Classify sound files (WAV, FLAC, OGG, MP3) or pictures (JPEG, PNG, WebP, GIF, "
-        "BMP, TIFF) without a server.",
+        description="Classify sound files (WAV, FLAC, OGG, MP3 and others) or pictures (JPEG, PNG, "
+        "WebP, GIF, BMP, TIFF) without a server.",
         epilog="Exit codes: 0 success, 1 some files could not be read, 2 invalid arguments, "
         "4 model or option rejected.",
     )

@@ -215,8 +215,8 @@ def test_a_recording_that_came_through_a_pipe_is_as_long_as_it_is(size, file_siz
         (0x80000001, 0x80000025),
         (0x7FFFEFFF, 0x7FFFF023),
         (0x80000000, 0x80000023),
-    ]
-    + [(size, 44_136) for size, _ in PIPED],
+        (0x7FFFF000, 44_000),
+    ],
 )
 def test_a_size_that_is_not_there_and_means_nothing_else_is_rejected(size, file_size):
     with pytest.raises(InputError, match=f"promises {size} bytes"):

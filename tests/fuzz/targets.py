@@ -45,7 +45,8 @@ def sounds():
     kinds = [("WAV", each) for each in ("PCM_16", "PCM_U8", "PCM_24", "FLOAT", "DOUBLE", "ULAW")]
     kinds += [("WAV", each) for each in ("IMA_ADPCM", "MS_ADPCM", "GSM610")]
     kinds += [("RF64", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS")]
-    kinds += [("MP3", "MPEG_LAYER_III")]
+    kinds += [("MP3", "MPEG_LAYER_III"), ("AIFF", "PCM_16"), ("AU", "ULAW"), ("CAF", "PCM_16")]
+    kinds += [("W64", "PCM_16")]
     for kind, subtype in kinds:
         for samples in (tone, both):
             file = io.BytesIO()

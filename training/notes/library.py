@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import InputError
+from features.containers.kinds import FFMPEG_SUFFIXES, SUFFIXES
 from features.decode import decode
 from training.common.disk import cache_folder, fingerprint
 from training.common.errors import MaterialError
@@ -32,7 +33,6 @@ SHORTEST = RATE // 10
 """Shorter sounds are ignored: loops of a single wave, clicks of keys."""
 LOUDNESS = 0.1
 """RMS of the loudest 0.1 s of every note in a library."""
-SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
 _NAMES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS = {"": 0, "s": 1, "#": 1, "b": -1}
 
@@ -118,7 +118,7 @@ def read_folder(folder: Path) -> Iterable[Note]:
     """Yield the notes of FOLDER/LABEL/*, sorted by name; labels not in LABELS are ignored."""
     for label in LABELS:
         for path in sorted((folder / label).glob("*")):
-            if path.suffix.lower() in SUFFIXES:
+            if path.suffix.lower() in (*SUFFIXES, *FFMPEG_SUFFIXES):
                 yield Note(label, pitch_of(path.stem), decode_file(path))
 
 
@@ -162,7 +162,7 @@ def library_of_folder(folder: Path, cache: Path, *more: Path, source: str | None
     if absent := [str(each) for each in folders if not each.is_dir()]:
         raise MaterialError(
             f"no folder {', '.join(absent)}: "
-            f"give a folder that holds LABEL/*.wav (or flac, ogg, mp3)"
+            f"give a folder that holds LABEL/*.wav (or flac, ogg, mp3, ...)"
         )
     files = [
         [str(path.relative_to(each)), path.stat().st_size]

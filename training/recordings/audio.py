@@ -12,10 +12,10 @@ import soundfile
 
 from common.atomic import write_atomic
 from common.errors import InputError
-from features.decode import decode
+from features.containers.kinds import FFMPEG_SUFFIXES, SUFFIXES
+from features.decode import decode, seconds_of_bytes
 from features.resample import resample
 from training.common.labels import RATE
-from training.notes.library import SUFFIXES
 from training.recordings.collection import CollectionError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ CONTAINERS = {".h5", ".hdf5", ".npz"}
 
 def is_sound(path: Path) -> bool:
     """Return whether the suffix is that of a sound file."""
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in (*SUFFIXES, *FFMPEG_SUFFIXES)
 
 
 def below(root: Path) -> tuple[list[Path], list[Path]]:
@@ -51,15 +51,14 @@ def below(root: Path) -> tuple[list[Path], list[Path]]:
 
 
 def seconds_of(path: Path) -> float:
-    """Return the length in seconds in a sound file's header.
+    """Return the length of a sound file in seconds, by its header where that is sure.
 
     Raises CollectionError for a file that is not sound, or is too long.
     """
     try:
-        info = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, OSError) as error:
+        seconds = _stated_seconds(path) or seconds_of_bytes(path.read_bytes())
+    except (InputError, OSError) as error:
         raise CollectionError(_why(path, error)) from error
-    seconds = float(info.frames / info.samplerate) if info.samplerate else 0.0
     if not seconds:
         raise CollectionError("holds no sound")
     if seconds > MAX_SECONDS:
@@ -69,12 +68,23 @@ def seconds_of(path: Path) -> float:
     return seconds
 
 
+def _stated_seconds(path: Path) -> float | None:
+    """Return the length in a header; None where it may be an estimate, unknown or of a part."""
+    try:
+        info = soundfile.info(str(path))
+    except soundfile.LibsndfileError:
+        return None
+    if info.format in ("MPEG", "MP3", "OGG") or not 0 < info.frames < 2**40:
+        return None
+    return float(info.frames / info.samplerate)
+
+
 def _why(path: Path, error: Exception) -> str:
     if not path.exists():
         return "no such file"
     if not path.stat().st_size:
         return "the file is empty"
-    return f"cannot be read as sound: {getattr(error, 'error_string', error)}"
+    return f"cannot be read as sound: {error}"
 
 
 def read(path: Path, inner: str = "", *, rate: int) -> Samples:
