@@ -87,6 +87,10 @@ def decode_sound(
     samples, NaN or levels far beyond [-1, 1], rate or channels out of range).
     """
     notes = Notes(partial=partial, max_seconds=max_seconds, check=check)
+    if (pcm := read_pcm(data)) and pcm.is_whole:
+        decoder = _Decoder("WAV", sample_rate, max_samples, notes)
+        decoder.read_file(pcm, None)
+        return decoder.finish()
     kind, segments = _opened(data, notes)
     decoder = _Decoder(kind, sample_rate, max_samples, notes)
     for segment in segments:
@@ -100,7 +104,8 @@ def seconds_of_bytes(data: bytes) -> float:
     total = 0.0
     for segment in segments:
         with _file_of(segment, kind) as file:
-            total += _stated(file, segment) / file.samplerate
+            frames = file.frames if segment.at_most is None else segment.at_most
+            total += frames / file.samplerate
     return total
 
 
@@ -131,10 +136,6 @@ def _file_of(segment: Segment, kind: str) -> Iterator[SoundFile]:
         raise explained(error, kind, segment.codec) from error
 
 
-def _stated(file: SoundFile, segment: Segment) -> int:
-    return file.frames if segment.at_most is None else segment.at_most
-
-
 class _Decoder:
     """Segments one after the other to one sound."""
 
@@ -150,11 +151,9 @@ class _Decoder:
     def read(self, segment: Segment) -> None:
         """Decode a segment behind those before it."""
         with _file_of(segment, self._kind) as file:
-            _check_header(file)
-            # The header may state less than the file holds.
-            self._check_length(file, _stated(file, segment))
-            frames = self._read_blocks(file, segment)
-            rate, channels = file.samplerate, file.channels
+            begin = self._seconds
+            frames = self.read_file(file, segment.at_most)
+            rate = file.samplerate
         if segment.count_rate:
             least = segment.at_least * rate // segment.count_rate
         else:
@@ -162,10 +161,18 @@ class _Decoder:
         if frames < least:
             self._notes.missing(
                 f"this {self._kind} file is damaged or truncated: it holds {least} samples,"
-                f" decoding ended after {frames}, at {self._seconds + frames / rate:.2f} s"
+                f" decoding ended after {frames}, at {begin + frames / rate:.2f} s"
             )
-        self._seconds += frames / rate
-        self._samples += frames * channels
+
+    def read_file(self, file: SoundFile, at_most: int | None) -> int:
+        """Decode a file, up to some frames; return how many there were."""
+        _check_header(file)
+        # The header may state less than the file holds.
+        self._check_length(file, file.frames if at_most is None else at_most)
+        frames = self._read_blocks(file, at_most)
+        self._seconds += frames / file.samplerate
+        self._samples += frames * file.channels
+        return frames
 
     def finish(self) -> Sound:
         """Return the whole sound. Raises Unprocessable if there is none."""
@@ -178,11 +185,11 @@ class _Decoder:
             )
         return Sound(samples, self._seconds, tuple(self._notes.warnings))
 
-    def _read_blocks(self, file: SoundFile, segment: Segment) -> int:
+    def _read_blocks(self, file: SoundFile, at_most: int | None) -> int:
         same = file.samplerate == self._sample_rate
         resampler = None if same else StreamingResampler(file.samplerate, self._sample_rate)
         frames = 0
-        for block in self._blocks(file, segment):
+        for block in self._blocks(file, at_most):
             self._notes.check()
             frames += len(block)
             self._check_length(file, frames)
@@ -193,7 +200,7 @@ class _Decoder:
             self._parts.append(resampler.finish())
         return frames
 
-    def _blocks(self, file: SoundFile, segment: Segment) -> Iterator[Values]:
+    def _blocks(self, file: SoundFile, at_most: int | None) -> Iterator[Values]:
         # An error takes all of its block along.
         size = max(1, (_SMALL_BLOCK if self._notes.partial else _BLOCK) // file.channels)
         if isinstance(file, PcmFile):
@@ -201,7 +208,7 @@ class _Decoder:
             return
         from features.sndfile import FileError, explained
 
-        left = math.inf if segment.at_most is None else segment.at_most
+        left = math.inf if at_most is None else at_most
         while left > 0:
             try:
                 block = file.read(int(min(size, left)), dtype="float32", always_2d=True)

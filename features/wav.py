@@ -33,6 +33,8 @@ class PcmFile:
     channels: int
     values: Values
     """Shape (frames, channels)."""
+    is_whole: bool
+    """Whether its sound ends where the file does."""
 
     @property
     def frames(self) -> int:
@@ -54,7 +56,7 @@ def read_pcm(data: bytes) -> PcmFile | None:
             frames = size // (channels * dtype.itemsize)
             values = np.frombuffer(data, dtype, frames * channels, offset=body)
             aligned = np.require(values, requirements="A").reshape(frames, channels)
-            return PcmFile(rate, channels, aligned)
+            return PcmFile(rate, channels, aligned, len(data) - body - size in {0, size % 2})
         elif name not in _SKIPPED:
             break
     return None
@@ -62,7 +64,12 @@ def read_pcm(data: bytes) -> PcmFile | None:
 
 def _layout(data: bytes, body: int, size: int) -> tuple[int, int, np.dtype[np.generic]] | None:
     """Return rate, channels and dtype of a format chunk; None if it is not plain."""
-    if data[:4] != b"RIFF" or size not in {16, 18} or body + size > len(data):
+    if (
+        data[:4] != b"RIFF"
+        or data[8:12] != b"WAVE"
+        or size not in {16, 18}
+        or body + size > len(data)
+    ):
         return None
     tag, channels, rate, _, frame, bits = struct.unpack_from("<HHIIHH", data, body)
     name = _DTYPES.get((tag, bits))

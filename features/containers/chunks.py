@@ -200,7 +200,7 @@ def _repaired(data: bytes, layout: Layout, notes: Notes) -> list[Segment]:
             notes.warn("trailing", f"{len(after)} bytes after the {stated} bytes of sound that the"
                        " header states are not read")  # fmt: skip
         return [Segment(data, codec=layout.codec)]
-    if stated > there and stated - there >= layout.align:
+    if stated // layout.align > there // layout.align:
         detail = f"the header promises {stated} bytes of sound, {there} are there"
         if layout.whole is not None and layout.whole == len(data):
             notes.warn("truncated", f"{detail}, up to the end that the file states")
