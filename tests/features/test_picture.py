@@ -178,7 +178,7 @@ def test_an_end_that_is_missing_is_noticed(name):
         decode(FILES[name]()[: -200 if name.startswith("TIFF") else -1], SAME)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(name=st.sampled_from(sorted(FILES)), data=st.data())
 def test_damage_is_rejected_or_decoded_and_never_crashes(name, data):
     content = bytearray(FILES[name]())

@@ -31,7 +31,7 @@ def stream(extractor, sound, sizes):
     return [window for chunk in chunks(sound, sizes) for window in extractor.feed(chunk)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     sizes=st.lists(st.integers(1, 30_000), min_size=1, max_size=6),
     hop=st.sampled_from([1, 3, 22, 43, 86]).map(lambda frames: frames * 512),

@@ -57,7 +57,7 @@ def test_every_window_is_that_of_the_offline_function():
         )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(sizes=st.lists(st.integers(1, 30_000), min_size=1, max_size=20))
 def test_chunks_of_any_size_give_the_same_windows(sizes):
     bounds = np.cumsum([0, *sizes, len(SOUND) // 2]).clip(0, len(SOUND) // 2) * 2
