@@ -94,7 +94,8 @@ def decode_clip(data: bytes, query: ClipQuery, settings: Settings, check: Check)
 def is_small(data: bytes, query: ClipQuery) -> bool:
     """Return whether a file is decoded and its windows are computed in about a millisecond."""
     pcm = read_pcm(data) if len(data) <= SMALL_BYTES else None
-    if pcm is None:
+    # What follows the sound may take long to read.
+    if pcm is None or not pcm.is_whole:
         return False
     config = query.model.sound[0]
     length = math.ceil(pcm.frames * config.sample_rate / pcm.samplerate)

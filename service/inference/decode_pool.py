@@ -23,8 +23,9 @@ Check: TypeAlias = Callable[[], None]
 """Raises Late when nobody waits for the work any more."""
 
 
-SMALL_FILES = 64
-"""Small files decoded at one time: some full batches, and some hundredths of a second's work."""
+SMALL_FILES = 16
+"""Small files decoded at one time: enough that the model is always busy, and so few that what the
+model answers at once takes the event loop some milliseconds."""
 
 
 class Slots:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 import time
 from collections.abc import Callable
 
@@ -24,6 +25,9 @@ from service.server.connections import Listener, listen, runner
 from service.settings import Settings
 
 HEARTBEAT_S = 1.0
+SWITCH_S = 0.001
+"""How long a thread that wants the interpreter's lock leaves it to the one that has it. Python's
+5 ms are the time of several windows, which the model's thread would lose after each batch."""
 QUEUE_S = 1.0
 """How long one of several gateways waits for the queue before it accepts connections."""
 
@@ -100,6 +104,7 @@ async def _until_stopped(
             log("cannot serve", why=error)
             return 1
         _set_up_garbage_collection()
+        sys.setswitchinterval(SWITCH_S)
         _log_ready(gateway, listener, seconds=time.monotonic() - since)
         gateway.loop_monitor.start()
     await waiting

@@ -121,6 +121,13 @@ async def test_a_file_that_is_not_plain_is_not_small(serve, kind):
     assert not is_small(b"", query(await serve()))
 
 
+@pytest.mark.parametrize("rest", [b"LIST\0\0\0\0" * 10_000, wav(tone(0.1)), b"??"])
+async def test_a_file_with_more_behind_its_sound_is_not_small(serve, rest):
+    found = query(await serve())
+    assert is_small(wav(tone(1)), found)
+    assert not is_small(wav(tone(1)) + rest, found)
+
+
 @pytest.mark.parametrize(("seconds", "on_the_loop"), [(2, True), (4, True), (4.1, False)])
 async def test_small_files_are_decoded_on_the_event_loop_and_others_in_a_thread(
     serve, monkeypatch, seconds, on_the_loop
