@@ -35,10 +35,11 @@ def _make_array(scalar: Any, dimensions: int) -> Any:
     return array
 
 
-floats, doubles, integers, shorts = (
-    _make_array(kind, 1) for kind in (types.float32, types.float64, types.int64, types.int16)
+floats, doubles, integers, shorts, octets = (
+    _make_array(kind, 1)
+    for kind in (types.float32, types.float64, types.int64, types.int16, types.uint8)
 )
-rows32, rows64 = (_make_array(kind, 2) for kind in (types.float32, types.float64))
+rows32 = _make_array(types.float32, 2)
 
 
 @intrinsic(prefer_literal=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from features.arrays import doubles, floats, room
-from features.layout import BANDS, LANES
+from features.layout import BANDS, LANES, MEL_AT
 from features.simd import (
     lane,
     load32,
@@ -150,12 +150,13 @@ def transform(c, other, cosines, turns):
 
 
 @jit
-def _floor(rows, mel):
+def _floor(rows):
     """80 dB below the loudest band of all these rows."""
-    largest = load32(mel, rows[0] * BANDS)
+    largest = load32(floats(rows[0] + MEL_AT, BANDS), 0)
     for row in rows:
+        mel = floats(row + MEL_AT, BANDS)
         for k in range(0, BANDS, LANES):
-            largest = max8(largest, load32(mel, row * BANDS + k))
+            largest = max8(largest, load32(mel, k))
     top = lane(largest, 0)
     for i in range(1, LANES):
         top = max(top, lane(largest, i))
@@ -163,13 +164,13 @@ def _floor(rows, mel):
 
 
 @jit
-def _gather(rows, first, mel, floor, tile, c):
+def _gather(rows, first, floor, tile, c):
     """Clip eight rows from the `first` on, one lane each; the last row stands for missing ones."""
     least = splat32(floor)
     for i in range(LANES):
-        row = rows[min(first + i, rows.size - 1)]
+        mel = floats(rows[min(first + i, rows.size - 1)] + MEL_AT, BANDS)
         for k in range(0, BANDS, LANES):
-            store32(tile, i * BANDS + k, max8(load32(mel, row * BANDS + k), least))
+            store32(tile, i * BANDS + k, max8(load32(mel, k), least))
     for k in range(0, BANDS, LANES):
         transpose8(tile, k, BANDS, c, k * LANES, LANES)
 
@@ -186,17 +187,17 @@ def _add(c, used, sums, size):
 
 
 @jit
-def mean_cepstra(rows, mel, cosines, turns, out):
+def mean_cepstra(rows, cosines, turns, out):
     """Write the means over frames of the first `out.size` coefficients.
 
-    mel: decibels, a row of `BANDS` for each frame; clipped at 80 dB below the loudest.
+    The mel bands of the rows are clipped at 80 dB below the loudest.
     """
     c, other = floats(room(4 * 1024), BANDS * LANES), floats(room(4 * 1024), BANDS * LANES)
     sums = doubles(room(8 * 1024), BANDS * LANES)
     sums[:] = 0.0
-    floor = _floor(rows, mel)
+    floor = _floor(rows)
     for first in range(0, rows.size, LANES):
-        _gather(rows, first, mel, floor, other, c)
+        _gather(rows, first, floor, other, c)
         transform(c, other, cosines, turns)
         _add(c, min(LANES, rows.size - first), sums, out.size)
     for k in range(out.size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ FEATURE_NAMES: tuple[str, ...] = (
 
 KEPT = 1_000
 """Frames, some 20 s, up to which a thread keeps its scratch for the next call."""
+TOGETHER = 256
+"""Frames that are analysed by one call: it bounds what a thread needs for their logarithms."""
 _EDGES = address(TUNING_EDGES)
 _local = threading.local()
 
@@ -51,8 +54,9 @@ def compute(samples: Samples, *, kind: Kind, config: AudioConfig = DEFAULT) -> F
     half = config.n_fft // 2
     work.signal[half : half + samples.size] = samples
     work.signal[half + samples.size :] = 0
-    work.frames.analyse(work.signal, offset=0, real=(half, half + samples.size), row=0, count=count)
-    return work.frames.tensor(work.rows)
+    real = half, half + samples.size
+    work.analysis.analyse(work.signal, offset=0, real=real, rows=work.rows.addresses)
+    return work.analysis.tensor(work.rows.addresses)
 
 
 def extract_many(
@@ -76,13 +80,13 @@ def checked(samples: Samples) -> Samples:
 
 
 class _Work:
-    """Scratch memory of a thread for one length: allocation would cost more than the FFTs."""
+    """Memory of a thread for one length: allocation would cost more than the FFTs."""
 
     def __init__(self, config: AudioConfig, kind: Kind, count: int) -> None:
         self.key = (config, kind, count)
-        self.frames = Frames(config, rows=count, kind=kind)
+        self.analysis = Analysis(config, kind=kind)
         self.signal = np.zeros(reach(count), np.float32)
-        self.rows = np.arange(count)
+        self.rows = self.analysis.make_rows(count)
 
 
 def _work(config: AudioConfig, kind: Kind, count: int) -> _Work:
@@ -94,10 +98,28 @@ def _work(config: AudioConfig, kind: Kind, count: int) -> _Work:
     return work
 
 
-class Frames:
-    """One row per analysed frame of one stream or thread."""
+class Rows:
+    """Memory for what is kept of some frames (features/layout.py), as long as this lives."""
 
-    def __init__(self, config: AudioConfig, *, rows: int, kind: Kind) -> None:
+    def __init__(self, count: int, width: int) -> None:
+        """width: of a row, in float32 values."""
+        self.values = np.empty((count, width), np.float32)
+        """The parts of rows are views of it, or are written by the kernels."""
+        self.addresses = _offsets(count, self.values.itemsize * width) + address(self.values)
+
+
+@lru_cache(maxsize=8)
+def _offsets(count: int, step: int) -> Integers:
+    return np.arange(count) * step
+
+
+class Analysis:
+    """Analyses frames into rows, and windows of rows into tensors; keeps nothing of them.
+
+    A row is an address of memory that `make_rows` has made.
+    """
+
+    def __init__(self, config: AudioConfig, *, kind: Kind) -> None:
         if (config.n_fft, config.hop_length) != (layout.N_FFT, layout.HOP):
             raise Unprocessable(
                 f"n_fft {config.n_fft} and hop_length {config.hop_length}: "
@@ -105,63 +127,57 @@ class Frames:
             )
         self.config, self.kind = config, kind
         self._full = kind == "features"
+        self._mel_at = layout.MEL_AT if self._full else 0
         # The kernels get addresses only: keep the arrays alive.
         self._tables = tables(config)
         self._table_addresses = _addresses_of(self._tables)
+        self._of_tables = address(self._table_addresses)
         self._cosines = address(self._tables.cosines), address(self._tables.turns)
         self._entries = entries()
-        full_rows = rows if self._full else 0
-        self._stats = np.zeros((full_rows, 6))
-        self._mel = np.zeros((rows, config.n_mels), np.float32)
-        self._power = np.zeros((full_rows, layout.BINS), np.float32)
-        self._notes = np.zeros((full_rows, PEAKS), np.float32)
-        self._heights = np.zeros((full_rows, PEAKS), np.float32)
-        self._counts = np.zeros(full_rows, np.int64)
-        self._tuned = np.zeros(full_rows, np.int64)
-        rows_of = (
-            self._stats,
-            self._mel,
-            self._power,
-            self._notes,
-            self._heights,
-            self._counts,
-            self._tuned,
-        )
-        self._rows = np.array([address(each) for each in rows_of])
-        self._addresses = address(self._table_addresses), address(self._rows)
+        self.width = self._mel_at // 4 + config.n_mels
+        """Of a row, in float32 values."""
+
+    def make_rows(self, count: int) -> Rows:
+        """Return memory for so many frames."""
+        return Rows(count, self.width)
 
     def analyse(
-        self, signal: Samples, *, offset: int, real: tuple[int, int], row: int, count: int
+        self, signal: Samples, *, offset: int, real: tuple[int, int], rows: Integers
     ) -> None:
-        """Analyse `count` frames of `signal` from `offset` on, 512 apart, into rows from `row` on.
+        """Analyse frames of `signal` from `offset` on, 512 apart, one for each row.
 
         `real` says which samples are no padding. `signal` must hold 2048 samples behind the last
         block of eight frames.
         """
-        of_tables, of_rows = self._addresses
-        places = of_tables, _scratch(), of_rows, address(signal)
-        most = self._entries["analyse"](*places, offset, *real, row, count, self._full)
-        mel = self._mel[row : row + count]
+        for first in range(0, rows.size, TOGETHER):
+            part = rows[first : first + TOGETHER]
+            self._analyse(signal, offset + first * layout.HOP, real, part)
+
+    def _analyse(self, signal: Samples, offset: int, real: tuple[int, int], rows: Integers) -> None:
+        bands, mel_at, full = self.config.n_mels, self._mel_at, self._full
+        of_rows, mel, notes, out = address(rows), *_logarithms(rows.size, bands)
+        places = self._of_tables, _scratch(), of_rows, out, address(signal)
+        most = self._entries["analyse"](*places, offset, *real, rows.size, full)
         np.maximum(mel, np.float32(1e-10), out=mel)
         np.log10(mel, out=mel)
         np.multiply(mel, np.float32(10), out=mel)
         if most:
             # numpy's own float32 logarithm, because one unit in the last place can move a peak to
             # the next bin.
-            notes = self._notes[row : row + count, :most]
-            np.log2(notes, out=notes)
+            np.log2(notes[:, :most], out=notes[:, :most])
+        self._entries["keep"](of_rows, rows.size, out, bands, mel_at, _EDGES, full)
 
-    def uncount_crossing(self, row: int, count: int) -> None:
-        """Take one crossing of zero from `count` frames from `row` on."""
+    def uncount_crossing(self, values: Floats) -> None:
+        """Take one crossing of zero from each of these rows, (count, width)."""
         if self._full:
-            self._stats[row : row + count, layout.CROSSINGS] -= 1 / layout.N_FFT
+            values[:, :12].view(np.float64)[:, layout.CROSSINGS] -= 1 / layout.N_FFT
 
     def tensor(self, rows: Integers) -> Floats:
         """Return the tensor of the window of these rows, float32 (26,) or (n_mels, frames)."""
         if not self._full:
             return np.ascontiguousarray(self._decibels(rows).T)
-        window = address(rows), rows.size, self._addresses[1]
-        tuning = self._entries["tuning_bin"](*window, _EDGES, _heights(rows.size))
+        window = address(rows), rows.size
+        tuning = self._entries["tuning_bin"](*window, _heights(rows.size))
         vector = np.empty(6 + self.config.n_mfcc, np.float32)
         bank, out = chroma_bank(self.config, tuning), address(vector)
         self._entries["summarise"](*window, tuning, address(bank), out)
@@ -179,7 +195,11 @@ class Frames:
 
     def _decibels(self, rows: Integers) -> Floats:
         """Return the mel bands of these rows, clipped at 80 dB below their maximum."""
-        decibels = self._mel[rows]
+        bands = self.config.n_mels
+        decibels = np.empty((rows.size, bands), np.float32)
+        self._entries["gather_mel"](
+            address(rows), rows.size, bands, self._mel_at, address(decibels)
+        )
         np.maximum(decibels, decibels.max() - np.float32(80), out=decibels)
         return decibels
 
@@ -201,6 +221,17 @@ def _scratch() -> int:
         _local.scratch = address(_local.places)
     scratch: int = _local.scratch
     return scratch
+
+
+def _logarithms(count: int, bands: int) -> tuple[Floats, Floats, int]:
+    """Return this thread's mel bands and notes of so many frames, and the address of both's."""
+    if getattr(_local, "bands", None) != bands or len(_local.mel) < count:
+        _local.bands = bands
+        _local.mel = np.empty((count, bands), np.float32)
+        _local.notes = np.empty((count, PEAKS), np.float32)
+        _local.logarithms = np.array([address(_local.mel), address(_local.notes)])
+        _local.of_logarithms = address(_local.logarithms)
+    return _local.mel[:count], _local.notes[:count], _local.of_logarithms
 
 
 def _heights(rows: int) -> int:

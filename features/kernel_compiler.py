@@ -12,7 +12,7 @@ from llvmlite import binding
 from numba import njit, types
 
 from features import cepstrum, kernels, mixing, window
-from features.arrays import doubles, floats, integers, rows32, rows64, shorts
+from features.arrays import doubles, floats, integers, rows32, shorts
 from features.kernel_loader import ENTRIES, symbol
 from features.layout import BANDS, BINS, HALF, HOP, LANES, N_FFT, PAIR, PEAKS, STRIDE
 
@@ -20,9 +20,9 @@ MANY = 2**31
 """Length of arrays whose length only the caller knows."""
 
 
-def analyse(tables, scratch, frames, signal, offset, start, stop, row, count, full):
-    """Run `kernels.analyse`; tables, scratch, frames: addresses of their parts' addresses."""
-    t, s, f = integers(tables, 11), integers(scratch, 5), integers(frames, 7)
+def analyse(tables, scratch, rows, out, signal, offset, start, stop, count, full):
+    """Run `kernels.analyse`; tables, scratch, out: addresses of their parts' addresses."""
+    t, s, o = integers(tables, 11), integers(scratch, 5), integers(out, 2)
     bands = t[8]
     return kernels.analyse(
         floats(signal, MANY),
@@ -38,46 +38,41 @@ def analyse(tables, scratch, frames, signal, offset, start, stop, row, count, fu
             floats(s[0], HOP * STRIDE), doubles(s[1], HALF * PAIR), floats(s[2], BINS * LANES),
             floats(s[3], BINS * LANES), floats(s[4], BINS * LANES),
         ),
-        (
-            rows64(f[0], 6), rows32(f[1], bands), rows32(f[2], BINS), rows32(f[3], PEAKS),
-            rows32(f[4], PEAKS), integers(f[5], MANY), integers(f[6], MANY),
-        ),
-        row,
-        count,
+        integers(rows, count),
+        (rows32(o[0], bands), rows32(o[1], PEAKS)),
         full != 0,
     )  # fmt: skip
 
 
-def tuning_bin(rows, count, frames, edges, scratch):
-    """Run `window.tuning_bin`; rows: the address of `count` numbers of rows."""
-    f = integers(frames, 7)
-    chosen, notes, heights = integers(rows, count), rows32(f[3], PEAKS), rows32(f[4], PEAKS)
-    return window.tuning_bin(
-        chosen, notes, heights, integers(f[5], MANY), doubles(edges, 101), floats(scratch, MANY)
-    )
-
-
-def summarise(rows, count, frames, tuning, bank, out):
-    """Run `window.summarise`."""
-    f = integers(frames, 7)
-    chosen, tuned = integers(rows, count), integers(f[6], MANY)
-    window.summarise(
-        chosen,
-        rows64(f[0], 6),
-        rows32(f[2], BINS),
-        tuned,
-        tuning,
-        rows32(bank, BINS),
-        floats(out, 6),
-    )
+def keep(rows, count, out, bands, mel_at, edges, full):
+    """Run `kernels.keep`; rows: the address of the addresses of `count` rows."""
+    o = integers(out, 2)
+    parts = rows32(o[0], bands), rows32(o[1], PEAKS)
+    kernels.keep(integers(rows, count), parts, mel_at, doubles(edges, 101), full != 0)
     return 0
 
 
-def mean_cepstra(rows, count, frames, cosines, turns, out, size):
+def tuning_bin(rows, count, scratch):
+    """Run `window.tuning_bin`."""
+    return window.tuning_bin(integers(rows, count), floats(scratch, MANY))
+
+
+def summarise(rows, count, tuning, bank, out):
+    """Run `window.summarise`."""
+    window.summarise(integers(rows, count), tuning, rows32(bank, BINS), floats(out, 6))
+    return 0
+
+
+def mean_cepstra(rows, count, cosines, turns, out, size):
     """Run `cepstrum.mean_cepstra` for the first `size` coefficients."""
-    chosen, mel = integers(rows, count), floats(integers(frames, 7)[1], MANY)
     tables = floats(cosines, BANDS), floats(turns, MANY)
-    cepstrum.mean_cepstra(chosen, mel, *tables, floats(out, size))
+    cepstrum.mean_cepstra(integers(rows, count), *tables, floats(out, size))
+    return 0
+
+
+def gather_mel(rows, count, bands, mel_at, out):
+    """Run `window.gather_mel`."""
+    window.gather_mel(integers(rows, count), mel_at, rows32(out, bands))
     return 0
 
 
@@ -106,7 +101,9 @@ def build() -> bytes:
         jit=True,
     )
     whole = binding.parse_assembly("")
-    for entry in (analyse, tuning_bin, summarise, mean_cepstra, mix_int16, mix_float32):
+    for entry in (
+        analyse, keep, tuning_bin, summarise, mean_cepstra, gather_mel, mix_int16, mix_float32,
+    ):  # fmt: skip
         whole.link_in(binding.parse_assembly(_assembly(entry)))
     whole.verify()
     return bytes(machine.emit_object(whole))

@@ -24,8 +24,8 @@ from features.object_file import ObjectFile, UnsupportedError
 
 Entry: TypeAlias = Callable[..., int]
 ENTRIES = {
-    "analyse": 10, "tuning_bin": 5, "summarise": 6, "mean_cepstra": 7, "mix_int16": 4,
-    "mix_float32": 4,
+    "analyse": 10, "keep": 7, "tuning_bin": 3, "summarise": 5, "mean_cepstra": 6, "gather_mel": 5,
+    "mix_int16": 4, "mix_float32": 4,
 }  # fmt: skip
 """The functions of `features.kernel_compiler`, and how many numbers each takes."""
 SOURCES = (

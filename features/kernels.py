@@ -1,8 +1,8 @@
 """Compiled measures of single frames: eight neighbouring frames at once, one lane each.
 
 `analyse` reads blocks of `BLOCK` consecutive samples, which hold eight frames `HOP` apart, and
-writes one row per frame to the arrays of a `Frames` table. Layout inside a block: [bin][lane]. The
-arrays are the caller's.
+writes what is kept of each to the frame's row, which is an address (features/layout.py). Layout
+inside a block: [bin][lane]. The memory is the caller's.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -10,21 +10,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.arrays import doubles, integers, room
+from features.arrays import doubles, floats, integers, octets, room
 from features.layout import (
     BANDWIDTH,
     BINS,
     BLOCK,
     CENTROID,
+    COUNT_AT,
     CROSSINGS,
     HALF,
+    HEIGHTS_AT,
     HOP,
     LANES,
     N_FFT,
     PEAKS,
+    POWER_AT,
     QUIET,
     RMS,
     ROLLOFF,
+    STATS_AT,
+    TUNED_AT,
+    TUNINGS_AT,
 )
 from features.simd import (
     count_ones,
@@ -44,20 +50,21 @@ HOPS = BLOCK // HOP
 
 
 @jit
-def _shape(sums, running, cumulated, bin_hz, stats, row, used):
+def _shape(sums, running, cumulated, bin_hz, rows, first, used):
     """Spectral centroid, bandwidth (p=2) and roll-off (0.85) of each lane.
 
     sums: what `magnitudes` returns; running: the last of the sums in `cumulated`.
     """
-    _, total, first, second = sums
+    _, total, moment, second = sums
     for i in range(used):
+        stats = doubles(rows[first + i] + STATS_AT, 6)
         weight = lane(total, i)
         if weight < np.finfo(np.float32).tiny:
             weight = 1.0
-        centre = lane(first, i) / weight
+        centre = lane(moment, i) / weight
         spread = lane(second, i) / weight - centre * centre * (2.0 - lane(total, i) / weight)
-        stats[row + i, CENTROID] = centre * bin_hz
-        stats[row + i, BANDWIDTH] = np.sqrt(max(spread, 0.0)) * bin_hz
+        stats[CENTROID] = centre * bin_hz
+        stats[BANDWIDTH] = np.sqrt(max(spread, 0.0)) * bin_hz
         threshold = np.float32(np.float32(0.85) * lane(running, i))
         low, high = 0, HALF
         while low < high:
@@ -66,11 +73,11 @@ def _shape(sums, running, cumulated, bin_hz, stats, row, used):
                 low = middle + 1
             else:
                 high = middle
-        stats[row + i, ROLLOFF] = low * bin_hz
+        stats[ROLLOFF] = low * bin_hz
 
 
 @jit
-def _mel(power, mel_start, mel_offset, mel_weights, mel, row, used):
+def _mel(power, mel_start, mel_offset, mel_weights, mel, first, used):
     """Mel bands of the power spectrum."""
     for band in range(mel_start.size):
         total = splat32(np.float32(0))
@@ -79,48 +86,54 @@ def _mel(power, mel_start, mel_offset, mel_weights, mel, row, used):
             total = total + splat32(mel_weights[i]) * load32(power, k * LANES)
             k += 1
         for i in range(used):
-            mel[row + i, band] = lane(total, i)
+            mel[first + i, band] = lane(total, i)
 
 
 @jit
-def _keep_power(spectrum, power, cumulated, tile, rows, row, used):
+def _keep_power(spectrum, power, cumulated, tile, rows, first, used):
     """Write the power spectra frame by frame, in tiles of eight bins; sum up the magnitudes.
 
     The running sum stays float32 and in order, as numpy's cumsum does for librosa: only so is
     roll-off bit-equal. Its additions wait for each other; the tiles are turned meanwhile. Returns
     the whole sum of each lane.
     """
-    running = splat32(np.float32(0))
+    # Most rows of a block lie at equal distances: then the tiles are turned into place.
+    step = rows[first + 1] - rows[first] if used == LANES else 0
+    for i in range(1, used):
+        if rows[first + i] - rows[first + i - 1] != step:
+            step = 0
+    target, running = floats(rows[first] + POWER_AT, BINS), splat32(np.float32(0))
     for k in range(0, HALF, LANES):
         for j in range(k, k + LANES):
             running = running + load32(spectrum, j * LANES)
             store32(cumulated, j * LANES, running)
-        if used == LANES:
-            transpose8(power, k * LANES, LANES, rows, row * BINS + k, BINS)
+        if step:
+            transpose8(power, k * LANES, LANES, target, k, step // 4)
         else:
             transpose8(power, k * LANES, LANES, tile, 0, LANES)
             for i in range(used):
-                store32(rows, (row + i) * BINS + k, load32(tile, i * LANES))
+                store32(floats(rows[first + i] + POWER_AT, BINS), k, load32(tile, i * LANES))
     for i in range(used):
-        rows[row + i, HALF] = power[HALF * LANES + i]
+        floats(rows[first + i] + POWER_AT, BINS)[HALF] = power[HALF * LANES + i]
     running = running + load32(spectrum, HALF * LANES)
     store32(cumulated, HALF * LANES, running)
     return running
 
 
 @jit
-def _peaks(power, largest, peak_bins, bin_hz, notes, heights, counts, row):
+def _peaks(row, largest, peak_bins, bin_hz, notes):
     """Find the peaks of one frame for the tuning (librosa `piptrack`), with its float32 steps.
 
-    notes: gets the frequencies over 27.5 Hz; 1 where there is no peak.
+    notes: of this frame, gets the frequencies over 27.5 Hz; 1 where there is no peak.
     """
+    spectrum, heights = floats(row + POWER_AT, BINS), floats(row + HEIGHTS_AT, PEAKS)
     found = 0
     reference = np.float32(np.float32(0.1) * largest)
     level = splat32(reference)
     places = integers(room(8 * 180), PEAKS)
     for k in range(peak_bins[0], peak_bins[1], LANES):
-        at = row * BINS + k
-        here, left, right = load32(power, at), load32(power, at - 1), load32(power, at + 1)
+        here, left = load32(spectrum, k), load32(spectrum, k - 1)
+        right = load32(spectrum, k + 1)
         # A neighbour at or below the reference counts as zero.
         above = greater8(here, level)
         bits = (
@@ -133,7 +146,6 @@ def _peaks(power, largest, peak_bins, bin_hz, notes, heights, counts, row):
             places[found] = k + lowest_bit(bits)
             bits &= bits - 1
             found += 1
-    spectrum = power[row]
     for i in range(found):
         k = places[i]
         here, left, right = spectrum[k], spectrum[k - 1], spectrum[k + 1]
@@ -144,10 +156,10 @@ def _peaks(power, largest, peak_bins, bin_hz, notes, heights, counts, row):
             np.float32(np.float32(0.5) * np.float32(np.float32(right - left) / np.float32(2)))
             * shift
         )
-        notes[row, i] = np.float32(np.float32((k + float(shift)) * bin_hz) / np.float32(27.5))
-        heights[row, i] = np.float32(here + skew)
-    notes[row, found:] = np.float32(1)
-    counts[row] = found
+        notes[i] = np.float32(np.float32((k + float(shift)) * bin_hz) / np.float32(27.5))
+        heights[i] = np.float32(here + skew)
+    notes[found:] = np.float32(1)
+    integers(row + COUNT_AT, 1)[0] = found
 
 
 @jit
@@ -181,7 +193,7 @@ def _crossings(signal, begin, end):
 
 
 @jit
-def _in_time(signal, offset, start, stop, stats, row, used):
+def _in_time(signal, offset, start, stop, rows, first, used):
     """RMS and zero-crossing rate; crossings count between samples of start..stop (no padding)."""
     squares = doubles(room(8 * 11), HOPS)
     crossings, at_start = integers(room(8 * 11), HOPS), integers(room(8 * 11), HOPS)
@@ -197,13 +209,14 @@ def _in_time(signal, offset, start, stop, stats, row, used):
         for j in range(i, i + N_FFT // HOP):
             energy += squares[j]
             count += crossings[j]
-        stats[row + i, RMS] = np.sqrt(energy / N_FFT)
-        stats[row + i, CROSSINGS] = count / N_FFT
+        stats = doubles(rows[first + i] + STATS_AT, 6)
+        stats[RMS] = np.sqrt(energy / N_FFT)
+        stats[CROSSINGS] = count / N_FFT
 
 
 @jit
-def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, used, full):
-    """Analyse eight frames from `offset` on, `HOP` apart, and write the first `used` from `row` on.
+def analyse_block(signal, offset, start, stop, tables, scratch, rows, out, first, used, full):
+    """Analyse eight frames from `offset` on, `HOP` apart; the rows of the `used` begin at `first`.
 
     signal: float32, padding included; only samples start..stop are real. `full` False leaves all
     but mel out.
@@ -212,30 +225,64 @@ def analyse_block(signal, offset, start, stop, tables, scratch, frames, row, use
         tables
     )
     columns, _, spectrum, power, cumulated = scratch
-    stats, mel, rows, notes, heights, counts, tuned = frames
+    mel, notes = out
     sums = magnitudes_of_block(signal, offset, window, twiddles, untangle, places, scratch)
-    _mel(power, mel_start, mel_offset, mel_weights, mel, row, used)
+    _mel(power, mel_start, mel_offset, mel_weights, mel, first, used)
     if full:
-        running = _keep_power(spectrum, power, cumulated, columns, rows, row, used)
-        _shape(sums, running, cumulated, bin_hz, stats, row, used)
-        _in_time(signal, offset, start, stop, stats, row, used)
+        running = _keep_power(spectrum, power, cumulated, columns, rows, first, used)
+        _shape(sums, running, cumulated, bin_hz, rows, first, used)
+        _in_time(signal, offset, start, stop, rows, first, used)
         for i in range(used):
-            tuned[row + i] = -1
-            _peaks(rows, lane(sums[0], i), peak_bins, bin_hz, notes, heights, counts, row + i)
+            row = rows[first + i]
+            integers(row + TUNED_AT, 1)[0] = -1
+            _peaks(row, lane(sums[0], i), peak_bins, bin_hz, notes[first + i])
 
 
 @jit
-def analyse(signal, offset, start, stop, tables, scratch, frames, row, count, full):
-    """Analyse `count` frames from `offset` on, in blocks of eight that `signal` must hold.
+def analyse(signal, offset, start, stop, tables, scratch, rows, out, full):
+    """Analyse frames from `offset` on, in blocks of eight that `signal` must hold.
 
-    Returns the most peaks of a frame, 0 unless `full`.
+    rows: an address for each; out: mel bands and notes of each frame, for numpy's logarithms and
+    then `keep`. Returns the most peaks of a frame, 0 unless `full`.
     """
-    for first in range(0, count, LANES):
-        used = min(LANES, count - first)
+    for first in range(0, rows.size, LANES):
+        used = min(LANES, rows.size - first)
         at = offset + first * HOP
-        analyse_block(signal, at, start, stop, tables, scratch, frames, row + first, used, full)
+        analyse_block(signal, at, start, stop, tables, scratch, rows, out, first, used, full)
     most = 0
     if full:
-        for i in range(row, row + count):
-            most = max(most, frames[5][i])
+        for row in rows:
+            most = max(most, integers(row + COUNT_AT, 1)[0])
     return most
+
+
+@jit
+def keep(rows, out, mel_at, edges, full):
+    """Write the mel bands in decibels to the rows, and the histogram bins of the notes.
+
+    out: as `analyse` has filled it, the notes in octaves above 27.5 Hz.
+    """
+    mel, notes = out
+    for at in range(rows.size):
+        bands = floats(rows[at] + mel_at, mel.shape[1])
+        for k in range(mel.shape[1]):
+            bands[k] = mel[at, k]
+        if full:
+            tunings = octets(rows[at] + TUNINGS_AT, PEAKS)
+            for i in range(integers(rows[at] + COUNT_AT, 1)[0]):
+                tunings[i] = _tuning(notes[at, i], edges)
+
+
+@jit
+def _tuning(note, edges):
+    """Return the histogram bin of a note (librosa `pitch_tuning`), with its float32 steps."""
+    semitones = np.float32(np.float32(12.0) * note)
+    residual = np.float32(semitones - np.floor(semitones))
+    if residual >= np.float32(0.5):
+        residual = np.float32(residual - np.float32(1.0))
+    at = min(int((residual + 0.5) * 100), 99)
+    while edges[at] > residual:
+        at -= 1
+    while at < 99 and edges[at + 1] <= residual:
+        at += 1
+    return at

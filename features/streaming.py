@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from common.errors import Unprocessable
+from features.banks import Integers
 from features.config import DEFAULT, AudioConfig, Kind, Samples, Tensor
-from features.extract import Frames, checked, compute, reach
+from features.extract import Analysis, Rows, checked, reach
 from features.layout import LANES, QUIET
 
 SECOND = 5
 """The lane of a block that reads nothing of the first two frames' samples."""
+_local = threading.local()
 
 
 class Window(NamedTuple):
@@ -31,7 +35,8 @@ class StreamingExtractor:
     Windows begin at the multiples of `hop`, counted from sample 0, that are not before
     `first_sample`; they depend on the samples alone, not on the chunks. Only the frames at a
     window's two ends see its zero padding; all others are shared between windows. Bounded memory:
-    one window of samples and frames. Not thread-safe.
+    the frames that the next window shares with the last, and the samples that are in no frame yet.
+    Not thread-safe.
 
     hop: samples, a multiple of config.hop_length and at most config.window, else Unprocessable.
     """
@@ -83,14 +88,14 @@ class StreamingExtractor:
         if len(samples) == 0:
             return []
         samples = checked(samples)
-        core = self._core = self._core or _Core(
-            self.config, hop=self.hop, kind=self.kind, start=self._next
-        )
+        if self._core is None:
+            self._core = _Core(self.config, hop=self.hop, kind=self.kind, start=self._next)
+        core = self._core
         windows, at = [], 0
         while at < samples.size:
             piece = samples[at : at + self.due - self.position]
             # Samples before the first window are in none.
-            core.append(piece[max(0, self._next - self.position) :])
+            core.samples.append(piece[max(0, self._next - self.position) :])
             at += piece.size
             self.position += piece.size
             if self.position == self.due:
@@ -99,22 +104,23 @@ class StreamingExtractor:
                 core.move()
                 self._covered = self.due
                 self._next += self.hop
+        core.forget()
         return windows
 
     def finish(self) -> list[Window]:
-        """Return the zero-padded last window, if any; its `end` is the end of the sound."""
+        """Return the zero-padded last window, if any; its `end` is the end of the sound.
+
+        Nothing can be fed afterwards.
+        """
         if self._core is None or self.position <= max(self._covered, self._next):
             return []
-        rest = self._core.samples()
-        padded = np.pad(rest, (0, self.config.window - rest.size))
+        self._core.samples.append(np.zeros(self.due - self.position, np.float32))
         self._covered = self.position
-        return [
-            Window(self._next, self.position, compute(padded, kind=self.kind, config=self.config))
-        ]
+        return [Window(self._next, self.position, self._core.tensor())]
 
 
 class _Core:
-    """The samples from the next window's start on, and the frames computed from them so far."""
+    """The frames that the next window shares with the last, and the samples of its others."""
 
     def __init__(self, config: AudioConfig, *, hop: int, kind: Kind, start: int) -> None:
         self._config, self._hop, self._start = config, hop, start
@@ -122,93 +128,169 @@ class _Core:
         # A frame between these two, counted from its window's start, lies inside the window: no
         # padding in it. Two more begin before it, two end behind it.
         self._first, self._last = half // step, (config.window - half) // step
-        self._ring = _rows_of_ring(self._last - self._first + 1 + 2, hop // step)
+        self._edge = half + step
+        """Samples of a window that its two first frames see."""
+        self._analysis = Analysis(config, kind=kind)
+        self._inner = _FrameRows(self._analysis, hop // step)
         self._frame = start // step + self._first
-        self._frames = Frames(config, rows=self._ring + 2 + SECOND + 2, kind=kind)
-        # Behind a window it stays zero.
-        self._buffer = np.zeros(config.window + reach(LANES), np.float32)
-        self._size = 0
-        self._left = -1
-        """Start of the window whose two first frames are the `SECOND` ones in their block."""
-        self._order = np.zeros(self._last + 3, np.int64)
-
-    def append(self, samples: Samples) -> None:
-        self._buffer[self._size : self._size + samples.size] = samples
-        self._size += samples.size
-
-    def samples(self) -> Samples:
-        return self._buffer[: self._size]
+        """The next inner frame to be analysed, counted from the stream's sample 0."""
+        self._left: tuple[int, Rows] | None = None
+        """The two first frames of the window that begins at a sample."""
+        self._begins: dict[int, Samples] = {}
+        self._begun = start
+        """Start of the first window whose begin is not in `_begins`."""
+        self.samples = SampleStore(start)
 
     def tensor(self) -> Tensor:
-        """Return the tensor of the window that begins and ends with the samples here."""
-        self._analyse_left()
-        right = self._analyse_inner()
-        inner = self._order[2:-2]
-        first = self._row(self._start // self._config.hop_length + self._first)
-        np.remainder(np.arange(first, first + inner.size), self._ring, out=inner)
-        self._order[-2:] = right, right + 1
-        return self._frames.tensor(self._order)
+        """Return the tensor of the window that begins here, all samples of which are there."""
+        edges = _local_rows(self._analysis)
+        first = self._start // self._config.hop_length + self._first
+        rows = np.empty(self._last - self._first + 1 + 4, np.int64)
+        rows[:2] = self._analyse_left(edges)
+        rows[2:-2] = self._inner.addresses(first, rows.size - 4)
+        rows[-2:] = edges.addresses[2:4]
+        self._analyse_inner(rows[2 + self._frame - first :])
+        return self._analysis.tensor(rows)
 
     def move(self) -> None:
         """Move to the next window."""
-        self._size -= self._hop
-        # A memoryview moves overlapping memory in place; numpy would copy it aside first.
-        view = self._buffer.data
-        view[: self._size] = view[self._hop : self._hop + self._size]
+        self._begins.pop(self._start, None)
         self._start += self._hop
-
-    def _row(self, frame: int) -> int:
-        """Return the row of an inner frame; the first one that a window adds is at a whole hop."""
-        return (frame - self._last - 1) % self._ring
-
-    def _analyse_inner(self) -> int:
-        """Analyse the frames that no window had, and the last two; return the row of these.
-
-        They follow upon the inner ones, in zeros. Their rows are of frames of the next window.
-        """
-        step, half = self._config.hop_length, self._config.n_fft // 2
-        first, end = self._start // step + self._first, self._start // step + self._last + 1
+        self._begun = max(self._begun, self._start)
+        first = self._start // self._config.hop_length + self._first
         self._frame = max(self._frame, first)
-        row = count = 0
-        while self._frame < end:
-            row = self._row(self._frame)
-            count = min(end - self._frame, self._ring - row)
-            self._frames.analyse(
-                self._buffer,
-                offset=self._frame * step - half - self._start,
-                real=(-1, self._config.window),
-                row=row,
-                count=count + (2 if self._frame + count == end else 0),
-            )
-            self._frame += count
-        return row + count
+        self._inner.forget(first)
 
-    def _analyse_left(self) -> None:
-        """Analyse the two first frames, in one block with those of the next window."""
+    def forget(self) -> None:
+        """Free the samples that no window needs any more; the begins of windows are kept aside."""
         step, half = self._config.hop_length, self._config.n_fft // 2
-        size, first = half + step, self._ring + 2
-        if self._left == self._start:
-            self._order[:2] = first + SECOND, first + SECOND + 1
-            return
-        edges = np.zeros(reach(LANES), np.float32)
-        edges[half : half + size] = self._buffer[:size]
-        begin, count = SECOND * step + half, 2
-        if self._hop + size <= self._config.window:
-            edges[begin : begin + size] = self._buffer[self._hop : self._hop + size]
-            self._left = self._start + self._hop
-            count = SECOND + 2
-        real = (half, edges.size)
-        self._frames.analyse(edges, offset=0, real=real, row=first, count=count)
+        before = min(self._frame * step - half, self.samples.end)
+        if self._hop < self._edge:  # they overlap
+            before = min(before, self._start)
+        while self._begun < before and self._begun + self._edge <= self.samples.end:
+            self._begins[self._begun] = self._read_begin(self._begun)
+            self._begun += self._hop
+        self.samples.forget(min(before, self._begun))
+
+    def _read_begin(self, start: int) -> Samples:
+        """Return the samples of a window that its two first frames see."""
+        if start not in self._begins:
+            begin = np.empty(self._edge, np.float32)
+            self.samples.read(start, begin)
+            return begin
+        return self._begins[start]
+
+    def _analyse_inner(self, rows: Integers) -> None:
+        """Analyse the frames that no window had, and the last two, which end in zeros."""
+        begin = self._frame * self._config.hop_length - self._config.n_fft // 2
+        end = self._start + self._config.window
+        signal = _local_signal(reach(rows.size))
+        self.samples.read(begin, signal[: end - begin])
+        signal[end - begin :] = 0
+        self._analysis.analyse(signal, offset=0, real=(-1, end - begin), rows=rows)
+        self._frame += rows.size - 2
+
+    def _analyse_left(self, edges: Rows) -> Integers:
+        """Return the rows of the two first frames, analysed in one block with those of the next."""
+        if self._left and self._left[0] == self._start:
+            return self._left[1].addresses
+        step, half, size = self._config.hop_length, self._config.n_fft // 2, self._edge
+        signal, rows = np.zeros(reach(LANES), np.float32), edges.addresses[:2]
+        signal[half : half + size] = self._read_begin(self._start)
+        begin, following = SECOND * step + half, self._start + self._hop
+        self._left = None
+        if following + size <= self.samples.end:
+            signal[begin : begin + size] = self._read_begin(following)
+            self._left = following, self._analysis.make_rows(2)
+            rows = np.concatenate((rows, edges.addresses[4:], self._left[1].addresses))
+        self._analysis.analyse(signal, offset=0, real=(half, signal.size), rows=rows)
         # The step from the padding between the two to a sample is none.
-        if edges[begin] < QUIET:
-            self._frames.uncount_crossing(first + SECOND, 2)
-        self._order[:2] = first, first + 1
+        if self._left and signal[begin] < QUIET:
+            self._analysis.uncount_crossing(self._left[1].values)
+        return edges.addresses[:2]
 
 
-def _rows_of_ring(least: int, hop: int) -> int:
-    """Return `least` or up to eight more, if they are a multiple of the hop: no run is split then.
+class _FrameRows:
+    """Rows of consecutive frames, made and forgotten in groups that windows leave together."""
 
-    hop: frames.
-    """
-    multiple = -(-least // hop) * hop
-    return multiple if multiple <= least + LANES else least
+    def __init__(self, analysis: Analysis, hop: int) -> None:
+        """hop: frames."""
+        self._analysis = analysis
+        self._size = hop * -(-LANES // hop)
+        self._groups: deque[Rows] = deque()
+        self._number = 0
+        """Of the first group; its first frame is a multiple of the size."""
+
+    def addresses(self, first: int, count: int) -> Integers:
+        """Return the addresses of the rows of `count` frames from `first` on."""
+        if not self._groups:
+            self._number = first // self._size
+        while (self._number + len(self._groups)) * self._size < first + count:
+            self._groups.append(self._analysis.make_rows(self._size))
+        every = np.concatenate([group.addresses for group in self._groups])
+        skipped = first - self._number * self._size
+        return every[skipped : skipped + count]
+
+    def forget(self, before: int) -> None:
+        """Free the rows of all frames before one."""
+        while self._groups and (self._number + 1) * self._size <= before:
+            self._groups.popleft()
+            self._number += 1
+
+
+class SampleStore:
+    """Holds what was appended, from a sample on that `forget` names."""
+
+    def __init__(self, first: int) -> None:
+        self.begin = self.end = first
+        """Indices of the first sample held, and of the next to be appended."""
+        self._pieces: deque[Samples] = deque()
+        self._fresh = 0
+
+    def append(self, samples: Samples) -> None:
+        """Append samples, float32 (n,), which must not change before the next `forget`."""
+        if samples.size:
+            self._pieces.append(samples)
+            self._fresh += 1
+            self.end += samples.size
+
+    def read(self, begin: int, out: Samples) -> None:
+        """Fill `out` with the samples from `begin` on. Raises IndexError if one is not held."""
+        end, first = begin + out.size, self.begin
+        if not self.begin <= begin <= end <= self.end:
+            raise IndexError(f"samples {begin} to {end}: only {self.begin} to {self.end} are held")
+        for piece in self._pieces:
+            low, high = max(begin, first), min(end, first + piece.size)
+            if low < high:
+                out[low - begin : high - begin] = piece[low - first : high - first]
+            first += piece.size
+
+    def forget(self, before: int) -> None:
+        """Free all samples before one, and own the others."""
+        pieces = self._pieces
+        while pieces and self.begin + pieces[0].size <= before:
+            self.begin += pieces.popleft().size
+        if pieces and self.begin < before:
+            # Not a view, so that the rest is freed.
+            pieces[0] = pieces[0][before - self.begin :].copy()
+            self.begin = before
+            self._fresh = min(self._fresh, len(pieces) - 1)
+        for at in range(max(0, len(pieces) - self._fresh), len(pieces)):
+            pieces[at] = pieces[at].copy()
+        self._fresh = 0
+
+
+def _local_rows(analysis: Analysis) -> Rows:
+    """Return rows of this thread for the frames at a window's ends."""
+    rows: Rows | None = getattr(_local, "rows", None)
+    if rows is None or rows.values.shape[1] != analysis.width:
+        rows = _local.rows = analysis.make_rows(2 + SECOND)
+    return rows
+
+
+def _local_signal(size: int) -> Samples:
+    """Return memory of this thread for so many samples."""
+    if not hasattr(_local, "signal") or _local.signal.size < size:
+        _local.signal = np.empty(size, np.float32)
+    signal: Samples = _local.signal[:size]
+    return signal

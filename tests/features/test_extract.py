@@ -15,7 +15,7 @@ from features.decode import decode
 from features.extract import (
     FEATURE_NAMES,
     KEPT,
-    Frames,
+    Analysis,
     _local,
     compute,
     extract,
@@ -77,14 +77,14 @@ def test_no_state_is_carried_from_one_window_to_the_next():
     assert_array_equal(extract(oracle.melody(0)), before)
 
 
-def test_its_tables_live_as_long_as_the_frames_that_point_into_them():
+def test_its_tables_live_as_long_as_the_analysis_that_points_into_them():
     config = AudioConfig(sample_rate=12_345)
-    frames = Frames(config, rows=8, kind="log_mel")
+    analysis = Analysis(config, kind="log_mel")
     made = weakref.ref(tables(config))
     tables.cache_clear()
     gc.collect()
     assert made() is not None
-    del frames
+    del analysis
     gc.collect()
     assert made() is None
 
@@ -139,4 +139,4 @@ def test_another_rate_equals_librosa_at_that_rate():
 
 def test_a_long_sound_leaves_no_memory_behind():
     extract(np.tile(oracle.melody(0), 20))
-    assert _local.work.frames._power.shape[0] <= KEPT
+    assert len(_local.work.rows.values) <= KEPT

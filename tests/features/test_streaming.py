@@ -10,7 +10,7 @@ from common.errors import Unprocessable
 from features.config import DEFAULT, AudioConfig
 from features.extract import compute
 from features.resample import StreamingResampler, resample
-from features.streaming import StreamingExtractor
+from features.streaming import SampleStore, StreamingExtractor
 from tests.features import oracle
 
 SOUND = np.concatenate(
@@ -200,3 +200,73 @@ def test_hops_that_divide_the_frames_kept_and_others_equal_the_offline_function(
     assert len(windows) == 4
     for start, end, vector in windows:
         assert_array_equal(vector, compute(sound[start:end], kind="features", config=config))
+
+
+RAMP = np.arange(1_000, dtype=np.float32)
+
+
+def read(store, begin, end):
+    out = np.empty(end - begin, np.float32)
+    store.read(begin, out)
+    return out
+
+
+@pytest.fixture
+def store():
+    store = SampleStore(100)
+    for size in (50, 1, 0, 349):
+        store.append(RAMP[store.end : store.end + size])
+    return store
+
+
+@pytest.mark.parametrize("forgotten", [0, 100, 101, 149, 150, 151, 152, 499, 500])
+def test_samples_that_are_not_forgotten_are_read_across_pieces(store, forgotten):
+    store.forget(forgotten)
+    begin = max(100, forgotten)
+    assert (store.begin, store.end) == (begin, 500)
+    for first in range(begin, 500, 7):
+        for last in range(first, 501, 61):
+            assert_array_equal(read(store, first, last), RAMP[first:last])
+    assert_array_equal(read(store, begin, 500), RAMP[begin:500])
+
+
+@pytest.mark.parametrize(("begin", "end"), [(199, 210), (490, 501), (501, 501)])
+def test_samples_that_are_not_held_cannot_be_read(store, begin, end):
+    store.forget(200)
+    with pytest.raises(IndexError, match="only 200 to 500 are held"):
+        read(store, begin, end)
+
+
+def test_what_was_appended_may_change_once_the_rest_is_forgotten():
+    chunk, store = RAMP[:300].copy(), SampleStore(0)
+    store.append(chunk)
+    store.forget(0)
+    chunk[:] = -1
+    assert_array_equal(read(store, 0, 300), RAMP[:300])
+
+
+@pytest.mark.parametrize("forgotten", [1, 250])
+def test_no_part_of_a_chunk_keeps_the_whole_in_memory(forgotten):
+    store = SampleStore(0)
+    store.append(RAMP)
+    store.forget(forgotten)
+    (piece,) = store._pieces
+    assert piece.base is None
+    assert piece.size == RAMP.size - forgotten
+
+
+@pytest.mark.parametrize("kind", ["features", "log_mel"])
+@pytest.mark.parametrize("hop", [512, 2_048, 22_016, 44_032])
+def test_what_a_stream_keeps_does_not_grow(kind, hop):
+    extractor = StreamingExtractor(hop=hop, kind=kind)
+    extractor.feed(SOUND[:100_000])
+    core, sizes = extractor._core, []
+    for chunk in chunks(SOUND[:200_000], [3_333]):
+        extractor.feed(chunk, should_compute=lambda start: start // hop % 3 > 0)
+        samples = core.samples.end - core.samples.begin
+        kept = sum(begin.size for begin in core._begins.values())
+        rows = sum(len(group.values) for group in core._inner._groups)
+        sizes.append((samples, kept, rows))
+    assert max(samples for samples, _, _ in sizes) <= DEFAULT.window + 3_333
+    assert max(kept for _, kept, _ in sizes) <= DEFAULT.window
+    assert max(rows for _, _, rows in sizes) <= 87 + 2 * max(8, hop // 512)
