@@ -48,6 +48,11 @@ def train(data, folder, *changes):
         "material.judges=[]",
         "material.folders=here,there",
         "material.ensemble=''",
+        "train.mix=8",
+        "train.across=8",
+        "train.noise=8",
+        "test.mix=4",
+        "test.noise=8",
         *changes,
     ]
     return main(
