@@ -12,6 +12,7 @@ RECORDINGS = Path(os.environ.get("TIMBRE_DATA", ROOT.parent / "shared" / "data")
 LONG = (
     "tests/test_docs.py",
     "tests/chaos",
+    "tests/benchmarks",
     "tests/training/pipelines",
     "tests/training/pictures/learn",
     "tests/training/search",
