@@ -56,7 +56,7 @@ def shortfalls(table: list[dict[str, Any]]) -> list[str]:
 async def _measure(url: str, pid: int, model: str, *, tiny: bool) -> list[dict[str, Any]]:
     count, seconds, settle = (2, 2.5, 0.0) if tiny else (STREAMS, SECONDS, SETTLE_S)
     # What the first streams load, and what the allocator keeps of them, is not the others'.
-    await _play(url, model, pid, count=2, seconds=2.5)
+    await _play(url, model, pid, count=max(2, count // 10), seconds=2.5)
     await asyncio.sleep(settle)
     before = private(pid)
     found = {BEFORE: before}

@@ -13,6 +13,9 @@ from features.config import Samples
 PROBED_BLOCKS = 20
 UNEVEN = 12
 """Samples by which the blocks that soxr gives may differ together from even ones."""
+PIECE = 4_000
+"""Samples of a stream that are converted at once: soxr has a buffer for the longest piece at each
+of its stages, and never makes one smaller."""
 _NOTHING = np.zeros(0, np.float32)
 
 
@@ -33,6 +36,13 @@ class StreamingResampler:
         """Convert a chunk, float32 (n,); return the samples that are ready, float32 (m,)."""
         if self._rates[0] == self._rates[1]:
             return samples
+        if len(samples) <= PIECE:
+            return self.convert(samples)
+        begins = range(0, len(samples), PIECE)
+        return np.concatenate([self.convert(samples[at : at + PIECE]) for at in begins])
+
+    def convert(self, samples: Samples) -> Samples:
+        """Convert a chunk of other rates at once: faster, but its buffers are kept as long."""
         if self._soxr is None:
             self._soxr = soxr.ResampleStream(*self._rates, 1, dtype="float32", quality="HQ")
         resampled: Samples = self._soxr.resample_chunk(samples)
@@ -72,8 +82,10 @@ def _blocks(from_rate: int, to_rate: int) -> tuple[int, int, float]:
 
 def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
     """Convert a whole signal, float32 (n,), rates in hertz; return float32 (m,)."""
+    if from_rate == to_rate:
+        return samples.copy()
     resampler = StreamingResampler(from_rate, to_rate)
-    return np.concatenate((resampler.feed(samples), resampler.finish()))
+    return np.concatenate((resampler.convert(samples), resampler.finish()))
 
 
 def aligned(from_rate: int, to_rate: int) -> int:

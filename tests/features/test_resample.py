@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from features.resample import UNEVEN, StreamingResampler, aligned, resample
+from features.resample import PIECE, UNEVEN, StreamingResampler, aligned, resample
 from tests.features import oracle
 
 RATES = [8_000, 11_025, 16_000, 32_000, 44_100, 48_000, 96_000, 192_000]
@@ -22,6 +22,13 @@ def test_the_output_does_not_depend_on_the_chunks(rate):
     assert outputs[0].size == 22_050
     for output in outputs[1:]:
         assert_array_equal(output, outputs[0])
+
+
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 1])
+def test_a_chunk_that_is_converted_in_pieces_gives_what_the_whole_gives(size):
+    sound, resampler = oracle.noise(2)[:size], StreamingResampler(16_000, 22_050)
+    output = np.concatenate([resampler.feed(sound), resampler.finish()])
+    assert_array_equal(output, resample(sound, 16_000, 22_050))
 
 
 def test_a_tone_keeps_its_frequency_and_level():
