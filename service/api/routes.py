@@ -77,6 +77,7 @@ async def classify(request: web.Request) -> web.Response:
         target = await gateway.registry.get(
             request.match_info["name"], request.query.get("version")
         )
+        gateway.check_clip_load(target)
         result = await CLASSIFIERS[target.input.medium](request, target, memory)
     result["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
     return json_response(result)

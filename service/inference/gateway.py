@@ -20,7 +20,7 @@ from common.errors import Busy, Leaving, TimbreError
 from common.memory import trim
 from features.config import Tensor
 from models.store import Model, Store
-from service.inference.load_shedding import LoadShedder
+from service.inference.load_shedding import CLIPS_S, QUIET_S, LoadShedder
 from service.inference.loop_monitor import LoopMonitor
 from service.inference.registry import ModelRegistry
 from service.inference.turns import Turns
@@ -151,6 +151,14 @@ class Gateway:
         shed_s = self.load_shedder.duration_s(self.turns.clock())
         if shed_s > self.settings.max_shedding:
             raise Busy(f"this server has dropped windows for {shed_s:.0f} s: it is overloaded")
+
+    def check_clip_load(self, model: Model) -> None:
+        """Raise Busy when a model drops windows of streams, before which its clips come last."""
+        shed_s = self.load_shedder.duration_s(self.turns.clock(), model=model.name)
+        if shed_s > CLIPS_S:
+            error = Busy(f"{model.name!r} is overloaded: it has dropped windows for {shed_s:.0f} s")
+            error.retry_after = math.ceil(QUIET_S)
+            raise error
 
     def check_wait(self, model: Model, *, deadline: float) -> None:
         """Raise Busy when a clip or picture submitted now would wait past its deadline."""

@@ -135,7 +135,7 @@ class AudioProcessor:
                 event.model = self._follower.model
                 self._set_times(event, begin, now)
                 if event.tensor is None:
-                    self._load_shedder.record(now)
+                    self._load_shedder.record(now, model=event.model.name)
             self._outbox.put(event)
 
     def _set_times(self, window: LiveWindow, begin: float, now: float) -> None:

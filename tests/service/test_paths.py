@@ -19,6 +19,7 @@ BESIDE = {
     "service/hosts.py": "rejects requests to foreign names",
     "service/log.py": "writes the log line of a request",
     "service/inference/loop_monitor.py": "is woken up by a request",
+    "service/inference/load_shedding.py": "rejects clips while live windows are dropped",
     "service/inference/registry.py": "names the version that answers",
     "service/streaming/unfinished.py": "counts bytes of messages that are not complete",
     "features/levels.py": "rejects floats that are not audio",

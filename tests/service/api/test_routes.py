@@ -102,6 +102,15 @@ async def test_a_clip_is_bounded_by_its_samples_over_all_channels(serve):
     assert (await server.post(CLASSIFY, data=wav(tone(2))))[0] == 200
 
 
+class StepClock:
+    """A clock that stands still."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
 @pytest.mark.parametrize("model", ["toy", "toy-net"])
 async def test_floats_that_a_stream_would_reject_are_rejected_in_a_clip(serve, model):
     server = await serve()
@@ -132,6 +141,21 @@ async def test_past_its_bounds_the_server_is_busy_with_retry_after(serve):
         assert is_problem(status, answer, headers)
         assert int(headers["Retry-After"]) > 0
         held.cancel()
+
+
+@pytest.mark.parametrize(
+    ("model", "shed_s", "status"), [("toy", 0.9, 200), ("toy", 1.1, 503), ("other", 1.1, 200)]
+)
+async def test_a_model_that_drops_live_windows_takes_no_clips(serve, model, shed_s, status):
+    server = await serve()
+    clock = server.gateway.turns.clock = StepClock()
+    server.gateway.load_shedder.record(clock.now, model=model)
+    clock.now += shed_s
+    answered, _, headers = await server.post(CLASSIFY, data=wav(tone(2)))
+    assert answered == status
+    assert headers.get("Retry-After") == ("2" if status == 503 else None)
+    clock.now += 2.1
+    assert (await server.post(CLASSIFY, data=wav(tone(2))))[0] == 200
 
 
 async def test_a_disconnect_cancels_the_pending_job(serve):
