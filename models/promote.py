@@ -7,7 +7,9 @@ noise and the metrics, and copies the artefact under the version after the lates
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
+import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,12 +71,27 @@ def examine(candidate: Model, size: int, replaced: Model | None, limits: Limits)
         if measured["quiet"] < limits.quiet:
             reasons.append(
                 f"it labels noise or silence: {measured['quiet']:.1%} of {QUIET_WINDOWS} such "
-                f"windows get no label, {limits.quiet:.1%} must; train with noise and silence "
-                "(collection.nothing=0.2), or lower the limit with --quiet"
+                f"windows get no label, {limits.quiet:.1%} must; "
+                f"{_advice(candidate.manifest.origin)}, or accept this share with "
+                f"--quiet {math.floor(100 * measured['quiet']) / 100:g}"
             )
     return Examination(
         measured, reasons + (list(_worse(candidate, replaced, limits.loss)) if replaced else [])
     )
+
+
+def _advice(origin: dict[str, Any]) -> str:
+    """Return what to train with for less labels on noise: not what the recipe has already."""
+    try:
+        collection = tomllib.loads(str(origin.get("recipe", ""))).get("collection", {})
+        made, own = collection.get("nothing", 0), collection.get("background")
+    except (tomllib.TOMLDecodeError, AttributeError):
+        made, own = 0, None
+    if not made and not own:
+        return "train with noise and silence (collection.nothing=0.2)"
+    more = [f"more noise (collection.nothing={min(1.0, 2 * made):g})"] if 0 < made < 1 else []
+    recordings = "" if own else " (collection.background)"
+    return f"train with {' or '.join([*more, f'more recordings without a label{recordings}'])}"
 
 
 def latency_ms(model: Model) -> float:
@@ -90,11 +107,15 @@ def latency_ms(model: Model) -> float:
 
 def share_without_label(model: Model) -> float:
     """Return the share of noise and silence windows, from a fixed seed, without a label."""
-    rng = np.random.default_rng(1)
     config, kind = model.sound
-    windows = [quiet_window(number, config, rng) for number in range(QUIET_WINDOWS)]
-    scores = model.predict(extract_many(windows, kind=kind, config=config))
+    scores = model.predict(extract_many(quiet_windows(config), kind=kind, config=config))
     return float(1 - (scores >= model.thresholds).any(axis=1).mean())
+
+
+def quiet_windows(config: AudioConfig, count: int = 0, *, seed: int = 1) -> list[Samples]:
+    """Return windows of silence and noise; those of the check by default."""
+    rng = np.random.default_rng(seed)
+    return [quiet_window(number, config, rng) for number in range(count or QUIET_WINDOWS)]
 
 
 def quiet_window(number: int, config: AudioConfig, rng: np.random.Generator) -> Samples:

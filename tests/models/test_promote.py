@@ -98,6 +98,33 @@ def test_what_labels_noise_is_rejected_at_the_very_share(candidate, promote, cap
     assert promote("--quiet", "0") == 0
 
 
+@pytest.mark.parametrize(
+    ("recipe", "advice"),
+    [
+        ("", "train with noise and silence (collection.nothing=0.2), or"),
+        (
+            "[collection]\nnothing = 0.0",
+            "train with noise and silence (collection.nothing=0.2), or",
+        ),
+        ("not TOML", "train with noise and silence (collection.nothing=0.2), or"),
+        (
+            "[collection]\nnothing = 0.2",
+            "train with more noise (collection.nothing=0.4) or more recordings without a label",
+        ),
+        ("[collection]\nnothing = 0.6", "train with more noise (collection.nothing=1) or"),
+        ("[collection]\nnothing = 1.0", "train with more recordings without a label"),
+        ('[collection]\nbackground = ["street"]', "train with more recordings without a label, or"),
+    ],
+)
+def test_the_advice_is_not_what_was_done_already(candidate, promote, capsys, recipe, advice):
+    labels = [Label(name=name, threshold=0.0) for name in ("piano", "violin", "flute")]
+    candidate(labels=labels, origin={"recipe": recipe})
+    assert promote() == 1
+    said = capsys.readouterr().err
+    assert f"must; {advice}" in said
+    assert "accept this share with --quiet 0" in said
+
+
 @pytest.mark.parametrize("limit", ["latency-ms", "size-mb"])
 def test_over_budget_is_rejected_with_figure_and_budget(candidate, promote, served, capsys, limit):
     candidate()

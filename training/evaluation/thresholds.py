@@ -34,7 +34,7 @@ def calibrate(
     and silence need it.
     """
     silent = np.isin(kind, SILENCE_AND_NOISE)
-    floors = _floors(scores[silent], quiet)
+    floors = lowest_quiet(scores[silent], quiet)
     weight = _weights(source[~silent])
     return np.array(
         [
@@ -45,7 +45,7 @@ def calibrate(
     )
 
 
-def _floors(scores: Scores, quiet: float) -> npt.NDArray[np.float64]:
+def lowest_quiet(scores: Scores, quiet: float) -> npt.NDArray[np.float64]:
     """Return the lowest thresholds that leave at most 1 - quiet of these windows with a label.
 
     The windows with the highest false scores are ignored; the rest decide label by label.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from models.cli import main as models
 from models.promote import share_without_label
 from models.store import Store
 from training.cli import main
@@ -82,6 +83,45 @@ def test_with_generated_noise_it_learns_to_be_silent(collection, tmp_path):
     # Of 200 windows that were never seen; the collection's own test part has seven.
     assert share_without_label(Store(Path("out")).load("sounds")) >= 0.8
     assert len(list(Path("made").glob("nothing-*.wav"))) == 9
+
+
+def test_forty_recordings_of_three_labels_by_four_players_are_trained_and_promoted(
+    tmp_path, capsys
+):
+    rng = np.random.default_rng(0)
+    for player in range(4):
+        for label, hertz in (("cello", 150), ("flute", 600), ("horn", 300)):
+            for number in range(4 if label == "horn" else 3):
+                path = tmp_path / "birds" / f"player{player}" / label / f"{number}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                sf.write(path, note(rng, hertz * (1 + 0.03 * player), label), 22_050)
+    assert len(list(tmp_path.glob("birds/*/*/*.wav"))) == 40
+    words_of_readme = ["collection.path=birds", "collection.nothing=0.2", "name=birds"]
+    assert main(["sounds", *words([*words_of_readme, "cache=cache"])]) == 0
+    capsys.readouterr()
+    folders = ["--from", "artefacts", "--to", "served"]
+    assert models(["promote", "birds", "1", *folders]) == 0, capsys.readouterr().err
+    model = Store(Path("served")).load("birds")
+    mean = model.manifest.metrics["mean"]
+    assert mean["macro_f1"] > 0.6
+    assert mean["quiet_without_label"] == share_without_label(model) >= 0.99
+    page = Path("artefacts/reports/birds-1/report.html").read_text()
+    assert f"{share_without_label(model):.1%}" in page
+    with Path("artefacts/reports/birds-1/split.csv").open() as file:
+        parts = {row["source"]: row["part"] for row in csv.DictReader(file)}
+    assert {parts[f"player{n}"] for n in range(4)} == {"train", "valid", "test"}
+
+
+def note(rng, hertz, label):
+    """Six seconds of notes with as many harmonics as the instrument has."""
+    time = np.arange(22_050) / 22_050
+    orders = range(1, {"flute": 3, "horn": 6, "cello": 12}[label])
+    notes = []
+    for _ in range(6):
+        base = hertz * 2 ** (rng.integers(-5, 6) / 12)
+        wave = sum(np.sin(2 * np.pi * base * n * time + rng.uniform(0, 6)) / n for n in orders)
+        notes.append(np.asarray(wave) * np.exp(-time) + rng.normal(0, 0.01, len(time)))
+    return (0.1 * np.concatenate(notes)).astype(np.float32)
 
 
 def test_the_same_recipe_and_seed_give_the_same_scores(collection):
