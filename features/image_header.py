@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ MAX_PARTS = 2**17
 """Segments, chunks, blocks or strips of one file."""
 MAX_SCANS = 40
 """Passes of a progressive JPEG; ten are usual. Each costs the time of a whole picture."""
+MAX_TEXT = 2**17
+"""Bytes of a text that are searched for the orientation."""
+_XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])[\"'<]")
 _SCAN = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e][\x01-\x04]")
 _FOREIGN = {
     b"<": "HTML, XML and SVG are not",
@@ -39,7 +43,9 @@ class Bare:
     """Pixels, as stored; an orientation of 5 to 8 exchanges it with the height."""
     height: int
     orientation: int
-    """As EXIF has it: 1 is upright."""
+    """As EXIF or XMP has it: 1 is upright."""
+    reducible: bool = False
+    """A JPEG of one pass: the decoder can reduce it block by block, and never holds it whole."""
 
 
 def sniff(data: bytes) -> str:
@@ -85,14 +91,19 @@ def _counted(kind: str, count: int) -> None:
 
 def _jpeg(data: bytes) -> Bare:
     """Keep APP0 and APP14 (colours) and all but the other APPn and COM (ITU T.81, annex B)."""
-    kept, size, orientation = [data[:2]], None, 1
+    kept, size, turned, xmp = [data[:2]], None, 0, 0
+    one_pass = False
     for count, (marker, at, end) in enumerate(_segments(data)):
         _counted("JPEG", count)
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
-            orientation = _orientation(data[at + 10 : end])
+            turned = _orientation(data[at + 10 : end])
+        elif marker == 0xE1:
+            xmp = xmp or _orientation_in_xmp(data[at + 4 : end])
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             size = struct.unpack_from(">HH", data, at + 5)
+            one_pass, components = marker in (0xC0, 0xC1), data[at + 9]
         if marker == 0xDA:
+            one_pass = one_pass and data[at + 4] == components
             kept.append(data[at:])
             break
         if marker not in {*range(0xE1, 0xEE), 0xEF, 0xFE}:
@@ -101,17 +112,20 @@ def _jpeg(data: bytes) -> Bare:
         raise InputError("a JPEG file without a frame header")
     if len(_SCAN.findall(kept[-1])) > MAX_SCANS:
         raise Unprocessable(f"a JPEG file of more than {MAX_SCANS} scans")
-    return Bare("JPEG", b"".join(kept), size[1], size[0], orientation)
+    return Bare("JPEG", b"".join(kept), size[1], size[0], turned or xmp or 1, one_pass)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, begin and end of each segment up to the first scan."""
+    """Yield marker, begin and end of each segment up to the first scan.
+
+    Stray bytes between segments are passed over, as every decoder does.
+    """
     at, fills = 2, 0
     while True:
-        if data[at] != 0xFF:
+        if data[at] != 0xFF and (at := data.find(b"\xff", at)) < 0:
             raise InputError("damaged: the JPEG file has no marker where one must be")
         marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte
+        if marker in (0xFF, 0x00):  # a fill byte, or a stray one
             _counted("JPEG", fills := fills + 1)
             at += 1
             continue
@@ -126,7 +140,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _png(data: bytes) -> Bare:
     """Keep the critical chunks and the transparency. PNG specification, third edition."""
-    kept, orientation, at = [data[:8]], 1, 8
+    kept, turned, others, at = [data[:8]], 0, 0, 8
     for count in range(MAX_PARTS + 2):
         _counted("PNG", count)
         length, name = struct.unpack_from(">I4s", data, at)
@@ -134,14 +148,43 @@ def _png(data: bytes) -> Bare:
         if end > len(data):
             raise InputError(f"truncated: a PNG chunk ends {end - len(data)} bytes after the file")
         if name == b"eXIf":
-            orientation = _orientation(data[at + 8 : end - 4])
+            turned = _orientation(data[at + 8 : end - 4])
+        elif name in _PNG_TEXTS:
+            others = others or _orientation_in_text(name, data[at + 8 : end - 4])
         if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             kept.append(data[at:end])
         at = end
         if name == b"IEND":
             break
     width, height = struct.unpack_from(">II", data, 16)
-    return Bare("PNG", b"".join(kept), width, height, orientation)
+    return Bare("PNG", b"".join(kept), width, height, turned or others or 1)
+
+
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+
+
+def _orientation_in_text(name: bytes, content: bytes) -> int:
+    """Return the orientation in a text chunk: XMP, or EXIF in hexadecimal (ImageMagick); or 0."""
+    keyword, _, rest = content.partition(b"\0")
+    if keyword == b"XML:com.adobe.xmp":
+        return _orientation_in_xmp(rest)
+    if keyword not in (b"Raw profile type exif", b"Raw profile type APP1"):
+        return 0
+    if name == b"zTXt":
+        try:
+            rest = zlib.decompressobj().decompress(rest[1:], MAX_TEXT)
+        except zlib.error:
+            return 0
+    # A name, the number of bytes, and their digits in lines.
+    digits = re.sub(rb"\s", b"", b"".join(rest[:MAX_TEXT].lstrip().split(b"\n")[2:]))
+    if not re.fullmatch(rb"(?:[0-9a-fA-F]{2})+", digits):
+        return 0
+    return _orientation(bytes.fromhex(digits.decode()).removeprefix(b"Exif\0\0"))
+
+
+def _orientation_in_xmp(content: bytes) -> int:
+    found = _XMP_ORIENTATION.search(content[:MAX_TEXT])
+    return int(found[1]) if found else 0
 
 
 def _webp(data: bytes) -> Bare:
@@ -160,15 +203,17 @@ def _webp(data: bytes) -> Bare:
 
 
 def _webp_orientation(data: bytes) -> int:
-    at, count = 12, 0
+    at, count, turned, xmp = 12, 0, 0, 0
     while at + 8 <= len(data):
         _counted("WEBP", count := count + 1)
         name, length = struct.unpack_from("<4sI", data, at)
+        content = data[at + 8 : at + 8 + length] if name in (b"EXIF", b"XMP ") else b""
         if name == b"EXIF":
-            exif = data[at + 8 : at + 8 + length]
-            return _orientation(exif.removeprefix(b"Exif\0\0"))
+            turned = turned or _orientation(content.removeprefix(b"Exif\0\0"))
+        if name == b"XMP ":
+            xmp = xmp or _orientation_in_xmp(content)
         at += 8 + length + length % 2
-    return 1
+    return turned or xmp or 1
 
 
 def _gif(data: bytes) -> Bare:
@@ -286,13 +331,13 @@ def _number(order: str, kind: int, raw: bytes) -> int:
 
 
 def _orientation(exif: bytes) -> int:
-    """Return the orientation of an EXIF block (a TIFF directory); upright if it is unreadable."""
+    """Return the orientation of an EXIF block (a TIFF directory), or 0 if it has none."""
     try:
         order, entries = _directory(exif)
     except struct.error:
-        return 1
+        return 0
     return next(
-        (_upright(_number(order, kind, raw)) for tag, kind, _, raw in entries if tag == 274), 1
+        (_upright(_number(order, kind, raw)) for tag, kind, _, raw in entries if tag == 274), 0
     )
 
 

@@ -37,11 +37,16 @@ PLUGINS = (
     TiffImagePlugin,
     WebPImagePlugin,
 )
-MAX_PIXELS = 50_000_000
-"""Pixels of one picture as stored. Decoding takes nine bytes of memory per pixel, WebP sixteen, and
-twice the size of the file."""
+MAX_PIXELS = 52_000_000
+"""Pixels of one picture as stored, above the 8192 x 6144 of a telephone. Decoding takes nine bytes
+of memory per pixel, WebP sixteen, and twice the size of the file."""
 HIGHEST_MAX_PIXELS = 89_000_000
-"""Pillow warns above this."""
+"""The decoder's memory is counted up to this."""
+REDUCED = 4
+"""So many times `max_pixels` may be stored in a JPEG that is decoded at a half or less: 200
+megapixels of a telephone. What is decoded must be within `max_pixels`."""
+# Pillow would warn above 89 million, and fail above 179; sizes are checked here before.
+Image.MAX_IMAGE_PIXELS = None
 MAX_ASPECT = 50
 """Longer side over shorter."""
 _TURNS = {
@@ -80,16 +85,18 @@ def decode(
 ) -> Pixels:
     """Return a picture file as uint8 (config.height, config.width, 3).
 
-    JPEG, PNG, WebP, GIF (its first picture), BMP or TIFF; rotated by EXIF; transparency on white;
-    grey, palette, 16-bit and CMYK become RGB. Size and shape are checked before decoding. check:
-    called while the file is read and between the steps; an error it raises ends the decoding.
+    JPEG, PNG, WebP, GIF (its first picture), BMP or TIFF; rotated by EXIF or XMP; transparency on
+    white; grey, palette, 16-bit and CMYK become RGB. Size and shape are checked before decoding.
+    check: called while the file is read and between the steps; an error it raises ends the
+    decoding.
 
     Raises UnsupportedMedia (another kind of file), InputError (empty, truncated, damaged), TooLarge
     (over `max_pixels`), Unprocessable (no pixels, an aspect ratio beyond `MAX_ASPECT`, pixels
     without colours).
     """
     bare = unwrap(data)
-    _check_size(bare.width, bare.height, min(max_pixels, HIGHEST_MAX_PIXELS))
+    _check_shape(bare)
+    _check_pixels(bare, config, min(max_pixels, HIGHEST_MAX_PIXELS))
     try:
         return _decode(bare, config, check)
     except (TimbreError, MemoryError):
@@ -135,7 +142,7 @@ def facts(config: PictureConfig, metadata: Mapping[str, str]) -> Pixels:
 def thumbnail(data: bytes, *, side: int, max_pixels: int = MAX_PIXELS) -> bytes:
     """Return a picture file as a JPEG of at most `side` x `side` pixels. Raises as `decode`."""
     bare = unwrap(data)
-    _check_size(bare.width, bare.height, min(max_pixels, HIGHEST_MAX_PIXELS))
+    _check_shape(bare)
     scale = min(1.0, side / max(bare.width, bare.height))
     width, height = (max(1, round(scale * length)) for length in (bare.width, bare.height))
     if bare.orientation > 4:
@@ -148,11 +155,33 @@ def thumbnail(data: bytes, *, side: int, max_pixels: int = MAX_PIXELS) -> bytes:
     return buffer.getvalue()
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
+def _check_pixels(bare: Bare, config: PictureConfig, max_pixels: int) -> None:
+    """Raise TooLarge where more would be decoded than may be."""
+    stored, most = bare.width * bare.height, max_pixels
+    if bare.reducible:
+        width, height = _drafted(bare, config)
+        scale = max(
+            scale
+            for scale in (1, 2, 4, 8)
+            if scale == 1 or scale <= min(bare.width // width, bare.height // height)
+        )
+        if scale > 1:
+            most = min(REDUCED * max_pixels, max_pixels * scale**2)
+    if stored > most:
+        raise TooLarge(f"{bare.width} x {bare.height} = {stored} pixels: at most {most}")
+
+
+def _drafted(bare: Bare, config: PictureConfig) -> tuple[int, int]:
+    """Return the width and height, as stored, that a JPEG is decoded to at least."""
+    sideways = bare.orientation > 4
+    width, height = (config.height, config.width) if sideways else (config.width, config.height)
+    return 2 * width, 2 * height
+
+
+def _check_shape(bare: Bare) -> None:
+    width, height = bare.width, bare.height
     if width <= 0 or height <= 0:
         raise Unprocessable(f"{width} x {height}: the picture has no pixels")
-    if width * height > max_pixels:
-        raise TooLarge(f"{width} x {height} = {width * height} pixels: at most {max_pixels}")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise Unprocessable(
             f"{width} x {height}: the longer side may be at most {MAX_ASPECT} times the shorter"
@@ -168,7 +197,7 @@ def _decode(bare: Bare, config: PictureConfig, check: Callable[[], None]) -> Pix
             raise InputError(
                 f"damaged: {bare.width} x {bare.height} pixels by the header, {image.size} in truth"
             )
-        image.draft(None, (2 * width, 2 * height))
+        image.draft(None, _drafted(bare, config))
         image.load()
         check()
         coloured = _coloured(image)

@@ -82,8 +82,9 @@ class Settings:
     """Samples of one clip as stored, frames x channels: 10 minutes of 48 kHz stereo."""
     max_windows: int = 1_200
     """Windows of one clip."""
-    max_pixels: int = 50_000_000
-    """Pixels of one picture, at most 89 million, checked in its header before decoding. Decoding
+    max_pixels: int = 52_000_000
+    """Pixels of one picture, at most 89 million, checked in its header before decoding; of a JPEG
+    of one pass, which is reduced while it is decoded, four times as many may be stored. Decoding
     takes up to 9 bytes of memory a pixel, 16 for WebP, and twice the size of the file, in each of
     `decode_threads`."""
     max_clips: int = 256

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import pytest
 from PIL import Image
@@ -183,3 +184,48 @@ def test_a_jpeg_without_a_frame_and_a_gif_without_a_picture_are_rejected():
         unwrap(b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0, 0, 0) + b";")
     with pytest.raises(InputError, match="no marker"):
         unwrap(b"\xff\xd8\xff\xe0\0\2nothing")
+
+
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
+ELEMENT = b"<x:xmpmeta><tiff:Orientation>%d</tiff:Orientation></x:xmpmeta>"
+
+
+def in_png(name, content):
+    data = save(scene(), "PNG")
+    length = struct.pack(">I", len(content))
+    return data[:33] + length + name + content + bytes(4) + data[33:]
+
+
+def hexadecimal(block):
+    digits = block.hex().encode()
+    lines = b"\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    return b"\nexif\n%8d\n" % len(block) + lines + b"\n"
+
+
+@pytest.mark.parametrize("turned", [1, 3, 6, 8])
+@pytest.mark.parametrize("packet", [XMP, ELEMENT])
+def test_the_orientation_of_xmp_is_followed(turned, packet):
+    segment = b"http://ns.adobe.com/xap/1.0/\0" + packet % turned
+    jpeg, webp = save(scene(), "JPEG"), save(scene(), "WEBP", xmp=packet % turned)
+    app1 = b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment
+    text = b"XML:com.adobe.xmp" + bytes(5) + packet % turned
+    for data in (jpeg[:2] + app1 + jpeg[2:], webp, in_png(b"iTXt", text)):
+        assert unwrap(data).orientation == turned
+
+
+@pytest.mark.parametrize("turned", [1, 3, 6, 8])
+def test_the_exif_text_that_imagemagick_writes_into_png_is_followed(turned):
+    text = hexadecimal(b"Exif\0\0" + exif(turned))
+    for name, content in (
+        (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text)),
+        (b"tEXt", b"Raw profile type APP1\0" + text),
+    ):
+        assert unwrap(in_png(name, content)).orientation == turned
+
+
+def test_exif_counts_before_xmp_and_what_is_no_orientation_is_upright():
+    jpeg = save(scene(), "JPEG", exif=b"Exif\0\0" + exif(6), xmp=XMP % 3)
+    assert unwrap(jpeg).orientation == 6
+    for text in (b"junk", zlib.compress(b"zz")):
+        assert unwrap(in_png(b"zTXt", b"Raw profile type exif\0\0" + text)).orientation == 1
+    assert unwrap(in_png(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + XMP % 9)).orientation == 1

@@ -406,3 +406,42 @@ def test_decoding_ends_at_every_check_of_whether_somebody_waits(name):
         with pytest.raises(Late, match="nobody waits"):
             decode(FILES[name](), config, check=check)
         assert len(calls) == last
+
+
+def jpeg_of(width, height, **options):
+    """A JPEG of one colour whose lower half is black."""
+    picture = Image.new("L", (width, height), 200)
+    picture.paste(0, (0, height // 2, width, height))
+    return save(picture, "JPEG", **options)
+
+
+@pytest.mark.parametrize(
+    "size", [(8160, 6144), (8192, 6144), (9248, 6936), (12_000, 9_000), (16_320, 12_240)]
+)
+def test_pictures_of_telephones_are_reduced_while_they_are_decoded(size):
+    pixels = decode(jpeg_of(*size), SMALL)
+    assert pixels[:10].min() > 190
+    assert pixels[-10:].max() < 10
+    assert thumbnail(jpeg_of(*size), side=64).startswith(b"\xff\xd8")
+
+
+def test_a_reduced_jpeg_has_a_bound_too_and_what_is_not_reduced_the_usual_one():
+    wide, high = 800, 600
+    stored = wide * high
+    data, slow = jpeg_of(wide, high), jpeg_of(wide, high, progressive=True)
+    assert decode(data, SMALL, max_pixels=stored // 4).shape == (24, 32, 3)
+    with pytest.raises(TooLarge, match=f"800 x 600 = {stored} pixels: at most {stored - 4}"):
+        decode(data, SMALL, max_pixels=stored // 4 - 1)
+    assert decode(slow, SMALL, max_pixels=stored).shape == (24, 32, 3)
+    with pytest.raises(TooLarge, match=f"at most {stored - 1}"):
+        decode(slow, SMALL, max_pixels=stored - 1)
+    large = PictureConfig(height=high, width=wide)
+    with pytest.raises(TooLarge, match=f"at most {stored - 1}"):
+        decode(data, large, max_pixels=stored - 1)
+
+
+@pytest.mark.parametrize("stray", [b"\0" * 4, b"\xff\0\xff\0", b"text", b"\0" * 100_000])
+@pytest.mark.parametrize("at", [20, 89])
+def test_stray_bytes_between_the_segments_of_a_jpeg_are_passed_over(stray, at):
+    good = jpeg_of(64, 48)
+    assert np.array_equal(decode(good[:at] + stray + good[at:], SMALL), decode(good, SMALL))
