@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from common.errors import InputError, TooLarge, Unprocessable
+from common.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
 from features.config import Samples
 from features.containers import kinds
 from features.containers.notes import Doubt, Notes, Segment
-from features.levels import check_levels
-from features.mixdown import mixdown
+from features.mixdown import SoundChecker
 from features.resample import StreamingResampler
 from features.wav import PcmFile, Values, read_pcm
 
@@ -35,6 +34,8 @@ MAX_SECONDS = 600.0
 MAX_SAMPLES = 57_600_000
 """Frames x channels of one file, 10 minutes of 48 kHz stereo: what decoding costs grows with it."""
 _BLOCK = 1 << 20  # values decoded at a time, all channels together
+_MOST_BY_FFMPEG = 2**29
+"""Samples of a file that ffmpeg reads, where no other bound is given."""
 _SMALL_BLOCK = 1 << 12
 
 
@@ -55,6 +56,7 @@ def decode(
     sample_rate: int = 22_050,
     max_seconds: float = MAX_SECONDS,
     max_samples: int | None = MAX_SAMPLES,
+    ffmpeg: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Samples:
     """Return the samples of a sound file; see `decode_sound`."""
@@ -63,6 +65,7 @@ def decode(
         sample_rate=sample_rate,
         max_seconds=max_seconds,
         max_samples=max_samples,
+        ffmpeg=ffmpeg,
         check=check,
     ).samples
 
@@ -74,19 +77,50 @@ def decode_sound(
     max_seconds: float = MAX_SECONDS,
     max_samples: int | None = MAX_SAMPLES,
     partial: bool = False,
+    ffmpeg: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Sound:
     """Return a sound file, one of `kinds.READ`, as mono float32 (n,) at `sample_rate`.
 
-    Channels are averaged; parts of other rates or channels follow each other. max_samples: frames x
-    channels, None for any number. partial: read a file with missing sound as far as it goes. check:
-    called between blocks of a million samples; an error it raises ends the decoding.
+    Channels are averaged, or the louder of opposite ones is used; parts of other rates or channels
+    follow each other. max_samples: frames x channels, None for any number. partial: read a file
+    with missing sound as far as it goes. ffmpeg: let that program read other kinds. check: called
+    between blocks of a million samples; an error it raises ends the decoding.
 
     Raises UnsupportedMedia (another kind of file), InputError (empty, truncated, damaged), TooLarge
     (more than `max_seconds` or `max_samples`, by its header or as decoded), Unprocessable (no
     samples, NaN or levels far beyond [-1, 1], rate or channels out of range).
     """
+
+    def read(notes: Notes, data: bytes) -> Sound:
+        return _read(data, sample_rate, max_samples, notes)
+
     notes = Notes(partial=partial, max_seconds=max_seconds, check=check)
+    try:
+        return read(notes, data)
+    except UnsupportedMedia:
+        if not ffmpeg:
+            raise
+        again = Notes(partial=partial, max_seconds=max_seconds, check=check)
+        wav = _by_ffmpeg(data, again, max_samples)
+        if wav is None:
+            raise
+        return read(again, wav)
+
+
+def _by_ffmpeg(data: bytes, notes: Notes, max_samples: int | None) -> bytes | None:
+    """Return a file of another kind as WAV; None without ffmpeg. Raises InputError."""
+    # Imported here: few servers run a program.
+    from features import ffmpeg
+
+    kind = kinds.sniff(data)
+    if not ffmpeg.program() or not kind.demuxer:
+        return None
+    most = 4 * (max_samples or _MOST_BY_FFMPEG) + _BLOCK
+    return ffmpeg.to_wav(data, kind, notes, max_bytes=most)
+
+
+def _read(data: bytes, sample_rate: int, max_samples: int | None, notes: Notes) -> Sound:
     if (pcm := read_pcm(data)) and pcm.is_whole:
         decoder = _Decoder("WAV", sample_rate, max_samples, notes)
         decoder.read_file(pcm, None)
@@ -145,6 +179,7 @@ class _Decoder:
         self._max_samples = max_samples
         self._notes = notes
         self._parts: list[Samples] = []
+        self._checker = SoundChecker()
         self._seconds = 0.0
         self._samples = 0
 
@@ -183,7 +218,7 @@ class _Decoder:
             raise Unprocessable(
                 f"{self._seconds:.6f} s of sound: less than one sample at {self._sample_rate} Hz"
             )
-        return Sound(samples, self._seconds, tuple(self._notes.warnings))
+        return Sound(samples, self._seconds, (*self._notes.warnings, *self._checker.warnings()))
 
     def _read_blocks(self, file: SoundFile, at_most: int | None) -> int:
         same = file.samplerate == self._sample_rate
@@ -193,8 +228,7 @@ class _Decoder:
             self._notes.check()
             frames += len(block)
             self._check_length(file, frames)
-            check_levels(block)
-            mono = mixdown(block, channels=file.channels)
+            mono = self._checker.mix(block, rate=file.samplerate)
             self._parts.append(resampler.feed(mono) if resampler else mono)
         if resampler:
             self._parts.append(resampler.finish())

@@ -80,6 +80,9 @@ class Settings:
     """Seconds of audio in one clip."""
     max_samples: int = 57_600_000
     """Samples of one clip as stored, frames x channels: 10 minutes of 48 kHz stereo."""
+    ffmpeg: bool = False
+    """Read sound files of other kinds (M4A, AAC, AMR, WMA) with the program `ffmpeg`, in a process
+    with limits of time and memory and without network protocols."""
     max_windows: int = 1_200
     """Windows of one clip."""
     max_pixels: int = 52_000_000

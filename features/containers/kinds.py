@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from common.errors import InputError, UnsupportedMedia
-from features.containers import chunks, flac, mpeg, ogg
+from features.containers import chunks, flac, matroska, mpeg, ogg
 from features.containers.notes import Notes, Segment, id3_size
 
 Reader: TypeAlias = Callable[[bytes, Notes], list[Segment]]
 
-READ = ("WAV", "FLAC", "OGG", "MP3", "MP2", "AIFF", "AU", "CAF", "W64")
+READ = ("WAV", "FLAC", "OGG", "MP3", "MP2", "AIFF", "AU", "CAF", "W64", "WebM")
 SUFFIXES = (
     ".wav", ".wave", ".bwf", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2",
-    ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf",
+    ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".webm", ".mka", ".weba",
 )  # fmt: skip
 """Of files that are read here."""
 FFMPEG_SUFFIXES = (
-    ".m4a", ".mp4", ".aac", ".3gp", ".amr", ".wma", ".webm", ".mka", ".mkv", ".mov", ".ape", ".wv",
+    ".m4a", ".mp4", ".aac", ".3gp", ".amr", ".wma", ".mkv", ".mov", ".ape", ".wv",
     ".tta", ".mpc", ".ac3", ".dsf",
 )  # fmt: skip
 """Of files of sound that the program ffmpeg reads."""
@@ -44,7 +44,7 @@ AIFF = Kind("AIFF", chunks.aiff_segments, "aiff")
 AU = Kind("AU", chunks.au_segments, "au")
 CAF = Kind("CAF", chunks.caf_segments, "caf")
 W64 = Kind("W64", chunks.w64_segments, "w64")
-WEBM = Kind("WebM or Matroska", None, "matroska")
+WEBM = Kind("WebM or Matroska", matroska.segments, "matroska")
 AAC = Kind("AAC (ADTS)", None, "aac")
 
 _MAGIC = {

@@ -37,6 +37,13 @@ def read_query(request: web.Request, /, **readers: Callable[[str], Any]) -> dict
     return values
 
 
+def read_flag(name: str, text: str) -> bool:
+    """Return whether a query parameter is true. Raises Unprocessable if it is not a flag."""
+    if text not in ("true", "false"):
+        raise Unprocessable(f"{name}={text!r:.80} must be true or false")
+    return text == "true"
+
+
 def check_top_k(top_k: int) -> None:
     """Raise Unprocessable when it is less than 1."""
     if top_k < 1:

@@ -13,7 +13,7 @@ from common.mapping import parse_json
 from models.store import Model
 from service.api.authentication import client_of
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
-from service.api.request import check_top_k, read_body, read_form, read_query
+from service.api.request import check_top_k, read_body, read_flag, read_form, read_query
 from service.api.responses import json_response
 from service.inference import clips, pictures
 
@@ -87,14 +87,15 @@ async def _classify_sound(
     request: web.Request, target: Model, memory: Reservation
 ) -> dict[str, Any]:
     gateway = request.app[GATEWAY]
-    values = read_query(request, top_k=int, hop=float, version=str)
+    values = read_query(request, top_k=int, hop=float, version=str, partial=str)
     top_k = values.get("top_k")
+    accepts_partial = read_flag("partial", values.get("partial", "false"))
     if top_k is not None:
         check_top_k(top_k)
     hop = clips.hop_samples(
         values.get("hop"), config=target.sound[0], min_hop=gateway.settings.min_hop
     )
-    query = clips.ClipQuery(model=target, hop=hop, top_k=top_k)
+    query = clips.ClipQuery(model=target, hop=hop, top_k=top_k, partial=accepts_partial)
     data = await read_body(request, gateway.settings, memory)
     return await clips.classify(gateway, request.app[POOL], query, data, client=client_of(request))
 

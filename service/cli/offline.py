@@ -152,6 +152,7 @@ def _settings(model: str, artefacts: Path) -> Settings:
         max_samples=sys.maxsize,
         max_windows=round(LONGEST_S / Settings.min_hop),
         clip_deadline=DAY_S,
+        ffmpeg=True,
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from common.errors import Late, Unprocessable
 from features.config import AudioConfig, Samples
+from features.containers.notes import Doubt
 from features.extract import extract_many
 from features.wav import read_pcm
 from models.store import Model
@@ -42,6 +43,8 @@ class ClipQuery:
     """Samples at the model's rate."""
     top_k: int | None
     """Scores returned of each window; None: all."""
+    partial: bool = False
+    """Whether a file with missing sound is read as far as it goes."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class Clip:
     """
     tensors: Any
     """Shape (windows, ...)."""
+    seconds: float
+    """Length of the sound in its file."""
+    warnings: tuple[Doubt, ...]
     decode_ms: float
     features_ms: float
 
@@ -68,17 +74,20 @@ def hop_samples(hop: float | None, *, config: AudioConfig, min_hop: float) -> in
 def decode_clip(data: bytes, query: ClipQuery, settings: Settings, check: Check) -> Clip:
     """Decode a file and compute its tensors. Raises InputError, Late."""
     # Imported here so that a gateway that only streams never loads the decoder.
-    from features.decode import decode
+    from features.decode import decode_sound
 
     begin = time.perf_counter()
     config, kind = query.model.sound
-    samples = decode(
+    sound = decode_sound(
         data,
         sample_rate=config.sample_rate,
         max_seconds=settings.max_seconds,
         max_samples=settings.max_samples,
+        partial=query.partial,
+        ffmpeg=settings.ffmpeg,
         check=check,
     )
+    samples = sound.samples
     decoded = time.perf_counter()
     spans = window_spans(len(samples), window=config.window, hop=query.hop)
     if len(spans) > settings.max_windows:
@@ -88,7 +97,8 @@ def decode_clip(data: bytes, query: ClipQuery, settings: Settings, check: Check)
     windows = _padded(samples, spans, config.window, check)
     tensors = extract_many(windows, kind=kind, config=config)
     end = time.perf_counter()
-    return Clip(spans, tensors, 1e3 * (decoded - begin), 1e3 * (end - decoded))
+    decode_ms, features_ms = 1e3 * (decoded - begin), 1e3 * (end - decoded)
+    return Clip(spans, tensors, sound.seconds, sound.warnings, decode_ms, features_ms)
 
 
 def is_small(data: bytes, query: ClipQuery) -> bool:
@@ -145,6 +155,7 @@ async def classify(
         "version": query.model.version,
         "windows": _windows(clip, predictions, query),
         "labels": clip_labels(clip.spans, predictions, window=query.model.sound[0].window),
+        **({"warnings": [vars(each) for each in clip.warnings]} if clip.warnings else {}),
         "timing_ms": {stage: round(ms, 3) for stage, ms in timing.items()},
     }
 
@@ -201,7 +212,7 @@ def _windows(clip: Clip, predictions: list[Prediction], query: ClipQuery) -> lis
     return [
         {
             "start": round(start / rate, 6),
-            "end": round(end / rate, 6),
+            "end": round(min(end / rate, max(clip.seconds, start / rate)), 6),
             "scores": dict(list(prediction.scores.items())[: query.top_k]),
             "labels": list(prediction.labels),
         }

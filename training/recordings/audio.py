@@ -102,7 +102,11 @@ def read(path: Path, inner: str = "", *, rate: int) -> Samples:
             )
         if path.suffix.lower() not in CONTAINERS:
             return decode(
-                path.read_bytes(), sample_rate=rate, max_seconds=MAX_SECONDS, max_samples=None
+                path.read_bytes(),
+                sample_rate=rate,
+                max_seconds=MAX_SECONDS,
+                max_samples=None,
+                ffmpeg=True,
             )
         return resample(_inside(path, inner), MUSICNET_RATE, rate)
     except (InputError, OSError, KeyError, ValueError) as error:

@@ -49,7 +49,7 @@ def test_every_frame_of_a_file_without_a_tag_is_read(rate, mode):
     sound = decode_sound(data)
     spf = mpeg.frame_at(data, 0).samples
     assert sound.seconds == pytest.approx(frames_of(data) * spf / rate)
-    assert sound.warnings == ()
+    assert [each for each in sound.warnings if each.kind != "narrow_band"] == []
 
 
 def test_files_that_were_joined_are_read_to_the_end():

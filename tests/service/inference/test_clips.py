@@ -194,3 +194,35 @@ async def test_a_clip_that_would_wait_past_its_deadline_is_rejected_before_it_is
     assert [status, "Retry-After" in headers] == ([200, False] if accepted else [503, True])
     assert accepted or ("overloaded" in body["detail"] and 1 <= int(headers["Retry-After"]) <= 9)
     assert [(await each)[0] for each in waiting] == [200, 200]
+
+
+async def test_doubts_about_a_sound_come_with_its_response(serve):
+    server = await serve()
+    _, body, _ = await server.post(PATH, data=wav(tone(2)))
+    assert "warnings" not in body
+    _, body, _ = await server.post(PATH, data=wav(0 * tone(2)))
+    assert [each["kind"] for each in body["warnings"]] == ["silence"]
+    assert all(each.keys() == {"kind", "detail"} for each in body["warnings"])
+
+
+async def test_a_file_with_missing_sound_is_read_as_far_as_it_goes_if_that_is_asked_for(serve):
+    server = await serve()
+    cut = wav(tone(4))[: -2 * RATE]
+    for query in ("", "?partial=false"):
+        status, problem, _ = await server.post(PATH + query, data=cut)
+        assert (status, "truncated" in problem["detail"]) == (400, True)
+    status, body, _ = await server.post(PATH + "?partial=true", data=cut)
+    assert status == 200
+    assert body["windows"][-1]["end"] > 2
+    assert [each["kind"] for each in body["warnings"]] == ["truncated"]
+    status, problem, _ = await server.post(PATH + "?partial=yes", data=cut)
+    assert (status, "true or false" in problem["detail"]) == (422, True)
+
+
+async def test_a_sound_of_less_than_a_sample_is_rejected_and_of_one_is_answered(serve):
+    server = await serve()
+    for rate, expected in ((48_000, 422), (44_100, 200), (8_000, 200)):
+        file = io.BytesIO()
+        soundfile.write(file, [0.1], rate, format="WAV")
+        status, _, _ = await server.post(PATH, data=file.getvalue())
+        assert status == expected
