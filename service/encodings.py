@@ -13,6 +13,7 @@ from common.errors import InputError
 from features.levels import check_levels
 
 Samples: TypeAlias = npt.NDArray[np.float32]
+_STEP_32 = np.float32(2**-31)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,34 @@ def _decode_f32le(data: bytes | memoryview, channels: int) -> Samples:
     return _mixdown(samples, channels)
 
 
+def _decode_s24le(data: bytes | memoryview, channels: int) -> Samples:
+    triples = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    # The lowest byte stays empty, and the sign is in the highest.
+    wide = np.zeros((len(triples), 4), np.uint8)
+    wide[:, 1:] = triples
+    return _scaled(wide.view("<i4").ravel(), channels)
+
+
+def _encode_s24le(samples: npt.NDArray[np.floating]) -> bytes:
+    scaled = np.clip(np.rint(samples.astype(np.float64) * 2**23), -(2**23), 2**23 - 1)
+    return scaled.astype("<i4").reshape(-1, 1).view(np.uint8)[:, :3].tobytes()
+
+
+def _decode_s32le(data: bytes | memoryview, channels: int) -> Samples:
+    return _scaled(np.frombuffer(data, "<i4"), channels)
+
+
+def _scaled(values: npt.NDArray[np.int32], channels: int) -> Samples:
+    samples = values.astype(np.float32)
+    samples *= _STEP_32
+    return _mixdown(samples, channels)
+
+
+def _encode_s32le(samples: npt.NDArray[np.floating]) -> bytes:
+    scaled = np.clip(np.rint(samples.astype(np.float64) * 2**31), -(2**31), 2**31 - 1)
+    return scaled.astype("<i4").tobytes()
+
+
 def _mixdown(samples: npt.NDArray[np.int16] | npt.NDArray[np.float32], channels: int) -> Samples:
     # Not at the top: a client only encodes, and needs no kernels.
     from features.mixdown import mixdown
@@ -56,6 +85,8 @@ def _encode_f32le(samples: npt.NDArray[np.floating]) -> bytes:
 
 ENCODINGS = {
     "pcm_s16le": Encoding(2, _decode_s16le, _encode_s16le),
+    "pcm_s24le": Encoding(3, _decode_s24le, _encode_s24le),
+    "pcm_s32le": Encoding(4, _decode_s32le, _encode_s32le),
     "pcm_f32le": Encoding(4, _decode_f32le, _encode_f32le),
 }
 """Every encoding that a stream may have, by its name in `start`."""

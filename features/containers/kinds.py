@@ -111,7 +111,7 @@ def sniff(data: bytes) -> Kind:
     """
     if not data:
         raise InputError("the file is empty")
-    if kind := _by_magic(data):
+    if kind := by_magic(data):
         return kind
     if mpeg.find(data, end=mpeg.LEAD) >= 0 or data[:3] == b"ID3":
         return MP3
@@ -126,7 +126,8 @@ def without_tag(data: bytes) -> bytes:
     return data[at:] if at else data
 
 
-def _by_magic(data: bytes) -> Kind | None:
+def by_magic(data: bytes) -> Kind | None:
+    """Return the kind that the first bytes state; None if they state none."""
     if data[:4] in (b"RIFF", b"RF64", b"RIFX", b"BW64", b"FORM"):
         return _FORMS.get(data[8:12])
     if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):

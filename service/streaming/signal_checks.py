@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 
 from features.config import Samples
+from features.containers import kinds, mpeg
 from service.protocol import Warn, WarningKind
 
 PERIOD_S = 2
@@ -22,22 +23,27 @@ EMPTY_ABOVE = 10 ** (-70 / 10)
 EMPTY_PERIODS = 5
 """After a period with sound above, so many minus one are not looked at: a spectrum costs as much as
 all the rest."""
-HEADERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3"}
-"""First bytes of files that are sent by mistake as raw audio."""
 _TAPER: Samples = np.hanning(SPECTRUM).astype(np.float32)
 
 
 def check_header(audio: bytes | memoryview, *, at: int) -> list[Warn]:
-    """Return a warning when a stream whose first sample has index `at` begins like a sound file."""
-    begin = bytes(audio[:4])
-    kind = next((kind for magic, kind in HEADERS.items() if begin.startswith(magic)), None)
-    if kind is None:
+    """Return a warning when a stream whose first sample has index `at` begins like a file."""
+    kind = _file_kind(bytes(audio[:8_192]))
+    if not kind:
         return []
     detail = (
         f"the audio begins like a {kind} file; a stream carries bare samples,"
-        " the header is decoded as noise"
+        " the file is heard as noise"
     )
     return [Warn(kind="header", detail=detail, from_sample=at)]
+
+
+def _file_kind(data: bytes) -> str:
+    if kind := kinds.by_magic(data):
+        return "Ogg" if kind.name == "OGG" else kind.name
+    if data[:3] == b"ID3" or (data[:1] == b"\xff" and mpeg.find(data, end=2) == 0):
+        return "MP3"
+    return "WAV" if data[:4] == b"RIFF" else ""
 
 
 class SignalChecker:

@@ -19,7 +19,8 @@ from features.streaming import StreamingExtractor
 from service import protocol
 from service.encodings import decode_mono
 from service.streaming.accounting import SampleAccount
-from service.streaming.signal_checks import SignalChecker, check_header
+from service.streaming.byte_checks import ByteChecker
+from service.streaming.signal_checks import SignalChecker
 
 if TYPE_CHECKING:
     from models.store import Model
@@ -120,6 +121,9 @@ class Windower:
         self._config = config
         self._kind: Kind = kind
         self._grid = SampleGrid(client_rate=start.sample_rate, model_rate=config.sample_rate)
+        self._byte_checker = ByteChecker(
+            encoding=start.encoding, channels=start.channels, sample_rate=start.sample_rate
+        )
         self._checker = SignalChecker(start.sample_rate, every_s=warn_every)
         self._next = start.first_sample
         self._part = start.sample_rate // PARTS_PER_S
@@ -141,7 +145,7 @@ class Windower:
             else (self._next, memoryview(message))
         )
         samples = decode_mono(audio, encoding=self._start.encoding, channels=self._start.channels)
-        events: list[Event] = [] if self.account.received else [*check_header(audio, at=self._next)]
+        events: list[Event] = [*self._byte_checker.feed(audio, at=self._next)]
         events += self._skip_to(first)
         samples = samples[max(0, self._next - first) :]
         for at in range(0, len(samples), self._part):

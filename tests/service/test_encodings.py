@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from common.errors import InputError, Unprocessable
 from service.encodings import ENCODINGS, decode_mono, encode, frame_bytes
 
-STEPS = {"pcm_s16le": 1 / 32_768, "pcm_f32le": 0}
+STEPS = {"pcm_s16le": 1 / 32_768, "pcm_s24le": 2**-23, "pcm_s32le": 2**-31, "pcm_f32le": 0}
 """Quantisation step: a new encoding names its own here."""
 SAMPLES = arrays(np.float32, st.integers(0, 300), elements=st.floats(-1, 1, width=32))
 
