@@ -14,12 +14,14 @@ from rich.console import Group
 from rich.live import Live
 
 from common.console import console
+from common.errors import Busy
 from features.config import Samples
 from service.cli.stream_state import StreamState
 from service.cli.terminal_view import render
 from service.client import Client
 from service.client.events import Event, Lost
 from service.client.stream import RECONNECT_TIMEOUT_S, Stream
+from service.client.transport import Response
 
 FRAMES_PER_S = 10
 GRACE_S = 2.0
@@ -58,8 +60,8 @@ async def listen(
     report: called with each event, instead of showing the state on the terminal.
     """
     client = Client(options.url, options.token, authorities=options.authorities)
-    state = await _state_of(client, source, options)
     patience_s = math.inf if source.name == "mic" else RECONNECT_TIMEOUT_S
+    state = await _state_of(client, source, options, patience_s=patience_s)
     screen = nullcontext() if report else _screen(state)
     async with (
         client.stream(
@@ -146,8 +148,10 @@ def _stop_requested() -> asyncio.Event:
     return stopped
 
 
-async def _state_of(client: Client, source: Source, options: ListenOptions) -> StreamState:
-    described = await client.describe(options.model)
+async def _state_of(
+    client: Client, source: Source, options: ListenOptions, *, patience_s: float
+) -> StreamState:
+    described = await _described(client, options.model, patience_s=patience_s)
     return StreamState(
         source=source.name,
         rate=source.sample_rate,
@@ -155,6 +159,19 @@ async def _state_of(client: Client, source: Source, options: ListenOptions) -> S
         model=options.model,
         thresholds={label["name"]: label["threshold"] for label in described["labels"]},
     )
+
+
+async def _described(client: Client, model: str, *, patience_s: float) -> Response:
+    """Return the description of a model; wait for a server that is still loading. Raises Busy."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + patience_s
+    while True:
+        try:
+            return await client.describe(model)
+        except Busy as error:
+            if loop.time() >= end:
+                raise
+            await asyncio.sleep(error.retry_after)
 
 
 @asynccontextmanager

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import numpy as np
 
 from common.errors import InputError
 from features.config import Samples
+from features.resample import StreamingResampler
+from service.protocol import RATES
 
 CHUNKS_PER_S = 20
+STALLED_S = 5.0
+"""Seconds without a block after which a device counts as unplugged."""
+MAX_CHANNELS = 8
+"""Channels with which a device is tried that does not open in mono."""
 
 
 class Microphone:
-    """One input device at its own rate, mono."""
+    """One input device at its own rate, up to the highest that a stream may have, mono."""
 
     name = "mic"
     channels = 1
@@ -28,7 +34,10 @@ class Microphone:
             found = self._sounddevice.query_devices(self._device, "input")
         except (ValueError, self._sounddevice.PortAudioError) as error:
             raise InputError(f"no microphone ({error}); {self._choice()}") from error
-        self.sample_rate = int(found["default_samplerate"])
+        self._device_rate = int(found["default_samplerate"])
+        self.sample_rate = min(self._device_rate, RATES[1])
+        most = min(int(found.get("max_input_channels", 1)), MAX_CHANNELS)
+        self._more_channels = tuple(range(2, most + 1))
 
     async def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
         """Yield chunks, shape (n,), and whether the device lost sound before each.
@@ -39,23 +48,44 @@ class Microphone:
         captured: asyncio.Queue[tuple[Samples, bool]] = asyncio.Queue()
 
         def on_block(block: Samples, _count: int, _time: object, status: Any) -> None:
-            chunk = (np.array(block[:, 0]), bool(status.input_overflow))
+            chunk = (_mono(block), bool(status.input_overflow))
             loop.call_soon_threadsafe(captured.put_nowait, chunk)
 
-        try:
-            stream = self._sounddevice.InputStream(
-                samplerate=self.sample_rate,
-                blocksize=self.sample_rate // CHUNKS_PER_S,
-                device=self._device,
-                channels=1,
-                dtype="float32",
-                callback=on_block,
-            )
-        except self._sounddevice.PortAudioError as error:
-            raise InputError(f"the microphone cannot be opened: {error}") from error
+        stream, rate = self._open(on_block)
+        resampler = StreamingResampler(rate, self.sample_rate)
         with stream:
             while True:
-                yield await captured.get()
+                try:
+                    samples, lost = await asyncio.wait_for(captured.get(), STALLED_S)
+                except TimeoutError:
+                    raise InputError(
+                        f"the microphone gave no sound for {STALLED_S:g} s: was it unplugged?"
+                    ) from None
+                yield resampler.feed(samples), lost
+
+    def _open(self, on_block: Callable[..., None]) -> tuple[Any, int]:
+        """Return a stream and its rate: mono at the rate wanted, or as the device can."""
+        ways = dict.fromkeys(
+            (channels, rate)
+            for rate in (self.sample_rate, self._device_rate)
+            for channels in (1, *self._more_channels)
+        )
+        first = None
+        for channels, rate in ways:
+            try:
+                stream = self._sounddevice.InputStream(
+                    samplerate=rate,
+                    blocksize=rate // CHUNKS_PER_S,
+                    device=self._device,
+                    channels=channels,
+                    dtype="float32",
+                    callback=on_block,
+                )
+            except self._sounddevice.PortAudioError as error:
+                first = first or error
+            else:
+                return stream, rate
+        raise InputError(f"the microphone cannot be opened: {first}") from first
 
     def _choice(self) -> str:
         inputs = [
@@ -68,6 +98,13 @@ class Microphone:
             if inputs
             else "connect one, or use a sound file"
         )
+
+
+def _mono(block: Samples) -> Samples:
+    """Return a copy of a block as one channel: the louder one, because some are not connected."""
+    if block.shape[1] == 1:
+        return np.array(block[:, 0])
+    return np.array(block[:, int(np.argmax(np.sum(block * block, axis=0)))])
 
 
 def load() -> Any:

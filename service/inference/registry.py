@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from common.errors import Late, NotFound
+from common.errors import Busy, Late, NotFound
 from models.recent import RecentModels
 from models.store import Model, Store
 from service.inference.version_scanner import VersionScanner
@@ -51,7 +51,12 @@ class ModelRegistry:
         return self.models
 
     def find(self, name: str, version: str | None = None) -> Model:
-        """Return a model, loaded if needed. Raises NotFound, naming what there is."""
+        """Return a model, loaded if needed.
+
+        Raises NotFound, naming what there is; Busy until the models are loaded.
+        """
+        if not self._current:
+            raise Busy("the models are still being loaded")
         if name not in self._current:
             raise NotFound(f"no model {name!r:.80}; there is {', '.join(self.names)}")
         current = self._current[name]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from service.cli import microphone as module
 from service.cli.microphone import Microphone
 
 PACKAGE = """
@@ -120,3 +121,78 @@ async def test_blocks_come_as_they_are_captured_and_overflows_with_them(sounddev
             if len(got) == 4:
                 break
     assert got == [((800,), float(index), index == 2) for index in range(4)]
+
+
+async def taken(microphone, count):
+    got = []
+    async with aclosing(microphone.chunks()) as chunks:
+        async for samples, _ in chunks:
+            got.append(samples)
+            if len(got) == count:
+                break
+    return got
+
+
+def device(rate, channels):
+    return PACKAGE + (
+        f"DEVICES.append({{'name': 'USB', 'max_input_channels': {channels},"
+        f" 'default_samplerate': {rate}.0}})"
+    )
+
+
+def only_with(**needed):
+    """An InputStream that other settings than these do not open; channel 1 is the louder one."""
+
+    class Picky(InputStream):
+        def __init__(self, *, callback, blocksize, **settings):
+            if any(settings[name] != value for name, value in needed.items()):
+                raise sys.modules["sounddevice"].PortAudioError("Invalid number of channels")
+            super().__init__(callback=callback, blocksize=blocksize, **settings)
+            self.buffer = np.zeros((blocksize, settings["channels"]), np.float32)
+
+        def run(self):
+            for _ in range(4):
+                self.buffer[:, -1] = 0.5
+                self.callback(self.buffer, len(self.buffer), None, Flags(overflow=False))
+            while not self.over.is_set():
+                time.sleep(0.001)
+
+    return Picky
+
+
+async def test_a_device_that_opens_only_in_stereo_is_heard_by_its_louder_channel(sounddevice):
+    sounddevice(device(48_000, 2))
+    microphone = Microphone()
+    sys.modules["sounddevice"].InputStream = only_with(channels=2)
+    blocks = await taken(microphone, 4)
+    assert microphone.channels == 1
+    assert all(block.tolist() == [0.5] * 2_400 for block in blocks)
+
+
+async def test_a_device_that_opens_only_at_384_khz_is_resampled_to_what_streams_may_have(
+    sounddevice,
+):
+    sounddevice(device(384_000, 1))
+    microphone = Microphone()
+    sys.modules["sounddevice"].InputStream = only_with(samplerate=384_000)
+    samples = np.concatenate(await taken(microphone, 4))
+    assert microphone.sample_rate == 192_000
+    assert 0 <= 4 * 9_600 - len(samples) < 9_600
+    assert samples[2_000:-2_000] == pytest.approx(0.5, abs=0.01)
+
+
+async def test_a_device_that_opens_in_no_way_is_an_error_with_its_first_reason(sounddevice):
+    sounddevice(device(48_000, 2))
+    microphone = Microphone()
+    sys.modules["sounddevice"].InputStream = only_with(channels=3)
+    with pytest.raises(InputError, match="cannot be opened: Invalid number of channels"):
+        await taken(microphone, 1)
+
+
+async def test_a_device_that_gives_no_more_sound_is_an_error(sounddevice, monkeypatch):
+    sounddevice(device(48_000, 1))
+    monkeypatch.setattr(module, "STALLED_S", 0.05)
+    microphone = Microphone()
+    sys.modules["sounddevice"].InputStream = only_with(channels=1)
+    with pytest.raises(InputError, match="was it unplugged"):
+        await taken(microphone, 5)
