@@ -84,4 +84,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test check test-slow test-loaded fuzz chaos attack lint style bench train gpu clean
+.PHONY: help serve test check test-slow test-loaded fuzz chaos attack zoo lint style bench train gpu clean

@@ -129,7 +129,7 @@ def parse(data: bytes, at: int, info: bytes) -> Frame | None:
     block, rate = data[at + 2] >> 4, data[at + 2] & 15
     channels, bits = data[at + 3] >> 4, data[at + 3] >> 1 & 7
     first, place = _coded(data, at + 4)
-    if first < 0 or place + 5 > len(data):
+    if first < 0 or place + 5 > len(data) or rate == 15:
         return None
     samples = _BLOCKS.get(block, 0)
     if block in (6, 7):
