@@ -125,7 +125,7 @@ def _read(data: bytes, sample_rate: int, max_samples: int | None, notes: Notes) 
         decoder = _Decoder("WAV", sample_rate, max_samples, notes)
         decoder.read_file(pcm, None)
         return decoder.finish()
-    kind, segments = _opened(data, notes)
+    kind, segments = open_file(data, notes)
     decoder = _Decoder(kind, sample_rate, max_samples, notes)
     for segment in segments:
         decoder.read(segment)
@@ -134,7 +134,7 @@ def _read(data: bytes, sample_rate: int, max_samples: int | None, notes: Notes) 
 
 def seconds_of_bytes(data: bytes) -> float:
     """Return the length of a sound file without decoding it. Raises InputError."""
-    kind, segments = _opened(data, Notes())
+    kind, segments = open_file(data)
     total = 0.0
     for segment in segments:
         with _file_of(segment, kind) as file:
@@ -143,8 +143,9 @@ def seconds_of_bytes(data: bytes) -> float:
     return total
 
 
-def _opened(data: bytes, notes: Notes) -> tuple[str, list[Segment]]:
-    """Return the name of a file's kind, and its sound."""
+def open_file(data: bytes, notes: Notes | None = None) -> tuple[str, list[Segment]]:
+    """Return the name of a file's kind, and its sound. Raises InputError."""
+    notes = notes or Notes()
     if not data:
         raise InputError("the file is empty")
     data = kinds.without_tag(data)

@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Ctrl-C ends it. Exit codes: 0 success, 2 invalid arguments, 3 server not "
         "reachable, 4 rejected, or the source cannot be read.",
     )
-    parser.add_argument("source", metavar="SOURCE", help="mic, or a sound file")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="mic, a sound file, a FIFO, or - for stdin"
+    )
     parser.add_argument("--url", default="ws://127.0.0.1:8000", help="the server (%(default)s)")
     parser.add_argument(
         "--model", default="instruments", metavar="NAME", help="name of the model (%(default)s)"
@@ -103,9 +105,9 @@ def _source(asked: argparse.Namespace) -> Source:
         from service.cli.microphone import Microphone
 
         return Microphone(asked.device)
-    from service.cli.file_source import Playback
+    from service.cli.file_source import open_source
 
-    return Playback(Path(asked.source))
+    return open_source(asked.source)
 
 
 def _conclude(state: StreamState, *, plain: bool, picture: Path | None) -> None:

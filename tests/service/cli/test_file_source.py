@@ -1,13 +1,15 @@
-"""Files played at real speed."""
+"""Files played at real speed, and pipes."""
 
 import asyncio
+import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 from common.errors import InputError
-from service.cli.file_source import Playback
+from service.cli.file_source import Pipe, Playback
 from tests.service.conftest import noise, wav
 from tests.service.helpers.virtual_loop import on_virtual_loop
 
@@ -70,3 +72,58 @@ def test_an_invalid_sound_file_is_rejected_with_the_reason(tmp_path, name, reaso
     (tmp_path / "text.wav").write_text("hello")
     with pytest.raises(InputError, match=reason):
         Playback(tmp_path / name)
+
+
+def encoded(kind, subtype=None, channels=1, rate=48_000):
+    file = io.BytesIO()
+    samples = np.tile(noise(1)[:22_050, None], (1, channels))
+    soundfile.write(file, samples, rate, format=kind, subtype=subtype)
+    return file.getvalue()
+
+
+async def from_pipe(data):
+    pipe = Pipe(Path("-"), io.BytesIO(data))
+    chunks = [samples async for samples, _ in pipe.chunks()]
+    return pipe, np.concatenate(chunks)
+
+
+@pytest.mark.parametrize(
+    ("subtype", "channels"), [("PCM_16", 1), ("PCM_16", 2), ("PCM_32", 1), ("FLOAT", 2)]
+)
+async def test_wav_of_a_pipe_comes_as_it_is_whatever_its_sizes_say(subtype, channels):
+    data = encoded("WAV", subtype, channels)
+    expected = soundfile.read(io.BytesIO(data), dtype="float32")[0]
+    at = data.index(b"data") + 4
+    piped = data[:4] + b"\xff" * 4 + data[8:at] + b"\xff" * 4 + data[at + 4 :]
+    pipe, samples = await from_pipe(piped)
+    assert (pipe.name, pipe.sample_rate, pipe.channels) == ("stdin", 48_000, channels)
+    # Chunks after the sound of a file that states no size cannot be told from it.
+    np.testing.assert_allclose(samples[: len(expected)], expected, atol=1e-6)
+    assert len(samples) - len(expected) < 50
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype"), [("FLAC", None), ("OGG", "VORBIS"), ("WAV", "PCM_24")]
+)
+async def test_other_files_of_a_pipe_are_played_once_they_are_whole(kind, subtype, monkeypatch):
+    async def at_once(_seconds):
+        pass
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    _, samples = await from_pipe(encoded(kind, subtype))
+    assert len(samples) == 22_050
+
+
+def test_a_pipe_without_sound_is_an_error_of_one_line():
+    with pytest.raises(InputError, match="not a sound file"):
+        Pipe(Path("-"), io.BytesIO(b"hello, world" * 9))
+    with pytest.raises(InputError, match="empty"):
+        Pipe(Path("-"), io.BytesIO(b""))
+
+
+def test_a_file_of_two_streams_is_played_to_its_end(tmp_path):
+    path = tmp_path / "two.ogg"
+    path.write_bytes(2 * encoded("OGG", "VORBIS"))
+    source = Playback(path)
+    total = sum(len(block) for block in source._blocks(2_400))
+    assert total / source.sample_rate == pytest.approx(2 * 22_050 / 48_000, abs=0.01)
