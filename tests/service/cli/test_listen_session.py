@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from common.errors import InputError
-from service.cli.listen_session import ListenOptions, listen
+from common.errors import Busy, InputError
+from service.cli.listen_session import ListenOptions, _described, listen
 from tests.service.conftest import RATE, noise, tone
 from tests.service.helpers.proxy import proxied
 
@@ -71,3 +71,26 @@ async def test_a_lost_connection_is_in_the_stream_state(serve):
 
         board = await listen(Chunks(tone(6)), wish(url), report=tell)
     assert (board.windows, board.reconnects) == (8, 1)
+
+
+class Loading:
+    """A client of a server that is loading for some requests."""
+
+    def __init__(self, busy):
+        self.busy, self.asked = busy, 0
+
+    async def describe(self, model):
+        self.asked += 1
+        if self.asked <= self.busy:
+            error = Busy("the models are still being loaded")
+            error.retry_after = 0
+            raise error
+        return {"name": model}
+
+
+async def test_a_server_that_is_still_loading_is_waited_for_as_long_as_patience_lasts():
+    client = Loading(busy=3)
+    assert await _described(client, "toy", patience_s=60) == {"name": "toy"}
+    assert client.asked == 4
+    with pytest.raises(Busy, match="being loaded"):
+        await _described(Loading(busy=3), "toy", patience_s=0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.errors import NotFound
+from common.errors import Busy, NotFound
 from models.store import Store
 from service.inference.registry import ModelRegistry
 from service.inference.version_scanner import VersionScanner
@@ -20,6 +20,8 @@ def test_before_the_load_nothing_is_served(artefacts):
     store = Store(artefacts)
     registry = ModelRegistry(store, VersionScanner(store))
     assert (registry.names, registry.models, registry.served) == ([], [], {})
+    with pytest.raises(Busy, match="being loaded"):
+        registry.describe("toy")
 
 
 def test_the_current_version_is_found_by_name_and_another_by_number(registry):
