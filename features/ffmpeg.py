@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import selectors
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +18,7 @@ CPU_S = 60
 WALL_S = 120.0
 MEMORY_KIB = 2 * 2**20
 _READ = 1 << 20
+_CHECK_S = 0.2
 # The limits are set by a shell: between fork and exec of a process with threads nothing is safe.
 _LIMITED = 'ulimit -t "$1" && { ulimit -v "$2" 2>/dev/null || :; } && shift 2 && exec "$@"'
 
@@ -74,14 +77,22 @@ def _read_all(process: subprocess.Popen[bytes], notes: Notes, max_bytes: int) ->
     assert process.stdout is not None
     parts, size = list[bytes](), 0
     end = time.monotonic() + WALL_S
-    while part := process.stdout.read(_READ):
-        notes.check()
-        if time.monotonic() > end:
-            raise Late(f"ffmpeg did not end within {WALL_S:g} s")
-        parts.append(part)
-        size += len(part)
-        if size > max_bytes:
-            raise TooLarge(f"more than {max_bytes} bytes of sound")
+    with selectors.DefaultSelector() as ready:
+        ready.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            written = ready.select(_CHECK_S)
+            notes.check()
+            if time.monotonic() > end:
+                raise Late(f"ffmpeg did not end within {WALL_S:g} s")
+            if not written:
+                continue
+            part = os.read(process.stdout.fileno(), _READ)
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+            if size > max_bytes:
+                raise TooLarge(f"more than {max_bytes} bytes of sound")
     with suppress(subprocess.TimeoutExpired):
         process.wait(5)
     return b"".join(parts)

@@ -96,9 +96,12 @@ def parse(header: int) -> Frame | None:
     return Frame(size if kbits else 0, samples, hertz, 1 if mono else 2, layer, 4 + side, key)
 
 
-def find(data: bytes, at: int = 0, *, end: int | None = None) -> int:
+def find(data: bytes, at: int = 0, *, end: int | None = None, notes: Notes | None = None) -> int:
     """Return where MPEG frames begin, at or after a place; -1 if they do not."""
-    for match in _SYNC.finditer(data, at, len(data) if end is None else end):
+    signs = _SYNC.finditer(data, at, len(data) if end is None else end)
+    for count, match in enumerate(signs):
+        if notes:
+            notes.step(count)
         if _is_begin(data, match.start()):
             return match.start()
     return -1
@@ -147,7 +150,7 @@ def _is_begin(data: bytes, at: int) -> bool:
 
 def _walk(data: bytes, notes: Notes) -> list[Run]:
     runs: list[Run] = []
-    at = max(0, find(data))
+    at = max(0, find(data, notes=notes))
     total = 0
     while at < len(data):
         frame = frame_at(data, at)
@@ -192,7 +195,7 @@ def _skip(data: bytes, at: int, runs: list[Run], notes: Notes) -> int:
     if data[at] == 0:
         match = _NOT_ZERO.search(data, at)
         return match.start() if match else len(data)
-    place = find(data, at + 1)
+    place = find(data, at + 1, notes=notes)
     if place < 0:
         rest = data[at:]
         if not is_filling(rest):

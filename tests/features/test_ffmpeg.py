@@ -84,6 +84,19 @@ def test_the_check_stops_the_program(program):
         decode_sound(M4A, ffmpeg=True, check=check)
 
 
+def test_a_program_that_writes_nothing_is_stopped_too(program):
+    program("exec sleep 600")
+    calls = []
+
+    def check():
+        calls.append(1)
+        if len(calls) == 3:
+            raise Late("nobody waits")
+
+    with pytest.raises(Late, match="nobody waits"):
+        decode_sound(M4A, ffmpeg=True, check=check)
+
+
 def test_the_program_has_bounds_of_time_and_memory(program):
     folder = program('ulimit -t > "$(dirname "$0")/time"; ulimit -v > "$(dirname "$0")/memory"')
     with pytest.raises(UnsupportedMedia):
