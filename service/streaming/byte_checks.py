@@ -77,22 +77,23 @@ class ByteChecker:
         self._wanted = round(CHECKED_S * sample_rate) * frame_bytes(encoding, channels)
         self._parts: list[bytes] = []
         self._held = 0
-        self._done = False
+        self.done = False
+        """Whether nothing more is looked at."""
 
     def feed(self, audio: bytes | memoryview, *, at: int) -> list[Warn]:
         """Return the warnings that a message completes, its first sample with index `at`."""
-        if self._done or not len(audio):
+        if self.done or not len(audio):
             return []
         part = bytes(audio[: self._wanted - self._held])
         if not self._parts and (header := check_header(part, at=at)):
-            self._done = True
+            self.done = True
             return header
         self._parts.append(part)
         self._held += len(part)
         if self._held < self._wanted:
             return []
         data = b"".join(self._parts)
-        self._done = True
+        self.done = True
         self._parts.clear()
         detail = suspicion(data, encoding=self._encoding, channels=self._channels)
         return [Warn(kind="encoding", detail=detail, from_sample=at)] if detail else []

@@ -121,7 +121,7 @@ class Windower:
         self._config = config
         self._kind: Kind = kind
         self._grid = SampleGrid(client_rate=start.sample_rate, model_rate=config.sample_rate)
-        self._byte_checker = ByteChecker(
+        self._byte_checker: ByteChecker | None = ByteChecker(
             encoding=start.encoding, channels=start.channels, sample_rate=start.sample_rate
         )
         self._checker = SignalChecker(start.sample_rate, every_s=warn_every)
@@ -145,7 +145,11 @@ class Windower:
             else (self._next, memoryview(message))
         )
         samples = decode_mono(audio, encoding=self._start.encoding, channels=self._start.channels)
-        events: list[Event] = [*self._byte_checker.feed(audio, at=self._next)]
+        events: list[Event] = []
+        if self._byte_checker:
+            events += self._byte_checker.feed(audio, at=self._next)
+            if self._byte_checker.done:
+                self._byte_checker = None
         events += self._skip_to(first)
         samples = samples[max(0, self._next - first) :]
         for at in range(0, len(samples), self._part):
