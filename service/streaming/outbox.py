@@ -136,8 +136,8 @@ class Outbox:
         try:
             prediction = await (window.request or self._infer(window, window.tensor))
         except (Busy, Late) as error:
-            model = window.model.name if window.model else ""
-            self._gateway.load_shedder.record(time.monotonic(), model=model)
+            # Not counted for its model: what its queue rejects, `check_wait` sees for clips too.
+            self._gateway.load_shedder.record(time.monotonic())
             return self._drop(window, "overload" if isinstance(error, Busy) else "late")
         # The answer may have come in time and the event loop been late.
         if time.monotonic() > window.deadline:
