@@ -16,6 +16,7 @@ from features.containers.kinds import FFMPEG_SUFFIXES, SUFFIXES
 from features.decode import decode, seconds_of_bytes
 from features.resample import resample
 from training.common.labels import RATE
+from training.common.paths import is_hidden
 from training.recordings.collection import CollectionError
 
 if TYPE_CHECKING:
@@ -40,10 +41,8 @@ def below(root: Path) -> tuple[list[Path], list[Path]]:
     files, empty, seen = [], [], set()
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
-        here = [
-            Path(folder, name) for name in names if real not in seen and not name.startswith(".")
-        ]
+        folders[:] = [] if real in seen else [name for name in folders if not is_hidden(name)]
+        here = [Path(folder, name) for name in names if real not in seen and not is_hidden(name)]
         empty += [] if folders or names or real in seen else [Path(folder)]
         files += here
         seen.add(real)

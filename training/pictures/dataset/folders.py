@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from training.common.errors import MaterialError
 from training.common.given_parts import part_levels, part_named
+from training.common.paths import is_hidden
 from training.common.text_files import check_alike, check_name, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 SHOWN = 5
 """Names in a message; more are counted."""
 
@@ -198,10 +199,10 @@ def picture_files(root: Path) -> list[str]:
 
 def _files(root: Path) -> Iterator[str]:
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         below = Path(folder).relative_to(root).as_posix()
         prefix = "" if below == "." else f"{below}/"
-        yield from (prefix + name for name in sorted(names) if not name.startswith("."))
+        yield from (prefix + name for name in sorted(names) if not is_hidden(name))
 
 
 def _is_picture(path: str) -> bool:

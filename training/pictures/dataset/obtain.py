@@ -142,8 +142,10 @@ def _extract(archive: Path, draft: Path) -> None:
                 "not enough disk space"
             )
         for entry in entries:
+            # Some programs of Windows write backslashes.
+            entry.filename = entry.filename.replace("\\", "/")
             parts = PurePosixPath(entry.filename).parts
-            if ".." in parts or entry.filename.startswith("/"):
+            if ".." in parts or entry.filename.startswith("/") or ":" in "".join(parts[:1]):
                 raise MaterialError(f"{archive} holds {entry.filename!r}, a path outside of it")
             opened.extract(entry, draft)
 

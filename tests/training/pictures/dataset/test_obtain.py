@@ -98,3 +98,21 @@ def test_a_class_without_a_training_picture_is_told(pictures, tmp_path):
     check(pack, [0, 1])
     with pytest.raises(MaterialError, match="no training picture of disc"):
         check(pack, [0])
+
+
+def test_a_zip_with_backslashes_and_what_systems_add_is_read(tmp_path, encode, draw):
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        for number, label in enumerate(("cat", "dog")):
+            archive.writestr(f"{label}\\1.jfif", encode(draw(number), "JPEG"))
+            archive.writestr(f"{label}\\Thumbs.db", b"x")
+    found = obtain(recipe(tmp_path / "w.zip", tmp_path), stage)
+    assert sorted(picture.path for picture in found.pictures) == ["cat/1.jfif", "dog/1.jfif"]
+    assert not found.unread
+
+
+@pytest.mark.parametrize("name", ["..\\1.png", "\\1.png", "C:\\cat\\1.png"])
+def test_a_zip_with_backslashes_out_of_it_is_refused(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        archive.writestr(name, b"x")
+    with pytest.raises(MaterialError, match="a path outside of it"):
+        unzip(tmp_path / "w.zip", tmp_path / "cache")
