@@ -73,6 +73,7 @@ async def test_versions_come_and_go_under_many_live_streams(
 ):
     folder = copied(artefacts, tmp_path)
     command = ["-m", "service.cli.main", "serve", "--port", 0, "--artefacts", folder]
+    command += ["--set", "load_timeout=300"]
     if several:
         command += [
             "--gateways",
@@ -109,7 +110,7 @@ async def test_versions_come_and_go_under_many_live_streams(
                 server.until, "version rejected model=toy version=4", times=2 if several else 1
             )
             async with session.post(f"{url}/v1/models/toy/load", json={"version": "1"}) as answer:
-                assert answer.status == 200
+                assert answer.status == 200, await answer.text()
             await heard_by_all("1")
             put(folder, 5, of=folder / "toy" / "2")
             await heard_by_all("5")

@@ -24,8 +24,13 @@ from service.settings import Settings
 from tests.service.helpers.redis_server import start_redis
 
 RATE = 22_050
-PATIENT = {"window_deadline": 60.0, "clip_deadline": 60.0, "max_waiting": 64}
-"""Settings of a server that gives up no window because the machine has other work."""
+PATIENT = {
+    "window_deadline": 60.0,
+    "clip_deadline": 60.0,
+    "max_waiting": 64,
+    "load_timeout": 300.0,
+}
+"""Settings of a server that gives up no window and no version on a machine with other work."""
 COMMON = {
     "task": "multi-label",
     "report": "# Toy\n",
