@@ -112,11 +112,10 @@ def check(table: Table, recipe: SoundsRecipe) -> None:
             f"{len(rows)} training windows: at least {least} are needed; add recordings"
         )
     on = np.asarray(table.labels[rows]).sum(axis=0)
-    for name, count in zip(table.names, on.tolist(), strict=True):
+    for count, name in sorted(zip(on.tolist(), table.names, strict=True)):
         if not count:
             raise CollectionError(
-                f"label {name!r} is on in no training window: add recordings of it, "
-                f"or lower windows.share ({table.about['rule']})"
+                f"label {name!r} is on in no training window: {_why(table, name)}"
             )
         if count == len(rows):
             raise CollectionError(
@@ -124,6 +123,19 @@ def check(table: Table, recipe: SoundsRecipe) -> None:
                 f"so there is nothing to distinguish it from: "
                 f"add recordings of something else, or of background (collection.background)"
             )
+
+
+def _why(table: Table, name: str) -> str:
+    """Return why a label is on in no training window, and what to do."""
+    elsewhere = np.flatnonzero(np.asarray(table.labels)[:, table.names.index(name)])
+    if not len(elsewhere):
+        return f"add recordings of it, or lower windows.share ({table.about['rule']})"
+    sources = sorted({table.sources[group] for group in np.asarray(table.groups)[elsewhere]})
+    parts = sorted({PARTS[part] for part in np.asarray(table.parts)[elsewhere]})
+    return (
+        f"all of its recordings are of {', '.join(sources[:3])}{' ...' * (len(sources) > 3)}, in "
+        f"the {' and '.join(parts)} part; add recordings of it from {len(PARTS)} sources or more"
+    )
 
 
 def train(recipe: SoundsRecipe, model: str, table: Table, stage: Stage) -> Candidate:

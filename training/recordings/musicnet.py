@@ -8,9 +8,12 @@ instrument as a General MIDI program counted from 1.
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from training.common.errors import MaterialError
+from training.common.text_files import read_text
 from training.notes.sheet_music import PROGRAMS
 from training.recordings.audio import MUSICNET_RATE, seconds_of
 from training.recordings.collection import Clip, CollectionError, Interval, Problem, merge
@@ -64,7 +67,7 @@ def recordings(path: Path, spec: CollectionSpec) -> Iterator[Found]:
 def _sources(metadata: Path | None, group: tuple[str, ...]) -> Sources:
     table: dict[str, str] = {}
     if metadata:
-        with metadata.open(newline="", encoding="utf-8", errors="replace") as file:
+        with io.StringIO(read_text(metadata), newline="") as file:
             reader = csv.DictReader(file)
             if missing := {"id", *group} - set(reader.fieldnames or ()):
                 raise CollectionError(f"{metadata}: no column {', '.join(sorted(missing))}")
@@ -96,12 +99,12 @@ def _wav(path: Path, labels: Path, sources: Sources, part: str) -> Found:
     try:
         found = clip(path, "", seconds_of(path), _notes(table), sources(path.stem))
         return replace(found, part=part)
-    except CollectionError as error:
+    except MaterialError as error:
         return Problem(path, str(error))
 
 
 def _notes(table: Path) -> Notes:
-    with table.open(newline="", encoding="utf-8", errors="replace") as file:
+    with io.StringIO(read_text(table), newline="") as file:
         reader = csv.DictReader(file)
         if missing := set(HEADER) - set(reader.fieldnames or ()):
             raise CollectionError(f"{table.name} has no column {', '.join(sorted(missing))}")

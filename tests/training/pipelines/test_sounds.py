@@ -291,3 +291,13 @@ def test_the_recipe_for_musicnet_is_that_of_the_original_work():
     )
     assert len(recipe.augment.variants) == 9
     assert load("musicnet", ["augment.variants="]).augment.variants == ()
+
+
+def test_a_label_of_one_source_says_where_its_recordings_went(tmp_path, write_sound, capsys):
+    for player, label in (("anna", "flute"), ("ben", "cello"), ("clara", "horn")):
+        for number in range(4):
+            write_sound(tmp_path / "c" / player / label / f"{number}.wav", 200 + 90 * number)
+    assert main(["sounds", *words(["collection.path=c", *QUICK])]) == 1
+    said = capsys.readouterr().err
+    assert "is on in no training window: all of its recordings are of " in said
+    assert "add recordings of it from 3 sources or more" in said
