@@ -180,7 +180,9 @@ def _calibrate(
     rows = table.rows("valid")
     if not len(rows):
         return np.full(len(table.names), 0.5, np.float32), {}
-    floors = noise_floors(fitted, KINDS[model], table.config, quiet=recipe.quiet)
+    floors = (
+        noise_floors(fitted, KINDS[model], table.config, quiet=recipe.quiet) if recipe.quiet else 0
+    )
     by_source = _evaluate(fitted, model, table, rows)
     chosen = leave_one_out.thresholds(by_source, quiet=recipe.quiet)
     thresholds = np.minimum(np.ceil(1e4 * np.maximum(chosen, floors)) / 1e4, 1).astype(np.float32)

@@ -266,7 +266,7 @@ def small_musicnet(tmp_path, write_sound):
 
 
 def test_the_recipe_for_musicnet_is_one_command(small_musicnet, capsys):
-    changes = [f"collection.path={small_musicnet}", "forest.trees=20", "cache=cache"]
+    changes = [f"collection.path={small_musicnet}", "forest.trees=20", "cache=cache", "quiet=0"]
     assert main(["musicnet", *words(changes), "--out", "out"]) == 0
     assert "train: 5 sources: Bach | Piece" in capsys.readouterr().out
     model = Store(Path("out")).load("musicnet")
