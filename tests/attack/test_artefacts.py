@@ -7,7 +7,7 @@ from collections import Counter
 import aiohttp
 
 from tests.attack.conftest import ATTACKS, attacked, still_works
-from tests.attack.mutations import spoil
+from tests.fuzz.mutation import mutated
 from tests.service.helpers.versions import put
 
 FILES = ("manifest.json", "model.onnx", "golden.npz", "report.md")
@@ -28,7 +28,9 @@ def spoilt_version(chance, folder, version):
     elif chance.random() < 0.1:
         path.unlink()
     else:
-        path.write_bytes(spoil(chance, path.read_bytes(), [path.read_bytes()]))
+        path.write_bytes(
+            mutated(chance, path.read_bytes(), [path.read_bytes()], chance.randint(1, 4))
+        )
 
 
 async def test_spoilt_artefacts(folder, chance, told, tmp_path):

@@ -5,7 +5,8 @@ from collections import Counter
 import aiohttp
 
 from tests.attack.conftest import ATTACKS, attacked, check_response, still_works
-from tests.attack.mutations import pictures, sounds, spoil
+from tests.attack.files import pictures, sounds
+from tests.fuzz.mutation import mutated
 
 TYPES = ("", "audio/wav", "image/png", "text/plain", "application/json", "multipart/form-data",
          "multipart/form-data; boundary=x", "a/b; charset=\xff",
@@ -24,16 +25,16 @@ async def test_spoilt_bodies(folder, chance, told):
         async with aiohttp.ClientSession() as http:
             for at in range(ATTACKS):
                 model = chance.choice(("toy", "toy-net", "colours", "places"))
-                body = spoil(
-                    chance, chance.choice(seeds[model] if chance.random() < 0.9 else files), files
-                )
+                file = chance.choice(seeds[model] if chance.random() < 0.9 else files)
+                body = mutated(chance, file, files, chance.randint(1, 4))
                 query = chance.choice(QUERIES) if chance.random() < 0.2 else ""
                 url = f"{address}/v1/models/{model}/classify{query}"
                 kind = chance.choice(TYPES) if chance.random() < 0.2 else ""
                 headers = {"Content-Type": kind} if kind else {}
                 if kind == "multipart/form-data; boundary=x" and at % 2:
                     head = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
-                    body = spoil(chance, head, files) + body + b"\r\n--x--\r\n"
+                    spoilt = mutated(chance, head, files, chance.randint(1, 4))
+                    body = spoilt + body + b"\r\n--x--\r\n"
                 async with http.post(url, data=body, headers=headers) as response:
                     counts[await check_response(response)] += 1
                 if at % 100 == 0:

@@ -22,10 +22,16 @@ MOST = 2**16
 def made(target, seed, number, seeds):
     """Input `number` of a target: one of its seeds, after none to eight mutations."""
     rng = random.Random(f"{target}/{seed}/{number}")
-    data = bytearray(rng.choice(seeds))
-    for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 5, 8))):
-        rng.choice(MUTATIONS)(rng, data, seeds)
-    return bytes(data[:MOST])
+    count = rng.choice((0, 1, 1, 1, 2, 2, 3, 5, 8))
+    return mutated(rng, rng.choice(seeds), seeds, count)[:MOST]
+
+
+def mutated(rng, data, seeds, count):
+    """Bytes after so many mutations; seeds: to take parts from."""
+    changed = bytearray(data)
+    for _ in range(count):
+        rng.choice(MUTATIONS)(rng, changed, seeds)
+    return bytes(changed)
 
 
 def _place(rng, data):
