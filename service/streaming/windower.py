@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from models.store import Model
     from service.inference.gateway import Prediction
 
-PARTS_PER_S = 1
-"""Longer messages are processed in parts, so that other streams get their turn."""
-BUFFERED_S = 1.0
-"""Seconds of sound up to which messages that complete no window are buffered: each call has a fixed
-cost."""
+PART_S = 1.5
+"""Seconds of sound in which longer messages are processed, so that other streams get their turn."""
 GATHERED_S = 1.0
 """Seconds of sound that wait for a turn at most."""
 MAX_LAG_S = 0.12
@@ -126,11 +123,8 @@ class Windower:
         )
         self._checker = SignalChecker(start.sample_rate, every_s=warn_every)
         self._next = start.first_sample
-        self._part = start.sample_rate // PARTS_PER_S
-        self._max_buffered = round(BUFFERED_S * start.sample_rate)
+        self._part = round(PART_S * start.sample_rate)
         self._max_gathered = round(GATHERED_S * start.sample_rate)
-        self._chunks: list[Samples] = []
-        self._buffered = 0
         self._restart(start.first_sample)
 
     def feed(self, message: bytes) -> Iterator[list[Event]]:
@@ -153,7 +147,7 @@ class Windower:
         events += self._skip_to(first)
         samples = samples[max(0, self._next - first) :]
         for at in range(0, len(samples), self._part):
-            yield events + self._buffer(samples[at : at + self._part])
+            yield events + self._process(samples[at : at + self._part])
             events = []
         if events:
             yield events
@@ -178,12 +172,11 @@ class Windower:
 
     def finish(self) -> list[Event]:
         """Return the windows that the end completes. Samples that fill no window are the tail."""
-        return [*self._process(), *self._windows(self._resampler.finish())]
+        return list(self._windows(self._resampler.finish()))
 
     def release(self) -> None:
         """Free the large buffers; nothing can be fed afterwards."""
         del self._resampler, self._extractor, self._checker
-        self._chunks.clear()
 
     def _restart(self, first_sample: int) -> None:
         """Begin at a sample; no window holds samples from before it."""
@@ -213,22 +206,10 @@ class Windower:
         self._restart(first)
         return events
 
-    def _buffer(self, samples: Samples) -> list[Event]:
-        """Buffer samples; process them as soon as they are many or can complete a window."""
-        self._chunks.append(samples)
-        self._buffered += len(samples)
+    def _process(self, samples: Samples) -> list[Event]:
+        warnings = self._checker.feed(samples, at=self._next)
         self._next += len(samples)
         self.account.received += len(samples)
-        due = self._buffered >= self._max_buffered or self._next >= self._due
-        return self._process() if due else []
-
-    def _process(self) -> list[Event]:
-        if not self._chunks:
-            return []
-        samples = self._chunks[0] if len(self._chunks) == 1 else np.concatenate(self._chunks)
-        self._chunks.clear()
-        self._buffered = 0
-        warnings = self._checker.feed(samples, at=self._next - len(samples))
         events: list[Event] = [*warnings, *self._windows(self._resampler.feed(samples))]
         self._due = self._needed(self._extractor.due)
         return events
