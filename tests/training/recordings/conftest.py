@@ -20,10 +20,11 @@ def sound(hertz, seconds, rate=22_050, seed=0):
 
 def write(path, hertz=440.0, seconds=3.0, rate=22_050):
     path.parent.mkdir(parents=True, exist_ok=True)
-    # No two files alike, as no two recordings are.
-    sf.write(
-        path, sound(hertz, seconds, rate, seed=zlib.crc32("/".join(path.parts[-3:]).encode())), rate
-    )
+    # No two files alike, as no two recordings are; but alike in every run, wherever it writes.
+    names = [
+        name for name in path.parts[-3:] if not name.startswith(("pytest-", "popen-", "test_"))
+    ]
+    sf.write(path, sound(hertz, seconds, rate, seed=zlib.crc32("/".join(names).encode())), rate)
     return path
 
 
