@@ -27,18 +27,21 @@ def lists_in(folder: Path) -> list[Path]:
     return found if "train" in parts and len(parts) > 1 else []
 
 
-def read_parts(path: Path) -> dict[str, str]:
+def read_parts(path: Path, *, encoding: str = "") -> dict[str, str]:
     """Return part by path, as a CSV file (path, part) or the lists in a folder have it.
 
-    Raises MaterialError for a file in two parts, an unknown part and lists that are not there.
+    encoding: as for `read_text`. Raises MaterialError for a file in two parts, an unknown part and
+    lists that are not there.
     """
     if path.is_dir():
         found = lists_in(path)
         if not found:
             raise MaterialError(f"{path} holds no train.txt beside val.txt or test.txt")
-        entries: Iterable[tuple[str, str, str]] = (one for each in found for one in _listed(each))
+        entries: Iterable[tuple[str, str, str]] = (
+            one for each in found for one in _listed(each, encoding)
+        )
     elif path.is_file():
-        entries = _rows(path)
+        entries = _rows(path, encoding)
     else:
         raise MaterialError(f"split.given: no file or folder {path}")
     parts: dict[str, str] = {}
@@ -48,14 +51,15 @@ def read_parts(path: Path) -> dict[str, str]:
     return parts
 
 
-def _listed(path: Path) -> Iterable[tuple[str, str, str]]:
-    for number, line in enumerate(lines(read_text(path)), 1):
+def _listed(path: Path, encoding: str) -> Iterable[tuple[str, str, str]]:
+    for number, line in enumerate(lines(read_text(path, encoding=encoding)), 1):
         if name := line.strip().strip('"'):
             yield f"{path}, line {number}", _plain(name), part_named(path.stem)
 
 
-def _rows(path: Path) -> Iterable[tuple[str, str, str]]:
-    for row in read_rows(path, COLUMNS, needed=("path", "part"), aliases=ALIASES):
+def _rows(path: Path, encoding: str) -> Iterable[tuple[str, str, str]]:
+    needed = ("path", "part")
+    for row in read_rows(path, COLUMNS, needed=needed, aliases=ALIASES, encoding=encoding):
         where, named = f"{path}, line {row.line}", row.cells.get("part", "")
         part = part_named(named)
         if row.problem:

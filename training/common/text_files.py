@@ -120,7 +120,13 @@ def read_rows(
         found, skipped = found[1:], skipped + 1
     separator = max(SEPARATORS, key=lambda mark: _fit(found[0], mark, columns, aliases or {}))
     names = _names(found[0], separator, aliases or {})
-    _check_header(path, found[0], names, separator, columns, needed)
+    _check_header(
+        f"{path}, line {skipped + 1} ({found[0][:80]!r}, read as separated by "
+        f"{SEPARATORS[separator]})",
+        names,
+        columns,
+        needed,
+    )
     reader = csv.reader((line + "\n" for line in found[1:]), delimiter=separator)
     last = 0
     try:
@@ -145,14 +151,8 @@ def _fit(head: str, mark: str, columns: Collection[str], aliases: Mapping[str, s
 
 
 def _check_header(
-    path: Path,
-    head: str,
-    names: list[str],
-    separator: str,
-    columns: Collection[str],
-    needed: Collection[str],
+    where: str, names: list[str], columns: Collection[str], needed: Collection[str]
 ) -> None:
-    where = f"{path}, line 1 ({head[:80]!r}, read as separated by {SEPARATORS[separator]})"
     if not set(names) & set(columns):
         raise MaterialError(f"{where}: no header; it names the columns {_all(columns)}")
     if missing := sorted(set(needed) - set(names)):

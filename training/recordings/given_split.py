@@ -58,8 +58,10 @@ def _given(collection: Collection, recipe: SoundsRecipe) -> tuple[Sequence[Clip]
     clips = collection.clips
     if given == NONE:
         return clips, ""
-    if given not in ("", OWN) or lists_in(root):
-        return _by_lists(clips, Path(given).expanduser() if given else root, root)
+    if given not in ("", OWN):
+        return _by_lists(recipe, clips, Path(given).expanduser(), root)
+    if lists_in(root):
+        return _by_lists(recipe, clips, root, root)
     own = any(clip.part for clip in clips)
     if given == OWN and not own:
         raise CollectionError(
@@ -72,15 +74,16 @@ def _given(collection: Collection, recipe: SoundsRecipe) -> tuple[Sequence[Clip]
     return clips, f"as {root.name} has it"
 
 
-def _by_lists(clips: Sequence[Clip], lists: Path, root: Path) -> tuple[Sequence[Clip], str]:
+def _by_lists(
+    recipe: SoundsRecipe, clips: Sequence[Clip], lists: Path, root: Path
+) -> tuple[Sequence[Clip], str]:
     folder = (root if root.is_dir() else root.parent).absolute()
     at = [number for number, clip in enumerate(clips) if folder in clip.path.parents]
     paths = [clips[number].path.relative_to(folder).as_posix() for number in at]
     try:
         unique = sorted(set(paths))
-        found = dict(
-            zip(unique, parts_of(unique, read_parts(lists), where=str(lists)), strict=True)
-        )
+        listed = read_parts(lists, encoding=recipe.collection.encoding)
+        found = dict(zip(unique, parts_of(unique, listed, where=str(lists)), strict=True))
     except MaterialError as error:
         raise CollectionError(str(error)) from error
     parted = list(clips)

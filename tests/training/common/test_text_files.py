@@ -77,6 +77,7 @@ def test_rows_with_more_or_fewer_cells_are_problems_of_their_line(tmp_path, row)
         ("", "is empty"),
         ("\n \n", "is empty"),
         ("1.wav,flute\n", "no header; it names the columns path, labels, start"),
+        ("sep=;\npath;x\n", "line 2 .*: no column labels"),
         ("path;start\n", "no column labels.*|separated by semicolons"),
         ("path,labels,colour\n", "unknown column colour"),
         ("path,labels,Path\n", "column path twice"),

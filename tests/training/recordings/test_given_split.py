@@ -104,6 +104,7 @@ def test_lists_beside_the_labels_are_the_split(tmp_path, write_sound):
         for label in ("a", "b")
         for n, name in enumerate(("train", "valid", "test"))
     }
+    assert parts(tmp_path, "split.given=own")[1] == part
     (tmp_path / "test.txt").write_text("a/2.wav\n")
     with pytest.raises(CollectionError, match=r"1 clips are in no part, the first: .*2\.wav"):
         parts(tmp_path)
@@ -123,6 +124,25 @@ def test_a_list_of_its_own_place_and_a_column_name_parts(tmp_path, write_sound):
     labels, column = parts(tmp_path / "c" / "list.csv", kind="csv")
     assert labels == ("x", "y")
     assert column == part
+
+
+@pytest.mark.parametrize("lists", ["train.txt", "mine.csv"])
+def test_lists_are_read_in_the_encoding_of_the_collection(tmp_path, write_sound, lists):
+    sounds(tmp_path, write_sound, "flöte/1.wav", "flöte/2.wav", "horn/1.wav", "horn/2.wav")
+    trained, tested = "flöte/1.wav\nhorn/1.wav\n", "flöte/2.wav\nhorn/2.wav\n"
+    given = "split.given=own"
+    if lists == "train.txt":
+        (tmp_path / "train.txt").write_text(trained, encoding="cp1252")
+        (tmp_path / "test.txt").write_text(tested, encoding="cp1252")
+    else:
+        rows = trained.replace("\n", ",train\n") + tested.replace("\n", ",test\n")
+        (tmp_path / lists).write_text("path,part\n" + rows, encoding="cp1252")
+        given = f"split.given={tmp_path / lists}"
+    changes = (given, "split.shares=[0.5, 0.0, 0.5]")
+    _, part = parts(tmp_path, *changes, "collection.encoding=cp1252")
+    assert (part["flöte/1.wav"], part["flöte/2.wav"]) == ("train", "test")
+    with pytest.raises(CollectionError, match=r"collection\.encoding=cp1252"):
+        parts(tmp_path, *changes)
 
 
 def test_musicnets_own_parts_are_used_when_they_are_asked_for(musicnet):

@@ -117,7 +117,7 @@ def manifest_metrics(result: Result) -> Metrics:
         tests.setdefault(test.name, {})[test.test_set] = metrics.measure(
             test.scores, test.labels, top=result.recipe.top
         )
-    first = [next(iter(questions.values())) for questions in tests.values()]
+    first = [next(iter(sets.values())) for sets in tests.values()]
     mean = {
         key: float(np.mean([figures[key] for figures in first]))
         for key in first[0]
