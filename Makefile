@@ -31,7 +31,7 @@ test-slow: .venv/dev .venv/kernels  ## the tests that take minutes, or sound fon
 test-loaded: .venv/dev .venv/kernels .venv/librosa  ## the tests ten times (ROUNDS=10) beside two busy processes
 	tools/loaded $(ROUNDS) $(PYTEST) -q
 
-fuzz: .venv/dev .venv/kernels  ## a million inputs (N=1e6) that mean harm, for every reader of bytes; SEED=1
+fuzz: .venv/dev .venv/kernels  ## a million mutated inputs (N=1e6) for every reader of bytes; SEED=1
 	$(BIN)/python -m tests.fuzz --inputs $(N) --seed $(SEED)
 
 chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times over (ROUNDS=10)
@@ -39,6 +39,9 @@ chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times ove
 
 attack: .venv/dev .venv/kernels  ## hostile files, streams, headers, artefacts and Redis, 5,000 of each (ATTACKS=5000 SEED=1)
 	ATTACKS=$(ATTACKS) SEED=$(SEED) $(BIN)/python -m pytest tests/attack tests/service/api/test_hostile_headers.py
+
+zoo: .venv/dev .venv/kernels  ## decode a thousand sound files of every kind, whole and damaged; counts by outcome
+	$(BIN)/python -m tests.zoo
 
 lint: style  ## ruff and mypy --strict
 	tools/with-types true
