@@ -10,7 +10,7 @@ import argparse
 import os
 import shlex
 import sys
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from benchmarks import load, measure, schedule, server_process, streams
@@ -49,29 +49,44 @@ def main(argv: list[str]) -> int:
 
 def attempt(count: int, given: argparse.Namespace) -> dict[str, Any]:
     """Return how `count` streams fared, and whether that was good."""
-    stream_load = streams.Load(
-        streams=count,
-        seconds=given.seconds,
-        hop=given.hop,
-        sample_rate=given.sample_rate,
-        chunk=given.chunk,
-        ramp=count / OPENINGS,
-        model=given.model,
-    )
-    with ExitStack() as stack:
-        where = (
-            (given.url, 0)
-            if given.url
-            else stack.enter_context(
-                server_process.served(shlex.split(given.serve), through_redis=given.redis)
-            )
-        )
-        report = load.run(*where, clip_load=None, stream_load=stream_load)
+    with server(given) as where:
+        report = load.run(*where, clip_load=None, stream_load=load_of(count, given))
     if not report["streams"]["expected"] and not report["streams"]["failed"]:
         raise TimbreError(
             f"no window of the model fits into {given.seconds:g} s: increase --seconds"
         )
     return evaluate(report)
+
+
+def load_of(count: int, given: argparse.Namespace) -> streams.Load:
+    """Return the load of so many streams, with the sound of the command line."""
+    return streams.Load(
+        streams=count,
+        seconds=given.seconds,
+        hop=given.hop,
+        sample_rate=given.sample_rate,
+        chunk=given.chunk,
+        ramp=count / given.openings,
+        model=given.model,
+    )
+
+
+def server(given: argparse.Namespace) -> AbstractContextManager[tuple[str, int]]:
+    """Give address and process id (0 of one that was named) of the command line's server."""
+    if given.url:
+        return nullcontext((given.url, 0))
+    return server_process.served(shlex.split(given.serve), through_redis=given.redis)
+
+
+def add_openings(parser: argparse.ArgumentParser) -> None:
+    """Add the option that `load_of` needs beside those of a server and a sound."""
+    parser.add_argument(
+        "--openings",
+        type=measure.within(1, 10**5),
+        default=OPENINGS,
+        metavar="N",
+        help=f"streams opened a second ({OPENINGS:g})",
+    )
 
 
 def evaluate(report: dict[str, Any]) -> dict[str, Any]:
@@ -108,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench capacity", description=__doc__)
     load.add_server(parser, options=f"--gateways {os.cpu_count() or 1}")
     load.add_sound(parser, seconds=10.0, hop=1.0)
+    add_openings(parser)
     count = measure.within(1, 10**5, int)
     parser.add_argument(
         "--start", type=count, default=125, metavar="N", help="first number tried (125)"

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
-from contextlib import ExitStack
 from typing import Any
 
 from rich.table import Table
 
-from benchmarks import capacity, load, measure, schedule, server_process, streams
+from benchmarks import capacity, load, measure, schedule
 from common.console import EscapingConsole, console
 from common.strict_json import to_json
 
@@ -81,9 +79,9 @@ def _capacity(given: argparse.Namespace, out: EscapingConsole) -> int:
 def _step(
     most: int, factor: float, given: argparse.Namespace, out: EscapingConsole
 ) -> dict[str, Any]:
-    stream_load = _load_of(max(1, round(factor * most)), given)
-    with ExitStack() as stack:
-        report = load.run(*_server(given, stack), clip_load=None, stream_load=stream_load)
+    stream_load = capacity.load_of(max(1, round(factor * most)), given)
+    with capacity.server(given) as where:
+        report = load.run(*where, clip_load=None, stream_load=stream_load)
     row = row_of(report, factor)
     out.print(", ".join(f"{name} {_cell(row[key])}" for key, name in COLUMNS.items()))
     return row
@@ -136,31 +134,12 @@ def shortfalls(row: dict[str, Any], carried_per_s: float) -> list[str]:
 
 def _recovery(most: int, given: argparse.Namespace) -> float:
     """Return for how many seconds windows are dropped after the load went from 2 C to C/2."""
-    stream_load = _load_of(2 * most, given)
+    stream_load = capacity.load_of(2 * most, given)
     stream_load.longer, stream_load.extra = max(1, most // 2), RECOVERY_S
-    with ExitStack() as stack:
-        tally = load.tally_of(_server(given, stack)[0], stream_load)
+    with capacity.server(given) as (url, _):
+        tally = load.tally_of(url, stream_load)
     most_ended = stream_load.ramp + stream_load.seconds
     return max(0.0, max(tally.drop_times, default=0.0) - most_ended)
-
-
-def _load_of(count: int, given: argparse.Namespace) -> streams.Load:
-    return streams.Load(
-        streams=count,
-        seconds=given.seconds,
-        hop=given.hop,
-        sample_rate=given.sample_rate,
-        chunk=given.chunk,
-        ramp=count / given.openings,
-        model=given.model,
-    )
-
-
-def _server(given: argparse.Namespace, stack: ExitStack) -> tuple[str, int]:
-    if given.url:
-        return given.url, 0
-    served = server_process.served(shlex.split(given.serve), through_redis=given.redis)
-    return stack.enter_context(served)
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
@@ -192,13 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         "--start", type=count, default=250, metavar="N", help="first number tried for C (250)"
     )
     parser.add_argument("--precision", type=share, default=0.1, metavar="SHARE", help="of C (0.1)")
-    parser.add_argument(
-        "--openings",
-        type=measure.within(1, 10**5),
-        default=capacity.OPENINGS,
-        metavar="N",
-        help=f"streams opened a second ({capacity.OPENINGS:g})",
-    )
+    capacity.add_openings(parser)
     parser.add_argument(
         "--factors",
         type=_factors,

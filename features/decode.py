@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from common.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
+from common.errors import TooLarge, Unprocessable, UnsupportedMedia
 from features.config import Samples
 from features.containers import kinds
 from features.containers.notes import Doubt, Notes, Segment
@@ -91,13 +91,9 @@ def decode_sound(
     (more than `max_seconds` or `max_samples`, by its header or as decoded), Unprocessable (no
     samples, NaN or levels far beyond [-1, 1], rate or channels out of range).
     """
-
-    def read(notes: Notes, data: bytes) -> Sound:
-        return _read(data, sample_rate, max_samples, notes)
-
     notes = Notes(partial=partial, max_seconds=max_seconds, check=check)
     try:
-        return read(notes, data)
+        return _read(data, sample_rate, max_samples, notes)
     except UnsupportedMedia:
         if not ffmpeg:
             raise
@@ -105,7 +101,7 @@ def decode_sound(
         wav = _by_ffmpeg(data, again, max_samples)
         if wav is None:
             raise
-        return read(again, wav)
+        return _read(wav, sample_rate, max_samples, again)
 
 
 def _by_ffmpeg(data: bytes, notes: Notes, max_samples: int | None) -> bytes | None:
@@ -113,6 +109,7 @@ def _by_ffmpeg(data: bytes, notes: Notes, max_samples: int | None) -> bytes | No
     # Imported here: few servers run a program.
     from features import ffmpeg
 
+    data = kinds.without_tag(data)
     kind = kinds.sniff(data)
     if not ffmpeg.program() or not kind.demuxer:
         return None
@@ -146,8 +143,6 @@ def seconds_of_bytes(data: bytes) -> float:
 def open_file(data: bytes, notes: Notes | None = None) -> tuple[str, list[Segment]]:
     """Return the name of a file's kind, and its sound. Raises InputError."""
     notes = notes or Notes()
-    if not data:
-        raise InputError("the file is empty")
     data = kinds.without_tag(data)
     kind = kinds.sniff(data)
     if kind.reader is None:

@@ -173,9 +173,14 @@ def _check_pixels(bare: Bare, config: PictureConfig, max_pixels: int) -> None:
 
 def _drafted(bare: Bare, config: PictureConfig) -> tuple[int, int]:
     """Return the width and height, as stored, that a JPEG is decoded to at least."""
-    sideways = bare.orientation > 4
-    width, height = (config.height, config.width) if sideways else (config.width, config.height)
+    width, height = _as_stored(bare, config)
     return 2 * width, 2 * height
+
+
+def _as_stored(bare: Bare, config: PictureConfig) -> tuple[int, int]:
+    """Return the width and height of the result before it is rotated."""
+    sideways = bare.orientation > 4
+    return (config.height, config.width) if sideways else (config.width, config.height)
 
 
 def _check_shape(bare: Bare) -> None:
@@ -189,8 +194,7 @@ def _check_shape(bare: Bare) -> None:
 
 
 def _decode(bare: Bare, config: PictureConfig, check: Callable[[], None]) -> Pixels:
-    sideways = bare.orientation > 4
-    width, height = (config.height, config.width) if sideways else (config.width, config.height)
+    width, height = _as_stored(bare, config)
     check()
     with Image.open(_CheckedFile(bare.data, check), formats=(bare.kind,)) as image:
         if image.size != (bare.width, bare.height):

@@ -11,10 +11,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import Unprocessable
-
-MAX_PARTS = 2**18
-"""Chunks or pages of one file; Opus makes at most 400 pages a second."""
 _DTYPES: dict[tuple[int, int], str] = {(1, 16): "<i2", (3, 32): "<f4"}
 """By format tag and bits: what needs no conversion."""
 _MAX_CHUNKS = 8
@@ -48,7 +44,7 @@ def read_pcm(data: bytes) -> PcmFile | None:
     data: of a WAV file whose sizes hold.
     """
     layout = None
-    for name, body, size in islice(chunks(data), _MAX_CHUNKS):
+    for name, body, size in islice(_chunks(data), _MAX_CHUNKS):
         if name == b"fmt " and layout is None:
             layout = _layout(data, body, size)
         elif name == b"data" and layout is not None and body + size <= len(data):
@@ -78,17 +74,10 @@ def _layout(data: bytes, body: int, size: int) -> tuple[int, int, np.dtype[np.ge
     return rate, channels, np.dtype(name)
 
 
-def check_parts(count: int) -> None:
-    """Raise Unprocessable past the limit of chunks or pages."""
-    if count > MAX_PARTS:
-        raise Unprocessable(f"a sound file of more than {MAX_PARTS} chunks or pages")
-
-
-def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, offset and size of the chunks of a RIFF file, up to one beyond its end."""
-    at, count = 12, 0
+    at = 12
     while at + 8 <= len(data):
-        check_parts(count := count + 1)
         name, size = struct.unpack_from("<4sI", data, at)
         yield name, at + 8, size
         at += 8 + size + size % 2

@@ -222,10 +222,9 @@ def _segment(data: bytes, info: bytes, run: list[Frame], end: int) -> Segment:
     depth = bits
     if bits not in READ_BITS:
         # A depth that frames state themselves holds under any header.
-        if bits not in _BITS or not data[run[0].at + 3] >> 1 & 7:
-            raise UnsupportedMedia(f"a FLAC file of {bits} bits a sample")
+        by_frames = bits in _BITS and data[run[0].at + 3] >> 1 & 7
         depth = next((each for each in READ_BITS if each > bits), 0)
-        if not depth:
+        if not by_frames or not depth:
             raise UnsupportedMedia(f"a FLAC file of {bits} bits a sample")
     stated = (_number(info, 80, 20), _number(info, 100, 3) + 1, own, _number(info, 108, 36))
     if stated == (rate, channels, depth, frames) and end == len(data):

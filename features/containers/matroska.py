@@ -210,8 +210,7 @@ def opus_samples(packet: bytes) -> int:
 def _page(packets: list[bytes], number: int, flags: int, granule: int) -> bytes:
     laces = b"".join(b"\xff" * (len(each) // 255) + bytes([len(each) % 255]) for each in packets)
     head = b"OggS\0" + struct.pack("<BQIIIB", flags, granule, 1, number, 0, len(laces))
-    page = head + laces + b"".join(packets)
-    return page[:22] + struct.pack("<I", ogg.crc(page)) + page[26:]
+    return ogg.with_crc(head + laces + b"".join(packets))
 
 
 def _opus(track: Track, notes: Notes) -> list[Segment]:

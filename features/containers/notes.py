@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from common.errors import InputError, TooLarge
-from features.wav import check_parts
+from common.errors import InputError, TooLarge, Unprocessable
 
+MAX_PARTS = 2**18
+"""Chunks or pages of one file; Opus makes at most 400 pages a second."""
 _STEPS = 4_096
 """Parts between two calls of `check`."""
 
@@ -63,7 +64,8 @@ class Notes:
     def part(self) -> None:
         """Count a chunk or page. Raises Unprocessable past the bound."""
         self._parts += 1
-        check_parts(self._parts)
+        if self._parts > MAX_PARTS:
+            raise Unprocessable(f"a sound file of more than {MAX_PARTS} chunks or pages")
         self.step(self._parts)
 
     def step(self, count: int) -> None:

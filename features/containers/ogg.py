@@ -23,7 +23,6 @@ CODECS = {
     b"OVP80": "VP8", b"\x80kate": "Kate", b"BBCD\0": "Dirac",
 }  # fmt: skip
 READ = ("Vorbis", "Opus", "FLAC")
-SOUND = (*READ, "Speex", "PCM")
 _OPUS_RATE = 48_000
 _SLACK = 6_000
 """Frames by which a decoder may give less than the pages count: pre-skip, first blocks."""
@@ -58,6 +57,12 @@ def crc(page: bytes) -> int:
     # zlib's is the same one, on reversed bits, with other first and last values.
     value = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(value.to_bytes(4, "little").translate(_REVERSED), "big")
+
+
+def with_crc(page: bytes) -> bytes:
+    """Return a page with its checksum in the place of any other."""
+    head, body = page[:22], page[26:]
+    return head + struct.pack("<I", crc(head + _NO_CHECKSUM + body)) + body
 
 
 def segments(data: bytes, notes: Notes) -> list[Segment]:
@@ -183,8 +188,7 @@ def _segment(data: bytes, stream: Stream, notes: Notes, *, is_last: bool, alone:
 
 def closed(page: bytes) -> bytes:
     """Return a page as the last of its stream."""
-    page = page[:5] + bytes([page[5] | LAST]) + page[6:22] + _NO_CHECKSUM + page[26:]
-    return page[:22] + struct.pack("<I", crc(page)) + page[26:]
+    return with_crc(page[:5] + bytes([page[5] | LAST]) + page[6:])
 
 
 def _frames(stream: Stream) -> int:

@@ -8,8 +8,8 @@ import soundfile
 from numpy.testing import assert_allclose
 
 from common.errors import InputError, Late, TooLarge, Unprocessable, UnsupportedMedia
+from features.containers.notes import MAX_PARTS
 from features.decode import MAX_SAMPLES, decode
-from features.wav import MAX_PARTS
 
 KINDS = [
     ("WAV", "PCM_16", 44_100),

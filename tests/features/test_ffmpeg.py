@@ -10,6 +10,7 @@ from features import ffmpeg
 from features.decode import decode_sound
 from tests.features.test_decode import encode, tone
 
+TAG = b"ID3\x04\0\0\0\0\0\x14" + bytes(20)
 M4A = b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom\0\0\0\0" + bytes(200)
 
 
@@ -105,6 +106,18 @@ def test_the_program_has_bounds_of_time_and_memory(program):
     assert int((folder / "memory").read_text()) == ffmpeg.MEMORY_KIB
 
 
+@pytest.mark.parametrize(
+    ("magic", "demuxer"),
+    [(b"\xff\xf1", "aac"), (b"MAC ", "ape"), (b"TTA1", "tta"), (b"MPCK", "mpc8"), (b"MP+", "mpc")],
+)
+@pytest.mark.parametrize("tags", [0, 1, 2])
+def test_the_program_is_told_the_kind_behind_the_tags_of_a_file(program, magic, demuxer, tags):
+    folder = program('echo "$@" > "$(dirname "$0")/arguments"; cat "$(dirname "$0")/out.wav"')
+    (folder / "out.wav").write_bytes(encode(tone(48_000), 48_000, subtype="FLOAT"))
+    assert decode_sound(TAG * tags + magic + bytes(200), ffmpeg=True).seconds == 1
+    assert f" -f {demuxer} -i " in (folder / "arguments").read_text()
+
+
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_the_real_program_reads_a_codec_that_is_not_read_here():
     import subprocess
@@ -115,4 +128,5 @@ def test_the_real_program_reads_a_codec_that_is_not_read_here():
     ).stdout  # fmt: skip
     with pytest.raises(UnsupportedMedia, match="AAC"):
         decode_sound(made)
-    assert decode_sound(made, ffmpeg=True).seconds == pytest.approx(3, abs=0.1)
+    for file in (made, TAG + made):
+        assert decode_sound(file, ffmpeg=True).seconds == pytest.approx(3, abs=0.1)
