@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 
 import pytest
 
@@ -98,6 +100,34 @@ def test_a_version_is_verified_again_only_when_its_files_change(trio):
     with pytest.raises(ArtefactError, match=r"report\.md"):
         verifier.check(trio, before)
     verifier.check(trio, store.signature("trio", "1"))
+
+
+def test_a_known_outcome_does_not_wait_for_a_version_that_is_being_verified(artefacts, monkeypatch):
+    begun: Queue[subprocess.Popen] = Queue()
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            begun.put(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    endless = put_endless(artefacts, "trio", "2", ENDLESS["loop"])
+    verifier, signature = Verifier(60), (("file", 1, 1, 1),)
+    good, bad = artefacts / "trio" / "1", artefacts / "trio" / "3"
+    verifier.record(good, signature)
+    verifier.record(bad, signature, "spoiled")
+    with ThreadPoolExecutor() as pool:
+        checking = pool.submit(verifier.check, endless, signature)
+        process = begun.get(timeout=60)
+        try:
+            verifier.check(good, signature)
+            with pytest.raises(ArtefactError, match="spoiled"):
+                verifier.check(bad, signature)
+            assert not checking.done()
+        finally:
+            process.kill()
+        with pytest.raises(ArtefactError, match="signal SIGKILL"):
+            checking.result()
 
 
 @pytest.mark.parametrize("kind", ["loop", "operator"])
