@@ -88,7 +88,13 @@ def pitch_of(name: str) -> float:
 def decode_file(path: Path, *, rate: int = RATE) -> Samples:
     """Return the whole file, mono at `rate` Hz. Raises MaterialError when it is not sound."""
     try:
-        return decode(path.read_bytes(), sample_rate=rate, max_seconds=7200, max_samples=None)
+        return decode(
+            path.read_bytes(),
+            sample_rate=rate,
+            max_seconds=7200,
+            max_samples=None,
+            ffmpeg=True,
+        )
     except InputError as error:
         raise MaterialError(f"{path} cannot be read as sound: {error}") from error
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,18 @@ def test_a_file_that_is_no_sound_is_named(tmp_path):
     (tmp_path / "bad" / "flute" / "C5.wav").write_bytes(b"not a sound at all")
     with pytest.raises(MaterialError, match=r"C5\.wav cannot be read"):
         library_of_folder(tmp_path / "bad", tmp_path / "cache")
+
+
+def test_a_note_of_a_kind_that_only_ffmpeg_reads_is_read_with_it(tmp_path, make_tone, monkeypatch):
+    program, note = tmp_path / "ffmpeg", tmp_path / "notes" / "flute" / "A4.m4a"
+    program.write_text('#!/bin/sh\ncat "$(dirname "$0")/out.wav"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    sf.write(tmp_path / "out.wav", make_tone(69, 1.5), RATE, subtype="FLOAT")
+    note.parent.mkdir(parents=True)
+    note.write_bytes(b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom\0\0\0\0" + bytes(200))
+    library = library_of_folder(tmp_path / "notes", tmp_path / "cache")
+    assert library.pitch.tolist() == [69.0]
 
 
 def test_an_interrupted_build_leaves_no_library(tmp_path):
