@@ -139,12 +139,11 @@ class Windower:
             else (self._next, memoryview(message))
         )
         samples = decode_mono(audio, encoding=self._start.encoding, channels=self._start.channels)
-        events: list[Event] = []
+        events = self._skip_to(first)
         if self._byte_checker:
-            events += self._byte_checker.feed(audio, at=self._next)
+            events += self._byte_checker.feed(audio, at=first)
             if self._byte_checker.done:
                 self._byte_checker = None
-        events += self._skip_to(first)
         samples = samples[max(0, self._next - first) :]
         for at in range(0, len(samples), self._part):
             yield events + self._process(samples[at : at + self._part])

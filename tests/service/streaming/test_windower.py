@@ -166,6 +166,11 @@ def test_a_file_sent_as_samples_is_warned_about_once():
     assert [event.kind for event in events if isinstance(event, protocol.Warn)] == ["header"]
 
 
+def test_a_warning_about_a_message_after_a_gap_stands_at_its_first_sample():
+    gap, warning, *_ = feed(windower(numbered=True), protocol.number(70_000, b"RIFF" + SOUND))
+    assert (gap.to_sample, warning.kind, warning.from_sample) == (70_000, "header", 70_000)
+
+
 @pytest.mark.parametrize("hop", [0.05, 2.1, float("inf")])
 def test_a_hop_out_of_range_is_rejected(hop):
     with pytest.raises(Unprocessable, match="hop"):
