@@ -102,7 +102,11 @@ class Busy(TimbreError):
     status = 503
     close_code = 1013
     title = "Busy"
-    retry_after: int = 1
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        """retry_after: seconds until the sender may try again."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TooMany(Busy):
@@ -110,11 +114,6 @@ class TooMany(Busy):
 
     status = 429
     title = "Too many requests"
-
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        """retry_after: seconds until a request is accepted."""
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class Late(TimbreError):

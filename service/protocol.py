@@ -24,6 +24,8 @@ WarningKind: TypeAlias = Literal[
 ]
 EndReason: TypeAlias = Literal["client ended", "idle", "server leaves"]
 
+INDEX = struct.Struct("<Q")
+"""Of the first sample, at the beginning of a numbered frame."""
 RATES = (8_000, 192_000)
 """Hertz, lowest and highest that a client may send."""
 CHANNELS = (1, 8)
@@ -238,18 +240,19 @@ def parse_server(text: str) -> ServerMessage:
 
 def number(first_sample: int, pcm: bytes) -> bytes:
     """Return a numbered binary frame: the index of its first sample, then the audio."""
-    return struct.pack("<Q", first_sample) + pcm
+    return INDEX.pack(first_sample) + pcm
 
 
 def unnumber(frame: bytes) -> tuple[int, memoryview]:
     """Split a numbered frame into the index of its first sample and audio. Raises InputError."""
-    if len(frame) < struct.calcsize("<Q"):
+    if len(frame) < INDEX.size:
         raise InputError(
-            f"a numbered frame begins with 8 bytes of sample index; this one has {len(frame)} bytes"
+            f"a numbered frame begins with {INDEX.size} bytes of sample index;"
+            f" this one has {len(frame)} bytes"
         )
-    (first,) = struct.unpack_from("<Q", frame)
+    (first,) = INDEX.unpack_from(frame)
     _within("sample index", first, 0, MAX_SAMPLE - 1)
-    return first, memoryview(frame)[8:]
+    return first, memoryview(frame)[INDEX.size :]
 
 
 def _read(text: str, kinds: tuple[type[Any], ...]) -> tuple[type[Any], dict[str, Any]]:

@@ -33,7 +33,7 @@ ROOMS = {
         "streaming": "inference encodings protocol settings log",
         "api": "streaming inference auth protocol lifecycle settings hosts log",
         "app": "api inference auth lifecycle settings log",
-        "server": "app api inference auth queue lifecycle settings log",
+        "server": "app api inference auth queue lifecycle settings hosts log",
         "client": "encodings protocol",
         "cli": "server client inference auth queue protocol settings log",
     },

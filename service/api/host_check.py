@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from common.errors import Misdirected, NotAllowed, TimbreError
-from service.api.authentication import WITHOUT_KEY
+from service.api.authentication import PROBES
 from service.api.middleware import problem
 from service.hosts import KnownHosts, address_name, known_hosts, parse_host, target_host
 from service.settings import Settings, is_loopback
@@ -71,7 +71,7 @@ def _is_probe_by_address(request: web.Request, host: str) -> bool:
     local = request.get_extra_info("sockname")
     found = parse_host(host)
     return (
-        request.path in WITHOUT_KEY
+        request.path in PROBES
         and isinstance(local, tuple)
         and found is not None
         and found.name == address_name(local[0])

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from common.errors import Busy, Leaving, TimbreError, Unauthorised
-from service.api.authentication import KEY_LIMITS
+from service.api.authentication import KEY_LIMITS, PROBES
 from service.api.context import GATEWAY
 from service.api.responses import json_response
 from service.log import log, redact, reference, unexpected
@@ -20,8 +20,6 @@ ID = web.RequestKey("id", str)
 REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """An X-Request-Id that is accepted; any other is replaced."""
 SERVER = "timbre"
-UNLOGGED_PATHS = ("/livez", "/readyz")
-"""Requested by probes every few seconds: not logged."""
 
 
 @web.middleware
@@ -33,7 +31,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     begin = time.perf_counter()
     try:
         response = await handler(request)
-        if request.path not in UNLOGGED_PATHS:
+        if request.path not in PROBES:
             ms = 1e3 * (time.perf_counter() - begin)
             key = {"key": request[KEY_LIMITS].key.id} if KEY_LIMITS in request else {}
             log(request.method, path=request.path, status=response.status, ms=ms, **key)

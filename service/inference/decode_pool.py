@@ -21,8 +21,6 @@ from service.queue.fair import RoundRobin
 Result = TypeVar("Result")
 Check: TypeAlias = Callable[[], None]
 """Raises Late when nobody waits for the work any more."""
-
-
 SMALL_FILES = 16
 """Small files decoded at one time: enough that the model is always busy, and so few that what the
 model answers at once takes the event loop some milliseconds."""

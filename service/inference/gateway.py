@@ -28,7 +28,7 @@ from service.inference.version_scanner import VersionScanner
 from service.inference.version_updater import VersionUpdater
 from service.lifecycle import Stoppable
 from service.log import log
-from service.queue.base import Job, JobQueue
+from service.queue.base import Job, JobQueue, wait_too_long
 from service.queue.local import LocalQueue
 from service.settings import Settings
 
@@ -156,20 +156,16 @@ class Gateway:
         """Raise Busy when a model drops windows of streams, before which its clips come last."""
         shed_s = self.load_shedder.duration_s(self.turns.clock(), model=model.name)
         if shed_s > CLIPS_S:
-            error = Busy(f"{model.name!r} is overloaded: it has dropped windows for {shed_s:.0f} s")
-            error.retry_after = math.ceil(QUIET_S)
-            raise error
+            raise Busy(
+                f"{model.name!r} is overloaded: it has dropped windows for {shed_s:.0f} s",
+                retry_after=math.ceil(QUIET_S),
+            )
 
     def check_wait(self, model: Model, *, deadline: float) -> None:
         """Raise Busy when a clip or picture submitted now would wait past its deadline."""
         wait_s, left_s = self.queue.clip_wait_s(model.name), deadline - time.monotonic()
         if wait_s > max(0.0, left_s):
-            error = Busy(
-                f"{model.name!r} is overloaded: the wait would be about {wait_s:.0f} s,"
-                f" and {left_s:.0f} s are left"
-            )
-            error.retry_after = max(1, math.ceil(wait_s - left_s))
-            raise error
+            raise wait_too_long(f"{model.name!r} is overloaded", wait_s=wait_s, left_s=left_s)
 
     @contextmanager
     def working(self) -> Iterator[None]:

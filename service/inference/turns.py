@@ -12,8 +12,8 @@ ITERATION_S = 0.005
 """Seconds of work in one iteration of the loop; the rest waits while sockets are served."""
 TURN_S = 0.002
 """Seconds after which work should request another turn, behind the others."""
-CONGESTED_S = 0.005
-"""Seconds between two looks at models whose queues are congested."""
+POLL_S = 0.005
+"""Seconds between two polls of models whose queues are congested."""
 
 Result = TypeVar("Result")
 Work: TypeAlias = Callable[[float], None]
@@ -86,7 +86,7 @@ class Turns:
             if self._first() is not None:
                 loop.call_soon(self._run)
             elif self._scheduled:
-                loop.call_later(CONGESTED_S, self._run)
+                loop.call_later(POLL_S, self._run)
 
     def _first(self) -> deque[tuple[float, Work]] | None:
         """Return the queue whose work has waited longest, of the models that are not congested."""

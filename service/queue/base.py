@@ -5,6 +5,7 @@ A back end is two classes: a `JobQueue` for gateways and a `JobConsumer` for wor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -62,6 +63,14 @@ def queue_full(pending: int, *, model: str = "") -> Busy:
     """
     of_model = f" for {model!r}" if model else ""
     return Busy(f"the queue is full: {pending} jobs are pending{of_model}")
+
+
+def wait_too_long(why: str, *, wait_s: float, left_s: float) -> Busy:
+    """Return the error of a job that would wait past its deadline. why: begins its message."""
+    return Busy(
+        f"{why}: the wait would be about {wait_s:.0f} s, and {left_s:.0f} s are left",
+        retry_after=max(1, math.ceil(wait_s - left_s)),
+    )
 
 
 def submitted_late() -> Late:

@@ -169,11 +169,3 @@ def heartbeats_of(clock: tuple[int, int], workers: Any) -> tuple[float, dict[str
     """Return Redis' clock and each worker's last heartbeat by it, seconds."""
     named = read_items(WORKERS, workers, lambda item: (text_of(item[0]), seconds_of(item[1])))
     return clock[0] + clock[1] / 1e6, dict(named)
-
-
-async def heartbeat_ages(redis: Any) -> dict[str, float]:
-    """Return the seconds since each worker's last heartbeat."""
-    async with redis.pipeline(transaction=False) as pipe:
-        read_heartbeats(pipe)
-        now, workers = heartbeats_of(*await pipe.execute())
-    return {name: max(0.0, now - last) for name, last in workers.items()}

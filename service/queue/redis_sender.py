@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from common.errors import Busy
-from service.queue.base import Reply, queue_full
+from service.queue.base import Reply, queue_full, wait_too_long
 from service.queue.pending import PendingReplies
 from service.queue.redis_connection import REDIS_ERRORS
 from service.queue.redis_keys import CLIP_JOBS, GROUP, JOB_STREAMS
@@ -159,9 +158,7 @@ class JobSender:
         if ahead >= self._max_jobs:
             return queue_full(ahead)
         wait_s, left_s = self._waits.seconds(ahead), job.deadline - time.monotonic()
-        error = Busy(f"{ahead} jobs are pending: about {wait_s:.0f} s, and {left_s:.0f} s are left")
-        error.retry_after = max(1, math.ceil(wait_s - left_s))
-        return error
+        return wait_too_long(f"{ahead} jobs are pending", wait_s=wait_s, left_s=left_s)
 
     async def resend_missing(self) -> None:
         """Send again what is in no stream: Redis restarted empty, or an older replica took over.

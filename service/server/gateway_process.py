@@ -16,6 +16,7 @@ from common.memory import trim
 from service.api.context import GATEWAY
 from service.app import build
 from service.auth.limits import SharedLimits
+from service.hosts import bracketed
 from service.inference.gateway import Gateway
 from service.inference.histogram import Histogram
 from service.lifecycle import CLEANUP_S, on_stop_signal
@@ -129,7 +130,7 @@ def _log_ready(gateway: Gateway, listener: socket.socket, *, seconds: float) -> 
     scheme = "https" if gateway.settings.tls_key else "http"
     log(
         "ready",
-        url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}",
+        url=f"{scheme}://{bracketed(host)}:{port}",
         models=",".join(f"{model.name}:{model.version}" for model in gateway.models),
         provider=",".join(sorted({model.session.provider for model in gateway.models})),
         seconds=seconds,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections import deque
 
 from service.encodings import frame_bytes
-from service.protocol import MAX_SAMPLE, Start
+from service.protocol import INDEX, MAX_SAMPLE, Start
 
 
 class SampleAccount:
@@ -56,7 +55,6 @@ class SampleAccount:
             self._lost = (start, max(end, start))
 
 
-INDEX = struct.Struct("<Q")
 DRIFT = 0.0125
 """Share of the time by which the earliest arrival is forgotten: sound cards drift by up to 1 %."""
 TOGETHER_S = 0.005

@@ -28,8 +28,6 @@ OVERSIZE = 4
 with a longer one the connection is closed."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds a client has to answer a close."""
-
-
 MAX_GATHERED = 2**18
 """Bytes of audio of one stream that wait for its turn; past it the socket is not read."""
 CONTROL = (WSMsgType.PING, WSMsgType.PONG)

@@ -174,6 +174,8 @@ async def test_a_stream_of_a_page_by_another_of_the_own_names_opens(serve):
 
 FOREIGN = [
     *[(name, "x") for name in FORWARDING_HEADERS if name != "Origin"],
+    ("X-Forwarded-For", "192.0.2.1"),
+    ("X-Forwarded-Proto", "https"),
     ("x-forwarded-server", "x"),
     ("X-Original-Host", "x"),
     ("CF-Connecting-IP", "192.0.2.1"),

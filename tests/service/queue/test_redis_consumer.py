@@ -9,7 +9,6 @@ import redis
 from service.queue import redis_consumer
 from service.queue.base import Job, Reply
 from service.queue.codec import decode_replies, encode_job
-from service.queue.redis_connection import heartbeat_ages
 from service.queue.redis_consumer import RedisConsumer
 from service.queue.redis_keys import (
     CLIP_JOBS,
@@ -129,7 +128,7 @@ async def test_an_invalid_entry_becomes_a_dead_letter_at_once_and_disturbs_no_jo
 
 async def test_a_worker_is_registered_until_it_closes(client, worker):
     jobs = await worker()
-    assert (await heartbeat_ages(jobs._redis)).keys() == {"w"}
+    assert client.zrange(WORKERS, 0, -1) == [b"w"]
     put(client, "a")
     await jobs.complete(await jobs.claim(1, wait_s=0), [])
     await jobs.close()

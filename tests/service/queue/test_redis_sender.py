@@ -73,7 +73,7 @@ async def test_a_clip_that_would_wait_past_its_deadline_is_rejected_at_once(
         await until(lambda: len(queue._sender._sent) == 11)
     else:
         with pytest.raises(
-            Busy, match=r"9 jobs are pending: about 9 s, and \d s are left"
+            Busy, match=r"9 jobs are pending: the wait would be about 9 s, and \d s are left"
         ) as caught:
             await last
         assert caught.value.retry_after >= 8
