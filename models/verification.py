@@ -90,13 +90,19 @@ class Verifier:
 
     def check(self, folder: Path, signature: Signature) -> None:
         """Raise ArtefactError if the artefact is rejected. signature: of its files."""
-        with self._lock:
-            known, reason = self._outcomes.get(folder, ((), ""))
-            if known != signature:
-                reason = self._reason(folder)
-                self._outcomes[folder] = (signature, reason)
+        reason = self._known(folder, signature)
+        if reason is None:
+            with self._lock:
+                reason = self._known(folder, signature)
+                if reason is None:
+                    reason = self._reason(folder)
+                    self._outcomes[folder] = (signature, reason)
         if reason:
             raise ArtefactError(reason)
+
+    def _known(self, folder: Path, signature: Signature) -> str | None:
+        known, reason = self._outcomes.get(folder, ((), ""))
+        return reason if known == signature else None
 
     def record(self, folder: Path, signature: Signature, reason: str = "") -> None:
         """Remember an outcome that was found without a process of its own."""
