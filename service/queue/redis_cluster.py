@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
+from redis.asyncio import Connection, SSLConnection
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, RedisError, TryAgainError
 
@@ -51,15 +51,14 @@ class ClusterConnection(Connection):
     async def _owner_by(self, host: str, port: int) -> tuple[str, int] | None:
         """Return the owner according to one node, None when no node owns our slot."""
         kind: Any = SSLConnection if isinstance(self, SSLConnection) else Connection
-        client: Any = Redis(
-            connection_pool=ConnectionPool(
-                connection_class=kind, **(self._options | {"host": host, "port": port})
-            )
-        )
+        # Not by a client: its pool closes in tasks of its own, which may be cancelled unstarted.
+        connection: Any = kind(**(self._options | {"host": host, "port": port}))
         try:
-            ranges = await client.execute_command("CLUSTER SLOTS")
+            await connection.connect()
+            await connection.send_command("CLUSTER SLOTS")
+            ranges = await connection.read_response()
         finally:
-            await client.aclose(close_connection_pool=True)
+            await connection.disconnect(nowait=True)
         slot = key_slot(LIVE_JOBS.encode())
         # Each range: first slot, last slot, owner, replicas. A node that does not know its own
         # address gives an empty one.

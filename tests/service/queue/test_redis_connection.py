@@ -343,6 +343,27 @@ async def test_a_cluster_is_followed_through_slot_moves_and_failover(
         assert (await queue.submit(job(3))).scores[0] == 6
 
 
+async def test_a_search_for_the_owner_leaves_no_connection_whenever_it_is_cancelled(
+    start, unused_tcp_port_factory
+):
+    # A node speaks with others on a port ten thousand higher.
+    port = next(port for _ in range(60) if (port := unused_tcp_port_factory()) < 55_000)
+    node = start("--port", port, "--cluster-enabled", "yes", url=f"redis://127.0.0.1:{port}")
+    outcomes = []
+    for iterations in range(1, 500):
+        client = connect(f"redis+cluster://127.0.0.1:{port}")
+        search = asyncio.create_task(client.connection_pool.make_connection().connect())
+        for _ in range(iterations):
+            await asyncio.sleep(0)
+        search.cancel()
+        (outcome,) = await asyncio.gather(search, return_exceptions=True)
+        outcomes.append(type(outcome))
+        await until(lambda: len(node.client.client_list()) == 1)
+        if outcome.args == ("no node owns the keys",):
+            break
+    assert set(outcomes) == {asyncio.CancelledError, ConnectionError}
+
+
 async def test_a_stopped_redis_does_not_block_closing(tmp_path_factory):
     redis = start_redis(tmp_path_factory)
     jobs, queue = RedisConsumer(redis.url, name="worker"), RedisQueue(redis.url, max_jobs=9)
