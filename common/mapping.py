@@ -1,7 +1,8 @@
 """Strict reading of mappings into dataclasses: JSON objects, and settings as TOML or text.
 
 Pure. A field without a default must be there, an unknown one is rejected, and a value has the type
-of its annotation: str, int, float, bool, Path, Literal, tuple, list, dict, TypedDict, dataclass.
+of its annotation: str, int, float, bool, Path, Literal, tuple, list, dict, TypedDict, dataclass, or
+one of several such as `int | str`, the first that a text fits.
 An int stands for a float; a bool stands for no number. Each error names the place and the value.
 """
 
@@ -12,6 +13,7 @@ import functools
 import json
 import math
 import tomllib
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -120,6 +122,13 @@ class _Reader:
             return self.fields_of(expected_type, value, where)
         if origin is Literal:
             return self._choice(inner, value, where)
+        if origin is types.UnionType:
+            return self._one_of(inner, value, where)
+        return self._plain(expected_type, value, where)
+
+    def _plain(self, expected_type: Any, value: Any, where: str) -> Any:
+        """Return a value of a list, a dictionary or a scalar type."""
+        origin, inner = _parts(expected_type)
         if self.text and isinstance(value, str) and expected_type is not str:
             value = _from_text(origin or expected_type, value)
         if origin in {list, tuple}:
@@ -131,6 +140,17 @@ class _Reader:
                 for key, item in items
             }
         return self._scalar(expected_type, value, where)
+
+    def _one_of(self, kinds: tuple[type, ...], value: Any, where: str) -> Any:
+        """Return a value of one of several scalar types."""
+        if self.text and isinstance(value, str):
+            meant = [_from_text(kind, value) for kind in kinds]
+            value = next(
+                (v for v, kind in zip(meant, kinds, strict=True) if type(v) is kind), value
+            )
+        if type(value) not in kinds:
+            self._fail(where, value, f"of type {' or '.join(kind.__name__ for kind in kinds)}")
+        return value
 
     def _scalar(self, expected_type: type, value: Any, where: str) -> Any:
         if expected_type is float and type(value) is int:

@@ -11,6 +11,7 @@ from training.common.cli_helpers import run_command
 from training.common.paths import REPORTS
 from training.common.progress import stage
 from training.common.recipe import FOLDER, load, pipeline
+from training.common.searched import changes, check_match, read_best
 
 
 def main(argv: list[str]) -> int:
@@ -20,12 +21,21 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    recipe = load(options.recipe, options.set)
+    recipe = _recipe(options)
     _check_versions(recipe, options.out)
     # Only now: torch and scikit-learn take seconds to load.
     for folder in pipeline(recipe.steps).run(recipe, options.out, stage):
         kind = "report" if folder.parent == options.out / REPORTS else "artefact"
         print(f"{kind}: {folder}")
+
+
+def _recipe(options: argparse.Namespace) -> Any:
+    if options.from_search is None:
+        return load(options.recipe, options.set)
+    best = read_best(options.from_search)
+    recipe = load(options.recipe, options.set, found=changes(best))
+    check_match(best, recipe)
+    return recipe
 
 
 def _check_versions(recipe: Any, out: Path) -> None:
@@ -50,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="change a setting, such as collection.path=FOLDER, name=birds, profile=quick",
+    )
+    parser.add_argument(
+        "--from-search",
+        metavar="DIR",
+        type=Path,
+        help="train the best that `timbre search --out DIR` found; --set changes it further",
     )
     parser.add_argument(
         "--out",

@@ -185,3 +185,23 @@ def test_an_assignment_has_a_key_and_a_value():
     assert split_assignment(" a.b = c=d ", error=InputError) == ("a.b", "c=d")
     with pytest.raises(InputError, match="'epochs' is not key=value"):
         split_assignment("epochs", error=InputError)
+
+
+@dataclass
+class Limited:
+    most: int | float | str = 0
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("8", 8), ("0.5", 0.5), ("sqrt", "sqrt"), (8, 8), (1.0, 1.0), ("1.0", 1.0)],
+)
+def test_of_several_types_a_value_has_the_first_that_its_text_fits(value, expected):
+    found = read_settings(Limited, {"most": value}, where="", error=InputError).most
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize("value", [True, [1], None])
+def test_what_is_of_none_of_several_types_is_rejected(value):
+    with pytest.raises(InputError, match=r"most=.* must be of type int or float or str"):
+        read_settings(Limited, {"most": value}, where="", error=InputError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from features.config import DEFAULT
 from training.common.recipe import check, check_limits
@@ -14,22 +15,108 @@ class Forest:
     """Scaler, PCA and random forest on the 26 features."""
 
     components: int
-    """Principal components."""
+    """Principal components; 0: none, all features."""
     trees: int
     """Trees of the forest."""
     leaves: int
-    """Maximum of leaves per tree; the artefact's size follows from it."""
-    min_samples_split: int
-    """Minimum of windows in a node that is split."""
+    """Maximum of leaves per tree, 0: none; the artefact's size follows from it."""
+    min_samples_split: int | float
+    """Minimum of windows in a node that is split; below 1 a share of all."""
     rows: int
     """Maximum of training windows, drawn at random."""
+    criterion: str = "gini"
+    """gini, entropy or log_loss."""
+    max_depth: int = 0
+    """Maximum depth of a tree, 0: none."""
+    max_features: int | float | str = "sqrt"
+    """Features tried at each node: sqrt, log2, a number, or as 0.5 or 1.0 a share."""
+    min_samples_leaf: int | float = 1
+    """Minimum of windows in a leaf; below 1 a share of all."""
+    min_weight_fraction_leaf: float = 0.0
+    """Minimum share of all weights in a leaf."""
+    min_impurity_decrease: float = 0.0
+    """Least gain of a split."""
+    ccp_alpha: float = 0.0
+    """Cost of a leaf when trees are pruned; 0: they are not."""
+    bootstrap: bool = True
+    """Whether each tree learns from windows drawn with replacement."""
+    max_samples: int | float = 0
+    """Windows drawn for each tree, or a share of all; 0: as many as there are."""
+    oob_score: bool = False
+    """Whether training windows are scored by the trees that did not draw them."""
+    class_weight: str = ""
+    """balanced or balanced_subsample: rare labels weigh more; empty: each window weighs the same.
+    """
 
     def __post_init__(self) -> None:
         """Reject impossible settings."""
         (features,) = DEFAULT.shape("features")
-        many = dict.fromkeys(("leaves", "min_samples_split"), (2, math.inf))
-        check_limits(self, "forest.", components=(1, features), trees=(1, 10_000), **many)
+        check_limits(self, "forest.", components=(0, features), trees=(1, 10_000))
+        check_limits(self, "forest.", leaves=(0, math.inf), max_depth=(0, math.inf))
+        check(self.leaves != 1, "forest.leaves=1 must be 0 (no limit), or at least 2")
         check_limits(self, "forest.", rows=(self.components + 1, math.inf))
+        check_limits(self, "forest.", min_weight_fraction_leaf=(0, 0.5))
+        check_limits(self, "forest.", min_impurity_decrease=(0, math.inf), ccp_alpha=(0, math.inf))
+        for name, least in (("min_samples_split", 2), ("min_samples_leaf", 1), ("max_samples", 0)):
+            _check_count(self, name, least)
+        check(
+            self.min_samples_leaf != 1.0 or isinstance(self.min_samples_leaf, int),
+            "forest.min_samples_leaf=1.0 must be below 1, where it is a share",
+        )
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        for name, choices in {
+            "criterion": ("gini", "entropy", "log_loss"),
+            "class_weight": ("", "balanced", "balanced_subsample"),
+        }.items():
+            value = getattr(self, name)
+            check(value in choices, f"forest.{name}={value!r} must be {' or '.join(choices)}")
+        tried, (features,) = self.max_features, DEFAULT.shape("features")
+        if isinstance(tried, str):
+            right = tried in {"sqrt", "log2"}
+        else:
+            most = self.components or features
+            right = 1 <= tried <= most if isinstance(tried, int) else 0 < tried <= 1
+        check(
+            right,
+            f"forest.max_features={tried!r} must be sqrt, log2, a number of features up to "
+            f"{self.components or features}, or a share such as 0.5",
+        )
+        check(
+            self.bootstrap or not (self.oob_score or self.max_samples),
+            "forest.oob_score and forest.max_samples go with forest.bootstrap=true",
+        )
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of scikit-learn's RandomForestClassifier."""
+        same = (
+            "criterion", "max_features", "min_samples_split", "min_samples_leaf",
+            "min_weight_fraction_leaf", "min_impurity_decrease", "ccp_alpha", "bootstrap",
+            "oob_score",
+        )  # fmt: skip
+        none = {
+            "max_depth": self.max_depth,
+            "max_leaf_nodes": self.leaves,
+            "max_samples": self.max_samples,
+            "class_weight": self.class_weight,
+        }
+        return {
+            "n_estimators": self.trees,
+            **{name: getattr(self, name) for name in same},
+            **{name: value or None for name, value in none.items()},
+        }
+
+
+def _check_count(section: Any, name: str, least: int) -> None:
+    """Check a number of windows, or their share where it is a float."""
+    value = getattr(section, name)
+    share = isinstance(value, float)
+    right = 0 < value <= 1 if share else least <= value
+    check(
+        right,
+        f"forest.{name}={value} must be at least {least}, or a share of all windows, as 0.1",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

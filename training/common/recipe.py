@@ -71,12 +71,13 @@ def check_artefact(recipe: Any) -> None:
     check(complete, "each [[provenance]] must have exactly source, licence and use")
 
 
-def load(name: str, changes: Iterable[str] = ()) -> Any:
+def load(name: str, changes: Iterable[str] = (), *, found: Iterable[tuple[str, Any]] = ()) -> Any:
     """Return the recipe of that name, or of a TOML file, as the RECIPE dataclass of its pipeline.
 
     A recipe with `base = NAME` needs only what differs from that one. changes: `key=value`, applied
     after the profile; keys are dotted (`network.epochs=3`), values are TOML or plain text, a list
-    may be a,b,c. Raises NotFound for an unknown recipe, RecipeError for an invalid one.
+    may be a,b,c. found: keys and values applied between profile and changes. Raises NotFound for an
+    unknown recipe, RecipeError for an invalid one.
     """
     table = _table(name)
     pairs = [split_assignment(change, error=RecipeError) for change in changes]
@@ -85,7 +86,7 @@ def load(name: str, changes: Iterable[str] = ()) -> Any:
         raise RecipeError(
             f"no profile {profile!r}; there is {', '.join(table.get('profiles', {}))}"
         )
-    for key, value in [*table.get("profiles", {}).get(profile, {}).items(), *pairs]:
+    for key, value in [*table.get("profiles", {}).get(profile, {}).items(), *found, *pairs]:
         _put(table, key, value)
     table["steps"] = _steps(table.get("steps"))
     return read_settings(pipeline(table["steps"]).RECIPE, table, where="recipe", error=RecipeError)

@@ -174,6 +174,7 @@ def train(recipe: InstrumentsRecipe, model: str, windows: Windows, stage: Stage)
             metrics["left_out"][source].update(found)
     metrics["mean"] = leave_one_out.mean(metrics["left_out"]) if evaluated else {}
     metrics |= _ensemble(recipe, fitted, model, thresholds)
+    metrics |= sound_model.out_of_bag(model, fitted)
     history = {source: fitted_without.history for source, fitted_without in models.items()}
     return Candidate(model, fitted, evaluated, thresholds, metrics, history)
 

@@ -105,6 +105,18 @@ def fit(
     )
 
 
+def out_of_bag(model: str, fitted: Fitted) -> dict[str, dict[str, float]]:
+    """Print the out-of-bag figures of a forest that has them, and return them as metrics."""
+    found = getattr(fitted, "oob", {})
+    if not found:
+        return {}
+    print(
+        f"{model}: out-of-bag score {found['score']:.4f} (all labels of a window right), "
+        f"element-wise {found['elementwise']:.4f}, on {found['windows']:.0f} training windows"
+    )
+    return {"oob": found}
+
+
 def write_artefact(
     recipe: Recipe,
     candidate: Candidate,

@@ -156,6 +156,7 @@ def train(recipe: SoundsRecipe, model: str, table: Table, stage: Stage) -> Candi
         "quiet_without_label": share_without_label(fitted, KINDS[model], table.config, thresholds)
     }
     found = {"left_out": metrics, "mean": mean, "never_trained_on": {}, "valid": valid}
+    found |= sound_model.out_of_bag(model, fitted)
     return Candidate(model, fitted, evaluated, thresholds, found, {model: fitted.history})
 
 

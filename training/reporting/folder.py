@@ -105,6 +105,11 @@ def render(report: dict[str, Any], play: Play) -> str:
         if quiet is not None
         else []
     )
+    if oob := report.get("oob"):
+        facts_on_cards += [
+            (f"{oob['score']:.2f}", "out-of-bag score: training windows with all labels right"),
+            (f"{oob['elementwise']:.2f}", "out-of-bag accuracy, element-wise"),
+        ]
     facts_on_cards += [(text, what) for what, text in report["files"].items()]
     return page(
         f"{report['name']}, version {report['version']}",
@@ -132,6 +137,7 @@ def _report(
         "thresholds": thresholds,
         "mean": manifest.metrics.get("mean", {}),
         "ensemble": manifest.metrics.get("ensemble"),
+        "oob": manifest.metrics.get("oob"),
         **found,
     }
 

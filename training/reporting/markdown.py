@@ -75,6 +75,8 @@ def write(
         parts += [f"## {how[0]}", how[1], *recordings, *_summaries(candidates)]
         parts += ["## F1 (windows) per label", _labels(metrics, thresholds)]
         parts += ["## Confusion", *_confusions(evaluated, list(thresholds))]
+    if "oob" in metrics:
+        parts += ["## Out of bag", _out_of_bag(metrics["oob"])]
     if "ensemble" in metrics:
         parts += ["## Ensemble recording, never trained on", _ensemble(metrics["ensemble"])]
     parts += [
@@ -153,6 +155,14 @@ def _confusions(evaluated: Sequence[SourceScores], labels: Sequence[str]) -> lis
         ]
         parts += [f"**{one.source}**", table(["plays", *heads], rows)]
     return parts
+
+
+def _out_of_bag(oob: Metrics) -> str:
+    return (
+        f"Scored by the trees that did not draw them, {oob['score']:.4f} of {oob['windows']:.0f} "
+        f"training windows have all labels right, and {oob['elementwise']:.4f} of their single "
+        "labels are right. Windows of one recording are on both sides, so this flatters."
+    )
 
 
 def _ensemble(ensemble: Metrics) -> str:

@@ -89,12 +89,14 @@ def _run(options: argparse.Namespace) -> None:
 
     if options.dask and options.method == "path":
         raise SearchError("a path search runs on one machine: --dask goes with --method grid")
-    table = open_table(options.table).drawn(options.rows, seed=options.seed)
+    whole = open_table(options.table)
+    table = whole.drawn(options.rows, seed=options.seed)
     table, folds = table.split(options.folds, by_source=options.by_source, seed=options.seed)
-    search = _search(options, gridfile.load(options.grid, seed=options.seed), folds)
+    file = gridfile.load(options.grid, seed=options.seed)
+    search = _search(options, file, folds)
     with bar(options.method) as progress:
         search.set_params(progress=progress).fit(table.features, table.labels)
-    _write(options, search, table, folds)
+    _write(options, search, table, folds, gridfile.chosen(file.estimator, search.best_params_))
     _show(options, search, table, folds)
 
 
@@ -154,9 +156,15 @@ def bar(name: str) -> Iterator[Callable[..., None]]:
 
 
 def _write(
-    options: argparse.Namespace, search: Any, table: FeatureTable, folds: list[Fold]
+    options: argparse.Namespace,
+    search: Any,
+    table: FeatureTable,
+    folds: list[Fold],
+    chosen: dict[str, Any],
 ) -> None:
     """Write OUT/results.csv and OUT/best.json, each whole or not at all."""
+    from training.search.feature_table import features_of
+
     options.out.mkdir(parents=True, exist_ok=True)
     found = search.cv_results_
     columns = [key for key in found if key != "params"]
@@ -179,9 +187,16 @@ def _write(
         "folds": len(folds),
         "by_source": options.by_source,
         "seed": options.seed,
+        "features": features_of(options.table),
+        **chosen,
     }
-    text = to_json(best, indent=2, default=lambda array: array.tolist())
+    text = to_json(best, indent=2, default=_plain)
     write_atomic(options.out / "best.json", text + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Return arrays and numbers of numpy as Python's, and anything else as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _show(options: argparse.Namespace, search: Any, table: FeatureTable, folds: list[Fold]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.config import AudioConfig
 from training.search.splits import BySource, Fold, SearchError, folds_of
 
 TEST = 2
@@ -96,6 +97,20 @@ def open_table(path: Path) -> FeatureTable:
         )
     table = FeatureTable(features.astype(np.float64), labels, names, copies > 0)
     return table[parts != TEST]
+
+
+def features_of(path: Path) -> dict[str, Any] | None:
+    """Return window (s), rate (Hz) and fingerprint of a table's features; None without a window."""
+    about = json.loads((path / "table.json").read_text(encoding="utf-8"))
+    if not {"window_s", "rate"} <= about.keys():
+        return None
+    rate, window_s = about["rate"], about["window_s"]
+    config = AudioConfig(sample_rate=rate, window=round(window_s * rate))
+    return {
+        "window_s": window_s,
+        "rate": rate,
+        "fingerprint": config.fingerprint("features"),
+    }
 
 
 def _optional(path: Path, rows: int) -> npt.NDArray[np.uint8]:

@@ -51,6 +51,25 @@ def load(name: str, *, seed: int) -> GridFile:
     )
 
 
+def chosen(estimator: Any, best: dict[str, Any]) -> dict[str, Any]:
+    """Return class, settings and components (0: no PCA) of the estimator with the best values."""
+    from sklearn.base import clone
+    from sklearn.pipeline import Pipeline
+
+    from training.search.limits import accepted
+
+    whole = clone(estimator).set_params(**accepted(best))
+    components = 0
+    if isinstance(whole, Pipeline):
+        components = getattr(whole.named_steps.get("pca"), "n_components", 0)
+        whole = whole.steps[-1][1]
+    return {
+        "estimator": type(whole).__name__,
+        "settings": whole.get_params(deep=False),
+        "components": components,
+    }
+
+
 def _estimator(name: str, fixed: dict[str, Any], seed: int) -> Any:
     """Return the estimator of a dotted name, such as sklearn.ensemble.RandomForestClassifier."""
     module, _, kind = name.rpartition(".")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from features.config import DEFAULT, AudioConfig
 from models.forest import export, predict_proba
+from training.common.errors import MaterialError
 from training.evaluation.leave_one_out import held_out_metrics
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ class FittedForest:
     forest: Any
     history: list[HistoryEntry]
     """What more and more trees bring."""
+    oob: dict[str, float] = field(default_factory=dict)
+    """`score`, scikit-learn's oob_score_: training windows all of whose labels are right by the
+    trees that did not draw them; `elementwise`: their right labels; `windows`: how many there are.
+    """
 
     def scores(self, rows: npt.NDArray[np.float32]) -> Scores:
         """Return P(label), (n, labels), of feature vectors (n, 26)."""
@@ -42,7 +48,8 @@ class FittedForest:
         """Return all three as a scikit-learn pipeline."""
         from sklearn.pipeline import Pipeline
 
-        return Pipeline([("scaler", self.scaler), ("pca", self.pca), ("forest", self.forest)])
+        steps = [("scaler", self.scaler), ("pca", self.pca), ("forest", self.forest)]
+        return Pipeline([(name, step) for name, step in steps if step is not None])
 
     def onnx(self, config: AudioConfig = DEFAULT) -> bytes:
         """Return all three as one graph; its input has the same shape in every configuration."""
@@ -61,7 +68,8 @@ def fit(
 ) -> FittedForest:
     """Return the estimators fitted on feature vectors (n, 26) and labels (n, labels).
 
-    held_out: windows for the history; without them it is empty.
+    held_out: windows for the history; without them it is empty. Raises MaterialError for settings
+    that these windows do not allow.
     """
     from sklearn.decomposition import PCA
     from sklearn.ensemble import RandomForestClassifier
@@ -69,22 +77,49 @@ def fit(
 
     chosen = np.random.default_rng(seed).permutation(len(rows))[: settings.rows]
     exact, labels = rows[chosen].astype(np.float64), labels[chosen]
+    _check(settings, labels)
     scaler = StandardScaler().fit(exact)
-    pca = PCA(settings.components, random_state=seed).fit(scaler.transform(exact))
-    forest = RandomForestClassifier(
-        settings.trees,
-        max_leaf_nodes=settings.leaves,
-        min_samples_split=settings.min_samples_split,
-        max_features="sqrt",
-        random_state=seed,
-        n_jobs=jobs,
-    )
-    forest.fit(
-        pca.transform(scaler.transform(exact)), labels.ravel() if labels.shape[1] == 1 else labels
-    )
+    projected = scaler.transform(exact)
+    pca = None
+    if settings.components:
+        pca = PCA(settings.components, random_state=seed).fit(projected)
+        projected = pca.transform(projected)
+    forest = RandomForestClassifier(**settings.parameters(), random_state=seed, n_jobs=jobs)
+    with warnings.catch_warnings():
+        # Windows that every tree has drawn are left out, and counted.
+        warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
+        forest.fit(projected, labels.ravel() if labels.shape[1] == 1 else labels)
     return FittedForest(
-        scaler, pca, forest, _history(scaler, pca, forest, held_out) if held_out else []
+        scaler,
+        pca,
+        forest,
+        _history(scaler, pca, forest, held_out) if held_out else [],
+        _out_of_bag(forest, labels) if settings.oob_score else {},
     )
+
+
+def _check(settings: Forest, labels: Mask) -> None:
+    if isinstance(settings.max_samples, int) and settings.max_samples > len(labels):
+        raise MaterialError(
+            f"forest.max_samples={settings.max_samples}: there are {len(labels)} training windows"
+        )
+    if settings.oob_score and not np.all((on := labels.sum(axis=0)) * (len(labels) - on)):
+        raise MaterialError(
+            "forest.oob_score needs each label to be on in some training windows and off in others"
+        )
+
+
+def _out_of_bag(forest: Any, labels: Mask) -> dict[str, float]:
+    """Return the out-of-bag figures of a forest fitted with oob_score."""
+    decision = forest.oob_decision_function_.reshape(len(labels), 2, -1)
+    # Windows without a vote have zeros for both values of a label.
+    voted = decision[:, :, 0].sum(axis=1) > 0
+    right = (decision.argmax(axis=1) == labels)[voted]
+    return {
+        "score": float(forest.oob_score_),
+        "elementwise": float(right.mean()) if right.size else 0.0,
+        "windows": float(voted.sum()),
+    }
 
 
 def _history(scaler: Any, pca: Any, forest: Any, held_out: HeldOut) -> list[HistoryEntry]:

@@ -91,3 +91,49 @@ def test_the_names_that_steps_had_are_read_as_those_they_have(old, tmp_path):
     base |= {"picture-networks": "clip-art", "picture-transfer": "birds"}
     (tmp_path / "mine.toml").write_text(f'base = "{base[ALIASES[old]]}"\nsteps = "{old}"')
     assert load(str(tmp_path / "mine.toml")).steps == ALIASES[old]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("criterion=mse", "forest.criterion='mse' must be gini or entropy or log_loss"),
+        ("class_weight=heavy", "forest.class_weight='heavy' must be"),
+        ("max_features=auto", "forest.max_features='auto' must be sqrt, log2, a number"),
+        ("max_features=17", "a number of features up to 16"),
+        ("max_features=0", "forest.max_features=0 must be"),
+        ("max_features=1.5", "forest.max_features=1.5 must be"),
+        ("max_features=nan", "forest.max_features=nan must be"),
+        ("min_samples_leaf=0", "forest.min_samples_leaf=0 must be at least 1"),
+        ("min_samples_leaf=1.0", "forest.min_samples_leaf=1.0 must be below 1"),
+        ("min_samples_split=1", "forest.min_samples_split=1 must be at least 2"),
+        ("min_samples_split=1.1", "forest.min_samples_split=1.1 must be at least 2, or a share"),
+        ("max_samples=-1", "forest.max_samples=-1 must be at least 0"),
+        ("leaves=1", r"forest.leaves=1 must be 0 \(no limit\), or at least 2"),
+        ("max_depth=-1", "forest.max_depth=-1 must be at least 0"),
+        ("bootstrap=maybe", "forest.bootstrap='maybe' must be of type bool"),
+        ("components=27", "forest.components=27 must be from 0 to 26"),
+        ("min_weight_fraction_leaf=0.6", "must be from 0 to 0.5"),
+    ],
+)
+def test_a_setting_of_the_forest_that_cannot_be_is_named(change, message):
+    with pytest.raises(RecipeError, match=message):
+        load("musicnet", [f"forest.{change}"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "max_features=16", "max_features=1", "max_features=1.0", "min_samples_leaf=0.5",
+        "min_samples_split=1.0", "min_samples_split=2", "max_samples=1.0", "leaves=2",
+        "components=26", "components=0", "class_weight=balanced_subsample",
+    ],
+)  # fmt: skip
+def test_settings_of_the_forest_at_their_limits_are_read(change):
+    key, value = change.split("=")
+    assert str(getattr(load("musicnet", [f"forest.{change}"]).forest, key)) == value
+
+
+@pytest.mark.parametrize("change", ["oob_score=true", "max_samples=0.5"])
+def test_what_is_drawn_with_replacement_goes_with_bootstrap(change):
+    with pytest.raises(RecipeError, match=r"go with forest\.bootstrap=true"):
+        load("musicnet", ["forest.bootstrap=false", f"forest.{change}"])

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import soundfile as sf
@@ -14,6 +15,8 @@ from models.promote import share_without_label
 from models.store import Store
 from training.cli import main
 from training.common.recipe import load
+from training.data_cli.main import main as data
+from training.search.cli import main as search
 
 QUICK = (
     "profile=quick",
@@ -135,6 +138,66 @@ def test_the_same_recipe_and_seed_give_the_same_scores(collection):
         first, golden("two", "augment.variants=pitch_change", "jobs=1", "cache=elsewhere")
     )
     assert not np.array_equal(first, golden("three", "augment.variants=pitch_change", "seed=2"))
+
+
+GRID = """
+estimator = "sklearn.ensemble.RandomForestClassifier"
+components = 8
+[fixed]
+min_samples_leaf = 2
+[grid]
+n_estimators = [10, 20]
+max_depth = ["none", 3]
+"""
+
+
+def test_what_a_search_found_is_trained_with_its_out_of_bag_score(collection, capsys):
+    Path("grid.toml").write_text(GRID)
+    table = ["collection", *words(collection[1:]), "--kind", "features", "--out", "table"]
+    assert data(["table", *table]) == 0
+    assert search(["table", "--grid", "grid.toml", "--folds", "3", "--out", "found"]) == 0
+    best = json.loads(Path("found/best.json").read_text())
+    trained = [*words([*collection, "forest.oob_score=true"]), "--from-search", "found"]
+    assert main(["sounds", *trained, "--out", "out"]) == 0
+    printed = capsys.readouterr().out
+    steps = joblib.load("out/reports/sounds-1/model.joblib").named_steps
+    made = steps["forest"].get_params()
+    assert made["n_estimators"] == best["params"]["model__n_estimators"]
+    assert made["max_depth"] == best["params"]["model__max_depth"]
+    assert (made["min_samples_leaf"], made["max_leaf_nodes"]) == (2, None)
+    assert steps["pca"].n_components == 8
+    score = steps["forest"].oob_score_
+    assert f"forest: out-of-bag score {score:.4f} (all labels of a window right)" in printed
+    report = json.loads(Path("out/reports/sounds-1/report.json").read_text())
+    assert report["oob"]["score"] == score
+    assert f"{score:.4f} of " in Path("out/sounds/1/report.md").read_text()
+    assert "out-of-bag score" in Path("out/reports/sounds-1/report.html").read_text()
+    # The recipe in the artefact makes the same forest without the search.
+    origin = Store(Path("out")).load("sounds").manifest.origin["recipe"]
+    Path("again.toml").write_text(origin)
+    assert load("again.toml").forest.parameters()["max_depth"] == made["max_depth"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["forest.components=7"], "of 8 components, the recipe of 7 components: --set forest.comp"),
+        (["windows.length=2"], "windows of 1 s at 22050 Hz, the recipe of 2 s at 22050 Hz"),
+    ],
+)
+def test_a_search_of_other_features_is_refused_before_anything_is_read(
+    collection, changes, message, capsys
+):
+    Path("grid.toml").write_text(GRID)
+    table = ["collection", *words(collection[1:]), "--kind", "features", "--out", "table"]
+    assert data(["table", *table]) == 0
+    argv = ["table", "--grid", "grid.toml", "--folds", "2", "--no-confirm", "--out", "found"]
+    assert search(argv) == 0
+    capsys.readouterr()
+    argv = [*words([*collection, *changes]), "--from-search", "found", "--out", "out"]
+    assert main(["sounds", *argv]) == 1
+    assert message in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 def test_the_network_takes_windows_of_another_length(collection):
@@ -268,7 +331,9 @@ def small_musicnet(tmp_path, write_sound):
 def test_the_recipe_for_musicnet_is_one_command(small_musicnet, capsys):
     changes = [f"collection.path={small_musicnet}", "forest.trees=20", "cache=cache", "quiet=0"]
     assert main(["musicnet", *words(changes), "--out", "out"]) == 0
-    assert "train: 5 sources: Bach | Piece" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "train: 5 sources: Bach | Piece" in printed
+    assert "forest: out-of-bag score 0." in printed
     model = Store(Path("out")).load("musicnet")
     assert list(model.labels) == ["cello", "flute"]
     text = Path("out/musicnet/1/report.md").read_text()
@@ -289,6 +354,9 @@ def test_the_recipe_for_musicnet_is_that_of_the_original_work():
         200,
         20,
     )
+    forest = recipe.forest
+    assert (forest.max_depth, forest.max_features, forest.criterion) == (75, "sqrt", "gini")
+    assert forest.oob_score
     assert len(recipe.augment.variants) == 9
     assert load("musicnet", ["augment.variants="]).augment.variants == ()
 
