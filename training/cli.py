@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import ArtefactError
 from training.common.cli_helpers import run_command
 from training.common.paths import REPORTS
-from training.common.progress import stage
+from training.common.progress import ProgressFile, stage
 from training.common.recipe import FOLDER, load, pipeline
 from training.common.searched import changes, check_match, read_best
 
@@ -23,10 +23,16 @@ def main(argv: list[str]) -> int:
 def _run(options: argparse.Namespace) -> None:
     recipe = _recipe(options)
     _check_versions(recipe, options.out)
+    if options.check:
+        return
+    written = ProgressFile(options.progress, stage) if options.progress else None
     # Only now: torch and scikit-learn take seconds to load.
-    for folder in pipeline(recipe.steps).run(recipe, options.out, stage):
+    made = pipeline(recipe.steps).run(recipe, options.out, written.stage if written else stage)
+    for folder in made:
         kind = "report" if folder.parent == options.out / REPORTS else "artefact"
         print(f"{kind}: {folder}")
+        if written:
+            written.write(**{kind: str(folder.relative_to(options.out))})
 
 
 def _recipe(options: argparse.Namespace) -> Any:
@@ -73,5 +79,14 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("artefacts"),
         help="folder for artefacts and reports; default: %(default)s",
+    )
+    parser.add_argument(
+        "--progress",
+        metavar="FILE",
+        type=Path,
+        help="append progress as JSON Lines: stage, done, total; at the end artefact and report",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="check the recipe and its settings, train nothing"
     )
     return parser

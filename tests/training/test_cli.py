@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from training import cli
@@ -44,3 +46,30 @@ def test_examples_of_help_are_settings_that_recipes_have(capsys):
     assert "collection.path=FOLDER, name=birds" in " ".join(capsys.readouterr().out.split())
     changed = load("sounds", ["collection.path=FOLDER", "name=birds", "profile=quick"])
     assert (changed.collection.path, changed.name) == ("FOLDER", "birds")
+
+
+def test_progress_is_written_for_programs_with_the_folders_at_the_end(tmp_path, monkeypatch):
+    class Pipeline:
+        @staticmethod
+        def run(recipe, out, stage):
+            with stage("training") as progress:
+                progress(1, 2)
+            return [out / "birds" / "1", out / "reports" / "birds-1"]
+
+    monkeypatch.setattr(cli, "pipeline", lambda steps: Pipeline)
+    file = tmp_path / "progress.jsonl"
+    assert cli.main(["birds", "--out", str(tmp_path), "--progress", str(file)]) == 0
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert (rows[0]["stage"], rows[0]["ended"]) == ("training", False)
+    assert rows[-2:] == [{"artefact": "birds/1"}, {"report": "reports/birds-1"}]
+
+
+def test_a_check_trains_nothing_and_says_what_is_wrong(tmp_path, monkeypatch, capsys):
+    def no_training(steps):
+        raise AssertionError(f"{steps} was run")
+
+    monkeypatch.setattr(cli, "pipeline", no_training)
+    options = ["sounds", "--check", "--out", str(tmp_path)]
+    assert cli.main([*options, "--set", "forest.trees=10"]) == 0
+    assert cli.main([*options, "--set", "forest.treees=10"]) == 1
+    assert "unknown setting treees" in capsys.readouterr().err

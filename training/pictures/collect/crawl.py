@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from common.addresses import literal_endpoints
 from common.atomic import write_atomic
 from common.errors import InputError
 from common.mapping import read_settings
@@ -22,7 +23,6 @@ from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.common.recipe import RecipeError
 from training.pictures.collect import crawl_report
-from training.pictures.collect.addresses import literal_endpoints
 from training.pictures.collect.crawl_state import CrawlState, Item
 from training.pictures.collect.fetcher import Fetched, Fetcher, FetchError, FetchSettings
 from training.pictures.collect.open_collections import CollectionSearch

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,12 +13,13 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
+from common.addresses import Endpoint, open_socket
 from common.errors import TimbreError
 from training.common.recipe import RecipeError
-from training.pictures.collect.addresses import Endpoint, is_public
 from training.pictures.collect.robots import Robots
 
 if TYPE_CHECKING:
+    import socket
     from types import TracebackType
     from typing import Self
 
@@ -148,17 +148,10 @@ class Fetcher:
         raise FetchError(f"more than {MAX_REDIRECTS} redirects")
 
     def _socket(self, info: AddrInfoType) -> socket.socket:
-        """Return the socket for an address, which is the one that is connected to.
+        def refused(reason: str) -> FetchError:
+            return FetchError(f"{reason}; add --allow-private to allow it")
 
-        Raises FetchError. To check what a name resolves to before would be another resolution.
-        """
-        family, kind, protocol, _, address = info
-        endpoint = (str(address[0]), int(address[1]))
-        if self.private is not None and endpoint not in self.private and not is_public(endpoint[0]):
-            raise FetchError(
-                f"{endpoint[0]} is an address of a private network; add --allow-private to allow it"
-            )
-        return socket.socket(family, kind, protocol)
+        return open_socket(info, self.private, refused)
 
     def _check_host(self, url: str) -> None:
         try:

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
+from common.addresses import literal_endpoints
 from tests.training.pictures.helpers.shops import served
 from training.common.recipe import RecipeError
 from training.pictures.collect import fetcher as module
-from training.pictures.collect.addresses import literal_endpoints
 from training.pictures.collect.fetcher import (
     MAX_REDIRECTS,
     Fetched,

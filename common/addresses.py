@@ -1,14 +1,15 @@
-"""Which IP addresses a crawl may connect to: links and redirects must not reach the own network."""
+"""Which IP addresses a fetch may connect to: links and redirects must not reach the own network."""
 
 from __future__ import annotations
 
 import ipaddress
+import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Endpoint = tuple[str, int]
@@ -33,6 +34,22 @@ def is_public(text: str) -> bool:
         or address.is_reserved
         or (isinstance(address, ipaddress.IPv6Address) and address.is_site_local)
     )
+
+
+def open_socket(
+    info: tuple[Any, ...], private: frozenset[Endpoint] | None, error: Callable[[str], Exception]
+) -> socket.socket:
+    """Return the socket for an address, which is the one that is connected to.
+
+    info: as socket.getaddrinfo has it. private: allowed addresses that are not public; None allows
+    all. Raises `error` for others. To check what a name resolves to before would be another
+    resolution, with another answer.
+    """
+    family, kind, protocol, _, address = info
+    endpoint = (str(address[0]), int(address[1]))
+    if private is not None and endpoint not in private and not is_public(endpoint[0]):
+        raise error(f"{endpoint[0]} is an address of a private network")
+    return socket.socket(family, kind, protocol)
 
 
 def literal_endpoints(urls: Iterable[str]) -> frozenset[Endpoint]:

@@ -1,8 +1,10 @@
 """Private, local and special addresses, in every form that stands for them."""
 
+import socket
+
 import pytest
 
-from training.pictures.collect.addresses import is_public, literal_endpoints
+from common.addresses import is_public, literal_endpoints, open_socket
 
 PRIVATE = [
     "0.0.0.0",
@@ -102,3 +104,17 @@ def test_addresses_of_the_internet_are_public(address):
 )
 def test_only_what_is_written_as_an_address_counts_as_named(url, endpoints):
     assert literal_endpoints([url]) == endpoints
+
+
+def address_of(host, port=80):
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
+
+
+def test_a_socket_is_opened_for_public_addresses_and_those_that_are_allowed():
+    private = frozenset({("10.0.0.1", 80)})
+    open_socket(address_of("1.1.1.1"), private, ValueError).close()
+    open_socket(address_of("10.0.0.1"), private, ValueError).close()
+    open_socket(address_of("10.0.0.2"), None, ValueError).close()
+    for host, port in (("10.0.0.2", 80), ("10.0.0.1", 81), ("::ffff:10.0.0.2", 80)):
+        with pytest.raises(ValueError, match="is an address of a private network"):
+            open_socket(address_of(host, port), private, ValueError)
