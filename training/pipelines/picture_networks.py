@@ -124,7 +124,8 @@ def _fit(
     weights = class_weights(labels, len(pack.classes), alike=recipe.class_weights)
     material = TrainingData(images, pack.labels, fold.train, fold.valid, weights)
     without = "" if fold.name == WHOLE else f" without {fold.name}"
-    passes = f"{network.epochs} epoch{'s' * (network.epochs > 1)}"
+    most = "at most " if network.patience else ""
+    passes = f"{most}{network.epochs:,} epoch{'s' * (network.epochs > 1)}"
     with stage(f"{network.name}{without}: {passes} of {len(labels):,} pictures") as progress:
         return fit(
             network,

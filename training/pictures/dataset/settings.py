@@ -134,6 +134,8 @@ class Network:
     """Input of the dense layer: every position (flatten), or their mean (mean)."""
     epochs: int = 20
     """Passes over the training pictures."""
+    patience: int = 0
+    """Epochs without a lower validation loss after which the training ends; 0: never."""
     batch: int = 32
     """Pictures per step."""
     optimizer: str = "sgd"
@@ -165,6 +167,8 @@ class Network:
             bool(self.maps) and min(self.maps) >= 1,
             f"{where}maps={list(self.maps)} must name one stage or more",
         )
+        check(self.patience >= 0, f"{where}patience={self.patience} must not be negative")
+        check(0 <= self.momentum < 1, f"{where}momentum={self.momentum} must lie between 0 and 1")
         check(0 <= self.dropout < 1, f"{where}dropout={self.dropout} must lie between 0 and 1")
         check(
             0 <= self.smoothing < 1, f"{where}smoothing={self.smoothing} must lie between 0 and 1"
@@ -254,11 +258,20 @@ class PicturesRecipe(TrainedRecipe):
     """Names of the networks to train; empty: all."""
     epochs: int = 0
     """Epochs of every network; 0: those of each network."""
+    patience: int = -1
+    """Patience of every network; -1: that of each network."""
 
     def chosen(self) -> list[Network]:
         """Return the networks to train."""
         some = [network for network in self.networks if not self.only or network.name in self.only]
-        return [replace(network, epochs=self.epochs or network.epochs) for network in some]
+        return [
+            replace(
+                network,
+                epochs=self.epochs or network.epochs,
+                patience=network.patience if self.patience < 0 else self.patience,
+            )
+            for network in some
+        ]
 
     def __post_init__(self) -> None:
         """Check the settings before the training. Raises RecipeError."""
@@ -274,6 +287,7 @@ class PicturesRecipe(TrainedRecipe):
             f"only: no network {', '.join(sorted(unknown))}; networks: {', '.join(names)}",
         )
         check(self.epochs >= 0, f"epochs={self.epochs} must not be negative")
+        check(self.patience >= -1, f"patience={self.patience} must be -1 or more")
         small = min(self.pictures.height, self.pictures.width)
         for network in self.networks:
             fits = small >> len(network.maps)

@@ -14,7 +14,14 @@ import numpy.typing as npt
 from common.atomic import atomic_file
 from common.strict_json import to_json
 from training.pictures.learn.augment import augment_batch
-from training.pictures.learn.history import Diverged, EpochMetrics, extended, is_lowest, one_cycle
+from training.pictures.learn.history import (
+    Diverged,
+    EpochMetrics,
+    epochs_since_best,
+    extended,
+    is_lowest,
+    one_cycle,
+)
 from training.pictures.learn.network import Fitted, build, keras_on_torch, temperature, tensor
 
 if TYPE_CHECKING:
@@ -94,9 +101,9 @@ def fit(
     """
     run = _prepare(network, augment, material, seed=seed, progress=progress)
     state = _load_checkpoint(checkpoint, run.model, run.optimizer)
-    for epoch in range(len(state.history), network.epochs):
+    while not _over(state.history, network):
         began = time.monotonic()
-        loss = _epoch(run, epoch)
+        loss = _epoch(run, len(state.history))
         logits = Fitted(run.model).logits(material.images, material.valid)
         metrics = epoch_metrics(loss, logits, material)
         if is_lowest(metrics, state.history):
@@ -111,6 +118,11 @@ def fit(
     run.model.set_weights(state.best)
     logits = Fitted(run.model).logits(material.images, material.valid)
     return Fitted(run.model, temperature(logits, material.labels[material.valid]), state.history)
+
+
+def _over(history: list[EpochMetrics], network: Network) -> bool:
+    patient = not network.patience or epochs_since_best(history) < network.patience
+    return len(history) >= network.epochs or not patient
 
 
 def _prepare(

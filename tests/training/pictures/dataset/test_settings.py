@@ -15,10 +15,31 @@ def test_shipped_recipes_and_their_quick_profiles_are_read(name):
     assert load(name, ["profile=quick"]).chosen()
 
 
-def test_t6_is_as_it_was_published():
-    t6 = {network.name: network for network in load("guitar-or-bass").networks}["T6"]
-    assert (t6.batch, t6.rate, t6.momentum, t6.kernel, t6.maps) == (32, 0.003, 0.3, 5, (10,))
-    assert (t6.norm, t6.dropout, t6.optimizer) == (True, 0.5, "sgd")
+PUBLISHED = {
+    "T1": (512, 0.005, 0.6, 5, (5,), False, 0),
+    "T2": (256, 0.01, 0.6, 5, (5,), False, 0),
+    "T3": (64, 0.01, 0.6, 5, (5,), False, 0),
+    "T4": (64, 0.04, 0.6, 5, (10,), False, 0),
+    "T5": (256, 0.01, 0.6, 5, (10,), True, 0),
+    "T6": (32, 0.003, 0.3, 5, (10,), True, 0.5),
+    "T7": (256, 0.01, 0.3, 3, (20,), True, 0),
+    "T8": (512, 0.005, 0.3, 3, (5,), False, 0),
+    "T9": (512, 0.005, 0.3, 5, (10, 10), False, 0),
+    "T10": (512, 0.01, 0.6, 5, (10, 30), True, 0),
+}
+
+
+def test_the_ten_networks_are_as_they_were_published():
+    recipe = load("guitar-or-bass")
+    assert {
+        n.name: (n.batch, n.rate, n.momentum, n.kernel, n.maps, n.norm, n.dropout)
+        for n in recipe.chosen()
+    } == PUBLISHED
+    for network in recipe.chosen():
+        assert (network.optimizer, network.schedule, network.repeat) == ("sgd", "constant", 1)
+        assert network.epochs > 965
+        assert network.patience
+    assert not recipe.class_weights
 
 
 @pytest.mark.parametrize(
@@ -29,6 +50,9 @@ def test_t6_is_as_it_was_published():
         ({"kernel": 4}, "kernel=4 must be odd"),
         ({"epochs": 0}, "epochs=0"),
         ({"batch": 0}, "batch=0"),
+        ({"patience": -1}, "patience=-1"),
+        ({"momentum": 1.0}, "momentum=1.0"),
+        ({"momentum": -0.1}, "momentum=-0.1"),
         ({"dropout": 1.0}, "dropout"),
         ({"rate": 0.0}, "rate"),
         ({"optimizer": "adam"}, "sgd or adamw"),
@@ -50,6 +74,7 @@ def test_a_network_that_is_none_is_refused(fields, message):
         ({"only": ("b",)}, "no network b; networks: a"),
         ({"jobs": 0}, "jobs=0"),
         ({"epochs": -1}, "epochs=-1"),
+        ({"patience": -2}, "patience=-2"),
         ({"top": ()}, "top"),
         ({"provenance": ({"source": "x"},)}, "provenance"),
         ({"split": Split(by_source=True)}, "needs sources"),
@@ -90,6 +115,13 @@ def test_shares_and_pictures_that_cannot_be_are_refused():
     ):
         with pytest.raises(RecipeError, match=message):
             Pictures(**fields)
+
+
+@pytest.mark.parametrize(("given", "used"), [(-1, [0, 4]), (0, [0, 0]), (9, [9, 9])])
+def test_patience_of_a_recipe_replaces_that_of_its_networks(given, used):
+    networks = (NET, Network(name="b", maps=(4,), patience=4))
+    recipe = PicturesRecipe(**BASE, networks=networks, patience=given)
+    assert [network.patience for network in recipe.chosen()] == used
 
 
 def test_epochs_and_only_change_what_is_trained():

@@ -1,5 +1,7 @@
 """Training: it learns, keeps its best epoch, and goes on after a break to the same end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,20 @@ def test_what_is_broken_off_goes_on_to_the_same_scores(optimizer, material, tmp_
     ]
     rows = np.arange(120)
     assert np.array_equal(whole.scores(material.images, rows), again.scores(material.images, rows))
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 2), (3, 4), (5, 6), (0, 6)])
+def test_a_training_ends_after_so_many_epochs_without_a_lower_loss(
+    patience, epochs, material, tmp_path
+):
+    # The more it learns, the worse it is on a validation part whose labels are wrong.
+    labels = np.where(np.arange(120) < 90, material.labels, (material.labels + 1) % 3)
+    wrong = replace(material, labels=labels)
+    network = Network(name="c", maps=(6,), epochs=6, batch=16, rate=0.01, patience=patience)
+    history = trained(wrong, tmp_path / "state.npz", network=network).history
+    assert best_epoch(history) == 1
+    assert len(history) == epochs
+    assert trained(wrong, tmp_path / "state.npz", network=network).history == history
 
 
 def test_a_training_that_diverges_says_so_and_what_to_change(material, tmp_path):
