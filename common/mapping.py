@@ -148,8 +148,11 @@ class _Reader:
             value = next(
                 (v for v, kind in zip(meant, kinds, strict=True) if type(v) is kind), value
             )
+        if float in kinds and int not in kinds and type(value) is int:
+            return self._scalar(float, value, where)
         if type(value) not in kinds:
-            self._fail(where, value, f"of type {' or '.join(kind.__name__ for kind in kinds)}")
+            names = ["None" if kind is types.NoneType else kind.__name__ for kind in kinds]
+            self._fail(where, value, f"of type {' or '.join(names)}")
         return value
 
     def _scalar(self, expected_type: type, value: Any, where: str) -> Any:

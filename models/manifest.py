@@ -20,6 +20,8 @@ FILES = ("model.onnx", "golden.npz", "report.md")
 GOLDEN_TOLERANCE, MAX_TOLERANCE = 1e-4, 0.1
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
+EVENT_SETTINGS = {"off": 1.0, "gap": 3_600.0, "min_length": 3_600.0}
+"""Of a label's events, with the highest value of each: a score, and seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class Label:
     """As in responses."""
     threshold: float
     """A score at or above it counts as present."""
+    events: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Some of EVENT_SETTINGS, where its events differ from the defaults of models.events."""
 
 
 class Source(TypedDict):
@@ -113,6 +117,11 @@ class Manifest:
             and len(set(names)) == len(names),
             "thresholds must lie between 0 and 1": all(
                 0 <= label.threshold <= 1 for label in self.labels
+            ),
+            f"events of a label must be {', '.join(EVENT_SETTINGS)}, within their limits": all(
+                name in EVENT_SETTINGS and 0 <= value <= EVENT_SETTINGS[name]
+                for label in self.labels
+                for name, value in label.events.items()
             ),
             f"files must be {', '.join(FILES)}": set(self.files) == set(FILES),
             f"tolerance={self.tolerance} must lie between 0 and {MAX_TOLERANCE}": 0

@@ -205,3 +205,15 @@ def test_of_several_types_a_value_has_the_first_that_its_text_fits(value, expect
 def test_what_is_of_none_of_several_types_is_rejected(value):
     with pytest.raises(InputError, match=r"most=.* must be of type int or float or str"):
         read_settings(Limited, {"most": value}, where="", error=InputError)
+
+
+@dataclass
+class Span:
+    end: float | None
+
+
+def test_a_value_that_may_be_none_is_none_or_of_its_type():
+    assert read_json(Span, {"end": None}, where="span", error=InputError).end is None
+    assert read_json(Span, {"end": 2}, where="span", error=InputError).end == 2.0
+    with pytest.raises(InputError, match=r"span\.end='2' must be of type float or None"):
+        read_json(Span, {"end": "2"}, where="span", error=InputError)
