@@ -18,8 +18,9 @@ from common.errors import TooLarge, Unprocessable, UnsupportedMedia
 from features.config import Samples
 from features.containers import kinds
 from features.containers.notes import Doubt, Notes, Segment
-from features.mixdown import SoundChecker
+from features.mixdown import ChannelMixer
 from features.resample import StreamingResampler
+from features.sound_checks import SoundChecker
 from features.wav import PcmFile, Values, read_pcm
 
 if TYPE_CHECKING:
@@ -219,16 +220,23 @@ class _Decoder:
     def _read_blocks(self, file: SoundFile, at_most: int | None) -> int:
         same = file.samplerate == self._sample_rate
         resampler = None if same else StreamingResampler(file.samplerate, self._sample_rate)
+        mixer = ChannelMixer(channels=file.channels, rate=file.samplerate)
         frames = 0
         for block in self._blocks(file, at_most):
             self._notes.check()
             frames += len(block)
             self._check_length(file, frames)
-            mono = self._checker.mix(block, rate=file.samplerate)
-            self._parts.append(resampler.feed(mono) if resampler else mono)
+            self._checker.check_block(block)
+            self._add(mixer.feed(block), file, resampler)
+        self._add(mixer.finish(), file, resampler)
+        self._checker.add_opposite(mixer.opposite / file.samplerate)
         if resampler:
             self._parts.append(resampler.finish())
         return frames
+
+    def _add(self, mono: Samples, file: SoundFile, resampler: StreamingResampler | None) -> None:
+        self._checker.check_mono(mono, rate=file.samplerate)
+        self._parts.append(resampler.feed(mono) if resampler else mono)
 
     def _blocks(self, file: SoundFile, at_most: int | None) -> Iterator[Values]:
         # An error takes all of its block along.

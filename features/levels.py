@@ -1,4 +1,4 @@
-"""The one bound on the level of float samples, for files and streams."""
+"""The bounds on the level of samples, for files and streams."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from features.config import Samples
 
 MAX_FLOAT = 16.0
 """Floats beyond this are not audio in [-1, 1], however clipped: usually integers sent as floats."""
+SILENCE_PEAK = 10 ** (-80 / 20)
+"""Sound below this is silence."""
 
 
 def check_levels(samples: Samples | npt.NDArray[np.int16]) -> None:

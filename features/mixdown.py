@@ -1,39 +1,36 @@
-"""Interleaved channels to mono samples, in one pass over the received bytes; checks of whole files.
+"""Interleaved channels to mono samples, in one pass over the received bytes.
 
-Two channels that are each other's opposite leave nothing when they are averaged: of a file the
-louder one is used instead.
+Two channels that are each other's opposite leave nothing when they are averaged: the louder one is
+used instead. Whether they are is decided by spans on the sample clock, so that the result depends
+on the sound alone and not on how it was divided, and a stream becomes what its file does.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from features.config import Samples
-from features.containers.notes import Doubt
 from features.kernel_loader import address, entries
 from features.layout import STEP_16
-from features.levels import MAX_FLOAT, check_levels
+from features.levels import SILENCE_PEAK
 from features.wav import Values
 
-FULL_SCALE = 0.999
-CLIPPED_SHARE = 1e-3
-SILENCE_PEAK = 10 ** (-80 / 20)
-DC_SHARE = 0.05
+SPAN_S = 0.25
+"""Seconds that are decided about together."""
 OPPOSITE = 1e-3
 """Power of the mean of the channels, relative to theirs, below which they are opposite."""
-NARROW_RATE = 11_025
-"""Hertz of a file, up to which much of what models hear is missing."""
-SPECTRUM = 4_096
-EMPTY_ABOVE = 10 ** (-70 / 10)
-"""Power above a quarter of the rate, relative to all, up to which that band counts as empty."""
-EMPTY_SECONDS = 10.0
-"""Sounds that are shorter may well have no highs."""
-_PIECE = 1 << 16
-"""Frames that are mixed down in one way."""
-_STEP = 16
-"""Of so many samples one is looked at for the power of the channels."""
-_TAPER: Samples = np.hanning(SPECTRUM).astype(np.float32)
+KIND = "opposite_channels"
+DETAIL = "the channels are each other's opposite and their mean is nothing: the louder one is used"
+_STEP = 13
+"""Of so many samples one is looked at; no divisor of a usual rate, for a tone whose period divides
+it would be looked at in one phase only."""
+_AS_LOUD = 0.999
+"""Share of the highest power from which the first such channel is used."""
+_STAY = 0.5
+"""Share of it from which the channel of the span before is kept: a change is a click."""
 _ENTRIES = {"h": "mix_int16", "f": "mix_float32"}
 
 
@@ -61,115 +58,95 @@ def mixdown(samples: npt.NDArray[np.int16] | npt.NDArray[np.float32], *, channel
     return mono
 
 
-class SoundChecker:
-    """Mixes a sound down block by block, and knows afterwards what is odd about it."""
+def floats(values: Values) -> Samples:
+    """Return values as float32 of the same shape; int16 is scaled to [-1, 1)."""
+    result: Samples = values.astype(np.float32)
+    if values.dtype == np.int16:
+        result *= STEP_16
+    return result
 
-    def __init__(self) -> None:
-        self._count = self._clipped = self._values = 0
-        self._sum = self._peak = 0.0
-        self._opposite = 0.0
-        self._rates: set[int] = set()
-        self._seconds = 0.0
-        self._has_highs = False
 
-    def mix(self, block: Values, *, rate: int) -> Samples:
-        """Return the mean over the channels of a block, (frames, channels), as float32 (frames,).
+class ChannelMixer:
+    """Mixes interleaved channels down to their mean, or to the louder one of opposite channels.
 
-        rate: hertz. Raises Unprocessable if samples are NaN or far beyond [-1, 1].
-        """
-        self._check_peak(block)
-        channels = block.shape[1]
-        mono = mixdown(block, channels=channels)
-        if channels > 1:
-            self._keep_opposite(block, mono, rate)
-        self._count += len(mono)
-        self._seconds += len(mono) / rate
-        self._rates.add(rate)
-        self._sum += float(mono.sum())
-        if not self._has_highs:
-            self._has_highs = _has_highs(mono)
+    Each span is mixed as the one before it asks for, so that no sample waits for another; only the
+    first span is held back, and is mixed as itself asks for. A silent span changes nothing.
+    """
+
+    def __init__(self, *, channels: int, rate: int, first: int = 0) -> None:
+        """rate: hertz. first: index of the first sample."""
+        self.opposite = 0
+        """Samples for which one channel was used."""
+        self.opposite_from: list[int] = []
+        """Indices of samples from which one is used, of those decided in the last call."""
+        self._channels = channels
+        self._first = self._next = first
+        self._span = max(1, round(SPAN_S * rate))
+        self._louder: int | None = None
+        # Of one channel the mean is the channel.
+        self._held: list[Values] | None = [] if channels > 1 else None
+        self._missing = self._span
+        self._looked_at: list[Values] = []
+        self._mean = np.full(channels, 1 / channels, np.float32)
+
+    def feed(self, values: Values) -> Samples:
+        """Return what is complete, float32 (n,), of values of shape (frames, channels)."""
+        self.opposite_from.clear()
+        if self._held is None:
+            return self._mix(values)
+        self._held.append(values)
+        self._missing -= len(values)
+        return np.empty(0, np.float32) if self._missing > 0 else self.finish()
+
+    def finish(self) -> Samples:
+        """Return what was held back of the first span."""
+        if not self._held:
+            return np.empty(0, np.float32)
+        values, self._held = _joined(self._held), None
+        self._decide(values[: self._span : _STEP])
+        return self._mix(values)
+
+    def _mix(self, values: Values) -> Samples:
+        mono = mixdown(values, channels=self._channels)
+        if self._channels == 1:
+            return mono
+        at, size, span = 0, len(values), self._span
+        while at < size:
+            here = self._next % span
+            end = min(size, at + span - here)
+            if self._louder is not None:
+                mono[at:end] = floats(values[at:end, self._louder])
+                self.opposite += end - at
+            self._looked_at.append(values[at + -self._next % _STEP : end : _STEP].copy())
+            self._next += end - at
+            if end - at == span - here:
+                self._end_span()
+            at = end
         return mono
 
-    def warnings(self) -> list[Doubt]:
-        """Return the doubts about all blocks."""
-        found = []
-        if self._opposite:
-            found.append(
-                Doubt(
-                    "opposite_channels",
-                    f"in {self._opposite:.1f} s the channels are each other's opposite and their"
-                    " mean is nothing: the louder one is used",
-                )
-            )
-        if self._clipped > CLIPPED_SHARE * self._values:
-            share = self._clipped / self._values
-            found.append(
-                Doubt("clipping", f"{share:.1%} of the samples are at full scale: too loud")
-            )
-        if self._peak < SILENCE_PEAK:
-            return [*found, Doubt("silence", "no sample above -80 dB")]
-        if self._count and abs(mean := self._sum / self._count) > DC_SHARE:
-            found.append(
-                Doubt("dc_offset", f"the mean is {mean:+.2f} instead of 0: a fault of the recorder")
-            )
-        return [*found, *self._narrow()]
+    def _end_span(self) -> None:
+        # Of a span that began before the first sample too little is known.
+        if self._next - self._span >= self._first:
+            self._decide(_joined(self._looked_at))
+        self._looked_at.clear()
 
-    def _narrow(self) -> list[Doubt]:
-        rate = max(self._rates, default=0)
-        if rate <= NARROW_RATE:
-            what = f"recorded at {rate} Hz: it holds nothing above {rate // 2} Hz"
-        elif self._seconds >= EMPTY_SECONDS and not self._has_highs:
-            what = f"nothing above {rate // 4} Hz: converted from a lower rate than {rate} Hz?"
-        else:
-            return []
-        return [Doubt("narrow_band", what)]
-
-    def _keep_opposite(self, block: Values, mono: Samples, rate: int) -> None:
-        """Put the louder channel in the place of a mean of opposite ones."""
-        for at in range(0, len(mono), _PIECE):
-            some = _floats(block[at : at + _PIECE : _STEP])
-            powers = np.mean(some * some, axis=0)
-            middle = some.mean(axis=1)
-            power = float(powers.mean())
-            if power < SILENCE_PEAK**2 or float(np.mean(middle * middle)) >= OPPOSITE * power:
-                continue
-            piece = block[at : at + _PIECE]
-            mono[at : at + _PIECE] = _floats(
-                piece[:, int(np.argmax(powers > 0.999 * powers.max()))]
-            )
-            self._opposite += len(piece) / rate
-
-    def _check_peak(self, block: Values) -> None:
-        scale = STEP_16 if block.dtype == np.int16 else 1.0
-        low, high = float(block.min()) * scale, float(block.max()) * scale
-        # Written so that NaN fails it too.
-        if not (low >= -MAX_FLOAT and high <= MAX_FLOAT):
-            check_levels(block)
-        self._peak = float(max(self._peak, -low, high))
-        self._values += block.size
-        if max(-low, high) >= FULL_SCALE:
-            limit = FULL_SCALE / scale
-            self._clipped += int(np.count_nonzero((block >= limit) | (block <= -limit)))
+    def _decide(self, values: Values) -> None:
+        """Decide how to mix from now on."""
+        some = floats(values)
+        flat = some.ravel()
+        power = float(flat @ flat) / max(1, flat.size)
+        if power < SILENCE_PEAK**2:
+            return
+        middle = some @ self._mean
+        if float(middle @ middle) >= OPPOSITE * power * len(middle):
+            self._louder = None
+            return
+        powers = np.einsum("ij,ij->j", some, some)
+        highest = float(powers.max())
+        if self._louder is None or powers[self._louder] < _STAY * highest:
+            self._louder = int(np.argmax(powers >= _AS_LOUD * highest))
+        self.opposite_from.append(self._next)
 
 
-def _floats(values: Values) -> Samples:
-    floats: Samples = values.astype(np.float32)
-    if values.dtype == np.int16:
-        floats *= STEP_16
-    return floats
-
-
-def _has_highs(mono: Samples) -> bool:
-    """Return whether one of some spectra has power above a quarter of the rate."""
-    if len(mono) < SPECTRUM:
-        return False
-    for at in range(0, len(mono) - SPECTRUM + 1, max(SPECTRUM, len(mono) // 8)):
-        piece = mono[at : at + SPECTRUM]
-        power = np.abs(np.fft.rfft((piece - piece.mean()) * _TAPER)) ** 2
-        total = float(power.sum())
-        if (
-            total > SPECTRUM * SILENCE_PEAK**2
-            and float(power[len(power) // 2 :].sum()) > EMPTY_ABOVE * total
-        ):
-            return True
-    return False
+def _joined(parts: list[Values]) -> Values:
+    return parts[0] if len(parts) == 1 else cast(Values, np.concatenate(parts))

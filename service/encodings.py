@@ -13,6 +13,7 @@ from common.errors import InputError
 from features.levels import check_levels
 
 Samples: TypeAlias = npt.NDArray[np.float32]
+Values: TypeAlias = npt.NDArray[np.int16] | Samples
 _STEP_32 = np.float32(2**-31)
 
 
@@ -21,35 +22,32 @@ class Encoding:
     """How one sample of one channel is written."""
 
     sample_bytes: int
-    decode: Callable[[bytes | memoryview, int], Samples]
-    """Whole samples of so many channels to their mean, float32 (n,) in [-1, 1].
-
-    Raises Unprocessable on values that are not audio.
-    """
+    decode: Callable[[bytes | memoryview], Values]
+    """Whole samples to int16, or float32 in [-1, 1]. Raises Unprocessable on what is not audio."""
     encode: Callable[[npt.NDArray[np.floating]], bytes]
     """Float samples in [-1, 1] to bytes; louder ones are clipped to the range of the encoding."""
 
 
-def _decode_s16le(data: bytes | memoryview, channels: int) -> Samples:
-    return _mixdown(np.frombuffer(data, "<i2").astype(np.int16, copy=False), channels)
+def _decode_s16le(data: bytes | memoryview) -> Values:
+    return np.frombuffer(data, "<i2").astype(np.int16, copy=False)
 
 
 def _encode_s16le(samples: npt.NDArray[np.floating]) -> bytes:
     return bytes(np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype("<i2").data)
 
 
-def _decode_f32le(data: bytes | memoryview, channels: int) -> Samples:
+def _decode_f32le(data: bytes | memoryview) -> Values:
     samples = np.frombuffer(data, "<f4").astype(np.float32, copy=False)
     check_levels(samples)
-    return _mixdown(samples, channels)
+    return samples
 
 
-def _decode_s24le(data: bytes | memoryview, channels: int) -> Samples:
+def _decode_s24le(data: bytes | memoryview) -> Values:
     triples = np.frombuffer(data, np.uint8).reshape(-1, 3)
     # The lowest byte stays empty, and the sign is in the highest.
     wide = np.zeros((len(triples), 4), np.uint8)
     wide[:, 1:] = triples
-    return _scaled(wide.view("<i4").ravel(), channels)
+    return _scaled(wide.view("<i4").ravel())
 
 
 def _encode_s24le(samples: npt.NDArray[np.floating]) -> bytes:
@@ -57,26 +55,19 @@ def _encode_s24le(samples: npt.NDArray[np.floating]) -> bytes:
     return scaled.astype("<i4").reshape(-1, 1).view(np.uint8)[:, :3].tobytes()
 
 
-def _decode_s32le(data: bytes | memoryview, channels: int) -> Samples:
-    return _scaled(np.frombuffer(data, "<i4"), channels)
+def _decode_s32le(data: bytes | memoryview) -> Values:
+    return _scaled(np.frombuffer(data, "<i4"))
 
 
-def _scaled(values: npt.NDArray[np.int32], channels: int) -> Samples:
+def _scaled(values: npt.NDArray[np.int32]) -> Values:
     samples = values.astype(np.float32)
     samples *= _STEP_32
-    return _mixdown(samples, channels)
+    return samples
 
 
 def _encode_s32le(samples: npt.NDArray[np.floating]) -> bytes:
     scaled = np.clip(np.rint(samples.astype(np.float64) * 2**31), -(2**31), 2**31 - 1)
     return scaled.astype("<i4").tobytes()
-
-
-def _mixdown(samples: npt.NDArray[np.int16] | npt.NDArray[np.float32], channels: int) -> Samples:
-    # Not at the top: a client only encodes, and needs no kernels.
-    from features.mixdown import mixdown
-
-    return mixdown(samples, channels=channels)
 
 
 def _encode_f32le(samples: npt.NDArray[np.floating]) -> bytes:
@@ -97,8 +88,8 @@ def frame_bytes(encoding: str, channels: int) -> int:
     return ENCODINGS[encoding].sample_bytes * channels
 
 
-def decode_mono(data: bytes | memoryview, *, encoding: str, channels: int) -> Samples:
-    """Return the mean over interleaved channels, float32 (n,), in [-1, 1].
+def decode(data: bytes | memoryview, *, encoding: str, channels: int) -> Values:
+    """Return samples, shape (n, channels), int16 or float32 in [-1, 1].
 
     Raises InputError if the bytes end within a sample, Unprocessable on values that are not audio,
     KeyError on an unknown encoding.
@@ -109,7 +100,15 @@ def decode_mono(data: bytes | memoryview, *, encoding: str, channels: int) -> Sa
             f"{len(data)} bytes are not a whole number of {size}-byte samples"
             f" ({encoding} x {channels})"
         )
-    return ENCODINGS[encoding].decode(data, channels)
+    return ENCODINGS[encoding].decode(data).reshape(-1, channels)
+
+
+def decode_mono(data: bytes | memoryview, *, encoding: str, channels: int) -> Samples:
+    """Return the mean over interleaved channels, float32 (n,), in [-1, 1]. Raises as `decode`."""
+    # Not at the top: a client only encodes, and needs no kernels.
+    from features.mixdown import mixdown
+
+    return mixdown(decode(data, encoding=encoding, channels=channels), channels=channels)
 
 
 def encode(samples: npt.ArrayLike, *, encoding: str, channels: int) -> bytes:

@@ -20,7 +20,14 @@ from service.encodings import ENCODINGS
 OnOverload: TypeAlias = Literal["latest", "complete"]
 DropReason: TypeAlias = Literal["overload", "late", "gap"]
 WarningKind: TypeAlias = Literal[
-    "clipping", "silence", "dc_offset", "sample_rate", "header", "encoding", "version"
+    "clipping",
+    "silence",
+    "opposite_channels",
+    "dc_offset",
+    "sample_rate",
+    "header",
+    "encoding",
+    "version",
 ]
 EndReason: TypeAlias = Literal["client ended", "idle", "server leaves"]
 

@@ -8,13 +8,14 @@ import numpy as np
 
 from features.config import Samples
 from features.containers import kinds, mpeg
+from features.levels import SILENCE_PEAK
+from features.mixdown import DETAIL
 from service.protocol import Warn, WarningKind
 
 PERIOD_S = 2
 """Seconds of sound that are checked together."""
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 1e-3
-SILENCE_PEAK = 10 ** (-80 / 20)
 DC_SHARE = 0.05
 SPECTRUM = 4_096
 """Samples of the spectrum that stands for a period."""
@@ -82,6 +83,11 @@ class SignalChecker:
             for kind, detail in problems.items()
             if (warning := self._warn(kind, detail, at=at))
         ]
+
+    def opposite(self, *, at: int) -> list[Warn]:
+        """Return the warning that one of opposite channels is used at a sample, unless repeated."""
+        warning = self._warn("opposite_channels", DETAIL, at=at)
+        return [warning] if warning else []
 
     def _keep(self, samples: Samples) -> None:
         """Keep the last chunks, enough for a spectrum."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.config import AudioConfig, Kind, Samples, Tensor
+from features.mixdown import ChannelMixer
 from features.resample import StreamingResampler
 from features.streaming import StreamingExtractor
 from service import protocol
-from service.encodings import decode_mono
+from service.encodings import Values, decode
 from service.streaming.accounting import SampleAccount
 from service.streaming.byte_checks import ByteChecker
 from service.streaming.signal_checks import SignalChecker
@@ -138,15 +139,15 @@ class Windower:
             if self._start.numbered
             else (self._next, memoryview(message))
         )
-        samples = decode_mono(audio, encoding=self._start.encoding, channels=self._start.channels)
+        values = decode(audio, encoding=self._start.encoding, channels=self._start.channels)
         events = self._skip_to(first)
         if self._byte_checker:
             events += self._byte_checker.feed(audio, at=first)
             if self._byte_checker.done:
                 self._byte_checker = None
-        samples = samples[max(0, self._next - first) :]
-        for at in range(0, len(samples), self._part):
-            yield events + self._process(samples[at : at + self._part])
+        values = values[max(0, self._next - first) :]
+        for at in range(0, len(values), self._part):
+            yield events + self._process(values[at : at + self._part])
             events = []
         if events:
             yield events
@@ -171,14 +172,18 @@ class Windower:
 
     def finish(self) -> list[Event]:
         """Return the windows that the end completes. Samples that fill no window are the tail."""
-        return list(self._windows(self._resampler.finish()))
+        rest = self._resampler.feed(self._mixer.finish())
+        return [*self._windows(rest), *self._windows(self._resampler.finish())]
 
     def release(self) -> None:
         """Free the large buffers; nothing can be fed afterwards."""
-        del self._resampler, self._extractor, self._checker
+        del self._resampler, self._extractor, self._checker, self._mixer
 
     def _restart(self, first_sample: int) -> None:
         """Begin at a sample; no window holds samples from before it."""
+        self._mixer = ChannelMixer(
+            channels=self._start.channels, rate=self._start.sample_rate, first=first_sample
+        )
         self._resampler = StreamingResampler(self._start.sample_rate, self._config.sample_rate)
         first = self._grid.to_model(first_sample)
         self._extractor = StreamingExtractor(
@@ -205,10 +210,13 @@ class Windower:
         self._restart(first)
         return events
 
-    def _process(self, samples: Samples) -> list[Event]:
+    def _process(self, values: Values) -> list[Event]:
+        samples = self._mixer.feed(values)
         warnings = self._checker.feed(samples, at=self._next)
-        self._next += len(samples)
-        self.account.received += len(samples)
+        for at in self._mixer.opposite_from:
+            warnings += self._checker.opposite(at=at)
+        self._next += len(values)
+        self.account.received += len(values)
         events: list[Event] = [*warnings, *self._windows(self._resampler.feed(samples))]
         self._due = self._needed(self._extractor.due)
         return events

@@ -22,6 +22,7 @@ BESIDE = {
     "service/inference/load_shedding.py": "rejects clips while live windows are dropped",
     "service/inference/registry.py": "names the version that answers",
     "service/streaming/unfinished.py": "counts bytes of messages that are not complete",
+    "features/sound_checks.py": "names what is odd about a file",
     "features/levels.py": "rejects floats that are not audio",
     "features/kernel_loader.py": "gives compiled functions",
     "common/budget.py": "counts files and bytes",

@@ -1,17 +1,21 @@
 """Windows on the grid, whatever the chunks, gaps, repeats and rates."""
 
+import io
 from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError, Unprocessable
 from features.config import DEFAULT
+from features.decode import decode_sound
 from features.extract import compute
 from service import protocol
+from service.encodings import encode
 from service.streaming.windower import LiveWindow, SampleGrid, Windower
 from tests.service.conftest import noise, pcm
 
@@ -169,6 +173,62 @@ def test_a_file_sent_as_samples_is_warned_about_once():
 def test_a_warning_about_a_message_after_a_gap_stands_at_its_first_sample():
     gap, warning, *_ = feed(windower(numbered=True), protocol.number(70_000, b"RIFF" + SOUND))
     assert (gap.to_sample, warning.kind, warning.from_sample) == (70_000, "header", 70_000)
+
+
+STEREO = np.stack([noise(6), noise(6)], axis=1)
+STEREO[2 * 22_050 :, 1] *= -1
+STEREO_BYTES = {
+    name: encode(STEREO, encoding=name, channels=2)
+    for name in ("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le")
+}
+
+
+def warned(events):
+    return [(each.kind, each.from_sample) for each in events if isinstance(each, protocol.Warn)]
+
+
+@pytest.mark.parametrize("encoding", STEREO_BYTES)
+def test_opposite_channels_are_warned_of_and_the_louder_is_heard(encoding):
+    data = STEREO_BYTES[encoding]
+    at = 3 * 22_050 * len(data) // len(STEREO)
+    stream = windower(channels=2, encoding=encoding, first_sample=3 * 22_050)
+    events = feed(stream, data[at:])
+    assert warned(events) == [("opposite_channels", 3 * 22_050)]
+    window = windows(events)[0]
+    expected = compute(STEREO[window.start : window.end, 0].astype(np.float32), kind="features")
+    np.testing.assert_allclose(window.tensor, expected, rtol=1e-2, atol=1e-2)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 30_000), min_size=1, max_size=20),
+    encoding=st.sampled_from(sorted(STEREO_BYTES)),
+)
+def test_opposition_that_begins_in_the_middle_is_heard_alike_in_chunks_of_any_size(sizes, encoding):
+    data = STEREO_BYTES[encoding]
+    frame = len(data) // len(STEREO)
+    bounds = np.cumsum([0, *sizes, len(STEREO)]).clip(0, len(STEREO)) * frame
+    frames = [data[a:b] for a, b in pairwise(bounds)]
+    whole = feed(windower(channels=2, encoding=encoding), data)
+    parts = feed(windower(channels=2, encoding=encoding), *frames)
+    assert warned(whole) == warned(parts)
+    assert [kind for kind, _ in warned(whole)] == ["opposite_channels"]
+    for one, other in zip(windows(whole), windows(parts), strict=True):
+        np.testing.assert_array_equal(one.tensor, other.tensor)
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100])
+def test_opposite_channels_of_a_stream_are_those_of_the_file(rate):
+    samples = np.stack([noise(5, rate=rate), noise(5, rate=rate)], axis=1)
+    samples[3 * rate :, 1] *= -1
+    samples = np.round(samples * 32_768) / 32_768
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
+    found = decode_sound(file.getvalue())
+    events = windows(feed(windower(sample_rate=rate, channels=2), pcm(samples)))
+    for window in events:
+        expected = compute(found.samples[window.start : window.end], kind="features")
+        np.testing.assert_allclose(window.tensor, expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("hop", [0.05, 2.1, float("inf")])
