@@ -13,7 +13,7 @@ from training.common.errors import MaterialError
 from training.pictures.dataset.folds import Fold, make_folds, split_csv
 from training.pictures.dataset.obtain import cache_folder, locate, obtain
 from training.pictures.dataset.settings import CommonRecipe
-from training.pictures.learn import descriptors, result, svm, svm_onnx
+from training.pictures.learn import backbones, descriptors, result, svm, svm_onnx
 from training.pictures.learn.layer_onnx import layer_graph
 from training.pictures.learn.metrics import Evaluation
 from training.pictures.learn.tsne_map import render_map
@@ -31,13 +31,23 @@ class Frozen:
     """The frozen network whose layer gives the descriptors."""
 
     path: str = ""
-    """An ONNX, .keras or .h5 file; relative to the current folder, or to `data`."""
+    """An ONNX, .keras or .h5 file, or the folder of an artefact; relative to the current folder, or
+    to `data`."""
+    backbone: str = ""
+    """The architecture, such as vgg19, if the file holds weights alone; `path` may then also be
+    keras or none, as for network.weights of other recipes. It normalises pixels itself."""
     layer: str = ""
-    """Its output is the descriptor; empty: the last one that is not only a reshape."""
+    """Its output is the descriptor; empty: of an ONNX network with a softmax what its last dense
+    layer takes, else the last layer that is not only a reshape."""
     mean: tuple[float, ...] = (0.0,)
     """Subtracted from pixels of 0 to 255 if the network takes floats; one number or three."""
     scale: tuple[float, ...] = (255.0,)
     """Divisor of the pixels after that."""
+
+    def __post_init__(self) -> None:
+        """Check the backbone. Raises RecipeError."""
+        if self.backbone:
+            backbones.check_backbone(self.backbone, self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +68,12 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
     """Run the recipe and return the folders of the artefact and of its report."""
     network, size = recipe.network, (recipe.pictures.height, recipe.pictures.width)
     graph = layer_graph(
-        _network(recipe), network.layer, mean=network.mean, scale=network.scale, size=size
+        _network(recipe),
+        network.layer,
+        mean=network.mean,
+        scale=network.scale,
+        size=size,
+        backbone=network.backbone,
     )
     pack = obtain(recipe, stage)
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
@@ -102,7 +117,9 @@ def _network(recipe: DescribedRecipe) -> Path:
             "no network: name the one that gives the descriptors, --set network.path=FILE "
             "(ONNX or Keras)"
         )
-    return next((path for path in locate(wanted, recipe) if path.is_file()), wanted)
+    if recipe.network.backbone and recipe.network.path in backbones.WITHOUT_FILE:
+        return wanted
+    return next((path for path in locate(wanted, recipe) if path.exists()), wanted)
 
 
 def _search(
@@ -160,9 +177,11 @@ def _result(
 def _about(recipe: DescribedRecipe, pack: Pack, fold: Fold, best: svm.SearchResult) -> str:
     machine, point = best.machine, best.machine.point
     count = len(fold.train) + len(fold.valid)
+    path = Path(recipe.network.path)
+    named = path.name if path.suffix else "/".join(path.parts[-2:])
     return (
         f"{result.summary(recipe, pack)}: descriptors of {len(machine.mean):,} numbers from "
-        f"{Path(recipe.network.path).name}, frozen, and one support vector machine for each class "
+        f"{named}, frozen, and one support vector machine for each class "
         f"on {len(machine.support):,} of {count:,} pictures ({point.kernel}, C {point.cost:g}, "
         f"gamma {point.gamma:g} / {len(machine.mean):,}), chosen by cross-validation that leaves "
         "sources out where they are known. Tests are by machines that were searched for and "

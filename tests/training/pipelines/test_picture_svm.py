@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.quantize import quantize
 from models.store import Store
 from tests.training.pictures.helpers.shapes import collection, in_styles
 from training.cli import main
@@ -35,15 +36,15 @@ def network(tmp_path_factory):
     return path
 
 
-def train(pictures, network, folder, *changes):
+def train(pictures, network, folder, *changes, recipe="clip-art-svm"):
     settings = [
         "profile=quick",
         f"pictures.path={pictures}",
-        f"network.path={network}",
+        *([f"network.path={network}"] if network else []),
         f"cache={folder / 'cache'}",
     ]
     words = [word for one in (*settings, *changes) for word in ("--set", one)]
-    return main(["clip-art-svm", "--out", str(folder / "out"), *words])
+    return main([recipe, "--out", str(folder / "out"), *words])
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +96,45 @@ def test_the_recipe_of_an_artefact_makes_it_again(styles, tmp_path):
     )
 
 
+def test_a_network_that_timbre_trained_gives_descriptors_and_so_does_what_is_made_of_it(
+    styles, tmp_path
+):
+    """A network of its own recipe, that in lower precision, and a machine on another network."""
+    pictures = styles / "pictures"
+    assert train(pictures, None, tmp_path, recipe="clip-art") == 0
+    small = tmp_path / "out/clip-art/1"
+    _, _ = quantize(
+        Store(tmp_path / "out"),
+        "clip-art",
+        None,
+        how="int8",
+        calibration=None,
+        out=tmp_path / "out",
+    )
+    given = {
+        "of-folder": small,
+        "of-file": small / "model.onnx",
+        "of-int8": tmp_path / "out/clip-art/2",
+        "of-machine": styles / "out/clip-art-svm/1",
+    }
+    about, graphs = {}, {}
+    for name, network in given.items():
+        assert train(pictures, network, tmp_path, f"name={name}", "map=false") == 0
+        graphs[name] = Store(tmp_path / "out").load(name).manifest.files["model.onnx"]
+        about[name] = (tmp_path / "out" / name / "1/report.md").read_text(encoding="utf-8")
+    assert graphs["of-folder"] == graphs["of-file"]
+    assert len(set(graphs.values())) == 3
+    # The small network's last feature maps have 16 channels, the convolutions by chance 12.
+    numbers = {name: 192 if name == "of-machine" else 16 for name in given}
+    assert all(f"descriptors of {n} numbers" in about[name] for name, n in numbers.items())
+    assert "from clip-art/2, frozen" in about["of-int8"]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
+        (("network.backbone=alexnet",), "must be one of resnet50"),
+        (("network.backbone=resnext50-32x4d", "network.path=gone.h5"), "no weights gone.h5"),
         (("network.path=none.onnx",), "no network none.onnx"),
         (("network.path=",), "no network: name the one"),
         (("network.layer=top",), "no layer 'top'; layers: maps, relu, pooled"),

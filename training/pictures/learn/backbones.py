@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 GROUPS = ("low", "middle", "high")
 """Thirds of a backbone's layers, from the input on; the classifier follows the pooling."""
+WITHOUT_FILE = ("keras", "none")
+"""Weights that are not in a file of one's own."""
 
 
 class Backbone(NamedTuple):

@@ -13,6 +13,8 @@ from training.pictures.dataset.packed import open_pack
 from training.pictures.learn import descriptors
 from training.pictures.learn.layer_onnx import layer_graph, layer_names
 
+NETWORK_HELP = "an ONNX, .keras or .h5 file, or the folder of an artefact"
+
 
 def main(argv: list[str]) -> int:
     """Run `timbre data describe` and return the exit code: 0 done, 1 error."""
@@ -28,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "pack", type=Path, metavar="PACK", help="made by `timbre data pack`, of the network's size"
     )
-    parser.add_argument("network", type=Path, metavar="NETWORK", help="an ONNX, .keras or .h5 file")
+    parser.add_argument("network", type=Path, metavar="NETWORK", help=NETWORK_HELP)
     parser.add_argument(
         "out",
         type=Path,
@@ -38,6 +40,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--layer", default="", help="its output is the descriptor (default: the last)"
+    )
+    parser.add_argument(
+        "--backbone",
+        default="",
+        metavar="NAME",
+        help="architecture of NETWORK if that is a file of weights alone, such as vgg19",
     )
     for name, default, what in (
         ("mean", "0", "subtracted from pixels of 0 to 255"),
@@ -52,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> None:
     if not options.out:
-        print("\n".join(layer_names(options.network)))
+        print("\n".join(layer_names(options.network, backbone=options.backbone)))
         return
     if options.out.exists():
         raise MaterialError(f"{options.out} exists already: remove it, or name another")
@@ -60,7 +68,12 @@ def _run(options: argparse.Namespace) -> None:
     _, height, width, _ = pack.images.shape
     mean, scale = (_numbers(getattr(options, name), name) for name in ("mean", "scale"))
     graph = layer_graph(
-        options.network, options.layer, mean=mean, scale=scale, size=(height, width)
+        options.network,
+        options.layer,
+        mean=mean,
+        scale=scale,
+        size=(height, width),
+        backbone=options.backbone,
     )
     parts = options.out.with_name(f".{options.out.name}.parts")
     options.out.parent.mkdir(parents=True, exist_ok=True)

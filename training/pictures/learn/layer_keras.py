@@ -26,7 +26,7 @@ def load(path: Path) -> Any:
         return keras_on_torch().saving.load_model(path, compile=False)
     except Exception as error:  # zipfile, h5py, json and Keras have their own errors
         raise MaterialError(
-            f"{path} is not a Keras network (a file of weights is not enough): {error}"
+            f"{path} is not a Keras network (of weights alone, name the backbone too): {error}"
         ) from error
 
 

@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
 
+from models.quantize import quantize
 from models.session import Session
+from models.store import Store
+from tests.models.colours import CONFIG, golden, write_colours
+from tests.training.pictures.helpers.backbone import STANDS_FOR, tiny_backbones, tiny_body
 from training.common.errors import MaterialError
-from training.pictures.learn.layer_onnx import layers, load, truncate
+from training.pictures.learn.layer_onnx import layer_graph, layer_names, layers, load, truncate
 
 
 def network(*, first=True, pixels="FLOAT", batch="n", fixed_reshape=False, size=(8, 8)):
@@ -105,3 +109,110 @@ def test_the_frozen_descriptor_gives_1024_numbers_a_picture_for_any_batch(shared
     graph = truncate(load(shared_data / "backbones/mobilenet_v1_1.0_224_embedding.onnx"))
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
     assert Session(graph).predict(images).shape == (2, 1024)
+
+
+@pytest.mark.parametrize("name", ["pixels", "descriptor", "pixels_mean", "descriptor_flat"])
+def test_a_network_may_have_any_name_for_its_input_and_its_layers(name, images):
+    model = network()
+    expected = Session(truncate(model)).predict(images)
+    for old in ("image", "relu"):
+        renamed = type(model).FromString(model.SerializeToString())
+        (item,) = renamed.graph.input
+        item.name = item.name.replace(old, name)
+        for node in renamed.graph.node:
+            for names in (node.input, node.output):
+                names[:] = [name if each == old else each for each in names]
+        np.testing.assert_array_equal(Session(truncate(renamed, "flat")).predict(images), expected)
+
+
+@pytest.mark.parametrize("name", ["colours", "places"])
+@pytest.mark.parametrize("how", ["", "fp16", "int8"])
+def test_networks_of_artefacts_are_described_before_their_classifier(name, how, tmp_path):
+    folder = write_colours(tmp_path / "artefacts") / name / "1"
+    if how:
+        folder, _ = quantize(
+            Store(tmp_path / "artefacts"), name, None, how=how, calibration=None, out=tmp_path / "q"
+        )
+    size = (CONFIG.height, CONFIG.width)
+    made = Session(layer_graph(folder, mean=(0,), scale=(255,), size=size))
+    pictures = golden(CONFIG)
+    np.testing.assert_allclose(
+        made.predict(pictures), pictures.mean(axis=(1, 2)) / 255, atol=0.02 if how else 1e-5
+    )
+
+
+def test_a_layer_that_metadata_decide_is_refused(tmp_path):
+    path = write_colours(tmp_path) / "places" / "1" / "model.onnx"
+    size = (CONFIG.height, CONFIG.width)
+    with pytest.raises(MaterialError, match=r"layer 'sum' depends on the metadata"):
+        truncate(load(path), "sum", size=size)
+    with pytest.raises(MaterialError, match=r"another size.*32 x 25 pixels are 2,400"):
+        truncate(load(path), size=(25, 32))
+    with pytest.raises(MaterialError, match="another size"):
+        truncate(load(path))
+    # One row fewer could be more metadata; but then they would decide every layer.
+    with pytest.raises(MaterialError, match="depends on the metadata"):
+        truncate(load(path), size=(23, 32))
+
+
+def test_a_truncated_network_can_be_truncated_again(images):
+    import onnx
+
+    once = onnx.load_from_string(truncate(network(), mean=(5,)))
+    np.testing.assert_array_equal(
+        Session(truncate(once)).predict(images),
+        Session(once.SerializeToString()).predict(images),
+    )
+
+
+def test_a_branch_keeps_what_it_takes_from_the_network_around_it(images):
+    """A graph inside an If names tensors and constants of the graph outside."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = network()
+    taken = helper.make_tensor_value_info("chosen", TensorProto.FLOAT, None)
+    branches = {
+        f"{way}_branch": helper.make_graph(
+            [helper.make_node("Mul", ["flat", factor], ["chosen"])], way, [], [taken]
+        )
+        for way, factor in {"then": "two", "else": "three"}.items()
+    }
+    model.graph.node.append(helper.make_node("If", ["yes"], ["last"], **branches))
+    for name, value in {
+        "yes": np.array(True),
+        "two": np.float32(2),
+        "three": np.float32(3),
+    }.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    flat, last = (Session(truncate(model, layer)).predict(images) for layer in ("flat", "last"))
+    np.testing.assert_allclose(last, 2 * flat, rtol=1e-6)
+
+
+def test_sound_is_refused_with_what_the_network_takes():
+    from onnx import TensorProto, helper
+
+    takes = helper.make_tensor_value_info("log_mel", TensorProto.FLOAT, ["n", 128, 87])
+    gives = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 128, 87])
+    nodes = [helper.make_node("Relu", ["log_mel"], ["scores"])]
+    model = helper.make_model(helper.make_graph(nodes, "sound", [takes], [gives]))
+    with pytest.raises(MaterialError, match=r"must take pictures.*log_mel \[0, 128, 87\]"):
+        truncate(model)
+
+
+def test_weights_alone_are_a_network_with_the_name_of_their_architecture(tmp_path, images):
+    from training.pictures.learn import backbones
+
+    body = tiny_body(8, 8)
+    body.save_weights(tmp_path / "known.weights.h5")
+    size = {"mean": (0,), "scale": (255,), "size": (8, 8)}
+    with pytest.raises(MaterialError, match="of weights alone, name the backbone too"):
+        layer_graph(tmp_path / "known.weights.h5", **size)
+    with tiny_backbones():
+        made = layer_graph(tmp_path / "known.weights.h5", backbone=STANDS_FOR, **size)
+        names = layer_names(tmp_path / "known.weights.h5", backbone=STANDS_FOR)
+        assert "tiny" in names
+        whole = backbones.build(
+            STANDS_FOR, height=8, width=8, weights=str(tmp_path / "known.weights.h5"), seed=3
+        )
+    expected = whole(images.astype(np.float32)).detach().numpy()
+    np.testing.assert_allclose(Session(made).predict(images), expected, atol=1e-5)
