@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DONE, SOME_FAILED, NO_MODEL = 0, 1, 4
 MANY = 5
 """With fewer files there is no progress bar."""
-COLUMNS = ("path", "start", "end", "rank", "label", "score", "error")
+COLUMNS = ("path", "start", "end", "rank", "label", "score", "error", "warnings")
 
 
 def main(argv: list[str]) -> int:
@@ -65,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
         help="metadata of each picture, such as region=atlantic",
     )  # fmt: skip
     parser.add_argument(
+        "--partial", action="store_true",
+        help="read a sound file with missing sound as far as it goes, with a warning",
+    )  # fmt: skip
+    parser.add_argument(
         "--artefacts",
         type=Path,
         metavar="DIR",
@@ -77,7 +81,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_formats(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one line of JSON per file")
-    form.add_argument("--csv", action="store_true", help="one row per label")
+    form.add_argument(
+        "--csv",
+        action="store_true",
+        help="one row per label; its last column, warnings, is of the file",
+    )
     parser.add_argument(
         "--sheet",
         type=Path,
@@ -104,7 +112,9 @@ async def _classify(asked: argparse.Namespace) -> int:
     from service.cli.offline import opened
 
     async with opened(asked.model, artefacts=asked.artefacts) as local:
-        classify = local.classifier(hop=asked.hop, top_k=asked.top_k, metadata=dict(asked.metadata))
+        classify = local.classifier(
+            hop=asked.hop, top_k=asked.top_k, metadata=dict(asked.metadata), partial=asked.partial
+        )
         files = local.files(asked.paths)
         sheet = _sheet(asked.sheet, local)
         show, failed = _printer(asked), 0
@@ -171,17 +181,19 @@ def _rows(path: Path, found: Found) -> Iterator[dict[str, Any]]:
     if isinstance(found, TimbreError):
         yield {"path": escape(path), "error": escape(found)}
         return
+    kinds = "; ".join(each["kind"] for each in found.get("warnings", ()))
     windows = found.get("windows") or [
         {"scores": {each["label"]: each["score"] for each in found["predictions"]}}
     ]
     for window in windows:
         times = {name: window[name] for name in ("start", "end") if name in window}
         for rank, (label, score) in enumerate(window["scores"].items(), start=1):
-            yield {"path": escape(path), **times, "rank": rank, "label": label, "score": score}
+            row = {"path": escape(path), **times, "rank": rank, "label": label, "score": score}
+            yield row | {"warnings": kinds}
 
 
 def _lines(path: Path, found: Found) -> Iterator[Any]:
-    """Yield a line for the file, and one for each window of a sound with several."""
+    """Yield a line for the file, one for each warning, one for each window if there are several."""
     from rich.text import Text
 
     if isinstance(found, TimbreError):
@@ -196,6 +208,8 @@ def _lines(path: Path, found: Found) -> Iterator[Any]:
     yield Text.assemble(
         (escape(path), "bold"), "  ", (", ".join(found["labels"]) or "no label", "green")
     )
+    for each in found.get("warnings", ()):
+        yield Text(f"  warning ({each['kind']}): {escape(each['detail'])}", style="yellow")
     for window in found["windows"] if len(found["windows"]) > 1 else []:
         text = Text(f"  {window['start']:8.2f} {window['end']:8.2f} s  ", style="bright_black")
         for label in window["labels"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,7 @@ import numpy as np
 
 from common.errors import InputError
 from features.config import Samples
-from features.containers.notes import Notes, Segment
+from features.containers.notes import Doubt, Notes, Segment
 from features.decode import decode_sound, open_file
 from features.sndfile import FileError, open_segment
 from service.protocol import CHANNELS, RATES
@@ -43,7 +43,7 @@ class Playback:
 
     def _open(self, data: bytes) -> None:
         try:
-            self.sample_rate, self.channels, self._blocks = _blocks_of(data)
+            self.sample_rate, self.channels, self._blocks, self.warnings = _blocks_of(data)
         except InputError as error:
             raise type(error)(f"{self.path}: {error}") from error
 
@@ -60,13 +60,15 @@ class Playback:
             yield samples, False
 
 
-def _blocks_of(data: bytes) -> tuple[int, int, Callable[[int], Iterator[Samples]]]:
-    """Return the rate and channels of a file, and what yields its blocks of so many samples."""
+def _blocks_of(
+    data: bytes,
+) -> tuple[int, int, Callable[[int], Iterator[Samples]], Sequence[Doubt]]:
+    """Return a file's rate, channels, what yields its blocks of so many samples, and its doubts."""
     segments: list[Segment] = []
-    kind, rate, channels = "", 0, 0
+    kind, rate, channels, notes = "", 0, 0, Notes(partial=True)
     # What cannot be opened so may be for ffmpeg; otherwise its own error says what is wrong.
     with suppress(InputError, FileError):
-        kind, segments = open_file(data, Notes(partial=True))
+        kind, segments = open_file(data, notes)
         with open_segment(segments[0]) as file:
             rate, channels = int(file.samplerate), int(file.channels)
     inside = RATES[0] <= rate <= RATES[1] and channels <= CHANNELS[1]
@@ -81,16 +83,16 @@ def _blocks_of(data: bytes) -> tuple[int, int, Callable[[int], Iterator[Samples]
             except FileError as error:
                 raise InputError(f"{kind} cannot be read to its end: {error}") from error
 
-        return rate, channels, own
-    samples = decode_sound(
+        return rate, channels, own, notes.warnings
+    sound = decode_sound(
         data,
         sample_rate=CONVERTED_RATE,
         max_seconds=float("inf"),
         max_samples=None,
         partial=True,
         ffmpeg=True,
-    ).samples
-    return CONVERTED_RATE, 1, lambda size: _cut(samples, size)
+    )
+    return CONVERTED_RATE, 1, lambda size: _cut(sound.samples, size), sound.warnings
 
 
 def _cut(samples: Samples, size: int) -> Iterator[Samples]:
@@ -111,6 +113,7 @@ class Pipe(Playback):
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         head = self._stream.read(12)
         self._dtype = ""
+        self.warnings = ()
         if head[:4] == b"RIFF" and head[8:] == b"WAVE":
             head = self._read_wav_head(head)
         if not self._dtype:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,10 +16,11 @@ from rich.live import Live
 from common.console import console
 from common.errors import Busy
 from features.config import Samples
+from features.containers.notes import Doubt
 from service.cli.stream_state import StreamState
 from service.cli.terminal_view import render
 from service.client import Client
-from service.client.events import Event, Lost
+from service.client.events import Event, Lost, SourceWarn
 from service.client.stream import RECONNECT_TIMEOUT_S, Stream
 from service.client.transport import Response
 
@@ -34,6 +35,10 @@ class Source(Protocol):
     name: str
     sample_rate: int
     channels: int
+
+    @property
+    def warnings(self) -> Sequence[Doubt]:
+        """Doubts about the source itself."""
 
     def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
         """Yield chunks of shape (n,) or (n, channels), and whether sound was lost before one."""
@@ -88,7 +93,8 @@ async def _run(
     stopped = _stop_requested()
     feeding = asyncio.create_task(_feed(source, stream, state, record=record, stopped=stopped))
     grace = asyncio.create_task(_grace(stopped))
-    reading = asyncio.create_task(_read(stream, record))
+    doubts = [SourceWarn(kind=each.kind, detail=each.detail) for each in source.warnings]
+    reading = asyncio.create_task(_read(stream, doubts, record))
     try:
         await asyncio.wait((reading, grace), return_when=asyncio.FIRST_COMPLETED)
         if reading.done():
@@ -125,9 +131,13 @@ async def _feed(
         await stream.finish()
 
 
-async def _read(stream: Stream, record: Callable[[Event], None]) -> None:
+async def _read(stream: Stream, doubts: list[SourceWarn], record: Callable[[Event], None]) -> None:
     async for event in stream:
         record(event)
+        # Behind the first event, which says what the stream is.
+        for doubt in doubts:
+            record(doubt)
+        doubts.clear()
 
 
 async def _grace(stopped: asyncio.Event) -> None:

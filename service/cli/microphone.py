@@ -25,6 +25,7 @@ class Microphone:
 
     name = "mic"
     channels = 1
+    warnings = ()
 
     def __init__(self, device: str | None = None) -> None:
         """device: number or part of its name; None is the default. Raises InputError."""

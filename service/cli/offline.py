@@ -48,13 +48,21 @@ class OfflineClassifier:
         return files_in(paths, self.model.input.suffixes)
 
     def classifier(
-        self, *, hop: float | None, top_k: int | None, metadata: Mapping[str, str]
+        self,
+        *,
+        hop: float | None,
+        top_k: int | None,
+        metadata: Mapping[str, str],
+        partial: bool = False,
     ) -> Classify:
         """Return a function that classifies the bytes of a file.
 
-        hop: seconds; None is one window. Raises Unprocessable for options the model does not have.
+        hop: seconds; None is one window. partial: read a sound with missing parts as far as it
+        goes. Raises Unprocessable for options the model does not have.
         """
         if self.takes_pictures:
+            if partial:
+                raise Unprocessable(f"model {self.model.name!r} takes pictures, which are whole")
             return self._picture_classifier(hop=hop, top_k=top_k, metadata=metadata)
         if metadata:
             raise Unprocessable(
@@ -63,7 +71,7 @@ class OfflineClassifier:
         samples = clips.hop_samples(
             hop, config=self.model.sound[0], min_hop=self.gateway.settings.min_hop
         )
-        query = clips.ClipQuery(model=self.model, hop=samples, top_k=top_k)
+        query = clips.ClipQuery(model=self.model, hop=samples, top_k=top_k, partial=partial)
         return lambda data: clips.classify(self.gateway, self.pool, query, data)
 
     def _picture_classifier(

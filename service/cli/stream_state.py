@@ -10,7 +10,7 @@ import numpy as np
 
 from common.terminal import escape
 from features.config import Samples
-from service.client.events import End, Event, Lost, Reconnect
+from service.client.events import End, Event, Lost, Reconnect, SourceWarn
 from service.protocol import Dropped, Ready, Warn, Window
 
 HISTORY = 400
@@ -53,6 +53,8 @@ class StreamState:
         self.ages_ms: deque[float] = deque(maxlen=AGES)
         self.label_windows: Counter[str] = Counter()
         """Windows over the threshold, by label."""
+        self.warnings: Counter[str] = Counter()
+        """Warnings, by kind."""
 
     @property
     def now(self) -> DisplayedWindow:
@@ -90,7 +92,8 @@ class StreamState:
                 self._add_window(event)
             case Dropped() | Lost():
                 self._add_dropped(event)
-            case Warn():
+            case Warn() | SourceWarn():
+                self.warnings[escape(event.kind)] += 1
                 self._show(event.detail)
             case Reconnect():
                 self.state = "reconnecting"
@@ -100,17 +103,15 @@ class StreamState:
                 self.state, self.message = "ended", ""
 
     def summary(self) -> str:
-        """Return one line: windows, drops, and the labels with their share of the windows."""
+        """Return one line: windows, drops, labels with their share of the windows, warnings."""
         shares = [
             f"{name} {count / self.windows:.0%}"
             for name, count in self.label_windows.most_common(5)
         ]
         line = f"{self.windows} windows in {clock(self.captured_s)}, {self.dropped} dropped"
-        return (
-            f"{line}: {', '.join(shares) or 'no label over its threshold'}"
-            if self.windows
-            else line
-        )
+        if self.windows:
+            line += f": {', '.join(shares) or 'no label over its threshold'}"
+        return f"{line}; warnings: {', '.join(self.warnings)}" if self.warnings else line
 
     def _show(self, message: str) -> None:
         self.message, self._message_age = escape(message), 0

@@ -188,7 +188,10 @@ def _status_line(state: StreamState, width: int, *, hidden: int) -> Text:
     text = Text(" " * MARGIN)
     if hidden > 0:
         text.append(f"{hidden} more labels need a taller terminal  ", style=QUIET)
-    text.append(state.message, style="red" if state.state == "reconnecting" else "yellow")
+    if state.message:
+        text.append(state.message, style="red" if state.state == "reconnecting" else "yellow")
+    elif state.warnings:
+        text.append(f"warnings: {', '.join(state.warnings)}", style=QUIET)
     text.truncate(width - MARGIN, overflow="ellipsis")
     return text
 

@@ -1,4 +1,4 @@
-"""The events of a live stream: the server's messages, and three of the client's own."""
+"""The events of a live stream: the server's messages, and some of the client's own."""
 
 from __future__ import annotations
 
@@ -49,7 +49,17 @@ class End:
     reconnects: int
 
 
-Event: TypeAlias = Ready | Window | Dropped | Warn | Lost | Reconnect | End
+@dataclass(frozen=True, kw_only=True)
+class SourceWarn:
+    """A doubt about the source, such as a truncated file. Named `warning`, as on the wire."""
+
+    type: ClassVar[str] = "warning"
+    kind: str
+    detail: str
+    """One sentence for a person."""
+
+
+Event: TypeAlias = Ready | Window | Dropped | Warn | SourceWarn | Lost | Reconnect | End
 
 
 def as_json(event: Event) -> str:

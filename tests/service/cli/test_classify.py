@@ -196,6 +196,55 @@ def test_sounds_as_csv_have_a_row_for_each_window_and_label(classify, sounds):
     ]
 
 
+@pytest.fixture
+def doubtful(tmp_path):
+    """A silent file, a good one, and one of which the second half is missing."""
+    folder = tmp_path / "doubtful"
+    folder.mkdir()
+    (folder / "a-silent.wav").write_bytes(wav(np.zeros(44_100, np.float32)))
+    (folder / "b-good.wav").write_bytes(wav(tone(2) + noise(2, level=0.01)))
+    whole = wav(noise(4))
+    (folder / "c-half.wav").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+def test_the_text_output_has_the_warnings_of_each_file_beneath_it(classify, doubtful):
+    code, out, errors = classify(doubtful, "--partial")
+    lines = out.splitlines()
+    assert (code, errors) == (0, "")
+    assert "a-silent.wav" in lines[0]
+    assert lines[1] == "  warning (silence): no sample above -80 dB"
+    assert "b-good.wav" in lines[2]
+    assert "c-half.wav" in lines[3]
+    assert lines[4].startswith("  warning (truncated): truncated: the header promises")
+    assert len(lines) == 5
+
+
+def test_csv_has_the_kinds_of_warnings_in_its_last_column(classify, doubtful):
+    _, out, _ = classify(doubtful, "--partial", "--csv", "--top-k", "1")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert list(rows[0])[-1] == "warnings"
+    assert [row["warnings"] for row in rows] == ["silence", "", "truncated"]
+    _, out, _ = classify(doubtful, "--csv")
+    assert {row["warnings"] for row in csv.DictReader(io.StringIO(out)) if row["error"]} == {""}
+
+
+def test_a_file_with_missing_sound_is_an_error_unless_partial_is_said(classify, doubtful):
+    code, out, errors = classify(doubtful / "c-half.wav", "--json")
+    assert (code, list(json.loads(out))) == (1, ["path", "error"])
+    assert "truncated" in errors
+    code, out, errors = classify(doubtful / "c-half.wav", "--json", "--partial")
+    assert (code, errors) == (0, "")
+    [doubt] = json.loads(out)["warnings"]
+    assert doubt["kind"] == "truncated"
+
+
+def test_pictures_are_never_partial(classify_pictures, album):
+    code, _, errors = classify_pictures(album, "--partial")
+    assert code == 4
+    assert "takes pictures" in errors
+
+
 def test_metadata_of_a_picture_reaches_the_model(classify_pictures, album):
     for region, label in (("land", "red"), ("sea", "blue")):
         _, out, _ = classify_pictures(

@@ -81,6 +81,15 @@ def encoded(kind, subtype=None, channels=1, rate=48_000):
     return file.getvalue()
 
 
+@pytest.mark.parametrize("rate", [48_000, 384_000])
+def test_what_is_missing_in_a_file_is_among_its_warnings(tmp_path, rate):
+    path, data = tmp_path / "half.wav", encoded("WAV", rate=rate)
+    path.write_bytes(data)
+    assert "truncated" not in [each.kind for each in Playback(path).warnings]
+    path.write_bytes(data[: len(data) // 2])
+    assert "truncated" in [each.kind for each in Playback(path).warnings]
+
+
 async def from_pipe(data):
     pipe = Pipe(Path("-"), io.BytesIO(data))
     chunks = [samples async for samples, _ in pipe.chunks()]

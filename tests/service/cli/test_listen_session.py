@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from common.errors import Busy, InputError
+from features.containers.notes import Doubt
 from service.cli.listen_session import ListenOptions, _described, listen
 from tests.service.conftest import RATE, noise, tone
 from tests.service.helpers.proxy import proxied
@@ -17,8 +18,8 @@ class Chunks:
     sample_rate = RATE
     channels = 1
 
-    def __init__(self, sound, *, lost=(), error=None):
-        self.sound, self.lost, self.error = sound, lost, error
+    def __init__(self, sound, *, lost=(), error=None, warnings=()):
+        self.sound, self.lost, self.error, self.warnings = sound, lost, error, warnings
 
     async def chunks(self):
         for index, at in enumerate(range(0, len(self.sound), RATE // 4)):
@@ -48,6 +49,17 @@ async def test_sound_lost_in_the_device_is_reported_where_it_was_lost(serve):
     await listen(Chunks(noise(3), lost={4}), wish(server.url), report=events.append)
     [lost] = [event for event in events if event.type == "dropped"]
     assert (lost.reason, lost.from_sample) == ("device", 4 * (RATE // 4))
+
+
+async def test_doubts_about_the_source_are_told_once_behind_the_beginning(serve):
+    server = await serve()
+    events = []
+    source = Chunks(tone(3), warnings=[Doubt("truncated", "half of it")])
+    board = await listen(source, wish(server.url), report=events.append)
+    assert [event.type for event in events[:3]] == ["ready", "warning", "window"]
+    assert (events[1].kind, events[1].detail) == ("truncated", "half of it")
+    assert sum(event.type == "warning" for event in events) == 1
+    assert board.summary().endswith("; warnings: truncated")
 
 
 async def test_a_source_that_breaks_has_its_windows_answered_and_then_its_error_raised(serve):

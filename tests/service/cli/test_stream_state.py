@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.cli.stream_state import AGES, HISTORY, MESSAGE_WINDOWS, StreamState, clock
-from service.client.events import End, Lost, Reconnect
+from service.client.events import End, Lost, Reconnect, SourceWarn
 from service.protocol import Age, Dropped, Ready, Warn, Window
 
 LABELS = ("violin", "cello")
@@ -119,6 +119,17 @@ def test_a_stream_of_days_has_bounded_memory():
     seen.record(Lost(from_sample=0, to_sample=10**9))
     assert len(seen.history) == HISTORY
     assert len(seen.ages_ms) == AGES
+
+
+def test_kinds_of_warnings_stay_in_the_summary_each_once():
+    seen = board()
+    for kind in ("silence", "clipping", "silence"):
+        seen.record(Warn(kind=kind, detail=f"about {kind}", from_sample=0))
+        assert seen.message == f"about {kind}"
+    seen.record(SourceWarn(kind="truncated", detail="half of it"))
+    seen.record(window())
+    expected = "1 windows in 0:00, 0 dropped: violin 100%; warnings: silence, clipping, truncated"
+    assert seen.summary() == expected
 
 
 def test_silence_has_a_summary_too():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from service.cli.stream_state import StreamState
+from service.cli.stream_state import MESSAGE_WINDOWS, StreamState
 from service.cli.terminal_view import arrange, bar, hue, render
 from service.client.events import Reconnect
-from service.protocol import Dropped
+from service.protocol import Dropped, Warn
 from tests.service.cli.test_stream_state import board, window
 
 INSTRUMENTS = [
@@ -66,6 +66,15 @@ def test_the_history_is_taller_where_there_is_room():
     assert arrange(INSTRUMENTS, width=80, height=24).rows == 1
     assert arrange(INSTRUMENTS, width=120, height=40).rows == 2
     assert arrange(INSTRUMENTS, width=120, height=80).rows == 3
+
+
+def test_a_warning_is_shown_and_its_kind_stays():
+    seen = board()
+    seen.record(Warn(kind="silence", detail="is the microphone on?", from_sample=0))
+    assert "is the microphone on?" in lines(seen, 80, 8)[-1]
+    for _ in range(MESSAGE_WINDOWS + 1):
+        seen.record(window())
+    assert lines(seen, 80, 8)[-1].strip() == "warnings: silence"
 
 
 def test_drops_are_drawn_as_a_gap():
