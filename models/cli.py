@@ -1,4 +1,4 @@
-"""`timbre models`: lists, shows, verifies, promotes and quantises artefacts."""
+"""`timbre models`: lists, shows, verifies, promotes, quantises and imports artefacts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from common.console import console
 from common.errors import ArtefactError, InputError, NotFound
 from common.strict_json import to_json
 from common.terminal import say
+from models import sklearn_import
 from models.promote import Limits, promote
 from models.store import DEFAULT_PATH, Store
 from models.verification import LIMIT_S
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser = argparse.ArgumentParser(prog="timbre models", description=__doc__, epilog=EXIT_CODES)
     actions = parser.add_subparsers(
-        required=True, metavar="list | show | verify | promote | quantize | load"
+        required=True, metavar="list | show | verify | promote | quantize | import | load"
     )
     _add_reading(actions, common)
     for name in importlib.metadata.entry_points(group=GROUP).names:
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_quantising(
         actions.add_parser("quantize", parents=[common], help="write a network in lower precision")
     )
+    sklearn_import.add_parser(actions, common).set_defaults(run=_import)
     _add_promotion(
         actions.add_parser(
             "promote",
@@ -220,6 +222,12 @@ def _quantize(store: Store, args: argparse.Namespace) -> int:
             ("measured", "before -> after"),
             {name: _before_and_after(value) for name, value in measured.items()},
         )
+    return OK
+
+
+def _import(_: Store, args: argparse.Namespace) -> int:
+    where = sklearn_import.import_pipeline(args)
+    print(to_json({"path": str(where)}) if args.json else where)
     return OK
 
 

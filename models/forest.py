@@ -39,13 +39,15 @@ def export(forest: Any, *, scaler: Any = None, pca: Any = None) -> bytes:
     Raises ArtefactError if an estimator is of another kind, or if the graph differs from
     `predict_proba` by more than 1e-5 on any of 10,000 rows.
     """
-    columns = _columns(forest)
+    _expect(forest, "RandomForestClassifier", "ExtraTreesClassifier")
+    columns = columns_of(forest)
     chain = _Chain()
     if scaler is not None:
         _scale(chain, scaler)
     if pca is not None:
         _project(chain, pca)
-    chain.add("TreeEnsembleRegressor", domain="ai.onnx.ml", attributes=_trees(forest, columns))
+    trees = [estimator.tree_ for estimator in forest.estimators_]
+    chain.add("TreeEnsembleRegressor", domain="ai.onnx.ml", attributes=averaged(trees, columns))
     takes = next(step for step in (scaler, pca, forest) if step is not None).n_features_in_
     graph = _model(chain, inputs=takes, outputs=len(columns)).SerializeToString()
     _check(graph, forest, scaler=scaler, pca=pca)
@@ -62,7 +64,7 @@ def predict_proba(forest: Any, rows: Matrix, *, scaler: Any = None, pca: Any = N
     scores = [scores] if forest.n_outputs_ == 1 else scores
     absent = np.zeros(len(rows))
     return np.stack(
-        [absent if at is None else scores[output][:, at] for output, at in _columns(forest)],
+        [absent if at is None else scores[output][:, at] for output, at in columns_of(forest)],
         axis=1,
     )
 
@@ -94,7 +96,7 @@ class _Chain:
                 numpy_helper.from_array(np.ascontiguousarray(constant), inputs[-1])
             )
         node = helper.make_node(operator, inputs, [name], name=name, domain=domain)
-        node.attribute.extend(_attribute(key, value) for key, value in (attributes or {}).items())
+        node.attribute.extend(attribute(key, value) for key, value in (attributes or {}).items())
         self.nodes.append(node)
         self.last = name
 
@@ -121,8 +123,8 @@ def _project(chain: _Chain, pca: Any) -> None:
     chain.add("Cast", attributes={"to": _onnx_type(np.float32)})
 
 
-def _columns(forest: Any) -> list[Column]:
-    _expect(forest, "RandomForestClassifier", "ExtraTreesClassifier")
+def columns_of(forest: Any) -> list[Column]:
+    """Return where the scores of a forest or a tree come from. Raises ArtefactError."""
     if forest.n_outputs_ == 1:
         # Truth values are one label that is on or off, anything else is a class each.
         truths = np.asarray(forest.classes_).dtype == np.bool_
@@ -138,9 +140,8 @@ def _columns(forest: Any) -> list[Column]:
     ]
 
 
-def _trees(forest: Any, columns: list[Column]) -> dict[str, Any]:
-    """Return the attributes of the one operator that holds every tree."""
-    trees = [estimator.tree_ for estimator in forest.estimators_]
+def averaged(trees: list[Any], columns: list[Column]) -> dict[str, Any]:
+    """Return the attributes of the one operator that averages trees of scikit-learn."""
     sizes = [tree.node_count for tree in trees]
     tree_ids = np.repeat(np.arange(len(trees)), sizes)
     node_ids = np.concatenate([np.arange(size) for size in sizes])
@@ -183,13 +184,16 @@ def _round_down(threshold: Matrix) -> npt.NDArray[np.float32]:
     return np.where(nearest > threshold, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
-def _attribute(name: str, value: int | Matrix) -> AttributeProto:
+def attribute(name: str, value: Any) -> AttributeProto:
+    """Return an attribute of a node: an int, an array, or a tensor."""
     # helper.make_attribute looks at every element in Python, which takes seconds for a million
     # nodes.
-    from onnx import AttributeProto
+    from onnx import AttributeProto, TensorProto
 
     if isinstance(value, int):
         return AttributeProto(name=name, type=AttributeProto.INT, i=value)
+    if isinstance(value, TensorProto):
+        return AttributeProto(name=name, type=AttributeProto.TENSOR, t=value)
     field, kind = {"f": ("floats", "FLOATS"), "S": ("strings", "STRINGS"), "i": ("ints", "INTS")}[
         value.dtype.kind
     ]

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from common.errors import ArtefactError
+from models.onnx_graph import Graph
 from models.session import Session
-from training.common.onnx_graph import Graph
 
 if TYPE_CHECKING:
     from training.sound_models.spectrogram_net import Spectrogram

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.errors import ArtefactError
+from models.onnx_graph import Graph
 from models.session import Session
-from training.common.onnx_graph import Graph
 
 if TYPE_CHECKING:
     import numpy.typing as npt

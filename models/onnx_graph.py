@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
-OPSET, IR_VERSION = 17, 8
+OPSET, ML_OPSET, IR_VERSION = 17, 3, 8
+ML = "ai.onnx.ml"
+FLOAT, DOUBLE = 1, 11
+"""Types of tensors."""
 
 
 class Graph:
@@ -32,6 +35,24 @@ class Graph:
         self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
         return name
 
+    def second(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Return the name of the second of the two results of a new node."""
+        first = self.add(operator, *inputs, **attributes)
+        self.nodes[-1].output.append(f"{first}_second")
+        return f"{first}_second"
+
+    def trees(self, takes: str, attributes: dict[str, Any]) -> str:
+        """Return the name of what a TreeEnsembleRegressor gives. attributes: int, array, tensor."""
+        from onnx import helper
+
+        from models.forest import attribute
+
+        name = f"trees_{len(self.nodes)}"
+        node = helper.make_node("TreeEnsembleRegressor", [takes], [name], name=name, domain=ML)
+        node.attribute.extend(attribute(key, value) for key, value in attributes.items())
+        self.nodes.append(node)
+        return name
+
     def serialise(self, takes: Any, *, labels: int) -> bytes:
         """Return the model from the input `takes` to `scores`, (n, labels) float32."""
         from onnx import TensorProto, helper
@@ -39,7 +60,8 @@ class Graph:
         gives = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", labels])
         self.nodes[-1].output[0] = "scores"
         whole = helper.make_graph(self.nodes, "network", [takes], [gives], self.constants)
-        model = helper.make_model(
-            whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-        )
+        opsets = [helper.make_opsetid("", OPSET)]
+        if any(node.domain == ML for node in self.nodes):
+            opsets.append(helper.make_opsetid(ML, ML_OPSET))
+        model = helper.make_model(whole, opset_imports=opsets, ir_version=IR_VERSION)
         return bytes(model.SerializeToString())
