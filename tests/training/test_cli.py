@@ -5,7 +5,10 @@ import pytest
 from training import cli
 from training.common.recipe import FOLDER, load
 
-WRITES = {"instruments": ("instruments", "instruments-forest", "instruments-net")}
+WRITES = {
+    "instruments": ("instruments", "instruments-forest", "instruments-net"),
+    "clip-art-retrained-svm": ("clip-art-retrained", "clip-art-retrained-svm"),
+}
 
 
 @pytest.mark.parametrize("recipe", sorted(path.stem for path in FOLDER.glob("*.toml")))

@@ -23,6 +23,7 @@ PIPELINES = {
     "picture-networks": "training.pipelines.picture_networks",
     "picture-transfer": "training.pipelines.picture_transfer",
     "picture-svm": "training.pipelines.picture_svm",
+    "picture-retrained-svm": "training.pipelines.picture_retrained_svm",
 }
 """The module of each name in `steps`. Recipes and manifests keep the names; modules may move."""
 ALIASES = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,14 +16,18 @@ from training.pictures.dataset.obtain import cache_folder, locate, obtain
 from training.pictures.dataset.settings import CommonRecipe
 from training.pictures.learn import backbones, descriptors, result, svm, svm_onnx
 from training.pictures.learn.layer_onnx import layer_graph
-from training.pictures.learn.metrics import Evaluation
+from training.pictures.learn.metrics import Evaluation, measure
 from training.pictures.learn.tsne_map import render_map
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.store import Model
     from training.common.progress import Stage
     from training.pictures.dataset.packed import Pack
 
 LIBRARIES = ("numpy", "scikit-learn", "onnx")
+COMPARED_NOTE = "All are evaluated on the same pictures, which none of them was trained on."
 COLUMNS = ("kernel", "C", "gamma", "top-1")
 
 
@@ -64,28 +69,74 @@ RECIPE = DescribedRecipe
 """What `training.common.recipe.load` reads these recipes as."""
 
 
-def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
-    """Run the recipe and return the folders of the artefact and of its report."""
-    network, size = recipe.network, (recipe.pictures.height, recipe.pictures.width)
-    graph = layer_graph(
-        _network(recipe),
-        network.layer,
-        mean=network.mean,
-        scale=network.scale,
-        size=size,
-        backbone=network.backbone,
+def run(
+    recipe: DescribedRecipe,
+    out: Path,
+    stage: Stage,
+    *,
+    compared: Mapping[str, Frozen | Model] = MappingProxyType({}),
+) -> list[Path]:
+    """Run the recipe and return the folders of the artefact and of its report.
+
+    compared: by name, other frozen networks and trained models, evaluated on the same pictures for
+    a table of the report.
+    """
+    graph = _graph(recipe, recipe.network)
+    pack, folds = divided(recipe, stage)
+    x = _described(recipe, pack, graph, stage)
+    beside, began = _map(recipe, pack, x, stage), time.monotonic()
+    found, tests = _evaluated(recipe, pack, folds, x, stage)
+    made = _result(
+        recipe, pack, folds[-1], tests, found[folds[-1].name], graph, time.monotonic() - began
     )
+    made.beside.update(beside | {"split.csv": split_csv(pack, folds)})
+    if compared:
+        others = {
+            name: _evaluated(
+                recipe, pack, folds, _described(recipe, pack, _graph(recipe, one), stage), stage
+            )[1]
+            if isinstance(one, Frozen)
+            else _scored(one, pack, folds)
+            for name, one in compared.items()
+        }
+        made.tables["Compared"] = _comparison(recipe, others | {"this artefact": tests})
+    with stage("artefact and report"):
+        return result.write(made, out)
+
+
+def divided(recipe: DescribedRecipe, stage: Stage) -> tuple[Pack, list[Fold]]:
+    """Return the pictures and their split. Raises MaterialError for what no machine can learn."""
     pack = obtain(recipe, stage)
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
     with stage("split"):
         folds = make_folds(recipe, pack)
     svm.check_count(max(len(fold.train) + len(fold.valid) for fold in folds), recipe.svm)
+    return pack, folds
+
+
+def _graph(recipe: DescribedRecipe, network: Frozen) -> bytes:
+    return layer_graph(
+        _network(recipe, network),
+        network.layer,
+        mean=network.mean,
+        scale=network.scale,
+        size=(recipe.pictures.height, recipe.pictures.width),
+        backbone=network.backbone,
+    )
+
+
+def _described(recipe: DescribedRecipe, pack: Pack, graph: bytes, stage: Stage) -> svm.Matrix:
     with stage(f"describe {len(pack.images):,} pictures") as progress:
         file = descriptors.extract(
             pack, graph, cache_folder(recipe) / "descriptors", progress=progress
         )
-    x = descriptors.read(file)
-    beside, began = _map(recipe, pack, x, stage), time.monotonic()
+    return descriptors.read(file)
+
+
+def _evaluated(
+    recipe: DescribedRecipe, pack: Pack, folds: list[Fold], x: svm.Matrix, stage: Stage
+) -> tuple[dict[str, svm.SearchResult], list[Evaluation]]:
+    """Return by fold the best machine, and the tests of all."""
     found = {fold.name: _search(recipe, fold, pack, x, stage) for fold in folds}
     tests = [
         Evaluation(
@@ -94,12 +145,42 @@ def run(recipe: DescribedRecipe, out: Path, stage: Stage) -> list[Path]:
         for fold in folds
         for test_set, rows in fold.tests.items()
     ]
-    made = _result(
-        recipe, pack, folds[-1], tests, found[folds[-1].name], graph, time.monotonic() - began
-    )
-    made.beside.update(beside | {"split.csv": split_csv(pack, folds)})
-    with stage("artefact and report"):
-        return result.write(made, out)
+    return found, tests
+
+
+def _scored(model: Model, pack: Pack, folds: list[Fold]) -> list[Evaluation]:
+    return [
+        Evaluation(
+            fold.name,
+            test_set,
+            descriptors.describe(model.session, pack.images[rows]),
+            pack.labels[rows],
+            rows,
+        )
+        for fold in folds
+        for test_set, rows in fold.tests.items()
+    ]
+
+
+def _comparison(recipe: DescribedRecipe, tests: dict[str, list[Evaluation]]) -> dict[str, Any]:
+    """Return the table of classifiers side by side: means over the first test set of each fold."""
+    measured = {
+        name: [
+            measure(one.scores, one.labels, top=recipe.top) for one in result.first_test_sets(of)
+        ]
+        for name, of in tests.items()
+    }
+    keys = [
+        key
+        for key in next(iter(measured.values()))[0]
+        if key.startswith("top") or key in {"macro_f1", "majority"}
+    ]
+    head = [key.replace("top", "top-").replace("macro_f1", "macro-F1") for key in keys]
+    rows = [
+        [name, *(float(np.mean([one[key] for one in found])) for key in keys)]
+        for name, found in measured.items()
+    ]
+    return {"note": COMPARED_NOTE, "head": ("classifier", *head), "rows": rows}
 
 
 def _map(recipe: DescribedRecipe, pack: Pack, x: svm.Matrix, stage: Stage) -> dict[str, str]:
@@ -110,14 +191,14 @@ def _map(recipe: DescribedRecipe, pack: Pack, x: svm.Matrix, stage: Stage) -> di
         return {"map.html": render_map(pack, x, title=f"Map of {recipe.name}", seed=recipe.seed)}
 
 
-def _network(recipe: DescribedRecipe) -> Path:
-    wanted = Path(recipe.network.path).expanduser()
-    if not recipe.network.path:
+def _network(recipe: DescribedRecipe, network: Frozen) -> Path:
+    wanted = Path(network.path).expanduser()
+    if not network.path:
         raise MaterialError(
             "no network: name the one that gives the descriptors, --set network.path=FILE "
             "(ONNX or Keras)"
         )
-    if recipe.network.backbone and recipe.network.path in backbones.WITHOUT_FILE:
+    if network.backbone and network.path in backbones.WITHOUT_FILE:
         return wanted
     return next((path for path in locate(wanted, recipe) if path.exists()), wanted)
 
