@@ -13,8 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from common.errors import InputError, Unprocessable, UnsupportedMedia
+from features import heic, heif_header, picture_hints
 
-KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""HEIC besides, where the package pillow-heif is installed."""
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif",
+    ".tiff", ".avif", ".heic", ".heif", ".hif",
+)  # fmt: skip
+"""Of the names of files of these kinds."""
 MAX_PARTS = 2**17
 """Segments, chunks, blocks or strips of one file."""
 MAX_SCANS = 40
@@ -23,14 +30,6 @@ MAX_TEXT = 2**17
 """Bytes of a text that are searched for the orientation."""
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])[\"'<]")
 _SCAN = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e][\x01-\x04]")
-_FOREIGN = {
-    b"<": "HTML, XML and SVG are not",
-    b"%PDF": "PDF is not",
-    b"RIFF": "a RIFF file is, if it is WebP",
-    b"\x00\x00\x00": "HEIC and AVIF are not",
-    b"II+\x00": "BigTIFF is not",
-    b"MM\x00+": "BigTIFF is not",
-}
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,8 @@ class Bare:
     height: int
     orientation: int
     """As EXIF or XMP has it: 1 is upright."""
+    largest: int = 0
+    """Pixels of the largest picture that the decoder may meet, if that is not this size."""
     reducible: bool = False
     """A JPEG of one pass: the decoder can reduce it block by block, and never holds it whole."""
 
@@ -55,10 +56,11 @@ def sniff(data: bytes) -> str:
     for kind, pattern in _MAGIC.items():
         if pattern.match(data):
             return kind
-    hint = next(
-        (f"; {text}" for head, text in _FOREIGN.items() if data.lstrip()[: len(head)] == head), ""
+    if kind := heif_header.brand_kind(data):
+        return kind
+    raise UnsupportedMedia(
+        f"not a picture of a kind that is read here ({', '.join(KINDS)}){picture_hints.hint(data)}"
     )
-    raise UnsupportedMedia(f"not a picture of a kind that is read here ({', '.join(KINDS)}){hint}")
 
 
 _MAGIC = {
@@ -74,8 +76,8 @@ _MAGIC = {
 def unwrap(data: bytes) -> Bare:
     """Return what the decoder needs of a file, and its size.
 
-    Raises UnsupportedMedia (none of `KINDS`), InputError (truncated, damaged), Unprocessable (too
-    many parts).
+    Raises UnsupportedMedia (none of `KINDS`, HEIC without its decoder), InputError (truncated,
+    damaged), Unprocessable (too many parts).
     """
     kind = sniff(data)
     try:
@@ -112,7 +114,7 @@ def _jpeg(data: bytes) -> Bare:
         raise InputError("a JPEG file without a frame header")
     if len(_SCAN.findall(kept[-1])) > MAX_SCANS:
         raise Unprocessable(f"a JPEG file of more than {MAX_SCANS} scans")
-    return Bare("JPEG", b"".join(kept), size[1], size[0], turned or xmp or 1, one_pass)
+    return Bare("JPEG", b"".join(kept), size[1], size[0], turned or xmp or 1, reducible=one_pass)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -345,6 +347,20 @@ def _upright(orientation: int) -> int:
     return orientation if 1 <= orientation <= 8 else 1
 
 
+def _avif(data: bytes) -> Bare:
+    found = heif_header.read(data, "AVIF")
+    still = heif_header.without_tracks(data)
+    return Bare("AVIF", still, found.width, found.height, found.orientation, found.largest)
+
+
+def _heic(data: bytes) -> Bare:
+    heic.check_installed()
+    found = heif_header.read(data, "HEIC")
+    # Its decoder cuts and turns it.
+    size = found.cropped if found.orientation < 5 else found.cropped[::-1]
+    return Bare("HEIC", heif_header.without_tracks(data), *size, 1, found.largest)
+
+
 _UNWRAP: dict[str, Callable[[bytes], Bare]] = {
     "JPEG": _jpeg,
     "PNG": _png,
@@ -352,4 +368,6 @@ _UNWRAP: dict[str, Callable[[bytes], Bare]] = {
     "GIF": _gif,
     "BMP": _bmp,
     "TIFF": _tiff,
+    "AVIF": _avif,
+    "HEIC": _heic,
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import (
+    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
@@ -22,14 +23,17 @@ from PIL import (
 )
 
 from common.errors import InputError, TimbreError, TooLarge, Unprocessable
+from features import heic
 from features.config import PictureConfig, Pixels
 from features.image_header import Bare, unwrap
+from features.picture_hints import STRIPPED, is_stripped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # Pillow would load them, and forty others, when the first picture of a kind comes.
 PLUGINS = (
+    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     JpegImagePlugin,
@@ -37,9 +41,11 @@ PLUGINS = (
     TiffImagePlugin,
     WebPImagePlugin,
 )
+# Decoding has its threads already.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 MAX_PIXELS = 52_000_000
 """Pixels of one picture as stored, above the 8192 x 6144 of a telephone. Decoding takes nine bytes
-of memory per pixel, WebP sixteen, and twice the size of the file."""
+of memory per pixel, WebP and AVIF sixteen, and twice the size of the file."""
 HIGHEST_MAX_PIXELS = 89_000_000
 """The decoder's memory is counted up to this."""
 REDUCED = 4
@@ -85,7 +91,8 @@ def decode(
 ) -> Pixels:
     """Return a picture file as uint8 (config.height, config.width, 3).
 
-    JPEG, PNG, WebP, GIF (its first picture), BMP or TIFF; rotated by EXIF or XMP; transparency on
+    JPEG, PNG, WebP, GIF (its first picture), BMP, TIFF, AVIF, or HEIC where pillow-heif is
+    installed; rotated by EXIF or XMP; transparency on
     white; grey, palette, 16-bit and CMYK become RGB. Size and shape are checked before decoding.
     check: called while the file is read and between the steps; an error it raises ends the
     decoding.
@@ -94,15 +101,15 @@ def decode(
     (over `max_pixels`), Unprocessable (no pixels, an aspect ratio beyond `MAX_ASPECT`, pixels
     without colours).
     """
-    bare = unwrap(data)
-    _check_shape(bare)
-    _check_pixels(bare, config, min(max_pixels, HIGHEST_MAX_PIXELS))
     try:
-        return _decode(bare, config, check)
-    except (TimbreError, MemoryError):
+        bare = unwrap(data)
+        _check_shape(bare)
+        _check_pixels(bare, config, min(max_pixels, HIGHEST_MAX_PIXELS))
+        return _decoded(bare, config, check)
+    except InputError as error:
+        if is_stripped(data):
+            raise type(error)(f"{error}; {STRIPPED}") from error
         raise
-    except Exception as error:  # whatever a decoder stumbles over is a fault of the file
-        raise InputError(f"this {bare.kind} file is damaged or truncated: {error}") from error
 
 
 def tensor(
@@ -157,6 +164,8 @@ def thumbnail(data: bytes, *, side: int, max_pixels: int = MAX_PIXELS) -> bytes:
 
 def _check_pixels(bare: Bare, config: PictureConfig, max_pixels: int) -> None:
     """Raise TooLarge where more would be decoded than may be."""
+    if bare.largest > max(max_pixels, bare.width * bare.height):
+        raise TooLarge(f"the {bare.kind} file holds {bare.largest} pixels: at most {max_pixels}")
     stored, most = bare.width * bare.height, max_pixels
     if bare.reducible:
         width, height = _drafted(bare, config)
@@ -193,15 +202,29 @@ def _check_shape(bare: Bare) -> None:
         )
 
 
+def _decoded(bare: Bare, config: PictureConfig, check: Callable[[], None]) -> Pixels:
+    try:
+        return _decode(bare, config, check)
+    except (TimbreError, MemoryError):
+        raise
+    except Exception as error:  # whatever a decoder stumbles over is a fault of the file
+        raise InputError(f"this {bare.kind} file is damaged or truncated: {error}") from error
+
+
 def _decode(bare: Bare, config: PictureConfig, check: Callable[[], None]) -> Pixels:
     width, height = _as_stored(bare, config)
     check()
-    with Image.open(_CheckedFile(bare.data, check), formats=(bare.kind,)) as image:
-        if image.size != (bare.width, bare.height):
+    if bare.kind == "HEIC":
+        heic.register()
+    form = "HEIF" if bare.kind == "HEIC" else bare.kind
+    with Image.open(_CheckedFile(bare.data, check), formats=(form,)) as image:
+        # The decoder of HEIC cuts it to its clean aperture.
+        if image.size != (bare.width, bare.height) and bare.kind != "HEIC":
             raise InputError(
                 f"damaged: {bare.width} x {bare.height} pixels by the header, {image.size} in truth"
             )
-        image.draft(None, _drafted(bare, config))
+        if bare.kind == "JPEG":
+            image.draft(None, _drafted(bare, config))
         image.load()
         check()
         coloured = _coloured(image)

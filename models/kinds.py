@@ -9,14 +9,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
 from common.errors import ArtefactError
 from common.memory import return_large_blocks
+from features import file_kinds
 from features.config import AudioConfig, Kind, PictureConfig, Tensor
-from features.containers.kinds import FFMPEG_SUFFIXES, SUFFIXES
 
 Config: TypeAlias = AudioConfig | PictureConfig
 ConfigOf = TypeVar("ConfigOf", AudioConfig, PictureConfig)
@@ -32,11 +33,12 @@ class InputKind(ABC, Generic[ConfigOf]):
     config: ClassVar[type[Config]]
     """The settings of its tensors."""
     dtype: ClassVar[Literal["float32", "uint8"]]
-    suffixes: ClassVar[tuple[str, ...]]
-    """File names of a folder that are read end with one of these."""
-
     accelerate: bool = True
     """Whether models of this kind are faster on an accelerator."""
+
+    @abstractmethod
+    def takes(self, path: Path) -> bool:
+        """Return whether a file of a folder is of this kind, by its name or first bytes."""
 
     @abstractmethod
     def shape(self, config: ConfigOf) -> tuple[int, ...]:
@@ -75,10 +77,13 @@ class SoundKind(InputKind[AudioConfig]):
     medium = "sound"
     config = AudioConfig
     dtype = "float32"
-    suffixes = (*SUFFIXES, *FFMPEG_SUFFIXES)
 
     computed: Kind
     """What is computed from a window."""
+
+    def takes(self, path: Path) -> bool:
+        """Return whether a file of a folder is a sound, by its name or first bytes."""
+        return file_kinds.is_sound(path)
 
     def shape(self, config: AudioConfig) -> tuple[int, ...]:
         """Return the shape of one window's tensor."""
@@ -130,7 +135,10 @@ class PictureKind(InputKind[PictureConfig]):
     medium = "picture"
     config = PictureConfig
     dtype = "uint8"
-    suffixes = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+
+    def takes(self, path: Path) -> bool:
+        """Return whether a file of a folder is a picture, by its name or first bytes."""
+        return file_kinds.is_picture(path)
 
     def shape(self, config: PictureConfig) -> tuple[int, ...]:
         """Return (height, width, 3), or the length of a flat tensor with metadata."""

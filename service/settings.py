@@ -88,8 +88,8 @@ class Settings:
     max_pixels: int = 52_000_000
     """Pixels of one picture, at most 89 million, checked in its header before decoding; of a JPEG
     of one pass, which is reduced while it is decoded, four times as many may be stored. Decoding
-    takes up to 9 bytes of memory a pixel, 16 for WebP, and twice the size of the file, in each of
-    `decode_threads`."""
+    takes up to 9 bytes of memory a pixel, 16 for WebP and AVIF, and twice the size of the file, in
+    each of `decode_threads`."""
     max_clips: int = 256
     """Clips and pictures accepted and not yet answered."""
     decode_threads: int = 2

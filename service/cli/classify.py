@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import csv
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="timbre classify",
         description="Classify sound files (WAV, FLAC, OGG, MP3 and others) or pictures (JPEG, PNG, "
-        "WebP, GIF, BMP, TIFF) without a server.",
+        "WebP, GIF, BMP, TIFF, AVIF) without a server.",
         epilog="Exit codes: 0 success, 1 some files could not be read, 2 invalid arguments, "
         "4 model or option rejected.",
     )
@@ -115,7 +116,8 @@ async def _classify(asked: argparse.Namespace) -> int:
         classify = local.classifier(
             hop=asked.hop, top_k=asked.top_k, metadata=dict(asked.metadata), partial=asked.partial
         )
-        files = local.files(asked.paths)
+        files, others = local.files(asked.paths)
+        _tell(others, local.model.input.medium)
         sheet = _sheet(asked.sheet, local)
         show, failed = _printer(asked), 0
         with _progress(len(files)) as progress, sheet as page:
@@ -130,6 +132,18 @@ async def _classify(asked: argparse.Namespace) -> int:
                 if progress and task is not None:
                     progress.advance(task)
     return failed
+
+
+def _tell(others: list[Path], medium: str) -> None:
+    """Print how many files of folders are of another kind, by their suffixes."""
+    if others:
+        counts = Counter(path.suffix.lower() or "no suffix" for path in others).most_common()
+        kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in counts[:MANY])
+        rest = f" and {len(counts) - MANY} others" if len(counts) > MANY else ""
+        say(
+            f"timbre classify: passed over, no {medium} by name or first bytes: {kinds}{rest}",
+            error=True,
+        )
 
 
 def _sheet(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from common.errors import InputError, TimbreError, Unprocessable
+from common.folders import files_below
 from models.store import DEFAULT_PATH, Model
 from service.inference import clips, pictures
 from service.inference.decode_pool import DecodePool
@@ -43,9 +44,9 @@ class OfflineClassifier:
         """Whether the model takes pictures."""
         return self.model.input.medium == "picture"
 
-    def files(self, paths: list[Path]) -> list[Path]:
-        """Return the files, and the files below the folders that the model may take, in order."""
-        return files_in(paths, self.model.input.suffixes)
+    def files(self, paths: list[Path]) -> tuple[list[Path], list[Path]]:
+        """Return the files to classify and those of folders that are of another kind, in order."""
+        return files_in(paths, self.model.input.takes)
 
     def classifier(
         self,
@@ -123,17 +124,16 @@ class OfflineClassifier:
             raise InputError(error.strerror or str(error)) from error
 
 
-def files_in(paths: list[Path], suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the files, and the files below the folders with one of these suffixes, in order."""
+def files_in(paths: list[Path], takes: Callable[[Path], bool]) -> tuple[list[Path], list[Path]]:
+    """Return the files, those below folders if they are taken, in order; and the others there."""
     found: list[Path] = []
+    others: list[Path] = []
     for path in paths:
-        inside = (
-            sorted(each for each in path.rglob("*") if each.suffix.lower() in suffixes)
-            if path.is_dir()
-            else []
-        )
-        found += inside or [path]
-    return found
+        inside = [path / name for name in sorted(files_below(path))] if path.is_dir() else []
+        known = set(taken := [each for each in inside if takes(each)])
+        found += taken or [path]
+        others += [each for each in inside if each not in known]
+    return found, others
 
 
 @asynccontextmanager

@@ -65,6 +65,7 @@ FILES = {
     "GIF": lambda: save(scene().quantize(64), "GIF"),
     "BMP": lambda: save(scene(), "BMP"),
     "TIFF": lambda: save(scene(), "TIFF"),
+    "AVIF": lambda: save(scene(), "AVIF", quality=100, subsampling="4:4:4"),
     "TIFF deflate": lambda: save(scene(), "TIFF", compression="tiff_adobe_deflate"),
 }
 """By name, what makes the same scene as a file of each kind."""

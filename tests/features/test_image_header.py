@@ -18,7 +18,7 @@ def test_kind_and_size_are_read_from_the_header(name):
     assert (bare.kind, bare.width, bare.height, bare.orientation) == (name.split()[0], 64, 48, 1)
 
 
-@pytest.mark.parametrize("kind", ["BMP", "GIF", "PNG", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "PNG", "TIFF", "WEBP", "JPEG", "AVIF"])
 def test_odd_sizes_are_read_to_the_pixel(kind):
     bare = unwrap(save(scene(301, 257), kind))
     assert (bare.width, bare.height) == (301, 257)
@@ -30,7 +30,7 @@ def test_a_picture_with_transparency_has_the_size_of_its_canvas():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_the_orientation_is_read(kind, orientation):
     if kind == "TIFF":
         data = save(scene(), kind, tiffinfo={274: orientation})
@@ -53,9 +53,9 @@ def test_exif_that_makes_no_sense_means_upright(block):
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"\n <!DOCTYPE html><html></html>", "HTML"),
         (b"%PDF-1.7", "PDF"),
-        (b"\0\0\0\x1cftypheic", "HEIC"),
-        (b"RIFF\0\0\0\0WAVEfmt ", "WebP"),
-        (b"fLaC", "JPEG, PNG, WEBP, GIF, BMP, TIFF"),
+        (b"\0\0\0\x1cftypisom", "MP4"),
+        (b"RIFF\0\0\0\0AVI fmt ", "WebP"),
+        (b"LaCf", "JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF"),
         (b"II\x2b\0\x08\0\0\0", "BigTIFF is not"),
         (b"MM\0\x2b\0\x08\0\0", "BigTIFF is not"),
         (b"\xff\xd8", "JPEG"),

@@ -53,6 +53,7 @@ def test_a_picture_is_turned_upright(orientation, fit):
         (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]), "PNG"),
         (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]), "WEBP"),
         (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]), "TIFF"),
+        (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]), "AVIF"),
         (lambda alpha: Image.merge("LA", [scene().convert("L"), alpha]), "PNG"),
         (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]), "GIF"),
         (lambda alpha: Image.merge("RGBA", [*scene().split(), alpha]).quantize(), "PNG"),
@@ -61,7 +62,7 @@ def test_a_picture_is_turned_upright(orientation, fit):
 def test_what_is_transparent_is_white(make, kind):
     alpha = Image.new("L", (64, 48), 255)
     alpha.paste(0, (0, 0, 32, 48))
-    options = {"lossless": True} if kind == "WEBP" else {}
+    options = {"WEBP": {"lossless": True}, "AVIF": {"quality": 100}}.get(kind, {})
     pixels = decode(save(make(alpha), kind, **options), SAME)
     assert (pixels[:, :31] == 255).all()
     assert (pixels[:, 33:] < 250).any(axis=2).all()
@@ -228,6 +229,12 @@ def test_a_picture_without_pixels_is_rejected(size):
         decode(tiff([(256, 3, 1, size[0]), (257, 3, 1, size[1])]), SMALL)
 
 
+def with_size(avif, width, height):
+    """An AVIF file with another size in its boxes than in its data."""
+    at = avif.index(b"ispe") + 8
+    return avif[:at] + struct.pack(">II", width, height) + avif[at + 8 :]
+
+
 def bombs():
     """Small files that would cost gigabytes, or minutes."""
     zeros = zlib.compress(b"\0" * 10_000_000, 9)
@@ -248,6 +255,7 @@ def bombs():
         + struct.pack("<IiiHHIIiiII", 40, side, -side, 1, 4, 2, 0, 0, 0, 0, 0),
         "jpeg": b"\xff\xd8\xff\xc0\0\x0b\x08" + struct.pack(">HH", side, side)
         + b"\1\1\x11\0\xff\xda\0\2",
+        "avif": with_size(save(Image.new("L", (9_000, 9_000)), "AVIF", speed=10), 64, 48),
         "tiff": tiff([(256, 4, 1, side), (257, 4, 1, side)]),
         "tiff tags": tiff(
             [*size, *((tag, 1, 2_000_000, 8) for tag in range(700, 1_700))], bytes(2_000_000)
@@ -303,7 +311,8 @@ def test_a_bomb_costs_no_memory(name, tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux' /proc")
 @pytest.mark.parametrize(
     ("kind", "mode"),
-    [("WEBP", "RGBA"), ("WEBP", "RGB"), ("PNG", "RGBA"), ("PNG", "LA"), ("PNG", "P"),
+    [("AVIF", "RGBA"), ("AVIF", "RGB"), ("AVIF", "L"),
+     ("WEBP", "RGBA"), ("WEBP", "RGB"), ("PNG", "RGBA"), ("PNG", "LA"), ("PNG", "P"),
      ("JPEG", "CMYK"), ("BMP", "RGB"), ("TIFF", "RGBA"), ("GIF", "P")],
 )  # fmt: skip
 def test_decoding_takes_no_more_memory_than_is_documented(kind, mode, tmp_path):
@@ -312,7 +321,7 @@ def test_decoding_takes_no_more_memory_than_is_documented(kind, mode, tmp_path):
     )
     mib, outcome = decoded_apart(data, kind=kind, folder=tmp_path)
     assert outcome == "(24, 32, 3)"
-    per_pixel = 16 if kind == "WEBP" else 9
+    per_pixel = 16 if kind in ("WEBP", "AVIF") else 9
     assert mib < (8_000_000 * per_pixel + 2 * len(data)) / 2**20 + 6
 
 

@@ -21,11 +21,3 @@ def data_root(setting: str = "") -> Path:
     The default is ../shared/data.
     """
     return Path(setting or os.environ.get("TIMBRE_DATA") or "../shared/data")
-
-
-_OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir"}
-
-
-def is_hidden(name: str) -> bool:
-    """Return whether a file or folder is hidden, or is one that a system puts beside the others."""
-    return name.startswith(".") or name.casefold() in _OF_SYSTEMS

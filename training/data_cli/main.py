@@ -76,12 +76,12 @@ def main(argv: list[str]) -> int:
 
 
 def _has_pictures(folder: Path) -> bool:
-    from training.pictures.dataset.folders import SUFFIXES
+    from features.file_kinds import is_picture
     from training.pictures.dataset.packed import is_pack
 
     if not folder.is_dir():
         return False
-    return is_pack(folder) or any(path.suffix.lower() in SUFFIXES for path in folder.rglob("*"))
+    return is_pack(folder) or any(map(is_picture, folder.rglob("*")))
 
 
 def parser(name: str, about: str) -> argparse.ArgumentParser:

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import InputError
-from features.containers.kinds import FFMPEG_SUFFIXES, SUFFIXES
 from features.decode import decode
+from features.file_kinds import is_sound
 from training.common.disk import cache_folder, fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS, RATE
@@ -124,7 +124,7 @@ def read_folder(folder: Path) -> Iterable[Note]:
     """Yield the notes of FOLDER/LABEL/*, sorted by name; labels not in LABELS are ignored."""
     for label in LABELS:
         for path in sorted((folder / label).glob("*")):
-            if path.suffix.lower() in (*SUFFIXES, *FFMPEG_SUFFIXES):
+            if path.is_file() and is_sound(path):
                 yield Note(label, pitch_of(path.stem), decode_file(path))
 
 

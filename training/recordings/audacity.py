@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from features.file_kinds import is_sound
 from training.common.errors import MaterialError
 from training.common.text_files import check_name, lines, number, read_text, tidy
-from training.recordings.audio import below, is_sound, seconds_of
+from training.recordings.audio import below, seconds_of
 from training.recordings.collection import Clip, CollectionError, Interval, Problem, merge
 
 if TYPE_CHECKING:

@@ -12,11 +12,10 @@ import soundfile
 
 from common.atomic import write_atomic
 from common.errors import InputError
-from features.containers.kinds import FFMPEG_SUFFIXES, SUFFIXES
+from common.folders import is_hidden
 from features.decode import decode, seconds_of_bytes
 from features.resample import resample
 from training.common.labels import RATE
-from training.common.paths import is_hidden
 from training.recordings.collection import CollectionError
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ MAX_SECONDS = 7200.0
 """Of one file: what is decoded at a time is held in memory."""
 MUSICNET_RATE = 44_100
 CONTAINERS = {".h5", ".hdf5", ".npz"}
-
-
-def is_sound(path: Path) -> bool:
-    """Return whether the suffix is that of a sound file."""
-    return path.suffix.lower() in (*SUFFIXES, *FFMPEG_SUFFIXES)
 
 
 def below(root: Path) -> tuple[list[Path], list[Path]]:

@@ -17,6 +17,7 @@ from common.atomic import atomic_file
 from common.strict_json import to_json
 from features.config import AudioConfig
 from features.extract import compute
+from features.file_kinds import is_sound
 from training.common.labels import RATE
 from training.recordings import audio
 from training.recordings import augment as variants
@@ -55,7 +56,7 @@ class Settings:
         if augment.background:
             # Absolute, because processes that read it may have begun elsewhere.
             folder = Path(augment.background).expanduser().absolute()
-            if not any(audio.is_sound(path) for path in audio.below(folder)[0]):
+            if not any(is_sound(path) for path in audio.below(folder)[0]):
                 raise CollectionError(f"augment.background: no sounds in {folder}")
             augment = replace(augment, background=str(folder))
         return cls(recipe.windows, augment, recipe.seed, kinds)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
+from features.file_kinds import is_sound
 from training.common.errors import MaterialError
 from training.common.given_parts import part_levels, part_named
 from training.common.text_files import check_name, number, read_rows, tidy
 from training.recordings import audacity, musicnet, rendered, silence
-from training.recordings.audio import below, is_sound, seconds_of
+from training.recordings.audio import below, seconds_of
 from training.recordings.collection import Clip, Collection, CollectionError, Problem, collect
 from training.recordings.duplicates import without_duplicates
 
@@ -84,15 +85,18 @@ def folders(root: Path, spec: CollectionSpec) -> Iterator[Found]:
         )
     files, empty = below(root)
     above = {path: path.relative_to(root).parts[:-1] for path in files}
-    levels = part_levels((above[path] for path in files if is_sound(path)), 2)
+    sounds = {path for path in files if is_sound(path)}
+    levels = part_levels((above[path] for path in files if path in sounds), 2)
     named = {path: _without_levels(there, levels) for path, there in above.items()}
-    depths = Counter(len(named[path]) for path in files if is_sound(path))
+    depths = Counter(len(named[path]) for path in sounds)
     depth = 2 if depths[2] > depths[1] else 1
     wanted = "SOURCE/LABEL/file" if depth == 2 else "LABEL/file"
     for path in files:
-        if reason := _wrong(path, named[path], depth, wanted, right_here=not above[path]):
+        if path not in sounds:
+            yield from _no_sound(path, right_here=not above[path])
+        elif reason := _wrong(named[path], depth, wanted):
             yield Problem(path, reason)
-        elif above[path] or is_sound(path):
+        else:
             *_, label = named[path]
             name = path.relative_to(root).as_posix()
             part = part_named(above[path][levels[0]]) if levels else ""
@@ -104,11 +108,13 @@ def _without_levels(folders: tuple[str, ...], levels: list[int]) -> tuple[str, .
     return tuple(name for level, name in enumerate(folders) if level not in levels)
 
 
-def _wrong(
-    path: Path, folders: tuple[str, ...], depth: int, wanted: str, *, right_here: bool
-) -> str:
-    if not is_sound(path):
-        return "" if right_here else f"not a sound file ({path.suffix or 'no suffix'})"
+def _no_sound(path: Path, *, right_here: bool) -> Iterator[Problem]:
+    """Yield the problem of a file that is no sound; a file beside the folders may be anything."""
+    if not right_here:
+        yield Problem(path, f"not a sound file ({path.suffix or 'no suffix'}), nor begins like one")
+
+
+def _wrong(folders: tuple[str, ...], depth: int, wanted: str) -> str:
     if len(folders) != depth:
         return f"is outside of {wanted}, the layout of most files here"
     return next(filter(None, map(check_name, folders)), "")

@@ -53,10 +53,20 @@ def test_whatever_is_not_used_is_listed_with_the_reason(tmp_path, write_sound):
     assert problems(load(CollectionSpec(path=str(tmp_path)))) == {
         "3.wav": "is outside of LABEL/file, the layout of most files here",
         "4.wav": "is outside of LABEL/file, the layout of most files here",
-        "notes.doc": "not a sound file (.doc)",
+        "notes.doc": "not a sound file (.doc), nor begins like one",
         "empty.wav": "the file is empty",
         "horn": "an empty folder",
     }
+
+
+def test_sounds_of_any_name_are_known_by_their_first_bytes(tmp_path, write_sound):
+    data = write_sound(tmp_path / "oboe" / "1.wav").read_bytes()
+    for name in ("oboe/memo", "horn/memo.dat"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data + b"\0" * 2 * len(name))
+    found = load(CollectionSpec(path=str(tmp_path)))
+    assert found.sources == ("horn/memo.dat", "oboe/1.wav", "oboe/memo")
+    assert not found.problems
 
 
 def test_links_are_followed_and_circles_are_not(tmp_path, write_sound):

@@ -17,6 +17,7 @@ from training.pictures.clean.moves import MoveJournal
 from training.pictures.clean.review_server import ReviewSession, build
 from training.pictures.dataset.folders import listing
 from training.pictures.dataset.options import add_distance, add_layout, layout_of
+from training.pictures.dataset.pack import warnings
 from training.pictures.dataset.packed import write_table
 
 NAMES = {
@@ -68,6 +69,8 @@ def _run(options: argparse.Namespace) -> None:
     journal = MoveJournal(options.folder)
     with stage("list the pictures"):
         found = listing(options.folder, layout)
+    for warning in warnings(found, found.layout):
+        print(warning)
     result = scan(found, distance=options.distance, jobs=options.jobs, stage=stage)
     counts = result.counts()
     print(

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from common.strict_json import to_json
+from features.file_kinds import is_picture
 from training.common.errors import MaterialError
-from training.pictures.dataset.folders import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,10 +129,10 @@ class MoveJournal:
         parts = Path(path).parts
         if not parts or Path(path).is_absolute() or any(part.startswith(".") for part in parts):
             raise MaterialError(f"{path!r} is not below {self.root}, or hidden")
-        if not is_folder and Path(path).suffix.lower() not in SUFFIXES:
-            raise MaterialError(f"{path!r} is not a picture by its name")
         if not (self.root / path).resolve().is_relative_to(self.root.resolve()):
             raise MaterialError(f"{path!r} is outside of {self.root}")
+        if not is_folder and not is_picture(self.root / path):
+            raise MaterialError(f"{path!r} is not a picture by its name or first bytes")
 
     def _free(self, path: str, taken: set[str]) -> str:
         """Return the path, with a number if it is taken."""

@@ -18,6 +18,7 @@ from common.atomic import write_atomic
 from common.errors import InputError
 from common.mapping import read_settings
 from common.strict_json import to_json
+from features.image_header import sniff
 from training.common.cli_helpers import run_command
 from training.common.errors import MaterialError
 from training.common.progress import stage
@@ -33,7 +34,8 @@ from training.pictures.dataset.packed import write_table
 if TYPE_CHECKING:
     from training.common.progress import Progress
 
-KINDS = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp", b"BM": "bmp"}
+SUFFIXES = {"JPEG": "jpg", "TIFF": "tif"}
+"""By kind; of the others it is the kind itself."""
 CREDITS = ("file", "title", "author", "licence", "licence_url", "page", "url", "sha256")
 
 
@@ -206,7 +208,8 @@ def _store(
         raise FetchError("an empty picture")
     if duplicate := state.files.get(hashed.sha256):
         raise FetchError(f"the same picture as {duplicate}")
-    suffix = next((kind for start, kind in KINDS.items() if fetched.body.startswith(start)), "tif")
+    kind = sniff(fetched.body)
+    suffix = SUFFIXES.get(kind, kind.lower())
     name = f"{slug(item.about.get('title', ''))}-{hashed.sha256[:10]}.{suffix}"
     path = out / "pictures" / slug(crawl.source.label(item.path)) / name
     write_atomic(path, fetched.body)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
+from os.path import splitext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from common.folders import files_below
+from features.file_kinds import PICTURES, begins_as_picture, first_bytes
+from features.picture_hints import hint
 from training.common.errors import MaterialError
 from training.common.given_parts import part_levels, part_named
-from training.common.paths import is_hidden
 from training.common.text_files import check_alike, check_name, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 SHOWN = 5
 """Names in a message; more are counted."""
 
@@ -136,26 +137,27 @@ class Listing:
 
 
 def listing(root: Path, layout: Layout | None = None) -> Listing:
-    """Return the pictures below `root`, by their names only; hidden files are skipped.
+    """Return the pictures below `root`, by their names or first bytes; hidden files are skipped.
 
     Folders train, val and test are parts, not labels. Raises MaterialError without pictures, when
     two labels differ only in case, and where only some folders of a level are parts.
     """
     if not root.is_dir():
         raise MaterialError(f"no folder {root}: give a folder that holds LABEL/picture.jpg")
-    paths = list(_files(root))
-    layout = (layout or Layout()).with_parts(filter(_is_picture, paths))
+    paths = list(files_below(root))
+    others = {path: reason for path in paths if (reason := _no_picture(root, path))}
+    layout = (layout or Layout()).with_parts(path for path in paths if path not in others)
     found = Listing(root, [], layout=layout)
     for path in paths:
         picture = layout.read(path)
-        if reason := _wrong(path, picture):
+        if reason := others.get(path) or _wrong(picture):
             found.problems.append(Problem(path, reason))
         elif picture:
             found.pictures.append(picture)
     if not found.pictures:
         wanted = "/".join(level.upper() for level in layout.levels)
         raise MaterialError(
-            f"no pictures in {root}: expected {wanted}/NAME with {', '.join(sorted(SUFFIXES))}"
+            f"no pictures in {root}: expected {wanted}/NAME with {', '.join(sorted(PICTURES))}"
         )
     return _tidied(found)
 
@@ -194,26 +196,22 @@ def picture_files(root: Path) -> list[str]:
     """Return the paths of the pictures below a root. Raises MaterialError without the folder."""
     if not root.is_dir():
         raise MaterialError(f"no folder {root}")
-    return [path for path in _files(root) if path.isprintable() and _is_picture(path)]
+    return [path for path in files_below(root) if not _no_picture(root, path)]
 
 
-def _files(root: Path) -> Iterator[str]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        below = Path(folder).relative_to(root).as_posix()
-        prefix = "" if below == "." else f"{below}/"
-        yield from (prefix + name for name in sorted(names) if not is_hidden(name))
-
-
-def _is_picture(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in SUFFIXES  # noqa: PTH122 path objects take seconds
-
-
-def _wrong(path: str, picture: Picture | None) -> str:
+def _no_picture(root: Path, path: str) -> str:
+    """Return why a file is no picture; "" if it is one by its name, or else its first bytes."""
     if not path.isprintable():
         return "its name has unprintable characters: rename it"
-    if not _is_picture(path):
-        return "not a picture by its name"
+    if splitext(path)[1].lower() in PICTURES:  # noqa: PTH122 path objects take seconds
+        return ""
+    head = first_bytes(root / path)
+    if begins_as_picture(head):
+        return ""
+    return f"not a picture by its name or first bytes{hint(head)}"
+
+
+def _wrong(picture: Picture | None) -> str:
     return check_name(picture.label) if picture else "outside of the folder of a label"
 
 

@@ -91,7 +91,7 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
         found = listing(path, layout)
     for warning in warnings(found, found.layout):
         print(warning, file=sys.stderr)
-    files = [(picture.path, (path / picture.path).stat().st_mtime_ns) for picture in found.pictures]
+    files = [(picture.path, _changed(path / picture.path)) for picture in found.pictures]
     meaning = "/".join(found.layout.levels)
     key = to_json([str(path), files, meaning, recipe.pictures.source, config.fingerprint()])
     target = cache_folder(recipe) / f"{recipe.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
@@ -105,6 +105,11 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
             file=sys.stderr,
         )
     return replace(opened, root=path)
+
+
+def _changed(path: Path) -> int:
+    """Return when a file was changed, in nanoseconds; 0 for a link to a file that is gone."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def unzip(archive: Path, cache: Path, *, levels: int = 1) -> Path:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.features.pictures import save, scene
 from training.common.errors import MaterialError
 from training.pictures.dataset.folders import (
     Layout,
@@ -62,10 +63,30 @@ def test_a_pattern_without_a_group_is_refused(source, said):
 def test_what_is_no_picture_is_named_with_the_reason(tmp_path):
     found = listing(put(tmp_path, "a/1.png", "a/notes.txt", "loose.png", "a/new\nline.png"))
     assert dict(found.problems) == {
-        "a/notes.txt": "not a picture by its name",
+        "a/notes.txt": "not a picture by its name or first bytes",
         "loose.png": "outside of the folder of a label",
         "a/new\nline.png": "its name has unprintable characters: rename it",
     }
+
+
+def test_pictures_of_any_name_are_known_by_their_first_bytes(tmp_path):
+    put(tmp_path, "a/1.png", "a/notes.txt", "a/layers.psd")
+    (tmp_path / "a" / "IMG_2").write_bytes(save(scene(), "JPEG"))
+    (tmp_path / "a" / "3.dat").write_bytes(save(scene(), "AVIF"))
+    (tmp_path / "a" / "layers.psd").write_bytes(b"8BPS\0\1")
+    found = listing(tmp_path)
+    assert [picture.path for picture in found.pictures] == ["a/1.png", "a/3.dat", "a/IMG_2"]
+    assert picture_files(tmp_path) == ["a/1.png", "a/3.dat", "a/IMG_2"]
+    assert dict(found.problems) == {
+        "a/notes.txt": "not a picture by its name or first bytes",
+        "a/layers.psd": "not a picture by its name or first bytes; PSD is not",
+    }
+
+
+def test_linked_folders_are_classes_like_others(tmp_path):
+    put(tmp_path, "elsewhere/1.png", "root/a/2.png")
+    (tmp_path / "root" / "b").symlink_to(tmp_path / "elsewhere")
+    assert listing(tmp_path / "root").classes == ["a", "b"]
 
 
 def test_hidden_files_and_folders_are_passed_over(tmp_path):
@@ -76,7 +97,7 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
 
 @pytest.mark.parametrize("paths", [(), ("a/readme.txt",), ("1.png",)])
 def test_a_folder_without_pictures_is_refused_with_what_was_expected(tmp_path, paths):
-    with pytest.raises(MaterialError, match=r"expected LABEL/NAME with \.bmp"):
+    with pytest.raises(MaterialError, match=r"expected LABEL/NAME with \.apng"):
         listing(put(tmp_path, *paths))
 
 

@@ -34,6 +34,13 @@ def test_a_folder_is_packed_once_and_anew_when_a_picture_changes(pictures, tmp_p
     assert obtain(recipe(pictures, tmp_path), stage).images.filename != first.images.filename
 
 
+def test_a_link_to_nothing_is_left_out(tmp_path):
+    folder = collection(tmp_path / "linked", {"box": 3, "disc": 3})
+    (folder / "box" / "gone.png").symlink_to(tmp_path / "nothing")
+    opened = obtain(recipe(folder, tmp_path / "cache"), stage)
+    assert (len(opened.images), opened.about["problems"]) == (6, 1)
+
+
 def test_a_zip_gives_what_its_folder_gives(pictures, tmp_path, zipped):
     archive = zipped(pictures, tmp_path / "some.zip")
     one, other = (obtain(recipe(path, tmp_path / "cache"), stage) for path in (pictures, archive))

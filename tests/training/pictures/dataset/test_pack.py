@@ -73,7 +73,7 @@ def test_what_cannot_be_packed_is_listed_and_a_class_that_loses_all_is_no_class(
     assert opened.labels.max() == 1
     with (tmp_path / "out" / "problems.csv").open(newline="") as file:
         problems = {row["path"]: row["reason"] for row in csv.DictReader(file)}
-    assert problems["cup/notes.txt"] == "not a picture by its name"
+    assert problems["cup/notes.txt"] == "not a picture by its name or first bytes"
     assert "boat/boat-0.png" in problems
 
 

@@ -1,0 +1,30 @@
+"""The files of a folder that somebody put there: links followed, hidden files passed over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir"}
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is hidden, or is one that a system puts beside the others."""
+    return name.startswith(".") or name.casefold() in _OF_SYSTEMS
+
+
+def files_below(root: Path) -> Iterator[str]:
+    """Yield the paths of the files below a folder, relative, with forward slashes, in order.
+
+    Linked folders are followed, each folder once.
+    """
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        again = real in seen
+        seen.add(real)
+        folders[:] = [] if again else sorted(name for name in folders if not is_hidden(name))
+        below = Path(folder).relative_to(root).as_posix()
+        prefix = "" if below == "." else f"{below}/"
+        yield from (prefix + name for name in sorted(names) if not (again or is_hidden(name)))

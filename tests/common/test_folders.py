@@ -1,0 +1,33 @@
+"""What lies in a folder is found once, and what systems put there is not."""
+
+import pytest
+
+from common.folders import files_below, is_hidden
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".DS_Store", "._1.jpg", "Thumbs.db", "ehthumbs.db", "desktop.ini", "__MACOSX"],
+)
+def test_what_systems_put_into_folders_is_hidden(name):
+    assert is_hidden(name)
+    assert not is_hidden(f"my {name.lstrip('.')}")
+
+
+def test_files_are_in_order_and_hidden_ones_are_not_there(tmp_path):
+    for name in ("b/2", "b/1", "a/deep/er", "z", ".hidden/x", "b/Thumbs.db"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(files_below(tmp_path)) == ["z", "a/deep/er", "b/1", "b/2"]
+
+
+def test_linked_folders_are_followed_once_and_loops_end(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for folder in (root / "a", elsewhere):
+        folder.mkdir(parents=True)
+        (folder / "1").touch()
+    (root / "linked").symlink_to(elsewhere)
+    (root / "again").symlink_to(elsewhere)
+    (root / "loop").symlink_to(root)
+    (root / "gone").symlink_to(tmp_path / "nothing")
+    assert list(files_below(root)) == ["gone", "a/1", "again/1"]
