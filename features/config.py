@@ -30,7 +30,17 @@ ARITHMETIC = 1
 PICTURE_ARITHMETIC = 1
 MAX_SIDE = 4_096
 """Pixels, of what a model takes."""
-RESERVED = ("file", "hop", "top_k", "version")
+RESERVED = (
+    "file",
+    "hop",
+    "top_k",
+    "version",
+    "events",
+    "event_settings",
+    "format",
+    "partial",
+    "url",
+)
 """Names that metadata cannot have: a request has fields of these names."""
 
 

@@ -6,9 +6,10 @@ client with `parse_server`; both write with `encode`.
 
 from __future__ import annotations
 
+import re
 import struct
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
@@ -29,10 +30,14 @@ WarningKind: TypeAlias = Literal[
     "encoding",
     "version",
 ]
+EventState: TypeAlias = Literal["onset", "offset"]
 EndReason: TypeAlias = Literal["client ended", "idle", "server leaves"]
 
 INDEX = struct.Struct("<Q")
 """Of the first sample, at the beginning of a numbered frame."""
+OPTIONAL = ("captured_at", "events", "event_settings", "source")
+"""Fields of `start` that are sent only if they say something: servers before 0.2 reject them."""
+SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 RATES = (8_000, 192_000)
 """Hertz, lowest and highest that a client may send."""
 CHANNELS = (1, 8)
@@ -61,6 +66,12 @@ class Start:
     """Index of the first sample to come; windows stay on the grid that begins at sample 0."""
     captured_at: str = ""
     """RFC 3339: wall clock of the first sample, with which ages are exact; empty: unknown."""
+    events: bool = False
+    """Whether the server also sends `event` messages."""
+    event_settings: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By label, or by `*` for all: some of threshold, off, gap and min_length."""
+    source: str = ""
+    """Name of what is heard, 1 to 64 of letters, digits, `-_.`; empty: that of the stream."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without knowing the model. Raises Unprocessable."""
@@ -71,6 +82,10 @@ class Start:
         _one_of("on_overload", self.on_overload, get_args(OnOverload))
         if not self.hop > 0:
             raise Unprocessable(f"hop={self.hop} must be more than 0 s")
+        if self.source and not SOURCE.fullmatch(self.source):
+            raise Unprocessable(
+                f"source={self.source!r:.80} must be 1 to 64 of letters, digits, '-', '_' and '.'"
+            )
         _ = self.captured
 
     @property
@@ -149,6 +164,34 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelEvent:
+    """Server: a label begins or ends. Named `event` on the wire."""
+
+    type: ClassVar[str] = "event"
+    id: str
+    """The same at onset and offset."""
+    label: str
+    state: EventState
+    start: float
+    """Seconds since sample 0."""
+    end: float | None
+    """Seconds since sample 0; None at the onset."""
+    start_sample: int
+    """At the client's rate, rounded."""
+    end_sample: int | None
+    """At the client's rate, rounded; one past the last."""
+    peak: float
+    """Highest score of its windows so far."""
+    mean: float
+    """Mean score of its windows so far."""
+    source: str
+    version: str
+    """That scored its last window."""
+    not_heard: float = 0.0
+    """Seconds of it without an answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dropped:
     """Server: these samples get no result as a whole; parts may be in other windows."""
 
@@ -201,7 +244,7 @@ class Failure:
 
 
 ClientMessage: TypeAlias = Start | Stop
-ServerMessage: TypeAlias = Ready | Window | Dropped | Warn | Summary | Failure
+ServerMessage: TypeAlias = Ready | Window | LabelEvent | Dropped | Warn | Summary | Failure
 FROM_CLIENT: tuple[type[ClientMessage], ...] = get_args(ClientMessage)
 FROM_SERVER: tuple[type[ServerMessage], ...] = get_args(ServerMessage)
 
@@ -220,8 +263,8 @@ def encode(message: ClientMessage | ServerMessage) -> str:
     """Return a message as JSON text."""
     # Not asdict: it copies deeply, which takes longer than all the rest.
     values = {"type": message.type, **vars(message)}
-    if not values.get("captured_at", "known"):
-        del values["captured_at"]  # servers before 0.2 reject it
+    if isinstance(message, Start):
+        values = {name: each for name, each in values.items() if each or name not in OPTIONAL}
     return to_json(values, separators=(",", ":"), default=vars)
 
 
@@ -243,6 +286,31 @@ def parse_server(text: str) -> ServerMessage:
         known["age_ms"] = _known_fields(Age, known["age_ms"])
     message = read_json(kind, known, where=kind.type, error=InputError, open_choices=True)
     return cast("ServerMessage", message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleGrid:
+    """Sample positions at the client's rate and at the model's, in whole numbers: no drift."""
+
+    client_rate: int
+    """Hertz."""
+    model_rate: int
+    """Hertz."""
+
+    def to_client(self, position: int) -> int:
+        """Return the client's sample nearest to a sample of the model's rate (half rounds up)."""
+        return (2 * position * self.client_rate + self.model_rate) // (2 * self.model_rate)
+
+    def to_model(self, position: int) -> int:
+        """Return the first sample of the model's rate that is not before a client's `position`.
+
+        So a client that begins again at a window's `start_sample` gets that window.
+        """
+        return max(0, -(-(self.model_rate * (2 * position - 1)) // (2 * self.client_rate)))
+
+    def nearest(self, position: int) -> int:
+        """Return the sample of the model's rate nearest to a client's sample (half rounds up)."""
+        return (2 * position * self.model_rate + self.client_rate) // (2 * self.client_rate)
 
 
 def number(first_sample: int, pcm: bytes) -> bytes:

@@ -10,6 +10,7 @@ from aiohttp import web
 from common.budget import Reservation
 from common.errors import InputError, Unprocessable
 from common.mapping import parse_json
+from models.events import Settings, check_settings
 from models.store import Model
 from service.api.authentication import client_of
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
@@ -87,17 +88,40 @@ async def _classify_sound(
     request: web.Request, target: Model, memory: Reservation
 ) -> dict[str, Any]:
     gateway = request.app[GATEWAY]
-    values = read_query(request, top_k=int, hop=float, version=str, partial=str)
+    values = read_query(
+        request, top_k=int, hop=float, version=str, partial=str, events=str, event_settings=str
+    )
     top_k = values.get("top_k")
     accepts_partial = read_flag("partial", values.get("partial", "false"))
+    event_settings = _event_settings(values, target)
     if top_k is not None:
         check_top_k(top_k)
     hop = clips.hop_samples(
-        values.get("hop"), config=target.sound[0], min_hop=gateway.settings.min_hop
+        values.get("hop"),
+        config=target.sound[0],
+        min_hop=gateway.settings.min_hop,
+        events=event_settings is not None,
     )
-    query = clips.ClipQuery(model=target, hop=hop, top_k=top_k, partial=accepts_partial)
+    query = clips.ClipQuery(
+        model=target,
+        hop=hop,
+        top_k=top_k,
+        partial=accepts_partial,
+        event_settings=event_settings,
+    )
     data = await read_body(request, gateway.settings, memory)
     return await clips.classify(gateway, request.app[POOL], query, data, client=client_of(request))
+
+
+def _event_settings(values: dict[str, str], target: Model) -> Settings | None:
+    """Return the settings of the events that are asked for, None if none are."""
+    text = values.get("event_settings")
+    if not read_flag("events", values.get("events", "false")):
+        if text is not None:
+            raise Unprocessable("event_settings without events=true")
+        return None
+    document = parse_json(text or "{}", error=Unprocessable, where="event_settings")
+    return check_settings(document, target.labels)
 
 
 async def _classify_picture(

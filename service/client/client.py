@@ -80,12 +80,16 @@ class Client:
         channels: int = 1,
         hop: float = 0.5,
         on_overload: OnOverload = "latest",
+        events: bool = False,
+        event_settings: dict[str, dict[str, float]] | None = None,
+        source: str = "",
         patience_s: float = RECONNECT_TIMEOUT_S,
     ) -> AsyncIterator[Stream]:
         """Open a live stream that reconnects for `patience_s` seconds, each window answered once.
 
         `on_overload` holds on both sides: with `latest` the oldest sound is dropped and reported,
-        with `complete` sending waits. Raises the error of a rejection, or Unreachable.
+        with `complete` sending waits. events: each label from onset to offset too, made here, so
+        that an event outlasts a lost connection. Raises the error of a rejection, or Unreachable.
         """
         start = Start(
             sample_rate=sample_rate,
@@ -93,6 +97,9 @@ class Client:
             channels=channels,
             hop=hop,
             on_overload=on_overload,
+            events=events,
+            event_settings=event_settings or {},
+            source=source,
         )
         async with self._session() as session:
             stream = Stream(

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from common.strict_json import to_json
-from service.protocol import Dropped, Ready, Warn, Window
+from service.protocol import Dropped, LabelEvent, Ready, Warn, Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,9 @@ class SourceWarn:
     """One sentence for a person."""
 
 
-Event: TypeAlias = Ready | Window | Dropped | Warn | SourceWarn | Lost | Reconnect | End
+Event: TypeAlias = (
+    Ready | Window | LabelEvent | Dropped | Warn | SourceWarn | Lost | Reconnect | End
+)
 
 
 def as_json(event: Event) -> str:

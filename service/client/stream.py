@@ -14,6 +14,7 @@ import aiohttp
 import numpy.typing as npt
 
 from common.errors import Busy, InputError, Leaving, TimbreError
+from models.manifest import Label
 from service.client.events import End, Event, Lost, Reconnect
 from service.client.replay import AnsweredWindows, ReplayBuffer
 from service.client.transport import (
@@ -23,12 +24,15 @@ from service.client.transport import (
     error_of_close,
     handshake,
     rejection,
+    request,
 )
 from service.encodings import encode as encode_samples
 from service.encodings import frame_bytes
+from service.label_events import EventReporter
 from service.protocol import (
     Dropped,
     Failure,
+    LabelEvent,
     Ready,
     Start,
     Stop,
@@ -70,6 +74,7 @@ class Stream:
             capacity=REPLAY_BUFFER_S * start.sample_rate,
         )
         self._answered: AnsweredWindows | None = None
+        self._reporter: EventReporter | None = None
         self._events: asyncio.Queue[Event | Exception] = asyncio.Queue(MAX_BUFFERED_EVENTS)
         self._data_added, self._space_freed, self._ended = (
             asyncio.Event(),
@@ -145,6 +150,8 @@ class Stream:
                 ending := await self._exchange_messages(socket, first_sample), TimbreError
             ):
                 socket, first_sample = await self._reconnect(ending)
+            if self._reporter:
+                await self._put_all(self._reporter.finish())
             await self._events.put(self._end(ending))
         except Exception as error:  # noqa: BLE001 - the reader gets what ended the stream
             self._failure = error
@@ -158,13 +165,24 @@ class Stream:
         socket = await connect(self._session, self._url)
         try:
             first_sample = await self._resume()
-            ready = await handshake(socket, replace(self._start, first_sample=first_sample))
+            ready = await handshake(socket, self._request(first_sample))
+            if self._start.events and self._reporter is None:
+                self._reporter = EventReporter(await self._labels(), self._start, ready)
         except BaseException:
             await socket.close()
             raise
         self._answered = self._answered or _answered_windows(self._start, ready)
         await self._events.put(ready)
         return socket, first_sample
+
+    def _request(self, first_sample: int) -> Start:
+        """Return the `start` of a connection. Events are made here, so that they outlast it."""
+        return replace(self._start, first_sample=first_sample, events=False, event_settings={})
+
+    async def _labels(self) -> list[Label]:
+        """Return the labels of the version served now."""
+        model = await request(self._session, "GET", self._url.removesuffix("/stream"))
+        return [Label(**label) for label in model["labels"]]
 
     async def _resume(self) -> int:
         """Return the sample to replay from; report windows whose sound is not buffered."""
@@ -176,9 +194,10 @@ class Stream:
         first_sample, lost = self._answered.resume(self._buffer.start + margin)
         if lost:
             self.dropped += lost
-            await self._events.put(
-                Lost(from_sample=from_sample, to_sample=self._answered.start(self._answered.next))
-            )
+            to_sample = self._answered.start(self._answered.next)
+            await self._events.put(Lost(from_sample=from_sample, to_sample=to_sample))
+            if self._reporter:
+                await self._put_all(self._reporter.missed(to_sample))
         return first_sample
 
     async def _reconnect(self, reason: TimbreError) -> tuple[Socket, int]:
@@ -263,7 +282,7 @@ class Stream:
             ),
         )
 
-    async def _forward(self, event: Ready | Window | Dropped | Warn) -> None:
+    async def _forward(self, event: Ready | Window | LabelEvent | Dropped | Warn) -> None:
         """Forward new events; after a reconnect some windows come a second time."""
         answered = self._answered
         assert answered is not None  # set before the first message is read
@@ -282,6 +301,22 @@ class Stream:
         self._data_added.set()
         self._attempt, self._disconnected_since = 0, None
         await self._events.put(event)
+        if self._reporter:
+            await self._put_all(await self._label_events(self._reporter, event))
+
+    async def _label_events(self, reporter: EventReporter, event: Event) -> list[LabelEvent]:
+        """Return what follows from a message."""
+        if isinstance(event, Dropped):
+            return reporter.missed(event.to_sample)
+        if not isinstance(event, Window):
+            return []
+        if event.version != reporter.version:
+            reporter.use(event.version, await self._labels())
+        return reporter.answered(event)
+
+    async def _put_all(self, events: list[LabelEvent]) -> None:
+        for event in events:
+            await self._events.put(event)
 
     def _end(self, summary: Summary) -> End:
         return End(

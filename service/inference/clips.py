@@ -20,6 +20,8 @@ from features.config import AudioConfig, Samples
 from features.containers.notes import Doubt
 from features.extract import extract_many
 from features.wav import read_pcm
+from models.events import EventDetector
+from models.events import Settings as EventSettings
 from models.store import Model
 from service.inference.decode_pool import Check, DecodePool
 from service.inference.gateway import Gateway, Prediction
@@ -30,6 +32,8 @@ SMALL_BYTES = 400_000
 SMALL_WINDOWS = 2
 """A plain WAV file up to both takes about a millisecond: to hand it to a thread would take longer,
 most of it in waiting for the interpreter's lock."""
+EVENT_HOP = 0.5
+"""Seconds, as of a stream."""
 MIN_SOUND = 0.5
 """Share of a padded last window that must be sound for its labels to count for the clip."""
 
@@ -45,6 +49,8 @@ class ClipQuery:
     """Scores returned of each window; None: all."""
     partial: bool = False
     """Whether a file with missing sound is read as far as it goes."""
+    event_settings: EventSettings | None = None
+    """By label, or by `*` for all, for the events of the response; None: it has none."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,17 @@ class Clip:
     features_ms: float
 
 
-def hop_samples(hop: float | None, *, config: AudioConfig, min_hop: float) -> int:
-    """Return the hop in samples; None: the window. Raises Unprocessable when out of range."""
+def hop_samples(
+    hop: float | None, *, config: AudioConfig, min_hop: float, events: bool = False
+) -> int:
+    """Return the hop in samples; None: the window. Raises Unprocessable when out of range.
+
+    events: whether it is to be one of a live stream, by default of EVENT_HOP seconds.
+    """
+    if events:
+        hop = EVENT_HOP if hop is None else hop
+        config.check_hop(hop, shortest=min_hop)
+        return config.live_hop(hop)
     if hop is None:
         return config.window
     config.check_hop(hop, shortest=min_hop)
@@ -155,6 +170,7 @@ async def classify(
         "version": query.model.version,
         "windows": _windows(clip, predictions, query),
         "labels": clip_labels(clip.spans, predictions, window=query.model.sound[0].window),
+        **_events(clip, predictions, query),
         **({"warnings": [vars(each) for each in clip.warnings]} if clip.warnings else {}),
         "timing_ms": {stage: round(ms, 3) for stage, ms in timing.items()},
     }
@@ -205,6 +221,36 @@ def _padded(samples: Samples, spans: list[Span], window: int, check: Check) -> I
         check()
         sound = samples[start:end]
         yield sound if len(sound) == window else np.pad(sound, (0, window - len(sound)))
+
+
+def _events(clip: Clip, predictions: list[Prediction], query: ClipQuery) -> dict[str, Any]:
+    """Return `events` as a stream of the same hop has them, if they are asked for.
+
+    So a padded last window is left out, unless it is the only one.
+    """
+    if query.event_settings is None:
+        return {}
+    config, labels = query.model.sound[0], query.model.manifest.labels
+    rate = config.sample_rate
+    detector = EventDetector(labels, query.event_settings, hop=query.hop, sample_rate=rate)
+    events = []
+    for (start, end), prediction in zip(clip.spans, predictions, strict=True):
+        if end - start == config.window or len(clip.spans) == 1:
+            events += detector.feed(start, end, prediction.scores)
+    told = [*events, *detector.finish()]
+    return {
+        "events": [
+            {
+                "label": event.label,
+                "start": round(event.start / rate, 6),
+                "end": round(event.end / rate, 6),
+                "peak": event.peak,
+                "mean": event.mean,
+            }
+            for event in sorted(told, key=lambda each: each.start)
+            if event.end is not None
+        ]
+    }
 
 
 def _windows(clip: Clip, predictions: list[Prediction], query: ClipQuery) -> list[dict[str, Any]]:

@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 from common.errors import Busy, Late, NotFound
+from models.events import complete
+from models.manifest import EVENT_SETTINGS, Label
 from models.recent import RecentModels
 from models.store import Model, Store
 from service.inference.version_scanner import VersionScanner
@@ -111,9 +113,7 @@ class ModelRegistry:
             "versions": self._versions(model),
             "refused": self._scanner.rejected(name),
             "task": manifest.task,
-            "labels": [
-                {"name": label.name, "threshold": label.threshold} for label in manifest.labels
-            ],
+            "labels": [_label(label, model) for label in manifest.labels],
             "input": _input(model),
             "provider": model.session.provider,
             "metrics": manifest.metrics,
@@ -159,6 +159,14 @@ class VersionFollower:
             f" version {self.model.version}, which keeps answering this stream;"
             " open a new stream for the new version"
         )
+
+
+def _label(label: Label, model: Model) -> Description:
+    described: Description = {"name": label.name, "threshold": label.threshold}
+    if model.input.medium == "sound":
+        settings = complete(label, {})
+        described["events"] = {name: settings[name] for name in EVENT_SETTINGS}
+    return described
 
 
 def _input(model: Model) -> Description:

@@ -13,6 +13,7 @@ from common.errors import Leaving, NotAllowed, TimbreError
 from service import protocol
 from service.inference.gateway import Gateway
 from service.inference.registry import VersionFollower
+from service.label_events import EventReporter
 from service.log import log, unexpected
 from service.streaming.accounting import SampleAccount
 from service.streaming.connection import Connection, ConnectionLost
@@ -73,7 +74,7 @@ class LiveStream:
         opened = await self._interruptible(self._open())
         if opened.cancelled():
             raise Leaving("the server is shutting down")
-        start, windower = opened.result()
+        start, windower, reporter = opened.result()
         outbox = Outbox(
             self._gateway,
             self._connection,
@@ -81,6 +82,7 @@ class LiveStream:
             stream=self.id,
             model_rate=self._follower.model.sound[0].sample_rate,
             complete=start.on_overload == "complete",
+            reporter=reporter,
         )
         inbox = self._connection.inbox
         processor = AudioProcessor(self._gateway, self._follower, start, inbox, windower, outbox)
@@ -136,7 +138,7 @@ class LiveStream:
             await _cancel(task)
         return task
 
-    async def _open(self) -> tuple[protocol.Start, Windower]:
+    async def _open(self) -> tuple[protocol.Start, Windower, EventReporter | None]:
         """Read `start`, answer `ready`."""
         try:
             start = await self._connection.receive(timeout_s=self._settings.start_timeout)
@@ -161,10 +163,13 @@ class LiveStream:
             hop=windower.hop / config.sample_rate,
             sample_rate=config.sample_rate,
         )
+        reporter = None
+        if start.events:
+            reporter = EventReporter(model.manifest.labels, start, ready)
         await self._connection.send(ready)
         details = {"model": model.name, "rate": start.sample_rate, "hop": ready.hop}
         log("stream started", stream=self.id, **details)
-        return start, windower
+        return start, windower, reporter
 
     async def _read_all(self) -> protocol.EndReason:
         """Wait until the client ends or is idle.

@@ -11,6 +11,7 @@ from common.errors import Busy, Late
 from features.config import Tensor
 from service import protocol
 from service.inference.gateway import Gateway, Prediction
+from service.label_events import EventReporter
 from service.streaming.accounting import SampleAccount
 from service.streaming.connection import Connection
 from service.streaming.windower import Event, LiveWindow
@@ -31,8 +32,9 @@ class Outbox:
         stream: str,
         model_rate: int,
         complete: bool,
+        reporter: EventReporter | None = None,
     ) -> None:
-        """model_rate: Hertz of the windows' positions.
+        """model_rate: Hertz of the windows' positions. reporter: makes the events, if any.
 
         complete: no window is dropped under overload; the client is slowed down instead.
         """
@@ -42,6 +44,7 @@ class Outbox:
         self._stream = stream
         self._model_rate = model_rate
         self._complete = complete
+        self._reporter = reporter
         self._queue: deque[Event] = deque()
         self._pending: deque[LiveWindow] = deque()
         """Windows in the queue that are not dropped; `max_waiting` bounds them."""
@@ -100,7 +103,15 @@ class Outbox:
             self._sending = True
             message = await self._result(event) if isinstance(event, LiveWindow) else event
             await self._connection.send(message)
+            if self._reporter:
+                await self._send_events(_events_of(self._reporter, event, message))
             self._sending = False
+        if self._reporter:
+            await self._send_events(self._reporter.finish())
+
+    async def _send_events(self, messages: list[protocol.LabelEvent]) -> None:
+        for message in messages:
+            await self._connection.send(message)
 
     def close(self) -> None:
         """Accept nothing more; `run` sends the rest and returns."""
@@ -186,6 +197,18 @@ class Outbox:
                 model=round(prediction.model_ms, 3),
             ),
         )
+
+
+def _events_of(
+    reporter: EventReporter, event: Event, message: protocol.ServerMessage
+) -> list[protocol.LabelEvent]:
+    if isinstance(message, protocol.Dropped):
+        return reporter.missed(message.to_sample)
+    if not isinstance(message, protocol.Window):
+        return []
+    if message.version != reporter.version and isinstance(event, LiveWindow) and event.model:
+        reporter.use(message.version, event.model.manifest.labels)
+    return reporter.answered(message)
 
 
 def _nothing() -> None:

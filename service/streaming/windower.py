@@ -35,31 +35,6 @@ MAX_LAG_S = 0.12
 """Seconds of sound that resampling holds back at most."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SampleGrid:
-    """Sample positions at the client's rate and at the model's, in whole numbers: no drift."""
-
-    client_rate: int
-    """Hertz."""
-    model_rate: int
-    """Hertz."""
-
-    def to_client(self, position: int) -> int:
-        """Return the client's sample nearest to a sample of the model's rate (half rounds up)."""
-        return (2 * position * self.client_rate + self.model_rate) // (2 * self.model_rate)
-
-    def to_model(self, position: int) -> int:
-        """Return the first sample of the model's rate that is not before a client's `position`.
-
-        So a client that begins again at a window's `start_sample` gets that window.
-        """
-        return max(0, -(-(self.model_rate * (2 * position - 1)) // (2 * self.client_rate)))
-
-    def nearest(self, position: int) -> int:
-        """Return the sample of the model's rate nearest to a client's sample (half rounds up)."""
-        return (2 * position * self.model_rate + self.client_rate) // (2 * self.client_rate)
-
-
 @dataclass(slots=True, eq=False)
 class LiveWindow:
     """One window from its last sample to its result."""
@@ -118,7 +93,9 @@ class Windower:
         self._start = start
         self._config = config
         self._kind: Kind = kind
-        self._grid = SampleGrid(client_rate=start.sample_rate, model_rate=config.sample_rate)
+        self._grid = protocol.SampleGrid(
+            client_rate=start.sample_rate, model_rate=config.sample_rate
+        )
         self._byte_checker: ByteChecker | None = ByteChecker(
             encoding=start.encoding, channels=start.channels, sample_rate=start.sample_rate
         )
