@@ -148,7 +148,10 @@ def open_file(data: bytes, notes: Notes | None = None) -> tuple[str, list[Segmen
     kind = kinds.sniff(data)
     if kind.reader is None:
         raise kinds.refuse(kind)
-    return kind.name, kind.reader(data, notes)
+    try:
+        return kind.name, kind.reader(data, notes)
+    except UnsupportedMedia as error:
+        raise kinds.refuse(kind, str(error)) from error
 
 
 @contextmanager

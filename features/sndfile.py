@@ -20,9 +20,17 @@ _FORMAT_ERRORS = ("format", "unimplemented", "codec", "'fmt '", "unsupported")
 class SoundFile(soundfile.SoundFile):  # type: ignore[misc]
     """A file that is read from its begin to its end: the length in its header bounds nothing."""
 
+    wide = False
+
     def seekable(self) -> bool:
         """Return False: else every block is followed by a seek, which some files cannot do."""
         return False
+
+    def read(self, *args: Any, dtype: str = "float64", **more: Any) -> Any:
+        """Return samples of a type."""
+        if not self.wide:
+            return super().read(*args, dtype=dtype, **more)
+        return (super().read(*args, dtype="int32", **more) * 2.0**-31).astype(dtype)
 
 
 class _Endless(io.BytesIO):
@@ -49,7 +57,9 @@ class _Endless(io.BytesIO):
 
 def open_segment(segment: Segment) -> SoundFile:
     """Open a segment. Raises FileError."""
-    return SoundFile((_Endless if segment.tagless else io.BytesIO)(segment.data))
+    file = SoundFile((_Endless if segment.tagless else io.BytesIO)(segment.data))
+    file.wide = segment.wide
+    return file
 
 
 def explained(error: FileError, kind: str, codec: str = "") -> InputError:

@@ -15,7 +15,8 @@ from features.containers.notes import Notes, Segment, is_filling
 
 MAGIC = b"fLaC"
 READ_BITS = (8, 16, 24)
-"""Depths that libsndfile knows; frames that state 12 or 20 are read under the next one."""
+"""Depths that libsndfile knows; frames that state another are read under the next one."""
+WIDE = 32
 _SIGN = re.compile(rb"\xff[\xf8\xf9][\x10-\xfe][\x00-\xae]")
 _BLOCKS = {1: 192, **{code: 576 << code - 2 for code in range(2, 6)}} | {
     code: 256 << code - 8 for code in range(8, 16)
@@ -223,13 +224,13 @@ def _segment(data: bytes, info: bytes, run: list[Frame], end: int) -> Segment:
     if bits not in READ_BITS:
         # A depth that frames state themselves holds under any header.
         by_frames = bits in _BITS and data[run[0].at + 3] >> 1 & 7
-        depth = next((each for each in READ_BITS if each > bits), 0)
-        if not by_frames or not depth:
-            raise UnsupportedMedia(f"a FLAC file of {bits} bits a sample")
+        depth = next((each for each in READ_BITS if each > bits), READ_BITS[-1])
+        if not by_frames:
+            raise UnsupportedMedia(f"FLAC of {bits} bits a sample")
     stated = (_number(info, 80, 20), _number(info, 100, 3) + 1, own, _number(info, 108, 36))
     if stated == (rate, channels, depth, frames) and end == len(data):
         return Segment(data, frames)
     word = rate << 44 | (channels - 1) << 41 | (depth - 1) << 36 | frames
     head = info[:10] + word.to_bytes(8, "big") + bytes(16)
     body = data[run[0].at : run[-1].at]
-    return Segment(MAGIC + b"\x80\0\0\x22" + head + body, frames)
+    return Segment(MAGIC + b"\x80\0\0\x22" + head + body, frames, wide=bits == WIDE)

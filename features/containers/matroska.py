@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from common.errors import InputError, UnsupportedMedia
-from features.containers import flac, mpeg, ogg
+from features.containers import flac, mpeg, remux
 from features.containers.notes import Notes, Segment
 
 EBML, SEGMENT, CLUSTER, TRACKS, TRACK = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE
@@ -27,8 +27,6 @@ CODECS = {
     "A_PCM/INT/LIT": "PCM", "A_PCM/FLOAT/IEEE": "float PCM", "A_AAC": "AAC", "A_AC3": "AC-3",
     "A_EAC3": "E-AC-3", "A_DTS": "DTS", "A_ALAC": "ALAC",
 }  # fmt: skip
-_OPUS_FRAMES = (480, 960, 1_920, 2_880)
-_PAGE_PACKETS = 50
 
 
 @dataclass
@@ -191,50 +189,12 @@ def _lace(body: bytes, at: int, sizes: list[int], lacing: int) -> tuple[int, int
     return sizes[-1] + value - (1 << 7 * (after - at) - 1) + 1, after
 
 
-def opus_samples(packet: bytes) -> int:
-    """Return the samples of a packet at 48 kHz (RFC 6716, 3.1)."""
-    if not packet:
-        return 0
-    config, code = packet[0] >> 3, packet[0] & 3
-    if config < 12:
-        frame = _OPUS_FRAMES[config & 3]
-    elif config < 16:
-        frame = 480 << (config & 1)
-    else:
-        frame = 120 << (config & 3)
-    if code == 3:
-        return frame * (packet[1] & 63) if len(packet) > 1 else 0
-    return frame * (1 if code == 0 else 2)
-
-
-def _page(packets: list[bytes], number: int, flags: int, granule: int) -> bytes:
-    laces = b"".join(b"\xff" * (len(each) // 255) + bytes([len(each) % 255]) for each in packets)
-    head = b"OggS\0" + struct.pack("<BQIIIB", flags, granule, 1, number, 0, len(laces))
-    return ogg.with_crc(head + laces + b"".join(packets))
-
-
 def _opus(track: Track, notes: Notes) -> list[Segment]:
-    head = track.private
-    if not head.startswith(b"OpusHead") or len(head) < 19:
-        raise InputError("this WebM file is damaged: its Opus header is not whole")
-    tags = b"OpusTags" + struct.pack("<II", 0, 0)
-    pages = [_page([head], 0, ogg.FIRST, 0), _page([tags], 1, 0, 0)]
-    granule, group = 0, list[bytes]()
-    laces, last = 0, len(track.packets) - 1
-    for index, packet in enumerate(track.packets):
-        granule += opus_samples(packet)
-        notes.frames(granule, 48_000)
-        group.append(packet)
-        laces += len(packet) // 255 + 1
-        more = len(track.packets[index + 1]) // 255 + 1 if index < last else 0
-        if index == last or len(group) == _PAGE_PACKETS or laces + more > 255:
-            padding = round(track.padding * 48e-6) if index == last else 0
-            place = max(0, granule - max(0, padding))
-            flags = ogg.LAST if index == last else 0
-            pages.append(_page(group, len(pages), flags, place))
-            group, laces = [], 0
-    least = max(0, granule - 10_000)
-    return [Segment(b"".join(pages), least, count_rate=48_000)]
+    return [remux.opus(track.private, track.packets, track.padding, notes)]
+
+
+def _vorbis(track: Track, notes: Notes) -> list[Segment]:
+    return [remux.vorbis(track.private, track.packets, track.padding, notes)]
 
 
 def _flac(track: Track, notes: Notes) -> list[Segment]:
@@ -259,6 +219,7 @@ def _pcm(track: Track, notes: Notes) -> list[Segment]:
 
 _READERS = {
     "A_OPUS": _opus,
+    "A_VORBIS": _vorbis,
     "A_FLAC": _flac,
     "A_MPEG/L3": _mpeg,
     "A_MPEG/L2": _mpeg,

@@ -38,6 +38,8 @@ class Segment:
     """Its name, for the error about one that is not read."""
     count_rate: int = 0
     """Hertz in which `at_least` counts; 0: the rate of the file."""
+    wide: bool = False
+    """Samples of 32 bits, which libsndfile turns into floats of the other sign."""
 
 
 @dataclass

@@ -107,31 +107,71 @@ def crc16(data):
     return value.to_bytes(2, "big")
 
 
-def verbatim(bits, values, *, code):
-    """A FLAC file of one frame that holds the values as they are."""
-    head = b"\xff\xf8" + bytes([0x79, code << 1, 0]) + (len(values) - 1).to_bytes(2, "big")
+SIDE = {"left": 8, "right": 9, "mid": 10}
+
+
+def verbatim(bits, *channels, code, side=None):
+    """A FLAC file of one frame that holds the values of its channels as they are."""
+    count = len(channels[0])
+    way = SIDE[side] if side else len(channels) - 1
+    head = b"\xff\xf8" + bytes([0x79, way << 4 | code << 1, 0]) + (count - 1).to_bytes(2, "big")
     head += bytes([flac._crc8(head)])
-    packed, width = 0b00000010, 8
-    for value in values:
-        packed, width = packed << bits | value & (1 << bits) - 1, width + bits
+    packed, width = 0, 0
+    for values, depth in coded(bits, channels, side):
+        packed, width = packed << 8 | 0b00000010, width + 8
+        for value in values:
+            packed, width = packed << depth | value & (1 << depth) - 1, width + depth
     packed, width = packed << -width % 8, width + -width % 8
     frame = head + packed.to_bytes(width // 8, "big")
-    word = RATE << 44 | (bits - 1) << 36 | len(values)
-    size = len(values).to_bytes(2, "big")
+    word = RATE << 44 | (len(channels) - 1) << 41 | (bits - 1) << 36 | count
+    size = count.to_bytes(2, "big")
     info = size + size + bytes(6) + word.to_bytes(8, "big") + bytes(16)
     return flac.MAGIC + b"\x80\0\0\x22" + info + frame + crc16(frame)
 
 
-@pytest.mark.parametrize(("bits", "code"), [(8, 1), (12, 2), (16, 4), (20, 5), (24, 6)])
+def coded(bits, channels, side):
+    """What a frame holds of its channels, and in how many bits."""
+    if not side:
+        return [(values, bits) for values in channels]
+    left, right = channels
+    difference = [one - other for one, other in zip(left, right, strict=True)], bits + 1
+    middle = [one + other >> 1 for one, other in zip(left, right, strict=True)]
+    return {
+        "left": [(left, bits), difference],
+        "right": [difference, (right, bits)],
+        "mid": [(middle, bits), difference],
+    }[side]
+
+
+def wave(bits, level=0.5, step=9):
+    return [round(level * 2 ** (bits - 1) * np.sin(each / step)) for each in range(2_000)]
+
+
+DEPTHS = {8: 1, 12: 2, 16: 4, 20: 5, 24: 6, 32: 7}
+
+
+@pytest.mark.parametrize(("bits", "code"), DEPTHS.items())
 def test_every_depth_that_frames_state_is_read(bits, code):
-    values = [round(0.5 * 2 ** (bits - 1) * np.sin(each / 9)) for each in range(2_000)]
+    values = wave(bits)
     sound = decode_sound(verbatim(bits, values, code=code), sample_rate=RATE)
     assert_allclose(sound.samples, np.array(values) / 2 ** (bits - 1), atol=2**-20)
 
 
-def test_a_depth_that_is_not_read_is_named():
-    with pytest.raises(UnsupportedMedia, match="15 bits"):
-        decode_sound(verbatim(15, list(range(2_000)), code=0))
+@pytest.mark.parametrize("side", [None, *SIDE])
+@pytest.mark.parametrize(("bits", "code"), DEPTHS.items())
+def test_two_channels_of_every_depth_are_read_however_they_are_coded(bits, code, side):
+    left, right = wave(bits), wave(bits, 0.4, 11)
+    data = verbatim(bits, left, right, code=code, side=side)
+    expected = (np.array(left) + np.array(right)) / 2**bits
+    assert_allclose(decode_sound(data, sample_rate=RATE).samples, expected, atol=2**-20)
+
+
+@pytest.mark.parametrize("side", [None, *SIDE])
+@pytest.mark.parametrize("bits", [bits for bits in range(4, 33) if bits not in (8, 16, 24)])
+def test_a_depth_that_is_not_read_is_named_with_the_command_that_converts_it(bits, side):
+    data = verbatim(bits, wave(bits), wave(bits, 0.4), code=0, side=side)
+    with pytest.raises(UnsupportedMedia, match=f"FLAC of {bits} bits.*ffmpeg -i FILE"):
+        decode_sound(data)
 
 
 def test_a_header_that_is_cut_is_an_error():

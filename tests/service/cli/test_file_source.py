@@ -10,6 +10,7 @@ import soundfile
 
 from common.errors import InputError
 from service.cli.file_source import Pipe, Playback
+from tests.features.containers.test_flac import verbatim, wave
 from tests.service.conftest import noise, wav
 from tests.service.helpers.virtual_loop import on_virtual_loop
 
@@ -88,6 +89,13 @@ def test_what_is_missing_in_a_file_is_among_its_warnings(tmp_path, rate):
     assert "truncated" not in [each.kind for each in Playback(path).warnings]
     path.write_bytes(data[: len(data) // 2])
     assert "truncated" in [each.kind for each in Playback(path).warnings]
+
+
+async def test_flac_of_32_bits_is_played_with_its_own_sign(tmp_path):
+    path, values = tmp_path / "wide.flac", wave(32)
+    path.write_bytes(verbatim(32, values, code=7))
+    samples, _ = await played(path)
+    np.testing.assert_allclose(samples, np.array(values) / 2**31, atol=1e-7)
 
 
 async def from_pipe(data):
