@@ -1,17 +1,30 @@
-"""The files of a folder that somebody put there: links followed, hidden files passed over."""
+"""The files of a folder that somebody put there: links followed, hidden files passed over.
+
+So are notes on a file, NAME.json beside it.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+NOTE = ".json"
 _OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir"}
 
 
 def is_hidden(name: str) -> bool:
     """Return whether a file or folder is hidden, or is one that a system puts beside the others."""
     return name.startswith(".") or name.casefold() in _OF_SYSTEMS
+
+
+def without_notes(names: Iterable[str]) -> list[str]:
+    """Return the names of one folder without NAME.json beside NAME.wav and the like."""
+    listed = list(names)
+    noted = {os.path.splitext(name)[0] for name in listed if not name.endswith(NOTE)}  # noqa: PTH122
+    return [
+        name for name in listed if not (name.endswith(NOTE) and name.removesuffix(NOTE) in noted)
+    ]
 
 
 def files_below(root: Path) -> Iterator[str]:
@@ -27,4 +40,5 @@ def files_below(root: Path) -> Iterator[str]:
         folders[:] = [] if again else sorted(name for name in folders if not is_hidden(name))
         below = Path(folder).relative_to(root).as_posix()
         prefix = "" if below == "." else f"{below}/"
-        yield from (prefix + name for name in sorted(names) if not (again or is_hidden(name)))
+        shown = () if again else without_notes(name for name in names if not is_hidden(name))
+        yield from (prefix + name for name in sorted(shown))

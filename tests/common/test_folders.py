@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.folders import files_below, is_hidden
+from common.folders import files_below, is_hidden, without_notes
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,12 @@ def test_linked_folders_are_followed_once_and_loops_end(tmp_path):
     (root / "loop").symlink_to(root)
     (root / "gone").symlink_to(tmp_path / "nothing")
     assert list(files_below(root)) == ["gone", "a/1", "again/1"]
+
+
+def test_notes_beside_a_file_are_not_there(tmp_path):
+    assert without_notes(["a.wav", "a.json", "b.json", "c.wav"]) == ["a.wav", "b.json", "c.wav"]
+    assert without_notes(["a.json"]) == ["a.json"]
+    assert without_notes(["a.b.wav", "a.json", "a.b.json"]) == ["a.b.wav", "a.json"]
+    for name in ("a.wav", "a.json", "b.json"):
+        (tmp_path / name).touch()
+    assert list(files_below(tmp_path)) == ["a.wav", "b.json"]

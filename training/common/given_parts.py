@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from common.names import part_named
 from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 PARTS = ("train", "valid", "test")
-_NAMES = {
-    "train": ("train", "training", "trn"),
-    "valid": ("val", "valid", "validate", "validation", "dev"),
-    "test": ("test", "testing", "tst", "eval", "evaluation", "holdout"),
-}
-_ROLES = {name: part for part, names in _NAMES.items() for name in names}
-_FILLERS = {
-    *("audio", "clips", "data", "dataset", "files", "images", "img", "imgs", "part", "photos"),
-    *("pictures", "recordings", "samples", "seg", "set", "sounds", "split", "subset", "wav"),
-}
-
-
-def part_named(name: str) -> str:
-    """Return train, valid or test for a name such as Training, val2017 or test_images, else ""."""
-    words = re.findall(r"[^\W\d_]+", name.casefold())
-    roles = [_ROLES[word] for word in words if word in _ROLES]
-    others = [word for word in words if word not in _ROLES and word not in _FILLERS]
-    return roles[0] if len(roles) == 1 and not others else ""
 
 
 def part_levels(folders: Iterable[Sequence[str]], depth: int) -> list[int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from common.names import part_named, tidy
 from training.common.errors import MaterialError
-from training.common.given_parts import PARTS, part_named
-from training.common.text_files import lines, read_rows, read_text, tidy
+from training.common.given_parts import PARTS
+from training.common.text_files import lines, read_rows, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from common.names import alike, difference, tidy
 from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ _MARKS = (
 )
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:[.,]\d*)?)")
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
 
 
 @dataclass(frozen=True)
@@ -200,56 +199,10 @@ def number(text: str) -> float:
     return value
 
 
-def tidy(text: str) -> str:
-    """Return a name with composed letters (NFC), single blanks inside and none around."""
-    return " ".join(unicodedata.normalize("NFC", text.translate(_INVISIBLE)).split())
-
-
-def alike(name: str) -> str:
-    """Return the same text for names that only differ in case, blanks or the form of letters."""
-    return unicodedata.normalize("NFKC", tidy(name)).casefold()
-
-
 def check_alike(names: Collection[str]) -> None:
     """Raise MaterialError for two names of which readers would not tell one from the other."""
     known: dict[str, str] = {}
     for name in sorted(names):
         other = known.setdefault(alike(name), name)
         if other != name:
-            raise MaterialError(f"labels {_difference(other, name)}: give them one name")
-
-
-def _difference(one: str, other: str) -> str:
-    if tidy(one).casefold() == tidy(other).casefold() and tidy(one) != tidy(other):
-        return f"{one!r} and {other!r} differ only by case"
-    if unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other):
-        return (
-            f"{one!a} and {other!a} look the same, {tidy(one)}: letters with accents are "
-            "composed in one and decomposed in the other"
-        )
-    return f"{one!a} and {other!a} differ only by blanks or the form of their letters"
-
-
-def check_name(name: str) -> str:
-    """Return why a name of a file or label cannot be used, or ""."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return f"its name is not UTF-8 ({name!a}): rename it"
-    if any(unicodedata.category(letter) == "Cc" for letter in name):
-        return f"its name has control characters ({name!a}): rename it"
-    if (right := _unspoilt(name)) != name:
-        return f"its name was decoded wrongly, {name!r} for {right!r}: rename it"
-    return ""
-
-
-def _unspoilt(name: str) -> str:
-    """Return what a name was before UTF-8 was read as Windows-1252 or as a DOS code page."""
-    for page in ("cp1252", "latin-1", "cp437", "cp850"):
-        try:
-            right = name.encode(page).decode()
-        except UnicodeError:
-            continue
-        if right != name and right.isprintable():
-            return right
-    return name
+            raise MaterialError(f"labels {difference(other, name)}: give them one name")

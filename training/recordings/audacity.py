@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from common.names import check_name, tidy
 from features.file_kinds import is_sound
 from training.common.errors import MaterialError
-from training.common.text_files import check_name, lines, number, read_text, tidy
+from training.common.text_files import lines, number, read_text
 from training.recordings.audio import below, seconds_of
 from training.recordings.collection import Clip, CollectionError, Interval, Problem, merge
 

@@ -12,7 +12,7 @@ import soundfile
 
 from common.atomic import write_atomic
 from common.errors import InputError
-from common.folders import is_hidden
+from common.folders import is_hidden, without_notes
 from features.decode import decode, seconds_of_bytes
 from features.resample import resample
 from training.common.labels import RATE
@@ -36,7 +36,8 @@ def below(root: Path) -> tuple[list[Path], list[Path]]:
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
         folders[:] = [] if real in seen else [name for name in folders if not is_hidden(name)]
-        here = [Path(folder, name) for name in names if real not in seen and not is_hidden(name)]
+        shown = without_notes(name for name in names if not is_hidden(name))
+        here = [Path(folder, name) for name in shown if real not in seen]
         empty += [] if folders or names or real in seen else [Path(folder)]
         files += here
         seen.add(real)

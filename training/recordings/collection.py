@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from common.names import tidy
 from training.common.errors import MaterialError
-from training.common.text_files import check_alike, tidy
+from training.common.text_files import check_alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

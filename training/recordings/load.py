@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
+from common.names import check_name, part_named, tidy
 from features.file_kinds import is_sound
 from training.common.errors import MaterialError
-from training.common.given_parts import part_levels, part_named
-from training.common.text_files import check_name, number, read_rows, tidy
+from training.common.given_parts import part_levels
+from training.common.text_files import number, read_rows
 from training.recordings import audacity, musicnet, rendered, silence
 from training.recordings.audio import below, seconds_of
 from training.recordings.collection import Clip, Collection, CollectionError, Problem, collect

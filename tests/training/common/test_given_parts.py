@@ -3,36 +3,7 @@
 import pytest
 
 from training.common.errors import MaterialError
-from training.common.given_parts import part_levels, part_named
-
-
-@pytest.mark.parametrize(
-    ("name", "part"),
-    [
-        ("train", "train"),
-        ("Training Set", "train"),
-        ("TRAIN_IMAGES", "train"),
-        ("train2017", "train"),
-        ("seg_train", "train"),
-        ("val", "valid"),
-        ("valid", "valid"),
-        ("Validation", "valid"),
-        ("dev", "valid"),
-        ("val2017", "valid"),
-        ("test", "test"),
-        ("test-data", "test"),
-        ("test1", "test"),
-        ("test tube", ""),
-        ("steam train", ""),
-        ("train_test", ""),
-        ("trained", ""),
-        ("évaluation", ""),
-        ("", ""),
-        ("2017", ""),
-    ],
-)
-def test_names_of_parts(name, part):
-    assert part_named(name) == part
+from training.common.given_parts import part_levels
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,15 @@
 """Lists are read as spreadsheets and editors of any country write them, or refused by line."""
 
-import unicodedata
-
 import pytest
 
 from training.common.errors import MaterialError
 from training.common.text_files import (
     alike,
     check_alike,
-    check_name,
     lines,
     number,
     read_rows,
     read_text,
-    tidy,
 )
 
 COLUMNS = ("path", "labels", "start")
@@ -136,11 +132,6 @@ def test_what_is_no_number_is_quoted(text):
         number(text)
 
 
-def test_names_lose_blanks_and_decomposed_letters():
-    assert tidy(" Fl\u00a0o\u0308te\u200b \t") == "Fl öte"
-    assert tidy(unicodedata.normalize("NFD", "Große Flöte")) == "Große Flöte"
-
-
 @pytest.mark.parametrize(
     ("one", "other", "said"),
     [
@@ -162,23 +153,3 @@ def test_labels_that_look_alike_are_refused(one, other, said):
 
 def test_labels_that_differ_are_kept():
     check_alike(["dog", "dogs", "Flöte", "Flote", "a b", "ab", "名前"])
-
-
-@pytest.mark.parametrize(
-    "name", ["Flöte", "cat", "名前", "O'Brien & <b>", "naïve café", "Ångström"]
-)
-def test_good_names_pass(name):
-    assert check_name(name) == ""
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("Fl\udcf6te", "is not UTF-8"),
-        ("a\nb", "control characters"),
-        ("FlÃ¶te", "'FlÃ¶te' for 'Flöte'"),
-        ("Fl├╢te", "'Fl├╢te' for 'Flöte'"),
-    ],
-)
-def test_spoilt_names_are_refused(name, said):
-    assert said in check_name(name)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.folders import files_below
+from common.names import check_name, part_named, tidy
 from features.file_kinds import PICTURES, begins_as_picture, first_bytes
 from features.picture_hints import hint
 from training.common.errors import MaterialError
-from training.common.given_parts import part_levels, part_named
-from training.common.text_files import check_alike, check_name, tidy
+from training.common.given_parts import part_levels
+from training.common.text_files import check_alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
