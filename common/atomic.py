@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PREFIX = ".draft-"
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The error numbers of a disk without room, a quota that is used up and a file too large."""
 _swept: set[Path] = set()
 
 

@@ -15,6 +15,8 @@ Each class carries what the edges need, so that no edge has a table of its own:
     ├── Busy                   over capacity now; may be retried
     │   └── TooMany            past the limits of one key
     ├── Late                   the deadline passed before the work was done
+    ├── NotFetched             a URL did not give what was asked for
+    ├── InsufficientStorage    no room for what is to be kept
     ├── Failed                 every attempt ended with its worker process
     ├── Leaving                the server is shutting down
     └── ArtefactError          an artefact on disk is rejected
@@ -122,6 +124,20 @@ class Late(TimbreError):
     status = 504
     close_code = 1011
     title = "Deadline passed"
+
+
+class NotFetched(TimbreError):
+    """A URL did not give a file: its host does not answer, or with an error."""
+
+    status = 502
+    title = "Not fetched"
+
+
+class InsufficientStorage(TimbreError):
+    """No room for what is to be kept: a bound of the server, or a full disk."""
+
+    status = 507
+    title = "Insufficient storage"
 
 
 class Failed(TimbreError):

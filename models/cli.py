@@ -161,6 +161,7 @@ def _add_promotion(promoting: argparse.ArgumentParser) -> None:
         options(
             option, type=float, default=field.default, metavar="X", help=f"{what} (%(default)s)"
         )
+    options("--json", action="store_true", help="print name, version and measurements as JSON")
     options("--force", action="store_true", help="copy it although it does not pass, and print why")
     promoting.set_defaults(run=_promote)
 
@@ -204,6 +205,9 @@ def _promote(store: Store, args: argparse.Namespace) -> int:
     )
     for reason in found.reasons:
         say(f"timbre models: would be rejected: {reason}", error=True)
+    if args.json:
+        print(to_json({"name": args.name, "version": where.name, "measured": found.measured}))
+        return OK
     print(where, *(f"{name} {value:.3g}" for name, value in found.measured.items()), sep="  ")
     return OK
 

@@ -7,19 +7,23 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from common.budget import Budget
-from service.api import routes
+from service.api import promotion, routes, trainings
 from service.api.authentication import Authenticator, local_admin
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.cors import cors
 from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
 from service.api.middleware import check_expectations, identify, name_response, problems
 from service.api.stream import stream
+from service.api.url_fetch import URL_FETCHER, UrlFetcher
 from service.auth.key_cache import KeyCache
 from service.auth.key_store import open_key_store
 from service.auth.limits import SharedLimits
 from service.inference.decode_pool import DecodePool
 from service.inference.gateway import Gateway
 from service.settings import Settings
+from service.trainings.clip_store import ClipStore
+from service.trainings.folder import open_folder
+from service.trainings.trainings import Trainings
 
 
 def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> web.Application:
@@ -36,6 +40,7 @@ def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> w
         app.middlewares.append(local_admin(settings.host))
     app[KNOWN_HOSTS] = hosts_of(settings)
     app[GATEWAY] = Gateway(settings)
+    app[URL_FETCHER] = UrlFetcher(settings)
     app[POOL] = DecodePool(threads=settings.decode_threads, limit=settings.max_clips)
     app[BODY_BUDGET] = Budget(settings.max_buffered, "bytes of bodies and messages are in memory")
     app.add_routes(
@@ -49,11 +54,41 @@ def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> w
             web.get("/v1/models/{name}/stream", stream, allow_head=False),
         ]
     )
+    add_trainings(app, settings)
     check_expectations(app)
     app.on_response_prepare.append(name_response)
     app.on_shutdown.append(shut_down)
     app.cleanup_ctx.append(lifespan)
     return app
+
+
+def add_trainings(app: web.Application, settings: Settings) -> None:
+    """Add trainings and labelled clips; without the setting `trainings` they answer 404.
+
+    Raises Unprocessable when its folder cannot be used.
+    """
+    if settings.trainings:
+        folder = open_folder(settings.trainings)
+        app[trainings.TRAININGS] = Trainings(folder, settings)
+        app[trainings.CLIPS] = ClipStore(
+            folder, max_clips=settings.max_labelled_clips, max_bytes=settings.max_labelled_bytes
+        )
+        app.cleanup_ctx.append(app[trainings.TRAININGS].watch)
+    app.add_routes(
+        [
+            web.post("/v1/models/{name}/promote", promotion.promote),
+            web.post("/v1/trainings", trainings.start),
+            web.get("/v1/trainings", trainings.listing),
+            web.get("/v1/trainings/{id}", trainings.training),
+            web.delete("/v1/trainings/{id}", trainings.cancel),
+            web.get("/v1/trainings/{id}/report", trainings.report),
+            web.get("/v1/collections", trainings.collections),
+            web.get("/v1/collections/{collection}", trainings.collection),
+            web.post("/v1/collections/{collection}/{label}", trainings.add_clip),
+            web.get("/v1/collections/{collection}/{label}/{id}", trainings.clip),
+            web.delete("/v1/collections/{collection}/{label}/{id}", trainings.remove_clip),
+        ]
+    )
 
 
 def require_keys(

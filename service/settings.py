@@ -136,6 +136,29 @@ class Settings:
     grace: float = 10.0
     """Seconds from SIGTERM until unfinished work is cancelled."""
 
+    trainings: str = ""
+    """Folder of labelled clips and of trainings that are started over HTTP, on a disk of this
+    machine; none: neither is possible."""
+    max_trainings: int = 1
+    """Trainings that run at one time; others are queued."""
+    max_queued_trainings: int = 16
+    """Trainings that are queued; past it new ones get 503."""
+    max_kept_trainings: int = 100
+    """Trainings in the folder, ended ones included; past it new ones get 507."""
+    training_limit: float = 86_400.0
+    """Seconds that a training may take; then it is ended."""
+    max_labelled_clips: int = 20_000
+    """Labelled clips and pictures in the folder."""
+    max_labelled_bytes: int = 4_096 * MIB
+    """Bytes of labelled clips and pictures in the folder, with their notes."""
+
+    url_hosts: tuple[str, ...] = ()
+    """Hosts from which `classify?url=` may fetch a file: `sounds.example.org`, `*.example.org` (all
+    below it), with a port where it is not that of the scheme; none: no URL is fetched. Private
+    addresses are never connected to."""
+    url_timeout: float = 10.0
+    """Seconds until a file must have been fetched."""
+
     def __post_init__(self) -> None:
         """Reject numbers out of range. Raises Unprocessable."""
         if not 0 <= self.port <= MAX_PORT:

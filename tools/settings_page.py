@@ -20,10 +20,10 @@ ABOUT = """# Settings
 Every setting of `timbre serve`. This page is generated:
 `.venv/bin/python tools/settings_page.py > SETTINGS.md`.
 
-`--host`, `--port`, `--gateways`, `--redis`, `--workers`, `--artefacts`, `--keys` and `--insecure`
-are options of `timbre serve`. Every setting can be given as `--set NAME=VALUE`: lists separated by
-commas, booleans as `true` or `false`. `timbre worker` takes `models` and `max_batch` in the same
-way. What the limits promise is in [BEHAVIOUR.md](BEHAVIOUR.md).
+`--host`, `--port`, `--gateways`, `--redis`, `--workers`, `--artefacts`, `--keys`, `--trainings`
+and `--insecure` are options of `timbre serve`. Every setting can be given as `--set NAME=VALUE`:
+lists separated by commas, booleans as `true` or `false`. `timbre worker` takes `models` and
+`max_batch` in the same way. What the limits promise is in [BEHAVIOUR.md](BEHAVIOUR.md).
 
 | setting | type | default | meaning |
 |---|---|---|---|

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-METHODS = "GET, POST"
+METHODS = "GET, POST, DELETE"
 HEADERS = "Authorization, Content-Type, X-Request-Id"
 EXPOSED = "Retry-After, X-Request-Id"
 MAX_AGE_S = 600

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from service.api.authentication import client_of
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.request import check_top_k, read_body, read_flag, read_form, read_query
 from service.api.responses import json_response
+from service.api.url_fetch import URL_FETCHER
 from service.inference import clips, pictures
 
 
@@ -89,7 +91,14 @@ async def _classify_sound(
 ) -> dict[str, Any]:
     gateway = request.app[GATEWAY]
     values = read_query(
-        request, top_k=int, hop=float, version=str, partial=str, events=str, event_settings=str
+        request,
+        top_k=int,
+        hop=float,
+        version=str,
+        partial=str,
+        events=str,
+        event_settings=str,
+        url=str,
     )
     top_k = values.get("top_k")
     accepts_partial = read_flag("partial", values.get("partial", "false"))
@@ -109,7 +118,7 @@ async def _classify_sound(
         partial=accepts_partial,
         event_settings=event_settings,
     )
-    data = await read_body(request, gateway.settings, memory)
+    data, _ = await _read_file(request, values.get("url"), memory)
     return await clips.classify(gateway, request.app[POOL], query, data, client=client_of(request))
 
 
@@ -129,10 +138,10 @@ async def _classify_picture(
 ) -> dict[str, Any]:
     gateway = request.app[GATEWAY]
     names = [field.name for field in target.picture.metadata]
-    values = read_query(request, top_k=int, version=str, **dict.fromkeys(names, str))
+    values = read_query(request, top_k=int, version=str, url=str, **dict.fromkeys(names, str))
     top_k = values.get("top_k", pictures.TOP_K)
     check_top_k(top_k)
-    data, form = await read_form(request, gateway.settings, memory, fields=names)
+    data, form = await _read_file(request, values.get("url"), memory, fields=names)
     metadata = {name: values[name] for name in names if name in values}
     if twice := metadata.keys() & form.keys():
         raise Unprocessable(f"{min(twice)!r} is given in the query and in the form")
@@ -140,6 +149,17 @@ async def _classify_picture(
     return await pictures.classify(
         gateway, request.app[POOL], query, data, client=client_of(request)
     )
+
+
+async def _read_file(
+    request: web.Request, url: str | None, memory: Reservation, fields: Collection[str] = ()
+) -> tuple[bytes, dict[str, str]]:
+    """Return the file of a URL, or that in the request with its form fields."""
+    if url is None:
+        return await read_form(request, request.app[GATEWAY].settings, memory, fields=fields)
+    if request.can_read_body:
+        raise Unprocessable("send either a body or url=, not both")
+    return await request.app[URL_FETCHER].fetch(url, memory), {}
 
 
 CLASSIFIERS = {"sound": _classify_sound, "picture": _classify_picture}

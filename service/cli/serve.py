@@ -25,6 +25,7 @@ def main(argv: list[str]) -> int:
         check_exposure(settings.host, free=settings.insecure or bool(settings.keys))
         check_redis(settings.redis)
         check_secrets(settings)
+        check_trainings(settings.trainings)
     except TimbreError as error:
         say(f"timbre serve: {error}", error=True)
         return 2
@@ -62,6 +63,14 @@ def check_redis(url: str) -> None:
         from service.queue.redis_connection import connect
 
         connect(url)
+
+
+def check_trainings(folder: str) -> None:
+    """Raise Unprocessable for a folder of trainings that cannot be used."""
+    if folder:
+        from service.trainings.folder import open_folder
+
+        open_folder(folder)
 
 
 def check_secrets(settings: Any) -> None:
@@ -115,6 +124,11 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
     )
     parser.add_argument(
         "--keys", metavar="FILE", help="require API keys from this file; `redis` for keys in Redis"
+    )
+    parser.add_argument(
+        "--trainings",
+        metavar="DIR",
+        help="accept trainings and labelled clips, kept here",
     )
     parser.add_argument(
         "--insecure", action="store_true", default=None, help="listen beyond loopback without keys"

@@ -154,6 +154,10 @@ class Server:
         async with self.http.post(self.url + path, **options) as response:
             return response.status, await response.json(), response.headers
 
+    async def delete(self, path, **options):
+        async with self.http.delete(self.url + path, **options) as response:
+            return response.status, await response.json(), response.headers
+
     def stream(self, model="toy", **options):
         """A raw WebSocket to a model's stream."""
         return self.http.ws_connect(f"{self.url}/v1/models/{model}/stream", **options)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from common.atomic import DISK_FULL
 from common.errors import TimbreError
 from common.terminal import say
-from training.common.errors import DISK_FULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from common.atomic import atomic_folder
+from common.atomic import DISK_FULL, atomic_folder
 from common.strict_json import to_json
 from features.config import AudioConfig
-from training.common.errors import DISK_FULL
 from training.recordings.collection import CollectionError
 from training.recordings.split import PARTS, check_sides
 

@@ -1,0 +1,83 @@
+"""From posted clips to a model that the running server serves; the processes are real."""
+
+import aiohttp
+import pytest
+
+from tests.service.conftest import until
+from tests.service.helpers.teaching import LABELS, QUICK, ended, teach
+from tests.service.helpers.versions import copied
+
+
+@pytest.mark.slow
+async def test_clips_of_three_labels_become_a_model_that_is_served_without_a_restart(
+    serve, artefacts, tmp_path
+):
+    server = await serve(artefacts=copied(artefacts, tmp_path), trainings=str(tmp_path / "teach"))
+    await teach(server)
+    _, found, _ = await server.get("/v1/collections/pitches")
+    assert {label["name"]: label["clips"] for label in found["labels"]} == dict.fromkeys(LABELS, 6)
+    settings = {
+        "collection.path": "pitches",
+        "collection.nothing": 1,
+        "forest.trees": 40,
+    }
+    body = {"recipe": "sounds", "name": "pitches", "settings": QUICK | settings}
+    status, begun, headers = await server.post("/v1/trainings", json=body)
+    assert (status, begun["state"] in ("queued", "running")) == (202, True), begun
+    assert headers["Location"] == f"/v1/trainings/{begun['id']}"
+    found = await ended(server, begun["id"])
+    assert (found["state"], found["progress"]) == ("done", 1.0), found
+    result = found["result"]
+    assert (result["name"], result["version"]) == ("pitches", "1")
+    assert result["labels"] == ["buzz", "high", "low"]
+    assert result["scores"]["macro_f1"] > 0.5
+    assert 0 < result["baseline"]["accuracy_all_negative"] < 1
+    async with server.http.get(server.url + result["report"]) as response:
+        assert response.status == 200
+        assert response.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+        assert "pitches, version 1" in await response.text()
+    await promotes_and_goes_back(server, begun["id"])
+
+
+async def promotes_and_goes_back(server, id_):
+    assert (await server.get("/v1/models/pitches"))[0] == 404
+    path = "/v1/models/pitches/promote"
+    status, answer, _ = await server.post(path, json={"training": id_})
+    assert status == 200, answer
+    assert (answer["name"], answer["version"], answer["previous"]) == ("pitches", "1", None)
+    assert answer["measured"]["quiet"] >= 0.99
+    _, heard, _ = await server.post("/v1/models/pitches/classify", data=LABELS["low"](9))
+    assert (heard["version"], heard["labels"]) == ("1", ["low"])
+    status, answer, _ = await server.post(path, json={"training": id_})
+    assert (status, answer["version"], answer["previous"]) == (200, "2", "1")
+    status, answer, _ = await server.post(path, json={"version": "1"})
+    assert (status, answer["version"], answer["previous"]) == (200, "1", "2")
+    await until(lambda: server.gateway.registry.find("pitches").version == "1")
+
+
+async def test_without_the_setting_every_route_says_that_it_is_off(serve):
+    server = await serve()
+    for method, path in (
+        ("POST", "/v1/trainings"),
+        ("GET", "/v1/trainings"),
+        ("GET", "/v1/trainings/x"),
+        ("DELETE", "/v1/trainings/x"),
+        ("GET", "/v1/trainings/x/report"),
+        ("GET", "/v1/collections"),
+        ("GET", "/v1/collections/x"),
+        ("POST", "/v1/collections/x/y"),
+        ("GET", "/v1/collections/x/y/z"),
+        ("DELETE", "/v1/collections/x/y/z"),
+    ):
+        async with server.http.request(method, server.url + path) as response:
+            answer = await response.json()
+        assert (response.status, "--trainings DIR" in answer["detail"]) == (404, True), path
+
+
+async def test_pages_and_proxies_reach_none_of_it_without_keys(serve, tmp_path):
+    server = await serve(trainings=str(tmp_path / "teach"))
+    async with aiohttp.ClientSession() as http:
+        for path in ("/v1/trainings", "/v1/collections"):
+            for headers in ({"Origin": "https://evil.example"}, {"X-Forwarded-For": "1.2.3.4"}):
+                async with http.get(server.url + path, headers=headers) as response:
+                    assert response.status == 403
