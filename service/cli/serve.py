@@ -102,6 +102,14 @@ def _serve(settings: Any, since: float) -> int:
 
 def _arguments(argv: list[str]) -> dict[str, Any]:
     """Return the settings given on the command line."""
+    given = vars(_parser().parse_args(argv))
+    from service.settings import REDIS_VARIABLE, parse
+
+    others = {"redis": os.environ.get(REDIS_VARIABLE, "")} | parse(given.pop("set"))
+    return others | {name: value for name, value in given.items() if value is not None}
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="timbre serve", description="Serve the models over HTTP and WebSocket."
     )
@@ -140,11 +148,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         metavar="NAME=VALUE",
         help="any other setting, see SETTINGS.md; may be repeated",
     )
-    given = vars(parser.parse_args(argv))
-    from service.settings import REDIS_VARIABLE, parse
-
-    others = {"redis": os.environ.get(REDIS_VARIABLE, "")} | parse(given.pop("set"))
-    return others | {name: value for name, value in given.items() if value is not None}
+    return parser
 
 
 def _name_process() -> None:

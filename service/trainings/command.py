@@ -54,6 +54,7 @@ async def run_timbre(*arguments: str, folder: Path, limit_s: float) -> Ended:
     finally:
         with suppress(ProcessLookupError):
             process.kill()
+        await process.wait()
     assert process.returncode is not None  # it has ended
     return Ended(
         process.returncode,

@@ -93,7 +93,8 @@ class Trainings:
         self._settings = settings
         self._checks = Budget(MAX_CHECKS, "requests of trainings are being checked")
         self._wake = asyncio.Event()
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: set[int] = set()
+        """Pids that are to be reaped."""
 
     async def watch(self, _: object) -> AsyncIterator[None]:
         """Begin what is queued, while the application runs. Trainings go on after it."""
@@ -248,7 +249,7 @@ class Trainings:
 
     def _advance(self) -> bool:
         """Note what has died, begin what has a place; return whether anything is unfinished."""
-        self._children = [child for child in self._children if child.poll() is None]
+        self._children = {pid for pid in self._children if not _is_reaped(pid)}
         with locked(self.folder):
             states = dict(self._states())
             running = [id_ for id_, state in states.items() if state == "running"]
@@ -281,7 +282,9 @@ class Trainings:
                 cwd=folder,
                 start_new_session=True,
             )
-        self._children.append(child)
+        self._children.add(child.pid)
+        # It outlives this process: how it ends is told by its files, and it is only reaped here.
+        child.returncode = 0
         assert child.stdin  # it is a pipe
         with child.stdin as go:
             # It begins only once it can be found again, whatever happens to this process.
@@ -290,3 +293,10 @@ class Trainings:
                 {"pid": child.pid, "identity": identity(child.pid), "begun": now()},
             )
             go.write(b"go\n")
+
+
+def _is_reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # somebody else was first
+        return True

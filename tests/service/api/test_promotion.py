@@ -1,11 +1,19 @@
 """From posted clips to a model that the running server serves; the processes are real."""
 
+import shutil
+
 import aiohttp
 import pytest
 
+from service.trainings.folder import write_json
+from service.trainings.record import ARTEFACTS, EXIT, PROCESS, PROGRESS
 from tests.service.conftest import until
+from tests.service.helpers.problems import is_problem
+from tests.service.helpers.queued import queued
 from tests.service.helpers.teaching import LABELS, QUICK, ended, teach
-from tests.service.helpers.versions import copied
+from tests.service.helpers.versions import copied, served
+
+PROMOTE = "/v1/models/toy/promote"
 
 
 @pytest.mark.slow
@@ -81,3 +89,84 @@ async def test_pages_and_proxies_reach_none_of_it_without_keys(serve, tmp_path):
             for headers in ({"Origin": "https://evil.example"}, {"X-Forwarded-For": "1.2.3.4"}):
                 async with http.get(server.url + path, headers=headers) as response:
                     assert response.status == 403
+
+
+@pytest.fixture
+async def taught(serve, artefacts, tmp_path):
+    """A server, and a training that is done and has made the artefact `toy` 1."""
+    folder = tmp_path / "teach"
+    server = await serve(artefacts=copied(artefacts, tmp_path), trainings=str(folder))
+    path = queued(folder.resolve(), "")
+    write_json(path / PROCESS, {"pid": 1, "identity": "ended", "begun": "B"})
+    write_json(path / EXIT, {"code": 0, "why": "", "ended": "E"})
+    (path / PROGRESS).write_text('{"artefact": "toy/1"}\n')
+    shutil.copytree(artefacts / "toy" / "1", path / ARTEFACTS / "toy" / "1")
+    return server, path
+
+
+async def test_what_does_not_pass_the_checks_is_refused_in_their_words(taught):
+    server, path = taught
+    _, answer, headers = await server.post(PROMOTE, json={"training": path.name})
+    assert is_problem(409, answer, headers)
+    assert "toy 1 is not promoted: it labels noise or silence" in answer["detail"]
+    assert served(server) == "2"
+    assert sorted(each.name for each in (server.gateway.settings.artefacts / "toy").iterdir()) == [
+        "1",
+        "2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"", 400, "empty"),
+        (b"{}", 422, "the body must be like"),
+        (b'{"training": 1}', 422, "of type str"),
+        (b'{"version": "1", "force": true}', 422, "unknown field force"),
+        (b'{"training": "../x"}', 404, "no training '../x'"),
+        (b'{"training": "20261130-120000-123-0a1b2c3d"}', 404, "no training"),
+        (b'{"training": "ID", "version": "7"}', 404, "has made toy 1, not 'toy 7'"),
+        (b'{"version": "../x"}', 404, "no version"),
+        (b'{"version": "9"}', 404, "no version '9' of 'toy'"),
+    ],
+)
+async def test_what_is_not_there_is_named(taught, body, status, said):
+    server, path = taught
+    body = body.replace(b"ID", path.name.encode())
+    _, answer, headers = await server.post(PROMOTE, data=body)
+    assert is_problem(status, answer, headers), answer
+    assert said in answer["detail"]
+    assert served(server) == "2"
+
+
+async def test_another_name_and_an_unfinished_training_are_refused(taught):
+    server, path = taught
+    body = {"training": path.name}
+    _, answer, headers = await server.post("/v1/models/toy-net/promote", json=body)
+    assert is_problem(404, answer, headers)
+    assert "has made toy 1, not 'toy-net'" in answer["detail"]
+    (path / EXIT).unlink()
+    write_json(path / EXIT, {"code": 1, "why": "", "ended": "E"})
+    _, answer, headers = await server.post(PROMOTE, json=body)
+    assert is_problem(409, answer, headers)
+    assert "is failed, not done" in answer["detail"]
+
+
+async def test_going_back_to_an_earlier_version_needs_no_training(serve, artefacts, tmp_path):
+    server = await serve(artefacts=copied(artefacts, tmp_path))
+    status, answer, _ = await server.post(PROMOTE, json={"version": "1"})
+    assert (status, answer["version"], answer["previous"]) == (200, "1", "2")
+    assert served(server) == "1"
+    _, answer, headers = await server.post(PROMOTE, json={"training": "x"})
+    assert is_problem(404, answer, headers)
+    assert "--trainings DIR" in answer["detail"]
+
+
+async def test_a_model_that_the_server_may_not_serve_is_not_promoted(taught, serve, tmp_path):
+    _, path = taught
+    server = await serve(
+        artefacts=tmp_path / "artefacts", trainings=str(path.parent), models=("toy-net",)
+    )
+    _, answer, headers = await server.post(PROMOTE, json={"training": path.name})
+    assert is_problem(404, answer, headers)
+    assert "see the setting models" in answer["detail"]
