@@ -11,6 +11,7 @@ from service.settings import Settings
 
 PICTURES = {
     "JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif",
+    "AVIF": ".avif", "HEIC": ".heic",
 }  # fmt: skip
 SOUNDS = {
     "wav": ".wav", "flac": ".flac", "ogg": ".ogg", "mp3": ".mp3", "aiff": ".aiff", "au": ".au",

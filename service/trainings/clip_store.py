@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from common.atomic import write_atomic
 from common.errors import InsufficientStorage, NotAllowed, NotFound, Unprocessable
-from common.names import alike, check_name, difference, is_hidden, part_named, tidy
+from common.folders import NOTE, is_hidden
+from common.names import alike, check_name, difference, part_named, tidy
 from common.strict_json import to_json
 from service.trainings.folder import COLLECTIONS, locked, new_id, now, storing
 from service.trainings.record import ID
@@ -25,7 +26,6 @@ PLAIN = re.compile(r"[\w.-]{1,64}", re.ASCII)
 """Names of collections and sources."""
 MAX_LABEL = 200
 """Bytes of a label: file systems take 255."""
-NOTE = ".json"
 NEWEST = 200
 """Clips of a label that are listed, the newest ones."""
 
