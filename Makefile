@@ -40,7 +40,7 @@ chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times ove
 attack: .venv/dev .venv/kernels  ## hostile files, streams, headers, artefacts and Redis, 5,000 of each (ATTACKS=5000 SEED=1)
 	ATTACKS=$(ATTACKS) SEED=$(SEED) $(BIN)/python -m pytest tests/attack tests/service/api/test_hostile_headers.py
 
-zoo: .venv/dev .venv/kernels  ## decode a thousand sound files of every kind, whole and damaged; counts by outcome
+zoo: .venv/dev .venv/kernels  ## read sound and picture files of every kind, whole and damaged; counts by outcome
 	$(BIN)/python -m tests.zoo
 
 lint: style  ## ruff and mypy --strict

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from common.errors import InputError, Unprocessable, UnsupportedMedia
-from features import heic, heif_header, picture_hints
+from features import bmp_fields, heic, heif_header, picture_hints
 
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """HEIC besides, where the package pillow-heif is installed."""
@@ -256,7 +256,8 @@ def _bmp(data: bytes) -> Bare:
     """Read the size; the height is negative when rows are stored from the top."""
     header = struct.unpack_from("<I", data, 14)[0]
     width, height = struct.unpack_from("<HH" if header == 12 else "<ii", data, 18)
-    return Bare("BMP", data, width, abs(height), 1)
+    usual = data if header == 12 else bmp_fields.usual(data)
+    return Bare("BMP", usual, width, abs(height), 1)
 
 
 _TIFF_KEPT = {

@@ -19,6 +19,7 @@ from PIL import (
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,
 )
 
@@ -207,6 +208,10 @@ def _decoded(bare: Bare, config: PictureConfig, check: Callable[[], None]) -> Pi
         return _decode(bare, config, check)
     except (TimbreError, MemoryError):
         raise
+    except UnidentifiedImageError as error:  # its message holds an address in memory
+        raise InputError(
+            f"this {bare.kind} file is damaged or truncated: its header cannot be read"
+        ) from error
     except Exception as error:  # whatever a decoder stumbles over is a fault of the file
         raise InputError(f"this {bare.kind} file is damaged or truncated: {error}") from error
 

@@ -93,8 +93,8 @@ async def _from_form(
     request: web.Request, limit: int, memory: Reservation, fields: Collection[str]
 ) -> tuple[bytes, dict[str, str]]:
     parts: dict[str, bytes] = {}
-    optional = f" and optionally {', '.join(fields)}" if fields else ""
-    expected = f"expected a form with the field 'file'{optional}, each once"
+    optional = f"; {', '.join(fields)} may be there besides" if fields else ""
+    expected = f"the file must be in the field 'file', once{optional}"
     try:
         reader = await request.multipart()
         while (part := await reader.next()) is not None:
@@ -105,9 +105,8 @@ async def _from_form(
                 or name not in {"file", *fields}
                 or name in parts
             ):
-                raise Unprocessable(
-                    f"{expected}; this one has {'a second ' if name in parts else ''}{name!r:.80}"
-                )
+                again = "a second " if name in parts else ""
+                raise Unprocessable(f"the form has {again}the field {name!r:.80}; {expected}")
             parts[name] = await _bounded(
                 _chunks(part), limit if name == "file" else MAX_FIELD, memory
             )
@@ -115,7 +114,7 @@ async def _from_form(
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
         raise InputError(f"the form cannot be read: {error}") from error
     if "file" not in parts:
-        raise Unprocessable(f"{expected}; this one has no 'file'")
+        raise Unprocessable(f"the form has no field 'file'; {expected}")
     return parts["file"], values
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,8 +73,29 @@ def run(recipe: InstrumentsRecipe, out: Path, stage: Stage) -> list[Path]:
             )
         )
         with stage(f"report of {name}"):
-            sound_model.write_report(made[-1], candidate, windows.test, about=report.about)
+            sound_model.write_report(
+                made[-1],
+                candidate,
+                windows.test,
+                about=report.about,
+                beside={"split.csv": split_csv(windows)},
+            )
     return made
+
+
+def split_csv(windows: Windows) -> str:
+    """Return a line for each source: its part, and how many windows of it alone are in which set.
+
+    Sources of the part train are each left out of a model that is evaluated with them.
+    """
+    lines = io.StringIO()
+    table = csv.writer(lines, lineterminator="\n")
+    table.writerow(("source", "part", "train windows", "test windows"))
+    for source in sorted({*windows.train.sources, *windows.test.sources}):
+        part = "test" if source in windows.excluded else "train"
+        counts = [int(each.held_out(source)[1].sum()) for each in (windows.train, windows.test)]
+        table.writerow((source, part, counts[0] if part == "train" else 0, counts[1]))
+    return lines.getvalue()
 
 
 def data_folder(recipe: InstrumentsRecipe) -> Path:

@@ -139,13 +139,21 @@ def listed(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     if path.is_dir():
         raise CollectionError(f"{path} is a folder: give the CSV file itself")
     lengths: dict[Path, float] = {}
+    lines: dict[tuple[Path, float, float, tuple[str, ...]], int] = {}
     needed = ("path", "labels")
     for row in read_rows(path, COLUMNS, needed=needed, aliases=ALIASES, encoding=spec.encoding):
         try:
-            yield _line(path.parent, row, lengths)
+            clip = _line(path.parent, row, lengths)
         except (CollectionError, ValueError) as error:
             where = path.parent / row.cells.get("path", "")
             yield Problem(where, f"line {row.line} of {path.name}: {error}")
+            continue
+        first = lines.setdefault((clip.path, clip.start, clip.end, clip.labels), row.line)
+        if first == row.line:
+            yield clip
+        else:
+            why = f"line {row.line} of {path.name}: the same clip as line {first}; counted once"
+            yield Problem(clip.path, why)
 
 
 def _line(folder: Path, row: Row, lengths: dict[Path, float]) -> Clip:

@@ -132,7 +132,7 @@ async def test_metadata_comes_in_the_query_or_beside_the_file(server, order):
         (
             "",
             {"colour": "red"},
-            "expected a form with the field 'file' and optionally region, season, each once; this",
+            "the form has the field 'colour'; the file must be in the field 'file', once; region,",
         ),
     ],
 )
@@ -149,7 +149,7 @@ async def test_a_field_of_a_form_is_bounded(server, size, status):
 
 async def test_a_form_without_a_file_or_with_a_binary_field_is_rejected(server):
     status, problem, _ = await server.post(PLACES, data=form(region="sea"))
-    assert (status, "this one has no 'file'" in problem["detail"]) == (422, True)
+    assert (status, "the form has no field 'file'" in problem["detail"]) == (422, True)
     assert (await server.post(PLACES, data=form(region=b"\xff\xfe", file=plain("red"))))[0] == 400
 
 

@@ -1,5 +1,6 @@
 """The recipe from material to artefacts, on a handful of windows."""
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -123,6 +124,12 @@ def test_a_source_held_out_is_judged_and_never_trained_on(data, tmp_path):
     metrics = Store(tmp_path).load("instruments").manifest.metrics
     assert metrics["left_out"] == {}, "one source is left, and nothing to leave out"
     assert set(metrics["never_trained_on"]) == {"there"}
+    lines = (tmp_path / "reports/instruments-1/split.csv").read_text().splitlines()
+    rows = {row["source"]: row for row in csv.DictReader(lines)}
+    assert (rows["here"]["part"], rows["there"]["part"]) == ("train", "test")
+    assert int(rows["here"]["train windows"]) > 0
+    assert int(rows["there"]["train windows"]) == 0
+    assert int(rows["there"]["test windows"]) > 0
 
 
 def test_a_holdout_that_is_no_source_is_refused(data, tmp_path, capsys):

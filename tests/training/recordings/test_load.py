@@ -119,6 +119,17 @@ def test_a_list_gives_start_end_labels_and_source(tmp_path, write_sound):
     ]
 
 
+def test_a_line_that_is_there_twice_counts_once_and_is_told(tmp_path, write_sound):
+    write_sound(tmp_path / "one.wav")
+    lines = "one.wav,0,1,oboe\none.wav,0.0,1.0,oboe\none.wav,1,2,oboe\none.wav,0,1,horn\n"
+    found = load(csv_list(tmp_path, "path,start,end,labels\n" + lines))
+    clips = sorted((clip.labels, clip.start) for clip in found.clips)
+    assert clips == [(("horn",), 0.0), (("oboe",), 0.0), (("oboe",), 1.0)]
+    assert problems(found) == {
+        "one.wav": "line 3 of list.csv: the same clip as line 2; counted once"
+    }
+
+
 def test_a_list_without_times_and_sources_means_whole_files(tmp_path, write_sound):
     write_sound(tmp_path / "one.wav")
     (found,) = load(csv_list(tmp_path, "path,labels\none.wav,oboe\n")).clips

@@ -119,9 +119,11 @@ def test_the_hdf5_form_gives_the_same(musicnet, samples, tmp_path):
     with h5py.File(tmp_path / "musicnet.h5", "w") as file:
         file["id_1727/data"], file["id_1727/labels"] = samples, notes
         file["id_9/data"] = samples
+        file["id_2628/data"], file["id_2628/labels"] = samples, notes
     shutil.copy(musicnet / "musicnet_metadata.csv", tmp_path)
     found = read(tmp_path / "musicnet.h5")
-    (clip,) = found.clips
+    clip, tested = found.clips
+    assert (clip.part, tested.part) == ("train", "test")
     (expected,) = [c for c in read(musicnet / "musicnet").clips if c.path.stem == "1727"]
     assert (clip.intervals, clip.source, clip.inner) == (
         expected.intervals,
@@ -187,9 +189,10 @@ def write_npz(path, members):
 
 def test_the_npz_form_gives_the_same(musicnet, samples, tmp_path, intervaltree):
     tree = intervaltree([(np.int64(0), 44100, 1), (22050, 66150, 41)])
-    write_npz(tmp_path / "musicnet.npz", {"1727": (samples, tree)})
+    write_npz(tmp_path / "musicnet.npz", {"1727": (samples, tree), "1759": (samples, tree)})
     shutil.copy(musicnet / "musicnet_metadata.csv", tmp_path)
-    (clip,) = read(tmp_path / "musicnet.npz").clips
+    clip, tested = read(tmp_path / "musicnet.npz").clips
+    assert (clip.part, tested.part) == ("train", "test")
     (expected,) = [c for c in read(musicnet / "musicnet").clips if c.path.stem == "1727"]
     assert (clip.intervals, clip.source, clip.inner) == (
         expected.intervals,
