@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 STYLE = Path(__file__).with_name("page.css")
 MATRIX_SHADE = 78
 """Percent of the accent colour behind a cell that holds everything."""
+FULL = 0.5
+"""Share from which on a cell's text has the colour that is read on the accent colour."""
+BRIEF = 24
+"""Characters of a text up to which its cell is not broken into lines."""
 
 
 class Html(str):
@@ -82,7 +86,12 @@ def table(
     body = ""
     for row in rows:
         stressed = " class=strong" if strong and row[0] == strong else ""
-        body += f"<tr{stressed}>{_row('td', map(escape, row), kinds)}</tr>"
+        cells = [escape(cell) for cell in row]
+        of = [
+            f'"{kind} brief"' if kind and len(cell) <= BRIEF else kind
+            for kind, cell in zip(kinds, cells, strict=True)
+        ]
+        body += f"<tr{stressed}>{_row('td', cells, of)}</tr>"
     return _scrolled(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>")
 
 
@@ -111,7 +120,9 @@ def card_row(some: Iterable[Html]) -> Html:
 
 def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
     """Return counts (row: the label, column: the prediction), shaded by the share of the row."""
-    head = "".join(f"<th>{escape(label)}</th>" for label in ("", *labels))
+    head = "<th></th>" + "".join(
+        f'<th title="{escape(label)}"><span>{escape(label)}</span></th>' for label in labels
+    )
     body = "".join(
         f"<tr><td>{escape(label)}</td>{_shaded(row)}</tr>"
         for label, row in zip(labels, counts, strict=True)
@@ -122,12 +133,31 @@ def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
     )
 
 
-def chart(svg: str, caption: str) -> Html:
-    """Return an inline chart with its caption."""
+def chart(drawn: str, caption: str) -> Html:
+    """Return a chart, SVG or HTML, with its caption."""
     return Html(
-        f'<figure><div class="scroll chart">{svg}</div>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure><div class="chart">{drawn}</div>'
+        + (f"<figcaption>{escape(caption)}</figcaption>" if caption else "")
+        + "</figure>"
     )
+
+
+def legend(keys: Iterable[tuple[str, str, str]]) -> Html:
+    """Return a legend: (name, CSS colour, kind) by key. kind: "", "open" or "dashed"."""
+    items = "".join(
+        f'<li{f" class={kind}" if kind else ""}><i style="--key:{colour}"></i>{escape(name)}</li>'
+        for name, colour, kind in keys
+    )
+    return Html(f'<ul class="legend">{items}</ul>' if items else "")
+
+
+def stacked(counts: Sequence[float], colours: Sequence[str], *, whole: float) -> Html:
+    """Return counts as one bar of coloured pieces; a bar of `whole` is as wide as there is room."""
+    pieces = "".join(
+        f'<i style="width:{100 * count / whole if whole else 0:.1f}%;background:{colour}"></i>'
+        for count, colour in zip(counts, colours, strict=True)
+    )
+    return Html(f'<span class="bar parts">{pieces}</span>')
 
 
 def join(*parts: Html) -> Html:
@@ -142,14 +172,15 @@ def folded(summary: str, text: str) -> Html:
 
 
 def _scrolled(table: str) -> Html:
-    return Html(f'<div class="scroll">{table}</div>')
+    return Html(f'<div class="scroll" tabindex="0" role="region" aria-label="table">{table}</div>')
 
 
 def _shaded(row: Sequence[int]) -> str:
     shades = [(count, count / sum(row)) for count in row]
     return "".join(
-        f'<td class="cell" title="{count}" style="background:color-mix(in srgb, var(--accent) '
-        f'{MATRIX_SHADE * share:.0f}%, transparent)">{_percent(share)}</td>'
+        f'<td class="cell{" full" * (share >= FULL)}" title="{count}" style='
+        f'"background:color-mix(in srgb, var(--accent) {MATRIX_SHADE * share:.0f}%, transparent)">'
+        f"{_percent(share)}</td>"
         for count, share in shades
     )
 

@@ -27,6 +27,17 @@ if TYPE_CHECKING:
     from training.recordings.settings import SoundsRecipe
 
 
+COLUMNS = 5
+BANDS = 128
+TICKS = {500: "500 Hz", 1000: "1 kHz", 2000: "2 kHz", 4000: "4 kHz", 8000: "8 kHz"}
+CELL, DRAWN = (2.75, 2.15), (2.5, 1.6)
+"""Inches of a spectrogram with what is around it, and without."""
+SIDES = (0.7, 0.75)
+"""Inches left of the first column and right of the last."""
+HEADING, BELOW = 0.45, 0.2
+"""Inches above the first row, and below the axes of a row."""
+
+
 def main(argv: list[str]) -> int:
     """Run `timbre data hear`."""
     options = parser("hear", __doc__ or "")
@@ -100,22 +111,27 @@ def sheet(versions: dict[str, Samples], path: Path, *, title: str) -> None:
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    columns = min(5, len(versions))
+    columns = min(COLUMNS, len(versions))
     rows = -(-len(versions) // columns)
-    size = (3.2 * columns, 2.1 * rows + 0.4)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=size, layout="constrained", squeeze=False, sharex=True, sharey=True
-    )
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    width, height = columns * CELL[0] + sum(SIDES), rows * CELL[1] + HEADING
+    figure = plt.figure(figsize=(width, height))
+    figure.suptitle(title, x=0.1 / width, y=1 - 0.12 / height, va="top", ha="left", fontsize=11)
     pictures = {name: log_mel(samples) for name, samples in versions.items()}
     top = max(float(picture.max()) for picture in pictures.values())
-    for axis, (name, picture) in zip(axes.flat, pictures.items(), strict=False):
+    for at, (name, picture) in enumerate(pictures.items()):
+        left = SIDES[0] + at % columns * CELL[0]
+        bottom = height - HEADING - (at // columns + 1) * CELL[1] + BELOW
+        place = (left / width, bottom / height, DRAWN[0] / width, DRAWN[1] / height)
+        axis = figure.add_axes(place)
         image = _picture(axis, name, picture, seconds=len(versions[name]) / RATE, top=top)
-    for axis in axes.flat[len(versions) :]:
-        axis.set_visible(False)
-    for axis in axes[-1]:
-        axis.set_xlabel("s", fontsize=8)
-    figure.colorbar(image, ax=axes, shrink=0.6, label="dB", pad=0.01)
+        axis.tick_params(labelleft=at % columns == 0, labelbottom=at + columns >= len(versions))
+        if at + columns >= len(versions):
+            axis.set_xlabel("s", fontsize=8)
+    first = height - HEADING - CELL[1] + BELOW
+    beside = figure.add_axes(
+        ((width - SIDES[1] + 0.1) / width, first / height, 0.12 / width, DRAWN[1] / height)
+    )
+    figure.colorbar(image, cax=beside, label="dB").ax.tick_params(labelsize=7)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
@@ -128,7 +144,7 @@ def _picture(axis: Any, name: str, picture: Any, *, seconds: float, top: float) 
         cmap="magma",
         vmin=top - 80,
         vmax=top,
-        extent=(0, seconds, 0, 128),
+        extent=(0, seconds, 0, BANDS),
     )
     axis.set_title(
         name.replace("_", " "),
@@ -136,16 +152,18 @@ def _picture(axis: Any, name: str, picture: Any, *, seconds: float, top: float) 
         fontsize=9,
         weight="bold" if name == "original" else None,
     )
-    axis.set_yticks([16, 48, 80, 112], _hertz([16, 48, 80, 112]), fontsize=7)
+    axis.set_yticks([height_of(hertz) for hertz in TICKS], list(TICKS.values()))
     axis.tick_params(labelsize=7)
     return image
 
 
-def _hertz(bands: list[int]) -> list[str]:
-    """Return the middle frequency of mel bands (Slaney's scale, 128 bands up to half the rate)."""
-    step = np.log(6.4) / 27
-    top = 15 + np.log(RATE / 2 / 1000) / step
-    mels = [(band + 1) * top / 129 for band in bands]
-    return [
-        f"{mel * 200 / 3 if mel < 15 else 1000 * np.exp((mel - 15) * step):,.0f} Hz" for mel in mels
-    ]
+def height_of(hertz: float) -> float:
+    """Return where a frequency lies on a picture of 128 bands (Slaney's mels up to half the rate).
+
+    The middle of the first band is at 0.5.
+    """
+    return (BANDS + 1) * _mel(hertz) / _mel(RATE / 2) - 0.5
+
+
+def _mel(hertz: float) -> float:
+    return 3 * hertz / 200 if hertz < 1000 else 15 + float(np.log(hertz / 1000) / np.log(6.4)) * 27

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import sys
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.pictures.dataset.folds import WHOLE, Fold, check, make_folds, split_csv
-from training.pictures.dataset.histogram import text
+from training.pictures.dataset.folds import (
+    WHOLE,
+    Fold,
+    check,
+    counts,
+    make_folds,
+    print_counts,
+    split_csv,
+)
 from training.pictures.dataset.obtain import obtain
 from training.pictures.dataset.settings import PicturesRecipe
 from training.pictures.learn import metrics, result
@@ -18,7 +25,7 @@ from training.pictures.learn.checkpoints import (
     remove_checkpoints,
     training_key,
 )
-from training.pictures.learn.network import LIBRARIES, keras_on_torch
+from training.pictures.learn.network import LIBRARIES, keras_file, keras_on_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
     from training.pictures.dataset.settings import Network
     from training.pictures.learn.network import Fitted
 
+MOST_KEPT = 64_000_000
+"""Bytes of the networks' files in a report; larger networks beyond it have curves alone."""
 RECIPE = PicturesRecipe
 """What `training.common.recipe.load` reads these recipes as."""
 
@@ -55,7 +64,7 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
     with stage("split"):
         folds = make_folds(recipe, pack)
     check(pack, folds)
-    print(counted(pack, folds[-1]), file=sys.stderr)
+    print_counts(pack, folds[-1])
     checkpoints: list[Path] = []
     candidates = [
         train(recipe, network, pack, folds, checkpoints, stage) for network in recipe.chosen()
@@ -67,15 +76,6 @@ def run(recipe: PicturesRecipe, out: Path, stage: Stage) -> list[Path]:
         made = result.write(_result(recipe, candidates, pack, folds), out)
     remove_checkpoints(checkpoints)
     return made
-
-
-def counted(pack: Pack, fold: Fold) -> str:
-    """Return a table of the pictures of each class in training, validation and test."""
-    rows = {"train": fold.train, "valid": fold.valid, **fold.tests}
-    counts = [
-        np.bincount(pack.labels[chosen], minlength=len(pack.classes)) for chosen in rows.values()
-    ]
-    return text(np.stack(counts, axis=1), pack.classes, list(rows))
 
 
 def train(
@@ -118,7 +118,7 @@ def _fit(
     checkpoint: Path,
     stage: Stage,
 ) -> Fitted:
-    from training.pictures.learn.fit import TrainingData, class_weights, fit
+    from training.pictures.learn.fit import Looks, TrainingData, class_weights, fit
 
     labels = pack.labels[fold.train]
     weights = class_weights(labels, len(pack.classes), alike=recipe.class_weights)
@@ -134,6 +134,7 @@ def _fit(
             seed=recipe.seed,
             checkpoint=checkpoint,
             progress=progress,
+            looks=Looks(recipe.looks, recipe.top),
         )
 
 
@@ -161,9 +162,23 @@ def _result(
         golden,
         LIBRARIES,
         history={name: trained.history for name, trained in best.fitted.items()},
-        beside={"split.csv": split_csv(pack, folds)},
+        others={one.network.name: one.fitted[WHOLE].history for one in candidates},
+        counts=counts(pack, folds[-1]),
+        beside={"split.csv": split_csv(pack, folds), **kept(candidates)},
         heatmap=_heatmap(best, pack),
     )
+
+
+def kept(candidates: list[Candidate]) -> dict[str, bytes]:
+    """Return each network as a .keras file by its name, the best first, up to 64 MB in all."""
+    files: dict[str, bytes] = {}
+    for number, one in enumerate(candidates, 1):
+        model = one.fitted[WHOLE].model
+        if 4 * model.count_params() + sum(map(len, files.values())) > MOST_KEPT:
+            continue
+        name = re.sub(r"[^\w.-]+", "-", one.network.name)
+        files[f"network-{number}-{name}.keras"] = keras_file(model)
+    return files
 
 
 def _heatmap(best: Candidate, pack: Pack) -> Callable[[int], str]:

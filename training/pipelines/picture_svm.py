@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.common.errors import MaterialError
-from training.pictures.dataset.folds import Fold, make_folds, split_csv
+from training.pictures.dataset.folds import Fold, counts, make_folds, print_counts, split_csv
 from training.pictures.dataset.obtain import cache_folder, locate, obtain
 from training.pictures.dataset.settings import CommonRecipe
 from training.pictures.learn import backbones, descriptors, result, svm, svm_onnx
@@ -110,6 +110,7 @@ def divided(recipe: DescribedRecipe, stage: Stage) -> tuple[Pack, list[Fold]]:
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
     with stage("split"):
         folds = make_folds(recipe, pack)
+    print_counts(pack, folds[-1])
     svm.check_count(max(len(fold.train) + len(fold.valid) for fold in folds), recipe.svm)
     return pack, folds
 
@@ -251,6 +252,7 @@ def _result(
         svm_onnx.export(graph, machine),
         np.array(pack.images[rows]),
         LIBRARIES,
+        counts=counts(pack, fold),
         tables={"Search": {"note": note, "head": COLUMNS, "rows": table}},
     )
 

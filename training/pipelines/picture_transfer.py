@@ -13,7 +13,7 @@ from common.errors import Unprocessable
 from features.config import Metadata, PictureConfig
 from features.picture import facts as metadata_facts
 from training.common.errors import MaterialError
-from training.pictures.dataset.folds import check, make_folds, split_csv
+from training.pictures.dataset.folds import check, counts, make_folds, print_counts, split_csv
 from training.pictures.dataset.obtain import obtain
 from training.pictures.learn import backbones, live_curves, metrics, result
 from training.pictures.learn.checkpoints import (
@@ -86,6 +86,7 @@ def _divided(recipe: TransferRecipe, stage: Stage) -> tuple[Pack, Fold]:
     with stage("split"):
         fold = make_folds(recipe, pack)[-1]
     check(pack, [fold])
+    print_counts(pack, fold)
     return pack, fold
 
 
@@ -177,6 +178,7 @@ def _train(
     curves: live_curves.Curves,
     stage: Stage,
 ) -> list[EpochMetrics]:
+    from training.pictures.learn.fit import Looks
     from training.pictures.learn.transfer import train
 
     epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
@@ -194,6 +196,7 @@ def _train(
             seed=recipe.seed,
             checkpoint=checkpoint,
             report=report,
+            looks=Looks(recipe.looks, recipe.top),
         )
     curves.restore(name, history)
     return history
@@ -266,6 +269,7 @@ def _result(
         stacked(material, rows, config),
         LIBRARIES,
         tables=tables,
+        counts=counts(pack, fold),
         beside={"split.csv": split_csv(pack, [fold])},
         **_by_stage(trained),
         heatmap=result.heatmap(
@@ -277,9 +281,7 @@ def _result(
 def _by_stage(trained: list[Trained]) -> dict[str, dict[str, Any]]:
     """Return history and confusion of each stage, in the order of the training."""
     stages = sorted(trained, key=lambda stage: stage.name != "head")
-    matrices = {
-        stage.name: metrics.matrix(stage.test.scores, stage.test.labels) for stage in stages
-    }
+    matrices = {stage.name: metrics.pairs(stage.test.scores, stage.test.labels) for stage in stages}
     return {"history": {stage.name: stage.history for stage in stages}, "matrices": matrices}
 
 

@@ -48,6 +48,7 @@ def table_of(
             cache=cache_of(recipe),
             jobs=recipe.jobs,
             progress=count,
+            about={"collection": recipe.collection.kind},
         )
     seconds = time.monotonic() - begun
     if computed:

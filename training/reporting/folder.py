@@ -65,12 +65,12 @@ def write_folder(
     report: dict[str, Any],
     html: str,
     *,
-    beside: Mapping[str, str] = MappingProxyType({}),
+    beside: Mapping[str, str | bytes] = MappingProxyType({}),
     estimator: Any = None,
 ) -> Path:
     """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION, atomically; return it.
 
-    html: report.html. beside: more files, name to text. estimator: written as model.joblib.
+    html: report.html. beside: more files, name to text or bytes. estimator: becomes model.joblib.
     """
     target = artefact.parents[1] / REPORTS / f"{artefact.parent.name}-{artefact.name}"
     pages = {
@@ -81,7 +81,7 @@ def write_folder(
     }
     with atomic_folder(target, replace=True) as draft:
         for name, text in pages.items():
-            (draft / name).write_text(text, encoding="utf-8")
+            (draft / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         if estimator is not None:
             import joblib
 

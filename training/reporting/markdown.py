@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 FIGURES = """\
 *Accuracy* is element-wise (right cells of windows x labels), beside that of a model that predicts
-no label. Macro-F1 and mAP leave out labels that the source does not have; *mixtures* is macro-F1 on
+no label. Macro-F1 and mAP are over the labels that the source has; *mixtures* is macro-F1 on
 windows of two to four labels. *Top-1*: on windows of one label (for instruments: single notes and
 phrases) the highest score is the right label; the baseline is the most frequent label. *Quiet*:
 share of noise and silence windows that get no label.
 """
 RECORDINGS = """\
 *Whole notes* and *whole solos*: top-1 once per recording, by the mean score of its windows; solos
-of 10 s are played with the notes of the source left out.
+of 10 s are played with the notes of the source in the row.
 """
 HOW = (
     "One source left out at a time",
@@ -113,7 +113,7 @@ def by_source(
         if any(m.get(key) is not None for m in each.values())
     }
     rows = [[source, *(m.get(key) for key in shown.values())] for source, m in each.items()]
-    return ["left out", *shown], rows
+    return ["source", *shown], rows
 
 
 def _text(cell: Any) -> str:

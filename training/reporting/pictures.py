@@ -14,15 +14,14 @@ from common.page import (
     escape,
     folded,
     join,
-    matrix,
     page,
     paragraph,
     table,
 )
 from models.promote import latency_ms
 from models.store import read
-from training.evaluation.metrics import LARGEST_MATRIX
-from training.reporting import charts
+from training.reporting import charts, training_run
+from training.reporting.confusion import confusion, pairs_of
 from training.reporting.folder import size_of, write_folder
 from training.reporting.markdown import table as markdown_table
 from training.reporting.sections import material, origin
@@ -44,6 +43,7 @@ NETWORKS = {
     "best epoch": "best_epoch",
     "valid F1": "valid_macro_f1",
     "test accuracy": "test_accuracy",
+    "test loss": "test_loss",
     "macro-F1": "macro_f1",
     "majority": "majority",
     "s to best": "seconds_to_best",
@@ -52,19 +52,22 @@ NETWORKS = {
 }
 NETWORKS_NOTE = (
     "The best on the validation part first. Minimum loss: of that part, after the best epoch. "
+    "Test loss: mean cross-entropy of the served scores, which are calibrated; all pictures count "
+    "alike. "
     "Majority: the accuracy of always guessing the most frequent class. Macro-F1: every class "
     "counts alike. Seconds: of the machine that trained, including its other work."
 )
-BEST_EPOCH_NOTE = "Networks have the weights of the lowest validation loss."
-BEST_NOTE = "The best network."
-MISTAKES_NOTE = "Wrong guesses with the highest scores, each pair of classes once."
-STAGES_NOTE = f"One line a stage, in order. {BEST_EPOCH_NOTE}"
+MISTAKES_NOTE = (
+    "Wrong guesses with the highest scores, each pair of classes once. Rank: the place of the true "
+    "class among the guesses."
+)
 TESTS_NOTE = (
     "Every row is evaluated with a network that saw none of its pictures. Top-k: one of k guesses "
     "is right. The mean is over the first row of each source."
 )
 
 
+KERAS = "a trained network, for Keras: from pixels to logits"
 BESIDE = {
     "map.html": "which pictures are similar for the network",
     "split.csv": "the part of each picture: training, validation or test",
@@ -78,11 +81,11 @@ def write(
     picture: PictureUri,
     heatmap: PictureUri | None = None,
     *,
-    beside: Mapping[str, str] = MappingProxyType({}),
+    beside: Mapping[str, str | bytes] = MappingProxyType({}),
 ) -> Path:
     """Write the report of an artefact and return its folder.
 
-    picture, heatmap: of a row. beside: more pages, file name to HTML.
+    picture, heatmap: of a row. beside: more files, name to text or bytes.
     """
     model = read(artefact)
     kept = {
@@ -115,9 +118,12 @@ def render(report: Facts, picture: PictureUri, heatmap: PictureUri | None = None
     sections = [
         ("Tests", _tests(report)),
         ("Networks", join(paragraph(NETWORKS_NOTE, note=True), table(*_networks(report)))),
+        ("Split", training_run.split_counts(report.get("counts", {}), report["classes"])),
         ("Classes", _classes(report)),
         *_tables(report),
-        ("Learning", _learning(report)),
+        ("Learning", training_run.best(report)),
+        ("All networks", training_run.candidates(report)),
+        ("Epochs looked at", training_run.looks(report)),
         ("More files", _beside(report.get("beside", []))),
         ("Confusion", _confusion(report)),
         ("Confusion after each stage", _stages(report)),
@@ -135,7 +141,8 @@ def markdown(facts: Facts) -> str:
     """Return report.md."""
     confused = [list(one) for one in facts["confused"]]
     labels = [
-        [one["label"], one["support"], one["f1"], *_tops(one, facts)] for one in facts["labels"]
+        [one["label"], one["support"], one["f1"], *_tops(one, facts), one.get("loss")]
+        for one in facts["labels"][: training_run.SHOWN]
     ]
     parts = [
         f"# {facts['name']}",
@@ -147,7 +154,7 @@ def markdown(facts: Facts) -> str:
         NETWORKS_NOTE,
         markdown_table(*_networks(facts)),
         "## Classes, the hardest first",
-        markdown_table(["class", "pictures", "F1", *_top_names(facts)], labels),
+        markdown_table(["class", "pictures", "F1", *_top_names(facts), "loss"], labels),
         "## Most frequent confusions",
         markdown_table(["true", "predicted", "pictures"], confused),
         "## Material",
@@ -160,11 +167,12 @@ def markdown(facts: Facts) -> str:
 
 def _test_rows(report: Facts) -> tuple[list[str], list[list[Any]]]:
     tops = [key for key in report["mean"] if key.startswith("top")]
-    keys = [*tops, "macro_f1", "majority", "calibration_error"]
+    keys = [*tops, "loss", "macro_f1", "majority", "calibration_error"]
     head = [
         "evaluated on",
         "pictures",
         *(f"top-{key[3:]}" for key in tops),
+        "loss",
         "macro-F1",
         "majority",
         "calibration error",
@@ -174,7 +182,7 @@ def _test_rows(report: Facts) -> tuple[list[str], list[list[Any]]]:
         for name, test_sets in report["tests"].items()
         for test_set, one in test_sets.items()
     ]
-    mean = [["mean", None, *(report["mean"][key] for key in keys)]] if len(rows) > 1 else []
+    mean = [["mean", None, *(report["mean"].get(key) for key in keys)]] if len(rows) > 1 else []
     return head, rows + mean
 
 
@@ -189,13 +197,15 @@ def _tests(report: Facts) -> Html:
 
 def _networks(report: Facts) -> tuple[list[str], list[list[Any]]]:
     rows = [
-        [name, *(_cell(one[key], key) for key in NETWORKS.values())]
+        [name, *(_cell(one.get(key), key) for key in NETWORKS.values())]
         for name, one in report["networks"].items()
     ]
     return ["network", *NETWORKS], rows
 
 
 def _cell(value: Any, key: str) -> Any:
+    if value is None:
+        return None
     return (
         f"{value:,.1f}"
         if key.startswith("seconds")
@@ -207,11 +217,20 @@ def _cell(value: Any, key: str) -> Any:
 
 def _classes(report: Facts) -> Html:
     rows = [
-        [one["label"], one["support"], bar(one["f1"]), *map(bar, _tops(one, report))]
+        [
+            one["label"],
+            one["support"],
+            bar(one["f1"]),
+            *map(bar, _tops(one, report)),
+            one.get("loss"),
+        ]
         for one in report["labels"]
     ]
-    note = paragraph(f"The hardest first; at most {LARGEST_MATRIX} are shown.", note=True)
-    return join(note, table(["class", "pictures", "F1", *_top_names(report)], rows))
+    note = paragraph("The hardest first. Loss: mean cross-entropy.", note=True)
+    return join(
+        note,
+        training_run.long_table(["class", "pictures", "F1", *_top_names(report), "loss"], rows),
+    )
 
 
 def _top_names(report: Facts) -> list[str]:
@@ -222,50 +241,17 @@ def _tops(one: Facts, report: Facts) -> list[float]:
     return [one["top1"], one["topk"]] if report["top"] > 1 else [one["top1"]]
 
 
-def learning(history: dict[str, list[dict[str, float]]], *, note: str = STAGES_NOTE) -> Html:
-    """Return the curves of trainings by name."""
-    names = {
-        "loss": "training loss",
-        "valid_loss": "validation loss",
-        "valid_accuracy": "validation accuracy",
-    }
-    plots = [
-        (
-            title,
-            "epoch",
-            {
-                name: (range(1, len(epochs) + 1), [one[key] for one in epochs])
-                for name, epochs in history.items()
-            },
-        )
-        for key, title in names.items()
-    ]
-    dots = max(map(len, history.values())) <= 12
-    return chart(charts.lines(plots, dots=dots), note)
-
-
-def _learning(report: Facts) -> Html:
-    if not report["history"]:
-        return Html()
-    if report.get("matrices"):
-        return learning(report["history"])
-    several = len(report["history"]) > 1
-    note = (
-        "One line a training, named after the source that was left out." if several else BEST_NOTE
-    )
-    return learning(report["history"], note=f"{note} {BEST_EPOCH_NOTE}")
-
-
 def _confusion(report: Facts) -> Html:
     pairs = table(["true", "predicted", "pictures"], report["confused"], words=["predicted"])
     heading = Html("<h3>Most frequent confusions</h3>")
-    if not report["confusion"]:
-        return join(heading, pairs)
     note = paragraph(
         "The percentage of the pictures of the row's class that was classified as the column's.",
         note=True,
     )
-    return join(note, matrix(report["classes"], report["confusion"]), heading, pairs)
+    # Reports before 0.3 have the matrix of few classes alone.
+    found = report.get("confusion_pairs") or pairs_of(report["confusion"] or [])
+    cells = confusion(report["classes"], found)
+    return join(note, cells, heading, pairs)
 
 
 def _tables(report: Facts) -> list[tuple[str, Html]]:
@@ -291,17 +277,19 @@ def _table(one: Facts) -> Html:
 
 def _beside(names: Sequence[str]) -> Html:
     links = "".join(
-        f'<p><a href="{name}">{name}</a>: {BESIDE.get(name, name)}.</p>' for name in names
+        f'<p><a href="{name}">{name}</a>: '
+        f"{KERAS if name.endswith('.keras') else BESIDE.get(name, name)}.</p>"
+        for name in names
     )
     return Html(links)
 
 
 def _stages(report: Facts) -> Html:
-    drawn = ((name, counts) for name, counts in report.get("matrices", {}).items() if counts)
+    drawn = report.get("matrices", {}).items()
     return join(
         *(
-            join(Html(f"<h3>{escape(name)}</h3>"), matrix(report["classes"], counts))
-            for name, counts in drawn
+            join(Html(f"<h3>{escape(name)}</h3>"), confusion(report["classes"], pairs))
+            for name, pairs in drawn
         )
     )
 
@@ -326,11 +314,13 @@ def _mistakes(mistakes: list[Facts], picture: PictureUri, note: str) -> Html:
 
 
 def _mistake(one: Facts, picture: str) -> str:
+    rank = f", rank {one['rank']}" if "rank" in one else ""
     source = f"<dt>source</dt><dd>{escape(one['source'])}</dd>" if one["source"] != "all" else ""
     return (
         f'<div class="clip"><img alt="{escape(one["path"])}" src="{picture}"><dl>'
-        f'<dt>true</dt><dd><span class="right">{escape(one["is"])}</span> {one["right"]:.2f}</dd>'
+        f'<dt>true</dt><dd><span class="right">{escape(one["is"])}</span> '
+        f'<span class="brief">{one["right"]:.2f}{rank}</span></dd>'
         f'<dt>predicted</dt><dd><span class="wrong">{escape(one["said"])}</span> '
-        f"{one['score']:.2f}</dd>"
+        f'<span class="brief">{one["score"]:.2f}</span></dd>'
         f"<dt>file</dt><dd>{escape(one['path'].rsplit('/', 1)[-1])}</dd>{source}</dl></div>"
     )

@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from common.page import Html, bar, chart, escape, folded, join, matrix, paragraph, table
+from common.page import Html, bar, chart, escape, folded, join, paragraph, table
 from training.reporting import charts, markdown
+from training.reporting.confusion import confusion, pairs_of
 
 Play: TypeAlias = Callable[[int], tuple[str, str]]
 """From the row of a test window to its sound and its picture, as data URIs."""
@@ -17,11 +18,23 @@ SOURCE_COLUMNS = {
 }
 HOW = (
     "Every row is the evaluation of a model, and of thresholds, that were not trained on the "
-    "source in the row, on windows that are not augmented. Accuracy is element-wise, beside that "
-    "of a model that predicts no label; mixtures is macro-F1 over windows of two to four labels; "
-    "top-1 is over windows of one label, beside the most frequent one (whole notes and solos of "
-    "10 s: over recordings). Quiet: share of noise and silence windows that get no label."
+    "source in the row, on windows that are not augmented."
 )
+COLUMNS_NOTE = {
+    "accuracy": "Accuracy is element-wise, beside that of a model that predicts no label.",
+    "mixtures": "Mixtures: macro-F1 over windows of two to four labels.",
+    "top-1": "Top-1 is over windows of one label, beside the most frequent one.",
+    "whole notes": "Whole notes, and whole solos of 10 s: top-1 over recordings.",
+    "quiet": "Quiet: share of noise and silence windows that get no label.",
+}
+"""What a column of the table of sources is, if it is there."""
+SHOWN = 24
+"""Labels with a small chart each; those of more are folded."""
+LEARNING = {
+    "loss": "training loss",
+    "held_out_loss": "loss on windows not trained on",
+    "held_out_map": "mAP on windows not trained on",
+}
 
 
 def sections(report: dict[str, Any], play: Play) -> list[tuple[str, Html]]:
@@ -30,7 +43,10 @@ def sections(report: dict[str, Any], play: Play) -> list[tuple[str, Html]]:
     made = [
         ("Sources", _sources(report))
         if evaluated
-        else ("Sources", paragraph("No source was left out: there is no evaluation.")),
+        else (
+            "Sources",
+            paragraph("No source was kept from the training: there is no evaluation."),
+        ),
         ("Labels", _labels(report)) if evaluated else ("Thresholds", _thresholds(report)),
         ("Learning", _learning(report["history"]) if report.get("history") else Html()),
     ]
@@ -54,14 +70,13 @@ def _sources(report: dict[str, Any]) -> Html:
     head, rows = markdown.by_source(
         report["sources"], report["mean"], report["never_trained_on"], columns=SOURCE_COLUMNS
     )
-    caption = (
-        "Dots: one source left out each. Line and band: mean over the sources and its 95 % "
-        "interval, "
-        "sources drawn with replacement."
-    )
+    band = any(low < high for _, low, high in report["intervals"].values())
+    caption = "A dot is a source that the model did not train on, the line the mean"
+    caption += ", the band its 95 % interval, sources drawn with replacement." if band else "."
+    note = " ".join([HOW, *(text for name, text in COLUMNS_NOTE.items() if name in head)])
     drawn = charts.intervals(report["figures"], report["intervals"])
     return join(
-        paragraph(HOW, note=True),
+        paragraph(note, note=True),
         chart(drawn, caption),
         table(head, rows, strong="mean"),
     )
@@ -104,13 +119,15 @@ def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
         return Html()
     entries = next(iter(history.values()))
     unit = "trees" if "trees" in entries[0] else "epoch"
-    names = {
-        "loss": "training loss",
-        "held_out_loss": "loss on what is left out",
-        "held_out_map": "mAP on what is left out",
-    }
+    if max(map(len, history.values())) < charts.FEWEST:
+        rows = [
+            [source, at, *(e.get(key) for key in LEARNING)]
+            for source, entries_of in history.items()
+            for at, e in enumerate(entries_of, 1)
+        ]
+        return table(["training", unit, *LEARNING.values()], rows)
     plots = []
-    for key, title in names.items():
+    for key, title in LEARNING.items():
         if key in entries[0]:
             series = {
                 source: (
@@ -120,11 +137,8 @@ def _learning(history: dict[str, list[dict[str, float]]]) -> Html:
                 for source, entries_of in history.items()
             }
             plots.append((title, unit, series))
-    return (
-        chart(charts.lines(plots), "One training each, evaluated on held-out windows.")
-        if plots
-        else Html()
-    )
+    caption = "A line a training." if len(history) > 1 else ""
+    return chart(charts.lines(plots), caption) if plots else Html()
 
 
 def _confusion(report: dict[str, Any]) -> Html:
@@ -132,41 +146,64 @@ def _confusion(report: dict[str, Any]) -> Html:
         "Windows of one label, all sources: of those in which the row plays, "
         "the percentage in which the column has the highest score."
     )
-    return join(paragraph(note, note=True), matrix(list(report["thresholds"]), report["confusion"]))
+    return join(
+        paragraph(note, note=True),
+        confusion(list(report["thresholds"]), pairs_of(report["confusion"])),
+    )
 
 
 def _curves(report: dict[str, Any]) -> Html:
     known = {name: one for name, one in report["labels"].items() if one["support"]}
-    drawn = charts.multiples(
+    return _multiples(
         {
             name: (np.array(one["curve"]["recall"]), np.array(one["curve"]["precision"]))
             for name, one in known.items()
         },
+        "The dot is where the threshold puts the label.",
         marks={name: (one["recall"], one["precision"] or 0.0) for name, one in known.items()},
         notes={name: f"AP {one['average_precision']:.2f}" for name, one in known.items()},
         below="recall",
         beside="precision",
     )
-    return chart(drawn, "The dot is where the threshold puts the label.")
+
+
+def _multiples(
+    curves: dict[str, tuple[Any, Any]],
+    caption: str,
+    *,
+    marks: dict[str, tuple[float, float]],
+    **words: Any,
+) -> Html:
+    """Return a small chart a label; of many, those with the lowest marks, the others folded."""
+    if not curves:
+        return Html()
+    order = list(curves)
+    if len(order) > SHOWN:
+        order.sort(key=lambda name: min(marks[name]))
+        caption = f"The {SHOWN} weakest of {len(order)} labels. {caption}"
+    drawn = [
+        charts.multiples({name: curves[name] for name in some}, marks=marks, **words)
+        for some in (order[:SHOWN], order[SHOWN:])
+        if some
+    ]
+    more = [folded(f"The other {len(order) - SHOWN} labels", chart(one, "")) for one in drawn[1:]]
+    return join(chart(drawn[0], caption), *more)
 
 
 def _sweeps(report: dict[str, Any]) -> Html:
     known = {name: one for name, one in report["labels"].items() if one["support"]}
-    drawn = charts.multiples(
+    return _multiples(
         {
             name: (np.array(one["sweep"]["threshold"]), np.array(one["sweep"]["f1"]))
             for name, one in known.items()
         },
+        "A dot away from the top of its curve: other sources, noise and silence, "
+        "or a lowest threshold decided.",
         marks={name: (one["threshold"], one["f1"]) for name, one in known.items()},
-        notes={name: f"{one['threshold']:.2f}" for name, one in known.items()},
+        notes={name: f"at {one['threshold']:.2f}" for name, one in known.items()},
         below="threshold",
         beside="F1",
     )
-    caption = (
-        "A dot away from the top of its curve: other sources, noise and silence, "
-        "or a lowest threshold decided."
-    )
-    return chart(drawn, caption)
 
 
 def _calibration(reliability: dict[str, Any]) -> Html:

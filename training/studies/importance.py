@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from features.extract import FEATURE_NAMES
 from training.evaluation.metrics import average_precision
-from training.reporting.charts import SERIES, panels
+from training.reporting.charts import SERIES
 from training.studies.estimators import forest
 from training.studies.protocol import LEAKY, Parts, honest, leaky
 from training.studies.study import Sheet, Study
@@ -51,8 +52,8 @@ def run(table: Table, options: Options, progress: Progress) -> Study:
         f"{len(table.sources)} sources; the forest trains on at most {options.rows} windows of "
         f"other sources.",
         [Sheet("Fall of mAP by group", note, ["shuffled", *plans], rows)],
-        _draw(falls),
-        "A dot each source left out, the bar their mean.",
+        [partial(_draw, falls=falls)],
+        "A dot for each source that the forest did not train on, the bar their mean.",
         {
             "map": whole,
             "falls": {
@@ -120,28 +121,15 @@ def mean_average_precision(scores: Scores, truth: Mask) -> float:
     return float(np.mean([value for value in known if value is not None])) if known else 0.0
 
 
-def _draw(falls: dict[str, dict[str, tuple[float, float]]]) -> Any:
+def _draw(ax: Any, falls: dict[str, dict[str, tuple[float, float]]]) -> None:
     sources = {name: fall for name, fall in falls.items() if name.startswith("without ")}
     shown = list(sources.values()) or [falls["test part"]]
     means = {group: float(np.mean([fall[group][0] for fall in shown])) for group in GROUPS}
     order = sorted(means, key=lambda group: means[group])
-    with panels(1, columns=1, height=3.4, width=8.5) as (figure, (ax,)):
-        ax.barh(
-            range(len(order)),
-            [means[group] for group in order],
-            color=SERIES[0],
-            alpha=0.35,
-            height=0.55,
-        )
-        for fall in shown:
-            ax.plot(
-                [fall[group][0] for group in order],
-                range(len(order)),
-                "o",
-                color=SERIES[0],
-                markersize=5,
-            )
-        ax.set_yticks(range(len(order)), order)
-        ax.set(title="Fall of mAP", xlabel="mAP lost")
-        ax.grid(visible=False, axis="y")
-        return figure
+    at = range(len(order))
+    ax.barh(at, [means[group] for group in order], color=SERIES[0], alpha=0.35, height=0.55)
+    for fall in shown:
+        ax.plot([fall[group][0] for group in order], at, "o", color=SERIES[0], markersize=5)
+    ax.set_yticks(at, order)
+    ax.set(title="Fall of mAP", xlabel="mAP lost")
+    ax.grid(visible=False, axis="y")

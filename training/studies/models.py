@@ -10,11 +10,11 @@ import numpy as np
 
 from training.recordings.collection import CollectionError
 from training.recordings.split import PARTS
-from training.reporting.charts import MUTED, SERIES, panels
+from training.reporting.charts import MUTED, PAPER, SERIES, Key
 from training.studies import estimators
 from training.studies.probe import probe
 from training.studies.protocol import LEAKY, choose, honest, leaky, measure
-from training.studies.study import Sheet, Study
+from training.studies.study import KEYS, Sheet, Study, is_original
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from features.config import Kind
     from training.common.progress import Progress
     from training.recordings.table import Table
+    from training.reporting.charts import Draw
     from training.studies.estimators import Learner
     from training.studies.protocol import Options, Parts
 
@@ -106,9 +107,12 @@ def run(table: Table, options: Options, progress: Progress) -> Study:
         names = ", ".join(one.name for one in model_specs(table, options))
         raise CollectionError(f"only={', '.join(options.only)} has no such model; there is {names}")
     protocols = {"honest": honest(table, options), LEAKY: leaky(table, options)}
+    original = is_original(table)
     results: dict[str, dict[str, Any]] = {}
     for one in field:
-        results[one.name] = {"takes": one.takes, "work_a": ORIGINAL_RESULTS.get(one.name)}
+        results[one.name] = {"takes": one.takes, "work_a": None}
+        if original:
+            results[one.name]["work_a"] = ORIGINAL_RESULTS.get(one.name)
         for protocol, parts in protocols.items():
             results[one.name][protocol] = evaluate(one, table, parts, costs=protocol == "honest")
             progress(2 * (len(results) - 1) + (protocol == LEAKY) + 1, 2 * len(field))
@@ -116,17 +120,21 @@ def run(table: Table, options: Options, progress: Progress) -> Study:
         "models",
         "Which model",
         _about(table, protocols["honest"], results),
-        [_accuracy(results), _quality(results), _costs(results)],
-        _draw(results),
-        f"Filled: sources the model never trained on. Open: the original work's protocol, {LEAKY}. "
-        "The two have different test "
-        "windows; who can learn by heart gains most.",
+        [
+            _accuracy(results, original=original),
+            _quality(results),
+            _costs(results, original=original),
+        ],
+        _plots(results),
+        "The two have different test windows; who can learn by heart gains most.",
         {
             "models": results,
             "parts": {
                 name: len(rows) for name, rows in zip(PARTS, protocols["honest"], strict=True)
             },
         },
+        [*KEYS, Key("always nothing", 6, "dashed")],
+        height=1.0 + 0.27 * len(results),
     )
 
 
@@ -165,15 +173,15 @@ def _about(table: Table, parts: Parts, results: dict[str, Any]) -> str:
         f"{len(parts.test)} to evaluate, from {len(table.sources)} sources, none in two parts; "
         f"{len(table.names)} labels. A model that predicts no label has an element-wise accuracy "
         f"of {first['accuracy_all_negative']:.4f} on the test part. Columns marked {LEAKY} follow "
-        "the work that Timbre began with: windows shuffled, copies made "
-        "before the split."
+        "the protocol of many published figures: windows shuffled, copies made before the split."
     )
 
 
-def _accuracy(results: dict[str, Any]) -> Sheet:
+def _accuracy(results: dict[str, Any], *, original: bool) -> Sheet:
     rows: list[list[Any]] = []
+    blank = [None] * 3 if original else []
     for name, one in results.items():
-        published = one["work_a"][:3] if one["work_a"] else (None,) * 3
+        published = one["work_a"][:3] if one["work_a"] else blank
         ours = [one[protocol][part]["accuracy"] for protocol in ("honest", LEAKY) for part in PARTS]
         rows.append([name, one["takes"], *ours, *published])
     nothing = [
@@ -181,20 +189,17 @@ def _accuracy(results: dict[str, Any]) -> Sheet:
         for p in ("honest", LEAKY)
         for part in PARTS
     ]
-    rows.append(["predicts no label", "", *nothing, None, None, None])
+    rows.append(["predicts no label", "", *nothing, *blank])
     head = [
         "model",
         "takes",
         *PARTS,
         *(f"{part} ({LEAKY})" for part in PARTS),
-        *(f"{part} (original)" for part in PARTS),
+        *(f"{part} (original)" for part in PARTS if original),
     ]
-    return Sheet(
-        "Element-wise accuracy",
-        "Right cells of windows x labels, at a score of 0.5 as the original work counted.",
-        head,
-        rows,
-    )
+    note = "Right cells of windows x labels, at a score of 0.5"
+    note += " as the original work counted." if original else "."
+    return Sheet("Element-wise accuracy", note, head, rows)
 
 
 def _quality(results: dict[str, Any]) -> Sheet:
@@ -214,18 +219,18 @@ def _quality(results: dict[str, Any]) -> Sheet:
     ]
     return Sheet(
         "F1 and mAP",
-        "Thresholds are chosen on the validation part; labels without a window are left out.",
+        "Thresholds are chosen on the validation part; labels without a window do not count.",
         head,
         rows,
     )
 
 
-def _costs(results: dict[str, Any]) -> Sheet:
+def _costs(results: dict[str, Any], *, original: bool) -> Sheet:
     rows = [
         [
             name,
             *(one["honest"][key] for key in ("fit_s", "test_s", "ms", "mb", "size_mb")),
-            one["work_a"][3] if one["work_a"] else None,
+            *([one["work_a"][3] if one["work_a"] else None] if original else []),
         ]
         for name, one in results.items()
     ]
@@ -236,7 +241,7 @@ def _costs(results: dict[str, Any]) -> Sheet:
         "one window, ms",
         "memory, MB",
         "size, MB",
-        "test set in the original work, s",
+        *(["test set in the original work, s"] if original else []),
     ]
     note = (
         "One window and memory: a fresh process of one thread that loads the model as its "
@@ -246,33 +251,27 @@ def _costs(results: dict[str, Any]) -> Sheet:
     return Sheet("Cost", note, head, rows)
 
 
-def _draw(results: dict[str, Any]) -> Any:
+def _plots(results: dict[str, Any]) -> list[Draw]:
     figures = {
         "macro-F1": "macro_f1",
         "mAP": "mean_average_precision",
         "element-wise accuracy": "accuracy",
     }
     order = sorted(results, key=lambda name: results[name]["honest"]["test"]["macro_f1"] or 0)
-    with panels(3, columns=3, height=1.0 + 0.3 * len(order)) as (figure, axes):
-        for ax, (title, key) in zip(axes, figures.items(), strict=True):
-            for at, name in enumerate(order):
-                honest_one, leaky_one = (
-                    results[name][protocol]["test"][key] or 0 for protocol in ("honest", LEAKY)
-                )
-                ax.plot([honest_one, leaky_one], [at, at], color=MUTED, linewidth=1)
-                ax.plot(leaky_one, at, "o", color=SERIES[1], markerfacecolor="none", markersize=7)
-                ax.plot(honest_one, at, "o", color=SERIES[0], markersize=7)
-            if key == "accuracy":
-                nothing = results[order[0]]["honest"]["test"]["accuracy_all_negative"]
-                ax.axvline(nothing, color=MUTED, linestyle="--", linewidth=1)
-                ax.annotate(
-                    "always nothing",
-                    (nothing, -0.6),
-                    (4, 0),
-                    textcoords="offset points",
-                    fontsize=8.5,
-                    color=MUTED,
-                )
-            ax.set(title=title, ylim=(-0.8, len(order) - 0.2))
-            ax.set_yticks(range(len(order)), order if ax is axes[0] else [""] * len(order))
-        return figure
+
+    def draw(ax: Any, title: str, key: str) -> None:
+        for at, name in enumerate(order):
+            honest_one, leaky_one = (
+                results[name][protocol]["test"][key] or 0 for protocol in ("honest", LEAKY)
+            )
+            ax.plot([honest_one, leaky_one], [at, at], color=MUTED, linewidth=1)
+            ax.plot(leaky_one, at, "o", color=SERIES[1], markerfacecolor=PAPER, markersize=7)
+            ax.plot(honest_one, at, "o", color=SERIES[0], markersize=7)
+        if key == "accuracy":
+            nothing = results[order[0]]["honest"]["test"]["accuracy_all_negative"]
+            ax.axvline(nothing, color=SERIES[6], linestyle="--", linewidth=1, zorder=0)
+        ax.set(title=title, xlim=(-0.02, 1.03), ylim=(-0.6, len(order) - 0.4))
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+        ax.set_yticks(range(len(order)), order)
+
+    return [partial(draw, title=title, key=key) for title, key in figures.items()]

@@ -1,14 +1,15 @@
-"""Information lost by number of principal components, beside the original work's figures."""
+"""Information lost by number of principal components; for the original work's data, beside its."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.reporting.charts import MUTED, SERIES, panels
+from training.reporting.charts import MUTED, SERIES, keys_of
 from training.studies.protocol import LEAKY, honest, leaky
-from training.studies.study import Sheet, Study
+from training.studies.study import Sheet, Study, is_original
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,14 +33,16 @@ def run(table: Table, options: Options, progress: Progress) -> Study:
     columns[f"test windows ({LEAKY})"] = lost(features, leaky(table, options))[1]
     progress(2, 2)
     count = features.shape[1]
+    published = ORIGINAL_RESULTS if is_original(table) else {}
     rows: list[list[Any]] = [
         [
             str(number),
             *(float(column[number - 1]) for column in columns.values()),
-            ORIGINAL_RESULTS.get(number),
+            *([published.get(number)] if published else []),
         ]
         for number in range(count, 0, -1)
     ]
+    head = ["components", *columns, *(["original work"] if published else [])]
     note = (
         "Share of the variance of the standardised features that the components do not hold: 1 "
         "minus the explained variance on the windows they were fitted on; on others, what "
@@ -51,13 +54,15 @@ def run(table: Table, options: Options, progress: Progress) -> Study:
         "How many components",
         f"{len(parts.train)} windows to fit, {len(parts.test)} of other sources to test, "
         f"{count} features.",
-        [Sheet("Information lost", note, ["components", *columns, "original work"], rows)],
-        _draw(columns, count),
-        f"The dashed line is at {CHOSEN} components, which the original work chose.",
+        [Sheet("Information lost", note, head, rows)],
+        [partial(_draw, columns=columns, published=published)],
+        f"The dashed line is at {CHOSEN} components, which Timbre's recipes have.",
         {
             "lost": {name: column.tolist() for name, column in columns.items()},
-            "work_a": ORIGINAL_RESULTS,
+            "work_a": published,
         },
+        keys_of([*columns, *(["original work"] if published else [])]),
+        height=4.0,
     )
 
 
@@ -77,30 +82,14 @@ def lost(
     return on_train, on_test
 
 
-def _draw(columns: dict[str, npt.NDArray[np.float64]], count: int) -> Any:
-    with panels(1, columns=1, height=4.2, width=8.5) as (figure, (ax,)):
-        for number, (name, column) in enumerate(columns.items()):
-            ax.plot(
-                range(1, count + 1),
-                100 * column,
-                "o-",
-                markersize=4,
-                color=SERIES[number],
-                label=name,
-            )
-        ax.plot(
-            list(ORIGINAL_RESULTS),
-            [100 * share for share in ORIGINAL_RESULTS.values()],
-            "s",
-            color=SERIES[3],
-            label="original work",
-        )
-        ax.axvline(CHOSEN, color=MUTED, linestyle="--", linewidth=1)
-        ax.set(
-            title="Information lost, %",
-            xlabel="components",
-            ylim=(0, None),
-            xlim=(0.5, count + 0.5),
-        )
-        ax.legend()
-        return figure
+def _draw(
+    ax: Any, columns: dict[str, npt.NDArray[np.float64]], published: dict[int, float]
+) -> None:
+    for number, column in enumerate(columns.values()):
+        at = range(1, len(column) + 1)
+        ax.plot(at, 100 * column, "o-", markersize=4, color=SERIES[number])
+    if published:
+        lost = [100 * share for share in published.values()]
+        ax.plot(list(published), lost, "s", color=SERIES[len(columns)])
+    ax.axvline(CHOSEN, color=MUTED, linestyle="--", linewidth=1, zorder=0)
+    ax.set(title="Information lost, %", xlabel="components", ylim=(0, None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from training.recordings.build import build
 from training.recordings.extract import Settings
 from training.recordings.given_split import split_of
 from training.recordings.load import load as load_collection
-from training.reporting.charts import MUTED, SERIES, panels
+from training.reporting.charts import MUTED, PAPER, SERIES
 from training.studies.estimators import COMPONENTS, Prepared, forest
 from training.studies.protocol import LEAKY, choose, honest, leaky, measure
-from training.studies.study import Sheet, Study
+from training.studies.study import KEYS, Sheet, Study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from training.recordings.settings import SoundsRecipe
     from training.recordings.split import Split
     from training.recordings.table import Table
+    from training.reporting.charts import Draw
     from training.studies.protocol import Options, Parts
 
 CHOSEN = 2.0
@@ -63,10 +65,10 @@ def run(recipe: SoundsRecipe, lengths: Sequence[float], options: Options, stage:
         "How long a window",
         f"{len(found)} lengths, tested on the same recordings, whose sources are not in training.",
         [_sheet(recipe, found)],
-        _draw(found),
-        f"Filled: sources the model never trained on. Open: the original work's protocol, {LEAKY}. "
-        f"The two have different test windows.",
+        _plots(found),
+        "The two have different test windows.",
         {f"{length:g}": one for length, one in found.items()},
+        KEYS,
     )
 
 
@@ -86,10 +88,9 @@ def _sheet(recipe: SoundsRecipe, found: dict[float, dict[str, Any]]) -> Sheet:
         )
         rows[-1].append(one[LEAKY]["accuracy_all_negative"])
     note = (
-        f"The forest of the original work on {COMPONENTS} components. A label is on when it sounds "
+        f"A forest on {COMPONENTS} components. A label is on when it sounds "
         f"in {recipe.windows.share:g} of the window; clips shorter than a window are padded with "
-        f"zeros. The original "
-        f"work chose {CHOSEN:g} s."
+        f"zeros. The dashed line is at {CHOSEN:g} s, which Timbre's recipes have."
     )
     head = [
         "window, s",
@@ -126,18 +127,14 @@ def _evaluate(table: Table, parts: Parts, options: Options) -> Metrics:
     return measure(predicted[1], labels[parts.test], thresholds=limits, names=table.names)
 
 
-def _draw(found: dict[float, dict[str, Any]]) -> Any:
+def _plots(found: dict[float, dict[str, Any]]) -> list[Draw]:
     lengths = list(found)
-    with panels(3, columns=3, height=3.0) as (figure, axes):
-        for ax, (title, key) in zip(axes, FIGURES.items(), strict=True):
-            values = {
-                name: [found[at][name][key] or 0.0 for at in lengths] for name in ("honest", LEAKY)
-            }
-            ax.plot(
-                lengths, values[LEAKY], "o-", color=SERIES[1], markerfacecolor="none", label=LEAKY
-            )
-            ax.plot(lengths, values["honest"], "o-", color=SERIES[0], label="other sources")
-            ax.axvline(CHOSEN, color=MUTED, linestyle="--", linewidth=1)
-            ax.set(title=title, xlabel="window, s")
-        axes[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
-        return figure
+
+    def draw(ax: Any, title: str, key: str) -> None:
+        for name, style in ((LEAKY, {"markerfacecolor": PAPER, "color": SERIES[1]}),
+                            ("honest", {"color": SERIES[0]})):  # fmt: skip
+            ax.plot(lengths, [found[at][name][key] or 0.0 for at in lengths], "o-", **style)
+        ax.axvline(CHOSEN, color=MUTED, linestyle="--", linewidth=1, zorder=0)
+        ax.set(title=title, xlabel="window, s", ylim=(-0.02, 1.03))
+
+    return [partial(draw, title=title, key=key) for title, key in FIGURES.items()]

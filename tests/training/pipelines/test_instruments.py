@@ -110,7 +110,7 @@ def test_the_report_shows_both_models_and_the_baselines(made):
         *made.names(),
         "all negative",
         "majority",
-        "left out",
+        "source",
         "whole solos",
         "| here |",
         "| there |",
@@ -217,7 +217,7 @@ def test_beside_the_artefacts_lie_reports_and_the_forest_for_scikit_learn(made):
     folder = made.path / "reports"
     assert {path.name for path in folder.iterdir()} == {f"{name}-1" for name in made.names()}
     page = (folder / "instruments-net-1" / "report.html").read_text()
-    assert "loss on what is left out" in page
+    assert "loss on windows not trained on" in page
     model, row = made.load("instruments-forest"), np.ones((1, 26), np.float32)
     said = joblib.load(folder / "instruments-forest-1" / "model.joblib").predict_proba(
         row.astype(np.float64)

@@ -16,6 +16,7 @@ from PIL import Image
 from models.store import Store
 from tests.training.pictures.helpers.shapes import collection, in_styles
 from training.cli import main
+from training.pictures.learn.network import keras_on_torch
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,7 +45,7 @@ def shop(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ten(shop, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ten")
-    assert train("guitar-or-bass", shop, folder, "epochs=2") == 0
+    assert train("guitar-or-bass", shop, folder, "epochs=2", "looks=[1, 2]") == 0
     return folder
 
 
@@ -77,6 +78,30 @@ def test_ten_networks_give_their_table_and_the_best_becomes_the_artefact(ten):
     assert next(iter(networks.values())) == best
     assert model.manifest.metrics["mean"]["top1"] == pytest.approx(best["test_accuracy"])
     assert model.manifest.metrics["mean"]["majority"] > 0.6
+
+
+def test_every_network_keeps_its_curves_its_looks_and_its_file(ten):
+    folder = ten / "out" / "reports" / "guitar-or-bass-1"
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert list(report["candidates"]) == list(report["networks"])
+    for epochs in report["candidates"].values():
+        assert [one["look_top1"] for one in epochs] == [
+            pytest.approx(one["valid_accuracy"]) for one in epochs
+        ]
+    assert (
+        sum(report["counts"]["train"] + report["counts"]["valid"] + report["counts"]["test"]) == 60
+    )
+    assert all(one["test_loss"] > 0 for one in report["networks"].values())
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for number, (name, row) in enumerate(report["networks"].items(), 1):
+        file = folder / f"network-{number}-{name}.keras"
+        assert keras_on_torch().models.load_model(file).count_params() == row["weights"]
+        assert f'href="{file.name}"' in page
+
+
+def test_a_look_after_the_last_epoch_is_refused(shop, tmp_path, capsys):
+    assert train("guitar-or-bass", shop, tmp_path, "epochs=2", "looks=[3]") == 1
+    assert "looks=[3] must lie within the 2 epochs" in capsys.readouterr().err
 
 
 def test_the_artefact_takes_pictures_and_gives_probabilities(ten):

@@ -46,11 +46,47 @@ def svg(request):
     return request.param()
 
 
-def test_a_chart_is_well_formed_and_as_wide_as_there_is_room(svg):
-    root = ET.fromstring(svg)
-    assert root.tag.endswith("svg")
-    assert "viewBox" in root.attrib
-    assert not {"width", "height"} & root.attrib.keys()
+def test_a_chart_is_well_formed_and_every_panel_as_wide_as_there_is_room(svg):
+    root = ET.fromstring(f"<div>{svg}</div>")
+    drawn = root.findall(".//{http://www.w3.org/2000/svg}svg")
+    assert drawn
+    for panel in drawn:
+        assert "viewBox" in panel.attrib
+        assert not {"width", "height"} & panel.attrib.keys()
+        width = float(panel.attrib["viewBox"].split()[2])
+        assert width <= 72 * charts.PANEL or panel in root.findall(".//div[@class='wide']/*")
+    narrow = root.findall(".//div[@class='narrow']/*")
+    assert len(narrow) == len(root.findall(".//div[@class='wide']/*"))
+
+
+def test_a_name_has_one_colour_in_all_panels_and_in_the_one_legend():
+    curve = ([1, 2, 3], [3, 2, 1])
+    names = [f"network {number}" for number in range(9)]
+    drawn = charts.lines(
+        [("loss", "epoch", dict.fromkeys(names, curve)), ("F1", "epoch", {names[4]: curve})]
+    )
+    assert drawn.count('<ul class="legend">') == 1
+    second = drawn[drawn.rindex("<svg") :]
+    assert set(re.findall(r"stroke: var\(--(c\d)\)", second)) == {"c4"}
+    assert '<i style="--key:var(--c4)"></i>network 4<' in drawn
+    assert 'class=dashed><i style="--key:var(--c0)"></i>network 7<' in drawn
+
+
+@pytest.mark.parametrize("length", [1, charts.TITLE, charts.TITLE + 1, 40, 300])
+def test_long_names_are_shortened_beside_an_axis(length):
+    name = "x" * length
+    drawn = charts.intervals({"F1": {name: 0.5}}, {"F1": (0.5, 0.4, 0.6)})
+    words = re.findall(r">([x…]+)</text>", drawn)
+    assert words == [name if length <= charts.TITLE else "x" * (charts.TITLE - 1) + "…"]
+
+
+def test_without_an_interval_there_is_no_band():
+    figures = {"F1": {"a": 0.5}}
+    with_band, without = (
+        charts.intervals(figures, {"F1": (0.5, low, high)}).count("opacity: 0.14")
+        for low, high in ((0.4, 0.6), (0.5, 0.5))
+    )
+    assert (with_band, without) == (1, 0)
 
 
 def test_a_chart_is_laid_out_as_matplotlib_lays_it_out():
@@ -69,6 +105,16 @@ def test_a_chart_is_laid_out_as_matplotlib_lays_it_out():
 
     places = r' (?:x|y|d|transform)="[^"]*"'
     assert re.findall(places, drawn(charts._svg)) == re.findall(places, drawn(theirs))
+
+
+def test_plots_together_have_a_legend_in_their_file():
+    def draw(ax):
+        ax.plot([0, 1], [0, 1], color=charts.SERIES[0])
+
+    keys = [charts.Key("one", 0), charts.Key("two", 1, "open"), charts.Key("three", 2, "dashed")]
+    text = charts.together([draw, draw], keys=keys)
+    ET.fromstring(text)
+    assert [f">{key.name}</text>" in text for key in keys] == [True] * 3
 
 
 def test_a_figure_can_be_drawn_for_a_page_and_for_a_file():

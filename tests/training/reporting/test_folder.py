@@ -122,6 +122,6 @@ def test_a_second_report_takes_the_place_of_the_first(written, artefact, windows
     again = folder.write(artefact, about="Again.", evaluated=[], history={}, windows=windows)
     page = (again / "report.html").read_text()
     assert "Again." in page
-    assert "No source was left out" in page
+    assert "No source was kept from the training" in page
     assert [path.name for path in again.parent.iterdir()] == [again.name]
     assert not (again / "model.joblib").exists()

@@ -45,6 +45,7 @@ def table_folder(tmp_path_factory):
         "window_s": 2.0,
         "rate": 22050,
         "fingerprint": "",
+        "collection": "musicnet",
     }
     path = tmp_path_factory.mktemp("tables") / "colours"
     tensors = {"features": (rows.shape, [rows]), "log_mel": (spectrograms.shape, [spectrograms])}

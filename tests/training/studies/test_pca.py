@@ -1,5 +1,7 @@
 """Information lost is 1 minus scikit-learn's explained variance; all components lose none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -7,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from training.studies import pca
 from training.studies.protocol import Options, honest
+from training.studies.study import html
 
 OPTIONS = Options(rows=1000, jobs=1)
 
@@ -41,6 +44,14 @@ def test_the_study_has_a_row_for_every_number_and_the_original_figures_beside(ta
     assert losses == sorted(losses)
     assert "leaky" in study.sheets[0].head[3]
     assert seen[-1] == (2, 2)
+
+
+def test_only_the_original_collection_has_the_original_figures_beside(table):
+    other = replace(table, about=table.about | {"collection": "folders"})
+    study = pca.run(other, OPTIONS, lambda done, total: None)
+    assert "original work" not in study.sheets[0].head
+    assert "original" not in html(study).lower()
+    assert study.data["work_a"] == {}
 
 
 def test_a_feature_that_never_changes_is_no_trouble(table):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from training.common.errors import MaterialError
 from training.pictures.dataset import near_duplicates
 from training.pictures.dataset.given_split import part_of_each
+from training.pictures.dataset.histogram import text
 from training.pictures.dataset.obtain import check as learnable
 
 if TYPE_CHECKING:
@@ -67,6 +69,24 @@ def make_folds(recipe: CommonRecipe, pack: Pack) -> list[Fold]:
         ),
         everything,
     ]
+
+
+def counts(pack: Pack, fold: Fold) -> dict[str, list[int]]:
+    """Return the pictures of each class by part: train, valid, then the test sets."""
+    rows = {"train": fold.train, "valid": fold.valid, **fold.tests}
+    return {
+        name: np.bincount(pack.labels[chosen], minlength=len(pack.classes)).tolist()
+        for name, chosen in rows.items()
+    }
+
+
+def print_counts(pack: Pack, fold: Fold) -> None:
+    """Print the pictures of each class by part, with a bar a class."""
+    found = counts(pack, fold)
+    table = text(
+        np.stack([np.array(one) for one in found.values()], axis=1), pack.classes, [*found]
+    )
+    print(table, file=sys.stderr)
 
 
 def split_csv(pack: Pack, folds: list[Fold]) -> str:

@@ -240,12 +240,26 @@ class TrainedRecipe(CommonRecipe):
     """Threads."""
     class_weights: bool = True
     """Whether classes have equal weight in the loss."""
+    looks: tuple[int, ...] = ()
+    """Epochs, of each network or stage, after which top-k and macro-F1 on the validation part are
+    measured and kept in the report, too."""
     augment: Augment = field(default_factory=Augment)
 
     def __post_init__(self) -> None:
         """Check the settings. Raises RecipeError."""
         super().__post_init__()
         check(self.jobs >= 1, f"jobs={self.jobs} must be at least 1")
+        check(
+            min(self.looks, default=1) >= 1,
+            f"looks={list(self.looks)} must be numbers of epochs, from 1 on",
+        )
+
+    def check_looks(self, epochs: int) -> None:
+        """Raise RecipeError if a look is after the last epoch. epochs: of the longest training."""
+        check(
+            max(self.looks, default=0) <= epochs,
+            f"looks={list(self.looks)} must lie within the {epochs} epochs of the training",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +302,7 @@ class PicturesRecipe(TrainedRecipe):
         )
         check(self.epochs >= 0, f"epochs={self.epochs} must not be negative")
         check(self.patience >= -1, f"patience={self.patience} must be -1 or more")
+        self.check_looks(max(network.epochs for network in self.chosen()))
         small = min(self.pictures.height, self.pictures.width)
         for network in self.networks:
             fits = small >> len(network.maps)

@@ -38,7 +38,8 @@ def training_key(
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     config = recipe.pictures.config().fingerprint()
-    decides = [*settings, recipe.seed, recipe.class_weights, config, LAYOUT]
+    looks = [recipe.looks, recipe.top] if recipe.looks else []
+    decides = [*settings, recipe.seed, recipe.class_weights, config, LAYOUT, *looks]
     digest.update(to_json(decides).encode())
     return digest.hexdigest()[:16]
 

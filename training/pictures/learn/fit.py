@@ -6,7 +6,7 @@ import json
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,16 @@ from training.pictures.learn.history import (
     is_lowest,
     one_cycle,
 )
-from training.pictures.learn.network import Fitted, build, keras_on_torch, temperature, tensor
+from training.pictures.learn.metrics import measure
+from training.pictures.learn.network import (
+    Fitted,
+    build,
+    keras_on_torch,
+    softmax,
+    temperature,
+    tensor,
+)
+from training.reporting.training_run import LOOK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +40,17 @@ if TYPE_CHECKING:
     from training.pictures.dataset.settings import Augment, Network
 
 Arrays = list[npt.NDArray[Any]]
+
+
+class Looks(NamedTuple):
+    """The epochs after which more is measured on the validation part."""
+
+    epochs: tuple[int, ...] = ()
+    top: tuple[int, ...] = (1,)
+    """The k of the top-k accuracies."""
+
+
+NO_LOOKS = Looks()
 
 
 @dataclass(frozen=True)
@@ -92,20 +112,22 @@ def fit(
     seed: int,
     checkpoint: Path,
     progress: Progress,
+    looks: Looks = NO_LOOKS,
 ) -> Fitted:
     """Return the network as it was after the epoch of the lowest validation loss.
 
     checkpoint: a file that holds the state after each epoch; training resumes from it. The same
-    seed gives the same network. progress: called with pictures done and in all. Raises Diverged
-    when the loss is no longer a number.
+    seed gives the same network. progress: called with pictures done and in all. looks: what is
+    measured besides. Raises Diverged when the loss is no longer a number.
     """
     run = _prepare(network, augment, material, seed=seed, progress=progress)
     state = _load_checkpoint(checkpoint, run.model, run.optimizer)
     while not _over(state.history, network):
         began = time.monotonic()
-        loss = _epoch(run, len(state.history))
+        epoch = len(state.history)
+        loss = _epoch(run, epoch)
         logits = Fitted(run.model).logits(material.images, material.valid)
-        metrics = epoch_metrics(loss, logits, material)
+        metrics = epoch_metrics(loss, logits, material) | look(epoch + 1, looks, logits, material)
         if is_lowest(metrics, state.history):
             state.best = _numbers(run.model.weights)
         try:
@@ -198,6 +220,21 @@ def epoch_metrics(
     valid_loss = functional.cross_entropy(found, truth, torch.from_numpy(material.weights))
     right = (found.argmax(1) == truth).float().mean()
     return {"loss": loss, "valid_loss": float(valid_loss), "valid_accuracy": float(right)}
+
+
+def look(
+    epoch: int, looks: Looks, logits: npt.NDArray[np.float32], material: TrainingData
+) -> EpochMetrics:
+    """Return look_top1, look_topK and look_macro_f1 after an epoch to look at, else nothing."""
+    if epoch not in looks.epochs:
+        return {}
+    truth = material.labels[material.valid]
+    found = measure(softmax(logits), truth, top=sorted({1, *looks.top}))
+    return {
+        f"{LOOK}{key}": value
+        for key, value in found.items()
+        if key.startswith("top") or key == "macro_f1"
+    }
 
 
 def _save_checkpoint(checkpoint: Path, model: Any, optimizer: Any, state: _State) -> None:

@@ -12,7 +12,7 @@ from common.page import Html, page, paragraph
 from common.strict_json import to_json
 from training.common.recipe import RecipeError
 from training.pictures.learn.history import EpochMetrics
-from training.reporting.pictures import learning
+from training.reporting.training_run import learning
 
 if TYPE_CHECKING:
     from pathlib import Path

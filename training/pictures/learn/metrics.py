@@ -1,4 +1,4 @@
-"""Metrics of a multi-class model: top-k, F1, majority, calibration, worst mistakes."""
+"""Metrics of a multi-class model: top-k, F1, loss, majority, calibration, worst mistakes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Labels = npt.NDArray[np.integer[Any]]
 EXAMPLES = 12
+LOWEST = 1e-7
+"""Score of the right class below which the loss does not grow, or one picture could decide it."""
 
 
 class Evaluation(NamedTuple):
@@ -33,7 +35,7 @@ class Evaluation(NamedTuple):
 
 
 def measure(scores: Scores, labels: Labels, *, top: Sequence[int] = (1, 3, 5)) -> Metrics:
-    """Return top-k, macro-F1, the share of the majority and the calibration error.
+    """Return top-k, macro-F1, loss, the share of the majority and the calibration error.
 
     scores: (n, classes). Macro-F1 is over the classes that occur. Without pictures the metrics are
     None.
@@ -42,7 +44,7 @@ def measure(scores: Scores, labels: Labels, *, top: Sequence[int] = (1, 3, 5)) -
     if not count:
         return {
             "pictures": 0,
-            **dict.fromkeys(("top1", "macro_f1", "majority", "calibration_error")),
+            **dict.fromkeys(("top1", "macro_f1", "loss", "majority", "calibration_error")),
         }
     ranks = rank(scores, labels)
     predicted, f1 = scores.argmax(axis=1), f1_by_class(scores, labels)
@@ -51,6 +53,7 @@ def measure(scores: Scores, labels: Labels, *, top: Sequence[int] = (1, 3, 5)) -
         "pictures": count,
         **{f"top{k}": float((ranks < k).mean()) for k in top if k == 1 or k < classes},
         "macro_f1": float(np.mean([value for value in f1 if value is not None])),
+        "loss": float(cross_entropy(scores, labels).mean()),
         "majority": float(np.bincount(labels).max() / count),
         "calibration_error": reliability(best, predicted == labels)["expected_calibration_error"],
     }
@@ -61,6 +64,12 @@ def rank(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
     right = scores[np.arange(len(labels)), labels][:, None]
     before = np.arange(scores.shape[1]) < np.asarray(labels)[:, None]
     return np.asarray(((scores > right) | ((scores == right) & before)).sum(axis=1), np.int64)
+
+
+def cross_entropy(scores: Scores, labels: Labels) -> npt.NDArray[np.float64]:
+    """Return minus the logarithm of the right class's score of each picture, (n,)."""
+    right = scores[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.log(np.maximum(right, LOWEST))
 
 
 def f1_by_class(scores: Scores, labels: Labels) -> list[float | None]:
@@ -78,14 +87,18 @@ def f1_by_class(scores: Scores, labels: Labels) -> list[float | None]:
 def by_class(
     scores: Scores, labels: Labels, names: Sequence[str], *, top: int
 ) -> list[dict[str, Any]]:
-    """Return support, top-1, top-k and F1 of at most 40 classes, the hardest first."""
+    """Return support, top-1, top-k, F1 and loss of every class, the hardest first."""
     ranks, f1 = rank(scores, labels), f1_by_class(scores, labels)
+    losses = cross_entropy(scores, labels)
     found: list[dict[str, Any]] = []
     for label in np.unique(labels).tolist():
         here = ranks[labels == label]
         shares = {"top1": float((here < 1).mean()), "topk": float((here < top).mean())}
-        found.append({"label": names[label], "support": len(here), **shares, "f1": f1[label]})
-    return sorted(found, key=lambda one: (one["f1"], one["label"]))[:LARGEST_MATRIX]
+        loss = float(losses[labels == label].mean())
+        found.append(
+            {"label": names[label], "support": len(here), **shares, "f1": f1[label], "loss": loss}
+        )
+    return sorted(found, key=lambda one: (one["f1"], one["label"]))
 
 
 def confused(
@@ -102,13 +115,21 @@ def confused(
 
 
 def matrix(scores: Scores, labels: Labels) -> list[list[int]] | None:
-    """Return the confusion matrix, or None for more than 40 classes."""
+    """Return the confusion matrix, or None for more than 40 classes, whose `pairs` are shorter."""
     classes = scores.shape[1]
     if classes > LARGEST_MATRIX:
         return None
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (labels, scores.argmax(axis=1)), 1)
     table: list[list[int]] = counts.tolist()
+    return table
+
+
+def pairs(scores: Scores, labels: Labels) -> list[list[int]]:
+    """Return [number of the true class, of the predicted one, count] where the count is not 0."""
+    both = np.stack((np.asarray(labels, np.int64), scores.argmax(axis=1)), axis=1)
+    found, counts = np.unique(both, axis=0, return_counts=True)
+    table: list[list[int]] = np.column_stack((found, counts)).tolist()
     return table
 
 
@@ -124,7 +145,7 @@ def mistakes(
 
 
 def _wrong(one: Evaluation, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    predicted = one.scores.argmax(axis=1)
+    predicted, ranks = one.scores.argmax(axis=1), rank(one.scores, one.labels)
     for at in np.flatnonzero(predicted != one.labels).tolist():
         yield {
             "source": one.name,
@@ -133,6 +154,7 @@ def _wrong(one: Evaluation, names: Sequence[str]) -> Iterator[dict[str, Any]]:
             "said": names[predicted[at]],
             "score": float(one.scores[at, predicted[at]]),
             "right": float(one.scores[at, one.labels[at]]),
+            "rank": int(ranks[at]) + 1,
         }
 
 

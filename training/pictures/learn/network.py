@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +105,14 @@ def _convolution(keras: Any, maps: int, network: Network) -> Any:
         kernel_initializer="he_normal",
         data_format="channels_first",
     )
+
+
+def keras_file(model: Any) -> bytes:
+    """Return a model as the bytes of a .keras file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return path.read_bytes()
 
 
 def tensor(images: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> Any:

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from models.artefact import write as write_artefact
 from models.manifest import Label, Source
 from training.common.provenance import origin
-from training.evaluation.metrics import LARGEST_MATRIX
 from training.pictures.learn import metrics
 from training.pictures.learn.history import best_epoch
 from training.reporting import pictures as report
@@ -51,13 +50,17 @@ class Result:
     libraries: Sequence[str]
     history: dict[str, list[EpochMetrics]] = field(default_factory=dict)
     """Epochs by training."""
-    matrices: dict[str, list[list[int]] | None] = field(default_factory=dict)
-    """Confusion matrix by stage."""
+    matrices: dict[str, list[list[int]]] = field(default_factory=dict)
+    """Confusion by stage, as `metrics.pairs` gives it."""
+    counts: dict[str, list[int]] = field(default_factory=dict)
+    """Pictures of each class by part of the split that was trained on."""
+    others: dict[str, list[EpochMetrics]] = field(default_factory=dict)
+    """Epochs of every candidate, the best first."""
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     """More tables of the report: heading to note, head and rows; bars names the columns of name,
     value and group."""
-    beside: dict[str, str] = field(default_factory=dict)
-    """More pages in the folder of the report: file name to HTML."""
+    beside: dict[str, str | bytes] = field(default_factory=dict)
+    """More files in the folder of the report: name to text or bytes."""
     heatmap: Callable[[int], str] | None = None
     """From a row of the pack to its Grad-CAM heatmap as a data URI."""
 
@@ -74,10 +77,11 @@ def candidate_row(
     found = [metrics.measure(test.scores, test.labels, top=top) for test in tests]
     means = {
         key: float(np.mean([figures[key] for figures in found]))
-        for key in ("top1", "macro_f1", "majority")
+        for key in ("top1", "loss", "macro_f1", "majority")
     }
     blank = dict.fromkeys(("minimum_loss", "best_epoch", "valid_macro_f1"))
-    return {**blank, "test_accuracy": means.pop("top1"), **means, **known}
+    test = {"test_accuracy": means.pop("top1"), "test_loss": means.pop("loss")}
+    return {**blank, **test, **means, **known}
 
 
 def trained_row(
@@ -135,11 +139,13 @@ def facts(result: Result) -> dict[str, Any]:
     return {
         "name": result.recipe.name,
         "about": result.about,
-        "classes": pack.classes if len(pack.classes) <= LARGEST_MATRIX else [],
+        "classes": pack.classes,
         "top": top,
         **manifest_metrics(result),
         "labels": metrics.by_class(scores, labels, pack.classes, top=top),
+        "counts": result.counts,
         "confusion": metrics.matrix(scores, labels),
+        "confusion_pairs": metrics.pairs(scores, labels),
         "confused": metrics.confused(scores, labels, pack.classes),
         "reliability": metrics.calibration(first),
         "mistakes": [
@@ -147,6 +153,7 @@ def facts(result: Result) -> dict[str, Any]:
             for mistake in metrics.mistakes(first, pack.classes)
         ],
         "history": result.history,
+        "candidates": result.others,
         "matrices": result.matrices,
         "tables": result.tables,
         "provenance": [dict(entry) for entry in provenance(result.recipe)],

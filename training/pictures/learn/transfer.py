@@ -13,7 +13,7 @@ import numpy.typing as npt
 from common.atomic import atomic_file
 from training.pictures.learn import backbones
 from training.pictures.learn.augment import augment_batch
-from training.pictures.learn.fit import epoch_metrics
+from training.pictures.learn.fit import NO_LOOKS, Looks, epoch_metrics, look
 from training.pictures.learn.history import (
     Diverged,
     EpochMetrics,
@@ -127,12 +127,13 @@ def train(
     seed: int,
     checkpoint: Path,
     report: Callable[[list[EpochMetrics]], None],
+    looks: Looks = NO_LOOKS,
 ) -> list[EpochMetrics]:
     """Train one stage and return its history; the network keeps its best weights.
 
     The best are those of the lowest validation loss. checkpoint: a file that holds the state after
-    each epoch; the stage resumes from it. report: called with the history after each epoch. Raises
-    Diverged when the loss is no longer a number.
+    each epoch; the stage resumes from it. report: called with the history after each epoch. looks:
+    what is measured besides. Raises Diverged when the loss is no longer a number.
     """
     optimizer = _optimizer(learner, stage)
     history, best = _load_checkpoint(checkpoint, learner, optimizer)
@@ -140,7 +141,8 @@ def train(
         epoch, began = len(history), time.monotonic()
         _unfreeze(learner, stage, frozen=epoch < stage.frozen)
         loss = _epoch(learner, optimizer, stage, augment, material, seed=seed, history=history)
-        metrics = epoch_metrics(loss, learner.logits(material, material.valid), material)
+        logits = learner.logits(material, material.valid)
+        metrics = epoch_metrics(loss, logits, material) | look(epoch + 1, looks, logits, material)
         if is_lowest(metrics, history):
             best = [np.array(value) for value in learner.model.get_weights()]
         try:

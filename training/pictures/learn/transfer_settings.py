@@ -151,6 +151,7 @@ class TransferRecipe(TrainedRecipe):
             not self.split.by_source,
             "split.by_source is for small networks; here sources stay on one side",
         )
+        self.check_looks(max(self.head.epochs, self.fine.epochs))
         fits = not self.save_weights or self.save_weights.endswith(".weights.h5")
         check(fits, f"save_weights={self.save_weights!r} must end with .weights.h5")
         check(

@@ -7,7 +7,7 @@ import pytest
 
 from training.common.recipe import RecipeError
 from training.pictures.dataset.settings import Augment, Network
-from training.pictures.learn.fit import TrainingData, class_weights, fit
+from training.pictures.learn.fit import Looks, TrainingData, class_weights, fit
 from training.pictures.learn.history import best_epoch
 
 NET = Network(
@@ -57,6 +57,22 @@ def test_it_learns_and_gives_the_network_of_its_best_epoch(material, tmp_path):
     said = fitted.scores(material.images, material.valid).argmax(axis=1)
     assert (said == material.labels[material.valid]).mean() == pytest.approx(best["valid_accuracy"])
     assert best["valid_accuracy"] > 0.8
+
+
+def test_more_is_measured_after_the_epochs_to_look_at_and_the_training_stays_the_same(
+    material, tmp_path
+):
+    plain = trained(material, tmp_path / "plain.npz")
+    looked = fit(NET, HOW, material, seed=5, checkpoint=tmp_path / "looked.npz",
+                 progress=lambda done, total: None, looks=Looks((2, 4), (1, 2)))  # fmt: skip
+    more = {"look_top1", "look_top2", "look_macro_f1"}
+    assert [more <= one.keys() for one in looked.history] == [False, True, False, True]
+    assert [one["valid_loss"] for one in looked.history] == [
+        one["valid_loss"] for one in plain.history
+    ]
+    last = looked.history[-1]
+    assert last["look_top1"] == pytest.approx(last["valid_accuracy"])
+    assert last["look_top1"] <= last["look_top2"] <= 1
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])

@@ -29,7 +29,7 @@ def test_lines_and_page_hold_every_epoch_of_every_stage(tmp_path, capsys):
         ("fine", 1, 0.5),
     ]
     page = (tmp_path / "curves/curves.html").read_text(encoding="utf-8")
-    assert "<svg" in page
+    assert ">2.000</td>" in page, "two epochs are a table"
     assert "http-equiv" in page
     assert sorted(path.name for path in (tmp_path / "curves").iterdir()) == [
         "curves.html",
@@ -43,15 +43,16 @@ def test_lines_and_page_hold_every_epoch_of_every_stage(tmp_path, capsys):
 def test_a_stage_that_was_trained_before_stays_in_the_curves(tmp_path):
     curves = Curves(tmp_path, name="birds")
     curves.restore("head", looks(2.0, 1.0))
-    curves.update("fine", looks(0.5))
+    curves.update("fine", looks(0.5, 0.4, 0.3))
     rows = [
         json.loads(line)
         for line in (tmp_path / "curves.jsonl").read_text(encoding="utf-8").splitlines()
     ]
-    assert [row["stage"] for row in rows] == ["head", "head", "fine"]
+    assert [row["stage"] for row in rows] == ["head", "head", "fine", "fine", "fine"]
     page = (tmp_path / "curves.html").read_text(encoding="utf-8")
-    assert ">head</text>" in page
-    assert ">fine</text>" in page
+    assert "<svg" in page
+    assert "</i>head</li>" in page
+    assert "</i>fine</li>" in page
 
 
 def test_the_page_reloads_itself_until_the_training_has_ended(tmp_path):

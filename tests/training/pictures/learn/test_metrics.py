@@ -68,4 +68,32 @@ def test_ten_thousand_classes_are_judged_without_a_matrix():
     names = [f"class {number}" for number in range(10_000)]
     assert metrics.measure(scores, labels)["top1"] == 0.5
     assert metrics.matrix(scores, labels) is None
-    assert len(metrics.by_class(scores, labels, names, top=5)) == LARGEST_MATRIX
+    assert len(metrics.by_class(scores, labels, names, top=5)) == len(np.unique(labels))
+    pairs = metrics.pairs(scores, labels)
+    assert len(pairs) <= 200
+    assert sum(count for _, _, count in pairs) == 200
+
+
+def test_pairs_are_the_cells_of_the_matrix_that_hold_something():
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, LARGEST_MATRIX, 300), rng.random((300, LARGEST_MATRIX))
+    matrix = np.zeros((LARGEST_MATRIX, LARGEST_MATRIX), int)
+    for true, predicted, count in metrics.pairs(scores, labels):
+        assert count > 0
+        matrix[true, predicted] = count
+    assert matrix.tolist() == metrics.matrix(scores, labels)
+
+
+def test_the_loss_is_the_mean_cross_entropy_and_each_class_has_its_own():
+    scores = np.array([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]], np.float32)
+    labels = np.array([0, 0, 1])
+    first, second, third = np.log(2), np.log(4), -np.log(metrics.LOWEST)
+    assert metrics.measure(scores, labels)["loss"] == pytest.approx((first + second + third) / 3)
+    losses = {one["label"]: one["loss"] for one in metrics.by_class(scores, labels, "ab", top=1)}
+    assert losses == {"a": pytest.approx((first + second) / 2), "b": pytest.approx(third)}
+
+
+def test_a_mistake_has_the_rank_of_the_right_class():
+    scores = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]], np.float32)
+    one = metrics.Evaluation("all", "test", scores, np.array([1, 2]), np.array([0, 1]))
+    assert [item["rank"] for item in metrics.mistakes([one], "abc")] == [2, 3]
