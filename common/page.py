@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 STYLE = Path(__file__).with_name("page.css")
 MATRIX_SHADE = 78
 """Percent of the accent colour behind a cell that holds everything."""
-FULL = 0.5
+FULL = 0.75
 """Share from which on a cell's text has the colour that is read on the accent colour."""
+LONG = 60
+"""Characters of a name from which on it may be cut."""
 BRIEF = 24
 """Characters of a text up to which its cell is not broken into lines."""
 
@@ -65,6 +67,14 @@ def escape(value: Any) -> Html:
     return Html(html.escape(f"{value:.3f}" if isinstance(value, float) else str(value)))
 
 
+def name_of(value: Any) -> Html:
+    """Return the first cell of a row; what is long is cut to three lines, with all as its title."""
+    text = escape(value)
+    if isinstance(value, Html) or len(text) <= LONG:
+        return text
+    return Html(f'<span class="long" title="{text}">{text}</span>')
+
+
 def paragraph(text: str, *, note: bool = False) -> Html:
     """Return a paragraph; a note is set smaller."""
     return Html(f"<p{' class=note' if note else ''}>{escape(text)}</p>")
@@ -86,7 +96,7 @@ def table(
     body = ""
     for row in rows:
         stressed = " class=strong" if strong and row[0] == strong else ""
-        cells = [escape(cell) for cell in row]
+        cells = [name_of(row[0]), *(escape(cell) for cell in row[1:])]
         of = [
             f'"{kind} brief"' if kind and len(cell) <= BRIEF else kind
             for kind, cell in zip(kinds, cells, strict=True)
@@ -124,7 +134,7 @@ def matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
         f'<th title="{escape(label)}"><span>{escape(label)}</span></th>' for label in labels
     )
     body = "".join(
-        f"<tr><td>{escape(label)}</td>{_shaded(row)}</tr>"
+        f"<tr><td>{name_of(label)}</td>{_shaded(row)}</tr>"
         for label, row in zip(labels, counts, strict=True)
         if sum(row)
     )

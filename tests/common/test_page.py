@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 from common.page import (
+    LONG,
+    STYLE,
     Html,
     bar,
     cards,
@@ -97,3 +99,25 @@ def test_a_matrix_shows_percentages_of_its_rows_and_leaves_out_empty_ones(whole)
         ("4", "100"),
     ]
     assert "<td>none</td>" not in whole
+
+
+@pytest.mark.parametrize("length", [1, LONG, LONG + 1, 300])
+def test_a_long_name_in_a_first_cell_is_cut_to_lines_and_has_all_as_its_title(length):
+    name = "x" * length
+    seen = [attributes for tag, attributes in parsed(table(["label"], [[name]])) if tag == "span"]
+    assert seen == ([{"class": "long", "title": name}] if length > LONG else [])
+
+
+def test_every_table_is_in_a_container_that_scrolls_and_that_the_keyboard_reaches(whole):
+    tables = [match.start() for match in re.finditer("<table", whole)]
+    assert len(tables) == 2
+    for at in tables:
+        assert whole[:at].endswith(
+            '<div class="scroll" tabindex="0" role="region" aria-label="table">'
+        )
+
+
+def test_drawings_are_never_wider_than_their_page():
+    rules = re.findall(r"([^{}]*svg)\s*\{([^}]*)\}", STYLE.read_text(encoding="utf-8"))
+    charts = [body for selector, body in rules if selector.strip() == ".chart svg"]
+    assert [("max-width: 100%" in body, "min-width" in body) for body in charts] == [(True, False)]

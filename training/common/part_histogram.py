@@ -50,18 +50,18 @@ def draw(
         axes.set_xlabel(what)
     total = amounts.sum(axis=0)
     names = [
-        f"{part}: {_number(float(one))} ({one / total.sum():.0%})"
+        f"{part}: {_number(one)} ({one / total.sum():.0%})"
         for part, one in zip(parts, total, strict=True)
     ]
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour_of(part)) for part in parts]
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    axes.set_title(title, loc="left", fontsize=11)
     figure.legend(handles, names, loc="outside upper left", ncols=len(parts), frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
-def _number(amount: float) -> str:
-    return f"{amount:,.0f}" if amount == round(amount) or amount >= 100 else f"{amount:,.2f}"
+def _number(amount: np.number[Any]) -> str:
+    return f"{amount:,}" if isinstance(amount, np.integer) else f"{amount:,.2f}"
 
 
 def _bars(axes: Any, amounts: Amounts, classes: Sequence[str], colours: Sequence[str]) -> None:
@@ -69,7 +69,7 @@ def _bars(axes: Any, amounts: Amounts, classes: Sequence[str], colours: Sequence
     for column, colour in enumerate(colours):
         axes.barh(rows, amounts[:, column], left=left, height=0.72, color=colour)
         left += amounts[:, column]
-    for row, total in enumerate(left.tolist()):
+    for row, total in enumerate(amounts.sum(axis=1)):
         axes.text(total, row, f" {_number(total)}", va="center", fontsize=8, color="#5c6573")
     short = [name if len(name) <= LONGEST else name[: LONGEST - 1] + "\u2026" for name in classes]
     axes.set_yticks(rows, short)

@@ -34,8 +34,8 @@ CELL, DRAWN = (2.75, 2.15), (2.5, 1.6)
 """Inches of a spectrogram with what is around it, and without."""
 SIDES = (0.7, 0.75)
 """Inches left of the first column and right of the last."""
-HEADING, BELOW = 0.45, 0.2
-"""Inches above the first row, and below the axes of a row."""
+HEADING, BELOW, FOOT = 0.4, 0.2, 0.25
+"""Inches above the first row, below the axes of a row, and below the last row."""
 
 
 def main(argv: list[str]) -> int:
@@ -113,7 +113,7 @@ def sheet(versions: dict[str, Samples], path: Path, *, title: str) -> None:
 
     columns = min(COLUMNS, len(versions))
     rows = -(-len(versions) // columns)
-    width, height = columns * CELL[0] + sum(SIDES), rows * CELL[1] + HEADING
+    width, height = columns * CELL[0] + sum(SIDES), rows * CELL[1] + HEADING + FOOT
     figure = plt.figure(figsize=(width, height))
     figure.suptitle(title, x=0.1 / width, y=1 - 0.12 / height, va="top", ha="left", fontsize=11)
     pictures = {name: log_mel(samples) for name, samples in versions.items()}
@@ -152,6 +152,7 @@ def _picture(axis: Any, name: str, picture: Any, *, seconds: float, top: float) 
         fontsize=9,
         weight="bold" if name == "original" else None,
     )
+    axis.set_xticks([0, seconds / 2, seconds], ["0", f"{seconds / 2:g}", f"{seconds:g}"])
     axis.set_yticks([height_of(hertz) for hertz in TICKS], list(TICKS.values()))
     axis.tick_params(labelsize=7)
     return image

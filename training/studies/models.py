@@ -10,7 +10,7 @@ import numpy as np
 
 from training.recordings.collection import CollectionError
 from training.recordings.split import PARTS
-from training.reporting.charts import MUTED, PAPER, SERIES, Key
+from training.reporting.charts import MUTED, PAPER, SERIES, Key, short
 from training.studies import estimators
 from training.studies.probe import probe
 from training.studies.protocol import LEAKY, choose, honest, leaky, measure
@@ -38,6 +38,8 @@ ORIGINAL_RESULTS = {
 }
 """Accuracy on train, valid, test and seconds for the whole test set, as the original work published
 them."""
+NAME = 24
+"""Characters of a model's name beside the plots."""
 EPOCHS = {"dense": 30, "log_mel": 8}
 LIBRARIES = (
     "sklearn.ensemble",
@@ -255,7 +257,7 @@ def _plots(results: dict[str, Any]) -> list[Draw]:
     figures = {
         "macro-F1": "macro_f1",
         "mAP": "mean_average_precision",
-        "element-wise accuracy": "accuracy",
+        "accuracy": "accuracy",
     }
     order = sorted(results, key=lambda name: results[name]["honest"]["test"]["macro_f1"] or 0)
 
@@ -272,6 +274,6 @@ def _plots(results: dict[str, Any]) -> list[Draw]:
             ax.axvline(nothing, color=SERIES[6], linestyle="--", linewidth=1, zorder=0)
         ax.set(title=title, xlim=(-0.02, 1.03), ylim=(-0.6, len(order) - 0.4))
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-        ax.set_yticks(range(len(order)), order)
+        ax.set_yticks(range(len(order)), [short(name, NAME) for name in order])
 
     return [partial(draw, title=title, key=key) for title, key in figures.items()]

@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from training.studies.protocol import Options, Parts
 
 CHOSEN = 2.0
+MOST_TICKS = 12
 NAMES = ("accuracy", "micro-F1", "macro-F1", "mAP")
 FIGURES = {
     "macro-F1": "macro_f1",
     "mAP": "mean_average_precision",
-    "element-wise accuracy": "accuracy",
+    "accuracy": "accuracy",
 }
 
 
@@ -136,5 +137,7 @@ def _plots(found: dict[float, dict[str, Any]]) -> list[Draw]:
             ax.plot(lengths, [found[at][name][key] or 0.0 for at in lengths], "o-", **style)
         ax.axvline(CHOSEN, color=MUTED, linestyle="--", linewidth=1, zorder=0)
         ax.set(title=title, xlabel="window, s", ylim=(-0.02, 1.03))
+        if len(lengths) <= MOST_TICKS:
+            ax.set_xticks(lengths, [f"{length:g}" for length in lengths])
 
     return [partial(draw, title=title, key=key) for title, key in FIGURES.items()]
