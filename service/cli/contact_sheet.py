@@ -140,6 +140,7 @@ def _card(entry: Entry, number: int, small: bytes) -> str:
         f'<img alt="" decoding="async" src="data:image/jpeg;base64,{encoded}"></div>'
         f'<figcaption><b>{escape(entry.label)}</b><i>{sure} %</i><hr style="--share:{sure}%">'
         f"<small>{escape(others) or '&nbsp;'}</small>"
-        f'<small class="path">{escape(Path(entry.path.parent.name) / entry.path.name)}</small>'
+        f'<small class="path">{escape(entry.path.name)}</small>'
+        f'<small class="folder">in {escape(entry.path.parent.name or entry.path.parent)}</small>'
         "</figcaption></figure>\n"
     )

@@ -288,6 +288,7 @@ def test_a_sheet_of_very_many_shows_the_surest_and_the_least_sure(
     names = re.findall(r'<small class="path">(.*?)</small>', page)
     assert len(names) == most // 2 * 2
     assert names[-1] == "grey.bmp"
+    assert re.findall(r'<small class="folder">(.*?)</small>', page)[-1] == "in album"
     assert ("the 1 surest and the 1 least sure are shown" in page) == (most == 3)
 
 
