@@ -109,7 +109,8 @@ def _labels(
     names, findings = sorted(set(labels)), []
     for suspect in suspects.found:
         suggested = names[suspect.suggested]
-        why = f"looks like {suggested}, not {labels[suspect.row]} ({suspect.given:.1%})"
+        label = labels[suspect.row]
+        why = f"looks like {suggested}, not {label} (its own label scores {suspect.given:.1%})"
         findings.append(Finding("label", (int(rows[suspect.row]),), why, suggested))
     return findings, suspects.accuracy
 
