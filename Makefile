@@ -24,8 +24,8 @@ test: style .venv/kernels .venv/librosa  ## set up what is missing, then lint, t
 check: style .venv/kernels .venv/librosa  ## lint, type-check and run the tests of what changed since main
 	tests=$$($(BIN)/python tools/changed-tests) && tools/with-types $(PYTEST) -q $$tests
 
-test-slow: .venv/dev .venv/kernels  ## the tests that take minutes, or sound fonts and a browser
-	tools/system-packages training browser
+test-slow: .venv/dev .venv/kernels  ## the tests that take minutes, or sound fonts
+	tools/system-packages training
 	$(BIN)/python -m pytest -m slow
 
 test-loaded: .venv/dev .venv/kernels .venv/librosa  ## the tests ten times (ROUNDS=10) beside two busy processes
@@ -77,6 +77,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 .venv/dev: pyproject.toml constraints.txt tools/python-environment tools/system-packages
 	tools/python-environment "mic,train,cluster,dev"
 	tools/system-packages microphone tests
+	tools/system-packages browser
 	touch $@ .venv/serve
 
 gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime

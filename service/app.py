@@ -13,6 +13,7 @@ from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.cors import cors
 from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
 from service.api.middleware import check_expectations, identify, name_response, problems
+from service.api.page import page, page_file
 from service.api.stream import stream
 from service.api.url_fetch import URL_FETCHER, UrlFetcher
 from service.auth.key_cache import KeyCache
@@ -45,6 +46,9 @@ def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> w
     app[BODY_BUDGET] = Budget(settings.max_buffered, "bytes of bodies and messages are in memory")
     app.add_routes(
         [
+            web.get("/", page),
+            web.get("/app/{view}", page),
+            web.get("/app/{version}/{file}", page_file),
             web.get("/livez", routes.livez),
             web.get("/readyz", routes.readyz),
             web.get("/v1/models", routes.models),

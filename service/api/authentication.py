@@ -22,7 +22,10 @@ KEY_SUBPROTOCOL = "timbre.key."
 """Prefix of a key among the subprotocols: a page cannot set headers on a WebSocket."""
 PROBES = ("/livez", "/readyz")
 """Paths that need no key, for they reveal nothing; requested every few seconds, so not logged."""
+PAGE_ROUTES = ("/", "/app/{view}", "/app/{version}/{file}")
+"""The page needs no key: it is the same for all, and asks for a key when the API requires one."""
 ROUTE_SCOPES: dict[str, Scope | None] = {
+    **dict.fromkeys(PAGE_ROUTES),
     "/v1/models": None,
     "/v1/models/{name}": None,
     "/v1/models/{name}/classify": "classify",
@@ -96,7 +99,7 @@ class Authenticator:
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Middleware. Raises Unauthorised, NotAllowed, TooMany; InputError for a key in the URL."""
-        if request.path not in PROBES:
+        if not (request.path in PROBES or _route(request) in PAGE_ROUTES):
             key = await _authenticate(request, self._keys)
             limits = self._limits.setdefault(key.id, KeyLimits(key, self._shared_limits))
             request[KEY_LIMITS] = limits
@@ -208,6 +211,11 @@ def _check_scope(request: web.Request, key: Key) -> None:
 
 
 def _needed_scope(request: web.Request) -> Scope | None:
+    route = _route(request)
+    # Without a route the path does not exist: the router answers 404.
+    return None if route is None else ROUTE_SCOPES.get(route, "admin")
+
+
+def _route(request: web.Request) -> str | None:
     resource = request.match_info.route.resource
-    # Without a resource the path does not exist: the router answers 404.
-    return ROUTE_SCOPES.get(resource.canonical, "admin") if resource else None
+    return resource.canonical if resource else None

@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
-from tests.training.pictures.helpers.browser import opened
+from tests.helpers.browser import opened
 from training.pictures.clean.findings import scan
 from training.pictures.clean.moves import MoveJournal
 from training.pictures.clean.review_server import ReviewSession, build

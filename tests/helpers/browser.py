@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -17,20 +17,35 @@ FLAGS = (
 )  # fmt: skip
 
 
+NOT_LOADED = ("execution context", "navigated", "context was destroyed")
+
+
+class PageChanging(Exception):
+    """The page is being loaded; ask again."""
+
+
 class Tab:
-    """One page."""
+    """One page; `events` are what it reported until the last answer."""
 
     def __init__(self, socket):
-        self.socket, self.number = socket, 0
+        self.socket, self.number, self.events = socket, 0, []
 
     async def send(self, method, **parameters):
         self.number += 1
         await self.socket.send_json({"id": self.number, "method": method, "params": parameters})
         while True:
             answer = await self.socket.receive_json(timeout=60)
-            if answer.get("id") == self.number:
-                assert "error" not in answer, answer
-                return answer["result"]
+            if answer.get("id") != self.number:
+                self.events.append(answer)
+                continue
+            if any(words in str(answer.get("error", "")) for words in NOT_LOADED):
+                raise PageChanging(answer["error"])
+            assert "error" not in answer, answer
+            return answer["result"]
+
+    def reported(self, method):
+        """Return what the page reported by this name."""
+        return [event["params"] for event in self.events if event.get("method") == method]
 
     async def run(self, script):
         """Return what an expression is worth."""
@@ -43,10 +58,12 @@ class Tab:
     async def until(self, script, *, seconds=60):
         """Wait until an expression holds."""
         deadline = asyncio.get_running_loop().time() + seconds
-        while not (value := await self.run(script)):
+        while True:
+            with suppress(PageChanging):
+                if value := await self.run(script):
+                    return value
             assert asyncio.get_running_loop().time() < deadline, script
             await asyncio.sleep(0.03)
-        return value
 
     async def press(self, key):
         """Press and release a key."""
