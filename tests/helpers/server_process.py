@@ -1,6 +1,7 @@
 """`timbre serve` as a process of its own, on a free port."""
 
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -33,3 +34,26 @@ def server_process(*options):
         reader.join(5)
         process.stderr.close()
     assert code == 0
+
+
+def free_port():
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def killable_server(artefacts, port):
+    """A server of these models on a port, ready, to be killed; killed in the end."""
+    command = [BIN / "timbre", "serve", "--port", str(port), "--artefacts", str(artefacts)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    for line in process.stderr:
+        if "ready" in line:
+            break
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()

@@ -92,8 +92,8 @@ export class Api {
 
 /** Sound by sample index, the newest `capacity` samples; what was never captured is a gap. */
 export class Ring {
-  constructor(capacity) {
-    this.start = this.end = 0;
+  constructor(capacity, start = 0) {
+    this.start = this.end = start;
     this.gaps = [];
     this.data = new Float32Array(capacity);
   }
@@ -214,6 +214,7 @@ export class AnsweredWindows {
 export class Stream extends EventTarget {
   #socket = null;
   #ring;
+  #first;
   #answered = null;
   #position = 0;
   #replaying = false;
@@ -231,20 +232,22 @@ export class Stream extends EventTarget {
    * @param {string} [options.version] of the model; the newest without
    * @param {number} [options.hop] seconds between windows
    * @param {string} [options.key] API key, sent as a subprotocol
+   * @param {number} [options.firstSample] index of the first sample to come
    * @param {boolean} [options.events] ask for `event` messages
    * @param {string} [options.source] name of the source
    * @param {boolean} [options.publish] show the events to others, too
    */
-  constructor({ url = location.origin, key = "", ...options }) {
+  constructor({ url = location.origin, key = "", firstSample = 0, ...options }) {
     super();
     this.options = options;
+    this.#first = firstSample;
     this.api = new Api({ url, key });
     this.state = "connecting";
     this.ready = null;
     /** What came of the stream until now. */
     this.counts = { windows: 0, dropped: 0, reconnects: 0, samples: 0 };
     this.attempt = 0;
-    this.#ring = new Ring(Math.round(RING_S * options.sampleRate));
+    this.#ring = new Ring(Math.round(RING_S * options.sampleRate), firstSample);
     this.#connect();
   }
 
@@ -253,7 +256,7 @@ export class Stream extends EventTarget {
     if (this.state === "closed" || this.#finishing) return;
     this.#ring.skip(Math.round(gap));
     this.#ring.append(samples);
-    this.counts.samples = this.#ring.end;
+    this.counts.samples = this.#ring.end - this.#first;
     if (this.state === "idle") this.#connect();
     const silent = SILENT_S + (this.ready?.window ?? 2) + (this.ready?.hop ?? 1);
     if (this.state === "open" && this.#unanswered > silent * this.options.sampleRate) {
@@ -322,7 +325,7 @@ export class Stream extends EventTarget {
 
   /** The first message; afterwards it is known from where on sound is sent. */
   #start() {
-    let first = 0;
+    let first = this.#first;
     if (this.#answered) {
       // While the ring is full every new sample drops the oldest: keep a second of margin.
       const full = this.#ring.end - this.#ring.start === this.#ring.data.length;
@@ -379,13 +382,16 @@ export class Stream extends EventTarget {
     if (this.ready) this.counts.reconnects += 1;
     this.ready = ready;
     const ratio = this.options.sampleRate / ready.sample_rate;
-    this.#answered ??= new AnsweredWindows({
-      // Whole numbers at the model's rate; their seconds may have been rounded.
-      hop: Math.round(ready.hop * ready.sample_rate) * ratio,
-      window: Math.round(ready.window * ready.sample_rate) * ratio,
-      sampleRate: this.options.sampleRate,
-      modelRate: ready.sample_rate,
-    });
+    if (!this.#answered) {
+      this.#answered = new AnsweredWindows({
+        // Whole numbers at the model's rate; their seconds may have been rounded.
+        hop: Math.round(ready.hop * ready.sample_rate) * ratio,
+        window: Math.round(ready.window * ready.sample_rate) * ratio,
+        sampleRate: this.options.sampleRate,
+        modelRate: ready.sample_rate,
+      });
+      this.#answered.giveUp(this.#first);
+    }
     this.#emit("ready", ready);
     this.#change("open");
     this.#pump();

@@ -2,9 +2,6 @@
 
 import json
 import random
-import socket
-import subprocess
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,7 +9,7 @@ import soundfile
 
 from service.client.replay import AnsweredWindows
 from tests.helpers.browser import opened
-from tests.helpers.server_process import BIN, ROOT
+from tests.helpers.server_process import free_port, killable_server
 from tests.service.conftest import RATE, noise, tone
 
 AUDIO = ("--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream")
@@ -37,28 +34,6 @@ async def load(tab):
     )
 
 
-@contextmanager
-def killable(artefacts, port):
-    """A server process on a port, ready; killed in the end."""
-    command = [BIN / "timbre", "serve", "--port", str(port), "--artefacts", str(artefacts)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    for line in process.stderr:
-        if "ready" in line:
-            break
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 LISTEN = """(async () => {
   const source = await timbre.microphone();
   const stream = new timbre.Stream({ model: "toy", sampleRate: source.sampleRate });
@@ -75,7 +50,7 @@ LISTEN = """(async () => {
 async def test_no_window_is_lost_when_the_server_is_killed_in_the_middle(artefacts, tmp_path):
     port = free_port()
     address = f"http://127.0.0.1:{port}/"
-    with killable(artefacts, port) as server:
+    with killable_server(artefacts, port) as server:
         async with opened(address, *microphone(tmp_path / "tone.wav")) as tab:
             await load(tab)
             # The rate is that of the device, and nothing is done to its sound.
@@ -83,7 +58,7 @@ async def test_no_window_is_lost_when_the_server_is_killed_in_the_middle(artefac
             await tab.until("heard.windows.length >= 2")
             server.kill()
             await tab.until("heard.states.includes('waiting')")
-            with killable(artefacts, port):
+            with killable_server(artefacts, port):
                 await tab.until("heard.stream.counts.reconnects === 1")
                 await tab.until("heard.windows.length >= 10")
                 windows = await tab.run("heard.windows")
@@ -143,7 +118,7 @@ async def test_what_waits_for_a_server_is_bounded_and_what_is_too_old_counts_as_
     artefacts,
 ):
     port = free_port()
-    with killable(artefacts, port) as server:
+    with killable_server(artefacts, port) as server:
         async with opened(f"http://127.0.0.1:{port}/") as tab:
             await load(tab)
             await tab.run("""
@@ -161,7 +136,7 @@ async def test_what_waits_for_a_server_is_bounded_and_what_is_too_old_counts_as_
             # The last 30 s are kept.
             kept, all_of_it = await tab.run("[stream.clip(0, 1e9).length, stream.counts.samples]")
             assert (kept, all_of_it) == (30 * 8000, 25_000 + 60 * 8000)
-            with killable(artefacts, port):
+            with killable_server(artefacts, port):
                 await tab.run("stream.retry()")
                 await tab.until("stream.counts.windows + stream.counts.dropped >= 62")
                 counts = await tab.run("stream.counts")
