@@ -191,12 +191,16 @@ def _repaired(data: bytes, layout: Layout, notes: Notes) -> list[Segment]:
     after = data[layout.body + max(0, stated) :]
     if stated == there:
         return [Segment(data, codec=layout.codec)]
-    if stated == 0 and there and not _covered(layout, len(data)):
+    # Chunks of CAF and W64 have other heads.
+    is_other = data[:4] in (b"caff", b"riff")
+    explained = (_covered(layout, len(data)) and is_other) or _are_chunks(after)
+    if stated == 0 and there and not explained:
         notes.warn("truncated", "the sizes in the header were never filled in, as by a recorder"
                    " that was interrupted: all that is there is read")  # fmt: skip
         stated = -1
     if 0 <= stated < there:
-        if len(after) > _TRAILING and not _covered(layout, len(data)) and not is_filling(after):
+        is_tag = is_filling(after) and not after.startswith(b"LIST")
+        if len(after) > _TRAILING and not explained and not is_tag:
             notes.warn("trailing", f"{len(after)} bytes after the {stated} bytes of sound that the"
                        " header states are not read")  # fmt: skip
         return [Segment(data, codec=layout.codec)]
@@ -212,6 +216,25 @@ def _repaired(data: bytes, layout: Layout, notes: Notes) -> list[Segment]:
 def _covered(layout: Layout, size: int) -> bool:
     """Return whether the file's own size includes what is after the sound."""
     return layout.whole is None or layout.whole >= size - 1
+
+
+def _are_chunks(data: bytes) -> bool:
+    """Return whether bytes after a sound are chunks up to their end, none of them of sound.
+
+    Of what no kind of file has (a name of no letters, a size beyond the end) it is not believed.
+    """
+    data = data[data[:1] == b"\0" :]
+    for size_form in ("<I", ">I"):
+        at = 0
+        while at + 8 <= len(data):
+            name = data[at : at + 4]
+            if name == b"data" or not all(32 <= byte < 127 for byte in name):
+                break
+            size = struct.unpack_from(size_form, data, at + 4)[0]
+            at += 8 + size + size % 2
+        if len(data) - 1 <= at <= len(data) + 1:
+            return True
+    return False
 
 
 def _with_size(data: bytes, layout: Layout, size: int) -> bytes:

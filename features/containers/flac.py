@@ -14,6 +14,8 @@ from common.errors import InputError, UnsupportedMedia
 from features.containers.notes import Notes, Segment, is_filling
 
 MAGIC = b"fLaC"
+_BARE = 42
+"""Bytes of a header without pictures and tags."""
 READ_BITS = (8, 16, 24)
 """Depths that libsndfile knows; frames that state another are read under the next one."""
 WIDE = 32
@@ -228,7 +230,8 @@ def _segment(data: bytes, info: bytes, run: list[Frame], end: int) -> Segment:
         if not by_frames:
             raise UnsupportedMedia(f"FLAC of {bits} bits a sample")
     stated = (_number(info, 80, 20), _number(info, 100, 3) + 1, own, _number(info, 108, 36))
-    if stated == (rate, channels, depth, frames) and end == len(data):
+    # libFLAC rejects pictures and tags that are damaged: it gets none.
+    if stated == (rate, channels, depth, frames) and end == len(data) and run[0].at == _BARE:
         return Segment(data, frames)
     word = rate << 44 | (channels - 1) << 41 | (depth - 1) << 36 | frames
     head = info[:10] + word.to_bytes(8, "big") + bytes(16)

@@ -66,9 +66,12 @@ _MAGIC = {
     b"tBaK": Kind("TAK", None, "tak"),
     b".RMF": Kind("RealMedia", None, "rm"),
     b"\x0b\x77": Kind("AC-3", None, "ac3"),
+    b"\x7f\xfe\x80\x01": Kind("DTS", None, "dts"),
     b"Creative Voice File": Kind("VOC", None, "voc"),
     b"FLV\x01": Kind("Flash video", None, "flv"),
 }
+_PACKET = 188
+"""Bytes of a packet of a transport stream; each begins with a G."""
 _NO_SOUND = {
     b"FRM8": "DSDIFF",
     b"ADIF": "AAC (ADIF)",
@@ -134,6 +137,8 @@ def by_magic(data: bytes) -> Kind | None:
         return Kind("M4A (MP4, QuickTime)", None, "mov")
     if kind := next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), None):
         return kind
+    if len(data) > 2 * _PACKET and data[: 2 * _PACKET + 1 : _PACKET] == b"GGG":
+        return Kind("MPEG transport stream", None, "mpegts")
     if len(data) > 1 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:
         return AAC
     return None

@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from common.errors import InputError
+from common.terminal import say
 from features.config import Samples
 from features.containers.notes import Doubt, Notes, Segment
 from features.decode import decode_sound, open_file
@@ -117,6 +118,8 @@ class Pipe(Playback):
         if head[:4] == b"RIFF" and head[8:] == b"WAVE":
             head = self._read_wav_head(head)
         if not self._dtype:
+            say(f"timbre listen: {self.name} is played once it is whole: only WAV of plain samples"
+                " is played as it comes", error=True)  # fmt: skip
             self._open(head + self._stream.read())
 
     def _read_wav_head(self, head: bytes) -> bytes:

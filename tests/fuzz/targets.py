@@ -20,6 +20,14 @@ from service import protocol
 from service.encodings import ENCODINGS, decode_mono
 from service.queue.base import Job, Reply
 from service.queue.codec import decode_job, decode_replies, encode_job, encode_reply
+from tests.features.containers.test_matroska import (
+    block,
+    lace,
+    opus_packets,
+    track,
+    vorbis_packets,
+    webm,
+)
 from tests.features.pictures import FILES, exif, save, scene
 
 MAX_SAMPLES, MAX_PIXELS = 200_000, 40_000
@@ -53,6 +61,10 @@ def sounds():
             if subtype != "GSM610" or samples is tone:
                 soundfile.write(file, samples, 8_000, format=kind, subtype=subtype)
                 yield file.getvalue()
+    private, packets = vorbis_packets()
+    yield webm(track("A_VORBIS", private), [block(each) for each in packets[:4]])
+    head, packets = opus_packets()
+    yield webm(track("A_OPUS", head), [lace(packets[:4], 3), block(packets[4])])
 
 
 def read_sound(data):

@@ -3,8 +3,10 @@
 import io
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -14,6 +16,13 @@ FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "M
 ENDIAN = {"WAV": ("BIG",), "AIFF": ("LITTLE",), "AU": ("LITTLE",)}
 RATES = (8_000, 22_050, 44_100, 48_000, 96_000)
 TAG = b"ID3\x03\0\0\0\0\x01\x00" + bytes(128)
+INDEXED = {
+    "m4a-aac": ("aac", "m4a"), "m4a-alac": ("alac", "m4a"), "mp4-mp3": ("libmp3lame", "mp4"),
+    "mov-pcm": ("pcm_s16le", "mov"), "3gp-aac": ("aac", "3gp"), "caf-alac": ("alac", "caf"),
+    "mp4-opus": ("libopus", "mp4"), "mp4-flac": ("flac", "mp4"),
+}  # fmt: skip
+"""Files with an index, which needs a file that is no pipe."""
+PICTURE = ("-f", "lavfi", "-i", "color=s=32x32:r=5:d=1.5")
 FFMPEG = {
     "mp3": ("libmp3lame", "mp3"), "mp2": ("mp2", "mp2"), "flac": ("flac", "flac"),
     "ogg-flac": ("flac", "ogg"), "ogg-vorbis": ("libvorbis", "ogg"), "ogg-opus": ("libopus", "ogg"),
@@ -23,7 +32,10 @@ FFMPEG = {
     "aiff": ("pcm_s16be", "aiff"), "au": ("pcm_s16be", "au"), "w64": ("pcm_s16le", "w64"),
     "caf": ("pcm_s16be", "caf"), "aac": ("aac", "adts"), "wma": ("wmav2", "asf"),
     "webm-vorbis": ("libvorbis", "webm"), "wavpack": ("wavpack", "wv"), "tta": ("tta", "tta"),
-    "wav-g722": ("g722", "wav"), "ac3": ("ac3", "ac3"),
+    "wav-g722": ("g722", "wav"), "ac3": ("ac3", "ac3"), "mkv-aac": ("aac", "matroska"),
+    "eac3": ("eac3", "eac3"), "mka-alac": ("alac", "matroska"), "mka-ac3": ("ac3", "matroska"),
+    "ts-aac": ("aac", "mpegts"), "avi-mp3": ("libmp3lame", "avi"), "flv-aac": ("aac", "flv"),
+    "dts": ("dca", "dts"),
 }  # fmt: skip
 
 
@@ -38,6 +50,8 @@ class File:
     """Of sound that it holds."""
     slack: float = 0.08
     """Seconds by which encoders may be longer or shorter."""
+    ffmpeg: bool = False
+    """Whether ffmpeg may read it."""
 
 
 def sound(rate, channels, seconds=SECONDS):
@@ -108,18 +122,41 @@ def damaged():
         yield File(kind, "bytes gone", gone, SECONDS)
 
 
+def length(data):
+    """Seconds of sound by another decoder: what ffmpeg makes of a file."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        out = ("-map", "0:a:0", "-ac", "1", "-ar", "48000", "-f", "s16le", "-")
+        command = [shutil.which("ffmpeg"), "-v", "quiet", "-i", file.name, *out]
+        return len(subprocess.run(command, capture_output=True, check=False).stdout) / 2 / 48_000
+
+
 def by_ffmpeg():
-    """Files of ffmpeg through a pipe, where it is installed."""
+    """Files of ffmpeg, where it is installed, as long as it says itself."""
     program = shutil.which("ffmpeg")
     if not program:
         return
-    for (name, (codec, form)), rate in product(FFMPEG.items(), (16_000, 44_100, 48_000)):
-        made = subprocess.run(
-            [program, "-v", "quiet", "-f", "wav", "-i", "-", "-c:a", codec, "-f", form, "-"],
-            input=encode("WAV", "PCM_16", rate, 1), capture_output=True, check=False,
-        ).stdout  # fmt: skip
-        if len(made) > 1_000:
-            yield File(f"ffmpeg {name}", f"{rate}", made, SECONDS, slack=0.15)
+    begin = [program, "-v", "quiet", "-y", "-f", "wav", "-i", "-"]
+    for rate in (16_000, 44_100, 48_000):
+        sent = encode("WAV", "PCM_16", rate, 1)
+        for name, (codec, form) in FFMPEG.items():
+            command = [*begin, "-c:a", codec, "-strict", "-2", "-f", form, "-"]
+            made = subprocess.run(command, input=sent, capture_output=True, check=False).stdout
+            yield from told(f"ffmpeg {name}", f"{rate}", made)
+        for name, (codec, suffix) in INDEXED.items():
+            for more, video in ((name, ()), (f"{name} video", PICTURE)):
+                with tempfile.NamedTemporaryFile(suffix=f".{suffix}") as file:
+                    coded = ["-c:a", codec, "-c:v", "mpeg4", "-strict", "-2", file.name]
+                    command = [*begin, *video, *coded]
+                    subprocess.run(command, input=sent, capture_output=True, check=False)
+                    yield from told(f"ffmpeg {more}", f"{rate}", Path(file.name).read_bytes())
+
+
+def told(kind, name, made):
+    """The file, if ffmpeg could make it."""
+    if len(made) > 1_000 and (seconds := length(made)):
+        yield File(kind, name, made, seconds, slack=0.1, ffmpeg=True)
 
 
 def short():

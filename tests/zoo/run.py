@@ -15,7 +15,7 @@ def outcome(file):
     LOST: sound is missing, and nothing says so. FAULT: an error that no client may see.
     """
     try:
-        found = decode_sound(file.data)
+        found = decode_sound(file.data, ffmpeg=file.ffmpeg)
     except InputError:
         return "rejected"
     except Exception:  # noqa: BLE001 every other error is a fault, and is counted as one

@@ -121,6 +121,44 @@ def test_much_that_no_size_covers_is_told():
     assert [each.kind for each in sound.warnings] == ["trailing"]
 
 
+NOTE = b"LIST" + struct.pack("<I", 6_000) + bytes(6_000)
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        (NOTE, False),
+        (NOTE + b"id3 " + struct.pack("<I", 3) + b"abc\0", False),
+        (b"data" + struct.pack("<I", SIZE) + RAW, True),
+        (NOTE + b"data" + struct.pack("<I", SIZE) + RAW, True),
+        (RAW, True),
+    ],
+)
+def test_sound_after_the_sound_is_told_also_where_the_file_states_it_as_its_own(after, told):
+    file = wav(36 + SIZE + len(after), SIZE, RAW + after)
+    sound = decode_sound(file)
+    assert sound.seconds == 1
+    assert ["trailing"] * told == [each.kind for each in sound.warnings]
+
+
+def test_a_size_of_zero_is_none_in_au_and_where_no_chunks_follow():
+    au = encode("AU")
+    for data in (au[:8] + bytes(4) + au[12:], wav(36 + SIZE, 0)):
+        sound = decode_sound(data)
+        assert sound.seconds == pytest.approx(1, abs=1e-3)
+        assert [each.kind for each in sound.warnings] == ["truncated"]
+    assert decode_sound(wav(36 + SIZE + 8, SIZE, RAW + b"cue \0\0\0\0")).warnings == ()
+
+
+def test_an_rf64_file_that_states_half_of_its_sound_is_told_of():
+    data = bytearray(encode("RF64"))
+    at = data.index(b"ds64") + 16
+    assert struct.unpack_from("<Q", data, at)[0] == SIZE
+    struct.pack_into("<Q", data, at, SIZE // 2)
+    sound = decode_sound(bytes(data))
+    assert [each.kind for each in sound.warnings] == ["trailing"]
+
+
 def test_an_empty_file_stays_empty():
     with pytest.raises(InputError, match="no samples"):
         decode_sound(wav(36, 0, b""))

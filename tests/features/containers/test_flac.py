@@ -174,6 +174,15 @@ def test_a_depth_that_is_not_read_is_named_with_the_command_that_converts_it(bit
         decode_sound(data)
 
 
+@pytest.mark.parametrize("kind", [1, 3, 4, 5, 6, 126])
+def test_pictures_and_tags_are_not_looked_at_however_damaged(kind):
+    data = encode()
+    start = flac._audio_start(data)
+    block = bytes([kind]) + (20_000).to_bytes(3, "big") + data[start : start + 2_000].ljust(20_000)
+    spoilt = data[:4] + b"\0" + data[5:42] + block + b"\x81\0\0\0" + data[start:]
+    assert_allclose(decode_sound(spoilt).samples, decode_sound(data).samples)
+
+
 def test_a_header_that_is_cut_is_an_error():
     data = encode()
     for size in (4, 7, 20, 41, 60):

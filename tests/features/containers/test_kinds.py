@@ -17,6 +17,8 @@ NAMED = [
     (b"MAC " + bytes(40), "APE"),
     (b"\x0b\x77" + bytes(40), "AC-3"),
     (b"Creative Voice File" + bytes(40), "VOC"),
+    (b"\x7f\xfe\x80\x01" + bytes(40), "DTS"),
+    (3 * (b"G" + bytes(187)), "MPEG transport stream"),
 ]
 NO_SOUND = [
     (b"MThd" + bytes(40), "MIDI"),
