@@ -78,9 +78,7 @@ def scan(
 def _duplicates(table: image_hash.ImageHashes, distance: int) -> Iterator[Finding]:
     for rows in near_duplicates.equal_files(table):
         yield Finding("equal", tuple(table.rows[rows].tolist()), "the same file")
-    group = near_duplicates.connected(
-        len(table.rows), near_duplicates.near_duplicates(table, distance=distance, mirrored=True)
-    )
+    group = near_duplicates.sets(table, distance=distance)
     order = np.argsort(group, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
         if len(rows) > 1:
@@ -103,7 +101,7 @@ def _labels(
         described = _described(found, rows.tolist(), jobs, progress)
     labels = [found.pictures[row].label for row in rows]
     sources = [found.pictures[row].source for row in table.rows]
-    group = near_duplicates.groups(table, sources, distance=distance, mirrored=True)[~table.blank]
+    group = near_duplicates.groups(table, sources, distance=distance)[~table.blank]
     with stage("find suspect labels") as progress:
         suspects = find_suspect_labels(described, labels, group, seed=seed, progress=progress)
     names, findings = sorted(set(labels)), []

@@ -50,7 +50,7 @@ def make_folds(recipe: CommonRecipe, pack: Pack) -> list[Fold]:
     keys = [
         _thing(recipe.pictures.thing, picture.path, picture.source) for picture in pack.pictures
     ]
-    group = near_duplicates.groups(pack.table, keys)
+    group = near_duplicates.groups(pack.table, keys, distance=recipe.split.distance)
     part = part_of_each(recipe, pack, group)
     if not recipe.split.by_source:
         rows = [np.flatnonzero(part == number) for number in (TRAIN, VALID, TEST)]
@@ -120,7 +120,8 @@ def check(pack: Pack, folds: list[Fold]) -> None:
         if empty:
             raise MaterialError(
                 f"no pictures for {', '.join(empty)}: {len(pack.pictures):,} pictures in few sets "
-                "of near-duplicates or sources cannot be split; add pictures"
+                "of near-duplicates or sources cannot be split; add pictures, or set a lower "
+                "split.distance"
             )
 
 

@@ -12,7 +12,7 @@ from training.common.errors import MaterialError
 from training.common.given_parts import PARTS
 from training.common.part_lists import lists_in, parts_of, read_parts
 from training.pictures.dataset.obtain import locate
-from training.pictures.dataset.split import Index, assign
+from training.pictures.dataset.split import NAMES, Index, Split, assign, remarks
 
 if TYPE_CHECKING:
     from training.pictures.dataset.packed import Pack
@@ -31,7 +31,11 @@ def part_of_each(recipe: CommonRecipe, pack: Pack, group: Index) -> Index:
     shares = np.array(recipe.split.shares) / sum(recipe.split.shares)
     names, where = _given(recipe, pack)
     if not where:
-        return assign(labels, group, shares.tolist(), seed=recipe.seed)
+        part = assign(labels, group, shares.tolist(), seed=recipe.seed)
+        split = Split(pack.pictures, group, part, NAMES[len(shares)], pack.classes)
+        for line in remarks(split, shares.tolist()):
+            print(line, file=sys.stderr)
+        return part
     if recipe.split.by_source:
         raise MaterialError(
             f"split {where}: split.by_source leaves out sources instead; set split.given=none, or "

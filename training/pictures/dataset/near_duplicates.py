@@ -12,6 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from training.pictures.dataset.image_hash import STEP, THUMB
+from training.pictures.dataset.linkage import linked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,28 +51,48 @@ def near_duplicates(
     Equal files count once, by their first row. mirrored: whether mirror images count. Crops are
     found up to about 8 % of a side.
     """
+    pairs, _ = _found(table, distance, correlation, mirrored=mirrored)
+    return np.unique(pairs, axis=0) if len(pairs) else pairs
+
+
+def sets(table: ImageHashes, *, distance: int = DISTANCE) -> Index:
+    """Return the number of the set of near-duplicates, mirrored ones too, of each row.
+
+    Not every pair is in one set: the larger a set, the closer its pairs (see `linkage`).
+    """
+    pairs, closeness = _found(table, distance, CORRELATION, mirrored=True)
+    return linked(len(table.sha256), pairs, closeness, least=CORRELATION)
+
+
+def _found(
+    table: ImageHashes, distance: int, correlation: float, *, mirrored: bool
+) -> tuple[Index, npt.NDArray[np.float32]]:
+    """Return the pairs of rows (m, 2) of near-duplicates, some twice, and their correlations."""
     _, first = np.unique(table.sha256, return_index=True)
     rows = np.sort(first[~table.blank[first]])
     hashes, thumbs = table.dhash[rows], _normalised(table.thumbs[rows])
-    kept = [
-        pairs[_correlated(thumbs, thumbs, pairs, correlation)]
+    found = [
+        _correlated(thumbs, thumbs, pairs, correlation)
         for pairs in near_pairs(hashes, distance=distance)
     ]
     if mirrored:
-        kept += _mirrored(table.thumbs[rows], distance, correlation)
-    pairs: Index = np.concatenate([*kept, np.zeros((0, 2), np.int64)])
-    return np.unique(rows[pairs], axis=0) if len(pairs) else pairs
+        found += _mirrored(table.thumbs[rows], distance, correlation)
+    pairs = np.concatenate([np.zeros((0, 2), np.int64), *(pairs for pairs, _ in found)])
+    closeness = np.concatenate([np.zeros(0, np.float32), *(values for _, values in found)])
+    return rows[pairs], closeness
 
 
-def _mirrored(thumbs: npt.NDArray[np.uint8], distance: int, correlation: float) -> Iterator[Index]:
-    """Yield the pairs of mirror images, the lower row first."""
+def _mirrored(
+    thumbs: npt.NDArray[np.uint8], distance: int, correlation: float
+) -> Iterator[tuple[Index, npt.NDArray[np.float32]]]:
+    """Yield the pairs of mirror images, the lower row first, and their correlations."""
     flipped, count = thumbs[:, :, ::-1], len(thumbs)
     here, there = _normalised(thumbs), _normalised(flipped)
     hashes = np.concatenate((_rough_hash(thumbs), _rough_hash(flipped)))
-    for pairs in near_pairs(hashes, distance=distance):
-        across = pairs[(pairs[:, 0] < count) & (pairs[:, 1] >= count)] - (0, count)
-        across = across[across[:, 0] < across[:, 1]]
-        yield across[_correlated(here, there, across, correlation)]
+    for pairs in near_pairs(hashes, distance=distance, across=count):
+        mirrored = pairs - (0, count)
+        mirrored = mirrored[mirrored[:, 0] < mirrored[:, 1]]
+        yield _correlated(here, there, mirrored, correlation)
 
 
 def _rough_hash(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
@@ -83,28 +104,54 @@ def _rough_hash(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     return bits.view(">u8").astype(np.uint64)
 
 
-def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int) -> Iterator[Index]:
-    """Yield batches of all pairs of rows (m, 2) within a Hamming distance, some pairs twice.
+def near_pairs(
+    hashes: npt.NDArray[np.uint64], *, distance: int, across: int = 0
+) -> Iterator[Index]:
+    """Yield batches of all pairs of rows (m, 2) within a Hamming distance, each pair once.
 
     Of distance + 1 bands of the hash at least one is equal
     (multi-index hashing, M. Norouzi et al., 2012), so only rows that share a band are compared.
+    across: if given, only pairs of a row below it and one from it on.
     """
     edges = np.linspace(0, BITS, distance + 2).astype(np.uint64)
+    masks, shared = [], []
     for low, high in pairwise(edges):
-        band = (hashes >> low) & np.uint64((1 << int(high - low)) - 1)
+        masks.append(np.uint64(((1 << int(high - low)) - 1) << int(low)))
+        band = hashes & masks[-1]
         order = np.argsort(band, kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
-            yield from _compare(hashes, rows, distance)
+        shared.append(np.split(order, np.flatnonzero(np.diff(band[order])) + 1))
+    if sum(len(rows) ** 2 for alike in shared for rows in alike) > len(hashes) ** 2:
+        # Pictures on white share most bands: all are compared once.
+        masks, shared = masks[:1], [[np.arange(len(hashes))]]
+    for number, alike in enumerate(shared):
+        for rows in alike:
+            yield from _compare(hashes, rows, distance, masks[:number], across)
 
 
-def _compare(hashes: npt.NDArray[np.uint64], rows: Index, distance: int) -> Iterator[Index]:
-    for i in range(0, len(rows), TILE):
-        for j in range(i, len(rows), TILE):
-            left, right = rows[i : i + TILE], rows[j : j + TILE]
-            differing = np.bitwise_count(hashes[left, None] ^ hashes[right])
-            a, b = np.nonzero(differing <= distance)
-            pairs = np.stack((left[a], right[b]), axis=1)
-            yield pairs[pairs[:, 0] < pairs[:, 1]] if i == j else np.sort(pairs, axis=1)
+def _compare(
+    hashes: npt.NDArray[np.uint64],
+    rows: Index,
+    distance: int,
+    before: Sequence[np.uint64],
+    across: int,
+) -> Iterator[Index]:
+    """Yield the pairs of some rows within a distance. before: masks of bands compared already."""
+    for left, right in _tiles(rows, across):
+        differing = hashes[left, None] ^ hashes[right]
+        a, b = np.nonzero(np.bitwise_count(differing) <= distance)
+        bits = differing[a, b]
+        new = left[a] < right[b]
+        for mask in before:
+            new &= (bits & mask) != 0
+        yield np.stack((left[a[new]], right[b[new]]), axis=1)
+
+
+def _tiles(rows: Index, across: int) -> Iterator[tuple[Index, Index]]:
+    """Yield rows to compare with rows. rows: ascending."""
+    lefts, rights = (rows[rows < across], rows[rows >= across]) if across else (rows, rows)
+    for i in range(0, len(lefts), TILE):
+        for j in range(0 if across else i, len(rights), TILE):
+            yield lefts[i : i + TILE], rights[j : j + TILE]
 
 
 def _normalised(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -117,13 +164,14 @@ def _normalised(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 def _correlated(
     left: npt.NDArray[np.float32], right: npt.NDArray[np.float32], pairs: Index, correlation: float
-) -> npt.NDArray[np.bool_]:
-    """Return which pairs of a left and a right row have at least this correlation."""
-    alike = np.zeros(len(pairs), bool)
+) -> tuple[Index, npt.NDArray[np.float32]]:
+    """Return the pairs of a left and a right row of at least a correlation, and those of each."""
+    values = np.empty(len(pairs), np.float32)
     for i in range(0, len(pairs), TILE):
         first, second = pairs[i : i + TILE].T
-        alike[i : i + TILE] = np.einsum("ij,ij->i", left[first], right[second]) >= correlation
-    return alike
+        values[i : i + TILE] = np.einsum("ij,ij->i", left[first], right[second])
+    alike = values >= correlation
+    return pairs[alike], values[alike]
 
 
 def connected(count: int, pairs: Index) -> Index:
@@ -134,18 +182,17 @@ def connected(count: int, pairs: Index) -> Index:
     return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
 
-def groups(
-    table: ImageHashes, sources: Sequence[str], *, distance: int = DISTANCE, mirrored: bool = False
-) -> Index:
+def groups(table: ImageHashes, sources: Sequence[str], *, distance: int = DISTANCE) -> Index:
     """Return a group number for each row: rows of a source and near-duplicates share a group.
 
-    sources: of each row; "" is unknown and joins nothing. mirrored: see `near_duplicates`.
+    sources: of each row; "" is unknown and joins nothing. Near-duplicates: see `sets`.
     """
     by_source = defaultdict(list)
     for row, source in enumerate(sources):
         by_source[source].append(row)
     by_source.pop("", None)
     chains = [np.array(rows) for rows in by_source.values()] + equal_files(table)
+    order = np.argsort(number := sets(table, distance=distance), kind="stable")
+    chains += np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
     pairs = [np.stack((rows[:-1], rows[1:]), axis=1) for rows in chains]
-    pairs.append(near_duplicates(table, distance=distance, mirrored=mirrored))
     return connected(len(table.sha256), np.concatenate(pairs))

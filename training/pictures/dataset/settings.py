@@ -11,6 +11,7 @@ from common.errors import Unprocessable
 from features.config import Fit, PictureConfig, Resample
 from training.common.recipe import RecipeError, check, check_artefact
 from training.pictures.dataset.folders import Layout
+from training.pictures.dataset.near_duplicates import DISTANCE, MAX_DISTANCE
 
 HEADS = ("flatten", "mean")
 OPTIMIZERS = ("sgd", "adamw")
@@ -73,9 +74,15 @@ class Split:
     """A split of one's own: a CSV file (path, part), or a folder of train.txt, val.txt, test.txt;
     empty: folders train, val and test, or those lists, if the pictures have them; none: by the
     shares. Parts that are missing are cut from train."""
+    distance: int = DISTANCE
+    """Maximum Hamming distance of the 64-bit hashes of near-duplicates."""
 
     def __post_init__(self) -> None:
-        """Check the shares. Raises RecipeError."""
+        """Check the settings. Raises RecipeError."""
+        check(
+            0 <= self.distance <= MAX_DISTANCE,
+            f"split.distance={self.distance} must lie between 0 and {MAX_DISTANCE}",
+        )
         fits = len(self.shares) == 3 and all(share > 0 for share in self.shares)
         check(fits, f"split.shares={list(self.shares)} must be three numbers above 0")
 

@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> None:
     pictures, table = gather(options)
     with stage("find near-duplicates"):
         sources = [picture.source for picture in pictures]
-        group = near_duplicates.groups(table, sources, distance=options.distance, mirrored=True)
+        group = near_duplicates.groups(table, sources, distance=options.distance)
     names = NAMES[len(ratios)]
     classes = sorted({picture.label for picture in pictures})
     part = assign([picture.label for picture in pictures], group, ratios, seed=options.seed)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.training.pictures.helpers.shapes import in_styles
 from training.common.errors import MaterialError
@@ -55,3 +56,28 @@ def test_one_source_alone_cannot_be_left_out(recipe, tmp_path):
     lone = load("clip-art", [f"pictures.path={pictures}", f"cache={tmp_path}", "profile=quick"])
     with pytest.raises(MaterialError, match="two sources or more; the pictures have 1"):
         make_folds(lone, obtain(lone, stage))
+
+
+def test_the_distance_decides_what_is_kept_together_and_missed_shares_are_told(
+    tmp_path, draw, capsys
+):
+    rng = np.random.default_rng(0)
+    for number, kind in enumerate(["box", "disc"]):
+        (tmp_path / "in" / kind).mkdir(parents=True)
+        for i in range(12):
+            picture = draw(number)
+            noise = rng.integers(0, 30, (64, 64, 3))
+            noisy = Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
+            noisy.save(tmp_path / "in" / kind / f"{i}.png")
+    found = {}
+    for distance in (0, 20):
+        changes = [f"pictures.path={tmp_path / 'in'}", f"cache={tmp_path}", "profile=quick"]
+        few = load("guitar-or-bass", [*changes, f"split.distance={distance}"])
+        (fold,) = make_folds(few, obtain(few, stage))
+        found[distance] = [len(fold.train), len(fold.valid), len(fold.tests["test"])]
+    told = capsys.readouterr().err
+    assert found[20] == [24, 0, 0]
+    assert all(found[0])
+    assert "kept together: sets of 2 to 12 pictures, 2 in all" in told
+    assert "instead of" in told
+    assert "sets are too large" in told

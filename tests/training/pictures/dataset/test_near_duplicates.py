@@ -25,7 +25,9 @@ def pairs_of(hashes, distance):
         for part in near_duplicates.near_pairs(np.array(hashes, np.uint64), distance=distance)
         if len(part)
     ]
-    return {tuple(pair) for part in parts for pair in part.tolist()}
+    found = [tuple(pair) for part in parts for pair in part.tolist()]
+    assert len(set(found)) == len(found)
+    return set(found)
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=30), st.integers(0, 20), st.randoms())
@@ -40,6 +42,23 @@ def test_exactly_the_pairs_within_the_distance_are_found(hashes, distance, rando
         if (hashes[i] ^ hashes[j]).bit_count() <= distance
     }
     assert pairs_of(hashes, distance) == expected
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=30), st.integers(1, 29))
+def test_across_a_row_exactly_the_pairs_of_both_sides_are_found(hashes, across):
+    # Few bits are set, as in pictures on white: most bands are shared.
+    found = np.concatenate(
+        [
+            np.zeros((0, 2), np.int64),
+            *near_duplicates.near_pairs(np.array(hashes, np.uint64), distance=3, across=across),
+        ]
+    )
+    assert sorted(map(tuple, found.tolist())) == [
+        (i, j)
+        for i in range(min(across, len(hashes)))
+        for j in range(across, len(hashes))
+        if (hashes[i] ^ hashes[j]).bit_count() <= 3
+    ]
 
 
 def test_sets_larger_than_a_tile_are_compared_whole(monkeypatch):
@@ -84,7 +103,7 @@ def test_mirrored_copies_are_found_where_asked_for_and_in_any_size(tmp_path, dra
     assert named(near_duplicates.near_duplicates(table, mirrored=True), pictures) == {
         (f"mirrored-{name}", name) for name in whole
     }
-    group = near_duplicates.groups(table, [""] * 10, mirrored=True)
+    group = near_duplicates.groups(table, [""] * 10)
     assert group[:5].tolist() == group[5:].tolist()
     assert len(set(group.tolist())) == 5
 
@@ -155,6 +174,74 @@ def test_groups_join_sources_equal_files_and_near_duplicates(tmp_path, draw, enc
     group = near_duplicates.groups(table_of(tmp_path, pictures), ["", "anna", "", "anna", "", ""])
     assert len(set(group[:4].tolist())) == 1
     assert len(set(group.tolist())) == 3
+
+
+def product(kind, rng, size=150):
+    """A guitar, shoe or cup of any colour and slightly any size and tilt, upright on white."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGB", (size, size), "white")
+    pen, scale = ImageDraw.Draw(picture), size / 150 * rng.uniform(0.85, 1)
+    colour, dark = (tuple(rng.integers(0, most, 3).tolist()) for most in (220, 120))
+    at = [
+        (kind, shape, [size / 2 + scale * (edge - 75) for edge in box])
+        for kind, shape, box in (
+            ("guitar", "ellipse", (53, 85, 97, 135)), ("guitar", "ellipse", (59, 72, 91, 105)),
+            ("guitar", "rectangle", (72, 12, 78, 100)), ("guitar", "rectangle", (69, 4, 81, 14)),
+            ("shoe", "rectangle", (20, 90, 130, 112)), ("shoe", "ellipse", (20, 50, 75, 110)),
+            ("shoe", "rectangle", (20, 112, 130, 120)),
+            ("cup", "rectangle", (40, 40, 100, 115)), ("cup", "ellipse", (85, 55, 125, 95)),
+        )
+    ]  # fmt: skip
+    for number, (_, shape, box) in enumerate(one for one in at if one[0] == kind):
+        getattr(pen, shape)(box, fill=(colour, colour, dark, dark)[number])
+    return picture.rotate(rng.uniform(-4, 4), fillcolor="white", resample=Image.BILINEAR)
+
+
+def copies_of(picture, encode):
+    size = picture.width
+    cut = picture.crop((3, 3, size - 3, size - 3))  # 2 % of each side
+    return [
+        encode(picture.resize((size // 2, size // 2))),
+        encode(picture.resize((2 * size, 2 * size))),
+        encode(picture, "JPEG", quality=60),
+        encode(picture.transpose(0)),
+        encode(cut, "JPEG", quality=85),
+        encode(cut.transpose(0), "JPEG", quality=85),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["guitar", "shoe", "cup"])
+def test_products_on_white_that_look_alike_are_many_sets_and_copies_stay_together(
+    kind, tmp_path, encode
+):
+    rng = np.random.default_rng(0)
+    drawn = [product(kind, rng) for _ in range(250)]
+    copies = [copies_of(picture, encode) for picture in drawn[:10]]
+    pictures = {f"{i}.png": encode(picture) for i, picture in enumerate(drawn)}
+    pictures |= {
+        f"{i}-{j}.png": data for i, many in enumerate(copies) for j, data in enumerate(many)
+    }
+    table = table_of(tmp_path, pictures)
+    pairs = near_duplicates.near_duplicates(table, mirrored=True)
+    by_single_links = near_duplicates.connected(len(table.rows), pairs)
+    assert np.bincount(by_single_links).max() > 250
+    group = near_duplicates.groups(table, [""] * len(table.rows))
+    assert np.bincount(group).max() <= len(table.rows) / 4
+    assert len(set(group.tolist())) >= 10
+    assert (group[250:].reshape(10, 6) == group[:10, None]).all()
+
+
+def test_thirty_copies_of_one_picture_are_one_set(tmp_path, draw, encode):
+    whole = draw(3, size=200)
+    sizes = [whole.resize((side, side)) for side in range(100, 250, 30)]
+    pictures = {
+        f"{i}-{quality}.jpg": encode(each, "JPEG", quality=quality)
+        for i, each in enumerate([*sizes, *(each.transpose(0) for each in sizes)])
+        for quality in (40, 70, 95)
+    }
+    group = near_duplicates.groups(table_of(tmp_path, pictures), [""] * 30)
+    assert len(set(group.tolist())) == 1
 
 
 def test_a_near_pair_is_found_among_a_hundred_thousand_hashes():

@@ -94,6 +94,8 @@ def test_bounds_hold_on_their_good_side():
         split=Split(by_source=True),
         pictures=Pictures(layout="source/label"),
     )
+    Split(distance=0)
+    Split(distance=20)
     Augment(shift=0.5, scale=0.9, turn=180, colour=0.9, background=1, noise=128)
 
 
@@ -108,6 +110,9 @@ def test_shares_and_pictures_that_cannot_be_are_refused():
     for shares in ((1.0, 0.0, 0.0), (0.5, 0.5)):
         with pytest.raises(RecipeError, match="three numbers above 0"):
             Split(shares=shares)
+    for distance in (-1, 21):
+        with pytest.raises(RecipeError, match=f"distance={distance} must lie between 0 and 20"):
+            Split(distance=distance)
     for fields, message in (
         ({"height": 0}, "sides"),
         ({"thing": "("}, "not a regular expression"),
