@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 from training.common.recipe import RecipeError
 from training.pictures.collect.crawl_state import Item
 from training.pictures.collect.html import Element, Selector, parse
+from training.pictures.collect.result_pages import Link, number_of, numbered_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +36,23 @@ class Select:
     title: str = ""
     """The name inside a product; default: the picture's `alt`, else the product's text."""
     next: str = "a[rel=next]"
-    """The link to the next page of results."""
+    """The link to the next page of results, or the links to all, if each is a number."""
+    pages: str = ""
+    """Links to numbered pages of results, all followed, with those between them; default: where no
+    `next` is found, links whose text is a number, if one is the next."""
 
     def __post_init__(self) -> None:
         """Check the selectors. Raises RecipeError."""
         for selector in filter(
-            None, (self.categories, self.products, self.thumbnail, self.title, self.next)
+            None,
+            (
+                self.categories,
+                self.products,
+                self.thumbnail,
+                self.title,
+                self.next,
+                self.pages,
+            ),
         ):
             Selector.parse(selector)
 
@@ -121,10 +133,32 @@ class Shop:
         return not self.allow or name.lower().startswith(tuple(word.lower() for word in self.allow))
 
     def _next(self, page: Element, item: Item, url: str) -> Iterator[Item]:
-        link = Selector.parse(self.select.next).first(page)
-        if link and link.attributes.get("href") and item.number < self.results:
-            address = self._canonical(url, link.attributes["href"])
-            yield Item(kind="page", url=address, path=item.path, number=item.number + 1)
+        """Yield the next page of results, or all that numbered links name."""
+        following = self._links(page, self.select.next, url)
+        are_numbers = len(following) > 1 and all(number_of(link.text) for link in following)
+        if self.select.pages:
+            numbered = self._links(page, self.select.pages, url)
+        elif following:
+            numbered = following if are_numbers else []
+        else:
+            numbered = [link for link in self._links(page, "a", url) if number_of(link.text)]
+            if not any(number_of(link.text) == item.number + 1 for link in numbered):
+                numbered = []
+        here = Link(str(item.number), url)
+        pages = numbered_pages([*numbered, here] if numbered else [], most=self.results)
+        if following and not are_numbers and item.number < self.results:
+            pages.setdefault(item.number + 1, following[0].url)
+        pages.pop(item.number, None)
+        for number, address in sorted(pages.items()):
+            yield Item(kind="page", url=address, path=item.path, number=number)
+
+    def _links(self, page: Element, selector: str, url: str) -> list[Link]:
+        """Return the links that a selector finds."""
+        return [
+            Link(link.text, self._canonical(url, link.attributes["href"]))
+            for link in Selector.parse(selector).all(page)
+            if link.attributes.get("href")
+        ]
 
     def _canonical(self, base: str, link: str) -> str:
         """Return the canonical URL of a link: absolute, without fragment and ignored parameters."""

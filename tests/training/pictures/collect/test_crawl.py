@@ -18,7 +18,7 @@ from aiohttp import web
 from PIL import Image
 
 from tests.training.pictures.collect.test_open_collections import commons, openverse
-from tests.training.pictures.helpers.shops import TheShop, product, served
+from tests.training.pictures.helpers.shops import TheShop, page, product, served
 from training.common.recipe import RecipeError
 from training.pictures.collect import crawl
 from training.pictures.collect.fetcher import FetchSettings
@@ -102,6 +102,29 @@ async def test_pictures_are_kept_as_they_came_with_where_they_came_from(pictures
     assert lazy["path"] == ["Guitars"]
     assert (tmp_path / lazy["file"]).read_bytes() == pictures["2.png"]
     assert lazy["sha256"][:10] in lazy["file"]
+
+
+@pytest.mark.parametrize(
+    ("select", "linked"),
+    [({}, (2, 3, 12)), ({"pages": ".pages a"}, (2, 3, 12)), ({"next": ".pages a"}, range(1, 13))],
+)
+async def test_every_numbered_page_of_results_is_crawled_once(select, linked, pictures, tmp_path):
+    async def answer(request):
+        shop.asked[request.path_qs] += 1
+        if request.path != "/":
+            return shop.found(request)
+        number = int(request.query.get("page", 1))
+        links = "".join(f"<a href='/?page={page}'>{page}</a>" for page in linked)
+        here = product(f"Day {number}", f"/img/day{number}.png")
+        return page(f"{here}<div class=pages>{links}</div>")
+
+    shop = TheShop(pictures)
+    chosen = Select(categories=".tree a", products=".product", **select)
+    async with served(answer) as url:
+        steps, waiting = await crawl.run_crawl(recipe(url, select=chosen), tmp_path, quiet)
+    assert waiting == 0
+    assert sum("file" in step for step in steps) == 12
+    assert all(shop.asked[f"/?page={number}"] == 1 for number in range(2, 13))
 
 
 async def test_a_calendar_without_end_ends_at_the_depth(pictures, tmp_path):

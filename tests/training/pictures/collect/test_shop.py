@@ -66,6 +66,53 @@ def test_results_end_at_their_bound_and_only_their_first_page_has_categories(num
     assert bool([one for one in items if one.kind == "page" and one.number == 1]) is (number == 1)
 
 
+def numbers(*pages):
+    return "".join(f"<a class=page href='?page={page}'>{page}</a>" for page in pages)
+
+
+def following(html, number=1, **changes):
+    """Return number and query of the results pages that a page leads to."""
+    item = Item(kind="page", url="http://s.example/c/", path=("Guitars",), number=number)
+    found = [one for one in read(html, item, **changes) if one.kind == "page"]
+    return [(one.number, one.url.partition("?")[2]) for one in found]
+
+
+def upto(last):
+    return [(page, f"page={page}") for page in range(2, last + 1)]
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        {},
+        {"next": "a.page"},
+        {"pages": "a.page"},
+        {"pages": "a.page", "next": "a.last"},
+    ],
+)
+def test_numbered_pages_are_all_followed_up_to_the_highest_number(select):
+    chosen = Select(categories="nav a", products=".product", **select)
+    assert following(numbers(1, 2, 3, 9), select=chosen) == upto(9)
+
+
+def test_a_next_link_is_followed_alone_unless_pages_are_selected():
+    html = "<a class=next href='?page=2'>next</a>" + numbers(2, 3, 9)
+    assert following(html) == [(2, "page=2")]
+    both = Select(categories="nav a", products=".product", next="a.next", pages="a.page")
+    assert following(html, select=both) == upto(9)
+
+
+def test_numbers_that_do_not_lead_on_are_no_pages():
+    assert following(numbers(38, 39, 40)) == []
+    assert following(numbers(1, 2, 3), number=3) == []
+    assert following(numbers(1, 2, 4), number=3) == [(2, "page=2"), (4, "page=4")]
+
+
+@pytest.mark.parametrize(("results", "last"), [(1, 1), (3, 3), (4, 4), (9, 4)])
+def test_numbered_pages_end_at_the_limit_of_results(results, last):
+    assert following(numbers(2, 3, 4), results=results) == upto(last)
+
+
 def test_labels_are_named_by_the_recipe_or_the_last_category():
     named = shop(labels={"elec": "guitar", "bass": "bass"})
     assert named.label(("All", "Electric guitars", "Bass-like")) == "guitar"
