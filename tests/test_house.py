@@ -33,12 +33,14 @@ ROOMS = {
         "inference": "queue lifecycle settings log",
         "trainings": "inference settings log",
         "label_events": "protocol",
+        "exports": "",
         "streaming": "inference encodings label_events protocol settings log",
-        "api": "streaming trainings inference auth page protocol lifecycle settings hosts log",
+        "api": "exports streaming trainings inference auth page protocol lifecycle settings"
+        " hosts log",
         "app": "api trainings inference auth lifecycle settings log",
         "server": "app api inference auth queue lifecycle settings hosts log",
         "client": "encodings label_events protocol",
-        "cli": "server client trainings inference auth queue protocol settings log",
+        "cli": "exports server client trainings inference auth queue protocol settings log",
     },
     "training": {
         "common": "",

@@ -18,6 +18,7 @@ from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.request import check_top_k, read_body, read_flag, read_form, read_query
 from service.api.responses import json_response
 from service.api.url_fetch import URL_FETCHER
+from service.exports import MEDIA_TYPES, OF_EVENTS, Export
 from service.inference import clips, pictures
 
 
@@ -83,7 +84,13 @@ async def classify(request: web.Request) -> web.Response:
         gateway.check_clip_load(target)
         result = await CLASSIFIERS[target.input.medium](request, target, memory)
     result["timing_ms"]["total"] = round(1e3 * (time.perf_counter() - begin), 3)
-    return json_response(result)
+    form = request.query.get("format", "json")
+    if form == "json":
+        return json_response(result)
+    highest_hz = target.sound[0].sample_rate / 2
+    export = Export(form, events="events" in result, highest_hz=highest_hz)
+    text = export.begin() + export.result("", result)
+    return web.Response(text=text, content_type=MEDIA_TYPES[form], charset="utf-8")
 
 
 async def _classify_sound(
@@ -99,6 +106,7 @@ async def _classify_sound(
         events=str,
         event_settings=str,
         url=str,
+        format=str,
     )
     top_k = values.get("top_k")
     accepts_partial = read_flag("partial", values.get("partial", "false"))
@@ -124,8 +132,13 @@ async def _classify_sound(
 
 def _event_settings(values: dict[str, str], target: Model) -> Settings | None:
     """Return the settings of the events that are asked for, None if none are."""
-    text = values.get("event_settings")
-    if not read_flag("events", values.get("events", "false")):
+    text, form = values.get("event_settings"), values.get("format", "json")
+    if form not in MEDIA_TYPES:
+        raise Unprocessable(f"format={form!r:.80} must be one of {', '.join(MEDIA_TYPES)}")
+    default = "true" if form in OF_EVENTS else "false"
+    if not read_flag("events", values.get("events", default)):
+        if form in OF_EVENTS:
+            raise Unprocessable(f"format={form} has nothing but events")
         if text is not None:
             raise Unprocessable("event_settings without events=true")
         return None

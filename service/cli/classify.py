@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import TimbreError, Unprocessable
-from common.strict_json import to_json
 from common.terminal import escape, say
+from service.exports import MEDIA_TYPES, OF_EVENTS, Export
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 DONE, SOME_FAILED, NO_MODEL = 0, 1, 4
 MANY = 5
 """With fewer files there is no progress bar."""
-COLUMNS = ("path", "start", "end", "rank", "label", "score", "error", "warnings")
 
 
 def main(argv: list[str]) -> int:
@@ -80,13 +79,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_formats(parser: argparse.ArgumentParser) -> None:
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one line of JSON per file")
-    form.add_argument(
-        "--csv",
-        action="store_true",
-        help="one row per label; its last column, warnings, is of the file",
+    parser.add_argument(
+        "--events", action="store_true", help="each label from onset to offset, at a hop of 0.5 s"
     )
+    parser.add_argument(
+        "--event-settings", type=json.loads, metavar="JSON",
+        help='of --events, such as \'{"*": {"gap": 0.5}, "flute": {"threshold": 0.6}}\'',
+    )  # fmt: skip
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format", choices=MEDIA_TYPES, dest="form", metavar="FORMAT",
+        help=f"{', '.join(MEDIA_TYPES)}; {', '.join(OF_EVENTS)} are of events",
+    )  # fmt: skip
+    for each in ("json", "csv"):
+        form.add_argument(
+            f"--{each}", action="store_const", const=each, dest="form", help=f"--format {each}"
+        )
     parser.add_argument(
         "--sheet",
         type=Path,
@@ -112,14 +120,23 @@ async def _classify(asked: argparse.Namespace) -> int:
     """Print the results; return how many files have none."""
     from service.cli.offline import opened
 
+    events = asked.events or asked.form in OF_EVENTS
+    if asked.event_settings is not None and not events:
+        raise Unprocessable("--event-settings without --events")
     async with opened(asked.model, artefacts=asked.artefacts) as local:
         classify = local.classifier(
-            hop=asked.hop, top_k=asked.top_k, metadata=dict(asked.metadata), partial=asked.partial
+            hop=asked.hop,
+            top_k=asked.top_k,
+            metadata=dict(asked.metadata),
+            partial=asked.partial,
+            event_settings=(asked.event_settings or {}) if events else None,
         )
         files, others = local.files(asked.paths)
         _tell(others, local.model.input.medium)
         sheet = _sheet(asked.sheet, local)
-        show, failed = _printer(asked), 0
+        if asked.form == "audacity" and len(files) > 1:
+            raise Unprocessable("a label track of Audacity is of one file; raven is of several")
+        show, failed = _printer(asked, local), 0
         with _progress(len(files)) as progress, sheet as page:
             task = progress.add_task("classify", total=len(files)) if progress else None
             async for path, found in local.results(files, classify):
@@ -160,14 +177,21 @@ def _sheet(
     return writing(target, title=f"{local.model.name} {local.model.version}")
 
 
-def _printer(asked: argparse.Namespace) -> Callable[[Path, Found], None]:
+def _printer(asked: argparse.Namespace, local: OfflineClassifier) -> Callable[[Path, Found], None]:
     """Return the function that prints a result in the chosen format."""
-    if asked.json:
-        return _show_json
-    if asked.csv:
-        table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        return lambda path, found: table.writerows(_rows(path, found))
+    if asked.form:
+        highest_hz = 0.0 if local.takes_pictures else local.model.sound[0].sample_rate / 2
+        export = Export(asked.form, events=asked.events, highest_hz=highest_hz)
+        sys.stdout.write(export.begin())
+
+        def write(path: Path, found: Found) -> None:
+            if isinstance(found, TimbreError):
+                sys.stdout.write(export.error(str(path), found))
+            else:
+                sys.stdout.write(export.result(str(path), found))
+            sys.stdout.flush()
+
+        return write
     from common.console import console
 
     out = console(highlight=False, soft_wrap=True)
@@ -179,35 +203,8 @@ def _printer(asked: argparse.Namespace) -> Callable[[Path, Found], None]:
     return show
 
 
-def _show_json(path: Path, found: Found) -> None:
-    print(
-        to_json(
-            {
-                "path": str(path),
-                **({"error": str(found)} if isinstance(found, TimbreError) else found),
-            }
-        ),
-        flush=True,
-    )
-
-
-def _rows(path: Path, found: Found) -> Iterator[dict[str, Any]]:
-    if isinstance(found, TimbreError):
-        yield {"path": escape(path), "error": escape(found)}
-        return
-    kinds = "; ".join(each["kind"] for each in found.get("warnings", ()))
-    windows = found.get("windows") or [
-        {"scores": {each["label"]: each["score"] for each in found["predictions"]}}
-    ]
-    for window in windows:
-        times = {name: window[name] for name in ("start", "end") if name in window}
-        for rank, (label, score) in enumerate(window["scores"].items(), start=1):
-            row = {"path": escape(path), **times, "rank": rank, "label": label, "score": score}
-            yield row | {"warnings": kinds}
-
-
 def _lines(path: Path, found: Found) -> Iterator[Any]:
-    """Yield a line for the file, one for each warning, one for each window if there are several."""
+    """Yield a line for the file, one for each warning, event, or window of several."""
     from rich.text import Text
 
     if isinstance(found, TimbreError):
@@ -224,6 +221,11 @@ def _lines(path: Path, found: Found) -> Iterator[Any]:
     )
     for each in found.get("warnings", ()):
         yield Text(f"  warning ({each['kind']}): {escape(each['detail'])}", style="yellow")
+    if "events" in found:
+        for event in found["events"]:
+            text = Text(f"  {event['start']:8.2f} {event['end']:8.2f} s  ", style="bright_black")
+            yield text.append(f"{event['label']} ", style="default").append(f"{event['peak']:.2f}")
+        return
     for window in found["windows"] if len(found["windows"]) > 1 else []:
         text = Text(f"  {window['start']:8.2f} {window['end']:8.2f} s  ", style="bright_black")
         for label in window["labels"]:

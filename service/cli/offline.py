@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from common.errors import InputError, TimbreError, Unprocessable
 from common.folders import files_below
+from models.events import check_settings
 from models.store import DEFAULT_PATH, Model
 from service.inference import clips, pictures
 from service.inference.decode_pool import DecodePool
@@ -55,24 +56,37 @@ class OfflineClassifier:
         top_k: int | None,
         metadata: Mapping[str, str],
         partial: bool = False,
+        event_settings: Any = None,
     ) -> Classify:
         """Return a function that classifies the bytes of a file.
 
         hop: seconds; None is one window. partial: read a sound with missing parts as far as it
-        goes. Raises Unprocessable for options the model does not have.
+        goes. event_settings: of the events by label; None: there are no events. Raises
+        Unprocessable for options the model does not have.
         """
         if self.takes_pictures:
-            if partial:
-                raise Unprocessable(f"model {self.model.name!r} takes pictures, which are whole")
+            if partial or event_settings is not None:
+                lack = "are whole" if partial else "have no events"
+                raise Unprocessable(f"model {self.model.name!r} takes pictures, which {lack}")
             return self._picture_classifier(hop=hop, top_k=top_k, metadata=metadata)
         if metadata:
             raise Unprocessable(
                 f"model {self.model.name!r} is an audio model and takes no metadata"
             )
+        events = event_settings is not None
         samples = clips.hop_samples(
-            hop, config=self.model.sound[0], min_hop=self.gateway.settings.min_hop
+            hop,
+            config=self.model.sound[0],
+            min_hop=self.gateway.settings.min_hop,
+            events=events,
         )
-        query = clips.ClipQuery(model=self.model, hop=samples, top_k=top_k, partial=partial)
+        query = clips.ClipQuery(
+            model=self.model,
+            hop=samples,
+            top_k=top_k,
+            partial=partial,
+            event_settings=check_settings(event_settings, self.model.labels) if events else None,
+        )
         return lambda data: clips.classify(self.gateway, self.pool, query, data)
 
     def _picture_classifier(

@@ -182,7 +182,7 @@ class Stream:
     async def _labels(self) -> list[Label]:
         """Return the labels of the version served now."""
         model = await request(self._session, "GET", self._url.removesuffix("/stream"))
-        return [Label(**label) for label in model["labels"]]
+        return [Label(**label, events=model["events"][label["name"]]) for label in model["labels"]]
 
     async def _resume(self) -> int:
         """Return the sample to replay from; report windows whose sound is not buffered."""

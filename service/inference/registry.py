@@ -7,7 +7,7 @@ from typing import Any
 
 from common.errors import Busy, Late, NotFound
 from models.events import complete
-from models.manifest import EVENT_SETTINGS, Label
+from models.manifest import EVENT_SETTINGS
 from models.recent import RecentModels
 from models.store import Model, Store
 from service.inference.version_scanner import VersionScanner
@@ -113,7 +113,10 @@ class ModelRegistry:
             "versions": self._versions(model),
             "refused": self._scanner.rejected(name),
             "task": manifest.task,
-            "labels": [_label(label, model) for label in manifest.labels],
+            "labels": [
+                {"name": label.name, "threshold": label.threshold} for label in manifest.labels
+            ],
+            **({"events": _events(model)} if model.input.medium == "sound" else {}),
             "input": _input(model),
             "provider": model.session.provider,
             "metrics": manifest.metrics,
@@ -161,12 +164,9 @@ class VersionFollower:
         )
 
 
-def _label(label: Label, model: Model) -> Description:
-    described: Description = {"name": label.name, "threshold": label.threshold}
-    if model.input.medium == "sound":
-        settings = complete(label, {})
-        described["events"] = {name: settings[name] for name in EVENT_SETTINGS}
-    return described
+def _events(model: Model) -> Description:
+    settings = {label.name: complete(label, {}) for label in model.manifest.labels}
+    return {name: {key: found[key] for key in EVENT_SETTINGS} for name, found in settings.items()}
 
 
 def _input(model: Model) -> Description:

@@ -1,5 +1,6 @@
 """Events of labels are the same from a stream, a file and a client, whatever happens on the way."""
 
+import asyncio
 import io
 import json
 
@@ -9,7 +10,9 @@ import pytest
 from common.errors import Unprocessable
 from models.manifest import Label
 from service import protocol
+from service.client import Client
 from service.client.events import Lost
+from service.exports import MEDIA_TYPES
 from service.label_events import EventReporter
 from service.protocol import LabelEvent, Window
 from tests.service.client.test_stream import of, run
@@ -141,24 +144,59 @@ async def test_sound_that_a_client_has_lost_is_told_in_the_event(serve, monkeypa
 
     monkeypatch.setattr(live, "REPLAY_BUFFER_S", 4)
     server = await serve()
-    async with proxied(server.url) as (proxy, url):
-
-        def disturb(second):
-            if second in (4, 12):
-                proxy.refusing = second == 4
+    async with (
+        proxied(server.url) as (proxy, url),
+        Client(url).stream("toy", sample_rate=RATE, events=True) as stream,
+    ):
+        await stream.send(tone(3))
+        events = []
+        async for event in stream:
+            events.append(event)
+            if isinstance(event, Window) and len(of(Window, events)) == 1:
+                # All but the last seconds of what follows is lost before the next connection.
+                proxy.refusing = True
                 proxy.cut()
-
-        events = await run(url, tone(20), disturb=disturb, events=True)
+                await stream.send(tone(9))
+                proxy.refusing = False
+                finishing = asyncio.create_task(stream.finish())
+        await finishing
     assert of(Lost, events)
     (offset,) = [each for each in of(LabelEvent, events) if each.state == "offset"]
     assert offset.not_heard > 0
     assert (offset.start, offset.end) == (0.0, of(Window, events)[-1].end)
 
 
+@pytest.mark.parametrize("form", MEDIA_TYPES)
+async def test_a_file_is_answered_in_every_format(serve, form):
+    server = await serve()
+    url = f"{server.url}/v1/models/toy/classify"
+    sound, query = wav(np.concatenate((tone(4), noise(4)))), {"event_settings": '{"*":{"gap":0}}'}
+    async with server.http.post(url, data=sound, params=query | {"events": "true"}) as response:
+        events = (await response.json())["events"]
+    asked = query | {"format": form, "events": "true"}
+    async with server.http.post(url, data=sound, params=asked) as response:
+        assert (response.status, response.content_type) == (200, MEDIA_TYPES[form])
+        text = await response.text()
+    assert all(event["label"] in text for event in events)
+    if form != "json":
+        assert text.count("\n") == len(events) + (form in ("csv", "raven"))
+
+
+async def test_a_csv_without_events_is_of_windows(serve):
+    server = await serve()
+    url = f"{server.url}/v1/models/toy/classify?format=csv&top_k=1"
+    async with server.http.post(url, data=wav(tone(4))) as response:
+        lines = (await response.text()).splitlines()
+    assert lines[0] == "path,start,end,rank,label,score,error,warnings"
+    assert len(lines) == 3
+
+
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
         ({"events": "yes"}, "events='yes' must be true or false"),
+        ({"format": "xml"}, "format='xml' must be one of json, jsonl, csv, audacity, raven"),
+        ({"format": "raven", "events": "false"}, "format=raven has nothing but events"),
         ({"event_settings": "{}"}, "event_settings without events=true"),
         ({"events": "true", "event_settings": "{"}, "event_settings is not JSON"),
         ({"events": "true", "event_settings": '{"tuba":{}}'}, "unknown label 'tuba'"),
@@ -196,11 +234,8 @@ async def test_what_cannot_be_asked_of_a_stream_is_named(serve, fields, detail):
 async def test_a_model_describes_the_settings_of_its_events(serve):
     server = await serve()
     _, described, _ = await server.get("/v1/models/toy")
-    assert described["labels"][0] == {
-        "name": "tone",
-        "threshold": 0.5,
-        "events": {"off": 0.4, "gap": 1.0, "min_length": 0.0},
-    }
+    settings = {"off": 0.4, "gap": 1.0, "min_length": 0.0}
+    assert described["events"] == {"tone": settings, "noise": settings}
 
 
 def reporter(**fields):

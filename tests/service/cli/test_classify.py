@@ -144,6 +144,46 @@ def album(tmp_path):
     return folder
 
 
+def test_events_are_told_in_every_format(classify, sounds):
+    both = sounds / "both.wav"
+    settings = ("--event-settings", '{"*": {"gap": 0}}')
+    code, out, _ = classify(both, "--format", "json", "--events", *settings)
+    answer = json.loads(out)
+    events = [(each["label"], each["start"], each["end"]) for each in answer["events"]]
+    assert (code, {label for label, *_ in events}) == (0, {"tone", "noise"})
+    assert len(answer["windows"]) > 2
+    _, out, _ = classify(both, "--format", "jsonl", *settings)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [(each["label"], each["start"], each["end"]) for each in lines] == events
+    _, out, _ = classify(both, "--csv", "--events", *settings)
+    rows = csv.DictReader(io.StringIO(out))
+    assert [(row["label"], float(row["start"]), float(row["end"])) for row in rows] == events
+    _, out, _ = classify(both, "--format", "audacity", *settings)
+    assert [line.split("\t")[2] for line in out.splitlines()] == [label for label, *_ in events]
+    _, out, _ = classify(both, "--format", "raven", *settings)
+    assert out.count("\n") == 1 + len(events)
+    _, out, _ = classify(both, "--events", *settings)
+    assert [line.split()[3] for line in out.splitlines()[1:]] == [label for label, *_ in events]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--event-settings", "{}"), "--event-settings without --events"),
+        (("--events", "--event-settings", '{"tuba": {}}'), "unknown label 'tuba'"),
+        (("--format", "audacity"), "is of one file"),
+    ],
+)
+def test_what_cannot_be_asked_for_events_is_named(classify, sounds, options, message):
+    code, _, errors = classify(sounds, *options)
+    assert (code, message in errors) == (4, True), errors
+
+
+def test_pictures_have_no_events(classify_pictures, album):
+    code, _, errors = classify_pictures(album, "--events")
+    assert (code, "takes pictures, which have no events" in errors) == (4, True)
+
+
 @pytest.fixture
 def classify_pictures(picture_artefacts, capsys):
     """Run the command on a picture model; return exit code, stdout and stderr."""
