@@ -9,6 +9,25 @@ from typing import Any
 from features.config import DEFAULT
 from training.common.recipe import check, check_limits
 
+ESTIMATORS = (
+    "extra-trees", "gradient-boosting", "lightgbm", "neighbours", "logistic-regression",
+    "linear-svm", "dense", "dense-dropout",
+)  # fmt: skip
+"""Models on the 26 features beside the forest; [estimators.NAME] has the settings of each."""
+MODELS = ("forest", "network", *ESTIMATORS)
+"""Models that a recipe for sound can train."""
+
+
+def check_models(recipe: Any) -> None:
+    """Raise RecipeError for a name in `models`, or of a section of [estimators], that is none."""
+    known = bool(recipe.models) and set(recipe.models) <= set(MODELS)
+    check(known, f"models={list(recipe.models)} must be some of {', '.join(MODELS)}")
+    unknown = [name for name in recipe.estimators if name not in ESTIMATORS]
+    check(
+        not unknown,
+        f"estimators.{''.join(unknown[:1])}: no such model; there is {', '.join(ESTIMATORS)}",
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Forest:

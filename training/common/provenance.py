@@ -76,8 +76,16 @@ def _is_tables(value: Any) -> bool:
 def _lines(section: dict[str, Any]) -> str:
     # TOML's texts, numbers, truths and lists are those of JSON; a key may always stand in quotes.
     return "".join(
-        f"{_key(key)} = {to_json(value, ensure_ascii=False)}\n" for key, value in section.items()
+        _below(_key(key), value)
+        if isinstance(value, dict)
+        else f"{_key(key)} = {to_json(value, ensure_ascii=False)}\n"
+        for key, value in section.items()
     )
+
+
+def _below(outer: str, section: dict[str, Any]) -> str:
+    """Return the settings of a section within a section, by dotted keys."""
+    return "".join(f"{outer}.{line}\n" for line in _lines(section).splitlines())
 
 
 def _key(key: str) -> str:

@@ -10,7 +10,15 @@ from features.config import DEFAULT, AudioConfig
 from training.common.recipe import RecipeError
 
 BEST = "best.json"
-MODELS = {"RandomForestClassifier": "forest"}
+MODELS = {
+    "RandomForestClassifier": "forest",
+    "ExtraTreesClassifier": "extra-trees",
+    "HistGradientBoostingClassifier": "gradient-boosting",
+    "LGBMClassifier": "lightgbm",
+    "KNeighborsClassifier": "neighbours",
+    "LogisticRegression": "logistic-regression",
+    "LinearSVC": "linear-svm",
+}
 """The model of a recipe by the class of a search's estimator."""
 FOREST = {"n_estimators": "trees", "max_leaf_nodes": "leaves"}
 """Settings of [forest] that have another name than scikit-learn's parameters."""
@@ -43,12 +51,18 @@ def changes(best: dict[str, Any]) -> list[tuple[str, Any]]:
         raise RecipeError(
             f"the search is of {best['estimator']}; a recipe trains {', '.join(MODELS)}"
         )
-    found: list[tuple[str, Any]] = [("models", [model])]
-    for key, value in best["settings"].items():
-        if key not in NOT_SET:
-            name = FOREST.get(key, key)
-            found.append((f"forest.{name}", UNLIMITED.get(key) if value is None else value))
-    return found
+    settings = {key: value for key, value in best["settings"].items() if key not in NOT_SET}
+    if model == "forest":
+        found = {
+            FOREST.get(key, key): UNLIMITED.get(key) if value is None else value
+            for key, value in settings.items()
+        }
+    else:
+        # A grid without components has no scaler either.
+        found = {"components": best["components"], "standardise": best["components"] > 0}
+        found |= {key: "none" if value is None else value for key, value in settings.items()}
+    where = "forest" if model == "forest" else f"estimators.{model}"
+    return [("models", [model]), *((f"{where}.{key}", value) for key, value in found.items())]
 
 
 def check_match(best: dict[str, Any], recipe: Any) -> None:
@@ -70,6 +84,8 @@ def check_match(best: dict[str, Any], recipe: Any) -> None:
         )
     if best["features"]["fingerprint"] != config.fingerprint("features"):
         raise RecipeError("the search is of features of another version: search again")
+    if MODELS.get(best["estimator"]) != "forest":
+        return
     if best["components"] != recipe.forest.components:
         raise RecipeError(
             f"the search is of {_components(best['components'])}, the recipe of "

@@ -52,6 +52,7 @@ class Windows:
 
 def run(recipe: InstrumentsRecipe, out: Path, stage: Stage) -> list[Path]:
     """Run the recipe and return the folders of the artefacts, the better model first."""
+    sound_model.check_estimators(recipe)
     windows = gather(recipe, stage)
     candidates = [train(recipe, model, windows, stage) for model in recipe.models]
     candidates.sort(key=lambda candidate: -candidate.metrics.get("mean", {}).get("macro_f1", 0.0))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.common.model_settings import Forest, Network
-from training.common.recipe import check, check_artefact
+from training.common.model_settings import ESTIMATORS, Forest, Network, check_models
+from training.common.recipe import check_artefact
 
-NAMES = {"forest": "instruments-forest", "network": "instruments-net"}
+NAMES = {
+    "forest": "instruments-forest",
+    "network": "instruments-net",
+    **{name: f"instruments-{name}" for name in ESTIMATORS},
+}
 """The artefact of each model."""
 BEST = "instruments"
 """The second name of the model that generalises better."""
@@ -82,7 +86,9 @@ class InstrumentsRecipe:
     least: dict[str, float] = field(default_factory=dict)
     """Lowest thresholds by label, where the calibrated ones are known to be too low."""
     models: tuple[str, ...] = ("forest", "network")
-    """Models to train: forest, network or both."""
+    """Models to train, some of training.common.model_settings.MODELS."""
+    estimators: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Settings of other models than forest and network, by the names of their library."""
     version: str = ""
     """Version of the artefacts; empty takes the one after the latest."""
     material: Material
@@ -102,6 +108,5 @@ class InstrumentsRecipe:
 
     def __post_init__(self) -> None:
         """Check the settings before the training. Raises RecipeError."""
-        models = set(self.models) <= NAMES.keys() and bool(self.models)
-        check(models, f"models={list(self.models)} must be forest, network or both")
+        check_models(self)
         check_artefact(self)

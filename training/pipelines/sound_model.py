@@ -12,9 +12,10 @@ import numpy as np
 from features.config import DEFAULT
 from models.artefact import write
 from models.manifest import Label, Source
+from training.common.model_settings import ESTIMATORS, MODELS
 from training.common.provenance import origin
 from training.reporting import folder, markdown
-from training.sound_models import forest
+from training.sound_models import estimators, forest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,12 +32,26 @@ if TYPE_CHECKING:
 
     Recipe: TypeAlias = InstrumentsRecipe | SoundsRecipe
 
-KINDS: dict[str, Kind] = {"forest": "features", "network": "log_mel"}
-"""The tensors that each of the two models takes."""
-LIBRARIES = {"forest": ("numpy", "scikit-learn", "onnx"), "network": ("numpy", "torch", "onnx")}
+KINDS: dict[str, Kind] = dict.fromkeys(MODELS, "features")
+KINDS["network"] = "log_mel"
+"""The tensors that each model takes."""
+LIBRARIES = dict.fromkeys(MODELS, ("numpy", "scikit-learn", "onnx")) | {
+    "network": ("numpy", "torch", "onnx"),
+    "dense": ("numpy", "torch", "onnx"),
+    "dense-dropout": ("numpy", "torch", "onnx"),
+    "lightgbm": ("numpy", "scikit-learn", "lightgbm", "onnx"),
+}
 DESCRIPTIONS = {
     "forest": "26 features, standardised, projected by PCA, random forest",
     "network": "a small convolutional network on the log-mel spectrogram",
+    "extra-trees": "26 features, extremely randomised trees",
+    "gradient-boosting": "26 features, gradient boosting on histograms for each label",
+    "lightgbm": "26 features, gradient boosting of LightGBM for each label",
+    "neighbours": "26 features, standardised, projected by PCA, nearest neighbours",
+    "logistic-regression": "26 features, standardised, logistic regression for each label",
+    "linear-svm": "26 features, standardised, a linear support vector machine for each label",
+    "dense": "26 features, standardised, a dense network of about 122,000 parameters",
+    "dense-dropout": "26 features, standardised, a dense network with batch norm and dropout",
 }
 GOLDEN = 32
 """Windows whose inputs and scores are stored with the artefact."""
@@ -94,6 +109,8 @@ def fit(
         return forest.fit(
             chosen, labels[rows], recipe.forest, seed=recipe.seed, jobs=jobs, held_out=held_out
         )
+    if model in ESTIMATORS:
+        return _estimator(recipe, model, np.asarray(tensors[rows]), labels[rows], jobs)
     # A machine that only makes forests has no torch.
     import torch
 
@@ -103,6 +120,36 @@ def fit(
     return network.fit(
         tensors, labels, rows, recipe.network, seed=recipe.seed, held_out=held_out, kept=cache
     )
+
+
+def _estimator(
+    recipe: Recipe,
+    model: str,
+    tensors: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.bool_],
+    jobs: int,
+) -> Fitted:
+    settings = recipe.estimators.get(model, {})
+    common: dict[str, Any] = {"seed": recipe.seed, "most": recipe.forest.rows}
+    if not model.startswith("dense"):
+        return estimators.fit(model, tensors, labels, settings, jobs=jobs, **common)
+    import torch
+
+    from training.sound_models import dense
+
+    torch.set_num_threads(jobs)
+    return dense.fit(model, tensors, labels, settings, **common)
+
+
+def check_estimators(recipe: Recipe) -> None:
+    """Raise RecipeError for a setting of [estimators] that its library has not."""
+    for name, settings in recipe.estimators.items():
+        if not name.startswith("dense"):
+            estimators.make(name, settings, labels=1, seed=0)
+            continue
+        from training.sound_models.dense import epochs_of
+
+        epochs_of(name, settings)
 
 
 def out_of_bag(model: str, fitted: Fitted) -> dict[str, dict[str, float]]:
@@ -188,5 +235,7 @@ def write_report(
         history=candidate.history,
         windows=windows,
         beside=beside,
-        estimator=fitted.pipeline() if isinstance(fitted, forest.FittedForest) else None,
+        estimator=fitted.pipeline()
+        if isinstance(fitted, forest.FittedForest | estimators.FittedEstimator)
+        else None,
     )

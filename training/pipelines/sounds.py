@@ -76,7 +76,8 @@ class TableSounds:
 
 def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     """Run the recipe and return the folder of the artefact, and that of its report."""
-    kinds = tuple(KINDS[model] for model in recipe.models)
+    sound_model.check_estimators(recipe)
+    kinds = tuple(dict.fromkeys(KINDS[model] for model in recipe.models))
     key = hashlib.sha256(str(Path(recipe.collection.path).resolve()).encode()).hexdigest()[:8]
     listed = out / REPORTS / f"{recipe.name}-problems.csv"
     listed.parent.mkdir(parents=True, exist_ok=True)

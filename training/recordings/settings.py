@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.common.model_settings import Forest, Network
+from training.common.model_settings import Forest, Network, check_models
 from training.common.recipe import check, check_artefact, check_limits
 
 LENGTHS = (0.5, 15.0)
@@ -146,7 +146,9 @@ class SoundsRecipe:
     split: SplitSpec = field(default_factory=SplitSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     models: tuple[str, ...] = ("forest",)
-    """forest, network or both; the better one on the validation part is written."""
+    """Some of training.common.model_settings.MODELS; the best on the validation part is written."""
+    estimators: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Settings of other models than forest and network, by the names of their library."""
     quiet: float = 0.99
     """Share of windows without any label that must get none, where there are such windows."""
     version: str = ""
@@ -168,6 +170,5 @@ class SoundsRecipe:
     def __post_init__(self) -> None:
         """Validate the settings before the training. Raises RecipeError."""
         check_artefact(self)
-        models = set(self.models) <= {"forest", "network"} and bool(self.models)
-        check(models, f"models={list(self.models)} must be forest, network or both")
+        check_models(self)
         check_limits(self, "", jobs=(1, math.inf), seed=(0, 2**32 - 1), quiet=(0, 1))

@@ -48,7 +48,8 @@ LIBRARIES = (
     "sklearn.decomposition",
     "lightgbm",
 )
-TORCH = ("sklearn.decomposition", "training.studies.dense")
+TORCH = ("sklearn.decomposition", "training.sound_models.dense")
+LOG_MEL = ("training.studies.log_mel",)
 
 
 class ModelSpec(NamedTuple):
@@ -63,7 +64,8 @@ class ModelSpec(NamedTuple):
 
 def model_specs(table: Table, options: Options) -> list[ModelSpec]:
     """Return all that the table has tensors for, the original work's in their order first."""
-    from training.studies import dense
+    from training.sound_models import dense
+    from training.studies.log_mel import LogMel
 
     chance = {"seed": options.seed, "jobs": options.jobs}
     epochs = options.epochs or EPOCHS["dense"]
@@ -85,8 +87,8 @@ def model_specs(table: Table, options: Options) -> list[ModelSpec]:
     )
     found = [*classic, *networks[:2], *recent, *networks[2:]]
     if table.log_mel is not None:
-        make = partial(dense.LogMel, options.seed, options.epochs or EPOCHS["log_mel"])
-        found.append(ModelSpec("network on log-mel", "log-mel", "log_mel", make, TORCH))
+        make = partial(LogMel, options.seed, options.epochs or EPOCHS["log_mel"])
+        found.append(ModelSpec("network on log-mel", "log-mel", "log_mel", make, LOG_MEL))
     return found
 
 
@@ -95,7 +97,7 @@ def _one_of(makers: Callable[..., dict[str, Learner]], name: str, **chance: int)
 
 
 def _network(name: str, seed: int, epochs: int) -> Learner:
-    from training.studies.dense import Dense
+    from training.sound_models.dense import Dense
 
     return estimators.Prepared(Dense(name, seed, epochs))
 

@@ -3,10 +3,13 @@
 import json
 
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import LinearSVC
 
 from training.common.recipe import RecipeError, load
 from training.common.searched import changes, check_match, config_of, read_best
+from training.sound_models.estimators import make
 
 
 def best_of(recipe, **settings):
@@ -44,6 +47,34 @@ def test_every_setting_of_a_searched_forest_is_that_of_the_recipe(settings):
         wanted["max_features"] = 1.0
     assert trained == wanted
     assert recipe.models == ("forest",)
+
+
+@pytest.mark.parametrize("components", [0, 8])
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (KNeighborsClassifier(3, weights="distance"), "neighbours"),
+        (HistGradientBoostingClassifier(max_leaf_nodes=None, learning_rate=0.2), "gradient-boost"),
+        (LinearSVC(C=0.5), "linear-svm"),
+    ],
+)
+def test_the_best_of_another_estimator_is_trained_as_it_was_searched(estimator, name, components):
+    best = best_of(load("sounds")) | {
+        "estimator": type(estimator).__name__,
+        "settings": estimator.get_params(),
+        "components": components,
+    }
+    recipe = load("sounds", found=changes(best))
+    check_match(best, recipe)
+    (model,) = recipe.models
+    assert model.startswith(name)
+    made = make(model, recipe.estimators[model], labels=1, seed=0)
+    assert len(made.steps) == (3 if components else 1), "a grid without components has no scaler"
+    free = {"n_jobs", "random_state"}
+    found = made.steps[-1][1].get_params()
+    assert {k: v for k, v in found.items() if k not in free} == {
+        k: v for k, v in estimator.get_params().items() if k not in free
+    }
 
 
 def test_a_change_of_ones_own_is_above_what_was_searched():

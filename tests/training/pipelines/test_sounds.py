@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -200,6 +201,41 @@ def test_a_search_of_other_features_is_refused_before_anything_is_read(
     assert not Path("out").exists()
 
 
+MODELS = (
+    "neighbours,dense,dense-dropout,extra-trees,gradient-boosting,logistic-regression,linear-svm"
+)
+
+
+def test_every_model_on_the_features_competes_and_the_best_is_written(collection):
+    changes = [
+        f"models={MODELS}",
+        "estimators.neighbours.components=8",
+        "estimators.extra-trees.n_estimators=20",
+        "estimators.dense.epochs=5",
+    ]
+    assert main(["sounds", *words([*collection, *changes]), "--out", "out"]) == 0
+    text = Path("out/sounds/1/report.md").read_text()
+    assert all(f"**{name}**" in text for name in MODELS.split(","))
+    origin = Store(Path("out")).load("sounds").manifest.origin["recipe"]
+    assert "extra-trees.n_estimators" in origin
+    Path("again.toml").write_text(origin)
+    assert load("again.toml").estimators == load("sounds", changes).estimators
+
+
+@pytest.mark.parametrize("model", ["neighbours", "dense", "gradient-boosting"])
+def test_a_model_on_the_features_is_promoted_with_its_time_and_size(collection, model, capsys):
+    changes = [f"models={model}", "estimators.neighbours.components=8"]
+    assert main(["sounds", *words([*collection, *changes]), "--out", "out"]) == 0
+    capsys.readouterr()
+    promoted = ["promote", "sounds", "1", "--from", "out", "--to", "served", "--force"]
+    assert models(promoted) == 0
+    assert re.search(r"latency_ms \S+  size_mb \S+", capsys.readouterr().out)
+    manifest = Store(Path("served")).load("sounds").manifest
+    assert manifest.input.kind == "features"
+    assert ("torch" in manifest.libraries) is (model == "dense")
+    assert Path("out/reports/sounds-1/model.joblib").is_file() is (model != "dense")
+
+
 def test_the_network_takes_windows_of_another_length(collection):
     assert (
         main(
@@ -237,7 +273,11 @@ def test_of_two_models_the_one_that_is_better_on_validation_is_written(collectio
         (["windows.hop=10", "forest.components=20"], "12 training windows: at least 21 are needed"),
         (["split.shares=[0.2, 0.4, 0.4]", "collection.path=nowhere"], "no folder or file"),
         (["name=My Sounds"], "name='My Sounds' must be lower-case words"),
-        (["models=tree"], "must be forest, network or both"),
+        (["models=tree"], "models=['tree'] must be some of forest, network, extra-trees, gradient"),
+        (["models="], "models=[] must be some of"),
+        (["estimators.svm.C=1"], "estimators.svm: no such model; there is extra-trees"),
+        (["estimators.linear-svm.D=1"], "estimators.linear-svm: unknown setting D; known: comp"),
+        (["estimators.dense.epochs=0"], "estimators.dense.epochs='0' must be a whole number"),
     ],
 )
 def test_what_cannot_be_trained_is_told_and_nothing_is_written(
