@@ -15,7 +15,6 @@ from service.api.authentication import client_of
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.request import read_body, read_flag, read_query
 from service.api.responses import json_response
-from service.trainings.clip_check import suffix_of
 from service.trainings.clip_store import ClipStore, place_of
 from service.trainings.record import report_of
 from service.trainings.trainings import TrainingRequest, Trainings
@@ -177,6 +176,9 @@ async def read_object(request: web.Request, expected_type: type[Any]) -> Any:
 
 async def _decoded(request: web.Request, data: bytes) -> str:
     """Return the suffix of a file that can be decoded. Raises InputError, Late."""
+    # Imported here so that a gateway that only streams never loads what knows all kinds of files.
+    from service.trainings.clip_check import suffix_of
+
     pool, settings = request.app[POOL], request.app[GATEWAY].settings
     seconds = settings.clip_deadline
     deadline = time.monotonic() + seconds

@@ -1,10 +1,9 @@
-"""Runs `timbre` as a process of its own, at low priority: what it loads never comes in here."""
+"""Runs `timbre` as a process of its own: what it loads never comes in here."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,6 @@ from common.errors import Late
 
 TIMBRE = (sys.executable, "-P", "-m", "service.cli.main")
 """-P: the folder that it runs in holds no modules, whatever it holds."""
-NICE = ("nice", "-n", "10")
 MAX_SAID = 4_000
 """Characters of an error that are passed on."""
 
@@ -35,9 +33,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 async def run_timbre(*arguments: str, folder: Path, limit_s: float) -> Ended:
     """Run a command in a folder and return its outcome. Raises Late after `limit_s`, OSError."""
-    before = NICE if shutil.which(NICE[0]) else ()
     process = await asyncio.create_subprocess_exec(
-        *before,
         *TIMBRE,
         *arguments,
         cwd=folder,

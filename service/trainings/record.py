@@ -45,7 +45,14 @@ class Status(NamedTuple):
 
 
 def status_of(folder: Path) -> Status:
-    """Return the state of a training. Raises TimbreError when a file of it is damaged."""
+    """Return the state of a training; one whose files are damaged has failed."""
+    try:
+        return _status(folder)
+    except (TimbreError, KeyError, TypeError, ValueError, OverflowError) as error:
+        return Status("failed", why=f"its files are damaged: {error}")
+
+
+def _status(folder: Path) -> Status:
     process = read_object(folder / PROCESS)
     cancelled = read_object(folder / CANCEL)
     begun = process["begun"] if process else None
@@ -66,11 +73,11 @@ def status_of(folder: Path) -> Status:
 
 
 def describe(folder: Path, *, root: Path, details: bool) -> dict[str, Any]:
-    """Return a training as the routes answer it. Raises NotFound, TimbreError.
+    """Return a training as the routes answer it.
 
     root: the folder of all trainings. details: with the log, the curves and the metrics.
     """
-    request = read_object(folder / REQUEST) or {}
+    request = _object(folder / REQUEST)
     status = status_of(folder)
     rows = _rows(folder / PROGRESS)
     stage: dict[str, Any] = next((row for row in reversed(rows) if "stage" in row), {})
@@ -127,7 +134,7 @@ def _result(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not made:
         return None
     name, version = made[0]
-    manifest = read_object(folder / ARTEFACTS / name / version / "manifest.json") or {}
+    manifest = _object(folder / ARTEFACTS / name / version / "manifest.json")
     metrics = manifest.get("metrics") or {}
     figures = {
         key: value
@@ -143,6 +150,14 @@ def _result(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
         "scores": {key: value for key, value in figures.items() if key not in BASELINES},
         "baseline": {key: value for key, value in figures.items() if key in BASELINES},
     }
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """Return a JSON object; an empty one where there is none, or it is damaged."""
+    try:
+        return read_object(path) or {}
+    except TimbreError:  # status_of tells it
+        return {}
 
 
 def _reason(folder: Path, code: int | None) -> str:

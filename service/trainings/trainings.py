@@ -55,6 +55,7 @@ CHECK_S = 60.0
 """Seconds that a check of settings may take."""
 MAX_CHECKS = 4
 MAX_NAME = 64
+REMOVED = ".removed-"
 NOTHING = "nothing"
 """Label of clips on which nothing of interest sounds: recipes take it as background."""
 
@@ -98,6 +99,7 @@ class Trainings:
 
     async def watch(self, _: object) -> AsyncIterator[None]:
         """Begin what is queued, while the application runs. Trainings go on after it."""
+        await asyncio.to_thread(self._remove_remains)
         task = asyncio.create_task(self._watch())
         yield
         task.cancel()
@@ -121,6 +123,8 @@ class Trainings:
     async def describe(self, id_: str) -> dict[str, Any]:
         """Return one training with its log and curves. Raises NotFound."""
         folder = self.path(id_)
+        # Another server on this folder may have accepted it and be gone.
+        self._wake.set()
         return await asyncio.to_thread(describe, folder, root=self.folder, details=True)
 
     async def listing(self) -> list[dict[str, Any]]:
@@ -222,9 +226,14 @@ class Trainings:
             found = describe(folder, root=self.folder, details=True)
             if remove:
                 # Renamed first: half a training is none.
-                gone = folder.rename(folder.with_name(f".removed-{folder.name}"))
+                gone = folder.rename(folder.with_name(f"{REMOVED}{folder.name}"))
                 shutil.rmtree(gone)
         return found
+
+    def _remove_remains(self) -> None:
+        """Delete what a server that was killed meanwhile had begun to delete."""
+        for path in self.folder.glob(f"{REMOVED}*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _signal(self, process: dict[str, Any]) -> None:
         if is_running(process["pid"], process["identity"]):
@@ -262,8 +271,8 @@ class Trainings:
         for id_ in self._ids():
             folder = self.folder / id_
             status = status_of(folder)
-            process = read_object(folder / PROCESS)
-            if process and status.ended is None and status.state in ("failed", "cancelled"):
+            if status.begun and not status.ended and status.state in ("failed", "cancelled"):
+                process = read_object(folder / PROCESS) or {}
                 # Killed with no time to write: what it had started must not go on.
                 end_session(process["pid"], process["identity"])
                 write_json(folder / EXIT, {"code": None, "why": KILLED, "ended": now()})

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from common.errors import TimbreError
 from service.trainings.folder import now, read_object, write_json
 from service.trainings.record import EXIT, LOG, PROCESS, REQUEST
 
@@ -36,15 +37,14 @@ def main(argv: list[str]) -> int:
         (folder / PROCESS).unlink(missing_ok=True)
         return 0
     os.nice(NICE)
-    request = read_object(folder / REQUEST) or {}
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # A handler, not SIG_IGN: the child would inherit that.
         signal.signal(number, lambda signum, _: stopping.append(signum))
     try:
-        outcome = _run(folder, request, stopping)
-    except OSError as error:
-        outcome = {"code": None, "why": f"cannot be started: {error.strerror}"}
+        outcome = _run(folder, read_object(folder / REQUEST) or {}, stopping)
+    except (OSError, TimbreError, KeyError) as error:
+        outcome = {"code": None, "why": f"it cannot be started: {error}"}
     write_json(folder / EXIT, {**outcome, "ended": now()})
     return 0
 

@@ -55,6 +55,14 @@ def test_a_good_candidate_is_served_as_it_is(candidate, promote, served, capsys)
     assert "latency_ms" in capsys.readouterr().out
 
 
+def test_as_json_it_tells_name_version_and_measurements(candidate, promote, capsys):
+    candidate()
+    assert promote("--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["name"], found["version"]) == ("trio", "1")
+    assert set(found["measured"]) == {"latency_ms", "size_mb", "quiet"}
+
+
 def test_it_takes_the_version_after_the_one_that_is_served(candidate, promote, served):
     candidate()
     for version in ("1", "2"):

@@ -9,10 +9,12 @@ import subprocess
 import pytest
 from PIL import Image
 
+from service.auth.key_store import FileKeyStore
 from service.trainings.folder import COLLECTIONS
 from service.trainings.record import EXIT, LOG, PROCESS, status_of, tail
 from tests.helpers.server_process import BIN, ROOT
 from tests.service.conftest import tone, until, wav
+from tests.service.helpers.keys import new_key
 from tests.service.helpers.problems import is_problem
 from tests.service.helpers.queued import FOREVER, is_alive, queued, wait_until_gone
 from tests.service.helpers.teaching import written
@@ -155,7 +157,8 @@ async def test_the_bounds_of_what_is_stored_are_507(serve, folder):
         (b'{"recipe": "sounds", "settings": {"x": NaN}}', 400, "not JSON"),
         (b'{"recipe": "sounds", "settings": {"nonesuch": 1}}', 422, "unknown setting nonesuch"),
         (b'{"recipe": "nonesuch"}', 422, "no recipe 'nonesuch'; there is"),
-        (b'{"recipe": "%s"}' % (b"x" * 2**16), 413, "at most 65536"),
+        (b'{"recipe": "%s"}' % (b"x" * (2**16 - 14)), 422, "must be the name of a recipe"),
+        (b'{"recipe": "%s"}' % (b"x" * (2**16 - 13)), 413, "at most 65536"),
     ],
 )
 async def test_requests_that_cannot_be_are_rejected_in_words(serve, folder, body, status, said):
@@ -236,3 +239,40 @@ def test_a_folder_that_cannot_be_used_ends_the_start_in_words(tmp_path):
     )
     assert done.returncode == 2
     assert "cannot be used: Not a directory" in done.stderr
+
+
+async def test_with_keys_every_route_needs_the_scope_admin(serve, folder, tmp_path):
+    path = tmp_path / "keys.json"
+    texts = {}
+    for scope in ("classify", "stream", "admin"):
+        key, texts[scope] = new_key(scope, scopes=(scope,), rate=1_000.0)
+        await FileKeyStore(path).put(key)
+    server = await serve(trainings=str(folder), keys=str(path))
+    for scope, text in texts.items():
+        headers = {"Authorization": f"Bearer {text}"}
+        for method, route in (
+            ("GET", "/v1/trainings"),
+            ("POST", "/v1/trainings"),
+            ("GET", "/v1/trainings/x"),
+            ("DELETE", "/v1/trainings/x"),
+            ("GET", "/v1/trainings/x/report"),
+            ("GET", "/v1/collections"),
+            ("POST", "/v1/collections/birds/robin"),
+            ("GET", "/v1/collections/birds"),
+            ("GET", "/v1/collections/birds/robin/x"),
+            ("DELETE", "/v1/collections/birds/robin/x"),
+            ("POST", "/v1/models/toy/promote"),
+        ):
+            url = server.url + route
+            async with server.http.request(method, url, headers=headers) as response:
+                assert (response.status == 403) is (scope != "admin"), (scope, method, route)
+            async with server.http.request(method, url) as response:
+                assert response.status == 401
+    status, answer, _ = await server.post(
+        f"{ROBIN}?source=a",
+        data=wav(tone(1)),
+        headers={"Authorization": f"Bearer {texts['admin']}"},
+    )
+    assert status == 201, answer
+    note = json.loads(next(path for path in stored(folder) if path.suffix == ".json").read_text())
+    assert texts["admin"].startswith(f"timbre_{note['client']}_")

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from common.errors import TimbreError
 from service.trainings.folder import new_id, write_json
 from service.trainings.process import identity
 from service.trainings.record import (
@@ -77,10 +76,20 @@ def test_a_failure_is_told_in_the_words_of_the_training(folder):
     assert status_of(folder).why == "no folder a"
 
 
-def test_a_damaged_file_is_an_error_that_names_it(folder):
-    (folder / EXIT).write_text("{")
-    with pytest.raises(TimbreError, match=r"exit\.json is not JSON"):
-        status_of(folder)
+@pytest.mark.parametrize("name", [EXIT, PROCESS, CANCEL])
+@pytest.mark.parametrize("text", ["{", "[]", "", '{"x": 1}'])
+def test_a_training_with_a_damaged_file_has_failed_and_can_be_shown(folder, tmp_path, name, text):
+    (folder / name).write_text(text)
+    status = status_of(folder)
+    assert status.state == "failed"
+    assert status.why.startswith("its files are damaged: ")
+    found = describe(folder, root=tmp_path, details=True)
+    assert (found["state"], found["error"]) == ("failed", status.why)
+
+
+def test_a_request_that_is_damaged_can_be_shown(folder, tmp_path):
+    (folder / "request.json").write_text("{")
+    assert describe(folder, root=tmp_path, details=True)["recipe"] is None
 
 
 def lines(*rows, end="\n"):

@@ -11,8 +11,8 @@ import pytest
 from common.errors import Busy, InsufficientStorage, NotFound, Unprocessable
 from service.settings import Settings
 from service.trainings.folder import COLLECTIONS, open_folder, read_object
-from service.trainings.record import EXIT, LOG, PROCESS, status_of, tail
-from service.trainings.trainings import TrainingRequest, Trainings
+from service.trainings.record import EXIT, LOG, PROCESS, REQUEST, status_of, tail
+from service.trainings.trainings import MAX_CHECKS, TrainingRequest, Trainings
 from tests.service.conftest import until
 from tests.service.helpers.queued import FOREVER, is_alive, queued, wait_until_gone
 
@@ -180,6 +180,17 @@ async def test_settings_are_rejected_in_the_words_of_the_training(folder):
     assert await running.listing() == []
 
 
+async def test_no_more_are_checked_at_one_time_than_a_few(folder):
+    running = trainings(folder)
+    wrong = TrainingRequest(recipe="nonesuch")
+    calls = [running.start(wrong, client="x") for _ in range(MAX_CHECKS + 1)]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    kinds = sorted(type(outcome).__name__ for outcome in outcomes)
+    assert kinds == ["Busy", *["Unprocessable"] * MAX_CHECKS]
+    with pytest.raises(Unprocessable):
+        await running.start(wrong, client="x")
+
+
 @pytest.mark.parametrize(
     "recipe", ["", "../sounds", "/etc/x.toml", "sounds.toml", "--help", "a b", "A", "a" * 65]
 )
@@ -218,6 +229,33 @@ async def test_the_queue_and_what_is_kept_are_bounded(folder):
         third["id"],
         *sorted((path.name for path in paths), reverse=True),
     ]
+
+
+async def test_a_training_with_damaged_files_keeps_no_other_from_running(folder):
+    damaged = [queued(folder, "print('x')") for _ in range(3)]
+    for path, name in zip(damaged, (EXIT, PROCESS, REQUEST), strict=True):
+        (path / name).write_text("{")
+    path = queued(folder, "print('x')")
+    async with watched(folder) as running:
+        await until(lambda: states(path) == ["done"])
+        assert len(await running.listing()) == 4
+        assert (await running.cancel(damaged[0].name, client="x", remove=True))["state"] == "failed"
+    assert not damaged[0].exists()
+    (damaged[1] / PROCESS).unlink()
+
+
+async def test_what_was_being_removed_is_gone_after_the_next_start(folder):
+    queued(folder, "print('x')").rename(folder / ".removed-20261130-120000-123-0a1b2c3d")
+    async with watched(folder) as running:
+        assert await running.listing() == []
+    assert sorted(path.name for path in folder.iterdir()) == [COLLECTIONS, "lock"]
+
+
+async def test_one_that_another_server_has_accepted_is_begun_when_it_is_looked_at(folder):
+    async with watched(folder) as running:
+        path = queued(folder, "print('x')")
+        await running.describe(path.name)
+        await until(lambda: states(path) == ["done"])
 
 
 async def test_a_folder_that_goes_away_is_logged_once_and_may_come_back(folder, capfd):

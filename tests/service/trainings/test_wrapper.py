@@ -74,6 +74,14 @@ def test_without_the_word_go_nothing_is_begun(tmp_path, begun):
     assert tail(folder / LOG) == []
 
 
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_damaged_request_is_an_outcome(tmp_path, begun, text):
+    folder = queued(tmp_path, "print()")
+    (folder / "request.json").write_text(text)
+    assert begun(folder).wait(60) == 0
+    assert "cannot be started" in read_object(folder / EXIT)["why"]
+
+
 def test_a_program_that_cannot_be_started_is_an_outcome(tmp_path, begun):
     folder = queued(tmp_path, "print()")
     request = read_object(folder / "request.json")
