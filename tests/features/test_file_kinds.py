@@ -1,13 +1,16 @@
 """A file is known by its name, or else by what it begins with."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 
+from features.containers import kinds
 from features.file_kinds import is_picture, is_sound
+from features.image_header import KINDS
 from tests.features.heic_file import HEIC
 from tests.features.pictures import FILES, save, scene
 
@@ -67,3 +70,9 @@ def test_what_cannot_be_read_is_neither(tmp_path):
 def test_a_bitmap_without_a_name_is_a_picture(tmp_path):
     assert known(tmp_path, "x", save(Image.new("1", (9, 9)), "BMP")) == (False, True)
     assert known(tmp_path, "y", save(scene(), "DIB")) == (False, False)
+
+
+def test_the_page_on_training_names_every_kind_that_is_read():
+    page = Path("TRAINING.md").read_text(encoding="utf-8")
+    for name in (*KINDS, "HEIC", *kinds.READ):
+        assert name.casefold() in page.casefold(), name

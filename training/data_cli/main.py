@@ -6,12 +6,8 @@ import argparse
 import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from training.common.cli_helpers import run_command
-
-if TYPE_CHECKING:
-    pass
 
 COMMANDS = {
     "check": (
@@ -77,10 +73,11 @@ def main(argv: list[str]) -> int:
 
 def _has_pictures(folder: Path) -> bool:
     from features.file_kinds import is_picture
+    from training.pictures.dataset.archive import holds_pictures
     from training.pictures.dataset.packed import is_pack
 
     if not folder.is_dir():
-        return False
+        return folder.is_file() and holds_pictures(folder)
     return is_pack(folder) or any(map(is_picture, folder.rglob("*")))
 
 

@@ -15,8 +15,9 @@ from training.common.progress import stage
 from training.pictures.clean.findings import ScanResult, scan
 from training.pictures.clean.moves import MoveJournal
 from training.pictures.clean.review_server import ReviewSession, build
+from training.pictures.dataset.archive import folder_of
 from training.pictures.dataset.folders import listing
-from training.pictures.dataset.options import add_distance, add_layout, layout_of
+from training.pictures.dataset.options import FOLDER_HELP, add_distance, add_layout, layout_of
 from training.pictures.dataset.pack import warnings
 from training.pictures.dataset.packed import write_table
 
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="timbre data clean",
         description="Find duplicates, blank and unreadable pictures and suspect labels.",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds LABEL/picture.jpg")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help=FOLDER_HELP)
     parser.add_argument(
         "--list",
         type=Path,
@@ -65,10 +66,16 @@ def _run(options: argparse.Namespace) -> None:
     layout = layout_of(options)
     if options.list and options.list.exists():
         raise MaterialError(f"{options.list} exists already: remove it, or name another")
+    if options.folder.is_file() and not options.list:
+        raise MaterialError(
+            f"{options.folder} is a file, and the page moves files: extract it first, or have the "
+            "findings listed, --list FILE"
+        )
+    folder = folder_of(options.folder, stage, levels=len(layout.levels))
     # First, because it completes the last move of a killed process.
-    journal = MoveJournal(options.folder)
+    journal = MoveJournal(folder)
     with stage("list the pictures"):
-        found = listing(options.folder, layout)
+        found = listing(folder, layout)
     for warning in warnings(found, found.layout):
         print(warning)
     result = scan(found, distance=options.distance, jobs=options.jobs, stage=stage)

@@ -14,6 +14,7 @@ from training.common.cli_helpers import run_command
 from training.common.disk import new_folder
 from training.common.errors import MaterialError
 from training.common.progress import stage
+from training.pictures.dataset.archive import folder_of
 from training.pictures.dataset.folders import SHOWN, picture_files, some
 from training.pictures.dataset.packed import write_table
 from training.pictures.dataset.words import words
@@ -120,7 +121,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="timbre data match", description="Find the classes of pictures in their file names."
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="pictures at any depth")
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="pictures at any depth; or a zip"
+    )
     parser.add_argument(
         "classes",
         type=Path,
@@ -146,8 +149,9 @@ def _run(options: argparse.Namespace) -> None:
     except UnicodeDecodeError as error:
         raise MaterialError(f"{options.classes} is not UTF-8 text: {error}") from error
     names = Names.parse(lines)
+    folder = folder_of(options.folder, stage, levels=0)
     with stage("match names"):
-        matches = [names.match(path) for path in picture_files(options.folder)]
+        matches = [names.match(path) for path in picture_files(folder)]
     if not matches:
         raise MaterialError(f"no pictures in {options.folder}")
     with new_folder(options.out) as work:
@@ -159,7 +163,7 @@ def _run(options: argparse.Namespace) -> None:
         (work / "report.md").write_text(report(names, matches), encoding="utf-8")
         if options.folders:
             with new_folder(options.folders) as folders:
-                sort_into(options.folder, matches, folders)
+                sort_into(folder, matches, folders)
     counts = Counter(match.result for match in matches)
     labels = {match.label for match in matches} - {""}
     print(

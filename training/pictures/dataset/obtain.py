@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sys
-import zipfile
 from collections import Counter
 from dataclasses import asdict, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.strict_json import to_json
-from training.common.disk import cache_folder as stored_folder
 from training.common.errors import MaterialError
-from training.common.paths import cache_root, data_root
-from training.pictures.dataset.folders import Layout, listing, picture_files, some
+from training.common.paths import data_root
+from training.pictures.dataset.archive import folder_of, pictures_cache
+from training.pictures.dataset.folders import Layout, listing, some
 from training.pictures.dataset.pack import pack, warnings
 from training.pictures.dataset.packed import is_pack, open_pack
 
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
     from training.common.progress import Stage
     from training.pictures.dataset.packed import Pack
     from training.pictures.dataset.settings import CommonRecipe
-
-MAX_BYTES, MAX_FILES = 100_000_000_000, 5_000_000
-"""Limits of the content of a zip."""
 
 
 def obtain(recipe: CommonRecipe, stage: Stage) -> Pack:
@@ -67,7 +62,7 @@ def locate(path: Path, recipe: CommonRecipe) -> list[Path]:
 
 def cache_folder(recipe: CommonRecipe) -> Path:
     """Return the folder for packs and checkpoints."""
-    return cache_root(recipe.cache) / "pictures"
+    return pictures_cache(recipe.cache)
 
 
 def _check_config(opened: Pack, recipe: CommonRecipe) -> Pack:
@@ -84,9 +79,7 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
         Layout.parse(recipe.pictures.layout, recipe.pictures.source),
         recipe.pictures.config(),
     )
-    if path.is_file():
-        with stage(f"unzip {path.name}"):
-            path = unzip(path, cache_folder(recipe), levels=len(layout.levels))
+    path = folder_of(path, stage, cache=recipe.cache, levels=len(layout.levels))
     with stage("list the pictures"):
         found = listing(path, layout)
     for warning in warnings(found, found.layout):
@@ -110,49 +103,6 @@ def _packed(path: Path, recipe: CommonRecipe, stage: Stage) -> Pack:
 def _changed(path: Path) -> int:
     """Return when a file was changed, in nanoseconds; 0 for a link to a file that is gone."""
     return path.stat().st_mtime_ns if path.exists() else 0
-
-
-def unzip(archive: Path, cache: Path, *, levels: int = 1) -> Path:
-    """Return the folder that a zip was extracted to, once. Raises MaterialError for an unsafe zip.
-
-    levels: of folders above a picture; outer folders that hold everything are skipped.
-    """
-    state = archive.stat()
-    key = hashlib.sha256(f"{archive} {state.st_size} {state.st_mtime_ns}".encode()).hexdigest()[:12]
-    target = cache / f"{archive.stem}-{key}"
-    if not target.is_dir():
-        try:
-            with stored_folder(target) as draft:
-                _extract(archive, draft)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-            raise MaterialError(f"{archive} cannot be read as a zip: {error}") from error
-    deep = min((path.count("/") for path in picture_files(target)), default=levels)
-    for _ in range(deep - levels):
-        inside = [
-            entry
-            for entry in target.iterdir()
-            if entry.is_dir() and not entry.name.startswith(("__", "."))
-        ]
-        target = inside[0] if len(inside) == 1 else target
-    return target
-
-
-def _extract(archive: Path, draft: Path) -> None:
-    with zipfile.ZipFile(archive) as opened:
-        entries = opened.infolist()
-        total = sum(entry.file_size for entry in entries)
-        if total > min(MAX_BYTES, shutil.disk_usage(draft).free) or len(entries) > MAX_FILES:
-            raise MaterialError(
-                f"{archive} holds {len(entries):,} files of {total / 1e9:.1f} GB: "
-                "not enough disk space"
-            )
-        for entry in entries:
-            # Some programs of Windows write backslashes.
-            entry.filename = entry.filename.replace("\\", "/")
-            parts = PurePosixPath(entry.filename).parts
-            if ".." in parts or entry.filename.startswith("/") or ":" in "".join(parts[:1]):
-                raise MaterialError(f"{archive} holds {entry.filename!r}, a path outside of it")
-            opened.extract(entry, draft)
 
 
 def check(opened: Pack, train: list[int]) -> None:

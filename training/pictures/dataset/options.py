@@ -11,6 +11,8 @@ from training.common.errors import MaterialError
 from training.pictures.dataset import near_duplicates
 from training.pictures.dataset.folders import Layout
 
+FOLDER_HELP = "holds LABEL/picture.jpg; or a zip of it"
+
 
 def add_layout(parser: argparse.ArgumentParser) -> None:
     """Add the options of the layout of folders."""

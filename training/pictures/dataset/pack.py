@@ -20,6 +20,7 @@ from training.common.cli_helpers import bounded_int, run_command
 from training.common.disk import new_folder
 from training.common.errors import MaterialError
 from training.common.progress import stage
+from training.pictures.dataset.archive import folder_of
 from training.pictures.dataset.folders import (
     Layout,
     Listing,
@@ -31,7 +32,13 @@ from training.pictures.dataset.folders import (
     some,
 )
 from training.pictures.dataset.image_hash import THUMB, hash_pixels, map_in_threads, read_file
-from training.pictures.dataset.options import add_config, add_layout, config_of, layout_of
+from training.pictures.dataset.options import (
+    FOLDER_HELP,
+    add_config,
+    add_layout,
+    config_of,
+    layout_of,
+)
 from training.pictures.dataset.packed import COLUMNS, LAYOUT, ImageFile, write_table
 
 if TYPE_CHECKING:
@@ -65,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="timbre data pack", description="Pack a folder of pictures into arrays."
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds LABEL/picture.jpg")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help=FOLDER_HELP)
     parser.add_argument("out", type=Path, metavar="OUT", help="the pack, a new folder")
     add_layout(parser)
     add_config(parser)
@@ -83,8 +90,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> None:
     layout = layout_of(options)
+    folder = folder_of(options.folder, stage, levels=len(layout.levels))
     with stage("list the pictures"):
-        found = listing(options.folder, layout)
+        found = listing(folder, layout)
     for warning in warnings(found, found.layout):
         print(warning)
     with stage(f"pack {len(found.pictures):,} pictures") as progress:

@@ -58,6 +58,8 @@ def is_pack(folder: Path) -> bool:
 
 def open_pack(folder: Path) -> Pack:
     """Return the pack of a folder. Raises MaterialError for an invalid pack or layout."""
+    if not is_pack(folder):
+        raise MaterialError(f"{folder} is not a pack: make one with `timbre data pack`")
     try:
         about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         if about["layout"] != LAYOUT:

@@ -16,9 +16,10 @@ from training.common.disk import new_folder
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.pictures.dataset import image_hash, near_duplicates
+from training.pictures.dataset.archive import folder_of
 from training.pictures.dataset.folders import listing, some
 from training.pictures.dataset.histogram import draw, text
-from training.pictures.dataset.options import add_distance, add_layout, layout_of
+from training.pictures.dataset.options import FOLDER_HELP, add_distance, add_layout, layout_of
 from training.pictures.dataset.packed import is_pack, open_pack, write_table
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "folder",
         type=Path,
         metavar="FOLDER",
-        help="a pack, or a folder that holds LABEL/picture.jpg",
+        help=f"a pack, or a folder that {FOLDER_HELP}",
     )
     parser.add_argument(
         "out", type=Path, metavar="OUT", help="a new folder for the lists and histograms"
@@ -103,7 +104,8 @@ def gather(options: argparse.Namespace) -> tuple[list[Picture], image_hash.Image
     if is_pack(options.folder):
         pack = open_pack(options.folder)
         return pack.pictures, pack.table
-    found = listing(options.folder, layout_of(options))
+    layout = layout_of(options)
+    found = listing(folder_of(options.folder, stage, levels=len(layout.levels)), layout)
     with stage(f"hash {len(found.pictures):,} pictures") as progress:
         paths = [picture.path for picture in found.pictures]
         table = image_hash.hash_files(found.root, paths, jobs=options.jobs, progress=progress)

@@ -41,7 +41,7 @@ def test_a_file_of_images_is_whole_whatever_their_number(count):
 def test_a_folder_of_pictures_is_no_pack(made, folder):
     assert packed.is_pack(made)
     assert not packed.is_pack(folder)
-    with pytest.raises(MaterialError, match="is not a complete pack"):
+    with pytest.raises(MaterialError, match="is not a pack: make one with"):
         packed.open_pack(folder)
 
 
