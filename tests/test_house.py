@@ -54,6 +54,7 @@ ROOMS = {
         "pictures/collect": "pictures/dataset common",
         "pictures/clean": "pictures/dataset common",
         "pictures/learn": "pictures/dataset reporting evaluation common",
+        "judge": "pictures/learn pictures/dataset reporting evaluation common",
         "studies": "sound_models reporting evaluation recordings common",
         "pipelines": (
             "pictures/learn pictures/dataset sound_models reporting recordings evaluation "

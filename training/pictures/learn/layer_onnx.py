@@ -62,6 +62,19 @@ def layer_graph(
     return content
 
 
+def whole_graph(
+    path: Path, *, mean: Sequence[float], scale: Sequence[float], size: tuple[int, int]
+) -> bytes:
+    """Return the graph of an ONNX or Keras file from `pixels` to its first output.
+
+    mean, scale, size: as in `layer_graph`. Raises MaterialError as `truncate` does.
+    """
+    if path.suffix in layer_keras.SUFFIXES:
+        return layer_graph(path, mean=mean, scale=scale, size=size)
+    model = load(path)
+    return truncate(model, model.graph.output[0].name, mean=mean, scale=scale, size=size)
+
+
 def _backbone(path: Path, name: str, size: tuple[int, int]) -> Any:
     height, width = size
     return backbones.build(name, height=height, width=width, weights=str(path), seed=0)
