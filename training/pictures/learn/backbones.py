@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from common.atomic import atomic_file
 from training.common.errors import MaterialError
 from training.common.recipe import RecipeError
+from training.pictures.learn import torch_weights
 from training.pictures.learn.network import keras_on_torch
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from training.pictures.learn.torchvision_bodies import RESNETS, resnet
 
 GROUPS = ("low", "middle", "high")
 """Thirds of a backbone's layers, from the input on; the classifier follows the pooling."""
@@ -30,28 +29,34 @@ class Backbone(NamedTuple):
 
 BACKBONES = {
     "resnet50": Backbone("ResNet50", "blue-first"),
-    "resnext50-32x4d": Backbone("", "standard"),
+    "resnet101": Backbone("ResNet101", "blue-first"),
+    "resnet152": Backbone("ResNet152", "blue-first"),
+    "resnet50-v2": Backbone("ResNet50V2", "unit"),
+    "resnet101-v2": Backbone("ResNet101V2", "unit"),
+    "resnet152-v2": Backbone("ResNet152V2", "unit"),
+    **{name: Backbone("", "standard") for name in RESNETS},
     "vgg19": Backbone("VGG19", "blue-first"),
+    "vgg19-torchvision": Backbone("VGG19", "standard"),
     "xception": Backbone("Xception", "unit"),
     "mobilenet-v3-small": Backbone("MobileNetV3Small", "own"),
     "mobilenet-v3-large": Backbone("MobileNetV3Large", "own"),
     "efficientnet-v2-b0": Backbone("EfficientNetV2B0", "own"),
     "convnext-tiny": Backbone("ConvNeXtTiny", "own"),
 }
+TORCHVISION = (*RESNETS, "vgg19-torchvision")
+"""Backbones that take the weights of torchvision, and not Keras's."""
 BLUE_FIRST_MEAN = (103.939, 116.779, 123.68)
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-RESNEXT = ((128, 3, 1), (256, 4, 2), (512, 6, 2), (1024, 3, 2))
-"""Width, blocks and first stride of each stage (S. Xie et al., 2017)."""
-CARDINALITY = 32
 
 
 def check_backbone(name: str, weights: str) -> None:
     """Raise RecipeError for an unknown backbone, and for weights that Keras does not have."""
     if name not in BACKBONES:
         raise RecipeError(f"backbone={name!r} must be one of {', '.join(BACKBONES)}")
-    if weights == "keras" and not BACKBONES[name].maker:
+    if weights == "keras" and name in TORCHVISION:
         raise RecipeError(
-            f"Keras has no weights of {name}: name a file of weights, or network.weights=none"
+            f"Keras has no weights of {name}: name a file of torchvision's, .pth or .safetensors, "
+            "or network.weights=none"
         )
 
 
@@ -59,8 +64,9 @@ def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any
     """Return the backbone as a Keras model from float pixels (n, height, width, 3) to (n, numbers).
 
     weights: none (random, from the seed), keras (ImageNet's, downloaded once by Keras), or a file:
-    .weights.h5, .h5 or .keras. Raises RecipeError for pictures that are too small, MaterialError
-    for weights that are missing or of another architecture.
+    .weights.h5, .h5 or .keras, of torchvision's also .pth, .pt or .safetensors. Raises RecipeError
+    for pictures that are too small, MaterialError for weights that are missing or of another
+    architecture.
     """
     check_backbone(name, weights)
     keras = keras_on_torch()
@@ -78,8 +84,8 @@ def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any
 
 def _body(name: str, *, height: int, width: int, weights: str | None = None) -> Any:
     keras, shape = keras_on_torch(), (height, width, 3)
-    if not BACKBONES[name].maker:
-        return _resnext(keras, shape)
+    if name in RESNETS:
+        return resnet(name, shape)
     make = getattr(keras.applications, BACKBONES[name].maker)
     return make(include_top=False, weights=weights, input_shape=shape, pooling="avg")
 
@@ -101,9 +107,12 @@ def load(body: Any, name: str, weights: str, *, shape: tuple[int, int, int]) -> 
     path = Path(weights).expanduser()
     if not path.is_file():
         raise MaterialError(
-            f"no weights {path}: network.weights takes keras, none, or a .weights.h5, .h5 "
-            "or .keras file"
+            f"no weights {path}: network.weights takes keras, none, or a .weights.h5, .h5, "
+            ".keras, .pth, .pt or .safetensors file"
         )
+    if path.suffix in torch_weights.SUFFIXES:
+        _load_torch(body, name, path)
+        return
     try:
         if path.suffix == ".keras":
             body.set_weights(keras_on_torch().saving.load_model(path, compile=False).get_weights())
@@ -113,6 +122,17 @@ def load(body: Any, name: str, weights: str, *, shape: tuple[int, int, int]) -> 
         raise MaterialError(
             f"{path} does not hold weights of {name} without its top: {error}"
         ) from error
+
+
+def _load_torch(body: Any, name: str, path: Path) -> None:
+    if name not in TORCHVISION:
+        same = f"{name}-torchvision"
+        instead = f"network.backbone={same} takes them" if same in TORCHVISION else "others do"
+        raise MaterialError(
+            f"{path}: {name} takes Keras's weights, whose pixels or layers differ from PyTorch's; "
+            f"{instead} ({', '.join(TORCHVISION)})"
+        )
+    torch_weights.load(body, path, name)
 
 
 def save(backbone: Any, path: Path) -> None:
@@ -137,39 +157,6 @@ def _normalised(keras: Any, pixels: Any, wanted: str) -> Any:
     return keras.layers.Rescaling(1.0, offset=[-mean for mean in BLUE_FIRST_MEAN])(
         keras.ops.flip(pixels, axis=-1)
     )
-
-
-def _resnext(keras: Any, shape: Sequence[int]) -> Any:
-    layers = keras.layers
-    pixels = keras.Input(shape)
-    x = _norm(
-        keras, layers.Conv2D(64, 7, strides=2, padding="same", use_bias=False)(pixels), relu=True
-    )
-    x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
-    for width, blocks, stride in RESNEXT:
-        for block in range(blocks):
-            x = _block(keras, x, width, stride=stride if block == 0 else 1)
-    return keras.Model(pixels, layers.GlobalAveragePooling2D()(x), name="resnext50")
-
-
-def _block(keras: Any, x: Any, width: int, *, stride: int) -> Any:
-    """Add a bottleneck block whose middle convolution has 32 groups."""
-    convolution = keras.layers.Conv2D
-    shortcut = x
-    if stride > 1 or x.shape[-1] != 2 * width:
-        shortcut = _norm(keras, convolution(2 * width, 1, strides=stride, use_bias=False)(x))
-    x = _norm(keras, convolution(width, 1, use_bias=False)(x), relu=True)
-    grouped = convolution(
-        width, 3, strides=stride, padding="same", groups=CARDINALITY, use_bias=False
-    )
-    x = _norm(keras, grouped(x), relu=True)
-    x = _norm(keras, convolution(2 * width, 1, use_bias=False)(x))
-    return keras.layers.ReLU()(keras.layers.Add()([shortcut, x]))
-
-
-def _norm(keras: Any, x: Any, *, relu: bool = False) -> Any:
-    x = keras.layers.BatchNormalization(epsilon=1e-5)(x)
-    return keras.layers.ReLU()(x) if relu else x
 
 
 def groups(backbone: Any) -> dict[str, list[Any]]:

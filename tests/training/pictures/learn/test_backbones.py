@@ -125,4 +125,4 @@ def test_what_there_is_not_is_refused():
         small(name="resnext50-32x4d", weights="keras")
     with pytest.raises(RecipeError, match="xception on 32 x 32 pixels"):
         small(name="xception")
-    assert len(BACKBONES) == 8
+    assert len(BACKBONES) == 19

@@ -1,0 +1,132 @@
+"""Reads weights of torchvision, .pth, .pt or .safetensors, into a Keras backbone."""
+
+from __future__ import annotations
+
+import json
+import re
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.common.errors import MaterialError
+from training.pictures.dataset.folders import some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+State = dict[str, "npt.NDArray[np.float32]"]
+SUFFIXES = {".pth", ".pt", ".safetensors"}
+LARGEST_HEADER = 100_000_000
+"""Bytes of the JSON before the numbers, as the format itself bounds it."""
+KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+IGNORED = re.compile(r"(fc|classifier)\.|.*\.num_batches_tracked$")
+"""The classifier, which is trained anew, and what only a training counts."""
+VGG19 = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
+"""Where the convolutions are among torchvision's `features`."""
+PARTS = {
+    "Conv2D": ("weight", "bias"),
+    "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
+}
+"""torchvision's names of the weights, in Keras's order."""
+
+
+def load(body: Any, path: Path, name: str) -> None:
+    """Load the file's weights into a backbone of torchvision's architecture `name`.
+
+    Raises MaterialError for a file that is damaged or holds more than numbers, and naming the first
+    weights that are missing, unknown or of another shape.
+    """
+    state = read_state(path)
+    wanted = {key: (layer, at) for key, layer, at in _table(body, name)}
+    given = {key for key in state if not IGNORED.match(key)}
+    if missing := [key for key in wanted if key not in given]:
+        raise MaterialError(f"{path} does not hold weights of {name}: no {some(missing)}")
+    if unknown := sorted(given - wanted.keys()):
+        raise MaterialError(f"{path} does not hold weights of {name}: it has {some(unknown)} too")
+    arrays: dict[int, list[Any]] = {}
+    for key, (layer, at) in wanted.items():
+        shape, array = tuple(layer.weights[at].shape), state[key]
+        theirs = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+        if theirs.shape != shape:
+            ours = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape
+            raise MaterialError(
+                f"{path} does not hold weights of {name}: {key} has the shape {array.shape}, "
+                f"not {ours}"
+            )
+        arrays.setdefault(id(layer), []).append(theirs)
+    for layer in {id(layer): layer for layer, _ in wanted.values()}.values():
+        layer.set_weights(arrays[id(layer)])
+
+
+def _table(body: Any, name: str) -> Iterator[tuple[str, Any, int]]:
+    """Yield torchvision's name of all weights, with their layer and place in it."""
+    weighted = [layer for layer in body.layers if layer.weights]
+    convolutions = (layer for layer in weighted if name.startswith("vgg"))
+    prefixes = {
+        layer.name: f"features.{number}" for number, layer in zip(VGG19, convolutions, strict=False)
+    }
+    for layer in weighted:
+        prefix = prefixes.get(layer.name) or _dotted(layer.name)
+        for at, part in enumerate(PARTS[type(layer).__name__][: len(layer.weights)]):
+            yield f"{prefix}.{part}", layer, at
+
+
+def _dotted(name: str) -> str:
+    return name.replace("_", ".")
+
+
+def read_state(path: Path) -> State:
+    """Return the tensors of a file by name, as float32; no code of it is run.
+
+    Raises MaterialError.
+    """
+    if path.suffix == ".safetensors":
+        return _safetensors(path)
+    import torch
+
+    try:
+        found = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # pickle, zipfile and torch have their own errors
+        raise MaterialError(f"{path} is not a PyTorch file of weights alone: {error}") from error
+    for inner in ("state_dict", "model_state_dict", "model"):
+        found = found.get(inner, found) if isinstance(found, dict) else found
+    tensors = isinstance(found, dict) and all(torch.is_tensor(one) for one in found.values())
+    if not tensors or not found:
+        raise MaterialError(f"{path} holds no table of weights by name")
+    return {
+        str(key).removeprefix("module."): value.detach().float().numpy()
+        for key, value in found.items()
+    }
+
+
+def _safetensors(path: Path) -> State:
+    """Return the tensors of a .safetensors file: a length, a JSON table, the numbers."""
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > min(LARGEST_HEADER, len(data) - 8):
+        raise MaterialError(f"{path} is not a .safetensors file, or is cut")
+    try:
+        table, numbers = json.loads(data[8 : 8 + size]), memoryview(data)[8 + size :]
+        return {
+            key.removeprefix("module."): _array(numbers, entry)
+            for key, entry in table.items()
+            if key != "__metadata__"
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MaterialError(f"{path} is not a .safetensors file: {error}") from error
+
+
+def _array(numbers: memoryview, entry: dict[str, Any]) -> npt.NDArray[np.float32]:
+    if entry["dtype"] == "I64":  # counters
+        return np.zeros(entry["shape"], np.float32)
+    kind, (begin, end) = np.dtype(KINDS[entry["dtype"]]), entry["data_offsets"]
+    if not 0 <= begin <= end <= len(numbers) or end - begin != prod(entry["shape"]) * kind.itemsize:
+        raise ValueError("an offset is beyond the file, or of another size than its shape")
+    raw = np.frombuffer(numbers[begin:end], kind).reshape(entry["shape"])
+    if entry["dtype"] == "BF16":
+        return (raw.astype(np.uint32) << 16).view(np.float32)
+    return raw.astype(np.float32)
