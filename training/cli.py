@@ -23,11 +23,14 @@ def main(argv: list[str]) -> int:
 def _run(options: argparse.Namespace) -> None:
     recipe = _recipe(options)
     _check_versions(recipe, options.out)
+    # Only now: torch and scikit-learn take seconds to load.
+    steps = pipeline(recipe.steps)
     if options.check:
+        # What only the libraries know: a pipeline without this has no such setting.
+        getattr(steps, "check_recipe", lambda _: None)(recipe)
         return
     written = ProgressFile(options.progress, stage) if options.progress else None
-    # Only now: torch and scikit-learn take seconds to load.
-    made = pipeline(recipe.steps).run(recipe, options.out, written.stage if written else stage)
+    made = steps.run(recipe, options.out, written.stage if written else stage)
     for folder in made:
         kind = "report" if folder.parent == options.out / REPORTS else "artefact"
         print(f"{kind}: {folder}")

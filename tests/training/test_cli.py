@@ -1,10 +1,13 @@
+import importlib.util
 import json
 
 import pytest
 
 from training import cli
 from training.common.recipe import FOLDER, load
+from training.pipelines import sounds
 
+TENSORBOARD = importlib.util.find_spec("tensorboard")
 WRITES = {
     "instruments": ("instruments", "instruments-forest", "instruments-net"),
     "clip-art-retrained-svm": ("clip-art-retrained", "clip-art-retrained-svm"),
@@ -68,11 +71,33 @@ def test_progress_is_written_for_programs_with_the_folders_at_the_end(tmp_path, 
 
 
 def test_a_check_trains_nothing_and_says_what_is_wrong(tmp_path, monkeypatch, capsys):
-    def no_training(steps):
-        raise AssertionError(f"{steps} was run")
+    def no_training(*arguments):
+        raise AssertionError(f"run with {arguments}")
 
-    monkeypatch.setattr(cli, "pipeline", no_training)
+    monkeypatch.setattr(sounds, "run", no_training)
     options = ["sounds", "--check", "--out", str(tmp_path)]
     assert cli.main([*options, "--set", "forest.trees=10"]) == 0
     assert cli.main([*options, "--set", "forest.treees=10"]) == 1
     assert "unknown setting treees" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("recipe", "setting", "message"),
+    [
+        ("sounds", "estimators.linear-svm.D=1", "estimators.linear-svm: unknown setting D; known"),
+        ("sounds", "estimators.linear-svm.C=1", None),
+        ("musicnet", "estimators.neighbours.n_neighbors=3", None),
+        ("musicnet", "estimators.neighbours.neighbors=3", "unknown setting neighbors; known"),
+        ("instruments", "estimators.dense.layers=3", "unknown setting layers; known: epochs"),
+        ("instruments", "estimators.dense.epochs=3", None),
+        ("birds", "tensorboard=true", None if TENSORBOARD else "tensorboard=true: it is not inst"),
+        ("birds", "tensorboard=false", None),
+    ],
+)
+def test_a_check_sees_the_settings_that_only_a_library_knows(
+    recipe, setting, message, tmp_path, capsys
+):
+    code = cli.main([recipe, "--check", "--set", setting, "--out", str(tmp_path / "out")])
+    assert code == (1 if message else 0)
+    assert (message or "") in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

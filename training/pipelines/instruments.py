@@ -50,9 +50,14 @@ class Windows:
     """The single notes of every source."""
 
 
+def check_recipe(recipe: InstrumentsRecipe) -> None:
+    """Raise RecipeError for settings that a library refuses, before anything is read."""
+    sound_model.check_estimators(recipe)
+
+
 def run(recipe: InstrumentsRecipe, out: Path, stage: Stage) -> list[Path]:
     """Run the recipe and return the folders of the artefacts, the better model first."""
-    sound_model.check_estimators(recipe)
+    check_recipe(recipe)
     windows = gather(recipe, stage)
     candidates = [train(recipe, model, windows, stage) for model in recipe.models]
     candidates.sort(key=lambda candidate: -candidate.metrics.get("mean", {}).get("macro_f1", 0.0))

@@ -51,9 +51,14 @@ class Trained:
     valid: metrics.Evaluation
 
 
+def check_recipe(recipe: TransferRecipe) -> None:
+    """Raise RecipeError for settings that need what is not installed, before anything is read."""
+    live_curves.check(tensorboard=recipe.tensorboard)
+
+
 def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     """Run the recipe and return the folders of the artefact and of its report."""
-    live_curves.check(tensorboard=recipe.tensorboard)
+    check_recipe(recipe)
     keras_on_torch(threads=recipe.jobs)
     from training.pictures.learn.transfer import build
 

@@ -74,9 +74,14 @@ class TableSounds:
         return cut(sound, clip, begin, samples=self.table.config.window, rate=RATE)
 
 
+def check_recipe(recipe: SoundsRecipe) -> None:
+    """Raise RecipeError for settings that a library refuses, before anything is read."""
+    sound_model.check_estimators(recipe)
+
+
 def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     """Run the recipe and return the folder of the artefact, and that of its report."""
-    sound_model.check_estimators(recipe)
+    check_recipe(recipe)
     kinds = tuple(dict.fromkeys(KINDS[model] for model in recipe.models))
     key = hashlib.sha256(str(Path(recipe.collection.path).resolve()).encode()).hexdigest()[:8]
     listed = out / REPORTS / f"{recipe.name}-problems.csv"
