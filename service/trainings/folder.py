@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from common.atomic import DISK_FULL, write_atomic
-from common.errors import InsufficientStorage, TimbreError, Unprocessable
+from common.errors import Busy, InsufficientStorage, TimbreError, Unprocessable
 from common.mapping import parse_json
 from common.strict_json import to_json
 
 COLLECTIONS, CACHE, LOCK = "collections", "cache", "lock"
+LOCK_S, LOOK_S = 10.0, 0.01
+"""Seconds for which the lock is waited for, and between two looks."""
 
 
 def open_folder(text: str) -> Path:
@@ -43,10 +45,24 @@ def open_folder(text: str) -> Path:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which all processes on it share; waits. Raises OSError."""
+    """Hold the folder's lock, which all processes on it share.
+
+    Raises OSError; Busy when it is not free within LOCK_S.
+    """
+    give_up = time.monotonic() + LOCK_S
     with (folder / LOCK).open("ab") as file:
-        # The kernel releases it whatever becomes of the process.
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                # The kernel releases it whatever becomes of the process.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                # A process that was stopped holds it for as long as it likes.
+                if time.monotonic() >= give_up:
+                    raise Busy(
+                        f"another process has held the folder of trainings for {LOCK_S:g} s"
+                    ) from None
+                time.sleep(LOOK_S)
         yield
 
 

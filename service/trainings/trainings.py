@@ -19,7 +19,7 @@ from typing import Any
 
 from common.atomic import atomic_folder
 from common.budget import Budget
-from common.errors import Busy, InsufficientStorage, NotFound, TimbreError, Unprocessable
+from common.errors import Busy, InsufficientStorage, NotFound, Unprocessable
 from models.manifest import NAME
 from service.log import log
 from service.settings import Settings
@@ -244,7 +244,7 @@ class Trainings:
         while True:
             try:
                 unfinished, why = await asyncio.to_thread(self._advance), ""
-            except (OSError, TimbreError) as error:
+            except Exception as error:  # noqa: BLE001 - the next look may find it mended
                 unfinished, why = True, f"{type(error).__name__}: {error}"
             if why != failure:
                 log("trainings cannot be read" if why else "trainings can be read", why=why or "-")

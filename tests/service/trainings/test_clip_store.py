@@ -89,6 +89,18 @@ def test_removing_undoes_and_leaves_no_empty_folder(folder, root):
         store.describe("birds")
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../collections", "birds/..", "*", "BIRDS"])
+def test_what_is_no_collection_is_not_found(folder, name):
+    store = store_of(folder)
+    id_ = add(store)
+    (folder / "source" / "label").mkdir(parents=True)
+    (folder / "source" / "label" / f"{id_}.wav").write_text("x")
+    with pytest.raises(NotFound, match="no collection"):
+        store.describe(name)
+    with pytest.raises(NotFound, match="no clip"):
+        store.find(name, "label", id_)
+
+
 @pytest.mark.parametrize("id_", ["", "..", "*", "../../x", "20261130-120000-123-0a1b2c3d", "*.wav"])
 def test_what_is_no_clip_is_not_found(folder, id_):
     store = store_of(folder)

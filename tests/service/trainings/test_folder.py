@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from common.errors import InsufficientStorage, TimbreError, Unprocessable
+from common.errors import Busy, InsufficientStorage, TimbreError, Unprocessable
+from service.trainings import folder as module
 from service.trainings.folder import (
     COLLECTIONS,
     LOCK,
@@ -34,7 +35,7 @@ def test_a_folder_that_cannot_be_used_is_rejected_in_words(tmp_path):
         open_folder(str(tmp_path / "file" / "x"))
 
 
-def test_the_lock_is_held_by_one_process_and_freed_when_that_is_killed(tmp_path):
+def test_the_lock_is_held_by_one_process_and_freed_when_that_is_killed(tmp_path, monkeypatch):
     code = (
         "import sys, time; from pathlib import Path; from service.trainings.folder import locked\n"
         "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
@@ -45,6 +46,10 @@ def test_the_lock_is_held_by_one_process_and_freed_when_that_is_killed(tmp_path)
     assert holder.stdout.readline() == "held\n"
     with (tmp_path / LOCK).open("ab") as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    monkeypatch.setattr(module, "LOCK_S", 0.05)
+    with pytest.raises(Busy, match=r"another process has held .* for 0\.05 s"), locked(tmp_path):
+        pass
+    monkeypatch.undo()
     holder.kill()
     with locked(tmp_path):
         pass
