@@ -138,7 +138,10 @@ class Trainings:
         """
         found = await asyncio.to_thread(self._cancel, self.path(id_), client, remove=remove)
         self._wake.set()
-        log("training removed" if remove else "training cancelled", training=id_, client=client)
+        if remove:
+            log("training removed", training=id_, client=client)
+        elif found["state"] in ("running", "cancelled"):
+            log("training cancelled", training=id_, client=client)
         return found
 
     def path(self, id_: str) -> Path:
