@@ -5,6 +5,10 @@ import { Api, Problem } from "./timbre.js";
 
 const VIEWS = {
   listen: async () => listen,
+  look: () => import("./look.js"),
+  play: () => import("./play.js"),
+  models: () => import("./models.js"),
+  status: () => import("./status.js"),
 };
 const KEY = "timbre.key";
 /** Part of this module's own URL: the version of the page. */
@@ -22,6 +26,29 @@ export const stored = {
   },
 };
 
+/** Numbers with their time, the newest of them. */
+class Recent {
+  constructor(capacity) {
+    this.capacity = capacity;
+    this.values = new Float32Array(capacity);
+    this.times = new Float64Array(capacity);
+    this.count = 0;
+  }
+
+  add(value) {
+    this.values[this.count % this.capacity] = value;
+    this.times[this.count % this.capacity] = Date.now();
+    this.count += 1;
+  }
+
+  /** Those of the last milliseconds, in no order. */
+  last(milliseconds) {
+    const since = Date.now() - milliseconds;
+    return this.values.subarray(0, Math.min(this.count, this.capacity))
+      .filter((_, n) => this.times[n] >= since);
+  }
+}
+
 class App extends EventTarget {
   constructor() {
     super();
@@ -35,6 +62,8 @@ class App extends EventTarget {
     this.models = [];
     /** Answers of the server to the page's own question: [time, milliseconds or null, words]. */
     this.checks = [];
+    /** Milliseconds, of the answers to this page's streams. */
+    this.ages = new Recent(36_000);
     this.views = new Map();
     this.asking = null;
     this.version = VERSION;

@@ -36,7 +36,8 @@ export const create = (app) => new ListenView(app);
 class ListenView {
   constructor(app) {
     this.app = app;
-    this.settings = { span: innerWidth < 640 ? 10 : 20, scale: "log", colours: "viridis", ...this.#stored() };
+    this.settings = { span: innerWidth < 640 ? 10 : 20, scale: "log", colours: "viridis",
+      ...this.#stored() };
     this.session = null;
     this.frozen = null;
     this.end = 0;
@@ -290,7 +291,8 @@ class ListenView {
 
   // --- what comes in --------------------------------------------------------------------------
 
-  #window({ scores, labels }) {
+  #window({ scores, labels, age_ms: age }) {
+    this.app.ages.add(age.total);
     if (this.aging) this.aging.currentTime = 0;
     this.dirty = true;
     this.on = new Set(labels);
@@ -338,7 +340,7 @@ class ListenView {
   }
 
   #events() {
-    const { list } = this.session.events;
+    const list = this.session.events?.list ?? [];
     this.eventsChanged = false;
     say(this.count, list.length ? plural(list.length, "event") : "none yet");
     this.items.forEach((item, n) => {
@@ -362,7 +364,7 @@ class ListenView {
     const about = { model: model.name, version, source: source?.name ?? "",
       begun: this.begun.toISOString(), nyquist: (source?.sampleRate ?? 0) / 2 };
     const stamp = about.begun.slice(0, 19).replaceAll(":", "-");
-    download(`timbre-${stamp}.${ending}`, text(events.list, about), type);
+    download(`timbre-${stamp}.${ending}`, text(events?.list ?? [], about), type);
   }
 
   // --- states in words ------------------------------------------------------------------------
@@ -619,7 +621,7 @@ class ListenView {
     }
     drawTimes(this.times.getContext("2d", { alpha: false }), end, span, (at) => clock(at, 0));
     drawLanes(this.plot.getContext("2d", { alpha: false }), { scores: session.scores,
-      events: session.events.list, spans: session.spans, end, span, top: this.list.scrollTop,
+      events: session.events?.list ?? [], spans: session.spans, end, span, top: this.list.scrollTop,
       cursor: this.cursor, rows: this.rows, tall: this.tall });
     const nyquist = session.source.sampleRate / 2;
     const axis = [nyquist, this.picture.scale, this.spectrum.height].join();
@@ -638,7 +640,7 @@ class ListenView {
 
   #slowly() {
     const { session, fact } = this;
-    if (this.eventsChanged || session.events.open.size) this.#events();
+    if (this.eventsChanged || session.events?.lasting) this.#events();
     if (this.waiting) this.#countDown();
     if (!session.meter) return;
     const { counts } = session.stream, { state } = session.stream;

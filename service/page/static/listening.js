@@ -20,7 +20,7 @@ export class Listening extends EventTarget {
     Object.assign(this, { api, model, opening, source: null, stream: null, columns: null });
     this.state = { kind: "opening" };
     this.scores = new Scores(model.labels, WINDOWS);
-    this.events = new Events(model.labels);
+    this.events = null;
     this.spans = [];
     this.age = null;
     this.hop = 0.5;
@@ -62,6 +62,7 @@ export class Listening extends EventTarget {
       this.stream.addEventListener(type, ({ detail }) => this.closed || handle(detail));
     on("ready", (ready) => {
       this.hop = ready.hop;
+      this.events ??= new Events(this.model.labels, { hop: ready.hop, rate: ready.sample_rate });
       this.version = ready.version;
       this.dispatchEvent(new CustomEvent("ready", { detail: ready }));
     });
@@ -90,7 +91,7 @@ export class Listening extends EventTarget {
     this.age = window.age_ms;
     this.version = window.version;
     this.scores.add(window, this.hop);
-    for (const event of this.events.feed(window, this.hop)) this.#event(event);
+    for (const event of this.events.feed(window)) this.#event(event);
     this.dispatchEvent(new CustomEvent("window", { detail: window }));
   }
 
@@ -103,6 +104,7 @@ export class Listening extends EventTarget {
     if (reason === "overload" || reason === "late") {
       this.#span(middle - this.hop / 2, middle + this.hop / 2, reason);
     } else if (reason === "client") this.#span(from / rate, to / rate, reason);
+    for (const event of this.events.skip(to / rate)) this.#event(event);
     this.dispatchEvent(new CustomEvent("dropped", { detail: { reason, count } }));
   }
 
@@ -122,7 +124,7 @@ export class Listening extends EventTarget {
   }
 
   #finish() {
-    for (const event of this.events.finish()) this.#event(event);
+    for (const event of this.events?.finish() ?? []) this.#event(event);
     if (this.state.kind === "listening") this.#change({ kind: "ended" });
     this.source.close();
   }

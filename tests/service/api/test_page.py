@@ -34,7 +34,7 @@ async def test_a_view_that_does_not_exist_is_a_problem_that_names_those_that_do(
     server = await serve()
     status, problem, _ = await server.get("/app/secrets")
     assert status == 404
-    assert "listen" in problem["detail"]
+    assert "listen, look, play, models, status" in problem["detail"]
 
 
 async def test_files_are_kept_for_ever_and_compressed_where_that_is_accepted(serve):
@@ -69,7 +69,7 @@ async def test_other_versions_and_other_files_are_not_found(serve, path):
 async def test_the_page_needs_no_key_and_nothing_else_is_open_by_it(serve, tmp_path):
     (tmp_path / "keys.json").write_text('{"keys": []}')
     server = await serve(keys=str(tmp_path / "keys.json"))
-    for path in ("/", "/app/listen", f"/app/{page_files().version}/timbre.js"):
+    for path in ("/", "/app/models", f"/app/{page_files().version}/timbre.js"):
         assert (await fetch(server, path))[0] == 200
     for path in ("/v1/models", "/app", "/app/a/b/c", "//"):
         assert (await fetch(server, path))[0] == 401
