@@ -1,4 +1,4 @@
-"""The recipe sections of the two sound models: [forest] and [network]."""
+"""The recipe sections of the sound models: [forest], [network] and [events]."""
 
 from __future__ import annotations
 
@@ -185,3 +185,12 @@ class Network:
         shares = dict.fromkeys(("blends", "masks"), (0, 1)) | {"smoothing": (0, 0.49)}
         zero = dict.fromkeys(("decay", "single", "tilt_db", "shift"), (0, math.inf))
         check_limits(self, "network.", **whole, **shares, **zero, depth_db=(1, 200), rate=(1e-9, 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """How the events of labels are tuned, where recordings with known onsets are held out."""
+
+    calibrate: bool = True
+    """Whether `off`, `gap` and `min_length` are chosen for each label; else they are the defaults.
+    """

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
         return 0
     recipe = recipe_of(args.spec, args.set)
     out = args.out or Path("tables") / recipe.name
-    table, problems = table_of(recipe, out, kinds=tuple(args.kind or KINDS[:1]))
+    table, _, problems = table_of(recipe, out, kinds=tuple(args.kind or KINDS[:1]))
     print_summary(table)
     return write_problems(problems, out.with_name(f"{out.name}-problems.csv"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.common.model_settings import ESTIMATORS, Forest, Network, check_models
+from training.common.model_settings import ESTIMATORS, Events, Forest, Network, check_models
 from training.common.recipe import check_artefact
 
 NAMES = {
@@ -94,6 +94,7 @@ class InstrumentsRecipe:
     material: Material
     train: Counts
     test: Counts
+    events: Events = field(default_factory=Events)
     forest: Forest
     network: Network
     provenance: tuple[dict[str, str], ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -68,11 +68,20 @@ class Candidate:
     metrics: Metrics
     history: dict[str, list[HistoryEntry]]
     """The course of each training by name."""
+    events: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Settings of the events of each label that differ from the defaults."""
 
     @property
     def kind(self) -> Kind:
         """The tensors that the model takes."""
         return KINDS[self.model]
+
+    def labels(self, names: Sequence[str]) -> list[Label]:
+        """Return the labels as the manifest has them."""
+        return [
+            Label(name=name, threshold=round(threshold, 4), events=self.events.get(name, {}))
+            for name, threshold in zip(names, self.thresholds.tolist(), strict=True)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,10 +186,8 @@ def write_artefact(
     made_of: dict[str, Any] | None = None,
 ) -> Path:
     """Write the artefact of a candidate and return its folder. made_of: extra entries of origin."""
-    thresholds = {
-        label: round(threshold, 4)
-        for label, threshold in zip(labels, candidate.thresholds.tolist(), strict=True)
-    }
+    described = candidate.labels(labels)
+    thresholds = {label.name: label.threshold for label in described}
     return write(
         out,
         name=name,
@@ -188,7 +195,7 @@ def write_artefact(
         task="multi-label",
         kind=candidate.kind,
         config=config,
-        labels=[Label(name=label, threshold=value) for label, value in thresholds.items()],
+        labels=described,
         onnx=candidate.fitted.onnx(config),
         golden_inputs=golden_inputs,
         report=_markdown(name, candidate, report, thresholds),

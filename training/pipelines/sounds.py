@@ -21,6 +21,7 @@ from training.evaluation.generated_noise import noise_floors, share_without_labe
 from training.evaluation.leave_one_out import SourceScores
 from training.evaluation.metrics import Metrics, measure
 from training.pipelines import sound_model
+from training.pipelines.sound_events import with_events
 from training.pipelines.sound_model import KINDS, Candidate, Report
 from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError
@@ -87,12 +88,15 @@ def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     listed = out / REPORTS / f"{recipe.name}-problems.csv"
     listed.parent.mkdir(parents=True, exist_ok=True)
     with problems_kept(listed):
-        table, problems = table_of(recipe, cache_of(recipe) / f"{recipe.name}-{key}", kinds=kinds)
+        table, collection, problems = table_of(
+            recipe, cache_of(recipe) / f"{recipe.name}-{key}", kinds=kinds
+        )
     print_summary(table)
     write_problems(problems, listed)
     check(table, recipe)
     candidates = [train(recipe, model, table, stage) for model in recipe.models]
     best = max(candidates, key=lambda candidate: candidate.metrics["valid"].get("macro_f1") or 0.0)
+    best = with_events(recipe, best, collection, table, stage)
     by_model = {candidate.model: candidate.metrics for candidate in candidates}
     artefact = write_artefact(recipe, best, table, by_model, out)
     with stage("report"):

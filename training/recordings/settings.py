@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.common.model_settings import Forest, Network, check_models
+from training.common.model_settings import Events, Forest, Network, check_models
 from training.common.recipe import check, check_artefact, check_limits
 
 LENGTHS = (0.5, 15.0)
@@ -153,6 +153,7 @@ class SoundsRecipe:
     """Share of windows without any label that must get none, where there are such windows."""
     version: str = ""
     """Version of the artefact; empty takes the one after the latest."""
+    events: Events = field(default_factory=Events)
     forest: Forest
     network: Network
     provenance: tuple[dict[str, str], ...] = ()

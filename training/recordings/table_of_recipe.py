@@ -17,15 +17,15 @@ from training.recordings.split import PARTS
 from training.recordings.table import KINDS
 
 if TYPE_CHECKING:
-    from training.recordings.collection import Problem
+    from training.recordings.collection import Collection, Problem
     from training.recordings.settings import SoundsRecipe
     from training.recordings.table import Table
 
 
 def table_of(
     recipe: SoundsRecipe, out: Path, *, kinds: tuple[str, ...]
-) -> tuple[Table, tuple[Problem, ...]]:
-    """Return the table of a recipe's collection, and everything that it does without."""
+) -> tuple[Table, Collection, tuple[Problem, ...]]:
+    """Return the table of a recipe's collection, the collection, and what the table is without."""
     with stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
         split = split_of(collection, recipe)
@@ -55,7 +55,7 @@ def table_of(
         print(
             f"{computed:,} windows computed in {seconds:.1f} s, {computed / seconds:,.0f} a second"
         )
-    return table, (*collection.problems, *problems)
+    return table, collection, (*collection.problems, *problems)
 
 
 def print_summary(table: Table) -> None:

@@ -138,6 +138,7 @@ def _report(
         "mean": manifest.metrics.get("mean", {}),
         "ensemble": manifest.metrics.get("ensemble"),
         "oob": manifest.metrics.get("oob"),
+        "events": manifest.metrics.get("events"),
         **found,
     }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.evaluation.metrics import SINGLE, Metrics, confusion
+from training.reporting import events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +78,8 @@ def write(
         parts += ["## Confusion", *_confusions(evaluated, list(thresholds))]
     if "oob" in metrics:
         parts += ["## Out of bag", _out_of_bag(metrics["oob"])]
+    if "events" in metrics:
+        parts += ["## Events", *events.tables(metrics["events"], table)]
     if "ensemble" in metrics:
         parts += ["## Ensemble recording, never trained on", _ensemble(metrics["ensemble"])]
     parts += [

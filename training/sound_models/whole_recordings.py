@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.config import DEFAULT
+from features.config import DEFAULT, AudioConfig
 from features.extract import extract_many
+from features.streaming import StreamingExtractor
 from training.common.labels import LABELS, RATE
 from training.notes.library import decode_file
 from training.notes.mixtures import section, sound_note
@@ -33,6 +34,10 @@ SOLOS = 20
 """Per label."""
 SECONDS = 10
 """Of a solo."""
+LIVE_HOP_S = 0.5
+"""Hop of streams, if they ask for no other."""
+BLOCK = 1024
+"""Windows that are scored at a time, so that their tensors need not fit into memory."""
 
 
 def evaluate(fitted: Fitted, library: Library, *, kind: Kind, seed: int) -> Metrics:
@@ -73,6 +78,23 @@ def clip_scores(fitted: Fitted, sounds: Sequence[Samples], *, kind: Kind) -> Sco
     scores = fitted.scores(extract_many([window for part in parts for window in part], kind=kind))
     ends = np.cumsum([len(part) for part in parts])
     return np.stack([each.mean(axis=0) for each in np.split(scores, ends[:-1])])
+
+
+def live_scores(
+    fitted: Fitted, sound: Samples, *, kind: Kind, config: AudioConfig = DEFAULT
+) -> Scores:
+    """Return the scores of the windows that a stream of the sound has, (windows, labels).
+
+    They begin config.live_hop(LIVE_HOP_S) samples apart. The sound has at least one.
+    """
+    hop = config.live_hop(LIVE_HOP_S)
+    extractor, size = StreamingExtractor(config, hop=hop, kind=kind), BLOCK * hop
+    parts = []
+    for first in range(0, len(sound), size):
+        windows = extractor.feed(sound[first : first + size])
+        tensors = [window.tensor for window in windows if window.tensor is not None]
+        parts += [fitted.scores(np.stack(tensors))] if tensors else []
+    return np.concatenate(parts)
 
 
 def windows_of(sound: Samples) -> list[Samples]:

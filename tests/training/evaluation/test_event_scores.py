@@ -81,10 +81,6 @@ def test_what_nothing_supports_is_none():
     assert Counts(0, 0, 3).recall == 0
     assert (Counts(0, 2, 0).precision, Counts(0, 2, 0).f1) == (0, None)
     assert Counts(0, 2, 0).recall is None
-        0,
-        None,
-        None,
-    )
     assert count([], [], collar=1) == NOTHING
 
 
