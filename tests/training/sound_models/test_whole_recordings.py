@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from features.config import DEFAULT
+from features.extract import extract_many
 from training.common.labels import LABELS, RATE
 from training.notes.library import library_of_folder
 from training.sound_models import whole_recordings
@@ -104,3 +106,15 @@ def test_an_ensemble_is_told_by_the_labels_that_play_and_those_that_do_not(tmp_p
         0.25,
     )
     assert found["share_by_label"]["flute"] == 0.75
+
+
+@pytest.mark.parametrize("block", [1, 3, whole_recordings.BLOCK])
+def test_live_scores_are_those_of_the_windows_of_a_stream(monkeypatch, block):
+    monkeypatch.setattr(whole_recordings, "BLOCK", block)
+    sound = np.concatenate([np.zeros(4 * RATE, np.float32), tone(4)])
+    hop = DEFAULT.live_hop(0.5)
+    scores = whole_recordings.live_scores(Listener("horn"), sound, kind="log_mel")
+    starts = range(0, len(sound) - WINDOW + 1, hop)
+    tensors = extract_many([sound[at : at + WINDOW] for at in starts], kind="log_mel")
+    assert np.array_equal(scores, Listener("horn").scores(tensors))
+    assert 0 < scores[:, LABELS.index("flute")].sum() < len(starts)
