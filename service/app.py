@@ -8,10 +8,11 @@ from aiohttp import web
 
 from common.budget import Budget
 from service.api import promotion, routes, trainings
-from service.api.authentication import Authenticator, local_admin
+from service.api.authentication import Authenticator
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.cors import cors
 from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
+from service.api.local_admin import local_admin
 from service.api.middleware import check_expectations, identify, name_response, problems
 from service.api.page import page, page_file
 from service.api.stream import stream

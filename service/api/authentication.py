@@ -1,4 +1,4 @@
-"""Authenticates requests: API key, scope, rate; administrative requests without keys."""
+"""Authenticates requests: API key, scope, rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from common.errors import InputError, NotAllowed, Unauthorised
 from service.auth.key_cache import REFRESH_S, KeyCache
@@ -15,7 +15,6 @@ from service.auth.keys import Key, Scope
 from service.auth.limits import KeyLimits, SharedLimits
 from service.lifecycle import Stoppable
 from service.log import SECRET
-from service.settings import is_loopback
 
 SUBPROTOCOL = "timbre"
 KEY_SUBPROTOCOL = "timbre.key."
@@ -33,56 +32,6 @@ ROUTE_SCOPES: dict[str, Scope | None] = {
     "/v1/models/{name}/load": "admin",
 }
 """Scope that a route needs; None: any valid key; a route that is not listed: `admin`."""
-FORWARDING_HEADERS = (
-    "Origin",
-    "Forwarded",
-    "Via",
-    "X-Real-IP",
-    "X-Client-IP",
-    "X-Cluster-Client-IP",
-    "X-Remote-Addr",
-    "X-Remote-IP",
-    "X-ProxyUser-IP",
-    "X-Host",
-    "X-Scheme",
-    "X-HTTP-Host-Override",
-    "X-Rewrite-URL",
-    "X-Request-Start",
-    "X-Varnish",
-    "True-Client-IP",
-    "Client-IP",
-    "Proxy-Client-IP",
-    "WL-Proxy-Client-IP",
-    "Proxy-Connection",
-    "CDN-Loop",
-    "Max-Forwards",
-    "Referer",
-)
-"""Set by browsers for pages, and by proxies."""
-FORWARDING_PREFIXES = (
-    "x-forwarded-",
-    "x-original-",
-    "x-envoy-",
-    "x-amz",
-    "x-arr-",
-    "x-appengine-",
-    "x-appgw-",
-    "x-azure-",
-    "x-akamai-",
-    "x-cloud-",
-    "x-vercel-",
-    "x-nf-",
-    "akamai-",
-    "cf-",
-    "cloudfront-",
-    "do-connecting-",
-    "fastly-",
-    "fly-",
-    "tailscale-",
-)
-"""How further headers of proxies begin."""
-OWN_FETCHES = ("none", "same-origin")
-"""Sec-Fetch-Site of what a person or a page of the server itself asked a browser for."""
 KEY_PARAMETERS = ("key", "api_key", "apikey", "token", "access_token")
 """Query parameters in which clients send keys by mistake."""
 KEY_LIMITS = web.RequestKey("key_limits", KeyLimits)
@@ -141,35 +90,11 @@ def count_stream(request: web.Request, stream: Stoppable) -> AbstractAsyncContex
     return limits.count_stream(stream) if limits else nullcontext()
 
 
-def local_admin(host: str) -> Middleware:
-    """Return the middleware that, without API keys, lets only local programs administrate.
-
-    host: the address the server listens on.
-    """
-
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in PROBES and _needed_scope(request) == "admin":
-            _check_local(request, host)
-        return await handler(request)
-
-    return check
-
-
-def _check_local(request: web.Request, host: str) -> None:
-    """Reject what is not sent directly by a program of this machine. Raises NotAllowed."""
-    if not is_loopback(host):
-        raise NotAllowed("without API keys this endpoint is served only on a loopback address")
-    # Pages in the user's browser reach loopback too, and so do the clients of a local proxy.
-    found = [name for name in FORWARDING_HEADERS if name in request.headers]
-    found += [name for name in request.headers if name.lower().startswith(FORWARDING_PREFIXES)]
-    if not set(request.headers.getall("Sec-Fetch-Site", [])) <= set(OWN_FETCHES):
-        found.append("Sec-Fetch-Site")
-    if found:
-        raise NotAllowed(
-            "without API keys this endpoint accepts only direct local requests;"
-            f" found the header {found[0]!r:.80}"
-        )
+def needed_scope(request: web.Request) -> Scope | None:
+    """Return the scope that a request needs; None where any key will do."""
+    route = _route(request)
+    # Without a route the path does not exist: the router answers 404.
+    return None if route is None else ROUTE_SCOPES.get(route, "admin")
 
 
 async def _authenticate(request: web.Request, keys: KeyCache) -> Key:
@@ -203,17 +128,11 @@ def _sent_key(request: web.Request) -> str | None:
 
 
 def _check_scope(request: web.Request, key: Key) -> None:
-    needed = _needed_scope(request)
+    needed = needed_scope(request)
     if needed and needed not in key.scopes:
         raise NotAllowed(
             f"a key with the scope {needed!r} is required; this one has {', '.join(key.scopes)}"
         )
-
-
-def _needed_scope(request: web.Request) -> Scope | None:
-    route = _route(request)
-    # Without a route the path does not exist: the router answers 404.
-    return None if route is None else ROUTE_SCOPES.get(route, "admin")
 
 
 def _route(request: web.Request) -> str | None:

@@ -15,6 +15,7 @@ FOLDERS = ("common", "features", "models", "service")
 BESIDE = {
     "service/api/host_check.py": "rejects requests to foreign names",
     "service/api/authentication.py": "rejects requests without a key",
+    "service/api/local_admin.py": "rejects administration from elsewhere",
     "service/api/responses.py": "is aiohttp's, without NaN",
     "service/hosts.py": "rejects requests to foreign names",
     "service/log.py": "writes the log line of a request",

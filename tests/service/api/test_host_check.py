@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from service.api.authentication import FORWARDING_HEADERS, ROUTE_SCOPES
+from service.api.authentication import ROUTE_SCOPES
 from service.api.context import GATEWAY
+from service.api.local_admin import FORWARDING_HEADERS
 from service.app import build
 from service.settings import Settings
 from tests.service.conftest import begin, tone, wav
@@ -173,7 +174,7 @@ async def test_a_stream_of_a_page_by_another_of_the_own_names_opens(serve):
 
 
 FOREIGN = [
-    *[(name, "x") for name in FORWARDING_HEADERS if name != "Origin"],
+    *[(name, "x") for name in (*FORWARDING_HEADERS, "Referer")],
     ("X-Forwarded-For", "192.0.2.1"),
     ("X-Forwarded-Proto", "https"),
     ("x-forwarded-server", "x"),

@@ -184,6 +184,16 @@ async def test_an_odd_header_of_a_stream_is_rejected(serve, name, value, status)
         assert await Wire(server).send("GET", path, headers) == status
 
 
+async def test_no_odd_origin_or_referer_passes_for_the_servers_own_page(serve):
+    wire = Wire(await serve())
+    host = [("Host", f"127.0.0.1:{wire.port}"), ("Content-Length", "0")]
+    own = [("Sec-Fetch-Site", "same-origin"), ("Origin", f"http://127.0.0.1:{wire.port}")]
+    assert await wire.send("POST", "/v1/models/toy/load", [*host, *own]) == 200
+    for name, value in itertools.product(("Origin", "Referer"), ODD):
+        found = await wire.send("POST", "/v1/models/toy/load", [*host, *own, (name, value)])
+        assert 400 <= found < 500, (name, value)
+
+
 async def test_no_path_and_no_query_is_a_fault(guarded, capsys):
     server, extra = guarded
     requests = []
