@@ -59,6 +59,7 @@ class App extends EventTarget {
     this.main = document.getElementById("main");
     this.live = document.getElementById("live");
     this.pill = document.getElementById("server");
+    this.pill.addEventListener("click", () => this.#pressed());
     this.models = [];
     /** Answers of the server to the page's own question: [time, milliseconds or null, words]. */
     this.checks = [];
@@ -66,7 +67,8 @@ class App extends EventTarget {
     this.ages = new Recent(36_000);
     this.views = new Map();
     this.asking = null;
-    this.version = VERSION;
+    /** The person did not want to give a key: only what they press asks again. */
+    this.declined = false;
   }
 
   async start() {
@@ -128,9 +130,8 @@ class App extends EventTarget {
         return await work();
       } catch (error) {
         if (!(error instanceof Problem) || error.status !== 401) throw error;
-        if (!(await this.askKey(this.api.key ? "The key is wrong, or was revoked." : ""))) {
-          throw error;
-        }
+        const trouble = this.api.key ? "The key is wrong, or was revoked." : "";
+        if (!(await this.askKey(trouble))) throw error;
       }
     }
   }
@@ -154,7 +155,8 @@ class App extends EventTarget {
           if (this.session) stored.set(KEY, key, this.session);
           this.dispatchEvent(new Event("key"));
         }
-        resolve(given && Boolean(key));
+        this.declined = !(given && key);
+        resolve(!this.declined);
       };
       const enter = h("button", { class: "main", type: "button", text: "Use it",
         onclick: () => done(true) });
@@ -178,8 +180,8 @@ class App extends EventTarget {
     try {
       await this.api.request("/readyz");
       ms = performance.now() - begin;
-      if (!this.models.length) await this.loadModels();
       if (this.away) await this.#checkVersion();
+      if (!this.models.length || this.away) await this.loadModels();
       this.away = false;
     } catch (error) {
       kind = error.status ? "wait" : "bad";
@@ -196,8 +198,15 @@ class App extends EventTarget {
 
   async loadModels() {
     if (this.asking) return;
-    this.models = await this.call(() => this.api.models());
+    const load = () => this.api.models();
+    this.models = await (this.declined ? load() : this.call(load));
     this.dispatchEvent(new Event("models"));
+  }
+
+  /** The state of the server was pressed: ask it again, and for a key where one is needed. */
+  #pressed() {
+    this.declined = false;
+    this.check();
   }
 
   /** Models of one medium: sound or picture. */
@@ -209,8 +218,6 @@ class App extends EventTarget {
     const answer = await fetch("/", { method: "HEAD", cache: "no-cache" });
     const tag = (answer.headers.get("ETag") ?? "").replace(/^W\/|"/g, "");
     if (answer.ok && tag && tag !== VERSION) this.reloadOnce(tag);
-    this.models = await this.call(() => this.api.models());
-    this.dispatchEvent(new Event("models"));
   }
 
   /** Another version of the page is served: load it, but never twice for the same reason. */

@@ -58,7 +58,8 @@ export function told({ name, threshold }, score) {
 }
 
 /** Draw the lanes between `top` and the height of the canvas (CSS pixels of the whole list). */
-export function drawLanes(context, { scores, events, spans, end, span, top, cursor, rows, tall }) {
+export function drawLanes(context, { scores, events, spans, end, span, top, cursor, rows,
+  rowOf, tall }) {
   const { width, height } = context.canvas, scale = context.canvas.ratio, lane = tall * scale;
   context.fillStyle = ink.paper;
   context.fillRect(0, 0, width, height);
@@ -72,8 +73,9 @@ export function drawLanes(context, { scores, events, spans, end, span, top, curs
   }
   drawSpans(context, { spans, x, height, scale });
   for (const event of events) {
-    const row = rows.findIndex((label) => scores.labels[label].name === event.label);
-    if (row < firstRow || row > lastRow || event.end < end - span || event.start > end) continue;
+    if (event.end < end - span || event.start > end) continue;
+    const row = rowOf.get(event.label);
+    if (row < firstRow || row > lastRow) continue;
     const left = x(event.start), right = Math.min(x(event.end), width);
     context.fillStyle = colourOf(rows[row]);
     context.fillRect(left, row * lane - top * scale + 3 * scale, Math.max(scale, right - left),

@@ -119,7 +119,7 @@ class ListenView {
       this.values));
     this.list.addEventListener("scroll", () => { this.dirty = true; });
     this.title = h("span", { ariaHidden: "true" });
-    this.readout = h("output", { class: "readout", text: " " });
+    this.readout = h("output", { class: "readout", text: " ", ariaLive: "off" });
     for (const canvas of [this.spectrum, this.plot]) {
       canvas.addEventListener("pointermove", (event) => this.#point(canvas, event));
       canvas.addEventListener("pointerleave", () => this.#unpoint());
@@ -269,6 +269,7 @@ class ListenView {
   #lanes(labels) {
     this.labels = labels;
     this.rows = labels.map((_, n) => n);
+    this.rowOf = new Map(labels.map(({ name }, n) => [name, n]));
     this.names.replaceChildren(...labels.map(({ name }) => h("li", { text: name, title: name })));
     this.values.replaceChildren(...labels.map(() => h("li", { text: "–" })));
     this.tall = laneHeight(labels.length);
@@ -349,8 +350,7 @@ class ListenView {
       if (!event) return;
       const [label, time, peak] = item.children;
       say(label, event.label);
-      label.style.borderLeftColor = colourOf(this.labels.findIndex(({ name }) =>
-        name === event.label));
+      label.style.borderLeftColor = colourOf(this.rowOf.get(event.label));
       say(time, `${clock(event.start)} – ${event.over ? clock(event.end) : "now"}`);
       say(peak, event.peak.toFixed(2));
       if (!event.over) item.dataset.on = "";
@@ -426,8 +426,9 @@ class ListenView {
     const left = Math.max(0, Math.ceil((retryAt - Date.now()) / 1e3));
     const what = code === "busy" || code === "too-many-requests" ? "The server is busy"
       : code === "shutting-down" ? "The server is restarting" : "The server is gone";
-    this.#trouble("bad", `${what}: ${reason}. Next try ${left ? `in ${left} s` : "now"}. The last `
-      + "30 s are kept, and heard when it is back.", "Try now", () => this.session.stream.retry());
+    const why = reason === "the server does not answer" ? "" : `: ${reason}`;
+    this.#trouble("bad", `${what}${why}. Next try ${left ? `in ${left} s` : "now"}. The last 30 s `
+      + "are kept, and heard when it is back.", "Try now", () => this.session.stream.retry());
   }
 
   // --- looking around -------------------------------------------------------------------------
@@ -622,7 +623,7 @@ class ListenView {
     drawTimes(this.times.getContext("2d", { alpha: false }), end, span, (at) => clock(at, 0));
     drawLanes(this.plot.getContext("2d", { alpha: false }), { scores: session.scores,
       events: session.events?.list ?? [], spans: session.spans, end, span, top: this.list.scrollTop,
-      cursor: this.cursor, rows: this.rows, tall: this.tall });
+      cursor: this.cursor, rows: this.rows, rowOf: this.rowOf, tall: this.tall });
     const nyquist = session.source.sampleRate / 2;
     const axis = [nyquist, this.picture.scale, this.spectrum.height].join();
     if (axis !== this.axisFor) this.#axis(axis, nyquist);

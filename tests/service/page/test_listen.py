@@ -29,7 +29,7 @@ async def page(address, *flags):
         for domain in ("Network", "Log", "Runtime", "Page"):
             await tab.send(f"{domain}.enable")
         await tab.send("Page.navigate", url=address)
-        await tab.until("document.querySelector('.welcome button') !== null")
+        await tab.until("document.querySelector('main > section') !== null")
         yield tab
         await tab.run("0")
         assert tab.reported("Runtime.exceptionThrown") == []
@@ -63,13 +63,13 @@ HOURS = """(async (from, to) => {
   const { app } = await import(document.querySelector('script[src$="app.js"]').src);
   const session = app.listening, { sampleRate } = session.source;
   session.source.onstate = () => {};
-  const sound = Float32Array.from({ length: sampleRate }, (_, n) => Math.sin(n / 9));
+  const sound = Float32Array.from({ length: 0.1 * sampleRate }, (_, n) => Math.sin(n / 9));
   const { labels } = session.model;
-  // Of each minute a second is sound, the rest a gap; windows come all the time.
+  // Of each minute a tenth of a second is sound, the rest a gap; windows come all the time.
   for (let minute = from; minute < to; minute++) {
-    session.source.onsamples(sound, 59 * sampleRate);
-    for (let n = 0; n < 120; n++) {
-      const start = 60 * minute + n / 2 + 1e4;
+    session.source.onsamples(sound, 59.9 * sampleRate);
+    for (let n = 0; n < 30; n++) {
+      const start = 60 * minute + 2 * n + 1e4;
       const loud = n % 7 ? 0 : 0.99;
       const scores = Object.fromEntries(labels.map(({ name }, at) => [name, at % 2 ? loud : 0]));
       const age = { total: 1, features: 0, queue: 0, model: 0 };
@@ -192,7 +192,7 @@ async def test_a_server_that_is_gone_is_told_with_a_countdown_until_it_is_back(a
             await tab.run(MICROPHONE)
             await tab.until("app.listening?.stream?.counts.windows > 0")
             server.kill()
-            await tab.until(f"/The server is gone: .* Next try (in \\d+ s|now)/.test({BANNER})")
+            await tab.until(f"/The server is gone.*[.] Next try (in \\d+ s|now)/.test({BANNER})")
             # What is old turns grey by itself, though nothing comes any more.
             grey = "getComputedStyle(document.querySelector('.hearing').parentNode).filter"
             await tab.until(f"{grey}.includes('grayscale(1)')")
@@ -201,6 +201,53 @@ async def test_a_server_that_is_gone_is_told_with_a_countdown_until_it_is_back(a
                 await tab.until(f"{grey} === 'none'")
                 counts = await tab.run("app.listening.stream.counts")
                 assert (counts["dropped"], counts["reconnects"]) == (0, 1)
+
+
+async def test_nothing_is_drawn_while_hidden_and_listening_goes_on(serve):
+    server = await serve()
+    async with page(server.url + "/", *FAKE) as tab:
+        await tab.run(APP)
+        await tab.until(READY)
+        await tab.run(MICROPHONE)
+        await tab.until("app.listening?.stream?.counts.windows > 0")
+        await tab.run("""
+          const { picture } = app.current, draw = picture.draw.bind(picture);
+          window.draws = 0;
+          picture.draw = (...given) => { draws += 1; draw(...given); };
+        """)
+        await tab.until("draws > 2")
+        hide = "Object.defineProperty(document, 'hidden', {{ get: () => {}, configurable: true }})"
+        changed = "document.dispatchEvent(new Event('visibilitychange'))"
+        await tab.run(f"{hide.format('true')}; {changed}")
+        await tab.run("new Promise(requestAnimationFrame)")
+        draws, windows = await tab.run("[draws, app.listening.stream.counts.windows]")
+        await tab.until(f"app.listening.stream.counts.windows >= {windows + 3}")
+        assert await tab.run("draws") == draws
+        await tab.run(f"{hide.format('false')}; {changed}")
+        await tab.until(f"draws > {draws}")
+
+
+async def test_another_version_of_the_page_is_loaded_once_and_quietly(serve):
+    server = await serve()
+    other = """(() => {
+      const { fetch } = window;
+      window.fetch = (url, options) => options?.method === "HEAD"
+        ? Promise.resolve(new Response(null, { headers: { ETag: '"0123456789abcdef"' } }))
+        : fetch(url, options);
+      window.old = true;
+      app.away = true;
+      app.check();
+    })()"""
+    async with page(server.url + "/app/models", *FAKE) as tab:
+        await tab.run(APP)
+        await tab.until(READY)
+        await tab.run(other)
+        await tab.until("window.old === undefined && document.querySelector('.model') !== null")
+        await tab.run(APP)
+        await tab.run(other)
+        # Where the server still sends the same page, it is not loaded again and again.
+        await tab.until("app.away === false")
+        assert await tab.run("window.old") is True
 
 
 async def test_a_busy_server_is_told(serve):
