@@ -47,7 +47,8 @@ class Trained:
     history: list[EpochMetrics]
     weights: list[npt.NDArray[Any]]
     temperature: float
-    test: metrics.Evaluation
+    tests: list[metrics.Evaluation]
+    """The first one counts; the second one is without optional metadata."""
     valid: metrics.Evaluation
 
 
@@ -109,7 +110,8 @@ def config_of(recipe: TransferRecipe, pack: Pack) -> PictureConfig:
     }
     try:
         fields = tuple(
-            Metadata(name=name, values=tuple(values)) for name, values in columns.items()
+            Metadata(name=name, values=tuple(values), required=recipe.required)
+            for name, values in columns.items()
         )
         return replace(recipe.pictures.config(), metadata=fields)
     except Unprocessable as error:
@@ -131,7 +133,11 @@ def material_of(
         len(given), config.extra
     )
     weights = class_weights(pack.labels[fold.train], len(pack.classes), alike=recipe.class_weights)
-    return TrainingData(pack.images, pack.labels, fold.train, fold.valid, weights, facts)
+    fields = tuple(len(each.values) for each in config.metadata)
+    missing = 0.0 if recipe.required or not fields else recipe.missing
+    return TrainingData(
+        pack.images, pack.labels, fold.train, fold.valid, weights, facts, fields, missing
+    )
 
 
 def _searched(
@@ -168,7 +174,7 @@ def _stages(
         reset(learner, settings.resets, recipe.network, seed=recipe.seed + 1)
         checkpoints.append(prefix.with_name(f"{prefix.name}-{name}.pt"))
         history = _train(recipe, name, settings, learner, material, checkpoints[-1], curves, stage)
-        done.append(_trained(name, history, learner, material, fold))
+        done.append(_trained(recipe, name, history, learner, material, fold))
     curves.close()
     return sorted(done, key=lambda trained: min(epoch["valid_loss"] for epoch in trained.history))
 
@@ -208,19 +214,33 @@ def _train(
 
 
 def _trained(
+    recipe: TransferRecipe,
     name: str,
     history: list[EpochMetrics],
     learner: TransferNetwork,
     material: TrainingData,
     fold: Fold,
 ) -> Trained:
-    logits = learner.logits(material, fold.valid)
-    divisor = np.float32(temperature(logits, material.labels[fold.valid]))
-    found = []
-    for test_set, rows in {"test": fold.tests["test"], "valid": fold.valid}.items():
-        scores = softmax(learner.logits(material, rows) / divisor)
-        found.append(metrics.Evaluation(fold.name, test_set, scores, material.labels[rows], rows))
-    return Trained(name, history, learner.model.get_weights(), float(divisor), *found)
+    fields = ", ".join(recipe.metadata)
+    kinds = {"test": material}
+    if material.missing:
+        kinds = {f"with {fields}": material, f"without {fields}": material.without_facts()}
+    logits = [learner.logits(kind, fold.valid) for kind in kinds.values()]
+    labels = np.tile(material.labels[fold.valid], len(kinds))
+    divisor = np.float32(temperature(np.concatenate(logits), labels))
+
+    def evaluated(test_set: str, rows: npt.NDArray[np.int64]) -> metrics.Evaluation:
+        scores = softmax(learner.logits(kinds.get(test_set, material), rows) / divisor)
+        return metrics.Evaluation(fold.name, test_set, scores, material.labels[rows], rows)
+
+    return Trained(
+        name,
+        history,
+        learner.model.get_weights(),
+        float(divisor),
+        [evaluated(test_set, fold.tests["test"]) for test_set in kinds],
+        evaluated("valid", fold.valid),
+    )
 
 
 def _key(recipe: TransferRecipe, learner: TransferNetwork, material: TrainingData) -> str:
@@ -228,7 +248,8 @@ def _key(recipe: TransferRecipe, learner: TransferNetwork, material: TrainingDat
     sections = [
         asdict(section) for section in (recipe.network, recipe.head, recipe.fine, recipe.augment)
     ]
-    return training_key(recipe, (*arrays, *learner.model.get_weights()), [sections])
+    settings = [sections, material.missing]
+    return training_key(recipe, (*arrays, *learner.model.get_weights()), settings)
 
 
 def _moved(learner: TransferNetwork, before: list[npt.NDArray[Any]]) -> dict[str, Any]:
@@ -268,7 +289,7 @@ def _result(
         _about(recipe, pack, fold, trained[0]),
         pack,
         config,
-        [trained[0].test],
+        trained[0].tests,
         {stage.name: _row(stage, recipe, learner) for stage in trained},
         export(learner, config, trained[0].temperature, material, rows),
         stacked(material, rows, config),
@@ -286,13 +307,15 @@ def _result(
 def _by_stage(trained: list[Trained]) -> dict[str, dict[str, Any]]:
     """Return history and confusion of each stage, in the order of the training."""
     stages = sorted(trained, key=lambda stage: stage.name != "head")
-    matrices = {stage.name: metrics.pairs(stage.test.scores, stage.test.labels) for stage in stages}
+    matrices = {
+        stage.name: metrics.pairs(stage.tests[0].scores, stage.tests[0].labels) for stage in stages
+    }
     return {"history": {stage.name: stage.history for stage in stages}, "matrices": matrices}
 
 
 def _row(trained: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> dict[str, Any]:
     return result.trained_row(
-        [trained.test],
+        trained.tests[:1],
         trained.history,
         top=recipe.top,
         valid_macro_f1=metrics.measure(trained.valid.scores, trained.valid.labels)["macro_f1"],
@@ -301,9 +324,9 @@ def _row(trained: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> 
 
 
 def _about(recipe: TransferRecipe, pack: Pack, fold: Fold, best: Trained) -> str:
-    beside = (
-        f", with {', '.join(recipe.metadata)} joined after the pooling" if recipe.metadata else ""
-    )
+    named = ", ".join(recipe.metadata)
+    optional = "" if recipe.required else ", which may be missing,"
+    beside = f", with {named}{optional} joined after the pooling" if named else ""
     weights = {"none": "random weights", "keras": "ImageNet's weights"}.get(
         recipe.network.weights, "weights of a file"
     )

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.picture import facts
+from common.errors import Unprocessable
+from features.picture import facts, tensor
 from models.store import Store
 from tests.training.pictures.helpers.shapes import SHAPES, collection, shape
 from training.cli import main
@@ -59,6 +60,29 @@ def test_the_artefact_takes_a_picture_and_its_region(species):
     scores = model.predict(np.stack(told))
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
     assert np.abs(scores[0] - scores[1]).max() > 0
+
+
+def test_the_region_may_be_missing_and_the_report_has_both_scores(species):
+    model = Store(species / "out").load("cone-snails")
+    config = model.manifest.input.config()
+    alone = tensor(np.zeros((32, 32, 3), np.uint8), config)
+    assert alone.shape == (3074,)
+    assert model.predict(alone[None]).sum() == pytest.approx(1, abs=1e-5)
+    tests = model.manifest.metrics["tests"]["all"]
+    assert list(tests) == ["with region", "without region"]
+    assert model.manifest.metrics["mean"]["top1"] == tests["with region"]["top1"]
+    page = (species / "out/reports/cone-snails-1/report.html").read_text(encoding="utf-8")
+    assert "without region" in page
+    assert "which may be missing" in page
+
+
+def test_a_required_region_is_asked_for_and_tested_with(snails, tmp_path):
+    changes = ["required=true", "head.epochs=1", "fine.epochs=1"]
+    assert main(["cone-snails", *settings(snails, tmp_path, *changes)]) == 0
+    model = Store(tmp_path / "out").load("cone-snails")
+    assert list(model.manifest.metrics["tests"]["all"]) == ["test"]
+    with pytest.raises(Unprocessable, match="metadata 'region' is missing"):
+        facts(model.manifest.input.config(), {})
 
 
 def test_the_report_holds_both_stages_and_how_far_weights_moved(species):
@@ -139,6 +163,8 @@ def test_birds_are_told_from_pictures_alone_and_pass_on_what_they_learnt(tmp_pat
         (("network.backbone=alexnet",), "must be one of resnet50"),
         (("network.weights=none.weights.h5",), "no weights none.weights.h5"),
         (("network.dense=[0]",), "network.dense=[0]"),
+        (("missing=0",), "missing=0.0 must lie between 0 and 1"),
+        (("missing=1",), "missing=1.0 must lie between 0 and 1"),
         (("head.low=0.1",), "[head] trains the classifier only"),
         (("save_weights=known.h5",), "save_weights='known.h5' must end with .weights.h5"),
         (("fine.resets=top",), "resets=['top'] must be some of low, middle, high, classifier"),

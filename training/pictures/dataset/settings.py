@@ -16,6 +16,8 @@ from training.pictures.dataset.near_duplicates import DISTANCE, MAX_DISTANCE
 HEADS = ("flatten", "mean")
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "one-cycle")
+FLIPS = {"false": "", "true": "x", "horizontal": "x", "vertical": "y", "both": "xy"}
+"""The axes along which pictures are mirrored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +93,17 @@ class Split:
 class Augment:
     """Augmentation of the training pictures, new in each epoch."""
 
-    flip: bool = False
-    """Mirror left and right with probability 1/2."""
+    flip: Any = False
+    """Mirror with probability 1/2: horizontal (or true: left and right), vertical, or both, each
+    for itself."""
     shift: float = 0.0
     """Maximum, as a share of the side."""
     scale: float = 0.0
     """Maximum, as a share of the size."""
     turn: float = 0.0
     """Maximum rotation in degrees."""
+    turned: float = 1.0
+    """Share of pictures that are rotated."""
     colour: float = 0.0
     """Maximum change of each channel's gain and offset, and of the saturation."""
     background: float = 0.0
@@ -107,11 +112,16 @@ class Augment:
     """Maximum standard deviation, of 255."""
 
     def __post_init__(self) -> None:
-        """Check the amounts. Raises RecipeError."""
+        """Check the settings. Raises RecipeError."""
+        check(
+            str(self.flip).lower() in FLIPS,
+            f"augment.flip={self.flip!r} must be one of {', '.join(FLIPS)}",
+        )
         amounts = {
             "shift": 0.5,
             "scale": 0.9,
             "turn": 180,
+            "turned": 1,
             "colour": 0.9,
             "background": 1,
             "noise": 128,
@@ -119,6 +129,11 @@ class Augment:
         for name, most in amounts.items():
             value = getattr(self, name)
             check(0 <= value <= most, f"augment.{name}={value} must lie between 0 and {most}")
+
+    @property
+    def axes(self) -> str:
+        """The axes along which pictures are mirrored: some of x and y."""
+        return FLIPS[str(self.flip).lower()]
 
 
 @dataclass(frozen=True, kw_only=True)

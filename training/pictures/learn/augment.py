@@ -16,7 +16,7 @@ WHITE, WHITE_FROM = 255.0, 247.0
 
 def augment_batch(x: torch.Tensor, how: Augment, random: torch.Generator) -> torch.Tensor:
     """Return an augmented batch (n, 3, height, width), float32 from 0 to 255."""
-    if how.flip or how.shift or how.scale or how.turn:
+    if how.axes or how.shift or how.scale or how.turn:
         x = _move(x, how, random)
     if how.background:
         x = _background(x, how.background, random)
@@ -36,12 +36,19 @@ def _move(x: torch.Tensor, how: Augment, random: torch.Generator) -> torch.Tenso
     count = len(x)
     angle = _uniform(random, count) * (how.turn * math.pi / 180)
     size = 1 + how.scale * _uniform(random, count)
-    mirror = torch.where(_uniform(random, count) > 0, 1.0, -1.0) if how.flip else torch.ones(count)
+    if how.turned < 1:
+        angle = angle * (_uniform(random, count, low=0) < how.turned)
+    across, down = (
+        torch.where(_uniform(random, count) > 0, 1.0, -1.0)
+        if axis in how.axes
+        else torch.ones(count)
+        for axis in "xy"
+    )
     shift = 2 * how.shift * _uniform(random, count, 2)
     cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
     rows = [
-        torch.stack([cos * mirror, -sin, shift[:, 0]], 1),
-        torch.stack([sin * mirror, cos, shift[:, 1]], 1),
+        torch.stack([cos * across, -sin * down, shift[:, 0]], 1),
+        torch.stack([sin * across, cos * down, shift[:, 1]], 1),
     ]
     grid = functional.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
     return WHITE - functional.grid_sample(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -68,6 +68,14 @@ class TrainingData:
     """Weight of each class in the loss."""
     facts: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
     """(n, values of the metadata)"""
+    fields: tuple[int, ...] = ()
+    """Values of each metadata field."""
+    missing: float = 0.0
+    """Share of training pictures shown without a field; above 0, both kinds are validated."""
+
+    def without_facts(self) -> TrainingData:
+        """Return the same pictures without metadata."""
+        return replace(self, facts=np.zeros_like(self.facts))
 
 
 @dataclass(frozen=True)

@@ -141,8 +141,7 @@ def train(
         epoch, began = len(history), time.monotonic()
         _unfreeze(learner, stage, frozen=epoch < stage.frozen)
         loss = _epoch(learner, optimizer, stage, augment, material, seed=seed, history=history)
-        logits = learner.logits(material, material.valid)
-        metrics = epoch_metrics(loss, logits, material) | look(epoch + 1, looks, logits, material)
+        metrics = _validated(learner, material, loss, epoch + 1, looks)
         if is_lowest(metrics, history):
             best = [np.array(value) for value in learner.model.get_weights()]
         try:
@@ -153,6 +152,17 @@ def train(
         report(history)
     learner.model.set_weights(best)
     return history
+
+
+def _validated(
+    learner: TransferNetwork, material: TrainingData, loss: float, epoch: int, looks: Looks
+) -> EpochMetrics:
+    """Return the metrics of an epoch: means over pictures with and without optional metadata."""
+    found = []
+    for kind in [material, material.without_facts()] if material.missing else [material]:
+        logits = learner.logits(kind, kind.valid)
+        found.append(epoch_metrics(loss, logits, kind) | look(epoch, looks, logits, kind))
+    return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
 
 def _rates(stage: StageSettings) -> str:
@@ -214,6 +224,8 @@ def _epoch(
         _set_rates(optimizer, stage, history, at=(epoch * steps + step) / (stage.epochs * steps))
         rows = np.sort(order[step * stage.batch : (step + 1) * stage.batch])
         x = _augmented(inputs(material, rows), augment, random)
+        if material.missing:
+            x = [x[0], _with_gaps(x[1], material, random)]
         truth = torch.from_numpy(material.labels[rows].astype(np.int64))
         optimizer.zero_grad()
         loss = functional.cross_entropy(learner.model(x, training=True), truth, weights)
@@ -240,6 +252,14 @@ def _augmented(x: Any, augment: Augment, random: Any) -> Any:
         augment_batch(pixels.permute(0, 3, 1, 2), augment, random).permute(0, 2, 3, 1).contiguous()
     )
     return [pixels, *rest] if rest else pixels
+
+
+def _with_gaps(facts: Any, material: TrainingData, random: Any) -> Any:
+    """Return facts (n, values) in which a share of the fields is missing: all 0."""
+    import torch
+
+    known = torch.rand((len(facts), len(material.fields)), generator=random) >= material.missing
+    return facts * known.repeat_interleave(torch.tensor(material.fields), dim=1)
 
 
 def _save_checkpoint(

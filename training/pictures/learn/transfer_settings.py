@@ -128,6 +128,10 @@ class TransferRecipe(TrainedRecipe):
 
     metadata: tuple[str, ...] = ()
     """Metadata of the picture, of the names in pictures.layout; joins the pooled vector."""
+    required: bool = True
+    """Whether a request must name the metadata. If not, the network learns to do without too."""
+    missing: float = 0.5
+    """Share of training pictures that are shown without it, where it is not required."""
     tensorboard: bool = False
     """Whether to write TensorBoard's files beside the curves; needs tensorboard."""
     save_weights: str = ""
@@ -152,6 +156,7 @@ class TransferRecipe(TrainedRecipe):
             "split.by_source is for small networks; here sources stay on one side",
         )
         self.check_looks(max(self.head.epochs, self.fine.epochs))
+        check(0 < self.missing < 1, f"missing={self.missing} must lie between 0 and 1")
         fits = not self.save_weights or self.save_weights.endswith(".weights.h5")
         check(fits, f"save_weights={self.save_weights!r} must end with .weights.h5")
         check(

@@ -96,14 +96,31 @@ def test_bounds_hold_on_their_good_side():
     )
     Split(distance=0)
     Split(distance=20)
-    Augment(shift=0.5, scale=0.9, turn=180, colour=0.9, background=1, noise=128)
+    Augment(shift=0.5, scale=0.9, turn=180, turned=0, colour=0.9, background=1, noise=128)
 
 
-@pytest.mark.parametrize("field", ["shift", "scale", "turn", "colour", "background", "noise"])
+@pytest.mark.parametrize(
+    "field", ["shift", "scale", "turn", "turned", "colour", "background", "noise"]
+)
 def test_changes_that_leave_no_picture_are_refused(field):
     for value in (-0.1, 200):
         with pytest.raises(RecipeError, match=f"augment.{field}"):
             Augment(**{field: value})
+
+
+@pytest.mark.parametrize("flip", ["sideways", "", 2, [True], None])
+def test_a_flip_along_no_known_axis_is_refused(flip):
+    with pytest.raises(RecipeError, match="must be one of false, true, horizontal"):
+        Augment(flip=flip)
+
+
+@pytest.mark.parametrize(
+    ("flip", "axes"),
+    [("true", "x"), ("false", ""), ("horizontal", "x"), ("vertical", "y"), ("both", "xy")],
+)
+def test_flips_are_read_from_a_recipe_and_from_the_command_line(flip, axes):
+    assert load("cone-snails", [f"augment.flip={flip}"]).augment.axes == axes
+    assert Augment(flip=True).axes == "x"
 
 
 def test_shares_and_pictures_that_cannot_be_are_refused():

@@ -39,6 +39,36 @@ def test_a_flip_moves_the_corner_to_the_right_in_about_half_of_them():
     assert 1 <= right <= 7
 
 
+@pytest.mark.parametrize(
+    ("flip", "corners"),
+    [
+        ("vertical", {"top left", "bottom left"}),
+        ("horizontal", {"top left", "top right"}),
+        ("both", {"top left", "top right", "bottom left", "bottom right"}),
+        (False, {"top left"}),
+        ("false", {"top left"}),
+    ],
+)
+def test_a_flip_moves_the_corner_along_the_axes_asked_for(flip, corners):
+    x = batch().repeat(8, 1, 1, 1)
+    out = augment_batch(x, Augment(flip=flip, turn=1e-9), seeded())[:, 0]
+    found = {
+        f"{down} {across}": int((out[:, row, column] < 100).sum())
+        for down, row in (("top", 2), ("bottom", -3))
+        for across, column in (("left", 2), ("right", -3))
+    }
+    assert sum(found.values()) == len(x)
+    assert {corner for corner, count in found.items() if count} == corners
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_the_pictures_is_turned(share):
+    x = batch().repeat(50, 1, 1, 1)
+    out = augment_batch(x, Augment(turn=90, turned=share), seeded())
+    still = ((out - x).abs().amax(dim=(1, 2, 3)) < 1).float().mean()
+    assert abs(1 - float(still) - share) < 0.1
+
+
 def test_what_comes_in_from_outside_is_white():
     out = augment_batch(
         torch.full((8, 3, 24, 24), 255.0), Augment(shift=0.4, scale=0.5, turn=90), seeded()

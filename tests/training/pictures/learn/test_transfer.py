@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from training.pictures.dataset.settings import Augment
 from training.pictures.learn.fit import TrainingData, class_weights
 from training.pictures.learn.history import Diverged, epochs_since_best
-from training.pictures.learn.transfer import build, reset, train
+from training.pictures.learn.transfer import _with_gaps, build, reset, train
 from training.pictures.learn.transfer_settings import PARTS, Network, StageSettings
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -58,6 +59,32 @@ def test_the_head_learns_alone_and_then_everything_at_its_rate(material, tmp_pat
     )
     train(made, fine, Augment(), material, seed=1, checkpoint=tmp_path / "fine.pt", report=nothing)
     assert changed(after, weights(made)) == {"middle", "high", "classifier"}
+
+
+def test_with_missing_facts_both_kinds_are_learnt_and_validated(material, tmp_path):
+    # Pictures say nothing here, facts say all: only without facts is every epoch a guess.
+    grey = replace(material, images=np.full_like(material.images, 90), fields=(2,))
+    stage = StageSettings(epochs=8, classifier=3e-2, batch=4, patience=8, one_cycle=False)
+    accuracy = {}
+    for missing in (0.0, 0.5):
+        made, given = learner(), replace(grey, missing=missing)
+        path = tmp_path / f"{missing}.pt"
+        found = train(made, stage, Augment(), given, seed=1, checkpoint=path, report=nothing)
+        accuracy[missing] = max(one["valid_accuracy"] for one in found)
+        said = made.logits(given, given.valid).argmax(axis=1)
+        assert (said == given.labels[given.valid]).all()
+    assert accuracy == {0.0: 1.0, 0.5: 0.75}
+
+
+def test_missing_fields_are_all_zero_each_for_itself():
+    facts = torch.ones((2000, 5))
+    given = TrainingData(*[np.zeros(0)] * 5, fields=(2, 3), missing=0.25)
+    gaps = _with_gaps(facts, given, torch.Generator().manual_seed(0))
+    first, second = gaps[:, :2], gaps[:, 2:]
+    for field in (first, second):
+        assert (field.amin(1) == field.amax(1)).all()
+        assert float(field[:, 0].mean()) == pytest.approx(0.75, abs=0.04)
+    assert float((first[:, 0] * second[:, 0]).mean()) == pytest.approx(0.75**2, abs=0.04)
 
 
 def test_a_frozen_epoch_leaves_the_backbone_as_it_was(material, tmp_path):
