@@ -50,3 +50,19 @@ def bounded_int(low: int, high: int | None = None) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def bounded_float(low: float, high: float) -> Callable[[str], float]:
+    """Return an argparse type: a number from `low` to `high`."""
+
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = low - 1
+        # Written so that NaN fails it too.
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a number from {low:g} to {high:g}")
+        return number
+
+    return parse

@@ -9,12 +9,15 @@ from typing import get_args
 from common.page import Html, escape
 from features.config import Fit, PictureConfig
 from models.store import DEFAULT_PATH
-from training.common.cli_helpers import bounded_int, run_command
+from training.common.cli_helpers import bounded_float, bounded_int, run_command
 from training.common.progress import stage
+from training.judge import beside_report, report
+from training.judge.beside import beside
 from training.judge.figures import MORE_THAN, judgement
-from training.judge.judged_model import PIXELS, FileOptions, JudgedModel, open_model
-from training.judge.report import Play, text, write
+from training.judge.judged_model import JudgedModel, open_model
+from training.judge.network_file import PIXELS, FileOptions
 from training.judge.scoring import score
+from training.pictures.learn.backbones import BACKBONES
 from training.reporting import playable
 
 SIDE = 8192
@@ -32,6 +35,13 @@ def _parser() -> argparse.ArgumentParser:
     add("model", metavar="MODEL", help="a name, the folder of an artefact, or a network's file")
     add("folder", type=Path, metavar="FOLDER", help="LABEL/file, folders named after classes")
     add("--version", metavar="VERSION", help="of the artefact; the latest by default")
+    add(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="also judge this one, on the same files, and compare (may be repeated)",
+    )
     add("--artefacts", type=Path, default=DEFAULT_PATH, metavar="DIR", help="of NAME/VERSION/")
     add("--layout", default="label", metavar="A/B", help="meaning of folders (%(default)s)")
     add("--out", type=Path, metavar="DIR", help="for report.html and report.json")
@@ -42,8 +52,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="files of a class in the choice of classes (%(default)s)",
     )
-    given = parser.add_argument_group("a network's file, .onnx, .keras or .h5").add_argument
+    _add_file_options(parser)
+    return parser
+
+
+def _add_file_options(parser: argparse.ArgumentParser) -> None:
+    group = "a network's file: .onnx, .keras, .h5, or weights alone with --backbone"
+    given = parser.add_argument_group(group).add_argument
     given("--classes", type=Path, metavar="FILE", help="its classes in order, one a line")
+    given("--several", action="store_true", help="any number of classes can be right at once")
+    given(
+        "--backbone",
+        choices=tuple(BACKBONES),
+        default="",
+        metavar="NAME",
+        help="architecture of a .pth, .pt, .safetensors or .weights.h5 file with its classifier: "
+        f"{', '.join(BACKBONES)}",
+    )
     given(
         "--pixels",
         choices=tuple(PIXELS),
@@ -53,25 +78,61 @@ def _parser() -> argparse.ArgumentParser:
     )
     given("--size", type=bounded_int(1, SIDE), default=224, metavar="N", help="if it takes any")
     given("--fit", choices=get_args(Fit), default="crop", help="other shapes (%(default)s)")
-    return parser
+    given(
+        "--sample-rate",
+        type=bounded_int(1_000, 192_000),
+        default=FileOptions.sample_rate,
+        metavar="HZ",
+    )
+    given(
+        "--window",
+        type=bounded_float(0.1, 60),
+        default=FileOptions.window,
+        metavar="S",
+        help="likewise (%(default)s)",
+    )
 
 
 def _run(options: argparse.Namespace) -> None:
-    asked = FileOptions(options.classes, options.pixels, (options.size, options.size), options.fit)
-    model = open_model(
-        options.model, version=options.version, artefacts=options.artefacts, options=asked
+    asked = FileOptions(
+        classes=options.classes,
+        several=options.several,
+        backbone=options.backbone,
+        pixels=options.pixels,
+        size=(options.size, options.size),
+        fit=options.fit,
+        sample_rate=options.sample_rate,
+        window=options.window,
     )
-    with stage(f"score {options.folder}") as progress:
-        scored = score(model, options.folder, layout=options.layout, progress=progress)
-    report = judgement(model, scored, options.folder, more_than=options.more_than)
-    print(text(report))
-    folder = options.out or Path("judged") / f"{Path(model.name).stem}-{options.folder.name}"
-    with stage("report"):
-        write(report, folder, _player(model, options.folder))
+    where = options.artefacts
+    models = [open_model(options.model, version=options.version, artefacts=where, options=asked)]
+    models += [
+        open_model(named, version=None, artefacts=where, options=asked) for named in options.beside
+    ]
+    scored = []
+    for model in models:
+        with stage(f"score {options.folder}: {model.name}") as progress:
+            scored.append(score(model, options.folder, layout=options.layout, progress=progress))
+    judged = [
+        judgement(model, one, options.folder, more_than=options.more_than)
+        for model, one in zip(models, scored, strict=True)
+    ]
+    play = _player(models[0], options.folder)
+    named = "-".join(Path(model.name).stem for model in models)
+    folder = options.out or Path("judged") / f"{named}-{options.folder.name}"
+    if options.beside:
+        compared = beside(models, scored, options.folder)
+        print(beside_report.text(compared))
+        with stage("report"):
+            beside_report.write(compared, judged, folder, play)
+    else:
+        print(report.text(judged[0]))
+        with stage("report"):
+            report.write(judged[0], folder, play)
     print(f"\nreport: {folder}")
 
 
-def _player(model: JudgedModel, root: Path) -> Play:
+def _player(model: JudgedModel, root: Path) -> report.Play:
     """Return a function from a file to its picture, or its sound and spectrogram, as HTML."""
     if isinstance(config := model.config, PictureConfig):
         from features.picture import decode

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from training.judge.scoring import Scored
 
 TOP = (1, 3, 5)
-LOWEST = 1e-7
-"""Score of the right class below which the loss does not grow, or one file could decide it."""
 MORE_THAN = 25
 """Pictures of a class that is chosen."""
 
@@ -37,7 +35,6 @@ def judgement(
     tests, main = _tests(model, scored)
     top = max((k for k in TOP if k < len(model.labels)), default=1)
     classes = _classes(model, main, top=top)
-    ranks = metrics.rank(main.scores, main.labels)
     return {
         "name": model.name,
         "version": model.version,
@@ -53,12 +50,11 @@ def judgement(
         "labels": classes,
         "choice": choice(classes, more_than=more_than),
         "more_than": more_than,
-        "confusion": metrics.matrix(main.scores, main.labels),
-        "confusion_pairs": _pairs(main),
+        "confusion_pairs": metrics.pairs(main.scores, main.labels),
         "confused": metrics.confused(main.scores, main.labels, model.labels),
         "reliability": metrics.calibration([main]),
         "mistakes": [
-            {**one, "path": scored.files[one["row"]], "rank": int(ranks[one["row"]]) + 1}
+            {**one, "path": scored.files[one["row"]]}
             for one in metrics.mistakes([main], model.labels)
         ],
     }
@@ -72,30 +68,12 @@ def _measured(model: JudgedModel, one: metrics.Evaluation) -> dict[str, Any]:
 
 def _classes(model: JudgedModel, one: metrics.Evaluation, *, top: int) -> list[dict[str, Any]]:
     """Return the figures of each class that occurs, the hardest first."""
-    losses = loss_of_each(one.scores, one.labels, several=model.several)
-    ranks, f1 = metrics.rank(one.scores, one.labels), metrics.f1_by_class(one.scores, one.labels)
-    found = []
-    for label in np.unique(one.labels).tolist():
-        here = one.labels == label
-        found.append(
-            {
-                "label": model.labels[label],
-                "support": int(here.sum()),
-                "top1": float((ranks[here] < 1).mean()),
-                "topk": float((ranks[here] < top).mean()),
-                "f1": f1[label],
-                "loss": float(losses[here].mean()),
-            }
-        )
-    return sorted(found, key=lambda each: (each["f1"], each["label"]))
-
-
-def _pairs(one: metrics.Evaluation) -> list[list[int]]:
-    """Return [number of the true class, of the predicted one, count] where the count is not 0."""
-    both = np.stack((np.asarray(one.labels, np.int64), one.scores.argmax(axis=1)), axis=1)
-    found, counts = np.unique(both, axis=0, return_counts=True)
-    table: list[list[int]] = np.column_stack((found, counts)).tolist()
-    return table
+    found = metrics.by_class(one.scores, one.labels, model.labels, top=top)
+    if model.several:
+        losses = loss_of_each(one.scores, one.labels, several=True)
+        means = {model.labels[at]: losses[one.labels == at].mean() for at in np.unique(one.labels)}
+        found = [{**each, "loss": float(means[each["label"]])} for each in found]
+    return found
 
 
 def loss_of_each(
@@ -106,11 +84,10 @@ def loss_of_each(
     several: whether each score is a probability of its own; then the mean over the labels.
     """
     if not several:
-        right = scores[np.arange(len(labels)), labels].astype(np.float64)
-        return -np.log(np.maximum(right, LOWEST))
+        return metrics.cross_entropy(scores, labels)
     right, at = 1 - np.asarray(scores, np.float64), np.arange(len(labels))
     right[at, labels] = scores[at, labels]
-    means: npt.NDArray[np.float64] = -np.log(np.maximum(right, LOWEST)).mean(axis=1)
+    means: npt.NDArray[np.float64] = -np.log(np.maximum(right, metrics.LOWEST)).mean(axis=1)
     return means
 
 
@@ -134,6 +111,11 @@ def choice(classes: list[dict[str, Any]], *, more_than: int) -> list[dict[str, A
             one["label"],
         ),
     )
+
+
+def main_test(model: JudgedModel, scored: Scored) -> metrics.Evaluation:
+    """Return the scores of each file: of a picture, or the means of the windows of a sound."""
+    return _tests(model, scored)[1]
 
 
 def _tests(

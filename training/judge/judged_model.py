@@ -8,47 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.config import PictureConfig
-from models.session import Session
 from models.store import Model, Store, read
 from training.common.errors import MaterialError
 from training.judge.classes import read_classes
-from training.pictures.learn.backbones import BLUE_FIRST_MEAN, DEVIATION, MEAN
-from training.pictures.learn.layer_onnx import whole_graph
+from training.judge.network_file import FileOptions, open_network
 from training.pictures.learn.network import softmax
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
-    from models.kinds import Config
+    from models.kinds import Config, InputKind
+    from models.session import Session
     from training.evaluation.metrics import Scores
 
-PIXELS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
-    "own": ((0.0,), (1.0,)),
-    "share": ((0.0,), (255.0,)),
-    "unit": ((127.5,), (127.5,)),
-    "standard": ([255 * one for one in MEAN], [255 * one for one in DEVIATION]),
-    "blue-first": (BLUE_FIRST_MEAN, (1.0,)),
-}
-"""Mean and scale of the pixels that a network with a float input takes: own (0 to 255), share (0 to
-1), unit (-1 to 1), standard (by ImageNet's mean and deviation), blue-first (less the mean)."""
 SUM_TOLERANCE = 1e-2
-
-
-@dataclass(frozen=True)
-class FileOptions:
-    """What a network's file does not say."""
-
-    classes: Path | None = None
-    """File of its classes, in the order of the scores."""
-    pixels: str = "standard"
-    """A name of PIXELS."""
-    size: tuple[int, int] = (224, 224)
-    """Height and width, if the network takes pictures of any."""
-    fit: str = "crop"
-    """How another aspect ratio is handled."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +33,17 @@ class JudgedModel:
     labels: list[str]
     several: bool
     """Whether any number of labels can be right at once."""
-    medium: str
+    kind: InputKind[Any]
     config: Config
     session: Session
     model: Model | None = None
     """The artefact, if it is one."""
     blue_first: bool = False
+
+    @property
+    def medium(self) -> str:
+        """What it takes: sound or picture."""
+        return self.kind.medium
 
     def scores(self, tensors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return what the model gives for tensors (n, *shape): scores, or logits of a file."""
@@ -101,7 +79,7 @@ def _artefact(model: Model) -> JudgedModel:
         model.version,
         model.labels,
         model.manifest.task == "multi-label",
-        model.input.medium,
+        model.input,
         model.config,
         model.session,
         model,
@@ -115,18 +93,21 @@ def _file(path: Path, options: FileOptions) -> JudgedModel:
             "line in their order, with --classes"
         )
     labels = read_classes(options.classes)
-    mean, scale = PIXELS[options.pixels]
-    blue_first = options.pixels == "blue-first"
-    graph = whole_graph(path, mean=mean, scale=scale, size=options.size)
-    session = Session(graph)
-    height, width = session.shape[:2]
-    config = PictureConfig(height=height, width=width, fit=options.fit)  # type: ignore[arg-type]
-    count = session.predict(np.zeros((1, *session.shape), np.uint8)).shape[1]
+    found = open_network(path, options, classes=len(labels))
+    zeros = np.zeros((1, *found.session.shape), found.session.dtype)
+    count = found.session.predict(zeros).shape[1]
     if count != len(labels):
         raise MaterialError(
             f"{path.name} gives {count:,} scores, and {options.classes} names {len(labels):,} "
             "classes"
         )
     return JudgedModel(
-        path.name, "", labels, False, "picture", config, session, blue_first=blue_first
+        path.name,
+        "",
+        labels,
+        options.several,
+        found.kind,
+        found.config,
+        found.session,
+        blue_first=found.blue_first,
     )

@@ -11,16 +11,16 @@ from common.page import (
     cards,
     chart,
     escape,
-    folded,
     join,
-    matrix,
     page,
     paragraph,
     table,
 )
 from common.strict_json import to_json
 from training.reporting import charts
+from training.reporting.confusion import confusion
 from training.reporting.markdown import table as markdown_table
+from training.reporting.training_run import long_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +33,6 @@ CHOICE_NOTE = (
     "model knows well enough to be chosen for a smaller collection. One word: names of several "
     "words are harder to search pictures for."
 )
-
-SHOWN = 40
-"""Rows of a table that are not folded."""
 
 
 def text(report: dict[str, Any]) -> str:
@@ -69,9 +66,9 @@ def render(report: dict[str, Any], play: Play) -> str:
     sections = [
         ("Tests", table(*_tests(report))),
         ("Not judged", join(*(paragraph(line) for line in _left_out(report)))),
-        ("Classes", _long(_class_head(report), [_bars(one) for one in report["labels"]])),
+        ("Classes", long_table(_class_head(report), [_bars(one) for one in report["labels"]])),
         ("Choice of classes", _choice(report)),
-        ("Confusion", join(_matrix(report), pairs)),
+        ("Confusion", join(confusion(report["classes"], report["confusion_pairs"]), pairs)),
         ("Calibration", _calibration(report)),
         ("Worst mistakes", _mistakes(report, play)),
     ]
@@ -128,19 +125,8 @@ def _bars(one: dict[str, Any]) -> list[Any]:
 def _choice(report: dict[str, Any]) -> Html:
     rows = [[*_bars(one), "yes" if one["one_word"] else "no"] for one in report["choice"]]
     note = CHOICE_NOTE.format(more_than=report["more_than"], top=report["top"])
-    found = _long([*_class_head(report), "one word"], rows)
+    found = long_table([*_class_head(report), "one word"], rows)
     return join(paragraph(note, note=True), found) if rows else Html()
-
-
-def _long(head: list[str], rows: list[list[Any]]) -> Html:
-    """Return a table, of which what is past the first rows is folded."""
-    first, more = table(head, rows[:SHOWN]), rows[SHOWN:]
-    return join(first, folded(f"The other {len(more):,}", table(head, more))) if more else first
-
-
-def _matrix(report: dict[str, Any]) -> Html:
-    counts = report["confusion"]
-    return matrix(report["classes"], counts) if counts else Html()
 
 
 def _left_out(report: dict[str, Any]) -> list[str]:

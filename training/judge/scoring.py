@@ -128,11 +128,10 @@ def _sounds(model: JudgedModel, root: Path) -> list[Item]:
     """Return the sounds below the folders of a root."""
     if not root.is_dir():
         raise MaterialError(f"no folder {root}: give a folder that holds LABEL/sound.wav")
-    takes = model.model.input.takes if model.model else lambda _path: False
     return [
         Item(path, path.split("/")[0], {})
         for path in files_below(root)
-        if "/" in path and takes(root / path)
+        if "/" in path and model.kind.takes(root / path)
     ]
 
 
@@ -142,8 +141,6 @@ def _tensors(model: JudgedModel, root: Path, item: Item) -> npt.NDArray[Any] | s
         data = (root / item.path).read_bytes()
         if isinstance(model.config, PictureConfig):
             return tensor(decode(data, model.config), model.config, item.metadata)[None]
-        if model.model is None:
-            raise MaterialError("only artefacts are judged on sound")
-        return np.stack(list(model.model.input.tensors(data, model.config, number=0)))
+        return np.stack(list(model.kind.tensors(data, model.config, number=0)))
     except (InputError, OSError) as error:
         return str(error)

@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from common.errors import NotFound
-from training.common.cli_helpers import bounded_int, run_command
+from training.common.cli_helpers import bounded_float, bounded_int, run_command
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,12 @@ def test_numbers_have_bounds_on_both_sides(bounds, good, bad):
     assert [str(read(text)) for text in good] == good
     for text in bad:
         with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number"):
+            read(text)
+
+
+def test_fractions_have_bounds_on_both_sides():
+    read = bounded_float(0.1, 60)
+    assert [read(text) for text in ("0.1", "2", "60.0")] == [0.1, 2, 60]
+    for text in ("0.09", "60.1", "nan", "inf", "x", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match=r"must be a number from 0\.1 to 60"):
             read(text)

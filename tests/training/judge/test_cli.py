@@ -42,6 +42,21 @@ def test_a_file_with_its_classes_is_judged_alike(seeing, album, tmp_path):
     assert first == second
 
 
+def test_an_artefact_is_judged_beside_the_file_of_another(seeing, album, linear, tmp_path, capsys):
+    """The file knows red and blue alone, from other pixels; its page and the other's are there."""
+    (tmp_path / "two.txt").write_text("red\nsea green\nblue\n", encoding="utf-8")
+    words = ("--artefacts", seeing, "--beside", linear, "--classes", tmp_path / "two.txt")
+    assert judge("colours", *words, album, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "14 files of 2 classes that all of them have" in said
+    assert "no class of linear.onnx: Green, light red" in said
+    told = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert told["models"] == ["colours 1", "linear.onnx"]
+    assert told["tests"][0]["top1"] == pytest.approx(12 / 14)
+    for name in ("1-colours-1", "2-linear.onnx"):
+        assert (tmp_path / "out" / name / "report.html").is_file()
+
+
 def test_sounds_are_judged_by_windows_and_clips_and_can_be_heard(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("piano", "violin"):

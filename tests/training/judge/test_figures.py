@@ -6,7 +6,8 @@ import pytest
 from models.store import DEFAULT_PATH
 from training.judge.classes import Matched
 from training.judge.figures import choice, judgement, loss_of_each
-from training.judge.judged_model import FileOptions, open_model
+from training.judge.judged_model import open_model
+from training.judge.network_file import FileOptions
 from training.judge.scoring import Scored
 
 SCORES = np.float32([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7], [0.2, 0.5, 0.3]])

@@ -1,45 +1,18 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from common.errors import NotFound
 from training.common.errors import MaterialError
-from training.judge.judged_model import PIXELS, FileOptions, open_model, probabilities
-from training.pictures.learn.network import keras_on_torch
-
-KERNEL = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+from training.judge.judged_model import open_model, probabilities
+from training.judge.network_file import FileOptions
 
 
 def opened(named, *, artefacts=Path("none"), version=None, **options):
     return open_model(
         str(named), version=version, artefacts=artefacts, options=FileOptions(**options)
     )
-
-
-@pytest.fixture
-def classes(tmp_path):
-    (tmp_path / "classes.txt").write_text("red\ngreen\nblue\n", encoding="utf-8")
-    return tmp_path / "classes.txt"
-
-
-@pytest.fixture
-def linear(tmp_path):
-    """An ONNX network of the mean colour of 8 x 8 pixels, from floats, channels first."""
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "kernel"], ["logits"]),
-    ]
-    takes = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 8, 8])
-    gives = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3])
-    kernel = numpy_helper.from_array(KERNEL, "kernel")
-    graph = helper.make_graph(nodes, "linear", [takes], [gives], [kernel])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, tmp_path / "linear.onnx")
-    return tmp_path / "linear.onnx"
 
 
 def test_an_artefact_is_found_by_name_and_by_folder(seeing):
@@ -54,28 +27,6 @@ def test_an_artefact_is_found_by_name_and_by_folder(seeing):
         opened("colours", artefacts=seeing, version="9")
     with pytest.raises(NotFound, match="shapes"):
         opened("shapes", artefacts=seeing)
-
-
-@pytest.mark.parametrize("pixels", PIXELS)
-def test_a_file_is_given_the_pixels_that_it_was_trained_on(pixels, linear, classes):
-    model = opened(linear, classes=classes, pixels=pixels)
-    images = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3), np.uint8)
-    mean, scale = (np.float32(each) for each in PIXELS[pixels])
-    taken = images[..., ::-1] if pixels == "blue-first" else images
-    expected = ((taken - mean) / scale).mean(axis=(1, 2)) @ KERNEL
-    np.testing.assert_allclose(model.scores(images), expected, rtol=1e-4, atol=1e-3)
-
-
-def test_a_keras_file_is_judged_up_to_its_last_layer(tmp_path, classes):
-    keras = keras_on_torch()
-    layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, activation="softmax")]
-    made = keras.Sequential([keras.Input((8, 8, 3)), *layers])
-    made.save(tmp_path / "made.keras")
-    model = opened(tmp_path / "made.keras", classes=classes, pixels="own")
-    images = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3), np.uint8)
-    np.testing.assert_allclose(
-        model.scores(images), made.predict(images.astype(np.float32), verbose=0), atol=1e-5
-    )
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from common.page import Html
+from models.kinds import KINDS
 from training.judge.classes import Matched
 from training.judge.figures import judgement
 from training.judge.judged_model import JudgedModel
@@ -19,7 +20,7 @@ def report(classes, each=3):
     scores[np.arange(len(labels)), np.where(np.arange(len(labels)) % 2, labels, 0)] = 0.9
     scores /= scores.sum(axis=1, keepdims=True)
     names = [f"class <{number}>" for number in range(classes)]
-    model = JudgedModel("made.onnx", "", names, False, "picture", None, None)
+    model = JudgedModel("made.onnx", "", names, False, KINDS["picture"], None, None)
     found = Scored(
         Matched({}, ["nothing & more"], {"crane": ["crane 1", "crane 2"]}),
         [f"{label}/{at}.png" for at, label in enumerate(labels.tolist())],
@@ -50,6 +51,7 @@ def test_the_page_has_every_figure_for_any_number_of_classes(classes):
     assert "class &lt;1&gt;" in page
     assert "class <1>" not in page
     assert ("<details>" in page) == (classes > 40)
+    assert ("<svg" in page.partition(">Confusion</h2>")[2].partition("</h2>")[0]) == (classes > 40)
     assert "rank 2" in page
 
 

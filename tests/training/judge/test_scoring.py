@@ -7,7 +7,8 @@ import soundfile
 from features.picture import decode, tensor
 from models.store import DEFAULT_PATH, Store
 from training.common.errors import MaterialError
-from training.judge.judged_model import FileOptions, open_model
+from training.judge.judged_model import open_model
+from training.judge.network_file import FileOptions
 from training.judge.scoring import score
 
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from common.atomic import atomic_file
 from training.common.errors import MaterialError
 from training.common.recipe import RecipeError
+from training.pictures.dataset.folders import some
 from training.pictures.learn import torch_weights
 from training.pictures.learn.network import keras_on_torch
-from training.pictures.learn.torchvision_bodies import RESNETS, resnet
+from training.pictures.learn.torchvision_bodies import RESNETS, resnet, vgg19
 
 GROUPS = ("low", "middle", "high")
 """Thirds of a backbone's layers, from the input on; the classifier follows the pooling."""
@@ -76,6 +77,36 @@ def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any
     except ValueError as error:
         raise RecipeError(f"{name} on {width} x {height} pixels: {error}") from error
     load(body, name, weights, shape=(height, width, 3))
+    return _from_pixels(body, name, height=height, width=width)
+
+
+def build_whole(name: str, path: Path, *, height: int, width: int, classes: int) -> Any:
+    """Return a network with the classifier that it came with, from float pixels to (n, classes).
+
+    path: the weights of all of it; of TORCHVISION .pth, .pt or .safetensors, of others Keras's.
+    Raises RecipeError for an unknown name and for pictures of a size that it cannot take,
+    MaterialError for weights that are missing or of another architecture or number of classes.
+    """
+    check_backbone(name, str(path))
+    try:
+        body = _whole_body(name, (height, width, 3), classes)
+    except ValueError as error:
+        raise RecipeError(f"{name} on {width} x {height} pixels: {error}") from error
+    load(body, name, str(path), shape=(height, width, 3), top=f"with {classes:,} classes")
+    return _from_pixels(body, name, height=height, width=width)
+
+
+def _whole_body(name: str, shape: tuple[int, int, int], classes: int) -> Any:
+    if name in RESNETS:
+        return resnet(name, shape, classes=classes)
+    if name in TORCHVISION:
+        return vgg19(shape, classes=classes)
+    make = getattr(keras_on_torch().applications, BACKBONES[name].maker)
+    return make(weights=None, input_shape=shape, classes=classes)
+
+
+def _from_pixels(body: Any, name: str, *, height: int, width: int) -> Any:
+    keras = keras_on_torch()
     pixels = keras.Input((height, width, 3), name="pixels")
     return keras.Model(
         pixels, body(_normalised(keras, pixels, BACKBONES[name].pixels)), name="backbone"
@@ -90,8 +121,18 @@ def _body(name: str, *, height: int, width: int, weights: str | None = None) -> 
     return make(include_top=False, weights=weights, input_shape=shape, pooling="avg")
 
 
-def load(body: Any, name: str, weights: str, *, shape: tuple[int, int, int]) -> None:
-    """Load weights into a backbone. Raises MaterialError for missing or unsuitable ones."""
+def load(
+    body: Any,
+    name: str,
+    weights: str,
+    *,
+    shape: tuple[int, int, int],
+    top: str = "without its top",
+) -> None:
+    """Load weights into a backbone. Raises MaterialError for missing or unsuitable ones.
+
+    top: what the error says of the classifier.
+    """
     if weights == "none":
         return
     if weights == "keras":
@@ -114,14 +155,50 @@ def load(body: Any, name: str, weights: str, *, shape: tuple[int, int, int]) -> 
         _load_torch(body, name, path)
         return
     try:
+        if name in RESNETS:
+            _check_layers(body, path)
         if path.suffix == ".keras":
             body.set_weights(keras_on_torch().saving.load_model(path, compile=False).get_weights())
         else:
             body.load_weights(path)
     except Exception as error:
+        raise MaterialError(f"{path} does not hold weights of {name} {top}: {error}") from error
+
+
+def _check_layers(body: Any, path: Path) -> None:
+    """Raise MaterialError for a file whose layers have other names.
+
+    Keras compares shapes alone. Those of ResNets that pad otherwise are the same, and so would be
+    read, and give other numbers.
+    """
+    if path.suffix == ".keras":
+        model = keras_on_torch().saving.load_model(path, compile=False)
+        found = {layer.name for layer in model.layers if layer.weights}
+    else:
+        found = _saved_layers(path)
+    if missing := [one.name for one in body.layers if one.weights and one.name not in found]:
         raise MaterialError(
-            f"{path} does not hold weights of {name} without its top: {error}"
-        ) from error
+            f"it has the layers {some(sorted(found))}, but not {some(missing)}; weights of a "
+            "network that pads otherwise would give other numbers: name a file of torchvision's, "
+            "or train again"
+        )
+
+
+def _saved_layers(path: Path) -> set[str]:
+    """Return the names of the layers with weights in a .weights.h5 or .h5 file."""
+    import h5py
+
+    found = set[str]()
+
+    def visit(place: str, item: Any) -> None:
+        if isinstance(item, h5py.Group) and len(item):
+            # A layer of Keras 3 is named on the group of its weights, one of Keras 2 by a group.
+            own = str(item.attrs["name"]) if "name" in item.attrs else place.rpartition("/")[2]
+            found.add(own)
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
 
 
 def _load_torch(body: Any, name: str, path: Path) -> None:

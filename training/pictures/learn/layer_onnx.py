@@ -63,12 +63,25 @@ def layer_graph(
 
 
 def whole_graph(
-    path: Path, *, mean: Sequence[float], scale: Sequence[float], size: tuple[int, int]
+    path: Path,
+    *,
+    mean: Sequence[float],
+    scale: Sequence[float],
+    size: tuple[int, int],
+    backbone: str = "",
+    classes: int = 0,
 ) -> bytes:
     """Return the graph of an ONNX or Keras file from `pixels` to its first output.
 
-    mean, scale, size: as in `layer_graph`. Raises MaterialError as `truncate` does.
+    mean, scale, size, backbone: as in `layer_graph`. classes: of the classifier in a file of
+    weights alone. Raises MaterialError as `truncate` does.
     """
+    if backbone:
+        height, width = size
+        model = backbones.build_whole(backbone, path, height=height, width=width, classes=classes)
+        content, layer = layer_keras.truncate(model, mean=(0,), scale=(1,), size=size)
+        _check(content, layer)
+        return content
     if path.suffix in layer_keras.SUFFIXES:
         return layer_graph(path, mean=mean, scale=scale, size=size)
     model = load(path)

@@ -23,26 +23,33 @@ SUFFIXES = {".pth", ".pt", ".safetensors"}
 LARGEST_HEADER = 100_000_000
 """Bytes of the JSON before the numbers, as the format itself bounds it."""
 KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-IGNORED = re.compile(r"(fc|classifier)\.|.*\.num_batches_tracked$")
-"""The classifier, which is trained anew, and what only a training counts."""
+COUNTED = re.compile(r".*\.num_batches_tracked$")
+"""What only a training needs."""
+CLASSIFIER = re.compile(r"(fc|classifier)\.")
+"""Left out of a backbone, whose classifier is trained anew."""
 VGG19 = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 """Where the convolutions are among torchvision's `features`."""
 PARTS = {
     "Conv2D": ("weight", "bias"),
+    "Dense": ("weight", "bias"),
     "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
 }
 """torchvision's names of the weights, in Keras's order."""
 
 
 def load(body: Any, path: Path, name: str) -> None:
-    """Load the file's weights into a backbone of torchvision's architecture `name`.
+    """Load the file's weights into a network of torchvision's architecture `name`.
+
+    The file's classifier is left out if the network has none.
 
     Raises MaterialError for a file that is damaged or holds more than numbers, and naming the first
     weights that are missing, unknown or of another shape.
     """
     state = read_state(path)
     wanted = {key: (layer, at) for key, layer, at in _table(body, name)}
-    given = {key for key in state if not IGNORED.match(key)}
+    given = {key for key in state if not COUNTED.match(key)}
+    if not any(map(CLASSIFIER.match, wanted)):
+        given = {key for key in given if not CLASSIFIER.match(key)}
     if missing := [key for key in wanted if key not in given]:
         raise MaterialError(f"{path} does not hold weights of {name}: no {some(missing)}")
     if unknown := sorted(given - wanted.keys()):
@@ -50,9 +57,10 @@ def load(body: Any, path: Path, name: str) -> None:
     arrays: dict[int, list[Any]] = {}
     for key, (layer, at) in wanted.items():
         shape, array = tuple(layer.weights[at].shape), state[key]
-        theirs = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+        # Keras has outputs last; PyTorch first, then inputs, then height and width.
+        theirs = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
         if theirs.shape != shape:
-            ours = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape
+            ours = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
             raise MaterialError(
                 f"{path} does not hold weights of {name}: {key} has the shape {array.shape}, "
                 f"not {ours}"

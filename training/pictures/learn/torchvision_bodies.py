@@ -1,4 +1,4 @@
-"""ResNet and ResNeXt as torchvision has them, in Keras, with torchvision's names of the layers.
+"""ResNet, ResNeXt and VGG19's classifier as torchvision has them, in Keras, with its names.
 
 Keras's own ResNets of the same names halve the picture in another convolution of a block, so that
 torchvision's weights would give other numbers in them.
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EPSILON = 1e-5
 PLANES = (64, 128, 256, 512)
 EXPANSION = 4
+VGG_DENSE = 4096
 
 
 class ResNet(NamedTuple):
@@ -39,8 +40,11 @@ RESNETS = {
 }
 
 
-def resnet(name: str, shape: Sequence[int]) -> Any:
-    """Return the network (K. He et al., 2016; S. Xie et al., 2017) up to its pooling."""
+def resnet(name: str, shape: Sequence[int], *, classes: int = 0) -> Any:
+    """Return the network (K. He et al., 2016; S. Xie et al., 2017) up to its pooling.
+
+    classes: of the logits that it ends with instead.
+    """
     keras, settings = keras_on_torch(), RESNETS[name]
     layers = keras.layers
     pixels = keras.Input(shape)
@@ -51,7 +55,28 @@ def resnet(name: str, shape: Sequence[int]) -> Any:
         for block in range(blocks):
             stride = 2 if stage > 1 and block == 0 else 1
             x = _block(keras, x, f"layer{stage}.{block}", planes, settings, stride=stride)
-    return keras.Model(pixels, layers.GlobalAveragePooling2D()(x), name="resnet")
+    x = layers.GlobalAveragePooling2D()(x)
+    if classes:
+        x = layers.Dense(classes, name="fc")(x)
+    return keras.Model(pixels, x, name="resnet")
+
+
+def vgg19(shape: Sequence[int], *, classes: int) -> Any:
+    """Return VGG19 (K. Simonyan and A. Zisserman, 2015) up to its logits.
+
+    Raises ValueError for pictures of which the convolutions do not leave 7 x 7 places: torchvision
+    pools others to that, the classifier is for no other.
+    """
+    keras = keras_on_torch()
+    layers = keras.layers
+    body = keras.applications.VGG19(include_top=False, weights=None, input_shape=tuple(shape))
+    if body.output.shape[1:3] != (7, 7):
+        raise ValueError("its classifier takes 224 x 224 pixels")
+    # torchvision numbers the places of each channel, Keras the channels of each place.
+    x = layers.Flatten()(layers.Permute((3, 1, 2))(body.output))
+    for at in (0, 3):
+        x = layers.Dense(VGG_DENSE, activation="relu", name=layer_name(f"classifier.{at}"))(x)
+    return keras.Model(body.input, layers.Dense(classes, name=layer_name("classifier.6"))(x))
 
 
 def _block(keras: Any, x: Any, name: str, planes: int, settings: ResNet, *, stride: int) -> Any:

@@ -78,11 +78,14 @@ def _module(learner: TransferNetwork, config: PictureConfig, temperature: float)
     return Whole().eval()
 
 
-def written(module: Any, shape: tuple[int, ...], *, gives: str) -> bytes:
-    """Return the ONNX graph of a torch module, from `pixels`, uint8 (n, *shape), to `gives`."""
+def written(
+    module: Any, shape: tuple[int, ...], *, gives: str, dtype: type[np.generic] = np.uint8
+) -> bytes:
+    """Return the ONNX graph of a torch module, from `pixels`, dtype (n, *shape), to `gives`."""
     import torch
 
-    example = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8))
+    numbers = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
+    example = torch.from_numpy(numbers.astype(dtype))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter(
             "ignore"

@@ -7,7 +7,7 @@ import torch
 from training.common.errors import MaterialError
 from training.common.recipe import RecipeError
 from training.pictures.learn import backbones
-from training.pictures.learn.backbones import BACKBONES, GROUPS, build, groups
+from training.pictures.learn.backbones import BACKBONES, GROUPS, build, build_whole, groups
 
 
 def small(weights="none", seed=1, size=32, name="mobilenet-v3-small"):
@@ -94,12 +94,48 @@ def test_weights_of_another_architecture_are_refused(body, tmp_path):
             small(weights=str(path), name="vgg19")
 
 
+@pytest.mark.parametrize("kind", ["weights.h5", "keras", "h5"])
+def test_weights_of_a_resnet_with_other_layers_of_the_same_shapes_are_refused(kind, tmp_path):
+    """A network that pads one side only has the same shapes, and other names."""
+    keras, name = backbones.keras_on_torch(), "resnext50-32x4d"
+
+    def renamed(layer):
+        return layer.from_config({**layer.get_config(), "name": f"other_{layer.name}"})
+
+    own = backbones._body(name, height=32, width=32)
+    for model, known in ((own, True), (keras.models.clone_model(own, None, renamed), False)):
+        path = tmp_path / f"{known}.{kind}"
+        model.save_weights(path) if kind == "weights.h5" else model.save(path)
+        if known:
+            first = small(weights=str(path), name=name).get_weights()
+            assert all(map(np.array_equal, first, own.get_weights()))
+        else:
+            with pytest.raises(MaterialError, match=r"resnext50-32x4d .*but not .*bn1.*pads"):
+                small(weights=str(path), name=name)
+
+
 def test_damaged_and_absent_weights_are_refused(body, tmp_path):
     (tmp_path / "a.weights.h5").write_bytes(b"nothing of the kind")
     with pytest.raises(MaterialError, match="does not hold weights"):
         small(weights=str(tmp_path / "a.weights.h5"))
     with pytest.raises(MaterialError, match="no weights"):
         small(weights=str(tmp_path / "b.weights.h5"))
+
+
+def test_a_network_with_its_classifier_is_built_from_weights_alone(tmp_path):
+    keras, name = backbones.keras_on_torch(), "mobilenet-v3-small"
+    whole = keras.applications.MobileNetV3Small(weights=None, input_shape=(32, 32, 3), classes=4)
+    path = tmp_path / "whole.weights.h5"
+    whole.save_weights(path)
+    made = build_whole(name, path, height=32, width=32, classes=4)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        made.predict(images, verbose=0), whole.predict(images, verbose=0), atol=1e-5
+    )
+    with pytest.raises(MaterialError, match=f"weights of {name} with 5 classes"):
+        build_whole(name, path, height=32, width=32, classes=5)
+    with pytest.raises(RecipeError, match="xception on 32 x 32 pixels"):
+        build_whole("xception", path, height=32, width=32, classes=4)
 
 
 def test_weights_that_cannot_be_fetched_say_what_to_do(monkeypatch, tmp_path):

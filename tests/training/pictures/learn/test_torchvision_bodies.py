@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.training.pictures.helpers.torchvision import ResNet, normalised, seeded
-from training.pictures.learn.backbones import build
-from training.pictures.learn.torchvision_bodies import RESNETS, layer_name, resnet
+from tests.training.pictures.helpers.torchvision import vgg19 as vgg19_module
+from training.common.errors import MaterialError
+from training.pictures.learn.backbones import build, build_whole
+from training.pictures.learn.torchvision_bodies import RESNETS, layer_name, resnet, vgg19
 
 # Trainable weights with a last layer of 1,000 classes, as torchvision's documentation counts them.
 PARAMETERS = {
@@ -47,6 +50,53 @@ def test_weights_of_torchvision_give_the_numbers_of_torchvision(name, size, tmp_
         found = made(images.astype(np.float32), training=False).numpy()
     assert expected.std() > 1e-3
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+def test_a_resnet_with_its_own_classifier_gives_torchvisions_logits(tmp_path):
+    name = "resnet50-torchvision"
+    module = seeded(ResNet, *RESNETS[name])
+    path = tmp_path / "a.pth"
+    torch.save(module.state_dict(), path)
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    made = build_whole(name, path, height=64, width=64, classes=10)
+    with torch.no_grad():
+        expected = module.fc(module(normalised(images))).numpy()
+        found = made(images.astype(np.float32), training=False).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    with pytest.raises(
+        MaterialError, match=r"fc\.weight has the shape \(10, 2048\), not \(9, 2048\)"
+    ):
+        build_whole(name, path, height=64, width=64, classes=9)
+
+
+@pytest.mark.slow
+def test_vgg19_with_its_own_classifier_gives_torchvisions_logits(tmp_path):
+    body = seeded(vgg19_module).features
+    torch.manual_seed(1)
+    classifier = nn.Sequential(
+        nn.Linear(25_088, 4096),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(4096, 4096),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(4096, 3),
+    ).eval()
+    parts = {"features": body, "classifier": classifier}
+    path = tmp_path / "a.pth"
+    torch.save(nn.ModuleDict(parts).state_dict(), path)
+    images = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
+    made = build_whole("vgg19-torchvision", path, height=224, width=224, classes=3)
+    with torch.no_grad():
+        expected = classifier(body(normalised(images)).flatten(1)).numpy()
+        found = made(images.astype(np.float32), training=False).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("side", [223, 256])
+def test_the_classifier_of_vgg19_takes_seven_by_seven_places(side):
+    with pytest.raises(ValueError, match="takes 224 x 224 pixels"):
+        vgg19((side, side, 3), classes=2)
 
 
 def test_names_of_layers_have_no_dots():
