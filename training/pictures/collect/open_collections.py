@@ -26,6 +26,14 @@ API_URLS = {
     "commons": "https://commons.wikimedia.org/w/api.php",
 }
 PICTURES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff")
+DRAWING = "image/svg+xml"
+"""Commons renders it as PNG."""
+KINDS = {
+    "": ("", "filetype:bitmap"),
+    "photograph": ("photograph", 'filetype:bitmap filemime:"image/jpeg"'),
+    "clip art": ("illustration", "filetype:drawing"),
+}
+"""Openverse's category, and Commons's keywords, of each kind of picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +44,8 @@ class CollectionSearch:
     """`openverse` or `commons`."""
     queries: dict[str, str] = field(default_factory=dict)
     """Label to search text."""
+    kind: str = ""
+    """`photograph`, `clip art`, or empty for all pictures."""
     count: int = 100
     """Maximum of pictures per label."""
     url: str = ""
@@ -49,6 +59,10 @@ class CollectionSearch:
         """Check the settings. Raises RecipeError."""
         if self.collection not in PAGES:
             raise RecipeError(f"collection {self.collection!r} must be one of {', '.join(PAGES)}")
+        if self.kind not in KINDS:
+            raise RecipeError(
+                f"kind {self.kind!r} must be one of {', '.join(filter(None, KINDS))}, or empty"
+            )
         if not self.queries or self.count < 1:
             raise RecipeError(
                 "a search needs queries, such as queries = { robin = 'european robin' }, and a "
@@ -96,10 +110,13 @@ class CollectionSearch:
             "q": query, "page": number, "page_size": size, "license": ",".join(self.licences),
             "mature": "false",
         }  # fmt: skip
+        category, keywords = KINDS[self.kind]
+        if category:
+            parameters["category"] = category
         if self.collection == "commons":
             parameters = {
                 "action": "query", "format": "json", "generator": "search", "gsrnamespace": 6,
-                "gsrlimit": size, "gsrsearch": f"filetype:bitmap {query}",
+                "gsrlimit": size, "gsrsearch": f"{keywords} {query}",
                 "gsroffset": (number - 1) * size, "prop": "imageinfo",
                 "iiprop": "url|mime|extmetadata", "iiurlwidth": self.width,
             }  # fmt: skip
@@ -130,7 +147,9 @@ class CollectionSearch:
             facts = {
                 name: _plain(value["value"]) for name, value in info.get("extmetadata", {}).items()
             }
-            if info.get("mime", "image/jpeg") in PICTURES:
+            mime = info.get("mime", "image/jpeg")
+            drawn = self.kind == "clip art" and mime == DRAWING and "thumburl" in info
+            if mime in PICTURES or drawn:
                 yield {
                     "url": str(info.get("thumburl") or info["url"]),
                     "title": str(page.get("title", "")).removeprefix("File:"),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MATCHED, AMBIGUOUS, NONE = "matched", "ambiguous", "no class"
+BY = ("name", "word")
+"""Whether a file is of a class whose whole name it has, or of all that have a word of it."""
 
 
 class Match(NamedTuple):
@@ -41,9 +43,9 @@ class Match(NamedTuple):
     """Classes whose name is part of the matched one: dog in hot dog."""
 
     @property
-    def label(self) -> str:
-        """The class, or "" without a match."""
-        return self.classes[0] if self.result == MATCHED else ""
+    def labels(self) -> tuple[str, ...]:
+        """The class, or by words all classes; none without a match."""
+        return self.classes if self.result == MATCHED else ()
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,11 @@ class Names:
     """Joined words of a name (`hotdog`) to its classes."""
     longest: int
     """Words of the longest name, plus one for a word that a file name splits."""
+    by: str = "name"
+    """One of BY."""
 
     @classmethod
-    def parse(cls, lines: Iterable[str]) -> Names:
+    def parse(cls, lines: Iterable[str], *, by: str = "name") -> Names:
         """Return the classes of lines such as `tench, Tinca tinca`: label, then synonyms.
 
         Lines with the same label are separate, numbered classes. Raises MaterialError.
@@ -73,7 +77,8 @@ class Names:
             classes.append(label)
             parts = [words(name) for name in (first, *others)]
             longest = max(longest, *map(len, parts))
-            for key in {"".join(part) for part in parts} - {""}:
+            keys = {"".join(part) for part in parts} if by == "name" else set[str]().union(*parts)
+            for key in keys - {""}:
                 by_key[key].append(label)
         if not classes:
             raise MaterialError(
@@ -81,7 +86,8 @@ class Names:
             )
         if empty := sorted(set(classes).difference(*by_key.values())):
             raise MaterialError(f"no words to match in: {some(empty)}")
-        return cls(classes, {key: tuple(labels) for key, labels in by_key.items()}, longest + 1)
+        keyed = {key: tuple(labels) for key, labels in by_key.items()}
+        return cls(classes, keyed, longest + 1 if by == "name" else 1, by)
 
     @property
     def shared(self) -> dict[str, tuple[str, ...]]:
@@ -89,13 +95,17 @@ class Names:
         return {key: labels for key, labels in self.by_key.items() if len(labels) > 1}
 
     def match(self, path: str) -> Match:
-        """Return the match of a file name. Names inside longer names do not count."""
+        """Return the match of a file name. Names inside longer names do not count.
+
+        By words, every class that shares one counts: dog.png is of dog and of hot dog.
+        """
         named = words(Path(path).stem)
         spans = list(self._spans(named))
         outer = [span for span in spans if not any(_inside(span, other) for other in spans)]
         found = {label for i, j in outer for label in self.by_key["".join(named[i:j])]}
         inner = {label for i, j in spans for label in self.by_key["".join(named[i:j])]} - found
-        result = (NONE, MATCHED)[len(found)] if len(found) < 2 else AMBIGUOUS
+        several = MATCHED if self.by == "word" else AMBIGUOUS
+        result = (NONE, MATCHED, several)[min(len(found), 2)]
         return Match(
             path,
             result,
@@ -139,6 +149,13 @@ def main(argv: list[str]) -> int:
         metavar="DIR",
         help="also link the matches into a new folder DIR/CLASS/",
     )
+    parser.add_argument(
+        "--by",
+        choices=BY,
+        default=BY[0],
+        help="a file is of the class whose whole name it has, or, with more errors, of every class "
+        "that has one of its words, in several at once (%(default)s)",
+    )
     options = parser.parse_args(argv)
     return run_command("data match", lambda: _run(options))
 
@@ -148,7 +165,7 @@ def _run(options: argparse.Namespace) -> None:
         lines = options.classes.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise MaterialError(f"{options.classes} is not UTF-8 text: {error}") from error
-    names = Names.parse(lines)
+    names = Names.parse(lines, by=options.by)
     folder = folder_of(options.folder, stage, levels=0)
     with stage("match names"):
         matches = [names.match(path) for path in picture_files(folder)]
@@ -157,7 +174,8 @@ def _run(options: argparse.Namespace) -> None:
     with new_folder(options.out) as work:
         columns = ("path", "result", "label", "classes", "words")
         rows = (
-            (m.path, m.result, m.label, ", ".join(m.classes), " ".join(m.words)) for m in matches
+            (m.path, m.result, ", ".join(m.labels), ", ".join(m.classes), " ".join(m.words))
+            for m in matches
         )
         write_table(work / "match.csv", columns, rows)
         (work / "report.md").write_text(report(names, matches), encoding="utf-8")
@@ -165,7 +183,7 @@ def _run(options: argparse.Namespace) -> None:
             with new_folder(options.folders) as folders:
                 sort_into(folder, matches, folders)
     counts = Counter(match.result for match in matches)
-    labels = {match.label for match in matches} - {""}
+    labels = {label for match in matches for label in match.labels}
     print(
         f"{len(matches):,} pictures: "
         + ", ".join(f"{n:,} {result}" for result, n in counts.most_common())
@@ -179,9 +197,9 @@ def _run(options: argparse.Namespace) -> None:
 def sort_into(root: Path, matches: Iterable[Match], folder: Path) -> None:
     """Fill folder/CLASS/ with hard links to the matched pictures, or copies."""
     for match in matches:
-        if match.label:
+        for label in match.labels:
             # The whole path, because two folders may hold the same name.
-            to = folder / match.label.replace("/", "-") / match.path.replace("/", "__")
+            to = folder / label.replace("/", "-") / match.path.replace("/", "__")
             to.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(root / match.path, to)
@@ -219,11 +237,15 @@ def _listed(title: str, lines: Iterable[str]) -> list[str]:
 
 
 def _shared(names: Names, matches: Sequence[Match]) -> list[str]:
+    if names.by == "word":
+        said = Counter(word for match in matches for word in set(match.words))
+        lines = [f"`{key}`: {some(list(of))}; {said[key]:,}" for key, of in names.shared.items()]
+        return _listed("One word, several classes: its pictures are in all of them", lines)
     met = Counter(frozenset(match.classes) for match in matches if match.result == AMBIGUOUS)
-    lines = (
+    lines = [
         f"`{key}`: {', '.join(labels)}; {met[frozenset(labels)]:,} pictures"
         for key, labels in names.shared.items()
-    )
+    ]
     return _listed("One name, several classes: none of them is chosen", lines)
 
 
@@ -241,7 +263,7 @@ def _ambiguous(matches: Sequence[Match]) -> list[str]:
 
 def _inner(matches: Sequence[Match]) -> list[str]:
     met = Counter(
-        (label, match.classes[0]) for match in matches if match.label for label in match.inner
+        (label, match.classes[0]) for match in matches if match.labels for label in match.inner
     )
     lines = (
         f"{inner} in {outer}: {count:,} pictures, taken as {outer}"
@@ -254,8 +276,8 @@ def _company(matches: Sequence[Match]) -> list[str]:
     """Return the words right before each class: dog may be hot dog or sheep dog."""
     before: dict[str, Counter[str]] = defaultdict(Counter)
     for match in matches:
-        if match.label and match.span[0]:
-            before[match.label][match.words[match.span[0] - 1]] += 1
+        for label in match.labels if match.span[0] else ():
+            before[label][match.words[match.span[0] - 1]] += 1
     ranked = sorted(before.items(), key=lambda pair: -pair[1].total())
     lines = (
         f"{label}: "
@@ -269,8 +291,8 @@ def _places(matches: Sequence[Match]) -> list[str]:
     """Return the classes in several folders: a crane among birds and among buildings."""
     met: dict[str, Counter[str]] = defaultdict(Counter)
     for match in matches:
-        if match.label:
-            met[match.label][match.path.rpartition("/")[0] or "."] += 1
+        for label in match.labels:
+            met[label][match.path.rpartition("/")[0] or "."] += 1
     ranked = sorted(met.items(), key=lambda pair: -len(pair[1]))
     lines = (
         f"{label}: "
@@ -282,7 +304,7 @@ def _places(matches: Sequence[Match]) -> list[str]:
 
 
 def _rest(names: Names, matches: Sequence[Match]) -> list[str]:
-    counts = Counter(match.label for match in matches if match.label)
+    counts = Counter(label for match in matches for label in match.labels)
     lost = Counter(word for match in matches if match.result == NONE for word in match.words)
     return [
         *_listed(

@@ -81,6 +81,30 @@ def test_each_query_asks_for_what_may_be_used():
 
 
 @pytest.mark.parametrize(
+    ("kind", "category", "keywords"),
+    [
+        ("", None, "filetype:bitmap"),
+        ("photograph", ["photograph"], 'filetype:bitmap filemime:"image/jpeg"'),
+        ("clip art", ["illustration"], "filetype:drawing"),
+    ],
+)
+def test_kinds_of_pictures_are_asked_for_as_each_collection_names_them(kind, category, keywords):
+    first, second = (
+        parse_qs(urlsplit(search(name, kind=kind).start()[0].url).query)
+        for name in ("openverse", "commons")
+    )
+    assert first.get("category") == category
+    assert second["gsrsearch"] == [f"{keywords} european robin"]
+
+
+def test_drawings_of_commons_are_taken_as_it_renders_them():
+    answer = commons(2, mime="image/svg+xml")
+    del next(iter(answer["query"]["pages"].values()))["imageinfo"][0]["thumburl"]
+    pictures, _ = read(search("commons", kind="clip art"), answer)
+    assert [one.url for one in pictures] == ["https://u.example/640px-1.jpg"]
+
+
+@pytest.mark.parametrize(
     ("collection", "answer", "licence"),
     [("openverse", openverse(2), "by 4.0"), ("commons", commons(2), "CC BY-SA 3.0")],
 )
@@ -150,7 +174,9 @@ def test_an_answer_that_is_none_is_refused(body):
         read(search(), body)
 
 
-@pytest.mark.parametrize("wrong", [{"collection": "google"}, {"queries": {}}, {"count": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"collection": "google"}, {"queries": {}}, {"count": 0}, {"kind": "clipart"}]
+)
 def test_a_search_that_cannot_be_asked_is_refused(wrong):
     with pytest.raises(RecipeError):
         search(**wrong)

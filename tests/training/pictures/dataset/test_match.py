@@ -44,7 +44,7 @@ def names():
     ],
 )
 def test_a_name_tells_a_class_or_does_not(names, path, label):
-    assert names.match(path).label == label
+    assert names.match(path).labels == ((label,) if label else ())
 
 
 def test_the_longer_name_wins_and_the_shorter_is_remembered(names):
@@ -81,6 +81,32 @@ def test_the_report_names_every_trap(names):
         "- tench",
     ):
         assert line in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("path", "labels"),
+    [
+        ("dog.png", ("dog", "hot dog")),
+        ("hot air balloon.png", ("hot dog",)),
+        ("Tinca.png", ("tench",)),
+        ("construction-site.png", ("crane (2)",)),
+        ("crane.png", ("crane (1)", "crane (2)")),
+        ("dog-and-mice.png", ("dog", "hot dog", "mouse")),
+        ("dogma.png", ()),
+        ("hotdog.png", ("hot dog",)),
+    ],
+)
+def test_by_words_a_picture_is_of_every_class_that_shares_one(path, labels):
+    match = Names.parse(CLASSES.splitlines(), by="word").match(path)
+    assert match.labels == match.classes == labels
+    assert match.result == ("matched" if labels else "no class")
+
+
+def test_by_words_the_report_tells_which_words_are_of_several_classes():
+    names = Names.parse(CLASSES.splitlines(), by="word")
+    lines = report(names, [names.match(path) for path in ("dog.png", "x/corn-dog.png")])
+    for line in ("- `dog`: hot dog, dog; 2", "- dog: 2", "- hot dog: 2", "- matched: 2"):
+        assert line in lines.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -132,3 +158,18 @@ def test_a_list_of_classes_may_begin_with_a_byte_order_mark_and_must_be_utf_8(
     classes.write_bytes("caf\u00e9".encode("latin-1"))
     assert main([str(folder), str(classes), str(tmp_path / "other")]) == 1
     assert "classes.txt is not UTF-8 text" in capsys.readouterr().err
+
+
+def test_by_words_a_picture_is_in_the_folder_of_each_class(tmp_path, folder, capsys):
+    (tmp_path / "classes.txt").write_text("toy boat\nboat house\ncup\n")
+    out, sorted_ = tmp_path / "out", tmp_path / "sorted"
+    words = [str(folder), str(tmp_path / "classes.txt"), str(out), "--folders", str(sorted_)]
+    assert main([*words, "--by", "word"]) == 0
+    assert "3 of 3 classes have pictures" in capsys.readouterr().out
+    assert {path.name: len(list(path.iterdir())) for path in sorted_.iterdir()} == {
+        "toy boat": 12,
+        "boat house": 12,
+        "cup": 8,
+    }
+    with (out / "match.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["label"] == "boat house, toy boat"
