@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from common.errors import InputError, Unprocessable, UnsupportedMedia
-from features import bmp_fields, heic, heif_header, picture_hints
+from features import bmp_fields, heic, heif_header, jpeg_data, picture_hints
 
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """HEIC besides, where the package pillow-heif is installed."""
@@ -47,6 +47,12 @@ class Bare:
     """Pixels of the largest picture that the decoder may meet, if that is not this size."""
     reducible: bool = False
     """A JPEG of one pass: the decoder can reduce it block by block, and never holds it whole."""
+    scans: int = 0
+    """Where the first scan of a JPEG begins in the data."""
+    missing: str = ""
+    """Why a JPEG cannot be whole."""
+    coarse: bool | None = None
+    """Whether the scans of a progressive JPEG stop early; None for any other file."""
 
 
 def sniff(data: bytes) -> str:
@@ -93,7 +99,7 @@ def _counted(kind: str, count: int) -> None:
 
 def _jpeg(data: bytes) -> Bare:
     """Keep APP0 and APP14 (colours) and all but the other APPn and COM (ITU T.81, annex B)."""
-    kept, size, turned, xmp = [data[:2]], None, 0, 0
+    kept, frame, turned, xmp = [data[:2]], None, 0, 0
     one_pass = False
     for count, (marker, at, end) in enumerate(_segments(data)):
         _counted("JPEG", count)
@@ -102,19 +108,29 @@ def _jpeg(data: bytes) -> Bare:
         elif marker == 0xE1:
             xmp = xmp or _orientation_in_xmp(data[at + 4 : end])
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            size = struct.unpack_from(">HH", data, at + 5)
-            one_pass, components = marker in (0xC0, 0xC1), data[at + 9]
+            frame = jpeg_data.Frame.read(data, at)
         if marker == 0xDA:
-            one_pass = one_pass and data[at + 4] == components
+            one_pass = frame is not None and frame.one_pass(data[at + 4])
             kept.append(data[at:])
             break
         if marker not in {*range(0xE1, 0xEE), 0xEF, 0xFE}:
             kept.append(data[at:end])
-    if size is None:
+    if frame is None:
         raise InputError("a JPEG file without a frame header")
     if len(_SCAN.findall(kept[-1])) > MAX_SCANS:
         raise Unprocessable(f"a JPEG file of more than {MAX_SCANS} scans")
-    return Bare("JPEG", b"".join(kept), size[1], size[0], turned or xmp or 1, reducible=one_pass)
+    whole = b"".join(kept)
+    return Bare(
+        "JPEG",
+        whole,
+        frame.width,
+        frame.height,
+        turned or xmp or 1,
+        reducible=one_pass,
+        scans=len(whole) - len(kept[-1]),
+        missing=jpeg_data.missing(frame, kept[-1]),
+        coarse=jpeg_data.is_coarse(frame, kept[-1]),
+    )
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -8,6 +8,7 @@ training as for serving.
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ from PIL import (
 )
 
 from common.errors import InputError, TimbreError, TooLarge, Unprocessable
-from features import heic
+from features import heic, jpeg_data
 from features.config import PictureConfig, Pixels
 from features.image_header import Bare, unwrap
 from features.picture_hints import STRIPPED, is_stripped
@@ -217,6 +218,23 @@ def _decoded(bare: Bare, config: PictureConfig, check: Callable[[], None]) -> Pi
 
 
 def _decode(bare: Bare, config: PictureConfig, check: Callable[[], None]) -> Pixels:
+    if bare.missing:
+        raise InputError(bare.missing)
+    small, last = _small(bare, config, check)
+    grey = bare.coarse is None and jpeg_data.is_grey(last)
+    if bare.kind == "JPEG" and (bare.coarse or grey):
+        noisy = replace(bare, data=jpeg_data.with_noise(bare.data, bare.scans))
+        if _small(noisy, config, check)[0].tobytes() != small.tobytes():
+            raise InputError("truncated: the JPEG file ends before its picture")
+    if bare.orientation in _TURNS:
+        small = small.transpose(_TURNS[bare.orientation])
+    return np.asarray(_on_white(small, config))
+
+
+def _small(
+    bare: Bare, config: PictureConfig, check: Callable[[], None]
+) -> tuple[Image.Image, object]:
+    """Return the picture, resized and as it is stored, and its last pixel before that."""
     width, height = _as_stored(bare, config)
     check()
     if bare.kind == "HEIC":
@@ -232,12 +250,10 @@ def _decode(bare: Bare, config: PictureConfig, check: Callable[[], None]) -> Pix
             image.draft(None, _drafted(bare, config))
         image.load()
         check()
+        last = image.getpixel((image.width - 1, image.height - 1))
         coloured = _coloured(image)
         check()
-        small = _resized(coloured, config, width=width, height=height)
-    if bare.orientation in _TURNS:
-        small = small.transpose(_TURNS[bare.orientation])
-    return np.asarray(_on_white(small, config))
+        return _resized(coloured, config, width=width, height=height), last
 
 
 def _coloured(image: Image.Image) -> Image.Image:

@@ -88,6 +88,13 @@ def jpegs():
     yield File("JPEG", "arithmetic header", arithmetic, EITHER)
     yield from cuts("JPEG", "baseline", data)
     yield from cuts("JPEG", "progressive", save(base(), "JPEG", progressive=True))
+    for options in ({}, {"progressive": True}, {"restart_marker_rows": 1}):
+        whole = save(base(), "JPEG", **options)
+        begin = whole.index(b"\xff\xda") + 14
+        for share in (0, 0.03, 0.1, 0.2):
+            end = begin + int((len(whole) - begin) * share)
+            shortened = whole[:end].rstrip(b"\xff") + b"\xff\xd9"
+            yield File("JPEG", f"{options} of {share} of its data", shortened, REJECTED)
     for width, height in (
         (8192, 6144),
         (9248, 6936),
