@@ -96,6 +96,7 @@ def test_the_recipe_of_an_artefact_makes_it_again(styles, tmp_path):
     )
 
 
+@pytest.mark.slow  # five trainings; test_picture_retrained_svm.py has the folder of a network
 def test_a_network_that_timbre_trained_gives_descriptors_and_so_does_what_is_made_of_it(
     styles, tmp_path
 ):

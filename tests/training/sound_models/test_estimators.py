@@ -13,7 +13,11 @@ ROWS = RNG.normal(size=(500, 26)).astype(np.float32) * np.geomspace(1e-3, 1e4, 2
     np.float32
 )
 LABELS = np.stack([ROWS[:, 25] > 0, ROWS[:, 0] > 0], axis=1)
-FAST = {"lightgbm": {"n_estimators": 20}, "extra-trees": {"n_estimators": 20}}
+FAST = {
+    "lightgbm": {"n_estimators": 20},
+    "extra-trees": {"n_estimators": 20},
+    "gradient-boosting": {"max_iter": 20},
+}
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
