@@ -85,7 +85,7 @@ class ListenView {
         onclick: () => this.open(this.#example()) }),
       pick()];
     this.welcome = h("div", { class: "welcome" },
-      h("h1", { text: "What does it hear?" }),
+      h("h2", { text: "What does it hear?" }),
       h("p", { class: "lead", text: "Sound goes to this server only. The example needs no "
         + "permission; a sound file may also be dropped here." }),
       h("div", { class: "bar" }, sources(true)));
@@ -102,7 +102,8 @@ class ListenView {
     this.hearing = h("div", { class: "hearing" });
     this.body = h("div", { hidden: true }, this.hearing, this.#scope(), this.#tools(),
       this.#facts(), this.#log());
-    this.element = h("section", { ariaLabel: "Listen" }, this.top, this.banner, this.welcome,
+    this.element = h("section", { ariaLabel: "Listen" },
+      h("h1", { class: "unseen", text: "Listen" }), this.top, this.banner, this.welcome,
       this.body);
   }
 

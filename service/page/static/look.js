@@ -25,7 +25,7 @@ class LookView {
     const pickers = () => [picker("Pictures …", { accept: "image/*", multiple: true }, take),
       picker("Photograph", { accept: "image/*", capture: "environment" }, take),
       picker("A folder …", { webkitdirectory: true, multiple: true }, take)];
-    this.welcome = h("div", { class: "welcome" }, h("h1", { text: "What does it see?" }),
+    this.welcome = h("div", { class: "welcome" }, h("h2", { text: "What does it see?" }),
       h("p", { class: "lead",
         text: "Drop pictures or a folder here; they go to this server only." }),
       h("div", { class: "bar" }, pickers()));
@@ -33,7 +33,7 @@ class LookView {
       h("span", { class: "push" }), this.filter, this.order, this.clear);
     this.none = h("p", { class: "banner", hidden: true,
       text: "No model of pictures is served here." });
-    this.element = h("section", { ariaLabel: "Look" },
+    this.element = h("section", { ariaLabel: "Look" }, h("h1", { class: "unseen", text: "Look" }),
       h("div", { class: "bar" }, h("label", { class: "field" }, "Model", this.model), this.fields),
       this.none, this.welcome, this.tools, this.count, this.sheet);
     app.addEventListener("models", () => this.#models());

@@ -13,8 +13,8 @@ class PlayView {
     this.app = app;
     this.model = h("select", { onchange: () => this.#begin() });
     this.stage = h("div");
-    this.element = h("section", { ariaLabel: "Play" }, h("div", { class: "bar" },
-      h("label", { class: "field" }, "Model", this.model)), this.stage);
+    this.element = h("section", { ariaLabel: "Play" }, h("h1", { class: "unseen", text: "Play" }),
+      h("div", { class: "bar" }, h("label", { class: "field" }, "Model", this.model)), this.stage);
     this.keys = (event) => this.#key(event);
     app.addEventListener("models", () => this.#models());
     this.#models();
@@ -45,7 +45,7 @@ class PlayView {
     const picture = this.chosen?.input.kind === "picture", what = picture ? "pictures" : "sounds";
     const take = (files) => this.#files(files);
     this.stage.replaceChildren(h("div", { class: "welcome" },
-      h("h1", { text: "You first, then the model" }),
+      h("h2", { text: "You first, then the model" }),
       h("p", { class: "lead", text: `Ten ${what}: say what each is, then see what the model says. `
         + "In a folder of labels (LABEL/file) the right answer is known, and both get a score." }),
       trouble && h("p", { class: "error", text: trouble }),
@@ -197,10 +197,10 @@ class PlayView {
   #end() {
     this.round = null;
     const differ = this.items.filter((item) => item.predictions && item.person !== best(item));
-    this.stage.replaceChildren(h("div", { class: "stage" }, h("h1", { text: "How it went" }),
+    this.stage.replaceChildren(h("div", { class: "stage" }, h("h2", { text: "How it went" }),
       this.#score(), h("button", { type: "button", class: "main", text: "Again",
         onclick: () => this.#begin() })),
-    h("h2", { text: differ.length ? `Where you differed: ${plural(differ.length, "time")}`
+    h("h3", { text: differ.length ? `Where you differed: ${plural(differ.length, "time")}`
       : "You never differed." }),
     h("div", { class: "cards" }, differ.map((item) => h("article", { class: "card" },
       this.chosen.input.kind === "picture" ? h("div", { class: "picture" }, item.url

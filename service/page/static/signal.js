@@ -134,8 +134,8 @@ export class Meter {
 
   feed(samples) {
     let square = 0, peak = 0;
-    for (const x of samples) {
-      const size = Math.abs(x);
+    for (let n = 0; n < samples.length; n++) {
+      const x = samples[n], size = Math.abs(x);
       square += x * x;
       this.sum += x;
       if (size > peak) peak = size;
@@ -144,8 +144,13 @@ export class Meter {
     }
     for (const tones of this.hum) {
       for (const tone of tones) {
-        let { factor, a, b } = tone;
-        for (const x of samples) [a, b] = [x + factor * a - b, a];
+        const { factor } = tone;
+        let { a, b } = tone;
+        for (let n = 0; n < samples.length; n++) {
+          const next = samples[n] + factor * a - b;
+          b = a;
+          a = next;
+        }
         tone.a = a;
         tone.b = b;
       }

@@ -235,7 +235,7 @@ export class Stream extends EventTarget {
    * @param {number} [options.firstSample] index of the first sample to come
    * @param {boolean} [options.events] ask for `event` messages
    * @param {string} [options.source] name of the source
-   * @param {boolean} [options.publish] show the events to others, too
+   * @param {boolean} [options.publish] show the events to others, too, where the server can
    */
   constructor({ url = location.origin, key = "", firstSample = 0, ...options }) {
     super();

@@ -68,7 +68,7 @@ async def test_the_person_answers_first_and_both_get_a_score(address):
             await tab.until("document.querySelector('.stage .bars') !== null")
             await tab.run("document.querySelector('.stage button.main').click()")
         text = await tab.until(
-            "document.querySelector('.stage h1') && document.querySelector('.stage').innerText"
+            "document.querySelector('.stage h2') && document.querySelector('.stage').innerText"
         )
         assert text.startswith("How it went")
         person, model = (
