@@ -11,6 +11,7 @@ from service.api import promotion, routes, trainings
 from service.api.authentication import Authenticator
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.cors import cors
+from service.api.events import events
 from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
 from service.api.local_admin import local_admin
 from service.api.middleware import check_expectations, identify, name_response, problems
@@ -20,6 +21,7 @@ from service.api.url_fetch import URL_FETCHER, UrlFetcher
 from service.auth.key_cache import KeyCache
 from service.auth.key_store import open_key_store
 from service.auth.limits import SharedLimits
+from service.event_feed.feed import Bus
 from service.inference.decode_pool import DecodePool
 from service.inference.gateway import Gateway
 from service.settings import Settings
@@ -28,10 +30,13 @@ from service.trainings.folder import open_folder
 from service.trainings.trainings import Trainings
 
 
-def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> web.Application:
+def build(
+    settings: Settings, *, shared_limits: SharedLimits | None = None, event_bus: Bus | None = None
+) -> web.Application:
     """Return the application. It loads the models at start and answers 503 until they are ready.
 
-    shared_limits: of the keys, counted by several gateways together.
+    shared_limits: of the keys, counted by several gateways together. event_bus: carries the events
+    that streams publish between them.
     """
     sharing = [cors(settings.cors_origins)] if settings.cors_origins else []
     middlewares = [identify, host_check(settings), *sharing, problems]
@@ -41,7 +46,7 @@ def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> w
     else:
         app.middlewares.append(local_admin(settings.host))
     app[KNOWN_HOSTS] = hosts_of(settings)
-    app[GATEWAY] = Gateway(settings)
+    app[GATEWAY] = Gateway(settings, event_bus=event_bus)
     app[URL_FETCHER] = UrlFetcher(settings)
     app[POOL] = DecodePool(threads=settings.decode_threads, limit=settings.max_clips)
     app[BODY_BUDGET] = Budget(settings.max_buffered, "bytes of bodies and messages are in memory")
@@ -57,6 +62,7 @@ def build(settings: Settings, *, shared_limits: SharedLimits | None = None) -> w
             web.post("/v1/models/{name}/classify", routes.classify),
             web.post("/v1/models/{name}/load", routes.load),
             web.get("/v1/models/{name}/stream", stream, allow_head=False),
+            web.get("/v1/events", events, allow_head=False),
         ]
     )
     add_trainings(app, settings)

@@ -35,7 +35,7 @@ EndReason: TypeAlias = Literal["client ended", "idle", "server leaves"]
 
 INDEX = struct.Struct("<Q")
 """Of the first sample, at the beginning of a numbered frame."""
-OPTIONAL = ("captured_at", "events", "event_settings", "source")
+OPTIONAL = ("captured_at", "events", "event_settings", "source", "publish")
 """Fields of `start` that are sent only if they say something: servers before 0.2 reject them."""
 SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 RATES = (8_000, 192_000)
@@ -70,6 +70,8 @@ class Start:
     """Whether the server also sends `event` messages."""
     event_settings: dict[str, dict[str, float]] = field(default_factory=dict)
     """By label, or by `*` for all: some of threshold, off, gap and min_length."""
+    publish: bool = False
+    """Whether the events also go to `GET /v1/events`."""
     source: str = ""
     """Name of what is heard, 1 to 64 of letters, digits, `-_.`; empty: that of the stream."""
 

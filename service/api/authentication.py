@@ -30,6 +30,7 @@ ROUTE_SCOPES: dict[str, Scope | None] = {
     "/v1/models/{name}/classify": "classify",
     "/v1/models/{name}/stream": "stream",
     "/v1/models/{name}/load": "admin",
+    "/v1/events": "events",
 }
 """Scope that a route needs; None: any valid key; a route that is not listed: `admin`."""
 KEY_PARAMETERS = ("key", "api_key", "apikey", "token", "access_token")

@@ -83,6 +83,7 @@ class Client:
         events: bool = False,
         event_settings: dict[str, dict[str, float]] | None = None,
         source: str = "",
+        publish: bool = False,
         patience_s: float = RECONNECT_TIMEOUT_S,
     ) -> AsyncIterator[Stream]:
         """Open a live stream that reconnects for `patience_s` seconds, each window answered once.
@@ -100,6 +101,7 @@ class Client:
             events=events,
             event_settings=event_settings or {},
             source=source,
+            publish=publish,
         )
         async with self._session() as session:
             stream = Stream(

@@ -177,7 +177,8 @@ class Stream:
 
     def _request(self, first_sample: int) -> Start:
         """Return the `start` of a connection. Events are made here, so that they outlast it."""
-        return replace(self._start, first_sample=first_sample, events=False, event_settings={})
+        start = replace(self._start, first_sample=first_sample, events=False)
+        return start if start.publish else replace(start, event_settings={})
 
     async def _labels(self) -> list[Label]:
         """Return the labels of the version served now."""

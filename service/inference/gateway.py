@@ -20,6 +20,7 @@ from common.errors import Busy, Leaving, TimbreError
 from common.memory import trim
 from features.config import Tensor
 from models.store import Model, Store
+from service.event_feed.feed import Bus, EventFeed
 from service.inference.load_shedding import CLIPS_S, QUIET_S, LoadShedder
 from service.inference.loop_monitor import LoopMonitor
 from service.inference.registry import ModelRegistry
@@ -54,7 +55,8 @@ class Prediction:
 class Gateway:
     """Holds the models and their queue, admits work, and shuts down in order."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, event_bus: Bus | None = None) -> None:
+        """event_bus: carries the events that streams publish between several gateways."""
         self.settings = settings
         store = Store(settings.artefacts, load_timeout=settings.load_timeout)
         self.scanner = VersionScanner(store, models=settings.models)
@@ -77,6 +79,7 @@ class Gateway:
         self._idle = asyncio.Event()
         self._ids = itertools.count()
         self._origin = uuid.uuid4().hex[:8]
+        self.feed = EventFeed(origin=self._origin, bus=event_bus or _event_bus(settings))
 
     @property
     def models(self) -> list[Model]:
@@ -108,6 +111,7 @@ class Gateway:
         self.opening = asyncio.create_task(self._open())
 
     async def _open(self) -> None:
+        await self.feed.open()
         await asyncio.to_thread(self.registry.load)
         self.loaded.set()
         await self.queue.open()
@@ -232,6 +236,16 @@ class Gateway:
                 await self.queue.close()
         except TimeoutError:
             log("grace period expired", unfinished=self._work)
+        finally:
+            await self.feed.close()
+
+
+def _event_bus(settings: Settings) -> Bus | None:
+    if not settings.redis:
+        return None
+    from service.event_feed.redis_bus import RedisBus
+
+    return RedisBus(settings.redis)
 
 
 def _queue(settings: Settings, store: Store, registry: ModelRegistry) -> JobQueue:

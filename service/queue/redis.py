@@ -21,6 +21,7 @@ from service.queue.redis_connection import (
     CLOSE_S,
     REDIS_ERRORS,
     RETRY_S,
+    cancel_all,
     close,
     connect,
     redacted,
@@ -155,7 +156,7 @@ class RedisQueue:
             await self._pending.empty()
         finally:
             self._closed = True
-            await _cancel(self._tasks)
+            await cancel_all(self._tasks)
             with suppress(*REDIS_ERRORS):
                 async with asyncio.timeout(CLOSE_S):
                     await self._redis.delete(self._receiver.key, self._health.key)
@@ -170,12 +171,3 @@ class RedisQueue:
                     trace(error)
                 self._health.report_failure(UNUSABLE, why=str(error))
                 await asyncio.sleep(RETRY_S)
-
-
-async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended: redis-py sometimes swallows a cancellation."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.1)

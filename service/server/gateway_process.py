@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 
@@ -16,6 +17,7 @@ from common.memory import trim
 from service.api.context import GATEWAY
 from service.app import build
 from service.auth.limits import SharedLimits
+from service.event_feed.feed import Bus
 from service.hosts import bracketed
 from service.inference.gateway import Gateway
 from service.inference.histogram import Histogram
@@ -40,28 +42,29 @@ def run(
     since: float,
     heartbeat: Callable[[], None] | None = None,
     shared_limits: SharedLimits | None = None,
+    event_bus: Bus | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code.
 
     since: time.monotonic() at the start of the program. heartbeat: called every second while the
     loop is alive. shared_limits: of the keys, counted by several gateways together.
+    event_bus: carries the events that streams publish between several gateways.
     """
-    return run_process(
-        _serve(settings, listener, since=since, heartbeat=heartbeat, shared_limits=shared_limits)
-    )
+    app = partial(build, settings, shared_limits=shared_limits, event_bus=event_bus)
+    return run_process(_serve(settings, listener, app, since=since, heartbeat=heartbeat))
 
 
 async def _serve(
     settings: Settings,
     listener: socket.socket,
+    build_app: Callable[[], web.Application],
     *,
     since: float,
     heartbeat: Callable[[], None] | None,
-    shared_limits: SharedLimits | None,
 ) -> int:
     stopping = asyncio.Event()
     on_stop_signal(stopping.set, limit_s=settings.grace + CLEANUP_S)
-    app = build(settings, shared_limits=shared_limits)
+    app = build_app()
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()
     heartbeat_task = asyncio.create_task(_repeat(heartbeat)) if heartbeat else None

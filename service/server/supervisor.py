@@ -16,6 +16,8 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
+from service.auth.limits import SharedLimits
+from service.event_feed.feed import Bus
 from service.lifecycle import CLEANUP_S, STOP_SIGNALS
 from service.log import log
 from service.server.sockets import bind
@@ -63,10 +65,8 @@ class Supervisor:
         self._reserved = bind(settings, shared=True)
         self.settings = replace(settings, port=self._reserved.getsockname()[1])
         self._since = since
-        self._limits_folder = (
-            _memory_folder()
-            if settings.keys and not settings.redis and settings.gateways > 1
-            else None
+        self._shared_folder = (
+            _memory_folder() if not settings.redis and settings.gateways > 1 else None
         )
         counts = {"gateway": settings.gateways, "worker": settings.workers if settings.redis else 0}
         self._children = [
@@ -93,7 +93,7 @@ class Supervisor:
             for child in self._children:
                 if child.process:
                     child.process.kill()
-            self._remove_limits()
+            self._remove_shared()
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
@@ -138,7 +138,7 @@ class Supervisor:
                 self.settings,
                 sender,
                 self._since,
-                self._limits_folder,
+                self._shared_folder,
             ),
         )
         child.process.start()
@@ -174,11 +174,11 @@ class Supervisor:
                 if process.is_alive():
                     process.kill()
                     process.join()
-        self._remove_limits()
+        self._remove_shared()
 
-    def _remove_limits(self) -> None:
-        if self._limits_folder:
-            shutil.rmtree(self._limits_folder, ignore_errors=True)
+    def _remove_shared(self) -> None:
+        if self._shared_folder:
+            shutil.rmtree(self._shared_folder, ignore_errors=True)
 
 
 def _memory_folder() -> Path:
@@ -194,7 +194,7 @@ def _run_child(
     settings: Settings,
     heartbeats: Connection,
     since: float,
-    limits_folder: Path | None,
+    shared_folder: Path | None,
 ) -> None:
     """Run one gateway or worker in its own process."""
     # A terminal sends it to all processes at once: the supervisor ends the gateways first.
@@ -202,7 +202,7 @@ def _run_child(
     setproctitle(f"timbre: {role} {number}")
 
     def heartbeat() -> None:
-        _send_heartbeat(heartbeats, limits_folder, role=role, number=number)
+        _send_heartbeat(heartbeats, shared_folder, role=role, number=number)
 
     if role == "worker":
         from service.server import worker
@@ -211,20 +211,37 @@ def _run_child(
     from service.server import gateway_process
 
     listener = bind(settings, shared=True)
-    shared_limits = None
-    if limits_folder:
-        from service.auth.file_limits import FileLimits
-
-        shared_limits = FileLimits(limits_folder, number=number)
+    shared_limits, event_bus = _shared(settings, shared_folder, number=number)
     raise SystemExit(
         gateway_process.run(
-            settings, listener, since=since, heartbeat=heartbeat, shared_limits=shared_limits
+            settings,
+            listener,
+            since=since,
+            heartbeat=heartbeat,
+            shared_limits=shared_limits,
+            event_bus=event_bus,
         )
     )
 
 
+def _shared(
+    settings: Settings, folder: Path | None, *, number: int
+) -> tuple[SharedLimits | None, Bus | None]:
+    """Return what a gateway shares with the others of this machine."""
+    if folder is None:
+        return None, None
+    from service.auth.file_limits import FileLimits
+    from service.event_feed.local_bus import LocalBus
+
+    limits, events = folder / "limits", folder / "events"
+    for each in (limits, events):
+        each.mkdir(exist_ok=True)
+    shared_limits = FileLimits(limits, number=number) if settings.keys else None
+    return shared_limits, LocalBus(events, number=number)
+
+
 def _send_heartbeat(
-    heartbeats: Connection, limits_folder: Path | None, *, role: str, number: int
+    heartbeats: Connection, shared_folder: Path | None, *, role: str, number: int
 ) -> None:
     if heartbeats.closed:
         return
@@ -234,6 +251,6 @@ def _send_heartbeat(
         # Without a supervisor nothing would stop this process, and it would keep the port.
         log("supervisor exited", role=role, number=number)
         heartbeats.close()
-        if limits_folder:
-            shutil.rmtree(limits_folder, ignore_errors=True)
+        if shared_folder:
+            shutil.rmtree(shared_folder, ignore_errors=True)
         signal.raise_signal(signal.SIGTERM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import WSCloseCode
@@ -83,6 +84,7 @@ class LiveStream:
             model_rate=self._follower.model.sound[0].sample_rate,
             complete=start.on_overload == "complete",
             reporter=reporter,
+            sends_events=start.events,
         )
         inbox = self._connection.inbox
         processor = AudioProcessor(self._gateway, self._follower, start, inbox, windower, outbox)
@@ -164,8 +166,11 @@ class LiveStream:
             sample_rate=config.sample_rate,
         )
         reporter = None
-        if start.events:
-            reporter = EventReporter(model.manifest.labels, start, ready)
+        if start.events or start.publish:
+            publish = partial(self._gateway.feed.publish, model=model.name)
+            reporter = EventReporter(
+                model.manifest.labels, start, ready, publish=publish if start.publish else None
+            )
         await self._connection.send(ready)
         details = {"model": model.name, "rate": start.sample_rate, "hop": ready.hop}
         log("stream started", stream=self.id, **details)

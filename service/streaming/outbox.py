@@ -33,8 +33,11 @@ class Outbox:
         model_rate: int,
         complete: bool,
         reporter: EventReporter | None = None,
+        sends_events: bool = True,
     ) -> None:
         """model_rate: Hertz of the windows' positions. reporter: makes the events, if any.
+
+        sends_events: to the client; else they are only published.
 
         complete: no window is dropped under overload; the client is slowed down instead.
         """
@@ -44,7 +47,7 @@ class Outbox:
         self._stream = stream
         self._model_rate = model_rate
         self._complete = complete
-        self._reporter = reporter
+        self._reporter, self._sends_events = reporter, sends_events
         self._queue: deque[Event] = deque()
         self._pending: deque[LiveWindow] = deque()
         """Windows in the queue that are not dropped; `max_waiting` bounds them."""
@@ -110,7 +113,7 @@ class Outbox:
             await self._send_events(self._reporter.finish())
 
     async def _send_events(self, messages: list[protocol.LabelEvent]) -> None:
-        for message in messages:
+        for message in messages if self._sends_events else ():
             await self._connection.send(message)
 
     def close(self) -> None:
