@@ -24,6 +24,7 @@ TESTS_NOTE = (
     "On the same files: those of folders that are classes of all models. A model of more classes "
     "can be wrong in more ways; among common classes, only these are compared."
 )
+FILES_NOTE = "Of each model its answer, and rank and score of the right class."
 CLASSES_NOTE = "What the last model lost most against the first comes first."
 RIGHT_HEAD = ("compared with", "both right", "only the first", "only the other", "neither")
 
@@ -138,8 +139,7 @@ def _files(report: dict[str, Any], rows: list[dict[str, Any]], play: Play) -> Ht
     clips = "".join(
         f'<div class="clip">{play(row["path"])}<dl><dt>true</dt><dd>{escape(row["is"])}</dd>'
         + "".join(
-            f"<dt>{escape(name)}</dt><dd>{escape(said)}; the right one has rank {rank}, {score:.3f}"
-            "</dd>"
+            f"<dt>{escape(name)}</dt><dd>{escape(said)}; {rank}, {score:.3f}</dd>"
             for name, said, rank, score in zip(
                 report["models"], row["said"], row["rank"], row["right"], strict=True
             )
@@ -148,7 +148,8 @@ def _files(report: dict[str, Any], rows: list[dict[str, Any]], play: Play) -> Ht
         for row in rows
     )
     kind = "clips pictures" if report["medium"] == "picture" else "clips"
-    return Html(f'<div class="{kind}">{clips}</div>') if clips else Html()
+    cards_of = Html(f'<div class="{kind}">{clips}</div>')
+    return join(paragraph(FILES_NOTE, note=True), cards_of) if clips else Html()
 
 
 def _left_out(report: dict[str, Any]) -> list[str]:

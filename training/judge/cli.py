@@ -16,7 +16,9 @@ from training.judge.beside import beside
 from training.judge.figures import MORE_THAN, judgement
 from training.judge.judged_model import JudgedModel, open_model
 from training.judge.network_file import PIXELS, FileOptions
-from training.judge.scoring import score
+from training.judge.scoring import Scored, score
+from training.pictures.dataset.archive import folder_of
+from training.pictures.dataset.folders import Layout
 from training.pictures.learn.backbones import BACKBONES
 from training.reporting import playable
 
@@ -33,7 +35,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre models judge", description=__doc__)
     add = parser.add_argument
     add("model", metavar="MODEL", help="a name, the folder of an artefact, or a network's file")
-    add("folder", type=Path, metavar="FOLDER", help="LABEL/file, folders named after classes")
+    add(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="LABEL/file, folders named after classes; of pictures, or a zip of it",
+    )
     add("--version", metavar="VERSION", help="of the artefact; the latest by default")
     add(
         "--beside",
@@ -109,17 +116,28 @@ def _run(options: argparse.Namespace) -> None:
     models += [
         open_model(named, version=None, artefacts=where, options=asked) for named in options.beside
     ]
+    root = options.folder
+    if models[0].medium == "picture":
+        root = folder_of(root, stage, levels=len(Layout.parse(options.layout).levels))
     scored = []
     for model in models:
         with stage(f"score {options.folder}: {model.name}") as progress:
-            scored.append(score(model, options.folder, layout=options.layout, progress=progress))
+            scored.append(score(model, root, layout=options.layout, progress=progress))
+    _report(options, models, scored, _player(models[0], root))
+
+
+def _report(
+    options: argparse.Namespace,
+    models: list[JudgedModel],
+    scored: list[Scored],
+    play: report.Play,
+) -> None:
     judged = [
         judgement(model, one, options.folder, more_than=options.more_than)
         for model, one in zip(models, scored, strict=True)
     ]
-    play = _player(models[0], options.folder)
     named = "-".join(Path(model.name).stem for model in models)
-    folder = options.out or Path("judged") / f"{named}-{options.folder.name}"
+    folder = options.out or Path("judged") / f"{named}-{options.folder.stem}"
     if options.beside:
         compared = beside(models, scored, options.folder)
         print(beside_report.text(compared))

@@ -28,7 +28,7 @@ MORE_THAN = 25
 def judgement(
     model: JudgedModel, scored: Scored, folder: Path, *, more_than: int
 ) -> dict[str, Any]:
-    """Return everything that text, page and report.json show.
+    """Return everything that text, page, report.json and files.csv show.
 
     more_than: pictures of a class to choose.
     """
@@ -57,7 +57,29 @@ def judgement(
             {**one, "path": scored.files[one["row"]]}
             for one in metrics.mistakes([main], model.labels)
         ],
+        "rows": _rows(model, main, scored.files),
     }
+
+
+def _rows(
+    model: JudgedModel, one: metrics.Evaluation, files: list[str]
+) -> list[tuple[str, str, str, int, float]]:
+    """Return path, class, answer, and rank and score of the class, of each file."""
+    ranks, right = (
+        metrics.rank(one.scores, one.labels),
+        one.scores[np.arange(len(files)), one.labels],
+    )
+    said, names = one.scores.argmax(axis=1), model.labels
+    return [
+        (
+            path,
+            names[one.labels[at]],
+            names[said[at]],
+            int(ranks[at]) + 1,
+            round(float(right[at]), 6),
+        )
+        for at, path in enumerate(files)
+    ]
 
 
 def _measured(model: JudgedModel, one: metrics.Evaluation) -> dict[str, Any]:

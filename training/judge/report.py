@@ -1,4 +1,4 @@
-"""A judgement as text, and as a folder with report.html and report.json."""
+"""A judgement as text, and as a folder with report.html, report.json and files.csv."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from common.page import (
     table,
 )
 from common.strict_json import to_json
+from training.pictures.dataset.packed import write_table
 from training.reporting import charts
 from training.reporting.confusion import confusion
 from training.reporting.markdown import table as markdown_table
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 Play: TypeAlias = "Callable[[str], Html]"
 """From the path of a file to a picture, or a player with a spectrogram."""
+FILES_HEAD = ("path", "class", "said", "rank", "score")
+"""Of files.csv; rank and score of the right class."""
 CHOICE_NOTE = (
     "Classes with more than {more_than} files, by top-1, then top-{top}, then the loss: which the "
     "model knows well enough to be chosen for a smaller collection. One word: names of several "
@@ -48,10 +51,12 @@ def text(report: dict[str, Any]) -> str:
 
 
 def write(report: dict[str, Any], folder: Path, play: Play) -> Path:
-    """Write report.html and report.json, atomically, in place of those that are there."""
+    """Write report.html, report.json and files.csv, atomically, in place of those there."""
+    told = {key: value for key, value in report.items() if key != "rows"}
     with atomic_folder(folder, replace=True) as draft:
         (draft / "report.html").write_text(render(report, play), encoding="utf-8")
-        (draft / "report.json").write_text(to_json(report, indent=1) + "\n", encoding="utf-8")
+        (draft / "report.json").write_text(to_json(told, indent=1) + "\n", encoding="utf-8")
+        write_table(draft / "files.csv", FILES_HEAD, report["rows"])
     return folder
 
 

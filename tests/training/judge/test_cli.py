@@ -1,6 +1,8 @@
 """`timbre models judge` from the command line to the page."""
 
+import csv
 import json
+import shutil
 import tomllib
 
 import numpy as np
@@ -40,6 +42,20 @@ def test_a_file_with_its_classes_is_judged_alike(seeing, album, tmp_path):
         for name in ("file", "folder")
     )
     assert first == second
+
+
+def test_a_zip_of_pictures_is_judged_as_the_folder_in_it(
+    seeing, album, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = shutil.make_archive(str(tmp_path / "album"), "zip", album.parent, album.name)
+    assert judge("colours", path, "--artefacts", seeing, "--out", tmp_path / "out") == 0
+    assert "20 files of 3 of its 3 classes" in capsys.readouterr().out
+    with (tmp_path / "out" / "files.csv").open(encoding="utf-8") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 20
+    assert (rows["red/6.png"]["said"], rows["red/6.png"]["rank"]) == ("blue", "3")
+    assert (rows["Green/0.png"]["class"], rows["Green/0.png"]["rank"]) == ("green", "1")
 
 
 def test_an_artefact_is_judged_beside_the_file_of_another(seeing, album, linear, tmp_path, capsys):

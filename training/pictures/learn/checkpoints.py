@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from training.pictures.dataset.settings import TrainedRecipe
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever older checkpoints can no longer be resumed."""
 
 
