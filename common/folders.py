@@ -6,16 +6,28 @@ So are notes on a file, NAME.json beside it.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 NOTE = ".json"
+SPECIAL = "a pipe, socket or device, not a file"
+"""Why what `is_special` finds is not read."""
 _OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir"}
 
 
 def is_hidden(name: str) -> bool:
     """Return whether a file or folder is hidden, or is one that a system puts beside the others."""
     return name.startswith(".") or name.casefold() in _OF_SYSTEMS
+
+
+def is_special(path: str | Path) -> bool:
+    """Return whether a path is a pipe, socket or device, which may never end."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 path objects take seconds
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def without_notes(names: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.errors import InputError
+from common.folders import is_special
 from features import image_header
 from features.containers import kinds, mpeg
 
@@ -16,16 +17,20 @@ PICTURES = frozenset(image_header.SUFFIXES)
 
 def is_sound(path: Path) -> bool:
     """Return whether a file is a sound: one with another name, or none, if it begins like one."""
-    return path.suffix.lower() in SOUNDS or begins_as_sound(first_bytes(path))
+    named = path.suffix.lower() in SOUNDS and not is_special(path)
+    return named or begins_as_sound(first_bytes(path))
 
 
 def is_picture(path: Path) -> bool:
     """Return whether a file is a picture: one with another name, or none, if it begins like one."""
-    return path.suffix.lower() in PICTURES or begins_as_picture(first_bytes(path))
+    named = path.suffix.lower() in PICTURES and not is_special(path)
+    return named or begins_as_picture(first_bytes(path))
 
 
 def first_bytes(path: Path) -> bytes:
-    """Return what a file begins with; nothing if it cannot be read."""
+    """Return what a file begins with; nothing if it cannot be read, or is no file."""
+    if is_special(path):
+        return b""
     try:
         with path.open("rb") as file:
             return file.read(HEAD)

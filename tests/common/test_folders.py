@@ -1,8 +1,10 @@
 """What lies in a folder is found once, and what systems put there is not."""
 
+import os
+
 import pytest
 
-from common.folders import files_below, is_hidden, without_notes
+from common.folders import files_below, is_hidden, is_special, without_notes
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,11 @@ def test_notes_beside_a_file_are_not_there(tmp_path):
     for name in ("a.wav", "a.json", "b.json"):
         (tmp_path / name).touch()
     assert list(files_below(tmp_path)) == ["a.wav", "b.json"]
+
+
+def test_pipes_sockets_and_devices_are_known_from_files_folders_and_what_is_not_there(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "file").touch()
+    assert all(map(is_special, (tmp_path / "pipe", tmp_path / "link", "/dev/null")))
+    assert not any(map(is_special, (tmp_path, tmp_path / "file", tmp_path / "nothing")))

@@ -1,6 +1,7 @@
 """A file is known by its name, or else by what it begins with."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,13 @@ def test_a_name_is_enough(name, tmp_path):
 @pytest.mark.parametrize("name", ["memo", "memo.dat", "memo.mp5"])
 def test_a_sound_of_any_other_name_is_known_by_its_first_bytes(kind, name, tmp_path):
     assert known(tmp_path, name, sound(kind)) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.png", "a"])
+def test_a_pipe_is_neither_and_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert not is_sound(tmp_path / name)
+    assert not is_picture(tmp_path / name)
 
 
 def test_heic_is_a_picture_and_m4a_a_sound(tmp_path):

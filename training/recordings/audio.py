@@ -12,8 +12,10 @@ import soundfile
 
 from common.atomic import write_atomic
 from common.errors import InputError
-from common.folders import is_hidden, without_notes
+from common.folders import SPECIAL, is_hidden, is_special, without_notes
+from features.containers import kinds
 from features.decode import decode, seconds_of_bytes
+from features.file_kinds import first_bytes
 from features.resample import resample
 from training.common.labels import RATE
 from training.recordings.collection import CollectionError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 MAX_SECONDS = 7200.0
 """Of one file: what is decoded at a time is held in memory."""
 MUSICNET_RATE = 44_100
+_STATED = (kinds.WAV, kinds.FLAC, kinds.AIFF, kinds.AU, kinds.CAF, kinds.W64)
 CONTAINERS = {".h5", ".hdf5", ".npz"}
 
 
@@ -49,6 +52,7 @@ def seconds_of(path: Path) -> float:
 
     Raises CollectionError for a file that is not sound, or is too long.
     """
+    _check_file(path)
     try:
         seconds = _stated_seconds(path) or seconds_of_bytes(path.read_bytes())
     except (InputError, OSError) as error:
@@ -62,13 +66,23 @@ def seconds_of(path: Path) -> float:
     return seconds
 
 
+def _check_file(path: Path) -> None:
+    if is_special(path):
+        raise CollectionError(SPECIAL)
+    if str(path).encode(errors="replace") != os.fsencode(path):
+        raise CollectionError("its path is not UTF-8: rename it")
+
+
 def _stated_seconds(path: Path) -> float | None:
     """Return the length in a header; None where it may be an estimate, unknown or of a part."""
+    # Not of other bytes: libsndfile takes them for MP3, and mpg123 writes to the terminal.
+    if kinds.by_magic(first_bytes(path)) not in _STATED:
+        return None
     try:
         info = soundfile.info(str(path))
     except soundfile.LibsndfileError:
         return None
-    if info.format in ("MPEG", "MP3", "OGG") or not 0 < info.frames < 2**40:
+    if info.format in ("MPEG", "MP3") or not 0 < info.frames < 2**40:
         return None
     return float(info.frames / info.samplerate)
 

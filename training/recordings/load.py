@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
+from common.folders import SPECIAL, is_special
 from common.names import check_name, part_named, tidy
 from features.file_kinds import is_sound
 from training.common.errors import MaterialError
@@ -111,7 +112,9 @@ def _without_levels(folders: tuple[str, ...], levels: list[int]) -> tuple[str, .
 
 def _no_sound(path: Path, *, right_here: bool) -> Iterator[Problem]:
     """Yield the problem of a file that is no sound; a file beside the folders may be anything."""
-    if not right_here:
+    if is_special(path):
+        yield Problem(path, SPECIAL)
+    elif not right_here:
         yield Problem(path, f"not a sound file ({path.suffix or 'no suffix'}), nor begins like one")
 
 

@@ -33,7 +33,7 @@ def write_problems(problems: Sequence[Problem], path: Path) -> int:
     """Print the first problems, write all to a CSV file, return the exit code: 1 if any."""
     if not problems:
         return 0
-    write_atomic(path, problems_csv(problems))
+    write_atomic(path, problems_csv(problems).encode(errors="backslashreplace"))
     for problem in problems[:SHOWN]:
         print(f"{problem.path}: {problem.why}")
     more = f", {len(problems) - SHOWN:,} more than shown" if len(problems) > SHOWN else ""

@@ -1,11 +1,18 @@
 """Folders and CSV lists: what is read, and what is listed as a problem."""
 
+import io
+import os
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
 
+from training.recordings import audio
 from training.recordings.collection import CollectionError
 from training.recordings.load import load
+from training.recordings.problems import write_problems
 from training.recordings.settings import CollectionSpec
 
 
@@ -67,6 +74,52 @@ def test_sounds_of_any_name_are_known_by_their_first_bytes(tmp_path, write_sound
     found = load(CollectionSpec(path=str(tmp_path)))
     assert found.sources == ("horn/memo.dat", "oboe/1.wav", "oboe/memo")
     assert not found.problems
+
+
+def mp3(seconds=2.0):
+    file = io.BytesIO()
+    sf.write(file, np.sin(np.arange(int(44_100 * seconds)) / 9) / 3, 44_100, format="MP3")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".wav", ".ogg", ".flac", ".m4a", ".mp2"])
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: b"this is text, and no sound at all\n" * 40, "not a sound file of a supported"),
+        (lambda: mp3()[:5000], "truncated"),
+        (lambda: mp3()[:4000] + bytes(900) + mp3()[4900:], "truncated|MP3"),
+        (lambda: mp3()[:4000] + b"text" * 300 + mp3()[5200:], "truncated|MP3"),
+    ],
+    ids=["text", "cut", "zeros", "text inside"],
+)
+def test_a_damaged_file_is_told_in_one_reason_and_no_library_writes_to_the_terminal(
+    tmp_path, capfd, suffix, make, why
+):
+    (tmp_path / f"x{suffix}").write_bytes(make())
+    with pytest.raises(CollectionError, match=why) as caught:
+        audio.seconds_of(tmp_path / f"x{suffix}")
+    with pytest.raises(CollectionError):
+        audio.read(tmp_path / f"x{suffix}", rate=22_050)
+    assert "pipe" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_pipes_and_names_that_are_not_utf_8_are_listed_and_end_nothing(tmp_path, write_sound):
+    data = write_sound(tmp_path / "c" / "oboe" / "1.wav").read_bytes()
+    os.mkfifo(tmp_path / "c" / "oboe" / "pipe.wav")
+    os.mkfifo(tmp_path / "c" / "oboe" / "pipe")
+    named = os.fsencode(tmp_path / "c" / "oboe") + b"/b\xe4r.wav"
+    Path(os.fsdecode(named)).write_bytes(data + bytes(8))
+    found = load(CollectionSpec(path=str(tmp_path / "c")))
+    assert [clip.path.name for clip in found.clips] == ["1.wav"]
+    assert problems(found) == {
+        "pipe.wav": "a pipe, socket or device, not a file",
+        "pipe": "a pipe, socket or device, not a file",
+        "b\udce4r.wav": "its path is not UTF-8: rename it",
+    }
+    assert write_problems(found.problems, tmp_path / "problems.csv") == 1
+    assert "b\\udce4r.wav,its path" in (tmp_path / "problems.csv").read_text(encoding="utf-8")
 
 
 def test_links_are_followed_and_circles_are_not(tmp_path, write_sound):

@@ -10,7 +10,7 @@ from os.path import splitext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from common.folders import files_below
+from common.folders import SPECIAL, files_below, is_special
 from common.names import check_name, part_named, tidy
 from features.file_kinds import PICTURES, begins_as_picture, first_bytes
 from features.picture_hints import hint
@@ -204,6 +204,8 @@ def _no_picture(root: Path, path: str) -> str:
     """Return why a file is no picture; "" if it is one by its name, or else its first bytes."""
     if not path.isprintable():
         return "its name has unprintable characters: rename it"
+    if is_special(f"{root}/{path}"):
+        return SPECIAL
     if splitext(path)[1].lower() in PICTURES:  # noqa: PTH122 path objects take seconds
         return ""
     head = first_bytes(root / path)

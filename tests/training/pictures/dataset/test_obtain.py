@@ -1,6 +1,8 @@
 """From what a recipe names to a pack: folders, zips and packs, and what is none of them."""
 
+import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +40,17 @@ def test_a_link_to_nothing_is_left_out(tmp_path):
     (folder / "box" / "gone.png").symlink_to(tmp_path / "nothing")
     opened = obtain(recipe(folder, tmp_path / "cache"), stage)
     assert (len(opened.images), opened.about["problems"]) == (6, 1)
+
+
+def test_pipes_and_names_that_are_not_utf_8_are_left_out(tmp_path):
+    folder = collection(tmp_path / "odd", {"box": 3, "disc": 3})
+    os.mkfifo(folder / "box" / "pipe.png")
+    os.mkfifo(folder / "box" / "pipe")
+    named = os.fsencode(folder / "disc") + b"/b\xe4r.png"
+    Path(os.fsdecode(named)).write_bytes((folder / "disc" / "0.png").read_bytes())
+    opened = obtain(recipe(folder, tmp_path / "cache"), stage)
+    assert len(opened.images) == 6
+    assert sorted(opened.unread) == ["box/pipe", "box/pipe.png", "disc/b\\udce4r.png"]
 
 
 def test_a_zip_gives_what_its_folder_gives(pictures, tmp_path, zipped):
