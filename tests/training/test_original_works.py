@@ -147,12 +147,15 @@ def test_instruments_the_grid_of_2952_is_searched_and_its_best_trained(
     assert re.search(r"out-of-bag score [01]\.\d+ .*element-wise [01]\.\d+", printed)
     metrics = json.loads((out / "musicnet/1/manifest.json").read_text())["metrics"]["mean"]
     assert {"accuracy", "accuracy_all_negative", "macro_f1"} <= metrics.keys()
+    assert (out / "reports/musicnet-1/model.joblib").is_file()
 
 
 def test_instruments_a_hundred_clients_and_the_line_of_the_work_are_printed(capsys):
     assert bench(["load", "--clients", "100", "--requests", "100"]) in {0, 1}
     printed = capsys.readouterr().out
-    assert re.search(r"100 requests|100 OK|100 clients", printed)
+    ok, bad = map(int, re.search(r"(\d+) OK, (\d+) BAD", printed).groups())
+    assert ok + bad == 100
+    assert ok > 0
     assert "predecessor: 1000 OK, 0 BAD in 51.348 s" in printed
 
 
@@ -175,13 +178,21 @@ def page_of(folder, name):
 def test_guitar_or_bass_ten_networks_have_loss_epoch_accuracy_and_times(tmp_path):
     pictures = collection(tmp_path / "pictures", {"bass": 14, "guitar": 46})
     assert train(["guitar-or-bass", *quick(pictures, tmp_path, "epochs=2")]) == 0
-    networks = report_of(tmp_path, "guitar-or-bass")["networks"]
+    report = report_of(tmp_path, "guitar-or-bass")
+    networks = report["networks"]
     assert {name.split()[0] for name in networks} == {f"T{number}" for number in range(1, 11)}
     wanted = ("minimum_loss", "best_epoch", "test_accuracy", "seconds_to_best", "seconds")
     assert all(line[key] is not None for line in networks.values() for key in wanted)
     page = page_of(tmp_path, "guitar-or-bass")
     for head in ("minimum loss", "best epoch", "test accuracy", "s to best", "s in all"):
-        assert head in page
+        assert f">{head}</th>" in page
+    assert {name: len(epochs) for name, epochs in report["candidates"].items()} == dict.fromkeys(
+        networks, 2
+    )
+    assert len(list((tmp_path / "out/reports/guitar-or-bass-1").glob("*.keras"))) == 10
+    parts = {part: sum(counts) for part, counts in report["counts"].items()}
+    assert list(parts) == ["train", "valid", "test"]
+    assert sum(parts.values()) == 60
 
 
 @pytest.fixture(scope="module")
@@ -216,12 +227,19 @@ def test_cone_snails_have_top_1_to_5_at_the_best_and_the_last_epoch(species, tmp
     report, page = report_of(tmp_path, "cone-snails"), page_of(tmp_path, "cone-snails")
     tops = range(1, 6)
     assert all(f">top-{top}</th>" in page for top in tops)
-    assert {f"top{top}" for top in tops} <= report["mean"].keys()
+    assert list(report["tests"]["all"]) == ["with region", "without region"]
+    for figures in (report["mean"], *report["tests"]["all"].values()):
+        assert {f"top{top}" for top in tops} <= figures.keys()
     for stage, epochs in report["history"].items():
         best = report["networks"][stage]["best_epoch"]
         for one in (epochs[best - 1], epochs[-1]):
             assert {f"look_top{top}" for top in tops} <= one.keys()
     assert np.array(report["confusion"]).shape == (6, 6)
+    assert {part: len(counts) for part, counts in report["counts"].items()} == {
+        "train": 6,
+        "valid": 6,
+        "test": 6,
+    }
     assert {"head", "fine"} == report["history"].keys()
     assert all("valid_loss" in look for looks in report["history"].values() for look in looks)
 
@@ -294,6 +312,16 @@ def test_clip_art_a_network_is_judged_on_each_collection(clip_art, tmp_path, cap
     assert all({"top1", "topk", "loss"} <= one.keys() for one in report["labels"])
 
 
+def test_clip_art_softmax_and_machines_are_judged_beside_each_other(clip_art, tmp_path, capsys):
+    pictures = collection(tmp_path / "curated", dict.fromkeys(THINGS, 4), seed=1)
+    network, machines = (str(clip_art / f"out/clip-art-retrained{end}/1") for end in ("", "-svm"))
+    assert judge([network, str(pictures), "--beside", machines, "--out", str(tmp_path)]) == 0
+    assert "24 files of 6 classes that all of them have" in capsys.readouterr().out
+    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [len(told["models"]), len(told["tests"])] == [2, 2]
+    assert all({"top1", "top5", "loss"} <= one.keys() for one in told["tests"])
+
+
 def test_clip_art_the_svm_of_a_network_has_its_search_and_top_1_and_2(tmp_path):
     """The descriptors are of an ONNX network by chance; VGG-19 would be one of 550 MB."""
     network = network_by_chance(tmp_path / "toy.onnx")
@@ -303,6 +331,7 @@ def test_clip_art_the_svm_of_a_network_has_its_search_and_top_1_and_2(tmp_path):
     page = page_of(tmp_path, "clip-art-svm")
     for head in ("top-1", "top-2", "F1", "kernel", "gamma"):
         assert head in page
+    assert (tmp_path / "out/reports/clip-art-svm-1/map.html").is_file()
 
 
 def network_by_chance(path):
