@@ -39,7 +39,12 @@ def main(argv: list[str]) -> int:
         _hide_arguments()
     token = asked.token or os.environ.get("TIMBRE_TOKEN")
     options = ListenOptions(
-        url=asked.url, token=token, authorities=asked.ca, model=asked.model, hop=asked.hop
+        url=asked.url,
+        token=token,
+        authorities=asked.ca,
+        model=asked.model,
+        hop=asked.hop,
+        events=asked.events,
     )
     plain = asked.json or not sys.stdout.isatty()
     try:
@@ -79,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--json", action="store_true", help="one line of JSON per event, the default when piped"
+    )
+    parser.add_argument(
+        "--events", action="store_true", help="tell each label from onset to offset too"
     )
     parser.add_argument(
         "--picture", type=Path, metavar="FILE.svg", help="save the last view as a picture"

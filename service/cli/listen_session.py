@@ -55,6 +55,8 @@ class ListenOptions:
     """Seconds."""
     authorities: str | None = None
     """PEM file of the certificates to trust."""
+    events: bool = False
+    """Whether each label is told from onset to offset too."""
 
 
 async def listen(
@@ -74,6 +76,7 @@ async def listen(
             sample_rate=source.sample_rate,
             channels=source.channels,
             hop=options.hop,
+            events=options.events,
             patience_s=patience_s,
         ) as stream,
         screen,

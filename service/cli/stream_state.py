@@ -11,7 +11,7 @@ import numpy as np
 from common.terminal import escape
 from features.config import Samples
 from service.client.events import End, Event, Lost, Reconnect, SourceWarn
-from service.protocol import Dropped, Ready, Warn, Window
+from service.protocol import Dropped, LabelEvent, Ready, Warn, Window
 
 HISTORY = 400
 AGES = 200
@@ -55,6 +55,11 @@ class StreamState:
         """Windows over the threshold, by label."""
         self.warnings: Counter[str] = Counter()
         """Warnings, by kind."""
+        self.open_events: dict[str, float] = {}
+        """Onset of the events that last, in seconds, by label."""
+        self.events = 0
+        """Events that have begun."""
+        self._heard_s = 0.0
 
     @property
     def now(self) -> DisplayedWindow:
@@ -90,6 +95,8 @@ class StreamState:
                 self.state, self.message = "live", ""
             case Window():
                 self._add_window(event)
+            case LabelEvent():
+                self._add_event(event)
             case Dropped() | Lost():
                 self._add_dropped(event)
             case Warn() | SourceWarn():
@@ -111,6 +118,8 @@ class StreamState:
         line = f"{self.windows} windows in {clock(self.captured_s)}, {self.dropped} dropped"
         if self.windows:
             line += f": {', '.join(shares) or 'no label over its threshold'}"
+        if self.events:
+            line += f"; {self.events} event{'s' * (self.events > 1)}"
         return f"{line}; warnings: {', '.join(self.warnings)}" if self.warnings else line
 
     def _show(self, message: str) -> None:
@@ -127,6 +136,20 @@ class StreamState:
         self.history.append(DisplayedWindow(scores, labels))
         self.label_windows.update(labels)
         self.ages_ms.append(event.age_ms.total)
+        self._heard_s = event.end
+
+    def _add_event(self, event: LabelEvent) -> None:
+        label = escape(event.label)
+        if event.state == "onset":
+            self.open_events[label] = event.start
+            self.events += 1
+        else:
+            self.open_events.pop(label, None)
+
+    def lasting(self) -> str:
+        """Return the events that last with their seconds, the longest first."""
+        oldest = sorted(self.open_events.items(), key=lambda each: each[1])
+        return ", ".join(f"{label} {clock(self._heard_s - start)}" for label, start in oldest)
 
     def _add_dropped(self, event: Dropped | Lost) -> None:
         if event.reason == "device":

@@ -190,8 +190,11 @@ def _status_line(state: StreamState, width: int, *, hidden: int) -> Text:
         text.append(f"{hidden} more labels need a taller terminal  ", style=QUIET)
     if state.message:
         text.append(state.message, style="red" if state.state == "reconnecting" else "yellow")
-    elif state.warnings:
-        text.append(f"warnings: {', '.join(state.warnings)}", style=QUIET)
+    else:
+        if state.open_events:
+            text.append(f"events: {state.lasting()}  ")
+        if state.warnings:
+            text.append(f"warnings: {', '.join(state.warnings)}", style=QUIET)
     text.truncate(width - MARGIN, overflow="ellipsis")
     return text
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from common.errors import Unprocessable
+from models.events import MAX_NOT_HEARD_S
 from models.manifest import Label
 from service import protocol
 from service.client import Client
@@ -18,6 +19,7 @@ from service.protocol import LabelEvent, Window
 from tests.service.client.test_stream import of, run
 from tests.service.conftest import RATE, begin, noise, pcm, rest_of, tone, wav
 from tests.service.helpers.proxy import proxied
+from tests.service.streaming.test_handler import slow_model
 
 SETTINGS = {"*": {"gap": 0.0}, "noise": {"threshold": 0.4, "min_length": 0.6}}
 
@@ -87,6 +89,117 @@ async def test_stream_file_and_client_have_the_same_events(serve, rate, hop):
         onsets = [event["id"] for event in found if event["state"] == "onset"]
         assert len(set(onsets)) == len(onsets)
         assert set(onsets) == {event["id"] for event in ended(found)}
+
+
+def rebuilt(messages, *, labels, start):
+    """The events that follow from the windows and the drops of a stream."""
+    (ready,) = of_type(messages, "ready")
+    fields = {key: value for key, value in ready.items() if key != "type"}
+    found = EventReporter(labels, protocol.Start(**start), protocol.Ready(**fields))
+    told = []
+    for each in messages:
+        if isinstance(each, dict) and each["type"] == "window":
+            age = protocol.Age(**each["age_ms"])
+            known = {key: value for key, value in each.items() if key not in ("type", "age_ms")}
+            told += found.answered(Window(**known, age_ms=age))
+        elif isinstance(each, dict) and each["type"] == "dropped":
+            told += found.missed(each["to_sample"])
+    return [vars(each) for each in (*told, *found.finish())]
+
+
+async def with_gaps(server, sound, gaps, *, seed, **fields):
+    """The messages of a numbered stream in pieces of any length that lacks some of the samples."""
+    rng, at = np.random.default_rng(seed), 0
+    async with server.stream() as socket:
+        ready = await begin(socket, numbered=True, **fields)
+        while at < len(sound):
+            skip = next((to for begins, to in gaps if begins <= at < to), None)
+            if skip is not None:
+                at = skip
+                continue
+            stop = min([begins for begins, _ in gaps if begins > at], default=len(sound))
+            stop = min(stop, at + int(rng.integers(1, fields["sample_rate"])))
+            await socket.send_bytes(protocol.number(at, pcm(sound[at:stop])))
+            at = stop
+        await socket.send_json({"type": "end"})
+        return [ready, *await rest_of(socket)]
+
+
+@pytest.mark.parametrize(
+    ("rate", "hop", "gaps"),
+    [
+        (RATE, 0.5, [(5.0, 6.0)]),
+        (RATE, 0.25, [(2.2, 4.9), (5.0, 5.1), (9.7, 13.0)]),
+        (48_000, 0.5, [(4.0, 8.5)]),
+        (16_000, 1.0, [(0.5, 3.0), (11.0, 12.0)]),
+        (RATE, 0.5, [(5.0, 21.0)]),
+    ],
+)
+async def test_events_across_lost_sound_follow_from_what_was_heard(serve, rate, hop, gaps):
+    server = await serve()
+    sound = turns(24, rate=rate)
+    samples = [tuple(round(second * rate) for second in gap) for gap in gaps]
+    start = {"sample_rate": rate, "hop": hop, "on_overload": "complete", "numbered": True}
+    start |= {"events": True, "event_settings": {"*": {"gap": 0.5}}}
+    options = {key: value for key, value in start.items() if key != "numbered"}
+    first, second = [
+        await with_gaps(server, sound, samples, seed=seed, **options) for seed in (0, 1)
+    ]
+    lost = [(drop["from_sample"], drop["to_sample"]) for drop in of_type(first, "dropped")]
+    assert lost == samples
+    events = of_type(first, "event")
+    assert places(ended(events)) == places(ended(of_type(second, "event")))
+    expected = rebuilt(first, labels=server.gateway.models[0].manifest.labels, start=start)
+    assert [(e["id"], e["state"], e["start"], e["end"]) for e in events] == [
+        (e["id"], e["state"], e["start"], e["end"]) for e in expected
+    ]
+    assert [e["not_heard"] for e in events] == [e["not_heard"] for e in expected]
+    # No event is longer without an answer than it may be, and one that is says so.
+    for event in ended(events):
+        inside = [
+            to - begins for begins, to in gaps if event["start"] <= begins and to <= event["end"]
+        ]
+        assert all(length <= MAX_NOT_HEARD_S for length in inside)
+        if max(inside, default=0) > hop:
+            assert event["not_heard"] > 0
+
+
+async def test_before_and_after_lost_sound_events_are_those_of_the_file(serve):
+    server = await serve()
+    sound = turns(24)
+    gap = (8.0, 14.0)
+    options = {"sample_rate": RATE, "events": True, "event_settings": {"*": {"gap": 0.0}}}
+    samples = [tuple(round(second * RATE) for second in gap)]
+    messages = await with_gaps(server, sound, samples, seed=3, **options)
+    query = {"events": "true", "hop": "0.5", "event_settings": '{"*": {"gap": 0.0}}'}
+    _, answer, _ = await server.post(
+        "/v1/models/toy/classify", data=io.BytesIO(wav(sound)), params=query
+    )
+    found = places(ended(of_type(messages, "event")))
+    for first, last in ((0.0, gap[0] - 2.5), (gap[1] + 2.5, 24.0)):
+        inside = [each for each in places(answer["events"]) if first <= each[1] and each[2] < last]
+        assert inside
+        assert set(inside) <= set(found)
+
+
+async def test_events_of_an_overloaded_stream_follow_from_the_windows_it_answers(serve):
+    server = await serve(max_waiting=2)
+    await slow_model(server, 0.05)
+    start = {"sample_rate": RATE, "hop": 0.1, "events": True, "event_settings": SETTINGS}
+    async with server.stream() as socket:
+        ready = await begin(socket, **start)
+        audio = pcm(turns(12))
+        for at in range(0, len(audio), 2 * RATE):
+            await socket.send_bytes(audio[at : at + 2 * RATE])
+        await socket.send_json({"type": "end"})
+        messages = [ready, *await rest_of(socket)]
+    assert {drop["reason"] for drop in of_type(messages, "dropped")} == {"overload"}
+    expected = rebuilt(messages, labels=server.gateway.models[0].manifest.labels, start=start)
+    assert expected
+    keys = ("id", "state", "start", "end", "peak", "not_heard")
+    assert [[e[key] for key in keys] for e in of_type(messages, "event")] == [
+        [e[key] for key in keys] for e in expected
+    ]
 
 
 async def test_an_event_is_sent_behind_the_window_that_it_follows_from(serve):

@@ -91,6 +91,8 @@ def matched(
     if offsets:
         reach = np.maximum(collar, LENGTH_SHARE * (true_end - true_start))
         near &= np.abs(true_end[:, None] - end) <= reach[:, None]
+    if max(near.sum(axis=0).max(), near.sum(axis=1).max()) <= 1:
+        return [(at, other) for at, other in np.argwhere(near).tolist()]
     pairs = maximum_bipartite_matching(csr_array(near), perm_type="column")
     return [(at, int(other)) for at, other in enumerate(pairs) if other >= 0]
 

@@ -23,6 +23,7 @@ from training.notes.window_set import Spec, WindowSet, build
 from training.notes.window_set import gather as open_material
 from training.pipelines import sound_model
 from training.pipelines.instruments_recipe import BEST, NAMES, InstrumentsRecipe
+from training.pipelines.performance_events import with_events
 from training.pipelines.sound_model import KINDS, Candidate, Report
 from training.sound_models import whole_recordings
 
@@ -205,7 +206,8 @@ def train(recipe: InstrumentsRecipe, model: str, windows: Windows, stage: Stage)
     metrics |= _ensemble(recipe, fitted, model, thresholds)
     metrics |= sound_model.out_of_bag(model, fitted)
     history = {source: fitted_without.history for source, fitted_without in models.items()}
-    return Candidate(model, fitted, evaluated, thresholds, metrics, history)
+    made = Candidate(model, fitted, evaluated, thresholds, metrics, history)
+    return with_events(recipe, made, models, windows.libraries, _rule(recipe), stage)
 
 
 def _rule(recipe: InstrumentsRecipe) -> dict[str, Any]:

@@ -90,6 +90,23 @@ async def test_in_a_pipe_every_event_is_a_line_of_json_and_the_summary_is_out_of
     assert errors.startswith("6 windows in 0:05, 0 dropped: ")
 
 
+async def test_with_events_it_tells_those_of_the_same_file(serve, recording):
+    server = await serve()
+    code, lines, errors = await run(recording, "--url", server.url, "--model", "toy", "--events")
+    told = [json.loads(line) for line in lines]
+    events = [each for each in told if each["type"] == "event"]
+    _, answer, _ = await server.post(
+        "/v1/models/toy/classify?events=true&hop=0.5", data=recording.read_bytes()
+    )
+    ended = [each for each in events if each["state"] == "offset"]
+    expected = [(each["label"], each["start"], each["end"]) for each in answer["events"]]
+    assert code == 0
+    assert sorted(expected) == sorted((e["label"], e["start"], e["end"]) for e in ended)
+    assert {label for label, *_ in expected} == {"tone", "noise"}
+    assert {each["id"] for each in events if each["state"] == "onset"} == {e["id"] for e in ended}
+    assert errors.endswith("; 2 events\n")
+
+
 async def test_on_a_terminal_it_draws_and_keeps_the_last_view_and_a_picture(
     serve, recording, tmp_path
 ):

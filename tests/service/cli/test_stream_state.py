@@ -7,7 +7,7 @@ import pytest
 
 from service.cli.stream_state import AGES, HISTORY, MESSAGE_WINDOWS, StreamState, clock
 from service.client.events import End, Lost, Reconnect, SourceWarn
-from service.protocol import Age, Dropped, Ready, Warn, Window
+from service.protocol import Age, Dropped, LabelEvent, Ready, Warn, Window
 
 LABELS = ("violin", "cello")
 
@@ -45,6 +45,34 @@ def window(violin=0.9, cello=0.1, *, age=3.0):
         version="3",
         age_ms=ages,
     )
+
+
+def label_event(label, start, end=None):
+    return LabelEvent(
+        id=f"s-{label}",
+        label=label,
+        state="onset" if end is None else "offset",
+        start=start,
+        end=end,
+        start_sample=round(1_000 * start),
+        end_sample=end and round(1_000 * end),
+        peak=0.9,
+        mean=0.9,
+        not_heard=0.0,
+        source="s",
+        version="3",
+    )
+
+
+def test_events_last_from_onset_to_offset():
+    seen = board()
+    seen.record(replace(window(), end=70.0))
+    seen.record(label_event("cello\x1b[2J", 65.0))
+    seen.record(label_event("violin", 5.0))
+    assert seen.lasting() == "violin 1:05, cello\\u001b[2J 0:05"
+    seen.record(label_event("violin", 5.0, 70.0))
+    assert seen.lasting() == "cello\\u001b[2J 0:05"
+    assert seen.summary().endswith("; 2 events")
 
 
 def test_windows_are_counted_with_their_ages_and_shares():

@@ -10,7 +10,7 @@ from service.cli.stream_state import MESSAGE_WINDOWS, StreamState
 from service.cli.terminal_view import arrange, bar, hue, render
 from service.client.events import Reconnect
 from service.protocol import Dropped, Warn
-from tests.service.cli.test_stream_state import board, window
+from tests.service.cli.test_stream_state import board, label_event, window
 
 INSTRUMENTS = [
     "piano",
@@ -120,3 +120,12 @@ def test_the_bar_has_its_mark_at_the_threshold_and_half_columns():
 
 def test_every_lane_has_its_own_colour():
     assert len({hue(index, 11) for index in range(11)}) == 11
+
+
+def test_events_that_last_are_in_the_last_line():
+    seen = board()
+    seen.record(window())
+    seen.record(label_event("violin", 0.0))
+    assert lines(seen, 80, 24)[-1].strip() == "events: violin 0:02"
+    seen.record(label_event("violin", 0.0, 2.0))
+    assert "events" not in lines(seen, 80, 24)[-1]

@@ -12,6 +12,7 @@ import soundfile
 from features.config import DEFAULT
 from models.store import Store
 from training.cli import main
+from training.pipelines.performance_events import PERFORMANCES
 
 RATE = 22_050
 
@@ -224,3 +225,23 @@ def test_beside_the_artefacts_lie_reports_and_the_forest_for_scikit_learn(made):
     )
     flute = model.labels.index("flute")
     assert said[flute][0, 1] == pytest.approx(model.predict(row)[0, flute], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["instruments-forest", "instruments-net"])
+def test_events_of_performances_by_the_sources_left_out_are_scored(made, name):
+    manifest = made.load(name).manifest
+    found = manifest.metrics["events"]
+    assert (found["recordings"], found["sources"]) == (2 * PERFORMANCES, 2)
+    assert found["pause_s"] == pytest.approx(1.7)
+    for label in ("flute", "cello"):
+        assert found["labels"][label]["events"] >= 2 * PERFORMANCES
+    assert found["labels"]["oboe"]["f1"]["1"] is None
+    for figure in ("macro_f1", "macro_f1_onset", "macro_f1_baseline"):
+        assert all(0 <= value <= 1 for value in found[figure].values())
+    for label in manifest.labels:
+        settings = found["settings"][label.name]
+        assert {key: settings[key] for key in label.events} == label.events
+        assert (settings["why"] == "calibrated") is bool(label.events)
+    assert found["settings"]["oboe"]["why"].startswith("defaults: fewer than 20")
+    page = Path(made.path, "reports", f"{name}-1", "report.html").read_text()
+    assert "2 sources that the model was not" in page
