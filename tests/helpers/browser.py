@@ -34,7 +34,7 @@ class Tab:
         self.number += 1
         await self.socket.send_json({"id": self.number, "method": method, "params": parameters})
         while True:
-            answer = await self.socket.receive_json(timeout=60)
+            answer = await self.socket.receive_json(timeout=240)
             if answer.get("id") != self.number:
                 self.events.append(answer)
                 continue
@@ -55,7 +55,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def until(self, script, *, seconds=60):
+    async def until(self, script, *, seconds=240):
         """Wait until an expression holds."""
         deadline = asyncio.get_running_loop().time() + seconds
         while True:

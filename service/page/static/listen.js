@@ -50,6 +50,7 @@ class ListenView {
     app.addEventListener("key", () => this.session?.state.of === "unauthorised"
       && this.session.again());
     app.addEventListener("reload", () => this.#keepForReload());
+    addEventListener("online", () => this.session?.stream?.retry());
     document.addEventListener("visibilitychange", () => this.#wake());
     navigator.mediaDevices?.addEventListener?.("devicechange", () => this.#devices());
   }
