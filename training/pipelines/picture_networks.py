@@ -200,7 +200,7 @@ def about(recipe: PicturesRecipe, best: Candidate, pack: Pack, fold: Fold) -> st
             f"{', '.join(sources)} in turn, on that one"
         )
     else:
-        how += ", and it is evaluated on a third part"
+        how += f", {result.judged(fold)}"
     return (
         f"{result.summary(recipe, pack)}: {best.row['weights']:,} weights trained from scratch "
         f"on {len(fold.train):,} pictures of {recipe.pictures.width} x {recipe.pictures.height} "

@@ -37,6 +37,8 @@ class RetrainedRecipe(TransferRecipe):
     def __post_init__(self) -> None:
         """Check the settings before the training. Raises RecipeError."""
         super().__post_init__()
+        self.check_tested()
+        check(not self.networks, "networks: machines are trained on one network; set [network]")
         check(not self.metadata, "metadata is for networks; the machines see the picture alone")
 
     def described(self, path: str, backbone: str = "") -> picture_svm.DescribedRecipe:

@@ -64,6 +64,11 @@ class DescribedRecipe(CommonRecipe):
     map: bool = False
     """Whether map.html beside the report shows which pictures look alike to the network (t-SNE)."""
 
+    def __post_init__(self) -> None:
+        """Check the settings. Raises RecipeError."""
+        super().__post_init__()
+        self.check_tested()
+
 
 RECIPE = DescribedRecipe
 """What `training.common.recipe.load` reads these recipes as."""

@@ -26,6 +26,7 @@ from training.pictures.learn.transfer_settings import SearchSettings, TransferRe
 
 if TYPE_CHECKING:
     from training.common.progress import Stage
+    from training.evaluation.metrics import Metrics
     from training.pictures.dataset.folds import Fold
     from training.pictures.dataset.packed import Pack
     from training.pictures.learn.fit import TrainingData
@@ -37,6 +38,31 @@ RECIPE = TransferRecipe
 """What `training.common.recipe.load` reads these recipes as."""
 MOVED = ("layer", "part", "squared difference", "share of the squares before")
 DRAWN = ("layer", "squared difference", "part")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One trained network, with the weights of its best stage."""
+
+    name: str
+    """"" for the only one."""
+    recipe: TransferRecipe
+    config: PictureConfig
+    material: TrainingData
+    learner: TransferNetwork
+    trained: list[Trained]
+    """Its stages, the best first."""
+    tables: dict[str, dict[str, Any]]
+
+    def titled(self, stage: Trained) -> str:
+        """Return the name of a stage in tables."""
+        return f"{self.name} {stage.name}".strip()
+
+    def rows(self) -> dict[str, Metrics]:
+        """Return the rows of its stages in the table of networks, the best first."""
+        return {
+            self.titled(stage): _row(stage, self.recipe, self.learner) for stage in self.trained
+        }
 
 
 @dataclass(frozen=True)
@@ -61,30 +87,62 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     """Run the recipe and return the folders of the artefact and of its report."""
     check_recipe(recipe)
     keras_on_torch(threads=recipe.jobs)
+    pack, fold = _divided(recipe, stage)
+    checkpoints: list[Path] = []
+    (first, *others) = recipe.chosen().items()
+    best = _candidate(*first, pack, fold, checkpoints, stage)
+    found = [(best.rows(), _histories(best))]
+    for name, own in others:
+        candidate = _candidate(name, own, pack, fold, checkpoints, stage)
+        found.append((candidate.rows(), _histories(candidate)))
+        # Only the best network is kept in memory.
+        best = min(best, candidate, key=lambda one: _rank(one.rows()))
+    found.sort(key=lambda one: _rank(one[0]))
+    with stage("artefact and report"):
+        made = result.write(_result(best, pack, fold, found), out)
+    if recipe.save_weights:
+        backbones.save(best.learner.backbone, Path(recipe.save_weights).expanduser())
+    remove_checkpoints(checkpoints)
+    return made
+
+
+def _rank(rows: dict[str, Metrics]) -> tuple[float, float]:
+    """Return what orders networks, the best first. rows: of its stages, the best first."""
+    row = next(iter(rows.values()))
+    return -row["valid_macro_f1"], row["minimum_loss"]
+
+
+def _histories(candidate: Candidate) -> dict[str, list[EpochMetrics]]:
+    """Return the epochs of each stage, in the order of the training."""
+    stages = sorted(candidate.trained, key=lambda stage: stage.name != "head")
+    return {candidate.titled(stage): stage.history for stage in stages}
+
+
+def _candidate(
+    name: str,
+    recipe: TransferRecipe,
+    pack: Pack,
+    fold: Fold,
+    checkpoints: list[Path],
+    stage: Stage,
+) -> Candidate:
+    """Return one network, trained. checkpoints: extended with its files."""
     from training.pictures.learn.transfer import build
 
-    pack, fold = _divided(recipe, stage)
     config = config_of(recipe, pack)
     material = material_of(recipe, pack, fold, config)
-    with stage(f"{recipe.network.backbone}, weights: {recipe.network.weights}"):
+    named = f"{name}: " if name else ""
+    with stage(f"{named}{recipe.network.backbone}, weights: {recipe.network.weights}"):
         size = {"height": config.height, "width": config.width}
         learner = build(
             recipe.network, labels=len(pack.classes), extra=config.extra, seed=recipe.seed, **size
         )
     before = [array.copy() for array in learner.model.get_weights()]
     recipe, tables = _searched(recipe, learner, material, stage)
-    checkpoints: list[Path] = []
     trained = _stages(recipe, learner, material, fold, checkpoints, stage)
     learner.model.set_weights(trained[0].weights)
     tables["How far weights moved"] = _moved(learner, before)
-    with stage("artefact and report"):
-        made = result.write(
-            _result(recipe, pack, fold, config, material, learner, trained, tables), out
-        )
-    if recipe.save_weights:
-        backbones.save(learner.backbone, Path(recipe.save_weights).expanduser())
-    remove_checkpoints(checkpoints)
-    return made
+    return Candidate(name, recipe, config, material, learner, trained, tables)
 
 
 def _divided(recipe: TransferRecipe, stage: Stage) -> tuple[Pack, Fold]:
@@ -221,10 +279,12 @@ def _trained(
     material: TrainingData,
     fold: Fold,
 ) -> Trained:
-    fields = ", ".join(recipe.metadata)
-    kinds = {"test": material}
+    (part, tested), fields = next(iter(fold.tests.items())), ", ".join(recipe.metadata)
+    kinds = {part: material}
     if material.missing:
-        kinds = {f"with {fields}": material, f"without {fields}": material.without_facts()}
+        named = "" if fold.tested else f"{part}, "
+        bare = material.without_facts()
+        kinds = {f"{named}with {fields}": material, f"{named}without {fields}": bare}
     logits = [learner.logits(kind, fold.valid) for kind in kinds.values()]
     labels = np.tile(material.labels[fold.valid], len(kinds))
     divisor = np.float32(temperature(np.concatenate(logits), labels))
@@ -238,7 +298,7 @@ def _trained(
         history,
         learner.model.get_weights(),
         float(divisor),
-        [evaluated(test_set, fold.tests["test"]) for test_set in kinds],
+        [evaluated(test_set, tested) for test_set in kinds],
         evaluated("valid", fold.valid),
     )
 
@@ -271,46 +331,42 @@ def _moved(learner: TransferNetwork, before: list[npt.NDArray[Any]]) -> dict[str
 
 
 def _result(
-    recipe: TransferRecipe,
+    best: Candidate,
     pack: Pack,
     fold: Fold,
-    config: PictureConfig,
-    material: TrainingData,
-    learner: TransferNetwork,
-    trained: list[Trained],
-    tables: dict[str, dict[str, Any]],
+    found: list[tuple[dict[str, Metrics], dict[str, list[EpochMetrics]]]],
 ) -> result.Result:
+    """Return the result. found: rows and histories of all networks, the best first."""
     from training.pictures.learn.transfer import inputs
     from training.pictures.learn.transfer_onnx import export, stacked
 
+    recipe, config, material = best.recipe, best.config, best.material
     rows = result.golden_rows(fold.train, seed=recipe.seed)
+    stages = sorted(best.trained, key=lambda stage: stage.name != "head")
+    others = {name: epochs for _, each in found for name, epochs in each.items()}
     return result.Result(
         recipe,
-        _about(recipe, pack, fold, trained[0]),
+        _about(best, pack, fold, len(found)),
         pack,
         config,
-        trained[0].tests,
-        {stage.name: _row(stage, recipe, learner) for stage in trained},
-        export(learner, config, trained[0].temperature, material, rows),
+        best.trained[0].tests,
+        {name: row for each, _ in found for name, row in each.items()},
+        export(best.learner, config, best.trained[0].temperature, material, rows),
         stacked(material, rows, config),
         LIBRARIES,
-        tables=tables,
+        tables=best.tables,
         counts=counts(pack, fold),
         beside={"split.csv": split_csv(pack, [fold])},
-        **_by_stage(trained),
+        history=_histories(best),
+        others=others if len(found) > 1 else {},
+        matrices={
+            best.titled(stage): metrics.pairs(stage.tests[0].scores, stage.tests[0].labels)
+            for stage in stages
+        },
         heatmap=result.heatmap(
-            pack, lambda row: (learner.model, inputs(material, np.array([row])))
+            pack, lambda row: (best.learner.model, inputs(material, np.array([row])))
         ),
     )
-
-
-def _by_stage(trained: list[Trained]) -> dict[str, dict[str, Any]]:
-    """Return history and confusion of each stage, in the order of the training."""
-    stages = sorted(trained, key=lambda stage: stage.name != "head")
-    matrices = {
-        stage.name: metrics.pairs(stage.tests[0].scores, stage.tests[0].labels) for stage in stages
-    }
-    return {"history": {stage.name: stage.history for stage in stages}, "matrices": matrices}
 
 
 def _row(trained: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> dict[str, Any]:
@@ -323,17 +379,19 @@ def _row(trained: Trained, recipe: TransferRecipe, learner: TransferNetwork) -> 
     )
 
 
-def _about(recipe: TransferRecipe, pack: Pack, fold: Fold, best: Trained) -> str:
+def _about(best: Candidate, pack: Pack, fold: Fold, count: int) -> str:
+    recipe = best.recipe
     named = ", ".join(recipe.metadata)
     optional = "" if recipe.required else ", which may be missing,"
     beside = f", with {named}{optional} joined after the pooling" if named else ""
     weights = {"none": "random weights", "keras": "ImageNet's weights"}.get(
         recipe.network.weights, "weights of a file"
     )
+    chosen = f", the best of {count} networks on one split" if count > 1 else ""
     return (
-        f"{result.summary(recipe, pack)}: {recipe.network.backbone} with {weights}{beside}; the "
-        f"classifier was trained first, then the whole, on {len(fold.train):,} pictures; the best "
-        f"epoch, of stage {best.name}, was chosen on {len(fold.valid):,} others, and it is "
-        "evaluated on a third part. Near-duplicates, and pictures of one source, are in one part "
-        "only."
+        f"{result.summary(recipe, pack)}: {recipe.network.backbone} with {weights}{beside}{chosen}"
+        f"; the classifier was trained first, then the whole, on {len(fold.train):,} pictures; the "
+        f"best epoch, of stage {best.titled(best.trained[0])}, was chosen on {len(fold.valid):,} "
+        f"others, {result.judged(fold)}. Near-duplicates, and pictures of one source, are in one "
+        "part only."
     )

@@ -77,6 +77,8 @@ def test_the_recipe_of_the_machines_makes_them_again_from_the_network(retrained,
         (("svm.most=20",), "svm.most is 20"),
         (("svm.kernels=cubic",), "svm.kernels=['cubic']"),
         (("pictures.layout=region/label", "metadata=region"), "metadata is for networks"),
+        (("split.shares=[0.9,0.1,0]",), "the last share must be above 0"),
+        (('networks=[{name="a"}, {name="b"}]',), "machines are trained on one network"),
     ],
 )
 def test_what_the_machines_cannot_do_is_told_before_the_network_is_trained(

@@ -1,5 +1,6 @@
 """The recipes birds and cone-snails, on pictures that the tests draw and weights by chance."""
 
+import csv
 import json
 import os
 import signal
@@ -83,6 +84,47 @@ def test_a_required_region_is_asked_for_and_tested_with(snails, tmp_path):
     assert list(model.manifest.metrics["tests"]["all"]) == ["test"]
     with pytest.raises(Unprocessable, match="metadata 'region' is missing"):
         facts(model.manifest.input.config(), {})
+
+
+def test_several_networks_are_compared_on_one_split_and_the_best_is_the_artefact(snails, tmp_path):
+    recipe = tmp_path / "several.toml"
+    recipe.write_text(
+        'base = "cone-snails"\nname = "several"\nrequired = true\n[split]\n'
+        "shares = [0.9, 0.1, 0.0]\n"
+        '[[networks]]\nname = "wide"\ndense = [24]\n'
+        '[[networks]]\nname = "flat"\npooling = "flatten"\n'
+        '[[networks]]\nname = "alone"\nalone = true\ndense = []\n'
+    )
+    changes = ["head.epochs=1", "fine.epochs=1"]
+    assert main([str(recipe), *settings(snails, tmp_path, *changes)]) == 0
+    model = Store(tmp_path / "out").load("several")
+    rows = model.manifest.metrics["networks"]
+    stages = {f"{name} {stage}" for name in ("wide", "flat", "alone") for stage in ("head", "fine")}
+    assert set(rows) == stages
+    best = next(iter(rows))
+    assert rows[best]["valid_macro_f1"] == max(
+        next(row["valid_macro_f1"] for title, row in rows.items() if title.startswith(name))
+        for name in ("wide", "flat", "alone")
+    )
+    assert len(model.session.shape) == (3 if best.startswith("alone") else 1)
+    assert list(model.manifest.metrics["tests"]["all"]) == ["validation, no test part"]
+    folder = tmp_path / "out/reports/several-1"
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert set(report["candidates"]) == stages
+    name = best.split()[0]
+    assert list(report["history"]) == list(report["matrices"]) == [f"{name} head", f"{name} fine"]
+    assert not report["tested"]
+    assert "the best of 3 networks on one split" in report["about"]
+    assert "nothing tests it" in report["about"]
+    with (folder / "split.csv").open(encoding="utf-8", newline="") as file:
+        parts = [row["part"] for row in csv.DictReader(file)]
+    assert {part: parts.count(part) for part in set(parts)} == {"train": 36, "valid": 4}
+    again = tmp_path / "again.toml"
+    again.write_text(model.manifest.origin["recipe"], encoding="utf-8")
+    assert main([str(again), "--out", str(tmp_path / "out"), "--set", f"cache={tmp_path}"]) == 0
+    second = Store(tmp_path / "out").load("several", "2")
+    tensors = np.random.default_rng(0).integers(0, 2, (4, *model.session.shape)).astype(np.uint8)
+    np.testing.assert_allclose(model.predict(tensors), second.predict(tensors), atol=1e-5)
 
 
 def test_the_report_holds_both_stages_and_how_far_weights_moved(species):

@@ -73,6 +73,20 @@ def test_every_section_is_on_a_page_that_loads_nothing(facts):
     assert "Which of 3 &lt;shapes&gt;." in page
 
 
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ({}, "saw none of its pictures"),
+        ({"tested": True}, "saw none of its pictures"),
+        ({"tested": False}, "No part tests"),
+    ],
+)
+def test_the_report_says_whether_anything_tests(facts, known, told):
+    for text in (render(facts | known, lambda row: PIXEL), markdown(facts | known)):
+        assert told in text
+        assert ("No part tests" in text) is (told == "No part tests")
+
+
 def test_each_mistake_has_its_picture_and_the_first_six_a_heatmap(facts):
     asked = []
     page = render(facts, lambda row: PIXEL, lambda row: asked.append(row) or PIXEL)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TRAIN, VALID, TEST = range(3)
 WHOLE = "all"
 """Name of the training whose network becomes the artefact."""
+UNTESTED = "validation, no test part"
+"""The test set, or how those begin, where nothing tests: the validation part."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class Fold:
     valid: Index
     tests: dict[str, Index]
     """Rows by test set; the first one counts."""
+
+    @property
+    def tested(self) -> bool:
+        """Whether a part that chose nothing tests it."""
+        return UNTESTED not in self.tests
+
+    @property
+    def parts(self) -> dict[str, Index]:
+        """The rows of each part, each once."""
+        tests = self.tests if self.tested else {}
+        return {"train": self.train, "valid": self.valid, **tests}
 
 
 def make_folds(recipe: CommonRecipe, pack: Pack) -> list[Fold]:
@@ -54,7 +67,10 @@ def make_folds(recipe: CommonRecipe, pack: Pack) -> list[Fold]:
     part = part_of_each(recipe, pack, group)
     if not recipe.split.by_source:
         rows = [np.flatnonzero(part == number) for number in (TRAIN, VALID, TEST)]
-        return [Fold(WHOLE, rows[TRAIN], rows[VALID], {"test": rows[TEST]})]
+        tests = {"test": rows[TEST]}
+        if not recipe.split.shares[TEST] and not len(rows[TEST]):
+            tests = {UNTESTED: rows[VALID]}
+        return [Fold(WHOLE, rows[TRAIN], rows[VALID], tests)]
     source = np.array([picture.source for picture in pack.pictures])
     names = sorted(set(source.tolist()) - {""})
     if len(names) < 2:
@@ -73,10 +89,9 @@ def make_folds(recipe: CommonRecipe, pack: Pack) -> list[Fold]:
 
 def counts(pack: Pack, fold: Fold) -> dict[str, list[int]]:
     """Return the pictures of each class by part: train, valid, then the test sets."""
-    rows = {"train": fold.train, "valid": fold.valid, **fold.tests}
     return {
         name: np.bincount(pack.labels[chosen], minlength=len(pack.classes)).tolist()
-        for name, chosen in rows.items()
+        for name, chosen in fold.parts.items()
     }
 
 
@@ -104,7 +119,7 @@ def split_csv(pack: Pack, folds: list[Fold]) -> str:
 
 def _names(fold: Fold, count: int) -> list[str]:
     named = [""] * count
-    for name, rows in {"train": fold.train, "valid": fold.valid, **fold.tests}.items():
+    for name, rows in fold.parts.items():
         for row in rows.tolist():
             named[row] = name
     return named
@@ -114,9 +129,7 @@ def check(pack: Pack, folds: list[Fold]) -> None:
     """Raise MaterialError for folds without pictures, or without those of a class to train on."""
     for fold in folds:
         learnable(pack, pack.labels[fold.train].tolist())
-        empty = [
-            name for name, rows in {"valid": fold.valid, **fold.tests}.items() if not len(rows)
-        ]
+        empty = [name for name, rows in fold.parts.items() if not len(rows)]
         if empty:
             raise MaterialError(
                 f"no pictures for {', '.join(empty)}: {len(pack.pictures):,} pictures in few sets "

@@ -12,7 +12,7 @@ from training.common.errors import MaterialError
 from training.common.given_parts import PARTS
 from training.common.part_lists import lists_in, parts_of, read_parts
 from training.pictures.dataset.obtain import locate
-from training.pictures.dataset.split import NAMES, Index, Split, assign, remarks
+from training.pictures.dataset.split import Index, Split, assign, remarks
 
 if TYPE_CHECKING:
     from training.pictures.dataset.packed import Pack
@@ -29,11 +29,13 @@ def part_of_each(recipe: CommonRecipe, pack: Pack, group: Index) -> Index:
     """
     labels = [pack.classes[label] for label in pack.labels.tolist()]
     shares = np.array(recipe.split.shares) / sum(recipe.split.shares)
+    used = np.flatnonzero(shares).tolist()
     names, where = _given(recipe, pack)
     if not where:
-        part = assign(labels, group, shares.tolist(), seed=recipe.seed)
-        split = Split(pack.pictures, group, part, NAMES[len(shares)], pack.classes)
-        for line in remarks(split, shares.tolist()):
+        part = assign(labels, group, shares[used].tolist(), seed=recipe.seed)
+        names_used = tuple(PARTS[number] for number in used)
+        split = Split(pack.pictures, group, part, names_used, pack.classes)
+        for line in remarks(split, shares[used].tolist()):
             print(line, file=sys.stderr)
         return part
     if recipe.split.by_source:
@@ -44,7 +46,7 @@ def part_of_each(recipe: CommonRecipe, pack: Pack, group: Index) -> Index:
     part = np.array([PARTS.index(name) if name else -1 for name in names])
     if not (part == 0).any():
         raise MaterialError(f"split {where}: no picture to train on")
-    absent = [number for number in range(len(PARTS)) if not (part == number).any()]
+    absent = [number for number in used if not (part == number).any()]
     if absent:
         rows, wanted = np.flatnonzero(part == 0), [0, *absent]
         share = shares[wanted] / shares[wanted].sum()

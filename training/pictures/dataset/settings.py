@@ -69,7 +69,8 @@ class Split:
     """The split; near-duplicates, and pictures of one thing or source, stay together."""
 
     shares: tuple[float, ...] = (0.7, 0.15, 0.15)
-    """Shares of the pictures for training, validation and test."""
+    """Shares of the pictures for training, validation and test; without a test (0) the report has
+    the scores of the validation part, and says so."""
     by_source: bool = False
     """Whether each source is left out in turn, to evaluate on an unseen source."""
     given: str = ""
@@ -85,8 +86,11 @@ class Split:
             0 <= self.distance <= MAX_DISTANCE,
             f"split.distance={self.distance} must lie between 0 and {MAX_DISTANCE}",
         )
-        fits = len(self.shares) == 3 and all(share > 0 for share in self.shares)
-        check(fits, f"split.shares={list(self.shares)} must be three numbers above 0")
+        fits = len(self.shares) == 3 and min(self.shares[:2]) > 0 and self.shares[2] >= 0
+        check(
+            fits,
+            f"split.shares={list(self.shares)} must be three numbers above 0; the last may be 0",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +255,19 @@ class CommonRecipe:
         check(
             bool(by_source),
             "split.by_source needs sources: set pictures.source or a layout with source",
+        )
+        check(
+            not (self.split.by_source and self.pictures.thing) or self.split.shares[2] > 0,
+            "split.by_source with pictures.thing tests on new things: the last of "
+            f"split.shares={list(self.split.shares)} must be above 0",
+        )
+
+    def check_tested(self) -> None:
+        """Raise RecipeError unless a part of the pictures tests."""
+        check(
+            self.split.shares[2] > 0,
+            f"split.shares={list(self.split.shares)}: machines have no epochs to choose, so that "
+            "what is not trained on tests them; the last share must be above 0",
         )
 
 

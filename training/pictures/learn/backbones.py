@@ -13,6 +13,7 @@ from training.pictures.learn import torch_weights
 from training.pictures.learn.network import keras_on_torch
 from training.pictures.learn.torchvision_bodies import RESNETS, resnet, vgg19
 
+POOLINGS = ("average", "flatten")
 GROUPS = ("low", "middle", "high")
 """Thirds of a backbone's layers, from the input on; the classifier follows the pooling."""
 WITHOUT_FILE = ("keras", "none")
@@ -61,13 +62,15 @@ def check_backbone(name: str, weights: str) -> None:
         )
 
 
-def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any:
+def build(
+    name: str, *, height: int, width: int, weights: str, seed: int, pooling: str = "average"
+) -> Any:
     """Return the backbone as a Keras model from float pixels (n, height, width, 3) to (n, numbers).
 
     weights: none (random, from the seed), keras (ImageNet's, downloaded once by Keras), or a file:
-    .weights.h5, .h5 or .keras, of torchvision's also .pth, .pt or .safetensors. Raises RecipeError
-    for pictures that are too small, MaterialError for weights that are missing or of another
-    architecture.
+    .weights.h5, .h5 or .keras, of torchvision's also .pth, .pt or .safetensors. pooling: average (a
+    number for each map) or flatten (every number). Raises RecipeError for pictures that are too
+    small, MaterialError for weights that are missing or of another architecture.
     """
     check_backbone(name, weights)
     keras = keras_on_torch()
@@ -77,6 +80,7 @@ def build(name: str, *, height: int, width: int, weights: str, seed: int) -> Any
     except ValueError as error:
         raise RecipeError(f"{name} on {width} x {height} pixels: {error}") from error
     load(body, name, weights, shape=(height, width, 3))
+    body = _maps(body) if pooling == "flatten" else body
     return _from_pixels(body, name, height=height, width=width)
 
 
@@ -108,9 +112,18 @@ def _whole_body(name: str, shape: tuple[int, int, int], classes: int) -> Any:
 def _from_pixels(body: Any, name: str, *, height: int, width: int) -> Any:
     keras = keras_on_torch()
     pixels = keras.Input((height, width, 3), name="pixels")
+    x = body(_normalised(keras, pixels, BACKBONES[name].pixels))
     return keras.Model(
-        pixels, body(_normalised(keras, pixels, BACKBONES[name].pixels)), name="backbone"
+        pixels, x if len(x.shape) == 2 else keras.layers.Flatten()(x), name="backbone"
     )
+
+
+def _maps(body: Any) -> Any:
+    """Return a network up to its last pooling, to feature maps."""
+    keras = keras_on_torch()
+    pooling = keras.layers.GlobalAveragePooling2D
+    last = next(layer for layer in reversed(body.layers) if isinstance(layer, pooling))
+    return keras.Model(body.inputs, last.input, name=body.name)
 
 
 def _body(name: str, *, height: int, width: int, weights: str | None = None) -> Any:

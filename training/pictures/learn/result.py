@@ -13,6 +13,7 @@ import numpy.typing as npt
 from models.artefact import write as write_artefact
 from models.manifest import Label, Source
 from training.common.provenance import origin
+from training.pictures.dataset.folds import UNTESTED
 from training.pictures.learn import metrics
 from training.pictures.learn.history import best_epoch
 from training.reporting import pictures as report
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from features.config import PictureConfig
     from training.evaluation.metrics import Metrics
+    from training.pictures.dataset.folds import Fold
     from training.pictures.dataset.packed import Pack
     from training.pictures.dataset.settings import CommonRecipe
     from training.pictures.learn.history import EpochMetrics
@@ -68,6 +70,13 @@ class Result:
 def summary(recipe: CommonRecipe, pack: Pack) -> str:
     """Return what the model predicts, for the first sentence of its report."""
     return recipe.about or f"Which of {len(pack.classes):,} classes a picture shows"
+
+
+def judged(fold: Fold) -> str:
+    """Return what the scores of a network are measured on, for the first paragraph."""
+    if fold.tested:
+        return "and it is evaluated on a third part"
+    return "and nothing tests it: the scores below are of those same pictures, and too good"
 
 
 def candidate_row(
@@ -141,6 +150,7 @@ def facts(result: Result) -> dict[str, Any]:
         "about": result.about,
         "classes": pack.classes,
         "top": top,
+        "tested": not any(one.test_set.startswith(UNTESTED) for one in result.tests),
         **manifest_metrics(result),
         "labels": metrics.by_class(scores, labels, pack.classes, top=top),
         "counts": result.counts,

@@ -73,7 +73,12 @@ def build(
     """
     keras = keras_on_torch()
     backbone = backbones.build(
-        network.backbone, height=height, width=width, weights=network.weights, seed=seed
+        network.backbone,
+        height=height,
+        width=width,
+        weights=network.weights,
+        seed=seed,
+        pooling=network.pooling,
     )
     pixels = keras.Input((height, width, 3), name="pixels")
     x, takes = backbone(pixels), [pixels]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
-from training.common.recipe import check
+from common.mapping import read_settings, read_some_settings
+from training.common.recipe import RecipeError, check
 from training.pictures.dataset.folders import Layout
 from training.pictures.dataset.settings import TrainedRecipe
-from training.pictures.learn.backbones import GROUPS, check_backbone
+from training.pictures.learn.backbones import GROUPS, POOLINGS, check_backbone
 
 OPTIMIZERS = ("sgd", "adamw")
 PARTS = (*GROUPS, "classifier")
@@ -75,10 +77,12 @@ class StageSettings:
 class Network:
     """The network."""
 
-    backbone: str = "resnext50-32x4d"
+    backbone: str = "resnet50"
     """A name of `training.pictures.learn.backbones`."""
     weights: str = "keras"
     """keras (ImageNet's, downloaded), none (random), or a .weights.h5, .h5 or .keras file."""
+    pooling: str = "average"
+    """How feature maps become a vector: average of each, or flatten (every number)."""
     dense: tuple[int, ...] = ()
     """Units of dense layers between pooling and classes."""
     dropout: float = 0.2
@@ -88,10 +92,24 @@ class Network:
         """Check the settings. Raises RecipeError."""
         check_backbone(self.backbone, self.weights)
         check(
+            self.pooling in POOLINGS,
+            f"network.pooling={self.pooling!r} must be {' or '.join(POOLINGS)}",
+        )
+        check(
             all(units >= 1 for units in self.dense),
             f"network.dense={list(self.dense)} must be 1 or more each",
         )
         check(0 <= self.dropout < 1, f"network.dropout={self.dropout} must lie between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What one of several networks has besides the settings of a network."""
+
+    name: str
+    """Name of the network in tables."""
+    alone: bool = False
+    """Whether it gets the picture without its metadata."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,12 +156,63 @@ class TransferRecipe(TrainedRecipe):
     """A .weights.h5 file for the backbone's weights at the end, which network.weights of another
     training takes."""
     network: Network = field(default_factory=Network)
+    networks: tuple[dict[str, Any], ...] = ()
+    """Candidates on one split: name, alone (true: the picture without its metadata), and settings
+    of [network] that differ. The best on the validation part becomes the artefact."""
+    only: tuple[str, ...] = ()
+    """Names of the candidates to train; empty: all."""
     head: StageSettings = field(default_factory=StageSettings)
     fine: StageSettings = field(default_factory=StageSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
 
+    def chosen(self) -> dict[str, TransferRecipe]:
+        """Return the recipe of each network to train by its name; without candidates, one of "".
+
+        Raises RecipeError for a candidate that cannot be.
+        """
+        if not self.networks:
+            return {"": self}
+        own = {one.name: (one, network) for one, network in map(self._candidate, self.networks)}
+        return {
+            name: replace(
+                self,
+                network=network,
+                networks=(),
+                only=(),
+                metadata=() if one.alone else self.metadata,
+            )
+            for name, (one, network) in own.items()
+            if not self.only or name in self.only
+        }
+
+    def _candidate(self, table: dict[str, Any]) -> tuple[Candidate, Network]:
+        """Return a candidate and its network, as [network] where its table says nothing else."""
+        named = {one.name for one in fields(Candidate)}
+        own = {key: value for key, value in table.items() if key in named}
+        one = read_settings(Candidate, own, where="networks", error=RecipeError)
+        rest = {key: value for key, value in table.items() if key not in named}
+        try:
+            changes = read_some_settings(Network, rest, error=RecipeError)
+            return one, replace(self.network, **changes)
+        except RecipeError as error:
+            raise RecipeError(f"network {one.name}: {error}") from error
+
+    def _check_candidates(self) -> None:
+        names = [one.name for one, _ in map(self._candidate, self.networks)]
+        check(
+            all(names) and len(set(names)) == len(names),
+            "networks must be named, each once",
+        )
+        unknown = set(self.only) - set(names)
+        check(
+            not unknown,
+            f"only: no network {', '.join(sorted(unknown))}; "
+            f"networks: {', '.join(names) or 'none'}",
+        )
+
     def __post_init__(self) -> None:
         """Check the settings before the training. Raises RecipeError."""
+        self._check_candidates()
         super().__post_init__()
         named = Layout.parse(self.pictures.layout, self.pictures.source).metadata
         for name in self.metadata:

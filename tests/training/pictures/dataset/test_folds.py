@@ -1,5 +1,7 @@
 """Folds: no thing is in two parts, and what each test set has."""
 
+import csv
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,8 +9,8 @@ from PIL import Image
 from tests.training.pictures.helpers.shapes import in_styles
 from training.common.errors import MaterialError
 from training.common.progress import stage
-from training.common.recipe import load
-from training.pictures.dataset.folds import make_folds
+from training.common.recipe import RecipeError, load
+from training.pictures.dataset.folds import UNTESTED, counts, make_folds, split_csv
 from training.pictures.dataset.obtain import obtain
 
 
@@ -47,6 +49,31 @@ def test_by_chance_all_pictures_are_in_one_part_each(recipe, tmp_path):
     (fold,) = make_folds(load("clip-art", [*changes, "split.by_source=false"]), pack)
     rows = np.concatenate([fold.train, fold.valid, fold.tests["test"]])
     assert sorted(rows.tolist()) == list(range(90))
+
+
+def test_without_a_test_share_the_validation_part_is_all_there_is(recipe):
+    pack = obtain(recipe, stage)
+    words = [f"pictures.path={recipe.pictures.path}", f"cache={recipe.cache}", "profile=quick"]
+    words += ["split.by_source=false", "split.shares=0.8,0.2,0"]
+    (fold,) = make_folds(load("clip-art", words), pack)
+    assert not fold.tested
+    assert list(fold.tests) == [UNTESTED]
+    assert fold.tests[UNTESTED] is fold.valid
+    assert {part: sum(found) for part, found in counts(pack, fold).items()} == {
+        "train": 72,
+        "valid": 18,
+    }
+    rows = list(csv.DictReader(split_csv(pack, [fold]).splitlines()))
+    assert {row["part"] for row in rows} == {"train", "valid"}
+
+
+def test_new_things_of_a_source_left_out_need_a_test_share(recipe):
+    words = [f"pictures.path={recipe.pictures.path}", "split.shares=0.8,0.2,0"]
+    with pytest.raises(RecipeError, match=r"tests on new things: .* must be above 0"):
+        load("clip-art", words)
+    lone = load("clip-art", [*words, "pictures.thing=", f"cache={recipe.cache}", "profile=quick"])
+    *without, _ = make_folds(lone, obtain(lone, stage))
+    assert all(len(fold.tests["test"]) == 30 for fold in without)
 
 
 def test_one_source_alone_cannot_be_left_out(recipe, tmp_path):

@@ -34,6 +34,21 @@ def folded(path, tmp_path, *changes):
     return pack, names, fold
 
 
+@pytest.mark.parametrize("given", [{"train": 8}, {"train": 8, "val": 3}, {"train": 8, "test": 3}])
+def test_without_a_test_share_none_is_cut_and_one_that_is_given_stays(tmp_path, given):
+    path = parted(tmp_path / "p", **given)
+    words = [f"pictures.path={path}", f"cache={tmp_path / 'cache'}", "profile=quick"]
+    recipe = load("guitar-or-bass", [*words, "split.shares=0.75,0.25,0"])
+    pack = obtain(recipe, stage)
+    (fold,) = make_folds(recipe, pack)
+    assert fold.tested is ("test" in given)
+    whole = np.concatenate(list(fold.parts.values()))
+    assert sorted(whole.tolist()) == list(range(len(pack.pictures)))
+    if "test" in given:
+        assert len(fold.tests["test"]) == 6
+    assert len(fold.valid) == (6 if "val" in given else 4)
+
+
 def tops(names):
     return {part: sorted({path.split("/")[0] for path in paths}) for part, paths in names.items()}
 

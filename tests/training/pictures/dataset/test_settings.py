@@ -94,6 +94,7 @@ def test_bounds_hold_on_their_good_side():
         split=Split(by_source=True),
         pictures=Pictures(layout="source/label"),
     )
+    Split(shares=(0.9, 0.1, 0.0))
     Split(distance=0)
     Split(distance=20)
     Augment(shift=0.5, scale=0.9, turn=180, turned=0, colour=0.9, background=1, noise=128)
@@ -124,7 +125,7 @@ def test_flips_are_read_from_a_recipe_and_from_the_command_line(flip, axes):
 
 
 def test_shares_and_pictures_that_cannot_be_are_refused():
-    for shares in ((1.0, 0.0, 0.0), (0.5, 0.5)):
+    for shares in ((1.0, 0.0, 0.0), (0.0, 0.5, 0.5), (0.8, 0.3, -0.1), (0.5, 0.5)):
         with pytest.raises(RecipeError, match="three numbers above 0"):
             Split(shares=shares)
     for distance in (-1, 21):
@@ -149,3 +150,20 @@ def test_patience_of_a_recipe_replaces_that_of_its_networks(given, used):
 def test_epochs_and_only_change_what_is_trained():
     recipe = load("guitar-or-bass", ["only=T6,T1", "epochs=7"])
     assert [(network.name, network.epochs) for network in recipe.chosen()] == [("T1", 7), ("T6", 7)]
+
+
+def test_networks_side_by_side_are_a_profile_of_the_recipes_that_compared_them():
+    snails = load("cone-snails", ["profile=networks"]).chosen()
+    dense = {name: one.network.dense for name, one in snails.items()}
+    assert dense == {
+        "600": (600,),
+        "1024": (1024,),
+        "2000": (2000,),
+        "1024+600": (1024, 600),
+        "1024 alone": (1024,),
+    }
+    assert [name for name, one in snails.items() if not one.metadata] == ["1024 alone"]
+    assert {one.network.backbone for one in snails.values()} == {"xception"}
+    birds = load("birds", ["profile=networks"]).chosen()
+    assert {one.network.backbone for one in birds.values()} == set(birds)
+    assert list(load("birds", ["profile=networks", "only=vgg19"]).chosen()) == ["vgg19"]

@@ -43,6 +43,29 @@ def test_groups_hold_every_weight_once_from_the_pixels_on(name):
     assert sorted(held) == sorted(id(weight) for weight in made.weights)
 
 
+@pytest.mark.parametrize("name", ["resnext50-32x4d", "vgg19", "mobilenet-v3-small"])
+def test_flattened_every_number_of_the_maps_is_kept_and_the_average_is_of_them(name):
+    sizes = {"height": 64, "width": 96}
+    pooled = build(name, weights="none", seed=1, **sizes)
+    flat = build(name, weights="none", seed=1, pooling="flatten", **sizes)
+    maps = pooled.output_shape[1]
+    assert flat.output_shape == (None, 2 * 3 * maps)
+    picture = torch.rand((2, 64, 96, 3), generator=torch.Generator().manual_seed(0)) * 255
+    means = flat(picture, training=False).reshape(2, 6, maps).mean(axis=1)
+    assert torch.allclose(means, pooled(picture, training=False), atol=1e-4)
+    assert list(groups(flat)) == list(GROUPS)
+
+
+def test_flattened_and_pooled_networks_share_files_of_weights(tmp_path):
+    flat = build(
+        "mobilenet-v3-small", height=64, width=64, weights="none", seed=1, pooling="flatten"
+    )
+    backbones.save(flat, tmp_path / "known.weights.h5")
+    made = small(weights=str(tmp_path / "known.weights.h5"), seed=2)
+    for one, other in zip(flat.get_weights(), made.get_weights(), strict=True):
+        assert (one == other).all()
+
+
 def test_pixels_become_what_each_network_was_trained_on():
     keras = backbones.keras_on_torch()
     picture = torch.full((1, 2, 2, 3), 0.0) + torch.tensor([255.0, 0.0, 127.5])

@@ -1,7 +1,13 @@
 import pytest
 
 from training.common.recipe import RecipeError, load
-from training.pictures.learn.transfer_settings import Network, SearchSettings, StageSettings
+from training.pictures.dataset.settings import Pictures
+from training.pictures.learn.transfer_settings import (
+    Network,
+    SearchSettings,
+    StageSettings,
+    TransferRecipe,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,46 @@ from training.pictures.learn.transfer_settings import Network, SearchSettings, S
 def test_a_training_that_means_nothing_is_refused(wrong):
     with pytest.raises(RecipeError, match=next(iter(wrong))):
         StageSettings(**wrong)
+
+
+def recipe(**fields):
+    named = {"steps": "picture-transfer", "name": "toy", "metadata": ("region",)}
+    return TransferRecipe(**named, pictures=Pictures(layout="region/label"), network=NET, **fields)
+
+
+NET = Network(backbone="vgg19", weights="none", dense=(1,))
+TWO = ({"name": "a", "dense": [2, 3]}, {"name": "b", "alone": True, "backbone": "xception"})
+
+
+def test_each_candidate_has_its_own_recipe_and_one_alone_has_no_metadata():
+    assert list(recipe().chosen()) == [""]
+    chosen = recipe(networks=TWO).chosen()
+    assert [(name, own.metadata) for name, own in chosen.items()] == [("a", ("region",)), ("b", ())]
+    assert chosen["a"].network == Network(backbone="vgg19", weights="none", dense=(2, 3))
+    assert chosen["b"].network == Network(backbone="xception", weights="none", dense=(1,))
+    for own in chosen.values():
+        assert (own.networks, own.only) == ((), ())
+    assert list(recipe(networks=TWO, only=("b",)).chosen()) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"networks": (TWO[0], TWO[0])}, "each once"),
+        ({"networks": ({"name": ""},)}, "must be named"),
+        ({"networks": ({"dense": [2]},)}, "networks: missing setting name"),
+        ({"networks": ({"name": "a", "alone": 3},)}, "networks.alone=3 must be of type bool"),
+        ({"networks": ({"name": "a", "units": 3},)}, "network a: unknown setting units; known: b"),
+        ({"networks": ({"name": "a", "dense": [0]},)}, r"network a: .* 1 or more each"),
+        ({"networks": ({"name": "a", "backbone": "alexnet"},)}, "must be one of resnet50"),
+        ({"networks": ({"name": "a", "pooling": "max"},)}, "must be average or flatten"),
+        ({"networks": TWO, "only": ("c",)}, "no network c; networks: a, b"),
+        ({"only": ("a",)}, "no network a; networks: none"),
+    ],
+)
+def test_candidates_that_mean_nothing_are_refused(fields, message):
+    with pytest.raises(RecipeError, match=message):
+        recipe(**fields)
 
 
 def test_bounds_themselves_are_allowed():
