@@ -10,10 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 STYLE = Path(__file__).with_name("page.css")
-MATRIX_SHADE = 78
-"""Percent of the accent colour behind a cell that holds everything."""
-FULL = 0.75
-"""Share from which on a cell's text has the colour that is read on the accent colour."""
 LONG = 60
 """Characters of a name from which on it may be cut."""
 BRIEF = 24
@@ -64,7 +60,7 @@ def escape(value: Any) -> Html:
         return value
     if value is None:
         return Html("-")
-    return Html(html.escape(f"{value:.3f}" if isinstance(value, float) else str(value)))
+    return Html(html.escape(f"{value:z.3f}" if isinstance(value, float) else str(value)))
 
 
 def name_of(value: Any) -> Html:
@@ -188,9 +184,7 @@ def _scrolled(table: str) -> Html:
 def _shaded(row: Sequence[int]) -> str:
     shades = [(count, count / sum(row)) for count in row]
     return "".join(
-        f'<td class="cell{" full" * (share >= FULL)}" title="{count}" style='
-        f'"background:color-mix(in srgb, var(--accent) {MATRIX_SHADE * share:.0f}%, transparent)">'
-        f"{_percent(share)}</td>"
+        f'<td class="cell" title="{count}" style="--share:{share:.2f}">{_percent(share)}</td>'
         for count, share in shades
     )
 

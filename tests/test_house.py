@@ -310,7 +310,6 @@ COVERED_ELSEWHERE = {
     "training/common/labels.py": ["training/notes/test_library.py"],
     "training/common/model_settings.py": ["training/common/test_recipe.py"],
     "training/data_cli/check.py": ["training/data_cli/test_main.py"],
-    "training/data_cli/hear.py": ["training/data_cli/test_main.py"],
     "training/data_cli/instruments_table.py": ["training/data_cli/test_main.py"],
     "training/data_cli/split.py": ["training/data_cli/test_main.py"],
     "training/data_cli/table.py": ["training/data_cli/test_main.py"],

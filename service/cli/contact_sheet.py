@@ -132,14 +132,17 @@ def _legend(counts: Counter[str]) -> Iterator[str]:
 
 
 def _card(entry: Entry, number: int, small: bytes) -> str:
-    others = ", ".join(f"{each['label']} {each['score']:.2f}" for each in entry.predictions[1:3])
-    sure = round(100 * entry.score)
+    sure, *others = (round(100 * each["score"]) for each in entry.predictions[:3])
+    next_best = ", ".join(
+        f"{each['label']} {share}\u00a0%"
+        for each, share in zip(entry.predictions[1:3], others, strict=True)
+    )
     encoded = base64.b64encode(small).decode()
     return (
         f'<figure data-label="{number}" title="{escape(entry.path)}"><div class="thumbnail">'
         f'<img alt="" decoding="async" src="data:image/jpeg;base64,{encoded}"></div>'
         f'<figcaption><b>{escape(entry.label)}</b><i>{sure} %</i><hr style="--share:{sure}%">'
-        f"<small>{escape(others) or '&nbsp;'}</small>"
+        f"<small>{escape(next_best) or '&nbsp;'}</small>"
         f'<small class="path">{escape(entry.path.name)}</small>'
         f'<small class="folder">in {escape(entry.path.parent.name or entry.path.parent)}</small>'
         "</figcaption></figure>\n"

@@ -121,3 +121,35 @@ def test_drawings_are_never_wider_than_their_page():
     rules = re.findall(r"([^{}]*svg)\s*\{([^}]*)\}", STYLE.read_text(encoding="utf-8"))
     charts = [body for selector, body in rules if selector.strip() == ".chart svg"]
     assert [("max-width: 100%" in body, "min-width" in body) for body in charts] == [(True, False)]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.0004, "0.000"), (-0.0006, "-0.001"), (0.0, "0.000"), (None, "-"), (-3, "-3")],
+)
+def test_a_number_that_rounds_to_nothing_has_no_sign(value, text):
+    assert escape(value) == text
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.75, 1])
+def test_the_figure_in_a_cell_of_a_matrix_is_read_on_every_shade(theme, share):
+    at = 0 if theme == "light" else 1
+    style = STYLE.read_text(encoding="utf-8")
+    paper, ink, accent = (
+        [int(colours[at][n : n + 2], 16) for n in (0, 2, 4)]
+        for name in ("paper", "ink", "accent")
+        if (colours := re.findall(rf"--{name}: #([0-9a-f]{{6}})", style))
+    )
+    shade = share * int(re.findall(r"--fullest: (\d+)%", style)[at]) / 100
+    ground = [shade * a + (1 - shade) * p for a, p in zip(accent, paper, strict=True)]
+    dark, bright = sorted((_luminance(ink), _luminance(ground)))
+    assert (bright + 0.05) / (dark + 0.05) >= 4.5, "WCAG AA"
+
+
+def _luminance(colour):
+    linear = [
+        value / 255 / 12.92 if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4
+        for value in colour
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -22,6 +22,8 @@ from training.recordings.recipe_of import recipe_of
 from training.recordings.windows import starts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from features.config import Samples
     from training.recordings.collection import Clip
     from training.recordings.settings import SoundsRecipe
@@ -34,6 +36,10 @@ CELL, DRAWN = (2.75, 2.15), (2.5, 1.6)
 """Inches of a spectrogram with what is around it, and without."""
 SIDES = (0.7, 0.75)
 """Inches left of the first column and right of the last."""
+LONGEST = 200
+"""Bytes of a folder's name; file systems take 255."""
+LETTERS = 11
+"""Of a title on an inch."""
 HEADING, BELOW, FOOT = 0.4, 0.2, 0.25
 """Inches above the first row, below the axes of a row, and below the last row."""
 
@@ -78,13 +84,19 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
         for number, index in enumerate(rng.permutation(len(clips))[:windows].tolist()):
             clip = clips[index]
             begin = float(rng.choice(starts(clip, recipe.windows)))
-            folder = out / f"{number + 1:02}-{'-'.join(clip.labels) or 'nothing'}".replace("/", "_")
+            folder = out / folder_name(number + 1, clip.labels)
             _one(clip, begin, folder, settings, names)
             folders.append(folder)
             progress(number + 1, windows)
     if not folders:
         raise CollectionError("no training clip is long enough for a window")
     return folders
+
+
+def folder_name(number: int, labels: Sequence[str]) -> str:
+    """Return the name of a window's folder, of at most LONGEST bytes."""
+    name = f"{number:02}-{'-'.join(labels) or 'nothing'}".replace("/", "_")
+    return name.encode()[:LONGEST].decode(errors="ignore").rstrip(" .")
 
 
 def _one(
@@ -115,7 +127,8 @@ def sheet(versions: dict[str, Samples], path: Path, *, title: str) -> None:
     rows = -(-len(versions) // columns)
     width, height = columns * CELL[0] + sum(SIDES), rows * CELL[1] + HEADING + FOOT
     figure = plt.figure(figsize=(width, height))
-    figure.suptitle(title, x=0.1 / width, y=1 - 0.12 / height, va="top", ha="left", fontsize=11)
+    shown = _cut(title, int(LETTERS * width))
+    figure.suptitle(shown, x=0.1 / width, y=1 - 0.12 / height, va="top", ha="left", fontsize=11)
     pictures = {name: log_mel(samples) for name, samples in versions.items()}
     top = max(float(picture.max()) for picture in pictures.values())
     for at, (name, picture) in enumerate(pictures.items()):
@@ -134,6 +147,10 @@ def sheet(versions: dict[str, Samples], path: Path, *, title: str) -> None:
     figure.colorbar(image, cax=beside, label="dB").ax.tick_params(labelsize=7)
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "\u2026"
 
 
 def _picture(axis: Any, name: str, picture: Any, *, seconds: float, top: float) -> Any:

@@ -34,7 +34,7 @@ DASHES = ("-", "--", ":")
 """Line styles of the series of one colour."""
 PANEL = 4.2
 """Inches of a panel that stands alone: as wide as a telephone's screen at the page's type size."""
-SMALL = 3.1
+SMALL = 3.6
 """Inches of a panel of `multiples`."""
 TITLE = 20
 """Characters of a label in a title or beside an axis; the tables have the whole."""
@@ -320,7 +320,7 @@ def multiples(
         ax.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
 
     plots = [partial(draw, label=label) for label in curves]
-    return apart(plots, width=SMALL, height=2.0, kind="small")
+    return apart(plots, width=SMALL, height=2.2, kind="small")
 
 
 def reliability(bins: Sequence[dict[str, float]], *, of: str = "windows x labels") -> Html:
@@ -335,7 +335,7 @@ def reliability(bins: Sequence[dict[str, float]], *, of: str = "windows x labels
         x, y = [b["score"] for b in known], [b["share"] for b in known]
         ax.plot(x, y, "o-", color=SERIES[0], clip_on=False)
         ax.set(title="What a score is worth", xlabel="score", ylabel="share that was true",
-               xlim=(0, 1), ylim=(0, 1))  # fmt: skip
+               xlim=(-0.03, 1.03), ylim=(-0.03, 1.05))  # fmt: skip
 
     def right(ax: Any) -> None:
         given = [(at / len(bins), b["count"]) for at, b in enumerate(bins) if b["count"]]

@@ -11,6 +11,10 @@
     out.textContent = `true: ${labels[row]}; predicted: ${labels[column]}: ${count} of ${totals[row]}${share}`
     svg.querySelector(".here").setAttribute("d", `M${column} ${row}h1v1h-1z`)
   }
+  const reveal = () => {
+    const here = svg.querySelector(".here")
+    if (here.hasAttribute("d")) here.scrollIntoView({block: "nearest", inline: "nearest"})
+  }
   const point = event => {
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse())
     const inside = value => value >= 0 && value < labels.length
@@ -27,18 +31,20 @@
     const [dx, dy] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key] ?? [0, 0]
     if (!dx && !dy) return
     event.preventDefault()
-    const most = labels.length - 1
-    column = Math.min(most, Math.max(0, column + dx))
-    row = Math.min(most, Math.max(0, row + dy))
+    const last = labels.length - 1
+    column = Math.min(last, Math.max(0, column + dx))
+    row = Math.min(last, Math.max(0, row + dy))
     show()
+    reveal()
   })
   for (const button of box.querySelectorAll("button")) {
     button.onclick = () => {
-      zoom = Math.min(40, Math.max(1, zoom * button.dataset.by))
+      zoom = Math.min(most, Math.max(1, zoom * button.dataset.by))
       box.style.setProperty("--zoom", zoom)
+      reveal()
     }
   }
-  // On narrow screens a cell would be smaller than a fingertip.
-  const least = 7 * (labels.length + 14) / svg.clientWidth
-  if (least > 1) box.style.setProperty("--zoom", zoom = Math.min(least, 4))
+  // Pixels of a cell when the whole is seen; begun at 7, which can still be pointed at.
+  const cell = svg.clientWidth / (labels.length + 14), most = Math.max(1, 40 / cell)
+  box.style.setProperty("--zoom", zoom = Math.min(most, Math.max(1, 7 / cell)))
 }

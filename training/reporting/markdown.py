@@ -122,7 +122,7 @@ def by_source(
 def _text(cell: Any) -> str:
     if cell is None:
         return "-"
-    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+    return f"{cell:z.3f}" if isinstance(cell, float) else str(cell)
 
 
 def _summaries(candidates: dict[str, Metrics]) -> list[str]:

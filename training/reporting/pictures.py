@@ -50,13 +50,15 @@ NETWORKS = {
     "s in all": "seconds",
     "weights": "weights",
 }
-NETWORKS_NOTE = (
-    "The best on the validation part first. Minimum loss: of that part, after the best epoch. "
-    "Test loss: mean cross-entropy of the served scores, which are calibrated; all pictures count "
-    "alike. "
-    "Majority: the accuracy of always guessing the most frequent class. Macro-F1: every class "
-    "counts alike. Seconds: of the machine that trained, including its other work."
-)
+NETWORKS_NOTES = {
+    "minimum loss": "Minimum loss, best epoch: of the validation part.",
+    "test loss": "Test loss: mean cross-entropy of the served scores, which are calibrated; all "
+    "pictures count alike.",
+    "macro-F1": "Macro-F1: every class counts alike.",
+    "majority": "Majority: the accuracy of always guessing the most frequent class.",
+    "s in all": "Seconds: of the machine that trained, including its other work.",
+}
+"""What a column of the table of networks is, if it is there."""
 MISTAKES_NOTE = (
     "Wrong guesses with the highest scores, each pair of classes once. Rank: the place of the true "
     "class among the guesses."
@@ -121,7 +123,7 @@ def render(report: Facts, picture: PictureUri, heatmap: PictureUri | None = None
     ]
     sections = [
         ("Tests", _tests(report)),
-        ("Networks", join(paragraph(NETWORKS_NOTE, note=True), table(*_networks(report)))),
+        ("Networks", join(paragraph(_networks_note(report), note=True), table(*_networks(report)))),
         ("Split", training_run.split_counts(report.get("counts", {}), report["classes"])),
         ("Classes", _classes(report)),
         *_tables(report),
@@ -155,7 +157,7 @@ def markdown(facts: Facts) -> str:
         _tests_note(facts),
         markdown_table(*_test_rows(facts)),
         "## Networks",
-        NETWORKS_NOTE,
+        _networks_note(facts),
         markdown_table(*_networks(facts)),
         "## Classes, the hardest first",
         markdown_table(["class", "pictures", "F1", *_top_names(facts), "loss"], labels),
@@ -205,11 +207,23 @@ def _tests_note(report: Facts) -> str:
 
 
 def _networks(report: Facts) -> tuple[list[str], list[list[Any]]]:
+    networks = report["networks"]
+    known = {
+        head: key
+        for head, key in NETWORKS.items()
+        if any(one.get(key) is not None for one in networks.values())
+    }
     rows = [
-        [name, *(_cell(one.get(key), key) for key in NETWORKS.values())]
-        for name, one in report["networks"].items()
+        [name, *(_cell(one.get(key), key) for key in known.values())]
+        for name, one in networks.items()
     ]
-    return ["network", *NETWORKS], rows
+    return ["network", *known], rows
+
+
+def _networks_note(report: Facts) -> str:
+    head, rows = _networks(report)
+    first = ["The best on the validation part first."] if len(rows) > 1 else []
+    return " ".join(first + [note for name, note in NETWORKS_NOTES.items() if name in head])
 
 
 def _cell(value: Any, key: str) -> Any:
@@ -254,7 +268,7 @@ def _confusion(report: Facts) -> Html:
     pairs = table(["true", "predicted", "pictures"], report["confused"], words=["predicted"])
     heading = Html("<h3>Most frequent confusions</h3>")
     note = paragraph(
-        "The percentage of the pictures of the row's class that was classified as the column's.",
+        "Row: the true class; column: the predicted one; in percent of the row's pictures.",
         note=True,
     )
     # Reports before 0.3 have the matrix of few classes alone.

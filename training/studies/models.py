@@ -130,14 +130,14 @@ def run(table: Table, options: Options, progress: Progress) -> Study:
             _costs(results, original=original),
         ],
         _plots(results),
-        "The two have different test windows; who can learn by heart gains most.",
+        "The two have different test windows; a model that can memorise its windows gains most.",
         {
             "models": results,
             "parts": {
                 name: len(rows) for name, rows in zip(PARTS, protocols["honest"], strict=True)
             },
         },
-        [*KEYS, Key("always nothing", 6, "dashed")],
+        [*KEYS, Key("predicts no label", 6, "dashed")],
         height=1.0 + 0.27 * len(results),
     )
 

@@ -314,6 +314,9 @@ def test_the_sheet_shows_the_surest_first_and_lists_what_could_not_be_read(
     for card in cards:
         thumbnail = base64.b64decode(re.search(r'base64,([^"]*)"', card)[1])
         assert Image.open(io.BytesIO(thumbnail)).size == (50, 40)
+        shares = [int(share) for share in re.findall(r"(\d+)\s%", card)]
+        assert shares == sorted(shares, reverse=True)
+        assert len(shares) == 3
     assert not re.search(r"(src|href)=(?![\"']?data:)", page)
     assert [path.name for path in tmp_path.iterdir() if "sheet" in path.name] == ["sheet.html"]
 

@@ -18,6 +18,16 @@ def test_pages_and_plots_have_the_same_colours():
     assert tuple(charts.LIGHT[one] for one in charts.SERIES) == SERIES
 
 
+def test_the_map_of_pictures_has_the_colours_of_pages_light_and_dark():
+    colours = re.compile(r"--c(\d):\s*(#[0-9a-f]{6})")
+    page, shown = (
+        colours.findall(path.read_text(encoding="utf-8"))
+        for path in (common.page.STYLE, ROOT / "training/pictures/learn/map.html")
+    )
+    assert len(shown) == 2 * len(SERIES)
+    assert shown == page
+
+
 def test_every_part_has_its_colour_and_further_test_sets_others():
     assert [colour_of(part) for part in ("train", "valid", "test")] == list(SERIES[:3])
     names = ["train", "valid", "new things", "things met in another source"]

@@ -112,3 +112,14 @@ def test_report_md_has_a_row_a_source_a_class_and_a_confusion(facts):
     assert sum(map(int, pictures)) == np.array(facts["confusion"]).sum() == 60
     for true, predicted, count in facts["confused"]:
         assert f"| {true} | {predicted} | {count} |" in text
+
+
+def test_a_column_that_no_network_has_a_figure_for_is_neither_shown_nor_explained(facts):
+    few = {"test_accuracy": 0.5, "minimum_loss": None, "seconds": 1.0}
+    text = markdown(facts | {"networks": {"machines": few}})
+    assert "| network | test accuracy | s in all |" in text
+    for word in ("Minimum loss", "Majority: ", "The best on the validation part first"):
+        assert word not in text
+    two = markdown(facts | {"networks": {"machines": few, "T1": facts["networks"]["T1"]}})
+    for word in ("minimum loss", "Minimum loss", "The best on the validation part first"):
+        assert word in two

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from common.atomic import write_atomic
-from common.page import document, escape
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from common.page import Html, document, escape, table
 
 SHOWN = 24
 """Pictures per label."""
@@ -28,18 +25,17 @@ def write(out: Path, steps: list[dict[str, Any]], title: str, *, pending: int = 
             kept[step["file"].split("/")[1]].append(step)
     pages = sum(1 for step in steps if step["kind"] == "page")
     total = sum(map(len, kept.values()))
-    line = f"{total:,} pictures of {len(kept):,} labels from {pages:,} pages"
-    line += f"; a limit was reached, {pending:,} URLs are pending" if pending else ""
+    line = f"{_count(total, 'picture')} of {_count(len(kept), 'label')} "
+    line += f"from {_count(pages, 'page')}"
+    line += f"; a limit was reached; pending: {_count(pending, 'URL')}" if pending else ""
     labels = "".join(_label(label, some) for label, some in sorted(kept.items()))
-    paths = _rows(
-        (count, " / ".join(path) or "(root)", "") for path, count in _paths(kept).most_common()
-    )
+    paths = [
+        [" / ".join(path) or "(root)", f"{count:,}"] for path, count in _paths(kept).most_common()
+    ]
     body = (
         f'<h1>{escape(title)}</h1><p class="lead">{line}</p>{labels}'
-        "<h2>Results of the URLs</h2>"
-        f"<table><tr><th>count</th><th>result</th><th>examples</th></tr>{_results(steps)}</table>"
-        "<h2>Categories</h2>"
-        f"<table><tr><th>pictures</th><th>path</th><th></th></tr>{paths}</table>"
+        f"<h2>Results of the URLs</h2>{_results(steps)}"
+        f"<h2>Categories</h2>{table(['category', 'pictures'], paths)}"
     )
     path = out / "index.html"
     style = STYLE.read_text(encoding="utf-8")
@@ -61,7 +57,7 @@ def _paths(kept: dict[str, list[dict[str, Any]]]) -> Counter[tuple[str, ...]]:
     return Counter(tuple(step["path"]) for steps in kept.values() for step in steps)
 
 
-def _results(steps: list[dict[str, Any]]) -> str:
+def _results(steps: list[dict[str, Any]]) -> Html:
     by_result = defaultdict(list)
     for step in steps:
         # The journal names the duplicate; here all of them are one reason.
@@ -72,14 +68,14 @@ def _results(steps: list[dict[str, Any]]) -> str:
         )
         by_result[f"{step['kind']}: {reason}"].append(step["url"])
     ranked = sorted(by_result.items(), key=lambda pair: -len(pair[1]))
-    return _rows(
-        (len(urls), result, " ".join(urls[:EXAMPLES]) * (not result.endswith(": ok")))
-        for result, urls in ranked
-    )
+    rows = [[escape(result), f"{len(urls):,}", _listed(result, urls)] for result, urls in ranked]
+    return table(["result", "URLs", "examples"], rows, words=["examples"])
 
 
-def _rows(rows: Iterable[tuple[int, str, str]]) -> str:
-    return "".join(
-        f"<tr><td>{n:,}</td><td>{escape(a)}</td><td><small>{escape(b)}</small></td></tr>"
-        for n, a, b in rows
-    )
+def _listed(result: str, urls: list[str]) -> Html:
+    shown = [] if result.endswith(": ok") else urls[:EXAMPLES]
+    return Html(f"<small>{'<br>'.join(map(escape, shown))}</small>")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"

@@ -273,6 +273,6 @@ ask("state").then((answer) => {
   state = answer;
   state.first = [...state.paths];
   kept = new Set(state.kept);
-  $("root").textContent = state.root;
+  $("root").textContent = $("root").parentElement.title = state.root;
   go({ kind: Object.keys(KINDS).find((kind) => shown(kind).length) });
 }).catch((error) => toast(error.message, true));
