@@ -45,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         "--backbone",
         default="",
         metavar="NAME",
-        help="architecture of NETWORK if that is a file of weights alone, such as vgg19",
+        help="architecture of NETWORK if that is a file of weights alone, such as "
+        "vgg19-torchvision, whose layer classifier.3 is fc2",
     )
     for name, default, what in (
         ("mean", "0", "subtracted from pixels of 0 to 255"),

@@ -11,7 +11,8 @@ import numpy as np
 from models.session import Session
 from training.common.errors import MaterialError
 from training.pictures.dataset.folders import some
-from training.pictures.learn import backbones, layer_keras
+from training.pictures.learn import backbones, layer_keras, torch_weights
+from training.pictures.learn.torchvision_bodies import layer_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,11 +46,13 @@ def layer_graph(
 
     size: height and width of the pictures, for a Keras network of any size, and for an ONNX network
     that takes metadata behind them. backbone: the architecture of a file of weights alone; it
-    normalises pixels itself. Raises MaterialError as `truncate` does, and when the file holds no
-    network.
+    normalises pixels itself, and has the layers of its classifier if that is torchvision's. Raises
+    MaterialError as `truncate` does, and when the file holds no network.
     """
     if backbone:
-        model = _backbone(path, backbone, size)
+        layer = layer_name(layer) if backbone in backbones.TORCHVISION else layer
+        whole = torch_weights.CLASSIFIER.match(f"{layer.replace('_', '.')}.") is not None
+        model = _backbone(path, backbone, size, whole=whole)
         content, layer = layer_keras.truncate(model, layer, mean=(0,), scale=(1,), size=size)
         _check(content, layer)
         return content
@@ -88,15 +91,19 @@ def whole_graph(
     return truncate(model, model.graph.output[0].name, mean=mean, scale=scale, size=size)
 
 
-def _backbone(path: Path, name: str, size: tuple[int, int]) -> Any:
+def _backbone(path: Path, name: str, size: tuple[int, int], *, whole: bool) -> Any:
+    """Return a network of weights alone, with its classifier if that is asked for and in them."""
     height, width = size
+    ours = name in backbones.TORCHVISION and path.suffix in torch_weights.SUFFIXES
+    if whole and ours and path.is_file() and (classes := torch_weights.classes(path)):
+        return backbones.build_whole(name, path, height=height, width=width, classes=classes)
     return backbones.build(name, height=height, width=width, weights=str(path), seed=0)
 
 
 def layer_names(path: Path, *, backbone: str = "") -> list[str]:
     """Return the names of the layers of an ONNX or Keras file. Raises MaterialError."""
     if backbone:
-        return layer_keras.layers(_backbone(path, backbone, ANY_SIZE))
+        return layer_keras.layers(_backbone(path, backbone, ANY_SIZE, whole=True))
     if path.suffix in layer_keras.SUFFIXES:
         return layer_keras.layers(layer_keras.load(path))
     return layers(load(path))

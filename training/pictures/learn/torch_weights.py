@@ -27,6 +27,13 @@ COUNTED = re.compile(r".*\.num_batches_tracked$")
 """What only a training needs."""
 CLASSIFIER = re.compile(r"(fc|classifier)\.")
 """Left out of a backbone, whose classifier is trained anew."""
+CLASSIFIERS = {
+    frozenset(f"{layer}.{part}" for layer in layers for part in ("weight", "bias")): (
+        f"{layers[-1]}.weight"
+    )
+    for layers in (("fc",), ("classifier.0", "classifier.3", "classifier.6"))
+}
+"""Names of all weights of torchvision's classifiers, and which is of the classes."""
 VGG19 = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 """Where the convolutions are among torchvision's `features`."""
 PARTS = {
@@ -68,6 +75,16 @@ def load(body: Any, path: Path, name: str) -> None:
         arrays.setdefault(id(layer), []).append(theirs)
     for layer in {id(layer): layer for layer, _ in wanted.values()}.values():
         layer.set_weights(arrays[id(layer)])
+
+
+def classes(path: Path) -> int:
+    """Return how many classes torchvision's own classifier in a file has; 0 without one.
+
+    Raises MaterialError.
+    """
+    state = read_state(path)
+    last = CLASSIFIERS.get(frozenset(filter(CLASSIFIER.match, state)))
+    return len(state[last]) if last else 0
 
 
 def _table(body: Any, name: str) -> Iterator[tuple[str, Any, int]]:

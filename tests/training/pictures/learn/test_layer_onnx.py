@@ -6,8 +6,10 @@ from models.session import Session
 from models.store import Store
 from tests.models.colours import CONFIG, golden, write_colours
 from tests.training.pictures.helpers.backbone import STANDS_FOR, tiny_backbones, tiny_body
+from tests.training.pictures.helpers.torchvision import ResNet, normalised, seeded
 from training.common.errors import MaterialError
 from training.pictures.learn.layer_onnx import layer_graph, layer_names, layers, load, truncate
+from training.pictures.learn.torchvision_bodies import RESNETS
 
 
 def network(*, first=True, pixels="FLOAT", batch="n", fixed_reshape=False, size=(8, 8)):
@@ -216,3 +218,32 @@ def test_weights_alone_are_a_network_with_the_name_of_their_architecture(tmp_pat
         )
     expected = whole(images.astype(np.float32)).detach().numpy()
     np.testing.assert_allclose(Session(made).predict(images), expected, atol=1e-5)
+
+
+def test_layers_of_the_classifier_in_a_file_of_torchvision_can_be_named(tmp_path):
+    import torch
+
+    name = "resnet50-torchvision"
+    module = seeded(ResNet, *RESNETS[name])
+    torch.save(module.state_dict(), tmp_path / "a.pth")
+    how = {"backbone": name, "mean": (0,), "scale": (1,), "size": (64, 64)}
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    with torch.no_grad():
+        pooled = module(normalised(images))
+        expected = [module.fc(pooled).numpy(), pooled.numpy()]
+    assert layer_names(tmp_path / "a.pth", backbone=name)[-1] == "fc"
+    for layer, values in zip(("fc", ""), expected, strict=True):
+        found = Session(layer_graph(tmp_path / "a.pth", layer, **how)).predict(images)
+        np.testing.assert_allclose(found, values, rtol=1e-3, atol=1e-3 * np.abs(values).max())
+
+
+def test_a_file_with_another_classifier_has_the_layers_of_the_backbone_alone(tmp_path):
+    import torch
+
+    name = "resnet50-torchvision"
+    state = seeded(ResNet, *RESNETS[name]).state_dict()
+    state["fc.1.weight"] = state.pop("fc.weight")
+    torch.save(state, tmp_path / "a.pth")
+    assert "fc" not in layer_names(tmp_path / "a.pth", backbone=name)
+    with pytest.raises(MaterialError, match="no layer 'fc'"):
+        layer_graph(tmp_path / "a.pth", "fc", backbone=name, mean=(0,), scale=(1,), size=(64, 64))

@@ -7,6 +7,7 @@ from tests.training.pictures.helpers.torchvision import ResNet, normalised, seed
 from tests.training.pictures.helpers.torchvision import vgg19 as vgg19_module
 from training.common.errors import MaterialError
 from training.pictures.learn.backbones import build, build_whole
+from training.pictures.learn.torch_weights import classes
 from training.pictures.learn.torchvision_bodies import RESNETS, layer_name, resnet, vgg19
 
 # Trainable weights with a last layer of 1,000 classes, as torchvision's documentation counts them.
@@ -91,6 +92,7 @@ def test_vgg19_with_its_own_classifier_gives_torchvisions_logits(tmp_path):
         expected = classifier(body(normalised(images)).flatten(1)).numpy()
         found = made(images.astype(np.float32), training=False).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    assert classes(path) == 3
 
 
 @pytest.mark.parametrize("side", [223, 256])
