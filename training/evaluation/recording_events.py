@@ -164,6 +164,7 @@ def measure_events(detected: Sequence[Detected]) -> Metrics:
         "hop_s": some.hop / some.rate,
         "window_s": some.window / some.rate,
         **{f"macro_{kind}": _macro(counts) for kind, counts in by_kind.items()},
+        "micro_f1": {f"{c:g}": total(each.values()).f1 for c, each in right.items()},
         "macro_f1_windows": _mean(list(windows.values())),
         "onset_error": _quartiles([e for each in errors.values() for e in each], some),
         "labels": {

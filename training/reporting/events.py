@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 Table: TypeAlias = "tuple[list[str], list[list[Any]]]"
 """Head and rows."""
 KINDS = {
-    "events": "macro_f1",
-    "onsets only": "macro_f1_onset",
-    "default settings": "macro_f1_defaults",
-    "baseline": "macro_f1_baseline",
+    "macro-F1": "macro_f1",
+    "of onsets only": "macro_f1_onset",
+    "with default settings": "macro_f1_defaults",
+    "of the baseline": "macro_f1_baseline",
+    "micro-F1, with events of labels that never sound": "micro_f1",
 }
 """Rows of the table of collars."""
 MIDDLE = "0.5"
@@ -79,7 +80,7 @@ def _by_collar(events: Metrics) -> Table:
     collars = list(events["macro_f1"])
     rows = [[what, *(events[key][c] for c in collars)] for what, key in KINDS.items()]
     same = [events["macro_f1_windows"]] * len(collars)
-    return ["macro-F1", *(f"{c} s" for c in collars)], [*rows, ["windows", *same]]
+    return ["collar", *(f"{c} s" for c in collars)], [*rows, ["macro-F1 of windows", *same]]
 
 
 def _by_label(events: Metrics) -> Table:

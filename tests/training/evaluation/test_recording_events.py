@@ -166,3 +166,6 @@ def test_a_label_that_is_told_where_nothing_sounds_is_a_false_event():
     flute = found["labels"]["flute"]
     assert (flute["events"], flute["predicted"], flute["precision"]["1"]) == (1, 2, 0.5)
     assert found["labels"]["horn"]["predicted"] == 1
+    # Of three events that were told one is right; only the micro-F1 knows of the horn's.
+    assert found["micro_f1"]["1"] == 0.5
+    assert found["macro_f1"]["1"] == pytest.approx(2 / 3)

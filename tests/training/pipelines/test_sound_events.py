@@ -71,7 +71,7 @@ def test_events_of_held_out_recordings_are_scored_beside_windows_and_a_baseline(
     for text in (page, Path("out/sounds/1/report.md").read_text()):
         assert "Events" in text
         assert "Onsets are told" in text
-        assert "default settings" in text
+        assert "with default settings" in text
 
 
 @pytest.mark.parametrize("calibrated", [True, False])
