@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from training.pictures.dataset.image_hash import STEP, THUMB
-from training.pictures.dataset.linkage import linked
+from training.pictures.dataset.linkage import Closeness, Linkage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from training.pictures.dataset.image_hash import ImageHashes
 
@@ -27,8 +27,12 @@ MAX_DISTANCE = 20
 CORRELATION = 0.93
 """Minimum correlation of thumbnails, which ignores brightness, contrast and tint."""
 BITS = 64
-TILE = 2048
+TILE = 1024
 """Rows compared with as many others at a time."""
+SPARSE = 64
+"""Of fewer pairs than one in so many, each is correlated by itself."""
+MOST = 1 << 20
+"""Pairs kept at a time, to be joined."""
 
 
 def equal_files(table: ImageHashes) -> list[Index]:
@@ -51,8 +55,10 @@ def near_duplicates(
     Equal files count once, by their first row. mirrored: whether mirror images count. Crops are
     found up to about 8 % of a side.
     """
-    pairs, _ = _found(table, distance, correlation, mirrored=mirrored)
-    return np.unique(pairs, axis=0) if len(pairs) else pairs
+    rows, views = _views(table, mirrored=mirrored)
+    found = [pairs for view in views for pairs, _ in _close(view, distance, lambda: correlation)]
+    pairs: Index = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *found]), axis=0)
+    return np.asarray(rows[pairs], np.int64)
 
 
 def sets(table: ImageHashes, *, distance: int = DISTANCE) -> Index:
@@ -60,39 +66,93 @@ def sets(table: ImageHashes, *, distance: int = DISTANCE) -> Index:
 
     Not every pair is in one set: the larger a set, the closer its pairs (see `linkage`).
     """
-    pairs, closeness = _found(table, distance, CORRELATION, mirrored=True)
-    return linked(len(table.sha256), pairs, closeness, least=CORRELATION)
+    linkage = Linkage(len(table.sha256), least=CORRELATION)
+    rows, views = _views(table, mirrored=True)
+    while True:
+        # Of pictures that look alike nearly all pairs are near: only the closest are kept.
+        kept = _Closest(least=CORRELATION)
+        for view in views:
+            for pairs, closeness in _close(view, distance, kept.least):
+                joins = linkage.may_join(rows[pairs], closeness)
+                kept.add(rows[pairs[joins]], closeness[joins])
+        linkage.join(*kept.all())
+        if kept.complete:
+            return linkage.sets()
 
 
-def _found(
-    table: ImageHashes, distance: int, correlation: float, *, mirrored: bool
-) -> tuple[Index, npt.NDArray[np.float32]]:
-    """Return the pairs of rows (m, 2) of near-duplicates, some twice, and their correlations."""
+class _Closest:
+    """The closest pairs (m, 2) of those added, about MOST."""
+
+    def __init__(self, *, least: float) -> None:
+        self.complete = True
+        """Whether none was left out."""
+        self._least = least
+        self._pairs = [np.zeros((0, 2), np.int64)]
+        self._closeness = [np.zeros(0, np.float32)]
+        self._count = 0
+
+    def least(self) -> float:
+        """Return the closeness below which pairs are of no use now."""
+        return self._least
+
+    def add(self, pairs: Index, closeness: Closeness) -> None:
+        self._pairs.append(pairs)
+        self._closeness.append(closeness)
+        self._count += len(pairs)
+        if self._count > MOST:
+            pairs, closeness = self.all()
+            best = np.argpartition(-closeness, MOST // 2)[: MOST // 2]
+            self._pairs, self._closeness = [pairs[best]], [closeness[best]]
+            self._count, self.complete = len(best), False
+            self._least = float(closeness[best].min())
+
+    def all(self) -> tuple[Index, Closeness]:
+        return np.concatenate(self._pairs), np.concatenate(self._closeness)
+
+
+class _View(NamedTuple):
+    """Rows to compare with rows: their hashes, and the thumbnails of each side."""
+
+    hashes: npt.NDArray[np.uint64]
+    left: npt.NDArray[np.float32]
+    right: npt.NDArray[np.float32]
+    across: int = 0
+    """If given, hashes from it on are of the right side."""
+
+
+def _views(table: ImageHashes, *, mirrored: bool) -> tuple[Index, list[_View]]:
+    """Return the rows of pictures, and what is compared: all with all, then with mirror images."""
     _, first = np.unique(table.sha256, return_index=True)
     rows = np.sort(first[~table.blank[first]])
-    hashes, thumbs = table.dhash[rows], _normalised(table.thumbs[rows])
-    found = [
-        _correlated(thumbs, thumbs, pairs, correlation)
-        for pairs in near_pairs(hashes, distance=distance)
-    ]
+    thumbs = table.thumbs[rows]
+    here = _normalised(thumbs)
+    views = [_View(table.dhash[rows], here, here)]
     if mirrored:
-        found += _mirrored(table.thumbs[rows], distance, correlation)
-    pairs = np.concatenate([np.zeros((0, 2), np.int64), *(pairs for pairs, _ in found)])
-    closeness = np.concatenate([np.zeros(0, np.float32), *(values for _, values in found)])
-    return rows[pairs], closeness
+        flipped = thumbs[:, :, ::-1]
+        hashes = np.concatenate((_rough_hash(thumbs), _rough_hash(flipped)))
+        views.append(_View(hashes, here, _normalised(flipped), len(rows)))
+    return rows, views
 
 
-def _mirrored(
-    thumbs: npt.NDArray[np.uint8], distance: int, correlation: float
-) -> Iterator[tuple[Index, npt.NDArray[np.float32]]]:
-    """Yield the pairs of mirror images, the lower row first, and their correlations."""
-    flipped, count = thumbs[:, :, ::-1], len(thumbs)
-    here, there = _normalised(thumbs), _normalised(flipped)
-    hashes = np.concatenate((_rough_hash(thumbs), _rough_hash(flipped)))
-    for pairs in near_pairs(hashes, distance=distance, across=count):
-        mirrored = pairs - (0, count)
-        mirrored = mirrored[mirrored[:, 0] < mirrored[:, 1]]
-        yield _correlated(here, there, mirrored, correlation)
+def _close(
+    view: _View, distance: int, least: Callable[[], float]
+) -> Iterator[tuple[Index, Closeness]]:
+    """Yield pairs (m, 2) within a distance that correlate at least so much, the lower row first."""
+    for left, there, tile in _near_tiles(view.hashes, distance, view.across):
+        right = there - view.across
+        near = tile & (left[:, None] < right)
+        if not near.any():
+            continue
+        if np.count_nonzero(near) * SPARSE < near.size:
+            a, b = np.nonzero(near)
+            values = np.einsum("ij,ij->i", view.left[left[a]], view.right[right[b]])
+            wanted = values >= least()
+            a, b, values = a[wanted], b[wanted], values[wanted]
+        else:
+            every = view.left[left] @ view.right[right].T
+            a, b = np.nonzero(near & (every >= least()))
+            values = every[a, b]
+        yield np.stack((left[a], right[b]), axis=1), values
 
 
 def _rough_hash(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
@@ -113,6 +173,15 @@ def near_pairs(
     (multi-index hashing, M. Norouzi et al., 2012), so only rows that share a band are compared.
     across: if given, only pairs of a row below it and one from it on.
     """
+    for left, right, near in _near_tiles(hashes, distance, across):
+        a, b = np.nonzero(near)
+        yield np.stack((left[a], right[b]), axis=1)
+
+
+def _near_tiles(
+    hashes: npt.NDArray[np.uint64], distance: int, across: int
+) -> Iterator[tuple[Index, Index, npt.NDArray[np.bool_]]]:
+    """Yield rows, others, and which pairs of these (rows, others) are new and near."""
     edges = np.linspace(0, BITS, distance + 2).astype(np.uint64)
     masks, shared = [], []
     for low, high in pairwise(edges):
@@ -134,16 +203,17 @@ def _compare(
     distance: int,
     before: Sequence[np.uint64],
     across: int,
-) -> Iterator[Index]:
-    """Yield the pairs of some rows within a distance. before: masks of bands compared already."""
+) -> Iterator[tuple[Index, Index, npt.NDArray[np.bool_]]]:
+    """Yield tiles of some rows. before: masks of bands that were compared already."""
     for left, right in _tiles(rows, across):
         differing = hashes[left, None] ^ hashes[right]
-        a, b = np.nonzero(np.bitwise_count(differing) <= distance)
-        bits = differing[a, b]
-        new = left[a] < right[b]
-        for mask in before:
-            new &= (bits & mask) != 0
-        yield np.stack((left[a[new]], right[b[new]]), axis=1)
+        near = (np.bitwise_count(differing) <= distance) & (left[:, None] < right)
+        if before:
+            a, b = np.nonzero(near)
+            bits = differing[a, b]
+            for mask in before:
+                near[a, b] &= (bits & mask) != 0
+        yield left, right, near
 
 
 def _tiles(rows: Index, across: int) -> Iterator[tuple[Index, Index]]:
@@ -160,18 +230,6 @@ def _normalised(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     rows: npt.NDArray[np.float32] = normalised.reshape(-1, thumbs[0].size if len(thumbs) else 1)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
     return rows
-
-
-def _correlated(
-    left: npt.NDArray[np.float32], right: npt.NDArray[np.float32], pairs: Index, correlation: float
-) -> tuple[Index, npt.NDArray[np.float32]]:
-    """Return the pairs of a left and a right row of at least a correlation, and those of each."""
-    values = np.empty(len(pairs), np.float32)
-    for i in range(0, len(pairs), TILE):
-        first, second = pairs[i : i + TILE].T
-        values[i : i + TILE] = np.einsum("ij,ij->i", left[first], right[second])
-    alike = values >= correlation
-    return pairs[alike], values[alike]
 
 
 def connected(count: int, pairs: Index) -> Index:

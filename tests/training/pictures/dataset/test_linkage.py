@@ -9,7 +9,9 @@ from training.pictures.dataset import linkage
 def sets_of(count, pairs, *, least=0.9):
     names = [pair for pair, _ in pairs]
     closeness = np.array([close for _, close in pairs], np.float32)
-    number = linkage.linked(count, np.array(names, np.int64).reshape(-1, 2), closeness, least=least)
+    found = linkage.Linkage(count, least=least)
+    found.join(np.array(names, np.int64).reshape(-1, 2), closeness)
+    number = found.sets()
     return [np.flatnonzero(number == one).tolist() for one in range(number.max(initial=-1) + 1)]
 
 
@@ -49,6 +51,26 @@ def test_the_size_of_a_chunk_changes_nothing(monkeypatch):
     whole = sets_of(60, pairs)
     monkeypatch.setattr(linkage, "CHUNK", 7)
     assert sets_of(60, pairs) == whole
+
+
+def test_pairs_given_in_batches_the_closest_first_make_the_same_sets_as_at_once():
+    rng = np.random.default_rng(1)
+    pairs, closeness = rng.integers(0, 60, (600, 2)), rng.uniform(0.9, 1, 600).astype(np.float32)
+    order = np.argsort(-closeness, kind="stable")
+    whole, parts = (linkage.Linkage(60, least=0.9) for _ in range(2))
+    whole.join(pairs, closeness)
+    for some in np.array_split(order, 7):
+        parts.join(pairs[some], closeness[some])
+        assert not parts.may_join(pairs[some], closeness[some]).any()
+    assert (whole.sets() == parts.sets()).all()
+
+
+@pytest.mark.parametrize(("close", "may"), [(0.8999, False), (0.9001, True)])
+def test_a_pair_may_join_from_the_least_closeness_on(close, may):
+    found = linkage.Linkage(2, least=0.9)
+    pair = np.array([[0, 1]])
+    assert found.may_join(pair, np.array([close], np.float32)).tolist() == [may]
+    assert found.may_join(np.array([[1, 1]]), np.array([1], np.float32)).tolist() == [False]
 
 
 def test_without_pairs_each_row_is_a_set():

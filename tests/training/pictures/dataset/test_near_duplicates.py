@@ -1,5 +1,7 @@
 """Sets of pictures that show the same."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -230,6 +232,51 @@ def test_products_on_white_that_look_alike_are_many_sets_and_copies_stay_togethe
     assert np.bincount(group).max() <= len(table.rows) / 4
     assert len(set(group.tolist())) >= 10
     assert (group[250:].reshape(10, 6) == group[:10, None]).all()
+
+
+def alike(tmp_path, encode):
+    rng = np.random.default_rng(0)
+    pictures = {f"{i}.png": encode(product("guitar", rng)) for i in range(120)}
+    return table_of(tmp_path, pictures)
+
+
+@pytest.mark.parametrize("most", [7, 64, 1001])
+def test_sets_are_the_same_however_few_pairs_are_kept_at_a_time(
+    most, tmp_path, encode, monkeypatch
+):
+    table = alike(tmp_path, encode)
+    assert len(near_duplicates.near_duplicates(table, mirrored=True)) > 1001
+    whole = near_duplicates.sets(table)
+    assert len(set(whole.tolist())) < 120
+    monkeypatch.setattr(near_duplicates, "MOST", most)
+    assert (near_duplicates.sets(table) == whole).all()
+
+
+def test_memory_does_not_grow_with_the_pairs(monkeypatch):
+    count, rng = 2000, np.random.default_rng(0)
+    base = rng.integers(50, 200, (1, 8, 8, 3))
+    thumbs = (base + rng.integers(-8, 9, (count, 8, 8, 3))).astype(np.uint8)
+    table = image_hash.ImageHashes(
+        np.arange(count), np.array([f"{row:064}" for row in range(count)]),
+        np.zeros(count, np.uint64), thumbs, np.full(count, 50, np.float32), [],
+    )  # fmt: skip
+    monkeypatch.setattr(near_duplicates, "MOST", 1 << 16)
+    monkeypatch.setattr(near_duplicates, "TILE", 256)
+    tracemalloc.start()
+    near_duplicates.sets(table)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    pairs = count * (count - 1) // 2
+    assert most < 16 * pairs  # two rows of 8 bytes each
+
+
+@pytest.mark.parametrize(("tile", "sparse"), [(1024, 0), (1024, 1 << 30), (16, 9), (1, 64)])
+def test_pairs_are_the_same_however_they_are_compared(tile, sparse, tmp_path, encode, monkeypatch):
+    table = alike(tmp_path, encode)
+    whole = near_duplicates.near_duplicates(table, mirrored=True)
+    monkeypatch.setattr(near_duplicates, "TILE", tile)
+    monkeypatch.setattr(near_duplicates, "SPARSE", sparse)
+    assert (near_duplicates.near_duplicates(table, mirrored=True) == whole).all()
 
 
 def test_thirty_copies_of_one_picture_are_one_set(tmp_path, draw, encode):
