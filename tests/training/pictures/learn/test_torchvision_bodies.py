@@ -21,7 +21,14 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("name", RESNETS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Fifty layers of both kinds; those of a hundred repeat them.
+        name if "50" in name else pytest.param(name, marks=pytest.mark.slow)
+        for name in RESNETS
+    ],
+)
 def test_each_network_has_as_many_weights_as_its_original(name):
     made = resnet(name, (32, 32, 3))
     trainable = sum(int(np.prod(weight.shape)) for weight in made.trainable_weights)
