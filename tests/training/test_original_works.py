@@ -244,13 +244,28 @@ def test_cone_snails_have_top_1_to_5_at_the_best_and_the_last_epoch(species, tmp
     assert all("valid_loss" in look for looks in report["history"].values() for look in looks)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [["network.dense=[6]"], ["network.dense=[8]"], ["network.dense=[8, 6]"], ["metadata=[]"]],
-)
-def test_cone_snails_each_variant_of_the_dense_layers_is_trained(species, tmp_path, settings):
-    assert train(["cone-snails", *quick(species, tmp_path, *settings)]) == 0
-    assert report_of(tmp_path, "cone-snails")["networks"]
+def test_cone_snails_dense_layers_and_the_picture_alone_are_compared_on_one_split(
+    species, tmp_path
+):
+    names = ("600", "1024", "2000", "1024+600", "1024 alone")
+    tiny = ("backbone=mobilenet-v3-small", "weights=none")
+    settings = (
+        "profile=networks",
+        f"pictures.path={species}",
+        f"cache={tmp_path}",
+        *(f"pictures.{side}=32" for side in ("height", "width")),
+        *(f"network.{one}" for one in tiny),
+        *(f"{stage}.epochs=1" for stage in ("head", "fine")),
+        "looks=[1]",
+    )
+    assert train(["cone-snails", "--out", str(tmp_path / "out"), *changes(*settings)]) == 0
+    report = report_of(tmp_path, "cone-snails")
+    networks, stages = report["networks"], ("head", "fine")
+    assert set(networks) == {f"{name} {stage}" for name in names for stage in stages}
+    wanted = ("test_accuracy", "test_loss", "macro_f1", "best_epoch", "seconds")
+    assert all(row[key] is not None for row in networks.values() for key in wanted)
+    for (last,) in report["candidates"].values():
+        assert {f"look_top{top}" for top in range(1, 6)} <= last.keys()
 
 
 @pytest.fixture(scope="module")
