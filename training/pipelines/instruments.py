@@ -85,7 +85,7 @@ def run(recipe: InstrumentsRecipe, out: Path, stage: Stage) -> list[Path]:
                 candidate,
                 windows.test,
                 about=report.about,
-                beside={"split.csv": split_csv(windows)},
+                split=split_csv(windows),
             )
     return made
 

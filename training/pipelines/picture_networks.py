@@ -161,10 +161,11 @@ def _result(
         export(best.fitted[WHOLE], golden),
         golden,
         LIBRARIES,
+        split_csv(pack, folds),
         history={name: trained.history for name, trained in best.fitted.items()},
         others={one.network.name: one.fitted[WHOLE].history for one in candidates},
         counts=counts(pack, folds[-1]),
-        beside={"split.csv": split_csv(pack, folds), **kept(candidates)},
+        beside=dict(kept(candidates)),
         heatmap=_heatmap(best, pack),
     )
 

@@ -92,9 +92,9 @@ def run(
     beside, began = _map(recipe, pack, x, stage), time.monotonic()
     found, tests = _evaluated(recipe, pack, folds, x, stage)
     made = _result(
-        recipe, pack, folds[-1], tests, found[folds[-1].name], graph, time.monotonic() - began
+        recipe, pack, folds, tests, found[folds[-1].name], graph, time.monotonic() - began
     )
-    made.beside.update(beside | {"split.csv": split_csv(pack, folds)})
+    made.beside.update(beside)
     if compared:
         others = {
             name: _evaluated(
@@ -229,13 +229,13 @@ def _search(
 def _result(
     recipe: DescribedRecipe,
     pack: Pack,
-    fold: Fold,
+    folds: list[Fold],
     tests: list[Evaluation],
     best: svm.SearchResult,
     graph: bytes,
     seconds: float,
 ) -> result.Result:
-    machine = best.machine
+    machine, fold = best.machine, folds[-1]
     name = f"frozen network + SVM ({machine.point.kernel})"
     known = {
         "seconds": seconds,
@@ -257,6 +257,7 @@ def _result(
         svm_onnx.export(graph, machine),
         np.array(pack.images[rows]),
         LIBRARIES,
+        split_csv(pack, folds),
         counts=counts(pack, fold),
         tables={"Search": {"note": note, "head": COLUMNS, "rows": table}},
     )

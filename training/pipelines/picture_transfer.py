@@ -354,9 +354,9 @@ def _result(
         export(best.learner, config, best.trained[0].temperature, material, rows),
         stacked(material, rows, config),
         LIBRARIES,
+        split_csv(pack, [fold]),
         tables=best.tables,
         counts=counts(pack, fold),
-        beside={"split.csv": split_csv(pack, [fold])},
         history=_histories(best),
         others=others if len(found) > 1 else {},
         matrices={

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -18,7 +17,7 @@ from training.reporting import folder, markdown
 from training.sound_models import estimators, forest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -228,11 +227,11 @@ def write_report(
     windows: Sounds,
     *,
     about: str,
-    beside: Mapping[str, str] = MappingProxyType({}),
+    split: str,
 ) -> Path:
     """Write the report of an artefact, with sounds and pictures, and return its folder.
 
-    beside: more files of the folder, name to text.
+    split: split.csv, what was in which part.
     """
     fitted = candidate.fitted
     return folder.write(
@@ -241,7 +240,7 @@ def write_report(
         evaluated=candidate.evaluated,
         history=candidate.history,
         windows=windows,
-        beside=beside,
+        split=split,
         estimator=fitted.pipeline()
         if isinstance(fitted, forest.FittedForest | estimators.FittedEstimator)
         else None,

@@ -105,7 +105,7 @@ def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
             best,
             TableSounds(table),
             about=about(recipe, best, table),
-            beside={"split.csv": (table.path / "clips.csv").read_text(encoding="utf-8")},
+            split=(table.path / "clips.csv").read_text(encoding="utf-8"),
         )
     return [artefact, written]
 

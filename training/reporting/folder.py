@@ -38,13 +38,13 @@ def write(
     evaluated: Sequence[SourceScores],
     history: dict[str, list[HistoryEntry]],
     windows: Sounds,
-    beside: Mapping[str, str] = MappingProxyType({}),
+    split: str,
     estimator: Any = None,
 ) -> Path:
     """Write the report of an artefact and return its folder.
 
-    about: one paragraph. windows: those whose rows `evaluated` names. beside: more files, name to
-    text. estimator: what scikit-learn users want to load.
+    about: one paragraph. windows: those whose rows `evaluated` names. split: split.csv, what was
+    in which part. estimator: what scikit-learn users want to load.
     """
     model = read(artefact)
     report = _report(artefact, about, evaluated, history)
@@ -57,7 +57,7 @@ def write(
         samples = windows.read([row])[0]
         return audio(samples, model.sound[0].sample_rate), picture(samples)
 
-    return write_folder(artefact, report, render(report, play), beside=beside, estimator=estimator)
+    return write_folder(artefact, report, render(report, play), split=split, estimator=estimator)
 
 
 def write_folder(
@@ -65,18 +65,21 @@ def write_folder(
     report: dict[str, Any],
     html: str,
     *,
+    split: str,
     beside: Mapping[str, str | bytes] = MappingProxyType({}),
     estimator: Any = None,
 ) -> Path:
     """Write OUT/reports/NAME-VERSION/ for the artefact OUT/NAME/VERSION, atomically; return it.
 
-    html: report.html. beside: more files, name to text or bytes. estimator: becomes model.joblib.
+    html: report.html. split: split.csv, what was in which part. beside: more files, name to text or
+    bytes. estimator: becomes model.joblib.
     """
     target = artefact.parents[1] / REPORTS / f"{artefact.parent.name}-{artefact.name}"
     pages = {
         "report.html": html,
         "report.json": to_json(report, indent=1) + "\n",
         "recipe.toml": report["origin"].get("recipe", ""),
+        "split.csv": split,
         **beside,
     }
     with atomic_folder(target, replace=True) as draft:

@@ -87,11 +87,13 @@ def write(
     picture: PictureUri,
     heatmap: PictureUri | None = None,
     *,
+    split: str,
     beside: Mapping[str, str | bytes] = MappingProxyType({}),
 ) -> Path:
     """Write the report of an artefact and return its folder.
 
-    picture, heatmap: of a row. beside: more files, name to text or bytes.
+    picture, heatmap: of a row. split: split.csv, the part of each picture. beside: more files, name
+    to text or bytes.
     """
     model = read(artefact)
     kept = {
@@ -101,8 +103,9 @@ def write(
         "size": f"{size_of(artefact) / 1e6:.2f} MB",
         "one picture on the machine that trained": f"{latency_ms(model):.2f} ms",
     }
-    report = {**facts, **kept, "files": files, "beside": list(beside)}
-    return write_folder(artefact, report, render(report, picture, heatmap), beside=beside)
+    report = {**facts, **kept, "files": files, "beside": ["split.csv", *beside]}
+    page = render(report, picture, heatmap)
+    return write_folder(artefact, report, page, split=split, beside=beside)
 
 
 def render(report: Facts, picture: PictureUri, heatmap: PictureUri | None = None) -> str:

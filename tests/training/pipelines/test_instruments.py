@@ -11,6 +11,7 @@ import soundfile
 
 from features.config import DEFAULT
 from models.store import Store
+from tests.training.pipelines.helpers.splits import parts_beside_each
 from training.cli import main
 from training.pipelines.performance_events import PERFORMANCES
 
@@ -217,6 +218,7 @@ def test_a_killed_recipe_goes_on_with_the_networks_that_were_not_done(made, data
 def test_beside_the_artefacts_lie_reports_and_the_forest_for_scikit_learn(made):
     folder = made.path / "reports"
     assert {path.name for path in folder.iterdir()} == {f"{name}-1" for name in made.names()}
+    assert parts_beside_each(made.path) == {name: {"train"} for name in made.names()}
     page = (folder / "instruments-net-1" / "report.html").read_text()
     assert "loss on windows not trained on" in page
     model, row = made.load("instruments-forest"), np.ones((1, 26), np.float32)

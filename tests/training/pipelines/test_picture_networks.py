@@ -15,6 +15,7 @@ from PIL import Image
 
 from models.store import Store
 from tests.training.pictures.helpers.shapes import collection, in_styles
+from tests.training.pipelines.helpers.splits import parts_beside_each
 from training.cli import main
 from training.pictures.learn.network import keras_on_torch
 
@@ -59,6 +60,7 @@ def styles(tmp_path_factory):
 
 def test_ten_networks_give_their_table_and_the_best_becomes_the_artefact(ten):
     model = Store(ten / "out").load("guitar-or-bass")
+    assert parts_beside_each(ten / "out") == {"guitar-or-bass": {"train", "valid", "test"}}
     networks = model.manifest.metrics["networks"]
     assert set(networks) == {f"T{number}" for number in range(1, 11)}
     wanted = {

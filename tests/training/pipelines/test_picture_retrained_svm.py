@@ -7,6 +7,7 @@ import pytest
 
 from models.store import Store
 from tests.training.pictures.helpers.shapes import collection
+from tests.training.pipelines.helpers.splits import parts_beside_each
 from training.cli import main
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -31,6 +32,9 @@ def test_the_network_and_the_machines_on_it_are_artefacts(retrained):
     store = Store(retrained / "out")
     network, machines = (store.load(f"clip-art-retrained{end}") for end in ("", "-svm"))
     assert network.labels == machines.labels == list(COUNTS)
+    parts = parts_beside_each(retrained / "out")
+    assert set(parts) == {"clip-art-retrained", "clip-art-retrained-svm"}
+    assert all(named > {"train"} for named in parts.values())
     assert network.session.shape == machines.session.shape == (32, 32, 3)
     about = (retrained / "out/clip-art-retrained-svm/1/report.md").read_text(encoding="utf-8")
     assert "descriptors of 8 numbers from clip-art-retrained/1" in about

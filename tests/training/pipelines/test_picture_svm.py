@@ -9,6 +9,7 @@ from PIL import Image
 from models.quantize import quantize
 from models.store import Store
 from tests.training.pictures.helpers.shapes import collection, in_styles
+from tests.training.pipelines.helpers.splits import parts_beside_each
 from training.cli import main
 
 
@@ -56,6 +57,7 @@ def styles(network, tmp_path_factory):
 
 def test_network_and_machine_are_one_artefact_judged_on_styles_never_seen(styles):
     model = Store(styles / "out").load("clip-art-svm")
+    assert parts_beside_each(styles / "out")["clip-art-svm"] > {"train"}
     assert (model.kind, model.labels, model.session.shape) == (
         "picture",
         ["box", "disc", "wedge"],

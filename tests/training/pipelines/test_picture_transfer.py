@@ -16,6 +16,7 @@ from common.errors import Unprocessable
 from features.picture import facts, tensor
 from models.store import Store
 from tests.training.pictures.helpers.shapes import SHAPES, collection, shape
+from tests.training.pipelines.helpers.splits import parts_beside_each
 from training.cli import main
 
 ROOT = Path(__file__).parents[3]
@@ -147,6 +148,7 @@ def test_the_report_holds_both_stages_and_how_far_weights_moved(species):
 
 
 def test_nothing_unfinished_is_left_but_the_curves(species):
+    assert parts_beside_each(species / "out") == {"cone-snails": {"train", "valid", "test"}}
     (folder,) = (species / "cache/pictures/trainings").iterdir()
     rows = [
         json.loads(line)

@@ -14,6 +14,7 @@ import soundfile as sf
 from models.cli import main as models
 from models.promote import share_without_label
 from models.store import Store
+from tests.training.pipelines.helpers.splits import parts_beside_each
 from training.cli import main
 from training.common.recipe import load
 from training.data_cli.main import main as data
@@ -67,6 +68,7 @@ def test_one_command_makes_an_artefact_that_recognises_its_labels(collection, tm
     assert manifest.metrics["mean"]["quiet_without_label"] >= 0.9
     assert len(manifest.metrics["left_out"]) == 1
     folder = Path("out/reports/pitches-1")
+    assert parts_beside_each(Path("out"))["pitches"] > {"train"}
     assert json.loads((folder / "report.json").read_text())["name"] == "pitches"
     assert (folder / "model.joblib").is_file()
     assert "more.wav" in Path("out/reports/pitches-problems.csv").read_text()

@@ -64,6 +64,7 @@ def written(artefact, windows):
         evaluated=list(scores_of(windows)),
         history=history,
         windows=windows,
+        split="source,part\nhere,train\n",
         estimator=["any"],
     )
 
@@ -75,7 +76,9 @@ def test_it_lies_beside_the_models_and_is_none(written, artefact):
         "recipe.toml",
         "report.html",
         "report.json",
+        "split.csv",
     ]
+    assert (written / "split.csv").read_text() == "source,part\nhere,train\n"
     assert Store(artefact.parents[1]).names() == ["instruments-net"]
     assert joblib.load(written / "model.joblib") == ["any"]
 
@@ -119,7 +122,9 @@ def test_the_json_holds_what_the_page_shows(written, artefact):
 
 
 def test_a_second_report_takes_the_place_of_the_first(written, artefact, windows):
-    again = folder.write(artefact, about="Again.", evaluated=[], history={}, windows=windows)
+    again = folder.write(
+        artefact, about="Again.", evaluated=[], history={}, windows=windows, split=""
+    )
     page = (again / "report.html").read_text()
     assert "Again." in page
     assert "No source was kept from the training" in page

@@ -50,6 +50,8 @@ class Result:
     golden: npt.NDArray[np.uint8]
     """Tensors (n, *config.shape)"""
     libraries: Sequence[str]
+    split: str
+    """split.csv: the part of each picture."""
     history: dict[str, list[EpochMetrics]] = field(default_factory=dict)
     """Epochs by training."""
     matrices: dict[str, list[list[int]]] = field(default_factory=dict)
@@ -204,7 +206,9 @@ def write(result: Result, out: Path) -> list[Path]:
         origin=origin(result.recipe),
     )
     pictures = picture_uri(result.pack)
-    folder = report.write(artefact, found, pictures, result.heatmap, beside=result.beside)
+    folder = report.write(
+        artefact, found, pictures, result.heatmap, split=result.split, beside=result.beside
+    )
     return [artefact, folder]
 
 
