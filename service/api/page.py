@@ -7,7 +7,7 @@ from aiohttp import web
 from common.errors import NotFound
 from service.page.files import PageFile, page_files
 
-VIEWS = ("listen", "look", "play", "models", "status")
+VIEWS = ("listen", "look", "play", "teach", "models", "status")
 """Paths below /app/ at which the document opens the view of that name."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "

@@ -7,6 +7,7 @@ const VIEWS = {
   listen: async () => listen,
   look: () => import("./look.js"),
   play: () => import("./play.js"),
+  teach: () => import("./teach.js"),
   models: () => import("./models.js"),
   status: () => import("./status.js"),
 };

@@ -2,6 +2,7 @@
 import {
   ago, clock, colourOf, download, fit, h, milliseconds, number, plural, readInk, say,
 } from "./dom.js";
+import * as correct from "./correct.js";
 import { FORMATS } from "./events.js";
 import { drawLanes, laneHeight, told } from "./lanes.js";
 import { HISTORY_S, Listening } from "./listening.js";
@@ -53,6 +54,8 @@ class ListenView {
     addEventListener("online", () => this.session?.stream?.retry());
     document.addEventListener("visibilitychange", () => this.#wake());
     navigator.mediaDevices?.addEventListener?.("devicechange", () => this.#devices());
+    // Another view was the first one: they are known by now.
+    if (app.models.length) this.#models();
   }
 
   show() {
@@ -100,9 +103,10 @@ class ListenView {
     this.bannerText = h("span");
     this.bannerButton = h("button", { type: "button", onclick: () => this.bannerAction?.() });
     this.banner = h("div", { class: "banner", hidden: true }, this.bannerText, this.bannerButton);
+    this.correction = correct.create(this);
     this.hearing = h("div", { class: "hearing" });
     this.body = h("div", { hidden: true }, this.hearing, this.#scope(), this.#tools(),
-      this.#facts(), this.#log());
+      this.#facts(), this.#log(), this.correction.element);
     this.element = h("section", { ariaLabel: "Listen" },
       h("h1", { class: "unseen", text: "Listen" }), this.top, this.banner, this.welcome,
       this.body);
@@ -246,6 +250,7 @@ class ListenView {
     this.end = this.drawn = 0;
     this.stop.hidden = false;
     this.#lanes(model.labels);
+    this.correction.show();
     session.addEventListener("changed", () => this.#changed());
     session.addEventListener("window", ({ detail }) => this.#window(detail));
     session.addEventListener("event", ({ detail }) => this.#event(detail));

@@ -34,7 +34,7 @@ async def test_a_view_that_does_not_exist_is_a_problem_that_names_those_that_do(
     server = await serve()
     status, problem, _ = await server.get("/app/secrets")
     assert status == 404
-    assert "listen, look, play, models, status" in problem["detail"]
+    assert "listen, look, play, teach, models, status" in problem["detail"]
 
 
 async def test_files_are_kept_for_ever_and_compressed_where_that_is_accepted(serve):
