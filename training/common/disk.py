@@ -38,12 +38,20 @@ def array_on_disk(
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as error:
         path.unlink(missing_ok=True)
-        size = math.prod(shape) * np.dtype(dtype).itemsize / 1e9
+        size = size_text(math.prod(shape) * np.dtype(dtype).itemsize)
         raise MaterialError(
-            f"no room for {size:.2g} GB at {path} ({error.strerror}): free some, or name another "
+            f"no room for {size} at {path} ({error.strerror}): free some, or name another "
             f"place, --set cache=DIR"
         ) from error
     return array
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes as text of three digits, such as 1.26 GB."""
+    for power, unit in ((9, "GB"), (6, "MB"), (3, "kB")):
+        if count >= 0.9995 * 10**power:
+            return f"{float(f'{count / 10**power:.3g}'):,g} {unit}"
+    return f"{count} bytes"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.common.disk import array_on_disk, cache_folder, new_folder
+from training.common.disk import array_on_disk, cache_folder, new_folder, size_text
 from training.common.errors import MaterialError
 
 ROOT = Path(__file__).parents[3]
@@ -52,7 +52,7 @@ def test_what_just_fits_is_taken_and_one_number_more_is_not(tmp_path):
     assert attempt(tmp_path / "fits.npy", fits).returncode == 0
     answer = attempt(tmp_path / "more.npy", fits + 1)
     assert answer.returncode == 1
-    assert "no room for 0.0001 GB" in answer.stderr
+    assert "no room for 99.9 kB" in answer.stderr
     assert "cache=DIR" in answer.stderr
     assert not (tmp_path / "more.npy").exists()
 
@@ -140,3 +140,20 @@ def test_an_error_of_the_writer_is_not_taken_for_a_folder_that_exists(tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(FileExistsError), cache_folder(tmp_path / "out") as draft:
         draft.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (204_800, "205 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1 MB"),
+        (1_260_000_000, "1.26 GB"),
+        (2_516_600_000_000, "2,520 GB"),
+    ],
+)
+def test_a_size_has_three_digits_and_a_unit_that_fits(count, text):
+    assert size_text(count) == text

@@ -88,6 +88,7 @@ def _run(options: argparse.Namespace) -> None:
         f"suspect labels: from models that are right on {result.accuracy:.0%} of held-out pictures"
     )
     if options.list:
+        options.list.parent.mkdir(parents=True, exist_ok=True)
         write_list(result, options.list)
         return
     asyncio.run(_show(ReviewSession(result, found.layout, journal), options.port))

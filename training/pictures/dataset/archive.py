@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from common.atomic import DISK_FULL
 from features.file_kinds import PICTURES
-from training.common.disk import cache_folder
+from training.common.disk import cache_folder, size_text
 from training.common.errors import MaterialError
 from training.common.paths import cache_root
 from training.pictures.dataset.folders import picture_files
@@ -97,10 +97,13 @@ def _extract(archive: Path, draft: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         entries = opened.infolist()
         total = sum(entry.file_size for entry in entries)
-        if total > min(MAX_BYTES, shutil.disk_usage(draft).free) or len(entries) > MAX_FILES:
+        held = f"{archive} holds {len(entries):,} files of {size_text(total)}"
+        if total > MAX_BYTES or len(entries) > MAX_FILES:
+            raise MaterialError(f"{held}: at most {MAX_FILES:,} of {size_text(MAX_BYTES)}")
+        if total > (free := shutil.disk_usage(draft).free):
             raise MaterialError(
-                f"{archive} holds {len(entries):,} files of {total / 1e9:.1f} GB: "
-                "not enough disk space"
+                f"{held}, and {draft.parent} has {size_text(free)} free: make room, or extract it "
+                "elsewhere and name the folder"
             )
         there: dict[str, int] = {}
         for entry in entries:

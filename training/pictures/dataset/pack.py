@@ -17,7 +17,7 @@ from common.strict_json import to_json
 from features.config import PictureConfig
 from features.picture import decode
 from training.common.cli_helpers import bounded_int, run_command
-from training.common.disk import new_folder
+from training.common.disk import new_folder, size_text
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.pictures.dataset.archive import folder_of
@@ -235,6 +235,6 @@ def _write_labels(work: Path, labels: npt.NDArray[np.int32], names: list[str]) -
 def _check_space(folder: Path, needed: int) -> None:
     if needed > (free := shutil.disk_usage(folder).free):
         raise MaterialError(
-            f"the pack needs {needed / 1e9:.1f} GB, and {folder.parent} has "
-            f"{free / 1e9:.1f} GB free"
+            f"the pack needs {size_text(needed)}, and {folder.parent} has {size_text(free)} free: "
+            "make room, or name another place"
         )

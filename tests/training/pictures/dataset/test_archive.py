@@ -1,6 +1,7 @@
 """Zips of pictures: what they give, in every command, and what is refused."""
 
 import csv
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.training.pictures.helpers.shapes import collection
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.data_cli.main import main as data
+from training.pictures.dataset import archive as archive_module
 from training.pictures.dataset.archive import folder_of, holds_pictures, unzip
 from training.pictures.dataset.packed import open_pack
 
@@ -68,12 +70,12 @@ def test_every_command_on_pictures_takes_a_zip_for_its_folder(archive, pictures,
         out = tmp_path / name
         assert data(["pack", str(given), str(out / "pack"), "--size", "16"]) == 0
         assert data(["split", str(given), str(out / "split")]) == 0
-        assert data(["clean", str(given), "--list", str(out / "found.csv")]) == 0
+        assert data(["clean", str(given), "--list", str(out / "lists" / "found.csv")]) == 0
         match = ["match", str(given), str(tmp_path / "names.txt"), str(out / "match")]
         assert data([*match, "--folders", str(out / "matched")]) == 0
     packs = [open_pack(tmp_path / name / "pack") for name in ("zip", "folder")]
     assert packs[0].pictures == packs[1].pictures
-    for name in ("split/split.csv", "found.csv", "match/match.csv"):
+    for name in ("split/split.csv", "lists/found.csv", "match/match.csv"):
         assert rows(tmp_path / "zip" / name) == rows(tmp_path / "folder" / name)
     for name in ("zip", "folder"):
         found = (tmp_path / name / "matched").rglob("*.png")
@@ -151,6 +153,20 @@ def test_an_encrypted_zip_is_refused(tmp_path):
 def test_a_zip_that_cannot_be_extracted_or_holds_nothing_is_named(tmp_path, entries, message):
     with pytest.raises(MaterialError, match=message):
         unzip(made(tmp_path / "z.zip", entries), tmp_path / "cache")
+
+
+def test_a_zip_larger_than_the_disk_or_than_the_limits_says_which(tmp_path, monkeypatch):
+    path = made(tmp_path / "z.zip", [("cat/1.png", b"x" * 2000), ("cat/2.png", b"x" * 3000)])
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=4999))
+    with pytest.raises(MaterialError, match=r"2 files of 5 kB, and .* has 5 kB free: make room"):
+        unzip(path, tmp_path / "cache")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=5000))
+    monkeypatch.setattr(archive_module, "MAX_FILES", 1)
+    with pytest.raises(MaterialError, match=r"z\.zip holds 2 files of 5 kB: at most 1 of 100 GB"):
+        unzip(path, tmp_path / "cache")
+    monkeypatch.setattr(archive_module, "MAX_FILES", 2)
+    assert unzip(path, tmp_path / "cache").is_dir()
 
 
 def test_a_zip_that_holds_the_same_file_twice_is_read(tmp_path):
