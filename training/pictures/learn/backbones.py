@@ -38,7 +38,7 @@ BACKBONES = {
     "resnet152-v2": Backbone("ResNet152V2", "unit"),
     **{name: Backbone("", "standard") for name in RESNETS},
     "vgg19": Backbone("VGG19", "blue-first"),
-    "vgg19-torchvision": Backbone("VGG19", "standard"),
+    "vgg19-torchvision": Backbone("", "standard"),
     "xception": Backbone("Xception", "unit"),
     "mobilenet-v3-small": Backbone("MobileNetV3Small", "own"),
     "mobilenet-v3-large": Backbone("MobileNetV3Large", "own"),
@@ -47,6 +47,8 @@ BACKBONES = {
 }
 TORCHVISION = (*RESNETS, "vgg19-torchvision")
 """Backbones that take the weights of torchvision, and not Keras's."""
+NAMED = (*TORCHVISION, "vgg19")
+"""Backbones of which others have the same shapes, and other pixels or padding."""
 BLUE_FIRST_MEAN = (103.939, 116.779, 123.68)
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -101,9 +103,9 @@ def build_whole(name: str, path: Path, *, height: int, width: int, classes: int)
 
 
 def _whole_body(name: str, shape: tuple[int, int, int], classes: int) -> Any:
-    if name in RESNETS:
-        return resnet(name, shape, classes=classes)
     if name in TORCHVISION:
+        if name in RESNETS:
+            return resnet(name, shape, classes=classes)
         return vgg19(shape, classes=classes)
     make = getattr(keras_on_torch().applications, BACKBONES[name].maker)
     return make(weights=None, input_shape=shape, classes=classes)
@@ -128,8 +130,8 @@ def _maps(body: Any) -> Any:
 
 def _body(name: str, *, height: int, width: int, weights: str | None = None) -> Any:
     keras, shape = keras_on_torch(), (height, width, 3)
-    if name in RESNETS:
-        return resnet(name, shape)
+    if name in TORCHVISION:
+        return resnet(name, shape) if name in RESNETS else vgg19(shape)
     make = getattr(keras.applications, BACKBONES[name].maker)
     return make(include_top=False, weights=weights, input_shape=shape, pooling="avg")
 
@@ -168,7 +170,7 @@ def load(
         _load_torch(body, name, path)
         return
     try:
-        if name in RESNETS:
+        if name in NAMED:
             _check_layers(body, path)
         if path.suffix == ".keras":
             body.set_weights(keras_on_torch().saving.load_model(path, compile=False).get_weights())
@@ -181,8 +183,8 @@ def load(
 def _check_layers(body: Any, path: Path) -> None:
     """Raise MaterialError for a file whose layers have other names.
 
-    Keras compares shapes alone. Those of ResNets that pad otherwise are the same, and so would be
-    read, and give other numbers.
+    Keras compares shapes alone. Those of a ResNet that pads otherwise, and of the VGG19 that takes
+    other pixels, are the same, and so would be read, and give other numbers.
     """
     if path.suffix == ".keras":
         model = keras_on_torch().saving.load_model(path, compile=False)
@@ -191,9 +193,8 @@ def _check_layers(body: Any, path: Path) -> None:
         found = _saved_layers(path)
     if missing := [one.name for one in body.layers if one.weights and one.name not in found]:
         raise MaterialError(
-            f"it has the layers {some(sorted(found))}, but not {some(missing)}; weights of a "
-            "network that pads otherwise would give other numbers: name a file of torchvision's, "
-            "or train again"
+            f"it has the layers {some(sorted(found))}, but not {some(missing)}: those of "
+            "another network of the same shapes, which pads otherwise or takes other pixels"
         )
 
 

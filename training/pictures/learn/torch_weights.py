@@ -34,8 +34,6 @@ CLASSIFIERS = {
     for layers in (("fc",), ("classifier.0", "classifier.3", "classifier.6"))
 }
 """Names of all weights of torchvision's classifiers, and which is of the classes."""
-VGG19 = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
-"""Where the convolutions are among torchvision's `features`."""
 PARTS = {
     "Conv2D": ("weight", "bias"),
     "Dense": ("weight", "bias"),
@@ -53,7 +51,7 @@ def load(body: Any, path: Path, name: str) -> None:
     weights that are missing, unknown or of another shape.
     """
     state = read_state(path)
-    wanted = {key: (layer, at) for key, layer, at in _table(body, name)}
+    wanted = {key: (layer, at) for key, layer, at in _table(body)}
     given = {key for key in state if not COUNTED.match(key)}
     if not any(map(CLASSIFIER.match, wanted)):
         given = {key for key in given if not CLASSIFIER.match(key)}
@@ -87,21 +85,11 @@ def classes(path: Path) -> int:
     return len(state[last]) if last else 0
 
 
-def _table(body: Any, name: str) -> Iterator[tuple[str, Any, int]]:
+def _table(body: Any) -> Iterator[tuple[str, Any, int]]:
     """Yield torchvision's name of all weights, with their layer and place in it."""
-    weighted = [layer for layer in body.layers if layer.weights]
-    convolutions = (layer for layer in weighted if name.startswith("vgg"))
-    prefixes = {
-        layer.name: f"features.{number}" for number, layer in zip(VGG19, convolutions, strict=False)
-    }
-    for layer in weighted:
-        prefix = prefixes.get(layer.name) or _dotted(layer.name)
+    for layer in (one for one in body.layers if one.weights):
         for at, part in enumerate(PARTS[type(layer).__name__][: len(layer.weights)]):
-            yield f"{prefix}.{part}", layer, at
-
-
-def _dotted(name: str) -> str:
-    return name.replace("_", ".")
+            yield f"{layer.name.replace('_', '.')}.{part}", layer, at
 
 
 def read_state(path: Path) -> State:

@@ -1,4 +1,4 @@
-"""ResNet, ResNeXt and VGG19's classifier as torchvision has them, in Keras, with its names.
+"""ResNet, ResNeXt and VGG19 as torchvision has them, in Keras, with its names of the layers.
 
 Keras's own ResNets of the same names halve the picture in another convolution of a block, so that
 torchvision's weights would give other numbers in them.
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 EPSILON = 1e-5
 PLANES = (64, 128, 256, 512)
 EXPANSION = 4
+VGG19 = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
+"""Channels and convolutions before each halving."""
 VGG_DENSE = 4096
+VGG_SMALLEST = 32
+"""Pixels: halved five times."""
 
 
 class ResNet(NamedTuple):
@@ -61,22 +65,37 @@ def resnet(name: str, shape: Sequence[int], *, classes: int = 0) -> Any:
     return keras.Model(pixels, x, name="resnet")
 
 
-def vgg19(shape: Sequence[int], *, classes: int) -> Any:
-    """Return VGG19 (K. Simonyan and A. Zisserman, 2015) up to its logits.
+def vgg19(shape: Sequence[int], *, classes: int = 0) -> Any:
+    """Return VGG19 (K. Simonyan and A. Zisserman, 2015) up to a global average.
 
-    Raises ValueError for pictures of which the convolutions do not leave 7 x 7 places: torchvision
-    pools others to that, the classifier is for no other.
+    classes: of the logits that it ends with instead. Raises ValueError then for pictures of which
+    the convolutions do not leave 7 x 7 places: torchvision pools others to that, the classifier is
+    for no other. Raises ValueError for pictures of which they leave none.
     """
     keras = keras_on_torch()
     layers = keras.layers
-    body = keras.applications.VGG19(include_top=False, weights=None, input_shape=tuple(shape))
-    if body.output.shape[1:3] != (7, 7):
+    x = pixels = keras.Input(shape)
+    if min(shape[:2]) < VGG_SMALLEST:
+        raise ValueError(f"sides must be at least {VGG_SMALLEST} pixels")
+    number = 0
+    for maps, count in VGG19:
+        for _ in range(count):
+            name = layer_name(f"features.{number}")
+            x = layers.Conv2D(maps, 3, padding="same", activation="relu", name=name)(x)
+            # torchvision counts the ReLU behind each convolution too.
+            number += 2
+        x = layers.MaxPooling2D(2)(x)
+        number += 1
+    if not classes:
+        return keras.Model(pixels, layers.GlobalAveragePooling2D()(x), name="vgg19")
+    if x.shape[1:3] != (7, 7):
         raise ValueError("its classifier takes 224 x 224 pixels")
     # torchvision numbers the places of each channel, Keras the channels of each place.
-    x = layers.Flatten()(layers.Permute((3, 1, 2))(body.output))
+    x = layers.Flatten()(layers.Permute((3, 1, 2))(x))
     for at in (0, 3):
         x = layers.Dense(VGG_DENSE, activation="relu", name=layer_name(f"classifier.{at}"))(x)
-    return keras.Model(body.input, layers.Dense(classes, name=layer_name("classifier.6"))(x))
+    x = layers.Dense(classes, name=layer_name("classifier.6"))(x)
+    return keras.Model(pixels, x, name="vgg19")
 
 
 def _block(keras: Any, x: Any, name: str, planes: int, settings: ResNet, *, stride: int) -> Any:

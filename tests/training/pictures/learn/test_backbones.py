@@ -117,6 +117,19 @@ def test_weights_of_another_architecture_are_refused(body, tmp_path):
             small(weights=str(path), name="vgg19")
 
 
+@pytest.mark.parametrize(
+    ("given", "asked"), [("vgg19", "vgg19-torchvision"), ("vgg19-torchvision", "vgg19")]
+)
+@pytest.mark.parametrize("kind", ["weights.h5", "keras"])
+def test_weights_of_the_vgg19_that_takes_other_pixels_are_refused(kind, given, asked, tmp_path):
+    known, path = backbones._body(given, height=32, width=32), tmp_path / f"known.{kind}"
+    known.save_weights(path) if kind == "weights.h5" else known.save(path)
+    again = small(weights=str(path), name=given).get_weights()
+    assert all(map(np.array_equal, again, known.get_weights()))
+    with pytest.raises(MaterialError, match=f"weights of {asked} .*takes other pixels"):
+        small(weights=str(path), name=asked)
+
+
 @pytest.mark.parametrize("kind", ["weights.h5", "keras", "h5"])
 def test_weights_of_a_resnet_with_other_layers_of_the_same_shapes_are_refused(kind, tmp_path):
     """A network that pads one side only has the same shapes, and other names."""

@@ -157,5 +157,5 @@ def test_networks_of_keras_say_which_take_weights_of_pytorch(name, instead, modu
 
 def test_the_table_names_every_weight_once(module):
     body = backbone("none").layers[-1]
-    names = [key for key, _, _ in torch_weights._table(body, NAME)]
+    names = [key for key, _, _ in torch_weights._table(body)]
     assert sorted(names) == sorted(k for k in module.state_dict() if k.startswith("features"))

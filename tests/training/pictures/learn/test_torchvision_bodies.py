@@ -7,6 +7,7 @@ from tests.training.pictures.helpers.torchvision import ResNet, normalised, seed
 from tests.training.pictures.helpers.torchvision import vgg19 as vgg19_module
 from training.common.errors import MaterialError
 from training.pictures.learn.backbones import build, build_whole
+from training.pictures.learn.network import keras_on_torch
 from training.pictures.learn.torch_weights import classes
 from training.pictures.learn.torchvision_bodies import RESNETS, layer_name, resnet, vgg19
 
@@ -106,6 +107,16 @@ def test_vgg19_with_its_own_classifier_gives_torchvisions_logits(tmp_path):
 def test_the_classifier_of_vgg19_takes_seven_by_seven_places(side):
     with pytest.raises(ValueError, match="takes 224 x 224 pixels"):
         vgg19((side, side, 3), classes=2)
+
+
+def test_vgg19_has_the_shapes_of_keras_and_takes_32_pixels_or_more():
+    keras = keras_on_torch()
+    known = keras.applications.VGG19(include_top=False, weights=None, input_shape=(32, 32, 3))
+    made = vgg19((32, 32, 3))
+    assert [w.shape for w in made.weights] == [w.shape for w in known.weights]
+    assert made.output_shape == (None, 512)
+    with pytest.raises(ValueError, match="at least 32 pixels"):
+        vgg19((32, 31, 3))
 
 
 def test_names_of_layers_have_no_dots():
