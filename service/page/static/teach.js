@@ -41,6 +41,7 @@ class TeachView {
     this.shown = false;
     this.training.hide();
     this.#release();
+    this.#clear();
   }
 
   get name() { return plain(this.collection.value) || "mine"; }
@@ -107,13 +108,17 @@ class TeachView {
     }
   }
 
+  #clear() {
+    for (const each of this.classes.values()) each.leave();
+    this.classes.clear();
+    this.grid.replaceChildren();
+  }
+
   /** Show the classes of the chosen collection, the background first. */
   async #load() {
     this.collection.value = this.name;
     this.training.suggest(this.name);
-    for (const each of this.classes.values()) each.leave();
-    this.classes.clear();
-    this.grid.replaceChildren();
+    this.#clear();
     const { collections } = await this.#try(() => this.app.api.request("/v1/collections"))
       ?? { collections: [] };
     this.known.replaceChildren(...collections.map(({ name }) => h("option", { value: name })));
@@ -128,6 +133,9 @@ class TeachView {
   update({ labels, clips, bytes, sources = [] }) {
     for (const { name, clips: count, newest } of labels) {
       this.#classOf(name).update(count, newest);
+    }
+    for (const each of this.classes.values()) {
+      if (!labels.some(({ name }) => name === each.name)) each.update(0);
     }
     say(this.counts, clips ? `${plural(clips, "clip")} of ${plural(sources.length, "source")}, `
       + `${(bytes / 1e6).toFixed(1)} MB` : "empty");
@@ -179,8 +187,12 @@ class TeachView {
   async remove(label, id) {
     const path = pathOf(this.name, label, id);
     const removed = await this.#try(() => this.app.api.request(path, { method: "DELETE" }));
-    const found = removed && await this.#try(() => this.app.api.request(pathOf(this.name)));
-    if (found) this.update(found);
+    // With its last clip, a collection is gone.
+    const found = removed && await this.#try(() => this.app.api.request("/v1/collections"));
+    if (found) {
+      this.update(found.collections.find(({ name }) => name === this.name)
+        ?? { labels: [], clips: 0, bytes: 0 });
+    }
     return Boolean(removed);
   }
 
@@ -197,6 +209,7 @@ class TeachView {
     await source.audio.resume();
     let count = 0;
     await new Promise((done, fail) => {
+      this.abort = fail;
       const broken = (state) => {
         if (["unplugged", "ended"].includes(state)) fail(new Error("the microphone is gone"));
       };
@@ -208,13 +221,20 @@ class TeachView {
         progress(Math.min(1, count / wanted));
         if (count >= wanted) done();
       };
-    }).finally(() => { source.onsamples = source.onstate = () => {}; });
+    }).finally(() => {
+      source.onsamples = source.onstate = () => {};
+      this.abort = null;
+    });
+    if (parts.every((part) => part.every((x) => x === 0))) {
+      throw new Error("the microphone gives only zeros; it is muted, or not connected");
+    }
     const all = new Float32Array(count);
     parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
     return wav(all.subarray(0, wanted), rate);
   }
 
   #release() {
+    this.abort?.(new Error("the view was left before the take was complete"));
     this.source?.close();
     this.source = null;
   }
@@ -274,6 +294,8 @@ class ClassCard {
   prepend(clip, body) { this.#show(clip, body, true); }
 
   async #record() {
+    if (this.view.recording) return this.view.say("One take at a time: another is being recorded.");
+    this.view.recording = true;
     this.button.disabled = true;
     this.progress.hidden = false;
     say(this.button, "Recording …");
@@ -283,6 +305,7 @@ class ClassCard {
     } catch (error) {
       this.view.broken(error);
     }
+    this.view.recording = false;
     say(this.button, "Record");
     this.progress.hidden = true;
     this.button.disabled = false;

@@ -23,6 +23,7 @@ BANNER = "document.querySelector('[aria-label=Teach] .banner:not([hidden])')?.in
 COUNTS = """Object.fromEntries([...document.querySelectorAll('.class')].map((each) =>
   [each.querySelector('h3').innerText, each.querySelectorAll('.clips li').length]))"""
 READY = "document.querySelectorAll('.class').length > 0"
+SAID = "document.querySelector('[aria-label=Teach] h2 + .readout').innerText"
 TOLD = "document.querySelector('.training .readout').innerText"
 COLOURS = """((canvas) => canvas && new Set(new Uint32Array(canvas.getContext('2d').getImageData(
   0, 0, canvas.width, canvas.height).data.buffer)).size)(document.querySelector('.clip canvas'))"""
@@ -63,12 +64,25 @@ async def test_a_take_is_recorded_shown_as_a_spectrogram_and_deleted(serve, tmp_
         await add_class(tab, "<b>high")
         assert await tab.run(COUNTS) == {"Background": 0, "<b>high": 0}
         await tab.run(press('[aria-label="Record <b>high"]'))
+        await tab.run(press('[aria-label="Record background"]'))
+        await tab.until(f"{SAID}.includes('One take at a time')")
         await tab.until(f"({COUNTS})['<b>high'] === 1")
         await tab.until(f"{COLOURS} > 20")
         assert clips(folder) == ["mine/Cellar-1-1/<b>high"]
         await tab.run(press(".clips .remove"))
         await tab.until(f"({COUNTS})['<b>high'] === 0")
         assert clips(folder) == []
+        text = await tab.run("[...document.querySelectorAll('.class')].at(-1).innerText")
+        assert "none yet" in text
+        assert await tab.run(SAID) == ""
+        # Left in the middle of a take, the view is as before.
+        await tab.run(press('[aria-label="Record background"]'))
+        await tab.until("document.querySelector('.class progress').value > 0")
+        await tab.run(press("nav a[href$=models]"))
+        await tab.run(press("nav a[href$=teach]"))
+        await tab.until("document.querySelector('.class button.main') !== null")
+        await tab.run(press('[aria-label="Record background"]'))
+        await tab.until(f"({COUNTS}).Background === 1")
 
 
 async def test_files_are_stored_and_what_is_none_is_told(serve, tmp_path):
@@ -82,8 +96,7 @@ async def test_files_are_stored_and_what_is_none_is_told(serve, tmp_path):
         await tab.until(READY)
         await add_class(tab, "low")
         await choose(tab, '[aria-label="Files of low"]', *paths)
-        told = "document.querySelector('[aria-label=Teach] h2 + .readout').innerText"
-        await tab.until(f"({told}).includes('2 files stored, 1 not: ')")
+        await tab.until(f"{SAID}.includes('2 files stored, 1 not: ')")
         assert [path.split("-")[-1] for path in clips(folder)] == ["1/low", "2/low"]
         # What is stored is there again in another tab.
     async with opened(server.url + "/app/teach", *FAKE) as tab:
