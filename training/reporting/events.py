@@ -16,14 +16,15 @@ Table: TypeAlias = "tuple[list[str], list[list[Any]]]"
 """Head and rows."""
 KINDS = {
     "macro-F1": "macro_f1",
-    "of onsets only": "macro_f1_onset",
-    "with default settings": "macro_f1_defaults",
-    "of the baseline": "macro_f1_baseline",
+    "macro-F1, onsets only": "macro_f1_onset",
+    "macro-F1, default settings": "macro_f1_defaults",
+    "macro-F1, baseline": "macro_f1_baseline",
     "micro-F1, with events of labels that never sound": "micro_f1",
 }
 """Rows of the table of collars."""
 MIDDLE = "0.5"
 """The collar of precision and recall by label."""
+SPACE = "\N{NO-BREAK SPACE}"
 HOW = (
     "A predicted event is right if its onset is within the collar of a true one's of the same "
     "label, and its offset within the collar or half of the true event's length, whichever is "
@@ -51,12 +52,16 @@ def notes_of(events: Metrics) -> list[str]:
     if "recordings" not in events:
         return ["No recording with known onsets was left to test with: settings only."]
     found = (
-        f"{events['recordings']} recordings of {events['sources']} sources that the model was not "
-        f"trained on, {events['seconds'] / 60:.1f} minutes, in windows of {events['window_s']:.1f} "
-        f"s every {events['hop_s']:.2f} s; pauses of up to {events['pause_s']:.1f} s, which no "
-        "window can show, do not divide true events. "
+        f"{_several(events['recordings'], 'recording')} of {_several(events['sources'], 'source')} "
+        f"that the model was not trained on, {events['seconds'] / 60:.1f} minutes, in windows of "
+        f"{events['window_s']:.1f} s every {events['hop_s']:.2f} s; pauses of up to "
+        f"{events['pause_s']:.1f} s, which no window can show, do not divide true events. "
     )
     return [found + HOW, *_bias(events["onset_error"])]
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _bias(error: dict[str, float] | None) -> list[str]:
@@ -67,7 +72,7 @@ def _bias(error: dict[str, float] | None) -> list[str]:
         f"Onsets are told {abs(error['median']):.2f} s too {when} (median of {error['count']}; "
         f"quartiles {error['lower']:+.2f} and {error['upper']:+.2f} s). An onset is told at the "
         "middle of its window, so this is the bias of a model that hears a label once "
-        f"{error['share']:.0%} of the window are of it."
+        f"{error['share']:.0%} of the window is of it."
     )
     return [text]
 
@@ -80,13 +85,18 @@ def _by_collar(events: Metrics) -> Table:
     collars = list(events["macro_f1"])
     rows = [[what, *(events[key][c] for c in collars)] for what, key in KINDS.items()]
     same = [events["macro_f1_windows"]] * len(collars)
-    return ["collar", *(f"{c} s" for c in collars)], [*rows, ["macro-F1 of windows", *same]]
+    return ["collar", *(f"{c}{SPACE}s" for c in collars)], [*rows, ["macro-F1, windows", *same]]
 
 
 def _by_label(events: Metrics) -> Table:
     collars = list(events["macro_f1"])
-    head = ["label", "events", "predicted", *(f"F1 {c} s" for c in collars)]
-    head += [f"precision {MIDDLE} s", f"recall {MIDDLE} s", f"baseline {MIDDLE} s", "F1 windows"]
+    head = ["label", "events", "predicted", *(f"F1 {c}{SPACE}s" for c in collars)]
+    head += [
+        f"precision {MIDDLE}{SPACE}s",
+        f"recall {MIDDLE}{SPACE}s",
+        f"baseline {MIDDLE}{SPACE}s",
+        "F1 windows",
+    ]
     rows = [
         [
             name,
@@ -101,7 +111,7 @@ def _by_label(events: Metrics) -> Table:
         ]
         for name, one in events["labels"].items()
     ]
-    return [*head, "onset error (s)"], rows
+    return [*head, f"onset error{SPACE}(s)"], rows
 
 
 def _set(events: Metrics) -> Table:

@@ -246,4 +246,4 @@ def test_events_of_performances_by_the_sources_left_out_are_scored(made, name):
         assert (settings["why"] == "calibrated") is bool(label.events)
     assert found["settings"]["oboe"]["why"].startswith("defaults: fewer than 20")
     page = Path(made.path, "reports", f"{name}-1", "report.html").read_text()
-    assert "2 sources that the model was not" in page
+    assert "16 recordings of 2 sources that the model was not trained on" in page

@@ -39,13 +39,14 @@ def figures(late):
 def test_the_bias_of_onsets_is_said_in_words(late, words):
     (_, bias) = events.notes_of(figures(late))
     assert words in bias
+    assert events.notes_of(figures(late))[0].startswith("1 recording of 1 source that")
     assert f"once {50 + 25 * late}% of the window" in bias
 
 
 def test_a_report_has_a_row_for_each_label_and_each_kind_of_figure():
     page = events.section(figures(0))
     text = "\n".join(events.tables(figures(0), markdown.table))
-    for row in (*events.KINDS, "macro-F1 of windows", "horn"):
+    for row in (*events.KINDS, "macro-F1, windows", "horn"):
         assert f"| {row} |" in text
         assert row in page
     assert "a&lt;b" in page
