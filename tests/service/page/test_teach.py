@@ -8,6 +8,7 @@ import soundfile
 from service.auth.key_store import FileKeyStore
 from service.trainings.folder import COLLECTIONS
 from tests.helpers.browser import opened
+from tests.service.api.test_promotion import taught  # noqa: F401 - a fixture
 from tests.service.conftest import noise, tone
 from tests.service.helpers.keys import new_key
 from tests.service.helpers.teaching import LABELS
@@ -159,6 +160,20 @@ async def test_listen_offers_no_correction_without_the_folder(serve):
         await tab.until("document.querySelector('.names li') !== null")
         await tab.until("document.querySelector('#server').dataset.kind === 'good'")
         assert await tab.run("document.querySelector('.correct').offsetParent === null")
+
+
+async def test_the_words_of_the_gate_are_shown_and_another_version_is_served(taught):  # noqa: F811
+    server, _ = taught
+    async with opened(server.url + "/app/teach", *FAKE) as tab:
+        await tab.until("document.querySelector('.training button.main') !== null")
+        await tab.run(press(".training button.main"))
+        await tab.until(f"({TOLD}).includes('Not served: toy 1 is not promoted: it labels noise')")
+        item = "[...document.querySelectorAll('.served li')].find((each) => "
+        item += "/^toy\\s/.test(each.innerText))"
+        assert "version 2" in await tab.run(f"({item}).innerText")
+        await tab.run(f"({item}).querySelector('button').click()")
+        await tab.until(f"({item}).querySelector('span').innerText === 'version 1'")
+        assert (await server.get("/v1/models/toy"))[1]["version"] == "1"
 
 
 @pytest.mark.slow  # a training of its own
