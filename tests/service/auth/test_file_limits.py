@@ -165,7 +165,7 @@ async def test_two_gateways_of_a_server_count_together(
 
 
 @pytest.mark.parametrize(
-    ("gateways", "keys", "folders"), [(2, "keys.json", 1), (2, "", 0), (1, "keys.json", 0)]
+    ("gateways", "keys", "folders"), [(2, "keys.json", 1), (2, "", 1), (1, "keys.json", 0)]
 )
 def test_the_supervisor_removes_its_files(tmp_path, monkeypatch, gateways, keys, folders):
     monkeypatch.setattr(supervisor, "MEMORY", tmp_path)

@@ -127,7 +127,7 @@ async def test_metadata_comes_in_the_query_or_beside_the_file(server, order):
         (
             "?region=sea&colour=red",
             {},
-            "unknown query parameter 'colour'; known: top_k, version, region, season",
+            "unknown query parameter 'colour'; known: top_k, version, url, region, season",
         ),
         (
             "",

@@ -17,7 +17,7 @@ from models.manifest import Label
 from models.pin import FILE
 from models.session import Session
 from models.store import Store
-from service.api.authentication import FORWARDING_HEADERS
+from service.api.local_admin import FORWARDING_HEADERS
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import create_key
 from service.inference import version_updater

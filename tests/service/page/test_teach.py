@@ -54,6 +54,7 @@ def clips(folder):
     return sorted("/".join(path.relative_to(root).parts[:-1]) for path in files)
 
 
+@pytest.mark.slow  # records in real time, three times
 async def test_a_take_is_recorded_shown_as_a_spectrogram_and_deleted(serve, tmp_path, microphone):
     folder = tmp_path / "teach"
     server = await serve(trainings=str(folder))

@@ -117,6 +117,7 @@ def test_the_tensors_of_a_file_are_those_of_an_artefact(tmp_path):
     np.testing.assert_array_equal(found.session.predict(first), forest.predict(first))
 
 
+@pytest.mark.slow  # builds VGG19 and ResNets whole
 def test_weights_of_torchvision_are_judged_with_the_classifier_in_their_file(tmp_path):
     name = "resnet50-torchvision"
     module = seeded(ResNet, *RESNETS[name])

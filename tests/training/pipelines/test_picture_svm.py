@@ -145,7 +145,7 @@ def test_a_network_that_timbre_trained_gives_descriptors_and_so_does_what_is_mad
         (("svm.kernels=cubic",), "svm.kernels=['cubic']"),
         (("name=Clip Art",), "lower-case words"),
         (("top=[0]",), "numbers of guesses"),
-        (("split.shares=[0.9,0.1,0]",), "the last share must be above 0"),
+        (("split.shares=[0.9,0.1,0]",), "split.shares=[0.9, 0.1, 0.0] must be above 0"),
     ],
 )
 def test_what_cannot_be_is_told_and_leaves_nothing(

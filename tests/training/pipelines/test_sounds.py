@@ -256,6 +256,7 @@ def test_the_network_takes_windows_of_another_length(collection):
     assert Store(Path("out")).load("sounds").manifest.input.shape == (128, 44)
 
 
+@pytest.mark.slow  # two trainings; the other tests hold each
 def test_of_two_models_the_one_that_is_better_on_validation_is_written(collection):
     assert (
         main(

@@ -36,7 +36,7 @@ RETRY_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 class FetchError(TimbreError):
     """A URL was not fetched; the message gives the reason."""
 
-    title = "Not fetched"
+    title = "Crawl failed"
 
     def __init__(self, message: str, *, again: bool = False) -> None:
         """again: whether a retry may succeed later."""

@@ -131,6 +131,7 @@ def test_weights_of_the_vgg19_that_takes_other_pixels_are_refused(kind, given, a
 
 
 @pytest.mark.parametrize("kind", ["weights.h5", "keras", "h5"])
+@pytest.mark.slow  # builds a ResNeXt for each kind of file
 def test_weights_of_a_resnet_with_other_layers_of_the_same_shapes_are_refused(kind, tmp_path):
     """A network that pads one side only has the same shapes, and other names."""
     keras, name = backbones.keras_on_torch(), "resnext50-32x4d"

@@ -220,6 +220,7 @@ def test_weights_alone_are_a_network_with_the_name_of_their_architecture(tmp_pat
     np.testing.assert_allclose(Session(made).predict(images), expected, atol=1e-5)
 
 
+@pytest.mark.slow  # builds VGG19 whole
 def test_layers_of_the_classifier_in_a_file_of_torchvision_can_be_named(tmp_path):
     import torch
 
