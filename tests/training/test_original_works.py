@@ -6,7 +6,6 @@ How good the numbers are says nothing here: a test draws its data.
 import csv
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ import soundfile as sf
 from benchmarks.cli import main as bench
 from tests.training.pictures.conftest import tiny_backbone  # noqa: F401 - a fixture
 from tests.training.pictures.helpers.shapes import SHAPES, collection, in_styles, shape
+from tests.training.pipelines.helpers.toy_network import network_by_chance
 from training.cli import main as train
 from training.data_cli.main import main as data
 from training.judge.cli import main as judge
@@ -347,22 +347,3 @@ def test_clip_art_the_svm_of_a_network_has_its_search_and_top_1_and_2(tmp_path):
     for head in ("top-1", "top-2", "F1", "kernel", "gamma"):
         assert head in page
     assert (tmp_path / "out/reports/clip-art-svm-1/map.html").is_file()
-
-
-def network_by_chance(path):
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    weight = np.random.default_rng(0).normal(size=(12, 3, 3, 3)).astype(np.float32)
-    nodes = [
-        helper.make_node("Conv", ["image", "weight"], ["maps"], pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["maps"], ["relu"]),
-        helper.make_node("AveragePool", ["relu"], ["pooled"], kernel_shape=[4, 4], strides=[4, 4]),
-    ]
-    takes = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, 16])
-    gives = helper.make_tensor_value_info("pooled", TensorProto.FLOAT, [1, 12, 4, 4])
-    held = [numpy_helper.from_array(weight, "weight")]
-    graph = helper.make_graph(nodes, "toy", [takes], [gives], held)
-    opsets = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
-    return Path(path)

@@ -10,31 +10,14 @@ from models.quantize import quantize
 from models.store import Store
 from tests.training.pictures.helpers.shapes import collection, in_styles
 from tests.training.pipelines.helpers.splits import parts_beside_each
+from tests.training.pipelines.helpers.toy_network import network_by_chance
 from training.cli import main
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     """Convolutions by chance on 16 x 16 pixels, pooled to 4 x 4 places."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    weight = np.random.default_rng(0).normal(size=(12, 3, 3, 3)).astype(np.float32)
-    nodes = [
-        helper.make_node("Conv", ["image", "weight"], ["maps"], pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["maps"], ["relu"]),
-        helper.make_node("AveragePool", ["relu"], ["pooled"], kernel_shape=[4, 4], strides=[4, 4]),
-    ]
-    takes = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, 16])
-    gives = helper.make_tensor_value_info("pooled", TensorProto.FLOAT, [1, 12, 4, 4])
-    graph = helper.make_graph(
-        nodes, "toy", [takes], [gives], [numpy_helper.from_array(weight, "weight")]
-    )
-    path = tmp_path_factory.mktemp("network") / "toy.onnx"
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
-    )
-    return path
+    return network_by_chance(tmp_path_factory.mktemp("network") / "toy.onnx")
 
 
 def train(pictures, network, folder, *changes, recipe="clip-art-svm"):
