@@ -82,7 +82,9 @@ class EventFeed:
             await self._bus.close()
 
     def publish(self, event: LabelEvent, *, model: str) -> None:
-        """Give an event to the followers of all gateways."""
+        """Give an event to the followers of all gateways; once closed, to nobody."""
+        if self._closed:
+            return
         number = f"{time.time_ns() // 10**6:013d}-{self._origin}-{next(self._numbers)}"
         values = {key: value for key, value in vars(event).items() if key != "id"}
         published = Published(number, {"id": event.id, "model": model, **values})

@@ -42,6 +42,14 @@ async def test_a_gateway_that_has_gone_disturbs_nobody(pair, tmp_path):
     await until(lambda: kept(first) == ["s-1"])
 
 
+async def test_a_stream_that_outlasts_the_grace_period_disturbs_nobody(pair):
+    first, second = pair
+    await first.close()
+    first.publish(event(1), model="m")
+    second.publish(event(2), model="m")
+    await until(lambda: kept(second) == ["s-2"])
+
+
 async def test_a_gateway_that_starts_again_takes_its_place(pair, tmp_path):
     first, _ = pair
     again = EventFeed(origin="again", bus=LocalBus(tmp_path, number=1))
