@@ -94,11 +94,11 @@ class TeachView {
     const { state, words } = await access(this.app.api);
     if (!this.shown) return;
     this.body.hidden = state !== "on";
-    if (state === "off") this.#trouble(`This server does not teach: ${words}.`);
+    if (state === "off") this.#trouble(`This server does not teach; ${words}.`);
     else if (state === "key") {
       this.#trouble(`To teach, a key with the scope admin is needed: ${words}.`, "Enter a key",
         () => this.app.askKey());
-    } else if (state === "refused") this.#trouble(`This server does not teach here: ${words}.`);
+    } else if (state === "refused") this.#trouble(`This server does not teach here; ${words}.`);
     else if (state === "gone") {
       this.#trouble(`${words}.`, "Try again", () => this.#open());
     } else {
