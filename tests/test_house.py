@@ -28,6 +28,7 @@ ROOMS = {
         "log": "",
         "page": "",
         "lifecycle": "log",
+        "metrics": "log",
         "queue": "log",
         "auth": "queue lifecycle log",
         "event_feed": "queue protocol log",
