@@ -43,6 +43,7 @@ ROOMS = {
         "server": "app api event_feed inference auth queue lifecycle settings hosts log",
         "client": "encodings label_events protocol",
         "cli": "exports server client trainings inference auth queue protocol settings log",
+        "prove": "cli client inference protocol settings",
     },
     "training": {
         "common": "",
@@ -299,6 +300,10 @@ COVERED_ELSEWHERE = {
     "service/cli/worker.py": ["service/server/test_worker.py"],
     "service/client/trust.py": ["service/server/test_tls.py"],
     "service/log.py": ["service/api/test_routes.py"],
+    "service/prove/case.py": ["service/prove/test_command.py"],
+    "service/prove/own_server.py": ["service/prove/test_command.py"],
+    "service/prove/prove.py": ["service/prove/test_command.py"],
+    "service/prove/ways.py": ["service/prove/test_command.py"],
     "service/queue/base.py": ["service/queue/test_contract.py"],
     "service/queue/redis_cluster.py": ["service/queue/test_redis_connection.py"],
     "service/queue/redis_keys.py": ["service/queue/test_redis_connection.py"],

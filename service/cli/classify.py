@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--top-k", type=_positive, metavar="N", help="labels shown, best first (5 for a picture)"
     )
     parser.add_argument(
-        "--with", dest="metadata", action="append", default=[], type=_assignment,
+        "--with", dest="metadata", action="append", default=[], type=assignment,
         metavar="NAME=VALUE",
         help="metadata of each picture, such as region=atlantic",
     )  # fmt: skip
@@ -109,7 +109,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _assignment(text: str) -> tuple[str, str]:
+def assignment(text: str) -> tuple[str, str]:
+    """Return name and value of NAME=VALUE. Raises ArgumentTypeError."""
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} must be NAME=VALUE, such as region=atlantic")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -44,9 +44,11 @@ class Playback:
 
     def _open(self, data: bytes) -> None:
         try:
-            self.sample_rate, self.channels, self._blocks, self.warnings = _blocks_of(data)
+            found = _blocks_of(data)
         except InputError as error:
             raise type(error)(f"{self.path}: {error}") from error
+        self.sample_rate, self.channels, self.warnings = found.rate, found.channels, found.warnings
+        self.blocks, self.converted = found.blocks, found.converted
 
     async def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
         """Yield chunks of shape (n,) or (n, channels) at real speed, and False: no sound is lost.
@@ -56,15 +58,23 @@ class Playback:
         loop = asyncio.get_running_loop()
         # Times are absolute, so that a late chunk does not delay the ones after it.
         start, chunk = loop.time(), self.sample_rate // CHUNKS_PER_S
-        for index, samples in enumerate(self._blocks(chunk)):
+        for index, samples in enumerate(self.blocks(chunk)):
             await asyncio.sleep(max(0.0, start + index * chunk / self.sample_rate - loop.time()))
             yield samples, False
 
 
-def _blocks_of(
-    data: bytes,
-) -> tuple[int, int, Callable[[int], Iterator[Samples]], Sequence[Doubt]]:
-    """Return a file's rate, channels, what yields its blocks of so many samples, and its doubts."""
+class _Opened(NamedTuple):
+    rate: int
+    channels: int
+    blocks: Callable[[int], Iterator[Samples]]
+    """Yields blocks of so many samples."""
+    warnings: Sequence[Doubt]
+    converted: bool
+    """Whether rate and channels are not those of the file."""
+
+
+def _blocks_of(data: bytes) -> _Opened:
+    """Return how the sound of a file is read."""
     segments: list[Segment] = []
     kind, rate, channels, notes = "", 0, 0, Notes(partial=True)
     # What cannot be opened so may be for ffmpeg; otherwise its own error says what is wrong.
@@ -84,7 +94,7 @@ def _blocks_of(
             except FileError as error:
                 raise InputError(f"{kind} cannot be read to its end: {error}") from error
 
-        return rate, channels, own, notes.warnings
+        return _Opened(rate, channels, own, notes.warnings, converted=False)
     sound = decode_sound(
         data,
         sample_rate=CONVERTED_RATE,
@@ -93,12 +103,12 @@ def _blocks_of(
         partial=True,
         ffmpeg=True,
     )
-    return CONVERTED_RATE, 1, lambda size: _cut(sound.samples, size), sound.warnings
 
+    def cut(size: int) -> Iterator[Samples]:
+        for at in range(0, len(sound.samples), size):
+            yield sound.samples[at : at + size]
 
-def _cut(samples: Samples, size: int) -> Iterator[Samples]:
-    for at in range(0, len(samples), size):
-        yield samples[at : at + size]
+    return _Opened(CONVERTED_RATE, 1, cut, sound.warnings, converted=True)
 
 
 class Pipe(Playback):

@@ -142,5 +142,5 @@ def test_a_file_of_two_streams_is_played_to_its_end(tmp_path):
     path = tmp_path / "two.ogg"
     path.write_bytes(2 * encoded("OGG", "VORBIS"))
     source = Playback(path)
-    total = sum(len(block) for block in source._blocks(2_400))
+    total = sum(len(block) for block in source.blocks(2_400))
     assert total / source.sample_rate == pytest.approx(2 * 22_050 / 48_000, abs=0.01)
