@@ -1,10 +1,17 @@
-"""Chromium without a window, spoken to by the DevTools protocol."""
+"""Chromium without a window, spoken to by the DevTools protocol.
+
+One Chromium for all pages of a test process that need the same flags; each page has cookies,
+storage and permissions of its own.
+"""
 
 import asyncio
-import json
+import atexit
 import shutil
+import subprocess
 import tempfile
+import time
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import aiohttp
@@ -12,8 +19,8 @@ import pytest
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--window-size=1280,860", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--remote-debugging-port=0",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0",
 )  # fmt: skip
 
 
@@ -27,8 +34,8 @@ class PageChanging(Exception):
 class Tab:
     """One page; `events` are what it reported until the last answer."""
 
-    def __init__(self, socket):
-        self.socket, self.number, self.events = socket, 0, []
+    def __init__(self, socket, context=None):
+        self.socket, self.context, self.number, self.events = socket, context, 0, []
 
     async def send(self, method, **parameters):
         self.number += 1
@@ -73,38 +80,49 @@ class Tab:
 
 
 @asynccontextmanager
-async def opened(url, *flags):
+async def opened(url, *flags, size=(1280, 860)):
     """Open a page and give its tab; skips the test where there is no Chromium."""
-    program = (
-        shutil.which("chromium")
-        or shutil.which("chromium-browser")
-        or shutil.which("google-chrome")
-    )
+    address, path = chromium(flags)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(address + path, max_msg_size=0) as socket,
+    ):
+        browser = Tab(socket)
+        context = (await browser.send("Target.createBrowserContext"))["browserContextId"]
+        target = await browser.send(
+            "Target.createTarget", url=url, browserContextId=context, width=size[0], height=size[1]
+        )
+        page = f"{address}/devtools/page/{target['targetId']}"
+        try:
+            async with session.ws_connect(page, max_msg_size=0) as page_socket:
+                yield Tab(page_socket, context)
+        finally:
+            await browser.send("Target.disposeBrowserContext", browserContextId=context)
+
+
+@cache
+def chromium(flags):
+    """Start a Chromium; returns its address and the path of its DevTools."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
     if not program:
         pytest.skip("Chromium is not installed")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        quiet = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
-        process = await asyncio.create_subprocess_exec(
-            program, *FLAGS, *flags, f"--user-data-dir={folder}", url, **quiet
-        )
-        try:
-            async with aiohttp.ClientSession() as session:
-                address = await _address(session, Path(folder) / "DevToolsActivePort")
-                async with session.ws_connect(address, max_msg_size=0) as socket:
-                    yield Tab(socket)
-        finally:
-            process.kill()
-            await process.wait()
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [program, *FLAGS, *flags, f"--user-data-dir={folder.name}", "about:blank"]
+    process = subprocess.Popen(command, **quiet)
 
+    @atexit.register
+    def end():
+        process.kill()
+        process.wait()
+        folder.cleanup()
 
-async def _address(session, file):
-    async with asyncio.timeout(60):
-        while not (file.exists() and file.read_text().count("\n")):  # noqa: ASYNC110 - no event
-            await asyncio.sleep(0.05)
-        port = file.read_text().split()[0]
-        while True:
-            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                pages = [page for page in json.loads(await answer.text()) if page["type"] == "page"]
-            if pages:
-                return pages[0]["webSocketDebuggerUrl"]
-            await asyncio.sleep(0.05)
+    file = Path(folder.name) / "DevToolsActivePort"
+    deadline = time.monotonic() + 60
+    while not (file.exists() and file.read_text().count("\n")):
+        assert process.poll() is None, "Chromium has ended"
+        assert time.monotonic() < deadline, "Chromium does not start"
+        time.sleep(0.05)
+    port, path = file.read_text().split()
+    return f"ws://127.0.0.1:{port}", path

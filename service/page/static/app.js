@@ -86,8 +86,9 @@ class App extends EventTarget {
 
   /** Show the view of a path. */
   async show(path) {
-    const name = path.split("/")[2] || "listen";
+    const name = path.split("/")[2] || "listen", turn = this.turn = {};
     this.current?.hide?.();
+    this.current = null;
     for (const link of document.querySelectorAll("nav a")) {
       if (link.pathname === `/app/${name}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
@@ -96,6 +97,8 @@ class App extends EventTarget {
     if (!this.views.has(name)) {
       const module = await VIEWS[name]().catch(() => null);
       if (!module) return this.reloadOnce();
+      // Another view was asked for while this one was loaded.
+      if (this.turn !== turn) return;
       this.views.set(name, module.create(this));
     }
     this.current = this.views.get(name);

@@ -203,13 +203,17 @@ class TeachView {
 
   /** Sound of the next seconds as a WAV file; rejects with a SourceError. */
   async record(progress) {
-    this.source ??= await microphone();
-    const { source } = this, rate = source.sampleRate, seconds = Number(this.length.value);
-    const wanted = Math.round(seconds * rate), parts = [];
-    await source.audio.resume();
+    // Leaving the view ends the take wherever it waits, also for the microphone.
+    const take = this.taking = new AbortController(), { signal } = take;
+    const left = new Promise((_, fail) => {
+      signal.onabort = () => fail(new Error("the view was left before the take was complete"));
+    });
+    const source = await Promise.race([left, this.#microphone(signal)]);
+    await Promise.race([left, source.audio.resume()]);
+    const rate = source.sampleRate, parts = [];
+    const wanted = Math.round(Number(this.length.value) * rate);
     let count = 0;
-    await new Promise((done, fail) => {
-      this.abort = fail;
+    const complete = new Promise((done, fail) => {
       const broken = (state) => {
         if (["unplugged", "ended"].includes(state)) fail(new Error("the microphone is gone"));
       };
@@ -221,9 +225,9 @@ class TeachView {
         progress(Math.min(1, count / wanted));
         if (count >= wanted) done();
       };
-    }).finally(() => {
+    });
+    await Promise.race([left, complete]).finally(() => {
       source.onsamples = source.onstate = () => {};
-      this.abort = null;
     });
     if (parts.every((part) => part.every((x) => x === 0))) {
       throw new Error("the microphone gives only zeros; it is muted, or not connected");
@@ -233,8 +237,17 @@ class TeachView {
     return wav(all.subarray(0, wanted), rate);
   }
 
+  /** The microphone of this view, opened at its first take; closed if it comes too late. */
+  async #microphone(signal) {
+    if (this.source) return this.source;
+    const source = await microphone();
+    if (signal.aborted) await source.close();
+    else this.source = source;
+    return source;
+  }
+
   #release() {
-    this.abort?.(new Error("the view was left before the take was complete"));
+    this.taking?.abort();
     this.source?.close();
     this.source = null;
   }

@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 
 from tests.helpers.browser import opened
 
-AUDIO = ("--autoplay-policy=no-user-gesture-required",)
-FAKE = (*AUDIO, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+FAKE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 READY = "document.querySelector('#server').dataset.kind === 'good'"
 MICROPHONE = "document.querySelector('.welcome button').click()"
 BANNER = "document.querySelector('.banner:not([hidden])')?.innerText ?? ''"
@@ -15,7 +14,7 @@ BANNER = "document.querySelector('.banner:not([hidden])')?.innerText ?? ''"
 @asynccontextmanager
 async def page(address, *flags):
     """A tab that shows the page, and reports what goes over the network and what goes wrong."""
-    async with opened("about:blank", "--window-size=700,700", *flags) as tab:
+    async with opened("about:blank", *flags, size=(700, 700)) as tab:
         for domain in ("Network", "Log", "Runtime", "Page"):
             await tab.send(f"{domain}.enable")
         await tab.send("Page.navigate", url=address)

@@ -4,7 +4,7 @@ import pytest
 import soundfile
 
 from tests.helpers.server_process import ROOT, server_process
-from tests.service.helpers.page import APP, AUDIO, FAKE, MICROPHONE, READY, page
+from tests.service.helpers.page import APP, FAKE, MICROPHONE, READY, page
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ async def test_lanes_light_up_with_what_is_heard_and_memory_stays_flat(address, 
 
 
 async def test_the_example_needs_no_permission_and_what_stays_under_is_told(address):
-    async with page(address + "/app/listen?source=example", *AUDIO) as tab:
+    async with page(address + "/app/listen?source=example") as tab:
         await tab.until(f"{LANES}.includes('flute')")
         await tab.run("document.querySelector('.plot').focus()")
         for key in ("ArrowDown", "ArrowDown", "ArrowUp", "ArrowLeft"):

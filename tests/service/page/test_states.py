@@ -11,7 +11,7 @@ from service.auth.keys import now
 from tests.helpers.server_process import free_port, killable_server, server_process
 from tests.service.conftest import RATE, begin
 from tests.service.helpers.keys import new_key
-from tests.service.helpers.page import APP, AUDIO, BANNER, FAKE, MICROPHONE, OPEN, READY, page
+from tests.service.helpers.page import APP, BANNER, FAKE, MICROPHONE, OPEN, READY, page
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,8 @@ def address():
 
 
 REFUSALS = {
-    "refused": (FAKE[:2], "denied", "refused the microphone. Allow it in the settings"),
-    "no device": (AUDIO, "granted", "There is no microphone. Plug one in"),
+    "refused": (FAKE[:1], "denied", "refused the microphone. Allow it in the settings"),
+    "no device": ((), "granted", "There is no microphone. Plug one in"),
 }
 
 
@@ -31,7 +31,12 @@ REFUSALS = {
 async def test_a_microphone_that_is_not_there_is_told_in_plain_words(address, case):
     flags, setting, words = REFUSALS[case]
     async with page(address + "/", *flags) as tab:
-        await tab.send("Browser.setPermission", permission={"name": "microphone"}, setting=setting)
+        await tab.send(
+            "Browser.setPermission",
+            permission={"name": "microphone"},
+            setting=setting,
+            browserContextId=tab.context,
+        )
         await tab.until(READY)
         await tab.run(MICROPHONE)
         await tab.until(f"({BANNER}).includes({json.dumps(words)})")

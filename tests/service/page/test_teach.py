@@ -11,15 +11,11 @@ from tests.helpers.browser import opened
 from tests.service.api.test_promotion import taught  # noqa: F401 - a fixture
 from tests.service.conftest import noise, tone
 from tests.service.helpers.keys import new_key
+from tests.service.helpers.page import FAKE
 from tests.service.helpers.teaching import LABELS
 from tests.service.helpers.versions import copied
-from tests.service.page.test_views import choose
+from tests.service.page.test_views import MODULE, choose
 
-FAKE = (
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-)
 BANNER = "document.querySelector('[aria-label=Teach] .banner:not([hidden])')?.innerText ?? ''"
 COUNTS = """Object.fromEntries([...document.querySelectorAll('.class')].map((each) =>
   [each.querySelector('h3').innerText, each.querySelectorAll('.clips li').length]))"""
@@ -85,6 +81,34 @@ async def test_a_take_is_recorded_shown_as_a_spectrogram_and_deleted(serve, tmp_
         await tab.until("document.querySelector('.class button.main') !== null")
         await tab.run(press('[aria-label="Record background"]'))
         await tab.until(f"({COUNTS}).Background === 1")
+
+
+async def test_a_view_left_during_a_take_lets_go_of_the_microphone_and_records_again(
+    serve, tmp_path
+):
+    server = await serve(trainings=str(tmp_path / "teach"))
+    async with opened(server.url + "/app/teach", *FAKE) as tab:
+        await tab.until(READY)
+        await tab.run("""
+          const { mediaDevices } = navigator, open = mediaDevices.getUserMedia.bind(mediaDevices);
+          window.asked = [];
+          mediaDevices.getUserMedia = async (wanted) => {
+            const media = await open(wanted), track = media.getTracks()[0];
+            await new Promise((go) => asked.push({ go, track }));
+            return media;
+          };
+        """)
+        await tab.run(press('[aria-label="Record background"]'))
+        await tab.until("asked.length === 1")
+        # The second view is asked for while the first one is still loaded.
+        await tab.run(f"{press('nav a[href$=models]')}; {press('nav a[href$=teach]')}")
+        await tab.until(READY)
+        await tab.run(f"(async () => {{ {MODULE.format('models')}; asked[0].go(); }})()")
+        await tab.until("asked[0].track.readyState === 'ended'")
+        assert await tab.run("document.querySelector('main > section').ariaLabel") == "Teach"
+        await tab.run(press('[aria-label="Record background"]'))
+        await tab.until("asked.length === 2")
+        assert await tab.run(SAID) == ""
 
 
 async def test_files_are_stored_and_what_is_none_is_told(serve, tmp_path):

@@ -8,8 +8,6 @@ from tests.helpers.browser import opened
 from tests.helpers.server_process import free_port, killable_server
 from tests.service.conftest import RATE
 
-AUDIO = ("--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream")
-
 
 async def load(tab):
     """Wait for the document, and make the module of the page known as `timbre`."""
@@ -22,7 +20,7 @@ async def load(tab):
 
 async def test_a_gap_in_the_sound_is_told_and_windows_after_it_come(serve):
     server = await serve()
-    async with opened(server.url, *AUDIO) as tab:
+    async with opened(server.url) as tab:
         await load(tab)
         await tab.run("""
           window.heard = { windows: [], dropped: [] };

@@ -14,7 +14,7 @@ from tests.helpers.browser import opened
 from tests.helpers.server_process import ROOT, server_process
 
 EXAMPLES = ROOT / "examples"
-AUDIO = ("--autoplay-policy=no-user-gesture-required", "--window-size=700,700")
+SMALL = (700, 700)
 MODULE = """(await import(document.querySelector('script[src$="app.js"]').src.replace(
   "app.js", "{}.js")))"""
 
@@ -41,7 +41,7 @@ async def go(tab, view):
 
 
 async def test_pictures_are_shown_with_their_predictions_and_what_is_none_with_the_reason(address):
-    async with opened(address + "/app/look", *AUDIO) as tab:
+    async with opened(address + "/app/look", size=SMALL) as tab:
         await tab.until("document.querySelector('[aria-label=Look] select')?.value === 'clip-art'")
         # Text of a file's name is never markup.
         await choose(
@@ -58,7 +58,7 @@ async def test_pictures_are_shown_with_their_predictions_and_what_is_none_with_t
 
 
 async def test_the_person_answers_first_and_both_get_a_score(address):
-    async with opened(address + "/app/play", *AUDIO) as tab:
+    async with opened(address + "/app/play", size=SMALL) as tab:
         await tab.until("document.querySelector('[aria-label=Play] button.main') !== null")
         await tab.run("document.querySelector('[aria-label=Play] button.main').click()")
         for _ in range(10):
@@ -80,7 +80,7 @@ async def test_the_person_answers_first_and_both_get_a_score(address):
 
 
 async def test_models_and_status_say_what_the_server_says(address):
-    async with opened(address + "/", *AUDIO) as tab:
+    async with opened(address + "/", size=SMALL) as tab:
         await go(tab, "models")
         await tab.until("document.querySelectorAll('.model').length === 4")
         text = await tab.run("document.querySelector('[aria-label=Models]').textContent")
