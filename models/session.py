@@ -82,6 +82,11 @@ class Session:
         self.labels: Any = outputs[0].shape[1]
         """Scores of one tensor."""
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """The names of the input and of the output in the graph."""
+        return self._input, self._outputs[0]
+
     def predict(self, batch: Tensor) -> npt.NDArray[np.float32]:
         """Return scores (n, labels) of a batch (n, *shape).
 

@@ -34,11 +34,12 @@ ROOMS = {
         "event_feed": "queue protocol log",
         "inference": "event_feed queue lifecycle settings log",
         "trainings": "inference settings log",
+        "open_inference": "inference settings log",
         "label_events": "protocol",
         "exports": "",
         "streaming": "inference encodings label_events protocol settings log",
-        "api": "exports streaming trainings inference auth page protocol lifecycle settings"
-        " hosts log",
+        "api": "exports streaming open_inference trainings inference auth page protocol lifecycle"
+        " settings hosts log",
         "app": "api event_feed trainings inference auth lifecycle settings log",
         "server": "app api event_feed inference auth queue lifecycle settings hosts log",
         "client": "encodings label_events protocol",

@@ -24,7 +24,7 @@ from models.events import EventDetector
 from models.events import Settings as EventSettings
 from models.store import Model
 from service.inference.decode_pool import Check, DecodePool
-from service.inference.gateway import Gateway, Prediction
+from service.inference.gateway import Gateway, Prediction, prediction_of
 from service.settings import Settings
 
 Span: TypeAlias = tuple[int, int]
@@ -156,9 +156,15 @@ async def classify(
                 clip = await gateway.turns.run(partial(work, _no_check))
             else:
                 clip = await pool.run(work, deadline=deadline)
-            predictions = await _infer_all(gateway, query.model, clip, deadline=deadline)
+            results = await gateway.infer_all(
+                query.model, clip.tensors, deadline=deadline, live=False
+            )
     except TimeoutError:
         raise Late(f"the clip was not classified within {seconds:g} s") from None
+    predictions = [
+        prediction_of(query.model, each.scores, queue_ms=each.queue_ms, model_ms=each.model_ms)
+        for each in results
+    ]
     timing = {
         "decode": clip.decode_ms,
         "features": clip.features_ms,
@@ -178,25 +184,6 @@ async def classify(
 
 def _no_check() -> None:
     """Nothing to do: the work ends at once."""
-
-
-async def _infer_all(
-    gateway: Gateway, model: Model, clip: Clip, *, deadline: float
-) -> list[Prediction]:
-    """Infer every window, a batch at a time: a long clip alone must not fill the queue."""
-    size = gateway.settings.max_batch
-    infer = partial(gateway.infer, model, deadline=deadline, live=False, stream=gateway.new_id())
-    if len(clip.spans) == 1:
-        return [await infer(clip.tensors[0])]
-    predictions: list[Prediction] = []
-    for at in range(0, len(clip.spans), size):
-        batch = [asyncio.create_task(infer(tensor)) for tensor in clip.tensors[at : at + size]]
-        try:
-            predictions += await asyncio.gather(*batch)
-        finally:
-            for task in batch:
-                task.cancel()
-    return predictions
 
 
 def clip_labels(spans: list[Span], predictions: list[Prediction], *, window: int) -> list[str]:

@@ -8,7 +8,7 @@ import itertools
 import math
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ from service.inference.version_scanner import VersionScanner
 from service.inference.version_updater import VersionUpdater
 from service.lifecycle import Stoppable
 from service.log import log
-from service.queue.base import Job, JobQueue, wait_too_long
+from service.queue.base import Job, JobQueue, JobResult, wait_too_long
 from service.queue.local import LocalQueue
 from service.settings import Settings
 
@@ -126,7 +126,41 @@ class Gateway:
         self, model: Model, tensor: Tensor, *, deadline: float, live: bool, stream: str
     ) -> Prediction:
         """Return the prediction. Cancelling withdraws the job. Raises Busy, Late, Leaving."""
-        result = await self.queue.submit(
+        result = await self._submit(model, tensor, deadline=deadline, live=live, stream=stream)
+        return prediction_of(
+            model, result.scores, queue_ms=result.queue_ms, model_ms=result.model_ms
+        )
+
+    async def infer_all(
+        self, model: Model, tensors: Sequence[Tensor] | Tensor, *, deadline: float, live: bool
+    ) -> list[JobResult]:
+        """Return the results of the tensors of one request, at least one, in their order.
+
+        A batch at a time: a long request alone must not fill the queue. Cancelling withdraws the
+        jobs. live: they run before clips, each as a stream of its own. Raises as `infer` does.
+        """
+        stream = "" if live else self.new_id()
+
+        def submit(tensor: Tensor) -> Coroutine[Any, Any, JobResult]:
+            own = stream or self.new_id()
+            return self._submit(model, tensor, deadline=deadline, live=live, stream=own)
+
+        if len(tensors) == 1:
+            return [await submit(tensors[0])]
+        size, results = self.settings.max_batch, list[JobResult]()
+        for at in range(0, len(tensors), size):
+            batch = [asyncio.create_task(submit(each)) for each in tensors[at : at + size]]
+            try:
+                results += await asyncio.gather(*batch)
+            finally:
+                for task in batch:
+                    task.cancel()
+        return results
+
+    async def _submit(
+        self, model: Model, tensor: Tensor, *, deadline: float, live: bool, stream: str
+    ) -> JobResult:
+        return await self.queue.submit(
             Job(
                 id=self.new_id(),
                 model=model.name,
@@ -136,9 +170,6 @@ class Gateway:
                 live=live,
                 stream=stream,
             )
-        )
-        return prediction_of(
-            model, result.scores, queue_ms=result.queue_ms, model_ms=result.model_ms
         )
 
     def check_ready(self) -> None:
@@ -267,17 +298,22 @@ def _queue(settings: Settings, store: Store, registry: ModelRegistry) -> JobQueu
     )
 
 
-def prediction_of(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> Prediction:
-    """Return the scores by label, best first.
-
-    Raises TimbreError if their number is wrong, or one is no number.
-    """
+def check_scores(model: Model, scores: Any) -> None:
+    """Raise TimbreError if the number of scores is wrong, or one is no number."""
     if len(scores) != len(model.labels):
         raise TimbreError(
             f"{model.name} returned {len(scores)} scores for {len(model.labels)} labels"
         )
     if not np.isfinite(scores).all():
         raise TimbreError(f"{model.name} returned scores that are NaN or infinite for this input")
+
+
+def prediction_of(model: Model, scores: Any, *, queue_ms: float, model_ms: float) -> Prediction:
+    """Return the scores by label, best first.
+
+    Raises TimbreError if their number is wrong, or one is no number.
+    """
+    check_scores(model, scores)
     named = zip(model.labels, scores.tolist(), (scores >= model.thresholds).tolist(), strict=True)
     ranked = sorted(named, key=lambda scored: -scored[1])
     return Prediction(

@@ -110,8 +110,8 @@ class ModelRegistry:
         return {
             "name": model.name,
             "version": model.version,
-            "versions": self._versions(model),
-            "refused": self._scanner.rejected(name),
+            "versions": self.versions(name),
+            "refused": self.rejected(name),
             "task": manifest.task,
             "labels": [
                 {"name": label.name, "threshold": label.threshold} for label in manifest.labels
@@ -124,9 +124,17 @@ class ModelRegistry:
             "created": manifest.created,
         }
 
-    def _versions(self, model: Model) -> list[str]:
-        """Return the versions on disk, and the current one, which may have been removed from it."""
-        return sorted({*self._store.listing().get(model.name, []), model.version}, key=int)
+    def versions(self, name: str) -> list[str]:
+        """Return the versions on disk, and the current one, which may have been removed from it.
+
+        Oldest first; of a model without any, none.
+        """
+        current = [self._current[name].version] if name in self._current else []
+        return sorted({*self._store.listing().get(name, []), *current}, key=int)
+
+    def rejected(self, name: str) -> dict[str, str]:
+        """Return the versions that cannot be served, and why."""
+        return self._scanner.rejected(name)
 
 
 class VersionFollower:
