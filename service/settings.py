@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from common.errors import Unprocessable
 from common.mapping import read_some_settings, split_assignment
@@ -19,6 +20,7 @@ from service.hosts import MAX_PORT, host_name
 
 MIB = 2**20
 MAY_BE_NONE = ("port", "workers")
+CHOICES = {"log_format": ("text", "json"), "log_level": ("info", "debug")}
 REDIS_VARIABLE = "TIMBRE_REDIS"
 """Environment variable with the address of Redis: any user can read command lines."""
 
@@ -136,6 +138,11 @@ class Settings:
     grace: float = 10.0
     """Seconds from SIGTERM until unfinished work is cancelled."""
 
+    log_format: str = "text"
+    """`text`: log lines for the eye; `json`: a JSON object per line."""
+    log_level: str = "info"
+    """`info`: Timbre's log lines and the warnings of libraries; `debug`: all that libraries log."""
+
     trainings: str = ""
     """Folder of labelled clips and of trainings that are started over HTTP, on a disk of this
     machine; none: neither is possible."""
@@ -172,6 +179,28 @@ class Settings:
             raise Unprocessable(f"workers={self.workers} must not be negative")
         for name in self.allowed_hosts:
             host_name(name)
+        for name, known in CHOICES.items():
+            if (chosen := getattr(self, name)) not in known:
+                raise Unprocessable(f"{name}={chosen!r:.80} must be one of {', '.join(known)}")
+
+    @property
+    def log_options(self) -> dict[str, Any]:
+        """Arguments of `log.configure`; the passwords in the addresses are as written and as meant.
+
+        Raises ValueError on an address that no client takes either.
+        """
+        passwords: set[str] = set()
+        for address in (self.redis,):
+            parts = urlsplit(address)
+            pairs = [pair.partition("=") for pair in parts.query.split("&")]
+            passwords |= {parts.password or ""} | {
+                text for name, _, text in pairs if name == "password"
+            }
+        return {
+            "as_json": self.log_format == "json",
+            "debug": self.log_level == "debug",
+            "secrets": passwords | set(map(unquote, passwords)),
+        }
 
 
 def redis_address(given: str | None = None) -> str:

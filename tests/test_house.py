@@ -300,7 +300,6 @@ COVERED_ELSEWHERE = {
     "service/cli/contact_sheet.py": ["service/cli/test_classify.py"],
     "service/cli/worker.py": ["service/server/test_worker.py"],
     "service/client/trust.py": ["service/server/test_tls.py"],
-    "service/log.py": ["service/api/test_routes.py"],
     "service/prove/case.py": ["service/prove/test_command.py"],
     "service/prove/own_server.py": ["service/prove/test_command.py"],
     "service/prove/prove.py": ["service/prove/test_command.py"],

@@ -22,8 +22,9 @@ Every setting of `timbre serve`. This page is generated:
 
 `--host`, `--port`, `--gateways`, `--redis`, `--workers`, `--artefacts`, `--keys`, `--trainings`
 and `--insecure` are options of `timbre serve`. Every setting can be given as `--set NAME=VALUE`:
-lists separated by commas, booleans as `true` or `false`. `timbre worker` takes `models` and
-`max_batch` in the same way. What the limits promise is in [BEHAVIOUR.md](BEHAVIOUR.md).
+lists separated by commas, booleans as `true` or `false`. `timbre worker` takes those that concern
+it, such as `models`, `max_batch` and `log_format`, in the same way. What the limits promise is in
+[BEHAVIOUR.md](BEHAVIOUR.md).
 
 | setting | type | default | meaning |
 |---|---|---|---|

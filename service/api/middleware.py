@@ -13,7 +13,7 @@ from common.errors import Busy, Leaving, TimbreError, Unauthorised
 from service.api.authentication import KEY_LIMITS, PROBES
 from service.api.context import GATEWAY
 from service.api.responses import json_response
-from service.log import log, redact, reference, unexpected
+from service.log import bound, log, redact, reference, unexpected
 from service.protocol import code_of
 
 ID = web.RequestKey("id", str)
@@ -27,7 +27,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     """Give the request an id, bind it for log lines, and log the response."""
     sent_id = request.headers.get("X-Request-Id", "")
     request[ID] = sent_id if REQUEST_ID.fullmatch(sent_id) else request.app[GATEWAY].new_id()
-    token = reference.set(request[ID])
+    tokens = reference.set(request[ID]), bound.set({})
     begin = time.perf_counter()
     try:
         response = await handler(request)
@@ -37,7 +37,8 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
             log(request.method, path=request.path, status=response.status, ms=ms, **key)
         return response
     finally:
-        reference.reset(token)
+        reference.reset(tokens[0])
+        bound.reset(tokens[1])
 
 
 async def name_response(request: web.Request, response: web.StreamResponse) -> None:

@@ -16,6 +16,7 @@ from common.terminal import say
 def main(argv: list[str]) -> int:
     """Serve until SIGTERM or SIGINT; return 0, 1 for a failure, 2 for invalid arguments."""
     since = time.monotonic()
+    from service.log import configure
     from service.settings import Settings
 
     try:
@@ -24,6 +25,7 @@ def main(argv: list[str]) -> int:
         check_workers(options, settings.redis)
         check_exposure(settings.host, free=settings.insecure or bool(settings.keys))
         check_redis(settings.redis)
+        configure(**settings.log_options)
         check_secrets(settings)
         check_trainings(settings.trainings)
     except TimbreError as error:

@@ -27,8 +27,10 @@ def main(argv: list[str]) -> int:
         return 2
     from setproctitle import setproctitle
 
+    from service.log import configure
     from service.server import worker
 
+    configure(**settings.log_options)
     setproctitle("timbre: worker")
     return worker.run(settings, burst=burst)
 
@@ -50,7 +52,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="models or max_batch, see SETTINGS.md; may be repeated",
+        help="models, max_batch, log_format or others, see SETTINGS.md; may be repeated",
     )
     return {
         name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None

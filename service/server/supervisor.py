@@ -19,7 +19,7 @@ from setproctitle import setproctitle
 from service.auth.limits import SharedLimits
 from service.event_feed.feed import Bus
 from service.lifecycle import CLEANUP_S, STOP_SIGNALS
-from service.log import log
+from service.log import configure, log
 from service.server.sockets import bind
 from service.settings import Settings
 
@@ -200,6 +200,7 @@ def _run_child(
     # A terminal sends it to all processes at once: the supervisor ends the gateways first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setproctitle(f"timbre: {role} {number}")
+    configure(**settings.log_options)
 
     def heartbeat() -> None:
         _send_heartbeat(heartbeats, shared_folder, role=role, number=number)

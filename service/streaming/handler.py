@@ -15,7 +15,7 @@ from service import protocol
 from service.inference.gateway import Gateway
 from service.inference.registry import VersionFollower
 from service.label_events import EventReporter
-from service.log import log, unexpected
+from service.log import bound, log, unexpected
 from service.streaming.accounting import SampleAccount
 from service.streaming.connection import Connection, ConnectionLost
 from service.streaming.outbox import Outbox
@@ -48,6 +48,7 @@ class LiveStream:
 
         key_limit: counts the stream for its API key while it lasts.
         """
+        bound.set({**bound.get(), "stream": self.id})
         try:
             with self._gateway.streaming(self, client):
                 async with key_limit:
