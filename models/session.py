@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,13 @@ import numpy.typing as npt
 from common.errors import ArtefactError, Unprocessable
 from common.memory import trim
 from models.compact_forest import compact_forest
+from models.providers import CPU, PREFERENCE, Providers, engine_folder, one_line, options_of
 from models.self_contained import check_self_contained
 
 if TYPE_CHECKING:
     from features.config import Tensor
 
-PREFERENCE = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
-EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
-"""Options of providers: products of 10 bits (TF32) would give other than the golden scores."""
+SUFFIX = "ExecutionProvider"
 MOST_ROWS = 1_024
 """In one call of a compact forest, which has all scores of all trees in memory at once."""
 DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
@@ -34,14 +33,46 @@ _run_options: ContextVar[Any] = ContextVar("run_options", default=None)
 class Session:
     """An ONNX graph with one input and one output, ready to run. Safe to share between threads."""
 
-    def __init__(self, graph: bytes, *, accelerate: bool = True) -> None:
-        """Load the graph on the best provider, or on the CPU if not `accelerate`.
+    def __init__(
+        self,
+        graph: bytes,
+        *,
+        accelerate: bool = True,
+        providers: Providers | None = None,
+        trial: Callable[[Session], None] | None = None,
+    ) -> None:
+        """Load the graph on the first provider that runs it, or on the CPU if not `accelerate`.
 
-        Raises ArtefactError if the graph cannot be run, or takes data from other files.
+        providers: by default all. trial: raises what keeps a provider from being used, such as
+        other scores; by default a run of one row, except on the CPU.
+        Raises ArtefactError if the graph cannot be run, or takes data from other files; what the
+        trial raises on the last provider.
         """
         check_self_contained(graph)
         compact = compact_forest(graph)
         self._most_rows = MOST_ROWS if compact is not graph else sys.maxsize
+        self.provider: str
+        """What it runs on: Tensorrt, CUDA or CPU as ONNX Runtime spells them."""
+        self.refused: dict[str, str] = {}
+        """Why a provider before that one is not used, by its name."""
+        names = _usable(providers or Providers()) if accelerate else (CPU,)
+        for at in range(len(names)):
+            try:
+                self._open(compact, names[at:])
+                if trial:
+                    trial(self)
+                elif names[at] != CPU:
+                    self._run_once()
+            except Exception as error:
+                if at == len(names) - 1:
+                    raise
+                self.refused[names[at]] = one_line(error.__cause__ or error)
+            else:
+                break
+        trim()
+
+    def _open(self, graph: bytes, names: tuple[str, ...]) -> None:
+        """Open the graph on the first provider; what it lacks, the others compute."""
         # Imported here so that `timbre --help` does not wait for it.
         import onnxruntime
 
@@ -50,20 +81,26 @@ class Session:
         # than it gains.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        names = PREFERENCE if accelerate else PREFERENCE[-1:]
-        providers = [
-            (name, EXACT.get(name, {}))
-            for name in names
-            if name in onnxruntime.get_available_providers()
-        ]
-        self._session = _opened(compact, options, providers)
+        engines = engine_folder(runtime()) if "Tensorrt" in names else None
+        providers = [(f"{name}{SUFFIX}", options_of(name, engines)) for name in names]
+        try:
+            # By default ONNX Runtime prints what is missing and continues without the options of
+            # the other providers.
+            self._session = onnxruntime.InferenceSession(
+                graph, options, providers=providers, enable_fallback=0
+            )
+        except Exception as error:
+            raise ArtefactError(f"ONNX Runtime rejects the graph: {error}") from error
         # Kept for a second start on another provider, which there never is: 12 MB of a forest.
         self._session._model_bytes = None  # noqa: SLF001 - there is no other way
-        del compact
-        self.provider: str = self._session.get_providers()[0].removesuffix("ExecutionProvider")
-        """What it runs on: TensorRT, CUDA or CPU as ONNX Runtime spells them."""
+        self.provider = self._session.get_providers()[0].removesuffix(SUFFIX)
+        if self.provider != names[0]:
+            raise ArtefactError("ONNX Runtime left it out: its libraries do not load")
         self._read_signature()
-        trim()
+
+    def _run_once(self) -> None:
+        if all(isinstance(size, int) for size in self.shape):
+            self.predict(np.zeros((1, *self.shape), self.dtype))
 
     def _read_signature(self) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -132,15 +169,26 @@ def run_limit(seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def _opened(graph: bytes, options: Any, providers: list[tuple[str, dict[str, str]]]) -> Any:
-    """Return a session on the first provider that can be loaded. Raises ArtefactError."""
+def listed() -> tuple[str, ...]:
+    """Return the providers that this build of ONNX Runtime has, whether they run or not."""
     import onnxruntime
 
-    try:
-        # By default ONNX Runtime prints what is missing and continues without the options of
-        # the other providers.
-        return onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
-    except Exception as error:
-        if len(providers) > 1:
-            return _opened(graph, options, providers[1:])
-        raise ArtefactError(f"ONNX Runtime rejects the graph: {error}") from error
+    found = [name.removesuffix(SUFFIX) for name in onnxruntime.get_available_providers()]
+    return tuple(name for name in PREFERENCE if name in found)
+
+
+def runtime() -> str:
+    """Return the version of ONNX Runtime."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
+def _usable(providers: Providers) -> tuple[str, ...]:
+    found = listed()
+    names = tuple(name for name in providers.names if name in found)
+    if not names:
+        raise ArtefactError(
+            f"this build of ONNX Runtime has {', '.join(found)}, not {', '.join(providers.names)}"
+        )
+    return names

@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,6 +23,8 @@ from features.config import AudioConfig, PictureConfig
 from models.kinds import InputKind, SoundKind, kind_of
 from models.manifest import FILES, NAME, VERSION, Manifest
 from models.pin import Pin, load_order, read_pin, write_pin
+from models.provider_trials import Plan, ProviderTrials
+from models.providers import Providers
 from models.session import Session, run_limit
 from models.verification import Verifier, overdue, within
 
@@ -111,15 +113,22 @@ class Store:
     """The artefacts below one folder, NAME/VERSION/. Thread-safe."""
 
     def __init__(
-        self, path: Path | str = DEFAULT_PATH, *, load_timeout: float | None = None
+        self,
+        path: Path | str = DEFAULT_PATH,
+        *,
+        load_timeout: float | None = None,
+        providers: Providers | None = None,
     ) -> None:
         """path: the folder, which need not exist yet.
 
         load_timeout: seconds that a version may take to load; `load` then loads it in a process of
-        its own first, and `first` in a thread. None: no limit.
+        its own first, and `first` in a thread; an accelerator is tried in a process of its own
+        before. None: no limit. providers: where models run, by default the best that runs.
         """
         self.path = Path(path)
         self._verifier = Verifier(load_timeout) if load_timeout else None
+        self._providers = providers or Providers()
+        self._trials = ProviderTrials(self._providers, limit_s=load_timeout or 0.0)
         # A model is released when its last user drops it.
         self._loaded: weakref.WeakValueDictionary[tuple[str, str], Model] = (
             weakref.WeakValueDictionary()
@@ -162,10 +171,11 @@ class Store:
                 self._verifier.check(self.path / name / version, self.signature(name, version))
             except ArtefactError as error:
                 raise ArtefactError(f"{name} {version}: {error}") from error
+        plan = self._plan(name, version)
         with self._lock:
             model = self._loaded.get((name, version))
             if model is None:
-                model = self._loaded[name, version] = self._read(name, version)
+                model = self._loaded[name, version] = self._read(name, version, plan)
         return model
 
     def first(self, name: str) -> tuple[Model, dict[str, str]]:
@@ -208,11 +218,11 @@ class Store:
         if verifier is None or (name, version) in self._loaded:
             return self.load(name, version)
         signature = self.signature(name, version)
-        limit_s = verifier.limit_s
+        limit_s, plan = verifier.limit_s, self._plan(name, version)
         try:
             model = within(
                 limit_s + 1,
-                lambda: self._read(name, version, limit_s=limit_s),
+                lambda: self._read(name, version, plan, limit_s=limit_s),
                 late=ArtefactError(f"{name} {version}: {overdue(limit_s)}"),
             )
         except ArtefactError as error:
@@ -229,26 +239,50 @@ class Store:
         except ArtefactError:
             return None
 
-    def _read(self, name: str, version: str, *, limit_s: float | None = None) -> Model:
+    def _plan(self, name: str, version: str) -> Plan:
+        """Return which providers are left to open a version on, after a trial of each before."""
+        if not self._verifier:
+            return Plan(self._providers.names)
         try:
-            model = read(self.path / name / version, sessions=self._sessions, limit_s=limit_s)
+            return self._trials.plan(self.path / name / version, self.signature(name, version))
+        except ArtefactError as error:
+            raise ArtefactError(f"{name} {version}: {error}") from error
+
+    def _read(self, name: str, version: str, plan: Plan, *, limit_s: float | None = None) -> Model:
+        try:
+            model = read(
+                self.path / name / version,
+                sessions=self._sessions,
+                limit_s=limit_s,
+                providers=replace(self._providers, names=plan.names),
+            )
         except ArtefactError as error:
             raise ArtefactError(f"{name} {version}: {error}") from error
         if (model.name, model.version) != (name, version):
             raise ArtefactError(
                 f"{name} {version}: the manifest is that of {model.name} {model.version}"
             )
+        model.session.refused.update(plan.refused)
+        for provider, why in model.session.refused.items():
+            self._providers.report("provider not used", model=name, provider=provider, why=why)
         return model
 
     def _versions(self, name: str) -> list[str]:
         return sorted(filter(VERSION.fullmatch, _entries(f"{self.path}/{name}")), key=int)
 
 
-def read(folder: Path, *, sessions: Sessions | None = None, limit_s: float | None = None) -> Model:
+def read(
+    folder: Path,
+    *,
+    sessions: Sessions | None = None,
+    limit_s: float | None = None,
+    providers: Providers | None = None,
+) -> Model:
     """Return the artefact in a folder, checked and warmed. Raises ArtefactError with the reason.
 
     sessions: of other artefacts; one with the same graph is shared, a new one is added. limit_s:
-    seconds that the graph may run, as far as a run can be ended.
+    seconds that the graph may run on a provider, as far as a run can be ended. providers: the first
+    on which the golden inputs give the golden scores is used.
     """
     manifest = Manifest.from_json(_bytes(folder / "manifest.json"))
     files = {name: _bytes(folder / name) for name in FILES}
@@ -265,22 +299,20 @@ def read(folder: Path, *, sessions: Sessions | None = None, limit_s: float | Non
         )
     thresholds = np.array([label.threshold for label in manifest.labels], np.float32)
     sessions = weakref.WeakValueDictionary() if sessions is None else sessions
+
+    def check(session: Session) -> None:
+        model = Model(manifest, config, thresholds, session)
+        _check_signature(model)
+        _run_golden(model, files["golden.npz"], limit_s)
+
     graph = manifest.files["model.onnx"], kind.accelerate
-    session = sessions.get(graph) or Session(files["model.onnx"], accelerate=kind.accelerate)
-    sessions[graph] = session
-    model = Model(manifest, config, thresholds, session)
-    _check_signature(model)
-    try:
-        with run_limit(limit_s) if limit_s else nullcontext():
-            _replay(model, files["golden.npz"])
-            _warm(model)
-    except ArtefactError:
-        raise
-    except TimeoutError as error:
-        raise overdue(limit_s or 0.0) from error
-    except Exception as error:
-        raise ArtefactError(f"the golden inputs cannot be replayed: {error}") from error
-    return model
+    if session := sessions.get(graph):
+        check(session)
+    else:
+        session = sessions[graph] = Session(
+            files["model.onnx"], accelerate=kind.accelerate, providers=providers, trial=check
+        )
+    return Model(manifest, config, thresholds, session)
 
 
 def _entries(folder: str) -> list[str]:
@@ -309,6 +341,20 @@ def _check_signature(model: Model) -> None:
         raise ArtefactError(
             f"(dtype, shape, labels) is {declared} in the manifest and {actual} in the graph"
         )
+
+
+def _run_golden(model: Model, golden: bytes, limit_s: float | None) -> None:
+    """Replay the golden inputs and warm the model up. Raises ArtefactError with the reason."""
+    try:
+        with run_limit(limit_s) if limit_s else nullcontext():
+            _replay(model, golden)
+            _warm(model)
+    except ArtefactError:
+        raise
+    except TimeoutError as error:
+        raise overdue(limit_s or 0.0) from error
+    except Exception as error:
+        raise ArtefactError(f"the golden inputs cannot be replayed: {error}") from error
 
 
 def _replay(model: Model, golden: bytes) -> None:

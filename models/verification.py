@@ -9,13 +9,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from common.errors import ArtefactError
+from models.providers import CPU, Providers, missing_library
 
 if TYPE_CHECKING:
     from models.store import Signature
@@ -24,32 +27,58 @@ Result = TypeVar("Result")
 
 LIMIT_S = 30.0
 """Seconds that an artefact may take to load, verify and warm up, by default."""
+PROGRESS_S = 10.0
+"""Seconds between two reports of what takes long."""
 MAX_REASON = 2_000
 """Characters."""
 ACCEPTED, REJECTED = 0, 3
 """Exit codes of the process."""
 
 
-def verify(folder: Path, *, limit_s: float) -> None:
-    """Raise ArtefactError if an artefact does not load in a new process within the limit."""
-    command = [sys.executable, "-m", "models.verification", str(folder)]
+def verify(
+    folder: Path,
+    *,
+    limit_s: float,
+    providers: Sequence[str] = (CPU,),
+    waiting: Callable[[], None] | None = None,
+) -> None:
+    """Raise ArtefactError if an artefact does not load in a new process within the limit.
+
+    providers: names, best first; the artefact must run on the first. waiting: called every
+    PROGRESS_S seconds until it is loaded.
+    """
+    command = [sys.executable, "-m", "models.verification", str(folder), *providers]
     # The process ends when its stdin does: it never outlives this one.
-    with subprocess.Popen(  # noqa: S603 - this program itself
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    with (
+        tempfile.TemporaryFile() as words,
+        subprocess.Popen(  # noqa: S603 - this program itself
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words
+        ) as process,
+    ):
         assert process.stdout  # it is a pipe
         try:
-            code = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            raise overdue(limit_s) from None
+            code = _code(process, limit_s, waiting or (lambda: None))
         finally:
             process.kill()
         reason = process.stdout.read().decode(errors="replace")
+        words.seek(0)
+        complaint = missing_library(words.read().decode(errors="replace"))
     if code == REJECTED:
-        raise ArtefactError(reason)
+        raise ArtefactError(f"{reason} ({complaint})" if complaint else reason)
     if code != ACCEPTED:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         raise ArtefactError(f"loading it ends the process, with {how}")
+
+
+def _code(process: subprocess.Popen[bytes], limit_s: float, waiting: Callable[[], None]) -> int:
+    until = time.monotonic() + limit_s
+    while True:
+        try:
+            return process.wait(min(PROGRESS_S, max(0.0, until - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= until:
+                raise overdue(limit_s) from None
+            waiting()
 
 
 def overdue(limit_s: float) -> ArtefactError:
@@ -116,15 +145,17 @@ class Verifier:
         return ""
 
 
-def _main(folder: Path) -> int:
+def _main(folder: Path, names: Sequence[str]) -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _be_killed_first()
     from models.store import read
 
     try:
-        read(folder)
+        refused = read(folder, providers=Providers(names=tuple(names))).session.refused
     except ArtefactError as error:
-        sys.stdout.write(str(error)[:MAX_REASON])
+        refused = {names[0]: str(error)}
+    if names[0] in refused:
+        sys.stdout.write(refused[names[0]][:MAX_REASON])
         return REJECTED
     return ACCEPTED
 
@@ -144,4 +175,4 @@ def _be_killed_first() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1])))
+    sys.exit(_main(Path(sys.argv[1]), sys.argv[2:]))

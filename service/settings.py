@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from common.errors import Unprocessable
 from common.mapping import read_some_settings, split_assignment
+from models.providers import ENGINE_TIMEOUT_S, read_names
 from models.store import DEFAULT_PATH
 from models.verification import LIMIT_S
 from service.hosts import MAX_PORT, host_name
@@ -64,8 +65,13 @@ class Settings:
     """Browser origins whose pages may call the HTTP routes; `*`: any."""
 
     load_timeout: float = LIMIT_S
-    """Seconds that a version may take to load, verify and warm up; then it is rejected. Raise it
-    where TensorRT builds its engines at every load."""
+    """Seconds that a version may take to load, verify and warm up; then it is rejected."""
+    providers: tuple[str, ...] = ()
+    """What runs networks, of `tensorrt`, `cuda` and `cpu`: tried in the order given, the first
+    that gives the golden scores is used; none: all, in this order. Forests run on the processor."""
+    engine_timeout: float = ENGINE_TIMEOUT_S
+    """Seconds in which TensorRT must have built the engine of a network, once on a machine; then
+    the next provider is tried."""
 
     max_connections: int = 4_096
     """Open connections per gateway; past it idle ones are closed, oldest first."""
@@ -177,6 +183,7 @@ class Settings:
                 raise Unprocessable(f"{name}={value} must be more than 0")
         if self.workers < 0:
             raise Unprocessable(f"workers={self.workers} must not be negative")
+        read_names(self.providers)
         for name in self.allowed_hosts:
             host_name(name)
         for name, known in CHOICES.items():

@@ -23,7 +23,7 @@ Every setting of `timbre serve`. This page is generated:
 `--host`, `--port`, `--gateways`, `--redis`, `--workers`, `--artefacts`, `--keys`, `--trainings`
 and `--insecure` are options of `timbre serve`. Every setting can be given as `--set NAME=VALUE`:
 lists separated by commas, booleans as `true` or `false`. `timbre worker` takes those that concern
-it, such as `models`, `max_batch` and `log_format`, in the same way. What the limits promise is in
+it, such as `models`, `max_batch` and `providers`, in the same way. What the limits promise is in
 [BEHAVIOUR.md](BEHAVIOUR.md).
 
 | setting | type | default | meaning |

@@ -52,7 +52,7 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="models, max_batch, log_format or others, see SETTINGS.md; may be repeated",
+        help="models, max_batch, providers or others, see SETTINGS.md; may be repeated",
     )
     return {
         name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None

@@ -21,6 +21,7 @@ from common.memory import trim
 from features.config import Tensor
 from models.store import Model, Store
 from service.event_feed.feed import Bus, EventFeed
+from service.inference.artefact_store import open_store
 from service.inference.load_shedding import CLIPS_S, QUIET_S, LoadShedder
 from service.inference.loop_monitor import LoopMonitor
 from service.inference.registry import ModelRegistry
@@ -58,7 +59,7 @@ class Gateway:
     def __init__(self, settings: Settings, *, event_bus: Bus | None = None) -> None:
         """event_bus: carries the events that streams publish between several gateways."""
         self.settings = settings
-        store = Store(settings.artefacts, load_timeout=settings.load_timeout)
+        store = open_store(settings)
         self.scanner = VersionScanner(store, models=settings.models)
         self.registry = ModelRegistry(store, self.scanner, patience_s=settings.clip_deadline)
         self.queue = _queue(settings, store, self.registry)

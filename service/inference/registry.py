@@ -119,6 +119,7 @@ class ModelRegistry:
             **({"events": _events(model)} if model.input.medium == "sound" else {}),
             "input": _input(model),
             "provider": model.session.provider,
+            "provider_refused": model.session.refused,
             "metrics": manifest.metrics,
             "provenance": manifest.provenance,
             "created": manifest.created,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import TimbreError
-from models.store import Store
+from service.inference.artefact_store import open_store
 from service.lifecycle import on_stop_signal
 from service.lifecycle import run as run_process
 from service.log import log, trace
@@ -192,7 +192,7 @@ async def _run(
     # Imported here so that the worker itself depends on no back end.
     from service.queue.redis_consumer import RedisConsumer
 
-    models = WorkerModels(Store(settings.artefacts, load_timeout=settings.load_timeout))
+    models = WorkerModels(open_store(settings))
     # Containers on one machine may share its name, and all have the same process id.
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     worker = Worker(
