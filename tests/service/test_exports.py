@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
 from common.errors import InputError
+from service import exports
 from service.exports import MEDIA_TYPES, Export
 
+ROOT = Path(__file__).parents[2]
 FOUND = {
     "model": "instruments",
     "version": "2",
@@ -83,6 +86,59 @@ def test_every_file_without_a_result_has_a_line_where_the_format_has_room(form):
     line = export.error("a.wav", InputError("no sound\x1b[31m"))
     assert line.count("\n") == (form not in ("audacity", "raven"))
     assert "\x1b" not in line
+
+
+READERS = {
+    # The reader of crowsetta, the ending it wants, and what it must be told of the columns.
+    "raven": ("raven", ".txt", {"annot_col": "Label"}),
+    "audacity": ("aud-seq", ".txt", {}),
+    "csv": (
+        *("simple-seq", ".csv"),
+        {
+            "columns_map": {"start": "onset_s", "end": "offset_s"},
+            "read_csv_kwargs": {"usecols": ["start", "end", "label"]},
+        },
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
+@pytest.mark.parametrize("form", READERS)
+def test_another_program_reads_the_events_back(form, tmp_path):
+    # Only here: it takes more than a second to load.
+    import crowsetta
+
+    name, ending, options = READERS[form]
+    events = [*FOUND["events"], {**FOUND["events"][0], "label": 'Große "Flöte"', "end": 1.125}]
+    path = tmp_path / f"events{ending}"
+    export = Export(form, events=True, highest_hz=11_025)
+    table = export.begin() + export.result("a.wav", FOUND | {"events": events})
+    path.write_text(table, encoding="utf-8")
+    found = crowsetta.formats.by_name(name).from_file(path, **options).to_annot()
+    if form == "raven":
+        read = [(box.onset, box.offset, box.label) for box in found.bboxes]
+        assert {(box.low_freq, box.high_freq) for box in found.bboxes} == {(0.0, 11_025.0)}
+    else:
+        read = list(
+            zip(found.seq.onsets_s, found.seq.offsets_s, map(str, found.seq.labels), strict=True)
+        )
+    assert read == [(event["start"], event["end"], event["label"]) for event in events]
+
+
+def test_other_columns_have_another_version():
+    # Whoever changes a column counts the version up, here and in PROTOCOL.md.
+    assert exports.VERSION == 1
+    tables = (exports.WINDOW_COLUMNS, exports.EVENT_COLUMNS, exports.RAVEN_COLUMNS)
+    assert [",".join(columns) for columns in tables] == [
+        "path,start,end,rank,label,score,error,warnings",
+        "path,start,end,label,peak,mean,version,error",
+        (
+            "Selection,View,Channel,Begin Time (s),End Time (s),Low Freq (Hz),High Freq (Hz),"
+            "Begin Path,File Offset (s),Label,Peak Score,Mean Score"
+        ),
+    ]
+    columns = f"these columns (version {exports.VERSION})"
+    assert columns in (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
 
 
 LABELS = ["a\tb", "a\nb", "a\r\nb", 'say "x"', "=1+1", "a,b", "a;b", "Große Flöte", "\u2028x"]
