@@ -136,6 +136,7 @@ def thresholds(
     *,
     quiet: float,
     beta: float = 1.0,
+    mixtures: float = 0.0,
     least: Sequence[float] = (),
 ) -> npt.NDArray[np.float32]:
     """Return thresholds calibrated on everything evaluated, none lower than in `least`."""
@@ -146,6 +147,7 @@ def thresholds(
         kind=np.concatenate([j.kind for j in evaluated]),
         quiet=quiet,
         beta=beta,
+        mixtures=mixtures,
     )
     return np.maximum(found, least, dtype=np.float32) if least else found
 
@@ -156,13 +158,14 @@ def measure_each(
     *,
     quiet: float,
     beta: float = 1.0,
+    mixtures: float = 0.0,
     least: Sequence[float] = (),
 ) -> dict[str, Metrics]:
     """Return the metrics per source, each with thresholds from all the other sources."""
     metrics = {}
     for scored in evaluated:
         others = [other for other in evaluated if other is not scored] or [scored]
-        limits = thresholds(others, quiet=quiet, beta=beta, least=least)
+        limits = thresholds(others, quiet=quiet, beta=beta, mixtures=mixtures, least=least)
         metrics[scored.source] = measure(
             scored.scores, scored.labels, scored.kind, thresholds=limits, names=names
         )

@@ -46,7 +46,7 @@ def measure(
     and silence count only in `quiet_without_label`; a figure that nothing supports is None.
     """
     quiet = np.isin(kind, SILENCE_AND_NOISE)
-    mixture = (labels.sum(axis=1) >= MIXTURE[0]) & (labels.sum(axis=1) <= MIXTURE[1])
+    mixture = is_mixture(labels)
     return {
         **multi_label(scores[~quiet], labels[~quiet], thresholds=thresholds, names=names),
         "macro_f1_mixture": _mean(f1_by_label(scores[mixture] >= thresholds, labels[mixture])),
@@ -55,6 +55,12 @@ def measure(
         "quiet_windows": int(quiet.sum()),
         "quiet_without_label": _share(~(scores[quiet] >= thresholds).any(axis=1)),
     }
+
+
+def is_mixture(labels: Mask) -> Mask:
+    """Return which windows have two to four labels, (windows,)."""
+    counts = labels.sum(axis=1)
+    return np.asarray((counts >= MIXTURE[0]) & (counts <= MIXTURE[1]))
 
 
 def multi_label(

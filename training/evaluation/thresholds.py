@@ -24,18 +24,20 @@ def calibrate(
     kind: npt.NDArray[np.str_],
     quiet: float = 0.99,
     beta: float = 1.0,
+    mixtures: float = 0.0,
 ) -> npt.NDArray[np.float32]:
     """Return a threshold per label, (labels,): the best F-beta that keeps noise without labels.
 
-    scores, labels: (windows, labels) out of fold. Each source counts the same, whatever its size.
+    scores, labels: (windows, labels) out of fold. Each source counts the same, whatever its size;
+    mixtures: the share of that which its windows of several labels have, 0 for as many as they are.
     At least the share `quiet` of noise and silence windows gets no label at all; that comes before
     F. With `beta` below 1 a false label weighs more than a missing one (van Rijsbergen, Information
-    Retrieval, 1979, chapter 7). A label without a positive window gets 0.5, or more where noise
-    and silence need it.
+    Retrieval, 1979, chapter 7). A label without a positive window that counts gets 0.5, or more
+    where noise and silence need it.
     """
     silent = np.isin(kind, SILENCE_AND_NOISE)
     floors = lowest_quiet(scores[silent], quiet)
-    weight = _weights(source[~silent])
+    weight = _weights(source[~silent], labels[~silent].sum(axis=1) > 1, mixtures)
     return np.array(
         [
             _best(scores[~silent, i], labels[~silent, i], weight, floor, beta)
@@ -61,7 +63,7 @@ def _best(
     scores: Scores, truth: Mask, weight: npt.NDArray[np.float64], floor: float, beta: float
 ) -> float:
     allowed = np.append(GRID[floor < GRID], min(max(floor, LEAST), 1.0))
-    if not truth.any():
+    if not weight[truth].any():
         return float(max(0.5, floor))
     return float(max(allowed, key=lambda threshold: _f(scores >= threshold, truth, weight, beta)))
 
@@ -74,6 +76,16 @@ def _f(predicted: Mask, truth: Mask, weight: npt.NDArray[np.float64], beta: floa
     return (1 + beta**2) * right / max(1e-12, (1 + beta**2) * right + false + beta**2 * missed)
 
 
-def _weights(source: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
-    _, where, counts = np.unique(source, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / counts[where], np.float64)
+def _weights(
+    source: npt.NDArray[np.str_], several: Mask, mixtures: float
+) -> npt.NDArray[np.float64]:
+    weights = np.zeros(len(source))
+    for each in np.unique(source):
+        parts = [source == each]
+        shares = [1.0]
+        if mixtures and several[parts[0]].any() and not several[parts[0]].all():
+            parts = [parts[0] & ~several, parts[0] & several]
+            shares = [1 - mixtures, mixtures]
+        for part, share in zip(parts, shares, strict=True):
+            weights[part] = share / part.sum()
+    return weights

@@ -16,7 +16,7 @@ from training.common.errors import MaterialError
 from training.common.labels import LABELS
 from training.common.paths import cache_root, data_root
 from training.common.recipe import RecipeError
-from training.evaluation import leave_one_out
+from training.evaluation import leave_one_out, threshold_choices
 from training.evaluation.metrics import measure
 from training.notes.tensors import tensors
 from training.notes.window_set import Spec, WindowSet, build
@@ -215,6 +215,7 @@ def _rule(recipe: InstrumentsRecipe) -> dict[str, Any]:
     return {
         "quiet": recipe.quiet,
         "beta": recipe.beta,
+        "mixtures": recipe.mixtures,
         "least": [recipe.least.get(label, 0.0) for label in LABELS],
     }
 
@@ -236,7 +237,8 @@ def _metrics(
         extra[source] = measure(
             found.scores, found.labels, found.kind, thresholds=thresholds, names=LABELS
         )
-    return {"left_out": left_out, "never_trained_on": extra}
+    choices = threshold_choices.compare(evaluated, **_rule(recipe))
+    return {"left_out": left_out, "never_trained_on": extra, "threshold_choices": choices}
 
 
 def fit_all(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.common.model_settings import ESTIMATORS, Events, Forest, Network, check_models
-from training.common.recipe import check_artefact
+from training.common.recipe import check_artefact, check_limits
 
 NAMES = {
     "forest": "instruments-forest",
@@ -83,6 +83,9 @@ class InstrumentsRecipe:
     """Share of noise and silence windows that must get no label."""
     beta: float = 1.0
     """Thresholds have the best F-beta: below 1 a false label weighs more than a missing one."""
+    mixtures: float = 0.0
+    """Share of a source's weight in the choice of thresholds that its windows of several labels
+    have; 0: by their number."""
     least: dict[str, float] = field(default_factory=dict)
     """Lowest thresholds by label, where the calibrated ones are known to be too low."""
     models: tuple[str, ...] = ("forest", "network")
@@ -110,4 +113,5 @@ class InstrumentsRecipe:
     def __post_init__(self) -> None:
         """Check the settings before the training. Raises RecipeError."""
         check_models(self)
+        check_limits(self, "", mixtures=(0, 1))
         check_artefact(self)

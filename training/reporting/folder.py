@@ -142,6 +142,7 @@ def _report(
         "ensemble": manifest.metrics.get("ensemble"),
         "oob": manifest.metrics.get("oob"),
         "events": manifest.metrics.get("events"),
+        "threshold_choices": manifest.metrics.get("threshold_choices"),
         **found,
     }
 

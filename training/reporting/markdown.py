@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.evaluation.metrics import SINGLE, Metrics, confusion
-from training.reporting import events
+from training.reporting import events, threshold_choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +76,8 @@ def write(
         parts += [f"## {how[0]}", how[1], *recordings, *_summaries(candidates)]
         parts += ["## F1 (windows) per label", _labels(metrics, thresholds)]
         parts += ["## Confusion", *_confusions(evaluated, list(thresholds))]
+    if choices := metrics.get("threshold_choices"):
+        parts += [f"## {threshold_choices.HEADING}", *threshold_choices.tables(choices, table)]
     if "oob" in metrics:
         parts += ["## Out of bag", _out_of_bag(metrics["oob"])]
     if "events" in metrics:

@@ -70,3 +70,26 @@ def test_thresholds_stay_between_0_and_1_whatever_the_noise_scores():
         ([[1.0]], [[1]], "a", "note"), ([[1.0]] * 200, [[0]] * 200, "a", "noise")
     )
     assert 0 <= calibrate(scores, labels, **rest)[0] <= 1
+
+
+def test_mixtures_count_as_much_as_they_are_told_to():
+    # Alone, the label scores 0.8 and its absence up to 0.6; in mixtures it scores 0.3.
+    many, few = np.ones((900, 2)), np.ones((30, 2))
+    single = (many * [0.8, 0.9], many * [1, 0], "a", "solo")
+    absent = (many * [0.6, 0.9], many * [0, 1], "a", "solo")
+    mixed = (few * [0.3, 0.9], few, "a", "mix")
+    scores, labels, rest = columns(single, absent, mixed)
+    by_number, half, all_of_it = (
+        calibrate(scores, labels, **rest, mixtures=share)[0] for share in (0.0, 0.5, 1.0)
+    )
+    assert 0.6 < by_number <= 0.8
+    assert half <= 0.3
+    assert all_of_it <= 0.3
+
+
+def test_a_label_that_counts_in_no_window_gets_the_default():
+    alone = ([[0.8, 0.1, 0.1]] * 9, [[1, 0, 0]] * 9, "a", "note")
+    mixed = ([[0.6, 0.7, 0.7]] * 9, [[0, 1, 1]] * 9, "a", "mix")
+    scores, labels, rest = columns(alone, mixed)
+    assert calibrate(scores, labels, **rest, mixtures=1.0)[0] == 0.5
+    assert calibrate(scores, labels, **rest, mixtures=0.5)[0] > 0.6

@@ -98,6 +98,7 @@ def test_the_manifest_holds_the_figures_of_every_source_left_out(made):
         assert set(figures["labels_left_out"]) | {"flute", "cello"} == set(figures["f1"])
     for figure in ("macro_f1", "macro_f1_mixture", "top1_recording_note", "top1_recording_solo"):
         assert 0 <= metrics["mean"][figure] <= 1
+    assert next(iter(metrics["threshold_choices"])) == "F-0.8, mixtures by number"
 
 
 def test_the_better_of_the_two_is_named_instruments(made):
@@ -114,6 +115,7 @@ def test_the_report_shows_both_models_and_the_baselines(made):
         "majority",
         "source",
         "whole solos",
+        "What each choice of thresholds costs",
         "| here |",
         "| there |",
     ):
