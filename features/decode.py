@@ -18,13 +18,13 @@ from common.errors import TooLarge, Unprocessable, UnsupportedMedia
 from features.config import Samples
 from features.containers import kinds
 from features.containers.notes import Doubt, Notes, Segment
+from features.containers.wav import PcmFile, Values, read_pcm
 from features.mixdown import ChannelMixer
 from features.resample import StreamingResampler
 from features.sound_checks import SoundChecker
-from features.wav import PcmFile, Values, read_pcm
 
 if TYPE_CHECKING:
-    from features import sndfile
+    from features.containers import sndfile
 
 SoundFile: TypeAlias = "sndfile.SoundFile | PcmFile"
 
@@ -108,7 +108,7 @@ def decode_sound(
 def _by_ffmpeg(data: bytes, notes: Notes, max_samples: int | None) -> bytes | None:
     """Return a file of another kind as WAV; None without ffmpeg. Raises InputError."""
     # Imported here: few servers run a program.
-    from features import ffmpeg
+    from features.containers import ffmpeg
 
     data = kinds.without_tag(data)
     kind = kinds.sniff(data)
@@ -161,7 +161,7 @@ def _file_of(segment: Segment, kind: str) -> Iterator[SoundFile]:
         yield pcm
         return
     # Imported here so that a server that gets no other files never loads libsndfile.
-    from features.sndfile import FileError, explained, open_segment
+    from features.containers.sndfile import FileError, explained, open_segment
 
     try:
         with open_segment(segment) as file:
@@ -247,7 +247,7 @@ class _Decoder:
         if isinstance(file, PcmFile):
             yield from (file.values[at : at + size] for at in range(0, file.frames, size))
             return
-        from features.sndfile import FileError, explained
+        from features.containers.sndfile import FileError, explained
 
         left = math.inf if at_most is None else at_most
         while left > 0:

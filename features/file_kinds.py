@@ -6,8 +6,8 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.folders import is_special
-from features import image_header
 from features.containers import kinds, mpeg
+from features.image_files import image_header
 
 HEAD = 2**14
 """Bytes that are looked at."""

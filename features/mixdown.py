@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from features.config import Samples
+from features.containers.wav import Values
 from features.kernel_loader import address, entries
 from features.layout import STEP_16
 from features.levels import SILENCE_PEAK
-from features.wav import Values
 
 SPAN_S = 0.25
 """Seconds that are decided about together."""

@@ -25,10 +25,10 @@ from PIL import (
 )
 
 from common.errors import InputError, TimbreError, TooLarge, Unprocessable
-from features import heic, jpeg_data
 from features.config import PictureConfig, Pixels
-from features.image_header import Bare, unwrap
-from features.picture_hints import STRIPPED, is_stripped
+from features.image_files import heic, jpeg_data
+from features.image_files.image_header import Bare, unwrap
+from features.image_files.picture_hints import STRIPPED, is_stripped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,10 +6,10 @@ import numpy as np
 
 from features.config import Samples
 from features.containers.notes import Doubt
+from features.containers.wav import Values
 from features.layout import STEP_16
 from features.levels import MAX_FLOAT, SILENCE_PEAK, check_levels
 from features.mixdown import DETAIL, KIND
-from features.wav import Values
 
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 1e-3

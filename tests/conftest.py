@@ -16,6 +16,8 @@ LONG = (
     "tests/benchmarks",
     "tests/training/pipelines",
     "tests/training/pictures/learn",
+    "tests/training/pictures/transfer",
+    "tests/training/pictures/embeddings",
     "tests/training/search",
     "tests/training/recordings",
     "tests/training/studies",

@@ -58,11 +58,15 @@ ROOMS = {
         "pictures/collect": "pictures/dataset common",
         "pictures/clean": "pictures/dataset common",
         "pictures/learn": "pictures/dataset reporting evaluation common",
-        "judge": "pictures/learn pictures/dataset reporting evaluation common",
+        "pictures/transfer": "pictures/learn pictures/dataset reporting evaluation common",
+        "pictures/embeddings": "pictures/transfer pictures/learn pictures/dataset reporting"
+        " evaluation common",
+        "judge": "pictures/embeddings pictures/transfer pictures/learn pictures/dataset reporting"
+        " evaluation common",
         "studies": "sound_models reporting evaluation recordings common",
         "pipelines": (
-            "pictures/learn pictures/dataset sound_models reporting recordings evaluation "
-            "notes common"
+            "pictures/embeddings pictures/transfer pictures/learn pictures/dataset sound_models "
+            "reporting recordings evaluation notes common"
         ),
         "data_cli": "pipelines recordings pictures/dataset notes common",
         "cli": "common",
@@ -287,7 +291,10 @@ COVERED_ELSEWHERE = {
     "features/kernel_compiler.py": ["features/test_kernel_loader.py"],
     "features/layout.py": ["features/test_kernels.py"],
     "features/mixing.py": ["features/test_mixdown.py"],
-    "features/sndfile.py": ["features/test_decode.py", "features/containers/test_mpeg.py"],
+    "features/containers/sndfile.py": [
+        "features/test_decode.py",
+        "features/containers/test_mpeg.py",
+    ],
     "features/simd.py": ["features/test_kernels.py"],
     "features/transform.py": ["features/test_kernels.py"],
     "features/warm.py": ["test_house.py"],

@@ -16,8 +16,8 @@ from common.errors import InputError
 from common.terminal import say
 from features.config import Samples
 from features.containers.notes import Doubt, Notes, Segment
+from features.containers.sndfile import FileError, open_segment
 from features.decode import decode_sound, open_file
-from features.sndfile import FileError, open_segment
 from service.protocol import CHANNELS, RATES
 
 CHUNKS_PER_S = 20

@@ -18,8 +18,8 @@ import numpy as np
 from common.errors import Late, Unprocessable
 from features.config import AudioConfig, Samples
 from features.containers.notes import Doubt
+from features.containers.wav import read_pcm
 from features.extract import extract_many
-from features.wav import read_pcm
 from models.events import EventDetector
 from models.events import Settings as EventSettings
 from models.store import Model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from common.errors import UnsupportedMedia
 from features.config import PictureConfig
 from features.containers import kinds
-from features.image_header import sniff as sniff_picture
+from features.image_files.image_header import sniff as sniff_picture
 from service.inference.decode_pool import Check
 from service.settings import Settings
 

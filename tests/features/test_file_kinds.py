@@ -11,7 +11,7 @@ from PIL import Image
 
 from features.containers import kinds
 from features.file_kinds import is_picture, is_sound
-from features.image_header import KINDS
+from features.image_files.image_header import KINDS
 from tests.features.heic_file import HEIC
 from tests.features.pictures import FILES, save, scene
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from common.errors import ArtefactError, Busy, InputError
 from features.config import PictureConfig
 from features.decode import decode as decode_sound
-from features.image_header import unwrap
+from features.image_files.image_header import unwrap
 from features.picture import decode as decode_picture
 from models.manifest import Manifest
 from models.self_contained import check_self_contained

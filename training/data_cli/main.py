@@ -39,7 +39,7 @@ COMMANDS = {
         "find duplicates, blank pictures and suspect labels; review them on a page",
     ),
     "describe": (
-        "training.pictures.learn.describe",
+        "training.pictures.embeddings.describe",
         "write the descriptors of pictures (a layer of a network) as HDF5",
     ),
     "pack": ("training.pictures.dataset.pack", "pack a folder of pictures into arrays"),

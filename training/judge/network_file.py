@@ -13,10 +13,10 @@ from models.kinds import KINDS, InputKind
 from models.session import Session
 from training.common.errors import MaterialError
 from training.common.recipe import RecipeError
-from training.pictures.learn import layer_keras, layer_onnx
+from training.pictures.embeddings import layer_keras, layer_onnx
 from training.pictures.learn.backbones import BLUE_FIRST_MEAN, DEVIATION, MEAN
 from training.pictures.learn.torch_weights import SUFFIXES
-from training.pictures.learn.transfer_onnx import written
+from training.pictures.transfer.transfer_onnx import written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

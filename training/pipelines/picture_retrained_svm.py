@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from models.store import read
 from training.common.recipe import check
 from training.pictures.dataset.settings import CommonRecipe
-from training.pictures.learn import svm
-from training.pictures.learn.transfer_settings import TransferRecipe
+from training.pictures.embeddings import svm
+from training.pictures.transfer.transfer_settings import TransferRecipe
 from training.pipelines import picture_svm, picture_transfer
 
 if TYPE_CHECKING:

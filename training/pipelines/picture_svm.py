@@ -14,10 +14,11 @@ from training.common.errors import MaterialError
 from training.pictures.dataset.folds import Fold, counts, make_folds, print_counts, split_csv
 from training.pictures.dataset.obtain import cache_folder, locate, obtain
 from training.pictures.dataset.settings import CommonRecipe
-from training.pictures.learn import backbones, descriptors, result, svm, svm_onnx
-from training.pictures.learn.layer_onnx import layer_graph
+from training.pictures.embeddings import descriptors, svm, svm_onnx
+from training.pictures.embeddings.layer_onnx import layer_graph
+from training.pictures.embeddings.tsne_map import render_map
+from training.pictures.learn import backbones, result
 from training.pictures.learn.metrics import Evaluation, measure
-from training.pictures.learn.tsne_map import render_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,7 @@ from training.pictures.learn.checkpoints import (
     training_key,
 )
 from training.pictures.learn.network import LIBRARIES, keras_on_torch, softmax, temperature
-from training.pictures.learn.transfer_settings import SearchSettings, TransferRecipe
+from training.pictures.transfer.transfer_settings import SearchSettings, TransferRecipe
 
 if TYPE_CHECKING:
     from training.common.progress import Stage
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from training.pictures.dataset.packed import Pack
     from training.pictures.learn.fit import TrainingData
     from training.pictures.learn.history import EpochMetrics
-    from training.pictures.learn.transfer import TransferNetwork
-    from training.pictures.learn.transfer_settings import StageSettings
+    from training.pictures.transfer.transfer import TransferNetwork
+    from training.pictures.transfer.transfer_settings import StageSettings
 
 RECIPE = TransferRecipe
 """What `training.common.recipe.load` reads these recipes as."""
@@ -127,7 +127,7 @@ def _candidate(
     stage: Stage,
 ) -> Candidate:
     """Return one network, trained. checkpoints: extended with its files."""
-    from training.pictures.learn.transfer import build
+    from training.pictures.transfer.transfer import build
 
     config = config_of(recipe, pack)
     material = material_of(recipe, pack, fold, config)
@@ -204,7 +204,7 @@ def _searched(
     """Return the recipe with the best rates and resets, and the table of trials."""
     if not recipe.search.minutes:
         return recipe, {}
-    from training.pictures.learn.transfer_search import print_result, search
+    from training.pictures.transfer.transfer_search import print_result, search
 
     key = _key(recipe, learner, material)
     journal = checkpoint_folder(recipe) / f"{recipe.name}-{key}-search.log"
@@ -223,7 +223,7 @@ def _stages(
     stage: Stage,
 ) -> list[Trained]:
     """Return the result of each stage, the best first. checkpoints: extended with its files."""
-    from training.pictures.learn.transfer import reset
+    from training.pictures.transfer.transfer import reset
 
     prefix = checkpoint_folder(recipe) / f"{recipe.name}-{_key(recipe, learner, material)}"
     curves = live_curves.Curves(prefix, name=recipe.name, tensorboard=recipe.tensorboard)
@@ -248,7 +248,7 @@ def _train(
     stage: Stage,
 ) -> list[EpochMetrics]:
     from training.pictures.learn.fit import Looks
-    from training.pictures.learn.transfer import train
+    from training.pictures.transfer.transfer import train
 
     epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
     with stage(f"{name}: at most {epochs} of {len(material.train):,} pictures") as progress:
@@ -337,8 +337,8 @@ def _result(
     found: list[tuple[dict[str, Metrics], dict[str, list[EpochMetrics]]]],
 ) -> result.Result:
     """Return the result. found: rows and histories of all networks, the best first."""
-    from training.pictures.learn.transfer import inputs
-    from training.pictures.learn.transfer_onnx import export, stacked
+    from training.pictures.transfer.transfer import inputs
+    from training.pictures.transfer.transfer_onnx import export, stacked
 
     recipe, config, material = best.recipe, best.config, best.material
     rows = result.golden_rows(fold.train, seed=recipe.seed)

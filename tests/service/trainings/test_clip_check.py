@@ -10,7 +10,7 @@ from PIL import Image
 from common.errors import InputError, TooLarge, UnsupportedMedia
 from features.file_kinds import PICTURES as PICTURE_SUFFIXES
 from features.file_kinds import SOUNDS as SOUND_SUFFIXES
-from features.image_header import KINDS
+from features.image_files.image_header import KINDS
 from service.settings import Settings
 from service.trainings.clip_check import PICTURES, SOUNDS, suffix_of
 from tests.service.conftest import tone, wav

@@ -22,7 +22,7 @@ def test_the_map_of_pictures_has_the_colours_of_pages_light_and_dark():
     colours = re.compile(r"--c(\d):\s*(#[0-9a-f]{6})")
     page, shown = (
         colours.findall(path.read_text(encoding="utf-8"))
-        for path in (common.page.STYLE, ROOT / "training/pictures/learn/map.html")
+        for path in (common.page.STYLE, ROOT / "training/pictures/embeddings/map.html")
     )
     assert len(shown) == 2 * len(SERIES)
     assert shown == page

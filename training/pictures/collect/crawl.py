@@ -18,7 +18,7 @@ from common.atomic import write_atomic
 from common.errors import InputError
 from common.mapping import read_settings
 from common.strict_json import to_json
-from features.image_header import sniff
+from features.image_files.image_header import sniff
 from training.common.cli_helpers import run_command
 from training.common.errors import MaterialError
 from training.common.progress import stage

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from common.folders import SPECIAL, files_below, is_special
 from common.names import check_name, part_named, tidy
 from features.file_kinds import PICTURES, begins_as_picture, first_bytes
-from features.picture_hints import hint
+from features.image_files.picture_hints import hint
 from training.common.errors import MaterialError
 from training.common.given_parts import part_levels
 from training.common.text_files import check_alike

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from training.pictures.learn import transfer
 from training.pictures.learn.grad_cam import grad_cam, overlay
 from training.pictures.learn.network import keras_on_torch
-from training.pictures.learn.transfer_settings import Network
+from training.pictures.transfer import transfer
+from training.pictures.transfer.transfer_settings import Network
 
 
 def bright(*, order, ending):
