@@ -8,12 +8,13 @@ from aiohttp import web
 
 from common.budget import Budget
 from service.api import promotion, routes, trainings
-from service.api.authentication import Authenticator
+from service.api.authentication import METRICS, Authenticator
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.cors import cors
 from service.api.events import events
 from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
 from service.api.local_admin import local_admin
+from service.api.metrics import SCRAPER, Scraper, scrape
 from service.api.middleware import check_expectations, identify, name_response, problems
 from service.api.page import page, page_file
 from service.api.stream import stream
@@ -24,6 +25,7 @@ from service.auth.limits import SharedLimits
 from service.event_feed.feed import Bus
 from service.inference.decode_pool import DecodePool
 from service.inference.gateway import Gateway
+from service.metrics.metrics import Metrics
 from service.settings import Settings
 from service.trainings.clip_store import ClipStore
 from service.trainings.folder import open_folder
@@ -31,12 +33,16 @@ from service.trainings.trainings import Trainings
 
 
 def build(
-    settings: Settings, *, shared_limits: SharedLimits | None = None, event_bus: Bus | None = None
+    settings: Settings,
+    *,
+    shared_limits: SharedLimits | None = None,
+    event_bus: Bus | None = None,
+    metrics: Metrics | None = None,
 ) -> web.Application:
     """Return the application. It loads the models at start and answers 503 until they are ready.
 
     shared_limits: of the keys, counted by several gateways together. event_bus: carries the events
-    that streams publish between them.
+    that streams publish between them. metrics: of this process.
     """
     sharing = [cors(settings.cors_origins)] if settings.cors_origins else []
     middlewares = [identify, host_check(settings), *sharing, problems]
@@ -46,17 +52,16 @@ def build(
     else:
         app.middlewares.append(local_admin(settings.host))
     app[KNOWN_HOSTS] = hosts_of(settings)
-    app[GATEWAY] = Gateway(settings, event_bus=event_bus)
+    app[GATEWAY] = Gateway(settings, event_bus=event_bus, metrics=metrics)
     app[URL_FETCHER] = UrlFetcher(settings)
     app[POOL] = DecodePool(threads=settings.decode_threads, limit=settings.max_clips)
     app[BODY_BUDGET] = Budget(settings.max_buffered, "bytes of bodies and messages are in memory")
+    add_monitoring(app)
     app.add_routes(
         [
             web.get("/", page),
             web.get("/app/{view}", page),
             web.get("/app/{version}/{file}", page_file),
-            web.get("/livez", routes.livez),
-            web.get("/readyz", routes.readyz),
             web.get("/v1/models", routes.models),
             web.get("/v1/models/{name}", routes.model),
             web.post("/v1/models/{name}/classify", routes.classify),
@@ -71,6 +76,18 @@ def build(
     app.on_shutdown.append(shut_down)
     app.cleanup_ctx.append(lifespan)
     return app
+
+
+def add_monitoring(app: web.Application) -> None:
+    """Add what probes and Prometheus ask for."""
+    app[SCRAPER] = Scraper(app[GATEWAY].metrics)
+    app.add_routes(
+        [
+            web.get("/livez", routes.livez),
+            web.get("/readyz", routes.readyz),
+            web.get(METRICS, scrape),
+        ]
+    )
 
 
 def add_trainings(app: web.Application, settings: Settings) -> None:

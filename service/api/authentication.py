@@ -21,6 +21,7 @@ KEY_SUBPROTOCOL = "timbre.key."
 """Prefix of a key among the subprotocols: a page cannot set headers on a WebSocket."""
 PROBES = ("/livez", "/readyz")
 """Paths that need no key, for they reveal nothing; requested every few seconds, so not logged."""
+METRICS = "/metrics"
 PAGE_ROUTES = ("/", "/app/{view}", "/app/{version}/{file}")
 """The page needs no key: it is the same for all, and asks for a key when the API requires one."""
 ROUTE_SCOPES: dict[str, Scope | None] = {
@@ -31,6 +32,7 @@ ROUTE_SCOPES: dict[str, Scope | None] = {
     "/v1/models/{name}/stream": "stream",
     "/v1/models/{name}/load": "admin",
     "/v1/events": "events",
+    METRICS: "metrics",
 }
 """Scope that a route needs; None: any valid key; a route that is not listed: `admin`."""
 KEY_PARAMETERS = ("key", "api_key", "apikey", "token", "access_token")
@@ -49,7 +51,7 @@ class Authenticator:
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Middleware. Raises Unauthorised, NotAllowed, TooMany; InputError for a key in the URL."""
-        if not (request.path in PROBES or _route(request) in PAGE_ROUTES):
+        if not (request.path in PROBES or route_of(request) in PAGE_ROUTES):
             key = await _authenticate(request, self._keys)
             limits = self._limits.setdefault(key.id, KeyLimits(key, self._shared_limits))
             request[KEY_LIMITS] = limits
@@ -93,7 +95,7 @@ def count_stream(request: web.Request, stream: Stoppable) -> AbstractAsyncContex
 
 def needed_scope(request: web.Request) -> Scope | None:
     """Return the scope that a request needs; None where any key will do."""
-    route = _route(request)
+    route = route_of(request)
     # Without a route the path does not exist: the router answers 404.
     return None if route is None else ROUTE_SCOPES.get(route, "admin")
 
@@ -136,6 +138,7 @@ def _check_scope(request: web.Request, key: Key) -> None:
         )
 
 
-def _route(request: web.Request) -> str | None:
+def route_of(request: web.Request) -> str | None:
+    """Return the route of a request as it was declared, `/v1/models/{name}`; None without one."""
     resource = request.match_info.route.resource
     return resource.canonical if resource else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from http import HTTPStatus
@@ -10,16 +11,21 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from common.errors import Busy, Leaving, TimbreError, Unauthorised
-from service.api.authentication import KEY_LIMITS, PROBES
+from service.api.authentication import KEY_LIMITS, METRICS, PROBES, route_of
 from service.api.context import GATEWAY
 from service.api.responses import json_response
 from service.log import bound, log, redact, reference, unexpected
 from service.protocol import code_of
 
 ID = web.RequestKey("id", str)
+BEGIN = web.RequestKey("begin", float)
+"""time.perf_counter() of a request that is not counted yet."""
 REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 """An X-Request-Id that is accepted; any other is replaced."""
 SERVER = "timbre"
+NO_ROUTE = "none"
+CLIENT_LEFT = 499
+"""Told of a request whose client closed the connection before the response."""
 
 
 @web.middleware
@@ -28,10 +34,14 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     sent_id = request.headers.get("X-Request-Id", "")
     request[ID] = sent_id if REQUEST_ID.fullmatch(sent_id) else request.app[GATEWAY].new_id()
     tokens = reference.set(request[ID]), bound.set({})
-    begin = time.perf_counter()
+    begin = request[BEGIN] = time.perf_counter()
     try:
         response = await handler(request)
-        if request.path not in PROBES:
+    except asyncio.CancelledError:
+        _count(request, CLIENT_LEFT)
+        raise
+    else:
+        if request.path not in (*PROBES, METRICS):
             ms = 1e3 * (time.perf_counter() - begin)
             key = {"key": request[KEY_LIMITS].key.id} if KEY_LIMITS in request else {}
             log(request.method, path=request.path, status=response.status, ms=ms, **key)
@@ -41,12 +51,26 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
         bound.reset(tokens[1])
 
 
+def _count(request: web.Request, status: int) -> None:
+    """Count a request once, before its response is sent: what a client has is counted."""
+    begin = request.pop(BEGIN, None)
+    if begin is None:
+        return
+    gateway = request.app[GATEWAY]
+    route, name = route_of(request) or NO_ROUTE, request.match_info.get("name", "")
+    # Any other name is the client's, and of those there is no end.
+    model = name if name in gateway.registry.served else ""
+    gateway.metrics.requests.add(route, model, str(status))
+    gateway.metrics.request_seconds.observe(time.perf_counter() - begin, route)
+
+
 async def name_response(request: web.Request, response: web.StreamResponse) -> None:
-    """Send the request's id, and no version numbers."""
+    """Send the request's id, and no version numbers; count the response."""
     response.headers["Server"] = SERVER
     # Missing when aiohttp rejects a request before any middleware runs.
     if ID in request:
         response.headers["X-Request-Id"] = request[ID]
+        _count(request, response.status)
 
 
 def check_expectations(app: web.Application) -> None:

@@ -165,6 +165,7 @@ async def classify(
         prediction_of(query.model, each.scores, queue_ms=each.queue_ms, model_ms=each.model_ms)
         for each in results
     ]
+    gateway.metrics.windows.add(query.model.name, by=len(predictions))
     timing = {
         "decode": clip.decode_ms,
         "features": clip.features_ms,

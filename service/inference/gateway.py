@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,17 @@ from features.config import Tensor
 from models.store import Model, Store
 from service.event_feed.feed import Bus, EventFeed
 from service.inference.artefact_store import open_store
+from service.inference.job_counter import JobCounter
 from service.inference.load_shedding import CLIPS_S, QUIET_S, LoadShedder
 from service.inference.loop_monitor import LoopMonitor
+from service.inference.model_metrics import show_models
 from service.inference.registry import ModelRegistry
 from service.inference.turns import Turns
 from service.inference.version_scanner import VersionScanner
 from service.inference.version_updater import VersionUpdater
 from service.lifecycle import Stoppable
 from service.log import log
+from service.metrics.metrics import Metrics
 from service.queue.base import Job, JobQueue, JobResult, wait_too_long
 from service.queue.local import LocalQueue
 from service.settings import Settings
@@ -56,19 +60,37 @@ class Prediction:
 class Gateway:
     """Holds the models and their queue, admits work, and shuts down in order."""
 
-    def __init__(self, settings: Settings, *, event_bus: Bus | None = None) -> None:
-        """event_bus: carries the events that streams publish between several gateways."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        event_bus: Bus | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """event_bus: carries the events that streams publish between several gateways.
+
+        metrics: of this process.
+        """
         self.settings = settings
+        self.metrics = metrics or Metrics()
+        self._jobs = JobCounter(self.metrics)
         store = open_store(settings)
         self.scanner = VersionScanner(store, models=settings.models)
-        self.registry = ModelRegistry(store, self.scanner, patience_s=settings.clip_deadline)
-        self.queue = _queue(settings, store, self.registry)
+        self.registry = ModelRegistry(
+            store,
+            self.scanner,
+            patience_s=settings.clip_deadline,
+            changed=partial(show_models, self.metrics),
+        )
+        self.queue = _queue(settings, store, self.registry, self.metrics)
         self.updater = VersionUpdater(self.registry, self.scanner, prepare=self.queue.prepare)
         self._shutting_down = False
         self.opening: asyncio.Task[None]
         self.loaded = asyncio.Event()
         """Set when the models are loaded; the queue may not be open yet."""
-        self.loop_monitor = LoopMonitor(has_work=lambda: self._work > 0)
+        self.loop_monitor = LoopMonitor(
+            has_work=lambda: self._work > 0, observe=self.metrics.loop_lag.observe
+        )
         self.turns = Turns(congested=self.queue.congested)
         self.load_shedder = LoadShedder()
         self._updating: asyncio.Task[None] | None = None
@@ -114,6 +136,7 @@ class Gateway:
     async def _open(self) -> None:
         await self.feed.open()
         await asyncio.to_thread(self.registry.load)
+        show_models(self.metrics, self.models)
         self.loaded.set()
         await self.queue.open()
         if not self._shutting_down:
@@ -161,17 +184,17 @@ class Gateway:
     async def _submit(
         self, model: Model, tensor: Tensor, *, deadline: float, live: bool, stream: str
     ) -> JobResult:
-        return await self.queue.submit(
-            Job(
-                id=self.new_id(),
-                model=model.name,
-                version=model.version,
-                tensor=tensor,
-                deadline=deadline,
-                live=live,
-                stream=stream,
-            )
+        job = Job(
+            id=self.new_id(),
+            model=model.name,
+            version=model.version,
+            tensor=tensor,
+            deadline=deadline,
+            live=live,
+            stream=stream,
         )
+        with self._jobs.pending(job.id, model.name, live=live):
+            return await self.queue.submit(job)
 
     def check_ready(self) -> None:
         """Raise Leaving at shutdown; Busy while models load or the queue is unavailable."""
@@ -217,8 +240,8 @@ class Gateway:
             self._trim_soon()
 
     @contextmanager
-    def streaming(self, stream: Stoppable, client: str) -> Iterator[None]:
-        """Count a stream until the block ends. Raises Busy past the limits."""
+    def streaming(self, stream: Stoppable, client: str, *, model: str) -> Iterator[None]:
+        """Count a stream of a model until the block ends. Raises Busy past the limits."""
         limit = self.settings.max_streams_per_client
         of_client = self._streams_per_client.setdefault(
             client, Budget(limit, f"streams are open from {client}")
@@ -226,10 +249,12 @@ class Gateway:
         try:
             with self._stream_budget.hold(), of_client.hold():
                 self._streams.add(stream)
+                self.metrics.streams.add(model)
                 try:
                     yield
                 finally:
                     self._streams.discard(stream)
+                    self.metrics.streams.add(model, by=-1)
         finally:
             if not of_client.used:
                 self._streams_per_client.pop(client, None)
@@ -280,13 +305,14 @@ def _event_bus(settings: Settings) -> Bus | None:
     return RedisBus(settings.redis)
 
 
-def _queue(settings: Settings, store: Store, registry: ModelRegistry) -> JobQueue:
+def _queue(settings: Settings, store: Store, registry: ModelRegistry, metrics: Metrics) -> JobQueue:
     if not settings.redis:
         return LocalQueue(
             store.load,
             max_batch=settings.max_batch,
             max_jobs=settings.max_jobs,
             max_job_bytes=settings.max_job_bytes,
+            ran=lambda model, jobs: metrics.batch_size.observe(jobs, model),
         )
     # Imported here so that a server without Redis never loads it.
     from service.queue.redis import RedisQueue
@@ -296,6 +322,7 @@ def _queue(settings: Settings, store: Store, registry: ModelRegistry) -> JobQueu
         max_jobs=settings.max_jobs,
         max_job_bytes=settings.max_job_bytes,
         served=lambda: [f"{model.name}:{model.version}" for model in registry.models],
+        workers=metrics.workers.set,
     )
 
 

@@ -17,12 +17,17 @@ class LoopMonitor:
     """Records, every 10 ms while there is work, how late the event loop ran. No work, no timer."""
 
     def __init__(
-        self, *, has_work: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        has_work: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+        observe: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """clock: seconds; may begin anywhere."""
+        """clock: seconds; may begin anywhere. observe: gets each lag, in seconds."""
         self.clock = clock
         self.histogram = Histogram()
         self._has_work = has_work
+        self._observe = observe
         self._started = False
         self._timer: asyncio.TimerHandle | None = None
         self._due = self._idle_at = 0.0
@@ -56,7 +61,9 @@ class LoopMonitor:
 
     def _tick(self) -> None:
         now = self.clock()
-        self.histogram.record(1e3 * max(0.0, now - self._due))
+        lag_s = max(0.0, now - self._due)
+        self.histogram.record(1e3 * lag_s)
+        self._observe(lag_s)
         if self._has_work():
             self._idle_at = now + IDLE_S
         if now < self._idle_at:

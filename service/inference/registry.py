@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from common.errors import Busy, Late, NotFound
@@ -18,9 +19,20 @@ Description = dict[str, Any]
 class ModelRegistry:
     """Current versions are ready from the start; others are loaded at their first use."""
 
-    def __init__(self, store: Store, scanner: VersionScanner, *, patience_s: float = 30.0) -> None:
-        """scanner: finds the versions to begin with. patience_s: of `get`."""
+    def __init__(
+        self,
+        store: Store,
+        scanner: VersionScanner,
+        *,
+        patience_s: float = 30.0,
+        changed: Callable[[list[Model]], None] = lambda _: None,
+    ) -> None:
+        """scanner: finds the versions to begin with. patience_s: of `get`.
+
+        changed: gets the current versions whenever one has been switched, in the event loop.
+        """
         self._patience_s = patience_s
+        self._changed = changed
         self._store = store
         self._scanner = scanner
         self._current: dict[str, Model] = {}
@@ -97,6 +109,7 @@ class ModelRegistry:
         before = self._current.get(model.name)
         # Replaced, not changed: others may be iterating over it.
         self._current = dict(sorted({**self._current, model.name: model}.items()))
+        self._changed(self.models)
         return before.version if before else None
 
     def expire_unused(self) -> None:

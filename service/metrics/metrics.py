@@ -10,6 +10,8 @@ from service.metrics.slot import SUFFIX, Labels, Slot
 
 REQUEST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 AGE_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+STATES = ("heard", "silent", "dropped", "unanswered", "missing")
+"""`unanswered`: received, in no window that was answered or dropped. `missing`: never received."""
 BATCH = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
@@ -40,7 +42,7 @@ class Metrics:
         self.request_seconds = self._histogram(
             "timbre_request_seconds",
             ("route",),
-            "Seconds from a request's headers to its response; of streams none.",
+            "Seconds from the headers of a request to those of its response.",
             REQUEST_S,
         )
         self.loop_lag = self._histogram(
@@ -74,6 +76,8 @@ class Metrics:
             ("state",),
             "Seconds of the sound of streams, by what became of them.",
         )
+        for state in STATES:
+            self.coverage.expect(state)
 
     def _declare_models(self) -> None:
         kinds = ("model", "kind")
@@ -97,6 +101,8 @@ class Metrics:
         self.restarts = self._counter(
             "timbre_restarts_total", ("process",), "Processes that were started again."
         )
+        for role in ("gateway", "worker"):
+            self.restarts.expect(role)
         self.workers = Largest(
             self.slot, "timbre_workers", (), "Workers of the queue in Redis that are alive."
         )

@@ -60,8 +60,11 @@ class LocalQueue:
         max_batch: int,
         max_jobs: int,
         max_job_bytes: int = 2**28,
+        ran: Callable[[str, int], None] = lambda *_: None,
     ) -> None:
         """max_jobs, max_job_bytes: pending live jobs of one model, and again clips.
+
+        ran: gets the model and the number of jobs of each call, in the event loop.
 
         find: called in a model's thread for each batch, so that the queue keeps no model alive.
         """
@@ -69,6 +72,7 @@ class LocalQueue:
         self._max_batch = max_batch
         self._bounds = {"limit": max_jobs, "max_size": max_job_bytes}
         self._models: dict[tuple[str, str], _ModelQueue] = {}
+        self._ran = ran
         self._closing = False
 
     @property
@@ -106,7 +110,10 @@ class LocalQueue:
         key = (job.model, job.version)
         if key not in self._models:
             self._models[key] = _ModelQueue(
-                partial(self._find, *key), FairQueue(**self._bounds), max_batch=self._max_batch
+                partial(self._find, *key),
+                FairQueue(**self._bounds),
+                max_batch=self._max_batch,
+                ran=partial(self._ran, job.model),
             )
         return await self._models[key].submit(job)
 
@@ -124,11 +131,17 @@ class _ModelQueue:
     """
 
     def __init__(
-        self, find: Callable[[], Predictor], pending: FairQueue[_PendingJob], *, max_batch: int
+        self,
+        find: Callable[[], Predictor],
+        pending: FairQueue[_PendingJob],
+        *,
+        max_batch: int,
+        ran: Callable[[int], None],
     ) -> None:
         self.pending = pending
         self._find = find
         self._max_batch = max_batch
+        self._ran = ran
         self._changed = threading.Condition()
         self._closing = False
         self._loop = asyncio.get_running_loop()
@@ -244,8 +257,9 @@ class _ModelQueue:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(call, *arguments)
 
-    @staticmethod
-    def _deliver(batch: list[_PendingJob], outcome: Any, begin: float, end: float) -> None:
+    def _deliver(self, batch: list[_PendingJob], outcome: Any, begin: float, end: float) -> None:
+        if batch:
+            self._ran(len(batch))
         if isinstance(outcome, Exception):
             _fail(batch, outcome)
             return

@@ -42,10 +42,12 @@ class RedisQueue:
         max_jobs: int,
         max_job_bytes: int = 2**28,
         served: Callable[[], Iterable[str]] = tuple,
+        workers: Callable[[int], None] = lambda _: None,
     ) -> None:
         """max_jobs: live ones in Redis, and again clips. max_job_bytes: of each, of this gateway.
 
-        served: gives the versions that workers should load, as NAME:VERSION.
+        served: gives the versions that workers should load, as NAME:VERSION. workers: gets how many
+        are alive.
         """
         name = uuid.uuid4().hex[:12]
         self._name = name
@@ -63,6 +65,7 @@ class RedisQueue:
             where=redacted(url),
             versions=served,
             resend=self._sender.resend_missing,
+            workers=workers,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = self._closed = False

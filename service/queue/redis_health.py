@@ -35,11 +35,12 @@ class QueueHealth:
         where: str,
         versions: Callable[[], Iterable[str]],
         resend: Callable[[], Awaitable[None]],
+        workers: Callable[[int], None],
     ) -> None:
         """name: of this gateway. where: Redis' address for the log.
 
         versions: gives those that workers should load, NAME:VERSION. resend: called when Redis may
-        have lost jobs.
+        have lost jobs. workers: gets how many are alive, at each check.
         """
         self._redis = redis
         self.key = GATEWAYS + name
@@ -47,6 +48,7 @@ class QueueHealth:
         self._where = where
         self._versions = versions
         self._resend = resend
+        self._workers = workers
         self._liveness = Liveness()
         self._redis_down = "the queue has not been reached yet"
         self._no_worker = ""
@@ -86,6 +88,7 @@ class QueueHealth:
         no_worker = self._no_worker
         if WORKERS not in lost:  # else they register again before the next check
             alive = self._liveness.update(*heartbeats_of(*workers), now=time.monotonic())
+            self._workers(len(alive))
             no_worker = "" if alive else "no worker is running"
         self._update(no_worker=no_worker)
         with suppress(TimeoutError):

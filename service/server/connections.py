@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
@@ -61,10 +62,19 @@ class Listener(Protocol):
         """Stop accepting connections."""
 
 
-async def listen(running: web.AppRunner, listener: socket.socket, settings: Settings) -> Listener:
-    """Start to accept connections. Raises Unprocessable when the TLS files are unusable."""
+async def listen(
+    running: web.AppRunner,
+    listener: socket.socket,
+    settings: Settings,
+    *,
+    expires: Callable[[float], None] = lambda _: None,
+) -> Listener:
+    """Start to accept connections. Raises Unprocessable when the TLS files are unusable.
+
+    expires: gets when the certificate expires, as of `Certificate`.
+    """
     assert running.server is not None  # it is set up
-    certificate = Certificate(settings.tls_certificate, settings.tls_key)
+    certificate = Certificate(settings.tls_certificate, settings.tls_key, expires=expires)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; the connections inherit it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1e3 * STALLED_S))
     limiter = ConnectionLimiter(

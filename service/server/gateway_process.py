@@ -24,6 +24,7 @@ from service.inference.histogram import Histogram
 from service.lifecycle import CLEANUP_S, on_stop_signal
 from service.lifecycle import run as run_process
 from service.log import log
+from service.metrics.metrics import Metrics
 from service.server.connections import Listener, listen, runner
 from service.settings import Settings
 
@@ -43,14 +44,18 @@ def run(
     heartbeat: Callable[[], None] | None = None,
     shared_limits: SharedLimits | None = None,
     event_bus: Bus | None = None,
+    metrics: Metrics | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code.
 
     since: time.monotonic() at the start of the program. heartbeat: called every second while the
     loop is alive. shared_limits: of the keys, counted by several gateways together.
-    event_bus: carries the events that streams publish between several gateways.
+    event_bus: carries the events that streams publish between several gateways. metrics: of this
+    process.
     """
-    app = partial(build, settings, shared_limits=shared_limits, event_bus=event_bus)
+    app = partial(
+        build, settings, shared_limits=shared_limits, event_bus=event_bus, metrics=metrics
+    )
     return run_process(_serve(settings, listener, app, since=since, heartbeat=heartbeat))
 
 
@@ -72,7 +77,8 @@ async def _serve(
     try:
         if settings.gateways > 1:
             await _wait_until_ready(app[GATEWAY], stopping)
-        listening = await listen(running, listener, settings)
+        expires = app[GATEWAY].metrics.certificate_expiry.set
+        listening = await listen(running, listener, settings, expires=expires)
         return await _until_stopped(app, stopping, listener, since=since)
     finally:
         if heartbeat_task:

@@ -20,6 +20,7 @@ from service.auth.limits import SharedLimits
 from service.event_feed.feed import Bus
 from service.lifecycle import CLEANUP_S, STOP_SIGNALS
 from service.log import configure, log
+from service.metrics.metrics import Metrics
 from service.server.sockets import bind
 from service.settings import Settings
 
@@ -65,9 +66,8 @@ class Supervisor:
         self._reserved = bind(settings, shared=True)
         self.settings = replace(settings, port=self._reserved.getsockname()[1])
         self._since = since
-        self._shared_folder = (
-            _memory_folder() if not settings.redis and settings.gateways > 1 else None
-        )
+        self._shared_folder = _memory_folder()
+        self._metrics = Metrics(self._shared_folder, "supervisor-0")
         counts = {"gateway": settings.gateways, "worker": settings.workers if settings.redis else 0}
         self._children = [
             Child(role, number) for role, count in counts.items() for number in range(count)
@@ -142,6 +142,8 @@ class Supervisor:
             ),
         )
         child.process.start()
+        if child.exits:
+            self._metrics.restarts.add(child.role)
         sender.close()
         child.heartbeats = receiver
         child.started = time.monotonic()
@@ -159,6 +161,8 @@ class Supervisor:
             again_in_s=pause,
         )
         child.process, child.heartbeats, child.due = None, None, now + pause
+        # Opened, its gauges are 0: what it held open is gone.
+        Metrics(self._shared_folder, _name(child.role, child.number))
 
     def _stop(self) -> None:
         """Terminate, wait a little longer than the grace period, kill; gateways need workers."""
@@ -177,8 +181,7 @@ class Supervisor:
         self._remove_shared()
 
     def _remove_shared(self) -> None:
-        if self._shared_folder:
-            shutil.rmtree(self._shared_folder, ignore_errors=True)
+        shutil.rmtree(self._shared_folder, ignore_errors=True)
 
 
 def _memory_folder() -> Path:
@@ -194,7 +197,7 @@ def _run_child(
     settings: Settings,
     heartbeats: Connection,
     since: float,
-    shared_folder: Path | None,
+    shared_folder: Path,
 ) -> None:
     """Run one gateway or worker in its own process."""
     # A terminal sends it to all processes at once: the supervisor ends the gateways first.
@@ -205,10 +208,11 @@ def _run_child(
     def heartbeat() -> None:
         _send_heartbeat(heartbeats, shared_folder, role=role, number=number)
 
+    metrics = Metrics(shared_folder, _name(role, number))
     if role == "worker":
         from service.server import worker
 
-        raise SystemExit(worker.run(settings, number=number, heartbeat=heartbeat))
+        raise SystemExit(worker.run(settings, number=number, heartbeat=heartbeat, metrics=metrics))
     from service.server import gateway_process
 
     listener = bind(settings, shared=True)
@@ -221,15 +225,20 @@ def _run_child(
             heartbeat=heartbeat,
             shared_limits=shared_limits,
             event_bus=event_bus,
+            metrics=metrics,
         )
     )
 
 
+def _name(role: str, number: int) -> str:
+    return f"{role}-{number}"
+
+
 def _shared(
-    settings: Settings, folder: Path | None, *, number: int
+    settings: Settings, folder: Path, *, number: int
 ) -> tuple[SharedLimits | None, Bus | None]:
-    """Return what a gateway shares with the others of this machine."""
-    if folder is None:
+    """Return what a gateway shares with the others of this machine, if not through Redis."""
+    if settings.redis or settings.gateways == 1:
         return None, None
     from service.auth.file_limits import FileLimits
     from service.event_feed.local_bus import LocalBus
@@ -241,9 +250,7 @@ def _shared(
     return shared_limits, LocalBus(events, number=number)
 
 
-def _send_heartbeat(
-    heartbeats: Connection, shared_folder: Path | None, *, role: str, number: int
-) -> None:
+def _send_heartbeat(heartbeats: Connection, shared_folder: Path, *, role: str, number: int) -> None:
     if heartbeats.closed:
         return
     try:
@@ -252,6 +259,5 @@ def _send_heartbeat(
         # Without a supervisor nothing would stop this process, and it would keep the port.
         log("supervisor exited", role=role, number=number)
         heartbeats.close()
-        if shared_folder:
-            shutil.rmtree(shared_folder, ignore_errors=True)
+        shutil.rmtree(shared_folder, ignore_errors=True)
         signal.raise_signal(signal.SIGTERM)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from common.atomic import file_signature
 from common.errors import Unprocessable
 from service.log import log
+from service.server.certificate_expiry import expires_at
 
 CHECK_S = 1.0
 """Least time between two checks of the files."""
@@ -17,13 +19,21 @@ CHECK_S = 1.0
 class Certificate:
     """A certificate for new connections, reloaded when its files change; open ones keep theirs."""
 
-    def __init__(self, certificate: str, key: str) -> None:
-        """Raises Unprocessable when the files are unusable, or only one is named."""
+    def __init__(
+        self, certificate: str, key: str, *, expires: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Raises Unprocessable when the files are unusable, or only one is named.
+
+        expires: gets when a certificate expires that is used from now on, seconds since 1970.
+        """
         self._files = (certificate, key)
         # Before they are read, so that a change in between is noticed by the next check.
         self._signatures = self._read_signatures()
         self.context = server_context(certificate, key)
         """None without a certificate."""
+        self._expires = expires
+        if self.context:
+            expires(expires_at(Path(certificate)))
         self._due = time.monotonic() + CHECK_S
 
     def refresh(self) -> None:
@@ -50,6 +60,7 @@ class Certificate:
             server_context(*self._files)
             assert self.context is not None  # there were files
             self.context.load_cert_chain(*self._files)
+            self._expires(expires_at(Path(self._files[0])))
         except (Unprocessable, OSError) as error:
             log("certificate not reloaded", why=error)
         else:

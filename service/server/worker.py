@@ -11,15 +11,18 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from common.errors import TimbreError
 from service.inference.artefact_store import open_store
+from service.inference.model_metrics import show_models
 from service.lifecycle import on_stop_signal
 from service.lifecycle import run as run_process
 from service.log import log, trace
+from service.metrics.metrics import Metrics
 from service.queue.base import HEARTBEAT_S, ClaimedJob, JobConsumer, Reply
 from service.queue.local import Predictor
 from service.server.worker_models import WorkerModels
@@ -42,16 +45,19 @@ class Worker:
         max_batch: int,
         heartbeat: Callable[[], None],
         models: WorkerModels | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """find: called in a thread; what it raises is the reply.
 
         heartbeat: called often while the worker is healthy. models: get the requested versions.
+        metrics: of this process.
         """
         self._jobs = jobs
         self._find = find
         self._max_batch = max_batch
         self._heartbeat = heartbeat
         self._models = models
+        self._metrics = metrics or Metrics()
         # One: a second model call at the same time would only take the first one's core.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._stopping = False
@@ -132,6 +138,7 @@ class Worker:
         while True:
             await asyncio.wait((running,), timeout=HEARTBEAT_S)
             if running.done():
+                self._metrics.batch_size.observe(len(batch), batch[0].job.model)
                 return running.result()
             # A model that hangs past its deadline gets no heartbeat: the supervisor then kills us.
             if time.monotonic() < until:
@@ -181,18 +188,33 @@ def run(
     number: int = 0,
     burst: bool = False,
     heartbeat: Callable[[], None] = lambda: None,
+    metrics: Metrics | None = None,
 ) -> int:
     """Run a worker until SIGTERM or SIGINT; return the exit code, 1 without a usable artefact."""
-    return run_process(_run(settings, number=number, burst=burst, heartbeat=heartbeat))
+    return run_process(
+        _run(
+            settings,
+            number=number,
+            burst=burst,
+            heartbeat=heartbeat,
+            metrics=metrics or Metrics(None, f"worker-{number}"),
+        )
+    )
 
 
 async def _run(
-    settings: Settings, *, number: int, burst: bool, heartbeat: Callable[[], None]
+    settings: Settings,
+    *,
+    number: int,
+    burst: bool,
+    heartbeat: Callable[[], None],
+    metrics: Metrics,
 ) -> int:
     # Imported here so that the worker itself depends on no back end.
     from service.queue.redis_consumer import RedisConsumer
 
-    models = WorkerModels(open_store(settings))
+    store = open_store(settings)
+    models = WorkerModels(store, changed=partial(show_models, metrics))
     # Containers on one machine may share its name, and all have the same process id.
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     worker = Worker(
@@ -201,6 +223,7 @@ async def _run(
         max_batch=settings.max_batch,
         heartbeat=heartbeat,
         models=models,
+        metrics=metrics,
     )
     on_stop_signal(worker.shut_down, limit_s=settings.grace)
     loading = asyncio.create_task(asyncio.to_thread(models.load, settings.models))
@@ -214,6 +237,7 @@ async def _run(
         log("cannot start worker", why=error)
         return 1
     if not worker.stopping:
+        models.show()
         log("worker ready", number=number, name=name, models=",".join(models.loaded))
         await worker.run(burst=burst)
     log("worker stopped", number=number, name=name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 
 from common.errors import ArtefactError, TimbreError
 from models.recent import RecentModels
@@ -15,8 +15,12 @@ from service.log import log
 class WorkerModels:
     """Loads requested versions in a thread, one at a time; unloads those not requested any more."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, *, changed: Callable[[Iterable[Model]], None] = lambda _: None
+    ) -> None:
+        """changed: gets the loaded versions when they are others than before."""
         self._store = store
+        self._changed = changed
         self._models: dict[str, Model] = {}
         self._recent = RecentModels(store)
         self._rejected: dict[str, tuple[Signature, str]] = {}
@@ -40,15 +44,20 @@ class WorkerModels:
         if not self._models:
             raise ArtefactError(f"no artefact of any model in {self._store.path}")
 
+    def show(self) -> None:
+        """Tell `changed` which versions are loaded."""
+        self._changed(self._models.values())
+
     def find(self, name: str, version: str) -> Model:
         """Return a model, loaded now unless it was. Raises NotFound, ArtefactError. Thread-safe."""
         return self._models.get(f"{name}:{version}") or self._recent.find(name, version)
 
-    def request(self, names: Collection[str]) -> None:
+    def request(self, names: set[str]) -> None:
         """Hold these versions only; without any, keep those that are loaded."""
         self._recent.expire()
-        if names:
+        if names and not names >= self._models.keys():
             self._models = {name: model for name, model in self._models.items() if name in names}
+            self.show()
         if self._loading is None or self._loading.done():
             missing = [name for name in sorted(names) if self._is_missing(name)]
             self._loading = asyncio.create_task(self._load(missing[0])) if missing else None
@@ -66,6 +75,7 @@ class WorkerModels:
             log("model loaded", model=name)
             self._rejected.pop(name, None)
             self._models = {**self._models, name: model}
+            self.show()
 
     def _is_missing(self, name: str) -> bool:
         """Return whether to load a version: not loaded, nor rejected with the same files."""

@@ -20,11 +20,14 @@ class SampleAccount:
         """Distinct samples received."""
         self.processed = 0
         """Of these, in at least one answered window."""
+        self.silent = 0
+        """Of these, in a part that was received without a sample above -80 dB."""
         self.windows = 0
         """Answered windows."""
         self._dropped = 0
         self._answered_to = 0
         self._lost: tuple[int, int] | None = None  # a later answer may still cover its end
+        self._silences: deque[tuple[int, int]] = deque()
 
     @property
     def dropped(self) -> int:
@@ -32,18 +35,44 @@ class SampleAccount:
         return self._dropped + (self._lost[1] - self._lost[0] if self._lost else 0)
 
     @property
+    def lost_for_good(self) -> int:
+        """Of the dropped samples, those that no later answer covers."""
+        return self._dropped
+
+    @property
     def tail(self) -> int:
         """Samples in no window at all."""
         return self.received - self.processed - self.dropped
+
+    def receive(self, start: int, end: int, *, silent: bool) -> None:
+        """Record that these samples were received, the first of them not received before."""
+        self.received += end - start
+        if silent:
+            before = self._silences.pop() if self._silences else (start, start)
+            if before[1] != start:
+                self._silences.append(before)
+                before = (start, start)
+            self._silences.append((before[0], end))
 
     def answer(self, start: int, end: int) -> None:
         """Record that the window of these samples was answered."""
         if self._lost:
             self._dropped += min(self._lost[1], max(start, self._lost[0])) - self._lost[0]
             self._lost = None
+        self.silent += self._silence(max(start, self._answered_to), end)
         self.processed += end - max(start, self._answered_to)
         self._answered_to = end
         self.windows += 1
+
+    def _silence(self, start: int, end: int) -> int:
+        """Return how many of these samples are silent; forget what lies before their end."""
+        silent = 0
+        while self._silences and self._silences[0][0] < end:
+            first, last = self._silences.popleft()
+            silent += max(0, min(last, end) - max(first, start))
+            if last > end:
+                self._silences.appendleft((end, last))
+        return silent
 
     def drop(self, start: int, end: int) -> None:
         """Record that the window of these samples was dropped."""

@@ -20,6 +20,7 @@ from service.streaming.accounting import SampleAccount
 from service.streaming.connection import Connection, ConnectionLost
 from service.streaming.outbox import Outbox
 from service.streaming.processor import AudioProcessor
+from service.streaming.stream_counter import StreamCounter
 from service.streaming.windower import Windower
 
 Result = TypeVar("Result")
@@ -50,7 +51,7 @@ class LiveStream:
         """
         bound.set({**bound.get(), "stream": self.id})
         try:
-            with self._gateway.streaming(self, client):
+            with self._gateway.streaming(self, client, model=self._follower.model.name):
                 async with key_limit:
                     reason = await self._serve()
             await self._connection.close(CLOSE_CODES[reason])
@@ -77,16 +78,7 @@ class LiveStream:
         if opened.cancelled():
             raise Leaving("the server is shutting down")
         start, windower, reporter = opened.result()
-        outbox = Outbox(
-            self._gateway,
-            self._connection,
-            windower.account,
-            stream=self.id,
-            model_rate=self._follower.model.sound[0].sample_rate,
-            complete=start.on_overload == "complete",
-            reporter=reporter,
-            sends_events=start.events,
-        )
+        outbox = self._outbox(start, windower, reporter)
         inbox = self._connection.inbox
         processor = AudioProcessor(self._gateway, self._follower, start, inbox, windower, outbox)
         sending = asyncio.create_task(outbox.run())
@@ -104,6 +96,28 @@ class LiveStream:
             processor.release()
             outbox.cancel()
             await _cancel(sending)
+
+    def _outbox(
+        self, start: protocol.Start, windower: Windower, reporter: EventReporter | None
+    ) -> Outbox:
+        model = self._follower.model
+        counter = StreamCounter(
+            self._gateway.metrics,
+            windower.account,
+            model=model.name,
+            sample_rate=start.sample_rate,
+        )
+        return Outbox(
+            self._gateway,
+            self._connection,
+            windower.account,
+            stream=self.id,
+            model_rate=model.sound[0].sample_rate,
+            complete=start.on_overload == "complete",
+            counter=counter,
+            reporter=reporter,
+            sends_events=start.events,
+        )
 
     async def _finish(
         self,

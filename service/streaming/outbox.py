@@ -14,6 +14,7 @@ from service.inference.gateway import Gateway, Prediction
 from service.label_events import EventReporter
 from service.streaming.accounting import SampleAccount
 from service.streaming.connection import Connection
+from service.streaming.stream_counter import StreamCounter
 from service.streaming.windower import Event, LiveWindow
 
 RETRY_S = 0.05
@@ -32,10 +33,13 @@ class Outbox:
         stream: str,
         model_rate: int,
         complete: bool,
+        counter: StreamCounter,
         reporter: EventReporter | None = None,
         sends_events: bool = True,
     ) -> None:
         """model_rate: Hertz of the windows' positions. reporter: makes the events, if any.
+
+        counter: of what is sent.
 
         sends_events: to the client; else they are only published.
 
@@ -47,6 +51,7 @@ class Outbox:
         self._stream = stream
         self._model_rate = model_rate
         self._complete = complete
+        self._counter = counter
         self._reporter, self._sends_events = reporter, sends_events
         self._queue: deque[Event] = deque()
         self._pending: deque[LiveWindow] = deque()
@@ -105,6 +110,8 @@ class Outbox:
         while (event := await self._next()) is not None:
             self._sending = True
             message = await self._result(event) if isinstance(event, LiveWindow) else event
+            # Before it is sent: what a client has received is counted, also if we are killed.
+            self._counter.sent(message)
             await self._connection.send(message)
             if self._reporter:
                 await self._send_events(_events_of(self._reporter, event, message))
@@ -113,8 +120,10 @@ class Outbox:
             await self._send_events(self._reporter.finish())
 
     async def _send_events(self, messages: list[protocol.LabelEvent]) -> None:
-        for message in messages if self._sends_events else ():
-            await self._connection.send(message)
+        for message in messages:
+            self._counter.began(message)
+            if self._sends_events:
+                await self._connection.send(message)
 
     def close(self) -> None:
         """Accept nothing more; `run` sends the rest and returns."""
@@ -122,10 +131,11 @@ class Outbox:
         self._added.set()
 
     def cancel(self) -> None:
-        """Cancel the requests of everything that is not sent."""
+        """Cancel the requests of everything that is not sent; nothing more is counted."""
         self._resume = _nothing
         if self._timer:
             self._timer.cancel()
+        self._counter.close()
         for window in self._pending:
             window.cancel()
         self._queue.clear()

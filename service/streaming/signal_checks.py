@@ -59,6 +59,8 @@ class SignalChecker:
         self._interval = round(every_s * sample_rate)
         self._next_warning: dict[str, int] = {}
         self._empty_periods = self._skipped_periods = 0
+        self.silent = False
+        """Whether no sample of the last feed is above -80 dB."""
         self._tail: deque[Samples] = deque()
         self._reset()
 
@@ -70,6 +72,7 @@ class SignalChecker:
         self._sum += float(samples.sum())
         peak = max(-float(samples.min()), float(samples.max()))
         self._peak = max(self._peak, peak)
+        self.silent = peak < SILENCE_PEAK
         if peak >= FULL_SCALE:
             self._clipped += int(np.count_nonzero(np.abs(samples) >= FULL_SCALE))
         if not self._skipped_periods:

@@ -189,11 +189,11 @@ class Windower:
 
     def _process(self, values: Values) -> list[Event]:
         samples = self._mixer.feed(values)
-        warnings = self._checker.feed(samples, at=self._next)
+        warnings, first = self._checker.feed(samples, at=self._next), self._next
         for at in self._mixer.opposite_from:
             warnings += self._checker.opposite(at=at)
         self._next += len(values)
-        self.account.received += len(values)
+        self.account.receive(first, self._next, silent=self._checker.silent)
         events: list[Event] = [*warnings, *self._windows(self._resampler.feed(samples))]
         self._due = self._needed(self._extractor.due)
         return events

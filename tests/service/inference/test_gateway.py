@@ -135,7 +135,7 @@ async def test_free_memory_is_returned_once_after_the_last_request_and_stream(ga
         def shut_down(self):
             """Nothing to do."""
 
-    with gateway.streaming(Stream(), "client"):
+    with gateway.streaming(Stream(), "client", model="toy"):
         with gateway.working():
             pass
         await asyncio.sleep(10 * MS)

@@ -26,7 +26,7 @@ def test_a_process_that_comes_later_is_added_too(tmp_path):
     totals = Totals(first)
     totals.read()
     Metrics(tmp_path, "worker-0").restarts.add("gateway")
-    assert totals.read()["timbre_restarts_total"] == {("gateway",): [1]}
+    assert totals.read()["timbre_restarts_total"] == {("gateway",): [1], ("worker",): [0]}
 
 
 def test_a_successor_goes_on_with_the_counts_and_forgets_the_gauges(tmp_path):

@@ -18,7 +18,8 @@ from service.cli.serve import main
 from service.client import Client
 from service.client.transport import Unreachable
 from service.client.trust import client_context
-from service.server.tls import server_context
+from service.server.certificate_expiry import expires_at
+from service.server.tls import Certificate, server_context
 from tests.service.cli.test_serve import Process
 from tests.service.conftest import RATE, tone, wav
 from tests.service.server.test_connections import closed, opened
@@ -225,6 +226,15 @@ async def test_a_new_certificate_is_loaded_under_live_streams(
             assert (stream.windows, stream.reconnects) == (1, 0)
     told = capfd.readouterr().err
     assert (told.count("certificate not reloaded"), told.count("certificate reloaded")) == (2, 2)
+
+
+def test_it_tells_when_the_certificate_expires_that_is_used(ours, theirs):
+    told = []
+    for pair in (ours, theirs):
+        Certificate(*pair, expires=told.append)
+    assert told == [expires_at(Path(pair[0])) for pair in (ours, theirs)]
+    Certificate("", "", expires=told.append)
+    assert len(told) == 2
 
 
 def request_start(port, authorities):

@@ -11,10 +11,12 @@ from common.errors import Busy, Late
 from service import protocol
 from service.inference.gateway import Prediction
 from service.inference.load_shedding import LoadShedder
+from service.metrics.metrics import Metrics
 from service.settings import Settings
 from service.streaming import outbox
 from service.streaming.accounting import SampleAccount
 from service.streaming.outbox import Outbox
+from service.streaming.stream_counter import StreamCounter
 from service.streaming.windower import LiveWindow
 from tests.service.helpers.virtual_loop import on_virtual_loop
 
@@ -92,6 +94,7 @@ class Running:
             stream="s",
             model_rate=22_050,
             complete=complete,
+            counter=StreamCounter(Metrics(), self.account, model="toy", sample_rate=22_050),
         )
 
     def put(self, *numbers, **options):
