@@ -20,6 +20,7 @@ def test_better_is_more_streams_and_less_of_everything_else(figure):
     assert row["values"]["this"] == FOUND["this"][figure]
 
 
+@pytest.mark.slow  # an environment of its own
 def test_a_checkout_is_compared_with_itself(capsys, monkeypatch):
     monkeypatch.setattr(against, "CLIPS", against.clips.Load(requests=2, clients=1))
     options = ["--rounds", "1", "--streams", "1", "--seconds", "2.2", "--no-capacity"]

@@ -60,6 +60,7 @@ def test_factors_are_a_list_of_numbers():
         overload._factors("1,101")
 
 
+@pytest.mark.slow  # loads a server past its capacity
 def test_the_benchmark_runs_against_a_server_of_its_own(capsys, monkeypatch):
     monkeypatch.setattr(overload, "RECOVERY_S", 0.5)
     options = ["--model", "instruments-forest", "--serve", "--gateways 1", "--capacity", "2"]

@@ -4,6 +4,7 @@ import asyncio
 import signal
 
 import numpy as np
+import pytest
 
 from common.errors import TimbreError
 from service.client import Client
@@ -78,6 +79,7 @@ async def classify(url, over):
     return sent, answered, refused
 
 
+@pytest.mark.slow  # eight processes
 async def test_every_machine_goes_down_once_under_load_and_nothing_is_lost_or_left(
     victim, own_redis, artefacts
 ):

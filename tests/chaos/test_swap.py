@@ -67,7 +67,13 @@ class Listening:
         return [version for version, _ in itertools.groupby(message["version"] for message in told)]
 
 
-@pytest.mark.parametrize("several", [False, True], ids=["one process", "gateways and workers"])
+@pytest.mark.parametrize(
+    "several",
+    [
+        pytest.param(False, id="one process"),
+        pytest.param(True, id="gateways and workers", marks=pytest.mark.slow),
+    ],
+)
 async def test_versions_come_and_go_under_many_live_streams(
     victim, artefacts, tmp_path, request, several
 ):

@@ -186,6 +186,7 @@ async def test_a_job_that_ends_its_workers_is_buried_and_takes_no_other_along(
     assert (letter["job"], letter["model"]) == (str(POISON), "doubler")
 
 
+@pytest.mark.slow  # processes of every kind, under load
 async def test_one_machine_keeps_its_workers_and_ends_them_last(victim, redis_url, artefacts):
     command = ("-m", "service.cli.main", "serve", "--port", 0, "--redis", redis_url, "--workers", 2)
     server = victim(*command, "--artefacts", artefacts)

@@ -87,6 +87,7 @@ def test_a_required_region_is_asked_for_and_tested_with(snails, tmp_path):
         facts(model.manifest.input.config(), {})
 
 
+@pytest.mark.slow  # three trainings
 def test_several_networks_are_compared_on_one_split_and_the_best_is_the_artefact(snails, tmp_path):
     recipe = tmp_path / "several.toml"
     recipe.write_text(

@@ -99,7 +99,7 @@ def test_the_notes_of_musicnet_are_onsets_too():
     }
 
 
-@pytest.mark.parametrize("calibrated", [True, False])
+@pytest.mark.parametrize("calibrated", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_settings_are_those_chosen_or_the_defaults(calibrated, monkeypatch):
     from training.evaluation import recording_events
 

@@ -26,6 +26,7 @@ def body():
     return backbones._body("mobilenet-v3-small", height=32, width=32)
 
 
+@pytest.mark.slow  # builds two ResNeXts whole
 def test_resnext_has_the_weights_of_its_paper():
     """25.0 million with the last layer's 2,049,000 (S. Xie et al., 2017)."""
     made = built("resnext50-32x4d")
@@ -34,7 +35,13 @@ def test_resnext_has_the_weights_of_its_paper():
     assert made.output_shape == (None, 2048)
 
 
-@pytest.mark.parametrize("name", ["resnext50-32x4d", "vgg19", "mobilenet-v3-small"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnext50-32x4d", "vgg19")),
+        "mobilenet-v3-small",
+    ],
+)
 def test_groups_hold_every_weight_once_from_the_pixels_on(name):
     made = built(name)
     parts = groups(made)
@@ -43,7 +50,13 @@ def test_groups_hold_every_weight_once_from_the_pixels_on(name):
     assert sorted(held) == sorted(id(weight) for weight in made.weights)
 
 
-@pytest.mark.parametrize("name", ["resnext50-32x4d", "vgg19", "mobilenet-v3-small"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnext50-32x4d", "vgg19")),
+        "mobilenet-v3-small",
+    ],
+)
 def test_flattened_every_number_of_the_maps_is_kept_and_the_average_is_of_them(name):
     sizes = {"height": 64, "width": 96}
     pooled = build(name, weights="none", seed=1, **sizes)

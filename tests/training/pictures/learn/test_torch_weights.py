@@ -41,7 +41,15 @@ def safetensors(state, kinds=None):
     return len(head).to_bytes(8, "little") + head + numbers
 
 
-@pytest.mark.parametrize("kind", ["pth", "pt", "safetensors", "wrapped", "parallel"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "pth",
+        "safetensors",
+        # The whole network again; each differs by a line in how a file is read.
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("pt", "wrapped", "parallel")),
+    ],
+)
 def test_vgg19_of_torchvision_gives_its_numbers_from_every_kind_of_file(kind, module, tmp_path):
     state = module.state_dict()
     path = tmp_path / f"a.{kind if kind in ('pth', 'pt', 'safetensors') else 'pth'}"

@@ -25,8 +25,8 @@ PARAMETERS = {
 @pytest.mark.parametrize(
     "name",
     [
-        # Fifty layers of both kinds; those of a hundred repeat them.
-        name if "50" in name else pytest.param(name, marks=pytest.mark.slow)
+        # The others have more of the same layers.
+        name if name == "resnet50-torchvision" else pytest.param(name, marks=pytest.mark.slow)
         for name in RESNETS
     ],
 )
@@ -41,8 +41,8 @@ def test_each_network_has_as_many_weights_as_its_original(name):
     ("name", "size"),
     [
         ("resnet50-torchvision", (64, 64)),
-        ("resnet50-torchvision", (33, 50)),
-        ("resnext50-32x4d", (64, 64)),
+        pytest.param("resnet50-torchvision", (33, 50), marks=pytest.mark.slow),
+        pytest.param("resnext50-32x4d", (64, 64), marks=pytest.mark.slow),
         pytest.param("resnet152-torchvision", (64, 64), marks=pytest.mark.slow),
         pytest.param("resnext101-32x8d", (64, 64), marks=pytest.mark.slow),
         pytest.param("resnext101-64x4d", (64, 64), marks=pytest.mark.slow),
@@ -109,6 +109,7 @@ def test_the_classifier_of_vgg19_takes_seven_by_seven_places(side):
         vgg19((side, side, 3), classes=2)
 
 
+@pytest.mark.slow  # builds VGG19 twice
 def test_vgg19_has_the_shapes_of_keras_and_takes_32_pixels_or_more():
     keras = keras_on_torch()
     known = keras.applications.VGG19(include_top=False, weights=None, input_shape=(32, 32, 3))
