@@ -22,6 +22,9 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
 EVENT_SETTINGS = {"off": 1.0, "gap": 3_600.0, "min_length": 3_600.0}
 """Of a label's events, with the highest value of each: a score, and seconds."""
+MAX_LINKS = 5
+LINK = re.compile(r"https?://[!-~]{1,2000}")
+"""Where people may look a label up; ASCII without spaces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,8 @@ class Label:
     """A score at or above it counts as present."""
     events: dict[str, float] = dataclasses.field(default_factory=dict)
     """Some of EVENT_SETTINGS, where its events differ from the defaults of models.events."""
+    links: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Where people may look it up: the name of a site, and the URL there."""
 
 
 class Source(TypedDict):
@@ -123,6 +128,14 @@ class Manifest:
                 for label in self.labels
                 for name, value in label.events.items()
             ),
+            f"links of a label must be at most {MAX_LINKS}, named, http:// or https://": all(
+                len(label.links) <= MAX_LINKS
+                and all(
+                    0 < len(name) <= 40 and name.isprintable() and LINK.fullmatch(url)
+                    for name, url in label.links.items()
+                )
+                for label in self.labels
+            ),
             f"files must be {', '.join(FILES)}": set(self.files) == set(FILES),
             f"tolerance={self.tolerance} must lie between 0 and {MAX_TOLERANCE}": 0
             < self.tolerance
@@ -135,8 +148,13 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the text of manifest.json. Raises ArtefactError if a metric is NaN or infinite."""
+        fields = dataclasses.asdict(self)
+        for label in fields["labels"]:
+            # Without links, older versions of Timbre can read it.
+            if not label["links"]:
+                del label["links"]
         try:
-            return to_json(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+            return to_json(fields, indent=2, ensure_ascii=False) + "\n"
         except (TypeError, ValueError) as error:
             raise ArtefactError(f"the manifest cannot be written as JSON: {error}") from error
 

@@ -195,6 +195,15 @@ class Store:
                 rejected[version] = str(error)
         raise ArtefactError(next(iter(rejected.values())))
 
+    def report(self, name: str, version: str) -> str:
+        """Return the report of a version, Markdown. Raises NotFound, naming what there is."""
+        if version not in (versions := self.versions(name)):
+            raise NotFound(f"no version {version!r:.80} of {name!r}; there is {_listing(versions)}")
+        try:
+            return _bytes(self.path / name / version / "report.md").decode(errors="replace")
+        except ArtefactError as error:
+            raise NotFound(f"{name} {version} has no report: {error}") from error
+
     def pin(self, name: str) -> Pin | None:
         """Return the pin of a model, or None. Raises ArtefactError if it cannot be read."""
         return read_pin(self.path / name)

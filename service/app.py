@@ -64,6 +64,7 @@ def build(
             web.get("/app/{version}/{file}", page_file),
             web.get("/v1/models", routes.models),
             web.get("/v1/models/{name}", routes.model),
+            web.get("/v1/models/{name}/report", routes.model_report),
             web.post("/v1/models/{name}/classify", routes.classify),
             web.post("/v1/models/{name}/load", routes.load),
             web.get("/v1/models/{name}/stream", stream, allow_head=False),

@@ -28,6 +28,7 @@ ROUTE_SCOPES: dict[str, Scope | None] = {
     **dict.fromkeys(PAGE_ROUTES),
     "/v1/models": None,
     "/v1/models/{name}": None,
+    "/v1/models/{name}/report": None,
     "/v1/models/{name}/classify": "classify",
     "/v1/models/{name}/stream": "stream",
     "/v1/models/{name}/load": "admin",

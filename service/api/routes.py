@@ -21,6 +21,12 @@ from service.api.url_fetch import URL_FETCHER
 from service.exports import MEDIA_TYPES, OF_EVENTS, Export
 from service.inference import clips, pictures
 
+TEXT_HEADERS = {
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Whatever a text says, browsers show it and run nothing."""
+
 
 async def livez(_: web.Request) -> web.Response:
     """Liveness: the process runs."""
@@ -42,6 +48,14 @@ async def models(request: web.Request) -> web.Response:
 async def model(request: web.Request) -> web.Response:
     """Describe one model."""
     return json_response(request.app[GATEWAY].registry.describe(request.match_info["name"]))
+
+
+async def model_report(request: web.Request) -> web.Response:
+    """Return the report of a model's version, Markdown."""
+    registry = request.app[GATEWAY].registry
+    version = read_query(request, version=str).get("version")
+    text = await registry.report(request.match_info["name"], version)
+    return web.Response(text=text, content_type="text/markdown", headers=TEXT_HEADERS)
 
 
 async def load(request: web.Request) -> web.Response:

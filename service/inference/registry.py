@@ -127,7 +127,9 @@ class ModelRegistry:
             "refused": self.rejected(name),
             "task": manifest.task,
             "labels": [
-                {"name": label.name, "threshold": label.threshold} for label in manifest.labels
+                {"name": label.name, "threshold": label.threshold}
+                | ({"links": label.links} if label.links else {})
+                for label in manifest.labels
             ],
             **({"events": _events(model)} if model.input.medium == "sound" else {}),
             "input": _input(model),
@@ -149,6 +151,11 @@ class ModelRegistry:
     def rejected(self, name: str) -> dict[str, str]:
         """Return the versions that cannot be served, and why."""
         return self._scanner.rejected(name)
+
+    async def report(self, name: str, version: str | None = None) -> str:
+        """Return the report of a version of a model that is served. Raises NotFound."""
+        current = self.find(name).version
+        return await asyncio.to_thread(self._store.report, name, version or current)
 
 
 class VersionFollower:

@@ -66,6 +66,37 @@ def test_a_missing_field_is_rejected_by_name(name):
         Manifest.from_json(changed((name,), ...))
 
 
+def linked(links):
+    """The text of a manifest whose first label has these links."""
+    return changed(("labels", 0, "links"), links)
+
+
+def test_links_to_look_a_label_up_are_optional_and_left_out_where_there_are_none():
+    assert "links" not in MANIFEST.to_json()
+    links = {f"site {n}": f"https://example.org/{n}" for n in range(5)}
+    manifest = Manifest.from_json(linked(links))
+    assert manifest.labels[0].links == links
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        {f"site {n}": "https://example.org" for n in range(6)},
+        {"": "https://example.org"},
+        {"a" * 41: "https://example.org"},
+        {"a\nb": "https://example.org"},
+        {"site": "javascript:alert(1)"},
+        {"site": "//example.org"},
+        {"site": "https://example.org/a b"},
+        {"site": "https://" + 2_001 * "x"},
+    ],
+)
+def test_links_that_are_none_are_rejected(links):
+    with pytest.raises(ArtefactError, match="links of a label must be at most 5"):
+        Manifest.from_json(linked(links))
+
+
 def test_a_manifest_from_before_origins_were_kept_is_read():
     assert Manifest.from_json(changed(("origin",), ...)).origin == {}
 

@@ -308,3 +308,13 @@ def test_models_are_unlike_when_a_client_would_notice(artefacts, fields, trio, r
     one, two, three = (store.load("trio", version) for version in "123")
     assert two.unlike(one) == ""
     assert three.unlike(one) == "labels and task"
+
+
+def test_a_report_is_read_by_name_and_version_and_what_is_missing_is_named(artefacts, trio):
+    store = Store(artefacts)
+    assert store.report("trio", "1") == (trio / "report.md").read_text()
+    with pytest.raises(NotFound, match="no version '2'"):
+        store.report("trio", "2")
+    (trio / "report.md").unlink()
+    with pytest.raises(NotFound, match=r"report\.md cannot be read"):
+        store.report("trio", "1")

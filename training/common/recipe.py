@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError, NotFound
 from common.mapping import read_settings, split_assignment
-from models.manifest import NAME, VERSION
+from models.manifest import MAX_LINKS, NAME, VERSION
+from training.common.label_links import are_templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +58,7 @@ def check_limits(section: Any, where: str, **limits: tuple[float, float]) -> Non
 
 
 def check_artefact(recipe: Any) -> None:
-    """Check the name, version and provenance of the artefact that a recipe writes.
+    """Check name, version, provenance and links of the artefact that a recipe writes.
 
     Raises RecipeError for what the store would reject after the training.
     """
@@ -70,6 +71,11 @@ def check_artefact(recipe: Any) -> None:
     )
     complete = all({"source", "licence", "use"} == entry.keys() for entry in recipe.provenance)
     check(complete, "each [[provenance]] must have exactly source, licence and use")
+    check(
+        are_templates(recipe.links),
+        f"links={dict(recipe.links)} must be at most {MAX_LINKS}, named, like "
+        '{Wikipedia = "https://en.wikipedia.org/wiki/{label}"}',
+    )
 
 
 def load(name: str, changes: Iterable[str] = (), *, found: Iterable[tuple[str, Any]] = ()) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,6 +11,7 @@ import numpy as np
 from features.config import DEFAULT
 from models.artefact import write
 from models.manifest import Label, Source
+from training.common.label_links import links_of
 from training.common.model_settings import ESTIMATORS, MODELS
 from training.common.provenance import origin
 from training.reporting import folder, markdown
@@ -185,7 +186,10 @@ def write_artefact(
     made_of: dict[str, Any] | None = None,
 ) -> Path:
     """Write the artefact of a candidate and return its folder. made_of: extra entries of origin."""
-    described = candidate.labels(labels)
+    described = [
+        replace(label, links=links_of(recipe.links, label.name))
+        for label in candidate.labels(labels)
+    ]
     thresholds = {label.name: label.threshold for label in described}
     return write(
         out,

@@ -158,6 +158,8 @@ class SoundsRecipe:
     network: Network
     provenance: tuple[dict[str, str], ...] = ()
     """source, licence, use of the collection."""
+    links: dict[str, str] = field(default_factory=dict)
+    """Where people may look labels up: the name of a site, and a URL with {label} in it."""
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Named changes: dotted key to value."""
     profile: str = ""

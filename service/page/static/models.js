@@ -1,10 +1,15 @@
-// The view Models: what is served, how good it is, where it comes from, and what was refused.
-import { h } from "./dom.js";
+// The view Models: what is served, how good it is, where it comes from, what was refused, and why;
+// another version is served from here.
+import { h, say } from "./dom.js";
+import { versionChoice } from "./serving.js";
+import { fetchFile } from "./teaching.js";
 
 const scalar = (value) => value === null || typeof value !== "object";
 const shown = (value) => value === null ? "–" : typeof value === "number"
   ? Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(3)
   : typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
+/** Labels that are shown at once. */
+const MOST_SHOWN = 60;
 const words = (name) => name.replaceAll("_", " ");
 
 export const create = (app) => new ModelsView(app);
@@ -14,7 +19,8 @@ class ModelsView {
     this.list = h("div");
     this.trouble = h("div", { class: "banner", hidden: true });
     this.element = h("section", { ariaLabel: "Models" }, h("h1", { text: "Models" }), this.trouble,
-      this.list);
+      this.list, h("p", { class: "lead" }, "What has been trained on this server is served from ",
+        h("a", { href: "/app/teach", text: "Teach" }), "."));
     this.app = app;
     app.addEventListener("models", () => this.#draw());
     this.#draw();
@@ -34,31 +40,60 @@ class ModelsView {
     const text = JSON.stringify(this.app.models);
     if (text === this.drawn) return;
     this.drawn = text;
-    this.list.replaceChildren(...this.app.models.map(article));
+    this.list.replaceChildren(...this.app.models.map((model) => article(this.app, model)));
   }
 }
 
-function article(model) {
-  const { name, version, versions, refused, task, labels, input, provider, metrics, provenance,
+function article(app, model) {
+  const { name, version, refused, task, labels, input, provider, metrics, provenance,
     created } = model;
   const { kind, shape, sample_rate: rate, window } = input;
+  const licences = [...new Set(provenance.map(({ licence }) => licence))].join("; ");
+  const title = h("h3", { text: `${labels.length} label${labels.length === 1 ? "" : "s"}, with `
+    + "the threshold of each" });
   return h("article", { class: "model" },
     h("h2", { text: name }),
     h("dl", {},
-      pair("version", `${version}${versions.length > 1 ? ` of ${versions.join(", ")}` : ""}`),
+      pair("version", version),
       pair("made", created.replace("T", " ").replace(/:\d\d(\+00:00|Z)$/, " UTC")),
       pair("task", task),
       pair("input", [kind.replaceAll("_", " "), shape.join(" × "), rate && `${rate} Hz`,
         window && `windows of ${window} s`].filter(Boolean).join(", ")),
-      pair("runs on", provider)),
+      pair("runs on", provider),
+      pair("licences", licences)),
+    h("div", { class: "bar" }, versionChoice(app, model)),
     Object.entries(refused).map(([number, why]) =>
       h("p", { class: "error", text: `Version ${number} is not served: ${why}` })),
-    h("h3", { text: `${labels.length} labels and their thresholds` }),
-    h("ul", { class: "chips" }, labels.map(({ name: label, threshold }) =>
-      h("li", {}, label, " ", h("small", { text: threshold.toFixed(2) })))),
+    labels.length <= MOST_SHOWN ? [title, chips(labels)]
+      : h("details", {}, h("summary", {}, title.textContent), chips(labels)),
     h("details", {}, h("summary", { text: "How good it is" }), tree(metrics)),
     h("details", {}, h("summary", { text: "Where it comes from, and under which licences" }),
-      tree(provenance)));
+      tree(provenance)),
+    report(app, model));
+}
+
+const chips = (labels) => h("ul", { class: "chips" },
+  labels.map(({ name, threshold, links = {} }) => h("li", {}, name, " ",
+    h("small", { text: threshold.toFixed(2) }), Object.entries(links).map(([site, url]) => [" ",
+      h("a", { href: url, target: "_blank", rel: "noopener noreferrer", text: site,
+        ariaLabel: `${name} at ${site}` })]))));
+
+/** The report of the served version, fetched when it is opened. */
+function report(app, { name, version }) {
+  const text = h("pre", { tabIndex: 0, text: "…" });
+  const path = `/v1/models/${encodeURIComponent(name)}/report?version=${version}`;
+  const open = async () => {
+    if (text.dataset.there) return;
+    try {
+      const file = await app.call(() => fetchFile(app.api, path));
+      say(text, await file.text());
+      text.dataset.there = "";
+    } catch (error) {
+      say(text, `No report: ${error.message}`);
+    }
+  };
+  return h("details", { ontoggle: ({ target }) => target.open && open() },
+    h("summary", { text: "Report of its training" }), text);
 }
 
 const pair = (name, value) => value ? [h("dt", { text: name }), h("dd", { text: value })] : null;

@@ -1,5 +1,6 @@
 // In Teach: trainings with their progress, curves and honest score; what is served, and back again.
 import { fit, h, ink, plural, readInk, say } from "./dom.js";
+import { promote, versionChoice } from "./serving.js";
 import { fetchFile } from "./teaching.js";
 
 const POLL_MS = 1_000;
@@ -8,9 +9,8 @@ const RECIPES = {
   sound: (path, { quick, seconds }) => ({ recipe: "sounds", settings: { "collection.path": path,
     "windows.length": seconds, "windows.hop": seconds / 2, "collection.nothing": 1,
     ...(quick && { profile: "quick", "forest.components": 8, "forest.trees": 40 }) } }),
-  // A recipe for drawings; nothing of where those come from is true of other pictures.
-  pictures: (path, { quick }) => ({ recipe: "clip-art", settings: { "pictures.path": path,
-    "pictures.thing": "", about: "", provenance: [], ...(quick && { profile: "quick" }) } }),
+  pictures: (path, { quick }) => ({ recipe: "pictures", settings: { "pictures.path": path,
+    ...(quick && { profile: "quick" }) } }),
 };
 const SCORES = {
   accuracy: "labels that are right",
@@ -141,37 +141,11 @@ export class TrainingPanel {
     this.#poll();
   }
 
-  /** Serve what a training has made, or an earlier version. Rejects with the words of the gate. */
-  async promote(name, wanted) {
-    const body = JSON.stringify(wanted);
-    const found = await this.app.call(() => this.app.api.request(
-      `/v1/models/${encodeURIComponent(name)}/promote`, { method: "POST", body }));
-    await this.app.loadModels();
-    return found;
-  }
-
   #versions() {
     if (!this.shown) return;
-    this.served.replaceChildren(...this.app.models.map(({ name, version, versions }) => {
-      const others = versions.filter((each) => each !== version);
-      const choice = h("select", { ariaLabel: `Version of ${name}` },
-        others.map((value) => h("option", { value, text: `version ${value}`,
-          selected: value === others.at(-1) })));
-      const told = h("output", { class: "readout" });
-      const back = h("button", { type: "button", text: "Serve it", onclick: async () => {
-        back.disabled = true;
-        try {
-          await this.promote(name, { version: choice.value });
-          this.app.announce(`${name} is served in version ${choice.value}`);
-        } catch (error) {
-          say(told, error.message);
-        }
-        back.disabled = false;
-      } });
-      return h("li", {}, h("b", { text: name }), h("span", { text: `version ${version}` }),
-        others.length ? [choice, back] : h("span", { class: "lead",
-          text: "there is no other version" }), told);
-    }));
+    this.served.replaceChildren(...this.app.models.map((model) => h("li", {},
+      h("b", { text: model.name }), h("span", { text: `version ${model.version}` }),
+      versionChoice(this.app, model))));
   }
 }
 
@@ -238,8 +212,9 @@ class TrainingCard {
     button.disabled = true;
     say(this.told, "The server checks the model: same results, latency, size, noise …");
     try {
-      const found = await this.panel.promote(name, { training: this.id, version });
-      const { app } = this.panel, seen = app.of("picture").some((each) => each.name === name);
+      const { app } = this.panel;
+      const found = await promote(app, name, { training: this.id, version });
+      const seen = app.of("picture").some((each) => each.name === name);
       const link = seen ? h("a", { href: "/app/look", text: "Look with it" })
         : h("a", { href: "/app/listen", text: "Listen to it", onclick: () => choose(app, name) });
       this.told.replaceChildren(`${name} ${found.version} is served. `, link);

@@ -202,6 +202,18 @@ async def test_models_are_listed_and_described(serve):
     assert (await server.get("/v1/models/piano"))[0] == 404
 
 
+async def test_the_report_of_a_version_is_text_that_runs_nothing(serve):
+    server = await serve()
+    for query in ("", "?version=1"):
+        async with server.http.get(f"{server.url}/v1/models/toy/report{query}") as response:
+            assert (response.status, await response.text()) == (200, "# Toy\n")
+            assert response.content_type == "text/markdown"
+            assert "sandbox" in response.headers["Content-Security-Policy"]
+    for path in ("piano/report", "toy/report?version=9", "toy/report?version=..%2F1"):
+        assert (await server.get(f"/v1/models/{path}"))[0] == 404
+    assert (await server.get("/v1/models/toy/report?colour=blue"))[0] == 422
+
+
 async def test_only_the_models_asked_for_are_served(serve):
     server = await serve(models=("toy",))
     _, listing, _ = await server.get("/v1/models")

@@ -12,6 +12,7 @@ from models.events import EventDetector
 from models.manifest import Label
 from tests.helpers.browser import opened
 from tests.helpers.server_process import ROOT, server_process
+from tests.service.helpers.page import APP
 
 EXAMPLES = ROOT / "examples"
 SMALL = (700, 700)
@@ -86,6 +87,20 @@ async def test_models_and_status_say_what_the_server_says(address):
         text = await tab.run("document.querySelector('[aria-label=Models]').textContent")
         for words in ("instruments-forest", "harpsichord 0.71", "windows of 2 s", "CC0-1.0"):
             assert words in text
+        await tab.run("document.querySelectorAll('.model details')[2].open = true")
+        await tab.until("document.querySelector('.model pre').innerText.startsWith('# clip-art')")
+        # Links are those of the model; their text is never markup.
+        await tab.run(APP)
+        await tab.run("""
+          app.models[0].labels[0].links = { "<b>Site": "https://example.org/a" };
+          app.dispatchEvent(new Event("models"));
+        """)
+        link = "(({ innerText, href, rel }) => [innerText, href, rel])"
+        assert await tab.run(f"{link}(document.querySelector('.chips a'))") == [
+            "<b>Site",
+            "https://example.org/a",
+            "noopener noreferrer",
+        ]
         await go(tab, "status")
         await tab.until("document.querySelector('[aria-label=Status]').innerText.includes('ready')")
         assert (

@@ -46,7 +46,8 @@ def shop(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ten(shop, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ten")
-    assert train("guitar-or-bass", shop, folder, "epochs=2", "looks=[1, 2]") == 0
+    links = "links.Wikipedia=https://en.wikipedia.org/wiki/{label}"
+    assert train("guitar-or-bass", shop, folder, "epochs=2", "looks=[1, 2]", links) == 0
     return folder
 
 
@@ -80,6 +81,25 @@ def test_ten_networks_give_their_table_and_the_best_becomes_the_artefact(ten):
     assert next(iter(networks.values())) == best
     assert model.manifest.metrics["mean"]["top1"] == pytest.approx(best["test_accuracy"])
     assert model.manifest.metrics["mean"]["majority"] > 0.6
+
+
+def test_each_label_says_where_it_can_be_looked_up(ten):
+    labels = Store(ten / "out").load("guitar-or-bass").manifest.labels
+    assert [label.links["Wikipedia"] for label in labels] == [
+        "https://en.wikipedia.org/wiki/bass",
+        "https://en.wikipedia.org/wiki/guitar",
+    ]
+
+
+def test_pictures_of_a_collection_become_a_model_by_the_recipe_for_any_pictures(tmp_path):
+    for day in range(6):
+        collection(tmp_path / "collection" / f"day-{day}", {"bass": 3, "guitar": 3}, seed=day)
+    assert train("pictures", tmp_path / "collection", tmp_path, "name=mine") == 0
+    model = Store(tmp_path / "out").load("mine")
+    assert model.labels == ["bass", "guitar"]
+    assert model.manifest.provenance == [
+        {"source": "collection", "licence": "not stated", "use": "training, evaluation"}
+    ]
 
 
 def test_every_network_keeps_its_curves_its_looks_and_its_file(ten):

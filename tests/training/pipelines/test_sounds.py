@@ -332,8 +332,12 @@ def test_a_label_that_no_training_window_holds_is_named(tmp_path, write_sound, c
 
 
 def test_a_part_without_a_share_leaves_thresholds_at_one_half(collection):
-    assert main(["sounds", *words([*collection, "split.shares=[1, 0, 0]"]), "--out", "out"]) == 0
+    changes = [*collection, "split.shares=[1, 0, 0]", "links.here=https://example.org/{label}"]
+    assert main(["sounds", *words(changes), "--out", "out"]) == 0
     manifest = Store(Path("out")).load("sounds").manifest
+    assert [label.links for label in manifest.labels] == [
+        {"here": f"https://example.org/{label.name}"} for label in manifest.labels
+    ]
     assert [label.threshold for label in manifest.labels] == [0.5, 0.5]
     assert manifest.metrics["left_out"] == {}
 

@@ -230,6 +230,8 @@ class CommonRecipe:
     """Version of the artefact; default: the one after the latest."""
     provenance: tuple[dict[str, str], ...] = ()
     """source, licence and use of the pictures, and of a pre-trained network."""
+    links: dict[str, str] = field(default_factory=dict)
+    """Where people may look labels up: the name of a site, and a URL with {label} in it."""
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Named changes: dotted key to value."""
     profile: str = ""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from models.artefact import write as write_artefact
 from models.manifest import Label, Source
+from training.common.label_links import links_of
 from training.common.provenance import origin
 from training.pictures.dataset.folds import UNTESTED
 from training.pictures.learn import metrics
@@ -196,7 +197,10 @@ def write(result: Result, out: Path) -> list[Path]:
         task="multi-class",
         kind="picture",
         config=result.config,
-        labels=[Label(name=name, threshold=THRESHOLD) for name in result.pack.classes],
+        labels=[
+            Label(name=name, threshold=THRESHOLD, links=links_of(result.recipe.links, name))
+            for name in result.pack.classes
+        ],
         onnx=result.graph,
         golden_inputs=result.golden,
         report=report.markdown(found),

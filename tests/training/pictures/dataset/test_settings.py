@@ -9,7 +9,7 @@ NET = Network(name="a", maps=(4,))
 BASE = {"steps": "picture-networks", "name": "toy"}
 
 
-@pytest.mark.parametrize("name", ["guitar-or-bass", "clip-art", "cifar-10"])
+@pytest.mark.parametrize("name", ["guitar-or-bass", "clip-art", "cifar-10", "pictures"])
 def test_shipped_recipes_and_their_quick_profiles_are_read(name):
     assert isinstance(load(name), PicturesRecipe)
     assert load(name, ["profile=quick"]).chosen()
