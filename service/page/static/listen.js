@@ -6,7 +6,9 @@ import * as correct from "./correct.js";
 import { FORMATS } from "./events.js";
 import { drawLanes, laneHeight, told } from "./lanes.js";
 import { HISTORY_S, Listening } from "./listening.js";
+import { Published } from "./published.js";
 import { decibels } from "./signal.js";
+import { MOST_SOURCES, SourceBar } from "./sources.js";
 import { COLOURS, drawTimes, SCALES, Spectrogram } from "./spectrogram.js";
 
 const SPANS = [5, 10, 20, 60, HISTORY_S];
@@ -39,19 +41,21 @@ class ListenView {
     this.app = app;
     this.settings = { span: innerWidth < 640 ? 10 : 20, scale: "log", colours: "viridis",
       ...this.#stored() };
+    /** What is listened to, and which of them is shown whole. */
+    this.sessions = app.sessions = [];
     this.session = null;
     this.frozen = null;
     this.end = 0;
     this.cursor = null;
     this.rows = [];
     this.shown = false;
-    this.begun = null;
     this.#build();
     app.addEventListener("models", () => this.#models());
-    app.addEventListener("key", () => this.session?.state.of === "unauthorised"
-      && this.session.again());
+    app.addEventListener("key", () => {
+      for (const each of this.sessions) if (each.state.of === "unauthorised") each.again();
+    });
     app.addEventListener("reload", () => this.#keepForReload());
-    addEventListener("online", () => this.session?.stream?.retry());
+    addEventListener("online", () => this.sessions.forEach(({ stream }) => stream?.retry()));
     document.addEventListener("visibilitychange", () => this.#wake());
     navigator.mediaDevices?.addEventListener?.("devicechange", () => this.#devices());
     // Another view was the first one: they are known by now.
@@ -94,8 +98,8 @@ class ListenView {
         + "permission; a sound file may also be dropped here." }),
       h("div", { class: "bar" }, sources(true)));
     this.model = h("select", { onchange: () => this.#again() });
-    this.device = h("select", { onchange: () => this.session?.opening.kind === "microphone"
-      && this.open({ kind: "microphone", deviceId: this.device.value }) });
+    this.device = h("select", { onchange: () => this.open({ kind: "microphone",
+      deviceId: this.device.value }) });
     this.deviceField = h("label", { class: "field", hidden: true }, "Microphone", this.device);
     this.stop = h("button", { type: "button", text: "Stop", onclick: () => this.close() });
     this.top = h("div", { class: "bar", hidden: true }, sources(false), this.deviceField,
@@ -103,13 +107,16 @@ class ListenView {
     this.bannerText = h("span");
     this.bannerButton = h("button", { type: "button", onclick: () => this.bannerAction?.() });
     this.banner = h("div", { class: "banner", hidden: true }, this.bannerText, this.bannerButton);
+    this.sourceBar = new SourceBar({ show: (session) => this.#show(session),
+      close: (session) => this.close(session) });
+    this.published = new Published(this.app);
     this.correction = correct.create(this);
     this.hearing = h("div", { class: "hearing" });
     this.body = h("div", { hidden: true }, this.hearing, this.#scope(), this.#tools(),
       this.#facts(), this.#log(), this.correction.element);
     this.element = h("section", { ariaLabel: "Listen" },
-      h("h1", { class: "unseen", text: "Listen" }), this.top, this.banner, this.welcome,
-      this.body);
+      h("h1", { class: "unseen", text: "Listen" }), this.top,
+      this.sourceBar.element, this.banner, this.welcome, this.body, this.published.element);
   }
 
   #scope() {
@@ -227,14 +234,18 @@ class ListenView {
   #again() {
     this.settings.model = this.model.value;
     this.#store();
-    if (this.session) this.open(this.session.opening);
+    if (this.session) this.open(this.session.opening, this.session);
   }
 
-  async open(opening) {
-    this.close();
+  /** Listen to a source: instead of another, or beside those there are. */
+  async open(opening, instead = this.#same(opening)) {
+    if (!instead && this.sessions.length >= MOST_SOURCES) {
+      return this.#trouble("wait", `${MOST_SOURCES} sources are listened to: stop one of them to `
+        + "begin another.", "All right", () => this.#changed());
+    }
+    const model = this.app.of("sound").find(({ name }) => name === this.model.value);
     this.welcome.hidden = true;
     this.top.hidden = false;
-    const model = this.app.of("sound").find(({ name }) => name === this.model.value);
     if (!model) {
       await this.app.check();
       if (!this.app.of("sound").length) {
@@ -243,34 +254,64 @@ class ListenView {
       }
       return this.open(opening);
     }
+    const at = this.sessions.indexOf(instead);
+    if (at >= 0) this.#leave(instead);
     const session = new Listening(this.app.api, model, opening);
+    session.begun = new Date();
+    this.sessions.splice(at >= 0 ? at : this.sessions.length, 0, session);
+    session.addEventListener("changed", () => this.#changed(session));
+    session.addEventListener("window", ({ detail }) => this.#window(session, detail));
+    session.addEventListener("event", ({ detail }) => this.#event(session, detail));
+    session.addEventListener("ready", () => this.#ready(session));
+    this.#show(session);
+    await session.open();
+    if (opening.kind === "microphone" && this.sessions.includes(session)) this.#devices();
+  }
+
+  /** The session of a source that is listened to already: it begins anew. */
+  #same({ kind, deviceId, name }) {
+    const device = deviceId || "default";
+    return this.sessions.find(({ opening, source }) => opening.kind === kind && (kind ===
+      "microphone" ? [opening.deviceId || "default", source?.settings.deviceId].includes(device)
+      : opening.name === name));
+  }
+
+  /** Show one of the sources whole; the others are listened to all the same. */
+  #show(session) {
     this.session = this.app.listening = session;
-    this.begun = new Date();
-    this.frozen = null;
+    this.aging?.cancel();
+    this.frozen = this.cursor = this.following = null;
     this.end = this.drawn = 0;
     this.stop.hidden = false;
-    this.#lanes(model.labels);
+    this.model.value = session.model.name;
+    this.#lanes(session.model.labels);
+    this.on = new Set(session.last?.labels);
+    this.scores = session.last?.scores;
     this.correction.show();
-    session.addEventListener("changed", () => this.#changed());
-    session.addEventListener("window", ({ detail }) => this.#window(detail));
-    session.addEventListener("event", ({ detail }) => this.#event(detail));
-    session.addEventListener("ready", () => this.#ready());
+    this.sourceBar.update(this.sessions, session);
+    if (session.stream?.ready) this.#ready(session);
     this.#changed();
-    await session.open();
-    if (this.session !== session) return;
-    if (opening.kind === "microphone") this.#devices();
+    this.#numbers();
+    this.eventsChanged = this.dirty = true;
     this.#wake();
   }
 
-  close() {
-    this.session?.close();
+  #leave(session) {
+    session.close();
+    this.sessions.splice(this.sessions.indexOf(session), 1);
+  }
+
+  /** Stop listening to a source; another one is shown then. */
+  close(session = this.session) {
+    if (!session) return;
+    this.#leave(session);
+    if (session !== this.session) return this.sourceBar.update(this.sessions, this.session);
+    if (this.sessions.length) return this.#show(this.sessions.at(-1));
     this.aging?.cancel();
     this.session = this.app.listening = null;
-    this.stop.hidden = true;
-    this.body.hidden = true;
-    this.banner.hidden = true;
+    this.sourceBar.update([], null);
+    this.stop.hidden = this.body.hidden = this.banner.hidden = this.top.hidden = true;
     this.welcome.hidden = false;
-    this.top.hidden = true;
   }
 
   #lanes(labels) {
@@ -288,8 +329,9 @@ class ListenView {
     say(this.count, "");
   }
 
-  #ready() {
-    const { hop } = this.session;
+  #ready(session) {
+    if (session !== this.session) return;
+    const { hop } = session;
     // Runs beside the page's own thread: what stops being renewed turns grey by itself.
     this.aging?.cancel();
     this.aging = this.body.animate(
@@ -299,8 +341,10 @@ class ListenView {
 
   // --- what comes in --------------------------------------------------------------------------
 
-  #window({ scores, labels, age_ms: age }) {
+  #window(session, { scores, labels, age_ms: age }) {
     this.app.ages.add(age.total);
+    session.last = { scores, labels };
+    if (session !== this.session) return;
     if (this.aging) this.aging.currentTime = 0;
     this.dirty = true;
     this.on = new Set(labels);
@@ -342,9 +386,10 @@ class ListenView {
     });
   }
 
-  #event(event) {
-    this.eventsChanged = true;
-    if (!event.over) this.app.announce(`${event.label} from ${clock(event.start)}`);
+  #event(session, event) {
+    if (session === this.session) this.eventsChanged = true;
+    const where = this.sessions.length > 1 ? ` in ${session.source.name}` : "";
+    if (!event.over) this.app.announce(`${event.label}${where} from ${clock(event.start)}`);
   }
 
   #events() {
@@ -369,7 +414,7 @@ class ListenView {
     const { model, version, source, events } = this.session;
     const [ending, type, text] = FORMATS[name];
     const about = { model: model.name, version, source: source?.name ?? "",
-      begun: this.begun.toISOString(), nyquist: (source?.sampleRate ?? 0) / 2 };
+      begun: this.session.begun.toISOString(), nyquist: (source?.sampleRate ?? 0) / 2 };
     const stamp = about.begun.slice(0, 19).replaceAll(":", "-");
     download(`timbre-${stamp}.${ending}`, text(events?.list ?? [], about), type);
   }
@@ -385,13 +430,13 @@ class ListenView {
     this.bannerAction = action;
   }
 
-  #changed() {
+  #changed(of = this.session) {
     const { session } = this;
-    if (!session) return;
+    if (of?.stream) this.#watch(of);
+    if (!session || of !== session) return;
     this.body.hidden = !session.source;
-    const { state, source, stream, opening } = session;
-    const again = () => this.open(opening);
-    if (stream && !this.streamWatched?.has(stream)) this.#watch(stream);
+    const { state, source, opening } = session;
+    const again = () => this.open(opening, session);
     if (state.kind === "opening") {
       this.#trouble("good", opening.kind === "microphone"
         ? "Waiting for the microphone: allow it in the question of the browser." : "Opening …");
@@ -405,7 +450,7 @@ class ListenView {
       } else this.#trouble("bad", sentence(state.text), "Try again", again);
     } else if (state.kind === "ended") {
       this.#trouble("good", "The sound has ended.", "Once more", again);
-    } else if (this.waiting) this.#countDown();
+    } else if (session.waiting) this.#countDown();
     else if (source?.state === "interrupted") {
       this.#trouble("bad", "The sound is interrupted, by a call, another program or the browser.",
         "Go on", () => session.resume());
@@ -418,18 +463,20 @@ class ListenView {
   }
 
   /** The state of the stream comes with the time of its next attempt. */
-  #watch(stream) {
-    (this.streamWatched ??= new WeakSet()).add(stream);
-    this.waiting = null;
+  #watch(session) {
+    const { stream } = session;
+    if (session.watched === stream) return;
+    session.watched = stream;
+    session.waiting = null;
     stream.addEventListener("state", ({ detail }) => {
-      this.waiting = detail.state === "waiting" ? detail
-        : detail.state === "connecting" ? this.waiting : null;
-      this.#changed();
+      session.waiting = detail.state === "waiting" ? detail
+        : detail.state === "connecting" ? session.waiting : null;
+      this.#changed(session);
     });
   }
 
   #countDown() {
-    const { reason, code, retryAt } = this.waiting;
+    const { reason, code, retryAt } = this.session.waiting;
     const left = Math.max(0, Math.ceil((retryAt - Date.now()) / 1e3));
     const what = code === "busy" || code === "too-many-requests" ? "The server is busy"
       : code === "shutting-down" ? "The server is restarting" : "The server is gone";
@@ -592,6 +639,8 @@ class ListenView {
       }
       this.#slowly();
     }
+    const { span, settings: { scale, colours } } = this;
+    this.sourceBar.draw({ span, scale, colours, force: this.dirty });
     if (!session.columns) return;
     if (this.#advance(passed) || this.dirty) this.#draw();
   }
@@ -648,8 +697,9 @@ class ListenView {
 
   #slowly() {
     const { session, fact } = this;
+    this.sourceBar.tell();
     if (this.eventsChanged || session.events?.lasting) this.#events();
-    if (this.waiting) this.#countDown();
+    if (session.waiting) this.#countDown();
     if (!session.meter) return;
     const { counts } = session.stream, { state } = session.stream;
     const level = decibels(session.meter.rms), live = session.state.kind === "listening";

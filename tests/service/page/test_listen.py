@@ -4,7 +4,8 @@ import pytest
 import soundfile
 
 from tests.helpers.server_process import ROOT, server_process
-from tests.service.helpers.page import APP, FAKE, MICROPHONE, READY, page
+from tests.service.conftest import begin, pcm, rest_of, tone, until
+from tests.service.helpers.page import APP, BANNER, FAKE, MICROPHONE, READY, page
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +145,71 @@ async def test_another_version_of_the_page_is_loaded_once_and_quietly(serve):
         # Where the server still sends the same page, it is not loaded again and again.
         await tab.until("app.away === false")
         assert await tab.run("window.old") is True
+
+
+SOURCES = """[...document.querySelectorAll('.sources .source')].filter((each) =>
+  each.offsetParent).map((each) => each.querySelector('button, h3').innerText)"""
+PRESS = """(text) => [...document.querySelectorAll('button')].find((each) => each.offsetParent
+  && each.innerText === text).click()"""
+
+
+async def test_several_sources_are_heard_side_by_side_and_one_of_them_is_shown_whole(serve):
+    server = await serve()
+    async with page(server.url + "/", *FAKE) as tab:
+        await tab.run(APP)
+        await tab.until(READY)
+        await tab.run(MICROPHONE)
+        await tab.until("app.listening?.stream?.counts.windows > 0")
+        assert await tab.run(SOURCES) == []
+        await tab.run(f"({PRESS})('The example')")
+        await tab.until("app.sessions.every(({ stream }) => stream?.counts.windows > 1)")
+        names = await tab.run(SOURCES)
+        assert (len(names), names[1]) == (2, "the example")
+        assert await tab.run("app.listening === app.sessions[1]")
+        # Each card has its own spectrogram; its lanes are those that scored highest.
+        colours = """[...document.querySelectorAll('.source canvas')].map((canvas) => new Set(
+          new Uint32Array(canvas.getContext('2d').getImageData(0, 0, canvas.width,
+          canvas.height).data.buffer)).size)"""
+        await tab.until(f"({colours}).every((count) => count > 4)")
+        await tab.run("document.querySelector('.source button').click()")
+        assert await tab.run("app.listening === app.sessions[0]")
+        pressed = "[...document.querySelectorAll('.source button:not(.remove)')]"
+        assert await tab.run(f"{pressed}.map((each) => each.ariaPressed)") == ["true", "false"]
+        # What is not shown goes on, and the microphone is not opened twice.
+        count = await tab.run("app.sessions[1].stream.counts.windows")
+        await tab.run(f"({PRESS})('Microphone')")
+        await tab.until(f"app.sessions[1].stream.counts.windows > {count}")
+        await tab.until("app.sessions[0].stream?.counts.windows > 0")
+        assert await tab.run("app.sessions.length") == 2
+        await tab.run("document.querySelectorAll('.source .remove')[1].click()")
+        assert await tab.run(SOURCES) == []
+        assert await tab.run("app.sessions.length") == 1
+        # More than six are not begun.
+        await tab.run("""
+          const { file } = app.current.session.opening;
+          for (let n = 0; n < 7; n++) {
+            app.current.open({ kind: "file", file: new Blob([]), name: `file ${n}` });
+          }
+        """)
+        assert await tab.run("app.sessions.length") == 6
+        assert "6 sources are listened to" in await tab.run(BANNER)
+
+
+async def test_events_that_others_publish_are_shown_by_source(serve):
+    server = await serve()
+    async with page(server.url + "/", *FAKE) as tab:
+        await tab.until(READY)
+        await tab.run("document.querySelector('.published').open = true")
+        await tab.until("document.querySelector('.published p').innerText.includes('No stream')")
+        async with server.stream() as socket:
+            await begin(socket, publish=True, source="garden")
+            await socket.send_bytes(pcm(tone(4)))
+            await tab.until(f"{SOURCES}.includes('garden')")
+            state = "document.querySelector('.published .source p').innerText"
+            await tab.until(f"{state}.startsWith('toy, on now: tone; last event ')")
+            await socket.send_json({"type": "end"})
+            await rest_of(socket)
+        await tab.until(f"{state}.startsWith('toy, nothing on now')")
+        # Closed, nothing is asked for.
+        await tab.run("document.querySelector('.published').open = false")
+        await until(lambda: not server.gateway.feed._followers)
