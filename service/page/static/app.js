@@ -1,6 +1,7 @@
 // The page: its views, the key, the models, and whether the server is there.
 import { h, say } from "./dom.js";
 import * as listen from "./listen.js";
+import { Coverage } from "./metrics.js";
 import { Api, Problem } from "./timbre.js";
 
 const VIEWS = {
@@ -66,6 +67,7 @@ class App extends EventTarget {
     this.checks = [];
     /** Milliseconds, of the answers to this page's streams. */
     this.ages = new Recent(36_000);
+    this.coverage = new Coverage();
     this.views = new Map();
     this.asking = null;
     /** The person did not want to give a key: only what they press asks again. */

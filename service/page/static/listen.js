@@ -257,11 +257,12 @@ class ListenView {
     const at = this.sessions.indexOf(instead);
     if (at >= 0) this.#leave(instead);
     const session = new Listening(this.app.api, model, opening);
-    session.begun = new Date();
     this.sessions.splice(at >= 0 ? at : this.sessions.length, 0, session);
     session.addEventListener("changed", () => this.#changed(session));
     session.addEventListener("window", ({ detail }) => this.#window(session, detail));
     session.addEventListener("event", ({ detail }) => this.#event(session, detail));
+    session.addEventListener("dropped", ({ detail: { at, seconds } }) =>
+      this.app.coverage.add("dropped", session.begun.getTime() + 1e3 * at, seconds));
     session.addEventListener("ready", () => this.#ready(session));
     this.#show(session);
     await session.open();
@@ -341,8 +342,9 @@ class ListenView {
 
   // --- what comes in --------------------------------------------------------------------------
 
-  #window(session, { scores, labels, age_ms: age }) {
+  #window(session, { start, end, scores, labels, age_ms: age }) {
     this.app.ages.add(age.total);
+    this.app.coverage.add("heard", session.begun.getTime() + 500 * (start + end), session.hop);
     session.last = { scores, labels };
     if (session !== this.session) return;
     if (this.aging) this.aging.currentTime = 0;

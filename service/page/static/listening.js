@@ -29,6 +29,8 @@ export class Listening extends EventTarget {
     this.version = model.version;
     this.samples = 0;
     this.closed = false;
+    /** When its first sample was captured. */
+    this.begun = new Date();
   }
 
   /** Seconds of sound captured. */
@@ -42,6 +44,7 @@ export class Listening extends EventTarget {
       // Closed while the person was asked.
       if (this.closed) return source.close();
       this.source = source;
+      this.begun = new Date();
     } catch (error) {
       return this.#change({ kind: "failed", of: error.kind ?? "unreadable", text: error.message });
     }
@@ -103,9 +106,13 @@ export class Listening extends EventTarget {
     const middle = (from + to) / 2 / rate;
     if (reason === "overload" || reason === "late") {
       this.#span(middle - this.hop / 2, middle + this.hop / 2, reason);
-    } else if (reason === "client") this.#span(from / rate, to / rate, reason);
+    } else if (!this.spans.some(({ start, end }) => start <= middle && middle <= end)) {
+      // A gap in the sound is known already, but for one that the replay has left.
+      this.#span(from / rate, to / rate, reason);
+    }
     for (const event of this.events.skip(to / rate)) this.#event(event);
-    this.dispatchEvent(new CustomEvent("dropped", { detail: { reason, count } }));
+    this.dispatchEvent(new CustomEvent("dropped", { detail: { reason, at: middle,
+      seconds: count * this.hop } }));
   }
 
   #span(start, end, reason) {

@@ -1,6 +1,7 @@
 // The view Look: pictures and their predictions, one or a folder of them as a contact sheet.
 import { h, plural, say } from "./dom.js";
 import { ask, bars, dropped, MOST, picker, thumbnail } from "./pictures.js";
+import { occlusion, overlay } from "./saliency.js";
 
 const AT_ONCE = 3;
 const TOP_K = 5;
@@ -86,9 +87,39 @@ class LookView {
   }
 
   #fill(entry) {
-    entry.body.replaceChildren(h("div", { class: "name", text: entry.path, title: entry.path }),
-      entry.error ? h("p", { class: "error", text: entry.error })
-        : entry.predictions ? bars(entry.predictions) : h("p", { class: "lead", text: "waiting" }));
+    const { path, error, predictions } = entry;
+    entry.body.replaceChildren(h("div", { class: "name", text: path, title: path }),
+      ...error ? [h("p", { class: "error", text: error })]
+        : predictions ? [bars(predictions), ...entry.url ? this.#why(entry) : []]
+          : [h("p", { class: "lead", text: "waiting" })]);
+  }
+
+  /** A button that shows which part of the picture the first prediction hangs on. */
+  #why(entry) {
+    const told = h("p", { class: "lead", hidden: true });
+    const button = h("button", { type: "button", text: "Where it looks",
+      ariaLabel: `Where it looks in ${entry.path}` });
+    button.addEventListener("click", async () => {
+      const [{ label }] = entry.predictions, { asking } = this;
+      button.disabled = true;
+      told.hidden = false;
+      try {
+        const found = await occlusion(this.app, this.chosen, entry.file, label, {
+          query: this.#query(), signal: asking?.signal,
+          progress: (share) => say(told, `covering parts of it, ${Math.round(100 * share)} %`) });
+        const heat = overlay(found, entry.picture.querySelector("img"));
+        say(told, heat ? `Red: where it is covered, ${label} falls from ${found.base.toFixed(2)} by `
+          + `up to ${found.most.toFixed(2)}.` : `No part alone decides: ${label} stays at `
+          + `${found.base.toFixed(2)}.`);
+        if (heat) entry.picture.replaceChildren(heat);
+        entry.isCovered = Boolean(heat);
+        button.hidden = true;
+      } catch (error) {
+        if (error.name !== "AbortError") say(told, `Not found out: ${error.message}`);
+      }
+      button.disabled = false;
+    });
+    return [button, told];
   }
 
   /** Ask for what is new, or for everything after a change of the model. */
@@ -97,7 +128,10 @@ class LookView {
     if (entries === this.entries) this.asking?.abort();
     this.asking = entries === this.entries || !this.asking ? new AbortController() : this.asking;
     this.waiting = entries === this.entries ? [...entries] : [...this.waiting, ...entries];
-    for (const entry of entries) Object.assign(entry, { predictions: null, error: "" });
+    for (const entry of entries) {
+      Object.assign(entry, { predictions: null, error: "" });
+      if (entry.isCovered) this.#thumbnail(entry);
+    }
     while (this.running < AT_ONCE && this.waiting.length) this.#work();
     this.#arrange();
   }
@@ -110,8 +144,7 @@ class LookView {
       if (!entry.shown) {
         entry.shown = true;
         entry.url = await thumbnail(entry.file);
-        entry.picture.replaceChildren(entry.url ? h("img", { src: entry.url, alt: entry.path })
-          : h("span", { class: "name", text: "not shown by this browser" }));
+        this.#thumbnail(entry);
       }
       try {
         entry.predictions = await ask(this.app, this.chosen, entry.file,
@@ -125,6 +158,12 @@ class LookView {
     }
     this.running -= 1;
     if (!this.running) this.#arrange();
+  }
+
+  #thumbnail(entry) {
+    entry.isCovered = false;
+    entry.picture.replaceChildren(entry.url ? h("img", { src: entry.url, alt: entry.path })
+      : h("span", { class: "name", text: "not shown by this browser" }));
   }
 
   #words() {

@@ -45,8 +45,8 @@ class ModelsView {
 }
 
 function article(app, model) {
-  const { name, version, refused, task, labels, input, provider, metrics, provenance,
-    created } = model;
+  const { name, version, refused, task, labels, input, provider, metrics, provenance, created,
+    provider_refused: notUsed = {} } = model;
   const { kind, shape, sample_rate: rate, window } = input;
   const licences = [...new Set(provenance.map(({ licence }) => licence))].join("; ");
   const title = h("h3", { text: `${labels.length} label${labels.length === 1 ? "" : "s"}, with `
@@ -64,6 +64,8 @@ function article(app, model) {
     h("div", { class: "bar" }, versionChoice(app, model)),
     Object.entries(refused).map(([number, why]) =>
       h("p", { class: "error", text: `Version ${number} is not served: ${why}` })),
+    Object.entries(notUsed).map(([name, why]) =>
+      h("p", { class: "lead", text: `${name} is not used: ${why}` })),
     labels.length <= MOST_SHOWN ? [title, chips(labels)]
       : h("details", {}, h("summary", {}, title.textContent), chips(labels)),
     h("details", {}, h("summary", { text: "How good it is" }), tree(metrics)),

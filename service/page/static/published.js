@@ -207,6 +207,9 @@ class PublishedSource {
           (LANE - 8) * ratio);
       }
       context.globalAlpha = 1;
+      context.fillStyle = ink.paper;
+      context.fillRect(0, top + 4 * ratio, context.measureText(label).width + 8 * ratio,
+        (LANE - 8) * ratio);
       context.fillStyle = ink.ink;
       context.fillText(label, 4 * ratio, top + (LANE * ratio) / 2);
     });

@@ -1,5 +1,5 @@
 // The sources that this page listens to at once, side by side and in small; a press shows one whole.
-import { ago, clock, colourOf, fit, h, say } from "./dom.js";
+import { ago, clock, colourOf, fit, h, ink, say } from "./dom.js";
 import { drawLanes } from "./lanes.js";
 import { Spectrogram } from "./spectrogram.js";
 
@@ -125,8 +125,11 @@ class SourceCard {
     context.font = `${11 * ratio}px system-ui, sans-serif`;
     context.textBaseline = "top";
     this.rows.forEach((label, row) => {
+      const { name } = session.model.labels[label], { width } = context.measureText(name);
+      context.fillStyle = ink.paper;
+      context.fillRect(0, (row * LANE + 4) * ratio, width + 8 * ratio, 13 * ratio);
       context.fillStyle = colourOf(label);
-      context.fillText(session.model.labels[label].name, 4 * ratio, (row * LANE + 5) * ratio);
+      context.fillText(name, 4 * ratio, (row * LANE + 5) * ratio);
     });
   }
 }

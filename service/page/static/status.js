@@ -1,7 +1,16 @@
-// The view Status: whether the server answers, how fast, and what this page's own stream gets.
+// The view Status: whether the server answers, how fast, what this page's own streams get, and
+// what the server counts, where it may be told.
 import { ago, clock, fit, h, ink, milliseconds, number, plural, readInk, say } from "./dom.js";
+import { MetricsHistory, parseMetrics, quantileOf } from "./metrics.js";
 
 const UPDATE_MS = 500;
+const SCRAPE_MS = 10_000;
+const MINUTES = 1440;
+const BINS = 48;
+const SHORTEST_MS = 0.5;
+const LONGEST_MS = 20_000;
+const REFUSED = { 401: "it asks for a key", 403: "the key needs the scope metrics",
+  404: "it has none on this port" };
 
 export const create = (app) => new StatusView(app);
 
@@ -21,7 +30,19 @@ class StatusView {
     this.ages = h("canvas", { role: "img", ariaLabel: "How many answers had which age" });
     this.agesWords = h("p", { class: "lead" });
     this.models = h("tbody");
-    for (const canvas of [this.trips, this.ages]) fit(canvas, () => this.#draw());
+    this.sources = h("tbody");
+    this.coverage = h("canvas", { role: "img" });
+    this.coverageWords = h("p", { class: "lead" });
+    this.history = new MetricsHistory();
+    this.serverAges = h("canvas", { role: "img",
+      ariaLabel: "How many windows of all streams had which age, last hour" });
+    this.serverWords = h("p", { class: "lead", text: "asking …" });
+    this.counters = h("tbody");
+    this.serverPart = h("div", { hidden: true }, h("div", { class: "history" }, this.serverAges),
+      h("div", { class: "table", tabIndex: 0, role: "group", ariaLabel: "Counters" }, h("table", {},
+        h("thead", {}, h("tr", {}, ["what", "now", "last hour"].map((text) =>
+          h("th", { text, scope: "col" })))), this.counters)));
+    for (const canvas of [this.trips, this.ages, this.coverage, this.serverAges]) fit(canvas, () => this.#draw());
     this.element = h("section", { ariaLabel: "Status" }, h("h1", { text: "Status" }),
       h("div", { class: "facts" }, Object.values(this.facts).map(({ box }) => box)),
       h("h2", { text: "Round trip to the server" }),
@@ -30,6 +51,14 @@ class StatusView {
       h("div", { class: "history" }, this.trips),
       h("h2", { text: "Age of the answers of the last hour" }), this.agesWords,
       h("div", { class: "history" }, this.ages),
+      h("h2", { text: "Sources of this page" }),
+      h("div", { class: "table", tabIndex: 0, role: "group", ariaLabel: "Sources" }, h("table", {},
+        h("thead", {}, h("tr", {}, ["source", "model", "state", "last window", "age", "windows",
+          "not heard", "reconnects"].map((text, n) => h("th", { text, scope: "col",
+          class: n < 3 && "words" })))), this.sources)),
+      h("h2", { text: "Coverage of the day" }), this.coverageWords,
+      h("div", { class: "history low" }, this.coverage),
+      h("h2", { text: "The whole server" }), this.serverWords, this.serverPart,
       h("h2", { text: "Models" }),
       h("div", { class: "table" }, h("table", {}, h("thead", {}, h("tr", {}, ["model", "version",
         "labels", "runs on", "not served"].map((text, n) => h("th", { text, scope: "col",
@@ -44,6 +73,7 @@ class StatusView {
     clearInterval(this.timer);
     this.timer = setInterval(() => document.hidden || this.#update(), UPDATE_MS);
     this.#update();
+    this.#scrape();
   }
 
   hide() { clearInterval(this.timer); }
@@ -80,7 +110,102 @@ class StatusView {
     say(facts.dropped.value, plural(counts?.dropped ?? 0, "window"));
     facts.dropped.box.dataset.kind = counts?.dropped ? "bad" : "";
     this.#ages();
+    this.#sources();
+    this.#coverage();
+    if (performance.now() - this.scraped > SCRAPE_MS) this.#scrape();
     this.#draw();
+  }
+
+  /** A row for each stream of this page; the rows stay, only their text changes. */
+  #sources() {
+    const sessions = this.app.sessions ?? [];
+    while (this.sources.children.length > Math.max(1, sessions.length)) {
+      this.sources.lastChild.remove();
+    }
+    while (this.sources.children.length < Math.max(1, sessions.length)) {
+      this.sources.append(h("tr", {}, Array.from({ length: 8 }, (_, n) =>
+        h("td", { class: n < 3 && "words" }))));
+    }
+    const now = performance.now();
+    const rows = sessions.map((session) => {
+      const { source, opening, model, state, stream, age, lastWindow } = session;
+      const counts = stream?.counts;
+      return [source?.name ?? opening.name ?? opening.kind, model.name,
+        state.kind === "listening" ? stream?.state ?? "" : state.kind,
+        ago((now - lastWindow) / 1e3), age ? milliseconds(age.total) : "–",
+        number(counts?.windows ?? 0), number(counts?.dropped ?? 0),
+        number(counts?.reconnects ?? 0)];
+    });
+    (rows.length ? rows : [["none; Listen begins some", "", "", "", "", "", "", ""]])
+      .forEach((row, n) => row.forEach((text, column) =>
+        say(this.sources.children[n].children[column], text)));
+  }
+
+  #coverage() {
+    const { coverage } = this.app, now = Math.floor(Date.now() / 60_000);
+    let heard = 0, dropped = 0, minutes = 0;
+    for (let minute = now - MINUTES + 1; minute <= now; minute++) {
+      const [one, other] = coverage.at(minute);
+      heard += one;
+      dropped += other;
+      minutes += one + other > 0;
+    }
+    const words = minutes ? `${clock(heard, 0)} of sound heard, ${clock(dropped, 0)} dropped, in `
+      + `${plural(minutes, "minute")} of the last 24 hours; nothing was listened to in the others.`
+      : "Nothing was listened to by this page yet.";
+    say(this.coverageWords, words);
+    this.coverage.ariaLabel = words;
+  }
+
+  /** What the server counts; where it may not be told, why not. */
+  async #scrape() {
+    this.scraped = performance.now();
+    const { api } = this.app, { key } = api;
+    let words = "";
+    try {
+      const response = await fetch(new URL("/metrics", api.url), { cache: "no-store",
+        headers: { Accept: "text/plain", ...(key && { Authorization: `Bearer ${key}` }) } });
+      if (response.ok) this.history.take(parseMetrics(await response.text()), Date.now());
+      else words = REFUSED[response.status] ?? `the server answered ${response.status}`;
+    } catch {
+      words = "the server does not answer";
+    }
+    this.serverPart.hidden = Boolean(words);
+    say(this.serverWords, words ? `Its counters are not told to this page: ${words}.` : "Windows "
+      + "of all streams by their age, and what has happened, in "
+      + `${plural(Math.max(1, Math.round(this.history.minutes)), "minute")} of at most 60 that this `
+      + "page has been looked at.");
+    if (!words) this.#counters();
+  }
+
+  #counters() {
+    const { history } = this, rows = [];
+    const count = (text, name, labels) => rows.push([text, number(history.sum(name, labels)),
+      number(Math.round(history.grown(name, labels)))]);
+    for (const model of history.values("timbre_streams", "model")) {
+      rows.push([`streams of ${model}`, number(history.sum("timbre_streams", { model })), ""]);
+    }
+    for (const status of history.values("timbre_requests_total", "status")) {
+      count(`requests, status ${status}`, "timbre_requests_total", { status });
+    }
+    count("windows answered", "timbre_windows_total");
+    for (const reason of history.values("timbre_dropped_windows_total", "reason")) {
+      count(`windows dropped: ${reason}`, "timbre_dropped_windows_total", { reason });
+    }
+    for (const kind of history.values("timbre_queue_jobs", "kind")) {
+      rows.push([`${kind} jobs in the queue`, number(history.sum("timbre_queue_jobs", { kind })),
+        ""], [`oldest of the ${kind} jobs`,
+        milliseconds(1e3 * history.sum("timbre_queue_oldest_seconds", { kind })), ""]);
+    }
+    for (const process of history.values("timbre_restarts_total", "process")) {
+      count(`restarts of ${process}`, "timbre_restarts_total", { process });
+    }
+    this.counters.replaceChildren(...rows.map(([text, now, hour]) => h("tr", {},
+      h("th", { scope: "row", text }), h("td", { text: now }), h("td", { text: hour }))));
+    this.histogram = history.histogram("timbre_window_age_seconds", { stage: "total" });
+    const most = quantileOf(this.histogram, 0.99);
+    this.serverAges.ariaLabel = most === null ? "No windows in this time"
+      : `99 % of the windows were at most ${milliseconds(1e3 * most)} old`;
   }
 
   #ages() {
@@ -96,7 +221,9 @@ class StatusView {
   #draw() {
     readInk();
     drawTrips(this.trips, this.app.checks);
-    drawAges(this.ages, this.counted ?? []);
+    drawAges(this.ages, binned(this.counted ?? []));
+    drawAges(this.serverAges, this.histogram ? rebinned(this.histogram) : new Float64Array(BINS));
+    drawCoverage(this.coverage, this.app.coverage);
   }
 }
 
@@ -130,15 +257,33 @@ function drawTrips(canvas, checks) {
   context.fillText(milliseconds(most), 6 * ratio, 16 * ratio);
 }
 
-/** How many answers fell into each stretch of ages, on a logarithmic axis. */
-function drawAges(canvas, ages) {
-  const context = clear(canvas), { width, height, ratio } = canvas;
-  const low = Math.log(0.5), high = Math.log(20_000), bins = new Uint32Array(48);
-  for (const age of ages) {
-    const at = (Math.log(Math.max(0.5, age)) - low) / (high - low);
-    bins[Math.min(47, Math.floor(at * 48))] += 1;
+/** Bin of an age on the logarithmic axis. */
+const binOf = (ms) => Math.min(BINS - 1, Math.floor(((Math.log(Math.max(SHORTEST_MS, ms))
+  - Math.log(SHORTEST_MS)) / (Math.log(LONGEST_MS) - Math.log(SHORTEST_MS))) * BINS));
+
+function binned(ages) {
+  const bins = new Float64Array(BINS);
+  for (const age of ages) bins[binOf(age)] += 1;
+  return bins;
+}
+
+/** A histogram with bounds in seconds, each bucket spread over the bins it covers. */
+function rebinned(histogram) {
+  const bins = new Float64Array(BINS);
+  let from = 0;
+  for (const [bound, count] of histogram) {
+    const to = Number.isFinite(bound) ? binOf(1e3 * bound) : BINS - 1;
+    const last = Math.max(from, to);
+    for (let n = from; n <= last; n++) bins[n] += count / (last - from + 1);
+    from = Math.min(BINS - 1, last + 1);
   }
-  const most = Math.max(1, ...bins), tall = height - 40 * ratio, each = width / 48;
+  return bins;
+}
+
+/** How many answers fell into each stretch of ages, on a logarithmic axis. */
+function drawAges(canvas, bins) {
+  const context = clear(canvas), { width, height, ratio } = canvas;
+  const most = Math.max(1, ...bins), tall = height - 40 * ratio, each = width / BINS;
   context.fillStyle = ink.accent;
   bins.forEach((count, n) => {
     const bar = count ? Math.max(2 * ratio, (count / most) * tall) : 0;
@@ -146,7 +291,29 @@ function drawAges(canvas, ages) {
   });
   context.fillStyle = ink.muted;
   for (const mark of [1, 10, 100, 1_000, 10_000]) {
-    const x = ((Math.log(mark) - low) / (high - low)) * width;
+    const x = (Math.log(mark / SHORTEST_MS) / Math.log(LONGEST_MS / SHORTEST_MS)) * width;
     context.fillText(milliseconds(mark).replace(".0", ""), x, height - 2 * ratio);
+  }
+}
+
+/** A bar for each minute of the day, newest right: heard, and above it what was dropped. */
+function drawCoverage(canvas, coverage) {
+  const context = clear(canvas), { width, height, ratio } = canvas;
+  const now = Math.floor(Date.now() / 60_000), tall = height - 20 * ratio;
+  for (let n = 0; n < MINUTES; n++) {
+    const [heard, dropped] = coverage.at(now - MINUTES + 1 + n);
+    const all = heard + dropped;
+    if (!all) continue;
+    const high = (Math.min(60, all) / 60) * tall, bad = (dropped / all) * high;
+    const x = (n / MINUTES) * width, wide = Math.max(ratio, width / MINUTES);
+    context.fillStyle = ink.accent;
+    context.fillRect(x, tall - high + bad, wide, high - bad);
+    context.fillStyle = ink.bad;
+    context.fillRect(x, tall - high, wide, bad);
+  }
+  context.fillStyle = ink.muted;
+  for (const hours of [24, 18, 12, 6]) {
+    context.fillText(`−${hours} h`, Math.max(2 * ratio, (1 - hours / 24) * width),
+      height - 2 * ratio);
   }
 }

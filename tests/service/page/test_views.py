@@ -56,6 +56,18 @@ async def test_pictures_are_shown_with_their_predictions_and_what_is_none_with_t
         assert first.split("\n")[:3] == ["flag.png", "flags", "0.99"]
         assert "not a picture" in last
         assert await tab.run("document.querySelectorAll('.card img').length") == 2
+        # Parts of the flag are covered, one after the other.
+        await tab.run("document.querySelector('.card .body button').click()")
+        await tab.until("document.querySelector('.card .heat') !== null")
+        words = await tab.run("document.querySelector('.card .body .lead').innerText")
+        assert words.startswith("Red: where it is covered, flags falls from 0.9")
+        assert float(words.rstrip(".").split()[-1]) >= 0.02
+        # Asked again, all of them are without it.
+        await tab.run(
+            "document.querySelector('[aria-label=Look] select').dispatchEvent(new Event('change'))"
+        )
+        await tab.until("document.querySelectorAll('.card img').length === 2")
+        assert await tab.run("document.querySelector('.card .heat')") is None
 
 
 async def test_the_person_answers_first_and_both_get_a_score(address):
@@ -103,9 +115,65 @@ async def test_models_and_status_say_what_the_server_says(address):
         ]
         await go(tab, "status")
         await tab.until("document.querySelector('[aria-label=Status]').innerText.includes('ready')")
-        assert (
-            await tab.run("document.querySelectorAll('[aria-label=Status] tbody tr').length") == 4
+        # What the server counts is what it tells Prometheus.
+        counters = "document.querySelector('[aria-label=Counters]').innerText"
+        await tab.until(f"/requests, status 200\\s+[1-9]/.test({counters})")
+        names = "[...document.querySelectorAll('[aria-label=Status] table')].at(-1).innerText"
+        assert "instruments-forest" in await tab.run(names)
+
+
+TEXT = r"""# HELP a_total Counted.
+# TYPE a_total counter
+a_total{kind="one",text="a \"quoted\" \\ and\nmore, {x}"} 5
+a_total{kind="two"} 7 1700000000000
+age_seconds_bucket{le="0.1",stage="total"} 10
+age_seconds_bucket{le="+Inf",stage="total"} 20
+age_seconds_bucket{le="0.01",stage="total"} 4
+plain 1e3
+no number
+"""
+HISTORY = """(async ([text, hour]) => {{
+  const {{ Coverage, MetricsHistory, parseMetrics, quantileOf }} = {module};
+  const history = new MetricsHistory(), first = parseMetrics(text);
+  history.take(first, 0);
+  const scaled = (by) => first.map((each) => ({{ ...each, value: each.value * by }}));
+  for (let second = 10; second <= hour; second += 10) {{
+    history.take(scaled(1 + second / 3600), 1e3 * second);
+  }}
+  const histogram = history.histogram("age_seconds", {{ stage: "total" }});
+  const grown = [history.grown("a_total"), history.grown("a_total", {{ kind: "one" }})];
+  const minutes = [history.minutes, history.kept.length];
+  // A server that began anew counts from 0.
+  history.take(scaled(0.2), 1e3 * hour + 1e3);
+  const coverage = new Coverage(10);
+  for (const [minute, seconds] of [[100, 60], [101, 30], [111, 20], [101, 9]]) {{
+    coverage.add("heard", 60e3 * minute, seconds);
+  }}
+  coverage.add("dropped", 60e3 * 111, 5);
+  return [first.map(({{ labels, value }}) => [labels.text ?? "", value]),
+    histogram.map(([bound, count]) => [String(bound), count]), quantileOf(histogram, 0.5), grown,
+    history.grown("a_total"), minutes, [100, 101, 111].map((each) => coverage.at(each))];
+}})"""
+
+
+async def test_what_the_server_counts_is_read_and_kept_for_an_hour_in_fixed_memory(address):
+    async with opened(address + "/") as tab:
+        await tab.until("document.querySelector('script[src$=\"app.js\"]') !== null")
+        given = json.dumps([TEXT, 7_200])
+        script = HISTORY.format(module=MODULE.format("metrics"))
+        series, histogram, middle, grown, anew, minutes, covered = await tab.run(
+            f"{script}({given})"
         )
+    assert series == [
+        ['a "quoted" \\ and\nmore, {x}', 5],
+        *(["", value] for value in (7, 10, 20, 4, 1_000)),
+    ]
+    # In the second hour each grew by what it began with.
+    assert histogram == [["0.01", 4], ["0.1", 6], ["Infinity", 10]]
+    assert (middle, grown) == (0.1, [12, 5])
+    assert anew == pytest.approx(12 * 0.2)
+    assert minutes == [60, 61]
+    assert covered == [[60, 0], [0, 0], [20, 5]]
 
 
 def sequences():
