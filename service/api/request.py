@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
@@ -11,11 +12,18 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from common.budget import Reservation
 from common.errors import InputError, TooLarge, Unprocessable, UnsupportedMedia
+from common.mapping import parse_json
+from service.api.context import BODY_BUDGET, GATEWAY
 from service.settings import Settings
 
 CHUNK = 2**16
 MAX_FIELD = 1_024
 """Bytes of a form field other than the file."""
+MAX_DOCUMENT = 2**16
+"""Bytes of a body that is JSON: it is parsed on the event loop."""
+MIN_TOP_K = 1
+WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
 def read_query(request: web.Request, /, **readers: Callable[[str], Any]) -> dict[str, Any]:
@@ -37,6 +45,20 @@ def read_query(request: web.Request, /, **readers: Callable[[str], Any]) -> dict
     return values
 
 
+def read_whole(text: str) -> int:
+    """Return a whole number in decimal digits; Python's int takes more. Raises ValueError."""
+    if not WHOLE.fullmatch(text):
+        raise ValueError(text)
+    return int(text)
+
+
+def read_number(text: str) -> float:
+    """Return a number as JSON writes it; Python's float takes more. Raises ValueError."""
+    if not NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return float(text)
+
+
 def read_flag(name: str, text: str) -> bool:
     """Return whether a query parameter is true. Raises Unprocessable if it is not a flag."""
     if text not in ("true", "false"):
@@ -46,8 +68,17 @@ def read_flag(name: str, text: str) -> bool:
 
 def check_top_k(top_k: int) -> None:
     """Raise Unprocessable when it is less than 1."""
-    if top_k < 1:
-        raise Unprocessable(f"top_k={top_k} must be at least 1")
+    if top_k < MIN_TOP_K:
+        raise Unprocessable(f"top_k={top_k} must be at least {MIN_TOP_K}")
+
+
+async def read_document(request: web.Request) -> Any:
+    """Return the JSON in a request. Raises InputError and its subclasses, Busy."""
+    settings = request.app[GATEWAY].settings
+    with request.app[BODY_BUDGET].hold(0) as memory:
+        limit = min(MAX_DOCUMENT, settings.max_body)
+        body, _ = await read_form(request, settings, memory, fields=(), limit=limit)
+    return parse_json(body, error=InputError, where="the body")
 
 
 async def read_body(request: web.Request, settings: Settings, memory: Reservation) -> bytes:
@@ -56,24 +87,30 @@ async def read_body(request: web.Request, settings: Settings, memory: Reservatio
 
 
 async def read_form(
-    request: web.Request, settings: Settings, memory: Reservation, *, fields: Collection[str]
+    request: web.Request,
+    settings: Settings,
+    memory: Reservation,
+    *,
+    fields: Collection[str],
+    limit: int | None = None,
 ) -> tuple[bytes, dict[str, str]]:
     """Return the file and the form fields of a request. Raises InputError and its subclasses, Busy.
 
-    fields: names that a multipart form may have besides `file`.
+    fields: names that a multipart form may have besides `file`. limit: bytes, by default max_body.
 
     memory: grows with the body.
     """
+    limit = settings.max_body if limit is None else limit
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise UnsupportedMedia(
             f"unsupported Content-Encoding {encoding!r:.40}; send the body unencoded"
         )
     if request.content_length is not None:
-        memory.grow_to(_allowed(request.content_length, settings.max_body))
+        memory.grow_to(_allowed(request.content_length, limit))
     try:
         async with asyncio.timeout(settings.body_timeout):
-            data, values = await _file(request, settings.max_body, memory, fields)
+            data, values = await _file(request, limit, memory, fields)
     except TimeoutError:
         raise InputError(f"the body did not arrive within {settings.body_timeout:g} s") from None
     if not data:

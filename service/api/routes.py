@@ -9,13 +9,21 @@ from typing import Any
 from aiohttp import web
 
 from common.budget import Reservation
-from common.errors import InputError, Unprocessable
+from common.errors import Unprocessable
 from common.mapping import parse_json
 from models.events import Settings, check_settings
 from models.store import Model
 from service.api.authentication import client_of
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
-from service.api.request import check_top_k, read_body, read_flag, read_form, read_query
+from service.api.request import (
+    check_top_k,
+    read_document,
+    read_flag,
+    read_form,
+    read_number,
+    read_query,
+    read_whole,
+)
 from service.api.responses import json_response
 from service.api.url_fetch import URL_FETCHER
 from service.exports import MEDIA_TYPES, OF_EVENTS, Export
@@ -63,20 +71,13 @@ async def load(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     read_query(request)
     with gateway.working():
-        with request.app[BODY_BUDGET].hold(0) as memory:
-            body = b"{}"
-            if request.can_read_body:
-                body = await read_body(request, gateway.settings, memory)
-        version = requested_version(body)
+        document = await read_document(request) if request.can_read_body else {}
+        version = requested_version(document)
         return json_response(await gateway.updater.load(request.match_info["name"], version))
 
 
-def requested_version(body: bytes) -> str | None:
-    """Return the version in the body of `load`; None: the latest.
-
-    Raises InputError, Unprocessable.
-    """
-    document = parse_json(body, error=InputError, where="the body")
+def requested_version(document: Any) -> str | None:
+    """Return the version in the body of `load`; None: the latest. Raises Unprocessable."""
     if not isinstance(document, dict) or set(document) - {"version"}:
         raise Unprocessable(
             'the body must be like {"version": "2"}; without a version, the latest is loaded'
@@ -113,8 +114,8 @@ async def _classify_sound(
     gateway = request.app[GATEWAY]
     values = read_query(
         request,
-        top_k=int,
-        hop=float,
+        top_k=read_whole,
+        hop=read_number,
         version=str,
         partial=str,
         events=str,
@@ -165,14 +166,16 @@ async def _classify_picture(
 ) -> dict[str, Any]:
     gateway = request.app[GATEWAY]
     names = [field.name for field in target.picture.metadata]
-    values = read_query(request, top_k=int, version=str, url=str, **dict.fromkeys(names, str))
+    values = read_query(
+        request, top_k=read_whole, version=str, url=str, **dict.fromkeys(names, str)
+    )
     top_k = values.get("top_k", pictures.TOP_K)
     check_top_k(top_k)
     data, form = await _read_file(request, values.get("url"), memory, fields=names)
-    metadata = {name: values[name] for name in names if name in values}
-    if twice := metadata.keys() & form.keys():
+    asked = {name: values[name] for name in names if name in values}
+    if twice := asked.keys() & form.keys():
         raise Unprocessable(f"{min(twice)!r} is given in the query and in the form")
-    query = pictures.PictureQuery(model=target, top_k=top_k, metadata=metadata | form)
+    query = pictures.PictureQuery(model=target, top_k=top_k, metadata=asked | form)
     return await pictures.classify(
         gateway, request.app[POOL], query, data, client=client_of(request)
     )

@@ -9,11 +9,11 @@ from typing import Any
 
 from aiohttp import web
 
-from common.errors import InputError, Late, NotFound, TooLarge, Unprocessable
-from common.mapping import parse_json, read_json
+from common.errors import Late, NotFound, Unprocessable
+from common.mapping import read_json
 from service.api.authentication import client_of
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
-from service.api.request import read_body, read_flag, read_query
+from service.api.request import read_body, read_document, read_flag, read_query
 from service.api.responses import json_response
 from service.trainings.clip_store import ClipStore, place_of
 from service.trainings.record import report_of
@@ -21,8 +21,6 @@ from service.trainings.trainings import TrainingRequest, Trainings
 
 TRAININGS = web.AppKey("trainings", Trainings)
 CLIPS = web.AppKey("clips", ClipStore)
-MAX_REQUEST = 2**16
-"""Bytes of a request to train."""
 MAX_NOTED = 64
 """Characters of a model's name and version in the note of a clip."""
 REPORT_HEADERS = {
@@ -166,11 +164,7 @@ def _clip_names(request: web.Request) -> tuple[str, str, str]:
 
 async def read_object(request: web.Request, expected_type: type[Any]) -> Any:
     """Return the body as a dataclass. Raises InputError, Unprocessable."""
-    with request.app[BODY_BUDGET].hold(0) as memory:
-        body = await read_body(request, request.app[GATEWAY].settings, memory)
-    if len(body) > MAX_REQUEST:
-        raise TooLarge(f"a body of {len(body)} bytes; at most {MAX_REQUEST} are accepted here")
-    document = parse_json(body, error=InputError, where="the body")
+    document = await read_document(request)
     return read_json(expected_type, document, where="", error=Unprocessable)
 
 

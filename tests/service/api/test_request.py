@@ -1,10 +1,12 @@
 """Query parameters and bodies: what is accepted, and the problem for everything else."""
 
 import asyncio
+import re
 
 import aiohttp
 import pytest
 
+from service.api.request import MAX_DOCUMENT, read_number, read_whole
 from tests.service.conftest import noise, tone, wav
 from tests.service.helpers.problems import is_problem
 
@@ -26,7 +28,13 @@ async def test_a_form_and_a_bare_body_are_answered_alike(serve):
         ("topk=1", "topk"),
         ("top_k=x", "top_k"),
         ("top_k=0", "top_k"),
+        ("top_k=1_0", "top_k"),
+        ("top_k=%D9%A3", "top_k"),
+        ("top_k=%201", "top_k"),
         ("hop=0", "hop"),
+        ("hop=1_0", "hop"),
+        ("hop=%D9%A1", "hop"),
+        ("hop=%201", "hop"),
         ("hop=nan", "hop"),
         ("hop=9", "hop"),
         ("hop=1&hop=1", "hop"),
@@ -122,3 +130,42 @@ async def test_an_endless_body_times_out(serve):
     status, answer, headers = await server.post(CLASSIFY, data=dribble())
     assert status == 400
     assert is_problem(status, answer, headers)
+
+
+JSON_ROUTES = ("models/toy/load", "models/toy/promote", "trainings")
+
+
+async def test_a_body_of_json_is_bounded_and_nesting_ends_nothing(serve, tmp_path):
+    server = await serve(trainings=str(tmp_path / "teach"))
+    for route in JSON_ROUTES:
+        path = f"/v1/{route}"
+        for size, statuses in ((MAX_DOCUMENT, {404, 422}), (MAX_DOCUMENT + 1, {413})):
+            body = b'{"version": "999999"}'.ljust(size)
+            status, answer, headers = await server.post(path, data=body)
+            assert status in statuses, (route, size, answer)
+            assert is_problem(status, answer, headers)
+        for nested in (b"[" * 10_000, b'{"version":' * 5_000, b"[" * 10_000 + b"]" * 10_000):
+            status, answer, headers = await server.post(path, data=nested)
+            assert status == 400, (route, answer)
+            assert is_problem(status, answer, headers)
+        headers = {"Content-Length": "100000000", "Connection": "close"}
+        status, answer, headers = await server.post(path, data=b"{", headers=headers)
+        assert status == 413, (route, answer)
+
+
+@pytest.mark.parametrize("text", ["1", "+1", "1.", ".5", "1e-1", "0.25E0"])
+def test_numbers_in_a_query_are_written_as_everywhere(text):
+    assert read_number(text) == float(text)
+
+
+@pytest.mark.parametrize("text", ["+", "nan", "inf", "1_0", " 1", "1 ", "\u0661", "0x1", "1e", "."])
+def test_what_only_python_takes_for_a_number_is_none(text):
+    for read in (read_number, read_whole):
+        with pytest.raises(ValueError, match=re.escape(text)):
+            read(text)
+
+
+def test_whole_numbers_have_at_most_18_digits():
+    assert read_whole("9" * 18) == 10**18 - 1
+    with pytest.raises(ValueError, match="9"):
+        read_whole("9" * 19)
