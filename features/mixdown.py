@@ -7,7 +7,7 @@ on the sound alone and not on how it was divided, and a stream becomes what its 
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ SPAN_S = 0.25
 """Seconds that are decided about together."""
 OPPOSITE = 1e-3
 """Power of the mean of the channels, relative to theirs, below which they are opposite."""
-KIND = "opposite_channels"
+KIND: Final = "opposite_channels"
 DETAIL = "the channels are each other's opposite and their mean is nothing: the louder one is used"
 _STEP = 13
 """Of so many samples one is looked at; no divisor of a usual rate, for a tone whose period divides

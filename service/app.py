@@ -19,6 +19,7 @@ from service.api.middleware import check_expectations, identify, name_response, 
 from service.api.page import page, page_file
 from service.api.stream import stream
 from service.api.url_fetch import URL_FETCHER, UrlFetcher
+from service.api_description.routes import add_description
 from service.auth.key_cache import KeyCache
 from service.auth.key_store import open_key_store
 from service.auth.limits import SharedLimits
@@ -72,6 +73,7 @@ def build(
         ]
     )
     add_trainings(app, settings)
+    add_description(app)
     check_expectations(app)
     app.on_response_prepare.append(name_response)
     app.on_shutdown.append(shut_down)

@@ -5,9 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from common.errors import InputError, TooLarge, Unprocessable
 
+DoubtKind: TypeAlias = Literal[
+    "truncated",
+    "damaged",
+    "trailing",
+    "tracks",
+    "opposite_channels",
+    "silence",
+    "clipping",
+    "dc_offset",
+    "narrow_band",
+]
 MAX_PARTS = 2**18
 """Chunks or pages of one file; Opus makes at most 400 pages a second."""
 _STEPS = 4_096
@@ -18,7 +30,7 @@ _STEPS = 4_096
 class Doubt:
     """A doubt about a sound that is answered all the same."""
 
-    kind: str
+    kind: DoubtKind
     detail: str
     """One sentence for a person."""
 
@@ -53,7 +65,7 @@ class Notes:
     warnings: list[Doubt] = field(default_factory=list)
     _parts: int = 0
 
-    def warn(self, kind: str, detail: str) -> None:
+    def warn(self, kind: DoubtKind, detail: str) -> None:
         """Add a warning."""
         self.warnings.append(Doubt(kind, detail))
 

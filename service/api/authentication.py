@@ -22,8 +22,15 @@ KEY_SUBPROTOCOL = "timbre.key."
 PROBES = ("/livez", "/readyz")
 """Paths that need no key, for they reveal nothing; requested every few seconds, so not logged."""
 METRICS = "/metrics"
-PAGE_ROUTES = ("/", "/app/{view}", "/app/{version}/{file}")
-"""The page needs no key: it is the same for all, and asks for a key when the API requires one."""
+PAGE_ROUTES = (
+    "/",
+    "/app/{view}",
+    "/app/{version}/{file}",
+    "/docs",
+    "/openapi.json",
+    "/asyncapi.json",
+)
+"""The page and the description need no key: they are the same for all, and tell no secret."""
 ROUTE_SCOPES: dict[str, Scope | None] = {
     **dict.fromkeys(PAGE_ROUTES),
     "/v1/models": None,
@@ -52,7 +59,7 @@ class Authenticator:
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Middleware. Raises Unauthorised, NotAllowed, TooMany; InputError for a key in the URL."""
-        if not (request.path in PROBES or route_of(request) in PAGE_ROUTES):
+        if not (request.path in PROBES or needs_no_key(route_of(request))):
             key = await _authenticate(request, self._keys)
             limits = self._limits.setdefault(key.id, KeyLimits(key, self._shared_limits))
             request[KEY_LIMITS] = limits
@@ -99,6 +106,11 @@ def needed_scope(request: web.Request) -> Scope | None:
     route = route_of(request)
     # Without a route the path does not exist: the router answers 404.
     return None if route is None else ROUTE_SCOPES.get(route, "admin")
+
+
+def needs_no_key(route: str | None) -> bool:
+    """Return whether a route, by its pattern, is answered without a key."""
+    return route in PROBES or route in PAGE_ROUTES
 
 
 async def _authenticate(request: web.Request, keys: KeyCache) -> Key:

@@ -32,10 +32,15 @@ async def page(request: web.Request) -> web.Response:
     if view not in VIEWS:
         raise NotFound(f"the page has no view {view!r:.40}; there is {', '.join(VIEWS)}")
     files = page_files()
-    headers = HEADERS | {"Cache-Control": "no-cache", "ETag": f'"{files.version}"'}
-    if any(tag.value == files.version for tag in request.if_none_match or ()):
+    return document_response(request, files.document, version=files.version)
+
+
+def document_response(request: web.Request, document: PageFile, *, version: str) -> web.Response:
+    """Return a document that is asked for anew each time, or 304. version: of its contents."""
+    headers = HEADERS | {"Cache-Control": "no-cache", "ETag": f'"{version}"'}
+    if any(tag.value == version for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
-    return _response(request, files.document, headers)
+    return _response(request, document, headers)
 
 
 async def page_file(request: web.Request) -> web.Response:

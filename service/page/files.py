@@ -57,12 +57,13 @@ def page_files() -> PageFiles:
     document = contents.pop(DOCUMENT).replace(VERSION, version.encode())
     return PageFiles(
         version=version,
-        document=_file(DOCUMENT, document),
-        files={name: _file(name, body) for name, body in contents.items()},
+        document=page_file(DOCUMENT, document),
+        files={name: page_file(name, body) for name, body in contents.items()},
     )
 
 
-def _file(name: str, body: bytes) -> PageFile:
+def page_file(name: str, body: bytes) -> PageFile:
+    """Return a file as it is sent. name: its suffix tells the type."""
     suffix = Path(name).suffix
     # mtime: the same bytes from every gateway.
     packed = gzip.compress(body, mtime=0) if suffix in TEXT else body
