@@ -1,4 +1,4 @@
-"""The routes of models: classify, stream, what is served, published events, health."""
+"""The routes of models: classify, stream, what is served, published events; health, metrics."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from common.errors import (
     Unprocessable,
     UnsupportedMedia,
 )
+from service.api.authentication import METRICS
 from service.api.events import MAX_ID
 from service.api.request import MAX_DOCUMENT, MIN_TOP_K
 from service.api.url_fetch import MAX_URL
@@ -35,6 +36,7 @@ from service.api_description.schemas import MODEL_VERSION, SOUND_EXAMPLE
 from service.exports import MEDIA_TYPES
 from service.inference.clips import EVENT_HOP
 from service.inference.pictures import TOP_K
+from service.metrics.exposition import OPEN_METRICS, TEXT
 from service.settings import Settings
 
 FLAG: Schema = {"type": "boolean", "default": False}
@@ -47,6 +49,10 @@ FILE_BODY = {
     ),
 }
 """A sound or picture: raw, of any media type, or as one field of a form."""
+METRICS_EXAMPLE = (
+    "# HELP timbre_streams Open streams.\n# TYPE timbre_streams gauge\n"
+    'timbre_streams{model="instruments"} 2\n'
+)
 CREATED = "2026-11-21T07:31:44+00:00"
 MODEL_EXAMPLE: dict[str, Any] = {
     "name": "instruments",
@@ -176,7 +182,7 @@ def _classified() -> Answer:
 
 def operations(settings: Settings) -> tuple[Operation, ...]:
     """Return the operations, with the bounds of a server."""
-    return (_classify(settings), STREAM, EVENTS, *MODELS, *HEALTH)
+    return (_classify(settings), STREAM, EVENTS, *MODELS, *HEALTH, SCRAPE)
 
 
 def _classify(settings: Settings) -> Operation:
@@ -327,4 +333,22 @@ HEALTH: tuple[Operation, ...] = tuple(
             *("They are.", (Busy, Leaving)),
         ),
     )
+)
+SCRAPE = Operation(
+    id="readMetrics",
+    method="get",
+    path=METRICS,
+    tag="Health",
+    summary="What all processes of the machine have counted, for Prometheus",
+    details="`Accept` chooses the format; by default it is the text of Prometheus.",
+    answers=(
+        Answer(
+            meaning="The metrics.",
+            content={
+                kind: Media(schema={"type": "string"}, examples={"metrics": METRICS_EXAMPLE})
+                for kind in (TEXT, OPEN_METRICS)
+            },
+        ),
+    ),
+    errors=(Busy,),
 )
