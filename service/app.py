@@ -60,9 +60,6 @@ def build(
     add_monitoring(app)
     app.add_routes(
         [
-            web.get("/", page),
-            web.get("/app/{view}", page),
-            web.get("/app/{version}/{file}", page_file),
             web.get("/v1/models", routes.models),
             web.get("/v1/models/{name}", routes.model),
             web.get("/v1/models/{name}/report", routes.model_report),
@@ -73,12 +70,24 @@ def build(
         ]
     )
     add_trainings(app, settings)
-    add_description(app)
+    add_page(app)
     check_expectations(app)
     app.on_response_prepare.append(name_response)
     app.on_shutdown.append(shut_down)
     app.cleanup_ctx.append(lifespan)
     return app
+
+
+def add_page(app: web.Application) -> None:
+    """Add the page and the description, which are there for everybody."""
+    app.add_routes(
+        [
+            web.get("/", page),
+            web.get("/app/{view}", page),
+            web.get("/app/{version}/{file}", page_file),
+        ]
+    )
+    add_description(app)
 
 
 def add_monitoring(app: web.Application) -> None:

@@ -283,6 +283,25 @@ MODELS: tuple[Operation, ...] = (
         errors=(NotFound, Busy),
     ),
     Operation(
+        id="readModelReport",
+        method="get",
+        path="/v1/models/{name}/report",
+        tag="Models",
+        summary="Read the report of the training of a model",
+        parameters=(VERSION,),
+        answers=(
+            Answer(
+                meaning="The report.",
+                content={
+                    "text/markdown": Media(
+                        schema={"type": "string"}, examples={"report": "# instruments 2\n"}
+                    )
+                },
+            ),
+        ),
+        errors=(NotFound, Unprocessable, Busy, ArtefactError),
+    ),
+    Operation(
         id="loadVersion",
         method="post",
         path="/v1/models/{name}/load",
