@@ -5,6 +5,7 @@ Pure: no I/O, no clock. Positions are samples, counted from sample 0.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -14,12 +15,15 @@ from models.manifest import EVENT_SETTINGS, Label
 
 State: TypeAlias = Literal["onset", "offset"]
 Settings: TypeAlias = Mapping[str, Mapping[str, float]]
-"""By label, or by `*` for every label: some of `threshold`, `off`, `gap` and `min_length`."""
+"""By label, or by `*` for every label: `threshold`, or some of EVENT_SETTINGS."""
 
 OFF_SHARE = 0.8
 """Of the threshold: the score below which an event may end, if nothing else is said."""
-DEFAULTS = {"gap": 1.0, "min_length": 0.0}
-"""Seconds below that score until an event ends, at their beginning; seconds of the shortest."""
+DEFAULTS = {"gap": 1.0, "min_length": 0.0, "rise": 0.0}
+"""Seconds below that score until an event ends, at their beginning; seconds of the shortest; by how
+much of half a window the steepest rise moves an onset."""
+RISE_SHARE = 0.25
+"""Of a window: over how long a rise or fall of the score is measured."""
 MAX_NOT_HEARD_S = 10.0
 """Seconds in a row without an answer after which an event ends where they begin."""
 ALL = "*"
@@ -54,6 +58,7 @@ class _Rule(NamedTuple):
     off: float
     gap: int
     min_length: int
+    rise: float
 
 
 @dataclass(slots=True)
@@ -63,6 +68,8 @@ class _Open:
     start: int
     end: int
     """Of the last window at or over `off`."""
+    last: float = 0.0
+    """The score of that window; 0 where a fall after it cannot be measured."""
     peak: float = 0.0
     total: float = 0.0
     count: int = 0
@@ -97,7 +104,7 @@ def check_settings(values: Any, labels: Iterable[str]) -> Settings:
 
 
 def complete(label: Label, settings: Settings) -> dict[str, float]:
-    """Return the four settings of a label: as asked for it, for all labels, or by its artefact."""
+    """Return all settings of a label: as asked for it, for all labels, or by its artefact."""
     asked = {**settings.get(ALL, {}), **settings.get(label.name, {})}
     threshold = asked.get("threshold", label.threshold)
     # That of the artefact belongs to its own threshold.
@@ -119,6 +126,10 @@ class EventDetector:
     ends within half a hop of where the score crosses the threshold for a window whose middle is
     there. The first window after a beginning also speaks for what is before its middle, and the
     last one for what is behind it.
+
+    A label that is heard in a small share of a window crosses its threshold early and steeply. With
+    `rise` r its onset is told r * d**2 of half a window later, where d is by how much the score is
+    above that of a quarter of a window before; the offset earlier, by what the score falls.
     """
 
     def __init__(
@@ -134,8 +145,9 @@ class EventDetector:
         self._max_not_heard = round(MAX_NOT_HEARD_S * sample_rate)
         self._open: dict[str, _Open] = {}
         self._numbers = 0
-        self._end = self._heard = 0
+        self._end = self._heard = self._window = 0
         self._begun = False
+        self._recent: dict[str, deque[float]] = {}
         self.use(labels)
 
     def use(self, labels: Iterable[Label]) -> None:
@@ -145,7 +157,7 @@ class EventDetector:
     def _rule(self, label: Label) -> _Rule:
         found = complete(label, self._settings)
         gap, shortest = (round(found[name] * self._rate) for name in ("gap", "min_length"))
-        return _Rule(found["threshold"], found["off"], gap, shortest)
+        return _Rule(found["threshold"], found["off"], gap, shortest, found["rise"])
 
     def feed(self, start: int, end: int, scores: Mapping[str, float]) -> list[Event]:
         """Return what one window begins and ends, in the order of time.
@@ -161,9 +173,31 @@ class EventDetector:
             if event is None:
                 if score < rule.threshold:
                     continue
-                event = self._open[label] = _Open(start=self._from, end=heard)
+                start = self._from + self._shift(rule, score, self._before(label))
+                event = self._open[label] = _Open(start=start, end=heard)
             events += self._add(label, rule, event, score)
+        self._remember(scores)
         return sorted(events, key=lambda each: each.start if each.end is None else each.end)
+
+    def _steps(self) -> int:
+        """Return how many windows before this one a rise is measured from."""
+        return max(1, round(RISE_SHARE * self._window / self._hop))
+
+    def _remember(self, scores: Mapping[str, float]) -> None:
+        for label, score in scores.items():
+            if label in self._rules and self._rules[label].rise:
+                self._recent.setdefault(label, deque(maxlen=self._steps())).append(score)
+
+    def _before(self, label: str) -> float | None:
+        """Return the score from which a rise is measured, if there is one."""
+        recent = self._recent.get(label)
+        return recent[0] if recent else None
+
+    def _shift(self, rule: _Rule, high: float, low: float | None) -> int:
+        """Return by how many samples a rise or fall between two scores moves onset or offset."""
+        if low is None:
+            return 0
+        return round(rule.rise * max(0.0, high - low) ** 2 * self._window / 2)
 
     def _hear_from(self, start: int, end: int) -> list[Event]:
         """Set which samples the window speaks for; count what was not heard before it."""
@@ -177,7 +211,12 @@ class EventDetector:
             begin = start
         elif begin > self._heard:
             events = self._not_heard(begin - self._heard)
-        self._begun = True
+        if begin > self._heard or begin == start:
+            # Rise and fall are measured between windows that overlap, with none missing.
+            self._recent.clear()
+            for event in self._open.values():
+                event.last = 0.0
+        self._begun, self._window = True, end - start
         self._from, self._end = begin, end
         self._heard = min(end, (start + end + self._hop) // 2)
         return events
@@ -224,19 +263,23 @@ class EventDetector:
             event.count += len(event.since)
             event.not_heard += event.not_heard_since
             event.end, event.since, event.not_heard_since = self._heard, [], 0
+            event.last = score
             return self._tell_onset(label, rule, event)
         if self._heard - event.end >= rule.gap:
             return self._close(label, rule, event)
         return []
 
     def _tell_onset(self, label: str, rule: _Rule, event: _Open) -> list[Event]:
-        if event.number or event.end - event.start < rule.min_length:
+        if event.number or max(0, event.end - event.start) < rule.min_length:
             return []
         self._numbers += 1
         event.number = self._numbers
         return [_told(label, event, "onset")]
 
     def _close(self, label: str, rule: _Rule, event: _Open) -> list[Event]:
+        since = event.since[: self._steps()]
+        low = since[-1] if since else None
+        event.end = max(event.start, event.end - self._shift(rule, event.last, low))
         onset = self._tell_onset(label, rule, event)
         del self._open[label]
         return [*onset, _told(label, event, "offset")] if event.number else []

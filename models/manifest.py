@@ -20,8 +20,8 @@ FILES = ("model.onnx", "golden.npz", "report.md")
 GOLDEN_TOLERANCE, MAX_TOLERANCE = 1e-4, 0.1
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
-EVENT_SETTINGS = {"off": 1.0, "gap": 3_600.0, "min_length": 3_600.0}
-"""Of a label's events, with the highest value of each: a score, and seconds."""
+EVENT_SETTINGS = {"off": 1.0, "gap": 3_600.0, "min_length": 3_600.0, "rise": 1.0}
+"""Of a label's events, with the highest value of each: a score, seconds, a share."""
 MAX_LINKS = 5
 LINK = re.compile(r"https?://[!-~]{1,2000}")
 """Where people may look a label up; ASCII without spaces."""

@@ -69,7 +69,7 @@ class Start:
     events: bool = False
     """Whether the server also sends `event` messages."""
     event_settings: dict[str, dict[str, float]] = field(default_factory=dict)
-    """By label, or by `*` for all: some of threshold, off, gap and min_length."""
+    """By label, or by `*` for all: some of threshold, off, gap, min_length and rise."""
     publish: bool = False
     """Whether the events also go to `GET /v1/events`."""
     source: str = ""

@@ -1,5 +1,8 @@
 """Events of scored windows: hysteresis, gaps, lengths, drops, on the clock of the samples."""
 
+import itertools
+from statistics import fmean
+
 import pytest
 
 from common.errors import ArtefactError, Unprocessable
@@ -29,7 +32,7 @@ def windows(scores, *, label="flute", at=0, hop=HOP):
 
 
 def run(scores, settings=None, **options):
-    found = detector(settings)
+    found = detector(settings, hop=options.get("hop", HOP))
     told = [event for window in windows(scores, **options) for event in found.feed(*window)]
     return told + found.finish()
 
@@ -195,3 +198,60 @@ def test_an_artefact_with_other_event_settings_is_refused(trio, events):
     assert Manifest.from_json(good.to_json()) == good
     with pytest.raises(ArtefactError, match="events of a label must be off, gap, min_length"):
         replace(manifest, labels=(replace(first, events=events), *others))
+
+
+RISING = {"*": {"gap": 0.0, "rise": 1.0}}
+
+
+@pytest.mark.parametrize(("rise", "later"), [(1.0, 640), (0.5, 320), (0.0, 0)])
+def test_a_steep_rise_moves_the_onset_later_and_a_steep_fall_the_offset_earlier(rise, later):
+    settings = {"*": {"gap": 0.0, "rise": rise}}
+    # From 0.1 to 0.9 within a quarter of a window: 0.8 squared of half a window of 2 s.
+    told = run([0.1, 0.1, 0.9, 0.9, 0.9, 0.9, 0.1, 0.1], settings)
+    assert ended(told) == [("flute", 1_750 + later, 3_750 - later)]
+    assert told[0].start == 1_750 + later
+
+
+def test_a_slow_rise_moves_an_onset_little():
+    (event,) = ended(run([0.3, 0.4, 0.5, 0.6, 0.5, 0.4, 0.3], RISING))
+    assert event == ("flute", 1_750 + 10, 3_750 - 10)
+
+
+def test_a_rise_is_measured_over_a_quarter_of_a_window_whatever_the_hop():
+    # Five hops of 100 ms are that quarter.
+    ((_, start, _),) = ended(run([0.0] * 9 + [0.2, 0.3, 0.5, 0.9, 0.9], RISING, hop=100))
+    assert start == 1_100 + 950 + 250
+    ((_, start, _),) = ended(run([0.1, 0.1, 0.9], RISING, hop=1_000))
+    assert start == 2_500 + 640
+
+
+def test_the_first_window_and_the_last_are_moved_by_no_rise():
+    assert ended(run([0.9, 0.9, 0.9], RISING)) == [("flute", 0, 3_000)]
+    assert ended(run([0.9, 0.9, 0.1], RISING)) == [("flute", 0, 1_750 - 640)]
+
+
+def test_windows_that_do_not_overlap_or_that_miss_one_before_tell_no_rise():
+    assert ended(run([0.1, 0.9, 0.1], RISING, hop=2_000)) == ended(run([0.1, 0.9, 0.1], hop=2_000))
+    missed = [0.1, 0.1, None, 0.9, 0.9, None, 0.1, 0.1]
+    assert ended(run(missed, RISING)) == ended(run(missed))
+
+
+def test_an_event_moved_from_both_sides_is_told_at_once_and_ends_no_earlier_than_it_begins():
+    onset, offset = run([0.1, 0.1, 0.9, 0.1, 0.1], RISING)
+    assert (onset.state, onset.start) == ("onset", 2_390)
+    assert (offset.start, offset.end) == (2_390, 2_390)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.24])
+def test_where_little_of_a_window_is_enough_a_rise_brings_onsets_nearer_to_the_sound(share):
+    errors = {0.0: [], 1.0: []}
+    for rise, begin in itertools.product(errors, range(5_000, 5_500, 60)):
+        end, told = begin + 4_600, []
+        found = detector({"*": {"gap": 0.0, "rise": rise}}, labels=(FLUTE,))
+        for start in range(0, 14_000, HOP):
+            filled = max(0, min(start + WINDOW, end) - max(start, begin)) / WINDOW
+            score = 1 / (1 + 2.0 ** (10 * (share - filled) / share))
+            told += found.feed(start, start + WINDOW, {"flute": score})
+        ((_, onset, offset),) = ended(told)
+        errors[rise] += [begin - onset, offset - end]
+    assert abs(fmean(errors[1.0])) < fmean(errors[0.0]) / 2

@@ -192,5 +192,5 @@ class Events:
     """How the events of labels are tuned, where recordings with known onsets are held out."""
 
     calibrate: bool = True
-    """Whether `off`, `gap` and `min_length` are chosen for each label; else they are the defaults.
-    """
+    """Whether `off`, `gap`, `min_length` and `rise` are chosen for each label; else they are the
+    defaults."""

@@ -28,6 +28,8 @@ GAPS = (DEFAULTS["gap"], 0.0, 0.5, 2.0)
 """Seconds."""
 MIN_LENGTHS = (DEFAULTS["min_length"], 0.5, 1.0, 2.0)
 """Seconds."""
+RISE = 1.0
+"""Tried beside none, once the others are chosen."""
 LEAST_EVENTS = 20
 """True events of a label below which its settings stay the defaults."""
 LEAST_GAIN = 0.02
@@ -85,8 +87,9 @@ def detect(recording: ScoredRecording, labels: Sequence[Label]) -> Events:
 def calibrate(recordings: Sequence[ScoredRecording], labels: Sequence[Label]) -> list[Label]:
     """Return the labels with the settings of their events that have the best F1.
 
-    F1: the mean over the collars. The grid is OFF_SHARES x GAPS x MIN_LENGTHS; the defaults stay
-    for a label of fewer than LEAST_EVENTS true events, or where nothing is LEAST_GAIN better.
+    F1: the mean over the collars. The grid is OFF_SHARES x GAPS x MIN_LENGTHS, then RISE; the
+    defaults stay for a label of fewer than LEAST_EVENTS true events, or where nothing is LEAST_GAIN
+    better.
     """
     labels = [replace(label, events={}) for label in labels]
     enough = [label for label in labels if supported(recordings, label.name)]
@@ -101,7 +104,26 @@ def calibrate(recordings: Sequence[ScoredRecording], labels: Sequence[Label]) ->
             before = best.setdefault(label.name, (value + LEAST_GAIN, {}))
             if value > before[0]:
                 best[label.name] = value, _settings(label, share, gap, shortest)
-    return [replace(one, events=best.get(one.name, (0.0, {}))[1]) for one in labels]
+    chosen = {name: settings for name, (_, settings) in best.items()}
+    labels = [replace(one, events=chosen.get(one.name, {})) for one in labels]
+    return _with_rise(recordings, labels, [one.name for one in enough])
+
+
+def _with_rise(
+    recordings: Sequence[ScoredRecording], labels: Sequence[Label], enough: Sequence[str]
+) -> list[Label]:
+    """Return the labels, with RISE where that is LEAST_GAIN better."""
+    risen = [replace(one, events=one.events | {"rise": RISE}) for one in labels]
+    before, after = (
+        [(one.truth, detect(one, tried)) for one in recordings] for tried in (labels, risen)
+    )
+    return [
+        new
+        if old.name in enough
+        and _mean_f1(after, old.name, 0.0) > _mean_f1(before, old.name, 0.0) + LEAST_GAIN
+        else old
+        for old, new in zip(labels, risen, strict=True)
+    ]
 
 
 def supported(recordings: Sequence[ScoredRecording], label: str) -> bool:

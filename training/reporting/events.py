@@ -115,7 +115,7 @@ def _by_label(events: Metrics) -> Table:
 
 
 def _set(events: Metrics) -> Table:
-    head = ["label", "threshold", "off", "gap", "min_length", "settings"]
+    head = ["label", "threshold", "off", "gap", "min_length", "rise", "settings"]
     rows = [
         [name, *(float(one[key]) for key in head[1:-1]), one["why"]]
         for name, one in events["settings"].items()

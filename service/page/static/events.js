@@ -4,6 +4,8 @@
 /** Events that are kept. */
 export const MOST = 500;
 const MAX_NOT_HEARD_S = 10;
+/** Of a window: over how long a rise or fall of the score is measured. */
+const RISE_SHARE = 0.25;
 
 /**
  * Turns the windows of one stream, in order, into onsets and offsets; positions in samples.
@@ -18,8 +20,10 @@ export class EventDetector {
   #heard = 0;
   #from = 0;
   #begun = false;
+  #window = 0;
+  #recent = new Map();
 
-  /** labels: [{name, threshold, events: {off, gap, min_length}}]; hop: samples */
+  /** labels: [{name, threshold, events: {off, gap, min_length, rise}}]; hop: samples */
   constructor(labels, { hop, sampleRate }) {
     this.hop = hop;
     this.maxNotHeard = Math.round(MAX_NOT_HEARD_S * sampleRate);
@@ -28,6 +32,7 @@ export class EventDetector {
       off: Math.min(events.off ?? 0.8 * threshold, threshold),
       gap: Math.round((events.gap ?? 1) * sampleRate),
       shortest: Math.round((events.min_length ?? 0) * sampleRate),
+      rise: events.rise ?? 0,
     }]));
   }
 
@@ -42,13 +47,33 @@ export class EventDetector {
       let event = this.#open.get(label);
       if (!rule || (!event && score < rule.threshold)) continue;
       if (!event) {
-        event = { label, start: this.#from, end: heard, peak: 0, total: 0, count: 0, notHeard: 0,
+        const start = this.#from + this.#shift(rule, score, this.#recent.get(label)?.[0]);
+        event = { label, start, end: heard, last: 0, peak: 0, total: 0, count: 0, notHeard: 0,
           since: [], notHeardSince: 0, number: 0 };
         this.#open.set(label, event);
       }
       told.push(...this.#add(rule, event, score));
     }
+    this.#remember(scores);
     return told;
+  }
+
+  /** How many windows before one a rise is measured from. */
+  get #steps() { return Math.max(1, Math.round((RISE_SHARE * this.#window) / this.hop)); }
+
+  #remember(scores) {
+    for (const [label, score] of Object.entries(scores)) {
+      if (!this.rules.get(label)?.rise) continue;
+      const recent = this.#recent.get(label) ?? [];
+      this.#recent.set(label, recent);
+      if (recent.push(score) > this.#steps) recent.shift();
+    }
+  }
+
+  /** By how many samples a rise or fall between two scores moves onset or offset. */
+  #shift(rule, high, low) {
+    if (low === undefined) return 0;
+    return Math.round((rule.rise * Math.max(0, high - low) ** 2 * this.#window) / 2);
   }
 
   #hearFrom(start, end) {
@@ -59,7 +84,13 @@ export class EventDetector {
       told = this.#notHeard(start - this.#end);
       begin = start;
     } else if (begin > this.#heard) told = this.#notHeard(begin - this.#heard);
+    // Rise and fall are measured between windows that overlap, with none missing.
+    if (begin > this.#heard || begin === start) {
+      this.#recent.clear();
+      for (const event of this.#open.values()) event.last = 0;
+    }
     this.#begun = true;
+    this.#window = end - start;
     this.#from = begin;
     this.#end = end;
     this.#heard = Math.min(end, Math.floor((start + end + this.hop) / 2));
@@ -98,20 +129,23 @@ export class EventDetector {
       for (const each of event.since) event.total += each;
       event.count += event.since.length;
       event.notHeard += event.notHeardSince;
-      Object.assign(event, { end: this.#heard, since: [], notHeardSince: 0 });
+      Object.assign(event, { end: this.#heard, last: score, since: [], notHeardSince: 0 });
       return this.#onset(rule, event);
     }
     return this.#heard - event.end >= rule.gap ? this.#close(event) : [];
   }
 
   #onset(rule, event) {
-    if (event.number || event.end - event.start < rule.shortest) return [];
+    if (event.number || Math.max(0, event.end - event.start) < rule.shortest) return [];
     event.number = ++this.#numbers;
     return [["onset", event]];
   }
 
   #close(event) {
-    const onset = this.#onset(this.rules.get(event.label), event);
+    const rule = this.rules.get(event.label);
+    const low = event.since.slice(0, this.#steps).at(-1);
+    event.end = Math.max(event.start, event.end - this.#shift(rule, event.last, low));
+    const onset = this.#onset(rule, event);
     this.#open.delete(event.label);
     return event.number ? [...onset, ["offset", event]] : [];
   }

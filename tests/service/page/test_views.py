@@ -181,7 +181,9 @@ def sequences():
     chance = random.Random(3)
     for _ in range(30):
         hop, rate = chance.choice([(11_264, 22_050), (22_050, 22_050), (44_100, 22_050)])
-        events = chance.choice([{}, {"off": 0.3, "gap": 0.0}, {"gap": 2.5, "min_length": 1.5}])
+        events = chance.choice(
+            [{"rise": 1.0}, {"off": 0.3, "gap": 0.0}, {"gap": 2.5, "min_length": 1.5, "rise": 0.7}]
+        )
         labels = [("a", 0.5, events), ("b", 0.7, {})]
         at, steps, level = 0, [], 0.5
         for _ in range(80):

@@ -118,6 +118,18 @@ def test_a_label_with_false_flickers_gets_a_shortest_length():
     assert [len(detect(one, [flute, HORN])["flute"]) for one in recordings[:1]] == [1]
 
 
+def test_a_label_that_is_heard_early_and_steeply_gets_a_rise():
+    # Scores that are high where a quarter of a window is sound: half a second early, and late.
+    recordings = [recording((4.0, 8.0), (12.0, 16.0)) for _ in range(LEAST_EVENTS)]
+    for one in recordings:
+        on = one.scores[:, 0] > 0.5
+        one.scores[:, 0] = np.where(on | np.roll(on, 1) | np.roll(on, -1), 0.9, 0.1)
+    (flute, _) = calibrate(recordings, [FLUTE, HORN])
+    assert flute.events == {"rise": 1.0}
+    (first, _) = detect(recordings[0], [flute, HORN])["flute"]
+    assert first == pytest.approx((4.0, 8.0), abs=0.25)
+
+
 def test_earlier_settings_are_forgotten():
     before = Label(name="flute", threshold=0.5, events={"gap": 2.0})
     assert calibrate(many(2), [before, HORN])[0].events == {}
