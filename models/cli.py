@@ -1,4 +1,4 @@
-"""`timbre models`: lists, shows, verifies, promotes, quantises and imports artefacts."""
+"""`timbre models`: lists, shows, verifies, promotes, quantises, imports and changes artefacts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from rich.table import Table
 
 from common import terminal
 from common.console import console
-from common.errors import ArtefactError, InputError, NotFound
+from common.errors import ArtefactError, InputError, NotFound, Unprocessable
+from common.mapping import parse_json
 from common.strict_json import to_json
 from common.terminal import say
-from models import sklearn_import
+from models import event_settings, sklearn_import
 from models.promote import Limits, promote
 from models.store import DEFAULT_PATH, Store
 from models.verification import LIMIT_S
@@ -70,13 +71,18 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser = argparse.ArgumentParser(prog="timbre models", description=__doc__, epilog=EXIT_CODES)
     actions = parser.add_subparsers(
-        required=True, metavar="list | show | verify | promote | quantize | import | load"
+        required=True, metavar="list | show | verify | promote | quantize | events | import | load"
     )
     _add_reading(actions, common)
     for name in importlib.metadata.entry_points(group=GROUP).names:
         actions.add_parser(name, help=f"see timbre models {name} --help", add_help=False)
     _add_quantising(
         actions.add_parser("quantize", parents=[common], help="write a network in lower precision")
+    )
+    _add_events(
+        actions.add_parser(
+            "events", parents=[common], help="write an artefact with other settings of its events"
+        )
     )
     sklearn_import.add_parser(actions, common).set_defaults(run=_import)
     _add_promotion(
@@ -134,6 +140,22 @@ def _add_quantising(quantising: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("artefacts"), metavar="DIR", help="%(default)s as default"
     )
     quantising.set_defaults(run=_quantize)
+
+
+def _add_events(changing: argparse.ArgumentParser) -> None:
+    changing.add_argument("name", metavar="NAME")
+    changing.add_argument("version", metavar="VERSION", nargs="?", help="the latest by default")
+    changing.add_argument(
+        "--set",
+        required=True,
+        metavar="JSON",
+        help="off, gap, min_length and rise by label, or by * for all: "
+        '{"flute": {"gap": 0.5}, "*": {"rise": 1}}',
+    )
+    changing.add_argument(
+        "--out", type=Path, default=Path("artefacts"), metavar="DIR", help="%(default)s as default"
+    )
+    changing.set_defaults(run=_events)
 
 
 def _add_promotion(promoting: argparse.ArgumentParser) -> None:
@@ -226,6 +248,13 @@ def _quantize(store: Store, args: argparse.Namespace) -> int:
             ("measured", "before -> after"),
             {name: _before_and_after(value) for name, value in measured.items()},
         )
+    return OK
+
+
+def _events(store: Store, args: argparse.Namespace) -> int:
+    settings = parse_json(args.set, error=Unprocessable, where="--set")
+    where = event_settings.change(store, args.name, args.version, settings, out=args.out)
+    print(to_json({"path": str(where)}) if args.json else where)
     return OK
 
 
