@@ -75,7 +75,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt tools/python-environment tools/system-packages
-	tools/python-environment "mic,train,cluster,dev"
+	tools/python-environment "mic,train,cluster,otel,dev"
 	tools/system-packages microphone tests
 	tools/system-packages browser
 	touch $@ .venv/serve

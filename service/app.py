@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -157,3 +158,5 @@ async def lifespan(app: web.Application) -> AsyncIterator[None]:
     yield
     app[GATEWAY].opening.cancel()
     app[POOL].close()
+    if tracer := app[GATEWAY].tracer:
+        await asyncio.to_thread(tracer.close)

@@ -20,7 +20,7 @@ from models.verification import LIMIT_S
 from service.hosts import MAX_PORT, host_name
 
 MIB = 2**20
-MAY_BE_NONE = ("port", "workers")
+MAY_BE_NONE = ("port", "workers", "otel_ratio")
 CHOICES = {"log_format": ("text", "json"), "log_level": ("info", "debug")}
 REDIS_VARIABLE = "TIMBRE_REDIS"
 """Environment variable with the address of Redis: any user can read command lines."""
@@ -148,6 +148,13 @@ class Settings:
     """`text`: log lines for the eye; `json`: a JSON object per line."""
     log_level: str = "info"
     """`info`: Timbre's log lines and the warnings of libraries; `debug`: all that libraries log."""
+    otel: str = ""
+    """Where traces go (extra `otel`): the http:// or https:// address of an OTLP receiver, or
+    `console` for stdout; none: that of `OTEL_EXPORTER_OTLP_ENDPOINT`, without which nothing is
+    traced."""
+    otel_ratio: float = 0.01
+    """Share of requests and streams, 0 to 1, whose traces are kept though nothing fails; what is
+    dropped, late or failed is always kept, and what the caller has sampled."""
 
     trainings: str = ""
     """Folder of labelled clips and of trainings that are started over HTTP, on a disk of this
@@ -184,6 +191,8 @@ class Settings:
         if self.workers < 0:
             raise Unprocessable(f"workers={self.workers} must not be negative")
         read_names(self.providers)
+        if not 0 <= self.otel_ratio <= 1:
+            raise Unprocessable(f"otel_ratio={self.otel_ratio:g} must be between 0 and 1")
         for name in self.allowed_hosts:
             host_name(name)
         for name, known in CHOICES.items():
@@ -197,7 +206,7 @@ class Settings:
         Raises ValueError on an address that no client takes either.
         """
         passwords: set[str] = set()
-        for address in (self.redis,):
+        for address in (self.redis, self.otel):
             parts = urlsplit(address)
             pairs = [pair.partition("=") for pair in parts.query.split("&")]
             passwords |= {parts.password or ""} | {

@@ -29,24 +29,26 @@ ROOMS = {
         "page": "",
         "lifecycle": "log",
         "metrics": "log",
-        "queue": "log",
+        "tracing": "log",
+        "queue": "tracing log",
         "auth": "queue lifecycle log",
         "event_feed": "queue protocol log",
-        "inference": "event_feed queue metrics lifecycle protocol settings log",
+        "inference": "event_feed tracing queue metrics lifecycle protocol settings log",
         "trainings": "inference settings log",
         "open_inference": "inference settings log",
         "label_events": "protocol",
         "exports": "",
-        "streaming": "inference encodings label_events metrics protocol settings log",
+        "streaming": "inference encodings label_events tracing metrics protocol settings log",
         "api": "exports streaming open_inference trainings inference auth page metrics protocol"
-        " lifecycle settings hosts log",
+        " tracing lifecycle settings hosts log",
         "api_description": "api exports trainings inference auth page metrics encodings protocol"
         " settings",
         "app": "api_description api event_feed trainings inference auth metrics lifecycle settings"
         " log",
-        "server": "app api event_feed inference auth queue metrics lifecycle settings hosts log",
+        "server": "app api event_feed inference auth tracing queue metrics lifecycle settings hosts"
+        " log",
         "client": "encodings label_events protocol",
-        "cli": "exports server client trainings inference auth queue protocol settings log",
+        "cli": "exports server client trainings inference auth tracing queue protocol settings log",
         "prove": "cli client inference protocol settings",
     },
     "training": {
@@ -78,6 +80,7 @@ ROOMS = {
 ONE_FILE_KNOWS = {
     "onnxruntime": {"models/session.py", "models/quantize.py", "benchmarks/forest.py"},
     "redis": {"service/queue/redis_connection.py", "service/queue/redis_cluster.py"},
+    "opentelemetry": {"service/tracing/otel.py"},
     "sounddevice": {"service/cli/microphone.py"},
 }
 MAY_WRITE_JSON = {
@@ -85,7 +88,10 @@ MAY_WRITE_JSON = {
     "training/search/journal.py": "keeps the NaN of a failed fit, and is read by itself only",
     "training/sound_models/network_cache.py": "keeps the history of a fit, NaN included",
 }
-HEAVY = ("torch", "keras", "sklearn", "librosa", "matplotlib", "onnx", "joblib", "audiomentations")
+HEAVY = (
+    "torch", "keras", "sklearn", "librosa", "matplotlib", "onnx", "joblib", "audiomentations",
+    "opentelemetry",
+)  # fmt: skip
 LONG_FILES = {}
 LONG_FUNCTIONS = {
     "benchmarks/load.py:_parser": "a line for every argument of one call",
@@ -306,6 +312,7 @@ COVERED_ELSEWHERE = {
     "models/onnx_graph.py": ["models/test_estimators.py", "training/sound_models/test_network.py"],
     "models/tree_ensemble.py": ["models/test_estimators.py"],
     "service/api/context.py": ["service/api/test_routes.py"],
+    "service/api/request_trace.py": ["service/tracing/test_otel.py"],
     "service/api_description/errors.py": ["service/api_description/test_openapi.py"],
     "service/api_description/model_routes.py": ["service/api_description/test_openapi.py"],
     "service/api_description/operation.py": ["service/api_description/test_openapi.py"],
@@ -325,6 +332,9 @@ COVERED_ELSEWHERE = {
     "service/queue/redis_keys.py": ["service/queue/test_redis_connection.py"],
     "service/queue/status.py": ["service/queue/test_contract.py"],
     "service/server/gateway_process.py": ["service/cli/test_serve.py"],
+    "service/server/worker_traces.py": ["service/tracing/test_otel.py"],
+    "service/streaming/window_trace.py": ["service/tracing/test_otel.py"],
+    "service/tracing/messaging.py": ["service/tracing/test_otel.py"],
     "service/server/sockets.py": ["service/cli/test_serve.py"],
     "service/streaming/connection.py": ["service/streaming/test_handler.py"],
     "training/common/errors.py": ["training/common/test_disk.py"],

@@ -13,9 +13,11 @@ from aiohttp.typedefs import Handler
 from common.errors import Busy, Leaving, TimbreError, Unauthorised
 from service.api.authentication import KEY_LIMITS, METRICS, PROBES, route_of
 from service.api.context import GATEWAY
+from service.api.request_trace import begin_request, end_request
 from service.api.responses import json_response
 from service.log import bound, log, redact, reference, unexpected
 from service.protocol import code_of
+from service.tracing.spans import current, read_traceparent, trace_details
 
 ID = web.RequestKey("id", str)
 BEGIN = web.RequestKey("begin", float)
@@ -33,10 +35,16 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     """Give the request an id, bind it for log lines, and log the response."""
     sent_id = request.headers.get("X-Request-Id", "")
     request[ID] = sent_id if REQUEST_ID.fullmatch(sent_id) else request.app[GATEWAY].new_id()
-    tokens = reference.set(request[ID]), bound.set({})
+    caller = read_traceparent(request.headers.get("traceparent", ""))
+    tracer = request.app[GATEWAY].tracer
+    span = None if tracer is None else begin_request(tracer, request, caller, id_=request[ID])
+    details = trace_details(span.context if span else caller)
+    tokens = reference.set(request[ID]), bound.set(details), current.set(span)
     begin = request[BEGIN] = time.perf_counter()
+    status = None
     try:
         response = await handler(request)
+        status = response.status
     except asyncio.CancelledError:
         _count(request, CLIENT_LEFT)
         raise
@@ -47,8 +55,11 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
             log(request.method, path=request.path, status=response.status, ms=ms, **key)
         return response
     finally:
+        if span is not None:
+            end_request(span, status)
         reference.reset(tokens[0])
         bound.reset(tokens[1])
+        current.reset(tokens[2])
 
 
 def _count(request: web.Request, status: int) -> None:

@@ -18,6 +18,7 @@ def main(argv: list[str]) -> int:
     since = time.monotonic()
     from service.log import configure
     from service.settings import Settings
+    from service.tracing.start import check_tracing
 
     try:
         options = _arguments(argv)
@@ -25,6 +26,7 @@ def main(argv: list[str]) -> int:
         check_workers(options, settings.redis)
         check_exposure(settings.host, free=settings.insecure or bool(settings.keys))
         check_redis(settings.redis)
+        check_tracing(settings.otel)
         configure(**settings.log_options)
         check_secrets(settings)
         check_trainings(settings.trainings)

@@ -16,12 +16,14 @@ def main(argv: list[str]) -> int:
     burst, others = given.pop("burst"), given.pop("set")
     from service.queue.redis_connection import connect
     from service.settings import Settings, parse, redis_address
+    from service.tracing.start import check_tracing
 
     try:
         given |= parse(others)
         given["redis"] = redis_address(given.get("redis"))
         settings = Settings(**given)
         connect(settings.redis)
+        check_tracing(settings.otel)
     except TimbreError as error:
         say(f"timbre worker: {error}", error=True)
         return 2

@@ -26,6 +26,7 @@ from models.store import Model
 from service.inference.decode_pool import Check, DecodePool
 from service.inference.gateway import Gateway, Prediction, prediction_of
 from service.settings import Settings
+from service.tracing.spans import record_decoding
 
 Span: TypeAlias = tuple[int, int]
 SMALL_BYTES = 400_000
@@ -152,10 +153,9 @@ async def classify(
         async with asyncio.timeout(seconds), pool.decode_slot(client, small=small) as waited_ms:
             gateway.check_wait(query.model, deadline=deadline)
             work = partial(decode_clip, data, query, gateway.settings)
-            if small:
-                clip = await gateway.turns.run(partial(work, _no_check))
-            else:
-                clip = await pool.run(work, deadline=deadline)
+            in_turn = gateway.turns.run(partial(work, _no_check)) if small else None
+            clip = await (in_turn or pool.run(work, deadline=deadline))
+            record_decoding(waited_ms, decode=clip.decode_ms, features=clip.features_ms)
             results = await gateway.infer_all(
                 query.model, clip.tensors, deadline=deadline, live=False
             )

@@ -37,6 +37,8 @@ from service.metrics.metrics import Metrics
 from service.queue.base import Job, JobQueue, JobResult, wait_too_long
 from service.queue.local import LocalQueue
 from service.settings import Settings
+from service.tracing.spans import Span, begin_job, in_queue
+from service.tracing.start import open_tracer
 
 IDLE_S = 5.0
 """How long no request is in flight and no stream is open before memory is returned: it takes some
@@ -75,6 +77,7 @@ class Gateway:
         self.metrics = metrics or Metrics()
         self._jobs = JobCounter(self.metrics)
         store = open_store(settings)
+        self.tracer = open_tracer(settings.otel, ratio=settings.otel_ratio, role="gateway")
         self.scanner = VersionScanner(store, models=settings.models)
         self.registry = ModelRegistry(
             store,
@@ -147,10 +150,22 @@ class Gateway:
         return f"{self._origin}-{next(self._ids):x}"
 
     async def infer(
-        self, model: Model, tensor: Tensor, *, deadline: float, live: bool, stream: str
+        self,
+        model: Model,
+        tensor: Tensor,
+        *,
+        deadline: float,
+        live: bool,
+        stream: str,
+        trace: Span | None = None,
     ) -> Prediction:
-        """Return the prediction. Cancelling withdraws the job. Raises Busy, Late, Leaving."""
-        result = await self._submit(model, tensor, deadline=deadline, live=live, stream=stream)
+        """Return the prediction. Cancelling withdraws the job. Raises Busy, Late, Leaving.
+
+        trace: by default that of the request.
+        """
+        result = await self._submit(
+            model, tensor, deadline=deadline, live=live, stream=stream, trace=trace
+        )
         return prediction_of(
             model, result.scores, queue_ms=result.queue_ms, model_ms=result.model_ms
         )
@@ -182,7 +197,14 @@ class Gateway:
         return results
 
     async def _submit(
-        self, model: Model, tensor: Tensor, *, deadline: float, live: bool, stream: str
+        self,
+        model: Model,
+        tensor: Tensor,
+        *,
+        deadline: float,
+        live: bool,
+        stream: str,
+        trace: Span | None = None,
     ) -> JobResult:
         job = Job(
             id=self.new_id(),
@@ -192,9 +214,13 @@ class Gateway:
             deadline=deadline,
             live=live,
             stream=stream,
+            trace=None if self.tracer is None else begin_job(trace, model.name, model.version),
         )
         with self._jobs.pending(job.id, model.name, live=live):
-            return await self.queue.submit(job)
+            if job.trace is None:
+                return await self.queue.submit(job)
+            with in_queue(job.trace):
+                return await self.queue.submit(job)
 
     def check_ready(self) -> None:
         """Raise Leaving at shutdown; Busy while models load or the queue is unavailable."""

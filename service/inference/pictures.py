@@ -13,6 +13,7 @@ from features.config import Tensor
 from models.store import Model
 from service.inference.decode_pool import Check, DecodePool
 from service.inference.gateway import Gateway
+from service.tracing.spans import record_decoding
 
 TOP_K = 5
 """Predictions returned by default."""
@@ -49,6 +50,7 @@ async def classify(
                     lambda check: decode_picture(data, query, gateway.settings.max_pixels, check),
                     deadline=deadline,
                 )
+            record_decoding(waited_ms, decode=decode_ms)
             prediction = await gateway.infer(
                 query.model, tensor, deadline=deadline, live=False, stream=gateway.new_id()
             )

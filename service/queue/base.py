@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from common.errors import Busy, Late, TimbreError
 from features.config import Tensor
+from service.tracing.spans import Span
 
 HEARTBEAT_S = 0.5
 """How often a worker sends a heartbeat and reclaims jobs of dead workers."""
@@ -41,6 +42,8 @@ class Job:
     """Live windows run before clips."""
     stream: str
     """Stream or request it belongs to; pending jobs are served round-robin by it."""
+    trace: Span | None = None
+    """Its span in the process that submits it; None: not traced."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -137,6 +140,8 @@ class ClaimedJob(NamedTuple):
     """Name of the gateway that waits for the reply."""
     receipt: Any
     """What the back end needs to complete the job."""
+    traceparent: str = ""
+    """What came with the job, unread; empty: not traced."""
 
 
 class Maintenance(NamedTuple):

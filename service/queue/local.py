@@ -27,6 +27,7 @@ from service.queue.base import (
     submitted_late,
 )
 from service.queue.fair import STALE, FairQueue
+from service.tracing.spans import model_attributes, record_batch
 
 CONGESTED_S = 0.1
 """Seconds of work that live jobs of one model may be, before no more of them are made."""
@@ -260,6 +261,7 @@ class _ModelQueue:
     def _deliver(self, batch: list[_PendingJob], outcome: Any, begin: float, end: float) -> None:
         if batch:
             self._ran(len(batch))
+        _trace(batch, outcome, begin, end)
         if isinstance(outcome, Exception):
             _fail(batch, outcome)
             return
@@ -270,6 +272,20 @@ class _ModelQueue:
                 entry.future.set_result(
                     JobResult(job_id=entry.job.id, scores=row, queue_ms=queue_ms, model_ms=model_ms)
                 )
+
+
+def _trace(batch: list[_PendingJob], outcome: Any, begin: float, end: float) -> None:
+    """Record the model call for the jobs that are traced."""
+    spans = [span for entry in batch if (span := entry.job.trace) is not None]
+    if spans:
+        job, error = batch[0].job, type(outcome).__name__ if isinstance(outcome, Exception) else ""
+        span = spans[0].trace.tracer.begin(f"batch {job.model}", begin=begin, sampled=False)
+        span.attributes = {
+            **model_attributes(job.model, job.version),
+            "timbre.batch.size": len(batch),
+        }
+        jobs = [(each, error) for each in spans]
+        record_batch(span, jobs, job.model, begin=begin, end=end)
 
 
 def _fail(batch: list[_PendingJob], error: Exception) -> None:

@@ -30,6 +30,7 @@ from service.queue.redis_health import QueueHealth
 from service.queue.redis_keys import CLIP_JOBS, JOB_STREAMS, LIVE_JOBS
 from service.queue.redis_receiver import ReplyReceiver
 from service.queue.redis_sender import UNUSABLE, JobSender
+from service.tracing.messaging import begin_sending, record_reply
 
 
 class RedisQueue:
@@ -138,12 +139,15 @@ class RedisQueue:
 
     async def _run(self, job: Job, key: str, since: float) -> JobResult:
         data = encode_job(job, reply_to=self._name, now=time.monotonic())
+        sending = None if job.trace is None else begin_sending(job.trace, key, job_id=job.id)
         with self._pending.expect(job.id) as future:
-            self._sender.send(job.id, key, data, deadline=job.deadline)
+            self._sender.send(job.id, key, data, deadline=job.deadline, trace=sending)
             try:
                 reply = await future
             finally:
                 self._sender.forget(job.id, withdraw=not future.done() or future.cancelled())
+        if job.trace is not None and sending is not None:
+            record_reply(job.trace, sending, job_id=job.id)
         if isinstance(reply.result, Exception):
             raise reply.result
         queue_ms = max(0.0, 1e3 * (time.monotonic() - since) - reply.model_ms)

@@ -29,6 +29,7 @@ from service.queue.redis_keys import (
 )
 from service.queue.redis_values import remove_wrong_types, report_invalid, report_removed
 from service.queue.redis_versions import read_requested, report_versions, requested_of
+from service.tracing.spans import LONGEST_TRACEPARENT, read_traceparent, trace_details
 
 MAX_ATTEMPTS = 3
 """Workers that a job may be claimed by before it goes to the dead letters."""
@@ -75,6 +76,8 @@ for _, name in ipairs(ARGV) do
     end
 end
 """.replace("%s", GROUP)
+TRACE = b"trace"
+"""Field beside `job`: a W3C traceparent. A worker that does not know it ignores it."""
 Fields: TypeAlias = dict[bytes, bytes]
 
 
@@ -234,11 +237,12 @@ class RedisConsumer:
             return None
         (claimed,) = decoded
         job = claimed.job
-        log("job reclaimed", job=job.id, model=job.model, attempt=attempts)
+        traced = trace_details(read_traceparent(claimed.traceparent))
+        log("job reclaimed", job=job.id, model=job.model, attempt=attempts, **traced)
         if attempts <= MAX_ATTEMPTS:
             return claimed
         why = f"{attempts - 1} workers died while running it"
-        log("job dead-lettered", job=job.id, entry=entry.decode(), why=why)
+        log("job dead-lettered", job=job.id, entry=entry.decode(), why=why, **traced)
         await self._dead_letter([(receipt, fields, why)], remove=False)
         await self.complete([claimed], [Reply(job.id, Failed(f"job {job.id}: {why}"), 0.0)])
         return None
@@ -255,7 +259,10 @@ class RedisConsumer:
             )
             try:
                 job, reply_to = decode_job(fields.get(b"job", b""), since=since)
-                claimed.append(ClaimedJob(job, reply_to, receipt))
+                traceparent = fields.get(TRACE, b"")[:LONGEST_TRACEPARENT].decode(
+                    "ascii", "replace"
+                )
+                claimed.append(ClaimedJob(job, reply_to, receipt, traceparent))
             except InputError as error:
                 letters.append((receipt, fields, str(error)))
                 report_invalid(receipt.key, why=str(error))

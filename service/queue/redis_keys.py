@@ -7,7 +7,8 @@ of Redis' clock.
 from __future__ import annotations
 
 LIVE_JOBS = "{timbre}:jobs:live"
-"""Stream: jobs of live windows; field `job`, as the codec encodes them."""
+"""Stream: jobs of live windows; field `job`, as the codec encodes them, and if they are traced
+`trace`, a W3C traceparent, which workers that know none ignore."""
 CLIP_JOBS = "{timbre}:jobs:clips"
 """Stream: jobs of clips and pictures."""
 JOB_STREAMS = (LIVE_JOBS, CLIP_JOBS)

@@ -13,6 +13,7 @@ from service.queue.pending import PendingReplies
 from service.queue.redis_connection import REDIS_ERRORS
 from service.queue.redis_keys import CLIP_JOBS, GROUP, JOB_STREAMS
 from service.queue.wait_estimate import WaitEstimate
+from service.tracing.spans import Span
 
 SLOWER = 1.05
 """By how much the shortest round trip may grow with each one."""
@@ -20,17 +21,21 @@ UNUSABLE = "the queue is unavailable"
 """What clients get; the reason stands in the log."""
 ADD = """
 local length, added = redis.call('XLEN', KEYS[1]), {}
-for i = 1, #ARGV, 2 do
+for i = 1, #ARGV, 3 do
     local entry = false
     if length < tonumber(ARGV[i]) then
-        entry = redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 1])
+        if ARGV[i + 2] == '' then
+            entry = redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 1])
+        else
+            entry = redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 1], 'trace', ARGV[i + 2])
+        end
     end
     added[#added + 1] = {length, entry}
     length = entry and length + 1 or length
 end
 return added
 """
-"""Adds jobs, each while the stream has fewer entries than it says.
+"""Adds jobs and their traceparents, each while the stream has fewer entries than it says.
 
 Returns for each the number of those before it, and its entry's id, null if it was rejected.
 """
@@ -50,6 +55,8 @@ class _Unsent(NamedTuple):
     data: bytes
     deadline: float
     """time.monotonic()."""
+    trace: Span | None
+    """Of the sending, whose context goes with the job."""
 
 
 class _Sent(NamedTuple):
@@ -79,9 +86,11 @@ class JobSender:
     def __len__(self) -> int:
         return len(self._unsent) + len(self._sent)
 
-    def send(self, job_id: str, key: str, data: bytes, *, deadline: float) -> None:
-        """Send a job with the next batch."""
-        self._unsent[job_id] = _Unsent(key, data, deadline)
+    def send(
+        self, job_id: str, key: str, data: bytes, *, deadline: float, trace: Span | None = None
+    ) -> None:
+        """Send a job with the next batch. trace: ends once Redis has it."""
+        self._unsent[job_id] = _Unsent(key, data, deadline, trace)
         self._changed.set()
 
     def forget(self, job_id: str, *, withdraw: bool) -> None:
@@ -128,8 +137,8 @@ class JobSender:
             if isinstance(result, Exception):
                 raise result
 
-    def _arguments(self, jobs: Iterable[_Unsent], *, now: float) -> Iterator[int | bytes]:
-        """Yield for each job the length of the stream at which it is rejected, and its bytes."""
+    def _arguments(self, jobs: Iterable[_Unsent], *, now: float) -> Iterator[int | bytes | str]:
+        """Yield for each job the length at which it is rejected, its bytes and its traceparent."""
         for job in jobs:
             limit = self._max_jobs
             if job.key == CLIP_JOBS:
@@ -137,6 +146,7 @@ class JobSender:
                 limit = limit if ahead is None else min(limit, ahead + 1)
             yield limit
             yield job.data
+            yield "" if job.trace is None else job.trace.context.traceparent
 
     def _record(self, batch: dict[str, _Unsent], result: Any, *, at: float) -> None:
         """Keep the entry of each job that was added; reject the others."""
@@ -148,6 +158,9 @@ class JobSender:
                 self._reject([job_id], self._full(job, ahead))
             elif job_id in self._pending:
                 self._sent[job_id] = _Sent(job, entry, ahead, at)
+                if job.trace is not None:
+                    job.trace.end = time.monotonic()
+                    job.trace.attributes["messaging.message.id"] = entry.decode()
             else:
                 # It was cancelled during the round trip, when its entry was not known yet.
                 self._withdrawn.append((job.key, entry))

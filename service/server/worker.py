@@ -26,7 +26,10 @@ from service.metrics.metrics import Metrics
 from service.queue.base import HEARTBEAT_S, ClaimedJob, JobConsumer, Reply
 from service.queue.local import Predictor
 from service.server.worker_models import WorkerModels
+from service.server.worker_traces import record
 from service.settings import Settings
+from service.tracing.spans import Tracer, read_traceparent, trace_details
+from service.tracing.start import open_tracer
 
 RETRY_S = 0.2
 """Pause before the queue is tried again."""
@@ -46,11 +49,13 @@ class Worker:
         heartbeat: Callable[[], None],
         models: WorkerModels | None = None,
         metrics: Metrics | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """find: called in a thread; what it raises is the reply.
 
         heartbeat: called often while the worker is healthy. models: get the requested versions.
         metrics: of this process.
+        tracer: closed in the end; None: nothing is traced.
         """
         self._jobs = jobs
         self._find = find
@@ -58,6 +63,7 @@ class Worker:
         self._heartbeat = heartbeat
         self._models = models
         self._metrics = metrics or Metrics()
+        self._tracer = tracer
         # One: a second model call at the same time would only take the first one's core.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._stopping = False
@@ -94,6 +100,8 @@ class Worker:
                     return
         finally:
             await self._jobs.close()
+            if self._tracer is not None:
+                await asyncio.to_thread(self._tracer.close)
             self._thread.shutdown(wait=False)
 
     async def _work(self, *, burst: bool) -> None:
@@ -130,7 +138,11 @@ class Worker:
         # The gateways of late jobs have timed out by their own clocks.
         in_time = [claim for claim in batch if claim.job.deadline > now]
         held = [*batch, *itertools.chain(*others)]
-        await self._jobs.complete(batch, await self._predict(in_time, held) if in_time else [])
+        replies = await self._predict(in_time, held) if in_time else []
+        replied = time.monotonic()
+        await self._jobs.complete(batch, replies)
+        if self._tracer is not None:
+            record(self._tracer, batch, replies, begin=now, replied=replied)
 
     async def _predict(self, batch: list[ClaimedJob], held: list[ClaimedJob]) -> list[Reply]:
         running = asyncio.get_running_loop().run_in_executor(self._thread, self._run_model, batch)
@@ -158,7 +170,13 @@ class Worker:
             return [Reply(job.id, row, model_ms) for job, row in zip(jobs, scores, strict=True)]
         except Exception as error:  # noqa: BLE001 - it is the reply to its jobs
             if not isinstance(error, TimbreError):
-                log("fault", error=type(error).__name__, model=jobs[0].model, job=jobs[0].id)
+                log(
+                    "fault",
+                    error=type(error).__name__,
+                    model=jobs[0].model,
+                    job=jobs[0].id,
+                    **trace_details(read_traceparent(batch[0].traceparent)),
+                )
                 trace(error)
                 error = TimbreError(
                     f"{jobs[0].model!r} failed in a worker; its log has it under {jobs[0].id}"
@@ -202,6 +220,11 @@ def run(
     )
 
 
+def _new_name() -> str:
+    # Containers on one machine may share its name, and all have the same process id.
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
 async def _run(
     settings: Settings,
     *,
@@ -215,8 +238,7 @@ async def _run(
 
     store = open_store(settings)
     models = WorkerModels(store, changed=partial(show_models, metrics))
-    # Containers on one machine may share its name, and all have the same process id.
-    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    name = _new_name()
     worker = Worker(
         RedisConsumer(settings.redis, name=name),
         models.find,
@@ -224,6 +246,7 @@ async def _run(
         heartbeat=heartbeat,
         models=models,
         metrics=metrics,
+        tracer=open_tracer(settings.otel, ratio=settings.otel_ratio, role="worker"),
     )
     on_stop_signal(worker.shut_down, limit_s=settings.grace)
     loading = asyncio.create_task(asyncio.to_thread(models.load, settings.models))

@@ -21,7 +21,9 @@ from service.streaming.connection import Connection, ConnectionLost
 from service.streaming.outbox import Outbox
 from service.streaming.processor import AudioProcessor
 from service.streaming.stream_counter import StreamCounter
+from service.streaming.window_trace import end_stream, fail_stream
 from service.streaming.windower import Windower
+from service.tracing.spans import current
 
 Result = TypeVar("Result")
 
@@ -59,9 +61,12 @@ class LiveStream:
             log("stream lost", stream=self.id, reason=error)
         except TimbreError as error:
             log("stream rejected", stream=self.id, reason=error)
+            fail_stream(current.get(), error)
             await self._connection.reject(error)
         except Exception as error:  # noqa: BLE001 - a fault ends this stream, not the gateway
-            await self._connection.reject(unexpected(error))
+            fault = unexpected(error)
+            fail_stream(current.get(), fault)
+            await self._connection.reject(fault)
 
     def shut_down(self) -> None:
         """End soon: nothing more is read, accepted windows are answered."""
@@ -89,6 +94,7 @@ class LiveStream:
             reason = "server leaves" if reading.cancelled() else reading.result()
             await self._connection.send(summary(windower.account, reason))
             log("stream ended", stream=self.id, reason=reason, windows=windower.account.windows)
+            end_stream(current.get(), reason, windower.account)
             return reason
         finally:
             # An exception's traceback keeps this frame in a reference cycle until the next garbage

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from common.errors import Busy, Late
+from common.errors import Busy, Late, TimbreError
 from features.config import Tensor
 from service import protocol
 from service.inference.gateway import Gateway, Prediction
@@ -15,7 +15,9 @@ from service.label_events import EventReporter
 from service.streaming.accounting import SampleAccount
 from service.streaming.connection import Connection
 from service.streaming.stream_counter import StreamCounter
+from service.streaming.window_trace import begin_trace, end_trace, fail_window
 from service.streaming.windower import Event, LiveWindow
+from service.tracing.spans import current
 
 RETRY_S = 0.05
 """Seconds before a request is repeated that a full queue rejected."""
@@ -61,6 +63,8 @@ class Outbox:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._sending = False
+        self._trace = current.get()
+        """Span of the request; None: nothing is traced."""
 
     @property
     def full(self) -> bool:
@@ -69,6 +73,8 @@ class Outbox:
 
     def put(self, event: Event) -> None:
         """Add an event at the end, also when full; see `when_free`."""
+        if self._trace is not None:
+            begin_trace(self._trace, event, stream_id=self._stream)
         if isinstance(event, LiveWindow) and event.tensor is not None:
             # With `complete` one window is requested at a time, so that none is replaced.
             if not self._complete and (self._queue or self._sending):
@@ -113,6 +119,8 @@ class Outbox:
             # Before it is sent: what a client has received is counted, also if we are killed.
             self._counter.sent(message)
             await self._connection.send(message)
+            if self._trace is not None:
+                end_trace(self._trace, event, message)
             if self._reporter:
                 await self._send_events(_events_of(self._reporter, event, message))
             self._sending = False
@@ -163,6 +171,10 @@ class Outbox:
             # Not counted for its model: what its queue rejects, `check_wait` sees for clips too.
             self._gateway.load_shedder.record(time.monotonic())
             return self._drop(window, "overload" if isinstance(error, Busy) else "late")
+        except TimbreError as error:
+            if window.trace is not None:
+                fail_window(window.trace, type(error).__name__)
+            raise
         # The answer may have come in time and the event loop been late.
         if time.monotonic() > window.deadline:
             return self._drop(window, "late")
@@ -180,6 +192,7 @@ class Outbox:
                     deadline=min(window.deadline, time.monotonic() + settings.clip_deadline),
                     live=True,
                     stream=self._stream,
+                    trace=window.trace,
                 )
             except Busy:
                 if not self._complete:

@@ -22,6 +22,7 @@ from service.encodings import Values, decode
 from service.streaming.accounting import SampleAccount
 from service.streaming.byte_checks import ByteChecker
 from service.streaming.signal_checks import SignalChecker
+from service.tracing.spans import Span
 
 if TYPE_CHECKING:
     from models.store import Model
@@ -60,6 +61,8 @@ class LiveWindow:
     """The version that answers it: the current one when the window was complete."""
     request: asyncio.Task[Prediction] | None = None
     """Its inference, if started while earlier windows are pending; else it starts in its turn."""
+    trace: Span | None = None
+    """None: not traced."""
 
     def cancel(self) -> None:
         """Cancel the request, if there is one."""

@@ -18,6 +18,7 @@ from service.log import bound, configure, log, redact, reference, trace
 from service.queue.redis_consumer import RedisConsumer
 from service.server.worker import Worker
 from service.settings import Settings
+from service.tracing.start import open_tracer
 from tests.service.conftest import begin, noise, pcm, rest_of, tone, wav
 
 CLASSIFY = "/v1/models/toy/classify"
@@ -164,6 +165,21 @@ def test_a_hostile_text_is_hidden_in_time_that_grows_with_its_length(process_log
     for part in ("://", "a?", "password", "token ", "authorization: ", "bearer ", "?a=", "://a@"):
         log("event", why=part * (200_000 // len(part)))
     assert written().count("event") == 8
+
+
+def test_what_the_exporter_of_traces_logs_has_no_secret(process_log, monkeypatch):
+    """Its address may have a user, a password and a query, its headers a token."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20plant-token-1")
+    address = f"http://me:{PASSWORD}@127.0.0.1:1/traces?sig=plant-query-2"
+    written = process_log(otel=address, log_level="debug")
+    tracer = open_tracer(address, ratio=1.0, role="gateway")
+    tracer.begin("a", begin=0).trace.finish()
+    tracer.close()
+    text = written()
+    assert "tracing ratio=1" in text
+    assert "library" in text
+    for hidden in (PASSWORD, "hunter-@-2", "plant-token-1", "plant-query-2"):
+        assert hidden not in text
 
 
 async def plant(server, text):
