@@ -31,8 +31,9 @@ test-slow: .venv/dev .venv/kernels  ## the tests that take minutes, or sound fon
 test-loaded: .venv/dev .venv/kernels .venv/librosa  ## the tests ten times (ROUNDS=10) beside two busy processes
 	tools/loaded $(ROUNDS) $(PYTEST) -q
 
-fuzz: .venv/dev .venv/kernels  ## a million mutated inputs (N=1e6) for every reader of bytes; SEED=1
+fuzz: .venv/dev .venv/kernels  ## a million mutated inputs (N=1e6) for every reader of bytes, and requests from the description; SEED=1
 	$(BIN)/python -m tests.fuzz --inputs $(N) --seed $(SEED)
+	CASES=$(N) SEED=$(SEED) $(BIN)/python -m pytest -m slow tests/service/api_description/test_fuzz.py
 
 chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times over (ROUNDS=10)
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m "" tests/chaos

@@ -94,7 +94,9 @@ async def add_clip(request: web.Request) -> web.Response:
     note = {key: values.get(key) for key in ("model", "version")}
     for key, text in note.items():
         if text is not None and not (text.isprintable() and len(text) <= MAX_NOTED):
-            raise Unprocessable(f"{key}={text!r:.80} must have at most {MAX_NOTED} characters")
+            raise Unprocessable(
+                f"{key}={text!r:.80} must be printable, {MAX_NOTED} characters at most"
+            )
     note["client"] = client_of(request)
     with (
         gateway.working(),

@@ -21,7 +21,7 @@ from common.errors import (
 )
 from service.api.authentication import METRICS
 from service.api.events import MAX_ID
-from service.api.request import MAX_DOCUMENT, MIN_TOP_K
+from service.api.request import MAX_DOCUMENT, MAX_FIELD, MIN_TOP_K
 from service.api.url_fetch import MAX_URL
 from service.api_description.json_schema import Schema
 from service.api_description.operation import (
@@ -42,13 +42,27 @@ from service.settings import Settings
 FLAG: Schema = {"type": "boolean", "default": False}
 BODY_ERRORS = (InputError, UnsupportedMedia, TooLarge, Unprocessable, Busy, Leaving)
 FILE: Schema = {"type": "string", "format": "binary", "minLength": 1}
-FILE_BODY = {
-    "application/octet-stream": Media(schema=FILE),
-    "multipart/form-data": Media(
-        schema={"type": "object", "properties": {"file": FILE}, "required": ["file"]}
-    ),
-}
-"""A sound or picture: raw, of any media type, or as one field of a form."""
+
+
+def file_body(*, other_fields: Schema | bool = False) -> dict[str, Media]:
+    """Return the body of a sound or picture: raw, of any media type, or as a field of a form.
+
+    other_fields: schema of those that the form may have besides.
+    """
+    form = {
+        "type": "object",
+        "properties": {"file": FILE},
+        "required": ["file"],
+        "additionalProperties": other_fields,
+    }
+    return {
+        "application/octet-stream": Media(schema=FILE),
+        "multipart/form-data": Media(schema=form),
+    }
+
+
+METADATA: Schema = {"type": "string", "maxLength": MAX_FIELD}
+"""What a model of pictures takes beside them."""
 METRICS_EXAMPLE = (
     "# HELP timbre_streams Open streams.\n# TYPE timbre_streams gauge\n"
     'timbre_streams{model="instruments"} 2\n'
@@ -197,7 +211,7 @@ def _classify(settings: Settings) -> Operation:
         " but for the metadata that a model of pictures lists in `input.metadata`, which may"
         " also be fields of the form.",
         parameters=classify_parameters(settings),
-        body=FILE_BODY,
+        body=file_body(other_fields=METADATA),
         needs_body=False,
         answers=(_classified(),),
         errors=(*BODY_ERRORS, NotFound, NotAllowed, Late, NotFetched, Failed, ArtefactError),

@@ -16,7 +16,7 @@ from service.api.promotion import Promotion
 from service.api.request import MAX_DOCUMENT
 from service.api.trainings import MAX_NOTED
 from service.api_description.json_schema import Schema, object_schema
-from service.api_description.model_routes import BODY_ERRORS, FILE, FILE_BODY, LOADED_EXAMPLE
+from service.api_description.model_routes import BODY_ERRORS, FILE, LOADED_EXAMPLE, file_body
 from service.api_description.operation import (
     Answer,
     Media,
@@ -232,12 +232,12 @@ COLLECTIONS: tuple[Operation, ...] = (
                 Parameter(
                     name=name,
                     schema={"type": "string", "maxLength": MAX_NOTED},
-                    meaning=f"The {name} that was corrected by it; noted with the clip.",
+                    meaning=f"The {name} that was corrected by it, printable; noted with the clip.",
                 )
                 for name in ("model", "version")
             ),
         ),
-        body=FILE_BODY,
+        body=file_body(),
         answers=(
             json_answer(
                 component("StoredClip"),

@@ -155,7 +155,8 @@ class ModelRegistry:
     async def report(self, name: str, version: str | None = None) -> str:
         """Return the report of a version of a model that is served. Raises NotFound."""
         current = self.find(name).version
-        return await asyncio.to_thread(self._store.report, name, version or current)
+        asked = current if version is None else version
+        return await asyncio.to_thread(self._store.report, name, asked)
 
 
 class VersionFollower:

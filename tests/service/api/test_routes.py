@@ -209,7 +209,12 @@ async def test_the_report_of_a_version_is_text_that_runs_nothing(serve):
             assert (response.status, await response.text()) == (200, "# Toy\n")
             assert response.content_type == "text/markdown"
             assert "sandbox" in response.headers["Content-Security-Policy"]
-    for path in ("piano/report", "toy/report?version=9", "toy/report?version=..%2F1"):
+    for path in (
+        "piano/report",
+        "toy/report?version=9",
+        "toy/report?version=..%2F1",
+        "toy/report?version=",
+    ):
         assert (await server.get(f"/v1/models/{path}"))[0] == 404
     assert (await server.get("/v1/models/toy/report?colour=blue"))[0] == 422
 
