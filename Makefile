@@ -41,6 +41,10 @@ chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times ove
 attack: .venv/dev .venv/kernels  ## hostile files, streams, headers, artefacts and Redis, 5,000 of each (ATTACKS=5000 SEED=1)
 	ATTACKS=$(ATTACKS) SEED=$(SEED) $(BIN)/python -m pytest tests/attack tests/service/api/test_hostile_headers.py
 
+monitoring: .venv/dev .venv/kernels  ## Prometheus reads a live server: every panel of the board, every alert
+	tools/system-packages monitoring
+	$(BIN)/python -m pytest -m "slow or not slow" tests/deploy
+
 zoo: .venv/dev .venv/kernels  ## read sound and picture files of every kind, whole and damaged; counts by outcome
 	$(BIN)/python -m tests.zoo
 
@@ -89,4 +93,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test check test-slow test-loaded fuzz chaos attack zoo lint style bench train gpu clean
+.PHONY: help serve test check test-slow test-loaded fuzz chaos attack monitoring zoo lint style bench train gpu clean

@@ -20,8 +20,11 @@ HELP = {
     "pictures": "a picture by REST beside the bare ONNX Runtime call",
     "idle": "wake-ups and CPU time of a server without work",
     "memory": "what live streams add to the memory of a server",
+    "metrics": "CPU time of what a live window counts, beside that of the window",
     "packing": "folders of pictures made arrays, by kind of picture",
 }
+PARTS = {"features": ("features", "forest")}
+"""What is measured with another; else a subject is measured alone."""
 # These have command lines of their own.
 OWN = {
     "load": "clips and live streams against a server: answers, latencies, a report",
@@ -38,18 +41,11 @@ def main(argv: list[str]) -> int:
         code: int = importlib.import_module(f"benchmarks.{argv[0]}").main(argv[1:])
         return code
     args = _parser().parse_args(argv)
-    from benchmarks import features, forest, idle, measure, memory, packing, pictures, queues
+    from benchmarks import measure
 
-    subjects: dict[str, tuple[Any, ...]] = {
-        "features": (features, forest),
-        "forest": (forest,),
-        "queues": (queues,),
-        "pictures": (pictures,),
-        "packing": (packing,),
-        "idle": (idle,),
-        "memory": (memory,),
-    }
-    tables = [(subject, subject.run(tiny=args.tiny)) for subject in subjects[args.what]]
+    names = PARTS.get(args.what, (args.what,))
+    subjects = [importlib.import_module(f"benchmarks.{name}") for name in names]
+    tables = [(subject, subject.run(tiny=args.tiny)) for subject in subjects]
     where = measure.machine()
     missed = [line for subject, table in tables for line in subject.shortfalls(table)]
     if args.json:

@@ -20,7 +20,7 @@ from models.verification import LIMIT_S
 from service.hosts import MAX_PORT, host_name
 
 MIB = 2**20
-MAY_BE_NONE = ("port", "workers", "otel_ratio")
+MAY_BE_NONE = ("port", "metrics_port", "workers", "otel_ratio")
 CHOICES = {"log_format": ("text", "json"), "log_level": ("info", "debug")}
 REDIS_VARIABLE = "TIMBRE_REDIS"
 """Environment variable with the address of Redis: any user can read command lines."""
@@ -36,6 +36,10 @@ class Settings:
     """Port to listen on; 0 takes a free one."""
     gateways: int = 1
     """Processes that share the port."""
+    metrics_port: int = 0
+    """Port on which `GET /metrics` is answered as well, without a key and without TLS; 0: none."""
+    metrics_host: str = "127.0.0.1"
+    """Address of that port."""
     artefacts: Path = DEFAULT_PATH
     """Folder of NAME/VERSION/ artefacts."""
     models: tuple[str, ...] = ()
@@ -181,8 +185,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Reject numbers out of range. Raises Unprocessable."""
-        if not 0 <= self.port <= MAX_PORT:
-            raise Unprocessable(f"port={self.port} must be between 0 and {MAX_PORT}")
+        for name in ("port", "metrics_port"):
+            if not 0 <= (port := getattr(self, name)) <= MAX_PORT:
+                raise Unprocessable(f"{name}={port} must be between 0 and {MAX_PORT}")
         for name, kind in TYPES.items():
             value = getattr(self, name)
             # Written so that NaN fails it too.

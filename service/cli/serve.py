@@ -37,8 +37,9 @@ def main(argv: list[str]) -> int:
     try:
         return _serve(settings, since)
     except OSError as error:
+        where = error.filename or f"{settings.host}:{settings.port}"
         say(
-            f"timbre serve: cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            f"timbre serve: cannot listen on {where}: {error.strerror}",
             error=True,
         )
         return 1
@@ -122,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--gateways", type=int, metavar="N", help="processes that share the port (1)"
     )
+    parser.add_argument("--metrics-port", type=int, metavar="N", help="port for GET /metrics alone")
     parser.add_argument(
         "--redis", metavar="URL", help="use the queue in Redis (TIMBRE_REDIS, or none)"
     )
@@ -137,11 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keys", metavar="FILE", help="require API keys from this file; `redis` for keys in Redis"
     )
-    parser.add_argument(
-        "--trainings",
-        metavar="DIR",
-        help="accept trainings and labelled clips, kept here",
-    )
+    parser.add_argument("--trainings", metavar="DIR", help="accept trainings, and clips for them")
     parser.add_argument(
         "--insecure", action="store_true", default=None, help="listen beyond loopback without keys"
     )

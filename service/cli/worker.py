@@ -34,6 +34,14 @@ def main(argv: list[str]) -> int:
 
     configure(**settings.log_options)
     setproctitle("timbre: worker")
+    if settings.metrics_port:
+        from service.server.sockets import bind_address
+
+        try:
+            bind_address(settings.metrics_host, settings.metrics_port).close()
+        except OSError as error:
+            say(f"timbre worker: cannot listen on {error.filename}: {error.strerror}", error=True)
+            return 1
     return worker.run(settings, burst=burst)
 
 
@@ -47,6 +55,9 @@ def _arguments(argv: list[str]) -> dict[str, Any]:
         type=Path,
         metavar="DIR",
         help="folder of NAME/VERSION/ artefacts (the shipped)",
+    )
+    parser.add_argument(
+        "--metrics-port", type=int, metavar="PORT", help="answer GET /metrics here (nowhere)"
     )
     parser.add_argument("--burst", action="store_true", help="exit when no jobs are pending")
     parser.add_argument(

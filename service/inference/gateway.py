@@ -23,7 +23,7 @@ from features.config import Tensor
 from models.store import Model, Store
 from service.event_feed.feed import Bus, EventFeed
 from service.inference.artefact_store import open_store
-from service.inference.job_counter import JobCounter
+from service.inference.job_counter import KINDS, JobCounter
 from service.inference.load_shedding import CLIPS_S, QUIET_S, LoadShedder
 from service.inference.loop_monitor import LoopMonitor
 from service.inference.model_metrics import show_models
@@ -216,11 +216,15 @@ class Gateway:
             stream=stream,
             trace=None if self.tracer is None else begin_job(trace, model.name, model.version),
         )
-        with self._jobs.pending(job.id, model.name, live=live):
+        labels = (model.name, KINDS[live])
+        self._jobs.begin(job.id, labels)
+        try:
             if job.trace is None:
                 return await self.queue.submit(job)
             with in_queue(job.trace):
                 return await self.queue.submit(job)
+        finally:
+            self._jobs.end(job.id, labels)
 
     def check_ready(self) -> None:
         """Raise Leaving at shutdown; Busy while models load or the queue is unavailable."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from service.metrics.metrics import Metrics
 
@@ -18,21 +16,20 @@ class JobCounter:
         self._metrics = metrics
         self._since: dict[tuple[str, str], dict[str, float]] = {}
 
-    @contextmanager
-    def pending(self, job: str, model: str, *, live: bool) -> Iterator[None]:
-        """Count a job, by its id, until the block ends."""
-        labels = (model, KINDS[live])
+    def begin(self, job: str, labels: tuple[str, str]) -> None:
+        """Count a job, by its id; labels: model and kind."""
         jobs = self._since.setdefault(labels, {})
         now = time.monotonic()
         if not jobs:
             self._metrics.queue_oldest.set(now, *labels)
         jobs[job] = now
         self._metrics.queue_jobs.set(len(jobs), *labels)
-        try:
-            yield
-        finally:
-            since = jobs.pop(job)
-            oldest = next(iter(jobs.values()), 0.0)
-            if oldest != since:
-                self._metrics.queue_oldest.set(oldest, *labels)
-            self._metrics.queue_jobs.set(len(jobs), *labels)
+
+    def end(self, job: str, labels: tuple[str, str]) -> None:
+        """Count a job no more."""
+        jobs = self._since[labels]
+        since = jobs.pop(job)
+        oldest = next(iter(jobs.values()), 0.0)
+        if oldest != since:
+            self._metrics.queue_oldest.set(oldest, *labels)
+        self._metrics.queue_jobs.set(len(jobs), *labels)

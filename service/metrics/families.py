@@ -80,6 +80,15 @@ class Counter(Family):
         """Count."""
         self._values[self._at[labels]] += by
 
+    def bound(self, *labels: str) -> Callable[[float], None]:
+        """Return what counts so much with these labels, in half the time."""
+        at, values = self._at[labels], self._values
+
+        def add(by: float) -> None:
+            values[at] += by
+
+        return add
+
 
 class Gauge(Family):
     """A number that holds now; of a process that ended it is 0."""
@@ -155,6 +164,15 @@ class Histogram(Family):
 
     def observe(self, value: float, *labels: str) -> None:
         """Count a value."""
+        self.bound(*labels)(value)
+
+    def bound(self, *labels: str) -> Callable[[float], None]:
+        """Return what counts a value with these labels, in half the time."""
         at, values, bounds = self._at[labels], self._values, self.bounds
-        values[at + bisect_left(bounds, value)] += 1.0
-        values[at + len(bounds) + 1] += value
+        total = at + len(bounds) + 1
+
+        def observe(value: float) -> None:
+            values[at + bisect_left(bounds, value)] += 1.0
+            values[total] += value
+
+        return observe

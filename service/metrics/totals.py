@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from service.metrics.metrics import Metrics
-from service.metrics.slot import SUFFIX, Labels, SlotView
+from service.metrics.slot import SIZE, SUFFIX, Labels, SlotView
 
 Values = dict[str, dict[Labels, list[float]]]
 
@@ -41,6 +41,7 @@ class Totals:
         if folder is None:
             return [self._metrics.slot.view]
         for path in folder.glob(f"*{SUFFIX}"):
-            if path not in self._views:
+            # One that is smaller is just being made.
+            if path not in self._views and path.stat().st_size == SIZE:
                 self._views[path] = SlotView.of_file(path)
         return list(self._views.values())

@@ -15,6 +15,7 @@ from aiohttp import web
 from common.errors import ArtefactError
 from common.memory import trim
 from service.api.context import GATEWAY
+from service.api.metrics import SCRAPER
 from service.app import build
 from service.auth.limits import SharedLimits
 from service.event_feed.feed import Bus
@@ -26,6 +27,7 @@ from service.lifecycle import run as run_process
 from service.log import log
 from service.metrics.metrics import Metrics
 from service.server.connections import Listener, listen, runner
+from service.server.metrics_endpoint import metrics_endpoint
 from service.settings import Settings
 
 HEARTBEAT_S = 1.0
@@ -75,11 +77,12 @@ async def _serve(
     heartbeat_task = asyncio.create_task(_repeat(heartbeat)) if heartbeat else None
     listening: Listener | None = None
     try:
-        if settings.gateways > 1:
-            await _wait_until_ready(app[GATEWAY], stopping)
-        expires = app[GATEWAY].metrics.certificate_expiry.set
-        listening = await listen(running, listener, settings, expires=expires)
-        return await _until_stopped(app, stopping, listener, since=since)
+        async with metrics_endpoint(settings, app[SCRAPER], shared=settings.gateways > 1):
+            if settings.gateways > 1:
+                await _wait_until_ready(app[GATEWAY], stopping)
+            expires = app[GATEWAY].metrics.certificate_expiry.set
+            listening = await listen(running, listener, settings, expires=expires)
+            return await _until_stopped(app, stopping, listener, since=since)
     finally:
         if heartbeat_task:
             heartbeat_task.cancel()

@@ -21,7 +21,7 @@ from service.event_feed.feed import Bus
 from service.lifecycle import CLEANUP_S, STOP_SIGNALS
 from service.log import configure, log
 from service.metrics.metrics import Metrics
-from service.server.sockets import bind
+from service.server.sockets import bind, bind_address
 from service.settings import Settings
 
 HEARTBEAT_TIMEOUT_S = 20.0
@@ -64,6 +64,8 @@ class Supervisor:
         # Without SO_REUSEPORT first: otherwise another server's port would be shared unnoticed.
         bind(settings).close()
         self._reserved = bind(settings, shared=True)
+        if settings.metrics_port:
+            bind_address(settings.metrics_host, settings.metrics_port).close()
         self.settings = replace(settings, port=self._reserved.getsockname()[1])
         self._since = since
         self._shared_folder = _memory_folder()
@@ -212,6 +214,8 @@ def _run_child(
     if role == "worker":
         from service.server import worker
 
+        # The gateways answer for all processes of the machine.
+        settings = replace(settings, metrics_port=0)
         raise SystemExit(worker.run(settings, number=number, heartbeat=heartbeat, metrics=metrics))
     from service.server import gateway_process
 

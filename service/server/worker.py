@@ -11,6 +11,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -226,6 +227,30 @@ def _new_name() -> str:
 
 
 async def _run(
+    settings: Settings,
+    *,
+    number: int,
+    burst: bool,
+    heartbeat: Callable[[], None],
+    metrics: Metrics,
+) -> int:
+    async with _metrics_endpoint(settings, metrics):
+        return await _work(
+            settings, number=number, burst=burst, heartbeat=heartbeat, metrics=metrics
+        )
+
+
+def _metrics_endpoint(settings: Settings, metrics: Metrics) -> AbstractAsyncContextManager[None]:
+    if not settings.metrics_port:
+        return nullcontext()
+    # Imported here so that a worker without it never loads an HTTP server.
+    from service.api.metrics import Scraper
+    from service.server.metrics_endpoint import metrics_endpoint
+
+    return metrics_endpoint(settings, Scraper(metrics))
+
+
+async def _work(
     settings: Settings,
     *,
     number: int,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
-
 from service import protocol
 from service.metrics.metrics import STATES, Metrics
 from service.streaming.accounting import SampleAccount
 
-STAGES = tuple(field.name for field in fields(protocol.Age))
+STAGES = ("total", "features", "queue", "model", "waiting")
+"""Of `protocol.Age`."""
 
 
 class StreamCounter:
@@ -20,20 +19,24 @@ class StreamCounter:
         """sample_rate: Hertz, of the client."""
         self._metrics, self._account = metrics, account
         self._model, self._rate = model, sample_rate
-        self._counted = (0, 0, 0)
+        self._heard = self._silent = self._dropped = 0
+        self._count_window = metrics.windows.bound(model)
+        self._observe = [metrics.window_age.bound(model, stage) for stage in STAGES]
+        self._cover = {state: metrics.coverage.bound(state) for state in STATES}
 
     def sent(self, message: protocol.ServerMessage) -> None:
         """Count a message that is about to be sent."""
         if isinstance(message, protocol.Window):
-            self._metrics.windows.add(self._model)
-            observe = self._metrics.window_age.observe
-            for stage, ms in zip(STAGES, astuple(message.age_ms), strict=True):
-                observe(ms / 1e3, self._model, stage)
+            self._count_window(1.0)
+            age = message.age_ms
+            stages = (age.total, age.features, age.queue, age.model, age.waiting)
+            for observe, ms in zip(self._observe, stages, strict=True):
+                observe(ms / 1e3)
             self._count_sound(self._account.lost_for_good)
         elif isinstance(message, protocol.Dropped):
             self._metrics.dropped_windows.add(self._model, message.reason)
             if message.reason == "gap":
-                self._add_sound("missing", message.to_sample - message.from_sample)
+                self._cover["missing"]((message.to_sample - message.from_sample) / self._rate)
 
     def began(self, event: protocol.LabelEvent) -> None:
         """Count an event at its onset."""
@@ -43,15 +46,14 @@ class StreamCounter:
     def close(self) -> None:
         """Count the sound whose end is only known when the stream ends."""
         self._count_sound(self._account.dropped)
-        self._add_sound("unanswered", self._account.tail)
+        self._cover["unanswered"](self._account.tail / self._rate)
 
     def _count_sound(self, dropped: int) -> None:
-        heard = self._account.processed - self._account.silent
-        now = (heard, self._account.silent, dropped)
-        for state, before, samples in zip(STATES, self._counted, now, strict=False):
-            self._add_sound(state, samples - before)
-        self._counted = now
-
-    def _add_sound(self, state: str, samples: int) -> None:
-        if samples:
-            self._metrics.coverage.add(state, by=samples / self._rate)
+        silent = self._account.silent
+        heard = self._account.processed - silent
+        self._cover["heard"]((heard - self._heard) / self._rate)
+        if silent != self._silent:
+            self._cover["silent"]((silent - self._silent) / self._rate)
+        if dropped != self._dropped:
+            self._cover["dropped"]((dropped - self._dropped) / self._rate)
+        self._heard, self._silent, self._dropped = heard, silent, dropped

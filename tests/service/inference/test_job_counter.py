@@ -17,19 +17,18 @@ def test_the_oldest_is_the_one_that_has_waited_longest_of_those_that_are_left():
         return {labels: (jobs[labels][0], oldest[labels][0]) for labels in jobs}
 
     before = time.monotonic()
-    first = counter.pending("a", "toy", live=True)
-    second = counter.pending("b", "toy", live=True)
-    with counter.pending("c", "toy", live=False):
-        first.__enter__()
-        between = time.monotonic()
-        second.__enter__()
-        jobs, since = told()["toy", "live"]
-        assert jobs == 2
-        assert before <= since <= between
-        first.__exit__(None, None, None)
-        jobs, since = told()["toy", "live"]
-        assert jobs == 1
-        assert between <= since <= time.monotonic()
-        assert told()["toy", "clips"][0] == 1
-        second.__exit__(None, None, None)
+    counter.begin("a", ("toy", "live"))
+    between = time.monotonic()
+    counter.begin("b", ("toy", "live"))
+    counter.begin("c", ("toy", "clips"))
+    jobs, since = told()["toy", "live"]
+    assert jobs == 2
+    assert before <= since <= between
+    counter.end("a", ("toy", "live"))
+    jobs, since = told()["toy", "live"]
+    assert jobs == 1
+    assert between <= since <= time.monotonic()
+    assert told()["toy", "clips"][0] == 1
+    counter.end("b", ("toy", "live"))
+    counter.end("c", ("toy", "clips"))
     assert told() == {("toy", "live"): (0, 0), ("toy", "clips"): (0, 0)}

@@ -2,10 +2,13 @@
 
 import errno
 import os
+import re
+from pathlib import Path
 
 from service.metrics.metrics import Metrics
 from service.metrics.totals import Totals
 
+PROTOCOL = Path(__file__).parents[3] / "PROTOCOL.md"
 NAMES = """
 timbre_requests_total{route,model,status} timbre_request_seconds{route}
 timbre_windows_total{model} timbre_dropped_windows_total{model,reason} timbre_streams{model}
@@ -20,6 +23,14 @@ def test_the_names_that_others_rely_on_are_there_with_their_labels():
     families = Metrics().families.values()
     told = {f"{f.name}{{{','.join(f.labels)}}}".removesuffix("{}") for f in families}
     assert set(NAMES.split()) <= told
+
+
+def test_the_protocol_has_every_metric_with_its_labels_and_its_kind():
+    rows = re.findall(
+        r"^\| `(timbre_\w+)(?:\{([\w,]+)\})?` \| (\w+) \|", PROTOCOL.read_text(), re.MULTILINE
+    )
+    families = Metrics().families.values()
+    assert sorted(rows) == sorted((f.name, ",".join(f.labels), f.kind) for f in families)
 
 
 def test_every_name_says_its_kind_and_every_metric_what_it_is():

@@ -3,6 +3,7 @@
 import time
 
 from service.metrics.metrics import AGE_S, Metrics
+from service.metrics.slot import SIZE
 from service.metrics.totals import Totals
 
 
@@ -27,6 +28,16 @@ def test_a_process_that_comes_later_is_added_too(tmp_path):
     totals.read()
     Metrics(tmp_path, "worker-0").restarts.add("gateway")
     assert totals.read()["timbre_restarts_total"] == {("gateway",): [1], ("worker",): [0]}
+
+
+def test_a_slot_that_is_just_being_made_is_not_read_yet(tmp_path):
+    first = Metrics(tmp_path, "gateway-0")
+    totals = Totals(first)
+    for size in (0, SIZE - 1):
+        (tmp_path / "gateway-1.slot").write_bytes(bytes(size))
+        assert totals.read()["timbre_streams"] == {}
+    Metrics(tmp_path, "gateway-1").streams.add("toy")
+    assert totals.read()["timbre_streams"] == {("toy",): [1]}
 
 
 def test_a_successor_goes_on_with_the_counts_and_forgets_the_gauges(tmp_path):

@@ -1,5 +1,7 @@
 """What is counted of a stream."""
 
+from dataclasses import fields
+
 import pytest
 
 from service import protocol
@@ -63,6 +65,7 @@ def test_windows_and_drops_are_counted_when_they_are_sent():
 
 
 def test_the_age_of_a_window_is_counted_by_stage_in_seconds():
+    assert tuple(field.name for field in fields(protocol.Age)) == STAGES
     stream = Stream()
     stream.receive(2)
     stream.answer(0, 2)

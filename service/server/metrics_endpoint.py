@@ -1,0 +1,56 @@
+"""Serves GET /metrics on a port of its own, for a gateway or a worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from aiohttp import web
+
+from service.api.authentication import METRICS
+from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
+from service.api.metrics import SCRAPER, Scraper, scrape
+from service.api.middleware import problems
+from service.server.connections import listen, runner
+from service.server.sockets import bind_address
+from service.settings import Settings
+
+MAX_CONNECTIONS = 64
+"""Of this port."""
+
+
+@asynccontextmanager
+async def metrics_endpoint(
+    settings: Settings, scraper: Scraper, *, shared: bool = False
+) -> AsyncIterator[None]:
+    """Serve while the block runs, if `metrics_port` is set. Without keys and without TLS.
+
+    shared: with other processes on the port. Raises OSError when it cannot be listened on.
+    """
+    if not settings.metrics_port:
+        yield
+        return
+    own = replace(
+        settings,
+        host=settings.metrics_host,
+        port=settings.metrics_port,
+        max_connections=MAX_CONNECTIONS,
+        keys="",
+        tls_certificate="",
+        tls_key="",
+    )
+    listener = bind_address(own.host, own.port, shared=shared)
+    app = web.Application(middlewares=[host_check(own), problems])
+    app[KNOWN_HOSTS], app[SCRAPER] = hosts_of(own), scraper
+    app.add_routes([web.get(METRICS, scrape)])
+    running = runner(app, own, shutdown_s=0.0)
+    await running.setup()
+    try:
+        listening = await listen(running, listener, own)
+        try:
+            yield
+        finally:
+            listening.close()
+    finally:
+        await running.cleanup()

@@ -1,0 +1,80 @@
+"""GET /metrics on a port of its own, of a gateway and of a worker."""
+
+import asyncio
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.api.metrics import Scraper
+from service.cli.worker import main
+from service.metrics.metrics import Metrics
+from service.queue.redis import RedisQueue
+from service.server.metrics_endpoint import metrics_endpoint
+from service.settings import Settings
+from tests.helpers.server_process import BIN, free_port
+from tests.service.conftest import until
+from tests.service.queue.test_contract import job
+
+
+async def get(url, **headers):
+    async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as response:
+        return response.status, await response.text()
+
+
+async def test_it_needs_no_key_answers_to_its_own_name_and_has_nothing_else():
+    metrics = Metrics()
+    metrics.windows.add("toy", by=7)
+    settings = Settings(keys="redis", metrics_port=free_port())
+    url = f"http://127.0.0.1:{settings.metrics_port}"
+    async with metrics_endpoint(settings, Scraper(metrics)):
+        status, text = await get(url + "/metrics")
+        assert status == 200
+        assert 'timbre_windows_total{model="toy"} 7\n' in text
+        assert (await get(url + "/metrics", Host="evil.example"))[0] == 421
+        assert (await get(url + "/v1/models"))[0] == 404
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await get(url + "/metrics")
+
+
+async def test_a_port_in_use_is_named(capsys):
+    settings, scraper = Settings(metrics_port=free_port()), Scraper(Metrics())
+    async with metrics_endpoint(settings, scraper):
+        with pytest.raises(OSError, match="in use") as caught:
+            async with metrics_endpoint(settings, scraper):
+                pass
+        assert caught.value.filename == f"127.0.0.1:{settings.metrics_port}"
+        arguments = ["--redis", "redis://127.0.0.1:1", "--metrics-port"]
+        assert main([*arguments, str(settings.metrics_port)]) == 1
+    assert f"cannot listen on 127.0.0.1:{settings.metrics_port}" in capsys.readouterr().err
+
+
+async def test_without_the_setting_nothing_listens():
+    async with metrics_endpoint(Settings(), Scraper(Metrics())):
+        pass
+
+
+async def test_a_worker_tells_what_it_has_run(artefacts, redis_url):
+    port = free_port()
+    options = ["--redis", redis_url, "--artefacts", artefacts, "--metrics-port", str(port)]
+    process = await asyncio.create_subprocess_exec(BIN / "timbre", "worker", *options)
+    told = []
+    queue = RedisQueue(redis_url, max_jobs=9, workers=told.append)
+    try:
+        await queue.open()
+        await until(lambda: told)
+        assert told[-1] == 1
+        with pytest.raises(Exception, match="doubler"):
+            await queue.submit(job(1))
+        _, text = await get(f"http://127.0.0.1:{port}/metrics")
+    finally:
+        await queue.close()
+        process.terminate()
+        await process.wait()
+    found = {
+        (each.name, *each.labels.values()): each.value
+        for family in text_string_to_metric_families(text)
+        for each in family.samples
+    }
+    assert found["timbre_batch_size_sum", "doubler"] == 1
+    assert found["timbre_model_info", "toy", "2", "CPU"] == 1
