@@ -105,6 +105,17 @@ def _places() -> list[Path]:
     return [FOLDER / "__pycache__", *([Path(users, "timbre")] if Path(users).is_absolute() else [])]
 
 
+def compiled_file() -> Path | None:
+    """Return the object file of this code and processor; None before the first `entries`."""
+    paths = (place / f"kernels-{_key()}.o" for place in _places())
+    return next((path for path in paths if path.exists()), None)
+
+
+def cache_folder() -> Path | None:
+    """Return the user's folder of object files and of other things that are made again."""
+    return _places()[-1] if len(_places()) > 1 else None
+
+
 def _keep(name: str, made: bytes) -> None:
     """Write an object file to the first writable folder; without one, every start compiles it."""
     for place in _places():

@@ -19,7 +19,7 @@ from models.kinds import kind_of
 from models.manifest import Manifest
 from models.providers import CPU, Providers, engine_folder, one_line
 from models.session import listed, runtime
-from models.verification import verify
+from models.verification import Overdue, verify
 
 if TYPE_CHECKING:
     from models.store import Signature
@@ -45,6 +45,8 @@ class ProviderTrials:
         self._providers = providers
         self._limit_s = limit_s
         self._plans: dict[Path, tuple[Signature, Plan]] = {}
+        self._hung: dict[str, str] = {}
+        """Why a provider is not tried with other artefacts: each would take the whole limit."""
 
     def plan(self, folder: Path, signature: Signature) -> Plan:
         """Return what is left of the providers. signature: of the artefact's files.
@@ -65,12 +67,19 @@ class ProviderTrials:
         left = [name for name in names if name in found]
         stamps = engine_folder(runtime())
         while left and left[0] != CPU:
+            if why := self._hung.get(left[0]):
+                refused[left.pop(0)] = why
+                continue
             stamp = stamps and stamps / f"{_graph_hash(folder)}-{'-'.join(left)}.ok"
             try:
                 if not (stamp and stamp.exists()):
                     self._try(folder, left)
             except ArtefactError as error:
-                refused[left.pop(0)] = one_line(error)
+                name = left.pop(0)
+                refused[name] = one_line(error)
+                # An engine that takes too long to build says nothing of other networks.
+                if isinstance(error, Overdue) and name != TENSORRT:
+                    self._hung[name] = refused[name]
                 continue
             # The trial is for crashes and hangs, which come with a board or a driver.
             if stamp:

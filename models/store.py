@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import os
 import threading
 import weakref
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +18,13 @@ import numpy.typing as npt
 from common.atomic import file_signature
 from common.errors import ArtefactError, NotFound, UnsupportedMedia
 from features.config import AudioConfig, PictureConfig
+from models.golden import run_golden
 from models.kinds import InputKind, SoundKind, kind_of
 from models.manifest import FILES, NAME, VERSION, Manifest
 from models.pin import Pin, load_order, read_pin, write_pin
 from models.provider_trials import Plan, ProviderTrials
 from models.providers import Providers
-from models.session import Session, run_limit
+from models.session import Session
 from models.verification import Verifier, overdue, within
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from models.kinds import Config
 
 DEFAULT_PATH = Path(__file__).parent / "artefacts"
-WARM_BATCHES = (32, 16, 8, 4, 2, 1)
-"""Largest first: memory is allocated once, and sizes between need no more (measured)."""
 Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of the files in a folder: equal while they are unchanged."""
 Sessions: TypeAlias = weakref.WeakValueDictionary[tuple[str, bool], Session]
@@ -312,7 +309,7 @@ def read(
     def check(session: Session) -> None:
         model = Model(manifest, config, thresholds, session)
         _check_signature(model)
-        _run_golden(model, files["golden.npz"], limit_s)
+        run_golden(model, files["golden.npz"], limit_s)
 
     graph = manifest.files["model.onnx"], kind.accelerate
     if session := sessions.get(graph):
@@ -350,43 +347,6 @@ def _check_signature(model: Model) -> None:
         raise ArtefactError(
             f"(dtype, shape, labels) is {declared} in the manifest and {actual} in the graph"
         )
-
-
-def _run_golden(model: Model, golden: bytes, limit_s: float | None) -> None:
-    """Replay the golden inputs and warm the model up. Raises ArtefactError with the reason."""
-    try:
-        with run_limit(limit_s) if limit_s else nullcontext():
-            _replay(model, golden)
-            _warm(model)
-    except ArtefactError:
-        raise
-    except TimeoutError as error:
-        raise overdue(limit_s or 0.0) from error
-    except Exception as error:
-        raise ArtefactError(f"the golden inputs cannot be replayed: {error}") from error
-
-
-def _replay(model: Model, golden: bytes) -> None:
-    """Compare the scores of the golden inputs with those stored in the artefact."""
-    with np.load(io.BytesIO(golden), allow_pickle=False) as arrays:
-        inputs, expected = arrays["inputs"], arrays["scores"]
-    scores = model.predict(inputs)
-    if scores.shape != expected.shape:
-        raise ArtefactError(
-            f"the golden inputs give scores of shape {scores.shape}, not {expected.shape}"
-        )
-    if not (off := float(np.abs(scores - expected).max())) <= model.manifest.tolerance:
-        raise ArtefactError(
-            "the golden inputs give other scores than when the artefact was made: "
-            f"off by {off:.2g} on {model.session.provider}, at most "
-            f"{model.manifest.tolerance:g} is allowed"
-        )
-
-
-def _warm(model: Model) -> None:
-    """Run batches once, so that the first request is as fast as later ones."""
-    for size in WARM_BATCHES:
-        model.predict(np.zeros((size, *model.session.shape), model.session.dtype))
 
 
 def _listing(names: list[str]) -> str:

@@ -14,8 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from common.errors import ArtefactError
 from models.providers import CPU, Providers, missing_library
@@ -31,8 +34,21 @@ PROGRESS_S = 10.0
 """Seconds between two reports of what takes long."""
 MAX_REASON = 2_000
 """Characters."""
+MEASURE = "--measure"
+ROWS = 5
+"""Runs of one row of which the median is told."""
 ACCEPTED, REJECTED = 0, 3
 """Exit codes of the process."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How an artefact runs on a provider."""
+
+    ms: float
+    """Of one row, the median of a few."""
+    off: float
+    """The largest difference from the golden scores."""
 
 
 def verify(
@@ -47,7 +63,24 @@ def verify(
     providers: names, best first; the artefact must run on the first. waiting: called every
     PROGRESS_S seconds until it is loaded.
     """
-    command = [sys.executable, "-m", "models.verification", str(folder), *providers]
+    _output([str(folder), *providers], limit_s, waiting)
+
+
+def measure(
+    folder: Path,
+    *,
+    limit_s: float,
+    providers: Sequence[str],
+    waiting: Callable[[], None] | None = None,
+) -> Measured:
+    """Return how an artefact runs on the first of the providers; otherwise as `verify`."""
+    ms, off = map(float, _output([str(folder), *providers, MEASURE], limit_s, waiting).split())
+    return Measured(ms, off)
+
+
+def _output(arguments: list[str], limit_s: float, waiting: Callable[[], None] | None) -> str:
+    """Return what the process prints that loads an artefact. Raises ArtefactError."""
+    command = [sys.executable, "-m", "models.verification", *arguments]
     # The process ends when its stdin does: it never outlives this one.
     with (
         tempfile.TemporaryFile() as words,
@@ -60,14 +93,15 @@ def verify(
             code = _code(process, limit_s, waiting or (lambda: None))
         finally:
             process.kill()
-        reason = process.stdout.read().decode(errors="replace")
+        output = process.stdout.read().decode(errors="replace")
         words.seek(0)
         complaint = missing_library(words.read().decode(errors="replace"))
     if code == REJECTED:
-        raise ArtefactError(f"{reason} ({complaint})" if complaint else reason)
+        raise ArtefactError(f"{output} ({complaint})" if complaint else output)
     if code != ACCEPTED:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         raise ArtefactError(f"loading it ends the process, with {how}")
+    return output
 
 
 def _code(process: subprocess.Popen[bytes], limit_s: float, waiting: Callable[[], None]) -> int:
@@ -81,9 +115,13 @@ def _code(process: subprocess.Popen[bytes], limit_s: float, waiting: Callable[[]
             waiting()
 
 
-def overdue(limit_s: float) -> ArtefactError:
+class Overdue(ArtefactError):
+    """An artefact was not loaded in time."""
+
+
+def overdue(limit_s: float) -> Overdue:
     """Return the error of an artefact that is not loaded in time."""
-    return ArtefactError(f"not loaded and verified within {limit_s:g} s; it may never end")
+    return Overdue(f"not loaded and verified within {limit_s:g} s; it may never end")
 
 
 def within(seconds: float, work: Callable[[], Result], *, late: Exception) -> Result:
@@ -145,18 +183,29 @@ class Verifier:
         return ""
 
 
-def _main(folder: Path, names: Sequence[str]) -> int:
+def _main(folder: Path, names: Sequence[str], *, measured: bool) -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _be_killed_first()
+    from models.golden import golden_deviation
     from models.store import read
 
     try:
-        refused = read(folder, providers=Providers(names=tuple(names))).session.refused
+        model = read(folder, providers=Providers(names=tuple(names)))
     except ArtefactError as error:
-        refused = {names[0]: str(error)}
-    if names[0] in refused:
-        sys.stdout.write(refused[names[0]][:MAX_REASON])
+        sys.stdout.write(str(error)[:MAX_REASON])
         return REJECTED
+    if names[0] in model.session.refused:
+        sys.stdout.write(model.session.refused[names[0]][:MAX_REASON])
+        return REJECTED
+    if measured:
+        row = np.zeros((1, *model.session.shape), model.session.dtype)
+        times = []
+        for _ in range(ROWS):
+            begin = time.perf_counter()
+            model.predict(row)
+            times.append(1e3 * (time.perf_counter() - begin))
+        off = golden_deviation(model, (folder / "golden.npz").read_bytes())
+        sys.stdout.write(f"{sorted(times)[ROWS // 2]} {off}")
     return ACCEPTED
 
 
@@ -175,4 +224,6 @@ def _be_killed_first() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1]), sys.argv[2:]))
+    *arguments, last = sys.argv[1:]
+    given = arguments if last == MEASURE else [*arguments, last]
+    sys.exit(_main(Path(given[0]), given[1:], measured=last == MEASURE))

@@ -49,6 +49,7 @@ ROOMS = {
         " log",
         "client": "encodings label_events protocol",
         "cli": "exports server client trainings inference auth tracing queue protocol settings log",
+        "doctor": "cli server client queue protocol settings",
         "prove": "cli client inference protocol settings",
     },
     "training": {
@@ -309,6 +310,7 @@ COVERED_ELSEWHERE = {
     "features/warm.py": ["test_house.py"],
     "features/window.py": ["features/test_kernels.py", "features/test_extract.py"],
     "models/estimator_nodes.py": ["models/test_estimators.py"],
+    "models/golden.py": ["models/test_store.py"],
     "models/onnx_graph.py": ["models/test_estimators.py", "training/sound_models/test_network.py"],
     "models/tree_ensemble.py": ["models/test_estimators.py"],
     "service/api/context.py": ["service/api/test_routes.py"],

@@ -16,6 +16,7 @@ SUMMARIES = {
     "queue": "show pending jobs, workers and dead letters in Redis",
     "listen": "stream a microphone or a sound file, and show the labels",
     "classify": "classify sound and picture files, without a server",
+    "doctor": "check what works on this machine or server, and say what to do",
     "prove": "compare the scores of a file by every way to them",
     "models": "list, show, verify, promote, quantize and load artefacts",
     "data": "collect, inspect, clean, split and tabulate recordings and pictures",

@@ -61,6 +61,11 @@ class Client:
         async with self._session() as session:
             return await request(session, "GET", f"{self.url}/v1/models/{model}")
 
+    async def models(self) -> Response:
+        """Return the descriptions of all models. Raises as `classify` does."""
+        async with self._session() as session:
+            return await request(session, "GET", f"{self.url}/v1/models")
+
     async def load(self, model: str, version: str | None = None) -> Response:
         """Switch the server to a version, by default the latest on its disk; return the response.
 

@@ -22,6 +22,7 @@ from features.extract import (
     extract_many,
     log_mel,
 )
+from service.doctor import kernels
 from tests.features import oracle
 
 
@@ -140,3 +141,7 @@ def test_another_rate_equals_librosa_at_that_rate():
 def test_a_long_sound_leaves_no_memory_behind():
     extract(np.tile(oracle.melody(0), 20))
     assert len(_local.work.rows.values) <= KEPT
+
+
+def test_the_numbers_that_timbre_doctor_expects_are_librosa_s():
+    np.testing.assert_allclose(oracle.features(kernels.probe()), kernels.EXPECTED, rtol=1e-5)

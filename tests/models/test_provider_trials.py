@@ -1,6 +1,7 @@
 """Providers that are listed and do not run, by a double of ONNX Runtime; no GPU is needed."""
 
 import os
+import shutil
 from pathlib import Path
 
 import onnxruntime
@@ -101,6 +102,16 @@ def test_a_provider_that_hangs_or_crashes_does_so_in_another_process(provide, st
     model, rejected = store(limit).first("colours")
     assert (model.session.provider, rejected) == ("CPU", {})
     assert why in model.session.refused["CUDA"]
+
+
+def test_a_provider_that_hangs_is_waited_for_once(provide, store, pictures, tmp_path):
+    folder = Path(shutil.copytree(pictures, tmp_path / "two"))
+    write(folder, name="tints", **colours.fields())
+    provide("CUDA=hang")
+    tried = Store(folder, load_timeout=4)
+    reasons = {tried.first(name)[0].session.refused["CUDA"] for name in ("colours", "tints")}
+    assert reasons == {"not loaded and verified within 4 s; it may never end"}
+    assert list(tried._trials._hung) == ["CUDA"]
 
 
 def test_a_missing_library_is_named(provide, store):

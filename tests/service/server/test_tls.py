@@ -22,29 +22,8 @@ from service.server.certificate_expiry import expires_at
 from service.server.tls import Certificate, server_context
 from tests.service.cli.test_serve import Process
 from tests.service.conftest import RATE, tone, wav
+from tests.service.helpers.certificates import certificate
 from tests.service.server.test_connections import closed, opened
-
-
-def certificate(folder, name):
-    """A self-signed certificate for 127.0.0.1, and its key."""
-    if not shutil.which("openssl"):
-        pytest.skip("no openssl on this machine: run 'apt-get install openssl'")
-    files = [str(folder / f"{name}.pem"), str(folder / f"{name}.key")]
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-    ]
-    command += ["-days", "2", "-subj", "/CN=timbre", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        [*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True
-    )
-    return files
 
 
 @pytest.fixture(scope="session")
