@@ -11,10 +11,11 @@ import os
 import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from benchmarks import load, measure, schedule, server_process, streams
-from common.errors import TimbreError
+from common.errors import InputError, TimbreError
 from common.strict_json import to_json
 
 LIMIT_MS = 100.0
@@ -25,7 +26,16 @@ OPENINGS = 200.0
 
 def main(argv: list[str]) -> int:
     """Run `timbre bench capacity`; 1 when not even the first number holds."""
-    given = _parser().parse_args(argv)
+    parser = _parser()
+    given = parser.parse_args(argv)
+    if given.card:
+        from benchmarks import card
+
+        try:
+            card.check_path(given.card)
+        except InputError as error:
+            parser.error(f"--card: {error}")
+        return card.run(given)
     tried: list[dict[str, Any]] = []
 
     def good(count: int) -> bool:
@@ -134,6 +144,12 @@ def _parser() -> argparse.ArgumentParser:
     share = measure.within(0, 1)
     parser.add_argument(
         "--precision", type=share, default=0.05, metavar="SHARE", help="of the answer (0.05)"
+    )
+    parser.add_argument(
+        "--card",
+        type=Path,
+        metavar="FILE",
+        help="measure streams, clips and pictures in a minute and draw them: .png or .html",
     )
     parser.add_argument("--json", action="store_true", help="print JSON; the table goes to stderr")
     return parser

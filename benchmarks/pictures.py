@@ -56,7 +56,7 @@ def shortfalls(table: list[dict[str, Any]]) -> list[str]:
 
 
 async def _run(url: str, bare: Callable[[int], Any], *, tiny: bool) -> list[dict[str, Any]]:
-    bodies = cycle(_jpegs())
+    bodies = cycle(jpegs())
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         alone = await _one_at_a_time(http, url, bare, bodies, calls=5 if tiny else 200)
         together = await _many_at_a_time(
@@ -138,7 +138,8 @@ async def _classify(http: aiohttp.ClientSession, url: str, body: bytes) -> dict[
         return timing
 
 
-def _jpegs() -> list[bytes]:
+def jpegs() -> list[bytes]:
+    """Return JPEGs of 320 x 240 to send in turn."""
     from PIL import Image
 
     rng, files = np.random.default_rng(0), []
