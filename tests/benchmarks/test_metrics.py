@@ -15,5 +15,8 @@ def test_the_counting_of_a_window_is_held_against_the_window(artefacts):  # noqa
 
 
 def test_what_is_over_the_budget_is_told():
-    assert metrics.shortfalls([{"percent": 1.0}]) == []
-    assert metrics.shortfalls([{"percent": 1.5}]) == ["counting: 1.50 %, at most 1.0 %"]
+    assert metrics.shortfalls([{"percent": 1.0, "dropped": 0}]) == []
+    over = [{"percent": 1.5, "dropped": 0}]
+    assert metrics.shortfalls(over) == ["counting: 1.50 %, at most 1.0 %"]
+    (line,) = metrics.shortfalls([{"percent": 0.1, "dropped": 7}])
+    assert "7 windows were dropped" in line
