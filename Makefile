@@ -58,6 +58,9 @@ style: .venv/dev
 bench: .venv/dev .venv/kernels  ## speed, side by side with the alternatives, in one run
 	$(BIN)/timbre bench features
 
+bench-page: .venv/dev .venv/kernels  ## the page in Chromium: first paint, bytes, frames a second, processor time
+	$(BIN)/python tools/page_speed.py
+
 train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA names the folder of recordings)
 	tools/system-packages training
 	tools/more-recordings
@@ -93,4 +96,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test check test-slow test-loaded fuzz chaos attack monitoring zoo lint style bench train gpu clean
+.PHONY: help serve test check test-slow test-loaded fuzz chaos attack monitoring zoo lint style bench bench-page train gpu clean
