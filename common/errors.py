@@ -14,6 +14,7 @@ Each class carries what the edges need, so that no edge has a table of its own:
     │   └── Misdirected        for a host that is not this server
     ├── Busy                   over capacity now; may be retried
     │   └── TooMany            past the limits of one key
+    ├── Unsupported            a part of a protocol that is not served here
     ├── Late                   the deadline passed before the work was done
     ├── NotFetched             a URL did not give what was asked for
     ├── InsufficientStorage    no room for what is to be kept
@@ -116,6 +117,13 @@ class TooMany(Busy):
 
     status = 429
     title = "Too many requests"
+
+
+class Unsupported(TimbreError):
+    """A part of a protocol that this server does not have."""
+
+    status = 501
+    title = "Not supported"
 
 
 class Late(TimbreError):

@@ -23,6 +23,8 @@ class Pin:
     """The one to serve."""
     newest: str
     """The newest version at that time: a version after it ends the pin."""
+    unloaded: bool = False
+    """Whether the model is not served, until one of its versions is loaded again."""
 
     def __post_init__(self) -> None:
         """Raises ArtefactError if a field is not a version."""
@@ -52,7 +54,9 @@ def write_pin(folder: Path, pin: Pin | None) -> None:
     if pin is None:
         (folder / FILE).unlink(missing_ok=True)
     else:
-        write_atomic(folder / FILE, to_json(asdict(pin)))
+        # Earlier releases read files without this field.
+        fields = {name: value for name, value in asdict(pin).items() if value is not False}
+        write_atomic(folder / FILE, to_json(fields))
 
 
 def load_order(versions: list[str], pin: Pin | None) -> list[str]:

@@ -17,6 +17,7 @@ from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
 from service.api.local_admin import local_admin
 from service.api.metrics import SCRAPER, Scraper, scrape
 from service.api.middleware import check_expectations, identify, name_response, problems
+from service.api.open_inference import add_open_inference
 from service.api.page import page, page_file
 from service.api.stream import stream
 from service.api.url_fetch import URL_FETCHER, UrlFetcher
@@ -59,6 +60,7 @@ def build(
     app[POOL] = DecodePool(threads=settings.decode_threads, limit=settings.max_clips)
     app[BODY_BUDGET] = Budget(settings.max_buffered, "bytes of bodies and messages are in memory")
     add_monitoring(app)
+    add_page(app)
     app.add_routes(
         [
             web.get("/v1/models", routes.models),
@@ -70,6 +72,7 @@ def build(
             web.get("/v1/events", events, allow_head=False),
         ]
     )
+    add_open_inference(app)
     add_trainings(app, settings)
     add_page(app)
     check_expectations(app)
@@ -99,6 +102,17 @@ def add_monitoring(app: web.Application) -> None:
             web.get("/livez", routes.livez),
             web.get("/readyz", routes.readyz),
             web.get(METRICS, scrape),
+        ]
+    )
+
+
+def add_page(app: web.Application) -> None:
+    """Add the page and its files."""
+    app.add_routes(
+        [
+            web.get("/", page),
+            web.get("/app/{view}", page),
+            web.get("/app/{version}/{file}", page_file),
         ]
     )
 

@@ -96,14 +96,14 @@ class Settings:
     """Read sound files of other kinds (M4A, AAC, AMR, WMA) with the program `ffmpeg`, in a process
     with limits of time and memory and without network protocols."""
     max_windows: int = 1_200
-    """Windows of one clip."""
+    """Windows of one clip; rows of one tensor of the Open Inference Protocol."""
     max_pixels: int = 52_000_000
     """Pixels of one picture, at most 89 million, checked in its header before decoding; of a JPEG
     of one pass, which is reduced while it is decoded, four times as many may be stored. Decoding
     takes up to 9 bytes of memory a pixel, 16 for WebP and AVIF, and twice the size of the file, in
     each of `decode_threads`."""
     max_clips: int = 256
-    """Clips and pictures accepted and not yet answered."""
+    """Clips, pictures and requests of tensors accepted and not yet answered."""
     decode_threads: int = 2
     """Threads that decode clips and pictures and compute features."""
     clip_deadline: float = 30.0

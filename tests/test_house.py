@@ -325,6 +325,7 @@ COVERED_ELSEWHERE = {
     "service/cli/contact_sheet.py": ["service/cli/test_classify.py"],
     "service/cli/worker.py": ["service/server/test_worker.py"],
     "service/client/trust.py": ["service/server/test_tls.py"],
+    "service/open_inference/http_body.py": ["service/api/test_open_inference.py"],
     "service/prove/case.py": ["service/prove/test_command.py"],
     "service/prove/own_server.py": ["service/prove/test_command.py"],
     "service/prove/prove.py": ["service/prove/test_command.py"],

@@ -19,7 +19,7 @@ from service.log import SECRET
 SUBPROTOCOL = "timbre"
 KEY_SUBPROTOCOL = "timbre.key."
 """Prefix of a key among the subprotocols: a page cannot set headers on a WebSocket."""
-PROBES = ("/livez", "/readyz")
+PROBES = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
 """Paths that need no key, for they reveal nothing; requested every few seconds, so not logged."""
 METRICS = "/metrics"
 PAGE_ROUTES = (
@@ -31,6 +31,14 @@ PAGE_ROUTES = (
     "/asyncapi.json",
 )
 """The page and the description need no key: they are the same for all, and tell no secret."""
+OPEN_INFERENCE_READS = (
+    *("/v2", "/v2/", "/v2/models/stats", "/v2/repository/index"),
+    *(f"/v2/models/{{name}}{end}" for end in ("", "/ready", "/config", "/stats")),
+    *(
+        f"/v2/models/{{name}}/versions/{{version}}{end}"
+        for end in ("", "/ready", "/config", "/stats")
+    ),
+)
 ROUTE_SCOPES: dict[str, Scope | None] = {
     **dict.fromkeys(PAGE_ROUTES),
     "/v1/models": None,
@@ -41,6 +49,9 @@ ROUTE_SCOPES: dict[str, Scope | None] = {
     "/v1/models/{name}/load": "admin",
     "/v1/events": "events",
     METRICS: "metrics",
+    **dict.fromkeys(OPEN_INFERENCE_READS),
+    "/v2/models/{name}/infer": "classify",
+    "/v2/models/{name}/versions/{version}/infer": "classify",
 }
 """Scope that a route needs; None: any valid key; a route that is not listed: `admin`."""
 KEY_PARAMETERS = ("key", "api_key", "apikey", "token", "access_token")
@@ -143,9 +154,19 @@ def _sent_key(request: web.Request) -> str | None:
     )
 
 
+def check_scope(request: web.Request, needed: Scope) -> None:
+    """Raise NotAllowed unless the request's key has a scope; without keys, nobody needs one."""
+    if KEY_LIMITS in request:
+        _check(request[KEY_LIMITS].key, needed)
+
+
 def _check_scope(request: web.Request, key: Key) -> None:
-    needed = needed_scope(request)
-    if needed and needed not in key.scopes:
+    if needed := needed_scope(request):
+        _check(key, needed)
+
+
+def _check(key: Key, needed: Scope) -> None:
+    if needed not in key.scopes:
         raise NotAllowed(
             f"a key with the scope {needed!r} is required; this one has {', '.join(key.scopes)}"
         )

@@ -6,8 +6,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 METHODS = "GET, POST, DELETE"
-HEADERS = "Authorization, Content-Type, X-Request-Id"
-EXPOSED = "Retry-After, X-Request-Id"
+HEADERS = "Authorization, Content-Type, Inference-Header-Content-Length, X-Request-Id"
+EXPOSED = "Inference-Header-Content-Length, Retry-After, X-Request-Id"
 MAX_AGE_S = 600
 """Seconds for which a browser may cache the response to a preflight."""
 
@@ -20,7 +20,7 @@ def cors(origins: tuple[str, ...]) -> Middleware:
         origin = request.headers.get("Origin", "")
         allowed = (
             bool(origin)
-            and request.path.startswith("/v1/")
+            and request.path.startswith(("/v1/", "/v2/"))
             and ("*" in origins or origin in origins)
         )
         if (

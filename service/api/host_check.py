@@ -31,7 +31,7 @@ def host_check(settings: Settings) -> Middleware:
             if not settings.keys and request.method not in SAFE_METHODS:
                 check_origin(request, settings.cors_origins, setting="cors_origins")
         except TimbreError as error:
-            return problem(error)
+            return problem(error, request)
         return await handler(request)
 
     return check

@@ -28,6 +28,8 @@ SERVER = "timbre"
 NO_ROUTE = "none"
 CLIENT_LEFT = 499
 """Told of a request whose client closed the connection before the response."""
+OPEN_INFERENCE = "/v2"
+"""How the paths of the Open Inference Protocol begin."""
 
 
 @web.middleware
@@ -96,7 +98,10 @@ def check_expectations(app: web.Application) -> None:
         if expected and expected.lower() != "100-continue":
             detail = f"unknown Expect {expected!r:.80}; only 100-continue is supported"
             return unread_problem(
-                HTTPStatus.EXPECTATION_FAILED, detail, request_id=app[GATEWAY].new_id()
+                HTTPStatus.EXPECTATION_FAILED,
+                detail,
+                request_id=app[GATEWAY].new_id(),
+                request=request,
             )
         return await handle(request)
 
@@ -109,26 +114,26 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except TimbreError as error:
-        return problem(error)
+        return problem(error, request)
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        return http_problem(error)
+        return http_problem(error, request)
     except Exception as error:  # noqa: BLE001 - a fault answers 500, it ends nothing
-        return problem(unexpected(error))
+        return problem(unexpected(error), request)
 
 
-def problem(error: TimbreError) -> web.Response:
+def problem(error: TimbreError, request: web.Request) -> web.Response:
     """Return the problem document of an error of ours."""
     headers = {}
     if isinstance(error, Busy | Leaving):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorised):
         headers["WWW-Authenticate"] = 'Bearer realm="timbre"'
-    return _document(error.status, code_of(error), error.title, str(error), headers)
+    return _document(error.status, code_of(error), error.title, str(error), headers, request)
 
 
-def http_problem(error: web.HTTPException) -> web.Response:
+def http_problem(error: web.HTTPException, request: web.Request) -> web.Response:
     """Return the problem document of an error of aiohttp, such as 404 and 405."""
     headers = {}
     detail = error.reason
@@ -139,7 +144,7 @@ def http_problem(error: web.HTTPException) -> web.Response:
         detail = "no such path"
     if isinstance(error, web.HTTPBadRequest):
         detail = error.text or error.reason
-    return _document(error.status, *_titled(error.status), detail, headers)
+    return _document(error.status, *_titled(error.status), detail, headers, request)
 
 
 def _titled(status: int) -> tuple[str, str]:
@@ -148,23 +153,34 @@ def _titled(status: int) -> tuple[str, str]:
     return title.lower().replace(" ", "-"), title
 
 
-def unread_problem(status: int, detail: str, *, request_id: str) -> web.Response:
+def unread_problem(
+    status: int, detail: str, *, request_id: str, request: web.Request | None = None
+) -> web.Response:
     """Return the problem document of bytes that are no request, or of a fault before middleware."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         detail = f"a fault in the server; its log has it under {request_id}"
     headers = {"Server": SERVER, "X-Request-Id": request_id}
-    return _document(status, *_titled(status), detail, headers)
+    return _document(status, *_titled(status), detail, headers, request)
 
 
 def _document(
-    status: int, code: str, title: str, detail: str, headers: dict[str, str]
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    headers: dict[str, str],
+    request: web.Request | None = None,
 ) -> web.Response:
+    detail = redact(detail)
+    # Clients of the Open Inference Protocol show nothing else.
+    more = {"error": detail} if request and request.path.startswith(OPEN_INFERENCE) else {}
     return json_response(
         {
             "type": f"urn:timbre:problem:{code}",
             "title": title,
             "status": status,
-            "detail": redact(detail),
+            "detail": detail,
+            **more,
         },
         status=status,
         headers=headers,

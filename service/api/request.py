@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import BodyPartReader, web
@@ -106,16 +107,33 @@ async def read_form(
         raise UnsupportedMedia(
             f"unsupported Content-Encoding {encoding!r:.40}; send the body unencoded"
         )
+    async with _arriving(request, settings, memory, limit):
+        data, values = await _file(request, limit, memory, fields)
+    if not data:
+        raise InputError("the body is empty; send a file")
+    return data, values
+
+
+async def read_bytes(request: web.Request, settings: Settings, memory: Reservation) -> bytes:
+    """Return a body as it was sent, which may be compressed or empty; memory grows with it.
+
+    Raises InputError, TooLarge, Busy.
+    """
+    async with _arriving(request, settings, memory, settings.max_body):
+        return await _bounded(request.content.iter_chunked(CHUNK), settings.max_body, memory)
+
+
+@asynccontextmanager
+async def _arriving(
+    request: web.Request, settings: Settings, memory: Reservation, limit: int
+) -> AsyncIterator[None]:
     if request.content_length is not None:
         memory.grow_to(_allowed(request.content_length, limit))
     try:
         async with asyncio.timeout(settings.body_timeout):
-            data, values = await _file(request, limit, memory, fields)
+            yield
     except TimeoutError:
         raise InputError(f"the body did not arrive within {settings.body_timeout:g} s") from None
-    if not data:
-        raise InputError("the body is empty; send a file")
-    return data, values
 
 
 async def _file(

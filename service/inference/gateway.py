@@ -120,7 +120,7 @@ class Gateway:
     @property
     def ready(self) -> bool:
         """Whether new work is accepted."""
-        return bool(self.models) and not self._shutting_down and not self.queue.unavailable
+        return self.registry.loaded and not self._shutting_down and not self.queue.unavailable
 
     @property
     def requests(self) -> int:
@@ -230,7 +230,7 @@ class Gateway:
         """Raise Leaving at shutdown; Busy while models load or the queue is unavailable."""
         if self._shutting_down:
             raise Leaving("the server is shutting down")
-        if not self.models:
+        if not self.registry.loaded:
             raise Busy("the models are still being loaded")
         if self.queue.unavailable:
             raise Busy(self.queue.unavailable)

@@ -36,12 +36,19 @@ class ModelRegistry:
         self._store = store
         self._scanner = scanner
         self._current: dict[str, Model] = {}
+        self.loaded = False
+        """Whether `load` has ended; models may have been unloaded since."""
         self._recent = RecentModels(store)
 
     @property
     def names(self) -> list[str]:
         """Names of the models served, sorted; empty until loaded."""
         return list(self._current)
+
+    def known(self) -> list[str]:
+        """Return the names of the models that are served or could be, sorted; reads the disk."""
+        found = filter(self._scanner.allows, self._store.names())
+        return sorted({*found, *self._current})
 
     @property
     def models(self) -> list[Model]:
@@ -62,6 +69,7 @@ class ModelRegistry:
         for kind, config in {(model.input, model.config) for model in current.values()}:
             kind.warm(config)
         self._current = current
+        self.loaded = True
         return self.models
 
     def find(self, name: str, version: str | None = None) -> Model:
@@ -69,10 +77,10 @@ class ModelRegistry:
 
         Raises NotFound, naming what there is; Busy until the models are loaded.
         """
-        if not self._current:
+        if not self.loaded:
             raise Busy("the models are still being loaded")
         if name not in self._current:
-            raise NotFound(f"no model {name!r:.80}; there is {', '.join(self.names)}")
+            raise NotFound(f"no model {name!r:.80}; there is {', '.join(self.names) or 'none'}")
         current = self._current[name]
         return (
             current
@@ -111,6 +119,10 @@ class ModelRegistry:
         self._current = dict(sorted({**self._current, model.name: model}.items()))
         self._changed(self.models)
         return before.version if before else None
+
+    def remove(self, name: str) -> None:
+        """Serve a model no more; streams that follow it keep the version they have."""
+        self._current = {key: model for key, model in self._current.items() if key != name}
 
     def expire_unused(self) -> None:
         """Drop the versions that no request has named recently."""
@@ -179,6 +191,11 @@ class VersionFollower:
         """
         if self._pinned:
             return ""
+        if self.model.name not in self._registry.served:
+            return self._once(
+                "unloaded",
+                f"the model is unloaded; version {self.model.version} keeps answering this stream",
+            )
         current = self._registry.find(self.model.name)
         if current.version in (self.model.version, self._incompatible):
             return ""
@@ -186,12 +203,19 @@ class VersionFollower:
         if not differs:
             self.model = current
             return ""
-        self._incompatible = current.version
-        return (
+        return self._once(
+            current.version,
             f"version {current.version} is served now, but its {differs} differs from that of"
             f" version {self.model.version}, which keeps answering this stream;"
-            " open a new stream for the new version"
+            " open a new stream for the new version",
         )
+
+    def _once(self, why: str, sentence: str) -> str:
+        """Return a sentence, the first time that it is told."""
+        if self._incompatible == why:
+            return ""
+        self._incompatible = why
+        return sentence
 
 
 def _events(model: Model) -> Description:

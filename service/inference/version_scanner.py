@@ -45,7 +45,7 @@ class VersionScanner:
             there = f"; there is {', '.join(names)}" if names else ""
             what = ", ".join(sorted(missing)) or "any model"
             raise ArtefactError(f"no artefact of {what} in {self._store.path}{there}")
-        return [name for name in names if self.allows(name)]
+        return [name for name in names if self.allows(name) and not self._is_unloaded(name)]
 
     def allows(self, name: str) -> bool:
         """Return whether a model of this name may be served."""
@@ -75,6 +75,10 @@ class VersionScanner:
                 continue
             known = self._pins.get(name)
             pin = self._pin(name, known)
+            if pin is not None and pin.unloaded:
+                if name in served:
+                    loadable.append(Candidate(name, served[name], pin))
+                continue
             changed = name not in served or pin != known
             newer = update_candidates(
                 versions, pin, current=served.get(name, "0"), pin_changed=changed
@@ -127,6 +131,10 @@ class VersionScanner:
         return {
             version: why for (of, version), (_, why) in self._rejected.copy().items() if of == name
         }
+
+    def _is_unloaded(self, name: str) -> bool:
+        pin = self._pin(name, None)
+        return pin is not None and pin.unloaded
 
     def _pin(self, name: str, default: Pin | None) -> Pin | None:
         try:

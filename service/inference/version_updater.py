@@ -77,6 +77,26 @@ class VersionUpdater:
             "seconds": round(time.monotonic() - begin, 3),
         }
 
+    async def unload(self, name: str) -> dict[str, Any]:
+        """Serve a model no more, until one of its versions is loaded; open streams keep theirs.
+
+        Returns the body of the response. Raises NotFound.
+        """
+        async with self._lock:
+            versions = await asyncio.to_thread(self._versions, name)
+            previous = self._registry.served.get(name)
+            # Without one it is unloaded, or its first version is about to be found.
+            pin = Pin(version=previous or versions[-1], newest=versions[-1], unloaded=True)
+            kept = await asyncio.to_thread(self._scanner.save, name, pin)
+            self._unload(name, pin)
+        return {"name": name, "previous": previous, "kept": kept}
+
+    def _unload(self, name: str, pin: Pin) -> None:
+        self._switches += 1
+        if name in self._registry.served:
+            self._registry.remove(name)
+            log("model unloaded", model=name, version=pin.version)
+
     def _wait(self, stopped: threading.Event) -> tuple[int, list[Candidate]]:
         """Scan until there are candidates; return them, and the switches made before the scan."""
         while not stopped.wait(SCAN_S):
@@ -102,8 +122,12 @@ class VersionUpdater:
 
     async def _switch_to_best(self, candidates: list[Candidate]) -> None:
         done = set()
-        for name, version, pin in candidates:
+        for candidate in candidates:
+            name, version, pin = candidate
             begin = time.monotonic()
+            if pin is not None and pin.unloaded:
+                self._unload(name, pin)
+                continue
             if name not in done:
                 # The scanner has logged the reason; the next candidate may do.
                 with suppress(ArtefactError, NotFound):

@@ -91,16 +91,19 @@ def repository_index(registry: ModelRegistry, *, ready: bool = False) -> list[Do
     ready: those only that they may name.
     """
     found = []
-    for name in registry.names:
-        rejected = registry.rejected(name)
+    for name in registry.known():
+        reasons = registry.rejected(name)
+        versions = sorted({*registry.versions(name), *reasons}, key=_order)
+        if name not in registry.served:
+            reasons = {version: reasons.get(version, UNLOADED) for version in versions}
         found += [
             {
                 "name": name,
                 "version": version,
-                "state": UNAVAILABLE if version in rejected else READY,
-                "reason": rejected.get(version, ""),
+                "state": UNAVAILABLE if version in reasons else READY,
+                "reason": reasons.get(version, ""),
             }
-            for version in sorted({*registry.versions(name), *rejected}, key=_order)
+            for version in versions
         ]
     return [each for each in found if each["state"] == READY or not ready]
 

@@ -86,15 +86,23 @@ class OpenInference:
         models = [registry.find(name)] if name else registry.models
         return self._statistics.describe([(model.name, model.version) for model in models])
 
-    @contextmanager
-    def request(self, model: Model, parameters: InferParameters) -> Iterator[RequestCount]:
-        """Count a request in the statistics, from its body to its response.
+    async def load(self, name: str) -> Document:
+        """Serve the latest version of a model. Raises NotFound, Refused."""
+        return await self.gateway.updater.load(name)
 
-        Raises Busy when it should not be begun: the model is overloaded.
+    async def unload(self, name: str) -> Document:
+        """Serve a model no more, until it is loaded. Raises NotFound."""
+        return await self.gateway.updater.unload(name)
+
+    @contextmanager
+    def request(self, model: Model) -> Iterator[RequestCount]:
+        """Count a request in the statistics, whatever becomes of it.
+
+        Its time counts from here, or from `restart` of what is given, once its body has arrived.
+        Raises Busy when the model is overloaded.
         """
         with self._statistics.request(model.name, model.version) as count:
             self.gateway.check_clip_load(model)
-            self.gateway.check_wait(model, deadline=time.monotonic() + self._limit_s(parameters))
             yield count
 
     async def infer(
@@ -105,10 +113,12 @@ class OpenInference:
         Each row is a job, batched with those of streams, clips and other requests. Cancelling
         withdraws them. Raises Busy, Late, Leaving, and TimbreError for scores that are no numbers.
         """
-        seconds = self._limit_s(parameters)
-        deadline = time.monotonic() + seconds
+        seconds = self.limit_s(parameters)
+        deadline = count.begin + seconds
+        if not parameters.urgent:
+            self.gateway.check_wait(model, deadline=deadline)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(deadline - time.monotonic()):
                 results = await self.gateway.infer_all(
                     model, tensor, deadline=deadline, live=parameters.urgent
                 )
@@ -121,7 +131,8 @@ class OpenInference:
         count.add("compute_infer", max(result.model_ms for result in results) / 1e3)
         return np.stack([result.scores for result in results])
 
-    def _limit_s(self, parameters: InferParameters) -> float:
+    def limit_s(self, parameters: InferParameters) -> float:
+        """Return the seconds until the scores must be there."""
         limit = self.gateway.settings.clip_deadline
         return limit if parameters.timeout_s is None else min(limit, parameters.timeout_s)
 

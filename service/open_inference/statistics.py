@@ -17,9 +17,20 @@ COUNTED = ("success", "fail", *STAGES)
 class RequestCount:
     """What one request adds to the statistics; filled while it is answered."""
 
+    begin: float = field(default_factory=time.monotonic)
+    """time.monotonic() when its body had arrived."""
     rows: int = 0
     ns: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     """By stage."""
+
+    def restart(self) -> None:
+        """Count from now on: the body has arrived."""
+        self.begin = time.monotonic()
+
+    @property
+    def taken_ns(self) -> int:
+        """Nanoseconds since then."""
+        return round(1e9 * (time.monotonic() - self.begin))
 
     def add(self, stage: str, seconds: float) -> None:
         """Add to a stage."""
@@ -69,21 +80,19 @@ class Statistics:
     @contextmanager
     def request(self, model: str, version: str) -> Iterator[RequestCount]:
         """Count what is done in the block: a success, or a failure if it raises."""
-        count, begin = RequestCount(), time.perf_counter_ns()
+        count = RequestCount()
         try:
             yield count
         except BaseException:
             # A client that has left is one as well.
-            taken = time.perf_counter_ns() - begin
-            self._counters.add(model, version, {"fail": 1, "fail_ns": taken})
+            self._counters.add(model, version, {"fail": 1, "fail_ns": count.taken_ns})
             raise
-        taken = time.perf_counter_ns() - begin
         self._counters.add(
             model,
             version,
             {
                 "success": 1,
-                "success_ns": taken,
+                "success_ns": count.taken_ns,
                 "rows": count.rows,
                 **{f"{stage}_ns": ns for stage, ns in count.ns.items()},
             },

@@ -20,6 +20,14 @@ def test_a_pin_is_kept_read_and_taken_back_and_leaves_nothing_beside_it(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_only_the_pin_of_an_unloaded_model_says_so(tmp_path):
+    write_pin(tmp_path, PINNED)
+    assert json.loads((tmp_path / FILE).read_text()) == {"version": "2", "newest": "9"}
+    unloaded = Pin(version="2", newest="9", unloaded=True)
+    write_pin(tmp_path, unloaded)
+    assert read_pin(tmp_path) == unloaded
+
+
 @pytest.mark.parametrize(
     "text",
     [

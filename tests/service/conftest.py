@@ -172,7 +172,11 @@ async def serve(artefacts):
             settings = {"port": 0, "artefacts": artefacts, "grace": 2.0, **PATIENT, **settings}
             app = build(Settings(**settings))
             runner = web.AppRunner(
-                app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5
+                app,
+                access_log=None,
+                handler_cancellation=True,
+                shutdown_timeout=0.5,
+                auto_decompress=False,
             )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)

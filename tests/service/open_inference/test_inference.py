@@ -22,7 +22,7 @@ def service_of(server):
 
 async def infer(service, tensor=ROWS, *, version="", parameters=DEFAULT):
     model = await service.model("toy", version)
-    with service.working(), service.request(model, parameters) as count:
+    with service.working(), service.request(model) as count:
         return await service.infer(model, tensor, parameters, count)
 
 
