@@ -115,8 +115,7 @@ async def statistics(request: web.Request) -> web.Response:
 async def index(request: web.Request) -> web.Response:
     """Every version of every model, and why one is not served."""
     read_query(request)
-    asked = await _document(request)
-    wanted = asked.get("ready", False)
+    wanted = _document(await _body(request)).get("ready", False)
     if not isinstance(wanted, bool):
         raise InputError(f"ready={wanted!r:.80} must be true or false")
     return json_response(await request.app[OPEN_INFERENCE].index(ready=wanted))
@@ -126,8 +125,9 @@ async def load(request: web.Request) -> web.Response:
     """Serve the latest version of a model. Raises NotFound, Refused, Unsupported."""
     read_query(request)
     with request.app[GATEWAY].working():
-        asked = await _document(request)
-        if asked.get("parameters"):
+        body = await _body(request)
+        # What is larger has files in it.
+        if len(body) > MAX_DOCUMENT or _document(body).get("parameters"):
             raise Unsupported(
                 "a configuration or files in the request are not supported;"
                 " models are loaded from the artefacts folder"
@@ -139,7 +139,7 @@ async def unload(request: web.Request) -> web.Response:
     """Serve a model no more, until it is loaded. Raises NotFound."""
     read_query(request)
     with request.app[GATEWAY].working():
-        await _document(request)
+        _document(await _body(request))
         return json_response(await request.app[OPEN_INFERENCE].unload(request.match_info["name"]))
 
 
@@ -233,14 +233,18 @@ async def _in_thread(
         raise Late(f"the tensors were not read and written within {seconds:g} s") from None
 
 
-async def _document(request: web.Request) -> dict[str, Any]:
-    """Return the JSON object in a small body; an empty one is one without fields."""
-    settings = request.app[GATEWAY].settings
+async def _body(request: web.Request) -> bytes:
+    """Return a body, unpacked; one that is packed must be small."""
     with request.app[BODY_BUDGET].hold(0) as memory:
-        body = await read_bytes(request, settings, memory)
-        if encoding := encoding_of(request.headers.get("Content-Encoding", "")):
-            body = unpack(body, encoding, limit=MAX_DOCUMENT, check=_no_check)
-        return read_document(body, check=_no_check).value if body.strip() else {}
+        body = await read_bytes(request, request.app[GATEWAY].settings, memory)
+    if encoding := encoding_of(request.headers.get("Content-Encoding", "")):
+        return unpack(body, encoding, limit=MAX_DOCUMENT, check=_no_check)
+    return body
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body; an empty one is one without fields."""
+    return read_document(body, check=_no_check).value if body else {}
 
 
 def _named(request: web.Request) -> tuple[str, str]:

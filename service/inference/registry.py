@@ -123,6 +123,7 @@ class ModelRegistry:
     def remove(self, name: str) -> None:
         """Serve a model no more; streams that follow it keep the version they have."""
         self._current = {key: model for key, model in self._current.items() if key != name}
+        self._changed(self.models)
 
     def expire_unused(self) -> None:
         """Drop the versions that no request has named recently."""
