@@ -106,17 +106,6 @@ def add_monitoring(app: web.Application) -> None:
     )
 
 
-def add_page(app: web.Application) -> None:
-    """Add the page and its files."""
-    app.add_routes(
-        [
-            web.get("/", page),
-            web.get("/app/{view}", page),
-            web.get("/app/{version}/{file}", page_file),
-        ]
-    )
-
-
 def add_trainings(app: web.Application, settings: Settings) -> None:
     """Add trainings and labelled clips; without the setting `trainings` they answer 404.
 

@@ -32,10 +32,10 @@ PAGE_ROUTES = (
 )
 """The page and the description need no key: they are the same for all, and tell no secret."""
 OPEN_INFERENCE_READS = (
-    *("/v2", "/v2/", "/v2/models/stats", "/v2/repository/index"),
+    *("/v2", "/v2/models/stats", "/v2/repository/index"),
     *(f"/v2/models/{{name}}{end}" for end in ("", "/ready", "/config", "/stats")),
     *(
-        f"/v2/models/{{name}}/versions/{{version}}{end}"
+        f"/v2/models/{{name}}/versions/{{model_version}}{end}"
         for end in ("", "/ready", "/config", "/stats")
     ),
 )
@@ -51,7 +51,7 @@ ROUTE_SCOPES: dict[str, Scope | None] = {
     METRICS: "metrics",
     **dict.fromkeys(OPEN_INFERENCE_READS),
     "/v2/models/{name}/infer": "classify",
-    "/v2/models/{name}/versions/{version}/infer": "classify",
+    "/v2/models/{name}/versions/{model_version}/infer": "classify",
 }
 """Scope that a route needs; None: any valid key; a route that is not listed: `admin`."""
 KEY_PARAMETERS = ("key", "api_key", "apikey", "token", "access_token")

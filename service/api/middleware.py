@@ -10,7 +10,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from common.errors import Busy, Leaving, TimbreError, Unauthorised
+from common.errors import Busy, Leaving, TimbreError, Unauthorised, Unsupported
 from service.api.authentication import KEY_LIMITS, METRICS, PROBES, route_of
 from service.api.context import GATEWAY
 from service.api.request_trace import begin_request, end_request
@@ -30,6 +30,10 @@ CLIENT_LEFT = 499
 """Told of a request whose client closed the connection before the response."""
 OPEN_INFERENCE = "/v2"
 """How the paths of the Open Inference Protocol begin."""
+NOT_IN_OPEN_INFERENCE = re.compile(
+    r"/v2/(?:(logging|systemsharedmemory|cudasharedmemory)(?:/.*)?|(?:models/[^/]+/)?(trace)/.*)"
+)
+"""What Triton's clients ask for that this server does not have."""
 
 
 @web.middleware
@@ -137,6 +141,11 @@ def http_problem(error: web.HTTPException, request: web.Request) -> web.Response
     """Return the problem document of an error of aiohttp, such as 404 and 405."""
     headers = {}
     detail = error.reason
+    lacking = NOT_IN_OPEN_INFERENCE.fullmatch(request.path)
+    if lacking and isinstance(error, web.HTTPNotFound):
+        part = lacking[1] or lacking[2]
+        said = f"{part!r} is not supported; GET /v2 names the extensions that are"
+        return problem(Unsupported(said), request)
     if isinstance(error, web.HTTPMethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         detail = f"{error.method} is not allowed here; allowed: {headers['Allow']}"

@@ -35,14 +35,6 @@ SMALL_JSON, SMALL_BODY = 2**14, 2**20
 """Bytes of JSON, and of a body, that are read at once; larger ones in a thread."""
 SMALL_SCORES = 4_096
 """Scores that are written at once."""
-UNSUPPORTED = (
-    "/v2/logging",
-    "/v2/trace/setting",
-    "/v2/models/{name}/trace/setting",
-    "/v2/systemsharedmemory{rest:.*}",
-    "/v2/cudasharedmemory{rest:.*}",
-)
-"""Parts of Triton that are not here."""
 Result = TypeVar("Result")
 
 
@@ -53,7 +45,6 @@ def add_open_inference(app: web.Application) -> None:
     app.add_routes(
         [
             web.get("/v2", server_metadata),
-            web.get("/v2/", server_metadata),
             web.get("/v2/health/live", live),
             web.get("/v2/health/ready", ready),
             # Before the route of a model of this name: that one wants a version.
@@ -61,10 +52,9 @@ def add_open_inference(app: web.Application) -> None:
             web.post("/v2/repository/index", index),
             web.post("/v2/repository/models/{name}/load", load),
             web.post("/v2/repository/models/{name}/unload", unload),
-            *(web.route("*", path, unsupported) for path in UNSUPPORTED),
         ]
     )
-    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{model_version}"):
         app.add_routes([web.get(model + end, handler) for end, handler in reads.items()])
         app.add_routes([web.post(f"{model}/infer", infer)])
 
@@ -141,12 +131,6 @@ async def unload(request: web.Request) -> web.Response:
     with request.app[GATEWAY].working():
         _document(await _body(request))
         return json_response(await request.app[OPEN_INFERENCE].unload(request.match_info["name"]))
-
-
-async def unsupported(request: web.Request) -> web.Response:
-    """Say what this server does not have."""
-    part = request.path.removeprefix("/v2/").partition("/")[0]
-    raise Unsupported(f"{part!r:.80} is not supported; GET /v2 names the extensions that are")
 
 
 async def infer(request: web.Request) -> web.Response:
@@ -251,7 +235,7 @@ def _named(request: web.Request) -> tuple[str, str]:
     """Return the name and version in the path, empty where there is none."""
     read_query(request)
     found = request.match_info
-    return found.get("name", ""), found.get("version", "")
+    return found.get("name", ""), found.get("model_version", "")
 
 
 def _no_check() -> None:

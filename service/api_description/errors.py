@@ -33,6 +33,7 @@ PROBLEM: Schema = {
         "title": {"type": "string"},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string", "description": "For people: what is wrong, and the limit."},
+        "error": {"type": "string", "description": "Of `/v2` only: the same as `detail`."},
     },
 }
 

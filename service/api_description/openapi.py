@@ -9,11 +9,16 @@ from typing import Any
 from service.api.authentication import ROUTE_SCOPES, needs_no_key
 from service.api.middleware import REQUEST_ID
 from service.api.page import VIEWS
-from service.api_description import model_routes, page_routes, training_routes
+from service.api_description import (
+    model_routes,
+    open_inference_routes,
+    page_routes,
+    training_routes,
+)
 from service.api_description.errors import PROBLEM, codes_of, error_responses, response_components
 from service.api_description.json_schema import Schema
 from service.api_description.operation import Answer, Media, Operation, Parameter
-from service.api_description.schemas import FILE_ID, MODEL_NAME, PLAIN_NAME, SCHEMAS
+from service.api_description.schemas import FILE_ID, MODEL_NAME, MODEL_VERSION, PLAIN_NAME, SCHEMAS
 from service.auth.keys import SCOPES
 from service.settings import Settings
 from service.trainings.clip_store import MAX_LABEL
@@ -35,6 +40,7 @@ TAGS = {
     "Health": "For orchestrators and load balancers.",
     "Trainings": "Train models from labelled clips, and serve them.",
     "Collections": "Labelled clips to train on.",
+    "Open Inference Protocol": "Tensors in, scores out, for clients of KServe and Triton.",
     "Page": "The page in the browser, and this description.",
 }
 PATH_PARAMETERS = {
@@ -47,6 +53,7 @@ PATH_PARAMETERS = {
     ),
     "id": (FILE_ID, "As the response that made it says.", training_routes.ID),
     "view": ({"type": "string", "enum": list(VIEWS)}, "Name of the view.", VIEWS[0]),
+    "model_version": (MODEL_VERSION, "Version of the model.", "2"),
     "version": (
         {"type": "string", "pattern": "^[0-9a-f]{16}$"},
         "Of the files, as the document names it.",
@@ -62,6 +69,7 @@ def operations(settings: Settings) -> tuple[Operation, ...]:
     return (
         *model_routes.operations(settings),
         *training_routes.OPERATIONS,
+        *open_inference_routes.OPERATIONS,
         *page_routes.OPERATIONS,
     )
 

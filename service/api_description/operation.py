@@ -9,7 +9,9 @@ from typing import Any, Literal, TypeAlias
 from common.errors import TimbreError
 from service.api_description.json_schema import Schema
 
-Tag: TypeAlias = Literal["Models", "Events", "Health", "Trainings", "Collections", "Page"]
+Tag: TypeAlias = Literal[
+    "Models", "Events", "Health", "Trainings", "Collections", "Open Inference Protocol", "Page"
+]
 ErrorKind: TypeAlias = type[TimbreError]
 
 
