@@ -45,7 +45,7 @@ class Gateway:
         self.cancelled = []
         self.load_shedder = LoadShedder()
 
-    async def infer(self, model, tensor, *, deadline, live, stream):
+    async def infer(self, model, tensor, *, deadline, live, stream, trace=None):
         assert (model, live, stream) == (MODEL, True, "s")
         request = self.requests[int(tensor)] = asyncio.get_running_loop().create_future()
         try:
