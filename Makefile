@@ -68,7 +68,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 
 # One environment; each level adds to the one before. The stamp files make the second call start at once.
 .venv/serve: pyproject.toml constraints.txt tools/python-environment tools/system-packages
-	tools/python-environment "mic"
+	tools/python-environment "mic,grpc"
 	tools/system-packages microphone
 	touch $@
 
@@ -83,7 +83,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt tools/python-environment tools/system-packages
-	tools/python-environment "mic,train,cluster,otel,dev"
+	tools/python-environment "mic,grpc,train,cluster,otel,dev"
 	tools/system-packages microphone tests
 	tools/system-packages browser
 	touch $@ .venv/serve

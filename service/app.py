@@ -9,7 +9,7 @@ from aiohttp import web
 
 from common.budget import Budget
 from service.api import promotion, routes, trainings
-from service.api.authentication import METRICS, Authenticator
+from service.api.authentication import AUTHENTICATOR, METRICS, Authenticator
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.cors import cors
 from service.api.events import events
@@ -146,6 +146,7 @@ def require_keys(
         shared_limits = redis_limits.RedisLimits(settings.redis)
     keys = KeyCache(open_key_store(settings.keys, redis=settings.redis))
     authenticator = Authenticator(keys, shared_limits)
+    app[AUTHENTICATOR] = authenticator
     app.middlewares.append(authenticator.check)
     app.cleanup_ctx.append(authenticator.watch)
 

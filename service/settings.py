@@ -20,7 +20,7 @@ from models.verification import LIMIT_S
 from service.hosts import MAX_PORT, host_name
 
 MIB = 2**20
-MAY_BE_NONE = ("port", "metrics_port", "workers", "otel_ratio")
+MAY_BE_NONE = ("port", "grpc_port", "metrics_port", "workers", "otel_ratio")
 CHOICES = {"log_format": ("text", "json"), "log_level": ("info", "debug")}
 REDIS_VARIABLE = "TIMBRE_REDIS"
 """Environment variable with the address of Redis: any user can read command lines."""
@@ -36,6 +36,8 @@ class Settings:
     """Port to listen on; 0 takes a free one."""
     gateways: int = 1
     """Processes that share the port."""
+    grpc_port: int = -1
+    """Port of the Open Inference Protocol over gRPC; 0 takes a free one, -1: none."""
     metrics_port: int = 0
     """Port on which `GET /metrics` is answered as well, without a key and without TLS; 0: none."""
     metrics_host: str = "127.0.0.1"
@@ -83,6 +85,8 @@ class Settings:
     """Seconds until all headers of a connection's next request must have arrived."""
     max_body: int = 32 * MIB
     """Bytes of one request's body."""
+    grpc_max_message: int = 32 * MIB
+    """Bytes of one gRPC message, also once unpacked."""
     max_buffered: int = 256 * MIB
     """Bytes of all request bodies, and of all WebSocket messages that are not complete past their
     first 64 KiB, in memory at one time."""
@@ -185,9 +189,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Reject numbers out of range. Raises Unprocessable."""
-        for name in ("port", "metrics_port"):
-            if not 0 <= (port := getattr(self, name)) <= MAX_PORT:
-                raise Unprocessable(f"{name}={port} must be between 0 and {MAX_PORT}")
+        self._check_ports()
         for name, kind in TYPES.items():
             value = getattr(self, name)
             # Written so that NaN fails it too.
@@ -222,6 +224,15 @@ class Settings:
             "debug": self.log_level == "debug",
             "secrets": passwords | set(map(unquote, passwords)),
         }
+
+    def _check_ports(self) -> None:
+        for name in ("port", "metrics_port"):
+            if not 0 <= (port := getattr(self, name)) <= MAX_PORT:
+                raise Unprocessable(f"{name}={port} must be between 0 and {MAX_PORT}")
+        if not -1 <= self.grpc_port <= MAX_PORT:
+            raise Unprocessable(f"grpc_port={self.grpc_port} must be between -1 and {MAX_PORT}")
+        if self.grpc_port == self.port > 0:
+            raise Unprocessable(f"port and grpc_port are both {self.port}")
 
 
 def redis_address(given: str | None = None) -> str:

@@ -43,10 +43,11 @@ ROOMS = {
         " tracing lifecycle settings hosts log",
         "api_description": "api exports open_inference trainings inference auth page metrics"
         " encodings protocol settings",
+        "grpc_api": "api open_inference inference auth hosts settings log",
         "app": "api_description api event_feed trainings inference auth metrics lifecycle settings"
         " log",
-        "server": "app api event_feed inference auth tracing queue metrics lifecycle settings hosts"
-        " log",
+        "server": "app grpc_api api event_feed inference auth tracing queue metrics lifecycle settings"
+        " hosts log",
         "client": "encodings label_events protocol",
         "cli": "exports server client trainings inference auth tracing queue protocol settings log",
         "doctor": "cli server client queue protocol settings",
@@ -326,6 +327,8 @@ COVERED_ELSEWHERE = {
     "service/cli/contact_sheet.py": ["service/cli/test_classify.py"],
     "service/cli/worker.py": ["service/server/test_worker.py"],
     "service/client/trust.py": ["service/server/test_tls.py"],
+    "service/grpc_api/calls.py": ["service/grpc_api/test_methods.py"],
+    "service/grpc_api/schema.py": ["service/grpc_api/test_messages.py"],
     "service/open_inference/http_body.py": ["service/api/test_open_inference.py"],
     "service/prove/case.py": ["service/prove/test_command.py"],
     "service/prove/own_server.py": ["service/prove/test_command.py"],

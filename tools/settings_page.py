@@ -20,8 +20,9 @@ ABOUT = """# Settings
 Every setting of `timbre serve`. This page is generated:
 `.venv/bin/python tools/settings_page.py > SETTINGS.md`.
 
-`--host`, `--port`, `--gateways`, `--metrics-port`, `--redis`, `--workers`, `--artefacts`, `--keys`,
-`--trainings` and `--insecure` are options of `timbre serve`. Every setting can be given as
+`--host`, `--port`, `--grpc-port`, `--gateways`, `--metrics-port`, `--redis`, `--workers`,
+`--artefacts`, `--keys`, `--trainings` and `--insecure` are options of `timbre serve`. Every setting
+can be given as
 `--set NAME=VALUE`: lists separated by commas, booleans as `true` or `false`. `timbre worker` takes
 those that concern it, such as `models`, `max_batch` and `providers`, in the same way. What the
 limits promise is in [BEHAVIOUR.md](BEHAVIOUR.md).

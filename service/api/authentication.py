@@ -71,13 +71,24 @@ class Authenticator:
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Middleware. Raises Unauthorised, NotAllowed, TooMany; InputError for a key in the URL."""
         if not (request.path in PROBES or needs_no_key(route_of(request))):
-            key = await _authenticate(request, self._keys)
-            limits = self._limits.setdefault(key.id, KeyLimits(key, self._shared_limits))
-            request[KEY_LIMITS] = limits
-            limits.key = key
+            _check_url(request)
+            request[KEY_LIMITS] = limits = await self.limits_of(_sent_key(request))
             await limits.count_request()
-            _check_scope(request, key)
+            require_scope(limits.key, needed_scope(request))
         return await handler(request)
+
+    async def limits_of(self, text: str | None) -> KeyLimits:
+        """Return the limits of the key that is sent. Raises Unauthorised when it is not valid."""
+        if text is None:
+            raise Unauthorised(
+                "an API key is required: send the header 'Authorization: Bearer KEY'"
+            )
+        key = await self._keys.find(text)
+        if key is None:
+            raise Unauthorised("unknown or revoked API key")
+        limits = self._limits.setdefault(key.id, KeyLimits(key, self._shared_limits))
+        limits.key = key
+        return limits
 
     async def watch(self, _: web.Application) -> AsyncIterator[None]:
         """End the streams of revoked keys, while the application runs."""
@@ -99,6 +110,10 @@ class Authenticator:
                 if not await self._keys.is_valid(limits.key):
                     limits.shut_down()
                     del self._limits[limits.key.id]
+
+
+AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
+"""Missing in an application without keys."""
 
 
 def client_of(request: web.Request) -> str:
@@ -124,7 +139,8 @@ def needs_no_key(route: str | None) -> bool:
     return route in PROBES or route in PAGE_ROUTES
 
 
-async def _authenticate(request: web.Request, keys: KeyCache) -> Key:
+def _check_url(request: web.Request) -> None:
+    """Raise InputError for a key in the URL."""
     if SECRET.search(request.path + "?" + request.query_string) or any(
         name in request.query for name in KEY_PARAMETERS
     ):
@@ -132,13 +148,6 @@ async def _authenticate(request: web.Request, keys: KeyCache) -> Key:
             "an API key in the URL ends up in histories and logs; send it in the header"
             " 'Authorization: Bearer KEY'"
         )
-    text = _sent_key(request)
-    if text is None:
-        raise Unauthorised("an API key is required: send the header 'Authorization: Bearer KEY'")
-    key = await keys.find(text)
-    if key is None:
-        raise Unauthorised("unknown or revoked API key")
-    return key
 
 
 def _sent_key(request: web.Request) -> str | None:
@@ -157,16 +166,12 @@ def _sent_key(request: web.Request) -> str | None:
 def check_scope(request: web.Request, needed: Scope) -> None:
     """Raise NotAllowed unless the request's key has a scope; without keys, nobody needs one."""
     if KEY_LIMITS in request:
-        _check(request[KEY_LIMITS].key, needed)
+        require_scope(request[KEY_LIMITS].key, needed)
 
 
-def _check_scope(request: web.Request, key: Key) -> None:
-    if needed := needed_scope(request):
-        _check(key, needed)
-
-
-def _check(key: Key, needed: Scope) -> None:
-    if needed not in key.scopes:
+def require_scope(key: Key, needed: Scope | None) -> None:
+    """Raise NotAllowed for a key without a scope; None: any key will do."""
+    if needed and needed not in key.scopes:
         raise NotAllowed(
             f"a key with the scope {needed!r} is required; this one has {', '.join(key.scopes)}"
         )

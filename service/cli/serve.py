@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import os
 import time
 from pathlib import Path
@@ -30,6 +31,7 @@ def main(argv: list[str]) -> int:
         configure(**settings.log_options)
         check_secrets(settings)
         check_trainings(settings.trainings)
+        check_grpc(settings.grpc_port)
     except TimbreError as error:
         say(f"timbre serve: {error}", error=True)
         return 2
@@ -38,10 +40,7 @@ def main(argv: list[str]) -> int:
         return _serve(settings, since)
     except OSError as error:
         where = error.filename or f"{settings.host}:{settings.port}"
-        say(
-            f"timbre serve: cannot listen on {where}: {error.strerror}",
-            error=True,
-        )
+        say(f"timbre serve: cannot listen on {where}: {error.strerror}", error=True)
         return 1
 
 
@@ -76,6 +75,23 @@ def check_trainings(folder: str) -> None:
         from service.trainings.folder import open_folder
 
         open_folder(folder)
+
+
+def check_grpc(port: int) -> None:
+    """Raise Unprocessable for gRPC without its packages."""
+    missing = [name for name in ("grpc", "google.protobuf") if port >= 0 and not _is_there(name)]
+    if missing:
+        raise Unprocessable(
+            f"gRPC needs the package {missing[0]}, of the extra grpc:"
+            " pip install 'timbre[grpc]', or in the repository pip install '.[grpc]'"
+        )
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # what it is in
+        return False
 
 
 def check_secrets(settings: Any) -> None:
@@ -121,6 +137,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any (8000)")
     parser.add_argument(
+        "--grpc-port", type=int, metavar="PORT",
+        help="also serve the Open Inference Protocol over gRPC here, 0 for any (not)",
+    )  # fmt: skip
+    parser.add_argument(
         "--gateways", type=int, metavar="N", help="processes that share the port (1)"
     )
     parser.add_argument("--metrics-port", type=int, metavar="N", help="port for GET /metrics alone")
@@ -136,6 +156,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of NAME/VERSION/ artefacts (the shipped)",
     )
+    _add_policy(parser)
+    return parser
+
+
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say who may do what, and any other."""
     parser.add_argument(
         "--keys", metavar="FILE", help="require API keys from this file; `redis` for keys in Redis"
     )
@@ -150,7 +176,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="any other setting, see SETTINGS.md; may be repeated",
     )
-    return parser
 
 
 def _name_process() -> None:

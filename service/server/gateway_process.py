@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -29,6 +31,9 @@ from service.metrics.metrics import Metrics
 from service.server.connections import Listener, listen, runner
 from service.server.metrics_endpoint import metrics_endpoint
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.grpc_api.server import GrpcServer
 
 HEARTBEAT_S = 1.0
 SWITCH_S = 0.001
@@ -76,19 +81,37 @@ async def _serve(
     await running.setup()
     heartbeat_task = asyncio.create_task(_repeat(heartbeat)) if heartbeat else None
     listening: Listener | None = None
+    grpc: GrpcServer | None = None
     try:
         async with metrics_endpoint(settings, app[SCRAPER], shared=settings.gateways > 1):
             if settings.gateways > 1:
                 await _wait_until_ready(app[GATEWAY], stopping)
             expires = app[GATEWAY].metrics.certificate_expiry.set
             listening = await listen(running, listener, settings, expires=expires)
-            return await _until_stopped(app, stopping, listener, since=since)
+            grpc = await _start_grpc(app, settings)
+            return await _until_stopped(app, stopping, listener, grpc, since=since)
     finally:
         if heartbeat_task:
             heartbeat_task.cancel()
         if listening:
             listening.close()
+        if grpc:
+            await grpc.stop()
         await running.cleanup()
+
+
+async def _start_grpc(app: web.Application, settings: Settings) -> GrpcServer | None:
+    """Accept gRPC calls, if there is a port for them. Raises OSError when it is in use."""
+    if settings.grpc_port < 0:
+        return None
+    # It would write its own lines to stderr; what matters is told in ours.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # Imported here so that a server without gRPC needs none of its packages.
+    from service.grpc_api.server import GrpcServer
+
+    server = GrpcServer(app)
+    await server.start()
+    return server
 
 
 async def _wait_until_ready(gateway: Gateway, stopping: asyncio.Event) -> None:
@@ -104,7 +127,12 @@ async def _wait_until_ready(gateway: Gateway, stopping: asyncio.Event) -> None:
 
 
 async def _until_stopped(
-    app: web.Application, stopping: asyncio.Event, listener: socket.socket, *, since: float
+    app: web.Application,
+    stopping: asyncio.Event,
+    listener: socket.socket,
+    grpc: GrpcServer | None,
+    *,
+    since: float,
 ) -> int:
     gateway = app[GATEWAY]
     waiting = asyncio.create_task(stopping.wait())
@@ -118,13 +146,14 @@ async def _until_stopped(
             return 1
         _set_up_garbage_collection()
         sys.setswitchinterval(SWITCH_S)
-        _log_ready(gateway, listener, seconds=time.monotonic() - since)
+        _log_ready(gateway, listener, grpc, seconds=time.monotonic() - since)
         gateway.loop_monitor.start()
     await waiting
     gateway.loop_monitor.stop()
     _log_lag(gateway.loop_monitor.histogram)
     log("shutting down", grace=gateway.settings.grace)
-    await gateway.shut_down()
+    stopping_grpc = [grpc.stop()] if grpc else []
+    await asyncio.gather(gateway.shut_down(), *stopping_grpc)
     return 0
 
 
@@ -137,12 +166,15 @@ def _set_up_garbage_collection() -> None:
     gc.set_threshold(2_000, 5, 50)
 
 
-def _log_ready(gateway: Gateway, listener: socket.socket, *, seconds: float) -> None:
+def _log_ready(
+    gateway: Gateway, listener: socket.socket, grpc: GrpcServer | None, *, seconds: float
+) -> None:
     host, port = listener.getsockname()[:2]
     scheme = "https" if gateway.settings.tls_key else "http"
     log(
         "ready",
         url=f"{scheme}://{bracketed(host)}:{port}",
+        **({"grpc": f"{bracketed(host)}:{grpc.port}"} if grpc else {}),
         models=",".join(f"{model.name}:{model.version}" for model in gateway.models),
         provider=",".join(sorted({model.session.provider for model in gateway.models})),
         seconds=seconds,

@@ -67,6 +67,12 @@ class Supervisor:
         if settings.metrics_port:
             bind_address(settings.metrics_host, settings.metrics_port).close()
         self.settings = replace(settings, port=self._reserved.getsockname()[1])
+        if settings.grpc_port >= 0:
+            for_grpc = replace(settings, port=settings.grpc_port, grpc_port=-1)
+            bind(for_grpc).close()
+            self._reserved_for_grpc = bind(for_grpc, shared=True)
+            port = self._reserved_for_grpc.getsockname()[1]
+            self.settings = replace(self.settings, grpc_port=port)
         self._since = since
         self._shared_folder = _memory_folder()
         self._metrics = Metrics(self._shared_folder, "supervisor-0")
