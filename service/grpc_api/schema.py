@@ -44,7 +44,7 @@ INFERENCE = {
     "ModelMetadataRequest": _NAMED,
     "ModelMetadataResponse": "name:string=1 versions:string*=2 platform:string=3"
     " inputs:ModelMetadataResponse.TensorMetadata*=4"
-    " outputs:ModelMetadataResponse.TensorMetadata*=5 properties:{string}=6",
+    " outputs:ModelMetadataResponse.TensorMetadata*=5",
     "ModelMetadataResponse.TensorMetadata": _TENSOR,
     "InferParameter": "bool_param:bool=1 int64_param:int64=2 string_param:string=3"
     " double_param:double=4 uint64_param:uint64=5",

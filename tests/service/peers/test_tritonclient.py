@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from service.grpc_api.schema import CLASSES
+from service.grpc_api.server import GrpcServer
 from tests.service.helpers.versions import copied
 
 HERE = Path(__file__).parent
@@ -30,10 +32,10 @@ def client_python():
     return found.stdout.strip()
 
 
-async def calls(python, script, url):
+async def calls(python, script, *arguments):
     """The calls that a script made, and the error of each that failed."""
     process = await asyncio.create_subprocess_exec(
-        python, HERE / script, url, stdout=asyncio.subprocess.PIPE
+        python, HERE / script, *arguments, stdout=asyncio.subprocess.PIPE
     )
     output, _ = await process.communicate()
     found = [json.loads(line) for line in output.decode().splitlines()]
@@ -46,3 +48,22 @@ async def test_every_call_of_the_http_clients_passes(serve, artefacts, tmp_path,
     failed = {name: error for name, error in found.items() if error}
     assert (code, failed) == (0, {})
     assert {"health", "infer_in_every_form", "errors", "asyncio_client"} <= set(found)
+
+
+async def test_every_call_of_the_grpc_clients_passes(serve, artefacts, tmp_path, client_python):
+    server = await serve(artefacts=copied(artefacts, tmp_path), grpc_port=0)
+    grpc_server = GrpcServer(server.app)
+    await grpc_server.start()
+    fields = {
+        name: {
+            field.name: [field.number, field.type, field.is_repeated]
+            for field in each.DESCRIPTOR.fields
+        }
+        for name, each in CLASSES.items()
+    }
+    address = f"127.0.0.1:{grpc_server.port}"
+    code, found = await calls(client_python, "tritonclient_grpc.py", address, json.dumps(fields))
+    await grpc_server.stop()
+    failed = {name: error for name, error in found.items() if error}
+    assert (code, failed) == (0, {})
+    assert {"fields_agree", "health", "streams", "errors", "asyncio_client"} <= set(found)
