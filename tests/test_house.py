@@ -46,12 +46,12 @@ ROOMS = {
         "grpc_api": "api open_inference inference auth hosts settings log",
         "app": "api_description api event_feed trainings inference auth metrics lifecycle settings"
         " log",
-        "server": "app grpc_api api event_feed inference auth tracing queue metrics lifecycle settings"
-        " hosts log",
+        "server": "app grpc_api api event_feed inference auth tracing queue metrics lifecycle"
+        " settings hosts log",
         "client": "encodings label_events protocol",
         "cli": "exports server client trainings inference auth tracing queue protocol settings log",
         "doctor": "cli server client queue protocol settings",
-        "prove": "cli client inference protocol settings",
+        "prove": "cli client grpc_api inference protocol settings",
     },
     "training": {
         "common": "",
@@ -230,6 +230,11 @@ def test_redis_is_loaded_only_where_it_is_asked_for():
     assert "redis" not in loaded_by("import service.app, service.cli.serve, service.client")
 
 
+def test_grpc_is_loaded_only_where_it_is_asked_for():
+    code = "import service.app, service.cli.serve, service.client, service.server.gateway_process"
+    assert loaded_by(code).isdisjoint({"grpc", "google"})
+
+
 def test_what_serves_holds_no_compiler():
     code = "import service.app\nfrom features.warm import warm\nwarm()"
     assert loaded_by(code).isdisjoint({*HEAVY, "numba", "scipy"})
@@ -331,6 +336,7 @@ COVERED_ELSEWHERE = {
     "service/grpc_api/schema.py": ["service/grpc_api/test_messages.py"],
     "service/open_inference/http_body.py": ["service/api/test_open_inference.py"],
     "service/prove/case.py": ["service/prove/test_command.py"],
+    "service/prove/open_inference.py": ["service/prove/test_command.py"],
     "service/prove/own_server.py": ["service/prove/test_command.py"],
     "service/prove/prove.py": ["service/prove/test_command.py"],
     "service/prove/ways.py": ["service/prove/test_command.py"],

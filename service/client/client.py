@@ -51,19 +51,19 @@ class Client:
             if isinstance(source, bytes)
             else await asyncio.to_thread(Path(source).read_bytes)
         )
-        async with self._session() as session:
+        async with self.session() as session:
             return await request(
                 session, "POST", f"{self.url}/v1/models/{model}/classify", data=data, params=options
             )
 
     async def describe(self, model: str = "instruments") -> Response:
         """Return the description of a model. Raises as `classify` does."""
-        async with self._session() as session:
+        async with self.session() as session:
             return await request(session, "GET", f"{self.url}/v1/models/{model}")
 
     async def models(self) -> Response:
         """Return the descriptions of all models. Raises as `classify` does."""
-        async with self._session() as session:
+        async with self.session() as session:
             return await request(session, "GET", f"{self.url}/v1/models")
 
     async def load(self, model: str, version: str | None = None) -> Response:
@@ -72,7 +72,7 @@ class Client:
         Raises Refused when the version is rejected, and as `classify` does.
         """
         body = {} if version is None else {"version": version}
-        async with self._session() as session:
+        async with self.session() as session:
             return await request(session, "POST", f"{self.url}/v1/models/{model}/load", json=body)
 
     @asynccontextmanager
@@ -108,7 +108,7 @@ class Client:
             source=source,
             publish=publish,
         )
-        async with self._session() as session:
+        async with self.session() as session:
             stream = Stream(
                 session, f"{self.url}/v1/models/{model}/stream", start, patience_s=patience_s
             )
@@ -118,7 +118,8 @@ class Client:
             finally:
                 await stream.close()
 
-    def _session(self) -> aiohttp.ClientSession:
+    def session(self) -> aiohttp.ClientSession:
+        """Return a session with the key and the trust of this client, to be closed."""
         return aiohttp.ClientSession(
             headers=self._headers,
             connector=aiohttp.TCPConnector(ssl=self._tls),

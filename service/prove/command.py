@@ -30,22 +30,34 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="timbre prove",
+        description="Classify one sound or picture by every way (in this process, by REST, as a "
+        "live stream, as tensors by the Open Inference Protocol) and compare all scores.",
+        epilog="Exit codes: 0 all equal within the bound, 1 a way differs or fails, 2 invalid "
+        "arguments, 4 the file or the model cannot be used.",
+    )
+    parser.description = f"{parser.description} A key comes from the environment: TIMBRE_TOKEN."
+    parser.add_argument("path", type=Path, metavar="FILE", help="a sound or a picture")
+    parser.add_argument("--url", help="a server that runs already (one is started)")
+    parser.add_argument(
+        "--grpc", metavar="HOST:PORT", help="with --url, where that server speaks gRPC"
+    )
+    parser.add_argument(
+        "--redis", metavar="URL", help="start another server with this Redis and a worker, too"
+    )
+    parser.add_argument("--ca", metavar="FILE", help="certificates to trust, PEM")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_classification(parser)
+    return parser
+
+
+def _add_classification(parser: argparse.ArgumentParser) -> None:
+    """Add how the file is classified, and how equal the scores must be."""
     from models.store import DEFAULT_PATH
     from service.cli.classify import assignment
     from service.prove.comparison import BOUND
 
-    parser = argparse.ArgumentParser(
-        prog="timbre prove",
-        description="Classify one sound or picture by every way (in this process, by REST, as a "
-        "live stream) and compare the scores of all windows.",
-        epilog="Exit codes: 0 all equal within the bound, 1 a way differs or fails, 2 invalid "
-        "arguments, 4 the file or the model cannot be used.",
-    )
-    parser.add_argument("path", type=Path, metavar="FILE", help="a sound or a picture")
-    parser.add_argument("--url", help="a server that runs already (one is started)")
-    parser.add_argument(
-        "--redis", metavar="URL", help="start another server with this Redis and a worker, too"
-    )
     parser.add_argument(
         "--model", action="append", default=[], metavar="NAME",
         help="may be repeated (the first model of every kind of input that takes the file)",
@@ -65,10 +77,6 @@ def _parser() -> argparse.ArgumentParser:
         "--artefacts", type=Path, default=DEFAULT_PATH, metavar="DIR",
         help="folder of NAME/VERSION/ artefacts (the shipped)",
     )  # fmt: skip
-    parser.add_argument("--ca", metavar="FILE", help="certificates to trust, PEM")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.description = f"{parser.description} A key comes from the environment: TIMBRE_TOKEN."
-    return parser
 
 
 async def _prove(asked: argparse.Namespace) -> int:
@@ -97,6 +105,7 @@ def _options(asked: argparse.Namespace) -> Options:
         artefacts=asked.artefacts,
         models=tuple(dict.fromkeys(asked.model)),
         url=asked.url or "",
+        grpc=asked.grpc or "",
         redis=asked.redis or "",
         hop=asked.hop,
         metadata=dict(asked.metadata),

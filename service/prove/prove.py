@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from common.errors import InputError, TimbreError
@@ -13,9 +14,10 @@ from service.client import Client
 from service.prove import ways
 from service.prove.case import Case, case_of, names_that_take
 from service.prove.comparison import Found, Verdict, compare
-from service.prove.own_server import running
+from service.prove.open_inference import over_grpc, over_http
+from service.prove.own_server import Server, running
 
-Way = Callable[[Case, Client], Awaitable[Found]]
+Way = Callable[[], Awaitable[Found]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class Options:
     """Names; none: the first of every kind of input that takes the file."""
     url: str = ""
     """A server that runs; empty: one is started."""
+    grpc: str = ""
+    """HOST:PORT of its gRPC; empty: that way is left out."""
     redis: str = ""
     """Also start a server with this Redis, and a worker."""
     hop: float | None = None
@@ -52,7 +56,7 @@ async def prove(options: Options) -> AsyncIterator[Proof]:
     _check_file(options.path)
     names = options.models or tuple(_names(options))
     async with AsyncExitStack() as stack:
-        servers = {"": options.url}
+        servers = {"": Server(options.url, options.grpc)}
         if not options.url:
             started = running(options.artefacts, names)
             servers = {"": await stack.enter_async_context(started)}
@@ -90,21 +94,39 @@ def _names(options: Options) -> list[str]:
 
 
 async def _verdicts(
-    case: Case, servers: Mapping[str, str], options: Options
+    case: Case, servers: Mapping[str, Server], options: Options
 ) -> AsyncIterator[Verdict]:
-    for suffix, url in servers.items():
-        client = Client(url, options.token, authorities=options.authorities)
-        yield await _tried(f"REST{suffix}", ways.rest, case, client)
+    for suffix, server in servers.items():
+        client = Client(server.url, options.token, authorities=options.authorities)
+        compared = partial(_compared, case)
+        yield await compared(f"REST{suffix}", partial(ways.rest, case, client))
         if case.is_sound:
-            yield await _tried(f"stream{suffix}", ways.stream, case, client, padded=case.padded)
+            yield await compared(
+                f"stream{suffix}", partial(ways.stream, case, client), padded=case.padded
+            )
+        yield await compared(f"/v2{suffix}", partial(over_http, case, client), tensors=True)
+        if server.grpc:
+            call = partial(over_grpc, case, server.grpc, options.token, roots=_roots(options))
+            yield await compared(f"/v2 by gRPC{suffix}", call, tensors=True)
 
 
-async def _tried(
-    name: str, way: Way, case: Case, client: Client, *, padded: int | None = None
+def _roots(options: Options) -> bytes | None:
+    """Return the certificates that gRPC trusts, empty for the system's; None: without TLS."""
+    if options.authorities:
+        return Path(options.authorities).read_bytes()
+    return b"" if options.url.startswith(("https:", "wss:")) else None
+
+
+async def _compared(
+    case: Case, name: str, way: Way, *, padded: int | None = None, tensors: bool = False
 ) -> Verdict:
-    """Return how a way compares; its error is what differs. padded: a window it may lack."""
+    """Return how a way compares; its error is what differs.
+
+    padded: a window that it may lack. tensors: it was sent those, and gives the scores unrounded.
+    """
     try:
-        found = await way(case, client)
+        found = await way()
     except TimbreError as error:
         return Verdict(way=name, troubles=(f"{error.title}: {error}",))
-    return compare(name, found, case.classified, spans=case.seconds, padded=padded)
+    reference = case.computed if tensors else case.classified
+    return compare(name, found, reference, spans=case.seconds, padded=padded)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from service.grpc_api.server import GrpcServer
 from service.prove.command import main
 from tests.features.pictures import save, scene
 from tests.models.colours import write_colours
@@ -43,7 +44,8 @@ async def test_a_sound_is_the_same_by_every_way_for_a_model_of_every_kind(
     assert [each["kind"] for each in document["models"]] == ["features", "log_mel"]
     for model in (0, 1):
         found = ways(document, model)
-        assert {name: each["windows"] for name, each in found.items()} == {"REST": 4, "stream": 3}
+        windows = {name: each["windows"] for name, each in found.items()}
+        assert windows == {"REST": 4, "stream": 3, "/v2": 4}
         assert "silence" in found["stream"]["note"]
 
 
@@ -52,9 +54,8 @@ async def test_it_starts_its_own_server_and_one_with_redis(sound, artefacts, red
         capsys, sound, "--artefacts", artefacts, "--redis", redis_url, "--model", "toy"
     )
     assert code == 0
-    assert list(ways(document)) == [
-        "REST", "stream", "REST, through Redis", "stream, through Redis"
-    ]  # fmt: skip
+    direct = ["REST", "stream", "/v2", "/v2 by gRPC"]
+    assert list(ways(document)) == [*direct, *(f"{way}, through Redis" for way in direct)]
     assert all(each["equal"] for each in ways(document).values())
 
 
@@ -67,11 +68,11 @@ async def test_a_picture_is_the_same_by_every_way_with_its_metadata(
     path.write_bytes(save(scene(), "PNG"))
     options = ("--url", server.url, "--artefacts", folder)
     code, document = await proved(capsys, path, *options)
-    assert (code, list(ways(document))) == (0, ["REST"])
+    assert (code, list(ways(document))) == (0, ["REST", "/v2"])
     assert document["models"][0]["model"] == "colours"
     placed = ("--model", "places", "--with", "region=sea")
     code, document = await proved(capsys, path, *options, *placed)
-    assert (code, list(ways(document))) == (0, ["REST"])
+    assert (code, list(ways(document))) == (0, ["REST", "/v2"])
 
 
 async def test_a_server_of_another_version_differs(serve, sound, artefacts, tmp_path, capsys):
@@ -115,6 +116,24 @@ async def test_files_of_any_rate_channels_and_length_are_proved(
     code, document = await proved(capsys, path, *options)
     assert code == 0, document
     assert ways(document)["stream"]["windows"] >= 1
+
+
+async def test_grpc_of_a_server_that_runs_is_proved_where_its_address_is_given(
+    serve, sound, artefacts, capsys
+):
+    server = await serve(grpc_port=0)
+    grpc_server = GrpcServer(server.app)
+    await grpc_server.start()
+    options = ["--url", server.url, "--artefacts", artefacts, "--model", "toy"]
+    code, document = await proved(
+        capsys, sound, *options, "--grpc", f"127.0.0.1:{grpc_server.port}"
+    )
+    assert (code, ways(document)["/v2 by gRPC"]["equal"]) == (0, True)
+    await grpc_server.stop()
+    code, document = await proved(
+        capsys, sound, *options, "--grpc", f"127.0.0.1:{grpc_server.port}"
+    )
+    assert (code, "UNAVAILABLE" in ways(document)["/v2 by gRPC"]["differs"][0]) == (1, True)
 
 
 async def test_a_server_that_is_not_there_differs_by_every_way(sound, artefacts, capsys):
