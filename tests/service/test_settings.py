@@ -50,3 +50,11 @@ def test_a_setting_that_is_unknown_or_unreadable_is_named(text):
 def test_an_invalid_number_is_rejected(text):
     with pytest.raises(Unprocessable, match=text.partition("=")[0]):
         Settings(**parse([text]))
+
+
+def test_the_port_of_grpc_is_one_of_its_own_or_none():
+    assert (Settings().grpc_port, Settings(grpc_port=0, port=0).grpc_port) == (-1, 0)
+    assert Settings(grpc_port=65_535).grpc_port == 65_535
+    for port in (-2, 65_536, 8_000):
+        with pytest.raises(Unprocessable, match="grpc_port"):
+            Settings(port=8_000, grpc_port=port)
