@@ -58,3 +58,16 @@ async def test_axe_finds_nothing_in_any_view_and_every_view_fits_every_screen(se
             ".forEach((each) => each.click())"
         )
         assert ("listening", await findings(tab), await too_wide(tab)) == ("listening", [], [])
+
+
+async def test_axe_finds_nothing_on_the_page_of_the_description(serve):
+    server = await serve()
+    async with page(server.url + "/docs") as tab:
+        await tab.run(f"{AXE};0")
+        await tab.run(
+            "document.querySelectorAll('details').forEach((each) => { each.open = true })"
+        )
+        for name in ("describeModel", "classify"):
+            await tab.run(f"document.querySelector('#{name} form button').click()")
+            await tab.until(f"document.querySelector('#{name} .status') !== null")
+        assert (await findings(tab), await too_wide(tab)) == ([], [])
