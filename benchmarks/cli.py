@@ -18,6 +18,7 @@ HELP = {
     "forest": "the forest alone",
     "queues": "a job through both queues",
     "pictures": "a picture by REST beside the bare ONNX Runtime call",
+    "open-inference": "tensors by the Open Inference Protocol beside FastAPI + ONNX Runtime",
     "idle": "wake-ups and CPU time of a server without work",
     "memory": "what live streams add to the memory of a server",
     "metrics": "CPU time of what a live window counts, beside that of the window",
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     from benchmarks import measure
 
-    names = PARTS.get(args.what, (args.what,))
+    names = PARTS.get(args.what, (args.what.replace("-", "_"),))
     subjects = [importlib.import_module(f"benchmarks.{name}") for name in names]
     tables = [(subject, subject.run(tiny=args.tiny)) for subject in subjects]
     where = measure.machine()

@@ -75,7 +75,7 @@ def served(
         server = subprocess.Popen(command, stdout=words, stderr=words, cwd=checkout)  # noqa: S603
         try:
             url = f"http://127.0.0.1:{port}"
-            if not _ready(url, server):
+            if not ready(url, server):
                 words.seek(0)
                 raise TimbreError(f"the server did not get ready: {words.read()[-2_000:].strip()}")
             yield url, server.pid
@@ -109,7 +109,8 @@ def free_port() -> int:
         return port
 
 
-def _ready(url: str, server: subprocess.Popen[bytes] | subprocess.Popen[str]) -> bool:
+def ready(url: str, server: subprocess.Popen[bytes] | subprocess.Popen[str]) -> bool:
+    """Return whether a server answers its readiness within READY_S."""
     until = time.monotonic() + READY_S
     while server.poll() is None and time.monotonic() < until:
         try:

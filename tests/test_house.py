@@ -80,7 +80,10 @@ ROOMS = {
     },
 }
 ONE_FILE_KNOWS = {
-    "onnxruntime": {"models/session.py", "models/quantize.py", "benchmarks/forest.py"},
+    "onnxruntime": {
+        *("models/session.py", "models/quantize.py"),
+        *("benchmarks/forest.py", "benchmarks/peers/fastapi_server.py"),
+    },
     "redis": {"service/queue/redis_connection.py", "service/queue/redis_cluster.py"},
     "opentelemetry": {"service/tracing/otel.py"},
     "sounddevice": {"service/cli/microphone.py"},
