@@ -117,7 +117,8 @@ class Calls:
         """Admit a call, log it, and send its error as a status."""
         metadata = dict(context.invocation_metadata() or ())
         sent = str(metadata.get("x-request-id", ""))
-        token = reference.set(sent if REQUEST_ID.fullmatch(sent) else self._gateway.new_id())
+        # Never reset: a call has a context of its own, and its end may run in another.
+        reference.set(sent if REQUEST_ID.fullmatch(sent) else self._gateway.new_id())
         begin, told, key = time.perf_counter(), "CANCELLED", {}
         try:
             limits = await self._admitted(context, access)
@@ -137,7 +138,6 @@ class Calls:
             metrics.request_seconds.observe(seconds, f"grpc:{method}")
             if not access.is_probe:
                 log("gRPC", method=method, status=told, ms=1e3 * seconds, **key)
-            reference.reset(token)
 
     @asynccontextmanager
     async def _admitted_message(

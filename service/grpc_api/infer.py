@@ -86,7 +86,9 @@ class InferStream:
     def __init__(self, calls: Calls, open_inference: OpenInference, call: Call) -> None:
         self._calls, self._open_inference, self._call = calls, open_inference, call
         self._ending = asyncio.Event()
-        self._answers: asyncio.Queue[asyncio.Task[Message] | None] = asyncio.Queue(IN_FLIGHT)
+        self._free = asyncio.Semaphore(IN_FLIGHT)
+        self._tasks = set[asyncio.Task[Message]]()
+        self._answers = asyncio.Queue[asyncio.Task[Message] | None]()
 
     def shut_down(self) -> None:
         """Read no more; what was read is answered."""
@@ -95,42 +97,39 @@ class InferStream:
     async def run(self) -> AsyncIterator[bytes]:
         """Yield the responses. Raises Leaving at shutdown, once all is answered."""
         reading = asyncio.create_task(self._read())
-        tasks = set[asyncio.Task[Message]]()
         try:
             while (answer := await self._answers.get()) is not None:
-                tasks.add(answer)
                 yield (await answer).SerializeToString()
-                tasks.discard(answer)
+                self._free.release()
             await reading
         finally:
-            for task in (reading, *tasks, *self._left()):
+            for task in (reading, *self._tasks):
                 task.cancel()
-
-    def _left(self) -> list[asyncio.Task[Message]]:
-        left = []
-        while not self._answers.empty():
-            if task := self._answers.get_nowait():
-                left.append(task)
-        return left
 
     async def _read(self) -> None:
         """Start the answer to each request. Raises what ends the stream."""
         ending = asyncio.create_task(self._ending.wait())
         try:
             while not self._ending.is_set():
+                await self._free.acquire()
                 reading = asyncio.ensure_future(self._call.context.read())
-                await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
-                if not reading.done():
+                try:
+                    await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
                     reading.cancel()
+                if not reading.done():
                     break
                 data = reading.result()
                 if not isinstance(data, bytes):
                     return
-                await self._answers.put(asyncio.create_task(self._answer(data)))
+                answer = asyncio.create_task(self._answer(data))
+                self._tasks.add(answer)
+                answer.add_done_callback(self._tasks.discard)
+                self._answers.put_nowait(answer)
             raise Leaving("the server is shutting down")
         finally:
             ending.cancel()
-            await self._answers.put(None)
+            self._answers.put_nowait(None)
 
     async def _answer(self, data: bytes) -> Message:
         """Return the response to one request, or its error."""

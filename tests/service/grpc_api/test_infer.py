@@ -1,6 +1,7 @@
 """ModelInfer and ModelStreamInfer: deadlines, cancelled calls, order, shutdown."""
 
 import asyncio
+import gc
 
 import grpc
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from models.store import Store
 from tests.service.conftest import until
-from tests.service.grpc_api.conftest import infer_request, scores_of
+from tests.service.grpc_api.conftest import infer_request, new, scores_of
 from tests.service.helpers.valve import Valve
 
 ROWS = np.random.default_rng(0).normal(0, 1, (6, 26)).astype(np.float32)
@@ -84,8 +85,9 @@ async def test_a_stream_has_a_bound_of_requests_in_flight(client, held, named, m
         await stream.write(infer_request(ROWS[each : each + 1], name=named))
     await stream.done_writing()
     await until(held.begun.is_set)
-    # One in the hand of the writer, two that wait for it, one that is put behind them.
-    await until(lambda: client.server.gateway.requests == 4)
+    await until(lambda: client.server.gateway.requests == 2)
+    await asyncio.wait_for(client.call("ModelReady", new("ModelReadyRequest", name="toy")), 60)
+    assert client.server.gateway.requests == 2
     held.let(10)
     assert len([answer async for answer in stream]) == 6
 
@@ -98,6 +100,36 @@ async def test_a_stream_that_is_cancelled_takes_its_jobs_along(client, held, nam
     stream.cancel()
     await until(lambda: client.server.gateway.requests == client.server.gateway.streams == 0)
     held.let(10)
+
+
+async def test_a_stream_at_its_bound_takes_all_its_jobs_along(client, held, named, monkeypatch):
+    monkeypatch.setattr("service.grpc_api.infer.IN_FLIGHT", 2)
+    stream = client.stream()
+    for each in range(6):
+        await stream.write(infer_request(ROWS[each : each + 1], name=named))
+    await until(held.begun.is_set)
+    await until(lambda: client.server.gateway.requests == 2)
+    stream.cancel()
+    await until(lambda: client.server.gateway.requests == client.server.gateway.streams == 0)
+    held.let(10)
+    await client.call("ModelInfer", infer_request(ROWS[:1], name=named))
+    # The model was at work on the first of the stream.
+    assert held.rows == 2
+
+
+async def test_a_client_that_reads_nothing_and_leaves_frees_its_stream(client, named):
+    faults = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    stream = client.stream()
+    for _ in range(8):
+        # The response has the id too, and more of them than the connection takes unread.
+        await stream.write(infer_request(ROWS[:1], name=named, id="x" * 200_000))
+    await stream.read()
+    await until(lambda: client.server.gateway.requests == 0)
+    stream.cancel()
+    await until(lambda: client.server.gateway.streams == 0)
+    gc.collect()
+    assert faults == []
 
 
 async def test_at_shutdown_a_stream_answers_what_it_has_and_ends(client, held, named):
