@@ -231,8 +231,13 @@ class Settings:
                 raise Unprocessable(f"{name}={port} must be between 0 and {MAX_PORT}")
         if not -1 <= self.grpc_port <= MAX_PORT:
             raise Unprocessable(f"grpc_port={self.grpc_port} must be between -1 and {MAX_PORT}")
-        if self.grpc_port == self.port > 0:
-            raise Unprocessable(f"port and grpc_port are both {self.port}")
+        # Several gateways share their ports: the kernel would mix what comes to both.
+        others = {"port": self.port}
+        if self.metrics_host == self.host:
+            others["metrics_port"] = self.metrics_port
+        for name, port in others.items():
+            if self.grpc_port == port > 0:
+                raise Unprocessable(f"{name} and grpc_port are both {port}")
 
 
 def redis_address(given: str | None = None) -> str:

@@ -58,3 +58,7 @@ def test_the_port_of_grpc_is_one_of_its_own_or_none():
     for port in (-2, 65_536, 8_000):
         with pytest.raises(Unprocessable, match="grpc_port"):
             Settings(port=8_000, grpc_port=port)
+    with pytest.raises(Unprocessable, match="metrics_port and grpc_port are both 9000"):
+        Settings(grpc_port=9_000, metrics_port=9_000)
+    assert Settings(grpc_port=9_000, metrics_port=9_000, metrics_host="::1").metrics_port == 9_000
+    assert Settings(port=9_000, metrics_port=9_000).port == 9_000  # a worker listens on one only
