@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,16 @@ _BYTES_FIELD = 2
 """The wire type of texts, bytes and messages."""
 _SIZES = {1: 8, 5: 4}
 """Bytes of the wire types of one size."""
-_NESTED: Mapping[int, Mapping[int, Any]] = {4: {}, 5: {4: {}, 5: {}}, 6: {2: {}}}
-"""Fields of a request that are messages, and their fields that are."""
+_GROUPS = (3, 4)
+"""The wire types of the begin and the end of a group, which has fields and no size."""
+_PACKED = object()
+"""A field of whole numbers, each a byte at least, that take eight bytes of memory each."""
+_NESTED: Mapping[int, Any] = {
+    4: {},
+    5: {3: _PACKED, 4: {}, 5: {2: _PACKED, 3: _PACKED, 5: _PACKED}},
+    6: {2: {}},
+}
+"""Fields of a request that are messages, and their fields that are, or that are packed numbers."""
 
 
 def parse(kind: str, data: bytes, *, limit: int) -> Message:
@@ -73,7 +82,10 @@ def _check_fields(data: bytes) -> None:
 
 
 def _walk(data: memoryview, nested: Mapping[int, Any]) -> Iterator[int]:
-    """Yield the number of every field, and of those within; what is damaged ends it."""
+    """Yield the number of every field, and of those within; what is damaged ends it.
+
+    A packed number may count as a field.
+    """
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -81,14 +93,18 @@ def _walk(data: memoryview, nested: Mapping[int, Any]) -> Iterator[int]:
         yield number
         if wire == _BYTES_FIELD:
             size, at = _varint(data, at)
-            if number in nested:
-                yield from _walk(data[at : at + size], nested[number])
+            inside = data[at : at + size]
+            within = nested.get(number)
+            if within is _PACKED:
+                yield from repeat(number, len(inside))
+            elif within is not None:
+                yield from _walk(inside, within)
             at += size
         elif wire in _SIZES:
             at += _SIZES[wire]
         elif wire == 0:
             _, at = _varint(data, at)
-        else:
+        elif wire not in _GROUPS:
             return
 
 

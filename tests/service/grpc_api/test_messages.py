@@ -2,7 +2,8 @@
 
 import gzip
 import zlib
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -74,6 +75,33 @@ def test_a_large_message_of_countless_fields_is_rejected_before_it_is_parsed(fie
     size = bytes([len(inner) & 0x7F | 0x80, len(inner) >> 7 & 0x7F | 0x80, len(inner) >> 14])
     with pytest.raises(InputError):
         parse("ModelInferRequest", b"\x2a" + size + b"\x22\x00" * (len(inner) // 2), limit=LIMIT)
+
+
+def test_a_group_hides_no_fields():
+    group = b"\xa3\x06\xa4\x06"
+    assert len(parse("ModelInferRequest", group + b"\x2a\x00" * 9, limit=LIMIT).inputs) == 9
+    for start in (group, b"\xa3\x06", b"\x2a\x04" + group):
+        with pytest.raises(InputError, match="fields"):
+            parse("ModelInferRequest", start + b"\x2a\x00" * SMALL, limit=LIMIT)
+
+
+PACKED = ["shape", "contents.int_contents", "contents.int64_contents", "contents.uint64_contents"]
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_numbers_count_as_fields(name):
+    for count, accepted in ((MOST_FIELDS // 2, True), (MOST_FIELDS + 1, False)):
+        request = CLASSES["ModelInferRequest"](raw_input_contents=[bytes(SMALL)])
+        attrgetter(name)(request.inputs.add()).extend([1] * count)
+        with nullcontext() if accepted else pytest.raises(InputError, match="fields"):
+            parse("ModelInferRequest", request.SerializeToString(), limit=LIMIT)
+
+
+@pytest.mark.parametrize("name", ["fp32_contents", "uint_contents"])
+def test_the_numbers_of_a_tensor_do_not_count_as_fields(name):
+    request = CLASSES["ModelInferRequest"]()
+    getattr(request.inputs.add().contents, name).extend([1] * 2 * SMALL)
+    assert parse("ModelInferRequest", request.SerializeToString(), limit=LIMIT) == request
 
 
 def test_as_many_fields_as_allowed_are_parsed():
