@@ -74,7 +74,6 @@ def build(
     )
     add_open_inference(app)
     add_trainings(app, settings)
-    add_page(app)
     check_expectations(app)
     app.on_response_prepare.append(name_response)
     app.on_shutdown.append(shut_down)

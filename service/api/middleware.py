@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+import uuid
 from http import HTTPStatus
 
 from aiohttp import web
@@ -104,7 +105,7 @@ def check_expectations(app: web.Application) -> None:
             return unread_problem(
                 HTTPStatus.EXPECTATION_FAILED,
                 detail,
-                request_id=app[GATEWAY].new_id(),
+                request_id=unread_id(),
                 request=request,
             )
         return await handle(request)
@@ -160,6 +161,11 @@ def _titled(status: int) -> tuple[str, str]:
     """Return the code and the title of an error of aiohttp."""
     title = HTTPStatus(status).phrase.capitalize()
     return title.lower().replace(" ", "-"), title
+
+
+def unread_id() -> str:
+    """Return an id for what no middleware gives one."""
+    return uuid.uuid4().hex[:8]
 
 
 def unread_problem(

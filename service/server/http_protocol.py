@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 
 from aiohttp import web
 from aiohttp.http_exceptions import InvalidURLError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
-from service.api.middleware import unread_problem
+from service.api.middleware import unread_id, unread_problem
 from service.log import reference
 
 
@@ -29,7 +28,7 @@ class HTTPProtocol(RequestHandler):
 
         aiohttp's answer is text that repeats the line it could not read.
         """
-        request_id = uuid.uuid4().hex[:8]
+        request_id = unread_id()
         token = reference.set(request_id)
         try:
             super().handle_error(request, status, exc, message)

@@ -11,7 +11,7 @@ from aiohttp import web
 from service.api.authentication import METRICS
 from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
 from service.api.metrics import SCRAPER, Scraper, scrape
-from service.api.middleware import problems
+from service.api.middleware import check_expectations, name_response, problems
 from service.server.connections import listen, runner
 from service.server.sockets import bind_address
 from service.settings import Settings
@@ -44,6 +44,8 @@ async def metrics_endpoint(
     app = web.Application(middlewares=[host_check(own), problems])
     app[KNOWN_HOSTS], app[SCRAPER] = hosts_of(own), scraper
     app.add_routes([web.get(METRICS, scrape)])
+    check_expectations(app)
+    app.on_response_prepare.append(name_response)
     running = runner(app, own, shutdown_s=0.0)
     await running.setup()
     try:

@@ -1,6 +1,7 @@
 """GET /metrics on a port of its own, of a gateway and of a worker."""
 
 import asyncio
+import json
 
 import aiohttp
 import pytest
@@ -35,6 +36,25 @@ async def test_it_needs_no_key_answers_to_its_own_name_and_has_nothing_else():
         assert (await get(url + "/v1/models"))[0] == 404
     with pytest.raises(aiohttp.ClientConnectorError):
         await get(url + "/metrics")
+
+
+async def test_its_errors_are_those_of_every_port_and_name_no_versions():
+    settings = Settings(metrics_port=free_port())
+    async with metrics_endpoint(settings, Scraper(Metrics())):
+        for line, status in (
+            (b"", 200),
+            (b"Expect: \xff\r\n", 417),
+            (b"Expect: a-miracle\r\n", 417),
+            (b"Host: evil.example\r\n", 421),
+        ):
+            own = b"" if line.startswith(b"Host") else b"Host: 127.0.0.1\r\n"
+            reader, writer = await asyncio.open_connection("127.0.0.1", settings.metrics_port)
+            writer.write(b"GET /metrics HTTP/1.1\r\n" + own + line + b"Connection: close\r\n\r\n")
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            writer.close()
+            assert head.startswith(b"HTTP/1.1 %d " % status)
+            assert b"Server: timbre\r\n" in head + b"\r\n"
+            assert status == 200 or json.loads(body)["status"] == status
 
 
 async def test_a_port_in_use_is_named(capsys):
