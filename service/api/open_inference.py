@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from common.budget import Reservation
-from common.errors import InputError, Late, Unsupported
+from common.errors import InputError, Late, TooLarge, Unsupported
 from models.store import Model
 from service.api.authentication import check_scope, client_of
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
@@ -227,7 +227,9 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _document(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body; an empty one is one without fields."""
+    """Return the JSON object in a body; an empty one is one without fields. Raises TooLarge."""
+    if len(body) > MAX_DOCUMENT:
+        raise TooLarge(f"a body of {len(body)} bytes; at most {MAX_DOCUMENT} are accepted here")
     return read_document(body, check=_no_check).value if body else {}
 
 

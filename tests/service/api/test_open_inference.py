@@ -203,6 +203,8 @@ async def test_other_errors_have_their_own_status_and_the_same_form(serve):
         (413, INFER, {"data": bytes(200_001)}),
         (413, INFER, bomb),
         (413, INFER, {"data": as_json(id="x" * MAX_DOCUMENT)}),
+        (413, "/v2/repository/index", {"data": b'{"data": [' + bytes(MAX_DOCUMENT)}),
+        (413, "/v2/repository/models/toy/unload", {"data": b'{"data": [' + bytes(MAX_DOCUMENT)}),
         (415, INFER, packed),
         (422, INFER + "?x=1", {"data": body}),
         (501, INFER, {"json": shared}),
