@@ -35,7 +35,7 @@ ROOMS = {
         "event_feed": "queue protocol log",
         "inference": "event_feed tracing queue metrics lifecycle protocol settings log",
         "trainings": "inference settings log",
-        "open_inference": "inference settings log",
+        "open_inference": "inference metrics settings log",
         "label_events": "protocol",
         "exports": "",
         "streaming": "inference encodings label_events tracing metrics protocol settings log",

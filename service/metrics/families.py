@@ -128,6 +128,13 @@ class Largest(Gauge):
         return max(one, other)
 
 
+class Latest(Largest):
+    """A moment, the latest of all processes; it outlives the one in which it was."""
+
+    def clear(self) -> None:
+        """Keep it: what has happened stays true."""
+
+
 class Info(Largest):
     """A gauge that says something by its labels: it is 1, or not shown."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from service.log import log
-from service.metrics.families import Age, Counter, Family, Gauge, Histogram, Info, Largest
+from service.metrics.families import Age, Counter, Family, Gauge, Histogram, Info, Largest, Latest
 from service.metrics.slot import SUFFIX, Labels, Slot
 
 REQUEST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -29,6 +29,7 @@ class Metrics:
         self.folder, self.slot = _open(folder, process)
         self._declare_requests()
         self._declare_windows()
+        self._declare_inference()
         self._declare_models()
         self._declare_machine()
         self.families: dict[str, Family] = {
@@ -78,6 +79,28 @@ class Metrics:
         )
         for state in STATES:
             self.coverage.expect(state)
+
+    def _declare_inference(self) -> None:
+        version = ("model", "version")
+        self.inferences = self._counter(
+            "timbre_infer_requests_total",
+            (*version, "result"),
+            "Requests of the Open Inference Protocol that succeeded or failed.",
+        )
+        self.inference_rows = self._counter(
+            "timbre_infer_rows_total", version, "Rows of those that succeeded."
+        )
+        self.inference_seconds = self._counter(
+            "timbre_infer_seconds_total",
+            (*version, "stage"),
+            "Seconds that these requests took, and each stage of those that succeeded.",
+        )
+        self.last_inference = Latest(
+            self.slot,
+            "timbre_infer_last_timestamp_seconds",
+            version,
+            "When the last of them succeeded, in seconds since 1970.",
+        )
 
     def _declare_models(self) -> None:
         kinds = ("model", "kind")

@@ -18,16 +18,18 @@ class Totals:
         self._metrics = metrics
         self._views: dict[Path, SlotView] = {}
 
-    def read(self) -> Values:
-        """Return the values by family and labels. Raises OSError.
+    def read(self, *names: str) -> Values:
+        """Return the values by family and labels, of these families or of all. Raises OSError.
 
         One value of a counter or a gauge; of a histogram the count of each bucket and the sum.
         """
         families = self._metrics.families
-        totals: Values = {name: {} for name in families}
+        totals: Values = {name: {} for name in names or families}
         for view in self._slots():
             view.update()
             for name, labels, first, width in view.series:
+                if name not in totals:
+                    continue
                 values: list[float] = list(view.values[first : first + width])
                 known = totals[name].get(labels)
                 if known is not None:

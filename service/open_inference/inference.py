@@ -25,12 +25,10 @@ from service.open_inference.statistics import RequestCount, Statistics
 class OpenInference:
     """What every transport of the protocol does; each reads and writes its own bytes."""
 
-    def __init__(
-        self, gateway: Gateway, pool: DecodePool, statistics: Statistics | None = None
-    ) -> None:
+    def __init__(self, gateway: Gateway, pool: DecodePool) -> None:
         self.gateway = gateway
         self._pool = pool
-        self._statistics = statistics or Statistics()
+        self._statistics = Statistics(gateway.metrics)
 
     @property
     def max_rows(self) -> int:
@@ -79,12 +77,13 @@ class OpenInference:
 
     async def statistics(self, name: str = "", version: str = "") -> list[Document]:
         """Return the statistics of a version, of a model or of all. Raises as `model` does."""
-        if version:
-            wanted = [(await self.model(name, version)).version]
-            return self._statistics.describe([(name, each) for each in wanted])
         registry = self.gateway.registry
-        models = [registry.find(name)] if name else registry.models
-        return self._statistics.describe([(model.name, model.version) for model in models])
+        if version:
+            models = [await self.model(name, version)]
+        else:
+            models = [registry.find(name)] if name else registry.models
+        wanted = [(model.name, model.version) for model in models]
+        return await asyncio.to_thread(self._statistics.describe, wanted)
 
     async def load(self, name: str) -> Document:
         """Serve the latest version of a model. Raises NotFound, Refused."""

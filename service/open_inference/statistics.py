@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
+from service.metrics.metrics import Metrics
+from service.metrics.slot import Labels
+from service.metrics.totals import Totals
+
+Series: TypeAlias = dict[Labels, list[float]]
 STAGES = ("queue", "compute_input", "compute_infer", "compute_output")
 """Of a request that succeeds: the wait for the model; reading the tensors; the model; writing."""
 COUNTED = ("success", "fail", *STAGES)
@@ -44,78 +50,69 @@ class RequestCount:
         self.add(name, time.perf_counter() - begin)
 
 
-class Counters(Protocol):
-    """Where counts are kept."""
-
-    def add(self, model: str, version: str, counts: dict[str, float]) -> None:
-        """Add to the counts of a version."""
-
-    def read(self) -> dict[tuple[str, str], dict[str, float]]:
-        """Return all counts, by model and version."""
-
-
-class LocalCounters:
-    """The counts of this process."""
-
-    def __init__(self) -> None:
-        self._counts: dict[tuple[str, str], dict[str, float]] = {}
-
-    def add(self, model: str, version: str, counts: dict[str, float]) -> None:
-        """Add to the counts of a version."""
-        mine = self._counts.setdefault((model, version), {})
-        for name, amount in counts.items():
-            mine[name] = mine.get(name, 0) + amount
-
-    def read(self) -> dict[tuple[str, str], dict[str, float]]:
-        """Return all counts, by model and version."""
-        return {key: dict(counts) for key, counts in self._counts.items()}
-
-
 class Statistics:
-    """Counts requests, and tells the counts."""
+    """Counts requests, and tells the counts of all processes of the machine."""
 
-    def __init__(self, counters: Counters | None = None) -> None:
-        self._counters = counters or LocalCounters()
+    def __init__(self, metrics: Metrics) -> None:
+        """metrics: of this process."""
+        self._metrics = metrics
+        self._totals = Totals(metrics)
+        self._lock = threading.Lock()
 
     @contextmanager
     def request(self, model: str, version: str) -> Iterator[RequestCount]:
         """Count what is done in the block: a success, or a failure if it raises."""
-        count = RequestCount()
+        count, metrics, of = RequestCount(), self._metrics, (model, version)
         try:
             yield count
         except BaseException:
             # A client that has left is one as well.
-            self._counters.add(model, version, {"fail": 1, "fail_ns": count.taken_ns})
+            self._count("fail", of, count)
             raise
-        self._counters.add(
-            model,
-            version,
-            {
-                "success": 1,
-                "success_ns": count.taken_ns,
-                "rows": count.rows,
-                **{f"{stage}_ns": ns for stage, ns in count.ns.items()},
-            },
-        )
+        self._count("success", of, count)
+        metrics.inference_rows.add(*of, by=count.rows)
+        metrics.last_inference.set(time.time(), *of)
+        for stage, ns in count.ns.items():
+            metrics.inference_seconds.add(*of, stage, by=ns / 1e9)
+
+    def _count(self, result: str, of: tuple[str, str], count: RequestCount) -> None:
+        self._metrics.inferences.add(*of, result)
+        self._metrics.inference_seconds.add(*of, result, by=count.taken_ns / 1e9)
 
     def describe(self, wanted: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-        """Return the statistics of these versions, in their order."""
-        found = self._counters.read()
-        return [_statistics(*key, found.get(key, {})) for key in wanted]
+        """Return the statistics of these versions, in their order. Thread-safe. Raises OSError."""
+        metrics = self._metrics
+        families = (
+            metrics.inferences,
+            metrics.inference_rows,
+            metrics.inference_seconds,
+            metrics.last_inference,
+        )
+        with self._lock:
+            found = self._totals.read(*(each.name for each in families))
+        return [
+            _statistics(version, *(found[each.name] for each in families)) for version in wanted
+        ]
 
 
-def _statistics(model: str, version: str, counts: dict[str, float]) -> dict[str, Any]:
-    success = int(counts.get("success", 0))
+def _statistics(
+    of: tuple[str, str], requests: Series, rows: Series, seconds: Series, last: Series
+) -> dict[str, Any]:
+    """Return the statistics of a model's version."""
+
+    def value(series: Series, *more: str) -> float:
+        return series.get((*of, *more), [0.0])[0]
+
     return {
-        "name": model,
-        "version": version,
-        "last_inference": int(counts.get("last_ms", 0)),
-        "inference_count": int(counts.get("rows", 0)),
-        "execution_count": int(counts.get("executions", 0)),
+        "name": of[0],
+        "version": of[1],
+        "last_inference": round(1e3 * value(last)),
+        "inference_count": round(value(rows)),
+        "execution_count": 0,
         "inference_stats": {
             name: {
-                "count": int(counts.get("fail", 0)) if name == "fail" else success,
-                "ns": int(counts.get(f"{name}_ns", 0)),
+                "count": round(value(requests, "fail" if name == "fail" else "success")),
+                "ns": round(1e9 * value(seconds, name)),
             }
             for name in COUNTED
         }
