@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from itertools import combinations
 
 import aiohttp
+import grpc
 import pytest
 
+from service.grpc_api.calls import STATUSES
 from service.metrics.metrics import Metrics
 from tests.helpers.server_process import ROOT, free_port, server_process
 from tests.service.conftest import artefacts, begin, noise, pcm, serve, tone, wav  # noqa: F401
@@ -52,6 +54,14 @@ def test_every_label_that_the_board_and_the_alerts_choose_by_exists():
     for name, selector in re.findall(r"\b(timbre_\w+)\{([^}]*)\}", " ".join(texts)):
         labels = set(re.findall(r"(\w+)(?:=|!)", selector))
         assert labels <= known[PART.sub("", name)], (name, selector)
+
+
+def test_the_alert_for_errors_knows_the_statuses_of_http_and_of_grpc():
+    chosen = re.search(r'status=~"([^"]+)"', RULES.read_text())[1]
+    failures = {code.name for status, code in STATUSES.items() if status >= 500} | {"INTERNAL"}
+    for status in {str(status) for status in STATUSES} | {each.name for each in grpc.StatusCode}:
+        fails = status in failures or status[0] == "5"
+        assert bool(re.fullmatch(chosen, status)) == fails, status
 
 
 def test_the_panels_of_the_board_do_not_overlap():
