@@ -61,6 +61,11 @@ bench: .venv/dev .venv/kernels  ## speed, side by side with the alternatives, in
 bench-page: .venv/dev .venv/kernels  ## the page in Chromium: first paint, bytes, frames a second, processor time
 	$(BIN)/python tools/page_speed.py
 
+docs: .venv/dev  ## the documentation site in build/site, for any web server or opened as files
+	$(BIN)/python tools/docs_site.py
+	$(BIN)/python -m zensical build --strict --clean
+	$(BIN)/python tools/check_site.py build/site
+
 train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA names the folder of recordings)
 	tools/system-packages training
 	tools/more-recordings
@@ -83,7 +88,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt tools/python-environment tools/system-packages
-	tools/python-environment "mic,grpc,train,cluster,otel,dev"
+	tools/python-environment "mic,grpc,train,cluster,otel,docs,dev"
 	tools/system-packages microphone tests
 	tools/system-packages browser
 	touch $@ .venv/serve
@@ -96,4 +101,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test check test-slow test-loaded fuzz chaos attack monitoring zoo lint style bench bench-page train gpu clean
+.PHONY: help serve test check test-slow test-loaded fuzz chaos attack monitoring zoo lint style bench bench-page docs train gpu clean

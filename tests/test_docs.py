@@ -18,7 +18,10 @@ from service.settings import Settings
 from tests.helpers.server_process import BIN, ROOT, server_process
 from tests.test_house import ROOMS
 
-DOCUMENTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.md"))}
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")))
+}
 README, PROTOCOL, TRAINING, CONTRIBUTING = (
     DOCUMENTS[name] for name in ("README.md", "PROTOCOL.md", "TRAINING.md", "CONTRIBUTING.md")
 )
@@ -111,14 +114,15 @@ def test_lines_have_at_most_100_columns(name):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_path_and_heading_that_is_pointed_at_exists(name):
-    text = DOCUMENTS[name]
-    for path, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text):
-        assert (ROOT / path).exists(), path
-        pointed_at = (ROOT / path).read_text(encoding="utf-8") if path.endswith(".md") else text
+    text, folder = DOCUMENTS[name], (ROOT / name).parent
+    for path, heading in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        assert (folder / path).exists(), path
+        pointed_at = (folder / path).read_text(encoding="utf-8") if path.endswith(".md") else text
         headings = re.findall(r"^#+ (.*)$", pointed_at, flags=re.MULTILINE)
-        assert heading in {"", *(each.lower().replace(" ", "-") for each in headings)}, heading
+        slugs = (re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings)
+        assert heading in {"", *slugs}, heading
     for path in re.findall(r"(?:src|srcset)=\"([^\"]*)\"", text):
-        assert (ROOT / path).exists(), path
+        assert (folder / path).exists(), path
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "TRAINING.md", "BENCHMARKS.md", "MODELS.md"])

@@ -33,9 +33,9 @@ limits promise is in [BEHAVIOUR.md](BEHAVIOUR.md).
 TYPES = {"int": "integer", "float": "number", "str": "text", "Path": "folder", "bool": "boolean"}
 
 
-def meanings() -> dict[str, str]:
-    """Return the docstring of each field of Settings, on one line."""
-    body = ast.parse(inspect.getsource(Settings)).body[0].body
+def meanings(kind: type) -> dict[str, str]:
+    """Return the docstring of each field of a dataclass, on one line."""
+    body = ast.parse(inspect.getsource(kind)).body[0].body
     return {
         field.target.id: " ".join(text.value.value.split())
         for field, text in itertools.pairwise(body)
@@ -60,7 +60,7 @@ def written(default: object) -> str:
 
 def page() -> str:
     """Return SETTINGS.md."""
-    meaning = meanings()
+    meaning = meanings(Settings)
     rows = (
         f"| `{field.name}` | {TYPES.get(str(field.type), 'list')} | {written(field.default)} "
         f"| {meaning[field.name]} |\n"
