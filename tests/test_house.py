@@ -49,9 +49,12 @@ ROOMS = {
         "server": "app grpc_api api event_feed inference auth tracing queue metrics lifecycle"
         " settings hosts log",
         "client": "encodings label_events protocol",
-        "cli": "exports server client trainings inference auth tracing queue protocol settings log",
-        "doctor": "cli server client queue protocol settings",
-        "prove": "cli client grpc_api inference protocol settings",
+        "sources": "protocol",
+        "monitor": "app server api exports sources client protocol settings log",
+        "cli": "monitor exports server sources client trainings inference auth tracing queue"
+        " protocol settings lifecycle log",
+        "doctor": "cli server sources client queue protocol settings",
+        "prove": "cli sources client grpc_api inference protocol settings",
     },
     "training": {
         "common": "",
@@ -86,7 +89,7 @@ ONE_FILE_KNOWS = {
     },
     "redis": {"service/queue/redis_connection.py", "service/queue/redis_cluster.py"},
     "opentelemetry": {"service/tracing/otel.py"},
-    "sounddevice": {"service/cli/microphone.py"},
+    "sounddevice": {"service/sources/microphone.py"},
 }
 MAY_WRITE_JSON = {
     "common/strict_json.py": "it is the one place",

@@ -14,9 +14,9 @@ from common.errors import TimbreError
 from common.terminal import say
 
 if TYPE_CHECKING:
-    from service.cli.listen_session import Source
     from service.cli.stream_state import StreamState
     from service.client.events import Event
+    from service.sources.inputs import Source
 
 DONE, USAGE, UNREACHABLE, REJECTED = 0, 2, 3, 4
 LAST_VIEW = 20
@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         "reachable, 4 rejected, or the source cannot be read.",
     )
     parser.add_argument(
-        "source", metavar="SOURCE", help="mic, a sound file, a FIFO, or - for stdin"
+        "source",
+        metavar="SOURCE",
+        help="mic, device:NAME, a sound file, a FIFO, - for stdin, rtsp:// or http:// (by ffmpeg)",
     )
     parser.add_argument("--url", default="ws://127.0.0.1:8000", help="the server (%(default)s)")
     parser.add_argument(
@@ -109,13 +111,9 @@ def _report(event: Event) -> None:
 
 def _source(asked: argparse.Namespace) -> Source:
     """Return the source of the command line. Raises InputError if it cannot be opened."""
-    if asked.source == "mic":
-        from service.cli.microphone import Microphone
+    from service.sources.inputs import open_input
 
-        return Microphone(asked.device)
-    from service.cli.file_source import open_source
-
-    return open_source(asked.source)
+    return open_input(f"device:{asked.device}" if asked.device else asked.source)
 
 
 def _conclude(state: StreamState, *, plain: bool, picture: Path | None) -> None:

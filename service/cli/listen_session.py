@@ -5,43 +5,26 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from rich.console import Group
 from rich.live import Live
 
 from common.console import console
 from common.errors import Busy
-from features.config import Samples
-from features.containers.notes import Doubt
 from service.cli.stream_state import StreamState
 from service.cli.terminal_view import render
 from service.client import Client
 from service.client.events import Event, Lost, SourceWarn
 from service.client.stream import RECONNECT_TIMEOUT_S, Stream
 from service.client.transport import Response
+from service.sources.inputs import Source
 
 FRAMES_PER_S = 10
 GRACE_S = 2.0
 """Seconds to wait for pending results after Ctrl-C."""
-
-
-class Source(Protocol):
-    """A source of sound: a microphone, or a file at real speed."""
-
-    name: str
-    sample_rate: int
-    channels: int
-
-    @property
-    def warnings(self) -> Sequence[Doubt]:
-        """Doubts about the source itself."""
-
-    def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
-        """Yield chunks of shape (n,) or (n, channels), and whether sound was lost before one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ SUMMARIES = {
     "keys": "create, list and revoke API keys",
     "queue": "show pending jobs, workers and dead letters in Redis",
     "listen": "stream a microphone or a sound file, and show the labels",
+    "monitor": "listen to sources for months, and write events and coverage",
     "classify": "classify sound and picture files, without a server",
     "doctor": "check what works on this machine or server, and say what to do",
     "prove": "compare the scores of a file by every way to them",

@@ -10,13 +10,13 @@ from typing import Protocol
 from common.errors import TimbreError
 from features.config import Samples
 from features.decode import decode_sound
-from service.cli.file_source import Playback
 from service.client import Client
 from service.client.events import Lost
 from service.client.stream import Stream
 from service.protocol import Dropped, Window
 from service.prove.case import Case, found_in
 from service.prove.comparison import Found, Scored
+from service.sources.file_source import Playback
 
 
 async def rest(case: Case, client: Client) -> Found:

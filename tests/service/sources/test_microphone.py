@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import InputError
 from service.cli import microphone as module
-from service.cli.microphone import Microphone
+from service.sources.microphone import Microphone
 
 PACKAGE = """
 class PortAudioError(Exception):

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from common.errors import InputError
-from service.cli.file_source import Pipe, Playback
+from service.sources.file_source import Pipe, Playback
 from tests.features.containers.test_flac import verbatim, wave
 from tests.service.conftest import noise, wav
 from tests.service.helpers.virtual_loop import on_virtual_loop

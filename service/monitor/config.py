@@ -1,0 +1,146 @@
+"""The file of `timbre monitor`: its sources and sinks, read strictly."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError, TimbreError, Unprocessable
+from common.mapping import read_settings
+from models.events import HIGHEST
+from service.monitor.sinks.base import Sink
+from service.protocol import SOURCE
+
+MAX_SOURCES = 64
+FOLDER = "folder:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSettings:
+    """One table `[[sources]]`."""
+
+    name: str
+    """1 to 64 of letters, digits, `-_.`."""
+    input: str
+    """mic, device:NAME, stdin, file:PATH, folder:PATH, rtsp://... or http://..."""
+    model: str = "instruments"
+    hop: float = 0.5
+    """Seconds between windows."""
+    loop: bool = False
+    """Whether a file begins anew when it ends."""
+    publish: bool = False
+    """Whether its events also go to the server's `GET /v1/events`."""
+    dead_after: float = 60.0
+    """Seconds of silence or clipping after which the source counts as dead; 1 or more."""
+    event_settings: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By label, or by `*` for all: some of threshold, off, gap and min_length."""
+
+    def __post_init__(self) -> None:
+        """Raises Unprocessable for a value outside its limits."""
+        if not SOURCE.fullmatch(self.name):
+            raise Unprocessable(
+                f"name={self.name!r:.80} must be 1 to 64 of letters, digits, '-', '_' and '.'"
+            )
+        if not self.hop > 0:
+            raise Unprocessable(f"hop={self.hop} must be more than 0 s")
+        if not self.dead_after >= 1:
+            raise Unprocessable(f"dead_after={self.dead_after} must be 1 s or more")
+        if self.loop and (self.input.startswith(FOLDER) or "://" in self.input):
+            raise Unprocessable(f"loop is for files, not for {self.input.partition(':')[0]}:")
+        for label, values in self.event_settings.items():
+            for name, value in values.items():
+                if name not in HIGHEST or not 0 <= value <= HIGHEST[name]:
+                    limits = ", ".join(f"{each} 0 to {most:g}" for each, most in HIGHEST.items())
+                    raise Unprocessable(
+                        f"event_settings.{label}.{name}={value} is none of {limits}"
+                    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorSettings:
+    """The whole file."""
+
+    sources: list[SourceSettings]
+    sinks: list[dict[str, Any]]
+    """By `kind`; what else each may hold is said by that kind."""
+    server: str = ""
+    """Address of a server; empty: the models run in this process."""
+    artefacts: str = ""
+    """Folder of the models that run in this process; empty: the shipped ones."""
+    ca: str = ""
+    """PEM file of the certificates to trust for `server`."""
+
+    def __post_init__(self) -> None:
+        """Raises Unprocessable for names that are there twice, or no source or sink."""
+        for what, count in (("sources", len(self.sources)), ("sinks", len(self.sinks))):
+            if not 1 <= count <= MAX_SOURCES:
+                raise Unprocessable(f"there must be 1 to {MAX_SOURCES} {what}, not {count}")
+        names = Counter(source.name for source in self.sources)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise Unprocessable(f"there are two sources of the name {twice[0]!r}")
+        stdin = [source.name for source in self.sources if source.input in {"stdin", "-"}]
+        if len(stdin) > 1:
+            raise Unprocessable(f"only one source can read stdin, not {' and '.join(stdin)}")
+        if self.server and self.artefacts:
+            raise Unprocessable("artefacts is of models in this process, not of those of a server")
+
+
+def read_config(path: Path) -> MonitorSettings:
+    """Return the settings of a file. Raises InputError naming the file, the key and what there is.
+
+    Sinks are checked too, without opening what they write to.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} is no TOML: {error}") from error
+    try:
+        settings = read_settings(MonitorSettings, document, where="", error=InputError)
+        for number, table in enumerate(settings.sinks):
+            make_sink(table, where=f"sinks[{number}]")
+    except TimbreError as error:
+        raise InputError(f"{path}: {error}") from error
+    return settings
+
+
+def make_sink(table: Mapping[str, Any], *, where: str) -> Sink:
+    """Return the sink of one table `[[sinks]]`. Raises InputError."""
+    values = dict(table)
+    kind = values.pop("kind", None)
+    makers = KINDS if isinstance(kind, str) else {}
+    maker = makers.get(str(kind))
+    if maker is None:
+        raise InputError(f"{where}: unknown kind {kind!r:.40}; known: {', '.join(KINDS)}")
+    return maker(values, where)
+
+
+def _text_file(kind: str) -> Callable[[Mapping[str, Any], str], Sink]:
+    def make(values: Mapping[str, Any], where: str) -> Sink:
+        from service.monitor.sinks import text_files as files
+
+        settings = read_settings(files.FileSettings, values, where=where, error=InputError)
+        lines, head = files.FORMS[kind]
+        return files.TextFiles(settings.path, lines, head=head)
+
+    return make
+
+
+def _archive(values: Mapping[str, Any], where: str) -> Sink:
+    from service.monitor.sinks.sqlite import Archive
+    from service.monitor.sinks.text_files import FileSettings
+
+    settings = read_settings(FileSettings, values, where=where, error=InputError)
+    return Archive(settings.path)
+
+
+KINDS: dict[str, Callable[[Mapping[str, Any], str], Sink]] = {
+    **{kind: _text_file(kind) for kind in ("jsonl", "csv", "audacity", "raven")},
+    "sqlite": _archive,
+}
+"""How the sink of each kind is made from its table. Raises InputError."""

@@ -1,0 +1,151 @@
+"""Follows a watched folder: each recording is streamed as fast as the server takes it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from common.errors import InputError, TimbreError
+from service.client import Client
+from service.client.events import Lost
+from service.client.stream import Stream
+from service.log import log
+from service.monitor.config import FOLDER, SourceSettings
+from service.monitor.coverage import Coverage
+from service.monitor.folder import Recording, WatchedFolder
+from service.monitor.follower import level_of, pause
+from service.monitor.records import EventRecord, MinuteRecord, Record
+from service.protocol import Dropped, LabelEvent, Window
+from service.sources.file_source import Playback
+
+SCAN_S = 2.0
+BLOCKS_PER_S = 4
+Step: TypeAlias = tuple[str, int, Any]
+"""Name and arguments of a method of Coverage."""
+
+
+class FolderFollower:
+    """One folder. Its records go to `put`; a recording's coverage is told when it is done."""
+
+    def __init__(
+        self, settings: SourceSettings, client: Client, put: Callable[[Record], None]
+    ) -> None:
+        self._settings, self._client, self._put = settings, client, put
+        self._folder = WatchedFolder(
+            Path(settings.input.removeprefix(FOLDER)).expanduser(), name=settings.name
+        )
+        self._failing = ""
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let `run` return after the recording under way."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Take recordings as they come, until stopped or cancelled."""
+        while not self._stopping.is_set():
+            try:
+                for recording in await asyncio.to_thread(self._folder.ready):
+                    await self._take(recording)
+                    if self._stopping.is_set():
+                        return
+                self._tell("")
+            except (OSError, TimbreError) as error:
+                self._tell(str(error))
+            await pause(self._stopping, SCAN_S)
+
+    async def _take(self, recording: Recording) -> None:
+        """Stream a file, and remember it. Raises OSError, TimbreError: it is tried again."""
+        try:
+            sound = await asyncio.to_thread(Playback, recording.path)
+            await self._stream(sound, recording)
+        except InputError as error:
+            # It would fail again.
+            log("recording left out", source=self._settings.name, why=str(error))
+        await asyncio.to_thread(self._folder.take, recording)
+
+    async def _stream(self, sound: Playback, recording: Recording) -> None:
+        settings, rate = self._settings, sound.sample_rate
+        async with self._client.stream(
+            settings.model,
+            sample_rate=rate,
+            channels=sound.channels,
+            hop=settings.hop,
+            on_overload="complete",
+            events=True,
+            event_settings=settings.event_settings,
+            source=settings.name,
+            publish=settings.publish,
+            patience_s=math.inf,
+        ) as stream:
+            heard: list[Step] = []
+            events: list[LabelEvent] = []
+            feeding = asyncio.create_task(self._feed(sound, stream, heard))
+            try:
+                async for event in stream:
+                    match event:
+                        case Window():
+                            heard.append(("answered", event.start_sample, event.end_sample))
+                        case Dropped() | Lost():
+                            heard.append(("dropped", event.to_sample, event.reason))
+                        case LabelEvent():
+                            events.append(event)
+                await feeding
+            finally:
+                feeding.cancel()
+                await asyncio.gather(feeding, return_exceptions=True)
+        # Its end is known by now, which tells when it began.
+        begin_ms = round(1000 * recording.begin(stream.captured / rate))
+        for event in events:
+            self._put(self._record(event, recording, begin_ms, rate))
+        for minute in coverage_of(settings.name, heard, begin_ms, rate, stream.captured):
+            self._put(minute)
+
+    async def _feed(self, sound: Playback, stream: Stream, heard: list[Step]) -> None:
+        try:
+            for block in sound.blocks(sound.sample_rate // BLOCKS_PER_S):
+                heard.append(("captured", stream.captured + len(block), level_of(block)))
+                await stream.send(block)
+        finally:
+            await stream.finish()
+
+    def _record(
+        self, event: LabelEvent, recording: Recording, begin_ms: int, rate: int
+    ) -> EventRecord:
+        end = event.end_sample
+        return EventRecord(
+            # The same when a file is taken again after a kill: an archive has it once.
+            id=f"{self._settings.name}-{recording.key}-{event.id.rpartition('-')[2]}",
+            source=self._settings.name,
+            label=event.label,
+            state=event.state,
+            start_ms=begin_ms + event.start_sample * 1000 // rate,
+            end_ms=None if end is None else begin_ms + end * 1000 // rate,
+            peak=event.peak,
+            mean=event.mean,
+            not_heard_s=event.not_heard,
+            model=self._settings.model,
+            version=event.version,
+        )
+
+    def _tell(self, failure: str) -> None:
+        if failure and not self._failing:
+            log("folder fails", source=self._settings.name, why=failure)
+        if self._failing and not failure:
+            log("folder works", source=self._settings.name)
+        self._failing = failure
+
+
+def coverage_of(
+    source: str, steps: list[Step], begin_ms: int, rate: int, samples: int
+) -> list[MinuteRecord]:
+    """Return the minutes of a recording of so many samples that began at a time."""
+    coverage = Coverage(source, begin_ms)
+    coverage.connect(begin_ms, sample_rate=rate)
+    for name, *arguments in steps:
+        getattr(coverage, name)(*arguments)
+    coverage.disconnect(samples)
+    return coverage.finish(begin_ms)

@@ -1,0 +1,90 @@
+"""Runs the sources and the sinks of a monitor until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from common.errors import TimbreError
+from service.client import Client
+from service.log import log
+from service.monitor.config import FOLDER, MonitorSettings, SourceSettings, make_sink
+from service.monitor.folder_follower import FolderFollower
+from service.monitor.follower import Follower
+from service.monitor.local_server import local_server
+from service.monitor.records import Record
+from service.monitor.sinks.base import SinkQueue
+
+STOP_S = 5.0
+"""Seconds that sources have at the end for what is under way."""
+
+
+async def monitor(settings: MonitorSettings, stopped: asyncio.Event) -> None:
+    """Follow all sources until they have ended or `stopped` is set; then close the sinks.
+
+    Raises TimbreError when the models of this process cannot be served.
+    """
+    async with AsyncExitStack() as stack:
+        url = settings.server or await stack.enter_async_context(local_server(settings.artefacts))
+        token = os.environ.get("TIMBRE_TOKEN") if settings.server else None
+        client = Client(url, token, authorities=settings.ca or None)
+        queues = await stack.enter_async_context(_sinks(settings))
+
+        def put(record: Record) -> None:
+            for queue in queues:
+                queue.put(record)
+
+        followers = {each.name: follower(each, client, put) for each in settings.sources}
+        following = [asyncio.create_task(_follow(each, name)) for name, each in followers.items()]
+        log("monitor started", sources=len(following), sinks=len(queues))
+        stopping = asyncio.create_task(stopped.wait())
+        try:
+            while following and not stopped.is_set():
+                waiting = (stopping, *following)
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                following = [task for task in following if task not in done]
+            for each in followers.values():
+                each.stop()
+            if following:
+                await asyncio.wait(following, timeout=STOP_S)
+        finally:
+            for task in (stopping, *following):
+                task.cancel()
+            await asyncio.gather(stopping, *following, return_exceptions=True)
+
+
+def follower(
+    source: SourceSettings, client: Client, put: Callable[[Record], None]
+) -> Follower | FolderFollower:
+    """Return what follows a source."""
+    if source.input.startswith(FOLDER):
+        return FolderFollower(source, client, put)
+    return Follower(source, client, put)
+
+
+async def _follow(source: Follower | FolderFollower, name: str) -> None:
+    try:
+        await source.run()
+    except TimbreError as error:
+        # The others go on.
+        log("source ended", source=name, why=str(error))
+    else:
+        log("source ended", source=name, why="it is at its end")
+
+
+@asynccontextmanager
+async def _sinks(settings: MonitorSettings) -> AsyncIterator[list[SinkQueue]]:
+    """Carry records to the sinks while the block runs, and what waits then at its end."""
+    queues = [
+        SinkQueue(f"{table['kind']} {number}", make_sink(table, where=f"sinks[{number}]"))
+        for number, table in enumerate(settings.sinks)
+    ]
+    tasks = [asyncio.create_task(queue.run()) for queue in queues]
+    try:
+        yield queues
+    finally:
+        await asyncio.gather(
+            *(queue.close(task) for queue, task in zip(queues, tasks, strict=True))
+        )

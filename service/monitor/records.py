@@ -1,0 +1,86 @@
+"""What the monitor tells its sinks: events, minutes of coverage, problems of sources. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar, Literal, TypeAlias
+
+VERSION = 1
+"""Of the fields below, told in every line of JSON; it counts their changes."""
+MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRecord:
+    """A label begins or ends."""
+
+    type: ClassVar[str] = "event"
+    id: str
+    """The same at onset and offset."""
+    source: str
+    label: str
+    state: Literal["onset", "offset"]
+    start_ms: int
+    """Wall clock, milliseconds since 1970."""
+    end_ms: int | None
+    """None at the onset."""
+    peak: float
+    mean: float
+    not_heard_s: float
+    """Seconds of it without an answer."""
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinuteRecord:
+    """The coverage of one source in one minute; the milliseconds add up to 60,000."""
+
+    type: ClassVar[str] = "coverage"
+    source: str
+    minute_ms: int
+    """Its beginning: wall clock, milliseconds since 1970."""
+    heard_ms: int = 0
+    """Answered, neither silent nor clipped."""
+    silent_ms: int = 0
+    """Answered, with no sample above -80 dB."""
+    clipped_ms: int = 0
+    """Answered, with samples at full scale."""
+    not_connected_ms: int = 0
+    dropped_ms: Mapping[str, int] = field(default_factory=dict)
+    """By reason: received from the source and not answered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemRecord:
+    """A source does not work, or works again."""
+
+    type: ClassVar[str] = "problem"
+    source: str
+    at_ms: int
+    """Wall clock, milliseconds since 1970."""
+    problem: Literal["", "not connected", "no sound", "silent", "clipped"]
+    """Empty: it works again."""
+    detail: str
+    """One sentence for a person."""
+
+
+Record: TypeAlias = EventRecord | MinuteRecord | ProblemRecord
+
+
+def rfc3339(milliseconds: int) -> str:
+    """Return a time in UTC, such as 2026-05-31T06:30:00.250Z."""
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+
+
+def time_of(record: Record) -> int:
+    """Return when a record begins: wall clock, milliseconds since 1970."""
+    match record:
+        case EventRecord():
+            return record.start_ms
+        case MinuteRecord():
+            return record.minute_ms
+    return record.at_ms

@@ -1,0 +1,197 @@
+"""Sinks that append to text files: JSON lines, CSV, Audacity's labels, Raven's selections."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias, TypeGuard
+
+from common.errors import Unprocessable
+from common.strict_json import to_json
+from common.terminal import escape
+from service.exports import RAVEN_COLUMNS
+from service.monitor.records import VERSION, EventRecord, Record, rfc3339, time_of
+
+DAY_MS = 86_400_000
+CSV_COLUMNS = (
+    *("source", "start", "end", "label", "peak", "mean"),
+    *("not_heard", "model", "version", "id"),
+)
+Lines: TypeAlias = Callable[[Record, int], str]
+"""Returns the text of a record; also takes how many lines the file has. Empty: it has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSettings:
+    """The settings of a sink that is a file."""
+
+    path: str
+    """May hold {source} and the codes of strftime (UTC) such as %Y-%m-%d, one file for each."""
+
+    def __post_init__(self) -> None:
+        """Raises Unprocessable if the path holds other braces."""
+        try:
+            file_of(self.path, source="a", at_ms=0)
+        except (KeyError, IndexError, ValueError) as error:
+            raise Unprocessable(f"path={self.path!r} may hold {{source}}, and no {error}") from None
+
+
+class TextFiles:
+    """Appends lines to the files that a path stands for. One write and fsync for each batch."""
+
+    def __init__(self, path: str, lines: Lines, *, head: str = "") -> None:
+        """lines: of a record. head: the first line of every file."""
+        self._path, self._lines, self._head = path, lines, head
+        self._counts: dict[Path, int] = {}
+
+    async def write(self, records: Sequence[Record]) -> int:
+        """Append all records to their files. Raises OSError; then every file is as it was."""
+        await asyncio.to_thread(self._write, records)
+        return len(records)
+
+    async def close(self) -> None:
+        """Nothing is open between two batches."""
+
+    def _write(self, records: Sequence[Record]) -> None:
+        parts: dict[Path, list[str]] = {}
+        for record in records:
+            path = file_of(self._path, source=record.source, at_ms=time_of(record))
+            lines = parts.setdefault(path, [])
+            if text := self._lines(record, self._count(path) + len(lines)):
+                lines.append(text)
+        written: list[tuple[Path, int]] = []
+        try:
+            for path, lines in parts.items():
+                if lines:
+                    written.append((path, append(path, self._head, "".join(lines))))
+        except OSError:
+            for path, size in written:
+                os.truncate(path, size)
+            raise
+        for path, _ in written:
+            self._counts[path] = self._count(path) + len(parts[path])
+
+    def _count(self, path: Path) -> int:
+        """Return how many records a file has."""
+        if path not in self._counts:
+            # Files of other days are written no more.
+            if len(self._counts) > 100:
+                self._counts.clear()
+            heads = self._head.count("\n")
+            text = path.read_bytes() if path.is_file() else b""
+            self._counts[path] = text.count(b"\n") - heads if text else 0
+        return self._counts[path]
+
+
+def append(path: Path, head: str, text: str) -> int:
+    """Append text to a file, behind `head` in a new one; return its size before.
+
+    Raises OSError; then the file is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            file.write((text if size else head + text).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise
+    return size
+
+
+def file_of(path: str, *, source: str, at_ms: int) -> Path:
+    """Return the file of a source and a time."""
+    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
+    # The name of a source holds no percent sign.
+    return Path(moment.strftime(path).format(source=source)).expanduser()
+
+
+def json_line(record: Record, _: int) -> str:
+    """Return a record as a line of JSON; times are RFC 3339 in UTC."""
+    return to_json(document(record)) + "\n"
+
+
+def document(record: Record) -> dict[str, Any]:
+    """Return a record as a JSON object: times as RFC 3339 in UTC, durations in seconds."""
+    values: dict[str, Any] = {"type": record.type, "v": VERSION}
+    for name, value in asdict(record).items():
+        match name.removesuffix("_ms"):
+            case "start" | "end" | "minute" | "at" as moment:
+                values[moment] = None if value is None else rfc3339(value)
+            case "dropped" as lengths:
+                values[lengths] = {reason: ms / 1000 for reason, ms in value.items()}
+            case length if length != name:
+                values[length] = value / 1000
+            case _:
+                values[name.removesuffix("_s")] = value
+    return values
+
+
+def csv_line(record: Record, _: int) -> str:
+    """Return an event that has ended as a row of CSV; nothing for another record."""
+    if not _ended(record):
+        return ""
+    values = document(record)
+    text = io.StringIO()
+    # A cell that begins so would be a formula to a spreadsheet.
+    row = [_plain(str(values[name])) for name in CSV_COLUMNS]
+    csv.writer(text, lineterminator="\n").writerow(row)
+    return text.getvalue()
+
+
+def audacity_line(record: Record, _: int) -> str:
+    """Return an event that has ended as a label of Audacity, in seconds of its day (UTC)."""
+    if not _ended(record):
+        return ""
+    start, end = seconds_of_day(record)
+    return _tabs([f"{start:.6f}", f"{end:.6f}", record.label])
+
+
+def raven_line(record: Record, count: int) -> str:
+    """Return an event that has ended as a selection of Raven, in seconds of its day (UTC)."""
+    if not _ended(record):
+        return ""
+    start, end = seconds_of_day(record)
+    times = (f"{start:.6f}", f"{end:.6f}")
+    ends = ("0.0", "", record.source, times[0])
+    return _tabs(
+        [count + 1, "Spectrogram 1", 1, *times, *ends, record.label, record.peak, record.mean]
+    )
+
+
+def seconds_of_day(event: EventRecord) -> tuple[float, float]:
+    """Return begin and end of an event that has ended, in seconds since midnight (UTC)."""
+    assert event.end_ms is not None
+    midnight = event.start_ms // DAY_MS * DAY_MS
+    return (event.start_ms - midnight) / 1000, (event.end_ms - midnight) / 1000
+
+
+def _ended(record: Record) -> TypeGuard[EventRecord]:
+    return isinstance(record, EventRecord) and record.end_ms is not None
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text[:1] in {"=", "+", "@", "\t"} else text
+
+
+def _tabs(cells: Iterable[object]) -> str:
+    return "\t".join(escape(cell) for cell in cells) + "\n"
+
+
+CSV_HEAD = ",".join(CSV_COLUMNS) + "\n"
+RAVEN_HEAD = "\t".join(RAVEN_COLUMNS) + "\n"
+FORMS: dict[str, tuple[Lines, str]] = {
+    "jsonl": (json_line, ""),
+    "csv": (csv_line, CSV_HEAD),
+    "audacity": (audacity_line, ""),
+    "raven": (raven_line, RAVEN_HEAD),
+}
+"""By kind: how a record is written, and the first line of a file."""

@@ -1,0 +1,119 @@
+"""Sound from the network, read by the program ffmpeg: RTSP, HTTP, Icecast, HLS."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from common.errors import InputError
+from features.config import Samples
+
+RATE = 48_000
+CHANNELS = 2
+"""Two, so that opposite channels are mixed as those of any other source."""
+CHUNKS_PER_S = 20
+STALLED_S = 10.0
+"""Seconds without a sample after which a source counts as lost."""
+FIRST_S = 30.0
+"""Seconds until the first sample."""
+PROTOCOLS = {
+    "http": "http,https,tls,tcp,crypto,httpproxy",
+    "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
+}
+"""By kind: those that ffmpeg may use. No files: a playlist of others must not name ours."""
+URL = re.compile(r"(rtsps?|https?)://\S+", re.ASCII | re.IGNORECASE)
+TIMEOUT_US = round(STALLED_S * 1e6)
+
+
+class NetworkSound:
+    """A stream of sound at an address. Its pictures are never asked for."""
+
+    sample_rate = RATE
+    channels = CHANNELS
+    warnings = ()
+
+    def __init__(self, url: str) -> None:
+        """url: rtsp://, rtsps://, http:// or https://. Raises InputError without ffmpeg."""
+        if not URL.fullmatch(url):
+            raise InputError(f"{hidden(url)} is no address of a sound: rtsp:// or http://")
+        program = shutil.which("ffmpeg")
+        if program is None:
+            raise InputError("sound from the network needs the program ffmpeg: apt install ffmpeg")
+        self.name = hidden(url)
+        self._url, self._command = url, command(program, url)
+
+    async def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
+        """Yield chunks of shape (n, 2) as they come, and False.
+
+        Raises InputError, without user and password, when the source cannot be read or ends.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said: deque[str] = deque(maxlen=3)
+        listening = asyncio.create_task(self._keep_errors(process.stderr, said))
+        size = RATE // CHUNKS_PER_S * CHANNELS * 2
+        limit_s = FIRST_S
+        try:
+            while True:
+                try:
+                    raw = await asyncio.wait_for(process.stdout.readexactly(size), limit_s)
+                except TimeoutError:
+                    raise InputError(f"{self.name} gave no sound for {limit_s:g} s") from None
+                except asyncio.IncompleteReadError as rest:
+                    raw = rest.partial[: len(rest.partial) // 4 * 4]
+                if raw:
+                    values = np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(2**15)
+                    yield values.reshape(-1, CHANNELS), False
+                limit_s = STALLED_S
+                if len(raw) < size:
+                    await listening
+                    raise InputError(f"{self.name} ended: {'; '.join(said) or 'no reason given'}")
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            listening.cancel()
+
+    async def _keep_errors(self, stderr: asyncio.StreamReader, said: deque[str]) -> None:
+        while line := await stderr.readline():
+            text = line.decode("utf-8", "replace").strip().replace(self._url, self.name)
+            if text:
+                said.append(URL.sub(lambda found: hidden(found[0]), text)[:200])
+
+
+def command(program: str, url: str) -> list[str]:
+    """Return the command that writes the sound of an address to stdout, as int16 of 48 kHz."""
+    kind = "rtsp" if url.lower().startswith("rtsp") else "http"
+    options = {
+        "rtsp": ["-rtsp_transport", "tcp", "-allowed_media_types", "audio", "-timeout"],
+        "http": ["-rw_timeout"],
+    }
+    return [
+        *(program, "-nostdin", "-hide_banner", "-loglevel", "error", "-threads", "1"),
+        *("-protocol_whitelist", PROTOCOLS[kind], *options[kind], str(TIMEOUT_US)),
+        *("-i", url, "-map", "0:a:0", "-vn", "-sn", "-dn"),
+        *("-ar", str(RATE), "-ac", str(CHANNELS), "-f", "s16le", "pipe:1"),
+    ]
+
+
+def hidden(url: str) -> str:
+    """Return an address without user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+        host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+    except ValueError:
+        return "the address"
+    return f"{parts.scheme}://{host}{parts.path}"

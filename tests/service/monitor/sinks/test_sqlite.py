@@ -1,0 +1,129 @@
+"""The archive: what was heard, and when nobody listened, side by side."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from service.monitor.records import MINUTE_MS, MinuteRecord, ProblemRecord, rfc3339
+from service.monitor.sinks.base import SinkError
+from service.monitor.sinks.sqlite import Archive
+from tests.service.monitor.sinks.test_text_files import NASTY, NOON, event
+
+
+def minute(number, **states):
+    known = sum(states.get(name, 0) for name in ("heard_ms", "silent_ms", "clipped_ms"))
+    known += sum(states.get("dropped_ms", {}).values())
+    return MinuteRecord(
+        source="hall",
+        minute_ms=NOON + number * MINUTE_MS,
+        not_connected_ms=MINUTE_MS - known,
+        **states,
+    )
+
+
+def rows(path, query):
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(query).fetchall()
+
+
+TOTALS = """
+SELECT heard_ms + silent_ms + clipped_ms + not_connected_ms
+    + (SELECT total(dropped_ms) FROM dropped WHERE dropped.source = coverage.source
+       AND dropped.minute = coverage.minute) FROM coverage
+"""
+
+
+async def test_an_event_is_one_row_from_onset_to_offset(tmp_path):
+    path = tmp_path / "new" / "a.sqlite"
+    archive = Archive(str(path))
+    assert await archive.write([event(1, ended=False), event(2), event(1)]) == 3
+    # As after a kill: a file is taken again.
+    await archive.write([event(1, ended=False)])
+    await archive.close()
+    assert rows(path, 'SELECT id, "end" IS NULL FROM events ORDER BY id') == [
+        ("hall-1", 0),
+        ("hall-2", 0),
+    ]
+
+
+@pytest.mark.parametrize("gap", [1, 2, 3, 2_000])
+async def test_minutes_in_which_nobody_ran_are_not_connected(gap, tmp_path):
+    archive = Archive(str(tmp_path / "a"))
+    await archive.write([minute(0, heard_ms=60_000)])
+    await archive.write([minute(gap, heard_ms=30_000)])
+    await archive.close()
+    found = rows(tmp_path / "a", "SELECT minute, not_connected_ms FROM coverage ORDER BY minute")
+    assert [each for each, _ in found] == [
+        rfc3339(NOON + number * MINUTE_MS) for number in range(gap + 1)
+    ]
+    assert [ms for _, ms in found] == [0, *[60_000] * (gap - 1), 30_000]
+
+
+async def test_a_minute_with_a_restart_in_it_is_full_and_once(tmp_path):
+    archive = Archive(str(tmp_path / "a"))
+    await archive.write([minute(0, heard_ms=20_000, dropped_ms={"late": 500, "tail": 100})])
+    await archive.write([minute(0, heard_ms=10_000, silent_ms=5_000, dropped_ms={"late": 1})])
+    await archive.close()
+    assert rows(tmp_path / "a", TOTALS) == [(60_000,)]
+    assert rows(tmp_path / "a", "SELECT reason, dropped_ms FROM dropped ORDER BY reason") == [
+        ("late", 501),
+        ("tail", 100),
+    ]
+
+
+async def test_each_month_has_its_database_and_a_batch_over_both_comes_in_two(tmp_path):
+    archive = Archive(str(tmp_path / "%Y-%m"))
+    month = 31 * 86_400_000
+    batch = [event(1), event(2), event(3, start=NOON + month)]
+    assert await archive.write(batch) == 2
+    assert await archive.write(batch[2:]) == 1
+    await archive.close()
+    names = sorted(each.name for each in tmp_path.iterdir())
+    assert len(names) == 2
+
+
+async def test_others_read_while_it_is_open(tmp_path):
+    archive = Archive(str(tmp_path / "a"))
+    await archive.write([event(1)])
+    assert rows(tmp_path / "a", "SELECT count(*) FROM events") == [(1,)]
+    await archive.write([event(2)])
+    assert rows(tmp_path / "a", "SELECT count(*) FROM events") == [(2,)]
+    await archive.close()
+
+
+async def test_a_file_that_is_no_database_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "a").write_bytes(b"something else" * 100)
+    archive = Archive(str(tmp_path / "a"))
+    with pytest.raises(SinkError, match="a: file is not a database"):
+        await archive.write([event(1)])
+    (tmp_path / "a").unlink()
+    assert await archive.write([event(1)]) == 1
+    await archive.close()
+
+
+async def test_a_database_that_was_moved_away_is_begun_anew(tmp_path):
+    archive = Archive(str(tmp_path / "a"))
+    await archive.write([event(1)])
+    (tmp_path / "a").rename(tmp_path / "b")
+    await archive.write([event(2)])
+    await archive.close()
+    assert rows(tmp_path / "a", "SELECT id FROM events") == [("hall-2",)]
+
+
+@pytest.mark.parametrize("label", NASTY)
+async def test_labels_are_kept_as_they_are(label, tmp_path):
+    archive = Archive(str(tmp_path / "a"))
+    await archive.write([event(label=label)])
+    await archive.close()
+    assert rows(tmp_path / "a", "SELECT label FROM events") == [(label,)]
+
+
+async def test_problems_are_kept_in_their_order(tmp_path):
+    archive = Archive(str(tmp_path / "a"))
+    for problem in ("silent", ""):
+        await archive.write(
+            [ProblemRecord(source="hall", at_ms=NOON, problem=problem, detail="why")]
+        )
+    await archive.close()
+    assert rows(tmp_path / "a", "SELECT problem FROM problems") == [("silent",), ("",)]

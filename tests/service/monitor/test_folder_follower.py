@@ -1,0 +1,77 @@
+"""Recordings of a watched folder become events and coverage, once each."""
+
+import asyncio
+
+import pytest
+
+from service.client import Client
+from service.monitor import folder_follower
+from service.monitor.config import SourceSettings
+from service.monitor.folder_follower import FolderFollower
+from service.monitor.records import EventRecord, MinuteRecord
+from tests.service.conftest import tone, wav
+from tests.service.conftest import until as wait_until
+from tests.service.monitor.test_coverage import total
+
+BEGIN_MS = 1_780_209_000_000
+"""2026-05-31 06:30:00 UTC."""
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(folder_follower, "SCAN_S", 0.02)
+
+
+async def followed(server, folder, *, until):
+    """Follow a folder until `until` of what it tells; return that."""
+    settings = SourceSettings(name="cards", input=f"folder:{folder}", model="toy")
+    told = []
+    follower = FolderFollower(settings, Client(server.url), told.append)
+    task = asyncio.create_task(follower.run())
+    await wait_until(lambda: until(told))
+    follower.stop()
+    await task
+    return told
+
+
+def minutes(told):
+    return [record for record in told if isinstance(record, MinuteRecord)]
+
+
+async def test_a_recording_is_taken_once_with_the_time_of_its_name(serve, tmp_path, capsys):
+    server = await serve()
+    (tmp_path / "20260531_063000.wav").write_bytes(wav(tone(5)))
+    (tmp_path / "broken.wav").write_bytes(b"no sound at all")
+    told = await followed(server, tmp_path, until=minutes)
+    onset, offset = [record for record in told if isinstance(record, EventRecord)]
+    assert (onset.state, offset.state) == ("onset", "offset")
+    assert onset.start_ms == BEGIN_MS
+    (minute,) = minutes(told)
+    assert (minute.minute_ms, total(minute)) == (BEGIN_MS, 60_000)
+    assert minute.heard_ms + sum(minute.dropped_ms.values()) == 5_000
+
+    (tmp_path / "20260531_063100.wav").write_bytes(wav(tone(3)))
+    again = await followed(server, tmp_path, until=minutes)
+    assert {minute.minute_ms for minute in minutes(again)} == {BEGIN_MS + 60_000}
+    assert capsys.readouterr().err.count("recording left out") == 1
+
+
+async def test_a_folder_that_vanishes_is_told_once_and_watched_on(serve, tmp_path, capsys):
+    server = await serve()
+    folder = tmp_path / "cards"
+
+    async def make():
+        await wait_until(lambda: "folder fails" in capsys_text())
+        folder.mkdir()
+        (folder / "a.wav").write_bytes(wav(tone(2.5)))
+
+    said = []
+
+    def capsys_text():
+        said.append(capsys.readouterr().err)
+        return "".join(said)
+
+    making = asyncio.create_task(make())
+    assert minutes(await followed(server, folder, until=minutes))
+    await making
+    assert capsys_text().count("folder fails") == capsys_text().count("folder works") == 1
