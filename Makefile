@@ -88,7 +88,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt tools/python-environment tools/system-packages
-	tools/python-environment "mic,grpc,train,cluster,otel,docs,dev"
+	tools/python-environment "mic,mqtt,grpc,train,cluster,otel,docs,dev"
 	tools/system-packages microphone tests
 	tools/system-packages browser
 	touch $@ .venv/serve

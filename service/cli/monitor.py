@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
     asked = _parser().parse_args(argv)
     from service.lifecycle import run
     from service.log import configure
-    from service.monitor.config import read_config
+    from service.monitor.config import read_config, secrets
 
     try:
         settings = read_config(asked.config)
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
         counts = (_count(settings.sources, "source"), _count(settings.sinks, "sink"))
         say(f"{asked.config}: {', '.join(counts)}")
         return DONE
-    configure(as_json=asked.json_log, debug=False)
+    configure(as_json=asked.json_log, debug=False, secrets=secrets(settings))
 
     async def work() -> int:
         from service.lifecycle import on_stop_signal

@@ -17,6 +17,8 @@ from service.protocol import SOURCE
 
 MAX_SOURCES = 64
 FOLDER = "folder:"
+SECRETS = ("password", "secret")
+"""Keys of sinks whose values are in no log."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +141,27 @@ def _archive(values: Mapping[str, Any], where: str) -> Sink:
     return Archive(settings.path)
 
 
+def _broker(values: Mapping[str, Any], where: str) -> Sink:
+    from service.monitor.sinks.mqtt import Mqtt, MqttSettings
+
+    return Mqtt(read_settings(MqttSettings, values, where=where, error=InputError))
+
+
+def _webhook(values: Mapping[str, Any], where: str) -> Sink:
+    from service.monitor.sinks.webhook import Webhook, WebhookSettings
+
+    return Webhook(read_settings(WebhookSettings, values, where=where, error=InputError))
+
+
+def secrets(settings: MonitorSettings) -> list[str]:
+    """Return what must be in no log."""
+    return [str(table[name]) for table in settings.sinks for name in SECRETS if table.get(name)]
+
+
 KINDS: dict[str, Callable[[Mapping[str, Any], str], Sink]] = {
     **{kind: _text_file(kind) for kind in ("jsonl", "csv", "audacity", "raven")},
     "sqlite": _archive,
+    "mqtt": _broker,
+    "webhook": _webhook,
 }
 """How the sink of each kind is made from its table. Raises InputError."""

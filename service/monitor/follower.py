@@ -249,7 +249,8 @@ class _ClockMovedError(Exception):
 async def pause(stopping: asyncio.Event, seconds: float) -> None:
     """Wait so long, or until it is time to stop."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
 
 
 def level_of(samples: Samples) -> Level:

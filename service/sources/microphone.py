@@ -57,7 +57,8 @@ class Microphone:
         with stream:
             while True:
                 try:
-                    samples, lost = await asyncio.wait_for(captured.get(), STALLED_S)
+                    async with asyncio.timeout(STALLED_S):
+                        samples, lost = await captured.get()
                 except TimeoutError:
                     raise InputError(
                         f"the microphone gave no sound for {STALLED_S:g} s: was it unplugged?"

@@ -69,7 +69,8 @@ class NetworkSound:
         try:
             while True:
                 try:
-                    raw = await asyncio.wait_for(process.stdout.readexactly(size), limit_s)
+                    async with asyncio.timeout(limit_s):
+                        raw = await process.stdout.readexactly(size)
                 except TimeoutError:
                     raise InputError(f"{self.name} gave no sound for {limit_s:g} s") from None
                 except asyncio.IncompleteReadError as rest:

@@ -105,7 +105,8 @@ class SinkQueue:
 
     async def _pause(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._closing.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
         except TimeoutError:
             return
         # At the end, the last tries follow each other quickly.

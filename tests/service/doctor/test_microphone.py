@@ -3,8 +3,8 @@
 import pytest
 
 from common.errors import InputError
-from service.cli.microphone import load
 from service.doctor.microphone import check_microphone
+from service.sources.microphone import load
 
 MICROPHONE = {"name": "USB Audio", "max_input_channels": 1}
 SPEAKER = {"name": "HDMI", "max_input_channels": 0}

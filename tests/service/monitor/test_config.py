@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import InputError
-from service.monitor.config import KINDS, MAX_SOURCES, read_config
+from service.monitor.config import KINDS, MAX_SOURCES, read_config, secrets
 from tests.test_house import ROOT
 
 SOURCE = '[[sources]]\nname = "hall"\ninput = "mic"\n'
@@ -85,6 +85,12 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="is no TOML"):
         read_config(tmp_path / "a.toml")
+
+
+def test_passwords_and_secrets_are_known_to_the_log(tmp_path):
+    broker = "[[sinks]]\nkind = 'mqtt'\nhost = 'a'\nuser = 'me'\npassword = 'one'\n"
+    hook = "[[sinks]]\nkind = 'webhook'\nurl = 'http://a'\nsecret = 'two'\n"
+    assert secrets(read(tmp_path, SOURCE + SINK + broker + hook)) == ["one", "two"]
 
 
 def test_every_kind_of_sink_is_made_without_opening_anything(tmp_path, monkeypatch):

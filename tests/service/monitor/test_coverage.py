@@ -101,7 +101,7 @@ STEPS = st.one_of(
 )
 
 
-@given(st.integers(0, MINUTE_MS), st.lists(STEPS, max_size=40))
+@given(st.integers(0, MINUTE_MS - 1), st.lists(STEPS, max_size=40))
 def test_whatever_happens_minutes_follow_each_other_and_are_full(begin, steps):
     coverage = Coverage("a", BEGIN + begin)
     coverage.connect(BEGIN + begin, sample_rate=RATE)

@@ -41,7 +41,7 @@ def minutes(told):
 async def test_a_recording_is_taken_once_with_the_time_of_its_name(serve, tmp_path, capsys):
     server = await serve()
     (tmp_path / "20260531_063000.wav").write_bytes(wav(tone(5)))
-    (tmp_path / "broken.wav").write_bytes(b"no sound at all")
+    (tmp_path / "00-broken.wav").write_bytes(b"no sound at all")
     told = await followed(server, tmp_path, until=minutes)
     onset, offset = [record for record in told if isinstance(record, EventRecord)]
     assert (onset.state, offset.state) == ("onset", "offset")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from service.cli import microphone as module
+from service.sources import microphone as module
 from service.sources.microphone import Microphone
 
 PACKAGE = """

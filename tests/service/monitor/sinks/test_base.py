@@ -107,3 +107,20 @@ async def test_at_the_end_a_sink_that_fails_loses_what_waits_and_this_is_counted
     await queue.close(task)
     assert (queue.lost, shelf.closed) == (1, True)
     assert "records lost" in capsys.readouterr().err
+
+
+async def test_a_queue_that_is_cancelled_while_its_sink_fails_ends():
+    """Also when both come in one turn of the loop, as at the end of a monitor."""
+    for turns in range(20):
+        shelf = Shelf()
+        shelf.failure = SinkError("away")
+        queue = SinkQueue("shelf", shelf)
+        task = asyncio.create_task(queue.run())
+        queue.put(minute(1))
+        queue._closing.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.gather(task, return_exceptions=True)
+        assert task.done()
