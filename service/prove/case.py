@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from common.errors import ArtefactError
 from features.config import Tensor
 from models.kinds import KINDS
 from models.manifest import Manifest
@@ -59,10 +60,16 @@ def names_that_take(path: Path, artefacts: Path) -> list[str]:
     store = Store(artefacts)
     first: dict[str, str] = {}
     for name, versions in store.listing().items():
-        manifest = artefacts / name / versions[-1] / "manifest.json"
-        kind = Manifest.from_json(manifest.read_bytes()).input.kind
-        first.setdefault(kind, name)
+        first.setdefault(_kind_of(artefacts / name, versions), name)
     return [name for kind, name in first.items() if kind in KINDS and KINDS[kind].takes(path)]
+
+
+def _kind_of(folder: Path, versions: list[str]) -> str:
+    """Return the kind of input of the newest version that can be read; empty if none can."""
+    for version in reversed(versions):
+        with suppress(ArtefactError, OSError):
+            return Manifest.from_json((folder / version / "manifest.json").read_bytes()).input.kind
+    return ""
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from service.grpc_api.server import GrpcServer
+from service.prove.case import names_that_take
 from service.prove.command import main
 from tests.features.pictures import save, scene
 from tests.models.colours import write_colours
@@ -165,6 +166,17 @@ def test_what_cannot_be_proved_is_an_error_that_names_it(
     address = ["--url", "http://127.0.0.1:9"]
     assert main([str(path), *address, "--artefacts", str(artefacts), *options]) == 4
     assert words in capsys.readouterr().err
+
+
+def test_versions_that_cannot_be_read_are_passed_over(sound, artefacts, tmp_path):
+    folder = copied(artefacts, tmp_path)
+    whole = names_that_take(sound, folder)
+    (folder / "toy" / "9").mkdir()
+    for number, manifest in enumerate(("{", "")):
+        (folder / f"a{number}" / "1").mkdir(parents=True)
+        (folder / f"a{number}" / "1" / "manifest.json").write_text(manifest)
+    (folder / "b" / "1").mkdir(parents=True)
+    assert names_that_take(sound, folder) == whole == ["toy", "toy-net"]
 
 
 def test_a_server_that_cannot_start_is_told_with_its_last_words(sound, tmp_path, capsys):
