@@ -3,6 +3,9 @@
 import asyncio
 import io
 import json
+import logging
+import sys
+import threading
 import wave
 from contextlib import AsyncExitStack
 
@@ -20,6 +23,7 @@ from models.forest import export
 from models.manifest import Label
 from service.api.context import GATEWAY
 from service.app import build
+from service.log import QUIET, configure
 from service.settings import Settings
 from tests.service.helpers.redis_server import start_redis
 
@@ -66,6 +70,23 @@ def wav(samples, *, rate=RATE):
         file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes(pcm(samples))
     return buffer.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def log_as_before():
+    """Undoes what a test has set for the log of the whole process, as commands do."""
+    root = logging.getLogger()
+    saved = root.level, root.handlers[:], sys.excepthook, threading.excepthook
+    levels = {name: logging.getLogger(name).level for name in QUIET}
+    yield
+    if any(type(handler).__module__ == "service.log" for handler in root.handlers):
+        configure(as_json=False, debug=False)
+        logging.captureWarnings(capture=False)
+        root.handlers[:] = saved[1]
+        root.setLevel(saved[0])
+        sys.excepthook, threading.excepthook = saved[2:]
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")

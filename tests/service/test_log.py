@@ -4,14 +4,12 @@ import asyncio
 import base64
 import json
 import logging
-import sys
 import threading
 
 import aiohttp
 import pytest
 
 from models.store import Store
-from service import log as log_module
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import create_key
 from service.log import bound, configure, log, redact, reference, trace
@@ -29,22 +27,12 @@ PASSWORD = "hunter-%40-2"
 @pytest.fixture
 def process_log(capfd):
     """Configures the log as a process does; returns what was written so far."""
-    root = logging.getLogger()
-    saved = root.level, root.handlers[:], sys.excepthook, threading.excepthook
-    levels = {name: logging.getLogger(name).level for name in log_module.QUIET}
 
     def start(**settings):
         configure(**Settings(**settings).log_options)
         return lambda: capfd.readouterr().err
 
-    yield start
-    configure(as_json=False, debug=False)
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = saved[1]
-    root.setLevel(saved[0])
-    sys.excepthook, threading.excepthook = saved[2:]
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    return start
 
 
 def lines_of(text):
