@@ -34,6 +34,8 @@ class VersionScanner:
         self._models = models
         self._pins: dict[str, Pin | None] = {}
         """As read when the versions served now became current."""
+        self._unsaved: dict[str, tuple[Pin | None, Pin | None]] = {}
+        """Pins that could not be written, each with the one on disk, until that is another."""
         self._rejected: dict[tuple[str, str], tuple[Signature, str]] = {}
         self._seen: dict[tuple[str, str], Signature] = {}
 
@@ -118,11 +120,16 @@ class VersionScanner:
         self._rejected.pop((model.name, model.version), None)
 
     def save(self, name: str, pin: Pin | None) -> bool:
-        """Write a pin for other processes and the next start; return whether that worked."""
+        """Write a pin for other processes and the next start; return whether that worked.
+
+        If not, it holds for this one.
+        """
+        self._unsaved.pop(name, None)
         try:
             self._store.set_pin(name, pin)
         except OSError as error:
             log("pin not saved", model=name, why=error.strerror)
+            self._unsaved[name] = pin, self._pin(name, self._pins.get(name))
             return False
         return True
 
@@ -143,6 +150,10 @@ class VersionScanner:
             self.reject(name, FILE, str(error), ())
             return default
         self._rejected.pop((name, FILE), None)
+        unsaved, on_disk = self._unsaved.get(name, (pin, pin))
+        if pin == on_disk:
+            return unsaved
+        self._unsaved.pop(name, None)
         return pin
 
     def _is_loadable(self, name: str, version: str) -> bool:

@@ -1,6 +1,7 @@
 """New versions replace served ones under live streams; invalid ones do not; pins roll back."""
 
 import asyncio
+import errno
 import os
 import shutil
 import threading
@@ -14,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.artefact import write
 from models.manifest import Label
-from models.pin import FILE
+from models.pin import FILE, Pin, write_pin
 from models.session import Session
 from models.store import Store
 from service.api.local_admin import FORWARDING_HEADERS
@@ -52,6 +53,14 @@ def resident():
 
 def model_threads():
     return [thread for thread in threading.enumerate() if thread.name == "model"]
+
+
+def count_scans(server, monkeypatch):
+    """A list that grows with each scan."""
+    scanner, scans = server.gateway.scanner, []
+    scan = scanner.scan
+    monkeypatch.setattr(scanner, "scan", lambda current: scans.append(current) or scan(current))
+    return scans
 
 
 class Listener:
@@ -262,6 +271,29 @@ async def test_a_pin_that_cannot_be_saved_applies_and_is_reported(server, folder
     assert served(server) == "1"
     assert "pin not saved" in capsys.readouterr().err
     assert FILE in (await server.get("/v1/models/toy"))[1]["refused"]
+
+
+@pytest.mark.parametrize("path", [LOAD, "/v2/repository/models/toy/unload"])
+async def test_what_is_asked_for_holds_where_the_folder_is_read_only(
+    server, folder, monkeypatch, path
+):
+    def read_only(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("models.pin.write_atomic", read_only)
+    scans, wanted = count_scans(server, monkeypatch), "1" if path == LOAD else None
+    _, answer, _ = await server.post(path, json={"version": "1"} if path == LOAD else {})
+    assert (answer["previous"], answer["kept"]) == ("2", False)
+    before = len(scans)
+    await until(lambda: len(scans) > before + 3)
+    assert server.gateway.registry.served.get("toy") == wanted
+    # A pin of another process is newer, and so is a version.
+    monkeypatch.undo()
+    monkeypatch.setattr(version_updater, "SCAN_S", 0.02)
+    write_pin(folder / "toy", Pin(version="2", newest="2"))
+    await until(lambda: server.gateway.registry.served.get("toy") == "2")
+    _, answer, _ = await server.post(LOAD, json={"version": "1"})
+    assert (served(server), answer["kept"]) == ("1", True)
 
 
 async def test_a_version_found_before_another_was_loaded_by_hand_does_not_replace_it(
