@@ -76,6 +76,8 @@ class SampleAccount:
 
     def drop(self, start: int, end: int) -> None:
         """Record that the window of these samples was dropped."""
+        # No later window has what lies before this one.
+        self._silence(start, start)
         start = max(start, self._answered_to)
         if self._lost and start <= self._lost[1]:
             self._lost = (self._lost[0], max(end, self._lost[1]))

@@ -1,5 +1,8 @@
 """Every sample has one outcome, is as old as its stream's clock says, and is gathered whole."""
 
+import pickle
+from itertools import cycle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +44,32 @@ def test_the_sums_equal_those_of_sets_of_samples(windows, tail):
         assert ledger.dropped == len(dropped - answered)
         assert ledger.received == ledger.processed + ledger.dropped + ledger.tail
     assert ledger.windows == sum(is_answered for *_, is_answered in windows)
+
+
+@given(windows=histories(), runs=st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=1))
+def test_silence_counts_once_and_in_answered_windows_only(windows, runs):
+    account, silences, answered = SampleAccount(), set(), set()
+    runs, at = cycle(runs), 0
+    for start, end, is_answered in windows:
+        while at < end:
+            length, silent = next(runs)
+            account.receive(at, at + length, silent=silent)
+            silences.update(range(at, at + length) if silent else ())
+            at += length
+        (account.answer if is_answered else account.drop)(start, end)
+        answered.update(range(start, end) if is_answered else ())
+        assert account.silent == len(answered & silences)
+
+
+def test_a_stream_that_is_dropped_for_ever_takes_no_more_memory():
+    account, sizes = SampleAccount(), set()
+    for start in range(0, 200_000, 100):
+        account.receive(start, start + 50, silent=True)
+        account.receive(start + 50, start + 100, silent=False)
+        if start >= 1_000:
+            account.drop(start - 1_000, start)
+            sizes.add(len(pickle.dumps(account)))
+    assert max(sizes) < 1_000
 
 
 def delays_of(messages, *, rate=RATE):
