@@ -20,6 +20,10 @@ def main(argv: list[str]) -> int:
 
     Returns 0 on success, 1 if the models cannot be served, 2 for a wrong file of settings.
     """
+    if argv and argv[0] == "check":
+        from service.monitor.check.command import main as check
+
+        return check(argv[1:])
     asked = _parser().parse_args(argv)
     from service.lifecycle import run
     from service.log import configure
@@ -55,6 +59,7 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="timbre monitor",
+        usage="timbre monitor [options] CONFIG.toml | check SOURCE",
         description="Listen to microphones, files, folders and network streams for months, and "
         "write events and coverage to files, databases and brokers.",
         epilog="docs/monitor.md describes the file. An API key for its server is read from the "
