@@ -24,6 +24,10 @@ def main(argv: list[str]) -> int:
         from service.monitor.check.command import main as check
 
         return check(argv[1:])
+    if argv and argv[0] == "report":
+        from service.monitor.report.command import main as report
+
+        return report(argv[1:])
     asked = _parser().parse_args(argv)
     from service.lifecycle import run
     from service.log import configure
@@ -59,7 +63,7 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="timbre monitor",
-        usage="timbre monitor [options] CONFIG.toml | check SOURCE",
+        usage="timbre monitor [options] CONFIG.toml | check SOURCE | report ARCHIVE",
         description="Listen to microphones, files, folders and network streams for months, and "
         "write events and coverage to files, databases and brokers.",
         epilog="docs/monitor.md describes the file. An API key for its server is read from the "

@@ -142,7 +142,7 @@ def csv_line(record: Record, _: int) -> str:
     values = document(record)
     text = io.StringIO()
     # A cell that begins so would be a formula to a spreadsheet.
-    row = [_plain(str(values[name])) for name in CSV_COLUMNS]
+    row = [plain(str(values[name])) for name in CSV_COLUMNS]
     csv.writer(text, lineterminator="\n").writerow(row)
     return text.getvalue()
 
@@ -178,7 +178,8 @@ def _ended(record: Record) -> TypeGuard[EventRecord]:
     return isinstance(record, EventRecord) and record.end_ms is not None
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return the text of a cell so that a spreadsheet takes it for no formula."""
     return f"'{text}" if text[:1] in {"=", "+", "@", "\t"} else text
 
 
