@@ -84,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
             "events", parents=[common], help="write an artefact with other settings of its events"
         )
     )
+    _add_thresholds(
+        actions.add_parser(
+            "thresholds", parents=[common], help="write an artefact with other thresholds"
+        )
+    )
     sklearn_import.add_parser(actions, common).set_defaults(run=_import)
     _add_promotion(
         actions.add_parser(
@@ -158,6 +163,18 @@ def _add_events(changing: argparse.ArgumentParser) -> None:
     changing.set_defaults(run=_events)
 
 
+def _add_thresholds(changing: argparse.ArgumentParser) -> None:
+    changing.add_argument("name", metavar="NAME")
+    changing.add_argument("version", metavar="VERSION", nargs="?", help="the latest by default")
+    changing.add_argument(
+        "--set", required=True, metavar="JSON", help='thresholds by label: {"flute": 0.6}'
+    )
+    changing.add_argument(
+        "--out", type=Path, default=Path("artefacts"), metavar="DIR", help="%(default)s as default"
+    )
+    changing.set_defaults(run=_thresholds)
+
+
 def _add_promotion(promoting: argparse.ArgumentParser) -> None:
     promoting.add_argument("name", metavar="NAME")
     promoting.add_argument("version", metavar="VERSION", help="of the candidate")
@@ -183,6 +200,12 @@ def _add_promotion(promoting: argparse.ArgumentParser) -> None:
         options(
             option, type=float, default=field.default, metavar="X", help=f"{what} (%(default)s)"
         )
+    options(
+        "--rehearsal",
+        type=Path,
+        metavar="FILE",
+        help="of timbre rehearse: demand that it is of this candidate against the served version",
+    )
     options("--json", action="store_true", help="print name, version and measurements as JSON")
     options("--force", action="store_true", help="copy it although it does not pass, and print why")
     promoting.set_defaults(run=_promote)
@@ -224,6 +247,7 @@ def _promote(store: Store, args: argparse.Namespace) -> int:
         target=store.path,
         limits=limits,
         force=args.force,
+        rehearsed=args.rehearsal,
     )
     for reason in found.reasons:
         say(f"timbre models: would be rejected: {reason}", error=True)
@@ -254,6 +278,13 @@ def _quantize(store: Store, args: argparse.Namespace) -> int:
 def _events(store: Store, args: argparse.Namespace) -> int:
     settings = parse_json(args.set, error=Unprocessable, where="--set")
     where = event_settings.change(store, args.name, args.version, settings, out=args.out)
+    print(to_json({"path": str(where)}) if args.json else where)
+    return OK
+
+
+def _thresholds(store: Store, args: argparse.Namespace) -> int:
+    values = parse_json(args.set, error=Unprocessable, where="--set")
+    where = event_settings.set_thresholds(store, args.name, args.version, values, out=args.out)
     print(to_json({"path": str(where)}) if args.json else where)
     return OK
 

@@ -1,4 +1,4 @@
-"""Writes an artefact anew with other settings of its events; its graph and thresholds stay."""
+"""Writes an artefact anew with other settings of its events, or other thresholds."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from models.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from models.manifest import Label, Manifest
 
 
 def change(store: Store, name: str, version: str | None, settings: Any, *, out: Path) -> Path:
@@ -35,9 +37,57 @@ def change(store: Store, name: str, version: str | None, settings: Any, *, out: 
         )
         for label in manifest.labels
     )
+    about = f"## Settings of events\n\nVersion {manifest.version} with `{to_json(given)}`.\n"
+    origin = {"event_settings": given, "events_of": manifest.version}
+    return _write(store, manifest, labels, about, origin, out)
+
+
+def set_thresholds(
+    store: Store, name: str, version: str | None, thresholds: Any, *, out: Path
+) -> Path:
+    """Write a version with these thresholds by label below `out`, and return its folder.
+
+    A label's own `off`, which belonged to its threshold, becomes the default. The metrics stay
+    those of the thresholds before; the report says so. Raises NotFound, ArtefactError, and
+    Unprocessable for labels or thresholds that there cannot be.
+    """
+    manifest = store.load(name, version).manifest
+    if not isinstance(thresholds, dict) or not thresholds:
+        raise Unprocessable('thresholds must be like {"flute": 0.6}')
+    settings = {label: {"threshold": value} for label, value in thresholds.items()}
+    given = check_settings(settings, [label.name for label in manifest.labels])
+    if ALL in given:
+        raise Unprocessable("thresholds are of one label each, not of '*'")
+    labels = tuple(
+        dataclasses.replace(
+            label,
+            threshold=float(thresholds[label.name]),
+            events={key: value for key, value in label.events.items() if key != "off"},
+        )
+        if label.name in thresholds
+        else label
+        for label in manifest.labels
+    )
+    about = (
+        f"## Thresholds\n\nVersion {manifest.version} with the thresholds `{to_json(thresholds)}`."
+        " The figures above are of those before.\n"
+    )
+    origin = {"thresholds": thresholds, "thresholds_of": manifest.version}
+    return _write(store, manifest, labels, about, origin, out)
+
+
+def _write(
+    store: Store,
+    manifest: Manifest,
+    labels: tuple[Label, ...],
+    about: str,
+    origin: dict[str, Any],
+    out: Path,
+) -> Path:
+    """Write the files of a version with other labels and a longer report."""
+    name = manifest.name
     folder = store.path / name / manifest.version
     files = {file: (folder / file).read_bytes() for file in FILES}
-    about = f"## Settings of events\n\nVersion {manifest.version} with `{to_json(given)}`.\n"
     files["report.md"] += f"\n{about}".encode()
     new = dataclasses.replace(
         manifest,
@@ -45,7 +95,7 @@ def change(store: Store, name: str, version: str | None, settings: Any, *, out: 
         labels=labels,
         files={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        origin={**manifest.origin, "event_settings": given, "events_of": manifest.version},
+        origin={**manifest.origin, **origin},
     )
     return place(out / name / new.version, files | {"manifest.json": new.to_json().encode()})
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from common.errors import ArtefactError
 from features.extract import extract_many
+from models import rehearsal
 from models.artefact import place
 from models.manifest import FILES
 from models.store import Store
@@ -160,19 +161,32 @@ def figures(metrics: dict[str, Any]) -> dict[str, float]:
 
 
 def promote(
-    name: str, version: str, *, source: Path, target: Path, limits: Limits, force: bool
+    name: str,
+    version: str,
+    *,
+    source: Path,
+    target: Path,
+    limits: Limits,
+    force: bool,
+    rehearsed: Path | None = None,
 ) -> tuple[Path, Examination]:
     """Copy a candidate to another artefacts folder; return its path and the measurements.
 
-    It gets the version after the latest one there, unless its own is newer. Raises NotFound, or
-    ArtefactError if the candidate does not load (golden scores included) or, without `force`, does
-    not pass the checks.
+    It gets the version after the latest one there, unless its own is newer. rehearsed: file that
+    must be a rehearsal of this candidate against the served version. Raises NotFound, InputError,
+    or ArtefactError if the candidate does not load (golden scores included) or, without `force`,
+    does not pass the checks.
     """
     candidate = Store(source).load(name, version)
     files = {file: (source / name / version / file).read_bytes() for file in FILES}
     served = Store(target)
     replaced = served.load(name) if name in served.names() else None
     found = examine(candidate, sum(map(len, files.values())), replaced, limits)
+    if rehearsed:
+        against = replaced.manifest if replaced else None
+        found.reasons.extend(
+            rehearsal.problems(rehearsal.read(rehearsed), candidate.manifest, against)
+        )
     if found.reasons and not force:
         raise ArtefactError(f"{name} {version} is not promoted: {'; '.join(found.reasons)}")
     newer = replaced is None or int(version) > int(replaced.version)

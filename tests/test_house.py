@@ -54,6 +54,7 @@ ROOMS = {
         "cli": "monitor exports server sources client trainings inference auth tracing queue"
         " protocol settings lifecycle log",
         "doctor": "cli server sources client queue protocol settings",
+        "rehearsal": "inference settings",
         "prove": "cli sources client grpc_api inference protocol settings",
     },
     "training": {

@@ -17,6 +17,7 @@ SUMMARIES = {
     "listen": "stream a microphone or a sound file, and show the labels",
     "monitor": "listen to sources for months, and write events and coverage",
     "classify": "classify sound and picture files, without a server",
+    "rehearse": "play kept sound through the served and a candidate version",
     "doctor": "check what works on this machine or server, and say what to do",
     "prove": "compare the scores of a file by every way to them",
     "models": "list, show, verify, promote, quantize and load artefacts",

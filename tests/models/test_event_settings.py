@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import NotFound, Unprocessable
 from models.cli import main
-from models.event_settings import change
+from models.event_settings import change, set_thresholds
 from models.store import Store
 
 
@@ -70,3 +70,37 @@ def test_the_command_prints_where_the_version_is(artefacts, tmp_path, capsys):
     assert folder == str(tmp_path / "new" / "trio" / "2")
     assert main(["events", "trio", "--set", "rise=1", *options]) == 1
     assert "--set is not JSON" in capsys.readouterr().err
+
+
+def test_thresholds_make_another_version_whose_report_says_so(artefacts, tmp_path):
+    store = Store(artefacts)
+    change(store, "trio", None, {"*": {"off": 0.45, "gap": 0.5}}, out=artefacts)
+    folder = set_thresholds(store, "trio", None, {"violin": 0.7}, out=tmp_path / "new")
+    labels = {label.name: label for label in Store(tmp_path / "new").load("trio").manifest.labels}
+    assert {name: label.threshold for name, label in labels.items()} == {
+        "piano": 0.5,
+        "violin": 0.7,
+        "flute": 0.5,
+    }
+    # Where an event may end belonged to the threshold before.
+    assert labels["violin"].events == {"gap": 0.5}
+    assert labels["piano"].events == {"off": 0.45, "gap": 0.5}
+    assert "The figures above are of those before." in (folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "words"),
+    [
+        ({}, "must be like"),
+        ([], "must be like"),
+        ({"tuba": 0.5}, "unknown label 'tuba'"),
+        ({"*": 0.5}, "of one label each"),
+        ({"piano": 1.01}, "from 0 to 1"),
+        ({"piano": -0.01}, "from 0 to 1"),
+        ({"piano": "0.5"}, "from 0 to 1"),
+    ],
+)
+def test_thresholds_that_no_label_can_have_are_named(artefacts, thresholds, words):
+    with pytest.raises(Unprocessable, match=words):
+        set_thresholds(Store(artefacts), "trio", None, thresholds, out=artefacts)
+    assert Store(artefacts).versions("trio") == ["1"]
