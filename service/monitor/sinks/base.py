@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from common.errors import TimbreError
-from service.log import log
+from service.log import log, trace
 from service.monitor.records import Record
 
 MAX_QUEUED = 10_000
@@ -94,6 +94,11 @@ class SinkQueue:
             taken = await self._sink.write(batch)
         except (SinkError, OSError) as error:
             self._tell(str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - it must not end the sink unseen, for months
+            if not self._failing:
+                trace(error)
+            self._tell(f"a fault: {type(error).__name__}")
             return False
         # Those that gave way meanwhile were the first of the batch: they are not lost.
         gone = self.lost - lost

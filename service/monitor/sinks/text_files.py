@@ -19,6 +19,7 @@ from service.exports import RAVEN_COLUMNS
 from service.monitor.records import VERSION, EventRecord, Record, rfc3339, time_of
 
 DAY_MS = 86_400_000
+PIECE = 2**20
 CSV_COLUMNS = (
     *("source", "start", "end", "label", "peak", "mean"),
     *("not_heard", "model", "version", "id"),
@@ -83,10 +84,16 @@ class TextFiles:
             # Files of other days are written no more.
             if len(self._counts) > 100:
                 self._counts.clear()
-            heads = self._head.count("\n")
-            text = path.read_bytes() if path.is_file() else b""
-            self._counts[path] = text.count(b"\n") - heads if text else 0
+            self._counts[path] = max(0, _lines_of(path) - self._head.count("\n"))
         return self._counts[path]
+
+
+def _lines_of(path: Path) -> int:
+    """Return how many lines a file has, piece by piece: it may be that of years."""
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(piece.count(b"\n") for piece in iter(lambda: file.read(PIECE), b""))
 
 
 def append(path: Path, head: str, text: str) -> int:
@@ -95,11 +102,13 @@ def append(path: Path, head: str, text: str) -> int:
     Raises OSError; then the file is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    # Without a buffer: what a full disk does not take must not be tried again when it is closed.
+    with path.open("ab", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
+        left = memoryview((text if size else head + text).encode())
         try:
-            file.write((text if size else head + text).encode())
-            file.flush()
+            while left:
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
         except OSError:
             file.truncate(size)

@@ -57,7 +57,7 @@ async def test_every_record_comes_once_in_its_order(at_most):
     assert (shelf.taken, queue.lost, shelf.closed) == (sent, 0, True)
 
 
-@pytest.mark.parametrize("failure", [SinkError("away"), OSError("disk full")])
+@pytest.mark.parametrize("failure", [SinkError("away"), OSError("disk full"), KeyError(1)])
 async def test_a_sink_that_was_away_gets_what_waited_and_the_log_says_so_once(failure, capsys):
     shelf = Shelf()
     shelf.failure = failure
@@ -74,6 +74,7 @@ async def test_a_sink_that_was_away_gets_what_waited_and_the_log_says_so_once(fa
     assert queue.lost == 5
     told = capsys.readouterr().err
     assert told.count("sink failed") == told.count("sink works again") == 1
+    assert told.count("Traceback") == isinstance(failure, KeyError)
 
 
 async def test_what_gives_way_while_it_is_written_is_not_lost():

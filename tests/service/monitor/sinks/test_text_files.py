@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import resource
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -113,6 +115,35 @@ async def test_of_a_batch_that_fails_no_file_keeps_anything(tmp_path, monkeypatc
     assert {each: each.read_bytes() for each in tmp_path.iterdir()} == before
     await failing.write([event(3), event(4, source="yard")])
     assert all(each.read_text().count("\n") == 3 for each in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("room", "records"), [(0, 1), (10, 2), (20_000, 200)])
+async def test_a_disk_that_fills_up_leaves_the_file_as_it_was(tmp_path, room, records):
+    path = tmp_path / "events.jsonl"
+    await sink("jsonl", path).write([event()])
+    before, full = path.read_bytes(), sink("jsonl", path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            await full.write([event(number) for number in range(records)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    await full.write([event(2)])
+    first, second = map(json.loads, path.read_text().splitlines())
+    assert (first["id"], second["id"]) == ("hall-1", "hall-2")
+
+
+def test_the_lines_of_a_large_file_are_counted_in_little_memory(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes((b"x" * 1_023 + b"\n") * 16_384)
+    tracemalloc.start()
+    try:
+        assert sink("jsonl", path)._count(path) == 16_384
+        assert tracemalloc.get_traced_memory()[1] < 4 * text_files.PIECE
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("path", ["{name}", "{0}", "a{"])
