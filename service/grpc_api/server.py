@@ -22,6 +22,8 @@ from service.hosts import bracketed
 from service.log import log
 from service.settings import Settings
 
+HANDSHAKE_S = 10.0
+"""Seconds in which a new connection must have said that it is one, TLS included."""
 IDLE_S = 300.0
 """Seconds without a call after which a connection is closed; clients open another by themselves."""
 PING_S = 20.0
@@ -77,6 +79,7 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.per_message_decompression", 0),
         # A port that another server has must not be shared with it unnoticed.
         ("grpc.so_reuseport", int(settings.gateways > 1)),
+        ("grpc.server_handshake_timeout_ms", round(1e3 * HANDSHAKE_S)),
         ("grpc.max_connection_idle_ms", round(1e3 * IDLE_S)),
         ("grpc.keepalive_time_ms", round(1e3 * PING_S)),
         ("grpc.keepalive_timeout_ms", round(1e3 * PING_TIMEOUT_S)),

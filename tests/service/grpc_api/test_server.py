@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -63,6 +64,19 @@ def test_a_port_in_use_is_named(serve_process):  # noqa: F811
             server = serve_process("--gateways", gateways, "--grpc-port", port)
             assert server.process.wait(60) == 1
             assert f":{port}" in server.process.stderr.read()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_connection_that_says_nothing_is_closed(grpc_serve, ours, monkeypatch, tls):  # noqa: F811
+    monkeypatch.setattr("service.grpc_api.server.HANDSHAKE_S", 0.2)
+    files = map(str, ours) if tls else ("", "")
+    client = await grpc_serve(**dict(zip(("tls_certificate", "tls_key"), files, strict=True)))
+    for begin in (b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[:10]):
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.grpc_server.port)
+        writer.write(begin)
+        with suppress(ConnectionError):
+            await asyncio.wait_for(reader.read(), 60)  # up to the end
+        writer.close()
 
 
 async def test_it_speaks_tls_and_reads_a_new_certificate(grpc_serve, ours, theirs, tmp_path):  # noqa: F811
