@@ -120,6 +120,8 @@ async def _load(url: str, request: bytes, count: int) -> list[float]:
     clients = [_Client(request, left, ms) for _ in range(CLIENTS)]
     for client in clients:
         await loop.create_connection(lambda client=client: client, host, int(port))  # type: ignore[misc]
+    for client in clients:
+        client.send()
     await asyncio.gather(*(client.done for client in clients))
     return ms
 
@@ -135,7 +137,6 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.done.done():
@@ -152,9 +153,10 @@ class _Client(asyncio.Protocol):
             return
         self._ms.append(1e3 * (time.perf_counter() - self._begin))
         self._received = b""
-        self._send()
+        self.send()
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Send a request, or close the connection when none is left."""
         if next(self._left, None) is None:
             if not self.done.done():
                 self.done.set_result(None)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Self
 
 from common.errors import Busy
 
@@ -19,15 +18,12 @@ class Budget:
         self._what = what
         self._error = error
 
-    @contextmanager
-    def hold(self, amount: int = 1) -> Iterator[Reservation]:
-        """Use a part of the budget until the block ends. Raises Busy (`error`) past the limit."""
-        held = Reservation(self)
-        held.grow_to(amount)
-        try:
-            yield held
-        finally:
-            self.used -= held.amount
+    def hold(self, amount: int = 1) -> Reservation:
+        """Return a context that uses a part of the budget until it ends.
+
+        To enter it raises Busy (`error`) past the limit.
+        """
+        return Reservation(self, amount)
 
     def use(self, amount: int) -> None:
         """Add to what is in use. Raises Busy (`error`) past the limit."""
@@ -38,10 +34,20 @@ class Budget:
 
 
 class Reservation:
-    """A part of a budget that can be resized."""
+    """A part of a budget that can be resized, held while the block runs."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, first: int = 0) -> None:
+        """first: what is held from the beginning of the block."""
         self._budget = budget
+        self._first = first
+        self.amount = 0
+
+    def __enter__(self) -> Self:
+        self.grow_to(self._first)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.used -= self.amount
         self.amount = 0
 
     def grow_to(self, amount: int) -> None:

@@ -107,8 +107,12 @@ async def read_form(
         raise UnsupportedMedia(
             f"unsupported Content-Encoding {encoding!r:.40}; send the body unencoded"
         )
-    async with _arriving(request, settings, memory, limit):
-        data, values = await _file(request, limit, memory, fields)
+    values: dict[str, str] = {}
+    if request.content_type.startswith("multipart/"):
+        async with _arriving(request, settings, memory, limit):
+            data, values = await _from_form(request, limit, memory, fields)
+    else:
+        data = await _whole(request, settings, memory, limit)
     if not data:
         raise InputError("the body is empty; send a file")
     return data, values
@@ -119,8 +123,18 @@ async def read_bytes(request: web.Request, settings: Settings, memory: Reservati
 
     Raises InputError, TooLarge, Busy.
     """
-    async with _arriving(request, settings, memory, settings.max_body):
-        return await _bounded(request.content.iter_chunked(CHUNK), settings.max_body, memory)
+    return await _whole(request, settings, memory, settings.max_body)
+
+
+async def _whole(
+    request: web.Request, settings: Settings, memory: Reservation, limit: int
+) -> bytes:
+    if request.content.is_eof():
+        # A small body comes with its headers: there is nothing to wait for.
+        memory.grow_to(_allowed(request.content.total_bytes, limit))
+        return request.content.read_nowait()
+    async with _arriving(request, settings, memory, limit):
+        return await _bounded(request.content.iter_chunked(CHUNK), limit, memory)
 
 
 @asynccontextmanager
@@ -134,14 +148,6 @@ async def _arriving(
             yield
     except TimeoutError:
         raise InputError(f"the body did not arrive within {settings.body_timeout:g} s") from None
-
-
-async def _file(
-    request: web.Request, limit: int, memory: Reservation, fields: Collection[str]
-) -> tuple[bytes, dict[str, str]]:
-    if request.content_type.startswith("multipart/"):
-        return await _from_form(request, limit, memory, fields)
-    return await _bounded(request.content.iter_chunked(CHUNK), limit, memory), {}
 
 
 async def _from_form(

@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class TensorSpec:
     shape: tuple[int, ...]
     """Of one row; a tensor has the rows in front of it."""
 
-    @property
+    @cached_property
     def row_size(self) -> int:
         """Numbers in one row."""
         return math.prod(self.shape)
@@ -46,13 +47,22 @@ class TensorSpec:
 def input_of(model: Model) -> TensorSpec:
     """Return the one input of a model."""
     name, _ = model.session.names
-    return TensorSpec(name, DATATYPES[str(model.session.dtype)], model.session.shape)
+    return _spec_of_input(name, model.session.dtype, model.session.shape)
 
 
 def output_of(model: Model) -> TensorSpec:
     """Return the one output of a model: its scores."""
     _, name = model.session.names
-    return TensorSpec(name, "FP32", (len(model.labels),))
+    return _spec(name, "FP32", (len(model.labels),))
+
+
+# For each request otherwise, at 5 us.
+_spec = lru_cache(maxsize=256)(TensorSpec)
+
+
+@lru_cache(maxsize=256)
+def _spec_of_input(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> TensorSpec:
+    return TensorSpec(name, DATATYPES[str(dtype)], shape)
 
 
 def the_input(names: Sequence[object], spec: TensorSpec) -> None:

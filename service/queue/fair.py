@@ -28,28 +28,29 @@ class RoundRobin(Generic[Item]):
         self.size = 0
         """Of all items together."""
         self._streams: dict[str, dict[str, _Entry[Item]]] = {}
-        self._count = 0
+        self._in_order: dict[tuple[str, str], Item] = {}
+        """Of all streams, as they were added."""
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._in_order)
+
+    @property
+    def oldest(self) -> Item | None:
+        """The item that was added first; None: there is none."""
+        return next(iter(self._in_order.values()), None)
 
     def add(
         self, stream: str, key: str, item: Item, *, size: int = 0, stale: float = math.inf
     ) -> None:
         """Append an item to its stream; a new stream comes last. stale: time when it is stale."""
         self._streams.setdefault(stream, {})[key] = _Entry(item, size, stale)
-        self._count += 1
+        self._in_order[stream, key] = item
         self.size += size
 
     def discard(self, stream: str, key: str) -> None:
         """Remove an item, if it is there."""
         if key in self._streams.get(stream, ()):
             self._remove(stream, key)
-
-    def first(self) -> Iterator[Item]:
-        """Yield the oldest item of each stream."""
-        for items in self._streams.values():
-            yield next(iter(items.values())).item
 
     def pop_oldest(self, stream: str) -> Item | None:
         """Pop the oldest item of a stream out of turn, None if it has none."""
@@ -78,7 +79,7 @@ class RoundRobin(Generic[Item]):
         entry = items.pop(key)
         if not items:
             del self._streams[stream]
-        self._count -= 1
+        del self._in_order[stream, key]
         self.size -= entry.size
         return entry.item
 
@@ -100,9 +101,10 @@ class FairQueue(Generic[Item]):
         """Live items."""
         return len(self._queues[True])
 
-    def first_clips(self) -> Iterator[Item]:
-        """Yield the oldest clip of each stream."""
-        return self._queues[False].first()
+    @property
+    def oldest_clip(self) -> Item | None:
+        """The clip that was added first; None: there is none."""
+        return self._queues[False].oldest
 
     def full(self, *, live: bool, size: int) -> bool:
         """Return whether an item does not fit; live items and clips have separate bounds."""

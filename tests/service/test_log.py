@@ -8,8 +8,11 @@ import threading
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.store import Store
+from service import log as log_module
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import create_key
 from service.log import bound, configure, log, redact, reference, trace
@@ -112,6 +115,29 @@ def test_tracebacks_libraries_and_threads_have_the_shape_of_the_log(process_log,
 )
 def test_clients_see_no_key_and_no_password(text, shown):
     assert redact(text) == shown
+
+
+PARTS = (
+    *(
+        "Authorization: ",
+        "BEARER ",
+        "basic ",
+        "password=",
+        "\u017fecret: ",
+        "to\u212aen=",
+        "ap\u0131_key=",
+    ),
+    *("x-api-key: ", "timbre_0123456789ab_", "timbre.key.", "https://", "a:b@", "?q=", "abcdefgh "),
+)
+
+
+@given(st.lists(st.sampled_from(PARTS) | st.text(max_size=3)).map("".join))
+def test_a_pattern_that_is_left_out_would_hide_nothing(text):
+    for patterns in (log_module._NEVER_SHOWN, log_module._NOT_LOGGED):
+        hidden = text
+        for _, pattern, shown in patterns:
+            hidden = pattern.sub(shown, hidden)
+        assert log_module._without(patterns, text) == hidden
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from service.open_inference.json_tensors import (
     MAX_DEPTH,
     MAX_DOCUMENT,
     PIECE,
+    SMALL,
     read_document,
     read_numbers,
     write_numbers,
@@ -25,10 +26,17 @@ NUMBERS = np.array([0, -0.5, 1e-7, 3, 1e20, 7.25, 1, 2, 3, 4, 5, 6], np.float32)
 NESTED = NUMBERS.reshape(2, 3, 2).tolist()
 
 
-@pytest.fixture(params=[PIECE, 40])
+@pytest.fixture(params=[(PIECE, SMALL), (PIECE, 0), (40, 0)])
 def piece(request, monkeypatch):
-    """Bytes that are read at one time."""
-    monkeypatch.setattr(json_tensors, "PIECE", request.param)
+    """Bytes that are read at one time, and of a document that is read at once."""
+    monkeypatch.setattr(json_tensors, "PIECE", request.param[0])
+    monkeypatch.setattr(json_tensors, "SMALL", request.param[1])
+
+
+@pytest.fixture
+def in_pieces(monkeypatch):
+    """No document is read at once."""
+    monkeypatch.setattr(json_tensors, "SMALL", 0)
 
 
 def read(data, spec=SPEC, rows=2):
@@ -83,8 +91,11 @@ def test_bytes_are_whole_numbers_in_their_range():
             read(b"[0,1,2,3,4," + last + b"]", PIXELS, rows=1)
 
 
-@given(st.recursive(st.floats(width=32) | st.integers() | st.booleans(), st.lists, max_leaves=20))
-def test_a_list_is_accepted_just_when_numpy_reads_the_same_from_it(data):
+@pytest.mark.parametrize("small", [0, SMALL])
+@given(
+    data=st.recursive(st.floats(width=32) | st.integers() | st.booleans(), st.lists, max_leaves=20)
+)
+def test_a_list_is_accepted_just_when_numpy_reads_the_same_from_it(small, data):
     text = json.dumps(data).encode()
     try:
         expected = np.array(json.loads(text, parse_constant=lambda _: None), np.float64)
@@ -93,7 +104,9 @@ def test_a_list_is_accepted_just_when_numpy_reads_the_same_from_it(data):
     except (ValueError, TypeError, OverflowError):
         right = False
     try:
-        found = read(text, rows=1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(json_tensors, "SMALL", small)
+            found = read(text, rows=1)
     except TimbreError:
         # What is finite as a double may be too large for a float.
         assert not right or np.abs(expected).max() > np.finfo(np.float32).max
@@ -112,6 +125,28 @@ def test_what_is_written_is_read_to_the_last_bit(values):
 def test_no_memory_is_taken_for_numbers_that_are_not_there():
     with pytest.raises(InputError, match="must have"):
         read(b"[1,2]", TensorSpec("x", "FP32", (2**40,)), rows=2**20)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_document_up_to_the_bound_is_read_at_once_and_has_the_same_numbers(more):
+    start, end = b'{"data": [[1, 2.5, 3]], "id": "', b'"}'
+    text = start + b"x" * (SMALL + more - len(start) - len(end)) + end
+    document = read_document(text, check=lambda: None)
+    assert (document.numbers is None) == (more == 0)
+    numbers = document.numbers_of(document.value, name="x")
+    spec = TensorSpec("x", "FP32", (3,))
+    assert read_numbers(spec, numbers, rows=1, check=lambda: None).tolist() == [[1, 2.5, 3]]
+
+
+@pytest.mark.parametrize("data", ["[[1, 2], [3]]", "[[1, 2, 3]]", "[[[1, 2]]]", "[[1], [2]]"])
+@pytest.mark.parametrize("small", [0, SMALL])
+def test_rows_of_another_length_are_rejected_however_they_are_read(data, small, monkeypatch):
+    monkeypatch.setattr(json_tensors, "SMALL", small)
+    document = read_document(f'{{"data": {data}}}'.encode(), check=lambda: None)
+    numbers = document.numbers_of(document.value, name="x")
+    for rows in (1, 2):
+        with pytest.raises(InputError):
+            read_numbers(TensorSpec("x", "FP32", (2,)), numbers, rows=rows, check=lambda: None)
 
 
 def test_the_document_beside_the_numbers_is_bounded_and_the_numbers_are_not():
@@ -140,7 +175,7 @@ def test_lists_are_as_deep_as_the_bound_and_no_deeper():
         read_document(b'{"data": ' + b"[" * deeper + b"]" * deeper + b"}", check=lambda: None)
 
 
-def test_text_that_looks_like_data_is_text():
+def test_text_that_looks_like_data_is_text(in_pieces):
     sent = {"id": 'say "data": [1, 2', "data": [3], "x": "data", "\\": {"data": [4]}}
     document = read_document(json.dumps(sent).encode(), check=lambda: None)
     assert document.value["id"] == sent["id"]

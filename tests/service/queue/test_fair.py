@@ -160,11 +160,14 @@ def test_a_stream_ten_times_too_fast_delays_no_other():
     assert simulation.answered["greedy"] > 200
 
 
-def test_the_first_clips_are_the_oldest_of_each_stream():
+def test_the_oldest_clip_is_that_which_was_added_first_of_all_streams():
     queue = FairQueue(limit=9, max_size=9)
     for name, live in (("a1", False), ("a2", False), ("b1", False), ("c1", True)):
         queue.add(name[0], name, name, live=live, size=1, stale=0.0)
-    assert list(queue.first_clips()) == ["a1", "b1"]
+    assert queue.oldest_clip == "a1"
     queue.discard("a", "a1", live=False)
+    assert queue.oldest_clip == "a2"
+    queue.pop(2, now=0.0)
+    assert queue.oldest_clip == "b1"
     queue.discard("b", "b1", live=False)
-    assert list(queue.first_clips()) == ["a2"]
+    assert queue.oldest_clip is None
