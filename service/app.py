@@ -63,10 +63,11 @@ def build(
     add_page(app)
     app.add_routes(
         [
+            # First: the router tries one after the other.
+            web.post("/v1/models/{name}/classify", routes.classify),
             web.get("/v1/models", routes.models),
             web.get("/v1/models/{name}", routes.model),
             web.get("/v1/models/{name}/report", routes.model_report),
-            web.post("/v1/models/{name}/classify", routes.classify),
             web.post("/v1/models/{name}/load", routes.load),
             web.get("/v1/models/{name}/stream", stream, allow_head=False),
             web.get("/v1/events", events, allow_head=False),

@@ -347,7 +347,6 @@ COVERED_ELSEWHERE = {
     "service/client/trust.py": ["service/server/test_tls.py"],
     "service/grpc_api/calls.py": ["service/grpc_api/test_methods.py"],
     "service/grpc_api/schema.py": ["service/grpc_api/test_messages.py"],
-    "service/open_inference/http_body.py": ["service/api/test_open_inference.py"],
     "service/prove/case.py": ["service/prove/test_command.py"],
     "service/prove/open_inference.py": ["service/prove/test_command.py"],
     "service/prove/own_server.py": ["service/prove/test_command.py"],

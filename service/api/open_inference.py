@@ -18,6 +18,7 @@ from service.api.request import read_bytes, read_query
 from service.api.responses import json_response
 from service.open_inference.compression import MAX_RATIO, encoding_of, unpack
 from service.open_inference.http_body import (
+    SMALL_SCORES,
     InferRequest,
     json_size,
     read_request,
@@ -33,8 +34,6 @@ OPEN_INFERENCE = web.AppKey("open_inference", OpenInference)
 HEADER = "Inference-Header-Content-Length"
 SMALL_JSON, SMALL_BODY = 2**14, 2**20
 """Bytes of JSON, and of a body, that are read at once; larger ones in a thread."""
-SMALL_SCORES = 4_096
-"""Scores that are written at once."""
 Result = TypeVar("Result")
 
 
@@ -42,6 +41,9 @@ def add_open_inference(app: web.Application) -> None:
     """Add the routes; the gateway and its pool are in the application."""
     app[OPEN_INFERENCE] = OpenInference(app[GATEWAY], app[POOL])
     reads = {"": metadata, "/ready": model_ready, "/config": config, "/stats": statistics}
+    models = ("/v2/models/{name}", "/v2/models/{name}/versions/{model_version}")
+    # First: the router tries one after the other.
+    app.add_routes([web.post(f"{model}/infer", infer) for model in models])
     app.add_routes(
         [
             web.get("/v2", server_metadata),
@@ -54,9 +56,8 @@ def add_open_inference(app: web.Application) -> None:
             web.post("/v2/repository/models/{name}/unload", unload),
         ]
     )
-    for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{model_version}"):
+    for model in models:
         app.add_routes([web.get(model + end, handler) for end, handler in reads.items()])
-        app.add_routes([web.post(f"{model}/infer", infer)])
 
 
 async def live(request: web.Request) -> web.Response:

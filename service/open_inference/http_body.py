@@ -29,6 +29,8 @@ from service.open_inference.tensors import (
 )
 
 Fields = Mapping[str, Any]
+SMALL_SCORES = 4_096
+"""Scores that are written at once."""
 
 
 @dataclass(frozen=True)
@@ -76,21 +78,26 @@ def read_request(
 
 def write_response(model: Model, request: InferRequest, output: Output) -> tuple[bytes, int | None]:
     """Return the body of a response, and how much of it is JSON; None: all."""
-    names = {"model_name": model.name, "model_version": model.version}
+    response: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
+    if request.id is not None:
+        response["id"] = request.id
     described: dict[str, Any] = {
         "name": output.name,
         "datatype": output.datatype,
         "shape": list(output.shape),
     }
+    response["outputs"] = [described]
     if request.binary:
         raw = output.to_bytes()
         described["parameters"] = {"binary_data_size": len(raw)}
-        header = _response(names, request, to_json(described)).encode()
+        header = to_json(response).encode()
         return header + raw, len(header)
     values = output.values
-    inside = to_json(values)[1:-1] if isinstance(values, list) else write_numbers(values)
-    text = f'{to_json(described)[:-1]}, "data": [{inside}]}}'
-    return _response(names, request, text).encode(), None
+    if isinstance(values, list) or values.size <= SMALL_SCORES:
+        described["data"] = output.to_list()
+        return to_json(response).encode(), None
+    start = to_json(response).removesuffix("}]}")
+    return f'{start}, "data": [{write_numbers(values)}]}}]}}'.encode(), None
 
 
 def json_size(header: str | None) -> int | None:
@@ -100,12 +107,6 @@ def json_size(header: str | None) -> int | None:
     if not (header.isascii() and header.isdecimal() and len(header) <= 12):
         raise InputError(f"Inference-Header-Content-Length={header!r:.40} is no number of bytes")
     return int(header)
-
-
-def _response(names: dict[str, str], request: InferRequest, output: str) -> str:
-    if request.id is not None:
-        names = {**names, "id": request.id}
-    return f'{to_json(names)[:-1]}, "outputs": [{output}]}}'
 
 
 def _output(sent: Fields, spec: TensorSpec, parameters: Fields) -> tuple[int, bool]:
