@@ -35,7 +35,10 @@ PEERS = Path(__file__).parent / "peers"
 
 
 def run(*, tiny: bool = False) -> list[dict[str, Any]]:
-    """Return a row for each server: requests_s, p50_ms, p99_ms, cpu_ms per request, ratio."""
+    """Return a row for each server: requests_s, p50_ms, p99_ms, cpu_ms per request, and ratios.
+
+    ratio: of the requests a second to those of FastAPI in the same round, the median; p10, p90.
+    """
     rounds, requests = (1, 200) if tiny else (7, 4_000)
     with ExitStack() as stack:
         ours = stack.enter_context(server_process.served(["--set", f"models={MODEL}"]))
@@ -55,11 +58,16 @@ def run(*, tiny: bool = False) -> list[dict[str, Any]]:
             "p50_ms": float(p50),
             "p99_ms": float(p99),
             "cpu_ms": float(cpu),
-            "ratio": float(np.median([mine[0] / theirs[0] for mine, theirs in pairs])),
+            **_ratios(found[name], found[PEER]),
         }
         for name, (rate, p50, p99, cpu) in medians.items()
-        if (pairs := list(zip(found[name], found[PEER], strict=True)))
     ]
+
+
+def _ratios(mine: list[list[float]], theirs: list[list[float]]) -> dict[str, float]:
+    found = [one[0] / other[0] for one, other in zip(mine, theirs, strict=True)]
+    p10, median, p90 = np.percentile(found, (10, 50, 90)).tolist()
+    return {"ratio": median, "ratio_p10": p10, "ratio_p90": p90}
 
 
 def shortfalls(table: list[dict[str, Any]]) -> list[str]:
