@@ -53,8 +53,6 @@ def test_other_thresholds_need_a_rehearsal_of_their_own(folders, capsys):
     capsys.readouterr()
     assert promote("4") != 0
     assert "other weights, labels or thresholds" in capsys.readouterr().err
-    assert rehearse("4") == DONE
-    assert promote("4") == 0
 
 
 def test_a_promotion_needs_the_file_it_names(folders, capsys):

@@ -87,7 +87,7 @@ async def test_the_page_asks_nobody_for_anything_and_escapes_labels(tmp_path):
 
 
 async def test_a_month_of_two_sources_is_a_small_page(tmp_path):
-    month = [each for name in ("a", "b") for each in heard(DAY, 2 * 1_440, source=name)]
+    month = [each for name in ("a", "b") for each in heard(DAY, 600, source=name)]
     ends = heard(DAY + 30 * 24 * HOUR) + heard(DAY + 30 * 24 * HOUR, source="b")
     events = [
         event(DAY + number * 100_000, 2, label=f"bird {number % 40}") for number in range(1_700)
