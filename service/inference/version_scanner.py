@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from common.errors import ArtefactError
 from models.pin import FILE, Pin, update_candidates
-from models.store import Model, Signature, Store
+from models.store import FolderState, Model, Signature, Store
 from service.log import log
 
 
@@ -25,6 +26,12 @@ class Candidate(NamedTuple):
     """Of its model, as read by the scan."""
 
 
+FULL_EVERY = 10
+"""Scans of which one reads everything: a file that is written in place changes no folder."""
+FRESH_NS = 2_000_000_000
+"""Nanoseconds after its last change in which a folder may change again with the same time."""
+
+
 class VersionScanner:
     """Reads the folder when called, and takes the time that the disk takes. One scan at a time."""
 
@@ -38,6 +45,9 @@ class VersionScanner:
         """Pins that could not be written, each with the one on disk, until that is another."""
         self._rejected: dict[tuple[str, str], tuple[Signature, str]] = {}
         self._seen: dict[tuple[str, str], Signature] = {}
+        self._quiet: tuple[FolderState, dict[str, str]] | None = None
+        """The folders and the versions served at a scan with nothing left to do."""
+        self._skipped = 0
 
     def names(self) -> list[str]:
         """Return the models to serve, sorted. Raises ArtefactError when one is missing, or all."""
@@ -71,29 +81,38 @@ class VersionScanner:
         A rejected version is left out until its files change; a new one until they are the same in
         two scans, as the copy may be unfinished. served: version by model.
         """
-        loadable = []
+        now = (self._store.folder_state(), dict(served))
+        if now == self._quiet and self._skipped < FULL_EVERY - 1:
+            self._skipped += 1
+            return []
+        self._skipped = 0
+        waiting, loadable = False, []
         for name, versions in self._store.listing().items():
-            if not self.allows(name):
-                continue
-            known = self._pins.get(name)
-            pin = self._pin(name, known)
-            if pin is not None and pin.unloaded:
-                if name in served:
-                    loadable.append(Candidate(name, served[name], pin))
-                continue
-            changed = name not in served or pin != known
-            newer = update_candidates(
-                versions, pin, current=served.get(name, "0"), pin_changed=changed
-            )
-            if not newer:
-                self._pins[name] = pin
-            self._forget(name, versions)
-            loadable += [
-                Candidate(name, version, pin)
-                for version in newer
-                if self._is_loadable(name, version)
-            ]
+            if self.allows(name):
+                newer = self._newer(name, versions, served)
+                waiting = waiting or bool(newer)
+                loadable += [each for each in newer if self._is_due(each, served)]
+        fresh = time.time_ns() - now[0].changed_ns < FRESH_NS
+        self._quiet = None if waiting or fresh or self._rejected else now
         return loadable
+
+    def _newer(self, name: str, versions: list[str], served: Mapping[str, str]) -> list[Candidate]:
+        """Return what is to be served instead, once it can be: best first."""
+        known = self._pins.get(name)
+        pin = self._pin(name, known)
+        if pin is not None and pin.unloaded:
+            return [Candidate(name, served[name], pin)] if name in served else []
+        changed = name not in served or pin != known
+        newer = update_candidates(versions, pin, current=served.get(name, "0"), pin_changed=changed)
+        if not newer:
+            self._pins[name] = pin
+        self._forget(name, versions)
+        return [Candidate(name, version, pin) for version in newer]
+
+    def _is_due(self, candidate: Candidate, served: Mapping[str, str]) -> bool:
+        name, version, pin = candidate
+        unloads = pin is not None and pin.unloaded and served.get(name) == version
+        return unloads or self._is_loadable(name, version)
 
     def load(self, name: str, version: str) -> Model:
         """Return a version, checked and warmed. Raises NotFound; ArtefactError when rejected."""

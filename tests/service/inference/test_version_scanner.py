@@ -1,5 +1,6 @@
 """Scans of the artefacts folder: candidates, rejected and removed versions."""
 
+import os
 import shutil
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from common.errors import ArtefactError
 from models.pin import FILE, Pin
 from models.store import Store
-from service.inference.version_scanner import Candidate, VersionScanner
+from service.inference.version_scanner import FULL_EVERY, Candidate, VersionScanner
 from tests.service.helpers.versions import copied, put
 
 SERVED = {"toy": "2", "toy-net": "1"}
@@ -110,3 +111,64 @@ def test_only_named_models_are_candidates_and_all_named_must_be_there(folder):
         VersionScanner(Store(folder), models=("tuba", "toy")).names()
     with pytest.raises(ArtefactError, match="any model"):
         VersionScanner(Store(folder / "toy" / "1")).names()
+
+
+def aged(folder):
+    """Let the folders be as if nothing had changed for a while."""
+    for path in (folder, *folder.iterdir()):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+@pytest.fixture
+def listed(scanner, folder, monkeypatch):
+    """How often everything was read: a folder that is quiet is read no more."""
+    listing, counted = scanner._store.listing, []
+
+    def counting():
+        counted.append(1)
+        return listing()
+
+    monkeypatch.setattr(scanner._store, "listing", counting)
+    aged(folder)
+    scanner.scan(SERVED)
+    return counted
+
+
+def test_a_quiet_folder_is_read_once_in_so_many_scans(scanner, listed):
+    for _ in range(3 * FULL_EVERY):
+        assert scanner.scan(SERVED) == []
+    assert len(listed) == 1 + 3
+
+
+@pytest.mark.parametrize("change", ["version", "model", "pin"])
+def test_what_comes_into_a_quiet_folder_is_found_at_the_next_scan(change, scanner, listed, folder):
+    scanner.scan(SERVED)
+    if change == "version":
+        put(folder, 3)
+    elif change == "model":
+        shutil.copytree(folder / "toy", folder / "newcomer")
+    else:
+        VersionScanner(Store(folder)).save("toy", Pin(version="1", newest="2"))
+    scanner.scan(SERVED)
+    assert scanner.scan(SERVED) != []
+    assert len(listed) == 3
+
+
+def test_a_pin_that_is_written_in_place_is_found_soon(scanner, listed, folder):
+    VersionScanner(Store(folder)).save("toy", Pin(version="1", newest="2"))
+    scanner.switched(scanner.load("toy", "1"), Pin(version="1", newest="2"))
+    aged(folder)
+    served = SERVED | {"toy": "1"}
+    scanner.scan(served)
+    (folder / "toy" / FILE).write_text('{"version": "2", "newest": "2"}')
+    aged(folder)
+    found = [scanner.scan(served) for _ in range(FULL_EVERY + 1)]
+    assert any(found)
+
+
+def test_a_folder_that_changed_just_now_is_read_again(scanner, listed, folder):
+    """It may change once more within one tick of its clock."""
+    os.utime(folder)
+    for _ in range(3):
+        scanner.scan(SERVED)
+    assert len(listed) == 4
