@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from service.client import Client
 from service.client.events import End
 from service.protocol import Window
@@ -15,6 +17,7 @@ STEPS_S = (0, HOUR_S, -HOUR_S, 0)
 HOP = 11_264
 
 
+@pytest.mark.slow  # compiles a library that sets clocks
 async def test_a_gateway_whose_clock_is_set_answers_as_if_nothing_were(
     victim, clock, artefacts, tmp_path
 ):

@@ -14,6 +14,7 @@ from tests.service.conftest import begin, noise, pcm, rest_of, wav
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.slow  # fills a disk under load
 async def test_a_full_disk_under_the_log_costs_nobody_an_answer(artefacts, unused_tcp_port):
     url = f"http://127.0.0.1:{unused_tcp_port}"
     command = [sys.executable, "-m", "service.cli.main", "serve", "--port", unused_tcp_port]

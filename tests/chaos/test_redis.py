@@ -66,6 +66,7 @@ def check(messages):
     return [fate["type"] for fate in fates]
 
 
+@pytest.mark.slow  # waits for Redis many times
 async def test_redis_killed_and_started_again_under_live_streams(served):
     server, redis = served
 

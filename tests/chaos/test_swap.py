@@ -74,6 +74,7 @@ class Listening:
         pytest.param(True, id="gateways and workers", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow  # many streams through every change
 async def test_versions_come_and_go_under_many_live_streams(
     victim, artefacts, tmp_path, request, several
 ):

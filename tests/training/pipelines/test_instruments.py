@@ -174,6 +174,7 @@ def test_a_wrong_setting_ends_with_one_line_and_exit_code_1(data, tmp_path, caps
     assert "unknown setting layers" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # trains all networks again
 def test_the_artefact_holds_the_recipe_that_makes_it_again_with_the_same_scores(
     made, data, tmp_path
 ):
@@ -203,6 +204,7 @@ def test_the_artefact_holds_the_recipe_that_makes_it_again_with_the_same_scores(
         assert made.load(name).manifest.metrics == Store(tmp_path).load(name).manifest.metrics
 
 
+@pytest.mark.slow  # trains once more
 def test_a_killed_recipe_goes_on_with_the_networks_that_were_not_done(made, data, tmp_path):
     done = {path: path.stat().st_mtime_ns for path in (data / "cache").glob("windows-*/networks/*")}
     assert len(done) == 3 * 2, "without here, without there, of everything; two members each"

@@ -117,6 +117,7 @@ def test_settings_are_those_chosen_or_the_defaults(calibrated, monkeypatch):
         assert (found["why"] == "calibrated") is calibrated
 
 
+@pytest.mark.slow  # a training of its own
 def test_few_events_keep_the_defaults_and_the_report_says_so():
     tracks(Path("garden"), seconds=30)
     assert train("collection.kind=audacity") == 0
@@ -126,6 +127,7 @@ def test_few_events_keep_the_defaults_and_the_report_says_so():
     assert "fewer than 20 events" in Path("out/reports/sounds-1/report.html").read_text()
 
 
+@pytest.mark.slow  # a training of its own
 def test_a_collection_of_whole_files_has_no_events_to_score(by_source, tmp_path):
     (tmp_path / "collection").rename(tmp_path / "garden")
     assert train("windows.length=1", "windows.hop=0.5") == 0

@@ -91,6 +91,7 @@ def test_with_generated_noise_it_learns_to_be_silent(collection, tmp_path):
     assert len(list(Path("made").glob("nothing-*.wav"))) == 9
 
 
+@pytest.mark.slow  # a training of forty recordings
 def test_forty_recordings_of_three_labels_by_four_players_are_trained_and_promoted(
     tmp_path, capsys
 ):
@@ -130,6 +131,7 @@ def note(rng, hertz, label):
     return (0.1 * np.concatenate(notes)).astype(np.float32)
 
 
+@pytest.mark.slow  # two trainings
 def test_the_same_recipe_and_seed_give_the_same_scores(collection):
     def golden(out, *changes):
         assert main(["sounds", *words([*collection, *changes]), "--out", out]) == 0
@@ -154,6 +156,7 @@ max_depth = ["none", 3]
 """
 
 
+@pytest.mark.slow  # a search and a training
 def test_what_a_search_found_is_trained_with_its_out_of_bag_score(collection, capsys):
     Path("grid.toml").write_text(GRID)
     table = ["collection", *words(collection[1:]), "--kind", "features", "--out", "table"]
@@ -230,6 +233,7 @@ def test_every_model_on_the_features_competes_and_the_best_is_written(collection
         pytest.param("gradient-boosting", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow  # a training of its own
 def test_a_model_on_the_features_is_promoted_with_its_time_and_size(collection, model, capsys):
     changes = [f"models={model}", "estimators.neighbours.components=8"]
     assert main(["sounds", *words([*collection, *changes]), "--out", "out"]) == 0
@@ -246,6 +250,7 @@ def test_a_model_on_the_features_is_promoted_with_its_time_and_size(collection, 
     assert load("again.toml").estimators == load("sounds", changes).estimators
 
 
+@pytest.mark.slow  # a training of its own
 def test_the_network_takes_windows_of_another_length(collection):
     assert (
         main(

@@ -122,6 +122,7 @@ def test_weights_that_were_saved_are_weights_to_begin_with(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["known.weights.h5"]
 
 
+@pytest.mark.slow  # builds two backbones whole
 def test_weights_of_another_architecture_are_refused(body, tmp_path):
     for kind in ("weights.h5", "keras"):
         path = tmp_path / f"body.{kind}"
@@ -134,6 +135,7 @@ def test_weights_of_another_architecture_are_refused(body, tmp_path):
     ("given", "asked"), [("vgg19", "vgg19-torchvision"), ("vgg19-torchvision", "vgg19")]
 )
 @pytest.mark.parametrize("kind", ["weights.h5", "keras"])
+@pytest.mark.slow  # builds VGG19 whole
 def test_weights_of_the_vgg19_that_takes_other_pixels_are_refused(kind, given, asked, tmp_path):
     known, path = backbones._body(given, height=32, width=32), tmp_path / f"known.{kind}"
     known.save_weights(path) if kind == "weights.h5" else known.save(path)
@@ -172,6 +174,7 @@ def test_damaged_and_absent_weights_are_refused(body, tmp_path):
         small(weights=str(tmp_path / "b.weights.h5"))
 
 
+@pytest.mark.slow  # builds a backbone whole
 def test_a_network_with_its_classifier_is_built_from_weights_alone(tmp_path):
     keras, name = backbones.keras_on_torch(), "mobilenet-v3-small"
     whole = keras.applications.MobileNetV3Small(weights=None, input_shape=(32, 32, 3), classes=4)

@@ -157,6 +157,7 @@ def test_a_file_without_a_table_of_weights_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "instead"), [("vgg19", "vgg19-torchvision takes them"), ("xception", "others do")]
 )
+@pytest.mark.slow  # builds backbones whole
 def test_networks_of_keras_say_which_take_weights_of_pytorch(name, instead, module, tmp_path):
     torch.save(module.state_dict(), tmp_path / "a.pth")
     with pytest.raises(MaterialError, match=instead):

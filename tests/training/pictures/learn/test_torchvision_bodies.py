@@ -61,6 +61,7 @@ def test_weights_of_torchvision_give_the_numbers_of_torchvision(name, size, tmp_
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
+@pytest.mark.slow  # builds ResNet50 whole
 def test_a_resnet_with_its_own_classifier_gives_torchvisions_logits(tmp_path):
     name = "resnet50-torchvision"
     module = seeded(ResNet, *RESNETS[name])

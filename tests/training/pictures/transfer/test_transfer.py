@@ -61,6 +61,7 @@ def test_the_head_learns_alone_and_then_everything_at_its_rate(material, tmp_pat
     assert changed(after, weights(made)) == {"middle", "high", "classifier"}
 
 
+@pytest.mark.slow  # two trainings
 def test_with_missing_facts_both_kinds_are_learnt_and_validated(material, tmp_path):
     # Pictures say nothing here, facts say all: only without facts is every epoch a guess.
     grey = replace(material, images=np.full_like(material.images, 90), fields=(2,))

@@ -76,6 +76,7 @@ def test_metadata_changes_the_scores(tiny):
         *(pytest.param(name, marks=pytest.mark.slow) for name in BACKBONES if "small" not in name),
     ],
 )
+@pytest.mark.slow  # builds backbones whole
 def test_every_backbone_becomes_a_graph_of_the_size_asked_for(backbone):
     """Layers that cannot be traced, as Xception's separable convolutions, are exported first."""
     learner, config, material = made(80, backbone=backbone, width=96)
