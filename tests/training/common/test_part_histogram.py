@@ -19,7 +19,9 @@ def rgb(colour):
     return tuple(bytes.fromhex(colour[1:]))
 
 
-@pytest.mark.parametrize("count", [1, ROWS, ROWS + 1, 83, 500])
+@pytest.mark.parametrize(
+    "count", [1, ROWS, ROWS + 1, 83, pytest.param(500, marks=pytest.mark.slow)]
+)
 def test_each_part_is_drawn_in_its_colour(count, tmp_path):
     amounts = np.random.default_rng(0).integers(5, 90, (count, 3))
     path = tmp_path / "plot.png"

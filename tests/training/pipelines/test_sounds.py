@@ -388,6 +388,7 @@ def small_musicnet(tmp_path, write_sound):
     return root
 
 
+@pytest.mark.slow  # a training of its own
 def test_the_recipe_for_musicnet_is_one_command(small_musicnet, capsys):
     changes = [f"collection.path={small_musicnet}", "forest.trees=20", "cache=cache", "quiet=0"]
     assert main(["musicnet", *words(changes), "--out", "out"]) == 0

@@ -69,6 +69,7 @@ def grid_searches():
 
 
 @pytest.mark.parametrize("scoring", ["accuracy", "f1_micro"])
+@pytest.mark.slow  # many searches
 def test_scores_differ_from_those_of_grid_search_as_two_seeds_do(scoring, grid_searches):
     theirs = [table[f"mean_test_{scoring}"] for table in grid_searches]
     ours = [

@@ -153,6 +153,7 @@ print(search.resumed_, *(repr(float(score)) for score in search.cv_results_["mea
 """
 
 
+@pytest.mark.slow  # three searches in processes of their own
 def test_a_search_killed_midway_goes_on_and_does_nothing_twice(tmp_path):
     def start(folder, fits):
         command = [sys.executable, "-c", SCRIPT, folder, fits]
@@ -269,6 +270,7 @@ def test_what_cannot_be_searched_is_refused(grid, labels, options, message):
         search.fit(ROWS, labels, groups=np.zeros(120) if isinstance(search.cv, BySource) else None)
 
 
+@pytest.mark.slow  # starts a cluster
 def test_a_cluster_of_two_workers_gives_the_same_results(tmp_path):
     distributed = pytest.importorskip("distributed")
     grid = {"max_depth": [1, 2, 3]}

@@ -38,6 +38,7 @@ def test_a_contestant_is_made_afresh_each_time(table):
         assert one.make() is not one.make()
 
 
+@pytest.mark.slow  # trains every model
 def test_every_model_has_every_figure(study):
     for name in ONLY:
         one = study.data["models"][name]

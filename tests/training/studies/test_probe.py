@@ -30,6 +30,7 @@ def large():
     return learner
 
 
+@pytest.mark.slow  # trains a large model
 def test_a_larger_model_takes_more_room(small, large):
     cheap, dear = (probe(learner, ROWS[:1], MODULES) for learner in (small, large))
     assert set(cheap) == {"ms", "mb", "size_mb"}
