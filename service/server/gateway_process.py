@@ -30,6 +30,7 @@ from service.log import log
 from service.metrics.metrics import Metrics
 from service.server.connections import Listener, listen, runner
 from service.server.metrics_endpoint import metrics_endpoint
+from service.server.systemd import Systemd
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ async def _serve(
     app = build_app()
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()
+    systemd = Systemd()
+    if systemd.waits:
+        heartbeat = systemd.alive
     heartbeat_task = asyncio.create_task(_repeat(heartbeat)) if heartbeat else None
     listening: Listener | None = None
     grpc: GrpcServer | None = None
@@ -89,7 +93,7 @@ async def _serve(
             expires = app[GATEWAY].metrics.certificate_expiry.set
             listening = await listen(running, listener, settings, expires=expires)
             grpc = await _start_grpc(app, settings)
-            return await _until_stopped(app, stopping, listener, grpc, since=since)
+            return await _until_stopped(app, stopping, listener, grpc, systemd, since=since)
     finally:
         if heartbeat_task:
             heartbeat_task.cancel()
@@ -131,6 +135,7 @@ async def _until_stopped(
     stopping: asyncio.Event,
     listener: socket.socket,
     grpc: GrpcServer | None,
+    systemd: Systemd,
     *,
     since: float,
 ) -> int:
@@ -147,8 +152,10 @@ async def _until_stopped(
         _set_up_garbage_collection()
         sys.setswitchinterval(SWITCH_S)
         _log_ready(gateway, listener, grpc, seconds=time.monotonic() - since)
+        systemd.ready()
         gateway.loop_monitor.start()
     await waiting
+    systemd.stopping()
     gateway.loop_monitor.stop()
     _log_lag(gateway.loop_monitor.histogram)
     log("shutting down", grace=gateway.settings.grace)

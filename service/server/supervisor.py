@@ -22,6 +22,7 @@ from service.lifecycle import CLEANUP_S, STOP_SIGNALS
 from service.log import configure, log
 from service.metrics.metrics import Metrics
 from service.server.sockets import bind, bind_address
+from service.server.systemd import Systemd
 from service.settings import Settings
 
 HEARTBEAT_TIMEOUT_S = 20.0
@@ -49,6 +50,7 @@ class Child:
     heartbeats: Connection | None = None
     started: float = 0.0
     last_heartbeat: float = 0.0
+    answered: bool = False
     exits: int = 0
     due: float = 0.0
 
@@ -80,6 +82,8 @@ class Supervisor:
         self._children = [
             Child(role, number) for role, count in counts.items() for number in range(count)
         ]
+        self._systemd = Systemd()
+        self._ready = False
         self._signals: list[int] = []
         self._wake, signal_socket = socket.socketpair()
         signal_socket.setblocking(False)
@@ -92,6 +96,8 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         while not self._signals:
             self._watch()
+            self._tell_systemd()
+        self._systemd.stopping()
         self._stop()
         return 0
 
@@ -120,6 +126,12 @@ class Supervisor:
                 child.last_heartbeat = now
         self._wait()
 
+    def _tell_systemd(self) -> None:
+        if not self._ready and all(child.answered for child in self._children):
+            self._ready = True
+            self._systemd.ready()
+        self._systemd.alive()
+
     def _wait(self) -> None:
         """Block until a signal, an exit or a heartbeat, for a second at most."""
         pipes = {child.heartbeats: child for child in self._children if child.heartbeats}
@@ -132,6 +144,7 @@ class Supervisor:
         try:
             if child.heartbeats:
                 child.heartbeats.recv_bytes()
+                child.answered = True
             child.last_heartbeat = time.monotonic()
         except EOFError:
             child.heartbeats = None  # the sentinel reports its exit

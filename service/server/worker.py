@@ -26,6 +26,7 @@ from service.log import log, trace
 from service.metrics.metrics import Metrics
 from service.queue.base import HEARTBEAT_S, ClaimedJob, JobConsumer, Reply
 from service.queue.local import Predictor
+from service.server.systemd import Systemd
 from service.server.worker_models import WorkerModels
 from service.server.worker_traces import record
 from service.settings import Settings
@@ -261,6 +262,8 @@ async def _work(
     # Imported here so that the worker itself depends on no back end.
     from service.queue.redis_consumer import RedisConsumer
 
+    systemd = Systemd()
+    heartbeat = systemd.alive if systemd.waits else heartbeat
     store = open_store(settings)
     models = WorkerModels(store, changed=partial(show_models, metrics))
     name = _new_name()
@@ -274,10 +277,7 @@ async def _work(
         tracer=open_tracer(settings.otel, ratio=settings.otel_ratio, role="worker"),
     )
     on_stop_signal(worker.shut_down, limit_s=settings.grace)
-    loading = asyncio.create_task(asyncio.to_thread(models.load, settings.models))
-    while not (loading.done() or worker.stopping):
-        await asyncio.wait((loading,), timeout=HEARTBEAT_S)
-        heartbeat()
+    loading = await _load(models, settings.models, worker, heartbeat)
     try:
         if loading.done():
             loading.result()
@@ -287,6 +287,18 @@ async def _work(
     if not worker.stopping:
         models.show()
         log("worker ready", number=number, name=name, models=",".join(models.loaded))
+        systemd.ready()
         await worker.run(burst=burst)
     log("worker stopped", number=number, name=name)
     return 0
+
+
+async def _load(
+    models: WorkerModels, names: tuple[str, ...], worker: Worker, heartbeat: Callable[[], None]
+) -> asyncio.Task[None]:
+    """Return the task that loads the models, done, or as far as it is when the worker stops."""
+    loading = asyncio.create_task(asyncio.to_thread(models.load, names))
+    while not (loading.done() or worker.stopping):
+        await asyncio.wait((loading,), timeout=HEARTBEAT_S)
+        heartbeat()
+    return loading

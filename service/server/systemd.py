@@ -1,0 +1,45 @@
+"""Tells systemd that the service is ready, alive or stopping, where its unit asks (Type=notify)."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from service.log import log
+
+
+class Systemd:
+    """The service manager of this process; without one, nothing is sent."""
+
+    def __init__(self) -> None:
+        """Take its address out of the environment: processes that are started later have none."""
+        self._address = os.environ.pop("NOTIFY_SOCKET", "")
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is one."""
+        return bool(self._address)
+
+    def ready(self) -> None:
+        """Say that the start is complete; the watchdog counts from now."""
+        self._send("READY=1")
+
+    def alive(self) -> None:
+        """Say that the loop runs; without it for WatchdogSec, the service is restarted."""
+        self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """Say that the shutdown has begun."""
+        self._send("STOPPING=1")
+
+    def _send(self, state: str) -> None:
+        if not self._address:
+            return
+        # An address that begins with @ has no file.
+        address = self._address.replace("@", "\0", 1) if self._address[0] == "@" else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.settimeout(0.1)
+                sender.sendto(state.encode(), address)
+        except OSError as error:
+            log("systemd not reached", state=state, why=error)
