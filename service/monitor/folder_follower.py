@@ -16,7 +16,7 @@ from service.log import log
 from service.monitor.config import FOLDER, SourceSettings
 from service.monitor.coverage import Coverage
 from service.monitor.folder import Recording, WatchedFolder
-from service.monitor.follower import level_of, pause
+from service.monitor.follower import fault, level_of, pause
 from service.monitor.records import EventRecord, MinuteRecord, Record
 from service.protocol import Dropped, LabelEvent, Window
 from service.sources.file_source import Playback
@@ -64,8 +64,15 @@ class FolderFollower:
             await self._stream(sound, recording)
         except InputError as error:
             # It would fail again.
-            log("recording left out", source=self._settings.name, why=str(error))
+            self._leave_out(error)
+        except (OSError, TimbreError):
+            raise
+        except Exception as error:  # noqa: BLE001 - it must not keep those after it from being taken
+            self._leave_out(fault(error))
         await asyncio.to_thread(self._folder.take, recording)
+
+    def _leave_out(self, error: TimbreError) -> None:
+        log("recording left out", source=self._settings.name, why=str(error))
 
     async def _stream(self, sound: Playback, recording: Recording) -> None:
         settings, rate = self._settings, sound.sample_rate

@@ -16,7 +16,7 @@ from features.levels import SILENCE_PEAK
 from service.client import Client
 from service.client.events import Event, Lost, Reconnect
 from service.client.stream import Stream
-from service.log import log
+from service.log import log, trace
 from service.monitor.config import SourceSettings
 from service.monitor.coverage import Coverage, Level
 from service.monitor.health import WORDS, Health
@@ -84,13 +84,15 @@ class Follower:
                 if self._ends or self._stopping.is_set():
                     return
                 detail = f"{source.name} ended"
-            except TimbreError as error:
-                if self._ends and self._rate:
-                    raise
-                detail = str(error)
             except _ClockMovedError as error:
                 log("clock moved", source=self._settings.name, seconds=error.seconds)
                 continue
+            except Exception as error:
+                # No fault may end a source unseen, for months.
+                known = error if isinstance(error, TimbreError) else fault(error)
+                if self._ends and self._rate:
+                    raise known from error
+                detail = str(known)
             if loop.time() - begin > STABLE_S:
                 attempt = 0
             self._problem(self._health.lost("not connected"), detail)
@@ -244,6 +246,12 @@ class _ClockMovedError(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"{seconds} s")
         self.seconds = seconds
+
+
+def fault(error: Exception) -> TimbreError:
+    """Log an error that is nobody's but ours, and return one that can be told."""
+    trace(error)
+    return TimbreError(f"a fault: {type(error).__name__}; the log has it")
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> None:

@@ -89,7 +89,13 @@ class NetworkSound:
             listening.cancel()
 
     async def _keep_errors(self, stderr: asyncio.StreamReader, said: deque[str]) -> None:
-        while line := await stderr.readline():
+        line = b"-"
+        while line:
+            try:
+                line = await stderr.readline()
+            except ValueError:
+                # Longer than the reader takes, which has left it out. Unread, it would stop ffmpeg.
+                continue
             text = line.decode("utf-8", "replace").strip().replace(self._url, self.name)
             if text:
                 said.append(URL.sub(lambda found: hidden(found[0]), text)[:200])

@@ -56,6 +56,24 @@ async def test_a_recording_is_taken_once_with_the_time_of_its_name(serve, tmp_pa
     assert capsys.readouterr().err.count("recording left out") == 1
 
 
+async def test_a_recording_that_is_a_fault_keeps_no_other_from_being_taken(
+    serve, tmp_path, capsys, monkeypatch
+):
+    server, play = await serve(), folder_follower.Playback
+
+    def fails_first(path):
+        if path.name.startswith("a"):
+            raise KeyError(path.name)
+        return play(path)
+
+    monkeypatch.setattr(folder_follower, "Playback", fails_first)
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / name).write_bytes(wav(tone(2.5)))
+    assert minutes(await followed(server, tmp_path, until=minutes))
+    told = capsys.readouterr().err
+    assert told.count("recording left out") == told.count("a fault: KeyError") == 1
+
+
 async def test_a_folder_that_vanishes_is_told_once_and_watched_on(serve, tmp_path, capsys):
     server = await serve()
     folder = tmp_path / "cards"

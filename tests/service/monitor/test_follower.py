@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from common.errors import InputError
+from common.errors import InputError, TimbreError
 from service.client import Client
 from service.monitor import follower
 from service.monitor.config import SourceSettings
@@ -78,9 +78,17 @@ async def test_events_and_coverage_are_on_the_clock_of_the_wall(serve, sources):
     assert received == 4_000 - 249
 
 
-async def test_a_source_that_fails_again_and_again_is_told_once(serve, sources, capsys):
+@pytest.mark.parametrize(
+    ("failure", "detail"),
+    [
+        (InputError("the microphone gave no sound"), "the microphone gave no sound"),
+        (KeyError("a driver"), "a fault: KeyError; the log has it"),
+    ],
+)
+async def test_a_source_that_fails_again_and_again_is_told_once(
+    serve, sources, capsys, failure, detail
+):
     server = await serve()
-    failure = InputError("the microphone gave no sound for 5 s: was it unplugged?")
     sources += [failure, Chunks(tone(2.5), failure), failure, Chunks(tone(2.5), failure), failure]
     told = []
     task = asyncio.create_task(Follower(settings("mic"), Client(server.url), told.append).run())
@@ -88,8 +96,15 @@ async def test_a_source_that_fails_again_and_again_is_told_once(serve, sources, 
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     (problem,) = [record for record in told if isinstance(record, ProblemRecord)]
-    assert (problem.problem, problem.detail) == ("not connected", str(failure))
+    assert (problem.problem, problem.detail) == ("not connected", detail)
     assert capsys.readouterr().err.count("source fails") == 1
+
+
+async def test_a_fault_ends_a_file_with_an_error_that_can_be_told(serve, sources):
+    server = await serve()
+    sources.append(Chunks(tone(1), KeyError("a driver")))
+    with pytest.raises(TimbreError, match="KeyError"):
+        await Follower(settings(), Client(server.url), lambda _: None).run()
 
 
 @pytest.mark.parametrize("seconds", [-7, 9])

@@ -1,6 +1,8 @@
 """Sound of the network by the real ffmpeg, from a real server."""
 
+import asyncio
 import shutil
+from collections import deque
 
 import pytest
 from aiohttp import web
@@ -71,6 +73,14 @@ async def test_what_is_no_sound_is_told_without_the_password(path, url):
     count, told = await heard(url + path)
     assert count == 0
     assert "127.0.0.1" in told
+
+
+async def test_a_line_of_any_length_is_read_and_none_ends_the_reading():
+    reader, said = asyncio.StreamReader(), deque(maxlen=3)
+    reader.feed_data(b"first\n" + b"x" * 2**20 + b"\n" + b"y" * 300 + b"\nlast")
+    reader.feed_eof()
+    await NetworkSound("http://127.0.0.1/a")._keep_errors(reader, said)
+    assert (said[-1], said[-2]) == ("last", "y" * 200)
 
 
 async def test_a_server_that_is_away_is_told():
