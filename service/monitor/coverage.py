@@ -11,6 +11,8 @@ Level: TypeAlias = Literal["heard", "silent", "clipped"]
 NOT_CONNECTED = "not_connected"
 MAX_LEVELS = 10_000
 """Changes of level kept until windows answer for them; of older ones the next level is told."""
+MAX_MINUTES = 10_000
+"""Told at one time, a week: no sink keeps more. A clock that was set further leaves a gap."""
 TAIL = "tail"
 """Reason of what is dropped at the end of a stream: it fills no window."""
 
@@ -97,6 +99,9 @@ class Coverage:
             self._fill(min(until_ms, self._ms(to_sample)), f"dropped {reason}")
 
     def _fill(self, until_ms: int, state: str) -> None:
+        if until_ms - self._at > MAX_MINUTES * MINUTE_MS:
+            self._fill((self._at // MINUTE_MS + 1) * MINUTE_MS, NOT_CONNECTED)
+            self._at = until_ms // MINUTE_MS * MINUTE_MS
         while self._at < until_ms:
             edge = (self._at // MINUTE_MS + 1) * MINUTE_MS
             end = min(edge, until_ms)

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from service.monitor.records import (
@@ -20,6 +21,9 @@ from service.monitor.records import (
 from service.monitor.sinks.base import SinkError
 from service.monitor.sinks.text_files import file_of
 
+LONGEST_GAP = timedelta(days=366)
+"""Between two minutes, up to which those that are missing are added. A longer one is of a clock
+that was wrong, as that of a board without a battery."""
 BUSY_S = 5.0
 """Seconds to wait for another program that writes."""
 SCHEMA = """
@@ -76,7 +80,7 @@ class Archive:
     """Writes to the databases that a path stands for, one at a time, with write-ahead logs.
 
     Others may read meanwhile. Between the first and the last minute of a source in a database none
-    is missing: those in which no monitor ran are not connected.
+    is missing, for a year: those in which no monitor ran are not connected.
     """
 
     def __init__(self, path: str) -> None:
@@ -144,7 +148,8 @@ def _insert(database: sqlite3.Connection, record: Record) -> None:
 def _insert_minute(database: sqlite3.Connection, record: MinuteRecord) -> None:
     source, minute = record.source, rfc3339(record.minute_ms)
     (last,) = database.execute(LAST, (source, minute)).fetchone()
-    if last and last != rfc3339(record.minute_ms - MINUTE_MS):
+    gap = datetime.fromisoformat(minute) - datetime.fromisoformat(last or minute)
+    if timedelta(milliseconds=MINUTE_MS) < gap <= LONGEST_GAP:
         database.execute(MISSING, (last, minute, source, minute))
     states = (record.heard_ms, record.silent_ms, record.clipped_ms, record.not_connected_ms)
     database.execute(MINUTE, (source, minute, *states))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.monitor.coverage import Coverage
+from service.monitor.coverage import MAX_MINUTES, Coverage
 from service.monitor.records import MINUTE_MS, MinuteRecord
 
 RATE = 8_000
@@ -126,3 +126,15 @@ def test_whatever_happens_minutes_follow_each_other_and_are_full(begin, steps):
     assert [total(minute) for minute in minutes] == [60_000] * len(minutes)
     starts = [minute.minute_ms for minute in minutes]
     assert starts == list(range(BEGIN, BEGIN + len(minutes) * MINUTE_MS, MINUTE_MS))
+
+
+def test_a_clock_that_is_set_by_years_leaves_a_gap():
+    clock = MAX_MINUTES * MINUTE_MS
+    coverage = Coverage("hall", 90_000)
+    coverage.advance(60_000 + clock)
+    assert len(coverage.take()) == MAX_MINUTES
+    coverage.advance(60_000 + 3 * clock + 30_000)
+    (before,) = coverage.take()
+    (after,) = coverage.finish(60_000 + 3 * clock + 40_000)
+    assert (before.minute_ms, after.minute_ms) == (60_000 + clock, 60_000 + 3 * clock)
+    assert total(before) == total(after) == 60_000

@@ -2,10 +2,12 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
 from service.monitor.records import MINUTE_MS, MinuteRecord, ProblemRecord, rfc3339
+from service.monitor.sinks import sqlite
 from service.monitor.sinks.base import SinkError
 from service.monitor.sinks.sqlite import Archive
 from tests.service.monitor.sinks.test_text_files import NASTY, NOON, event
@@ -58,6 +60,15 @@ async def test_minutes_in_which_nobody_ran_are_not_connected(gap, tmp_path):
         rfc3339(NOON + number * MINUTE_MS) for number in range(gap + 1)
     ]
     assert [ms for _, ms in found] == [0, *[60_000] * (gap - 1), 30_000]
+
+
+async def test_a_clock_that_was_wrong_by_years_adds_no_millions_of_minutes(tmp_path, monkeypatch):
+    archive = Archive(str(tmp_path / "a"))
+    await archive.write([MinuteRecord(source="hall", minute_ms=0, heard_ms=60_000), minute(0)])
+    monkeypatch.setattr(sqlite, "LONGEST_GAP", timedelta(minutes=10))
+    await archive.write([minute(10), minute(21)])
+    await archive.close()
+    assert rows(tmp_path / "a", "SELECT count(*) FROM coverage") == [(1 + 11 + 1,)]
 
 
 async def test_a_minute_with_a_restart_in_it_is_full_and_once(tmp_path):
