@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from common.errors import InputError, TimbreError, Unprocessable
 from common.mapping import read_settings
@@ -40,6 +40,14 @@ class SourceSettings:
     """Seconds of silence or clipping after which the source counts as dead; 1 or more."""
     event_settings: dict[str, dict[str, float]] = field(default_factory=dict)
     """By label, or by `*` for all: some of threshold, off, gap and min_length."""
+    keep: Literal["", "events"] = ""
+    """Empty: no sound is kept. `events`: that of each event, as WAV files."""
+    keep_path: str = "kept"
+    """Folder of these files; each source has one in it."""
+    keep_seconds: float = 2.0
+    """Seconds kept before and after an event, up to 30."""
+    keep_bytes: int = 2**30
+    """Of all files of the source, 1 MB or more; then the oldest are removed."""
 
     def __post_init__(self) -> None:
         """Raises Unprocessable for a value outside its limits."""
@@ -51,6 +59,7 @@ class SourceSettings:
             raise Unprocessable(f"hop={self.hop} must be more than 0 s")
         if not self.dead_after >= 1:
             raise Unprocessable(f"dead_after={self.dead_after} must be 1 s or more")
+        self._check_keep()
         if self.loop and (self.input.startswith(FOLDER) or "://" in self.input):
             raise Unprocessable(f"loop is for files, not for {self.input.partition(':')[0]}:")
         for label, values in self.event_settings.items():
@@ -60,6 +69,14 @@ class SourceSettings:
                     raise Unprocessable(
                         f"event_settings.{label}.{name}={value} is none of {limits}"
                     )
+
+    def _check_keep(self) -> None:
+        if not 0 <= self.keep_seconds <= 30:
+            raise Unprocessable(f"keep_seconds={self.keep_seconds} must be between 0 and 30 s")
+        if self.keep_bytes < 10**6:
+            raise Unprocessable(f"keep_bytes={self.keep_bytes} must be 1000000 or more")
+        if self.keep and self.input.startswith(FOLDER):
+            raise Unprocessable("keep is not for a folder: its recordings are there already")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +22,8 @@ from service.log import log, trace
 from service.monitor.config import SourceSettings
 from service.monitor.coverage import Coverage, Level
 from service.monitor.health import WORDS, Health
-from service.monitor.records import EventRecord, ProblemRecord, Record
+from service.monitor.kept_sound import Clip, RecentSound, write_clip
+from service.monitor.records import EventRecord, ProblemRecord, Record, rfc3339, slug
 from service.protocol import Dropped, LabelEvent, Ready, Window
 from service.sources.inputs import Looped, Source, open_input
 
@@ -59,6 +62,9 @@ class Follower:
         self._last_chunk: float | None = None
         self._server_lost = False
         self._stopping = asyncio.Event()
+        self._recent: RecentSound | None = None
+        self._kept = Path(settings.keep_path).expanduser() / settings.name
+        self._keep_failure = ""
 
     def stop(self) -> None:
         """Let `run` end what is under way, and return when the source gives its next chunk."""
@@ -133,6 +139,9 @@ class Follower:
                 feeding.cancel()
                 await asyncio.gather(feeding, return_exceptions=True)
                 self._coverage.disconnect(stream.captured)
+                if self._recent:
+                    await self._write(self._recent.finish())
+                    self._recent = None
                 self._last_chunk = None
 
     async def _feed(self, source: Source, stream: Stream) -> None:
@@ -144,6 +153,8 @@ class Follower:
                         self._begin(source, len(samples))
                         await stream.send(samples)
                         self._captured(samples, stream.captured)
+                        if self._recent:
+                            await self._write(self._recent.add(samples))
                         self._check_clock(stream.captured, tolerance_s)
                     if self._stopping.is_set():
                         break
@@ -157,6 +168,8 @@ class Follower:
             self._rate = source.sample_rate
             self._anchor_ms = self._now_ms() - 1000 * samples // self._rate
             self._coverage.connect(self._anchor_ms, sample_rate=self._rate)
+            if self._settings.keep:
+                self._recent = RecentSound(self._rate, around_s=self._settings.keep_seconds)
             if self._health.problem in {"not connected", "no sound"}:
                 log("source connected", source=self._settings.name)
 
@@ -178,6 +191,9 @@ class Follower:
                 self._coverage.dropped(event.to_sample, event.reason)
             case LabelEvent():
                 self._put(self._record(event))
+                if self._recent and event.end_sample is not None:
+                    path = self._clip_path(event)
+                    self._recent.keep(path, event.start_sample, event.end_sample)
             case Reconnect() if not self._server_lost:
                 self._server_lost = True
                 log("server lost", source=self._settings.name, why=event.detail)
@@ -186,18 +202,35 @@ class Follower:
                 log("server back", source=self._settings.name)
         self._put_minutes()
 
-    def _record(self, event: LabelEvent) -> EventRecord:
-        def wall_ms(sample: int) -> int:
-            return self._anchor_ms + sample * 1000 // self._rate
+    def _wall_ms(self, sample: int) -> int:
+        return self._anchor_ms + sample * 1000 // self._rate
 
+    def _clip_path(self, event: LabelEvent) -> Path:
+        moment = rfc3339(self._wall_ms(event.start_sample))
+        return self._kept / f"{re.sub('[-:]', '', moment[:19])}Z-{slug(event.label)}.wav"
+
+    async def _write(self, clips: list[Clip]) -> None:
+        for clip in clips:
+            failure = ""
+            try:
+                await asyncio.to_thread(
+                    write_clip, clip, folder=self._kept, max_bytes=self._settings.keep_bytes
+                )
+            except OSError as error:
+                failure = str(error)
+            if failure and not self._keep_failure:
+                log("sound not kept", source=self._settings.name, why=failure)
+            self._keep_failure = failure
+
+    def _record(self, event: LabelEvent) -> EventRecord:
         return EventRecord(
             # No other stream of this source begins in the same millisecond.
             id=f"{self._settings.name}-{self._anchor_ms}-{event.id.rpartition('-')[2]}",
             source=self._settings.name,
             label=event.label,
             state=event.state,
-            start_ms=wall_ms(event.start_sample),
-            end_ms=None if event.end_sample is None else wall_ms(event.end_sample),
+            start_ms=self._wall_ms(event.start_sample),
+            end_ms=None if event.end_sample is None else self._wall_ms(event.end_sample),
             peak=event.peak,
             mean=event.mean,
             not_heard_s=event.not_heard,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -84,3 +86,11 @@ def time_of(record: Record) -> int:
         case MinuteRecord():
             return record.minute_ms
     return record.at_ms
+
+
+def slug(text: str) -> str:
+    """Return a text as a part of a topic or file name; two texts never become the same."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", text)
+    if plain == text:
+        return text
+    return f"{plain}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -6,7 +6,6 @@ Topics are below PREFIX/NODE; the discovery messages are those of Home Assistant
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import ssl
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 from common.errors import InputError, Unprocessable
 from common.strict_json import to_json
-from service.monitor.records import EventRecord, MinuteRecord, ProblemRecord, Record
+from service.monitor.records import EventRecord, MinuteRecord, ProblemRecord, Record, slug
 from service.monitor.sinks.base import SinkError
 from service.monitor.sinks.text_files import document
 
@@ -245,14 +244,6 @@ class Mqtt:
 
     async def _publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         await self._client.publish(topic, payload, qos=1, retain=retain, timeout=TIMEOUT_S)
-
-
-def slug(text: str) -> str:
-    """Return a text as a part of a topic; two texts never become the same."""
-    plain = re.sub(r"[^A-Za-z0-9_-]", "_", text)
-    if plain == text:
-        return text
-    return f"{plain}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def _context(settings: MqttSettings) -> ssl.SSLContext:

@@ -41,6 +41,11 @@ def test_a_file_of_one_source_and_one_sink_is_enough(tmp_path):
         (SOURCE + "hop = 'much'\n" + SINK, r"hop"),
         (SOURCE + "dead_after = 0.9\n" + SINK, "dead_after=0.9 must be 1 s or more"),
         (SOURCE + "dead_after = nan\n" + SINK, "dead_after=nan"),
+        (SOURCE + "keep_seconds = 30.1\n" + SINK, "keep_seconds=30.1 must be between 0 and 30"),
+        (SOURCE + "keep_seconds = -0.1\n" + SINK, "keep_seconds=-0.1"),
+        (SOURCE + "keep_bytes = 999999\n" + SINK, "keep_bytes=999999 must be 1000000 or more"),
+        (SOURCE + "keep = 'all'\n" + SINK, "keep"),
+        (SOURCE.replace("mic", "folder:a") + "keep = 'events'\n" + SINK, "not for a folder"),
         (SOURCE.replace("mic", "folder:a") + "loop = true\n" + SINK, "loop is for files"),
         (SOURCE.replace("mic", "http://a") + "loop = true\n" + SINK, "loop is for files"),
         (

@@ -1,6 +1,7 @@
 """One source followed: its events, its coverage and its problems, against a real server."""
 
 import asyncio
+import wave
 
 import numpy as np
 import pytest
@@ -70,12 +71,32 @@ async def test_events_and_coverage_are_on_the_clock_of_the_wall(serve, sources):
     assert onset.id == offset.id
     # The first chunk, of 0.25 s, was there now.
     assert onset.start_ms == NOW * 1000 - 249
-    assert offset.end_ms == pytest.approx(onset.start_ms + 4_000, abs=300)
+    # Four windows of 2 s at a hop of 0.511 s fit into 4 s.
+    assert offset.end_ms == pytest.approx(onset.start_ms + 3_532, abs=2)
     minutes = [record for record in told if isinstance(record, MinuteRecord)]
     assert [total(minute) for minute in minutes] == [60_000] * len(minutes)
     # The first chunk, faster than real, was there before it was made.
     received = sum(minute.heard_ms + sum(minute.dropped_ms.values()) for minute in minutes)
     assert received == 4_000 - 249
+
+
+@pytest.mark.parametrize("keep", ["", "events"])
+async def test_sound_is_kept_of_events_and_only_if_wanted(keep, serve, sources, tmp_path):
+    server = await serve()
+    sources.append(Chunks(np.concatenate([tone(2), np.zeros(RATE, np.float32)])))
+    kept = settings(keep=keep, keep_path=str(tmp_path), keep_seconds=0.0)
+    told = []
+    await Follower(kept, Client(server.url), told.append, clock=lambda: NOW).run()
+    files = list(tmp_path.rglob("*"))
+    if keep:
+        event = next(record for record in told if isinstance(record, EventRecord) and record.end_ms)
+        (path,) = [path for path in files if path.is_file()]
+        assert (path.parent.name, path.name) == ("hall", "20260921T141319Z-tone.wav")
+        with wave.open(str(path)) as file:
+            length_ms = 1000 * file.getnframes() / file.getframerate()
+        assert length_ms == pytest.approx(event.end_ms - event.start_ms, abs=2)
+    else:
+        assert files == []
 
 
 @pytest.mark.parametrize(
