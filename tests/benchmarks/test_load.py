@@ -81,6 +81,7 @@ def test_a_report_into_nowhere_is_rejected_before_any_load(tmp_path, capsys):
     assert "no folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # loads a server for a while
 def test_capacity_tells_what_was_tried_and_what_held(toy, capsys, monkeypatch):
     monkeypatch.setattr(capacity, "LIMIT_MS", 60_000)
     wanted = ["--seconds", "2.4", "--start", "1", "--most", "2", "--json"]

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow  # waits for memory to settle
 def test_streams_are_measured_before_open_active_and_ended(artefacts):  # noqa: F811
     table = memory.run(tiny=True, options=["--artefacts", str(artefacts)], models=("toy",))
     assert [row["what"] for row in table] == [

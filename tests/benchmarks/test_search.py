@@ -25,6 +25,7 @@ TINY = [
 ]
 
 
+@pytest.mark.slow  # two searches
 def test_it_tells_both_times_and_how_far_they_agree(capsys, monkeypatch):
     small = {"model__n_estimators": [1, 2], "model__max_depth": [4, None]}
     for name, values in (small | {"model__min_samples_split": [2]}).items():

@@ -36,6 +36,7 @@ def copied(folder):
     return folder
 
 
+@pytest.mark.slow  # compiles all kernels
 def test_the_first_process_makes_the_object_file_and_keeps_it(tmp_path):
     folder = copied(tmp_path)
     np.save(folder / "sound.npy", oracle.melody(3))

@@ -20,7 +20,8 @@ def rgb(colour):
 
 
 @pytest.mark.parametrize(
-    "count", [1, ROWS, ROWS + 1, 83, pytest.param(500, marks=pytest.mark.slow)]
+    "count",
+    [1, ROWS + 1, *(pytest.param(each, marks=pytest.mark.slow) for each in (ROWS, 83, 500))],
 )
 def test_each_part_is_drawn_in_its_colour(count, tmp_path):
     amounts = np.random.default_rng(0).integers(5, 90, (count, 3))

@@ -28,6 +28,7 @@ def test_the_check_is_met_with_the_thresholds_and_not_without(few):
     assert share_without_label(Loud(), "features", DEFAULT, floors / 4) < 0.99
 
 
+@pytest.mark.slow  # scores all noise once more
 def test_a_lower_share_leaves_lower_thresholds(few):
     strict, loose, none = (
         noise_floors(Loud(), "features", DEFAULT, quiet=quiet) for quiet in (0.99, 0.6, 0.0)

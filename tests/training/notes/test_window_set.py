@@ -48,6 +48,7 @@ def test_noise_and_silence_have_no_label_and_notes_have_one(windows):
     assert (windows.labels[np.isin(windows.kind, ["note", "solo"])].sum(1) == 1).all()
 
 
+@pytest.mark.slow  # draws all windows twice
 def test_two_processes_draw_the_same_windows_as_one(windows, spec, tmp_path, monkeypatch):
     monkeypatch.setattr(window_set, "_CHUNK", 16)
     again = build(spec, tmp_path, seed=1, jobs=2)

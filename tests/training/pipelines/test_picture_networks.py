@@ -59,6 +59,7 @@ def styles(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow  # trains ten networks
 def test_ten_networks_give_their_table_and_the_best_becomes_the_artefact(ten):
     model = Store(ten / "out").load("guitar-or-bass")
     assert parts_beside_each(ten / "out") == {"guitar-or-bass": {"train", "valid", "test"}}

@@ -28,6 +28,7 @@ def retrained(tiny_backbone, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow  # a training; test_original_works.py has it too
 def test_the_network_and_the_machines_on_it_are_artefacts(retrained):
     store = Store(retrained / "out")
     network, machines = (store.load(f"clip-art-retrained{end}") for end in ("", "-svm"))

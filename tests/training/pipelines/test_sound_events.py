@@ -74,6 +74,7 @@ def test_events_of_held_out_recordings_are_scored_beside_windows_and_a_baseline(
         assert "default settings" in text
 
 
+@pytest.mark.slow  # a training of its own
 def test_the_notes_of_musicnet_are_onsets_too():
     """A note from 4 to 9 s and one from 12 to 17 s, with a short one behind it, are two events."""
     for number in range(5):

@@ -52,6 +52,7 @@ def test_every_model_has_every_figure(study):
         assert all(one["honest"][key] > 0 for key in ("fit_s", "test_s", "ms", "size_mb"))
 
 
+@pytest.mark.slow  # trains every model
 def test_who_always_says_nothing_is_a_row_of_the_accuracy_table(study):
     accuracy, quality, costs = study.sheets
     assert accuracy.rows[-1][0] == "predicts no label"

@@ -124,6 +124,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, draw):
     assert many - few < 1_200 * 200
 
 
+@pytest.mark.slow  # kills many processes
 def test_killed_while_packing_nothing_is_half_written(tmp_path, draw):
     root = tmp_path / "pictures"
     (root / "a").mkdir(parents=True)

@@ -129,6 +129,7 @@ def test_a_network_may_have_any_name_for_its_input_and_its_layers(name, images):
 
 @pytest.mark.parametrize("name", ["colours", "places"])
 @pytest.mark.parametrize("how", ["", "fp16", "int8"])
+@pytest.mark.slow  # a network of every kind and precision
 def test_networks_of_artefacts_are_described_before_their_classifier(name, how, tmp_path):
     folder = write_colours(tmp_path / "artefacts") / name / "1"
     if how:
