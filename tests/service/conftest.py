@@ -8,6 +8,7 @@ import sys
 import threading
 import wave
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aiohttp
 import numpy as np
@@ -21,6 +22,7 @@ from features.extract import extract_many
 from models.artefact import write
 from models.forest import export
 from models.manifest import Label
+from models.pin import FILE
 from service.api.context import GATEWAY
 from service.app import build
 from service.log import QUIET, configure
@@ -87,6 +89,18 @@ def log_as_before():
         sys.excepthook, threading.excepthook = saved[2:]
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def shared_artefacts_stay_as_they_are(request):
+    """A test that loads or unloads takes a copy: every later test reads the same folder."""
+    yield
+    if "artefacts" in request.fixturenames:
+        folder = request.getfixturevalue("artefacts")
+        left = [str(path) for path in folder.rglob("*") if path.name == FILE]
+        for path in left:
+            Path(path).unlink()
+        assert left == []
 
 
 @pytest.fixture(scope="session")

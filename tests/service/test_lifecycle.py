@@ -16,6 +16,7 @@ from tests.service.conftest import tone, wav
 from tests.service.helpers.endless import write_endless
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
+SERVER_SIGNALS = [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 FOREVER = 600
 """A grace period that no test waits for."""
 SCRIPT = """
@@ -174,7 +175,7 @@ def cpu_ticks(pid):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", SERVER_SIGNALS)
 def test_a_server_whose_model_never_returns_ends_after_the_grace_with_0(stuck, kind, number):
     program = stuck(kind, "--set", "grace=0.5")
     assert program.end(number) == 0
@@ -200,7 +201,7 @@ def test_a_signal_to_the_whole_group_gives_its_processes_their_grace(start, endl
     assert program.end(signal.SIGTERM) == 0
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", SERVER_SIGNALS)
 def test_a_worker_whose_model_never_returns_ends_after_the_grace_with_0(
     start, endless, redis_url, number
 ):

@@ -184,7 +184,9 @@ def test_every_error_has_a_code_of_its_own() -> None:
     def tree(kind: type[TimbreError]) -> list[type[TimbreError]]:
         return [kind, *(each for child in kind.__subclasses__() for each in tree(child))]
 
-    codes = [protocol.code_of(kind("")) for kind in tree(TimbreError)]
+    # A class without a title is told as the one above it.
+    named = [kind for kind in tree(TimbreError) if "title" in vars(kind)]
+    codes = [protocol.code_of(kind("")) for kind in named]
     assert len(set(codes)) == len(codes)
     assert "bad-input" in codes
 

@@ -12,6 +12,7 @@ from service.auth.key_store import FileKeyStore
 from service.auth.keys import SCOPES
 from tests.helpers.server_process import BIN, server_process
 from tests.service.helpers.keys import new_key
+from tests.service.helpers.versions import copied
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 SEED = os.environ.get("SEED", "1")
@@ -28,7 +29,9 @@ def server(artefacts, tmp_path_factory):
     key, text = new_key(scopes=SCOPES, rate=1e6, streams=10)
     asyncio.run(FileKeyStore(folder / "keys.json").put(key))
     options = ("--keys", str(folder / "keys.json"), "--trainings", str(folder / "trainings"))
-    with server_process("--artefacts", str(artefacts), *options) as address:
+    # It loads, unloads and promotes.
+    models = copied(artefacts, folder)
+    with server_process("--artefacts", str(models), *options) as address:
         yield address, text
 
 

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 from tests.service.conftest import tone, wav
 from tests.service.monitor.sinks.test_sqlite import TOTALS
@@ -38,14 +38,21 @@ path = "/proc/none/a.csv"
 """
 
 
+@contextmanager
 def started(folder):
-    return subprocess.Popen(
+    """A monitor, which is killed in any case."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "service.cli.main", "monitor", str(folder / "m.toml")],
         cwd=folder,
         env={"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"},
         stderr=subprocess.PIPE,
         text=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def told(folder, what):

@@ -46,8 +46,14 @@ async def test_a_check_of_a_gateway_is_one_round_trip(redis_url, tmp_path, monke
         async def resend():
             resent.append(proxy.round_trips)
 
+        workers = []
         health = redis_health.QueueHealth(
-            redis, name="g", where=url, versions=lambda: ["toy:1", "toy:2"], resend=resend
+            redis,
+            name="g",
+            where=url,
+            versions=lambda: ["toy:1", "toy:2"],
+            resend=resend,
+            workers=workers.append,
         )
         await health.step()
         assert len(resent) == 1
@@ -55,4 +61,5 @@ async def test_a_check_of_a_gateway_is_one_round_trip(redis_url, tmp_path, monke
         await health.step()
         assert proxy.round_trips == before + 1
         assert len(resent) == 1
+        assert set(workers) == {0}
         await redis.aclose()
