@@ -128,6 +128,7 @@ async def test_a_live_stream_switches_to_a_new_version_and_a_pinned_one_does_not
     assert answer["version"] == "3"
 
 
+@pytest.mark.slow  # switches twelve times
 async def test_twelve_switches_lose_no_window_and_unload_the_old_models(
     server, folder, monkeypatch
 ):
@@ -458,6 +459,7 @@ def bulky():
     return model.SerializeToString()
 
 
+@pytest.mark.slow  # swaps many times
 async def test_memory_does_not_grow_with_swaps(serve, folder, monkeypatch):
     monkeypatch.setattr(local, "IDLE_S", 0.05)
     labels = [Label(name=name, threshold=0.5) for name in ("tone", "noise")]

@@ -50,6 +50,7 @@ async def test_a_sound_is_the_same_by_every_way_for_a_model_of_every_kind(
         assert "silence" in found["stream"]["note"]
 
 
+@pytest.mark.slow  # starts two servers and a worker
 async def test_it_starts_its_own_server_and_one_with_redis(sound, artefacts, redis_url, capsys):
     code, document = await proved(
         capsys, sound, "--artefacts", artefacts, "--redis", redis_url, "--model", "toy"

@@ -166,6 +166,7 @@ async def test_what_is_no_training_is_not_found(folder, id_):
         trainings(folder).path(id_)
 
 
+@pytest.mark.slow  # starts a training for each setting
 async def test_settings_are_rejected_in_the_words_of_the_training(folder):
     running = trainings(folder)
     for request, words in (
