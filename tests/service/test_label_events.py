@@ -347,7 +347,7 @@ async def test_what_cannot_be_asked_of_a_stream_is_named(serve, fields, detail):
 async def test_a_model_describes_the_settings_of_its_events(serve):
     server = await serve()
     _, described, _ = await server.get("/v1/models/toy")
-    settings = {"off": 0.4, "gap": 1.0, "min_length": 0.0}
+    settings = {"off": 0.4, "gap": 1.0, "min_length": 0.0, "rise": 0.0}
     assert described["events"] == {"tone": settings, "noise": settings}
 
 

@@ -1,6 +1,7 @@
 """A live stream through real sockets that are cut, rejected and slowed down."""
 
 import asyncio
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -78,7 +79,10 @@ async def test_a_stream_cut_three_times_gives_the_windows_of_an_unbroken_one(ser
     assert end == End(
         reason="client ended", samples=len(sound), windows=len(got), dropped=0, reconnects=3
     )
-    assert [event.attempt for event in of(Reconnect, broken)] == [1, 1, 1]
+    attempts = [event.attempt for event in of(Reconnect, broken)]
+    # It counts from 1 anew once a window was answered, which a busy machine may not do in time.
+    assert len(attempts) == 3
+    assert all(two in {1, one + 1} for one, two in pairwise([0, *attempts]))
 
 
 async def test_sound_captured_while_the_server_is_down_is_answered_after_the_reconnect(serve):
