@@ -25,6 +25,9 @@ WHY = (
 )
 
 
+UNLOADED = "load it: POST /v2/repository/models/NAME/load, or remove its current.json"
+
+
 @dataclass(frozen=True)
 class Artefact:
     """A version that would be served."""
@@ -41,7 +44,12 @@ def find(settings: Settings) -> tuple[list[Artefact], list[Finding]]:
     artefacts, findings = [], []
     for name in names:
         try:
-            version = load_order(store.versions(name), store.pin(name))[0]
+            versions, pin = store.versions(name), store.pin(name)
+            if pin is not None and pin.unloaded:
+                what = f"model {name}"
+                findings.append(attention(what, "unloaded: not served", UNLOADED))
+                continue
+            version = load_order(versions, pin)[0]
             folder = store.path / name / version
             manifest = Manifest.from_json((folder / "manifest.json").read_bytes())
             kind_of(manifest.input.kind)

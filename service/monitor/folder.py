@@ -50,6 +50,7 @@ class WatchedFolder:
         self.folder = folder
         self._list = folder / f".timbre-{name}.json"
         self._taken = self._read()
+        self._begun: set[str] = set()
         self._sizes: dict[Path, tuple[int, int]] = {}
 
     def ready(self) -> list[Recording]:
@@ -64,7 +65,12 @@ class WatchedFolder:
         found = [
             Recording(path, *size) for path, size in sorted(now.items()) if before.get(path) == size
         ]
-        return [each for each in found if each.key not in self._taken and each.size]
+        done = self._taken.keys() | self._begun
+        return [each for each in found if each.key not in done and each.size]
+
+    def begun(self, recording: Recording) -> None:
+        """Leave a file out of `ready` until the next start, which finds it unless it is taken."""
+        self._begun.add(recording.key)
 
     def take(self, recording: Recording) -> None:
         """Remember that a file was taken. Raises OSError if that cannot be kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,8 +31,16 @@ class FolderFollower:
     """One folder. Its records go to `put`; a recording's coverage is told when it is done."""
 
     def __init__(
-        self, settings: SourceSettings, client: Client, put: Callable[[Record], None]
+        self,
+        settings: SourceSettings,
+        client: Client,
+        put: Callable[[Record], None],
+        *,
+        written: Callable[[], Awaitable[None]],
     ) -> None:
+        """written: returns once the sinks have what was put so far."""
+        self._written = written
+        self._marking: set[asyncio.Task[None]] = set()
         self._settings, self._client, self._put = settings, client, put
         self._folder = WatchedFolder(
             Path(settings.input.removeprefix(FOLDER)).expanduser(), name=settings.name
@@ -46,16 +54,25 @@ class FolderFollower:
 
     async def run(self) -> None:
         """Take recordings as they come, until stopped or cancelled."""
-        while not self._stopping.is_set():
-            try:
-                for recording in await asyncio.to_thread(self._folder.ready):
-                    await self._take(recording)
-                    if self._stopping.is_set():
-                        return
-                self._tell("")
-            except (OSError, TimbreError) as error:
-                self._tell(str(error))
-            await pause(self._stopping, SCAN_S)
+        try:
+            while not self._stopping.is_set():
+                await self._take_ready()
+                await pause(self._stopping, SCAN_S)
+            await asyncio.gather(*self._marking)
+        finally:
+            for task in self._marking:
+                task.cancel()
+            await asyncio.gather(*self._marking, return_exceptions=True)
+
+    async def _take_ready(self) -> None:
+        try:
+            for recording in await asyncio.to_thread(self._folder.ready):
+                await self._take(recording)
+                if self._stopping.is_set():
+                    return
+            self._tell("")
+        except (OSError, TimbreError) as error:
+            self._tell(str(error))
 
     async def _take(self, recording: Recording) -> None:
         """Stream a file, and remember it. Raises OSError, TimbreError: it is tried again."""
@@ -69,7 +86,18 @@ class FolderFollower:
             raise
         except Exception as error:  # noqa: BLE001 - it must not keep those after it from being taken
             self._leave_out(fault(error))
-        await asyncio.to_thread(self._folder.take, recording)
+        self._folder.begun(recording)
+        task = asyncio.create_task(self._mark(recording))
+        self._marking.add(task)
+        task.add_done_callback(self._marking.discard)
+
+    async def _mark(self, recording: Recording) -> None:
+        """Remember a recording for the next start once the sinks have what was heard in it."""
+        await self._written()
+        try:
+            await asyncio.to_thread(self._folder.take, recording)
+        except OSError as error:
+            log("recording not marked", source=self._settings.name, why=str(error))
 
     def _leave_out(self, error: TimbreError) -> None:
         log("recording left out", source=self._settings.name, why=str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from common.errors import TimbreError
@@ -36,8 +36,13 @@ async def monitor(settings: MonitorSettings, stopped: asyncio.Event) -> None:
             for queue in queues:
                 queue.put(record)
 
-        followers = {each.name: follower(each, client, put) for each in settings.sources}
-        following = [asyncio.create_task(_follow(each, name)) for name, each in followers.items()]
+        async def written() -> None:
+            await asyncio.gather(*(queue.written() for queue in queues))
+
+        followers = {each.name: follower(each, client, put, written) for each in settings.sources}
+        following = [
+            asyncio.create_task(_follow(each, name, stopped)) for name, each in followers.items()
+        ]
         log("monitor started", sources=len(following), sinks=len(queues))
         stopping = asyncio.create_task(stopped.wait())
         try:
@@ -56,22 +61,26 @@ async def monitor(settings: MonitorSettings, stopped: asyncio.Event) -> None:
 
 
 def follower(
-    source: SourceSettings, client: Client, put: Callable[[Record], None]
+    source: SourceSettings,
+    client: Client,
+    put: Callable[[Record], None],
+    written: Callable[[], Awaitable[None]],
 ) -> Follower | FolderFollower:
-    """Return what follows a source."""
+    """Return what follows a source. written: returns once the sinks have what was put so far."""
     if source.input.startswith(FOLDER):
-        return FolderFollower(source, client, put)
+        return FolderFollower(source, client, put, written=written)
     return Follower(source, client, put)
 
 
-async def _follow(source: Follower | FolderFollower, name: str) -> None:
+async def _follow(source: Follower | FolderFollower, name: str, stopped: asyncio.Event) -> None:
     try:
         await source.run()
     except TimbreError as error:
         # The others go on.
         log("source ended", source=name, why=str(error))
     else:
-        log("source ended", source=name, why="it is at its end")
+        why = "the monitor was stopped" if stopped.is_set() else "it is at its end"
+        log("source ended", source=name, why=why)
 
 
 @asynccontextmanager

@@ -73,9 +73,16 @@ def _facts(archive: Archive) -> Iterator[tuple[str, str]]:
     heard = sum(float(source.bins[:, HEARD].sum()) for source in sources)
     yield f"{events:,}", "events"
     yield f"{len(labels):,}", "labels heard"
-    yield f"{heard / 3_600:,.1f} h", f"heard by {len(sources)} source{'s' * (len(sources) != 1)}"
+    yield _length(heard), f"heard by {len(sources)} source{'s' * (len(sources) != 1)}"
     not_heard = len(archive.sources) * archive.bins * archive.bin_s - heard
-    yield f"{not_heard / 3_600:,.1f} h", "not heard"
+    yield _length(not_heard), "not heard"
+
+
+def _length(seconds: float) -> str:
+    """Return a length of time in its own unit."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:,.1f} h"
 
 
 def _legend(archive: Archive) -> str:
@@ -95,13 +102,13 @@ def _legend(archive: Archive) -> str:
 
 def _sentence(source: SourceSums) -> str:
     known = source.bins.sum(axis=0)
-    total = float(known.sum()) or 1.0
+    total = float(known.sum())
     parts = [
-        f"{100 * seconds / total:.1f} % {state}"
+        f"{100 * seconds / (total or 1):.1f} % {state}"
         for state, seconds in zip(STATES, known, strict=True)
         if seconds
     ]
-    text = f"Of {total / 3_600:,.1f} h: {', '.join(parts)}."
+    text = f"Of {_length(total)}: {', '.join(parts)}."
     if source.open_events:
         text += f" {source.open_events:,} events have no end: the monitor was killed meanwhile."
     return text
@@ -219,7 +226,7 @@ def _hours(source: SourceSums) -> Iterator[str]:
 def _bar(hour: int, rate: float, most: float, heard: float) -> str:
     if not heard:
         return f'<i class="off" title="{hour}:00: not listening"></i>'
-    told = f"{hour}:00: {rate:.3g} an hour, {heard:.1f} h listened"
+    told = f"{hour}:00: {rate:.3g} an hour, {_length(3_600 * heard)} listened"
     return f'<i style="height:{100 * rate / most:.0f}%" title="{told}"></i>'
 
 

@@ -49,6 +49,7 @@ class SinkQueue:
         """Records since the start."""
         self._waiting: deque[Record] = deque()
         self._added, self._closing = asyncio.Event(), asyncio.Event()
+        self._put, self._done, self._progress = 0, 0, asyncio.Event()
         self._failing = ""
         self._lost_before = 0
 
@@ -57,8 +58,21 @@ class SinkQueue:
         if len(self._waiting) >= self._limit:
             self._waiting.popleft()
             self.lost += 1
+            self._advance(1)
         self._waiting.append(record)
+        self._put += 1
         self._added.set()
+
+    async def written(self) -> None:
+        """Return once what was put until now is taken, or has given way to later records."""
+        wanted = self._put
+        while self._done < wanted:
+            await self._progress.wait()
+
+    def _advance(self, records: int) -> None:
+        self._done += records
+        self._progress.set()
+        self._progress = asyncio.Event()
 
     async def run(self) -> None:
         """Carry records until `close`, and then those that still wait, for a few seconds."""
@@ -102,8 +116,10 @@ class SinkQueue:
             return False
         # Those that gave way meanwhile were the first of the batch: they are not lost.
         gone = self.lost - lost
-        for _ in range(taken - min(taken, gone)):
+        left = taken - min(taken, gone)
+        for _ in range(left):
             self._waiting.popleft()
+        self._advance(left)
         self.lost = lost + max(0, gone - taken)
         self._tell("")
         return True

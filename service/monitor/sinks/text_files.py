@@ -189,7 +189,7 @@ def _ended(record: Record) -> TypeGuard[EventRecord]:
 
 def plain(text: str) -> str:
     """Return the text of a cell so that a spreadsheet takes it for no formula."""
-    return f"'{text}" if text[:1] in {"=", "+", "@", "\t"} else text
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
 def _tabs(cells: Iterable[object]) -> str:

@@ -1,5 +1,7 @@
 // The server's counters as Prometheus reads them, and what they grew by in the last hour. Pure.
 
+import { milliseconds } from "./dom.js";
+
 const EVERY_MS = 60_000;
 const KEPT = 61;
 const MOST_SERIES = 3_000;
@@ -81,7 +83,7 @@ function total(series, labels, value) {
     .reduce((sum, each) => sum + value(each), 0);
 }
 
-/** The bound below which a share of a histogram lies; null without any. */
+/** The bound below which a share of a histogram lies, Infinity past the last; null without any. */
 export function quantileOf(histogram, share) {
   const count = histogram.reduce((sum, [, each]) => sum + each, 0);
   let sum = 0;
@@ -90,6 +92,15 @@ export function quantileOf(histogram, share) {
     if (count && sum >= share * count) return bound;
   }
   return null;
+}
+
+/** What a histogram of ages tells, in one sentence. Pure. */
+export function agesInWords(histogram) {
+  const most = quantileOf(histogram, 0.99);
+  if (most === null) return "No windows in this time";
+  if (most < Infinity) return `99 % of the windows were at most ${milliseconds(1e3 * most)} old`;
+  const last = Math.max(...histogram.map(([bound]) => bound).filter((bound) => bound < Infinity));
+  return `More than 1 % of the windows were over ${milliseconds(1e3 * last)} old`;
 }
 
 /** Seconds of sound by minute of the last day: heard, and dropped; fixed memory. Pure. */

@@ -1,7 +1,7 @@
 // The view Status: whether the server answers, how fast, what this page's own streams get, and
 // what the server counts, where it may be told.
 import { ago, clock, fit, h, ink, milliseconds, number, plural, readInk, say } from "./dom.js";
-import { MetricsHistory, parseMetrics, quantileOf } from "./metrics.js";
+import { agesInWords, MetricsHistory, parseMetrics } from "./metrics.js";
 
 const UPDATE_MS = 500;
 const SCRAPE_MS = 10_000;
@@ -203,9 +203,7 @@ class StatusView {
     this.counters.replaceChildren(...rows.map(([text, now, hour]) => h("tr", {},
       h("th", { scope: "row", text }), h("td", { text: now }), h("td", { text: hour }))));
     this.histogram = history.histogram("timbre_window_age_seconds", { stage: "total" });
-    const most = quantileOf(this.histogram, 0.99);
-    this.serverAges.ariaLabel = most === null ? "No windows in this time"
-      : `99 % of the windows were at most ${milliseconds(1e3 * most)} old`;
+    this.serverAges.ariaLabel = agesInWords(this.histogram);
   }
 
   #ages() {

@@ -8,6 +8,8 @@ import onnxruntime
 import pytest
 
 from models.artefact import write
+from models.pin import Pin
+from models.store import Store
 from service.doctor.models import check_models, check_providers, find
 from service.settings import Settings
 from tests.models import colours
@@ -76,3 +78,12 @@ def test_each_provider_is_run_or_says_why_it_does_not(pictures, provide):
     assert (cuda.check, cuda.state) == ("provider CUDA", "attention")
     assert "no kernel image is available" in cuda.found
     assert "--set providers=cpu" in cuda.todo
+
+
+def test_a_model_that_is_unloaded_is_told_and_not_run(pictures, tmp_path):
+    folder = Path(shutil.copytree(pictures, tmp_path / "copy"))
+    Store(folder).set_pin("colours", Pin(version="1", newest="1", unloaded=True))
+    artefacts, [finding] = find(Settings(artefacts=folder))
+    assert artefacts == []
+    assert (finding.check, finding.state) == ("model colours", "attention")
+    assert "unloaded" in finding.found

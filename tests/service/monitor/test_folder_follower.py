@@ -1,6 +1,7 @@
 """Recordings of a watched folder become events and coverage, once each."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -22,11 +23,15 @@ def soon(monkeypatch):
     monkeypatch.setattr(folder_follower, "SCAN_S", 0.02)
 
 
-async def followed(server, folder, *, until):
+async def at_once():
+    """As sinks that have every record when it is put."""
+
+
+async def followed(server, folder, *, until, written=at_once):
     """Follow a folder until `until` of what it tells; return that."""
     settings = SourceSettings(name="cards", input=f"folder:{folder}", model="toy")
     told = []
-    follower = FolderFollower(settings, Client(server.url), told.append)
+    follower = FolderFollower(settings, Client(server.url), told.append, written=written)
     task = asyncio.create_task(follower.run())
     await wait_until(lambda: until(told))
     follower.stop()
@@ -93,3 +98,24 @@ async def test_a_folder_that_vanishes_is_told_once_and_watched_on(serve, tmp_pat
     assert minutes(await followed(server, folder, until=minutes))
     await making
     assert capsys_text().count("folder fails") == capsys_text().count("folder works") == 1
+
+
+async def test_a_recording_is_marked_once_the_sinks_have_what_was_heard(serve, tmp_path):
+    server = await serve()
+    (tmp_path / "a.wav").write_bytes(wav(tone(2.5)))
+    away, marks = asyncio.Event(), tmp_path / ".timbre-cards.json"
+    settings = SourceSettings(name="cards", input=f"folder:{tmp_path}", model="toy")
+    told = []
+    follower = FolderFollower(settings, Client(server.url), told.append, written=away.wait)
+    task = asyncio.create_task(follower.run())
+    (tmp_path / "b.wav").write_bytes(wav(tone(2.5)))
+    # The sink holds up no recording.
+    await wait_until(lambda: len(minutes(told)) >= 2)
+    assert not marks.exists()
+    away.set()
+    await wait_until(marks.exists)
+    follower.stop()
+    await task
+    assert sorted(json.loads(marks.read_text()).values()) == ["a.wav", "b.wav"]
+    heard = sum(minute.heard_ms + sum(minute.dropped_ms.values()) for minute in minutes(told))
+    assert heard == 5_000

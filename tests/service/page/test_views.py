@@ -134,7 +134,7 @@ plain 1e3
 no number
 """
 HISTORY = """(async ([text, hour]) => {{
-  const {{ Coverage, MetricsHistory, parseMetrics, quantileOf }} = {module};
+  const {{ agesInWords, Coverage, MetricsHistory, parseMetrics, quantileOf }} = {module};
   const history = new MetricsHistory(), first = parseMetrics(text);
   history.take(first, 0);
   const scaled = (by) => first.map((each) => ({{ ...each, value: each.value * by }}));
@@ -153,6 +153,7 @@ HISTORY = """(async ([text, hour]) => {{
   coverage.add("dropped", 60e3 * 111, 5);
   return [first.map(({{ labels, value }}) => [labels.text ?? "", value]),
     histogram.map(([bound, count]) => [String(bound), count]), quantileOf(histogram, 0.5), grown,
+    [histogram, histogram.slice(0, 2), []].map(agesInWords),
     history.grown("a_total"), minutes, [100, 101, 111].map((each) => coverage.at(each))];
 }})"""
 
@@ -162,7 +163,7 @@ async def test_what_the_server_counts_is_read_and_kept_for_an_hour_in_fixed_memo
         await tab.until("document.querySelector('script[src$=\"app.js\"]') !== null")
         given = json.dumps([TEXT, 7_200])
         script = HISTORY.format(module=MODULE.format("metrics"))
-        series, histogram, middle, grown, anew, minutes, covered = await tab.run(
+        series, histogram, middle, grown, words, anew, minutes, covered = await tab.run(
             f"{script}({given})"
         )
     assert series == [
@@ -172,6 +173,11 @@ async def test_what_the_server_counts_is_read_and_kept_for_an_hour_in_fixed_memo
     # In the second hour each grew by what it began with.
     assert histogram == [["0.01", 4], ["0.1", 6], ["Infinity", 10]]
     assert (middle, grown) == (0.1, [12, 5])
+    assert words == [
+        "More than 1 % of the windows were over 100 ms old",
+        "99 % of the windows were at most 100 ms old",
+        "No windows in this time",
+    ]
     assert anew == pytest.approx(12 * 0.2)
     assert minutes == [60, 61]
     assert covered == [[60, 0], [0, 0], [20, 5]]

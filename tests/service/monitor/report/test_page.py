@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.monitor.report.archive import read_archives
-from service.monitor.report.page import MOST_LANES, html_page
+from service.monitor.report.page import MOST_LANES, _length, html_page
 from tests.service.monitor.report.test_archive import DAY, HOUR, event, heard, written
 
 ZONE = ZoneInfo("UTC")
@@ -61,7 +61,7 @@ async def test_a_source_that_began_later_was_not_listening_before(tmp_path):
 async def test_hours_are_rates_of_the_time_listened(tmp_path):
     events = [event(DAY + number * 1_000, 0.5) for number in range(3)]
     text = await page(tmp_path / "a", heard(DAY, 30), heard(DAY + HOUR, 60), events)
-    assert "0:00: 6 an hour, 0.5 h listened" in text
+    assert "0:00: 6 an hour, 30 min listened" in text
     assert "1:00: 0 an hour, 1.0 h listened" in text
     assert text.count(": not listening") == 22
     assert "at most 6 at 0:00" in text
@@ -93,3 +93,14 @@ async def test_a_month_of_two_sources_is_a_small_page(tmp_path):
         event(DAY + number * 100_000, 2, label=f"bird {number % 40}") for number in range(1_700)
     ]
     assert len(await page(tmp_path / "a", month, ends, events)) < 200_000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"), (38, "38 s"), (99.4, "99 s"), (100, "2 min"), (5_999, "100 min"),
+        (6_000, "1.7 h"), (36e6, "10,000.0 h"),
+    ],
+)  # fmt: skip
+def test_a_length_of_time_has_its_own_unit(seconds, text):
+    assert _length(seconds) == text

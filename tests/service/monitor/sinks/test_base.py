@@ -125,3 +125,25 @@ async def test_a_queue_that_is_cancelled_while_its_sink_fails_ends():
         async with asyncio.timeout(10):
             await asyncio.gather(task, return_exceptions=True)
         assert task.done()
+
+
+async def test_what_was_put_is_written_when_it_is_taken_or_has_given_way():
+    shelf = Shelf(at_most=2)
+    shelf.gate = asyncio.Event()
+    queue = SinkQueue("shelf", shelf, limit=3)
+    await queue.written()
+    task = asyncio.create_task(queue.run())
+    for number in range(3):
+        queue.put(minute(number))
+    first = asyncio.create_task(queue.written())
+    await shelf.offered.wait()
+    for number in range(3, 5):
+        queue.put(minute(number))
+    second = asyncio.create_task(queue.written())
+    await asyncio.sleep(0)
+    assert not first.done()
+    shelf.gate.set()
+    async with asyncio.timeout(30):
+        await asyncio.gather(first, second)
+    assert [record.minute_ms for record in shelf.taken] == [0, 1, 2, 3, 4]
+    await queue.close(task)

@@ -62,7 +62,7 @@ async def test_tables_have_events_that_ended_and_nothing_else(kind, tmp_path):
     assert len(path.read_text().splitlines()) == heads + 1
 
 
-NASTY = ['quo"te', "tab\there", "two\nlines", "=1+1", "@SUM", "a,b", "ümläut"]
+NASTY = ['quo"te', "tab\there", "two\nlines", "=1+1", "-1+1", "@SUM", "a,b", "ümläut"]
 
 
 @pytest.mark.parametrize("label", NASTY)
@@ -74,7 +74,7 @@ async def test_no_label_breaks_a_line(label, tmp_path):
         if kind == "csv":
             rows = list(csv.DictReader(text.splitlines(keepends=True)))
             assert rows[0]["label"].removeprefix("'") == label
-            assert not rows[0]["label"].startswith(("=", "@"))
+            assert not rows[0]["label"].startswith(("=", "@", "-"))
         else:
             assert len(text.splitlines()) == heads + 2
 
