@@ -62,7 +62,7 @@ async def test_hours_are_rates_of_the_time_listened(tmp_path):
     events = [event(DAY + number * 1_000, 0.5) for number in range(3)]
     text = await page(tmp_path / "a", heard(DAY, 30), heard(DAY + HOUR, 60), events)
     assert "0:00: 6 an hour, 30 min listened" in text
-    assert "1:00: 0 an hour, 1.0 h listened" in text
+    assert "1:00: 0 an hour, 60 min listened" in text
     assert text.count(": not listening") == 22
     assert "at most 6 at 0:00" in text
 
