@@ -12,6 +12,10 @@ MAX_FLOAT = 16.0
 """Floats beyond this are not audio in [-1, 1], however clipped: usually integers sent as floats."""
 SILENCE_PEAK = 10 ** (-80 / 20)
 """Sound below this is silence."""
+FULL_SCALE = 0.999
+"""A sample at or beyond this is clipped."""
+CLIPPED_SHARE = 1e-3
+"""Of the samples: more that are clipped make a clipped sound."""
 
 
 def check_levels(samples: Samples | npt.NDArray[np.int16]) -> None:

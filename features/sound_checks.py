@@ -8,11 +8,9 @@ from features.config import Samples
 from features.containers.notes import Doubt
 from features.containers.wav import Values
 from features.layout import STEP_16
-from features.levels import MAX_FLOAT, SILENCE_PEAK, check_levels
+from features.levels import CLIPPED_SHARE, FULL_SCALE, MAX_FLOAT, SILENCE_PEAK, check_levels
 from features.mixdown import DETAIL, KIND
 
-FULL_SCALE = 0.999
-CLIPPED_SHARE = 1e-3
 DC_SHARE = 0.05
 NARROW_RATE = 11_025
 """Hertz of a file, up to which much of what models hear is missing."""

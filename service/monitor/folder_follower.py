@@ -17,7 +17,7 @@ from service.monitor.config import FOLDER, SourceSettings
 from service.monitor.coverage import Coverage
 from service.monitor.folder import Recording, WatchedFolder
 from service.monitor.follower import fault, level_of, pause
-from service.monitor.records import EventRecord, MinuteRecord, Record
+from service.monitor.records import EventRecord, MinuteRecord, Record, event_record
 from service.protocol import Dropped, LabelEvent, Window
 from service.sources.file_source import Playback
 
@@ -150,21 +150,13 @@ class FolderFollower:
     def _record(
         self, event: LabelEvent, recording: Recording, begin_ms: int, rate: int
     ) -> EventRecord:
-        end = event.end_sample
-        return EventRecord(
-            # The same when a file is taken again after a kill: an archive has it once.
-            id=f"{self._settings.name}-{recording.key}-{event.id.rpartition('-')[2]}",
-            source=self._settings.name,
-            label=event.label,
-            state=event.state,
-            start_ms=begin_ms + event.start_sample * 1000 // rate,
-            end_ms=None if end is None else begin_ms + end * 1000 // rate,
-            peak=event.peak,
-            mean=event.mean,
-            not_heard_s=event.not_heard,
-            model=self._settings.model,
-            version=event.version,
-        )
+        # The same when a file is taken again after a kill: an archive has it once.
+        id_ = f"{self._settings.name}-{recording.key}-{event.id.rpartition('-')[2]}"
+
+        def to_ms(sample: int) -> int:
+            return begin_ms + sample * 1000 // rate
+
+        return event_record(event, id_=id_, model=self._settings.model, to_ms=to_ms)
 
     def _tell(self, failure: str) -> None:
         if failure and not self._failing:

@@ -14,7 +14,7 @@ import numpy as np
 
 from common.errors import TimbreError
 from features.config import Samples
-from features.levels import SILENCE_PEAK
+from features.levels import CLIPPED_SHARE, FULL_SCALE, SILENCE_PEAK
 from service.client import Client
 from service.client.events import Event, Lost, Reconnect
 from service.client.stream import Stream
@@ -23,7 +23,14 @@ from service.monitor.config import SourceSettings
 from service.monitor.coverage import Coverage, Level
 from service.monitor.health import WORDS, Health
 from service.monitor.kept_sound import Clip, RecentSound, write_clip
-from service.monitor.records import EventRecord, ProblemRecord, Record, rfc3339, slug
+from service.monitor.records import (
+    EventRecord,
+    ProblemRecord,
+    Record,
+    event_record,
+    rfc3339,
+    slug,
+)
 from service.protocol import Dropped, LabelEvent, Ready, Window
 from service.sources.inputs import Looped, Source, open_input
 
@@ -38,8 +45,6 @@ CLOCK_S = 5.0
 """Seconds between the clock of the samples and that of the wall after which a new stream begins."""
 BURST_S = 60.0
 """The same for sound from the network, which may come in bursts."""
-FULL_SCALE = 0.999
-CLIPPED_SHARE = 1e-3
 
 
 class Follower:
@@ -223,20 +228,9 @@ class Follower:
             self._keep_failure = failure
 
     def _record(self, event: LabelEvent) -> EventRecord:
-        return EventRecord(
-            # No other stream of this source begins in the same millisecond.
-            id=f"{self._settings.name}-{self._anchor_ms}-{event.id.rpartition('-')[2]}",
-            source=self._settings.name,
-            label=event.label,
-            state=event.state,
-            start_ms=self._wall_ms(event.start_sample),
-            end_ms=None if event.end_sample is None else self._wall_ms(event.end_sample),
-            peak=event.peak,
-            mean=event.mean,
-            not_heard_s=event.not_heard,
-            model=self._settings.model,
-            version=event.version,
-        )
+        # No other stream of this source begins in the same millisecond.
+        id_ = f"{self._settings.name}-{self._anchor_ms}-{event.id.rpartition('-')[2]}"
+        return event_record(event, id_=id_, model=self._settings.model, to_ms=self._wall_ms)
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar, Literal, TypeAlias
+
+from service.protocol import LabelEvent
 
 VERSION = 1
 """Of the fields below, told in every line of JSON; it counts their changes."""
@@ -70,6 +72,28 @@ class ProblemRecord:
 
 
 Record: TypeAlias = EventRecord | MinuteRecord | ProblemRecord
+
+
+def event_record(
+    event: LabelEvent, *, id_: str, model: str, to_ms: Callable[[int], int]
+) -> EventRecord:
+    """Return an event of a stream on the wall clock.
+
+    to_ms: returns the time of a sample, milliseconds since 1970.
+    """
+    return EventRecord(
+        id=id_,
+        source=event.source,
+        label=event.label,
+        state=event.state,
+        start_ms=to_ms(event.start_sample),
+        end_ms=None if event.end_sample is None else to_ms(event.end_sample),
+        peak=event.peak,
+        mean=event.mean,
+        not_heard_s=event.not_heard,
+        model=model,
+        version=event.version,
+    )
 
 
 def rfc3339(milliseconds: int) -> str:

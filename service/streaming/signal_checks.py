@@ -8,14 +8,12 @@ import numpy as np
 
 from features.config import Samples
 from features.containers import kinds, mpeg
-from features.levels import SILENCE_PEAK
+from features.levels import CLIPPED_SHARE, FULL_SCALE, SILENCE_PEAK
 from features.mixdown import DETAIL
 from service.protocol import Warn, WarningKind
 
 PERIOD_S = 2
 """Seconds of sound that are checked together."""
-FULL_SCALE = 0.999
-CLIPPED_SHARE = 1e-3
 DC_SHARE = 0.05
 SPECTRUM = 4_096
 """Samples of the spectrum that stands for a period."""

@@ -38,7 +38,7 @@ EDGE_DROP_DB = 25.0
 """How far the spectrum falls within a tenth at the edge of a converted sound."""
 HERTZ_DB = -160.0
 """The lowest level of one hertz that is looked at: that of the steps of 16 bits is -141 dB."""
-TODO = {
+ADVICE = {
     "silence": "see whether it is connected, switched on and not muted, and whether the system"
     " lets programs use it",
     "clipping": "turn the gain down until the loudest sound peaks at -6 dB",
@@ -69,7 +69,7 @@ class Finding:
     @property
     def todo(self) -> str:
         """What to do about it."""
-        return TODO[self.kind]
+        return ADVICE[self.kind]
 
 
 def findings(measured: Measured) -> list[Finding]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.monitor.check import findings as rules
-from service.monitor.check.findings import TODO, findings
+from service.monitor.check.findings import ADVICE, findings
 from tests.service.monitor.check.sounds import (
     NOISE,
     RATE,
@@ -132,8 +132,8 @@ def test_what_any_file_is_checked_for_is_told_too(sound, told):
 
 
 def test_every_kind_has_something_to_do():
-    assert {"hum", "rumble", "noise", "quiet", "gaps", "silence", "clipping"} <= set(TODO)
-    assert all(TODO.values())
+    assert {"hum", "rumble", "noise", "quiet", "gaps", "silence", "clipping"} <= set(ADVICE)
+    assert all(ADVICE.values())
 
 
 @pytest.mark.skipif(not AUDIO.exists(), reason="the recordings are not here")
