@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from benchmarks import capacity, clips, load, measure, schedule, server_process, streams
+from benchmarks import measure, server_process
+from benchmarks.serving import capacity, clips, load, schedule, streams
 from common.console import console
 from common.strict_json import to_json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.table import Table
 
@@ -13,6 +13,15 @@ from common.console import console
 from common.strict_json import to_json
 
 OK, SHORT = 0, 1
+
+
+class Program(NamedTuple):
+    """A benchmark with a command line of its own."""
+
+    module: str
+    help: str
+
+
 HELP = {
     "features": "the 26 features beside librosa, and the forest beside scikit-learn",
     "forest": "the forest alone",
@@ -28,18 +37,32 @@ PARTS = {"features": ("features", "forest")}
 """What is measured with another; else a subject is measured alone."""
 # These have command lines of their own.
 OWN = {
-    "load": "clips and live streams against a server: answers, latencies, a report",
-    "capacity": "the largest number of live streams without a drop",
-    "against": "the server of another checkout beside this one's, under the same load",
-    "overload": "live streams past the capacity: answers, drops, ages told and felt, recovery",
-    "search": "a forest's whole grid beside GridSearchCV: time, and whether the rankings agree",
+    "load": Program(
+        "benchmarks.serving.load",
+        "clips and live streams against a server: answers, latencies, a report",
+    ),
+    "capacity": Program(
+        "benchmarks.serving.capacity", "the largest number of live streams without a drop"
+    ),
+    "against": Program(
+        "benchmarks.against",
+        "the server of another checkout beside this one's, under the same load",
+    ),
+    "overload": Program(
+        "benchmarks.serving.overload",
+        "live streams past the capacity: answers, drops, ages told and felt, recovery",
+    ),
+    "search": Program(
+        "benchmarks.search",
+        "a forest's whole grid beside GridSearchCV: time, and whether the rankings agree",
+    ),
 }
 
 
 def main(argv: list[str]) -> int:
     """Run `timbre bench` with these arguments; 1 when a budget is not met."""
     if argv and argv[0] in OWN:
-        code: int = importlib.import_module(f"benchmarks.{argv[0]}").main(argv[1:])
+        code: int = importlib.import_module(OWN[argv[0]].module).main(argv[1:])
         return code
     args = _parser().parse_args(argv)
     from benchmarks import measure
@@ -74,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
         kind = kinds.add_parser(name, help=text)
         kind.add_argument("--json", action="store_true", help="print JSON")
         kind.add_argument("--tiny", action="store_true", help="a few rounds, to see that it runs")
-    for name, text in OWN.items():
-        kinds.add_parser(name, help=text)
+    for name, program in OWN.items():
+        kinds.add_parser(name, help=program.help)
     return parser
 
 

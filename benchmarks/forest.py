@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from benchmarks import measure
 from common.errors import ArtefactError
-from models.forest import export, predict_proba
+from models.export.forest import export, predict_proba
 from models.session import Session
 
 Rows: TypeAlias = npt.NDArray[np.float32]

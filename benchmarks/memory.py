@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import server_process, streams, websocket
+from benchmarks import server_process
+from benchmarks.serving import streams, websocket
 from common.errors import TimbreError
 from service import protocol
 

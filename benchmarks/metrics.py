@@ -10,7 +10,8 @@ import asyncio
 import time
 from typing import Any
 
-from benchmarks import server_process, streams
+from benchmarks import server_process
+from benchmarks.serving import streams
 from service import protocol
 from service.inference.job_counter import JobCounter
 from service.metrics.metrics import Metrics

@@ -18,7 +18,8 @@ from common.errors import ArtefactError, InputError, NotFound, Unprocessable
 from common.mapping import parse_json
 from common.strict_json import to_json
 from common.terminal import say
-from models import event_settings, sklearn_import
+from models import event_settings
+from models.export import sklearn_import
 from models.promote import Limits, promote
 from models.store import DEFAULT_PATH, Store
 from models.verification import LIMIT_S
@@ -259,7 +260,7 @@ def _promote(store: Store, args: argparse.Namespace) -> int:
 
 
 def _quantize(store: Store, args: argparse.Namespace) -> int:
-    from models.quantize import quantize
+    from models.export.quantize import quantize
 
     where, measured = quantize(
         store, args.name, args.version, how=args.how, calibration=args.calibration, out=args.out

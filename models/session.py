@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from common.errors import ArtefactError, Unprocessable
 from common.memory import trim
-from models.compact_forest import compact_forest
+from models.export.compact_forest import compact_forest
+from models.export.self_contained import check_self_contained
 from models.providers import CPU, PREFERENCE, Providers, engine_folder, one_line, options_of
-from models.self_contained import check_self_contained
 
 if TYPE_CHECKING:
     from features.config import Tensor

@@ -85,7 +85,7 @@ ROOMS = {
 }
 ONE_FILE_KNOWS = {
     "onnxruntime": {
-        *("models/session.py", "models/quantize.py"),
+        *("models/session.py", "models/export/quantize.py"),
         *("benchmarks/forest.py", "benchmarks/peers/fastapi_server.py"),
     },
     "redis": {"service/queue/redis_connection.py", "service/queue/redis_cluster.py"},
@@ -103,7 +103,7 @@ HEAVY = (
 )  # fmt: skip
 LONG_FILES = {}
 LONG_FUNCTIONS = {
-    "benchmarks/load.py:_parser": "a line for every argument of one call",
+    "benchmarks/serving/load.py:_parser": "a line for every argument of one call",
     "training/search/cli.py:_parser": "a line for every argument of one call",
 }
 
@@ -328,10 +328,13 @@ COVERED_ELSEWHERE = {
     "features/transform.py": ["features/test_kernels.py"],
     "features/warm.py": ["test_house.py"],
     "features/window.py": ["features/test_kernels.py", "features/test_extract.py"],
-    "models/estimator_nodes.py": ["models/test_estimators.py"],
+    "models/export/estimator_nodes.py": ["models/export/test_estimators.py"],
     "models/golden.py": ["models/test_store.py"],
-    "models/onnx_graph.py": ["models/test_estimators.py", "training/sound_models/test_network.py"],
-    "models/tree_ensemble.py": ["models/test_estimators.py"],
+    "models/export/onnx_graph.py": [
+        "models/export/test_estimators.py",
+        "training/sound_models/test_network.py",
+    ],
+    "models/export/tree_ensemble.py": ["models/export/test_estimators.py"],
     "service/api/context.py": ["service/api/test_routes.py"],
     "service/api/request_trace.py": ["service/tracing/test_otel.py"],
     "service/api_description/errors.py": ["service/api_description/test_openapi.py"],

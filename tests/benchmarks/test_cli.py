@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from benchmarks import cli, load
+from benchmarks import cli
+from benchmarks.serving import load
 
 
 @pytest.mark.parametrize("what", ["features", "forest"])

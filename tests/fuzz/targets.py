@@ -13,8 +13,8 @@ from features.config import PictureConfig
 from features.decode import decode as decode_sound
 from features.image_files.image_header import unwrap
 from features.picture import decode as decode_picture
+from models.export.self_contained import check_self_contained
 from models.manifest import Manifest
-from models.self_contained import check_self_contained
 from models.store import DEFAULT_PATH
 from service import protocol
 from service.encodings import ENCODINGS, decode_mono

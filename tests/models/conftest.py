@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.preprocessing import StandardScaler
 
 from models.artefact import write
-from models.forest import export
+from models.export.forest import export
 from models.manifest import Label
 
 

@@ -20,7 +20,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from features.extract import extract_many
 from models.artefact import write
-from models.forest import export
+from models.export.forest import export
 from models.manifest import Label
 from models.pin import FILE
 from service.api.context import GATEWAY

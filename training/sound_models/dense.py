@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from common.errors import ArtefactError
 from features.config import DEFAULT, AudioConfig
-from models.onnx_graph import DOUBLE, FLOAT, Graph
+from models.export.onnx_graph import DOUBLE, FLOAT, Graph
 from models.session import Session
 from training.common.recipe import RecipeError
 

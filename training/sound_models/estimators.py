@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.config import DEFAULT, AudioConfig
-from models.estimators import export, scores_of
+from models.export.estimators import export, scores_of
 from training.common.recipe import RecipeError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.config import DEFAULT, AudioConfig
-from models.forest import export, predict_proba
+from models.export.forest import export, predict_proba
 from training.common.errors import MaterialError
 from training.evaluation.leave_one_out import held_out_metrics
 

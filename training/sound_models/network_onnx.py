@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from common.errors import ArtefactError
-from models.onnx_graph import Graph
+from models.export.onnx_graph import Graph
 from models.session import Session
 
 if TYPE_CHECKING:

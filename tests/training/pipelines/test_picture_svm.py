@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.quantize import quantize
+from models.export.quantize import quantize
 from models.store import Store
 from tests.training.pictures.helpers.shapes import collection, in_styles
 from tests.training.pipelines.helpers.splits import parts_beside_each

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.errors import ArtefactError
-from models.onnx_graph import Graph
+from models.export.onnx_graph import Graph
 from models.session import Session
 
 if TYPE_CHECKING:

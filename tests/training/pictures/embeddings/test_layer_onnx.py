@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.quantize import quantize
+from models.export.quantize import quantize
 from models.session import Session
 from models.store import Store
 from tests.models.colours import CONFIG, golden, write_colours

@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from benchmarks import load, measure, schedule, server_process, streams
+from benchmarks import measure, server_process
+from benchmarks.serving import load, schedule, streams
 from common.errors import InputError, TimbreError
 from common.strict_json import to_json
 
@@ -29,7 +30,7 @@ def main(argv: list[str]) -> int:
     parser = _parser()
     given = parser.parse_args(argv)
     if given.card:
-        from benchmarks import card
+        from benchmarks.serving import card
 
         try:
             card.check_path(given.card)

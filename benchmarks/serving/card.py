@@ -21,16 +21,8 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks import (
-    capacity,
-    card_page,
-    load,
-    measure,
-    pictures,
-    schedule,
-    server_process,
-    signals,
-)
+from benchmarks import measure, pictures, server_process, signals
+from benchmarks.serving import capacity, card_page, load, schedule
 from common.atomic import write_atomic
 from common.errors import InputError, TimbreError
 from common.strict_json import to_json

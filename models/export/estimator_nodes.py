@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import ArtefactError
-from models.forest import averaged
-from models.onnx_graph import DOUBLE, FLOAT
-from models.tree_ensemble import of_hist_gradient_boosting, of_lightgbm, summed
+from models.export.forest import averaged
+from models.export.onnx_graph import DOUBLE, FLOAT
+from models.export.tree_ensemble import of_hist_gradient_boosting, of_lightgbm, summed
 
 if TYPE_CHECKING:
-    from models.forest import Column
-    from models.onnx_graph import Graph
+    from models.export.forest import Column
+    from models.export.onnx_graph import Graph
 
 Matrix: TypeAlias = npt.NDArray[Any]
 Transform: TypeAlias = "Callable[[Graph, str, Any], str]"

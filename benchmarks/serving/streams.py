@@ -19,7 +19,8 @@ from itertools import accumulate, count
 
 import numpy as np
 
-from benchmarks import schedule, signals, websocket
+from benchmarks import signals
+from benchmarks.serving import schedule, websocket
 from features.resample import StreamingResampler
 from service import protocol
 

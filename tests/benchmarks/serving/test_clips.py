@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 from aiohttp import web
 
-from benchmarks import clips
+from benchmarks.serving import clips
 from tests.service.conftest import artefacts, serve  # noqa: F401 - fixtures
 
 

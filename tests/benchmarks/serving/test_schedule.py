@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import schedule
+from benchmarks.serving import schedule
 
 
 def rng():

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from benchmarks import websocket
+from benchmarks.serving import websocket
 
 
 class Client(websocket.Client):

@@ -14,7 +14,7 @@ from sklearn.ensemble import (
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from common.errors import ArtefactError
-from models.forest import _round_down, export, predict_proba
+from models.export.forest import _round_down, export, predict_proba
 from models.session import Session
 
 TOLERANCE = 1e-5

@@ -18,7 +18,8 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from benchmarks import schedule, signals
+from benchmarks import signals
+from benchmarks.serving import schedule
 
 TIMEOUT_S = 60.0
 """Seconds after which a request counts as unanswered."""

@@ -45,7 +45,7 @@ class Graph:
         """Return the name of what a TreeEnsembleRegressor gives. attributes: int, array, tensor."""
         from onnx import helper
 
-        from models.forest import attribute
+        from models.export.forest import attribute
 
         name = f"trees_{len(self.nodes)}"
         node = helper.make_node("TreeEnsembleRegressor", [takes], [name], name=name, domain=ML)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import streams
+from benchmarks.serving import streams
 from tests.service.conftest import artefacts, serve  # noqa: F401 - fixtures
 
 

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from benchmarks import clips, measure, report_page, schedule, server_process, streams
+from benchmarks import measure, report_page, server_process
+from benchmarks.serving import clips, schedule, streams
 from common.atomic import write_atomic
 from common.strict_json import to_json
 

@@ -10,10 +10,10 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.preprocessing import StandardScaler
 
 from common.errors import ArtefactError
-from models import compact_forest as module
 from models import session
-from models.compact_forest import compact_forest
-from models.forest import export
+from models.export import compact_forest as module
+from models.export.compact_forest import compact_forest
+from models.export.forest import export
 from models.session import Session
 
 ATOL = 1e-6

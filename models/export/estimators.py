@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import ArtefactError
-from models import estimator_nodes as nodes
-from models.forest import columns_of
-from models.onnx_graph import DOUBLE, FLOAT, Graph
+from models.export import estimator_nodes as nodes
+from models.export.forest import columns_of
+from models.export.onnx_graph import DOUBLE, FLOAT, Graph
 
 if TYPE_CHECKING:
-    from models.forest import Column
+    from models.export.forest import Column
     from models.manifest import Task
 
 Matrix: TypeAlias = npt.NDArray[Any]

@@ -6,7 +6,8 @@ import json
 import pytest
 from PIL import Image
 
-from benchmarks import capacity, card, card_page, cli
+from benchmarks import cli
+from benchmarks.serving import capacity, card, card_page
 from tests.service.conftest import artefacts  # noqa: F401 - fixture
 
 REPORT = {

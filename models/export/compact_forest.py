@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from models.self_contained import fields
+from models.export.self_contained import fields
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Attributes: TypeAlias = dict[bytes, tuple[bytes, int]]

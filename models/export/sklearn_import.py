@@ -17,7 +17,7 @@ from common.errors import ArtefactError
 from common.terminal import say
 from features.config import DEFAULT, AudioConfig
 from models.artefact import write
-from models.estimators import classes_of, export, task_of
+from models.export.estimators import classes_of, export, task_of
 from models.manifest import Label
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from common.errors import ArtefactError
-from models.estimators import TOLERANCE, classes_of, export, scores_of, task_of
+from models.export.estimators import TOLERANCE, classes_of, export, scores_of, task_of
 from models.session import Session
 
 BOOSTED = {"max_iter": 15}

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from benchmarks import overload
+from benchmarks.serving import overload
 
 ROW = {
     "factor": 2.0,

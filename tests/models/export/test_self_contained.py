@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from common.errors import ArtefactError
 from models.cli import main
-from models.self_contained import check_self_contained
+from models.export.self_contained import check_self_contained
 from models.session import Session
 from models.store import DEFAULT_PATH, Store
 from tests.models.colours import write_colours

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from benchmarks import capacity, cli, report_page, server_process
+from benchmarks import cli, report_page, server_process
+from benchmarks.serving import capacity
 from common.errors import TimbreError
 from tests.service.conftest import artefacts  # noqa: F401 - fixture
 

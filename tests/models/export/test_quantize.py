@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from common.errors import ArtefactError, NotFound, Unprocessable
-from models import quantize as module
 from models.cli import main
-from models.quantize import TOLERANCE, quantize
+from models.export import quantize as module
+from models.export.quantize import TOLERANCE, quantize
 from models.store import Store
 from tests.models.colours import write_colours
 

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models.cli import main
-from models.estimators import scores_of
+from models.export.estimators import scores_of
 from models.store import Store
 from training.recordings.table import write_table
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks import capacity, load, measure, schedule
+from benchmarks import measure
+from benchmarks.serving import capacity, load, schedule
 from common.console import EscapingConsole, console
 from common.strict_json import to_json
 
