@@ -13,6 +13,7 @@ from common.errors import Unprocessable
 from features import layout
 from features.banks import TUNING_EDGES, Floats, Integers, Tables, chroma_bank, tables
 from features.config import DEFAULT, AudioConfig, Kind, Samples
+from features.dct import dct
 from features.kernel_loader import address, entries
 from features.layout import LANES, PEAKS
 
@@ -185,12 +186,9 @@ class Analysis:
             cepstra = out + 6 * vector.itemsize
             self._entries["mean_cepstra"](*window, *self._cosines, cepstra, self.config.n_mfcc)
         else:
-            # Imported here: 18 MB, and no model of ours has another number of bands.
-            import scipy.fft
-
             # Frame by frame in float32, with the rounding of librosa, as the kernel does.
-            each = scipy.fft.dct(self._decibels(rows), type=2, norm="ortho", axis=1)
-            vector[6:] = each[:, : self.config.n_mfcc].mean(axis=0, dtype=np.float64)
+            each = dct(self._decibels(rows))[:, : self.config.n_mfcc]
+            vector[6:] = each.mean(axis=0, dtype=np.float64)
         return vector
 
     def _decibels(self, rows: Integers) -> Floats:

@@ -253,6 +253,15 @@ def test_what_serves_holds_no_compiler():
     assert loaded_by(code).isdisjoint({*HEAVY, "numba", "scipy"})
 
 
+def test_what_is_installed_to_serve_never_imports_scipy(trees):
+    served = {"common", "features", "models", "service"}
+    assert [
+        str(path)
+        for path, tree in trees.items()
+        if path.parts[0] in served and "scipy" in imported(tree)
+    ] == []
+
+
 def test_make_lets_python_keep_what_it_compiles():
     rule = "shown:; @echo [$$PYTHONDONTWRITEBYTECODE]"
     variables = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
