@@ -55,8 +55,8 @@ style: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-bench: .venv/dev .venv/kernels  ## speed, side by side with the alternatives, in one run
-	$(BIN)/timbre bench features
+bench: .venv/dev .venv/kernels .venv/librosa  ## speed beside the alternatives in ten minutes: results, page and tables
+	$(BIN)/timbre bench all --short
 
 bench-page: .venv/dev .venv/kernels  ## the page in Chromium: first paint, bytes, frames a second, processor time
 	$(BIN)/python tools/page_speed.py

@@ -9,32 +9,39 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
+from benchmarks import measure
+from benchmarks.reporting import results, tables
 from common.console import console
-from common.strict_json import to_json
 
 OK, SHORT = 0, 1
 
 
 class Program(NamedTuple):
-    """A benchmark with a command line of its own."""
+    """A benchmark and what it measures."""
 
     module: str
     help: str
 
 
 HELP = {
-    "features": "the 26 features beside librosa, and the forest beside scikit-learn",
-    "forest": "the forest alone",
-    "queues": "a job through both queues",
-    "pictures": "a picture by REST beside the bare ONNX Runtime call",
-    "open-inference": "tensors by the Open Inference Protocol beside FastAPI + ONNX Runtime",
-    "idle": "wake-ups and CPU time of a server without work",
-    "memory": "what live streams add to the memory of a server",
-    "metrics": "CPU time of what a live window counts, beside that of the window",
-    "packing": "folders of pictures made arrays, by kind of picture",
+    "features": Program("benchmarks.features", "the 26 features beside librosa, live and whole"),
+    "forest": Program("benchmarks.forest", "a forest beside scikit-learn and skl2onnx"),
+    "queues": Program("benchmarks.queues", "a job through both queues"),
+    "pictures": Program(
+        "benchmarks.pictures", "a picture by REST beside the bare ONNX Runtime call"
+    ),
+    "open-inference": Program(
+        "benchmarks.open_inference",
+        "tensors by the Open Inference Protocol beside FastAPI + ONNX Runtime",
+    ),
+    "live": Program("benchmarks.serving.live", "live streams and clips: answered, ages, costs"),
+    "idle": Program("benchmarks.idle", "wake-ups and CPU time of a server without work"),
+    "memory": Program("benchmarks.memory", "what live streams add to the memory of a server"),
+    "metrics": Program(
+        "benchmarks.metrics", "CPU time of what a live window counts, beside that of the window"
+    ),
+    "packing": Program("benchmarks.packing", "folders of pictures made arrays, by kind of picture"),
 }
-PARTS = {"features": ("features", "forest")}
-"""What is measured with another; else a subject is measured alone."""
 # These have command lines of their own.
 OWN = {
     "load": Program(
@@ -52,6 +59,17 @@ OWN = {
         "benchmarks.serving.overload",
         "live streams past the capacity: answers, drops, ages told and felt, recovery",
     ),
+    "all": Program(
+        "benchmarks.reporting.everything",
+        "all of these, each with its file of results, and the page of them",
+    ),
+    "page": Program(
+        "benchmarks.reporting.page", "the page, the tables and the pictures of the results"
+    ),
+    "compare": Program(
+        "benchmarks.reporting.compare",
+        "whether two results agree in their ratios: A B [--tolerance SHARE]",
+    ),
     "search": Program(
         "benchmarks.search",
         "a forest's whole grid beside GridSearchCV: time, and whether the rankings agree",
@@ -64,38 +82,40 @@ def main(argv: list[str]) -> int:
     if argv and argv[0] in OWN:
         code: int = importlib.import_module(OWN[argv[0]].module).main(argv[1:])
         return code
-    args = _parser().parse_args(argv)
-    from benchmarks import measure
-
-    names = PARTS.get(args.what, (args.what.replace("-", "_"),))
-    subjects = [importlib.import_module(f"benchmarks.{name}") for name in names]
-    tables = [(subject, subject.run(tiny=args.tiny)) for subject in subjects]
-    where = measure.machine()
-    missed = [line for subject, table in tables for line in subject.shortfalls(table)]
-    if args.json:
-        print(
-            to_json(
-                {
-                    "machine": where,
-                    "rows": [row for _, table in tables for row in table],
-                    "missed": missed,
-                }
-            )
-        )
-        return SHORT if missed else OK
-    for subject, table in tables:
-        _show(subject.TITLE, table, where)
-    for line in missed:
+    parser = _parser()
+    args = parser.parse_args(argv)
+    results.check_option(parser, args.json)
+    subject = importlib.import_module(HELP[args.what].module)
+    before = measure.machine()
+    table = subject.run(tiny=args.tiny)
+    report = results.document(
+        args.what,
+        command=f"timbre bench {args.what}{' --tiny' if args.tiny else ''}",
+        settings=settings_of(subject, tiny=args.tiny),
+        rows=table,
+        missed=subject.shortfalls(table),
+        machine=before,
+    )
+    if results.publish(args.json, report):
+        return SHORT if report["missed"] else OK
+    _show(subject.TITLE, table, before)
+    for line in report["missed"]:
         print(f"not met: {line}", file=sys.stderr)
-    return SHORT if missed else OK
+    return SHORT if report["missed"] else OK
+
+
+def settings_of(subject: Any, *, tiny: bool) -> dict[str, Any]:
+    """Return what must be the same in two runs whose ratios are compared."""
+    named: dict[str, Any] = getattr(subject, "TINY" if tiny else "FULL", {})
+    return {"tiny": tiny, **named}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="timbre bench", description=__doc__)
     kinds = parser.add_subparsers(dest="what", required=True, metavar=" | ".join([*HELP, *OWN]))
-    for name, text in HELP.items():
-        kind = kinds.add_parser(name, help=text)
-        kind.add_argument("--json", action="store_true", help="print JSON")
+    for name, program in HELP.items():
+        kind = kinds.add_parser(name, help=program.help)
+        results.add_option(kind)
         kind.add_argument("--tiny", action="store_true", help="a few rounds, to see that it runs")
     for name, program in OWN.items():
         kinds.add_parser(name, help=program.help)
@@ -103,13 +123,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _show(title: str, table: list[dict[str, Any]], where: dict[str, Any]) -> None:
+    shown = tables.view(table)
     grid = Table(title=title, caption=", ".join(f"{name} {value}" for name, value in where.items()))
-    for name in table[0]:
-        grid.add_column(
-            name.replace("_", " "), justify="left" if isinstance(table[0][name], str) else "right"
-        )
-    for row in table:
-        grid.add_row(
-            *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())
-        )
-    console().print(grid)
+    for number, name in enumerate(shown.head):
+        grid.add_column(name, justify="left" if number < shown.words else "right")
+    for row in shown.rows:
+        grid.add_row(*row)
+    console(width=140).print(grid)

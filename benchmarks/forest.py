@@ -27,26 +27,27 @@ FEATURES, COMPONENTS, LABELS = 26, 16, 11
 ROWS = (1, 32)
 TITLE = "scaler + PCA + forest: 200 trees, 11 labels, one thread"
 BUDGET_MS = {1: 0.12, 32: 0.8}
-OURS = "timbre"
+OURS, WHAT = "timbre", "scaler, PCA and forest"
+FULL = {"rounds": 20, "calls": 10, "trees": 200, "windows": 5_000}
+TINY = {"rounds": 1, "calls": 10, "trees": 5, "windows": 200}
 
 
 def run(*, tiny: bool = False) -> list[dict[str, Any]]:
-    """Return a row per subject and batch size: name, rows, median_ms, p10_ms, p90_ms, ratio.
-
-    ratio: its median over ours.
+    """Return the rows of `measure.rows`, by subject and batch size, each with `what` and `rows`.
 
     tiny: a few trees and calls, to see that it runs. Raises ArtefactError if the subjects do not
     give the same scores: then there is nothing to compare.
     """
-    pool, steps = _train(trees=5 if tiny else 200, windows=200 if tiny else 5_000)
+    given = TINY if tiny else FULL
+    calls = given["calls"]
+    pool, steps = _train(trees=given["trees"], windows=given["windows"])
     subjects = _subjects(*steps, pool)
     table = []
     for rows in ROWS:
         batches = cycle([pool[start : start + rows] for start in range(0, len(pool) - rows, rows)])
-        calls = {name: partial(_call, subject, batches) for name, subject in subjects.items()}
-        table += measure.rows(
-            measure.in_turn(calls, rounds=1 if tiny else 20), ours=OURS, rows=rows
-        )
+        these = {name: partial(_call, subject, batches) for name, subject in subjects.items()}
+        times = measure.in_turn(these, rounds=given["rounds"], calls=calls)
+        table += measure.rows(times, ours=OURS, block=calls, what=WHAT, rows=rows)
     return table
 
 

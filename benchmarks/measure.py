@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 Number = TypeVar("Number", int, float)
 
@@ -19,36 +21,68 @@ Number = TypeVar("Number", int, float)
 def in_turn(
     subjects: Mapping[str, Callable[[], Any]], *, rounds: int, calls: int = 10
 ) -> dict[str, list[float]]:
-    """Return milliseconds of each call; blocks alternate, so that load affects all subjects.
+    """Return milliseconds of processor time of each call; blocks alternate: load affects all.
 
-    The first call of a block is not counted: it pays for the caches that the other subject filled.
+    Processor time of all threads: what runs on one thread takes as long on an idle core, while on
+    a busy one a long call waits for others more often than a short one. The first call of a block
+    is not counted: it pays for the caches that the other subject filled.
     """
     times: dict[str, list[float]] = {name: [] for name in subjects}
     for _ in range(rounds):
         for name, subject in subjects.items():
             subject()
             for _ in range(calls):
-                begin = time.perf_counter()
+                begin = time.process_time()
                 subject()
-                times[name].append(1_000 * (time.perf_counter() - begin))
+                times[name].append(1_000 * (time.process_time() - begin))
     return times
 
 
-def rows(times: dict[str, list[float]], *, ours: str, **extra: object) -> list[dict[str, Any]]:
-    """Return a row per subject: name, median_ms, p10_ms, p90_ms, ratio (median over `ours`)."""
-    base = float(np.median(times[ours]))
+def rows(
+    times: Mapping[str, Sequence[float]], *, ours: str, block: int = 1, **extra: object
+) -> list[dict[str, Any]]:
+    """Return a row per subject: name, median_ms, p25_ms, p75_ms, rounds, ratio and its quartiles.
+
+    block: calls of a subject in a round. ratio: its time over that of `ours`, the median of the
+    rounds, each of which saw the same load; ratio_p25, ratio_p75.
+    """
+    rounds = {name: _medians(measured, block) for name, measured in times.items()}
     table = []
     for name, measured in times.items():
-        p10, median, p90 = (float(value) for value in np.percentile(measured, (10, 50, 90)))
-        row = {"name": name, **extra, "median_ms": median, "p10_ms": p10, "p90_ms": p90}
-        table.append({**row, "ratio": median / base})
+        p25, median, p75 = quartiles(measured)
+        low, ratio, high = quartiles(rounds[name] / rounds[ours])
+        table.append(
+            {
+                "name": name,
+                **extra,
+                "median_ms": median,
+                "p25_ms": p25,
+                "p75_ms": p75,
+                "rounds": len(rounds[name]),
+                "ratio": ratio,
+                "ratio_p25": low,
+                "ratio_p75": high,
+            }
+        )
     return table
 
 
+def quartiles(values: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the 25th percentile, the median and the 75th."""
+    p25, median, p75 = np.percentile(np.asarray(values), (25, 50, 75)).tolist()
+    return p25, median, p75
+
+
+def _medians(measured: Sequence[float], block: int) -> npt.NDArray[np.float64]:
+    medians: npt.NDArray[np.float64] = np.median(np.reshape(measured, (-1, block)), axis=1)
+    return medians
+
+
 def machine() -> dict[str, Any]:
-    """Return what a figure is worth nothing without: processor, cores, load, Python, commit."""
+    """Return what a figure is worth nothing without: processor, load, commit and so on."""
     return {
         "processor": _processor(),
+        "instruction_set": instruction_set(_cpuinfo("flags", "Features").split()),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
@@ -57,18 +91,43 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    lines: Iterable[str] = []
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return _cpuinfo("model name") or platform.machine()
+
+
+def instruction_set(flags: Collection[str]) -> str:
+    """Return the widest vector instructions of a processor. flags: as Linux names them."""
+    known = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "asimd": "NEON"}
+    return next((name for flag, name in known.items() if flag in flags), platform.machine())
+
+
+def _cpuinfo(*names: str) -> str:
+    """Return the first value of Linux's table under one of the names; empty without it."""
+    path = Path("/proc/cpuinfo")
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        name, _, value = line.partition(":")
+        if name.strip() in names:
+            return value.strip()
+    return ""
 
 
 def _commit() -> str:
-    root = Path(__file__).parent.parent
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return answer.stdout.strip() or "unknown"
+    """Return the commit, `-dirty` if the code is not that of it; results and documents are not."""
+    found = _git("rev-parse", "--short", "HEAD")
+    changed = found and _git("status", "--porcelain", "-uno", "--", "*.py", "*.toml")
+    return f"{found}-dirty" if changed else found or "unknown"
+
+
+def _git(*command: str) -> str:
+    if not shutil.which("git"):
+        return ""
+    root = str(Path(__file__).parent.parent)
+    answer = subprocess.run(  # noqa: S603
+        ["git", "-C", root, *command],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return answer.stdout.strip()
 
 
 def within(

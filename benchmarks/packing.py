@@ -49,7 +49,7 @@ KINDS = (
 
 
 def run(*, tiny: bool = False) -> list[dict[str, Any]]:
-    """Return rows: name, what, median_ms (of one picture), p10_ms, p90_ms, ratio, a_second."""
+    """Return the rows of `measure.rows`, of one picture, each with `what` and `a_second`."""
     table = []
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:

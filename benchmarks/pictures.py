@@ -35,7 +35,7 @@ LABELS = 10
 
 
 def run(*, tiny: bool = False) -> list[dict[str, Any]]:
-    """Return rows: name, what, median_ms, p10_ms, p90_ms, ratio; ms per picture."""
+    """Return the rows of `measure.rows`, of one picture, each with `what`."""
     with tempfile.TemporaryDirectory() as folder:
         bare = _write(Path(folder))
         with served(["--artefacts", folder]) as (url, _):

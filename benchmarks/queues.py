@@ -28,6 +28,8 @@ ALONE, CROWD = "one at a time", "100 at a time, each"
 BUDGETS = {("redis", ALONE): 0.5}
 """Milliseconds at most."""
 MAX_BATCH, MAX_JOBS = 32, 4_096
+FULL = {"rounds": 40, "calls": 25}
+TINY = {**FULL, "rounds": 2}
 numbers = count()
 
 
@@ -40,11 +42,11 @@ class Echo:
 
 
 def run(*, tiny: bool = False) -> list[dict[str, Any]]:
-    """Return rows: name, what, median_ms, p10_ms, p90_ms, ratio. Raises TimbreError."""
+    """Return the rows of `measure.rows`, each with `what`. Raises TimbreError."""
     import uvloop
 
     with redis() as url, _worker(url):
-        return uvloop.run(_run(url, rounds=2 if tiny else 40))
+        return uvloop.run(_run(url, **(TINY if tiny else FULL)))
 
 
 def shortfalls(table: list[dict[str, Any]]) -> list[str]:
@@ -56,7 +58,7 @@ def shortfalls(table: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-async def _run(url: str, *, rounds: int) -> list[dict[str, Any]]:
+async def _run(url: str, *, rounds: int, calls: int) -> list[dict[str, Any]]:
     from service.queue.redis import RedisQueue
 
     queues: dict[str, JobQueue] = {
@@ -70,14 +72,14 @@ async def _run(url: str, *, rounds: int) -> list[dict[str, Any]]:
         times: dict[str, list[float]] = {name: [] for name in queues}
         for _ in range(rounds):
             for name, queue in queues.items():
-                times[name] += await _block(queue, askers=askers)
-        table += measure.rows(times, ours="local", what=what)
+                times[name] += await _block(queue, askers=askers, calls=calls)
+        table += measure.rows(times, ours="local", block=calls, what=what)
     for queue in queues.values():
         await queue.close()
     return table
 
 
-async def _block(queue: JobQueue, *, askers: int, calls: int = 25) -> list[float]:
+async def _block(queue: JobQueue, *, askers: int, calls: int) -> list[float]:
     """Return milliseconds per call; of concurrent callers, their total over their number."""
     times = []
     for call in range(calls + 1):

@@ -34,6 +34,7 @@ SHOWN = (
     "deploy/**/*",
     "examples/**/*",
     "training/recipes/*.toml",
+    "benchmarks/results/page.html",
     "service/page/static/*.js",
 )
 """What the documents show or point at. At the same paths, so that their links stay as they are."""

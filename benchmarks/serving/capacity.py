@@ -15,14 +15,25 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import measure, server_process
+from benchmarks.reporting import results
 from benchmarks.serving import load, schedule, streams
 from common.errors import InputError, TimbreError
-from common.strict_json import to_json
 
 LIMIT_MS = 100.0
 """What the 99th percentile of the ages may be."""
 OPENINGS = 200.0
 """Streams opened a second; a crowd comes by and by."""
+SETTINGS = (
+    "model",
+    "hop",
+    "seconds",
+    "sample_rate",
+    "chunk",
+    "openings",
+    "precision",
+    "serve",
+    "redis",
+)
 
 
 def main(argv: list[str]) -> int:
@@ -37,25 +48,48 @@ def main(argv: list[str]) -> int:
         except InputError as error:
             parser.error(f"--card: {error}")
         return card.run(given)
+    results.check_option(parser, given.json)
     tried: list[dict[str, Any]] = []
+    before = measure.machine()
 
     def good(count: int) -> bool:
         tried.append(attempt(count, given))
-        print(as_line(tried[-1]), file=sys.stderr if given.json else sys.stdout, flush=True)
+        out = sys.stderr if given.json == results.PRINTED else sys.stdout
+        print(as_line(tried[-1]), file=out, flush=True)
         return bool(tried[-1]["good"])
 
     most = schedule.largest(
         good, start=min(given.start, given.most), most=given.most, precision=given.precision
     )
-    where = measure.machine()
-    if given.json:
-        print(to_json({"machine": where, "streams": most, "tried": tried}))
-    else:
+    report = results.document(
+        "capacity",
+        command=shlex.join(["timbre", "bench", "capacity", *results.without_json(argv)]),
+        settings={name: getattr(given, name) for name in SETTINGS},
+        rows=[_held(most, tried, given)],
+        machine=before,
+        streams=most,
+        tried=tried,
+    )
+    if not results.publish(given.json, report):
         print(
             f"{most} live streams, hop {given.hop:g} s, with p99 age <= {LIMIT_MS:g} ms and no drop"
         )
-        print(", ".join(f"{name} {value}" for name, value in where.items()))
+        print(results.where(report))
     return 0 if most else 1
+
+
+def _held(most: int, tried: list[dict[str, Any]], given: argparse.Namespace) -> dict[str, Any]:
+    """Return the row of the largest number that was served in time."""
+    last = next((row for row in tried if row["good"] and row["streams"] == most), {})
+    return {
+        "what": f"live streams, hop {given.hop:g} s, p99 up to {LIMIT_MS:g} ms, nothing dropped",
+        "model": given.model,
+        "streams_held": most,
+        "p50_ms": last.get("p50_ms"),
+        "p99_ms": last.get("p99_ms"),
+        "cores": last.get("server_cpu"),
+        "load_cores": last.get("load_cpu"),
+    }
 
 
 def attempt(count: int, given: argparse.Namespace) -> dict[str, Any]:
@@ -152,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="measure streams, clips and pictures in a minute and draw them: .png or .html",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON; the table goes to stderr")
+    results.add_option(parser)
     return parser
 
 

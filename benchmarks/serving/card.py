@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.metadata
 import os
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any
 import aiohttp
 
 from benchmarks import measure, pictures, server_process, signals
+from benchmarks.reporting import results
 from benchmarks.serving import capacity, card_page, load, schedule
 from common.atomic import write_atomic
 from common.errors import InputError, TimbreError
@@ -63,7 +63,7 @@ def measured(given: argparse.Namespace, *, tell: Callable[[str], None]) -> dict[
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "limit_ms": capacity.LIMIT_MS,
         "hop": given.hop,
-        "versions": versions(),
+        "versions": results.versions(PACKAGES),
     }
     with capacity.server(given) as (url, pid):
         served = asyncio.run(_get(f"{url}/v1/models"))["models"]
@@ -81,17 +81,6 @@ def measured(given: argparse.Namespace, *, tell: Callable[[str], None]) -> dict[
         report["mib"] = round(server_process.cost(pid)[1]) if pid else None
     report["seconds"] = round(time.monotonic() - begin)
     return report
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what computes, by the name of the package."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def guess(row: dict[str, Any], *, cores: int) -> int:

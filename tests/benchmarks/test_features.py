@@ -4,14 +4,15 @@ import librosa
 import numpy as np
 import pytest
 
+from benchmarks import features
 from benchmarks.features import BUDGETS, _frames, _librosa, run, shortfalls
 from benchmarks.signals import plucked
 from features.extract import extract
 
 WHAT = {
-    "window": ["timbre", "librosa", "FFTs, float64", "FFTs, float32"],
-    "live hop 0.5 s": ["timbre", "librosa"],
-    "1 s of 44.1 kHz stereo, 16 bits, to samples": ["timbre", "numpy and soxr"],
+    features.WINDOW: ["timbre", "librosa", "FFTs, float64", "FFTs, float32"],
+    features.LIVE: ["timbre", "librosa"],
+    features.SECOND: ["timbre", "numpy and soxr"],
 }
 
 

@@ -1,0 +1,110 @@
+"""`timbre bench page`: the page, the tables of the documents and the picture, from the results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.reporting import plots, results, tables
+from common.atomic import write_atomic
+from common.errors import InputError
+from common.page import Html, chart, escape, page, paragraph, table
+
+ROOT = Path(__file__).parent.parent.parent
+TITLE = "Timbre beside the field"
+STYLE = Path(__file__).with_suffix(".css")
+DOCUMENTS = ("BENCHMARKS.md", "README.md")
+PAGE = results.FOLDER / "page.html"
+PICTURE, PICTURED = "docs/benchmarks.svg", ("features", "forest", "open-inference")
+"""Of the README, and the benchmarks whose ratios are in it."""
+PARTS = ("pictures",)
+"""Benchmarks whose ratios are of parts of a request, and no comparisons to draw."""
+Report = dict[str, Any]
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre bench page`; 1 with --check when a document is not what the results say."""
+    parser = argparse.ArgumentParser(prog="timbre bench page", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; name what differs")
+    given = parser.parse_args(argv)
+    try:
+        made = files(results.read_folder())
+    except InputError as error:
+        parser.error(str(error))
+    old = [path for path, text in made.items() if not path.exists() or _text(path) != text]
+    for path in old:
+        if given.check:
+            print(f"{path.relative_to(ROOT)} is not what the results say", file=sys.stderr)
+        else:
+            write_atomic(path, made[path])
+    if not given.check:
+        print(f"page     {PAGE}")
+    return 1 if given.check and old else 0
+
+
+def files(reports: Mapping[str, Report]) -> dict[Path, str]:
+    """Return every file that is made from the results. Raises InputError if one is missing."""
+    made = {ROOT / name: tables.document(_text(ROOT / name), reports) for name in DOCUMENTS}
+    made[PAGE] = render(reports)
+    bars = [bar for name in PICTURED if name in reports for bar in bars_of(reports[name])]
+    made[ROOT / PICTURE] = plots.ratios(bars, alone=True, title=TITLE) + "\n"
+    return made
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def render(reports: Mapping[str, Report]) -> str:
+    """Return the page."""
+    drawn = {name: _section(report) for name, report in reports.items()}
+    sections = sorted(drawn.items(), key=lambda section: "<svg" not in section[1])
+    lead = paragraph(
+        "Each ratio is of two that ran by turns in one run: how many times as long as Timbre the "
+        "other takes, the median of the rounds, with its quartiles. Where another is faster, it "
+        "stands first. `make bench` measures the short part anew."
+    )
+    return page(TITLE, sections, lead=lead, before=Html(f"<style>{_text(STYLE)}</style>"))
+
+
+def _section(report: Report) -> Html:
+    shown = tables.view(report["rows"])
+    drawn = plots.ratios(bars_of(report))
+    base = tables.base_of(report["rows"])
+    parts = [chart(drawn, f"Times as long as {base}, with quartiles") if drawn else ""]
+    parts.append(table(shown.head, shown.rows))
+    parts += [paragraph(f"Not measured: {name}: {why}") for name, why in _gaps(report).items()]
+    parts += [paragraph(report["note"])] if "note" in report else []
+    parts += [paragraph(f"Below its aim: {line}") for line in report["missed"]]
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    settings = ", ".join(f"{name} {value}" for name, value in report["settings"].items())
+    parts += [
+        Html(f"<p><code>{escape(report['command'])}</code></p>"),
+        paragraph(f"{results.where(report)}. Settings: {settings}. {versions}", note=True),
+    ]
+    return Html("".join(parts))
+
+
+def _gaps(report: Report) -> dict[str, str]:
+    found: dict[str, str] = report.get("gaps", {})
+    return found
+
+
+def bars_of(report: Report) -> list[plots.Bar]:
+    """Return the ratios of a result, those of the fastest first within what is compared."""
+    return [
+        plots.Bar(
+            results.name_of(row),
+            row["ratio"],
+            row.get("ratio_p25", row["ratio"]),
+            row.get("ratio_p75", row["ratio"]),
+        )
+        for row in tables.in_order(report["rows"])
+        if report["benchmark"] not in PARTS
+        and (row.get("ratio") or 0) > 0
+        and row.get("ratio_p25", row["ratio"]) > 0
+        and not results.is_base(row)
+    ]

@@ -1,0 +1,81 @@
+"""A file of results says what was measured, where and how; anything else is rejected by name."""
+
+import argparse
+import json
+
+import pytest
+
+from benchmarks.reporting import results
+from common.errors import InputError
+
+ROW = {"what": "a", "name": "timbre", "rows": 8, "median_ms": 0.123456789, "ratio": 1.0}
+REPORT = results.document("x", command="timbre bench x", settings={"tiny": True}, rows=[ROW])
+
+
+def test_results_are_read_as_they_were_written_but_for_digits_no_clock_has(tmp_path):
+    results.write(tmp_path / "x.json", REPORT)
+    found = results.read(tmp_path / "x.json")
+    assert found["rows"] == [ROW | {"median_ms": 0.12346}]
+    assert found["settings"] == {"tiny": True}
+    where = {"processor", "instruction_set", "cores", "load", "load_after", "commit", "python"}
+    assert where <= set(found["machine"])
+    assert found["versions"]["numpy"]
+    assert results.read_folder(tmp_path) == {"x": found}
+
+
+@pytest.mark.parametrize("name", results.FIELDS)
+def test_a_file_without_a_field_is_rejected_by_its_name(name, tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({key: value for key, value in REPORT.items() if key != name}))
+    with pytest.raises(InputError, match=f"x.json .* no '{name}'"):
+        results.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "cannot be read"),
+        ("{", "not JSON"),
+        ("[]", "not an object"),
+        (json.dumps(REPORT | {"rows": {}}), "'rows'"),
+        (json.dumps(REPORT | {"rows": [1]}), "a row"),
+        (json.dumps(REPORT | {"settings": 1}), "'settings'"),
+    ],
+)
+def test_what_holds_no_results_is_rejected(text, why, tmp_path):
+    path = tmp_path / "x.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=why):
+        results.read(path)
+
+
+def test_the_option_takes_a_file_or_none_and_is_no_part_of_the_command(tmp_path, capsys):
+    parser = argparse.ArgumentParser()
+    results.add_option(parser)
+    assert parser.parse_args([]).json is None
+    assert parser.parse_args(["--json"]).json == results.PRINTED
+    path = str(tmp_path / "x.json")
+    assert parser.parse_args(["--json", path]).json == path
+    for given in (["--json"], ["--json", path], [f"--json={path}"], ["--json", "-"]):
+        assert results.without_json(["--a", "1", *given, "--b"]) == ["--a", "1", "--b"]
+    assert results.publish(path, REPORT) is False
+    assert results.publish(None, REPORT) is False
+    assert capsys.readouterr().out == ""
+    assert results.publish(results.PRINTED, REPORT) is True
+    assert json.loads(capsys.readouterr().out) == REPORT
+    results.check_option(parser, path)
+    with pytest.raises(SystemExit) as caught:
+        results.check_option(parser, str(tmp_path / "no" / "x.json"))
+    assert caught.value.code == 2
+
+
+def test_a_row_is_named_by_what_it_measures_and_not_by_its_figures():
+    assert results.name_of(ROW) == "timbre, a, 8 rows"
+    assert results.key_of(ROW) == results.key_of(ROW | {"median_ms": 9.0})
+
+
+@pytest.mark.parametrize(("ratio", "low", "base"), [(1, 1, True), (1, 0.9, False), (2, 1, False)])
+def test_the_base_is_the_row_that_is_once_itself_in_every_round(ratio, low, base):
+    row = {"ratio": ratio, "ratio_p25": low, "ratio_p75": 1}
+    assert results.is_base(row) is base
