@@ -66,6 +66,10 @@ docs: .venv/dev  ## the documentation site in build/site, for any web server or 
 	$(BIN)/python -m zensical build --strict --clean
 	$(BIN)/python tools/check_site.py build/site
 
+kernels: .venv/dev  ## compile the kernels that are shipped in features/compiled, for each processor
+	tools/system-packages kernels
+	$(BIN)/python tools/build_kernels.py
+
 train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA names the folder of recordings)
 	tools/system-packages training
 	tools/more-recordings
@@ -73,7 +77,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 
 # One environment; each level adds to the one before. The stamp files make the second call start at once.
 .venv/serve: pyproject.toml constraints.txt tools/python-environment tools/system-packages
-	tools/python-environment "mic,grpc"
+	tools/python-environment "mic"
 	tools/system-packages microphone
 	touch $@
 
@@ -88,7 +92,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt tools/python-environment tools/system-packages
-	tools/python-environment "mic,mqtt,grpc,train,cluster,otel,docs,dev"
+	tools/python-environment "mic,mqtt,grpc,kernels,train,cluster,otel,docs,dev"
 	tools/system-packages microphone tests
 	tools/system-packages browser
 	touch $@ .venv/serve
@@ -101,4 +105,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test check test-slow test-loaded fuzz chaos attack monitoring zoo lint style bench bench-page docs train gpu clean
+.PHONY: help serve test check test-slow test-loaded fuzz chaos attack monitoring zoo lint style bench bench-page docs kernels train gpu clean

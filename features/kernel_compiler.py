@@ -1,23 +1,31 @@
-"""Compiles the kernels to machine code for this processor, which runs without numba.
+"""Compiles the kernels to machine code, which runs without numba.
 
-`python -m features.kernel_compiler` writes the object file to its standard output.
+`python -m features.kernel_compiler` writes the object file for this processor to its standard
+output; with a folder, it writes the shared libraries there that are shipped.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 from __future__ import annotations
 
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from llvmlite import binding
 from numba import njit, types
 
 from features import cepstrum, kernels, mixing, window
 from features.arrays import doubles, floats, integers, rows32, shorts
-from features.kernel_loader import ENTRIES, symbol
+from features.kernel_loader import ENTRIES, library_name, symbol
 from features.layout import BANDS, BINS, HALF, HOP, LANES, N_FFT, PAIR, PEAKS, STRIDE
+from features.processor import LEVELS
 
 MANY = 2**31
 """Length of arrays whose length only the caller knows."""
+CPUS = {"aarch64": "generic"}
+"""LLVM's names of the levels that it calls otherwise."""
+SAFE = ("-z", "now", "-z", "relro", "-z", "noexecstack", "-z", "text")
 
 
 def analyse(tables, scratch, rows, out, signal, offset, start, stop, count, full):
@@ -88,25 +96,72 @@ def mix_float32(samples, channels, count, out):
     return 0
 
 
-def build() -> bytes:
-    """Return the object file with all entries, as C functions."""
-    target = binding.Target.from_triple(binding.get_process_triple())
-    machine = target.create_target_machine(
-        cpu=binding.get_host_cpu_name(),
-        features=binding.get_host_cpu_features().flatten(),
-        opt=3,
-        # As numba does for code that is loaded into a running process.
-        reloc="static" if target.name.startswith("x86") else "default",
-        codemodel="jitdefault",
-        jit=True,
-    )
+def assembly() -> str:
+    """Return the LLVM code of all entries, of no machine yet; inner functions are its own."""
     whole = binding.parse_assembly("")
     for entry in (
         analyse, keep, tuning_bin, summarise, mean_cepstra, gather_mel, mix_int16, mix_float32,
     ):  # fmt: skip
         whole.link_in(binding.parse_assembly(_assembly(entry)))
     whole.verify()
-    return bytes(machine.emit_object(whole))
+    for function in whole.functions:
+        if not function.is_declaration and not function.name.startswith(symbol("")):
+            function.linkage = "internal"
+    for variable in whole.global_variables:
+        if variable.linkage.name == "common":
+            variable.linkage = "internal"
+    return str(whole)
+
+
+def compiled(code: str, triple: str, **options: str) -> bytes:
+    """Return the object file of LLVM code; triple and options: the machine, as LLVM names it."""
+    machine = binding.Target.from_triple(triple).create_target_machine(opt=3, **options)
+    module = binding.parse_assembly(code)
+    module.triple, module.data_layout = triple, str(machine.target_data)
+    tuning = binding.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization, tuning.slp_vectorization = True, False
+    passes = binding.create_pass_builder(machine, tuning)
+    passes.getModulePassManager().run(module, passes)
+    return bytes(machine.emit_object(module))
+
+
+def for_here() -> bytes:
+    """Return the object file for this processor, for `kernel_loader` to load."""
+    triple = binding.get_process_triple()
+    return compiled(
+        assembly(),
+        triple,
+        cpu=binding.get_host_cpu_name(),
+        features=binding.get_host_cpu_features().flatten(),
+        # As numba does for code that is loaded into a running process.
+        reloc="static" if triple.startswith("x86") else "default",
+        codemodel="jitdefault",
+    )
+
+
+def ship(folder: Path) -> None:
+    """Write the shared libraries for all levels to a folder, in the place of those in it."""
+    code = assembly()
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.so"):
+        old.unlink()
+    for machine, levels in LEVELS.items():
+        for level in levels:
+            options = {"reloc": "pic", "codemodel": "small", "cpu": CPUS.get(level, level)}
+            made = compiled(code, f"{machine}-unknown-linux-gnu", **options)
+            _link(made, machine, folder / library_name(level))
+
+
+def _link(made: bytes, machine: str, path: Path) -> None:
+    """Write the shared library of an object file, with the linker of binutils for the machine."""
+    with tempfile.NamedTemporaryFile(suffix=".o") as file:
+        file.write(made)
+        file.flush()
+        linker = [f"{machine}-linux-gnu-ld", "--shared", "--strip-all"]
+        options = ["--build-id=none", "--hash-style=gnu", *SAFE]
+        subprocess.run([*linker, *options, "-o", path, file.name], check=True)  # noqa: S603 - ours
 
 
 def _assembly(entry):
@@ -131,4 +186,7 @@ define i64 @{symbol(name)}({given}) {{
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(build())
+    if sys.argv[1:]:
+        ship(Path(sys.argv[1]))
+    else:
+        sys.stdout.buffer.write(for_here())

@@ -1,13 +1,14 @@
-"""Loads the compiled kernels from an object file; numba is needed only to make it.
+"""Loads the compiled kernels: those that are shipped, else those that are compiled here.
 
-So a process that computes features needs neither numba nor the 50 MB that compiling takes.
+A process that loads shipped ones needs neither numba nor the 50 MB of LLVM. Compiled here, which
+needs numba, are kernels for other machines, and those whose sources have changed.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import importlib.metadata
+import importlib.util
 import os
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 
 from common.atomic import write_atomic
-from features.object_file import ObjectFile, UnsupportedError
+from common.errors import TimbreError
+from features.processor import level
 
 Entry: TypeAlias = Callable[..., int]
 ENTRIES = {
@@ -32,36 +34,57 @@ SOURCES = (
     "layout", "arrays", "simd", "transform", "kernels", "window", "cepstrum", "mixing",
     "kernel_compiler",
 )  # fmt: skip
-PROCESSOR = ("vendor_id", "cpu family", "model", "stepping", "flags")
-"""Of /proc/cpuinfo on x86."""
 FOLDER = Path(__file__).parent
+SHIPPED = FOLDER / "compiled"
+"""Shared libraries, a file for each level of `features.processor`; `make kernels` writes them."""
 _loaded: list[Any] = []
 """Kept: the code is freed with what has loaded it."""
 
 
 def symbol(name: str) -> str:
-    """Return the name of an entry in the object file."""
+    """Return the name of an entry in a shared library or object file."""
     return f"timbre_{name}"
 
 
 @cache
 def entries() -> dict[str, Entry]:
-    """Return the entries by name; they release the GIL. The first call on a machine takes 10 s."""
-    data = _object()
-    try:
-        _loaded.append(loaded := ObjectFile(data))
-        addresses = {name: loaded.address(symbol(name)) for name in ENTRIES}
-    except UnsupportedError:
-        addresses = _addresses_by_llvm(data)
-    found: dict[str, Entry] = {}
-    for name, count in ENTRIES.items():
-        kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)
-        found[name] = kind(addresses[name])
-    return found
+    """Return the entries by name; they release the GIL.
+
+    Where none are shipped, the first call on a machine takes half a minute, and raises TimbreError
+    without numba.
+    """
+    path = shipped()
+    if path:
+        return load(path)
+    addresses = _addresses_by_llvm(_object())
+    return {name: _type(count)(addresses[name]) for name, count in ENTRIES.items()}
+
+
+def load(path: Path) -> dict[str, Entry]:
+    """Return the entries of a shared library. Raises OSError."""
+    library = ctypes.CDLL(str(path))
+    return {name: _type(count)((symbol(name), library)) for name, count in ENTRIES.items()}
+
+
+def _type(count: int) -> Any:
+    """Return the type of a function of so many numbers."""
+    return ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)
+
+
+def shipped() -> Path | None:
+    """Return the shipped kernels for this machine; None where there are none of these sources."""
+    best = level()
+    path = SHIPPED / library_name(best) if best else None
+    return path if path and path.exists() else None
+
+
+def library_name(at: str) -> str:
+    """Return the file name of the shipped kernels of a level, which tells other sources' apart."""
+    return f"{at}-{_of_sources().hexdigest()[:12]}.so"
 
 
 def _addresses_by_llvm(data: bytes) -> dict[str, int]:
-    """Return the addresses of the entries, loaded by LLVM: 50 MB, for every processor it knows."""
+    """Return the addresses of the entries, loaded by LLVM, for every processor it knows."""
     from llvmlite import binding
 
     binding.initialize_native_target()
@@ -82,18 +105,32 @@ def address(array: npt.NDArray[Any]) -> int:
     return begin
 
 
+def compile_kernels(*arguments: str) -> bytes:
+    """Run `features.kernel_compiler`; return what it prints. Raises TimbreError without numba."""
+    if not importlib.util.find_spec("numba"):
+        raise TimbreError(
+            "no compiled kernels are shipped for this machine or for the changed sources in "
+            f"{FOLDER}: to compile them here, install numba (pip install 'timbre[kernels]')"
+        )
+    # In a process of its own, so that this one stays without numba.
+    paths = os.pathsep.join([str(FOLDER.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # Nothing of the machine that compiles: LLVM's passes come later, for the machine that runs it.
+    fixed = {"NUMBA_OPT": "0", "NUMBA_CPU_NAME": "generic", "PYTHONHASHSEED": "0"}
+    return subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-m", "features.kernel_compiler", *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=os.environ | fixed | {"PYTHONPATH": paths},
+    ).stdout
+
+
 def _object() -> bytes:
     """Return the object file for this code and processor, compiled if needed."""
-    name = f"kernels-{_key()}.o"
+    name = _object_name()
     for place in _places():
         with suppress(OSError):
             return (place / name).read_bytes()
-    # In a process of its own, so that this one stays without numba.
-    paths = os.pathsep.join([str(FOLDER.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "features.kernel_compiler"]
-    made = subprocess.run(  # noqa: S603 - ours
-        command, check=True, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": paths}
-    ).stdout
+    made = compile_kernels()
     _keep(name, made)
     return made
 
@@ -106,8 +143,11 @@ def _places() -> list[Path]:
 
 
 def compiled_file() -> Path | None:
-    """Return the object file of this code and processor; None before the first `entries`."""
-    paths = (place / f"kernels-{_key()}.o" for place in _places())
+    """Return the file of the kernels of this code and processor; None before it is compiled."""
+    path = shipped()
+    if path or not importlib.util.find_spec("llvmlite"):
+        return path
+    paths = (place / _object_name() for place in _places())
     return next((path for path in paths if path.exists()), None)
 
 
@@ -124,28 +164,19 @@ def _keep(name: str, made: bytes) -> None:
             return
 
 
-def _key() -> str:
-    """Return the hash of everything that the object file depends on."""
+def _of_sources() -> Any:
+    """Return the hash of all that the kernels are made of."""
     hashed = hashlib.sha256()
     for name in SOURCES:
         hashed.update((FOLDER / f"{name}.py").read_bytes())
-    hashed.update(repr(_machine()).encode())
-    return hashed.hexdigest()[:16]
+    return hashed
 
 
-def _machine() -> tuple[object, ...]:
-    """Return what tells this processor and compiler from others, without LLVM where possible."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processor = sorted({line for line in lines if line.startswith(PROCESSOR)})
-    except OSError:
-        processor = []
-    if processor:
-        return (*processor, importlib.metadata.version("llvmlite"))
+def _object_name() -> str:
+    """Return the file name of the object file, which tells other processors' and LLVMs' apart."""
     from llvmlite import binding
 
-    return (
-        binding.get_host_cpu_name(),
-        binding.get_host_cpu_features().flatten(),
-        binding.llvm_version_info,
-    )
+    hashed = _of_sources()
+    host = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    hashed.update(repr((*host, binding.llvm_version_info)).encode())
+    return f"kernels-{hashed.hexdigest()[:16]}.o"

@@ -277,7 +277,11 @@ def keep(rows, out, mel_at, edges, full):
 def _tuning(note, edges):
     """Return the histogram bin of a note (librosa `pitch_tuning`), with its float32 steps."""
     semitones = np.float32(np.float32(12.0) * note)
-    residual = np.float32(semitones - np.floor(semitones))
+    # Not np.floor: a call into libm on the oldest processors.
+    whole = np.float32(np.int64(semitones))
+    if whole > semitones:
+        whole = np.float32(whole - np.float32(1))
+    residual = np.float32(semitones - whole)
     if residual >= np.float32(0.5):
         residual = np.float32(residual - np.float32(1.0))
     at = min(int((residual + 0.5) * 100), 99)

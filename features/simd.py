@@ -173,10 +173,11 @@ def abs8(typingctx, value):
 
 @intrinsic
 def fma8(typingctx, a, b, c):
-    """Lane-wise a * b + c, rounded once."""
+    """Lane-wise a * b + c, rounded once where the processor can: elsewhere it would be a call."""
 
     def codegen(context, builder, signature, args):
-        return _library(builder, "llvm.fma", a, args)
+        product = builder.fmul(args[0], args[1], flags=("contract",))
+        return builder.fadd(product, args[2], flags=("contract",))
 
     return a(a, a, a), codegen
 

@@ -104,7 +104,7 @@ def _folders(settings: Any, cache: Path | None) -> Iterator[Finding]:
     from service.doctor.system import check_writable
 
     if cache:
-        kept = "kernels and engines are made anew at each start"
+        kept = "TensorRT engines, and kernels where none are shipped, are made anew at each start"
         yield check_writable("cache", cache, consequence=kept)
     if settings.ffmpeg:
         unread = "what only ffmpeg reads is not read"

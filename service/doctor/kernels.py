@@ -1,4 +1,4 @@
-"""The kernels of the features: compiled where, for which instructions, and whether right."""
+"""The kernels of the features: shipped or compiled, for which instructions, and if right."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from features.config import Samples
 from features.extract import extract
-from features.kernel_loader import compiled_file
+from features.kernel_loader import compiled_file, shipped
 from service.doctor.finding import Finding, attention, bad, good
 
 INSTRUCTIONS = ("avx512f", "avx2", "avx", "sse4_2", "asimd", "neon")
@@ -58,9 +58,9 @@ def check_parity(found: npt.NDArray[np.float32], *, ms: float) -> Finding:
 
 
 def check_compiled(file: Path | None, *, first_s: float) -> Finding:
-    """Say where the compiled kernels are kept, if a folder for them can be written."""
+    """Say which kernels run: those shipped, or those compiled here and where they are kept."""
     if file:
-        return good("kernels", f"compiled: {file}")
+        return good("kernels", f"{'shipped' if file == shipped() else 'compiled'}: {file}")
     return attention(
         "kernels",
         f"compiled in {first_s:.0f} s, and kept nowhere: every start compiles them",

@@ -1,6 +1,8 @@
-"""The object file is made where there is none, kept, and never taken for other code's."""
+"""Shipped kernels are of these sources and give the same features; others are compiled here."""
 
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -9,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features import kernel_loader
-from features.extract import extract
-from features.object_file import ObjectFile, UnsupportedError
-from features.warm import target
+from common.errors import TimbreError
+from features import extract, kernel_loader
+from features.kernel_loader import ENTRIES, SHIPPED, library_name, load, symbol
+from features.processor import LEVELS, flags
 from tests.features import oracle
+
+HERE = LEVELS.get(platform.machine(), {}) if sys.platform == "linux" else {}
+RUN = [name for name, needed in HERE.items() if needed <= flags()]
+SOUNDS = (oracle.melody(3), oracle.noise(1), oracle.tone(440), oracle.clicks(20_000))
 
 
 def ran(folder, code):
@@ -29,15 +35,102 @@ def ran(folder, code):
     return shown.stdout.strip()
 
 
-def copied(folder):
-    shutil.copytree(
-        kernel_loader.FOLDER, folder / "features", ignore=shutil.ignore_patterns("__pycache__")
-    )
+def copied(folder, *, without="compiled"):
+    """The sources, without the shipped kernels, so that a process must compile them."""
+    ignored = shutil.ignore_patterns("__pycache__", without)
+    shutil.copytree(kernel_loader.FOLDER, folder / "features", ignore=ignored)
     return folder
 
 
+def computed(entries, monkeypatch):
+    """Both tensors of the sounds, by these entries."""
+    monkeypatch.setattr(extract, "entries", lambda: entries)
+    monkeypatch.setattr(extract, "_local", extract.threading.local())
+    kinds = ("features", "log_mel")
+    return [np.array([extract.compute(each, kind=kind) for each in SOUNDS]) for kind in kinds]
+
+
+def read(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_kernels_of_these_sources_are_shipped_for_every_level_and_no_others():
+    expected = {library_name(name) for levels in LEVELS.values() for name in levels}
+    assert {path.name for path in SHIPPED.iterdir()} == expected, "make kernels"
+
+
+def test_this_machine_loads_them():
+    if not RUN:
+        pytest.skip(f"nothing is shipped for {sys.platform} on {platform.machine()}")
+    assert kernel_loader.shipped() == SHIPPED / library_name(RUN[0])
+    assert kernel_loader.compiled_file() == kernel_loader.shipped()
+
+
+def test_all_that_have_fused_multiply_add_give_the_same_features_and_others_librosas(monkeypatch):
+    results = {name: computed(load(SHIPPED / library_name(name)), monkeypatch) for name in RUN}
+    assert results or not HERE
+    fused = [results[name] for name in ("x86-64-v4", "x86-64-v3") if name in results]
+    for features, log_mel in fused[1:]:
+        np.testing.assert_array_equal(features, fused[0][0])
+        np.testing.assert_array_equal(log_mel, fused[0][1])
+    for features, log_mel in results.values():
+        first = next(iter(results.values()))
+        np.testing.assert_allclose(features, first[0], rtol=2e-6, atol=2e-6)
+        np.testing.assert_allclose(log_mel, first[1], rtol=2e-6, atol=2e-5)
+        np.testing.assert_allclose(
+            features, [oracle.features(each) for each in SOUNDS], rtol=1e-4, atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.so")), ids=lambda path: path.name)
+def test_they_need_nothing_but_memset_of_the_c_library(path):
+    table = read("readelf", "--wide", "--dyn-syms", path)
+    assert re.findall(r" UND (\w+)", table) == ["memset"]
+    assert set(re.findall(r"FUNC .* \d+ (\w+)", table)) == {symbol(name) for name in ENTRIES}
+    assert "NEEDED" not in read("readelf", "--dynamic", path)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="objdump knows its own machine only")
+@pytest.mark.parametrize(
+    ("name", "has", "lacks"),
+    [("x86-64", "xmm", r"ymm|zmm|\bv\w+ps\b"), ("x86-64-v3", "vfmadd", "zmm|%k1")],
+)
+def test_each_uses_the_instructions_of_its_level_only(name, has, lacks):
+    code = read("objdump", "--disassemble", "--no-show-raw-insn", SHIPPED / library_name(name))
+    assert has in code
+    assert not re.search(lacks, code)
+
+
+def test_a_process_that_loads_them_holds_no_compiler():
+    if not RUN:
+        pytest.skip(f"nothing is shipped for {sys.platform} on {platform.machine()}")
+    code = (
+        "import sys, features.warm; features.warm.warm(); "
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'numba', 'llvmlite'}))"
+    )
+    assert ran(kernel_loader.FOLDER.parent, code) == "[]"
+
+
 @pytest.mark.slow  # compiles all kernels
-def test_the_first_process_makes_the_object_file_and_keeps_it(tmp_path):
+def test_they_are_the_bytes_that_these_sources_give(tmp_path):
+    kernel_loader.compile_kernels(str(tmp_path))
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_bytes() for path in SHIPPED.iterdir()}
+
+
+@pytest.mark.slow  # compiles all kernels
+def test_kernels_compiled_for_this_processor_give_what_the_shipped_ones_give(monkeypatch):
+    addresses = kernel_loader._addresses_by_llvm(kernel_loader.compile_kernels())
+    entries = {name: kernel_loader._type(ENTRIES[name])(addresses[name]) for name in ENTRIES}
+    here, shipped = (
+        computed(each, monkeypatch) for each in (entries, load(kernel_loader.shipped()))
+    )
+    np.testing.assert_array_equal(here[0], shipped[0])
+    np.testing.assert_array_equal(here[1], shipped[1])
+
+
+@pytest.mark.slow  # compiles all kernels
+def test_without_shipped_ones_the_first_process_compiles_them_and_keeps_them(tmp_path):
     folder = copied(tmp_path)
     np.save(folder / "sound.npy", oracle.melody(3))
     code = (
@@ -46,7 +139,7 @@ def test_the_first_process_makes_the_object_file_and_keeps_it(tmp_path):
     )
     where, *vector = ran(folder, code).split()
     assert Path(where).parent == folder / "features"
-    assert [float(each) for each in vector] == extract(oracle.melody(3)).tolist()
+    assert [float(each) for each in vector] == extract.extract(oracle.melody(3)).tolist()
     (made,) = (folder / "features/__pycache__").glob("kernels-*")
     assert made.suffix == ".o"
     made.write_bytes(b"")
@@ -62,7 +155,7 @@ def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(
     monkeypatch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
     (folder / "features/__pycache__").write_text("no folder")
     keep = (
-        "from features import kernel_loader as loader; name = f'kernels-{loader._key()}.o'; "
+        "from features import kernel_loader as loader; name = loader._object_name(); "
         "loader._keep(name, b'code'); print(name)"
     )
     name = ran(folder, keep)
@@ -77,42 +170,26 @@ def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(
     assert (folder / "home/.cache/timbre" / name).exists()
 
 
-def test_where_the_loader_knows_the_machine_no_llvm_is_loaded():
-    kernel_loader.entries()
-    if not any(isinstance(each, ObjectFile) for each in kernel_loader._loaded):
-        pytest.skip("LLVM loads the kernels of this machine")
-    code = (
-        "import sys, features.warm; features.warm.warm(); "
-        "print(sorted({name.split('.')[0] for name in sys.modules} & {'numba', 'llvmlite'}))"
-    )
-    assert ran(kernel_loader.FOLDER.parent, code) == "[]"
+def test_without_shipped_ones_and_without_numba_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(kernel_loader, "shipped", lambda: None)
+    monkeypatch.setattr(kernel_loader, "_object_name", lambda: "kernels-none.o")
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(TimbreError, match=r"pip install 'timbre\[kernels\]'"):
+        kernel_loader.entries.__wrapped__()
 
 
-def test_what_the_loader_does_not_know_is_loaded_by_llvm(monkeypatch):
-    def reject(_):
-        raise UnsupportedError("nothing is known")
-
-    expected = extract(oracle.melody(3)).tolist()
-    monkeypatch.setattr(kernel_loader, "ObjectFile", reject)
-    monkeypatch.setattr(kernel_loader, "_loaded", [])
-    by_llvm = kernel_loader.entries.__wrapped__()
-    monkeypatch.setattr("features.extract.entries", lambda: by_llvm)
-    assert extract(oracle.melody(3)).tolist() == expected
-
-
-def test_other_code_is_another_object_file(tmp_path):
-    folder, code = (
-        copied(tmp_path),
-        "from features import kernel_loader; print(kernel_loader._key())",
-    )
-    before = ran(folder, code)
-    assert before == kernel_loader._key()
-    for name in kernel_loader.SOURCES:
-        with (folder / f"features/{name}.py").open("a") as source:
-            source.write("# changed\n")
-        after = ran(folder, code)
-        assert after != before
-        before = after
+@pytest.mark.parametrize("name", kernel_loader.SOURCES)
+def test_other_code_has_no_shipped_kernels_and_another_object_file(tmp_path, monkeypatch, name):
+    before, object_before = kernel_loader.shipped(), kernel_loader._object_name()
+    folder = copied(tmp_path, without="none") / "features"
+    monkeypatch.setattr(kernel_loader, "FOLDER", folder)
+    monkeypatch.setattr(kernel_loader, "SHIPPED", folder / "compiled")
+    assert (kernel_loader.shipped() is None) == (before is None)
+    assert kernel_loader._object_name() == object_before
+    with (folder / f"{name}.py").open("a") as source:
+        source.write("# changed\n")
+    assert kernel_loader.shipped() is None
+    assert kernel_loader._object_name() != object_before
 
 
 def test_all_that_knows_the_compiler_is_one_of_the_sources():
@@ -122,17 +199,6 @@ def test_all_that_knows_the_compiler_is_one_of_the_sources():
     assert knowing <= set(kernel_loader.SOURCES)
 
 
-def test_the_instruction_set_is_said_and_is_one_that_this_processor_has():
-    said = subprocess.run(
-        [sys.executable, "-m", "features.warm"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=kernel_loader.FOLDER.parent,
-    ).stdout
-    assert said == f"kernels for {target()}\n"
-    cpu = Path("/proc/cpuinfo")
-    widest = said.split()[-1]
-    if cpu.exists() and widest.startswith("avx"):
-        assert widest in cpu.read_text().split()
-        assert widest == "avx512f" or "avx512f" not in cpu.read_text().split()
+def test_installation_says_which_kernels_they_are():
+    said = read(sys.executable, "-m", "features.warm")
+    assert said == f"kernels: {kernel_loader.compiled_file()}\n"

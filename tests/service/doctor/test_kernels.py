@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from features.extract import extract
+from features.kernel_loader import shipped
 from service.doctor import kernels
 
 
@@ -11,7 +12,13 @@ def test_this_machine_computes_them():
     features, compiled = kernels.check_kernels()
     assert features.state == "good"
     assert compiled.state == "good"
-    assert compiled.found.endswith(".o")
+    assert compiled.found == f"shipped: {shipped()}" or not shipped()
+
+
+def test_kernels_that_were_compiled_here_are_told_from_shipped_ones(tmp_path):
+    found = kernels.check_compiled(tmp_path / "kernels-1.o", first_s=0)
+    assert found.state == "good"
+    assert found.found == f"compiled: {tmp_path}/kernels-1.o"
 
 
 @pytest.mark.parametrize(
