@@ -11,6 +11,7 @@ from common.errors import Unprocessable
 from service.doctor.finding import Finding, attention, bad, good, graded
 from service.doctor.system import check_skew
 from service.queue.redis_connection import REDIS_ERRORS, close, connect, redacted
+from service.queue.redis_health import eviction_policy, failed_writes
 
 LEAST = (6, 2)
 PINGS = 20
@@ -80,7 +81,7 @@ def check_rights(denied: Iterable[str]) -> Finding:
 
 def check_eviction(info: Mapping[str, Any]) -> Finding:
     """Judge what Redis does when its memory is full."""
-    limit, policy = int(info.get("maxmemory", 0)), str(info.get("maxmemory_policy", "noeviction"))
+    limit, policy = int(info.get("maxmemory", 0)), eviction_policy(info)
     found = f"{policy}, {f'maxmemory {limit:,} bytes' if limit else 'no maxmemory'}"
     return graded(
         "Redis eviction",
@@ -93,9 +94,7 @@ def check_eviction(info: Mapping[str, Any]) -> Finding:
 
 def check_persistence(info: Mapping[str, Any]) -> Finding:
     """Judge whether writing to disk fails, which makes Redis read-only."""
-    statuses = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
-    failed = [name for name in statuses if info.get(name, "ok") != "ok"]
-    if failed:
+    if failed := failed_writes(info):
         todo = "make room on its disk; until then Redis may reject writes"
         return bad("Redis persistence", f"{', '.join(failed)}: failed", todo)
     append = "append-only file" if info.get("aof_enabled") else "no append-only file"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,27 @@ from service.queue.redis_keys import GATEWAYS, JOB_STREAMS, LOADED, REPLIES, REQ
 CHECK_S = 1.0
 GATEWAY_KEY_S = 3_600
 """How long the key of a gateway that died stays."""
+DISK = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
+
+
+def eviction_policy(info: Mapping[str, Any]) -> str:
+    """Return what Redis does when its memory is full, as of INFO."""
+    return str(info.get("maxmemory_policy", "noeviction"))
+
+
+def failed_writes(info: Mapping[str, Any]) -> list[str]:
+    """Return what Redis could not write to its disk, by the names of INFO."""
+    return [name for name in DISK if info.get(name, "ok") != "ok"]
+
+
+def unsafe_settings(info: Mapping[str, Any]) -> list[str]:
+    """Return what in Redis' settings and state, as of INFO, may cost jobs or API keys."""
+    found = []
+    if (policy := eviction_policy(info)) != "noeviction":
+        found.append(f"maxmemory-policy {policy} may evict jobs and API keys; set noeviction")
+    if failed := failed_writes(info):
+        found.append(f"{', '.join(failed)}: writing to disk failed, and Redis may reject writes")
+    return found
 
 
 class QueueHealth:
@@ -85,6 +106,7 @@ class QueueHealth:
         if was_down or not known or lost & set(JOB_STREAMS):
             await create_streams(self._redis)
             await self._resend()
+            await self._check_settings()
         no_worker = self._no_worker
         if WORKERS not in lost:  # else they register again before the next check
             alive = self._liveness.update(*heartbeats_of(*workers), now=time.monotonic())
@@ -95,6 +117,17 @@ class QueueHealth:
             async with asyncio.timeout(RETRY_S if no_worker else CHECK_S):
                 await self._failed.wait()
             await asyncio.sleep(RETRY_S)
+
+    async def _check_settings(self) -> None:
+        """Log settings of Redis that are unsafe."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.info()
+            (info,) = await pipe.execute(raise_on_error=False)
+        if isinstance(info, Exception):
+            log("Redis settings not checked", redis=self._where, why=str(info))
+            return
+        for why in unsafe_settings(info):
+            log("Redis settings unsafe", redis=self._where, why=why)
 
     def _update(self, *, redis_down: str = "", no_worker: str = "", why: str = "") -> None:
         before = self.unavailable

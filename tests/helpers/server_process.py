@@ -21,7 +21,7 @@ def server_process(*options):
     for line in process.stderr:
         if found := re.search(r"http://127\.0\.0\.1:\d+", line):
             address = found[0]
-        if "ready" in line:
+        if address and "ready" in line:  # a worker is ready sooner
             break
     # A pipe that nobody reads fills up, and then blocks the writer.
     reader = threading.Thread(target=process.stderr.read, daemon=True)

@@ -63,3 +63,47 @@ async def test_a_check_of_a_gateway_is_one_round_trip(redis_url, tmp_path, monke
         assert len(resent) == 1
         assert set(workers) == {0}
         await redis.aclose()
+
+
+@pytest.mark.parametrize(
+    ("info", "named"),
+    [
+        ({}, []),
+        ({"maxmemory_policy": "noeviction", "aof_last_write_status": "ok"}, []),
+        ({"maxmemory_policy": "allkeys-lru"}, ["maxmemory-policy allkeys-lru"]),
+        ({"maxmemory_policy": "volatile-ttl"}, ["maxmemory-policy volatile-ttl"]),
+        ({"rdb_last_bgsave_status": "err"}, ["rdb_last_bgsave_status"]),
+        (
+            {"maxmemory_policy": "allkeys-random", "aof_last_write_status": "err"},
+            ["maxmemory-policy allkeys-random", "aof_last_write_status"],
+        ),
+    ],
+)
+def test_settings_that_may_cost_jobs_or_keys_are_found(info, named):
+    found = redis_health.unsafe_settings(info)
+    assert len(found) == len(named)
+    assert all(why.startswith(name) for why, name in zip(found, named, strict=True))
+
+
+async def test_an_unsafe_setting_is_logged_at_each_connection_and_stops_nothing(own, start, capfd):
+    own.client.config_set("maxmemory-policy", "allkeys-lru")
+    queue = start(own.url)
+    await queue.open()
+    line = "Redis settings unsafe"
+    assert capfd.readouterr().err.count(line) == 1
+    own.kill()
+    await until(lambda: queue.unavailable)
+    own.start()
+    await until(lambda: not queue.unavailable)
+    assert line not in capfd.readouterr().err  # it has started with its own setting again
+
+
+async def test_a_user_that_may_not_ask_for_the_settings_is_told_and_served(own, start, capfd):
+    own.client.acl_setuser(
+        "poor", enabled=True, passwords=["+x"], keys=["{timbre}:*"],
+        categories=["+@all"], commands=["-info"],
+    )  # fmt: skip
+    queue = start(own.url.replace("unix://", "unix://poor:x@"))
+    await queue.open()
+    assert (await queue.submit(job(1))).scores[0] == 2
+    assert "Redis settings not checked" in capfd.readouterr().err
