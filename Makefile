@@ -45,6 +45,9 @@ monitoring: .venv/dev .venv/kernels  ## Prometheus reads a live server: every pa
 	tools/system-packages monitoring
 	$(BIN)/python -m pytest -m "slow or not slow" tests/deploy
 
+container: .venv/dev  ## as root: build the image without a daemon, run it read-only; size, memory, time
+	tools/container
+
 zoo: .venv/dev .venv/kernels  ## read sound and picture files of every kind, whole and damaged; counts by outcome
 	$(BIN)/python -m tests.zoo
 
@@ -105,4 +108,4 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test check test-slow test-loaded fuzz chaos attack monitoring zoo lint style bench bench-page docs kernels train gpu clean
+.PHONY: help serve test check test-slow test-loaded fuzz chaos attack monitoring container zoo lint style bench bench-page docs kernels train gpu clean
