@@ -19,7 +19,15 @@ serve: .venv/serve .venv/kernels  ## set up what is missing and serve the shippe
 	$(BIN)/timbre serve
 
 test: style .venv/kernels .venv/librosa  ## set up what is missing, then lint, type-check and run the tests
-	tools/with-types $(PYTEST)
+	tools/with-types $(MAKE) --no-print-directory .venv/collected all-tests
+
+# Each process that runs tests compiles all of them, unless that was done before they start.
+.venv/collected: $(shell find tests -name '*.py') .venv/dev
+	$(BIN)/python -m pytest --collect-only --quiet --quiet >/dev/null || true  # the tests say it again
+	touch $@
+
+all-tests:
+	$(PYTEST)
 
 check: style .venv/kernels .venv/librosa  ## lint, type-check and run the tests of what changed since main
 	tests=$$($(BIN)/python tools/changed-tests) && tools/with-types $(PYTEST) -q $$tests
@@ -108,4 +116,5 @@ gpu: .venv/serve  ## put onnxruntime-gpu in the place of onnxruntime
 clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help serve test check test-slow test-loaded fuzz chaos attack monitoring container zoo lint style bench bench-page docs kernels train gpu clean
+# Every target that is a plain word is no file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(MAKEFILE_LIST))

@@ -131,7 +131,7 @@ async def test_jobs_outlive_a_redis_that_is_killed_whatever_it_kept(victim, tmp_
         redis.end()
 
 
-@pytest.mark.parametrize("seconds", [3_600, -3_600])
+@pytest.mark.parametrize("seconds", [pytest.param(3_600, marks=pytest.mark.slow), -3_600])
 async def test_a_clock_that_is_set_loses_no_job(
     victim, clock, tmp_path_factory, monkeypatch, seconds
 ):

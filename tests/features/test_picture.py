@@ -244,36 +244,37 @@ def with_size(avif, width, height):
     return avif[:at] + struct.pack(">II", width, height) + avif[at + 8 :]
 
 
-def bombs():
-    """Small files that would cost gigabytes, or minutes."""
-    zeros = zlib.compress(b"\0" * 10_000_000, 9)
-    side = 60_000
-    webp = b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + b"\0" * 4
-    size = [(256, 3, 1, 64), (257, 3, 1, 64)]
-    return {
-        "png": png(side, side, pixels=b"\0" * 10_000_000),
-        "png text": png(
-            8, 8, pixels=b"\0" * 200,
-            extra=b"".join(chunk(b"zTXt", b"a\0\0" + zeros) for _ in range(50)),
-        ),
-        "png profile": png(8, 8, pixels=b"\0" * 200, extra=chunk(b"iCCP", b"a\0\0" + zeros)),
-        "gif screen": b"GIF89a" + struct.pack("<HHBBB", 65_535, 65_535, 0, 0, 0)
-        + save(Image.new("P", (1, 1)), "GIF")[13:],
-        "webp canvas": webp + (side - 1).to_bytes(3, "little") * 2,
-        "bmp": b"BM" + bytes(12)
-        + struct.pack("<IiiHHIIiiII", 40, side, -side, 1, 4, 2, 0, 0, 0, 0, 0),
-        "jpeg": b"\xff\xd8\xff\xc0\0\x0b\x08" + struct.pack(">HH", side, side)
-        + b"\1\1\x11\0\xff\xda\0\2",
-        "avif": with_size(save(Image.new("L", (9_000, 9_000)), "AVIF", speed=10), 64, 48),
-        "tiff": tiff([(256, 4, 1, side), (257, 4, 1, side)]),
-        "tiff tags": tiff(
-            [*size, *((tag, 1, 2_000_000, 8) for tag in range(700, 1_700))], bytes(2_000_000)
-        ),
-        "tiff tiles": tiff([*size, (322, 4, 1, side), (323, 4, 1, side)]),
-        "exif tags": png(8, 8, pixels=b"\0" * 200, extra=chunk(
-            b"eXIf", tiff([(tag, 1, 2_000_000, 8) for tag in range(700, 1_700)], bytes(2_000_000))
-        )),
-    }  # fmt: skip
+ZEROS = zlib.compress(b"\0" * 10_000_000, 9)
+SIDE = 60_000
+TILE = [(256, 3, 1, 64), (257, 3, 1, 64)]
+WEBP = b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + b"\0" * 4
+# Small files that would cost gigabytes, or minutes; one is made when its test asks for it.
+BOMBS = {
+    "png": lambda: png(SIDE, SIDE, pixels=b"\0" * 10_000_000),
+    "png text": lambda: png(
+        8, 8, pixels=b"\0" * 200,
+        extra=b"".join(chunk(b"zTXt", b"a\0\0" + ZEROS) for _ in range(50)),
+    ),
+    "png profile": lambda: png(
+        8, 8, pixels=b"\0" * 200, extra=chunk(b"iCCP", b"a\0\0" + ZEROS)
+    ),
+    "gif screen": lambda: b"GIF89a" + struct.pack("<HHBBB", 65_535, 65_535, 0, 0, 0)
+    + save(Image.new("P", (1, 1)), "GIF")[13:],
+    "webp canvas": lambda: WEBP + (SIDE - 1).to_bytes(3, "little") * 2,
+    "bmp": lambda: b"BM" + bytes(12)
+    + struct.pack("<IiiHHIIiiII", 40, SIDE, -SIDE, 1, 4, 2, 0, 0, 0, 0, 0),
+    "jpeg": lambda: b"\xff\xd8\xff\xc0\0\x0b\x08" + struct.pack(">HH", SIDE, SIDE)
+    + b"\1\1\x11\0\xff\xda\0\2",
+    "avif": lambda: with_size(save(Image.new("L", (9_000, 9_000)), "AVIF", speed=10), 64, 48),
+    "tiff": lambda: tiff([(256, 4, 1, SIDE), (257, 4, 1, SIDE)]),
+    "tiff tags": lambda: tiff(
+        [*TILE, *((tag, 1, 2_000_000, 8) for tag in range(700, 1_700))], bytes(2_000_000)
+    ),
+    "tiff tiles": lambda: tiff([*TILE, (322, 4, 1, SIDE), (323, 4, 1, SIDE)]),
+    "exif tags": lambda: png(8, 8, pixels=b"\0" * 200, extra=chunk(
+        b"eXIf", tiff([(tag, 1, 2_000_000, 8) for tag in range(700, 1_700)], bytes(2_000_000))
+    )),
+}  # fmt: skip
 
 
 PEAK = """
@@ -313,11 +314,11 @@ def decoded_apart(data, *, kind, folder):
     "name",
     [
         each if each in {"png", "jpeg", "tiff"} else pytest.param(each, marks=pytest.mark.slow)
-        for each in bombs()
+        for each in BOMBS
     ],
 )
 def test_a_bomb_costs_no_memory(name, tmp_path):
-    mib, outcome = decoded_apart(bombs()[name], kind="PNG", folder=tmp_path)
+    mib, outcome = decoded_apart(BOMBS[name](), kind="PNG", folder=tmp_path)
     harmless = name in {"png text", "png profile", "exif tags"}
     assert outcome == ("(24, 32, 3)" if harmless else "rejected")
     assert mib < 12
@@ -331,9 +332,8 @@ def test_a_bomb_costs_no_memory(name, tmp_path):
      ("JPEG", "CMYK"), ("BMP", "RGB"), ("TIFF", "RGBA"), ("GIF", "P")],
 )  # fmt: skip
 def test_decoding_takes_no_more_memory_than_is_documented(kind, mode, tmp_path):
-    data = save(
-        Image.new(mode, (4_000, 2_000), 1), kind, **({"lossless": True} if kind == "WEBP" else {})
-    )
+    options = {"WEBP": {"lossless": True}, "AVIF": {"speed": 10}}
+    data = save(Image.new(mode, (4_000, 2_000), 1), kind, **options.get(kind, {}))
     mib, outcome = decoded_apart(data, kind=kind, folder=tmp_path)
     assert outcome == "(24, 32, 3)"
     per_pixel = 16 if kind in ("WEBP", "AVIF") else 9

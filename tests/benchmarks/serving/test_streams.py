@@ -35,7 +35,7 @@ async def test_a_server_that_is_not_there_fails_every_stream(unused_tcp_port):
     assert tally.failed.total() == 2
 
 
-@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])
+@pytest.mark.parametrize("rate", [8_000, pytest.param(44_100, marks=pytest.mark.slow)])
 async def test_the_age_counts_from_when_the_last_sample_needed_was_due(serve, rate):  # noqa: F811
     server = await serve()
     tally = await put(server.url, streams=1, seconds=4.0, hop=0.1, sample_rate=rate)

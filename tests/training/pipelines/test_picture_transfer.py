@@ -78,6 +78,7 @@ def test_the_region_may_be_missing_and_the_report_has_both_scores(species):
     assert "which may be missing" in page
 
 
+@pytest.mark.slow  # a training of its own
 def test_a_required_region_is_asked_for_and_tested_with(snails, tmp_path):
     changes = ["required=true", "head.epochs=1", "fine.epochs=1"]
     assert main(["cone-snails", *settings(snails, tmp_path, *changes)]) == 0

@@ -74,6 +74,7 @@ def test_one_command_makes_an_artefact_that_recognises_its_labels(collection, tm
     assert "more.wav" in Path("out/reports/pitches-problems.csv").read_text()
 
 
+@pytest.mark.slow  # a training of its own
 def test_with_generated_noise_it_learns_to_be_silent(collection, tmp_path):
     for path in tmp_path.glob("collection/*/street"):
         shutil.rmtree(path)

@@ -61,6 +61,7 @@ def test_sources_without_labels_take_no_part_the_last_source_with_some(seed):
         by_source(collect([*clips[:11], *quiet], []), (0.7, 0.15, 0.15), seed=seed)
 
 
+@pytest.mark.slow  # thousands of sources
 def test_thousands_of_sources_are_divided_in_seconds():
     whole = collect(
         [Clip(Path(f"{n}.wav"), 0.0, 1 + n % 7, (str(n % 11),), f"s{n}") for n in range(5000)], []

@@ -69,6 +69,7 @@ def test_mixtures_and_noise_are_not_left_out_and_mixtures_do_not_train_for_their
     ]
 
 
+@pytest.mark.slow  # fits a forest a source
 def test_the_study_has_the_test_part_the_leaky_one_and_a_column_a_source(telling):
     study = importance.run(telling, replace(OPTIONS, rows=60), lambda _done, _total: None)
     assert list(study.sheets[0].head) == [

@@ -112,6 +112,7 @@ def test_labels_that_differ_only_in_case_are_refused(tmp_path):
         listing(put(tmp_path, "Cat/1.png", "cat/2.png", "dog/3.png"))
 
 
+@pytest.mark.slow  # makes ten thousand folders
 def test_ten_thousand_classes_are_listed_and_summed_up_in_a_message(tmp_path):
     for i in range(10_000):
         (tmp_path / f"{i:05}").mkdir()

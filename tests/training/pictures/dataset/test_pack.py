@@ -104,6 +104,7 @@ def test_metadata_and_sources_travel_along(folder, tmp_path):
     assert opened.pictures[0].metadata == ("north",)
 
 
+@pytest.mark.slow  # packs many pictures
 def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, draw):
     (tmp_path / "a").mkdir()
     draw(1).save(tmp_path / "a" / "1.png")
