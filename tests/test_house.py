@@ -50,7 +50,7 @@ ROOMS = {
         " settings hosts log",
         "client": "encodings label_events protocol",
         "sources": "protocol",
-        "monitor": "app server api exports sources client protocol settings log",
+        "monitor": "app server api exports sources client metrics protocol settings hosts log",
         "cli": "monitor exports server sources client trainings inference auth tracing queue"
         " protocol settings lifecycle log",
         "doctor": "cli server sources client queue protocol settings",

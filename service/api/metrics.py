@@ -9,8 +9,7 @@ from aiohttp import web
 
 from common.errors import Busy
 from service.metrics.exposition import expose, media_type
-from service.metrics.metrics import Metrics
-from service.metrics.totals import Totals
+from service.metrics.totals import Counted, Totals
 
 PAUSES = 9
 """A scrape may begin so many times its own duration after the last one: a tenth of the time."""
@@ -21,7 +20,7 @@ MAX_WAITING = 64
 class Scraper:
     """Reads and formats the totals, in a thread. Scrapes that wait at one time share a reading."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Counted) -> None:
         self._metrics = metrics
         self._totals = Totals(metrics)
         self._pending: dict[str, asyncio.Task[str]] = {}

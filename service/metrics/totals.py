@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
-from service.metrics.metrics import Metrics
-from service.metrics.slot import SIZE, SUFFIX, Labels, SlotView
+from service.metrics.families import Family
+from service.metrics.slot import SIZE, SUFFIX, Labels, Slot, SlotView
 
 Values = dict[str, dict[Labels, list[float]]]
+
+
+class Counted(Protocol):
+    """The metrics of one process."""
+
+    folder: Path | None
+    """Of the slots of all processes that are counted together; None: there is no other."""
+    slot: Slot
+    families: dict[str, Family]
+    """By name."""
 
 
 class Totals:
     """Adds what all processes have counted. Not thread-safe."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Counted) -> None:
         """metrics: of this process; the others' slots are in its folder."""
         self._metrics = metrics
         self._views: dict[Path, SlotView] = {}

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from common.errors import InputError, TimbreError, Unprocessable
 from common.mapping import read_settings
 from models.events import HIGHEST
+from service.hosts import MAX_PORT
 from service.monitor.sinks.base import Sink
 from service.protocol import SOURCE
 
@@ -92,6 +93,10 @@ class MonitorSettings:
     """Folder of the models that run in this process; empty: the shipped ones."""
     ca: str = ""
     """PEM file of the certificates to trust for `server`."""
+    metrics_port: int = 0
+    """Port on which `GET /metrics` is answered, without a key and without TLS; 0: none."""
+    metrics_host: str = "127.0.0.1"
+    """Address to listen on for it."""
 
     def __post_init__(self) -> None:
         """Raises Unprocessable for names that are there twice, or no source or sink."""
@@ -104,6 +109,10 @@ class MonitorSettings:
         stdin = [source.name for source in self.sources if source.input in {"stdin", "-"}]
         if len(stdin) > 1:
             raise Unprocessable(f"only one source can read stdin, not {' and '.join(stdin)}")
+        if not 0 <= self.metrics_port <= MAX_PORT:
+            raise Unprocessable(
+                f"metrics_port={self.metrics_port} must be between 0 and {MAX_PORT}"
+            )
         if self.server and self.artefacts:
             raise Unprocessable("artefacts is of models in this process, not of those of a server")
 

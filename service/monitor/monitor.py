@@ -14,9 +14,13 @@ from service.monitor.config import FOLDER, MonitorSettings, SourceSettings, make
 from service.monitor.folder_follower import FolderFollower
 from service.monitor.follower import Follower
 from service.monitor.local_server import local_server
+from service.monitor.metrics import MonitorMetrics, served
 from service.monitor.records import Record
 from service.monitor.sinks.base import SinkQueue
+from service.server.systemd import Systemd
 
+ALIVE_S = 1.0
+"""Between two signs of life for systemd."""
 STOP_S = 5.0
 """Seconds that sources have at the end for what is under way."""
 
@@ -24,17 +28,22 @@ STOP_S = 5.0
 async def monitor(settings: MonitorSettings, stopped: asyncio.Event) -> None:
     """Follow all sources until they have ended or `stopped` is set; then close the sinks.
 
-    Raises TimbreError when the models of this process cannot be served.
+    Raises TimbreError when the models of this process, or the metrics, cannot be served.
     """
     async with AsyncExitStack() as stack:
+        metrics = MonitorMetrics([source.name for source in settings.sources])
+        where = settings.metrics_host, settings.metrics_port
+        await stack.enter_async_context(served(metrics, *where))
         url = settings.server or await stack.enter_async_context(local_server(settings.artefacts))
         token = os.environ.get("TIMBRE_TOKEN") if settings.server else None
         client = Client(url, token, authorities=settings.ca or None)
         queues = await stack.enter_async_context(_sinks(settings))
 
         def put(record: Record) -> None:
+            metrics.record(record)
             for queue in queues:
                 queue.put(record)
+                metrics.sink(queue)
 
         async def written() -> None:
             await asyncio.gather(*(queue.written() for queue in queues))
@@ -44,6 +53,7 @@ async def monitor(settings: MonitorSettings, stopped: asyncio.Event) -> None:
             asyncio.create_task(_follow(each, name, stopped)) for name, each in followers.items()
         ]
         log("monitor started", sources=len(following), sinks=len(queues))
+        await stack.enter_async_context(_watched())
         stopping = asyncio.create_task(stopped.wait())
         try:
             while following and not stopped.is_set():
@@ -58,6 +68,26 @@ async def monitor(settings: MonitorSettings, stopped: asyncio.Event) -> None:
             for task in (stopping, *following):
                 task.cancel()
             await asyncio.gather(stopping, *following, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _watched() -> AsyncIterator[None]:
+    """Tell systemd, where it waits for it, that this is ready, each second alive, and stopping."""
+    systemd = Systemd()
+
+    async def live() -> None:
+        while systemd.waits:
+            systemd.alive()
+            await asyncio.sleep(ALIVE_S)
+
+    systemd.ready()
+    living = asyncio.create_task(live())
+    try:
+        yield
+    finally:
+        systemd.stopping()
+        living.cancel()
+        await asyncio.gather(living, return_exceptions=True)
 
 
 def follower(

@@ -53,6 +53,11 @@ class SinkQueue:
         self._failing = ""
         self._lost_before = 0
 
+    @property
+    def waiting(self) -> int:
+        """Records that it has not taken yet."""
+        return len(self._waiting)
+
     def put(self, record: Record) -> None:
         """Add a record. Never waits: when the queue is full, the oldest record is lost."""
         if len(self._waiting) >= self._limit:

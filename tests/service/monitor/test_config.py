@@ -25,6 +25,8 @@ def test_the_example_is_read():
 def test_a_file_of_one_source_and_one_sink_is_enough(tmp_path):
     settings = read(tmp_path, SOURCE + SINK)
     assert (settings.sources[0].model, settings.server) == ("instruments", "")
+    for port in (0, 65_535):
+        assert read(tmp_path, f"metrics_port = {port}\n" + SOURCE + SINK).metrics_port == port
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,11 @@ def test_a_file_of_one_source_and_one_sink_is_enough(tmp_path):
         (SOURCE + "modle = 'a'\n" + SINK, r"sources\[0\]: unknown setting modle; known: name, inp"),
         ("sever = 'a'\n" + SOURCE + SINK, "unknown setting sever; known: sources, sinks, server"),
         (SOURCE.replace('"hall"', '"a b"') + SINK, "name='a b' must be 1 to 64 of letters"),
+        (
+            "metrics_port = 65536\n" + SOURCE + SINK,
+            "metrics_port=65536 must be between 0 and 65535",
+        ),
+        ("metrics_port = -1\n" + SOURCE + SINK, "metrics_port=-1 must be between 0 and 65535"),
         (SOURCE + "hop = 0\n" + SINK, r"hop=0.0 must be more than 0 s"),
         (SOURCE + "hop = 'much'\n" + SINK, r"hop"),
         (SOURCE + "dead_after = 0.9\n" + SINK, "dead_after=0.9 must be 1 s or more"),
