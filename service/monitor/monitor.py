@@ -42,8 +42,9 @@ async def monitor(settings: MonitorSettings, stopped: asyncio.Event) -> None:
         def put(record: Record) -> None:
             metrics.record(record)
             for queue in queues:
-                queue.put(record)
+                # Before the record, which is no backlog yet.
                 metrics.sink(queue)
+                queue.put(record)
 
         async def written() -> None:
             await asyncio.gather(*(queue.written() for queue in queues))
