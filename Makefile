@@ -53,6 +53,10 @@ monitoring: .venv/dev .venv/kernels  ## Prometheus reads a live server: every pa
 	tools/system-packages monitoring
 	$(BIN)/python -m pytest -m "slow or not slow" tests/deploy
 
+cluster: .venv/dev .venv/kernels  ## as root: nine machines in network namespaces, cut off, slowed down, failed over; a table
+	tools/system-packages cluster
+	unshare --net $(BIN)/python -m benchmarks.cluster
+
 container: .venv/dev  ## as root: build the image without a daemon, run it read-only; size, memory, time
 	tools/container
 

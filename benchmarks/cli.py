@@ -55,6 +55,9 @@ OWN = {
         "benchmarks.against",
         "the server of another checkout beside this one's, under the same load",
     ),
+    "autoscaling": Program(
+        "benchmarks.autoscaling.command", "what KEDA makes of a day of load, simulated"
+    ),
     "overload": Program(
         "benchmarks.serving.overload",
         "live streams past the capacity: answers, drops, ages told and felt, recovery",

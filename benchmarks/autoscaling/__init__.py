@@ -1,0 +1,1 @@
+"""What KEDA and the autoscaler of Kubernetes decide for workers over a day, simulated."""

@@ -1,0 +1,1 @@
+"""Several machines, really: gateways, workers and Redis in network namespaces, and what breaks."""
