@@ -85,6 +85,9 @@ kernels: .venv/dev  ## compile the kernels that are shipped in features/compiled
 	tools/system-packages kernels
 	$(BIN)/python tools/build_kernels.py
 
+package: .venv/dev  ## wheel and source archive in build/package, tried in clean environments of each Python
+	$(BIN)/python tools/package.py $(PYTHONS)
+
 train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA names the folder of recordings)
 	tools/system-packages training
 	tools/more-recordings

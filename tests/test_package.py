@@ -1,0 +1,59 @@
+"""The wheel holds all that the packages need, and works where nothing else is installed."""
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.server_process import ROOT
+from tools import package
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PACKAGES = ("common", "features", "models", "service", "training", "benchmarks")
+
+
+def packed():
+    """The files of the packages, as git knows them."""
+    listed = subprocess.check_output(["git", "ls-files", "-z", *PACKAGES], cwd=ROOT, text=True)
+    return {name for name in listed.split("\0") if name and (ROOT / name).exists()}
+
+
+def test_every_kind_of_file_beside_the_code_is_packed():
+    (patterns,) = PROJECT["tool"]["setuptools"]["package-data"].values()
+    kinds = {Path(name).suffix for name in packed()} - {".py"}
+    assert kinds <= {pattern.removeprefix("**/*") for pattern in patterns}
+
+
+def test_every_folder_with_code_is_a_package_with_an_init_file():
+    folders = {Path(name).parent for name in packed() if name.endswith(".py")}
+    # Programs of environments that have other packages.
+    folders.remove(Path("benchmarks/peers"))
+    assert [str(each) for each in folders if not (ROOT / each / "__init__.py").exists()] == []
+
+
+def test_what_compiles_is_no_dependency_where_kernels_are_shipped():
+    needed = PROJECT["project"]["dependencies"]
+    compilers = [each for each in needed if each.startswith(("numba", "llvmlite"))]
+    assert len(compilers) == 2
+    for each in compilers:
+        marker = each.partition(";")[2]
+        assert "sys_platform != 'linux'" in marker
+        assert "platform_machine != 'x86_64' and platform_machine != 'aarch64'" in marker
+
+
+@pytest.mark.slow  # installs from the registry
+@pytest.mark.timeout(1_200)
+def test_the_wheel_holds_these_files_and_works_in_a_clean_environment(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(package, "OUT", tmp_path)
+    assert package.main([sys._base_executable]) == 0
+    (wheel,), (source,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    peers = {name for name in packed() if name.startswith("benchmarks/peers/")}
+    assert names - peers == packed() - peers
+    assert capsys.readouterr().out.startswith(source.name)

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Build the wheel and the source archive, and try the wheel where nothing else is.
+
+`make package` writes both to build/package. Then, for each Python, the wheel is installed into an
+environment of its own, and runs without make and git, where no file can be written: the commands
+classify and serve must give the scores of this repository.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "build" / "package"
+SOUND = ROOT / "examples" / "quartet.ogg"
+MODEL = "instruments-forest"
+VERSIONS = ("3.11", "3.12", "3.13")
+NOT_NEEDED = {"llvmlite", "numba", "scipy"}
+MAX_MIB = 250
+"""Installed for the server and the microphone, without pip, as pipx does it."""
+NEAR = 1e-4
+"""Between the scores of two processors; of one they are equal."""
+READY_S, SETTLE_S = 60.0, 7.0
+"""A server returns free memory 5 s after its last request."""
+
+
+def main(pythons: list[str]) -> int:
+    """Build, try each Python, show a table; return the exit code. Raises SystemExit."""
+    wheel, source = build(OUT)
+    say(f"{source.name} {size_mib(source):.1f} MiB, {wheel.name} {size_mib(wheel):.1f} MiB")
+    expected = classified([sys.executable, "-m", "service.cli.main"], dict(os.environ), ROOT)
+    say("Python   installed MiB   ready after s   resident MiB   kernels")
+    for python in pythons:
+        with tempfile.TemporaryDirectory() as folder:
+            say(tried(python, wheel, Path(folder), expected))
+    return 0
+
+
+def build(out: Path) -> tuple[Path, Path]:
+    """Return the wheel, made from the source archive, and that."""
+    shutil.rmtree(out, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        # What an older build has left beside the sources would be packed as well.
+        listed = output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).exists():
+                (target := Path(folder, name)).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, target)
+        output([sys.executable, "-m", "build", "--outdir", str(out), folder])
+    return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
+
+
+def tried(python: str, wheel: Path, folder: Path, expected: dict[str, float]) -> str:
+    """Return the line of a Python: what the wheel takes there. Raises SystemExit where it fails."""
+    environment = folder / "environment"
+    install(python, f"{wheel}[mic]", environment)
+    before, mib = files(environment), size_mib(environment)
+    if mib > MAX_MIB:
+        raise SystemExit(f"{python}: {mib:.0f} MiB are installed, at most {MAX_MIB}")
+    # In /proc nobody can write a file, not even root.
+    bare = {"PATH": str(environment / "bin"), "HOME": "/proc", "LANG": "C.UTF-8"}
+    timbre = [str(environment / "bin" / "timbre")]
+    compare(f"{python}, classify", classified(timbre, bare, folder), expected)
+    with served(timbre, bare, folder) as (url, pid, ready_s):
+        compare(f"{python}, serve", posted(f"{url}/v1/models/{MODEL}/classify"), expected)
+        time.sleep(SETTLE_S)
+        resident = resident_mib(pid)
+    kernels = output([str(environment / "bin" / "python"), "-m", "features.warm"], bare, folder)
+    if added := files(environment) - before:
+        raise SystemExit(f"{python}: these files were written: {sorted(added)}")
+    version = output([python, "-V"]).split()[1]
+    return f"{version:<8}{mib:>14.0f}{ready_s:>16.1f}{resident:>15.0f}   {Path(kernels).stem}"
+
+
+def install(python: str, what: str, environment: Path) -> None:
+    """Install the wheel into a new environment. Raises SystemExit, also where it needs numba."""
+    output([python, "-m", "venv", "--without-pip", str(environment)])
+    pip = [python, "-m", "pip", "--python", str(environment / "bin" / "python")]
+    output([*pip, "install", "--quiet", "--constraint", str(ROOT / "constraints.txt"), what])
+    names = {path.name for path in environment.glob("lib/python3*/site-packages/*")}
+    if needless := names & NOT_NEEDED:
+        raise SystemExit(f"{python}: installed {', '.join(needless)}")
+
+
+def classified(timbre: list[str], environment: dict[str, str], folder: Path) -> dict[str, float]:
+    """Return the scores that `timbre classify` gives the last window of the sound."""
+    command = [*timbre, "classify", str(SOUND), "--model", MODEL, "--json"]
+    return scores(json.loads(output(command, environment, folder)))
+
+
+@contextmanager
+def served(
+    timbre: list[str], environment: dict[str, str], folder: Path
+) -> Iterator[tuple[str, int, float]]:
+    """Run a server of one model; give its address, process, and seconds until it was ready."""
+    begin, log = time.monotonic(), folder / "log"
+    command = [*timbre, "serve", "--port", "0", "--set", f"models={MODEL}"]
+    with (
+        log.open("w") as sink,
+        subprocess.Popen(  # noqa: S603 - ours
+            command, cwd=folder, env=environment, stdout=sink, stderr=sink
+        ) as server,
+    ):
+        try:
+            while not (url := address(log)):
+                if server.poll() is not None or time.monotonic() - begin > READY_S:
+                    raise SystemExit(f"the server did not get ready: {log.read_text()}")
+                time.sleep(0.05)
+            yield url, server.pid, time.monotonic() - begin
+            server.send_signal(signal.SIGTERM)
+            if server.wait(timeout=READY_S):
+                raise SystemExit(f"the server ended with an error: {log.read_text()}")
+        finally:
+            server.kill()
+
+
+def address(log: Path) -> str | None:
+    """Return the address that a server has logged once it was ready; None before."""
+    for line in log.read_text().splitlines():
+        if " ready " in line:
+            return next(word[4:] for word in line.split() if word.startswith("url="))
+    return None
+
+
+def posted(url: str) -> dict[str, float]:
+    """Return the scores in the response to the sound."""
+    with urllib.request.urlopen(url, SOUND.read_bytes()) as response:  # noqa: S310 - ours
+        return scores(json.load(response))
+
+
+def scores(response: Any) -> dict[str, float]:
+    """Return the scores of the last window."""
+    found: dict[str, float] = response["windows"][-1]["scores"]
+    return found
+
+
+def compare(what: str, found: dict[str, float], expected: dict[str, float]) -> None:
+    """Raise SystemExit where labels or scores differ."""
+    if found.keys() != expected.keys() or any(
+        abs(found[label] - expected[label]) > NEAR for label in found
+    ):
+        raise SystemExit(f"{what}: the scores are {found}, not {expected}")
+
+
+def files(folder: Path) -> set[str]:
+    """Return the paths of all that is in a folder."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def size_mib(path: Path) -> float:
+    """Return what a file, or all of a folder, takes on disk."""
+    paths = [path, *path.rglob("*")] if path.is_dir() else [path]
+    return sum(each.lstat().st_blocks for each in paths) * 512 / 2**20
+
+
+def resident_mib(pid: int) -> float:
+    """Return the resident memory of a process; 0 where the system does not tell."""
+    path = Path(f"/proc/{pid}/statm")
+    pages = int(path.read_text().split()[1]) if path.exists() else 0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def output(
+    command: list[str], environment: dict[str, str] | None = None, folder: Path = ROOT
+) -> str:
+    """Return what a command prints. Raises SystemExit with all it says if it fails."""
+    done = subprocess.run(  # noqa: S603 - ours
+        command, capture_output=True, text=True, check=False, cwd=folder, env=environment
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def installed() -> list[str]:
+    """Return the Pythons that are found: of pyenv, else on the path."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = []
+    for version in VERSIONS:
+        of_pyenv = [str(path) for path in sorted(root.glob(f"versions/{version}.*/bin/python"))]
+        place = of_pyenv[-1] if of_pyenv else shutil.which(f"python{version}")
+        if place:
+            found.append(place)
+        else:
+            say(f"Python {version} is not found, and left out")
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:] or installed()))
