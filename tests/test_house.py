@@ -381,10 +381,6 @@ COVERED_ELSEWHERE = {
     "training/data_cli/instruments_table.py": ["training/data_cli/test_main.py"],
     "training/data_cli/split.py": ["training/data_cli/test_main.py"],
     "training/data_cli/table.py": ["training/data_cli/test_main.py"],
-    "training/notes/soundfont.py": [
-        "training/notes/test_source_leakage.py",
-        "training/notes/test_render.py",
-    ],
     "training/pictures/learn/checkpoints.py": ["training/pipelines/test_picture_networks.py"],
     "training/pipelines/instruments_recipe.py": ["training/common/test_recipe.py"],
     "training/pipelines/sound_model.py": ["training/pipelines/test_instruments.py"],

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from training.common.errors import MaterialError
 from training.common.labels import LABELS, RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from features.config import Samples
 
@@ -161,6 +161,15 @@ def open_library(source: str, folder: Path) -> Library:
         )
 
 
+def files_of(folders: Sequence[Path]) -> list[list[Any]]:
+    """Return name and size of every file in the folders, sorted within each."""
+    return [
+        [str(path.relative_to(each)), path.stat().st_size]
+        for each in folders
+        for path in sorted(each.rglob("*.*"))
+    ]
+
+
 def library_of_folder(folder: Path, cache: Path, *more: Path, source: str | None = None) -> Library:
     """Return the library of FOLDER/LABEL/* and of `more` folders, decoded once into `cache`."""
     name = source or folder.name
@@ -170,12 +179,7 @@ def library_of_folder(folder: Path, cache: Path, *more: Path, source: str | None
             f"no folder {', '.join(absent)}: "
             f"give a folder that holds LABEL/*.wav (or flac, ogg, mp3, ...)"
         )
-    files = [
-        [str(path.relative_to(each)), path.stat().st_size]
-        for each in folders
-        for path in sorted(each.rglob("*.*"))
-    ]
-    kept = cache / f"{name}-{fingerprint(files)}"
+    kept = cache / f"{name}-{fingerprint(files_of(folders))}"
     if kept.is_dir():
         return open_library(name, kept)
     return build_library(chain.from_iterable(read_folder(each) for each in folders), name, kept)

@@ -6,18 +6,31 @@ import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from training.common.disk import fingerprint
 from training.common.errors import MaterialError
-from training.common.labels import RANGES, RATE
-from training.notes.library import Note, build_library, decode_file, open_library
+from training.common.labels import RATE
+from training.notes.library import (
+    Note,
+    build_library,
+    decode_file,
+    files_of,
+    open_library,
+    read_folder,
+)
 from training.notes.sheet_music import PROGRAMS
-from training.notes.soundfont import label_samples, mislabelled_programs, shared
+from training.notes.soundfont import (
+    label_samples,
+    mislabelled_programs,
+    own_pitches,
+    shared,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from features.config import Samples
     from training.notes.library import Library
@@ -59,8 +72,14 @@ def installed_fonts() -> tuple[Path, ...]:
     return tuple(sorted(files, key=lambda file: file.name))
 
 
-def families(fonts: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
-    """Return the fonts grouped into sources, by shared samples, named after the first font."""
+def families(
+    fonts: Sequence[Path], joined: Mapping[str, str] | None = None
+) -> dict[str, tuple[Path, ...]]:
+    """Return the fonts grouped into sources, by shared samples, named after the first font.
+
+    joined: the source of a font, by its file's name without the ending, where it is another's.
+    """
+    known = joined or {}
     groups: list[list[Path]] = []
     for font in fonts:
         related = [
@@ -69,21 +88,41 @@ def families(fonts: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
         groups = [group for group in groups if group not in related] + [
             [*(f for group in related for f in group), font]
         ]
-    return {f"font-{group[0].stem.lower()}": tuple(group) for group in groups}
+    named: dict[str, list[Path]] = {}
+    for group in groups:
+        names = [known[font.stem] for font in group if font.stem in known]
+        name = names[0] if names else f"font-{group[0].stem.lower()}"
+        named.setdefault(name, []).extend(group)
+    return {name: tuple(some) for name, some in named.items()}
 
 
-def library_of_fonts(source: str, fonts: Sequence[Path], cache: Path, *, jobs: int = 1) -> Library:
-    """Return the library of one family of fonts, rendered at the first call and kept in `cache`."""
-    settings = [TAKES, [[f.name, f.stat().st_size, usable_labels(f)] for f in fonts]]
+def library_of_fonts(
+    source: str,
+    fonts: Sequence[Path],
+    cache: Path,
+    *,
+    folders: Sequence[Path] = (),
+    jobs: int = 1,
+) -> Library:
+    """Return the library of one family of fonts, rendered at the first call and kept in `cache`.
+
+    folders: of LABEL/recordings that are of the same source.
+    """
+    settings: list[Any] = [TAKES, [[f.name, f.stat().st_size, _pitches(f)] for f in fonts]]
+    settings += [files_of(folders)] if folders else []
     kept = cache / f"{source}-{fingerprint(settings)}"
     if kept.is_dir():
         return open_library(source, kept)
     work = [(font, label) for font in fonts for label in usable_labels(font)]
     with ThreadPoolExecutor(jobs) as pool:
-        notes = [
-            note for some in pool.map(lambda pair: list(render_notes(*pair)), work) for note in some
-        ]
-    return build_library(notes, source, kept)
+        rendered = pool.map(lambda pair: list(render_notes(*pair)), work)
+        notes = [note for some in rendered for note in some]
+    recorded = chain.from_iterable(read_folder(folder) for folder in folders)
+    return build_library(chain(recorded, notes), source, kept)
+
+
+def _pitches(font: Path) -> dict[str, list[int]]:
+    return {label: own_pitches(font, label) for label in usable_labels(font)}
 
 
 def usable_labels(font: Path) -> list[str]:
@@ -97,11 +136,13 @@ def usable_labels(font: Path) -> list[str]:
 
 
 def render_notes(font: Path, label: str) -> Iterator[Note]:
-    """Yield the label's whole range, note by note, in every one of TAKES."""
+    """Yield the label's range, note by note, in every one of TAKES.
+
+    Without pitches that another instrument's samples play.
+    """
     program = next(number for number, name in PROGRAMS.items() if name == label)
-    low, high = RANGES[label]
     score, now = [], 0.0
-    for pitch in range(low, high + 1):
+    for pitch in own_pitches(font, label):
         for velocity, seconds, modulation in TAKES:
             score.append(Struck(now, seconds, pitch, velocity, modulation))
             now += seconds + TAIL

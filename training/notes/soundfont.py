@@ -112,6 +112,25 @@ def label_samples(path: Path) -> dict[str, set[str]]:
     return {label: names for label, names in found.items() if names}
 
 
+def own_pitches(path: Path, label: str) -> list[int]:
+    """Return the MIDI pitches in the label's range that its program plays as that instrument.
+
+    Not those that only another instrument's samples play, such as a cello's above a contrabass.
+    """
+    program = next(number for number, name in PROGRAMS.items() if name == label)
+    low, high = RANGES[label]
+    zones = [
+        zone
+        for zone in program_zones(path).get(program, ())
+        if _other(zone.name.lower(), label) is None
+    ]
+    return [
+        pitch
+        for pitch in range(low, high + 1)
+        if any(zone.low <= pitch <= zone.high for zone in zones)
+    ]
+
+
 def mislabelled_programs(path: Path) -> dict[str, str]:
     """Return the labels whose program has another instrument's samples: {"viola": "violin"}.
 

@@ -35,7 +35,7 @@ from training.notes.render import INSTALL, families, library_of_fonts
 from training.notes.sheet_music import Score, read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from features.config import Samples
     from training.common.progress import Progress
@@ -55,6 +55,8 @@ class Spec:
     source."""
     fonts: tuple[Path, ...] = ()
     """Sound fonts; those that share samples make one source."""
+    joined: Mapping[str, str] = field(default_factory=dict)
+    """Fonts of the source of a folder: the file's name without its ending to the folder's name."""
     scores: tuple[Path, ...] = ()
     """MusicXML or MIDI files, or folders of them."""
     note: int = 150
@@ -62,7 +64,7 @@ class Spec:
     solo: int = 600
     """Windows of phrases, per source and label."""
     mix: int = 2500
-    """Mixtures, per source."""
+    """Mixtures, per source of several labels."""
     score: int = 1500
     """Mixtures from scores, per source; none without scores."""
     across: int = 6000
@@ -173,10 +175,18 @@ def open_windows(folder: Path) -> WindowSet:
 
 def gather(spec: Spec, cache: Path, *, jobs: int = 1) -> Material:
     """Return the libraries and scores of a spec, decoded and rendered at the first call."""
-    libraries = [library_of_folder(first, cache, *more) for first, *more in _by_name(spec.folders)]
+    folders, fonts = _by_name(spec.folders), families(spec.fonts, spec.joined)
+    both = folders.keys() & fonts.keys()
+    libraries = [
+        library_of_fonts(name, fonts[name], cache, folders=some, jobs=jobs)
+        if name in both
+        else library_of_folder(some[0], cache, *some[1:])
+        for name, some in folders.items()
+    ]
     libraries += [
-        library_of_fonts(name, fonts, cache, jobs=jobs)
-        for name, fonts in families(spec.fonts).items()
+        library_of_fonts(name, some, cache, jobs=jobs)
+        for name, some in fonts.items()
+        if name not in both
     ]
     if not libraries:
         raise MaterialError(
@@ -189,12 +199,12 @@ def gather(spec: Spec, cache: Path, *, jobs: int = 1) -> Material:
     )
 
 
-def _by_name(folders: Sequence[Path]) -> list[list[Path]]:
+def _by_name(folders: Sequence[Path]) -> dict[str, list[Path]]:
     """Return the folders grouped by their name, which is their source."""
     groups: dict[str, list[Path]] = {}
     for folder in folders:
         groups.setdefault(folder.name, []).append(folder)
-    return list(groups.values())
+    return groups
 
 
 def plan(spec: Spec, material: Material) -> list[Task]:
@@ -205,8 +215,9 @@ def plan(spec: Spec, material: Material) -> list[Task]:
             tasks += [Task("note", source, label)] * spec.note + [
                 Task("solo", source, label)
             ] * spec.solo
-        tasks += [Task("mix", source, "")] * spec.mix
-        tasks += [Task("score", source, "")] * (spec.score if material.scores else 0)
+        several = len(library.labels) > 1
+        tasks += [Task("mix", source, "")] * (spec.mix if several else 0)
+        tasks += [Task("score", source, "")] * (spec.score if several and material.scores else 0)
     tasks += _across(spec, material)
     for family in noises.FAMILIES:
         tasks += [Task("silence", f"noise-{family}", "")] * spec.silence

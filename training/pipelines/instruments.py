@@ -21,7 +21,7 @@ from training.evaluation.metrics import measure
 from training.notes.tensors import tensors
 from training.notes.window_set import Spec, WindowSet, build
 from training.notes.window_set import gather as open_material
-from training.pipelines import sound_model
+from training.pipelines import sound_model, taught
 from training.pipelines.instruments_recipe import BEST, NAMES, InstrumentsRecipe
 from training.pipelines.performance_events import with_events
 from training.pipelines.sound_model import KINDS, Candidate, Report
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from training.evaluation.leave_one_out import Fitted, HeldOut, SourceScores
     from training.notes.library import Library
     from training.pipelines.instruments_recipe import Counts
+    from training.pipelines.sound_model import Taught
 
 RECIPE = InstrumentsRecipe
 """The class of these recipes, for `training.common.recipe.load`."""
@@ -164,7 +165,12 @@ def _spec(
         _there(recipe, paths) for paths in (recipe.material.folders, fonts, recipe.material.scores)
     )
     return Spec(
-        folders=folders, fonts=fonts_there, scores=scores, augment=augment, **asdict(counts)
+        folders=folders,
+        fonts=fonts_there,
+        joined=recipe.material.joined,
+        scores=scores,
+        augment=augment,
+        **asdict(counts),
     )
 
 
@@ -186,7 +192,8 @@ def train(recipe: InstrumentsRecipe, model: str, windows: Windows, stage: Stage)
     rows = leave_one_out.splits(windows.train, excluded=windows.excluded) if recipe.evaluate else {}
     held_out = [leave_one_out.held_out_windows(windows.test, test, source) for source in rows]
     everything = np.flatnonzero(windows.train.held_out(*windows.excluded)[0])
-    work = list(zip([*rows.values(), everything], [*held_out, None], strict=True))
+    how = taught.plan(recipe, model, windows.train, [*rows, ""], windows.excluded, stage)
+    work = list(zip([*rows.values(), everything], [*held_out, None], how, strict=True))
     *without, fitted = fit_all(recipe, model, table, windows.train, work, stage)
     models = dict(zip(rows, without, strict=True))
     evaluated = leave_one_out.leave_one_out(models, windows.test, test)
@@ -246,7 +253,7 @@ def fit_all(
     model: str,
     table: npt.NDArray[Any],
     windows: WindowSet,
-    parts: list[tuple[npt.NDArray[np.int64], HeldOut | None]],
+    parts: list[tuple[npt.NDArray[np.int64], HeldOut | None, Taught | None]],
     stage: Stage,
 ) -> list[Fitted]:
     """Return a model per choice of rows, fitted in parallel, each in a process of one thread."""
@@ -259,9 +266,9 @@ def fit_all(
         same = (recipe, model, table, windows.labels)
         calls = (
             delayed(sound_model.fit)(
-                *same, rows, held_out=held_out, cache=windows.folder / "networks"
+                *same, rows, held_out=held_out, cache=windows.folder / "networks", taught=how
             )
-            for rows, held_out in parts
+            for rows, held_out, how in parts
         )
         for trained in work(calls):
             fitted.append(trained)

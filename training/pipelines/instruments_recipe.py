@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,8 @@ class Material:
     source."""
     fonts: tuple[str, ...] = ()
     """Sound fonts to train and test with."""
+    joined: dict[str, str] = field(default_factory=dict)
+    """Fonts of the source of a folder: the file's name without its ending to the folder's name."""
     judges: tuple[str, ...] = ()
     """Sound fonts to test with only."""
     scores: tuple[str, ...] = ()
@@ -55,6 +58,21 @@ class Counts:
     """Windows of silence, per family of noises."""
     noise: int
     """Windows of noise, per family of noises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A finished network that the network of all sources goes on from.
+
+    Those without a source begin anew: a finished one may have met it.
+    """
+
+    graph: str = ""
+    """Path of its model.onnx; empty: every network begins anew."""
+    epochs: int = 3
+    """Passes over the training windows from there."""
+    rate: float = 1e-3
+    """Highest learning rate from there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +106,11 @@ class InstrumentsRecipe:
     have; 0: by their number."""
     least: dict[str, float] = field(default_factory=dict)
     """Lowest thresholds by label, where the calibrated ones are known to be too low."""
+    teacher: str = ""
+    """Path of a network for embeddings of sound (ONNX, from `mel` to `embedding`), by which small
+    networks give soft targets; empty: networks learn the labels."""
+    teacher_share: float = 0.7
+    """Share of the teacher in the targets; the rest is the labels."""
     models: tuple[str, ...] = ("forest", "network")
     """Models to train, some of training.common.model_settings.MODELS."""
     estimators: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -100,6 +123,7 @@ class InstrumentsRecipe:
     events: Events = field(default_factory=Events)
     forest: Forest
     network: Network
+    start: Start = field(default_factory=Start)
     provenance: tuple[dict[str, str], ...] = ()
     """source, licence, use of everything in [material]."""
     links: dict[str, str] = field(default_factory=dict)
@@ -115,5 +139,6 @@ class InstrumentsRecipe:
     def __post_init__(self) -> None:
         """Check the settings before the training. Raises RecipeError."""
         check_models(self)
-        check_limits(self, "", mixtures=(0, 1))
+        check_limits(self, "", mixtures=(0, 1), teacher_share=(0, 1))
+        check_limits(self.start, "start.", epochs=(1, math.inf), rate=(1e-9, 1))
         check_artefact(self)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from features.config import AudioConfig, Kind
+    from training.common.model_settings import Network
     from training.evaluation.leave_one_out import Fitted, HeldOut, HistoryEntry, SourceScores
-    from training.evaluation.metrics import Metrics
+    from training.evaluation.metrics import Metrics, Scores
     from training.pipelines.instruments_recipe import InstrumentsRecipe
     from training.recordings.settings import SoundsRecipe
     from training.reporting.folder import Sounds
@@ -97,6 +98,17 @@ class Report:
     """Heading and text that explain the evaluation."""
 
 
+@dataclass(frozen=True)
+class Taught:
+    """What a network learns from beside the labels of its windows."""
+
+    settings: Network
+    soft: Scores | None = None
+    """Soft targets of all windows, instead of the labels."""
+    start: bytes = b""
+    """A graph of networks to go on from."""
+
+
 def fit(
     recipe: Recipe,
     model: str,
@@ -107,11 +119,13 @@ def fit(
     jobs: int = 1,
     held_out: HeldOut | None = None,
     cache: Path | None = None,
+    taught: Taught | None = None,
 ) -> Fitted:
     """Return one model fitted on some rows of the tensors.
 
     held_out: windows for the history, not trained on. cache: folder of finished
-    networks, so that a killed recipe resumes at the first that is missing.
+    networks, so that a killed recipe resumes at the first that is missing. taught: what else a
+    network learns from; other models ignore it.
     """
     if model == "forest":
         chosen = np.asarray(tensors[rows])
@@ -126,8 +140,17 @@ def fit(
     from training.sound_models import network
 
     torch.set_num_threads(jobs)
+    how = taught or Taught(recipe.network)
     return network.fit(
-        tensors, labels, rows, recipe.network, seed=recipe.seed, held_out=held_out, kept=cache
+        tensors,
+        labels,
+        rows,
+        how.settings,
+        seed=recipe.seed,
+        held_out=held_out,
+        kept=cache,
+        soft=how.soft,
+        start=how.start,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from features.config import DEFAULT, AudioConfig
 from training.evaluation.leave_one_out import held_out_metrics
-from training.sound_models import network_cache
+from training.sound_models import network_cache, network_start
 from training.sound_models.network_onnx import export
 from training.sound_models.spectrogram_net import Spectrogram
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 WARM_UP = 0.2
 """Share of the steps in which the learning rate rises."""
 TILT_POINTS = 8
+START_ROWS = 512
+"""Windows that show what the layers of a network to go on from give."""
 NEPER = np.float32(np.log(10) / 10)
 """Natural logarithm of the power of 1 dB."""
 
@@ -73,17 +75,22 @@ def fit(
     seed: int,
     held_out: HeldOut | None = None,
     kept: Path | None = None,
+    soft: Scores | None = None,
+    start: bytes = b"",
 ) -> FittedNetwork:
     """Return an ensemble of `members` networks and its history, averaged over them.
 
     spectrograms: (n, bands, frames) in dB, may be a memory map. labels: bool (n, labels). rows:
     those to train on. held_out: windows for the history alone. kept: a folder for networks of
-    these spectrograms alone: a finished network is stored there and not trained again.
+    these spectrograms alone: a finished network is stored there and not trained again. soft:
+    targets in [0, 1], (n, labels), to learn instead of the labels. start: a graph of `onnx`, whose
+    networks the members go on from, in turn. Raises MaterialError where those have other layers.
     """
+    common = _Common(spectrograms, labels, labels if soft is None else soft, rows, settings, start)
     seeds = [seed + 1000 * number for number in range(settings.members)]
     trained = [
-        _fit_once(kept, spectrograms, labels, rows, settings, seed=one, held_out=held_out)
-        for one in seeds
+        _fit_once(kept, common, number, seed=one, held_out=held_out)
+        for number, one in enumerate(seeds)
     ]
     epochs = zip(*(history for _, history in trained), strict=True)
     history = [
@@ -92,25 +99,49 @@ def fit(
     return FittedNetwork([member for member, _ in trained], history)
 
 
+class _Common(NamedTuple):
+    """What all members learn from."""
+
+    spectrograms: npt.NDArray[Any]
+    labels: Mask
+    soft: Mask | Scores
+    rows: npt.NDArray[np.int64]
+    settings: Network
+    start: bytes
+
+    def network(self, number: int) -> Spectrogram:
+        """Return member `number` before the training."""
+        bands, labels = self.spectrograms.shape[1], self.labels.shape[1]
+        if self.start:
+            some = np.sort(self.rows[:: -(-len(self.rows) // START_ROWS)])
+            typical = torch.from_numpy(np.asarray(self.spectrograms[some], np.float32))
+            return network_start.read(self.start, number, self.settings, typical, labels=labels)
+        return Spectrogram(self.settings, bands=bands, labels=labels)
+
+    def other(self) -> tuple[bytes, ...]:
+        """Return what else tells these networks from those of the labels alone."""
+        soft = () if self.soft is self.labels else (self.soft[self.rows].tobytes(),)
+        return (*soft, self.start) if self.start else soft
+
+
 def _fit_once(
-    kept: Path | None,
-    spectrograms: npt.NDArray[Any],
-    labels: Mask,
-    rows: npt.NDArray[np.int64],
-    settings: Network,
-    *,
-    seed: int,
-    held_out: HeldOut | None,
+    kept: Path | None, common: _Common, number: int, *, seed: int, held_out: HeldOut | None
 ) -> tuple[Spectrogram, list[HistoryEntry]]:
     path = kept and kept / network_cache.name(
-        spectrograms.shape, labels, rows, settings, seed=seed, held_out=held_out
+        common.spectrograms.shape,
+        common.labels,
+        common.rows,
+        common.settings,
+        seed=seed,
+        held_out=held_out,
+        other=common.other(),
     )
     if path and path.is_file():
         weights, history = network_cache.read(path)
-        network = Spectrogram(settings, bands=spectrograms.shape[1], labels=labels.shape[1])
+        network = common._replace(start=b"").network(number)
         network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
         return network.eval(), history
-    network, history = _fit_one(spectrograms, labels, rows, settings, seed=seed, held_out=held_out)
+    network, history = _fit_one(common, number, seed=seed, held_out=held_out)
     if path:
         network_cache.write(
             path, {key: value.numpy() for key, value in network.state_dict().items()}, history
@@ -119,19 +150,12 @@ def _fit_once(
 
 
 def _fit_one(
-    spectrograms: npt.NDArray[Any],
-    labels: Mask,
-    rows: npt.NDArray[np.int64],
-    settings: Network,
-    *,
-    seed: int,
-    held_out: HeldOut | None,
+    common: _Common, number: int, *, seed: int, held_out: HeldOut | None
 ) -> tuple[Spectrogram, list[HistoryEntry]]:
+    rows, settings = common.rows, common.settings
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    bands = spectrograms.shape[1]
-    network = Spectrogram(settings, bands=bands, labels=labels.shape[1])
-    network = network.to(memory_format=torch.channels_last)
+    network = common.network(number).to(memory_format=torch.channels_last)
     size = min(settings.batch, len(rows))
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.rate, weight_decay=settings.decay
@@ -141,9 +165,9 @@ def _fit_one(
     history = []
     for _ in range(settings.epochs):
         order = rng.permutation(rows)[: len(rows) // size * size].reshape(-1, size)
-        batches = (_batch(spectrograms, labels, some, settings, rng) for some in order)
+        batches = (_batch(common, some, rng) for some in order)
         loss = float(
-            np.mean([_learn(network, optimizer, schedule, x, on, settings) for x, on in batches])
+            np.mean([_learn(network, optimizer, schedule, *batch, settings) for batch in batches])
         )
         seen = (
             held_out_metrics(FittedNetwork([network.eval()], []).scores(held_out[0]), held_out[1])
@@ -163,16 +187,14 @@ def _rate(step: int, *, steps: int) -> float:
 
 
 def _batch(
-    spectrograms: npt.NDArray[Any],
-    labels: Mask,
-    rows: npt.NDArray[np.int64],
-    settings: Network,
-    rng: np.random.Generator,
-) -> tuple[torch.Tensor, torch.Tensor]:
+    common: _Common, rows: npt.NDArray[np.int64], rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     # Sorted, because the rows are read from disk.
-    some = np.sort(rows)
-    x, on = mixup(np.asarray(spectrograms[some], np.float32), labels[some], settings, rng)
-    return torch.from_numpy(augment(x, settings, rng)), torch.from_numpy(on.astype(np.float32))
+    some, settings = np.sort(rows), common.settings
+    both = np.concatenate([common.labels[some], common.soft[some]], axis=1, dtype=np.float32)
+    x, both = mixup(np.asarray(common.spectrograms[some], np.float32), both, settings, rng)
+    on, soft = torch.from_numpy(both).chunk(2, dim=1)
+    return torch.from_numpy(augment(x, settings, rng)), on, soft
 
 
 def _learn(
@@ -181,12 +203,13 @@ def _learn(
     schedule: Any,
     x: torch.Tensor,
     on: torch.Tensor,
+    soft: torch.Tensor,
     settings: Network,
 ) -> float:
     network.train()
     with torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
         logits = network(x).float()
-    loss = loss_of(logits, on, settings)
+    loss = loss_of(logits, on, settings, soft=soft)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -194,9 +217,15 @@ def _learn(
     return float(loss.item())
 
 
-def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.Tensor:
-    """Return the loss: whether anything plays; if so, each label, and which one if it is alone."""
-    targets = on * (1 - 2 * settings.smoothing) + settings.smoothing
+def loss_of(
+    logits: torch.Tensor, on: torch.Tensor, settings: Network, *, soft: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return the loss: whether anything plays; if so, each label, and which one if it is alone.
+
+    soft: targets of the labels in [0, 1], instead of `on`, which then only says how many play.
+    """
+    wanted = on if soft is None else soft
+    targets = wanted * (1 - 2 * settings.smoothing) + settings.smoothing
     count = on.sum(1)
     anything = (count > 0).float() * (1 - 2 * settings.smoothing) + settings.smoothing
     loss = functional.binary_cross_entropy_with_logits(logits[:, -1], anything)
@@ -206,7 +235,8 @@ def loss_of(logits: torch.Tensor, on: torch.Tensor, settings: Network) -> torch.
             logits[sounding, :-1], targets[sounding]
         )
     if alone.any():
-        loss = loss + settings.single * functional.cross_entropy(logits[alone, :-1], on[alone])
+        one = wanted[alone] / wanted[alone].sum(1, keepdim=True)
+        loss = loss + settings.single * functional.cross_entropy(logits[alone, :-1], one)
     return loss
 
 
@@ -217,9 +247,15 @@ def half_precision() -> bool:
 
 
 def mixup(
-    x: npt.NDArray[np.float32], on: Mask, settings: Network, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.float32], Mask]:
-    """Mixup: return a batch in which a share of windows is mixed with others, 0 to 15 dB below."""
+    x: npt.NDArray[np.float32],
+    on: npt.NDArray[Any],
+    settings: Network,
+    rng: np.random.Generator,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+    """Mixup: return a batch in which a share of windows is mixed with others, 0 to 15 dB below.
+
+    on: labels or soft targets; a mixture has the higher one of both.
+    """
     count = int(len(x) * settings.blends)
     if not count:
         return x, on
@@ -229,7 +265,9 @@ def mixup(
     ]
     gain = 10 ** (rng.uniform(-1.5, 0, (count, 1, 1)).astype(np.float32))
     both = np.log(powers[0] + gain * powers[1]) / NEPER
-    return np.concatenate([both, x[count:]]), np.concatenate([on[:count] | on[other], on[count:]])
+    return np.concatenate([both, x[count:]]), np.concatenate(
+        [np.maximum(on[:count], on[other]), on[count:]]
+    )
 
 
 def augment(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from training.evaluation.metrics import Mask
 
 # Raised whenever the same settings would train another network.
-VERSION = 1
+VERSION = 2
 _WEIGHTS = "weights/"
 
 
@@ -34,12 +34,17 @@ def name(
     *,
     seed: int,
     held_out: HeldOut | None,
+    other: tuple[bytes, ...] = (),
 ) -> str:
-    """Return the file name of one network, a hash of its windows, settings and seed."""
+    """Return the file name of one network, a hash of its windows, settings and seed.
+
+    other: whatever else it is made of.
+    """
     known = [
         hashlib.sha256(array.tobytes()).hexdigest()
         for array in (rows, labels[rows], *(held_out or ()))
     ]
+    known += [hashlib.sha256(content).hexdigest() for content in other]
     # How many networks there are in all does not matter to one of them.
     kept = asdict(replace(settings, members=1))
     return f"{fingerprint([VERSION, shape, labels.shape, known, kept, seed])}.npz"

@@ -106,3 +106,15 @@ def test_a_font_becomes_a_library(small_font, tmp_path):
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     library_of_fonts("font-timgm6mb", [small_font], tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == stamps
+
+
+@pytest.mark.slow  # renders a font
+def test_a_font_and_a_folder_of_one_source_are_one_library(small_font, notes_folder, tmp_path):
+    alone = library_of_fonts("toy", [small_font], tmp_path)
+    both = library_of_fonts("toy", [small_font], tmp_path, folders=[notes_folder])
+    more = {label: both.counts()[label] - alone.counts()[label] for label in alone.labels}
+    assert {label: count for label, count in more.items() if count} == {
+        "piano": 3,
+        "violin": 4,
+        "flute": 2,
+    }

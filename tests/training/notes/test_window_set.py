@@ -34,6 +34,18 @@ def test_there_are_as_many_windows_of_each_kind_as_asked(windows):
     assert windows.sources == ["copy", "noise-a", "noise-b", "toy"]
 
 
+def test_a_source_of_one_label_plays_in_mixtures_with_others_alone(notes_folder, tmp_path):
+    import shutil
+
+    shutil.copytree(notes_folder / "flute", tmp_path / "one" / "flute")
+    counts = {"note": 1, "solo": 1, "mix": 2, "across": 2, "silence": 0, "noise": 0}
+    spec = Spec(folders=(notes_folder, tmp_path / "one"), **counts)
+    made = build(spec, tmp_path / "out", seed=1, jobs=1)
+    kinds = {source: sorted(made.kind[made.source == source]) for source in set(made.source)}
+    assert kinds["one"] == ["note", "solo"]
+    assert kinds["toy"].count("mix") == kinds["toy+one"].count("mix") == 2
+
+
 def test_windows_are_sound_in_range(windows):
     samples = windows.read(slice(None))
     assert samples.dtype == np.float32

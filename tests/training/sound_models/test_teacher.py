@@ -1,0 +1,82 @@
+"""Soft targets: from heads that never met the source of a window."""
+
+import numpy as np
+import pytest
+
+from training.common.recipe import load
+from training.sound_models import teacher
+
+SOURCES = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return load("instruments").network
+
+
+@pytest.fixture(scope="module")
+def material():
+    """Two labels that two numbers tell; what is called one in `c` is the other elsewhere."""
+    rng = np.random.default_rng(0)
+    source = np.repeat(SOURCES, 200)
+    heard = rng.random((600, 2)) < 0.5
+    heard[:, 0] |= ~heard.any(axis=1)
+    embeddings = (3.0 * heard + rng.normal(0, 0.3, heard.shape)).astype(np.float32)
+    labels = np.where((source == "c")[:, None], heard[:, ::-1], heard)
+    return embeddings, labels, source
+
+
+def targets(material, settings, **changes):
+    return teacher.soft_targets(*material, settings, **{"share": 0.7, "seed": 1} | changes)
+
+
+def test_a_head_learns_what_tells_the_labels_apart(material, settings):
+    embeddings, labels, source = material
+    head = teacher.fit_head(embeddings, labels, np.flatnonzero(source == "a"), settings, seed=1)
+    own = source == "b"
+    assert ((head.scores(embeddings[own]) > 0.5) == labels[own]).mean() > 0.95
+
+
+def test_windows_are_judged_by_heads_that_never_met_their_source(material, settings):
+    labels, source = material[1:]
+    found = targets(material, settings, share=1.0)
+    one = labels.sum(axis=1) == 1
+    right = (found.argmax(axis=1) == labels.argmax(axis=1))[one]
+    # Heads of `a` and `b`, and nothing of `c` itself, say what is heard there.
+    assert right[source[one] == "c"].mean() < 0.1
+
+
+def test_the_rest_of_the_target_is_the_label(material, settings):
+    whole, part = (targets(material, settings, share=share) for share in (1.0, 0.7))
+    np.testing.assert_allclose(part, 0.3 * material[1] + 0.7 * whole, atol=1e-6)
+    np.testing.assert_array_equal(targets(material, settings, share=0.0), material[1])
+
+
+def test_excluded_sources_teach_nothing_and_keep_their_labels(material, settings):
+    embeddings, labels, source = material
+    found = targets(material, settings, excluded=("c",))
+    np.testing.assert_array_equal(found[source == "c"], labels[source == "c"])
+    other = np.where((source == "c")[:, None], ~labels, labels)
+    again = teacher.soft_targets(
+        embeddings, other, source, settings, share=0.7, seed=1, excluded=("c",)
+    )
+    np.testing.assert_array_equal(found[source != "c"], again[source != "c"])
+
+
+def test_a_window_across_two_sources_is_judged_by_a_head_without_both(material, settings):
+    embeddings, labels, source = material
+    mixed = source.astype("<U9")
+    mixed[:20] = "a+b"
+    found = teacher.soft_targets(embeddings, labels, mixed, settings, share=1.0, seed=1)
+    # Only `c` is left, which has the labels the other way round.
+    one = (labels.sum(axis=1) == 1)[:20]
+    assert (found.argmax(axis=1) != labels.argmax(axis=1))[:20][one].all()
+
+
+def test_noise_and_what_no_other_source_could_teach_keep_their_labels(material, settings):
+    embeddings, labels, source = material
+    quiet = labels.copy()
+    quiet[:5] = False
+    assert not targets((embeddings, quiet, source), settings)[:5].any()
+    alone = np.full(600, "a")
+    np.testing.assert_array_equal(targets((embeddings, labels, alone), settings), labels)
