@@ -27,6 +27,8 @@ VERSION = 1
 WIDTH = 256
 EPOCHS = 8
 BATCH = 256
+MOST_ROWS = 24_000
+"""Windows that a head is fitted on, drawn at random."""
 RATE, DECAY = 2e-3, 0.02
 DROPOUT = 0.4
 
@@ -54,8 +56,9 @@ def fit_head(
     *,
     seed: int,
 ) -> Head:
-    """Return a head fitted on some rows. settings: smoothing and single."""
+    """Return a head fitted on some rows, at most 24,000. settings: smoothing and single."""
     torch.manual_seed(seed)
+    rows = np.random.default_rng(seed).permutation(rows)[:MOST_ROWS]
     x = np.asarray(embeddings[rows], np.float32)
     mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
     given = torch.from_numpy((x - mean) / scale)
@@ -95,14 +98,18 @@ def soft_targets(
     """Return targets (n, labels): labels and, by the share, what heads say that never met them.
 
     source: (n,), of windows across sources joined by "+". The head of a window is fitted without
-    any window of its sources and of the excluded ones. Windows of excluded sources, and without a
-    label, keep their labels.
+    any window of its source and of the excluded ones. Windows of excluded sources, of several
+    sources, and without a label, keep their labels.
     """
     parts = [frozenset(name.split("+")) for name in source.tolist()]
     sounding: Mask = np.asarray(labels.any(axis=1))
     targets = labels.astype(np.float32)
     groups = sorted(
-        {part for part, on in zip(parts, sounding, strict=True) if on and not part & {*excluded}},
+        {
+            part
+            for part, on in zip(parts, sounding, strict=True)
+            if on and len(part) == 1 and not part & {*excluded}
+        },
         key=sorted,
     )
     for done, group in enumerate(groups, 1):
