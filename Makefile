@@ -85,6 +85,9 @@ kernels: .venv/dev  ## compile the kernels that are shipped in features/compiled
 	tools/system-packages kernels
 	$(BIN)/python tools/build_kernels.py
 
+arm-wheels: .venv/serve  ## show that all that serving installs has a wheel for aarch64, at the tested versions
+	$(BIN)/python tools/arm_wheels.py
+
 package: .venv/dev  ## wheel and source archive in build/package, tried in clean environments of each Python
 	$(BIN)/python tools/package.py $(PYTHONS)
 
