@@ -62,6 +62,9 @@ class Prediction:
 class Gateway:
     """Holds the models and their queue, admits work, and shuts down in order."""
 
+    _settled = False
+    """Whether the workers have the versions that are served."""
+
     def __init__(
         self,
         settings: Settings,
@@ -120,7 +123,7 @@ class Gateway:
     @property
     def ready(self) -> bool:
         """Whether new work is accepted."""
-        return self.registry.loaded and not self._shutting_down and not self.queue.unavailable
+        return self._settled and not self._shutting_down and not self.queue.unavailable
 
     @property
     def requests(self) -> int:
@@ -142,6 +145,8 @@ class Gateway:
         show_models(self.metrics, self.models)
         self.loaded.set()
         await self.queue.open()
+        await self.updater.settle()
+        self._settled = True
         if not self._shutting_down:
             self._updating = asyncio.create_task(self.updater.watch())
 
@@ -234,6 +239,8 @@ class Gateway:
             raise Busy("the models are still being loaded")
         if self.queue.unavailable:
             raise Busy(self.queue.unavailable)
+        if not self._settled:
+            raise Busy("the workers are still loading the models")
 
     def check_load(self) -> None:
         """Raise Busy when load has been shed for so long that no new stream should be accepted."""

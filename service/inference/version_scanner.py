@@ -67,6 +67,11 @@ class VersionScanner:
         """Return the versions on disk, oldest first. Raises NotFound."""
         return self._store.versions(name)
 
+    def pinned(self, name: str) -> str:
+        """Return the version that is pinned, as of the last switch; empty without one."""
+        pin = self._pins.get(name)
+        return pin.version if pin else ""
+
     def first(self, name: str) -> Model:
         """Return the newest valid version, or the pinned one, checked. Raises ArtefactError."""
         self._pins[name] = self._pin(name, None)

@@ -18,6 +18,8 @@ from service.log import log
 
 SCAN_S = 1.0
 """Seconds between two scans of the artefacts folder."""
+MAX_OLDER = 3
+"""Versions before the newest that workers are asked for at the start, each for seconds."""
 
 
 class VersionUpdater:
@@ -38,6 +40,31 @@ class VersionUpdater:
         self._lock = asyncio.Lock()
         self._switches = 0
         self._failure = ""
+
+    async def settle(self) -> None:
+        """Serve at the start what the workers have: an older version where they lack the newest.
+
+        Where they have none, and where the version is pinned, the one served now stays.
+        """
+        async with self._lock:
+            for name, current in tuple(self._registry.served.items()):
+                try:
+                    await self._prepare(name, current)
+                except ArtefactError as error:
+                    if self._scanner.pinned(name) != current:
+                        await self._fall_back(name, current, error)
+
+    async def _fall_back(self, name: str, current: str, why: ArtefactError) -> None:
+        begin = time.monotonic()
+        versions = await asyncio.to_thread(self._scanner.versions, name)
+        older = [version for version in versions if int(version) < int(current)]
+        for version in older[: -MAX_OLDER - 1 : -1]:
+            with suppress(ArtefactError, NotFound):
+                self._switch(await self._prepared(name, version), None, begin)
+                # The next scans try it again.
+                self._scanner.reject(name, current, str(why), ())
+                return
+        log("workers lack the model", model=name, version=current, why=why)
 
     async def watch(self) -> None:
         """Switch to new versions on disk, until cancelled."""

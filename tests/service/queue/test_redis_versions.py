@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from common.errors import ArtefactError
+from common.errors import ArtefactError, Busy
+from models.pin import Pin, write_pin
 from models.store import Store
 from service.inference import version_updater
 from service.queue import redis_versions
@@ -138,6 +139,73 @@ async def test_a_version_is_not_served_until_every_worker_has_loaded_it(
     await until(lambda: served(server) == "3")
     assert await listener.exchange() == "3"
     assert await listener.end() == [2, 2, 3]
+
+
+async def test_a_gateway_that_starts_before_the_workers_are_upgraded_serves_what_they_have(
+    serve, folder, work, redis_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(redis_versions, "PREPARE_S", 2.0)
+    far = shutil.copytree(folder, tmp_path / "far")
+    put(folder, 3)
+    await work(far)
+    server = await serve(artefacts=folder, redis=redis_url)
+    assert served(server) == "2"
+    assert server.gateway.scanner.rejected("toy") == {"3": "toy 3: not loaded by worker w"}
+    listener = await listen(server)
+    assert await listener.exchange() == "2"
+    put(far, 3)
+    await until(lambda: served(server) == "3")
+    assert await listener.exchange() == "3"
+    assert await listener.end() == [2, 3]
+
+
+@pytest.mark.parametrize(("pinned", "version"), [(None, "4"), ("3", "3")])
+async def test_a_version_stays_that_is_pinned_or_before_which_the_workers_have_none(
+    serve, folder, work, redis_url, tmp_path, monkeypatch, pinned, version
+):
+    monkeypatch.setattr(redis_versions, "PREPARE_S", 0.1)
+    far = shutil.copytree(folder, tmp_path / "far")
+    for number in (3, 4):
+        put(folder, number)
+    if pinned:
+        write_pin(folder / "toy", Pin(version=pinned, newest="4"))
+    else:
+        for number in (1, 2):
+            shutil.rmtree(folder / "toy" / str(number))
+    await work(far)
+    server = await serve(artefacts=folder, redis=redis_url)
+    assert served(server) == version
+
+
+@pytest.mark.slow  # It waits for each version in turn.
+@pytest.mark.parametrize(("newest", "version"), [(5, "2"), (6, "6")])
+async def test_at_the_start_the_three_versions_before_the_newest_are_tried(
+    serve, folder, work, redis_url, tmp_path, monkeypatch, newest, version
+):
+    monkeypatch.setattr(redis_versions, "PREPARE_S", 3.0)
+    far = shutil.copytree(folder, tmp_path / "far")
+    for number in range(3, newest + 1):
+        put(folder, number)
+    await work(far)
+    server = await serve(artefacts=folder, redis=redis_url, models=("toy",))
+    assert served(server) == version
+
+
+async def test_a_gateway_is_not_ready_while_the_workers_load_its_models(
+    serve, folder, work, redis_url, tmp_path
+):
+    far = shutil.copytree(folder, tmp_path / "far")
+    put(folder, 3)
+    await work(far)
+    server = await serve(ready=False, artefacts=folder, redis=redis_url)
+    await until(lambda: server.gateway.registry.loaded and not server.gateway.queue.unavailable)
+    assert not server.gateway.ready
+    with pytest.raises(Busy, match="workers are still loading"):
+        server.gateway.check_ready()
+    put(far, 3)
+    await server.gateway.opening
+    assert server.gateway.ready
+    assert served(server) == "3"
 
 
 async def test_a_stopped_worker_is_not_pending(serve, folder, work, redis_url, redis):
