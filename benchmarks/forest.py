@@ -40,7 +40,7 @@ def run(*, tiny: bool = False) -> list[dict[str, Any]]:
     """
     given = TINY if tiny else FULL
     calls = given["calls"]
-    pool, steps = _train(trees=given["trees"], windows=given["windows"])
+    pool, steps = train(trees=given["trees"], windows=given["windows"])
     subjects = _subjects(*steps, pool)
     table = []
     for rows in ROWS:
@@ -65,7 +65,7 @@ def _call(subject: Subject, batches: Iterator[Rows]) -> None:
     subject(next(batches))
 
 
-def _train(*, trees: int, windows: int) -> tuple[Rows, tuple[Any, Any, Any]]:
+def train(*, trees: int, windows: int) -> tuple[Rows, tuple[Any, Any, Any]]:
     """Return float32 windows (n, 26) and the scaler, PCA and forest fitted to them."""
     from sklearn.decomposition import PCA
     from sklearn.ensemble import RandomForestClassifier
@@ -86,6 +86,14 @@ def _train(*, trees: int, windows: int) -> tuple[Rows, tuple[Any, Any, Any]]:
     return pool, (scaler, pca, forest)
 
 
+def pipeline(*, trees: int, windows: int) -> Any:
+    """Return scaler, PCA and forest as one estimator of scikit-learn."""
+    from sklearn.pipeline import make_pipeline
+
+    _, steps = train(trees=trees, windows=windows)
+    return make_pipeline(*steps)
+
+
 def _subjects(scaler: Any, pca: Any, forest: Any, pool: Rows) -> dict[str, Subject]:
     """Return what is compared: functions of rows (n, 26), checked to agree."""
     from skl2onnx import to_onnx
@@ -95,7 +103,7 @@ def _subjects(scaler: Any, pca: Any, forest: Any, pool: Rows) -> dict[str, Subje
     pipeline = make_pipeline(scaler, pca, forest)
     # ZipMap makes dictionaries of the scores, and rejects several labels.
     usual_graph = to_onnx(pipeline, pool[:1], options={id(pipeline): {"zipmap": False}})
-    usual = _usual_session(usual_graph.SerializeToString())
+    usual = usual_session(usual_graph.SerializeToString())
     subjects = {OURS: ours.predict, "scikit-learn": pipeline.predict_proba, "skl2onnx": usual}
     probe = pool[:100]
     expected = predict_proba(forest, probe, scaler=scaler, pca=pca)
@@ -107,7 +115,7 @@ def _subjects(scaler: Any, pca: Any, forest: Any, pool: Rows) -> dict[str, Subje
     return subjects
 
 
-def _usual_session(graph: bytes) -> Subject:
+def usual_session(graph: bytes) -> Subject:
     """Return the converter's graph with the session options of ours; it has two outputs."""
     import onnxruntime
 

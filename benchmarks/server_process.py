@@ -109,12 +109,14 @@ def free_port() -> int:
         return port
 
 
-def ready(url: str, server: subprocess.Popen[bytes] | subprocess.Popen[str]) -> bool:
+def ready(
+    url: str, server: subprocess.Popen[bytes] | subprocess.Popen[str], *, path: str = "/readyz"
+) -> bool:
     """Return whether a server answers its readiness within READY_S."""
     until = time.monotonic() + READY_S
     while server.poll() is None and time.monotonic() < until:
         try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 - own address
+            with urllib.request.urlopen(f"{url}{path}", timeout=5):  # noqa: S310 - own address
                 return True
         except OSError:
             time.sleep(0.05)

@@ -87,6 +87,8 @@ ONE_FILE_KNOWS = {
     "onnxruntime": {
         *("models/session.py", "models/export/quantize.py"),
         *("benchmarks/forest.py", "benchmarks/peers/fastapi_server.py"),
+        *("benchmarks/peers/litserve_server.py", "benchmarks/peers/bentoml_server.py"),
+        "benchmarks/peers/mlserver_model.py",
     },
     "redis": {"service/queue/redis_connection.py", "service/queue/redis_cluster.py"},
     "opentelemetry": {"service/tracing/otel.py"},

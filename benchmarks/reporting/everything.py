@@ -19,13 +19,20 @@ from benchmarks.reporting import page, results
 SHORT: dict[str, list[str]] = {
     "features": [],
     "forest": [],
+    "open-inference": [],
     "queues": [],
     "pictures": [],
     "memory": [],
     "live": [],
     "capacity": ["--start", "250", "--precision", "0.1", "--seconds", "8"],
 }
-LONG: dict[str, list[str]] = {"packing": [], "idle": []}
+LONG: dict[str, list[str]] = {
+    "feature-peers": [],
+    "forest-peers": [],
+    "servers": [],
+    "packing": [],
+    "idle": [],
+}
 """Options of each besides --json."""
 CODE = "import sys; from service.cli.main import main; sys.exit(main(sys.argv[1:]))"
 

@@ -18,7 +18,7 @@ TITLE = "Timbre beside the field"
 STYLE = Path(__file__).with_suffix(".css")
 DOCUMENTS = ("BENCHMARKS.md", "README.md")
 PAGE = results.FOLDER / "page.html"
-PICTURE, PICTURED = "docs/benchmarks.svg", ("features", "forest", "open-inference")
+PICTURE, PICTURED = "docs/benchmarks.svg", ("feature-peers", "forest", "open-inference")
 """Of the README, and the benchmarks whose ratios are in it."""
 PARTS = ("pictures",)
 """Benchmarks whose ratios are of parts of a request, and no comparisons to draw."""
@@ -106,5 +106,6 @@ def bars_of(report: Report) -> list[plots.Bar]:
         if report["benchmark"] not in PARTS
         and (row.get("ratio") or 0) > 0
         and row.get("ratio_p25", row["ratio"]) > 0
+        and not str(row.get("name", "")).lower().startswith("timbre")
         and not results.is_base(row)
     ]

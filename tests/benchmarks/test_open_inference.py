@@ -1,46 +1,54 @@
 """The benchmark of the Open Inference Protocol runs, and says which budget is missed."""
 
-import asyncio
-
 import pytest
 
 from benchmarks import open_inference
-from benchmarks.open_inference import BYTES, OURS, PEER
-from common.errors import TimbreError
+from benchmarks.comparisons import servers
+from benchmarks.open_inference import BYTES, OURS
+
+PEER = servers.FASTAPI.name
 
 
 @pytest.mark.slow  # two servers, one of them with packages of its own
-def test_a_tiny_run_has_a_row_for_each_server():
+def test_a_tiny_run_has_a_row_for_each_server_and_number_of_clients():
     table = open_inference.run(tiny=True)
-    assert [row["name"] for row in table] == [OURS, BYTES, PEER]
-    assert table[-1]["ratio"] == 1
-    assert all(row["p99_ms"] >= row["p50_ms"] > 0 and row["cpu_ms"] > 0 for row in table)
+    found = [(row["clients"], row["name"]) for row in table]
+    assert found == [(clients, name) for clients in (1, 10) for name in (OURS, BYTES, PEER)]
+    assert {row["ratio"] for row in table if row["name"] == OURS} == {1}
+    assert all(row["p99_ms"] >= row["p50_ms"] > 0 and row["mib"] > 0 for row in table)
+    assert {row["lines"] for row in table if row["name"] == PEER} == {
+        open_inference.lines_of([servers.PEERS / servers.FASTAPI.program])
+    }
 
 
 @pytest.mark.parametrize(
-    ("ratio", "p99_ms", "missed"), [(1.5, 80, 0), (1.49, 80, 1), (1.5, 80.1, 1), (1.49, 80.1, 2)]
+    ("name", "ratio", "p99_ms", "missed"),
+    [
+        *((PEER, 1.5, 80, 0), (PEER, 1.49, 80, 1), (PEER, 1.5, 80.1, 1), (PEER, 1.49, 80.1, 2)),
+        *(("LitServe", 4.0, 80, 0), ("LitServe", 3.99, 80, 1)),
+    ],
 )
-def test_budgets_are_held_at_their_bounds(ratio, p99_ms, missed):
+def test_budgets_are_held_at_their_bounds_with_100_clients(name, ratio, p99_ms, missed):
     table = [
-        {"name": OURS, "ratio": ratio, "p99_ms": p99_ms},
-        {"name": PEER, "ratio": 1.0, "p99_ms": 80.0},
+        {"name": OURS, "clients": 100, "ratio": 1.0, "p99_ms": p99_ms},
+        {"name": name, "clients": 100, "ratio": ratio, "p99_ms": 80.0},
+        {"name": name, "clients": 10, "ratio": 0.1, "p99_ms": 1.0},
     ]
     assert len(open_inference.shortfalls(table)) == missed
 
 
-def test_a_response_that_is_not_200_ends_the_run_with_its_text():
-    with pytest.raises(TimbreError, match="404"):
-        asyncio.run(_against(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"))
+def test_a_server_that_does_not_start_is_named_with_its_reason(monkeypatch):
+    kind = servers.FASTAPI._replace(name="none", pins="no-such-pins")
+    monkeypatch.setattr(servers, "timbre", nothing)
+    monkeypatch.setattr(open_inference.server_load, "table", lambda *_, **__: [])
+    (row,) = open_inference.run(tiny=True, kinds=(kind,))
+    assert row["name"] == "none"
+    assert "cannot be made" in row["gap"]
 
 
-async def _against(response):
-    async def answer(reader, writer):
-        await reader.readuntil(b"}")
-        writer.write(response)
-        await writer.drain()
-        writer.close()
+class nothing:  # noqa: N801 - stands for a context manager
+    def __enter__(self):
+        return servers.Server("http://127.0.0.1:1", 0, 0.0)
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        return await open_inference._load(f"http://127.0.0.1:{port}", b"{}", 1)
+    def __exit__(self, *_):
+        return None

@@ -26,7 +26,9 @@ def test_bars_lie_on_their_side_of_ours_within_the_picture():
     assert float(fast.get("x")) + float(fast.get("width")) == pytest.approx(ours, abs=0.1)
     assert float(slow.get("width")) > float(fast.get("width")) > float(even.get("width")) == 1
     for line in parts(svg, "spread"):
-        assert plots.LABEL <= float(line.get("x1")) <= float(line.get("x2")) <= plots.WIDTH
+        assert (
+            plots.label_width(BARS) <= float(line.get("x1")) <= float(line.get("x2")) <= plots.WIDTH
+        )
     assert [each.text for each in parts(svg, "times")] == ["40", "1", "0.5"]
     assert "slow &amp; old" in svg
 
