@@ -96,6 +96,8 @@ ONE_FILE_KNOWS = {
 }
 MAY_WRITE_JSON = {
     "common/strict_json.py": "it is the one place",
+    "benchmarks/peers/timed.py": "runs in environments that have no Timbre",
+    "benchmarks/peers/process_pool_server.py": "the same",
     "training/search/journal.py": "keeps the NaN of a failed fit, and is read by itself only",
     "training/sound_models/network_cache.py": "keeps the history of a fit, NaN included",
 }
