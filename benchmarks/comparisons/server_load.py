@@ -46,31 +46,32 @@ def table(
         for _ in range(rounds):
             for name, subject in subjects.items():
                 found[name].append(_measured(subject, sent(requests, count), count))
-        for name, values in found.items():
-            rate, p50, p99, cpu = np.median(values, axis=0).tolist()
-            low, ratio, high = measure.quartiles(
-                [base[0] / one[0] for one, base in zip(values, found[ours], strict=True)]
-            )
-            server = subjects[name].server
-            rows.append(
-                {
-                    "what": what,
-                    "name": name,
-                    "clients": count,
-                    "requests_s": rate,
-                    "p50_ms": p50,
-                    "p99_ms": p99,
-                    "cpu_ms": cpu,
-                    "ratio": ratio,
-                    "ratio_p25": low,
-                    "ratio_p75": high,
-                    "rounds": rounds,
-                    "start_s": server.start_s,
-                    "mib": server_process.cost(server.pid)[1],
-                    "lines": subjects[name].lines,
-                }
-            )
+        rows += [
+            {"what": what, "name": name, "clients": count}
+            | _row(values, found[ours], subjects[name])
+            for name, values in found.items()
+        ]
     return rows
+
+
+def _row(values: list[list[float]], base: list[list[float]], subject: Subject) -> dict[str, Any]:
+    rate, p50, p99, cpu = np.median(values, axis=0).tolist()
+    low, ratio, high = measure.quartiles(
+        [ours[0] / one[0] for one, ours in zip(values, base, strict=True)]
+    )
+    return {
+        "requests_s": rate,
+        "p50_ms": p50,
+        "p99_ms": p99,
+        "cpu_ms": cpu,
+        "ratio": ratio,
+        "ratio_p25": low,
+        "ratio_p75": high,
+        "rounds": len(values),
+        "start_s": subject.server.start_s,
+        "mib": server_process.cost(subject.server.pid)[1],
+        "lines": subject.lines,
+    }
 
 
 def sent(requests: int, clients: int) -> int:
