@@ -16,7 +16,8 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono audio, shape (n,), float32 in [-1, 1]."""
 Tensor: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 """What a model takes for one window or picture: fixed shape and dtype."""
-Kind: TypeAlias = Literal["features", "log_mel"]
+Kind: TypeAlias = Literal["features", "log_mel", "samples"]
+"""What is computed from a window of sound; `samples`: nothing, the window itself."""
 """What is computed from a window: the 26 numbers, or the log-mel spectrogram (bands, frames)."""
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """A picture, shape (height, width, 3): red, green, blue."""
@@ -79,10 +80,14 @@ class AudioConfig:
 
     def shape(self, kind: Kind) -> tuple[int, ...]:
         """Return the shape of one window's tensor."""
+        if kind == "samples":
+            return (self.window,)
         return (6 + self.n_mfcc,) if kind == "features" else (self.n_mels, self.frames)
 
     def fingerprint(self, kind: Kind) -> str:
         """Return the sha256 (hex) of everything that decides the numbers of a tensor."""
+        if kind == "samples":
+            return _sha256({"kind": kind, "sample_rate": self.sample_rate, "window": self.window})
         return _sha256({"kind": kind, "arithmetic": ARITHMETIC, **asdict(self)})
 
 

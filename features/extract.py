@@ -48,8 +48,13 @@ def log_mel(samples: Samples, *, config: AudioConfig = DEFAULT) -> Floats:
 
 
 def compute(samples: Samples, *, kind: Kind, config: AudioConfig = DEFAULT) -> Floats:
-    """Return the tensor of the given kind for one window (see `extract` and `log_mel`)."""
+    """Return the tensor of the given kind for one window (see `extract` and `log_mel`).
+
+    samples: a copy of the window.
+    """
     samples = checked(samples)
+    if kind == "samples":
+        return samples.copy()
     count = 1 + samples.size // config.hop_length
     work = _work(config, kind, count)
     half = config.n_fft // 2

@@ -65,7 +65,9 @@ class StreamingExtractor:
         """Index of the next sample to be fed."""
         self._next = -(-first_sample // hop) * hop
         self._covered = first_sample
-        self._core: _Core | None = None  # made by the first samples: an idle stream costs nothing
+        self._core: _Core | _Whole | None = (
+            None  # made by the first samples: an idle stream costs nothing
+        )
 
     @property
     def pending(self) -> int:
@@ -89,7 +91,11 @@ class StreamingExtractor:
             return []
         samples = checked(samples)
         if self._core is None:
-            self._core = _Core(self.config, hop=self.hop, kind=self.kind, start=self._next)
+            self._core = (
+                _Whole(self.config, hop=self.hop, start=self._next)
+                if self.kind == "samples"
+                else _Core(self.config, hop=self.hop, kind=self.kind, start=self._next)
+            )
         core = self._core
         windows, at = [], 0
         while at < samples.size:
@@ -208,6 +214,28 @@ class _Core:
         if self._left and signal[begin] < QUIET:
             self._analysis.uncount_crossing(self._left[1].values)
         return edges.addresses[:2]
+
+
+class _Whole:
+    """The samples of the windows that are not complete."""
+
+    def __init__(self, config: AudioConfig, *, hop: int, start: int) -> None:
+        self._window, self._hop, self._start = config.window, hop, start
+        self.samples = SampleStore(start)
+
+    def tensor(self) -> Tensor:
+        """Return the samples of the window that begins here, all of which are there."""
+        window = np.empty(self._window, np.float32)
+        self.samples.read(self._start, window)
+        return window
+
+    def move(self) -> None:
+        """Move to the next window."""
+        self._start += self._hop
+
+    def forget(self) -> None:
+        """Free the samples that no window needs any more."""
+        self.samples.forget(min(self._start, self.samples.end))
 
 
 class _FrameRows:

@@ -47,16 +47,17 @@ def write(
     """Write an artefact into folder/NAME/VERSION/ and return that path.
 
     version: a positive integer as text; None is the one after the latest. kind, config: how the
-    tensors were made; shape and fingerprint follow from them. Sound: "features" or "log_mel" and an
-    AudioConfig. Pictures: "picture" and a PictureConfig. labels: Label(name=..., threshold=...) in
-    the order of the scores. onnx: a graph with one input (n, *shape) and one output of scores (n,
-    labels), float32; of several classes, they add up to 1. The shape of sound is
-    config.shape(kind), float32. Pictures are uint8 (height, width, 3), RGB; with metadata uint8 (3
-    * height * width + config.extra,), as features.picture.tensor makes them. Scaling, normalising,
-    moving the channels and taking pixels and metadata apart belong to the graph. golden_inputs:
-    tensors (n, *shape), a few dozen typical ones; their scores are computed here and compared at
-    every load. metrics: any finite JSON. provenance: {"source", "licence", "use"} each. libraries:
-    {"scikit-learn": "1.9.1", ...}. origin: how to reproduce it; any finite JSON.
+    tensors were made; shape and fingerprint follow from them. Sound: "features", "log_mel" or
+    "samples" and an AudioConfig. Pictures: "picture" and a PictureConfig. labels:
+    Label(name=..., threshold=...) in the order of the scores. onnx: a graph with one input (n,
+    *shape) and one output of scores (n, labels), float32; of several classes, they add up to 1.
+    The shape of sound is config.shape(kind), float32. Pictures are uint8 (height, width, 3),
+    RGB; with metadata uint8 (3 * height * width + config.extra,), as features.picture.tensor
+    makes them. Scaling, normalising, moving the channels and taking pixels and metadata apart
+    belong to the graph. golden_inputs: tensors (n, *shape), a few dozen typical ones; their
+    scores are computed here and compared at every load. metrics: any finite JSON. provenance:
+    {"source", "licence", "use"} each. libraries: {"scikit-learn": "1.9.1", ...}. origin: how to
+    reproduce it; any finite JSON.
 
     The artefact appears complete or not at all. Raises ArtefactError if the version exists already,
     or if the parts are inconsistent: the files are loaded once, with every check of the store.

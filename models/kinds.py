@@ -169,6 +169,8 @@ KINDS: dict[str, InputKind[Any]] = {
     # Copying 26 numbers to an accelerator takes longer than the forest does.
     "features": SoundKind(computed="features", accelerate=False),
     "log_mel": SoundKind(computed="log_mel"),
+    # Networks with a front end of their own.
+    "samples": SoundKind(computed="samples"),
     "picture": PictureKind(),
 }
 """By the name that stands in manifest.json."""

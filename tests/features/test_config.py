@@ -1,11 +1,12 @@
 import json
 import math
 from dataclasses import asdict, fields, replace
+from typing import get_args
 
 import pytest
 
 from common.errors import Unprocessable
-from features.config import DEFAULT, AudioConfig, Metadata, PictureConfig
+from features.config import DEFAULT, AudioConfig, Kind, Metadata, PictureConfig
 
 
 def test_the_default_is_two_seconds_at_22050_hertz():
@@ -33,7 +34,14 @@ def test_every_setting_changes_the_fingerprint(name):
 
 
 def test_the_kind_changes_the_fingerprint():
-    assert DEFAULT.fingerprint("features") != DEFAULT.fingerprint("log_mel")
+    assert len({DEFAULT.fingerprint(kind) for kind in get_args(Kind)}) == 3
+
+
+@pytest.mark.parametrize("field", ["sample_rate", "window"])
+def test_the_fingerprint_of_samples_is_that_of_their_number_and_rate(field):
+    other = replace(DEFAULT, **{field: getattr(DEFAULT, field) + 1})
+    assert other.fingerprint("samples") != DEFAULT.fingerprint("samples")
+    assert replace(DEFAULT, n_mels=64).fingerprint("samples") == DEFAULT.fingerprint("samples")
 
 
 def test_the_fingerprint_survives_json():

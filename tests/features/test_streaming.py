@@ -35,7 +35,7 @@ def stream(extractor, sound, sizes):
 @given(
     sizes=st.lists(st.integers(1, 30_000), min_size=1, max_size=6),
     hop=st.sampled_from([1, 3, 22, 43, 86]).map(lambda frames: frames * 512),
-    kind=st.sampled_from(["features", "log_mel"]),
+    kind=st.sampled_from(["features", "log_mel", "samples"]),
     first=st.integers(0, 40_000),
 )
 def test_every_window_equals_the_offline_function_however_chunked(sizes, hop, kind, first):
@@ -53,7 +53,7 @@ def test_every_window_equals_the_offline_function_however_chunked(sizes, hop, ki
         assert_array_equal(window.tensor, compute(samples, kind=kind))
 
 
-@pytest.mark.parametrize("kind", ["features", "log_mel"])
+@pytest.mark.parametrize("kind", ["features", "log_mel", "samples"])
 @pytest.mark.parametrize("one_of", [2, 3, 50, 1_000])
 def test_windows_that_are_skipped_are_not_computed_and_change_no_other(kind, one_of):
     extractor = StreamingExtractor(hop=1_024, kind=kind)
@@ -270,3 +270,22 @@ def test_what_a_stream_keeps_does_not_grow(kind, hop):
     assert max(samples for samples, _, _ in sizes) <= DEFAULT.window + 3_333
     assert max(kept for _, kept, _ in sizes) <= DEFAULT.window
     assert max(rows for _, _, rows in sizes) <= 87 + 2 * max(8, hop // 512)
+
+
+@pytest.mark.parametrize("hop", [512, 22_016, 44_032])
+def test_of_samples_a_stream_keeps_one_window(hop):
+    extractor = StreamingExtractor(hop=hop, kind="samples")
+    sizes = []
+    for chunk in chunks(SOUND[:200_000], [3_333]):
+        extractor.feed(chunk, should_compute=lambda start: start // hop % 3 > 0)
+        sizes.append(extractor._core.samples.end - extractor._core.samples.begin)
+    assert max(sizes) <= DEFAULT.window + 3_333
+
+
+def test_a_window_of_samples_is_a_copy():
+    sound = SOUND[:44_100].copy()
+    (window,) = StreamingExtractor(hop=22_016, kind="samples").feed(sound)
+    whole = compute(sound, kind="samples")
+    sound[:] = 0
+    assert_array_equal(window.tensor, SOUND[:44_100])
+    assert_array_equal(whole, SOUND[:44_100])

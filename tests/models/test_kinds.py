@@ -14,7 +14,7 @@ from models.kinds import KINDS, kind_of
 
 PICTURES = PictureConfig(height=8, width=9)
 MARKED = PictureConfig(height=8, width=9, metadata=(Metadata(name="region", values=("a", "b")),))
-CONFIGS = {"features": DEFAULT, "log_mel": DEFAULT, "picture": PICTURES}
+CONFIGS = {"features": DEFAULT, "log_mel": DEFAULT, "samples": DEFAULT, "picture": PICTURES}
 
 
 def file_of(medium):
@@ -63,6 +63,7 @@ def test_what_clients_are_shown():
 def test_shapes_and_fingerprints_are_those_of_the_configuration():
     assert KINDS["features"].shape(DEFAULT) == (26,)
     assert KINDS["log_mel"].shape(DEFAULT) == (128, 87)
+    assert KINDS["samples"].shape(DEFAULT) == (44_100,)
     assert KINDS["log_mel"].fingerprint(DEFAULT) == DEFAULT.fingerprint("log_mel")
     assert KINDS["picture"].shape(MARKED) == (8 * 9 * 3 + 2,)
     assert KINDS["picture"].fingerprint(MARKED) == MARKED.fingerprint()
@@ -86,5 +87,7 @@ def test_a_kind_rejects_the_configuration_of_another(name, config):
 
 
 def test_an_unknown_kind_names_those_there_are():
-    with pytest.raises(ArtefactError, match="'pixels' must be one of features, log_mel, picture"):
+    with pytest.raises(
+        ArtefactError, match="'pixels' must be one of features, log_mel, samples, picture"
+    ):
         kind_of("pixels")

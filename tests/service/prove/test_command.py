@@ -14,6 +14,7 @@ from service.prove.command import main
 from tests.features.pictures import save, scene
 from tests.models.colours import write_colours
 from tests.service.conftest import RATE, noise, tone, wav
+from tests.service.helpers.samples_model import write_loudness
 from tests.service.helpers.versions import copied, put
 
 
@@ -50,10 +51,26 @@ async def test_a_sound_is_the_same_by_every_way_for_a_model_of_every_kind(
         assert "silence" in found["stream"]["note"]
 
 
+async def test_a_model_on_samples_is_the_same_by_every_way(
+    serve, sound, artefacts, tmp_path, capsys
+):
+    folder = write_loudness(copied(artefacts, tmp_path))
+    server = await serve(artefacts=folder)
+    options = ("--url", server.url, "--artefacts", folder, "--bound", 0, "--model", "loudness")
+    code, document = await proved(capsys, sound, *options)
+    assert (code, document["equal"]) == (0, True)
+    windows = {name: each["windows"] for name, each in ways(document).items()}
+    assert windows == {"REST": 4, "stream": 3, "/v2": 4}
+
+
 @pytest.mark.slow  # starts two servers and a worker
-async def test_it_starts_its_own_server_and_one_with_redis(sound, artefacts, redis_url, capsys):
+@pytest.mark.parametrize("model", ["toy", "loudness"])
+async def test_it_starts_its_own_server_and_one_with_redis(
+    model, sound, artefacts, redis_url, tmp_path, capsys
+):
+    folder = write_loudness(copied(artefacts, tmp_path))
     code, document = await proved(
-        capsys, sound, "--artefacts", artefacts, "--redis", redis_url, "--model", "toy"
+        capsys, sound, "--artefacts", folder, "--redis", redis_url, "--model", model
     )
     assert code == 0
     direct = ["REST", "stream", "/v2", "/v2 by gRPC"]
