@@ -14,7 +14,9 @@ ESTIMATORS = (
     "linear-svm", "dense", "dense-dropout",
 )  # fmt: skip
 """Models on the 26 features beside the forest; [estimators.NAME] has the settings of each."""
-MODELS = ("forest", "network", *ESTIMATORS)
+BACKBONE = "backbone"
+"""A linear model on the embeddings of the network at network.backbone."""
+MODELS = ("forest", "network", BACKBONE, *ESTIMATORS)
 """Models that a recipe for sound can train."""
 
 
@@ -26,6 +28,10 @@ def check_models(recipe: Any) -> None:
     check(
         not unknown,
         f"estimators.{''.join(unknown[:1])}: no such model; there is {', '.join(ESTIMATORS)}",
+    )
+    check(
+        BACKBONE not in recipe.models or bool(recipe.network.backbone),
+        f"models={list(recipe.models)}: {BACKBONE} needs network.backbone, the path of a network",
     )
 
 
@@ -170,6 +176,10 @@ class Network:
     """Maximum of bands by which a batch is shifted."""
     masks: float
     """SpecAugment: share of windows in which a stretch of bands or frames is masked."""
+
+    backbone: str = ""
+    """ONNX network from the samples of a window to its embedding, by path, which the model
+    `backbone` of own recordings is made with."""
 
     def __post_init__(self) -> None:
         """Reject impossible settings."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.common.model_settings import ESTIMATORS, Events, Forest, Network, check_models
-from training.common.recipe import check_artefact, check_limits
+from training.common.recipe import check, check_artefact, check_limits
 
 NAMES = {
     "forest": "instruments-forest",
@@ -139,6 +139,7 @@ class InstrumentsRecipe:
     def __post_init__(self) -> None:
         """Check the settings before the training. Raises RecipeError."""
         check_models(self)
+        check(not self.network.backbone, "network.backbone is for recordings of your own")
         check_limits(self, "", mixtures=(0, 1), teacher_share=(0, 1))
         check_limits(self.start, "start.", epochs=(1, math.inf), rate=(1e-9, 1))
         check_artefact(self)

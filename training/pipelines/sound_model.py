@@ -12,7 +12,7 @@ from features.config import DEFAULT
 from models.artefact import write
 from models.manifest import Label, Source
 from training.common.label_links import links_of
-from training.common.model_settings import ESTIMATORS, MODELS
+from training.common.model_settings import BACKBONE, ESTIMATORS, MODELS
 from training.common.provenance import origin
 from training.reporting import folder, markdown
 from training.sound_models import estimators, forest
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, Kind] = dict.fromkeys(MODELS, "features")
 KINDS["network"] = "log_mel"
+KINDS[BACKBONE] = "samples"
 """The tensors that each model takes."""
 LIBRARIES = dict.fromkeys(MODELS, ("numpy", "scikit-learn", "onnx")) | {
     "network": ("numpy", "torch", "onnx"),
@@ -44,6 +45,7 @@ LIBRARIES = dict.fromkeys(MODELS, ("numpy", "scikit-learn", "onnx")) | {
 }
 DESCRIPTIONS = {
     "forest": "26 features, standardised, projected by PCA, random forest",
+    BACKBONE: "a network given by path, frozen, and a linear model on its embeddings",
     "network": "a small convolutional network on the log-mel spectrogram",
     "extra-trees": "26 features, extremely randomised trees",
     "gradient-boosting": "26 features, gradient boosting on histograms for each label",

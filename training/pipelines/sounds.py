@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.common.labels import RATE
+from training.common.model_settings import BACKBONE
 from training.common.paths import REPORTS
 from training.evaluation import leave_one_out
 from training.evaluation.generated_noise import noise_floors, share_without_label
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from training.common.progress import Stage
     from training.evaluation.leave_one_out import Fitted
     from training.recordings.table import Table
+    from training.sound_models.embedding import FittedEmbedding
 
 RECIPE = SoundsRecipe
 """The class of these recipes, for `training.common.recipe.load`."""
@@ -76,8 +78,16 @@ class TableSounds:
 
 
 def check_recipe(recipe: SoundsRecipe) -> None:
-    """Raise RecipeError for settings that a library refuses, before anything is read."""
+    """Raise RecipeError for settings that a library refuses, before a recording is read.
+
+    Raises MaterialError for a backbone that is none.
+    """
     sound_model.check_estimators(recipe)
+    if recipe.network.backbone:
+        from training.sound_models.embedding import open_backbone
+
+        path = Path(recipe.network.backbone).expanduser()
+        open_backbone(path, window=round(recipe.windows.length * RATE))
 
 
 def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
@@ -173,11 +183,35 @@ def train(recipe: SoundsRecipe, model: str, table: Table, stage: Stage) -> Candi
 def fit(recipe: SoundsRecipe, model: str, table: Table) -> Fitted:
     """Return a model fitted on the training windows, augmented copies included."""
     tensors, labels = table.tensors(KINDS[model]), np.asarray(table.labels)
+    if model == BACKBONE:
+        return _on_backbone(recipe, table)
     rows = table.rows("valid")[: leave_one_out.MOST_HELD_OUT]
     held_out = (np.asarray(tensors[rows]), labels[rows]) if len(rows) else None
     return sound_model.fit(
         recipe, model, tensors, labels, table.rows("train"), jobs=recipe.jobs, held_out=held_out
     )
+
+
+def _on_backbone(recipe: SoundsRecipe, table: Table) -> FittedEmbedding:
+    """Return the model on the network that the recipe names, and say what was tried."""
+    from training.sound_models import embedding
+
+    path = Path(recipe.network.backbone).expanduser()
+    table_name = hashlib.sha256(table.about["fingerprint"].encode()).hexdigest()[:16]
+    fitted = embedding.fit(
+        path,
+        table.tensors(KINDS[BACKBONE]),
+        np.asarray(table.labels),
+        table.rows("train"),
+        np.asarray(table.groups),
+        config=table.config,
+        seed=recipe.seed,
+        kept=cache_of(recipe) / "embeddings" / f"{table_name}-{embedding.known(path)}.npy",
+    )
+    found = ", ".join(f"{strength:g} {value:.3f}" for strength, value in fitted.tried.items())
+    how = f"; cross-entropy on sources left out: {found}" if found else ""
+    print(f"{BACKBONE}: {path.name}, regularised by {fitted.strength:g}{how}")
+    return fitted
 
 
 def _calibrate(
@@ -265,6 +299,17 @@ def about(recipe: SoundsRecipe, candidate: Candidate, table: Table) -> str:
     )
 
 
+def _of_backbone(recipe: SoundsRecipe, candidate: Candidate) -> list[dict[str, str]]:
+    """Return where the network in an artefact is from; its licence is for its user to know."""
+    if candidate.model != BACKBONE:
+        return []
+    from training.sound_models.embedding import known
+
+    path = Path(recipe.network.backbone).expanduser()
+    name = f"{path.name}, sha256 {known(path)}..."
+    return [{"source": name, "licence": "not stated", "use": "embedding"}]
+
+
 def write_artefact(
     recipe: SoundsRecipe,
     candidate: Candidate,
@@ -283,7 +328,7 @@ def write_artefact(
     report = Report(
         about=about(recipe, candidate, table),
         candidates={candidate.model: candidate.metrics, **by_model},
-        provenance=recipe.provenance or [unstated],
+        provenance=[*(recipe.provenance or [unstated]), *_of_backbone(recipe, candidate)],
         how=HOW,
     )
     return sound_model.write_artefact(

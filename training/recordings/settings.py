@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.common.model_settings import Events, Forest, Network, check_models
+from training.common.model_settings import BACKBONE, Events, Forest, Network, check_models
 from training.common.recipe import check, check_artefact, check_limits
 
 LENGTHS = (0.5, 15.0)
 """Seconds, shortest and longest window."""
 KINDS = ("folders", "csv", "audacity", "musicnet", "scores", "mixtures")
-TABLES = ("features", "log_mel")
+TABLES = ("features", "log_mel", "samples")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,5 +173,8 @@ class SoundsRecipe:
     def __post_init__(self) -> None:
         """Validate the settings before the training. Raises RecipeError."""
         check_artefact(self)
+        if self.network.backbone and BACKBONE not in self.models:
+            # Who names a network wants it tried, beside the others.
+            object.__setattr__(self, "models", (*self.models, BACKBONE))
         check_models(self)
         check_limits(self, "", jobs=(1, math.inf), seed=(0, 2**32 - 1), quiet=(0, 1))

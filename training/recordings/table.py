@@ -1,8 +1,9 @@
 """Feature tables on disk: one folder per collection and settings, written atomically.
 
 The folder holds `table.json` (labels, sources, kinds, rule, window_s, hop_s, rate, fingerprint, and
-further facts), `features.npy` float32 (n, 26), or `log_mel.npy` float16 (n, bands, frames), or
-both, and one value per window in `labels.npy` bool (n, labels), `groups.npy` int32 (of sources),
+further facts), some of `features.npy` float32 (n, 26), `log_mel.npy` float16 (n, bands, frames) and
+`samples.npy` float16 (n, window), and one value per window in `labels.npy` bool (n, labels),
+`groups.npy` int32 (of sources),
 `clips.npy` int32 (of lines of clips.csv), `starts.npy` float32 (seconds in the file), `parts.npy`
 uint8 (0 train, 1 valid, 2 test), `copies.npy` uint8 (0 the original, k the k-th of `variants`).
 """
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
     from features.config import Kind
 
-KINDS: tuple[Kind, ...] = ("features", "log_mel")
-DTYPES = {"features": np.float32, "log_mel": np.float16}
+KINDS: tuple[Kind, ...] = ("features", "log_mel", "samples")
+DTYPES = {"features": np.float32, "log_mel": np.float16, "samples": np.float16}
 COLUMNS = {
     "labels": np.bool_, "groups": np.int32, "clips": np.int32, "starts": np.float32,
     "parts": np.uint8,
@@ -58,6 +59,7 @@ class Table:
     copies: npt.NDArray[np.uint8]
     features: npt.NDArray[np.float32] | None = None
     log_mel: npt.NDArray[np.float16] | None = None
+    samples: npt.NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         """Return the number of windows, copies included."""

@@ -15,6 +15,7 @@ from models.cli import main as models
 from models.promote import share_without_label
 from models.store import Store
 from tests.training.pipelines.helpers.splits import parts_beside_each
+from tests.training.sound_models.helpers.filterbank import filterbank
 from training.cli import main
 from training.common.recipe import load
 from training.data_cli.main import main as data
@@ -72,6 +73,39 @@ def test_one_command_makes_an_artefact_that_recognises_its_labels(collection, tm
     assert json.loads((folder / "report.json").read_text())["name"] == "pitches"
     assert (folder / "model.joblib").is_file()
     assert "more.wav" in Path("out/reports/pitches-problems.csv").read_text()
+
+
+def test_a_network_given_by_path_is_tried_beside_the_others_and_becomes_one_artefact(
+    collection, tmp_path, capsys
+):
+    filterbank(tmp_path / "bands.onnx", window=22_050)
+    changes = (*collection, "models=forest", "network.backbone=bands.onnx", "name=pitches")
+    assert main(["sounds", *words(changes), "--out", "out"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"backbone: bands\.onnx, regularised by [0-9.]+; cross-entropy on", printed)
+    report = (Path("out/pitches/1") / "report.md").read_text()
+    assert "**backbone**" in report
+    assert "**forest**" in report
+    model = Store(Path("out")).load("pitches")
+    assert model.manifest.metrics["mean"]["macro_f1"] > 0.75
+    assert len(list(Path("cache/tables/embeddings").glob("*.npy"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["models=backbone"], "backbone needs network.backbone, the path of a network"),
+        (["network.backbone=none.onnx"], "none.onnx cannot be read as an ONNX network"),
+        (["network.backbone=long.onnx"], "takes (n, 22050), the samples of a window"),
+    ],
+)
+def test_a_backbone_that_cannot_be_used_is_told_before_anything_is_read(
+    collection, tmp_path, capsys, changes, told
+):
+    filterbank(tmp_path / "long.onnx", window=44_100)
+    assert main(["sounds", *words([*collection, *changes]), "--out", "out"]) != 0
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert not Path("cache").exists()
 
 
 @pytest.mark.slow  # a training of its own
@@ -290,7 +324,7 @@ def test_of_two_models_the_one_that_is_better_on_validation_is_written(collectio
         (["windows.hop=10", "forest.components=20"], "12 training windows: at least 21 are needed"),
         (["split.shares=[0.2, 0.4, 0.4]", "collection.path=nowhere"], "no folder or file"),
         (["name=My Sounds"], "name='My Sounds' must be lower-case words"),
-        (["models=tree"], "models=['tree'] must be some of forest, network, extra-trees, gradient"),
+        (["models=tree"], "models=['tree'] must be some of forest, network, backbone, extra"),
         (["models="], "models=[] must be some of"),
         (["estimators.svm.C=1"], "estimators.svm: no such model; there is extra-trees"),
         (["estimators.linear-svm.D=1"], "estimators.linear-svm: unknown setting D; known: comp"),

@@ -1,0 +1,139 @@
+"""A linear model on the embeddings of a network given by path."""
+
+import numpy as np
+import onnx
+import pytest
+
+from features.config import DEFAULT, AudioConfig
+from models.promote import quiet_windows
+from models.session import Session
+from tests.training.sound_models.helpers.filterbank import BANDS, filterbank
+from training.common.errors import MaterialError
+from training.sound_models import embedding
+from training.sound_models.embedding import fit, open_backbone
+
+CONFIG = AudioConfig(window=11_025)
+HERTZ = {"low": 200, "high": 3_000}
+
+
+def window_of(hertz, rng):
+    time = np.arange(CONFIG.window) / 22_050
+    level = rng.uniform(0.05, 0.5)
+    noise = rng.normal(0, 0.01, CONFIG.window)
+    return level * np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * time) + noise
+
+
+@pytest.fixture(scope="module")
+def windows():
+    """Samples, labels (low, high) and sources of 36 windows of three players."""
+    rng = np.random.default_rng(0)
+    samples, labels, groups = [], [], []
+    for player in range(3):
+        for at, hertz in enumerate(HERTZ.values()):
+            for _ in range(6):
+                samples.append(window_of(hertz, rng))
+                labels.append([at == 0, at == 1])
+                groups.append(player)
+    return np.float32(samples), np.array(labels), np.array(groups)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return filterbank(tmp_path / "bands.onnx", window=CONFIG.window)
+
+
+def fitted_on(path, windows, folder, *, rows=None, window=CONFIG):
+    samples, labels, groups = windows
+    rows = np.arange(len(samples)) if rows is None else rows
+    kept = folder / "kept" / "a.npy"
+    return fit(path, samples, labels, rows, groups, config=window, seed=1, kept=kept)
+
+
+def test_what_is_left_out_is_recognised_and_the_strength_is_chosen_by_source(
+    path, windows, tmp_path
+):
+    samples, labels, groups = windows
+    fitted = fitted_on(path, windows, tmp_path, rows=np.flatnonzero(groups < 2))
+    assert set(fitted.tried) == set(embedding.STRENGTHS)
+    assert fitted.tried[fitted.strength] == min(fitted.tried.values()) < 0.3
+    scores = fitted.scores(samples[groups == 2])
+    assert np.array_equal(scores > 0.5, labels[groups == 2])
+
+
+def test_one_graph_has_the_same_scores(path, windows, tmp_path):
+    samples, _, _ = windows
+    fitted = fitted_on(path, windows, tmp_path)
+    graph = fitted.onnx(CONFIG)
+    model = onnx.load_from_string(graph)
+    onnx.checker.check_model(model)
+    assert [one.name for one in model.graph.input] == ["samples"]
+    assert [one.name for one in model.graph.output] == ["scores"]
+    found = Session(graph, accelerate=False).predict(samples)
+    np.testing.assert_allclose(found, fitted.scores(samples), atol=1e-5)
+
+
+def test_with_one_source_no_strength_is_tried(path, windows, tmp_path):
+    samples, _, groups = windows
+    fitted = fitted_on(path, windows, tmp_path, rows=np.flatnonzero(groups == 0))
+    assert (fitted.tried, fitted.strength) == ({}, embedding.ALONE)
+    assert fitted.scores(samples[:1]).shape == (1, 2)
+
+
+def test_a_label_of_one_source_can_be_left_out(path, windows, tmp_path):
+    samples, labels, groups = windows
+    labels = labels & ~((groups[:, None] > 0) & np.array([False, True]))
+    fitted = fitted_on(path, (samples, labels, groups), tmp_path)
+    assert np.isfinite(fitted.scores(samples)).all()
+
+
+def test_noise_and_silence_have_no_label(path, windows, tmp_path):
+    fitted = fitted_on(path, windows, tmp_path)
+    quiet = np.stack(quiet_windows(CONFIG, 100, seed=9))
+    assert (fitted.scores(quiet) < 0.5).mean() > 0.9
+
+
+def test_embeddings_are_kept_and_read_again(path, windows, tmp_path, monkeypatch):
+    first = fitted_on(path, windows, tmp_path)
+    assert np.load(tmp_path / "kept" / "a.npy").shape == (36, BANDS)
+    nothing = (np.zeros_like(windows[0]), *windows[1:])
+    again = fitted_on(path, nothing, tmp_path)
+    np.testing.assert_array_equal(first.weights, again.weights)
+
+
+@pytest.mark.parametrize("outputs", [("embedding", "tags"), ("anything",)])
+@pytest.mark.parametrize("window", [CONFIG.window, "any"])
+def test_the_output_is_embedding_or_the_only_one(tmp_path, outputs, window):
+    path = filterbank(tmp_path / "a.onnx", window=window, outputs=outputs)
+    found = open_backbone(path, window=CONFIG.window)(np.zeros((3, CONFIG.window), np.float32))
+    assert found.shape == (3, BANDS)
+
+
+def test_a_window_of_another_length_is_named(path):
+    with pytest.raises(MaterialError, match=r"takes wave of \(0, 11025\).*\(n, 44100\)"):
+        open_backbone(path, window=DEFAULT.window)
+
+
+def test_of_several_outputs_one_must_be_the_embedding(tmp_path):
+    path = filterbank(tmp_path / "a.onnx", window=CONFIG.window, outputs=("a", "b"))
+    with pytest.raises(MaterialError, match="takes wave and gives a, b; a backbone takes"):
+        open_backbone(path, window=CONFIG.window)
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", b"\x08\x08" * 50])
+def test_a_file_that_is_no_network_is_named(tmp_path, content):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(content)
+    with pytest.raises(MaterialError, match=r"a\.onnx"):
+        open_backbone(path, window=CONFIG.window)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    for read in (lambda path: open_backbone(path, window=CONFIG.window), embedding.known):
+        with pytest.raises(MaterialError, match=r"none\.onnx cannot be read"):
+            read(tmp_path / "none.onnx")
+
+
+def test_embeddings_that_are_not_finite_are_rejected(tmp_path, windows):
+    path = filterbank(tmp_path / "a.onnx", window=CONFIG.window, nan=True)
+    with pytest.raises(MaterialError, match=r"a\.onnx gave embeddings of .* or not a number"):
+        fitted_on(path, windows, tmp_path)
