@@ -1,4 +1,4 @@
-"""Serves GET /metrics on a port of its own, for a gateway or a worker."""
+"""Serves GET /metrics on a port of its own, and GET /livez of a worker."""
 
 from __future__ import annotations
 
@@ -8,25 +8,41 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from common.errors import Busy
 from service.api.authentication import METRICS
 from service.api.host_check import KNOWN_HOSTS, host_check, hosts_of
 from service.api.metrics import SCRAPER, Scraper, scrape
 from service.api.middleware import check_expectations, name_response, problems
+from service.api.responses import json_response
 from service.server.connections import listen, runner
+from service.server.heartbeat import Heartbeat
 from service.server.sockets import bind_address
 from service.settings import Settings
 
 MAX_CONNECTIONS = 64
 """Of this port."""
+HEARTBEAT = web.AppKey("heartbeat", Heartbeat)
+
+
+async def livez(request: web.Request) -> web.Response:
+    """Liveness: raises Busy when what works has not said so for too long."""
+    if overdue_s := request.app[HEARTBEAT].overdue_s:
+        raise Busy(f"no heartbeat for {overdue_s:.0f} s: a model hangs")
+    return json_response({"status": "alive"})
 
 
 @asynccontextmanager
 async def metrics_endpoint(
-    settings: Settings, scraper: Scraper, *, shared: bool = False
+    settings: Settings,
+    scraper: Scraper,
+    *,
+    shared: bool = False,
+    heartbeat: Heartbeat | None = None,
 ) -> AsyncIterator[None]:
     """Serve while the block runs, if `metrics_port` is set. Without keys and without TLS.
 
-    shared: with other processes on the port. Raises OSError when it cannot be listened on.
+    shared: with other processes on the port. heartbeat: answers `/livez`. Raises OSError when it
+    cannot be listened on.
     """
     if not settings.metrics_port:
         yield
@@ -44,6 +60,9 @@ async def metrics_endpoint(
     app = web.Application(middlewares=[host_check(own), problems])
     app[KNOWN_HOSTS], app[SCRAPER] = hosts_of(own), scraper
     app.add_routes([web.get(METRICS, scrape)])
+    if heartbeat is not None:
+        app[HEARTBEAT] = heartbeat
+        app.add_routes([web.get("/livez", livez)])
     check_expectations(app)
     app.on_response_prepare.append(name_response)
     running = runner(app, own, shutdown_s=0.0)

@@ -21,14 +21,13 @@ from service.event_feed.feed import Bus
 from service.lifecycle import CLEANUP_S, STOP_SIGNALS
 from service.log import configure, log
 from service.metrics.metrics import Metrics
+from service.server.heartbeat import HEARTBEAT_TIMEOUT_S
 from service.server.sockets import bind, bind_address
 from service.server.systemd import Systemd
 from service.settings import Settings
 
-HEARTBEAT_TIMEOUT_S = 20.0
-"""A process without a heartbeat for so long is killed and restarted."""
 START_S = 60.0
-"""The same before its first heartbeat: imports take a while on a busy machine."""
+"""It has so long until its first heartbeat: imports take a while on a busy machine."""
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Pauses before a process that ends again and again is restarted."""
 BACKOFF_RESET_S = 30.0

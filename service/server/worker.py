@@ -26,6 +26,7 @@ from service.log import log, trace
 from service.metrics.metrics import Metrics
 from service.queue.base import HEARTBEAT_S, ClaimedJob, JobConsumer, Reply
 from service.queue.local import Predictor
+from service.server.heartbeat import Heartbeat
 from service.server.systemd import Systemd
 from service.server.worker_models import WorkerModels
 from service.server.worker_traces import record
@@ -235,20 +236,29 @@ async def _run(
     heartbeat: Callable[[], None],
     metrics: Metrics,
 ) -> int:
-    async with _metrics_endpoint(settings, metrics):
+    systemd = Systemd()
+    beat = Heartbeat(systemd.alive if systemd.waits else heartbeat)
+    async with _metrics_endpoint(settings, metrics, beat):
         return await _work(
-            settings, number=number, burst=burst, heartbeat=heartbeat, metrics=metrics
+            settings,
+            number=number,
+            burst=burst,
+            heartbeat=beat,
+            metrics=metrics,
+            systemd=systemd,
         )
 
 
-def _metrics_endpoint(settings: Settings, metrics: Metrics) -> AbstractAsyncContextManager[None]:
+def _metrics_endpoint(
+    settings: Settings, metrics: Metrics, heartbeat: Heartbeat
+) -> AbstractAsyncContextManager[None]:
     if not settings.metrics_port:
         return nullcontext()
     # Imported here so that a worker without it never loads an HTTP server.
     from service.api.metrics import Scraper
     from service.server.metrics_endpoint import metrics_endpoint
 
-    return metrics_endpoint(settings, Scraper(metrics))
+    return metrics_endpoint(settings, Scraper(metrics), heartbeat=heartbeat)
 
 
 async def _work(
@@ -258,12 +268,11 @@ async def _work(
     burst: bool,
     heartbeat: Callable[[], None],
     metrics: Metrics,
+    systemd: Systemd,
 ) -> int:
     # Imported here so that the worker itself depends on no back end.
     from service.queue.redis_consumer import RedisConsumer
 
-    systemd = Systemd()
-    heartbeat = systemd.alive if systemd.waits else heartbeat
     store = open_store(settings)
     models = WorkerModels(store, changed=partial(show_models, metrics))
     name = _new_name()

@@ -20,7 +20,7 @@ IMAGES = sorted(FOLDER.glob("Containerfile*"))
 COMPOSE = yaml.safe_load((FOLDER / "compose.yml").read_text("utf-8"))
 SERVICES = COMPOSE["services"]
 OURS = ("gateway", "worker")
-HEALTH = {"gateway": "8000/readyz", "worker": "8002/metrics"}
+HEALTH = {"gateway": "8000/readyz", "worker": "8002/livez"}
 PASSWORD = {"TIMBRE_PASSWORD": "secret"}
 
 

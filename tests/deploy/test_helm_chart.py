@@ -175,7 +175,7 @@ def test_a_pod_runs_what_timbre_accepts_with_time_to_end_and_no_rights(rendered,
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         if asked := container.get(probe, {}).get("httpGet"):
             assert asked["port"] in ports
-            assert asked["path"] in {"/livez", "/readyz", "/metrics"}
+            assert asked["path"] in {"/livez", "/readyz"}
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     assert mounts == {volume["name"] for volume in pod["volumes"]}
     assert ("keys" in mounts) == (name == "file" and part == "gateway")

@@ -11,6 +11,7 @@ from service.api.metrics import Scraper
 from service.cli.worker import main
 from service.metrics.metrics import Metrics
 from service.queue.redis import RedisQueue
+from service.server.heartbeat import HEARTBEAT_TIMEOUT_S, Heartbeat
 from service.server.metrics_endpoint import metrics_endpoint
 from service.settings import Settings
 from tests.helpers.server_process import BIN, free_port
@@ -57,6 +58,26 @@ async def test_its_errors_are_those_of_every_port_and_name_no_versions():
             assert status == 200 or json.loads(body)["status"] == status
 
 
+@pytest.mark.parametrize(
+    ("age_s", "status"), [(HEARTBEAT_TIMEOUT_S - 1, 200), (HEARTBEAT_TIMEOUT_S + 1, 503)]
+)
+async def test_a_worker_without_a_heartbeat_for_too_long_is_not_alive(age_s, status):
+    settings, heartbeat = Settings(metrics_port=free_port()), Heartbeat()
+    heartbeat._last -= age_s
+    async with metrics_endpoint(settings, Scraper(Metrics()), heartbeat=heartbeat):
+        found, text = await get(f"http://127.0.0.1:{settings.metrics_port}/livez")
+        assert found == status
+        assert ("alive" in text) == (status == 200)
+        heartbeat()
+        assert (await get(f"http://127.0.0.1:{settings.metrics_port}/livez"))[0] == 200
+
+
+async def test_a_gateway_answers_livez_on_its_own_port_only():
+    settings = Settings(metrics_port=free_port())
+    async with metrics_endpoint(settings, Scraper(Metrics())):
+        assert (await get(f"http://127.0.0.1:{settings.metrics_port}/livez"))[0] == 404
+
+
 async def test_a_port_in_use_is_named(capsys):
     settings, scraper = Settings(metrics_port=free_port()), Scraper(Metrics())
     async with metrics_endpoint(settings, scraper):
@@ -87,6 +108,7 @@ async def test_a_worker_tells_what_it_has_run(artefacts, redis_url):
         with pytest.raises(Exception, match="doubler"):
             await queue.submit(job(1))
         _, text = await get(f"http://127.0.0.1:{port}/metrics")
+        assert (await get(f"http://127.0.0.1:{port}/livez"))[0] == 200
     finally:
         await queue.close()
         process.terminate()
