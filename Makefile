@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 help:  ## show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 serve: .venv/serve .venv/kernels  ## set up what is missing and serve the shipped models on http://127.0.0.1:8000
 	$(BIN)/timbre serve
@@ -85,6 +85,10 @@ kernels: .venv/dev  ## compile the kernels that are shipped in features/compiled
 	tools/system-packages kernels
 	$(BIN)/python tools/build_kernels.py
 
+arm64: .venv/dev  ## the wheel on an emulated aarch64: features and scores as on this processor (root, Debian)
+	tools/system-packages arm64
+	$(BIN)/python tools/arm64.py
+
 arm-wheels: .venv/serve  ## show that all that serving installs has a wheel for aarch64, at the tested versions
 	$(BIN)/python tools/arm_wheels.py
 
@@ -127,4 +131,4 @@ clean:  ## remove the environment and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
 
 # Every target that is a plain word is no file.
-.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' $(MAKEFILE_LIST))
+.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*/\1/p' $(MAKEFILE_LIST))

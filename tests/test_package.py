@@ -13,12 +13,15 @@ from tools import package
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = ("common", "features", "models", "service", "training", "benchmarks")
+PEERS = "benchmarks/peers/"
+"""Programs of environments that have other packages; they run in the repository only."""
 
 
 def packed():
     """The files of the packages, as git knows them."""
     listed = subprocess.check_output(["git", "ls-files", "-z", *PACKAGES], cwd=ROOT, text=True)
-    return {name for name in listed.split("\0") if name and (ROOT / name).exists()}
+    names = {name for name in listed.split("\0") if name and (ROOT / name).exists()}
+    return {name for name in names if not name.startswith(PEERS)}
 
 
 def test_every_kind_of_file_beside_the_code_is_packed():
@@ -29,8 +32,6 @@ def test_every_kind_of_file_beside_the_code_is_packed():
 
 def test_every_folder_with_code_is_a_package_with_an_init_file():
     folders = {Path(name).parent for name in packed() if name.endswith(".py")}
-    # Programs of environments that have other packages.
-    folders.remove(Path("benchmarks/peers"))
     assert [str(each) for each in folders if not (ROOT / each / "__init__.py").exists()] == []
 
 
@@ -54,6 +55,5 @@ def test_the_wheel_holds_these_files_and_works_in_a_clean_environment(
     (wheel,), (source,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    peers = {name for name in packed() if name.startswith("benchmarks/peers/")}
-    assert names - peers == packed() - peers
+    assert {name for name in names if not name.startswith(PEERS)} == packed()
     assert capsys.readouterr().out.startswith(source.name)

@@ -43,12 +43,8 @@ def requirements() -> list[str]:
 def wheels(python: str, platforms: tuple[str, ...] = PLATFORMS) -> dict[str, str]:
     """Return the platform of each wheel, by name and version. Raises SystemExit without one."""
     with tempfile.TemporaryDirectory() as target:
-        command = [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--report", "-"),
-            *("--only-binary", ":all:", "--python-version", python, "--target", target),
-            *("--constraint", str(ROOT / "constraints.txt"), "--implementation", "cp"),
-            *(part for platform in platforms for part in ("--platform", platform)),
-        ]
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--report", "-"]
+        command += [*options(python, platforms), "--target", target]
         done = subprocess.run(  # noqa: S603 - ours
             [*command, *requirements()], capture_output=True, text=True, check=False
         )
@@ -61,6 +57,15 @@ def wheels(python: str, platforms: tuple[str, ...] = PLATFORMS) -> dict[str, str
         )
         for each in report
     }
+
+
+def options(python: str, platforms: tuple[str, ...]) -> list[str]:
+    """Return the options by which pip takes wheels of another machine, at the tested versions."""
+    return [
+        *("--only-binary", ":all:", "--implementation", "cp", "--python-version", python),
+        *("--constraint", str(ROOT / "constraints.txt")),
+        *(part for platform in platforms for part in ("--platform", platform)),
+    ]
 
 
 def tag(url: str) -> str:

@@ -1,0 +1,41 @@
+"""The wheel gives the same features and scores on an emulated aarch64."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from tools import arm64
+
+
+def test_without_an_emulator_the_error_names_its_package(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="qemu-user-static"):
+        arm64.emulator()
+    (tmp_path / "qemu-aarch64").touch(mode=0o755)
+    assert arm64.emulator() == str(tmp_path / "qemu-aarch64")
+
+
+def test_a_root_that_was_unpacked_before_is_taken_as_it_is(tmp_path):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").touch()
+    assert arm64.unpacked(tmp_path) == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == ["proc"]
+
+
+def test_the_sounds_are_windows_of_samples_in_range():
+    sounds = arm64.sounds()
+    assert sounds.shape == (8, 44_100)
+    assert sounds.dtype == np.float32
+    assert np.abs(sounds).max() <= 1.5
+    assert not sounds[2].any()
+
+
+@pytest.mark.slow  # installs from the registry, and emulates
+@pytest.mark.timeout(1_800)
+def test_features_and_scores_are_those_of_this_processor(capsys):
+    if os.geteuid() or not shutil.which("debootstrap"):
+        pytest.skip("debootstrap is not there, or needs root")
+    assert arm64.main() == 0
+    assert "aarch64" in capsys.readouterr().out
