@@ -49,9 +49,9 @@ GIVEN = {
     "reversed": {"scaling": {"min": 5, "max": 4}},
 }
 TRIGGERS = {
-    "redis-streams": {"address", "databaseIndex", "stream", "streamLength"},
+    "redis-streams": {"address", "databaseIndex", "enableTLS", "stream", "streamLength"},
     "redis-sentinel-streams": {
-        *("addresses", "sentinelMaster", "databaseIndex", "stream", "streamLength"),
+        *("addresses", "sentinelMaster", "databaseIndex", "enableTLS", "stream", "streamLength"),
     },
     "prometheus": {"serverAddress", "query", "threshold", "ignoreNullValues"},
 }
