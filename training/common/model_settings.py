@@ -176,6 +176,8 @@ class Network:
     """Maximum of bands by which a batch is shifted."""
     masks: float
     """SpecAugment: share of windows in which a stretch of bands or frames is masked."""
+    rows: int = 0
+    """Maximum of training windows, drawn at random; 0: all."""
 
     backbone: str = ""
     """ONNX network from the samples of a window to its embedding, by path, which the model
@@ -193,7 +195,7 @@ class Network:
         )
         whole = dict.fromkeys(("members", "epochs", "batch"), (1, math.inf))
         shares = dict.fromkeys(("blends", "masks"), (0, 1)) | {"smoothing": (0, 0.49)}
-        zero = dict.fromkeys(("decay", "single", "tilt_db", "shift"), (0, math.inf))
+        zero = dict.fromkeys(("decay", "single", "tilt_db", "shift", "rows"), (0, math.inf))
         check_limits(self, "network.", **whole, **shares, **zero, depth_db=(1, 200), rate=(1e-9, 1))
 
 

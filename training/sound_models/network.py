@@ -86,6 +86,8 @@ def fit(
     targets in [0, 1], (n, labels), to learn instead of the labels. start: a graph of `onnx`, whose
     networks the members go on from, in turn. Raises MaterialError where those have other layers.
     """
+    if settings.rows:
+        rows = np.random.default_rng(seed).permutation(rows)[: settings.rows]
     common = _Common(spectrograms, labels, labels if soft is None else soft, rows, settings, start)
     seeds = [seed + 1000 * number for number in range(settings.members)]
     trained = [

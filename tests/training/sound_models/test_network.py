@@ -86,6 +86,18 @@ def test_the_shipped_shape_is_small_and_little_arithmetic():
     assert multiplications(graph) <= 40  # millions: less than 5 ms a window on one core
 
 
+def test_at_most_so_many_windows_are_learned_from_as_asked(settings, material):
+    spectrograms, labels = material
+    once = replace(settings, epochs=1, members=1, batch=1000)
+    all_of_them, of_64, of_few = (
+        network.fit(spectrograms, labels, np.arange(count), replace(once, rows=rows), seed=7)
+        for count, rows in ((64, 0), (64, 64), (160, 64))
+    )
+    assert all_of_them.history == of_64.history
+    # 160 windows in one batch are another batch than 64 of them.
+    assert of_few.history != network.fit(spectrograms, labels, np.arange(160), once, seed=7).history
+
+
 def test_varied_spectrograms_keep_shape_and_type_and_differ(settings, material):
     some = material[0][:4].astype(np.float32)
     varied = network.augment(some, settings, np.random.default_rng(0))
