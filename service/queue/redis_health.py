@@ -17,7 +17,15 @@ from service.queue.redis_connection import (
     heartbeats_of,
     read_heartbeats,
 )
-from service.queue.redis_keys import GATEWAYS, JOB_STREAMS, LOADED, REPLIES, REQUESTED, WORKERS
+from service.queue.redis_keys import (
+    API_KEYS,
+    GATEWAYS,
+    JOB_STREAMS,
+    LOADED,
+    REPLIES,
+    REQUESTED,
+    WORKERS,
+)
 
 CHECK_S = 1.0
 GATEWAY_KEY_S = 3_600
@@ -35,13 +43,18 @@ def failed_writes(info: Mapping[str, Any]) -> list[str]:
     return [name for name in DISK if info.get(name, "ok") != "ok"]
 
 
-def unsafe_settings(info: Mapping[str, Any]) -> list[str]:
-    """Return what in Redis' settings and state, as of INFO, may cost jobs or API keys."""
+def unsafe_settings(info: Mapping[str, Any], *, has_keys: bool = False) -> list[str]:
+    """Return what in Redis' settings and state, as of INFO, may cost jobs or API keys.
+
+    has_keys: whether API keys are in it.
+    """
     found = []
     if (policy := eviction_policy(info)) != "noeviction":
         found.append(f"maxmemory-policy {policy} may evict jobs and API keys; set noeviction")
     if failed := failed_writes(info):
         found.append(f"{', '.join(failed)}: writing to disk failed, and Redis may reject writes")
+    if has_keys and not info.get("aof_enabled"):
+        found.append("API keys without appendonly yes: one revoked may be valid after a restart")
     return found
 
 
@@ -122,11 +135,12 @@ class QueueHealth:
         """Log settings of Redis that are unsafe."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.info()
-            (info,) = await pipe.execute(raise_on_error=False)
+            pipe.type(API_KEYS)
+            info, keys = await pipe.execute(raise_on_error=False)
         if isinstance(info, Exception):
             log("Redis settings not checked", redis=self._where, why=str(info))
             return
-        for why in unsafe_settings(info):
+        for why in unsafe_settings(info, has_keys=keys == b"hash"):
             log("Redis settings unsafe", redis=self._where, why=why)
 
     def _update(self, *, redis_down: str = "", no_worker: str = "", why: str = "") -> None:

@@ -7,6 +7,7 @@ import pytest
 from common.errors import Busy
 from service.queue import redis_health
 from service.queue.redis_connection import connect
+from service.queue.redis_keys import API_KEYS
 from tests.service.conftest import until
 from tests.service.helpers.redis_proxy import redis_proxied
 from tests.service.queue.test_contract import job
@@ -83,6 +84,21 @@ def test_settings_that_may_cost_jobs_or_keys_are_found(info, named):
     found = redis_health.unsafe_settings(info)
     assert len(found) == len(named)
     assert all(why.startswith(name) for why, name in zip(found, named, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("has_keys", "appends", "count"), [(True, 0, 1), (True, 1, 0), (False, 0, 0)]
+)
+def test_keys_in_a_redis_that_does_not_write_them_down_at_once_are_found(has_keys, appends, count):
+    found = redis_health.unsafe_settings({"aof_enabled": appends}, has_keys=has_keys)
+    assert len(found) == count
+    assert all("appendonly" in why for why in found)
+
+
+async def test_a_gateway_says_so_of_keys_that_are_there(own, start, capfd):
+    own.client.hset(API_KEYS, "id", "{}")
+    await start(own.url).open()
+    assert "appendonly" in capfd.readouterr().err
 
 
 async def test_an_unsafe_setting_is_logged_at_each_connection_and_stops_nothing(own, start, capfd):
