@@ -19,6 +19,7 @@ STUDIES = {
     "models": "the original work's eight models and six more: scores, times, memory, size",
     "pca": "components against information lost",
     "importance": "which groups of features matter, by permutation and by source",
+    "learning-curve": "scores by recordings of each label, and what twice as many would bring",
 }
 
 
@@ -80,7 +81,6 @@ def _run(options: argparse.Namespace) -> Study:
         return windows.run(recipe, windows.lengths_of(options.lengths), given, stage)
     table = open_table(options.table)
     with stage(f"study {options.study}") as progress:
-        study: Study = importlib.import_module(f"training.studies.{options.study}").run(
-            table, given, progress
-        )
+        module = importlib.import_module(f"training.studies.{options.study.replace('-', '_')}")
+        study: Study = module.run(table, given, progress)
     return study
