@@ -19,6 +19,8 @@ PEERS = "benchmarks/peers/"
 
 def packed():
     """The files of the packages, as git knows them."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("only git tells what belongs to the packages")
     listed = subprocess.check_output(["git", "ls-files", "-z", *PACKAGES], cwd=ROOT, text=True)
     names = {name for name in listed.split("\0") if name and (ROOT / name).exists()}
     return {name for name in names if not name.startswith(PEERS)}
