@@ -68,7 +68,7 @@ class Start:
     """
 
     graph: str = ""
-    """Path of its model.onnx; empty: every network begins anew."""
+    """Path, as in [material], of its model.onnx; empty: every network begins anew."""
     epochs: int = 3
     """Passes over the training windows from there."""
     rate: float = 1e-3
@@ -107,8 +107,8 @@ class InstrumentsRecipe:
     least: dict[str, float] = field(default_factory=dict)
     """Lowest thresholds by label, where the calibrated ones are known to be too low."""
     teacher: str = ""
-    """Path of a network for embeddings of sound (ONNX, from `mel` to `embedding`), by which small
-    networks give soft targets; empty: networks learn the labels."""
+    """Path, as in [material], of a network for embeddings of sound (ONNX, from `mel` to
+    `embedding`), by which small networks give soft targets; empty: networks learn the labels."""
     teacher_share: float = 0.7
     """Share of the teacher in the targets; the rest is the labels."""
     models: tuple[str, ...] = ("forest", "network")
