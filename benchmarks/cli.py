@@ -45,6 +45,13 @@ HELP = {
         "benchmarks.comparisons.server_peers",
         "the same graph behind FastAPI, LitServe, BentoML, MLServer; clips beside a process pool",
     ),
+    "scale": Program(
+        "benchmarks.scale.growth", "a million live streams, simulated from times measured here"
+    ),
+    "search-peers": Program(
+        "benchmarks.comparisons.search_peers",
+        "the best forest of a grid beside GridSearchCV and Optuna",
+    ),
     "idle": Program("benchmarks.idle", "wake-ups and CPU time of a server without work"),
     "memory": Program("benchmarks.memory", "what live streams add to the memory of a server"),
     "metrics": Program(
@@ -142,10 +149,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _show(title: str, table: list[dict[str, Any]], where: dict[str, Any]) -> None:
-    shown = tables.view(table)
-    grid = Table(title=title, caption=", ".join(f"{name} {value}" for name, value in where.items()))
-    for number, name in enumerate(shown.head):
-        grid.add_column(name, justify="left" if number < shown.words else "right")
-    for row in shown.rows:
-        grid.add_row(*row)
-    console(width=140).print(grid)
+    for shown in tables.views(table):
+        grid = Table(title=title)
+        for number, name in enumerate(shown.head):
+            grid.add_column(name, justify="left" if number < shown.words else "right")
+        for row in shown.rows:
+            grid.add_row(*row)
+        console(width=140).print(grid)
+    print(", ".join(f"{name} {value}" for name, value in where.items()))

@@ -118,7 +118,8 @@ def draw(table: Path | None, rows: int, *, seed: int) -> tuple[Rows, Labels]:
     return np.asarray(np.float32(mixed), np.float64), present
 
 
-def _pipeline(seed: int) -> Any:
+def pipeline(seed: int) -> Any:
+    """Return scaler, PCA and forest as one estimator."""
     from sklearn.decomposition import PCA
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.pipeline import Pipeline
@@ -171,9 +172,9 @@ def _both(rows: Rows, labels: Labels, *, seeds: int, jobs: int) -> tuple[Rows, R
     }
     theirs, ours = [], []
     for seed in range(seeds):
-        search = GridSearchCV(_pipeline(seed), SMALL, **given).fit(rows, labels)
+        search = GridSearchCV(pipeline(seed), SMALL, **given).fit(rows, labels)
         theirs.append(search.cv_results_["mean_test_score"])
-        path = ForestPathSearchCV(_pipeline(seed), SMALL, confirm=False, **given).fit(rows, labels)
+        path = ForestPathSearchCV(pipeline(seed), SMALL, confirm=False, **given).fit(rows, labels)
         ours.append(path.cv_results_["mean_test_score"])
     return np.array(theirs), np.array(ours)
 
@@ -193,7 +194,7 @@ def whole(
     cv = KFold(folds, shuffle=True, random_state=0)
     cpu = time.process_time()
     path = ForestPathSearchCV(
-        _pipeline(0), grid, cv=cv, scoring=SCORING, n_jobs=jobs, refit=False, confirm=False
+        pipeline(0), grid, cv=cv, scoring=SCORING, n_jobs=jobs, refit=False, confirm=False
     )
     path.fit(rows, labels)
     cpu = time.process_time() - cpu
@@ -239,7 +240,7 @@ def _seconds_per_tree(
             for _ in range(max(1, sample // 2))
         ]
         begin = time.process_time()
-        GridSearchCV(_pipeline(0), drawn, cv=[fold], scoring=SCORING, refit=False).fit(rows, labels)
+        GridSearchCV(pipeline(0), drawn, cv=[fold], scoring=SCORING, refit=False).fit(rows, labels)
         seconds[criterion] = (time.process_time() - begin) / trees / len(drawn)
     return seconds
 

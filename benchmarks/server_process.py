@@ -110,10 +110,14 @@ def free_port() -> int:
 
 
 def ready(
-    url: str, server: subprocess.Popen[bytes] | subprocess.Popen[str], *, path: str = "/readyz"
+    url: str,
+    server: subprocess.Popen[bytes] | subprocess.Popen[str],
+    *,
+    path: str = "/readyz",
+    within_s: float = READY_S,
 ) -> bool:
-    """Return whether a server answers its readiness within READY_S."""
-    until = time.monotonic() + READY_S
+    """Return whether a server answers its readiness in time."""
+    until = time.monotonic() + within_s
     while server.poll() is None and time.monotonic() < until:
         try:
             with urllib.request.urlopen(f"{url}{path}", timeout=5):  # noqa: S310 - own address

@@ -35,6 +35,7 @@ SHOWN = (
     "examples/**/*",
     "training/recipes/*.toml",
     "benchmarks/results/page.html",
+    "benchmarks/scale.md",
     "service/page/static/*.js",
 )
 """What the documents show or point at. At the same paths, so that their links stay as they are."""

@@ -19,8 +19,20 @@ from common.errors import TimbreError
 TITLE = "Servers beside Timbre: features to scores, and clips of 2 s"
 KINDS = (servers.FASTAPI, servers.LITSERVE, servers.BENTOML, servers.MLSERVER)
 POOL, CLIPS = "aiohttp, process pool, librosa, joblib", "clips of 2 s"
-FULL: dict[str, Any] = {**open_inference.FULL, "clips": 200, "trees": 200, "windows": 2_000}
-TINY: dict[str, Any] = {**open_inference.TINY, "clips": 10, "trees": 5, "windows": 200}
+FULL: dict[str, Any] = {
+    **open_inference.FULL,
+    "clips": 60,
+    "clip_rounds": 2,
+    "trees": 200,
+    "windows": 2_000,
+}
+TINY: dict[str, Any] = {
+    **open_inference.TINY,
+    "clips": 10,
+    "clip_rounds": 1,
+    "trees": 5,
+    "windows": 200,
+}
 
 
 def run(*, tiny: bool = False) -> list[dict[str, Any]]:
@@ -71,6 +83,6 @@ def _clips(given: dict[str, Any]) -> list[dict[str, Any]]:
             ours=open_inference.OURS,
             what=CLIPS,
             clients=given["clients"],
-            rounds=given["rounds"],
+            rounds=given["clip_rounds"],
             requests=given["clips"],
         )

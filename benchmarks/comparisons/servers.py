@@ -27,7 +27,8 @@ from common.strict_json import to_json
 from models.store import DEFAULT_PATH, Store
 
 MODEL = "instruments-forest"
-START_S = 60.0
+START_S = 240.0
+"""Librosa compiles itself at its first use in an environment."""
 
 
 class Server(NamedTuple):
@@ -161,7 +162,7 @@ def started(kind: Kind) -> Iterator[Server]:
         )
         try:
             url = f"http://127.0.0.1:{port}"
-            if not server_process.ready(url, process, path=kind.ready):
+            if not server_process.ready(url, process, path=kind.ready, within_s=START_S):
                 words.seek(0)
                 last = (words.read().strip().splitlines() or ["no output"])[-1]
                 raise TimbreError(f"its server did not get ready: {last}")

@@ -22,7 +22,6 @@ forest = None
 def load(path):
     global forest
     forest = joblib.load(path)
-    features(np.zeros(44_100, np.float32))  # compiled before the first request
 
 
 def features(y):
@@ -60,6 +59,8 @@ async def ready(_):
 if __name__ == "__main__":
     app = web.Application(client_max_size=32 * 2**20)
     cores = os.cpu_count()
+    # librosa compiles itself at its first use; several processes that do so at once crash.
+    features(np.zeros(44_100, np.float32))
     app["pool"] = ProcessPoolExecutor(cores, initializer=load, initargs=(sys.argv[1],))
     list(app["pool"].map(abs, range(2 * cores)))
     app.router.add_post("/classify", answer)

@@ -23,6 +23,7 @@ SHORT: dict[str, list[str]] = {
     "queues": [],
     "pictures": [],
     "memory": [],
+    "scale": [],
     "live": [],
     "capacity": ["--start", "250", "--precision", "0.1", "--seconds", "8"],
 }

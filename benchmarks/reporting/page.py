@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import report_page
 from benchmarks.reporting import plots, results, tables
 from common.atomic import write_atomic
 from common.errors import InputError
@@ -16,10 +17,11 @@ from common.page import Html, chart, escape, page, paragraph, table
 ROOT = Path(__file__).parent.parent.parent
 TITLE = "Timbre beside the field"
 STYLE = Path(__file__).with_suffix(".css")
-DOCUMENTS = ("BENCHMARKS.md", "README.md")
+DOCUMENTS = ("BENCHMARKS.md", "README.md", "benchmarks/scale.md")
 PAGE = results.FOLDER / "page.html"
 PICTURE, PICTURED = "docs/benchmarks.svg", ("feature-peers", "forest", "open-inference")
 """Of the README, and the benchmarks whose ratios are in it."""
+AGES = "Age of a window, ms, against the share of time that cores are planned to be busy: p50, p99"
 PARTS = ("pictures",)
 """Benchmarks whose ratios are of parts of a request, and no comparisons to draw."""
 Report = dict[str, Any]
@@ -67,15 +69,21 @@ def render(reports: Mapping[str, Report]) -> str:
         "other takes, the median of the rounds, with its quartiles. Where another is faster, it "
         "stands first. `make bench` measures the short part anew."
     )
-    return page(TITLE, sections, lead=lead, before=Html(f"<style>{_text(STYLE)}</style>"))
+    return page(
+        TITLE,
+        sections,
+        lead=lead,
+        before=Html(f"<style>{_text(report_page.STYLE)}{_text(STYLE)}</style>"),
+    )
 
 
 def _section(report: Report) -> Html:
-    shown = tables.view(report["rows"])
     drawn = plots.ratios(bars_of(report))
     base = tables.base_of(report["rows"])
     parts = [chart(drawn, f"Times as long as {base}, with quartiles") if drawn else ""]
-    parts.append(table(shown.head, shown.rows))
+    if ages := ages_of(report):
+        parts.append(chart(report_page.lines(ages, "{:.0%}".format), AGES))
+    parts += [table(shown.head, shown.rows, words=[""]) for shown in tables.views(report["rows"])]
     parts += [paragraph(f"Not measured: {name}: {why}") for name, why in _gaps(report).items()]
     parts += [paragraph(report["note"])] if "note" in report else []
     parts += [paragraph(f"Below its aim: {line}") for line in report["missed"]]
@@ -91,6 +99,16 @@ def _section(report: Report) -> Html:
 def _gaps(report: Report) -> dict[str, str]:
     found: dict[str, str] = report.get("gaps", {})
     return found
+
+
+def ages_of(report: Report) -> dict[str, list[tuple[float, float]]]:
+    """Return p50 and p99 of simulated ages by the load that was planned for; empty without any."""
+    calm = [row for row in report["rows"] if row.get("what", "").endswith("nothing fails")]
+    return {
+        kind: [(row["planned"], row[f"{kind}_ms"]) for row in calm]
+        for kind in ("p99", "p50")
+        if calm
+    }
 
 
 def bars_of(report: Report) -> list[plots.Bar]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from benchmarks.reporting import claims, results
@@ -24,6 +25,7 @@ LABELS = {
     "name": "",
     "median_ms": "ms",
     "requests_s": "requests a second",
+    "dollars_of_1000_stream_hours": "dollars, 1,000 stream-hours",
     "p50_ms": "p50, ms",
     "p99_ms": "p99, ms",
     "cpu_ms": "processor time of one, ms",
@@ -38,12 +40,16 @@ LABELS = {
     "worst_db": "worst, dB",
     "start_s": "start, s",
     "lines": "lines written",
+    "core_ms": "ms of a core a window",
+    "core_ms_simulated": "simulated",
+    "p50_ms_simulated": "p50 simulated, ms",
+    "p999_ms": "p99.9, ms",
     "mib": "MiB",
     "livez_p99_ms": "/livez p99, ms",
     "streams_held": "streams",
     "a_second": "a second",
 }
-HIDDEN = {"rounds"}
+HIDDEN = {"rounds", "planned"}
 
 
 class View(NamedTuple):
@@ -53,6 +59,12 @@ class View(NamedTuple):
     rows: list[list[str]]
     words: int
     """Columns of text before those of numbers."""
+
+
+def views(rows: Iterable[Mapping[str, Any]]) -> list[View]:
+    """Return a table for each run of rows that have the same fields."""
+    groups = groupby(rows, key=lambda row: frozenset(row) - {"gap"})
+    return [view(list(some)) for _, some in groups]
 
 
 def view(rows: Iterable[Mapping[str, Any]]) -> View:
@@ -133,7 +145,7 @@ def _line(cells: Iterable[str]) -> str:
 
 def section(report: Report) -> str:
     """Return what stands in a document: the table, gaps, and how it was measured."""
-    parts = [markdown(view(report["rows"]))]
+    parts = [markdown(shown) for shown in views(report["rows"])]
     parts += [f"Not measured: {name}: {why}." for name, why in report.get("gaps", {}).items()]
     parts += [report["note"]] if "note" in report else []
     parts.append(f"`{report['command']}`: {results.where(report)}.")
