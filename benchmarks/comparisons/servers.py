@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,9 +168,13 @@ def started(kind: Kind) -> Iterator[Server]:
                 raise TimbreError(f"its server did not get ready: {last}")
             yield Server(url, process.pid, time.monotonic() - begin)
         finally:
-            # With its workers, which some leave behind.
+            # With its workers, of which some leave its group.
+            workers = server_process.children(process.pid)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            for pid in workers:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager
