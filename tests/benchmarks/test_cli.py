@@ -6,7 +6,7 @@ from benchmarks import cli
 from benchmarks.serving import load
 
 
-@pytest.mark.parametrize("what", ["features", "forest"])
+@pytest.mark.parametrize("what", [pytest.param("features", marks=pytest.mark.slow), "forest"])
 def test_json_names_the_machine_the_commit_and_the_rows(what, capsys):
     code = cli.main([what, "--tiny", "--json"])
     report = json.loads(capsys.readouterr().out)

@@ -58,6 +58,7 @@ async def memory(tab):
     return usage["usedSize"] + usage.get("backingStorageSize", 0), nodes
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_lanes_light_up_with_what_is_heard_and_memory_stays_flat(address, recording):
     async with page(address + "/", *recording) as tab:
         await tab.until(READY)
@@ -100,6 +101,7 @@ async def test_the_example_needs_no_permission_and_what_stays_under_is_told(addr
         await tab.until("document.querySelector('.tools button').innerText === 'Play'")
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_nothing_is_drawn_while_hidden_and_listening_goes_on(serve):
     server = await serve()
     async with page(server.url + "/", *FAKE) as tab:
@@ -153,6 +155,7 @@ PRESS = """(text) => [...document.querySelectorAll('button')].find((each) => eac
   && each.innerText === text).click()"""
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_several_sources_are_heard_side_by_side_and_one_of_them_is_shown_whole(serve):
     server = await serve()
     async with page(server.url + "/", *FAKE) as tab:

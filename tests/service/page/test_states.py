@@ -52,6 +52,7 @@ async def test_a_page_that_is_not_secure_says_what_to_do(serve):
         await tab.until(f"({BANNER}).includes('https://')")
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_a_muted_and_an_unplugged_microphone_are_told(serve):
     server = await serve()
     async with page(server.url + "/", *FAKE) as tab:
@@ -69,6 +70,7 @@ async def test_a_muted_and_an_unplugged_microphone_are_told(serve):
         await tab.until(OPEN)
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_no_window_is_lost_when_the_server_is_killed_and_a_countdown_is_told(artefacts):
     port = free_port()
     with killable_server(artefacts, port) as server:
@@ -104,6 +106,7 @@ async def test_no_window_is_lost_when_the_server_is_killed_and_a_countdown_is_to
                 assert starts == [round(n * hop) for n in range(len(starts))]
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_a_busy_server_is_told(serve):
     server = await serve(max_streams=1)
     async with server.stream() as other:

@@ -111,6 +111,7 @@ async def test_a_view_left_during_a_take_lets_go_of_the_microphone_and_records_a
         assert await tab.run(SAID) == ""
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_files_are_stored_and_what_is_none_is_told(serve, tmp_path):
     folder = tmp_path / "teach"
     server = await serve(trainings=str(folder))
@@ -154,6 +155,7 @@ async def test_without_the_folder_or_the_scope_nothing_is_offered(serve, tmp_pat
 LAST = "document.querySelector('.correct .readout').innerText"
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_what_was_heard_wrong_is_kept_as_what_it_was_and_undone(serve, tmp_path, microphone):
     folder = tmp_path / "teach"
     server = await serve(trainings=str(folder))

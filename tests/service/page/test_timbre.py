@@ -3,6 +3,8 @@
 import json
 import random
 
+import pytest
+
 from service.client.replay import AnsweredWindows
 from tests.helpers.browser import opened
 from tests.helpers.server_process import free_port, killable_server
@@ -43,6 +45,7 @@ async def test_a_gap_in_the_sound_is_told_and_windows_after_it_come(serve):
         assert after >= 86_402
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_a_refused_stream_says_why_and_does_not_try_again(serve):
     server = await serve()
     async with opened(server.url) as tab:
@@ -56,6 +59,7 @@ async def test_a_refused_stream_says_why_and_does_not_try_again(serve):
         assert await tab.run("[told, stream.state]") == [["not-found"], "closed"]
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_what_waits_for_a_server_is_bounded_and_what_is_too_old_counts_as_dropped(
     artefacts,
 ):

@@ -41,6 +41,7 @@ async def go(tab, view):
     await tab.until(f"document.querySelector('main > section')?.ariaLabel === '{name}'")
 
 
+@pytest.mark.slow  # half a minute of a browser that draws
 async def test_pictures_are_shown_with_their_predictions_and_what_is_none_with_the_reason(address):
     async with opened(address + "/app/look", size=SMALL) as tab:
         await tab.until("document.querySelector('[aria-label=Look] select')?.value === 'clip-art'")

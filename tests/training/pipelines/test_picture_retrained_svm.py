@@ -10,7 +10,8 @@ from tests.training.pictures.helpers.shapes import collection
 from tests.training.pipelines.helpers.splits import parts_beside_each
 from training.cli import main
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone")
+# Trains a network and machines on it, as test_original_works does.
+pytestmark = [pytest.mark.usefixtures("tiny_backbone"), pytest.mark.slow]
 COUNTS = {"crane": 14, "robin": 14, "wren": 14}
 
 
