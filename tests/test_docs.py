@@ -20,7 +20,8 @@ from tests.test_house import ROOMS
 
 DOCUMENTS = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")))
+    for folder in ("", "docs/**/", "benchmarks/")
+    for path in sorted(ROOT.glob(f"{folder}*.md"))
 }
 README, PROTOCOL, TRAINING, CONTRIBUTING = (
     DOCUMENTS[name] for name in ("README.md", "PROTOCOL.md", "TRAINING.md", "CONTRIBUTING.md")

@@ -39,7 +39,17 @@ def test_any_other_size_is_scipys_within_two_roundings(size, spread):
     assert_allclose(dct(values), expected, rtol=0, atol=2 * rounding * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("bands", "size"), [(20, 20), (40, 20), (64, 20), (100, 40), (127, 20)])
+@pytest.mark.parametrize(
+    ("bands", "size"),
+    # Each is librosa on all sounds.
+    [
+        (40, 20),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in ((20, 20), (64, 20), (100, 40), (127, 20))
+        ),
+    ],
+)
 def test_features_of_other_numbers_of_bands_are_librosas(bands, size):
     config = AudioConfig(n_mels=bands, n_mfcc=size)
     for name, sound in oracle.SOUNDS.items():

@@ -9,6 +9,7 @@ from tests.zoo.pictures import EITHER, READ, REJECTED, File, base, short
 from tests.zoo.run_pictures import gateway, served, table, trained
 
 
+@pytest.mark.slow  # decodes every kind; make zoo has more of each
 async def test_every_picture_is_the_oracles_or_rejected_with_a_reason(tmp_path):
     files = short()
     async with gateway(tmp_path) as post:

@@ -105,9 +105,10 @@ async def test_a_stream_that_is_cancelled_takes_its_jobs_along(client, held, nam
 async def test_a_stream_at_its_bound_takes_all_its_jobs_along(client, held, named, monkeypatch):
     monkeypatch.setattr("service.grpc_api.infer.IN_FLIGHT", 2)
     stream = client.stream()
-    for each in range(6):
-        await stream.write(infer_request(ROWS[each : each + 1], name=named))
+    await stream.write(infer_request(ROWS[:1], name=named))
     await until(held.begun.is_set)
+    for each in range(1, 6):
+        await stream.write(infer_request(ROWS[each : each + 1], name=named))
     await until(lambda: client.server.gateway.requests == 2)
     stream.cancel()
     await until(lambda: client.server.gateway.requests == client.server.gateway.streams == 0)

@@ -113,7 +113,7 @@ async def test_a_recording_is_marked_once_the_sinks_have_what_was_heard(serve, t
     await wait_until(lambda: len(minutes(told)) >= 2)
     assert not marks.exists()
     away.set()
-    await wait_until(marks.exists)
+    await wait_until(lambda: marks.exists() and len(json.loads(marks.read_text())) == 2)
     follower.stop()
     await task
     assert sorted(json.loads(marks.read_text()).values()) == ["a.wav", "b.wav"]
