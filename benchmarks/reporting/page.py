@@ -67,7 +67,7 @@ def render(reports: Mapping[str, Report]) -> str:
     lead = paragraph(
         "Each ratio is of two that ran by turns in one run: how many times as long as Timbre the "
         "other takes, the median of the rounds, with its quartiles. Where another is faster, it "
-        "stands first. `make bench` measures the short part anew."
+        "stands first. The command make bench measures the short part anew."
     )
     return page(
         TITLE,

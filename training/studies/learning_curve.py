@@ -58,9 +58,10 @@ def run(table: Table, options: Options, progress: Progress) -> Study:
             Sheet(
                 "mAP by recordings of each label",
                 f"Mean of {DRAWS} choices of recordings. A label that has fewer gives all that it "
-                "has. *Lowest* and *highest*: of the sources.",
+                "has; lowest and highest are those of the sources. First row: the same score for "
+                "every window, which has the share of windows with the label.",
                 ["recordings", "mean", "lowest", "highest", *curves],
-                _rows(curves),
+                [_chance(table, plans, curves), *_rows(curves)],
             ),
             Sheet(
                 "What twice as many would bring",
@@ -139,6 +140,16 @@ def _band(gains: Mapping[str, float]) -> tuple[float, float, float]:
 
 def _trust(sources: int) -> str:
     return f"{sources} sources: the band says little." if sources < 4 else f"{sources} sources."
+
+
+def _chance(table: Table, plans: Mapping[str, Parts], curves: Mapping[str, Curve]) -> list[Any]:
+    """Return the row of the trivial baseline: one score for all windows."""
+    labels = np.asarray(table.labels)
+    values = [
+        mean_average_precision(np.zeros(truth.shape, np.float32), truth)
+        for truth in (labels[plans[source].test] for source in curves)
+    ]
+    return ["chance", float(np.mean(values)), min(values), max(values), *values]
 
 
 def _rows(curves: Mapping[str, Curve]) -> list[list[Any]]:

@@ -53,7 +53,9 @@ def test_more_recordings_bring_more_on_every_source(study):
 
 def test_the_tables_hold_every_number_and_the_band(study):
     numbers, forecast = study.sheets
-    assert [row[0] for row in numbers.rows][:2] == ["1", "2"]
+    assert [row[0] for row in numbers.rows][:3] == ["chance", "1", "2"]
+    # A third of the windows has each label.
+    assert numbers.rows[0][1] == pytest.approx(1 / 3, abs=0.05)
     for row in numbers.rows:
         assert row[2] <= row[1] <= row[3]
     middle, low, high = (row[1] for row in forecast.rows)
