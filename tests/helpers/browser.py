@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +29,10 @@ NOT_LOADED = ("execution context", "navigated", "context was destroyed")
 
 class PageChanging(Exception):
     """The page is being loaded; ask again."""
+
+
+class ScriptError(AssertionError):
+    """An expression threw; an element that it names may not be there yet."""
 
 
 class Tab:
@@ -55,21 +59,27 @@ class Tab:
         return [event["params"] for event in self.events if event.get("method") == method]
 
     async def run(self, script):
-        """Return what an expression is worth."""
+        """Return what an expression is worth; raises ScriptError where it throws."""
         answer = await self.send(
             "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
         )
-        assert "exceptionDetails" not in answer, answer
+        if "exceptionDetails" in answer:
+            raise ScriptError(answer["result"].get("description", answer))
         return answer["result"].get("value")
 
     async def until(self, script, *, seconds=240):
         """Wait until an expression holds."""
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
-            with suppress(PageChanging):
+            error = ""
+            try:
                 if value := await self.run(script):
                     return value
-            assert asyncio.get_running_loop().time() < deadline, script
+            except PageChanging:
+                pass
+            except ScriptError as thrown:
+                error = str(thrown)
+            assert asyncio.get_running_loop().time() < deadline, f"{script} {error}"
             await asyncio.sleep(0.03)
 
     async def press(self, key):
