@@ -81,7 +81,7 @@ docs: .venv/dev  ## the documentation site in build/site, for any web server or 
 	$(BIN)/python -m zensical build --strict --clean
 	$(BIN)/python tools/check_site.py build/site
 
-kernels: .venv/dev  ## compile the kernels that are shipped in features/compiled, for each processor
+kernels: .venv/dev  ## compile the kernels that are shipped in features/kernels/compiled, for each processor
 	tools/system-packages kernels
 	$(BIN)/python tools/build_kernels.py
 
@@ -106,8 +106,8 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	tools/system-packages microphone
 	touch $@
 
-.venv/kernels: $(wildcard features/*.py) .venv/serve
-	rm -f features/__pycache__/kernels-*.o
+.venv/kernels: $(wildcard features/kernels/*.py) .venv/serve
+	rm -f features/kernels/__pycache__/kernels-*.o
 	$(BIN)/python -m features.warm
 	touch $@
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.config import AudioConfig
-from features.layout import BANDS, digit_reversed
+from features.kernels.layout import BANDS, digit_reversed
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import Unprocessable
-from features import layout
 from features.banks import TUNING_EDGES, Floats, Integers, Tables, chroma_bank, tables
 from features.config import DEFAULT, AudioConfig, Kind, Samples
 from features.dct import dct
-from features.kernel_loader import address, entries
-from features.layout import LANES, PEAKS
+from features.kernels import layout
+from features.kernels.layout import LANES, PEAKS
+from features.kernels.loader import address, entries
 
 FEATURE_NAMES: tuple[str, ...] = (
     "chroma", "rms", "centroid", "bandwidth", "rolloff", "zcr", *(f"mfcc{i}" for i in range(1, 21)),
@@ -105,7 +105,7 @@ def _work(config: AudioConfig, kind: Kind, count: int) -> _Work:
 
 
 class Rows:
-    """Memory for what is kept of some frames (features/layout.py), as long as this lives."""
+    """Memory for what is kept of some frames (kernels/layout.py), as long as this lives."""
 
     def __init__(self, count: int, width: int) -> None:
         """width: of a row, in float32 values."""

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from features.config import Samples
 from features.containers.wav import Values
-from features.kernel_loader import address, entries
-from features.layout import STEP_16
+from features.kernels.layout import STEP_16
+from features.kernels.loader import address, entries
 from features.levels import SILENCE_PEAK
 
 SPAN_S = 0.25

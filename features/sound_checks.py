@@ -7,7 +7,7 @@ import numpy as np
 from features.config import Samples
 from features.containers.notes import Doubt
 from features.containers.wav import Values
-from features.layout import STEP_16
+from features.kernels.layout import STEP_16
 from features.levels import CLIPPED_SHARE, FULL_SCALE, MAX_FLOAT, SILENCE_PEAK, check_levels
 from features.mixdown import DETAIL, KIND
 

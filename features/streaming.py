@@ -13,7 +13,7 @@ from common.errors import Unprocessable
 from features.banks import Integers
 from features.config import DEFAULT, AudioConfig, Kind, Samples, Tensor
 from features.extract import Analysis, Rows, checked, reach
-from features.layout import LANES, QUIET
+from features.kernels.layout import LANES, QUIET
 
 SECOND = 5
 """The lane of a block that reads nothing of the first two frames' samples."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from features.config import DEFAULT
 from features.extract import compute
-from features.kernel_loader import compiled_file
+from features.kernels.loader import compiled_file
 from features.streaming import StreamingExtractor
 
 

@@ -22,7 +22,7 @@ LONG = (
     "tests/training/recordings",
     "tests/training/studies",
     "tests/training",
-    "tests/features/test_kernel_loader.py",
+    "tests/features/kernels/test_loader.py",
     "tests/service",
 )
 """Where tests take long, those first that wait most of it."""

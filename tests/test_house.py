@@ -335,19 +335,19 @@ def test_every_module_has_the_test_file_of_its_path_or_is_named_here(trees):
 
 # What has no test file of its own, and the files below tests/ that test it.
 COVERED_ELSEWHERE = {
-    "features/arrays.py": ["features/test_kernels.py"],
+    "features/kernels/arrays.py": ["features/kernels/test_frames.py"],
     "features/containers/notes.py": ["features/containers/test_mpeg.py"],
-    "features/kernel_compiler.py": ["features/test_kernel_loader.py"],
-    "features/layout.py": ["features/test_kernels.py"],
-    "features/mixing.py": ["features/test_mixdown.py"],
+    "features/kernels/compiler.py": ["features/kernels/test_loader.py"],
+    "features/kernels/layout.py": ["features/kernels/test_frames.py"],
+    "features/kernels/mixing.py": ["features/test_mixdown.py"],
     "features/containers/sndfile.py": [
         "features/test_decode.py",
         "features/containers/test_mpeg.py",
     ],
-    "features/simd.py": ["features/test_kernels.py"],
-    "features/transform.py": ["features/test_kernels.py"],
+    "features/kernels/simd.py": ["features/kernels/test_frames.py"],
+    "features/kernels/transform.py": ["features/kernels/test_frames.py"],
     "features/warm.py": ["test_house.py"],
-    "features/window.py": ["features/test_kernels.py", "features/test_extract.py"],
+    "features/kernels/window.py": ["features/kernels/test_frames.py", "features/test_extract.py"],
     "models/export/estimator_nodes.py": ["models/export/test_estimators.py"],
     "models/golden.py": ["models/test_store.py"],
     "models/export/onnx_graph.py": [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from features.kernel_loader import SHIPPED, compile_kernels
+from features.kernels.loader import SHIPPED, compile_kernels
 
 if __name__ == "__main__":
     compile_kernels(str(SHIPPED))

@@ -70,7 +70,7 @@ def show(finding: Finding) -> None:
 
 def _here(settings: Any) -> Iterator[Finding]:
     """Yield the findings of this machine."""
-    from features.kernel_loader import cache_folder
+    from features.kernels.loader import cache_folder
     from service.doctor import board, certificate, kernels, memory, microphone, models, system
     from service.sources.microphone import load
 

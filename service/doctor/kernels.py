@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from features.config import Samples
 from features.extract import extract
-from features.kernel_loader import compiled_file, shipped
+from features.kernels.loader import compiled_file, shipped
 from service.doctor.finding import Finding, attention, bad, good
 
 INSTRUCTIONS = ("avx512f", "avx2", "avx", "sse4_2", "asimd", "neon")
@@ -52,7 +52,7 @@ def check_parity(found: npt.NDArray[np.float32], *, ms: float) -> Finding:
         return bad(
             "features",
             text,
-            "remove features/__pycache__ and ~/.cache/timbre, and report this processor",
+            "remove features/kernels/__pycache__ and ~/.cache/timbre, and report this processor",
         )
     return good("features", text)
 

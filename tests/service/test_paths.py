@@ -30,7 +30,7 @@ BESIDE = {
     "service/streaming/unfinished.py": "counts bytes of messages that are not complete",
     "features/sound_checks.py": "names what is odd about a file",
     "features/levels.py": "rejects floats that are not audio",
-    "features/kernel_loader.py": "gives compiled functions",
+    "features/kernels/loader.py": "gives compiled functions",
     "common/budget.py": "counts files and bytes",
     "common/terminal.py": "escapes the log line",
     "common/strict_json.py": "is json.dumps without NaN",

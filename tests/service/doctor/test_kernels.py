@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from features.extract import extract
-from features.kernel_loader import shipped
+from features.kernels.loader import shipped
 from service.doctor import kernels
 
 

@@ -1,6 +1,6 @@
 """Compiles the kernels to machine code, which runs without numba.
 
-`python -m features.kernel_compiler` writes the object file for this processor to its standard
+`python -m features.kernels.compiler` writes the object file for this processor to its standard
 output; with a folder, it writes the shared libraries there that are shipped.
 """
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from llvmlite import binding
 from numba import njit, types
 
-from features import cepstrum, kernels, mixing, window
-from features.arrays import doubles, floats, integers, rows32, shorts
-from features.kernel_loader import ENTRIES, library_name, symbol
-from features.layout import BANDS, BINS, HALF, HOP, LANES, N_FFT, PAIR, PEAKS, STRIDE
-from features.processor import LEVELS
+from features.kernels import cepstrum, frames, mixing, window
+from features.kernels.arrays import doubles, floats, integers, rows32, shorts
+from features.kernels.layout import BANDS, BINS, HALF, HOP, LANES, N_FFT, PAIR, PEAKS, STRIDE
+from features.kernels.loader import ENTRIES, library_name, symbol
+from features.kernels.processor import LEVELS
 
 MANY = 2**31
 """Length of arrays whose length only the caller knows."""
@@ -29,10 +29,10 @@ SAFE = ("-z", "now", "-z", "relro", "-z", "noexecstack", "-z", "text")
 
 
 def analyse(tables, scratch, rows, out, signal, offset, start, stop, count, full):
-    """Run `kernels.analyse`; tables, scratch, out: addresses of their parts' addresses."""
+    """Run `frames.analyse`; tables, scratch, out: addresses of their parts' addresses."""
     t, s, o = integers(tables, 11), integers(scratch, 5), integers(out, 2)
     bands = t[8]
-    return kernels.analyse(
+    return frames.analyse(
         floats(signal, MANY),
         offset,
         start,
@@ -53,10 +53,10 @@ def analyse(tables, scratch, rows, out, signal, offset, start, stop, count, full
 
 
 def keep(rows, count, out, bands, mel_at, edges, full):
-    """Run `kernels.keep`; rows: the address of the addresses of `count` rows."""
+    """Run `frames.keep`; rows: the address of the addresses of `count` rows."""
     o = integers(out, 2)
     parts = rows32(o[0], bands), rows32(o[1], PEAKS)
-    kernels.keep(integers(rows, count), parts, mel_at, doubles(edges, 101), full != 0)
+    frames.keep(integers(rows, count), parts, mel_at, doubles(edges, 101), full != 0)
     return 0
 
 
@@ -126,7 +126,7 @@ def compiled(code: str, triple: str, **options: str) -> bytes:
 
 
 def for_here() -> bytes:
-    """Return the object file for this processor, for `kernel_loader` to load."""
+    """Return the object file for this processor, for `loader` to load."""
     triple = binding.get_process_triple()
     return compiled(
         assembly(),

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.arrays import doubles, floats, room
-from features.layout import BANDS, LANES, MEL_AT
-from features.simd import (
+from features.kernels.arrays import doubles, floats, room
+from features.kernels.layout import BANDS, LANES, MEL_AT
+from features.kernels.simd import (
     lane,
     load32,
     load64,
@@ -24,7 +24,7 @@ from features.simd import (
     transpose8,
     widen,
 )
-from features.transform import inline, jit
+from features.kernels.transform import inline, jit
 
 ROOT = np.float32(np.sqrt(2.0))
 SCALE = np.float32(1 / 16)

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from common.errors import TimbreError
-from features import extract, kernel_loader
-from features.kernel_loader import ENTRIES, SHIPPED, library_name, load, symbol
-from features.processor import LEVELS, flags
+from features import extract
+from features.kernels import loader
+from features.kernels.loader import ENTRIES, SHIPPED, library_name, load, symbol
+from features.kernels.processor import LEVELS, flags
 from tests.features import oracle
 
 HERE = LEVELS.get(platform.machine(), {}) if sys.platform == "linux" else {}
 RUN = [name for name, needed in HERE.items() if needed <= flags()]
+FEATURES = loader.FOLDER.parent
 SOUNDS = (oracle.melody(3), oracle.noise(1), oracle.tone(440), oracle.clicks(20_000))
 
 
@@ -38,7 +40,7 @@ def ran(folder, code):
 def copied(folder, *, without="compiled"):
     """The sources, without the shipped kernels, so that a process must compile them."""
     ignored = shutil.ignore_patterns("__pycache__", without)
-    shutil.copytree(kernel_loader.FOLDER, folder / "features", ignore=ignored)
+    shutil.copytree(FEATURES, folder / "features", ignore=ignored)
     return folder
 
 
@@ -64,8 +66,8 @@ def test_kernels_of_these_sources_are_shipped_for_every_level_and_no_others():
 def test_this_machine_loads_them():
     if not RUN:
         pytest.skip(f"nothing is shipped for {sys.platform} on {platform.machine()}")
-    assert kernel_loader.shipped() == SHIPPED / library_name(RUN[0])
-    assert kernel_loader.compiled_file() == kernel_loader.shipped()
+    assert loader.shipped() == SHIPPED / library_name(RUN[0])
+    assert loader.compiled_file() == loader.shipped()
 
 
 def test_all_that_have_fused_multiply_add_give_the_same_features_and_others_librosas(monkeypatch):
@@ -110,23 +112,21 @@ def test_a_process_that_loads_them_holds_no_compiler():
         "import sys, features.warm; features.warm.warm(); "
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'numba', 'llvmlite'}))"
     )
-    assert ran(kernel_loader.FOLDER.parent, code) == "[]"
+    assert ran(FEATURES.parent, code) == "[]"
 
 
 @pytest.mark.slow  # compiles all kernels
 def test_they_are_the_bytes_that_these_sources_give(tmp_path):
-    kernel_loader.compile_kernels(str(tmp_path))
+    loader.compile_kernels(str(tmp_path))
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_bytes() for path in SHIPPED.iterdir()}
 
 
 @pytest.mark.slow  # compiles all kernels
 def test_kernels_compiled_for_this_processor_give_what_the_shipped_ones_give(monkeypatch):
-    addresses = kernel_loader._addresses_by_llvm(kernel_loader.compile_kernels())
-    entries = {name: kernel_loader._type(ENTRIES[name])(addresses[name]) for name in ENTRIES}
-    here, shipped = (
-        computed(each, monkeypatch) for each in (entries, load(kernel_loader.shipped()))
-    )
+    addresses = loader._addresses_by_llvm(loader.compile_kernels())
+    entries = {name: loader._type(ENTRIES[name])(addresses[name]) for name in ENTRIES}
+    here, shipped = (computed(each, monkeypatch) for each in (entries, load(loader.shipped())))
     np.testing.assert_array_equal(here[0], shipped[0])
     np.testing.assert_array_equal(here[1], shipped[1])
 
@@ -142,12 +142,10 @@ def test_without_shipped_ones_the_first_process_compiles_them_and_keeps_them(tmp
     where, *vector = ran(folder, code).split()
     assert Path(where).parent == folder / "features"
     assert [float(each) for each in vector] == extract.extract(oracle.melody(3)).tolist()
-    (made,) = (folder / "features/__pycache__").glob("kernels-*")
+    (made,) = (folder / "features/kernels/__pycache__").glob("kernels-*")
     assert made.suffix == ".o"
     made.write_bytes(b"")
-    assert (
-        ran(folder, "from features import kernel_loader; print(kernel_loader._object())") == "b''"
-    )
+    assert ran(folder, "from features.kernels import loader; print(loader._object())") == "b''"
 
 
 def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(
@@ -155,17 +153,14 @@ def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(
 ):
     folder = copied(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
-    (folder / "features/__pycache__").write_text("no folder")
+    (folder / "features/kernels/__pycache__").write_text("no folder")
     keep = (
-        "from features import kernel_loader as loader; name = loader._object_name(); "
+        "from features.kernels import loader; name = loader._object_name(); "
         "loader._keep(name, b'code'); print(name)"
     )
     name = ran(folder, keep)
     assert [path.name for path in (folder / "cache/timbre").iterdir()] == [name]
-    assert (
-        ran(folder, "from features import kernel_loader; print(kernel_loader._object())")
-        == "b'code'"
-    )
+    assert ran(folder, "from features.kernels import loader; print(loader._object())") == "b'code'"
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", f"{folder}/home")
     assert ran(folder, keep) == name
@@ -173,34 +168,32 @@ def test_where_the_code_lies_in_a_folder_that_takes_nothing_the_user_keeps_it(
 
 
 def test_without_shipped_ones_and_without_numba_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(kernel_loader, "shipped", lambda: None)
-    monkeypatch.setattr(kernel_loader, "_object_name", lambda: "kernels-none.o")
+    monkeypatch.setattr(loader, "shipped", lambda: None)
+    monkeypatch.setattr(loader, "_object_name", lambda: "kernels-none.o")
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(TimbreError, match=r"pip install 'timbre\[kernels\]'"):
-        kernel_loader.entries.__wrapped__()
+        loader.entries.__wrapped__()
 
 
-@pytest.mark.parametrize("name", kernel_loader.SOURCES)
+@pytest.mark.parametrize("name", loader.SOURCES)
 def test_other_code_has_no_shipped_kernels_and_another_object_file(tmp_path, monkeypatch, name):
-    before, object_before = kernel_loader.shipped(), kernel_loader._object_name()
-    folder = copied(tmp_path, without="none") / "features"
-    monkeypatch.setattr(kernel_loader, "FOLDER", folder)
-    monkeypatch.setattr(kernel_loader, "SHIPPED", folder / "compiled")
-    assert (kernel_loader.shipped() is None) == (before is None)
-    assert kernel_loader._object_name() == object_before
+    before, object_before = loader.shipped(), loader._object_name()
+    folder = copied(tmp_path, without="none") / "features/kernels"
+    monkeypatch.setattr(loader, "FOLDER", folder)
+    monkeypatch.setattr(loader, "SHIPPED", folder / "compiled")
+    assert (loader.shipped() is None) == (before is None)
+    assert loader._object_name() == object_before
     with (folder / f"{name}.py").open("a") as source:
         source.write("# changed\n")
-    assert kernel_loader.shipped() is None
-    assert kernel_loader._object_name() != object_before
+    assert loader.shipped() is None
+    assert loader._object_name() != object_before
 
 
 def test_all_that_knows_the_compiler_is_one_of_the_sources():
-    knowing = {
-        path.stem for path in kernel_loader.FOLDER.glob("*.py") if "from numba" in path.read_text()
-    }
-    assert knowing <= set(kernel_loader.SOURCES)
+    knowing = {path.stem for path in loader.FOLDER.glob("*.py") if "from numba" in path.read_text()}
+    assert knowing <= set(loader.SOURCES)
 
 
 def test_installation_says_which_kernels_they_are():
     said = read(sys.executable, "-m", "features.warm")
-    assert said == f"kernels: {kernel_loader.compiled_file()}\n"
+    assert said == f"kernels: {loader.compiled_file()}\n"

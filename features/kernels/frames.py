@@ -1,8 +1,8 @@
 """Compiled measures of single frames: eight neighbouring frames at once, one lane each.
 
 `analyse` reads blocks of `BLOCK` consecutive samples, which hold eight frames `HOP` apart, and
-writes what is kept of each to the frame's row, which is an address (features/layout.py). Layout
-inside a block: [bin][lane]. The memory is the caller's.
+writes what is kept of each to the frame's row, which is an address (layout.py). Layout inside a
+block: [bin][lane]. The memory is the caller's.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.arrays import doubles, floats, integers, octets, room
-from features.layout import (
+from features.kernels.arrays import doubles, floats, integers, octets, room
+from features.kernels.layout import (
     BANDWIDTH,
     BINS,
     BLOCK,
@@ -32,7 +32,7 @@ from features.layout import (
     TUNED_AT,
     TUNINGS_AT,
 )
-from features.simd import (
+from features.kernels.simd import (
     count_ones,
     greater8,
     lane,
@@ -44,7 +44,7 @@ from features.simd import (
     transpose8,
     widen,
 )
-from features.transform import jit, magnitudes_of_block
+from features.kernels.transform import jit, magnitudes_of_block
 
 HOPS = BLOCK // HOP
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.layout import STEP_16
-from features.transform import jit
+from features.kernels.layout import STEP_16
+from features.kernels.transform import jit
 
 
 @jit

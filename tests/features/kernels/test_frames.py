@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from features import layout, transform, window
 from features.config import DEFAULT
 from features.extract import Analysis, reach
+from features.kernels import layout, transform, window
 from tests.features import oracle
 
 

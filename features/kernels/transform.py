@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from features.layout import BLOCK, HALF, HOP, LANES, PAIR, STRIDE
-from features.simd import (
+from features.kernels.layout import BLOCK, HALF, HOP, LANES, PAIR, STRIDE
+from features.kernels.simd import (
     abs8,
     divide8,
     fma8,

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.arrays import doubles, floats, integers, octets, room
-from features.layout import (
+from features.kernels.arrays import doubles, floats, integers, octets, room
+from features.kernels.layout import (
     BINS,
     CHROMA,
     COUNT_AT,
@@ -19,8 +19,8 @@ from features.layout import (
     TUNED_AT,
     TUNINGS_AT,
 )
-from features.simd import fma8, lane, load32, splat32
-from features.transform import jit
+from features.kernels.simd import fma8, lane, load32, splat32
+from features.kernels.transform import jit
 
 TILE = 4
 """Rows whose chroma is computed together."""

@@ -6,10 +6,10 @@ import pytest
 import scipy.fft
 from numpy.testing import assert_allclose, assert_array_equal
 
-from features import cepstrum
 from features.banks import tables
 from features.config import DEFAULT, AudioConfig
 from features.extract import Analysis, extract
+from features.kernels import cepstrum
 from tests.features import oracle
 
 TABLES = tables(DEFAULT)

@@ -22,7 +22,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from features.layout import LANES
+from features.kernels.layout import LANES
 
 
 class _Vector(types.Type):

@@ -22,21 +22,20 @@ import numpy.typing as npt
 
 from common.atomic import write_atomic
 from common.errors import TimbreError
-from features.processor import level
+from features.kernels.processor import level
 
 Entry: TypeAlias = Callable[..., int]
 ENTRIES = {
     "analyse": 10, "keep": 7, "tuning_bin": 3, "summarise": 5, "mean_cepstra": 6, "gather_mel": 5,
     "mix_int16": 4, "mix_float32": 4,
 }  # fmt: skip
-"""The functions of `features.kernel_compiler`, and how many numbers each takes."""
+"""The functions of `features.kernels.compiler`, and how many numbers each takes."""
 SOURCES = (
-    "layout", "arrays", "simd", "transform", "kernels", "window", "cepstrum", "mixing",
-    "kernel_compiler",
+    "layout", "arrays", "simd", "transform", "frames", "window", "cepstrum", "mixing", "compiler",
 )  # fmt: skip
 FOLDER = Path(__file__).parent
 SHIPPED = FOLDER / "compiled"
-"""Shared libraries, a file for each level of `features.processor`; `make kernels` writes them."""
+"""Shared libraries, a file for each level of `processor`; `make kernels` writes them."""
 _loaded: list[Any] = []
 """Kept: the code is freed with what has loaded it."""
 
@@ -106,18 +105,19 @@ def address(array: npt.NDArray[Any]) -> int:
 
 
 def compile_kernels(*arguments: str) -> bytes:
-    """Run `features.kernel_compiler`; return what it prints. Raises TimbreError without numba."""
+    """Run `features.kernels.compiler`; return what it prints. Raises TimbreError without numba."""
     if not importlib.util.find_spec("numba"):
         raise TimbreError(
             "no compiled kernels are shipped for this machine or for the changed sources in "
             f"{FOLDER}: to compile them here, install numba (pip install 'timbre[kernels]')"
         )
     # In a process of its own, so that this one stays without numba.
-    paths = os.pathsep.join([str(FOLDER.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    root = str(FOLDER.parent.parent)
+    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     # Nothing of the machine that compiles: LLVM's passes come later, for the machine that runs it.
     fixed = {"NUMBA_OPT": "0", "NUMBA_CPU_NAME": "generic", "PYTHONHASHSEED": "0"}
     return subprocess.run(  # noqa: S603 - ours
-        [sys.executable, "-m", "features.kernel_compiler", *arguments],
+        [sys.executable, "-m", "features.kernels.compiler", *arguments],
         check=True,
         stdout=subprocess.PIPE,
         env=os.environ | fixed | {"PYTHONPATH": paths},

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from features import processor
-from features.processor import LEVELS, flags, level
+from features.kernels import processor
+from features.kernels.processor import LEVELS, flags, level
 
 V3 = LEVELS["x86_64"]["x86-64-v3"]
 V4 = LEVELS["x86_64"]["x86-64-v4"]
