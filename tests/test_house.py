@@ -80,7 +80,7 @@ ROOMS = {
             "pictures/embeddings pictures/transfer pictures/learn pictures/dataset sound_models "
             "reporting recordings evaluation notes common"
         ),
-        "data_cli": "pipelines recordings pictures/dataset notes common",
+        "data_cli": "pipelines reporting sound_models recordings pictures/dataset notes common",
         "cli": "common",
     },
 }

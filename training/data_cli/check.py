@@ -1,23 +1,28 @@
-"""`timbre data check`: reads every recording, counts labels and sources, lists problems."""
+"""`timbre data check`: reads every recording, counts labels and sources, lists problems.
+
+With --doubts also labels that similar sounds of other sources do not have.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from common.atomic import write_atomic
 from training.common.labels import RATE
 from training.common.progress import stage
 from training.data_cli.main import parser
 from training.recordings import audio
 from training.recordings.collection import Collection, CollectionError, Problem
 from training.recordings.load import load
-from training.recordings.problems import problems_kept, write_problems
+from training.recordings.problems import SHOWN, problems_kept, write_problems
 from training.recordings.recipe_of import recipe_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from training.common.progress import Progress
+    from training.recordings.settings import SoundsRecipe
 
 
 def main(argv: list[str]) -> int:
@@ -28,14 +33,66 @@ def main(argv: list[str]) -> int:
     options.add_argument(
         "--problems", type=Path, default=Path("problems.csv"), help="written if there are any"
     )
+    options.add_argument(
+        "--doubts",
+        type=Path,
+        metavar="HTML",
+        nargs="?",
+        const=Path("doubts.html"),
+        help="labels that the most similar sounds of other sources do not have: a page to hear "
+        "them (default: doubts.html) and a .csv file beside it",
+    )
+    options.add_argument(
+        "--backbone",
+        metavar="FILE.onnx",
+        default="",
+        help="what sounds similar to --doubts: a network from samples to an embedding; without "
+        "one, Timbre's own features",
+    )
     args = options.parse_args(argv)
+    if args.doubts and args.doubts.suffix == ".csv":
+        options.error("--doubts names the page; the .csv file is beside it")
     recipe = recipe_of(args.spec, args.set)
     with problems_kept(args.problems), stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
     with stage("read every recording") as progress:
         unread = unreadable(collection, jobs=recipe.jobs, progress=progress)
     print_collection(collection)
+    if args.doubts:
+        _doubts(recipe, collection, args.doubts, args.backbone)
     return write_problems((*collection.problems, *unread), args.problems)
+
+
+def _doubts(recipe: SoundsRecipe, collection: Collection, page: Path, backbone: str) -> None:
+    """Print labels in doubt, and write them as a page and as a CSV file beside it."""
+    from training.data_cli.doubts import doubts_csv, doubts_page, find_doubts
+    from training.data_cli.embedded import describer, directions, embed
+
+    describe = describer(backbone, length=recipe.windows.length)
+    with stage("describe every recording") as progress:
+        windows, _ = embed(
+            collection.clips, recipe.windows, describe, cache=recipe.cache, progress=progress
+        )
+    with stage("compare them"):
+        rows = directions(windows.rows, describe)
+        doubts = find_doubts(collection, windows, rows, recipe.windows)
+    print(
+        f"labels by the most similar sounds of other sources ({describe.name}): right for "
+        f"{doubts.right:.0%}; the most frequent label for {doubts.trivial:.0%}"
+    )
+    if doubts.unjudged:
+        print(f"of one source, so not compared: {', '.join(doubts.unjudged)}")
+    if not doubts.believed:
+        print("so they are no reason to doubt a label")
+        return
+    for one in doubts.found[:SHOWN]:
+        either = f"{one.label} ({one.share:.0%}), or {one.suggested}? ({one.likely:.0%})"
+        print(f"{one.clip.path}: {either}")
+    table = page.with_suffix(".csv")
+    write_atomic(table, doubts_csv(doubts).encode(errors="backslashreplace"))
+    text = doubts_page(doubts, by=describe.name, length=recipe.windows.length)
+    write_atomic(page, text.encode())
+    print(f"{len(doubts.found):,} labels in doubt: {table} and, to hear them, {page}")
 
 
 def unreadable(

@@ -26,6 +26,10 @@ COMMANDS = {
         "training.data_cli.hear",
         "write windows before and after each variant, and their spectrograms",
     ),
+    "similar": (
+        "training.data_cli.similar",
+        "find the sounds of a folder that are most like a file, and listen to them",
+    ),
     "crawl": (
         "training.pictures.collect.crawl",
         "collect pictures from a shop or from open collections, by a recipe",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from training.common.labels import RATE
+from training.notes.mixtures import AUDIBLE_DB, AUDIBLE_SECONDS, FRAME
 from training.recordings.collection import Interval
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Seconds: TypeAlias = npt.NDArray[np.float64]
+AUDIBLE_SHARE = 0.15
+"""Of a window shorter than 2 s."""
 TOLERANCE = 1e-3
 """Seconds that a window may miss at the end of its clip, and a label of its share."""
 
@@ -59,3 +63,28 @@ def cut(sound: Samples, clip: Clip, begin: float, *, samples: int, rate: int) ->
     if len(piece) == samples:
         return piece
     return np.concatenate([piece, np.zeros(samples - len(piece), np.float32)])
+
+
+def audible(sound: Samples, at: Seconds, length: float) -> Mask:
+    """Return in which of the windows that begin `at` something sounds, (len(at),).
+
+    That is: frames of 23 ms louder than -40 dB of the loudest one of the recording for 0.3 s, or
+    15 % of a shorter window. sound: the whole recording at 22,050 Hz. length: of a window, seconds.
+    """
+    loud = loud_frames(sound)
+    before = np.concatenate([[0], np.cumsum(loud)])
+    first, last = (
+        np.clip(np.rint(edge * RATE / FRAME).astype(int), 0, len(loud))
+        for edge in (at, at + length)
+    )
+    least = min(AUDIBLE_SECONDS, AUDIBLE_SHARE * length) * RATE / FRAME
+    on: Mask = before[last] - before[first] >= min(least, max(1, len(loud)))
+    return on
+
+
+def loud_frames(sound: Samples) -> Mask:
+    """Return which frames of 512 samples are above -40 dB of the loudest; none of silence."""
+    frames = np.pad(sound, (0, -len(sound) % FRAME)).reshape(-1, FRAME)
+    power = np.einsum("ij,ij->i", frames, frames, dtype=np.float64)
+    loud: Mask = power > power.max(initial=0) * 10 ** (AUDIBLE_DB / 10)
+    return loud

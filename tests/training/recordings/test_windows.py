@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.common.labels import RATE
 from training.recordings.collection import Clip, Interval
 from training.recordings.settings import WindowSpec
-from training.recordings.windows import cut, labels, starts
+from training.recordings.windows import audible, cut, labels, starts
 
 
 def clip(start, end, intervals=(), names=("a",)):
@@ -58,3 +59,27 @@ def test_what_lies_behind_the_clip_is_silence():
     assert cut(sound, clip(0, 5), 1.0, samples=20, rate=10).tolist() == [1.0] * 20
     assert cut(sound, clip(0, 2), 1.0, samples=20, rate=10).tolist() == [1.0] * 10 + [0.0] * 10
     assert cut(sound, clip(0, 50), 9.5, samples=20, rate=10).tolist() == [1.0] * 5 + [0.0] * 15
+
+
+def test_windows_in_which_something_sounds_are_told_from_pauses():
+    sound = np.zeros(6 * RATE, np.float32)
+    sound[2 * RATE : 4 * RATE] = np.sin(np.arange(2 * RATE) / 5)
+    at = np.arange(0.0, 5.0, 0.5)
+    heard = at[audible(sound, at, 1.0)]
+    # 0.15 s of a window of 1 s is enough, less is not.
+    assert heard.tolist() == [1.5, 2.0, 2.5, 3.0, 3.5]
+    for share, expected in ((0.10, False), (0.25, True)):
+        one = np.concatenate([np.zeros(RATE), np.sin(np.arange(round(share * RATE)))])
+        assert audible(np.float32(one), np.array([0.25]), 1.0).tolist() == [expected]
+
+
+def test_what_is_40_db_below_the_loudest_is_a_pause_and_silence_never_sounds():
+    tone = np.sin(np.arange(2 * RATE) / 5)
+    for db, expected in ((-38, True), (-42, False)):
+        sound = np.float32(np.concatenate([tone * 10 ** (db / 20), tone]))
+        assert audible(sound, np.array([0.0]), 1.5).tolist() == [expected]
+    assert not audible(np.zeros(RATE, np.float32), np.array([0.0]), 1.0).any()
+
+
+def test_a_sound_much_shorter_than_the_window_sounds():
+    assert audible(np.ones(600, np.float32), np.array([0.0]), 2.0).tolist() == [True]

@@ -1,0 +1,190 @@
+"""Windows of recordings as numbers to compare them by, computed once.
+
+By a network given by path, or without one by Timbre's own 26 features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from common.atomic import atomic_file
+from common.strict_json import to_json
+from features.config import AudioConfig
+from features.extract import extract_many
+from training.common.labels import RATE
+from training.common.paths import cache_root
+from training.recordings import audio
+from training.recordings.collection import Clip, CollectionError, Problem
+from training.recordings.windows import audible, cut, starts
+from training.sound_models.embedding import BATCH, Backbone, known, open_backbone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.common.progress import Progress
+    from training.recordings.settings import WindowSpec
+
+Array = npt.NDArray[np.float32]
+LAYOUT = 1
+"""Raised whenever what is stored under a key changes."""
+_LEAST_SCALE = 1e-6
+
+
+@dataclass(frozen=True)
+class Describer:
+    """What turns windows into numbers."""
+
+    config: AudioConfig
+    backbone: Backbone | None
+    version: str
+    """Of the network's file, or of the features."""
+
+    @property
+    def name(self) -> str:
+        """What a person is told."""
+        if self.backbone:
+            return f"embeddings of {self.backbone.name}"
+        return "Timbre's 26 features, standardised (no --backbone)"
+
+    def __call__(self, windows: Sequence[npt.NDArray[np.float32]]) -> Array:
+        """Return (n, numbers) of windows of one length. Raises MaterialError."""
+        if self.backbone:
+            return self.backbone(np.stack(windows))
+        return extract_many(windows, config=self.config)
+
+
+def describer(backbone: str, *, length: float) -> Describer:
+    """Return what describes windows of so many seconds. backbone: a file; "" for the features.
+
+    Raises MaterialError for a file that is no such network.
+    """
+    config = AudioConfig(window=round(length * RATE))
+    if not backbone:
+        return Describer(config, None, config.fingerprint("features"))
+    path = Path(backbone).expanduser()
+    return Describer(config, open_backbone(path, window=config.window), known(path))
+
+
+class EmbeddedWindows(NamedTuple):
+    """Windows of some clips in which something sounds."""
+
+    clip: npt.NDArray[np.int64]
+    """Index of the clip of each window, (n,)."""
+    start: npt.NDArray[np.float64]
+    """Seconds from the file's beginning, (n,)."""
+    rows: Array
+    """(n, numbers)."""
+
+
+def embed(
+    clips: Sequence[Clip],
+    spec: WindowSpec,
+    describe: Describer,
+    *,
+    cache: str = "",
+    progress: Progress | None = None,
+) -> tuple[EmbeddedWindows, list[Problem]]:
+    """Return the windows of clips in which something sounds, and what cannot be used.
+
+    They are kept under the content of the recording and the version of what describes them.
+    cache: folder; "" for the usual one. Raises CollectionError when no window is left.
+    """
+    root, problems = cache_root(cache) / "embeddings", []
+    found: list[tuple[int, npt.NDArray[np.float64], Array]] = []
+    for number, clip in enumerate(clips):
+        try:
+            start, rows = _kept(clip, spec, describe, root)
+        except CollectionError as error:
+            problems.append(
+                Problem(clip.path / clip.inner if clip.inner else clip.path, str(error))
+            )
+        else:
+            found.append((number, start, rows))
+        if progress:
+            progress(number + 1, len(clips))
+    if not any(len(start) for _, start, _ in found):
+        first = f"; the first problem: {problems[0].path}: {problems[0].why}" if problems else ""
+        raise CollectionError(f"nothing sounds in any of {len(clips):,} recordings{first}")
+    return (
+        EmbeddedWindows(
+            np.concatenate([np.full(len(start), number) for number, start, _ in found]),
+            np.concatenate([start for _, start, _ in found]),
+            np.concatenate([rows for _, start, rows in found if len(start)]),
+        ),
+        problems,
+    )
+
+
+def _kept(
+    clip: Clip, spec: WindowSpec, describe: Describer, root: Path
+) -> tuple[npt.NDArray[np.float64], Array]:
+    key = _key(clip, spec, describe)
+    file = root / key[:2] / f"{key}.npz"
+    try:
+        with np.load(file) as kept:
+            return kept["start"], kept["rows"]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        # Not there, or without its content after a power loss.
+        start, rows = _computed(clip, spec, describe)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(file) as draft, draft.open("wb") as stream:
+        np.savez(stream, start=start, rows=rows)
+    return start, rows
+
+
+def _key(clip: Clip, spec: WindowSpec, describe: Describer) -> str:
+    what = [LAYOUT, _content(clip.path), clip.inner, clip.start, clip.end]
+    what += [spec.length, spec.hop, spec.shortest, describe.version]
+    return hashlib.sha256(to_json(what).encode()).hexdigest()[:40]
+
+
+@lru_cache(maxsize=8)
+def _content(path: Path) -> str:
+    try:
+        if path.is_dir():
+            stat = (path / "samples.npy").stat()
+            return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CollectionError(f"cannot be read: {error.strerror}") from error
+
+
+def _computed(
+    clip: Clip, spec: WindowSpec, describe: Describer
+) -> tuple[npt.NDArray[np.float64], Array]:
+    sound = audio.read(clip.path, clip.inner, rate=RATE)
+    at = starts(clip, spec)
+    at = at[audible(sound, at, spec.length)]
+    size = describe.config.window
+    blocks = [
+        describe(
+            [
+                np.asarray(cut(sound, clip, begin, samples=size, rate=RATE), np.float32)
+                for begin in at[first : first + BATCH].tolist()
+            ]
+        )
+        for first in range(0, len(at), BATCH)
+    ]
+    return at, np.concatenate(blocks) if blocks else np.zeros((0, 0), np.float32)
+
+
+def directions(rows: Array, describe: Describer, *, like: Array | None = None) -> Array:
+    """Return rows of length 1, whose products are cosines.
+
+    Features are standardised over `like`, by default the rows themselves, because each has a unit
+    of its own.
+    """
+    if not describe.backbone:
+        given = rows if like is None else like
+        rows = (rows - given.mean(axis=0)) / np.maximum(given.std(axis=0), _LEAST_SCALE)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, _LEAST_SCALE), np.float32)
