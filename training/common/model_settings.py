@@ -15,7 +15,7 @@ ESTIMATORS = (
 )  # fmt: skip
 """Models on the 26 features beside the forest; [estimators.NAME] has the settings of each."""
 BACKBONE = "backbone"
-"""A linear model on the embeddings of the network at network.backbone."""
+"""A small model on the embeddings of the network at network.backbone."""
 MODELS = ("forest", "network", BACKBONE, *ESTIMATORS)
 """Models that a recipe for sound can train."""
 

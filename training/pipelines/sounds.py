@@ -197,20 +197,18 @@ def _on_backbone(recipe: SoundsRecipe, table: Table) -> FittedEmbedding:
     from training.sound_models import embedding
 
     path = Path(recipe.network.backbone).expanduser()
-    table_name = hashlib.sha256(table.about["fingerprint"].encode()).hexdigest()[:16]
     fitted = embedding.fit(
         path,
         table.tensors(KINDS[BACKBONE]),
         np.asarray(table.labels),
         table.rows("train"),
         np.asarray(table.groups),
+        table.recordings(),
         config=table.config,
         seed=recipe.seed,
-        kept=cache_of(recipe) / "embeddings" / f"{table_name}-{embedding.known(path)}.npy",
+        kept=cache_of(recipe) / "embeddings",
     )
-    found = ", ".join(f"{strength:g} {value:.3f}" for strength, value in fitted.tried.items())
-    how = f"; cross-entropy on sources left out: {found}" if found else ""
-    print(f"{BACKBONE}: {path.name}, regularised by {fitted.strength:g}{how}")
+    print(f"{BACKBONE}: {path.name}, {fitted.why}")
     return fitted
 
 
@@ -290,9 +288,11 @@ def about(recipe: SoundsRecipe, candidate: Candidate, table: Table) -> str:
         if len(table.sources) >= len(np.unique(np.asarray(table.clips)))
         else ""
     )
+    how = sound_model.DESCRIPTIONS[candidate.model]
+    how += f" ({why})" if (why := getattr(candidate.fitted, "why", "")) else ""
     return (
-        f"Which of {len(table.names)} labels sound in {table.about['window_s']:g} s: "
-        f"{sound_model.DESCRIPTIONS[candidate.model]}. Trained on {counts['train']:,} windows"
+        f"Which of {len(table.names)} labels sound in {table.about['window_s']:g} s: {how}. "
+        f"Trained on {counts['train']:,} windows"
         f"{copies}; thresholds from {counts['valid']:,} windows of other sources; evaluated on "
         f"{counts['test']:,} windows of sources that are in neither. Rule: {table.about['rule']}."
         f"{warning}"

@@ -102,6 +102,13 @@ class Table:
         chosen = np.asarray(self.parts) == PARTS.index(part)
         return np.flatnonzero(chosen if copies else chosen & (np.asarray(self.copies) == 0))
 
+    def recordings(self) -> Rows:
+        """Return the recording of each window as a number; clips of one file are of one."""
+        with (self.path / "clips.csv").open(newline="", encoding="utf-8") as file:
+            names = [(line["path"], line["inner"]) for line in csv.DictReader(file)]
+        number = {name: at for at, name in enumerate(dict.fromkeys(names))}
+        return np.array([number[name] for name in names], np.int64)[np.asarray(self.clips)]
+
     def clip(self, row: int) -> dict[str, str]:
         """Return the line of clips.csv that a window was cut from."""
         with (self.path / "clips.csv").open(newline="", encoding="utf-8") as file:

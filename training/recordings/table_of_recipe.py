@@ -13,6 +13,7 @@ from training.recordings.given_split import split_of
 from training.recordings.load import load
 from training.recordings.print_split import print_split
 from training.recordings.recipe_of import cache_of
+from training.recordings.sounding import sounding
 from training.recordings.split import PARTS
 from training.recordings.table import KINDS
 
@@ -28,6 +29,10 @@ def table_of(
     """Return the table of a recipe's collection, the collection, and what the table is without."""
     with stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
+    if recipe.windows.active:
+        with stage("find where something sounds") as progress:
+            collection = sounding(collection, recipe.windows, progress)
+    with stage("split"):
         split = split_of(collection, recipe)
     print_split(collection, split)
     wanted = tuple(kind for kind in KINDS if kind in kinds)

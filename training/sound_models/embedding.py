@@ -1,4 +1,4 @@
-"""A network given by path, frozen: a linear model on its embeddings, both in one graph.
+"""A network given by path, frozen: a small model on its embeddings, both in one graph.
 
 With few recordings this is far better than any model that learns from them alone.
 """
@@ -17,9 +17,9 @@ from features.config import DEFAULT, AudioConfig
 from models.promote import quiet_windows
 from models.session import Session
 from training.common.errors import MaterialError
+from training.sound_models.embedding_heads import FEW, Choice, Head, Material, choose, fit_head
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy.typing as npt
@@ -30,19 +30,11 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float32]
 
 INPUT, OUTPUT = "samples", "embedding"
-STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-"""Inverse regularisation of the linear model; the one that is best on sources left out is used."""
-ALONE = 0.01
-"""The one used where no source can be left out."""
-FOLDS = 5
 BATCH = 16
 NOISES = 300
 """Windows of generated noise and silence that are learnt to have no label."""
-NOISE_SHARE = 1.0
-"""What they weigh, all together, beside the recordings."""
 NOISE_SEED = 3
 """Other windows than those that thresholds and the promotion check have."""
-_LEAST_SCALE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -134,17 +126,16 @@ def known(path: Path) -> str:
 
 @dataclass(frozen=True)
 class FittedEmbedding:
-    """A linear model on embeddings, after the network that gives them."""
+    """A small model on embeddings, after the network that gives them."""
 
     backbone: Backbone
-    weights: Array
-    """(numbers, labels), of embeddings as they are."""
-    bias: Array
-    """(labels,)"""
-    strength: float
-    """Inverse regularisation."""
-    tried: dict[float, float]
-    """By strength: mean cross-entropy on sources left out; empty where there is one source."""
+    head: Head
+    choice: Choice
+    """What the head is."""
+    fewest: int
+    """Recordings of the label that has the fewest."""
+    tried: dict[str, float]
+    """By choice: mean cross-entropy on sources left out; empty where there is one source."""
     history: list[HistoryEntry] = field(default_factory=list)
     """Empty: it learns in one step."""
 
@@ -154,7 +145,16 @@ class FittedEmbedding:
 
     def of(self, embeddings: Array) -> Scores:
         """Return P(label), (n, labels), of embeddings (n, numbers)."""
-        return _sigmoid(embeddings @ self.weights + self.bias)
+        return self.head.scores(embeddings)
+
+    @property
+    def why(self) -> str:
+        """How the head was chosen, as people are told."""
+        few = f"; the rarest label has {self.fewest} recordings" if self.fewest <= FEW else ""
+        if not self.tried:
+            return f"{self.choice}, untested: there is no source to leave out{few}"
+        losses = ", ".join(f"{name} {loss:.3f}" for name, loss in self.tried.items())
+        return f"{self.choice}{few}; cross-entropy on sources left out: {losses}"
 
     def onnx(self, config: AudioConfig = DEFAULT) -> bytes:
         """Return both as one graph from `samples` to `scores`."""
@@ -163,32 +163,24 @@ class FittedEmbedding:
         from onnx import helper, numpy_helper
 
         model = onnx.load_from_string(self.backbone.graph)
-        graph = model.graph
-        labels = len(self.bias)
-        graph.initializer.extend(
-            [
-                numpy_helper.from_array(self.weights, "timbre_weights"),
-                numpy_helper.from_array(self.bias, "timbre_bias"),
-            ]
-        )
-        graph.node.extend(
-            [
-                helper.make_node(
-                    "Gemm", [OUTPUT, "timbre_weights", "timbre_bias"], ["timbre_logits"]
-                ),
-                helper.make_node("Sigmoid", ["timbre_logits"], ["scores"]),
-            ]
-        )
+        graph, value = model.graph, OUTPUT
+        for number, layer in enumerate(self.head.layers):
+            names = [f"timbre_{what}_{number}" for what in ("weights", "bias")]
+            graph.initializer.extend(map(numpy_helper.from_array, layer, names))
+            if number:
+                graph.node.append(helper.make_node("Relu", [value], [f"timbre_relu_{number}"]))
+                value = f"timbre_relu_{number}"
+            graph.node.append(
+                helper.make_node("Gemm", [value, *names], [f"timbre_logits_{number}"])
+            )
+            value = f"timbre_logits_{number}"
+        graph.node.append(helper.make_node("Sigmoid", [value], ["scores"]))
+        labels = len(self.head.layers[-1][1])
         del graph.output[:]
         scores = helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["n", labels])
         graph.output.append(scores)
         content: bytes = model.SerializeToString()
         return content
-
-
-def _sigmoid(logits: npt.NDArray[Any]) -> Scores:
-    scores: Scores = (1 / (1 + np.exp(-np.clip(logits, -60, 60)))).astype(np.float32)
-    return scores
 
 
 def fit(
@@ -197,88 +189,55 @@ def fit(
     labels: Mask,
     rows: npt.NDArray[np.int64],
     groups: npt.NDArray[np.integer[Any]],
+    recordings: npt.NDArray[np.integer[Any]],
     *,
     config: AudioConfig,
     seed: int,
     kept: Path,
 ) -> FittedEmbedding:
-    """Return a logistic regression for each label on the embeddings of some windows.
+    """Return the best small model on the embeddings of some windows.
 
-    windows: (n, samples) of the whole table. groups: the source of each. kept: file for the
-    embeddings of these rows, read where it is there. Raises MaterialError for a file that is no
-    backbone.
+    windows: (n, samples) of the whole table. groups, recordings: the source and the recording of
+    each. kept: folder of embeddings, by the content of the windows and of the network. Raises
+    MaterialError for a file that is no backbone.
     """
     backbone = open_backbone(path, window=config.window)
-    found = _embeddings(backbone, windows, rows, kept)
-    truth, sources = labels[rows], groups[rows]
+    name = f"{_content(windows, rows)}-{known(path)}.npy"
+    found = _embeddings(backbone, windows, rows, kept / name)
     noise = backbone(np.stack(quiet_windows(config, NOISES, seed=NOISE_SEED)))
-    tried = _tried(found, truth, sources, noise, seed)
-    strength = min(tried, key=lambda each: tried[each]) if tried else ALONE
-    weights, bias = _linear(found, truth, noise, strength, seed)
-    return FittedEmbedding(backbone, weights, bias, strength, tried)
+    material = Material(found, labels[rows], groups[rows], recordings[rows], noise)
+    choice, tried = choose(material, seed)
+    return FittedEmbedding(
+        backbone, fit_head(choice, material, seed), choice, material.fewest, tried
+    )
+
+
+def _content(windows: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> str:
+    """Return 16 hex digits of the samples of some windows."""
+    found = hashlib.sha256()
+    for at in range(0, len(rows), BATCH):
+        found.update(np.ascontiguousarray(windows[rows[at : at + BATCH]]))
+    return found.hexdigest()[:16]
 
 
 def _embeddings(
     backbone: Backbone, windows: npt.NDArray[Any], rows: npt.NDArray[np.int64], kept: Path
 ) -> Array:
-    if not kept.is_file():
-        parts = (rows[at : at + BATCH] for at in range(0, len(rows), BATCH))
-        found = np.concatenate([backbone(np.asarray(windows[part])) for part in parts])
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(kept) as draft, draft.open("wb") as file:
-            np.save(file, found)
-    read: Array = np.load(kept)
-    return read
+    found = _read(kept, len(rows))
+    if found is not None:
+        return found
+    parts = (rows[at : at + BATCH] for at in range(0, len(rows), BATCH))
+    found = np.concatenate([backbone(np.asarray(windows[part])) for part in parts])
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(kept) as draft, draft.open("wb") as file:
+        np.save(file, found)
+    return found
 
 
-def _tried(
-    found: Array, truth: Mask, sources: npt.NDArray[Any], noise: Array, seed: int
-) -> dict[float, float]:
-    """Return the mean cross-entropy on sources left out, by strength."""
-    tried: dict[float, float] = {}
-    folds = list(_folds(sources))
-    if not folds:
-        return tried
-    for strength in STRENGTHS:
-        scores = np.zeros(truth.shape, np.float32)
-        for train, test in folds:
-            weights, bias = _linear(found[train], truth[train], noise, strength, seed)
-            scores[test] = _sigmoid(found[test] @ weights + bias)
-        right = np.where(truth, scores, 1 - scores)
-        tried[strength] = float(-np.log(np.maximum(right, 1e-6)).mean())
-    return tried
-
-
-def _folds(
-    sources: npt.NDArray[Any],
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Yield the rows to fit on and those left out; none where there is one source only."""
-    from sklearn.model_selection import GroupKFold
-
-    count = min(FOLDS, len(np.unique(sources)))
-    if count > 1:
-        yield from GroupKFold(count).split(sources, groups=sources)
-
-
-def _linear(
-    found: Array, truth: Mask, noise: Array, strength: float, seed: int
-) -> tuple[Array, Array]:
-    """Return weights and bias for embeddings as they are; noise has no label."""
-    from sklearn.linear_model import LogisticRegression
-
-    every = np.concatenate([found, noise]).astype(np.float64)
-    mean, scale = every.mean(axis=0), np.maximum(every.std(axis=0), _LEAST_SCALE)
-    exact = (every - mean) / scale
-    weight = np.repeat([1.0, NOISE_SHARE * len(found) / len(noise)], [len(found), len(noise)])
-    weights, bias = np.zeros((every.shape[1], truth.shape[1])), np.empty(truth.shape[1])
-    for at in range(truth.shape[1]):
-        on = np.concatenate([truth[:, at], np.zeros(len(noise), bool)])
-        if not on.any():
-            # A fold that leaves out every source of the label.
-            bias[at] = -60.0
-            continue
-        model = LogisticRegression(C=strength, max_iter=1000, random_state=seed)
-        model.fit(exact, on, sample_weight=weight)
-        weights[:, at] = model.coef_[0] / scale
-        bias[at] = model.intercept_[0] - mean @ weights[:, at]
-    return weights.astype(np.float32), bias.astype(np.float32)
+def _read(kept: Path, rows: int) -> Array | None:
+    """Return embeddings that are kept; None where they are not there, or not whole."""
+    try:
+        found: Array = np.load(kept)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.ndim == 2 and len(found) == rows else None

@@ -82,7 +82,7 @@ def test_a_network_given_by_path_is_tried_beside_the_others_and_becomes_one_arte
     changes = (*collection, "models=forest", "network.backbone=bands.onnx", "name=pitches")
     assert main(["sounds", *words(changes), "--out", "out"]) == 0
     printed = capsys.readouterr().out
-    assert re.search(r"backbone: bands\.onnx, regularised by [0-9.]+; cross-entropy on", printed)
+    assert re.search(r"backbone: bands\.onnx, \S.*; cross-entropy on sources left out: ", printed)
     report = (Path("out/pitches/1") / "report.md").read_text()
     assert "**backbone**" in report
     assert "**forest**" in report

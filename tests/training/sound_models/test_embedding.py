@@ -1,4 +1,4 @@
-"""A linear model on the embeddings of a network given by path."""
+"""A small model on the embeddings of a network given by path."""
 
 import numpy as np
 import onnx
@@ -10,7 +10,8 @@ from models.session import Session
 from tests.training.sound_models.helpers.filterbank import BANDS, filterbank
 from training.common.errors import MaterialError
 from training.sound_models import embedding
-from training.sound_models.embedding import fit, open_backbone
+from training.sound_models.embedding import NOISES, Backbone, fit, open_backbone
+from training.sound_models.embedding_heads import ALONE, Choice
 
 CONFIG = AudioConfig(window=11_025)
 HERTZ = {"low": 200, "high": 3_000}
@@ -45,24 +46,28 @@ def path(tmp_path):
 def fitted_on(path, windows, folder, *, rows=None, window=CONFIG):
     samples, labels, groups = windows
     rows = np.arange(len(samples)) if rows is None else rows
-    kept = folder / "kept" / "a.npy"
-    return fit(path, samples, labels, rows, groups, config=window, seed=1, kept=kept)
+    # Each window is a recording.
+    each, kept = np.arange(len(samples)), folder / "kept"
+    return fit(path, samples, labels, rows, groups, each, config=window, seed=1, kept=kept)
 
 
-def test_what_is_left_out_is_recognised_and_the_strength_is_chosen_by_source(
-    path, windows, tmp_path
-):
+def test_what_is_left_out_is_recognised_and_the_head_is_chosen_by_source(path, windows, tmp_path):
     samples, labels, groups = windows
     fitted = fitted_on(path, windows, tmp_path, rows=np.flatnonzero(groups < 2))
-    assert set(fitted.tried) == set(embedding.STRENGTHS)
-    assert fitted.tried[fitted.strength] == min(fitted.tried.values()) < 0.3
+    *tried, trivial = fitted.tried.values()
+    assert fitted.tried[str(fitted.choice)] == min(tried) < min(0.3, trivial)
+    assert f"{fitted.choice}; cross-entropy on sources left out: " in fitted.why
     scores = fitted.scores(samples[groups == 2])
     assert np.array_equal(scores > 0.5, labels[groups == 2])
 
 
-def test_one_graph_has_the_same_scores(path, windows, tmp_path):
+@pytest.mark.parametrize("kind", ["regression", "network", "prototypes"])
+def test_one_graph_has_the_same_scores_with_every_head(path, windows, tmp_path, monkeypatch, kind):
     samples, _, _ = windows
+    choice = Choice(kind, 1.0)
+    monkeypatch.setattr(embedding, "choose", lambda *_: (choice, {}))
     fitted = fitted_on(path, windows, tmp_path)
+    assert fitted.choice == choice
     graph = fitted.onnx(CONFIG)
     model = onnx.load_from_string(graph)
     onnx.checker.check_model(model)
@@ -72,10 +77,11 @@ def test_one_graph_has_the_same_scores(path, windows, tmp_path):
     np.testing.assert_allclose(found, fitted.scores(samples), atol=1e-5)
 
 
-def test_with_one_source_no_strength_is_tried(path, windows, tmp_path):
+def test_with_one_source_nothing_is_tried_and_that_is_told(path, windows, tmp_path):
     samples, _, groups = windows
     fitted = fitted_on(path, windows, tmp_path, rows=np.flatnonzero(groups == 0))
-    assert (fitted.tried, fitted.strength) == ({}, embedding.ALONE)
+    assert (fitted.tried, fitted.choice) == ({}, Choice("regression", ALONE))
+    assert fitted.why.endswith("untested: there is no source to leave out")
     assert fitted.scores(samples[:1]).shape == (1, 2)
 
 
@@ -92,12 +98,41 @@ def test_noise_and_silence_have_no_label(path, windows, tmp_path):
     assert (fitted.scores(quiet) < 0.5).mean() > 0.9
 
 
-def test_embeddings_are_kept_and_read_again(path, windows, tmp_path, monkeypatch):
+def test_embeddings_are_kept_by_the_content_of_windows_and_network(
+    path, windows, tmp_path, monkeypatch
+):
+    asked = []
+
+    def counting(self, some):
+        asked.append(len(some))
+        return call(self, some)
+
+    call = Backbone.__call__
+    monkeypatch.setattr(Backbone, "__call__", counting)
     first = fitted_on(path, windows, tmp_path)
-    assert np.load(tmp_path / "kept" / "a.npy").shape == (36, BANDS)
-    nothing = (np.zeros_like(windows[0]), *windows[1:])
-    again = fitted_on(path, nothing, tmp_path)
-    np.testing.assert_array_equal(first.weights, again.weights)
+    (kept,) = (tmp_path / "kept").glob("*.npy")
+    assert np.load(kept).shape == (36, BANDS)
+    assert sum(asked) == 36 + NOISES
+    again = fitted_on(path, windows, tmp_path)
+    assert sum(asked) == 36 + 2 * NOISES
+    np.testing.assert_array_equal(first.head.layers[0][0], again.head.layers[0][0])
+    # Of other samples, or by another version of the network, none of them is used.
+    fitted_on(path, (windows[0] / 2, *windows[1:]), tmp_path)
+    model = onnx.load(path)
+    model.producer_version = "2"
+    onnx.save(model, path)
+    fitted_on(path, windows, tmp_path)
+    assert sum(asked) == 3 * 36 + 4 * NOISES
+
+
+@pytest.mark.parametrize("damage", [b"", b"no array"])
+def test_embeddings_that_are_damaged_are_computed_again(path, windows, tmp_path, damage):
+    first = fitted_on(path, windows, tmp_path)
+    (kept,) = (tmp_path / "kept").glob("*.npy")
+    kept.write_bytes(damage)
+    again = fitted_on(path, windows, tmp_path)
+    np.testing.assert_array_equal(first.head.layers[0][0], again.head.layers[0][0])
+    assert np.load(kept).shape == (36, BANDS)
 
 
 @pytest.mark.parametrize("outputs", [("embedding", "tags"), ("anything",)])

@@ -1,0 +1,145 @@
+"""Small models on embeddings, chosen by source left out."""
+
+import numpy as np
+import pytest
+
+from training.sound_models import embedding_heads
+from training.sound_models.embedding_heads import (
+    ALONE,
+    DECAYS,
+    FEW,
+    FITS,
+    NEVER,
+    STRENGTHS,
+    TRIVIAL,
+    Choice,
+    Material,
+    choices,
+    choose,
+    fit_head,
+)
+
+NUMBERS = 8
+
+
+def material(*, sources=3, recordings=2, windows=3, labels=2, spread=0.3, seed=0):
+    """Each label has its own direction, each source its own offset; noise is around nothing."""
+    rng = np.random.default_rng(seed)
+    means, moved = rng.normal(0, 1, (labels, NUMBERS)), rng.normal(0, 0.2, (sources, NUMBERS))
+    rows = np.array(
+        [
+            (label, source, take)
+            for label in range(labels)
+            for source in range(sources)
+            for take in range(recordings)
+            for _ in range(windows)
+        ]
+    )
+    label, source, take = rows.T
+    found = means[label] + moved[source] + rng.normal(0, spread, (len(rows), NUMBERS))
+    return Material(
+        found.astype(np.float32),
+        label[:, None] == np.arange(labels),
+        source,
+        (label * sources + source) * recordings + take,
+        rng.normal(0, 0.1, (40, NUMBERS)).astype(np.float32),
+    )
+
+
+ALL = [Choice("regression", 0.1), Choice("network", 1.0), Choice("prototypes")]
+
+
+@pytest.mark.parametrize("choice", ALL, ids=lambda choice: choice.kind)
+def test_every_head_learns_labels_and_that_noise_has_none(choice):
+    known = material(windows=10)
+    head = fit_head(choice, known, seed=1)
+    scores = head.scores(known.found)
+    assert (scores.argmax(axis=1) == known.truth.argmax(axis=1)).mean() > 0.95
+    assert np.median(scores[known.truth]) > 0.5
+    assert (head.scores(known.noise) < 0.5).mean() > 0.9
+
+
+@pytest.mark.parametrize("choice", ALL, ids=lambda choice: choice.kind)
+@pytest.mark.parametrize("labels", [1, 2])
+def test_a_label_that_a_fold_has_no_recording_of_is_never_on(choice, labels):
+    known = material(labels=labels)
+    some = known.some(np.flatnonzero(~known.truth[:, 0]))
+    if labels == 1:
+        some = Material(known.found, np.zeros_like(known.truth), *(known.sources,) * 2, known.noise)
+    scores = fit_head(choice, some, seed=1).scores(known.found)
+    assert (scores[:, 0] < 0.5).all()
+
+
+@pytest.mark.parametrize("choice", ALL, ids=lambda choice: choice.kind)
+def test_a_label_that_is_always_on_is_learnt_beside_noise(choice):
+    known = material(windows=10, spread=0.1)
+    always = Material(
+        known.found, np.ones_like(known.truth), known.sources, known.recordings, known.noise
+    )
+    head = fit_head(choice, always, seed=1)
+    assert np.median(head.scores(known.found)) > 0.5
+    assert np.median(head.scores(known.noise)) < 0.5
+
+
+def test_each_recording_counts_the_same_in_a_prototype():
+    long = material(recordings=1, sources=2, windows=1, spread=0.0)
+    # The first recording is a hundred windows long.
+    rows = np.concatenate([np.zeros(100, np.int64), np.arange(len(long.found))])
+    found = [fit_head(Choice("prototypes"), long.some(part), 1).layers[0][0] for part in
+             (np.arange(len(long.found)), rows)]  # fmt: skip
+    ways = [one / np.linalg.norm(one, axis=0) for one in found]
+    assert (ways[0] * ways[1]).sum(axis=0).min() > 0.9
+
+
+def test_prototypes_are_tried_up_to_three_recordings_of_a_label():
+    for recordings, tried in ((FEW, True), (FEW + 1, False)):
+        known = material(sources=1, recordings=recordings)
+        assert known.fewest == recordings
+        assert (Choice("prototypes") in choices(known)) is tried
+
+
+def test_all_strengths_and_decays_are_tried():
+    kinds = [(one.kind, one.setting) for one in choices(material(recordings=4))]
+    assert kinds == [
+        *(("regression", strength) for strength in STRENGTHS),
+        *(("network", decay) for decay in DECAYS),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "count"), [(100, len(STRENGTHS)), (101, 4), (350, 2), (FITS, 1), (FITS + 1, 0)]
+)
+def test_of_more_labels_fewer_regressions_are_tried_and_of_very_many_prototypes(labels, count):
+    one = material(sources=1, recordings=1, windows=1, labels=labels)
+    tried = choices(one)
+    assert sum(choice.kind == "regression" for choice in tried) == count
+    assert ({choice.kind for choice in tried} == {"prototypes"}) is (count == 0)
+
+
+def test_the_best_on_sources_left_out_is_chosen_and_the_trivial_one_is_beside_it():
+    choice, tried = choose(material(recordings=4), seed=1)
+    assert list(tried)[-1] == TRIVIAL
+    assert tried[str(choice)] == min(tried.values()) < tried[TRIVIAL]
+
+
+def test_few_recordings_take_prototypes_where_these_are_better(monkeypatch):
+    known = material(recordings=1, windows=1, sources=3)
+    losses = {"prototypes": 0.1}
+    monkeypatch.setattr(embedding_heads, "_left_out", lambda one, *_: losses.get(one.kind, 0.2))
+    assert choose(known, seed=1)[0] == Choice("prototypes")
+    losses["prototypes"] = 0.3
+    assert choose(known, seed=1)[0].kind == "regression"
+
+
+def test_with_one_source_prototypes_are_taken_for_few_recordings_only():
+    for recordings, expected in ((1, Choice("prototypes")), (4, Choice("regression", ALONE))):
+        assert choose(material(sources=1, recordings=recordings), seed=1) == (expected, {})
+
+
+def test_eight_hundred_labels_of_two_recordings_are_learnt_from_prototypes():
+    many = material(sources=2, recordings=1, windows=1, labels=800, spread=0.05)
+    head = fit_head(choose(many.some(np.flatnonzero(many.sources == 0)), 1)[0], many, seed=1)
+    ((weights, bias),) = head.layers
+    assert weights.shape == (NUMBERS, 800)
+    assert (bias > NEVER).all()
+    assert np.isfinite(head.scores(many.found)).all()

@@ -1,0 +1,258 @@
+"""Small models on embeddings, and which of them is best on sources left out.
+
+A logistic regression for each label, class means (prototypes) where a label has few recordings, and
+a small network.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from training.evaluation.metrics import Mask, Scores
+
+Array = npt.NDArray[np.float32]
+STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Inverse regularisation of the logistic regression."""
+ALONE = 0.01
+"""The one used where no source can be left out."""
+FITS = 700
+"""Labels times strengths: of more labels fewer strengths are tried, from here on none."""
+FEW = 3
+"""Recordings of a label up to which prototypes are tried."""
+UNITS = 32
+"""Of the small network."""
+DECAYS = (1.0, 30.0)
+"""Weight decay of the small network, as scikit-learn counts it."""
+EPOCHS = 40
+MOST_ROWS = 4_000
+"""That the small network learns from, drawn at random."""
+FOLDS = 5
+NOISE_SHARE = 1.0
+"""What windows of noise weigh, all together, beside the recordings."""
+NEVER = -60.0
+"""Logit of a label that a fold has no recording of."""
+TRIVIAL = "each label's share"
+_LEAST_SCALE = 1e-6
+
+
+@dataclass(frozen=True)
+class Material:
+    """What heads learn from."""
+
+    found: Array
+    """Embeddings, (n, numbers)."""
+    truth: Mask
+    """(n, labels)."""
+    sources: npt.NDArray[Any]
+    """(n,)."""
+    recordings: npt.NDArray[Any]
+    """(n,)."""
+    noise: Array
+    """Embeddings of windows that have no label."""
+
+    def some(self, rows: npt.NDArray[np.int64]) -> Material:
+        """Return these rows, with all noise."""
+        parts = (self.found, self.truth, self.sources, self.recordings)
+        return Material(*(part[rows] for part in parts), self.noise)
+
+    @property
+    def fewest(self) -> int:
+        """The least number of recordings that a label has, of those that have any."""
+        counts = [len(np.unique(self.recordings[on])) for on in self.truth.T if on.any()]
+        return min(counts, default=0)
+
+    @property
+    def all(self) -> npt.NDArray[np.float64]:
+        """All embeddings, noise behind."""
+        return np.concatenate([self.found, self.noise]).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Dense layers from embeddings as they are to logits, with ReLU between them."""
+
+    layers: tuple[tuple[Array, Array], ...]
+    """Weights (in, out) and bias (out,) of each."""
+
+    def scores(self, embeddings: Array) -> Scores:
+        """Return P(label), (n, labels), of embeddings (n, numbers)."""
+        logits = embeddings
+        for number, (weights, bias) in enumerate(self.layers):
+            logits = (np.maximum(logits, 0) if number else logits) @ weights + bias
+        scores: Scores = (1 / (1 + np.exp(-np.clip(logits, -60, 60)))).astype(np.float32)
+        return scores
+
+
+class Choice(NamedTuple):
+    """A kind of head with its setting."""
+
+    kind: str
+    """prototypes, regression or network."""
+    setting: float = 0.0
+    """Inverse regularisation, or weight decay."""
+
+    def __str__(self) -> str:
+        """As people are told."""
+        if self.kind == "regression":
+            return f"logistic regression, C {self.setting:g}"
+        if self.kind == "network":
+            return f"network of {UNITS} units, decay {self.setting:g}"
+        return self.kind
+
+
+def choices(material: Material) -> list[Choice]:
+    """Return what can be tried on this material."""
+    labels = material.truth.shape[1]
+    strengths = STRENGTHS[:: -(-len(STRENGTHS) * labels // FITS)] if labels <= FITS else ()
+    found = [Choice("regression", strength) for strength in strengths]
+    if labels <= FITS:
+        found += [Choice("network", decay) for decay in DECAYS]
+    if material.fewest <= FEW or not found:
+        found.append(Choice("prototypes"))
+    return found
+
+
+def choose(material: Material, seed: int) -> tuple[Choice, dict[str, float]]:
+    """Return the best choice, and by choice the mean cross-entropy on sources left out.
+
+    The last entry is that of each label's share. With one source nothing is tried: prototypes where
+    a label has at most 3 recordings or there are very many labels, else a logistic regression.
+    """
+    able, folds = choices(material), list(_folds(material.sources))
+    if not folds:
+        few = [choice for choice in able if choice.kind == "prototypes"]
+        return (few or [Choice("regression", ALONE)])[0], {}
+    losses = {choice: _left_out(choice, material, folds, seed) for choice in able}
+    best = min(able, key=lambda choice: losses[choice])
+    shares = np.zeros(material.truth.shape, np.float32)
+    for train, test in folds:
+        shares[test] = material.truth[train].mean(axis=0)
+    tried = {str(choice): loss for choice, loss in losses.items()}
+    return best, tried | {TRIVIAL: cross_entropy(shares, material.truth)}
+
+
+def _left_out(choice: Choice, material: Material, folds: Sequence[Any], seed: int) -> float:
+    scores = np.zeros(material.truth.shape, np.float32)
+    for train, test in folds:
+        scores[test] = fit_head(choice, material.some(train), seed).scores(material.found[test])
+    return cross_entropy(scores, material.truth)
+
+
+def cross_entropy(scores: Scores, truth: Mask) -> float:
+    """Return the mean over windows and labels."""
+    right = np.where(truth, scores, 1 - scores)
+    return float(-np.log(np.maximum(right, 1e-6)).mean())
+
+
+def _folds(
+    sources: npt.NDArray[Any],
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Yield the rows to fit on and those left out; none where there is one source only."""
+    from sklearn.model_selection import GroupKFold
+
+    count = min(FOLDS, len(np.unique(sources)))
+    if count > 1:
+        yield from GroupKFold(count).split(sources, groups=sources)
+
+
+def fit_head(choice: Choice, material: Material, seed: int) -> Head:
+    """Return a head fitted on all of the material; noise is learnt to have no label."""
+    every = material.all
+    mean, scale = every.mean(axis=0), np.maximum(every.std(axis=0), _LEAST_SCALE)
+    exact = (every - mean) / scale
+    if choice.kind == "network":
+        first, second = _network(material, exact, choice.setting, seed)
+    else:
+        of = _prototypes if choice.kind == "prototypes" else _regression
+        first, second = of(material, exact, choice.setting, seed), None
+    weights, bias = first
+    outer = weights / scale[:, None]
+    layers = [(outer, bias - mean @ outer), *([second] if second else [])]
+    return Head(tuple((np.float32(one), np.float32(two)) for one, two in layers))
+
+
+def _weights(material: Material) -> npt.NDArray[np.float64]:
+    rows, noises = len(material.found), len(material.noise)
+    return np.repeat([1.0, NOISE_SHARE * rows / noises], [rows, noises])
+
+
+def _truth(material: Material) -> Mask:
+    return np.pad(material.truth, ((0, len(material.noise)), (0, 0)))
+
+
+def _regression(material: Material, exact: Any, strength: float, seed: int) -> Any:
+    """Return weights (numbers, labels) and bias of standardised embeddings."""
+    from sklearn.linear_model import LogisticRegression
+
+    weight, truth = _weights(material), _truth(material)
+    weights, bias = np.zeros((exact.shape[1], truth.shape[1])), np.full(truth.shape[1], NEVER)
+    for at in np.flatnonzero(truth.any(axis=0)):
+        model = LogisticRegression(C=strength, max_iter=1000, random_state=seed)
+        model.fit(exact, truth[:, at], sample_weight=weight)
+        weights[:, at], bias[at] = model.coef_[0], model.intercept_[0]
+    return weights, bias
+
+
+def _prototypes(material: Material, exact: Any, setting: float, seed: int) -> Any:
+    """Return weights and bias of the way from the mean of all else to the mean of each label.
+
+    Each recording counts the same in its label's mean. How far along is half-way, and how steep,
+    is fitted to the windows.
+    """
+    del setting
+    weight, truth = _weights(material), _truth(material)
+    recordings = np.unique(material.recordings, return_inverse=True)[1]
+    alike = weight.copy()
+    alike[: len(recordings)] = 1 / np.bincount(recordings)[recordings]
+    sums, shares = (alike[:, None] * truth).T @ exact, alike @ truth
+    rest = (alike @ exact - sums) / (alike.sum() - shares)[:, None]
+    ways = sums / np.maximum(shares, _LEAST_SCALE)[:, None] - rest
+    ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), _LEAST_SCALE)
+    along = exact @ ways.T
+    weights, bias = np.zeros((exact.shape[1], truth.shape[1])), np.full(truth.shape[1], NEVER)
+    for at in np.flatnonzero(truth.any(axis=0)):
+        slope, bias[at] = _sigmoid_of(along[:, at], truth[:, at], weight, seed)
+        weights[:, at] = slope * ways[at]
+    return weights, bias
+
+
+def _sigmoid_of(along: Any, on: Mask, weight: Any, seed: int) -> tuple[float, float]:
+    """Return slope and intercept of a logistic regression on one number."""
+    from sklearn.linear_model import LogisticRegression
+
+    spread = max(float(along.std()), _LEAST_SCALE)
+    model = LogisticRegression(C=1.0, max_iter=1000, random_state=seed)
+    model.fit(along[:, None] / spread, on, sample_weight=weight)
+    return float(model.coef_[0, 0] / spread), float(model.intercept_[0])
+
+
+def _network(material: Material, exact: Any, decay: float, seed: int) -> Any:
+    """Return weights and bias of the two layers of a small network, for standardised embeddings."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
+    rng, rows, labels = np.random.default_rng(seed), len(material.found), material.truth.shape[1]
+    drawn = rng.permutation(rows)[:MOST_ROWS]
+    quiet = rows + rng.integers(len(material.noise), size=len(drawn))
+    some = np.concatenate([drawn, quiet])
+    truth = _truth(material)[some]
+    if not truth.any():
+        return (np.zeros((exact.shape[1], 1)), np.zeros(1)), (
+            np.zeros((1, labels)), np.full(labels, NEVER),
+        )  # fmt: skip
+    model = MLPClassifier(
+        (UNITS,), alpha=decay, max_iter=EPOCHS, random_state=seed, batch_size=min(64, len(some))
+    )
+    with warnings.catch_warnings():
+        # It is stopped on purpose.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(exact[some], truth[:, 0] if labels == 1 else truth)
+    return tuple(zip(model.coefs_, model.intercepts_, strict=True))
