@@ -22,6 +22,7 @@ from training.evaluation.generated_noise import noise_floors, share_without_labe
 from training.evaluation.leave_one_out import SourceScores
 from training.evaluation.metrics import Metrics, measure
 from training.pipelines import sound_model
+from training.pipelines.other_sounds import OtherSounds, Scored, other_sounds
 from training.pipelines.sound_events import with_events
 from training.pipelines.sound_model import KINDS, Candidate, Report
 from training.recordings import audio
@@ -80,9 +81,12 @@ class TableSounds:
 def check_recipe(recipe: SoundsRecipe) -> None:
     """Raise RecipeError for settings that a library refuses, before a recording is read.
 
-    Raises MaterialError for a backbone that is none.
+    Raises MaterialError for a backbone that is none, or a folder of other sounds that is none.
     """
     sound_model.check_estimators(recipe)
+    others = Path(recipe.others.path).expanduser()
+    if recipe.others.path and not others.is_dir():
+        raise CollectionError(f"others.path: no folder {others}")
     if recipe.network.backbone:
         from training.sound_models.embedding import open_backbone
 
@@ -104,7 +108,11 @@ def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     print_summary(table)
     write_problems(problems, listed)
     check(table, recipe)
-    candidates = [train(recipe, model, table, stage) for model in recipe.models]
+    others = None
+    if recipe.others.share:
+        with stage("other sounds"):
+            others = other_sounds(recipe, table.config)
+    candidates = [train(recipe, model, table, others, stage) for model in recipe.models]
     best = max(candidates, key=lambda candidate: candidate.metrics["valid"].get("macro_f1") or 0.0)
     best = with_events(recipe, best, collection, table, stage)
     by_model = {candidate.model: candidate.metrics for candidate in candidates}
@@ -158,12 +166,15 @@ def _why(table: Table, name: str) -> str:
     )
 
 
-def train(recipe: SoundsRecipe, model: str, table: Table, stage: Stage) -> Candidate:
+def train(
+    recipe: SoundsRecipe, model: str, table: Table, others: OtherSounds | None, stage: Stage
+) -> Candidate:
     """Return one model fitted on the training part, with thresholds and metrics of the others."""
     with stage(f"{model}: training"):
         fitted = fit(recipe, model, table)
     with stage(f"{model}: thresholds and scores"):
-        thresholds, valid = _calibrate(recipe, fitted, model, table)
+        unknown = Scored.by(fitted, others, KINDS[model], table.config) if others else None
+        before, thresholds, valid = _calibrate(recipe, fitted, model, table, unknown)
         evaluated = _evaluate(fitted, model, table, table.rows("test"), together=True)
         metrics = {
             scored.source: measure(
@@ -177,6 +188,13 @@ def train(recipe: SoundsRecipe, model: str, table: Table, stage: Stage) -> Candi
     }
     found = {"left_out": metrics, "mean": mean, "never_trained_on": {}, "valid": valid}
     found |= sound_model.out_of_bag(model, fitted)
+    if unknown and evaluated:
+        scores, labels = (
+            np.concatenate([getattr(scored, what) for scored in evaluated])
+            for what in ("scores", "labels")
+        )
+        ways = unknown.compared(scores, labels, before)
+        found["open_set"] = {"share": recipe.others.share, "ways": ways}
     return Candidate(model, fitted, evaluated, thresholds, found, {model: fitted.history})
 
 
@@ -213,32 +231,36 @@ def _on_backbone(recipe: SoundsRecipe, table: Table) -> FittedEmbedding:
 
 
 def _calibrate(
-    recipe: SoundsRecipe, fitted: Fitted, model: str, table: Table
-) -> tuple[npt.NDArray[np.float32], Metrics]:
-    """Return the thresholds chosen on the validation part and the metrics there.
+    recipe: SoundsRecipe, fitted: Fitted, model: str, table: Table, unknown: Scored | None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], Metrics]:
+    """Return the thresholds chosen on the validation part, then raised, and the metrics there.
 
-    They are high enough for the promotion check, if any are. Without a validation part they are
-    0.5 and the metrics empty.
+    They are high enough for the promotion check, if any are; those that follow are also high enough
+    for the share of other sounds. Without a validation part they begin at 0.5 and the metrics are
+    empty.
     """
     rows = table.rows("valid")
+    share = recipe.others.share
     if not len(rows):
-        return np.full(len(table.names), 0.5, np.float32), {}
+        half = np.full(len(table.names), 0.5, np.float32)
+        return half, unknown.raised(half, share) if unknown else half, {}
     floors = (
         noise_floors(fitted, KINDS[model], table.config, quiet=recipe.quiet) if recipe.quiet else 0
     )
     by_source = _evaluate(fitted, model, table, rows)
     chosen = leave_one_out.thresholds(by_source, quiet=recipe.quiet)
-    thresholds = np.minimum(np.ceil(1e4 * np.maximum(chosen, floors)) / 1e4, 1).astype(np.float32)
+    quiet = np.minimum(np.ceil(1e4 * np.maximum(chosen, floors)) / 1e4, 1).astype(np.float32)
+    thresholds = unknown.raised(quiet, share) if unknown else quiet
     scores, labels, kind = (
         np.concatenate([getattr(scored, what) for scored in by_source])
         for what in ("scores", "labels", "kind")
     )
-    before, found = (
+    before, after, found = (
         measure(scores, labels, kind, thresholds=limits, names=table.names)
-        for limits in (chosen, thresholds)
+        for limits in (chosen, quiet, thresholds)
     )
-    _print_cost(model, before, found)
-    return thresholds, found
+    _print_cost(model, before, after)
+    return quiet, thresholds, found
 
 
 def _print_cost(model: str, before: Metrics, after: Metrics) -> None:

@@ -131,6 +131,26 @@ class AugmentSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OthersSpec:
+    """Sounds that are none of the labels, for which "none of these" is the answer."""
+
+    share: float = 0.0
+    """Share of other sounds that must get no label: thresholds are raised until it is met, and the
+    report says what that and other shares cost; 0: they decide nothing."""
+    path: str = ""
+    """A folder of such sounds, beside the generated noise, tones, beats and what is like speech and
+    music."""
+
+    def __post_init__(self) -> None:
+        """Validate the share. Raises RecipeError."""
+        check_limits(self, "others.", share=(0, 1))
+        check(
+            not self.path or self.share > 0,
+            f"others.path={self.path} needs others.share, such as 0.9",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SoundsRecipe:
     """Everything that decides an artefact made from labelled recordings, but the code."""
 
@@ -154,6 +174,7 @@ class SoundsRecipe:
     """Settings of other models than forest and network, by the names of their library."""
     quiet: float = 0.99
     """Share of windows without any label that must get none, where there are such windows."""
+    others: OthersSpec = field(default_factory=OthersSpec)
     version: str = ""
     """Version of the artefact; empty takes the one after the latest."""
     events: Events = field(default_factory=Events)

@@ -143,6 +143,7 @@ def _report(
         "oob": manifest.metrics.get("oob"),
         "events": manifest.metrics.get("events"),
         "threshold_choices": manifest.metrics.get("threshold_choices"),
+        "open_set": manifest.metrics.get("open_set"),
         **found,
     }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.evaluation.metrics import SINGLE, Metrics, confusion
-from training.reporting import events, threshold_choices
+from training.reporting import events, open_set, threshold_choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +78,8 @@ def write(
         parts += ["## Confusion", *_confusions(evaluated, list(thresholds))]
     if choices := metrics.get("threshold_choices"):
         parts += [f"## {threshold_choices.HEADING}", *threshold_choices.tables(choices, table)]
+    if others := metrics.get("open_set"):
+        parts += [f"## {open_set.HEADING}", *open_set.tables(others, table)]
     if "oob" in metrics:
         parts += ["## Out of bag", _out_of_bag(metrics["oob"])]
     if "events" in metrics:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from common.page import Html, bar, chart, escape, folded, join, paragraph, table
-from training.reporting import charts, events, markdown, threshold_choices
+from training.reporting import charts, events, markdown, open_set, threshold_choices
 from training.reporting.confusion import confusion, pairs_of
 
 Play: TypeAlias = Callable[[int], tuple[str, str]]
@@ -61,6 +61,7 @@ def sections(report: dict[str, Any], play: Play) -> list[tuple[str, Html]]:
     return [
         *made,
         (threshold_choices.HEADING, threshold_choices.section(report.get("threshold_choices"))),
+        (open_set.HEADING, open_set.section(report.get("open_set"))),
         ("Events", events.section(report.get("events"))),
         ("Ensemble", _ensemble(report.get("ensemble"))),
         ("Material", material(report)),

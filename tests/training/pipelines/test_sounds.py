@@ -19,6 +19,7 @@ from tests.training.sound_models.helpers.filterbank import filterbank
 from training.cli import main
 from training.common.recipe import load
 from training.data_cli.main import main as data
+from training.pipelines import other_sounds
 from training.search.cli import main as search
 
 QUICK = (
@@ -105,6 +106,44 @@ def test_a_backbone_that_cannot_be_used_is_told_before_anything_is_read(
     filterbank(tmp_path / "long.onnx", window=44_100)
     assert main(["sounds", *words([*collection, *changes]), "--out", "out"]) != 0
     assert told in " ".join(capsys.readouterr().err.split())
+    assert not Path("cache").exists()
+
+
+def test_other_sounds_get_no_label_and_the_report_says_what_that_costs(
+    collection, monkeypatch, capsys
+):
+    monkeypatch.setattr(other_sounds, "EACH", 8)
+    filterbank("bands.onnx", window=22_050)
+    changes = [*collection, "models=backbone", "network.backbone=bands.onnx", "others.share=0.9"]
+    assert main(["sounds", *words(changes), "--out", "out"]) == 0
+    manifest = Store(Path("out")).load("sounds").manifest
+    found = manifest.metrics["open_set"]
+    assert found["share"] == 0.9
+    assert found["ways"]["90%"]["rejected"] >= 0.7
+    folder = Path("out/reports/sounds-1")
+    for page in (folder / "report.html", Path("out/sounds/1/report.md")):
+        assert "None of these" in page.read_text()
+    # The thresholds of the artefact are those of the row.
+    assert manifest.metrics["left_out"]
+    (left_out,) = manifest.metrics["left_out"].values()
+    assert left_out["macro_f1"] == pytest.approx(found["ways"]["90%"]["macro_f1"], abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("others.share=2", "others.share=2"),
+        ("others.path=nowhere", "others.path=nowhere needs others.share"),
+    ],
+)
+def test_other_sounds_that_cannot_be_are_told_before_anything_is_read(
+    collection, change, told, capsys
+):
+    assert main(["sounds", *words([*collection, change]), "--out", "out"]) == 1
+    assert told in capsys.readouterr().err
+    more = [*collection, "others.path=nowhere", "others.share=0.9"]
+    assert main(["sounds", *words(more), "--out", "out"]) == 1
+    assert "others.path: no folder nowhere" in capsys.readouterr().err
     assert not Path("cache").exists()
 
 

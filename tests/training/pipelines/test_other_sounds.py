@@ -1,0 +1,89 @@
+"""Other sounds for a model of one's own recordings."""
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from features.config import AudioConfig
+from training.common.recipe import RecipeError, load
+from training.notes.other_sounds import KINDS
+from training.pipelines import other_sounds as module
+from training.pipelines.other_sounds import FOLDER, Scored, other_sounds
+from training.recordings.collection import CollectionError
+
+CONFIG = AudioConfig(window=22_050)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    monkeypatch.setattr(module, "EACH", 1)
+
+
+def recipe(*changes):
+    return load("sounds", ["windows.length=1", "others.share=0.9", *changes])
+
+
+def test_generated_sounds_of_every_kind_choose_thresholds_and_others_judge_them():
+    found = other_sounds(recipe(), CONFIG)
+    assert found.kinds == list(KINDS)
+    assert len(found.chosen_on) == len(found.judged_on) == len(KINDS)
+    assert {one.shape for one in found.chosen_on} == {(CONFIG.window,)}
+    assert not np.array_equal(found.chosen_on[0], found.judged_on[0])
+
+
+def test_no_file_of_the_folder_both_chooses_and_judges(tmp_path, write_sound, capsys):
+    for number in range(4):
+        write_sound(tmp_path / "street" / f"{number}.wav", hertz=300 + 100 * number)
+    (tmp_path / "street" / "broken.wav").write_bytes(b"RIFF....WAVE")
+    found = other_sounds(recipe(f"others.path={tmp_path / 'street'}"), CONFIG)
+    own = [some[len(KINDS) :] for some in (found.chosen_on, found.judged_on)]
+    # Four files of 3 s, in windows of 1 s: three each.
+    assert [len(some) for some in own] == [6, 6]
+    assert found.kinds[len(KINDS) :] == [FOLDER] * 6
+    assert "broken.wav: cannot be read as sound" in capsys.readouterr().out
+
+
+def test_of_a_large_folder_some_windows_are_drawn(tmp_path, write_sound, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 2)
+    for number in range(2):
+        write_sound(tmp_path / f"{number}.wav", hertz=300)
+    found = other_sounds(recipe(f"others.path={tmp_path}"), CONFIG)
+    assert found.kinds.count(FOLDER) == 2
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_folder_without_two_sounds_is_told(tmp_path, write_sound, count):
+    sf.write(tmp_path / "silence.wav", np.zeros(44_100), 22_050)
+    for number in range(count):
+        write_sound(tmp_path / f"{number}.wav")
+    told = rf"has {count} sounds that can be used; nothing sounds in silence\.wav; two are needed"
+    with pytest.raises(CollectionError, match=told):
+        other_sounds(recipe(f"others.path={tmp_path}"), CONFIG)
+
+
+@pytest.mark.parametrize("share", ["-0.01", "1.01", "nan"])
+def test_the_share_is_bounded(share):
+    with pytest.raises(RecipeError, match=r"others\.share"):
+        load("sounds", [f"others.share={share}"])
+
+
+def test_a_folder_without_a_share_would_do_nothing_and_is_told(tmp_path):
+    with pytest.raises(RecipeError, match=r"needs others\.share, such as 0\.9"):
+        load("sounds", [f"others.path={tmp_path}"])
+
+
+class Loudness:
+    """A model of one label whose score is the peak."""
+
+    def scores(self, tensors):
+        return np.abs(tensors).max(axis=1)[:, None]
+
+
+def test_thresholds_are_raised_to_the_share_and_never_lowered():
+    scored = Scored.by(Loudness(), other_sounds(recipe(), CONFIG), "samples", CONFIG)
+    assert scored.chosen_on.shape == scored.judged_on.shape == (len(KINDS), 1)
+    (raised,) = scored.raised(np.float32([0.0]), 0.5)
+    assert (scored.chosen_on[:, 0] < raised).mean() >= 0.5
+    assert scored.raised(np.float32([1.0]), 0.5).tolist() == [1.0]
+    ways = scored.compared(np.float32([[0.9]]), np.array([[True]]), np.float32([0.2]))
+    assert list(ways["90%"]["kinds"]) == list(KINDS)
