@@ -4,6 +4,9 @@ import json
 import resource
 import subprocess
 import sys
+from functools import partial
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from features.config import DEFAULT
 from models.artefact import write
 from models.cli import main
 from models.manifest import Label
-from models.promote import Limits, figures, quiet_window
+from models.promote import Limits, _above, figures, latency_ms, quiet_window
 from models.store import DEFAULT_PATH, Store
 
 GOOD = {"mean": {"macro_f1": 0.7, "top1": 0.8}}
@@ -137,9 +140,33 @@ def test_the_advice_is_not_what_was_done_already(candidate, promote, capsys, rec
 def test_over_budget_is_rejected_with_figure_and_budget(candidate, promote, served, capsys, limit):
     candidate()
     assert promote(f"--{limit}", "1e-6") == 1
-    assert f"{limit.replace('-', '_')} " in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{limit.replace('-', '_')} " in told
+    assert f"is over the budget of 1e-06; accept it with --{limit} " in told
     assert served.names() == []
     assert promote(f"--{limit}", "1e6") == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "offered"), [(12.61, "13"), (0.00632, "0.0064"), (20, "20"), (0, "0")]
+)
+def test_over_budget_it_is_offered_a_limit_that_it_meets(value, offered):
+    assert _above(value) == offered
+    assert float(offered) >= value
+
+
+@pytest.mark.parametrize(("provider", "expected"), [("CPU", 2.0), ("CUDA", 5.0)])
+def test_on_the_cpu_time_that_other_programs_had_the_core_does_not_count(
+    candidate, tmp_path, monkeypatch, provider, expected
+):
+    """By clocks of the test: each window takes 5 ms, in 2 of which its thread had a core."""
+    candidate()
+    model = Store(tmp_path / "candidates").load("trio")
+    monkeypatch.setattr(model.session, "provider", provider)
+    clocks = {"thread_time": count(0, 0.002), "perf_counter": count(0, 0.005)}
+    stopped = {name: partial(next, clock) for name, clock in clocks.items()}
+    monkeypatch.setattr("models.promote.time", SimpleNamespace(**stopped))
+    assert latency_ms(model) == pytest.approx(expected)
 
 
 def test_force_says_why_it_would_be_rejected_and_serves_it(candidate, promote, served, capsys):

@@ -89,11 +89,31 @@ def run(
     """
     graph = _graph(recipe, recipe.network)
     pack, folds = divided(recipe, stage)
+    return train(recipe, pack, folds, out, stage, graph=graph, compared=compared)
+
+
+def train(
+    recipe: DescribedRecipe,
+    pack: Pack,
+    folds: list[Fold],
+    out: Path,
+    stage: Stage,
+    *,
+    graph: bytes = b"",
+    compared: Mapping[str, Frozen | Model] = MappingProxyType({}),
+    why: str = "",
+) -> list[Path]:
+    """Train on pictures that are split already; return the folders of artefact and report.
+
+    graph: of the frozen network, if it is there. compared: as for `run`. why: the network is
+    frozen, for the report.
+    """
+    graph = graph or _graph(recipe, recipe.network)
     x = _described(recipe, pack, graph, stage)
     beside, began = _map(recipe, pack, x, stage), time.monotonic()
     found, tests = _evaluated(recipe, pack, folds, x, stage)
     made = _result(
-        recipe, pack, folds, tests, found[folds[-1].name], graph, time.monotonic() - began
+        recipe, pack, folds, tests, found[folds[-1].name], graph, time.monotonic() - began, why
     )
     made.beside.update(beside)
     if compared:
@@ -113,12 +133,19 @@ def run(
 def divided(recipe: DescribedRecipe, stage: Stage) -> tuple[Pack, list[Fold]]:
     """Return the pictures and their split. Raises MaterialError for what no machine can learn."""
     pack = obtain(recipe, stage)
+    # Before the split, which too few pictures cannot be.
     svm.check_classes(pack.labels.astype(np.int64), pack.classes)
     with stage("split"):
         folds = make_folds(recipe, pack)
     print_counts(pack, folds[-1])
-    svm.check_count(max(len(fold.train) + len(fold.valid) for fold in folds), recipe.svm)
+    check_learnable(recipe, pack, folds)
     return pack, folds
+
+
+def check_learnable(recipe: DescribedRecipe, pack: Pack, folds: list[Fold]) -> None:
+    """Raise MaterialError for pictures that no machine can learn."""
+    svm.check_classes(pack.labels.astype(np.int64), pack.classes)
+    svm.check_count(max(len(fold.train) + len(fold.valid) for fold in folds), recipe.svm)
 
 
 def _graph(recipe: DescribedRecipe, network: Frozen) -> bytes:
@@ -235,6 +262,7 @@ def _result(
     best: svm.SearchResult,
     graph: bytes,
     seconds: float,
+    why: str = "",
 ) -> result.Result:
     machine, fold = best.machine, folds[-1]
     name = f"frozen network + SVM ({machine.point.kernel})"
@@ -250,7 +278,7 @@ def _result(
     note = f"Cross-validation, the best first; gamma is over {len(machine.mean):,}."
     return result.Result(
         recipe,
-        _about(recipe, pack, fold, best),
+        _about(recipe, pack, fold, best) + (f" {why[0].upper()}{why[1:]}." if why else ""),
         pack,
         recipe.pictures.config(),
         tests,

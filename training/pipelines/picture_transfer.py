@@ -23,6 +23,7 @@ from training.pictures.learn.checkpoints import (
 )
 from training.pictures.learn.network import LIBRARIES, keras_on_torch, softmax, temperature
 from training.pictures.transfer.transfer_settings import SearchSettings, TransferRecipe
+from training.pipelines import picture_few
 
 if TYPE_CHECKING:
     from training.common.progress import Stage
@@ -88,6 +89,8 @@ def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:
     check_recipe(recipe)
     keras_on_torch(threads=recipe.jobs)
     pack, fold = _divided(recipe, stage)
+    if why := picture_few.reason(recipe, pack, fold):
+        return picture_few.run(recipe, pack, fold, why, out, stage)
     checkpoints: list[Path] = []
     (first, *others) = recipe.chosen().items()
     best = _candidate(*first, pack, fold, checkpoints, stage)

@@ -141,6 +141,28 @@ class SearchSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Few:
+    """What few pictures get instead: a frozen network and support vector machines."""
+
+    pictures: int = 0
+    """Training pictures of a class, in the median of the classes, below which the network is not
+    fine-tuned; 0: it always is."""
+    path: str = ""
+    """The frozen network, an ONNX, .keras or .h5 file; empty: that of [network], with its weights.
+    """
+    layer: str = ""
+    """The layer of `path` whose output describes a picture; empty: as for clip-art-svm."""
+
+    def __post_init__(self) -> None:
+        """Check the settings. Raises RecipeError."""
+        check(self.pictures >= 0, f"few.pictures={self.pictures} must be 0 or more")
+        check(
+            not self.path or self.pictures > 0,
+            f"few.path={self.path} needs few.pictures, such as 20",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransferRecipe(TrainedRecipe):
     """The settings of an artefact made by transfer learning."""
 
@@ -164,6 +186,7 @@ class TransferRecipe(TrainedRecipe):
     head: StageSettings = field(default_factory=StageSettings)
     fine: StageSettings = field(default_factory=StageSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
+    few: Few = field(default_factory=Few)
 
     def chosen(self) -> dict[str, TransferRecipe]:
         """Return the recipe of each network to train by its name; without candidates, one of "".
