@@ -92,7 +92,8 @@ def _doubts(recipe: SoundsRecipe, collection: Collection, page: Path, backbone: 
     write_atomic(table, doubts_csv(doubts).encode(errors="backslashreplace"))
     text = doubts_page(doubts, by=describe.name, length=recipe.windows.length)
     write_atomic(page, text.encode())
-    print(f"{len(doubts.found):,} labels in doubt: {table} and, to hear them, {page}")
+    labels = f"{len(doubts.found):,} label{'s' * (len(doubts.found) != 1)}"
+    print(f"{labels} in doubt: {table} and, to hear them, {page}")
 
 
 def unreadable(

@@ -131,7 +131,7 @@ def _kept(
     try:
         with np.load(file) as kept:
             return kept["start"], kept["rows"]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         # Not there, or without its content after a power loss.
         start, rows = _computed(clip, spec, describe)
     file.parent.mkdir(parents=True, exist_ok=True)

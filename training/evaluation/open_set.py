@@ -67,8 +67,8 @@ def compare(
 def _figures(
     known: Scores, truth: Mask, limits: Limits, others: Scores, kinds: npt.NDArray[np.str_]
 ) -> dict[str, Any]:
-    on, rejected = known >= limits, ~(others >= limits).any(axis=1)
-    labelled = truth.any(axis=1)
+    on, labelled = known >= limits, truth.any(axis=1)
+    rejected = np.logical_not((others >= limits).any(axis=1)).reshape(-1)
     scores = [value for value in f1_by_label(on, truth) if value is not None]
     return {
         "macro_f1": float(np.mean(scores)) if scores else None,

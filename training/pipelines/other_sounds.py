@@ -48,16 +48,16 @@ def other_sounds(recipe: SoundsRecipe, config: AudioConfig) -> OtherSounds:
 
     Raises CollectionError for a folder without two sounds.
     """
-    made = [
+    chosen_on, judged_on = (
         [other_sound(kind, config.window, rng) for kind in KINDS for _ in range(EACH)]
         for rng in map(np.random.default_rng, SEEDS)
-    ]
+    )
     kinds = [kind for kind in KINDS for _ in range(EACH)]
     if recipe.others.path:
-        own = _of_folder(Path(recipe.others.path).expanduser(), recipe, config)
-        made = [[*some, *more] for some, more in zip(made, own, strict=True)]
-        kinds += [FOLDER] * len(own[1])
-    return OtherSounds(*made, kinds)
+        chosen, judged = _of_folder(Path(recipe.others.path).expanduser(), recipe, config)
+        chosen_on, judged_on = [*chosen_on, *chosen], [*judged_on, *judged]
+        kinds += [FOLDER] * len(judged)
+    return OtherSounds(chosen_on, judged_on, kinds)
 
 
 def _of_folder(
@@ -106,11 +106,11 @@ class Scored:
     @classmethod
     def by(cls, fitted: Fitted, sounds: OtherSounds, kind: Kind, config: AudioConfig) -> Scored:
         """Return the scores of a model that takes this kind of tensors."""
-        scores = [
+        chosen_on, judged_on = (
             fitted.scores(extract_many(some, kind=kind, config=config))
             for some in (sounds.chosen_on, sounds.judged_on)
-        ]
-        return cls(*scores, sounds.kinds)
+        )
+        return cls(chosen_on, judged_on, sounds.kinds)
 
     def raised(self, limits: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
         """Return thresholds that leave a share of the other sounds without a label."""

@@ -216,7 +216,7 @@ def _content(windows: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> str:
     """Return 16 hex digits of the samples of some windows."""
     found = hashlib.sha256()
     for at in range(0, len(rows), BATCH):
-        found.update(np.ascontiguousarray(windows[rows[at : at + BATCH]]))
+        found.update(windows[rows[at : at + BATCH]].tobytes())
     return found.hexdigest()[:16]
 
 

@@ -75,9 +75,11 @@ def test_one_of_two_labels_can_be_in_doubt(tmp_path):
 
 
 def test_neighbours_that_know_no_more_than_the_most_frequent_label_are_not_believed(tmp_path):
-    sounds = ["flute", "horn"]
-    clips = [(f"p{n}", [sounds[n % 2]], sounds[1 - n % 2]) for n in range(8)]
-    assert not world(tmp_path, *clips).believed
+    # All sound alike, so that neighbours vote for what most recordings are called.
+    clips = [(f"p{n}", ["horn" if n < 2 else "flute"], "oboe") for n in range(10)]
+    doubts = world(tmp_path, *clips)
+    assert doubts.right == doubts.trivial == 0.8
+    assert not doubts.believed
 
 
 def test_with_fewer_windows_than_neighbours_all_of_other_sources_count(tmp_path):
@@ -99,11 +101,12 @@ def test_check_lists_a_moved_file_and_writes_a_page_to_hear_it(
     filterbank("bands.onnx", window=44_100)
     moved = tmp_path / "collection" / "player3" / "low" / "3.wav"
     moved.rename(moved.parents[1] / "high" / "moved.wav")
+    moved.parent.rmdir()
     words = ["check", by_source.path, "--set", "cache=cache", "--doubts", *by]
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "moved.wav: high (0%), or low? (100%)" in printed
-    assert "1 labels in doubt: doubts.csv and, to hear them, doubts.html" in printed
+    assert "1 label in doubt: doubts.csv and, to hear them, doubts.html" in printed
     with (tmp_path / "doubts.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["label"], row["suggested"]) == ("high", "low")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from training.sound_models import embedding_heads
 from training.sound_models.embedding_heads import (
@@ -82,13 +83,26 @@ def test_a_label_that_is_always_on_is_learnt_beside_noise(choice):
 
 
 def test_each_recording_counts_the_same_in_a_prototype():
-    long = material(recordings=1, sources=2, windows=1, spread=0.0)
+    short = material(recordings=1, sources=2, windows=1, spread=0.0)
     # The first recording is a hundred windows long.
-    rows = np.concatenate([np.zeros(100, np.int64), np.arange(len(long.found))])
-    found = [fit_head(Choice("prototypes"), long.some(part), 1).layers[0][0] for part in
-             (np.arange(len(long.found)), rows)]  # fmt: skip
-    ways = [one / np.linalg.norm(one, axis=0) for one in found]
-    assert (ways[0] * ways[1]).sum(axis=0).min() > 0.9
+    long = short.some(np.concatenate([np.zeros(99, np.int64), np.arange(len(short.found))]))
+    ways = [embedding_heads._prototypes(one, one.all, 0.0, 1)[0] for one in (short, long)]
+    ways = [way / np.linalg.norm(way, axis=0) for way in ways]
+    np.testing.assert_allclose(*ways, atol=1e-6)
+
+
+def test_slopes_along_prototypes_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    on = rng.random((300, 3)) < [0.5, 0.1, 0.02]
+    along = 3 * on + rng.normal(0, [0.3, 1, 3], on.shape)
+    weight = rng.uniform(0.1, 2, 300)
+    slopes, middles = embedding_heads._sigmoids(along, on, weight)
+    for at in range(3):
+        spread = along[:, at].std()
+        model = LogisticRegression(C=1.0, tol=1e-8)
+        model.fit(along[:, [at]] / spread, on[:, at], sample_weight=weight)
+        assert slopes[at] * spread == pytest.approx(model.coef_[0, 0], abs=1e-3)
+        assert middles[at] == pytest.approx(model.intercept_[0], abs=1e-3)
 
 
 def test_prototypes_are_tried_up_to_three_recordings_of_a_label():
@@ -136,10 +150,10 @@ def test_with_one_source_prototypes_are_taken_for_few_recordings_only():
         assert choose(material(sources=1, recordings=recordings), seed=1) == (expected, {})
 
 
-def test_eight_hundred_labels_of_two_recordings_are_learnt_from_prototypes():
-    many = material(sources=2, recordings=1, windows=1, labels=800, spread=0.05)
+def test_more_labels_than_are_compared_are_learnt_from_prototypes():
+    many = material(sources=2, recordings=1, windows=1, labels=FITS + 1, spread=0.05)
     head = fit_head(choose(many.some(np.flatnonzero(many.sources == 0)), 1)[0], many, seed=1)
     ((weights, bias),) = head.layers
-    assert weights.shape == (NUMBERS, 800)
+    assert weights.shape == (NUMBERS, FITS + 1)
     assert (bias > NEVER).all()
     assert np.isfinite(head.scores(many.found)).all()
