@@ -162,7 +162,7 @@ def _print(found: Sequence[Similar], folder: Path, describe: Describer) -> None:
     from common.console import console
 
     table = Table("sound", box=box.SIMPLE, pad_edge=False)
-    for column in ("at", "like the file's", "similarity"):
+    for column in ("at", "like the file at", "similarity"):
         table.add_column(column, justify="right")
     for one in found:
         seconds = (f"{second:.1f} s" for second in (one.second, one.second_of_file))

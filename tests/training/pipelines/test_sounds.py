@@ -113,9 +113,7 @@ def test_other_sounds_get_no_label_and_the_report_says_what_that_costs(
     collection, monkeypatch, capsys
 ):
     monkeypatch.setattr(other_sounds, "EACH", 8)
-    filterbank("bands.onnx", window=22_050)
-    changes = [*collection, "models=backbone", "network.backbone=bands.onnx", "others.share=0.9"]
-    assert main(["sounds", *words(changes), "--out", "out"]) == 0
+    assert main(["sounds", *words([*collection, "others.share=0.9"]), "--out", "out"]) == 0
     manifest = Store(Path("out")).load("sounds").manifest
     found = manifest.metrics["open_set"]
     assert found["share"] == 0.9
