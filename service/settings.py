@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from common.errors import Unprocessable
+from common.errors import NotAllowed, Unprocessable
 from common.mapping import read_some_settings, split_assignment
 from models.providers import ENGINE_TIMEOUT_S, read_names
 from models.store import DEFAULT_PATH
@@ -39,9 +39,9 @@ class Settings:
     grpc_port: int = -1
     """Port of the Open Inference Protocol over gRPC; 0 takes a free one, -1: none."""
     metrics_port: int = 0
-    """Port on which `GET /metrics` is answered as well, without a key and without TLS; 0: none."""
+    """Port on which `GET /metrics` is answered as well; 0: none."""
     metrics_host: str = "127.0.0.1"
-    """Address of that port."""
+    """Address of that port. On loopback, and with `insecure`, it asks for no key and has no TLS."""
     artefacts: Path = DEFAULT_PATH
     """Folder of NAME/VERSION/ artefacts."""
     models: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Settings:
     tls_key: str = ""
     """PEM file of the certificate's private key, without a passphrase."""
     insecure: bool = False
-    """Allow listening beyond loopback without keys."""
+    """Allow listening beyond loopback without keys; of `metrics_host` also where there are some."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names, such as `timbre.example.org`, by which clients reach the server besides the names
     of loopback and `host`, with any port. Other names get 421; none: with keys or beyond loopback
@@ -205,6 +205,24 @@ class Settings:
         for name, known in CHOICES.items():
             if (chosen := getattr(self, name)) not in known:
                 raise Unprocessable(f"{name}={chosen!r:.80} must be one of {', '.join(known)}")
+
+    @property
+    def guards_metrics(self) -> bool:
+        """Whether the port for metrics asks for a key, and has TLS where the server has."""
+        return bool(self.keys) and not self.insecure and not is_loopback(self.metrics_host)
+
+    def check_exposure(self, *names: str, otherwise: str) -> None:
+        """Raise NotAllowed for an address that other machines reach, without keys and `insecure`.
+
+        names: of the addresses that are listened on. otherwise: how to allow it.
+        """
+        for name in names:
+            host = getattr(self, name)
+            if not (is_loopback(host) or self.keys or self.insecure):
+                raise NotAllowed(
+                    f"{name}={host or 'every address'} can be reached from other machines and"
+                    f" there are no keys; {otherwise}"
+                )
 
     @property
     def log_options(self) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common.errors import NotAllowed, TimbreError, Unprocessable
+from common.errors import TimbreError, Unprocessable
 from common.terminal import say
+
+KEYS_OR_INSECURE = "create one with `timbre keys create` and add --keys FILE, or add --insecure"
 
 
 def main(argv: list[str]) -> int:
@@ -25,7 +27,8 @@ def main(argv: list[str]) -> int:
         options = _arguments(argv)
         settings = Settings(**options)
         check_workers(options, settings.redis)
-        check_exposure(settings.host, free=settings.insecure or bool(settings.keys))
+        listening = ("host", "metrics_host") if settings.metrics_port else ("host",)
+        settings.check_exposure(*listening, otherwise=KEYS_OR_INSECURE)
         check_redis(settings.redis)
         check_tracing(settings.otel)
         configure(**settings.log_options)
@@ -42,17 +45,6 @@ def main(argv: list[str]) -> int:
         where = error.filename or f"{settings.host}:{settings.port}"
         say(f"timbre serve: cannot listen on {where}: {error.strerror}", error=True)
         return 1
-
-
-def check_exposure(host: str, *, free: bool) -> None:
-    """Raise NotAllowed for a host beyond loopback, without keys and without --insecure."""
-    from service.settings import is_loopback
-
-    if not is_loopback(host) and not free:
-        raise NotAllowed(
-            f"{host or 'every address'} can be reached from other machines and there are no keys; "
-            "create one with `timbre keys create` and add --keys FILE, or add --insecure"
-        )
 
 
 def check_workers(options: dict[str, Any], redis: str) -> None:
@@ -106,7 +98,8 @@ def check_secrets(settings: Any) -> None:
         store = open_key_store(settings.keys, redis=settings.redis)
         if isinstance(store, FileKeyStore):
             asyncio.run(store.all())
-        if not settings.tls_key and not is_loopback(settings.host):
+        sent_by_network = settings.guards_metrics and settings.metrics_port
+        if not settings.tls_key and (sent_by_network or not is_loopback(settings.host)):
             log("API keys are sent unencrypted", see="tls_certificate, or a proxy that speaks TLS")
 
 

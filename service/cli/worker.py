@@ -9,11 +9,14 @@ from typing import Any
 from common.errors import TimbreError
 from common.terminal import say
 
+KEYS_OR_INSECURE = "add --set keys=FILE, or --set insecure=true"
+
 
 def main(argv: list[str]) -> int:
     """Run until SIGTERM or SIGINT; return 0, 1 for a failure, 2 for invalid arguments."""
     given = _arguments(argv)
     burst, others = given.pop("burst"), given.pop("set")
+    from service.log import configure
     from service.queue.redis_connection import connect
     from service.settings import Settings, parse, redis_address
     from service.tracing.start import check_tracing
@@ -24,15 +27,16 @@ def main(argv: list[str]) -> int:
         settings = Settings(**given)
         connect(settings.redis)
         check_tracing(settings.otel)
+        configure(**settings.log_options)
+        if settings.metrics_port:
+            check_metrics(settings)
     except TimbreError as error:
         say(f"timbre worker: {error}", error=True)
         return 2
     from setproctitle import setproctitle
 
-    from service.log import configure
     from service.server import worker
 
-    configure(**settings.log_options)
     setproctitle("timbre: worker")
     if settings.metrics_port:
         from service.server.sockets import bind_address
@@ -43,6 +47,15 @@ def main(argv: list[str]) -> int:
             say(f"timbre worker: cannot listen on {error.filename}: {error.strerror}", error=True)
             return 1
     return worker.run(settings, burst=burst)
+
+
+def check_metrics(settings: Any) -> None:
+    """Raise NotAllowed or Unprocessable for a port for metrics that must not be as it is set."""
+    settings.check_exposure("metrics_host", otherwise=KEYS_OR_INSECURE)
+    if settings.guards_metrics:
+        from service.cli.serve import check_secrets
+
+        check_secrets(settings)
 
 
 def _arguments(argv: list[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from models.events import HIGHEST
 from service.hosts import MAX_PORT
 from service.monitor.sinks.base import Sink
 from service.protocol import SOURCE
+from service.settings import Settings
 
 MAX_SOURCES = 64
 FOLDER = "folder:"
@@ -97,9 +98,14 @@ class MonitorSettings:
     """Port on which `GET /metrics` is answered, without a key and without TLS; 0: none."""
     metrics_host: str = "127.0.0.1"
     """Address to listen on for it."""
+    insecure: bool = False
+    """Allow one beyond loopback, where everybody who reaches it reads the metrics."""
 
     def __post_init__(self) -> None:
-        """Raises Unprocessable for names that are there twice, or no source or sink."""
+        """Raises Unprocessable for names that are there twice, or no source or sink.
+
+        Raises NotAllowed for metrics that other machines reach.
+        """
         for what, count in (("sources", len(self.sources)), ("sinks", len(self.sinks))):
             if not 1 <= count <= MAX_SOURCES:
                 raise Unprocessable(f"there must be 1 to {MAX_SOURCES} {what}, not {count}")
@@ -113,6 +119,9 @@ class MonitorSettings:
             raise Unprocessable(
                 f"metrics_port={self.metrics_port} must be between 0 and {MAX_PORT}"
             )
+        if self.metrics_port:
+            listening = Settings(metrics_host=self.metrics_host, insecure=self.insecure)
+            listening.check_exposure("metrics_host", otherwise="add insecure = true")
         if self.server and self.artefacts:
             raise Unprocessable("artefacts is of models in this process, not of those of a server")
 

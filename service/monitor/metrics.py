@@ -100,7 +100,7 @@ async def served(metrics: MonitorMetrics, host: str, port: int) -> AsyncIterator
     from service.api.metrics import Scraper
     from service.server.metrics_endpoint import metrics_endpoint
 
-    settings = Settings(port=0, metrics_host=host, metrics_port=port)
+    settings = Settings(metrics_host=host, metrics_port=port)
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(metrics_endpoint(settings, Scraper(metrics)))

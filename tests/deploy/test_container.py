@@ -101,6 +101,9 @@ def test_the_compose_file_starts_what_timbre_accepts(service):
     settings = Settings(**given | {"redis": f"redis://{host}"})
     # Beyond loopback, or another container reaches neither.
     assert settings.metrics_host == "0.0.0.0"
+    settings.check_exposure("metrics_host", otherwise="")
+    # Prometheus sends no key.
+    assert not settings.guards_metrics
     if service == "gateway":
         assert (settings.host, settings.workers, settings.keys) == ("0.0.0.0", 0, "redis")
     grace = int(SERVICES[service]["stop_grace_period"].rstrip("s"))

@@ -172,6 +172,9 @@ def test_a_pod_runs_what_timbre_accepts_with_time_to_end_and_no_rights(rendered,
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports["metrics"] == settings.metrics_port
+    settings.check_exposure("metrics_host", otherwise="")
+    # Prometheus sends no key.
+    assert not settings.guards_metrics
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         if asked := container.get(probe, {}).get("httpGet"):
             assert asked["port"] in ports

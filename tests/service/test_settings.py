@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import Unprocessable
+from common.errors import NotAllowed, Unprocessable
 from service.settings import TYPES, Settings, parse
 
 
@@ -62,3 +62,25 @@ def test_the_port_of_grpc_is_one_of_its_own_or_none():
         Settings(grpc_port=9_000, metrics_port=9_000)
     assert Settings(grpc_port=9_000, metrics_port=9_000, metrics_host="::1").metrics_port == 9_000
     assert Settings(port=9_000, metrics_port=9_000).port == 9_000  # a worker listens on one only
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
+def test_an_address_beyond_loopback_is_rejected_without_keys_unless_insecure(host):
+    for name in ("host", "metrics_host"):
+        with pytest.raises(NotAllowed, match=f"{name}={host or 'every address'} can be.*; do so"):
+            Settings(**{name: host}).check_exposure("host", "metrics_host", otherwise="do so")
+        for allowed in ({"keys": "redis"}, {"insecure": True}):
+            Settings(**{name: host}, **allowed).check_exposure("host", name, otherwise="")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_an_address_of_loopback_is_free(host):
+    settings = Settings(host=host, metrics_host=host)
+    settings.check_exposure("host", "metrics_host", otherwise="")
+    assert not Settings(metrics_host=host, keys="redis").guards_metrics
+
+
+def test_metrics_beyond_loopback_need_a_key_where_there_are_keys_unless_insecure():
+    assert Settings(metrics_host="0.0.0.0", keys="redis").guards_metrics
+    assert not Settings(metrics_host="0.0.0.0", keys="redis", insecure=True).guards_metrics
+    assert not Settings(metrics_host="0.0.0.0").guards_metrics

@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from service.cli.serve import check_exposure, main
+from service.cli.serve import main
 from service.server import supervisor
 from service.server.supervisor import Supervisor
 from service.settings import Settings
@@ -261,15 +261,15 @@ def test_a_port_in_use_is_reported(serve_process, capsys):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
-def test_a_host_beyond_loopback_needs_insecure(host, capsys):
-    assert main(["--host", host]) == 2
-    assert "--insecure" in capsys.readouterr().err
-    check_exposure(host, free=True)
+@pytest.mark.parametrize("name", ["host", "metrics_host"])
+def test_an_address_beyond_loopback_needs_insecure_or_keys(name, host, capsys):
+    assert main(["--metrics-port", "9", "--set", f"{name}={host}"]) == 2
+    assert re.search(rf"{name}=.*--keys FILE.*--insecure", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_is_free(host):
-    check_exposure(host, free=False)
+def test_a_metrics_host_without_its_port_is_not_listened_on(capsys):
+    assert main(["--set", "metrics_host=0.0.0.0", "--set", "keys=none.json"]) == 2
+    assert "none.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ def test_a_file_of_one_source_and_one_sink_is_enough(tmp_path):
     assert (settings.sources[0].model, settings.server) == ("instruments", "")
     for port in (0, 65_535):
         assert read(tmp_path, f"metrics_port = {port}\n" + SOURCE + SINK).metrics_port == port
+    open_to_all = 'metrics_port = 9\nmetrics_host = "0.0.0.0"\ninsecure = true\n'
+    assert read(tmp_path, open_to_all + SOURCE + SINK).metrics_host == "0.0.0.0"
+    # Nothing listens there.
+    read(tmp_path, 'metrics_host = "0.0.0.0"\n' + SOURCE + SINK)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +46,10 @@ def test_a_file_of_one_source_and_one_sink_is_enough(tmp_path):
         (
             "metrics_port = 65536\n" + SOURCE + SINK,
             "metrics_port=65536 must be between 0 and 65535",
+        ),
+        (
+            'metrics_port = 9\nmetrics_host = "0.0.0.0"\n' + SOURCE + SINK,
+            "metrics_host=0.0.0.0 can be reached from other machines.*add insecure = true",
         ),
         ("metrics_port = -1\n" + SOURCE + SINK, "metrics_port=-1 must be between 0 and 65535"),
         (SOURCE + "hop = 0\n" + SINK, r"hop=0.0 must be more than 0 s"),

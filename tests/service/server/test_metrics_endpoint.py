@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.metrics import Scraper
+from service.auth.key_store import FileKeyStore
 from service.cli.worker import main
 from service.metrics.metrics import Metrics
 from service.queue.redis import RedisQueue
@@ -16,11 +18,16 @@ from service.server.metrics_endpoint import metrics_endpoint
 from service.settings import Settings
 from tests.helpers.server_process import BIN, free_port
 from tests.service.conftest import until
+from tests.service.helpers.keys import new_key
 from tests.service.queue.test_contract import job
+from tests.service.server.test_tls import ours  # noqa: F401 - a fixture
 
 
 async def get(url, **headers):
-    async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as response:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(url, headers=headers, ssl=False) as response,
+    ):
         return response.status, await response.text()
 
 
@@ -37,6 +44,53 @@ async def test_it_needs_no_key_answers_to_its_own_name_and_has_nothing_else():
         assert (await get(url + "/v1/models"))[0] == 404
     with pytest.raises(aiohttp.ClientConnectorError):
         await get(url + "/metrics")
+
+
+async def test_beyond_loopback_it_asks_for_a_key_of_its_scope_with_tls(tmp_path, ours):  # noqa: F811
+    texts = {}
+    for scope in ("metrics", "classify"):
+        key, texts[scope] = new_key(scope, scopes=(scope,))
+        await FileKeyStore(tmp_path / "keys.json").put(key)
+    settings = Settings(
+        keys=str(tmp_path / "keys.json"),
+        metrics_host="0.0.0.0",
+        metrics_port=free_port(),
+        tls_certificate=str(ours[0]),
+        tls_key=str(ours[1]),
+    )
+    url, heartbeat = f"https://127.0.0.1:{settings.metrics_port}", Heartbeat()
+    async with metrics_endpoint(settings, Scraper(Metrics()), heartbeat=heartbeat):
+        for text, status in ((texts["metrics"], 200), (texts["classify"], 403), ("no key", 401)):
+            found = await get(url + "/metrics", Authorization=f"Bearer {text}")
+            assert (found[0], "timbre_windows_total" in found[1]) == (status, status == 200)
+        assert (await get(url + "/metrics"))[0] == 401
+        assert (await get(url + "/livez"))[0] == 200
+        with pytest.raises(aiohttp.ClientError):
+            await get(url.replace("https", "http") + "/metrics")
+
+
+async def test_beyond_loopback_it_asks_for_no_key_if_it_was_allowed_to(tmp_path):
+    settings = Settings(
+        keys=str(tmp_path), metrics_host="0.0.0.0", metrics_port=free_port(), insecure=True
+    )
+    async with metrics_endpoint(settings, Scraper(Metrics())):
+        assert (await get(f"http://127.0.0.1:{settings.metrics_port}/metrics"))[0] == 200
+
+
+def test_a_worker_listens_beyond_loopback_with_keys_or_insecure_only(capsys):
+    arguments = ["--redis", "redis://127.0.0.1:1", "--set", "metrics_host=0.0.0.0"]
+    arguments += ["--metrics-port", "9"]
+    assert main(arguments) == 2
+    assert re.search("metrics_host=0.0.0.0.*keys=FILE.*insecure", capsys.readouterr().err)
+    assert main([*arguments, "--set", "keys=/none.json"]) == 2
+    assert "/none.json" in capsys.readouterr().err
+
+
+async def test_it_may_have_the_number_of_the_gRPC_port_on_another_address():  # noqa: N802
+    port = free_port()
+    settings = Settings(metrics_host="127.0.0.2", metrics_port=port, grpc_port=port)
+    async with metrics_endpoint(settings, Scraper(Metrics())):
+        assert (await get(f"http://127.0.0.2:{port}/metrics"))[0] == 200
 
 
 async def test_its_errors_are_those_of_every_port_and_name_no_versions():
