@@ -44,7 +44,7 @@ ROOMS = {
         " tracing lifecycle settings hosts log",
         "api_description": "api exports open_inference trainings inference auth page metrics"
         " encodings protocol settings",
-        "grpc_api": "api open_inference inference auth hosts settings log",
+        "grpc_api": "api open_inference inference auth tracing hosts settings log",
         "app": "api_description api event_feed trainings inference auth metrics lifecycle settings"
         " log",
         "server": "app grpc_api api event_feed inference auth tracing queue metrics lifecycle"

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from http import HTTPStatus
 
 from aiohttp import web
 
 from service.api.authentication import METRICS, PROBES
 from service.log import redact
-from service.tracing.spans import SERVER, Context, Span, Tracer
+from service.tracing.spans import SERVER, Context, Span, Tracer, is_kept
 
-KEPT = frozenset({HTTPStatus.TOO_MANY_REQUESTS})
-"""Statuses below 500 of requests that are kept whatever the ratio: their work was rejected."""
 MAX_PATH = 256
 
 
@@ -46,6 +43,6 @@ def end_request(span: Span, status: int | None) -> None:
     span.end = time.monotonic()
     if status is not None:
         span.attributes["http.response.status_code"] = status
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in KEPT:
+        if is_kept(status):
             span.error, span.trace.failed = span.error or str(status), True
     span.trace.finish()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,16 +13,28 @@ from typing import Any, TypeAlias
 import grpc
 
 from common.budget import Budget
-from common.errors import Busy, InputError, Late, Leaving, NotAllowed, TimbreError, Unauthorised
+from common.errors import (
+    Busy,
+    InputError,
+    Late,
+    Leaving,
+    NotAllowed,
+    TimbreError,
+    TooLarge,
+    TooMany,
+    Unauthorised,
+)
 from service.api.authentication import Authenticator, require_scope
 from service.api.local_admin import FORWARDING_HEADERS, FORWARDING_PREFIXES
 from service.auth.keys import Scope
 from service.auth.limits import KeyLimits
+from service.grpc_api.call_trace import begin_call, end_call
 from service.grpc_api.messages import is_small, most_bytes, parse
 from service.grpc_api.schema import Message
 from service.inference.gateway import Gateway
-from service.log import log, redact, reference, unexpected
+from service.log import bound, log, redact, reference, unexpected
 from service.settings import Settings, is_loopback
+from service.tracing.spans import Span, current, read_traceparent, trace_details
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handle: TypeAlias = "Callable[[Message, Call], Awaitable[Message]]"
@@ -43,6 +55,10 @@ STATUSES = {
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 """By the status that HTTP has for the same error; of others, INTERNAL."""
+MAX_METADATA, PAIR = 16 * 2**10, 32
+"""Bytes of a call's metadata, and those that HTTP/2 counts for a pair beside its texts."""
+MAX_PROBES = 256
+"""In progress at one time: they need no key, and one that watches goes on for hours."""
 FORWARDING = frozenset(name.lower() for name in FORWARDING_HEADERS)
 
 
@@ -92,6 +108,12 @@ class Calls:
         self._gateway = gateway
         self._authenticator = authenticator
         self._memory = memory
+        self._open = Budget(
+            settings.max_connections, "gRPC calls are in progress on this gateway", error=TooMany
+        )
+        self._probes = Budget(
+            MAX_PROBES, "gRPC health checks are in progress on this gateway", error=TooMany
+        )
 
     def unary(
         self, method: str, access: Access, handle: Handle, *, admit: Admit = nullcontext
@@ -114,23 +136,23 @@ class Calls:
 
     @asynccontextmanager
     async def around(self, method: str, context: Context, access: Access) -> AsyncIterator[Call]:
-        """Admit a call, log it, and send its error as a status."""
-        metadata = dict(context.invocation_metadata() or ())
-        sent = str(metadata.get("x-request-id", ""))
-        # Never reset: a call has a context of its own, and its end may run in another.
-        reference.set(sent if REQUEST_ID.fullmatch(sent) else self._gateway.new_id())
+        """Admit a call, trace and log it, and send its error as a status."""
+        span = self._identify(method, context, access)
         begin, told, key = time.perf_counter(), "CANCELLED", {}
+        failed: TimbreError | None = None
         try:
-            limits = await self._admitted(context, access)
-            key = {"key": limits.key.id} if limits else {}
-            yield Call(context, limits)
-            told = "OK"
+            with (self._probes if access.is_probe else self._open).hold():
+                _check_metadata(context.invocation_metadata() or ())
+                limits = await self._admitted(context, access)
+                key = {"key": limits.key.id} if limits else {}
+                yield Call(context, limits)
+                told = "OK"
         except Exception as error:  # noqa: BLE001 - a fault is a status, it ends nothing
-            known = error if isinstance(error, TimbreError) else unexpected(error)
-            code = STATUSES.get(known.status, grpc.StatusCode.INTERNAL)
+            failed = error if isinstance(error, TimbreError) else unexpected(error)
+            code = STATUSES.get(failed.status, grpc.StatusCode.INTERNAL)
             told = code.name
             # It raises what ends the call.
-            await context.abort(code, redact(str(known)), _trailing(known))
+            await context.abort(code, redact(str(failed)), _trailing(failed))
         finally:
             seconds = time.perf_counter() - begin
             metrics = self._gateway.metrics
@@ -138,6 +160,22 @@ class Calls:
             metrics.request_seconds.observe(seconds, f"grpc:{method}")
             if not access.is_probe:
                 log("gRPC", method=method, status=told, ms=1e3 * seconds, **key)
+            if span is not None:
+                end_call(span, told, failed)
+
+    def _identify(self, method: str, context: Context, access: Access) -> Span | None:
+        """Give the call an id, bind it for log lines, and return its span if it is traced."""
+        metadata = dict(context.invocation_metadata() or ())
+        sent = str(metadata.get("x-request-id", ""))
+        id_ = sent if REQUEST_ID.fullmatch(sent) else self._gateway.new_id()
+        caller = read_traceparent(str(metadata.get("traceparent", "")))
+        tracer = None if access.is_probe else self._gateway.tracer
+        span = None if tracer is None else begin_call(tracer, method, caller, id_=id_)
+        # Never reset: a call has a context of its own, and its end may run in another.
+        reference.set(id_)
+        bound.set(trace_details(span.context if span else caller))
+        current.set(span)
+        return span
 
     @asynccontextmanager
     async def _admitted_message(
@@ -204,6 +242,13 @@ class Calls:
                 "without API keys this method accepts only direct local calls;"
                 f" found the metadata {found[0]!r:.80}"
             )
+
+
+def _check_metadata(pairs: Iterable[tuple[str, str | bytes]]) -> None:
+    """Raise TooLarge. gRPC checks it too, but only of clients that have acknowledged its bound."""
+    size = sum(len(name) + len(value) + PAIR for name, value in pairs)
+    if size > MAX_METADATA:
+        raise TooLarge(f"the metadata has {size} bytes; at most {MAX_METADATA} are accepted")
 
 
 def _trailing(error: TimbreError) -> tuple[tuple[str, str], ...]:

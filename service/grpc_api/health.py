@@ -11,8 +11,7 @@ from google.protobuf.message import DecodeError
 
 from common.errors import InputError, Leaving, NotFound, TimbreError
 from service.grpc_api.calls import Access, Calls, Context
-from service.grpc_api.methods import SERVICE
-from service.grpc_api.schema import HEALTH_CLASSES
+from service.grpc_api.schema import HEALTH_CLASSES, SERVICE
 from service.inference.gateway import Gateway
 
 HEALTH = "grpc.health.v1.Health"

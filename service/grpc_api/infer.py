@@ -10,6 +10,7 @@ from common.errors import Late, Leaving, TimbreError
 from features.config import Tensor
 from models.store import Model
 from service.api.authentication import require_scope
+from service.grpc_api.call_trace import message_span
 from service.grpc_api.calls import Access, Call, Calls
 from service.grpc_api.messages import (
     SMALL,
@@ -135,13 +136,14 @@ class InferStream:
         """Return the response to one request, or its error."""
         kind, sent_id = CLASSES["ModelStreamInferResponse"], ""
         try:
-            if self._call.limits:
-                await self._call.limits.count_request()
-            with self._open_inference.working():
-                async with self._calls.parsed("ModelInferRequest", data) as request:
-                    sent_id = request.id
-                    response = await infer(self._open_inference, request, self._call)
-                    return kind(infer_response=response)
+            with message_span():
+                if self._call.limits:
+                    await self._call.limits.count_request()
+                with self._open_inference.working():
+                    async with self._calls.parsed("ModelInferRequest", data) as request:
+                        sent_id = request.id
+                        response = await infer(self._open_inference, request, self._call)
+                        return kind(infer_response=response)
         except Exception as error:  # noqa: BLE001 - a fault is told, it ends nothing
             known = error if isinstance(error, TimbreError) else unexpected(error)
             failed = kind(error_message=redact(str(known)))

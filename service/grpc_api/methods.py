@@ -12,11 +12,10 @@ from common.errors import Unsupported
 from service.grpc_api.calls import Access, Call, Calls, Context
 from service.grpc_api.infer import ACCESS, InferStream, infer
 from service.grpc_api.messages import message_of
-from service.grpc_api.schema import CLASSES, Message
+from service.grpc_api.schema import CLASSES, SERVICE, Message
 from service.inference.gateway import Gateway
 from service.open_inference.inference import OpenInference
 
-SERVICE = "inference.GRPCInferenceService"
 PROBE, ANY_KEY, ADMIN = Access(is_probe=True), Access(), Access("admin")
 
 

@@ -15,6 +15,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 Message: TypeAlias = Any
 """An instance of one of the classes below."""
+SERVICE = "inference.GRPCInferenceService"
+"""Of which all methods but those of the health checks are."""
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {
     "bool": _FIELD.TYPE_BOOL,

@@ -15,7 +15,7 @@ from common.errors import TimbreError
 from service.api.authentication import AUTHENTICATOR
 from service.api.context import BODY_BUDGET, GATEWAY
 from service.api.open_inference import OPEN_INFERENCE
-from service.grpc_api.calls import Calls
+from service.grpc_api.calls import MAX_METADATA, MAX_PROBES, Calls
 from service.grpc_api.health import Health
 from service.grpc_api.methods import Methods
 from service.hosts import bracketed
@@ -26,6 +26,8 @@ HANDSHAKE_S = 10.0
 """Seconds in which a new connection must have said that it is one, TLS included."""
 IDLE_S = 300.0
 """Seconds without a call after which a connection is closed; clients open another by themselves."""
+BEING_REJECTED = 64
+"""Calls past the bounds whose rejection is on its way; yet more are rejected by gRPC itself."""
 PING_S = 20.0
 PING_TIMEOUT_S = 10.0
 """A connection with calls whose peer answers no ping is closed."""
@@ -41,7 +43,9 @@ class GrpcServer:
         calls = Calls(settings, gateway, app.get(AUTHENTICATOR), app[BODY_BUDGET])
         self._settings = settings
         self._server = grpc.aio.server(
-            options=_options(settings), maximum_concurrent_rpcs=settings.max_connections
+            options=_options(settings),
+            # Those past our own bounds are rejected by us, with a text and a line in the log.
+            maximum_concurrent_rpcs=settings.max_connections + MAX_PROBES + BEING_REJECTED,
         )
         methods, health = Methods(gateway, open_inference, calls), Health(gateway, calls)
         self._server.add_generic_rpc_handlers((methods.handlers(), health.handlers()))
@@ -79,6 +83,10 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.per_message_decompression", 0),
         # A port that another server has must not be shared with it unnoticed.
         ("grpc.so_reuseport", int(settings.gateways > 1)),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        # Above ours, which is exact; gRPC rejects by chance what lies between these two.
+        ("grpc.max_metadata_size", 2 * MAX_METADATA),
+        ("grpc.absolute_max_metadata_size", 2 * MAX_METADATA),
         ("grpc.server_handshake_timeout_ms", round(1e3 * HANDSHAKE_S)),
         ("grpc.max_connection_idle_ms", round(1e3 * IDLE_S)),
         ("grpc.keepalive_time_ms", round(1e3 * PING_S)),

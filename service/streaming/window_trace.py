@@ -8,7 +8,7 @@ from common.errors import TimbreError
 from service import protocol
 from service.streaming.accounting import SampleAccount
 from service.streaming.windower import Event, LiveWindow
-from service.tracing.spans import Attribute, Span, model_attributes
+from service.tracing.spans import Attribute, Span, is_kept, model_attributes
 
 
 def begin_trace(stream: Span, event: Event, *, stream_id: str) -> None:
@@ -60,7 +60,7 @@ def fail_stream(span: Span | None, error: TimbreError) -> None:
     """Say in the request's span why its stream was rejected; faults and overload are kept."""
     if span is not None:
         span.error = type(error).__name__
-        span.trace.failed = span.trace.failed or error.status >= 500 or error.status == 429
+        span.trace.failed = span.trace.failed or is_kept(error.status)
 
 
 def _begin(stream: Span, begin: float, start_sample: int, end_sample: int) -> Span:

@@ -23,6 +23,8 @@ INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = range(5)
 MAX_SPANS = 256
 """Of one trace in one process, past which no job is added: a clip of 1,200 windows must not fill
 the exporter's queue."""
+FAILED, TOO_MANY = 500, 429
+"""Statuses of HTTP: of a fault, and those above it; of a key that asks too often."""
 LONGEST_TRACEPARENT = 128
 """Characters; of version 00 it has 55."""
 _TRACEPARENT = re.compile(
@@ -51,6 +53,14 @@ def read_traceparent(text: str) -> Context | None:
         return None
     trace_id, span_id = int(found[2], 16), int(found[3], 16)
     return Context(trace_id, span_id, bool(int(found[4], 16) & 1)) if trace_id and span_id else None
+
+
+def is_kept(status: int) -> bool:
+    """Return whether a request is kept whatever the ratio. status: of HTTP, or of its error.
+
+    The server failed, was too busy or too late, or rejected more than a key may ask for.
+    """
+    return status >= FAILED or status == TOO_MANY
 
 
 def trace_details(context: Context | None) -> dict[str, str]:

@@ -6,8 +6,7 @@ import grpc
 import numpy as np
 import pytest
 
-from service.grpc_api.methods import SERVICE
-from service.grpc_api.schema import CLASSES
+from service.grpc_api.schema import CLASSES, SERVICE
 from service.grpc_api.server import GrpcServer
 
 RESPONSES = {"ModelStreamInfer": "ModelStreamInferResponse"}

@@ -4,8 +4,7 @@ import grpc
 import pytest
 
 from service.grpc_api.health import HEALTH
-from service.grpc_api.methods import SERVICE
-from service.grpc_api.schema import HEALTH_CLASSES
+from service.grpc_api.schema import HEALTH_CLASSES, SERVICE
 
 SERVING, NOT_SERVING, UNKNOWN = 1, 2, 3
 

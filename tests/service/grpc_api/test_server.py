@@ -12,10 +12,10 @@ import pytest
 
 from common.errors import Unprocessable
 from service.cli import serve as command
-from service.grpc_api.methods import SERVICE
-from service.grpc_api.schema import CLASSES
+from service.grpc_api.schema import CLASSES, SERVICE
 from service.grpc_api.server import GrpcServer
 from tests.service.cli.test_serve import serve_process  # noqa: F401 - a fixture
+from tests.service.conftest import until
 from tests.service.grpc_api.conftest import infer_request, scores_of
 from tests.service.server.test_tls import ours, theirs  # noqa: F401 - fixtures
 
@@ -111,3 +111,61 @@ def test_without_its_packages_gRPC_is_an_error_that_names_the_extra(monkeypatch)
     command.check_grpc(-1)
     with pytest.raises(Unprocessable, match="timbre\\[grpc\\]"):
         command.check_grpc(0)
+
+
+async def code_of(call):
+    """The name and the text of the status of a call."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error.code().name, error.details()
+    return "OK", ""
+
+
+async def test_calls_in_progress_have_a_bound_which_health_checks_do_not_share(
+    grpc_serve, monkeypatch
+):
+    monkeypatch.setattr("service.grpc_api.calls.MAX_PROBES", 1)
+    client = await grpc_serve(max_connections=2)
+    streams = [client.stream() for _ in range(2)]
+    gateway = client.server.gateway
+    await until(lambda: gateway.streams == 2)
+    said = await code_of(client.call("ServerMetadata"))
+    assert said == ("RESOURCE_EXHAUSTED", "2 of 2 gRPC calls are in progress on this gateway")
+    assert await is_ready(client.channel)
+    watch = client.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=60)
+    await watch.read()
+    said = await code_of(is_ready(client.channel))
+    assert said == (
+        "RESOURCE_EXHAUSTED",
+        "1 of 1 gRPC health checks are in progress on this gateway",
+    )
+    for each in (*streams, watch):
+        each.cancel()
+    await until(lambda: gateway.streams == 0)
+    assert (await client.call("ServerMetadata")).name == "timbre"
+
+
+async def test_past_its_own_bounds_calls_are_rejected_by_gRPC(grpc_serve, monkeypatch):  # noqa: N802
+    for name in ("MAX_PROBES", "BEING_REJECTED"):
+        monkeypatch.setattr(f"service.grpc_api.server.{name}", 0)
+    client = await grpc_serve(max_connections=1)
+    stream = client.stream()
+    await until(lambda: client.server.gateway.streams == 1)
+    assert (await code_of(client.call("ServerMetadata")))[0] == "RESOURCE_EXHAUSTED"
+    stream.cancel()
+    await until(lambda: client.server.gateway.streams == 0)
+    assert (await client.call("ServerMetadata")).name == "timbre"
+
+
+async def test_connections_have_a_bound(grpc_serve):
+    client = await grpc_serve(max_connections=2)
+    address = f"127.0.0.1:{client.grpc_server.port}"
+    async with grpc.aio.insecure_channel(address, options=OWN_CONNECTION) as first:
+        async with grpc.aio.insecure_channel(address, options=OWN_CONNECTION) as second:
+            assert await is_ready(first)
+            assert await is_ready(second)
+            async with grpc.aio.insecure_channel(address, options=OWN_CONNECTION) as third:
+                assert (await code_of(is_ready(third)))[0] == "UNAVAILABLE"
+        async with grpc.aio.insecure_channel(address, options=OWN_CONNECTION) as third:
+            assert await is_ready(third, wait_for_ready=True)

@@ -9,6 +9,7 @@ from service.tracing.spans import (
     Tracer,
     begin_job,
     in_queue,
+    is_kept,
     read_traceparent,
     record_batch,
 )
@@ -58,6 +59,14 @@ def test_an_invalid_traceparent_is_none(text):
 @pytest.mark.parametrize(("extra", "read"), [(128 - 56, True), (129 - 56, False)])
 def test_a_traceparent_has_a_longest(extra, read):
     assert (read_traceparent("01" + VALID[2:] + "-" + "a" * extra) is not None) is read
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"),
+    [(200, False), (428, False), (429, True), (430, False), (499, False), (500, True), (504, True)],
+)
+def test_what_the_server_did_not_do_is_kept(status, kept):
+    assert is_kept(status) is kept
 
 
 def test_a_context_is_written_as_it_is_read():
