@@ -57,7 +57,11 @@ cluster: .venv/dev .venv/kernels  ## as root: nine machines in network namespace
 	tools/system-packages cluster
 	unshare --net $(BIN)/python -m benchmarks.cluster
 
-container: .venv/dev  ## as root: build the image without a daemon, run it read-only; size, memory, time
+upgrade: .venv/dev .venv/kernels  ## old gateways with new workers and the reverse, over Redis; REF= an earlier commit or tag
+	tools/system-packages tests
+	$(BIN)/python -m benchmarks.cluster.upgrade $(if $(REF),--ref $(REF))
+
+container: wheel  ## as root: build the image without a daemon, run it read-only; size, memory, time
 	tools/container
 
 zoo: .venv/dev .venv/kernels  ## read sound and picture files of every kind, whole and damaged; counts by outcome
@@ -92,8 +96,15 @@ arm64: .venv/dev  ## the wheel on an emulated aarch64: features and scores as on
 arm-wheels: .venv/serve  ## show that all that serving installs has a wheel for aarch64, at the tested versions
 	$(BIN)/python tools/arm_wheels.py
 
+wheel: .venv/dev  ## wheel and source archive in build/package, of which the images are made
+	$(BIN)/python tools/package.py --wheel
+
 package: .venv/dev  ## wheel and source archive in build/package, tried in clean environments of each Python
 	$(BIN)/python tools/package.py $(PYTHONS)
+
+release: .venv/dev  ## refuse base images without a digest (tools/pin_images.py), then package and container
+	$(BIN)/python tools/pin_images.py --check
+	$(MAKE) --no-print-directory package container
 
 train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA names the folder of recordings)
 	tools/system-packages training

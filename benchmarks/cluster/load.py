@@ -40,12 +40,15 @@ class Totals:
 class Load:
     """Streams, half of each kind of overload, that begin within one hop."""
 
-    def __init__(self, count: int, *, token: str) -> None:
+    def __init__(
+        self, count: int, *, token: str | None = None, url: str = BALANCER, model: str = MODEL
+    ) -> None:
+        self._model = model
         self.accounts = [Account() for _ in range(count)]
         self.samples = [0] * count
         """Sent by each stream, once it has ended."""
         self.ends: list[End] = []
-        self._client = Client(BALANCER, token=token)
+        self._client = Client(url, token=token)
         self._over = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         noise = np.random.default_rng(1).standard_normal(RATE * 60).astype(np.float32)
@@ -90,7 +93,7 @@ class Load:
         account, loop = self.accounts[at], asyncio.get_running_loop()
         policy: Literal["complete", "latest"] = "complete" if at % 2 else "latest"
         async with self._client.stream(
-            MODEL, sample_rate=RATE, hop=HOP_S, on_overload=policy
+            self._model, sample_rate=RATE, hop=HOP_S, on_overload=policy
         ) as stream:
 
             async def feed() -> None:
