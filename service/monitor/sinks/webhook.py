@@ -21,7 +21,9 @@ from service.sources.network import hidden
 
 TIMEOUT_S = 10.0
 ATTEMPTS = 8
-"""Of one record; with the pauses between them, some two minutes."""
+"""Of one record at an address that is reached; with the pauses, some two minutes."""
+UNREACHED, NO_RESPONSE = -1, 0
+"""In the place of a status: no connection, and one without an answer."""
 AGAIN = {408, 425, 429}
 """Statuses below 500 after which a record is posted again."""
 SIGNATURE = "Timbre-Signature"
@@ -79,8 +81,9 @@ class Webhook:
         if 200 <= status < 300:
             self._attempts = 0
             return 1
-        self._attempts += 1
-        retried = status in AGAIN or status >= 500 or not status
+        # A network may be away for days, and the queue is bounded.
+        self._attempts += status != UNREACHED
+        retried = status in AGAIN or status >= 500 or status in (UNREACHED, NO_RESPONSE)
         if retried and self._attempts < ATTEMPTS:
             raise SinkError(f"{hidden(self._settings.url)}: {_words(status)}")
         log("record refused", url=hidden(self._settings.url), why=_words(status))
@@ -113,9 +116,9 @@ class Webhook:
         return True
 
     async def _post(self, body: bytes) -> int:
-        """Return the status; 0 without a response."""
+        """Return the status, UNREACHED or NO_RESPONSE."""
         self._session = self._session or aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=TIMEOUT_S / 2)
         )
         headers = {"Content-Type": "application/json"}
         if self._settings.secret:
@@ -125,8 +128,10 @@ class Webhook:
                 self._settings.url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 return response.status
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            return UNREACHED
         except (aiohttp.ClientError, TimeoutError):
-            return 0
+            return NO_RESPONSE
 
 
 def signature(secret: str, at_s: int, body: bytes) -> str:
@@ -136,4 +141,4 @@ def signature(secret: str, at_s: int, body: bytes) -> str:
 
 
 def _words(status: int) -> str:
-    return f"status {status}" if status else "no response"
+    return f"status {status}" if status > 0 else "no response"

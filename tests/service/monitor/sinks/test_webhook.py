@@ -124,6 +124,29 @@ async def test_a_receiver_that_hangs_or_is_away_is_tried_again(receiver, hook, m
     await away.close()
 
 
+async def test_a_network_that_is_away_for_long_costs_no_record(receiver):
+    away = Webhook(WebhookSettings(url="http://127.0.0.1:9/"))
+    for _ in range(ATTEMPTS + 1):
+        with pytest.raises(SinkError, match="no response"):
+            await away.write([event()])
+    away._settings = WebhookSettings(url=receiver.url)
+    assert await away.write([event()]) == 1
+    assert [body["id"] for body in receiver.bodies] == ["hall-1"]
+    await away.close()
+
+
+async def test_a_receiver_that_hangs_at_one_record_holds_up_the_others_for_so_long(
+    receiver, hook, monkeypatch, capsys
+):
+    monkeypatch.setattr(webhook, "TIMEOUT_S", 0.05)
+    receiver.statuses, sink = [0], hook()
+    for _ in range(ATTEMPTS - 1):
+        with pytest.raises(SinkError, match="no response"):
+            await sink.write([event()])
+    assert await sink.write([event()]) == 1
+    assert "record refused" in capsys.readouterr().err
+
+
 async def test_of_events_that_follow_soon_the_first_is_posted_whole(receiver, hook):
     sink = hook(pause=60)
     for number, seconds in ((1, 0), (2, 59.999), (3, 60)):
