@@ -3,7 +3,8 @@
 
 `make package` writes both to build/package. Then, for each Python, the wheel is installed into an
 environment of its own, and runs without make and git, where no file can be written: the commands
-classify and serve must give the scores of this repository.
+classify and serve must give the scores of this repository. What was installed is written to
+build/package as well, as a bill of materials (`sbom.py`). `make wheel` builds only.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ OUT = ROOT / "build" / "package"
 SOUND = ROOT / "examples" / "quartet.ogg"
 MODEL = "instruments-forest"
 VERSIONS = ("3.11", "3.12", "3.13")
+BUILD_ONLY = "--wheel"
 NOT_NEEDED = {"llvmlite", "numba", "scipy"}
 MAX_MIB = 250
 """Installed for the server and the microphone, without pip, as pipx does it."""
@@ -40,6 +42,9 @@ def main(pythons: list[str]) -> int:
     """Build, try each Python, show a table; return the exit code. Raises SystemExit."""
     wheel, source = build(OUT)
     say(f"{source.name} {size_mib(source):.1f} MiB, {wheel.name} {size_mib(wheel):.1f} MiB")
+    if pythons == [BUILD_ONLY]:
+        return 0
+    pythons = pythons or installed()
     expected = classified([sys.executable, "-m", "service.cli.main"], dict(os.environ), ROOT)
     say("Python   installed MiB   ready after s   resident MiB   kernels")
     for python in pythons:
@@ -66,6 +71,7 @@ def tried(python: str, wheel: Path, folder: Path, expected: dict[str, float]) ->
     """Return the line of a Python: what the wheel takes there. Raises SystemExit where it fails."""
     environment = folder / "environment"
     install(python, f"{wheel}[mic]", environment)
+    write_bill(environment, wheel)
     before, mib = files(environment), size_mib(environment)
     if mib > MAX_MIB:
         raise SystemExit(f"{python}: {mib:.0f} MiB are installed, at most {MAX_MIB}")
@@ -92,6 +98,14 @@ def install(python: str, what: str, environment: Path) -> None:
     names = {path.name for path in environment.glob("lib/python3*/site-packages/*")}
     if needless := names & NOT_NEEDED:
         raise SystemExit(f"{python}: installed {', '.join(needless)}")
+
+
+def write_bill(environment: Path, wheel: Path) -> None:
+    """Write what an environment holds beside the wheel, as CycloneDX."""
+    (packages,) = environment.glob("lib/python3*/site-packages")
+    found = output([sys.executable, str(ROOT / "tools" / "sbom.py"), str(packages)])
+    version = wheel.name.split("-")[1]
+    (wheel.parent / f"timbre-{version}.cdx.json").write_text(found, encoding="utf-8")
 
 
 def classified(timbre: list[str], environment: dict[str, str], folder: Path) -> dict[str, float]:
@@ -205,4 +219,4 @@ def installed() -> list[str]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:] or installed()))
+    raise SystemExit(main(sys.argv[1:]))

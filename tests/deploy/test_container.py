@@ -5,7 +5,6 @@ import json
 import re
 import shlex
 import subprocess
-import tomllib
 
 import pytest
 import yaml
@@ -14,6 +13,7 @@ from service.cli import serve, worker
 from service.settings import Settings, parse
 from tests.helpers.server_process import ROOT
 from tests.service.helpers.redis_server import PROGRAM, start_redis
+from tools import package
 
 FOLDER = ROOT / "deploy" / "container"
 IMAGES = sorted(FOLDER.glob("Containerfile*"))
@@ -47,7 +47,7 @@ def options_of(command):
 
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda path: path.name)
-def test_an_image_is_made_of_what_is_in_the_repository_and_sent_to_the_build(image):
+def test_an_image_is_made_of_the_wheel_and_what_is_sent_to_the_build(image):
     ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     sent = [line[1:] for line in ignored if line.startswith("!")]
     copied = [
@@ -57,10 +57,23 @@ def test_an_image_is_made_of_what_is_in_the_repository_and_sent_to_the_build(ima
         for source in rest.split()[:-1]
     ]
     assert sorted(copied) == sorted(sent)
-    assert all((ROOT / source).exists() for source in copied)
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
-    for package in packages["packages"]["find"]["include"]:
-        assert any(fnmatch.fnmatch(source, package) for source in copied), package
+    (wheel,) = [source for source in copied if "*" in source]
+    assert fnmatch.fnmatch(str(package.OUT.relative_to(ROOT) / "timbre-1.whl"), wheel)
+    assert all((ROOT / source).exists() for source in copied if source != wheel)
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=lambda path: path.name)
+def test_what_an_image_installs_is_told_to_the_script_as_it_reads_it(image):
+    (command,) = [rest for name, rest in steps(image) if name == "RUN" and "/src/install" in rest]
+    python, extras, *runtime = shlex.split(command)[1:]
+    assert python.endswith("python3")
+    assert extras == "${EXTRAS}"
+    assert all(re.fullmatch(r"onnxruntime-gpu[\w-]*==[\d.]+", each) for each in runtime)
+    assert bool(runtime) == (image.name != "Containerfile")
+
+
+def test_the_script_that_installs_is_one_of_the_shell():
+    subprocess.run(["sh", "-n", FOLDER / "install"], check=True)
 
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda path: path.name)
