@@ -22,7 +22,7 @@ from models import event_settings
 from models.export import sklearn_import
 from models.promote import Limits, promote
 from models.store import DEFAULT_PATH, Store
-from models.verification import LIMIT_S
+from models.verification import LIMIT_S, VerifierProcess
 
 if TYPE_CHECKING:
     from models.manifest import InputSpec, Manifest
@@ -213,9 +213,7 @@ def _add_promotion(promoting: argparse.ArgumentParser) -> None:
 
 
 def _list(store: Store, args: argparse.Namespace) -> int:
-    _print_rows(
-        [_examine(store, *found) for found in _found(store, store.names())], as_json=args.json
-    )
+    _print_rows(_examined(store, store.names()), as_json=args.json)
     return OK
 
 
@@ -223,7 +221,7 @@ def _verify(store: Store, args: argparse.Namespace) -> int:
     names = store.names() if args.name is None else [args.name]
     if not names:
         raise NotFound(f"no models in {store.path}")
-    rows = [_examine(store, *found) for found in _found(store, names)]
+    rows = _examined(store, names)
     _print_rows(rows, as_json=args.json)
     return OK if all(row["status"] == "ok" for row in rows) else REFUSED
 
@@ -302,24 +300,27 @@ def _before_and_after(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _found(store: Store, names: list[str]) -> list[tuple[str, str]]:
-    return [(name, version) for name in names for version in store.versions(name)]
+def _examined(store: Store, names: list[str]) -> list[dict[str, Any]]:
+    """Return a row for every version, verified by one process, which one of them may end."""
+    found = [(name, version) for name in names for version in store.versions(name)]
+    with VerifierProcess() as process:
+        return [_examine(store, process, *each) for each in found]
 
 
-def _examine(store: Store, name: str, version: str) -> dict[str, Any]:
+def _examine(store: Store, process: VerifierProcess, name: str, version: str) -> dict[str, Any]:
     row: dict[str, Any] = {"name": name, "version": version}
     try:
-        model = store.load(name, version)
+        manifest, provider = store.check(name, version, process)
     except ArtefactError as error:
         return {**row, "status": f"rejected: {error}"}
     size = sum(file.stat().st_size for file in (store.path / name / version).iterdir())
     return {
         **row,
-        "task": model.manifest.task,
-        "input": _describe(model.manifest.input),
-        "labels": len(model.labels),
+        "task": manifest.task,
+        "input": _describe(manifest.input),
+        "labels": len(manifest.labels),
         "mb": round(size / 1e6, 1),
-        "provider": model.session.provider,
+        "provider": provider,
         "status": "ok",
     }
 

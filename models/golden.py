@@ -19,12 +19,17 @@ WARM_BATCHES = (32, 16, 8, 4, 2, 1)
 """Largest first: memory is allocated once, and sizes between need no more (measured)."""
 
 
-def run_golden(model: Model, golden: bytes, limit_s: float | None) -> None:
-    """Replay the golden inputs and warm the model up. Raises ArtefactError with the reason."""
+def run_golden(
+    model: Model, golden: bytes, limit_s: float | None, *, max_batch: int = WARM_BATCHES[0]
+) -> None:
+    """Replay the golden inputs and warm the model up. Raises ArtefactError with the reason.
+
+    max_batch: rows of one call, at most.
+    """
     try:
         with run_limit(limit_s) if limit_s else nullcontext():
             _replay(model, golden)
-            _warm(model)
+            _warm(model, max_batch)
     except ArtefactError:
         raise
     except TimeoutError as error:
@@ -58,7 +63,7 @@ def _replay(model: Model, golden: bytes) -> None:
         )
 
 
-def _warm(model: Model) -> None:
+def _warm(model: Model, max_batch: int) -> None:
     """Run batches once, so that the first request is as fast as later ones."""
-    for size in WARM_BATCHES:
+    for size in (each for each in WARM_BATCHES if each <= max_batch):
         model.predict(np.zeros((size, *model.session.shape), model.session.dtype))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.atomic import write_atomic
 from common.errors import ArtefactError
+from common.folders import read_regular
 from common.mapping import parse_json, read_json
 from common.strict_json import to_json
 from models.manifest import VERSION
@@ -35,7 +36,7 @@ class Pin:
 def read_pin(folder: Path) -> Pin | None:
     """Return the pin of the model in a folder, or None. Raises ArtefactError if it is invalid."""
     try:
-        text = (folder / FILE).read_bytes()
+        text = read_regular(folder / FILE)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import ArtefactError
+from common.folders import read_regular
 from models.kinds import kind_of
 from models.manifest import Manifest
 from models.providers import CPU, Providers, engine_folder, one_line
@@ -116,12 +117,12 @@ class ProviderTrials:
 def _accelerated(folder: Path) -> bool:
     """Return whether models of this kind are faster on an accelerator; not if it is unreadable."""
     with suppress(ArtefactError, OSError):
-        manifest = Manifest.from_json((folder / "manifest.json").read_bytes())
+        manifest = Manifest.from_json(read_regular(folder / "manifest.json"))
         return kind_of(manifest.input.kind).accelerate
     return False
 
 
 def _graph_hash(folder: Path) -> str:
     with suppress(OSError):
-        return hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(folder / "model.onnx")).hexdigest()
     return ""

@@ -47,8 +47,12 @@ class Providers:
     """Tried in this order; the first that runs is used."""
     engine_timeout: float = ENGINE_TIMEOUT_S
     """Seconds in which TensorRT must have built the engine of a network."""
+    low_memory: bool = False
+    """Whether the runtime gives back the memory of a call, at the price of speed."""
+    max_batch: int = 32
+    """Rows of one call, for which models are warmed up."""
     report: Report = unreported
-    """Told of providers that are not used, and of engines while they are built."""
+    """Told of providers that are not used, and of what takes long to load or to build."""
 
 
 def read_names(given: Sequence[str]) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,20 @@ from common.errors import ArtefactError, Unprocessable
 from common.memory import trim
 from models.export.compact_forest import compact_forest
 from models.export.self_contained import check_self_contained
+from models.processor_time import of_this_thread
 from models.providers import CPU, PREFERENCE, Providers, engine_folder, one_line, options_of
 
 if TYPE_CHECKING:
     from features.config import Tensor
 
 SUFFIX = "ExecutionProvider"
-MOST_ROWS = 1_024
-"""In one call of a compact forest, which has all scores of all trees in memory at once."""
+LEAST_S = 0.05
+"""Seconds between two looks at a clock."""
+FOREST_ROWS = 1_024
+"""In one run of a compact forest, which has all scores of all trees in memory at once."""
+LARGE, LARGE_ROWS = 2**14, 8
+"""Bytes of a tensor, from which on a run on the processor has so many rows at most: their memory is
+kept for the next run, 47 MB of `instruments` for 32 rows and 8 MB for 8, which are as fast each."""
 DTYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 
 
@@ -50,12 +57,14 @@ class Session:
         """
         check_self_contained(graph)
         compact = compact_forest(graph)
-        self._most_rows = MOST_ROWS if compact is not graph else sys.maxsize
+        self._is_forest = compact is not graph
         self.provider: str
         """What it runs on: Tensorrt, CUDA or CPU as ONNX Runtime spells them."""
         self.refused: dict[str, str] = {}
         """Why a provider before that one is not used, by its name."""
-        names = _usable(providers or Providers()) if accelerate else (CPU,)
+        providers = providers or Providers()
+        self._low_memory = providers.low_memory
+        names = _usable(providers) if accelerate else (CPU,)
         for at in range(len(names)):
             try:
                 self._open(compact, names[at:])
@@ -81,6 +90,9 @@ class Session:
         # than it gains.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.enable_cpu_mem_arena = not self._low_memory
+        # Blocks for each number of rows, beside those that are there: 21 MB of a network.
+        options.enable_mem_pattern = False
         engines = engine_folder(runtime()) if "Tensorrt" in names else None
         providers = [(f"{name}{SUFFIX}", options_of(name, engines)) for name in names]
         try:
@@ -118,6 +130,15 @@ class Session:
         """Shape of one tensor, without the batch."""
         self.labels: Any = outputs[0].shape[1]
         """Scores of one tensor."""
+        self._most_rows = self._rows_of_a_run()
+
+    def _rows_of_a_run(self) -> int:
+        if self._is_forest:
+            return FOREST_ROWS
+        if self.provider != CPU or not all(isinstance(size, int) for size in self.shape):
+            return sys.maxsize
+        large = math.prod(self.shape) * self.dtype.itemsize >= LARGE
+        return LARGE_ROWS if large else sys.maxsize
 
     @property
     def names(self) -> tuple[str, str]:
@@ -147,16 +168,25 @@ class Session:
 def run_limit(seconds: float) -> Iterator[None]:
     """End the runs of this thread after so many seconds in all; they raise TimeoutError then.
 
-    A run ends between two operators, or rounds of a loop: a single operator cannot be ended.
+    Seconds of its processor time: a busy machine ends none. A run ends between two operators, or
+    rounds of a loop: a single operator cannot be ended.
     """
     import onnxruntime
 
     options: Any = onnxruntime.RunOptions()
     # What it would print is raised as well.
     options.log_severity_level = 4
-    timer = threading.Timer(seconds, lambda: setattr(options, "terminate", True))
-    timer.daemon = True
-    timer.start()
+    clock, ended = of_this_thread(), threading.Event()
+    until = clock() + seconds
+
+    def watch() -> None:
+        with suppress(OSError):  # the thread has ended, and its runs with it
+            while not ended.wait(max(LEAST_S, until - clock())):
+                if clock() >= until:
+                    options.terminate = True
+                    return
+
+    threading.Thread(target=watch, name="limit", daemon=True).start()
     token = _run_options.set(options)
     try:
         yield
@@ -166,7 +196,7 @@ def run_limit(seconds: float) -> Iterator[None]:
         raise
     finally:
         _run_options.reset(token)
-        timer.cancel()
+        ended.set()
 
 
 def listed() -> tuple[str, ...]:

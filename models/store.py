@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import threading
@@ -17,15 +16,16 @@ import numpy.typing as npt
 
 from common.atomic import file_signature
 from common.errors import ArtefactError, NotFound, UnsupportedMedia
+from common.folders import entries, read_regular, status
 from features.config import AudioConfig, PictureConfig
 from models.golden import run_golden
 from models.kinds import InputKind, SoundKind, kind_of
 from models.manifest import FILES, NAME, VERSION, Manifest
 from models.pin import Pin, load_order, read_pin, write_pin
 from models.provider_trials import Plan, ProviderTrials
-from models.providers import Providers
-from models.session import Session
-from models.verification import Verifier, overdue, within
+from models.providers import CPU, Providers
+from models.session import Session, listed
+from models.verification import LIMIT_S, Verifier, VerifierProcess, overdue, within
 
 if TYPE_CHECKING:
     from features.config import Kind, Tensor
@@ -106,10 +106,6 @@ class Model:
         return self.session.predict(batch)
 
 
-ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-"""Errors of a folder that is not there."""
-
-
 class FolderState(NamedTuple):
     """The folder of artefacts and those of its models, as `Store.folder_state` finds them."""
 
@@ -131,9 +127,10 @@ class Store:
     ) -> None:
         """path: the folder, which need not exist yet.
 
-        load_timeout: seconds that a version may take to load; `load` then loads it in a process of
-        its own first, and `first` in a thread; an accelerator is tried in a process of its own
-        before. None: no limit. providers: where models run, by default the best that runs.
+        load_timeout: seconds of a processor that a version may take to load; `load` then loads it
+        in a process of its own first, and `first` in a thread; an accelerator is tried in a process
+        of its own before. None: no limit. providers: where models run, by default the best that
+        runs.
         """
         self.path = Path(path)
         self._verifier = Verifier(load_timeout) if load_timeout else None
@@ -147,6 +144,8 @@ class Store:
         self._sessions: Sessions = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
         self._listed: list[str] = []
+        self.loading = ""
+        """Which version `first` has been loading for long, and for how long; empty otherwise."""
 
     def names(self) -> list[str]:
         """Return the names that have at least one version, sorted."""
@@ -158,7 +157,7 @@ class Store:
         So it does when a model, a version or a pin comes, goes or is replaced, at far less cost
         than by `listing`. Raises OSError.
         """
-        stats = [_stat(str(self.path)), *(_stat(f"{self.path}/{name}") for name in self._listed)]
+        stats = [status(str(self.path)), *(status(f"{self.path}/{name}") for name in self._listed)]
         found = [stat for stat in stats if stat]
         return FolderState(
             tuple(stat and (stat.st_dev, stat.st_ino, stat.st_mtime_ns) for stat in stats),
@@ -167,7 +166,7 @@ class Store:
 
     def listing(self) -> dict[str, list[str]]:
         """Return the versions of each model that has one, oldest first, by name in their order."""
-        names = self._listed = sorted(filter(NAME.fullmatch, _entries(str(self.path))))
+        names = self._listed = sorted(filter(NAME.fullmatch, entries(str(self.path))))
         listed = {name: self._versions(name) for name in names}
         return {name: versions for name, versions in listed.items() if versions}
 
@@ -201,6 +200,25 @@ class Store:
             if model is None:
                 model = self._loaded[name, version] = self._read(name, version, plan)
         return model
+
+    def check(self, name: str, version: str, process: VerifierProcess) -> tuple[Manifest, str]:
+        """Return the manifest of a version and its provider, once the process has loaded it.
+
+        Accelerators are tried as in `load`. Raises ArtefactError with the reason.
+        """
+        plan = self._plan(name, version)
+        if any(each != CPU and each in listed() for each in plan.names):
+            model = self.load(name, version)
+            return model.manifest, model.session.provider
+        folder = self.path / name / version
+        limit_s = self._verifier.limit_s if self._verifier else LIMIT_S
+        try:
+            process.load(folder, limit_s=limit_s)
+            manifest = Manifest.from_json(_bytes(folder / "manifest.json"))
+            _check_name(manifest, name, version)
+        except ArtefactError as error:
+            raise ArtefactError(f"{name} {version}: {error}") from error
+        return manifest, CPU
 
     def first(self, name: str) -> tuple[Model, dict[str, str]]:
         """Return the model to serve at start, and the reason of each version rejected before it.
@@ -239,10 +257,8 @@ class Store:
     def signature(self, name: str, version: str) -> Signature:
         """Return what changes when a version's files do; empty where nothing can be read."""
         try:
-            with os.scandir(self.path / name / version) as entries:
-                return tuple(
-                    sorted((entry.name, *file_signature(entry.stat())) for entry in entries)
-                )
+            with os.scandir(self.path / name / version) as found:
+                return tuple(sorted((entry.name, *file_signature(entry.stat())) for entry in found))
         except OSError:
             return ()
 
@@ -252,15 +268,24 @@ class Store:
             return self.load(name, version)
         signature = self.signature(name, version)
         limit_s, plan = verifier.limit_s, self._plan(name, version)
+
+        def waiting(waited: float, used: float) -> None:
+            self.loading = f"{name} {version} for {waited:.0f} s, {used:.1f} of them on a processor"
+            times = {"seconds": round(waited), "processor": round(used, 1)}
+            self._providers.report("still loading", model=name, version=version, **times)
+
         try:
             model = within(
                 limit_s + 1,
                 lambda: self._read(name, version, plan, limit_s=limit_s),
                 late=ArtefactError(f"{name} {version}: {overdue(limit_s)}"),
+                waiting=waiting,
             )
         except ArtefactError as error:
             verifier.record(folder, signature, str(error).removeprefix(f"{name} {version}: "))
             raise
+        finally:
+            self.loading = ""
         verifier.record(folder, signature)
         with self._lock:
             return self._loaded.setdefault((name, version), model)
@@ -289,19 +314,16 @@ class Store:
                 limit_s=limit_s,
                 providers=replace(self._providers, names=plan.names),
             )
+            _check_name(model.manifest, name, version)
         except ArtefactError as error:
             raise ArtefactError(f"{name} {version}: {error}") from error
-        if (model.name, model.version) != (name, version):
-            raise ArtefactError(
-                f"{name} {version}: the manifest is that of {model.name} {model.version}"
-            )
         model.session.refused.update(plan.refused)
         for provider, why in model.session.refused.items():
             self._providers.report("provider not used", model=name, provider=provider, why=why)
         return model
 
     def _versions(self, name: str) -> list[str]:
-        return sorted(filter(VERSION.fullmatch, _entries(f"{self.path}/{name}")), key=int)
+        return sorted(filter(VERSION.fullmatch, entries(f"{self.path}/{name}")), key=int)
 
 
 def read(
@@ -336,7 +358,9 @@ def read(
     def check(session: Session) -> None:
         model = Model(manifest, config, thresholds, session)
         _check_signature(model)
-        run_golden(model, files["golden.npz"], limit_s)
+        run_golden(
+            model, files["golden.npz"], limit_s, max_batch=(providers or Providers()).max_batch
+        )
 
     graph = manifest.files["model.onnx"], kind.accelerate
     if session := sessions.get(graph):
@@ -348,33 +372,17 @@ def read(
     return Model(manifest, config, thresholds, session)
 
 
-def _entries(folder: str) -> list[str]:
-    """Return the names in a folder; none where there is no folder. Raises OSError."""
-    try:
-        # A server does this every second; pathlib takes three times as long.
-        return os.listdir(folder)  # noqa: PTH208
-    except OSError as error:
-        if error.errno in ABSENT:
-            return []
-        raise
-
-
-def _stat(folder: str) -> os.stat_result | None:
-    """Return the status of a folder; None where there is none. Raises OSError."""
-    try:
-        # As above.
-        return os.stat(folder)  # noqa: PTH116
-    except OSError as error:
-        if error.errno in ABSENT:
-            return None
-        raise
-
-
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        # A pipe may give nothing, for ever.
+        return read_regular(path)
     except OSError as error:
         raise ArtefactError(f"{path.name} cannot be read: {error.strerror}") from error
+
+
+def _check_name(manifest: Manifest, name: str, version: str) -> None:
+    if (manifest.name, manifest.version) != (name, version):
+        raise ArtefactError(f"the manifest is that of {manifest.name} {manifest.version}")
 
 
 def _check_signature(model: Model) -> None:

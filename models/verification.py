@@ -5,7 +5,8 @@ Nothing else ends a graph whose loop or operator does not end, or that crashes t
 
 from __future__ import annotations
 
-import os
+import json
+import queue
 import signal
 import subprocess
 import sys
@@ -13,15 +14,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-import numpy as np
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from common.errors import ArtefactError
-from models.providers import CPU, Providers, missing_library
+from common.strict_json import to_json
+from models.processor_time import of_process, of_this_thread
+from models.providers import CPU, missing_library
 
 if TYPE_CHECKING:
     from models.store import Signature
@@ -30,15 +33,12 @@ Result = TypeVar("Result")
 
 LIMIT_S = 30.0
 """Seconds that an artefact may take to load, verify and warm up, by default."""
+PATIENCE = 20
+"""Times the limit, by the wall clock, for an artefact whose process gets little of a processor."""
 PROGRESS_S = 10.0
 """Seconds between two reports of what takes long."""
-MAX_REASON = 2_000
-"""Characters."""
-MEASURE = "--measure"
-ROWS = 5
-"""Runs of one row of which the median is told."""
-ACCEPTED, REJECTED = 0, 3
-"""Exit codes of the process."""
+LEAST_S = 0.05
+"""Seconds between two looks at a clock."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,147 @@ class Measured:
     """The largest difference from the golden scores."""
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
+class VerifierProcess:
+    """A process that loads one artefact after the other; one that ends it, or is late, ends it.
+
+    The next one is loaded in a new process then. Used by one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(kill=error is not None)
+        self._words.close()
+
+    def load(
+        self,
+        folder: Path,
+        *,
+        limit_s: float,
+        providers: Sequence[str] = (CPU,),
+        measured: bool = False,
+        waiting: Callable[[], None] = nothing,
+    ) -> dict[str, Any]:
+        """Return what `models.verifier_process` answers. Raises ArtefactError with the reason.
+
+        limit_s: seconds, of processor time where the artefact runs on the processor. waiting:
+        called every PROGRESS_S seconds until the artefact is loaded.
+        """
+        process = self._started()
+        assert process.stdin  # it is a pipe
+        words_before = self._words.seek(0, 2)
+        line = to_json([str(folder), list(providers), measured]).encode() + b"\n"
+        # Where it has ended already, its answer is none.
+        with suppress(BrokenPipeError):
+            process.stdin.write(line)
+            process.stdin.flush()
+        on_processor = tuple(providers) == (CPU,)
+        answer = self._answer(process, limit_s, waiting, on_processor=on_processor)
+        if not answer:
+            code = self._end()
+            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            raise ArtefactError(f"loading it ends the process, with {how}")
+        found: dict[str, Any] = json.loads(answer)
+        if reason := found.get("rejected"):
+            self._words.seek(words_before)
+            complaint = missing_library(self._words.read().decode(errors="replace"))
+            raise ArtefactError(f"{reason} ({complaint})" if complaint else reason)
+        return found
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            command = [sys.executable, "-m", "models.verifier_process"]
+            # The process ends when its stdin does: it never outlives this one.
+            self._process = subprocess.Popen(  # noqa: S603 - this program itself
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words
+            )
+            self._answers = queue.SimpleQueue()
+            reading = (self._process.stdout, self._answers)
+            threading.Thread(target=_read, args=reading, daemon=True).start()
+        return self._process
+
+    def _answer(
+        self,
+        process: subprocess.Popen[bytes],
+        limit_s: float,
+        waiting: Callable[[], None],
+        *,
+        on_processor: bool,
+    ) -> bytes:
+        """Return a line, empty where the process has ended. Raises Overdue."""
+        clock = of_process(process.pid) if on_processor else time.monotonic
+        begin, since = clock(), time.monotonic()
+        pause = limit_s
+        while True:
+            try:
+                return self._answers.get(timeout=min(pause, PROGRESS_S))
+            except queue.Empty:
+                pass
+            try:
+                used = clock() - begin
+            except OSError:  # it has ended, and the answer is on its way
+                pause = LEAST_S
+                continue
+            waited = time.monotonic() - since
+            if used >= limit_s or waited >= PATIENCE * limit_s:
+                self._end(kill=True)
+                raise overdue(limit_s) if used >= limit_s else starved(waited, used)
+            pause = max(LEAST_S, limit_s - used)
+            waiting()
+
+    def _end(self, *, kill: bool = False) -> int:
+        """End the process, if there is one; return its exit code."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        assert process.stdin  # it is a pipe
+        if kill:
+            process.kill()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        code = process.wait()
+        if process.stdout:
+            process.stdout.close()
+        return code
+
+
+def _read(lines: IO[bytes], answers: queue.SimpleQueue[bytes]) -> None:
+    """Put each line, and an empty one at the end."""
+    with suppress(ValueError, OSError):  # closed meanwhile
+        for line in lines:
+            answers.put(line)
+    answers.put(b"")
+
+
 def verify(
     folder: Path,
     *,
     limit_s: float,
     providers: Sequence[str] = (CPU,),
-    waiting: Callable[[], None] | None = None,
+    waiting: Callable[[], None] = nothing,
 ) -> None:
     """Raise ArtefactError if an artefact does not load in a new process within the limit.
 
     providers: names, best first; the artefact must run on the first. waiting: called every
     PROGRESS_S seconds until it is loaded.
     """
-    _output([str(folder), *providers], limit_s, waiting)
+    with VerifierProcess() as process:
+        process.load(folder, limit_s=limit_s, providers=providers, waiting=waiting)
 
 
 def measure(
@@ -71,48 +199,14 @@ def measure(
     *,
     limit_s: float,
     providers: Sequence[str],
-    waiting: Callable[[], None] | None = None,
+    waiting: Callable[[], None] = nothing,
 ) -> Measured:
     """Return how an artefact runs on the first of the providers; otherwise as `verify`."""
-    ms, off = map(float, _output([str(folder), *providers, MEASURE], limit_s, waiting).split())
-    return Measured(ms, off)
-
-
-def _output(arguments: list[str], limit_s: float, waiting: Callable[[], None] | None) -> str:
-    """Return what the process prints that loads an artefact. Raises ArtefactError."""
-    command = [sys.executable, "-m", "models.verification", *arguments]
-    # The process ends when its stdin does: it never outlives this one.
-    with (
-        tempfile.TemporaryFile() as words,
-        subprocess.Popen(  # noqa: S603 - this program itself
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words
-        ) as process,
-    ):
-        assert process.stdout  # it is a pipe
-        try:
-            code = _code(process, limit_s, waiting or (lambda: None))
-        finally:
-            process.kill()
-        output = process.stdout.read().decode(errors="replace")
-        words.seek(0)
-        complaint = missing_library(words.read().decode(errors="replace"))
-    if code == REJECTED:
-        raise ArtefactError(f"{output} ({complaint})" if complaint else output)
-    if code != ACCEPTED:
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        raise ArtefactError(f"loading it ends the process, with {how}")
-    return output
-
-
-def _code(process: subprocess.Popen[bytes], limit_s: float, waiting: Callable[[], None]) -> int:
-    until = time.monotonic() + limit_s
-    while True:
-        try:
-            return process.wait(min(PROGRESS_S, max(0.0, until - time.monotonic())))
-        except subprocess.TimeoutExpired:
-            if time.monotonic() >= until:
-                raise overdue(limit_s) from None
-            waiting()
+    with VerifierProcess() as process:
+        found = process.load(
+            folder, limit_s=limit_s, providers=providers, waiting=waiting, measured=True
+        )
+    return Measured(found["ms"], found["off"])
 
 
 class Overdue(ArtefactError):
@@ -124,26 +218,45 @@ def overdue(limit_s: float) -> Overdue:
     return Overdue(f"not loaded and verified within {limit_s:g} s; it may never end")
 
 
-def within(seconds: float, work: Callable[[], Result], *, late: Exception) -> Result:
+def starved(waited: float, used: float) -> Overdue:
+    """Return the error of an artefact that could not be loaded, for want of a processor."""
+    return Overdue(
+        f"not loaded and verified within {waited:.0f} s, in which it had a processor for {used:.1f}"
+    )
+
+
+def within(
+    seconds: float,
+    work: Callable[[], Result],
+    *,
+    late: Exception,
+    waiting: Callable[[float, float], None] = lambda _waited, _used: None,
+) -> Result:
     """Return the result of `work`, done in a thread, or raise what it raises.
 
     Raises `late` when it takes longer; the thread is abandoned and does not keep the process alive.
+    seconds: of processor time, however long a busy machine takes for them. waiting: called every
+    PROGRESS_S seconds with the seconds that were waited and those of processor time.
     """
     done: Future[Result] = Future()
+    clocks: queue.SimpleQueue[Callable[[], float]] = queue.SimpleQueue()
 
     def run() -> None:
+        clocks.put(of_this_thread())
         try:
             done.set_result(work())
         except BaseException as error:  # noqa: BLE001 - raised by the caller
             done.set_exception(error)
 
     threading.Thread(target=run, name="load", daemon=True).start()
-    try:
-        return done.result(seconds)
-    except TimeoutError:
-        if done.done():
-            raise
-        raise late from None
+    clock, since, used = clocks.get(), time.monotonic(), 0.0
+    while not wait((done,), min(PROGRESS_S, max(LEAST_S, seconds - used))).done:
+        with suppress(OSError):  # it has ended meanwhile
+            used = clock()
+        if used >= seconds:
+            raise late
+        waiting(time.monotonic() - since, used)
+    return done.result()
 
 
 class Verifier:
@@ -181,49 +294,3 @@ class Verifier:
         except ArtefactError as error:
             return str(error)
         return ""
-
-
-def _main(folder: Path, names: Sequence[str], *, measured: bool) -> int:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _be_killed_first()
-    from models.golden import golden_deviation
-    from models.store import read
-
-    try:
-        model = read(folder, providers=Providers(names=tuple(names)))
-    except ArtefactError as error:
-        sys.stdout.write(str(error)[:MAX_REASON])
-        return REJECTED
-    if names[0] in model.session.refused:
-        sys.stdout.write(model.session.refused[names[0]][:MAX_REASON])
-        return REJECTED
-    if measured:
-        row = np.zeros((1, *model.session.shape), model.session.dtype)
-        times = []
-        for _ in range(ROWS):
-            begin = time.perf_counter()
-            model.predict(row)
-            times.append(1e3 * (time.perf_counter() - begin))
-        off = golden_deviation(model, (folder / "golden.npz").read_bytes())
-        sys.stdout.write(f"{sorted(times)[ROWS // 2]} {off}")
-    return ACCEPTED
-
-
-def _end_with_parent() -> None:
-    # Not by sys.stdin, whose lock the interpreter wants when it ends.
-    while os.read(0, 1):
-        pass
-    os._exit(1)
-
-
-def _be_killed_first() -> None:
-    """Have Linux end this process, not the server, if the graph takes all memory."""
-    path = Path("/proc/self/oom_score_adj")
-    if path.exists():
-        path.write_text("1000")
-
-
-if __name__ == "__main__":
-    *arguments, last = sys.argv[1:]
-    given = arguments if last == MEASURE else [*arguments, last]
-    sys.exit(_main(Path(given[0]), given[1:], measured=last == MEASURE))

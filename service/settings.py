@@ -70,8 +70,12 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     """Browser origins whose pages may call the HTTP routes; `*`: any."""
 
+    low_memory: bool = False
+    """For boards of 1 GB: ONNX Runtime keeps no memory between two calls, which makes them slower,
+    and the limits that are not given are lower (below)."""
     load_timeout: float = LIMIT_S
-    """Seconds that a version may take to load, verify and warm up; then it is rejected."""
+    """Seconds of a processor that a version may take to load, verify and warm up; then it is
+    rejected."""
     providers: tuple[str, ...] = ()
     """What runs networks, of `tensorrt`, `cuda` and `cpu`: tried in the order given, the first
     that gives the golden scores is used; none: all, in this order. Forests run on the processor."""
@@ -278,10 +282,28 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+LOW_MEMORY: dict[str, Any] = {
+    "max_body": 8 * MIB,
+    "max_buffered": 32 * MIB,
+    "max_samples": 14_400_000,
+    "max_pixels": 12_000_000,
+    "max_clips": 32,
+    "decode_threads": 1,
+    "max_batch": 8,
+    "max_jobs": 512,
+    "max_job_bytes": 32 * MIB,
+    "max_streams": 100,
+    "max_connections": 512,
+}
+"""The limits with `low_memory`, but those that are given."""
 TYPES = {field.name: str(field.type) for field in fields(Settings)}
 
 
 def parse(assignments: list[str]) -> dict[str, Any]:
-    """Read `name=value` texts, lists with commas. Raises Unprocessable on an unknown setting."""
+    """Read `name=value` texts, lists with commas; with `low_memory` its limits as well.
+
+    Raises Unprocessable on an unknown setting.
+    """
     pairs = dict(split_assignment(text, error=Unprocessable) for text in assignments)
-    return read_some_settings(Settings, pairs, error=Unprocessable)
+    given = read_some_settings(Settings, pairs, error=Unprocessable)
+    return (LOW_MEMORY if given.get("low_memory") else {}) | given

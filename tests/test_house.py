@@ -355,6 +355,7 @@ COVERED_ELSEWHERE = {
         "training/sound_models/test_network.py",
     ],
     "models/export/tree_ensemble.py": ["models/export/test_estimators.py"],
+    "models/verifier_process.py": ["models/test_verification.py"],
     "service/api/context.py": ["service/api/test_routes.py"],
     "service/api/request_trace.py": ["service/tracing/test_otel.py"],
     "service/api_description/errors.py": ["service/api_description/test_openapi.py"],

@@ -7,13 +7,14 @@ import ast
 import inspect
 import itertools
 import sys
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from service.settings import Settings  # noqa: E402 - the repository is not on the path before
+from service.settings import LOW_MEMORY, Settings  # noqa: E402 - the repository is not on the path before
 
 ABOUT = """# Settings
 
@@ -58,6 +59,11 @@ def written(default: object) -> str:
     )
 
 
+def wrapped(text: str) -> str:
+    """Return a paragraph behind the table."""
+    return f"\n{textwrap.fill(text, 100, break_on_hyphens=False)}\n"
+
+
 def page() -> str:
     """Return SETTINGS.md."""
     meaning = meanings(Settings)
@@ -66,7 +72,10 @@ def page() -> str:
         f"| {meaning[field.name]} |\n"
         for field in fields(Settings)
     )
-    return ABOUT + "".join(rows)
+    lower = ", ".join(f"`{name}` {written(limit)}" for name, limit in LOW_MEMORY.items())
+    return (
+        ABOUT + "".join(rows) + wrapped(f"With `low_memory=true`, unless they are given: {lower}.")
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,10 @@ from service.settings import Settings
 def open_store(settings: Settings) -> Store:
     """Return the store; providers that are not used, and engines that are built, are logged."""
     providers = Providers(
-        names=read_names(settings.providers), engine_timeout=settings.engine_timeout, report=log
+        names=read_names(settings.providers),
+        engine_timeout=settings.engine_timeout,
+        low_memory=settings.low_memory,
+        max_batch=settings.max_batch,
+        report=log,
     )
     return Store(settings.artefacts, load_timeout=settings.load_timeout, providers=providers)

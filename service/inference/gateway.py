@@ -236,7 +236,7 @@ class Gateway:
         if self._shutting_down:
             raise Leaving("the server is shutting down")
         if not self.registry.loaded:
-            raise Busy("the models are still being loaded")
+            raise Busy(self.registry.loading)
         if self.queue.unavailable:
             raise Busy(self.queue.unavailable)
         if not self._settled:

@@ -41,6 +41,12 @@ class ModelRegistry:
         self._recent = RecentModels(store)
 
     @property
+    def loading(self) -> str:
+        """Why no model is served yet."""
+        long = f": {self._store.loading}" if self._store.loading else ""
+        return f"the models are still being loaded{long}"
+
+    @property
     def names(self) -> list[str]:
         """Names of the models served, sorted; empty until loaded."""
         return list(self._current)
@@ -78,7 +84,7 @@ class ModelRegistry:
         Raises NotFound, naming what there is; Busy until the models are loaded.
         """
         if not self.loaded:
-            raise Busy("the models are still being loaded")
+            raise Busy(self.loading)
         if name not in self._current:
             raise NotFound(f"no model {name!r:.80}; there is {', '.join(self.names) or 'none'}")
         current = self._current[name]

@@ -7,6 +7,9 @@ import socket
 
 from service.log import log
 
+LONGER = "EXTEND_TIMEOUT_USEC=30000000"
+"""A busy machine may take minutes to load the models: 30 s more, counted from each message."""
+
 
 class Systemd:
     """The service manager of this process; without one, nothing is sent."""
@@ -14,6 +17,7 @@ class Systemd:
     def __init__(self) -> None:
         """Take its address out of the environment: processes that are started later have none."""
         self._address = os.environ.pop("NOTIFY_SOCKET", "")
+        self._starting = True
 
     @property
     def waits(self) -> bool:
@@ -22,14 +26,19 @@ class Systemd:
 
     def ready(self) -> None:
         """Say that the start is complete; the watchdog counts from now."""
+        self._starting = False
         self._send("READY=1")
 
     def alive(self) -> None:
-        """Say that the loop runs; without it for WatchdogSec, the service is restarted."""
-        self._send("WATCHDOG=1")
+        """Say that the loop runs; without it for WatchdogSec, the service is restarted.
+
+        Before it is ready, TimeoutStartSec does not end it either as long as it says so.
+        """
+        self._send(f"WATCHDOG=1\n{LONGER}" if self._starting else "WATCHDOG=1")
 
     def stopping(self) -> None:
         """Say that the shutdown has begun."""
+        self._starting = False
         self._send("STOPPING=1")
 
     def _send(self, state: str) -> None:

@@ -4,7 +4,15 @@ import os
 
 import pytest
 
-from common.folders import files_below, is_hidden, is_special, without_notes
+from common.folders import (
+    entries,
+    files_below,
+    is_hidden,
+    is_special,
+    read_regular,
+    status,
+    without_notes,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +58,22 @@ def test_pipes_sockets_and_devices_are_known_from_files_folders_and_what_is_not_
     (tmp_path / "file").touch()
     assert all(map(is_special, (tmp_path / "pipe", tmp_path / "link", "/dev/null")))
     assert not any(map(is_special, (tmp_path, tmp_path / "file", tmp_path / "nothing")))
+
+
+def test_what_is_special_is_not_read_and_a_file_is(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"1")
+    assert read_regular(tmp_path / "file") == b"1"
+    for name, error in (("pipe", OSError), ("nothing", FileNotFoundError)):
+        with pytest.raises(error):
+            read_regular(tmp_path / name)
+
+
+def test_a_folder_that_is_not_there_has_no_entries_and_no_status(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("nothing", "file/below", "loop"):
+        assert entries(str(tmp_path / name)) == []
+        assert status(str(tmp_path / name)) is None
+    assert sorted(entries(str(tmp_path))) == ["file", "loop"]
+    assert status(str(tmp_path)).st_ino == tmp_path.stat().st_ino

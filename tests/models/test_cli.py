@@ -1,6 +1,7 @@
 """`timbre models` shows what is there, and its exit code tells a script."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -30,6 +31,16 @@ def test_list_shows_a_broken_version_as_rejected_with_the_reason(broken, capsys)
     assert (first["version"], first["status"], first["labels"]) == ("1", "ok", 3)
     assert second["version"] == "2"
     assert second["status"].startswith("rejected: trio 2: report.md")
+
+
+@pytest.mark.parametrize("command", ["list", "verify"])
+def test_all_versions_are_verified_by_one_process(broken, fields, command, monkeypatch):
+    write(broken, **fields | {"name": "duo"})
+    started = []
+    Popen = subprocess.Popen  # noqa: N806 - a class
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **o: started.append(a) or Popen(*a, **o))
+    main([command, "--artefacts", str(broken)])
+    assert len(started) == 1
 
 
 def test_list_of_an_empty_folder_is_empty(tmp_path, capsys):

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from common.errors import ArtefactError, Unprocessable
+from models.providers import Providers
 from models.session import Session
 
 FLOAT, UINT8 = TensorProto.FLOAT, TensorProto.UINT8
@@ -37,6 +38,32 @@ def test_scores_come_back_for_each_row():
     scores = Session(make()).predict(batch)
     assert scores.dtype == np.float32
     np.testing.assert_array_equal(scores, batch)
+
+
+@pytest.mark.parametrize(
+    ("width", "rows", "runs"),
+    [(4096, 8, [8]), (4096, 9, [8, 1]), (4096, 20, [8, 8, 4]), (4095, 20, [20])],
+)
+def test_large_tensors_are_run_few_at_a_time_so_that_their_memory_is_small(width, rows, runs):
+    session, ran = Session(make(takes=(FLOAT, ["n", width]), gives=(FLOAT, ["n", width]))), []
+    real = session._session
+
+    class Noted:
+        def run(self, outputs, inputs, options):
+            ran.append(len(inputs["x"]))
+            return real.run(outputs, inputs, options)
+
+    batch = np.random.default_rng(0).random((rows, width), np.float32)
+    session._session = Noted()
+    np.testing.assert_array_equal(session.predict(batch), batch)
+    assert ran == (runs if session.provider == "CPU" else [rows])
+
+
+@pytest.mark.parametrize("low", [True, False])
+def test_in_low_memory_the_runtime_keeps_none_between_two_runs(low):
+    session = Session(make(), providers=Providers(low_memory=low))
+    assert session._session.get_session_options().enable_cpu_mem_arena is not low
+    np.testing.assert_array_equal(session.predict(np.ones((2, 3), np.float32)), np.ones((2, 3)))
 
 
 def test_pictures_travel_as_uint8():

@@ -1,18 +1,24 @@
 """An artefact that never loads, or ends the process that loads it, is rejected within a limit."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from queue import Queue
 
 import pytest
 
 from common.errors import ArtefactError
+from models import verification
+from models.artefact import write
 from models.cli import main
 from models.store import Store
-from models.verification import Verifier, verify, within
+from models.verification import Verifier, VerifierProcess, verify, within
 from tests.models.helpers.endless import endless_loop, endless_operator, put_endless
 
 SHAPE, LABELS = (26,), 3
@@ -160,10 +166,120 @@ def test_work_within_a_limit_returns_or_raises_what_it_did():
     assert within(60, lambda: 42, late=ValueError()) == 42
     with pytest.raises(KeyError, match="missing"):
         within(60, lambda: {}["missing"], late=ValueError())
+    with pytest.raises(TimeoutError, match="its own"):
+        within(60, raises_timeout, late=ValueError("too late"))
     ended = threading.Event()
+
+    def work():
+        while not ended.is_set():
+            pass
+
     with pytest.raises(ValueError, match="too late"):
-        within(0.01, ended.wait, late=ValueError("too late"))
+        within(0.05, work, late=ValueError("too late"))
     ended.set()
+
+
+def raises_timeout():
+    raise TimeoutError("its own")
+
+
+def test_what_gets_no_processor_is_waited_for_and_told(monkeypatch):
+    monkeypatch.setattr(verification, "PROGRESS_S", 0.02)
+    told, given = [], threading.Event()
+
+    def waiting(waited, used):
+        told.append((waited, used))
+        if waited > 0.2:
+            given.set()
+
+    work = within(0.1, lambda: given.wait(60) and 42, late=ValueError(), waiting=waiting)
+    assert work == 42
+    assert all(used < 0.1 for _, used in told)
+
+
+def test_an_artefact_whose_process_gets_no_processor_is_not_rejected(trio, started, monkeypatch):
+    monkeypatch.setattr(verification, "PROGRESS_S", 0.1)
+    limit_s, begin = 3.0, time.monotonic()
+
+    def waiting():
+        # Stopped by the kernel, as on a machine that has no time for it.
+        late = time.monotonic() - begin > limit_s + 0.5
+        started[0].send_signal(signal.SIGCONT if late else signal.SIGSTOP)
+
+    verify(trio, limit_s=limit_s, waiting=waiting)
+    assert time.monotonic() - begin > limit_s
+    assert [process.returncode for process in started] == [0]
+
+
+def test_an_artefact_whose_process_never_gets_a_processor_is_rejected_in_the_end(
+    trio, started, monkeypatch
+):
+    monkeypatch.setattr(verification, "PROGRESS_S", 0.02)
+    monkeypatch.setattr(verification, "PATIENCE", 1.2)
+    stop = lambda: started[0].send_signal(signal.SIGSTOP)  # noqa: E731
+    with pytest.raises(ArtefactError, match=r"within 1 s, in which it had a processor for 0\.\d"):
+        verify(trio, limit_s=1, waiting=stop)
+
+
+def test_one_process_loads_one_after_the_other_and_is_replaced_when_one_ends_it(
+    artefacts, fields, started
+):
+    endless = put_endless(artefacts, "trio", "2", ENDLESS["loop"])
+    good, broken = artefacts / "trio" / "1", write(artefacts, **fields)
+    (broken / "report.md").write_text("other")
+    with VerifierProcess() as process:
+        for _ in range(2):
+            assert process.load(good, limit_s=60) == {"provider": "CPU"}
+            with pytest.raises(ArtefactError, match="is not the file the manifest was made with"):
+                process.load(broken, limit_s=60)
+        assert len(started) == 1
+        with pytest.raises(ArtefactError, match="not loaded and verified within 1 s"):
+            process.load(endless, limit_s=1)
+        assert process.load(good, limit_s=60)["provider"] == "CPU"
+        started[1].kill()
+        with pytest.raises(ArtefactError, match="ends the process, with signal SIGKILL"):
+            process.load(good, limit_s=60)
+        assert process.load(good, limit_s=60)["provider"] == "CPU"
+    assert [each.returncode for each in started] == [-signal.SIGKILL, -signal.SIGKILL, 0]
+
+
+def test_the_process_ends_when_who_started_it_is_gone(artefacts, tmp_path):
+    endless = put_endless(artefacts, "trio", "2", ENDLESS["loop"])
+    program = (
+        "import os\nfrom pathlib import Path\nimport models.verification as module\n"
+        "process = module.VerifierProcess()\n"
+        "wait = lambda: (print(process._process.pid, flush=True), os._exit(0))\n"
+        "module.PROGRESS_S = 0.1\n"
+        f"process.load(Path({str(endless)!r}), limit_s=600, waiting=wait)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    pid, ended = int(done.stdout), False
+    for _ in range(600):
+        try:
+            ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except FileNotFoundError:
+            ended = True
+        if ended:
+            break
+        time.sleep(0.05)
+    assert ended
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "golden.npz", "report.md"])
+def test_a_pipe_in_the_place_of_a_file_is_rejected_and_an_older_version_served(artefacts, name):
+    folder = shutil.copytree(artefacts / "trio" / "1", artefacts / "trio" / "2")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    model, rejected = Store(artefacts, load_timeout=60).first("trio")
+    assert model.version == "1"
+    assert f"{name} cannot be read: a pipe, socket or device" in rejected["2"]
+
+
+def test_a_pin_that_is_a_pipe_keeps_no_server_from_starting(artefacts):
+    os.mkfifo(artefacts / "trio" / "current.json")
+    assert Store(artefacts, load_timeout=60).first("trio")[0].version == "1"
 
 
 def test_the_command_rejects_an_endless_version_and_accepts_the_other(

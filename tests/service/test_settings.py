@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import NotAllowed, Unprocessable
-from service.settings import TYPES, Settings, parse
+from service.settings import LOW_MEMORY, TYPES, Settings, parse
 
 
 def test_every_kind_of_setting_is_read():
@@ -84,3 +84,12 @@ def test_metrics_beyond_loopback_need_a_key_where_there_are_keys_unless_insecure
     assert Settings(metrics_host="0.0.0.0", keys="redis").guards_metrics
     assert not Settings(metrics_host="0.0.0.0", keys="redis", insecure=True).guards_metrics
     assert not Settings(metrics_host="0.0.0.0").guards_metrics
+
+
+def test_low_memory_lowers_the_limits_that_are_not_given():
+    given = parse(["max_streams=300", "low_memory=true"])
+    assert given == LOW_MEMORY | {"low_memory": True, "max_streams": 300}
+    lowered, usual = Settings(**given), Settings()
+    for name in LOW_MEMORY.keys() - {"max_streams"}:
+        assert getattr(lowered, name) < getattr(usual, name)
+    assert parse(["low_memory=false"]) == {"low_memory": False}

@@ -102,7 +102,7 @@ def test_many_rows_are_run_in_parts_and_a_row_has_the_same_scores_among_any_othe
     rows, graph = rows_and_graph
     whole = Session(graph).predict(rows)
     for most in (1, 7, len(rows) - 1, len(rows)):
-        monkeypatch.setattr(session, "MOST_ROWS", most)
+        monkeypatch.setattr(session, "FOREST_ROWS", most)
         np.testing.assert_array_equal(Session(graph).predict(rows), whole)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import socket
 import threading
 
@@ -11,6 +12,7 @@ import soundfile
 
 from common.mapping import parse_json
 from features.extract import compute
+from models import store, verification
 from models.store import Store
 from service.inference.registry import ModelRegistry
 from tests.service.conftest import RATE, noise, pcm, tone, until, wav
@@ -244,6 +246,25 @@ async def test_a_server_is_live_before_it_is_ready_and_during_shutdown(serve, mo
     assert (await server.get("/readyz"))[0] == 503
     status, answer, headers = await server.post(CLASSIFY, data=wav(tone(2)))
     assert (status, answer["type"]) == (503, "urn:timbre:problem:shutting-down")
+
+
+async def test_a_machine_without_time_to_load_the_models_makes_no_server_give_up(
+    serve, monkeypatch
+):
+    read, let = store.read, threading.Event()
+    monkeypatch.setattr(verification, "PROGRESS_S", 0.02)
+    monkeypatch.setattr(store, "read", lambda *a, **o: let.wait(60) and read(*a, **o))
+    server = await serve(ready=False, models=("toy",), load_timeout=0.5)
+    waits = re.compile(r"still being loaded: toy 2 for (\d) s, 0\.\d of them on a processor")
+    answer = {"detail": ""}
+    # Longer than it may take of a processor.
+    while not (found := waits.search(answer["detail"])) or int(found[1]) < 2:
+        status, answer, _ = await server.get("/readyz")
+        assert status == 503
+        assert (await server.get("/livez"))[0] == 200
+    let.set()
+    await server.gateway.opening
+    assert (await server.get("/readyz"))[0] == 200
 
 
 async def test_shutdown_finishes_accepted_requests(serve):

@@ -42,6 +42,12 @@ def test_with_providers_cpu_no_other_is_tried(pictures, capsys):
     assert not capsys.readouterr().err
 
 
+@pytest.mark.parametrize("low", [True, False])
+def test_low_memory_reaches_the_runtime(artefacts, low):
+    model = open_store(Settings(artefacts=artefacts, low_memory=low)).load("toy-net")
+    assert model.session._session.get_session_options().enable_cpu_mem_arena is not low
+
+
 def test_a_setting_that_names_no_provider_is_rejected():
     with pytest.raises(Unprocessable, match="providers='gpu' must be of tensorrt, cuda, cpu"):
         Settings(providers=("gpu",))

@@ -31,6 +31,15 @@ def test_each_state_is_sent_as_systemd_reads_it(manager):
     assert told == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
 
 
+def test_a_start_may_take_as_long_as_the_loop_runs_and_a_shutdown_may_not(manager):
+    systemd = Systemd()
+    systemd.alive()
+    assert manager.recv(100) == b"WATCHDOG=1\nEXTEND_TIMEOUT_USEC=30000000"
+    for tell in (systemd.stopping, systemd.alive):
+        tell()
+    assert [manager.recv(100) for _ in range(2)] == [b"STOPPING=1", b"WATCHDOG=1"]
+
+
 def test_an_address_without_a_file_is_one_that_begins_with_an_at_sign(monkeypatch):
     name = f"timbre-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
