@@ -11,6 +11,7 @@ of the grid. It is given in seconds of one core, which others on the machine dis
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -21,8 +22,8 @@ import numpy.typing as npt
 from rich.table import Table
 
 from benchmarks import measure
+from benchmarks.reporting import results
 from common.console import console
-from common.strict_json import to_json
 
 BUDGET_S = 600
 SCORING = "f1_macro"
@@ -32,6 +33,7 @@ SMALL = {
     "model__min_samples_split": [2, 20],
     "model__criterion": ["gini", "entropy"],
 }
+SETTINGS = ("rows", "small", "folds", "seeds", "sample", "trees", "jobs")
 SAMPLED = 100
 """Trees of the combinations that GridSearchCV is timed on."""
 Rows: TypeAlias = npt.NDArray[np.float64]
@@ -40,7 +42,10 @@ Labels: TypeAlias = npt.NDArray[np.bool_]
 
 def main(argv: list[str]) -> int:
     """Run `timbre bench search`; return 1 if the budget is not met or the rankings disagree."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    results.check_option(parser, options.json)
+    before = measure.machine()
     rows, labels = draw(options.table, options.rows, seed=0)
     small = (rows[: options.small], labels[: options.small])
     agreed = agreement(*small, seeds=options.seeds, jobs=options.jobs)
@@ -53,14 +58,38 @@ def main(argv: list[str]) -> int:
         sample=options.sample,
     )
     missed = shortfalls(agreed, timed)
-    report = {"machine": measure.machine(), "agreement": agreed, "whole": timed, "missed": missed}
-    if options.json:
-        print(to_json(report))
-    else:
+    report = results.document(
+        "search",
+        command=shlex.join(["timbre", "bench", "search", *results.without_json(argv)]),
+        settings={name: getattr(options, name) for name in SETTINGS},
+        rows=result_of(timed),
+        missed=missed,
+        machine=before,
+        agreement=agreed,
+        whole=timed,
+        note=f"GridSearchCV is not run whole: single folds of {options.sample} combinations tell"
+        f" its time per tree. Scores of the two differ by {agreed['difference']:.4f} (root of the"
+        f" mean square), those of two seeds of the same search by {agreed['by_chance']:.4f}.",
+    )
+    if not results.publish(options.json, report):
         _show(report)
     for line in missed:
         print(f"not met: {line}", file=sys.stderr)
     return 1 if missed else 0
+
+
+def result_of(timed: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows for the file of results: both searches of the whole grid."""
+    what = (
+        f"{timed['combinations']:,} combinations x {timed['folds']} folds,"
+        f" {timed['windows']:,} windows"
+    )
+    ratio = timed["grid_cpu_s"] / timed["cpu_s"]
+    one = {"ratio": 1.0, "ratio_p25": 1.0, "ratio_p75": 1.0}
+    return [
+        {"what": what, "name": "timbre", "cpu_s": timed["cpu_s"], **one},
+        {"what": what, "name": "GridSearchCV", "cpu_s": timed["grid_cpu_s"], "ratio": ratio},
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         help="most trees of the whole grid (%(default)s)",
     )
     parser.add_argument("--jobs", metavar="N", type=count, default=2, help="default: %(default)s")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    results.add_option(parser)
     return parser
 
 
@@ -258,7 +287,7 @@ def shortfalls(agreed: dict[str, Any], timed: dict[str, Any]) -> list[str]:
 
 
 def _show(report: dict[str, Any]) -> None:
-    agreed, timed, where = report["agreement"], report["whole"], report["machine"]
+    agreed, timed = report["agreement"], report["whole"]
     shown = Table(title=f"{SCORING}, mean of {agreed['seeds']} seeds", title_justify="left")
     for name in agreed["rows"][0]:
         shown.add_column(name.removeprefix("model__").replace("_", " "), justify="right")
@@ -283,7 +312,7 @@ def _show(report: dict[str, Any]) -> None:
         f"    {timed['cpu_s']:.0f} s of one core",
         f"    GridSearchCV: {hours / 24:.1f} days of one core ({per_tree} a tree),",
         f"    {timed['grid_cpu_s'] / timed['cpu_s']:,.0f} times as long",
-        ", ".join(f"{name} {value}" for name, value in where.items()),
+        results.where(report),
     ]
     for line in lines:
         screen.print(line)

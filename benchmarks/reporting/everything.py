@@ -31,6 +31,9 @@ LONG: dict[str, list[str]] = {
     "feature-peers": [],
     "forest-peers": [],
     "servers": [],
+    "search-peers": [],
+    "search": [],
+    "overload": ["--start", "250", "--precision", "0.15", "--seconds", "10"],
     "packing": [],
     "idle": [],
 }

@@ -48,6 +48,16 @@ LABELS = {
     "livez_p99_ms": "/livez p99, ms",
     "streams_held": "streams",
     "a_second": "a second",
+    "answered_per_s": "answered a second",
+    "expected_per_s": "expected",
+    "felt_p50_ms": "felt p50, ms",
+    "felt_p99_ms": "felt p99, ms",
+    "told_p99_ms": "told p99, ms",
+    "difference_p99_ms": "told less felt p99, ms",
+    "sending_p99_ms": "sending late p99, ms",
+    "server_cpu": "cores",
+    "server_mib": "MiB",
+    "load_cpu": "load cores",
 }
 HIDDEN = {"rounds", "planned"}
 

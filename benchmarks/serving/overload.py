@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from typing import Any
 
 from rich.table import Table
 
 from benchmarks import measure
+from benchmarks.reporting import results
 from benchmarks.serving import capacity, load, schedule
 from common.console import EscapingConsole, console
-from common.strict_json import to_json
 
 FACTORS = (0.5, 1.0, 1.5, 2.0, 4.0)
 RECOVERY_S = 15.0
@@ -45,22 +46,33 @@ COLUMNS = {
 
 def main(argv: list[str]) -> int:
     """Run `timbre bench overload`; 1 when a promise is not kept."""
-    given = _parser().parse_args(argv)
-    out = console(stderr=given.json, width=200)
+    parser = _parser()
+    given = parser.parse_args(argv)
+    results.check_option(parser, given.json)
+    out = console(stderr=given.json == results.PRINTED, width=200)
+    before = measure.machine()
     most = given.capacity or _capacity(given, out)
     rows = [_step(most, factor, given, out) for factor in given.factors]
     recovered_s = _recovery(most, given)
     missed = [line for row in rows for line in shortfalls(row, most / given.hop)]
     if recovered_s > RECOVERED_S:
         missed.append(f"drops for {recovered_s:.1f} s after the load went back")
-    where = measure.machine()
-    if given.json:
-        found = {"capacity": most, "steps": rows, "recovered_s": recovered_s, "missed": missed}
-        print(to_json({"machine": where, **found}))
-    else:
+    report = results.document(
+        "overload",
+        command=shlex.join(["timbre", "bench", "overload", *results.without_json(argv)]),
+        settings={name: getattr(given, name) for name in capacity.SETTINGS},
+        rows=[result_of(row, given) for row in rows],
+        missed=missed,
+        machine=before,
+        capacity=most,
+        recovered_s=recovered_s,
+        note=f"C is {most:,} streams. From 2 C back to C/2 the last window was dropped after"
+        f" {recovered_s:.1f} s.",
+    )
+    if not results.publish(given.json, report):
         out.print(table_of(rows))
-        out.print(f"from 2 C back to C/2: the last window dropped after {recovered_s:.1f} s")
-        out.print(", ".join(f"{name} {value}" for name, value in where.items()))
+        out.print(report["note"])
+        out.print(results.where(report))
     for line in missed:
         print(f"missed: {line}", file=sys.stderr)
     return 1 if missed else 0
@@ -109,6 +121,21 @@ def row_of(report: dict[str, Any], factor: float) -> dict[str, Any]:
         "server_cpu": server.get("cpu"),
         "server_mib": server.get("mib"),
         "load_cpu": report["generator"]["cpu"],
+    }
+
+
+def result_of(row: dict[str, Any], given: argparse.Namespace) -> dict[str, Any]:
+    """Return the row for the file of results: what came to nothing as one text."""
+    lost = {**row["dropped"], **row["failed"]}
+    lost |= {"missing": row["missing"]} if row["missing"] else {}
+    lost |= {"streams not accepted": row["busy"]} if row["busy"] else {}
+    measured = {"dropped", "missing", "failed", "busy", "factor"}
+    where = ", through Redis" if given.redis else ""
+    return {
+        "what": f"{row['factor']:g} C{where}",
+        "model": given.model,
+        **{name: value for name, value in row.items() if name not in measured},
+        "dropped": ", ".join(f"{count:,} {name}" for name, count in lost.items()) or "0",
     }
 
 
@@ -180,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="A,B",
         help="of C (0.5,1,1.5,2,4)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON; the table goes to stderr")
+    results.add_option(parser)
     return parser
 
 

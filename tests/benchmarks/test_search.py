@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import cli, search
+from benchmarks.reporting import results
 
 TINY = [
     "--rows",
@@ -33,6 +34,7 @@ def test_it_tells_both_times_and_how_far_they_agree(capsys, monkeypatch):
     code = cli.main(["search", *TINY, "--json"])
     report = json.loads(capsys.readouterr().out)
     assert code == (1 if report["missed"] else 0)
+    assert [row["name"] for row in report["rows"]] == ["timbre", "GridSearchCV"]
     timed, agreed = report["whole"], report["agreement"]
     assert timed["combinations"] == 738  # one number of trees of the four
     per_tree = timed["grid_s_per_tree"]
@@ -47,6 +49,14 @@ def test_it_tells_both_times_and_how_far_they_agree(capsys, monkeypatch):
     search._show(report)
     printed = " ".join(capsys.readouterr().out.split())
     assert "738 combinations x 2 folds, 300 windows: path, 1 jobs:" in printed
+
+
+def test_a_result_has_a_row_for_each_search_with_ours_as_the_base():
+    timed = {"combinations": 2_952, "folds": 10, "windows": 20_000, "cpu_s": 4.0}
+    ours, theirs = search.result_of({**timed, "grid_cpu_s": 8_000.0})
+    assert results.is_base(ours)
+    assert (theirs["name"], theirs["cpu_s"], theirs["ratio"]) == ("GridSearchCV", 8_000.0, 2_000.0)
+    assert "2,952 combinations x 10 folds, 20,000 windows" in theirs["what"]
 
 
 def test_budgets_are_held_on_both_sides():

@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 
+from benchmarks.reporting import results
 from benchmarks.serving import overload
 
 ROW = {
@@ -52,6 +53,25 @@ def test_below_the_capacity_all_that_is_expected_counts():
     assert overload.shortfalls(ROW | {"expected_per_s": 5.0, "answered_per_s": 4.0}, 10.0) == []
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, "12 overload"),
+        ({"dropped": {}}, "0"),
+        (
+            {"dropped": {"late": 1_234}, "failed": {"TimeoutError": 1}, "missing": 2, "busy": 3},
+            "1,234 late, 1 TimeoutError, 2 missing, 3 streams not accepted",
+        ),
+    ],
+)
+def test_a_result_tells_all_that_came_to_nothing(changed, told):
+    given = argparse.Namespace(model="toy", redis=bool(changed))
+    row = overload.result_of(ROW | changed, given)
+    assert row["dropped"] == told
+    assert row["what"] == ("2 C, through Redis" if changed else "2 C")
+    assert "failed" not in row
+
+
 def test_factors_are_a_list_of_numbers():
     assert overload._factors("0.5,4") == [0.5, 4.0]
     with pytest.raises(ValueError, match="none"):
@@ -61,10 +81,14 @@ def test_factors_are_a_list_of_numbers():
 
 
 @pytest.mark.slow  # loads a server past its capacity
-def test_the_benchmark_runs_against_a_server_of_its_own(capsys, monkeypatch):
+def test_the_benchmark_runs_against_a_server_of_its_own(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(overload, "RECOVERY_S", 0.5)
     options = ["--model", "instruments-forest", "--serve", "--gateways 1", "--capacity", "2"]
     overload.main([*options, "--seconds", "2.2", "--factors", "1"])
     table = capsys.readouterr().out
     assert "answered/s" in table
-    assert "from 2 C back to C/2" in table
+    assert "From 2 C back to C/2" in table
+    made = tmp_path / "overload.json"
+    overload.main([*options, "--seconds", "2.2", "--factors", "1", "--json", str(made)])
+    (row,) = results.read(made)["rows"]
+    assert (row["what"], row["streams"]) == ("1 C", 2)
