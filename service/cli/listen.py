@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     from service.cli.listen_session import ListenOptions, listen
     from service.client.transport import Unreachable
 
-    if asked.token:
+    if asked.token or "://" in asked.source:
         _hide_arguments()
     token = asked.token or os.environ.get("TIMBRE_TOKEN")
     options = ListenOptions(
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _hide_arguments() -> None:
-    """Keep the key out of what `ps` shows."""
+    """Keep the key, and the password of an address, out of what `ps` shows."""
     from setproctitle import setproctitle
 
     setproctitle("timbre listen")

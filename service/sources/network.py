@@ -47,7 +47,7 @@ class NetworkSound:
         if program is None:
             raise InputError("sound from the network needs the program ffmpeg: apt install ffmpeg")
         self.name = hidden(url)
-        self._url, self._command = url, command(program, url)
+        self._url, self._command = url, command(program)
 
     async def chunks(self) -> AsyncGenerator[tuple[Samples, bool]]:
         """Yield chunks of shape (n, 2) as they come, and False.
@@ -56,12 +56,15 @@ class NetworkSound:
         """
         process = await asyncio.create_subprocess_exec(
             *self._command,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
+        process.stdin.write(playlist(self._url).encode())
+        process.stdin.close()
         said: deque[str] = deque(maxlen=3)
         listening = asyncio.create_task(self._keep_errors(process.stderr, said))
         size = RATE // CHUNKS_PER_S * CHANNELS * 2
@@ -101,26 +104,44 @@ class NetworkSound:
                 said.append(URL.sub(lambda found: hidden(found[0]), text)[:200])
 
 
-def command(program: str, url: str) -> list[str]:
-    """Return the command that writes the sound of an address to stdout, as int16 of 48 kHz."""
-    kind = "rtsp" if url.lower().startswith("rtsp") else "http"
-    options = {
-        "rtsp": ["-rtsp_transport", "tcp", "-allowed_media_types", "audio", "-timeout"],
-        "http": ["-rw_timeout"],
-    }
+def command(program: str) -> list[str]:
+    """Return the command that writes the sound of a playlist at stdin to stdout, int16 of 48 kHz.
+
+    An address among the arguments, with its password, would be in the list of processes.
+    """
     return [
-        *(program, "-nostdin", "-hide_banner", "-loglevel", "error", "-threads", "1"),
-        *("-protocol_whitelist", PROTOCOLS[kind], *options[kind], str(TIMEOUT_US)),
-        *("-i", url, "-map", "0:a:0", "-vn", "-sn", "-dn"),
+        *(program, "-hide_banner", "-loglevel", "error", "-threads", "1"),
+        *("-protocol_whitelist", "pipe", "-f", "concat", "-safe", "0", "-i", "pipe:0"),
+        *("-map", "0:a:0", "-vn", "-sn", "-dn"),
         *("-ar", str(RATE), "-ac", str(CHANNELS), "-f", "s16le", "pipe:1"),
     ]
 
 
-def hidden(url: str) -> str:
-    """Return an address without user, password, query and fragment."""
+def playlist(url: str) -> str:
+    """Return a playlist of ffmpeg's concat demuxer (5.0 or later): an address and its options."""
+    kind = "rtsp" if url.lower().startswith("rtsp") else "http"
+    options = {
+        "rtsp": {
+            "rtsp_transport": "tcp",
+            "allowed_media_types": "audio",
+            "timeout": str(TIMEOUT_US),
+        },
+        "http": {"rw_timeout": str(TIMEOUT_US)},
+    }
+    quoted = url.replace("'", "'\\''")
+    given = {"protocol_whitelist": PROTOCOLS[kind], **options[kind]}
+    return f"file '{quoted}'\n" + "".join(f"option {name} {given[name]}\n" for name in given)
+
+
+def hidden(url: str, *, path: bool = True) -> str:
+    """Return an address without user, password, query and fragment.
+
+    path: whether its path is shown, up to a part with `=`: some cameras have passwords in it.
+    """
     try:
         parts = urlsplit(url)
         host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
     except ValueError:
         return "the address"
-    return f"{parts.scheme}://{host}{parts.path}"
+    shown = re.split("/[^/]*=", parts.path)[0] if path else ""
+    return f"{parts.scheme}://{host}{shown}"

@@ -16,6 +16,11 @@ SECONDS = (2.0, 600.0)
 def main(argv: list[str]) -> int:
     """Check a source; return the exit code, as --help lists them."""
     asked = _parser().parse_args(argv)
+    if "://" in asked.source:
+        from setproctitle import setproctitle
+
+        # An address may hold a password, which `ps` would show.
+        setproctitle("timbre monitor check")
     from common.atomic import write_atomic
     from service.monitor.check.findings import findings
     from service.monitor.check.listen import listen

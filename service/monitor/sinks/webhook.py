@@ -48,7 +48,9 @@ class WebhookSettings:
     def __post_init__(self) -> None:
         """Raises Unprocessable for a value outside its limits."""
         if not self.url.lower().startswith(("http://", "https://")):
-            raise Unprocessable(f"url={hidden(self.url)!r} must begin with http:// or https://")
+            raise Unprocessable(
+                f"url={hidden(self.url, path=False)!r} must begin with http:// or https://"
+            )
         if not 0 <= self.min_peak <= 1:
             raise Unprocessable(f"min_peak={self.min_peak} must be between 0 and 1")
         if not 0 <= self.pause <= 86_400:
@@ -63,6 +65,8 @@ class Webhook:
     ) -> None:
         """clock: seconds since 1970, in signatures."""
         self._settings, self._clock = settings, clock
+        # The path is the secret of some receivers.
+        self._host = hidden(settings.url, path=False)
         self._session: aiohttp.ClientSession | None = None
         self._posted: dict[tuple[str, str], tuple[str, int]] = {}
         """By source and label: the last event posted, and when it began."""
@@ -85,8 +89,8 @@ class Webhook:
         self._attempts += status != UNREACHED
         retried = status in AGAIN or status >= 500 or status in (UNREACHED, NO_RESPONSE)
         if retried and self._attempts < ATTEMPTS:
-            raise SinkError(f"{hidden(self._settings.url)}: {_words(status)}")
-        log("record refused", url=hidden(self._settings.url), why=_words(status))
+            raise SinkError(f"{self._host}: {_words(status)}")
+        log("record refused", url=self._host, why=_words(status))
         self._attempts = 0
         return 1
 

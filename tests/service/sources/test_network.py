@@ -3,13 +3,15 @@
 import asyncio
 import shutil
 from collections import deque
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from common.errors import InputError
 from service.sources import network
-from service.sources.network import CHANNELS, NetworkSound, hidden
+from service.sources.network import CHANNELS, NetworkSound, hidden, playlist
 from tests.service.conftest import tone, wav
 
 SECRET = "s3cret"
@@ -46,6 +48,15 @@ async def url():
     await runner.cleanup()
 
 
+def arguments_of_all():
+    """The arguments of every process of this machine, as `ps` shows them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return "\n".join(found)
+
+
 async def heard(url):
     """Samples until the source ends, and what it says then."""
     count, told = 0, ""
@@ -54,6 +65,7 @@ async def heard(url):
             assert samples.shape[1] == CHANNELS
             assert not lost
             assert abs(samples).max() <= 1
+            assert SECRET not in arguments_of_all()
             count += len(samples)
     except InputError as error:
         told = str(error)
@@ -106,7 +118,19 @@ def test_what_is_no_address_is_refused(url):
         ("http://cam/a", "http://cam/a"),
         (f"http://me:{SECRET}@[::1", "the address"),
         (f"http://me:{SECRET}@cam:port/", "the address"),
+        (f"rtsp://cam/live/user=me_password={SECRET}_channel=1/a", "rtsp://cam/live"),
     ],
 )
 def test_what_is_shown_of_an_address_is_no_secret(url, shown):
     assert hidden(url) == shown
+
+
+def test_of_an_address_that_is_a_secret_the_host_is_shown():
+    assert hidden(f"https://home:8123/api/webhook/{SECRET}", path=False) == "https://home:8123"
+
+
+@pytest.mark.parametrize("name", ["it's.wav", "a\\b.wav", "#a.wav", "option.wav;x"])
+def test_no_letter_of_an_address_ends_its_line_of_the_playlist(name):
+    lines = playlist(f"http://127.0.0.1/{name}").splitlines()
+    assert [line.split()[0] for line in lines] == ["file", "option", "option"]
+    assert lines[0].replace("'\\''", "'") == f"file 'http://127.0.0.1/{name}'"

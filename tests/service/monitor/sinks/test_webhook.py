@@ -176,7 +176,7 @@ async def test_problems_are_posted_and_coverage_if_wanted(receiver, hook):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"url": "ftp://me:s3cret@a/"}, "url='ftp://a/' must begin with http"),
+        ({"url": "ftp://me:s3cret@a/"}, "url='ftp://a' must begin with http"),
         ({"min_peak": 1.1}, "min_peak=1.1"),
         ({"min_peak": -0.1}, "min_peak=-0.1"),
         ({"pause": 86_401}, "pause=86401"),
