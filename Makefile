@@ -33,7 +33,7 @@ check: style .venv/kernels .venv/librosa  ## lint, type-check and run the tests 
 	tests=$$($(BIN)/python tools/changed-tests) && tools/with-types $(PYTEST) -q $$tests
 
 test-slow: .venv/dev .venv/kernels  ## the tests that take minutes, or sound fonts
-	tools/system-packages training
+	tools/system-packages training cameras
 	$(BIN)/python -m pytest -m slow
 
 test-loaded: .venv/dev .venv/kernels .venv/librosa  ## the tests ten times (ROUNDS=10) beside two busy processes
@@ -113,7 +113,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 
 # One environment; each level adds to the one before. The stamp files make the second call start at once.
 .venv/serve: pyproject.toml constraints.txt tools/python-environment tools/system-packages
-	tools/python-environment "mic"
+	tools/python-environment "mic,mqtt"
 	tools/system-packages microphone
 	touch $@
 
@@ -128,7 +128,7 @@ train: .venv/dev  ## train the shipped models anew (about an hour; TIMBRE_DATA n
 	touch $@
 
 .venv/dev: pyproject.toml constraints.txt tools/python-environment tools/system-packages
-	tools/python-environment "mic,mqtt,grpc,kernels,train,cluster,otel,docs,dev"
+	tools/python-environment "mic,mqtt,parquet,osc,grpc,kernels,train,cluster,otel,docs,dev"
 	tools/system-packages microphone tests
 	tools/system-packages browser
 	touch $@ .venv/serve

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
 """Of glibc 2.28 and of older ones: pip takes a platform by its name."""
-EXTRAS = ("mic", "grpc", "mqtt", "otel")
+EXTRAS = ("mic", "grpc", "mqtt", "otel", "osc", "parquet")
 
 
 def main() -> int:

@@ -141,9 +141,27 @@ def read_config(path: Path) -> MonitorSettings:
         settings = read_settings(MonitorSettings, document, where="", error=InputError)
         for number, table in enumerate(settings.sinks):
             make_sink(table, where=f"sinks[{number}]")
+        _check_places(settings.sinks)
     except TimbreError as error:
         raise InputError(f"{path}: {error}") from error
     return settings
+
+
+def _check_places(sinks: list[dict[str, Any]]) -> None:
+    """Two sinks that write to one file would mix; two clients of one name end each other."""
+    places: dict[tuple[Any, ...], int] = {}
+    for number, table in enumerate(sinks):
+        if "path" in table:
+            place: tuple[Any, ...] = ("path", table["path"])
+        elif table["kind"] == "mqtt":
+            # Of its settings, those that it lacks are the same too.
+            place = ("node", table.get("node", "timbre"), table["host"], table.get("port", 1883))
+        else:
+            continue
+        if place in places:
+            both = f"sinks[{places[place]}] and sinks[{number}]"
+            raise InputError(f"{both} have the same {place[0]}: {place[1]!r}")
+        places[place] = number
 
 
 def make_sink(table: Mapping[str, Any], *, where: str) -> Sink:
@@ -188,6 +206,18 @@ def _webhook(values: Mapping[str, Any], where: str) -> Sink:
     return Webhook(read_settings(WebhookSettings, values, where=where, error=InputError))
 
 
+def _parquet(values: Mapping[str, Any], where: str) -> Sink:
+    from service.monitor.sinks.parquet import ParquetFiles, ParquetSettings
+
+    return ParquetFiles(read_settings(ParquetSettings, values, where=where, error=InputError))
+
+
+def _osc(values: Mapping[str, Any], where: str) -> Sink:
+    from service.monitor.sinks.osc import Osc, OscSettings
+
+    return Osc(read_settings(OscSettings, values, where=where, error=InputError))
+
+
 def secrets(settings: MonitorSettings) -> list[str]:
     """Return what must be in no log."""
     return [str(table[name]) for table in settings.sinks for name in SECRETS if table.get(name)]
@@ -196,7 +226,9 @@ def secrets(settings: MonitorSettings) -> list[str]:
 KINDS: dict[str, Callable[[Mapping[str, Any], str], Sink]] = {
     **{kind: _text_file(kind) for kind in ("jsonl", "csv", "audacity", "raven")},
     "sqlite": _archive,
+    "parquet": _parquet,
     "mqtt": _broker,
     "webhook": _webhook,
+    "osc": _osc,
 }
 """How the sink of each kind is made from its table. Raises InputError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from service.monitor.records import MINUTE_MS, MinuteRecord
 
@@ -115,7 +115,7 @@ class Coverage:
                 self._complete(edge - MINUTE_MS)
 
     def _complete(self, minute_ms: int) -> None:
-        states = {f"{name}_ms": amount for name, amount in self._states.items()}
+        states: dict[str, Any] = {f"{name}_ms": amount for name, amount in self._states.items()}
         self._minutes.append(
             MinuteRecord(
                 source=self._source, minute_ms=minute_ms, dropped_ms=dict(self._dropped), **states

@@ -16,7 +16,7 @@ from service.monitor.follower import Follower
 from service.monitor.local_server import local_server
 from service.monitor.metrics import MonitorMetrics, served
 from service.monitor.records import Record
-from service.monitor.sinks.base import SinkQueue
+from service.monitor.sinks.base import EVERY_S, SinkQueue
 from service.server.systemd import Systemd
 
 ALIVE_S = 1.0
@@ -118,7 +118,11 @@ async def _follow(source: Follower | FolderFollower, name: str, stopped: asyncio
 async def _sinks(settings: MonitorSettings) -> AsyncIterator[list[SinkQueue]]:
     """Carry records to the sinks while the block runs, and what waits then at its end."""
     queues = [
-        SinkQueue(f"{table['kind']} {number}", make_sink(table, where=f"sinks[{number}]"))
+        SinkQueue(
+            f"{table['kind']} {number}",
+            make_sink(table, where=f"sinks[{number}]"),
+            every_s=EVERY_S.get(table["kind"], 0.0),
+        )
         for number, table in enumerate(settings.sinks)
     ]
     tasks = [asyncio.create_task(queue.run()) for queue in queues]

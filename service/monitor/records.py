@@ -36,6 +36,8 @@ class EventRecord:
     """Seconds of it without an answer."""
     model: str
     version: str
+    again: bool = False
+    """Of a recording that was under way when the monitor was killed: a sink may have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,10 @@ class MinuteRecord:
     not_connected_ms: int = 0
     dropped_ms: Mapping[str, int] = field(default_factory=dict)
     """By reason: received from the source and not answered."""
+    recording: str = ""
+    """Of a recording in a folder: its key. Each tells of a minute once."""
+    again: bool = False
+    """As of an event."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,8 @@ from service.monitor.records import Record
 MAX_QUEUED = 10_000
 """Records waiting for one sink; then the oldest is lost, counted and told in the log."""
 MAX_BATCH = 500
+EVERY_S = {"parquet": 60.0}
+"""By kind: seconds between two batches, where each replaces a file. What comes meanwhile waits."""
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
 CLOSE_S = 5.0
@@ -42,9 +44,11 @@ class Sink(Protocol):
 class SinkQueue:
     """Carries records to one sink, keeps those that it does not take, and counts those lost."""
 
-    def __init__(self, name: str, sink: Sink, *, limit: int = MAX_QUEUED) -> None:
-        """limit: records kept while the sink is away."""
-        self.name, self._sink, self._limit = name, sink, limit
+    def __init__(
+        self, name: str, sink: Sink, *, limit: int = MAX_QUEUED, every_s: float = 0.0
+    ) -> None:
+        """limit: records kept while the sink is away. every_s: between two batches."""
+        self.name, self._sink, self._limit, self._every_s = name, sink, limit, every_s
         self.lost = 0
         """Records since the start."""
         self._waiting: deque[Record] = deque()
@@ -89,6 +93,8 @@ class SinkQueue:
                 continue
             if await self._offer():
                 wait_s = FIRST_WAIT_S
+                if self._every_s and len(self._waiting) < MAX_BATCH:
+                    await self._pause(self._every_s)
             else:
                 await self._pause(wait_s)
                 wait_s = min(LONGEST_WAIT_S, 2 * wait_s)

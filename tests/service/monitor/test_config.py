@@ -19,7 +19,7 @@ def read(tmp_path, text):
 def test_the_example_is_read():
     settings = read_config(ROOT / "examples" / "monitor.toml")
     assert settings.sources[0].loop
-    assert {sink["kind"] for sink in settings.sinks} == {"jsonl", "sqlite"}
+    assert {sink["kind"] for sink in settings.sinks} == {"jsonl", "sqlite", "mqtt"}
 
 
 def test_a_file_of_one_source_and_one_sink_is_enough(tmp_path):
@@ -73,6 +73,13 @@ def test_a_file_of_one_source_and_one_sink_is_enough(tmp_path):
         (SOURCE + "[[sinks]]\nkind = 'csv'\n", r"sinks\[0\]: missing setting path"),
         (SOURCE + SINK + "colour = 1\n", r"sinks\[0\]: unknown setting colour; known: path"),
         (SOURCE + SINK.replace("a.jsonl", "{day}.jsonl"), "may hold"),
+        (
+            SOURCE + SINK + SINK.replace("jsonl", "csv", 1),
+            r"0\] and .*1\] have the same path: 'a.j",
+        ),
+        (SOURCE + "[[sinks]]\nkind = 'mqtt'\nhost = 'a'\n" * 2, r"same node: 'timbre'"),
+        (SOURCE + "[[sinks]]\nkind = 'osc'\nhost = 'a'\n", r"sinks\[0\]: missing setting port"),
+        (SOURCE + SINK.replace("jsonl", "parquet", 1) + "max_bytes = 1\n", "max_bytes=1 must be"),
         ("artefacts = 'a'\nserver = 'ws://b'\n" + SOURCE + SINK, "not of those of a server"),
         ("a = [", "is no TOML"),
     ],
@@ -115,7 +122,7 @@ def test_passwords_and_secrets_are_known_to_the_log(tmp_path):
 
 def test_every_kind_of_sink_is_made_without_opening_anything(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for kind in ("jsonl", "csv", "audacity", "raven", "sqlite"):
+    for kind in ("jsonl", "csv", "audacity", "raven", "sqlite", "parquet"):
         assert kind in KINDS
         read(tmp_path, SOURCE + SINK.replace("jsonl", kind, 1))
     assert [each.name for each in tmp_path.iterdir()] == ["m.toml"]

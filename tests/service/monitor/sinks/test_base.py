@@ -147,3 +147,29 @@ async def test_what_was_put_is_written_when_it_is_taken_or_has_given_way():
         await asyncio.gather(first, second)
     assert [record.minute_ms for record in shelf.taken] == [0, 1, 2, 3, 4]
     await queue.close(task)
+
+
+async def test_a_sink_that_rests_between_batches_gets_what_came_meanwhile_at_once():
+    shelf = Shelf()
+    queue = SinkQueue("shelf", shelf, every_s=3_600)
+    task = asyncio.create_task(queue.run())
+    queue.put(minute(0))
+    await until(lambda: shelf.taken)
+    for number in range(1, 5):
+        queue.put(minute(number))
+    assert queue.waiting == 4
+    # The end is no time to rest.
+    await queue.close(task)
+    assert [each.minute_ms for each in shelf.taken] == [0, 1, 2, 3, 4]
+    assert queue.lost == 0
+
+
+async def test_a_backlog_leaves_no_time_to_rest():
+    shelf = Shelf(at_most=10)
+    queue = SinkQueue("shelf", shelf, every_s=3_600)
+    for number in range(base.MAX_BATCH + 30):
+        queue.put(minute(number))
+    task = asyncio.create_task(queue.run())
+    await until(lambda: queue.waiting < base.MAX_BATCH)
+    await queue.close(task)
+    assert len(shelf.taken) == base.MAX_BATCH + 30
