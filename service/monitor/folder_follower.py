@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,6 +25,8 @@ from service.sources.file_source import Playback
 
 SCAN_S = 2.0
 BLOCKS_PER_S = 4
+MOST_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+"""Of a recording: it is read into memory, and a monitor killed for that would take it again."""
 Step: TypeAlias = tuple[str, int, Any]
 """Name and arguments of a method of Coverage."""
 
@@ -66,10 +70,14 @@ class FolderFollower:
 
     async def _take_ready(self) -> None:
         try:
-            for recording in await asyncio.to_thread(self._folder.ready):
+            now = asyncio.get_running_loop().time()
+            for recording in await asyncio.to_thread(self._folder.ready, now):
                 await self._take(recording)
                 if self._stopping.is_set():
                     return
+            for path in self._folder.growing(now):
+                why = "it has grown for an hour, and is taken once it stops"
+                log("recording grows", source=self._settings.name, file=str(path), why=why)
             self._tell("")
         except (OSError, TimbreError) as error:
             self._tell(str(error))
@@ -77,6 +85,7 @@ class FolderFollower:
     async def _take(self, recording: Recording) -> None:
         """Stream a file, and remember it. Raises OSError, TimbreError: it is tried again."""
         try:
+            check_size(recording, MOST_BYTES)
             sound = await asyncio.to_thread(Playback, recording.path)
             await self._stream(sound, recording)
         except InputError as error:
@@ -94,8 +103,11 @@ class FolderFollower:
     async def _mark(self, recording: Recording) -> None:
         """Remember a recording for the next start once the sinks have what was heard in it."""
         await self._written()
+        await self._keep(self._folder.take, recording)
+
+    async def _keep(self, mark: Callable[[Recording], None], recording: Recording) -> None:
         try:
-            await asyncio.to_thread(self._folder.take, recording)
+            await asyncio.to_thread(mark, recording)
         except OSError as error:
             log("recording not marked", source=self._settings.name, why=str(error))
 
@@ -134,10 +146,12 @@ class FolderFollower:
                 await asyncio.gather(feeding, return_exceptions=True)
         # Its end is known by now, which tells when it began.
         begin_ms = round(1000 * recording.begin(stream.captured / rate))
+        await self._keep(self._folder.begin, recording)
+        again = self._folder.was_begun(recording)
         for event in events:
-            self._put(self._record(event, recording, begin_ms, rate))
+            self._put(replace(self._record(event, recording, begin_ms, rate), again=again))
         for minute in coverage_of(settings.name, heard, begin_ms, rate, stream.captured):
-            self._put(minute)
+            self._put(replace(minute, recording=recording.key, again=again))
 
     async def _feed(self, sound: Playback, stream: Stream, heard: list[Step]) -> None:
         try:
@@ -164,6 +178,15 @@ class FolderFollower:
         if self._failing and not failure:
             log("folder works", source=self._settings.name)
         self._failing = failure
+
+
+def check_size(recording: Recording, most: int) -> None:
+    """Raises InputError for a recording of more bytes."""
+    if recording.size > most:
+        raise InputError(
+            f"{recording.path} has {recording.size} bytes, more than half of this machine's"
+            f" memory, {most}: record shorter files"
+        )
 
 
 def coverage_of(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sqlite3
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from service.monitor.records import (
@@ -21,7 +21,8 @@ from service.monitor.records import (
 from service.monitor.sinks.base import SinkError
 from service.monitor.sinks.text_files import file_of
 
-LONGEST_GAP = timedelta(days=366)
+HOUR_MS = 3_600_000
+LONGEST_GAP_MS = 366 * 24 * HOUR_MS
 """Between two minutes, up to which those that are missing are added. A longer one is of a clock
 that was wrong, as that of a board without a battery."""
 BUSY_S = 5.0
@@ -42,6 +43,10 @@ CREATE TABLE IF NOT EXISTS dropped (
     source TEXT NOT NULL, minute TEXT NOT NULL, reason TEXT NOT NULL, dropped_ms INTEGER NOT NULL,
     PRIMARY KEY (source, minute, reason)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recordings (
+    source TEXT NOT NULL, minute TEXT NOT NULL, recording TEXT NOT NULL,
+    PRIMARY KEY (source, minute, recording)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS problems (
     source TEXT NOT NULL, at TEXT NOT NULL, problem TEXT NOT NULL, detail TEXT NOT NULL
 );
@@ -52,41 +57,36 @@ INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPD
     not_heard = excluded.not_heard, version = excluded.version
 WHERE excluded."end" IS NOT NULL OR events."end" IS NULL
 """
-# A minute that is told twice began before a restart and went on behind it.
+# A minute that is told twice began before a restart and went on behind it, or has two recordings.
 MINUTE = """
 INSERT INTO coverage VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (source, minute) DO UPDATE SET
     heard_ms = heard_ms + excluded.heard_ms, silent_ms = silent_ms + excluded.silent_ms,
-    clipped_ms = clipped_ms + excluded.clipped_ms,
-    not_connected_ms = max(0, not_connected_ms + excluded.not_connected_ms - 60000)
+    clipped_ms = clipped_ms + excluded.clipped_ms, not_connected_ms = excluded.not_connected_ms
 """
+ROOM = "SELECT not_connected_ms FROM coverage WHERE source = ? AND minute = ?"
+RECORDING = "INSERT INTO recordings VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 DROPPED = """
 INSERT INTO dropped VALUES (?, ?, ?, ?) ON CONFLICT (source, minute, reason)
     DO UPDATE SET dropped_ms = dropped_ms + excluded.dropped_ms
 """
 LAST = "SELECT max(minute) FROM coverage WHERE source = ? AND minute < ?"
 # Nobody was there to tell of these minutes.
-MISSING = """
-INSERT INTO coverage
-WITH RECURSIVE minutes (at) AS (
-    SELECT CAST(strftime('%s', ?) AS INTEGER) + 60 UNION ALL
-    SELECT at + 60 FROM minutes WHERE at + 60 < CAST(strftime('%s', ?) AS INTEGER)
-)
-SELECT ?, strftime('%Y-%m-%dT%H:%M:%S.000Z', at, 'unixepoch'), 0, 0, 0, 60000 FROM minutes
-WHERE at < CAST(strftime('%s', ?) AS INTEGER) ON CONFLICT DO NOTHING
-"""
+MISSING = "INSERT INTO coverage VALUES (?, ?, 0, 0, 0, 60000) ON CONFLICT DO NOTHING"
 
 
 class Archive:
     """Writes to the databases that a path stands for, one at a time, with write-ahead logs.
 
-    Others may read meanwhile. Between the first and the last minute of a source in a database none
-    is missing, for a year: those in which no monitor ran are not connected.
+    Others may read meanwhile. Between the first and the last minute of a source none is missing,
+    for a year and over all databases: those in which no monitor ran are not connected.
     """
 
     def __init__(self, path: str) -> None:
         """path: may hold the codes of strftime such as %Y-%m, for one database each."""
         self._path = path
         self._open: tuple[Path, sqlite3.Connection] | None = None
+        self._joined: set[tuple[Path, str]] = set()
+        """Databases and sources whose minutes go on from those of the database before."""
 
     async def write(self, records: Sequence[Record]) -> int:
         """Write the first records, those of one database. Raises SinkError, OSError: none is."""
@@ -103,16 +103,49 @@ class Archive:
             self._open = None
 
     def _write(self, records: Sequence[Record]) -> int:
-        first = self._file(records[0])
-        mine = list(itertools.takewhile(lambda record: self._file(record) == first, records))
+        first = self._file(time_of(records[0]))
+        mine = list(
+            itertools.takewhile(lambda record: self._file(time_of(record)) == first, records)
+        )
+        for record in mine:
+            if isinstance(record, MinuteRecord) and (first, record.source) not in self._joined:
+                self._join(record.source, record.minute_ms)
+                self._joined.add((first, record.source))
         # One transaction.
         with self._database(first) as database:
             for record in mine:
                 _insert(database, record)
         return len(mine)
 
-    def _file(self, record: Record) -> Path:
-        return file_of(self._path, source="all", at_ms=time_of(record))
+    def _join(self, source: str, minute_ms: int) -> None:
+        """Add the minutes that are missing before one, whichever databases they belong to."""
+        last_ms = self._last_before(source, minute_ms)
+        if last_ms is None or minute_ms - last_ms > LONGEST_GAP_MS:
+            return
+        missing = range(last_ms + MINUTE_MS, minute_ms, MINUTE_MS)
+        for path, minutes in itertools.groupby(missing, key=self._file):
+            with self._database(path) as database:
+                database.executemany(MISSING, [(source, rfc3339(each)) for each in minutes])
+
+    def _last_before(self, source: str, minute_ms: int) -> int | None:
+        """Return the last minute of a source before another, in any database."""
+        hours = range(minute_ms, minute_ms - LONGEST_GAP_MS, -HOUR_MS) if "%" in self._path else ()
+        for path in dict.fromkeys(map(self._file, (minute_ms, *hours))):
+            if path.exists():
+                try:
+                    query = self._database(path).execute(LAST, (source, rfc3339(minute_ms)))
+                    (last,) = query.fetchone()
+                except sqlite3.DatabaseError as error:
+                    # One of another day that is damaged is no reason to stop.
+                    if path == self._file(minute_ms) or isinstance(error, sqlite3.OperationalError):
+                        raise
+                    continue
+                if last:
+                    return round(datetime.fromisoformat(last).timestamp() * 1000)
+        return None
+
+    def _file(self, at_ms: int) -> Path:
+        return file_of(self._path, source="all", at_ms=at_ms)
 
     def _database(self, path: Path) -> sqlite3.Connection:
         if self._open and self._open[0] == path and path.exists():
@@ -147,12 +180,29 @@ def _insert(database: sqlite3.Connection, record: Record) -> None:
 
 def _insert_minute(database: sqlite3.Connection, record: MinuteRecord) -> None:
     source, minute = record.source, rfc3339(record.minute_ms)
+    if record.recording:
+        told = database.execute(RECORDING, (source, minute, record.recording))
+        if not told.rowcount:
+            # Before a kill.
+            return
     (last,) = database.execute(LAST, (source, minute)).fetchone()
-    gap = datetime.fromisoformat(minute) - datetime.fromisoformat(last or minute)
-    if timedelta(milliseconds=MINUTE_MS) < gap <= LONGEST_GAP:
-        database.execute(MISSING, (last, minute, source, minute))
-    states = (record.heard_ms, record.silent_ms, record.clipped_ms, record.not_connected_ms)
-    database.execute(MINUTE, (source, minute, *states))
-    database.executemany(
-        DROPPED, [(source, minute, reason, ms) for reason, ms in record.dropped_ms.items()]
-    )
+    last_ms = round(datetime.fromisoformat(last or minute).timestamp() * 1000)
+    if MINUTE_MS < record.minute_ms - last_ms <= LONGEST_GAP_MS:
+        missing = range(last_ms + MINUTE_MS, record.minute_ms, MINUTE_MS)
+        database.executemany(MISSING, [(source, rfc3339(each)) for each in missing])
+    heard, silent, clipped, *dropped, rest = _fitted(database, record, (source, minute))
+    database.execute(MINUTE, (source, minute, heard, silent, clipped, rest))
+    reasons = zip(record.dropped_ms, dropped, strict=True)
+    database.executemany(DROPPED, [(source, minute, reason, ms) for reason, ms in reasons if ms])
+
+
+def _fitted(
+    database: sqlite3.Connection, record: MinuteRecord, key: tuple[str, str]
+) -> Iterator[int]:
+    """Yield what of a minute there is room for beside what was told of it, and the rest."""
+    found = database.execute(ROOM, key).fetchone()
+    room = found[0] if found else MINUTE_MS
+    for ms in (record.heard_ms, record.silent_ms, record.clipped_ms, *record.dropped_ms.values()):
+        yield min(ms, room)
+        room -= min(ms, room)
+    yield room

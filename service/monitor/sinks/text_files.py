@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import mmap
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +66,8 @@ class TextFiles:
         for record in records:
             path = file_of(self._path, source=record.source, at_ms=time_of(record))
             lines = parts.setdefault(path, [])
-            if text := self._lines(record, self._count(path) + len(lines)):
+            text = self._lines(record, self._count(path) + len(lines))
+            if text and not (getattr(record, "again", False) and self._has(path, text)):
                 lines.append(text)
         written: list[tuple[Path, int]] = []
         try:
@@ -77,6 +80,19 @@ class TextFiles:
             raise
         for path, _ in written:
             self._counts[path] = self._count(path) + len(parts[path])
+
+    def _has(self, path: Path, text: str) -> bool:
+        """Return whether a file has a line, whatever its number."""
+        line = text.encode()
+        wanted = line[line.index(b"\t") :] if self._lines is raven_line else b"\n" + line
+        # A file that is not there, or empty, has none.
+        with (
+            suppress(FileNotFoundError, ValueError),
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            return content[: len(line)] == line or content.find(wanted) >= 0
+        return False
 
     def _count(self, path: Path) -> int:
         """Return how many records a file has."""
@@ -103,9 +119,13 @@ def append(path: Path, head: str, text: str) -> int:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without a buffer: what a full disk does not take must not be tried again when it is closed.
-    with path.open("ab", buffering=0) as file:
+    with path.open("ab+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
-        left = memoryview((text if size else head + text).encode())
+        text = text if size else head + text
+        if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+            # Power went while a line was written.
+            text = "\n" + text
+        left = memoryview(text.encode())
         try:
             while left:
                 left = left[file.write(left) :]
@@ -132,6 +152,8 @@ def document(record: Record) -> dict[str, Any]:
     """Return a record as a JSON object: times as RFC 3339 in UTC, durations in seconds."""
     values: dict[str, Any] = {"type": record.type, "v": VERSION}
     for name, value in asdict(record).items():
+        if name == "again" or (name == "recording" and not value):
+            continue
         match name.removesuffix("_ms"):
             case "start" | "end" | "minute" | "at" as moment:
                 values[moment] = None if value is None else rfc3339(value)

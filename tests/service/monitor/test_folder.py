@@ -2,11 +2,12 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 
-from service.monitor.folder import Recording, WatchedFolder
+from service.monitor.folder import LONG_S, Recording, WatchedFolder
 
 
 def names(folder):
@@ -83,6 +84,80 @@ def test_a_damaged_list_of_what_was_taken_is_begun_anew(text, tmp_path):
     folder.ready()
     folder.take(folder.ready()[0])
     assert names(WatchedFolder(tmp_path, name="a")) == []
+
+
+def test_what_was_begun_before_a_kill_is_taken_again_and_known_to_be_so(tmp_path):
+    for name in ("one.wav", "two.wav"):
+        (tmp_path / name).write_bytes(b"sound")
+    folder = WatchedFolder(tmp_path, name="a")
+    folder.ready()
+    one, two = folder.ready()
+    folder.begin(one)
+    assert not folder.was_begun(one)
+    again = WatchedFolder(tmp_path, name="a")
+    assert [names(again) for _ in range(2)] == [[], ["one.wav", "two.wav"]]
+    assert [again.was_begun(each) for each in (one, two)] == [True, False]
+    again.begin(one)
+    again.take(one)
+    last = WatchedFolder(tmp_path, name="a")
+    assert [names(last) for _ in range(2)] == [[], ["two.wav"]]
+    assert not last.was_begun(one)
+
+
+def test_a_list_of_an_earlier_version_and_a_torn_line_cost_nothing_else(tmp_path):
+    for name in ("one.wav", "two.wav", "three.wav"):
+        (tmp_path / name).write_bytes(b"sound")
+    folder = WatchedFolder(tmp_path, name="a")
+    folder.ready()
+    one, three, two = folder.ready()
+    # One object of all, and no end of the line.
+    (tmp_path / ".timbre-a.json").write_text(f'{{"{one.key}":"one.wav"}}')
+    folder.take(two)
+    with (tmp_path / ".timbre-a.json").open("a") as file:
+        file.write('{"torn')
+    WatchedFolder(tmp_path, name="a").take(three)
+    again = WatchedFolder(tmp_path, name="a")
+    assert [names(again) for _ in range(2)] == [[], []]
+
+
+def test_a_mark_that_could_not_be_kept_is_kept_with_the_next(tmp_path):
+    for name in ("one.wav", "two.wav"):
+        (tmp_path / name).write_bytes(b"sound")
+    folder = WatchedFolder(tmp_path, name="a")
+    folder.ready()
+    one, two = folder.ready()
+    marks = tmp_path / ".timbre-a.json"
+    marks.mkdir()
+    with pytest.raises(IsADirectoryError):
+        folder.take(one)
+    marks.rmdir()
+    folder.take(two)
+    again = WatchedFolder(tmp_path, name="a")
+    assert [names(again) for _ in range(2)] == [[], []]
+
+
+def test_marks_of_several_threads_are_all_kept(tmp_path):
+    recordings = [Recording(tmp_path / f"{number}.wav", 1, 0) for number in range(200)]
+    folder = WatchedFolder(tmp_path, name="a")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(folder.begin, recordings))
+        list(pool.map(folder.take, recordings[::2]))
+    again = WatchedFolder(tmp_path, name="a")
+    assert [again.was_begun(each) for each in recordings] == [False, True] * 100
+
+
+@pytest.mark.parametrize(("since_s", "told"), [(LONG_S - 1, False), (LONG_S, True)])
+def test_a_file_that_never_stops_growing_is_told_once(since_s, told, tmp_path):
+    path, folder = tmp_path / "one.wav", WatchedFolder(tmp_path, name="a")
+    for at_s in (0.0, since_s):
+        with path.open("ab") as file:
+            file.write(b"more")
+        assert folder.ready(at_s) == []
+    assert folder.growing(since_s) == ([path] if told else [])
+    assert folder.growing(since_s) == []
+    folder.ready(since_s)
+    assert names(folder) == ["one.wav"]
+    assert folder.growing(since_s + 2 * LONG_S) == []
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,18 @@ import json
 
 import pytest
 
+from common.errors import InputError
 from service.client import Client
 from service.monitor import folder_follower
 from service.monitor.config import SourceSettings
-from service.monitor.folder_follower import FolderFollower
+from service.monitor.folder import Recording
+from service.monitor.folder_follower import FolderFollower, check_size
 from service.monitor.records import EventRecord, MinuteRecord
+from service.monitor.sinks.sqlite import Archive
+from service.monitor.sinks.text_files import FORMS, TextFiles
 from tests.service.conftest import tone, wav
 from tests.service.conftest import until as wait_until
+from tests.service.monitor.sinks.test_sqlite import TOTALS, rows
 from tests.service.monitor.test_coverage import total
 
 BEGIN_MS = 1_780_209_000_000
@@ -79,6 +84,16 @@ async def test_a_recording_that_is_a_fault_keeps_no_other_from_being_taken(
     assert told.count("recording left out") == told.count("a fault: KeyError") == 1
 
 
+@pytest.mark.parametrize(("size", "fits"), [(1_000, True), (1_001, False)])
+def test_a_recording_larger_than_memory_allows_is_left_out(size, fits, tmp_path):
+    recording = Recording(tmp_path / "a.wav", size, 0)
+    if fits:
+        check_size(recording, 1_000)
+    else:
+        with pytest.raises(InputError, match=r"a\.wav has 1001 bytes, .* 1000: record shorter"):
+            check_size(recording, 1_000)
+
+
 async def test_a_folder_that_vanishes_is_told_once_and_watched_on(serve, tmp_path, capsys):
     server = await serve()
     folder = tmp_path / "cards"
@@ -100,6 +115,12 @@ async def test_a_folder_that_vanishes_is_told_once_and_watched_on(serve, tmp_pat
     assert capsys_text().count("folder fails") == capsys_text().count("folder works") == 1
 
 
+def taken(marks):
+    """The names of the recordings that are marked as taken."""
+    lines = marks.read_text().splitlines() if marks.exists() else []
+    return [name for line in lines for name in json.loads(line).values() if name]
+
+
 async def test_a_recording_is_marked_once_the_sinks_have_what_was_heard(serve, tmp_path):
     server = await serve()
     (tmp_path / "a.wav").write_bytes(wav(tone(2.5)))
@@ -111,11 +132,50 @@ async def test_a_recording_is_marked_once_the_sinks_have_what_was_heard(serve, t
     (tmp_path / "b.wav").write_bytes(wav(tone(2.5)))
     # The sink holds up no recording.
     await wait_until(lambda: len(minutes(told)) >= 2)
-    assert not marks.exists()
+    assert taken(marks) == []
     away.set()
-    await wait_until(lambda: marks.exists() and len(json.loads(marks.read_text())) == 2)
+    await wait_until(lambda: len(taken(marks)) == 2)
     follower.stop()
     await task
-    assert sorted(json.loads(marks.read_text()).values()) == ["a.wav", "b.wav"]
+    assert sorted(taken(marks)) == ["a.wav", "b.wav"]
     heard = sum(minute.heard_ms + sum(minute.dropped_ms.values()) for minute in minutes(told))
     assert heard == 5_000
+
+
+async def test_what_was_written_before_a_kill_is_not_written_twice(serve, tmp_path):
+    server = await serve()
+    folder = tmp_path / "cards"
+    folder.mkdir()
+    (folder / "20260531_063000.wav").write_bytes(wav(tone(5)))
+    sinks = [Archive(str(tmp_path / "a.sqlite"))]
+    for kind, (lines, head) in FORMS.items():
+        sinks.append(TextFiles(str(tmp_path / kind), lines, head=head))
+    files = ("jsonl", "csv", "audacity", "raven")
+    never = asyncio.Event()
+
+    async def killed():
+        """All sinks but one have everything when the monitor is killed."""
+        told = []
+        settings = SourceSettings(name="cards", input=f"folder:{folder}", model="toy")
+        follower = FolderFollower(settings, Client(server.url), told.append, written=never.wait)
+        task = asyncio.create_task(follower.run())
+        await wait_until(lambda: minutes(told))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        for sink in sinks[:-1]:
+            await sink.write(told)
+
+    await killed()
+    once = [(tmp_path / kind).read_text() for kind in files[:-1]]
+    # Killed again, and then left alone.
+    await killed()
+    told = await followed(server, folder, until=minutes)
+    for sink in sinks:
+        await sink.write(told)
+        await sink.close()
+    assert [(tmp_path / kind).read_text() for kind in files[:-1]] == once
+    assert len((tmp_path / "raven").read_text().splitlines()) == 2
+    assert rows(tmp_path / "a.sqlite", TOTALS) == [(60_000,)]
+    heard = "SELECT heard_ms + (SELECT total(dropped_ms) FROM dropped) FROM coverage"
+    assert rows(tmp_path / "a.sqlite", heard) == [(5_000,)]
+    assert rows(tmp_path / "a.sqlite", "SELECT count(*) FROM events") == [(1,)]

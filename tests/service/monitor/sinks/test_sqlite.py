@@ -2,7 +2,8 @@
 
 import sqlite3
 from contextlib import closing
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -65,7 +66,7 @@ async def test_minutes_in_which_nobody_ran_are_not_connected(gap, tmp_path):
 async def test_a_clock_that_was_wrong_by_years_adds_no_millions_of_minutes(tmp_path, monkeypatch):
     archive = Archive(str(tmp_path / "a"))
     await archive.write([MinuteRecord(source="hall", minute_ms=0, heard_ms=60_000), minute(0)])
-    monkeypatch.setattr(sqlite, "LONGEST_GAP", timedelta(minutes=10))
+    monkeypatch.setattr(sqlite, "LONGEST_GAP_MS", 10 * MINUTE_MS)
     await archive.write([minute(10), minute(21)])
     await archive.close()
     assert rows(tmp_path / "a", "SELECT count(*) FROM coverage") == [(1 + 11 + 1,)]
@@ -81,6 +82,66 @@ async def test_a_minute_with_a_restart_in_it_is_full_and_once(tmp_path):
         ("late", 501),
         ("tail", 100),
     ]
+
+
+async def test_no_minute_has_more_than_a_minute(tmp_path):
+    # A clock set back before a restart, or recordings that overlap.
+    archive = Archive(str(tmp_path / "a"))
+    await archive.write([minute(0, heard_ms=40_000, dropped_ms={"late": 5_000})])
+    await archive.write([minute(0, heard_ms=10_000, clipped_ms=30_000, dropped_ms={"tail": 9})])
+    await archive.close()
+    assert rows(tmp_path / "a", TOTALS) == [(60_000,)]
+    assert rows(tmp_path / "a", "SELECT heard_ms, clipped_ms, not_connected_ms FROM coverage") == [
+        (50_000, 5_000, 0)
+    ]
+    assert rows(tmp_path / "a", "SELECT reason FROM dropped") == [("late",)]
+
+
+async def test_a_recording_tells_of_a_minute_once_and_two_recordings_share_one(tmp_path):
+    archive = Archive(str(tmp_path / "a"))
+    one, two = (
+        replace(minute(0, heard_ms=20_000, dropped_ms={"tail": 7}), recording=key) for key in "ab"
+    )
+    await archive.write([one, two, one])
+    await archive.close()
+    found = rows(
+        tmp_path / "a", "SELECT heard_ms, not_connected_ms, dropped_ms FROM coverage, dropped"
+    )
+    assert found == [(40_000, 19_986, 14)]
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y-%m", "%Y", "%Y/%m/%d/%H"])
+@pytest.mark.parametrize("days", [1, 3])
+async def test_minutes_in_which_nobody_ran_are_in_the_database_they_belong_to(form, days, tmp_path):
+    path = str(tmp_path / f"{form}.sqlite")
+    gap = days * 1_440
+    first = Archive(path)
+    await first.write([minute(0, heard_ms=60_000)])
+    await first.close()
+    second = Archive(path)
+    for number in (gap, gap + 1):
+        assert await second.write([minute(number, heard_ms=60_000)]) == 1
+    await second.close()
+    found = [
+        row
+        for file in sorted(tmp_path.rglob("*.sqlite"))
+        for row in rows(file, "SELECT minute, not_connected_ms FROM coverage")
+    ]
+    assert [at for at, _ in sorted(found)] == [
+        rfc3339(NOON + number * MINUTE_MS) for number in range(gap + 2)
+    ]
+    assert sum(ms for _, ms in found) == (gap - 1) * MINUTE_MS
+    for at, _ in found:
+        assert (tmp_path / f"{datetime.fromisoformat(at).strftime(form)}.sqlite").exists()
+
+
+async def test_a_damaged_database_of_another_day_is_no_reason_to_stop(tmp_path):
+    day = 1_440
+    (tmp_path / f"{datetime.fromtimestamp(NOON / 1000, UTC):%Y-%m-%d}").write_bytes(b"x" * 5_000)
+    archive = Archive(str(tmp_path / "%Y-%m-%d"))
+    assert await archive.write([minute(day, heard_ms=60_000)]) == 1
+    with pytest.raises(SinkError, match="not a database"):
+        await archive.write([minute(0, heard_ms=60_000)])
 
 
 async def test_each_month_has_its_database_and_a_batch_over_both_comes_in_two(tmp_path):

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,35 @@ async def test_selections_of_raven_are_numbered_through_restarts(tmp_path):
     assert [row[0] for row in rows] == ["1", "2", "3", "4", "5"]
     assert {len(row) for row in rows} == {len(head)}
     assert rows[0][3:5] == ["43200.000000", "43201.500000"]
+
+
+@pytest.mark.parametrize("label", ["violin", *NASTY])
+@pytest.mark.parametrize("kind", FORMS)
+async def test_what_a_file_has_from_before_a_kill_is_not_written_again(kind, label, tmp_path):
+    path = tmp_path / "a"
+    first, second = event(1, label=label), event(2, label=label, start=NOON + 10_000)
+    await sink(kind, path).write([event(0), first])
+    before = path.read_text()
+    again = [replace(each, again=True) for each in (first, second)]
+    await sink(kind, path).write(again)
+    assert path.read_text().startswith(before)
+    assert path.read_text().count("\n", len(before)) == (
+        2 if label == NASTY[2] and kind == "csv" else 1
+    )
+    # The same of a live source is another event.
+    await sink(kind, path).write([first])
+    assert len(path.read_text()) > len(before) + len(label)
+
+
+@pytest.mark.parametrize("kind", FORMS)
+async def test_a_line_that_a_power_cut_has_torn_takes_no_other_with_it(kind, tmp_path):
+    path = tmp_path / "a"
+    await sink(kind, path).write([event(1)])
+    whole = path.read_text()
+    path.write_text(whole[:-5])
+    await sink(kind, path).write([event(2)])
+    assert path.read_text().startswith(whole[:-5] + "\n")
+    assert path.read_text().endswith("\n")
 
 
 async def test_each_source_and_day_has_its_file(tmp_path):
