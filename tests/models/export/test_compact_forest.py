@@ -88,7 +88,9 @@ def test_what_is_before_and_beside_the_forest_stays(rows_and_graph):
     before, after = (onnx.load_from_string(each) for each in (graph, compact))
     assert list(after.graph.input) == list(before.graph.input)
     assert list(after.graph.output) == list(before.graph.output)
-    assert (after.producer_name, after.opset_import) == (before.producer_name, before.opset_import)
+    assert after.producer_name == before.producer_name
+    versions = [{each.domain: each.version for each in m.opset_import} for m in (before, after)]
+    assert versions == [{"": 17, "ai.onnx.ml": 3}, {"": 17, "ai.onnx.ml": 5}]
 
 
 def test_a_compact_forest_stays_as_it_is(rows_and_graph):
@@ -104,6 +106,43 @@ def test_many_rows_are_run_in_parts_and_a_row_has_the_same_scores_among_any_othe
     for most in (1, 7, len(rows) - 1, len(rows)):
         monkeypatch.setattr(session, "FOREST_ROWS", most)
         np.testing.assert_array_equal(Session(graph).predict(rows), whole)
+
+
+def test_a_tree_of_one_leaf_stays_as_it_is_and_so_does_its_forest(rows_and_graph):
+    _, forest = fitted(depth=8, trees=3)
+    rows = np.zeros((50, 8), np.float32)
+    same = np.zeros((50, 6), int)
+    same[:25, ::2] = same[25:, 1::2] = 1
+    forest.fit(rows, same)
+    graph = export(forest)
+    assert compact_forest(graph) is graph
+
+
+@pytest.mark.parametrize("which", ["nodes_truenodeids", "nodes_falsenodeids"])
+@pytest.mark.parametrize("child", ["root", "own", "twice", "nowhere"])
+def test_nodes_that_make_no_tree_are_left_to_the_runtime(rows_and_graph, which, child):
+    _, graph = rows_and_graph
+    children = list(attribute(graph, which))
+    modes = attribute(graph, "nodes_modes")
+    at = next(n for n in range(1, len(modes)) if modes[n] != b"LEAF")
+    other = "nodes_falsenodeids" if which == "nodes_truenodeids" else "nodes_truenodeids"
+    children[at] = {
+        "root": 0, "own": at, "twice": attribute(graph, other)[at], "nowhere": 100_000,
+    }[child]  # fmt: skip
+    wrong = changed(graph, **{which: children})[0].SerializeToString()
+    assert compact_forest(wrong) is wrong
+
+
+@pytest.mark.parametrize(("version", "rewritten"), [(1, True), (4, True), (5, False)])
+def test_only_versions_that_have_the_older_operator_are_rewritten(
+    rows_and_graph, version, rewritten
+):
+    model = onnx.load_from_string(rows_and_graph[1])
+    for each in model.opset_import:
+        if each.domain:
+            each.version = version
+    graph = model.SerializeToString()
+    assert (compact_forest(graph) is not graph) == rewritten
 
 
 def test_a_leaf_without_any_score_gives_none(rows_and_graph):
