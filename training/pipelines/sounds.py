@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from features.extract import FEATURE_NAMES
 from training.common.labels import RATE
 from training.common.model_settings import BACKBONE
 from training.common.paths import REPORTS
@@ -32,7 +33,7 @@ from training.recordings.recipe_of import cache_of
 from training.recordings.settings import SoundsRecipe
 from training.recordings.split import PARTS
 from training.recordings.table_of_recipe import print_summary, table_of
-from training.recordings.windows import cut
+from training.recordings.windows import SILENT, cut
 from training.reporting import markdown
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
 def check(table: Table, recipe: SoundsRecipe) -> None:
     """Raise CollectionError when there is nothing to learn.
 
-    That is: too few training windows, or a label that is on in none or in all of them.
+    That is: too few training windows, a label that is on in none or in all of them, or only where
+    nothing sounds.
     """
     rows = table.rows("train")
     least = recipe.forest.components + 1
@@ -139,7 +141,14 @@ def check(table: Table, recipe: SoundsRecipe) -> None:
         raise CollectionError(
             f"{len(rows)} training windows: at least {least} are needed; add recordings"
         )
-    on = np.asarray(table.labels[rows]).sum(axis=0)
+    labels = np.asarray(table.labels[rows])
+    on, loud = labels.sum(axis=0), _sounds_at_all(table, rows)
+    for at, name in enumerate(table.names):
+        if on[at] and not loud[labels[:, at]].any():
+            raise CollectionError(
+                f"label {name!r}: nothing sounds in any of its {on[at]} training windows; add "
+                "recordings of it"
+            )
     for count, name in sorted(zip(on.tolist(), table.names, strict=True)):
         if not count:
             raise CollectionError(
@@ -153,6 +162,19 @@ def check(table: Table, recipe: SoundsRecipe) -> None:
             )
 
 
+def _sounds_at_all(table: Table, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return which windows are no silence; all, where the table has log-mel only."""
+    if table.features is not None:
+        return np.asarray(table.features[rows, FEATURE_NAMES.index("rms")] > SILENT)
+    if table.samples is None:
+        return np.ones(len(rows), bool)
+    blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
+    power = [
+        np.square(np.asarray(table.samples[block], np.float32)).mean(axis=1) for block in blocks
+    ]
+    return np.asarray(np.concatenate(power) > SILENT**2)
+
+
 def _why(table: Table, name: str) -> str:
     """Return why a label is on in no training window, and what to do."""
     elsewhere = np.flatnonzero(np.asarray(table.labels)[:, table.names.index(name)])
@@ -162,7 +184,8 @@ def _why(table: Table, name: str) -> str:
     parts = sorted({PARTS[part] for part in np.asarray(table.parts)[elsewhere]})
     return (
         f"all of its recordings are of {', '.join(sources[:3])}{' ...' * (len(sources) > 3)}, in "
-        f"the {' and '.join(parts)} part; add recordings of it from {len(PARTS)} sources or more"
+        f"the {' and '.join(parts)} part; add recordings of it from {len(PARTS)} sources or more, "
+        "or train on all there is, without an evaluation (split.shares=[1,0,0])"
     )
 
 

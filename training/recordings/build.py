@@ -21,7 +21,7 @@ from training.recordings.table import DTYPES, Table, open_table, write_table
 from training.recordings.windows import labels, starts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -201,10 +201,7 @@ def _assemble(
     }
     count = len(columns["parts"])
     tensors: dict[str, Tensors] = {
-        kind: (
-            (count, *settings.config.shape(kind)),
-            (np.load(entry.files[kind], mmap_mode="r") for entry in entries),
-        )
+        kind: ((count, *settings.config.shape(kind)), _kept(entries, kind))
         for kind in settings.kinds
     }
     lines = [
@@ -212,6 +209,12 @@ def _assemble(
         for c in collection.clips
     ]
     return write_table(path, about=about, columns=columns, tensors=tensors, clips=lines)
+
+
+def _kept(entries: Sequence[Entry], kind: Kind) -> Iterator[npt.NDArray[Any]]:
+    """Yield the rows of a kind. A function, for a generator in a loop has the loop's last kind."""
+    for entry in entries:
+        yield np.load(entry.files[kind], mmap_mode="r")
 
 
 def _columns(

@@ -177,6 +177,7 @@ def write_npy(
         np.lib.format.write_array_header_2_0(file, header)
         count = 0
         for block in blocks:
+            assert block.shape[1:] == shape[1:], f"rows of {block.shape[1:]}, not {shape[1:]}"
             file.write(np.ascontiguousarray(block, dtype).data)
             count += len(block)
     assert count == shape[0], f"{count} of {shape[0]} rows"

@@ -22,6 +22,8 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 Seconds: TypeAlias = npt.NDArray[np.float64]
 AUDIBLE_SHARE = 0.15
 """Of a window shorter than 2 s."""
+SILENT = 1e-4
+"""RMS up to which there is silence, -80 dB of full scale."""
 TOLERANCE = 1e-3
 """Seconds that a window may miss at the end of its clip, and a label of its share."""
 
@@ -83,8 +85,9 @@ def audible(sound: Samples, at: Seconds, length: float) -> Mask:
 
 
 def loud_frames(sound: Samples) -> Mask:
-    """Return which frames of 512 samples are above -40 dB of the loudest; none of silence."""
+    """Return which frames of 512 samples are above -40 dB of the loudest, and above -80 dB."""
     frames = np.pad(sound, (0, -len(sound) % FRAME)).reshape(-1, FRAME)
     power = np.einsum("ij,ij->i", frames, frames, dtype=np.float64)
-    loud: Mask = power > power.max(initial=0) * 10 ** (AUDIBLE_DB / 10)
+    floor = max(power.max(initial=0) * 10 ** (AUDIBLE_DB / 10), FRAME * SILENT**2)
+    loud: Mask = power > floor
     return loud

@@ -150,9 +150,10 @@ class FittedEmbedding:
     @property
     def why(self) -> str:
         """How the head was chosen, as people are told."""
-        few = f"; the rarest label has {self.fewest} recordings" if self.fewest <= FEW else ""
+        recordings = f"{self.fewest} recording{'s' * (self.fewest != 1)}"
+        few = f"; the rarest label has {recordings}" if self.fewest <= FEW else ""
         if not self.tried:
-            return f"{self.choice}, untested: there is no source to leave out{few}"
+            return f"{self.choice}, untested, for no label has two sources{few}"
         losses = ", ".join(f"{name} {loss:.3f}" for name, loss in self.tried.items())
         return f"{self.choice}{few}; cross-entropy on sources left out: {losses}"
 
@@ -206,10 +207,13 @@ def fit(
     found = _embeddings(backbone, windows, rows, kept / name)
     noise = backbone(np.stack(quiet_windows(config, NOISES, seed=NOISE_SEED)))
     material = Material(found, labels[rows], groups[rows], recordings[rows], noise)
-    choice, tried = choose(material, seed)
-    return FittedEmbedding(
-        backbone, fit_head(choice, material, seed), choice, material.fewest, tried
-    )
+    from threadpoolctl import threadpool_limits
+
+    # For matrices this small, a second thread takes ten times as long as it saves.
+    with threadpool_limits(1):
+        choice, tried = choose(material, seed)
+        head = fit_head(choice, material, seed)
+    return FittedEmbedding(backbone, head, choice, material.fewest, tried)
 
 
 def _content(windows: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> str:

@@ -130,27 +130,33 @@ def choices(material: Material) -> list[Choice]:
 def choose(material: Material, seed: int) -> tuple[Choice, dict[str, float]]:
     """Return the best choice, and by choice the mean cross-entropy on sources left out.
 
-    The last entry is that of each label's share. With one source nothing is tried: prototypes where
-    a label has at most 3 recordings or there are very many labels, else a logistic regression.
+    That is of the labels that have two sources or more; the last entry is that of each label's
+    share. Without such a label nothing is tried: prototypes where a label has at most 3 recordings
+    or there are very many labels, else a logistic regression.
     """
     able, folds = choices(material), list(_folds(material.sources))
-    if not folds:
+    # Of a label with one source nothing is left to learn from where that is left out.
+    judged = np.array([len(np.unique(material.sources[on])) > 1 for on in material.truth.T])
+    if not folds or not judged.any():
         few = [choice for choice in able if choice.kind == "prototypes"]
         return (few or [Choice("regression", ALONE)])[0], {}
-    losses = {choice: _left_out(choice, material, folds, seed) for choice in able}
+    losses = {choice: _left_out(choice, material, folds, judged, seed) for choice in able}
     best = min(able, key=lambda choice: losses[choice])
     shares = np.zeros(material.truth.shape, np.float32)
     for train, test in folds:
         shares[test] = material.truth[train].mean(axis=0)
     tried = {str(choice): loss for choice, loss in losses.items()}
-    return best, tried | {TRIVIAL: cross_entropy(shares, material.truth)}
+    trivial = cross_entropy(shares[:, judged], material.truth[:, judged])
+    return best, tried | {TRIVIAL: trivial}
 
 
-def _left_out(choice: Choice, material: Material, folds: Sequence[Any], seed: int) -> float:
+def _left_out(
+    choice: Choice, material: Material, folds: Sequence[Any], judged: Mask, seed: int
+) -> float:
     scores = np.zeros(material.truth.shape, np.float32)
     for train, test in folds:
         scores[test] = fit_head(choice, material.some(train), seed).scores(material.found[test])
-    return cross_entropy(scores, material.truth)
+    return cross_entropy(scores[:, judged], material.truth[:, judged])
 
 
 def cross_entropy(scores: Scores, truth: Mask) -> float:

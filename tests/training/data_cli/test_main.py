@@ -47,6 +47,15 @@ def test_check_counts_and_finds_what_only_decoding_shows(by_source, tmp_path, ca
     assert "2 cannot be used; all are in problems.csv" in printed
 
 
+def test_check_names_a_recording_that_holds_nan(by_source, tmp_path, capsys):
+    sound = np.random.default_rng(0).normal(0, 0.1, 66_150)
+    sound[100] = np.nan
+    path = tmp_path / "collection" / "player0" / "low" / "nan.wav"
+    sf.write(path, sound, 22_050, subtype="FLOAT")
+    assert main(["check", by_source.path]) == 1
+    assert re.search(r"nan\.wav: .*must be finite", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize(
     ("track", "why"),
     [

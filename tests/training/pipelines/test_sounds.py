@@ -80,7 +80,13 @@ def test_a_network_given_by_path_is_tried_beside_the_others_and_becomes_one_arte
     collection, tmp_path, capsys
 ):
     filterbank(tmp_path / "bands.onnx", window=22_050)
-    changes = (*collection, "models=forest", "network.backbone=bands.onnx", "name=pitches")
+    changes = (
+        *collection,
+        "models=forest",
+        "network.backbone=bands.onnx",
+        "name=pitches",
+        "quiet=0",
+    )
     assert main(["sounds", *words(changes), "--out", "out"]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"backbone: bands\.onnx, \S.*; cross-entropy on sources left out: ", printed)
@@ -406,6 +412,33 @@ def test_a_label_that_no_training_window_holds_is_named(tmp_path, write_sound, c
     assert (
         "label 'low' is on in no training window: add recordings of it" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("more", [[], ["models=backbone", "network.backbone=bands.onnx"]])
+def test_a_label_in_whose_recordings_nothing_sounds_is_named(collection, tmp_path, more, capsys):
+    filterbank("bands.onnx", window=22_050)
+    for number in range(6):
+        # Below -80 dB, and no two alike.
+        faint = np.random.default_rng(number).normal(0, 4e-5, 66_150)
+        path = tmp_path / "collection" / f"player{number}" / "mute" / "n.wav"
+        path.parent.mkdir()
+        sf.write(path, faint, 22_050)
+    assert main(["sounds", *words([*collection, *more]), "--out", "out"]) == 1
+    assert "label 'mute': nothing sounds in any of its" in capsys.readouterr().err
+
+
+def test_one_recording_of_each_label_is_learnt_from_class_means_where_nothing_is_judged(
+    tmp_path, write_sound, capsys
+):
+    filterbank("bands.onnx", window=22_050)
+    for label, hertz in (("high", 2000), ("low", 200)):
+        write_sound(tmp_path / "collection" / label / "only.wav", hertz=hertz, seconds=6)
+    changes = ["collection.path=collection", *QUICK, "models=backbone"]
+    changes += ["network.backbone=bands.onnx", "split.shares=[1,0,0]"]
+    assert main(["sounds", *words(changes), "--out", "out"]) == 0
+    told = "prototypes, untested, for no label has two sources; the rarest label has 1 recording"
+    assert told in capsys.readouterr().out
+    assert told in Path("out/sounds/1/report.md").read_text()
 
 
 def test_a_part_without_a_share_leaves_thresholds_at_one_half(collection):

@@ -13,6 +13,7 @@ from training.recordings.extract import Settings
 from training.recordings.load import load
 from training.recordings.settings import AugmentSpec, CollectionSpec, WindowSpec
 from training.recordings.split import by_source as split_by_source
+from training.recordings.table import write_npy
 from training.recordings.windows import cut
 
 ROOT = Path(__file__).parents[3]
@@ -77,3 +78,16 @@ def test_nothing_to_cut_is_refused(tmp_path, write_sound):
         write_sound(tmp_path / "c" / f"s{number}" / "low" / "click.wav", seconds=0.05)
     with pytest.raises(CollectionError, match=r"no window could be cut; .*shorter than 0.1 s"):
         make(CollectionSpec(path=str(tmp_path / "c")), tmp_path)
+
+
+@pytest.mark.parametrize("kinds", [("features", "log_mel"), ("features", "log_mel", "samples")])
+def test_a_table_of_several_kinds_has_what_a_table_of_each_has(by_source, tmp_path, kinds):
+    together = make(by_source, tmp_path / "all", settings(kinds=kinds, length=0.5))[2]
+    for kind in kinds:
+        alone = make(by_source, tmp_path / kind, settings(kinds=(kind,), length=0.5))[2]
+        np.testing.assert_array_equal(together.tensors(kind), alone.tensors(kind))
+
+
+def test_rows_of_another_shape_are_never_written(tmp_path):
+    with pytest.raises(AssertionError, match=r"rows of \(3,\), not \(2,\)"):
+        write_npy(tmp_path / "a.npy", (4, 2), np.float32, [np.zeros((4, 3), np.float32)])

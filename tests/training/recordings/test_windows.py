@@ -81,5 +81,11 @@ def test_what_is_40_db_below_the_loudest_is_a_pause_and_silence_never_sounds():
     assert not audible(np.zeros(RATE, np.float32), np.array([0.0]), 1.0).any()
 
 
+@pytest.mark.parametrize(("db", "expected"), [(-79, True), (-81, False)])
+def test_below_80_db_of_full_scale_nothing_sounds_however_steady(db, expected):
+    steady = np.full(RATE, 10 ** (db / 20), np.float32)
+    assert audible(steady, np.array([0.0]), 1.0).tolist() == [expected]
+
+
 def test_a_sound_much_shorter_than_the_window_sounds():
     assert audible(np.ones(600, np.float32), np.array([0.0]), 2.0).tolist() == [True]

@@ -87,7 +87,7 @@ def test_with_one_source_nothing_is_tried_and_that_is_told(path, windows, tmp_pa
     samples, _, groups = windows
     fitted = fitted_on(path, windows, tmp_path, rows=np.flatnonzero(groups == 0))
     assert (fitted.tried, fitted.choice) == ({}, Choice("regression", ALONE))
-    assert fitted.why.endswith("untested: there is no source to leave out")
+    assert fitted.why.endswith("untested, for no label has two sources")
     assert fitted.scores(samples[:1]).shape == (1, 2)
 
 

@@ -150,6 +150,25 @@ def test_with_one_source_prototypes_are_taken_for_few_recordings_only():
         assert choose(material(sources=1, recordings=recordings), seed=1) == (expected, {})
 
 
+def test_labels_of_one_source_each_compare_nothing():
+    known = material(sources=2, recordings=1)
+    apart = known.some(np.flatnonzero(known.truth[:, 0] == (known.sources == 0)))
+    assert len(np.unique(apart.sources)) == 2
+    assert choose(apart, seed=1) == (Choice("prototypes"), {})
+
+
+def test_a_label_of_one_source_does_not_decide(monkeypatch):
+    known = material(labels=3, recordings=4)
+    some = known.some(np.flatnonzero(~known.truth[:, 2] | (known.sources == 0)))
+    judged = []
+    monkeypatch.setattr(
+        embedding_heads, "_left_out", lambda *words: judged.append(words[3].tolist()) or 0.1
+    )
+    choose(some, seed=1)
+    assert all(one == [True, True, False] for one in judged)
+    assert judged
+
+
 def test_more_labels_than_are_compared_are_learnt_from_prototypes():
     many = material(sources=2, recordings=1, windows=1, labels=FITS + 1, spread=0.05)
     head = fit_head(choose(many.some(np.flatnonzero(many.sources == 0)), 1)[0], many, seed=1)
