@@ -35,6 +35,9 @@ HELP = {
         "tensors by the Open Inference Protocol beside FastAPI + ONNX Runtime",
     ),
     "live": Program("benchmarks.serving.live", "live streams and clips: answered, ages, costs"),
+    "equality": Program(
+        "benchmarks.equality", "scores of a stream less those of the file, of ours and usual ways"
+    ),
     "feature-peers": Program(
         "benchmarks.comparisons.feature_peers", "the features of a window beside other libraries"
     ),

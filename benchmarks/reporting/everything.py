@@ -22,6 +22,7 @@ SHORT: dict[str, list[str]] = {
     "open-inference": [],
     "queues": [],
     "pictures": [],
+    "equality": [],
     "memory": [],
     "scale": [],
     "live": [],

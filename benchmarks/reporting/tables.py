@@ -48,6 +48,8 @@ LABELS = {
     "livez_p99_ms": "/livez p99, ms",
     "streams_held": "streams",
     "a_second": "a second",
+    "worst_score": "largest difference of a score",
+    "labels_differ": "windows with other labels",
     "answered_per_s": "answered a second",
     "expected_per_s": "expected",
     "felt_p50_ms": "felt p50, ms",
