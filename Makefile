@@ -41,7 +41,9 @@ test-loaded: .venv/dev .venv/kernels .venv/librosa  ## the tests ten times (ROUN
 
 fuzz: .venv/dev .venv/kernels  ## a million mutated inputs (N=1e6) for every reader of bytes, and requests from the description; SEED=1
 	$(BIN)/python -m tests.fuzz --inputs $(N) --seed $(SEED)
-	CASES=$(N) SEED=$(SEED) $(BIN)/python -m pytest -m slow tests/service/api_description/test_fuzz.py
+	mkdir -p build/fuzz
+	CASES=$(N) SEED=$(SEED) PROGRESS=$(CURDIR)/build/fuzz/requests-$(SEED).json \
+		$(BIN)/python -m pytest -m slow tests/service/api_description/test_fuzz.py
 
 chaos: .venv/dev .venv/kernels  ## kill, stop and fill everything, ten times over (ROUNDS=10)
 	ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m "" tests/chaos
