@@ -70,6 +70,10 @@ INSERT INTO dropped VALUES (?, ?, ?, ?) ON CONFLICT (source, minute, reason)
     DO UPDATE SET dropped_ms = dropped_ms + excluded.dropped_ms
 """
 LAST = "SELECT max(minute) FROM coverage WHERE source = ? AND minute < ?"
+LAST_TOLD = """
+SELECT (SELECT max(minute) FROM coverage WHERE source = :source AND minute < :until),
+    (SELECT min(start) FROM events WHERE source = :source AND start < :until)
+"""
 # Nobody was there to tell of these minutes.
 MISSING = "INSERT INTO coverage VALUES (?, ?, 0, 0, 0, 60000) ON CONFLICT DO NOTHING"
 
@@ -128,21 +132,26 @@ class Archive:
                 database.executemany(MISSING, [(source, rfc3339(each)) for each in minutes])
 
     def _last_before(self, source: str, minute_ms: int) -> int | None:
-        """Return the last minute of a source before another, in any database."""
-        hours = range(minute_ms, minute_ms - LONGEST_GAP_MS, -HOUR_MS) if "%" in self._path else ()
-        for path in dict.fromkeys(map(self._file, (minute_ms, *hours))):
-            if path.exists():
-                try:
-                    query = self._database(path).execute(LAST, (source, rfc3339(minute_ms)))
-                    (last,) = query.fetchone()
-                except sqlite3.DatabaseError as error:
-                    # One of another day that is damaged is no reason to stop.
-                    if path == self._file(minute_ms) or isinstance(error, sqlite3.OperationalError):
-                        raise
-                    continue
-                if last:
-                    return round(datetime.fromisoformat(last).timestamp() * 1000)
-        return None
+        """Return the last minute of a source before another, in any database.
+
+        Without one, that before its first event: a kill may have come before a minute was over.
+        """
+        first = range(minute_ms, minute_ms - 48 * HOUR_MS, -MINUTE_MS)
+        hours = range(first.stop, minute_ms - LONGEST_GAP_MS, -HOUR_MS)
+        times = itertools.chain(first, hours) if "%" in self._path else (minute_ms,)
+        before, values = None, {"source": source, "until": rfc3339(minute_ms)}
+        for path in filter(Path.exists, dict.fromkeys(map(self._file, times))):
+            try:
+                last, event = self._database(path).execute(LAST_TOLD, values).fetchone()
+            except sqlite3.DatabaseError as error:
+                # One of another day that is damaged is no reason to stop.
+                if path == self._file(minute_ms) or isinstance(error, sqlite3.OperationalError):
+                    raise
+                continue
+            if last:
+                return _ms(last)
+            before = _ms(event) // MINUTE_MS * MINUTE_MS - MINUTE_MS if event else before
+        return before
 
     def _file(self, at_ms: int) -> Path:
         return file_of(self._path, source="all", at_ms=at_ms)
@@ -186,7 +195,7 @@ def _insert_minute(database: sqlite3.Connection, record: MinuteRecord) -> None:
             # Before a kill.
             return
     (last,) = database.execute(LAST, (source, minute)).fetchone()
-    last_ms = round(datetime.fromisoformat(last or minute).timestamp() * 1000)
+    last_ms = _ms(last or minute)
     if MINUTE_MS < record.minute_ms - last_ms <= LONGEST_GAP_MS:
         missing = range(last_ms + MINUTE_MS, record.minute_ms, MINUTE_MS)
         database.executemany(MISSING, [(source, rfc3339(each)) for each in missing])
@@ -194,6 +203,11 @@ def _insert_minute(database: sqlite3.Connection, record: MinuteRecord) -> None:
     database.execute(MINUTE, (source, minute, heard, silent, clipped, rest))
     reasons = zip(record.dropped_ms, dropped, strict=True)
     database.executemany(DROPPED, [(source, minute, reason, ms) for reason, ms in reasons if ms])
+
+
+def _ms(text: str) -> int:
+    """Return a time of the archive in milliseconds since 1970."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _fitted(

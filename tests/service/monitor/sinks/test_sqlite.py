@@ -110,11 +110,13 @@ async def test_a_recording_tells_of_a_minute_once_and_two_recordings_share_one(t
     assert found == [(40_000, 19_986, 14)]
 
 
-@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y-%m", "%Y", "%Y/%m/%d/%H"])
-@pytest.mark.parametrize("days", [1, 3])
-async def test_minutes_in_which_nobody_ran_are_in_the_database_they_belong_to(form, days, tmp_path):
+@pytest.mark.parametrize(
+    ("form", "gap"),
+    [("%Y-%m-%d", 1_440), ("%Y-%m-%d", 4_320), ("%Y/%m", 4_320), ("%Y", 2), ("%d/%H", 720),
+     ("%H%M", 4)],
+)  # fmt: skip
+async def test_minutes_in_which_nobody_ran_are_in_the_database_they_belong_to(form, gap, tmp_path):
     path = str(tmp_path / f"{form}.sqlite")
-    gap = days * 1_440
     first = Archive(path)
     await first.write([minute(0, heard_ms=60_000)])
     await first.close()
@@ -133,6 +135,25 @@ async def test_minutes_in_which_nobody_ran_are_in_the_database_they_belong_to(fo
     assert sum(ms for _, ms in found) == (gap - 1) * MINUTE_MS
     for at, _ in found:
         assert (tmp_path / f"{datetime.fromisoformat(at).strftime(form)}.sqlite").exists()
+
+
+@pytest.mark.parametrize("form", ["a", "%H%M"])
+async def test_the_minute_of_a_first_event_is_there_though_a_kill_came_before_its_end(
+    form, tmp_path
+):
+    first = Archive(str(tmp_path / form))
+    await first.write([event(1, ended=False)])
+    await first.close()
+    second = Archive(str(tmp_path / form))
+    assert await second.write([minute(2, heard_ms=60_000)]) == 1
+    await second.close()
+    found = [
+        row
+        for file in tmp_path.iterdir()
+        for row in rows(file, "SELECT minute, not_connected_ms FROM coverage")
+    ]
+    expected = [(rfc3339(NOON + n * MINUTE_MS), ms) for n, ms in ((0, 60_000), (1, 60_000), (2, 0))]
+    assert sorted(found) == expected
 
 
 async def test_a_damaged_database_of_another_day_is_no_reason_to_stop(tmp_path):
