@@ -55,7 +55,8 @@ def main(pythons: list[str]) -> int:
 
 def build(out: Path) -> tuple[Path, Path]:
     """Return the wheel, made from the source archive, and that."""
-    shutil.rmtree(out, ignore_errors=True)
+    for old in (*out.glob("*.whl"), *out.glob("*.tar.gz")):
+        old.unlink()
     with tempfile.TemporaryDirectory() as folder:
         # What an older build has left beside the sources would be packed as well.
         listed = output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
