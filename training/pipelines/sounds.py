@@ -136,10 +136,13 @@ def check(table: Table, recipe: SoundsRecipe) -> None:
     nothing sounds.
     """
     rows = table.rows("train")
-    least = recipe.forest.components + 1
+    # Networks project nothing onto principal components.
+    least = recipe.forest.components + 1 if {*recipe.models} - {BACKBONE, "network"} else 1
     if len(rows) < least:
+        alone = f", or learn on the network alone (models={BACKBONE})"
         raise CollectionError(
             f"{len(rows)} training windows: at least {least} are needed; add recordings"
+            f"{alone if BACKBONE in recipe.models else ''}"
         )
     labels = np.asarray(table.labels[rows])
     on, loud = labels.sum(axis=0), _sounds_at_all(table, rows)

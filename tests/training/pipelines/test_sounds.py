@@ -435,8 +435,13 @@ def test_one_recording_of_each_label_is_learnt_from_class_means_where_nothing_is
         write_sound(tmp_path / "collection" / label / "only.wav", hertz=hertz, seconds=6)
     changes = ["collection.path=collection", *QUICK, "models=backbone"]
     changes += ["network.backbone=bands.onnx", "split.shares=[1,0,0]"]
-    assert main(["sounds", *words(changes), "--out", "out"]) == 0
+    # Without a forest, fewer windows are enough than it has principal components.
+    changes += ["forest.components=24"]
     told = "prototypes, untested, for no label has two sources; the rarest label has 1 recording"
+    assert main(["sounds", *words([*changes, "models=forest,backbone"]), "--out", "out"]) == 1
+    told_few = "22 training windows: at least 25 are needed; add recordings, or learn on the"
+    assert told_few in capsys.readouterr().err
+    assert main(["sounds", *words(changes), "--out", "out"]) == 0
     assert told in capsys.readouterr().out
     assert told in Path("out/sounds/1/report.md").read_text()
 

@@ -1,0 +1,52 @@
+"""How well models of own recordings do, by recordings of each label."""
+
+import numpy as np
+import pytest
+
+from tests.training.recordings.conftest import write
+from tests.training.sound_models.helpers.filterbank import BANDS, filterbank
+from tools.own_sounds_figures import COLUMNS, drawn, main, windows_of
+from training.recordings.load import load
+from training.recordings.settings import CollectionSpec
+from training.sound_models import embedding_heads
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three players, two labels, two recordings of three windows each."""
+    folder = tmp_path_factory.mktemp("own")
+    for player in range(3):
+        for label, hertz in (("high", 2000), ("low", 200)):
+            for number in range(2):
+                path = folder / "sounds" / f"player{player}" / label / f"{number}.wav"
+                write(path, hertz=hertz + 20 * player + 7 * number, seconds=4)
+    filterbank(folder / "bands.onnx", window=44_100)
+    return folder
+
+
+def test_no_window_of_the_source_left_out_is_learnt_and_recordings_are_as_many_as_asked(folder):
+    collection = load(CollectionSpec(path=str(folder / "sounds")))
+    windows = windows_of(collection, str(folder / "bands.onnx"))
+    assert windows.features.shape == (36, 26)
+    assert windows.embeddings.shape == (36, BANDS)
+    for count in (1, 3):
+        rows = drawn(windows, 1, count, seed=0)
+        assert not (windows.source[rows] == 1).any()
+        for label in range(2):
+            here = rows[windows.label[rows] == label]
+            assert len(np.unique(windows.recording[here])) == count
+            assert len(here) == 3 * count
+
+
+def test_a_row_of_markdown_has_every_model(folder, monkeypatch, capsys):
+    monkeypatch.setattr(embedding_heads, "STRENGTHS", (0.1,))
+    monkeypatch.setattr(embedding_heads, "DECAYS", ())
+    words = [str(folder / "sounds"), "--backbone", str(folder / "bands.onnx")]
+    monkeypatch.setattr("sys.argv", ["figures", *words, "--count", "2", "--draws", "1"])
+    main()
+    head, row = capsys.readouterr().out.splitlines()
+    assert head == f"| recordings | {' | '.join(COLUMNS)} |"
+    figures = [float(cell) for cell in row.strip("| ").split(" | ")]
+    assert figures[0] == 2
+    # Pitches this far apart are told by the levels of bands.
+    assert figures[-1] > figures[1]
