@@ -26,17 +26,21 @@ if TYPE_CHECKING:
     from training.recordings.settings import SoundsRecipe
 
 EACH = 40
-"""Generated sounds of each kind, for thresholds and again to judge them."""
-SEEDS = (11, 12)
+"""Generated sounds of each kind, to learn from, again for thresholds and again to judge them."""
+SEEDS = (10, 11, 12)
 FOLDER = "of the folder"
 MOST = 500
-"""Windows of the folder, for thresholds and again to judge them."""
+"""Windows of the folder, for each of these."""
 
 
 @dataclass(frozen=True)
 class OtherSounds:
-    """Windows that have no label: some to choose thresholds on, others to judge them."""
+    """Windows that have no label: some to learn from, to choose thresholds on, and to judge them.
 
+    Only a model on a network given by path learns from them.
+    """
+
+    learnt: list[Samples]
     chosen_on: list[Samples]
     judged_on: list[Samples]
     kinds: list[str]
@@ -44,27 +48,26 @@ class OtherSounds:
 
 
 def other_sounds(recipe: SoundsRecipe, config: AudioConfig) -> OtherSounds:
-    """Return generated sounds, and windows of the files below others.path, of every second file.
+    """Return generated sounds, and windows of the files below others.path, a third of them each.
 
-    Raises CollectionError for a folder without two sounds.
+    Raises CollectionError for a folder without three sounds.
     """
-    chosen_on, judged_on = (
+    made = [
         [other_sound(kind, config.window, rng) for kind in KINDS for _ in range(EACH)]
         for rng in map(np.random.default_rng, SEEDS)
-    )
+    ]
     kinds = [kind for kind in KINDS for _ in range(EACH)]
     if recipe.others.path:
-        chosen, judged = _of_folder(Path(recipe.others.path).expanduser(), recipe, config)
-        chosen_on, judged_on = [*chosen_on, *chosen], [*judged_on, *judged]
-        kinds += [FOLDER] * len(judged)
-    return OtherSounds(chosen_on, judged_on, kinds)
+        own = _of_folder(Path(recipe.others.path).expanduser(), recipe, config)
+        made = [[*some, *more] for some, more in zip(made, own, strict=True)]
+        kinds += [FOLDER] * len(own[-1])
+    learnt, chosen_on, judged_on = made
+    return OtherSounds(learnt, chosen_on, judged_on, kinds)
 
 
-def _of_folder(
-    folder: Path, recipe: SoundsRecipe, config: AudioConfig
-) -> tuple[list[Samples], list[Samples]]:
-    """Return windows in which something sounds: of the first, third ... file, of the others."""
-    found: tuple[list[Samples], list[Samples]] = ([], [])
+def _of_folder(folder: Path, recipe: SoundsRecipe, config: AudioConfig) -> list[list[Samples]]:
+    """Return windows in which something sounds: of every third file, from the first three on."""
+    found: list[list[Samples]] = [[] for _ in SEEDS]
     used, why = 0, ""
     for path in filter(is_sound, audio.below(folder)[0]):
         try:
@@ -78,21 +81,20 @@ def _of_folder(
         if not len(at):
             why = f"; nothing sounds in {path.name}"
             continue
-        found[used % 2].extend(
+        found[used % len(found)].extend(
             np.asarray(cut(sound, clip, begin, samples=config.window, rate=RATE), np.float32)
             for begin in at.tolist()
         )
         used += 1
-    if used < 2:
+    if used < len(found):
         raise CollectionError(
-            f"others.path: {folder} has {used} sounds that can be used{why}; two are needed, one "
-            "to choose thresholds on and one to judge them"
+            f"others.path: {folder} has {used} sounds that can be used{why}; three are needed: to "
+            "learn from, to choose thresholds on, and to judge them"
         )
     rng = np.random.default_rng(recipe.seed)
-    chosen, judged = (
+    return [
         [some[at] for at in np.sort(rng.permutation(len(some))[:MOST]).tolist()] for some in found
-    )
-    return chosen, judged
+    ]
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,7 @@ def train(
 ) -> Candidate:
     """Return one model fitted on the training part, with thresholds and metrics of the others."""
     with stage(f"{model}: training"):
-        fitted = fit(recipe, model, table)
+        fitted = fit(recipe, model, table, others)
     with stage(f"{model}: thresholds and scores"):
         unknown = Scored.by(fitted, others, KINDS[model], table.config) if others else None
         before, thresholds, valid = _calibrate(recipe, fitted, model, table, unknown)
@@ -224,11 +224,11 @@ def train(
     return Candidate(model, fitted, evaluated, thresholds, found, {model: fitted.history})
 
 
-def fit(recipe: SoundsRecipe, model: str, table: Table) -> Fitted:
+def fit(recipe: SoundsRecipe, model: str, table: Table, others: OtherSounds | None) -> Fitted:
     """Return a model fitted on the training windows, augmented copies included."""
     tensors, labels = table.tensors(KINDS[model]), np.asarray(table.labels)
     if model == BACKBONE:
-        return _on_backbone(recipe, table)
+        return _on_backbone(recipe, table, others)
     rows = table.rows("valid")[: leave_one_out.MOST_HELD_OUT]
     held_out = (np.asarray(tensors[rows]), labels[rows]) if len(rows) else None
     return sound_model.fit(
@@ -236,7 +236,7 @@ def fit(recipe: SoundsRecipe, model: str, table: Table) -> Fitted:
     )
 
 
-def _on_backbone(recipe: SoundsRecipe, table: Table) -> FittedEmbedding:
+def _on_backbone(recipe: SoundsRecipe, table: Table, others: OtherSounds | None) -> FittedEmbedding:
     """Return the model on the network that the recipe names, and say what was tried."""
     from training.sound_models import embedding
 
@@ -251,6 +251,7 @@ def _on_backbone(recipe: SoundsRecipe, table: Table) -> FittedEmbedding:
         config=table.config,
         seed=recipe.seed,
         kept=cache_of(recipe) / "embeddings",
+        others=others.learnt if others else (),
     )
     print(f"{BACKBONE}: {path.name}, {fitted.why}")
     return fitted

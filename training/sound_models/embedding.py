@@ -20,10 +20,12 @@ from training.common.errors import MaterialError
 from training.sound_models.embedding_heads import FEW, Choice, Head, Material, choose, fit_head
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
+    from features.config import Samples
     from training.evaluation.leave_one_out import HistoryEntry
     from training.evaluation.metrics import Mask, Scores
 
@@ -195,17 +197,19 @@ def fit(
     config: AudioConfig,
     seed: int,
     kept: Path,
+    others: Sequence[Samples] = (),
 ) -> FittedEmbedding:
     """Return the best small model on the embeddings of some windows.
 
     windows: (n, samples) of the whole table. groups, recordings: the source and the recording of
-    each. kept: folder of embeddings, by the content of the windows and of the network. Raises
-    MaterialError for a file that is no backbone.
+    each. kept: folder of embeddings, by the content of the windows and of the network. others:
+    windows of sounds without a label, beside generated noise. Raises MaterialError for a file that
+    is no backbone.
     """
     backbone = open_backbone(path, window=config.window)
     name = f"{_content(windows, rows)}-{known(path)}.npy"
     found = _embeddings(backbone, windows, rows, kept / name)
-    noise = backbone(np.stack(quiet_windows(config, NOISES, seed=NOISE_SEED)))
+    noise = backbone(np.stack([*quiet_windows(config, NOISES, seed=NOISE_SEED), *others]))
     material = Material(found, labels[rows], groups[rows], recordings[rows], noise)
     from threadpoolctl import threadpool_limits
 

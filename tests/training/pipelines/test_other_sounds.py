@@ -23,40 +23,43 @@ def recipe(*changes):
     return load("sounds", ["windows.length=1", "others.share=0.9", *changes])
 
 
-def test_generated_sounds_of_every_kind_choose_thresholds_and_others_judge_them():
+def test_generated_sounds_of_every_kind_are_learnt_choose_thresholds_and_judge_them():
     found = other_sounds(recipe(), CONFIG)
     assert found.kinds == list(KINDS)
-    assert len(found.chosen_on) == len(found.judged_on) == len(KINDS)
-    assert {one.shape for one in found.chosen_on} == {(CONFIG.window,)}
-    assert not np.array_equal(found.chosen_on[0], found.judged_on[0])
+    parts = (found.learnt, found.chosen_on, found.judged_on)
+    assert [len(some) for some in parts] == [len(KINDS)] * 3
+    assert {one.shape for some in parts for one in some} == {(CONFIG.window,)}
+    assert len({one.tobytes() for some in parts for one in some}) == 3 * len(KINDS)
 
 
-def test_no_file_of_the_folder_both_chooses_and_judges(tmp_path, write_sound, capsys):
-    for number in range(4):
+def test_no_file_of_the_folder_is_in_two_of_these(tmp_path, write_sound, capsys):
+    for number in range(6):
         write_sound(tmp_path / "street" / f"{number}.wav", hertz=300 + 100 * number)
     (tmp_path / "street" / "broken.wav").write_bytes(b"RIFF....WAVE")
     found = other_sounds(recipe(f"others.path={tmp_path / 'street'}"), CONFIG)
-    own = [some[len(KINDS) :] for some in (found.chosen_on, found.judged_on)]
-    # Four files of 3 s, in windows of 1 s: three each.
-    assert [len(some) for some in own] == [6, 6]
+    parts = (found.learnt, found.chosen_on, found.judged_on)
+    own = [some[len(KINDS) :] for some in parts]
+    # Six files of 3 s, in windows of 1 s: three each.
+    assert [len(some) for some in own] == [6, 6, 6]
+    assert len({one.tobytes() for some in own for one in some}) == 18
     assert found.kinds[len(KINDS) :] == [FOLDER] * 6
     assert "broken.wav: cannot be read as sound" in capsys.readouterr().out
 
 
 def test_of_a_large_folder_some_windows_are_drawn(tmp_path, write_sound, monkeypatch):
     monkeypatch.setattr(module, "MOST", 2)
-    for number in range(2):
+    for number in range(3):
         write_sound(tmp_path / f"{number}.wav", hertz=300)
     found = other_sounds(recipe(f"others.path={tmp_path}"), CONFIG)
     assert found.kinds.count(FOLDER) == 2
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_a_folder_without_two_sounds_is_told(tmp_path, write_sound, count):
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_folder_without_three_sounds_is_told(tmp_path, write_sound, count):
     sf.write(tmp_path / "silence.wav", np.zeros(44_100), 22_050)
     for number in range(count):
         write_sound(tmp_path / f"{number}.wav")
-    told = rf"has {count} sounds that can be used; nothing sounds in silence\.wav; two are needed"
+    told = rf"has {count} sounds that can be used; nothing sounds in silence\.wav; three are needed"
     with pytest.raises(CollectionError, match=told):
         other_sounds(recipe(f"others.path={tmp_path}"), CONFIG)
 

@@ -104,6 +104,20 @@ def test_noise_and_silence_have_no_label(path, windows, tmp_path):
     assert (fitted.scores(quiet) < 0.5).mean() > 0.9
 
 
+def test_other_sounds_are_learnt_to_have_no_label(path, windows, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding, "choose", lambda *_: (Choice("regression", 1.0), {}))
+    samples, labels, groups = windows
+    rng = np.random.default_rng(5)
+    others = [np.float32(window_of(1200, rng)) for _ in range(20)]
+    scores = []
+    for learnt in ((), others[:10]):
+        rows = np.arange(len(samples))
+        known = {"config": CONFIG, "seed": 1, "kept": tmp_path / "kept", "others": learnt}
+        fitted = fit(path, samples, labels, rows, groups, rows, **known)
+        scores.append(np.median(fitted.scores(np.stack(others[10:])).max(axis=1)))
+    assert scores[1] < 0.5 < scores[0]
+
+
 @pytest.mark.usefixtures("untried")
 def test_embeddings_are_kept_by_the_content_of_windows_and_network(
     path, windows, tmp_path, monkeypatch
