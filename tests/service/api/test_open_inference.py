@@ -146,6 +146,9 @@ WRONG = {
     "no object": {"data": b"[]"},
     "empty": {"data": b""},
     "depth": {"data": b"[" * 10_000},
+    "depth of numbers": {
+        "data": as_json(nested=True).replace(b"[[", b"[" * 10_000).replace(b"]]", b"]" * 10_000)
+    },
     "no inputs": {"data": b"{}"},
     "no input": {"json": {"inputs": []}},
     "inputs are no list": {"json": {"inputs": {}}},

@@ -124,6 +124,8 @@ WRONG = [
     ({"datatype": "FP32\n"}, "INVALID_ARGUMENT", "FP32"),
     ({"shape": [3, 27]}, "INVALID_ARGUMENT", "27"),
     ({"shape": [2**62, 26]}, "RESOURCE_EXHAUSTED", "rows"),
+    ({"shape": [2**63 - 1, 26]}, "RESOURCE_EXHAUSTED", "rows"),
+    ({"shape": [1, 26, 2**63 - 1]}, "INVALID_ARGUMENT", "shape"),
     ({"shape": [-1, 26]}, "INVALID_ARGUMENT", "-1"),
     ({"shape": [4, 26]}, "INVALID_ARGUMENT", "bytes"),
     ({"shape": [4, 26], "raw": False}, "INVALID_ARGUMENT", "numbers"),
@@ -135,6 +137,21 @@ async def test_a_wrong_tensor_is_an_error_that_names_it(client, rows, named):
         request = infer_request(rows, **{"name": named, **change})
         found = await failure(client.call("ModelInfer", request))
         assert (found[0].name, words in found[1]) == (code, True), change
+
+
+async def test_a_wrong_output_is_an_error_that_names_it(client, rows, named):
+    for names, parameter, words in (
+        (["other"], {}, "other"),
+        (["scores", "scores"], {}, "2 outputs"),
+        (["scores"], {"classification": -1}, "classification"),
+    ):
+        request = infer_request(rows, name=named)
+        for name in names:
+            wanted = request.outputs.add(name=name)
+            for key, value in parameter.items():
+                wanted.parameters[key].int64_param = value
+        code, detail, _ = await failure(client.call("ModelInfer", request))
+        assert (code.name, words in detail) == ("INVALID_ARGUMENT", True), detail
 
 
 async def test_nan_wrong_bytes_and_both_kinds_of_contents_are_errors(client, rows, named):
