@@ -140,6 +140,10 @@ async def infer(request: web.Request) -> web.Response:
     with core.working(), request.app[BODY_BUDGET].hold(0) as memory:
         model = await core.model(*_named(request))
         size = json_size(request.headers.get(HEADER))
+        if size == 0 and request.content_type == "application/json":
+            raise InputError(
+                f"{HEADER}: 0 says that the body has no JSON, its Content-Type that it is"
+            )
         with core.request(model) as count:
             body = await read_bytes(request, settings, memory)
             count.restart()

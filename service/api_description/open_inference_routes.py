@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from common.errors import (
@@ -39,6 +40,12 @@ LENGTH = Parameter(
     " without it, all is JSON.",
     place="header",
 )
+OF_RESPONSE = {
+    HEADER: Parameter(
+        name=HEADER, schema=COUNT, meaning="Of a binary response: bytes of JSON.", place="header"
+    )
+}
+BINARY = Media(schema={"type": "string", "format": "binary"})
 SHAPE: Schema = {"type": "array", "items": {"type": "integer"}}
 TENSOR: Schema = {
     "type": "object",
@@ -162,7 +169,8 @@ def _reads(id_: str, path: str, errors: tuple[ErrorKind, ...]) -> tuple[Operatio
 
 
 def _infer(id_: str, path: str) -> Operation:
-    answer = json_answer(RESPONSE, RESPONSE_EXAMPLE, meaning="The scores.")
+    scores = json_answer(RESPONSE, RESPONSE_EXAMPLE, meaning="The scores.", headers=OF_RESPONSE)
+    answer = replace(scores, content={**scores.content, "application/octet-stream": BINARY})
     return Operation(
         id=id_,
         method="post",
@@ -174,7 +182,7 @@ def _infer(id_: str, path: str) -> Operation:
         parameters=(LENGTH,),
         body={
             "application/json": Media(schema=REQUEST, examples={"request": REQUEST_EXAMPLE}),
-            "application/octet-stream": Media(schema={"type": "string", "format": "binary"}),
+            "application/octet-stream": BINARY,
         },
         answers=(answer,),
         errors=(*BODY_ERRORS, *OF_VERSION, NotAllowed, Failed, Unsupported),

@@ -165,6 +165,9 @@ WRONG = {
     "other bytes": {**as_bytes(), "data": as_bytes()["data"] + b"x"},
     "fewer bytes": {**as_bytes(), "data": as_bytes()["data"][:-1]},
     "JSON past the body": {"data": as_json(), "headers": {HEADER: "999999"}},
+    "a tensor that says it is JSON": {
+        "data": ROWS[:1].tobytes(), "headers": {HEADER: "0", "Content-Type": "application/json"},
+    },
     "no number": {"data": as_json(), "headers": {HEADER: "-1"}},
     "no digits": {"data": as_json(), "headers": {HEADER: "9" * 400}},
     "id": {"data": as_json(id=7)},

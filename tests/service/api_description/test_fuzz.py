@@ -4,17 +4,19 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from models.store import DEFAULT_PATH
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import SCOPES
 from tests.helpers.server_process import BIN, server_process
 from tests.service.helpers.keys import new_key
-from tests.service.helpers.versions import copied
 
+MODELS = ("instruments", "instruments-forest")
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 SEED = int(os.environ.get("SEED", "1"))
 CASES = float(os.environ.get("CASES", "1e4"))
@@ -26,14 +28,16 @@ EXAMPLES = 600
 
 
 @pytest.fixture(scope="module")
-def server(artefacts, tmp_path_factory):
-    """A server of the toy models with keys and trainings: its address, and the text of a key."""
+def server(tmp_path_factory):
+    """A server of the models that the examples name: its address, and the text of a key."""
     folder = tmp_path_factory.mktemp("described")
     key, text = new_key(scopes=SCOPES, rate=1e6, streams=10)
     asyncio.run(FileKeyStore(folder / "keys.json").put(key))
     options = ("--keys", str(folder / "keys.json"), "--trainings", str(folder / "trainings"))
     # It loads, unloads and promotes.
-    models = copied(artefacts, folder)
+    models = folder / "artefacts"
+    for name in MODELS:
+        shutil.copytree(DEFAULT_PATH / name, models / name)
     with server_process("--artefacts", str(models), *options) as address:
         yield address, text
 
