@@ -23,7 +23,7 @@ CASES = float(os.environ.get("CASES", "1e4"))
 """Requests of the long test; `make fuzz` sets it."""
 PROGRESS = os.environ.get("PROGRESS")
 """File in which the long test notes how far it is, to go on there when it is started again."""
-EXAMPLES = 600
+EXAMPLES = 300
 """Of each of the operations, in one round; that makes about ten thousand requests."""
 
 
