@@ -15,7 +15,9 @@ from common.errors import ArtefactError, NotFound, Unprocessable
 from features.config import DEFAULT
 from models.artefact import write
 from models.pin import FILE, Pin
-from models.store import DEFAULT_PATH, Store
+from models.providers import Providers
+from models.session import Session
+from models.store import DEFAULT_PATH, Store, read
 
 
 def save_golden(folder, **arrays):
@@ -318,3 +320,14 @@ def test_a_report_is_read_by_name_and_version_and_what_is_missing_is_named(artef
     (trio / "report.md").unlink()
     with pytest.raises(NotFound, match=r"report\.md cannot be read"):
         store.report("trio", "1")
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(1, [1]), (8, [8, 4, 2, 1]), (9, [8, 4, 2, 1])])
+def test_a_model_is_warmed_up_for_no_more_rows_than_a_call_may_have(trio, monkeypatch, most, sizes):
+    ran, predict = [], Session.predict
+    monkeypatch.setattr(
+        Session, "predict", lambda session, rows: ran.append(len(rows)) or predict(session, rows)
+    )
+    read(trio, providers=Providers(max_batch=most))
+    assert ran[-len(sizes) :] == sizes
+    assert ran[: -len(sizes)] == [20]  # the golden inputs
