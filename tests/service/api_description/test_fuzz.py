@@ -16,7 +16,8 @@ from service.auth.keys import SCOPES
 from tests.helpers.server_process import BIN, server_process
 from tests.service.helpers.keys import new_key
 
-MODELS = ("instruments", "instruments-forest")
+MODEL = "instruments-forest"
+"""Named by the examples of the Open Inference Protocol, and fast."""
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 SEED = int(os.environ.get("SEED", "1"))
 CASES = float(os.environ.get("CASES", "1e4"))
@@ -29,15 +30,14 @@ EXAMPLES = 300
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server of the models that the examples name: its address, and the text of a key."""
+    """A server of a model that the examples name: its address, and the text of a key."""
     folder = tmp_path_factory.mktemp("described")
     key, text = new_key(scopes=SCOPES, rate=1e6, streams=10)
     asyncio.run(FileKeyStore(folder / "keys.json").put(key))
     options = ("--keys", str(folder / "keys.json"), "--trainings", str(folder / "trainings"))
     # It loads, unloads and promotes.
     models = folder / "artefacts"
-    for name in MODELS:
-        shutil.copytree(DEFAULT_PATH / name, models / name)
+    shutil.copytree(DEFAULT_PATH / MODEL, models / MODEL)
     with server_process("--artefacts", str(models), *options) as address:
         yield address, text
 
