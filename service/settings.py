@@ -84,7 +84,8 @@ class Settings:
     the next provider is tried."""
 
     max_connections: int = 4_096
-    """Open connections per gateway; past it idle ones are closed, oldest first."""
+    """Open connections per gateway; past it idle ones are closed, oldest first. Over gRPC, as many
+    connections and as many calls in progress, past which further ones are rejected."""
     head_timeout: float = 75.0
     """Seconds until all headers of a connection's next request must have arrived."""
     max_body: int = 32 * MIB
