@@ -53,7 +53,7 @@ UNITS = {"cps": "/s", "reqps": "req/s", "cpm": "/min", "s": "s"}
 MODELS = ("instruments", "instruments", "instruments-net")
 COLUMNS, ROW_INCHES, COLUMN_INCHES = 24, 0.34, 0.62
 Line = tuple[str, list[tuple[float, float]]]
-COLOURS = 64
+COLOURS = 256
 """Of the file, which is a third as large as one of all."""
 GROUND, PANEL, INK = "#111217", "#181b1f", "#ccccdc"
 
