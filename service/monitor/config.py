@@ -57,6 +57,12 @@ class SourceSettings:
             raise Unprocessable(
                 f"name={self.name!r:.80} must be 1 to 64 of letters, digits, '-', '_' and '.'"
             )
+        try:
+            self._check()
+        except Unprocessable as error:
+            raise Unprocessable(f"source {self.name!r}: {error}") from None
+
+    def _check(self) -> None:
         if not self.hop > 0:
             raise Unprocessable(f"hop={self.hop} must be more than 0 s")
         if not self.dead_after >= 1:
@@ -172,7 +178,10 @@ def make_sink(table: Mapping[str, Any], *, where: str) -> Sink:
     maker = makers.get(str(kind))
     if maker is None:
         raise InputError(f"{where}: unknown kind {kind!r:.40}; known: {', '.join(KINDS)}")
-    return maker(values, where)
+    try:
+        return maker(values, where)
+    except Unprocessable as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _text_file(kind: str) -> Callable[[Mapping[str, Any], str], Sink]:
