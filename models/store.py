@@ -259,7 +259,7 @@ class Store:
         try:
             with os.scandir(self.path / name / version) as found:
                 return tuple(sorted((entry.name, *file_signature(entry.stat())) for entry in found))
-        except OSError:
+        except (OSError, ValueError):  # no path has a zero byte
             return ()
 
     def _load_at_start(self, name: str, version: str) -> Model:

@@ -331,3 +331,8 @@ def test_a_model_is_warmed_up_for_no_more_rows_than_a_call_may_have(trio, monkey
     read(trio, providers=Providers(max_batch=most))
     assert ran[-len(sizes) :] == sizes
     assert ran[: -len(sizes)] == [20]  # the golden inputs
+
+
+@pytest.mark.parametrize("version", ["a\0b", "\0", "\ud800", "x" * 5_000])
+def test_a_version_that_no_folder_can_be_called_has_no_signature(tmp_path, version):
+    assert Store(tmp_path).signature("toy", version) == ()
