@@ -45,7 +45,9 @@ def main() -> None:
     parts = json.loads(QUARTET.read_text(encoding="utf-8"))["instruments"]
     found = delays(sys.stdin, parts)
     for label, delay, age in found:
-        sys.stdout.write(f"{label:8} {delay:5.2f} s after it began, {age:5.2f} s after its window\n")
+        sys.stdout.write(
+            f"{label:8} {delay:5.2f} s after it began, {age:5.2f} s after its window\n"
+        )
     for name, column in (("it began", 1), ("its window", 2)):
         values = [float(each[column]) for each in found]
         median, most = statistics.median(values), max(values)

@@ -43,7 +43,8 @@ HOURS = int(os.environ.get("HOURS", "72"))
 WARM = 16
 """Hours until everything that is bounded has reached its bound."""
 GROWTH = 1.25
-"""This process holds what the subscriber has heard too, and what allocators of Arrow and threads keep."""
+"""Beside the monitor, this process holds what the subscriber has heard, and what the allocators of
+Arrow and of threads keep."""
 RATE = 16_000
 TURN_S, TURNS = 10, 6
 """A minute is of tone and noise, in turns."""
