@@ -489,7 +489,7 @@ async def test_memory_does_not_grow_with_swaps(serve, folder, monkeypatch):
 
 
 async def test_a_version_that_never_loads_is_refused_and_later_ones_are_served(serve, folder):
-    server = await serve(artefacts=folder, load_timeout=5.0)
+    server = await serve(artefacts=folder, load_timeout=2.5)
     put_endless(folder, "toy", "3", endless_loop((26,), 2))
     await until(lambda: "3" in server.gateway.registry.describe("toy")["refused"])
     put(folder, 4, of=folder / "toy" / "2")
@@ -506,7 +506,7 @@ async def test_a_version_that_never_loads_is_refused_and_later_ones_are_served(s
 
 
 async def test_a_version_asked_for_by_number_is_answered_by_the_deadline_of_clips(serve, folder):
-    server = await serve(artefacts=folder, load_timeout=3.0, clip_deadline=0.1, models=("toy",))
+    server = await serve(artefacts=folder, load_timeout=2.5, clip_deadline=0.1, models=("toy",))
     put_endless(folder, "toy", "1000", endless_loop((26,), 2))
     status, answer, headers = await server.post(f"{CLASSIFY}?version=1000", data=wav(tone(2)))
     assert (status, is_problem(status, answer, headers)) == (504, True)
