@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
-# Two processes more than cores: many tests wait. Files stay together, the long ones begin first.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count()) + 2)')
+# Four processes more than cores: many tests wait. Files stay together, the long ones begin first.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count()) + 4)')
 ROUNDS ?= 10
 N ?= 1e6
 ATTACKS ?= 5000

@@ -37,14 +37,18 @@
     show()
     reveal()
   })
+  const enlarge = wanted => {
+    // Pixels of a cell when the whole is seen; the window may have another size than it had.
+    const cell = svg.clientWidth / zoom / (labels.length + 14)
+    zoom = Math.min(Math.max(1, 40 / cell), Math.max(1, wanted(cell)))
+    box.style.setProperty("--zoom", zoom)
+  }
   for (const button of box.querySelectorAll("button")) {
     button.onclick = () => {
-      zoom = Math.min(most, Math.max(1, zoom * button.dataset.by))
-      box.style.setProperty("--zoom", zoom)
+      enlarge(() => zoom * button.dataset.by)
       reveal()
     }
   }
-  // Pixels of a cell when the whole is seen; begun at 7, which can still be pointed at.
-  const cell = svg.clientWidth / (labels.length + 14), most = Math.max(1, 40 / cell)
-  box.style.setProperty("--zoom", zoom = Math.min(most, Math.max(1, 7 / cell)))
+  // Begun at 7 pixels, which can still be pointed at.
+  enlarge(cell => 7 / cell)
 }

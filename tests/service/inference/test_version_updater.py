@@ -497,7 +497,7 @@ async def test_a_version_that_never_loads_is_refused_and_later_ones_are_served(s
     status, answer, _ = await server.get("/v1/models")
     assert status == 200
     toy = next(each for each in answer["models"] if each["name"] == "toy")
-    assert toy["refused"] == {"3": "toy 3: not loaded and verified within 5 s; it may never end"}
+    assert toy["refused"] == {"3": "toy 3: not loaded and verified within 2.5 s; it may never end"}
     status, answer, headers = await server.post(f"{CLASSIFY}?version=3", data=wav(tone(2)))
     assert is_problem(status, answer, headers)
     status, answer, headers = await server.post(LOAD, json={"version": "3"})

@@ -165,6 +165,20 @@ async def test_arrow_keys_move_the_cell_up_to_the_border_and_keep_it_in_sight(ma
     assert await tab.run(SEEN)
 
 
+async def test_zoom_ends_at_forty_pixels_in_a_window_whose_size_has_changed(many):
+    tab, _, count = many
+    larger = "document.querySelector('.cells button').click()"
+    begun = await tab.run(WIDTH)
+    for width in (700, 1_600):
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        await tab.send("Emulation.setDeviceMetricsOverride", **size)
+        await tab.until(f"innerWidth === {width} && {WIDTH} !== {begun}")
+        for _ in range(12):
+            await tab.run(larger)
+        begun = await tab.run(WIDTH)
+        assert begun == pytest.approx(40 * (count + 14), rel=0.02)
+
+
 async def test_larger_and_smaller_zoom_between_the_whole_and_cells_of_forty_pixels(many):
     tab, words, count = many
     larger, smaller = (
