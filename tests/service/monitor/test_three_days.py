@@ -48,6 +48,8 @@ TURN_S, TURNS = 10, 6
 """A minute is of tone and noise, in turns."""
 BEGIN = 1_789_948_800.0
 """A midnight in UTC."""
+MINUTE_S = 0.15
+"""Seconds that a minute takes at least."""
 CLONE_NEWNS = 0x20000
 FILE = """
 server = "http://127.0.0.1:{server}"
@@ -94,6 +96,10 @@ class World:
                 await self.hour()
                 for fault in self.faults.pop(int(self.heard_s // 3_600), ()):
                     await fault()
+            if self.heard_s % 60 == 0:
+                # At more than some 400 times the speed of the sound, Parquet files, which are
+                # replaced as a whole, are slower than the events.
+                await asyncio.sleep(MINUTE_S)
             at = round(self.heard_s % 60 * RATE)
             self.heard_s += 2
             yield self._minute[at : at + 2 * RATE]
