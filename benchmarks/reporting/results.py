@@ -15,7 +15,8 @@ from common.atomic import write_atomic
 from common.errors import InputError
 from common.strict_json import to_json
 
-FOLDER = Path(__file__).parent.parent / "results"
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "benchmarks" / "results"
 PRINTED = "-"
 """In the place of a file: the results are printed."""
 KEYS = ("what", "model", "name", "rows", "trees", "clients")
@@ -106,9 +107,14 @@ def write(path: Path, report: dict[str, Any]) -> None:
 
 
 def rounded(value: Any) -> Any:
-    """Return the value with floats of five digits: no clock has more to say."""
+    """Return the value with floats of five digits: no clock has more to say.
+
+    Paths in the words of others begin at the repository, for that of this machine is nobody's.
+    """
     if isinstance(value, float):
         return float(f"{value:.5g}")
+    if isinstance(value, str):
+        return value.replace(f"{ROOT}/", "")
     if isinstance(value, dict):
         return {key: rounded(each) for key, each in value.items()}
     return [rounded(each) for each in value] if isinstance(value, list) else value

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 
 import pytest
 
@@ -79,3 +80,14 @@ def test_a_row_is_named_by_what_it_measures_and_not_by_its_figures():
 def test_the_base_is_the_row_that_is_once_itself_in_every_round(ratio, low, base):
     row = {"ratio": ratio, "ratio_p25": low, "ratio_p75": 1}
     assert results.is_base(row) is base
+
+
+def test_a_path_in_the_words_of_others_begins_at_the_repository(tmp_path):
+    words = {"gaps": {"a peer": f"no {results.ROOT}/peers/a.so, no {results.ROOT}/b.so"}}
+    assert results.rounded(words) == {"gaps": {"a peer": "no peers/a.so, no b.so"}}
+
+
+def test_no_result_of_the_repository_has_a_path_of_a_machine():
+    for path in results.FOLDER.iterdir():
+        found = re.findall(r"/(?:home|root|tmp|work|Users)/\S+", path.read_text(encoding="utf-8"))
+        assert not found, path
