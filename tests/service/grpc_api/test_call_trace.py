@@ -11,7 +11,7 @@ from service.grpc_api.call_trace import MESSAGE
 from service.grpc_api.schema import SERVICE
 from tests.service.conftest import until
 from tests.service.grpc_api.conftest import infer_request, new
-from tests.service.helpers.otlp import otlp_receiver
+from tests.service.helpers.otlp import often, started_receiver  # noqa: F401
 from tests.service.helpers.valve import Valve
 
 ROWS = np.random.default_rng(0).normal(0, 1, (4, 26)).astype(np.float32)
@@ -20,25 +20,10 @@ SAMPLED = {"metadata": (("traceparent", f"00-{TRACE}-{CALLER}-01"),)}
 INFER, STREAM = f"{SERVICE}/ModelInfer", f"{SERVICE}/ModelStreamInfer"
 
 
-@pytest.fixture(autouse=True)
-def often(monkeypatch):
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
-
-
-@pytest.fixture
-async def receiver():
-    async with otlp_receiver() as started:
-        yield started
-
-
 @pytest.fixture(scope="module")
 def named(artefacts):
     """The name of the input of the toy model."""
     return Store(artefacts).load("toy").session.names[0]
-
-
-def children(receiver, span):
-    return {each.name: each for each in receiver.spans if each.parent == span.id}
 
 
 async def test_a_call_is_a_whole_tree_by_the_conventions_for_rpc(grpc_serve, receiver, named):
@@ -56,8 +41,8 @@ async def test_a_call_is_a_whole_tree_by_the_conventions_for_rpc(grpc_serve, rec
         "rpc.response.status_code": "OK",
         "timbre.request.id": "a1",
     }
-    queue = children(receiver, root)["queue"]
-    call = children(receiver, queue)["model toy"]
+    queue = receiver.children(root)["queue"]
+    call = receiver.children(queue)["model toy"]
     assert root.begin <= queue.begin <= call.begin <= call.end <= queue.end <= root.end
     await until(lambda: receiver.named(f"{SERVICE}/ModelReady"))
     assert receiver.named(f"{SERVICE}/ServerReady") == []
@@ -120,7 +105,7 @@ async def test_requests_of_a_stream_have_traces_of_their_own_linked_with_it(
     assert {link for span in messages for link in span.links} == {(root.trace, root.id)}
     assert len({span.trace for span in (*messages, root)}) == 4
     for span in messages:
-        assert "model toy" in children(receiver, children(receiver, span)["queue"])
+        assert "model toy" in receiver.children(receiver.children(span)["queue"])
         assert span.attributes["timbre.request.id"] == root.attributes["timbre.request.id"]
 
 

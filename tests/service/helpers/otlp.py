@@ -1,8 +1,8 @@
 """A real OTLP receiver: an HTTP server that decodes what exporters send."""
 
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -42,6 +42,9 @@ class Receiver:
         (span,) = self.named(name)
         return span
 
+    def children(self, span):
+        return {each.name: each for each in self.spans if each.parent == span.id}
+
     def by_id(self):
         return {span.id: span for span in self.spans}
 
@@ -78,8 +81,14 @@ def _values(pairs):
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
 
 
-@asynccontextmanager
-async def otlp_receiver():
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """Exporters send twenty times a second; for whoever imports it."""
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+
+
+@pytest.fixture(name="receiver")
+async def started_receiver():
     """Receive on a free port."""
     receiver = Receiver()
     app = web.Application(client_max_size=2**26)

@@ -11,23 +11,12 @@ from service.server.worker import Worker
 from service.tracing.start import open_tracer
 from tests.helpers.server_process import BIN
 from tests.service.conftest import begin, noise, pcm, rest_of, tone, until, wav
-from tests.service.helpers.otlp import otlp_receiver
+from tests.service.helpers.otlp import often, started_receiver  # noqa: F401
 
 CLASSIFY = "/v1/models/toy/classify"
 ROUTE = "/v1/models/{name}/classify"
 STREAM = "GET /v1/models/{name}/stream"
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch):
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
-
-
-@pytest.fixture
-async def receiver():
-    async with otlp_receiver() as started:
-        yield started
 
 
 async def stream(server, seconds=3.5, **start):
@@ -37,10 +26,6 @@ async def stream(server, seconds=3.5, **start):
         await socket.send_bytes(pcm(noise(seconds)))
         await socket.send_json({"type": "end"})
         return await rest_of(socket)
-
-
-def children(receiver, span):
-    return {each.name: each for each in receiver.spans if each.parent == span.id}
 
 
 async def test_a_request_and_each_window_are_whole_trees_in_one_process(serve, receiver):
@@ -53,11 +38,11 @@ async def test_a_request_and_each_window_are_whole_trees_in_one_process(serve, r
     assert root.attributes["http.response.status_code"] == 200
     assert root.attributes["timbre.request.id"] == headers["X-Request-Id"]
     assert "url.query" not in root.attributes
-    assert children(receiver, root).keys() == {"waiting", "decode", "features", "queue"}
+    assert receiver.children(root).keys() == {"waiting", "decode", "features", "queue"}
     for span in (root, *receiver.named("window")):
-        steps = children(receiver, span)
+        steps = receiver.children(span)
         assert steps.keys() >= {"waiting", "features", "queue"}
-        call = children(receiver, steps["queue"])["model toy"]
+        call = receiver.children(steps["queue"])["model toy"]
         assert span.begin <= steps["queue"].begin <= call.begin <= call.end <= span.end
         assert not span.failed
         ((trace, id_),) = call.links
@@ -110,7 +95,7 @@ async def test_the_tree_is_whole_across_gateway_redis_and_worker(
         assert (span.kind, ids[span.parent].name) == (4, "queue")
         assert span.attributes["messaging.system"] == "redis"
         assert span.attributes["messaging.message.id"]
-        call = children(receiver, span)["model toy"]
+        call = receiver.children(span)["model toy"]
         assert (span.resource["timbre.role"], call.resource["timbre.role"]) == ("gateway", "worker")
         ((trace, batch),) = call.links
         assert (ids[batch].trace, ids[batch].kind) == (trace, 5)
