@@ -84,6 +84,8 @@ class QueueHealth:
         self._resend = resend
         self._workers = workers
         self._liveness = Liveness()
+        self._run_id: str | None = None
+        """Of the Redis server at the last check; None where `INFO` is not allowed."""
         self._redis_down = "the queue has not been reached yet"
         self._no_worker = ""
         self._failed = asyncio.Event()
@@ -114,9 +116,11 @@ class QueueHealth:
             pipe.set(self.key, "here", ex=GATEWAY_KEY_S, get=True)
             redis_versions.request_versions(pipe, self._versions())
             read_heartbeats(pipe)
-            removed, known, _, *workers = await pipe.execute()
+            pipe.info("server")
+            *results, info = await pipe.execute(raise_on_error=False)
+        removed, known, _, *workers = _checked(results)
         lost = set(redis_values.report_removed(removed))
-        if was_down or not known or lost & set(JOB_STREAMS):
+        if self._restarted(info) or was_down or not known or lost & set(JOB_STREAMS):
             await create_streams(self._redis)
             await self._resend()
             await self._check_settings()
@@ -130,6 +134,16 @@ class QueueHealth:
             async with asyncio.timeout(RETRY_S if no_worker else CHECK_S):
                 await self._failed.wait()
             await asyncio.sleep(RETRY_S)
+
+    def _restarted(self, info: Mapping[str, Any] | Exception) -> bool:
+        """Return whether another server answers than at the last check.
+
+        redis-py connects again without an error where a connection was closed while none waited on
+        it, and a restart from a snapshot brings back this gateway's key, but not the latest jobs.
+        """
+        before = self._run_id
+        self._run_id = None if isinstance(info, Exception) else info.get("run_id")
+        return self._run_id != before
 
     async def _check_settings(self) -> None:
         """Log settings of Redis that are unsafe."""
@@ -156,3 +170,11 @@ class QueueHealth:
             self.healthy.clear()
         else:
             self.healthy.set()
+
+
+def _checked(results: list[Any]) -> list[Any]:
+    """Return the results of a pipeline. Raises the first that is an error."""
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return results

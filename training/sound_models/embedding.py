@@ -206,13 +206,13 @@ def fit(
     windows of sounds without a label, beside generated noise. Raises MaterialError for a file that
     is no backbone.
     """
+    from threadpoolctl import threadpool_limits
+
     backbone = open_backbone(path, window=config.window)
     name = f"{_content(windows, rows)}-{known(path)}.npy"
     found = _embeddings(backbone, windows, rows, kept / name)
     noise = backbone(np.stack([*quiet_windows(config, NOISES, seed=NOISE_SEED), *others]))
     material = Material(found, labels[rows], groups[rows], recordings[rows], noise)
-    from threadpoolctl import threadpool_limits
-
     # For matrices this small, a second thread takes ten times as long as it saves.
     with threadpool_limits(1):
         choice, tried = choose(material, seed)

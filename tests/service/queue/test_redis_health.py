@@ -66,6 +66,30 @@ async def test_a_check_of_a_gateway_is_one_round_trip(redis_url, tmp_path, monke
         await redis.aclose()
 
 
+async def test_a_restart_from_a_snapshot_is_noticed_though_no_command_fails(own, monkeypatch):
+    monkeypatch.setattr(redis_health, "CHECK_S", 0)
+    monkeypatch.setattr(redis_health, "RETRY_S", 0)
+    redis, checks = connect(own.url), []
+
+    async def resend():
+        checks.append(own.process.pid)
+
+    health = redis_health.QueueHealth(
+        redis, name="g", where=own.url, versions=tuple, resend=resend, workers=lambda _: None
+    )
+    await health.step()
+    own.client.save()  # with the gateway's key
+    await health.step()
+    first = own.process.pid
+    assert checks == [first]
+    own.kill()
+    await asyncio.to_thread(own.start)  # the loop sees meanwhile that the connection was closed
+    await health.step()
+    await health.step()
+    assert checks == [first, own.process.pid]
+    await redis.aclose()
+
+
 @pytest.mark.parametrize(
     ("info", "named"),
     [
