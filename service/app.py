@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from common.budget import Budget
-from service.api import promotion, routes, trainings
+from service.api import promotion, records, routes, trainings
 from service.api.authentication import AUTHENTICATOR, METRICS, Authenticator
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.cors import cors
@@ -22,6 +22,7 @@ from service.api.page import page, page_file
 from service.api.stream import stream
 from service.api.url_fetch import URL_FETCHER, UrlFetcher
 from service.api_description.routes import add_description
+from service.archive.receiver import RecordReceiver
 from service.auth.key_cache import KeyCache
 from service.auth.key_store import open_key_store
 from service.auth.limits import SharedLimits
@@ -61,6 +62,19 @@ def build(
     app[BODY_BUDGET] = Budget(settings.max_buffered, "bytes of bodies and messages are in memory")
     add_monitoring(app)
     add_page(app)
+    add_models(app)
+    add_open_inference(app)
+    add_archive(app, settings)
+    add_trainings(app, settings)
+    check_expectations(app)
+    app.on_response_prepare.append(name_response)
+    app.on_shutdown.append(shut_down)
+    app.cleanup_ctx.append(lifespan)
+    return app
+
+
+def add_models(app: web.Application) -> None:
+    """Add what classifies, the models, and the events of their streams."""
     app.add_routes(
         [
             # First: the router tries one after the other.
@@ -73,13 +87,6 @@ def build(
             web.get("/v1/events", events, allow_head=False),
         ]
     )
-    add_open_inference(app)
-    add_trainings(app, settings)
-    check_expectations(app)
-    app.on_response_prepare.append(name_response)
-    app.on_shutdown.append(shut_down)
-    app.cleanup_ctx.append(lifespan)
-    return app
 
 
 def add_page(app: web.Application) -> None:
@@ -104,6 +111,19 @@ def add_monitoring(app: web.Application) -> None:
             web.get(METRICS, scrape),
         ]
     )
+
+
+def add_archive(app: web.Application, settings: Settings) -> None:
+    """Add the archive of other machines' records; without the setting `archive` they get 404.
+
+    Raises Unprocessable for a path that cannot be used.
+    """
+    if settings.archive:
+        app[records.RECORDS] = RecordReceiver(
+            settings.archive, max_bytes=settings.max_archive_bytes
+        )
+        app.cleanup_ctx.append(records.closing)
+    app.add_routes([web.post("/v1/records", records.add_records)])
 
 
 def add_trainings(app: web.Application, settings: Settings) -> None:

@@ -169,6 +169,12 @@ class Settings:
     """Share of requests and streams, 0 to 1, whose traces are kept though nothing fails; what is
     dropped, late or failed is always kept, and what the caller has sampled."""
 
+    archive: str = ""
+    """SQLite database of what monitors of other machines send to `POST /v1/records`; with codes of
+    strftime such as `%Y-%m`, one for each time. None: they cannot."""
+    max_archive_bytes: int = 4_096 * MIB
+    """Bytes of these databases; past it records get 507."""
+
     trainings: str = ""
     """Folder of labelled clips and of trainings that are started over HTTP, on a disk of this
     machine; none: neither is possible."""

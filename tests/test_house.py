@@ -34,24 +34,26 @@ ROOMS = {
         "queue": "tracing log",
         "auth": "queue lifecycle log",
         "event_feed": "queue protocol log",
+        "archive": "protocol log",
         "inference": "event_feed tracing queue metrics lifecycle protocol settings log",
         "trainings": "inference settings log",
         "open_inference": "inference metrics settings log",
         "label_events": "protocol",
         "exports": "",
         "streaming": "inference encodings label_events tracing metrics protocol settings log",
-        "api": "exports streaming open_inference trainings inference auth page metrics protocol"
-        " tracing lifecycle settings hosts log",
-        "api_description": "api exports open_inference trainings inference auth page metrics"
-        " encodings protocol settings",
+        "api": "archive exports streaming open_inference trainings inference auth page metrics"
+        " protocol tracing lifecycle settings hosts log",
+        "api_description": "archive api exports open_inference trainings inference auth page"
+        " metrics encodings protocol settings",
         "grpc_api": "api open_inference inference auth tracing hosts settings log",
-        "app": "api_description api event_feed trainings inference auth metrics lifecycle settings"
-        " log",
+        "app": "api_description api archive event_feed trainings inference auth metrics lifecycle"
+        " settings log",
         "server": "app grpc_api api event_feed inference auth tracing queue metrics lifecycle"
         " settings hosts log",
         "client": "encodings label_events protocol",
         "sources": "protocol",
-        "monitor": "app server api exports sources client metrics protocol settings hosts log",
+        "monitor": "archive app server api exports sources client metrics protocol settings hosts"
+        " log",
         "cli": "monitor exports server sources client trainings inference auth tracing queue"
         " protocol settings lifecycle log",
         "doctor": "cli server sources client queue protocol settings",

@@ -48,6 +48,7 @@ ROUTE_SCOPES: dict[str, Scope | None] = {
     "/v1/models/{name}/stream": "stream",
     "/v1/models/{name}/load": "admin",
     "/v1/events": "events",
+    "/v1/records": "records",
     METRICS: "metrics",
     **dict.fromkeys(OPEN_INFERENCE_READS),
     "/v2/models/{name}/infer": "classify",

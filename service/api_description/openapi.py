@@ -13,6 +13,7 @@ from service.api_description import (
     model_routes,
     open_inference_routes,
     page_routes,
+    record_routes,
     training_routes,
 )
 from service.api_description.errors import PROBLEM, codes_of, error_responses, response_components
@@ -68,6 +69,7 @@ def operations(settings: Settings) -> tuple[Operation, ...]:
     """Return every operation of a server."""
     return (
         *model_routes.operations(settings),
+        *record_routes.OPERATIONS,
         *training_routes.OPERATIONS,
         *open_inference_routes.OPERATIONS,
         *page_routes.OPERATIONS,

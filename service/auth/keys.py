@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, get_args
 
 from common.errors import Unprocessable
 
-Scope: TypeAlias = Literal["classify", "stream", "events", "metrics", "admin"]
+Scope: TypeAlias = Literal["classify", "stream", "events", "records", "metrics", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 PATTERN = re.compile(r"timbre_([0-9a-f]{12})_([\w-]{43})", re.ASCII)
 

@@ -37,7 +37,8 @@ class Published(NamedTuple):
     @property
     def text(self) -> str:
         """As a server-sent event."""
-        head = f"id: {self.id}\nevent: event\n" if self.id else "event: missed\n"
+        name = "record" if "type" in self.data else "event"
+        head = f"id: {self.id}\nevent: {name}\n" if self.id else "event: missed\n"
         return f"{head}data: {to_json(self.data)}\n\n"
 
 
@@ -83,11 +84,18 @@ class EventFeed:
 
     def publish(self, event: LabelEvent, *, model: str) -> None:
         """Give an event to the followers of all gateways; once closed, to nobody."""
+        values = {key: value for key, value in vars(event).items() if key != "id"}
+        self.forward({"id": event.id, "model": model, **values})
+
+    def forward(self, event: dict[str, Any]) -> None:
+        """Give an event of another machine to them, with its `source` and `label`.
+
+        One that has a `type` is told to them as a `record`.
+        """
         if self._closed:
             return
         number = f"{time.time_ns() // 10**6:013d}-{self._origin}-{next(self._numbers)}"
-        values = {key: value for key, value in vars(event).items() if key != "id"}
-        published = Published(number, {"id": event.id, "model": model, **values})
+        published = Published(number, event)
         if self._bus:
             self._bus.send(published)
         else:

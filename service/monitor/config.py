@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from service.settings import Settings
 
 MAX_SOURCES = 64
 FOLDER = "folder:"
-SECRETS = ("password", "secret")
+SECRETS = ("password", "secret", "token")
 """Keys of sinks whose values are in no log."""
 
 
@@ -148,6 +149,7 @@ def read_config(path: Path) -> MonitorSettings:
         for number, table in enumerate(settings.sinks):
             make_sink(table, where=f"sinks[{number}]")
         _check_places(settings.sinks)
+        _check_nodes(settings)
     except TimbreError as error:
         raise InputError(f"{path}: {error}") from error
     return settings
@@ -162,12 +164,22 @@ def _check_places(sinks: list[dict[str, Any]]) -> None:
         elif table["kind"] == "mqtt":
             # Of its settings, those that it lacks are the same too.
             place = ("node", table.get("node", "timbre"), table["host"], table.get("port", 1883))
+        elif table["kind"] == "timbre":
+            place = ("node", table["node"], table["url"].rstrip("/"))
         else:
             continue
         if place in places:
             both = f"sinks[{places[place]}] and sinks[{number}]"
             raise InputError(f"{both} have the same {place[0]}: {place[1]!r}")
         places[place] = number
+
+
+def _check_nodes(settings: MonitorSettings) -> None:
+    """A source has at most 64 characters at another server too, where its node is before it."""
+    nodes = [table["node"] for table in settings.sinks if table["kind"] == "timbre"]
+    for node, source in itertools.product(nodes, settings.sources):
+        if not SOURCE.fullmatch(name := f"{node}.{source.name}"):
+            raise InputError(f"{name!r} has {len(name)} characters; at most 64 are allowed")
 
 
 def make_sink(table: Mapping[str, Any], *, where: str) -> Sink:
@@ -196,7 +208,7 @@ def _text_file(kind: str) -> Callable[[Mapping[str, Any], str], Sink]:
 
 
 def _archive(values: Mapping[str, Any], where: str) -> Sink:
-    from service.monitor.sinks.sqlite import Archive
+    from service.archive.database import Archive
     from service.monitor.sinks.text_files import FileSettings
 
     settings = read_settings(FileSettings, values, where=where, error=InputError)
@@ -227,6 +239,12 @@ def _osc(values: Mapping[str, Any], where: str) -> Sink:
     return Osc(read_settings(OscSettings, values, where=where, error=InputError))
 
 
+def _timbre(values: Mapping[str, Any], where: str) -> Sink:
+    from service.monitor.sinks.timbre_server import ServerSettings, TimbreServer
+
+    return TimbreServer(read_settings(ServerSettings, values, where=where, error=InputError))
+
+
 def secrets(settings: MonitorSettings) -> list[str]:
     """Return what must be in no log."""
     return [str(table[name]) for table in settings.sinks for name in SECRETS if table.get(name)]
@@ -239,5 +257,6 @@ KINDS: dict[str, Callable[[Mapping[str, Any], str], Sink]] = {
     "mqtt": _broker,
     "webhook": _webhook,
     "osc": _osc,
+    "timbre": _timbre,
 }
 """How the sink of each kind is made from its table. Raises InputError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Any, Literal, TypeAlias
 
-from service.monitor.records import MINUTE_MS, MinuteRecord
+from service.archive.records import MINUTE_MS, MinuteRecord
 
 Level: TypeAlias = Literal["heard", "silent", "clipped"]
 NOT_CONNECTED = "not_connected"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from common.errors import InputError, TimbreError
+from service.archive.records import EventRecord, MinuteRecord, Record, event_record
 from service.client import Client
 from service.client.events import Lost
 from service.client.stream import Stream
@@ -19,7 +20,6 @@ from service.monitor.config import FOLDER, SourceSettings
 from service.monitor.coverage import Coverage
 from service.monitor.folder import Recording, WatchedFolder
 from service.monitor.follower import fault, level_of, pause
-from service.monitor.records import EventRecord, MinuteRecord, Record, event_record
 from service.protocol import Dropped, LabelEvent, Window
 from service.sources.file_source import Playback
 

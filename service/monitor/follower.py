@@ -15,6 +15,14 @@ import numpy as np
 from common.errors import TimbreError
 from features.config import Samples
 from features.levels import CLIPPED_SHARE, FULL_SCALE, SILENCE_PEAK
+from service.archive.records import (
+    EventRecord,
+    ProblemRecord,
+    Record,
+    event_record,
+    rfc3339,
+    slug,
+)
 from service.client import Client
 from service.client.events import Event, Lost, Reconnect
 from service.client.stream import Stream
@@ -23,14 +31,6 @@ from service.monitor.config import SourceSettings
 from service.monitor.coverage import Coverage, Level
 from service.monitor.health import WORDS, Health
 from service.monitor.kept_sound import Clip, RecentSound, write_clip
-from service.monitor.records import (
-    EventRecord,
-    ProblemRecord,
-    Record,
-    event_record,
-    rfc3339,
-    slug,
-)
 from service.protocol import Dropped, LabelEvent, Ready, Window
 from service.sources.inputs import Looped, Source, open_input
 

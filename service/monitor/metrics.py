@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from common.errors import TimbreError
+from service.archive.records import EventRecord, MinuteRecord, ProblemRecord, Record
 from service.metrics.families import Counter, Family, Gauge
 from service.metrics.slot import Slot
 from service.monitor.health import Problem
-from service.monitor.records import EventRecord, MinuteRecord, ProblemRecord, Record
 from service.settings import Settings
 
 if TYPE_CHECKING:

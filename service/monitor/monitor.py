@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from common.errors import TimbreError
+from service.archive.records import Record
 from service.client import Client
 from service.log import log
 from service.monitor.config import FOLDER, MonitorSettings, SourceSettings, make_sink
@@ -15,7 +16,6 @@ from service.monitor.folder_follower import FolderFollower
 from service.monitor.follower import Follower
 from service.monitor.local_server import local_server
 from service.monitor.metrics import MonitorMetrics, served
-from service.monitor.records import Record
 from service.monitor.sinks.base import EVERY_S, SinkQueue
 from service.server.systemd import Systemd
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from common.errors import TimbreError
+from service.archive.records import Record
 from service.log import log, trace
-from service.monitor.records import Record
 
 MAX_QUEUED = 10_000
 """Records waiting for one sink; then the oldest is lost, counted and told in the log."""

@@ -15,9 +15,9 @@ from typing import Any
 
 from common.errors import InputError, Unprocessable
 from common.strict_json import to_json
-from service.monitor.records import EventRecord, MinuteRecord, ProblemRecord, Record, slug
+from service.archive.documents import document
+from service.archive.records import EventRecord, MinuteRecord, ProblemRecord, Record, slug
 from service.monitor.sinks.base import SinkError
-from service.monitor.sinks.text_files import document
 
 ON, OFF, ONLINE, OFFLINE = "ON", "OFF", "online", "offline"
 EXPIRE_S = 180

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import InputError, Unprocessable
-from service.monitor.records import EventRecord, MinuteRecord, Record, rfc3339, slug
+from service.archive.records import EventRecord, MinuteRecord, Record, rfc3339, slug
 from service.monitor.sinks.mqtt import TOPIC
 
 MAX_TEXT = 1_000

@@ -12,9 +12,10 @@ from typing import Any
 
 from common.atomic import atomic_file
 from common.errors import InputError, Unprocessable
-from service.monitor.records import EventRecord, Record, time_of
+from service.archive.paths import file_of
+from service.archive.records import EventRecord, Record, time_of
 from service.monitor.sinks.base import SinkError
-from service.monitor.sinks.text_files import FileSettings, file_of
+from service.monitor.sinks.text_files import FileSettings
 
 COLUMNS = {
     "event": "id source label start end peak mean not_heard model version",

@@ -9,16 +9,16 @@ import mmap
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard
+from typing import TypeAlias, TypeGuard
 
-from common.errors import Unprocessable
 from common.strict_json import to_json
 from common.terminal import escape
+from service.archive.documents import document
+from service.archive.paths import check_path, file_of
+from service.archive.records import EventRecord, Record, time_of
 from service.exports import RAVEN_COLUMNS
-from service.monitor.records import VERSION, EventRecord, Record, rfc3339, time_of
 
 DAY_MS = 86_400_000
 PIECE = 2**20
@@ -39,10 +39,7 @@ class FileSettings:
 
     def __post_init__(self) -> None:
         """Raises Unprocessable if the path holds other braces."""
-        try:
-            file_of(self.path, source="a", at_ms=0)
-        except (KeyError, IndexError, ValueError) as error:
-            raise Unprocessable(f"path={self.path!r} may hold {{source}}, and no {error}") from None
+        check_path(self.path)
 
 
 class TextFiles:
@@ -136,34 +133,9 @@ def append(path: Path, head: str, text: str) -> int:
     return size
 
 
-def file_of(path: str, *, source: str, at_ms: int) -> Path:
-    """Return the file of a source and a time."""
-    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    # The name of a source holds no percent sign.
-    return Path(moment.strftime(path).format(source=source)).expanduser()
-
-
 def json_line(record: Record, _: int) -> str:
     """Return a record as a line of JSON; times are RFC 3339 in UTC."""
     return to_json(document(record)) + "\n"
-
-
-def document(record: Record) -> dict[str, Any]:
-    """Return a record as a JSON object: times as RFC 3339 in UTC, durations in seconds."""
-    values: dict[str, Any] = {"type": record.type, "v": VERSION}
-    for name, value in asdict(record).items():
-        if name == "again" or (name == "recording" and not value):
-            continue
-        match name.removesuffix("_ms"):
-            case "start" | "end" | "minute" | "at" as moment:
-                values[moment] = None if value is None else rfc3339(value)
-            case "dropped" as lengths:
-                values[lengths] = {reason: ms / 1000 for reason, ms in value.items()}
-            case length if length != name:
-                values[length] = value / 1000
-            case _:
-                values[name.removesuffix("_s")] = value
-    return values
 
 
 def csv_line(record: Record, _: int) -> str:

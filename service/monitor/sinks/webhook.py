@@ -13,10 +13,10 @@ import aiohttp
 
 from common.errors import Unprocessable
 from common.strict_json import to_json
+from service.archive.documents import document
+from service.archive.records import EventRecord, MinuteRecord, Record
 from service.log import log
-from service.monitor.records import EventRecord, MinuteRecord, Record
 from service.monitor.sinks.base import SinkError
-from service.monitor.sinks.text_files import document
 from service.sources.network import hidden
 
 TIMEOUT_S = 10.0

@@ -124,6 +124,18 @@ def test_passwords_and_secrets_are_known_to_the_log(tmp_path):
     broker = "[[sinks]]\nkind = 'mqtt'\nhost = 'a'\nuser = 'me'\npassword = 'one'\n"
     hook = "[[sinks]]\nkind = 'webhook'\nurl = 'http://a'\nsecret = 'two'\n"
     assert secrets(read(tmp_path, SOURCE + SINK + broker + hook)) == ["one", "two"]
+    there = "[[sinks]]\nkind = 'timbre'\nurl = 'http://a'\nnode = 'n'\ntoken = 'three'\n"
+    assert secrets(read(tmp_path, SOURCE + there)) == ["three"]
+
+
+def test_a_source_has_a_name_at_another_server_too(tmp_path):
+    there = "[[sinks]]\nkind = 'timbre'\nurl = 'http://a'\nnode = '{}'\n"
+    assert read(tmp_path, SOURCE + there.format("n" * 59))
+    with pytest.raises(InputError, match=r"nn\.hall' has 65 characters; at most 64"):
+        read(tmp_path, SOURCE + there.format("n" * 60))
+    assert read(tmp_path, SOURCE + there.format("a") + there.format("b"))
+    with pytest.raises(InputError, match="same node: 'a'"):
+        read(tmp_path, SOURCE + there.format("a") + there.format("a").replace("a'\nn", "a/'\nn"))
 
 
 def test_every_kind_of_sink_is_made_without_opening_anything(tmp_path, monkeypatch):

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.archive.records import MINUTE_MS, MinuteRecord
 from service.monitor.coverage import MAX_MINUTES, Coverage
-from service.monitor.records import MINUTE_MS, MinuteRecord
 
 RATE = 8_000
 BEGIN = 1_000_000 * MINUTE_MS

@@ -6,17 +6,17 @@ import json
 import pytest
 
 from common.errors import InputError
+from service.archive.database import Archive
+from service.archive.records import EventRecord, MinuteRecord
 from service.client import Client
 from service.monitor import folder_follower
 from service.monitor.config import SourceSettings
 from service.monitor.folder import Recording
 from service.monitor.folder_follower import FolderFollower, check_size
-from service.monitor.records import EventRecord, MinuteRecord
-from service.monitor.sinks.sqlite import Archive
 from service.monitor.sinks.text_files import FORMS, TextFiles
+from tests.service.archive.test_database import TOTALS, rows
 from tests.service.conftest import tone, wav
 from tests.service.conftest import until as wait_until
-from tests.service.monitor.sinks.test_sqlite import TOTALS, rows
 from tests.service.monitor.test_coverage import total
 
 BEGIN_MS = 1_780_209_000_000

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from common.errors import InputError, TimbreError
+from service.archive.records import EventRecord, MinuteRecord, ProblemRecord
 from service.client import Client
 from service.monitor import follower
 from service.monitor.config import SourceSettings
 from service.monitor.follower import Follower, level_of
-from service.monitor.records import EventRecord, MinuteRecord, ProblemRecord
 from tests.service.conftest import RATE, tone, until
 from tests.service.monitor.test_coverage import total
 

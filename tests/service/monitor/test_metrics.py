@@ -8,8 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.errors import TimbreError
+from service.archive.records import EventRecord, MinuteRecord, ProblemRecord
 from service.monitor.metrics import PROBLEMS, STATES, MonitorMetrics, served
-from service.monitor.records import EventRecord, MinuteRecord, ProblemRecord
 from service.monitor.sinks.base import SinkQueue
 
 

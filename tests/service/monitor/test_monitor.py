@@ -1,5 +1,6 @@
 """`timbre monitor` as a process: killed, started again, and ended as told."""
 
+import asyncio
 import json
 import signal
 import sqlite3
@@ -8,8 +9,11 @@ import sys
 import time
 from contextlib import closing, contextmanager
 
+from service.monitor.config import MonitorSettings, SourceSettings
+from service.monitor.monitor import monitor
+from service.monitor.report.command import main as report
+from tests.service.archive.test_database import TOTALS, rows
 from tests.service.conftest import tone, wav
-from tests.service.monitor.sinks.test_sqlite import TOTALS
 
 FILE = """
 artefacts = {artefacts!r}
@@ -99,3 +103,28 @@ def test_a_monitor_that_is_killed_goes_on_and_its_minutes_are_full(artefacts, tm
     # No sound is kept.
     assert [each.name for each in tmp_path.glob("*.wav")] == ["a.wav"]
     assert {each.suffix for each in tmp_path.iterdir()} == {".wav", ".toml", ".jsonl", ".sqlite"}
+
+
+async def test_what_one_machine_hears_is_in_the_archive_of_another(serve, tmp_path):
+    central = await serve(archive=str(tmp_path / "central.sqlite"))
+    (tmp_path / "a.wav").write_bytes(wav(tone(5)))
+    sources = [SourceSettings(name="hall", input=f"file:{tmp_path / 'a.wav'}", model="toy")]
+    sinks = [
+        {"kind": "sqlite", "path": str(tmp_path / "here.sqlite")},
+        {"kind": "timbre", "url": central.url, "node": "attic"},
+    ]
+    settings = MonitorSettings(sources=sources, sinks=sinks, server=central.url)
+    await monitor(settings, asyncio.Event())
+    for query, count in (
+        ('SELECT id, label, start, "end", peak, mean, model, version FROM events', 1),
+        ("SELECT minute, heard_ms, silent_ms, clipped_ms, not_connected_ms FROM coverage", 1),
+    ):
+        here = rows(tmp_path / "here.sqlite", query)
+        there = rows(tmp_path / "central.sqlite", query)
+        assert len(here) >= count
+        assert [tuple(str(value).removeprefix("attic.") for value in row) for row in there] == [
+            tuple(map(str, row)) for row in here
+        ]
+    page = tmp_path / "report.html"
+    assert report([str(tmp_path / "central.sqlite"), "--out", str(page)]) == 0
+    assert "attic.hall" in page.read_text()

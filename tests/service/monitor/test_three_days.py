@@ -23,15 +23,15 @@ import pytest
 
 from benchmarks.memory import private
 from common.errors import InputError
+from service.archive.records import MINUTE_MS, rfc3339
 from service.client import Client
 from service.monitor import follower, monitor
 from service.monitor.config import read_config
 from service.monitor.follower import Follower
-from service.monitor.records import MINUTE_MS, rfc3339
 from tests.helpers.server_process import free_port, killable_server
+from tests.service.archive.test_database import TOTALS
 from tests.service.conftest import noise, tone
 from tests.service.monitor.sinks.test_mqtt import broker
-from tests.service.monitor.sinks.test_sqlite import TOTALS
 
 pytestmark = [
     pytest.mark.slow,  # ten minutes of two cores

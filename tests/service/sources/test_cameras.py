@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from service.archive.records import EventRecord, ProblemRecord
 from service.client import Client
 from service.monitor import follower
 from service.monitor.config import SourceSettings
 from service.monitor.follower import Follower
-from service.monitor.records import EventRecord, ProblemRecord
 from service.sources.network import RATE, NetworkSound
 from tests.service.conftest import until
 from tests.service.sources.test_network import arguments_of_all

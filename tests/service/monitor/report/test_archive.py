@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from service.monitor.records import MINUTE_MS, EventRecord, MinuteRecord, ProblemRecord
+from service.archive.database import Archive
+from service.archive.records import MINUTE_MS, EventRecord, MinuteRecord, ProblemRecord
 from service.monitor.report.archive import HEARD, MOST_BINS, STATES, read_archives
-from service.monitor.sinks.sqlite import Archive
 
 UTC, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")
 DAY = 1_780_185_600_000

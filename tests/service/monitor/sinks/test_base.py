@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from service.monitor.records import MinuteRecord
+from service.archive.records import MinuteRecord
 from service.monitor.sinks import base
 from service.monitor.sinks.base import SinkError, SinkQueue
 from tests.service.conftest import until

@@ -11,8 +11,8 @@ import aiomqtt
 import pytest
 
 from common.errors import InputError, Unprocessable
+from service.archive.records import MinuteRecord, ProblemRecord
 from service.monitor.config import make_sink
-from service.monitor.records import MinuteRecord, ProblemRecord
 from service.monitor.sinks.base import SinkError
 from service.monitor.sinks.mqtt import Mqtt, MqttSettings, slug
 from tests.service.monitor.sinks.test_text_files import NASTY, NOON, event

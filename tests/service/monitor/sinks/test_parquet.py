@@ -8,9 +8,9 @@ import pyarrow.parquet
 import pytest
 
 from common.errors import Unprocessable
-from service.monitor.records import MINUTE_MS
+from service.archive.records import MINUTE_MS
 from service.monitor.sinks.parquet import LEAST_BYTES, ParquetFiles, ParquetSettings
-from tests.service.monitor.sinks.test_sqlite import minute
+from tests.service.archive.test_database import minute
 from tests.service.monitor.sinks.test_text_files import MINUTE, NASTY, NOON, PROBLEM, event
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import Unprocessable
-from service.monitor.records import EventRecord, MinuteRecord, ProblemRecord
+from service.archive.records import EventRecord, MinuteRecord, ProblemRecord
 from service.monitor.sinks import text_files
 from service.monitor.sinks.text_files import FORMS, FileSettings, TextFiles
 

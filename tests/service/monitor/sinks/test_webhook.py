@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from common.errors import Unprocessable
-from service.monitor.records import MinuteRecord, ProblemRecord
+from service.archive.records import MinuteRecord, ProblemRecord
 from service.monitor.sinks import webhook
 from service.monitor.sinks.base import SinkError
 from service.monitor.sinks.webhook import ATTEMPTS, Webhook, WebhookSettings

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.monitor.records import MinuteRecord, ProblemRecord, rfc3339, time_of
+from service.archive.records import MinuteRecord, ProblemRecord, rfc3339, time_of
 from tests.service.monitor.sinks.test_text_files import NOON, event
 
 

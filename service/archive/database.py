@@ -1,15 +1,17 @@
-"""A sink that is an archive: events and coverage side by side in a SQLite database."""
+"""The archive: events and coverage side by side in SQLite databases."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
-from service.monitor.records import (
+from service.archive.paths import file_of
+from service.archive.records import (
     MINUTE_MS,
     EventRecord,
     MinuteRecord,
@@ -18,8 +20,8 @@ from service.monitor.records import (
     rfc3339,
     time_of,
 )
-from service.monitor.sinks.base import SinkError
-from service.monitor.sinks.text_files import file_of
+
+T = TypeVar("T")
 
 HOUR_MS = 3_600_000
 LONGEST_GAP_MS = 366 * 24 * HOUR_MS
@@ -50,6 +52,14 @@ CREATE TABLE IF NOT EXISTS recordings (
 CREATE TABLE IF NOT EXISTS problems (
     source TEXT NOT NULL, at TEXT NOT NULL, problem TEXT NOT NULL, detail TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS senders (
+    sender TEXT PRIMARY KEY, batch INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+# A batch that is sent again changes no row.
+BATCH = """
+INSERT INTO senders VALUES (?, ?) ON CONFLICT (sender)
+    DO UPDATE SET batch = excluded.batch WHERE excluded.batch > senders.batch
 """
 EVENT = """
 INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
@@ -78,6 +88,10 @@ SELECT (SELECT max(minute) FROM coverage WHERE source = :source AND minute < :un
 MISSING = "INSERT INTO coverage VALUES (?, ?, 0, 0, 0, 60000) ON CONFLICT DO NOTHING"
 
 
+class ArchiveError(OSError):
+    """A database takes no records: it is locked, damaged, or the disk is full."""
+
+
 class Archive:
     """Writes to the databases that a path stands for, one at a time, with write-ahead logs.
 
@@ -93,12 +107,18 @@ class Archive:
         """Databases and sources whose minutes go on from those of the database before."""
 
     async def write(self, records: Sequence[Record]) -> int:
-        """Write the first records, those of one database. Raises SinkError, OSError: none is."""
-        try:
-            return await asyncio.to_thread(self._write, records)
-        except sqlite3.Error as error:
-            await self.close()
-            raise SinkError(f"{self._path}: {error}") from error
+        """Write the first records, those of one database. Raises ArchiveError, OSError: none is."""
+        return await self._run(self._write, records)
+
+    async def write_batch(
+        self, records: Sequence[Record], *, sender: str, number: int
+    ) -> list[Record]:
+        """Write a batch of another machine; return what of it was not here yet.
+
+        sender: of a monitor, from its start to its end; its batches are numbered upwards, and one
+        that is sent again has its number. Raises ArchiveError, OSError: send it again.
+        """
+        return await self._run(self._write_batch, records, sender, number)
 
     async def close(self) -> None:
         """Close the database."""
@@ -106,20 +126,46 @@ class Archive:
             await asyncio.to_thread(self._open[1].close)
             self._open = None
 
+    async def _run(self, write: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return await asyncio.to_thread(write, *arguments)
+        except sqlite3.Error as error:
+            await self.close()
+            raise ArchiveError(f"{self._path}: {error}") from error
+
     def _write(self, records: Sequence[Record]) -> int:
         first = self._file(time_of(records[0]))
         mine = list(
             itertools.takewhile(lambda record: self._file(time_of(record)) == first, records)
         )
-        for record in mine:
-            if isinstance(record, MinuteRecord) and (first, record.source) not in self._joined:
-                self._join(record.source, record.minute_ms)
-                self._joined.add((first, record.source))
+        self._join_all(first, mine)
         # One transaction.
         with self._database(first) as database:
             for record in mine:
                 _insert(database, record)
         return len(mine)
+
+    def _write_batch(self, records: Sequence[Record], sender: str, number: int) -> list[Record]:
+        by_file: dict[Path, list[Record]] = {}
+        for record in records:
+            by_file.setdefault(self._file(time_of(record)), []).append(record)
+        written: list[Record] = []
+        for path, mine in by_file.items():
+            self._join_all(path, mine)
+            # One transaction, with the number: after a kill each database has all of it or nothing.
+            with self._database(path) as database:
+                if database.execute(BATCH, (sender, number)).rowcount:
+                    for record in mine:
+                        _insert(database, record)
+                    written += mine
+        return written
+
+    def _join_all(self, path: Path, records: Sequence[Record]) -> None:
+        """Let the minutes of each source in a database go on from those before."""
+        for record in records:
+            if isinstance(record, MinuteRecord) and (path, record.source) not in self._joined:
+                self._join(record.source, record.minute_ms)
+                self._joined.add((path, record.source))
 
     def _join(self, source: str, minute_ms: int) -> None:
         """Add the minutes that are missing before one, whichever databases they belong to."""

@@ -1,5 +1,6 @@
 """The archive: what was heard, and when nobody listened, side by side."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -7,10 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.monitor.records import MINUTE_MS, MinuteRecord, ProblemRecord, rfc3339
-from service.monitor.sinks import sqlite
-from service.monitor.sinks.base import SinkError
-from service.monitor.sinks.sqlite import Archive
+from service.archive import database
+from service.archive.database import Archive, ArchiveError
+from service.archive.records import MINUTE_MS, MinuteRecord, ProblemRecord, rfc3339, time_of
 from tests.service.monitor.sinks.test_text_files import NASTY, NOON, event
 
 
@@ -66,7 +66,7 @@ async def test_minutes_in_which_nobody_ran_are_not_connected(gap, tmp_path):
 async def test_a_clock_that_was_wrong_by_years_adds_no_millions_of_minutes(tmp_path, monkeypatch):
     archive = Archive(str(tmp_path / "a"))
     await archive.write([MinuteRecord(source="hall", minute_ms=0, heard_ms=60_000), minute(0)])
-    monkeypatch.setattr(sqlite, "LONGEST_GAP_MS", 10 * MINUTE_MS)
+    monkeypatch.setattr(database, "LONGEST_GAP_MS", 10 * MINUTE_MS)
     await archive.write([minute(10), minute(21)])
     await archive.close()
     assert rows(tmp_path / "a", "SELECT count(*) FROM coverage") == [(1 + 11 + 1,)]
@@ -161,7 +161,7 @@ async def test_a_damaged_database_of_another_day_is_no_reason_to_stop(tmp_path):
     (tmp_path / f"{datetime.fromtimestamp(NOON / 1000, UTC):%Y-%m-%d}").write_bytes(b"x" * 5_000)
     archive = Archive(str(tmp_path / "%Y-%m-%d"))
     assert await archive.write([minute(day, heard_ms=60_000)]) == 1
-    with pytest.raises(SinkError, match="not a database"):
+    with pytest.raises(ArchiveError, match="not a database"):
         await archive.write([minute(0, heard_ms=60_000)])
 
 
@@ -188,7 +188,7 @@ async def test_others_read_while_it_is_open(tmp_path):
 async def test_a_file_that_is_no_database_is_an_error_that_names_it(tmp_path):
     (tmp_path / "a").write_bytes(b"something else" * 100)
     archive = Archive(str(tmp_path / "a"))
-    with pytest.raises(SinkError, match="a: file is not a database"):
+    with pytest.raises(ArchiveError, match="a: file is not a database"):
         await archive.write([event(1)])
     (tmp_path / "a").unlink()
     assert await archive.write([event(1)]) == 1
@@ -220,3 +220,53 @@ async def test_problems_are_kept_in_their_order(tmp_path):
         )
     await archive.close()
     assert rows(tmp_path / "a", "SELECT problem FROM problems") == [("silent",), ("",)]
+
+
+async def test_a_batch_that_comes_again_is_written_once(tmp_path):
+    archive = Archive(str(tmp_path / "a"))
+    half = [minute(0, heard_ms=30_000), event(1)]
+    assert await archive.write_batch(half, sender="x", number=1) == half
+    assert await archive.write_batch(half, sender="x", number=1) == []
+    await archive.close()
+    # As after a kill.
+    archive = Archive(str(tmp_path / "a"))
+    assert await archive.write_batch(half, sender="x", number=1) == []
+    # Another monitor of the same source, after a restart within the minute.
+    assert len(await archive.write_batch(half, sender="y", number=1)) == 2
+    assert len(await archive.write_batch([event(2)], sender="x", number=2)) == 1
+    await archive.close()
+    assert rows(tmp_path / "a", "SELECT heard_ms, not_connected_ms FROM coverage") == [(60_000, 0)]
+    assert rows(tmp_path / "a", "SELECT count(*) FROM events") == [(2,)]
+
+
+async def test_each_database_has_its_part_of_a_batch_once(tmp_path):
+    archive = Archive(str(tmp_path / "%H"))
+    batch = [event(1), event(2, start=NOON + 3_600_000), event(3), minute(61, heard_ms=60_000)]
+    # The first database is written, and the second is not.
+    groups = {}
+    for record in batch:
+        groups.setdefault(archive._file(time_of(record)), []).append(record)
+    first, second = groups
+    (tmp_path / second.name).mkdir()
+    with pytest.raises(ArchiveError):
+        await archive.write_batch(batch, sender="x", number=7)
+    assert rows(first, "SELECT count(*) FROM events") == [(2,)]
+    (tmp_path / second.name).rmdir()
+    stored = await archive.write_batch(batch, sender="x", number=7)
+    await archive.close()
+    assert stored == groups[second]
+    assert rows(first, "SELECT count(*) FROM events") == [(2,)]
+    assert rows(second, "SELECT count(*) FROM events") == [(1,)]
+
+
+async def test_two_programs_write_batches_to_one_database(tmp_path):
+    path = str(tmp_path / "a")
+    first, second = Archive(path), Archive(path)
+    for number in range(1, 40):
+        await asyncio.gather(
+            first.write_batch([event(number)], sender="0", number=number),
+            second.write_batch([event(100 + number)], sender="1", number=number),
+        )
+    await first.close()
+    await second.close()
+    assert rows(path, "SELECT count(*) FROM events") == [(2 * 39,)]

@@ -14,6 +14,8 @@ from service.protocol import LabelEvent
 VERSION = 1
 """Of the fields below, told in every line of JSON; it counts their changes."""
 MINUTE_MS = 60_000
+Problem: TypeAlias = Literal["", "not connected", "no sound", "silent", "clipped"]
+"""Of a source; empty: none any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ class ProblemRecord:
     source: str
     at_ms: int
     """Wall clock, milliseconds since 1970."""
-    problem: Literal["", "not connected", "no sound", "silent", "clipped"]
+    problem: Problem
     """Empty: it works again."""
     detail: str
     """One sentence for a person."""
