@@ -35,6 +35,7 @@ def server(tmp_path_factory):
     key, text = new_key(scopes=SCOPES, rate=1e6, streams=10)
     asyncio.run(FileKeyStore(folder / "keys.json").put(key))
     options = ("--keys", str(folder / "keys.json"), "--trainings", str(folder / "trainings"))
+    options += ("--set", f"archive={folder / '%Y.sqlite'}")
     # It loads, unloads and promotes.
     models = folder / "artefacts"
     shutil.copytree(DEFAULT_PATH / MODEL, models / MODEL)

@@ -79,7 +79,9 @@ async def test_what_is_answered_has_the_fields_that_are_described_and_no_others(
     serve, tmp_path, artefacts
 ):
     models = write_colours(shutil.copytree(artefacts, tmp_path / "artefacts"))
-    server = await serve(artefacts=models, trainings=str(tmp_path / "teach"))
+    server = await serve(
+        artefacts=models, trainings=str(tmp_path / "teach"), archive=str(tmp_path / "a")
+    )
     queued(tmp_path / "teach", "print(1)")
     described = Described(server)
     ask, route = described.ask, "/v1/models/{name}/classify"
