@@ -49,6 +49,14 @@ class ProviderTrials:
         self._hung: dict[str, str] = {}
         """Why a provider is not tried with other artefacts: each would take the whole limit."""
 
+    @property
+    def longest_s(self) -> float:
+        """Seconds that the trials of one version may take, by the wall clock."""
+        tried = set(self._providers.names).intersection(listed()) - {CPU}
+        return sum(
+            self._providers.engine_timeout if name == TENSORRT else self._limit_s for name in tried
+        )
+
     def plan(self, folder: Path, signature: Signature) -> Plan:
         """Return what is left of the providers. signature: of the artefact's files.
 

@@ -6,8 +6,10 @@ import hashlib
 import os
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -25,7 +27,7 @@ from models.pin import Pin, load_order, read_pin, write_pin
 from models.provider_trials import Plan, ProviderTrials
 from models.providers import CPU, Providers
 from models.session import Session, listed
-from models.verification import LIMIT_S, Verifier, VerifierProcess, overdue, within
+from models.verification import LIMIT_S, Verifier, VerifierProcess, within
 
 if TYPE_CHECKING:
     from features.config import Kind, Tensor
@@ -188,17 +190,16 @@ class Store:
         version = versions[-1] if version is None else version
         if version not in versions:
             raise NotFound(f"no version {version!r:.80} of {name!r}; there is {_listing(versions)}")
-        if self._verifier:
-            try:
-                # Outside the lock: meanwhile others may be loaded.
+        with _named(name, version):
+            # Outside the lock: meanwhile others may be loaded.
+            if self._verifier:
                 self._verifier.check(self.path / name / version, self.signature(name, version))
-            except ArtefactError as error:
-                raise ArtefactError(f"{name} {version}: {error}") from error
-        plan = self._plan(name, version)
-        with self._lock:
-            model = self._loaded.get((name, version))
-            if model is None:
-                model = self._loaded[name, version] = self._read(name, version, plan)
+            read = partial(self._read, name, version, self._plan(name, version))
+            with self._lock:
+                model = self._loaded.get((name, version))
+                if model is None:
+                    model = within(self._verifier.limit_s, read) if self._verifier else read()
+                    self._loaded[name, version] = model
         return model
 
     def check(self, name: str, version: str, process: VerifierProcess) -> tuple[Manifest, str]:
@@ -206,18 +207,17 @@ class Store:
 
         Accelerators are tried as in `load`. Raises ArtefactError with the reason.
         """
-        plan = self._plan(name, version)
+        with _named(name, version):
+            plan = self._plan(name, version)
         if any(each != CPU and each in listed() for each in plan.names):
             model = self.load(name, version)
             return model.manifest, model.session.provider
         folder = self.path / name / version
         limit_s = self._verifier.limit_s if self._verifier else LIMIT_S
-        try:
+        with _named(name, version):
             process.load(folder, limit_s=limit_s)
             manifest = Manifest.from_json(_bytes(folder / "manifest.json"))
             _check_name(manifest, name, version)
-        except ArtefactError as error:
-            raise ArtefactError(f"{name} {version}: {error}") from error
         return manifest, CPU
 
     def first(self, name: str) -> tuple[Model, dict[str, str]]:
@@ -225,7 +225,8 @@ class Store:
 
         It is the newest complete version, unless one is pinned. A process for each would take too
         long here: a version is loaded in a thread. One that is late is rejected; what cannot be
-        ended, such as a single operator, keeps its thread and a core until the process ends.
+        ended, such as a single operator or a wait for a device, keeps its thread until the process
+        ends. There is one at most: versions after it are loaded in a process of their own first.
 
         Raises NotFound, and ArtefactError with the first reason when every version is rejected.
         """
@@ -263,30 +264,26 @@ class Store:
             return ()
 
     def _load_at_start(self, name: str, version: str) -> Model:
-        verifier, folder = self._verifier, self.path / name / version
+        verifier = self._verifier
         if verifier is None or (name, version) in self._loaded:
             return self.load(name, version)
-        signature = self.signature(name, version)
-        limit_s, plan = verifier.limit_s, self._plan(name, version)
+        limit_s = verifier.limit_s
+
+        def read() -> Model:
+            return self._read(name, version, self._plan(name, version), limit_s=limit_s)
 
         def waiting(waited: float, used: float) -> None:
             self.loading = f"{name} {version} for {waited:.0f} s, {used:.1f} of them on a processor"
             times = {"seconds": round(waited), "processor": round(used, 1)}
             self._providers.report("still loading", model=name, version=version, **times)
 
+        folder, signature = self.path / name / version, self.signature(name, version)
+        more_s = self._trials.longest_s
         try:
-            model = within(
-                limit_s + 1,
-                lambda: self._read(name, version, plan, limit_s=limit_s),
-                late=ArtefactError(f"{name} {version}: {overdue(limit_s)}"),
-                waiting=waiting,
-            )
-        except ArtefactError as error:
-            verifier.record(folder, signature, str(error).removeprefix(f"{name} {version}: "))
-            raise
+            with _named(name, version):
+                model = verifier.first(folder, signature, read, more_s=more_s, waiting=waiting)
         finally:
             self.loading = ""
-        verifier.record(folder, signature)
         with self._lock:
             return self._loaded.setdefault((name, version), model)
 
@@ -301,22 +298,16 @@ class Store:
         """Return which providers are left to open a version on, after a trial of each before."""
         if not self._verifier:
             return Plan(self._providers.names)
-        try:
-            return self._trials.plan(self.path / name / version, self.signature(name, version))
-        except ArtefactError as error:
-            raise ArtefactError(f"{name} {version}: {error}") from error
+        return self._trials.plan(self.path / name / version, self.signature(name, version))
 
     def _read(self, name: str, version: str, plan: Plan, *, limit_s: float | None = None) -> Model:
-        try:
-            model = read(
-                self.path / name / version,
-                sessions=self._sessions,
-                limit_s=limit_s,
-                providers=replace(self._providers, names=plan.names),
-            )
-            _check_name(model.manifest, name, version)
-        except ArtefactError as error:
-            raise ArtefactError(f"{name} {version}: {error}") from error
+        model = read(
+            self.path / name / version,
+            sessions=self._sessions,
+            limit_s=limit_s,
+            providers=replace(self._providers, names=plan.names),
+        )
+        _check_name(model.manifest, name, version)
         model.session.refused.update(plan.refused)
         for provider, why in model.session.refused.items():
             self._providers.report("provider not used", model=name, provider=provider, why=why)
@@ -370,6 +361,15 @@ def read(
             files["model.onnx"], accelerate=kind.accelerate, providers=providers, trial=check
         )
     return Model(manifest, config, thresholds, session)
+
+
+@contextmanager
+def _named(name: str, version: str) -> Iterator[None]:
+    """Add the version to the reason why it is rejected."""
+    try:
+        yield
+    except ArtefactError as error:
+        raise ArtefactError(f"{name} {version}: {error}") from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from common.errors import ArtefactError
 from common.strict_json import to_json
@@ -30,13 +30,17 @@ if TYPE_CHECKING:
     from models.store import Signature
 
 Result = TypeVar("Result")
+Told: TypeAlias = Callable[[float, float], None]
+"""Gets how long something takes: seconds by the wall clock, and those on a processor."""
 
 LIMIT_S = 30.0
 """Seconds that an artefact may take to load, verify and warm up, by default."""
 PATIENCE = 20
-"""Times the limit, by the wall clock, for an artefact whose process gets little of a processor."""
+"""Times the limit, by the wall clock, for an artefact that gets little of a processor, or waits."""
 PROGRESS_S = 10.0
 """Seconds between two reports of what takes long."""
+ROUND_S = 1.0
+"""Seconds more for a thread, whose runs end by themselves at the limit between two operators."""
 LEAST_S = 0.05
 """Seconds between two looks at a clock."""
 
@@ -213,30 +217,39 @@ class Overdue(ArtefactError):
     """An artefact was not loaded in time."""
 
 
+class Abandoned(Overdue):
+    """The thread that loads it cannot be ended, and may go on for ever."""
+
+
 def overdue(limit_s: float) -> Overdue:
     """Return the error of an artefact that is not loaded in time."""
     return Overdue(f"not loaded and verified within {limit_s:g} s; it may never end")
 
 
 def starved(waited: float, used: float) -> Overdue:
-    """Return the error of an artefact that could not be loaded, for want of a processor."""
+    """Return the error of an artefact that waited too long, for a processor or anything else."""
     return Overdue(
         f"not loaded and verified within {waited:.0f} s, in which it had a processor for {used:.1f}"
     )
 
 
+def untold(_waited: float, _used: float) -> None:
+    """Tell nobody."""
+
+
 def within(
-    seconds: float,
+    limit_s: float,
     work: Callable[[], Result],
     *,
-    late: Exception,
-    waiting: Callable[[float, float], None] = lambda _waited, _used: None,
+    more_s: float = 0.0,
+    waiting: Told = untold,
 ) -> Result:
     """Return the result of `work`, done in a thread, or raise what it raises.
 
-    Raises `late` when it takes longer; the thread is abandoned and does not keep the process alive.
-    seconds: of processor time, however long a busy machine takes for them. waiting: called every
-    PROGRESS_S seconds with the seconds that were waited and those of processor time.
+    Raises Abandoned when it takes longer; the thread does not keep the process alive. limit_s:
+    seconds of processor time, and PATIENCE times as many by the wall clock. more_s: by the wall
+    clock, for what other processes do for it. waiting: called every PROGRESS_S seconds with the
+    seconds that were waited and those of processor time.
     """
     done: Future[Result] = Future()
     clocks: queue.SimpleQueue[Callable[[], float]] = queue.SimpleQueue()
@@ -249,14 +262,20 @@ def within(
             done.set_exception(error)
 
     threading.Thread(target=run, name="load", daemon=True).start()
-    clock, since, used = clocks.get(), time.monotonic(), 0.0
-    while not wait((done,), min(PROGRESS_S, max(LEAST_S, seconds - used))).done:
+    clock, since, used, waited = clocks.get(), time.monotonic(), 0.0, 0.0
+    longest = PATIENCE * limit_s + more_s
+    while True:
+        left = min(limit_s + ROUND_S - used, longest - waited)
+        if wait((done,), min(PROGRESS_S, max(LEAST_S, left))).done:
+            return done.result()
+        waited = time.monotonic() - since
         with suppress(OSError):  # it has ended meanwhile
             used = clock()
-        if used >= seconds:
-            raise late
-        waiting(time.monotonic() - since, used)
-    return done.result()
+        if used >= limit_s + ROUND_S:
+            raise Abandoned(str(overdue(limit_s)))
+        if waited >= longest:
+            raise Abandoned(str(starved(waited, used)))
+        waiting(waited, used)
 
 
 class Verifier:
@@ -266,6 +285,8 @@ class Verifier:
         self.limit_s = limit_s
         self._outcomes: dict[Path, tuple[Signature, str]] = {}
         """Why a version is rejected; empty: it is not."""
+        self._abandoned = False
+        """Whether a thread was left that loads a version."""
         self._lock = threading.Lock()
 
     def check(self, folder: Path, signature: Signature) -> None:
@@ -283,6 +304,30 @@ class Verifier:
     def _known(self, folder: Path, signature: Signature) -> str | None:
         known, reason = self._outcomes.get(folder, ((), ""))
         return reason if known == signature else None
+
+    def first(
+        self,
+        folder: Path,
+        signature: Signature,
+        work: Callable[[], Result],
+        *,
+        more_s: float = 0.0,
+        waiting: Told = untold,
+    ) -> Result:
+        """Return what `work` does, which loads a version at the start, as `within` does.
+
+        After one that was abandoned, a version is checked in a process first: that can be ended.
+        """
+        if self._abandoned:
+            self.check(folder, signature)
+        try:
+            result = within(self.limit_s, work, more_s=more_s, waiting=waiting)
+        except ArtefactError as error:
+            self._abandoned |= isinstance(error, Abandoned)
+            self.record(folder, signature, str(error))
+            raise
+        self.record(folder, signature)
+        return result
 
     def record(self, folder: Path, signature: Signature, reason: str = "") -> None:
         """Remember an outcome that was found without a process of its own."""

@@ -75,7 +75,7 @@ class Settings:
     and the limits that are not given are lower (below)."""
     load_timeout: float = LIMIT_S
     """Seconds of a processor that a version may take to load, verify and warm up; then it is
-    rejected."""
+    rejected, as it is after 20 times as many seconds by the clock."""
     providers: tuple[str, ...] = ()
     """What runs networks, of `tensorrt`, `cuda` and `cpu`: tried in the order given, the first
     that gives the golden scores is used; none: all, in this order. Forests run on the processor."""

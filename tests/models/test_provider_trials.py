@@ -10,6 +10,7 @@ import pytest
 from common.errors import ArtefactError
 from models import verification
 from models.artefact import write
+from models.provider_trials import ProviderTrials
 from models.providers import Providers, read_names
 from models.store import Store
 from tests.models import colours
@@ -168,3 +169,12 @@ def test_a_forest_stays_on_the_processor_and_starts_no_trial(provide, artefacts,
     monkeypatch.setattr("models.provider_trials.verify", None)
     model, _ = Store(artefacts, load_timeout=60).first("trio")
     assert (model.session.provider, model.session.refused) == ("CPU", {})
+
+
+def test_the_trials_of_a_version_have_the_time_of_each_accelerator_that_is_listed(provide):
+    providers = Providers(names=("Tensorrt", "CUDA", "CPU"), engine_timeout=100.0)
+    assert ProviderTrials(providers, limit_s=7.0).longest_s == 0
+    provide("Tensorrt=driver CUDA=driver")
+    assert ProviderTrials(providers, limit_s=7.0).longest_s == 107
+    provide("CUDA=driver")
+    assert ProviderTrials(providers, limit_s=7.0).longest_s == 7

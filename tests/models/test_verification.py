@@ -1,6 +1,8 @@
 """An artefact that never loads, or ends the process that loads it, is rejected within a limit."""
 
+import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -8,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 
@@ -18,7 +21,7 @@ from models import verification
 from models.artefact import write
 from models.cli import main
 from models.store import Store
-from models.verification import Verifier, VerifierProcess, verify, within
+from models.verification import Abandoned, Verifier, VerifierProcess, verify, within
 from tests.models.helpers.endless import endless_loop, endless_operator, put_endless
 
 SHAPE, LABELS = (26,), 3
@@ -162,20 +165,22 @@ def test_at_the_start_nothing_is_loaded_in_a_process_of_its_own(artefacts):
     assert store.load("trio", "1") is model
 
 
-def test_work_within_a_limit_returns_or_raises_what_it_did():
-    assert within(60, lambda: 42, late=ValueError()) == 42
+def test_work_within_a_limit_returns_or_raises_what_it_did(monkeypatch):
+    monkeypatch.setattr(verification, "ROUND_S", 0.05)
+    monkeypatch.setattr(verification, "PATIENCE", 2_000)
+    assert within(60, lambda: 42) == 42
     with pytest.raises(KeyError, match="missing"):
-        within(60, lambda: {}["missing"], late=ValueError())
+        within(60, lambda: {}["missing"])
     with pytest.raises(TimeoutError, match="its own"):
-        within(60, raises_timeout, late=ValueError("too late"))
+        within(60, raises_timeout)
     ended = threading.Event()
 
     def work():
         while not ended.is_set():
             pass
 
-    with pytest.raises(ValueError, match="too late"):
-        within(0.05, work, late=ValueError("too late"))
+    with pytest.raises(Abandoned, match=r"not loaded and verified within 0\.05 s; it may"):
+        within(0.05, work)
     ended.set()
 
 
@@ -192,9 +197,90 @@ def test_what_gets_no_processor_is_waited_for_and_told(monkeypatch):
         if waited > 0.2:
             given.set()
 
-    work = within(0.1, lambda: given.wait(60) and 42, late=ValueError(), waiting=waiting)
-    assert work == 42
+    assert within(0.1, lambda: given.wait(60) and 42, waiting=waiting) == 42
     assert all(used < 0.1 for _, used in told)
+
+
+def test_work_that_waits_has_a_multiple_of_its_limit_by_the_clock_and_no_more(monkeypatch):
+    monkeypatch.setattr(verification, "PROGRESS_S", 0.02)
+    told, given = [], threading.Event()
+
+    def waiting(waited, _):
+        told.append(waited)
+
+    with pytest.raises(Abandoned, match=r"within \d s, in which it had a processor for 0\.\d"):
+        within(0.05, given.wait, waiting=waiting)
+    assert max(told) < 0.05 * verification.PATIENCE
+    bounded = len(told)
+    with pytest.raises(Abandoned):
+        within(0.05, given.wait, more_s=0.3, waiting=waiting)
+    assert max(told[bounded:]) > 0.05 * verification.PATIENCE
+    given.set()
+
+
+@contextmanager
+def kept_waiting(path):
+    """Whoever opens the file waits in the system until the block ends, or for 45 s.
+
+    It has a lease on it, as file servers have on the files of their clients.
+    """
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # the system's notice
+    try:
+        with path.open("r+b") as file:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            yield
+    finally:
+        signal.signal(signal.SIGIO, before)
+
+
+def loading_threads():
+    return [each for each in threading.enumerate() if each.name == "load"]
+
+
+def test_a_version_that_waits_for_ever_is_rejected_at_the_start_and_an_older_one_served(
+    artefacts, monkeypatch
+):
+    folder = artefacts / "trio"
+    for version in "23":
+        shutil.copytree(folder / "1", folder / version)
+
+    def start(wait_s):
+        monkeypatch.setattr(verification, "PATIENCE", wait_s / 60)
+        files = [folder / version / "model.onnx" for version in "32"]
+        with kept_waiting(files[0]), kept_waiting(files[1]):
+            try:
+                outcome = Store(artefacts, load_timeout=60).first("trio")
+            except ArtefactError:  # the good version, on a busy machine
+                outcome = None
+            left = loading_threads()
+        for thread in left:
+            thread.join(60)
+        return outcome, left
+
+    _, (outcome, left) = in_time(start, lambda done: done[0] is not None)
+    model, rejected = outcome
+    assert model.version == "1"
+    assert list(rejected) == ["3", "2"]
+    for version, why in rejected.items():
+        assert re.match(rf"trio {version}: not loaded and verified within \d+ s, in which", why)
+    # One thread at most, however many versions wait, and it ends once it has its file.
+    [thread] = left
+    assert not thread.is_alive()
+
+
+def test_a_version_that_waits_shorter_is_served_at_the_start(artefacts, monkeypatch):
+    monkeypatch.setattr(verification, "PROGRESS_S", 0.02)
+    store, told = Store(artefacts, load_timeout=60), threading.Event()
+    with ThreadPoolExecutor() as pool:
+        with kept_waiting(artefacts / "trio" / "1" / "model.onnx"):
+            loading = pool.submit(store.first, "trio")
+            while not store.loading:
+                assert not loading.done()
+                told.wait(0.01)
+            assert re.match(r"trio 1 for \d s, 0\.\d of them on a processor", store.loading)
+        model, rejected = loading.result(60)
+    assert (model.version, rejected) == ("1", {})
+    assert store.loading == ""
 
 
 def test_an_artefact_whose_process_gets_no_processor_is_not_rejected(trio, started, monkeypatch):
