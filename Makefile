@@ -8,6 +8,8 @@ ROUNDS ?= 10
 N ?= 1e6
 ATTACKS ?= 5000
 SEED ?= 1
+# JSON=benchmarks/results/NAME.json: the file that the tables of the documents are made from.
+RESULT = $(if $(JSON),--json $(JSON))
 # Where it is set, each process that a test starts compiles every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -55,15 +57,15 @@ monitoring: .venv/dev .venv/kernels  ## Prometheus reads a live server: every pa
 	tools/system-packages monitoring
 	$(BIN)/python -m pytest -m "slow or not slow" tests/deploy
 
-cluster: .venv/dev .venv/kernels  ## as root: nine machines in network namespaces, cut off, slowed down, failed over; a table
+cluster: .venv/dev .venv/kernels  ## as root: nine machines in network namespaces, cut off, slowed down, failed over; a table (JSON=FILE)
 	tools/system-packages cluster
-	unshare --net $(BIN)/python -m benchmarks.cluster
+	unshare --net $(BIN)/python -m benchmarks.cluster $(RESULT)
 
 upgrade: .venv/dev .venv/kernels  ## old gateways with new workers and the reverse, over Redis; REF= an earlier commit or tag
 	tools/system-packages tests
-	$(BIN)/python -m benchmarks.cluster.upgrade $(if $(REF),--ref $(REF))
+	$(BIN)/python -m benchmarks.cluster.upgrade $(if $(REF),--ref $(REF)) $(RESULT)
 
-container: wheel  ## as root: build the image without a daemon, run it read-only; size, memory, time
+container: wheel  ## as root: build the image without a daemon, run it read-only; size, memory, time (JSON=FILE)
 	tools/container
 
 zoo: .venv/dev .venv/kernels  ## read sound and picture files of every kind, whole and damaged; counts by outcome
@@ -102,7 +104,7 @@ wheel: .venv/dev  ## wheel and source archive in build/package, of which the ima
 	$(BIN)/python tools/package.py --wheel
 
 package: .venv/dev  ## wheel and source archive in build/package, tried in clean environments of each Python
-	$(BIN)/python tools/package.py $(PYTHONS)
+	$(BIN)/python tools/package.py $(PYTHONS) $(RESULT)
 
 release: .venv/dev  ## refuse base images without a digest (tools/pin_images.py), then package and container
 	$(BIN)/python tools/pin_images.py --check

@@ -12,13 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.table import Table
-
 from benchmarks import measure, server_process
+from benchmarks.reporting import results, tables
 from benchmarks.serving import capacity, clips, load, schedule, streams
-from common.console import console
-from common.strict_json import to_json
 
 ROOT = Path(__file__).parent.parent
 BETTER = {
@@ -30,12 +26,17 @@ BETTER = {
     "clips_s": "1,000 clips from 100 clients, s",
     "livez_p99_ms": "/livez meanwhile, p99 ms",
 }
+HEADS = {"other": "the other", "this": "this one", "ratio": "times better"}
+SETTINGS = ("rounds", "streams", "seconds", "hop", "model", "serve", "redis", "precision")
 CLIPS = clips.Load(requests=1_000, clients=100)
 
 
 def main(argv: list[str]) -> int:
     """Run `timbre bench against`. Raises TimbreError when a server does not get ready."""
-    given = _parser().parse_args(argv)
+    parser = _parser()
+    given = parser.parse_args(argv)
+    results.check_option(parser, given.json)
+    before = measure.machine()
     checkouts = {"other": given.other.resolve(), "this": ROOT}
     found: dict[str, dict[str, list[float]]] = {
         name: {figure: [] for figure in BETTER} for name in checkouts
@@ -46,13 +47,32 @@ def main(argv: list[str]) -> int:
                 if value is not None:  # too short a load for it
                     found[name][figure].append(value)
     rows = [row_of(figure, found) for figure in BETTER if found["this"][figure]]
-    if given.json:
-        print(to_json({"machine": measure.machine(), "rows": rows}))
-    else:
-        out = console(width=160)
-        out.print(table_of(rows))
-        out.print(", ".join(f"{name} {value}" for name, value in measure.machine().items()))
+    tables.publish(given.json, report_of(rows, given, before))
     return 0
+
+
+def report_of(
+    rows: list[dict[str, Any]], given: argparse.Namespace, machine: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the results; machine: as it was before."""
+    settings = {name: getattr(given, name) for name in SETTINGS}
+    options = [f"--{name}={value}" for name, value in settings.items() if name != "redis"]
+    options += ["--redis"] if given.redis else []
+    options += ["--no-capacity"] if given.no_capacity else []
+    return results.document(
+        "against",
+        command=shlex.join(["timbre", "bench", "against", "CHECKOUT", *options]),
+        settings=settings | {"other": commit_of(given.other)},
+        rows=rows,
+        machine=machine,
+        heads=HEADS,
+        note=f"The other is commit {commit_of(given.other)}.",
+    )
+
+
+def commit_of(folder: Path) -> str:
+    """Return the commit of a checkout; `unknown` where git does not tell."""
+    return measure.git("rev-parse", "--short", "HEAD", root=folder) or "unknown"
 
 
 def round_of(folder: Path, given: argparse.Namespace) -> dict[str, float | None]:
@@ -102,27 +122,12 @@ def _served(folder: Path, given: argparse.Namespace) -> Any:
 
 
 def row_of(figure: str, found: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
-    """Return the medians of a figure, their ratio (other over this), and all values."""
-    other, this = (float(np.median(found[name][figure])) for name in ("other", "this"))
-    return {
-        "figure": BETTER[figure],
-        "other": other,
-        "this": this,
-        "ratio": this / other if figure == "streams" else other / this,
-        "values": {name: found[name][figure] for name in found},
-    }
-
-
-def table_of(rows: list[dict[str, Any]]) -> Table:
-    """Return the rows as a table."""
-    table = Table("median", "other", "this", "times better", "values of other", "values of this")
-    for row in rows:
-        numbers = [f"{row[name]:.4g}" for name in ("other", "this", "ratio")]
-        values = [
-            " ".join(f"{value:.4g}" for value in row["values"][name]) for name in ("other", "this")
-        ]
-        table.add_row(row["figure"], *numbers, *values)
-    return table
+    """Return median and quartiles of a figure of both, and how many times better this one is."""
+    row: dict[str, Any] = {"what": BETTER[figure]}
+    for name in ("other", "this"):
+        row[f"{name}_p25"], row[name], row[f"{name}_p75"] = measure.quartiles(found[name][figure])
+    better = row["this"] / row["other"] if figure == "streams" else row["other"] / row["this"]
+    return row | {"ratio": better}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--redis", action="store_true", help="through a Redis of their own")
     parser.add_argument("--precision", type=measure.within(0, 1), default=0.1, metavar="SHARE")
     parser.add_argument("--no-capacity", action="store_true", help="do not search for it")
-    parser.add_argument("--json", action="store_true")
+    results.add_option(parser)
     return parser
 
 

@@ -57,6 +57,10 @@ HELP = {
     ),
     "idle": Program("benchmarks.idle", "wake-ups and CPU time of a server without work"),
     "memory": Program("benchmarks.memory", "what live streams add to the memory of a server"),
+    "low-memory": Program(
+        "benchmarks.serving.low_memory",
+        "a server of one model with and without low_memory: memory, and its price in time",
+    ),
     "metrics": Program(
         "benchmarks.metrics", "CPU time of what a live window counts, beside that of the window"
     ),
@@ -121,11 +125,12 @@ def main(argv: list[str]) -> int:
         rows=rows,
         missed=subject.shortfalls(rows),
         **({"gaps": gaps} if gaps else {}),
+        **({"heads": subject.HEADS} if hasattr(subject, "HEADS") else {}),
         machine=before,
     )
     if results.publish(args.json, report):
         return SHORT if report["missed"] else OK
-    _show(subject.TITLE, rows, before)
+    _show(subject.TITLE, report, before)
     for name, why in gaps.items():
         print(f"not measured: {name}: {why}", file=sys.stderr)
     for line in report["missed"]:
@@ -151,8 +156,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _show(title: str, table: list[dict[str, Any]], where: dict[str, Any]) -> None:
-    for shown in tables.views(table):
+def _show(title: str, report: dict[str, Any], where: dict[str, Any]) -> None:
+    for shown in tables.views_of(report):
         grid = Table(title=title)
         for number, name in enumerate(shown.head):
             grid.add_column(name, justify="left" if number < shown.words else "right")

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+ROOT = Path(__file__).parent.parent
 Number = TypeVar("Number", int, float)
 
 
@@ -112,17 +113,17 @@ def _cpuinfo(*names: str) -> str:
 
 def _commit() -> str:
     """Return the commit, `-dirty` if the code is not that of it; results and documents are not."""
-    found = _git("rev-parse", "--short", "HEAD")
-    changed = found and _git("status", "--porcelain", "-uno", "--", "*.py", "*.toml")
+    found = git("rev-parse", "--short", "HEAD")
+    changed = found and git("status", "--porcelain", "-uno", "--", "*.py", "*.toml")
     return f"{found}-dirty" if changed else found or "unknown"
 
 
-def _git(*command: str) -> str:
+def git(*command: str, root: Path = ROOT) -> str:
+    """Return what git says of a checkout; empty without git, or where it fails."""
     if not shutil.which("git"):
         return ""
-    root = str(Path(__file__).parent.parent)
     answer = subprocess.run(  # noqa: S603
-        ["git", "-C", root, *command],  # noqa: S607
+        ["git", "-C", str(root), *command],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,

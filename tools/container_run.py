@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Run an image's unpacked root as `docker run --read-only` would: `tools/container` calls it.
 
-    container_run.py ROOT INSPECTED     the folder, and what `buildah inspect` prints of the image
+    container_run.py ROOT INSPECTED [--base TAR] [--json FILE]
+
+ROOT: the folder; INSPECTED: what `buildah inspect` prints of the image; TAR: what it is made from.
 
 Its own user without rights, a root that cannot be written to, a tmpfs for each volume; the network
 is this machine's. Prints seconds to ready and memory; fails unless the image's own health check
@@ -10,6 +12,7 @@ passes, a sound is classified, nothing can be written, and it ends with 0 within
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -20,7 +23,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import measure
+from benchmarks.reporting import results, tables
 from tests.helpers.server_process import free_port
+from tools.package import size_mib
 
 ENTER = """
 set -e
@@ -41,8 +47,39 @@ print(len(json.load(r.urlopen(r.Request(url, file.getvalue(), method="POST")))["
 """
 
 
-def main(root: str, inspected: str) -> int:
+def main(arguments: list[str]) -> int:
     """Return the exit code."""
+    parser = argparse.ArgumentParser(prog="container_run.py", description=__doc__)
+    parser.add_argument("root")
+    parser.add_argument("inspected")
+    parser.add_argument("--base", type=Path)
+    results.add_option(parser)
+    given = parser.parse_args(arguments)
+    results.check_option(parser, given.json)
+    before = measure.machine()
+    code, note = tried(given.root, given.inspected)
+    report = results.document(
+        "container",
+        command="sudo make container",
+        settings={},
+        rows=sizes(Path(given.root), given.base),
+        machine=before,
+        note=note,
+    )
+    tables.publish(given.json, report)
+    return code
+
+
+def sizes(root: Path, base: Path | None) -> list[dict[str, object]]:
+    """Return what the image and its parts take, in MiB."""
+    parts = {"base": base, "Python and its packages": root / "opt" / "timbre", "whole image": root}
+    return [
+        {"what": name, "mib": size_mib(path)} for name, path in parts.items() if path is not None
+    ]
+
+
+def tried(root: str, inspected: str) -> tuple[int, str]:
+    """Run the image; return its exit code, and what it took. Raises SystemExit if it fails."""
     config, port = json.loads(inspected)["Docker"]["config"], free_port()
     if not Path(root, config["WorkingDir"].lstrip("/")).is_dir():
         raise SystemExit("the working folder is missing in the image")
@@ -63,10 +100,12 @@ def main(root: str, inspected: str) -> int:
         server = _child(process.pid)
         asked = [*inside, "python", "-c", CLASSIFY.replace("PORT", str(port))]
         windows = subprocess.run(asked, capture_output=True, check=True, text=True).stdout.strip()
-        memory = f"{_resident_mib(server)} MiB resident"
-        sys.stdout.write(f"ready in {seconds:.1f} s, {memory}, {windows} windows classified\n")
+        note = (
+            f"The server with all models was ready after {seconds:.1f} s, took "
+            f"{_resident_mib(server)} MiB and classified {windows} windows."
+        )
         os.kill(server, signal.SIGTERM)
-        return process.wait(20)
+        return process.wait(20), note
     finally:
         process.kill()
         process.wait()
@@ -84,4 +123,4 @@ def _resident_mib(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:3]))
+    raise SystemExit(main(sys.argv[1:]))

@@ -4,13 +4,16 @@
 `make package` writes both to build/package. Then, for each Python, the wheel is installed into an
 environment of its own, and runs without make and git, where no file can be written: the commands
 classify and serve must give the scores of this repository. What was installed is written to
-build/package as well, as a bill of materials (`sbom.py`). `make wheel` builds only.
+build/package as well, as a bill of materials (`sbom.py`). `make wheel` builds only. `make package
+JSON=benchmarks/results/package.json` writes the figures as well.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,12 +26,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import measure
+from benchmarks.reporting import results, tables
+
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "package"
 SOUND = ROOT / "examples" / "quartet.ogg"
 MODEL = "instruments-forest"
 VERSIONS = ("3.11", "3.12", "3.13")
-BUILD_ONLY = "--wheel"
+HEADS = {
+    "what": "",
+    "installed_mib": "MiB installed",
+    "ready_s": "s from start to ready",
+    "resident_mib": "MiB resident",
+}
+LARGEST = 6
+OWN = ("common", "features", "models", "service", "training", "benchmarks")
 NOT_NEEDED = {"llvmlite", "numba", "scipy"}
 MAX_MIB = 250
 """Installed for the server and the microphone, without pip, as pipx does it."""
@@ -38,19 +53,61 @@ READY_S, SETTLE_S = 300.0, 7.0
 """Also for an emulated processor; a server returns free memory 5 s after its last request."""
 
 
-def main(pythons: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Build, try each Python, show a table; return the exit code. Raises SystemExit."""
+    parser = argparse.ArgumentParser(prog="tools/package.py", description=__doc__)
+    parser.add_argument("pythons", nargs="*", metavar="PYTHON", help="those to try (all found)")
+    parser.add_argument("--wheel", action="store_true", help="build only")
+    results.add_option(parser)
+    given = parser.parse_args(arguments)
+    results.check_option(parser, given.json)
+    before = measure.machine()
     wheel, source = build(OUT)
-    say(f"{source.name} {size_mib(source):.1f} MiB, {wheel.name} {size_mib(wheel):.1f} MiB")
-    if pythons == [BUILD_ONLY]:
+    sizes = f"{source.name} {size_mib(source):.1f} MiB, {wheel.name} {size_mib(wheel):.1f} MiB"
+    say(sizes)
+    if given.wheel:
         return 0
-    pythons = pythons or installed()
     expected = classified([sys.executable, "-m", "service.cli.main"], dict(os.environ), ROOT)
-    say("Python   installed MiB   ready after s   resident MiB   kernels")
-    for python in pythons:
+    rows, parts = [], {}
+    for python in given.pythons or installed():
         with tempfile.TemporaryDirectory() as folder:
-            say(tried(python, wheel, Path(folder), expected))
+            row, parts = tried(python, wheel, Path(folder), expected)
+            rows.append(row)
+    report = results.document(
+        "package",
+        command=shlex.join(["make", "package", *pythons_of(given.pythons)]),
+        settings={"model": MODEL, "settle_s": SETTLE_S},
+        rows=rows,
+        machine=before,
+        heads=HEADS,
+        note=f"{sizes}. {largest(parts)}",
+    )
+    tables.publish(given.json, report)
     return 0
+
+
+def pythons_of(given: list[str]) -> list[str]:
+    """Return the words of `make` for Pythons that were named; none for all."""
+    return [f"PYTHONS={' '.join(given)}"] if given else []
+
+
+def largest(parts: dict[str, float]) -> str:
+    """Return the largest parts of an environment in a sentence."""
+    first = sorted(parts, key=lambda name: -parts[name])[:LARGEST]
+    listed = ", ".join(f"{name} {parts[name]:.0f}" for name in first)
+    return f"The largest parts of the last, in MiB: {listed}."
+
+
+def parts_of(packages: Path) -> dict[str, float]:
+    """Return what each package takes, its libraries included, by the name of its folder."""
+    found: dict[str, float] = {}
+    for path in packages.iterdir():
+        if not path.name.endswith(".dist-info"):
+            name = path.name.removesuffix(".libs").removesuffix("_libs").lower()
+            found[name] = found.get(name, 0.0) + size_mib(path)
+    # Timbre is several packages.
+    ours = [found.pop(name) for name in OWN if name in found]
+    return {**found, "Timbre": sum(ours)}
 
 
 def build(out: Path) -> tuple[Path, Path]:
@@ -68,8 +125,10 @@ def build(out: Path) -> tuple[Path, Path]:
     return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
 
 
-def tried(python: str, wheel: Path, folder: Path, expected: dict[str, float]) -> str:
-    """Return the line of a Python: what the wheel takes there. Raises SystemExit where it fails."""
+def tried(
+    python: str, wheel: Path, folder: Path, expected: dict[str, float]
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return the row of a Python, and the MiB of each package. Raises SystemExit if it fails."""
     environment = folder / "environment"
     install(python, f"{wheel}[mic]", environment)
     write_bill(environment, wheel)
@@ -88,7 +147,15 @@ def tried(python: str, wheel: Path, folder: Path, expected: dict[str, float]) ->
     if added := files(environment) - before:
         raise SystemExit(f"{python}: these files were written: {sorted(added)}")
     version = output([python, "-V"]).split()[1]
-    return f"{version:<8}{mib:>14.0f}{ready_s:>16.1f}{resident:>15.0f}   {Path(kernels).stem}"
+    (packages,) = environment.glob("lib/python3*/site-packages")
+    row = {
+        "what": f"Python {version}",
+        "installed_mib": mib,
+        "ready_s": ready_s,
+        "resident_mib": resident,
+        "kernels": Path(kernels).stem,
+    }
+    return row, parts_of(packages)
 
 
 def install(python: str, what: str, environment: Path) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from benchmarks import measure
 from benchmarks.autoscaling.autoscaler import Rules, changes
 from benchmarks.autoscaling.day import DAY_S, Day, Scenario, simulate
+from benchmarks.reporting import results, tables
 
 CLIPS, LIVE, AGE = 16.0, 200.0, 0.5
 """Targets, those of the chart's values.yaml."""
@@ -24,6 +27,12 @@ SCENARIOS = (
     Scenario("Prometheus lost, read as zero", ALL, lost=NOON, lost_is_zero=True),
     Scenario("20 workers all day", ALL, Rules(least=20)),
 )
+HEADS = {
+    "what": "workers are scaled",
+    "not_answered_percent": "% not answered",
+    "longest_clip_s": "longest wait of a clip, s",
+    "changes": "changes of their number",
+}
 WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM = 760, 260, 46, 24, 34
 COLOURS = ("#2a78d6", "#d9622b")
 
@@ -32,23 +41,35 @@ def main(argv: list[str]) -> int:
     """Print the table; with --plot, write the picture."""
     parser = argparse.ArgumentParser(prog="timbre bench autoscaling", description=__doc__)
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="the day of the chart")
+    results.add_option(parser)
     given = parser.parse_args(argv)
+    results.check_option(parser, given.json)
+    before = measure.machine()
     days = {scenario.name: simulate(scenario) for scenario in SCENARIOS}
-    print("| workers are scaled | not answered | longest wait of a clip | worker hours | changes |")
-    print("|---|---|---|---|---|")
-    for name, day in days.items():
-        print(row(name, day))
+    report = results.document(
+        "autoscaling",
+        command="timbre bench autoscaling",
+        settings={"targets": ALL},
+        rows=[row(name, day) for name, day in days.items()],
+        machine=before,
+        heads=HEADS,
+    )
+    tables.publish(given.json, report)
     if given.plot:
         given.plot.write_text(picture(days[SCENARIOS[0].name], days[SCENARIOS[1].name]), "utf-8")
     return 0
 
 
-def row(name: str, day: Day) -> str:
+def row(name: str, day: Day) -> dict[str, Any]:
     """Return a line of the table."""
     wait = day.longest_clip_wait_s
-    waited = "over an hour" if wait >= 3_600 else f"{wait:,.0f} s"
-    cells = (f"{100 * day.dropped_share:.2f} %", waited, f"{day.worker_hours:,.0f}")
-    return f"| {' | '.join((name, *cells))} | {changes(day.wanted)} |"
+    return {
+        "what": name,
+        "not_answered_percent": round(100 * day.dropped_share, 2),
+        "longest_clip_s": "over an hour" if wait >= 3_600 else round(wait),
+        "worker_hours": round(day.worker_hours),
+        "changes": changes(day.wanted),
+    }
 
 
 def picture(first: Day, second: Day) -> str:

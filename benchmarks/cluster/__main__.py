@@ -1,6 +1,7 @@
 """`make cluster`: three gateways, three workers, Redis with a replica, and what breaks in a row.
 
-    unshare --net .venv/bin/python -m benchmarks.cluster [--streams 30] [--seconds 15] [--keep DIR]
+    unshare --net .venv/bin/python -m benchmarks.cluster [--streams 20] [--seconds 15] [--keep DIR]
+        [--json benchmarks/results/cluster.json]
 
 Prints a table; exits with 1 when a window is not accounted for.
 """
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -16,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import measure
 from benchmarks.cluster.deployment import REDIS, Cluster
 from benchmarks.cluster.load import Load, Totals
 from benchmarks.cluster.network import check_namespace, open_lan
+from benchmarks.reporting import results, tables
 from service.auth.key_store import RedisKeyStore
 from service.auth.keys import create_key
 from service.queue.redis_connection import close, connect
@@ -29,7 +34,16 @@ COUNTED = (
     *("used_cpu_user", "used_cpu_sys"),
 )
 MEMORY = "used_memory"
+HEADS = {
+    "seconds": "s",
+    "longest_wait_s": "longest wait for a result, s",
+    "commands_s": "commands a second",
+    "in_mb_s": "MB a second in",
+    "out_mb_s": "MB a second out",
+    "core_percent": "% of a core",
+}
 Step = Callable[[], None]
+Row = dict[str, Any]
 
 
 @dataclass
@@ -98,29 +112,39 @@ async def redis_rates(seconds: float) -> dict[str, float]:
     return rates | {MEMORY: float(after[MEMORY])}
 
 
-def sizing(idle: dict[str, float], busy: dict[str, float], *, streams: int) -> str:
-    """Return what Redis does for 1,000 streams, if each takes as much as the next."""
-
-    def of(*names: str) -> float:
-        each = sum(busy[name] - idle[name] for name in names) / streams
-        return sum(idle[name] for name in names) + 1_000 * each
-
-    return (
-        f"Redis for 1,000 such streams, by those of none and of {streams}: "
-        f"{of('total_commands_processed'):,.0f} commands/s, "
-        f"{of('total_net_input_bytes') / 1e6:.1f} MB/s in, "
-        f"{of('total_net_output_bytes') / 1e6:.1f} MB/s out, "
-        f"{100 * of('used_cpu_user', 'used_cpu_sys'):.0f} % of a core, "
-        f"{of(MEMORY) / 2**20:.1f} MiB (idle: {idle['total_commands_processed']:,.0f} commands/s, "
-        f"{100 * (idle['used_cpu_user'] + idle['used_cpu_sys']):.1f} %)"
-    )
+def sizing(idle: dict[str, float], busy: dict[str, float], *, streams: int) -> list[Row]:
+    """Return what Redis does for none and for 1,000 streams, if each takes as much as the next."""
+    rates = dict.fromkeys(idle, 0.0)
+    for name, before in idle.items():
+        rates[name] = before + 1_000 * (busy[name] - before) / streams
+    return [
+        _of_redis("Redis, no stream", idle),
+        _of_redis(f"Redis, 1,000 streams, by none and {streams}", rates),
+    ]
 
 
-def row(name: str, seconds: float, totals: Totals, wait_s: float) -> str:
+def _of_redis(what: str, rates: dict[str, float]) -> Row:
+    return {
+        "what": what,
+        "commands_s": rates["total_commands_processed"],
+        "in_mb_s": rates["total_net_input_bytes"] / 1e6,
+        "out_mb_s": rates["total_net_output_bytes"] / 1e6,
+        "core_percent": 100 * (rates["used_cpu_user"] + rates["used_cpu_sys"]),
+        "mib": rates[MEMORY] / 2**20,
+    }
+
+
+def row(name: str, seconds: float, totals: Totals, wait_s: float) -> Row:
     """Return a line of the table."""
     dropped = ", ".join(f"{count} {why}" for why, count in sorted(totals.dropped.items())) or "0"
-    cells = (name, f"{seconds:.0f}", totals.answered, dropped, totals.reconnects, f"{wait_s:.1f}")
-    return f"| {' | '.join(map(str, cells))} |"
+    return {
+        "what": name,
+        "seconds": round(seconds),
+        "answered": totals.answered,
+        "dropped": dropped,
+        "reconnects": totals.reconnects,
+        "longest_wait_s": wait_s,
+    }
 
 
 async def in_thread(step: Step) -> None:
@@ -128,34 +152,33 @@ async def in_thread(step: Step) -> None:
     await asyncio.to_thread(step)
 
 
-async def measure(cluster: Cluster, *, streams: int, seconds: float) -> bool:
-    """Print the table; return whether every window is accounted for."""
+async def run(cluster: Cluster, *, streams: int, seconds: float) -> tuple[list[Row], str, bool]:
+    """Return the rows, what became of all windows, and whether every one is accounted for."""
     loop = asyncio.get_running_loop()
     await in_thread(cluster.start)
     idle = await redis_rates(seconds)
     load = Load(streams, token=await create_token())
     await load.start()
     load.longest_wait_s()
-    print("| what happens | s | answered | dropped | reconnects | longest wait for a result, s |")
-    print("|---|---|---|---|---|---|")
+    rows, of_redis = [], []
     for at, phase in enumerate(phases(cluster)):
         before, since = load.totals(), loop.time()
         await in_thread(phase.begin)
         if at == 0:
-            note = sizing(idle, await redis_rates(seconds), streams=streams)
+            of_redis = sizing(idle, await redis_rates(seconds), streams=streams)
         else:
             await asyncio.sleep(seconds)
         await in_thread(phase.end)
         load.check()
         lasted = loop.time() - since
-        print(row(phase.name, lasted, load.totals().since(before), load.longest_wait_s()))
+        rows.append(row(phase.name, lasted, load.totals().since(before), load.longest_wait_s()))
+        print(phase.name, file=sys.stderr, flush=True)
     await load.finish()
-    print(f"\n{note}")
-    return report(load)
+    return [*rows, *of_redis], *account_of(load)
 
 
-def report(load: Load) -> bool:
-    """Print what became of all windows; return whether each is accounted for."""
+def account_of(load: Load) -> tuple[str, bool]:
+    """Return what became of all windows, and whether each is accounted for."""
     accounts = load.accounts
     lost = sum(each.unaccounted(sent) for each, sent in zip(accounts, load.samples, strict=True))
     expected = sum(
@@ -163,29 +186,45 @@ def report(load: Load) -> bool:
     )
     twice = sum(account.answered_twice for account in accounts)
     old = sum(list(account.versions)[-1:] != [NEW_VERSION] for account in accounts)
-    print(
-        f"{len(load.ends)} streams ended, {expected} windows of their sound: {lost} unaccounted "
-        f"for, {twice} answered twice; {old} streams are not on the new version"
+    told = (
+        f"{len(load.ends)} streams ended, {expected:,} windows of their sound: {lost} unaccounted "
+        f"for, {twice} answered twice; {old} streams are not on the new version."
     )
-    return not (lost or twice or old) and len(load.ends) == len(accounts)
+    return told, not (lost or twice or old) and len(load.ends) == len(accounts)
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Return 0, or 1 when something is missing."""
     parser = argparse.ArgumentParser(prog="benchmarks.cluster", description=__doc__)
-    parser.add_argument("--streams", type=int, default=30, help="live streams, a 1-s hop (30)")
+    parser.add_argument("--streams", type=int, default=20, help="live streams, a 1-s hop (20)")
     parser.add_argument("--seconds", type=float, default=15, help="of each phase (15)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="logs and data (a temporary one)")
-    given = parser.parse_args()
+    results.add_option(parser)
+    given = parser.parse_args(arguments)
+    results.check_option(parser, given.json)
     check_namespace()
     open_lan(1)
+    before = measure.machine()
     with tempfile.TemporaryDirectory(prefix="timbre-cluster-") as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         with closing(Cluster(folder)) as cluster:
-            whole = asyncio.run(measure(cluster, streams=given.streams, seconds=given.seconds))
+            settings = {"streams": given.streams, "seconds": given.seconds}
+            rows, note, whole = asyncio.run(run(cluster, **settings))
+    words = shlex.join(["-m", "benchmarks.cluster", *results.without_json(arguments)])
+    report = results.document(
+        "cluster",
+        command=f"unshare --net .venv/bin/python {words}",
+        settings=settings,
+        rows=rows,
+        missed=[] if whole else [note],
+        machine=before,
+        heads=HEADS,
+        note=note,
+    )
+    tables.publish(given.json, report)
     return 0 if whole else 1
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 """`make upgrade`: gateways and workers of an earlier commit beside those of this one, over Redis.
 
     .venv/bin/python -m benchmarks.cluster.upgrade [--ref REF] [--streams 4] [--seconds 8]
+        [--json benchmarks/results/upgrade.json]
 
 Live streams and clips go on while each side is replaced by the other version, one process after the
 other. Prints a table; exits with 1 when a window or a clip is not accounted for.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,13 +22,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from aiohttp import ServerDisconnectedError
 
-from benchmarks import server_process
+from benchmarks import measure, server_process
 from benchmarks.cluster.deployment import ROOT
 from benchmarks.cluster.load import Load
+from benchmarks.reporting import results, tables
 from common.errors import Busy, TimbreError
 from service.client import Client
 
@@ -36,6 +39,8 @@ BACK = "HEAD~30"
 LONGEST_S = 120.0
 RETRY_S = 0.2
 SOUND = ROOT / "examples" / "quartet.ogg"
+HEADS = {"what": "gateways, workers", "answered": "windows answered"}
+Row = dict[str, Any]
 
 
 def git(*arguments: str) -> str:
@@ -184,8 +189,10 @@ class Clips:
         await asyncio.gather(*self._tasks)
 
 
-async def measure(deployment: Deployment, old: Path, new: Path, given: argparse.Namespace) -> bool:
-    """Print the table; return whether everything is accounted for."""
+async def run(
+    deployment: Deployment, old: Path, new: Path, given: argparse.Namespace
+) -> tuple[list[Row], str, bool]:
+    """Return the rows, what became of all, and whether everything is accounted for."""
     await asyncio.to_thread(deployment.workers_of, old)
     await asyncio.to_thread(deployment.gateways_of, old)
     loads = [
@@ -194,14 +201,13 @@ async def measure(deployment: Deployment, old: Path, new: Path, given: argparse.
     for load in loads:
         await load.start()
     clips = Clips(deployment.urls)
-    print("| gateways | workers | windows answered | dropped | reconnects | clips |")
-    print("|---|---|---|---|---|---|")
+    rows = []
     for name, side, code in (
-        ("old | old", None, old),
-        ("old | new", deployment.workers_of, new),
-        ("new | new", deployment.gateways_of, new),
-        ("new | old", deployment.workers_of, old),
-        ("old | old, rolled back", deployment.gateways_of, old),
+        ("old, old", None, old),
+        ("old, new", deployment.workers_of, new),
+        ("new, new", deployment.gateways_of, new),
+        ("new, old", deployment.workers_of, old),
+        ("old, old, rolled back", deployment.gateways_of, old),
     ):
         before, sent = [load.totals() for load in loads], clips.answered
         if side:
@@ -210,17 +216,23 @@ async def measure(deployment: Deployment, old: Path, new: Path, given: argparse.
         for load in loads:
             load.check()
         since = [load.totals().since(last) for load, last in zip(loads, before, strict=True)]
-        dropped = sum(sum(each.dropped.values()) for each in since)
-        cells = (sum(each.answered for each in since), dropped, sum(e.reconnects for e in since))
-        print(f"| {name} | {' | '.join(map(str, cells))} | {clips.answered - sent} |", flush=True)
+        row = {
+            "what": name,
+            "answered": sum(each.answered for each in since),
+            "dropped": sum(sum(each.dropped.values()) for each in since),
+            "reconnects": sum(each.reconnects for each in since),
+            "clips": clips.answered - sent,
+        }
+        print(*row.values(), file=sys.stderr, flush=True)
+        rows.append(row)
     await clips.finish()
     for load in loads:
         await load.finish()
-    return report(loads, clips)
+    return rows, *account_of(loads, clips)
 
 
-def report(loads: list[Load], clips: Clips) -> bool:
-    """Print what became of all; return whether each window and clip is accounted for."""
+def account_of(loads: list[Load], clips: Clips) -> tuple[str, bool]:
+    """Return what became of all, and whether each window and clip is accounted for."""
     accounts = [
         (account, sent)
         for load in loads
@@ -229,13 +241,12 @@ def report(loads: list[Load], clips: Clips) -> bool:
     expected = sum(len(account.expected(sent)) for account, sent in accounts)
     lost = sum(account.unaccounted(sent) for account, sent in accounts)
     twice = sum(account.answered_twice for account, _ in accounts)
-    print(
-        f"\n{len(accounts)} streams, {expected} windows of their sound: {lost} unaccounted for, "
+    told = (
+        f"{len(accounts)} streams, {expected} windows of their sound: {lost} unaccounted for, "
         f"{twice} answered twice; {clips.answered} clips answered, {len(clips.wrong)} wrongly, "
-        f"{clips.cut} cut off"
-    )
-    print(*sorted(set(clips.wrong)), sep="\n", end="\n" if clips.wrong else "")
-    return not (lost or twice or clips.wrong) and clips.answered > 0
+        f"{clips.cut} cut off. {' '.join(sorted(set(clips.wrong)))}"
+    ).strip()
+    return told, not (lost or twice or clips.wrong) and clips.answered > 0
 
 
 @contextmanager
@@ -257,15 +268,34 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--streams", type=int, default=4, help="of each gateway and model (4)")
     parser.add_argument("--seconds", type=float, default=8, help="of each phase (8)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="logs (a temporary folder)")
+    results.add_option(parser)
     given = parser.parse_args(arguments)
-    ref = given.ref or earlier()
-    print(f"from {git('log', '-1', '--format=%h %s', ref)}, {git('rev-parse', ref)}")
+    results.check_option(parser, given.json)
+    ref, before = git("rev-parse", "--short", given.ref or earlier()), measure.machine()
     with tempfile.TemporaryDirectory(prefix="timbre-upgrade-") as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         with deployed(ref, folder) as (deployment, old):
-            whole = asyncio.run(measure(deployment, old, ROOT, given))
+            rows, note, whole = asyncio.run(run(deployment, old, ROOT, given))
+    report = results.document(
+        "upgrade",
+        command=command_of(ref, given),
+        settings={"ref": ref, "streams": given.streams, "seconds": given.seconds},
+        rows=rows,
+        missed=[] if whole else [note],
+        machine=before,
+        heads=HEADS,
+        note=f"Old is commit {ref}, new is this one. {note}",
+    )
+    tables.publish(given.json, report)
     return 0 if whole else 1
+
+
+def command_of(ref: str, given: argparse.Namespace) -> str:
+    """Return the command line that measures the same again, from the same commit."""
+    numbers = ("--streams", f"{given.streams}", "--seconds", f"{given.seconds:g}")
+    words = ("-m", "benchmarks.cluster.upgrade", "--ref", ref, *numbers)
+    return shlex.join((".venv/bin/python", *words))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ from common.page import Html, chart, escape, page, paragraph, table
 ROOT = Path(__file__).parent.parent.parent
 TITLE = "Timbre beside the field"
 STYLE = Path(__file__).with_suffix(".css")
-DOCUMENTS = ("BENCHMARKS.md", "README.md", "benchmarks/scale.md")
+DOCUMENTS = (
+    *("BENCHMARKS.md", "README.md", "benchmarks/scale.md", "docs/how-to/redis.md"),
+    *("docs/how-to/kubernetes.md", "docs/how-to/containers.md"),
+    "docs/how-to/jetson-raspberry-pi.md",
+)
 PAGE = results.FOLDER / "page.html"
 PICTURE, PICTURED = "docs/benchmarks.svg", ("feature-peers", "forest", "open-inference")
 """Of the README, and the benchmarks whose ratios are in it."""
@@ -83,7 +87,7 @@ def _section(report: Report) -> Html:
     parts = [chart(drawn, f"Times as long as {base}, with quartiles") if drawn else ""]
     if ages := ages_of(report):
         parts.append(chart(report_page.lines(ages, "{:.0%}".format), AGES))
-    parts += [table(shown.head, shown.rows, words=[""]) for shown in tables.views(report["rows"])]
+    parts += [table(shown.head, shown.rows, words=[""]) for shown in tables.views_of(report)]
     parts += [paragraph(f"Not measured: {name}: {why}") for name, why in _gaps(report).items()]
     parts += [paragraph(report["note"])] if "note" in report else []
     parts += [paragraph(f"Below its aim: {line}") for line in report["missed"]]

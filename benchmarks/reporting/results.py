@@ -21,6 +21,8 @@ PRINTED = "-"
 """In the place of a file: the results are printed."""
 KEYS = ("what", "model", "name", "rows", "trees", "clients")
 """Fields of a row that say what was measured; the others are measurements."""
+COPIED = "copied"
+"""A field of results that no program wrote: of what they are a copy, as measured before."""
 FIELDS = ("benchmark", "command", "date", "machine", "versions", "settings", "rows", "missed")
 PACKAGES = (
     *("timbre", "numpy", "scipy", "onnxruntime", "numba", "llvmlite", "soxr", "aiohttp"),
@@ -167,10 +169,13 @@ def is_base(row: Mapping[str, Any]) -> bool:
 
 
 def where(report: dict[str, Any]) -> str:
-    """Return machine, load, commit and date in a line."""
+    """Return machine, load, commit and date in a line, and whether the figures were copied."""
     machine = report["machine"]
-    parts = [machine["processor"], machine.get("instruction_set"), f"{machine['cores']} cores"]
-    if "load" in machine:
+    parts = [machine["processor"], machine.get("instruction_set")]
+    parts += [f"{machine['cores']} cores"] if "cores" in machine else []
+    if "load_after" in machine:
         parts.append(f"load {machine['load']} before and {machine['load_after']} after")
-    parts += [f"commit {machine['commit']}", report["date"]]
+    elif "load" in machine:
+        parts.append(f"load {machine['load']}")
+    parts += [f"commit {machine['commit']}", report["date"], report.get(COPIED)]
     return ", ".join(part for part in parts if part)

@@ -14,7 +14,10 @@ from benchmarks.reporting import claims, results
 from common.errors import InputError
 
 Report = dict[str, Any]
-MARKED = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end of results -->)", flags=re.DOTALL)
+MARKED = re.compile(
+    r"(<!-- results: ([\w-]+)(?:, ([^>]+))? -->\n).*?(<!-- end of results -->)", flags=re.DOTALL
+)
+"""After a comma: how `what` begins in the rows that are shown, without note and gaps."""
 FASTEST = (
     *(("median_ms", 1), ("requests_s", -1), ("cpu_s", 1), ("seconds", 1), ("streams_held", -1)),
     *(("a_second", -1), ("windows_s", -1)),
@@ -73,14 +76,19 @@ class View(NamedTuple):
     """Columns of text before those of numbers."""
 
 
-def views(rows: Iterable[Mapping[str, Any]]) -> list[View]:
-    """Return a table for each run of rows that have the same fields."""
+def views_of(report: Report) -> list[View]:
+    """Return the tables of a result, under the heads that it names itself."""
+    return views(report["rows"], report.get("heads"))
+
+
+def views(rows: Iterable[Mapping[str, Any]], heads: Mapping[str, str] | None = None) -> list[View]:
+    """Return a table for each run of rows that have the same fields; heads: by the field."""
     groups = groupby(rows, key=lambda row: frozenset(row) - {"gap"})
-    return [view(list(some)) for _, some in groups]
+    return [view(list(some), heads) for _, some in groups]
 
 
-def view(rows: Iterable[Mapping[str, Any]]) -> View:
-    """Return the rows of a result as text, in order."""
+def view(rows: Iterable[Mapping[str, Any]], heads: Mapping[str, str] | None = None) -> View:
+    """Return the rows of a result as text, in order; heads: those of columns, by the field."""
     ordered = in_order(rows)
     names = list(dict.fromkeys(name for row in ordered for name in row))
     keys = [name for name in results.KEYS if name in names]
@@ -88,7 +96,7 @@ def view(rows: Iterable[Mapping[str, Any]]) -> View:
     measured = [name for name in names if name not in {*keys, *spreads, *HIDDEN}]
     words = [name for name in keys if any(isinstance(row.get(name), str) for row in ordered)]
     columns = [*words, *(name for name in keys if name not in words), *measured]
-    labels = {**LABELS, "ratio": f"times {base_of(ordered)}"}
+    labels = {**LABELS, "ratio": f"times {base_of(ordered)}", **(heads or {})}
     head = [labels.get(name, name.replace("_", " ")) for name in columns]
     cells = [[_cell(row, name) for name in columns] for row in ordered]
     return View(head, cells, len(words))
@@ -155,13 +163,27 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def part_of(report: Report, begin: str) -> Report:
+    """Return the rows of a result whose `what` begins so. Raises InputError if there are none."""
+    rows = [row for row in report["rows"] if str(row.get("what", "")).startswith(begin)]
+    if not rows:
+        raise InputError(f"the results of {report['benchmark']!r} have no row {begin!r}")
+    return {name: report[name] for name in report if name not in {"note", "gaps"}} | {"rows": rows}
+
+
 def section(report: Report) -> str:
     """Return what stands in a document: the table, gaps, and how it was measured."""
-    parts = [markdown(shown) for shown in views(report["rows"])]
+    parts = [markdown(shown) for shown in views_of(report)]
     parts += [f"Not measured: {name}: {why}." for name, why in report.get("gaps", {}).items()]
     parts += [report["note"]] if "note" in report else []
     parts.append(f"`{report['command']}`: {results.where(report)}.")
     return "\n" + "\n\n".join(wrapped(part) for part in parts) + "\n\n"
+
+
+def publish(given: str | None, report: Report) -> None:
+    """Write or print the results as --json asks for; unless printed, show them as a document."""
+    if not results.publish(given, report):
+        print(section(results.rounded(report)))
 
 
 def wrapped(text: str, *, columns: int = 100) -> str:
@@ -178,10 +200,13 @@ def document(text: str, reports: Mapping[str, Report]) -> str:
     makers: dict[str, Callable[[], str]] = {"readme": lambda: claims.table(reports)}
 
     def made(found: re.Match[str]) -> str:
-        opening, name, closing = found.groups()
+        opening, name, begin, closing = found.groups()
         if name not in makers and name not in reports:
             raise InputError(f"there are no results of {name!r}: run `timbre bench {name}`")
-        body = makers[name]() if name in makers else section(reports[name])
+        if name in makers:
+            body = makers[name]()
+        else:
+            body = section(part_of(reports[name], begin) if begin else reports[name])
         return f"{opening}{body}{closing}"
 
     return MARKED.sub(made, text)

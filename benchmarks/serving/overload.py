@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
     if recovered_s > RECOVERED_S:
         missed.append(f"drops for {recovered_s:.1f} s after the load went back")
     report = results.document(
-        "overload",
+        "overload-redis" if given.redis else "overload",
         command=shlex.join(["timbre", "bench", "overload", *results.without_json(argv)]),
         settings={name: getattr(given, name) for name in capacity.SETTINGS},
         rows=[result_of(row, given) for row in rows],

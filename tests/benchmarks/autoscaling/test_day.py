@@ -5,6 +5,7 @@ import pytest
 from benchmarks.autoscaling import command
 from benchmarks.autoscaling.command import ALL, SCENARIOS
 from benchmarks.autoscaling.day import DAY_S, Scenario, live_windows, simulate
+from benchmarks.reporting import results
 
 CHART, WITHOUT_DEMAND, TO_ZERO, _, READ_AS_ZERO, ALL_DAY = SCENARIOS
 
@@ -53,6 +54,13 @@ def test_a_day_without_load_needs_the_fewest_workers():
     day = simulate(Scenario("none", {"live": ALL["live"]}), live=lambda _: 0.0)
     assert set(day.workers) == {2}
     assert day.answered == 0
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_the_documented_day_is_that_of_the_rules_as_they_are(scenario, days):
+    rows = results.read(results.FOLDER / "autoscaling.json")["rows"]
+    (row,) = [row for row in rows if row["what"] == scenario.name]
+    assert row == command.row(scenario.name, days[scenario.name])
 
 
 def test_the_command_prints_a_row_for_each_and_writes_the_picture(tmp_path, capsys, monkeypatch):

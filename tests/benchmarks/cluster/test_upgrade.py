@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.cluster import upgrade
 from benchmarks.cluster.account import Account
+from benchmarks.reporting import results
 from common.errors import TimbreError
 from tests.helpers.server_process import ROOT
 
@@ -37,11 +38,11 @@ def account(*starts):
         ((0, 10), Clips(answered=0), False),
     ],
 )
-def test_it_is_whole_when_every_window_has_one_answer_and_no_clip_is_wrong(
-    starts, clips, whole, capsys
-):
-    assert upgrade.report([Counted(account(*starts), 30)], clips) is whole
-    assert "1 streams, 2 windows" in capsys.readouterr().out
+def test_it_is_whole_when_every_window_has_one_answer_and_no_clip_is_wrong(starts, clips, whole):
+    told, found = upgrade.account_of([Counted(account(*starts), 30)], clips)
+    assert found is whole
+    assert "1 streams, 2 windows" in told
+    assert all(wrong in told for wrong in clips.wrong)
 
 
 def test_a_commit_that_is_not_there_is_named(tmp_path):
@@ -53,7 +54,11 @@ def test_a_commit_that_is_not_there_is_named(tmp_path):
 
 @pytest.mark.slow  # builds a wheel, and takes minutes
 @pytest.mark.timeout(1_200)
-def test_the_version_of_before_works_beside_this_one():
+def test_the_version_of_before_works_beside_this_one(tmp_path):
     if not (ROOT / ".git").exists() or not shutil.which("redis-server"):
         pytest.skip("it needs git and redis-server")
-    assert upgrade.main(["--streams", "2", "--seconds", "4"]) == 0
+    made = tmp_path / "upgrade.json"
+    assert upgrade.main(["--streams", "2", "--seconds", "4", "--json", str(made)]) == 0
+    report = results.read(made)
+    assert report["rows"][0]["what"] == "old, old"
+    assert f"--ref {report['settings']['ref']} --streams 2 --seconds 4" in report["command"]

@@ -39,5 +39,13 @@ def test_wrong_use_is_2(given, why, capsys):
 
 
 def test_every_result_of_the_repository_is_of_a_benchmark_that_is_measured_again():
-    known = everything.SHORT | everything.LONG
-    assert set(results.read_folder()) <= set(known) <= set(cli.HELP) | set(cli.OWN)
+    known = set(everything.SHORT | everything.LONG)
+    assert set(results.read_folder()) <= known | set(everything.ELSEWHERE)
+    benchmarks = {everything.BENCHMARKS.get(name, name) for name in known}
+    assert benchmarks <= set(cli.HELP) | set(cli.OWN)
+
+
+def test_every_result_names_itself_and_the_command_that_wrote_it():
+    for name, report in results.read_folder().items():
+        assert report["benchmark"] == name
+        assert report["command"]

@@ -18,11 +18,10 @@ def test_every_document_says_what_the_results_say():
 def test_a_document_that_differs_from_the_results_is_named(monkeypatch, tmp_path, capsys):
     for name in page.DOCUMENTS:
         text = (page.ROOT / name).read_text(encoding="utf-8")
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     typed = (tmp_path / "README.md").read_text(encoding="utf-8").replace(" times |", "0 times |", 1)
     (tmp_path / "README.md").write_text(typed, encoding="utf-8")
-    (tmp_path / "docs").mkdir()
     monkeypatch.setattr(page, "ROOT", tmp_path)
     monkeypatch.setattr(page, "PAGE", tmp_path / "page.html")
     assert cli.main(["page", "--check"]) == 1

@@ -82,6 +82,21 @@ def test_the_base_is_the_row_that_is_once_itself_in_every_round(ratio, low, base
     assert results.is_base(row) is base
 
 
+@pytest.mark.parametrize(
+    ("machine", "more", "told"),
+    [
+        ({"instruction_set": "AVX2", "cores": 2, "load": 1.0, "load_after": 2.0}, {},
+         "p, AVX2, 2 cores, load 1.0 before and 2.0 after, commit c, d"),
+        ({"cores": 2, "load": 13}, {"copied": "figures copied"},
+         "p, 2 cores, load 13, commit c, d, figures copied"),
+        ({}, {}, "p, commit c, d"),
+    ],
+)  # fmt: skip
+def test_where_it_was_measured_is_told_as_far_as_it_is_known(machine, more, told):
+    report = {"machine": {"processor": "p", "commit": "c", **machine}, "date": "d", **more}
+    assert results.where(report) == told
+
+
 def test_a_path_in_the_words_of_others_begins_at_the_repository(tmp_path):
     words = {"gaps": {"a peer": f"no {results.ROOT}/peers/a.so, no {results.ROOT}/b.so"}}
     assert results.rounded(words) == {"gaps": {"a peer": "no peers/a.so, no b.so"}}

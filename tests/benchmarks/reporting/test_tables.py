@@ -1,5 +1,7 @@
 """Results become tables: the fastest first, quartiles beside medians, documents between marks."""
 
+import json
+
 import pytest
 
 from benchmarks.reporting import results, tables
@@ -55,6 +57,35 @@ def test_what_stands_between_marks_is_made_anew_and_nothing_else():
     assert f"commit {REPORT['machine']['commit']}" in made.replace("\n", " ")
     assert all(len(line) <= 100 for line in made.splitlines() if not line.startswith("|"))
     assert tables.document(made, {"x": REPORT}) == made
+
+
+def test_a_document_may_show_the_rows_whose_subject_begins_so_without_the_note():
+    report = REPORT | {"note": "of all"}
+    text = TEXT.replace("results: x", "results: x, a")
+    made = tables.document(text, {"x": report})
+    assert "| a | peer |" in made
+    assert "| b | peer |" not in made
+    assert "of all" not in made
+    assert "of all" in tables.document(TEXT, {"x": report})
+    assert tables.document(made, {"x": report}) == made
+    with pytest.raises(InputError, match="'x' have no row 'c'"):
+        tables.document(TEXT.replace("results: x", "results: x, c"), {"x": report})
+
+
+def test_a_result_names_the_heads_of_its_own_columns():
+    report = REPORT | {"heads": {"median_ms": "of a window", "what": "happens"}}
+    shown, *_ = tables.views_of(report)
+    assert shown.head == ["happens", "", "of a window", "times timbre"]
+
+
+def test_results_are_shown_as_in_a_document_unless_they_are_printed_as_json(tmp_path, capsys):
+    path = tmp_path / "x.json"
+    for given in (None, str(path)):
+        tables.publish(given, REPORT)
+        assert "| b | peer | 1 (0.9 to 1.23)" in capsys.readouterr().out
+    assert results.read(path)["benchmark"] == "x"
+    tables.publish(results.PRINTED, REPORT)
+    assert json.loads(capsys.readouterr().out)["benchmark"] == "x"
 
 
 def test_a_mark_without_results_is_named():

@@ -1,6 +1,7 @@
 """The steps past the capacity are judged by what is promised, and run against a real server."""
 
 import argparse
+import shutil
 
 import pytest
 
@@ -81,14 +82,21 @@ def test_factors_are_a_list_of_numbers():
 
 
 @pytest.mark.slow  # loads a server past its capacity
-def test_the_benchmark_runs_against_a_server_of_its_own(capsys, monkeypatch, tmp_path):
+@pytest.mark.parametrize("redis", [[], ["--redis"]])
+def test_the_benchmark_runs_against_a_server_of_its_own(redis, capsys, monkeypatch, tmp_path):
+    if redis and not shutil.which("redis-server"):
+        pytest.skip("no redis-server on this machine")
     monkeypatch.setattr(overload, "RECOVERY_S", 0.5)
     options = ["--model", "instruments-forest", "--serve", "--gateways 1", "--capacity", "2"]
+    options += redis
     overload.main([*options, "--seconds", "2.2", "--factors", "1"])
     table = capsys.readouterr().out
     assert "answered/s" in table
     assert "From 2 C back to C/2" in table
     made = tmp_path / "overload.json"
     overload.main([*options, "--seconds", "2.2", "--factors", "1", "--json", str(made)])
-    (row,) = results.read(made)["rows"]
-    assert (row["what"], row["streams"]) == ("1 C", 2)
+    report = results.read(made)
+    assert report["benchmark"] == ("overload-redis" if redis else "overload")
+    assert report["settings"]["redis"] is bool(redis)
+    (row,) = report["rows"]
+    assert (row["what"], row["streams"]) == ("1 C, through Redis" if redis else "1 C", 2)
