@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.reporting import results
 from tests.training.recordings.conftest import write
 from tests.training.sound_models.helpers.filterbank import BANDS, filterbank
 from tools.own_sounds_figures import COLUMNS, drawn, main, windows_of
@@ -38,15 +39,17 @@ def test_no_window_of_the_source_left_out_is_learnt_and_recordings_are_as_many_a
             assert len(here) == 3 * count
 
 
-def test_a_row_of_markdown_has_every_model(folder, monkeypatch, capsys):
+def test_a_row_has_every_model(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(embedding_heads, "STRENGTHS", (0.1,))
     monkeypatch.setattr(embedding_heads, "DECAYS", ())
     words = [str(folder / "sounds"), "--backbone", str(folder / "bands.onnx")]
-    monkeypatch.setattr("sys.argv", ["figures", *words, "--count", "2", "--draws", "1"])
-    main()
-    head, row = capsys.readouterr().out.splitlines()
-    assert head == f"| recordings | {' | '.join(COLUMNS)} |"
-    figures = [float(cell) for cell in row.strip("| ").split(" | ")]
-    assert figures[0] == 2
+    made = tmp_path / "own-sounds.json"
+    main([*words, "--count", "2", "--draws", "1", "--json", str(made)])
+    report = results.read(made)
+    (row,) = report["rows"]
+    assert list(row) == ["what", *COLUMNS]
+    assert row["what"] == "2"
     # Pitches this far apart are told by the levels of bands.
-    assert figures[-1] > figures[1]
+    assert row["chosen"] > row["majority"]
+    assert "FOLDER --backbone bands.onnx --count 2 --draws 1" in report["command"]
+    assert str(folder) not in made.read_text()

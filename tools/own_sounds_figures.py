@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from benchmarks import measure
+from benchmarks.reporting import results, tables
 from features.config import DEFAULT
 from models.promote import quiet_windows
 from training.common.labels import RATE
@@ -43,18 +45,27 @@ from training.sound_models.embedding_heads import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from training.evaluation.metrics import Scores
     from training.recordings.collection import Collection
     from training.sound_models.embedding_heads import Array
 
-HEADS = {
+FITTED = {
     "prototypes": Choice("prototypes"),
     "regression": Choice("regression", ALONE),
     "network": Choice("network", DECAYS[0]),
 }
-COLUMNS = ("majority", "forest, 26 features", *HEADS, "chosen")
+COLUMNS = ("majority", "forest", *FITTED, "chosen")
+HEADS = {
+    "what": "recordings of a label",
+    "forest": "forest, 26 features",
+    "prototypes": "class means",
+    "regression": "logistic regression",
+    "network": "network of 32 units",
+    "chosen": "chosen by cross-validation",
+}
+PROGRAM = ".venv/bin/python tools/own_sounds_figures.py"
 
 
 class Windows(NamedTuple):
@@ -114,41 +125,49 @@ def scores_of(
     yield fitted.scores(windows.features[test])
     groups = (windows.source[train], windows.recording[train])
     known = Material(windows.embeddings[train], truth[train], *groups, windows.noise)
-    for choice in (*HEADS.values(), choose(known, seed)[0]):
+    for choice in (*FITTED.values(), choose(known, seed)[0]):
         yield fit_head(choice, known, seed).scores(windows.embeddings[test])
 
 
-def main() -> None:
-    """Print a row of Markdown for each number of recordings."""
+def main(argv: Sequence[str]) -> None:
+    """Show a row for each number of recordings."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--count", type=int, action="append")
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--active", action="store_true", help="windows where something sounds")
-    options = parser.parse_args()
+    results.add_option(parser)
+    options = parser.parse_args(argv)
+    results.check_option(parser, options.json)
+    before = measure.machine()
     collection = load(CollectionSpec(path=str(options.folder)))
     if options.active:
         collection = sounding(collection, WindowSpec())
     windows = windows_of(collection, options.backbone)
-    print_row(("recordings", *COLUMNS))
+    rows = []
     for count in options.count or (1, 2, 4, 8):
         right: dict[str, list[float]] = defaultdict(list)
         for out in np.unique(windows.source).tolist():
             for seed in range(options.draws):
-                rows = drawn(windows, out, count, seed), np.flatnonzero(windows.source == out)
+                cuts = drawn(windows, out, count, seed), np.flatnonzero(windows.source == out)
                 with threadpool_limits(1):
-                    for name, scores in zip(COLUMNS, scores_of(windows, *rows, seed), strict=True):
-                        hits = scores.argmax(axis=1) == windows.label[rows[1]]
+                    for name, scores in zip(COLUMNS, scores_of(windows, *cuts, seed), strict=True):
+                        hits = scores.argmax(axis=1) == windows.label[cuts[1]]
                         right[name].append(float(hits.mean()))
-        print_row((str(count), *(f"{np.mean(right[name]):.2f}" for name in COLUMNS)))
-
-
-def print_row(cells: tuple[str, ...]) -> None:
-    """Print a row of Markdown."""
-    sys.stdout.write(f"| {' | '.join(cells)} |\n")
-    sys.stdout.flush()
+        means = {name: round(float(np.mean(right[name])), 2) for name in COLUMNS}
+        rows.append({"what": str(count), **means})
+    names = {str(options.folder): "FOLDER", options.backbone: Path(options.backbone).name}
+    report = results.document(
+        "own-sounds",
+        command=results.command_of(PROGRAM, argv, names),
+        settings={"draws": options.draws, "active": options.active},
+        rows=rows,
+        machine=before,
+        heads=HEADS,
+    )
+    tables.publish(options.json, report)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks import measure
+from benchmarks.reporting import results, tables
 from models.store import DEFAULT_PATH, Store
 from training.common.labels import LABELS
 from training.evaluation import threshold_choices
@@ -39,15 +41,19 @@ COLUMNS = {
 }
 
 
+HEADS = {"what": "windows", "name": "thresholds", **COLUMNS}
+DRAWN = {"note": 60, "solo": 40, "mix": 400}
+"""Windows of each label, and mixtures."""
+PROGRAM = ".venv/bin/python tools/threshold_figures.py"
+
+
 def scored(folder: Path, model: Model, seed: int, leave_out: Sequence[str]) -> SourceScores:
     """Return the scores of windows drawn from the folder, none with a label of `leave_out`."""
     with tempfile.TemporaryDirectory() as cache:
         spec = Spec(
             folders=(folder,),
             augment=False,
-            note=60,
-            solo=40,
-            mix=400,
+            **DRAWN,
             score=0,
             across=0,
             silence=0,
@@ -60,13 +66,8 @@ def scored(folder: Path, model: Model, seed: int, leave_out: Sequence[str]) -> S
     return SourceScores(folder.name, scores, windows.labels[kept], windows.kind[kept])
 
 
-def row(cells: Sequence[str]) -> None:
-    """Print a row of Markdown."""
-    sys.stdout.write(f"| {' | '.join(cells)} |\n")
-
-
-def main() -> None:
-    """Print a row for each seed and factor."""
+def main(argv: Sequence[str]) -> None:
+    """Show a row for each seed and factor."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("name")
     parser.add_argument("folder", type=Path)
@@ -74,19 +75,32 @@ def main() -> None:
     parser.add_argument("--label", action="append", choices=LABELS)
     parser.add_argument("--leave-out", action="append", choices=LABELS, default=[])
     parser.add_argument("--seed", type=int, action="append")
-    options = parser.parse_args()
+    results.add_option(parser)
+    options = parser.parse_args(argv)
+    results.check_option(parser, options.json)
+    before = measure.machine()
     model = Store(DEFAULT_PATH).load(options.name)
     if tuple(model.labels) != tuple(LABELS):
         parser.error(f"{options.name} has not the labels {', '.join(LABELS)}")
     changed = np.isin(LABELS, options.label or LABELS)
-    row(("seed", "factor", *COLUMNS.values()))
+    rows = []
     for seed in options.seed or (11, 12):
         one = scored(options.folder, model, seed, options.leave_out)
         for factor in options.factor or (1.0,):
             limits = model.thresholds * np.where(changed, factor, 1.0)
             figures = threshold_choices.measure(one, limits)
-            row((str(seed), f"{factor:g}", *(f"{figures[column]:.3f}" for column in COLUMNS)))
+            found = {column: round(figures[column], 3) for column in COLUMNS}
+            rows.append({"what": f"draw {seed}", "name": f"times {factor:g}", **found})
+    report = results.document(
+        "thresholds",
+        command=results.command_of(PROGRAM, argv, {str(options.folder): "FOLDER"}),
+        settings={"model": f"{options.name} {model.version}", "labels": options.label or LABELS},
+        rows=rows,
+        machine=before,
+        heads=HEADS,
+    )
+    tables.publish(options.json, report)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -44,14 +44,23 @@ LONG: dict[str, list[str]] = {
 """Options of each besides --json."""
 BENCHMARKS = {"overload-redis": "overload"}
 """Of results whose benchmark has another name."""
+TRIED = (
+    *("tried-networks", "tried-teacher", "tried-longer", "tried-scores", "goals"),
+    *("other-sounds", "clip-art-svm"),
+)
+"""Of trainings, whose own report.md has the figures."""
 ELSEWHERE = {
     "cluster": "sudo make cluster",
     "upgrade": "make upgrade",
     "package": "make package",
     "container": "sudo make container",
     "against": "timbre bench against CHECKOUT",
+    "thresholds": "tools/threshold_figures.py",
+    "events": "tools/event_figures.py",
+    "own-sounds": "tools/own_sounds_figures.py",
+    **dict.fromkeys(TRIED, "timbre train"),
 }
-"""What writes the other results, make with JSON=FILE: they need root, a registry or git."""
+"""What measures the other results: make writes them with JSON=FILE, tools with --json FILE."""
 CODE = "import sys; from service.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 

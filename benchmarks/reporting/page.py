@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 TITLE = "Timbre beside the field"
 STYLE = Path(__file__).with_suffix(".css")
 DOCUMENTS = (
-    *("BENCHMARKS.md", "README.md", "benchmarks/scale.md", "docs/how-to/redis.md"),
+    *("BENCHMARKS.md", "README.md", "MODELS.md", "benchmarks/scale.md", "docs/how-to/redis.md"),
     *("docs/how-to/kubernetes.md", "docs/how-to/containers.md"),
     "docs/how-to/jetson-raspberry-pi.md",
 )
@@ -94,7 +94,7 @@ def _section(report: Report) -> Html:
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     settings = ", ".join(f"{name} {value}" for name, value in report["settings"].items())
     parts += [
-        Html(f"<p><code>{escape(report['command'])}</code></p>"),
+        Html(f"<p><code>{escape(report['command'] or 'no command was recorded')}</code></p>"),
         paragraph(f"{results.where(report)}. Settings: {settings}. {versions}", note=True),
     ]
     return Html("".join(parts))

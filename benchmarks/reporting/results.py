@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ PRINTED = "-"
 """In the place of a file: the results are printed."""
 KEYS = ("what", "model", "name", "rows", "trees", "clients")
 """Fields of a row that say what was measured; the others are measurements."""
+MODELS = "models"
+"""A field of what is no file of results, but the manifests of models."""
 COPIED = "copied"
 """A field of results that no program wrote: of what they are a copy, as measured before."""
 FIELDS = ("benchmark", "command", "date", "machine", "versions", "settings", "rows", "missed")
@@ -92,6 +95,12 @@ def without_json(argv: Sequence[str]) -> list[str]:
         takes = bool(following) and (following == [PRINTED] or not following[0].startswith("-"))
         del kept[at : at + 1 + takes]
     return kept
+
+
+def command_of(program: str, argv: Sequence[str], names: Mapping[str, str]) -> str:
+    """Return a command line without --json, folders of this machine under the names given."""
+    words = [names.get(word, word) for word in without_json(argv)]
+    return shlex.join([*program.split(), *words])
 
 
 def publish(given: str | None, report: dict[str, Any]) -> bool:
@@ -169,9 +178,14 @@ def is_base(row: Mapping[str, Any]) -> bool:
 
 
 def where(report: dict[str, Any]) -> str:
-    """Return machine, load, commit and date in a line, and whether the figures were copied."""
+    """Return machine, load, commit and date in a line, and whether the figures were copied.
+
+    Of what manifests tell: the versions of the models.
+    """
+    if MODELS in report:
+        return str(report[MODELS])
     machine = report["machine"]
-    parts = [machine["processor"], machine.get("instruction_set")]
+    parts = [machine.get("processor"), machine.get("instruction_set")]
     parts += [f"{machine['cores']} cores"] if "cores" in machine else []
     if "load_after" in machine:
         parts.append(f"load {machine['load']} before and {machine['load_after']} after")

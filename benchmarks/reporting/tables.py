@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from benchmarks.reporting import claims, results
+from benchmarks.reporting import claims, model_tables, results
 from common.errors import InputError
 
 Report = dict[str, Any]
@@ -65,6 +66,9 @@ LABELS = {
     "load_cpu": "load cores",
 }
 HIDDEN = {"rounds", "planned"}
+
+
+OF_ALL = {"note", "gaps", "missed"}
 
 
 class View(NamedTuple):
@@ -164,11 +168,14 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def part_of(report: Report, begin: str) -> Report:
-    """Return the rows of a result whose `what` begins so. Raises InputError if there are none."""
+    """Return the rows of a result whose `what` begins so, and nothing of the others.
+
+    Raises InputError if there are none.
+    """
     rows = [row for row in report["rows"] if str(row.get("what", "")).startswith(begin)]
     if not rows:
         raise InputError(f"the results of {report['benchmark']!r} have no row {begin!r}")
-    return {name: report[name] for name in report if name not in {"note", "gaps"}} | {"rows": rows}
+    return {name: report[name] for name in report if name not in OF_ALL} | {"rows": rows}
 
 
 def section(report: Report) -> str:
@@ -176,14 +183,24 @@ def section(report: Report) -> str:
     parts = [markdown(shown) for shown in views_of(report)]
     parts += [f"Not measured: {name}: {why}." for name, why in report.get("gaps", {}).items()]
     parts += [report["note"]] if "note" in report else []
-    parts.append(f"`{report['command']}`: {results.where(report)}.")
+    parts += [f"Below its aim: {'; '.join(report['missed'])}."] if report.get("missed") else []
+    parts.append(f"{command_of(report)}: {results.where(report)}.")
     return "\n" + "\n\n".join(wrapped(part) for part in parts) + "\n\n"
+
+
+def command_of(report: Report) -> str:
+    """Return what measured it, in Markdown; copies may have none."""
+    return f"`{report['command']}`" if report["command"] else "No command was recorded"
 
 
 def publish(given: str | None, report: Report) -> None:
     """Write or print the results as --json asks for; unless printed, show them as a document."""
     if not results.publish(given, report):
         print(section(results.rounded(report)))
+
+
+def _section_of(make: Callable[[], Report]) -> str:
+    return section(make())
 
 
 def wrapped(text: str, *, columns: int = 100) -> str:
@@ -197,7 +214,10 @@ def wrapped(text: str, *, columns: int = 100) -> str:
 
 def document(text: str, reports: Mapping[str, Report]) -> str:
     """Return a document with its marked parts made anew. Raises InputError without a result."""
-    makers: dict[str, Callable[[], str]] = {"readme": lambda: claims.table(reports)}
+    makers: dict[str, Callable[[], str]] = {
+        "readme": lambda: claims.table(reports),
+        **{name: partial(_section_of, made) for name, made in model_tables.MAKERS.items()},
+    }
 
     def made(found: re.Match[str]) -> str:
         opening, name, begin, closing = found.groups()

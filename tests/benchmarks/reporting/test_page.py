@@ -1,5 +1,7 @@
 """Page, documents and pictures are what the results say."""
 
+import re
+
 import pytest
 
 from benchmarks import cli
@@ -31,6 +33,60 @@ def test_a_document_that_differs_from_the_results_is_named(monkeypatch, tmp_path
     assert cli.main(["page", "--check"]) == 0
     original = (page.DOCUMENTS and results.FOLDER.parents[1] / "README.md").read_text("utf-8")
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == original
+
+
+FIGURE = re.compile(
+    r"\d[\d,]*\.\d+|\d[\d,.]*\s(?:%|(?:ms|MiB|MB|kB|GB|times|s|minutes|hours|days)\b)"
+)
+NOT_MEASURED = {
+    "README.md": ("Python 3.11+", "[Apache-2.0]", "windows of 2 s"),
+    "BENCHMARKS.md": (
+        *("by more than 25 %", "librosa's to 1 %, or to 0.5 dB", "says of 20 s of sound"),
+        *("The aims are 40 kB just opened and 500 kB with sound", "The aims are 120 MiB with"),
+        *("forest alone, 7 s after it has classified 20 s of sound", "At most 250 MiB may be"),
+        *("The aim is 1.5 times its", "of clips of 2 s,", "aim beside model servers is 4 times"),
+        *("with p99 under 100 ms and no drop", "is over 2 s at p99, or less than 80 % of C"),
+        "at most 5 wake-ups a second and 0.1 % of a core",
+    ),
+    "MODELS.md": (
+        *("the best F-0.8", "a top-1 of 0.85 on solo", "macro-F1 of 0.75 on mixtures"),
+        *("on solos of 10 s assembled", "and 0.8 of its thresholds", "played to 2.5 s"),
+        *("the lowest of 1, 0.9, 0.8, 0.7 and 0.6", "macro-F1 on one label by less than 0.005"),
+        *("a collar of 1 s", "a difference of 0.01 means nothing", "differences of 0.05 mean"),
+    ),
+}
+"""Aims, bounds and settings; all else that looks like a figure stands between marks."""
+
+
+def typed(name, text):
+    """The figures of a document that neither a result tells nor NOT_MEASURED names."""
+    for generated in (r"<!-- results: .*?<!-- end of results -->", r"```.*?```", r"`[^`]*`"):
+        text = re.sub(generated, "", text, flags=re.DOTALL)
+    text = re.sub(r"\s+", " ", text)
+    for known in NOT_MEASURED[name]:
+        assert known in text, f"{name} has no {known!r} any more"
+        text = text.replace(known, "")
+    return FIGURE.findall(text)
+
+
+@pytest.mark.parametrize("name", NOT_MEASURED)
+def test_no_figure_is_typed(name):
+    assert typed(name, (page.ROOT / name).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "It takes 4 ms.",
+        "It is 12 times\nas fast.",
+        "Top-1 is 0.76.",
+        "It has 1,234 MiB.",
+        "89 % do.",
+    ],
+)
+def test_a_typed_figure_is_found_in_any_sentence(sentence):
+    text = (page.ROOT / "MODELS.md").read_text(encoding="utf-8")
+    assert len(typed("MODELS.md", f"{text}\n{sentence}\n")) == 1
 
 
 @pytest.fixture(scope="module")

@@ -90,6 +90,7 @@ def test_the_base_is_the_row_that_is_once_itself_in_every_round(ratio, low, base
         ({"cores": 2, "load": 13}, {"copied": "figures copied"},
          "p, 2 cores, load 13, commit c, d, figures copied"),
         ({}, {}, "p, commit c, d"),
+        ({}, {"models": "birds 3 of 2026-11-30"}, "birds 3 of 2026-11-30"),
     ],
 )  # fmt: skip
 def test_where_it_was_measured_is_told_as_far_as_it_is_known(machine, more, told):

@@ -88,6 +88,19 @@ def test_results_are_shown_as_in_a_document_unless_they_are_printed_as_json(tmp_
     assert json.loads(capsys.readouterr().out)["benchmark"] == "x"
 
 
+@pytest.mark.parametrize("missed", [[], ["2 ms, budget 1", "3 ms, budget 2"]])
+def test_what_is_below_its_aim_is_told_beneath_the_table(missed):
+    made = tables.section(REPORT | {"missed": missed})
+    assert ("Below its aim: 2 ms, budget 1; 3 ms, budget 2." in made) == bool(missed)
+    assert ("Below its aim" in made) == bool(missed)
+
+
+def test_a_copy_without_a_command_says_so():
+    made = tables.section(REPORT | {"command": "", results.COPIED: "figures copied"})
+    assert "No command was recorded: " in made
+    assert "figures copied." in made.replace("\n", " ")
+
+
 def test_a_mark_without_results_is_named():
     with pytest.raises(InputError, match="no results of 'x'"):
         tables.document(TEXT, {})
