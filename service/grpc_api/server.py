@@ -70,9 +70,12 @@ class GrpcServer:
         """Accept calls."""
         await self._server.start()
 
-    async def stop(self) -> None:
-        """Accept no more calls, and return once those in progress have ended, or been ended."""
-        await self._server.stop(self._settings.grace)
+    async def stop(self, grace: float | None = None) -> None:
+        """Accept no more calls, and return once those in progress have ended, or been ended.
+
+        grace: seconds until they are ended; by default those of the settings.
+        """
+        await self._server.stop(self._settings.grace if grace is None else grace)
 
 
 def _options(settings: Settings) -> list[tuple[str, Any]]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import socket
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -22,26 +20,22 @@ from service.app import build
 from service.auth.limits import SharedLimits
 from service.event_feed.feed import Bus
 from service.hosts import bracketed
-from service.inference.gateway import Gateway
 from service.inference.histogram import Histogram
 from service.lifecycle import CLEANUP_S, on_stop_signal
 from service.lifecycle import run as run_process
 from service.log import log
 from service.metrics.metrics import Metrics
-from service.server.connections import Listener, listen, runner
+from service.server.connections import runner
+from service.server.gateway_states import SharedPort
 from service.server.metrics_endpoint import metrics_endpoint
+from service.server.ports import Ports, share
 from service.server.systemd import Systemd
 from service.settings import Settings
-
-if TYPE_CHECKING:
-    from service.grpc_api.server import GrpcServer
 
 HEARTBEAT_S = 1.0
 SWITCH_S = 0.001
 """How long a thread that wants the interpreter's lock leaves it to the one that has it. Python's
 5 ms are the time of several windows, which the model's thread would lose after each batch."""
-QUEUE_S = 1.0
-"""How long one of several gateways waits for the queue before it accepts connections."""
 
 
 def run(
@@ -53,18 +47,21 @@ def run(
     shared_limits: SharedLimits | None = None,
     event_bus: Bus | None = None,
     metrics: Metrics | None = None,
+    shared_port: SharedPort | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code.
 
     since: time.monotonic() at the start of the program. heartbeat: called every second while the
     loop is alive. shared_limits: of the keys, counted by several gateways together.
     event_bus: carries the events that streams publish between several gateways. metrics: of this
-    process.
+    process. shared_port: with other gateways.
     """
     app = partial(
         build, settings, shared_limits=shared_limits, event_bus=event_bus, metrics=metrics
     )
-    return run_process(_serve(settings, listener, app, since=since, heartbeat=heartbeat))
+    return run_process(
+        _serve(settings, listener, app, since=since, heartbeat=heartbeat, shared_port=shared_port)
+    )
 
 
 async def _serve(
@@ -74,72 +71,47 @@ async def _serve(
     *,
     since: float,
     heartbeat: Callable[[], None] | None,
+    shared_port: SharedPort | None,
 ) -> int:
     stopping = asyncio.Event()
     on_stop_signal(stopping.set, limit_s=settings.grace + CLEANUP_S)
     app = build_app()
+    if shared_port:
+        app[GATEWAY].held = shared_port.holds
+        app.on_response_prepare.append(partial(_disconnect_unless_ready, shared_port))
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()
     systemd = Systemd()
     if systemd.waits:
         heartbeat = systemd.alive
     heartbeat_task = asyncio.create_task(_repeat(heartbeat)) if heartbeat else None
-    listening: Listener | None = None
-    grpc: GrpcServer | None = None
+    ports = Ports(app, running, listener)
     try:
         async with metrics_endpoint(settings, app[SCRAPER], shared=settings.gateways > 1):
-            if settings.gateways > 1:
-                await _wait_until_ready(app[GATEWAY], stopping)
-            expires = app[GATEWAY].metrics.certificate_expiry.set
-            listening = await listen(running, listener, settings, expires=expires)
-            grpc = await _start_grpc(app, settings)
-            return await _until_stopped(app, stopping, listener, grpc, systemd, since=since)
+            if shared_port:
+                await share(ports, shared_port, stopping)
+            else:
+                await ports.open()
+            return await _until_stopped(ports, stopping, systemd, since=since)
     finally:
         if heartbeat_task:
             heartbeat_task.cancel()
-        if listening:
-            listening.close()
-        if grpc:
-            await grpc.stop()
+        await ports.close(grace=settings.grace)
         await running.cleanup()
 
 
-async def _start_grpc(app: web.Application, settings: Settings) -> GrpcServer | None:
-    """Accept gRPC calls, if there is a port for them. Raises OSError when it is in use."""
-    if settings.grpc_port < 0:
-        return None
-    # It would write its own lines to stderr; what matters is told in ours.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # Imported here so that a server without gRPC needs none of its packages.
-    from service.grpc_api.server import GrpcServer
-
-    server = GrpcServer(app)
-    await server.start()
-    return server
-
-
-async def _wait_until_ready(gateway: Gateway, stopping: asyncio.Event) -> None:
-    """Return once this gateway can work: until then the others on the port get all requests."""
-    waiting = [asyncio.create_task(event.wait()) for event in (stopping, gateway.loaded)]
-    await asyncio.wait((*waiting, gateway.opening), return_when=asyncio.FIRST_COMPLETED)
-    # While the queue stays unavailable, clients get that as an error.
-    await asyncio.wait(
-        (waiting[0], gateway.opening), timeout=QUEUE_S, return_when=asyncio.FIRST_COMPLETED
-    )
-    for task in waiting:
-        task.cancel()
+async def _disconnect_unless_ready(
+    shared_port: SharedPort, _: web.Request, response: web.StreamResponse
+) -> None:
+    """Have a client connect again, then to a gateway that is ready."""
+    if not shared_port.is_ready:
+        response.force_close()
 
 
 async def _until_stopped(
-    app: web.Application,
-    stopping: asyncio.Event,
-    listener: socket.socket,
-    grpc: GrpcServer | None,
-    systemd: Systemd,
-    *,
-    since: float,
+    ports: Ports, stopping: asyncio.Event, systemd: Systemd, *, since: float
 ) -> int:
-    gateway = app[GATEWAY]
+    gateway = ports.gateway
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait((gateway.opening, waiting), return_when=asyncio.FIRST_COMPLETED)
     if gateway.opening.done():
@@ -151,7 +123,7 @@ async def _until_stopped(
             return 1
         _set_up_garbage_collection()
         sys.setswitchinterval(SWITCH_S)
-        _log_ready(gateway, listener, grpc, seconds=time.monotonic() - since)
+        _log_ready(ports, seconds=time.monotonic() - since)
         systemd.ready()
         gateway.loop_monitor.start()
     await waiting
@@ -159,7 +131,7 @@ async def _until_stopped(
     gateway.loop_monitor.stop()
     _log_lag(gateway.loop_monitor.histogram)
     log("shutting down", grace=gateway.settings.grace)
-    stopping_grpc = [grpc.stop()] if grpc else []
+    stopping_grpc = [ports.grpc.stop()] if ports.grpc else []
     await asyncio.gather(gateway.shut_down(), *stopping_grpc)
     return 0
 
@@ -173,10 +145,9 @@ def _set_up_garbage_collection() -> None:
     gc.set_threshold(2_000, 5, 50)
 
 
-def _log_ready(
-    gateway: Gateway, listener: socket.socket, grpc: GrpcServer | None, *, seconds: float
-) -> None:
-    host, port = listener.getsockname()[:2]
+def _log_ready(ports: Ports, *, seconds: float) -> None:
+    gateway, grpc = ports.gateway, ports.grpc
+    host, port = ports.address
     scheme = "https" if gateway.settings.tls_key else "http"
     log(
         "ready",

@@ -21,11 +21,14 @@ from service.event_feed.feed import Bus
 from service.lifecycle import CLEANUP_S, STOP_SIGNALS
 from service.log import configure, log
 from service.metrics.metrics import Metrics
+from service.server.gateway_states import CLOSED, READY, GatewayStates, SharedPort
 from service.server.heartbeat import HEARTBEAT_TIMEOUT_S
 from service.server.sockets import bind, bind_address
 from service.server.systemd import Systemd
 from service.settings import Settings
 
+CANNOT_SERVE = 1
+"""Exit code of a gateway that has logged the reason."""
 START_S = 60.0
 """It has so long until its first heartbeat: imports take a while on a busy machine."""
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -49,7 +52,6 @@ class Child:
     heartbeats: Connection | None = None
     started: float = 0.0
     last_heartbeat: float = 0.0
-    answered: bool = False
     exits: int = 0
     due: float = 0.0
 
@@ -77,28 +79,32 @@ class Supervisor:
         self._since = since
         self._shared_folder = _memory_folder()
         self._metrics = Metrics(self._shared_folder, "supervisor-0")
+        self._states = GatewayStates(self._shared_folder, count=settings.gateways)
         counts = {"gateway": settings.gateways, "worker": settings.workers if settings.redis else 0}
         self._children = [
             Child(role, number) for role, count in counts.items() for number in range(count)
         ]
         self._systemd = Systemd()
-        self._ready = False
+        self._ready = self._cannot_serve = False
         self._signals: list[int] = []
         self._wake, signal_socket = socket.socketpair()
         signal_socket.setblocking(False)
         self._signal_socket = signal_socket
 
     def run(self) -> int:
-        """Start, watch and restart the processes; on SIGTERM or SIGINT stop all and return."""
+        """Start, watch and restart the processes; on SIGTERM or SIGINT stop all and return.
+
+        1 if a gateway cannot serve before any has been ready: the next one could not either.
+        """
         signal.set_wakeup_fd(self._signal_socket.fileno())
         for number in STOP_SIGNALS:
             signal.signal(number, self._on_signal)
-        while not self._signals:
+        while not (self._signals or self._cannot_serve):
             self._watch()
             self._tell_systemd()
         self._systemd.stopping()
         self._stop()
-        return 0
+        return int(self._cannot_serve)
 
     def _on_signal(self, number: int, _: object) -> None:
         self._signals.append(number)
@@ -126,7 +132,7 @@ class Supervisor:
         self._wait()
 
     def _tell_systemd(self) -> None:
-        if not self._ready and all(child.answered for child in self._children):
+        if not self._ready and self._states.has(READY):
             self._ready = True
             self._systemd.ready()
         self._systemd.alive()
@@ -143,7 +149,6 @@ class Supervisor:
         try:
             if child.heartbeats:
                 child.heartbeats.recv_bytes()
-                child.answered = True
             child.last_heartbeat = time.monotonic()
         except EOFError:
             child.heartbeats = None  # the sentinel reports its exit
@@ -180,6 +185,9 @@ class Supervisor:
             code=child.process.exitcode,
             again_in_s=pause,
         )
+        if child.role == "gateway":
+            self._states.set(child.number, CLOSED)
+            self._cannot_serve |= not self._ready and child.process.exitcode == CANNOT_SERVE
         child.process, child.heartbeats, child.due = None, None, now + pause
         # Opened, its gauges are 0: what it held open is gone.
         Metrics(self._shared_folder, _name(child.role, child.number))
@@ -248,6 +256,7 @@ def _run_child(
             shared_limits=shared_limits,
             event_bus=event_bus,
             metrics=metrics,
+            shared_port=SharedPort(GatewayStates(shared_folder, count=settings.gateways), number),
         )
     )
 

@@ -1,6 +1,5 @@
 """An artefact that never loads, or ends the process that loads it, is rejected within a limit."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -10,7 +9,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 
@@ -22,6 +20,7 @@ from models.artefact import write
 from models.cli import main
 from models.store import Store
 from models.verification import Abandoned, Verifier, VerifierProcess, verify, within
+from tests.helpers.waiting_file import kept_waiting
 from tests.models.helpers.endless import endless_loop, endless_operator, put_endless
 
 SHAPE, LABELS = (26,), 3
@@ -218,21 +217,6 @@ def test_work_that_waits_has_a_multiple_of_its_limit_by_the_clock_and_no_more(mo
     given.set()
 
 
-@contextmanager
-def kept_waiting(path):
-    """Whoever opens the file waits in the system until the block ends, or for 45 s.
-
-    It has a lease on it, as file servers have on the files of their clients.
-    """
-    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # the system's notice
-    try:
-        with path.open("r+b") as file:
-            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-            yield
-    finally:
-        signal.signal(signal.SIGIO, before)
-
-
 def loading_threads():
     return [each for each in threading.enumerate() if each.name == "load"]
 
@@ -272,12 +256,13 @@ def test_a_version_that_waits_shorter_is_served_at_the_start(artefacts, monkeypa
     monkeypatch.setattr(verification, "PROGRESS_S", 0.02)
     store, told = Store(artefacts, load_timeout=60), threading.Event()
     with ThreadPoolExecutor() as pool:
-        with kept_waiting(artefacts / "trio" / "1" / "model.onnx"):
+        with kept_waiting(artefacts / "trio" / "1" / "model.onnx") as lease:
             loading = pool.submit(store.first, "trio")
             while not store.loading:
                 assert not loading.done()
                 told.wait(0.01)
             assert re.match(r"trio 1 for \d s, 0\.\d of them on a processor", store.loading)
+            assert lease.keeps_somebody
         model, rejected = loading.result(60)
     assert (model.version, rejected) == ("1", {})
     assert store.loading == ""
