@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,17 +24,18 @@ from training.common.labels import RATE
 from training.common.paths import cache_root
 from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError, Problem
-from training.recordings.windows import audible, cut, starts
+from training.recordings.windows import Mask, audible, cut, loud_frames, starts
 from training.sound_models.embedding import BATCH, Backbone, known, open_backbone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from features.config import Samples
     from training.common.progress import Progress
     from training.recordings.settings import WindowSpec
 
 Array = npt.NDArray[np.float32]
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever what is stored under a key changes."""
 _LEAST_SCALE = 1e-6
 
@@ -94,22 +96,25 @@ def embed(
 ) -> tuple[EmbeddedWindows, list[Problem]]:
     """Return the windows of clips in which something sounds, and what cannot be used.
 
-    They are kept under the content of the recording and the version of what describes them.
-    cache: folder; "" for the usual one. Raises CollectionError when no window is left.
+    They are kept under the content of the recording and the version of what describes them. Clips
+    of one recording that follow each other decode it once, if at all. cache: folder; "" for the
+    usual one. Raises CollectionError when no window is left.
     """
-    root, problems = cache_root(cache) / "embeddings", []
+    root = cache_root(cache) / "embeddings"
+    problems: list[Problem] = []
     found: list[tuple[int, npt.NDArray[np.float64], Array]] = []
-    for number, clip in enumerate(clips):
-        try:
-            start, rows = _kept(clip, spec, describe, root)
-        except CollectionError as error:
-            problems.append(
-                Problem(clip.path / clip.inner if clip.inner else clip.path, str(error))
-            )
-        else:
-            found.append((number, start, rows))
-        if progress:
-            progress(number + 1, len(clips))
+    numbered = enumerate(clips)
+    for (path, inner), here in groupby(numbered, key=lambda one: (one[1].path, one[1].inner)):
+        recording = _Recording(path, inner)
+        for number, clip in here:
+            try:
+                start, rows = _kept(recording, clip, spec, describe, root)
+            except CollectionError as error:
+                problems.append(Problem(path / inner if inner else path, str(error)))
+            else:
+                found.append((number, start, rows))
+            if progress:
+                progress(number + 1, len(clips))
     if not any(len(start) for _, start, _ in found):
         first = f"; the first problem: {problems[0].path}: {problems[0].why}" if problems else ""
         raise CollectionError(f"nothing sounds in any of {len(clips):,} recordings{first}")
@@ -119,51 +124,81 @@ def embed(
             np.concatenate([start for _, start, _ in found]),
             np.concatenate([rows for _, start, rows in found if len(start)]),
         ),
-        problems,
+        list(dict.fromkeys(problems)),
     )
 
 
+def silent(
+    clips: Sequence[Clip], windows: EmbeddedWindows, problems: Sequence[Problem]
+) -> list[Problem]:
+    """Return the clips that were read, and have no window in which something sounds."""
+    heard, known = set(windows.clip.tolist()), {one.path for one in problems}
+    paths = [
+        clip.path / clip.inner if clip.inner else clip.path
+        for number, clip in enumerate(clips)
+        if number not in heard
+    ]
+    return [
+        Problem(path, "nothing sounds in it") for path in dict.fromkeys(paths) if path not in known
+    ]
+
+
+class _Recording:
+    """What the clips of one recording share, read when a clip needs it."""
+
+    def __init__(self, path: Path, inner: str) -> None:
+        self._path, self._inner = path, inner
+        self._decoder = audio.Recordings(RATE)
+
+    @property
+    def sound(self) -> Samples:
+        return self._decoder.read(self._path, self._inner)
+
+    @cached_property
+    def loud(self) -> Mask:
+        return loud_frames(self.sound)
+
+    @cached_property
+    def content(self) -> str:
+        """What changes when the sound does."""
+        try:
+            if self._path.is_dir():
+                stat = (self._path / "samples.npy").stat()
+                return f"{self._path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+            with self._path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise CollectionError(f"cannot be read: {error.strerror}") from error
+
+
 def _kept(
-    clip: Clip, spec: WindowSpec, describe: Describer, root: Path
+    recording: _Recording, clip: Clip, spec: WindowSpec, describe: Describer, root: Path
 ) -> tuple[npt.NDArray[np.float64], Array]:
-    key = _key(clip, spec, describe)
+    key = _key(recording.content, clip, spec, describe)
     file = root / key[:2] / f"{key}.npz"
     try:
         with np.load(file) as kept:
             return kept["start"], kept["rows"]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         # Not there, or without its content after a power loss.
-        start, rows = _computed(clip, spec, describe)
+        start, rows = _computed(recording, clip, spec, describe)
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(file) as draft, draft.open("wb") as stream:
         np.savez(stream, start=start, rows=rows)
     return start, rows
 
 
-def _key(clip: Clip, spec: WindowSpec, describe: Describer) -> str:
-    what = [LAYOUT, _content(clip.path), clip.inner, clip.start, clip.end]
+def _key(content: str, clip: Clip, spec: WindowSpec, describe: Describer) -> str:
+    what = [LAYOUT, content, clip.inner, clip.start, clip.end]
     what += [spec.length, spec.hop, spec.shortest, describe.version]
     return hashlib.sha256(to_json(what).encode()).hexdigest()[:40]
 
 
-@lru_cache(maxsize=8)
-def _content(path: Path) -> str:
-    try:
-        if path.is_dir():
-            stat = (path / "samples.npy").stat()
-            return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CollectionError(f"cannot be read: {error.strerror}") from error
-
-
 def _computed(
-    clip: Clip, spec: WindowSpec, describe: Describer
+    recording: _Recording, clip: Clip, spec: WindowSpec, describe: Describer
 ) -> tuple[npt.NDArray[np.float64], Array]:
-    sound = audio.read(clip.path, clip.inner, rate=RATE)
-    at = starts(clip, spec)
-    at = at[audible(sound, at, spec.length)]
+    sound, at = recording.sound, starts(clip, spec)
+    at = at[audible(sound, at, spec.length, end=clip.end, loud=recording.loud)]
     size = describe.config.window
     blocks = [
         describe(

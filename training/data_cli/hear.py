@@ -79,13 +79,13 @@ def write(recipe: SoundsRecipe, out: Path, *, windows: int) -> list[Path]:
     # Prefer clips of at least one window: shorter ones are padded with silence.
     clips = [clip for clip in clips if clip.seconds >= recipe.windows.length] or clips
     rng = np.random.default_rng(recipe.seed)
-    folders = []
+    recordings, folders = audio.Recordings(RATE), []
     with stage("apply variants") as progress:
         for number, index in enumerate(rng.permutation(len(clips))[:windows].tolist()):
             clip = clips[index]
             begin = float(rng.choice(starts(clip, recipe.windows)))
             folder = out / folder_name(number + 1, clip.labels)
-            _one(clip, begin, folder, settings, names)
+            _one(recordings, clip, begin, folder, settings, names)
             folders.append(folder)
             progress(number + 1, windows)
     if not folders:
@@ -100,10 +100,15 @@ def folder_name(number: int, labels: Sequence[str]) -> str:
 
 
 def _one(
-    clip: Clip, begin: float, folder: Path, settings: Settings, names: tuple[str, ...]
+    recordings: audio.Recordings,
+    clip: Clip,
+    begin: float,
+    folder: Path,
+    settings: Settings,
+    names: tuple[str, ...],
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    sound = audio.read(clip.path, clip.inner, rate=RATE)
+    sound = recordings.read(clip.path, clip.inner)
     versions = {
         name or "original": window(sound, clip, begin, settings, name) for name in ("", *names)
     }

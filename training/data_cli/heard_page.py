@@ -13,8 +13,9 @@ from training.recordings.windows import cut
 from training.reporting import playable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from features.config import Samples
     from training.recordings.collection import Clip
 
 
@@ -30,20 +31,33 @@ def heard_page(
     title: str, about: str, groups: Iterable[tuple[str, Sequence[Heard]]], *, length: float
 ) -> str:
     """Return a page with a section of windows for each group. length: of a window, in seconds."""
+    shown = [(heading, list(some)) for heading, some in groups if some]
+    cards = _cards([one for _, some in shown for one in some], length)
     sections = [
-        (heading, Html(f'<div class="clips">{"".join(_card(one, length) for one in some)}</div>'))
-        for heading, some in groups
-        if some
+        (heading, Html(f'<div class="clips">{"".join(next(cards) for _ in some)}</div>'))
+        for heading, some in shown
     ]
     lead = paragraph(f"{about} All are played at one loudness.")
     return page(title, sections, lead=lead, before=Html())
 
 
-def _card(one: Heard, length: float) -> str:
-    sound = audio.read(one.clip.path, one.clip.inner, rate=RATE)
-    samples = np.asarray(
-        cut(sound, one.clip, one.second, samples=round(length * RATE), rate=RATE), np.float32
-    )
+def _cards(heard: Sequence[Heard], length: float) -> Iterator[str]:
+    """Return a card of each window, in order; a recording of several is decoded once."""
+    recordings = audio.Recordings(RATE)
+    size = round(length * RATE)
+    cards = [""] * len(heard)
+    for at, one in sorted(enumerate(heard), key=lambda item: _recording(item[1])):
+        sound = recordings.read(one.clip.path, one.clip.inner)
+        window = cut(sound, one.clip, one.second, samples=size, rate=RATE)
+        cards[at] = _card(one, np.asarray(window, np.float32))
+    return iter(cards)
+
+
+def _recording(one: Heard) -> tuple[str, str]:
+    return str(one.clip.path), one.clip.inner
+
+
+def _card(one: Heard, samples: Samples) -> str:
     facts = "".join(
         f"<dt>{escape(key)}</dt><dd>{escape(text)}</dd>" for key, text in one.facts.items()
     )

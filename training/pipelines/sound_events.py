@@ -46,9 +46,10 @@ def with_events(
     if not held_out:
         return candidate
     recordings: dict[str, list[ScoredRecording]] = {"valid": [], "test": []}
+    decoder = audio.Recordings(RATE)
     with stage(f"{candidate.model}: events") as progress:
         for done, (part, clip) in enumerate(held_out, 1):
-            recordings[part] += _scored(recipe, candidate, clip, table)
+            recordings[part] += _scored(recipe, candidate, decoder, clip, table)
             progress(done, len(held_out))
         labels = candidate.labels(table.names)
         if recipe.events.calibrate:
@@ -88,12 +89,16 @@ def _held_out(collection: Collection, table: Table) -> list[tuple[str, Clip]]:
 
 
 def _scored(
-    recipe: SoundsRecipe, candidate: Candidate, clip: Clip, table: Table
+    recipe: SoundsRecipe,
+    candidate: Candidate,
+    decoder: audio.Recordings,
+    clip: Clip,
+    table: Table,
 ) -> Iterator[ScoredRecording]:
     """Yield a recording with its scores, unless it cannot be read or is too short for a window."""
     config = table.config
     try:
-        sound = audio.read(clip.path, clip.inner, rate=RATE)
+        sound = decoder.read(clip.path, clip.inner)
     except CollectionError:
         return  # told with the other problems of the table
     sound = sound[round(clip.start * RATE) : round(clip.end * RATE)]

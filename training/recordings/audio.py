@@ -121,6 +121,33 @@ def read(path: Path, inner: str = "", *, rate: int) -> Samples:
         raise CollectionError(f"cannot be read as sound: {error}") from error
 
 
+class Recordings:
+    """Reads recordings at one rate, and holds the last one, or the reason why it cannot be read.
+
+    Clips of one file follow each other in a collection: it is decoded once for all of them.
+    """
+
+    def __init__(self, rate: int) -> None:
+        """rate: in Hz."""
+        self._rate = rate
+        self._of: tuple[Path, str] | None = None
+        self._found: Samples | str = ""
+
+    def read(self, path: Path, inner: str = "") -> Samples:
+        """Return a whole recording, mono. Raises CollectionError as `read` does."""
+        if self._of != (path, inner):
+            # No longer held while the next one is decoded: either may have two hours.
+            self._of, self._found = None, ""
+            try:
+                self._found = read(path, inner, rate=self._rate)
+            except CollectionError as error:
+                self._found = str(error)
+            self._of = path, inner
+        if isinstance(self._found, str):
+            raise CollectionError(self._found)
+        return self._found
+
+
 def _inside(path: Path, inner: str) -> Samples:
     if path.suffix.lower() == ".npz":
         from training.recordings.safe_pickle import recording

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Seconds: TypeAlias = npt.NDArray[np.float64]
 AUDIBLE_SHARE = 0.15
-"""Of a window shorter than 2 s."""
+"""Of a window shorter than 2 s, or of what a longer one holds of a short recording."""
 SILENT = 1e-4
 """RMS up to which there is silence, -80 dB of full scale."""
 TOLERANCE = 1e-3
@@ -67,20 +67,29 @@ def cut(sound: Samples, clip: Clip, begin: float, *, samples: int, rate: int) ->
     return np.concatenate([piece, np.zeros(samples - len(piece), np.float32)])
 
 
-def audible(sound: Samples, at: Seconds, length: float) -> Mask:
+def audible(
+    sound: Samples,
+    at: Seconds,
+    length: float,
+    *,
+    end: float = np.inf,
+    loud: Mask | None = None,
+) -> Mask:
     """Return in which of the windows that begin `at` something sounds, (len(at),).
 
     That is: frames of 23 ms louder than -40 dB of the loudest one of the recording for 0.3 s, or
-    15 % of a shorter window. sound: the whole recording at 22,050 Hz. length: of a window, seconds.
+    15 % of what the window holds of the clip, where that is shorter. sound: the whole recording at
+    22,050 Hz. length: of a window, in seconds. end: of the clip. loud: `loud_frames(sound)`, where
+    they are known.
     """
-    loud = loud_frames(sound)
+    loud = loud_frames(sound) if loud is None else loud
     before = np.concatenate([[0], np.cumsum(loud)])
+    until = np.minimum(at + length, min(end, len(sound) / RATE))
     first, last = (
-        np.clip(np.rint(edge * RATE / FRAME).astype(int), 0, len(loud))
-        for edge in (at, at + length)
+        np.clip(np.rint(edge * RATE / FRAME).astype(int), 0, len(loud)) for edge in (at, until)
     )
-    least = min(AUDIBLE_SECONDS, AUDIBLE_SHARE * length) * RATE / FRAME
-    on: Mask = before[last] - before[first] >= min(least, max(1, len(loud)))
+    least = np.minimum(AUDIBLE_SECONDS, AUDIBLE_SHARE * (until - at)) * RATE / FRAME
+    on: Mask = before[last] - before[first] >= np.maximum(least, 1e-9)
     return on
 
 

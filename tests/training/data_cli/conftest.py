@@ -1,3 +1,8 @@
 """The collections of the recordings' tests, for the commands."""
 
-from tests.training.recordings.conftest import by_source, musicnet, write_sound  # noqa: F401
+from tests.training.recordings.conftest import (  # noqa: F401
+    by_source,
+    decoded,
+    musicnet,
+    write_sound,
+)

@@ -7,7 +7,7 @@ import soundfile as sf
 from tests.training.sound_models.helpers.filterbank import BANDS, filterbank
 from training.common.errors import MaterialError
 from training.data_cli import embedded
-from training.data_cli.embedded import describer, directions, embed
+from training.data_cli.embedded import describer, directions, embed, silent
 from training.recordings.collection import Clip, CollectionError
 from training.recordings.settings import WindowSpec
 
@@ -106,3 +106,42 @@ def test_directions_have_length_one_and_features_are_standardised():
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), [1, 0, 1], atol=1e-6)
     np.testing.assert_allclose(found[0], -found[2], atol=1e-6)
     np.testing.assert_allclose(np.abs(found[0]), np.sqrt([0.5, 0.5]), atol=1e-6)
+
+
+def clips_of(path, count):
+    return [Clip(path, 0.5 * n, 0.5 * n + 1, (), "s") for n in range(count)]
+
+
+def test_a_recording_of_many_clips_is_decoded_once_and_not_at_all_when_known(
+    tmp_path, write_sound, decoded
+):
+    clips = clips_of(write_sound(tmp_path / "a.wav", hertz=500, seconds=4), 6)
+    last = Clip(write_sound(tmp_path / "b.wav", hertz=500), 0.0, 3.0, (), "b")
+    by = describer("", length=1.0)
+    first, _ = embed([*clips, last], SPEC, by, cache=str(tmp_path / "c"))
+    assert decoded == ["a.wav", "b.wav"]
+    assert first.start.tolist() == [*(0.5 * n for n in range(6)), 0, 0.5, 1, 1.5, 2]
+    again, _ = embed([*clips, last], SPEC, by, cache=str(tmp_path / "c"))
+    assert decoded == ["a.wav", "b.wav"]
+    np.testing.assert_array_equal(first.rows, again.rows)
+    alone, _ = embed(clips[3:4], SPEC, by, cache=str(tmp_path / "alone"))
+    np.testing.assert_array_equal(alone.rows, first.rows[3:4])
+
+
+def test_a_broken_recording_of_many_clips_is_tried_and_named_once(tmp_path, clip, decoded):
+    (tmp_path / "broken.wav").write_bytes(b"RIFF....WAVE")
+    clips = [*clips_of(tmp_path / "broken.wav", 5), clip]
+    _, problems = embed(clips, SPEC, describer("", length=1.0), cache=str(tmp_path / "c"))
+    assert [one.path.name for one in problems] == ["broken.wav"]
+    assert decoded == ["broken.wav", "a.wav"]
+
+
+def test_a_short_clip_is_silent_though_the_recording_goes_on(tmp_path):
+    sound = np.zeros(4 * 22_050, np.float32)
+    sound[22_050:] = 0.2 * np.sin(np.arange(3 * 22_050) / 5)
+    sf.write(tmp_path / "a.wav", sound, 22_050)
+    clips = [Clip(tmp_path / "a.wav", *edges, (), "a") for edges in ((0, 0.5), (1.5, 2.0))]
+    windows, problems = embed(clips, SPEC, describer("", length=1.0), cache=str(tmp_path / "c"))
+    assert windows.clip.tolist() == [1]
+    assert problems == []
+    assert [one.path.name for one in silent(clips, windows, problems)] == ["a.wav"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from training.recordings import audio
 from training.recordings.settings import CollectionSpec
 
 MUSICNET = 44_100
@@ -31,6 +32,19 @@ def write(path, hertz=440.0, seconds=3.0, rate=22_050):
 @pytest.fixture(scope="session")
 def write_sound():
     return write
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The names of the files that are decoded from now on, in order."""
+    names, read = [], audio.read
+
+    def counted(path, inner="", *, rate):
+        names.append(path.name)
+        return read(path, inner, rate=rate)
+
+    monkeypatch.setattr(audio, "read", counted)
+    return names
 
 
 @pytest.fixture

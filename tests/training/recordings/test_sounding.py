@@ -50,6 +50,28 @@ def test_stretches_begin_and_end_with_the_sound(parts, expected):
     assert np.allclose(np.array(found), np.array(expected), atol=2 * FRAME_S)
 
 
+def levels(*parts):
+    """(seconds, peak) of a tone, one after the other."""
+    return np.concatenate([peak * sound(seconds) for seconds, peak in parts])
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        # Where all are short, the loudest stays, not the longest.
+        ([(3, 0), (0.06, 0.9), (3, 0), (0.08, 0.2), (3, 0)], [2.53]),
+        ([(3, 0), (0.08, 0.2), (3, 0), (0.06, 0.9), (3, 0)], [5.61]),
+        ([(3, 0), (0.08, 0.9), (3, 0), (0.06, 0.2), (3, 0)], [2.54]),
+        # Where one is not, it stays, however loud the clicks are.
+        ([(3, 0), (0.08, 0.9), (3, 0), (0.12, 0.2), (3, 0)], [5.64]),
+        ([(3, 0), (0.12, 0.9), (3, 0), (0.12, 0.2), (3, 0)], [2.56, 5.68]),
+    ],
+)
+def test_of_clicks_alone_the_loudest_is_kept(parts, expected):
+    found = stretches(levels(*parts), 1.0, least=0.1)
+    assert np.allclose([begin for begin, _ in found], expected, atol=2 * FRAME_S)
+
+
 @pytest.fixture
 def write(tmp_path):
     def written(name, *parts):
@@ -101,4 +123,19 @@ def test_silence_is_listed_and_the_others_are_used(write):
 
 def test_what_cannot_be_read_is_left_for_the_table_to_name():
     clip = Clip(Path("none.wav"), 0.0, 3.0, ("a",), "s")
+    assert sounding(collect([clip], []), SPEC).clips == (clip,)
+
+
+def test_a_recording_of_many_clips_is_decoded_once(write, decoded):
+    path = write("a.wav", *[2, -1] * 4)
+    clips = [Clip(path, 3.0 * n, 3.0 * n + 3, ("a",), "s") for n in range(4)]
+    other = Clip(write("b.wav", 2), 0.0, 2.0, ("a",), "s")
+    found = sounding(collect([*clips, other], []), SPEC)
+    assert len(found.clips) == 5
+    assert decoded == ["a.wav", "b.wav"]
+
+
+def test_the_loudest_is_that_of_the_clip_not_of_the_recording(tmp_path):
+    sf.write(tmp_path / "a.wav", levels((2, 0.9), (2, 0.002)), RATE)
+    clip = Clip(tmp_path / "a.wav", 2.0, 4.0, ("a",), "s")
     assert sounding(collect([clip], []), SPEC).clips == (clip,)

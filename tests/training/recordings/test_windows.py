@@ -89,3 +89,27 @@ def test_below_80_db_of_full_scale_nothing_sounds_however_steady(db, expected):
 
 def test_a_sound_much_shorter_than_the_window_sounds():
     assert audible(np.ones(600, np.float32), np.array([0.0]), 2.0).tolist() == [True]
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.25, 0.35, 1.0])
+@pytest.mark.parametrize("length", [0.5, 2.0])
+def test_a_short_recording_that_decays_sounds(seconds, length):
+    time = np.arange(round(seconds * RATE)) / RATE
+    decays = np.random.default_rng(0).normal(0, 0.2, len(time)) * np.exp(-time / (seconds / 12))
+    assert audible(np.float32(decays), np.array([0.0]), length).tolist() == [True]
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.1, False), (0.2, True)])
+def test_of_what_a_window_holds_of_a_short_recording_a_share_must_sound(share, expected):
+    sound = np.zeros(RATE, np.float32)
+    sound[: round(share * RATE)] = 0.5
+    assert audible(sound, np.array([0.0]), 2.0).tolist() == [expected]
+
+
+def test_what_sounds_after_the_clip_is_not_heard_in_it():
+    sound = np.zeros(4 * RATE, np.float32)
+    sound[RATE:] = 0.5
+    at = np.array([0.0])
+    assert audible(sound, at, 2.0).tolist() == [True]
+    assert audible(sound, at, 2.0, end=1.0).tolist() == [False]
+    assert audible(sound, at, 2.0, end=1.5).tolist() == [True]
