@@ -127,7 +127,8 @@ def product8(typingctx, left, right):
     """Lane-wise product, rounded by itself: never fused with a sum."""
 
     def codegen(context, builder, signature, args):
-        return builder.fmul(*args)
+        # For some processors LLVM fuses what is added by a sum of `contract`, whatever made it.
+        return _library(builder, "llvm.arithmetic.fence", left, [builder.fmul(*args)])
 
     return left(left, left), codegen
 

@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 import scipy.fft
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 from features.config import AudioConfig
 from features.dct import dct
@@ -28,7 +28,7 @@ def scipys(values):
 def test_a_power_of_two_is_scipys_to_the_last_bit(size, spread):
     values = decibels(size, spread=spread)
     assert dct(values).dtype == np.float32
-    assert_array_equal(dct(values), scipys(values))
+    oracle.assert_scipys_dct(dct(values), values)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 6, 7, 20, 40, 41, 63, 80, 96, 100, 127, 129, 200, 1_021])

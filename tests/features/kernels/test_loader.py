@@ -105,6 +105,15 @@ def test_each_uses_the_instructions_of_its_level_only(name, has, lacks):
     assert not re.search(lacks, code)
 
 
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.so")), ids=lambda path: path.name)
+def test_no_product_of_the_cepstra_is_fused_with_a_sum(path):
+    machine = "aarch64" if path.name.startswith("aarch64") else "x86_64"
+    name = symbol("mean_cepstra")
+    code = read(f"{machine}-linux-gnu-objdump", f"--disassemble={name}", path)
+    assert len(re.findall(r"\tv?f?mulps|\tfmul", code)) > 50
+    assert not re.search(r"\tv?fn?m(add|sub|la|ls)", code)
+
+
 def test_a_process_that_loads_them_holds_no_compiler():
     if not RUN:
         pytest.skip(f"nothing is shipped for {sys.platform} on {platform.machine()}")
