@@ -58,9 +58,13 @@ ELSEWHERE = {
     "thresholds": "tools/threshold_figures.py",
     "events": "tools/event_figures.py",
     "own-sounds": "tools/own_sounds_figures.py",
+    "monitor-delay": "tools/monitor_delay.py",
+    "monitor-days": "tests/service/monitor/test_three_days.py",
+    "tracing": "",
     **dict.fromkeys(TRIED, "timbre train"),
 }
-"""What measures the other results: make writes them with JSON=FILE, tools with --json FILE."""
+"""What measures the other results: make writes them with JSON=FILE, tools with --json FILE, a test
+with RESULT=FILE; empty: there is no such command."""
 CODE = "import sys; from service.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 

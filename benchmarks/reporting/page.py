@@ -20,14 +20,14 @@ STYLE = Path(__file__).with_suffix(".css")
 DOCUMENTS = (
     *("BENCHMARKS.md", "README.md", "MODELS.md", "benchmarks/scale.md", "docs/how-to/redis.md"),
     *("docs/how-to/kubernetes.md", "docs/how-to/containers.md"),
-    "docs/how-to/jetson-raspberry-pi.md",
+    *("docs/how-to/jetson-raspberry-pi.md", "docs/monitor.md", "docs/tracing.md"),
 )
 PAGE = results.FOLDER / "page.html"
 PICTURE, PICTURED = "docs/benchmarks.svg", ("feature-peers", "forest", "open-inference")
 """Of the README, and the benchmarks whose ratios are in it."""
 AGES = "Age of a window, ms, against the share of time that cores are planned to be busy: p50, p99"
-PARTS = ("pictures",)
-"""Benchmarks whose ratios are of parts of a request, and no comparisons to draw."""
+PARTS = ("pictures", "against")
+"""Benchmarks whose ratios are of parts of a request or of other versions: none to draw."""
 Report = dict[str, Any]
 
 
@@ -93,9 +93,10 @@ def _section(report: Report) -> Html:
     parts += [paragraph(f"Below its aim: {line}") for line in report["missed"]]
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     settings = ", ".join(f"{name} {value}" for name, value in report["settings"].items())
+    told = [results.where(report), f"Settings: {settings}" if settings else "", versions]
     parts += [
         Html(f"<p><code>{escape(report['command'] or 'no command was recorded')}</code></p>"),
-        paragraph(f"{results.where(report)}. Settings: {settings}. {versions}", note=True),
+        paragraph(". ".join(part for part in told if part), note=True),
     ]
     return Html("".join(parts))
 

@@ -1,7 +1,8 @@
 """Three days of a monitor at full speed: every fault once, no event lost or doubled.
 
 `python -m pytest -m slow tests/service/monitor/test_three_days.py`; HOURS=24 for less of it;
-`--junitxml FILE -o junit_family=xunit1` writes memory and speed; ARCHIVE=DIR keeps the databases.
+`--junitxml FILE -o junit_family=xunit1` writes memory and speed, RESULT=FILE as a result of which
+docs/monitor.md has a table; ARCHIVE=DIR keeps the databases.
 """
 
 import asyncio
@@ -15,13 +16,16 @@ import subprocess
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from functools import partial
+from pathlib import Path
 
 import aiomqtt
 import numpy as np
 import pyarrow.parquet
 import pytest
 
+from benchmarks import measure
 from benchmarks.memory import private
+from benchmarks.reporting import results
 from common.errors import InputError
 from service.archive.records import MINUTE_MS, rfc3339
 from service.client import Client
@@ -267,6 +271,25 @@ def check_log(log):
     assert log.count("source fails") == 1
 
 
+def result_of(times, measured, machine):
+    """The speed, and the memory in bytes at each hour, as a result of a benchmark."""
+    row = {"what": f"{HOURS} hours", "times_speed": times}
+    points = {"first_mb": measured[0], "most_mb": max(measured), "last_mb": measured[-1]}
+    return results.document(
+        "monitor-days",
+        command=f"HOURS={HOURS} python -m pytest -m slow {'/'.join(Path(__file__).parts[-4:])}",
+        settings={"hours": HOURS},
+        rows=[row | {name: held / 1e6 for name, held in points.items()}],
+        machine=machine,
+        heads={
+            "times_speed": "times the speed of the sound",
+            "first_mb": "MB after an hour",
+            "most_mb": "most",
+            "last_mb": "at the end",
+        },
+    )
+
+
 async def test_three_days_with_every_fault_once(
     artefacts, tmp_path, disk, monkeypatch, record_property, capfd
 ):
@@ -293,6 +316,7 @@ async def test_three_days_with_every_fault_once(
     monkeypatch.setattr(monitor, "Client", Complete)
     config = tmp_path / "m.toml"
     config.write_text(FILE.format(server=ports[0], broker=ports[1], disk=disk, folder=tmp_path))
+    machine = measure.machine()
     begin, stopped = time.monotonic(), asyncio.Event()
     running = asyncio.create_task(monitor.monitor(read_config(config), stopped))
     over = asyncio.create_task(world.over.wait())
@@ -309,6 +333,8 @@ async def test_three_days_with_every_fault_once(
     await servers.kill()
     record_property("times the speed of the sound", round(HOURS * 3_600 / took))
     record_property("MB of each hour", [round(each / 2**20, 1) for each in measured])
+    if path := os.environ.get("RESULT"):
+        results.write(Path(path), result_of(HOURS * 3_600 / took, measured, machine))
     if keep := os.environ.get("ARCHIVE"):
         shutil.copytree(disk, keep, dirs_exist_ok=True)
     log = capfd.readouterr().err
