@@ -16,6 +16,7 @@ from service.api.authentication import check_scope, client_of
 from service.api.context import BODY_BUDGET, GATEWAY, POOL
 from service.api.request import read_bytes, read_query
 from service.api.responses import json_response
+from service.api.routes import check_alive
 from service.open_inference.compression import MAX_RATIO, encoding_of, unpack
 from service.open_inference.http_body import (
     SMALL_SCORES,
@@ -61,14 +62,16 @@ def add_open_inference(app: web.Application) -> None:
 
 
 async def live(request: web.Request) -> web.Response:
-    """Liveness: the process runs."""
+    """Liveness: raises Busy when a model hangs."""
     read_query(request)
+    check_alive(request.app[GATEWAY])
     return json_response({"live": True})
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Readiness: raises Busy while models are loaded, Leaving during shutdown."""
+    """Readiness: raises Busy while models are loaded or one hangs, Leaving during shutdown."""
     read_query(request)
+    check_alive(request.app[GATEWAY])
     request.app[GATEWAY].check_ready()
     return json_response({"ready": True})
 

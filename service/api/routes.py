@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from common.budget import Reservation
-from common.errors import Unprocessable
+from common.errors import Busy, Unprocessable
 from common.mapping import parse_json
 from models.events import Settings, check_settings
 from models.store import Model
@@ -28,6 +28,7 @@ from service.api.responses import json_response
 from service.api.url_fetch import URL_FETCHER
 from service.exports import MEDIA_TYPES, OF_EVENTS, Export
 from service.inference import clips, pictures
+from service.inference.gateway import Gateway
 
 TEXT_HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -36,13 +37,21 @@ TEXT_HEADERS = {
 """Whatever a text says, browsers show it and run nothing."""
 
 
-async def livez(_: web.Request) -> web.Response:
-    """Liveness: the process runs."""
+def check_alive(gateway: Gateway) -> None:
+    """Raise Busy when a model hangs, which only a restart ends; its other models go on."""
+    if why := gateway.hangs:
+        raise Busy(why)
+
+
+async def livez(request: web.Request) -> web.Response:
+    """Liveness: raises Busy when a model hangs."""
+    check_alive(request.app[GATEWAY])
     return json_response({"status": "alive"})
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Readiness: raises Busy while models are loaded, Leaving during shutdown."""
+    """Readiness: raises Busy while models are loaded or one hangs, Leaving during shutdown."""
+    check_alive(request.app[GATEWAY])
     request.app[GATEWAY].check_ready()
     return json_response({"status": "ready"})
 

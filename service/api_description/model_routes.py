@@ -360,7 +360,7 @@ HEALTH: tuple[Operation, ...] = tuple(
         errors=errors,
     )
     for id_, path, summary, status, meaning, errors in (
-        ("isAlive", "/livez", "Whether the process lives", "alive", "It does.", ()),
+        ("isAlive", "/livez", "Whether the process lives", "alive", "It does.", (Busy,)),
         (
             *("isReady", "/readyz", "Whether the models are loaded and warm", "ready"),
             *("They are.", (Busy, Leaving)),

@@ -129,7 +129,7 @@ SERVER = (
     ),
     _get(
         *("inferenceLive", "/v2/health/live", "Whether the process lives"),
-        *(_fields(live=FLAG), {"live": True}, (Unprocessable,)),
+        *(_fields(live=FLAG), {"live": True}, (Unprocessable, Busy)),
     ),
     _get(
         *("inferenceReady", "/v2/health/ready", "Whether requests are accepted"),

@@ -50,7 +50,7 @@ class Methods:
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
     async def _server_live(self, _: Message, __: Call) -> Message:
-        return CLASSES["ServerLiveResponse"](live=True)
+        return CLASSES["ServerLiveResponse"](live=not self._gateway.hangs)
 
     async def _server_ready(self, _: Message, __: Call) -> Message:
         return CLASSES["ServerReadyResponse"](ready=self._gateway.ready)

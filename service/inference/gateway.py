@@ -34,7 +34,7 @@ from service.inference.version_updater import VersionUpdater
 from service.lifecycle import Stoppable
 from service.log import log
 from service.metrics.metrics import Metrics
-from service.queue.base import Job, JobQueue, JobResult, wait_too_long
+from service.queue.base import Job, JobQueue, JobResult, hung, wait_too_long
 from service.queue.local import LocalQueue
 from service.settings import Settings
 from service.tracing.spans import Span, begin_job, in_queue
@@ -43,11 +43,6 @@ from service.tracing.start import open_tracer
 IDLE_S = 5.0
 """How long no request is in flight and no stream is open before memory is returned: it takes some
 10 ms, and 100 streams leave 70 MB."""
-
-
-def not_held() -> bool:
-    """Return False: nothing but itself keeps a gateway from being ready."""
-    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,7 @@ class Gateway:
         self.updater = VersionUpdater(self.registry, self.scanner, prepare=self.queue.prepare)
         self._shutting_down = False
         self.opening: asyncio.Task[None]
-        self.held: Callable[[], bool] = not_held
+        self.held: Callable[[], bool] = lambda: False
         """Whether to take no work yet though all is open, as others on the port do not."""
         self.loop_monitor = LoopMonitor(
             has_work=lambda: self._work > 0, observe=self.metrics.loop_lag.observe
@@ -128,9 +123,14 @@ class Gateway:
     @property
     def ready(self) -> bool:
         """Whether new work is accepted."""
-        return not (
-            self._shutting_down or self.queue.unavailable or not self._settled or self.held()
+        return self._settled and not (
+            self._shutting_down or self.queue.unavailable or self.held() or self.hangs
         )
+
+    @property
+    def hangs(self) -> str:
+        """Why only a restart helps: a model never returns; empty while none is so late."""
+        return hung(self.queue)
 
     @property
     def requests(self) -> int:

@@ -19,6 +19,8 @@ from service.tracing.spans import Span
 
 HEARTBEAT_S = 0.5
 """How often a worker sends a heartbeat and reclaims jobs of dead workers."""
+HANG_S = 20.0
+"""A model that runs for so long past the deadlines of its jobs hangs."""
 SHUTTING_DOWN = "the queue is shutting down"
 REPLACED = "replaced by a newer window"
 """In a full queue."""
@@ -97,6 +99,10 @@ class JobQueue(Protocol):
     def unavailable(self) -> str:
         """Why no new jobs should be submitted now; empty while the queue is healthy."""
 
+    @property
+    def overdue_s(self) -> float:
+        """How long a model of this process runs past the deadlines of its jobs; 0: none does."""
+
     def congested(self, model: str) -> bool:
         """Return whether so many live jobs are pending that another should not be made yet."""
 
@@ -121,6 +127,12 @@ class JobQueue(Protocol):
 
     async def close(self) -> None:
         """Finish accepted jobs, then stop. `submit` raises Leaving from the moment of the call."""
+
+
+def hung(queue: JobQueue) -> str:
+    """Return why a gateway should be restarted: a model of its own never returns; else empty."""
+    late_s = queue.overdue_s
+    return f"a model has run {late_s:.0f} s past its deadline: it hangs" if late_s > HANG_S else ""
 
 
 class Reply(NamedTuple):

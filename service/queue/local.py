@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -86,6 +87,11 @@ class LocalQueue:
         """Always empty: this queue fails only with its process."""
         return ""
 
+    @property
+    def overdue_s(self) -> float:
+        """How long a model runs past the deadlines of its jobs; it may never return."""
+        return max((queue.overdue_s for queue in self._models.values()), default=0.0)
+
     def congested(self, model: str) -> bool:
         """Return whether the live jobs of a model would take longer than CONGESTED_S."""
         return any(queue.congested for (name, _), queue in self._models.items() if name == model)
@@ -149,7 +155,13 @@ class _ModelQueue:
         self._ended = asyncio.Event()
         self._running = False
         self._job_s = 0.0
+        self._runs_until = math.inf
+        """The last deadline of the jobs that the model runs now."""
         self._notifying = False
+
+    @property
+    def overdue_s(self) -> float:
+        return max(0.0, time.monotonic() - self._runs_until)
 
     @property
     def congested(self) -> bool:
@@ -252,9 +264,13 @@ class _ModelQueue:
             return ()
         try:
             tensors: Any = np.stack([entry.job.tensor for entry in batch])
-            return self._find().predict(tensors)
+            model = self._find()
+            self._runs_until = max(entry.job.deadline for entry in batch)
+            return model.predict(tensors)
         except Exception as error:  # noqa: BLE001 - its jobs get it
             return error
+        finally:
+            self._runs_until = math.inf
 
     def _post(self, call: Callable[..., object], *arguments: object) -> None:
         # When the loop is closed, no caller waits any more.

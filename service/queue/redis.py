@@ -81,6 +81,11 @@ class RedisQueue:
         """Why no new jobs should be submitted now; empty while the queue is healthy."""
         return self._health.unavailable
 
+    @property
+    def overdue_s(self) -> float:
+        """Always 0: models run in workers, which tell it themselves."""
+        return 0.0
+
     def congested(self, _: str) -> bool:
         """Return whether as many live jobs wait for flow control as it lets through at a time."""
         return self._flow.congested

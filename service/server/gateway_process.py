@@ -20,6 +20,7 @@ from service.app import build
 from service.auth.limits import SharedLimits
 from service.event_feed.feed import Bus
 from service.hosts import bracketed
+from service.inference.gateway import Gateway
 from service.inference.histogram import Histogram
 from service.lifecycle import CLEANUP_S, on_stop_signal
 from service.lifecycle import run as run_process
@@ -84,7 +85,7 @@ async def _serve(
     systemd = Systemd()
     if systemd.waits:
         heartbeat = systemd.alive
-    heartbeat_task = asyncio.create_task(_repeat(heartbeat)) if heartbeat else None
+    heartbeat_task = asyncio.create_task(_repeat(heartbeat, app[GATEWAY])) if heartbeat else None
     ports = Ports(app, running, listener)
     try:
         async with metrics_endpoint(settings, app[SCRAPER], shared=settings.gateways > 1):
@@ -117,7 +118,7 @@ async def _until_stopped(
     if gateway.opening.done():
         try:
             gateway.opening.result()
-        except ArtefactError as error:
+        except (ArtefactError, OSError) as error:
             waiting.cancel()
             log("cannot serve", why=error)
             return 1
@@ -164,7 +165,9 @@ def _log_lag(lag: Histogram) -> None:
     log("loop lag", **quantiles, max=lag.max_ms)
 
 
-async def _repeat(heartbeat: Callable[[], None]) -> None:
+async def _repeat(heartbeat: Callable[[], None], gateway: Gateway) -> None:
     while True:
-        heartbeat()
+        # Without it, a gateway whose model hangs is restarted as one whose loop stands still.
+        if not gateway.queue.overdue_s:
+            heartbeat()
         await asyncio.sleep(HEARTBEAT_S)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from service.api.context import GATEWAY
-from service.inference.gateway import not_held
 from service.server.connections import Listener, listen
 from service.server.gateway_states import SharedPort
 from service.server.sockets import bind
@@ -44,7 +43,7 @@ async def share(ports: Ports, shared: SharedPort, stopping: asyncio.Event) -> No
         await ports.open()
         while shared.holds() and not stopped.done():
             await asyncio.wait((stopped,), timeout=LOOK_S)
-        gateway.held = not_held
+        gateway.held = lambda: False
     stopped.cancel()
 
 

@@ -290,7 +290,7 @@ async def _work(
     try:
         if loading.done():
             loading.result()
-    except TimbreError as error:
+    except (TimbreError, OSError) as error:
         log("cannot start worker", why=error)
         return 1
     if not worker.stopping:

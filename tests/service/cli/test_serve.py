@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -17,9 +19,11 @@ import pytest
 
 from service.cli.serve import main
 from service.server import supervisor
+from service.server.gateway_states import READY
 from service.server.supervisor import Supervisor
 from service.settings import Settings
-from tests.service.conftest import RATE, begin, noise, pcm, rest_of
+from tests.service.conftest import RATE, begin, noise, pcm, rest_of, wav
+from tests.service.helpers.endless import write_endless
 from tests.service.helpers.redis_server import start_redis
 
 
@@ -156,6 +160,45 @@ async def test_while_one_gateway_restarts_the_others_accept_all_requests(serve_p
     assert await asyncio.to_thread(server.end) == 0
 
 
+@pytest.mark.slow  # the model that hangs keeps a processor busy until its process is ended
+def test_a_gateway_whose_model_hangs_is_replaced(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(supervisor, "HEARTBEAT_TIMEOUT_S", 2.5)
+    write_endless(tmp_path)
+    settings = Settings(port=0, artefacts=tmp_path, clip_deadline=1.0)
+    watching = Supervisor(settings, since=time.monotonic())
+    (child,) = watching._children
+    url = f"http://127.0.0.1:{watching.settings.port}"
+    try:
+        while not watching._states.has(READY):
+            watching._watch()
+        first = child.process
+        loud = wav(noise(2, level=0.9))
+        posting = threading.Thread(
+            target=status_of, args=(f"{url}/v1/models/endless/classify", loud)
+        )
+        posting.start()
+        while child.process is first:
+            watching._watch()
+        posting.join(60)
+        assert first.exitcode == -signal.SIGKILL
+    finally:
+        watching._stop()
+        for each in (watching._reserved, watching._wake, watching._signal_socket):
+            each.close()
+    assert "gateway unresponsive" in capsys.readouterr().err
+
+
+def status_of(url, data):
+    """The status of a request; 0 when the server ends meanwhile."""
+    try:
+        with urllib.request.urlopen(url, data=data, timeout=60) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
 def test_a_process_that_hangs_is_replaced_once_but_has_time_to_start(
     artefacts, monkeypatch, capsys
 ):
@@ -251,6 +294,15 @@ def test_without_a_model_it_fails_with_the_reason(tmp_path):
     assert "no artefact" in server.until("cannot serve").string
     assert server.process.wait(60) == 1
     server.process.stderr.close()
+
+
+@pytest.mark.parametrize("gateways", [1, 2])
+def test_a_folder_of_artefacts_that_cannot_be_read_is_named_as_that(serve_process, gateways):
+    folder = "a" * 300  # longer than a name may be
+    server = serve_process("--artefacts", folder, "--gateways", gateways)
+    assert re.search(r"File name too long: 'a{300}'", server.until("cannot serve").string)
+    assert server.process.wait(60) == 1
+    assert "cannot listen" not in server.process.stderr.read()
 
 
 def test_a_port_in_use_is_reported(serve_process, capsys):

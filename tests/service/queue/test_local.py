@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import Busy, Late
 from service.queue import local
-from service.queue.base import Job
+from service.queue.base import HANG_S, Job, hung
 from service.queue.fair import STALE
 from service.queue.local import CONGESTED_S, SMOOTHING, LocalQueue
 from tests.service.conftest import until
@@ -266,3 +266,19 @@ async def test_a_clip_that_has_waited_long_foretells_the_wait_of_the_next(queue,
     later(0)
     valve.let(2)
     await asyncio.gather(*tasks)
+
+
+async def test_a_model_hangs_once_it_runs_too_long_past_the_deadlines_of_its_jobs(
+    queue, valve, later
+):
+    first = await hold(queue, valve)
+    assert queue.overdue_s == 0
+    later(60 + HANG_S - 5)
+    assert HANG_S - 10 < queue.overdue_s < HANG_S
+    assert hung(queue) == ""
+    later(60 + HANG_S + 5)
+    assert hung(queue).endswith(" s past its deadline: it hangs")
+    valve.let()
+    await first[0]
+    await until(lambda: queue.overdue_s == 0)
+    assert hung(queue) == ""
