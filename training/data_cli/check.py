@@ -6,6 +6,7 @@ With --doubts also labels that similar sounds of other sources do not have.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from common.atomic import write_atomic
@@ -19,14 +20,17 @@ from training.recordings.problems import SHOWN, problems_kept, write_problems
 from training.recordings.recipe_of import recipe_of
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
     from pathlib import Path
 
     from training.common.progress import Progress
+    from training.data_cli.embedded import Describer
+    from training.recordings.collection import Clip
     from training.recordings.settings import SoundsRecipe
 
 
-def main(argv: list[str]) -> int:
-    """Run `timbre data check`; 1 when there are problems."""
+def _parsed(argv: list[str]) -> Namespace:
     from pathlib import Path
 
     options = parser("check", __doc__ or "")
@@ -52,39 +56,68 @@ def main(argv: list[str]) -> int:
     args = options.parse_args(argv)
     if args.doubts and args.doubts.suffix == ".csv":
         options.error("--doubts names the page; the .csv file is beside it")
+    if args.backbone and not args.doubts:
+        options.error("--backbone says what sounds similar to --doubts: give both")
+    return args
+
+
+def main(argv: list[str]) -> int:
+    """Run `timbre data check`; 1 when there are problems."""
+    args = _parsed(argv)
     recipe = recipe_of(args.spec, args.set)
+    if args.doubts:
+        from training.data_cli.embedded import describer
+
+        describe = describer(args.backbone, length=recipe.windows.length)
     with problems_kept(args.problems), stage("list the collection") as progress:
         collection = load(recipe.collection, progress)
     with stage("read every recording") as progress:
         unread = unreadable(collection, jobs=recipe.jobs, progress=progress)
     print_collection(collection)
-    if args.doubts:
-        _doubts(recipe, collection, args.doubts, args.backbone)
-    return write_problems((*collection.problems, *unread), args.problems)
+    problems = [*collection.problems, *unread]
+    try:
+        broken = {one.path for one in unread}
+        read = [clip for clip in collection.clips if _recording(clip) not in broken]
+        if args.doubts and read:
+            problems += _doubts(
+                recipe, replace(collection, clips=tuple(read)), describe, args.doubts
+            )
+    finally:
+        code = write_problems(problems, args.problems)
+    return code
 
 
-def _doubts(recipe: SoundsRecipe, collection: Collection, page: Path, backbone: str) -> None:
-    """Print labels in doubt, and write them as a page and as a CSV file beside it."""
-    from training.data_cli.doubts import doubts_csv, doubts_page, find_doubts
-    from training.data_cli.embedded import describer, directions, embed
+def _doubts(
+    recipe: SoundsRecipe, collection: Collection, describe: Describer, page: Path
+) -> list[Problem]:
+    """Print labels in doubt, write them as a page and a CSV file; return what is not described."""
+    from training.data_cli.doubts import ONE_SOURCE, doubts_csv, doubts_page, find_doubts
+    from training.data_cli.embedded import directions, embed, silent
 
-    describe = describer(backbone, length=recipe.windows.length)
+    if len(collection.sources) < 2:
+        raise CollectionError(ONE_SOURCE)
     with stage("describe every recording") as progress:
-        windows, _ = embed(
+        windows, problems = embed(
             collection.clips, recipe.windows, describe, cache=recipe.cache, progress=progress
         )
     with stage("compare them"):
         rows = directions(windows.rows, describe)
         doubts = find_doubts(collection, windows, rows, recipe.windows)
-    print(
-        f"labels by the most similar sounds of other sources ({describe.name}): right for "
-        f"{doubts.right:.0%}; the most frequent label for {doubts.trivial:.0%}"
-    )
-    if doubts.unjudged:
-        print(f"of one source, so not compared: {', '.join(doubts.unjudged)}")
+    quiet = [one.path for one in silent(collection.clips, windows, problems)]
+    if doubts.judged:
+        print(
+            f"labels by the most similar sounds of other sources ({describe.name}): right for "
+            f"{doubts.right:.0%}; the most frequent label for {doubts.trivial:.0%}"
+        )
+    else:
+        print("nothing could be compared: no recording has one label that another source has too")
+    _print_some("nothing sounds in it, so not compared", [str(path) for path in quiet])
+    _print_some("of one source, so not compared", doubts.unjudged)
+    if not doubts.judged:
+        return problems
     if not doubts.believed:
         print("so they are no reason to doubt a label")
-        return
+        return problems
     for one in doubts.found[:SHOWN]:
         either = f"{one.label} ({one.share:.0%}), or {one.suggested}? ({one.likely:.0%})"
         print(f"{one.clip.path}: {either}")
@@ -94,6 +127,18 @@ def _doubts(recipe: SoundsRecipe, collection: Collection, page: Path, backbone: 
     write_atomic(page, text.encode())
     labels = f"{len(doubts.found):,} label{'s' * (len(doubts.found) != 1)}"
     print(f"{labels} in doubt: {table} and, to hear them, {page}")
+    return problems
+
+
+def _print_some(what: str, names: Sequence[str]) -> None:
+    """Print the first names, and how many more there are; nothing where there are none."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    if names:
+        print(f"{what}: {', '.join(names[:SHOWN])}{more}")
+
+
+def _recording(clip: Clip) -> Path:
+    return clip.path / clip.inner if clip.inner else clip.path
 
 
 def unreadable(

@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 NEIGHBOURS = 10
 """Windows of other sources that are asked about one."""
 UNLIKELY, LIKELY = 0.1, 0.5
-"""A label is in doubt where less than the first share of them has it, and the second another."""
+"""A label is in doubt where less than the first share of them has it, and the second another.
+
+Where other sources have fewer windows of the label than are asked, the first is of these.
+"""
 SHOWN = 40
 """Doubts on the page; the CSV file has all."""
 BLOCK = 256
+ONE_SOURCE = (
+    "--doubts compares recordings with those of other sources, and all are of one: name where they "
+    "come from (SOURCE/LABEL/file, or the column source of a list)"
+)
 
 
 class Doubt(NamedTuple):
@@ -39,7 +46,7 @@ class Doubt(NamedTuple):
     likely: float
     """Share of its neighbours with the suggested one."""
     second: float
-    """The window that speaks most for it begins here."""
+    """The window with the most neighbours that have the suggested label begins here."""
     like: tuple[Clip, float]
     """The nearest window with the suggested label: its clip and where it begins."""
 
@@ -50,15 +57,17 @@ class Doubts:
 
     found: list[Doubt]
     right: float
-    """Share of clips whose label most of the neighbours have, of those that can be judged."""
+    """Share of clips whose label more of the neighbours have than have any other, or none."""
     trivial: float
     """The same for the most frequent label."""
+    judged: int
+    """Clips of one label, which another source has too: right and trivial are shares of these."""
     unjudged: tuple[str, ...]
     """Labels of one source, which no other can confirm."""
 
     @property
     def believed(self) -> bool:
-        """Whether neighbours know more than the most frequent label does."""
+        """Whether neighbours are right more often than the most frequent label is."""
         return self.right > self.trivial
 
 
@@ -71,41 +80,82 @@ def find_doubts(
     """
     source = _numbers([clip.source for clip in collection.clips])[windows.clip]
     if len(np.unique(source)) < 2:
-        raise CollectionError(
-            "--doubts compares recordings with those of other sources, and all are of one: name "
-            "where they come from (SOURCE/LABEL/file, or the column source of a list)"
-        )
+        raise CollectionError(ONE_SOURCE)
     truth = _truth(collection, windows, spec)
     near = _neighbours(rows, source)
-    votes = _votes(truth, near)
+    asked = _Asked(truth, near, _votes(truth, near), source)
     several = np.array([len(np.unique(source[on])) > 1 for on in truth.T], bool)
     found, judged = [], []
-    for number in np.unique(windows.clip).tolist():
-        here = np.flatnonzero(windows.clip == number)
-        share = votes[here].mean(axis=0)
-        given = np.isin(collection.labels, collection.clips[number].labels)
-        if given.sum() == 1 and several[given].all():
-            judged.append((int(given.argmax()), int(share.argmax())))
-        other = int(np.where(given, -1.0, share).argmax())
-        if given.all() or share[other] < LIKELY:
-            continue
-        at = here[votes[here, other].argmax()]
-        like = next(one for one in near[at].tolist() if one >= 0 and truth[one, other])
-        found += [
-            Doubt(
-                collection.clips[number],
-                collection.labels[label],
-                float(share[label]),
-                collection.labels[other],
-                float(share[other]),
-                float(windows.start[at]),
-                (collection.clips[windows.clip[like]], float(windows.start[like])),
-            )
-            for label in np.flatnonzero(given & several & (share < UNLIKELY)).tolist()
-        ]
+    edges = np.flatnonzero(np.diff(windows.clip, prepend=-1))
+    for here in np.split(np.arange(len(windows.clip)), edges[1:]):
+        clip = collection.clips[windows.clip[here[0]]]
+        given = np.isin(collection.labels, clip.labels)
+        if given.sum() == 1 and several[given].all() and truth[here][:, given].any():
+            label = int(given.argmax())
+            judged.append((label, asked.voted(here[truth[here, label]])))
+        for label in np.flatnonzero(given & several).tolist():
+            of_label = here[truth[here, label]]
+            if len(of_label) and (doubt := asked.doubted(of_label, label, given)):
+                other, at, like = doubt
+                found.append(
+                    Doubt(
+                        clip,
+                        collection.labels[label],
+                        float(asked.votes[of_label, label].mean()),
+                        collection.labels[other],
+                        float(asked.votes[of_label, other].mean()),
+                        float(windows.start[at]),
+                        (collection.clips[windows.clip[like]], float(windows.start[like])),
+                    )
+                )
     found.sort(key=lambda doubt: (doubt.share, -doubt.likely, str(doubt.clip.path)))
     unjudged = tuple(np.array(collection.labels)[~several & truth.any(axis=0)].tolist())
-    return Doubts(found, *_accuracy(judged), unjudged)
+    return Doubts(found, *_accuracy(judged), len(judged), unjudged)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Windows, and what their neighbours from other sources are called."""
+
+    truth: npt.NDArray[np.bool_]
+    """(n, labels)."""
+    near: npt.NDArray[np.int64]
+    """(n, neighbours), nearest first; -1 for none."""
+    votes: Array
+    """Share of the neighbours with each label, (n, labels)."""
+    source: npt.NDArray[np.int64]
+    """(n,)."""
+
+    def voted(self, here: npt.NDArray[np.int64]) -> int:
+        """Return the label that most neighbours of some windows have, -1 where most have none.
+
+        Of labels that as many have, the one whose neighbours are nearer.
+        """
+        near = [column[column >= 0] for column in self.near[here].T]
+        counts = np.array([self.truth[column].sum(axis=0) for column in near])
+        none = sum(np.count_nonzero(~self.truth[column].any(axis=1)) for column in near)
+        count, nearer = counts.sum(axis=0), counts.cumsum(axis=0).sum(axis=0)
+        best = int(np.lexsort((nearer, count))[-1])
+        return best if count[best] > none else -1
+
+    def doubted(
+        self, here: npt.NDArray[np.int64], label: int, given: npt.NDArray[np.bool_]
+    ) -> tuple[int, int, int] | None:
+        """Return another label, the window most like it and its nearest one; None: no doubt.
+
+        here: windows with the label. given: the labels of their clip.
+        """
+        share = self.votes[here].mean(axis=0)
+        other = int(np.where(given, -1.0, share).argmax())
+        if given.all() or share[other] < LIKELY or share[label] >= UNLIKELY:
+            return None
+        elsewhere = np.count_nonzero(self.truth[self.source != self.source[here[0]], label])
+        neighbours = np.count_nonzero(self.near[here[0]] >= 0)
+        if share[label] >= UNLIKELY * min(1.0, elsewhere / neighbours):
+            return None
+        at = int(here[self.votes[here, other].argmax()])
+        like = next(one for one in self.near[at].tolist() if one >= 0 and self.truth[one, other])
+        return other, at, like
 
 
 def _votes(truth: npt.NDArray[np.bool_], near: npt.NDArray[np.int64]) -> Array:
@@ -139,7 +189,10 @@ def _neighbours(rows: Array, source: npt.NDArray[np.int64]) -> npt.NDArray[np.in
         some = slice(first, first + BLOCK)
         cosines = rows[some] @ rows.T
         cosines[source[some, None] == source] = -np.inf
-        near = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+        near = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+        near.sort(axis=1)
+        order = np.argsort(-np.take_along_axis(cosines, near, axis=1), axis=1, kind="stable")
+        near = np.take_along_axis(near, order, axis=1)
         found[some] = np.where(np.isfinite(np.take_along_axis(cosines, near, axis=1)), near, -1)
     return found
 
@@ -196,7 +249,8 @@ def doubts_page(doubts: Doubts, *, by: str, length: float) -> str:
     ]
     about = (
         f"{len(doubts.found):,} labels which less than {UNLIKELY:.0%} of the {NEIGHBOURS} most "
-        f"similar windows of other sources have, and at least {LIKELY:.0%} another, by {by}. "
+        f"similar windows of other sources have (of fewer, where other sources have fewer), and at "
+        f"least {LIKELY:.0%} another, by {by}. "
         f"Neighbours are right about {doubts.right:.0%} of the recordings with one label; the most "
         f"frequent label is right about {doubts.trivial:.0%}."
     )
