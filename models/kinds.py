@@ -1,4 +1,4 @@
-"""The kinds of input of a model, one entry each; all other code looks them up here.
+"""The kinds of input of a model, one entry each, where the service looks them up.
 
 A new kind is an entry in KINDS and its tests. New arithmetic on sound also needs a `Kind` in
 features.config, a new medium a subclass of InputKind. Decoders are imported at first use.

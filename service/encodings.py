@@ -13,6 +13,7 @@ from common.errors import InputError
 from features.levels import check_levels
 
 Samples: TypeAlias = npt.NDArray[np.float32]
+Signal: TypeAlias = npt.NDArray[np.float64]
 Values: TypeAlias = npt.NDArray[np.int16] | Samples
 _STEP_32 = np.float32(2**-31)
 
@@ -26,6 +27,10 @@ class Encoding:
     """Whole samples to int16, or float32 in [-1, 1]. Raises Unprocessable on what is not audio."""
     encode: Callable[[npt.NDArray[np.floating]], bytes]
     """Float samples in [-1, 1] to bytes; louder ones are clipped to the range of the encoding."""
+    raw: Callable[[bytes], Signal]
+    """Bytes that may be of another encoding to values, unchecked; an end within a sample is cut."""
+    words: str
+    """What a sample is, in a sentence: 16-bit integers."""
 
 
 def _decode_s16le(data: bytes | memoryview) -> Values:
@@ -74,11 +79,30 @@ def _encode_f32le(samples: npt.NDArray[np.floating]) -> bytes:
     return bytes(samples.astype("<f4").data)
 
 
+def _raw_s16le(data: bytes) -> Signal:
+    return np.frombuffer(data[: len(data) // 2 * 2], "<i2") / 32_768
+
+
+def _raw_s24le(data: bytes) -> Signal:
+    """The two upper bytes of three."""
+    triples = np.frombuffer(data[: len(data) // 3 * 3], np.uint8).reshape(-1, 3)
+    return np.ascontiguousarray(triples[:, 1:]).view("<i2").ravel() / 32_768
+
+
+def _raw_s32le(data: bytes) -> Signal:
+    return np.frombuffer(data[: len(data) // 4 * 4], "<i4") / 2.0**31
+
+
+def _raw_f32le(data: bytes) -> Signal:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.frombuffer(data[: len(data) // 4 * 4], "<f4").astype(np.float64)
+
+
 ENCODINGS = {
-    "pcm_s16le": Encoding(2, _decode_s16le, _encode_s16le),
-    "pcm_s24le": Encoding(3, _decode_s24le, _encode_s24le),
-    "pcm_s32le": Encoding(4, _decode_s32le, _encode_s32le),
-    "pcm_f32le": Encoding(4, _decode_f32le, _encode_f32le),
+    "pcm_s16le": Encoding(2, _decode_s16le, _encode_s16le, _raw_s16le, "16-bit integers"),
+    "pcm_s24le": Encoding(3, _decode_s24le, _encode_s24le, _raw_s24le, "24-bit integers"),
+    "pcm_s32le": Encoding(4, _decode_s32le, _encode_s32le, _raw_s32le, "32-bit integers"),
+    "pcm_f32le": Encoding(4, _decode_f32le, _encode_f32le, _raw_f32le, "32-bit floats"),
 }
 """Every encoding that a stream may have, by its name in `start`."""
 

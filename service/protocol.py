@@ -141,7 +141,7 @@ class Age:
     queue: float
     model: float
     waiting: float = 0.0
-    """Until its features were computed. Not told by servers before 0.2."""
+    """Until its features began to be computed. Not told by servers before 0.2."""
 
 
 @dataclass(frozen=True, kw_only=True)

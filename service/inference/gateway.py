@@ -134,7 +134,7 @@ class Gateway:
 
     @property
     def requests(self) -> int:
-        """Accepted requests without a response."""
+        """Accepted requests without a response, and open streams."""
         return self._work
 
     @property

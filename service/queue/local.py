@@ -64,7 +64,7 @@ class LocalQueue:
         max_job_bytes: int = 2**28,
         ran: Callable[[str, int], None] = lambda *_: None,
     ) -> None:
-        """max_jobs, max_job_bytes: pending live jobs of one model, and again clips.
+        """max_jobs, max_job_bytes: pending live jobs of one version of a model, and again clips.
 
         ran: gets the model and the number of jobs of each call, in the event loop.
 

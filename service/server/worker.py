@@ -239,7 +239,7 @@ async def _run(
     systemd = Systemd()
     beat = Heartbeat(systemd.alive if systemd.waits else heartbeat)
     async with _metrics_endpoint(settings, metrics, beat):
-        return await _work(
+        return await _serve(
             settings,
             number=number,
             burst=burst,
@@ -261,7 +261,7 @@ def _metrics_endpoint(
     return metrics_endpoint(settings, Scraper(metrics), heartbeat=heartbeat)
 
 
-async def _work(
+async def _serve(
     settings: Settings,
     *,
     number: int,

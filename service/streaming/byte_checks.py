@@ -7,15 +7,14 @@ so again in the right way.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from service.encodings import frame_bytes
+from service.encodings import ENCODINGS, Signal, frame_bytes
 from service.protocol import Warn
 from service.streaming.signal_checks import check_header
 
+FLOATS = "pcm_f32le"
 CHECKED_S = 0.5
 """Seconds of sound that are looked at."""
 ROUGH = 0.5
@@ -24,47 +23,14 @@ SMOOTH = 0.2
 """Roughness up to which they surely are."""
 _MIN_SAMPLES = 256
 _MIN_PEAK = 1e-3
-_FLOATS = (1e-7, 1.5)
+_FLOAT_RANGE = (1e-7, 1.5)
 _FLOAT_SHARE = 0.95
-
-Signal: TypeAlias = npt.NDArray[np.float64]
-
-
-def _s16(data: bytes) -> Signal:
-    return np.frombuffer(data[: len(data) // 2 * 2], "<i2") / 32_768
 
 
 def _s16be(data: bytes) -> Signal:
     return np.frombuffer(data[: len(data) // 2 * 2], ">i2") / 32_768
 
 
-def _s24(data: bytes) -> Signal:
-    """The two upper bytes of three."""
-    triples = np.frombuffer(data[: len(data) // 3 * 3], np.uint8).reshape(-1, 3)
-    return np.ascontiguousarray(triples[:, 1:]).view("<i2").ravel() / 32_768
-
-
-def _s32(data: bytes) -> Signal:
-    return np.frombuffer(data[: len(data) // 4 * 4], "<i4") / 2.0**31
-
-
-def _f32(data: bytes) -> Signal:
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.frombuffer(data[: len(data) // 4 * 4], "<f4").astype(np.float64)
-
-
-_READERS: dict[str, Callable[[bytes], Signal]] = {
-    "pcm_s16le": _s16,
-    "pcm_s24le": _s24,
-    "pcm_s32le": _s32,
-    "pcm_f32le": _f32,
-}
-_NAMES = {
-    "pcm_s24le": "24-bit integers (pcm_s24le)",
-    "pcm_s32le": "32-bit integers (pcm_s32le)",
-    "pcm_s16le": "16-bit integers (pcm_s16le)",
-    "pcm_f32le": "32-bit floats (pcm_f32le)",
-}
 _OTHERS: dict[str, Callable[[bytes], Signal]] = {"big-endian 16-bit integers": _s16be}
 
 
@@ -101,32 +67,36 @@ class ByteChecker:
 
 def suspicion(data: bytes, *, encoding: str, channels: int) -> str:
     """Return a sentence about bytes that seem to be of another encoding; "" if they do not."""
-    said = _NAMES[encoding]
-    if encoding != "pcm_f32le" and _is_float(data):
-        return f"the bytes look like {_NAMES['pcm_f32le']}, `start` said {said}"
-    samples = _READERS[encoding](data)
+    said = _named(encoding)
+    if encoding != FLOATS and _is_float(data):
+        return f"the bytes look like {_named(FLOATS)}, `start` said {said}"
+    samples = ENCODINGS[encoding].raw(data)
     if channels == 1 and _is_stereo(samples):
         return "the samples look like two interleaved channels, `start` said channels=1"
     # Of 16-bit samples read as 32-bit ones each second remains, which is as smooth.
     if encoding == "pcm_s32le" or _roughness(samples, channels) > ROUGH:
-        others = {_NAMES[name]: read for name, read in _READERS.items() if name != "pcm_f32le"}
+        others = {_named(name): each.raw for name, each in ENCODINGS.items() if name != FLOATS}
         for name, read in (others | _OTHERS).items():
             if name != said and _is_smooth(read(data), channels):
                 return f"the bytes look like {name}, `start` said {said}"
     return ""
 
 
+def _named(encoding: str) -> str:
+    return f"{ENCODINGS[encoding].words} ({encoding})"
+
+
 def _is_float(data: bytes) -> bool:
-    signed = _f32(data)
+    signed = ENCODINGS[FLOATS].raw(data)
     values = np.abs(signed)
     sounding = values[values > 0]
     if len(sounding) < _MIN_SAMPLES or len(sounding) < len(values) / 4:
         return False
-    inside = (sounding > _FLOATS[0]) & (sounding < _FLOATS[1])
+    inside = (sounding > _FLOAT_RANGE[0]) & (sounding < _FLOAT_RANGE[1])
     if inside.mean() <= _FLOAT_SHARE:
         return False
     # A constant of 16 bits may look like floats, but like such of one sign.
-    good = signed[(values > 0) & (values < _FLOATS[1])]
+    good = signed[(values > 0) & (values < _FLOAT_RANGE[1])]
     return bool(abs(good.mean()) < 0.5 * np.abs(good).mean())
 
 

@@ -35,7 +35,10 @@ CLOSE_CODES: dict[protocol.EndReason, int] = {
 
 
 class LiveStream:
-    """One stream on one connection: a task waits for messages, another sends results."""
+    """One stream on one connection: a task waits for its end, another sends results.
+
+    Audio is read by the turns of its processor.
+    """
 
     def __init__(self, gateway: Gateway, follower: VersionFollower, connection: Connection) -> None:
         self.id = gateway.new_id()
@@ -43,7 +46,7 @@ class LiveStream:
         self._settings = gateway.settings
         self._follower = follower
         self._connection = connection
-        self._reader: asyncio.Task[Any] | None = None
+        self._waiting: asyncio.Task[Any] | None = None
         self._shutting_down = False
 
     async def run(self, *, client: str, key_limit: AbstractAsyncContextManager[None]) -> None:
@@ -71,8 +74,8 @@ class LiveStream:
     def shut_down(self) -> None:
         """End soon: nothing more is read, accepted windows are answered."""
         self._shutting_down = True
-        if self._reader:
-            self._reader.cancel()
+        if self._waiting:
+            self._waiting.cancel()
 
     async def _serve(self) -> protocol.EndReason:
         """Return why the stream ended, the summary sent.
@@ -88,7 +91,7 @@ class LiveStream:
         processor = AudioProcessor(self._gateway, self._follower, start, inbox, windower, outbox)
         sending = asyncio.create_task(outbox.run())
         try:
-            reading = await self._interruptible(self._read_all(), sending, processor.fault)
+            reading = await self._interruptible(self._wait_for_end(), sending, processor.fault)
             error = None if reading.cancelled() else reading.exception()
             await self._finish(processor, outbox, sending, error)
             reason = "server leaves" if reading.cancelled() else reading.result()
@@ -151,7 +154,7 @@ class LiveStream:
         self, work: Coroutine[Any, Any, Result], *others: asyncio.Future[None]
     ) -> asyncio.Task[Result]:
         """Return the finished task of `work`; `shut_down` or the end of another cancels it."""
-        self._reader = task = asyncio.create_task(work)
+        self._waiting = task = asyncio.create_task(work)
         if self._shutting_down:
             task.cancel()
         ends: list[asyncio.Future[Any]] = [task, *others]
@@ -197,7 +200,7 @@ class LiveStream:
         log("stream started", stream=self.id, **details)
         return start, windower, reporter
 
-    async def _read_all(self) -> protocol.EndReason:
+    async def _wait_for_end(self) -> protocol.EndReason:
         """Wait until the client ends or is idle.
 
         Raises TimbreError on an invalid message, ConnectionLost.

@@ -24,7 +24,7 @@ RETRY_S = 0.05
 
 
 class Outbox:
-    """Queue between the task that reads a stream and the task that sends its results."""
+    """Queue between the turns of the processor and the task that sends their results."""
 
     def __init__(
         self,

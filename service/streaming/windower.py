@@ -1,6 +1,6 @@
 """Bytes of one live stream to windows, every sample accounted for: no I/O, no clock.
 
-A `LiveWindow` also has fields that the handler and the outbox set: times, model, request.
+A `LiveWindow` also has fields that the processor (times, model) and the outbox (request) set.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class LiveWindow:
     deadline: float = math.inf
     """time.monotonic() after which its result has expired."""
     waiting_ms: float = 0.0
-    """From `due` until its features were computed."""
+    """From `due` until its features began to be computed."""
     features_ms: float = 0.0
     model: Model | None = None
     """The version that answers it: the current one when the window was complete."""
