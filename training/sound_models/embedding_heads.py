@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from training.common.standard import mean_and_scale
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from training.evaluation.metrics import Mask, Scores
 
@@ -22,9 +24,9 @@ Array = npt.NDArray[np.float32]
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Inverse regularisation of the logistic regression."""
 ALONE = 0.01
-"""The one used where no source can be left out."""
+"""The one used where no source can be left out; it is also tried if others are not."""
 FITS = 700
-"""Labels times strengths: of more labels fewer strengths are tried, from here on none."""
+"""Of so many labels one strength is tried, of fewer labels more, of more labels none."""
 FEW = 3
 """Recordings of a label up to which prototypes are tried."""
 UNITS = 32
@@ -38,11 +40,14 @@ FOLDS = 5
 NOISE_SHARE = 1.0
 """What windows of noise weigh, all together, beside the recordings."""
 NEWTON = 40
-"""Steps, of at most 1 each."""
+"""Steps at most, of at most 1 each."""
+BLOCK = 32
+"""Labels whose prototypes are fitted at a time, so that memory does not grow with the labels."""
 NEVER = -60.0
 """Logit of a label that a fold has no recording of."""
 TRIVIAL = "each label's share"
 _LEAST_SCALE = 1e-6
+_LEAST_STEP = 1e-9
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,9 @@ class Choice(NamedTuple):
 def choices(material: Material) -> list[Choice]:
     """Return what can be tried on this material."""
     labels = material.truth.shape[1]
-    strengths = STRENGTHS[:: -(-len(STRENGTHS) * labels // FITS)] if labels <= FITS else ()
+    step = -(-len(STRENGTHS) * labels // FITS) or 1
+    middle = min(range(len(STRENGTHS)), key=lambda at: abs(STRENGTHS[at] - ALONE))
+    strengths = STRENGTHS[middle % step :: step] if labels <= FITS else ()
     found = [Choice("regression", strength) for strength in strengths]
     if labels <= FITS:
         found += [Choice("network", decay) for decay in DECAYS]
@@ -130,33 +137,42 @@ def choices(material: Material) -> list[Choice]:
 def choose(material: Material, seed: int) -> tuple[Choice, dict[str, float]]:
     """Return the best choice, and by choice the mean cross-entropy on sources left out.
 
-    That is of the labels that have two sources or more; the last entry is that of each label's
-    share. Without such a label nothing is tried: prototypes where a label has at most 3 recordings
-    or there are very many labels, else a logistic regression.
+    That is of the labels that have sources in two folds or more, so that each fold can learn them;
+    the last entry is that of each label's share. Without such a label nothing is tried: prototypes
+    where a label has at most 3 recordings or there are very many labels, else a logistic
+    regression.
     """
-    able, folds = choices(material), list(_folds(material.sources))
-    # Of a label with one source nothing is left to learn from where that is left out.
-    judged = np.array([len(np.unique(material.sources[on])) > 1 for on in material.truth.T])
-    if not folds or not judged.any():
+    able, folds = choices(material), _folds(material)
+    # A label all of whose sources are in one fold cannot be learnt where that is left out.
+    learnt = [material.truth[train].any(axis=0) for train, _ in folds]
+    judged = np.logical_and.reduce(learnt) if folds else np.zeros(material.truth.shape[1], bool)
+    if not judged.any():
         few = [choice for choice in able if choice.kind == "prototypes"]
         return (few or [Choice("regression", ALONE)])[0], {}
     losses = {choice: _left_out(choice, material, folds, judged, seed) for choice in able}
     best = min(able, key=lambda choice: losses[choice])
-    shares = np.zeros(material.truth.shape, np.float32)
-    for train, test in folds:
-        shares[test] = material.truth[train].mean(axis=0)
     tried = {str(choice): loss for choice, loss in losses.items()}
-    trivial = cross_entropy(shares[:, judged], material.truth[:, judged])
-    return best, tried | {TRIVIAL: trivial}
+    return best, tried | {TRIVIAL: _trivial(material, folds, judged)}
 
 
 def _left_out(
     choice: Choice, material: Material, folds: Sequence[Any], judged: Mask, seed: int
 ) -> float:
-    scores = np.zeros(material.truth.shape, np.float32)
+    total = 0.0
     for train, test in folds:
-        scores[test] = fit_head(choice, material.some(train), seed).scores(material.found[test])
-    return cross_entropy(scores[:, judged], material.truth[:, judged])
+        scores = fit_head(choice, material.some(train), seed).scores(material.found[test])
+        truth = material.truth[test]
+        total += len(test) * cross_entropy(scores[:, judged], truth[:, judged])
+    return total / len(material.found)
+
+
+def _trivial(material: Material, folds: Sequence[Any], judged: Mask) -> float:
+    total = 0.0
+    for train, test in folds:
+        truth = material.truth[test][:, judged]
+        share = material.truth[train][:, judged].mean(axis=0, dtype=np.float32)
+        total += len(test) * cross_entropy(np.broadcast_to(share, truth.shape), truth)
+    return total / len(material.found)
 
 
 def cross_entropy(scores: Scores, truth: Mask) -> float:
@@ -166,20 +182,40 @@ def cross_entropy(scores: Scores, truth: Mask) -> float:
 
 
 def _folds(
-    sources: npt.NDArray[Any],
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Yield the rows to fit on and those left out; none where there is one source only."""
-    from sklearn.model_selection import GroupKFold
+    material: Material,
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Return the rows to fit on and those left out; none where there is one source only.
 
-    count = min(FOLDS, len(np.unique(sources)))
-    if count > 1:
-        yield from GroupKFold(count).split(sources, groups=sources)
+    The largest source comes first, each to the fold where the fewest labels would stay in one fold,
+    of these the smallest.
+    """
+    names, source = np.unique(material.sources, return_inverse=True)
+    count = min(FOLDS, len(names))
+    if count < 2:
+        return []
+    order = np.argsort(source, kind="stable")
+    first = np.searchsorted(source[order], np.arange(len(names)))
+    has, rows = np.logical_or.reduceat(material.truth[order], first), np.bincount(source)
+    left, inside = has.sum(axis=0), np.zeros((count, has.shape[1]), bool)
+    fold, size = np.zeros(len(names), np.int64), np.zeros(count, np.int64)
+    for at in np.argsort(-rows, kind="stable").tolist():
+        stays = inside & (inside.sum(axis=0) == 1) & has[at]
+        # The fewer sources of a label are still to come, the more this one matters.
+        lost = (stays / np.maximum(left, 1)).sum(axis=1)
+        best = fold[at] = np.lexsort((size, lost))[0]
+        left, size[best], inside[best] = (
+            left - has[at],
+            size[best] + rows[at],
+            inside[best] | has[at],
+        )
+    out = fold[source]
+    return [(np.flatnonzero(out != at), np.flatnonzero(out == at)) for at in range(count)]
 
 
 def fit_head(choice: Choice, material: Material, seed: int) -> Head:
     """Return a head fitted on all of the material; noise is learnt to have no label."""
     every = material.all
-    mean, scale = every.mean(axis=0), np.maximum(every.std(axis=0), _LEAST_SCALE)
+    mean, scale = mean_and_scale(every, alike=True)
     exact = (every - mean) / scale
     if choice.kind == "network":
         first, second = _network(material, exact, choice.setting, seed)
@@ -217,27 +253,45 @@ def _regression(material: Material, exact: Any, strength: float, seed: int) -> A
 def _prototypes(material: Material, exact: Any, setting: float, seed: int) -> Any:
     """Return weights and bias of the way from the mean of all else to the mean of each label.
 
-    Each recording counts the same in its label's mean. How far along is half-way, and how steep,
-    is fitted to the windows.
+    Each recording of a label counts the same in the label's mean, by its windows with the label;
+    in all else it counts by the share of its windows without. How far along is half-way, and how
+    steep, is fitted to the windows.
     """
     del setting, seed
-    truth, noises = _truth(material), len(material.noise)
+    truth, weight = _truth(material), _weights(material)
+    ways = _ways(material, exact)
+    slope, middle = np.zeros(len(ways)), np.full(len(ways), NEVER)
+    known = np.flatnonzero(truth.any(axis=0))
+    for first in range(0, len(known), BLOCK):
+        some = known[first : first + BLOCK]
+        slope[some], middle[some] = _sigmoids(exact @ ways[some].T, truth[:, some], weight)
+    return slope * ways.T, middle
+
+
+def _ways(material: Material, exact: Any) -> Any:
+    """Return the directions (labels, numbers), of length 1, of standardised embeddings."""
+    from scipy.sparse import csr_array
+
+    shape, noises = (len(exact), material.truth.shape[1]), len(material.noise)
+    row, label = np.nonzero(material.truth)
     recordings = np.unique(material.recordings, return_inverse=True)[1]
     counts = np.bincount(recordings)
     alike = np.append(1 / counts[recordings], np.full(noises, NOISE_SHARE * len(counts) / noises))
-    sums, shares = (alike[:, None] * truth).T @ exact, alike @ truth
-    rest = (alike @ exact - sums) / (alike.sum() - shares)[:, None]
-    ways = sums / np.maximum(shares, _LEAST_SCALE)[:, None] - rest
-    ways /= np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), _LEAST_SCALE)
-    slope, middle = _sigmoids(exact @ ways.T, truth, _weights(material))
-    known = truth.any(axis=0)
-    return np.where(known, slope * ways.T, 0.0), np.where(known, middle, NEVER)
+    pairs, windows = np.unique(
+        recordings[row] * shape[1] + label, return_inverse=True, return_counts=True
+    )[1:]
+    own = csr_array((1 / windows[pairs], (row, label)), shape).T
+    beside = csr_array((alike[row], (row, label)), shape).T
+    mean = own @ exact / np.maximum(own.sum(axis=1), 1)[:, None]
+    rest = (alike @ exact - beside @ exact) / (alike.sum() - beside.sum(axis=1))[:, None]
+    ways = mean - rest
+    return ways / np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), _LEAST_SCALE)
 
 
 def _sigmoids(along: Any, on: Mask, weight: Any) -> tuple[Any, Any]:
     """Return slope and intercept of a logistic regression on each column, by Newton's method.
 
-    As scikit-learn's with C = 1 on columns of unit spread, for thousands of labels at once.
+    As scikit-learn's with C = 1 on columns of unit spread, for many labels at once.
     """
     spread = np.maximum(along.std(axis=0), _LEAST_SCALE)
     x, w = along / spread, weight[:, None]
@@ -250,8 +304,11 @@ def _sigmoids(along: Any, on: Mask, weight: Any) -> tuple[Any, Any]:
         a, b = (curve * x * x).sum(axis=0) + 1, (curve * x).sum(axis=0)
         c = curve.sum(axis=0) + _LEAST_SCALE
         det = np.maximum(a * c - b * b, _LEAST_SCALE)
-        slope -= np.clip((c * down[0] - b * down[1]) / det, -1, 1)
-        middle -= np.clip((a * down[1] - b * down[0]) / det, -1, 1)
+        steps = (c * down[0] - b * down[1]) / det, (a * down[1] - b * down[0]) / det
+        slope -= np.clip(steps[0], -1, 1)
+        middle -= np.clip(steps[1], -1, 1)
+        if np.abs(steps).max() < _LEAST_STEP:
+            break
     return slope / spread, middle
 
 

@@ -1,5 +1,7 @@
 """Small models on embeddings, chosen by source left out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -91,6 +93,65 @@ def test_each_recording_counts_the_same_in_a_prototype():
     np.testing.assert_allclose(*ways, atol=1e-6)
 
 
+def test_each_recording_counts_the_same_also_where_a_label_is_on_in_a_part_of_it():
+    rng = np.random.default_rng(3)
+    on = rng.normal(0, 1, (2, NUMBERS))
+    # Of two recordings the label is on in the first window, and in all of them.
+    for windows in (1, 2, 50):
+        found = np.concatenate([on[:1], np.zeros((windows - 1, NUMBERS)), np.tile(on[1], (9, 1))])
+        truth = np.ones((len(found), 1), bool)
+        truth[1:windows] = False
+        recordings = np.repeat([0, 1], [windows, 9])
+        one = Material(found, truth, recordings, recordings, np.zeros((4, NUMBERS), np.float32))
+        way = embedding_heads._prototypes(one, one.all, 0.0, 1)[0][:, 0]
+        expected = on.mean(axis=0)
+        np.testing.assert_allclose(
+            way / np.linalg.norm(way), expected / np.linalg.norm(expected), atol=1e-6
+        )
+
+
+def test_prototypes_are_the_same_however_many_labels_are_fitted_at_a_time(monkeypatch):
+    known = material(labels=7, sources=2)
+    whole = fit_head(Choice("prototypes"), known, seed=1).layers[0]
+    for at_a_time in (1, 6, 7, 8):
+        monkeypatch.setattr(embedding_heads, "BLOCK", at_a_time)
+        for one, two in zip(whole, fit_head(Choice("prototypes"), known, 1).layers[0], strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("choice", ALL, ids=lambda choice: choice.kind)
+@pytest.mark.parametrize("spread", [0.0, 1e-8, 1e-5])
+@pytest.mark.parametrize("level", [0.0, 0.1])
+def test_numbers_that_never_changed_in_the_training_decide_nothing_later(choice, spread, level):
+    known, dead = material(windows=10), 200
+    rng = np.random.default_rng(1)
+
+    def beside(found, value):
+        more = value + rng.normal(0, spread, (len(found), dead))
+        return np.concatenate([found, more], axis=1).astype(np.float32)
+
+    wider = Material(
+        beside(known.found, level), known.truth, known.sources, known.recordings,
+        beside(known.noise, level),
+    )  # fmt: skip
+    head = fit_head(choice, wider, seed=1)
+    expected = head.scores(beside(known.found, level))
+    later = beside(known.found, level)
+    later[:, -dead // 15 :] += 0.01
+    np.testing.assert_allclose(head.scores(later), expected, atol=1e-4)
+    assert (expected.argmax(axis=1) == known.truth.argmax(axis=1)).mean() > 0.95
+
+
+@pytest.mark.parametrize("choice", ALL, ids=lambda choice: choice.kind)
+def test_embeddings_of_a_small_unit_are_learnt_as_well(choice):
+    known, small = material(windows=10), 1e-9
+    tiny = Material(
+        known.found * small, known.truth, known.sources, known.recordings, known.noise * small
+    )
+    found = fit_head(choice, tiny, seed=1).scores(known.found * small)
+    assert (found.argmax(axis=1) == known.truth.argmax(axis=1)).mean() > 0.95
+
+
 def test_slopes_along_prototypes_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     on = rng.random((300, 3)) < [0.5, 0.1, 0.02]
@@ -128,6 +189,69 @@ def test_of_more_labels_fewer_regressions_are_tried_and_of_very_many_prototypes(
     tried = choices(one)
     assert sum(choice.kind == "regression" for choice in tried) == count
     assert ({choice.kind for choice in tried} == {"prototypes"}) is (count == 0)
+
+
+@pytest.mark.parametrize("labels", [1, 100, 101, 234, 301, 351, 401, 600, 601, FITS])
+def test_the_strength_taken_without_a_comparison_is_among_those_that_are_compared(labels):
+    one = material(sources=1, recordings=1, windows=1, labels=labels)
+    assert Choice("regression", ALONE) in choices(one)
+
+
+def spread_out(*, labels_of, windows=4):
+    """Sources with the labels that `labels_of` names, which directions of their own tell apart."""
+    rng, labels = np.random.default_rng(0), sorted({*"".join(labels_of)})
+    source = np.repeat(np.arange(len(labels_of)), windows)
+    truth = np.array([[name in labels_of[at] for name in labels] for at in source])
+    means = 2 * rng.normal(0, 1, (len(labels), NUMBERS))
+    found = truth @ means + rng.normal(0, 0.2, (len(source), NUMBERS))
+    noise = rng.normal(0, 0.1, (40, NUMBERS)).astype(np.float32)
+    return Material(found.astype(np.float32), truth, source, source, noise)
+
+
+def folds_with(known, label):
+    return sum(bool(known.truth[test, label].any()) for _, test in embedding_heads._folds(known))
+
+
+@pytest.mark.parametrize("count", [2, 4, 5, 6, 10, 23])
+def test_every_row_is_left_out_once_with_its_whole_source(count):
+    known = spread_out(labels_of=["ab"[at % 2] for at in range(count)])
+    folds = embedding_heads._folds(known)
+    assert len(folds) == min(embedding_heads.FOLDS, count)
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(len(known.found)))
+    for train, test in folds:
+        assert not {*known.sources[train]} & {*known.sources[test]}
+        assert len(train) + len(test) == len(known.found)
+    sizes = [len(test) for _, test in folds]
+    assert max(sizes) - min(sizes) <= 4
+
+
+@pytest.mark.parametrize(
+    "pair", [(at, at + step) for at in range(9) for step in (1, 5) if at + step < 10]
+)
+def test_two_sources_of_a_label_are_in_two_folds(pair):
+    labels_of = ["c" if at in pair else "ab"[at % 2] for at in range(10)]
+    known = spread_out(labels_of=labels_of)
+    assert [folds_with(known, label) > 1 for label in range(3)] == [True] * 3
+
+
+def test_sources_are_apart_also_where_each_has_several_labels():
+    # Of eight labels each is in two of ten sources.
+    labels_of = ["ab", "cd", "ef", "gh", "ac", "bd", "eg", "fh", "x", "x"]
+    known = spread_out(labels_of=labels_of)
+    assert [folds_with(known, label) for label in range(8)] == [2] * 8
+
+
+def test_a_label_that_cannot_be_learnt_where_it_is_left_out_does_not_decide(monkeypatch):
+    known = spread_out(labels_of=[*"cc", *"abababab"])
+    fold = np.array([0, 0, *np.arange(8) % 4 + 1])[known.sources]
+    folds = [(np.flatnonzero(fold != at), np.flatnonzero(fold == at)) for at in range(5)]
+    monkeypatch.setattr(embedding_heads, "_folds", lambda _: folds)
+    without = replace(known, truth=known.truth[:, :2])
+    tried, expected = (choose(one, seed=1)[1] for one in (known, without))
+    for name, loss in expected.items():
+        if "network" not in name:
+            assert tried[name] == pytest.approx(loss)
+    assert TRIVIAL in expected
 
 
 def test_the_best_on_sources_left_out_is_chosen_and_the_trivial_one_is_beside_it():
