@@ -49,18 +49,28 @@ def test_what_compiles_is_no_dependency_where_kernels_are_shipped():
 
 
 def test_the_largest_parts_of_an_environment_are_told_with_their_libraries(tmp_path):
-    blocks = {"numpy": 3, "numpy.libs": 4, "small": 1, "features": 2, "models": 3, "a.dist-info": 9}
+    blocks = {
+        "numpy": 3,
+        "numpy.libs": 4,
+        "PIL": 1,
+        "pillow.libs": 1,
+        "small": 1,
+        "features": 2,
+        "models": 3,
+        "a.dist-info": 9,
+    }
     for name, mib in blocks.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_bytes(b"x" * (mib << 20))
     found = package.parts_of(tmp_path)
     assert {name: round(mib) for name, mib in found.items()} == {
         "numpy": 7,
+        "pillow": 2,
         "small": 1,
         "Timbre": 5,
     }
     told = package.largest(found)
-    assert told == "The largest parts of the last, in MiB: numpy 7, Timbre 5, small 1."
+    assert told == "The largest parts of the last, in MiB: numpy 7, Timbre 5, pillow 2, small 1."
 
 
 @pytest.mark.slow  # installs from the registry
@@ -74,6 +84,7 @@ def test_the_wheel_holds_these_files_and_works_in_a_clean_environment(
     report = results.read(made)
     assert report["rows"][0]["installed_mib"] <= package.MAX_MIB
     assert "Timbre" in report["note"]
+    assert sys._base_executable not in made.read_text(encoding="utf-8")
     (wheel,), (source,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}

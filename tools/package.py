@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -75,7 +74,7 @@ def main(arguments: list[str]) -> int:
             rows.append(row)
     report = results.document(
         "package",
-        command=shlex.join(["make", "package", *pythons_of(given.pythons)]),
+        command="make package",
         settings={"model": MODEL, "settle_s": SETTLE_S},
         rows=rows,
         machine=before,
@@ -84,11 +83,6 @@ def main(arguments: list[str]) -> int:
     )
     tables.publish(given.json, report)
     return 0
-
-
-def pythons_of(given: list[str]) -> list[str]:
-    """Return the words of `make` for Pythons that were named; none for all."""
-    return [f"PYTHONS={' '.join(given)}"] if given else []
 
 
 def largest(parts: dict[str, float]) -> str:
@@ -104,6 +98,7 @@ def parts_of(packages: Path) -> dict[str, float]:
     for path in packages.iterdir():
         if not path.name.endswith(".dist-info"):
             name = path.name.removesuffix(".libs").removesuffix("_libs").lower()
+            name = {"pil": "pillow"}.get(name, name)
             found[name] = found.get(name, 0.0) + size_mib(path)
     # Timbre is several packages.
     ours = [found.pop(name) for name in OWN if name in found]
