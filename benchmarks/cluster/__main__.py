@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -211,10 +210,10 @@ def main(arguments: list[str]) -> int:
         with closing(Cluster(folder)) as cluster:
             settings = {"streams": given.streams, "seconds": given.seconds}
             rows, note, whole = asyncio.run(run(cluster, **settings))
-    words = shlex.join(["-m", "benchmarks.cluster", *results.without_json(arguments)])
     report = results.document(
         "cluster",
-        command=f"unshare --net .venv/bin/python {words}",
+        command="unshare --net .venv/bin/python -m benchmarks.cluster"
+        f" --streams {given.streams} --seconds {given.seconds:g}",
         settings=settings,
         rows=rows,
         missed=[] if whole else [note],
