@@ -129,10 +129,11 @@ class Store:
     ) -> None:
         """path: the folder, which need not exist yet.
 
-        load_timeout: seconds of a processor that a version may take to load; `load` then loads it
-        in a process of its own first, and `first` in a thread; an accelerator is tried in a process
-        of its own before. None: no limit. providers: where models run, by default the best that
-        runs.
+        load_timeout: seconds of a processor that a version may take to load; None: no limit. With
+        it, `load` first loads the version in a process of its own, `first` loads it in a thread,
+        and an accelerator is tried in a process of its own before either.
+
+        providers: where models run, by default the best that runs.
         """
         self.path = Path(path)
         self._verifier = Verifier(load_timeout) if load_timeout else None

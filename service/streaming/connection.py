@@ -19,7 +19,7 @@ from common.errors import TimbreError, TooLarge
 from service import protocol
 from service.settings import Settings
 from service.streaming.accounting import Arrivals
-from service.streaming.unfinished import BoundedReader
+from service.streaming.bounded_reader import BoundedReader
 
 SEND_BUFFER = 2**17
 """Bytes that the kernel buffers for a client that does not read; more would only hide it."""
@@ -45,13 +45,14 @@ class Inbox(WebSocketDataQueue):
     A task that woke up for each small message would cost more than the features of its sound.
     """
 
-    def __init__(self, protocol: Any, settings: Settings) -> None:
-        super().__init__(protocol, MAX_GATHERED, loop=asyncio.get_running_loop())
+    def __init__(self, connection: Any, settings: Settings) -> None:
+        """connection: aiohttp's protocol, whose reading is paused and resumed."""
+        super().__init__(connection, MAX_GATHERED, loop=asyncio.get_running_loop())
         self.heard = time.monotonic()
         """When the last message was read."""
         self.delivered = 0
         """Bytes of complete messages."""
-        self._transport = protocol
+        self._aiohttp = connection
         self._max_message = settings.max_message
         self._arrivals: Arrivals | None = None
         self._early: list[tuple[bytes, float]] = []
@@ -100,7 +101,7 @@ class Inbox(WebSocketDataQueue):
     def _pause(self) -> None:
         if not self._paused:
             self._paused = True
-            self._transport.pause_reading()
+            self._aiohttp.pause_reading()
 
     def resume(self) -> None:
         """Read again after what was gathered is taken."""
@@ -108,7 +109,7 @@ class Inbox(WebSocketDataQueue):
             self._paused = False
             assert self._arrivals is not None
             self._arrivals.unread()
-            self._transport.resume_reading()
+            self._aiohttp.resume_reading()
 
 
 class LiveWebSocket(web.WebSocketResponse):

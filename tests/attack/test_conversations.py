@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.attack.conftest import ATTACKS, attacked, still_works, strict
 from tests.service.conftest import noise, pcm
-from tests.service.streaming.test_unfinished import (
+from tests.service.streaming.test_bounded_reader import (
     BINARY,
     CLOSE,
     CONTINUATION,

@@ -27,7 +27,7 @@ BESIDE = {
     "service/streaming/stream_counter.py": "counts what is sent",
     "service/streaming/window_trace.py": "names in the trace how a stream ended, if there is one",
     "service/tracing/spans.py": "reads the caller's trace id for the log",
-    "service/streaming/unfinished.py": "counts bytes of messages that are not complete",
+    "service/streaming/bounded_reader.py": "counts bytes of messages that are not complete",
     "features/sound_checks.py": "names what is odd about a file",
     "features/levels.py": "rejects floats that are not audio",
     "features/kernels/loader.py": "gives compiled functions",

@@ -11,8 +11,8 @@ from aiohttp._websocket.reader import WebSocketReader
 from common.budget import Budget
 from service.api.context import BODY_BUDGET
 from service.settings import Settings
+from service.streaming.bounded_reader import PIECE, UNCOUNTED, BoundedReader
 from service.streaming.connection import Inbox
-from service.streaming.unfinished import PIECE, UNCOUNTED, BoundedReader
 from tests.service.conftest import begin, noise, pcm, rest_of, tone, until, wav
 
 UPGRADE = (
