@@ -12,6 +12,7 @@ from dataclasses import fields
 import pytest
 
 from benchmarks import cli
+from benchmarks.reporting import everything
 from common import errors
 from service import protocol
 from service.settings import Settings
@@ -186,3 +187,20 @@ def test_the_readmes_python_runs(server, monkeypatch):
         scope = {}
         exec(f"async def example():\n{body}", scope)
         asyncio.run(scope["example"]())
+
+
+MEASURED = {
+    name: command.split()[-1]
+    for name, command in everything.ELSEWHERE.items()
+    if "make" in command.split()
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_target_whose_figures_a_document_tells_writes_them(name):
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (recipe,) = re.findall(rf"^{MEASURED[name]}:.*\n((?:\t.*\n)+)", text, flags=re.MULTILINE)
+    script = ROOT / "tools" / MEASURED[name]
+    takes = "JSON" in script.read_text(encoding="utf-8") if script.is_file() else False
+    assert "$(RESULT)" in recipe or takes
+    assert "RESULT = $(if $(JSON),--json $(JSON))" in text

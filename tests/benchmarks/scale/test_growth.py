@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.reporting import page
 from benchmarks.scale import growth
 from benchmarks.scale.simulation import Times
 
@@ -40,6 +41,20 @@ def test_a_million_streams_are_as_many_cells_as_shards():
     assert row["shards"] == -(-1_000_000 // row["streams_of_a_shard"])
     cores = row["gateways"] + row["workers"] + row["shards"]
     assert row["dollars_of_1000_stream_hours"] == pytest.approx(cores * growth.CORE_HOUR / 1_000)
+
+
+def test_the_document_names_what_the_simulation_assumes():
+    text = (page.ROOT / "benchmarks" / "scale.md").read_text(encoding="utf-8")
+    for assumed in (
+        f"claimed after | {growth.RECLAIM_S:g} s",
+        f"are back after | {growth.RECONNECT_S:g} s",
+        f"takes over after | {growth.FAILOVER_S:g} s",
+        f"is away for | {growth.UPGRADE_S:g} s",
+        f"may be busy for | {growth.SHARD_MOST:.0%}".replace("%", " %"),
+        f"costs | {growth.CORE_HOUR:g} dollars",
+        f"at most {growth.NEAR:.0%}".replace("%", " %"),
+    ):
+        assert assumed in text
 
 
 def test_every_scenario_is_simulated(monkeypatch):
