@@ -24,10 +24,18 @@ class RecentModels:
 
     def find(self, name: str, version: str) -> Model:
         """Return a version, loaded if needed. Raises as `Store.load` does."""
-        kept = self._kept.get((name, version))
-        model = kept[0] if kept else self._store.load(name, version)
-        self.put(model)
+        model = self.kept(name, version)
+        if model is None:
+            model = self._store.load(name, version)
+            self.put(model)
         return model
+
+    def kept(self, name: str, version: str) -> Model | None:
+        """Return a version if it is kept, from now on again; None if it is to be loaded."""
+        if kept := self._kept.get((name, version)):
+            self.put(kept[0])
+            return kept[0]
+        return None
 
     def put(self, model: Model) -> None:
         """Add a model as the one requested last."""

@@ -148,7 +148,7 @@ class Store:
         self._lock = threading.Lock()
         self._listed: list[str] = []
         self.loading = ""
-        """Which version `first` has been loading for long, and for how long; empty otherwise."""
+        """Which version `first` loads, and for how long once that is long; empty otherwise."""
 
     def names(self) -> list[str]:
         """Return the names that have at least one version, sorted."""
@@ -268,10 +268,10 @@ class Store:
         verifier = self._verifier
         if verifier is None or (name, version) in self._loaded:
             return self.load(name, version)
-        limit_s = verifier.limit_s
 
         def read() -> Model:
-            return self._read(name, version, self._plan(name, version), limit_s=limit_s)
+            plan = self._plan(name, version)
+            return self._read(name, version, plan, limit_s=verifier.limit_s)
 
         def waiting(waited: float, used: float) -> None:
             self.loading = f"{name} {version} for {waited:.0f} s, {used:.1f} of them on a processor"
@@ -279,7 +279,7 @@ class Store:
             self._providers.report("still loading", model=name, version=version, **times)
 
         folder, signature = self.path / name / version, self.signature(name, version)
-        more_s = self._trials.longest_s
+        more_s, self.loading = self._trials.longest_s, f"{name} {version}"
         try:
             with _named(name, version):
                 model = verifier.first(folder, signature, read, more_s=more_s, waiting=waiting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from common.errors import Busy, Late, NotFound
@@ -14,6 +15,8 @@ from models.store import Model, Store
 from service.inference.version_scanner import VersionScanner
 
 Description = dict[str, Any]
+THREADS = 4
+"""That load versions which are asked for by number."""
 
 
 class ModelRegistry:
@@ -39,6 +42,10 @@ class ModelRegistry:
         self.loaded = False
         """Whether `load` has ended; models may have been unloaded since."""
         self._recent = RecentModels(store)
+        # Not those of asyncio: a version that waits for a device would take one for each request,
+        # and nothing else that needs a thread would go on.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="version")
+        self._loading: dict[tuple[str, str], asyncio.Future[Model]] = {}
 
     @property
     def loading(self) -> str:
@@ -99,15 +106,33 @@ class ModelRegistry:
 
         Raises NotFound, naming what there is; ArtefactError; Late when it is not loaded in time.
         """
-        if version is None:
-            return self.find(name)
+        current = self.find(name)
+        if version is None or version == current.version:
+            return current
+        if kept := self._recent.kept(name, version):
+            return kept
         try:
             async with asyncio.timeout(self._patience_s):
-                return await asyncio.to_thread(self.find, name, version)
+                return await asyncio.shield(self._load(name, version))
         except TimeoutError:
             raise Late(
                 f"version {version!r:.80} was not loaded within {self._patience_s:g} s"
             ) from None
+
+    def _load(self, name: str, version: str) -> asyncio.Future[Model]:
+        """Return what loads a version, once for all who ask for it at one time."""
+        key = name, version
+        if (loading := self._loading.get(key)) is None:
+            loop = asyncio.get_running_loop()
+            loading = loop.run_in_executor(self._threads, self.find, name, version)
+            self._loading[key] = loading
+            loading.add_done_callback(lambda done: self._loaded(key, done))
+        return loading
+
+    def _loaded(self, key: tuple[str, str], done: asyncio.Future[Model]) -> None:
+        self._loading.pop(key)
+        # Those who asked may have left: asyncio would log its error as one that nobody has seen.
+        _ = done.cancelled() or done.exception()
 
     async def follow(self, name: str, version: str | None = None) -> VersionFollower:
         """Follow a model, or keep one version of it. Raises NotFound, ArtefactError."""

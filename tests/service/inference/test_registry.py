@@ -1,11 +1,17 @@
 """The current versions by name, and others on request."""
 
+import asyncio
+import threading
+
 import pytest
 
-from common.errors import Busy, NotFound
+from common.errors import Busy, Late, NotFound
 from models.store import Store
 from service.inference.registry import ModelRegistry
 from service.inference.version_scanner import VersionScanner
+from tests.helpers.waiting_file import kept_waiting
+from tests.service.conftest import until
+from tests.service.helpers.versions import copied
 
 
 @pytest.fixture
@@ -37,6 +43,32 @@ def test_the_current_version_is_found_by_name_and_another_by_number(registry):
 async def test_a_version_is_loaded_without_blocking_the_event_loop(registry):
     assert (await registry.get("toy")).version == "2"
     assert (await registry.get("toy", "1")).version == "1"
+
+
+async def test_a_version_that_waits_takes_one_thread_however_many_ask_for_it(artefacts, tmp_path):
+    store = Store(copied(artefacts, tmp_path))
+    registry = ModelRegistry(store, VersionScanner(store), patience_s=0.3)
+    registry.load()
+    with kept_waiting(store.path / "toy" / "1" / "model.onnx") as lease:
+        asked = [asyncio.create_task(registry.get("toy", "1")) for _ in range(100)]
+        await until(lambda: lease.keeps_somebody)
+        loading = [each for each in threading.enumerate() if each.name.startswith("version")]
+        assert len(loading) == 1
+        for outcome in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(outcome, Late)
+        # Neither others that need a thread nor those who ask for the current version wait for it.
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: 42), 30) == 42
+        assert (await registry.get("toy", "2")).version == "2"
+        assert lease.keeps_somebody
+    assert (await asyncio.to_thread(registry.find, "toy", "1")).version == "1"
+
+
+async def test_a_version_that_is_kept_is_not_found_once_the_model_is_unloaded(registry):
+    older = await registry.get("toy", "1")
+    assert await registry.get("toy", "1") is older
+    registry.remove("toy")
+    with pytest.raises(NotFound, match="there is toy-net"):
+        await registry.get("toy", "1")
 
 
 def test_a_switch_names_the_previous_version_and_keeps_the_order_of_names(registry):

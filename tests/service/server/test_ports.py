@@ -82,7 +82,7 @@ async def test_probes_are_answered_while_several_gateways_load_their_models(
         probes = Probes(http, ports[0], ports[1])
         assert await probes.first_of("/livez") == (200, "")
         await until(lambda: lease.keeps_somebody)
-        loading = 503, "the models are still being loaded"
+        loading = 503, "the models are still being loaded: toy 2"
         assert await probes.get("/readyz") == loading
         assert await probes.all_of("/livez") == {200}
         assert await probes.all_of("/readyz") == {503}
