@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from benchmarks.reporting import results
+from benchmarks.server_process import served
 from benchmarks.serving import overload
+from tests.service.conftest import artefacts  # noqa: F401 - fixture
 
 ROW = {
     "factor": 2.0,
@@ -79,6 +81,21 @@ def test_factors_are_a_list_of_numbers():
         overload._factors("1,none")
     with pytest.raises(argparse.ArgumentTypeError):
         overload._factors("1,101")
+
+
+def test_a_server_behind_redis_is_a_result_of_its_own(artefacts, monkeypatch, tmp_path):  # noqa: F811
+    if not shutil.which("redis-server"):
+        pytest.skip("no redis-server on this machine")
+    monkeypatch.setattr(overload, "RECOVERY_S", 0.5)
+    made = tmp_path / "overload-redis.json"
+    options = ["--redis", "--model", "toy", "--capacity", "1", "--seconds", "2.2", "--factors", "2"]
+    with served(["--artefacts", str(artefacts)], through_redis=True) as (url, _):
+        overload.main([*options, "--url", url, "--json", str(made)])
+    report = results.read(made)
+    assert report["benchmark"] == "overload-redis"
+    (row,) = report["rows"]
+    assert (row["what"], row["streams"]) == ("2 C, through Redis", 2)
+    assert row["answered_per_s"] > 0
 
 
 @pytest.mark.slow  # loads a server past its capacity
