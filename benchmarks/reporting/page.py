@@ -67,7 +67,11 @@ def _text(path: Path) -> str:
 def render(reports: Mapping[str, Report]) -> str:
     """Return the page."""
     drawn = {name: _section(report) for name, report in reports.items()}
-    sections = sorted(drawn.items(), key=lambda section: "<svg" not in section[1])
+    sections = sorted(
+        drawn.items(),
+        # Comparisons first, copies of older figures last.
+        key=lambda section: (results.COPIED in reports[section[0]], "<svg" not in section[1]),
+    )
     lead = paragraph(
         "Each ratio is of two that ran by turns in one run: how many times as long as Timbre the "
         "other takes, the median of the rounds, with its quartiles. Where another is faster, it "

@@ -103,6 +103,13 @@ def test_the_page_has_a_section_for_each_result_and_asks_for_nothing_else(report
     assert 'href="http' not in text
 
 
+def test_copies_of_older_figures_stand_last(reports):
+    text = page.render(reports)
+    order = sorted(reports, key=lambda name: text.index(f'<h2 id="{name}">'))
+    copied = [results.COPIED in reports[name] for name in order]
+    assert copied == sorted(copied)
+
+
 def test_the_picture_leaves_out_what_is_compared_with_itself(reports):
     for report in reports.values():
         bars = page.bars_of(report)
