@@ -53,6 +53,8 @@ class Child:
     started: float = 0.0
     last_heartbeat: float = 0.0
     exits: int = 0
+    cannot_serve: bool = False
+    """Whether it is a gateway that has ended with the exit code of that, the last time."""
     due: float = 0.0
 
 
@@ -85,7 +87,7 @@ class Supervisor:
             Child(role, number) for role, count in counts.items() for number in range(count)
         ]
         self._systemd = Systemd()
-        self._ready = self._cannot_serve = False
+        self._ready = False
         self._signals: list[int] = []
         self._wake, signal_socket = socket.socketpair()
         signal_socket.setblocking(False)
@@ -94,7 +96,7 @@ class Supervisor:
     def run(self) -> int:
         """Start, watch and restart the processes; on SIGTERM or SIGINT stop all and return.
 
-        1 if a gateway cannot serve before any has been ready: the next one could not either.
+        1 if no gateway can serve, and none has been ready: the next ones could not either.
         """
         signal.set_wakeup_fd(self._signal_socket.fileno())
         for number in STOP_SIGNALS:
@@ -105,6 +107,11 @@ class Supervisor:
         self._systemd.stopping()
         self._stop()
         return int(self._cannot_serve)
+
+    @property
+    def _cannot_serve(self) -> bool:
+        gateways = [child for child in self._children if child.role == "gateway"]
+        return not self._ready and all(child.cannot_serve for child in gateways)
 
     def _on_signal(self, number: int, _: object) -> None:
         self._signals.append(number)
@@ -187,7 +194,7 @@ class Supervisor:
         )
         if child.role == "gateway":
             self._states.set(child.number, CLOSED)
-            self._cannot_serve |= not self._ready and child.process.exitcode == CANNOT_SERVE
+            child.cannot_serve = child.process.exitcode == CANNOT_SERVE
         child.process, child.heartbeats, child.due = None, None, now + pause
         # Opened, its gauges are 0: what it held open is gone.
         Metrics(self._shared_folder, _name(child.role, child.number))

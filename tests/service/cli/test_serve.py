@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -294,6 +296,29 @@ def test_without_a_model_it_fails_with_the_reason(tmp_path):
     assert "no artefact" in server.until("cannot serve").string
     assert server.process.wait(60) == 1
     server.process.stderr.close()
+
+
+@pytest.mark.slow  # three starts of a gateway
+def test_one_gateway_that_cannot_serve_does_not_end_the_others(artefacts, tmp_path):
+    folder = tmp_path / "artefacts"
+    settings = Settings(port=0, artefacts=folder, gateways=2)
+    watching = Supervisor(settings, since=time.monotonic())
+    first, second = watching._children
+    second.due = math.inf
+    try:
+        while not first.exits:
+            watching._watch()
+        assert first.cannot_serve
+        assert not watching._cannot_serve
+        shutil.copytree(artefacts / "toy" / "2", folder / "toy" / "2")
+        second.due = 0.0
+        while not watching._states.has(READY):
+            watching._watch()
+        assert not watching._cannot_serve
+    finally:
+        watching._stop()
+        for each in (watching._reserved, watching._wake, watching._signal_socket):
+            each.close()
 
 
 @pytest.mark.parametrize("gateways", [1, 2])
