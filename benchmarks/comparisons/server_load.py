@@ -13,6 +13,9 @@ from benchmarks import measure, server_process
 from benchmarks.comparisons.servers import Server
 from common.errors import TimbreError
 
+LAST_CHUNK = b"0\r\n\r\n"
+"""Of a response without a length."""
+
 
 class Subject(NamedTuple):
     """A server and the request that it gets."""
@@ -125,7 +128,7 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
-        if not end or len(body) < _length(head):
+        if not end or not _is_whole(head, body):
             return
         if b" 200 " not in head[:20]:
             self.done.set_exception(TimbreError(self._received[:500].decode(errors="replace")))
@@ -146,6 +149,8 @@ class _Client(asyncio.Protocol):
         self._transport.write(self._request)
 
 
-def _length(head: bytes) -> int:
-    found = head.lower().split(b"content-length:", 1)[1]
-    return int(found.split(b"\r\n", 1)[0])
+def _is_whole(head: bytes, body: bytes) -> bool:
+    _, stated, found = head.lower().partition(b"content-length:")
+    if not stated:
+        return body.endswith(LAST_CHUNK)
+    return len(body) >= int(found.split(b"\r\n", 1)[0])

@@ -1,4 +1,4 @@
-"""Features in, scores out: Timbre beside FastAPI, LitServe, BentoML and MLServer; and clips.
+"""Features in, scores out: Timbre beside what else serves models; and clips.
 
 All serve the same graph in one process, but for the peer of clips: what is often written for sound,
 aiohttp with a process pool, librosa and joblib, which has as many processes as there are cores.
@@ -17,7 +17,10 @@ from benchmarks.comparisons.environment import PEERS, lines_of
 from common.errors import TimbreError
 
 TITLE = "Servers beside Timbre: features to scores, and clips of 2 s"
-KINDS = (servers.FASTAPI, servers.LITSERVE, servers.BENTOML, servers.MLSERVER)
+KINDS = (
+    *(servers.FASTAPI, servers.LITSERVE, servers.BENTOML, servers.MLSERVER),
+    *(servers.RAY, servers.DEEPAAS),
+)
 POOL, CLIPS = "aiohttp, process pool, librosa, joblib", "clips of 2 s"
 FULL: dict[str, Any] = {
     **open_inference.FULL,

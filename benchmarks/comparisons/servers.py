@@ -99,6 +99,17 @@ def _mlserver(python: str, graph: Path, port: int, folder: Path) -> list[str]:
     return [str(Path(python).with_name("mlserver")), "start", str(folder)]
 
 
+def _deepaas(python: str, _graph: Path, port: int, folder: Path) -> list[str]:
+    """Write the entry point by which DEEPaaS finds a model."""
+    about = folder / "scores-1.dist-info"
+    about.mkdir()
+    write_atomic(about / "METADATA", "Metadata-Version: 2.1\nName: scores\nVersion: 1\n")
+    write_atomic(about / "entry_points.txt", "[deepaas.v2.model]\nscores = deepaas_model\n")
+    run = "import sys; sys.path.append(sys.argv.pop(1)); from deepaas.cmd.run import main; main()"
+    listening = ["--listen-ip", "127.0.0.1", "--listen-port", str(port)]
+    return [python, "-c", run, str(folder), *listening]
+
+
 def _script(program: str) -> Callable[[str, Path, int, Path], list[str]]:
     return lambda python, graph, port, _: [python, str(PEERS / program), str(graph), str(port)]
 
@@ -142,6 +153,26 @@ MLSERVER = Kind(
 )
 
 
+RAY = Kind(
+    "Ray Serve",
+    "ray",
+    _script("ray_server.py"),
+    "/predict",
+    plain_json,
+    ready="/-/healthz",
+    program="ray_server.py",
+)
+DEEPAAS = Kind(
+    "DEEPaaS",
+    "deepaas",
+    _deepaas,
+    "/v2/models/scores/predict/",
+    lambda: to_json({"features": to_json([row().tolist()])}).encode(),
+    ready="/v2/models/",
+    program="deepaas_model.py",
+)
+
+
 @contextmanager
 def started(kind: Kind) -> Iterator[Server]:
     """Give a server once it is ready. Raises TimbreError if it does not install or start."""
@@ -153,6 +184,8 @@ def started(kind: Kind) -> Iterator[Server]:
         "GRAPH": str(graph()),
         "PYTHONPATH": str(PEERS),
         "BENTOML_DO_NOT_TRACK": "True",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
     }
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as words:
         command = kind.command(python, graph(), port, Path(folder))

@@ -25,8 +25,12 @@ async def against(response, count=1, clients=1):
         return await server_load.load(f"http://127.0.0.1:{port}", b"{}", count, clients)
 
 
-def test_each_request_has_one_response():
-    assert len(asyncio.run(against(OK, count=7, clients=3))) == 7
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("response", [OK, CHUNKED])
+def test_each_request_has_one_response(response):
+    assert len(asyncio.run(against(response, count=7, clients=3))) == 7
 
 
 def test_a_response_that_is_not_200_ends_the_run_with_its_text():
