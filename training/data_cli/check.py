@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from training.common.progress import Progress
+    from training.data_cli.doubts import Doubts
     from training.data_cli.embedded import Describer
     from training.recordings.collection import Clip
     from training.recordings.settings import SoundsRecipe
@@ -91,8 +92,8 @@ def _doubts(
     recipe: SoundsRecipe, collection: Collection, describe: Describer, page: Path
 ) -> list[Problem]:
     """Print labels in doubt, write them as a page and a CSV file; return what is not described."""
-    from training.data_cli.doubts import ONE_SOURCE, doubts_csv, doubts_page, find_doubts
-    from training.data_cli.embedded import directions, embed, silent
+    from training.data_cli.doubts import ONE_SOURCE, find_doubts
+    from training.data_cli.embedded import directions, embed, scale_of, silent
 
     if len(collection.sources) < 2:
         raise CollectionError(ONE_SOURCE)
@@ -101,7 +102,8 @@ def _doubts(
             collection.clips, recipe.windows, describe, cache=recipe.cache, progress=progress
         )
     with stage("compare them"):
-        rows = directions(windows.rows, describe)
+        like = scale_of(windows.rows, describe)
+        rows = directions(windows.rows, describe, like=like)
         doubts = find_doubts(collection, windows, rows, recipe.windows)
     quiet = [one.path for one in silent(collection.clips, windows, problems)]
     if doubts.judged:
@@ -118,16 +120,21 @@ def _doubts(
     if not doubts.believed:
         print("so they are no reason to doubt a label")
         return problems
+    _write(doubts, page, by=describe.name, length=recipe.windows.length)
+    return problems
+
+
+def _write(doubts: Doubts, page: Path, *, by: str, length: float) -> None:
+    from training.data_cli.doubts import doubts_csv, doubts_page
+
     for one in doubts.found[:SHOWN]:
         either = f"{one.label} ({one.share:.0%}), or {one.suggested}? ({one.likely:.0%})"
         print(f"{one.clip.path}: {either}")
     table = page.with_suffix(".csv")
     write_atomic(table, doubts_csv(doubts).encode(errors="backslashreplace"))
-    text = doubts_page(doubts, by=describe.name, length=recipe.windows.length)
-    write_atomic(page, text.encode())
+    write_atomic(page, doubts_page(doubts, by=by, length=length).encode())
     labels = f"{len(doubts.found):,} label{'s' * (len(doubts.found) != 1)}"
     print(f"{labels} in doubt: {table} and, to hear them, {page}")
-    return problems
 
 
 def _print_some(what: str, names: Sequence[str]) -> None:

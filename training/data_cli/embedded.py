@@ -22,6 +22,7 @@ from features.config import AudioConfig
 from features.extract import extract_many
 from training.common.labels import RATE
 from training.common.paths import cache_root
+from training.notes.other_sounds import KINDS, other_sound
 from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError, Problem
 from training.recordings.windows import Mask, audible, cut, loud_frames, starts
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float32]
 LAYOUT = 2
 """Raised whenever what is stored under a key changes."""
+FEW = 40
+"""Different windows; of fewer, features are standardised together with those of other sounds."""
+_EACH = 8
 _LEAST_SCALE = 1e-6
 
 
@@ -210,6 +214,19 @@ def _computed(
         for first in range(0, len(at), BATCH)
     ]
     return at, np.concatenate(blocks) if blocks else np.zeros((0, 0), np.float32)
+
+
+def scale_of(rows: Array, describe: Describer) -> Array:
+    """Return what the features of some windows are standardised over.
+
+    These windows, and, where few of them differ, generated sounds: one window, or copies of it,
+    have no deviation, and two are opposites whatever they hold.
+    """
+    if describe.backbone or len(np.unique(rows, axis=0)) >= FEW:
+        return rows
+    rng, size = np.random.default_rng(0), describe.config.window
+    made = [other_sound(kind, size, rng) for kind in KINDS for _ in range(_EACH)]
+    return np.concatenate([rows, describe(made)])
 
 
 def directions(rows: Array, describe: Describer, *, like: Array | None = None) -> Array:

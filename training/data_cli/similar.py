@@ -14,7 +14,7 @@ from common.strict_json import to_json
 from features.file_kinds import is_sound
 from training.common.cli_helpers import bounded_float, bounded_int
 from training.common.progress import stage
-from training.data_cli.embedded import Describer, describer, directions, embed
+from training.data_cli.embedded import Describer, describer, directions, embed, scale_of, silent
 from training.data_cli.heard_page import Heard, heard_page
 from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError, Problem
@@ -48,10 +48,10 @@ def main(argv: list[str]) -> int:
     file = _file(args.file)
     clips, problems = sounds_of(args.folder, without=file.path)
     found, unread = most_similar(file, clips, spec, describe, cache=args.cache, stage=stage)
-    found, problems = found[: args.top], [*problems, *unread]
+    compared, found, problems = len(found), found[: args.top], [*problems, *unread]
     page = args.page or (None if args.json else Path("similar.html"))
     if page:
-        text = _page(file, found, args.folder, describe, args.window, compared=len(clips))
+        text = _page(file, found, args.folder, describe, args.window, compared=compared)
         write_atomic(page, text.encode())
     if args.json:
         print(to_json(_as_json(file, found, args.folder, describe, problems), indent=1))
@@ -135,15 +135,20 @@ def most_similar(
     cache: str = "",
     stage: Stage,
 ) -> tuple[list[Similar], list[Problem]]:
-    """Return each sound's window that is most like one of the file, the most similar first."""
+    """Return each sound's window that is most like one of the file, the most similar first.
+
+    And the sounds that cannot be compared: unreadable ones, and those in which nothing sounds.
+    """
     with stage(f"describe {len(clips) + 1:,} sounds") as progress:
         try:
             asked, _ = embed([file], spec, describe, cache=cache)
         except CollectionError as error:
             raise CollectionError(f"{file.path}: {error}") from error
         windows, problems = embed(clips, spec, describe, cache=cache, progress=progress)
-    ours = directions(asked.rows, describe, like=windows.rows)
-    cosines = directions(windows.rows, describe) @ ours.T
+    problems += silent(clips, windows, problems)
+    like = scale_of(windows.rows, describe)
+    ours = directions(asked.rows, describe, like=like)
+    cosines = directions(windows.rows, describe, like=like) @ ours.T
     best = cosines.max(axis=1)
     found = []
     for number in np.unique(windows.clip):

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Raised whenever the same seed would give other samples."""
+OF_FOLDER = "background_mask"
+"""The variant that takes its sounds from a folder, where one is given."""
 _lock = threading.Lock()
+_listed: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -70,21 +73,26 @@ def speed_of(variant: str, seed: int) -> float:
 
 
 def apply_variant(
-    samples: Samples, variant: str, seed: int, *, length: int, background: str = ""
+    samples: Samples,
+    variant: str,
+    seed: int,
+    *,
+    length: int,
+    background: str = "",
+    content: str = "",
 ) -> Samples:
     """Return one variant of a window, float32 (length,), peak at most 1; silence stays silence.
 
     samples: the window at 22,050 Hz, `speed_of` times `length` long. background: a folder of sounds
-    for background_mask. Raises CollectionError for a name that is not in VARIANTS.
+    for background_mask. content: changes when its sounds do. Raises CollectionError for a name that
+    is not in VARIANTS.
     """
     check_names([variant])
     if not samples.any():
         return np.zeros(length, np.float32)
     rng = np.random.default_rng([seed, 0])
-    if variant == "background_mask" and background:
-        augmented = _audiomentation(
-            samples, rng, "AddBackgroundNoise", sounds_path=background, min_snr_db=3, max_snr_db=25
-        )
+    if variant == OF_FOLDER and background:
+        augmented = _of_folder(samples, rng, background, content)
     elif variant == "speed":
         rate = speed_of(variant, seed)
         augmented = _audiomentation(
@@ -121,6 +129,16 @@ def _audiomentation(
     transform = _transform(name, tuple(settings.items()))
     with seeded(int(rng.integers(2**32))):
         return np.asarray(transform(np.ascontiguousarray(samples), RATE), np.float32)
+
+
+def _of_folder(samples: Samples, rng: np.random.Generator, folder: str, content: str) -> Samples:
+    # The library lists the folder, and keeps sounds of it, once.
+    if _listed.get(folder) != content:
+        _transform.cache_clear()
+        _listed[folder] = content
+    return _audiomentation(
+        samples, rng, "AddBackgroundNoise", sounds_path=folder, min_snr_db=3, max_snr_db=25
+    )
 
 
 def _by_audiomentations(

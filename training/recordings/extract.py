@@ -47,19 +47,23 @@ class Settings:
     augment: AugmentSpec
     seed: int
     kinds: tuple[Kind, ...]
+    background: str = ""
+    """Changes when a sound below augment.background does."""
 
     @classmethod
     def of(cls, recipe: SoundsRecipe, kinds: tuple[Kind, ...]) -> Settings:
         """Return the settings of a recipe. Raises CollectionError for unknown variants."""
         variants.check_names(recipe.augment.variants)
-        augment = recipe.augment
+        augment, background = recipe.augment, ""
         if augment.background:
             # Absolute, because processes that read it may have begun elsewhere.
             folder = Path(augment.background).expanduser().absolute()
-            if not any(is_sound(path) for path in audio.below(folder)[0]):
+            sounds = list(filter(is_sound, audio.below(folder)[0]))
+            if not sounds:
                 raise CollectionError(f"augment.background: no sounds in {folder}")
             augment = replace(augment, background=str(folder))
-        return cls(recipe.windows, augment, recipe.seed, kinds)
+            background = hashlib.sha256(to_json(list(map(identity, sounds))).encode()).hexdigest()
+        return cls(recipe.windows, augment, recipe.seed, kinds, background)
 
     @property
     def config(self) -> AudioConfig:
@@ -92,7 +96,8 @@ def key(
     spec = settings.windows
     what += [spec.length, spec.hop, spec.shortest, kind, settings.config.fingerprint(kind)]
     if variant:
-        what += [variants.VERSION, variant, settings.seed, settings.augment.background]
+        what += [variants.VERSION, variant, settings.seed]
+        what += [settings.background if variant == variants.OF_FOLDER else ""]
     return hashlib.sha256(to_json(what).encode()).hexdigest()[:40]
 
 
@@ -137,7 +142,12 @@ def window(
     longer = int(np.ceil(size * variants.speed_of(variant, seed)))
     piece = cut(sound, clip, begin, samples=longer, rate=RATE)
     return variants.apply_variant(
-        piece, variant, seed, length=size, background=settings.augment.background
+        piece,
+        variant,
+        seed,
+        length=size,
+        background=settings.augment.background,
+        content=settings.background,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 VELOCITY = 88
 PEAK_DB = -3.0
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever the same score and font would sound otherwise."""
 
 
@@ -37,8 +38,8 @@ def scores(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     """Yield a clip per score (MusicXML or MIDI, a file or all in a folder) and sound font.
 
     Notes become intervals, fonts that share samples one source. A score is played up to
-    `spec.longest` seconds, the first time only. A score with an instrument that a font does not
-    have, or only pretends to have, is a problem.
+    `spec.longest` seconds, once for the content of both. A score with an instrument that a font
+    does not have, or only pretends to have, is a problem.
     """
     files = (
         [path]
@@ -55,8 +56,10 @@ def scores(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     into = folder_of(spec)
     for source, related in families(fonts).items():
         for font in related:
-            usable = usable_labels(font)
-            yield from (_played(file, font, source, usable, into, spec.longest) for file in files)
+            usable, known = usable_labels(font), _content(font)
+            yield from (
+                _played(file, font, known, source, usable, into, spec.longest) for file in files
+            )
 
 
 def folder_of(spec: CollectionSpec) -> Path:
@@ -65,8 +68,19 @@ def folder_of(spec: CollectionSpec) -> Path:
     return into.absolute()
 
 
+def _content(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _played(
-    file: Path, font: Path, source: str, usable: list[str], into: Path, longest: float
+    file: Path,
+    font: Path,
+    known: str,
+    source: str,
+    usable: list[str],
+    into: Path,
+    longest: float,
 ) -> Found:
     try:
         score = read(file)
@@ -77,7 +91,7 @@ def _played(
     if missing := [label for label in score.labels if label not in usable]:
         return Problem(file, f"{font.name} has no {missing[0]} of its own")
     seconds = min(longest, score.seconds)
-    what = [LAYOUT, file.name, file.stat().st_size, font.name, font.stat().st_size, seconds]
+    what = [LAYOUT, file.name, _content(file), font.name, known, seconds]
     wave = into / f"{file.stem}-{font.stem}-{fingerprint(what)[:8]}.wav"
     if not wave.is_file():
         write_wav(wave, play(score, font, seconds), rate=RATE)

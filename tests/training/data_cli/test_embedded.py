@@ -7,7 +7,7 @@ import soundfile as sf
 from tests.training.sound_models.helpers.filterbank import BANDS, filterbank
 from training.common.errors import MaterialError
 from training.data_cli import embedded
-from training.data_cli.embedded import describer, directions, embed, silent
+from training.data_cli.embedded import FEW, describer, directions, embed, scale_of, silent
 from training.recordings.collection import Clip, CollectionError
 from training.recordings.settings import WindowSpec
 
@@ -145,3 +145,17 @@ def test_a_short_clip_is_silent_though_the_recording_goes_on(tmp_path):
     assert windows.clip.tolist() == [1]
     assert problems == []
     assert [one.path.name for one in silent(clips, windows, problems)] == ["a.wav"]
+
+
+@pytest.mark.parametrize(("different", "more"), [(FEW - 1, 40), (FEW, 0)])
+def test_few_different_windows_are_standardised_together_with_generated_sounds(different, more):
+    rows = np.random.default_rng(0).normal(size=(different, 26)).astype(np.float32)
+    rows = np.concatenate([rows, rows[:5]])
+    found = scale_of(rows, describer("", length=1.0))
+    assert len(found) == len(rows) + more
+    np.testing.assert_array_equal(found[: len(rows)], rows)
+
+
+def test_embeddings_of_a_network_are_compared_as_they_are(network):
+    rows = np.zeros((1, BANDS), np.float32)
+    assert scale_of(rows, describer(network, length=1.0)) is rows

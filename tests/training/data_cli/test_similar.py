@@ -8,7 +8,12 @@ import pytest
 import soundfile as sf
 
 from tests.training.sound_models.helpers.filterbank import filterbank
+from training.common.progress import stage
+from training.data_cli.embedded import describer
 from training.data_cli.main import main
+from training.data_cli.similar import most_similar, sounds_of
+from training.recordings.collection import Clip
+from training.recordings.settings import WindowSpec
 
 
 @pytest.fixture
@@ -112,3 +117,46 @@ def test_a_network_of_another_window_is_named_before_anything_is_read(sounds, tm
     assert "short.onnx takes wave of (0, 22050)" in capsys.readouterr().err
     assert not (tmp_path / "cache").exists()
     assert main(["similar", *sounds, "--backbone", "short.onnx", "--window", "1"]) == 0
+
+
+def alone(tmp_path, path, *asked, more=()):
+    """The similarities of each file to one sound, which is alone in a folder, once or often."""
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    for number in range(1 + len(more)):
+        (folder / f"{number}.wav").write_bytes(path.read_bytes())
+    by = describer("", length=2.0)
+    spec = WindowSpec(length=2.0, hop=1.0)
+    clips, _ = sounds_of(folder, without=path)
+    found = {}
+    for hertz, file in asked:
+        clip = Clip(file, 0.0, 2.0, (), "x")
+        similar, _ = most_similar(clip, clips, spec, by, cache=str(tmp_path / "c"), stage=stage)
+        found[hertz] = [one.similarity for one in similar]
+    return found
+
+
+@pytest.mark.parametrize("copies", [0, 50])
+def test_a_folder_of_one_sound_or_its_copies_tells_what_is_like_it(tmp_path, write_sound, copies):
+    asked = [
+        (hertz, write_sound(tmp_path / f"{hertz}.wav", hertz=hertz, seconds=2))
+        for hertz in (500, 520, 4000)
+    ]
+    found = alone(tmp_path, asked[0][1], *asked, more=range(copies))
+    assert found[500] == pytest.approx([1.0] * (1 + copies), abs=1e-5)
+    assert 0.99 > found[520][0] > found[4000][0]
+    assert found[4000][0] not in (0, -1)
+
+
+def test_the_page_counts_what_was_compared_and_silence_is_told(sounds, tmp_path, capsys):
+    sf.write(tmp_path / "sounds" / "silent.wav", np.zeros(66_150), 22_050)
+    (tmp_path / "sounds" / "broken.flac").write_bytes(b"fLaC" + bytes(5_000))
+    assert main(["similar", *sounds]) == 0
+    printed = capsys.readouterr().out
+    assert "silent.wav: nothing sounds in it" in printed
+    assert "2 files cannot be used" in printed
+    assert "The 4 of 4 sounds in sounds" in (tmp_path / "similar.html").read_text()
+    assert main(["similar", *sounds, "--json", "--top", "2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    unusable = {one["path"].rpartition("/")[2] for one in found["unusable"]}
+    assert unusable == {"silent.wav", "broken.flac"}

@@ -176,3 +176,16 @@ def test_a_name_that_is_not_there_is_refused(tone):
         varied(tone, "echo")
     with pytest.raises(CollectionError, match="named twice"):
         check_names(("room", "room"))
+
+
+@pytest.mark.filterwarnings("ignore:'(aifc|audioop|sunau)' is deprecated")
+def test_a_folder_with_other_sounds_is_listed_again(tone, tmp_path, write_sound):
+    def loudest(content):
+        other = varied(tone, "background_mask", background=str(tmp_path), content=content) - tone
+        return np.argmax(np.abs(np.fft.rfft(other))) * RATE / len(tone)
+
+    write_sound(tmp_path / "street.wav", hertz=3000)
+    assert loudest("one") == pytest.approx(3000, abs=2)
+    (tmp_path / "street.wav").unlink()
+    write_sound(tmp_path / "wind.wav", hertz=5000)
+    assert loudest("two") == pytest.approx(5000, abs=2)

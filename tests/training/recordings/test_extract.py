@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.training.recordings.test_build import make, settings
+from training.recordings.extract import Settings
+from training.recordings.recipe_of import recipe_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,6 +38,31 @@ def test_only_what_changed_is_computed_again(by_source, tmp_path, write_sound):
     more = make(by_source, tmp_path, settings("volume"))
     assert more[-1] == int((more[2].copies == 1).sum())
     assert make(by_source, tmp_path, settings("volume", hop=0.5))[-1] > 24
+
+
+@pytest.mark.filterwarnings("ignore:'(aifc|audioop|sunau)' is deprecated")
+def test_variants_with_other_sounds_are_computed_again_when_these_change(
+    by_source, tmp_path, write_sound
+):
+    street = tmp_path / "street"
+    write_sound(street / "a.wav", hertz=3000)
+    variants = 'augment.variants=["volume","background_mask"]'
+    recipe = recipe_of(by_source.path, [variants, f"augment.background={street}"])
+
+    def made():
+        *_, table, _, count = make(by_source, tmp_path, Settings.of(recipe, ("features",)))
+        return count, np.array(table.features[table.copies == 2])
+
+    (first, before), (again, _) = made(), made()
+    assert (first, again) == (24 + 2 * len(before), 0)
+    (street / "notes.txt").write_text("no sound")
+    assert made()[0] == 0
+    (street / "a.wav").rename(street / "b.wav")
+    write_sound(street / "a.wav", hertz=200)
+    # Only that variant: the other takes no sounds from there.
+    count, after = made()
+    assert count == len(before)
+    assert not np.allclose(before, after)
 
 
 def test_a_file_that_breaks_while_it_is_read_is_a_problem_and_the_others_are_there(

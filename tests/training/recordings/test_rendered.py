@@ -107,3 +107,19 @@ def test_mixed_windows_are_clips_and_those_of_two_sources_are_left_out(notes_fol
 def test_another_folder_holds_no_windows(tmp_path):
     with pytest.raises(CollectionError, match="holds no windows"):
         load(CollectionSpec(kind="mixtures", path=str(tmp_path)))
+
+
+def test_a_score_that_changes_and_keeps_its_size_is_played_again(small_font, tmp_path):
+    score = tmp_path / "scores" / "solo.mid"
+    spec = CollectionSpec(
+        kind="scores", path=str(score.parent), fonts=(str(small_font),), into=str(tmp_path / "into")
+    )
+    found = []
+    for pitch in (60, 72, 60):
+        write_score(score, {73: [(0, 1, pitch)]})
+        (clip,) = load(spec).clips
+        found.append((score.stat().st_size, clip.path.read_bytes()))
+    first, other, again = found
+    assert first[0] == other[0]
+    assert first[1] != other[1]
+    assert again == first
