@@ -20,8 +20,19 @@ def test_without_an_emulator_the_error_names_its_package(monkeypatch, tmp_path):
 def test_a_root_that_was_unpacked_before_is_taken_as_it_is(tmp_path):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").touch()
+    for name in arm64.PACKAGES:
+        (tmp_path / "usr/share/doc" / name).mkdir(parents=True)
     assert arm64.unpacked(tmp_path) == tmp_path
-    assert [path.name for path in tmp_path.iterdir()] == ["proc"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["proc", "usr"]
+
+
+def test_a_root_that_lacks_a_package_is_unpacked_anew(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    (tmp_path / "root/proc").mkdir(parents=True)
+    (tmp_path / "root/proc/cpuinfo").touch()
+    with pytest.raises(FileNotFoundError, match="debootstrap"):
+        arm64.unpacked(tmp_path / "root")
+    assert list((tmp_path / "root").iterdir()) == []
 
 
 def test_the_sounds_are_windows_of_samples_in_range():

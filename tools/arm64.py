@@ -23,6 +23,8 @@ from tools import arm_wheels, package
 ROOT = package.ROOT
 FOLDER = ROOT / "build" / "arm64"
 SUITE, PYTHON = "bookworm", "3.11"
+PACKAGES = (f"python{PYTHON}", f"libpython{PYTHON}-stdlib", "libgomp1")
+"""Of Debian; LightGBM's wheel, which tests need, takes the last from the system."""
 CPU = "cortex-a72"
 NEAR = 2e-6
 """Of features and log-mel bands, relative to their size or to 1."""
@@ -77,10 +79,12 @@ def emulator() -> str:
 
 def unpacked(root: Path) -> Path:
     """Return a folder with Debian's Python for aarch64, of which nothing is set up."""
-    if not (root / "proc" / "cpuinfo").exists():
-        root.mkdir(parents=True, exist_ok=True)
-        python = f"python{PYTHON},libpython{PYTHON}-stdlib"
-        options = ["--foreign", "--arch=arm64", "--variant=minbase", f"--include={python}"]
+    needed = [root / "proc/cpuinfo", *(root / "usr/share/doc" / name for name in PACKAGES)]
+    if not all(path.exists() for path in needed):
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(parents=True)
+        include = f"--include={','.join(PACKAGES)}"
+        options = ["--foreign", "--arch=arm64", "--variant=minbase", include]
         package.output(["debootstrap", *options, SUITE, str(root)])
         for archive in sorted(root.glob("var/cache/apt/archives/*.deb")):
             package.output(["dpkg-deb", "--extract", str(archive), str(root)])

@@ -110,14 +110,18 @@ def build(out: Path) -> tuple[Path, Path]:
     for old in (*out.glob("*.whl"), *out.glob("*.tar.gz")):
         old.unlink()
     with tempfile.TemporaryDirectory() as folder:
-        # What an older build has left beside the sources would be packed as well.
-        listed = output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        for name in filter(None, listed.split("\0")):
-            if (ROOT / name).exists():
-                (target := Path(folder, name)).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, target)
+        copy_repository(Path(folder))
         output([sys.executable, "-m", "build", "--outdir", str(out), folder])
     return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
+
+
+def copy_repository(folder: Path) -> None:
+    """Copy the files of the repository, and none that an older build has left beside them."""
+    listed = output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (target := folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
 
 
 def tried(

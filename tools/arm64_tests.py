@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Run tests on the emulated aarch64 of `arm64.py`, each process of theirs too.
+
+`make arm64` runs the fast tests of `FOLDERS`; TESTS names others, or what else pytest takes. They
+run on a copy of the repository, with the folder that `arm64.py` has unpacked as their root. Linux
+starts the emulator for every program of that processor (binfmt_misc). All of that is set up in
+namespaces which end with the tests: nothing of the machine changes.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+import xml.etree.ElementTree as ET
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tools import arm64, arm_wheels, package
+
+FOLDERS = (
+    "tests/common", "tests/features", "tests/models", "tests/service/streaming",
+    "tests/service/inference", "tests/service/queue", "tests/service/client",
+    "tests/service/monitor",
+)  # fmt: skip
+"""All that a window passes from bytes to scores, and what stands on both ends of it."""
+NEEDED = frozenset({
+    "hypothesis", "joblib", "librosa", "lightgbm", "onnx", "prometheus-client", "pytest",
+    "pytest-asyncio", "pytest-timeout", "scikit-learn",
+})  # fmt: skip
+"""Of what is declared for training and development: no torch, browser, linter."""
+ENVIRONMENT, REPOSITORY, REPORT = Path("/opt/environment"), Path("/opt/timbre"), Path("/tests.xml")
+"""Paths below the root."""
+OPTIONS = (
+    "--quiet", "--continue-on-collection-errors", "-p", "no:cacheprovider",
+    "--basetemp=/tmp/tests", f"--junitxml={REPORT}",
+)  # fmt: skip
+TIMBRE = """#!{python}
+import sys
+
+from service.cli.main import main
+
+sys.exit(main())
+"""
+FILES = {
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+    "etc/cpuinfo": "",
+}
+MAGIC = r"\x7fELF\x02\x01\x01" + 9 * r"\x00" + r"\x02\x00\xb7\x00"
+MASK = 7 * r"\xff" + r"\x00" + 8 * r"\xff" + r"\xfe\xff\xff\xff"
+"""Of the header of a program for aarch64, of any system and of either type of program."""
+UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child")
+SCRIPT = """set -e
+mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+printf %s "$1" > /proc/sys/fs/binfmt_misc/register
+[ $# -gt 1 ] || exit 0
+cd "$2"
+mount --bind proc/cpuinfo etc/cpuinfo
+mount -t proc proc proc
+mount --bind etc/cpuinfo proc/cpuinfo
+mount --rbind /dev dev
+mount --rbind /sys sys
+shift 2
+chroot . /bin/sh -c 'cd "$0" && exec "$@"' "$@"
+"""
+"""Registers the emulator; then runs a command in a folder of a root, if there are any."""
+
+
+def main(options: list[str]) -> int:
+    """Run pytest with these options, show counts; return its exit code. Raises SystemExit."""
+    emulated = [*UNSHARE, "sh", "-c", SCRIPT, "sh", registration(arm64.emulator())]
+    check(emulated)
+    root = arm64.unpacked(arm64.FOLDER / "root")
+    prepare(root, package.build(arm64.FOLDER / "wheel")[0])
+    report = below(root, REPORT)
+    report.unlink(missing_ok=True)
+    pytest = [str(ENVIRONMENT / "bin/python"), "-m", "pytest", *OPTIONS, *(options or FOLDERS)]
+    began = time.monotonic()
+    done = subprocess.run(  # noqa: S603 - ours
+        [*emulated, str(root), str(REPOSITORY), *pytest], check=False, env=variables()
+    )
+    if not report.exists():
+        raise SystemExit(f"the tests did not come to their end: exit code {done.returncode}")
+    for line in summary(report):
+        package.say(line)
+    package.say(f"tests took {time.monotonic() - began:.0f} s, with the emulator")
+    return done.returncode
+
+
+def check(emulated: list[str]) -> None:
+    """Raise SystemExit where Linux takes no emulator for a namespace."""
+    done = subprocess.run(  # noqa: S603 - ours
+        emulated, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(
+            "the tests need Linux 6.7 or later, and leave to make user namespaces and to mount"
+            f" binfmt_misc in them: {done.stderr.strip()}"
+        )
+
+
+def registration(emulator: str) -> str:
+    """Return the line by which Linux learns what runs programs for aarch64, from any root."""
+    return f":timbre-aarch64:M::{MAGIC}:{MASK}:{emulator}:F"
+
+
+def variables() -> dict[str, str]:
+    """Return the environment: none of this machine's."""
+    path = f"{ENVIRONMENT}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8", "QEMU_CPU": arm64.CPU}
+
+
+def prepare(root: Path, wheel: Path) -> None:
+    """Install the wheel and what tests need, below the root; copy the repository there."""
+    environment, repository = below(root, ENVIRONMENT), below(root, REPOSITORY)
+    for folder in (environment, repository):
+        shutil.rmtree(folder, ignore_errors=True)
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin/python").symlink_to(f"/usr/bin/python{arm64.PYTHON}")
+    (environment / "pyvenv.cfg").write_text("home = /usr/bin\n", encoding="utf-8")
+    program = environment / "bin/timbre"
+    program.write_text(TIMBRE.format(python=ENVIRONMENT / "bin/python"), encoding="utf-8")
+    program.chmod(0o755)
+    target = environment / "lib" / f"python{arm64.PYTHON}" / "site-packages"
+    options = [*arm_wheels.options(arm64.PYTHON, arm_wheels.PLATFORMS), "--target", str(target)]
+    what = [str(wheel), *arm_wheels.requirements(), *requirements()]
+    package.output([sys.executable, "-m", "pip", "install", "--quiet", *options, *what])
+    package.copy_repository(repository)
+    for name, text in FILES.items():
+        (root / name).write_text(text, encoding="utf-8")
+
+
+def requirements() -> list[str]:
+    """Return what the tests need beside the server, as it is declared."""
+    text = (package.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = tomllib.loads(text)["project"]["optional-dependencies"]
+    declared = [*extras["dev"], *extras["train"]]
+    return [each for each in declared if re.split("[<=>]", each)[0] in NEEDED]
+
+
+def below(root: Path, path: Path) -> Path:
+    """Return where a path below the root lies on this machine."""
+    return root / path.relative_to("/")
+
+
+def summary(report: Path) -> list[str]:
+    """Return a line of counts, and one for each reason for which tests were left out."""
+    counts, reasons = Counter[str](), Counter[str]()
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest's
+        outcomes = {each.tag: each.get("message", "") for each in case}
+        if outcomes.keys() & {"failure", "error"}:
+            counts["failed"] += 1
+        elif "skipped" in outcomes:
+            reasons[outcomes["skipped"]] += 1
+        else:
+            counts["passed"] += 1
+    left_out = f"{reasons.total():,} left out"
+    lines = [f"tests: {counts['passed']:,} passed, {counts['failed']:,} failed, {left_out}"]
+    return lines + [f"left out: {count:,}: {why}" for why, count in reasons.most_common()]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
