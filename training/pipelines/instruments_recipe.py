@@ -29,9 +29,10 @@ class Material:
     fonts: tuple[str, ...] = ()
     """Sound fonts to train and test with."""
     joined: dict[str, str] = field(default_factory=dict)
-    """Fonts of the source of a folder: the file's name without its ending to the folder's name."""
+    """Fonts that are of the same source as a folder: each font's file name without its ending, and
+    the name of the folder."""
     judges: tuple[str, ...] = ()
-    """Sound fonts to test with only."""
+    """Sound fonts for evaluation only."""
     scores: tuple[str, ...] = ()
     """MusicXML or MIDI files, or folders of them."""
     ensemble: str = ""
@@ -64,7 +65,7 @@ class Counts:
 class Start:
     """A finished network that the network of all sources goes on from.
 
-    Those without a source begin anew: a finished one may have met it.
+    Those that leave a source out begin anew: a finished one may have been trained on it.
     """
 
     graph: str = ""

@@ -68,8 +68,8 @@ class WindowSpec:
     shortest: float = 0.1
     """Seconds; shorter clips are not used. From here to `length`, silence fills the window."""
     active: bool = False
-    """Whether windows of recordings with a label are cut where something sounds, from each onset
-    on, and not from the beginning of the file."""
+    """Whether windows of recordings with a label are cut where something sounds, and not from the
+    beginning of the file; a sound shorter than a window is in the middle of one."""
 
     def __post_init__(self) -> None:
         """Validate the window settings. Raises RecipeError."""

@@ -16,11 +16,11 @@ HEADING = "None of these"
 HOW = (
     "Sounds that are none of the labels: generated noise, tones, beats, and what is like speech "
     "and like music, with those of others.path. A model on a network given by path learns from a "
-    "third of them that they have no label. Thresholds are raised until the share in the row of "
-    "the second third gets no label; *rejected* is the share of the last third without one, then "
-    "by kind. *macro-F1* and *missed* (windows with a label that get none) are of sources that the "
-    "model did not train on. The last rows are the trivial way: one threshold for all labels. "
-    "others.share chooses a row; the artefact has: "
+    "third of them that they have no label. On another third, thresholds are raised until the "
+    "share that the row names gets no label; *rejected* is the share of the last third without "
+    "one, then by kind. *macro-F1* and *missed* (windows with a label that get none) are of "
+    "sources that the model did not train on. The last rows are the trivial way: one threshold for "
+    "all labels. others.share chooses a row; the artefact has: "
 )
 
 

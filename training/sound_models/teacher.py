@@ -1,4 +1,4 @@
-"""Soft targets: what a small network on embeddings says of windows of a source it never met."""
+"""Soft targets: scores that small networks on embeddings give sources they were not trained on."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def soft_targets(
     excluded: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Scores:
-    """Return targets (n, labels): labels and, by the share, what heads say that never met them.
+    """Return targets (n, labels): labels and, by the share, scores of heads not trained on them.
 
     source: (n,), of windows across sources joined by "+". The head of a window is fitted without
     any window of its source and of the excluded ones. Windows of excluded sources, of several
