@@ -122,9 +122,9 @@ def complete(label: Label, settings: Settings) -> dict[str, float]:
 class EventDetector:
     """Turns the windows of one stream or clip, in order, into events.
 
-    A window speaks for the hop around its middle, so with overlapping windows an event begins and
+    A window counts for the hop around its middle, so with overlapping windows an event begins and
     ends within half a hop of where the score crosses the threshold for a window whose middle is
-    there. The first window after a beginning also speaks for what is before its middle, and the
+    there. The first window after a beginning also counts for what is before its middle, and the
     last one for what is behind it.
 
     A label that is heard in a small share of a window crosses its threshold early and steeply. With
@@ -200,7 +200,7 @@ class EventDetector:
         return round(rule.rise * max(0.0, high - low) ** 2 * self._window / 2)
 
     def _hear_from(self, start: int, end: int) -> list[Event]:
-        """Set which samples the window speaks for; count what was not heard before it."""
+        """Set which samples the window counts for; count what was not heard before it."""
         begin = (start + end - self._hop) // 2
         events: list[Event] = []
         if not self._begun:
@@ -222,7 +222,7 @@ class EventDetector:
         return events
 
     def _reach(self, end: int) -> None:
-        """Let the last window speak for all that is behind its middle."""
+        """Let the last window count for all that is behind its middle."""
         for event in self._open.values():
             if event.end == self._heard:
                 event.end = end

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Write the notes of Debian's freepats as sound files that a model can be judged by.
+"""Write the notes of Debian's freepats as sound files that a model can be evaluated on.
 
     apt-get download freepats && dpkg-deb --extract freepats_*.deb ROOT
     .venv/bin/python tools/freepats_notes.py ROOT/usr/share/midi/freepats FOLDER
 
 FOLDER/LABEL/PITCH_PROGRAM_SAMPLE.wav: loops are played to 2.5 s, pianos and harpsichords fading.
-freepats is under the GPL: judge by it, and train and ship nothing of it.
+freepats is under the GPL: for evaluation only. Train and ship nothing of it.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def measure(
     thresholds: npt.NDArray[np.floating[Any]],
     names: Sequence[str],
 ) -> Metrics:
-    """Return every figure of the report for windows scored by a model that never saw their source.
+    """Return every figure of the report for windows scored by a model not trained on their source.
 
     labels: bool, same shape as scores. kind: (windows,). thresholds: (labels,). Windows of noise
     and silence count only in `quiet_without_label`; a figure that nothing supports is None.

@@ -38,7 +38,7 @@ LEAST_GAIN = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredRecording:
-    """A recording with its true events, scored at a live hop by a model that never saw its source.
+    """A recording with its true events, scored at a live hop by a model not trained on its source.
 
     Window n begins at sample n * hop.
     """

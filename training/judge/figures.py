@@ -114,7 +114,7 @@ def loss_of_each(
 
 
 def choice(classes: list[dict[str, Any]], *, more_than: int) -> list[dict[str, Any]]:
-    """Return the classes with more than so many files: those the model knows best come first.
+    """Return the classes with more than so many files: the most accurate come first.
 
     By top-1, then top-k, then the loss; names of one word before others that are as good.
     """

@@ -139,12 +139,12 @@ def gather(recipe: InstrumentsRecipe, stage: Stage) -> Windows:
             f"holdout: no source {', '.join(unknown)}; "
             f"there is {', '.join(leave_one_out.sources_of(train))}"
         )
-    judges = [
+    evaluation_only = [
         source
         for source in leave_one_out.sources_of(test)
         if source not in leave_one_out.sources_of(train)
     ]
-    return Windows(train, test, (*judges, *recipe.holdout), libraries)
+    return Windows(train, test, (*evaluation_only, *recipe.holdout), libraries)
 
 
 def _check_labels(train: WindowSet) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from training.recordings.settings import SoundsRecipe
 
 EACH = 40
-"""Generated sounds of each kind, to learn from, again for thresholds and again to judge them."""
+"""Generated sounds of each kind, to learn from, again for thresholds and again to evaluate them."""
 SEEDS = (10, 11, 12)
 FOLDER = "of the folder"
 MOST = 500
@@ -35,7 +35,7 @@ MOST = 500
 
 @dataclass(frozen=True)
 class OtherSounds:
-    """Windows that have no label: some to learn from, to choose thresholds on, and to judge them.
+    """Windows that have no label: some to learn from, to choose thresholds on, and to evaluate.
 
     Only a model on a network given by path learns from them.
     """
@@ -44,7 +44,7 @@ class OtherSounds:
     chosen_on: list[Samples]
     judged_on: list[Samples]
     kinds: list[str]
-    """Of those to judge."""
+    """Of those to evaluate on."""
 
 
 def other_sounds(recipe: SoundsRecipe, config: AudioConfig) -> OtherSounds:
@@ -89,7 +89,7 @@ def _of_folder(folder: Path, recipe: SoundsRecipe, config: AudioConfig) -> list[
     if used < len(found):
         raise CollectionError(
             f"others.path: {folder} has {used} sounds that can be used{why}; three are needed: to "
-            "learn from, to choose thresholds on, and to judge them"
+            "learn from, to choose thresholds on, and to evaluate them"
         )
     rng = np.random.default_rng(recipe.seed)
     return [

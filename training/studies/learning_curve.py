@@ -1,4 +1,4 @@
-"""How many recordings: a forest on more and more of each label, judged on sources left out."""
+"""How many recordings: a forest on more and more of each label, evaluated on sources left out."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(table: Table, options: Options, progress: Progress) -> Study:
         "learning-curve",
         "How many recordings",
         f"A forest of {TREES} trees on the 26 features learns from some recordings of each label "
-        f"and is judged on a source that it never met: {', '.join(curves)}.",
+        f"and is evaluated on a source that it was not trained on: {', '.join(curves)}.",
         [
             Sheet(
                 "mAP by recordings of each label",

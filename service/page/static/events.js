@@ -10,7 +10,7 @@ const RISE_SHARE = 0.25;
 /**
  * Turns the windows of one stream, in order, into onsets and offsets; positions in samples.
  *
- * A window speaks for the hop around its middle; the first also for what is before that, the last
+ * A window counts for the hop around its middle; the first also for what is before that, the last
  * for what is behind it.
  */
 export class EventDetector {

@@ -42,7 +42,7 @@ export class Scores {
     return low;
   }
 
-  /** Number of the window that speaks for a time; -1 without one. */
+  /** Number of the window that counts for a time; -1 without one. */
   at(seconds) {
     const index = this.from(seconds - this.hop / 2);
     const near = index < this.count && Math.abs(this.middle(index) - seconds) <= this.hop;

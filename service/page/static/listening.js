@@ -102,7 +102,7 @@ export class Listening extends EventTarget {
 
   #dropped({ from_sample: from, to_sample: to, reason, count }) {
     const rate = this.source.sampleRate;
-    // The hops that nothing speaks for; neighbouring windows heard the rest.
+    // The hops that no window counts for; neighbouring windows heard the rest.
     const middle = (from + to) / 2 / rate;
     if (reason === "overload" || reason === "late") {
       this.#span(middle - this.hop / 2, middle + this.hop / 2, reason);

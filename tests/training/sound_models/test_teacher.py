@@ -1,4 +1,4 @@
-"""Soft targets: from heads that never met the source of a window."""
+"""Soft targets: from heads not trained on the source of a window."""
 
 import numpy as np
 import pytest
