@@ -30,7 +30,7 @@ from service.inference.model_metrics import show_models
 from service.inference.registry import ModelRegistry
 from service.inference.turns import Turns
 from service.inference.version_scanner import VersionScanner
-from service.inference.version_updater import VersionUpdater
+from service.inference.version_updater import VersionUpdater, open_queue
 from service.lifecycle import Stoppable
 from service.log import log
 from service.metrics.metrics import Metrics
@@ -150,8 +150,7 @@ class Gateway:
         await self.feed.open()
         await asyncio.to_thread(self.registry.load)
         show_models(self.metrics, self.models)
-        await self.queue.open()
-        await self.updater.settle()
+        await open_queue(self.queue, self.updater)
         self._settled = True
         if not self._shutting_down:
             self._updating = asyncio.create_task(self.updater.watch())

@@ -9,15 +9,18 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from common.errors import ArtefactError, NotFound, Refused
+from common.errors import ArtefactError, Busy, NotFound, Refused
 from models.pin import Pin
 from models.store import Model
 from service.inference.registry import ModelRegistry
 from service.inference.version_scanner import Candidate, VersionScanner
 from service.log import log
+from service.queue.base import JobQueue
 
 SCAN_S = 1.0
 """Seconds between two scans of the artefacts folder."""
+RETRY_S = 0.2
+"""Pause before a queue that went away is waited for again."""
 MAX_OLDER = 3
 """Versions before the newest that workers are asked for at the start, each for seconds."""
 
@@ -32,7 +35,10 @@ class VersionUpdater:
         *,
         prepare: Callable[[str, str], Awaitable[None]],
     ) -> None:
-        """prepare: returns once all workers have a version; raises ArtefactError if one fails."""
+        """prepare: returns once all workers have a version.
+
+        Raises ArtefactError if one fails, Busy while the queue is away.
+        """
         self._registry = registry
         self._scanner = scanner
         self._prepare = prepare
@@ -44,7 +50,8 @@ class VersionUpdater:
     async def settle(self) -> None:
         """Serve at the start what the workers have: an older version where they lack the newest.
 
-        Where they have none, and where the version is pinned, the one served now stays.
+        Where they have none, and where the version is pinned, the one served now stays. Raises Busy
+        while the queue is away.
         """
         async with self._lock:
             for name, current in tuple(self._registry.served.items()):
@@ -82,8 +89,8 @@ class VersionUpdater:
     async def load(self, name: str, version: str | None = None) -> dict[str, Any]:
         """Serve a version from now on and pin it; the latest on disk, unpinned, if None.
 
-        Returns the body of the response. Raises NotFound, and Refused when the version cannot be
-        served: nothing changes then.
+        Returns the body of the response. Raises NotFound, Refused when the version cannot be
+        served, and Busy while the queue is away: nothing changes then.
         """
         begin = time.monotonic()
         async with self._lock:
@@ -202,3 +209,13 @@ class VersionUpdater:
                 "artefact scan failed" if failure else "artefact scan recovered", why=failure or "-"
             )
         self._failure = failure
+
+
+async def open_queue(queue: JobQueue, updater: VersionUpdater) -> None:
+    """Return once the queue accepts jobs, and what its workers have is served."""
+    while True:
+        await queue.open()
+        try:
+            return await updater.settle()
+        except Busy:  # it went away meanwhile, and nobody knows what the workers have
+            await asyncio.sleep(RETRY_S)

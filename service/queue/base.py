@@ -115,7 +115,7 @@ class JobQueue(Protocol):
     async def prepare(self, model: str, version: str) -> None:
         """Return when this version runs without waiting for a load.
 
-        Raises ArtefactError when it cannot be loaded.
+        Raises ArtefactError when it cannot be loaded; Busy when that is not known now.
         """
 
     async def submit(self, job: Job) -> JobResult:

@@ -104,7 +104,7 @@ class RedisQueue:
     async def prepare(self, model: str, version: str) -> None:
         """Return once every live worker has loaded this version.
 
-        Raises ArtefactError naming the workers that have not.
+        Raises ArtefactError naming the workers that have not; Busy while Redis is away.
         """
         await redis_versions.prepare(self._redis, f"{model}:{version}")
 

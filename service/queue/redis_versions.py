@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from common.errors import ArtefactError
+from common.errors import ArtefactError, Busy
 from models.manifest import NAME, VERSION
 from service.queue.liveness import ALIVE_S
 from service.queue.redis_connection import REDIS_ERRORS, heartbeats_of, read_heartbeats
@@ -68,7 +68,7 @@ def report_versions(redis: Any, worker: str, names: Iterable[str]) -> Any:
 async def prepare(redis: Any, name: str) -> None:
     """Return once every live worker has loaded a version.
 
-    Raises ArtefactError naming the workers that have not.
+    Raises ArtefactError naming the workers that have not; Busy while Redis is away.
     """
     until = time.monotonic() + PREPARE_S
     try:
@@ -80,7 +80,7 @@ async def prepare(redis: Any, name: str) -> None:
                 )
             await asyncio.sleep(PAUSE_S)
     except REDIS_ERRORS as error:
-        raise ArtefactError("the queue is unavailable") from error
+        raise Busy("the queue is unavailable") from error
 
 
 async def _workers_without(redis: Any, name: str) -> list[str]:

@@ -10,12 +10,17 @@ class RedisProxy:
     def __init__(self, path):
         self._path = path
         self.delay_s = 0.0
+        self.away = False
+        """Whether each new connection is closed at once."""
         self.connections = 0
         self.round_trips = 0
         self._writers = set()
 
     async def handle(self, reader, writer):
         self.connections += 1
+        if self.away:
+            writer.transport.abort()
+            return
         upstream, server = await asyncio.open_unix_connection(self._path)
         self._writers |= {writer, server}
         waiting = [True]  # for a request

@@ -24,6 +24,7 @@ from service.queue.redis_versions import (
 from service.server.worker import Worker
 from service.server.worker_models import WorkerModels
 from tests.service.conftest import noise, until, wav
+from tests.service.helpers.redis_proxy import redis_proxied
 from tests.service.helpers.versions import copied, put
 from tests.service.inference.test_version_updater import LOAD, listen, served
 
@@ -66,7 +67,7 @@ async def test_a_live_worker_that_has_not_loaded_it_is_named_as_pending(redis, m
 
 async def test_an_unavailable_queue_prepares_nothing(tmp_path):
     client = connect(f"unix://{tmp_path}/none")
-    with pytest.raises(ArtefactError, match="the queue is unavailable"):
+    with pytest.raises(Busy, match="the queue is unavailable"):
         await prepare(client, "toy:2")
     await client.aclose()
 
@@ -206,6 +207,33 @@ async def test_a_gateway_is_not_ready_while_the_workers_load_its_models(
     await server.gateway.opening
     assert server.gateway.ready
     assert served(server) == "3"
+
+
+async def test_a_queue_that_goes_away_at_the_start_makes_no_gateway_ready_for_what_workers_lack(
+    serve, folder, work, redis_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(redis_versions, "PREPARE_S", 60.0)
+    far = shutil.copytree(folder, tmp_path / "far")
+    put(folder, 3)
+    await work(far)
+    async with redis_proxied(redis_url, tmp_path) as (proxy, url):
+        server = await serve(ready=False, artefacts=folder, redis=url)
+        gateway = server.gateway
+        await until(lambda: gateway.registry.loaded and not gateway.queue.unavailable)
+        proxy.away = True
+        proxy.close()
+        refused = proxy.connections + 30  # all that use Redis have tried, several times
+        await until(lambda: proxy.connections >= refused)
+        proxy.away = False
+        await until(lambda: not gateway.queue.unavailable)
+        with pytest.raises(Busy, match="workers are still loading"):
+            gateway.check_ready()
+        put(far, 3)
+        await gateway.opening
+        assert gateway.ready
+        assert served(server) == "3"
+        assert gateway.scanner.rejected("toy") == {}
+        await gateway.shut_down()
 
 
 async def test_a_stopped_worker_is_not_pending(serve, folder, work, redis_url, redis):
