@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.pictures.dataset.settings import CommonRecipe
+from training.pictures.embeddings import svm
 from training.pipelines import picture_svm
 from training.pipelines.picture_svm import DescribedRecipe, Frozen
 
@@ -41,10 +42,25 @@ def reason(recipe: TransferRecipe, pack: Pack, fold: Fold) -> str:
         "save_weights": bool(recipe.save_weights),
         "a split without a test part": not fold.tested,
     }
-    if hinders := [name for name, is_so in lacks.items() if is_so]:
-        print(f"{why}, but fine-tuned all the same: {hinders[0]} needs it")
+    hinders = [f"{name} needs it" for name, is_so in lacks.items() if is_so]
+    if hinders := hinders or _too_many(pack, fold):
+        print(f"{why}, but fine-tuned all the same: {hinders[0]}")
         return ""
     return f"{why}: the network is frozen, not fine-tuned"
+
+
+def _too_many(pack: Pack, fold: Fold) -> list[str]:
+    """Return the limits of support vector machines that are passed."""
+    classes, pictures, most = len(pack.classes), len(fold.train) + len(fold.valid), svm.Grid().most
+    limits = {
+        f"{classes:,} classes need it, for at most {svm.MAX_CLASSES:,} can have a machine each": (
+            classes > svm.MAX_CLASSES
+        ),
+        f"{pictures:,} training pictures need it, for machines learn from at most {most:,}": (
+            pictures > most
+        ),
+    }
+    return [limit for limit, passed in limits.items() if passed]
 
 
 def run(

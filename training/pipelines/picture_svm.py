@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.common.errors import MaterialError
-from training.pictures.dataset.folds import Fold, counts, make_folds, print_counts, split_csv
+from training.pictures.dataset.folds import (
+    Fold,
+    alike,
+    counts,
+    make_folds,
+    print_counts,
+    split_csv,
+)
 from training.pictures.dataset.obtain import cache_folder, locate, obtain
 from training.pictures.dataset.settings import CommonRecipe
 from training.pictures.embeddings import descriptors, svm, svm_onnx
@@ -171,7 +178,8 @@ def _evaluated(
     recipe: DescribedRecipe, pack: Pack, folds: list[Fold], x: svm.Matrix, stage: Stage
 ) -> tuple[dict[str, svm.SearchResult], list[Evaluation]]:
     """Return by fold the best machine, and the tests of all."""
-    found = {fold.name: _search(recipe, fold, pack, x, stage) for fold in folds}
+    groups = alike(recipe, pack)
+    found = {fold.name: _search(recipe, fold, pack, x, groups, stage) for fold in folds}
     tests = [
         Evaluation(
             fold.name, test_set, found[fold.name].machine.scores(x[rows]), pack.labels[rows], rows
@@ -238,7 +246,12 @@ def _network(recipe: DescribedRecipe, network: Frozen) -> Path:
 
 
 def _search(
-    recipe: DescribedRecipe, fold: Fold, pack: Pack, x: svm.Matrix, stage: Stage
+    recipe: DescribedRecipe,
+    fold: Fold,
+    pack: Pack,
+    x: svm.Matrix,
+    groups: svm.Labels,
+    stage: Stage,
 ) -> svm.SearchResult:
     rows = np.concatenate([fold.train, fold.valid])
     labels = pack.labels[rows].astype(np.int64)
@@ -251,7 +264,12 @@ def _search(
         )
     sources = [pack.pictures[row].source for row in rows.tolist()]
     with stage(f"support vectors, {len(rows):,} pictures ({fold.name})") as progress:
-        return svm.search(x[rows], labels, sources, recipe.svm, seed=recipe.seed, progress=progress)
+        return svm.search(
+            *(x[rows], labels, sources, recipe.svm),
+            groups=groups[rows],
+            seed=recipe.seed,
+            progress=progress,
+        )
 
 
 def _result(
@@ -295,13 +313,19 @@ def _result(
 def _about(recipe: DescribedRecipe, pack: Pack, fold: Fold, best: svm.SearchResult) -> str:
     machine, point = best.machine, best.machine.point
     count = len(fold.train) + len(fold.valid)
-    path = Path(recipe.network.path)
-    named = path.name if path.suffix else "/".join(path.parts[-2:])
+    named = name_of(recipe.network)
     return (
         f"{result.summary(recipe, pack)}: descriptors of {len(machine.mean):,} numbers from "
         f"{named}, frozen, and one support vector machine for each class "
         f"on {len(machine.support):,} of {count:,} pictures ({point.kernel}, C {point.cost:g}, "
         f"gamma {point.gamma:g} / {len(machine.mean):,}), chosen by cross-validation that leaves "
-        "sources out where they are known. Tests are by machines that were searched for and "
-        "trained in the same way, on pictures they never saw."
+        "sources out where they are known, and never cuts through near-duplicates. Tests are by "
+        "machines that were searched for and trained in the same way, on pictures they never saw."
     )
+
+
+def name_of(network: Frozen) -> str:
+    """Return the name of a network, and of its weights where these are no network alone."""
+    path = Path(network.path)
+    file = path.name if path.suffix else "/".join(path.parts[-2:])
+    return f"{network.backbone} (weights: {file})" if network.backbone else file

@@ -60,9 +60,8 @@ def make_folds(recipe: CommonRecipe, pack: Pack) -> list[Fold]:
     source, on new things and on things from other sources; then one on everything but the
     validation part.
     """
-    keys = [
-        _thing(recipe.pictures.thing, picture.path, picture.source) for picture in pack.pictures
-    ]
+    thing = recipe.pictures.thing
+    keys = [_thing(thing, one.path, one.source) for one in pack.pictures]
     group = near_duplicates.groups(pack.table, keys, distance=recipe.split.distance)
     part = part_of_each(recipe, pack, group)
     if not recipe.split.by_source:
@@ -79,12 +78,18 @@ def make_folds(recipe: CommonRecipe, pack: Pack) -> list[Fold]:
         )
     everything = Fold(WHOLE, np.flatnonzero(part != VALID), np.flatnonzero(part == VALID), {})
     return [
-        *(
-            _without(name, source, part, shares_things=bool(recipe.pictures.thing))
-            for name in names
-        ),
+        *(_without(name, source, part, shares_things=bool(thing)) for name in names),
         everything,
     ]
+
+
+def alike(recipe: CommonRecipe, pack: Pack) -> Index:
+    """Return a group number for each picture: near-duplicates, and pictures of one thing, share it.
+
+    Sources join nothing here.
+    """
+    keys = [_thing(recipe.pictures.thing, picture.path, "") for picture in pack.pictures]
+    return near_duplicates.groups(pack.table, keys, distance=recipe.split.distance)
 
 
 def counts(pack: Pack, fold: Fold) -> dict[str, list[int]]:

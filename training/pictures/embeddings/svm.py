@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from training.common.errors import MaterialError
 from training.common.recipe import RecipeError
+from training.common.standard import mean_and_scale
 from training.pictures.dataset.folders import some
+from training.pictures.embeddings.svm_folds import folds as make_folds
+from training.pictures.embeddings.svm_folds import learnt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from training.common.progress import Progress
 
@@ -112,9 +115,9 @@ class SearchResult:
 
     machine: Svm
     table: list[tuple[SvmParameters, float]]
-    """Mean accuracy over the folds, best first."""
+    """Mean accuracy over the folds, best first; of pictures whose class the fold could learn."""
     decisions: Matrix
-    """(n, classes) on every picture, by a machine that never saw its fold."""
+    """(n, classes) on every picture, by a machine that never saw its fold; 0 in no fold."""
 
 
 def kernel(point: SvmParameters, x: Matrix, y: Matrix) -> Matrix:
@@ -170,13 +173,18 @@ def search(
     *,
     seed: int,
     progress: Progress,
+    groups: Labels | None = None,
 ) -> SearchResult:
     """Return the machine with the best combination, fitted on all rows.
 
-    x: (n, numbers). labels: 0 to classes - 1, each at least twice. sources: of each row; a source
-    is never on both sides of a fold.
+    x: (n, numbers). labels: 0 to classes - 1, each at least twice. sources, groups: of each row;
+    neither a source nor a group, of near-duplicates, is ever on both sides of a fold.
     """
-    points, folds = grid.points(), list(_folds(labels, sources, grid, seed))
+    points = grid.points()
+    folds = make_folds(
+        labels, sources, groups, count=grid.folds, most_sources=grid.most_sources, seed=seed
+    )
+    judged = learnt(labels, folds)
     total, rates, found = len(folds) * len(points) + 1, dict[SvmParameters, float](), x[:, :0]
     for number, point in enumerate(points):
         decisions = np.zeros((len(x), int(labels.max()) + 1), np.float32)
@@ -186,12 +194,13 @@ def search(
             ).decide(x[test])
             progress(number * len(folds) + at + 1, total)
         right = decisions.argmax(axis=1) == labels
-        rate = float(np.mean([right[test].mean() for _, test in folds]))
+        tested = [test[judged[test]] for _, test in folds if judged[test].any()]
+        rate = float(np.mean([right[test].mean() for test in tested])) if tested else 0.0
         if rate > max(rates.values(), default=-1.0):
             found = decisions
         rates[point] = rate
     table = sorted(rates.items(), key=lambda item: -item[1])
-    machine = fit(table[0][0], x, labels, sharpness=_sharpness(found, labels))
+    machine = fit(table[0][0], x, labels, sharpness=_sharpness(found[judged], labels[judged]))
     progress(total, total)
     return SearchResult(machine, table, found)
 
@@ -227,29 +236,17 @@ def _fit(point: SvmParameters, gram: Matrix, labels: Labels, classes: int) -> tu
 
 
 def _standard(x: Matrix) -> tuple[Matrix, Matrix]:
-    scale = x.std(axis=0)
-    return x.mean(axis=0), np.where(scale > 1e-6, scale, 1).astype(np.float32)
-
-
-def _folds(
-    labels: Labels, sources: Sequence[str], grid: Grid, seed: int
-) -> Iterator[tuple[Any, Any]]:
-    from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
-
-    known = set(sources)
-    if len(known) < 2:
-        count = max(2, min(grid.folds, int(np.bincount(labels).min())))
-        yield from StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
-    elif len(known) <= grid.most_sources:
-        yield from LeaveOneGroupOut().split(labels, labels, list(sources))
-    else:
-        folds = StratifiedGroupKFold(grid.folds, shuffle=True, random_state=seed)
-        yield from folds.split(labels, labels, list(sources))
+    mean, scale = mean_and_scale(x, alike=True)
+    # Kernels see what comes later as it is; an infinite scale is no number for every runtime.
+    return mean.astype(np.float32), np.where(np.isinf(scale), 1, scale).astype(np.float32)
 
 
 def _sharpness(decisions: Matrix, labels: Labels) -> float:
     """Return the factor that calibrates held-out decisions (temperature scaling)."""
     from scipy.optimize import minimize_scalar
+
+    if not len(labels):
+        return 1.0
 
     def loss(logarithm: float) -> float:
         scores = softmax(np.float32(np.exp(logarithm)) * decisions)

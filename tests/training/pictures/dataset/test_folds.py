@@ -1,6 +1,7 @@
 """Folds: no thing is in two parts, and what each test set has."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tests.training.pictures.helpers.shapes import in_styles
 from training.common.errors import MaterialError
 from training.common.progress import stage
 from training.common.recipe import RecipeError, load
-from training.pictures.dataset.folds import UNTESTED, counts, make_folds, split_csv
+from training.pictures.dataset.folds import UNTESTED, alike, counts, make_folds, split_csv
 from training.pictures.dataset.obtain import obtain
 
 
@@ -41,6 +42,16 @@ def test_without_a_source_none_of_its_pictures_train_and_new_things_are_new(reci
     assert everything.tests == {}
     assert len(everything.train) + len(everything.valid) == 90
     assert not things(pack, everything.train) & things(pack, everything.valid)
+
+
+def test_pictures_of_one_thing_are_alike_and_those_of_one_source_are_not(recipe):
+    pack = obtain(recipe, stage)
+    groups = alike(recipe, pack)
+    assert len(np.unique(groups)) == 30
+    for group in np.unique(groups):
+        assert len(things(pack, np.flatnonzero(groups == group))) == 1
+    without = replace(recipe, pictures=replace(recipe.pictures, thing=""))
+    assert len(np.unique(alike(without, pack))) > 3
 
 
 def test_by_chance_all_pictures_are_in_one_part_each(recipe, tmp_path):

@@ -78,6 +78,49 @@ def test_no_source_is_on_two_sides_of_a_fold():
     assert honest.table[0][1] < 0.6
 
 
+def test_near_duplicates_are_judged_by_a_machine_without_them():
+    """Of noise, a machine knows only what it has seen; every picture is there twice."""
+    rng = np.random.default_rng(0)
+    labels, group = np.repeat(np.arange(40) % 2, 2), np.repeat(np.arange(40), 2)
+    x = np.repeat(rng.normal(size=(40, 20)), 2, axis=0).astype(np.float32)
+    grid = Grid(kernels=("rbf",), costs=(30.0,), gammas=(4.0,))
+    known = {"seed": 1, "progress": nothing}
+    leaked = search(x, labels, [""] * 80, grid, **known)
+    honest = search(x, labels, [""] * 80, grid, groups=group, **known)
+    assert leaked.table[0][1] > 0.7
+    assert honest.table[0][1] < 0.6
+    # Half as right is not half as sure: scores are as sure as decisions left out were right.
+    assert honest.machine.sharpness < leaked.machine.sharpness / 2
+
+
+def test_a_class_that_no_fold_can_learn_changes_no_accuracy():
+    x, labels = rings(90)
+    x, labels = np.concatenate([x, x[:30] + 500]), np.append(labels, np.full(30, 3))
+    sources = [*"ab" * 45, *"a" * 30]
+    grid = Grid(kernels=("rbf",), costs=(3.0,), gammas=(1.0,))
+    found = search(x, labels, sources, grid, seed=1, progress=nothing)
+    right = found.decisions.argmax(axis=1) == labels
+    assert not right[90:].any()
+    halves = [right[:90][at::2].mean() for at in (0, 1)]
+    assert found.table[0][1] == pytest.approx(np.mean(halves))
+
+
+def test_with_one_group_only_a_machine_is_fitted_all_the_same():
+    x, labels = rings(12)
+    grid = Grid(kernels=("linear",), costs=(1.0,))
+    found = search(
+        x, labels, [""] * 12, grid, groups=np.zeros(12, np.int64), seed=1, progress=nothing
+    )
+    assert (found.machine.sharpness, [rate for _, rate in found.table]) == (1.0, [0.0])
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e6])
+def test_descriptors_of_any_unit_are_learnt(unit):
+    x, labels = rings(90)
+    machine = fit(SvmParameters("rbf", 3.0, 1.0), (x * unit).astype(np.float32), labels)
+    assert (machine.scores(x * np.float32(unit)).argmax(axis=1) == labels).mean() > 0.9
+
+
 def test_many_sources_are_put_into_folds():
     x, labels = rings(60)
     sources = [f"s{i // 3}" for i in range(60)]
