@@ -156,6 +156,13 @@ def _worse(candidate: Model, replaced: Model, loss: float) -> Iterator[str]:
     """Yield every regression of the candidate."""
     if gone := set(replaced.labels) - set(candidate.labels):
         yield f"it lacks the labels {', '.join(sorted(gone))} of version {replaced.version}"
+    if _of_all_windows(candidate) != _of_all_windows(replaced):
+        yield (
+            f"its figures and those of version {replaced.version} cannot be compared: one has them "
+            "of all test windows together, the other as means over sources; judge both on one "
+            "folder (timbre models judge) and accept it with --force, or train that version again"
+        )
+        return
     before, now = (figures(model.manifest.metrics) for model in (replaced, candidate))
     for name in FIGURES:
         if name not in before:
@@ -169,8 +176,13 @@ def _worse(candidate: Model, replaced: Model, loss: float) -> Iterator[str]:
             )
 
 
+def _of_all_windows(model: Model) -> bool:
+    """Return whether the figures are of all test windows together, not means over sources."""
+    return "windows" in model.manifest.metrics.get("mean", {})
+
+
 def figures(metrics: dict[str, Any]) -> dict[str, float]:
-    """Return the metrics that are compared: the mean over held-out sources, if there is one."""
+    """Return the metrics that are compared: those over all held-out sources, if there are any."""
     found = metrics.get("mean") or metrics
     return {name: found[name] for name in FIGURES if isinstance(found.get(name), float)}
 

@@ -28,7 +28,10 @@ TAIL = 2**16
 """Bytes at the end of a file that are read for them."""
 POINTS = 1_000
 """Points of the curves, the last ones."""
-BASELINES = ("accuracy_all_negative", "top1_majority", "majority")
+BASELINES = (
+    *("accuracy_all_negative", "top1_majority", "majority", "mean_average_precision_constant"),
+    *(f"{name}_all_on" for name in ("micro_f1", "macro_f1", "macro_f1_mixture")),
+)
 """Metrics of a model without any knowledge."""
 CURVES = re.compile(rb"^curves: (.+)\.html\r?$", re.MULTILINE)
 KILLED = "its process was killed before it could end"

@@ -89,6 +89,21 @@ def test_worse_than_what_it_replaces_is_rejected_and_the_seed_s_spread_is_not(
     assert len(served.versions("trio")) == 2 - exit_code
 
 
+@pytest.mark.parametrize("pooled", ["served", "candidates"])
+def test_figures_of_all_windows_are_not_compared_with_means_over_sources(
+    candidate, promote, capsys, pooled
+):
+    together = {"mean": {"macro_f1": 0.9, "top1": 0.9, "windows": 70}}
+    for folder in ("served", "candidates"):
+        candidate(folder, metrics=together if folder == pooled else GOOD)
+    assert promote() == 1
+    assert "figures and those of version 1 cannot be compared" in capsys.readouterr().err
+    assert promote("--force") == 0
+    # Of the same kind they are.
+    candidate("candidates", metrics=together, version="2")
+    assert (promote(version="2") == 0) == (pooled == "candidates")
+
+
 def test_a_candidate_without_the_figures_or_labels_of_the_old_one_is_rejected(
     candidate, promote, capsys
 ):

@@ -23,6 +23,8 @@ HistoryEntry: TypeAlias = dict[str, float]
 """The state of a training: `loss` or `trees`, and `held_out_loss` and `held_out_map` on held-out
 windows."""
 MOST_HELD_OUT = 400
+AMONG_LABELS = ("macro_f1", "macro_f1_all_on", "top1_majority")
+"""Figures that say nothing of a source with one label: no window of it is a false positive."""
 NOISE = "noise-"
 """Sources whose names begin so are families of noise: other draws of them train than evaluate."""
 
@@ -71,7 +73,8 @@ class SourceScores:
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Rows of the windows in the test set."""
     groups: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    """The sources by number, where `source` is a group of many."""
+    """The sources by number, where one model scored all of them: figures are then of all of their
+    windows together."""
 
     @property
     def sources(self) -> npt.NDArray[np.str_]:
@@ -124,11 +127,25 @@ def held_out_metrics(scores: Scores, labels: Mask) -> HistoryEntry:
     return {"held_out_loss": loss, "held_out_map": float(np.mean(known)) if known else 0.0}
 
 
+def spread(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return up to 400 rows, spread over all of them: the first are often of one label."""
+    chosen: npt.NDArray[np.int64] = rows[:: -(-len(rows) // MOST_HELD_OUT) or 1]
+    return chosen
+
+
 def held_out_windows(test: LabelledSet, tensors: npt.NDArray[Any], source: str) -> HeldOut:
     """Return up to 400 test windows of a source, spread over all of them."""
-    rows = np.flatnonzero(test.held_out(source)[1])
-    rows = rows[:: -(-len(rows) // MOST_HELD_OUT) or 1]
+    rows = spread(np.flatnonzero(test.held_out(source)[1]))
     return tensors[rows], test.labels[rows]
+
+
+def together(evaluated: Sequence[SourceScores], name: str = "") -> SourceScores:
+    """Return the scores of at least one source as those of one."""
+    scores, labels, kind, rows, groups = (
+        np.concatenate([getattr(one, what) for one in evaluated])
+        for what in ("scores", "labels", "kind", "rows", "groups")
+    )
+    return SourceScores(name, scores, labels, kind, rows, groups)
 
 
 def thresholds(
@@ -173,7 +190,10 @@ def measure_each(
 
 
 def mean(metrics: dict[str, Metrics]) -> Metrics:
-    """Return the plain mean over the sources of every figure that is one number."""
+    """Return the plain mean over the sources of every figure that is one number.
+
+    A source of one label does not count in AMONG_LABELS.
+    """
     # A source of noise alone has few figures.
     figures = dict.fromkeys(
         key
@@ -181,5 +201,17 @@ def mean(metrics: dict[str, Metrics]) -> Metrics:
         for key, value in found.items()
         if isinstance(value, float)
     )
-    known = {key: [m[key] for m in metrics.values() if m[key] is not None] for key in figures}
-    return {key: float(np.mean(values)) for key, values in known.items()}
+    known = {
+        key: [
+            found[key]
+            for found in metrics.values()
+            if found[key] is not None and not (key in AMONG_LABELS and _labels(found) == 1)
+        ]
+        for key in figures
+    }
+    return {key: float(np.mean(values)) for key, values in known.items() if values}
+
+
+def _labels(metrics: Metrics) -> int:
+    """Return how many labels the windows of a source have; 0 where that is not known."""
+    return sum(count > 0 for count in metrics.get("support", {}).values())

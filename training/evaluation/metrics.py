@@ -3,8 +3,9 @@
 Definitions: *element-wise accuracy* is the share of right cells in the windows x labels table; its
 baseline is the share of cells that are off. F1 of a label that never occurs is undefined: macro-F1
 and mAP leave such labels out and `labels_left_out` names them; `macro_f1_mixture` is over windows
-of two to four labels. *Top-1* is over windows with exactly one label: the highest score is that
-label.
+of two to four labels. Their baselines (`_all_on`, `_constant`) have every label on, or one score
+for all windows: average precision is then the share of windows with the label. *Top-1* is over
+windows with exactly one label: the highest score is that label.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ Metrics: TypeAlias = dict[str, Any]
 SINGLE = ("note", "solo")
 """Kinds of window that hold one instrument."""
 SILENCE_AND_NOISE = ("silence", "noise")
-"""Kinds of window that hold none."""
+"""Kinds of generated window that hold none."""
+BACKGROUND = "background"
+"""Kind of a recorded window that holds none: a label there is a false positive."""
+WITHOUT_LABEL = (*SILENCE_AND_NOISE, BACKGROUND)
 MIXTURE = (2, 4)
 """Fewest and most labels of the windows that `macro_f1_mixture` counts."""
 BINS = 10
@@ -43,15 +47,17 @@ def measure(
     """Return every figure of the report for windows scored by a model not trained on their source.
 
     labels: bool, same shape as scores. kind: (windows,). thresholds: (labels,). Windows of noise
-    and silence count only in `quiet_without_label`; a figure that nothing supports is None.
+    and silence count only in `quiet_without_label`, those of background everywhere; a figure that
+    nothing supports is None.
     """
-    quiet = np.isin(kind, SILENCE_AND_NOISE)
+    made, quiet = np.isin(kind, SILENCE_AND_NOISE), np.isin(kind, WITHOUT_LABEL)
     mixture = is_mixture(labels)
     return {
-        **multi_label(scores[~quiet], labels[~quiet], thresholds=thresholds, names=names),
+        **multi_label(scores[~made], labels[~made], thresholds=thresholds, names=names),
         "macro_f1_mixture": _mean(f1_by_label(scores[mixture] >= thresholds, labels[mixture])),
+        "macro_f1_mixture_all_on": _mean(f1_all_on(labels[mixture])),
         "mixture_windows": int(mixture.sum()),
-        **top1_by_kind(scores[~quiet], labels[~quiet], kind[~quiet]),
+        **top1_by_kind(scores[~made], labels[~made], kind[~made]),
         "quiet_windows": int(quiet.sum()),
         "quiet_without_label": _share(~(scores[quiet] >= thresholds).any(axis=1)),
     }
@@ -66,7 +72,7 @@ def is_mixture(labels: Mask) -> Mask:
 def multi_label(
     scores: Scores, labels: Mask, *, thresholds: npt.NDArray[np.floating[Any]], names: Sequence[str]
 ) -> Metrics:
-    """Return accuracy, F1 and average precision with their baselines; no window may be silent."""
+    """Return accuracy, F1 and average precision with their baselines."""
     predicted = scores >= thresholds
     precision = [average_precision(scores[:, i], labels[:, i]) for i in range(len(names))]
     each = f1_by_label(predicted, labels)
@@ -74,9 +80,14 @@ def multi_label(
         "windows": len(labels),
         "accuracy": _share(predicted == labels),
         "accuracy_all_negative": _share(~labels),
-        "micro_f1": f1(predicted, labels) if len(labels) else None,
+        "micro_f1": f1(predicted, labels) if labels.any() else None,
+        "micro_f1_all_on": f1(np.ones_like(labels), labels) if labels.any() else None,
         "macro_f1": _mean(each),
+        "macro_f1_all_on": _mean(f1_all_on(labels)),
         "mean_average_precision": _mean(precision),
+        "mean_average_precision_constant": _mean(
+            [None if value is None else labels[:, i].mean() for i, value in enumerate(precision)]
+        ),
         "labels_left_out": [name for name, value in zip(names, each, strict=True) if value is None],
         "f1": dict(zip(names, each, strict=True)),
         "support": dict(zip(names, labels.sum(axis=0).tolist(), strict=True)),
@@ -128,12 +139,18 @@ def f1_by_label(predicted: Mask, truth: Mask) -> list[float | None]:
     ]
 
 
-def average_precision(scores: npt.NDArray[np.floating[Any]], truth: Mask) -> float | None:
-    """Return average precision: sum of (recall gained) x precision; None without a positive.
+def f1_all_on(truth: Mask) -> list[float | None]:
+    """Return F1 of each label where every window gets it, None where the label never occurs."""
+    return f1_by_label(np.ones_like(truth), truth)
 
-    Equal scores count as one rank.
+
+def average_precision(scores: npt.NDArray[np.floating[Any]], truth: Mask) -> float | None:
+    """Return average precision: sum of (recall gained) x precision.
+
+    None without a positive, or without a negative, where any scores would have 1. Equal scores
+    count as one rank.
     """
-    if not truth.any():
+    if not truth.any() or truth.all():
         return None
     order = np.argsort(-scores, kind="stable")
     hits, ranked = np.cumsum(truth[order]), scores[order]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from training.evaluation.leave_one_out import thresholds
-from training.evaluation.metrics import SILENCE_AND_NOISE, Metrics, f1_by_label, is_mixture
+from training.evaluation.metrics import WITHOUT_LABEL, Metrics, f1_by_label, is_mixture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ def measure(one: SourceScores, limits: npt.NDArray[np.floating[Any]]) -> Metrics
     `nothing_single`: share of them that get none. `quiet_without_label`: as in `metrics.measure`.
     """
     on = one.scores >= limits
-    silent = np.isin(one.kind, SILENCE_AND_NOISE)
+    silent = np.isin(one.kind, WITHOUT_LABEL)
     single, mixture = one.labels.sum(axis=1) == 1, is_mixture(one.labels)
     return {
         "macro_f1_single": _macro_f1(on[single], one.labels[single]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.metrics import SILENCE_AND_NOISE
+from training.evaluation.metrics import SILENCE_AND_NOISE, WITHOUT_LABEL
 
 if TYPE_CHECKING:
     from training.evaluation.metrics import Mask, Scores
@@ -30,17 +30,18 @@ def calibrate(
 
     scores, labels: (windows, labels) out of fold. Each source counts the same, whatever its size;
     mixtures: the share of that which its windows of several labels have, 0 for as many as they are.
-    At least the share `quiet` of noise and silence windows gets no label at all; that comes before
-    F. With `beta` below 1 a false label weighs more than a missing one (van Rijsbergen, Information
-    Retrieval, 1979, chapter 7). A label without a positive window that counts gets 0.5, or more
+    At least the share `quiet` of the windows without a label (noise, silence, background) gets none
+    at all; that comes before F, for which a label on background is false. With `beta` below 1 a
+    false label weighs more than a missing one (van Rijsbergen, Information Retrieval, 1979,
+    chapter 7). A label without a positive window that counts gets 0.5, or more
     where noise and silence need it.
     """
-    silent = np.isin(kind, SILENCE_AND_NOISE)
-    floors = lowest_quiet(scores[silent], quiet)
-    weight = _weights(source[~silent], labels[~silent].sum(axis=1) > 1, mixtures)
+    counts = ~np.isin(kind, SILENCE_AND_NOISE)
+    floors = lowest_quiet(scores[np.isin(kind, WITHOUT_LABEL)], quiet)
+    weight = _weights(source[counts], labels[counts].sum(axis=1) > 1, mixtures)
     return np.array(
         [
-            _best(scores[~silent, i], labels[~silent, i], weight, floor, beta)
+            _best(scores[counts, i], labels[counts, i], weight, floor, beta)
             for i, floor in enumerate(floors)
         ],
         np.float32,

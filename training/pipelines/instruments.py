@@ -295,7 +295,10 @@ def _about(recipe: InstrumentsRecipe, model: str, name: str, table: dict[str, An
     """Return the first paragraph of a report."""
     about = f"Which of eleven instruments sound in 2 s: {sound_model.DESCRIPTIONS[model]}."
     if name == BEST:
-        about += f" It is `{NAMES[model]}`, the best of {', '.join(table)} by mean macro-F1."
+        known = any(metrics["mean"].get("macro_f1") is not None for metrics in table.values())
+        best = "best" if known else "first"
+        why = "by mean macro-F1" if known else "for no macro-F1 tells which is best"
+        about += f" It is `{NAMES[model]}`, the {best} of {', '.join(table)}, {why}."
     if recipe.least:
         raised = ", ".join(f"{label} {least}" for label, least in recipe.least.items())
         about += (

@@ -7,7 +7,6 @@ the test part only evaluates. No source is in two of them.
 from __future__ import annotations
 
 import hashlib
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +18,9 @@ from training.common.labels import RATE
 from training.common.model_settings import BACKBONE
 from training.common.paths import REPORTS
 from training.evaluation import leave_one_out
-from training.evaluation.generated_noise import noise_floors, share_without_label
-from training.evaluation.leave_one_out import SourceScores
-from training.evaluation.metrics import Metrics, measure
-from training.pipelines import sound_model
+from training.pipelines import sound_evaluation, sound_model
 from training.pipelines.other_sounds import OtherSounds, Scored, other_sounds
+from training.pipelines.sound_evaluation import BLOCK, best_of
 from training.pipelines.sound_events import with_events
 from training.pipelines.sound_model import KINDS, Candidate, Report
 from training.recordings import audio
@@ -42,22 +39,20 @@ if TYPE_CHECKING:
     from features.config import Samples
     from training.common.progress import Stage
     from training.evaluation.leave_one_out import Fitted
+    from training.evaluation.metrics import Metrics
     from training.recordings.table import Table
     from training.sound_models.embedding import FittedEmbedding
 
 RECIPE = SoundsRecipe
 """The class of these recipes, for `training.common.recipe.load`."""
-ONE_BY_ONE = 40
-"""Test sources up to which the report has a row for each."""
 HOW = (
     "Sources of the test part",
-    "One model, trained and calibrated on other sources; evaluated windows are not augmented. "
-    + markdown.FIGURES,
+    "One model, trained and calibrated on other sources; evaluated windows are not augmented. The "
+    f"row *{markdown.TOGETHER}* is of all these windows, not the mean of the rows: the windows of "
+    "one source, which often has one label, cannot show what that label is mistaken for. A label "
+    "in a window without any is a false positive. *Generated noise*: the share of the promotion "
+    "check's noise and silence that gets no label. " + markdown.FIGURES,
 )
-COST = 0.02
-"""Loss of macro-F1 to noise thresholds from which on it is told."""
-BLOCK = 1024
-"""Windows that are scored at a time, so that their tensors need not fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +109,16 @@ def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
         with stage("other sounds"):
             others = other_sounds(recipe, table.config)
     candidates = [train(recipe, model, table, others, stage) for model in recipe.models]
-    best = max(candidates, key=lambda candidate: candidate.metrics["valid"].get("macro_f1") or 0.0)
+    best, why = best_of(candidates)
     best = with_events(recipe, best, collection, table, stage)
     by_model = {candidate.model: candidate.metrics for candidate in candidates}
-    artefact = write_artefact(recipe, best, table, by_model, out)
+    artefact = write_artefact(recipe, best, table, by_model, out, why)
     with stage("report"):
         written = sound_model.write_report(
             artefact,
             best,
             TableSounds(table),
-            about=about(recipe, best, table),
+            about=about(recipe, best, table, why),
             split=(table.path / "clips.csv").read_text(encoding="utf-8"),
         )
     return [artefact, written]
@@ -200,26 +195,17 @@ def train(
         fitted = fit(recipe, model, table, others)
     with stage(f"{model}: thresholds and scores"):
         unknown = Scored.by(fitted, others, KINDS[model], table.config) if others else None
-        before, thresholds, valid = _calibrate(recipe, fitted, model, table, unknown)
-        evaluated = _evaluate(fitted, model, table, table.rows("test"), together=True)
-        metrics = {
-            scored.source: measure(
-                scored.scores, scored.labels, scored.kind, thresholds=thresholds, names=table.names
-            )
-            for scored in evaluated
-        }
-    # One figure in manifest, report and promotion check; the test part has few such windows.
-    mean = (leave_one_out.mean(metrics) if metrics else {}) | {
-        "quiet_without_label": share_without_label(fitted, KINDS[model], table.config, thresholds)
-    }
-    found = {"left_out": metrics, "mean": mean, "never_trained_on": {}, "valid": valid}
-    found |= sound_model.out_of_bag(model, fitted)
-    if unknown and evaluated:
-        scores, labels = (
-            np.concatenate([getattr(scored, what) for scored in evaluated])
-            for what in ("scores", "labels")
+        before, thresholds, valid = sound_evaluation.calibrate(
+            recipe, fitted, model, table, unknown
         )
-        ways = unknown.compared(scores, labels, before)
+        evaluated = sound_evaluation.evaluate(
+            fitted, model, table, table.rows("test"), together=True
+        )
+        found = sound_evaluation.metrics_of(fitted, model, table, evaluated, thresholds)
+    found |= {"valid": valid} | sound_model.out_of_bag(model, fitted)
+    if unknown and evaluated:
+        whole = leave_one_out.together(evaluated)
+        ways = unknown.compared(whole.scores, whole.labels, before)
         found["open_set"] = {"share": recipe.others.share, "ways": ways}
     return Candidate(model, fitted, evaluated, thresholds, found, {model: fitted.history})
 
@@ -229,7 +215,7 @@ def fit(recipe: SoundsRecipe, model: str, table: Table, others: OtherSounds | No
     tensors, labels = table.tensors(KINDS[model]), np.asarray(table.labels)
     if model == BACKBONE:
         return _on_backbone(recipe, table, others)
-    rows = table.rows("valid")[: leave_one_out.MOST_HELD_OUT]
+    rows = leave_one_out.spread(table.rows("valid"))
     held_out = (np.asarray(tensors[rows]), labels[rows]) if len(rows) else None
     return sound_model.fit(
         recipe, model, tensors, labels, table.rows("train"), jobs=recipe.jobs, held_out=held_out
@@ -257,94 +243,34 @@ def _on_backbone(recipe: SoundsRecipe, table: Table, others: OtherSounds | None)
     return fitted
 
 
-def _calibrate(
-    recipe: SoundsRecipe, fitted: Fitted, model: str, table: Table, unknown: Scored | None
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], Metrics]:
-    """Return the thresholds chosen on the validation part, then raised, and the metrics there.
-
-    They are high enough for the promotion check, if any are; those that follow are also high enough
-    for the share of other sounds. Without a validation part they begin at 0.5 and the metrics are
-    empty.
-    """
-    rows = table.rows("valid")
-    share = recipe.others.share
-    if not len(rows):
-        half = np.full(len(table.names), 0.5, np.float32)
-        return half, unknown.raised(half, share) if unknown else half, {}
-    floors = (
-        noise_floors(fitted, KINDS[model], table.config, quiet=recipe.quiet) if recipe.quiet else 0
-    )
-    by_source = _evaluate(fitted, model, table, rows)
-    chosen = leave_one_out.thresholds(by_source, quiet=recipe.quiet)
-    quiet = np.minimum(np.ceil(1e4 * np.maximum(chosen, floors)) / 1e4, 1).astype(np.float32)
-    thresholds = unknown.raised(quiet, share) if unknown else quiet
-    scores, labels, kind = (
-        np.concatenate([getattr(scored, what) for scored in by_source])
-        for what in ("scores", "labels", "kind")
-    )
-    before, after, found = (
-        measure(scores, labels, kind, thresholds=limits, names=table.names)
-        for limits in (chosen, quiet, thresholds)
-    )
-    _print_cost(model, before, after)
-    return quiet, thresholds, found
-
-
-def _print_cost(model: str, before: Metrics, after: Metrics) -> None:
-    """Say what keeping noise without a label costs, and what helps."""
-    was, now = (metrics.get("macro_f1") or 0.0 for metrics in (before, after))
-    if now < was - COST:
-        print(
-            f"{model}: macro-F1 on the validation part {was:.2f} -> {now:.2f}, for thresholds were "
-            "raised until noise and silence get no label; examples of those in the training help "
-            "(collection.nothing, collection.background), or a lower share of them (quiet)",
-            file=sys.stderr,
-        )
-
-
-def _evaluate(
-    fitted: Fitted, model: str, table: Table, rows: npt.NDArray[np.int64], *, together: bool = False
-) -> list[SourceScores]:
-    """Return scores by source; `together`: as one, where there are too many sources for a table."""
-    if not len(rows):
-        return []
-    groups = np.asarray(table.groups[rows])
-    names = np.array(table.sources)[groups]
-    if together and len(np.unique(groups)) > ONE_BY_ONE:
-        names = np.full(len(rows), f"{len(np.unique(groups))} sources")
-    tensors = table.tensors(KINDS[model])
-    blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
-    scores = np.concatenate(
-        [fitted.scores(np.asarray(tensors[block], np.float32)) for block in blocks]
-    )
-    labels = np.asarray(table.labels[rows])
-    kind = np.array(["noise", "solo", "mix"])[np.minimum(labels.sum(axis=1), 2)]
-    parts = [(str(name), np.flatnonzero(names == name)) for name in np.unique(names)]
-    return [
-        SourceScores(name, scores[at], labels[at], kind[at], rows[at], groups[at])
-        for name, at in parts
-    ]
-
-
-def about(recipe: SoundsRecipe, candidate: Candidate, table: Table) -> str:
-    """Return the first paragraph of a report."""
+def about(recipe: SoundsRecipe, candidate: Candidate, table: Table, why: str = "") -> str:
+    """Return the first paragraph of a report. why: this model, where no figure chose it."""
     counts = {part: len(table.rows(part)) for part in PARTS}
     variants = len(recipe.augment.variants)
     copies = f", {variants} augmented copies of each among them" if variants else ""
     warning = (
         " Every recording counts as a source of its own: scores on recordings from elsewhere "
         "will be lower."
-        if len(table.sources) >= len(np.unique(np.asarray(table.clips)))
+        if counts["test"] and len(table.sources) >= len(np.unique(np.asarray(table.clips)))
         else ""
     )
     how = sound_model.DESCRIPTIONS[candidate.model]
-    how += f" ({why})" if (why := getattr(candidate.fitted, "why", "")) else ""
+    how += f" ({tried})" if (tried := getattr(candidate.fitted, "why", "")) else ""
+    raised = f", raised for {recipe.others.share:.0%} of other sounds" * bool(recipe.others.share)
+    thresholds = (
+        f"thresholds from {counts['valid']:,} windows of other sources"
+        if counts["valid"]
+        else f"thresholds of 0.5{raised}, for there is no validation part"
+    )
+    evaluated = (
+        f"evaluated on {counts['test']:,} windows of sources that are in neither"
+        if counts["test"]
+        else "not evaluated, for there is no test part"
+    )
     return (
         f"Which of {len(table.names)} labels sound in {table.about['window_s']:g} s: {how}. "
-        f"Trained on {counts['train']:,} windows"
-        f"{copies}; thresholds from {counts['valid']:,} windows of other sources; evaluated on "
-        f"{counts['test']:,} windows of sources that are in neither. Rule: {table.about['rule']}."
-        f"{warning}"
+        f"Trained on {counts['train']:,} windows{copies}; {thresholds}; {evaluated}. Rule: "
+        f"{table.about['rule']}.{f' {why}' if why else ''}{warning}"
     )
 
 
@@ -365,8 +291,12 @@ def write_artefact(
     table: Table,
     by_model: dict[str, Metrics],
     out: Path,
+    why: str = "",
 ) -> Path:
-    """Write the artefact and return its folder. by_model: the metrics of all models."""
+    """Write the artefact and return its folder. by_model: the metrics of all models.
+
+    why: as in `about`.
+    """
     originals = table.rows("train", copies=False)
     rows = np.random.default_rng(recipe.seed).permutation(originals)[: sound_model.GOLDEN]
     unstated = {
@@ -375,7 +305,7 @@ def write_artefact(
         "use": "training, evaluation",
     }
     report = Report(
-        about=about(recipe, candidate, table),
+        about=about(recipe, candidate, table, why),
         candidates={candidate.model: candidate.metrics, **by_model},
         provenance=[*(recipe.provenance or [unstated]), *_of_backbone(recipe, candidate)],
         how=HOW,

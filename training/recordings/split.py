@@ -51,9 +51,17 @@ def by_source(collection: Collection, shares: Sequence[float], *, seed: int) -> 
         raise CollectionError(
             f"{len(named)} source ({', '.join(named)}) for {len(wanted)} parts "
             f"({', '.join(wanted)}): name where the clips come from (SOURCE/LABEL/file, or the "
-            f"column source of a list), or add recordings from elsewhere"
+            f"column source of a list), or add recordings from elsewhere{_fewer(len(named))}"
         )
     return divide(collection, shares, seed=seed)
+
+
+def _fewer(sources: int) -> str:
+    """Return what can be done with so few sources."""
+    if not sources:
+        return ""
+    one = "; split.shares=[0.5,0,0.5] tests on one of two sources" if sources == 2 else ""
+    return f"; split.shares=[1,0,0] trains on all there is, with thresholds of 0.5 and no test{one}"
 
 
 def divide(collection: Collection, shares: Sequence[float], *, seed: int) -> Split:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from training.evaluation.leave_one_out import together
 from training.evaluation.metrics import (
     SILENCE_AND_NOISE,
     average_precision,
@@ -54,9 +55,8 @@ def report_data(
     history: dict[str, Any],
 ) -> dict[str, Any]:
     """Return all that the page shows, as JSON: lists, texts, numbers. evaluated: at least one."""
-    scores = np.concatenate([one.scores for one in evaluated])
-    labels = np.concatenate([one.labels for one in evaluated])
-    sounds = ~np.isin(np.concatenate([one.kind for one in evaluated]), SILENCE_AND_NOISE)
+    whole = together(evaluated)
+    scores, labels, sounds = whole.scores, whole.labels, ~np.isin(whole.kind, SILENCE_AND_NOISE)
     names = list(thresholds)
     known = {what: by_source(metrics, key) for what, key in FIGURES.items()}
     return {
@@ -88,11 +88,11 @@ def intervals(
 ) -> dict[str, tuple[float, float, float]]:
     """Return by figure its mean over the sources and the mean's 95 % interval (bootstrap).
 
-    Where many sources are evaluated as one, the figure of all windows, and of the windows of the
-    sources drawn.
+    Where one model scored all sources, the figure of all windows, and of the windows of the sources
+    drawn.
     """
-    one = evaluated[0]
-    if len(evaluated) > 1 or len(np.unique(one.groups)) < 2:
+    one = together(evaluated)
+    if len(one.groups) != len(one.labels):
         return {what: bootstrap(list(values.values())) for what, values in known.items()}
     rows = [np.flatnonzero(one.groups == group) for group in np.unique(one.groups)]
     draws = np.random.default_rng(0).integers(len(rows), size=(DRAWS, len(rows)))
@@ -134,7 +134,9 @@ def label_data(scores: npt.NDArray[np.float32], truth: Mask, threshold: float) -
         "precision": right / int(predicted.sum()) if predicted.any() else None,
         "recall": right / int(truth.sum()) if truth.any() else None,
         "f1": f1(predicted, truth),
+        "f1_all_on": f1(np.ones_like(truth), truth),
         "average_precision": average_precision(scores, truth),
+        "share": float(truth.mean()) if len(truth) else None,
         "curve": precision_recall(scores, truth),
         "sweep": {"threshold": GRID.tolist(), "f1": [f1(scores >= at, truth) for at in GRID]},
     }

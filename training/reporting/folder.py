@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from training.evaluation.leave_one_out import HistoryEntry, SourceScores
+    from training.evaluation.metrics import Metrics
     from training.reporting.sections import Play
+
+NOISE = "noise_without_label"
+BASELINES = {
+    "macro-F1": ("macro_f1_all_on", "every label always on"),
+    "top-1": ("top1_majority", "always the most frequent"),
+    "mAP": ("mean_average_precision_constant", "one score for all"),
+}
+"""By figure its trivial baseline, and what that does."""
 
 
 class Sounds(Protocol):
@@ -94,20 +103,18 @@ def write_folder(
 
 def render(report: dict[str, Any], play: Play) -> str:
     """Return report.html of report.json."""
+    mean = report["mean"]
     facts_on_cards = [
-        (
-            f"{mean:.2f}",
-            f"{what}, sources not trained on"
-            + (f" ({low:.2f} to {high:.2f})" if low < high else ""),
-        )
-        for what, (mean, low, high) in report.get("intervals", {}).items()
+        (f"{value:.2f}", f"{what}, sources not trained on{_beside(mean, what, low, high)}")
+        for what, (value, low, high) in report.get("intervals", {}).items()
     ]
-    quiet = report["mean"].get("quiet_without_label")
-    facts_on_cards += (
-        [(f"{quiet:.1%}", "of noise and silence stays without a label")]
-        if quiet is not None
-        else []
-    )
+    # One model has windows without a label of its test part, and noise that is generated.
+    quiet = "windows without a label" if NOISE in mean else "noise and silence"
+    facts_on_cards += [
+        (f"{mean[key]:.1%}", f"of {what} stays without a label")
+        for key, what in (("quiet_without_label", quiet), (NOISE, "generated noise and silence"))
+        if mean.get(key) is not None
+    ]
     if oob := report.get("oob"):
         facts_on_cards += [
             (f"{oob['score']:.2f}", "out-of-bag score: training windows with all labels right"),
@@ -120,6 +127,13 @@ def render(report: dict[str, Any], play: Play) -> str:
         lead=paragraph(report["about"]),
         before=join(cards(facts_on_cards)),
     )
+
+
+def _beside(mean: Metrics, what: str, low: float, high: float) -> str:
+    """Return the interval of a figure, where it has one, and its trivial baseline."""
+    key, words = BASELINES[what]
+    baseline = f"; {words}: {mean[key]:.2f}" if mean.get(key) is not None else ""
+    return (f" ({low:.2f} to {high:.2f})" if low < high else "") + baseline
 
 
 def _report(

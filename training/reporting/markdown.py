@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 FIGURES = """\
 *Accuracy* is element-wise (right cells of windows x labels), beside that of a model that predicts
 no label. Macro-F1 and mAP are over the labels that the source has; *mixtures* is macro-F1 on
-windows of two to four labels. *Top-1*: on windows of one label (for instruments: single notes and
-phrases) the highest score is the right label; the baseline is the most frequent label. *Quiet*:
-share of noise and silence windows that get no label.
+windows of two to four labels. Beside each F1 stands *all on*, that of a model that predicts every
+label everywhere, and beside mAP that of *one score* for all windows, which is the share of windows
+with a label; mAP of a label that is in all windows is left out. *Top-1*: on windows of one label
+(for instruments: single notes and phrases) the highest score is the right label; the baseline is
+the most frequent label. *Quiet*: share of the windows without a label that get none.
 """
+TOGETHER = "all together"
+"""The row of all windows of the test part."""
 RECORDINGS = """\
 *Whole notes* and *whole solos*: top-1 once per recording, by the mean score of its windows; solos
 of 10 s are played with the notes of the source in the row.
@@ -38,9 +42,13 @@ COLUMNS: dict[str, str] = {
     "accuracy": "accuracy",
     "all negative": "accuracy_all_negative",
     "micro-F1": "micro_f1",
+    "all on (micro)": "micro_f1_all_on",
     "macro-F1": "macro_f1",
+    "all on": "macro_f1_all_on",
     "mixtures": "macro_f1_mixture",
+    "all on (mixtures)": "macro_f1_mixture_all_on",
     "mAP": "mean_average_precision",
+    "one score": "mean_average_precision_constant",
     "top-1": "top1",
     "notes": "top1_note",
     "phrases": "top1_solo",
@@ -48,6 +56,7 @@ COLUMNS: dict[str, str] = {
     "whole solos": "top1_recording_solo",
     "majority": "top1_majority",
     "quiet": "quiet_without_label",
+    "generated noise": "noise_without_label",
 }
 
 
@@ -112,7 +121,7 @@ def by_source(
 ) -> tuple[list[str], list[list[Any]]]:
     """Return head and rows of the table of sources. columns: heading to metric."""
     never = {f"{source} (never trained on)": m for source, m in never_trained_on.items()}
-    each = left_out | {"mean": mean} | never
+    each = left_out | {summary(mean): mean} | never
     # Artefacts of other recipes have no whole recordings, older ones fewer figures.
     shown = {
         head: key
@@ -121,6 +130,11 @@ def by_source(
     }
     rows = [[source, *(m.get(key) for key in shown.values())] for source, m in each.items()]
     return ["source", *shown], rows
+
+
+def summary(mean: Metrics) -> str:
+    """Return what the row of these figures is called: only those of all windows count windows."""
+    return TOGETHER if "windows" in mean else "mean"
 
 
 def _text(cell: Any) -> str:
@@ -138,7 +152,9 @@ def _summaries(candidates: dict[str, Metrics]) -> list[str]:
 
 
 def _labels(metrics: Metrics, thresholds: dict[str, float]) -> str:
-    sources = metrics["left_out"] | metrics["never_trained_on"]
+    whole = metrics["mean"]
+    together = {TOGETHER: whole} if summary(whole) == TOGETHER else {}
+    sources = together | metrics["left_out"] | metrics["never_trained_on"]
     cells = [
         [
             label,

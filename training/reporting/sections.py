@@ -25,7 +25,10 @@ COLUMNS_NOTE = {
     "mixtures": "Mixtures: macro-F1 over windows of two to four labels.",
     "top-1": "Top-1 is over windows of one label, beside the most frequent one.",
     "whole notes": "Whole notes, and whole solos of 10 s: top-1 over recordings.",
-    "quiet": "Quiet: share of noise and silence windows that get no label.",
+    "all on": "All on: F1 of a model that predicts every label everywhere.",
+    "one score": "One score: mAP of the same score for every window, their share with the label.",
+    "quiet": "Quiet: share of the windows without a label that get none.",
+    "generated noise": "Generated noise: the same of noise and silence of the promotion check.",
 }
 """What a column of the table of sources is, if it is there."""
 SHOWN = 24
@@ -74,14 +77,16 @@ def _sources(report: dict[str, Any]) -> Html:
         report["sources"], report["mean"], report["never_trained_on"], columns=SOURCE_COLUMNS
     )
     band = any(low < high for _, low, high in report["intervals"].values())
-    caption = "A dot is a source that the model did not train on, the line the mean"
+    name = markdown.summary(report["mean"])
+    line = "all of their windows together" if name == markdown.TOGETHER else "the mean"
+    caption = f"A dot is a source that the model did not train on, the line {line}"
     caption += ", the band its 95 % interval, sources drawn with replacement." if band else "."
     note = " ".join([HOW, *(text for name, text in COLUMNS_NOTE.items() if name in head)])
     drawn = charts.intervals(report["figures"], report["intervals"])
     return join(
         paragraph(note, note=True),
         chart(drawn, caption),
-        table(head, rows, strong="mean"),
+        table(head, rows, strong=name),
     )
 
 
@@ -94,22 +99,20 @@ def _labels(report: dict[str, Any]) -> Html:
             one["precision"],
             one["recall"],
             bar(one["f1"]),
+            one["f1_all_on"],
             bar(one["average_precision"]),
+            one["share"],
         ]
         for name, one in report["labels"].items()
     ]
     note = paragraph(
         "All sources together, each scored by the model that did not train on it, with the shipped "
-        "thresholds.",
+        "thresholds. All on: F1 where every window gets the label; one score: average precision "
+        "of the same score for every window, the share of windows with the label.",
         note=True,
     )
-    return join(
-        note,
-        table(
-            ["label", "windows", "threshold", "precision", "recall", "F1", "average precision"],
-            rows,
-        ),
-    )
+    head = ["label", "windows", "threshold", "precision", "recall", "F1", "all on"]
+    return join(note, table([*head, "average precision", "one score"], rows))
 
 
 def _thresholds(report: dict[str, Any]) -> Html:
@@ -156,7 +159,9 @@ def _confusion(report: dict[str, Any]) -> Html:
 
 
 def _curves(report: dict[str, Any]) -> Html:
-    known = {name: one for name, one in report["labels"].items() if one["support"]}
+    known = {
+        name: one for name, one in report["labels"].items() if one["average_precision"] is not None
+    }
     return _multiples(
         {
             name: (np.array(one["curve"]["recall"]), np.array(one["curve"]["precision"]))

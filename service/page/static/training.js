@@ -17,9 +17,11 @@ const SCORES = {
   macro_f1: "F1, mean of the labels",
   top1: "best label is right",
   quiet_without_label: "background without a label",
+  noise_without_label: "generated noise without a label",
 };
 const BASELINES = {
   accuracy_all_negative: ["accuracy", "without any label"],
+  macro_f1_all_on: ["macro_f1", "with every label, always"],
   top1_majority: ["top1", "always the most frequent label"],
   majority: ["top1", "always the most frequent label"],
 };

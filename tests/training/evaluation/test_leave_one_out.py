@@ -91,6 +91,22 @@ def test_no_threshold_is_lower_than_the_least():
     assert missed["a"]["micro_f1"] == 0.0
 
 
+def test_a_source_of_one_label_is_not_in_the_means_that_it_cannot_spoil():
+    figures = {"macro_f1": 1.0, "top1_majority": 1.0, "top1": 0.0}
+    one = figures | {"support": {"x": 9, "y": 0}}
+    two = {"macro_f1": 0.5, "top1_majority": 0.6, "top1": 1.0, "support": {"x": 3, "y": 2}}
+    found = leave_one_out.mean({"a": one, "b": two})
+    assert found == {"macro_f1": 0.5, "top1_majority": 0.6, "top1": 0.5}
+    assert leave_one_out.mean({"a": one}) == {"top1": 0.0}
+
+
+@pytest.mark.parametrize("count", [1, 399, 400, 401, 1000])
+def test_held_out_rows_are_spread_over_all_of_them(count):
+    rows = leave_one_out.spread(np.arange(count))
+    assert min(count, 200) <= len(rows) <= 400
+    assert rows[-1] >= 0.99 * (count - 1)
+
+
 def test_the_mean_skips_what_a_source_does_not_have():
     metrics = {
         "a": {"top1": 0.5, "f1": {}, "quiet": 1.0},

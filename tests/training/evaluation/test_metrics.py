@@ -91,6 +91,47 @@ def test_noise_counts_only_in_its_own_figure(case):
     assert figures((scores, labels, kind))["micro_f1"] == found["micro_f1"]
 
 
+def test_a_label_on_background_is_a_false_positive_and_on_generated_noise_is_not():
+    labels = np.array([[1, 0], [0, 1], [0, 0], [0, 0]], bool)
+    scores, limits = np.full((4, 2), 0.9, np.float32), np.full(2, 0.5)
+    own, made = (
+        measure(scores, labels, np.array(["solo"] * 2 + [kind] * 2), thresholds=limits, names="ab")
+        for kind in ("background", "noise")
+    )
+    assert (own["windows"], own["quiet_windows"], own["quiet_without_label"]) == (4, 2, 0.0)
+    assert (made["windows"], made["quiet_windows"], made["quiet_without_label"]) == (2, 2, 0.0)
+    assert own["macro_f1"] == pytest.approx(2 / 5)
+    assert own["accuracy"] == pytest.approx(2 / 8)
+    assert made["macro_f1"] == pytest.approx(2 / 3)
+
+
+def test_baselines_are_those_of_models_without_any_knowledge(case):
+    scores, labels, kind = case
+    found, truth = figures(case), labels[:150]
+    on = np.ones_like(truth)
+    assert found["macro_f1_all_on"] == pytest.approx(
+        oracle.f1_score(truth[:, :3], on[:, :3], average="macro")
+    )
+    assert found["micro_f1_all_on"] == pytest.approx(oracle.f1_score(truth, on, average="micro"))
+    several = truth[truth.sum(axis=1) >= 2]
+    assert found["macro_f1_mixture_all_on"] == pytest.approx(
+        oracle.f1_score(several[:, :3], np.ones_like(several[:, :3]), average="macro")
+    )
+    assert found["mean_average_precision_constant"] == pytest.approx(truth[:, :3].mean())
+    # A model that does what they do has no more.
+    same = figures((np.full_like(scores, 0.7), labels, kind))
+    for name in ("micro_f1", "macro_f1", "macro_f1_mixture"):
+        assert same[name] == same[f"{name}_all_on"]
+    assert same["mean_average_precision"] == same["mean_average_precision_constant"]
+
+
+def test_average_precision_needs_a_window_without_the_label():
+    scores = np.linspace(0, 1, 3)
+    assert average_precision(scores, np.ones(3, bool)) is None
+    assert average_precision(scores, np.array([0, 1, 1], bool)) == 1.0
+    assert average_precision(scores, np.zeros(3, bool)) is None
+
+
 def test_top1_stands_beside_the_majority_class():
     labels = np.eye(3, dtype=bool)[[0, 0, 0, 1]]
     scores = np.array([[0.9, 0, 0], [0.2, 0.1, 0], [0, 0.1, 0], [0.3, 0.2, 0]], np.float32)

@@ -36,6 +36,19 @@ def test_noise_gets_no_label_even_if_f1_would_like_it():
     assert thresholds[1] <= 0.5, "a label that noise does not touch keeps its best threshold"
 
 
+def test_a_label_on_recorded_background_is_false_even_where_none_must_stay_silent():
+    there = ([[0.6]] * 10, [[1]] * 10, "a", "solo")
+    # The quietest window alone bounds the threshold where none must stay without a label.
+    others = [[0.1]] + [[0.5]] * 20
+    false, made = ((others, [[0]] * 21, "a", kind) for kind in ("background", "noise"))
+    scores, labels, rest = columns(there, false)
+    assert 0.5 < calibrate(scores, labels, **rest, quiet=0)[0] <= 0.6
+    scores, labels, rest = columns(there, made)
+    assert calibrate(scores, labels, **rest, quiet=0)[0] <= 0.5
+    few = columns(([[0.6]] * 10, [[1]] * 10, "a", "solo"), ([[0.9]], [[0]], "a", "background"))
+    assert calibrate(*few[:2], **few[2], quiet=1)[0] > 0.9
+
+
 def test_every_source_counts_the_same():
     many = ([[0.4]] * 900 + [[0.3]] * 900, [[1]] * 900 + [[0]] * 900, "many", "note")
     few = ([[0.8]] * 5 + [[0.6]] * 15, [[1]] * 5 + [[0]] * 15, "few", "note")

@@ -168,6 +168,8 @@ def test_one_label_alone_is_refused_with_what_to_add(data, tmp_path, capsys):
 
 def test_labels_without_an_example_are_named(data, tmp_path, capsys):
     assert train(data, tmp_path, "models=forest", "evaluate=false") == 0
+    report = (tmp_path / "instruments" / "1" / "report.md").read_text()
+    assert "the first of instruments-forest, for no macro-F1" in report
     assert (
         "no material for piano, harpsichord, violin, viola, contrabass" in capsys.readouterr().err
     )

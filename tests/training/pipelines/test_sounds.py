@@ -189,7 +189,7 @@ def test_forty_recordings_of_three_labels_by_four_players_are_trained_and_promot
     model = Store(Path("served")).load("birds")
     mean = model.manifest.metrics["mean"]
     assert mean["macro_f1"] > 0.6
-    assert mean["quiet_without_label"] == share_without_label(model) >= 0.99
+    assert mean["noise_without_label"] == share_without_label(model) >= 0.99
     page = Path("artefacts/reports/birds-1/report.html").read_text()
     assert f"{share_without_label(model):.1%}" in page
     with Path("artefacts/reports/birds-1/split.csv").open() as file:
@@ -444,6 +444,23 @@ def test_one_recording_of_each_label_is_learnt_from_class_means_where_nothing_is
     assert main(["sounds", *words(changes), "--out", "out"]) == 0
     assert told in capsys.readouterr().out
     assert told in Path("out/sounds/1/report.md").read_text()
+
+
+def test_the_network_that_is_named_is_written_where_nothing_chooses(collection, capsys):
+    filterbank("bands.onnx", window=22_050)
+    changes = [*collection, "network.backbone=bands.onnx", "split.shares=[1,0,0]"]
+    assert main(["sounds", *words(changes), "--out", "out"]) == 0
+    told = "this is backbone, the network that is named (network.backbone); forest not written"
+    assert told in capsys.readouterr().err
+    assert Store(Path("out")).load("sounds").manifest.input.kind == "samples"
+    text = Path("out/sounds/1/report.md").read_text()
+    for words_of_it in (
+        told,
+        "thresholds of 0.5, for there is no vali",
+        "not evaluated, for there",
+    ):
+        assert words_of_it in text
+    assert "windows of other sources" not in text
 
 
 def test_a_part_without_a_share_leaves_thresholds_at_one_half(collection):

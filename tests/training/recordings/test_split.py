@@ -1,3 +1,5 @@
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +87,17 @@ def test_as_many_sources_as_parts_are_just_enough():
         CollectionError, match=r"2 source \(s0, s1\) for 3 parts .*SOURCE/LABEL/file"
     ):
         by_source(collection(2), (0.9, 0.05, 0.05), seed=1)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_of_too_few_sources_the_error_names_shares_that_they_are_enough_for(count):
+    with pytest.raises(CollectionError) as told:
+        by_source(collection(count), (0.7, 0.15, 0.15), seed=1)
+    shares = [json.loads(text) for text in re.findall(r"split\.shares=(\[.*?\])", str(told.value))]
+    assert len(shares) == count
+    for each in shares:
+        wanted = {part for part, share in zip(PARTS, each, strict=True) if share}
+        assert set(by_source(collection(count), each, seed=1).part.values()) == wanted
 
 
 def test_a_part_with_no_share_gets_nothing():

@@ -89,6 +89,22 @@ def test_many_sources_judged_as_one_still_have_an_interval_over_sources():
     assert intervals([alone], known, np.array([0.5, 0.5])) == {"top-1": (0.5, 0.5, 0.5)}
 
 
+def test_a_few_sources_of_one_model_are_measured_together_and_drawn_for_the_interval():
+    # Each source has one label: alone, nothing could be taken for it.
+    rng = np.random.default_rng(0)
+    several = [
+        replace(
+            scores_of(rng.random((20, 2)), np.eye(2)[[number % 2] * 20], source=str(number)),
+            groups=np.full(20, number),
+        )
+        for number in range(6)
+    ]
+    known = {"mAP": {str(number): None for number in range(6)}}
+    middle, low, high = intervals(several, known, np.array([0.5, 0.5]))["mAP"]
+    assert 0.4 < middle < 0.65
+    assert low <= middle <= high < 0.8
+
+
 def test_the_worst_mistake_comes_first_and_says_what_is_wrong():
     one = scores_of([[0.9, 0.6], [0.1, 0.95], [0.45, 0.2]], [[1, 0], [1, 0], [1, 0]])
     found = mistakes([one], LIMITS)
