@@ -95,7 +95,7 @@ kernels: .venv/dev  ## compile the kernels that are shipped in features/kernels/
 
 arm64: .venv/dev  ## the wheel and fast tests (TESTS=) on an emulated aarch64, scores as on this processor (root, Debian)
 	tools/system-packages arm64
-	$(BIN)/python tools/arm64.py
+	$(BIN)/python tools/arm64.py $(RESULT)
 	$(BIN)/python tools/arm64_tests.py $(TESTS)
 
 arm-wheels: .venv/serve  ## show that all that serving installs has a wheel for aarch64, at the tested versions

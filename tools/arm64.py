@@ -8,6 +8,7 @@ needs root, for debootstrap. Times and memory are those of the emulator.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
@@ -18,6 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import measure
+from benchmarks.reporting import results, tables
 from tools import arm_wheels, package
 
 ROOT = package.ROOT
@@ -34,6 +37,12 @@ CPUINFO = (
     "CPU revision\t: 3\n\n"
 )
 """Of a Raspberry Pi 4; ONNX Runtime crashes on an aarch64 that shows the host's."""
+HEADS = {
+    "features": "features off by at most",
+    "log_mel": "log-mel bands off by at most",
+    "ready_s": "s from start to ready",
+    "resident_mib": "MiB resident",
+}
 COMPUTE = (
     "import sys, numpy as np\nfrom features.extract import compute\n"
     "sounds = np.load(sys.argv[1])\n"
@@ -42,18 +51,24 @@ COMPUTE = (
 )
 
 
-def main() -> int:
-    """Set up, compare, show a line for each; return the exit code. Raises SystemExit."""
+def main(arguments: list[str]) -> int:
+    """Set up, compare, show the figures; return the exit code. Raises SystemExit."""
+    parser = argparse.ArgumentParser(prog="tools/arm64.py", description=__doc__)
+    results.add_option(parser)
+    given = parser.parse_args(arguments)
+    results.check_option(parser, given.json)
+    before = measure.machine()
     root = unpacked(FOLDER / "root")
-    wheel, _ = package.build(FOLDER / "wheel")
-    packages = installed(wheel, FOLDER / "packages")
+    packages = installed(package.build(FOLDER / "wheel")[0], FOLDER / "packages")
     python = [emulator(), "-cpu", CPU, "-L", str(root), str(root / "usr/bin" / f"python{PYTHON}")]
     # In /proc nobody can write a file.
     bare = {"PATH": os.defpath, "HOME": "/proc", "PYTHONPATH": str(packages)}
     machine = "import platform, sys; print(platform.machine(), sys.version.split()[0])"
-    package.say(f"Python: {package.output([*python, '-c', machine], bare, FOLDER).strip()}")
+    told = package.output([*python, "-c", machine], bare, FOLDER).strip()
+    package.say(f"Python: {told}")
     package.say(package.output([*python, "-m", "features.warm"], bare, FOLDER).strip())
-    for kind, deviation in deviations(python, bare).items():
+    found = deviations(python, bare)
+    for kind, deviation in found.items():
         package.say(f"{kind}: off by {deviation:.1e} at most, bound {NEAR:.0e}")
         if deviation > NEAR:
             return 1
@@ -65,7 +80,16 @@ def main() -> int:
         package.compare("serve", response, here)
         memory = package.resident_mib(pid)
     package.say(f"classify and serve: the scores of this processor within {package.NEAR:.0e}")
-    package.say(f"ready after {ready_s:.0f} s, {memory:.0f} MiB resident, both with the emulator")
+    report = results.document(
+        "arm64",
+        command="make arm64",
+        settings={"cpu": CPU, "near": NEAR},
+        rows=[{"what": f"{CPU}, {told}", **found, "ready_s": ready_s, "resident_mib": memory}],
+        machine=before,
+        heads=HEADS,
+        note="Seconds and memory are with the emulator.",
+    )
+    tables.publish(given.json, report)
     return 0
 
 
@@ -129,4 +153,4 @@ def sounds() -> np.typing.NDArray[np.float32]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

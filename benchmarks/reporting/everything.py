@@ -54,6 +54,7 @@ ELSEWHERE = {
     "upgrade": "make upgrade",
     "package": "make package",
     "container": "sudo make container",
+    "arm64": "sudo make arm64",
     "against": "timbre bench against CHECKOUT",
     "thresholds": "tools/threshold_figures.py",
     "events": "tools/event_figures.py",
